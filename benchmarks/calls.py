@@ -2,7 +2,7 @@
 
 import importlib
 
-from roadmap_content.aws.executions import Executions
+from roadmap_content.platform.aws.executions import Executions
 from tests.support.endpoint_calls import CALLS, DEPENDS, counted
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import S3, Pipeline, services_for

@@ -20,8 +20,8 @@ from local_stack.template_file import read_template
 from roadmap_command.demo import SAMPLE, with_offline_content
 from roadmap_command.load import load_bundle
 from roadmap_command.target import Target as Deployed
-from roadmap_content.bundle import Bundle, read_bundle
-from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.content.bundle import Bundle, read_bundle
+from roadmap_content.platform.runtime.deadline import Deadline
 
 from .measuring import Trial, in_turn, seconds_of
 from .report import arguments_of, finish

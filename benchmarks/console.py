@@ -20,7 +20,7 @@ from functions.console import app as console
 from functions.task_api import app as task_api
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import read_template
-from roadmap_content.runtime.log import logger
+from roadmap_content.platform.runtime.log import logger
 
 from .database import Database, own_database
 from .measuring import in_turn

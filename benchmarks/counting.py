@@ -16,8 +16,8 @@ from sqlalchemy import event, text
 
 from documents.layout import laid_out
 from local_stack.builds import REPOSITORY
-from roadmap_content.runtime.log import logger
-from roadmap_content.storage.bucket import Bucket
+from roadmap_content.platform.runtime.log import logger
+from roadmap_content.platform.storage.bucket import Bucket
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.memory_s3 import ObservedS3
 from tests.support.pipeline import S3, Pipeline, services_for

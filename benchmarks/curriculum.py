@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from roadmap_content.documents import Document
+from roadmap_content.contracts.documents import Document
 
 _SYLLABLES = "ba co de fi gu ha jo ke li mu na po qua re si tu va we xi yo zen ther ing ment able con pro str"
 _CHARACTERS = "学习路线图的每个概念都有教程资源和测验我们用函数把内容写进数据库再由状态机检查结果传感器"

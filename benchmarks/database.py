@@ -12,7 +12,7 @@ from local_stack.postgres_server import PostgresServer
 from migrations import migrate
 from roadmap_content.content.kind import save_parameters
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.postgres.engine import Credentials, open_engine
+from roadmap_content.platform.postgres.engine import Credentials, open_engine
 
 from .curriculum import Author, concept_ids
 from .stock import ROADMAP

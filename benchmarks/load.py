@@ -24,13 +24,13 @@ from sqlalchemy import Engine, text
 from documents.cost import seconds_of
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import default_of, read_template
-from roadmap_content.items import ContentType, Item
-from roadmap_content.manifest import generation_order, planned_batch_sizes
-from roadmap_content.queue import queue
-from roadmap_content.queue.capacity import granted_batches
-from roadmap_content.queue.places import QueuePlace, read_place
-from roadmap_content.runtime.log import logger
-from roadmap_content.tasks.work import (
+from roadmap_content.content.manifest import generation_order, planned_batch_sizes
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.runtime.log import logger
+from roadmap_content.state.queue import queue
+from roadmap_content.state.queue.capacity import granted_batches
+from roadmap_content.state.queue.places import QueuePlace, read_place
+from roadmap_content.state.tasks.work import (
     TOKENS_PER_ITEM,
     QueueClass,
     QueueState,

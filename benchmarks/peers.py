@@ -29,12 +29,12 @@ from local_stack.builds import REPOSITORY
 from local_stack.environments import environment_python
 from local_stack.postgres_server import PostgresServer, binary, create_database
 from migrations import migrate
+from roadmap_content.content.manifest import planned_batch_sizes
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.items import ContentType
-from roadmap_content.items import Item as ContentItem
-from roadmap_content.manifest import planned_batch_sizes
-from roadmap_content.storage.bucket import Bucket
-from roadmap_content.storage.staging import Staging
+from roadmap_content.contracts.items import ContentType
+from roadmap_content.contracts.items import Item as ContentItem
+from roadmap_content.platform.storage.bucket import Bucket
+from roadmap_content.platform.storage.staging import Staging
 
 from .contestants.peers.work import ROADMAP
 from .curriculum import Author, concept_ids

@@ -19,23 +19,23 @@ from sqlalchemy import Connection, Engine, make_url, text
 from roadmap_content.api.item_map import DEFAULT_CONCEPTS
 from roadmap_content.api.status import TaskStatus, read_status
 from roadmap_content.api.task_items import read_item_map
-from roadmap_content.aws.executions import Executions, ExecutionState
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.contracts import Execution, Plan, RunInput
-from roadmap_content.items import ContentType
-from roadmap_content.postgres.engine import Credentials, open_engine
-from roadmap_content.postgres.transactions import transact
-from roadmap_content.retries.retry import retry_task
-from roadmap_content.roadmaps.metadata import WRITE_FRAMEWORK
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.log import logger
-from roadmap_content.runtime.settings import Settings
-from roadmap_content.services import Services
-from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
-from roadmap_content.steps.plan import PlanRequest, plan_batches
-from roadmap_content.storage.bucket import Bucket
-from roadmap_content.tasks.attempts import user_start
-from roadmap_content.tasks.task import read_task
+from roadmap_content.content.roadmaps.metadata import WRITE_FRAMEWORK
+from roadmap_content.contracts.items import ContentType
+from roadmap_content.contracts.payloads import Execution, Plan, RunInput
+from roadmap_content.platform.aws.executions import Executions, ExecutionState
+from roadmap_content.platform.postgres.engine import Credentials, open_engine
+from roadmap_content.platform.postgres.transactions import transact
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.log import logger
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.platform.storage.bucket import Bucket
+from roadmap_content.runs.retries.retry import retry_task
+from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
+from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
+from roadmap_content.state.services import Services
+from roadmap_content.state.tasks.attempts import user_start
+from roadmap_content.state.tasks.task import read_task
 
 from .curriculum import concept_ids
 from .database import Database, own_database

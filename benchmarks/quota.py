@@ -20,20 +20,20 @@ from sqlalchemy import Engine, text
 
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import default_of, read_template
-from roadmap_content.errors import ContentError
-from roadmap_content.generation.allowance import Allowance
-from roadmap_content.generation.bedrock import BedrockModel
-from roadmap_content.generation.learner import ANYONE
-from roadmap_content.generation.model import Answer, ModelGenerator, ModelThrottledError, Rejected
-from roadmap_content.generation.pace import Pace
-from roadmap_content.generation.prompting import Prompt
-from roadmap_content.generation.quota import ModelQuota
-from roadmap_content.items import ContentType, Item
-from roadmap_content.manifest import generation_order, planned_batch_sizes
-from roadmap_content.roadmaps.framework import Concept, read_framework
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.settings import Settings
-from roadmap_content.storage.bucket import PARALLEL
+from roadmap_content.content.generation.allowance import Allowance
+from roadmap_content.content.generation.bedrock import BedrockModel
+from roadmap_content.content.generation.learner import ANYONE
+from roadmap_content.content.generation.model import Answer, ModelGenerator, ModelThrottledError, Rejected
+from roadmap_content.content.generation.pace import Pace
+from roadmap_content.content.generation.prompting import Prompt
+from roadmap_content.content.generation.quota import ModelQuota
+from roadmap_content.content.manifest import generation_order, planned_batch_sizes
+from roadmap_content.content.roadmaps.framework import Concept, read_framework
+from roadmap_content.contracts.errors import ContentError
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.platform.storage.bucket import PARALLEL
 from tests.support.converse_server import Call, ConverseServer, Quota
 from tests.support.quota_clock import quota_clock
 

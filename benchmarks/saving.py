@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from math import ceil
 
 from documents.cost import transitions_of
+from roadmap_content.content.manifest import planned_batch_sizes
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.manifest import planned_batch_sizes
-from roadmap_content.runtime.log import logger
-from roadmap_content.runtime.settings import Settings
-from roadmap_content.services import Services
+from roadmap_content.platform.runtime.log import logger
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.state.services import Services
 
 from .contestants import ours, psycopg3
 from .contestants.replaced import Replaced

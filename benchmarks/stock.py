@@ -8,14 +8,14 @@ from typing import NamedTuple
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import default_of, read_template
 from roadmap_content.content.kind import Row
+from roadmap_content.content.manifest import make_manifest
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.contracts import BatchReference, BatchRequest, Plan
-from roadmap_content.documents import Document
-from roadmap_content.items import ContentType, Item
-from roadmap_content.manifest import make_manifest
-from roadmap_content.roadmaps.framework import read_framework
-from roadmap_content.storage.bucket import Bucket, StoredObject
-from roadmap_content.storage.staging import Staging
+from roadmap_content.content.roadmaps.framework import read_framework
+from roadmap_content.contracts.documents import Document
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.contracts.payloads import BatchReference, BatchRequest, Plan
+from roadmap_content.platform.storage.bucket import Bucket, StoredObject
+from roadmap_content.platform.storage.staging import Staging
 
 from .curriculum import Author, concept_ids
 

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 
 from sqlalchemy import NullPool, create_engine, text
 
-from roadmap_content.reconciliation.checks import LONGEST_PAUSE
-from roadmap_content.reconciliation.reconcile import ReconcileRequest, ReconcileResult, reconcile
-from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.runs.reconciliation.checks import LONGEST_PAUSE
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, ReconcileResult, reconcile
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import S3, Pipeline, services_for
 

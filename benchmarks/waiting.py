@@ -16,10 +16,10 @@ from rich.console import Console
 from sqlalchemy import Engine, create_engine, event, make_url, text
 
 from roadmap_content.api.change_list import POLL_SECONDS_AT_REST
-from roadmap_content.outbox import CHANGES
-from roadmap_content.postgres.engine import Credentials, open_engine
-from roadmap_content.runtime.settings import Settings
-from roadmap_content.services import Services
+from roadmap_content.platform.postgres.engine import Credentials, open_engine
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.state.outbox import CHANGES
+from roadmap_content.state.services import Services
 from tests.support.requests_to_api import request
 
 from .database import migrated_database

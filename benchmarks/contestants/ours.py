@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from roadmap_content.contracts import BatchRequest
-from roadmap_content.items import Failure
-from roadmap_content.manifest import read_batch
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.services import Services
-from roadmap_content.steps.handler import step_handler
-from roadmap_content.steps.save import Ready, Saver, save_batch
+from roadmap_content.content.manifest import read_batch
+from roadmap_content.contracts.items import Failure
+from roadmap_content.contracts.payloads import BatchRequest
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.runs.steps.handler import step_handler
+from roadmap_content.runs.steps.save import Ready, Saver, save_batch
+from roadmap_content.state.services import Services
 
 from ..stock import Stock
 

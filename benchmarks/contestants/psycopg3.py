@@ -10,8 +10,8 @@ from sqlalchemy import make_url
 
 from roadmap_content.content.kind import DOCUMENT, Row, save_parameters
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.items import ContentType
-from roadmap_content.roadmaps.metadata import LOCK
+from roadmap_content.content.roadmaps.metadata import LOCK
+from roadmap_content.contracts.items import ContentType
 
 from ..stock import ROADMAP, Stock
 

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.ext.declarative import DeferredReflection
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
-from roadmap_content.items import ContentType
-from roadmap_content.storage.keys import tutorial_key
+from roadmap_content.contracts.items import ContentType
+from roadmap_content.platform.storage.keys import tutorial_key
 
 from ..stock import ROADMAP, Entry, Stock
 

@@ -5,13 +5,13 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from roadmap_content.authorization.authenticate import authenticate
-from roadmap_content.authorization.policy import allow
-from roadmap_content.authorization.settings import AuthorizationSettings
-from roadmap_content.authorization.tokens import UnauthorizedError
-from roadmap_content.errors import ContentError
-from roadmap_content.runtime.log import logger
-from roadmap_content.runtime.preload import preload_for_snapstart
+from roadmap_content.contracts.errors import ContentError
+from roadmap_content.platform.authorization.authenticate import authenticate
+from roadmap_content.platform.authorization.policy import allow
+from roadmap_content.platform.authorization.settings import AuthorizationSettings
+from roadmap_content.platform.authorization.tokens import UnauthorizedError
+from roadmap_content.platform.runtime.log import logger
+from roadmap_content.platform.runtime.preload import preload_for_snapstart
 
 preload_for_snapstart()
 

@@ -1,6 +1,6 @@
 """Lambda of the state AwaitRedrive: fails an incomplete execution, and plans again after a redrive."""
 
-from roadmap_content.steps.await_redrive import AwaitRedriveRequest, await_redrive
-from roadmap_content.steps.handler import step_handler
+from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest, await_redrive
+from roadmap_content.runs.steps.handler import step_handler
 
 handler = step_handler(AwaitRedriveRequest, await_redrive)

@@ -4,12 +4,12 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from roadmap_content.contracts import parse
-from roadmap_content.links.check import CheckRequest, check_links
-from roadmap_content.links.web import Web
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.log import logger
-from roadmap_content.runtime.settings import Settings
+from roadmap_content.content.links.check import CheckRequest, check_links
+from roadmap_content.content.links.web import Web
+from roadmap_content.contracts.payloads import parse
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.log import logger
+from roadmap_content.platform.runtime.settings import Settings
 
 settings = Settings()
 web = Web()

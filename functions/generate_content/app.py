@@ -1,7 +1,7 @@
 """Lambda of the state Generate: generates and stages the items of a batch that are not staged."""
 
-from roadmap_content.contracts import BatchRequest
-from roadmap_content.steps.generate import generate_content
-from roadmap_content.steps.handler import step_handler
+from roadmap_content.contracts.payloads import BatchRequest
+from roadmap_content.runs.steps.generate import generate_content
+from roadmap_content.runs.steps.handler import step_handler
 
 handler = step_handler(BatchRequest, generate_content)

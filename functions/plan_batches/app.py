@@ -1,6 +1,6 @@
 """Lambda of the state Plan: claims an attempt and writes its manifest of missing items."""
 
-from roadmap_content.steps.handler import step_handler
-from roadmap_content.steps.plan import PlanRequest, plan_batches
+from roadmap_content.runs.steps.handler import step_handler
+from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
 
 handler = step_handler(PlanRequest, plan_batches)

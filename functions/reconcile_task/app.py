@@ -1,6 +1,6 @@
 """Lambda that finalizes tasks whose execution ended without Finalize, and repairs drifted projections."""
 
-from roadmap_content.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.steps.handler import step_handler
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
+from roadmap_content.runs.steps.handler import step_handler
 
 handler = step_handler(ReconcileRequest, reconcile)

@@ -33,14 +33,14 @@ from roadmap_content.api.recovery_list import (
     list_recovery_tasks,
 )
 from roadmap_content.api.recovery_undo import UndoAnswer, undo_recovery
-from roadmap_content.postgres.transactions import transact
-from roadmap_content.recoveries import control
-from roadmap_content.recoveries.create import create, preview
-from roadmap_content.recoveries.decisions import TaskResult
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.log import logger
-from roadmap_content.runtime.preload import preload_for_snapstart
-from roadmap_content.services import Services
+from roadmap_content.platform.postgres.transactions import transact
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.log import logger
+from roadmap_content.platform.runtime.preload import preload_for_snapstart
+from roadmap_content.runs.recoveries import control
+from roadmap_content.runs.recoveries.create import create, preview
+from roadmap_content.runs.recoveries.decisions import TaskResult
+from roadmap_content.state.services import Services
 
 preload_for_snapstart()
 services = Services()

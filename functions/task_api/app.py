@@ -27,18 +27,18 @@ from roadmap_content.api.task_detail import TaskDetail, read_detail
 from roadmap_content.api.task_filter import task_filter_of
 from roadmap_content.api.task_items import read_item_map, read_one_item
 from roadmap_content.api.task_list import TaskPage, list_tasks
-from roadmap_content.contracts import TASK_ID
-from roadmap_content.errors import InvalidRequestError
-from roadmap_content.failures.group_states import GroupState
-from roadmap_content.items import ContentType, Item
-from roadmap_content.postgres.transactions import transact
-from roadmap_content.retries.retry import RetryAnswer, redrive_task, retry_task
-from roadmap_content.runtime.log import logger
-from roadmap_content.runtime.preload import preload_for_snapstart
-from roadmap_content.services import Services
-from roadmap_content.tasks.attempts import AttemptStart, Cause
-from roadmap_content.tasks.scope import WHOLE_TASK, Scope
-from roadmap_content.tasks.task import read_task
+from roadmap_content.contracts.errors import InvalidRequestError
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.contracts.payloads import TASK_ID
+from roadmap_content.platform.postgres.transactions import transact
+from roadmap_content.platform.runtime.log import logger
+from roadmap_content.platform.runtime.preload import preload_for_snapstart
+from roadmap_content.runs.retries.retry import RetryAnswer, redrive_task, retry_task
+from roadmap_content.state.failures.group_states import GroupState
+from roadmap_content.state.services import Services
+from roadmap_content.state.tasks.attempts import AttemptStart, Cause
+from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope
+from roadmap_content.state.tasks.task import read_task
 
 preload_for_snapstart()
 services = Services()

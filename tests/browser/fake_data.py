@@ -8,10 +8,10 @@ from random import Random
 from typing import Any
 
 from roadmap_content.api.attempt_timeline import AttemptTimeline, HistoryState
-from roadmap_content.aws.executions import event_from
-from roadmap_content.items import ContentType
-from roadmap_content.timeline.axis import Audit, BatchSaved, axis_of
-from roadmap_content.timeline.visits import history_of
+from roadmap_content.contracts.items import ContentType
+from roadmap_content.platform.aws.executions import event_from
+from roadmap_content.platform.timeline.axis import Audit, BatchSaved, axis_of
+from roadmap_content.platform.timeline.visits import history_of
 from tests.support.factories import counts
 from tests.support.timed_run import TimedRun, moment
 

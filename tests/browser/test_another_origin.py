@@ -14,8 +14,8 @@ from local_stack.builds import REPOSITORY
 from local_stack.stack import LocalStack
 from roadmap_command.load import load_bundle
 from roadmap_command.target import Target
-from roadmap_content.bundle import read_bundle
-from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.content.bundle import read_bundle
+from roadmap_content.platform.runtime.deadline import Deadline
 from tests.browser.driver import DEADLINE_MS
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.http_server import HttpServer, Reply, Request

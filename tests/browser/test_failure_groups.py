@@ -10,10 +10,10 @@ from local_stack.stack import OPERATOR_SCOPE, LocalStack
 from roadmap_command.load import load_bundle
 from roadmap_command.runs import follow_run, start_run
 from roadmap_command.target import Target
-from roadmap_content.bundle import parse_bundle
-from roadmap_content.items import ContentType, Item
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.storage.keys import staged_key
+from roadmap_content.content.bundle import parse_bundle
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.storage.keys import staged_key
 from tests.browser.driver import Look, console_in
 from tests.browser.fake_api import token_of
 from tests.support.factories import USER, bundle_of, concept_ids, quiz

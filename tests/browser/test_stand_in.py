@@ -8,7 +8,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from documents.openapi_page import resolved
-from roadmap_content.items import ContentType
+from roadmap_content.contracts.items import ContentType
 from tests.browser.fake_api import respond
 from tests.browser.fake_data import SCENARIOS, Model, task_id
 

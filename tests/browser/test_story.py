@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from local_stack.stack import LocalStack
 from roadmap_command.demo import demo_bundle, load_the_report, run_with_faults, the_report
 from roadmap_command.target import Target
-from roadmap_content.bundle import Bundle
+from roadmap_content.content.bundle import Bundle
 from tests.browser.driver import Look, console_in
 from tests.support.factories import TYPES
 

@@ -28,7 +28,7 @@ from sqlalchemy.exc import DBAPIError
 
 from local_stack.cloud import DEFAULT_EVENT_BUS_ARN
 from roadmap_command.api_client import Answer
-from roadmap_content.postgres.transactions import transact
+from roadmap_content.platform.postgres.transactions import transact
 from tests.faults.stack_soak import PromiseBrokenError, StackSoak, Subject, raise_first, soak
 from tests.support.evidence import TYPES
 from tests.support.factories import bundle_of, concept_ids

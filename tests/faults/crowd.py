@@ -24,8 +24,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from local_stack.stack import LocalStack
-from roadmap_content.queue.capacity import granted_batches
-from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.state.queue.capacity import granted_batches
 from tests.faults.stack_soak import StackSoak, Subject, soak
 from tests.support.converse_server import Call, ConverseServer, Reply, answers
 from tests.support.factories import bundle_of, concept_ids

@@ -21,21 +21,21 @@ from sqlalchemy import make_url, text
 
 from migrations import migrate
 from roadmap_command.load import load_bundle
-from roadmap_content.bundle import read_bundle
+from roadmap_content.content.bundle import read_bundle
+from roadmap_content.content.generation.model import ModelBusyError
+from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.kind import Draft
-from roadmap_content.contracts import RunInput
-from roadmap_content.errors import DatabaseUnavailableError
-from roadmap_content.generation.model import ModelBusyError
-from roadmap_content.generation.offline import OfflineGenerator
-from roadmap_content.items import ContentType, Item
-from roadmap_content.postgres.engine import Credentials, open_engine
-from roadmap_content.recoveries.advance import advance
-from roadmap_content.roadmaps.framework import Concept
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.settings import Settings
-from roadmap_content.services import Services
-from roadmap_content.storage.bucket import Bucket
-from roadmap_content.storage.keys import staged_key
+from roadmap_content.content.roadmaps.framework import Concept
+from roadmap_content.contracts.errors import DatabaseUnavailableError
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.contracts.payloads import RunInput
+from roadmap_content.platform.postgres.engine import Credentials, open_engine
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.platform.storage.bucket import Bucket
+from roadmap_content.platform.storage.keys import staged_key
+from roadmap_content.runs.recoveries.advance import advance
+from roadmap_content.state.services import Services
 from tests.support.evidence import Log
 from tests.support.factories import USER, bundle_of, concept_ids, quiz, resources
 from tests.support.machine_model import Run, State, error_of

@@ -14,17 +14,17 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from roadmap_content.api.revisions import list_revisions, restore_revision
 from roadmap_content.api.status import read_status
-from roadmap_content.items import ContentType, Item
-from roadmap_content.postgres.transactions import transact
-from roadmap_content.recoveries.advance import advance
-from roadmap_content.recoveries.control import cancel, pause, resume
-from roadmap_content.retries.retry import RetryAnswer, redrive_task, retry_task
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.settings import Settings
-from roadmap_content.services import Services
-from roadmap_content.tasks.attempts import user_start
-from roadmap_content.tasks.scope import WHOLE_TASK, Scope
-from roadmap_content.tasks.task import read_task
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.postgres.transactions import transact
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.runs.recoveries.advance import advance
+from roadmap_content.runs.recoveries.control import cancel, pause, resume
+from roadmap_content.runs.retries.retry import RetryAnswer, redrive_task, retry_task
+from roadmap_content.state.services import Services
+from roadmap_content.state.tasks.attempts import user_start
+from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope
+from roadmap_content.state.tasks.task import read_task
 from tests.faults.world import Scene, World
 from tests.support.commits import How, Strike, When
 from tests.support.evidence import TABLES, TYPES

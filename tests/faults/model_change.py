@@ -21,16 +21,16 @@ from sqlalchemy import text
 
 from migrations import migrate
 from roadmap_command.load import load_bundle
-from roadmap_content.bundle import read_bundle
-from roadmap_content.contracts import RunInput
-from roadmap_content.generation import prompting
-from roadmap_content.generation.generator import generator_named
-from roadmap_content.items import ContentType, Item
-from roadmap_content.recoveries.advance import advance
-from roadmap_content.roadmaps.framework import concept_from
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.settings import Settings
-from roadmap_content.services import Services
+from roadmap_content.content.bundle import read_bundle
+from roadmap_content.content.generation import prompting
+from roadmap_content.content.generation.generator import generator_named
+from roadmap_content.content.roadmaps.framework import concept_from
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.contracts.payloads import RunInput
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.runs.recoveries.advance import advance
+from roadmap_content.state.services import Services
 from tests.faults import drill as outages
 from tests.faults.drill import SETTINGS, Drill, wrong
 from tests.support.converse_server import Call, ConverseServer, Reply, fills_in, says

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from roadmap_content.content.generation.generator import Generator
 from roadmap_content.content.kind import Draft
-from roadmap_content.generation.generator import Generator
-from roadmap_content.items import ContentType
-from roadmap_content.roadmaps.framework import Concept
+from roadmap_content.content.roadmaps.framework import Concept
+from roadmap_content.contracts.items import ContentType
 from tests.support.evidence import Log
 
 

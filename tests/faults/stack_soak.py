@@ -28,9 +28,9 @@ from local_stack.stack import LocalStack
 from roadmap_command.api_client import Answer, Api
 from roadmap_command.load import load_bundle
 from roadmap_command.target import Target
-from roadmap_content.bundle import read_bundle
-from roadmap_content.postgres.transactions import transact
-from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.content.bundle import read_bundle
+from roadmap_content.platform.postgres.transactions import transact
+from roadmap_content.platform.runtime.deadline import Deadline
 from tests.support.evidence import Log
 from tests.support.oracle import Broken, Oracle, OracleOfOne
 from tests.support.soak import Found, console

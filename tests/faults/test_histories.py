@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from roadmap_content.api.revisions import list_revisions
-from roadmap_content.items import ContentType, Item
-from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.runtime.deadline import Deadline
 from tests.faults.histories import IDS, Histories
 from tests.faults.world import Scene
 from tests.support.commits import How, Strike, When

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from roadmap_content.content.kind import Draft
-from roadmap_content.errors import DatabaseUnavailableError
-from roadmap_content.items import ContentType, Item
-from roadmap_content.retries.retry import retry_task
-from roadmap_content.runtime.settings import Settings
-from roadmap_content.storage.bucket import Bucket
-from roadmap_content.storage.keys import manifest_key
-from roadmap_content.tasks.attempts import AttemptStart, Cause
-from roadmap_content.tasks.scope import Scope
+from roadmap_content.contracts.errors import DatabaseUnavailableError
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.platform.storage.bucket import Bucket
+from roadmap_content.platform.storage.keys import manifest_key
+from roadmap_content.runs.retries.retry import retry_task
+from roadmap_content.state.tasks.attempts import AttemptStart, Cause
+from roadmap_content.state.tasks.scope import Scope
 from tests.faults.world import Scene, World
 from tests.support.evidence import Log
 from tests.support.factories import USER, bundle_of, concept_ids

@@ -13,13 +13,13 @@ import pytest
 
 from local_stack.database_roles import DatabaseRoles
 from local_stack.postgres_server import Server, create_database, drop_database
+from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.kind import save_parameters
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.generation.offline import OfflineGenerator
-from roadmap_content.items import ContentType, Item
-from roadmap_content.runtime.settings import Settings
-from roadmap_content.storage.bucket import Bucket
-from roadmap_content.storage.keys import fingerprint, rejected_key
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.platform.storage.bucket import Bucket
+from roadmap_content.platform.storage.keys import fingerprint, rejected_key
 from tests.faults.poisons import ID_FIELDS, VALID, Heals, Poison, marked, poisons_of, with_id
 from tests.faults.recording import RecordingGenerator
 from tests.support.evidence import PRODUCT_TYPES, TABLES, TYPES, Log

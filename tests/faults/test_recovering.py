@@ -9,12 +9,12 @@ from itertools import product
 
 import pytest
 
-from roadmap_content.items import ContentType, Item
-from roadmap_content.recoveries.advance import advance
-from roadmap_content.recoveries.control import cancel, pause, resume
-from roadmap_content.retries.retry import retry_task
-from roadmap_content.runtime.settings import Settings
-from roadmap_content.tasks.attempts import user_start
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.runs.recoveries.advance import advance
+from roadmap_content.runs.recoveries.control import cancel, pause, resume
+from roadmap_content.runs.retries.retry import retry_task
+from roadmap_content.state.tasks.attempts import user_start
 from tests.faults.sampling import cells
 from tests.faults.world import Scene, World
 from tests.support.commits import How, Strike, When

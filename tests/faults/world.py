@@ -12,20 +12,20 @@ from typing import Any
 
 from sqlalchemy import text
 
-from roadmap_content.aws.event_bus import Entry
-from roadmap_content.contracts import BatchRequest, RunInput, StateError
-from roadmap_content.errors import ContentError
-from roadmap_content.generation.offline import OfflineGenerator
-from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
-from roadmap_content.recoveries.create import create
-from roadmap_content.recoveries.decisions import Limits
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.steps.finalize import finalize_task
-from roadmap_content.steps.generate import generate_content
-from roadmap_content.steps.plan import plan_batches
-from roadmap_content.steps.save import save_batch
-from roadmap_content.storage.bucket import Bucket
-from roadmap_content.tasks.listing import TaskFilter
+from roadmap_content.content.generation.offline import OfflineGenerator
+from roadmap_content.contracts.errors import ContentError
+from roadmap_content.contracts.payloads import BatchRequest, RunInput, StateError
+from roadmap_content.platform.aws.event_bus import Entry
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.storage.bucket import Bucket
+from roadmap_content.runs.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
+from roadmap_content.runs.recoveries.create import create
+from roadmap_content.runs.recoveries.decisions import Limits
+from roadmap_content.runs.steps.finalize import finalize_task
+from roadmap_content.runs.steps.generate import generate_content
+from roadmap_content.runs.steps.plan import plan_batches
+from roadmap_content.runs.steps.save import save_batch
+from roadmap_content.state.tasks.listing import TaskFilter
 from tests.faults.recording import RecordingGenerator
 from tests.support.commits import Commits, ProcessDied, Strike
 from tests.support.evidence import DELETED, HAS_CONCEPT_METADATA, TABLES, Log

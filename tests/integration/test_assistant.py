@@ -14,9 +14,9 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 
 from local_stack.builds import REPOSITORY
 from roadmap_command.assistant import INSTRUCTIONS, NOTICE, Assistant, runbook_sections, server_for
-from roadmap_content import client as client_module
-from roadmap_content.client import Client, HttpAnswer
-from roadmap_content.tasks.next_actions import NextAction
+from roadmap_content.api import client as client_module
+from roadmap_content.api.client import Client, HttpAnswer
+from roadmap_content.state.tasks.next_actions import NextAction
 from tests.faults.drill import CONCEPTS, OUTAGES, Drill
 from tests.support.factories import USER
 from tests.support.pipeline import RecordedExecutions
@@ -284,7 +284,7 @@ def test_the_sections_of_the_runbook_are_resources(drill: Drill, log: Log) -> No
 COMMAND = """
 import sys
 from roadmap_command import main, target
-from roadmap_content import client
+from roadmap_content.api import client
 class Target:
     state_machine_arn = api_url = ""
     operator_token = staticmethod(lambda: "t")

@@ -22,12 +22,12 @@ from moto import mock_aws
 
 from functions.authorize_request import app
 from local_stack.tokens import sign_token
-from roadmap_content.authorization import keys as key_sources
-from roadmap_content.authorization.keys import KeysUnavailableError
-from roadmap_content.authorization.tokens import UnauthorizedError
-from roadmap_content.aws.secret import read_secret
-from roadmap_content.errors import InvalidPayloadError, MissingSettingError
-from roadmap_content.runtime.log import logger
+from roadmap_content.contracts.errors import InvalidPayloadError, MissingSettingError
+from roadmap_content.platform.authorization import keys as key_sources
+from roadmap_content.platform.authorization.keys import KeysUnavailableError
+from roadmap_content.platform.authorization.tokens import UnauthorizedError
+from roadmap_content.platform.aws.secret import read_secret
+from roadmap_content.platform.runtime.log import logger
 from tests.support.http_server import HttpServer, Reply, Request
 
 ROOT = Path(__file__).parents[2]

@@ -6,20 +6,20 @@ from typing import Any
 import pytest
 
 from roadmap_content.api.cancel import cancel_task
-from roadmap_content.aws.executions import ExecutionsUnavailableError
+from roadmap_content.content.generation.generator import Generator
+from roadmap_content.content.generation.model import AnswerLostError, ModelBusyError
+from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.kind import Draft
-from roadmap_content.contracts import RunInput, StateError
-from roadmap_content.errors import ContentError, ModelDeclinedError, TokenBudgetExhaustedError
-from roadmap_content.failures.automatic_attempts import FIRST_PAUSE, due_attempts
-from roadmap_content.generation.generator import Generator
-from roadmap_content.generation.model import AnswerLostError, ModelBusyError
-from roadmap_content.generation.offline import OfflineGenerator
-from roadmap_content.items import ContentType
-from roadmap_content.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.retries import automatic
-from roadmap_content.roadmaps.framework import Concept
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.settings import Settings
+from roadmap_content.content.roadmaps.framework import Concept
+from roadmap_content.contracts.errors import ContentError, ModelDeclinedError, TokenBudgetExhaustedError
+from roadmap_content.contracts.items import ContentType
+from roadmap_content.contracts.payloads import RunInput, StateError
+from roadmap_content.platform.aws.executions import ExecutionsUnavailableError
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
+from roadmap_content.runs.retries import automatic
+from roadmap_content.state.failures.automatic_attempts import FIRST_PAUSE, due_attempts
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.machine_model import Run
 from tests.support.pipeline import SETTINGS, Pipeline, RecordedExecutions

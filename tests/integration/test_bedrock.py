@@ -13,10 +13,18 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from roadmap_command.generate_one import generate_one
+from roadmap_content.content.generation import model
+from roadmap_content.content.generation.allowance import Allowance, Usage
+from roadmap_content.content.generation.budget import TaskBudget
+from roadmap_content.content.generation.generator import GenerationStoppedError, generator_named
+from roadmap_content.content.generation.learner import Learner
+from roadmap_content.content.generation.model import (
+    ModelBusyError,
+)
 from roadmap_content.content.kind import Draft
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.contracts import BatchRequest
-from roadmap_content.errors import (
+from roadmap_content.content.roadmaps.framework import Concept
+from roadmap_content.contracts.errors import (
     ContentError,
     InvalidContentError,
     MissingSettingError,
@@ -24,19 +32,11 @@ from roadmap_content.errors import (
     ModelRefusedRequestError,
     TokenBudgetExhaustedError,
 )
-from roadmap_content.generation import model
-from roadmap_content.generation.allowance import Allowance, Usage
-from roadmap_content.generation.budget import TaskBudget
-from roadmap_content.generation.generator import GenerationStoppedError, generator_named
-from roadmap_content.generation.learner import Learner
-from roadmap_content.generation.model import (
-    ModelBusyError,
-)
-from roadmap_content.items import ContentType, Item
-from roadmap_content.roadmaps.framework import Concept
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.settings import Settings
-from roadmap_content.steps.generate import GenerateReport, generate_content
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.contracts.payloads import BatchRequest
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.runs.steps.generate import GenerateReport, generate_content
 from tests.support.converse_server import (
     Behaviour,
     Call,

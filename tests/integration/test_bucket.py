@@ -7,8 +7,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from roadmap_content.errors import StorageUnavailableError
-from roadmap_content.storage.bucket import Bucket, ObjectTooLargeError
+from roadmap_content.contracts.errors import StorageUnavailableError
+from roadmap_content.platform.storage.bucket import Bucket, ObjectTooLargeError
 from tests.support.memory_s3 import MemoryS3
 
 

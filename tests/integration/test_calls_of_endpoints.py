@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 import pytest
 
 from local_stack.builds import REPOSITORY
-from roadmap_content.aws.executions import Executions
-from roadmap_content.items import ContentType, Item
-from roadmap_content.retries.retry import retry_task
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.settings import Settings
-from roadmap_content.storage.bucket import Bucket
-from roadmap_content.tasks.attempts import user_start
-from roadmap_content.tasks.scope import WHOLE_TASK, Scope
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.aws.executions import Executions
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.platform.storage.bucket import Bucket
+from roadmap_content.runs.retries.retry import retry_task
+from roadmap_content.state.tasks.attempts import user_start
+from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope
 from tests.support.endpoint_calls import CALLS, Counted, counted, operation_of
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.memory_s3 import ObservedS3

@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from roadmap_content.aws.executions import ExecutionState
-from roadmap_content.reconciliation.reconcile import PAGE, ReconcileRequest, reconcile
-from roadmap_content.retries.retry import retry_task
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.tasks.attempts import user_start
+from roadmap_content.platform.aws.executions import ExecutionState
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.runs.reconciliation.reconcile import PAGE, ReconcileRequest, reconcile
+from roadmap_content.runs.retries.retry import retry_task
+from roadmap_content.state.tasks.attempts import user_start
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline, RecordedExecutions
 

@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from roadmap_content.aws.executions import ExecutionState
+from roadmap_content.content.generation.generator import GenerationStoppedError
+from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.kind import Draft
-from roadmap_content.contracts import BatchRequest
-from roadmap_content.generation.generator import GenerationStoppedError
-from roadmap_content.generation.offline import OfflineGenerator
-from roadmap_content.items import ContentType
-from roadmap_content.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.retries.retry import retry_task
-from roadmap_content.roadmaps.framework import Concept
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.steps.generate import GenerateReport, generate_content
-from roadmap_content.tasks.attempts import user_start
+from roadmap_content.content.roadmaps.framework import Concept
+from roadmap_content.contracts.items import ContentType
+from roadmap_content.contracts.payloads import BatchRequest
+from roadmap_content.platform.aws.executions import ExecutionState
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
+from roadmap_content.runs.retries.retry import retry_task
+from roadmap_content.runs.steps.generate import GenerateReport, generate_content
+from roadmap_content.state.tasks.attempts import user_start
 from tests.support.factories import TYPES, USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline, RecordedExecutions
 from tests.support.requests_to_api import OPERATOR, Ask, Reply
@@ -194,7 +194,7 @@ class StoppingGenerator(OfflineGenerator):
 def test_a_running_attempt_generates_no_further_item_until_the_resumption(
     pipeline: Pipeline, send: Send, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("roadmap_content.steps.generate.PARALLEL", 1)
+    monkeypatch.setattr("roadmap_content.runs.steps.generate.PARALLEL", 1)
     generator = StoppingGenerator(lambda: send("PUT", {"stopped": True, "reason": "the bill"}))
     pipeline.services.__dict__["generator"] = generator
     load(pipeline)

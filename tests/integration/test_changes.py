@@ -13,15 +13,15 @@ from sqlalchemy import Connection, event, text
 
 from local_stack.lock_waiters import processes_waiting_for
 from local_stack.processes import becomes_true
-from roadmap_content import outbox
 from roadmap_content.api.cancel import cancel_task
-from roadmap_content.events import item_saved
-from roadmap_content.items import ContentType, Item
-from roadmap_content.outbox import count_waiting_events, record_events
-from roadmap_content.retries.retry import retry_task
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.services import Services
-from roadmap_content.tasks.attempts import user_start
+from roadmap_content.contracts.events import item_saved
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.runs.retries.retry import retry_task
+from roadmap_content.state import outbox
+from roadmap_content.state.outbox import count_waiting_events, record_events
+from roadmap_content.state.services import Services
+from roadmap_content.state.tasks.attempts import user_start
 from tests.support.factories import TYPES, USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline, services_for
 from tests.support.requests_to_api import Ask, Reply

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from benchmarks.sweeping import COUNTERS, MOST_TIMES, Stack, Work
-from roadmap_content.reconciliation.checks import FIRST_PAUSE, LONGEST_PAUSE, plan_checks
-from roadmap_content.reconciliation.reconcile import ReconcileRequest, ReconcileResult, reconcile
-from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.runs.reconciliation.checks import FIRST_PAUSE, LONGEST_PAUSE, plan_checks
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, ReconcileResult, reconcile
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
 

@@ -12,9 +12,9 @@ import pytest
 from botocore.stub import Stubber
 
 from documents.openapi_page import resolved
-from roadmap_content import client as client_module
-from roadmap_content.client import ApiRefusedError, ApiUnavailableError, Client
-from roadmap_content.errors import ContentError, InvalidRequestError, MissingSettingError
+from roadmap_content.api import client as client_module
+from roadmap_content.api.client import ApiRefusedError, ApiUnavailableError, Client
+from roadmap_content.contracts.errors import ContentError, InvalidRequestError, MissingSettingError
 from tests.support.http_server import HttpServer, Reply, Request, json_reply
 
 DOCUMENT = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text())
@@ -212,7 +212,7 @@ def test_changes_are_followed_over_an_outage_and_each_is_read_once(
         return answer
 
     monkeypatch.setattr(client_module, "send", send)
-    monkeypatch.setattr("roadmap_content.client.time.sleep", pauses.append)
+    monkeypatch.setattr("roadmap_content.api.client.time.sleep", pauses.append)
     assert [change.cursor for change in client.changes("t-1", "u-1")] == ["a", "b", "c"]
     assert asked == [None, "b", "b", "b"]
     assert pauses == [0, client_module.UNAVAILABLE_SECONDS, 2]

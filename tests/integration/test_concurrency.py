@@ -10,12 +10,12 @@ from sqlalchemy import text
 
 from local_stack.lock_waiters import processes_waiting_for
 from local_stack.processes import becomes_true
-from roadmap_content.contracts import RunInput
-from roadmap_content.items import ContentType, Item
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
-from roadmap_content.steps.save import save_batch
-from roadmap_content.storage.staging import Staging
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.contracts.payloads import RunInput
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.storage.staging import Staging
+from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
+from roadmap_content.runs.steps.save import save_batch
 from tests.support.evidence import Log
 from tests.support.factories import CONTENT_TABLES, TYPES, bundle_of, concept_ids, tutorial
 from tests.support.oracle import Oracle

@@ -17,18 +17,18 @@ from sqlalchemy import make_url
 
 from local_stack.database_roles import DatabaseRoles
 from release.connections import holders
-from roadmap_content.contracts import RunInput
-from roadmap_content.errors import ContentIncomplete, DatabaseUnavailableError
-from roadmap_content.items import ContentType, Item
-from roadmap_content.postgres import transactions
-from roadmap_content.postgres.engine import Credentials, open_engine
-from roadmap_content.postgres.transactions import transact
-from roadmap_content.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.retries.retry import retry_task
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.metrics import Metric
-from roadmap_content.services import Services
-from roadmap_content.tasks.attempts import AttemptStart, Cause
+from roadmap_content.contracts.errors import ContentIncomplete, DatabaseUnavailableError
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.contracts.payloads import RunInput
+from roadmap_content.platform.postgres import transactions
+from roadmap_content.platform.postgres.engine import Credentials, open_engine
+from roadmap_content.platform.postgres.transactions import transact
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.metrics import Metric
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
+from roadmap_content.runs.retries.retry import retry_task
+from roadmap_content.state.services import Services
+from roadmap_content.state.tasks.attempts import AttemptStart, Cause
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.machine_model import Run, State
 from tests.support.pipeline import Pipeline, services_for

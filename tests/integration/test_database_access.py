@@ -20,13 +20,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from moto import mock_aws
 
-from roadmap_content.errors import DatabaseUnavailableError, MissingSettingError
-from roadmap_content.postgres.engine import Credentials
-from roadmap_content.postgres.tls import CERTIFICATES, verifying_context
-from roadmap_content.postgres.transactions import transact
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.settings import Settings
-from roadmap_content.services import Services
+from roadmap_content.contracts.errors import DatabaseUnavailableError, MissingSettingError
+from roadmap_content.platform.postgres.engine import Credentials
+from roadmap_content.platform.postgres.tls import CERTIFICATES, verifying_context
+from roadmap_content.platform.postgres.transactions import transact
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.state.services import Services
 
 IAM = {
     "DATABASE_AUTH": "iam",
@@ -150,7 +150,9 @@ def test_a_certificate_for_another_host_name_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("initialization", "holds"), [("snap-start", True), ("on-demand", False)])
 def test_boto3_is_imported_early_only_for_a_snapshot(initialization: str, holds: bool) -> None:
-    preload = "from roadmap_content.runtime.preload import preload_for_snapstart; preload_for_snapstart()"
+    preload = (
+        "from roadmap_content.platform.runtime.preload import preload_for_snapstart; preload_for_snapstart()"
+    )
     said = subprocess.run(
         [sys.executable, "-c", f"import sys; {preload}; print('boto3' in sys.modules)"],
         env={"AWS_LAMBDA_INITIALIZATION_TYPE": initialization},

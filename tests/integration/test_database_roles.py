@@ -12,7 +12,7 @@ from local_stack.database_roles import DatabaseRoles, create_roles, drop_roles
 from local_stack.postgres_server import Server, create_database, drop_database
 from migrations import migrate
 from migrations.grants import READS, WRITES, RolesIncompleteError, grant_access
-from roadmap_content.postgres.transactions import diagnose
+from roadmap_content.platform.postgres.transactions import diagnose
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
 from tests.support.requests_to_api import Ask

@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Connection, text
 
-from roadmap_content.reconciliation.checks import finished_tasks, record_check
-from roadmap_content.retries.retry import retry_task
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.tasks.attempts import user_start
-from roadmap_content.tasks.listing import TaskFilter, read_page, select_tasks
-from roadmap_content.tasks.task import count_stuck_tasks, processing_tasks, read_task
-from roadmap_content.tasks.time_zone import time_ahead
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.runs.reconciliation.checks import finished_tasks, record_check
+from roadmap_content.runs.retries.retry import retry_task
+from roadmap_content.state.tasks.attempts import user_start
+from roadmap_content.state.tasks.listing import TaskFilter, read_page, select_tasks
+from roadmap_content.state.tasks.task import count_stuck_tasks, processing_tasks, read_task
+from roadmap_content.state.tasks.time_zone import time_ahead
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
 

@@ -7,7 +7,7 @@ from pg8000 import core
 from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from roadmap_content.postgres.engine import Credentials, open_engine
+from roadmap_content.platform.postgres.engine import Credentials, open_engine
 
 
 @pytest.fixture

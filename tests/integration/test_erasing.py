@@ -8,8 +8,8 @@ import pytest
 from moto import mock_aws
 from sqlalchemy import MetaData, select
 
-from roadmap_content.items import ContentType, Item
-from roadmap_content.storage.bucket import Bucket
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.storage.bucket import Bucket
 from smoke.erasing import erase_objects, erase_rows, erase_statements
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import Pipeline

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from roadmap_content.items import ContentType, Item
+from roadmap_content.contracts.items import ContentType, Item
 from tests.support.factories import bundle_of, concept_ids, quiz
 from tests.support.pipeline import Pipeline
 from tests.support.requests_to_api import OPERATOR, Ask, Reply

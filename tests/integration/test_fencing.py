@@ -4,17 +4,22 @@ from datetime import timedelta
 
 import pytest
 
-from roadmap_content.aws.executions import Executions, ExecutionState, NotRedrivableError, new_execution_name
-from roadmap_content.contracts import BatchRequest, Execution, RunInput
-from roadmap_content.errors import ClaimRefusedError, StaleAttemptError
-from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
-from roadmap_content.retries.retry import RetryAnswer, redrive_task, retry_task
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
-from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
-from roadmap_content.steps.generate import generate_content
-from roadmap_content.steps.plan import PlanRequest, PlanResult, plan_batches
-from roadmap_content.tasks.attempts import AttemptStart, Cause, user_start
+from roadmap_content.contracts.errors import ClaimRefusedError, StaleAttemptError
+from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput
+from roadmap_content.platform.aws.executions import (
+    Executions,
+    ExecutionState,
+    NotRedrivableError,
+    new_execution_name,
+)
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.runs.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
+from roadmap_content.runs.retries.retry import RetryAnswer, redrive_task, retry_task
+from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
+from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
+from roadmap_content.runs.steps.generate import generate_content
+from roadmap_content.runs.steps.plan import PlanRequest, PlanResult, plan_batches
+from roadmap_content.state.tasks.attempts import AttemptStart, Cause, user_start
 from tests.support.factories import CONTENT_TABLES, USER, bundle_of, concept_ids, counts
 from tests.support.pipeline import Pipeline, RecordedExecutions
 

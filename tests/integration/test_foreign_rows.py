@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from roadmap_content.errors import ContentError
-from roadmap_content.reconciliation.reconcile import (
+from roadmap_content.contracts.errors import ContentError
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.runs.reconciliation.reconcile import (
     NotReconciledError,
     ReconcileRequest,
     ReconcileResult,
     reconcile,
 )
-from roadmap_content.runtime.deadline import Deadline
 from tests.support.factories import TYPES, bundle_of, concept_ids, counts
 from tests.support.pipeline import Pipeline
 
@@ -97,7 +97,7 @@ def test_a_row_that_a_trigger_refuses_is_reported_and_the_sweep_continues(
 def test_an_unforeseen_error_affects_only_its_task(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from roadmap_content.reconciliation import reconcile as module
+    from roadmap_content.runs.reconciliation import reconcile as module
 
     two_stuck_tasks(pipeline)
     finalize_attempt = module.finalize_attempt  # type: ignore[attr-defined]

@@ -4,11 +4,11 @@ from typing import Any
 
 from sqlalchemy import event
 
-from roadmap_content.contracts import BatchRequest
-from roadmap_content.generation.offline import OfflineGenerator
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.steps.generate import generate_content
-from roadmap_content.storage.bucket import Bucket
+from roadmap_content.content.generation.offline import OfflineGenerator
+from roadmap_content.contracts.payloads import BatchRequest
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.storage.bucket import Bucket
+from roadmap_content.runs.steps.generate import generate_content
 from tests.support.commits import Commits, How, Strike, When
 from tests.support.factories import bundle_of, concept_ids, counts
 from tests.support.memory_s3 import ObservedS3

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from local_stack.errors import RefusedError
 from roadmap_command.main import app
 from roadmap_command.target import Target
-from roadmap_content.client import HttpAnswer
+from roadmap_content.api.client import HttpAnswer
 from tests.integration.test_failure_groups import Send, heal, outage, send
 from tests.support.pipeline import Pipeline
 

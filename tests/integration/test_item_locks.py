@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from roadmap_content.content.generation import item_locks
+from roadmap_content.content.generation.item_locks import ItemLockedError, ItemLocks
+from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.kind import Draft
-from roadmap_content.contracts import BatchRequest
-from roadmap_content.generation import item_locks
-from roadmap_content.generation.item_locks import ItemLockedError, ItemLocks
-from roadmap_content.generation.offline import OfflineGenerator
-from roadmap_content.items import ContentType, Item
-from roadmap_content.postgres.transactions import RESERVE
-from roadmap_content.roadmaps.framework import Concept
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.steps.generate import GenerateReport, generate_content
+from roadmap_content.content.roadmaps.framework import Concept
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.contracts.payloads import BatchRequest
+from roadmap_content.platform.postgres.transactions import RESERVE
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.runs.steps.generate import GenerateReport, generate_content
 from tests.support.factories import TYPES, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline, services_for
 

@@ -12,17 +12,17 @@ from typing import Any
 
 import pytest
 
-from roadmap_content.aws.content_check import ContentCheck
+from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.kind import Draft
+from roadmap_content.content.links import check
+from roadmap_content.content.links.check import CheckReport, CheckRequest, check_links, judge_all
+from roadmap_content.content.links.judgement import Judgement, State
 from roadmap_content.content.resources import ResourcesDraft
-from roadmap_content.contracts import parse
-from roadmap_content.generation.offline import OfflineGenerator
-from roadmap_content.links import check
-from roadmap_content.links.check import CheckReport, CheckRequest, check_links, judge_all
-from roadmap_content.links.judgement import Judgement, State
-from roadmap_content.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.settings import Settings
+from roadmap_content.contracts.payloads import parse
+from roadmap_content.platform.aws.content_check import ContentCheck
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from tests.integration.conftest import Send
 from tests.integration.test_recoveries import finish
 from tests.support.factories import bundle_of, concept_ids

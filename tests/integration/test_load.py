@@ -1,7 +1,7 @@
 """The simulation of `make load` on the real admission: every run ends once, and no capacity is left over."""
 
 from benchmarks.load import FirstInFirstOut, Load, Nothing, Queue, Run, Simulation, makespan
-from roadmap_content.tasks.work import QueueClass
+from roadmap_content.state.tasks.work import QueueClass
 from tests.support.pipeline import Pipeline
 
 

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from roadmap_command.load import load_bundle
-from roadmap_content.bundle import parse_bundle, read_bundle
-from roadmap_content.errors import InvalidBundleError
-from roadmap_content.items import ContentType, Item
-from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.content.bundle import parse_bundle, read_bundle
+from roadmap_content.contracts.errors import InvalidBundleError
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.runtime.deadline import Deadline
 from tests.support.factories import TYPES, bundle_of, counts
 from tests.support.pipeline import S3, Pipeline
 

@@ -9,10 +9,10 @@ from sqlalchemy import NullPool, create_engine, event, text
 
 from local_stack.database_roles import DatabaseRoles
 from local_stack.postgres_server import Server
-from roadmap_content.failures.group_listing import read_groups
-from roadmap_content.tasks import listing
-from roadmap_content.tasks.attempts import claimed_before
-from roadmap_content.tasks.listing import (
+from roadmap_content.state.failures.group_listing import read_groups
+from roadmap_content.state.tasks import listing
+from roadmap_content.state.tasks.attempts import claimed_before
+from roadmap_content.state.tasks.listing import (
     MAX_COUNTED,
     Key,
     Page,

@@ -10,13 +10,13 @@ import psutil
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from roadmap_content.contracts import BatchRequest
-from roadmap_content.items import ContentType, Item
-from roadmap_content.runtime.log import logger
-from roadmap_content.steps import handler as handlers
-from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
-from roadmap_content.steps.handler import Handler, step_handler
-from roadmap_content.steps.save import save_batch
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.contracts.payloads import BatchRequest
+from roadmap_content.platform.runtime.log import logger
+from roadmap_content.runs.steps import handler as handlers
+from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
+from roadmap_content.runs.steps.handler import Handler, step_handler
+from roadmap_content.runs.steps.save import save_batch
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
 

@@ -10,18 +10,18 @@ import pytest
 from sqlalchemy import Connection, text
 
 from roadmap_content.api.cancel import cancel_task
-from roadmap_content.aws.executions import CANCELLED
-from roadmap_content.contracts import FinalizeResult
-from roadmap_content.errors import ContentError, DatabaseUnavailableError, StorageUnavailableError
-from roadmap_content.failures.group_states import GroupState, change_group
-from roadmap_content.generation.generator import GenerationStoppedError
-from roadmap_content.generation.model import ModelThrottledError
-from roadmap_content.items import ContentType
-from roadmap_content.postgres.transactions import transact
-from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.settings import Settings
-from roadmap_content.steps.handler import step_handler
+from roadmap_content.content.generation.generator import GenerationStoppedError
+from roadmap_content.content.generation.model import ModelThrottledError
+from roadmap_content.contracts.errors import ContentError, DatabaseUnavailableError, StorageUnavailableError
+from roadmap_content.contracts.items import ContentType
+from roadmap_content.contracts.payloads import FinalizeResult
+from roadmap_content.platform.aws.executions import CANCELLED
+from roadmap_content.platform.postgres.transactions import transact
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.runs.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
+from roadmap_content.runs.steps.handler import step_handler
+from roadmap_content.state.failures.group_states import GroupState, change_group
 from tests.support.factories import TYPES, USER, bundle_of, counts
 from tests.support.pipeline import SETTINGS, Pipeline
 
@@ -212,7 +212,7 @@ def scheduled_sweep(
 def test_a_sweep_of_the_schedule_is_counted_and_reports_what_waits(
     planned: Pipeline, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("roadmap_content.reconciliation.reconcile.admit_waiting", lambda *_: None)
+    monkeypatch.setattr("roadmap_content.runs.reconciliation.reconcile.admit_waiting", lambda *_: None)
     planned.execute(
         "UPDATE content_queue SET state = 'waiting', class = 'interactive', "
         "enqueued_at = timezone('utc', now()) - interval '1 hour'"

@@ -14,11 +14,11 @@ from migrations import (
     migrate,
     migrate_at_once,
 )
-from roadmap_content.postgres.engine import Credentials, open_engine
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.settings import SessionSource, Settings
-from roadmap_content.services import Services
-from roadmap_content.steps.migrate import MigrateRequest, MigrationRefusedError, migrate_database
+from roadmap_content.platform.postgres.engine import Credentials, open_engine
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.settings import SessionSource, Settings
+from roadmap_content.runs.steps.migrate import MigrateRequest, MigrationRefusedError, migrate_database
+from roadmap_content.state.services import Services
 from tests.support.revisions import head_of
 
 
@@ -162,6 +162,6 @@ def test_a_migration_overrides_the_time_limit_of_its_role(
         seen.append(str(connection.scalar(text("SHOW statement_timeout"))))
         migrate_at_once(connection)
 
-    monkeypatch.setattr("roadmap_content.steps.migrate.migrate_at_once", note)
+    monkeypatch.setattr("roadmap_content.runs.steps.migrate.migrate_at_once", note)
     migrate_database(MigrateRequest(), Database(roles.migrator, "role", roles), Deadline.after(603))
     assert seen in (["599s"], ["10min"])

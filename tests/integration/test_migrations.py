@@ -19,7 +19,7 @@ from migrations import VERSION_TABLE, CannotAdoptError, RevisionTooOldError, dow
 from migrations.grants import READS
 from roadmap_content.content.kind import ContentKind, save_parameters
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.items import ContentType
+from roadmap_content.contracts.items import ContentType
 from tests.support.factories import content_of
 from tests.support.revisions import head_of
 

@@ -14,11 +14,11 @@ import pytest
 from checks.template.declared import functions_in
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import read_template
-from roadmap_content.contracts import StateError
-from roadmap_content.items import ContentType, Item
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.storage.bucket import Bucket
-from roadmap_content.storage.keys import staged_key, tutorial_key
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.contracts.payloads import StateError
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.storage.bucket import Bucket
+from roadmap_content.platform.storage.keys import staged_key, tutorial_key
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.machine_model import Run, State
 from tests.support.memory_s3 import ObservedS3

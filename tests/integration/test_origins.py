@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from roadmap_command.commands.history import explanation
+from roadmap_content.content.generation.allowance import Usage
+from roadmap_content.content.generation.model import Answer, ModelGenerator
+from roadmap_content.content.generation.offline import OfflineGenerator
+from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.content.rows import count_origins
-from roadmap_content.generation.allowance import Usage
-from roadmap_content.generation.model import Answer, ModelGenerator
-from roadmap_content.generation.offline import OfflineGenerator
-from roadmap_content.items import ContentType, Item
-from roadmap_content.roadmaps.framework import Concept
-from roadmap_content.runtime.settings import Settings
-from roadmap_content.storage.keys import fingerprint
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.platform.storage.keys import fingerprint
 from tests.support.factories import LATER_KINDS, bundle_of, concept_ids
 from tests.support.pipeline import SETTINGS, Pipeline
 from tests.support.requests_to_api import Ask

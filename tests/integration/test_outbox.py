@@ -7,14 +7,14 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from roadmap_content import events
-from roadmap_content.aws.event_bus import MAX_BYTES, Entry
-from roadmap_content.events import DetailType
-from roadmap_content.items import ContentType
-from roadmap_content.outbox import FIRST_PAUSE_SECONDS, deliver_events, prune_events, record_events
-from roadmap_content.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.settings import Settings
+from roadmap_content.contracts import events
+from roadmap_content.contracts.events import DetailType
+from roadmap_content.contracts.items import ContentType
+from roadmap_content.platform.aws.event_bus import MAX_BYTES, Entry
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
+from roadmap_content.state.outbox import FIRST_PAUSE_SECONDS, deliver_events, prune_events, record_events
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import SETTINGS, Pipeline
 from tests.support.received_events import Received

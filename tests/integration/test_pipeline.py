@@ -5,20 +5,20 @@ from typing import Any
 
 import pytest
 
-from roadmap_content.aws.executions import ExecutionState
+from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.kind import Draft
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.contracts import Execution, RunInput, StateError
-from roadmap_content.errors import ClaimRefusedError, InvalidContentError, StaleAttemptError
-from roadmap_content.failures.failures import record_failures, refusals
-from roadmap_content.generation.offline import OfflineGenerator
-from roadmap_content.items import ContentType, Failure, Item, Stage
-from roadmap_content.roadmaps.framework import Concept
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.settings import Settings
-from roadmap_content.steps.generate import generate_content
-from roadmap_content.steps.plan import PlanRequest, plan_batches
-from roadmap_content.storage.keys import fingerprint, rejected_key, staged_key, tutorial_key
+from roadmap_content.content.roadmaps.framework import Concept
+from roadmap_content.contracts.errors import ClaimRefusedError, InvalidContentError, StaleAttemptError
+from roadmap_content.contracts.items import ContentType, Failure, Item, Stage
+from roadmap_content.contracts.payloads import Execution, RunInput, StateError
+from roadmap_content.platform.aws.executions import ExecutionState
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.platform.storage.keys import fingerprint, rejected_key, staged_key, tutorial_key
+from roadmap_content.runs.steps.generate import generate_content
+from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
+from roadmap_content.state.failures.failures import record_failures, refusals
 from tests.support.factories import (
     CONTENT_TABLES,
     TYPES,

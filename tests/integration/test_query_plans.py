@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from roadmap_content.content.kind import ContentKind, save_parameters
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.rows import CURRENT_REVISIONS, current_revisions, current_row, current_rows
-from roadmap_content.items import Item
+from roadmap_content.contracts.items import Item
 from tests.support.factories import CONTENT_TABLES, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
 

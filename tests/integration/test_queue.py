@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, TextClause, event, make_url, text
 
-from roadmap_content.postgres.engine import Credentials, open_engine
-from roadmap_content.queue import queue
-from roadmap_content.queue.admission import admit_waiting
-from roadmap_content.queue.capacity import granted_batches
-from roadmap_content.queue.places import QueuePlace, read_place
-from roadmap_content.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.retries.retry import retry_task
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.tasks.attempts import user_start
-from roadmap_content.tasks.work import QueueClass, QueueState, Work
+from roadmap_content.platform.postgres.engine import Credentials, open_engine
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
+from roadmap_content.runs.retries.retry import retry_task
+from roadmap_content.state.queue import queue
+from roadmap_content.state.queue.admission import admit_waiting
+from roadmap_content.state.queue.capacity import granted_batches
+from roadmap_content.state.queue.places import QueuePlace, read_place
+from roadmap_content.state.tasks.attempts import user_start
+from roadmap_content.state.tasks.work import QueueClass, QueueState, Work
 from tests.integration.test_concurrency import at_once
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline, RecordedExecutions, services_for

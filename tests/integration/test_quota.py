@@ -7,12 +7,12 @@ from threading import Barrier
 import pytest
 from sqlalchemy import Engine
 
-from roadmap_content.errors import DatabaseUnavailableError
-from roadmap_content.generation.allowance import Need, Usage
-from roadmap_content.generation.generator import GenerationStoppedError
-from roadmap_content.generation.quota import BURST_SECONDS, LONGEST_WAIT, ModelQuota
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.settings import Settings
+from roadmap_content.content.generation.allowance import Need, Usage
+from roadmap_content.content.generation.generator import GenerationStoppedError
+from roadmap_content.content.generation.quota import BURST_SECONDS, LONGEST_WAIT, ModelQuota
+from roadmap_content.contracts.errors import DatabaseUnavailableError
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.settings import Settings
 from tests.support.pipeline import Pipeline
 from tests.support.quota_clock import quota_clock
 
@@ -202,7 +202,7 @@ def test_an_unreachable_database_fails_the_call_and_not_the_end_of_another(
     def fail(*_: object) -> None:
         raise DatabaseUnavailableError("no connection")
 
-    monkeypatch.setattr("roadmap_content.generation.quota.transact", fail)
+    monkeypatch.setattr("roadmap_content.content.generation.quota.transact", fail)
     quota.end(taken, NEED, Usage(500, 500))
     quota.close()
     with pytest.raises(DatabaseUnavailableError):

@@ -10,13 +10,13 @@ import pytest
 from migrations import use_time_zone
 from roadmap_content.api.health import MOST_STUCK
 from roadmap_content.api.item_map import ItemMap
-from roadmap_content.items import ContentType, Item
-from roadmap_content.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.retries.retry import retry_task
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.settings import Settings
-from roadmap_content.tasks.attempts import ENDED_BY_HOUR, user_start
-from roadmap_content.tasks.task import COUNT_STUCK
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
+from roadmap_content.runs.retries.retry import retry_task
+from roadmap_content.state.tasks.attempts import ENDED_BY_HOUR, user_start
+from roadmap_content.state.tasks.task import COUNT_STUCK
 from tests.integration.test_concurrency import at_once
 from tests.support.factories import TYPES, USER, bundle_of, concept_ids, counts, quiz
 from tests.support.pipeline import SETTINGS, Pipeline, services_for
@@ -342,7 +342,7 @@ def test_the_next_sweep_removes_a_deleted_task_from_the_groups(pipeline: Pipelin
 def test_each_sweep_checks_further_failures_for_deleted_tasks(
     pipeline: Pipeline, get: Get, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("roadmap_content.failures.current.MAX_CHECKED", 1)
+    monkeypatch.setattr("roadmap_content.state.failures.current.MAX_CHECKED", 1)
     for number in range(3):
         run_with_poison(pipeline, number)
     pipeline.execute("DELETE FROM roadmap_tasks WHERE task_id = 't-2'")

@@ -6,9 +6,9 @@ import pytest
 
 from roadmap_content.api import content_reading
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.items import ContentType
-from roadmap_content.storage.bucket import Bucket
-from roadmap_content.storage.keys import tutorial_key
+from roadmap_content.contracts.items import ContentType
+from roadmap_content.platform.storage.bucket import Bucket
+from roadmap_content.platform.storage.keys import tutorial_key
 from tests.support.factories import bundle_of, concept_ids, content_of, tutorial
 from tests.support.pipeline import Pipeline
 from tests.support.requests_to_api import Ask, Reply

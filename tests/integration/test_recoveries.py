@@ -8,26 +8,26 @@ from typing import Any
 
 import pytest
 
-from roadmap_content.aws.executions import ExecutionState, ExecutionsUnavailableError
-from roadmap_content.contracts import BatchRequest, Execution, RunInput
-from roadmap_content.events import DetailType
-from roadmap_content.outbox import deliver_events
-from roadmap_content.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.recoveries.advance import advance
-from roadmap_content.recoveries.control import cancel, pause, resume
-from roadmap_content.recoveries.create import MAX_TASKS
-from roadmap_content.recoveries.create import create as create_recovery
-from roadmap_content.recoveries.decisions import Limits
-from roadmap_content.recoveries.errors import RecoveryStateError
-from roadmap_content.retries.retry import retry_task
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.settings import Settings
-from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
-from roadmap_content.steps.generate import generate_content
-from roadmap_content.steps.plan import PlanRequest, plan_batches
-from roadmap_content.steps.save import save_batch
-from roadmap_content.tasks.attempts import read_attempts, user_start
-from roadmap_content.tasks.listing import TaskFilter
+from roadmap_content.contracts.events import DetailType
+from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput
+from roadmap_content.platform.aws.executions import ExecutionState, ExecutionsUnavailableError
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
+from roadmap_content.runs.recoveries.advance import advance
+from roadmap_content.runs.recoveries.control import cancel, pause, resume
+from roadmap_content.runs.recoveries.create import MAX_TASKS
+from roadmap_content.runs.recoveries.create import create as create_recovery
+from roadmap_content.runs.recoveries.decisions import Limits
+from roadmap_content.runs.recoveries.errors import RecoveryStateError
+from roadmap_content.runs.retries.retry import retry_task
+from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
+from roadmap_content.runs.steps.generate import generate_content
+from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
+from roadmap_content.runs.steps.save import save_batch
+from roadmap_content.state.outbox import deliver_events
+from roadmap_content.state.tasks.attempts import read_attempts, user_start
+from roadmap_content.state.tasks.listing import TaskFilter
 from tests.integration.conftest import Send
 from tests.integration.test_concurrency import at_once
 from tests.support.commits import Commits
@@ -462,7 +462,7 @@ def test_the_rate_follows_the_clock_of_the_database(
             return datetime.now(tz) + timedelta(days=1)
 
     for module in ("advance", "decisions", "recovery"):
-        path = f"roadmap_content.recoveries.{module}"
+        path = f"roadmap_content.runs.recoveries.{module}"
         monkeypatch.setattr(importlib.import_module(path), "datetime", Tomorrow, raising=False)
     turn(pipeline, recovery_id)
     (row,) = pipeline.rows(
@@ -607,7 +607,7 @@ SELECT 't-' || n, 'u', 'failed', 'r-' || n, 1 FROM generate_series(1, :tasks) AS
 def test_a_recovery_has_a_limited_number_of_tasks(
     pipeline: Pipeline, send: Send, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    monkeypatch.setattr("roadmap_content.recoveries.create.MAX_TASKS", most)
+    monkeypatch.setattr("roadmap_content.runs.recoveries.create.MAX_TASKS", most)
     body = {"filter": {"status": ["failed"]}, "reason": "r", "rate_per_minute": most // 2}
     pipeline.execute(MANY_TASKS, tasks=most)
     pipeline.execute("ANALYZE roadmap_tasks")

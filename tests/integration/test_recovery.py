@@ -8,26 +8,30 @@ import pytest
 from sqlalchemy import Connection, text
 
 from local_stack.processes import becomes_true
-from roadmap_content.aws.executions import ExecutionState, ExecutionsUnavailableError, NotRedrivableError
-from roadmap_content.contracts import Execution, FinalizeResult
-from roadmap_content.errors import (
+from roadmap_content.contracts.errors import (
     ClaimRefusedError,
     ContentIncomplete,
     InvalidFrameworkError,
     TaskNotFoundError,
 )
-from roadmap_content.reconciliation.reconcile import (
+from roadmap_content.contracts.payloads import Execution, FinalizeResult
+from roadmap_content.platform.aws.executions import (
+    ExecutionState,
+    ExecutionsUnavailableError,
+    NotRedrivableError,
+)
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.runs.reconciliation.reconcile import (
     ExecutionEnd,
     NotReconciledError,
     ReconcileRequest,
     ReconcileResult,
     reconcile,
 )
-from roadmap_content.retries.retry import RetryAnswer, redrive_task, retry_task
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.settings import Settings
-from roadmap_content.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
-from roadmap_content.tasks.attempts import user_start
+from roadmap_content.runs.retries.retry import RetryAnswer, redrive_task, retry_task
+from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
+from roadmap_content.state.tasks.attempts import user_start
 from tests.support.factories import USER, bundle_of, concept_ids, counts
 from tests.support.pipeline import SETTINGS, Pipeline, RecordedExecutions, services_for
 
@@ -347,7 +351,7 @@ def test_a_task_that_cannot_be_reconciled_does_not_stop_the_sweep(
 def test_a_task_with_a_locked_roadmap_is_left_for_the_next_sweep(
     pipeline: Pipeline, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("roadmap_content.postgres.engine.LOCK_TIMEOUT", 1)
+    monkeypatch.setattr("roadmap_content.platform.postgres.engine.LOCK_TIMEOUT", 1)
     patient = Pipeline(services_for(database_url))
     for number in (1, 2):
         pipeline.load(bundle_of(["c"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
@@ -369,8 +373,8 @@ def test_the_end_of_a_run_is_recorded_when_its_blocked_save_releases_its_locks(
     pipeline: Pipeline, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sweep would skip the task; the event is delivered once, so it waits for the roadmap's lock."""
-    monkeypatch.setattr("roadmap_content.reconciliation.reconcile.TASK_SECONDS", 0.0)
-    monkeypatch.setattr("roadmap_content.postgres.engine.LOCK_TIMEOUT", 1)
+    monkeypatch.setattr("roadmap_content.runs.reconciliation.reconcile.TASK_SECONDS", 0.0)
+    monkeypatch.setattr("roadmap_content.platform.postgres.engine.LOCK_TIMEOUT", 1)
     pipeline.load(bundle_of(["c"]))
     pipeline.plan()
     end = ReconcileRequest(detail=ExecutionEnd(execution_arn=pipeline.execution().arn, status="ABORTED"))
@@ -397,7 +401,7 @@ def test_the_end_of_a_run_is_recorded_when_its_blocked_save_releases_its_locks(
 def test_a_sweep_checks_every_finished_task_and_then_waits(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("roadmap_content.reconciliation.reconcile.PAGE", 5)
+    monkeypatch.setattr("roadmap_content.runs.reconciliation.reconcile.PAGE", 5)
     for number in range(23):
         pipeline.load(bundle_of([f"c-{number}"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
     pipeline.execute("UPDATE roadmap_tasks SET status = 'completed', attempt = 1, completed_at = now()")
@@ -415,7 +419,7 @@ def test_new_tasks_do_not_delay_waiting_tasks_of_a_sweep(
     """A sweep has time for one task, and another task finishes before each sweep. The longest waiting task is
     next.
     """
-    monkeypatch.setattr("roadmap_content.reconciliation.reconcile.TASK_SECONDS", 10**6)
+    monkeypatch.setattr("roadmap_content.runs.reconciliation.reconcile.TASK_SECONDS", 10**6)
     for number in range(6):
         pipeline.load(bundle_of([f"c-{number}"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
     pipeline.execute("UPDATE roadmap_tasks SET status = 'completed', attempt = 1, completed_at = now()")

@@ -7,8 +7,8 @@ import pytest
 
 from roadmap_content.api.recovery_undo import UNDO_SECONDS, undo_recovery
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.items import ContentType
-from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.contracts.items import ContentType
+from roadmap_content.platform.runtime.deadline import Deadline
 from tests.integration.conftest import Send
 from tests.integration.test_content_check import ACCEPT, REJECT, checked
 from tests.integration.test_recoveries import finish, run_started, turn

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from roadmap_content.contracts import BatchRequest
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.settings import Settings
-from roadmap_content.steps.generate import generate_content
-from roadmap_content.storage.bucket import PARALLEL, Bucket
+from roadmap_content.contracts.payloads import BatchRequest
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.platform.storage.bucket import PARALLEL, Bucket
+from roadmap_content.runs.steps.generate import generate_content
 from tests.support.factories import TYPES, bundle_of, concept_ids
 from tests.support.pipeline import SETTINGS, Pipeline
 

@@ -6,12 +6,12 @@ import pytest
 from sqlalchemy import text
 
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.items import ContentType
-from roadmap_content.retries.retry import retry_task
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.storage.keys import tutorial_key
-from roadmap_content.tasks.attempts import user_start
-from roadmap_content.tasks.scope import Scope
+from roadmap_content.contracts.items import ContentType
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.storage.keys import tutorial_key
+from roadmap_content.runs.retries.retry import retry_task
+from roadmap_content.state.tasks.attempts import user_start
+from roadmap_content.state.tasks.scope import Scope
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
 from tests.support.requests_to_api import Ask, Reply

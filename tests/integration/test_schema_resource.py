@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from roadmap_content.errors import DatabaseUnavailableError
-from roadmap_content.steps.schema_resource import (
+from roadmap_content.contracts.errors import DatabaseUnavailableError
+from roadmap_content.runs.steps.schema_resource import (
     SchemaProperties,
     StaleReleaseError,
     answer_cloudformation,

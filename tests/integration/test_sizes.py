@@ -8,12 +8,12 @@ from sqlalchemy import event
 
 from roadmap_content.api.item_map import MAX_CONCEPTS
 from roadmap_content.api.task_items import read_item_map
-from roadmap_content.contracts import BatchRequest
-from roadmap_content.documents import MAX_STAGED
-from roadmap_content.items import ContentType, Item
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.steps.generate import generate_content
-from roadmap_content.storage import bucket as storage
+from roadmap_content.contracts.documents import MAX_STAGED
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.contracts.payloads import BatchRequest
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.storage import bucket as storage
+from roadmap_content.runs.steps.generate import generate_content
 from tests.support.factories import TYPES, USER, bundle_of, concept_ids, counts, resources
 from tests.support.pipeline import Pipeline
 

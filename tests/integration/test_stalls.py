@@ -11,12 +11,12 @@ import pytest
 from sqlalchemy import Connection, event, make_url, text
 
 from local_stack.processes import becomes_true
-from roadmap_content.errors import DatabaseUnavailableError
-from roadmap_content.generation.item_locks import ItemLocks
-from roadmap_content.items import ContentType, Item
-from roadmap_content.postgres.engine import Credentials, open_engine
-from roadmap_content.postgres.transactions import RESERVE, transact
-from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.content.generation.item_locks import ItemLocks
+from roadmap_content.contracts.errors import DatabaseUnavailableError
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.postgres.engine import Credentials, open_engine
+from roadmap_content.platform.postgres.transactions import RESERVE, transact
+from roadmap_content.platform.runtime.deadline import Deadline
 from tests.support.factories import TYPES, bundle_of
 from tests.support.pipeline import Pipeline, services_for
 

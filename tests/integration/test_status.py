@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from roadmap_content.api.status import MOST_ITEMS
-from roadmap_content.errors import TaskNotFoundError
-from roadmap_content.failures.failures import MAX_REASON
-from roadmap_content.items import ContentType
-from roadmap_content.roadmaps import framework_cache
-from roadmap_content.roadmaps import metadata as roadmaps
-from roadmap_content.roadmaps.framework import parse_framework
+from roadmap_content.content.roadmaps import framework_cache
+from roadmap_content.content.roadmaps import metadata as roadmaps
+from roadmap_content.content.roadmaps.framework import parse_framework
+from roadmap_content.contracts.errors import TaskNotFoundError
+from roadmap_content.contracts.items import ContentType
+from roadmap_content.state.failures.failures import MAX_REASON
 from tests.support.factories import TYPES, bundle_of, concept_ids, framework_of
 from tests.support.pipeline import Pipeline
 

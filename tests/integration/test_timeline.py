@@ -12,10 +12,10 @@ from sqlalchemy import text
 
 from roadmap_command.timeline_text import timeline_lines
 from roadmap_content.api.attempt_timeline import AttemptTimeline, HistoryState
-from roadmap_content.aws.executions import MOST_PAGES, PAGE_EVENTS, Executions
-from roadmap_content.aws.histories import FRESH_SECONDS, Histories
-from roadmap_content.events import Event, attempt_queued, attempt_started, batch_saved, detail_of
-from roadmap_content.timeline.axis import BatchOutcome, Phase, PhaseKind
+from roadmap_content.contracts.events import Event, attempt_queued, attempt_started, batch_saved, detail_of
+from roadmap_content.platform.aws.executions import MOST_PAGES, PAGE_EVENTS, Executions
+from roadmap_content.platform.aws.histories import FRESH_SECONDS, Histories
+from roadmap_content.platform.timeline.axis import BatchOutcome, Phase, PhaseKind
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
 from tests.support.requests_to_api import Ask

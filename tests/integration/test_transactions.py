@@ -9,10 +9,10 @@ from functools import partial
 import pytest
 from sqlalchemy import Connection, Engine, make_url, text
 
-from roadmap_content.errors import DatabaseUnavailableError
-from roadmap_content.postgres.engine import Credentials, open_engine
-from roadmap_content.postgres.transactions import RESERVE, DataRefusedError, transact
-from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.contracts.errors import DatabaseUnavailableError
+from roadmap_content.platform.postgres.engine import Credentials, open_engine
+from roadmap_content.platform.postgres.transactions import RESERVE, DataRefusedError, transact
+from roadmap_content.platform.runtime.deadline import Deadline
 
 
 def engine_of(database_url: str) -> Engine:

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from local_stack.builds import REPOSITORY
-from roadmap_content.contracts import RunInput
-from roadmap_content.reconciliation.reconcile import ReconcileRequest, ReconcileResult, reconcile
-from roadmap_content.retries.retry import RetryAnswer, retry_task
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.services import Services
-from roadmap_content.tasks.attempts import user_start
-from roadmap_content.tasks.scope import WHOLE_TASK, Scope
+from roadmap_content.contracts.payloads import RunInput
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, ReconcileResult, reconcile
+from roadmap_content.runs.retries.retry import RetryAnswer, retry_task
+from roadmap_content.state.services import Services
+from roadmap_content.state.tasks.attempts import user_start
+from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope
 from tests.support.factories import USER
 from tests.support.machine_model import Run
 

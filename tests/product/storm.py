@@ -27,20 +27,20 @@ from sqlalchemy import Connection, text
 from local_stack.postgres_server import create_database
 from migrations import migrate, use_time_zone
 from roadmap_content.api.cancel import cancel_task
-from roadmap_content.errors import ContentError
-from roadmap_content.items import ContentType
-from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
-from roadmap_content.recoveries.advance import advance
-from roadmap_content.recoveries.create import create
-from roadmap_content.recoveries.decisions import Limits
-from roadmap_content.retries.retry import retry_task
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.services import Services
-from roadmap_content.storage.bucket import Bucket
-from roadmap_content.storage.keys import tutorial_key
-from roadmap_content.tasks.attempts import user_start
-from roadmap_content.tasks.listing import TaskFilter
-from roadmap_content.tasks.scope import WHOLE_TASK, Scope
+from roadmap_content.contracts.errors import ContentError
+from roadmap_content.contracts.items import ContentType
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.storage.bucket import Bucket
+from roadmap_content.platform.storage.keys import tutorial_key
+from roadmap_content.runs.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
+from roadmap_content.runs.recoveries.advance import advance
+from roadmap_content.runs.recoveries.create import create
+from roadmap_content.runs.recoveries.decisions import Limits
+from roadmap_content.runs.retries.retry import retry_task
+from roadmap_content.state.services import Services
+from roadmap_content.state.tasks.attempts import user_start
+from roadmap_content.state.tasks.listing import TaskFilter
+from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope
 from tests.product.operations import OPERATIONS, perform
 from tests.product.product import NOW, Product
 from tests.support.evidence import Log

@@ -9,11 +9,11 @@ from sqlalchemy.exc import DBAPIError
 
 from migrations import CannotAdoptError, migrate
 from roadmap_content.content.kind import save_parameters
+from roadmap_content.content.product.concept_metadata import PRODUCT_TYPES
 from roadmap_content.content.registry import CONTENT_KINDS
+from roadmap_content.content.roadmaps.metadata import lock_roadmap
 from roadmap_content.content.rows import current_rows, saved_concepts
-from roadmap_content.items import ContentType
-from roadmap_content.product.concept_metadata import PRODUCT_TYPES
-from roadmap_content.roadmaps.metadata import lock_roadmap
+from roadmap_content.contracts.items import ContentType
 from tests.product.operations import NEEDS, OPERATIONS, perform
 from tests.product.product import Product
 from tests.support.factories import LATER_KINDS, USER, content_of

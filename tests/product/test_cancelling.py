@@ -7,19 +7,19 @@ import pytest
 
 from migrations import use_time_zone
 from roadmap_content.api.cancel import cancel_task
-from roadmap_content.aws.executions import ExecutionState
+from roadmap_content.content.generation.generator import Generator
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.contracts import BatchRequest, Execution, RunInput, StateError
-from roadmap_content.errors import NotCancellableError, TaskCancelledError, TaskNotFoundError
-from roadmap_content.generation.generator import Generator
-from roadmap_content.items import ContentType
-from roadmap_content.retries.retry import RetryAnswer
-from roadmap_content.steps.finalize import FinalizeRequest, RunEnd, finalize_attempt, finalize_task
-from roadmap_content.steps.generate import generate_content
-from roadmap_content.steps.plan import PlanRequest, plan_batches
-from roadmap_content.steps.save import save_batch
-from roadmap_content.tasks.scope import Scope
-from roadmap_content.tasks.task import lock_task
+from roadmap_content.contracts.errors import NotCancellableError, TaskCancelledError, TaskNotFoundError
+from roadmap_content.contracts.items import ContentType
+from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput, StateError
+from roadmap_content.platform.aws.executions import ExecutionState
+from roadmap_content.runs.retries.retry import RetryAnswer
+from roadmap_content.runs.steps.finalize import FinalizeRequest, RunEnd, finalize_attempt, finalize_task
+from roadmap_content.runs.steps.generate import generate_content
+from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
+from roadmap_content.runs.steps.save import save_batch
+from roadmap_content.state.tasks.scope import Scope
+from roadmap_content.state.tasks.task import lock_task
 from tests.product.operations import perform
 from tests.product.product import Product
 from tests.product.running import deadline, heal, retry, run, sweep
@@ -64,7 +64,7 @@ def test_a_task_cancelled_during_a_run_starts_no_further_item(
     adopted.roadmap("r-1", CONCEPTS)
     adopted.task("t-1", "failed", roadmap_id="r-1")
     meanwhile = CancelledMeanwhile(pipeline.services.generator, adopted)
-    monkeypatch.setattr("roadmap_content.steps.generate.PARALLEL", 1)
+    monkeypatch.setattr("roadmap_content.runs.steps.generate.PARALLEL", 1)
     pipeline.services.generator = meanwhile  # type: ignore[assignment]
 
     run(pipeline.services, retry(pipeline.services))
@@ -244,7 +244,7 @@ def test_generate_stops_after_a_regeneration_was_cancelled(
     pipeline: Pipeline, adopted: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = regenerating(pipeline, adopted)
-    monkeypatch.setattr("roadmap_content.steps.generate.PARALLEL", 1)
+    monkeypatch.setattr("roadmap_content.runs.steps.generate.PARALLEL", 1)
 
     class CancelledByUser(CancelledMeanwhile):
         def generate(self, *arguments: object) -> object:

@@ -9,12 +9,12 @@ import jsonschema
 import pytest
 from sqlalchemy import Connection
 
-from roadmap_content import events
-from roadmap_content.events import DetailType
-from roadmap_content.items import ContentType
-from roadmap_content.outbox import deliver_events, record_events
-from roadmap_content.runtime.settings import Settings
-from roadmap_content.tasks.scope import Scope
+from roadmap_content.contracts import events
+from roadmap_content.contracts.events import DetailType
+from roadmap_content.contracts.items import ContentType
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.state.outbox import deliver_events, record_events
+from roadmap_content.state.tasks.scope import Scope
 from tests.product.product import Product
 from tests.product.running import deadline, heal, retry, run, sweep
 from tests.support.factories import TYPES, counts

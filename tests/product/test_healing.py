@@ -10,7 +10,7 @@ import pytest
 
 from migrations import UnknownTimeZoneError, use_time_zone
 from roadmap_content.api.status import read_status
-from roadmap_content.tasks.task import read_task
+from roadmap_content.state.tasks.task import read_task
 from tests.product.product import Product
 from tests.product.running import heal, sweep
 from tests.support.factories import CONTENT_TABLES, TYPES, USER, framework_of

@@ -19,10 +19,10 @@ from local_stack.stack import LocalStack
 from roadmap_command.load import load_bundle
 from roadmap_command.runs import follow_run, start_run
 from roadmap_command.target import Target
-from roadmap_content.bundle import read_bundle
-from roadmap_content.client import Client
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.storage.keys import tutorial_key
+from roadmap_content.api.client import Client
+from roadmap_content.content.bundle import read_bundle
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.storage.keys import tutorial_key
 from tests.support.factories import USER, bundle_of, concept_ids, counts, quiz
 
 BUCKET, PAGE = "products-own", "https://learn.example"

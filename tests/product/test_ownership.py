@@ -4,17 +4,17 @@ from datetime import timedelta
 
 import pytest
 
-from roadmap_content.contracts import Execution, RunInput
-from roadmap_content.errors import (
+from roadmap_content.contracts.errors import (
     AtWorkElsewhereError,
     NotAtContentStageError,
     RoadmapNotFoundError,
 )
-from roadmap_content.reconciliation.checks import finished_tasks
-from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
-from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
-from roadmap_content.steps.plan import PlanRequest, plan_batches
-from roadmap_content.tasks.task import processing_tasks
+from roadmap_content.contracts.payloads import Execution, RunInput
+from roadmap_content.runs.reconciliation.checks import finished_tasks
+from roadmap_content.runs.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
+from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
+from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
+from roadmap_content.state.tasks.task import processing_tasks
 from tests.product.product import NOW, Product
 from tests.product.running import deadline, heal, retry, run, sweep
 from tests.support.pipeline import Pipeline

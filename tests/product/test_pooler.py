@@ -15,8 +15,8 @@ import pytest
 from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 
-from roadmap_content.generation.item_locks import TRY
-from roadmap_content.postgres.engine import Credentials, open_engine
+from roadmap_content.content.generation.item_locks import TRY
+from roadmap_content.platform.postgres.engine import Credentials, open_engine
 from tests.product.product import Product
 from tests.product.running import heal
 from tests.support.pipeline import services_for

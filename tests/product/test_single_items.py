@@ -6,19 +6,19 @@ import pytest
 
 from migrations import use_time_zone
 from roadmap_content.api.preview import preview_retry
+from roadmap_content.content.generation.generator import Generator
+from roadmap_content.content.product.concept_metadata import PRODUCT_TYPES
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.contracts import BatchRequest, Execution, RunInput
-from roadmap_content.errors import ItemNotFoundError, TransientError
-from roadmap_content.generation.generator import Generator
-from roadmap_content.items import ContentType, Item
-from roadmap_content.product.concept_metadata import PRODUCT_TYPES
-from roadmap_content.services import Services
-from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
-from roadmap_content.steps.generate import generate_content
-from roadmap_content.steps.plan import PlanRequest, PlanResult, plan_batches
-from roadmap_content.steps.save import save_batch
-from roadmap_content.storage.keys import tutorial_key
-from roadmap_content.tasks.scope import Scope
+from roadmap_content.contracts.errors import ItemNotFoundError, TransientError
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput
+from roadmap_content.platform.storage.keys import tutorial_key
+from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
+from roadmap_content.runs.steps.generate import generate_content
+from roadmap_content.runs.steps.plan import PlanRequest, PlanResult, plan_batches
+from roadmap_content.runs.steps.save import save_batch
+from roadmap_content.state.services import Services
+from roadmap_content.state.tasks.scope import Scope
 from tests.product.product import NOW, Product
 from tests.product.running import deadline, heal, retry, sweep
 from tests.support.factories import TYPES, USER, counts

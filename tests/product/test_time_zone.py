@@ -6,8 +6,8 @@ import pytest
 
 from local_stack.given_database import AdoptedDatabase, WrongTimeZoneError
 from roadmap_content.api.health import attention_for
-from roadmap_content.postgres.transactions import transact
-from roadmap_content.tasks.time_zone import describe_offset, propose_offset, time_ahead
+from roadmap_content.platform.postgres.transactions import transact
+from roadmap_content.state.tasks.time_zone import describe_offset, propose_offset, time_ahead
 from tests.product.product import Product
 from tests.product.running import deadline, heal
 from tests.support.pipeline import Pipeline

@@ -13,7 +13,7 @@ from local_stack.layers import build_layers
 from local_stack.steps import console, step
 from release.errors import ReleaseError
 from release.sam_build import build_for_aws, build_for_this_machine
-from roadmap_content.errors import ContentError
+from roadmap_content.contracts.errors import ContentError
 from tests.sam.deploying import deploy_run_and_delete
 from tests.sam.docker_engine import find_engine, in_namespaces, install_engine, start_engine
 from tests.sam.running import run_in_containers

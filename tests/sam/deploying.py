@@ -34,7 +34,7 @@ from tests.sam.sample import load_sample
 STACK = "roadmap-content"
 
 # Added to the response by the changed layer.
-_HANDLER = "python/roadmap_content/steps/handler.py"
+_HANDLER = "python/roadmap_content/runs/steps/handler.py"
 _BEFORE = 'result.model_dump(mode="json")'
 _AFTER = 'result.model_dump(mode="json") | {"layer": "changed"}'
 

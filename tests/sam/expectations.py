@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from roadmap_content.items import ContentType
+from roadmap_content.contracts.items import ContentType
 
 
 def _each(count: int) -> dict[ContentType, int]:

@@ -21,8 +21,8 @@ from roadmap_command.demo import SAMPLE
 from roadmap_command.load import load_bundle
 from roadmap_command.runs import task_status
 from roadmap_command.target import Target
-from roadmap_content.bundle import BundleTask, parse_bundle
-from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.content.bundle import BundleTask, parse_bundle
+from roadmap_content.platform.runtime.deadline import Deadline
 from tests.sam.containers import Containers, without_aliases
 from tests.sam.docker_engine import Engine
 from tests.sam.errors import MissingOnThisMachineError

@@ -5,8 +5,8 @@ import json
 from roadmap_command.demo import SAMPLE, with_offline_content
 from roadmap_command.load import load_bundle
 from roadmap_command.target import Target
-from roadmap_content.bundle import BundleTask, read_bundle
-from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.content.bundle import BundleTask, read_bundle
+from roadmap_content.platform.runtime.deadline import Deadline
 
 
 def load_sample(target: Target) -> BundleTask:

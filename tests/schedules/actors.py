@@ -7,21 +7,21 @@ from sqlalchemy import text
 
 from roadmap_content.api.cancel import cancel_task
 from roadmap_content.api.revisions import list_revisions, restore_revision
-from roadmap_content.items import ContentType, Item
-from roadmap_content.queue.admission import admit_waiting
-from roadmap_content.reconciliation.finish import finish_run
-from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
-from roadmap_content.recoveries import control
-from roadmap_content.recoveries.advance import advance
-from roadmap_content.retries.retry import RetryAnswer, redrive_task, retry_task
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.services import Services
-from roadmap_content.steps.await_redrive import AwaitRedriveRequest, AwaitRedriveResult, await_redrive
-from roadmap_content.steps.generate import generate_content
-from roadmap_content.steps.plan import plan_batches
-from roadmap_content.steps.save import save_batch
-from roadmap_content.tasks.attempts import AUTOMATIC, AttemptStart, Cause, user_start
-from roadmap_content.tasks.scope import WHOLE_TASK, Scope
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.runs.reconciliation.finish import finish_run
+from roadmap_content.runs.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
+from roadmap_content.runs.recoveries import control
+from roadmap_content.runs.recoveries.advance import advance
+from roadmap_content.runs.retries.retry import RetryAnswer, redrive_task, retry_task
+from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest, AwaitRedriveResult, await_redrive
+from roadmap_content.runs.steps.generate import generate_content
+from roadmap_content.runs.steps.plan import plan_batches
+from roadmap_content.runs.steps.save import save_batch
+from roadmap_content.state.queue.admission import admit_waiting
+from roadmap_content.state.services import Services
+from roadmap_content.state.tasks.attempts import AUTOMATIC, AttemptStart, Cause, user_start
+from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope
 from tests.faults.world import PUBLISH, World
 from tests.support.factories import USER, concept_ids
 

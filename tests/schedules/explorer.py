@@ -15,11 +15,11 @@ from unittest.mock import patch
 
 from sqlalchemy import create_engine, text
 
-from roadmap_content.generation import item_locks
-from roadmap_content.postgres import driver, engine, transactions
-from roadmap_content.runtime.settings import Settings
-from roadmap_content.steps import generate
-from roadmap_content.storage import bucket
+from roadmap_content.content.generation import item_locks
+from roadmap_content.platform.postgres import driver, engine, transactions
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.platform.storage import bucket
+from roadmap_content.runs.steps import generate
 from tests.faults.world import Scene, World
 from tests.schedules.actors import ACTORS
 from tests.schedules.answers import accepted, answered, attempts_of, broken_at_once, broken_in_order

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, event
 
-from roadmap_content.aws.event_bus import Entry
-from roadmap_content.aws.executions import ExecutionState
-from roadmap_content.errors import ContentError
-from roadmap_content.generation.offline import OfflineGenerator
-from roadmap_content.storage.bucket import Bucket
+from roadmap_content.content.generation.offline import OfflineGenerator
+from roadmap_content.contracts.errors import ContentError
+from roadmap_content.platform.aws.event_bus import Entry
+from roadmap_content.platform.aws.executions import ExecutionState
+from roadmap_content.platform.storage.bucket import Bucket
 from tests.faults.recording import RecordingGenerator
 from tests.faults.world import Bus, Scene, World
 from tests.schedules.actors import Actor

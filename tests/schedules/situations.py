@@ -3,15 +3,15 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from roadmap_content.generation.generator import OutOfTimeError
-from roadmap_content.items import ContentType
-from roadmap_content.recoveries.create import create
-from roadmap_content.recoveries.decisions import Limits
-from roadmap_content.retries.retry import redrive_task, retry_task
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.tasks.attempts import AttemptStart, Cause, user_start
-from roadmap_content.tasks.listing import TaskFilter
-from roadmap_content.tasks.scope import WHOLE_TASK, Scope
+from roadmap_content.content.generation.generator import OutOfTimeError
+from roadmap_content.contracts.items import ContentType
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.runs.recoveries.create import create
+from roadmap_content.runs.recoveries.decisions import Limits
+from roadmap_content.runs.retries.retry import redrive_task, retry_task
+from roadmap_content.state.tasks.attempts import AttemptStart, Cause, user_start
+from roadmap_content.state.tasks.listing import TaskFilter
+from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope
 from tests.faults.world import World
 from tests.support.commits import How, Strike, When
 from tests.support.evidence import DELETED

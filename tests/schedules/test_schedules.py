@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from roadmap_content.postgres import transactions
+from roadmap_content.platform.postgres import transactions
 from tests.schedules.__main__ import samples
 from tests.schedules.explorer import Explorers
 from tests.schedules.pairs import require

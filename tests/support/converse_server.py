@@ -17,12 +17,12 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel, Shape
 from botocore.validate import ParamValidator
 
-from roadmap_content.documents import Document
-from roadmap_content.errors import InvalidContentError
-from roadmap_content.generation.drafting import read_draft
-from roadmap_content.generation.generator import generator_named
-from roadmap_content.items import ContentType
-from roadmap_content.roadmaps.framework import concept_from
+from roadmap_content.content.generation.drafting import read_draft
+from roadmap_content.content.generation.generator import generator_named
+from roadmap_content.content.roadmaps.framework import concept_from
+from roadmap_content.contracts.documents import Document
+from roadmap_content.contracts.errors import InvalidContentError
+from roadmap_content.contracts.items import ContentType
 from tests.support import http_server
 
 CONVERSE = ServiceModel(Loader().load_service_model("bedrock-runtime", "service-2")).operation_model(

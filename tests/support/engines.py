@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.pool import QueuePool
 
-from roadmap_content.postgres.engine import Credentials, open_engine
+from roadmap_content.platform.postgres.engine import Credentials, open_engine
 
 SHARED = "shared by tests"
 """The application name of the sessions that outlive a test."""

@@ -4,11 +4,11 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from roadmap_content.content.generation.offline import OfflineGenerator
+from roadmap_content.content.product.concept_metadata import PRODUCT_TYPES
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.generation.offline import OfflineGenerator
-from roadmap_content.items import ContentType
-from roadmap_content.product.concept_metadata import PRODUCT_TYPES
-from roadmap_content.roadmaps.framework import Concept
+from roadmap_content.content.roadmaps.framework import Concept
+from roadmap_content.contracts.items import ContentType
 
 USER = "37107462-3e90-5814-abb7-48cfeaa6170a"
 

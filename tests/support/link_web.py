@@ -22,9 +22,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from roadmap_content.links.addresses import is_public
-from roadmap_content.links.judgement import State
-from roadmap_content.links.web import DeadLinkError, DoubtError, Limits, Web, resolve
+from roadmap_content.content.links.addresses import is_public
+from roadmap_content.content.links.judgement import State
+from roadmap_content.content.links.web import DeadLinkError, DoubtError, Limits, Web, resolve
 
 PUBLIC = "127.0.0.2"
 """The only loopback address that counts as public here."""

@@ -14,10 +14,10 @@ from roadmap_command.load import load_bundle
 from roadmap_command.runs import start_run, task_status
 from roadmap_command.target import Target
 from roadmap_content.api.status import TaskStatus
-from roadmap_content.bundle import read_bundle
-from roadmap_content.items import Item
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.storage.keys import staged_key
+from roadmap_content.content.bundle import read_bundle
+from roadmap_content.contracts.items import Item
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.storage.keys import staged_key
 from tests.support.evidence import Log
 from tests.support.factories import USER, bundle_of
 from tests.support.oracle import Oracle

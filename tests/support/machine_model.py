@@ -8,17 +8,17 @@ import json
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from roadmap_content.contracts import BatchRequest, Execution, RunInput, StateError
-from roadmap_content.errors import ContentError
-from roadmap_content.reconciliation.finish import finish_run
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.services import Services
-from roadmap_content.steps.accounting import LostBatch
-from roadmap_content.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
-from roadmap_content.steps.finalize import FinalizeRequest
-from roadmap_content.steps.generate import generate_content
-from roadmap_content.steps.plan import PlanRequest, PlanResult, plan_batches
-from roadmap_content.steps.save import save_batch
+from roadmap_content.contracts.errors import ContentError
+from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput, StateError
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.runs.reconciliation.finish import finish_run
+from roadmap_content.runs.steps.accounting import LostBatch
+from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
+from roadmap_content.runs.steps.finalize import FinalizeRequest
+from roadmap_content.runs.steps.generate import generate_content
+from roadmap_content.runs.steps.plan import PlanRequest, PlanResult, plan_batches
+from roadmap_content.runs.steps.save import save_batch
+from roadmap_content.state.services import Services
 
 
 class State(StrEnum):

@@ -7,24 +7,24 @@ from sqlalchemy import Engine, make_url, text
 
 from roadmap_command.load import load_bundle
 from roadmap_content.api.status import TaskStatus, read_status
-from roadmap_content.aws.executions import Executions, ExecutionState
-from roadmap_content.bundle import read_bundle
-from roadmap_content.contracts import BatchRequest, Execution, FinalizeResult, RunInput, StateError
-from roadmap_content.errors import ContentError
-from roadmap_content.items import Item
-from roadmap_content.postgres.engine import Credentials, open_engine
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.settings import Settings
-from roadmap_content.services import Services
-from roadmap_content.steps.accounting import LostBatch
-from roadmap_content.steps.finalize import finalize_task
-from roadmap_content.steps.plan import PlanResult, plan_batches
-from roadmap_content.steps.save import SaveReport, save_batch
-from roadmap_content.storage.bucket import Bucket
-from roadmap_content.storage.keys import staged_key
-from roadmap_content.storage.staging import Staging
-from roadmap_content.tasks.task import read_task
-from roadmap_content.timeline.visits import History
+from roadmap_content.content.bundle import read_bundle
+from roadmap_content.contracts.errors import ContentError
+from roadmap_content.contracts.items import Item
+from roadmap_content.contracts.payloads import BatchRequest, Execution, FinalizeResult, RunInput, StateError
+from roadmap_content.platform.aws.executions import Executions, ExecutionState
+from roadmap_content.platform.postgres.engine import Credentials, open_engine
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.platform.storage.bucket import Bucket
+from roadmap_content.platform.storage.keys import staged_key
+from roadmap_content.platform.storage.staging import Staging
+from roadmap_content.platform.timeline.visits import History
+from roadmap_content.runs.steps.accounting import LostBatch
+from roadmap_content.runs.steps.finalize import finalize_task
+from roadmap_content.runs.steps.plan import PlanResult, plan_batches
+from roadmap_content.runs.steps.save import SaveReport, save_batch
+from roadmap_content.state.services import Services
+from roadmap_content.state.tasks.task import read_task
 from tests.support.factories import LATER_KINDS, USER
 from tests.support.machine_model import Run, State, batch_requests
 from tests.support.memory_s3 import MemoryS3

@@ -6,7 +6,7 @@ from itertools import count
 
 from sqlalchemy import Connection, Engine, event, text
 
-from roadmap_content.generation.quota import EXCHANGE
+from roadmap_content.content.generation.quota import EXCHANGE
 
 SHIFT = text("""
 UPDATE content_model_tokens SET refilled_at = timezone('utc', now()) - make_interval(secs => :ago)

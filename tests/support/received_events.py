@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from roadmap_content.aws.event_bus import Entry, EventBus, EventBusUnavailableError
-from roadmap_content.events import DetailType
+from roadmap_content.contracts.events import DetailType
+from roadmap_content.platform.aws.event_bus import Entry, EventBus, EventBusUnavailableError
 
 
 class Received(EventBus):

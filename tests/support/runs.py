@@ -3,13 +3,13 @@
 import threading
 from queue import SimpleQueue
 
-from roadmap_content.aws.executions import (
+from roadmap_content.contracts.payloads import RunInput
+from roadmap_content.platform.aws.executions import (
     Executions,
     ExecutionState,
     ExecutionsUnavailableError,
     NotRedrivableError,
 )
-from roadmap_content.contracts import RunInput
 from tests.support.machine_model import Run
 
 

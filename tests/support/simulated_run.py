@@ -7,16 +7,16 @@ from functools import cache
 from typing import Any, NoReturn
 
 from local_stack.builds import REPOSITORY
-from roadmap_content.contracts import BatchRequest, FinalizeResult, Plan, parse
-from roadmap_content.items import ContentType, count_by_type
-from roadmap_content.manifest import Manifest, make_manifest
-from roadmap_content.roadmaps.framework import read_framework
-from roadmap_content.steps.await_redrive import AwaitRedriveRequest
-from roadmap_content.steps.finalize import FinalizeRequest
-from roadmap_content.steps.generate import GenerateReport
-from roadmap_content.steps.plan import PlanRequest, PlanResult
-from roadmap_content.steps.save import SaveReport
-from roadmap_content.storage.keys import manifest_key
+from roadmap_content.content.manifest import Manifest, make_manifest
+from roadmap_content.content.roadmaps.framework import read_framework
+from roadmap_content.contracts.items import ContentType, count_by_type
+from roadmap_content.contracts.payloads import BatchRequest, FinalizeResult, Plan, parse
+from roadmap_content.platform.storage.keys import manifest_key
+from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest
+from roadmap_content.runs.steps.finalize import FinalizeRequest
+from roadmap_content.runs.steps.generate import GenerateReport
+from roadmap_content.runs.steps.plan import PlanRequest, PlanResult
+from roadmap_content.runs.steps.save import SaveReport
 from tests.support.simulation import FailedError, Function, Run, simulate
 
 

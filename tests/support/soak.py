@@ -16,7 +16,7 @@ from rich.console import Console
 
 from local_stack.given_database import given_or_embedded
 from local_stack.postgres_server import Server
-from roadmap_content.runtime.log import logger
+from roadmap_content.platform.runtime.log import logger
 
 console = Console(stderr=True, highlight=False, width=160)
 

@@ -15,7 +15,7 @@ import pytest
 
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template, read_template
-from roadmap_content.runtime.metrics import SUMMED, Metric
+from roadmap_content.platform.runtime.metrics import SUMMED, Metric
 from tests.support.cloudwatch import Watch, follows
 from tests.support.situations import (
     ALARMS,

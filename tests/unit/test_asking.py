@@ -11,7 +11,7 @@ from roadmap_command.asking import ask
 from roadmap_command.commands import recoveries
 from roadmap_command.main import app
 from roadmap_command.target import Target
-from roadmap_content.client import ApiUnavailableError, HttpAnswer
+from roadmap_content.api.client import ApiUnavailableError, HttpAnswer
 
 TOO_MANY = HttpAnswer(429, {"message": "Too Many Requests"})
 DOWN = HttpAnswer(503, {"message": "Service Unavailable"})

@@ -17,16 +17,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local_stack.tokens import sign_token
-from roadmap_content.authorization.keys import (
+from roadmap_content.contracts.errors import InvalidPayloadError, MissingSettingError
+from roadmap_content.platform.authorization.keys import (
     IssuerKeys,
     KeySource,
     KeysUnavailableError,
     SharedSecret,
     key_source,
 )
-from roadmap_content.authorization.policy import allow
-from roadmap_content.authorization.settings import AuthorizationSettings
-from roadmap_content.authorization.tokens import (
+from roadmap_content.platform.authorization.policy import allow
+from roadmap_content.platform.authorization.settings import AuthorizationSettings
+from roadmap_content.platform.authorization.tokens import (
     CLOCK_SKEW_SECONDS,
     LATEST_EXPIRY,
     MAX_TOKEN_LENGTH,
@@ -34,7 +35,6 @@ from roadmap_content.authorization.tokens import (
     bearer_token,
     verify,
 )
-from roadmap_content.errors import InvalidPayloadError, MissingSettingError
 
 ISSUER = "https://issuer.example"
 AUDIENCE = "roadmap-api"

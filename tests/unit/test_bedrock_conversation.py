@@ -7,19 +7,10 @@ from itertools import count
 
 import pytest
 
-from roadmap_content.content.kind import Draft
-from roadmap_content.errors import (
-    ContentError,
-    InvalidContentError,
-    ModelDeclinedError,
-    ModelRefusedRequestError,
-    PermanentError,
-    TransientError,
-)
-from roadmap_content.generation.allowance import Allowance, Need, Usage
-from roadmap_content.generation.generator import OutOfTimeError, generator_named
-from roadmap_content.generation.learner import ANYONE
-from roadmap_content.generation.model import (
+from roadmap_content.content.generation.allowance import Allowance, Need, Usage
+from roadmap_content.content.generation.generator import OutOfTimeError, generator_named
+from roadmap_content.content.generation.learner import ANYONE
+from roadmap_content.content.generation.model import (
     LONGEST_PAUSE,
     MAX_TRIES,
     Answer,
@@ -29,11 +20,20 @@ from roadmap_content.generation.model import (
     ModelThrottledError,
     Rejected,
 )
-from roadmap_content.generation.pace import Pace
-from roadmap_content.generation.prompting import Prompt
-from roadmap_content.items import ContentType
-from roadmap_content.roadmaps.framework import Concept
-from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.content.generation.pace import Pace
+from roadmap_content.content.generation.prompting import Prompt
+from roadmap_content.content.kind import Draft
+from roadmap_content.content.roadmaps.framework import Concept
+from roadmap_content.contracts.errors import (
+    ContentError,
+    InvalidContentError,
+    ModelDeclinedError,
+    ModelRefusedRequestError,
+    PermanentError,
+    TransientError,
+)
+from roadmap_content.contracts.items import ContentType
+from roadmap_content.platform.runtime.deadline import Deadline
 
 CONCEPT = Concept("c", "Retries")
 GOOD = Answer(

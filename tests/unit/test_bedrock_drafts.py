@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
+from roadmap_content.content.generation.drafting import read_draft
+from roadmap_content.content.generation.generator import generator_named
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.errors import InvalidContentError
-from roadmap_content.generation.drafting import read_draft
-from roadmap_content.generation.generator import generator_named
-from roadmap_content.items import ContentType
-from roadmap_content.roadmaps.framework import Concept
+from roadmap_content.content.roadmaps.framework import Concept
+from roadmap_content.contracts.errors import InvalidContentError
+from roadmap_content.contracts.items import ContentType
 
 CONCEPT = Concept("c", "Retries", keywords=("backoff", "jitter"))
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from roadmap_content.content.generation.drafting import schema_of
+from roadmap_content.content.generation.learner import ANYONE, Learner, learner_from
+from roadmap_content.content.generation.prompting import MAX_SECTION, MAX_TEXT, Prompt, prompt_for
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.documents import Document
-from roadmap_content.generation.drafting import schema_of
-from roadmap_content.generation.learner import ANYONE, Learner, learner_from
-from roadmap_content.generation.prompting import MAX_SECTION, MAX_TEXT, Prompt, prompt_for
-from roadmap_content.items import ContentType
-from roadmap_content.roadmaps.framework import Concept
+from roadmap_content.content.roadmaps.framework import Concept
+from roadmap_content.contracts.documents import Document
+from roadmap_content.contracts.items import ContentType
 from tests.support.converse_server import CONVERSE, data_of, faults_of
 
 SNAPSHOTS = Path(__file__).parent / "bedrock_prompts"

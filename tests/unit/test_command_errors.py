@@ -25,9 +25,9 @@ from roadmap_command.interface import errors_in_one_line
 from roadmap_command.main import app
 from roadmap_command.runs import redrive_run
 from roadmap_command.target import Target
-from roadmap_content.aws.executions import NotRedrivableError
-from roadmap_content.bundle import parse_bundle
-from roadmap_content.errors import DatabaseUnavailableError
+from roadmap_content.content.bundle import parse_bundle
+from roadmap_content.contracts.errors import DatabaseUnavailableError
+from roadmap_content.platform.aws.executions import NotRedrivableError
 from tests.support.factories import bundle_of
 
 

@@ -12,8 +12,8 @@ import pytest
 from functions.console import app
 from local_stack.builds import REPOSITORY
 from roadmap_content.api.static_files import StaticFiles
-from roadmap_content.errors import MissingSettingError
-from roadmap_content.recoveries.decisions import RecoveryState
+from roadmap_content.contracts.errors import MissingSettingError
+from roadmap_content.runs.recoveries.decisions import RecoveryState
 from tests.support.pictured import pictured_digest
 
 ASSETS = REPOSITORY / "console"

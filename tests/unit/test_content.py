@@ -12,9 +12,9 @@ from roadmap_content.content.quiz import KIND as QUIZ
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.resources import KIND as RESOURCES
 from roadmap_content.content.tutorial import KIND as TUTORIAL
-from roadmap_content.documents import MAX_DEPTH, unstorable
-from roadmap_content.errors import InvalidContentError
-from roadmap_content.items import ContentType
+from roadmap_content.contracts.documents import MAX_DEPTH, unstorable
+from roadmap_content.contracts.errors import InvalidContentError
+from roadmap_content.contracts.items import ContentType
 from tests.support.factories import content_of, quiz
 
 VALID: dict[ContentType, dict[str, Any]] = {each: content_of(each, "c") for each in ContentType}

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from roadmap_content.contracts import StateError, parse
-from roadmap_content.errors import InvalidPayloadError
-from roadmap_content.steps.plan import PlanRequest
+from roadmap_content.contracts.errors import InvalidPayloadError
+from roadmap_content.contracts.payloads import StateError, parse
+from roadmap_content.runs.steps.plan import PlanRequest
 
 
 @pytest.mark.parametrize(

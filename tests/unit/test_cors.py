@@ -13,15 +13,15 @@ from local_stack.builds import REPOSITORY
 from local_stack.template_file import read_template
 from roadmap_content.api.errors import ForbiddenError
 from roadmap_content.api.http import Api
-from roadmap_content.authorization.tokens import UnauthorizedError
-from roadmap_content.errors import (
+from roadmap_content.contracts.errors import (
     AtWorkElsewhereError,
     ContentError,
     DatabaseUnavailableError,
     InvalidRequestError,
     TaskNotFoundError,
 )
-from roadmap_content.runtime.settings import Settings
+from roadmap_content.platform.authorization.tokens import UnauthorizedError
+from roadmap_content.platform.runtime.settings import Settings
 from tests.support.requests_to_api import Context
 
 PAGE = "https://learn.example"

@@ -19,9 +19,9 @@ from documents.cost import (
 )
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import default_of, read_template
-from roadmap_content.items import Item
-from roadmap_content.manifest import MAX_BATCHES
-from roadmap_content.runtime.metrics import SUMMED
+from roadmap_content.content.manifest import MAX_BATCHES
+from roadmap_content.contracts.items import Item
+from roadmap_content.platform.runtime.metrics import SUMMED
 from tests.support.simulated_run import run_of
 from tests.unit.test_alarms import EMITTED
 

@@ -4,8 +4,8 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from roadmap_content.aws.event_bus import MAX_BYTES, Entry, EventBus, EventBusUnavailableError
-from roadmap_content.outbox import fitting
+from roadmap_content.platform.aws.event_bus import MAX_BYTES, Entry, EventBus, EventBusUnavailableError
+from roadmap_content.state.outbox import fitting
 
 ENTRIES = [Entry("a", "T", "{}"), Entry("b", "T", "{}"), Entry("c", "T", "{}")]
 

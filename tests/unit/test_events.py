@@ -11,9 +11,9 @@ from checks.template.events import CONTRACTS, check_events
 from documents.events import events_after_a_plan
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import read_template
-from roadmap_content.contracts import parse
-from roadmap_content.events import detail_of, recovery_ended
-from roadmap_content.recoveries.decisions import FINAL_STATES, RecoveryState
+from roadmap_content.contracts.events import detail_of, recovery_ended
+from roadmap_content.contracts.payloads import parse
+from roadmap_content.runs.recoveries.decisions import FINAL_STATES, RecoveryState
 
 
 def event(name: str) -> Any:

@@ -1,6 +1,6 @@
 """The values that a task's row may contain in place of an execution's ARN."""
 
-from roadmap_content.aws.executions import Executions, ExecutionState
+from roadmap_content.platform.aws.executions import Executions, ExecutionState
 
 
 def test_an_empty_arn_is_no_outage() -> None:

@@ -10,12 +10,12 @@ from itertools import product
 import pytest
 
 from roadmap_content.content.adopted_text import heading_in
+from roadmap_content.content.generation.learner import _LANGUAGE_TAG
 from roadmap_content.content.resources import _PUBLIC_HOST
-from roadmap_content.contracts import _ERROR_MESSAGE
-from roadmap_content.failures.groups import normalise_reason
-from roadmap_content.generation.learner import _LANGUAGE_TAG
-from roadmap_content.postgres.driver import _ZONE
-from roadmap_content.postgres.sqlstate import _IDENTIFIER
+from roadmap_content.contracts.payloads import _ERROR_MESSAGE
+from roadmap_content.platform.postgres.driver import _ZONE
+from roadmap_content.platform.postgres.sqlstate import _IDENTIFIER
+from roadmap_content.state.failures.groups import normalise_reason
 
 SHORT, LONG = 500, 4_000
 MOST_GROWTH = 8 * 5

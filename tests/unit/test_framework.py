@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.errors import InvalidFrameworkError, ItemNotFoundError
-from roadmap_content.items import ContentType, Item
-from roadmap_content.roadmaps.framework import concept_from, parse_framework, read_framework
+from roadmap_content.content.roadmaps.framework import concept_from, parse_framework, read_framework
+from roadmap_content.contracts.errors import InvalidFrameworkError, ItemNotFoundError
+from roadmap_content.contracts.items import ContentType, Item
 from tests.support.factories import concept_ids, framework_of
 
 NOTHING: dict[ContentType, frozenset[str]] = {content_type: frozenset() for content_type in ContentType}

@@ -7,7 +7,7 @@ from local_stack.builds import REPOSITORY
 from local_stack.database_roles import role_statements
 from migrations.grants import WRITES
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.postgres.engine import session_limits
+from roadmap_content.platform.postgres.engine import session_limits
 
 LAYER = REPOSITORY / "layers/common/roadmap_content"
 

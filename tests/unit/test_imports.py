@@ -25,11 +25,11 @@ HEAVY = frozenset(
         "pydantic",
         "pydantic.v1",
         "requests",
-        "roadmap_content.authorization",
-        "roadmap_content.bundle",
-        "roadmap_content.generation",
-        "roadmap_content.generation.bedrock",
-        "roadmap_content.generation.offline",
+        "roadmap_content.platform.authorization",
+        "roadmap_content.content.bundle",
+        "roadmap_content.content.generation",
+        "roadmap_content.content.generation.bedrock",
+        "roadmap_content.content.generation.offline",
         "sqlalchemy",
         "sqlalchemy.dialects.postgresql",
         "sqlalchemy.orm",
@@ -39,12 +39,12 @@ HEAVY = frozenset(
 )
 STEP = frozenset({"pg8000", "pydantic", "sqlalchemy"})
 NEEDED = {
-    "authorize_request": frozenset({"cryptography", "jwt", "roadmap_content.authorization"}),
+    "authorize_request": frozenset({"cryptography", "jwt", "roadmap_content.platform.authorization"}),
     "await_redrive": STEP,
     "check_links": frozenset({"pydantic"}),
     "console": frozenset(),
     "finalize_task": STEP,
-    "generate_content": STEP | {"roadmap_content.generation"},
+    "generate_content": STEP | {"roadmap_content.content.generation"},
     "migrate_database": STEP | {"alembic", "migrations", "sqlalchemy.dialects.postgresql"},
     "plan_batches": STEP,
     "reconcile_task": STEP,
@@ -60,20 +60,20 @@ MAX_OTHER_MODULES = 12
 PURE = (
     "roadmap_content.api.refusals",
     "roadmap_content.content.registry",
-    "roadmap_content.contracts",
-    "roadmap_content.documents",
-    "roadmap_content.errors",
-    "roadmap_content.items",
-    "roadmap_content.links.addresses",
-    "roadmap_content.links.content",
-    "roadmap_content.links.urls",
-    "roadmap_content.postgres.sqlstate",
-    "roadmap_content.remedies",
-    "roadmap_content.roadmaps.framework",
-    "roadmap_content.storage.keys",
-    "roadmap_content.tasks.outcome",
-    "roadmap_content.timeline.axis",
-    "roadmap_content.timeline.visits",
+    "roadmap_content.contracts.payloads",
+    "roadmap_content.contracts.documents",
+    "roadmap_content.contracts.errors",
+    "roadmap_content.contracts.items",
+    "roadmap_content.content.links.addresses",
+    "roadmap_content.content.links.content",
+    "roadmap_content.content.links.urls",
+    "roadmap_content.platform.postgres.sqlstate",
+    "roadmap_content.content.remedies",
+    "roadmap_content.content.roadmaps.framework",
+    "roadmap_content.platform.storage.keys",
+    "roadmap_content.state.tasks.outcome",
+    "roadmap_content.platform.timeline.axis",
+    "roadmap_content.platform.timeline.visits",
 )
 """Modules with decisions and without I/O."""
 
@@ -115,4 +115,4 @@ def test_no_pure_module_imports_a_module_that_does_io() -> None:
 
 
 def test_the_client_of_products_imports_no_boto3() -> None:
-    assert not {"boto3", "botocore"} & imported_by(statement="import roadmap_content.client")
+    assert not {"boto3", "botocore"} & imported_by(statement="import roadmap_content.api.client")

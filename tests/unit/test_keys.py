@@ -3,8 +3,8 @@
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from roadmap_content.items import ContentType, Item
-from roadmap_content.storage.keys import (
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.storage.keys import (
     encode,
     fingerprint,
     manifest_key,

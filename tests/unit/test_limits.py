@@ -8,10 +8,10 @@ import pytest
 
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import default_of, read_template
-from roadmap_content.contracts import BatchRequest, StateError, parse
-from roadmap_content.queue.capacity import OVERSUBSCRIPTION
-from roadmap_content.steps.finalize import FinalizeRequest
-from roadmap_content.steps.save import SaveReport
+from roadmap_content.contracts.payloads import BatchRequest, StateError, parse
+from roadmap_content.runs.steps.finalize import FinalizeRequest
+from roadmap_content.runs.steps.save import SaveReport
+from roadmap_content.state.queue.capacity import OVERSUBSCRIPTION
 from tests.support.factories import TYPES
 from tests.support.simulated_run import run_of
 from tests.support.simulation import HISTORY_LIMIT, PAYLOAD_LIMIT, FailedError, Function

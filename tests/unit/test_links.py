@@ -6,10 +6,16 @@ import pytest
 
 from functions.check_links import app
 from local_stack.builds import REPOSITORY
-from roadmap_content.items import ContentType
-from roadmap_content.links.addresses import is_public
-from roadmap_content.links.content import links_in, without_links
-from roadmap_content.links.urls import UncheckedUrlError, UnusableUrlError, is_example, parse_url, redirected
+from roadmap_content.content.links.addresses import is_public
+from roadmap_content.content.links.content import links_in, without_links
+from roadmap_content.content.links.urls import (
+    UncheckedUrlError,
+    UnusableUrlError,
+    is_example,
+    parse_url,
+    redirected,
+)
+from roadmap_content.contracts.items import ContentType
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "151.101.1.69", "2606:4700::6810:84e5", "2a00:1450:4001::1"])

@@ -8,10 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roadmap_content.contracts import BatchReference
-from roadmap_content.errors import StorageUnavailableError
-from roadmap_content.items import ContentType, Item
-from roadmap_content.manifest import (
+from roadmap_content.content.manifest import (
     MAX_BATCHES,
     SLOWEST_FIRST,
     STAGED_FACTOR,
@@ -19,9 +16,12 @@ from roadmap_content.manifest import (
     make_manifest,
     read_batch,
 )
-from roadmap_content.product.concept_metadata import PRODUCT_TYPES
-from roadmap_content.roadmaps.framework import read_framework
-from roadmap_content.storage.bucket import StoredObject
+from roadmap_content.content.product.concept_metadata import PRODUCT_TYPES
+from roadmap_content.content.roadmaps.framework import read_framework
+from roadmap_content.contracts.errors import StorageUnavailableError
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.contracts.payloads import BatchReference
+from roadmap_content.platform.storage.bucket import StoredObject
 from tests.support.factories import TYPES, concept_ids, framework_of
 
 

@@ -14,11 +14,9 @@ from hypothesis import strategies as st
 from roadmap_content.api.cursors import any_text, decode_cursor, encode_cursor, integer, moment, text
 from roadmap_content.api.errors import InvalidCursorError
 from roadmap_content.api.task_list import ItemTotals, item_totals
-from roadmap_content.errors import code_of
-from roadmap_content.failures.automatic_attempts import FIRST_PAUSE, pause_before
-from roadmap_content.failures.groups import MAX_NORMALISED, group_failures, group_of, normalise_reason
-from roadmap_content.items import ContentType, Failure, Item, Stage
-from roadmap_content.recoveries.decisions import (
+from roadmap_content.contracts.errors import code_of
+from roadmap_content.contracts.items import ContentType, Failure, Item, Stage
+from roadmap_content.runs.recoveries.decisions import (
     BURST,
     FINAL_STATES,
     PAUSED_STATES,
@@ -33,9 +31,11 @@ from roadmap_content.recoveries.decisions import (
     next_state,
     settle,
 )
-from roadmap_content.tasks.attempts import Cause, balance
-from roadmap_content.tasks.listing import Key
-from roadmap_content.tasks.next_actions import NextAction, advice_for
+from roadmap_content.state.failures.automatic_attempts import FIRST_PAUSE, pause_before
+from roadmap_content.state.failures.groups import MAX_NORMALISED, group_failures, group_of, normalise_reason
+from roadmap_content.state.tasks.attempts import Cause, balance
+from roadmap_content.state.tasks.listing import Key
+from roadmap_content.state.tasks.next_actions import NextAction, advice_for
 
 NOW = datetime(2026, 11, 25, 12)  # noqa: DTZ001 - like the columns
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from roadmap_content.items import ContentType
-from roadmap_content.runtime.metrics import Metric, emit
+from roadmap_content.contracts.items import ContentType
+from roadmap_content.platform.runtime.metrics import Metric, emit
 
 
 @pytest.fixture

@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from roadmap_content.content.generation.generator import generator_named
+from roadmap_content.content.generation.learner import Learner
 from roadmap_content.content.quiz import QuestionDraft, QuizDraft
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.resources import ResourcesDraft
+from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.content.tutorial import TutorialDraft
-from roadmap_content.documents import Document, unstorable
-from roadmap_content.errors import MissingSettingError
-from roadmap_content.generation.generator import generator_named
-from roadmap_content.generation.learner import Learner
-from roadmap_content.items import ContentType
-from roadmap_content.roadmaps.framework import Concept
+from roadmap_content.contracts.documents import Document, unstorable
+from roadmap_content.contracts.errors import MissingSettingError
+from roadmap_content.contracts.items import ContentType
 
 GENERATOR = generator_named("offline")
 

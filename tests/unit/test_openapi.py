@@ -12,8 +12,8 @@ from documents import content_types
 from documents.openapi import DOCUMENT, openapi_document, operations
 from documents.openapi_page import PAGE, body_fields, page_of, resolved
 from documents.schemas import schema_document, schema_file
-from roadmap_content.contracts import TASK_ID
-from roadmap_content.items import ContentType
+from roadmap_content.contracts.items import ContentType
+from roadmap_content.contracts.payloads import TASK_ID
 
 WHOLE: dict[str, Any] = json.loads(DOCUMENT.read_text())
 BODIES = [WHOLE["paths"], WHOLE["components"]["responses"]]

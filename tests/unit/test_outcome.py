@@ -2,9 +2,9 @@
 
 import pytest
 
-from roadmap_content.items import ContentType, Failure, Stage
-from roadmap_content.roadmaps.framework import read_framework
-from roadmap_content.tasks.outcome import Outcome, compute_outcome
+from roadmap_content.content.roadmaps.framework import read_framework
+from roadmap_content.contracts.items import ContentType, Failure, Stage
+from roadmap_content.state.tasks.outcome import Outcome, compute_outcome
 from tests.support.factories import TYPES, concept_ids, counts, framework_of
 
 IDS = concept_ids(3)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from roadmap_content.items import ContentType, Item
-from roadmap_content.steps.save import PORTION, PORTION_BYTES, Ready, portions
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.runs.steps.save import PORTION, PORTION_BYTES, Ready, portions
 
 
 class Sized:

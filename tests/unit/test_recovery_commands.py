@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from local_stack.errors import RefusedError
-from roadmap_content.client import ApiUnavailableError, HttpAnswer
+from roadmap_content.api.client import ApiUnavailableError, HttpAnswer
 from tests.unit.conftest import Roadmap
 
 STATES = {"pause": "paused", "resume": "running", "cancel": "cancelled"}

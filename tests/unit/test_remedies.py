@@ -2,8 +2,8 @@
 
 import pytest
 
-from roadmap_content.items import ContentType, Failure, Item, Stage
-from roadmap_content.remedies import Remedy, remedy_for
+from roadmap_content.content.remedies import Remedy, remedy_for
+from roadmap_content.contracts.items import ContentType, Failure, Item, Stage
 
 ITEM = Item("c", ContentType.TUTORIAL)
 

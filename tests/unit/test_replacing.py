@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roadmap_command.replacing import scopes_for
-from roadmap_content.items import ContentType, Item
-from roadmap_content.tasks.scope import Scope, scope_from
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.state.tasks.scope import Scope, scope_from
 
 TUTORIAL, RESOURCES, QUIZ = ContentType.TUTORIAL, ContentType.RESOURCES, ContentType.QUIZ
 ALL = [Item(concept_id, content_type) for concept_id in "abc" for content_type in ContentType]

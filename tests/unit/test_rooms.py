@@ -9,7 +9,7 @@ from importlib import import_module
 from local_stack.builds import REPOSITORY
 from migrations.grants import READS
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.errors import ContentError
+from roadmap_content.contracts.errors import ContentError
 
 LAYER = REPOSITORY / "layers" / "common" / "roadmap_content"
 
@@ -17,7 +17,7 @@ LAYER = REPOSITORY / "layers" / "common" / "roadmap_content"
 WRITE = re.compile(r"\b(?:INTO|UPDATE|DELETE FROM)\s+(\w+)")
 SECOND_WRITERS = {
     # The statement that opens an attempt removes the plan of an automatic one, in the same round trip.
-    "content_automatic_attempts": {"tasks/attempts.py"},
+    "content_automatic_attempts": {"state/tasks/attempts.py"},
 }
 
 
@@ -36,9 +36,9 @@ def test_each_table_is_written_by_one_module() -> None:
 
 
 NOT_CODES = {
-    ("aws/executions.py", "Cancelled"),  # the error of a stopped execution, for people
+    ("platform/aws/executions.py", "Cancelled"),  # the error of a stopped execution, for people
     ("api/recovery_list.py", "DatabaseUnavailable"),  # an example in the API's document
-    ("authorization/tokens.py", "Unauthorized"),  # the message to which API Gateway answers 401
+    ("platform/authorization/tokens.py", "Unauthorized"),  # the message to which API Gateway answers 401
 }
 
 

@@ -6,7 +6,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
-from roadmap_content.storage.bucket import Bucket
+from roadmap_content.platform.storage.bucket import Bucket
 
 
 class NoBody:

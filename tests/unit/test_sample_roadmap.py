@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from roadmap_content.bundle import read_bundle
+from roadmap_content.content.bundle import read_bundle
+from roadmap_content.content.product.concept_metadata import PRODUCT_TYPES
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.product.concept_metadata import PRODUCT_TYPES
-from roadmap_content.roadmaps.framework import read_framework
+from roadmap_content.content.roadmaps.framework import read_framework
 
 SAMPLE = Path(__file__).parents[2] / "tools" / "roadmap_command" / "sample" / "roadmap.json"
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from roadmap_content.errors import MissingSettingError
-from roadmap_content.runtime.settings import Settings
+from roadmap_content.contracts.errors import MissingSettingError
+from roadmap_content.platform.runtime.settings import Settings
 
 
 def test_no_setting_is_required_before_it_is_used() -> None:

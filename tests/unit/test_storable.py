@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from roadmap_content.documents import MAX_DEPTH, is_plain_json, unstorable
+from roadmap_content.contracts.documents import MAX_DEPTH, is_plain_json, unstorable
 
 texts = st.text(st.characters(codec=None) | st.sampled_from('\x00\ud800\udfff\\u0d"'))
 values = st.recursive(

@@ -15,7 +15,7 @@ from roadmap_command.commands import operate, runs
 from roadmap_command.interface import output
 from roadmap_command.terminal import Terminal
 from roadmap_content.api.status import Progress, TaskStatus
-from roadmap_content.items import ContentType
+from roadmap_content.contracts.items import ContentType
 
 HOSTILE = "Linux paths [/etc] [bold]x :bug: \x1b[2J\x1b]0;owned\x07 \x9b2J \u202ereversed 数据"
 SHOWN = "Linux paths [/etc] [bold]x :bug: [2J]0;owned 2J reversed 数据"

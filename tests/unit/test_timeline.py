@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from roadmap_content.aws.executions import event_from
-from roadmap_content.timeline.axis import Audit, Axis, BatchOutcome, Phase, PhaseKind, axis_of
-from roadmap_content.timeline.visits import History, history_of
+from roadmap_content.platform.aws.executions import event_from
+from roadmap_content.platform.timeline.axis import Audit, Axis, BatchOutcome, Phase, PhaseKind, axis_of
+from roadmap_content.platform.timeline.visits import History, history_of
 from tests.support.timed_run import THROTTLE, Event, TimedRun, moment
 
 STOPPED = "GenerationStoppedError"

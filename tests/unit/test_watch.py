@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from roadmap_command.commands import operate
-from roadmap_content.client import HttpAnswer
+from roadmap_content.api.client import HttpAnswer
 from tests.unit.conftest import Roadmap
 
 

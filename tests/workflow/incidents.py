@@ -17,7 +17,7 @@ from local_stack.builds import REPOSITORY
 from local_stack.errors import RefusedError
 from local_stack.processes import becomes_true
 from local_stack.template_file import Template
-from roadmap_content.items import ContentType
+from roadmap_content.contracts.items import ContentType
 from tests.support.converse_server import Behaviour, ConverseServer, Reply, answers, fails, fills_in
 from tests.support.factories import bundle_of
 from tests.support.local_release import STACK, Clone, deployed

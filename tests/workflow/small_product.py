@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import create_engine, text
 
-from roadmap_content.client import Client
+from roadmap_content.api.client import Client
 
 USER = "u-small"
 MEMORY = Path("course.json")

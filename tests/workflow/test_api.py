@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from local_stack.tokens import sign_token
 from roadmap_command.api_client import Api
-from roadmap_content.items import ContentType, Item
+from roadmap_content.contracts.items import ContentType, Item
 from tests.support.factories import USER, counts, quiz
 from tests.support.machine import Machine
 

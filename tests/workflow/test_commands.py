@@ -10,9 +10,9 @@ from typer.testing import Result
 
 from local_stack.errors import RefusedError
 from roadmap_command.target import Target, patient_lambda_client
-from roadmap_content.errors import ContentError, InvalidBundleError
-from roadmap_content.items import ContentType, Item
-from roadmap_content.storage.keys import tutorial_key
+from roadmap_content.contracts.errors import ContentError, InvalidBundleError
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.storage.keys import tutorial_key
 from tests.support.factories import TYPES, bundle_of, counts
 from tests.support.machine import Machine
 

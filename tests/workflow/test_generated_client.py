@@ -10,7 +10,7 @@ import pytest
 
 from local_stack.builds import REPOSITORY
 from local_stack.environments import environment_python
-from roadmap_content.items import ContentType, Item
+from roadmap_content.contracts.items import ContentType, Item
 from tests.support.factories import counts
 from tests.support.machine import Machine
 

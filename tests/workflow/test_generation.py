@@ -8,7 +8,7 @@ import pytest
 
 from roadmap_command.api_client import Api
 from roadmap_command.commands.history import _lines_of
-from roadmap_content.items import ContentType
+from roadmap_content.contracts.items import ContentType
 from tests.support.converse_server import (
     Behaviour,
     Call,

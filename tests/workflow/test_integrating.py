@@ -24,11 +24,11 @@ from roadmap_command.load import load_bundle
 from roadmap_command.main import app
 from roadmap_command.runs import follow_run, start_run
 from roadmap_command.target import Target
-from roadmap_content.bundle import parse_bundle
-from roadmap_content.client import Client
+from roadmap_content.api.client import Client
+from roadmap_content.content.bundle import parse_bundle
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.items import ContentType, Item
-from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.runtime.deadline import Deadline
 
 TASK = parse_bundle(SAMPLE.read_bytes()).task.task_id
 DOCUMENT = (REPOSITORY / "docs/integrating.md").read_text()

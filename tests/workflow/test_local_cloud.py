@@ -22,8 +22,8 @@ from local_stack.layers import build_layers
 from local_stack.postgres_server import Server
 from local_stack.processes import HOST, becomes_true, has_ended
 from local_stack.stack import LocalStack, StackRunningError
-from roadmap_content.errors import ContentError
-from roadmap_content.storage.bucket import Bucket
+from roadmap_content.contracts.errors import ContentError
+from roadmap_content.platform.storage.bucket import Bucket
 from tests.workflow.probing import Probe
 
 START = """

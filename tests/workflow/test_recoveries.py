@@ -10,7 +10,7 @@ from typer.testing import Result
 from local_stack.builds import REPOSITORY
 from local_stack.errors import RefusedError
 from local_stack.processes import becomes_true
-from roadmap_content.items import ContentType, Item
+from roadmap_content.contracts.items import ContentType, Item
 from tests.support.machine import Machine
 
 

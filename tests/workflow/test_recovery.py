@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from roadmap_command.api_client import Api
-from roadmap_content.items import ContentType, Item
+from roadmap_content.contracts.items import ContentType, Item
 from tests.support.factories import quiz
 from tests.support.machine import Machine
 

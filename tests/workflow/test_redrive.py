@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from local_stack.stack import LocalStack
 from roadmap_command.runs import start_run
-from roadmap_content.items import ContentType, Item
+from roadmap_content.contracts.items import ContentType, Item
 from tests.support.machine import Machine
 from tests.support.published_machine import PublishedMachine
 from tests.workflow.probing import Probe, await_end

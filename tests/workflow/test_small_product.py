@@ -13,8 +13,8 @@ import pytest
 
 from local_stack.builds import REPOSITORY
 from local_stack.stack import LocalStack
-from roadmap_content.client import Client
-from roadmap_content.items import ContentType
+from roadmap_content.api.client import Client
+from roadmap_content.contracts.items import ContentType
 from tests.support.http_proxy import Forward, HttpProxy
 from tests.support.http_server import Reply, Request
 from tests.workflow.small_product import CONCEPTS, USER

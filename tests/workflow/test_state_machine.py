@@ -9,7 +9,7 @@ import pytest
 
 from local_stack.lock_waiters import processes_waiting_for
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.items import ContentType, Item
+from roadmap_content.contracts.items import ContentType, Item
 from tests.support.factories import TYPES, quiz, tutorial
 from tests.support.machine import Machine
 

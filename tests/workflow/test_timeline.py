@@ -9,8 +9,8 @@ from typer.testing import Result
 
 from roadmap_command.api_client import Api
 from roadmap_content.api.attempt_timeline import AttemptTimeline, HistoryState
-from roadmap_content.items import ContentType, Item
-from roadmap_content.timeline.axis import BatchOutcome, PhaseKind
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.timeline.axis import BatchOutcome, PhaseKind
 from tests.support.factories import USER
 from tests.support.machine import Machine
 

@@ -18,10 +18,10 @@ from rich.table import Column, Table
 from documents import prices
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template, default_of, read_template
-from roadmap_content.items import ContentType, Item
-from roadmap_content.manifest import generation_order, planned_batch_sizes
-from roadmap_content.runtime.metrics import SUMMED
-from roadmap_content.storage.bucket import PARALLEL
+from roadmap_content.content.manifest import generation_order, planned_batch_sizes
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.runtime.metrics import SUMMED
+from roadmap_content.platform.storage.bucket import PARALLEL
 
 TOKENS_IN, TOKENS_OUT = 2_700, 5_000
 """Tokens of a concept: docs/generation.md."""

@@ -6,10 +6,10 @@ from typing import Any
 
 from local_stack.builds import REPOSITORY
 from roadmap_command.demo import SAMPLE
-from roadmap_content.items import count_by_type
-from roadmap_content.manifest import make_manifest
-from roadmap_content.roadmaps.framework import read_framework
-from roadmap_content.storage.keys import manifest_key
+from roadmap_content.content.manifest import make_manifest
+from roadmap_content.content.roadmaps.framework import read_framework
+from roadmap_content.contracts.items import count_by_type
+from roadmap_content.platform.storage.keys import manifest_key
 
 from .layout import laid_out
 

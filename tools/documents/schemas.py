@@ -4,7 +4,7 @@ from pathlib import Path
 
 from local_stack.builds import REPOSITORY
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.items import ContentType
+from roadmap_content.contracts.items import ContentType
 
 from .layout import laid_out
 

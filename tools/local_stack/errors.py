@@ -1,6 +1,6 @@
 """Errors of the local stack. Their messages are shown to the user."""
 
-from roadmap_content.errors import PermanentError
+from roadmap_content.contracts.errors import PermanentError
 
 
 class NoStackError(PermanentError):

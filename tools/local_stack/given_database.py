@@ -14,8 +14,8 @@ from typing import Self
 from sqlalchemy import NullPool, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from roadmap_content.errors import PermanentError
-from roadmap_content.tasks.time_zone import contradicts, propose_offset
+from roadmap_content.contracts.errors import PermanentError
+from roadmap_content.state.tasks.time_zone import contradicts, propose_offset
 
 from .database_roles import drop_roles
 from .postgres_server import (

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Self
 from filelock import FileLock
 from sqlalchemy import make_url
 
-from roadmap_content.authorization.settings import NO_ISSUER
-from roadmap_content.errors import PermanentError
+from roadmap_content.contracts.errors import PermanentError
+from roadmap_content.platform.authorization.settings import NO_ISSUER
 
 from .builds import LOCAL, REPOSITORY
 from .cloud import Cloud

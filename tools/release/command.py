@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from roadmap_content.errors import ContentError
+from roadmap_content.contracts.errors import ContentError
 
 from .errors import ReleaseError
 

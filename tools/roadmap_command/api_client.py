@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote, urlencode
 
-from roadmap_content.client import HttpAnswer as Answer
-from roadmap_content.client import send
-from roadmap_content.items import Item
+from roadmap_content.api.client import HttpAnswer as Answer
+from roadmap_content.api.client import send
+from roadmap_content.contracts.items import Item
 
 
 class Api:

@@ -7,7 +7,7 @@ from typing import Any
 
 from local_stack.errors import RefusedError
 from roadmap_command.api_client import Api
-from roadmap_content.client import ApiUnavailableError
+from roadmap_content.api.client import ApiUnavailableError
 
 MAX_PAGE = 200
 

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from local_stack.builds import REPOSITORY
-from roadmap_content.client import Client
-from roadmap_content.errors import ContentError, InvalidRequestError
-from roadmap_content.failures.group_states import GroupState
-from roadmap_content.items import ContentType
-from roadmap_content.timeline.axis import BatchSpan
+from roadmap_content.api.client import Client
+from roadmap_content.contracts.errors import ContentError, InvalidRequestError
+from roadmap_content.contracts.items import ContentType
+from roadmap_content.platform.timeline.axis import BatchSpan
+from roadmap_content.state.failures.group_states import GroupState
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer

@@ -28,15 +28,15 @@ from roadmap_command.runs import follow_run, start_run, task_status
 from roadmap_command.target import Target
 from roadmap_command.terminal import Terminal
 from roadmap_content.api.status import TaskStatus
-from roadmap_content.bundle import Bundle, BundleTask, parse_bundle, read_bundle
+from roadmap_content.content.bundle import Bundle, BundleTask, parse_bundle, read_bundle
+from roadmap_content.content.generation.generator import generator_named
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.documents import Document
-from roadmap_content.errors import PermanentError
-from roadmap_content.generation.generator import generator_named
-from roadmap_content.items import ContentType, Item
-from roadmap_content.roadmaps.framework import Framework, read_framework
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.storage.keys import fingerprint, rejected_key, staged_key
+from roadmap_content.content.roadmaps.framework import Framework, read_framework
+from roadmap_content.contracts.documents import Document
+from roadmap_content.contracts.errors import PermanentError
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.storage.keys import fingerprint, rejected_key, staged_key
 
 SAMPLE = Path(__file__).parent / "sample" / "roadmap.json"
 console = Terminal(stderr=True)

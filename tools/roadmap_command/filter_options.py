@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from roadmap_command.interface import errors
-from roadmap_content.items import ContentType
+from roadmap_content.contracts.items import ContentType
 
 
 class _Option(NamedTuple):

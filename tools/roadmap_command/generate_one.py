@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import default_of, read_template
-from roadmap_content.generation.allowance import Allowance, Usage
-from roadmap_content.generation.generator import generator_named
-from roadmap_content.generation.learner import Learner
-from roadmap_content.items import ContentType
-from roadmap_content.roadmaps.framework import Concept
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.settings import Settings
+from roadmap_content.content.generation.allowance import Allowance, Usage
+from roadmap_content.content.generation.generator import generator_named
+from roadmap_content.content.generation.learner import Learner
+from roadmap_content.content.roadmaps.framework import Concept
+from roadmap_content.contracts.items import ContentType
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.settings import Settings
 
 _PARAMETERS = {
     "MODEL_STRICT_TOOLS": "ModelStrictTools",

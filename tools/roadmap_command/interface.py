@@ -24,8 +24,8 @@ from roadmap_command.target import Target
 from roadmap_command.task_reading import read_task_detail
 from roadmap_command.terminal import Terminal
 from roadmap_content.api.status import TaskStatus
-from roadmap_content.contracts import TASK_ID
-from roadmap_content.errors import ContentError, TransientError
+from roadmap_content.contracts.errors import ContentError, TransientError
+from roadmap_content.contracts.payloads import TASK_ID
 
 
 class ExitCode(IntEnum):

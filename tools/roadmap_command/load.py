@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine, text
 
 from roadmap_command.replacing import stage_replacement
-from roadmap_content.bundle import Bundle
+from roadmap_content.content.bundle import Bundle
 from roadmap_content.content.kind import Row
 from roadmap_content.content.rows import current_rows
-from roadmap_content.errors import InvalidBundleError
-from roadmap_content.items import ContentType, Item
-from roadmap_content.postgres.transactions import transact
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.storage.bucket import Bucket, in_parallel
-from roadmap_content.storage.keys import staged_key
-from roadmap_content.storage.staging import Staging
+from roadmap_content.contracts.errors import InvalidBundleError
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.postgres.transactions import transact
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.storage.bucket import Bucket, in_parallel
+from roadmap_content.platform.storage.keys import staged_key
+from roadmap_content.platform.storage.staging import Staging
 
 # Existing rows are not changed: loading a roadmap again only stages its content again.
 INSERT_ROADMAP = text("""

@@ -13,12 +13,12 @@ from roadmap_command.target import Target
 from roadmap_command.task_reading import retry_task
 from roadmap_content.content.kind import Row
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.documents import Document
-from roadmap_content.items import ContentType, Item
-from roadmap_content.storage.bucket import Bucket
-from roadmap_content.storage.keys import tutorial_key
-from roadmap_content.storage.staging import Staging
-from roadmap_content.tasks.scope import Scope
+from roadmap_content.contracts.documents import Document
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.storage.bucket import Bucket
+from roadmap_content.platform.storage.keys import tutorial_key
+from roadmap_content.platform.storage.staging import Staging
+from roadmap_content.state.tasks.scope import Scope
 
 _IDS = uuid.UUID("5c0c9b5e-6c1f-4b8e-9a51-0f4b6f3f6e0d")
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 
 from roadmap_content.api.status import TaskStatus, read_status
-from roadmap_content.aws.executions import NotRedrivableError, new_execution_name
-from roadmap_content.postgres.transactions import transact
-from roadmap_content.roadmaps.framework_cache import FrameworkCache
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.tasks.task import read_task
+from roadmap_content.content.roadmaps.framework_cache import FrameworkCache
+from roadmap_content.platform.aws.executions import NotRedrivableError, new_execution_name
+from roadmap_content.platform.postgres.transactions import transact
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.state.tasks.task import read_task
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient

@@ -13,9 +13,9 @@ from local_stack.errors import FunctionFailedError, NoStackError
 from local_stack.stack_functions import functions_of
 from roadmap_command.api_client import Api
 from roadmap_command.local import local_stack
-from roadmap_content.errors import MissingSettingError
-from roadmap_content.postgres.engine import Credentials, open_engine
-from roadmap_content.storage.bucket import Bucket
+from roadmap_content.contracts.errors import MissingSettingError
+from roadmap_content.platform.postgres.engine import Credentials, open_engine
+from roadmap_content.platform.storage.bucket import Bucket
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient

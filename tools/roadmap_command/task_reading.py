@@ -6,7 +6,7 @@ from urllib.parse import quote
 from roadmap_command.asking import ask
 from roadmap_command.target import Target
 from roadmap_content.api.task_detail import TaskDetail
-from roadmap_content.items import Item
+from roadmap_content.contracts.items import Item
 
 
 def read_task_detail(target: Target, task_id: str) -> TaskDetail:

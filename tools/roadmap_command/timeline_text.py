@@ -5,7 +5,7 @@ from datetime import datetime
 from statistics import median
 
 from roadmap_content.api.attempt_timeline import AttemptTimeline, HistoryState
-from roadmap_content.timeline.axis import BatchOutcome, BatchSpan, Phase
+from roadmap_content.platform.timeline.axis import BatchOutcome, BatchSpan, Phase
 
 WIDTH = 40
 """Characters of the axis."""

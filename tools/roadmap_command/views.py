@@ -11,8 +11,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from roadmap_content.api.status import FailedItem, TaskStatus
-from roadmap_content.items import ContentType
-from roadmap_content.queue.places import QueuePlace
+from roadmap_content.contracts.items import ContentType
+from roadmap_content.state.queue.places import QueuePlace
 
 _STYLES = {"completed": "green", "partial_failure": "yellow", "failed": "red", "cancelled": "dim"}
 _MOST_REASONS = 20

@@ -26,9 +26,9 @@ from roadmap_command.demo import with_offline_content
 from roadmap_command.load import load_bundle
 from roadmap_command.runs import follow_run, start_run, task_status
 from roadmap_command.target import Target
-from roadmap_content.bundle import BundleTask, read_bundle
-from roadmap_content.errors import ContentError, PermanentError
-from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.content.bundle import BundleTask, read_bundle
+from roadmap_content.contracts.errors import ContentError, PermanentError
+from roadmap_content.platform.runtime.deadline import Deadline
 from smoke.erasing import erase_objects, erase_rows
 from smoke.role_simulation import expectations
 from smoke.state_cases import differences, read_cases, read_context, states_of

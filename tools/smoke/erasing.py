@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine, text
 
 from local_stack.builds import REPOSITORY
-from roadmap_content.storage.keys import encode
+from roadmap_content.platform.storage.keys import encode
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -14,23 +14,23 @@ from typing import Any
 
 from sqlalchemy import make_url
 
-from roadmap_content.aws.executions import Executions, ExecutionState
+from roadmap_content.content.generation.generator import generator_named
 from roadmap_content.content.kind import Draft
-from roadmap_content.contracts import BatchRequest, Execution, RunInput
-from roadmap_content.errors import ClaimRefusedError
-from roadmap_content.generation.generator import generator_named
-from roadmap_content.items import ContentType
-from roadmap_content.postgres.engine import Credentials, open_engine
-from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
-from roadmap_content.roadmaps.framework import Concept
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.settings import Settings
-from roadmap_content.services import Services
-from roadmap_content.steps.accounting import LostBatch
-from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
-from roadmap_content.steps.generate import generate_content
-from roadmap_content.steps.plan import PlanRequest, PlanResult, plan_batches
-from roadmap_content.steps.save import save_batch
+from roadmap_content.content.roadmaps.framework import Concept
+from roadmap_content.contracts.errors import ClaimRefusedError
+from roadmap_content.contracts.items import ContentType
+from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput
+from roadmap_content.platform.aws.executions import Executions, ExecutionState
+from roadmap_content.platform.postgres.engine import Credentials, open_engine
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.runs.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
+from roadmap_content.runs.steps.accounting import LostBatch
+from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
+from roadmap_content.runs.steps.generate import generate_content
+from roadmap_content.runs.steps.plan import PlanRequest, PlanResult, plan_batches
+from roadmap_content.runs.steps.save import save_batch
+from roadmap_content.state.services import Services
 
 from .work import Job, die
 

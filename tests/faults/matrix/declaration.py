@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
-from roadmap_content.manifest import MAX_BATCHES
+from roadmap_content.content.manifest import MAX_BATCHES
 from tests.faults.matrix import matrix
 
 

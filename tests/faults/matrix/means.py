@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 from sqlalchemy import text
 
-from roadmap_content.items import ContentType, Item
-from roadmap_content.storage.keys import staged_key
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.storage.keys import staged_key
 from tests.faults.matrix.declaration import Step
 from tests.faults.matrix.play import Play
 from tests.faults.matrix.registry import WRITES

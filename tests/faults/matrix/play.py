@@ -14,10 +14,10 @@ from local_stack.processes import becomes_true
 from roadmap_command.load import load_bundle
 from roadmap_command.runs import start_run, task_status
 from roadmap_content.api.status import TaskStatus
-from roadmap_content.bundle import read_bundle
-from roadmap_content.items import ContentType, Item
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.storage.keys import staged_key
+from roadmap_content.content.bundle import read_bundle
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.storage.keys import staged_key
 from tests.faults.matrix.declaration import Cell, Fault, Step
 from tests.faults.matrix.matrix import Row
 from tests.faults.matrix.rig import Line, Rig

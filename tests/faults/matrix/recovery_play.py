@@ -12,20 +12,20 @@ from sqlalchemy import make_url
 
 from roadmap_content.api.recovery_undo import undo_recovery
 from roadmap_content.api.revisions import list_revisions, restore_revision
-from roadmap_content.contracts import StateError
-from roadmap_content.errors import RoadmapNotFoundError
-from roadmap_content.items import ContentType, Item
-from roadmap_content.postgres.transactions import RESERVE
-from roadmap_content.reconciliation.finish import finish_run
-from roadmap_content.recoveries.advance import START_SECONDS, advance
-from roadmap_content.recoveries.control import cancel, pause, resume
-from roadmap_content.recoveries.create import create
-from roadmap_content.recoveries.decisions import Limits, TaskResult
-from roadmap_content.recoveries.regeneration import Regeneration
-from roadmap_content.retries.retry import retry_task
-from roadmap_content.runtime.settings import Settings
-from roadmap_content.tasks.attempts import user_start
-from roadmap_content.tasks.listing import TaskFilter
+from roadmap_content.contracts.errors import RoadmapNotFoundError
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.contracts.payloads import StateError
+from roadmap_content.platform.postgres.transactions import RESERVE
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.runs.reconciliation.finish import finish_run
+from roadmap_content.runs.recoveries.advance import START_SECONDS, advance
+from roadmap_content.runs.recoveries.control import cancel, pause, resume
+from roadmap_content.runs.recoveries.create import create
+from roadmap_content.runs.recoveries.decisions import Limits, TaskResult
+from roadmap_content.runs.recoveries.regeneration import Regeneration
+from roadmap_content.runs.retries.retry import retry_task
+from roadmap_content.state.tasks.attempts import user_start
+from roadmap_content.state.tasks.listing import TaskFilter
 from tests.faults.matrix.database_proxy import DatabaseProxy
 from tests.faults.matrix.matrix import Row
 from tests.faults.matrix.recoveries import (

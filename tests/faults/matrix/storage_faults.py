@@ -4,8 +4,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from roadmap_content.items import ContentType, Item
-from roadmap_content.storage.keys import staged_key
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.storage.keys import staged_key
 from tests.faults.matrix.declaration import Fault, Step
 from tests.faults.matrix.means import DENIED
 from tests.faults.matrix.play import Play

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from roadmap_command.load import load_bundle
-from roadmap_content.bundle import read_bundle
-from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.content.bundle import read_bundle
+from roadmap_content.platform.runtime.deadline import Deadline
 from tests.faults.matrix.declaration import STEPS, Cell, Step
 from tests.faults.matrix.injectors import INJECTORS
 from tests.faults.matrix.interferences import INTERFERENCES

@@ -59,8 +59,9 @@ from local_stack.builds import LOCAL, REPOSITORY, build_once, fingerprint
 _OURS = ("functions.", "roadmap_content.", "migrations.")
 _LAYER = REPOSITORY / "layers/common"
 
+_GENERATION = "roadmap_content.content.generation"
 _LOADED_BY_NAME: Mapping[str, str] = {
-    "roadmap_content.generation.generator.generator_named": "roadmap_content.generation.*.create",
+    f"{_GENERATION}.generator.generator_named": f"{_GENERATION}.*.create",
 }
 """The function that imports a module by its name, and the functions that it calls there."""
 

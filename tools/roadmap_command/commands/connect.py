@@ -15,7 +15,7 @@ from local_stack.template_file import read_template
 from roadmap_command.interface import Stack, errors, print_json
 from roadmap_command.local import local_stack
 from roadmap_command.target import ALIAS, OPERATOR, Target
-from roadmap_content.client import API_URL, BUCKET, STATE_MACHINE_ARN, Client
+from roadmap_content.api.client import API_URL, BUCKET, STATE_MACHINE_ARN, Client
 
 if TYPE_CHECKING:
     from local_stack.stack import LocalStack

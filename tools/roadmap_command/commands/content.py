@@ -12,11 +12,11 @@ from roadmap_command.replacing import replace as replace_saved
 from roadmap_command.replacing import scopes_for
 from roadmap_command.target import Target
 from roadmap_command.views import counted
-from roadmap_content.bundle import Bundle, InvalidItem, parse_bundle
-from roadmap_content.errors import InvalidBundleError
-from roadmap_content.items import ContentType
-from roadmap_content.roadmaps.framework import Concept
-from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.content.bundle import Bundle, InvalidItem, parse_bundle
+from roadmap_content.content.roadmaps.framework import Concept
+from roadmap_content.contracts.errors import InvalidBundleError
+from roadmap_content.contracts.items import ContentType
+from roadmap_content.platform.runtime.deadline import Deadline
 
 group = typer.Typer()
 

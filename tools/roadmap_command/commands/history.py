@@ -14,7 +14,7 @@ from roadmap_command.target import Target
 from roadmap_command.task_reading import read_item, read_task_detail, read_timeline
 from roadmap_command.timeline_text import timeline_lines
 from roadmap_content.api.attempt_timeline import AttemptTimeline
-from roadmap_content.items import ContentType, Item
+from roadmap_content.contracts.items import ContentType, Item
 
 group = typer.Typer()
 

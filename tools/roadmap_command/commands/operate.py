@@ -31,8 +31,8 @@ from roadmap_command.interface import (
 from roadmap_command.recovery_control import change_recovery
 from roadmap_command.target import Target
 from roadmap_command.views import counted, fitted, in_words
-from roadmap_content.failures.group_states import RINGING_STATES, GroupState
-from roadmap_content.queue.places import QueuePlace
+from roadmap_content.state.failures.group_states import RINGING_STATES, GroupState
+from roadmap_content.state.queue.places import QueuePlace
 
 group = typer.Typer()
 

@@ -28,7 +28,7 @@ from roadmap_command.interface import (
 from roadmap_command.recovery_control import change_recovery
 from roadmap_command.target import Target
 from roadmap_command.views import counted, fitted
-from roadmap_content.items import ContentType
+from roadmap_content.contracts.items import ContentType
 
 group = typer.Typer()
 

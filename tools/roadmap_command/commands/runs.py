@@ -21,7 +21,7 @@ from roadmap_command.interface import (
 from roadmap_command.runs import is_running, redrive_run, start_run
 from roadmap_command.target import Target
 from roadmap_command.task_reading import read_task_detail, retry_task
-from roadmap_content.items import ContentType
+from roadmap_content.contracts.items import ContentType
 
 group = typer.Typer()
 

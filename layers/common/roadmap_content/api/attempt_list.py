@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ..contracts import Count, Payload
-from ..items import ContentType
-from ..postgres.times import utc
-from ..tasks.attempts import Cause, read_attempts
-from ..tasks.scope import scope_from
+from ..contracts.items import ContentType
+from ..contracts.payloads import Count, Payload
+from ..platform.postgres.times import utc
+from ..state.tasks.attempts import Cause, read_attempts
+from ..state.tasks.scope import scope_from
 from .cursors import decode_cursor, encode_cursor, integer
 
 _BEFORE_ALL = 2**31 - 1

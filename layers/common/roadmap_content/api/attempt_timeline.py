@@ -9,21 +9,21 @@ from typing import Annotated, Any
 from pydantic import Field
 from sqlalchemy import Connection
 
-from ..aws.executions import ExecutionsUnavailableError
-from ..contracts import Count
-from ..errors import AttemptNotFoundError
-from ..events import DetailType
-from ..items import ContentType
-from ..outbox import RecordedEvent, events_of_attempt
-from ..postgres.times import utc
-from ..postgres.transactions import transact
-from ..runtime.deadline import Deadline
-from ..runtime.log import logger
-from ..services import Services
-from ..tasks.attempts import read_attempts
-from ..tasks.task import read_task
-from ..timeline.axis import Audit, Axis, BatchSaved, axis_of
-from ..timeline.visits import History
+from ..contracts.errors import AttemptNotFoundError
+from ..contracts.events import DetailType
+from ..contracts.items import ContentType
+from ..contracts.payloads import Count
+from ..platform.aws.executions import ExecutionsUnavailableError
+from ..platform.postgres.times import utc
+from ..platform.postgres.transactions import transact
+from ..platform.runtime.deadline import Deadline
+from ..platform.runtime.log import logger
+from ..platform.timeline.axis import Audit, Axis, BatchSaved, axis_of
+from ..platform.timeline.visits import History
+from ..state.outbox import RecordedEvent, events_of_attempt
+from ..state.services import Services
+from ..state.tasks.attempts import read_attempts
+from ..state.tasks.task import read_task
 
 _TYPES = (DetailType.ATTEMPT_QUEUED, DetailType.ATTEMPT_STARTED, DetailType.BATCH_SAVED)
 

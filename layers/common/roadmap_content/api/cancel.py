@@ -7,19 +7,19 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from ..contracts import Payload
-from ..errors import InvalidFrameworkError, NotCancellableError, RoadmapNotFoundError
-from ..events import task_cancelled
-from ..outbox import record_events
-from ..postgres.transactions import transact
-from ..queue.queue import leave_queue
-from ..runtime.deadline import Deadline
-from ..runtime.log import logger
-from ..services import Services
-from ..steps.finalize import RunEnd, finalize_attempt
-from ..tasks.attempts import cancel_attempt, is_open
-from ..tasks.snapshot import read_snapshot
-from ..tasks.task import Task, cancel_row, lift_cancellation, lock_task, read_task
+from ..contracts.errors import InvalidFrameworkError, NotCancellableError, RoadmapNotFoundError
+from ..contracts.events import task_cancelled
+from ..contracts.payloads import Payload
+from ..platform.postgres.transactions import transact
+from ..platform.runtime.deadline import Deadline
+from ..platform.runtime.log import logger
+from ..runs.steps.finalize import RunEnd, finalize_attempt
+from ..state.outbox import record_events
+from ..state.queue.queue import leave_queue
+from ..state.services import Services
+from ..state.tasks.attempts import cancel_attempt, is_open
+from ..state.tasks.snapshot import read_snapshot
+from ..state.tasks.task import Task, cancel_row, lift_cancellation, lock_task, read_task
 
 
 class CancelAnswer(Payload):

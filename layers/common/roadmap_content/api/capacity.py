@@ -7,17 +7,17 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 from sqlalchemy import Connection
 
-from ..contracts import Count, Payload
-from ..errors import ContentError, InvalidRequestError
-from ..postgres.times import UtcTime
-from ..postgres.transactions import transact
-from ..queue.admission import admit_waiting
-from ..queue.capacity import change_capacity, granted_batches, latest_changes, read_capacity
-from ..queue.queue import queue_by_class, queue_by_key
-from ..runtime.deadline import Deadline
-from ..runtime.log import logger
-from ..services import Services
-from ..tasks.work import QueueClass
+from ..contracts.errors import ContentError, InvalidRequestError
+from ..contracts.payloads import Count, Payload
+from ..platform.postgres.times import UtcTime
+from ..platform.postgres.transactions import transact
+from ..platform.runtime.deadline import Deadline
+from ..platform.runtime.log import logger
+from ..state.queue.admission import admit_waiting
+from ..state.queue.capacity import change_capacity, granted_batches, latest_changes, read_capacity
+from ..state.queue.queue import queue_by_class, queue_by_key
+from ..state.services import Services
+from ..state.tasks.work import QueueClass
 
 MOST_USERS = 100
 """Limit of the list of users, those with the most waiting attempts first."""

@@ -10,10 +10,10 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import AwareDatetime, Field
 from sqlalchemy import Connection
 
-from ..contracts import Payload
-from ..outbox import RecordedEvent, events_of_task
-from ..postgres.times import utc
-from ..tasks.task import Task, read_task
+from ..contracts.payloads import Payload
+from ..platform.postgres.times import utc
+from ..state.outbox import RecordedEvent, events_of_task
+from ..state.tasks.task import Task, read_task
 from .cursors import decode_cursor, encode_cursor, integer
 from .sizes import first_that_fit
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
-from ..errors import MissingSettingError
+from ..contracts.errors import MissingSettingError
 
 
 @dataclass(frozen=True)

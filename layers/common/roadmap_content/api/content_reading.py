@@ -11,17 +11,17 @@ from sqlalchemy import Connection
 from ..content.registry import CONTENT_KINDS
 from ..content.revision_records import revision_content
 from ..content.rows import saved_content
-from ..contracts import Payload
-from ..documents import Document
-from ..errors import InvalidRequestError, ItemNotFoundError
-from ..items import ContentType, Item
-from ..postgres.times import utc
-from ..postgres.transactions import transact
-from ..runtime.deadline import Deadline
-from ..services import Services
-from ..storage.bucket import ObjectTooLargeError
-from ..storage.keys import encode
-from ..tasks.task import read_task
+from ..contracts.documents import Document
+from ..contracts.errors import InvalidRequestError, ItemNotFoundError
+from ..contracts.items import ContentType, Item
+from ..contracts.payloads import Payload
+from ..platform.postgres.times import utc
+from ..platform.postgres.transactions import transact
+from ..platform.runtime.deadline import Deadline
+from ..platform.storage.bucket import ObjectTooLargeError
+from ..platform.storage.keys import encode
+from ..state.services import Services
+from ..state.tasks.task import read_task
 
 MOST_TEXT_BYTES = 1_000_000
 """Bytes of a text that an answer contains. A Lambda response is limited to 6 MB, with escaping."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from ..documents import unstorable
+from ..contracts.documents import unstorable
 from .errors import InvalidCursorError
 
 MAX_INTEGER = 2**63 - 1

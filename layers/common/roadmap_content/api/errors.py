@@ -1,6 +1,6 @@
 """Errors of requests."""
 
-from ..errors import InvalidRequestError, PermanentError
+from ..contracts.errors import InvalidRequestError, PermanentError
 
 
 class ForbiddenError(PermanentError):

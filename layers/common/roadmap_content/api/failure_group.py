@@ -6,11 +6,11 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 from sqlalchemy import Connection
 
-from ..contracts import Payload
-from ..failures.group_listing import read_group
-from ..failures.group_states import GroupState, change_group, group_changes
-from ..postgres.times import UtcTime, naive_utc
-from ..recoveries.recovery import recoveries_of_group
+from ..contracts.payloads import Payload
+from ..platform.postgres.times import UtcTime, naive_utc
+from ..runs.recoveries.recovery import recoveries_of_group
+from ..state.failures.group_listing import read_group
+from ..state.failures.group_states import GroupState, change_group, group_changes
 from .failure_list import FailureGroup, group_fields
 from .recovery_list import RecoveryAnswer, describe
 

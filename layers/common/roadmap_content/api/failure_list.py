@@ -6,13 +6,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ..contracts import Count, Payload
-from ..failures.group_listing import read_groups
-from ..failures.group_states import GroupState
-from ..items import ContentType, Stage
-from ..postgres.times import utc
-from ..tasks.listing import TaskFilter
-from ..tasks.next_actions import NextAction, advice_for
+from ..contracts.items import ContentType, Stage
+from ..contracts.payloads import Count, Payload
+from ..platform.postgres.times import utc
+from ..state.failures.group_listing import read_groups
+from ..state.failures.group_states import GroupState
+from ..state.tasks.listing import TaskFilter
+from ..state.tasks.next_actions import NextAction, advice_for
 from .cursors import decode_cursor, encode_cursor, integer, text
 
 

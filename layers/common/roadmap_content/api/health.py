@@ -8,20 +8,20 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from sqlalchemy import Connection, text
 
-from ..contracts import Count, Payload
-from ..failures.group_states import RINGING_STATES, GroupState, count_groups
-from ..outbox import count_events_aside, count_waiting_events
-from ..postgres.times import utc
-from ..postgres.transactions import transact
-from ..queue.capacity import read_capacity
-from ..queue.queue import queue_by_class
-from ..reconciliation.sweeps import Sweep, last_sweep
-from ..runtime.deadline import Deadline
-from ..services import Services
-from ..tasks.attempts import claimed_before, ended_by_hour, tokens_of_a_day
-from ..tasks.listing import Total, count_by_status
-from ..tasks.task import STUCK_AFTER, count_stuck_tasks
-from ..tasks.time_zone import contradicts, describe_offset, time_ahead
+from ..contracts.payloads import Count, Payload
+from ..platform.postgres.times import utc
+from ..platform.postgres.transactions import transact
+from ..platform.runtime.deadline import Deadline
+from ..runs.reconciliation.sweeps import Sweep, last_sweep
+from ..state.failures.group_states import RINGING_STATES, GroupState, count_groups
+from ..state.outbox import count_events_aside, count_waiting_events
+from ..state.queue.capacity import read_capacity
+from ..state.queue.queue import queue_by_class
+from ..state.services import Services
+from ..state.tasks.attempts import claimed_before, ended_by_hour, tokens_of_a_day
+from ..state.tasks.listing import Total, count_by_status
+from ..state.tasks.task import STUCK_AFTER, count_stuck_tasks
+from ..state.tasks.time_zone import contradicts, describe_offset, time_ahead
 
 SWEEP_OVERDUE = timedelta(minutes=20)
 """The time without a sweep that counts as overdue. The schedule is every five minutes.

@@ -12,13 +12,13 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from pydantic import BaseModel
 
-from ..contracts import TASK_ID
-from ..documents import unstorable
-from ..errors import ContentError, InvalidRequestError, TransientError
-from ..runtime.deadline import Deadline
-from ..runtime.log import logger
-from ..runtime.metrics import Metric, emit
-from ..runtime.settings import Settings
+from ..contracts.documents import unstorable
+from ..contracts.errors import ContentError, InvalidRequestError, TransientError
+from ..contracts.payloads import TASK_ID
+from ..platform.runtime.deadline import Deadline
+from ..platform.runtime.log import logger
+from ..platform.runtime.metrics import Metric, emit
+from ..platform.runtime.settings import Settings
 from .callers import Caller, caller_of
 from .cors import Cors, is_preflight
 from .refusals import Refusal, Unauthorized, refusal_of

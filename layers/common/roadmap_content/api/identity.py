@@ -1,6 +1,6 @@
 """`GET /api/v1/me`: the token's user and permissions."""
 
-from ..contracts import Payload
+from ..contracts.payloads import Payload
 from .callers import Caller, Role
 
 

@@ -8,18 +8,18 @@ from typing import Annotated
 from pydantic import Field
 from sqlalchemy import Connection
 
+from ..content.remedies import remedy_for
 from ..content.rows import current_row
-from ..contracts import Count, Payload
-from ..failures.failures import failures_of_item, refusals
-from ..items import ContentType, Item, Stage
-from ..postgres.times import utc
-from ..remedies import remedy_for
-from ..services import Services
-from ..storage.bucket import Bucket, ObjectTooLargeError
-from ..storage.keys import rejected_prefix, staged_key
-from ..storage.staging import Staging
-from ..tasks.next_actions import Advice, NextAction, action_of, advice, advice_for
-from ..tasks.snapshot import TaskSnapshot
+from ..contracts.items import ContentType, Item, Stage
+from ..contracts.payloads import Count, Payload
+from ..platform.postgres.times import utc
+from ..platform.storage.bucket import Bucket, ObjectTooLargeError
+from ..platform.storage.keys import rejected_prefix, staged_key
+from ..platform.storage.staging import Staging
+from ..state.failures.failures import failures_of_item, refusals
+from ..state.services import Services
+from ..state.tasks.next_actions import Advice, NextAction, action_of, advice, advice_for
+from ..state.tasks.snapshot import TaskSnapshot
 from .origins import ItemOrigin
 
 MAX_REJECTED = 20

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby, islice
 from typing import NamedTuple
 
-from ..contracts import Count, Payload
-from ..failures.groups import GroupKey, group_of
-from ..items import ContentType, Failure, Item, RecordedFailure, Stage
-from ..roadmaps.framework import Framework
-from ..tasks.next_actions import NextAction, advice_for
-from ..tasks.scope import WHOLE_TASK, Scope
-from ..tasks.snapshot import TaskSnapshot
+from ..content.roadmaps.framework import Framework
+from ..contracts.items import ContentType, Failure, Item, RecordedFailure, Stage
+from ..contracts.payloads import Count, Payload
+from ..state.failures.groups import GroupKey, group_of
+from ..state.tasks.next_actions import NextAction, advice_for
+from ..state.tasks.scope import WHOLE_TASK, Scope
+from ..state.tasks.snapshot import TaskSnapshot
 
 SAVED, STAGED, MISSING, REJECTED, GENERATING, FAILED = "S", "T", "M", "R", "G", "F"
 

@@ -8,9 +8,9 @@ from sqlalchemy import Connection
 
 from ..content.origin_records import origin_of
 from ..content.rows import count_origins
-from ..contracts import Count, Payload
-from ..items import ContentType, Item
-from ..postgres.times import utc
+from ..contracts.items import ContentType, Item
+from ..contracts.payloads import Count, Payload
+from ..platform.postgres.times import utc
 
 Generator = Annotated[
     str | None,

@@ -6,19 +6,19 @@ from typing import Literal, NamedTuple
 from sqlalchemy import Connection, text
 from sqlalchemy.sql.elements import TextClause
 
+from ..content.remedies import Remedy, remedy_for, remedy_of_code
 from ..content.rows import current_revisions
-from ..contracts import Count, Payload
-from ..failures.failures import refusals, refused_items
-from ..items import ContentType, Item, RecordedFailure, count_by_type
-from ..postgres.transactions import transact
-from ..remedies import Remedy, remedy_for, remedy_of_code
-from ..retries.retry import plan_redrive, plan_retry
-from ..runtime.deadline import Deadline
-from ..services import Services
-from ..storage.bucket import in_parallel
-from ..storage.staging import Staging
-from ..tasks.attempts import COST
-from ..tasks.scope import WHOLE_TASK, Scope
+from ..contracts.items import ContentType, Item, RecordedFailure, count_by_type
+from ..contracts.payloads import Count, Payload
+from ..platform.postgres.transactions import transact
+from ..platform.runtime.deadline import Deadline
+from ..platform.storage.bucket import in_parallel
+from ..platform.storage.staging import Staging
+from ..runs.retries.retry import plan_redrive, plan_retry
+from ..state.failures.failures import refusals, refused_items
+from ..state.services import Services
+from ..state.tasks.attempts import COST
+from ..state.tasks.scope import WHOLE_TASK, Scope
 
 Basis = Literal["task", "roadmap", "none"]
 Refusals = dict[Item, list[RecordedFailure]]

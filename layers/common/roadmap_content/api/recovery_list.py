@@ -8,15 +8,15 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 from sqlalchemy import Connection
 
-from ..contracts import Count, Payload
-from ..items import ContentType
-from ..postgres.times import UtcTime, naive_utc, utc
-from ..recoveries.control import require_recovery
-from ..recoveries.create import MAX_TASKS, Preview
-from ..recoveries.decisions import Limits, RecoveryState, TaskResult
-from ..recoveries.recovery import Recovery, count_tasks, count_undone, read_recoveries, read_tasks
-from ..recoveries.regeneration import Regeneration
-from ..tasks.listing import TaskFilter
+from ..contracts.items import ContentType
+from ..contracts.payloads import Count, Payload
+from ..platform.postgres.times import UtcTime, naive_utc, utc
+from ..runs.recoveries.control import require_recovery
+from ..runs.recoveries.create import MAX_TASKS, Preview
+from ..runs.recoveries.decisions import Limits, RecoveryState, TaskResult
+from ..runs.recoveries.recovery import Recovery, count_tasks, count_undone, read_recoveries, read_tasks
+from ..runs.recoveries.regeneration import Regeneration
+from ..state.tasks.listing import TaskFilter
 from .cursors import decode_cursor, encode_cursor, integer, moment, text
 from .recovery_undo import TaskUndo, UndoCounts
 from .task_filter import task_filter_of

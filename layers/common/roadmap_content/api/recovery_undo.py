@@ -10,19 +10,19 @@ from sqlalchemy import Connection
 from ..content.origin_records import origin_of
 from ..content.revision_records import revisions_of
 from ..content.rows import current_revisions
-from ..contracts import Count, Payload
-from ..errors import ChangedSinceError, ContentError, ItemNotFoundError, TransientError
-from ..items import ContentType, Item
-from ..postgres.transactions import transact
-from ..recoveries.control import require_recovery
-from ..recoveries.errors import RecoveryStateError
-from ..recoveries.recovery import count_undone, read_tasks_to_undo, record_undone
-from ..recoveries.undone import Undone, undo_of
-from ..runtime.deadline import Deadline
-from ..runtime.log import logger
-from ..services import Services
-from ..tasks.scope import decode_revisions
-from ..tasks.task import read_task
+from ..contracts.errors import ChangedSinceError, ContentError, ItemNotFoundError, TransientError
+from ..contracts.items import ContentType, Item
+from ..contracts.payloads import Count, Payload
+from ..platform.postgres.transactions import transact
+from ..platform.runtime.deadline import Deadline
+from ..platform.runtime.log import logger
+from ..runs.recoveries.control import require_recovery
+from ..runs.recoveries.errors import RecoveryStateError
+from ..runs.recoveries.recovery import count_undone, read_tasks_to_undo, record_undone
+from ..runs.recoveries.undone import Undone, undo_of
+from ..state.services import Services
+from ..state.tasks.scope import decode_revisions
+from ..state.tasks.task import read_task
 from .revisions import restore_revision
 
 UNDO_SECONDS = 5.0

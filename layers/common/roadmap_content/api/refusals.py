@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from ..aws.executions import NotRedrivableError
-from ..contracts import Payload
-from ..errors import (
+from ..contracts.errors import (
     AttemptNotFoundError,
     AtWorkElsewhereError,
     ClaimRefusedError,
@@ -22,7 +20,9 @@ from ..errors import (
     TaskNotFoundError,
     TransientError,
 )
-from ..recoveries.errors import RecoveryNotFoundError, RecoveryStateError
+from ..contracts.payloads import Payload
+from ..platform.aws.executions import NotRedrivableError
+from ..runs.recoveries.errors import RecoveryNotFoundError, RecoveryStateError
 from .errors import ForbiddenError
 
 USER_ID = r"^[^\x00-\x1f\x7f]{1,64}$"

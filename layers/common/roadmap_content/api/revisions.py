@@ -14,23 +14,23 @@ from sqlalchemy.exc import DBAPIError
 from ..content.origin_records import record_restored
 from ..content.registry import CONTENT_KINDS
 from ..content.revision_records import RevisionSource, restore_content, revision_source, revisions_of
+from ..content.roadmaps.metadata import load_framework, lock_roadmap
 from ..content.rows import current_revisions, current_row, current_rows, merge_items
-from ..contracts import Count, Payload
-from ..errors import ChangedSinceError, ItemNotFoundError, RestoreRefusedError
-from ..events import item_restored
-from ..items import ContentType, Item
-from ..outbox import record_events
-from ..postgres.sqlstate import is_transient
-from ..postgres.times import utc
-from ..postgres.transactions import diagnose, transact
-from ..roadmaps.metadata import load_framework, lock_roadmap
-from ..runtime.deadline import Deadline
-from ..runtime.log import logger
-from ..services import Services
-from ..steps.finalize import RunEnd, finalize_attempt
-from ..steps.projection import project_rows
-from ..storage.bucket import in_parallel
-from ..tasks.task import Task, lock_task, read_task
+from ..contracts.errors import ChangedSinceError, ItemNotFoundError, RestoreRefusedError
+from ..contracts.events import item_restored
+from ..contracts.items import ContentType, Item
+from ..contracts.payloads import Count, Payload
+from ..platform.postgres.sqlstate import is_transient
+from ..platform.postgres.times import utc
+from ..platform.postgres.transactions import diagnose, transact
+from ..platform.runtime.deadline import Deadline
+from ..platform.runtime.log import logger
+from ..platform.storage.bucket import in_parallel
+from ..runs.steps.finalize import RunEnd, finalize_attempt
+from ..runs.steps.projection import project_rows
+from ..state.outbox import record_events
+from ..state.services import Services
+from ..state.tasks.task import Task, lock_task, read_task
 from .origins import ItemOrigin
 
 

@@ -8,17 +8,17 @@ from typing import Annotated
 from pydantic import Field
 from sqlalchemy import Connection
 
+from ..content.roadmaps.framework import missing_items
+from ..content.roadmaps.framework_cache import FrameworkCache
 from ..content.rows import saved_concepts
-from ..contracts import Count, Payload
-from ..errors import InvalidFrameworkError, RoadmapNotFoundError
-from ..failures.failures import failures_of_attempt
-from ..items import ContentType, Failure, Item, Stage, count_by_type
-from ..postgres.times import utc
-from ..queue.places import QueuePlace, read_place
-from ..roadmaps.framework import missing_items
-from ..roadmaps.framework_cache import FrameworkCache
-from ..tasks.attempts import generated_by
-from ..tasks.task import Task
+from ..contracts.errors import InvalidFrameworkError, RoadmapNotFoundError
+from ..contracts.items import ContentType, Failure, Item, Stage, count_by_type
+from ..contracts.payloads import Count, Payload
+from ..platform.postgres.times import utc
+from ..state.failures.failures import failures_of_attempt
+from ..state.queue.places import QueuePlace, read_place
+from ..state.tasks.attempts import generated_by
+from ..state.tasks.task import Task
 from .sizes import first_that_fit
 
 

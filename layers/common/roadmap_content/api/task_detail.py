@@ -7,12 +7,12 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection
 
-from ..contracts import Count, Payload
-from ..postgres.times import utc
-from ..postgres.transactions import transact
-from ..runtime.deadline import Deadline
-from ..services import Services
-from ..tasks.task import Task, read_extras, read_task
+from ..contracts.payloads import Count, Payload
+from ..platform.postgres.times import utc
+from ..platform.postgres.transactions import transact
+from ..platform.runtime.deadline import Deadline
+from ..state.services import Services
+from ..state.tasks.task import Task, read_extras, read_task
 from .callers import Caller
 from .status import TaskStatus, read_status
 

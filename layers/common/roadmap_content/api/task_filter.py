@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from ..items import ContentType
-from ..postgres.times import naive_utc
-from ..tasks.listing import TaskFilter
+from ..contracts.items import ContentType
+from ..platform.postgres.times import naive_utc
+from ..state.tasks.listing import TaskFilter
 
 
 def task_filter_of(

@@ -2,16 +2,16 @@
 
 from sqlalchemy import Connection
 
-from ..failures.failures import latest_failures
-from ..items import Item, RecordedFailure
-from ..postgres.transactions import transact
-from ..runtime.deadline import Deadline
-from ..services import Services
-from ..storage.staging import Staging
-from ..tasks.attempts import read_scope
-from ..tasks.scope import Scope
-from ..tasks.snapshot import TaskSnapshot, read_snapshot
-from ..tasks.task import read_task
+from ..contracts.items import Item, RecordedFailure
+from ..platform.postgres.transactions import transact
+from ..platform.runtime.deadline import Deadline
+from ..platform.storage.staging import Staging
+from ..state.failures.failures import latest_failures
+from ..state.services import Services
+from ..state.tasks.attempts import read_scope
+from ..state.tasks.scope import Scope
+from ..state.tasks.snapshot import TaskSnapshot, read_snapshot
+from ..state.tasks.task import read_task
 from .cursors import any_text, decode_cursor, encode_cursor, integer
 from .item_detail import ItemDetail, read_item
 from .item_map import ItemMap, ItemStates, item_map, item_states, unexplained

@@ -7,11 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ..contracts import Count, Payload
-from ..items import ContentType, Stage
-from ..postgres.times import utc
-from ..tasks.listing import Key, TaskFilter, count_tasks, read_page, select_tasks
-from ..tasks.next_actions import advice_for
+from ..contracts.items import ContentType, Stage
+from ..contracts.payloads import Count, Payload
+from ..platform.postgres.times import utc
+from ..state.tasks.listing import Key, TaskFilter, count_tasks, read_page, select_tasks
+from ..state.tasks.next_actions import advice_for
 from .cursors import decode_cursor, encode_cursor, moment, text
 
 

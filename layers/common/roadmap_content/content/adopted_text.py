@@ -6,7 +6,7 @@ The product stores a text before it saves the row. A text without a row has been
 import math
 import re
 
-from ..documents import Document, unstorable
+from ..contracts.documents import Document, unstorable
 
 MAX_TITLE, MAX_SUMMARY = 500, 300
 

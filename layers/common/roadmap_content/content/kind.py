@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from ..contracts import first_fault
-from ..documents import Document, is_plain_json, unstorable
-from ..errors import ConceptIdTooLongError, InvalidContentError
-from ..items import ContentType
+from ..contracts.documents import Document, is_plain_json, unstorable
+from ..contracts.errors import ConceptIdTooLongError, InvalidContentError
+from ..contracts.items import ContentType
+from ..contracts.payloads import first_fault
 from .revisions import RevisionStatements
 
 if TYPE_CHECKING:
-    from ..storage.bucket import Bucket
+    from ..platform.storage.bucket import Bucket
 
 MAX_INTEGER = 2**31 - 1
 """The largest value of PostgreSQL's `integer`."""

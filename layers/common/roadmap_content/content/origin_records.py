@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from ..items import Failure, Item
-from ..origin import Origin
+from ..contracts.items import Failure, Item
+from ..contracts.origin import Origin
 from .origins import OF_CONTENT, RECORD_REFUSED, RECORD_RESTORED
 
 

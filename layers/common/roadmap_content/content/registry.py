@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from importlib import import_module
 
-from ..items import ContentType
+from ..contracts.items import ContentType
 from .kind import ContentKind
 
 CONTENT_KINDS: Mapping[ContentType, ContentKind] = {

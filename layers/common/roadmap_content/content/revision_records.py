@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ..items import Item
+from ..contracts.items import Item
 from .registry import CONTENT_KINDS
 from .rows import current_row
 

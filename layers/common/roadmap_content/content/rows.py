@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 from sqlalchemy.sql.elements import TextClause
 
-from ..items import ContentType, Item
+from ..contracts.items import ContentType, Item
 from .kind import ContentKind, Row
 from .registry import CONTENT_KINDS
 

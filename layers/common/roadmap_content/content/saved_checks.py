@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ..items import ContentType, Failure, Item, Stage
-from ..remedies import SAVED_AND_REJECTED
+from ..contracts.items import ContentType, Failure, Item, Stage
 from .kind import ContentKind
 from .registry import CONTENT_KINDS
+from .remedies import SAVED_AND_REJECTED
 from .rows import current_revisions
 
 DAYS = 7

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TypedDict
 
-from ..items import ContentType
+from ..contracts.items import ContentType
 from .origins import origin_sql
 from .revisions import RevisionStatements, archive_sql, revision_sql, revision_statements
 

@@ -4,11 +4,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationError
 
-from ..contracts import Payload, first_fault
-from ..documents import Document
-from ..errors import ContentCheckFailedError, InvalidContentError
-from ..remedies import REJECTED_BY_CHECK
+from ..contracts.documents import Document
+from ..contracts.errors import ContentCheckFailedError, InvalidContentError
+from ..contracts.payloads import Payload, first_fault
 from .kind import ContentKind
+from .remedies import REJECTED_BY_CHECK
 
 
 class Accepted(Payload):

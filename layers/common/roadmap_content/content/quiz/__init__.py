@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from ...documents import Document
-from ...items import ContentType
+from ...contracts.documents import Document
+from ...contracts.items import ContentType
 from ..kind import (
     DOCUMENT,
     Content,

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints
 
-from ...documents import Document
-from ...items import ContentType
+from ...contracts.documents import Document
+from ...contracts.items import ContentType
 from ..kind import (
     DOCUMENT,
     Content,

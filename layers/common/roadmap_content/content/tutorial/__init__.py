@@ -3,10 +3,10 @@
 The text is an S3 object that is written once and never overwritten. The row contains its key.
 """
 
-from ...documents import Document
-from ...items import ContentType
-from ...storage.bucket import Bucket
-from ...storage.keys import tutorial_key
+from ...contracts.documents import Document
+from ...contracts.items import ContentType
+from ...platform.storage.bucket import Bucket
+from ...platform.storage.keys import tutorial_key
 from ..kind import (
     Content,
     ContentId,

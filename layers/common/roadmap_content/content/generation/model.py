@@ -1,0 +1,269 @@
+"""Generate content with a language model, independently of the provider.
+
+A provider implements `Model` in one module, such as `bedrock.py`. This module contains the rest, for all
+providers: it builds the prompt, validates the answer, requests one correction of an invalid answer, retries
+with backoff, and reserves tokens before each call.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from ...contracts.documents import Document
+from ...contracts.errors import ContentError, InvalidContentError, ModelDeclinedError, TransientError
+from ...contracts.items import ContentType
+from ...platform.postgres.transactions import RESERVE
+from ...platform.runtime.deadline import Deadline
+from ...platform.runtime.log import logger
+from ...platform.runtime.metrics import Metric, emit
+from ..kind import Draft
+from ..roadmaps.framework import Concept
+from .allowance import Allowance, Need, Usage
+from .drafting import read_draft
+from .generator import OutOfTimeError
+from .learner import ANYONE, Learner
+from .pace import Pace, Turn
+from .prompting import Prompt, prompt_for
+
+MAX_TRIES = 8
+"""Maximum tries of one call, if the time suffices. With the pauses they take one to two minutes."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+
+
+class ModelError(TransientError):
+    """The model did not answer in time."""
+
+    code = "Model"
+
+
+class ModelBusyError(ModelError):
+    """The model was throttled, overloaded or failed. It gave no answer, and nothing is charged."""
+
+    code = "ModelBusy"
+
+
+class ModelThrottledError(ModelBusyError):
+    """The model's quota was exhausted until the time was up. Nothing is charged."""
+
+    code = "ModelThrottled"
+
+
+class AnswerLostError(ModelError):
+    """The model accepted the call, but its answer was lost. The call may be charged."""
+
+    code = "AnswerLost"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A model's answer and the tokens that it used."""
+
+    usage: Usage
+    output: object = None
+    """The input of the tool call."""
+
+    fault: str | None = None
+    """Why there is no complete output: the answer was truncated, or the tool was not called."""
+
+    declined: str | None = None
+    """Why the model declined to answer."""
+
+    original: list[Document] | None = None
+    """The answer in the provider's format, for the correction request."""
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """An invalid answer and its fault."""
+
+    answer: Answer
+    fault: str
+
+
+class Model(Protocol):
+    """One model of one provider. Safe for use by several threads."""
+
+    @property
+    def model_id(self) -> str:
+        """The id or ARN of the model, for the origin of its content."""
+
+    @property
+    def socket_timeout(self) -> float:
+        """Timeout of a call, in seconds."""
+
+    @property
+    def max_output(self) -> int:
+        """Maximum output tokens of an answer."""
+
+    def ask(self, prompt: Prompt, rejected: Rejected | None) -> Answer:
+        """Send one request. With `rejected`, request a correction of that answer.
+
+        Raises:
+            ModelBusyError, AnswerLostError: a retry may succeed.
+            PermanentError: a retry would fail again.
+        """
+        ...
+
+
+class ModelGenerator:
+    """A `Generator` that uses a language model."""
+
+    def __init__(
+        self, model: Model, sleep: Callable[[float], None] = time.sleep, pace: Pace | None = None
+    ) -> None:
+        self._model = model
+        self._sleep = sleep
+        self._pace = pace or Pace()
+
+    def generate(
+        self,
+        concept: Concept,
+        content_type: ContentType,
+        learner: Learner = ANYONE,
+        allowance: Allowance | None = None,
+        refused: str | None = None,
+        /,
+    ) -> Draft:
+        """Generate an item. If the answer is invalid, request one correction.
+
+        Raises:
+            InvalidContentError: the corrected answer was invalid, too.
+            ModelDeclinedError, ModelRefusedRequestError: the model cannot generate this item.
+            ModelBusyError, ModelThrottledError, AnswerLostError, OutOfTimeError: no answer in time.
+            GenerationStoppedError: an operator has stopped generation while the call waited for the quota.
+            ContentError: the allowance was not sufficient; see `Budget.reserve`.
+        """
+        allowance = allowance or Allowance(Deadline.after(float("inf")))
+        prompt = replace(prompt_for(concept, content_type, learner, refused), is_bulk=allowance.is_bulk)
+        allowance.model_id, allowance.prompt_version = self._model.model_id, prompt.version
+        answer = self._ask(prompt, None, allowance)
+        try:
+            return _accept(content_type, answer)
+        except InvalidContentError as error:
+            logger.warning(
+                "answer_sent_back",
+                concept_id=concept.concept_id,
+                content_type=content_type,
+                reason=str(error),
+            )
+            rejected = Rejected(answer, str(error))
+        return _accept(content_type, self._ask(prompt, rejected, allowance))
+
+    def _ask(self, prompt: Prompt, rejected: Rejected | None, allowance: Allowance) -> Answer:
+        """Call the model with retries, as long as the time suffices.
+
+        A call is started only if the time left covers its timeout: because an abandoned call is charged and
+        its answer is lost.
+        """
+        longest = FIRST_PAUSE
+        tries_left = MAX_TRIES
+        throttled: ModelThrottledError | None = None
+        need = self._need(prompt, rejected)
+        while True:
+            turn = self._await_turn(allowance.deadline, throttled)
+            taken = self._await_quota(need, allowance)
+            try:
+                answer = self._ask_once(prompt, rejected, allowance, need, taken)
+            except ModelThrottledError as error:  # not counted as a try: nothing was charged
+                self._pace.throttled(turn)
+                emit({Metric.MODEL_THROTTLES: 1})
+                logger.info("model_throttled", interval=self._pace.interval, reason=str(error))
+                throttled = error
+                continue
+            except ModelError as error:
+                tries_left -= 1
+                pause = random.uniform(0, longest)  # noqa: S311 - jitter
+                remaining = allowance.deadline.remaining - pause
+                if not tries_left or remaining < self._needed:
+                    raise
+                logger.warning(
+                    "model_asked_again", error_code=error.code, reason=str(error), wait_seconds=pause
+                )
+            else:
+                return answer
+            self._sleep(pause)
+            longest = min(2 * longest, LONGEST_PAUSE)
+
+    @property
+    def _needed(self) -> float:
+        """Seconds that must be left when a call starts."""
+        return self._model.socket_timeout + 2 * RESERVE
+
+    def _await_turn(self, deadline: Deadline, throttled: ModelThrottledError | None) -> Turn:
+        """Wait until the pace allows a call.
+
+        Raises:
+            OutOfTimeError, ModelThrottledError: the time left does not cover a call any more.
+        """
+        while True:
+            if deadline.remaining < self._needed:
+                if throttled is not None:
+                    emit({Metric.ITEMS_THROTTLED: 1})
+                raise throttled or OutOfTimeError("the invocation had too little time left for the answer")
+            turn = self._pace.begin()
+            if isinstance(turn, Turn):
+                return turn
+            self._sleep(turn)
+
+    def _await_quota(self, need: Need, allowance: Allowance) -> float:
+        """Wait until the model's quota has the tokens of a call, and take them; return how many.
+
+        Raises:
+            ModelThrottledError: the time left does not cover a call any more.
+        """
+        quota = allowance.quota
+        if quota is None:
+            return 0.0
+        try:
+            while (taken := quota.begin(need)) is None:
+                if allowance.deadline.remaining - quota.wait < self._needed:
+                    emit({Metric.ITEMS_THROTTLED: 1})
+                    raise ModelThrottledError(
+                        "the tokens per minute of `roadmap capacity` were used up until the time was up"
+                    )
+                self._sleep(quota.wait)
+        finally:
+            quota.give_up()
+        return taken
+
+    def _ask_once(
+        self, prompt: Prompt, rejected: Rejected | None, allowance: Allowance, need: Need, taken: float
+    ) -> Answer:
+        # What may have been charged stays counted. So does a throttled call: the model's quota holds less
+        # than was counted.
+        counted: Usage | None = Usage()
+        try:
+            allowance.reserve(need.total)
+            try:
+                answer = self._model.ask(prompt, rejected)
+            except AnswerLostError:
+                counted = None
+                raise  # the reservation stays counted
+            except ContentError as error:
+                allowance.record_usage(need.total, Usage())
+                if isinstance(error, ModelThrottledError):
+                    counted = None
+                raise
+            counted = answer.usage
+        finally:
+            if allowance.quota is not None:
+                allowance.quota.end(taken, need, counted)
+        allowance.record_usage(need.total, answer.usage)
+        return answer
+
+    def _need(self, prompt: Prompt, rejected: Rejected | None) -> Need:
+        most_output = prompt.most_output(self._model.max_output)
+        if rejected is None:
+            return Need(prompt.most_tokens, most_output)
+        return Need(rejected.answer.usage.total + len(rejected.fault.encode()), most_output)
+
+
+def _accept(content_type: ContentType, answer: Answer) -> Draft:
+    if answer.declined is not None:
+        raise ModelDeclinedError(answer.declined)
+    if answer.fault is not None:
+        raise InvalidContentError(answer.fault)
+    return read_draft(content_type, answer.output)

@@ -1,0 +1,84 @@
+"""Write short drafts from a concept's own texts, without a model, so that the whole system runs offline.
+
+The same concept always gives the same content.
+"""
+
+import re
+from collections.abc import Sequence
+from importlib import import_module
+
+from ... import content
+from ...contracts.items import ContentType
+from ...platform.runtime.settings import Settings
+from ..kind import Draft
+from ..outline import Outline, one_line
+from ..roadmaps.framework import Concept
+from .allowance import Allowance
+from .generator import Generator
+from .learner import ANYONE, Learner
+
+MAX_DESCRIPTION = 1000
+
+MAX_HOURS = 10_000
+"""Estimated hours above this are implausible and ignored."""
+
+_CJK = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_NOTHING = {"en": "The outline has none.", "zh": "大纲中没有。"}
+
+_HEADING_MARK = re.compile(r"^\s*#+\s")
+
+
+class OfflineGenerator:
+    """A deterministic `Generator` without network access, clock or randomness."""
+
+    def generate(
+        self,
+        concept: Concept,
+        content_type: ContentType,
+        learner: Learner = ANYONE,
+        _allowance: Allowance | None = None,
+        _refused: str | None = None,
+        /,
+    ) -> Draft:
+        """Generate an item. Accepts any concept and never fails."""
+        module = import_module(f".{content_type}.offline", content.__name__)
+        draft: Draft = module.draft(_outline(concept, _language(concept, learner)))
+        return draft
+
+
+def create(_settings: Settings) -> Generator:
+    """Create the generator."""
+    return OfflineGenerator()
+
+
+def _language(concept: Concept, learner: Learner) -> str:
+    """The requested language, or the roadmap's. English replaces every language other than Chinese."""
+    if learner.language:
+        return "zh" if learner.language.split("-")[0].casefold() == "zh" else "en"
+    written = (concept.name, concept.description, concept.module, concept.stage)
+    return "zh" if _CJK.search("".join(written)) else "en"
+
+
+def _outline(concept: Concept, language: str) -> Outline:
+    concept_id = one_line(concept.concept_id)
+    hours = concept.estimated_hours
+    place = (one_line(concept.stage), one_line(concept.module))
+    return Outline(
+        language=language,
+        concept_id=concept_id,
+        name=one_line(_HEADING_MARK.sub("", concept.name)) or concept_id or _NOTHING[language],
+        description=one_line(concept.description, MAX_DESCRIPTION),
+        keywords=_lines(concept.keywords),
+        prerequisites=_lines(concept.prerequisites),
+        hours=hours if 0 < hours <= MAX_HOURS else 0.0,
+        place=" › ".join(dict.fromkeys(filter(None, place))),
+        nothing=_NOTHING[language],
+    )
+
+
+def _lines(texts: Sequence[str]) -> tuple[str, ...]:
+    distinct: dict[str, str] = {}
+    for line in map(one_line, texts):
+        if line:
+            distinct.setdefault(line.casefold(), line)
+    return tuple(distinct.values())

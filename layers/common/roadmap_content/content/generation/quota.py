@@ -1,0 +1,251 @@
+"""The model's quota of tokens, which all invocations share: the table `content_model_tokens`.
+
+The bucket counts as Bedrock does: a call takes its input and its maximum output when it starts; at its end,
+this is replaced by its input and its output, whose tokens may count several times. An invocation does not ask
+for each call, but leases a few seconds of the quota for the calls that wait, and gives back the tokens that
+its calls did not use.
+
+`supplied` is the sum of all tokens that the quota supplied, and `promised` of all that were leased. A lease
+is the range of `promised` that it added; its tokens may be used as soon as `supplied` has reached them. So
+leases are served in the order in which they were asked for, without a list of those that wait.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from math import ceil
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Engine, text
+
+from ...contracts.errors import ContentError
+from ...platform.postgres.transactions import transact
+from ...platform.runtime.deadline import Deadline
+from ...platform.runtime.log import logger
+from ...platform.runtime.settings import Settings
+from .allowance import Need, Usage
+from .generator import GenerationStoppedError
+
+BURST_SECONDS = 2.0
+"""The quota that may be used at once after a time without calls. Bedrock documents a quota per minute; the
+less is used at once, the fewer calls it refuses.
+"""
+
+LEASE_SECONDS = 2.0
+"""The largest lease, as a time of the whole quota; at least one call. Longer ones would let others wait."""
+
+SHORTEST_WAIT, LONGEST_WAIT = 0.25, 2.0
+"""Seconds between two exchanges of an invocation. The longest bounds how long tokens that became available
+early are unused.
+"""
+
+# Requires no lock: one statement. Guarantees: the sum of the leases that are due never exceeds what the quota
+# supplied. No row if no quota is configured. While generation is stopped, nothing is leased.
+# A retry after a COMMIT with an unknown outcome leases or returns twice, once.
+EXCHANGE = text(f"""
+WITH capacity AS MATERIALIZED (
+    SELECT rate, rate * {BURST_SECONDS} AS burst, stopped_reason, timezone('utc', now()) AS at,
+        CASE WHEN stopped_reason IS NULL THEN CAST(:asked AS double precision) ELSE 0 END AS asked
+    FROM (SELECT CAST(tokens_per_minute AS double precision) / 60 AS rate, stopped_reason
+        FROM content_capacity WHERE tokens_per_minute IS NOT NULL) AS quota
+),
+exchanged AS (
+    INSERT INTO content_model_tokens AS known (model_id, supplied, promised, refilled_at)
+    SELECT :model_id, c.burst, c.asked, c.at FROM capacity c
+    ON CONFLICT (model_id) DO UPDATE SET
+        supplied = least(known.promised + (SELECT burst FROM capacity), known.supplied + :returned
+            + (SELECT rate FROM capacity)
+                * greatest(0, extract(epoch FROM excluded.refilled_at - known.refilled_at))),
+        promised = known.promised + excluded.promised,
+        refilled_at = greatest(known.refilled_at, excluded.refilled_at)
+    RETURNING supplied, promised
+)
+SELECT e.supplied, e.promised, c.rate, c.asked, c.stopped_reason FROM exchanged e, capacity c
+""")
+
+
+class Exchange(NamedTuple):
+    """The bucket after an exchange."""
+
+    supplied: float
+    promised: float
+    rate: float
+    """The quota, in tokens per second."""
+
+    leased: float
+    stopped_reason: str | None
+
+
+class Lease(NamedTuple):
+    """Promised tokens of which some may not be due yet: the range of `promised` that ends at `end`."""
+
+    end: float = 0
+    left: float = 0
+
+    def due(self, supplied: float) -> float:
+        """The tokens of it that may be used."""
+        return min(self.left, max(0, supplied - (self.end - self.left)))
+
+
+class ModelQuota:
+    """The share of one invocation in the model's quota. Safe for use by several threads.
+
+    The settings are read at the first call of a model.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        deadline: Deadline,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._deadline = deadline
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._is_limited = True
+        self._waiting: dict[int, float] = {}
+        """The tokens that each thread waits for, in the order of their arrival. Threads enter and leave
+        without the lock, so it is iterated as a copy.
+        """
+
+        self._at_work = 0
+        self._lease = Lease()
+        self._available = 0.0
+        """Tokens that are due and not used by a call."""
+
+        self._returned = 0.0
+        """Tokens to return with the next exchange; negative if calls used more than they took."""
+
+        self._rate = self._supplied = 0.0
+        self._exchanged_at = float("-inf")
+        self._exchange_at = float("-inf")
+        self._most_input = self._input = 0.0
+        """Of all answers, the estimates of their input, and the tokens that Bedrock counted."""
+
+    def begin(self, need: Need) -> float | None:
+        """Take the tokens of a call, and return how many. `None`: try again after `wait` seconds.
+
+        Raises:
+            GenerationStoppedError: an operator has stopped generation.
+            DatabaseUnavailableError: the bucket could not be read.
+        """
+        share = self._input / self._most_input if self._most_input else 1.0
+        tokens = need.most_output + need.most_input * share
+        # Before the lock: the thread that holds it leases for all that wait.
+        self._waiting.setdefault(threading.get_ident(), tokens)
+        with self._lock:
+            if self._returned > 0 and not self._lease.left:
+                self._available, self._returned = self._available + self._returned, 0.0
+            if self._take():
+                return self._started()
+            if self._is_limited and self._clock() >= self._exchange_at:
+                stopped_reason = self._exchange(self._deadline)
+                if stopped_reason is not None:
+                    raise GenerationStoppedError(stopped_reason)
+            return self._started() if self._take() else None
+
+    @property
+    def wait(self) -> float:
+        """Seconds until the next try of a call that has to wait."""
+        return max(SHORTEST_WAIT / 5, self._exchange_at - self._clock())
+
+    def give_up(self) -> None:
+        """The calling thread does not wait any more."""
+        self._waiting.pop(threading.get_ident(), None)
+
+    def end(self, taken: float, need: Need, usage: Usage | None) -> None:
+        """Replace the tokens that a call took by those that Bedrock counts; `None`: it may count all of them.
+
+        Never raises.
+        """
+        with self._lock:
+            self._at_work -= 1
+            if usage is not None:
+                self._returned += (
+                    taken - usage.tokens_in - self._settings.model_output_burndown * usage.tokens_out
+                )
+                if usage.tokens_in:
+                    self._most_input += need.most_input
+                    self._input += usage.tokens_in
+            # Others may wait for these tokens. What was used in excess is not available to others any more.
+            is_last = not self._at_work and not self._waiting
+            if self._returned < 0 or is_last or self._clock() >= self._exchanged_at + LONGEST_WAIT:
+                self._return()
+
+    def close(self) -> None:
+        """Return all tokens that are due. Never raises."""
+        with self._lock:
+            self._return()
+
+    def _take(self) -> bool:
+        """Take the tokens of the calling thread, if there are enough for it and those that came before it."""
+        before = 0.0
+        for thread, tokens in self._waiting.copy().items():
+            before += tokens
+            if thread == threading.get_ident():
+                break
+        return not self._is_limited or before <= self._available
+
+    def _started(self) -> float:
+        tokens = self._waiting.pop(threading.get_ident())
+        self._at_work += 1
+        if self._is_limited:
+            self._available -= tokens
+        return tokens
+
+    def _return(self) -> None:
+        if not self._waiting:
+            self._available, self._returned = 0.0, self._returned + self._available
+        if not self._returned or not self._is_limited:
+            return
+        try:
+            self._exchange(Deadline.after(0))  # one try, so that staging of the content is not delayed
+        except ContentError as error:
+            logger.warning("quota_not_returned", error_code=error.code, reason=str(error))
+
+    def _exchange(self, deadline: Deadline) -> str | None:
+        """Return tokens, and lease those that are missing; of an earlier lease, take the tokens due by now.
+
+        Return why generation is stopped, or `None`.
+        """
+        asked = 0.0 if self._lease.left else self._missing()
+        parameters = {
+            "model_id": self._settings.model_id,
+            "asked": asked,
+            "returned": self._returned,
+        }
+
+        def exchange(connection: Connection) -> Exchange | None:
+            row = connection.execute(EXCHANGE, parameters).one_or_none()
+            return None if row is None else Exchange(*row)
+
+        found = transact(self._engine, exchange, deadline)
+        self._returned = 0.0
+        if found is None:
+            self._is_limited = False
+            return None
+        now = self._clock()
+        # Faster than the quota, because calls return tokens.
+        elapsed = now - self._exchanged_at
+        supply = (found.supplied - self._supplied) / elapsed if 0 < elapsed < 60 else 0.0
+        self._rate, self._supplied, self._exchanged_at = found.rate, found.supplied, now
+        lease = Lease(found.promised, found.leased) if found.leased else self._lease
+        due = lease.due(found.supplied)
+        self._lease = lease._replace(left=lease.left - due)
+        self._available += due
+        missing = self._lease.end - found.supplied if self._lease.left else 0.0
+        self._exchange_at = now + min(max(missing / max(supply, found.rate), SHORTEST_WAIT), LONGEST_WAIT)
+        return found.stopped_reason
+
+    def _missing(self) -> float:
+        """The tokens to lease: for the calls that have waited longest. A part of a call would be unused."""
+        missing = -self._available
+        limit = LEASE_SECONDS * self._rate
+        for number, tokens in enumerate(self._waiting.copy().values()):
+            if number and missing + tokens > limit:
+                break
+            missing += tokens
+        return max(0, ceil(missing))

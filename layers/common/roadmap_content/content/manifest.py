@@ -1,0 +1,190 @@
+"""The manifest: the plan of one attempt, stored as one S3 object.
+
+The state machine's payload is limited to 256 KiB and its history to 25,000 events. Therefore a batch is
+passed as a reference (a byte range of the manifest), and batches grow with the roadmap. Each line of the
+manifest is a batch: its concepts in the framework's order, with all their missing content types, so that the
+first lessons are complete first.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import chain
+from math import ceil
+from typing import NamedTuple
+
+from ..contracts.errors import StorageUnavailableError
+from ..contracts.items import ContentType, Item
+from ..contracts.payloads import BatchReference
+from ..platform.storage.bucket import Bucket
+from .registry import CONTENT_KINDS
+from .roadmaps.framework import Concept, Framework, concept_from
+
+MAX_BATCHES = 200
+"""Maximum batches of one attempt. A Map iteration takes 12 history events, or 62 if every retry of every Task
+is used up, and 3 for each throttled call; a lost batch adds about 500 bytes to the payload. With this number
+both limits hold, also if each batch is throttled until it has waited for 270 s.
+"""
+
+
+STAGED_FACTOR = 10
+"""Concepts of a batch that is only saved, per concept of a batch that is generated: saving takes
+milliseconds, generating takes seconds.
+"""
+
+
+SLOWEST_FIRST = sorted(ContentType, key=lambda each: -CONTENT_KINDS[each].output_share)
+"""The content types by the time that a generator needs for them, which is that of their length."""
+
+
+GROUP = 10
+"""Concepts of a batch that are generated together: their slow items fit into the threads of an invocation.
+A larger batch is generated one group after another, so that its first concepts are complete first.
+"""
+
+
+class Manifest(NamedTuple):
+    """The object's body and its batches."""
+
+    body: bytes
+    batches: list[BatchReference]
+
+
+class BatchSizes(NamedTuple):
+    """Maximum concepts of a batch, for items to generate and for staged items."""
+
+    generate: int
+    save: int
+
+
+def planned_batch_sizes(to_generate: int, to_save: int, batch_size: int) -> BatchSizes:
+    """Choose the batch sizes for a number of concepts: larger than `batch_size` if necessary for
+    `MAX_BATCHES`.
+
+    Each of the two groups may end in a batch that is not full.
+    """
+    size = max(batch_size, ceil((to_generate + to_save / STAGED_FACTOR) / (MAX_BATCHES - 2)))
+    return BatchSizes(size, size * STAGED_FACTOR)
+
+
+def make_manifest(
+    framework: Framework,
+    items: Sequence[Item],
+    staged: AbstractSet[Item],
+    batch_size: int,
+    replaces: Mapping[Item, str] | None = None,
+) -> Manifest:
+    """Divide items into batches: small ones of items to generate, large ones of staged items.
+
+    `replaces` has the id of the row that a saved item replaces.
+    """
+    to_generate, to_save = _by_concept(items, staged)
+    sizes = planned_batch_sizes(len(to_generate), len(to_save), batch_size)
+
+    lines: list[bytes] = []
+    offset = 0
+    batches: list[BatchReference] = []
+    for group, is_staged in [
+        *((group, False) for group in _groups(to_generate, sizes.generate)),
+        *((group, True) for group in _groups(to_save, sizes.save)),
+    ]:
+        line = [
+            {"concept": framework.description(concept_id), "missing": content_types}
+            | (_replaced(concept_id, content_types, replaces) if replaces else {})
+            for concept_id, content_types in group
+        ]
+        encoded = _encode(line).encode() + b"\n"
+        batches.append(
+            BatchReference(
+                number=len(batches),
+                offset=offset,
+                length=len(encoded),
+                items=dict(Counter(chain.from_iterable(content_types for _, content_types in group))),
+                staged=is_staged,
+            )
+        )
+        lines.append(encoded)
+        offset += len(encoded)
+    return Manifest(b"".join(lines), batches)
+
+
+# Decoded JSON has no cycles, and the check for them takes a sixth of the time.
+_encode = json.JSONEncoder(check_circular=False).encode
+
+
+_ByConcept = dict[str, list[ContentType]]
+
+
+def _replaced(
+    concept_id: str, content_types: Sequence[ContentType], replaces: Mapping[Item, str]
+) -> dict[str, dict[ContentType, str]]:
+    """The part of a manifest's entry that names the rows to replace; empty if there is none."""
+    ids = {
+        content_type: replaces[item]
+        for content_type in content_types
+        if (item := Item(concept_id, content_type)) in replaces
+    }
+    return {"replaces": ids} if ids else {}
+
+
+def _by_concept(items: Sequence[Item], staged: AbstractSet[Item]) -> tuple[_ByConcept, _ByConcept]:
+    """The content types to generate, and those that are staged, of each concept that has some."""
+    to_generate: _ByConcept = defaultdict(list)
+    to_save: _ByConcept = defaultdict(list)
+    for item in items:
+        by_concept = to_save if staged and item in staged else to_generate
+        by_concept[item[0]].append(item[1])
+    return to_generate, to_save
+
+
+def _groups(
+    by_concept: Mapping[str, list[ContentType]], size: int
+) -> Iterator[list[tuple[str, list[ContentType]]]]:
+    entries = list(by_concept.items())
+    for start in range(0, len(entries), size):
+        yield entries[start : start + size]
+
+
+class Batch(NamedTuple):
+    """The items of a batch."""
+
+    concepts: Mapping[Item, Concept]
+    """The concept of each item, in the order of generation."""
+
+    replaces: Mapping[Item, str]
+    """The ids of the rows that items of the batch replace."""
+
+
+def read_batch(bucket: Bucket, manifest: str, batch: BatchReference) -> Batch:
+    """Read the items of a batch.
+
+    Raises:
+        StorageUnavailableError: the manifest could not be read, or only a part of it.
+    """
+    line = bucket.get(manifest, start=batch.offset, length=batch.length)
+    if line is None or len(line.body) != batch.length:
+        raise StorageUnavailableError(f"{manifest}: not found or truncated")
+    concepts: dict[Item, Concept] = {}
+    replaces: dict[Item, str] = {}
+    for entry in json.loads(line.body):
+        concept = concept_from(entry["concept"])
+        for content_type in map(ContentType, entry["missing"]):
+            item = Item(concept.concept_id, content_type)
+            concepts[item] = concept
+            if content_type in entry.get("replaces", ()):
+                replaces[item] = entry["replaces"][content_type]
+    return Batch({item: concepts[item] for item in generation_order(list(concepts))}, replaces)
+
+
+def generation_order(items: Sequence[Item]) -> list[Item]:
+    """The order in which a batch's items are generated: in each group of concepts, first the whole first
+    concept, then the slowest content type. A slow item that starts late would prolong the invocation.
+    """
+    position = {concept_id: number for number, concept_id in enumerate(dict.fromkeys(i[0] for i in items))}
+
+    def rank(item: Item) -> tuple[int, bool, int]:
+        group, place = divmod(position[item.concept_id], GROUP)
+        return group, place > 0, SLOWEST_FIRST.index(item.content_type)
+
+    return sorted(items, key=rank)

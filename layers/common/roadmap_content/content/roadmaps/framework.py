@@ -1,0 +1,235 @@
+"""A roadmap's framework: read, check and project stages → modules → concepts. No I/O.
+
+`framework_data` belongs to the product. Only the fields that a content type projects are written; every other
+byte of its text is kept (see `framework_text`).
+"""
+
+import math
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from ...contracts.documents import MAX_DEPTH, Document, UndecodableError, decode, is_deep, unstorable
+from ...contracts.errors import InvalidFrameworkError, ItemNotFoundError
+from ...contracts.items import ContentType, Item
+from ..kind import Row
+from ..registry import CONTENT_KINDS
+from .framework_text import LEVELS, set_fields
+
+_LONGEST_HINT = 500
+"""Maximum characters of an id in a hint."""
+
+TOO_DEEP = f"framework_data is nested deeper than {MAX_DEPTH} levels"
+
+
+class Concept(NamedTuple):
+    """One concept and its place in the framework: the input of a generator.
+
+    `estimated_hours` is in hours. Fields that the framework lacks are empty.
+    """
+
+    concept_id: str
+    name: str
+    description: str = ""
+    difficulty: str = ""
+    keywords: tuple[str, ...] = ()
+    prerequisites: tuple[str, ...] = ()
+    estimated_hours: float = 0.0
+    stage: str = ""
+    module: str = ""
+
+
+_DESCRIBED = tuple(name for name in Concept._fields if name not in ("stage", "module"))
+
+
+@dataclass(frozen=True)
+class Framework:
+    """A valid `framework_data`."""
+
+    nodes: Mapping[str, Document] = field(repr=False)
+    """The concept objects of the document, by id, in framework order."""
+
+    places: Mapping[str, tuple[str, str]] = field(repr=False)
+    """The names of a concept's stage and module, by concept id."""
+
+    document: Document = field(repr=False)
+
+    text: str = field(default="", repr=False)
+    """The stored text of the document, which `project` edits; empty if the document was not read from text.
+    """
+
+    def items(self) -> Iterator[Item]:
+        """All items of the roadmap: every concept in framework order, with every content type."""
+        for concept_id in self.nodes:
+            for content_type in ContentType:
+                yield Item(concept_id, content_type)
+
+    def missing(self, saved: Mapping[ContentType, Container[str]]) -> list[Item]:
+        """The items without a completed row, in framework order."""
+        return missing_items(self.nodes, saved)
+
+    def require(self, concept_id: str) -> None:
+        """Refuse an id that the roadmap does not have, with the full id if it is the end of one.
+
+        Raises:
+            ItemNotFoundError: there is no such concept.
+        """
+        if concept_id in self.nodes:
+            return
+        ends = (each for each in self.nodes if concept_id and each.endswith(f":{concept_id}"))
+        full = next(ends, None)
+        hint = "" if full is None or len(full) > _LONGEST_HINT else f"; the full id is {full!r}"
+        raise ItemNotFoundError(f"the roadmap has no concept {concept_id!r}{hint}")
+
+    def concept(self, concept_id: str) -> Concept:
+        """One concept. Fields that are absent or have another type are empty."""
+        return concept_from(self.description(concept_id))
+
+    def description(self, concept_id: str) -> Document:
+        """The fields of one concept as the document has them, for `concept_from`."""
+        node = self.nodes[concept_id]
+        described = {name: node[name] for name in _DESCRIBED if name in node}
+        described["stage"], described["module"] = self.places[concept_id]
+        return described
+
+    def project(self, current: Mapping[ContentType, Mapping[str, Row]]) -> str | None:
+        """The text with the projected fields; `None` if nothing changes."""
+        kinds = [(kind.project, current[content_type]) for content_type, kind in CONTENT_KINDS.items()]
+        changes = []
+        for concept_id, node in self.nodes.items():
+            differing: Document = {}
+            for project, rows in kinds:
+                for key, value in project(rows.get(concept_id)).items():
+                    if key not in node or node[key] != value or type(node[key]) is not type(value):
+                        differing[key] = value
+            changes.append(differing)
+        return set_fields(self.text, self.document, dict(enumerate(changes))) if any(changes) else None
+
+
+def missing_items(concept_ids: Iterable[str], saved: Mapping[ContentType, Container[str]]) -> list[Item]:
+    """The items without a completed row, in the order of `concept_ids`."""
+    by_type = [(content_type, saved[content_type]) for content_type in ContentType]
+    return [
+        Item(concept_id, content_type)
+        for concept_id in concept_ids
+        for content_type, found in by_type
+        if concept_id not in found
+    ]
+
+
+def parse_framework(text: str) -> Framework:
+    """Read and check a `framework_data` from the text of its column.
+
+    Raises:
+        InvalidFrameworkError: see `read_framework`.
+    """
+    try:
+        return replace(read_framework(decode(text)), text=text)
+    except UndecodableError as error:
+        raise InvalidFrameworkError(TOO_DEEP) from error
+
+
+def read_framework(document: object) -> Framework:
+    """Read and check a `framework_data`.
+
+    Raises:
+        InvalidFrameworkError: the document is not stages[] → modules[] → concepts[], has no concept, has a
+            duplicate id or an id that cannot be stored, or is nested too deeply; the message contains the
+            path.
+    """
+    if not isinstance(document, dict):
+        raise InvalidFrameworkError(f"framework_data is not an object: {document!r:.80}")
+    if is_deep(document):
+        # Encoding needs more stack than decoding, so a document that was read may be too deep to be written.
+        raise InvalidFrameworkError(TOO_DEEP)
+    nodes: dict[str, Document] = {}
+    places: dict[str, tuple[str, str]] = {}
+    for s, stage in enumerate(_children(document)):
+        for m, module in enumerate(_children(stage, s)):
+            place = _text(stage.get("name")), _text(module.get("name"))
+            for node in _children(module, s, m):
+                concept_id = node.get("concept_id")
+                if not isinstance(concept_id, str) or not concept_id or concept_id in nodes:
+                    raise InvalidFrameworkError(_id_fault(document))
+                nodes[concept_id] = node
+                places[concept_id] = place
+    if not nodes:
+        raise InvalidFrameworkError("framework_data contains no concept")
+    if unstorable("".join(nodes)):  # one search is much faster than one per id
+        raise InvalidFrameworkError(_id_fault(document))
+    return Framework(nodes, places, document)
+
+
+def _id_fault(document: Document) -> str:
+    """Describe the first concept id of a document that cannot be used."""
+    positions: dict[str, Position] = {}
+    for s, stage in enumerate(document["stages"]):
+        for m, module in enumerate(_children(stage, s)):
+            for c, node in enumerate(_children(module, s, m)):
+                concept_id = node.get("concept_id")
+                if not isinstance(concept_id, str) or not concept_id:
+                    return f"{_path(s, m, c)}.concept_id is not a text: {concept_id!r:.80}"
+                if fault := unstorable(concept_id, "concept_id"):
+                    return f"{_path(s, m, c)}.{fault}"
+                if concept_id in positions:
+                    return (
+                        f"concept_id {concept_id!r:.80} occurs twice: "
+                        f"at {_path(*positions[concept_id])} and at {_path(s, m, c)}"
+                    )
+                positions[concept_id] = s, m, c
+    raise AssertionError("every id can be used")
+
+
+def concept_from(fields: Document) -> Concept:
+    """A concept from its fields in the framework, which may have any type."""
+    return Concept(
+        concept_id=fields["concept_id"],
+        name=_text(fields.get("name")) or fields["concept_id"],
+        description=_text(fields.get("description")),
+        difficulty=_text(fields.get("difficulty")),
+        keywords=_texts(fields.get("keywords")),
+        prerequisites=_texts(fields.get("prerequisites")),
+        estimated_hours=_number(fields.get("estimated_hours")),
+        stage=_text(fields.get("stage")),
+        module=_text(fields.get("module")),
+    )
+
+
+Position = tuple[int, int, int]
+"""The indexes of a concept's stage, of its module in the stage, and of the concept in the module."""
+
+
+def _children(parent: Document, *position: int) -> list[Document]:
+    """The objects one level below `parent`, whose own indexes are `position`."""
+    key = LEVELS[len(position)]
+    children = parent.get(key)
+    if not isinstance(children, list):
+        raise InvalidFrameworkError(f"{_path(*position)}.{key} is not a list: {children!r:.80}")
+    for index, child in enumerate(children):
+        if not isinstance(child, dict):
+            raise InvalidFrameworkError(f"{_path(*position, index)} is not an object: {child!r:.80}")
+    return children
+
+
+def _path(*position: int) -> str:
+    """The path of a position, for an error message."""
+    steps = (f".{level}[{index}]" for level, index in zip(LEVELS, position, strict=False))
+    return f"framework_data{''.join(steps)}"
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(entry for entry in value if isinstance(entry, str)) if isinstance(value, list) else ()
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0.0
+    try:
+        number = float(value)
+    except OverflowError:  # JSON integers are unbounded
+        return 0.0
+    return number if math.isfinite(number) else 0.0

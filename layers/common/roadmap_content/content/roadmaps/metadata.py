@@ -1,0 +1,102 @@
+"""The table `roadmap_metadata`: read, lock and update roadmaps."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from ...contracts.errors import RoadmapLockedError, RoadmapNotFoundError
+from .framework import Framework, parse_framework
+
+# NO KEY UPDATE instead of UPDATE: foreign keys of concurrent inserts need a KEY SHARE lock on the row.
+# A separate statement, so that the next statement's snapshot includes the commit of the previous lock holder.
+# The advisory lock is taken first: while waiting for it, no lock is held that the product could wait for.
+# Triggers on the content tables take it in shared mode before each insert of the product.
+LOCK = text("""
+WITH guard AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock(hashtextextended('content of ' || CAST(:roadmap_id AS text), 0))
+)
+SELECT 1 FROM guard, roadmap_metadata WHERE roadmap_id = :roadmap_id FOR NO KEY UPDATE OF roadmap_metadata
+""")
+
+# `xmin` and `ctid` together differ for every visible version of a row.
+READ = text("""
+SELECT user_id, deleted_at IS NOT NULL AS deleted, version,
+    CASE WHEN version <> :known_version THEN CAST(framework_data AS text) END AS framework_data
+FROM roadmap_metadata r, LATERAL (SELECT concat(r.xmin, ' ', r.ctid) AS version) AS v
+WHERE roadmap_id = :roadmap_id
+""")
+
+# Guarantees: takes the same locks as `LOCK`, or none if another session holds the row.
+LOCK_AT_ONCE = text("""
+WITH guard AS MATERIALIZED (
+    SELECT pg_try_advisory_xact_lock(hashtextextended('content of ' || CAST(:roadmap_id AS text), 0)) AS ours
+), held AS (
+    SELECT 1 FROM roadmap_metadata, guard
+    WHERE roadmap_id = :roadmap_id AND guard.ours FOR NO KEY UPDATE OF roadmap_metadata SKIP LOCKED
+)
+SELECT EXISTS (SELECT FROM held) AS locked,
+    EXISTS (SELECT FROM roadmap_metadata WHERE roadmap_id = :roadmap_id) AS present
+""")
+
+WRITE_FRAMEWORK = text("""
+UPDATE roadmap_metadata SET framework_data = CAST(:framework_data AS json) WHERE roadmap_id = :roadmap_id
+""")
+
+
+def lock_roadmap_at_once(connection: Connection, roadmap_id: str) -> None:
+    """Lock a roadmap, if it exists, like `lock_roadmap`, but without waiting for other sessions.
+
+    Raises:
+        RoadmapLockedError: another session holds it.
+    """
+    held = connection.execute(LOCK_AT_ONCE, {"roadmap_id": roadmap_id}).one()
+    if held.present and not held.locked:
+        raise RoadmapLockedError(f"another session holds roadmap {roadmap_id!r}")
+
+
+def lock_roadmap(connection: Connection, roadmap_id: str) -> bool:
+    """Lock the roadmap against concurrent saving and projection; `False` if it does not exist."""
+    return connection.execute(LOCK, {"roadmap_id": roadmap_id}).first() is not None
+
+
+def load_framework(connection: Connection, roadmap_id: str | None, user_id: str) -> Framework:
+    """Read and check the framework of a user's roadmap.
+
+    Raises:
+        RoadmapNotFoundError: it does not exist, is deleted, or belongs to another user.
+        InvalidFrameworkError: its framework cannot be read.
+    """
+    return _framework(_read(connection, roadmap_id, user_id))
+
+
+def load_framework_if_changed(
+    connection: Connection, roadmap_id: str | None, user_id: str, known_version: str
+) -> tuple[str, Framework | None]:
+    """`(version, framework)` of a user's roadmap; the framework is `None` if the version is `known_version`.
+
+    Raises:
+        RoadmapNotFoundError, InvalidFrameworkError: as `load_framework` does.
+    """
+    row = _read(connection, roadmap_id, user_id, known_version)
+    return row.version, None if row.version == known_version else _framework(row)
+
+
+def _read(connection: Connection, roadmap_id: str | None, user_id: str, known_version: str = "") -> Row[Any]:
+    """The row of a user's roadmap, without `framework_data` if its version is `known_version`."""
+    row = connection.execute(READ, {"roadmap_id": roadmap_id, "known_version": known_version}).one_or_none()
+    if roadmap_id is None:
+        raise RoadmapNotFoundError("the task has no roadmap")
+    if row is None or row.user_id != user_id:
+        raise RoadmapNotFoundError(f"there is no roadmap {roadmap_id!r} of the task's user")
+    if row.deleted:
+        raise RoadmapNotFoundError(f"roadmap {roadmap_id!r} is deleted")
+    return row
+
+
+def _framework(row: Row[Any]) -> Framework:
+    return parse_framework("null" if row.framework_data is None else row.framework_data)
+
+
+def write_framework(connection: Connection, roadmap_id: str, framework_data: str) -> None:
+    """Write the text of a framework back. The caller must have locked the row before reading it."""
+    connection.execute(WRITE_FRAMEWORK, {"roadmap_id": roadmap_id, "framework_data": framework_data})

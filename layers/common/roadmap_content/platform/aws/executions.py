@@ -1,0 +1,255 @@
+"""Executions of the state machine: start, describe, redrive, and their history.
+
+An attempt's ARN is chosen before the attempt is claimed and stored with the claim, so that a repeated
+StartExecution returns the same run. Its name has a random part: a database that was restored from a backup
+counts attempts from an earlier number, and Step Functions keeps a name for 90 days.
+"""
+
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from enum import Enum, auto
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from ...contracts.errors import PermanentError, TransientError
+from ..timeline.visits import History, HistoryEvent, history_of
+
+if TYPE_CHECKING:
+    from botocore.exceptions import BotoCoreError, ClientError
+    from mypy_boto3_stepfunctions import SFNClient
+    from mypy_boto3_stepfunctions.type_defs import GetExecutionHistoryInputTypeDef, HistoryEventTypeDef
+
+PAGE_EVENTS, MOST_PAGES = 1_000, 15
+"""Events of a page of a history, and the most pages that are read of it. API Gateway lets one request a
+second read a history (template.yaml), so the account's quota has to permit 15 pages a second.
+"""
+
+MAX_NAME = 80
+"""Characters of an execution's name."""
+
+CANCELLED = "Cancelled"
+"""The error of an execution that was stopped because its task was cancelled."""
+
+
+_FAILURES: Final = (
+    "taskFailedEventDetails",
+    "taskStartFailedEventDetails",
+    "taskSubmitFailedEventDetails",
+    "taskTimedOutEventDetails",
+)
+
+
+class ExecutionsUnavailableError(TransientError):
+    """A request to Step Functions failed."""
+
+    code = "ExecutionsUnavailable"
+
+
+class NotRedrivableError(PermanentError):
+    """Step Functions refused to redrive the execution. The message is the reason."""
+
+    code = "NotRedrivable"
+
+
+class ExecutionState(Enum):
+    """The state of an execution."""
+
+    RUNNING = auto()
+    OVER = auto()
+    """The execution ended without success and may be redriven."""
+
+    SUCCEEDED = auto()
+    UNKNOWN = auto()
+    """The execution never started, or was deleted: Step Functions keeps executions for 90 days."""
+
+
+class Executions:
+    """The executions of one state machine.
+
+    Args:
+        state_machine_arn: may include an alias: executions then start with its version, and keep it. The ARN
+            of an execution contains no alias.
+    """
+
+    def __init__(self, state_machine_arn: str) -> None:
+        self._state_machine_arn = state_machine_arn
+        unqualified = ":".join(state_machine_arn.split(":")[:7])
+        self._prefix = unqualified.replace(":stateMachine:", ":execution:") + ":"
+
+    @cached_property
+    def _client(self) -> "SFNClient":
+        import boto3  # imported here: it takes 280 ms, and most invocations do not need it
+        from botocore.config import Config
+
+        return boto3.client(
+            "stepfunctions",
+            config=Config(
+                connect_timeout=3, read_timeout=10, retries={"mode": "standard", "max_attempts": 3}
+            ),
+        )
+
+    def new_arn(self, task_id: str, attempt: int) -> str:
+        """Choose the ARN of an execution to start for an attempt. Each call returns a different ARN."""
+        return self.named_arn(new_execution_name(task_id, f"r{attempt}"))
+
+    def named_arn(self, name: str) -> str:
+        """The ARN of the execution with this name, which may not have started yet."""
+        return f"{self._prefix}{name}"
+
+    def start(self, execution_arn: str, task_id: str, attempt: int) -> None:
+        """Start the execution of an attempt, under the ARN that it was claimed for; at most once.
+
+        Raises:
+            ExecutionsUnavailableError: the request failed; the execution may have started.
+        """
+        name = execution_arn.rpartition(":")[2]
+        self.start_named(name, {"task_id": task_id, "attempt": attempt})
+
+    def start_named(self, name: str, document: Mapping[str, object]) -> None:
+        """Start an execution with this name and input. Does nothing if it was started already.
+
+        Raises:
+            ExecutionsUnavailableError: the request failed; the execution may have started.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            self._client.start_execution(
+                stateMachineArn=self._state_machine_arn,
+                name=name,
+                input=json.dumps(document),
+            )
+        except self._client.exceptions.ExecutionAlreadyExists:
+            return  # the execution has already ended: the name identifies the attempt
+        except (BotoCoreError, ClientError) as error:
+            raise ExecutionsUnavailableError(f"StartExecution: {_code_of(error)}") from error
+
+    def state(self, execution_arn: str) -> ExecutionState:
+        """Get the state of an execution.
+
+        Raises:
+            ExecutionsUnavailableError: the request failed.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        if not execution_arn:
+            return ExecutionState.UNKNOWN  # boto3 refuses to send it, which is no outage
+        try:
+            status = self._client.describe_execution(executionArn=execution_arn)["status"]
+        except (self._client.exceptions.ExecutionDoesNotExist, self._client.exceptions.InvalidArn):
+            return ExecutionState.UNKNOWN
+        except (BotoCoreError, ClientError) as error:
+            if self._is_of_another(execution_arn, error):
+                return ExecutionState.UNKNOWN
+            raise ExecutionsUnavailableError(f"DescribeExecution: {_code_of(error)}") from error
+        match status:
+            case "RUNNING" | "PENDING_REDRIVE":
+                return ExecutionState.RUNNING
+            case "SUCCEEDED":
+                return ExecutionState.SUCCEEDED
+            case _:
+                return ExecutionState.OVER
+
+    def history(self, execution_arn: str) -> History | None:
+        """Read an execution's history, without inputs and outputs; `None` if the execution is not known.
+
+        Raises:
+            ExecutionsUnavailableError: a request failed, or the quota is exhausted.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        events: list[HistoryEvent] = []
+        pages: GetExecutionHistoryInputTypeDef = {
+            "executionArn": execution_arn,
+            "maxResults": PAGE_EVENTS,
+            "includeExecutionData": False,
+        }
+        try:
+            for _ in range(MOST_PAGES):
+                page = self._client.get_execution_history(**pages)
+                events += map(event_from, page["events"])
+                if "nextToken" not in page:
+                    return history_of(events)
+                pages["nextToken"] = page["nextToken"]
+        except (self._client.exceptions.ExecutionDoesNotExist, self._client.exceptions.InvalidArn):
+            return None
+        except (BotoCoreError, ClientError) as error:
+            if self._is_of_another(execution_arn, error):
+                return None
+            raise ExecutionsUnavailableError(f"GetExecutionHistory: {_code_of(error)}") from error
+        return history_of(events, is_whole=False)
+
+    def _is_of_another(self, execution_arn: str, error: "BotoCoreError | ClientError") -> bool:
+        """Whether an execution is refused that belongs to another state machine, such as that of the stack
+        under an earlier name.
+
+        The role has no permissions for those executions, and their state machine does not exist any more.
+        """
+        is_foreign = not execution_arn.startswith(self._prefix)
+        return is_foreign and _code_of(error) == "AccessDeniedException"
+
+    def stop(self, execution_arn: str) -> bool:
+        """Stop an execution; return `False` if it has already ended or does not exist.
+
+        Raises:
+            ExecutionsUnavailableError: the request failed; the execution may have been stopped.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        if self.state(execution_arn) is not ExecutionState.RUNNING:
+            return False
+        try:
+            self._client.stop_execution(
+                executionArn=execution_arn, error=CANCELLED, cause="the task was cancelled"
+            )
+        except (BotoCoreError, ClientError) as error:
+            raise ExecutionsUnavailableError(f"StopExecution: {error}") from error
+        return True
+
+    def redrive(self, execution_arn: str) -> None:
+        """Redrive an execution from its failed state.
+
+        Raises:
+            NotRedrivableError: the execution does not exist or cannot be redriven.
+            ExecutionsUnavailableError: the request failed; the execution may have been redriven.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        exceptions = self._client.exceptions
+        try:
+            self._client.redrive_execution(executionArn=execution_arn)
+        except (exceptions.ExecutionNotRedrivable, exceptions.ExecutionDoesNotExist) as error:
+            raise NotRedrivableError(error.response["Error"]["Message"]) from error
+        except (BotoCoreError, ClientError) as error:
+            raise ExecutionsUnavailableError(f"RedriveExecution: {_code_of(error)}") from error
+
+
+def new_execution_name(task_id: str, label: str) -> str:
+    """A new, unique execution name: the task and `label`, for people, and a random part.
+
+    Step Functions allows 80 characters, and letters, digits, `-` and `_` are safe in every tool.
+    """
+    suffix = f"-{label}-{secrets.token_hex(4)}"
+    return re.sub("[^A-Za-z0-9_-]", "_", task_id)[: MAX_NAME - len(suffix)] + suffix
+
+
+def event_from(event: "HistoryEventTypeDef") -> HistoryEvent:
+    """An event of GetExecutionHistory, without its data."""
+    failed = [event[name].get("error", "") for name in _FAILURES if name in event]
+    return HistoryEvent(
+        event["id"],
+        event.get("previousEventId", 0),
+        event["type"],
+        event["timestamp"],
+        name=event.get("stateEnteredEventDetails", {}).get("name", ""),
+        batch=event.get("mapIterationStartedEventDetails", {}).get("index", 0),
+        error=next(iter(failed), ""),
+    )
+
+
+def _code_of(error: "BotoCoreError | ClientError") -> str:
+    """The error code from AWS, or the exception type if there was no response."""
+    response = getattr(error, "response", {})
+    return str(response.get("Error", {}).get("Code", type(error).__name__))

@@ -1,0 +1,35 @@
+"""Convert between instants (with a zone) and the times of columns (UTC, without a zone)."""
+
+from datetime import UTC, datetime
+from typing import Annotated, overload
+
+from pydantic import AfterValidator
+
+from ...contracts.errors import InvalidRequestError
+
+
+@overload
+def utc(moment: datetime) -> datetime: ...
+@overload
+def utc(moment: datetime | None) -> datetime | None: ...
+def utc(moment: datetime | None) -> datetime | None:
+    """The instant of a time from a column."""
+    return None if moment is None else moment.replace(tzinfo=UTC)
+
+
+UtcTime = Annotated[datetime, AfterValidator(utc)]
+"""A field of a response that is read from a column."""
+
+
+def naive_utc(moment: datetime) -> datetime:
+    """Convert a time from a request for a column. A time without a zone is taken as UTC.
+
+    Raises:
+        InvalidRequestError: its year in UTC is below 1 or above 9999.
+    """
+    if moment.tzinfo is None:
+        return moment
+    try:
+        return moment.astimezone(UTC).replace(tzinfo=None)
+    except OverflowError:
+        raise InvalidRequestError("a time must be between the years 1 and 9999 in UTC") from None

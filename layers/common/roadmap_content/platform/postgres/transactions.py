@@ -1,0 +1,85 @@
+"""Run a unit of work in one transaction, with retries while time is left.
+
+pg8000 raises a plain `DatabaseError` for every error of the server, so errors are classified by SQLSTATE. A
+lost connection has none. If it is lost at COMMIT, the outcome is unknown; a retry is safe, because every unit
+of work of this system is idempotent.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoFreeConnection
+
+from ...contracts.errors import DatabaseUnavailableError, PermanentError
+from ..runtime.deadline import Deadline
+from ..runtime.log import logger
+from ..runtime.metrics import Metric, emit
+from .driver import wait_at_most
+from .sqlstate import TOO_MANY_CONNECTIONS, explain, is_transient
+
+T = TypeVar("T")
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.05, 5.0
+RESERVE = 3.0
+"""Seconds reserved at the end of an invocation, to record and report failures."""
+
+
+_SHORTEST_ANSWER = 2.0
+"""Minimum seconds that the server has for a response, even close to the deadline."""
+
+
+class DataRefusedError(PermanentError):
+    """PostgreSQL refused a row or a statement; `sqlstate` is the reason."""
+
+    code = "DataRefused"
+
+    def __init__(self, sqlstate: str, message: str) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+
+
+def transact(engine: Engine, work: Callable[[Connection], T], deadline: Deadline) -> T:
+    """Run `work` in one transaction; commit if it returns, roll back if it raises.
+
+    Raises:
+        DataRefusedError: the server refused a row or a statement; nothing was written.
+        DatabaseUnavailableError: transient errors until the deadline came too close.
+    """
+    wait = _FIRST_WAIT
+    while True:
+        try:
+            with engine.begin() as connection:
+                wait_at_most(connection, max(_SHORTEST_ANSWER, deadline.remaining - RESERVE))
+                return work(connection)
+        except (DBAPIError, OSError, NoFreeConnection) as error:
+            sqlstate, reason = diagnose(error)
+            # `from None`: the driver's error quotes SQL and rows, which must not reach users or logs.
+            if not is_transient(sqlstate):
+                raise DataRefusedError(sqlstate, reason) from None
+            refused = sqlstate == TOO_MANY_CONNECTIONS
+            if refused:
+                emit({Metric.CONNECTIONS_REFUSED: 1})
+            pause = wait * random.uniform(0.5, 1)  # noqa: S311 - jitter, so that concurrent retries are spread
+            if deadline.remaining - pause < RESERVE:
+                if not refused:  # one cause, one alarm
+                    emit({Metric.DATABASE_ERRORS: 1})
+                raise DatabaseUnavailableError(reason) from None
+            logger.warning("transaction_tried_again", sqlstate=sqlstate, reason=reason, wait_seconds=pause)
+            emit({Metric.TRANSACTIONS_RETRIED: 1})
+            time.sleep(pause)
+            wait = min(2 * wait, _LONGEST_WAIT)
+
+
+def diagnose(error: DBAPIError | OSError | NoFreeConnection) -> tuple[str, str]:
+    """`(SQLSTATE, reason)` of an error. The SQLSTATE is empty if the server did not report one."""
+    if isinstance(error, NoFreeConnection):
+        return "", "no connection: the only one was in use"
+    original = error.orig if isinstance(error, DBAPIError) else error
+    fields = original.args[0] if original is not None and original.args else ""
+    if isinstance(fields, dict) and fields.get("C"):
+        return fields["C"], explain(fields["C"], fields.get("n"), fields.get("t"))
+    return "", f"no connection: {type(original).__name__}"

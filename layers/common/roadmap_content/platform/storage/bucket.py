@@ -1,0 +1,222 @@
+"""The S3 bucket: the object operations that are used, with one error type for all transient errors."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from ... import __version__
+from ...contracts.errors import InvalidContentError, StorageUnavailableError
+from ..aws.timestamps import read_timestamps_faster
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from mypy_boto3_s3 import S3Client
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+PARALLEL = 16
+"""Concurrent requests. S3 takes about 20 ms for one, and a batch reads one object per item."""
+
+
+class StoredObject(NamedTuple):
+    """An object and its metadata."""
+
+    body: bytes
+    metadata: Mapping[str, str]
+
+
+class StoredEntry(NamedTuple):
+    """An object in a listing."""
+
+    key: str
+    size: int
+    stored_at: datetime
+
+
+class ObjectTooLargeError(InvalidContentError):
+    """An object has more bytes than its reader accepts."""
+
+    code = InvalidContentError.code
+
+    def __init__(self, size: int, etag: str) -> None:
+        super().__init__(f"the object has {size} bytes")
+        self.size = size
+        self.etag = etag
+
+
+class Bucket:
+    """One S3 bucket. Safe for use by several threads.
+
+    Every method raises `StorageUnavailableError` with the key when a request fails. All failures count as
+    transient, because no error of S3 means that the content itself is invalid.
+    """
+
+    def __init__(self, name: str, client: "S3Client | None" = None) -> None:
+        self.name = name
+        self._given_client = client
+
+    @cached_property
+    def _client(self) -> "S3Client":
+        if self._given_client is not None:
+            return self._given_client
+        import boto3
+        from botocore.config import Config
+
+        read_timestamps_faster()
+        client = boto3.client(
+            "s3",
+            config=Config(
+                max_pool_connections=PARALLEL,
+                connect_timeout=5,
+                read_timeout=20,
+                retries={"mode": "standard", "max_attempts": 4},
+                # Requests take most of the processor time of Save. TLS protects the bytes in transit, and all
+                # parameters are made by this class: their validation is not needed. The checksum of an object
+                # that is written is: S3 refuses it without one if the bucket locks its objects, and botocore
+                # would sign a SHA-256 of the object in its place.
+                response_checksum_validation="when_required",
+                parameter_validation=False,
+                # botocore composes its own description of the platform anew for every request.
+                user_agent=f"roadmap-content/{__version__}",
+                signature_version="s3v4",  # of links: an object with a KMS key is refused with an older one
+            ),
+        )
+        # Objects have a few kilobytes: `Expect: 100-continue` would cost an additional round trip.
+        client.meta.events.register_last("before-call.s3", _send_at_once)
+        return client
+
+    def get(
+        self, key: str, *, start: int = 0, length: int | None = None, limit: int | None = None
+    ) -> StoredObject | None:
+        """Read an object, or `length` bytes of it from `start`; `None` if it does not exist.
+
+        Raises:
+            ObjectTooLargeError: it has more than `limit` bytes; nothing of it was read.
+        """
+
+        def read() -> StoredObject:
+            if length is None:
+                answer = self._client.get_object(Bucket=self.name, Key=key)
+            else:
+                byte_range = f"bytes={start}-{start + length - 1}"
+                answer = self._client.get_object(Bucket=self.name, Key=key, Range=byte_range)
+            size = answer["ContentLength"]
+            if limit is not None and size > limit:
+                answer["Body"].close()
+                raise ObjectTooLargeError(size, answer["ETag"])
+            return StoredObject(answer["Body"].read(), answer["Metadata"])
+
+        return self._request(key, read, missing=True)
+
+    def link(self, key: str, seconds: int) -> str:
+        """A URL with which anybody can read an object for some seconds. It is signed without a request."""
+        parameters = {"Bucket": self.name, "Key": key}
+        return self._client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds)
+
+    def copy(self, key: str, target: str, metadata: Mapping[str, str]) -> None:
+        """Copy an object of any size within S3, with new metadata."""
+        self._request(
+            key,
+            lambda: self._client.copy_object(
+                Bucket=self.name,
+                Key=target,
+                CopySource={"Bucket": self.name, "Key": key},
+                Metadata=dict(metadata),
+                MetadataDirective="REPLACE",
+            ),
+        )
+
+    def holds(self, key: str) -> bool:
+        """Whether an object exists."""
+        found = self._request(key, lambda: self._client.head_object(Bucket=self.name, Key=key), missing=True)
+        return found is not None
+
+    def describe(self, key: str) -> "StoredEntry | None":
+        """The size and age of an object; `None` if there is none."""
+        found = self._request(key, lambda: self._client.head_object(Bucket=self.name, Key=key), missing=True)
+        return None if found is None else StoredEntry(key, found["ContentLength"], found["LastModified"])
+
+    def entries(self, prefix: str, after: str = "") -> "list[StoredEntry]":
+        """One page (1,000) of the objects with keys that start with `prefix` and come after `after`."""
+
+        def page() -> list[StoredEntry]:
+            answer = self._client.list_objects_v2(Bucket=self.name, Prefix=prefix, StartAfter=after)
+            return [
+                StoredEntry(entry["Key"], entry["Size"], entry["LastModified"])
+                for entry in answer.get("Contents", ())
+            ]
+
+        return self._request(prefix, page) or []
+
+    def keys(self, prefix: str, after: str) -> list[str]:
+        """One page (1,000) of the keys that start with `prefix` and come after `after`, in order."""
+
+        return [entry.key for entry in self.entries(prefix, after)]
+
+    def put(self, key: str, body: bytes, metadata: Mapping[str, str] | None = None) -> None:
+        """Store an object. Overwrites an existing one."""
+        self._request(
+            key,
+            lambda: self._client.put_object(
+                Bucket=self.name, Key=key, Body=body, Metadata=dict(metadata or {})
+            ),
+        )
+
+    def put_if_absent(self, key: str, body: bytes, content_type: str) -> bool:
+        """Store an object unless the key exists; `False` if the existing object has another body."""
+
+        def store() -> bool:
+            self._client.put_object(
+                Bucket=self.name, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*"
+            )
+            return True
+
+        if self._request(key, store, taken=True):
+            return True
+        existing = self.get(key)
+        return existing is not None and existing.body == body
+
+    def delete(self, key: str) -> None:
+        """Delete an object if it exists."""
+        self._request(key, lambda: self._client.delete_object(Bucket=self.name, Key=key))
+
+    def _request(
+        self, key: str, send: Callable[[], R], *, missing: bool = False, taken: bool = False
+    ) -> R | None:
+        """Send a request; `None` if the object is missing or exists already and the caller accepts that."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            return send()
+        except ClientError as error:
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            if (missing and status == 404) or (taken and status in (409, 412)):
+                return None
+            reason = error.response["Error"].get("Code", str(status))
+            raise StorageUnavailableError(f"{key}: {reason}") from error
+        except BotoCoreError as error:
+            raise StorageUnavailableError(f"{key}: {error}") from error
+
+
+def _send_at_once(params: dict[str, Any], **_: object) -> None:
+    """Remove the header that botocore adds to a request with a body: S3 would first have to answer it."""
+    params["headers"].pop("Expect", None)
+
+
+def in_parallel(work: Callable[[T], R], arguments: Iterable[T]) -> list[R]:
+    """Call `work`, which makes one or a few requests, for every argument; return the results in order.
+
+    The threads are kept for later calls, because starting sixteen threads takes longer than the processing of
+    a batch. All calls share them, so `work` must not call this function.
+    """
+    return list(_threads().map(work, arguments))
+
+
+@cache
+def _threads() -> "ThreadPoolExecutor":
+    from concurrent.futures import ThreadPoolExecutor  # imported here: most functions do not need it
+
+    return ThreadPoolExecutor(PARALLEL)

@@ -1,0 +1,130 @@
+"""Staged content: generated items in S3 that may not be saved yet. Staging prevents paying for them twice."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, compress
+
+from ...contracts.documents import MAX_STAGED, Document
+from ...contracts.errors import InvalidContentError
+from ...contracts.items import ContentType, Failure, Item
+from ...contracts.origin import Origin
+from .bucket import Bucket, ObjectTooLargeError, StoredObject, in_parallel
+from .keys import (
+    encode,
+    fingerprint,
+    rejected_key,
+    replacement_key,
+    replacement_prefix,
+    staged_key,
+    staged_prefix,
+)
+
+FEW = 48
+"""Up to this number, items are looked up one by one, in three rounds of parallel requests."""
+
+
+class Staging:
+    """The staged content of one roadmap.
+
+    `replaces` contains the ids of the saved rows to replace. The content for such an item is staged under a
+    separate key, next to the content from which the row was saved.
+    """
+
+    def __init__(self, bucket: Bucket, roadmap_id: str, replaces: Mapping[Item, str] | None = None) -> None:
+        self._bucket = bucket
+        self._roadmap_id = roadmap_id
+        self._replaces = replaces or {}
+
+    def _key(self, item: Item) -> str:
+        replaced_id = self._replaces.get(item)
+        if replaced_id is None:
+            return staged_key(self._roadmap_id, item)
+        return replacement_key(self._roadmap_id, item, replaced_id)
+
+    def holds(self, item: Item) -> bool:
+        """Whether an item is staged."""
+        return self._bucket.holds(self._key(item))
+
+    def listed(self, items: Iterable[Item]) -> frozenset[Item]:
+        """The items that are staged according to one page of the S3 listing of each content type.
+
+        One request lists up to 1,000 keys, starting at the first item. An item that is not in the result may
+        still be staged: use `holds`. Items to replace are not listed.
+        """
+        by_key = {self._key(item): item for item in items if item not in self._replaces}
+        first = {item.content_type: key for key, item in sorted(by_key.items(), reverse=True)}
+
+        def page(content_type: ContentType) -> list[str]:
+            prefix = staged_prefix(self._roadmap_id, content_type)
+            return self._bucket.keys(prefix, after=first[content_type][:-1])
+
+        keys = chain.from_iterable(in_parallel(page, list(first)))
+        return frozenset(by_key[key] for key in keys if key in by_key)
+
+    def staged_among(self, items: Sequence[Item]) -> frozenset[Item]:
+        """The staged items among some items. A few are looked up one by one; more are listed."""
+        if len(items) <= FEW:
+            return frozenset(compress(items, in_parallel(self.holds, items)))
+        types = {item.content_type for item in items}
+        prefixes = [staged_prefix(self._roadmap_id, content_type) for content_type in types]
+        if self._replaces:
+            prefixes += [replacement_prefix(self._roadmap_id, content_type) for content_type in types]
+        listed = set(chain.from_iterable(in_parallel(self._keys, prefixes)))
+        if not listed:
+            return frozenset()
+        return frozenset(item for item in items if self._key(item) in listed)
+
+    def _keys(self, prefix: str) -> list[str]:
+        """All keys with a prefix."""
+        keys: list[str] = []
+        while page := self._bucket.keys(prefix, after=keys[-1] if keys else ""):
+            keys += page
+        return keys
+
+    def get(self, item: Item) -> StoredObject | None:
+        """The staged content of an item, not validated, and its metadata; `None` if the item is not staged.
+
+        Raises:
+            ObjectTooLargeError: it has more than `MAX_STAGED` bytes and would not fit into the functions'
+            memory.
+        """
+        return self._bucket.get(self._key(item), limit=MAX_STAGED)
+
+    def read(self, item: Item) -> bytes | None:
+        """Like `get`, without the metadata."""
+        stored = self.get(item)
+        return None if stored is None else stored.body
+
+    def fingerprint(self, item: Item) -> str | None:
+        """The fingerprint of an item's staged content of any size; `None` if the item is not staged."""
+        try:
+            body = self.read(item)
+        except ObjectTooLargeError as error:
+            return fingerprint_of_large(error)
+        return None if body is None else fingerprint(body)
+
+    def write(self, item: Item, content: Document, origin: Origin | None = None) -> None:
+        """Stage an item. Overwrites staged content. Without an origin, the content is the product's.
+
+        Raises:
+            InvalidContentError: it has more than `MAX_STAGED` bytes, which no step would read.
+        """
+        body = json.dumps(content).encode()
+        if len(body) > MAX_STAGED:
+            raise InvalidContentError(f"the content has {len(body)} bytes; {MAX_STAGED} are accepted")
+        self._bucket.put(self._key(item), body, None if origin is None else origin.metadata())
+
+    def reject(self, item: Item, refusal: Failure, attempt: int) -> None:
+        """Move staged content that an attempt refused to `rejected/`, with the reason as metadata."""
+        staged = self.fingerprint(item)
+        if staged is None or staged != refusal.content_fingerprint:
+            return  # it was moved or replaced already
+        key = self._key(item)
+        reasons = {"error-code": encode(refusal.error_code), "reason": encode(refusal.reason)}
+        self._bucket.copy(key, rejected_key(self._roadmap_id, item, attempt, staged), reasons)
+        self._bucket.delete(key)
+
+
+def fingerprint_of_large(error: ObjectTooLargeError) -> str:
+    """A fingerprint of content that is too large to be read."""
+    return fingerprint(error.etag.encode())

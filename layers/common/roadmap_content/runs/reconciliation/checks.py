@@ -1,0 +1,120 @@
+"""The tables `content_checks` and `content_changes`: when a sweep checks a finished task next.
+
+A task is checked after a change of its rows, then after `FIRST_PAUSE`, and then after pauses that double, up
+to `LONGEST_PAUSE`: the cost of a sweep follows the changes, not the number of finished tasks. Triggers record
+the changes in `content_changes`, by a plain INSERT: it waits for no lock, so no write of the product waits
+for a sweep. A sweep moves them to `content_checks`.
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+
+from sqlalchemy import Connection, text
+
+from ...state.failures.failures import storable_text
+from ...state.tasks.local_time import instant
+
+FIRST_PAUSE = timedelta(minutes=15)
+"""The pause after the first check of a change, and after a check that failed."""
+
+LONGEST_PAUSE = timedelta(days=30)
+
+# Selects only our tasks: not those that were never claimed, nor those with a deleted roadmap.
+_IS_CHECKED = """t.status IN ('completed', 'partial_failure', 'failed', 'cancelled') AND t.attempt > 0
+    AND NOT EXISTS (SELECT FROM roadmap_metadata r
+        WHERE r.roadmap_id = t.roadmap_id AND r.deleted_at IS NOT NULL)"""
+
+# `OFFSET 0` forces one index lookup per roadmap, whatever the statistics of the two tables.
+PLAN = text("""
+WITH changes AS (
+    DELETE FROM content_changes WHERE change_id IN
+        (SELECT change_id FROM content_changes ORDER BY change_id LIMIT :limit)
+    RETURNING roadmap_id, task_id
+), planned AS (
+    INSERT INTO content_checks (task_id, next_check_at, pause)
+    SELECT changed.task_id, timezone('utc', now()), make_interval(secs => :first)
+    FROM (SELECT task_id FROM changes WHERE task_id IS NOT NULL
+        UNION SELECT of_roadmap.task_id FROM (SELECT DISTINCT roadmap_id FROM changes) AS c, LATERAL (
+            SELECT t.task_id FROM roadmap_tasks t
+            WHERE "left"(t.roadmap_id, 100) = "left"(c.roadmap_id, 100) AND t.roadmap_id = c.roadmap_id
+                AND t.attempt > 0 AND t.status <> 'processing' OFFSET 0) AS of_roadmap) AS changed
+    ORDER BY changed.task_id
+    ON CONFLICT (task_id) DO UPDATE SET
+        next_check_at = least(content_checks.next_check_at, excluded.next_check_at), pause = excluded.pause
+)
+SELECT count(*) FROM changes
+""")
+
+# A row without a finished task of ours would stay the next one for ever. The next change plans it again.
+FORGET = text(f"""
+DELETE FROM content_checks c WHERE c.next_check_at <= timezone('utc', now())
+    AND NOT EXISTS (SELECT FROM roadmap_tasks t WHERE t.task_id = c.task_id AND {_IS_CHECKED})
+""")
+
+DUE = text(f"""
+SELECT t.task_id FROM (SELECT task_id, next_check_at FROM content_checks
+    WHERE next_check_at <= timezone('utc', now())
+        AND task_id NOT IN (SELECT json_array_elements_text(CAST(:seen AS json)))
+    ORDER BY next_check_at, task_id LIMIT :limit) AS c
+JOIN roadmap_tasks t USING (task_id)
+WHERE {_IS_CHECKED} ORDER BY c.next_check_at, t.task_id
+""")
+
+FINISHED = text(f"""
+SELECT t.task_id FROM roadmap_tasks t LEFT JOIN content_checks c ON c.task_id = t.task_id
+WHERE {_IS_CHECKED} AND t.task_id NOT IN (SELECT json_array_elements_text(CAST(:seen AS json)))
+ORDER BY coalesce(c.checked_at, {instant("t.updated_at")}), t.task_id LIMIT :limit
+""")
+
+RECORD = text("""
+INSERT INTO content_checks AS c (task_id, checked_at, next_check_at, pause, error_code, reason)
+VALUES (:task_id, timezone('utc', now()), timezone('utc', now()) + make_interval(secs => :first),
+    make_interval(secs => :first), :error_code, :reason)
+ON CONFLICT (task_id) DO UPDATE SET
+    checked_at = excluded.checked_at, error_code = excluded.error_code, reason = excluded.reason,
+    next_check_at = CASE WHEN excluded.error_code IS NULL THEN excluded.checked_at + c.pause
+        ELSE excluded.next_check_at END,
+    pause = CASE WHEN excluded.error_code IS NULL THEN least(2 * c.pause, make_interval(secs => :longest))
+        ELSE c.pause END
+""")
+
+_FIRST = FIRST_PAUSE.total_seconds()
+_LONGEST = LONGEST_PAUSE.total_seconds()
+
+
+def plan_checks(connection: Connection, limit: int) -> int:
+    """Plan a check of the tasks of the oldest recorded changes; return the number of changes."""
+    return int(connection.scalar(PLAN, {"limit": limit, "first": _FIRST}) or 0)
+
+
+def forget_unchecked_tasks(connection: Connection) -> None:
+    """Delete the due checks of tasks that a sweep does not check."""
+    connection.execute(FORGET)
+
+
+def due_tasks(connection: Connection, seen: Collection[str], limit: int) -> Sequence[str]:
+    """The finished tasks that are due for a check, the longest wait first, without those in `seen`."""
+    return connection.scalars(DUE, {"seen": json.dumps(list(seen)), "limit": limit}).all()
+
+
+def finished_tasks(connection: Connection, seen: Collection[str], limit: int) -> Sequence[str]:
+    """All finished tasks of ours, the longest time without a check first, without those in `seen`."""
+    return connection.scalars(FINISHED, {"seen": json.dumps(list(seen)), "limit": limit}).all()
+
+
+def record_check(
+    connection: Connection, task_id: str, error_code: str | None = None, reason: str | None = None
+) -> None:
+    """Record that a task was checked, with the error if the check failed, and plan its next check."""
+    reason = None if reason is None else storable_text(reason)
+    connection.execute(
+        RECORD,
+        {
+            "task_id": task_id,
+            "error_code": error_code,
+            "reason": reason,
+            "first": _FIRST,
+            "longest": _LONGEST,
+        },
+    )

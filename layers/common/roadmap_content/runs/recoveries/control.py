@@ -1,0 +1,99 @@
+"""Pause, resume and cancel a recovery."""
+
+from sqlalchemy import Connection
+
+from ...platform.postgres.transactions import transact
+from ...platform.runtime.deadline import Deadline
+from ...platform.runtime.log import logger
+from ...state.services import Services
+from .advance import advance_if_possible
+from .decisions import FINAL_STATES, PAUSED_STATES, RecoveryState
+from .ended import record_end
+from .errors import RecoveryNotFoundError, RecoveryStateError
+from .recovery import (
+    Recovery,
+    count_tasks,
+    read_recovery,
+    refuse_waiting,
+    resume_recovery,
+    write_recovery,
+)
+
+ADVANCE_SECONDS = 8.0
+"""The time that a request may take to start the first tasks of a recovery. The sweep starts the others."""
+
+
+def require_recovery(connection: Connection, recovery_id: str, *, lock: bool = False) -> Recovery:
+    """Read a recovery.
+
+    Raises:
+        RecoveryNotFoundError: there is none.
+    """
+    recovery = read_recovery(connection, recovery_id, lock=lock)
+    if recovery is None:
+        raise RecoveryNotFoundError(f"there is no recovery {recovery_id!r}")
+    return recovery
+
+
+def pause(services: Services, recovery_id: str, deadline: Deadline) -> None:
+    """Pause a recovery: start no further task. Running tasks are still recorded. Idempotent.
+
+    Raises:
+        RecoveryNotFoundError, RecoveryStateError: there is none, or it has ended.
+    """
+
+    def change(connection: Connection) -> None:
+        recovery = _require_open(connection, recovery_id)
+        if recovery.state not in PAUSED_STATES:
+            write_recovery(connection, recovery, state=RecoveryState.PAUSED)
+
+    transact(services.engine, change, deadline)
+    logger.info("recovery_paused", recovery_id=recovery_id)
+
+
+def resume(services: Services, recovery_id: str, deadline: Deadline) -> None:
+    """Resume a recovery that was paused, by a person or by its breaker. If it is not paused, nothing happens.
+
+    Raises:
+        RecoveryNotFoundError, RecoveryStateError: there is none, or it has ended.
+    """
+
+    def change(connection: Connection) -> bool:
+        recovery = _require_open(connection, recovery_id)
+        if recovery.state not in PAUSED_STATES:
+            return False
+        resume_recovery(connection, recovery)
+        return True
+
+    if transact(services.engine, change, deadline):
+        logger.info("recovery_resumed", recovery_id=recovery_id)
+        advance_if_possible(services, recovery_id, deadline.within(ADVANCE_SECONDS))
+
+
+def cancel(services: Services, recovery_id: str, deadline: Deadline) -> None:
+    """Cancel a recovery: start no further task, permanently. Running tasks are still recorded.
+
+    Raises:
+        RecoveryNotFoundError, RecoveryStateError: there is none, or it has ended otherwise.
+    """
+
+    def change(connection: Connection) -> None:
+        recovery = require_recovery(connection, recovery_id, lock=True)
+        if recovery.state == RecoveryState.CANCELLED:
+            return
+        recovery = _require_open(connection, recovery_id)
+        refuse_waiting(connection, recovery_id, "RecoveryCancelled")
+        running = count_tasks(connection, recovery_id).progress.running
+        write_recovery(connection, recovery, state=RecoveryState.CANCELLED, ended=not running)
+        if not running:
+            record_end(services, connection, recovery_id, RecoveryState.CANCELLED)
+
+    transact(services.engine, change, deadline)
+    logger.info("recovery_cancelled", recovery_id=recovery_id)
+
+
+def _require_open(connection: Connection, recovery_id: str) -> Recovery:
+    recovery = require_recovery(connection, recovery_id, lock=True)
+    if recovery.ended_at is not None or recovery.state in FINAL_STATES:
+        raise RecoveryStateError(f"recovery {recovery_id} is {recovery.state}")
+    return recovery

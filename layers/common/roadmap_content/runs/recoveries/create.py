@@ -1,0 +1,227 @@
+"""Create a recovery, or preview one: the tasks that a filter selects, and an estimate of their cost."""
+
+import secrets
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, text
+
+from ...contracts.errors import ContentError, InvalidRequestError
+from ...contracts.items import ContentType, Stage
+from ...platform.postgres.transactions import transact
+from ...platform.runtime.deadline import Deadline
+from ...platform.runtime.log import logger
+from ...state.services import Services
+from ...state.tasks.attempts import COST
+from ...state.tasks.listing import Selection, TaskFilter, select_every_task
+from ...state.tasks.next_actions import NextAction, advice_for
+from ...state.tasks.snapshot import read_snapshot
+from ...state.tasks.task import read_task
+from .advance import advance_if_possible
+from .control import ADVANCE_SECONDS
+from .decisions import Limits
+from .errors import NothingMatchesError, TooManyTasksError
+from .recovery import Chosen, insert_recovery, insert_tasks
+from .regeneration import Regeneration, preview_regeneration, with_saved
+
+MAX_TASKS = 200_000
+"""Maximum tasks of one recovery."""
+
+MAX_SAMPLE = 50
+"""Maximum tasks without recorded failures that a preview compares with the tables."""
+
+UNHEALED = ("failed", "partial_failure")
+"""The statuses that a filter without statuses selects."""
+
+SAVED = ("completed", "partial_failure", "failed")
+"""The statuses that a filter without statuses selects for a regeneration."""
+
+STAGED_ACTIONS = frozenset({NextAction.SAVE, NextAction.REPLACE_ID, NextAction.NEXT_VERSION})
+
+
+class Preview(NamedTuple):
+    """The preview of a recovery."""
+
+    tasks: int
+    staged: Mapping[ContentType, int]
+    to_generate: Mapping[ContentType, int]
+    estimated_tokens: int | None
+    refused: Mapping[str, int]
+
+
+# By code, stage and type, which determine the next attempt's action for an item.
+_ITEMS = """
+SELECT f.error_code, f.stage, f.content_type, sum(f.items) AS items
+FROM content_task_failures f JOIN chosen c USING (task_id)
+GROUP BY f.error_code, f.stage, f.content_type
+"""
+
+# Tasks without recorded failures: never run, or run before failures were recorded.
+_UNKNOWN = """
+SELECT c.task_id, count(*) OVER () AS tasks
+FROM chosen c JOIN roadmap_tasks t USING (task_id)
+WHERE t.status NOT IN ('completed', 'processing')
+    AND NOT EXISTS (SELECT FROM content_task_failures f WHERE f.task_id = c.task_id)
+ORDER BY c.task_id LIMIT :sample
+"""
+
+_STATUSES = (
+    "SELECT t.status, count(*) AS tasks FROM roadmap_tasks t JOIN chosen c USING (task_id) GROUP BY t.status"
+)
+
+# A sample of a thousand tasks is sufficient for an estimate of the tokens per item.
+_PRICE = f"{COST} WHERE a.task_id IN (SELECT task_id FROM chosen LIMIT 1000)"
+
+
+def resolve(task_filter: TaskFilter, regeneration: Regeneration | None = None) -> Selection:
+    """The tasks that a recovery's filter selects; without a status, only tasks with missing items, or for a
+    regeneration all that are neither running nor cancelled.
+
+    Raises:
+        InvalidRequestError: there is no condition.
+    """
+    if regeneration is not None and not regeneration.conditions:
+        raise InvalidRequestError("`regenerate` without a condition would replace every item: add one")
+    if regeneration is None and not task_filter.conditions:
+        raise InvalidRequestError("an empty filter would select every failed task: add a condition")
+    if not task_filter.status and not task_filter.task_ids:
+        task_filter = replace(task_filter, status=UNHEALED if regeneration is None else SAVED)
+    return select_every_task(task_filter)
+
+
+def with_missing(selection: Selection) -> Chosen:
+    """The selected tasks, to retry their missing items."""
+    tasks = selection.sql(f"DISTINCT {selection.order}.task_id, {selection.order}.created_at")
+    return Chosen(f"SELECT t.*, CAST(NULL AS json) AS items FROM ({tasks}) AS t", selection.parameters)
+
+
+def preview(
+    connection: Connection, task_filter: TaskFilter, regeneration: Regeneration | None = None
+) -> Preview:
+    """Preview a recovery with this filter.
+
+    Raises:
+        NothingMatchesError, TooManyTasksError: it cannot be created.
+    """
+    selection = resolve(task_filter, regeneration)
+    if regeneration is not None:
+        found = preview_regeneration(connection, selection, regeneration)
+        require_some(found.tasks)
+        return Preview(found.tasks, dict.fromkeys(ContentType, 0), found.items, found.tokens, {})
+    chosen = selection.sql(f"DISTINCT {selection.order}.task_id")
+    parameters = {**selection.parameters, "limit": MAX_TASKS + 1, "sample": MAX_SAMPLE}
+
+    def ask(question: str) -> Any:  # noqa: ANN401 - SQLAlchemy rows
+        statement = text(f"WITH chosen AS MATERIALIZED ({chosen} LIMIT :limit) {question}")
+        return connection.execute(statement, parameters).all()
+
+    statuses = {row.status: row.tasks for row in ask(_STATUSES)}
+    tasks = sum(statuses.values())
+    require_some(tasks)
+    staged = dict.fromkeys(ContentType, 0)
+    to_generate = dict.fromkeys(ContentType, 0)
+    for row in ask(_ITEMS):
+        action = advice_for(row.error_code, Stage(row.stage)).action
+        (staged if action in STAGED_ACTIONS else to_generate)[ContentType(row.content_type)] += int(row.items)
+    ((tokens, generated),) = ask(_PRICE)
+    missing, refused = _estimate_unknown(connection, ask(_UNKNOWN))
+    for content_type, items in missing.items():
+        to_generate[content_type] += items
+    if statuses.get("processing"):
+        refused["AttemptRunning"] = statuses["processing"]
+    if statuses.get("completed"):
+        refused["NothingMissing"] = statuses["completed"]
+    estimate = round(int(tokens) / int(generated) * sum(to_generate.values())) if generated else None
+    if not sum(to_generate.values()):
+        estimate = 0
+    return Preview(tasks, staged, to_generate, estimate, refused)
+
+
+def _estimate_unknown(
+    connection: Connection, sample: Sequence[Any]
+) -> tuple[dict[ContentType, int], dict[str, int]]:
+    """Estimate the missing items of tasks without recorded failures, and the tasks that would be refused.
+
+    A sample is compared with the tables, and the result extrapolated. The items are not looked up in S3: all
+    of them count as items to generate, which is the maximum cost.
+    """
+    missing = Counter[ContentType]()
+    refused = Counter[str]()
+    for row in sample:
+        try:
+            snapshot = read_snapshot(connection, read_task(connection, row.task_id))
+        except ContentError as error:
+            refused[error.code] += 1
+        else:
+            missing.update(item.content_type for item in snapshot.missing)
+    scale = sample[0].tasks / len(sample) if sample else 0
+    return (
+        {content_type: round(scale * items) for content_type, items in missing.items()},
+        {code: round(scale * tasks) for code, tasks in refused.items()},
+    )
+
+
+def require_some(tasks: int) -> None:
+    """Require a number of tasks that is allowed for a recovery.
+
+    Raises:
+        NothingMatchesError, TooManyTasksError: the number is not allowed.
+    """
+    if not tasks:
+        raise NothingMatchesError("the filter selects no task")
+    if tasks > MAX_TASKS:
+        raise TooManyTasksError(f"the filter selects more than {MAX_TASKS} tasks: narrow it")
+
+
+def create(
+    services: Services,
+    task_filter: TaskFilter,
+    limits: Limits,
+    actor: str,
+    reason: str,
+    deadline: Deadline,
+    regeneration: Regeneration | None = None,
+) -> str:
+    """Create and start a recovery of the tasks that a filter selects now; return its id.
+
+    With `regeneration`, the saved items that it selects now are replaced, each only while it has the revision
+    that it has now.
+
+    The sweep starts the tasks that the request has no time for.
+
+    Raises:
+        InvalidRequestError: the filter selects no task, or too many; nothing has been created.
+        DatabaseUnavailableError: it is unknown whether the recovery was created.
+    """
+    recovery_id = f"rec-{secrets.token_hex(8)}"
+
+    def insert(connection: Connection) -> int:
+        inserted = insert_recovery(
+            connection,
+            {
+                "recovery_id": recovery_id,
+                "actor": actor,
+                "reason": reason,
+                "rate_per_minute": limits.rate_per_minute,
+                "concurrency": limits.concurrency,
+                "token_budget": limits.token_budget,
+                "canary": limits.canary,
+                "breaker": limits.breaker,
+            },
+            task_filter.conditions
+            | ({} if regeneration is None else {"regenerate": regeneration.conditions}),
+        )
+        if not inserted:
+            return 0  # an earlier COMMIT succeeded without an answer
+        selection = resolve(task_filter, regeneration)
+        chosen = with_missing(selection) if regeneration is None else with_saved(selection, regeneration)
+        tasks = insert_tasks(connection, recovery_id, chosen, limits.canary, MAX_TASKS + 1)
+        require_some(tasks)
+        return tasks
+
+    tasks = transact(services.engine, insert, deadline)
+    logger.info("recovery_created", recovery_id=recovery_id, actor=actor, tasks=tasks, reason=reason)
+    advance_if_possible(services, recovery_id, deadline.within(ADVANCE_SECONDS))
+    return recovery_id

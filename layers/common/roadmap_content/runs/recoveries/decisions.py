@@ -1,0 +1,230 @@
+"""Decide the next step of a recovery. No I/O."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from ...contracts.errors import TaskCancelledError, TaskNotFoundError
+
+BURST = timedelta(seconds=90)
+"""The delay behind its rate that a recovery may catch up: longer than the time between two sweeps."""
+
+
+class RecoveryState(StrEnum):
+    """The state of a recovery."""
+
+    WAITING = "waiting"
+    CANARY = "canary"
+    RUNNING = "running"
+    PAUSED = "paused"
+    PAUSED_BY_BREAKER = "paused_by_breaker"
+    STOPPED_BY_CANARY = "stopped_by_canary"
+    STOPPED_BY_BUDGET = "stopped_by_budget"
+    CANCELLED = "cancelled"
+    COMPLETED = "completed"
+
+
+STARTING_STATES = frozenset({RecoveryState.WAITING, RecoveryState.CANARY, RecoveryState.RUNNING})
+"""The states in which tasks are started."""
+
+PAUSED_STATES = frozenset({RecoveryState.PAUSED, RecoveryState.PAUSED_BY_BREAKER})
+"""The states from which a recovery can be resumed."""
+
+FINAL_STATES = frozenset(
+    {
+        RecoveryState.STOPPED_BY_CANARY,
+        RecoveryState.STOPPED_BY_BUDGET,
+        RecoveryState.CANCELLED,
+        RecoveryState.COMPLETED,
+    }
+)
+"""The final states of a recovery."""
+
+
+class TaskResult(StrEnum):
+    """The result of one task of a recovery."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    RECOVERED = "recovered"
+    STILL_FAILING = "still_failing"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class RunningTask:
+    """A task that a recovery has started, with its current state in the tables."""
+
+    task_id: str
+    attempt: int
+    exists: bool
+    status: str | None
+    task_attempt: int | None
+    ended: bool
+    outcome: str | None
+    tokens: int
+    top_reason: str | None
+    unreplaced: int | None = None
+    """The items that a regeneration has not replaced; `None` for a recovery of missing items."""
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """The result of a task that is no longer running."""
+
+    task_id: str
+    result: TaskResult
+    reason: str | None
+    tokens: int
+
+
+def result_without_attempt(status_before: str | None) -> TaskResult:
+    """The result of a task that misses nothing. A task that was complete before has not been recovered."""
+    return TaskResult.REFUSED if status_before == "completed" else TaskResult.RECOVERED
+
+
+def settle(task: RunningTask) -> Settlement | None:
+    """The result of a started task; `None` while an attempt at it is running.
+
+    If a newer attempt was started meanwhile, its outcome determines the result of the task.
+    """
+    if not task.exists:
+        return Settlement(task.task_id, TaskResult.REFUSED, TaskNotFoundError.code, task.tokens)
+    if not task.ended or task.status == "processing":
+        return None
+    if task.unreplaced == 0 or (task.unreplaced is None and task.status == "completed"):
+        return Settlement(task.task_id, TaskResult.RECOVERED, None, task.tokens)
+    cancelled = task.status == "cancelled"
+    reason = TaskCancelledError.code if cancelled else task.top_reason or task.outcome
+    return Settlement(task.task_id, TaskResult.STILL_FAILING, reason, task.tokens)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The counts of a recovery, after its running tasks have been checked."""
+
+    waiting: int
+    running: int
+    tokens_used: int
+    paid: int
+    """Ended tasks that used tokens."""
+
+    canary_waiting: int
+    canary_running: int
+    canary_ended: int
+    """Canary tasks with an attempt that has ended."""
+
+    canary_failed: int
+    last_ended: int
+    """The number of ended tasks, of those started since the last resume, that the breaker looks at."""
+
+    last_failed: Sequence[Mapping[str, str]]
+    """The failure groups of each of them that failed, the last one first: the text of each group by its id,
+    the largest group first.
+    """
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The limits of a recovery."""
+
+    rate_per_minute: int
+    concurrency: int
+    token_budget: int | None
+    canary: int
+    breaker: int = 0
+    """The number of last ended tasks of which at most half may fail, and fewer than half in the same failure
+    group; 0 for no breaker.
+    """
+
+
+def next_state(state: RecoveryState, limits: Limits, progress: Progress) -> tuple[RecoveryState, str | None]:
+    """The state after the running tasks have been checked, and the reason if the recovery stops or pauses."""
+    if state in FINAL_STATES or state in PAUSED_STATES:
+        return state, None
+    if state is RecoveryState.WAITING:
+        state = RecoveryState.CANARY if limits.canary else RecoveryState.RUNNING
+    if state is RecoveryState.CANARY and not progress.canary_waiting and not progress.canary_running:
+        if 2 * progress.canary_failed > progress.canary_ended:
+            return RecoveryState.STOPPED_BY_CANARY, (
+                f"{progress.canary_failed} of {progress.canary_ended} canary tasks failed"
+            )
+        state = RecoveryState.RUNNING
+    if not progress.waiting and not progress.running:
+        return RecoveryState.COMPLETED, None
+    if progress.waiting and limits.breaker and (reason := break_reason(limits, progress)):
+        return RecoveryState.PAUSED_BY_BREAKER, reason
+    if progress.waiting and not progress.running and not affordable(limits, progress):
+        return RecoveryState.STOPPED_BY_BUDGET, (
+            f"{progress.tokens_used} of {limits.token_budget} tokens are used"
+        )
+    return state, None
+
+
+def break_reason(limits: Limits, progress: Progress) -> str | None:
+    """Why the breaker pauses the recovery; `None` if it does not.
+
+    It pauses if more than half of the last ended tasks failed, once as many as it looks at have ended. It
+    does not wait for them, and half is enough, if the last ones that failed have a failure group in common:
+    one cause fails them, and the tasks that still wait would pay for it, too.
+    """
+    failed = len(progress.last_failed)
+    share = f"{failed} of the last {progress.last_ended} tasks failed"
+    # One failure is not a repetition.
+    repeated = max(2, (limits.breaker + 1) // 2)
+    if failed >= repeated and (common := _common_group(progress.last_failed[:repeated])):
+        group_id, text = common
+        return f"{share}, the last {repeated} of them in the same failure group {group_id}: {text}"
+    if progress.last_ended >= limits.breaker and 2 * failed > progress.last_ended:
+        return share
+    return None
+
+
+def _common_group(failed: Sequence[Mapping[str, str]]) -> tuple[str, str] | None:
+    """The first group of the first task that each task has, with its text."""
+    first, *others = failed
+    common = (group for group in first.items() if all(group[0] in other for other in others))
+    return next(common, None)
+
+
+def affordable(limits: Limits, progress: Progress) -> bool:
+    """Whether the budget allows one more task.
+
+    For each running task, and for the next one, the average of the previous ones is reserved. While no cost
+    is known, one task runs at a time.
+    """
+    if limits.token_budget is None:
+        return True
+    if not progress.paid:
+        return not progress.running
+    expected = progress.tokens_used + progress.tokens_used / progress.paid * (progress.running + 1)
+    return expected <= limits.token_budget
+
+
+def may_start(
+    state: RecoveryState, limits: Limits, progress: Progress, next_start_at: datetime | None, now: datetime
+) -> tuple[int, datetime]:
+    """The number of tasks that may be started now, and the start time for the rate.
+
+    `now` is the database's clock. With a budget, the answer is one task at a time.
+    """
+    earliest = now - BURST
+    start_at = now if next_start_at is None else max(next_start_at, earliest)
+    if state not in STARTING_STATES or not affordable(limits, progress) or start_at > now:
+        return 0, start_at
+    by_rate = (now - start_at) // interval(limits) + 1
+    waiting = progress.canary_waiting if state is RecoveryState.CANARY else progress.waiting
+    room = limits.concurrency - progress.running
+    by_budget = waiting if limits.token_budget is None else 1
+    return max(0, min(by_rate, waiting, room, by_budget)), start_at
+
+
+def interval(limits: Limits) -> timedelta:
+    """The time between two starts."""
+    return timedelta(minutes=1) / limits.rate_per_minute
+
+
+def is_over(state: RecoveryState, progress: Progress) -> bool:
+    """Whether every task has a result and no task is running."""
+    return state in FINAL_STATES and not progress.running

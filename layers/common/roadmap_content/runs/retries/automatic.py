@@ -1,0 +1,83 @@
+"""Start the automatic attempts that are due. Called by the sweep."""
+
+from collections.abc import Callable
+from functools import partial
+
+from sqlalchemy import Connection
+
+from ...contracts.errors import ClaimRefusedError, ContentError, TransientError
+from ...platform.postgres.transactions import RESERVE, transact
+from ...platform.runtime.deadline import Deadline
+from ...platform.runtime.log import logger
+from ...platform.runtime.metrics import Metric, emit
+from ...state.failures.automatic_attempts import (
+    PlannedAttempt,
+    due_attempts,
+    forget_automatic_attempt,
+    postpone_automatic_attempt,
+)
+from ...state.services import Services
+from ...state.tasks.attempts import AUTOMATIC, AttemptStart, Cause
+from .retry import retry_task
+
+MOST_STARTED = 50
+"""Maximum tasks per sweep. The next sweep continues."""
+
+TASK_SECONDS = 5.0
+
+
+def start_due_attempts(services: Services, deadline: Deadline) -> int:
+    """Start the due attempts; return their number. A refused task does not affect the others.
+
+    Raises:
+        DatabaseUnavailableError: it is unknown whether an attempt was started.
+    """
+    if not services.settings.automatic_attempts:
+        return 0
+    due = transact(services.engine, lambda connection: due_attempts(connection, MOST_STARTED), deadline)
+    started = refused = 0
+    for planned in due:
+        if deadline.remaining < TASK_SECONDS + RESERVE:
+            break
+        try:
+            start = AttemptStart(AUTOMATIC, Cause.AUTOMATIC, on_claim=partial(_require_next, planned))
+            retry_task(services, planned.task_id, None, deadline, start)
+            started += 1
+            give_up = forget_automatic_attempt  # without a claim, the plan still exists
+        except TransientError as error:
+            give_up = postpone_automatic_attempt
+            _log(planned.task_id, error)
+        except ContentError as error:
+            refused += 1
+            give_up = forget_automatic_attempt
+            _log(planned.task_id, error)
+        transact(services.engine, partial(_apply, give_up, planned), deadline)
+    if due:
+        emit(
+            {
+                Metric.AUTOMATIC_ATTEMPTS_STARTED: started,
+                Metric.AUTOMATIC_ATTEMPTS_REFUSED: refused,
+            }
+        )
+        logger.info("automatic_attempts_started", due=len(due), started=started, refused=refused)
+    return started
+
+
+def _require_next(planned: PlannedAttempt, _connection: Connection, attempt: int) -> None:
+    """Check that no other attempt was made since the plan: after another one, a new plan applies.
+
+    Raises:
+        ClaimRefusedError: there was another attempt.
+    """
+    if attempt != planned.attempt + 1:
+        raise ClaimRefusedError(planned.task_id, attempt - 1, None)
+
+
+def _apply(
+    change: Callable[[Connection, PlannedAttempt], None], planned: PlannedAttempt, connection: Connection
+) -> None:
+    change(connection, planned)
+
+
+def _log(task_id: str, error: ContentError) -> None:
+    logger.warning("automatic_attempt_refused", task_id=task_id, error_code=error.code, reason=str(error))

@@ -1,0 +1,292 @@
+"""Retry: find a task's missing items in the content tables, and claim an attempt for them.
+
+The attempt enters the queue; it is started at once if there is capacity.
+
+`framework_data` is not used to find them. In the bug report it listed no failure although thirty tutorials
+were missing, and the retry relied on it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field
+from sqlalchemy import Connection, Engine
+
+from ...content.registry import CONTENT_KINDS
+from ...content.roadmaps.framework import Framework
+from ...content.rows import current_revisions
+from ...contracts.errors import ClaimRefusedError, TaskCancelledError, TransientError
+from ...contracts.items import ContentType, Item, count_by_type
+from ...contracts.payloads import Count, Payload, StateError
+from ...platform.aws.executions import ExecutionState, NotRedrivableError
+from ...platform.postgres.transactions import transact
+from ...platform.runtime.deadline import Deadline
+from ...platform.runtime.log import logger
+from ...platform.storage.staging import Staging
+from ...state.failures.failures import refused_items
+from ...state.queue.admission import redrive_claimed, start_admitted, start_without_slot
+from ...state.queue.claims import claim, is_at_work
+from ...state.queue.places import QueuePlace
+from ...state.services import Services
+from ...state.tasks.attempts import AttemptStart, Cause
+from ...state.tasks.ownership import why_not_startable
+from ...state.tasks.scope import Scope
+from ...state.tasks.snapshot import TaskSnapshot, read_snapshot
+from ...state.tasks.task import Task, lift_cancellation, read_product_work, read_task
+from ...state.tasks.work import Work, work_of
+from ..steps.finalize import RunEnd, finalize_attempt
+
+
+class RetryAnswer(Payload):
+    """The answer of `POST /api/v1/tasks/{task_id}/retry`."""
+
+    success: bool = True
+    recovery_type: Literal["content_retry", "checkpoint"]
+    task_id: str
+    roadmap_id: str | None
+    status: str
+    items_to_retry: Mapping[ContentType, Count]
+    total_items: Count
+    attempt: int
+    execution_arn: str | None
+    queue: Annotated[QueuePlace | None, Field(description="If the attempt waits for a slot.")] = None
+    message: str
+
+
+def retry_task(
+    services: Services,
+    task_id: str,
+    user_id: str | None,
+    deadline: Deadline,
+    start: AttemptStart,
+    *,
+    take_over: bool = False,
+) -> RetryAnswer:
+    """Start the next attempt for the items of a scope; if there are none, correct the task's records.
+
+    `user_id` restricts it to that user's tasks. `start` is written to the audit trail, with the scope.
+
+    Raises:
+        TaskNotFoundError: the user has no such task.
+        RoadmapNotFoundError, InvalidFrameworkError: there is no framework to compare the tables with.
+        ItemNotFoundError: the roadmap has no such concept.
+        ClaimRefusedError: an attempt is running for the task.
+        TaskCancelledError: the attempt is automatic, and the task was cancelled.
+        NotAtContentStageError: the task has not reached content generation in the product.
+        AtWorkElsewhereError: the product is processing a task of the roadmap, and `take_over` is not set.
+        DatabaseUnavailableError: a retry may succeed.
+        ExecutionsUnavailableError: as above; nothing was claimed.
+    """
+    snapshot, items = plan_retry(
+        services, services.engine, task_id, user_id, deadline, start.scope, take_over=take_over
+    )
+    task = snapshot.task
+    if start.cause is Cause.AUTOMATIC and task.status == "cancelled":
+        raise TaskCancelledError(f"task {task_id} was cancelled: only a request starts its next attempt")
+    if not items:
+        return _nothing_missing(services, task, deadline, is_complete=not snapshot.missing)
+    execution_arn = services.executions.new_arn(task_id, task.attempt + 1)
+    if task.attempt == 0 and start.cause is Cause.RETRY:
+        start = start._replace(cause=Cause.FIRST_RUN)
+    claimed, admitted, place = claim(
+        services, task, execution_arn, deadline, start, _work_of(services, items), take_over=take_over
+    )
+    logger.set_correlation_id(execution_arn)  # the run logs the same id
+    logger.info("attempt_claimed", task_id=task_id, attempt=claimed.attempt, total_items=len(items))
+    start_admitted(services, admitted)
+    replaced = len(items) - len(set(items) & set(snapshot.missing))
+    waits = claimed.is_waiting and (
+        start.scope.regenerate or not _start_if_staged(services, claimed, items, deadline)
+    )
+    message = "Attempt queued" if waits else "Attempt started"
+    message += f"; saved items to replace: {replaced}" if start.scope.regenerate else " for the missing items"
+    return _answer(claimed, items, "processing", message, waits=waits, place=place if waits else None)
+
+
+def _work_of(services: Services, items: Sequence[Item]) -> Work:
+    """The estimated work of generating items. The plan corrects it by the staged items."""
+    settings = services.settings
+    concepts = len({item.concept_id for item in items})
+    return work_of(len(items), concepts, settings.batch_size, settings.max_concurrency)
+
+
+def _start_if_staged(services: Services, claimed: Task, items: Sequence[Item], deadline: Deadline) -> bool:
+    """Start a waiting attempt at once if all of its items are staged; return whether it was started.
+
+    S3 is only asked while the capacity is used up. Refused content may have to be generated again.
+    """
+
+    def refused(connection: Connection) -> frozenset[Item]:
+        return refused_items(connection, claimed.task_id)
+
+    try:
+        staged = Staging(services.bucket, claimed.roadmap_id or "").staged_among(items)
+        if len(staged) < len(items):
+            return False
+        if not staged.isdisjoint(transact(services.engine, refused, deadline)):
+            return False
+        return start_without_slot(services, claimed.task_id, claimed.attempt, deadline)
+    except TransientError as error:
+        # The claim succeeded: the attempt keeps its place.
+        logger.warning("staged_items_not_checked", task_id=claimed.task_id, reason=str(error))
+        return False
+
+
+def plan_retry(
+    services: Services,
+    engine: Engine,
+    task_id: str,
+    user_id: str | None,
+    deadline: Deadline,
+    scope: Scope,
+    *,
+    take_over: bool,
+) -> tuple[TaskSnapshot, list[Item]]:
+    """The items that a retry of a scope would plan now. A preview reads them with the reader's `engine`.
+
+    Raises:
+        ContentError: the retry is refused; see `retry_task`.
+    """
+    snapshot = _read(services, engine, task_id, user_id, deadline, take_over=take_over)
+    if scope.concept_id is not None:
+        snapshot.framework.require(scope.concept_id)
+    items = scope.select(snapshot.framework, snapshot.missing)
+    if scope.revisions is None:
+        return snapshot, items
+    roadmap_id = snapshot.task.roadmap_id or ""
+    current = transact(engine, lambda connection: current_revisions(connection, roadmap_id, items), deadline)
+    return snapshot, scope.unchanged(items, current)
+
+
+def redrive_task(
+    services: Services, task_id: str, user_id: str | None, deadline: Deadline, start: AttemptStart
+) -> RetryAnswer:
+    """Claim the next attempt for the task's last execution, and redrive the execution from its failed state.
+
+    Raises:
+        TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: as for a retry.
+        ClaimRefusedError, NotAtContentStageError, AtWorkElsewhereError: as for a retry.
+        NotRedrivableError: there is no execution, or Step Functions refused to redrive it.
+    """
+    snapshot, execution_arn = plan_redrive(services, services.engine, task_id, user_id, deadline)
+    work = _work_of(services, snapshot.missing)
+    claimed, *_ = claim(services, snapshot.task, execution_arn, deadline, start, work, redrive=True)
+    try:
+        redrive_claimed(services, task_id, claimed.attempt, execution_arn, deadline)
+    except NotRedrivableError:
+        give_up_redrive(services, task_id, claimed.attempt, deadline)
+        raise
+    logger.set_correlation_id(execution_arn)
+    logger.info("redrive_started", task_id=task_id, execution_arn=execution_arn)
+    message = "the last execution continues from the state that failed"
+    return _answer(claimed, snapshot.missing, "processing", message, recovery_type="checkpoint")
+
+
+def plan_redrive(
+    services: Services, engine: Engine, task_id: str, user_id: str | None, deadline: Deadline
+) -> tuple[TaskSnapshot, str]:
+    """The task and the execution that a redrive would continue. A preview reads with the reader's `engine`.
+
+    Raises:
+        ContentError: the redrive is refused; see `redrive_task`.
+    """
+    snapshot = _read(services, engine, task_id, user_id, deadline, take_over=False)
+    execution_arn = snapshot.task.execution_arn
+    if execution_arn is None:
+        raise NotRedrivableError(f"task {task_id} has never been run")
+    match services.executions.state(execution_arn):
+        case ExecutionState.SUCCEEDED:
+            raise NotRedrivableError("Execution is SUCCEEDED and cannot be redriven")
+        case ExecutionState.UNKNOWN:
+            raise NotRedrivableError("the last execution does not exist in Step Functions")
+        case _:
+            return snapshot, execution_arn
+
+
+def give_up_redrive(services: Services, task_id: str, attempt: int, deadline: Deadline) -> None:
+    """Finalize an attempt that was claimed for a redrive that Step Functions refused."""
+    error = StateError(error=NotRedrivableError.code, cause="the last execution could not be redriven")
+    finalize_attempt(services, task_id, attempt, RunEnd(error=error), deadline)
+
+
+def _read(
+    services: Services,
+    engine: Engine,
+    task_id: str,
+    user_id: str | None,
+    deadline: Deadline,
+    *,
+    take_over: bool,
+) -> TaskSnapshot:
+    """Read the user's task if an attempt may be started. Statuses in `framework_data` are only logged."""
+
+    def read(connection: Connection) -> TaskSnapshot:
+        task = read_task(connection, task_id, user_id)
+        own, siblings = read_product_work(connection, task_id)
+        if refusal := why_not_startable(task, own, siblings, take_over=take_over):
+            raise refusal
+        return read_snapshot(connection, task)
+
+    snapshot = transact(engine, read, deadline)
+    task = snapshot.task
+    if is_at_work(services.executions, task):
+        raise ClaimRefusedError(task_id, task.attempt, task.execution_arn)
+    if not _names_a_failure(snapshot.framework):
+        logger.info("no_failed_items_in_framework_checking_database", task_id=task_id)
+        if snapshot.missing:
+            concept_ids = list(dict.fromkeys(item.concept_id for item in snapshot.missing))
+            logger.warning(
+                "found_missing_concepts_in_database",
+                task_id=task_id,
+                roadmap_id=snapshot.task.roadmap_id,
+                missing_count=len(concept_ids),
+                missing_concepts=concept_ids[:100],
+            )
+    return snapshot
+
+
+def _names_a_failure(framework: Framework) -> bool:
+    """Whether `framework_data` marks an item as failed."""
+    statuses = [
+        key for kind in CONTENT_KINDS.values() for key in kind.project(None) if key.endswith("_status")
+    ]
+    return any(node.get(status) == "failed" for node in framework.nodes.values() for status in statuses)
+
+
+def _nothing_missing(services: Services, task: Task, deadline: Deadline, *, is_complete: bool) -> RetryAnswer:
+    """Correct the records if they differ from the tables: the case of the bug report.
+
+    A cancelled task stays cancelled, unless none of its items is missing.
+    """
+
+    def first(connection: Connection) -> None:
+        if is_complete:
+            lift_cancellation(connection, task.task_id, "processing")
+
+    result = finalize_attempt(services, task.task_id, task.attempt, RunEnd(), deadline, first=first)
+    message = f"; corrected: {', '.join(result.changed)}" if result.changed else ""
+    return _answer(task, (), result.status, f"None of the requested items is missing{message}")
+
+
+def _answer(
+    task: Task,
+    missing: Sequence[Item],
+    status: str,
+    message: str,
+    recovery_type: Literal["content_retry", "checkpoint"] = "content_retry",
+    *,
+    waits: bool = False,
+    place: QueuePlace | None = None,
+) -> RetryAnswer:
+    return RetryAnswer(
+        recovery_type=recovery_type,
+        task_id=task.task_id,
+        roadmap_id=task.roadmap_id,
+        status=status,
+        items_to_retry=count_by_type(missing),
+        total_items=len(missing),
+        attempt=task.attempt,
+        execution_arn=None if waits else task.execution_arn,
+        queue=place,
+        message=message,
+    )

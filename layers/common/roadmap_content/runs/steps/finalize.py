@@ -1,0 +1,317 @@
+"""Finalize: record the outcome of a run, after success or failure, and project `framework_data`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from sqlalchemy import Connection
+
+from ...content.roadmaps.metadata import load_framework, lock_roadmap
+from ...content.rows import current_rows, merge_items, unreplaced
+from ...content.saved_checks import rejected_since_saved
+from ...contracts.errors import (
+    ContentError,
+    InvalidFrameworkError,
+    RoadmapNotFoundError,
+    StaleAttemptError,
+    TaskNotFoundError,
+)
+from ...contracts.events import automatic_attempts_exhausted, task_finalized
+from ...contracts.items import ContentType, Failure, Item, count_by_type
+from ...contracts.payloads import Execution, FinalizeResult, Payload, Plan, RunInput, StateError
+from ...platform.postgres.times import utc
+from ...platform.postgres.transactions import DataRefusedError, transact
+from ...platform.runtime.collection import collection_paused
+from ...platform.runtime.deadline import Deadline
+from ...platform.runtime.log import logger
+from ...platform.runtime.metrics import Metric, emit
+from ...state.failures.automatic_attempts import plan_automatic_attempt
+from ...state.failures.current import replace_current_failures
+from ...state.failures.failures import storable_text
+from ...state.failures.group_states import call_a_person
+from ...state.failures.groups import group_failures
+from ...state.outbox import record_events
+from ...state.queue.claims import claim_to_record
+from ...state.queue.queue import release
+from ...state.services import Services
+from ...state.tasks.attempts import close_attempt, generated_by, is_open, read_scope
+from ...state.tasks.outcome import COMPLETED, Outcome, compute_outcome, unknown_outcome
+from ...state.tasks.task import Task, read_task, record_outcome
+from .accounting import CANCELLED, LostBatch, account_for, explain_lost
+from .projection import project_rows
+from .reporting import report_outcome
+
+
+class FinalizeRequest(Payload):
+    """The request to `finalize_task`."""
+
+    input: RunInput
+    execution: Execution
+    plan: Plan | None = None
+    lost: Sequence[LostBatch] = ()
+    error: StateError | None = None
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """The facts about an attempt's end that are not in the tables."""
+
+    error: StateError | None = None
+    """The error that ended the run."""
+
+    explanations: Mapping[Item, StateError] = field(default_factory=dict)
+    """The causes of failures that are not recorded, by item."""
+
+    started_at: datetime | None = None
+    """The time of the claim; if `None`, the time of the row's last change is used."""
+
+    execution_arn: str | None = None
+    """The ARN of the execution, if it records its own end."""
+
+
+def finalize_task(request: FinalizeRequest, services: Services, deadline: Deadline) -> FinalizeResult:
+    """Record the outcome of a run for its attempt.
+
+    Raises:
+        DatabaseUnavailableError: nothing was written; a retry may succeed.
+    """
+    task_id, plan = request.input.task_id, request.plan
+    if plan is not None:
+        run_end = RunEnd(
+            error=request.error,
+            explanations=explain_lost(services.bucket, plan.manifest, request.lost),
+            started_at=utc(plan.claimed_at),
+            execution_arn=request.execution.arn,
+        )
+        return count_outcome(finalize_attempt(services, task_id, plan.attempt, run_end, deadline), run_end)
+    try:
+        task = transact(services.engine, lambda connection: read_task(connection, task_id), deadline)
+    except TaskNotFoundError as error:
+        return _nothing_to_record(request, error)
+    if request.input.attempt is None:
+        task = claim_to_record(services, task, request.execution.arn, deadline)
+    if task.execution_arn != request.execution.arn:
+        # Without a plan, the attempt can only be found in the task's row.
+        owner = f"task {task_id} is at attempt {task.attempt}, {task.execution_arn}"
+        return _nothing_to_record(request, StaleAttemptError(owner))
+    run_end = RunEnd(error=request.error, started_at=request.execution.start_time)
+    return count_outcome(finalize_attempt(services, task_id, task.attempt, run_end, deadline), run_end)
+
+
+@collection_paused()
+def finalize_attempt(
+    services: Services,
+    task_id: str,
+    attempt: int,
+    run_end: RunEnd,
+    deadline: Deadline,
+    *,
+    first: Callable[[Connection], None] = lambda _: None,
+    dry_run: bool = False,
+) -> FinalizeResult:
+    """Recompute `framework_data`, the task's status and its failures from the tables.
+
+    Idempotent: unchanged values are not written, and a task of a newer attempt is not changed. `first` runs
+    first in the transaction. With `dry_run`, nothing is written.
+
+    Raises:
+        TaskNotFoundError: the task does not exist.
+        DatabaseUnavailableError: nothing was written; a retry may succeed.
+    """
+
+    def record(connection: Connection, *, project: bool = True) -> FinalizeResult:
+        first(connection)
+        result = _record(services, connection, task_id, attempt, run_end, project=project)
+        if dry_run:
+            connection.rollback()
+        return result
+
+    try:
+        return transact(services.engine, record, deadline)
+    except DataRefusedError as refusal:
+        # The projection of the roadmap was refused: record the outcome without it.
+        logger.error("framework_data_refused", sqlstate=refusal.sqlstate, reason=str(refusal))
+        return transact(services.engine, partial(record, project=False), deadline)
+
+
+def _record(
+    services: Services, connection: Connection, task_id: str, attempt: int, run_end: RunEnd, *, project: bool
+) -> FinalizeResult:
+    task = read_task(connection, task_id)
+    error = run_end.error
+    try:
+        outcome, failed, changed = _account_and_project(connection, task, attempt, run_end, project=project)
+    except (RoadmapNotFoundError, InvalidFrameworkError) as unreadable:
+        outcome, failed, changed = unknown_outcome(), [], []
+        error = StateError(error=unreadable.code, cause=str(unreadable))
+    is_of_the_task_s_run = run_end.execution_arn is not None and run_end.execution_arn == task.execution_arn
+    if outcome.status == COMPLETED and is_of_the_task_s_run:
+        # Redriven over the API after its plan: nothing is left to do for the attempt claimed for the redrive.
+        attempt = task.attempt
+    changed += _differing(task, outcome)
+    if not changed and task.attempt == attempt and is_open(connection, task_id, attempt):
+        changed = ["attempt"]  # the outcome equals that of the previous attempt
+    if changed:
+        message = outcome.error_message
+        if error is not None and outcome.status != COMPLETED:
+            message = storable_text(f"{error.error}: {error.reason}")
+        generated = generated_by(connection, task_id, attempt)
+        summary = outcome.execution_summary(attempt, _duration(task, attempt, run_end), generated)
+        recorded = record_outcome(
+            connection,
+            task_id,
+            attempt,
+            status=outcome.status,
+            failed_concepts=outcome.failed_concepts,
+            execution_summary=summary,
+            error_message=message,
+        )
+        logger.info(
+            "task_finalized" if recorded else "stale_outcome_discarded",
+            task_id=task_id,
+            attempt=attempt,
+            status=outcome.status,
+            missing=outcome.missing,
+            changed=changed,
+        )
+        if recorded:
+            close_attempt(connection, task_id, attempt, count_by_type(failure.item for failure in failed))
+            event = task_finalized(
+                task_id,
+                task.roadmap_id,
+                task.attempt,
+                task.status if task.status == "cancelled" else outcome.status,
+                outcome.missing,
+                generated,
+                task.updated_at,
+            )
+            report_outcome(services, connection, task, event, failed, outcome, message)
+    needs_person = False
+    if task.attempt == attempt:
+        needs_person = _record_what_remains(services, connection, task, outcome)
+        if task.is_in_queue:
+            release(connection, task_id, attempt)  # last: admission waits for the user's counter
+    return FinalizeResult(
+        task_id=task_id,
+        attempt=attempt,
+        status=outcome.status,
+        complete=outcome.status == COMPLETED,
+        missing=outcome.missing,
+        changed=changed,
+        error=error,
+        needs_person=needs_person,
+    )
+
+
+def _record_what_remains(services: Services, connection: Connection, task: Task, outcome: Outcome) -> bool:
+    """Record the current failures of a task, and plan its next automatic attempt.
+
+    Returns whether a person is needed: there will be no such attempt, and somebody is to be called.
+    """
+    groups = group_failures(outcome.failures)
+    rejected = []
+    if task.has_rejected_contents:
+        rejected = rejected_since_saved(connection, task.task_id, task.roadmap_id)
+    known = [*groups, *group_failures(rejected)]
+    before = replace_current_failures(connection, task.task_id, task.attempt, known)
+    if task.status != "processing":
+        return False
+    limit = services.settings.automatic_attempts
+    is_planned = plan_automatic_attempt(connection, task.task_id, task.attempt, groups, before, limit)
+    if is_planned or not groups:
+        return False
+    needs_person = call_a_person(connection, [group.key.group_id for group in groups])
+    event = automatic_attempts_exhausted(task.task_id, task.roadmap_id, task.attempt, groups[0].summary)
+    record_events(services, connection, [event])
+    return needs_person
+
+
+def _differing(task: Task, outcome: Outcome) -> list[str]:
+    """The fields of the task's row that differ from the outcome.
+
+    A cancelled task keeps its status, and a summary that the product wrote is not changed.
+    """
+    counted = task.recorded_summary
+    return [
+        name
+        for name, differs in (
+            ("status", task.status not in (outcome.status, "cancelled")),
+            ("failed_concepts", task.recorded_failures != outcome.failed_concepts),
+            ("execution_summary", bool(counted) and not counted.items() >= outcome.counts.items()),
+            ("completed_at", task.completed_at is None),
+        )
+        if differs
+    ]
+
+
+def _account_and_project(
+    connection: Connection, task: Task, attempt: int, run_end: RunEnd, *, project: bool
+) -> tuple[Outcome, list[Failure], list[str]]:
+    """Compute the outcome, record a failure for every missing item, and project `framework_data`.
+
+    Returns the outcome, the failures of the items that the attempt was for, and the projected fields.
+    """
+    roadmap_id = task.roadmap_id or ""
+    lock_roadmap(connection, roadmap_id)
+    framework = load_framework(connection, task.roadmap_id, task.user_id)
+    if merged := merge_items(connection, roadmap_id):
+        logger.warning("duplicates_merged", roadmap_id=roadmap_id, rows=merged)
+    rows = current_rows(connection, roadmap_id)
+    missing = framework.missing(rows)
+    explanations, error = run_end.explanations, run_end.error
+    if task.status == "cancelled":
+        explanations, error = {}, CANCELLED
+    scope, replaces = read_scope(connection, task.task_id, attempt)
+    not_replaced = unreplaced(rows, replaces)
+    failures = account_for(
+        connection, task.task_id, attempt, missing, not_replaced, scope, explanations, error
+    )
+    failed = [failures[item] for item in [*filter(scope.includes, missing), *not_replaced]]
+    changed = project_rows(connection, roadmap_id, framework, rows) if project else []
+    return compute_outcome(len(framework.nodes), missing, failures), failed, changed
+
+
+def _duration(task: Task, attempt: int, run_end: RunEnd) -> float:
+    """The duration of the attempt in seconds. A recorded duration is kept."""
+    recorded = task.recorded_summary
+    if task.completed_at is not None and recorded.get("attempt") == attempt:
+        return float(recorded["duration_seconds"])
+    started_at = run_end.started_at or utc(task.claimed_at)
+    return max(0.0, (datetime.now(UTC) - started_at).total_seconds())
+
+
+LATE_AFTER = timedelta(minutes=30)
+"""The objective for the time from a run's start to its end (docs/operations.md)."""
+
+
+def count_outcome(result: FinalizeResult, run_end: RunEnd) -> FinalizeResult:
+    """Write the metrics of a recorded outcome."""
+    counts: dict[Metric, float] = {
+        Metric.TASKS_COMPLETED: int(result.complete),
+        Metric.TASKS_INCOMPLETE: int(not result.complete),
+        Metric.TASKS_NEED_PERSON: int(result.needs_person),
+    }
+    if run_end.started_at is not None:
+        lasted = datetime.now(UTC) - run_end.started_at
+        counts[Metric.TASK_SECONDS] = lasted.total_seconds()
+        counts[Metric.TASKS_LATE] = int(lasted > LATE_AFTER)
+    emit(counts)
+    for content_type, missing in result.missing.items():
+        emit({Metric.ITEMS_MISSING: missing}, content_type)
+    return result
+
+
+def _nothing_to_record(request: FinalizeRequest, reason: ContentError) -> FinalizeResult:
+    """The result if the task does not belong to this run."""
+    logger.warning(
+        "outcome_not_recorded", task_id=request.input.task_id, error_code=reason.code, reason=str(reason)
+    )
+    return FinalizeResult(
+        task_id=request.input.task_id,
+        attempt=None,
+        status="unrecorded",
+        complete=False,
+        missing=dict.fromkeys(ContentType, 0),
+        error=request.error or StateError(error=reason.code, cause=str(reason)),
+    )

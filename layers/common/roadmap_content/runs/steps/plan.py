@@ -1,0 +1,155 @@
+"""Plan: find the missing items and write the manifest."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from ...content.manifest import Manifest, make_manifest
+from ...content.rows import current_revisions
+from ...contracts.items import ContentType, Item, count_by_type
+from ...contracts.payloads import BatchReference, Execution, Payload, Plan, RunInput
+from ...platform.postgres.transactions import transact
+from ...platform.runtime.collection import collection_paused
+from ...platform.runtime.deadline import Deadline
+from ...platform.runtime.log import logger
+from ...platform.runtime.metrics import Metric, emit
+from ...platform.storage.keys import manifest_key
+from ...platform.storage.staging import Staging
+from ...state.failures.failures import refused_items
+from ...state.queue.admission import admit_waiting
+from ...state.queue.claims import claim_in_run, require_open
+from ...state.queue.queue import Confirmation, confirm
+from ...state.services import Services
+from ...state.tasks.attempts import CONSOLE, AttemptStart, Cause, read_scope, record_plan
+from ...state.tasks.snapshot import TaskSnapshot, read_snapshot
+from ...state.tasks.task import Task, read_task
+from ...state.tasks.work import TOKENS_PER_ITEM, Work
+
+
+class PlanRequest(Payload):
+    """The request to `plan_batches`."""
+
+    input: RunInput
+    execution: Execution
+
+
+class PlanResult(Payload):
+    """The plan and its batches."""
+
+    plan: Plan
+    batches: list[BatchReference]
+
+
+class _Selection(NamedTuple):
+    """The items of an attempt, read in one transaction."""
+
+    snapshot: TaskSnapshot
+    items: list[Item]
+    planned: dict[ContentType, int]
+    replaces: dict[Item, str]
+    """The current revision of each saved item that is to be replaced."""
+
+    refused: frozenset[Item]
+    """Items whose staged content was refused."""
+
+
+@collection_paused()
+def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -> PlanResult:
+    """Claim an attempt, unless it was claimed before the execution was started, and plan the items of its
+    scope.
+
+    If a run is redriven at Plan after the outcome of its attempt was recorded, it claims the next attempt.
+
+    Raises:
+        TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: there is nothing to plan.
+        ClaimRefusedError, StaleAttemptError: another execution is working on the task.
+        TaskCancelledError: the task was cancelled after the execution had been started.
+        DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
+    """
+    task_id, execution_arn = request.input.task_id, request.execution.arn
+    task = transact(services.engine, lambda connection: read_task(connection, task_id), deadline)
+    if request.input.attempt is None or task.execution_arn == execution_arn:
+        start = AttemptStart(CONSOLE, _cause(task, request.execution))
+        attempt = claim_in_run(services, task, request.execution, deadline, start).attempt
+    else:
+        attempt = request.input.attempt
+
+    def select(connection: Connection) -> _Selection:
+        snapshot = read_snapshot(connection, require_open(connection, task_id, attempt, execution_arn))
+        scope, _ = read_scope(connection, task_id, attempt)
+        items = scope.select(snapshot.framework, snapshot.missing)
+        # Only a scope that replaces content has saved items.
+        saved = set(items).difference(snapshot.missing) if scope.regenerate else set()
+        replaces = current_revisions(connection, snapshot.task.roadmap_id or "", saved)
+        items = scope.unchanged(items, replaces)
+        replaces = {item: replaces[item] for item in items if item in replaces}
+        planned = count_by_type(items)
+        record_plan(connection, task_id, attempt, planned, replaces)
+        return _Selection(snapshot, items, planned, replaces, refused_items(connection, task_id))
+
+    selection = transact(services.engine, select, deadline)
+    task, replaces = selection.snapshot.task, selection.replaces
+    batch_size = services.settings.batch_size
+    roadmap_id = task.roadmap_id or ""
+    # Not for the items to replace: the staged content under their own key is the content that was saved.
+    to_save = [item for item in selection.items if item not in replaces]
+    staged = _staged(Staging(services.bucket, roadmap_id), to_save, batch_size) - selection.refused
+    manifest = make_manifest(selection.snapshot.framework, selection.items, staged, batch_size, replaces)
+    key = manifest_key(task_id, attempt, manifest.body)
+    services.bucket.put(key, manifest.body)
+    confirmed = _confirm(services, task, manifest, deadline)
+    plan = Plan(
+        task_id=task_id,
+        roadmap_id=roadmap_id,
+        attempt=attempt,
+        claimed_at=task.claimed_at if confirmed is None else confirmed.admitted_at,
+        manifest=key,
+        planned=selection.planned,
+    )
+    logger.info(
+        "batches_planned",
+        task_id=task_id,
+        attempt=attempt,
+        roadmap_id=plan.roadmap_id,
+        planned=plan.planned,
+        staged=len(staged),
+        batches=len(manifest.batches),
+    )
+    emit({Metric.BATCHES_PLANNED: len(manifest.batches)})
+    return PlanResult(plan=plan, batches=manifest.batches)
+
+
+def _confirm(services: Services, task: Task, manifest: Manifest, deadline: Deadline) -> Confirmation | None:
+    """Record in the queue that the attempt runs, and correct its estimated work by the batches to generate.
+
+    Slots that it does not need go to waiting attempts.
+    """
+    to_generate = [batch for batch in manifest.batches if not batch.staged]
+    items = sum(batch.total for batch in to_generate)
+    work = Work(items * TOKENS_PER_ITEM, min(services.settings.max_concurrency, len(to_generate)))
+    confirmed = transact(
+        services.engine, lambda connection: confirm(connection, task.task_id, task.attempt, work), deadline
+    )
+    if confirmed is not None and confirmed.freed:
+        admit_waiting(services, deadline)
+    return confirmed
+
+
+def _staged(staging: Staging, missing: Sequence[Item], batch_size: int) -> frozenset[Item]:
+    """The missing items that are staged.
+
+    S3 is not called if one batch holds all items, because the result would not matter.
+    """
+    # More than one item per content type and concept of one batch are the items of more concepts.
+    first = missing[: len(ContentType) * batch_size + 1]
+    if len({item.concept_id for item in first}) <= batch_size:
+        return frozenset()
+    return staging.staged_among(missing)
+
+
+def _cause(task: Task, execution: Execution) -> Cause:
+    """The cause of an attempt that a run claims itself: started manually, or redriven in the AWS console."""
+    if task.execution_arn == execution.arn:
+        return Cause.CONSOLE_REDRIVE
+    return Cause.RETRY if task.attempt else Cause.FIRST_RUN

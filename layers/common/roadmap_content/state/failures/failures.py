@@ -1,0 +1,205 @@
+"""The table `content_failures`: the reasons why items failed, per attempt."""
+
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import starmap
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from ...contracts.items import ContentType, Failure, Item, RecordedFailure, Stage
+
+MAX_REASON = 500
+"""Maximum characters of a reason, so that content is not copied into it."""
+
+KEPT_ATTEMPTS = 20
+"""The number of attempts for which failures are kept. Content that is still refused is recorded again."""
+
+_CHUNK = 10_000
+
+# An id may be too long for an index row: the key then contains its digest, and `long_concept_id` the id.
+_IS_LONG = "octet_length({0}.concept_id) > 2000"
+_KEY = (
+    f"CASE WHEN {_IS_LONG} THEN 'sha256:' || encode(sha256(convert_to({{0}}.concept_id, 'UTF8')), 'hex')"
+    " ELSE {0}.concept_id END"
+)
+_ID = "coalesce(long_concept_id, concept_id)"
+
+# Guarantees: one row per item and attempt. A later failure replaces an earlier one, except for a
+# consequential failure (`:keep`), which is only inserted.
+RECORD = text(f"""
+INSERT INTO content_failures AS known
+    (task_id, attempt, concept_id, content_type, stage, error_code, reason, transient,
+    content_fingerprint, occurred_at, long_concept_id)
+SELECT :task_id, :attempt, {_KEY.format("f")}, f.content_type, f.stage, f.error_code, f.reason, f.transient,
+    f.content_fingerprint, timezone('utc', now()), CASE WHEN {_IS_LONG.format("f")} THEN f.concept_id END
+FROM json_to_recordset(CAST(:failures AS json)) AS f(
+    concept_id text, content_type text, stage text, error_code text, reason text, transient boolean,
+    content_fingerprint text)
+ON CONFLICT (task_id, attempt, concept_id, content_type) DO UPDATE SET
+    stage = excluded.stage, error_code = excluded.error_code, reason = excluded.reason,
+    transient = excluded.transient, content_fingerprint = excluded.content_fingerprint,
+    occurred_at = excluded.occurred_at
+WHERE NOT :keep
+""")
+
+# Removes failures of items that were saved later, by a repeated or late invocation.
+WITHDRAW = text(f"""
+DELETE FROM content_failures f
+USING json_to_recordset(CAST(:items AS json)) AS i(concept_id text, content_type text)
+WHERE f.task_id = :task_id AND f.attempt = :attempt
+    AND f.content_type = i.content_type AND f.concept_id = {_KEY.format("i")}
+""")
+
+EXPIRE = text("DELETE FROM content_failures WHERE task_id = :task_id AND attempt <= :attempt")
+
+# Rows are returned as one JSON value: pg8000 would take longer for single rows than the query itself.
+_SEEN = (
+    f"json_build_array(attempt, {_ID}, content_type, stage, error_code, reason, transient,"
+    " content_fingerprint)"
+)
+
+OF_ATTEMPT = text(f"""
+SELECT coalesce(json_agg({_SEEN}), '[]')
+FROM content_failures WHERE task_id = :task_id AND attempt = :attempt
+""")
+
+OF_ITEM = text(f"""
+SELECT attempt, stage, error_code, reason, transient, occurred_at
+FROM content_failures, (SELECT CAST(:concept_id AS text) AS concept_id) AS i
+WHERE task_id = :task_id AND content_failures.concept_id = {_KEY.format("i")} AND content_type = :content_type
+ORDER BY attempt DESC LIMIT 100
+""")
+
+TIMES = text(f"""
+SELECT {_ID} AS concept_id, CAST(max(occurred_at) AS text) AS occurred_at
+FROM content_failures WHERE task_id = :task_id AND attempt = :attempt GROUP BY 1
+""")
+
+LATEST = text(f"""
+SELECT coalesce(json_agg({_SEEN}), '[]') FROM (
+    SELECT DISTINCT ON (concept_id, content_type) *
+    FROM content_failures
+    WHERE task_id = :task_id AND attempt <= :attempt
+    ORDER BY concept_id, content_type, attempt DESC
+) AS latest
+""")
+
+# Refusals caused by the content itself. Selected for the items of one batch: if every batch read the refusals
+# of the whole task, the cost would grow with the square of the number of items.
+REFUSALS = text(f"""
+SELECT coalesce(json_agg({_SEEN} ORDER BY attempt DESC), '[]')
+FROM content_failures
+WHERE task_id = :task_id AND content_fingerprint IS NOT NULL
+    AND (concept_id, content_type) IN (
+        SELECT {_KEY.format("i")}, i.content_type
+        FROM json_to_recordset(CAST(:items AS json)) AS i(concept_id text, content_type text)
+    )
+""")
+
+REFUSED = text(f"""
+SELECT coalesce(json_agg(DISTINCT jsonb_build_array({_ID}, content_type)), '[]')
+FROM content_failures
+WHERE task_id = :task_id AND content_fingerprint IS NOT NULL
+""")
+
+
+def failures_of_item(connection: Connection, task_id: str, item: Item) -> Sequence[Any]:
+    """The failures of one item in all attempts, the latest first. Times are UTC without a time zone."""
+    return connection.execute(OF_ITEM, {"task_id": task_id, **item._asdict()}).all()
+
+
+def record_failures(
+    connection: Connection, task_id: str, attempt: int, failures: Iterable[Failure], *, keep: bool = False
+) -> None:
+    """Record the reasons why items failed in an attempt. With `keep`, an existing failure is not replaced."""
+    rows: list[dict[str, object]] = [
+        {
+            "concept_id": failure.item.concept_id,
+            "content_type": failure.item.content_type,
+            "stage": failure.stage,
+            "error_code": storable_text(failure.error_code),
+            "reason": storable_text(failure.reason),
+            "transient": failure.transient,
+            "content_fingerprint": failure.content_fingerprint,
+        }
+        # Sorted, so that concurrent recorders of the same items wait for each other instead of deadlocking.
+        for failure in sorted(failures)
+    ]
+    for chunk in _chunks(rows):
+        connection.execute(
+            RECORD, {"task_id": task_id, "attempt": attempt, "failures": json.dumps(chunk), "keep": keep}
+        )
+
+
+def withdraw_failures(connection: Connection, task_id: str, attempt: int, items: Collection[Item]) -> None:
+    """Delete the failures of items that an attempt has saved."""
+    rows = [item._asdict() for item in items]
+    for chunk in _chunks(rows):
+        connection.execute(WITHDRAW, {"task_id": task_id, "attempt": attempt, "items": json.dumps(chunk)})
+
+
+def failures_of_attempt(connection: Connection, task_id: str, attempt: int) -> dict[Item, Failure]:
+    """The items that failed in an attempt, with the reasons."""
+    found = connection.scalar(OF_ATTEMPT, {"task_id": task_id, "attempt": attempt})
+    return {failure.item: failure for _, failure in starmap(_seen, found)}
+
+
+def times_of_failures(connection: Connection, task_id: str, attempt: int) -> dict[str, str]:
+    """The time of the last failure of each concept in an attempt."""
+    rows = connection.execute(TIMES, {"task_id": task_id, "attempt": attempt})
+    return {row.concept_id: row.occurred_at for row in rows}
+
+
+def latest_failures(connection: Connection, task_id: str, attempt: int) -> dict[Item, RecordedFailure]:
+    """The last failure of each item up to an attempt."""
+    found = connection.scalar(LATEST, {"task_id": task_id, "attempt": attempt})
+    return {failure.item: (seen_by, failure) for seen_by, failure in starmap(_seen, found)}
+
+
+def expire_failures(connection: Connection, task_id: str, attempt: int) -> None:
+    """Delete the failures of a task's attempts long before `attempt`."""
+    if attempt > KEPT_ATTEMPTS:
+        connection.execute(EXPIRE, {"task_id": task_id, "attempt": attempt - KEPT_ATTEMPTS})
+
+
+def refusals(
+    connection: Connection, task_id: str, items: Iterable[Item]
+) -> dict[Item, list[RecordedFailure]]:
+    """The refusals of these items' content because of the content itself, the latest first."""
+    parameters = {"task_id": task_id, "items": json.dumps([item._asdict() for item in items])}
+    found: dict[Item, list[RecordedFailure]] = {}
+    for attempt, failure in starmap(_seen, connection.scalar(REFUSALS, parameters)):
+        found.setdefault(failure.item, []).append((attempt, failure))
+    return found
+
+
+def refused_items(connection: Connection, task_id: str) -> frozenset[Item]:
+    """The items of a task with content that was refused as invalid, in any attempt."""
+    found = connection.scalar(REFUSED, {"task_id": task_id})
+    return frozenset(Item(concept_id, ContentType(content_type)) for concept_id, content_type in found)
+
+
+def _seen(
+    attempt: int,
+    concept_id: str,
+    content_type: str,
+    stage: str,
+    error_code: str,
+    reason: str,
+    transient: bool,
+    content_fingerprint: str | None,
+) -> RecordedFailure:
+    item = Item(concept_id, ContentType(content_type))
+    return attempt, Failure(item, Stage(stage), error_code, reason, transient, content_fingerprint)
+
+
+def storable_text(value: str) -> str:
+    """Make a reason storable: remove characters that PostgreSQL refuses, and truncate it."""
+    return re.sub("[\x00\ud800-\udfff]", "\ufffd", value)[:MAX_REASON]
+
+
+def _chunks(rows: list[dict[str, object]]) -> Iterator[list[dict[str, object]]]:
+    for start in range(0, len(rows), _CHUNK):
+        yield rows[start : start + _CHUNK]

@@ -1,0 +1,114 @@
+"""Lists of failure groups, the largest first."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from ...contracts.errors import FailureGroupNotFoundError
+from ..tasks.listing import TaskFilter, task_conditions
+from .group_states import WITH_STATE, GroupState
+
+# Reads the stored sums, not the failures.
+_SUMS = f"SELECT * FROM ({WITH_STATE}) AS w WHERE items > 0"
+
+_ONE = f"SELECT * FROM ({WITH_STATE}) AS w WHERE group_id = :group_id"
+
+_PAGE = """
+SELECT g.*, e.task_id AS example_task_id, e.example_concept_id, e.example_reason, h.by_hour
+FROM (SELECT * FROM (<groups>) AS s WHERE <place> ORDER BY items DESC, group_id DESC LIMIT :limit) AS g
+LEFT JOIN LATERAL (
+    SELECT f.task_id, f.example_concept_id, f.example_reason FROM <failures>
+    WHERE f.group_id = g.group_id ORDER BY f.created_at DESC, f.task_id DESC LIMIT 1) AS e ON true
+LEFT JOIN LATERAL (
+    SELECT json_agg(json_build_array(hour, items) ORDER BY hour) AS by_hour FROM (<hours>) AS l) AS h ON true
+ORDER BY g.items DESC, g.group_id DESC
+"""
+
+_KEPT_HOURS = """
+SELECT hour, items FROM content_failure_hours k
+WHERE k.group_id = g.group_id AND k.items > 0 ORDER BY hour DESC LIMIT 24
+"""
+
+# For a subset of the tasks, computes the sums from the rows of those tasks.
+_SUMS_OF_SOME = """
+SELECT c.*, w.state, w.actor, w.note, w.changed_at, w.until, w.until_tasks FROM (
+    SELECT group_id, min(error_code) AS error_code, min(stage) AS stage, min(content_type) AS content_type,
+        min(reason) AS reason, bool_and(transient) AS transient, count(*) AS tasks, sum(items) AS items,
+        min(first_seen) AS first_seen, max(last_seen) AS last_seen
+    FROM chosen GROUP BY group_id) AS c JOIN (<states>) AS w USING (group_id)
+"""
+
+_SUMS_OF_SOME = _SUMS_OF_SOME.replace("<states>", WITH_STATE)
+
+_HOURS_OF_SOME = """
+SELECT date_trunc('hour', c.last_seen) AS hour, sum(c.items) AS items FROM chosen c
+WHERE c.group_id = g.group_id GROUP BY hour ORDER BY hour DESC LIMIT 24
+"""
+
+
+def read_groups(
+    connection: Connection,
+    task_filter: TaskFilter,
+    states: Sequence[GroupState],
+    after: tuple[int, str] | None,
+    limit: int,
+) -> Sequence[Any]:
+    """One page of groups after `(items, group_id)`, each with its state, an example and its items by hour.
+
+    Without `states`, groups in every state.
+    """
+    own = [f"f.{name} = :{name}" for name in task_filter.by_failure]
+    parameters: dict[str, Any] = {**task_filter.by_failure, "limit": limit}
+    place = "true"
+    if after is not None:
+        place = "(items, group_id) < (:key_items, :key_group_id)"
+        parameters |= {"key_items": after[0], "key_group_id": after[1]}
+    if states:
+        place += " AND state = ANY(:states)"
+        parameters["states"] = [str(state) for state in states]
+    conditions, of_tasks = task_conditions(task_filter)
+    where = [condition.of_set for name, condition in conditions.items() if name != "failure"]
+    if where:
+        parameters |= of_tasks
+        chosen = (
+            "SELECT f.* FROM content_task_failures f JOIN roadmap_tasks t ON t.task_id = f.task_id"
+            f" WHERE {' AND '.join([*own, *where])}"
+        )
+        head, groups, failures, hours = (
+            f"WITH chosen AS MATERIALIZED ({chosen}) ",
+            _SUMS_OF_SOME,
+            "chosen f",
+            _HOURS_OF_SOME,
+        )
+    else:
+        kept = [condition.removeprefix("f.") for condition in own]
+        head, groups, failures, hours = (
+            "",
+            " AND ".join([_SUMS, *kept]),
+            "content_task_failures f",
+            _KEPT_HOURS,
+        )
+    statement = head + _page(groups, failures, hours, place)
+    return connection.execute(text(statement), parameters).all()
+
+
+def read_group(connection: Connection, group_id: str) -> Any:  # noqa: ANN401 - a SQLAlchemy row
+    """One group, also without current failures, as a row of `read_groups`.
+
+    Raises:
+        FailureGroupNotFoundError: there is no such group.
+    """
+    statement = _page(_ONE, "content_task_failures f", _KEPT_HOURS, "true")
+    found = connection.execute(text(statement), {"group_id": group_id, "limit": 1}).one_or_none()
+    if found is None:
+        raise FailureGroupNotFoundError(f"there is no failure group {group_id!r}")
+    return found
+
+
+def _page(groups: str, failures: str, hours: str, place: str) -> str:
+    parts = {"<groups>": groups, "<failures>": failures, "<hours>": hours, "<place>": place}
+    statement = _PAGE
+    for name, part in parts.items():
+        statement = statement.replace(name, part)
+    return statement

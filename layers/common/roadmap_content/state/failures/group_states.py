@@ -1,0 +1,123 @@
+"""The states of failure groups: the table `content_group_changes`, an audit trail whose latest row applies.
+
+The state of a group follows from its latest change and from its sums, so that no process has to write it:
+an acknowledged group is resolved when its last failure is gone, and one that comes back after that has
+regressed. Only new and regressed groups call a person.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from sqlalchemy import Connection, text
+
+from ...contracts.errors import FailureGroupNotFoundError
+
+
+class GroupState(StrEnum):
+    """The state of a failure group."""
+
+    NEW = "new"
+    REGRESSED = "regressed"
+    ACKNOWLEDGED = "acknowledged"
+    IGNORED = "ignored"
+    RESOLVED = "resolved"
+
+
+RINGING_STATES = (GroupState.NEW, GroupState.REGRESSED)
+"""The states that call a person."""
+
+
+# `first_seen` is the beginning of the group's present failures: it is later than a change only if all
+# failures of the time of the change are gone. An ignored group whose limit is reached is new again.
+WITH_STATE = """
+SELECT s.*, c.actor, c.note, c.changed_at, c.until, c.until_tasks, CASE c.state
+    WHEN 'acknowledged' THEN CASE WHEN s.items = 0 THEN 'resolved'
+        WHEN s.first_seen > c.changed_at THEN 'regressed' ELSE 'acknowledged' END
+    WHEN 'resolved' THEN CASE WHEN s.items > 0 AND s.last_seen > c.changed_at THEN 'regressed'
+        ELSE 'resolved' END
+    WHEN 'ignored' THEN CASE WHEN c.until <= timezone('utc', now()) OR s.tasks >= c.until_tasks THEN 'new'
+        ELSE 'ignored' END
+    ELSE 'new' END AS state
+FROM content_failure_groups s LEFT JOIN LATERAL (
+    SELECT actor, note, changed_at, until, until_tasks, state FROM content_group_changes
+    WHERE group_id = s.group_id ORDER BY change_id DESC LIMIT 1) c ON true
+"""
+
+COUNT = text(f"""
+SELECT state, count(*) AS groups FROM ({WITH_STATE} WHERE s.items > 0 LIMIT :limit) g GROUP BY state
+""")
+
+RINGING = text(f"""
+SELECT count(*) FROM ({WITH_STATE}) g
+WHERE group_id IN (SELECT json_array_elements_text(CAST(:group_ids AS json)))
+    AND state IN ('new', 'regressed')
+""")
+
+# Only of a group that exists.
+CHANGE = text("""
+INSERT INTO content_group_changes (group_id, actor, state, note, until, until_tasks)
+SELECT group_id, :actor, :state, :note, :until, :until_tasks
+FROM content_failure_groups WHERE group_id = :group_id
+""")
+
+CHANGES = text("""
+SELECT changed_at, actor, state, note, until, until_tasks FROM content_group_changes
+WHERE group_id = :group_id ORDER BY change_id DESC LIMIT :limit
+""")
+
+
+class GroupChange(NamedTuple):
+    """A change of a group's state."""
+
+    at: datetime
+    actor: str
+    state: str
+    note: str
+    until: datetime | None
+    until_tasks: int | None
+
+
+def change_group(
+    connection: Connection,
+    group_id: str,
+    actor: str,
+    state: GroupState,
+    note: str,
+    until: datetime | None,
+    until_tasks: int | None,
+) -> None:
+    """Change the state of a group. `until`, in UTC without a zone, and `until_tasks` end an ignored state.
+
+    Raises:
+        FailureGroupNotFoundError: there is no such group.
+    """
+    parameters = {
+        "group_id": group_id,
+        "actor": actor,
+        "state": state,
+        "note": note,
+        "until": until,
+        "until_tasks": until_tasks,
+    }
+    if connection.execute(CHANGE, parameters).rowcount == 0:
+        raise FailureGroupNotFoundError(f"there is no failure group {group_id!r}")
+
+
+def group_changes(connection: Connection, group_id: str, limit: int) -> Sequence[GroupChange]:
+    """The latest changes of a group, newest first."""
+    found = connection.execute(CHANGES, {"group_id": group_id, "limit": limit})
+    return [GroupChange(*row) for row in found]
+
+
+def call_a_person(connection: Connection, group_ids: Sequence[str]) -> bool:
+    """Whether one of the groups is new or has regressed."""
+    return bool(connection.scalar(RINGING, {"group_ids": json.dumps(group_ids)}))
+
+
+def count_groups(connection: Connection, limit: int) -> Mapping[GroupState, int]:
+    """The number of groups with current failures by state, of `limit` groups at most."""
+    found = {row.state: row.groups for row in connection.execute(COUNT, {"limit": limit})}
+    return {state: found.get(state, 0) for state in GroupState}

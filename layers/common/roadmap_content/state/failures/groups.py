@@ -1,0 +1,103 @@
+"""Failure groups: failures with the same code, stage, content type and normalised reason. No I/O."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from ...contracts.items import ContentType, Failure, Stage
+
+MAX_NORMALISED = 200
+"""Maximum characters of a normalised reason."""
+
+_QUOTED_VALUE = re.compile(r"[\d:/\s]")
+_DIGIT = re.compile(r"\d")
+
+
+def _unless_a_name(quoted: re.Match[str]) -> str:
+    """Replace a quoted value that names one row or position. The name of a constraint or column is kept."""
+    return "<value>" if _QUOTED_VALUE.search(quoted[0]) else quoted[0]
+
+
+def _unless_a_word(word: re.Match[str]) -> str:
+    """Ids, keys and positions are words with a digit."""
+    return "<id>" if _DIGIT.search(word[0]) else word[0]
+
+
+# Applied in this order. A placeholder contains no digit and no quote, so that normalising is idempotent. No
+# pattern looks for the same character in two repetitions: its time would grow with the square of the text.
+_REPLACEMENTS: Sequence[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = (
+    (re.compile(r"\barn:[^\s'\"]+"), "<arn>"),
+    (re.compile(r"\bhttps?://[^\s'\"]+"), "<url>"),
+    # The detail of a constraint violation: Key (concept_id)=(…).
+    (re.compile(r"\)=\([^)]*\)?"), ")=<value>"),
+    (re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`"), _unless_a_name),
+    (re.compile(r"(?<![\w.:/-])\d+(?:[.,]\d+)*(?![\w:/-])"), "<n>"),
+    (re.compile(r"[\w./:@#-]+"), _unless_a_word),
+    (re.compile(r"\s+"), " "),
+)
+
+
+def normalise_reason(reason: str) -> str:
+    """Remove the parts of a reason that differ between items: ids, positions, numbers and quoted values."""
+    for pattern, replacement in _REPLACEMENTS:
+        reason = pattern.sub(replacement, reason)
+    return reason.strip()[:MAX_NORMALISED].strip()
+
+
+class GroupKey(NamedTuple):
+    """The common fields of the failures of a group."""
+
+    error_code: str
+    stage: Stage
+    content_type: ContentType
+    reason: str
+    """Normalised."""
+
+    @property
+    def group_id(self) -> str:
+        """A stable id of the group, the same on every installation."""
+        return hashlib.sha256(json.dumps(self).encode()).hexdigest()[:16]
+
+
+def group_of(failure: Failure) -> GroupKey:
+    """The group of a failure."""
+    return GroupKey(
+        failure.error_code, failure.stage, failure.item.content_type, normalise_reason(failure.reason)
+    )
+
+
+class TaskFailures(NamedTuple):
+    """A task's failures of one group."""
+
+    key: GroupKey
+    items: int
+    transient: bool
+    """Whether all of them are transient."""
+
+    example: Failure
+    """The first failure in framework order."""
+
+    @property
+    def summary(self) -> dict[str, object]:
+        """The group and its number of items, for an event."""
+        return {"group_id": self.key.group_id, **self.key._asdict(), "items": self.items}
+
+
+def group_failures(failures: Iterable[Failure]) -> list[TaskFailures]:
+    """A task's failures by group, the largest group first."""
+    members: dict[GroupKey, list[Failure]] = {}
+    for failure in failures:
+        members.setdefault(group_of(failure), []).append(failure)
+    grouped = [
+        TaskFailures(key, len(found), all(failure.transient for failure in found), found[0])
+        for key, found in members.items()
+    ]
+    return sorted(grouped, key=lambda group: (-group.items, group.key.group_id))
+
+
+def hour_of(moment: datetime) -> datetime:
+    """The hour of a point in time."""
+    return moment.replace(minute=0, second=0, microsecond=0)

@@ -1,0 +1,286 @@
+"""The outbox of events, the table `content_events`.
+
+An event is inserted in the transaction that causes it, so that no event is sent for a change that was rolled
+back, and sent at least once. An invocation leases the events of one request, sends them after the commit, and
+records the result together with the next lease.
+
+The same rows are the feed of a task's changes, which does not need an event bus: without one, events are
+recorded as delivered.
+
+An event that EventBridge refuses is tried again after a pause that doubles, and does not delay the others. An
+event that is too large, or refused for a day, is set aside with the error's code.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection, text
+
+from ..contracts.errors import ContentError
+from ..contracts.events import DetailType, Event, detail_of
+from ..platform.aws.event_bus import MAX_BYTES, MAX_ENTRIES, REQUEST_SECONDS, Entry, EventBusUnavailableError
+from ..platform.postgres.transactions import RESERVE, transact
+from ..platform.runtime.deadline import Deadline
+from ..platform.runtime.log import logger
+from .services import Services
+
+LEASE_SECONDS = 60
+"""The time after which an event is sent again if its sender did not record a result. Longer than the requests
+for the events of one lease."""
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 15, 3_600
+"""Pauses after a refused event."""
+
+OLDEST_RETRIED_SECONDS = 24 * 3_600
+"""An event of this age that is refused again is set aside."""
+
+KEPT_DAYS = 7
+"""Days for which a delivered event is kept. During this time it is not recorded again."""
+
+KEPT_ASIDE_DAYS = 30
+"""Days for which an event that was set aside is kept."""
+
+TOO_LARGE = "EventTooLarge"
+
+_IDS = "(SELECT json_array_elements_text(CAST(:event_ids AS json)))"
+_IS_WAITING = "delivered_at IS NULL AND set_aside_at IS NULL"
+
+# Guarantees: each event is stored once, even if it is recorded repeatedly; the events of a task become
+# visible in the order of their positions, so that a reader who continues after a position misses none. A
+# transaction holds the lock of a task's events from before its first position until it ends. It is the last
+# lock that a transaction takes, in the order of the tasks, so it causes no deadlock.
+RECORD = text("""
+WITH recorded AS (
+    SELECT * FROM json_to_recordset(CAST(:events AS json)) AS e(
+        ordinal integer, event_id text, detail_type text, task_id text, detail json)
+), locked AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock(hashtextextended('content_events ' || task_id, 0))
+    FROM (SELECT DISTINCT task_id FROM recorded WHERE task_id IS NOT NULL ORDER BY task_id) AS tasks
+)
+INSERT INTO content_events (event_id, detail_type, task_id, detail, delivered_at)
+SELECT event_id, detail_type, task_id, detail, CASE WHEN :has_bus THEN NULL ELSE timezone('utc', now()) END
+FROM (SELECT count(*) FROM locked) AS every_lock CROSS JOIN recorded
+ORDER BY ordinal
+ON CONFLICT (event_id) DO NOTHING
+""")
+
+CHANGES = text("""
+SELECT position, event_id, detail_type, CAST(detail AS text) AS detail FROM content_events
+WHERE task_id = :task_id AND position > :after ORDER BY position LIMIT :limit
+""")
+
+# Few events of an attempt have one of the types, and all events of a task are found by its index.
+OF_ATTEMPT = text("""
+SELECT position, event_id, detail_type, CAST(detail AS text) AS detail FROM content_events
+WHERE task_id = :task_id AND detail_type IN (SELECT json_array_elements_text(CAST(:types AS json)))
+    AND detail -> 'data' ->> 'attempt' = CAST(:attempt AS text)
+ORDER BY position
+""")
+
+# Guarantees: no invocation waits for another one that takes events.
+DUE = text(f"""
+SELECT event_id, detail_type, CAST(detail AS text) AS detail FROM content_events
+WHERE {_IS_WAITING} AND due_at <= timezone('utc', now())
+ORDER BY due_at, position LIMIT :limit FOR UPDATE SKIP LOCKED
+""")
+
+# Guarantees: until the lease ends, no other invocation takes these events.
+LEASE = text(f"""
+UPDATE content_events SET due_at = timezone('utc', now()) + make_interval(secs => :seconds)
+WHERE event_id IN {_IDS}
+""")
+
+RELEASE = text(f"UPDATE content_events SET due_at = recorded_at WHERE event_id IN {_IDS} AND {_IS_WAITING}")
+
+DELIVERED = text(f"UPDATE content_events SET delivered_at = timezone('utc', now()) WHERE event_id IN {_IDS}")
+
+# Guarantees: a refused event is due again after a pause, or set aside; other events are not affected.
+REFUSED = text(f"""
+UPDATE content_events e SET tries = e.tries + 1, error_code = r.error_code,
+    due_at = timezone('utc', now())
+        + make_interval(secs => least(:first_pause * power(2, least(e.tries, 20)), :longest_pause)),
+    set_aside_at = CASE WHEN r.error_code = :too_large
+        OR e.recorded_at < timezone('utc', now()) - make_interval(secs => :oldest_retried)
+        THEN timezone('utc', now()) END
+FROM json_each_text(CAST(:refused AS json)) AS r(event_id, error_code)
+WHERE e.event_id = r.event_id AND {_IS_WAITING}
+RETURNING e.event_id, e.detail_type, e.task_id, e.error_code, e.set_aside_at IS NOT NULL AS is_aside
+""")
+
+COUNT_WAITING = text(f"""
+SELECT count(*) FROM (SELECT FROM content_events WHERE {_IS_WAITING} LIMIT :counted) AS c
+""")
+
+COUNT_ASIDE = text("SELECT count(*) FROM content_events WHERE set_aside_at IS NOT NULL")
+
+PRUNE = text("""
+DELETE FROM content_events WHERE delivered_at < timezone('utc', now()) - make_interval(days => :days)
+    OR set_aside_at < timezone('utc', now()) - make_interval(days => :aside_days)
+""")
+
+
+@dataclass(frozen=True)
+class Sent:
+    """The result of one request."""
+
+    accepted: Sequence[str] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Error codes by event."""
+
+    unsent: Sequence[str] = ()
+    """Events of a request that failed."""
+
+
+def record_events(services: Services, connection: Connection, events: Iterable[Event]) -> None:
+    """Record events in the transaction that causes them, after all its other locks."""
+    now = datetime.now(UTC)
+    rows = [
+        {
+            "ordinal": ordinal,
+            "event_id": event.event_id,
+            "detail_type": event.detail_type,
+            "task_id": event.task_id,
+            "detail": detail_of(event, now),
+        }
+        for ordinal, event in enumerate(events)
+    ]
+    if rows:
+        has_bus = bool(services.settings.event_bus)
+        connection.execute(RECORD, {"events": json.dumps(rows), "has_bus": has_bus})
+
+
+class RecordedEvent(NamedTuple):
+    """An event in the outbox."""
+
+    position: int
+    """Increases in the order in which a task's events were committed."""
+
+    event_id: str
+    detail_type: str
+    detail: str
+    """A JSON document: see `detail_of`."""
+
+
+def events_of_task(connection: Connection, task_id: str, after: int, limit: int) -> list[RecordedEvent]:
+    """A task's events after a position, in order. Events older than `KEPT_DAYS` are deleted."""
+    rows = connection.execute(CHANGES, {"task_id": task_id, "after": after, "limit": limit})
+    return [RecordedEvent(*row) for row in rows]
+
+
+def events_of_attempt(
+    connection: Connection, task_id: str, attempt: int, types: Iterable[DetailType]
+) -> list[RecordedEvent]:
+    """An attempt's events of some types, in order. Events older than `KEPT_DAYS` are deleted."""
+    rows = connection.execute(
+        OF_ATTEMPT, {"task_id": task_id, "attempt": str(attempt), "types": json.dumps(list(types))}
+    )
+    return [RecordedEvent(*row) for row in rows]
+
+
+def deliver_events(services: Services, deadline: Deadline) -> int:
+    """Send the events in the outbox while time is left; return the number of events sent.
+
+    Errors of EventBridge and PostgreSQL are not raised: the next invocation or the sweep sends the rest.
+    """
+    if not services.settings.event_bus:
+        return 0
+    number = 0
+    sent = Sent()
+    try:
+        while True:
+            last = bool(sent.unsent) or deadline.remaining < RESERVE + REQUEST_SECONDS
+            if last and sent == Sent():
+                break
+            entries = _exchange(services, sent, deadline, last=last)
+            if not entries:
+                break
+            sent = _send(services, entries)
+            number += len(sent.accepted)
+    except ContentError as error:
+        logger.warning("events_not_delivered", error_code=error.code, reason=str(error))
+    return number
+
+
+def _exchange(services: Services, sent: Sent, deadline: Deadline, *, last: bool) -> Sequence[Entry]:
+    """Record the result of a request, and lease the events of the next one, in one transaction."""
+
+    def exchange(connection: Connection) -> Sequence[Entry]:
+        _record(connection, sent)
+        if last:
+            return ()
+        due = [Entry(*row) for row in connection.execute(DUE, {"limit": MAX_ENTRIES})]
+        too_large = {entry.event_id: TOO_LARGE for entry in due if entry.size > MAX_BYTES}
+        _record(connection, Sent(refused=too_large))
+        leased = list(fitting(entry for entry in due if entry.event_id not in too_large))
+        ids = json.dumps([entry.event_id for entry in leased])
+        connection.execute(LEASE, {"event_ids": ids, "seconds": LEASE_SECONDS})
+        return leased
+
+    return transact(services.engine, exchange, deadline)
+
+
+def fitting(entries: Iterator[Entry]) -> Iterator[Entry]:
+    """The first entries that fit in one request together."""
+    size = 0
+    for entry in entries:
+        size += entry.size
+        if size > MAX_BYTES:
+            return
+        yield entry
+
+
+def _send(services: Services, entries: Sequence[Entry]) -> Sent:
+    event_ids = [entry.event_id for entry in entries]
+    try:
+        refused = services.event_bus.put(entries)
+    except EventBusUnavailableError as error:
+        logger.warning("events_not_delivered", error_code=error.code, reason=str(error))
+        return Sent(unsent=event_ids)
+    return Sent([event_id for event_id in event_ids if event_id not in refused], refused)
+
+
+def _record(connection: Connection, sent: Sent) -> None:
+    if sent.accepted:
+        connection.execute(DELIVERED, {"event_ids": json.dumps(sent.accepted)})
+    if sent.unsent:
+        connection.execute(RELEASE, {"event_ids": json.dumps(sent.unsent)})
+    if not sent.refused:
+        return
+    parameters = {
+        "refused": json.dumps(sent.refused),
+        "too_large": TOO_LARGE,
+        "first_pause": FIRST_PAUSE_SECONDS,
+        "longest_pause": LONGEST_PAUSE_SECONDS,
+        "oldest_retried": OLDEST_RETRIED_SECONDS,
+    }
+    for row in connection.execute(REFUSED, parameters):
+        log = logger.error if row.is_aside else logger.warning
+        log(
+            "event_set_aside" if row.is_aside else "event_refused",
+            event_id=row.event_id,
+            detail_type=row.detail_type,
+            task_id=row.task_id,
+            error_code=row.error_code,
+        )
+
+
+def count_waiting_events(connection: Connection, counted: int) -> int:
+    """The number of events that wait to be sent, at most `counted`."""
+    return int(connection.execute(COUNT_WAITING, {"counted": counted}).scalar_one())
+
+
+def count_events_aside(connection: Connection) -> int:
+    """The number of events that were set aside because they could not be sent."""
+    return int(connection.execute(COUNT_ASIDE).scalar_one())
+
+
+def prune_events(services: Services, deadline: Deadline) -> None:
+    """Delete events that were delivered or set aside long ago. Errors are logged: the next sweep prunes."""
+    parameters = {"days": KEPT_DAYS, "aside_days": KEPT_ASIDE_DAYS}
+    try:
+        transact(services.engine, lambda connection: connection.execute(PRUNE, parameters), deadline)
+    except ContentError as error:
+        logger.warning("events_not_pruned", error_code=error.code, reason=str(error))

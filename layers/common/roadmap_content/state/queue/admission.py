@@ -1,0 +1,117 @@
+"""Admission, and the start of executions. No other module starts an execution for an attempt.
+
+The decision is recorded in a transaction, and the execution is started after its COMMIT. Its name follows
+from the claim, so the start can be repeated: the sweep does so for attempts that were admitted and not
+started.
+"""
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection
+
+from ...contracts.errors import ContentError
+from ...platform.aws.executions import ExecutionState, ExecutionsUnavailableError, NotRedrivableError
+from ...platform.postgres.transactions import RESERVE, transact
+from ...platform.runtime.deadline import Deadline
+from ...platform.runtime.log import logger
+from ..services import Services
+from ..tasks.work import QueueState
+from .claims import MOST_ADMITTED, STARTING, record_admissions
+from .queue import (
+    Admitted,
+    Unconfirmed,
+    admit,
+    admit_free,
+    confirm_redrive,
+    lock_capacity,
+    tidy_queue,
+    unconfirmed,
+)
+
+MOST_UNCONFIRMED = 100
+"""Maximum attempts per sweep that are started again."""
+
+
+def start_admitted(services: Services, admitted: Iterable[Admitted]) -> None:
+    """Start the executions of admitted attempts. The sweep starts those that Step Functions does not accept
+    now.
+    """
+    for one in admitted:
+        try:
+            services.executions.start(one.execution_arn, one.task_id, one.attempt)
+        except ExecutionsUnavailableError as error:
+            logger.warning("attempt_not_started", task_id=one.task_id, attempt=one.attempt, reason=str(error))
+            continue
+        logger.info("attempt_started", task_id=one.task_id, attempt=one.attempt)
+
+
+def admit_waiting(services: Services, deadline: Deadline) -> None:
+    """Admit waiting attempts while there is capacity, and start them."""
+
+    def work(connection: Connection) -> list[Admitted]:
+        lock_capacity(connection)
+        admitted = admit(connection, MOST_ADMITTED)
+        record_admissions(services, connection, admitted)
+        return admitted
+
+    while deadline.remaining > 2 * RESERVE:
+        admitted = transact(services.engine, work, deadline)
+        start_admitted(services, admitted)
+        if len(admitted) < MOST_ADMITTED:
+            break
+
+
+def start_without_slot(services: Services, task_id: str, attempt: int, deadline: Deadline) -> bool:
+    """Start a waiting attempt that generates nothing; return whether it was still waiting."""
+
+    def work(connection: Connection) -> list[Admitted]:
+        admitted = admit_free(connection, task_id, attempt)
+        found = [] if admitted is None else [admitted]
+        record_admissions(services, connection, found)
+        return found
+
+    admitted = transact(services.engine, work, deadline)
+    start_admitted(services, admitted)
+    return bool(admitted)
+
+
+def start_unconfirmed(services: Services, deadline: Deadline) -> list[Unconfirmed]:
+    """Start admitted attempts without a confirmed start again; return those that cannot be redriven."""
+    refused = []
+    transact(services.engine, tidy_queue, deadline)
+    found = transact(
+        services.engine, lambda connection: unconfirmed(connection, STARTING, MOST_UNCONFIRMED), deadline
+    )
+    for one in found:
+        if deadline.remaining < 2 * RESERVE:
+            break
+        if one.state == QueueState.STARTING:
+            start_admitted(services, [Admitted(one.task_id, one.attempt, one.execution_arn, "", "", None)])
+            continue
+        try:
+            redrive_claimed(services, one.task_id, one.attempt, one.execution_arn, deadline)
+        except NotRedrivableError:
+            refused.append(one)
+        except ContentError as error:
+            logger.warning(
+                "attempt_not_redriven", task_id=one.task_id, attempt=one.attempt, reason=str(error)
+            )
+    return refused
+
+
+def redrive_claimed(
+    services: Services, task_id: str, attempt: int, execution_arn: str, deadline: Deadline
+) -> None:
+    """Redrive the execution of an attempt that was claimed for it. May be repeated.
+
+    Raises:
+        NotRedrivableError: Step Functions refused it.
+        DatabaseUnavailableError, ExecutionsUnavailableError: the sweep tries again.
+    """
+    try:
+        services.executions.redrive(execution_arn)
+    except NotRedrivableError:
+        # An earlier try may have redriven it.
+        if services.executions.state(execution_arn) is not ExecutionState.RUNNING:
+            raise
+    transact(services.engine, lambda connection: confirm_redrive(connection, task_id, attempt), deadline)

@@ -1,0 +1,138 @@
+"""The clients that an execution environment keeps between invocations. Each is created on first use."""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine
+
+from ..content.roadmaps.framework_cache import FrameworkCache
+from ..contracts.errors import DatabaseUnavailableError
+from ..platform.aws.content_check import ContentCheck
+from ..platform.aws.event_bus import EventBus
+from ..platform.aws.executions import Executions
+from ..platform.aws.histories import Histories
+from ..platform.aws.queues import Queue
+from ..platform.aws.secret import SecretUnavailableError, read_secret
+from ..platform.postgres.engine import STATEMENT_TIMEOUT, Credentials, open_engine
+from ..platform.runtime.settings import Settings
+from ..platform.storage.bucket import Bucket
+
+if TYPE_CHECKING:
+    from ..content.generation.generator import Generator
+
+
+class Services:
+    """The external services that a function uses. Tests pass other settings or replace single services."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The SQLAlchemy engine of the database, with the function's own role."""
+        return self.open_engine()
+
+    @cached_property
+    def reading_engine(self) -> Engine:
+        """The engine for the API's reads. Its role has only the privilege SELECT."""
+        return self._open(self._reader_credentials, STATEMENT_TIMEOUT)
+
+    @cached_property
+    def bucket(self) -> Bucket:
+        """The bucket of staged content, manifests and tutorial texts."""
+        return Bucket(self.settings.content_bucket)
+
+    @cached_property
+    def content_check(self) -> ContentCheck | None:
+        """The product's check of contents; `None` if there is none."""
+        settings = self.settings
+        function = settings.content_check_function
+        return ContentCheck(function, settings.content_check_seconds) if function else None
+
+    @cached_property
+    def executions(self) -> Executions:
+        """The executions of the state machine."""
+        return Executions(self.settings.state_machine_arn)
+
+    @cached_property
+    def histories(self) -> Histories:
+        """The histories of executions."""
+        return Histories(self.executions)
+
+    def dead_letters(self) -> int | None:
+        """The number of events that were not handled; `None` if unknown."""
+        return None if self._dead_letters is None else self._dead_letters.messages()
+
+    @cached_property
+    def _dead_letters(self) -> Queue | None:
+        url = self.settings.dead_letters_url
+        return None if url is None else Queue(url)
+
+    @cached_property
+    def event_bus(self) -> EventBus:
+        """The bus that events are sent to."""
+        return EventBus(self.settings.event_bus)
+
+    @cached_property
+    def generator(self) -> "Generator":
+        """The generator of content that is not staged."""
+        from ..content.generation.generator import generator_named  # only `generate_content` needs it
+
+        return generator_named(self.settings.generator, self.settings)
+
+    @cached_property
+    def framework_cache(self) -> FrameworkCache:
+        """The cache of concept ids per roadmap."""
+        return FrameworkCache()
+
+    def open_engine(self, statement_timeout: int = STATEMENT_TIMEOUT) -> Engine:
+        """Create an engine with the function's own role. `statement_timeout` is in seconds."""
+        return self._open(self._credentials, statement_timeout)
+
+    def _open(self, credentials: Callable[[], Credentials], statement_timeout: int) -> Engine:
+        settings = self.settings
+        return open_engine(
+            credentials,
+            tls=settings.database_tls,
+            session=settings.database_session,
+            statement_timeout=statement_timeout,
+        )
+
+    def _credentials(self) -> Credentials:
+        """Read the credentials, for each new connection, so that rotated ones are read again."""
+        settings = self.settings
+        if settings.database_auth == "iam":
+            return self._iam_credentials(settings.database_user)
+        return _secret_credentials(settings.database_secret_arn)
+
+    def _reader_credentials(self) -> Credentials:
+        """Read the reader's credentials, for each new connection."""
+        settings = self.settings
+        if settings.database_auth == "iam":
+            return self._iam_credentials(settings.reader_user)
+        return _secret_credentials(settings.reader_secret_arn)
+
+    def _iam_credentials(self, user: str) -> Credentials:
+        """Credentials with an IAM authentication token, which is signed locally and valid for 15 minutes."""
+        import boto3
+        from botocore.exceptions import BotoCoreError
+
+        settings = self.settings
+        host, port = settings.database_host, settings.database_port
+        try:
+            token = boto3.client("rds").generate_db_auth_token(DBHostname=host, Port=port, DBUsername=user)
+        except BotoCoreError as error:
+            raise DatabaseUnavailableError(f"no credentials: {error}") from error
+        return Credentials(host, port, settings.database_name, user, token)
+
+
+def _secret_credentials(arn: str) -> Credentials:
+    """Credentials from a secret.
+
+    Unreadable credentials count as an unreachable database, which is a transient error.
+    """
+    try:
+        return Credentials.from_secret(read_secret(arn))
+    except SecretUnavailableError as error:
+        raise DatabaseUnavailableError(f"no credentials: {error}") from error

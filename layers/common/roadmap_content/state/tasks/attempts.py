@@ -1,0 +1,393 @@
+"""The audit trail of attempts: `content_attempts`.
+
+A row is inserted in the transaction of the claim, and completed in the transaction that records the outcome.
+planned = saved + failed, for each content type.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, text
+
+from ...contracts.items import ContentType, Item
+from .scope import WHOLE_TASK, Scope, decode_revisions, encode_revisions, scope_from
+from .work import QueueClass
+
+
+class Cause(StrEnum):
+    """How an attempt was started."""
+
+    FIRST_RUN = "first_run"
+    RETRY = "retry"
+    CHECKPOINT = "checkpoint"
+    CONSOLE_REDRIVE = "console_redrive"
+    AUTOMATIC = "automatic"
+    RECOVERY = "recovery"
+
+    @property
+    def queue_class(self) -> QueueClass:
+        """The class in the queue: bulk for attempts that no person has requested one by one."""
+        return QueueClass.BULK if self in (Cause.AUTOMATIC, Cause.RECOVERY) else QueueClass.INTERACTIVE
+
+
+CONSOLE, AUTOMATIC = "console", "auto"
+"""Actors other than users and recoveries. `console` is an execution that was started or redriven without a
+token: in the AWS console, with the AWS CLI, or by a product's `Client.start`.
+"""
+
+
+class AttemptStart(NamedTuple):
+    """The start of an attempt: actor, cause, reason and scope."""
+
+    actor: str
+    """`user:<sub>`, `operator:<sub>`, `console`, `auto` or `recovery:<id>`."""
+
+    cause: Cause
+    reason: str | None = None
+    scope: Scope = WHOLE_TASK
+    on_claim: Callable[[Connection, int], None] | None = None
+    """Called with the attempt in the transaction that claims it. If it raises, nothing is claimed."""
+
+    tenant: str | None = None
+    """The tenant that shares the capacity with others; without one, the task's user does."""
+
+
+def user_start(user_id: str, reason: str | None = None) -> AttemptStart:
+    """A start by the task's user."""
+    return AttemptStart(f"user:{user_id}", Cause.RETRY, reason)
+
+
+def recovery_actor(recovery_id: str) -> str:
+    """The actor of attempts that a recovery starts."""
+    return f"recovery:{recovery_id}"
+
+
+def recovery_of(actor: str | None) -> str | None:
+    """The recovery that started an attempt with this actor; `None` if none did."""
+    prefix = recovery_actor("")
+    return actor.removeprefix(prefix) if actor is not None and actor.startswith(prefix) else None
+
+
+# Guarantees: one row per attempt. Returns the earlier attempts without a recorded outcome.
+OPEN = text("""
+WITH planned_automatically AS (
+    DELETE FROM content_automatic_attempts WHERE task_id = :task_id
+),
+opened AS (
+    INSERT INTO content_attempts
+        (task_id, attempt, actor, cause, reason, execution_arn, redrive_count, step, scope)
+    VALUES (:task_id, :attempt, :actor, :cause, :reason, :execution_arn, :redrive_count, 'claimed',
+        CAST(:scope AS json))
+    ON CONFLICT (task_id, attempt) DO NOTHING
+)
+SELECT attempt FROM content_attempts
+WHERE task_id = :task_id AND attempt < :attempt AND ended_at IS NULL ORDER BY attempt
+""")
+
+# The first plan counts: a repeated plan after a crash may contain fewer items.
+RECORD_PLAN = text("""
+UPDATE content_attempts SET step = 'working', planned = coalesce(planned, CAST(:planned AS json)),
+    replaces = coalesce(replaces, CAST(:replaces AS json))
+WHERE task_id = :task_id AND attempt = :attempt AND ended_at IS NULL
+""")
+
+# Guarantees: counts once, even if the COMMIT of `earlier` got no response. If that transaction is still
+# running, PostgreSQL waits for the row and evaluates the condition again.
+ADD_GENERATED = text("""
+UPDATE content_attempts SET generated = (
+    SELECT json_object_agg(
+        c.type, coalesce(CAST(generated ->> c.type AS integer), 0) + CAST(c.more AS integer))
+    FROM json_each_text(CAST(:counts AS json)) AS c(type, more))
+WHERE task_id = :task_id AND attempt = :attempt
+    AND pg_xact_status(CAST(CAST(:earlier AS text) AS xid8)) IS DISTINCT FROM 'committed'
+RETURNING CAST(pg_current_xact_id() AS text)
+""")
+
+# The tokens of an attempt are those of the task minus those of its other attempts.
+READ_FOR_OUTCOME = text("""
+SELECT planned, generated, ended_at, tokens AS tokens_before,
+    greatest(0, coalesce((SELECT tokens FROM generation_tokens WHERE task_id = a.task_id), 0)
+        - (SELECT coalesce(sum(tokens), 0) FROM content_attempts o
+            WHERE o.task_id = a.task_id AND o.attempt <> a.attempt)) AS tokens,
+    (SELECT status FROM roadmap_tasks WHERE task_id = a.task_id) AS status
+FROM content_attempts a WHERE task_id = :task_id AND attempt = :attempt FOR UPDATE
+""")
+
+# Before its end is recorded. Generate and Save start nothing more for it.
+CANCEL = text("""
+UPDATE content_attempts SET outcome = 'cancelled'
+WHERE task_id = :task_id AND attempt = :attempt AND ended_at IS NULL
+""")
+
+# A cancelled attempt stays cancelled, although its task may be completed.
+CLOSE = text("""
+UPDATE content_attempts SET
+    step = 'ended', outcome = CASE outcome WHEN 'cancelled' THEN outcome ELSE :outcome END,
+    ended_at = coalesce(ended_at, timezone('utc', now())),
+    planned = CAST(:planned AS json), saved = CAST(:saved AS json), failed = CAST(:failed AS json),
+    generated = CAST(:generated AS json), tokens = :tokens
+WHERE task_id = :task_id AND attempt = :attempt
+""")
+
+IS_OPEN = text("""
+SELECT EXISTS (
+    SELECT FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt AND ended_at IS NULL
+)
+""")
+
+# The first rows of the table are among the oldest. Reading a hundred takes the same time for any number.
+CLAIMED_BEFORE = text("""
+SELECT coalesce(min(claimed_at) < timezone('utc', now()) - CAST(:age AS interval), false)
+FROM (SELECT claimed_at FROM content_attempts LIMIT 100) AS first
+""")
+
+# One of sixteen rows per hour, so that attempts that end together do not wait for each other.
+COUNT_TOKENS = text("""
+INSERT INTO content_token_hours AS known (hour, shard, spent, saved_by_staging)
+VALUES (date_trunc('hour', timezone('utc', now())), mod(abs(CAST(hashtext(:task_id) AS bigint)), 16),
+    :spent, :saved_by_staging)
+ON CONFLICT (hour, shard) DO UPDATE SET
+    spent = known.spent + excluded.spent,
+    saved_by_staging = known.saved_by_staging + excluded.saved_by_staging
+""")
+
+TOKENS_OF_A_DAY = text("""
+SELECT coalesce(sum(spent), 0), coalesce(sum(saved_by_staging), 0) FROM content_token_hours
+WHERE hour > timezone('utc', now()) - interval '24 hours'
+""")
+
+# Reads only the index of ends: 24 hours, the current one included.
+ENDED_BY_HOUR = text("""
+SELECT date_trunc('hour', ended_at) AS hour, outcome, count(*) AS attempts
+FROM content_attempts
+WHERE ended_at >= date_trunc('hour', timezone('utc', now())) - interval '23 hours'
+GROUP BY 1, 2 ORDER BY 1, 2
+""")
+
+COST = """
+SELECT coalesce(sum(a.tokens), 0) AS tokens, coalesce(sum(by_type.items), 0) AS items
+FROM content_attempts a
+LEFT JOIN LATERAL (
+    SELECT sum(CAST(value AS bigint)) AS items FROM json_each_text(a.generated)
+) by_type ON true
+"""
+"""Tokens and items of the attempts that a WHERE selects, including the tokens of items that failed."""
+
+SCOPE = text("SELECT scope, replaces FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt")
+
+GENERATED = text("SELECT generated FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt")
+
+ACTOR = text("SELECT actor FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt")
+
+# The reason of an attempt of a recovery is the operator's reason for the recovery.
+PAGE = text("""
+SELECT attempt, actor, cause,
+    coalesce(
+        (SELECT r.reason FROM content_recoveries r WHERE a.actor = 'recovery:' || r.recovery_id), a.reason
+    ) AS reason,
+    execution_arn, redrive_count, step, claimed_at, ended_at, outcome, planned, saved, failed, generated,
+    tokens, scope
+FROM content_attempts a WHERE task_id = :task_id AND attempt < :before ORDER BY attempt DESC LIMIT :limit
+""")
+
+# The attempts from the last one that was not automatic on, latest first.
+LATEST = text("""
+SELECT attempt, actor, cause, outcome, saved, generated
+FROM content_attempts WHERE task_id = :task_id ORDER BY attempt DESC LIMIT :limit
+""")
+
+_NOTHING: Mapping[ContentType, int] = dict.fromkeys(ContentType, 0)
+
+
+def open_attempt(
+    connection: Connection,
+    task_id: str,
+    attempt: int,
+    execution_arn: str | None,
+    start: AttemptStart,
+    redrive_count: int = 0,
+) -> Sequence[int]:
+    """Record the claim of an attempt; return the earlier ones without a recorded outcome. Idempotent."""
+    return connection.scalars(
+        OPEN,
+        {
+            "task_id": task_id,
+            "attempt": attempt,
+            "actor": start.actor,
+            "cause": start.cause,
+            "reason": start.reason,
+            "execution_arn": execution_arn,
+            "redrive_count": redrive_count,
+            "scope": _encoded(start.scope.document),
+        },
+    ).all()
+
+
+def record_plan(
+    connection: Connection,
+    task_id: str,
+    attempt: int,
+    planned: Mapping[ContentType, int],
+    replaces: Mapping[Item, str],
+) -> None:
+    """Record the numbers of planned items of an attempt, and the ids of the rows to replace."""
+    connection.execute(
+        RECORD_PLAN,
+        {
+            "task_id": task_id,
+            "attempt": attempt,
+            "planned": json.dumps(planned),
+            "replaces": _encoded(encode_revisions(replaces) or None),
+        },
+    )
+
+
+def _encoded(document: Mapping[Any, Any] | None) -> str | None:
+    return None if document is None else json.dumps(document)
+
+
+def read_scope(connection: Connection, task_id: str, attempt: int) -> tuple[Scope, dict[Item, str]]:
+    """The scope of an attempt, and the ids of the rows to replace."""
+    found = connection.execute(SCOPE, {"task_id": task_id, "attempt": attempt}).one_or_none()
+    if found is None:
+        return WHOLE_TASK, {}  # claimed without an audit row, by an earlier release
+    return scope_from(found.scope), decode_revisions(found.replaces or {})
+
+
+def add_generated(
+    connection: Connection,
+    task_id: str,
+    attempt: int,
+    counts: Mapping[ContentType, int],
+    earlier: str | None,
+) -> str | None:
+    """Add to the numbers of generated items of an attempt; return the id of the transaction.
+
+    `counts` has all content types. `earlier` is the id that an earlier try returned. If that try's COMMIT
+    succeeded, nothing is added.
+    """
+    transaction_id: str | None = connection.scalar(
+        ADD_GENERATED,
+        {
+            "task_id": task_id,
+            "attempt": attempt,
+            "counts": json.dumps(counts),
+            "earlier": earlier,
+        },
+    )
+    return transaction_id
+
+
+def generated_by(connection: Connection, task_id: str, attempt: int) -> Mapping[ContentType, int]:
+    """The numbers of items that an attempt has generated, because they were not staged."""
+    found = connection.scalar(GENERATED, {"task_id": task_id, "attempt": attempt}) or {}
+    return {content_type: int(found.get(content_type, 0)) for content_type in ContentType}
+
+
+def cancel_attempt(connection: Connection, task_id: str, attempt: int) -> None:
+    """Record that an attempt without a recorded end is cancelled."""
+    connection.execute(CANCEL, {"task_id": task_id, "attempt": attempt})
+
+
+def is_open(connection: Connection, task_id: str, attempt: int) -> bool:
+    """Whether an attempt has no recorded end."""
+    return bool(connection.scalar(IS_OPEN, {"task_id": task_id, "attempt": attempt}))
+
+
+def close_attempt(
+    connection: Connection,
+    task_id: str,
+    attempt: int,
+    failed: Mapping[ContentType, int],
+    outcome: str | None = None,
+) -> None:
+    """Complete an attempt's row from the tables.
+
+    `failed` counts the items of the attempt's scope that are missing, or not replaced, at its end. `outcome`
+    is the task's status by default.
+
+    If it is called again after the tables have changed, the row is updated.
+    """
+    found = connection.execute(READ_FOR_OUTCOME, {"task_id": task_id, "attempt": attempt}).one_or_none()
+    if found is None:
+        return  # claimed without an audit row, by an earlier release that is still running
+    planned, saved, failed_of_plan = balance(found.planned, failed)
+    generated = dict(_NOTHING) | (found.generated or {})
+    connection.execute(
+        CLOSE,
+        {
+            "task_id": task_id,
+            "attempt": attempt,
+            "outcome": outcome or found.status,
+            "planned": json.dumps(planned),
+            "saved": json.dumps(saved),
+            "failed": json.dumps(failed_of_plan),
+            "generated": json.dumps(generated),
+            "tokens": found.tokens,
+        },
+    )
+    first_end = found.ended_at is None
+    spent = found.tokens - found.tokens_before
+    staged = sum(saved.values()) - sum(generated.values()) if first_end else 0
+    price = found.tokens / sum(generated.values()) if any(generated.values()) else 0
+    saved_by_staging = round(max(0, staged) * price)
+    if spent or saved_by_staging:
+        connection.execute(
+            COUNT_TOKENS, {"task_id": task_id, "spent": spent, "saved_by_staging": saved_by_staging}
+        )
+
+
+def balance(
+    planned: Mapping[str, int] | None, missing: Mapping[ContentType, int]
+) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+    """`(planned, saved, failed)` of an attempt with these planned and missing items.
+
+    planned = saved + failed always holds. For an attempt that failed before its plan, planned is the number
+    of missing items at its end. An item that became missing after the plan is not counted.
+    """
+    plan = dict(missing) if planned is None else {name: planned.get(name, 0) for name in ContentType}
+    failed = {name: min(plan[name], missing[name]) for name in ContentType}
+    saved = {name: plan[name] - failed[name] for name in ContentType}
+    return {str(name): plan[name] for name in ContentType}, _named(saved), _named(failed)
+
+
+def _named(counts: Mapping[ContentType, int]) -> dict[str, int]:
+    return {str(name): count for name, count in counts.items()}
+
+
+def read_attempts(connection: Connection, task_id: str, before: int, limit: int) -> Sequence[Any]:
+    """One page of a task's attempts below number `before`, newest first. Times are UTC without a zone."""
+    return connection.execute(PAGE, {"task_id": task_id, "before": before, "limit": limit}).all()
+
+
+def actor_of(connection: Connection, task_id: str, attempt: int) -> str | None:
+    """The actor of an attempt; `None` if there is none."""
+    actor: str | None = connection.scalar(ACTOR, {"task_id": task_id, "attempt": attempt})
+    return actor
+
+
+def tokens_of_a_day(connection: Connection) -> tuple[int, int]:
+    """The tokens that attempts used in the last 24 hours, and those that staged content saved."""
+    spent, saved_by_staging = connection.execute(TOKENS_OF_A_DAY).one()
+    return int(spent), int(saved_by_staging)
+
+
+def ended_by_hour(connection: Connection) -> dict[datetime, dict[str, int]]:
+    """The attempts that ended in the last 24 hours, by hour (UTC without a zone) and outcome."""
+    found: dict[datetime, dict[str, int]] = {}
+    for hour, outcome, attempts in connection.execute(ENDED_BY_HOUR):
+        found.setdefault(hour, {})[outcome] = attempts
+    return found
+
+
+def latest_attempts(connection: Connection, task_id: str, limit: int) -> list[Any]:
+    """The last attempts of a task, newest first."""
+    return list(connection.execute(LATEST, {"task_id": task_id, "limit": limit}))
+
+
+def claimed_before(connection: Connection, age: timedelta) -> bool:
+    """Whether one of the first attempts was claimed longer than `age` ago."""
+    return bool(connection.scalar(CLAIMED_BEFORE, {"age": age}))

@@ -1,0 +1,90 @@
+"""Compute the outcome of a task from the tables. No I/O."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...contracts.items import ContentType, Failure, Item, count_by_type
+
+COMPLETED, PARTIAL_FAILURE, FAILED = "completed", "partial_failure", "failed"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The status of a task, and its missing items with reasons."""
+
+    status: str
+    total: Mapping[ContentType, int]
+    missing: Mapping[ContentType, int]
+    failures: Sequence[Failure]
+    """The failure of each missing item, in framework order."""
+
+    @property
+    def failed_concepts(self) -> dict[str, Any] | None:
+        """The task's `failed_concepts`: each concept once, and the items with their reasons; `None` if
+        complete.
+        """
+        if not self.failures:
+            return None
+        concept_ids = list(dict.fromkeys(failure.item.concept_id for failure in self.failures))
+        return {
+            "count": len(concept_ids),
+            "concept_ids": concept_ids,
+            "items": [
+                {
+                    "concept_id": failure.item.concept_id,
+                    "content_type": failure.item.content_type,
+                    "stage": failure.stage,
+                    "error_code": failure.error_code,
+                    "reason": failure.reason,
+                }
+                for failure in self.failures
+            ],
+        }
+
+    @property
+    def error_message(self) -> str | None:
+        """The task's `error_message`: one line about the missing items; `None` if complete."""
+        if not self.failures:
+            return None
+        return f"{len(self.failures)} of {sum(self.total.values())} items are missing"
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """The counts per content type, for `execution_summary`."""
+        return {
+            content_type: {
+                "total": self.total[content_type],
+                "completed": self.total[content_type] - self.missing[content_type],
+                "failed": self.missing[content_type],
+            }
+            for content_type in ContentType
+        }
+
+    def execution_summary(
+        self, attempt: int, duration_seconds: float, generated: Mapping[ContentType, int]
+    ) -> dict[str, Any]:
+        """The task's `execution_summary`. `generated` counts the items that the attempt generated."""
+        return self.counts | {
+            "attempt": attempt,
+            "duration_seconds": round(duration_seconds, 3),
+            "generated": dict(generated),
+        }
+
+
+def compute_outcome(concepts: int, missing: Sequence[Item], failures: Mapping[Item, Failure]) -> Outcome:
+    """Compute the outcome from the number of concepts. `failures` must contain each missing item."""
+    total = dict.fromkeys(ContentType, concepts)
+    if not missing:
+        status = COMPLETED
+    elif len(missing) < sum(total.values()):
+        status = PARTIAL_FAILURE
+    else:
+        status = FAILED
+    return Outcome(status, total, count_by_type(missing), [failures[item] for item in missing])
+
+
+def unknown_outcome() -> Outcome:
+    """The outcome of a task without a readable framework."""
+    nothing = dict.fromkeys(ContentType, 0)
+    return Outcome(FAILED, nothing, nothing, [])

@@ -1,0 +1,66 @@
+"""Ownership: whether this system or the product may start a task. No I/O.
+
+A task is ours after its first claim. After our attempt has ended, the product may queue the task in its own
+workers again: then the product is processing it, and we are not. While the product is processing one task of
+a roadmap, it generates content for the roadmap, so no other task of the roadmap may be started.
+"""
+
+from collections.abc import Sequence
+
+from ...contracts.errors import AtWorkElsewhereError, ContentError, NotAtContentStageError
+from .task import ProductWork, Task
+
+STEPS_BEFORE_CONTENT = frozenset(
+    {
+        "intent_analysis",
+        "curriculum_design",
+        "structure_validation",
+        "validation_edit_plan_analysis",
+        "edit_plan_analysis",
+        "roadmap_edit",
+        "human_review",
+    }
+)
+"""The product's steps that create or change a roadmap, before its content is generated."""
+
+
+def is_ours(task: Task) -> bool:
+    """Whether the sweep and other automatic work may change a task."""
+    return task.attempt > 0
+
+
+def is_at_work_elsewhere(work: ProductWork) -> bool:
+    """Whether the product is processing a task, or has it in its queue."""
+    if work.attempt > 0 and not (work.attempt_ended and work.queue_id):
+        return False
+    return work.status == "processing" or (work.status == "pending" and work.queue_id is not None)
+
+
+def reached_content(task: Task) -> bool:
+    """Whether a task has a roadmap and has completed all steps before content generation."""
+    if task.roadmap_id is None or task.status == "human_review_pending":
+        return False
+    return task.attempt > 0 or task.status == "completed" or task.current_step not in STEPS_BEFORE_CONTENT
+
+
+def why_not_startable(
+    task: Task, own: ProductWork, siblings: Sequence[ProductWork], *, take_over: bool
+) -> ContentError | None:
+    """The reason why no attempt of a task may be started; `take_over` ignores the product's own work.
+
+    `siblings` are the other tasks of the roadmap.
+    """
+    if not reached_content(task):
+        return NotAtContentStageError(
+            f"task {task.task_id} has not reached content generation: it is {task.status} "
+            f"at {task.current_step}",
+            task.current_step,
+        )
+    at_work = next(filter(is_at_work_elsewhere, [own, *siblings]), None)
+    if at_work is None or take_over:
+        return None
+    of_roadmap = "" if at_work is own else ", of the same roadmap,"
+    return AtWorkElsewhereError(
+        f"task {at_work.task_id}{of_roadmap} is {at_work.status} in the product's workers; "
+        "take_over=true starts an attempt anyway"
+    )

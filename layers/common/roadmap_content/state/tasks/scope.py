@@ -1,0 +1,87 @@
+"""The scope of an attempt: the items that it plans. No I/O."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ...content.roadmaps.framework import Framework
+from ...contracts.items import ContentType, Item
+
+
+class Scope(NamedTuple):
+    """A part of a task's items. `None` does not limit."""
+
+    concept_id: str | None = None
+    content_type: ContentType | None = None
+    regenerate: bool = False
+    """Whether saved items are replaced as well."""
+
+    revisions: Mapping[Item, str] | None = None
+    """Only these items, each only while it has this revision."""
+
+    def includes(self, item: Item) -> bool:
+        """Whether an item is in the part."""
+        if self.revisions is not None and item not in self.revisions:
+            return False
+        return self.concept_id in (None, item.concept_id) and self.content_type in (None, item.content_type)
+
+    def unchanged(self, items: Sequence[Item], current: Mapping[Item, str]) -> list[Item]:
+        """The items without those that have another revision than the scope names. `current` has the
+        revisions of the saved items.
+        """
+        if self.revisions is None:
+            return list(items)
+        return [item for item in items if current.get(item) in (None, self.revisions[item])]
+
+    def select(self, framework: Framework, missing: Sequence[Item]) -> list[Item]:
+        """The items to plan, in framework order."""
+        if self == WHOLE_TASK:
+            return list(missing)
+        candidates = framework.items() if self.regenerate else missing
+        return [item for item in candidates if self.includes(item)]
+
+    @property
+    def document(self) -> dict[str, Any] | None:
+        """The JSON form; `None` for the whole task."""
+        if self == WHOLE_TASK:
+            return None
+        document: dict[str, Any] = {"concept_id": self.concept_id, "content_type": self.content_type}
+        if self.revisions is None:
+            return document | {"regenerate": self.regenerate}
+        # An earlier release ignores `revisions`: it must not regenerate the whole task instead.
+        return document | {"regenerate": False, "revisions": encode_revisions(self.revisions)}
+
+
+WHOLE_TASK = Scope()
+"""All missing items."""
+
+
+def scope_from(document: Mapping[str, Any] | None) -> Scope:
+    """The scope with this JSON form."""
+    if document is None:
+        return WHOLE_TASK
+    content_type = document["content_type"]
+    frozen = document.get("revisions")
+    revisions = None if frozen is None else decode_revisions(frozen)
+    return Scope(
+        document["concept_id"],
+        None if content_type is None else ContentType(content_type),
+        document["regenerate"] or revisions is not None,
+        revisions,
+    )
+
+
+def encode_revisions(revisions: Mapping[Item, str]) -> dict[str, dict[str, str]]:
+    """The JSON form of revisions by item: concept ids and revisions by content type."""
+    by_type: dict[str, dict[str, str]] = {}
+    for item, revision in revisions.items():
+        by_type.setdefault(item.content_type, {})[item.concept_id] = revision
+    return by_type
+
+
+def decode_revisions(document: Mapping[str, Mapping[str, str]]) -> dict[Item, str]:
+    """The revisions by item with this JSON form."""
+    return {
+        Item(concept_id, ContentType(content_type)): revision
+        for content_type, revisions in document.items()
+        for concept_id, revision in revisions.items()
+    }

@@ -1,0 +1,399 @@
+"""The table `roadmap_tasks`: a task's row, its SQL, and the selection of tasks for sweeps.
+
+The columns `attempt` and `execution_arn` belong to this system; all others are shared with the product.
+"""
+
+import json
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, text
+
+from ...contracts.documents import UndecodableError, decode
+from ...contracts.errors import RoadmapLockedError, TaskNotFoundError
+from .local_time import earliest_instant, instant
+from .work import QueueState
+
+# Times are stored in the zone of the database's owner, and read in UTC.
+_READ = f"""
+SELECT task_id, user_id, roadmap_id, status, current_step, attempt, execution_arn, error_message,
+    CAST(failed_concepts AS text) AS failed_concepts,
+    CAST(execution_summary AS text) AS execution_summary,
+    {instant("created_at")} AS created_at, {instant("updated_at")} AS updated_at,
+    {instant("completed_at")} AS completed_at,
+    coalesce((SELECT a.claimed_at FROM content_attempts a WHERE a.task_id = roadmap_tasks.task_id
+        AND a.attempt = roadmap_tasks.attempt), {instant("updated_at")}) AS claimed_at,
+    (SELECT q.state FROM content_queue q
+        WHERE q.task_id = roadmap_tasks.task_id AND q.attempt = roadmap_tasks.attempt) AS queue_state,
+    EXISTS (SELECT FROM content_attempts a WHERE a.task_id = roadmap_tasks.task_id
+        AND a.attempt = roadmap_tasks.attempt AND a.ended_at IS NULL) AS attempt_is_open,
+    EXISTS (SELECT FROM content_saved_checks k WHERE k.task_id = roadmap_tasks.task_id
+        AND k.error_code IS NOT NULL) AS has_rejected_contents
+FROM roadmap_tasks
+"""
+READ = text(f"{_READ} WHERE task_id = :task_id")
+# Another user's task is not read, so that it cannot be distinguished from one that does not exist.
+READ_OF_USER = text(f"{_READ} WHERE task_id = :task_id AND user_id = :user_id")
+
+LOCK_AT_ONCE = text("""
+SELECT 1 FROM roadmap_tasks WHERE task_id = :task_id FOR NO KEY UPDATE SKIP LOCKED
+""")
+
+LOCK = text("SELECT 1 FROM roadmap_tasks WHERE task_id = :task_id FOR NO KEY UPDATE")
+
+REQUEST = text("""
+SELECT CAST(t.user_request AS text), coalesce(q.class = 'bulk', false)
+FROM roadmap_tasks t LEFT JOIN content_queue q ON (q.task_id, q.attempt) = (t.task_id, t.attempt)
+WHERE t.task_id = :task_id
+""")
+
+# Guarantees: of several claims of the same attempt, exactly one succeeds; none succeeds for a task that was
+# cancelled after it had been read.
+CLAIM = text("""
+UPDATE roadmap_tasks SET
+    attempt = attempt + 1, execution_arn = :execution_arn, status = 'processing',
+    current_step = 'content_generation', completed_at = NULL, error_message = NULL, updated_at = content_now()
+WHERE task_id = :task_id AND attempt = :attempt
+    AND (status <> 'cancelled' OR CAST(:was_cancelled AS boolean))
+""")
+
+# Guarantees: only the row's own attempt writes; a cancelled task keeps its status, step and message. The step
+# is one of the product's steps, because its pages support no others.
+RECORD = text("""
+UPDATE roadmap_tasks SET
+    status = CASE status WHEN 'cancelled' THEN status ELSE :status END,
+    current_step = CASE status WHEN 'cancelled' THEN current_step ELSE :current_step END,
+    failed_concepts = CAST(:failed_concepts AS json),
+    execution_summary = CAST(:execution_summary AS json),
+    error_message = CASE status WHEN 'cancelled' THEN error_message ELSE :error_message END,
+    completed_at = coalesce(completed_at, content_now()),
+    updated_at = content_now()
+WHERE task_id = :task_id AND attempt = :attempt
+""")
+
+# `completed_at` becomes the time of the cancellation, as in the product.
+CANCEL = text("""
+UPDATE roadmap_tasks SET status = 'cancelled', error_message = :message,
+    completed_at = content_now(), updated_at = content_now()
+WHERE task_id = :task_id AND status NOT IN ('completed', 'cancelled')
+""")
+
+# Only on request: a task that was cancelled while it missed nothing is completed again.
+LIFT_CANCELLATION = text("""
+UPDATE roadmap_tasks SET status = :status, error_message = NULL, updated_at = content_now(),
+    current_step = CASE :status WHEN 'completed' THEN 'completed' ELSE current_step END
+WHERE task_id = :task_id AND status = 'cancelled'
+""")
+
+# The attempt is looked up, too: a cancelled attempt that replaces saved items leaves its task completed.
+WHY_STOPPED = text("""
+SELECT CASE WHEN t.status = 'cancelled' OR EXISTS (SELECT FROM content_attempts a
+        WHERE a.task_id = t.task_id AND a.attempt = :attempt AND a.outcome = 'cancelled')
+        THEN 'the task was cancelled'
+    WHEN r.deleted_at IS NOT NULL THEN 'the roadmap was deleted' END AS ended,
+    (SELECT stopped_reason FROM content_capacity) AS generation_stopped
+FROM roadmap_tasks t LEFT JOIN roadmap_metadata r USING (roadmap_id) WHERE task_id = :task_id
+""")
+
+# The task itself comes first, then the unfinished tasks of its roadmap. Only the product's table has the
+# column `celery_task_id`. Without it, the name in the inner query means the NULL of `absent`.
+PRODUCT_WORK = text("""
+SELECT o.task_id, o.status, o.attempt,
+    (SELECT celery_task_id FROM roadmap_tasks t WHERE t.task_id = o.task_id) AS queue_id,
+    EXISTS (SELECT FROM content_attempts a
+        WHERE a.task_id = o.task_id AND a.attempt = o.attempt AND a.ended_at IS NOT NULL) AS attempt_ended
+FROM (SELECT CAST(NULL AS text) AS celery_task_id) AS absent, roadmap_tasks o
+WHERE o.task_id IN (
+    SELECT :task_id UNION ALL
+    SELECT s.task_id FROM roadmap_tasks m JOIN roadmap_tasks s
+        ON "left"(s.roadmap_id, 100) = "left"(m.roadmap_id, 100) AND s.roadmap_id = m.roadmap_id
+    WHERE m.task_id = :task_id AND s.status IN ('processing', 'pending'))
+ORDER BY o.task_id <> :task_id, o.task_id
+""")
+
+# Includes the task of an execution that ended before its claim. Only the execution's input contains that
+# task.
+BY_EXECUTION = text("""
+SELECT task_id FROM roadmap_tasks
+WHERE execution_arn = :execution_arn OR (task_id = :task_id AND attempt = 0)
+""")
+
+# The time of a task's last change or event. An event is recorded for each claim, and for each item that is
+# saved or fails.
+_LATEST_EVENT_AT = """(SELECT e.recorded_at FROM content_events e WHERE e.task_id = t.task_id
+    ORDER BY e.position DESC LIMIT 1)"""
+
+_PROGRESSED_AT = f"""greatest({earliest_instant("t.updated_at")}, {_LATEST_EVENT_AT})"""
+
+_IS_WAITING = """EXISTS (SELECT FROM content_queue q
+    WHERE q.task_id = t.task_id AND q.attempt = t.attempt AND q.state = 'waiting')"""
+
+_JUST_NOW = """BETWEEN timezone('utc', now()) - make_interval(secs => :starting)
+        AND timezone('utc', now()) + make_interval(secs => :starting)"""
+
+# Selects only our tasks. Those without progress for the longest time come first: a run that has died makes no
+# progress, so it is reached even if each sweep checks only a page of them.
+PROCESSING = text(f"""
+SELECT t.task_id FROM roadmap_tasks t
+WHERE t.status = 'processing' AND t.attempt > 0
+    AND NOT {instant("t.updated_at")} {_JUST_NOW}
+    AND NOT {earliest_instant("t.updated_at")} {_JUST_NOW}
+    AND NOT {_IS_WAITING}
+    AND t.task_id NOT IN (SELECT json_array_elements_text(CAST(:seen AS json)))
+ORDER BY {_PROGRESSED_AT}, t.task_id LIMIT :limit
+""")
+
+STUCK_AFTER = timedelta(minutes=30)
+
+# The columns of the row are compared first: tasks that changed recently need no look-up of an event.
+COUNT_STUCK = text(f"""
+SELECT count(*) FROM (
+    SELECT FROM roadmap_tasks t,
+        (SELECT timezone('utc', now()) - make_interval(secs => :seconds) AS at) AS since
+    WHERE t.status = 'processing' AND t.attempt > 0 AND NOT {_IS_WAITING}
+        AND {earliest_instant("t.updated_at")} < since.at
+        AND coalesce({_LATEST_EVENT_AT} < since.at, true)
+    LIMIT :limit) AS stuck
+""")
+
+EXTRAS = text(f"""
+SELECT {instant("t.created_at")} AS created_at,
+    r.title, coalesce(g.tokens, 0) AS tokens
+FROM roadmap_tasks t
+LEFT JOIN roadmap_metadata r ON r.roadmap_id = t.roadmap_id
+LEFT JOIN generation_tokens g ON g.task_id = t.task_id
+WHERE t.task_id = :task_id
+""")
+
+
+class ProductWork(NamedTuple):
+    """Signs of the product's own work on a task, in the task's row and the audit trail."""
+
+    task_id: str
+    status: str
+    attempt: int
+
+    queue_id: str | None
+    """The task's id in the product's queue (`celery_task_id`); `None` in a database that has no queue."""
+
+    attempt_ended: bool
+    """Whether the outcome of the row's attempt has been recorded."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One row of `roadmap_tasks`. Times are UTC without a zone."""
+
+    task_id: str
+    user_id: str
+    roadmap_id: str | None
+    status: str
+    current_step: str | None
+    attempt: int
+    execution_arn: str | None
+    error_message: str | None
+    failed_concepts: str | None
+    execution_summary: str | None
+    created_at: datetime
+    updated_at: datetime
+    completed_at: datetime | None
+    claimed_at: datetime
+    """When the row's attempt was claimed; exact also if the local time of `updated_at` occurs twice."""
+
+    queue_state: str | None
+    """The `QueueState` of the row's attempt; `None` if it was not claimed through the queue."""
+
+    attempt_is_open: bool
+    """Whether the row's attempt was claimed and has no recorded outcome."""
+
+    has_rejected_contents: bool
+    """Whether a later check rejected contents that were saved. They may have been replaced since."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether an attempt of ours waits or runs, according to the row. The end of a run that died is
+        recorded later, by its event or by the sweep.
+        """
+        return self.status == "processing" and self.attempt_is_open
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the task's attempt waits in the queue. It has no execution then."""
+        return self.queue_state == QueueState.WAITING
+
+    @property
+    def is_in_queue(self) -> bool:
+        """Whether the task's attempt waits or counts against the capacity."""
+        return self.queue_state is not None and self.queue_state != QueueState.ENDED
+
+    @property
+    def recorded_failures(self) -> object:
+        """The value of `failed_concepts`, also if the product wrote it."""
+        return _decoded(self.failed_concepts)
+
+    @property
+    def recorded_summary(self) -> Mapping[str, Any]:
+        """The value of `execution_summary` if this system wrote it; otherwise empty."""
+        summary = _decoded(self.execution_summary)
+        match summary:
+            case {"attempt": int(), "duration_seconds": int() | float() as seconds} if math.isfinite(seconds):
+                return dict(summary)
+            case _:
+                return {}
+
+
+def read_task(connection: Connection, task_id: str, user_id: str | None = None) -> Task:
+    """Read a task; with `user_id`, only a task of that user.
+
+    Raises:
+        TaskNotFoundError: there is none.
+    """
+    statement = READ if user_id is None else READ_OF_USER
+    row = connection.execute(statement, {"task_id": task_id, "user_id": user_id}).one_or_none()
+    if row is None:
+        raise TaskNotFoundError(f"there is no task {task_id!r}")
+    return _task(row)
+
+
+def _task(row: Any) -> Task:  # noqa: ANN401 - a SQLAlchemy row of `_READ`
+    return Task(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
+
+
+def read_extras(connection: Connection, task_id: str) -> Any:  # noqa: ANN401 - a SQLAlchemy row
+    """The task's `created_at`, its roadmap's `title`, and the `tokens` used by its attempts."""
+    return connection.execute(EXTRAS, {"task_id": task_id}).one()
+
+
+def lock_task(connection: Connection, task_id: str) -> None:
+    """Lock a task's row against concurrent claims."""
+    connection.execute(LOCK, {"task_id": task_id})
+
+
+def lock_task_at_once(connection: Connection, task_id: str) -> None:
+    """Lock a task's row without waiting for other sessions.
+
+    Raises:
+        RoadmapLockedError: another session holds it.
+    """
+    if connection.execute(LOCK_AT_ONCE, {"task_id": task_id}).first() is None:
+        raise RoadmapLockedError(f"another session holds task {task_id!r}")
+
+
+def read_user_request(connection: Connection, task_id: str) -> tuple[object, bool]:
+    """The task's `user_request` as the product wrote it, `None` if it is empty; and whether the current
+    attempt is of the class `bulk`.
+    """
+    found = connection.execute(REQUEST, {"task_id": task_id}).one_or_none()
+    return (None, False) if found is None else (_decoded(found[0]), found[1])
+
+
+def _decoded(column: str | None) -> Any:  # noqa: ANN401 - any JSON value
+    """The decoded value of a json column; `None` if another system wrote one that cannot be decoded."""
+    try:
+        return None if column is None else decode(column)
+    except UndecodableError:
+        return None
+
+
+def claim_row(connection: Connection, task: Task, execution_arn: str) -> bool:
+    """Claim the next attempt of a task for an execution; `False` if the row has another attempt, or the task
+    was cancelled, since it was read.
+    """
+    claimed = connection.execute(
+        CLAIM,
+        {
+            "task_id": task.task_id,
+            "attempt": task.attempt,
+            "execution_arn": execution_arn,
+            "was_cancelled": task.status == "cancelled",
+        },
+    )
+    return claimed.rowcount == 1
+
+
+def cancel_row(connection: Connection, task_id: str, message: str) -> bool:
+    """Cancel a task; return `False` if it is completed or already cancelled."""
+    return connection.execute(CANCEL, {"task_id": task_id, "message": message}).rowcount == 1
+
+
+def lift_cancellation(connection: Connection, task_id: str, status: str) -> None:
+    """Give a cancelled task another status. A task with another status is not changed."""
+    connection.execute(LIFT_CANCELLATION, {"task_id": task_id, "status": status})
+
+
+class StopReasons(NamedTuple):
+    """The reasons to start nothing more for an attempt; each is `None` if it does not apply."""
+
+    ended: str | None
+    """The task was cancelled, or its roadmap was deleted."""
+
+    generation_stopped: str | None
+    """An operator has stopped generation, for all tasks. Generated content may be saved."""
+
+
+def why_stopped(connection: Connection, task_id: str, attempt: int) -> StopReasons:
+    """The reasons to start nothing more for an attempt, in one statement: it is read before each item."""
+    found = connection.execute(WHY_STOPPED, {"task_id": task_id, "attempt": attempt}).one_or_none()
+    return StopReasons(None, None) if found is None else StopReasons(*found)
+
+
+def read_product_work(connection: Connection, task_id: str) -> tuple[ProductWork, list[ProductWork]]:
+    """Read the signs of the product's own work: on a task, and on the other tasks of its roadmap.
+
+    Raises:
+        TaskNotFoundError: there is no such task.
+    """
+    rows = connection.execute(PRODUCT_WORK, {"task_id": task_id}).all()
+    found = [ProductWork(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name
+    if not found or found[0].task_id != task_id:
+        raise TaskNotFoundError(f"there is no task {task_id!r}")
+    return found[0], found[1:]
+
+
+def record_outcome(
+    connection: Connection,
+    task_id: str,
+    attempt: int,
+    *,
+    status: str,
+    failed_concepts: Mapping[str, Any] | None,
+    execution_summary: Mapping[str, Any],
+    error_message: str | None,
+) -> bool:
+    """Write the outcome of an attempt; `False` if the task belongs to a newer attempt and nothing was
+    written.
+    """
+    written = connection.execute(
+        RECORD,
+        {
+            "task_id": task_id,
+            "attempt": attempt,
+            "status": status,
+            "current_step": "completed" if status == "completed" else "content_generation",
+            "failed_concepts": None if failed_concepts is None else json.dumps(failed_concepts),
+            "execution_summary": json.dumps(execution_summary),
+            "error_message": error_message,
+        },
+    )
+    return written.rowcount == 1
+
+
+def tasks_of_execution(connection: Connection, execution_arn: str, task_id: str | None) -> Sequence[str]:
+    """The tasks with this execution in their row, and the unclaimed task in the execution's input."""
+    return connection.scalars(BY_EXECUTION, {"execution_arn": execution_arn, "task_id": task_id}).all()
+
+
+def processing_tasks(
+    connection: Connection, older_than: timedelta, seen: Collection[str], limit: int
+) -> Sequence[str]:
+    """The tasks in `processing` unchanged for a while, the longest without progress first, not in `seen`."""
+    parameters = {"starting": older_than.total_seconds(), "seen": json.dumps(list(seen)), "limit": limit}
+    return connection.scalars(PROCESSING, parameters).all()
+
+
+def count_stuck_tasks(connection: Connection, older_than: timedelta, limit: int) -> int:
+    """The number of tasks in `processing`, not waiting, and without progress for a long time."""
+    return int(connection.scalar(COUNT_STUCK, {"seconds": older_than.total_seconds(), "limit": limit}) or 0)
