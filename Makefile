@@ -14,7 +14,7 @@ INSTALLED := $(VENV)/.installed
 INSTALL := install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement
 
 .PHONY: help setup demo test workflow coverage package previous-release lint openapi lock clean verify-template sam-build \
-	sam-deploy-local sam-local preflight deploy rollback artifact audit cost smoke \
+	sam-deploy-local sam-local preflight deploy artifact audit cost smoke \
 	faults faults-long faults-report schedules schedules-long schedules-report mutants chaos crowd bench bench-peers bench-cold bench-short load nightly nightly-tests browser bench-console pictures
 
 help: ## Show this list.
@@ -84,9 +84,6 @@ preflight: $(INSTALLED) ## Name everything that a deployment lacks in the accoun
 
 deploy: $(INSTALLED) ## Preflight, build and deploy one release: make deploy ENV=dev (staging, prod; ARTIFACT=FILE: in place of a build)
 	$(RUN)/python -m release $(ENV) $(if $(ARTIFACT),--artifact $(ARTIFACT)) $(if $(YES),--yes)
-
-rollback: $(INSTALLED) ## Move every alias back to the release before, without a build: make rollback ENV=prod (TO=RELEASE)
-	$(RUN)/python -m release.rollback $(ENV) $(if $(TO),--to $(TO))
 
 artifact: $(INSTALLED) ## Build the checked-out commit once, for every environment: release.tar.gz, with its bill of materials beside it.
 	$(RUN)/python -m release.building release.tar.gz

@@ -8,16 +8,11 @@ if TYPE_CHECKING:
 
 def functions_of(cloudformation: "CloudFormationClient", name: str) -> dict[str, str]:
     """The names of a stack's Lambda functions, by logical id."""
-    return resources_of(cloudformation, name, "AWS::Lambda::Function")
-
-
-def resources_of(cloudformation: "CloudFormationClient", name: str, kind: str) -> dict[str, str]:
-    """The physical ids of a stack's resources of a type, by logical id."""
     # Not DescribeStackResources, which returns the first 100 resources of a stack.
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=name)
     return {
         resource["LogicalResourceId"]: resource["PhysicalResourceId"]
         for page in pages
         for resource in page["StackResourceSummaries"]
-        if resource["ResourceType"] == kind
+        if resource["ResourceType"] == "AWS::Lambda::Function"
     }

@@ -2,4 +2,4 @@
 
 
 class ReleaseError(Exception):
-    """A release cannot be built, deployed or rolled back. The message contains the reason and the remedy."""
+    """A release cannot be built or deployed. The message contains the reason and the remedy."""
