@@ -355,7 +355,6 @@ export interface Health {
   tasks_estimated: string[];
   recoveries_running: number;
   failure_groups?: Partial<Record<GroupState, number>>;
-  ended_by_hour?: { hour: string; outcomes: Record<string, number> }[] | null;
   schema_revision: string | null;
   release: string | null;
   attention: { what: string; text: string; runbook: string | null }[];

@@ -108,16 +108,16 @@ export function FailuresView({ query, session }) {
 }
 
 /** The beginnings of the last 24 hours, in milliseconds. */
-export function lastHours() {
+function lastHours() {
   const end = Math.floor(Date.now() / HOUR) * HOUR;
   return Array.from({ length: HOURS }, (_, k) => end - (HOURS - 1 - k) * HOUR);
 }
 
 /** The beginning of an hour, in milliseconds. @param {string} time */
-export const hourOf = (time) => Math.floor(Date.parse(time) / HOUR) * HOUR;
+const hourOf = (time) => Math.floor(Date.parse(time) / HOUR) * HOUR;
 
 /** Items by hour, of the last 24 hours. @param {{ byHour: FailureGroup["by_hour"], most: number }} props */
-export function Hours({ byHour: hours, most }) {
+function Hours({ byHour: hours, most }) {
   const byHour = new Map(hours.map(([hour, items]) => [hourOf(hour), items]));
   const bars = lastHours();
   const label = bars

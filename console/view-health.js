@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { html } from "./html.js";
 import { T, ago, number } from "./language.js";
 import { useLive } from "./live.js";
-import { Age, ErrorNote, Id, Link, Loading, OnDemand, Pill, Text, useTitle } from "./parts.js";
+import { Age, ErrorNote, Id, Link, Loading, Pill, Text, useTitle } from "./parts.js";
 import { href } from "./router.js";
 import { safeLink } from "./markdown.js";
 
@@ -55,7 +55,6 @@ export function HealthView() {
           <${Tile} label=${T.health.savedByStaging} value=${data.tokens.saved_by_staging_24h} />
           <${Tile} label=${T.health.recoveries} value=${data.recoveries_running} to=${href(["recoveries"])} />
         </dl>
-        <${OnDemand} from="./trends.js" name="Trends" />
         <h2>${T.health.sweep}</h2>
         <p>
           ${

@@ -685,10 +685,6 @@ export const en = {
     },
     /** Sentences in the place of the API's. @type {Record<string, (health: import("./types").Health) => string>} */
     sentences: {},
-    ends: "Ended attempts by hour",
-    now: "now",
-    failures: "Failed items by hour",
-    failuresHelp: "Items that are failed now, by the hour of their failure, in the last 24 hours.",
     queue: "Attempts in the queue",
     queueHelp: "No attempt waits.",
     /** @param {string} age */

@@ -389,12 +389,10 @@ def get_failures(
     summary="Get the state of the system",
     responses=answered(Health, s200="The state of the system") | refused(403, 503),
 )
-def get_health(
-    by_hour: Annotated[bool, Query(description="With the attempts that ended, by hour and outcome.")] = False,
-) -> Health:
+def get_health() -> Health:
     """Return the health of the system. Requires the operator's or the viewer's scope."""
     api.caller.require_sight()
-    return read_health(services, api.deadline, by_hour=by_hour)
+    return read_health(services, api.deadline)
 
 
 @app.get(

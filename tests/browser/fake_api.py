@@ -161,7 +161,7 @@ def respond(
             model.decide(name, body)
             return 200, model.group(name)
         case "GET", ["health"]:
-            return 200, model.health() | ({"ended_by_hour": model.ends()} if "by_hour" in query else {})
+            return 200, model.health()
         case "GET", ["recoveries"]:
             count = 0 if model.scenario.tasks == 0 else 4
             return 200, {"items": [model.recovery(k) for k in range(count)], "next_cursor": None}

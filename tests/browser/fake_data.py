@@ -779,20 +779,6 @@ class Model:
             "next_cursor": None,
         }
 
-    def ends(self) -> list[Document]:
-        """The ended attempts of a day with an outage of four hours; two hours have none."""
-        now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-        return [
-            {
-                "hour": (now - timedelta(hours=h)).strftime("%Y-%m-%dT%H:00:00Z"),
-                "outcomes": {"failed": 41 + h, "partial_failure": 9}
-                if 3 <= h < 7
-                else {"completed": 30 + h * 7 % 19, "partial_failure": h % 3, "cancelled": int(h == 12)},
-            }
-            for h in range(23, -1, -1)
-            if self.scenario.tasks and h not in (20, 21)
-        ]
-
     def health(self) -> Document:
         """The system's health."""
         quiet = self.scenario.tasks == 0
@@ -814,7 +800,6 @@ class Model:
             "dead_letters": 0 if quiet else 1,
             "outbox_waiting": 0 if quiet else 12,
             "outbox_aside": 0,
-            "ended_by_hour": None,
             "queue": {
                 "waiting": 0 if quiet else 37,
                 "oldest_waiting_since": None if quiet else at(minutes=6),

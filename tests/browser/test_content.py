@@ -242,19 +242,6 @@ def test_health_says_that_there_are_more_stuck_tasks_than_it_counts(
         expect(console.page.locator(".tiles")).to_contain_text("▲ 100+")
 
 
-def test_health_has_the_failures_of_all_groups_by_hour(browser: Browser, console: Console, fake: str) -> None:
-    console.open("/health")
-    trend = console.page.locator(".trend").filter(has_text="Failed items by hour")
-    hours = {hour for group in Model("operator").groups()["items"] for hour, _ in group["by_hour"]}
-    expect(trend.locator("rect")).to_have_count(len(hours))
-    expect(trend.locator("svg")).to_have_attribute("aria-label", re.compile("items? at"))
-    with console_in(browser, fake) as empty:
-        empty.open("/health", token_of("empty"))
-        expect(empty.page.locator("main")).to_contain_text("All is well")
-        empty.settled()
-        expect(empty.page.locator(".trend")).to_have_count(0)
-
-
 def test_the_list_is_ordered_by_what_is_missing(console: Console) -> None:
     page = console.page
     page.get_by_label("Order").select_option("missing")
@@ -369,28 +356,13 @@ def test_a_recovery_lists_its_tasks_by_title(console: Console) -> None:
     expect(names.first.get_by_role("link")).to_have_attribute("href", f"#/tasks/{task_id(0)}")
 
 
-@pytest.mark.parametrize("path", ["/recoveries/rec-0", "/health"])
-def test_a_legend_has_the_colours_of_what_it_explains(console: Console, path: str) -> None:
+def test_a_legend_has_the_colours_of_what_it_explains(console: Console) -> None:
     """Regression: the styles of the time axis made all of them grey."""
-    console.open(path)
+    console.open("/recoveries/rec-0")
     swatches = console.page.locator(".legend .swatch")
     expect(swatches.first).to_be_visible()
     colours = swatches.evaluate_all("all => all.map((each) => getComputedStyle(each).backgroundColor)")
     assert len(set(colours)) == len(colours) > 2
-
-
-def test_the_health_page_shows_ended_attempts_by_hour(console: Console) -> None:
-    console.open("/health")
-    trend = console.page.locator(".trend").filter(has_text="Ended attempts by hour")
-    expect(trend.locator(".legend")).to_have_text(
-        re.compile(r"complete\s*\d+\s*incomplete\s*\d+\s*failed\s*182")
-    )
-    assert trend.locator("svg g").count() == 22, "two hours without an end have no bar"
-    heights = trend.locator("rect.end-failed").evaluate_all("all => all.map((each) => each.getBBox().height)")
-    assert len(heights) == 4
-    assert heights == sorted(heights, reverse=True), "the hour with the most ends is the highest"
-    name = trend.get_by_role("img").get_attribute("aria-label") or ""
-    assert "incomplete 9, failed 44 at" in name
 
 
 def test_the_list_is_not_live_while_the_api_is_down(console: Console) -> None:

@@ -34,7 +34,6 @@ REQUESTS: list[tuple[str, str, dict[str, list[str]], dict[str, Any]]] = [
     ("GET", "/failures/g1", {}, {}),
     ("PUT", "/failures/g1", {}, {"state": "acknowledged", "note": "n"}),
     ("GET", "/health", {}, {}),
-    ("GET", "/health", {"by_hour": ["true"]}, {}),
     ("GET", "/recoveries", {}, {}),
     ("POST", "/recoveries", {}, FILTER),
     ("POST", "/recoveries", {}, FILTER | {"dry_run": False}),

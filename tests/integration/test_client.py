@@ -43,7 +43,7 @@ CALLS: Mapping[str, Callable[[Client], Any]] = {
     "change_failure_group": lambda client: client.change_failure_group(
         "u-1", "1f0c6c8e2f3a4b5d", "ignored", "n", until_tasks=5
     ),
-    "get_health": lambda client: client.health("u-1", by_hour=True),
+    "get_health": lambda client: client.health("u-1"),
     "count_origins": lambda client: client.origins("u-1"),
     "retry_task": lambda client: client.retry(
         "t-1", "u-1", concept_id="c 1", regenerate=True, force_checkpoint=True, take_over=True, reason="r"

@@ -15,7 +15,7 @@ from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.retries.retry import retry_task
-from roadmap_content.state.tasks.attempts import ENDED_BY_HOUR, user_start
+from roadmap_content.state.tasks.attempts import user_start
 from roadmap_content.state.tasks.task import COUNT_STUCK
 from tests.integration.test_concurrency import at_once
 from tests.support.factories import TYPES, USER, bundle_of, concept_ids, counts, quiz
@@ -381,34 +381,6 @@ def times_in(answer: Any) -> list[datetime]:
             return [datetime.fromisoformat(answer)]
         case _:
             return []
-
-
-def test_health_counts_the_ended_attempts_by_hour_and_outcome(pipeline: Pipeline, get: Get) -> None:
-    run_with_poison(pipeline, 0)
-    assert get("/health").body["ended_by_hour"] is None
-    pipeline.execute(
-        "INSERT INTO content_attempts (task_id, attempt, actor, cause, step, ended_at, outcome)"
-        " SELECT 'earlier-' || n, 1, 'auto', 'retry', 'ended',"
-        " date_trunc('hour', timezone('utc', now())) - make_interval(hours => n), 'failed'"
-        " FROM generate_series(22, 24) AS n"
-    )
-    ended = get("/health", {"by_hour": "true"}).body["ended_by_hour"]
-    assert [each["outcomes"] for each in ended] == [{"failed": 1}, {"failed": 1}, {"partial_failure": 1}]
-    assert all(each["hour"].endswith(":00:00Z") for each in ended)
-
-
-def test_ended_attempts_are_counted_from_their_index(pipeline: Pipeline) -> None:
-    """A hundred thousand attempts, of which a day has one percent."""
-    pipeline.execute(
-        "INSERT INTO content_attempts (task_id, attempt, actor, cause, step, ended_at, outcome)"
-        " SELECT 't-' || n, 1, 'auto', 'retry', 'ended', timezone('utc', now()) - n * interval '90 seconds',"
-        " 'completed' FROM generate_series(1, 100000) AS n"
-    )
-    pipeline.execute("ANALYZE content_attempts")
-    (row,) = pipeline.rows(f"EXPLAIN (FORMAT JSON) {ENDED_BY_HOUR.text}")
-    plan = json.dumps(row)
-    assert "content_attempt_by_end" in plan
-    assert "Seq Scan" not in plan
 
 
 def test_health_counts_the_events_that_wait(pipeline: Pipeline, get: Get) -> None:

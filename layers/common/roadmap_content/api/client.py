@@ -447,12 +447,11 @@ class Client:
 
         return self._read("GET", "/me", user_id, Identity)
 
-    def health(self, user_id: str, *, by_hour: bool = False) -> "Health":
-        """The state of the system; with `by_hour`, also the attempts that ended, by hour and outcome."""
+    def health(self, user_id: str) -> "Health":
+        """The state of the system."""
         from .health import Health
 
-        query = {"by_hour": "true"} if by_hour else {}
-        return Health.model_validate(self._request("GET", "/health", user_id, query).body)
+        return self._read("GET", "/health", user_id, Health)
 
     def origins(self, user_id: str) -> "OriginCounts":
         """The number of items per generator, model and prompt."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -18,7 +17,7 @@ from ..state.outbox import count_events_aside, count_waiting_events
 from ..state.queue.capacity import read_capacity
 from ..state.queue.queue import queue_by_class
 from ..state.services import Services
-from ..state.tasks.attempts import claimed_before, ended_by_hour, tokens_of_a_day
+from ..state.tasks.attempts import claimed_before, tokens_of_a_day
 from ..state.tasks.listing import Total, count_by_status
 from ..state.tasks.task import STUCK_AFTER, count_stuck_tasks
 from ..state.tasks.time_zone import contradicts, describe_offset, time_ahead
@@ -71,13 +70,6 @@ class TokenSums(Payload):
     saved_by_staging_24h: int
 
 
-class EndedAttempts(Payload):
-    """The attempts that ended in one hour, by outcome."""
-
-    hour: datetime
-    outcomes: Mapping[str, Count]
-
-
 class Attention(Payload):
     """Something that a person should check."""
 
@@ -111,18 +103,14 @@ class Health(Payload):
     failure_groups: Mapping[GroupState, Count]
     """The groups of current failures by state. New and regressed ones call a person."""
 
-    ended_by_hour: Annotated[
-        list[EndedAttempts] | None,
-        Field(description="The last 24 hours; an hour without an end is left out. Null if not asked for."),
-    ] = None
     schema_revision: str
     release: str
     attention: list[Attention]
 
 
-def read_health(services: Services, deadline: Deadline, *, by_hour: bool = False) -> Health:
-    """Read the state of the system; with `by_hour`, also the attempts that ended, by hour."""
-    read = transact(services.reading_engine, partial(_read, by_hour=by_hour), deadline)
+def read_health(services: Services, deadline: Deadline) -> Health:
+    """Read the state of the system."""
+    read = transact(services.reading_engine, _read, deadline)
     stuck = min(read["stuck"], MOST_STUCK)
     more_stuck = read["stuck"] > MOST_STUCK
     dead_letters = services.dead_letters()
@@ -165,14 +153,13 @@ def read_health(services: Services, deadline: Deadline, *, by_hour: bool = False
         tasks_estimated=[status for status, total in counts.items() if not total.is_exact],
         recoveries_running=read["recoveries"],
         failure_groups=read["groups"],
-        ended_by_hour=read["ended"],
         schema_revision=read["revision"],
         release=services.settings.release_id,
         attention=attention,
     )
 
 
-def _read(connection: Connection, *, by_hour: bool) -> dict[str, Any]:
+def _read(connection: Connection) -> dict[str, Any]:
     sweep = last_sweep(connection)
     return {
         "counts": count_by_status(connection),
@@ -187,12 +174,6 @@ def _read(connection: Connection, *, by_hour: bool) -> dict[str, Any]:
         "queue": _read_queue(connection),
         "groups": count_groups(connection, MOST_GROUPS),
         "recoveries": connection.scalar(RUNNING_RECOVERIES) or 0,
-        "ended": [
-            EndedAttempts(hour=utc(hour), outcomes=outcomes)
-            for hour, outcomes in ended_by_hour(connection).items()
-        ]
-        if by_hour
-        else None,
     }
 
 

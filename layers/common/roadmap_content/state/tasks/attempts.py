@@ -6,7 +6,7 @@ planned = saved + failed, for each content type.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -157,14 +157,6 @@ ON CONFLICT (hour, shard) DO UPDATE SET
 TOKENS_OF_A_DAY = text("""
 SELECT coalesce(sum(spent), 0), coalesce(sum(saved_by_staging), 0) FROM content_token_hours
 WHERE hour > timezone('utc', now()) - interval '24 hours'
-""")
-
-# Reads only the index of ends: 24 hours, the current one included.
-ENDED_BY_HOUR = text("""
-SELECT date_trunc('hour', ended_at) AS hour, outcome, count(*) AS attempts
-FROM content_attempts
-WHERE ended_at >= date_trunc('hour', timezone('utc', now())) - interval '23 hours'
-GROUP BY 1, 2 ORDER BY 1, 2
 """)
 
 COST = """
@@ -373,14 +365,6 @@ def tokens_of_a_day(connection: Connection) -> tuple[int, int]:
     """The tokens that attempts used in the last 24 hours, and those that staged content saved."""
     spent, saved_by_staging = connection.execute(TOKENS_OF_A_DAY).one()
     return int(spent), int(saved_by_staging)
-
-
-def ended_by_hour(connection: Connection) -> dict[datetime, dict[str, int]]:
-    """The attempts that ended in the last 24 hours, by hour (UTC without a zone) and outcome."""
-    found: dict[datetime, dict[str, int]] = {}
-    for hour, outcome, attempts in connection.execute(ENDED_BY_HOUR):
-        found.setdefault(hour, {})[outcome] = attempts
-    return found
 
 
 def latest_attempts(connection: Connection, task_id: str, limit: int) -> list[Any]:
