@@ -306,6 +306,11 @@ def test_the_place_of_a_deleted_task_is_given_to_the_next(waiting: Queue, pipeli
     for task in (deleted, also_deleted):
         pipeline.execute("DELETE FROM roadmap_tasks WHERE task_id = :task", task=task)
     waiting.tidy()
+    ended = pipeline.rows("SELECT task_id, outcome FROM content_attempts WHERE ended_at IS NOT NULL")
+    assert {row["task_id"]: row["outcome"] for row in ended} == {
+        deleted: "cancelled",
+        also_deleted: "cancelled",
+    }
     assert list(waiting.serve()) == [next_one, last]
 
 

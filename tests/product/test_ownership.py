@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from roadmap_content.api.cancel import cancel_task
 from roadmap_content.contracts.errors import (
     AtWorkElsewhereError,
     NotAtContentStageError,
@@ -14,9 +15,11 @@ from roadmap_content.runs.reconciliation.checks import finished_tasks
 from roadmap_content.runs.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
 from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
+from roadmap_content.state.tasks.scope import Scope
 from roadmap_content.state.tasks.task import processing_tasks
 from tests.product.product import NOW, Product
 from tests.product.running import deadline, heal, retry, run, sweep
+from tests.support.factories import USER
 from tests.support.pipeline import Pipeline
 
 pytestmark = pytest.mark.parametrize("form", ["create_all"], indirect=True)
@@ -91,6 +94,43 @@ def test_a_sweep_does_not_change_a_task_of_ours_that_the_product_is_processing(
         retry(pipeline.services, "t-1")
 
     assert adopted.everything() == before
+
+
+@pytest.mark.parametrize(
+    "deletion",
+    [
+        f"UPDATE roadmap_metadata SET deleted_at = {NOW}",
+        "DELETE FROM roadmap_metadata",
+        "UPDATE roadmap_tasks SET roadmap_id = NULL",
+    ],
+)
+def test_a_finished_task_whose_roadmap_is_deleted_stays_as_it_is(
+    pipeline: Pipeline, adopted: Product, deletion: str
+) -> None:
+    """The product deletes it for good with its rows; a foreign key may set the task's column to NULL."""
+    adopted.roadmap("r-1", CONCEPTS)
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+    answer = heal(pipeline.services)
+    regeneration = retry(pipeline.services, scope=Scope(regenerate=True))
+    cancel_task(pipeline.services, "t-1", USER, deadline(), f"user:{USER}", None)
+    for table in ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata"):
+        adopted.execute(f"DELETE FROM {table}")
+    adopted.execute("DELETE FROM concept_metadata")
+    adopted.execute(deletion)
+    before = adopted.everything()
+
+    for run_of in (answer, regeneration):
+        end = ExecutionEnd(execution_arn=run_of.execution_arn or "", status="ABORTED")
+        reconcile(ReconcileRequest(detail=end), pipeline.services, deadline())
+    sweep(pipeline.services)
+
+    assert adopted.everything() == before
+    assert adopted.rows(
+        "SELECT outcome FROM content_attempts WHERE ended_at IS NOT NULL ORDER BY attempt"
+    ) == [
+        {"outcome": "completed"},
+        {"outcome": "cancelled"},
+    ]
 
 
 @pytest.mark.parametrize(

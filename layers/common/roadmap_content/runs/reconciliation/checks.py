@@ -20,10 +20,10 @@ FIRST_PAUSE = timedelta(minutes=15)
 
 LONGEST_PAUSE = timedelta(days=30)
 
-# Selects only our tasks: not those that were never claimed, nor those with a deleted roadmap.
+# Selects only our tasks: not those that were never claimed, nor those whose roadmap the product has deleted.
 _IS_CHECKED = """t.status IN ('completed', 'partial_failure', 'failed', 'cancelled') AND t.attempt > 0
-    AND NOT EXISTS (SELECT FROM roadmap_metadata r
-        WHERE r.roadmap_id = t.roadmap_id AND r.deleted_at IS NOT NULL)"""
+    AND EXISTS (SELECT FROM roadmap_metadata r
+        WHERE r.roadmap_id = t.roadmap_id AND r.deleted_at IS NULL)"""
 
 # `OFFSET 0` forces one index lookup per roadmap, whatever the statistics of the two tables.
 PLAN = text("""

@@ -143,6 +143,8 @@ def _record(
     try:
         outcome, failed, changed = _account_and_project(connection, task, attempt, run_end, project=project)
     except (RoadmapNotFoundError, InvalidFrameworkError) as unreadable:
+        if isinstance(unreadable, RoadmapNotFoundError) and task.status != "processing":
+            return _leave_as_it_is(connection, task, attempt, unreadable)
         outcome, failed, changed = unknown_outcome(), [], []
         error = StateError(error=unreadable.code, cause=str(unreadable))
     is_of_the_task_s_run = run_end.execution_arn is not None and run_end.execution_arn == task.execution_arn
@@ -201,6 +203,23 @@ def _record(
         changed=changed,
         error=error,
         needs_person=needs_person,
+    )
+
+
+def _leave_as_it_is(
+    connection: Connection, task: Task, attempt: int, reason: RoadmapNotFoundError
+) -> FinalizeResult:
+    """End the attempt of a finished task whose roadmap does not exist any more; its row is not changed."""
+    if task.attempt == attempt and is_open(connection, task.task_id, attempt):
+        close_attempt(connection, task.task_id, attempt, dict.fromkeys(ContentType, 0))
+        release(connection, task.task_id, attempt)
+    return FinalizeResult(
+        task_id=task.task_id,
+        attempt=attempt,
+        status=task.status,
+        complete=task.status == COMPLETED,
+        missing=dict.fromkeys(ContentType, 0),
+        error=StateError(error=reason.code, cause=str(reason)),
     )
 
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
+from ..tasks.attempts import end_attempts_of_deleted_tasks
 from ..tasks.work import AT_WORK, QueueClass, QueueState, Work
 from .capacity import OVERSUBSCRIPTION
 
@@ -377,6 +378,7 @@ def leave_queue(connection: Connection, task_id: str, attempt: int) -> bool:
 
 
 def tidy_queue(connection: Connection) -> None:
-    """End the entries of tasks that do not exist any more, and delete those that ended a week ago."""
+    """End the attempts of tasks that do not exist any more, and delete entries that ended a week ago."""
+    end_attempts_of_deleted_tasks(connection)
     connection.execute(END_ORPHANS)
     connection.execute(FORGET)

@@ -132,6 +132,12 @@ UPDATE content_attempts SET
 WHERE task_id = :task_id AND attempt = :attempt
 """)
 
+# Nothing else ends them. Their counts stay unknown.
+END_OF_DELETED_TASKS = text("""
+UPDATE content_attempts a SET step = 'ended', outcome = 'cancelled', ended_at = timezone('utc', now())
+WHERE ended_at IS NULL AND NOT EXISTS (SELECT FROM roadmap_tasks t WHERE t.task_id = a.task_id)
+""")
+
 IS_OPEN = text("""
 SELECT EXISTS (
     SELECT FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt AND ended_at IS NULL
@@ -282,6 +288,11 @@ def generated_by(connection: Connection, task_id: str, attempt: int) -> Mapping[
 def cancel_attempt(connection: Connection, task_id: str, attempt: int) -> None:
     """Record that an attempt without a recorded end is cancelled."""
     connection.execute(CANCEL, {"task_id": task_id, "attempt": attempt})
+
+
+def end_attempts_of_deleted_tasks(connection: Connection) -> None:
+    """Record the end of the open attempts of tasks that the product has deleted."""
+    connection.execute(END_OF_DELETED_TASKS)
 
 
 def is_open(connection: Connection, task_id: str, attempt: int) -> bool:
