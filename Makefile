@@ -13,7 +13,7 @@ INSTALLED := $(VENV)/.installed
 # Python 3.11 looks at the newest release before the pinned one, and refuses it. `pip check` proves completeness.
 INSTALL := install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement
 
-.PHONY: help setup demo test workflow coverage package previous-release lint openapi lock clean verify-template sam-build \
+.PHONY: help setup demo test workflow coverage package lint openapi lock clean verify-template sam-build \
 	sam-deploy-local sam-local preflight deploy artifact audit cost smoke \
 	faults faults-long faults-report schedules schedules-long schedules-report mutants chaos crowd bench bench-peers bench-cold bench-short load nightly nightly-tests browser bench-console pictures
 
@@ -52,9 +52,6 @@ coverage: $(INSTALLED) ## Run the tests of `test`, the slow ones too, and of `wo
 
 package: $(INSTALLED) ## Build the wheel, install it in a new environment, and use it from another folder.
 	$(RUN)/python -m pytest tests/package
-
-previous-release: $(INSTALLED) ## Run the tests of the release before this one on the schema of this one.
-	$(RUN)/python -m pytest tests/previous_release
 
 lint: $(INSTALLED) ## Check style, types and imports.
 	$(RUN)/ruff check

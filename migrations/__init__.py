@@ -16,7 +16,7 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 
 VERSION_TABLE = "content_schema_version"
 
-BASELINE = "0024"
+BASELINE = "0028"
 """The first revision; later ones are greater. Databases of earlier ones were never deployed."""
 
 LOCK = 0x726F61646D6170  # "roadmap": any number that no other application locks
@@ -122,8 +122,8 @@ def _upgrade(connection: Connection, revision: str) -> None:
     found = current_revision(connection)
     if found is not None and found < BASELINE:
         raise RevisionTooOldError(
-            f"the database has revision {found} of the schema, but the first one of this release is "
-            f"{BASELINE}: migrate it to {BASELINE} with an earlier release first"
+            f"the database has revision {found} of the schema, which was never released; the first one is "
+            f"{BASELINE}. `roadmap up --fresh` replaces the database of a local stack"
         )
     command.upgrade(_configure(connection), revision)
 

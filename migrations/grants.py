@@ -20,11 +20,13 @@ _BASELINE_WRITES: Mapping[str, tuple[str, ...]] = {
     "content_failure_hours": ("INSERT", "UPDATE"),
     "content_failures": ("INSERT", "UPDATE", "DELETE"),
     "content_group_changes": ("INSERT",),
+    "content_model_tokens": ("INSERT", "UPDATE"),
     "content_origins": ("INSERT",),
     "content_queue": ("INSERT", "UPDATE", "DELETE"),
     "content_queue_keys": ("INSERT", "UPDATE"),
     "content_recoveries": ("INSERT", "UPDATE"),
     "content_recovery_tasks": ("INSERT", "UPDATE"),
+    "content_saved_checks": ("INSERT", "UPDATE"),
     "content_sweeps": ("INSERT", "DELETE"),
     "content_task_failures": ("INSERT", "DELETE"),  # UPDATE: a sweep locks rows
     "content_token_hours": ("INSERT", "UPDATE"),
@@ -42,7 +44,7 @@ WRITES: Mapping[str, tuple[str, ...]] = {**_BASELINE_WRITES, **writes_of_later_t
 product, are skipped. Not read from the layer: a schema is also used with the layer of the release before.
 """
 
-READS = (*WRITES, "content_queue_weights", VERSION_TABLE)
+READS = (*WRITES, VERSION_TABLE)
 """The tables that the writer and the reader read."""
 
 CALLS = ("content_merge_items(text)",)

@@ -45,6 +45,7 @@ CREATE TABLE content_attempts (
     replaces json,
     PRIMARY KEY (task_id, attempt)
 );
+CREATE INDEX content_attempt_by_end ON content_attempts (ended_at, outcome);
 
 -- Current failures of a task by group: those of its latest attempt that has ended. The task's user and
 -- creation are copied, so that one index returns a page of a group's tasks in order.
@@ -156,7 +157,6 @@ CREATE TABLE content_changes (
 
 -- Bulk recoveries, and the result for each of their tasks. `items` has the items that a recovery regenerates,
 -- with the revisions that it replaces (NULL: it retries missing items); `undone` is what an undo did to them.
--- Unused: `part`, `execution_arn`; `groups_before`, `same_failures`.
 CREATE TABLE content_recoveries (
     recovery_id varchar(64) PRIMARY KEY,
     state varchar(32) NOT NULL,
@@ -171,8 +171,6 @@ CREATE TABLE content_recoveries (
     started_at timestamp,
     ended_at timestamp,
     stop_reason text,
-    part integer NOT NULL DEFAULT 0,
-    execution_arn text NOT NULL DEFAULT '',
     next_start_at timestamp,
     breaker integer NOT NULL DEFAULT 0,
     advanced_at timestamp,
@@ -191,8 +189,6 @@ CREATE TABLE content_recovery_tasks (
     attempt integer,
     started_at timestamp,
     ended_at timestamp,
-    groups_before json,
-    same_failures boolean,
     tokens bigint NOT NULL DEFAULT 0,
     items json,
     undone json,
@@ -273,6 +269,7 @@ CREATE TABLE content_capacity (
     slots integer NOT NULL CHECK (slots > 0),
     stopped_reason text,
     changed_by text,
+    tokens_per_minute bigint CHECK (tokens_per_minute > 0),
     changed_at timestamp
 );
 INSERT INTO content_capacity (slots) VALUES (10);
@@ -286,7 +283,17 @@ CREATE TABLE content_capacity_changes (
     slots_before integer NOT NULL,
     slots integer NOT NULL,
     stopped_before boolean NOT NULL,
-    stopped boolean NOT NULL
+    stopped boolean NOT NULL,
+    tokens_per_minute_before bigint,
+    tokens_per_minute bigint
+);
+
+-- The model's quota of tokens: the bucket that invocations share.
+CREATE TABLE content_model_tokens (
+    model_id text PRIMARY KEY,
+    supplied double precision NOT NULL,
+    promised double precision NOT NULL,
+    refilled_at timestamp NOT NULL
 );
 
 -- Claimed attempts that wait or work, and for some time those that have ended. No foreign key: a task may be
@@ -310,7 +317,7 @@ CREATE INDEX content_queue_at_work ON content_queue (class, queue_key)
     WHERE state IN ('starting', 'redriving', 'running');
 CREATE INDEX content_queue_by_end ON content_queue (ended_at) WHERE state = 'ended';
 
--- The fairness counter of each user or tenant, per class: tokens charged at admission, divided by the weight.
+-- The fairness counter of each user or tenant, per class: tokens charged at admission.
 CREATE TABLE content_queue_keys (
     class varchar(16) NOT NULL,
     queue_key text NOT NULL,
@@ -320,10 +327,16 @@ CREATE TABLE content_queue_keys (
 );
 CREATE INDEX content_queue_key_by_charge ON content_queue_keys (class, waiting, charged, queue_key);
 
--- Weights other than 1.
-CREATE TABLE content_queue_weights (
-    queue_key text PRIMARY KEY,
-    weight double precision NOT NULL CHECK (weight > 0)
+-- What later checks of saved contents found, the last of each item.
+CREATE TABLE content_saved_checks (
+    task_id varchar(64) NOT NULL,
+    content_type varchar(16) NOT NULL,
+    concept_id text NOT NULL,
+    content_id text NOT NULL,
+    error_code text,
+    reason text,
+    checked_at timestamp NOT NULL,
+    PRIMARY KEY (task_id, content_type, concept_id)
 );
 """
 
@@ -331,8 +344,8 @@ REMOVE = """
 DROP TABLE
     content_attempts, content_automatic_attempts, content_capacity, content_capacity_changes,
     content_changes, content_checks, content_events, content_failure_groups, content_failure_hours,
-    content_failures, content_group_changes, content_origins, content_queue, content_queue_keys,
-    content_queue_weights, content_recovery_tasks, content_recoveries, content_sweeps,
+    content_failures, content_group_changes, content_model_tokens, content_origins, content_queue,
+    content_queue_keys, content_recovery_tasks, content_recoveries, content_saved_checks, content_sweeps,
     content_task_failures, content_token_hours, generation_tokens
 """
 """Removes all tables but the archive."""

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from migrations.baseline import product_tables, tables, triggers
 
-revision = "0024"
+revision = "0028"
 down_revision = None
 
 

@@ -213,7 +213,7 @@ def test_an_empty_database_gets_every_table_and_those_of_the_product_without_uni
     assert uniques(empty_database_url) == []
 
 
-@pytest.mark.parametrize("revision", ["0001", "0012", "0023"])
+@pytest.mark.parametrize("revision", ["0001", "0027"])
 def test_a_revision_from_before_the_first_one_is_refused(empty_database_url: str, revision: str) -> None:
     execute(
         empty_database_url,
@@ -222,7 +222,7 @@ def test_a_revision_from_before_the_first_one_is_refused(empty_database_url: str
     )
     before = schema(empty_database_url)
 
-    with pytest.raises(RevisionTooOldError, match=f"has revision {revision} .* is 0024"):
+    with pytest.raises(RevisionTooOldError, match=f"has revision {revision} .*roadmap up --fresh"):
         migrate(empty_database_url)
 
     assert schema(empty_database_url) == before

@@ -52,12 +52,6 @@ class Queue:
             "UPDATE content_capacity SET stopped_reason = NULL, slots = :slots", slots=slots
         )
 
-    def weigh(self, user: str, weight: float) -> None:
-        """Give a user a weight."""
-        self._pipeline.execute(
-            "INSERT INTO content_queue_weights VALUES ('user:' || :user, :weight)", user=user, weight=weight
-        )
-
     def claimed(self, user: str) -> str:
         """A new task of a user whose attempt is not in the queue yet; its id begins with the user's."""
         self._tasks += 1
@@ -157,15 +151,6 @@ def test_users_share_the_capacity_by_tokens(waiting: Queue) -> None:
     assert len(served) == 12
     for end in range(3, 13, 3):  # each third of the time contains the same share of both
         assert Counter(served[:end]) == {"a": 2 * end // 3, "b": end // 3}
-
-
-def test_a_weight_multiplies_the_share_of_a_user(waiting: Queue) -> None:
-    waiting.weigh("b", 3)
-    for _ in range(9):
-        waiting.enter("a")
-        waiting.enter("b")
-    served = users_of(list(waiting.serve(most=8)))
-    assert Counter(served) == {"a": 2, "b": 6}
 
 
 def test_a_tenant_replaces_the_user(waiting: Queue) -> None:
@@ -523,7 +508,6 @@ def place(pipeline: Pipeline, task: str) -> QueuePlace:
 
 
 def test_positions_are_the_order_of_admission(waiting: Queue, pipeline: Pipeline) -> None:
-    waiting.weigh("b", 2)
     entered = [
         *(waiting.enter("a", tokens=100) for _ in range(3)),
         *(waiting.enter("b", tokens=300) for _ in range(3)),

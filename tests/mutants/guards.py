@@ -42,7 +42,6 @@ _STATE_MACHINE = "tests/workflow/test_state_machine.py"
 _UNNOTICED = "test_a_run_that_ended_unnoticed_frees_its_slots_within_a_minute_if_others_wait"
 _RECORDED = "coalesce(completed_at, content_now()),\n    updated_at = content_now()\n"
 _CLAIMED = "error_message = NULL, updated_at = content_now()\n"
-_WEIGHT = "/ coalesce((SELECT weight FROM content_queue_weights WHERE queue_key = k.queue_key), 1)"
 _OF_THE_ATTEMPT = "WHERE task_id = :task_id AND attempt = :attempt"
 _OF_ANY_ATTEMPT = "WHERE task_id = :task_id"
 _THAT_IS_OPEN = ' AND ended_at IS NULL\n""")\n\n'
@@ -1110,14 +1109,6 @@ MUTANTS = (
         old="charged = k.charged + coalesce((SELECT tokens",
         new="charged = k.charged + 0 * coalesce((SELECT tokens",
         tests=(f"{_QUEUE}::test_users_share_the_capacity_by_tokens",),
-    ),
-    Mutant(
-        "the admission",
-        "the weight of a user",
-        f"{_LAYER}/state/queue/queue.py",
-        old=f"{_WEIGHT}\n    FROM next_key",
-        new="\n    FROM next_key",
-        tests=(f"{_QUEUE}::test_a_weight_multiplies_the_share_of_a_user",),
     ),
     Mutant(
         "the admission",

@@ -56,7 +56,7 @@ _VALUES: Mapping[str, object] = {
     "retry": True,
     "runbook": "docs/runbook.md#dead-letters",
     "saved": 29,
-    "schema_revision": "0027",
+    "schema_revision": "0028",
     "stage": "Foundations",
     "states": "SSSSSF",
     "status": "partial_failure",

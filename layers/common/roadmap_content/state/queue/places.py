@@ -22,9 +22,8 @@ FEWEST_ENDED = 10
 PLACE = text("""
 WITH own AS MATERIALIZED (
     SELECT q.class, q.queue_key, earlier.attempts, earlier.tokens,
-        k.charged + earlier.tokens / coalesce(w.weight, 1) AS tag
+        k.charged + earlier.tokens AS tag
     FROM content_queue q JOIN content_queue_keys k USING (class, queue_key)
-    LEFT JOIN content_queue_weights w USING (queue_key)
     CROSS JOIN LATERAL (
         SELECT count(*) AS attempts, coalesce(sum(e.tokens), 0) AS tokens FROM content_queue e
         WHERE e.class = q.class AND e.queue_key = q.queue_key AND e.state = 'waiting'
@@ -33,14 +32,13 @@ WITH own AS MATERIALIZED (
 ),
 ahead AS MATERIALIZED (
     SELECT other.tokens FROM own CROSS JOIN content_queue_keys k
-    LEFT JOIN content_queue_weights w ON w.queue_key = k.queue_key
     CROSS JOIN LATERAL (
         SELECT q.tokens, sum(q.tokens) OVER (ORDER BY q.enqueued_at, q.task_id) - q.tokens AS earlier
         FROM content_queue q
         WHERE q.class = k.class AND q.queue_key = k.queue_key AND q.state = 'waiting'
         ORDER BY q.enqueued_at, q.task_id LIMIT :most) AS other
     WHERE k.class = own.class AND k.waiting AND k.queue_key <> own.queue_key AND k.charged <= own.tag
-        AND (k.charged + other.earlier / coalesce(w.weight, 1), k.queue_key) < (own.tag, own.queue_key)
+        AND (k.charged + other.earlier, k.queue_key) < (own.tag, own.queue_key)
     UNION ALL
     SELECT q.tokens FROM own, content_queue q
     WHERE own.class = 'bulk' AND q.class = 'interactive' AND q.state = 'waiting'

@@ -114,7 +114,6 @@ admitted AS (
 charged AS (
     UPDATE content_queue_keys k SET waiting = o.waiting,
         charged = k.charged + coalesce((SELECT tokens FROM admitted), 0)
-            / coalesce((SELECT weight FROM content_queue_weights WHERE queue_key = k.queue_key), 1)
     FROM next_key n, others o WHERE (k.class, k.queue_key) = (n.class, n.queue_key)
 )
 SELECT a.task_id, a.attempt, c.execution_arn, c.actor, c.cause, t.roadmap_id,
@@ -169,7 +168,6 @@ WITH confirmed AS (
 ),
 charged AS (
     UPDATE content_queue_keys k SET charged = k.charged - c.less
-        / coalesce((SELECT weight FROM content_queue_weights WHERE queue_key = k.queue_key), 1)
     FROM confirmed c WHERE (k.class, k.queue_key) = (c.class, c.queue_key) AND c.less <> 0
 )
 SELECT admitted_at, freed FROM confirmed
@@ -190,7 +188,6 @@ WITH released AS (
     RETURNING q.class, q.queue_key, before.state = 'waiting' AS waited, q.tokens AS estimated
 )
 UPDATE content_queue_keys k SET charged = k.charged + (a.tokens - r.estimated)
-    / coalesce((SELECT weight FROM content_queue_weights WHERE queue_key = k.queue_key), 1)
 FROM released r, content_attempts a
 WHERE (k.class, k.queue_key) = (r.class, r.queue_key) AND NOT r.waited
     AND (a.task_id, a.attempt) = (:task_id, :attempt) AND a.tokens > 0
