@@ -240,6 +240,7 @@ def test_a_change_needs_the_unused_token_of_its_own_preview(drill: Drill, log: L
         token = (await call("preview_retry", task_id="task-00001"))["preview_token"]
         for tool, given in (("retry_task", "guessed"), ("cancel_task", token)):
             assert "unused preview_token" in await call(tool, preview_token=given, reason="r")
+        assert "needs a reason" in await call("retry_task", preview_token=token, reason=" ")
         retried = await call("retry_task", preview_token=token, reason="because")
         assert retried["data"]["status"] == "processing"
         assert "unused preview_token" in await call("retry_task", preview_token=token, reason="again")
@@ -250,7 +251,8 @@ def test_a_change_needs_the_unused_token_of_its_own_preview(drill: Drill, log: L
 
 def test_hostile_titles_and_reasons_stay_data(drill: Drill, log: Log) -> None:
     with drill.own.engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE roadmap_metadata SET title = %s", (HOSTILE,))
+        titles = "UPDATE roadmap_metadata SET title = %s, framework_data = to_json(CAST(%s AS text))"
+        connection.exec_driver_sql(titles, (HOSTILE, HOSTILE))
         connection.exec_driver_sql("UPDATE content_failure_groups SET reason = %s", (HOSTILE,))
 
     async def script(call: Call, connected: mcp.Client) -> None:
@@ -261,11 +263,32 @@ def test_hostile_titles_and_reasons_stay_data(drill: Drill, log: Log) -> None:
             assert set(document) == {"notice", "data", "more"}
             assert document["notice"] == NOTICE
             assert HOSTILE in {row.get("title", row.get("reason")) for row in document["data"]}
+        error = await call("preview_retry", task_id="task-00001")
+        refused = json.loads(error.removeprefix("Error executing tool preview_retry: "))
+        assert HOSTILE in refused.pop("data")
+        assert refused == {"notice": NOTICE, "error": "ApiRefused"}
         tools = (await connected.list_tools()).tools
         assert HOSTILE not in json.dumps([tool.model_dump(mode="json") for tool in tools])
 
     converse(script)
     assert NOTICE in INSTRUCTIONS
+
+
+def test_titles_that_begin_with_the_id_of_a_task_do_not_hide_it(drill: Drill, log: Log) -> None:
+    with drill.own.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO roadmap_metadata (roadmap_id, user_id, title, framework_data)"
+            " SELECT 'x-' || n, 'x', 'task-00001', '{}' FROM generate_series(1, 60) n"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO roadmap_tasks (task_id, user_id, status, roadmap_id, created_at)"
+            " SELECT 'x-' || n, 'x', 'failed', 'x-' || n, now() FROM generate_series(1, 60) n"
+        )
+
+    async def script(call: Call, _: mcp.Client) -> None:
+        assert (await call("get_task", task_id="task-00001"))["data"]["task_id"] == "task-00001"
+
+    converse(script)
 
 
 def test_the_sections_of_the_runbook_are_resources(drill: Drill, log: Log) -> None:

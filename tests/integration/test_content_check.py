@@ -149,13 +149,34 @@ def test_corrected_content_is_saved_with_its_id_and_version(pipeline: Pipeline, 
             assert text.body == b"# corrected"
 
 
-UNREASONED = {"verdict": "reject", "code": "X"}
+UNUSABLE = {
+    "unknown": {"verdict": "maybe"},
+    "a rejection without a reason": {"verdict": "reject", "code": "X"},
+    "a rejection with a malformed code": REJECT | {"code": "wrong-key"},
+    "an invalid correction": ACCEPT | {"content": {"questions": 1}},
+    "a reason that ends in half an emoji": REJECT | {"reason": "question 2 \ud83d"},
+}
+
+
+@pytest.mark.parametrize("failure", ["wait", "pass"])
+@pytest.mark.parametrize("verdict", UNUSABLE.values(), ids=UNUSABLE)
+def test_an_unusable_verdict_fails_its_item_and_the_others_are_saved(
+    pipeline: Pipeline, verdict: Any, failure: str
+) -> None:
+    load_missing(pipeline)
+    checked(pipeline, lambda item: verdict if is_bad(item) else ACCEPT, failure=failure)
+    pipeline.run()
+    (failed,) = pipeline.status().failed_items
+    assert (failed.content_type, failed.concept_id) == ("quiz", IDS[1])
+    if "\ud83d" in verdict.get("reason", ""):
+        assert (failed.error_code, failed.reason) == ("Check.WrongKey", "question 2 ?")
+    else:
+        assert (failed.error_code, failed.reason[:15]) == ("ContentCheckFailed", "wrong verdict: ")
+
+
 WRONG_ANSWERS = {
     "too few verdicts": lambda items: {"verdicts": [ACCEPT] * (len(items) - 1)},
-    "an unknown verdict": lambda items: {"verdicts": [{"verdict": "maybe"}] * len(items)},
-    "a rejection without a reason": lambda items: {"verdicts": [UNREASONED] * len(items)},
     "not an object": lambda _: "accept",
-    "invalid corrections": lambda items: {"verdicts": [ACCEPT | {"content": {"questions": 1}}] * len(items)},
 }
 
 
@@ -237,6 +258,8 @@ def test_a_function_that_crashes_answers_wrongly_is_slow_or_gets_too_much_is_a_f
         stubbed(StatusCode=200, FunctionError="Unhandled", Payload=body(crash)).ask({}, 100)
     with pytest.raises(ContentCheckFailedError, match="not JSON"):
         stubbed(StatusCode=200, Payload=body(b"<html>")).ask({}, 100)
+    with pytest.raises(ContentCheckFailedError, match="not JSON"):
+        stubbed(StatusCode=200, Payload=body(b"[" * 100_000)).ask({}, 100)
     large = json.dumps({"errorType": "Function.ResponseSizeTooLarge"}).encode()
     with pytest.raises(TooMuchToCheckError, match="ResponseSizeTooLarge"):
         stubbed(StatusCode=200, FunctionError="Unhandled", Payload=body(large)).ask({}, 100)

@@ -1358,6 +1358,14 @@ MUTANTS = (
         tests=(f"{_CONTENT_CHECK}::test_a_batch_that_is_too_large_for_one_call_is_checked_in_parts",),
     ),
     Mutant(
+        "the content check",
+        "an unusable verdict fails its item, also if unchecked content is saved",
+        f"{_LAYER}/runs/steps/save.py",
+        old="            return _failure(ready.item, verdict)\n",
+        new="            return self._unchecked(validated, verdict)\n",
+        tests=(f"{_CONTENT_CHECK}::test_an_unusable_verdict_fails_its_item_and_the_others_are_saved",),
+    ),
+    Mutant(
         "regenerations",
         "a refusal before the current content was saved is over",
         f"{_LAYER}/runs/recoveries/regeneration.py",

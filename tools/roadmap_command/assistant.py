@@ -1,10 +1,11 @@
 """The server of `roadmap mcp`: the API's operations as tools of the Model Context Protocol.
 
 Every request has the caller's own token, so that its scopes apply. Without `allow_writes` there is no tool
-that changes anything. Texts of users, models and providers are returned inside `data`, beside a notice that
-they are data: a title that reads like an instruction is not one.
+that changes anything. Texts of users, models and providers are returned inside `data`, in errors, too, beside
+a notice that they are data: a title that reads like an instruction is not one.
 """
 
+import json
 import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
@@ -37,6 +38,9 @@ MOST_ROWS = 50
 
 RUNBOOK = REPOSITORY / "functions/console/page/runbook.md"
 """The runbook, as the console has it: the wheel contains it only there."""
+
+ANY = ""
+"""Instead of a user: the API then finds a task of the caller, or of any user if the caller sees all."""
 
 Tool = Callable[..., dict[str, Any]]
 
@@ -86,15 +90,15 @@ class Assistant:
 
     def get_task(self, task_id: str) -> dict[str, Any]:
         """A task's status: saved and missing items by type, and its failed items with their reasons."""
-        return _data(self.client.status(task_id, self._owner(task_id)))
+        return _data(self.client.status(task_id, ANY))
 
     def list_attempts(self, task_id: str) -> dict[str, Any]:
         """The audit trail of a task: its attempts, their actors, causes, counts and outcomes."""
-        return _rows(self.client.attempts(task_id, self._owner(task_id)))
+        return _rows(self.client.attempts(task_id, ANY))
 
     def explain_attempt(self, task_id: str, attempt: int) -> dict[str, Any]:
         """Where the time of an attempt went: its phases, its longest path, and its longest batches."""
-        timeline = self.client.timeline(task_id, self._owner(task_id), attempt)
+        timeline = self.client.timeline(task_id, ANY, attempt)
 
         def seconds(batch: BatchSpan) -> float:
             end = batch.ended_at or timeline.ended_at
@@ -106,7 +110,7 @@ class Assistant:
 
     def explain_item(self, task_id: str, concept_id: str, content_type: ContentType) -> dict[str, Any]:
         """One item: its failures by attempt, staged and rejected content, origin, and its next action."""
-        return _data(self.client.item(task_id, self._owner(task_id), concept_id, content_type))
+        return _data(self.client.item(task_id, ANY, concept_id, content_type))
 
     def list_recoveries(self) -> dict[str, Any]:
         """Bulk retries of many tasks, the newest first."""
@@ -118,10 +122,9 @@ class Assistant:
 
     def preview_retry(self, task_id: str) -> dict[str, Any]:
         """What a retry of one task would save and generate. Starts nothing. Its token permits retry_task."""
-        owner = self._owner(task_id)
-        preview = self.client.preview_retry(task_id, owner)
+        preview = self.client.preview_retry(task_id, ANY)
         return self._permitted(
-            "retry_task", preview, lambda reason: self.client.retry(task_id, owner, reason=reason)
+            "retry_task", preview, lambda reason: self.client.retry(task_id, ANY, reason=reason)
         )
 
     def preview_recovery(
@@ -148,10 +151,9 @@ class Assistant:
 
     def preview_cancel(self, task_id: str) -> dict[str, Any]:
         """The status of the task that a cancellation would stop. Its token permits cancel_task."""
-        owner = self._owner(task_id)
-        status = self.client.status(task_id, owner)
+        status = self.client.status(task_id, ANY)
         return self._permitted(
-            "cancel_task", status, lambda reason: self.client.cancel(task_id, owner, reason=reason)
+            "cancel_task", status, lambda reason: self.client.cancel(task_id, ANY, reason=reason)
         )
 
     def retry_task(self, preview_token: str, reason: str) -> dict[str, Any]:
@@ -177,15 +179,10 @@ class Assistant:
         permitted, perform = self._previewed.get(preview_token, ("", None))
         if perform is None or permitted != operation:
             raise PreviewRequiredError(f"{operation} needs the unused preview_token of its preview")
+        if not reason.strip():
+            raise InvalidRequestError(f"{operation} needs a reason, for the audit trail")
         del self._previewed[preview_token]
         return _data(perform(reason))
-
-    def _owner(self, task_id: str) -> str:
-        """The user of a task: an operator names the owner; everybody else has only tasks of their own."""
-        if self.client.me(self.user_id).roles == ["owner"]:
-            return self.user_id
-        rows = islice(self.client.tasks(self.user_id, q=task_id), MOST_ROWS)
-        return next((row.user_id for row in rows if row.task_id == task_id), self.user_id)
 
 
 def server_for(assistant: Assistant, *, allow_writes: bool) -> "MCPServer":
@@ -202,7 +199,8 @@ def server_for(assistant: Assistant, *, allow_writes: bool) -> "MCPServer":
             try:
                 return tool(*args, **given)
             except ContentError as error:
-                raise ToolError(f"{error.code}: {error}") from error
+                quoted = {"notice": NOTICE, "error": error.code, "data": str(error)}
+                raise ToolError(json.dumps(quoted)) from error
 
         return call
 

@@ -601,7 +601,9 @@ class Client:
         query: Mapping[str, str | Sequence[str]],
         body: object = None,
     ) -> HttpAnswer:
-        url = f"{self._api_url}/api/v1{path}" + (f"?{urlencode(query, doseq=True)}" if query else "")
+        # Without a user, the API finds a task of the caller, or of any user if the caller sees all.
+        given = {name: value for name, value in query.items() if (name, value) != ("user_id", "")}
+        url = f"{self._api_url}/api/v1{path}" + (f"?{urlencode(given, doseq=True)}" if given else "")
         document = None if body is None else json.dumps(body).encode()
         answer = send(method, url, self._token(user_id), document)
         if answer.status < 300:

@@ -1,14 +1,20 @@
 """The verdicts of the product's check of contents. No I/O."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import BeforeValidator, Field, StringConstraints, TypeAdapter, ValidationError
 
 from ..contracts.documents import Document
 from ..contracts.errors import ContentCheckFailedError, InvalidContentError
 from ..contracts.payloads import Payload, first_fault
 from .kind import ContentKind
 from .remedies import REJECTED_BY_CHECK
+
+
+def _encodable(value: object) -> object:
+    """A text without lone surrogates. A check that cuts a text by UTF-16 units leaves half an emoji."""
+    return value.encode(errors="replace").decode() if isinstance(value, str) else value
 
 
 class Accepted(Payload):
@@ -23,7 +29,7 @@ class Rejected(Payload):
 
     verdict: Literal["reject"]
     code: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]{0,49}$")]
-    reason: Annotated[str, Field(min_length=1)]
+    reason: Annotated[str, BeforeValidator(_encodable), Field(min_length=1)]
 
     @property
     def error_code(self) -> str:
@@ -31,31 +37,47 @@ class Rejected(Payload):
         return f"{REJECTED_BY_CHECK}{self.code}"
 
 
-class CheckAnswer(Payload):
+class CheckAnswer(NamedTuple):
     """The verdicts, one per item, in the order of the request."""
 
-    verdicts: list[Annotated[Accepted | Rejected, Field(discriminator="verdict")]]
+    verdicts: Sequence[Accepted | Rejected | ContentCheckFailedError]
+    """The error stands for a verdict that does not match the contract."""
+
+    cost: int
+    """The number of requests of the check; without a statement, one per item."""
+
+
+class _Answer(Payload):
+    verdicts: list[Any]
     requests: Annotated[int, Field(ge=0)] | None = None
 
-    @property
-    def cost(self) -> int:
-        """The number of requests of the check; without a statement, one per item."""
-        return len(self.verdicts) if self.requests is None else self.requests
+
+_VERDICT: TypeAdapter[Accepted | Rejected] = TypeAdapter(
+    Annotated[Accepted | Rejected, Field(discriminator="verdict")]
+)
 
 
 def read_answer(answer: object, items: int) -> CheckAnswer:
     """Read the answer to a request with a number of items.
 
     Raises:
-        ContentCheckFailedError: the answer does not match the contract.
+        ContentCheckFailedError: the answer has not one verdict per item.
     """
     try:
-        read = CheckAnswer.model_validate(answer)
+        read = _Answer.model_validate(answer)
     except ValidationError as error:
         raise ContentCheckFailedError(f"wrong answer: {first_fault(error)}") from error
     if len(read.verdicts) != items:
         raise ContentCheckFailedError(f"wrong answer: {len(read.verdicts)} verdicts for {items} items")
-    return read
+    cost = items if read.requests is None else read.requests
+    return CheckAnswer([_read_verdict(verdict) for verdict in read.verdicts], cost)
+
+
+def _read_verdict(verdict: object) -> Accepted | Rejected | ContentCheckFailedError:
+    try:
+        return _VERDICT.validate_python(verdict)
+    except ValidationError as error:
+        return ContentCheckFailedError(f"wrong verdict: {first_fault(error)}")
 
 
 def corrected(kind: ContentKind, content: Document, correction: Document) -> Document:
@@ -68,4 +90,4 @@ def corrected(kind: ContentKind, content: Document, correction: Document) -> Doc
     try:
         return kind.check(correction | identity)
     except InvalidContentError as error:
-        raise ContentCheckFailedError(f"wrong answer: the corrected content: {error}") from error
+        raise ContentCheckFailedError(f"wrong verdict: the corrected content: {error}") from error

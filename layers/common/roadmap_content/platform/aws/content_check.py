@@ -70,7 +70,7 @@ class ContentCheck:
             raise TooMuchToCheckError(message) if too_large else ContentCheckFailedError(message)
         try:
             return json.loads(answer)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ContentCheckFailedError(f"the answer is not JSON: {error}") from error
 
 
@@ -79,5 +79,5 @@ def _message(answer: bytes) -> str:
     try:
         failure = json.loads(answer)
         return f"{failure.get('errorType', 'Error')}: {failure.get('errorMessage', '')}"[:500]
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return "without a reason"

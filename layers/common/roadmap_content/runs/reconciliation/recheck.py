@@ -104,7 +104,9 @@ def _check_task(
         answer = read_answer(reply, len(portion))
         spent += answer.cost
         for saved, verdict in zip(portion, answer.verdicts, strict=True):
-            if isinstance(verdict, Rejected):
+            if isinstance(verdict, ContentCheckFailedError):
+                logger.warning("saved_content_not_checked", item=saved.item, reason=str(verdict))
+            elif isinstance(verdict, Rejected):
                 code, reason = saved_code(verdict.error_code), storable_text(verdict.reason)
                 findings.append(Finding(saved.item, saved.content_id, code, reason))
             else:

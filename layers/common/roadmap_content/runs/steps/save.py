@@ -254,8 +254,13 @@ class Saver:
             ],
         }
 
-    def _judged(self, validated: Validated, verdict: Accepted | Rejected) -> Validated | Failure:
+    def _judged(
+        self, validated: Validated, verdict: Accepted | Rejected | ContentCheckFailedError
+    ) -> Validated | Failure:
+        """The result of a verdict. An unusable one fails its item: it may have been a rejection."""
         ready, content = validated
+        if isinstance(verdict, ContentCheckFailedError):
+            return _failure(ready.item, verdict)
         if isinstance(verdict, Rejected):
             reason, code = verdict.reason, verdict.error_code
             return Failure(ready.item, Stage.SAVE, code, reason, False, ready.content_fingerprint)
@@ -264,7 +269,7 @@ class Saver:
         try:
             new = corrected(CONTENT_KINDS[ready.item.content_type], content, verdict.content)
         except ContentCheckFailedError as error:
-            return self._unchecked(validated, error)
+            return _failure(ready.item, error)
         logger.info("content_corrected", item=ready.item)
         return self._validated(ready.item, new, ready.content_fingerprint, ready.size)
 
