@@ -152,6 +152,7 @@ def test_a_throttle_is_waited_for_as_long_as_the_run_may_take(name: str) -> None
         each for each in tasks()[name]["Retry"] if "Lambda.TooManyRequestsException" in each["ErrorEquals"]
     ]
     assert retrier["ErrorEquals"] == ["Lambda.TooManyRequestsException"]
+    assert retrier["JitterStrategy"] == "FULL", "else all throttled batches return at once"
     delays = [
         min(retrier["IntervalSeconds"] * retrier["BackoffRate"] ** count, retrier["MaxDelaySeconds"]) / 2
         for count in range(retrier["MaxAttempts"])

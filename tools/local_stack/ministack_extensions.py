@@ -1,20 +1,9 @@
-"""Run ministack with additional behaviour of Step Functions and Lambda.
+"""Run ministack with what the local stack needs beyond it: one patch per function, each with its reason.
 
-Emulated from documentation: RedriveExecution (`redrive_rules`); versions and aliases of state machines, whose
-executions keep their version when they are redriven; TestState (`state_tests`); the timeout of a whole
-execution (`TimeoutSeconds` of the definition); StartExecution being idempotent while the execution runs; an
-execution that has ended invoking nothing more; a state's data above 256 KiB being `States.DataLimitExceeded`,
-which `States.ALL` does not match; a throttled function being `Lambda.TooManyRequestsException`, and its
-reserved concurrency applying to its versions; the iterations of a Map in the history (`map_history`); API
-Gateway's settings of one method, whose path has `~1` for a slash; the gateway responses of an OpenAPI body.
-ministack handles all other calls.
-
-Two operations do not exist on AWS. They are for fault tests, so that these need not change a definition:
-`TimeOutExecution` makes an execution time out, and `LimitMapOutput` lowers the limit on the data that a Map
-hands over.
-
-Not emulated: after a redrive of a Map, every iteration runs again, not only the failed ones; and variables
-(Assign) are not restored, but the product's state machine has none.
+The reasons are checked against ministack 1.5.33, the newest. Step Functions and Lambda are emulated from
+documentation. Two operations do not exist on AWS. They are for fault tests, so that these need not change a
+definition: `TimeOutExecution` makes an execution time out, and `LimitMapOutput` lowers the limit on the data
+that a Map hands over.
 
 For the local cloud's own Python: standard library and ministack only.
 """
@@ -24,12 +13,11 @@ import contextvars
 import json
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 from ministack import app
-from ministack.core.responses import error_response_json, json_response, now_iso
+from ministack.core.responses import json_response, now_iso
 from ministack.services import apigateway_v1 as gateway
 from ministack.services import cloudformation
 from ministack.services import lambda_svc as functions
@@ -38,92 +26,14 @@ from ministack.services import stepfunctions as engine
 from ministack.services.cloudformation import provisioners
 
 from local_stack import map_history
-from local_stack.redrive_rules import Step, derive_definition, refusal, unsuccessful_step
-from local_stack.state_tests import matches, test_state
-
-Execution = dict[str, Any]
+from local_stack.ministack_redrive import Execution, Resumed, record_of, redrive_execution
 
 DATA_LIMIT = 256 * 1024
 """Maximum bytes of a state's output."""
 
-
-class Resumed(dict[str, Any]):
-    """A redriven execution for the engine: another definition and input, but the same record."""
-
-    def __init__(self, execution: Execution, state_machine_arn: str, data: str) -> None:
-        super().__init__()
-        self.execution = execution
-        self._own = {"stateMachineArn": state_machine_arn, "input": data}
-
-    def __bool__(self) -> bool:
-        """True, because the engine treats an empty execution as missing."""
-        return True
-
-    def __getitem__(self, key: str) -> Any:  # noqa: ANN401 - as of the record
-        return self._own[key] if key in self._own else self.execution[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:  # noqa: ANN401 - as of the record
-        self.execution[key] = value
-
-    def get(self, key: str, default: Any = None) -> Any:  # noqa: ANN401 - as of the record
-        """The value of a key in the record."""
-        return self._own.get(key, self.execution.get(key, default))
-
-
-def _record(execution: Execution) -> Execution:
-    """The recorded execution, also for a redriven one."""
-    return execution.execution if isinstance(execution, Resumed) else execution
-
-
-def redrive_execution(data: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack's response
-    """Implement RedriveExecution."""
-    arn = data.get("executionArn", "")
-    execution = engine._executions.get(arn)
-    if execution is None:
-        return error_response_json("ExecutionDoesNotExist", f"Execution {arn} not found", 400)
-    # The definition of the version, if the execution was started with one.
-    machine = engine._state_machines[execution["stateMachineArn"]]
-    now = datetime.now(UTC)
-    reason = refusal(
-        execution["status"],
-        started_at=datetime.fromisoformat(execution["startDate"]),
-        stopped_at=datetime.fromisoformat(execution["stopDate"] or execution["startDate"]),
-        events=len(execution["events"]),
-        now=now,
-    )
-    if reason is not None:
-        return error_response_json("ExecutionNotRedrivable", reason, 400)
-
-    definition = json.loads(machine["definition"])
-    step = unsuccessful_step(execution["events"], definition) or Step(
-        definition["StartAt"], execution["input"]
-    )
-    count = execution.get("redriveCount", 0) + 1
-    date = now_iso()
-    context = {
-        "Id": arn,
-        "Name": execution["name"],
-        "Input": json.loads(execution["input"]),
-        "RoleArn": machine["roleArn"],
-        "StartTime": execution["startDate"],
-        "RedriveCount": count,
-        "RedriveTime": date,
-    }
-    derived_arn = f"{execution['stateMachineArn']}:redrive:{execution['name']}:{count}"
-    derived = derive_definition(definition, step.state, context)
-    engine._state_machines[derived_arn] = {**machine, "definition": json.dumps(derived)}
-    key = f"{arn}:redrive:{count}"
-    engine._executions[key] = Resumed(execution, derived_arn, step.input)
-
-    execution.update(status="RUNNING", stopDate=None, output=None, redriveCount=count, redriveDate=date)
-    execution.pop("error", None)
-    execution.pop("cause", None)
-    engine._add_event(
-        execution, "ExecutionRedriven", {"executionRedrivenEventDetails": {"redriveCount": count}}
-    )
-    engine._emit_execution_status_event(execution)
-    _in_background(engine._run_execution, key)
-    return json_response({"redriveDate": date})
+_limits = {"map output": DATA_LIMIT}
+_started_versions: dict[str, str] = {}
+"""The version with which an execution was started, by the execution's key, until it runs."""
 
 
 def _version_named(arn: str) -> str | None:
@@ -166,11 +76,6 @@ def _point_alias(_logical_id: str, properties: Any, _stack_name: str) -> tuple[s
 
 def _delete_alias(physical_id: str, *_: object, **__: object) -> None:
     engine._state_machine_aliases.pop(physical_id, None)
-
-
-def _in_background(work: Callable[[str], None], argument: str) -> None:
-    context = contextvars.copy_context()  # ministack keeps the account and the region in context variables
-    threading.Thread(target=context.run, args=(work, argument), daemon=True).start()
 
 
 def _time_out(execution: Execution) -> None:
@@ -270,35 +175,19 @@ def _accept_resources() -> None:
     handlers["AWS::CloudWatch::Alarm"] = {**alarm, "create": create, "update": update}
 
 
-class NotKeptError(Exception):
-    """An object could not be written to the disk."""
+class NotKeptError(BaseException):
+    """An object could not be written to the disk. Not an `Exception`: ministack would only log it."""
 
 
 def _report_failed_writes() -> None:
-    """Let an object that cannot be kept on disk be an error of the request that puts it.
+    """ministack keeps an object that it cannot write in memory: it would be gone with the next start."""
+    write, handle = storage._atomic_write, storage.handle_request
 
-    ministack logs it and keeps the object in memory: it would be gone with the next start.
-    """
-    write, persist, handle = storage._atomic_write, storage._persist_object, storage.handle_request
-    failures: contextvars.ContextVar[list[OSError] | None] = contextvars.ContextVar("failures", default=None)
-
-    def write_or_note(*arguments: Any, **keywords: Any) -> None:  # noqa: ANN401 - ministack's
+    def write_or_fail(*arguments: Any, **keywords: Any) -> None:  # noqa: ANN401 - ministack's
         try:
             write(*arguments, **keywords)
         except OSError as error:
-            if (noted := failures.get()) is not None:
-                noted.append(error)
-            raise
-
-    def persist_or_fail(bucket: str, key: str, record: Any) -> None:  # noqa: ANN401 - ministack's
-        noted: list[OSError] = []
-        before = failures.set(noted)
-        try:
-            persist(bucket, key, record)
-        finally:
-            failures.reset(before)
-        if noted:
-            raise NotKeptError(noted[0].strerror)
+            raise NotKeptError(error.strerror) from error
 
     async def answer(*arguments: Any, **keywords: Any) -> Any:  # noqa: ANN401 - ministack's
         try:
@@ -306,8 +195,7 @@ def _report_failed_writes() -> None:
         except NotKeptError as error:
             return storage._error("NotKept", f"the local cloud cannot write the object: {error}", 507)
 
-    storage._atomic_write, storage._persist_object = write_or_note, persist_or_fail
-    storage.handle_request = answer
+    storage._atomic_write, storage.handle_request = write_or_fail, answer
 
 
 def _answer_when_deleted() -> None:
@@ -324,137 +212,185 @@ def _answer_when_deleted() -> None:
     cloudformation.handle_request = answer
 
 
-def install() -> None:
-    """Install the emulated behaviour before ministack's own."""
-    map_history.install()
-    call_lambda = engine._call_lambda
-    execute_task = engine._execute_task
-    run_map_items = engine._run_map_items
-    acquire_slot = functions._acquire_execution_slot
-    throttle = functions._throttle_response
-    handle_request = engine.handle_request
-    describe_execution = engine._describe_execution
-    emit_status = engine._emit_execution_status_event
-    run_execution = engine._run_execution
-    start_execution = engine._start_execution
-
-    map_output_limit = DATA_LIMIT
+def _add_operations() -> None:
+    """ministack has no RedriveExecution; the other two are for fault tests."""
+    handle = engine.handle_request
 
     def time_out_execution(data: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack's response
         _time_out(engine._executions[data["executionArn"]])
         return json_response({})
 
     def limit_map_output(data: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack's response
-        nonlocal map_output_limit
-        before, map_output_limit = map_output_limit, data["bytes"]
+        before, _limits["map output"] = _limits["map output"], data["bytes"]
         return json_response({"bytes": before})
 
     operations: dict[str, Callable[[dict[str, Any]], Any]] = {
         "RedriveExecution": redrive_execution,
-        "TestState": lambda data: test_state(data, engine._test_state),
         "TimeOutExecution": time_out_execution,
         "LimitMapOutput": limit_map_output,
     }
 
-    async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:  # noqa: ANN401
+    async def answer(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:  # noqa: ANN401
         operation = operations.get(headers.get("x-amz-target", "").rpartition(".")[2])
         if operation is None:
-            return await handle_request(method, path, headers, body, query)
+            return await handle(method, path, headers, body, query)
         return engine._finalize_response(operation(json.loads(body)))
 
-    def describe(data: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack's response
+    engine.handle_request = answer
+
+
+def _describe_redrives_and_versions() -> None:
+    """ministack describes an execution without redrives, and its state machine as the version that runs."""
+    describe = engine._describe_execution
+
+    def described(data: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack's response
         execution = engine._executions.get(data.get("executionArn"))
-        status, headers, body = describe_execution(data)
+        status, headers, body = describe(data)
         if execution is None:
             return status, headers, body
         count, date = execution.get("redriveCount", 0), execution.get("redriveDate")
-        described = _unqualified(json.loads(body)) | {"redriveCount": count}
+        answer = _unqualified(json.loads(body)) | {"redriveCount": count}
         if execution["stateMachineArn"] in engine._state_machine_versions:
-            described["stateMachineVersionArn"] = execution["stateMachineArn"]
-        return json_response({**described, **({"redriveDate": date} if date else {})})
+            answer["stateMachineVersionArn"] = execution["stateMachineArn"]
+        return json_response({**answer, **({"redriveDate": date} if date else {})})
 
-    def emit(execution: Execution) -> None:
-        emit_status(_unqualified(_record(execution)))
+    engine._describe_execution = described
 
-    versions: dict[str, str] = {}
 
-    def run(key: str) -> None:
+def _name_the_machine_in_events() -> None:
+    """The event of an execution's end has the ARN of the state machine, without a version."""
+    emit = engine._emit_execution_status_event
+    engine._emit_execution_status_event = lambda execution: emit(_unqualified(record_of(execution)))
+
+
+def _run_versions_in_time() -> None:
+    """ministack runs the current definition, and ignores the `TimeoutSeconds` of a whole execution."""
+    run = engine._run_execution
+
+    def run_in_time(key: str) -> None:
         execution = engine._executions[key]
-        if key in versions:
-            execution["stateMachineArn"] = versions.pop(key)
+        if key in _started_versions:
+            execution["stateMachineArn"] = _started_versions.pop(key)
         machine = engine._state_machines[execution["stateMachineArn"]]
-        seconds = json.loads(machine["definition"]).get("TimeoutSeconds")
         timer = threading.Timer(
-            threading.TIMEOUT_MAX if seconds is None else seconds,
+            json.loads(machine["definition"]).get("TimeoutSeconds", threading.TIMEOUT_MAX),
             contextvars.copy_context().run,
-            (_time_out, _record(execution)),
+            (_time_out, record_of(execution)),
         )
         timer.daemon = True
         timer.start()
         try:
-            run_execution(key)
+            run(key)
         finally:
             timer.cancel()
             if isinstance(execution, Resumed):
                 del engine._executions[key]
 
-    def start(data: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack's response
-        asked = data.get("stateMachineArn", "")
-        machine_arn = engine._resolve_state_machine_arn(asked)
-        if machine_arn is not None and "name" in data:
-            prefix = machine_arn.replace(":stateMachine:", ":execution:")
-            running = engine._executions.get(f"{prefix}:{data['name']}")
-            same = running is not None and running["input"] == data.get("input", "{}")
-            if same and running["status"] == "RUNNING":
-                return json_response(
-                    {"executionArn": running["executionArn"], "startDate": running["startDate"]}
-                )
-        if version := _version_named(asked):
-            data = {"name": str(uuid4()), **data}
-            prefix = machine_arn.replace(":stateMachine:", ":execution:")
-            versions[f"{prefix}:{data['name']}"] = version
-        return start_execution(data)
+    engine._run_execution = run_in_time
 
-    def call(function: str, event: Any) -> Any:  # noqa: ANN401 - any request and response
+
+def _start_once() -> None:
+    """ministack refuses a repeated StartExecution, which AWS answers while it runs; and runs no version."""
+    start = engine._start_execution
+
+    def start_once(data: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack's response
+        machine_arn = engine._resolve_state_machine_arn(data.get("stateMachineArn", ""))
+        if machine_arn is None:
+            return start(data)
+        named = {"name": str(uuid4()), **data}
+        key = f"{machine_arn.replace(':stateMachine:', ':execution:')}:{named['name']}"
+        running = engine._executions.get(key)
+        if running and running["status"] == "RUNNING" and running["input"] == data.get("input", "{}"):
+            return json_response({"executionArn": key, "startDate": running["startDate"]})
+        if running is None and (version := _version_named(data["stateMachineArn"])):
+            _started_versions[key] = version
+        return start(named)
+
+    engine._start_execution = start_once
+
+
+def _limit_the_data() -> None:
+    """A state's data above 256 KiB is `States.DataLimitExceeded`; ministack has no limit."""
+    call, run_map = engine._call_lambda, engine._run_map_items
+
+    def call_lambda(function: str, event: Any) -> Any:  # noqa: ANN401 - any request and response
         _require_passable(event)
-        answer = call_lambda(function, event)
+        answer = call(function, event)
         _require_passable(answer)
         return answer
 
-    def task(state: Any, data: Any, execution: Execution, context: Any) -> Any:  # noqa: ANN401 - ministack's
+    def run_map_items(state: Any, data: Any, execution: Execution, context: Any) -> Any:  # noqa: ANN401
+        output, following = run_map(state, data, execution, context)
+        _require_passable(output, _limits["map output"])
+        return output, following
+
+    engine._call_lambda, engine._run_map_items = call_lambda, run_map_items
+
+
+def _let_no_wildcard_match_exact_errors() -> None:
+    """On AWS, `States.ALL` and `States.TaskFailed` do not match some errors; in ministack they do."""
+    matches = engine._error_matches
+
+    def matching(error_equals: list[str], error: str) -> bool:
+        if error in ("States.DataLimitExceeded", "States.Runtime"):
+            return error in error_equals
+        return bool(matches(error_equals, error))
+
+    engine._error_matches = matching
+
+
+def _invoke_nothing_after_the_end() -> None:
+    """The threads of a stopped execution go on in ministack; they must not invoke another function."""
+    execute = engine._execute_task
+
+    def execute_task(state: Any, data: Any, execution: Execution, context: Any) -> Any:  # noqa: ANN401
         if execution["status"] != "RUNNING":
             raise engine._ExecutionError("States.Aborted", "the execution is over")
-        return execute_task(state, data, execution, context)
+        return execute(state, data, execution, context)
 
-    def acquire(function: dict[str, Any], config: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack's
+    engine._execute_task = execute_task
+
+
+def _reserve_for_versions() -> None:
+    """A function's reserved concurrency applies to its versions, too."""
+    acquire = functions._acquire_execution_slot
+
+    def acquire_slot(function: dict[str, Any], config: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack's
         whole = functions._functions.get(config["FunctionName"]) or function
-        return acquire_slot(function | {"concurrency": whole.get("concurrency")}, config)
+        return acquire(function | {"concurrency": whole.get("concurrency")}, config)
 
-    def name_throttle(*arguments: Any, **keywords: Any) -> Any:  # noqa: ANN401 - ministack's
+    functions._acquire_execution_slot = acquire_slot
+
+
+def _name_throttles() -> None:
+    """For Step Functions, a throttled function is `Lambda.TooManyRequestsException`."""
+    throttle = functions._throttle_response
+
+    def throttled(*arguments: Any, **keywords: Any) -> Any:  # noqa: ANN401 - ministack's
         answer = throttle(*arguments, **keywords)
         return answer | {"body": answer["body"] | {"errorType": "Lambda.TooManyRequestsException"}}
 
-    def run_map(state: Any, data: Any, execution: Execution, context: Any) -> Any:  # noqa: ANN401 - ministack's
-        output, following = run_map_items(state, data, execution, context)
-        _require_passable(output, map_output_limit)
-        return output, following
+    functions._throttle_response = throttled
 
+
+def install() -> None:
+    """Apply every patch."""
+    map_history.install()
     _accept_resources()
     _apply_settings_of_methods()
     _import_gateway_responses()
     _report_failed_writes()
     _answer_when_deleted()
-    engine.handle_request = handle
-    engine._execute_task = task
-    engine._error_matches = matches
-    engine._run_map_items = run_map
-    functions._acquire_execution_slot = acquire
-    functions._throttle_response = name_throttle
-    engine._call_lambda = call
-    engine._describe_execution = describe
-    engine._emit_execution_status_event = emit
-    engine._run_execution = run
-    engine._start_execution = start
+    _add_operations()
+    _describe_redrives_and_versions()
+    _name_the_machine_in_events()
+    _run_versions_in_time()
+    _start_once()
+    _limit_the_data()
+    _let_no_wildcard_match_exact_errors()
+    _invoke_nothing_after_the_end()
+    _reserve_for_versions()
+    _name_throttles()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """`python -m smoke STACK`: run the checks that need a deployed stack.
 
 Never run against AWS yet. The tests run `redrives` against the local stack, where redrive is emulated from
-documentation. The other checks query IAM and Lambda, which no local cloud emulates.
+documentation. The other checks query Lambda about what no local cloud emulates.
 
 It needs credentials of the account, a token in `ROADMAP_TOKEN` whose subject is in `ROADMAP_USER`, and in
 `ROADMAP_DATABASE_URL` the database, for a role that may insert and delete roadmaps. It creates a roadmap of
@@ -18,10 +18,8 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from local_stack.builds import REPOSITORY
 from local_stack.stack_functions import functions_of
 from local_stack.steps import console, step
-from local_stack.template_file import read_template
 from roadmap_command.demo import with_offline_content
 from roadmap_command.load import load_bundle
 from roadmap_command.runs import follow_run, start_run, task_status
@@ -30,12 +28,9 @@ from roadmap_content.content.bundle import BundleTask, read_bundle
 from roadmap_content.contracts.errors import ContentError, PermanentError
 from roadmap_content.platform.runtime.deadline import Deadline
 from smoke.erasing import erase_objects, erase_rows
-from smoke.role_simulation import expectations
-from smoke.state_cases import differences, read_cases, read_context, states_of
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
-    from mypy_boto3_stepfunctions import SFNClient
 
 _UNRESERVED = 100
 """Concurrency that Lambda keeps for functions without a reservation."""
@@ -63,72 +58,6 @@ def redrives(target: Target, user_id: str) -> None:
         _expect("the redrive", answer.status, HTTPStatus.ACCEPTED)
         _expect("the redriven run", follow_run(target.stepfunctions, arn, _nothing), "SUCCEEDED")
         _expect("the task", task_status(target.engine, task.task_id).status, "completed")
-
-
-def roles_are_bounded(stack: str, functions: dict[str, str], client: "LambdaClient") -> None:
-    """IAM's policy simulator allows every role its own resources, and denies foreign ones."""
-    import boto3
-
-    iam, values = boto3.client("iam"), _values_of(stack)
-    via = [
-        {
-            "ContextKeyName": "kms:ViaService",
-            "ContextKeyValues": [f"s3.{values['AWS::Region']}.amazonaws.com"],
-            "ContextKeyType": "string",
-        }
-    ]
-    for each in expectations(read_template(REPOSITORY / "template.yaml"), values):
-        if each.logical_id not in functions:  # its condition is not met
-            continue
-        role = client.get_function_configuration(FunctionName=functions[each.logical_id])["Role"]
-        answer = iam.simulate_principal_policy(
-            PolicySourceArn=role,
-            ActionNames=[each.action],
-            ResourceArns=[each.arn],
-            ContextEntries=via,
-        )
-        decision = answer["EvaluationResults"][0]["EvalDecision"]
-        _expect(f"{each.logical_id}, {each.action} on {each.arn}", decision == "allowed", each.allowed)
-
-
-def _values_of(stack: str) -> dict[str, str]:
-    """The parameters and the resources' ARNs of a stack, by their names in `Fn::Sub`."""
-    import boto3
-
-    cloudformation = boto3.client("cloudformation")
-    (described,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
-    _, partition, _, region, account, _ = described["StackId"].split(":", 5)
-    values = {each["ParameterKey"]: each["ParameterValue"] for each in described["Parameters"]}
-
-    def physical(logical_id: str) -> str:
-        found = cloudformation.describe_stack_resource(StackName=stack, LogicalResourceId=logical_id)
-        return found["StackResourceDetail"]["PhysicalResourceId"]
-
-    place = f"{region}:{account}"
-    return values | {
-        "AWS::Partition": partition,
-        "AWS::Region": region,
-        "AWS::AccountId": account,
-        "AWS::StackName": stack,
-        "CheckLinksFunction.Alias": physical("CheckLinksFunctionAliaslive")
-        if values["LinkCheck"] == "true"
-        else "",
-        "ContentBucket.Arn": ""
-        if values["ContentBucketName"]
-        else f"arn:{partition}:s3:::{physical('ContentBucket')}",
-        "ContentKey.Arn": f"arn:{partition}:kms:{place}:key/{physical('ContentKey')}",
-        "FunctionLogs.Arn": f"arn:{partition}:logs:{place}:log-group:{physical('FunctionLogs')}:*",
-        "DeadLetters.Arn": f"arn:{partition}:sqs:{place}:{physical('DeadLetters').rpartition('/')[2]}",
-    }
-
-
-def states_answer_as_recorded(client: "SFNClient") -> None:
-    """The results of TestState equal those in `statemachine/state_cases.json`."""
-    context = read_context()
-    for case in read_cases():
-        state = states_of(case.machine)[case.state]
-        if found := list(differences(client, case, state, context)):
-            raise SmokeError("; ".join(found))
 
 
 def quotas_suffice(client: "LambdaClient") -> None:
@@ -201,10 +130,6 @@ def main(stack: str) -> None:
 
     target, client = Target.on_aws(stack), boto3.client("lambda")
     functions = functions_of(boto3.client("cloudformation"), stack)
-    with step("every role may do its work, and nothing elsewhere"):
-        roles_are_bounded(stack, functions, client)
-    with step("every state answers every error as recorded"):
-        states_answer_as_recorded(boto3.client("stepfunctions"))
     with step("the account's concurrency suffices"):
         quotas_suffice(client)
     with step("SnapStart restores"):
