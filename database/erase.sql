@@ -25,8 +25,6 @@ DELETE FROM content_automatic_attempts WHERE task_id IN
     (SELECT task_id FROM roadmap_tasks WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
 DELETE FROM content_checks WHERE task_id IN
     (SELECT task_id FROM roadmap_tasks WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
-DELETE FROM content_saved_checks WHERE task_id IN
-    (SELECT task_id FROM roadmap_tasks WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
 DELETE FROM content_queue WHERE task_id IN
     (SELECT task_id FROM roadmap_tasks WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
 DELETE FROM content_queue_keys WHERE queue_key = 'user:' || CAST(:user_id AS text) AND :roadmap_id = '';

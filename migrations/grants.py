@@ -26,7 +26,6 @@ _BASELINE_WRITES: Mapping[str, tuple[str, ...]] = {
     "content_queue_keys": ("INSERT", "UPDATE"),
     "content_recoveries": ("INSERT", "UPDATE"),
     "content_recovery_tasks": ("INSERT", "UPDATE"),
-    "content_saved_checks": ("INSERT", "UPDATE"),
     "content_sweeps": ("INSERT", "DELETE"),
     "content_task_failures": ("INSERT", "DELETE"),  # UPDATE: a sweep locks rows
     "content_token_hours": ("INSERT", "UPDATE"),

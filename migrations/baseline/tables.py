@@ -326,18 +326,6 @@ CREATE TABLE content_queue_keys (
     PRIMARY KEY (class, queue_key)
 );
 CREATE INDEX content_queue_key_by_charge ON content_queue_keys (class, waiting, charged, queue_key);
-
--- What later checks of saved contents found, the last of each item.
-CREATE TABLE content_saved_checks (
-    task_id varchar(64) NOT NULL,
-    content_type varchar(16) NOT NULL,
-    concept_id text NOT NULL,
-    content_id text NOT NULL,
-    error_code text,
-    reason text,
-    checked_at timestamp NOT NULL,
-    PRIMARY KEY (task_id, content_type, concept_id)
-);
 """
 
 REMOVE = """
@@ -345,7 +333,7 @@ DROP TABLE
     content_attempts, content_automatic_attempts, content_capacity, content_capacity_changes,
     content_changes, content_checks, content_events, content_failure_groups, content_failure_hours,
     content_failures, content_group_changes, content_model_tokens, content_origins, content_queue,
-    content_queue_keys, content_recovery_tasks, content_recoveries, content_saved_checks, content_sweeps,
+    content_queue_keys, content_recovery_tasks, content_recoveries, content_sweeps,
     content_task_failures, content_token_hours, generation_tokens
 """
 """Removes all tables but the archive."""

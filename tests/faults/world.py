@@ -74,7 +74,6 @@ TABLES_IN_ORDER = (
     "content_queue_keys",
     "content_events",
     "content_origins",
-    "content_saved_checks",
     "content_sweeps",
 )
 

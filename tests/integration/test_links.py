@@ -3,7 +3,6 @@ no private address is requested.
 """
 
 import hashlib
-import importlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,13 +21,9 @@ from roadmap_content.contracts.payloads import parse
 from roadmap_content.platform.aws.content_check import ContentCheck
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
-from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from tests.integration.conftest import Send
-from tests.integration.test_recoveries import finish
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.link_web import PUBLIC, LinkWeb, is_slow, known_links
 from tests.support.pipeline import SETTINGS, Pipeline
-from tests.support.requests_to_api import request
 
 AN_HOUR = 3600.0
 SECONDS = 60
@@ -218,108 +213,3 @@ def test_links_are_unknown_when_the_time_is_up(web: LinkWeb) -> None:
     judged = judge_all(urls, web.web(), Deadline.after(0.2))
     assert {each.state for each in judged.values()} == {State.UNKNOWN}
     web.over.set()
-
-
-@pytest.fixture
-def saved(pipeline: Pipeline, web: LinkWeb) -> LinkCheck:
-    """Two roadmaps, all of whose links were live when they were saved."""
-    link_check = checked(pipeline, web, SAVED_CHECK_REQUESTS="1000")
-    for number in range(2):
-        ids = concept_ids(2, f"r-{number}")
-        bundle = bundle_of(ids, roadmap_id=f"r-{number}", task_id=f"t-{number}")
-        for concept, entry in enumerate(bundle["content"]):
-            url = web.http(f"host-{number}-{concept}", "ok/page")
-            entry["resources"]["resources"] = [{"title": "A page", "url": url}]
-            entry["tutorial"]["markdown"] = f"# T\n\nSee [it]({web.http(f'text-{number}', 'ok/page')}).\n"
-        pipeline.task_id = f"t-{number}"
-        pipeline.load(bundle)
-        assert pipeline.run().complete
-    link_check.reports.clear()
-    return link_check
-
-
-def recheck(pipeline: Pipeline) -> int:
-    """The scheduled check of saved contents."""
-    scheduled = parse(ReconcileRequest, {"checks_saved": True})
-    return reconcile(scheduled, pipeline.services, Deadline.after(600)).checked
-
-
-def found_later(pipeline: Pipeline) -> dict[tuple[str, str], int]:
-    """The items of each group of current failures, by code and type."""
-    rows = pipeline.rows(
-        "SELECT error_code, content_type, items, tasks FROM content_failure_groups WHERE items > 0"
-    )
-    assert all(row["tasks"] == 1 for row in rows)
-    return {(row["error_code"], row["content_type"]): row["items"] for row in rows}
-
-
-def a_week_passes(pipeline: Pipeline) -> None:
-    pipeline.execute("UPDATE content_saved_checks SET checked_at = checked_at - interval '8 days'")
-
-
-def test_a_link_that_dies_later_is_found_and_its_item_stays_until_a_recovery_regenerates_it(
-    pipeline: Pipeline, web: LinkWeb, saved: LinkCheck, send: Send
-) -> None:
-    assert recheck(pipeline) == 2
-    assert found_later(pipeline) == {}
-    assert recheck(pipeline) == 0  # none more than once a week
-    web.gone = {"host-1-0.links.web", "text-1.links.web"}
-    a_week_passes(pipeline)
-    before = saved_urls(pipeline)
-
-    assert recheck(pipeline) == 2
-
-    assert found_later(pipeline) == {("Saved.DeadLinks", "resources"): 1, ("Saved.DeadLinks", "tutorial"): 2}
-    assert saved_urls(pipeline) == before
-    assert {row["status"] for row in pipeline.rows("SELECT status FROM roadmap_tasks")} == {"completed"}
-    assert pipeline.status().failed_items == []
-    groups = send_failures(pipeline)
-    assert {group["needs_person"] for group in groups} == {True}
-    assert reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600)).repairs == []
-    assert len(found_later(pipeline)) == 2
-
-    model = Corrector(web.http("host-0-0", "ok/page"))
-    pipeline.services.__dict__["generator"] = model
-    regenerate = {"error_code": "Saved.DeadLinks", "content_type": "resources"}
-    created = send("POST", "", {"regenerate": regenerate, "reason": "dead links", "rate_per_minute": 6_000})
-    assert created.status == 201, created.body
-    finish(pipeline, created.body["recovery_id"])
-    after = saved_urls(pipeline)
-    assert {concept_id for concept_id, urls in after.items() if urls != before[concept_id]} == {"r-1:c-1-1-1"}
-    assert found_later(pipeline) == {("Saved.DeadLinks", "tutorial"): 2}
-
-    web.gone = set()
-    a_week_passes(pipeline)
-    assert recheck(pipeline) == 2
-    assert found_later(pipeline) == {}
-
-
-def test_the_later_check_ends_when_its_requests_are_spent(
-    pipeline: Pipeline, web: LinkWeb, saved: LinkCheck
-) -> None:
-    limited = {"SAVED_CHECK_REQUESTS": "1", "CONTENT_CHECK_SECONDS": str(SECONDS)}
-    pipeline.services.settings = Settings(SETTINGS | limited)
-    assert recheck(pipeline) == 1
-    assert len(saved.reports) == 2  # one call; the reports of its quick and its slow items
-    assert recheck(pipeline) == 1
-    assert recheck(pipeline) == 0
-    a_week_passes(pipeline)
-    pipeline.services.settings = Settings(SETTINGS)
-    assert recheck(pipeline) == 0  # off
-
-
-def test_a_check_that_fails_later_changes_nothing(
-    pipeline: Pipeline, web: LinkWeb, saved: LinkCheck, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(saved, "ask", lambda *_: {"verdicts": []})
-    assert recheck(pipeline) == 0
-    assert pipeline.rows("SELECT 1 FROM content_saved_checks") == []
-    assert found_later(pipeline) == {}
-
-
-def send_failures(pipeline: Pipeline) -> list[dict[str, Any]]:
-    task_api = importlib.import_module("functions.task_api.app")
-    task_api.__dict__["services"] = pipeline.services
-    answer = request(task_api, "GET", "/api/v1/failures", {}, user_id="op", roles="owner,operator")
-    assert answer.status == 200, answer.body
-    return list(answer.body["items"])

@@ -191,4 +191,4 @@ def test_events_that_fail_reach_the_queue_whatever_the_stack_is_called() -> None
     }
     sources = allowed["Condition"]["ArnEquals"]["aws:SourceArn"]
     assert {tuple(source["Fn::GetAtt"]) for source in sources} == {(rule, "Arn") for rule in rules}
-    assert len(rules) == 4
+    assert len(rules) == 3

@@ -103,7 +103,7 @@ def regenerate(
     roadmap: Annotated[str | None, typer.Option("--roadmap", help="Only items of this roadmap.")] = None,
     error: Annotated[
         str | None,
-        typer.Option("--error", help="Only items that were refused later with this code (Check.…, Saved.…)."),
+        typer.Option("--error", help="Only items that were refused later with this code (Check.…)."),
     ] = None,
     rate: Rate = 60,
     concurrency: Concurrency = 10,

@@ -14,9 +14,6 @@ from ..platform.postgres.sqlstate import is_about_content
 REJECTED_BY_CHECK = "Check."
 """The beginning of the code of a refusal by the product's check of contents."""
 
-SAVED_AND_REJECTED = "Saved."
-"""The beginning of the code of a rejection of content that is saved, by a later check."""
-
 
 class Remedy(Enum):
     """How `generate_content` prepares an item for saving."""

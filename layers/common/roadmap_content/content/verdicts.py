@@ -1,7 +1,7 @@
 """The verdicts of the product's check of contents. No I/O."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, TypeAdapter, ValidationError
 
@@ -37,19 +37,8 @@ class Rejected(Payload):
         return f"{REJECTED_BY_CHECK}{self.code}"
 
 
-class CheckAnswer(NamedTuple):
-    """The verdicts, one per item, in the order of the request."""
-
-    verdicts: Sequence[Accepted | Rejected | ContentCheckFailedError]
-    """The error stands for a verdict that does not match the contract."""
-
-    cost: int
-    """The number of requests of the check; without a statement, one per item."""
-
-
 class _Answer(Payload):
     verdicts: list[Any]
-    requests: Annotated[int, Field(ge=0)] | None = None
 
 
 _VERDICT: TypeAdapter[Accepted | Rejected] = TypeAdapter(
@@ -57,8 +46,10 @@ _VERDICT: TypeAdapter[Accepted | Rejected] = TypeAdapter(
 )
 
 
-def read_answer(answer: object, items: int) -> CheckAnswer:
-    """Read the answer to a request with a number of items.
+def read_answer(answer: object, items: int) -> Sequence[Accepted | Rejected | ContentCheckFailedError]:
+    """Read the verdicts on a number of items, in the order of the request.
+
+    The error stands for a verdict that does not match the contract.
 
     Raises:
         ContentCheckFailedError: the answer has not one verdict per item.
@@ -69,8 +60,7 @@ def read_answer(answer: object, items: int) -> CheckAnswer:
         raise ContentCheckFailedError(f"wrong answer: {first_fault(error)}") from error
     if len(read.verdicts) != items:
         raise ContentCheckFailedError(f"wrong answer: {len(read.verdicts)} verdicts for {items} items")
-    cost = items if read.requests is None else read.requests
-    return CheckAnswer([_read_verdict(verdict) for verdict in read.verdicts], cost)
+    return [_read_verdict(verdict) for verdict in read.verdicts]
 
 
 def _read_verdict(verdict: object) -> Accepted | Rejected | ContentCheckFailedError:

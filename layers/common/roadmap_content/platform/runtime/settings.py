@@ -67,14 +67,6 @@ class Settings:
         return self._positive("LINK_CHECK_RESOURCES")
 
     @property
-    def saved_check_requests(self) -> int:
-        """The requests that the later check of saved contents may cost in a day; 0 disables it."""
-        text = self._environ.get("SAVED_CHECK_REQUESTS") or "0"
-        if not text.isdecimal():
-            raise MissingSettingError(f"SAVED_CHECK_REQUESTS is {text!r}, not a whole number")
-        return int(text)
-
-    @property
     def database_time_zone(self) -> str:
         """The zone of the timestamps in the product's tables, by its name in PostgreSQL."""
         return self._environ.get("DATABASE_TIME_ZONE", "") or "UTC"

@@ -57,7 +57,6 @@ from ..retries.retry import give_up_redrive
 from ..steps.finalize import RunEnd, count_outcome, finalize_attempt
 from .checks import due_tasks, finished_tasks, forget_unchecked_tasks, plan_checks, record_check
 from .finish import start_next
-from .recheck import recheck
 from .sweeps import last_sweep, record_sweep
 
 PAGE = 100
@@ -117,9 +116,6 @@ class ReconcileRequest(Payload):
     sweeps are less frequent.
     """
 
-    checks_saved: bool = False
-    """Only check saved contents, every day (`recheck`)."""
-
     @field_validator("detail", mode="before")
     @classmethod
     def _empty_is_none(cls, detail: object) -> object:
@@ -158,9 +154,6 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
 
     Raises: as `_reconcile`.
     """
-    if request.checks_saved:
-        checked = recheck(services, deadline)
-        return ReconcileResult(checked=checked, repairs=[], finished=True, dry_run=False)
     # The event of a run's end has a time too.
     is_scheduled = request.time is not None and request.detail is None and not request.starts_only
     try:

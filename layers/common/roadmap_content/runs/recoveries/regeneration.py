@@ -26,9 +26,7 @@ class Regeneration:
     generated_before: datetime | None = None
     roadmap_id: str | None = None
     error_code: str | None = None
-    """Items of which a content was refused with this code after the current one was saved, or whose current
-    content was rejected with it by a later check.
-    """
+    """Items of which a content was refused with this code after the current one was saved."""
 
     @property
     def conditions(self) -> dict[str, Any]:
@@ -45,13 +43,10 @@ _CONDITIONS = {
     "generated_before": f"{instant('item.generated_at')} < CAST(:item_generated_before AS timestamp)",
     "roadmap_id": "c.roadmap_id = :item_roadmap_id",
     # A refusal before the current content was saved is over: this content was accepted.
-    "error_code": """(EXISTS (SELECT FROM content_origins refused
+    "error_code": """EXISTS (SELECT FROM content_origins refused
         WHERE refused.refused_code = :item_error_code AND refused.content_type = item.content_type
             AND refused.roadmap_id = c.roadmap_id AND refused.concept_id = item.concept_id
-            AND refused.origin_id > coalesce(o.origin_id, 0))
-        OR EXISTS (SELECT FROM content_saved_checks later WHERE later.error_code = :item_error_code
-            AND later.task_id = c.task_id AND later.content_type = item.content_type
-            AND later.concept_id = item.concept_id AND later.content_id = item.revision))""",
+            AND refused.origin_id > coalesce(o.origin_id, 0))""",
 }
 
 _CURRENT = " UNION ALL ".join(

@@ -9,7 +9,6 @@ from sqlalchemy import Connection
 
 from ...content.roadmaps.metadata import load_framework, lock_roadmap
 from ...content.rows import current_rows, merge_items, unreplaced
-from ...content.saved_checks import rejected_since_saved
 from ...contracts.errors import (
     ContentError,
     InvalidFrameworkError,
@@ -229,11 +228,7 @@ def _record_what_remains(services: Services, connection: Connection, task: Task,
     Returns whether a person is needed: there will be no such attempt, and somebody is to be called.
     """
     groups = group_failures(outcome.failures)
-    rejected = []
-    if task.has_rejected_contents:
-        rejected = rejected_since_saved(connection, task.task_id, task.roadmap_id)
-    known = [*groups, *group_failures(rejected)]
-    before = replace_current_failures(connection, task.task_id, task.attempt, known)
+    before = replace_current_failures(connection, task.task_id, task.attempt, groups)
     if task.status != "processing":
         return False
     limit = services.settings.automatic_attempts

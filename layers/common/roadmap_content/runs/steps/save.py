@@ -223,7 +223,7 @@ class Saver:
         """Ask the check, with one call, or with more if the contents do not fit into one."""
         try:
             answer = check.ask(self._question(to_check), self._deadline.remaining - RESERVE)
-            verdicts = read_answer(answer, len(to_check)).verdicts
+            verdicts = read_answer(answer, len(to_check))
         except ContentCheckFailedError as error:
             if isinstance(error, TooMuchToCheckError) and len(to_check) > 1:
                 middle = len(to_check) // 2

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-from ...content.remedies import SAVED_AND_REJECTED, Remedy, remedy_of_code
+from ...content.remedies import Remedy, remedy_of_code
 from ...contracts.errors import (
     ConceptIdTooLongError,
     InvalidFrameworkError,
@@ -71,11 +71,6 @@ _FOR_A_PERSON: Mapping[str, str] = {
     InvalidFrameworkError.code: "framework_data cannot be read. Correct it, then retry.",
 }
 
-_REGENERATE = (
-    "The item is saved, and a later check of its content rejected it. A retry does nothing."
-    " Regenerate such items: roadmap regenerate --error CODE."
-)
-
 _ACTIONS: Mapping[Remedy, NextAction] = {
     Remedy.NEW_ID: NextAction.REPLACE_ID,
     Remedy.NEXT_VERSION: NextAction.NEXT_VERSION,
@@ -95,8 +90,6 @@ def advice(action: NextAction) -> Advice:
 
 def advice_for(error_code: str, stage: Stage) -> Advice:
     """The advice for items that failed with this code in this stage."""
-    if error_code.startswith(SAVED_AND_REJECTED):
-        return Advice(NextAction.PERSON, _REGENERATE)
     if error_code in _FOR_A_PERSON:
         return Advice(NextAction.PERSON, _FOR_A_PERSON[error_code])
     if stage is not Stage.SAVE:

@@ -29,9 +29,7 @@ SELECT task_id, user_id, roadmap_id, status, current_step, attempt, execution_ar
     (SELECT q.state FROM content_queue q
         WHERE q.task_id = roadmap_tasks.task_id AND q.attempt = roadmap_tasks.attempt) AS queue_state,
     EXISTS (SELECT FROM content_attempts a WHERE a.task_id = roadmap_tasks.task_id
-        AND a.attempt = roadmap_tasks.attempt AND a.ended_at IS NULL) AS attempt_is_open,
-    EXISTS (SELECT FROM content_saved_checks k WHERE k.task_id = roadmap_tasks.task_id
-        AND k.error_code IS NOT NULL) AS has_rejected_contents
+        AND a.attempt = roadmap_tasks.attempt AND a.ended_at IS NULL) AS attempt_is_open
 FROM roadmap_tasks
 """
 READ = text(f"{_READ} WHERE task_id = :task_id")
@@ -208,9 +206,6 @@ class Task:
 
     attempt_is_open: bool
     """Whether the row's attempt was claimed and has no recorded outcome."""
-
-    has_rejected_contents: bool
-    """Whether a later check rejected contents that were saved. They may have been replaced since."""
 
     @property
     def is_live(self) -> bool:
