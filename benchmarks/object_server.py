@@ -68,9 +68,6 @@ def _serve(port: "Queue[int]", requests: "Synchronized[int]", writes: "Synchroni
             """Store an object."""
             self._count(write=True)
             key, body = unquote(urlsplit(self.path).path), self._body()
-            if self.headers.get("If-None-Match") == "*" and key in objects:
-                self._answer(412, b"<Error><Code>PreconditionFailed</Code></Error>", "application/xml")
-                return
             objects[key] = body
             self._answer(200, b"")
 

@@ -58,9 +58,9 @@ class MemoryBucket(Bucket):
         """Store an object."""
         self._objects[key] = body
 
-    def put_if_absent(self, key: str, body: bytes, content_type: str) -> bool:  # noqa: ARG002 - as Bucket's
-        """Store an object, unless another is there."""
-        return self._objects.setdefault(key, body) == body
+    def put_text(self, key: str, text: str) -> None:
+        """Store a text."""
+        self._objects[key] = text.encode()
 
 
 class Entry(NamedTuple):
@@ -117,7 +117,9 @@ class Stock:
     def _row(self, content_type: ContentType, entry: Entry) -> Row:
         kind, content = CONTENT_KINDS[content_type], entry.content[content_type]
         row = kind.to_row(ROADMAP, entry.concept_id, content)
-        return row if kind.publish is None else kind.publish(self.bucket, row, content)
+        if kind.publish is not None:
+            kind.publish(self.bucket, row, content)
+        return row
 
 
 def _request(plan: Plan, batch: BatchReference) -> BatchRequest:

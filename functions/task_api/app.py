@@ -12,7 +12,8 @@ from roadmap_content.api.attempt_list import AttemptPage, list_attempts
 from roadmap_content.api.attempt_timeline import AttemptTimeline, read_timeline
 from roadmap_content.api.cancel import CancelAnswer, cancel_task
 from roadmap_content.api.change_list import ChangePage, list_changes
-from roadmap_content.api.content_reading import SavedItem, find_content, read_content
+from roadmap_content.api.content_reading import SavedItem, read_content
+from roadmap_content.api.entity_tags import is_known
 from roadmap_content.api.failure_list import FailurePage, list_failures
 from roadmap_content.api.health import Health, read_health
 from roadmap_content.api.http import Api, answered, refused, respond
@@ -202,7 +203,7 @@ def get_item(
     summary="Read an item's saved content",
     responses=answered(SavedItem, s200="The content, with an ETag")
     | refused(403, 404, 422, 503)
-    | {304: {"description": "The content has the ETag of If-None-Match"}},
+    | {304: {"description": "If-None-Match names the content's ETag"}},
 )
 def get_content(
     task_id: TaskId,
@@ -221,11 +222,11 @@ def get_content(
     """Read a tutorial, a list of resources or a quiz as soon as it is saved."""
     user = api.caller.reads_for(user_id)
     item = Item(concept_id, content_type)
-    found = find_content(services, task_id, user, item, version, revision_id, api.deadline)
-    headers = {"ETag": found.etag, "Cache-Control": "private, no-cache"}
-    if app.current_event.headers.get("if-none-match") == found.etag:
+    saved, etag = read_content(services, task_id, user, item, version, revision_id, api.deadline)
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
+    if is_known(etag, app.current_event.headers.get("if-none-match")):
         return Response(status_code=304, headers=headers)
-    return respond(200, read_content(services, item, found), headers)
+    return respond(200, saved, headers)
 
 
 @app.get(

@@ -65,13 +65,6 @@ def test_an_object_is_copied_with_new_metadata(bucket: Bucket) -> None:
     assert not bucket.holds("a b")
 
 
-def test_an_existing_object_is_kept(bucket: Bucket) -> None:
-    assert bucket.put_if_absent("a", b"1", "text/plain")
-    assert bucket.put_if_absent("a", b"1", "text/plain")
-    assert not bucket.put_if_absent("a", b"2", "text/plain")
-    assert bucket.get("a") == (b"1", {})
-
-
 def test_keys_are_listed_in_order_and_in_pages(bucket: Bucket) -> None:
     for key in ("b/2", "b/10", "b", "c", "b/é"):
         bucket.put(key, key.encode())

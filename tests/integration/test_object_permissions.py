@@ -18,7 +18,7 @@ from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import StateError
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.bucket import Bucket
-from roadmap_content.platform.storage.keys import staged_key, tutorial_key
+from roadmap_content.platform.storage.keys import product_text_key, staged_key
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.machine_model import Run, State
 from tests.support.memory_s3 import ObservedS3
@@ -75,7 +75,7 @@ def used(pipeline: Pipeline) -> Used:
     pipeline.load(bundle)
     ids = [entry["concept_id"] for entry in bundle["content"]]
     pipeline.stage(Item(ids[0], ContentType.QUIZ), b'{"quiz_id": "q", "questions": "none"}')  # refused
-    paid = tutorial_key(pipeline.roadmap_id, ids[2], 1)
+    paid = product_text_key(pipeline.roadmap_id, ids[2], 1)
     pipeline.bucket.delete(staged_key(pipeline.roadmap_id, Item(ids[2], ContentType.TUTORIAL)))
     pipeline.bucket.put(paid, b"# A text without a row")
     pipeline.services.bucket = Bucket("content", ObservedS3(S3.client, record).client)
@@ -125,7 +125,6 @@ def test_the_run_uses_objects_of_every_kind(used: Used) -> None:
             ("s3:GetObject", "manifests"),
             ("s3:GetObject", "staged"),
             ("s3:PutObject", "texts"),
-            ("s3:GetObject", "texts"),
         },
         "FinalizeTaskFunction": {("s3:GetObject", "manifests")},
     }
@@ -136,6 +135,7 @@ def test_the_run_uses_objects_of_every_kind(used: Used) -> None:
     [
         ("SaveBatchFunction", "s3:DeleteObject", "staged/r-1/quiz/c-1.json"),
         ("SaveBatchFunction", "s3:PutObject", "staged/r-1/quiz/c-1.json"),
+        ("SaveBatchFunction", "s3:GetObject", "r-1/concepts/c-1/v1.md"),
         ("FinalizeTaskFunction", "s3:GetObject", "r-1/concepts/c-1/v1.md"),
         ("PlanBatchesFunction", "s3:PutObject", "r-1/concepts/c-1/v1.md"),
         ("GenerateContentFunction", "s3:PutObject", "r-1/concepts/c-1/v1.md"),

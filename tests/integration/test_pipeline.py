@@ -15,7 +15,13 @@ from roadmap_content.contracts.payloads import Execution, RunInput, StateError
 from roadmap_content.platform.aws.executions import ExecutionState
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
-from roadmap_content.platform.storage.keys import fingerprint, rejected_key, staged_key, tutorial_key
+from roadmap_content.platform.storage.keys import (
+    fingerprint,
+    product_text_key,
+    rejected_key,
+    staged_key,
+    text_key,
+)
 from roadmap_content.runs.steps.generate import generate_content
 from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
 from roadmap_content.state.failures.failures import record_failures, refusals
@@ -56,7 +62,7 @@ def test_a_run_without_faults_saves_everything_as_staged(pipeline: Pipeline) -> 
     for entry in bundle["content"]:
         concept_id, expected = entry["concept_id"], entry["tutorial"]
         (row,) = pipeline.rows("SELECT * FROM tutorial_metadata WHERE concept_id = :id", id=concept_id)
-        url = tutorial_key("r-1", concept_id, 1)
+        url = text_key("r-1", concept_id, tutorial(concept_id)["markdown"].encode())
         assert {key: row[key] for key in expected if key != "markdown"} == {
             key: value for key, value in expected.items() if key != "markdown"
         }
@@ -333,14 +339,11 @@ def test_only_the_highest_version_becomes_latest(pipeline: Pipeline) -> None:
 
 def test_an_existing_tutorial_text_is_never_overwritten(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["a", "b"]))
-    key = tutorial_key("r-1", "a", 1)
+    key = product_text_key("r-1", "a", 1)
     pipeline.bucket.put(key, b"somebody's text")
-    assert pipeline.run().missing[ContentType.TUTORIAL] == 1
-    assert pipeline.task()["failed_concepts"]["items"][0]["error_code"] == "VersionTaken"
-
     assert pipeline.run().complete
     (row,) = pipeline.rows("SELECT * FROM tutorial_metadata WHERE concept_id = 'a'")
-    assert (row["content_version"], row["is_latest"]) == (2, True)
+    assert (row["content_version"], row["is_latest"]) == (1, True)
     kept, written = pipeline.bucket.get(key), pipeline.bucket.get(row["content_url"])
     assert kept is not None
     assert kept.body == b"somebody's text"

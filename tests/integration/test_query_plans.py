@@ -161,10 +161,7 @@ def _without_constraints(connection: Connection, kind: ContentKind) -> tuple[str
 def _save(
     connection: Connection, kind: ContentKind, roadmap_id: str, entries: list[dict[str, Any]], how: str = ""
 ) -> Any:
-    rows = [
-        kind.to_row(roadmap_id, entry["concept_id"], entry[kind.content_type]) | {"text_taken": False}
-        for entry in entries
-    ]
+    rows = [kind.to_row(roadmap_id, entry["concept_id"], entry[kind.content_type]) for entry in entries]
     return connection.scalar(text(f"{how} {kind.save_sql}"), save_parameters(roadmap_id, rows))
 
 

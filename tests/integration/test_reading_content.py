@@ -8,13 +8,14 @@ from roadmap_content.api import content_reading
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.storage.bucket import Bucket
-from roadmap_content.platform.storage.keys import tutorial_key
+from roadmap_content.platform.storage.keys import product_text_key, text_key
 from tests.support.factories import bundle_of, concept_ids, content_of, tutorial
 from tests.support.pipeline import Pipeline
 from tests.support.requests_to_api import Ask, Reply
 
 IDS = concept_ids(2)
 FIRST = IDS[0]
+KEY = text_key("r-1", FIRST, tutorial(FIRST)["markdown"].encode())
 
 
 @pytest.fixture(autouse=True)
@@ -50,8 +51,10 @@ def test_content_is_sent_once_until_it_changes(
 ) -> None:
     pipeline.run()
     etag = read(ask, content_type).headers["ETag"]
-    known = read(ask, content_type, etag=etag)
-    assert (known.status, known.body, known.headers["ETag"]) == (304, None, etag)
+    for header in (etag, f"W/{etag}", f'"a, b", W/"c",{etag}', "*"):
+        known = read(ask, content_type, etag=header)
+        assert (known.status, known.body, known.headers["ETag"]) == (304, None, etag), header
+    assert read(ask, content_type, etag=f'"a", {etag[:-2]}"').status == 200
     table = CONTENT_KINDS[content_type].table
     pipeline.execute(f"UPDATE {table} SET generated_at = generated_at + interval '1 s'")
     assert read(ask, content_type, etag=etag).status == 200
@@ -60,13 +63,13 @@ def test_content_is_sent_once_until_it_changes(
 def test_an_older_version_of_a_tutorial_can_be_read(pipeline: Pipeline, ask: Ask) -> None:
     pipeline.run()
     second = tutorial(FIRST, version=2, markdown="# Second")
-    pipeline.bucket.put(tutorial_key("r-1", FIRST, 2), second["markdown"].encode())
+    pipeline.bucket.put(product_text_key("r-1", FIRST, 2), second["markdown"].encode())
     pipeline.execute(
         "INSERT INTO tutorial_metadata (tutorial_id, concept_id, roadmap_id, title, summary, content_url,"
         " content_status, content_version, is_latest, estimated_completion_time, generated_at)"
         " VALUES ('second', :concept, 'r-1', 'T', 'S', :key, 'completed', 2, true, 1, now())",
         concept=FIRST,
-        key=tutorial_key("r-1", FIRST, 2),
+        key=product_text_key("r-1", FIRST, 2),
     )
     assert read(ask, "tutorial").body["content"]["markdown"] == "# Second"
     assert read(ask, "tutorial", version=1).body["content"] == tutorial(FIRST)
@@ -84,7 +87,7 @@ def test_a_large_text_is_a_link_that_reads_it(
     body = read(ask, "tutorial").body
     assert "markdown" not in body["content"]
     link = urllib.parse.urlsplit(body["content_link"])
-    assert urllib.parse.unquote(link.path).endswith(tutorial_key("r-1", FIRST, 1))
+    assert urllib.parse.unquote(link.path).endswith(KEY)
     query = dict(urllib.parse.parse_qsl(link.query))
     assert (query["X-Amz-Algorithm"], query["X-Amz-Expires"]) == ("AWS4-HMAC-SHA256", "300")
 
@@ -99,7 +102,7 @@ def test_a_row_that_names_another_roadmap_s_text_gives_no_access_to_it(pipeline:
 
 def test_a_row_of_the_product_whose_text_does_not_exist_is_not_found(pipeline: Pipeline, ask: Ask) -> None:
     pipeline.run()
-    pipeline.bucket.delete(tutorial_key("r-1", FIRST, 1))
+    pipeline.bucket.delete(KEY)
     reply = read(ask, "tutorial")
     assert (reply.status, reply.body["error"]) == (404, "ItemNotFound")
     assert "its text does not exist" in reply.body["message"]

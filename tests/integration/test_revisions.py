@@ -8,11 +8,11 @@ from sqlalchemy import text
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.runtime.deadline import Deadline
-from roadmap_content.platform.storage.keys import tutorial_key
+from roadmap_content.platform.storage.keys import text_key
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.tasks.attempts import user_start
 from roadmap_content.state.tasks.scope import Scope
-from tests.support.factories import USER, bundle_of, concept_ids
+from tests.support.factories import USER, bundle_of, concept_ids, tutorial
 from tests.support.pipeline import Pipeline
 from tests.support.requests_to_api import Ask, Reply
 
@@ -192,13 +192,25 @@ def test_a_restore_that_the_database_refuses_changes_nothing_and_says_why(
     assert items.revisions() == revisions
 
 
-def test_a_tutorial_without_its_text_is_not_restored(pipeline: Pipeline, ask: Ask) -> None:
+@pytest.mark.parametrize("text", [None, b"another text"])
+def test_a_tutorial_without_its_text_is_not_restored(
+    pipeline: Pipeline, ask: Ask, text: bytes | None
+) -> None:
     items = Items(ask, ContentType.TUTORIAL)
     regenerate(pipeline, ContentType.TUTORIAL)
     former = items.revisions()[1]
-    pipeline.bucket.delete(tutorial_key("r-1", FIRST, 1))
+    key = text_key("r-1", FIRST, tutorial(FIRST)["markdown"].encode())
+    pipeline.bucket.delete(key)
+    if text is not None:
+        pipeline.bucket.put(key, text)
+    before = items.revisions()
     answer = items.restore(former["revision_id"])
     assert (answer.status, answer.body["error"]) == (409, "RestoreRefused")
+    assert ("does not exist" if text is None else "was overwritten") in answer.body["message"]
+    assert items.revisions() == before
+    path = "/tasks/t-1/content/tutorial"
+    shown = ask("GET", path, {"concept_id": FIRST, "revision_id": former["revision_id"]})
+    assert (shown.status, shown.body["error"]) == (404, "ItemNotFound")
 
 
 def test_a_revision_of_another_item_is_unknown(pipeline: Pipeline, ask: Ask) -> None:

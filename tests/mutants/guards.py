@@ -561,7 +561,7 @@ MUTANTS = (
         old="""        draft, origin = self._draft(item, refused)
 """,
         new="""        drafted = self._draft(item, refused)
-        self._free_version(item)
+        self._newest_text(item)
         draft, origin = drafted
 """,
         tests=(f"{_ONCE}::test_a_generated_item_is_staged_without_other_work_in_between",),
@@ -1364,6 +1364,14 @@ MUTANTS = (
         old="            return _failure(ready.item, verdict)\n",
         new="            return self._unchecked(validated, verdict)\n",
         tests=(f"{_CONTENT_CHECK}::test_an_unusable_verdict_fails_its_item_and_the_others_are_saved",),
+    ),
+    Mutant(
+        "texts of tutorials",
+        "a text that is not the one that was saved is shown and restored",
+        f"{_LAYER}/content/texts.py",
+        old="    if not may_be_stored_at(key, stored.body):",
+        new="    if False:",
+        tests=("tests/integration/test_revisions.py::test_a_tutorial_without_its_text_is_not_restored",),
     ),
     Mutant(
         "regenerations",

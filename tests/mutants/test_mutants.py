@@ -43,6 +43,7 @@ def test_every_required_guard_has_a_mutant() -> None:
         "the roles of a token",
         "the product's projection",
         "the replacement of saved items",
+        "texts of tutorials",
         "the attempt fence",
         "the audit trail",
         "the per-roadmap lock",

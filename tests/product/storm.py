@@ -31,7 +31,7 @@ from roadmap_content.contracts.errors import ContentError
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.bucket import Bucket
-from roadmap_content.platform.storage.keys import tutorial_key
+from roadmap_content.platform.storage.keys import product_text_key
 from roadmap_content.runs.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
 from roadmap_content.runs.recoveries.advance import advance
 from roadmap_content.runs.recoveries.create import create
@@ -405,7 +405,7 @@ def prepare(url: str) -> tuple[Product, Services]:
     services.bucket = Bucket("content", memory.client)
     for number in range(ROADMAPS):
         for concept_id in concepts(f"r-{number}")[:WRITTEN]:  # the product stores a text before its row
-            services.bucket.put(tutorial_key(f"r-{number}", concept_id, 1), b"# Theirs\n\nA text.")
+            services.bucket.put(product_text_key(f"r-{number}", concept_id, 1), b"# Theirs\n\nA text.")
     return product, services
 
 

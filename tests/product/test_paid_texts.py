@@ -61,9 +61,9 @@ def test_a_text_without_a_row_is_adopted(pipeline: Pipeline, adopted: Product) -
         "Control planes",
         "The control plane decides. It runs the scheduler.",
     )
-    assert (row["content_url"], row["content_version"]) == ("r-1/concepts/r-1:c-1/v1.md", 1)
-    assert row["estimated_completion_time"] == 1
-    text = pipeline.bucket.get("r-1/concepts/r-1:c-1/v1.md")
+    assert (row["content_version"], row["estimated_completion_time"]) == (1, 1)
+    pipeline.bucket.put("r-1/concepts/r-1:c-1/v1.md", b"the product's next text")
+    text = pipeline.bucket.get(row["content_url"])
     assert text is not None
     assert text.body == TEXT.encode()
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from io import BytesIO
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from botocore.exceptions import ClientError
@@ -27,6 +28,8 @@ class _Object(NamedTuple):
 
 class MemoryS3:
     """Buckets and their objects. Safe for use by several threads."""
+
+    meta = SimpleNamespace(endpoint_url="https://s3.amazonaws.com")
 
     def __init__(self) -> None:
         self._buckets: dict[str, dict[str, _Object]] = {}
@@ -57,17 +60,14 @@ class MemoryS3:
         Body: bytes,  # noqa: N803
         Metadata: Mapping[str, str] | None = None,  # noqa: N803
         ContentType: str = "",  # noqa: N803
-        IfNoneMatch: str | None = None,  # noqa: N803
     ) -> None:
-        """Store an object; with `IfNoneMatch`, only if the key does not exist."""
+        """Store an object."""
         # S3 and boto3 refuse these.
         assert len(Key.encode()) <= 1024, f"the key has more than 1,024 bytes: {Key}"
         assert all(value.isascii() for value in (Metadata or {}).values()), f"metadata of {Key} is not ASCII"
         etag = f'"{hashlib.md5(Body, usedforsecurity=False).hexdigest()}"'
         with self._lock:
             objects = self._bucket(Bucket, "PutObject")
-            if IfNoneMatch == "*" and Key in objects:
-                raise _error("PreconditionFailed", 412, "PutObject")
             objects[Key] = _Object(Body, dict(Metadata or {}), etag, datetime.now(UTC))
 
     def get_object(self, *, Bucket: str, Key: str, Range: str | None = None) -> dict[str, Any]:  # noqa: N803

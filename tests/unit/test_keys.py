@@ -1,16 +1,21 @@
 """Different ids never get the same key."""
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from roadmap_content.contracts.errors import OtherBucketError
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.storage.keys import (
     encode,
     fingerprint,
+    key_in_url,
     manifest_key,
+    may_be_stored_at,
+    product_text_key,
     rejected_key,
     staged_key,
-    tutorial_key,
+    text_key,
 )
 
 ids = st.text(min_size=1, max_size=400) | st.text("./~%:\x00\ud800é漢", min_size=1, max_size=12)
@@ -33,12 +38,12 @@ def test_an_encoded_id_is_one_segment_of_printable_ascii(identifier: str) -> Non
 
 
 def test_ids_of_the_product_are_not_changed() -> None:
-    key = tutorial_key("prompt-engineering-9b2c8d4e", "prompt-engineering-9b2c8d4e:c-1-1-1", 2)
+    key = product_text_key("prompt-engineering-9b2c8d4e", "prompt-engineering-9b2c8d4e:c-1-1-1", 2)
     assert key == "prompt-engineering-9b2c8d4e/concepts/prompt-engineering-9b2c8d4e:c-1-1-1/v2.md"
 
 
 def test_dots_and_slashes_are_escaped() -> None:
-    assert tutorial_key("..", "../../x", 1) == "%2E%2E/concepts/..%2F..%2Fx/v1.md"
+    assert product_text_key("..", "../../x", 1) == "%2E%2E/concepts/..%2F..%2Fx/v1.md"
 
 
 @given(ids, ids)
@@ -48,7 +53,50 @@ def test_every_key_fits_into_s3(roadmap_id: str, concept_id: str) -> None:
         for key in (
             staged_key(roadmap_id, item),
             rejected_key(roadmap_id, item, 999, fingerprint(b"")),
-            tutorial_key(roadmap_id, concept_id, 2**31 - 1),
+            text_key(roadmap_id, concept_id, b""),
             manifest_key(roadmap_id, 999, b""),
         ):
             assert len(key.encode()) <= 1024
+
+
+def test_a_key_with_a_hash_is_the_key_of_one_text() -> None:
+    key = text_key("r", "c", b"a")
+    assert (may_be_stored_at(key, b"a"), may_be_stored_at(key, b"b")) == (True, False)
+    assert may_be_stored_at(product_text_key("r", "c", 1), b"b")
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "https://content.s3.amazonaws.com/",
+        "https://content.s3.eu-west-1.amazonaws.com/",
+        "https://content.s3-eu-west-1.amazonaws.com:443/",
+        "https://content.s3.dualstack.eu-west-1.amazonaws.com/",
+        "https://content.s3.cn-north-1.amazonaws.com.cn/",
+        "https://s3.amazonaws.com/content/",
+        "https://s3.eu-west-1.amazonaws.com/content/",
+        "http://127.0.0.1:5000/content/",
+        "s3://content/",
+    ],
+)
+def test_the_url_of_an_object_of_the_bucket_has_its_key(place: str) -> None:
+    for path in ("r-1/concepts/r-1%3Ac/v1%20%252E.md", "r-1/concepts/r-1:c/v1%20%252E.md"):
+        for signature in ("", "?X-Amz-Expires=3600&X-Amz-Signature=a/content/b", "#top"):
+            url = f"{place}{path}{signature}"
+            assert key_in_url(url, "content", "http://127.0.0.1:5000") == "r-1/concepts/r-1:c/v1 %2E.md"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://other.s3.amazonaws.com/content/r-1/concepts/c/v1.md?X-Amz-Signature=secret",
+        "https://content.old.s3.amazonaws.com/r-1/concepts/c/v1.md?X-Amz-Signature=secret",
+        "https://s3.eu-west-1.amazonaws.com/other/r-1/concepts/c/v1.md?X-Amz-Signature=secret",
+        "https://content.s3.amazonaws.com.example.org/r-1/concepts/c/v1.md?X-Amz-Signature=secret",
+        "https://example.org/content/r-1/concepts/c/v1.md?X-Amz-Signature=secret",
+    ],
+)
+def test_the_url_of_another_object_is_refused_without_its_signature(url: str) -> None:
+    with pytest.raises(OtherBucketError) as raised:
+        key_in_url(url, "content", "http://127.0.0.1:5000")
+    assert str(raised.value) == f"its text is at {url.split('?')[0]}, not in the bucket content"

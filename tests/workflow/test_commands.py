@@ -12,14 +12,13 @@ from local_stack.errors import RefusedError
 from roadmap_command.target import Target, patient_lambda_client
 from roadmap_content.contracts.errors import ContentError, InvalidBundleError
 from roadmap_content.contracts.items import ContentType, Item
-from roadmap_content.platform.storage.keys import tutorial_key
 from tests.support.factories import TYPES, bundle_of, counts
 from tests.support.machine import Machine
 
 Roadmap = Callable[..., Result]
 
 TUTORIALS = text(
-    "SELECT concept_id, content_version, is_latest FROM tutorial_metadata"
+    "SELECT concept_id, content_version, is_latest, content_url FROM tutorial_metadata"
     " WHERE roadmap_id = :roadmap_id ORDER BY concept_id, content_version"
 )
 ARCHIVED = text("SELECT source_table FROM content_archive WHERE source_row ->> 'concept_id' = :concept_id")
@@ -186,9 +185,9 @@ def test_saved_items_are_replaced_on_purpose_and_the_old_ones_kept(
     with target.engine.connect() as connection:
         rows = connection.execute(TUTORIALS, {"roadmap_id": machine.roadmap_id}).all()
         archived = connection.scalars(ARCHIVED, {"concept_id": ids[1]}).all()
-    assert [tuple(row) for row in rows] == [(ids[0], 1, False), (ids[0], 2, True), (ids[1], 1, True)]
+    assert [tuple(row[:3]) for row in rows] == [(ids[0], 1, False), (ids[0], 2, True), (ids[1], 1, True)]
     assert archived == ["quiz_metadata"]
-    texts = [target.bucket.get(tutorial_key(machine.roadmap_id, ids[0], version)) for version in (1, 2)]
+    texts = [target.bucket.get(row.content_url) for row in rows[:2]]
     assert [each.body.decode() for each in texts if each][1] == "# Edited"
     assert len([each for each in texts if each]) == 2, "the old text is kept"
 

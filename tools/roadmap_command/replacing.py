@@ -16,7 +16,7 @@ from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.storage.bucket import Bucket
-from roadmap_content.platform.storage.keys import tutorial_key
+from roadmap_content.platform.storage.keys import product_text_key
 from roadmap_content.platform.storage.staging import Staging
 from roadmap_content.state.tasks.scope import Scope
 
@@ -39,7 +39,7 @@ def stage_replacement(bucket: Bucket, roadmap_id: str, item: Item, content: Docu
     identity: Document = {}
     if version is not None:
         version += 1
-        while bucket.holds(tutorial_key(roadmap_id, item.concept_id, version)):
+        while bucket.holds(product_text_key(roadmap_id, item.concept_id, version)):
             version += 1
         identity["content_version"] = version
     identity[kind.id_field] = _id_of(roadmap_id, item, content, version)

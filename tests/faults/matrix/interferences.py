@@ -80,7 +80,7 @@ def _save_concept(play: Play) -> None:
     """Store the text first, as the product does; then all rows in one transaction."""
     concept_id = play.ids[3]
     url = f"{play.roadmap_id}/concepts/{concept_id}/v1.md"
-    play.rig.target.bucket.put_if_absent(url, b"# Theirs", "text/markdown")
+    play.rig.target.bucket.put(url, b"# Theirs")
     play.log.rewritten.add(concept_id)
     play.log.removed_items |= {(concept_id, kind) for kind in TABLES}
     parameters = {

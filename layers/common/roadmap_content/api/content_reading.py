@@ -3,7 +3,7 @@
 import hashlib
 import json
 from datetime import datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 from pydantic import Field
 from sqlalchemy import Connection
@@ -11,20 +11,17 @@ from sqlalchemy import Connection
 from ..content.registry import CONTENT_KINDS
 from ..content.revision_records import revision_content
 from ..content.rows import saved_content
+from ..content.texts import MOST_TEXT_BYTES, read_text
 from ..contracts.documents import Document
-from ..contracts.errors import InvalidRequestError, ItemNotFoundError
+from ..contracts.errors import InvalidRequestError, ItemNotFoundError, TextUnavailableError
 from ..contracts.items import ContentType, Item
 from ..contracts.payloads import Payload
 from ..platform.postgres.times import utc
 from ..platform.postgres.transactions import transact
 from ..platform.runtime.deadline import Deadline
 from ..platform.storage.bucket import ObjectTooLargeError
-from ..platform.storage.keys import encode
 from ..state.services import Services
 from ..state.tasks.task import read_task
-
-MOST_TEXT_BYTES = 1_000_000
-"""Bytes of a text that an answer contains. A Lambda response is limited to 6 MB, with escaping."""
 
 LINK_SECONDS = 300
 
@@ -50,15 +47,7 @@ class SavedItem(Payload):
     ] = None
 
 
-class Found(NamedTuple):
-    """An item's row, and the entity tag of its content."""
-
-    roadmap_id: str
-    row: Document
-    etag: str
-
-
-def find_content(
+def read_content(
     services: Services,
     task_id: str,
     user_id: str | None,
@@ -66,68 +55,64 @@ def find_content(
     version: int | None,
     revision_id: str | None,
     deadline: Deadline,
-) -> Found:
-    """Find the saved row of an item: the current one, a version of a tutorial, or a revision.
+) -> tuple[SavedItem, str]:
+    """Read the saved content of an item, its text from S3, and make the entity tag of both.
+
+    It is the current content, a version of a tutorial, or a revision.
 
     Raises:
         TaskNotFoundError: the user has no such task.
-        ItemNotFoundError: nothing is saved.
+        ItemNotFoundError: nothing is saved, or the row's text is not available.
         InvalidRequestError: this content type has no versions, or a revision is named, too.
-        DatabaseUnavailableError: a retry may succeed.
+        DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
     """
-    if version is not None and CONTENT_KINDS[item.content_type].versions_sql is None:
+    kind = CONTENT_KINDS[item.content_type]
+    if version is not None and kind.versions_sql is None:
         raise InvalidRequestError(f"version: {item.content_type} has no versions")
 
     if version is not None and revision_id is not None:
         raise InvalidRequestError("version and revision_id cannot be combined")
 
-    def read(connection: Connection) -> tuple[str, Document | None]:
+    def read(connection: Connection) -> tuple[str, Document]:
         roadmap_id = read_task(connection, task_id, user_id).roadmap_id or ""
-        if revision_id is not None:
-            return roadmap_id, revision_content(connection, roadmap_id, item, revision_id)
-        return roadmap_id, saved_content(connection, roadmap_id, item, version)
+        return roadmap_id, _row(connection, roadmap_id, item, version, revision_id)
 
     roadmap_id, row = transact(services.reading_engine, read, deadline)
-    if row is None:
-        which = "" if version is None else f" in version {version}"
-        which += "" if revision_id is None else f" as revision {revision_id!r}"
-        raise ItemNotFoundError(f"no {item.content_type} of the concept is saved{which}")
-    tag = hashlib.sha256(json.dumps(row, default=datetime.isoformat).encode()).hexdigest()[:32]
-    return Found(roadmap_id, row, f'"{tag}"')
-
-
-def read_content(services: Services, item: Item, found: Found) -> SavedItem:
-    """Read the content of a row, from S3 where its text is stored there.
-
-    Raises:
-        ItemNotFoundError: the row's text does not exist.
-        StorageUnavailableError: a retry may succeed.
-    """
-    kind = CONTENT_KINDS[item.content_type]
-    content = {name: value for name, value in found.row.items() if name != "generated_at"}
+    content = {name: value for name, value in row.items() if name != "generated_at"}
     link = None
+    tagged: list[object] = [row]
     if kind.stored_text is not None:
-        key = str(content.pop(kind.stored_text.key_column))
+        content_url = str(content.pop(kind.stored_text.key_column))
         try:
-            text = _read_text(services, found.roadmap_id, key)
-        except ObjectTooLargeError:
-            link = services.bucket.link(key, LINK_SECONDS)
+            text = read_text(services.bucket, roadmap_id, content_url, MOST_TEXT_BYTES)
+        except ObjectTooLargeError as large:
+            link = services.bucket.link(services.bucket.key_in(content_url), LINK_SECONDS)
+            tagged.append(large.etag)
+        except TextUnavailableError as error:
+            raise type(error)(f"the {item.content_type} is saved, but {error}") from None
         else:
-            if text is None:
-                raise ItemNotFoundError(f"the {item.content_type} is saved, but its text does not exist")
             content[kind.stored_text.field] = text
-    return SavedItem(
+            tagged.append(text)
+    saved = SavedItem(
         concept_id=item.concept_id,
         content_type=item.content_type,
-        generated_at=utc(found.row["generated_at"]),
+        generated_at=utc(row["generated_at"]),
         content=content,
         content_link=link,
     )
+    tag = hashlib.sha256(json.dumps(tagged, default=datetime.isoformat).encode()).hexdigest()[:32]
+    return saved, f'"{tag}"'
 
 
-def _read_text(services: Services, roadmap_id: str, key: str) -> str | None:
-    """A text of the roadmap. A row that names a key of another roadmap gives no access to it."""
-    if not key.startswith((f"{roadmap_id}/concepts/", f"{encode(roadmap_id)}/concepts/")):
-        return None
-    stored = services.bucket.get(key, limit=MOST_TEXT_BYTES)
-    return None if stored is None else stored.body.decode(errors="replace")
+def _row(
+    connection: Connection, roadmap_id: str, item: Item, version: int | None, revision_id: str | None
+) -> Document:
+    if revision_id is not None:
+        which = f" as revision {revision_id!r}"
+        row = revision_content(connection, roadmap_id, item, revision_id)
+    else:
+        which = "" if version is None else f" in version {version}"
+        row = saved_content(connection, roadmap_id, item, version)
+    if row is None:
+        raise ItemNotFoundError(f"no {item.content_type} of the concept is saved{which}")
+    return row

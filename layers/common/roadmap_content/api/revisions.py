@@ -16,7 +16,13 @@ from ..content.registry import CONTENT_KINDS
 from ..content.revision_records import RevisionSource, restore_content, revision_source, revisions_of
 from ..content.roadmaps.metadata import load_framework, lock_roadmap
 from ..content.rows import current_revisions, current_row, current_rows, merge_items
-from ..contracts.errors import ChangedSinceError, ItemNotFoundError, RestoreRefusedError
+from ..content.texts import MOST_TEXT_BYTES, read_text, text_size
+from ..contracts.errors import (
+    ChangedSinceError,
+    ItemNotFoundError,
+    RestoreRefusedError,
+    TextUnavailableError,
+)
 from ..contracts.events import item_restored
 from ..contracts.items import ContentType, Item
 from ..contracts.payloads import Count, Payload
@@ -25,7 +31,7 @@ from ..platform.postgres.times import utc
 from ..platform.postgres.transactions import diagnose, transact
 from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.log import logger
-from ..platform.storage.bucket import in_parallel
+from ..platform.storage.bucket import ObjectTooLargeError, in_parallel
 from ..runs.steps.finalize import RunEnd, finalize_attempt
 from ..runs.steps.projection import project_rows
 from ..state.outbox import record_events
@@ -100,15 +106,14 @@ def list_revisions(
             )
             for row in rows
         ]
-        return revisions, [row.text_key for row in rows]
+        return revisions, [row.content_url for row in rows]
 
-    revisions, keys = transact(services.reading_engine, read, deadline)
-    texts = in_parallel(services.bucket.describe, filter(None, keys))
-    sizes = {text.key: text.size for text in texts if text is not None}
+    revisions, urls = transact(services.reading_engine, read, deadline)
+    sizes = in_parallel(lambda url: None if url is None else text_size(services.bucket, url), urls)
     return Revisions(
         items=[
-            revision if key is None else revision.model_copy(update={"size": sizes.get(key)})
-            for revision, key in zip(revisions, keys, strict=True)
+            revision if url is None else revision.model_copy(update={"size": size})
+            for revision, url, size in zip(revisions, urls, sizes, strict=True)
         ]
     )
 
@@ -134,7 +139,7 @@ def restore_revision(
     Raises:
         TaskNotFoundError: the user has no such task.
         ItemNotFoundError: there is no such revision.
-        RestoreRefusedError: the database refused the content, or its text does not exist.
+        RestoreRefusedError: the database refused the content, or its text is not available.
         ChangedSinceError: the item has another content than `replacing`.
         RoadmapNotFoundError, InvalidFrameworkError: the projections cannot be written.
         DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
@@ -145,8 +150,7 @@ def restore_revision(
         return task, _source(connection, task, item, revision_id)
 
     task, source = transact(services.engine, read, deadline)
-    if source.text_key is not None and not services.bucket.holds(source.text_key):
-        raise RestoreRefusedError(f"the text of revision {revision_id!r} does not exist")
+    key = _checked_text(services, task, source, revision_id)
     restored = None
 
     def restore(connection: Connection) -> None:
@@ -158,7 +162,9 @@ def restore_revision(
         if replacing is not None and current_revisions(connection, roadmap_id, [item]).get(item) != replacing:
             raise ChangedSinceError("the item has been changed since")
         again = _source(connection, task, item, revision_id)
-        content_id = _restore(connection, roadmap_id, item, again)
+        if again.content_url != source.content_url:
+            raise ChangedSinceError("the revision has been changed since its text was checked")
+        content_id = _restore(connection, roadmap_id, item, again._replace(content_url=key))
         if content_id is None:
             return  # also after a COMMIT without an answer
         restored = content_id
@@ -191,6 +197,19 @@ def _source(connection: Connection, task: Task, item: Item, revision_id: str) ->
     if source is None:
         raise ItemNotFoundError(f"the item has no revision {revision_id!r}")
     return source
+
+
+def _checked_text(services: Services, task: Task, source: RevisionSource, revision_id: str) -> str | None:
+    """The key of the text of a revision, if that is the text that was saved with it."""
+    if source.content_url is None:
+        return None
+    try:
+        read_text(services.bucket, task.roadmap_id or "", source.content_url, MOST_TEXT_BYTES)
+    except ObjectTooLargeError:
+        pass  # such a text is the product's, and its key has no hash
+    except TextUnavailableError as error:
+        raise RestoreRefusedError(f"revision {revision_id!r} cannot be restored: {error}") from None
+    return services.bucket.key_in(source.content_url)
 
 
 def _restore(connection: Connection, roadmap_id: str, item: Item, source: RevisionSource) -> str | None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .entity_tags import is_known
+
 PAGE = "index.html"
 
 _MEDIA_TYPES: Mapping[str, str] = {
@@ -75,8 +77,7 @@ class StaticFiles:
     def _content(self, name: str, content: str, caching: str, if_none_match: str | None) -> dict[str, Any]:
         tag = f'"{hashlib.sha256(content.encode()).hexdigest()[:16]}"'
         own = {"Cache-Control": caching, "ETag": tag}
-        # API Gateway compresses, and a proxy may therefore mark the tag as weak.
-        if tag in (each.strip().removeprefix("W/") for each in (if_none_match or "").split(",")):
+        if is_known(tag, if_none_match):
             return self._respond(304, "", own)
         media_type = _MEDIA_TYPES[Path(name).suffix]
         return self._respond(200, content, {**own, "Content-Type": media_type})

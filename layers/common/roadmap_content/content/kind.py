@@ -129,9 +129,9 @@ class ContentKind(NamedTuple):
     output_share: float = 1.0
     """The maximum output tokens of a model's answer, as a share of the maximum for any answer."""
 
-    publish: "Callable[[Bucket, Row, Document], Row] | None" = None
-    """Stores the part of the content that is not in the row, before the row is saved; → the updated row.
-    `None` for a content type that is stored in its row alone.
+    publish: "Callable[[Bucket, Row, Document], None] | None" = None
+    """Stores the part of the content that is not in the row, before the row is saved. `None` for a content
+    type that is stored in its row alone.
     """
 
     stored_text: StoredText | None = None

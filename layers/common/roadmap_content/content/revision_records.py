@@ -25,8 +25,8 @@ class RevisionSource(NamedTuple):
 
     content_id: str
     generated_at: datetime | None
-    text_key: str | None
-    """The key of its text, for a content type whose text is an object."""
+    content_url: str | None
+    """The place of its text, for a content type whose text is an object."""
 
 
 def revisions_of(connection: Connection, roadmap_id: str, item: Item) -> Sequence[Any]:
@@ -43,7 +43,7 @@ def revision_source(
     row = connection.execute(text(statement), _of_item(roadmap_id, item, revision_id)).first()
     if row is None:
         return None
-    return RevisionSource(row.source, row.content_id, row.generated_at, row.text_key)
+    return RevisionSource(row.source, row.content_id, row.generated_at, row.content_url)
 
 
 def revision_content(
@@ -71,7 +71,12 @@ def restore_content(
     connection.execute(_IMMEDIATE)  # a refusal is then one of the restore
     connection.execute(_REASON)
     current = current_row(connection, roadmap_id, item)
-    parameters = {"roadmap_id": roadmap_id, "concept_id": item.concept_id, "source": source.row}
+    parameters = {
+        "roadmap_id": roadmap_id,
+        "concept_id": item.concept_id,
+        "source": source.row,
+        "content_url": source.content_url,
+    }
     if current is not None and kind.revisions.replace is not None:
         row_id = current[kind.id_field]
         replaced = connection.execute(text(kind.revisions.replace), parameters | {"row_id": row_id}).first()

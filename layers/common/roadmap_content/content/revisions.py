@@ -47,7 +47,7 @@ class RevisionStatements(NamedTuple):
     """The newest 100 revisions: first the rows of the content table, then those in the archive."""
 
     source: str
-    """The row of `:revision_id` as a JSON text, its `content_id`, `generated_at` and the key of its text."""
+    """The row of `:revision_id` as a JSON text, its `content_id`, `generated_at` and `content_url`."""
 
     columns: tuple[str, ...]
     """The columns with the fields of the content."""
@@ -95,16 +95,16 @@ def revision_statements(
     )
     version = f"CAST({_CONTENT_VERSION if versioned else 'NULL'} AS integer)"
     size_of = f"octet_length(CAST(readable -> '{size}' AS text))" if size else "CAST(NULL AS integer)"
-    text_key = "(readable -> 'content_url') #>> '{}'" if versioned else "CAST(NULL AS text)"
+    content_url = "(readable -> 'content_url') #>> '{}'" if versioned else "CAST(NULL AS text)"
     listing = f"""
 SELECT revision_id, content_id, replaced_at, reason, {generated_at},
-    {version} AS version, {size_of} AS size, {text_key} AS text_key
+    {version} AS version, {size_of} AS size, {content_url} AS content_url
 FROM ({document}) AS found, {_READABLE}
 ORDER BY archive_id DESC NULLS FIRST, {version} DESC NULLS LAST, generated_at DESC NULLS LAST, revision_id
 LIMIT 100
 """
     source = f"""
-SELECT CAST(document AS text) AS source, content_id, {generated_at}, {text_key} AS text_key
+SELECT CAST(document AS text) AS source, content_id, {generated_at}, {content_url} AS content_url
 FROM ({document}) AS found, {_READABLE} WHERE revision_id = :revision_id LIMIT 1
 """
     # Columns that were added since the row was archived keep their values.
@@ -118,7 +118,10 @@ WHERE CAST(to_json(older) AS text) <> CAST(to_json(json_populate_record(newer,
 """
     of_item = "roadmap_id = :roadmap_id AND concept_id = :concept_id"
     next_version = f"(SELECT coalesce(max(content_version), 0) + 1 FROM {table} WHERE {of_item})"
-    as_latest = f"'content_status', 'completed', 'is_latest', true, 'content_version', {next_version},"
+    as_latest = (
+        "'content_status', 'completed', 'is_latest', true, 'content_url', CAST(:content_url AS text),"
+        f" 'content_version', {next_version},"
+    )
     compared = [name for name in columns if name not in (key, "content_version")]
     differs = f"""WHERE ({", ".join(f"r.{name}" for name in compared)}) IS DISTINCT FROM (
     SELECT ({", ".join(compared)}) FROM {table} WHERE {of_item} AND content_status = 'completed'

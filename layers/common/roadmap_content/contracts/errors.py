@@ -143,7 +143,7 @@ class IdTakenError(PermanentError):
 
 
 class VersionTakenError(PermanentError):
-    """The concept already has another text with this version."""
+    """The concept already has another row with this version."""
 
     code = "VersionTaken"
 
@@ -219,6 +219,18 @@ class ItemNotFoundError(PermanentError):
     code = "ItemNotFound"
 
 
+class TextUnavailableError(ItemNotFoundError):
+    """The text of a saved tutorial does not exist, or it is not the one that was saved."""
+
+    code = ItemNotFoundError.code
+
+
+class OtherBucketError(TextUnavailableError):
+    """The text of a saved tutorial is not in the content bucket."""
+
+    code = "OtherBucket"
+
+
 class FailureGroupNotFoundError(PermanentError):
     """No failure has ever been in this group."""
 
@@ -232,7 +244,7 @@ class ContentCheckFailedError(TransientError):
 
 
 class RestoreRefusedError(PermanentError):
-    """A revision cannot become the current one: the database refused it, or its text does not exist."""
+    """A revision cannot become the current one: the database refused it, or its text is not available."""
 
     code = "RestoreRefused"
 

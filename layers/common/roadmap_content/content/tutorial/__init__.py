@@ -1,12 +1,13 @@
 """Tutorials: the contract, the table `tutorial_metadata`, and the fields in `framework_data`.
 
-The text is an S3 object that is written once and never overwritten. The row contains its key.
+The text is an S3 object that is written once and never overwritten. The row contains its key, and the key a
+hash of the text.
 """
 
 from ...contracts.documents import Document
 from ...contracts.items import ContentType
 from ...platform.storage.bucket import Bucket
-from ...platform.storage.keys import tutorial_key
+from ...platform.storage.keys import text_key
 from ..kind import (
     Content,
     ContentId,
@@ -60,7 +61,7 @@ WITH incoming AS (
     SELECT r.*, row_number() OVER (PARTITION BY r.tutorial_id ORDER BY r.ordinal) AS id_rank
     FROM json_to_recordset(CAST(:rows AS json)) AS r(
         ordinal integer, concept_id text, tutorial_id text, title text, summary text, content_url text,
-        content_version integer, estimated_completion_time integer, text_taken boolean, origin json)
+        content_version integer, estimated_completion_time integer, origin json)
 ), checked AS (
     SELECT i.*, CASE
         WHEN mine.content_status = 'completed' THEN 'kept'
@@ -68,7 +69,7 @@ WITH incoming AS (
         WHEN owner.tutorial_id IS NOT NULL
             AND (owner.roadmap_id, owner.concept_id, owner.content_version)
                 IS DISTINCT FROM (:roadmap_id, i.concept_id, i.content_version) THEN 'id_taken'
-        WHEN i.text_taken OR mine.tutorial_id <> i.tutorial_id THEN 'version_taken'
+        WHEN mine.tutorial_id <> i.tutorial_id THEN 'version_taken'
         WHEN mine.tutorial_id IS NOT NULL THEN 'prepared'
         ELSE 'new'
     END AS row_status
@@ -174,18 +175,14 @@ def _to_row(roadmap_id: str, concept_id: str, tutorial: Document) -> Row:
         "tutorial_id": tutorial["tutorial_id"],
         "title": tutorial["title"],
         "summary": tutorial["summary"],
-        "content_url": tutorial_key(roadmap_id, concept_id, version),
+        "content_url": text_key(roadmap_id, concept_id, tutorial["markdown"].encode()),
         "content_version": version,
         "estimated_completion_time": tutorial["estimated_completion_time"],
     }
 
 
-def _publish(bucket: Bucket, row: Row, tutorial: Document) -> Row:
-    """Store the text. An existing text is never overwritten, because another row may refer to it."""
-    stored = bucket.put_if_absent(
-        row["content_url"], tutorial["markdown"].encode(), "text/markdown; charset=utf-8"
-    )
-    return row | {"text_taken": not stored}
+def _publish(bucket: Bucket, row: Row, tutorial: Document) -> None:
+    bucket.put_text(row["content_url"], tutorial["markdown"])
 
 
 def _project(row: Row | None) -> Document:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from ... import __version__
 from ...contracts.errors import InvalidContentError, StorageUnavailableError
 from ..aws.timestamps import read_timestamps_faster
+from .keys import key_in_url
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -116,6 +117,16 @@ class Bucket:
         parameters = {"Bucket": self.name, "Key": key}
         return self._client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds)
 
+    def key_in(self, content_url: str) -> str:
+        """The key in the `content_url` of a row: the whole of it, or of a URL in older rows of the product.
+
+        Raises:
+            OtherBucketError: it is the URL of something else than an object of this bucket.
+        """
+        if "://" not in content_url:
+            return content_url
+        return key_in_url(content_url, self.name, self._client.meta.endpoint_url)
+
     def copy(self, key: str, target: str, metadata: Mapping[str, str]) -> None:
         """Copy an object of any size within S3, with new metadata."""
         self._request(
@@ -165,35 +176,28 @@ class Bucket:
             ),
         )
 
-    def put_if_absent(self, key: str, body: bytes, content_type: str) -> bool:
-        """Store an object unless the key exists; `False` if the existing object has another body."""
-
-        def store() -> bool:
-            self._client.put_object(
-                Bucket=self.name, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*"
-            )
-            return True
-
-        if self._request(key, store, taken=True):
-            return True
-        existing = self.get(key)
-        return existing is not None and existing.body == body
+    def put_text(self, key: str, text: str) -> None:
+        """Store a text in Markdown. Overwrites an existing object."""
+        self._request(
+            key,
+            lambda: self._client.put_object(
+                Bucket=self.name, Key=key, Body=text.encode(), ContentType="text/markdown; charset=utf-8"
+            ),
+        )
 
     def delete(self, key: str) -> None:
         """Delete an object if it exists."""
         self._request(key, lambda: self._client.delete_object(Bucket=self.name, Key=key))
 
-    def _request(
-        self, key: str, send: Callable[[], R], *, missing: bool = False, taken: bool = False
-    ) -> R | None:
-        """Send a request; `None` if the object is missing or exists already and the caller accepts that."""
+    def _request(self, key: str, send: Callable[[], R], *, missing: bool = False) -> R | None:
+        """Send a request; `None` if the object is missing and the caller accepts that."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             return send()
         except ClientError as error:
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-            if (missing and status == 404) or (taken and status in (409, 412)):
+            if missing and status == 404:
                 return None
             reason = error.response["Error"].get("Code", str(status))
             raise StorageUnavailableError(f"{key}: {reason}") from error

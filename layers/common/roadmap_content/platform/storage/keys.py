@@ -7,8 +7,9 @@ cannot collide, because `~` marks the hash and is escaped in ids.
 
 import hashlib
 import re
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
+from ...contracts.errors import OtherBucketError
 from ...contracts.items import ContentType, Item
 
 _MAX_ENCODED = 200
@@ -32,9 +33,60 @@ def encode(identifier: str) -> str:
     return f"{encoded[:_MAX_ENCODED]}~{digest}"
 
 
-def tutorial_key(roadmap_id: str, concept_id: str, version: int) -> str:
-    """The key of one version of a tutorial's text. The row stores it as `content_url`."""
+_HASH = re.compile(r"/([0-9a-f]{64})\.md$")
+
+_AWS_URL = re.compile(
+    r"https?://(?:(?P<bucket>[^/?#]+)\.)?s3(?:[.-][a-z0-9-]+)*\.amazonaws\.com(?:\.cn)?(?::\d+)?/"
+    r"(?P<path>[^?#]*)"
+)
+"""A URL of S3: the bucket is a part of the host, or the first segment of the path."""
+
+
+def text_key(roadmap_id: str, concept_id: str, text: bytes) -> str:
+    """The key of a tutorial's text; the row stores it as `content_url`.
+
+    It contains a hash of the text, so that neither the product nor another attempt stores another text there.
+    """
+    return f"{encode(roadmap_id)}/concepts/{encode(concept_id)}/{hashlib.sha256(text).hexdigest()}.md"
+
+
+def product_text_key(roadmap_id: str, concept_id: str, version: int) -> str:
+    """The key of a text of the product. Its generator overwrites the text of version 1 again and again."""
     return f"{encode(roadmap_id)}/concepts/{encode(concept_id)}/v{version}.md"
+
+
+def may_be_stored_at(key: str, text: bytes) -> bool:
+    """Whether a text matches the hash in its key. A key of the product has none."""
+    found = _HASH.search(key)
+    return found is None or found[1] == hashlib.sha256(text).hexdigest()
+
+
+def is_text_of(roadmap_id: str, key: str) -> bool:
+    """Whether a key is one of a text of the roadmap. The product does not encode ids."""
+    return key.startswith((f"{roadmap_id}/concepts/", f"{encode(roadmap_id)}/concepts/"))
+
+
+def key_in_url(url: str, bucket: str, endpoint: str) -> str:
+    """The key of an object from its URL, signed or not.
+
+    Args:
+        url: the URL, on a host of AWS or on the endpoint.
+        bucket: the bucket that must contain the object.
+        endpoint: the address of another service with the API of S3.
+
+    Raises:
+        OtherBucketError: the URL is not one of this bucket.
+    """
+    found = _AWS_URL.match(url)
+    if found is not None and found["bucket"] is not None:
+        if found["bucket"] == bucket:
+            return unquote(found["path"])
+    else:
+        place = re.sub(f"^(s3:/|{re.escape(endpoint)})/", "", url)
+        path = found["path"] if found else re.split("[?#]", place)[0]
+        if path.startswith(f"{bucket}/"):
+            return unquote(path.removeprefix(f"{bucket}/"))
+    raise OtherBucketError(f"its text is at {re.split('[?#]', url)[0]}, not in the bucket {bucket}")
 
 
 def staged_key(roadmap_id: str, item: Item) -> str:

@@ -38,7 +38,7 @@ from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
 from ...platform.storage.bucket import PARALLEL
-from ...platform.storage.keys import tutorial_key
+from ...platform.storage.keys import product_text_key
 from ...platform.storage.staging import Staging
 from ...state.failures.failures import record_failures, refusals
 from ...state.queue.claims import require_open
@@ -260,17 +260,17 @@ class _Preparation:
                 pass
             case Remedy.GENERATE:
                 if item in self._known.refusals:  # a text that was refused before is not used again
-                    self._generate(item, self._free_version(item))
+                    self._generate(item, self._newest_text(item)[1])
                 else:
                     self._adopt_or_generate(item)
             case Remedy.REJECT:
                 assert refusal is not None  # noqa: S101 - only a refusal leads to rejection
                 self._reject(item, refusal)
-                self._generate(item, self._free_version(item), refusal[1].reason)
+                self._generate(item, self._newest_text(item)[1], refusal[1].reason)
             case Remedy.NEW_ID:
                 self._amend(item, lambda _: self._new_identity(item))
             case Remedy.NEXT_VERSION:
-                # Above every row and above the refused version, because a text may exist without a row.
+                # Above every row and above the refused version.
                 highest = self._known.versions.get(item, 0)
                 self._amend(
                     item, lambda content: {"content_version": max(highest, content["content_version"]) + 1}
@@ -314,7 +314,7 @@ class _Preparation:
         newest = None
         free = self._known.versions.get(item, 0) + 1
         if CONTENT_KINDS[item.content_type].versions_sql is not None:
-            while text := self._bucket.get(tutorial_key(self._plan.roadmap_id, item.concept_id, free)):
+            while text := self._bucket.get(product_text_key(self._plan.roadmap_id, item.concept_id, free)):
                 newest = text.body
                 free += 1
         return newest, free
@@ -375,14 +375,6 @@ class _Preparation:
             prompt_version=allowance.prompt_version,
             **allowance.usage._asdict(),
         )
-
-    def _free_version(self, item: Item) -> int:
-        """The first version above all rows for which no text is stored. The text of a refused row remains."""
-        version = self._known.versions.get(item, 0) + 1
-        if CONTENT_KINDS[item.content_type].versions_sql is not None:
-            while self._bucket.holds(tutorial_key(self._plan.roadmap_id, item.concept_id, version)):
-                version += 1
-        return version
 
     def _amend(self, item: Item, amend: Callable[[Document], Document]) -> None:
         """Stage the same content with another id or version, so that it is not paid for twice."""

@@ -66,7 +66,7 @@ PART = 10
 
 _REFUSALS: Mapping[str, PermanentError] = {
     "id_taken": IdTakenError("the id belongs to another concept or roadmap"),
-    "version_taken": VersionTakenError("the concept has another text of this version"),
+    "version_taken": VersionTakenError("the concept has another row of this version"),
 }
 
 
@@ -316,12 +316,12 @@ class Saver:
             return validated
         ready, content = validated
         publish = CONTENT_KINDS[ready.item.content_type].publish
-        if publish is None:
-            return ready
         try:
-            return ready._replace(row=publish(self._bucket, ready.row, content))
+            if publish is not None:
+                publish(self._bucket, ready.row, content)
         except StorageUnavailableError as error:
             return _failure(ready.item, error)
+        return ready
 
     def _not_staged(self, item: Item) -> Failure:
         """The failure of an item that is not staged. If Generate recorded the cause, that record is kept."""
