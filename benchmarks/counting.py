@@ -1,4 +1,4 @@
-"""`python -m benchmarks.counting`: the requests of a run to each service, counted, for `make cost`.
+"""`python -m benchmarks.counting`: the requests of a run to each service, for `documents.cost`.
 
 Real: the steps, PostgreSQL, the log lines and metrics. Emulated: S3 in memory, and the state machine
 (`tests/support/machine_model.py`). The offline generator stands for the model.

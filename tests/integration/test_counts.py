@@ -1,4 +1,4 @@
-"""The counts of `make cost` are those of the current code."""
+"""The counts of `documents.cost` are those of the current code."""
 
 import json
 

@@ -1,14 +1,14 @@
-"""`python -m documents.cost`: the bill of a run, of a day of 20,000 roadmaps, and of an idle stack.
+"""`python -m documents.cost`: the bill of a run, and of a day of 20,000 roadmaps.
 
-The counts are measured (`python -m benchmarks.counting`), the prices are in `documents/prices.py`. Durations
-and tokens are assumptions, named below. Not included: the network, Lambda's own log lines and access logs.
+Counted requests × unit prices: the counts are measured (`python -m benchmarks.counting`), the prices are in
+`documents/prices.py`. Durations and tokens are assumptions, named below. Not included: the network, Lambda's
+own log lines, access logs, and what an idle stack costs: its alarms, metrics, key and snapshots.
 """
 
 import heapq
 import json
-import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from math import ceil
 from typing import NamedTuple
 
@@ -20,7 +20,6 @@ from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template, default_of, read_template
 from roadmap_content.content.manifest import generation_order, planned_batch_sizes
 from roadmap_content.contracts.items import ContentType, Item
-from roadmap_content.platform.runtime.metrics import SUMMED
 from roadmap_content.platform.storage.bucket import PARALLEL
 
 TOKENS_IN, TOKENS_OUT = 2_700, 5_000
@@ -39,8 +38,8 @@ DAYS = HOURS / 24
 DAY_OF_ROADMAPS, CONCEPTS_OF_A_DAY = 20_000, 30
 """The roadmaps of a large day, and the concepts of each."""
 
-IDLE_ACU, BUSY_ACU = 0.5, 4.0
-"""Capacity units of each of two database instances: of an idle stack, and assumed for the large day."""
+BUSY_ACU = 4.0
+"""Capacity units of each of two database instances, assumed for the large day."""
 
 PROXY_ACU = 8
 """RDS Proxy is charged for at least so many."""
@@ -149,22 +148,20 @@ def model_cost(concepts: int) -> Mapping[str, float]:
 
 
 def day_of(template: Template) -> Mapping[str, float]:
-    """Dollars of a day that do not depend on the runs: the sweep, the metrics, and the database."""
+    """Dollars of a day that do not depend on the runs: the sweep, and the database."""
     memory = memory_of(template, "ReconcileTaskFunction")
     seconds = SWEEPS * SWEEP_SECONDS + ADMISSIONS * ADMISSION_SECONDS
-    watched = watching(template) + own_metrics(template) * prices.METRIC.dollars
     return {
         "sweep and admission": (SWEEPS + ADMISSIONS) * prices.INVOCATION.dollars
         + seconds * memory * prices.GB_SECOND.dollars,
-        "metrics, alarms, pages, dashboard": watched / DAYS,
-        "database": database_month(BUSY_ACU) / DAYS,
+        "database": database_month() / DAYS,
     }
 
 
-def database_month(acu: float) -> float:
-    """Dollars a month of two instances with this capacity, the proxy and a secret."""
+def database_month() -> float:
+    """Dollars a month of two busy instances, the proxy and a secret."""
     proxy = PROXY_ACU * prices.PROXY_ACU_HOUR.dollars
-    return HOURS * (2 * acu * prices.ACU_HOUR.dollars + proxy) + prices.SECRET.dollars
+    return HOURS * (2 * BUSY_ACU * prices.ACU_HOUR.dollars + proxy) + prices.SECRET.dollars
 
 
 def bill(template: Template) -> Mapping[str, tuple[float | None, float]]:
@@ -185,74 +182,14 @@ def memory_of(template: Template, function: str) -> float:
     return float(template["Resources"][function]["Properties"].get("MemorySize", default)) / 1024
 
 
-def at_rest(template: Template) -> Mapping[str, float]:
-    """Dollars a month of an idle stack, by kind."""
-    resources = template["Resources"]
-    cached = [name for name, resource in resources.items() if "SnapStart" in resource.get("Properties", {})]
-    snapshots = (
-        sum(memory_of(template, name) for name in cached) * HOURS * 3_600 * prices.SNAPSHOT_GB_SECOND.dollars
-    )
-    return {
-        "key, alarms, pages and dashboard": watching(template),
-        "own metrics, if each has a value in each hour": own_metrics(template) * prices.METRIC.dollars,
-        "SnapStart's cache, for each release that is kept": snapshots,
-        "a firewall, where WafRequestsPer5Minutes is set": sum(
-            prices.FIREWALL.dollars + len(resource["Properties"]["Rules"]) * prices.FIREWALL_RULE.dollars
-            for resource in resources.values()
-            if resource["Type"] == "AWS::WAFv2::WebACL"
-        ),
-    }
-
-
-def own_metrics(template: Template) -> int:
-    """The number of metrics that the functions write, which the dashboard shows.
-
-    CloudWatch charges for each combination of a metric's dimensions.
-    """
-    (body,) = (
-        resource["Properties"]["DashboardBody"]["Fn::Sub"]
-        for resource in template["Resources"].values()
-        if resource["Type"] == "AWS::CloudWatch::Dashboard"
-    )
-    alone = set(re.findall(r'\["RoadmapContent", "(\w+)", "service"', body))
-    by_type = set(re.findall(r'MetricName=\\"(\w+)\\"', body))
-    return len(alone) + len(by_type) * len(MODEL_SECONDS) + len(SUMMED)
-
-
-def created_database() -> float:
-    """Dollars a month of the idle stack of database/template.yaml, in two zones."""
-    template = read_template(REPOSITORY / "database/template.yaml")
-    endpoints: int = sum(
-        resource.get("Properties", {}).get("VpcEndpointType") == "Interface"
-        and template["Parameters"][f"Create{name}"]["Default"] == "true"
-        for name, resource in template["Resources"].items()
-    )
-    return (
-        database_month(IDLE_ACU) + 2 * endpoints * HOURS * prices.ENDPOINT_HOUR.dollars + watching(template)
-    )
-
-
-def watching(template: Template) -> float:
-    """Dollars a month for the keys, alarms, pages and dashboards of a template."""
-    resources = template["Resources"].values()
-    kinds = Counter(resource["Type"] for resource in resources)
-    metrics: int = sum(
-        sum("MetricStat" in metric for metric in resource["Properties"].get("Metrics", ())) or 1
-        for resource in resources
-        if resource["Type"] == "AWS::CloudWatch::Alarm"
-    )
-    pages = kinds["AWS::CloudWatch::CompositeAlarm"] * prices.COMPOSITE.dollars
-    dashboards = kinds["AWS::CloudWatch::Dashboard"] * prices.DASHBOARD.dollars
-    return (
-        kinds["AWS::KMS::Key"] * prices.KEY.dollars
-        + metrics * prices.ALARM_METRIC.dollars
-        + pages
-        + dashboards
-    )
+def old_prices(year: int) -> list[str]:
+    """The units whose prices were not compared with a page since the beginning of a year."""
+    found = (value for value in vars(prices).values() if isinstance(value, prices.Price))
+    return [price.unit for price in found if price.checked < str(year)]
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print the table."""
     template = read_template(REPOSITORY / "template.yaml")
     table = Table(
         "",
@@ -261,13 +198,10 @@ def main() -> None:
     )
     for name, (one, many) in bill(template).items():
         table.add_row(name, "" if one is None else f"{one:.4f}", f"{many:,.2f}")
-    month = Table("idle, a month", Column("$", justify="right"))
-    database = {"a created database (database/template.yaml)": created_database()}
-    for name, dollars in {**at_rest(template), **database}.items():
-        month.add_row(name, f"{dollars:.2f}")
     console = Console(width=110)
     console.print(table)
-    console.print(month)
+    year = datetime.now(UTC).year
+    console.print(f"Prices that were not read in {year}: {', '.join(old_prices(year)) or 'none'}.")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The unit prices of AWS that `make cost` uses: US East (N. Virginia), in dollars, without the free tier.
+"""The unit prices of AWS: US East (N. Virginia), in dollars, without the free tier.
 
-Change them here only. `checked` is when the price was last compared with a stored copy of a page: in November
-2026 with AWS's own for tokens, transitions, keys and requests of the API, and with others for CloudWatch.
+Change them here only. `checked` is when the price was last compared with a stored copy of AWS's page;
+`python -m documents.cost` names those that were not read this year.
 """
 
 from typing import NamedTuple
@@ -24,22 +24,13 @@ TRANSITION = Price(0.025e-3, "state transition", "aws.amazon.com/step-functions/
 INVOCATION = Price(0.20e-6, "invocation", "aws.amazon.com/lambda/pricing", "2025")
 DURABLE_OPERATION = Price(8.00e-6, "operation of a durable function", "aws.amazon.com/lambda/pricing", "2025")
 GB_SECOND = Price(0.0000133334, "GB-second on arm64", "aws.amazon.com/lambda/pricing", "2025")
-SNAPSHOT_GB_SECOND = Price(0.0000015046, "GB-second of a snapshot", "aws.amazon.com/lambda/pricing", "2025")
 PUT = Price(0.005e-3, "PUT, COPY or LIST", "aws.amazon.com/s3/pricing", "2025")
 GET = Price(0.0004e-3, "GET or HEAD", "aws.amazon.com/s3/pricing", "2025")
 API_REQUEST = Price(3.50e-6, "request of a REST API", "aws.amazon.com/api-gateway/pricing", "2026-11")
 LOG_GB = Price(0.50, "GB of logs", "aws.amazon.com/cloudwatch/pricing", "2026-11")
-METRIC = Price(0.30, "own metric and month", "aws.amazon.com/cloudwatch/pricing", "2026-11")
-ALARM_METRIC = Price(0.10, "metric of an alarm and month", "aws.amazon.com/cloudwatch/pricing", "2026-11")
-COMPOSITE = Price(0.50, "composite alarm and month", "aws.amazon.com/cloudwatch/pricing", "2026-11")
-DASHBOARD = Price(3.00, "dashboard and month", "aws.amazon.com/cloudwatch/pricing", "2026-11")
 EVENT = Price(1.00e-6, "own event", "aws.amazon.com/eventbridge/pricing", "2025")
-KEY = Price(1.00, "key and month", "aws.amazon.com/kms/pricing", "2026-11")
 SECRET = Price(0.40, "secret and month", "aws.amazon.com/secrets-manager/pricing", "2025")
 ACU_HOUR = Price(0.12, "Aurora capacity unit and hour", "aws.amazon.com/rds/aurora/pricing", "2025")
 PROXY_ACU_HOUR = Price(
     0.015, "capacity unit behind RDS Proxy and hour", "aws.amazon.com/rds/proxy/pricing", "2025"
 )
-ENDPOINT_HOUR = Price(0.01, "interface endpoint, zone and hour", "aws.amazon.com/privatelink/pricing", "2025")
-FIREWALL = Price(5.00, "web ACL and month", "aws.amazon.com/waf/pricing", "2025")
-FIREWALL_RULE = Price(1.00, "rule of a web ACL and month", "aws.amazon.com/waf/pricing", "2025")
