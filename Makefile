@@ -15,7 +15,7 @@ INSTALL := install --quiet --disable-pip-version-check --no-deps --require-hashe
 
 .PHONY: help setup demo test workflow coverage package lint openapi lock clean verify-template sam-build \
 	sam-deploy-local sam-local preflight deploy artifact audit cost smoke \
-	faults faults-long faults-report schedules schedules-long schedules-report mutants chaos crowd bench bench-peers bench-cold bench-short load nightly nightly-tests browser bench-console pictures
+	faults faults-long faults-report schedules schedules-long schedules-report mutants chaos crowd bench load nightly nightly-tests browser pictures
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-18s %s\n", $$1, $$2 }'
@@ -187,11 +187,6 @@ browser: $(VENV)/.browser ## Go through the console with a real Chromium, on a r
 	$(RUN)/python -m checks.console.types
 	$(RUN)/python -m pytest $(BY_FILE) tests/browser
 
-bench-console: $(VENV)/.browser $(VENV)/.bench ## The console: bytes over the wire, and its first view over 1,000,000 tasks.
-	$(RUN)/python -m checks.console.machine
-	$(RUN)/python -m benchmarks.console
-	$(RUN)/python -m benchmarks.document
-
 pictures: $(VENV)/.browser ## Take the pictures of the console that README and docs show.
 	$(RUN)/python -m checks.console.machine
 	$(RUN)/python -m tests.browser.pictures
@@ -201,36 +196,18 @@ $(VENV)/.bench: $(INSTALLED) requirements/bench.txt
 	$(RUN)/python -m pip check
 	touch $@
 
-bench: $(VENV)/.bench ## Measure against what this replaces and against the floor; write docs/performance.md.
-	$(RUN)/python -m benchmarks.saving
-	$(RUN)/python -m benchmarks.projections
-	$(RUN)/python -m benchmarks.many_tasks
-	$(RUN)/python -m benchmarks.calls
-	$(RUN)/python -m benchmarks.sweeping
-	$(RUN)/python -m benchmarks.waiting
-	$(RUN)/python -m benchmarks.document
+BENCH ?= saving growth cold peers
+
+bench: $(VENV)/.bench ## Measure: saving, growth, cold start, peers (BENCH=cold: one; SHORT=1: fails where a limit is missed by far).
+	@failed=; for each in $(BENCH); do \
+		$(RUN)/python -m benchmarks.$$each $(if $(SHORT),--short) || failed="$$failed $$each"; done; \
+	test -z "$$failed" || { echo "Failed:$$failed" >&2; exit 1; }
 
 load: $(INSTALLED) ## A thousand roadmaps at once and other loads, through the real admission, in virtual time.
 	$(RUN)/python -m benchmarks.load
-	$(RUN)/python -m benchmarks.document
-
-bench-cold: $(VENV)/.bench ## What the first invocation of each function waits for, in fresh processes.
-	$(RUN)/python -m benchmarks.cold_start
-	$(RUN)/python -m benchmarks.document
-
-bench-peers: $(VENV)/.bench ## The same work and the same faults for ours and for its peers, counted.
-	$(RUN)/python -m benchmarks.peers
-	$(RUN)/python -m benchmarks.document
-
-bench-short: $(VENV)/.bench ## A short form, which fails where a ratio is missed by far. A failed part does not stop the others.
-	@failed=; run() { echo "$$*"; $(RUN)/python -m "$$@" || failed="$$failed $$1"; }; \
-	run benchmarks.saving --short --sizes 30 1000 --rounds 3; \
-	run benchmarks.projections --short --sizes 300 3000 --rounds 3; \
-	run benchmarks.cold_start --short --rounds 3; \
-	test -z "$$failed" || { echo "Failed:$$failed" >&2; exit 1; }
 
 # Parts of the nightly run, shortest first.
-NIGHTLY := audit nightly-tests bench-short chaos crowd schedules-long faults-long mutants
+NIGHTLY := audit nightly-tests bench chaos crowd schedules-long faults-long mutants
 
 nightly: ## What depends on the machine or takes long. A failed part does not stop the others; the last line lists it.
 	@failed=; for part in $(NIGHTLY); do \

@@ -2,7 +2,20 @@
 
 The admission is the real one, on PostgreSQL. Step Functions, the concurrency of Lambda and the model are
 simulated in virtual time: an event takes place at its time, and no time passes in between. Each scenario also
-runs without a queue, as before there was one.
+runs without a queue (*before*).
+
+Ten slots; a roadmap has 30 concepts unless a scenario says otherwise. An item takes the time of a model: a
+tutorial 35 seconds, a quiz 15, resources 8. The batches are those that Plan makes, and an invocation
+generates as many items at the same time as the product does. A refused invocation is repeated with the
+back-off of the state machine's definition. The admission, the charges and their corrections are the product's
+own statements on PostgreSQL. *Alone* is the same load without the other one, and *ideal* the time in which
+the slots could do the work without a gap. Light users and people arrive at random: four times, with other
+times, and p95 is that of all of their runs. *The model's quota as the bottleneck*: 1, 10 and 100 roadmaps
+share 100,000, 200,000 and 400,000 tokens per minute. The pace, the calls and the shared bucket are the
+product's own. A server implements Converse over HTTP, with answers after 15 seconds (varied by a third), and
+counts as Bedrock documents it. It holds 20 seconds of the quota (emulated: Bedrock does not document this),
+and is full at first. *Used* is what calls had taken when the last one started, of the quota until then;
+*before* is the same without a configured quota.
 """
 
 import argparse
@@ -41,23 +54,7 @@ from tests.support.factories import concept_ids
 
 from . import quota
 from .database import own_database
-from .result import Figure, Matrix, Result, Target, versions
-
-ABOUT = """
-Ten slots; a roadmap has 30 concepts unless a scenario says otherwise. An item takes the time of a model: a
-tutorial 35 seconds, a quiz 15, resources 8. The batches are those that Plan makes, and an invocation
-generates as many items at the same time as the product does. A refused invocation is repeated with the
-back-off of the state machine's definition. The admission, the charges and their corrections are the product's
-own statements on PostgreSQL. *Alone* is the same load without the other one, and *ideal* the time in which
-the slots could do the work without a gap. *Before* is the same simulation without a queue: every run starts
-at once. Light users and people arrive at random: four times, with other times, and p95 is that of all of
-their runs. *The model's quota as the bottleneck*: 1, 10 and 100 roadmaps share 100,000, 200,000 and 400,000
-tokens per minute. The pace, the calls and the shared bucket are the product's own. A server implements
-Converse over HTTP, with answers after 15 seconds (varied by a third), and counts as Bedrock documents it. It
-holds 20 seconds of the quota (emulated: Bedrock does not document this), and is full at first. *Used* is what
-calls had taken when the last one started, of the quota until then; *before* is the same without a configured
-quota.
-"""
+from .report import Limit, show_limits, show_machine, show_table
 
 TYPES = (ContentType.TUTORIAL, ContentType.RESOURCES, ContentType.QUIZ)
 """The content types of the simulated roadmaps."""
@@ -437,6 +434,11 @@ class Outcome(NamedTuple):
     at_least: bool = False
     reason: str = UNKNOWN
 
+    @property
+    def as_limit(self) -> Limit:
+        """The same for the table of limits."""
+        return Limit(self.label, self.value, self.limit, self.unit, self.at_least, self.reason)
+
 
 def p95(runs: Sequence[Run]) -> float:
     """The response time of which 5 % of runs take longer. A run that timed out counts with its time."""
@@ -794,8 +796,8 @@ class Load:
         ]
 
 
-def backoffs(engine: Engine) -> Matrix:
-    """The first scenario in a smaller form, with other back-offs of refused invocations."""
+def show_backoffs(engine: Engine) -> None:
+    """The first scenario, smaller, with other back-offs: while a batch waits, its slot may be free."""
     rows = {}
     for rate, most in ((2.0, 600), (1.1, 600), (2.0, 5)):
         runs = [Run(index, f"u{index}", index * 0.3) for index in range(200)]
@@ -803,35 +805,25 @@ def backoffs(engine: Engine) -> Matrix:
         Simulation(Queue(engine), runs, retrier=retrier)
         throttled = sum(run.throttled for run in runs) / len(runs)
         rows[f"× {rate}, {most} s at most"] = [f"{makespan(runs):.2f}", f"{throttled:.0f}"]
-    return Matrix(
-        name="back-off",
-        title="The back-off of refused invocations",
-        about="200 roadmaps at once. While a refused batch waits, its slot may be free.",
-        columns=["the time of all, of the ideal", "throttled calls a run"],
-        rows=rows,
-    )
+    columns = ["the time of all, of the ideal", "throttled calls a run"]
+    show_table("The back-off of refused invocations, 200 roadmaps at once", columns, rows)
 
 
-def throughput() -> Matrix:
-    """The roadmaps per hour for slots and the seconds of an item."""
+def show_throughput() -> None:
+    """The roadmaps per hour for slots that are always at work. Computed; nothing else limits them."""
     slots = (5, 10, 20, 50)
-    return Matrix(
-        name="throughput",
-        title="Roadmaps an hour, by slots and the seconds of an item",
-        about="Computed: the slots are always at work, and nothing else limits them.",
-        columns=[f"{each} slots" for each in slots],
-        rows={
-            f"{seconds} s": [f"{roadmaps_per_hour(each, seconds):.0f}" for each in slots]
-            for seconds in (5, 10, 20, 40)
-        },
-    )
+    rows = {
+        f"{seconds} s": [f"{roadmaps_per_hour(each, seconds):.0f}" for each in slots]
+        for seconds in (5, 10, 20, 40)
+    }
+    show_table("Roadmaps an hour, by slots and the seconds of an item", [f"{n} slots" for n in slots], rows)
 
 
 def main() -> None:
-    """Simulate, show, and keep the result."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="a tenth of the runs; keep nothing")
-    parser.add_argument("--only", nargs="+", default=[], help="names of scenarios; keep nothing")
+    """Simulate and print."""
+    parser = argparse.ArgumentParser(description="A thousand roadmaps at once, and other loads.")
+    parser.add_argument("--short", action="store_true", help="a tenth of the runs")
+    parser.add_argument("--only", nargs="+", default=[], help="names of scenarios")
     arguments = parser.parse_args()
     logging.getLogger(logger.name or "").disabled = True
     with own_database() as database:
@@ -841,45 +833,20 @@ def main() -> None:
         for each in Load(database.engine, 0.1 if arguments.short else 1).outcomes(*arguments.only):
             print(f"{each.label}: {each.value:.3f} (limit {each.limit})", file=sys.stderr)  # noqa: T201
             outcomes.append(each)
-        if arguments.only:
-            return
-        other_backoffs = backoffs(database.engine)
-        postgresql = database.version()
-    result = Result(
-        name="load",
-        title="A thousand roadmaps at once",
-        about=ABOUT.strip(),
-        versions=versions("SQLAlchemy") | {"PostgreSQL": postgresql},
-        matrices=[
-            Matrix(
-                name="before",
-                title="The same without a queue",
-                columns=["with the queue", "before"],
-                rows={
-                    each.label: [f"{each.value:.2f}", f"{each.before:.2f}"]
-                    for each in outcomes
-                    if each.before is not None
-                },
-            ),
-            other_backoffs,
-            throughput(),
-        ],
-        figures=[Figure(label="slots", value=SLOTS), Figure(label="concepts of a roadmap", value=CONCEPTS)],
-        targets=[
-            Target(
-                label=each.label,
-                value=each.value,
-                limit=each.limit,
-                unit=each.unit,
-                at_least=each.at_least,
-                reason=each.reason,
-            )
+        if not arguments.only:
+            show_backoffs(database.engine)
+            show_throughput()
+    show_machine("SQLAlchemy")
+    show_table(
+        "The same without a queue",
+        ["with the queue", "before"],
+        {
+            each.label: [f"{each.value:.2f}", f"{each.before:.2f}"]
             for each in outcomes
-        ],
+            if each.before is not None
+        },
     )
-    if not arguments.short:
-        result.write()
-    print(result.line())  # noqa: T201 - the last line is the result
+    show_limits([each.as_limit for each in outcomes])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,45 @@
 """`python -m benchmarks.peers`: compare our pipeline with its peers.
 
-All get the same items and the same faults. The results do not depend on the speed of the machine: operations,
-commits, bytes and items are counted, and times are ratios in one run.
+The results do not depend on the speed of the machine: operations, commits, bytes and items are counted, and
+times are ratios in one run.
+
+Every contestant generates the same items (each counts as one payment) and saves their rows into the same
+PostgreSQL, with one commit for each of its units. *Ours*: the four steps. Step Functions is emulated, and S3
+is a server that outlives the worker. *Durable functions*: a generate step and a save step per item, or per
+batch of 25, in the test runner of the SDK, FLAT, `all_completed`; only connection errors are retried. *DBOS*:
+a queue, a workflow per item, or per batch of 25; a step generates, a datasource transaction saves. *One
+concept per iteration*: the plain Step Functions pattern, emulated. The rows of the peers are plain upserts
+that refuse the id of another item; ours also locks and checks.
+
+*Operations*: transitions of Step Functions, operations of durable functions, recorded workflows and steps of
+DBOS. *Commits* and *WAL* include everything that the contestant did, by `pg_waldump`. *History*: bytes of the
+inputs and outputs in the history of Step Functions, of the checkpoints of durable functions, of the rows of
+DBOS.
+
+*Price*: the operations and the S3 requests of 1,000 items in us-east-1 (`documents/prices.py`), without the
+time of Lambda, the tokens and the database. DBOS writes its operations into the database: its price is that
+database's.
+
+*Limits met by one run*: The size of a run with this number of items according to these counts, compared with
+the documented limits: 25,000 events in a history of Step Functions (12 for a batch of ours, 20 for a concept
+with three Tasks), 3,000 operations in a durable execution. Ours makes larger batches, so that there are at
+most 200. DBOS documents no limit. Computed, not run.
+
+*Time*: from the first step to the last in the process of the contestant, without imports, as ratios to ours.
+*Processor time* is that of the process, which is paid for as Lambda's time or as a server. For ours it
+includes the client of S3, for durable functions the test runner that replaces their service, for the plain
+pattern only the saves. It includes no latency of a service; S3 and PostgreSQL are on the same machine.
+
+*Lost*: items without a row. *Paid twice*: items that were generated again without need. *Wrong*: items with a
+row that disagrees with the recorded outcome. *Retry*: the method of the contestant's documentation after a
+run has ended: ours, a new attempt; durable functions, a new execution with the items that the first reported
+as failed; DBOS, `rewind_workflow` to the save; one concept per iteration, a new execution. *Double click*:
+the run is started twice at the same time, and the second start is refused, ignored, or runs as well. DBOS
+gets the same workflow id twice. Step Functions and durable functions are started without a name of the
+execution, which is optional; according to their documentation, a second start with the same name would return
+the first execution. *Failed half way*: the run ends as FAILED, stopped or cancelled after a third was saved;
+then ours gets a new attempt, durable functions a new execution, DBOS `resume_workflow`, one concept per
+iteration a redrive (emulated from documentation).
 """
 
 import argparse
@@ -40,8 +78,7 @@ from .contestants.peers.work import ROADMAP
 from .curriculum import Author, concept_ids
 from .framework import framework_of
 from .object_server import ObjectServer
-from .report import show
-from .result import RESULTS, Matrix, Result, read_result, versions
+from .report import show_machine, show_table
 from .stock import BATCH_SIZE, PLAN_SETTINGS
 
 CONCEPTS, FAULTED_CONCEPTS = 334, 10
@@ -60,24 +97,19 @@ STOP_AT = 10
 
 AWAY_SECONDS = 3.0
 
+FAULTS = (
+    "an id that is taken",
+    "retry, still taken",
+    "retry, free again",
+    "killed after a commit",
+    f"database away for {AWAY_SECONDS:.0f} s",
+    "then, after a retry if any is lost",
+    "double click",
+    "failed half way, then retried",
+)
 LARGE = (3_000, 100_000)
 MAX_EVENTS, MAX_DURABLE_OPERATIONS = 25_000, 3_000
 EVENTS_OF_A_BATCH, EVENTS_OF_A_CONCEPT = 12, 20
-
-ABOUT = """
-Every contestant generates the same items (each counts as one payment) and saves their rows into the same
-PostgreSQL, with one commit for each of its units. *Ours*: the four steps. Step Functions is emulated, and
-S3 is a server that outlives the worker. *Durable functions*: a generate step and a save step per item, or
-per batch of 25, in the test runner of the SDK, FLAT, `all_completed`; only connection errors are retried.
-*DBOS*: a queue, a workflow per item, or per batch of 25; a step generates, a datasource transaction saves.
-*One concept per iteration*: the plain Step Functions pattern, emulated. The rows of the peers are plain
-upserts that refuse the id of another item; ours also locks and checks.
-
-*Operations*: transitions of Step Functions, operations of durable functions, recorded workflows and steps
-of DBOS. *Commits* and *WAL* include everything that the contestant did, by `pg_waldump`. *History*: bytes of
-the inputs and outputs in the history of Step Functions, of the checkpoints of durable functions, of the rows
-of DBOS.
-"""
 
 PRICES = {
     "transitions": prices.TRANSITION,
@@ -85,41 +117,6 @@ PRICES = {
     "puts": prices.PUT,
     "gets": prices.GET,
 }
-
-COUNTS_ABOUT = f"""
-*Price*: the operations and the S3 requests of 1,000 items in us-east-1, without the time of Lambda, the
-tokens and the database. A million of each costs: {
-    ", ".join(f"{price.unit} ${price.dollars * 1e6:g} ({price.source})" for price in PRICES.values())
-}.
-DBOS writes its operations into the database: its price is that database's.
-"""
-
-LIMITS_ABOUT = """
-The size of a run with this number of items according to these counts, compared with the documented limits:
-25,000 events in a history of Step Functions (12 for a batch of ours, 20 for a concept with three Tasks),
-3,000 operations in a durable execution. Ours makes larger batches, so that there are at most 200. DBOS
-documents no limit. Computed, not run.
-"""
-
-TIMES_ABOUT = """
-From the first step to the last in the process of the contestant, without imports, as ratios to ours.
-*Processor time* is that of the process, which is paid for as Lambda's time or as a server. For ours it
-includes the client of S3, for durable functions the test runner that replaces their service, for the plain
-pattern only the saves. *Time* includes no latency of a service; S3 and PostgreSQL are on the same machine.
-"""
-
-FAULTS_ABOUT = """
-*Lost*: items without a row. *Paid twice*: items that were generated again without need. *Wrong*: items with
-a row that disagrees with the recorded outcome. *Retry*: the method of the contestant's documentation after
-a run has ended: ours, a new attempt; durable functions, a new execution with the items that the first
-reported as failed; DBOS, `rewind_workflow` to the save; one concept per iteration, a new execution. *Double
-click*: the run is started twice at the same time, and the second start is refused, ignored, or runs as
-well. DBOS gets the same workflow id twice. Step Functions and durable functions are started without a name
-of the execution, which is optional; according to their documentation, a second start with the same name
-would return the first execution. *Failed half way*: the run ends as FAILED, stopped or cancelled after a
-third was saved; then ours gets a new attempt, durable functions a new execution, DBOS `resume_workflow`,
-one concept per iteration a redrive (emulated from documentation).
-"""
 
 
 class Contestant(NamedTuple):
@@ -497,14 +494,12 @@ def _away(trial: Trial, server: PostgresServer) -> list[str]:
 
 
 def main() -> None:
-    """Run every contestant, print the counts, and store them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--only", nargs="+", help="words of contestants' names, besides ours; the others' rows are kept"
-    )
-    parser.add_argument("--concepts", type=int, default=CONCEPTS)
-    parser.add_argument("--short", action="store_true", help="keep nothing")
+    """Run every contestant, and print the counts."""
+    parser = argparse.ArgumentParser(description="Compare our pipeline with its peers.")
+    parser.add_argument("--only", nargs="+", help="words of contestants' names, besides ours")
+    parser.add_argument("--short", action="store_true", help="a tenth of the concepts")
     arguments = parser.parse_args()
+    concepts = CONCEPTS // 10 if arguments.short else CONCEPTS
     chosen = {
         name: contestant
         for name, contestant in CONTESTANTS.items()
@@ -530,7 +525,7 @@ def main() -> None:
             for number, (name, contestant) in enumerate(chosen.items()):
                 sys.stderr.write(f"{name} …\n")
                 few = FAULTED_CONCEPTS
-                clean = trial(contestant, f"{number}a", arguments.concepts)
+                clean = trial(contestant, f"{number}a", concepts)
                 counted = _clean(clean, server, data, objects)
                 counts[name], limits[name] = counted.row(contestant.unit), counted.limits(contestant)
                 faults[name] = [
@@ -544,82 +539,27 @@ def main() -> None:
             for number in range(ROUNDS):
                 for place, (name, contestant) in enumerate(chosen.items()):
                     sys.stderr.write(f"{name}: time …\n")
-                    timed = _timed(trial(contestant, f"{place}t{number}", arguments.concepts))
+                    timed = _timed(trial(contestant, f"{place}t{number}", concepts))
                     times.setdefault(name, []).append(timed)
-    result = Result(
-        name="peers",
-        title="The peers, on the same work",
-        about=ABOUT.strip(),
-        versions=versions("SQLAlchemy", "pg8000") | _locked_versions(),
-        matrices=[
-            Matrix(
-                name="counts",
-                title=f"1,000 items, generated and saved (counted with {3 * arguments.concepts:,})",
-                about=COUNTS_ABOUT.strip(),
-                columns=[
-                    "paid operations",
-                    "their price, with S3",
-                    "commits",
-                    "WAL",
-                    "S3 requests",
-                    "history",
-                ],
-                rows=counts,
-            ),
-            Matrix(
-                name="times",
-                title=f"Time and processor time of {3 * arguments.concepts:,} items, against ours",
-                about=TIMES_ABOUT.strip(),
-                columns=["processor time", "time"],
-                rows=_against_ours(times),
-            ),
-            Matrix(
-                name="limits",
-                title="Limits met by one run",
-                about=LIMITS_ABOUT.strip(),
-                columns=[f"{items:,} items" for items in LARGE],
-                rows=limits,
-            ),
-            Matrix(
-                name="faults",
-                title=f"The same faults for all, {3 * FAULTED_CONCEPTS} items",
-                about=FAULTS_ABOUT.strip(),
-                columns=[
-                    "an id that is taken",
-                    "retry, still taken",
-                    "retry, free again",
-                    "killed after a commit",
-                    f"database away for {AWAY_SECONDS:.0f} s",
-                    "then, after a retry if any is lost",
-                    "double click",
-                    "failed half way, then retried",
-                ],
-                rows=faults,
-            ),
-        ],
+    show_table(
+        f"1,000 items, generated and saved (counted with {3 * concepts:,})",
+        ["paid operations", "their price, with S3", "commits", "WAL", "S3 requests", "history"],
+        counts,
     )
-    if not arguments.short:
-        kept = read_result(RESULTS / f"{result.name}.json")
-        result = result if kept is None else _over(result, kept)
-        result.write()
-    show(result)
+    show_table(
+        f"Time and processor time of {3 * concepts:,} items, against ours",
+        ["processor time", "time"],
+        _against_ours(times),
+    )
+    show_table("Limits met by one run", [f"{items:,} items" for items in LARGE], limits)
+    show_table(f"The same faults for all, {3 * FAULTED_CONCEPTS} items", FAULTS, faults)
+    show_machine("SQLAlchemy", "pg8000")
+    sys.stdout.write(", ".join(_locked_versions()) + "\n")
 
 
-def _over(result: Result, kept: Result) -> Result:
-    """The result, plus the rows of contestants that were measured only in an earlier run of the same size."""
-    known = {matrix.title: matrix.rows for matrix in kept.matrices}
-    matrices = []
-    for matrix in result.matrices:
-        rows = known.get(matrix.title, {}) | matrix.rows
-        ordered = {name: rows[name] for name in CONTESTANTS if name in rows}
-        matrices.append(matrix.model_copy(update={"rows": ordered}))
-    return result.model_copy(update={"matrices": matrices})
-
-
-def _locked_versions() -> dict[str, str]:
+def _locked_versions() -> list[str]:
     lock = (REPOSITORY / "requirements/peers.txt").read_text()
-    wanted = ("dbos", "aws-durable-execution-sdk-python", "aws-durable-execution-sdk-python-testing")
-    return dict(re.findall(rf"^({'|'.join(wanted)})==([\d.]+)", lock, re.MULTILINE))
+    return re.findall(r"^(?:dbos|aws-durable-execution-sdk-python.*)==[\d.]+", lock, re.MULTILINE)
 
 
 if __name__ == "__main__":

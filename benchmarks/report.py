@@ -1,56 +1,114 @@
-"""The arguments of a benchmark, and its result: tables, then the JSON document on the last line."""
+"""The command line of a benchmark, and its tables and limits in Markdown on standard output. Nothing is kept.
+
+docs/performance.md has the last table of each.
+"""
 
 import argparse
+import os
+import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import NamedTuple
 
-from rich.console import Console
-from rich.table import Table
+from .measuring import estimate, paired_ratio
 
-from .result import Figure, Matrix, Result, Series, Target
+Values = dict[str, dict[int, list[float]]]
+"""Contestant → size → the value of each round."""
 
-_WIDTH = 120
+
+class Limit(NamedTuple):
+    """A measured value and its limit. With `at_least`, the limit is a lower bound."""
+
+    label: str
+    value: float
+    limit: float
+    unit: str = "×"
+    at_least: bool = False
+    reason: str = ""
+    """The reason if the limit is missed."""
+
+    def holds(self, room: float = 0.0) -> bool:
+        """Whether it is met, or missed by less than `room` (0.5: by half), for noisy machines."""
+        if self.at_least:
+            return self.value >= self.limit / (1 + room)
+        return self.value <= self.limit * (1 + room)
+
+
+SHORT_ROUNDS = 3
 
 
 def arguments_of(
-    description: str | None, *, sizes: Sequence[int] = (), rounds: int = 0, number: int | str = "+"
+    description: str, *, sizes: Sequence[int] = (), short: Sequence[int] = (), rounds: int = 0
 ) -> argparse.Namespace:
-    """Read the command line: `--short`, and `--sizes` and `--rounds` of a benchmark that has defaults for
-    them.
+    """Read the command line: `--short`, and `--sizes` and `--rounds` of a benchmark that has defaults.
+
+    Args:
+        short: the sizes of the short form.
     """
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--short", action="store_true", help="keep nothing; fail if a limit is missed by far")
+    parser = argparse.ArgumentParser(description=description.partition("\n")[0])
+    parser.add_argument("--short", action="store_true", help="less; fail only if a limit is missed by far")
     if sizes:
-        parser.add_argument("--sizes", type=int, nargs=number, default=sizes)
+        parser.add_argument("--sizes", type=int, nargs="+")
     if rounds:
-        parser.add_argument("--rounds", type=int, default=rounds)
-    return parser.parse_args()
+        parser.add_argument("--rounds", type=int)
+    arguments = parser.parse_args()
+    if sizes and not arguments.sizes:
+        arguments.sizes = short if arguments.short else sizes
+    if rounds and not arguments.rounds:
+        arguments.rounds = SHORT_ROUNDS if arguments.short else rounds
+    return arguments
 
 
-def show(result: Result) -> None:
-    """Print a result. Only the last line is machine-readable."""
-    console = Console(width=_WIDTH, highlight=False)
-    console.print(f"[bold]{result.title}[/bold]")
-    for series in result.series:
-        console.print(_series(series))
-    for matrix in result.matrices:
-        console.print(_matrix(matrix))
-    if result.figures:
-        console.print(_figures(result.figures))
-    if result.targets:
-        console.print(_targets(result.targets))
-    sys.stdout.write(result.line() + "\n")
+def show_table(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
+    """Print a table with a row for each contestant."""
+    lines = [f"### {title}", "", f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    lines += [f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items()]
+    sys.stdout.write("\n".join(lines) + "\n\n")
 
 
-def finish(result: Result, *, short: bool, room: float = 0.5) -> None:
-    """Store and print the result. For a short run, store nothing, and fail if a limit is exceeded by more
-    than `room`.
-    """
-    if not short:
-        result.write()
-    show(result)
-    if short and (missed := [target.label for target in result.targets if not target.holds_with(room)]):
+def show_values(title: str, size_name: str, values: Values, base: str) -> None:
+    """Print the median seconds of each contestant by size, the ratio to the base, and half the quartiles."""
+    sizes = sorted({size for by_size in values.values() for size in by_size})
+    rows = {
+        name: [
+            _cell(by_size[size], values[base][size], name == base) if size in by_size else "–"
+            for size in sizes
+        ]
+        for name, by_size in values.items()
+    }
+    show_table(title, [f"{size:,} {size_name}" for size in sizes], rows)
+
+
+def _cell(values: Sequence[float], base: Sequence[float], is_base: bool) -> str:
+    measured = estimate(values)
+    ratio = "" if is_base else f" {amount(paired_ratio(values, base).median, '×')}"
+    return f"{amount(measured.median, 's')}{ratio} ±{measured.noise / 2:.0%}"
+
+
+def show_limits(limits: Sequence[Limit], *, room: float | None = None) -> None:
+    """Print limits, and why some are missed. With `room`, exit if one is missed by more than that."""
+    show_table(
+        "Limits",
+        ["measured", "limit", ""],
+        {
+            each.label: [
+                amount(each.value, each.unit),
+                f"{'≥' if each.at_least else '≤'} {amount(each.limit, each.unit)}",
+                "met" if each.holds() else f"missed. {each.reason}".rstrip(),
+            ]
+            for each in limits
+        },
+    )
+    if room is not None and (missed := [each.label for each in limits if not each.holds(room)]):
         sys.exit(f"missed by more than the room for noise: {', '.join(missed)}")
+
+
+def show_machine(*packages: str) -> None:
+    """Print the machine, without its name or address, and the versions of the measured packages."""
+    versions = [f"{package} {metadata.version(package)}" for package in packages]
+    machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}"
+    sys.stdout.write(f"{machine}, Python {platform.python_version()}, {', '.join(versions)}\n")
 
 
 def amount(value: float, unit: str) -> str:
@@ -59,62 +117,3 @@ def amount(value: float, unit: str) -> str:
         value, unit = value * 1000, "ms"
     digits = f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
     return digits if not unit else digits + unit if unit == "×" else f"{digits} {unit}"
-
-
-def _series(series: Series) -> Table:
-    table = Table(title=series.title, title_justify="left")
-    table.add_column(series.size_name)
-    for size in series.sizes:
-        table.add_column(f"{size:,}", justify="right")
-    for row in series_rows(series):
-        table.add_row(*row)
-    return table
-
-
-def series_rows(series: Series) -> list[list[str]]:
-    """A row per contestant: its name, then per size its median, the ratio to the base, and the noise."""
-    rows = []
-    for name, by_size in series.values.items():
-        cells = []
-        for size in series.sizes:
-            if size not in by_size:
-                cells.append("–")
-                continue
-            measured = series.estimate(name, size)
-            ratio = "" if name == series.base else f" {amount(series.ratio(name, size).median, '×')}"
-            noise = f" ±{measured.noise / 2:.0%}" if len(by_size[size]) > 1 else ""
-            cells.append(f"{amount(measured.median, series.unit)}{ratio}{noise}")
-        rows.append([name, *cells])
-    return rows
-
-
-def _matrix(matrix: Matrix) -> Table:
-    table = Table("", *matrix.columns, title=matrix.title, title_justify="left")
-    for name, cells in matrix.rows.items():
-        table.add_row(name, *cells)
-    return table
-
-
-def _figures(figures: list[Figure]) -> Table:
-    table = Table("figure", "value")
-    for figure in figures:
-        table.add_row(figure.label, amount(figure.value, figure.unit))
-    return table
-
-
-def _targets(targets: list[Target]) -> Table:
-    table = Table("target", "measured", "limit", "")
-    for target in targets:
-        table.add_row(*target_row(target))
-    return table
-
-
-def target_row(target: Target) -> list[str]:
-    """A target, its value, its limit, and whether it is met."""
-    sign = "≥" if target.at_least else "≤"
-    return [
-        target.label,
-        amount(target.value, target.unit),
-        f"{sign} {amount(target.limit, target.unit)}",
-        "met" if target.met else "missed",
-    ]

@@ -1,15 +1,21 @@
 """`python -m benchmarks.saving`: the cost of saving, compared with the replaced design and with COPY.
 
 Every contestant saves all three artefacts of every concept, including commits, on a warm connection to the
-same database. Contestants alternate; the tables are cleared and vacuumed before each run, outside the
-measured time.
+same PostgreSQL with fsync, with the rows of another roadmap in the tables. Contestants alternate; before each
+run, outside the measured time, the written rows are deleted, and the tables vacuumed and checkpointed.
+
+*Through the handler*: from events to responses; staged objects are read from memory. *Database part*: from
+checked rows with encoded documents to the commit: the lock, one statement for each content type, the
+failures, the commit; with all concepts in one batch, and in the batches that Plan makes. *The design
+replaced*: SQLAlchemy's async ORM on asyncpg, three concepts for each transaction, from content that is not
+encoded yet. *COPY*: the same rows through psycopg 3 in one transaction, without checks and locks.
 """
 
 import gc
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import ceil
 
@@ -24,9 +30,8 @@ from .contestants import ours, psycopg3
 from .contestants.replaced import Replaced
 from .curriculum import Author
 from .database import Database, own_database
-from .measuring import in_turn, seconds_of
-from .report import arguments_of, finish
-from .result import RESULTS, Result, Series, Target, read_result, versions
+from .measuring import in_turn, paired_ratio, seconds_of
+from .report import Limit, Values, arguments_of, show_limits, show_machine, show_values
 from .stock import BATCH_SIZE, Stock
 
 SIZES = (3, 30, 100, 1_000, 10_000)
@@ -43,50 +48,27 @@ FLOOR = "COPY, the floor"
 
 CLEAN, FORESEEN, UNFORESEEN = "all good", "10 ids taken", "10 refused by a CHECK"
 
-ABOUT = """
-Saves all three content types for a number of concepts, from checked content to the last commit. The
-database is an embedded PostgreSQL on the same machine, with fsync, a warm connection, and the rows of
-another roadmap in the tables. Contestants run in turn. Before each run, outside the measured time, the
-written rows are deleted, and the tables are vacuumed and checkpointed.
-
-*Through the handler*: from events to responses. Staged objects are read from memory instead of S3
-(otherwise the time of an S3 emulated in Python would dominate), checked, encoded and saved. *Database
-part*: from checked rows with encoded documents to the commit: the lock, one statement per content
-type, the failures, the commit. It is measured with all concepts in one batch, and in the batches
-that Plan makes. *The design replaced*: SQLAlchemy's async ORM on asyncpg, three concepts per
-transaction. It starts with content that is not encoded yet, because the ORM encodes it.
-*COPY*: the rows of the database part through psycopg 3: three tables, one transaction, no checks and no
-locks.
-"""
-
 
 def main() -> None:
-    """Measure, print and store the result."""
-    arguments = arguments_of(__doc__, sizes=SIZES, rounds=ROUNDS)
+    """Measure and print."""
+    arguments = arguments_of(__doc__ or "", sizes=SIZES, short=(30, 1_000), rounds=ROUNDS)
     _silence_the_log()
     with own_database() as database:
         author = Author()
         database.populate(author, NEIGHBOURS)
-        series = [_sizes(database, author, arguments.sizes, arguments.rounds)]
-        if 1_000 in arguments.sizes:
-            series.append(_bad_rows(database, author, 1_000, arguments.rounds))
-        result = Result(
-            name="saving",
-            title="Saving",
-            about=ABOUT.strip(),
-            versions=versions("SQLAlchemy", "pg8000", "psycopg", "asyncpg")
-            | {"PostgreSQL": database.version()},
-            series=series,
-        )
-    if not arguments.short:
-        kept = read_result(RESULTS / "saving.json")
-        result = result if kept is None else result.over(kept)
-    result = result.model_copy(update={"targets": list(_targets(result))})
-    finish(result, short=arguments.short, room=1.0)
+        time = _sizes(database, author, arguments.sizes, arguments.rounds)
+        bad = _bad_rows(database, author, 1_000, arguments.rounds) if 1_000 in arguments.sizes else {}
+        version = database.version()
+    show_values("Saving all three artefacts, commits included", "concepts", time, DATABASE)
+    if bad:
+        show_values(f"Saving with {BAD} bad rows of each content type", "concepts", bad, CLEAN)
+    show_machine("SQLAlchemy", "pg8000", "psycopg", "asyncpg")
+    sys.stdout.write(f"PostgreSQL {version}\n\n")
+    show_limits(list(_limits(time, bad)), room=1.0 if arguments.short else None)
 
 
-def _sizes(database: Database, author: Author, sizes: list[int], rounds: int) -> Series:
-    values: dict[str, dict[int, list[float]]] = {}
+def _sizes(database: Database, author: Author, sizes: Sequence[int], rounds: int) -> Values:
+    values: Values = {}
     services = _services(database)
     replaced = Replaced(database.url)
     with psycopg3.connect(database.url) as connection:
@@ -107,17 +89,10 @@ def _sizes(database: Database, author: Author, sizes: list[int], rounds: int) ->
             for name, seconds in _measure(database, works, rounds, warm_up, expected=3 * size).items():
                 values.setdefault(name, {})[size] = seconds
     replaced.close()
-    return Series(
-        name="time",
-        title="Saving all three artefacts, commits included",
-        unit="s",
-        size_name="concepts",
-        base=DATABASE,
-        values=values,
-    )
+    return values
 
 
-def _bad_rows(database: Database, author: Author, size: int, rounds: int) -> Series:
+def _bad_rows(database: Database, author: Author, size: int, rounds: int) -> Values:
     """Batches with rows that cannot be saved: refused by the statement itself, or by an unexpected
     constraint.
     """
@@ -135,14 +110,7 @@ def _bad_rows(database: Database, author: Author, size: int, rounds: int) -> Ser
     with _check(database):
         _note(f"saving {size:,} concepts with {BAD} bad rows of each type")
         values = _measure(database, works, rounds, 1)
-    return Series(
-        name="bad-rows",
-        title=f"Saving with {BAD} bad rows of each content type",
-        unit="s",
-        size_name="concepts",
-        base=CLEAN,
-        values={name: {size: seconds} for name, seconds in values.items()},
-    )
+    return {name: {size: seconds} for name, seconds in values.items()}
 
 
 @contextmanager
@@ -184,49 +152,50 @@ def _measure(
     )
 
 
-def _targets(result: Result) -> Iterator[Target]:
-    series = {series.name: series for series in result.series}
-    time, bad = series["time"], series.get("bad-rows")
+def _limits(time: Values, bad: Values) -> Iterator[Limit]:
+    def ratio(values: Values, contestant: str, size: int, base: str) -> float:
+        return paired_ratio(values[contestant][size], values[base][size]).median
+
     for size, limit in ((30, 10.0), (1_000, 15.0)):
-        if size in time.sizes:
-            yield Target(
+        if size in time[DATABASE]:
+            yield Limit(
                 label=f"the design replaced against the database part, {size:,} concepts",
-                value=time.ratio(REPLACED, size).median,
+                value=ratio(time, REPLACED, size, DATABASE),
                 limit=limit,
                 at_least=True,
                 reason="Each of three short transactions also asks whether the task was cancelled and which "
                 "concepts are complete; over a few items, its commit counts as much as their rows.",
             )
-    if 1_000 in time.sizes:
-        yield Target(
+    if 1_000 in time[DATABASE]:
+        yield Limit(
             label="the database part against COPY, 1,000 concepts",
-            value=time.ratio(DATABASE, 1_000, FLOOR).median,
+            value=ratio(time, DATABASE, 1_000, FLOOR),
             limit=1.5,
             reason="It also locks the roadmap, checks each row, and commits three times.",
         )
-        yield Target(
+        yield Limit(
             label="the database part in the planner's batches against COPY, 1,000 staged concepts",
-            value=time.ratio(PLANNED, 1_000, FLOOR).median,
+            value=ratio(time, PLANNED, 1_000, FLOOR),
             limit=2.5,
             reason="There are twelve transactions with a lock, checks and events, compared with one without.",
         )
-        yield Target(
+        yield Limit(
             label="through the handler against COPY, 1,000 concepts",
-            value=time.ratio(HANDLER, 1_000, FLOOR).median,
+            value=ratio(time, HANDLER, 1_000, FLOOR),
             limit=3.5,
             reason="Staged items are read, checked and encoded in Python; COPY begins with encoded rows.",
         )
-        yield Target(
+        yield Limit(
             label="transitions of a run that saves 1,000 staged concepts",
             value=transitions_of(ceil(1_000 / planned_batch_sizes(0, 1_000, BATCH_SIZE).save)),
             limit=40,
             unit="",
         )
-    if bad is not None:
+    if bad:
         for name, limit in ((FORESEEN, 1.1), (UNFORESEEN, 3.0)):
-            yield Target(
+            yield Limit(
                 label=f"{name} of 1,000, against none",
-                value=bad.ratio(name, 1_000).median,
+                value=ratio(bad, name, 1_000, CLEAN),
                 limit=limit,
             )
 

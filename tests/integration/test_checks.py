@@ -8,7 +8,6 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import text
 
-from benchmarks.sweeping import COUNTERS, MOST_TIMES, Stack, Work
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.checks import FIRST_PAUSE, LONGEST_PAUSE, plan_checks
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, ReconcileResult, reconcile
@@ -16,12 +15,6 @@ from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
 
 IDS = concept_ids(2)
-
-
-@pytest.fixture
-def database_url(new_database_url: str) -> str:
-    """A new database: the rows that a sweep reads depend on the statistics of all tables."""
-    return new_database_url
 
 
 def sweep(pipeline: Pipeline) -> ReconcileResult:
@@ -127,14 +120,3 @@ def test_a_write_of_the_product_does_not_wait_for_a_check(pipeline: Pipeline) ->
         assert plan_checks(checking, 1_000) == 1
         pool.submit(pipeline.execute, "DELETE FROM quiz_metadata").result(60)
     assert len(sweep(pipeline).repairs) == 1
-
-
-@pytest.mark.slow
-def test_the_cost_of_a_sweep_follows_the_work_and_not_the_past(database_url: str, bucket_name: str) -> None:
-    stack = Stack(database_url)
-    work = Work(ended=4, pauses=2)
-    few, many = stack.sweep_costs(100, work), stack.sweep_costs(10_000, work)
-    stack.close()
-    assert (few["checks"], many["checks"]) == (12, 13)  # one of the past is due after 30 days
-    for kind in COUNTERS:
-        assert many[kind] / few[kind] <= MOST_TIMES, (kind, few, many)

@@ -1,12 +1,9 @@
-"""The arithmetic of the benchmarks: order of trials, medians, ratios per round, noise, targets."""
-
-from pathlib import Path
+"""The arithmetic of the benchmarks: order of trials, medians, ratios per round, noise, limits."""
 
 import pytest
 
 from benchmarks.measuring import estimate, in_turn, paired_ratio
-from benchmarks.report import amount, series_rows
-from benchmarks.result import Result, Series, Target, read_results
+from benchmarks.report import Limit
 
 
 def test_trials_alternate_and_the_warm_up_is_dropped() -> None:
@@ -52,68 +49,6 @@ def test_a_ratio_needs_the_same_rounds_on_both_sides() -> None:
         (0.9, True, False, False),
     ],
 )
-def test_a_target_is_met_or_holds_with_a_tolerance(
-    value: float, at_least: bool, met: bool, holds: bool
-) -> None:
-    target = Target(label="ratio", value=value, limit=1.5, at_least=at_least)
-    assert (target.met, target.holds_with(0.5)) == (met, holds)
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "shown"),
-    [
-        (0.0057, "s", "5.7 ms"),
-        (2.989, "s", "2.99 s"),
-        (0.28512, "s", "285 ms"),
-        (12.34, "×", "12.3×"),
-        (2.0, "×", "2×"),
-        (123456.0, "", "123,456"),
-    ],
-)
-def test_numbers_are_shown_with_three_digits(value: float, unit: str, shown: str) -> None:
-    assert amount(value, unit) == shown
-
-
-def test_a_result_survives_a_round_trip(tmp_path: Path) -> None:
-    series = Series(
-        name="time",
-        title="Time",
-        unit="s",
-        size_name="concepts",
-        base="ours",
-        values={"ours": {3: [1.0, 1.0], 10: [2.0, 2.0]}, "theirs": {3: [2.0, 4.0]}},
-    )
-    result = Result(
-        name="some",
-        title="Some",
-        about="How.",
-        machine={"cores": "2"},
-        versions={"Python": "3.11.7"},
-        measured_at="2026-01-01T00:00+00:00",
-        series=[series],
-    )
-    result.write(tmp_path / "results")
-    assert read_results(tmp_path / "results") == [result]
-    assert series_rows(series) == [["ours", "1 s ±0%", "2 s ±0%"], ["theirs", "3 s 3× ±17%", "–"]]
-
-
-def test_a_partial_run_keeps_older_results_of_other_sizes() -> None:
-    def run(values: dict[str, dict[int, list[float]]]) -> Series:
-        return Series(name="time", title="T", unit="s", size_name="concepts", base="ours", values=values)
-
-    newer = run({"ours": {3: [1.0]}, "theirs": {3: [2.0]}})
-    older = run({"ours": {3: [9.0], 10: [8.0]}, "gone": {3: [7.0], 10: [6.0]}})
-    # All values of one size come from one run, because ratios are computed per round.
-    assert newer.over(older).values == {
-        "ours": {3: [1.0], 10: [8.0]},
-        "theirs": {3: [2.0]},
-        "gone": {10: [6.0]},
-    }
-    assert newer.over(None) == newer
-
-
-@pytest.mark.parametrize(("times", "exponent"), [((1.0, 10.0), 1.0), ((1.0, 100.0), 2.0), ((3.0, 3.0), 0.0)])
-def test_the_exponent_of_growth(times: tuple[float, float], exponent: float) -> None:
-    values = {"step": {30: [times[0]], 300: [times[1]]}}
-    series = Series(name="s", title="S", unit="s", size_name="concepts", base="step", values=values)
-    assert series.exponent("step", 30, 300) == pytest.approx(exponent)
+def test_a_limit_is_met_or_holds_with_room(value: float, at_least: bool, met: bool, holds: bool) -> None:
+    limit = Limit("ratio", value, 1.5, at_least=at_least)
+    assert (limit.holds(), limit.holds(0.5)) == (met, holds)

@@ -1,4 +1,12 @@
-"""`python -m benchmarks.cold_start`: the duration of each function's first invocation, in fresh processes."""
+"""`python -m benchmarks.cold`: the duration of each function's first invocation, in fresh processes.
+
+Each function as it is deployed: its `app.py`, the built layers with their `.pyc` files, and the packages of
+the Lambda runtime. Each value comes from a new process, in turn. *Import* is the import of `app`; for
+comparison, an interpreter that imports nothing, and the import of a *lean lab set* (SQLAlchemy Core, pg8000,
+the Powertools logger and one pydantic model). *First invocation* is the first response after the import:
+clients are created, a secret is read, PostgreSQL is connected, S3 is read, on the local stack. The time in
+which Lambda prepares its sandbox and downloads the code is not included.
+"""
 
 import json
 import os
@@ -23,26 +31,13 @@ from roadmap_command.target import Target as Deployed
 from roadmap_content.content.bundle import Bundle, read_bundle
 from roadmap_content.platform.runtime.deadline import Deadline
 
-from .measuring import Trial, in_turn, seconds_of
-from .report import arguments_of, finish
-from .result import Result, Series, Target, versions
+from .measuring import Trial, in_turn, paired_ratio, seconds_of
+from .report import Limit, arguments_of, show_limits, show_machine, show_values
 
 ROUNDS = 7
 BARE, LAB = "bare interpreter", "lean lab set"
 SAVER = "SaveBatchFunction"
 RUNTIME_SDK = f"{SAVER}, with the runtime's SDK"
-
-ABOUT = """
-Each function as it is deployed: its `app.py`, the built layers with their `.pyc` files, and the packages of
-the Lambda runtime. Each value comes from a new process, in turn. *Import* is the import of `app`. For
-comparison, from start to end: an interpreter that imports nothing, and the import of a *lean lab set*
-(SQLAlchemy Core, pg8000, the Powertools logger and one pydantic model). *First invocation* is the first
-response of the handler after the import: clients are created, a secret is read, PostgreSQL is connected, S3
-is read. It runs on the local stack, which emulates S3 and Secrets Manager. A saver saves the first batch of a
-plan, with the SDK of the layer and, for comparison, with that of the runtime: a copy of the layer without
-boto3, botocore, s3transfer and urllib3. The time in which Lambda prepares its sandbox and downloads the code
-is not included.
-"""
 
 LAB_SET = """
 import sqlalchemy, pg8000.dbapi
@@ -142,8 +137,8 @@ class Functions:
 
 
 def main() -> None:
-    """Measure, print and store the result."""
-    arguments = arguments_of(__doc__, rounds=ROUNDS)
+    """Measure and print."""
+    arguments = arguments_of(__doc__ or "", rounds=ROUNDS)
     bundle = read_bundle(with_offline_content(json.loads(SAMPLE.read_bytes())))
     with (
         tempfile.TemporaryDirectory(prefix="roadmap-benchmark-") as folder,
@@ -153,7 +148,19 @@ def main() -> None:
         load_bundle(bundle, deployed.engine, deployed.bucket, Deadline.after(60))
         imports, first = _measure(stack, deployed, bundle, Path(folder) / "without-sdk", arguments.rounds)
         deployed.engine.dispose()
-    finish(_result(imports, first), short=arguments.short, room=0.3)
+    show_values(
+        "Import, in a fresh process", "process", {name: {1: each} for name, each in imports.items()}, BARE
+    )
+    invoked = {name: {1: seconds} for name, seconds in first.items()}
+    show_values("First invocation, after the import", "process", invoked, SAVER)
+    show_machine("SQLAlchemy", "pg8000", "pydantic", "aws-lambda-powertools")
+    saver = Limit(
+        "import of the saver, as a multiple of the lean lab set's",
+        paired_ratio(imports[SAVER], imports[LAB]).median,
+        250 / 254,
+        reason="It imports its own modules besides the packages of the set.",
+    )
+    show_limits([saver], room=0.3 if arguments.short else None)
 
 
 def _measure(
@@ -224,41 +231,6 @@ def _events(functions: Functions, stack: LocalStack, bundle: Bundle) -> dict[str
         "ConsoleFunction": json.loads((REPOSITORY / "events/console.json").read_bytes()),
         "MigrateDatabaseFunction": {"dry_run": False},
     }
-
-
-def _result(imports: dict[str, list[float]], first: dict[str, list[float]]) -> Result:
-    imported = Series(
-        name="import",
-        title="Import, in a fresh process",
-        unit="s",
-        size_name="process",
-        base=BARE,
-        values={name: {1: seconds} for name, seconds in imports.items()},
-    )
-    invoked = Series(
-        name="first-invocation",
-        title="First invocation, after the import",
-        unit="s",
-        size_name="process",
-        base=SAVER,
-        values={name: {1: seconds} for name, seconds in first.items()},
-    )
-    saver = imported.ratio(SAVER, 1, LAB).median
-    return Result(
-        name="cold-start",
-        title="Cold start",
-        about=ABOUT.strip(),
-        versions=versions("SQLAlchemy", "pg8000", "pydantic", "aws-lambda-powertools"),
-        series=[imported, invoked],
-        targets=[
-            Target(
-                label="import of the saver, as a multiple of the lean lab set's",
-                value=saver,
-                limit=250 / 254,
-                reason="It imports its own modules besides the packages of the set.",
-            )
-        ],
-    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,289 @@
+"""`python -m benchmarks.growth`: what reads more with 1,000,000 tasks than with 1,000.
+
+PostgreSQL counts the blocks that an operation reads, so the ratios do not depend on the machine. Each does
+the same work at both sizes: a page, the groups, health, a sweep in which one task is due, an attempt's place
+in the queue, an admission, a claim in a recovery. A hundred attempts wait, a tenth of the finished tasks is
+incomplete, and half of a recovery of at most 200,000 tasks is over.
+"""
+
+import importlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, NullPool, create_engine, text
+
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
+from roadmap_content.runs.recoveries.advance import advance
+from roadmap_content.runs.recoveries.recovery import WaitingTask, claim_task
+from roadmap_content.state.queue import queue
+from roadmap_content.state.queue.places import read_place
+from tests.support.factories import bundle_of, concept_ids
+from tests.support.pipeline import S3, Pipeline, services_for
+from tests.support.requests_to_api import request
+
+from .database import migrated_database
+from .report import Limit, amount, arguments_of, show_limits, show_table
+
+SIZES = (1_000, 1_000_000)
+MOST_TIMES = 5.0
+KNOWN_TO_GROW = {
+    "a sweep": "it looks for the tasks of at most 20,000 failures each time",
+    "a claim in a recovery": "it counts the recovery's tasks",
+    "an advance of a recovery": "it counts the recovery's tasks",
+}
+"""The operations that read more with more tasks, and why."""
+
+ROUNDS = 3
+
+WAITING = (
+    "UPDATE content_capacity SET stopped_reason = 'only the benchmark admits'",
+    """
+INSERT INTO roadmap_tasks (task_id, user_id, status, current_step, roadmap_id, created_at, updated_at,
+    attempt)
+SELECT 'w-' || n, 'user-' || n % 10, 'processing', 'content_generation', 'r-1', now(), now(), 1
+FROM generate_series(1, 100) AS n
+""",
+    """
+INSERT INTO content_attempts (task_id, attempt, actor, cause, step)
+SELECT task_id, 1, 'user', 'retry', 'waiting' FROM roadmap_tasks WHERE task_id LIKE 'w-%'
+""",
+    """
+INSERT INTO content_queue (task_id, attempt, class, queue_key, state, tokens, grants)
+SELECT task_id, 1, 'interactive', 'user:' || user_id, 'waiting', 1000, 1
+FROM roadmap_tasks WHERE task_id LIKE 'w-%'
+""",
+    """
+INSERT INTO content_queue_keys (class, queue_key, charged, waiting)
+SELECT DISTINCT 'interactive', queue_key, 1000, true FROM content_queue WHERE state = 'waiting'
+ON CONFLICT (class, queue_key) DO UPDATE SET waiting = true
+""",
+    """
+INSERT INTO content_recoveries (recovery_id, state, actor, reason, filter, rate_per_minute, concurrency,
+    canary, breaker) VALUES ('all', 'paused', 'operator', 'r', '{}', 60, 10, 0, 20)
+""",
+)
+"""The same at every size: a hundred attempts that wait, and a recovery."""
+
+FINISHED = (
+    """
+INSERT INTO roadmap_metadata (roadmap_id, user_id, title)
+SELECT 'p-' || n, 'user-' || n % 10, 'Roadmap ' || n FROM generate_series(:first, :last) AS n
+""",
+    """
+INSERT INTO roadmap_tasks (task_id, user_id, status, current_step, roadmap_id, created_at, updated_at,
+    completed_at, execution_summary, attempt)
+SELECT 'p-' || n, 'user-' || n % 10, CASE WHEN n % 10 = 0 THEN 'partial_failure' ELSE 'completed' END,
+    'completed', 'p-' || n, ended.at, ended.at, ended.at, '{"attempt": 1, "duration_seconds": 9}', 1
+FROM generate_series(:first, :last) AS n,
+    LATERAL (SELECT content_now() - n * interval '1 second' AS at) AS ended
+""",
+    """
+INSERT INTO content_attempts (task_id, attempt, actor, cause, step, claimed_at, ended_at, outcome)
+SELECT task_id, 1, 'console', 'first_run', 'ended', updated_at, updated_at, status FROM roadmap_tasks
+WHERE task_id IN (SELECT 'p-' || n FROM generate_series(:first, :last) AS n)
+""",
+    """
+INSERT INTO content_queue (task_id, attempt, class, queue_key, state, tokens, grants, enqueued_at,
+    admitted_at, ended_at)
+SELECT task_id, 1, 'interactive', 'user:' || user_id, 'ended', 1000, 1, updated_at, updated_at, updated_at
+FROM roadmap_tasks WHERE task_id IN (SELECT 'p-' || n FROM generate_series(:first, :last) AS n)
+""",
+    """
+INSERT INTO content_checks (task_id, checked_at, next_check_at, pause)
+SELECT 'p-' || n, now(), timezone('utc', now()) + interval '30 days', interval '30 days'
+FROM generate_series(:first, :last) AS n
+""",
+    """
+INSERT INTO content_task_failures (task_id, group_id, attempt, error_code, stage, content_type, reason,
+    transient, items, first_seen, last_seen, example_concept_id, example_reason, user_id, created_at)
+SELECT task_id, 'g-' || n / 10 % 2, 1, 'Error' || n / 10 % 2, 'save', 'quiz', 'the reason', false, 3,
+    updated_at, updated_at, 'c', 'the reason', user_id, created_at
+FROM generate_series(:first, :last) AS n JOIN roadmap_tasks ON task_id = 'p-' || n WHERE n % 10 = 0
+""",
+    "TRUNCATE content_failure_groups",
+    """
+INSERT INTO content_failure_groups (group_id, error_code, stage, content_type, reason, transient, tasks,
+    items, first_seen, last_seen)
+SELECT group_id, min(error_code), 'save', 'quiz', min(reason), false, count(*), sum(items),
+    min(first_seen), max(last_seen) FROM content_task_failures GROUP BY group_id
+""",
+    """
+INSERT INTO content_recovery_tasks (recovery_id, position, task_id, canary, result, attempt, ended_at)
+SELECT 'all', n, 'p-' || n, false, CASE WHEN n % 2 = 0 THEN 'recovered' ELSE 'waiting' END,
+    CASE WHEN n % 2 = 0 THEN 2 END, CASE WHEN n % 2 = 0 THEN now() END
+FROM generate_series(:first, least(:last, 200000)) AS n
+""",
+    "TRUNCATE content_changes",
+    "VACUUM ANALYZE",
+)
+"""Tasks that ended, a tenth of them incomplete, and half of a recovery's tasks."""
+
+IS_DUE = text("UPDATE content_checks SET next_check_at = timezone('utc', now()) WHERE task_id = 't-1'")
+
+BLOCKS = text("""
+SELECT sum(heap_blks_read + heap_blks_hit + coalesce(idx_blks_read + idx_blks_hit, 0))
+FROM pg_statio_user_tables
+""")
+
+# A session's counters are complete when it has ended.
+SESSIONS = text("""
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+""")
+
+PAGES: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "a page of tasks": ("/tasks", {}),
+    "… that failed": ("/tasks", {"status": "partial_failure"}),
+    "… with an error code": ("/tasks", {"error_code": "Error1"}),
+    "… of a group": ("/tasks", {"group_id": "g-1"}),
+    "… of a user": ("/tasks", {"user_id": "user-7"}),
+    "the failure groups": ("/failures", {}),
+    "health": ("/health", {}),
+}
+
+
+class Cost(NamedTuple):
+    """The cost of an operation."""
+
+    blocks: float
+    seconds: float
+
+
+class Stand:
+    """A database with many tasks, and the operations on it."""
+
+    def __init__(self, url: str) -> None:
+        # VACUUM cannot run in a transaction.
+        self._administrator = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        self._services = services_for(url)
+        self._tasks = 0
+        pipeline = Pipeline(self._services)
+        pipeline.load(bundle_of(concept_ids(30)))
+        pipeline.run()
+        self._administer(WAITING)
+        self._api = importlib.import_module("functions.task_api.app")
+        self._operations: dict[str, Callable[[], object]] = {
+            **{name: self._page(*page) for name, page in PAGES.items()},
+            "a sweep": self._sweep,
+            "a place in the queue": self._rolled_back(lambda connection: read_place(connection, "w-5", 1)),
+            "an admission": self._rolled_back(_admit),
+            "a claim in a recovery": self._rolled_back(_claim),
+            "an advance of a recovery": lambda: advance(self._services, "all", Deadline.after(600)),
+        }
+
+    def costs(self, tasks: int) -> dict[str, Cost]:
+        """The cost of each operation with so many tasks, at least as many as before."""
+        first, last = str(self._tasks + 1), str(tasks)
+        self._administer([each.replace(":first", first).replace(":last", last) for each in FINISHED])
+        self._tasks = tasks
+        return {name: self._cost(operation) for name, operation in self._operations.items()}
+
+    def _administer(self, statements: Sequence[str]) -> None:
+        with self._administrator.connect() as connection:
+            for statement in statements:
+                connection.execute(text(statement))
+
+    def _cost(self, operation: Callable[[], object]) -> Cost:
+        """The least of some rounds: PostgreSQL's own work in the background is counted, too."""
+        operation()
+        rounds = []
+        for _ in range(ROUNDS):
+            with self._administrator.connect() as connection:
+                connection.execute(IS_DUE)
+            before, started = self._blocks(), time.perf_counter()
+            operation()
+            seconds = time.perf_counter() - started
+            rounds.append(Cost(self._blocks() - before, seconds))
+        return min(rounds)
+
+    def _blocks(self) -> float:
+        self._services.engine.dispose()
+        with self._administrator.connect() as connection:
+            while connection.scalar(SESSIONS):
+                time.sleep(0.01)
+            return float(connection.scalar(BLOCKS) or 0)
+
+    def _page(self, path: str, query: Mapping[str, str]) -> Callable[[], object]:
+        def ask() -> None:
+            self._api.services = self._services  # type: ignore[attr-defined]
+            answer = request(self._api, "GET", f"/api/v1{path}", query, roles="owner,operator")
+            if answer.status != 200:
+                raise SystemExit(f"{path}: {answer}")
+
+        return ask
+
+    def _sweep(self) -> None:
+        swept = reconcile(ReconcileRequest(time=datetime.now(UTC)), self._services, Deadline.after(3600))
+        if swept.repairs or not swept.finished or swept.checked > 1:
+            raise SystemExit(f"the sweep did other work: {swept}")
+
+    def _rolled_back(self, work: Callable[[Connection], object]) -> Callable[[], object]:
+        def operation() -> None:
+            with self._services.engine.connect() as connection:
+                work(connection)
+                connection.rollback()
+
+        return operation
+
+
+def _admit(connection: Connection) -> None:
+    connection.execute(text("UPDATE content_capacity SET stopped_reason = NULL"))
+    queue.lock_capacity(connection)
+    if len(queue.admit(connection, 1)) != 1:
+        raise SystemExit("nothing was admitted")
+
+
+def _claim(connection: Connection) -> None:
+    connection.execute(text("UPDATE content_recoveries SET state = 'running'"))
+    claim_task(connection, "all", WaitingTask("p-1", "completed", None), 2)
+
+
+@contextmanager
+def stand() -> Iterator[Stand]:
+    """A stand on a server of its own."""
+    with migrated_database() as url:
+        S3.create_bucket(Bucket="content")
+        yield Stand(url)
+
+
+def ratios(few: Mapping[str, Cost], many: Mapping[str, Cost]) -> dict[str, float]:
+    """How many times as many blocks each operation reads."""
+    return {name: many[name].blocks / cost.blocks for name, cost in few.items()}
+
+
+def more_than_known(grown: Mapping[str, float]) -> dict[str, float]:
+    """The operations that grow, apart from those that are known to."""
+    return {name: ratio for name, ratio in grown.items() if ratio > MOST_TIMES and name not in KNOWN_TO_GROW}
+
+
+def main() -> None:
+    """Measure both sizes, and print the ratios."""
+    arguments = arguments_of(__doc__ or "", sizes=SIZES, short=(1_000, 100_000))
+    few, many = sorted(arguments.sizes)
+    with stand() as measured:
+        costs: dict[int, Any] = {size: measured.costs(size) for size in (few, many)}
+    grown = ratios(costs[few], costs[many])
+    rows = {
+        name: [
+            *(f"{costs[size][name].blocks:,.0f}" for size in (few, many)),
+            amount(ratio, "×"),
+            *(amount(costs[size][name].seconds, "s") for size in (few, many)),
+        ]
+        for name, ratio in grown.items()
+    }
+    columns = [f"blocks, {few:,} tasks", f"{many:,}", "ratio", f"time, {few:,}", f"{many:,}"]
+    show_table("Blocks that an operation reads", columns, rows)
+    limits = [
+        Limit(name, ratio, MOST_TIMES, reason=KNOWN_TO_GROW.get(name, "")) for name, ratio in grown.items()
+    ]
+    show_limits(limits)
+    if arguments.short and (missed := more_than_known(grown)):
+        raise SystemExit(f"read more with more tasks: {missed}")
+
+
+if __name__ == "__main__":
+    main()

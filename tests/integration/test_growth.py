@@ -1,0 +1,11 @@
+"""What an operation reads does not grow with the number of tasks."""
+
+import pytest
+
+from benchmarks.growth import Stand, more_than_known, ratios
+
+
+@pytest.mark.slow
+def test_no_operation_reads_more_with_more_tasks(new_database_url: str, bucket_name: str) -> None:
+    stand = Stand(new_database_url)
+    assert more_than_known(ratios(stand.costs(1_000), stand.costs(10_000))) == {}
