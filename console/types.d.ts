@@ -23,38 +23,6 @@ export interface Me {
   expires_at: string | null;
 }
 
-export interface TimelinePhase {
-  kind: string;
-  started_at: string;
-  ended_at: string | null;
-  batch: number | null;
-  tries: number;
-  error: string | null;
-}
-
-export interface TimelineBatch {
-  batch: number;
-  outcome: string;
-  started_at: string | null;
-  ended_at: string | null;
-  phases: TimelinePhase[];
-}
-
-export interface Timeline {
-  attempt: number;
-  claimed_at: string;
-  ended_at: string | null;
-  outcome: string | null;
-  history: string;
-  phases: TimelinePhase[];
-  batches: TimelineBatch[];
-  longest_path: TimelinePhase[];
-  redriven_at: string[];
-  throttled: number;
-  retried: number;
-  lost: number;
-}
-
 export interface TopReason {
   error_code: string;
   stage: string;
@@ -205,6 +173,7 @@ export interface Attempt {
   cause: string;
   reason: string | null;
   execution_arn: string | null;
+  execution_url: string | null;
   redrive_count: number;
   step: string | null;
   claimed_at: string;

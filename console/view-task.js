@@ -11,7 +11,7 @@ import { useLive } from "./live.js";
 import { TYPE_COUNT, TaskMap } from "./map.js";
 import { STATES } from "./marks.js";
 import { safeLink } from "./markdown.js";
-import { Actor, Age, Announce, Bar, Empty, ErrorNote, Id, Link, Loading, Mark, OnDemand, Pill, Reason, Text, sum, useTitle, useToast } from "./parts.js";
+import { Actor, Age, Announce, Bar, Empty, ErrorNote, Id, Link, Loading, Mark, Pill, Reason, Text, sum, useTitle, useToast } from "./parts.js";
 import { change, href } from "./router.js";
 
 /** @typedef {import("./types").Task} Task */
@@ -107,7 +107,7 @@ export function TaskView({ id, query, session }) {
         ${task.error && html`<${ErrorNote} error=${task.error} at=${task.at} retry=${refresh} />`}
         <div class="columns">
           ${shown && html`<${Reasons} reasons=${shown.reasons} chosen=${reason} missing=${[...shown.states].filter((state) => state !== "S").length} />`}
-          <${Attempts} id=${id} session=${session} attempts=${attempts.data} error=${attempts.error} retry=${attempts.refresh}>
+          <${Attempts} session=${session} attempts=${attempts.data} error=${attempts.error} retry=${attempts.refresh}>
             <${Log} id=${id} session=${session} version=${version} />
           <//>
         </div>
@@ -443,20 +443,20 @@ function FindConcept({ outline, onOpen }) {
   `;
 }
 
-/** @param {{ id: string, session: Session, attempts: Attempt[] | null, error: import("./api.js").ApiError | null, retry: () => void, children: any }} props */
-function Attempts({ id, session, attempts, error, retry, children }) {
+/** @param {{ session: Session, attempts: Attempt[] | null, error: import("./api.js").ApiError | null, retry: () => void, children: any }} props */
+function Attempts({ session, attempts, error, retry, children }) {
   const [latest, ...older] = attempts ?? [];
   return html`
     <section class="attempts" aria-labelledby="attempts-heading">
       <h2 id="attempts-heading">${T.task.attempts}</h2>
       ${error && html`<${ErrorNote} error=${error} retry=${retry} />`} ${!attempts && !error && html`<${Loading} />`}
       ${attempts && !latest && html`<p class="meta">${T.task.noAttempts}</p>`}
-      ${latest && html`<ol><${AttemptEntry} key=${latest.attempt} id=${id} attempt=${latest} session=${session} /></ol>`}
+      ${latest && html`<ol><${AttemptEntry} key=${latest.attempt} attempt=${latest} session=${session} /></ol>`}
       ${
         older.length > 0 &&
         html`<details>
           <summary>${T.task.earlier(older.length)}</summary>
-          <ol reversed>${older.map((attempt) => html`<${AttemptEntry} key=${attempt.attempt} id=${id} attempt=${attempt} session=${session} />`)}</ol>
+          <ol reversed>${older.map((attempt) => html`<${AttemptEntry} key=${attempt.attempt} attempt=${attempt} session=${session} />`)}</ol>
         </details>`
       }
       ${children}
@@ -464,12 +464,13 @@ function Attempts({ id, session, attempts, error, retry, children }) {
   `;
 }
 
-/** @param {{ id: string, attempt: Attempt, session: Session }} props */
-function AttemptEntry({ id, attempt, session }) {
+/** @param {{ attempt: Attempt, session: Session }} props */
+function AttemptEntry({ attempt, session }) {
   const planned = sum(attempt.planned);
   const saved = sum(attempt.saved);
   const failed = sum(attempt.failed);
   const ended = attempt.ended_at;
+  const url = safeLink(attempt.execution_url);
   // The cause already says it of an attempt without a person.
   const person = /^(user|operator|console)(:|$)/.test(attempt.actor);
   return html`
@@ -486,6 +487,7 @@ function AttemptEntry({ id, attempt, session }) {
         <span class="meta">
           <${Age} at=${attempt.claimed_at} />${ended ? ` · ${duration((Date.parse(ended) - Date.parse(attempt.claimed_at)) / 1000)}` : ""}
           ${attempt.redrive_count > 0 ? ` · ${T.task.redriven} ${number(attempt.redrive_count)}×` : ""}
+          ${url && html` · <a href=${url} target="_blank" rel="noopener noreferrer">${T.task.execution} ↗</a>`}
         </span>
       </div>
       ${attempt.reason && html`<p class="clamp3">“<${Text} value=${attempt.reason} />”</p>`}
@@ -497,21 +499,8 @@ function AttemptEntry({ id, attempt, session }) {
         ${attempt.tokens ? html`<span>${T.tokens(attempt.tokens)}</span>` : ""}
         ${!attempt.outcome && attempt.step ? html`<span class="meta">${T.task.steps[attempt.step] ?? attempt.step}</span>` : ""}
       </p>
-      <${TimelineOf} id=${id} attempt=${attempt.attempt} session=${session} running=${!ended} />
     </li>
   `;
-}
-
-/**
- * The time axis, read on demand: an answer may need the execution's history, whose quota is small.
- * @param {{ id: string, attempt: number, session: Session, running: boolean }} props
- */
-function TimelineOf(props) {
-  const [open, setOpen] = useState(false);
-  return html`<details class="timeline" onToggle=${(/** @type {any} */ event) => event.target === event.currentTarget && setOpen(event.currentTarget.open)}>
-    <summary>${T.timeline.heading}</summary>
-    ${open && html`<${OnDemand} from="./timeline.js" name="Timeline" ...${props} />`}
-  </details>`;
 }
 
 /** What happened to the task, in order, read on demand. @param {{ id: string, session: Session, version: string }} props */

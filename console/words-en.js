@@ -304,52 +304,6 @@ export const en = {
     /** @param {string} name */
     forget: (name) => `Delete the saved view “${name}”`,
   },
-  timeline: {
-    heading: "Time axis",
-    longest: "Longest path:",
-    table: "The time axis as a table",
-    /** @param {number} count */
-    batches: (count) => (count === 1 ? "1 batch" : `${count} batches`),
-    /** @param {number} batch */
-    batch: (batch) => `batch ${batch}`,
-    /** @param {number} count */
-    calls: (count) => (count === 1 ? "1 call" : `${count} calls`),
-    /** @param {number} shown @param {number} all */
-    first: (shown, all) => `the first ${shown} of ${all} parts`,
-    /** @param {number} shown */
-    slowest: (shown) => `the ${shown} that were lost, failed or took longest`,
-    and: ", ",
-    what: "Phase",
-    at: "Begins after",
-    takes: "Takes",
-    waited: "Waits",
-    /** @type {Record<string, string>} */
-    kinds: {
-      queued: "in the queue",
-      starting: "starting",
-      plan: "plan",
-      working: "working",
-      batches: "batches",
-      generate: "generate",
-      save: "save",
-      saved: "saved",
-      throttled: "throttled",
-      stopped: "generation stopped",
-      retry: "retry",
-      waiting: "waiting",
-      finalize: "record the outcome",
-      redriven: "redriven",
-    },
-    /** @type {Record<string, string>} */
-    outcomes: { saved: "saved", failed: "incomplete", lost: "lost", aborted: "aborted", running: "running", ended: "ended" },
-    /** @type {Record<string, string>} */
-    history: {
-      partial: "The execution's history is very long; only its first part was read.",
-      not_started: "No execution was started.",
-      gone: "The execution's history does not exist any more. The marks are the times at which batches were saved.",
-      unavailable: "The execution's history could not be read now. The marks are the times at which batches were saved.",
-    },
-  },
   log: {
     heading: "Log of this task",
     empty: "Nothing is recorded yet.",

@@ -9,7 +9,6 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sqlalchemy import Connection
 
 from roadmap_content.api.attempt_list import AttemptPage, list_attempts
-from roadmap_content.api.attempt_timeline import AttemptTimeline, read_timeline
 from roadmap_content.api.cancel import CancelAnswer, cancel_task
 from roadmap_content.api.change_list import ChangePage, list_changes
 from roadmap_content.api.content_reading import SavedItem, read_content
@@ -320,27 +319,6 @@ def get_attempts(
         return list_attempts(connection, task_id, cursor, limit)
 
     return transact(services.reading_engine, read, api.deadline)
-
-
-@app.get(
-    "/api/v1/tasks/<task_id>/attempts/<attempt>/timeline",
-    operation_id="get_timeline",
-    tags=["tasks"],
-    summary="Get an attempt on a time axis",
-    responses=answered(AttemptTimeline, s200="The attempt's phases, batches and longest path")
-    | refused(403, 404, 422, 503),
-)
-def get_timeline(
-    task_id: TaskId,
-    attempt: Annotated[int, Path(ge=1, le=2**31 - 1, description="The number of the attempt.")],
-    user_id: UserId = None,
-) -> AttemptTimeline:
-    """Get where the time of an attempt went: in the queue, in the plan, in each batch with its waits after
-    throttles and errors, and in the end. The answer has the execution's history, which has a small quota:
-    API Gateway answers 429 to more than one request a second, after the first ten.
-    """
-    user = api.caller.reads_for(user_id)
-    return read_timeline(services, task_id, user, attempt, api.deadline)
 
 
 @app.get(

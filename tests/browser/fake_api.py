@@ -112,8 +112,6 @@ def respond(
             return 200, model.changes(model.number(name) or 0, query)
         case "GET", ["tasks", name, "attempts"]:
             return 200, model.attempts(model.number(name) or 0)
-        case "GET", ["tasks", name, "attempts", attempt, "timeline"]:
-            return 200, model.timeline(model.number(name) or 0, int(attempt))
         case "POST", ["tasks", name, "retry"]:
             if "force_checkpoint" in query:
                 return 409, refusal("NotRedrivable", "the execution is older than 14 days")

@@ -7,19 +7,15 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from roadmap_content.api.attempt_timeline import AttemptTimeline, HistoryState
 from roadmap_content.contracts.items import ContentType
-from roadmap_content.platform.aws.executions import event_from
-from roadmap_content.platform.timeline.axis import Audit, BatchSaved, axis_of
-from roadmap_content.platform.timeline.visits import history_of
 from tests.support.factories import counts
-from tests.support.timed_run import TimedRun, moment
 
 TYPES = tuple(map(str, ContentType))
 N = len(TYPES)
 HOSTILE = "<img src=x onerror=\"document.title='run'\"><style>*{display:none}</style>{{7*7}}${8*8}"
 RTL = "\u202eשלום \u202dبرمجة\u202c\u2066 end"
 LONG = "x" * 1000
+CONSOLE = "https://eu-central-1.console.aws.amazon.com/states/home#/executions/details"
 
 Document = dict[str, Any]
 
@@ -304,7 +300,7 @@ class Model:
             },
             **{key: row[key] for key in ("attempt", "created_at", "updated_at", "completed_at")},
             "execution_arn": "arn:aws:states:eu-central-1:123456789012:execution:roadmap-save-content:x",
-            "execution_url": "https://eu-central-1.console.aws.amazon.com/states/home#/executions/details/x",
+            "execution_url": f"{CONSOLE}/x",
             "progress": {
                 kind: {
                     "total": len(states) // N,
@@ -576,6 +572,7 @@ class Model:
                     "cause": causes[(attempt - 1) % 4],
                     "reason": "after the database outage" if attempt > 2 else None,
                     "execution_arn": "arn:…",
+                    "execution_url": f"{CONSOLE}/run-{attempt}",
                     "redrive_count": 0,
                     "step": "working",
                     "claimed_at": at(hours=6 - attempt),
@@ -596,32 +593,6 @@ class Model:
             ],
             "next_cursor": None,
         }
-
-    def timeline(self, number: int, attempt: int) -> Document:
-        """An attempt on the time axis: the first of 10 batches, the others of 400; without a history in the
-        third.
-        """
-        run = TimedRun()
-        planned = run.task(42.5, "Plan", 1.25)
-        batches = 10 if attempt == 1 else 400
-        lengths = {batch: 3 + batch % 7 + batch * 0.003 for batch in range(batches)}
-        throttles = {} if attempt == 1 else dict.fromkeys(range(0, 400, 20), 3)
-        fanned = run.fan_out(planned, lengths, 10, throttles, lost=None if attempt == 1 else 133)
-        ended = run.task(fanned, "Finalize", 1.5)
-        saved = [BatchSaved(batch, moment(at), ContentType.QUIZ, 3, 0) for batch, at in run.saved_at.items()]
-        audit = Audit(moment(0), moment(42), False, moment(ended), True, saved)
-        events: Any = run.history()
-        history = None if attempt == 3 else history_of(map(event_from, events))
-        timeline = AttemptTimeline(
-            **dict(axis_of(audit, history, moment(ended))),
-            task_id=task_id(number),
-            attempt=attempt,
-            claimed_at=audit.claimed_at,
-            ended_at=audit.ended_at,
-            outcome="partial_failure",
-            history=HistoryState.GONE if history is None else HistoryState.READ,
-        )
-        return timeline.model_dump(mode="json")
 
     def groups(self) -> Document:
         """Failures by cause."""

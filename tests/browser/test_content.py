@@ -357,7 +357,7 @@ def test_a_recovery_lists_its_tasks_by_title(console: Console) -> None:
 
 
 def test_a_legend_has_the_colours_of_what_it_explains(console: Console) -> None:
-    """Regression: the styles of the time axis made all of them grey."""
+    """Regression: the styles of another legend made all of them grey."""
     console.open("/recoveries/rec-0")
     swatches = console.page.locator(".legend .swatch")
     expect(swatches.first).to_be_visible()

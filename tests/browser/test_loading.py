@@ -77,3 +77,15 @@ def test_a_page_that_does_not_start_says_so_without_any_script(browser: Browser,
         refuse(console.page, "start.js")
         goto(console)
         expect(console.page.get_by_text("reload the page")).to_be_visible()
+
+
+def test_a_view_that_is_loaded_when_it_is_opened_is_requested_again_if_it_is_refused(
+    browser: Browser, fake: str
+) -> None:
+    with console_in(browser, fake) as console:
+        refuse(console.page, "view-health.js", times=1)
+        console.open("/tasks", token_of("operator"))
+        assert [url for url in console.requested if "view-health" in url] == []
+        console.page.get_by_role("link", name="Health").click()
+        console.page.get_by_role("button", name="Try again").click()
+        expect(console.page.get_by_role("heading", name="Health")).to_be_visible()

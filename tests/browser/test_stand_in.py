@@ -24,7 +24,6 @@ REQUESTS: list[tuple[str, str, dict[str, list[str]], dict[str, Any]]] = [
     *[("GET", f"/tasks/{task_id(0)}/content/{name}", {"concept_id": ["c-1"]}, {}) for name in ContentType],
     ("GET", f"/tasks/{task_id(0)}/changes", {}, {}),
     ("GET", f"/tasks/{task_id(0)}/attempts", {}, {}),
-    *[("GET", f"/tasks/{task_id(0)}/attempts/{attempt}/timeline", {}, {}) for attempt in (1, 2)],
     ("POST", f"/tasks/{task_id(0)}/retry", {}, {}),
     ("POST", f"/tasks/{task_id(2)}/retry", {"force_checkpoint": ["true"]}, {}),
     ("POST", f"/tasks/{task_id(4)}/retry", {}, {}),

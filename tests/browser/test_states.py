@@ -3,14 +3,15 @@
 import json
 import re
 from collections.abc import Iterator
+from threading import Event
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.driver import LOOKS, Console, Look, console_in
 from tests.browser.fake_api import REQUESTS, token_of
-from tests.browser.fake_data import HOSTILE, LONG, RTL, task_id
+from tests.browser.fake_data import CONSOLE, HOSTILE, LONG, RTL, task_id
 
 NARROW = Look(width=360)
 TASK = f"/tasks/{task_id(0)}"
@@ -431,3 +432,38 @@ def test_pages_without_rows_are_skipped_until_the_list_ends(console: Console) ->
     older.click()
     expect(older).to_have_count(0)
     expect(rows).to_have_count(1)
+
+
+def test_what_is_opened_before_the_attempts_arrive_stays_open_and_their_place_is_marked(
+    browser: Browser, fake: str
+) -> None:
+    """Regression: nothing showed that attempts were loading, and the task's log stood in their place."""
+    held: list[Route] = []
+    released = Event()
+
+    def answer(route: Route) -> None:
+        if released.is_set():
+            route.continue_()
+        else:
+            held.append(route)
+
+    with console_in(browser, fake) as console:
+        console.page.route("**/attempts?*", answer)
+        console.open(f"/tasks/{task_id(10)}", token_of("operator"))
+        attempts = console.page.locator(".attempts")
+        expect(attempts.get_by_role("status", name="Loading")).to_be_visible()
+        log = attempts.locator("details").filter(has_text="Log of this task")
+        log.locator("summary").click()
+        released.set()
+        for route in held:
+            route.continue_()
+        expect(attempts.get_by_role("status", name="Loading")).to_have_count(0)
+        expect(log.locator(".log")).to_be_visible()
+        earlier = attempts.locator("> details:has(> ol .attempt)")
+        expect(earlier).not_to_have_attribute("open", "")
+
+
+def test_each_attempt_has_a_link_to_its_execution(console: Console) -> None:
+    console.open(f"/tasks/{task_id(10)}")
+    link = console.page.locator(".attempt").first.get_by_role("link", name="Open the execution")
+    expect(link).to_have_attribute("href", f"{CONSOLE}/run-3")

@@ -51,7 +51,6 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     ),
     "list_changes": Endpoint("GET", "/tasks/t-1/changes", running=True),
     "list_attempts": Endpoint("GET", "/tasks/t-1/attempts", running=True),
-    "get_timeline": Endpoint("GET", "/tasks/t-1/attempts/2/timeline", running=True),
     "retry_task": Endpoint("POST", "/tasks/t-1/retry"),
     "cancel_task": Endpoint("POST", "/tasks/t-1/cancel", running=True),
     "list_failures": Endpoint("GET", "/failures"),

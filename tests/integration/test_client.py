@@ -37,7 +37,6 @@ CALLS: Mapping[str, Callable[[Client], Any]] = {
     "restore_revision": lambda client: client.restore(*ITEM, "archive-1", reason="r"),
     "list_changes": lambda client: next(client.changes("t-1", "u-1", after="x")),
     "list_attempts": lambda client: next(client.attempts("t-1", "u-1")),
-    "get_timeline": lambda client: client.timeline("t-1", "u-1", 2),
     "list_failures": lambda client: next(client.failures("u-1", group_id="g")),
     "get_failure_group": lambda client: client.failure_group("u-1", "1f0c6c8e2f3a4b5d"),
     "change_failure_group": lambda client: client.change_failure_group(

@@ -267,6 +267,7 @@ def test_attempts_add_up(pipeline: Pipeline, get: Get) -> None:
     assert first["generated"] == counts()
     assert (newest["actor"], newest["cause"], newest["reason"]) == (f"user:{USER}", "retry", "please")
     assert newest["outcome"] is None
+    assert newest["execution_url"].endswith(f"#/v2/executions/details/{newest['execution_arn']}")
 
 
 def test_health_counts_what_the_list_shows(pipeline: Pipeline, get: Get) -> None:

@@ -70,7 +70,6 @@ TABLE: list[tuple[str, str, dict[str, str], Any, tuple[int, int, int, int, int]]
         (200, 404, 200, 200, 403),
     ),
     ("GET", "/tasks/{task_id}/attempts", {}, None, (200, 404, 200, 200, 403)),
-    ("GET", "/tasks/{task_id}/attempts/{attempt}/timeline", {}, None, (200, 404, 200, 200, 403)),
     ("GET", "/failures", {}, None, (200, 200, 200, 200, 403)),
     ("GET", "/failures", {"user_id": USER}, None, (200, 403, 200, 200, 403)),
     ("GET", "/failures/{group_id}", {}, None, (403, 403, 404, 404, 403)),

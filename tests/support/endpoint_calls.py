@@ -25,7 +25,6 @@ CALLS: Mapping[str, Calls] = {
     "restore_revision": {"HeadObject": 1},
     "list_changes": {},
     "list_attempts": {},
-    "get_timeline": {"GetExecutionHistory": 1},
     "retry_task": {"DescribeExecution": 1, "StartExecution": 1},
     "cancel_task": {"DescribeExecution": 1, "StopExecution": 1},
     "list_failures": {},
@@ -50,7 +49,6 @@ DEPENDS: Mapping[str, str] = {
     "get_content": "none for resources and quizzes",
     "list_revisions": "one for each revision of a tutorial, of at most 100; none for resources and quizzes",
     "restore_revision": "none for resources and quizzes",
-    "get_timeline": "one for each 1,000 events, at most 15; none if it was read in the last 10 seconds",
     "retry_task": "a StartExecution for each waiting attempt that it admits; S3 only if there is no slot",
     "create_recovery": "both for each task that starts at once",
     "resume_recovery": "as `create_recovery`",
@@ -59,7 +57,6 @@ DEPENDS: Mapping[str, str] = {
 """The causes of calls, if their number is not a constant."""
 
 ANSWERS: Mapping[str, Mapping[str, Any]] = {
-    "GetExecutionHistory": {"events": []},
     "GetQueueAttributes": {"Attributes": {"ApproximateNumberOfMessages": "0"}},
     "RedriveExecution": {},
     "StartExecution": {},

@@ -18,7 +18,6 @@ from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage.bucket import Bucket
 from roadmap_content.platform.storage.keys import staged_key
 from roadmap_content.platform.storage.staging import Staging
-from roadmap_content.platform.timeline.visits import History
 from roadmap_content.runs.steps.accounting import LostBatch
 from roadmap_content.runs.steps.finalize import finalize_task
 from roadmap_content.runs.steps.plan import PlanResult, plan_batches
@@ -44,15 +43,10 @@ class RecordedExecutions(Executions):
         self.started: list[tuple[str, int]] = []
         self.names: list[str] = []
         self.redriven: list[str] = []
-        self.histories: dict[str, History] = {}
 
     def state(self, execution_arn: str) -> ExecutionState:
         """The state that the test set; `OVER` by default."""
         return self.states.get(execution_arn, ExecutionState.OVER)
-
-    def history(self, execution_arn: str) -> History | None:
-        """The history that the test set; none by default."""
-        return self.histories.get(execution_arn)
 
     def start(self, execution_arn: str, task_id: str, attempt: int) -> None:
         """Record the start."""

@@ -11,7 +11,6 @@ LIST, HEAD, DELETE = (Operation("s3", name) for name in ("list_objects_v2", "hea
 DESCRIBE, START, REDRIVE, STOP = (
     Operation("stepfunctions", f"{verb}_execution") for verb in ("describe", "start", "redrive", "stop")
 )
-HISTORY = Operation("stepfunctions", "get_execution_history")
 STEP = DATABASE | EVENTS
 
 
@@ -28,16 +27,13 @@ STEP = DATABASE | EVENTS
         ("finalize_task", STEP | {READ, LIST, HEAD, DESCRIBE, START}),  # starts what waits for the end
         ("await_redrive", STEP | {DESCRIBE}),
         # finalizes attempts as Finalize does, but reads no batch;
-        # starts what waits or is due; checks saved contents again
-        (
-            "reconcile_task",
-            STEP | {READ, LIST, HEAD, DESCRIBE, START, REDRIVE} | {Operation("lambda", "invoke")},
-        ),
+        # starts what waits or is due
+        ("reconcile_task", STEP | {LIST, HEAD, DESCRIBE, START, REDRIVE}),
         ("migrate_database", STEP),
         (
             "task_api",
             DATABASE
-            | {DESCRIBE, START, REDRIVE, STOP, HISTORY}
+            | {DESCRIBE, START, REDRIVE, STOP}
             | {READ, LIST, HEAD}  # the details of an item, and the staged items of a preview
             | {Operation("sqs", "get_queue_attributes")},  # the dead letters, for health
         ),

@@ -63,7 +63,7 @@ def test_services_invoke_the_alias_and_only_for_this_stack(deployed: Template) -
     targets = [
         target for rule in of_type(deployed, "AWS::Events::Rule").values() for target in rule["Targets"]
     ]
-    assert [target["Arn"] for target in targets] == [{"Ref": "ReconcileTaskFunctionAliaslive"}] * 4
+    assert [target["Arn"] for target in targets] == [{"Ref": "ReconcileTaskFunctionAliaslive"}] * 3
 
 
 def test_no_alarm_stops_a_deployment_of_all_at_once(deployed: Template) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from roadmap_content.api.task_detail import execution_url
+from roadmap_content.platform.aws.executions import execution_url
 
 ARN = "arn:{}:states:{}:{}:execution:save:t-1-r2"
 

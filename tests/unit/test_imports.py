@@ -72,8 +72,6 @@ PURE = (
     "roadmap_content.content.roadmaps.framework",
     "roadmap_content.platform.storage.keys",
     "roadmap_content.state.tasks.outcome",
-    "roadmap_content.platform.timeline.axis",
-    "roadmap_content.platform.timeline.visits",
 )
 """Modules with decisions and without I/O."""
 

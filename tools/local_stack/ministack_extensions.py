@@ -25,7 +25,6 @@ from ministack.services import s3 as storage
 from ministack.services import stepfunctions as engine
 from ministack.services.cloudformation import provisioners
 
-from local_stack import map_history
 from local_stack.ministack_redrive import Execution, Resumed, record_of, redrive_execution
 
 DATA_LIMIT = 256 * 1024
@@ -375,7 +374,6 @@ def _name_throttles() -> None:
 
 def install() -> None:
     """Apply every patch."""
-    map_history.install()
     _accept_resources()
     _apply_settings_of_methods()
     _import_gateway_responses()

@@ -20,7 +20,6 @@ from local_stack.builds import REPOSITORY
 from roadmap_content.api.client import Client
 from roadmap_content.contracts.errors import ContentError, InvalidRequestError
 from roadmap_content.contracts.items import ContentType
-from roadmap_content.platform.timeline.axis import BatchSpan
 from roadmap_content.state.failures.group_states import GroupState
 
 if TYPE_CHECKING:
@@ -95,18 +94,6 @@ class Assistant:
     def list_attempts(self, task_id: str) -> dict[str, Any]:
         """The audit trail of a task: its attempts, their actors, causes, counts and outcomes."""
         return _rows(self.client.attempts(task_id, ANY))
-
-    def explain_attempt(self, task_id: str, attempt: int) -> dict[str, Any]:
-        """Where the time of an attempt went: its phases, its longest path, and its longest batches."""
-        timeline = self.client.timeline(task_id, ANY, attempt)
-
-        def seconds(batch: BatchSpan) -> float:
-            end = batch.ended_at or timeline.ended_at
-            return (end - batch.started_at).total_seconds() if end and batch.started_at else 0.0
-
-        longest = sorted(timeline.batches, key=seconds, reverse=True)[:MOST_ROWS]
-        shown = timeline.model_copy(update={"batches": longest})
-        return _data(shown) | {"more": len(timeline.batches) > MOST_ROWS}
 
     def explain_item(self, task_id: str, concept_id: str, content_type: ContentType) -> dict[str, Any]:
         """One item: its failures by attempt, staged and rejected content, origin, and its next action."""
@@ -212,7 +199,6 @@ def server_for(assistant: Assistant, *, allow_writes: bool) -> "MCPServer":
         assistant.list_tasks,
         assistant.get_task,
         assistant.list_attempts,
-        assistant.explain_attempt,
         assistant.explain_item,
         assistant.list_recoveries,
         assistant.get_recovery,

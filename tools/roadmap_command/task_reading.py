@@ -3,10 +3,15 @@
 from typing import Any
 from urllib.parse import quote
 
-from roadmap_command.asking import ask
+from local_stack.errors import RefusedError
+from roadmap_command.asking import ask, pages
 from roadmap_command.target import Target
+from roadmap_content.api.attempt_list import AttemptRow
 from roadmap_content.api.task_detail import TaskDetail
 from roadmap_content.contracts.items import Item
+
+MOST_ATTEMPTS = 1_000
+"""Attempts of a task that are looked through, the newest first."""
 
 
 def read_task_detail(target: Target, task_id: str) -> TaskDetail:
@@ -31,16 +36,28 @@ def read_item(target: Target, task_id: str, item: Item) -> dict[str, Any]:
     return answer
 
 
-def read_timeline(target: Target, task_id: str, attempt: int) -> dict[str, Any]:
-    """An attempt on a time axis.
+def read_attempt(target: Target, task_id: str, attempt: int) -> AttemptRow:
+    """An attempt of a task.
 
     Raises:
         RefusedError: there is no such task or attempt, or the token does not permit to see it.
         ApiUnavailableError: the API failed.
     """
-    path = f"{_path(task_id)}/attempts/{attempt}/timeline"
-    answer: dict[str, Any] = ask(target.operator_api(), "GET", path)
-    return answer
+    rows, _ = pages(target.operator_api(), f"{_path(task_id)}/attempts", MOST_ATTEMPTS)
+    for row in rows:
+        if row["attempt"] == attempt:
+            return AttemptRow.model_validate(row)
+    raise RefusedError(f"task {task_id} has no attempt {attempt}")
+
+
+def read_stop(target: Target) -> str | None:
+    """Why generation is stopped; `None` if it is not, or the token does not permit to see it."""
+    try:
+        capacity = ask(target.operator_api(), "GET", "/capacity")
+    except RefusedError:
+        return None
+    reason: str | None = capacity["stopped_reason"]
+    return reason
 
 
 def retry_task(target: Target, task_id: str, **query: str) -> dict[str, Any]:

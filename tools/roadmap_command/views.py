@@ -39,7 +39,7 @@ def outcome(status: TaskStatus) -> Group:
         parts.append(Text(in_words(status.queue)))
     if status.error_message:
         parts.append(Text(status.error_message, style="red"))
-    return Group(*parts, *_reasons(status.failed_items))
+    return Group(*parts, *reasons(status.failed_items))
 
 
 def in_words(place: QueuePlace) -> str:
@@ -61,7 +61,7 @@ def _headline(status: TaskStatus) -> Text:
     )
 
 
-def _reasons(items: Iterable[FailedItem]) -> Iterator[Text]:
+def reasons(items: Iterable[FailedItem]) -> Iterator[Text]:
     """The reasons of missing items: one line per content type and reason."""
     groups: dict[tuple[str, str, str, str], list[str]] = {}
     for item in items:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -11,9 +11,10 @@ from rich.text import Text
 from local_stack.errors import RefusedError
 from roadmap_command.interface import Json, Stack, TaskId, command_name, output, print_json
 from roadmap_command.target import Target
-from roadmap_command.task_reading import read_item, read_task_detail, read_timeline
-from roadmap_command.timeline_text import timeline_lines
-from roadmap_content.api.attempt_timeline import AttemptTimeline
+from roadmap_command.task_reading import read_attempt, read_item, read_stop, read_task_detail
+from roadmap_command.views import in_words, reasons
+from roadmap_content.api.attempt_list import AttemptRow
+from roadmap_content.api.task_detail import TaskDetail
 from roadmap_content.contracts.items import ContentType, Item
 
 group = typer.Typer()
@@ -91,30 +92,25 @@ def explain(
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
-    """Explain where the time of an attempt went; or one item: its state, failures and next action."""
+    """Explain an attempt: its counts and, of the last one, its place in the queue and the reasons of missing
+    items; or one item: its state, failures and next action.
+    """
     if item is not None and attempt is not None:
         raise RefusedError("give an item or --attempt: an item is explained over all its attempts")
     wanted = None if item is None else parse_item(item)
     target = Target.named(stack)
     if wanted is not None:
         described = read_item(target, task_id, wanted)
-        lines = explanation(described)
+        lines: Iterator[str | Text] = explanation(described)
     else:
-        described = read_timeline(target, task_id, attempt or _last_attempt(target, task_id))
-        lines = timeline_lines(AttemptTimeline.model_validate(described), datetime.now(UTC))
+        explained = _explained_attempt(target, task_id, attempt)
+        described, lines = explained.document(), explained.lines()
     if as_json:
         print_json(described)
         return
     console = output()
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
-
-
-def _last_attempt(target: Target, task_id: str) -> int:
-    attempt = read_task_detail(target, task_id).attempt
-    if not attempt:
-        raise RefusedError(f"task {task_id} has no attempt; start one with: {command_name()} run {task_id}")
-    return attempt
 
 
 def parse_item(text: str) -> Item:
@@ -127,6 +123,60 @@ def parse_item(text: str) -> Item:
     if not separator or content_type not in tuple(ContentType) or not concept_id:
         raise RefusedError(f"{text!r} is not an item: give {ITEM_FORM}, for example quiz/c-1")
     return Item(concept_id, ContentType(content_type))
+
+
+class ExplainedAttempt(NamedTuple):
+    """An attempt and its task."""
+
+    task: TaskDetail
+    row: AttemptRow
+    stop: str | None
+    """Why generation is stopped, if that keeps the attempt from ending."""
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the task's place in the queue and its failures are those of this attempt."""
+        return self.row.attempt == self.task.attempt
+
+    def document(self) -> dict[str, Any]:
+        """The document of `--json`."""
+        document = self.row.model_dump(mode="json") | {"generation_stopped": self.stop}
+        of_last = self.task.model_dump(mode="json", include={"queue", "failed_items"})
+        return document | of_last if self.is_last else document
+
+    def lines(self) -> Iterator[str | Text]:
+        """The lines that explain the attempt."""
+        row = self.row
+        yield f"attempt {row.attempt} of {self.task.task_id}: {row.outcome or row.step}"
+        ended = "not ended" if row.ended_at is None else f"ended at {_time(row.ended_at)}"
+        yield f"  {row.cause} by {row.actor}, claimed at {_time(row.claimed_at)}, {ended}"
+        if row.reason:
+            yield f"  reason: {row.reason}"
+        for name in ("planned", "saved", "failed", "generated"):
+            if counts := getattr(row, name):
+                by_type = ", ".join(f"{count} {content_type}" for content_type, count in counts.items())
+                yield f"  {name}: {by_type}"
+        yield f"  tokens: {row.tokens}"
+        if execution := row.execution_url or row.execution_arn:
+            yield f"  execution: {execution}"
+        if self.stop is not None:
+            yield f"  generation is stopped: {self.stop}"
+        if self.is_last:
+            if self.task.queue is not None:
+                yield f"  {in_words(self.task.queue)}"
+            yield from reasons(self.task.failed_items)
+
+
+def _explained_attempt(target: Target, task_id: str, attempt: int | None) -> ExplainedAttempt:
+    task = read_task_detail(target, task_id)
+    if not task.attempt:
+        raise RefusedError(f"task {task_id} has no attempt; start one with: {command_name()} run {task_id}")
+    row = read_attempt(target, task_id, attempt or task.attempt)
+    return ExplainedAttempt(task, row, read_stop(target) if row.ended_at is None else None)
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def explanation(item: dict[str, Any]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from ..contracts.items import ContentType
 from ..contracts.payloads import Count, Payload
+from ..platform.aws.executions import execution_url
 from ..platform.postgres.times import utc
 from ..state.tasks.attempts import Cause, read_attempts
 from ..state.tasks.scope import scope_from
@@ -33,6 +34,9 @@ class AttemptRow(Payload):
     cause: Cause
     reason: str | None
     execution_arn: str | None
+    execution_url: str | None
+    """The execution in the AWS console, with its time axis."""
+
     redrive_count: Count
     step: str
     claimed_at: datetime
@@ -73,4 +77,5 @@ def list_attempts(connection: Connection, task_id: str, cursor: str | None, limi
 def _row(row: Any) -> AttemptRow:  # noqa: ANN401 - a SQLAlchemy row
     times = {name: utc(row._mapping[name]) for name in ("claimed_at", "ended_at")}  # noqa: SLF001
     scope = None if row.scope is None else scope_from(row.scope)._asdict()
-    return AttemptRow.model_validate({**row._mapping, **times, "scope": scope})  # noqa: SLF001 - SQLAlchemy's public name
+    derived = {**times, "scope": scope, "execution_url": execution_url(row.execution_arn)}
+    return AttemptRow.model_validate({**row._mapping, **derived})  # noqa: SLF001 - SQLAlchemy's public name

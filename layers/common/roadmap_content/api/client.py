@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
     from ..runs.retries.retry import RetryAnswer
     from .attempt_list import AttemptRow
-    from .attempt_timeline import AttemptTimeline
     from .cancel import CancelAnswer
     from .capacity import CapacityAnswer
     from .change_list import Change
@@ -386,14 +385,6 @@ class Client:
         path = f"/tasks/{quote(task_id, safe='')}/attempts"
         return chain.from_iterable(
             page.items for page in self._pages(path, user_id, AttemptPage, {"user_id": user_id})
-        )
-
-    def timeline(self, task_id: str, user_id: str, attempt: int) -> "AttemptTimeline":
-        """An attempt on a time axis."""
-        from .attempt_timeline import AttemptTimeline
-
-        return AttemptTimeline.model_validate(
-            self._call("GET", task_id, f"/attempts/{attempt}/timeline", {"user_id": user_id})
         )
 
     # With the token of a user who may see, or change, all tasks; a user's own tasks need no scope.

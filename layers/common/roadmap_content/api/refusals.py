@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 from ..contracts.errors import (
-    AttemptNotFoundError,
     AtWorkElsewhereError,
     ClaimRefusedError,
     ContentError,
@@ -64,7 +63,6 @@ _STATUSES: Mapping[type[ContentError], HTTPStatus] = {
     InvalidRequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
     RecoveryNotFoundError: HTTPStatus.NOT_FOUND,
     RecoveryStateError: HTTPStatus.CONFLICT,
-    AttemptNotFoundError: HTTPStatus.NOT_FOUND,
     ItemNotFoundError: HTTPStatus.NOT_FOUND,
     FailureGroupNotFoundError: HTTPStatus.NOT_FOUND,
     TransientError: HTTPStatus.SERVICE_UNAVAILABLE,

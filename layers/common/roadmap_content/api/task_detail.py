@@ -1,13 +1,12 @@
 """`GET /api/v1/tasks/{task_id}`: a task's status, with the actions that the caller may take."""
 
-import re
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
 from sqlalchemy import Connection
 
 from ..contracts.payloads import Count, Payload
+from ..platform.aws.executions import execution_url
 from ..platform.postgres.times import utc
 from ..platform.postgres.transactions import transact
 from ..platform.runtime.deadline import Deadline
@@ -15,9 +14,6 @@ from ..state.services import Services
 from ..state.tasks.task import Task, read_extras, read_task
 from .callers import Caller
 from .status import TaskStatus, read_status
-
-_LOCAL_ACCOUNT = "000000000000"
-"""The account of emulated clouds. AWS has none with this number."""
 
 
 class Actions(Payload):
@@ -92,21 +88,3 @@ def actions_for(caller: Caller, task: Task, missing: int, *, live: bool) -> Acti
         checkpoint=may and not live and task.execution_arn is not None and missing > 0,
         narrow=may and not live,
     )
-
-
-_REGION = re.compile("[a-z0-9-]+")
-"""A row may contain any text, and the region becomes a part of the host."""
-
-
-def execution_url(execution_arn: str | None) -> str | None:
-    """The URL of an execution in the AWS console; `None` for the local cloud, which has no console."""
-    match (execution_arn or "").split(":"):
-        case ["arn", partition, "states", region, account, *_] if (
-            execution_arn and account != _LOCAL_ACCOUNT and _REGION.fullmatch(region)
-        ):
-            host = "amazonaws-us-gov.com" if partition == "aws-us-gov" else "aws.amazon.com"
-            host = "amazonaws.cn" if partition == "aws-cn" else host
-            path = f"#/v2/executions/details/{quote(execution_arn, safe=':')}"
-            return f"https://{region}.console.{host}/states/home?region={region}{path}"
-        case _:
-            return None

@@ -207,12 +207,6 @@ class NotAtContentStageError(PermanentError):
         self.current_step = current_step
 
 
-class AttemptNotFoundError(PermanentError):
-    """The task has no such attempt in the audit trail."""
-
-    code = "AttemptNotFound"
-
-
 class ItemNotFoundError(PermanentError):
     """The roadmap has no such concept."""
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from ..contracts.errors import ContentError
-from ..contracts.events import DetailType, Event, detail_of
+from ..contracts.events import Event, detail_of
 from ..platform.aws.event_bus import MAX_BYTES, MAX_ENTRIES, REQUEST_SECONDS, Entry, EventBusUnavailableError
 from ..platform.postgres.transactions import RESERVE, transact
 from ..platform.runtime.deadline import Deadline
@@ -73,13 +73,6 @@ WHERE task_id = :task_id AND position > :after ORDER BY position LIMIT :limit
 """)
 
 # Few events of an attempt have one of the types, and all events of a task are found by its index.
-OF_ATTEMPT = text("""
-SELECT position, event_id, detail_type, CAST(detail AS text) AS detail FROM content_events
-WHERE task_id = :task_id AND detail_type IN (SELECT json_array_elements_text(CAST(:types AS json)))
-    AND detail -> 'data' ->> 'attempt' = CAST(:attempt AS text)
-ORDER BY position
-""")
-
 # Guarantees: no invocation waits for another one that takes events.
 DUE = text(f"""
 SELECT event_id, detail_type, CAST(detail AS text) AS detail FROM content_events
@@ -167,16 +160,6 @@ class RecordedEvent(NamedTuple):
 def events_of_task(connection: Connection, task_id: str, after: int, limit: int) -> list[RecordedEvent]:
     """A task's events after a position, in order. Events older than `KEPT_DAYS` are deleted."""
     rows = connection.execute(CHANGES, {"task_id": task_id, "after": after, "limit": limit})
-    return [RecordedEvent(*row) for row in rows]
-
-
-def events_of_attempt(
-    connection: Connection, task_id: str, attempt: int, types: Iterable[DetailType]
-) -> list[RecordedEvent]:
-    """An attempt's events of some types, in order. Events older than `KEPT_DAYS` are deleted."""
-    rows = connection.execute(
-        OF_ATTEMPT, {"task_id": task_id, "attempt": str(attempt), "types": json.dumps(list(types))}
-    )
     return [RecordedEvent(*row) for row in rows]
 
 

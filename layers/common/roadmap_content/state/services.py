@@ -11,7 +11,6 @@ from ..contracts.errors import DatabaseUnavailableError
 from ..platform.aws.content_check import ContentCheck
 from ..platform.aws.event_bus import EventBus
 from ..platform.aws.executions import Executions
-from ..platform.aws.histories import Histories
 from ..platform.aws.queues import Queue
 from ..platform.aws.secret import SecretUnavailableError, read_secret
 from ..platform.postgres.engine import STATEMENT_TIMEOUT, Credentials, open_engine
@@ -54,11 +53,6 @@ class Services:
     def executions(self) -> Executions:
         """The executions of the state machine."""
         return Executions(self.settings.state_machine_arn)
-
-    @cached_property
-    def histories(self) -> Histories:
-        """The histories of executions."""
-        return Histories(self.executions)
 
     def dead_letters(self) -> int | None:
         """The number of events that were not handled; `None` if unknown."""

@@ -1,4 +1,4 @@
-"""Executions of the state machine: start, describe, redrive, and their history.
+"""Executions of the state machine: start, describe, redrive, stop.
 
 An attempt's ARN is chosen before the attempt is claimed and stored with the claim, so that a repeated
 StartExecution returns the same run. Its name has a random part: a database that was restored from a backup
@@ -11,20 +11,14 @@ import secrets
 from collections.abc import Mapping
 from enum import Enum, auto
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from ...contracts.errors import PermanentError, TransientError
-from ..timeline.visits import History, HistoryEvent, history_of
 
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
     from mypy_boto3_stepfunctions import SFNClient
-    from mypy_boto3_stepfunctions.type_defs import GetExecutionHistoryInputTypeDef, HistoryEventTypeDef
-
-PAGE_EVENTS, MOST_PAGES = 1_000, 15
-"""Events of a page of a history, and the most pages that are read of it. API Gateway lets one request a
-second read a history (template.yaml), so the account's quota has to permit 15 pages a second.
-"""
 
 MAX_NAME = 80
 """Characters of an execution's name."""
@@ -32,13 +26,8 @@ MAX_NAME = 80
 CANCELLED = "Cancelled"
 """The error of an execution that was stopped because its task was cancelled."""
 
-
-_FAILURES: Final = (
-    "taskFailedEventDetails",
-    "taskStartFailedEventDetails",
-    "taskSubmitFailedEventDetails",
-    "taskTimedOutEventDetails",
-)
+_LOCAL_ACCOUNT = "000000000000"
+"""The account of emulated clouds. AWS has none with this number."""
 
 
 class ExecutionsUnavailableError(TransientError):
@@ -152,35 +141,6 @@ class Executions:
             case _:
                 return ExecutionState.OVER
 
-    def history(self, execution_arn: str) -> History | None:
-        """Read an execution's history, without inputs and outputs; `None` if the execution is not known.
-
-        Raises:
-            ExecutionsUnavailableError: a request failed, or the quota is exhausted.
-        """
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        events: list[HistoryEvent] = []
-        pages: GetExecutionHistoryInputTypeDef = {
-            "executionArn": execution_arn,
-            "maxResults": PAGE_EVENTS,
-            "includeExecutionData": False,
-        }
-        try:
-            for _ in range(MOST_PAGES):
-                page = self._client.get_execution_history(**pages)
-                events += map(event_from, page["events"])
-                if "nextToken" not in page:
-                    return history_of(events)
-                pages["nextToken"] = page["nextToken"]
-        except (self._client.exceptions.ExecutionDoesNotExist, self._client.exceptions.InvalidArn):
-            return None
-        except (BotoCoreError, ClientError) as error:
-            if self._is_of_another(execution_arn, error):
-                return None
-            raise ExecutionsUnavailableError(f"GetExecutionHistory: {_code_of(error)}") from error
-        return history_of(events, is_whole=False)
-
     def _is_of_another(self, execution_arn: str, error: "BotoCoreError | ClientError") -> bool:
         """Whether an execution is refused that belongs to another state machine, such as that of the stack
         under an earlier name.
@@ -235,18 +195,22 @@ def new_execution_name(task_id: str, label: str) -> str:
     return re.sub("[^A-Za-z0-9_-]", "_", task_id)[: MAX_NAME - len(suffix)] + suffix
 
 
-def event_from(event: "HistoryEventTypeDef") -> HistoryEvent:
-    """An event of GetExecutionHistory, without its data."""
-    failed = [event[name].get("error", "") for name in _FAILURES if name in event]
-    return HistoryEvent(
-        event["id"],
-        event.get("previousEventId", 0),
-        event["type"],
-        event["timestamp"],
-        name=event.get("stateEnteredEventDetails", {}).get("name", ""),
-        batch=event.get("mapIterationStartedEventDetails", {}).get("index", 0),
-        error=next(iter(failed), ""),
-    )
+_REGION = re.compile("[a-z0-9-]+")
+"""A row may contain any text, and the region becomes a part of the host."""
+
+
+def execution_url(execution_arn: str | None) -> str | None:
+    """The URL of an execution in the AWS console; `None` for the local cloud, which has no console."""
+    match (execution_arn or "").split(":"):
+        case ["arn", partition, "states", region, account, *_] if (
+            execution_arn and account != _LOCAL_ACCOUNT and _REGION.fullmatch(region)
+        ):
+            host = "amazonaws-us-gov.com" if partition == "aws-us-gov" else "aws.amazon.com"
+            host = "amazonaws.cn" if partition == "aws-cn" else host
+            path = f"#/v2/executions/details/{quote(execution_arn, safe=':')}"
+            return f"https://{region}.console.{host}/states/home?region={region}{path}"
+        case _:
+            return None
 
 
 def _code_of(error: "BotoCoreError | ClientError") -> str:

@@ -1,1 +1,0 @@
-"""An attempt on a time axis."""
