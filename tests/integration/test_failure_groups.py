@@ -99,6 +99,10 @@ def test_a_resolved_group_with_failures_left_is_silent_until_one_more_occurs(
     assert (the_group(send)["state"], rings(send)) == ("resolved", False)
     outage(pipeline, 2)
     assert (the_group(send)["state"], rings(send)) == ("regressed", True)
+    for number in (1, 2):
+        pipeline.task_id = f"t-{number}"
+        heal(pipeline)
+    assert send("GET", f"/failures/{group_id}").body["state"] == "resolved"
 
 
 def test_an_ignored_group_counts_and_is_silent_until_its_limit(pipeline: Pipeline, send: Send) -> None:

@@ -181,6 +181,32 @@ def test_an_undo_leaves_items_alone_that_were_changed_since_and_lists_them(
     ]
 
 
+@pytest.mark.parametrize("earlier_first", [False, True])
+def test_two_regenerations_are_undone_in_reverse_order(
+    pipeline: Pipeline, send: Send, roadmaps: dict[str, list[str]], earlier_first: bool
+) -> None:
+    """Regression: the undo of the earlier one left every item alone, for good.
+
+    The second time, the generator writes the resources and quizzes of `t-0` as the first time.
+    """
+    versions, recoveries = [contents(pipeline)], []
+    for model in ("old", "older"):
+        pipeline.execute("UPDATE content_origins SET model_id = :model", model=model)
+        recoveries.append(regenerate(send, {"model_id": model}))
+        finish(pipeline, recoveries[-1])
+        versions.append(contents(pipeline))
+        pipeline.execute(
+            "UPDATE roadmap_metadata SET framework_data = CAST(replace(CAST(framework_data AS text),"
+            " '\"name\": \"', '\"name\": \"new ') AS json) WHERE roadmap_id = 'r-1'"
+        )
+    earlier, later = recoveries
+    if earlier_first:
+        assert (undo(send, earlier)["left_alone"], contents(pipeline)) == (4 * TYPES, versions[2])
+    for recovery_id, version in ((later, versions[1]), (earlier, versions[0])):
+        assert undo(send, recovery_id)["restored"] == 4 * TYPES
+        assert contents(pipeline) == version
+
+
 def test_items_that_a_regeneration_did_not_replace_are_still_failing(
     pipeline: Pipeline,
     send: Send,

@@ -1,19 +1,26 @@
 """Each replacement of an item's content keeps the former one, and a restore makes it current again."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from local_stack.lock_waiters import processes_waiting_for
+from local_stack.processes import becomes_true
+from roadmap_content.api.revisions import restore_revision
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.contracts.items import ContentType
+from roadmap_content.content.roadmaps.metadata import lock_roadmap
+from roadmap_content.contracts.errors import ChangedSinceError
+from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.keys import text_key
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.tasks.attempts import user_start
 from roadmap_content.state.tasks.scope import Scope
+from tests.support.commits import Commits
 from tests.support.factories import USER, bundle_of, concept_ids, tutorial
-from tests.support.pipeline import Pipeline
+from tests.support.pipeline import Pipeline, services_for
 from tests.support.requests_to_api import Ask, Reply
 
 IDS = concept_ids(2)
@@ -117,6 +124,49 @@ def test_a_repeated_restore_changes_nothing(pipeline: Pipeline, ask: Ask, kind: 
     assert (again.status, again.body["restored"]) == (200, False)
     assert again.body["content_id"] == revisions[0]["content_id"]
     assert items.revisions() == revisions
+
+
+def test_a_row_that_changes_before_its_restore_is_not_overwritten(pipeline: Pipeline, ask: Ask) -> None:
+    """The id of a row that is replaced in place names the new content then, which is current already."""
+    items = Items(ask, ContentType.QUIZ)
+    (current,) = items.revisions()
+    commits = Commits(pipeline.services.engine, pipeline.engine)
+    with commits.meanwhile(0, lambda: pipeline.execute(PRODUCT_WRITES[ContentType.QUIZ], c=FIRST)):
+        assert items.restore(current["revision_id"]).body["restored"] is False
+    assert items.content()["questions"] == []
+
+
+WAITING = text("""
+SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE datname = current_database() AND NOT granted AND pg_stat_clear_snapshot() IS NOT NULL
+""")
+
+
+def test_a_restore_compares_the_current_content_when_nobody_changes_the_roadmap(
+    pipeline: Pipeline, ask: Ask, database_url: str
+) -> None:
+    items = Items(ask, ContentType.QUIZ)
+    regenerate(pipeline, ContentType.QUIZ)
+    product = Pipeline(services_for(database_url))
+    current, former = items.revisions()
+    item, subject = Item(FIRST, ContentType.QUIZ), (pipeline.services, "t-1", USER)
+
+    def restore() -> None:
+        end = Deadline.after(60), "op", None
+        restore_revision(*subject, item, former["revision_id"], *end, replacing=current["content_id"])
+
+    with ThreadPoolExecutor(2) as pool:
+        with pipeline.engine.begin() as saving:
+            lock_roadmap(saving, "r-1")
+            restoring = pool.submit(restore)
+            assert becomes_true(lambda: restoring.done() or bool(processes_waiting_for(saving)), 600)
+            writing = pool.submit(product.execute, PRODUCT_WRITES[ContentType.QUIZ], c=FIRST)
+            # It would wait for a restore that does not wait.
+            assert becomes_true(lambda: writing.done() or saving.scalar(WAITING) == 2, 600)
+        with pytest.raises(ChangedSinceError):
+            restoring.result()
+    product.engine.dispose()
+    assert items.content()["questions"] == []
 
 
 # For a later type: an empty document, which follows the id.

@@ -37,6 +37,8 @@ _OUTBOX = "tests/integration/test_outbox.py"
 _LINKS = "tests/integration/test_links.py"
 _CONTENT_CHECK = "tests/integration/test_content_check.py"
 _REGENERATION = "tests/integration/test_regeneration.py"
+_REVISIONS = "tests/integration/test_revisions.py"
+_GROUPS = "tests/integration/test_failure_groups.py"
 _STATE_MACHINE = "tests/workflow/test_state_machine.py"
 
 _UNNOTICED = "test_a_run_that_ended_unnoticed_frees_its_slots_within_a_minute_if_others_wait"
@@ -1380,6 +1382,38 @@ MUTANTS = (
         old="\n            AND refused.origin_id > coalesce(o.origin_id, 0)",
         new="",
         tests=(f"{_REGENERATION}::test_what_a_check_refused_is_regenerated_until_it_is_accepted",),
+    ),
+    Mutant(
+        "regenerations",
+        "an undo replaces only content of the regeneration's own attempt",
+        f"{_LAYER}/runs/recoveries/undone.py",
+        old='(origin["task_id"], origin["attempt"]) == (task_id, attempt)',
+        new='origin["task_id"] == task_id',
+        tests=(f"{_REGENERATION}::test_two_regenerations_are_undone_in_reverse_order",),
+    ),
+    Mutant(
+        "restores",
+        "a restore locks the roadmap",
+        f"{_LAYER}/api/revisions.py",
+        old="        lock_roadmap(connection, roadmap_id)\n",
+        new="",
+        tests=(f"{_REVISIONS}::test_a_restore_compares_the_current_content_when_nobody_changes_the_roadmap",),
+    ),
+    Mutant(
+        "restores",
+        "a restore reads the revision again under the lock",
+        f"{_LAYER}/api/revisions.py",
+        old="again = _source(connection, task, item, revision_id)",
+        new="again = source",
+        tests=(f"{_REVISIONS}::test_a_row_that_changes_before_its_restore_is_not_overwritten",),
+    ),
+    Mutant(
+        "the states of failure groups",
+        "a resolved group that failed again and was healed is resolved",
+        f"{_LAYER}/state/failures/group_states.py",
+        old="s.items > 0 AND s.last_seen",
+        new="s.last_seen",
+        tests=(f"{_GROUPS}::test_a_resolved_group_with_failures_left_is_silent_until_one_more_occurs",),
     ),
     Mutant(
         "the feed of changes",

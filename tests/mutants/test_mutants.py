@@ -85,6 +85,8 @@ def test_every_required_guard_has_a_mutant() -> None:
         "the link check",
         "the content check",
         "regenerations",
+        "restores",
+        "the states of failure groups",
         "the feed of changes",
     }
 

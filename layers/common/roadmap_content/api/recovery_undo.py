@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from sqlalchemy import Connection
 
-from ..content.origin_records import origin_of
+from ..content.origin_records import origin_of, record_restored
 from ..content.revision_records import revisions_of
 from ..content.rows import current_revisions
 from ..contracts.errors import ChangedSinceError, ContentError, ItemNotFoundError, TransientError
@@ -67,7 +67,7 @@ def undo_recovery(services: Services, recovery_id: str, actor: str, deadline: De
     """Restore the revision that each item had before a regeneration, item by item.
 
     An item that was changed since is left alone, and listed. The undo may be interrupted anywhere, and
-    repeated: an item that is restored already is only counted.
+    repeated: an item that is restored already is only counted, one that was left alone is looked at again.
 
     Raises:
         RecoveryNotFoundError: there is no such recovery.
@@ -167,12 +167,26 @@ class _TaskUndo:
             raise ItemNotFoundError(f"the item has no revision with the content {before!r}")
         subject = self._services, self._task_id, None, item, revision_id, self._deadline
         try:
-            restore_revision(*subject, self._actor, self._reason, replacing=current)
+            answer = restore_revision(*subject, self._actor, self._reason, replacing=current)
         except ChangedSinceError:
             # Also if a COMMIT of this restore got no answer and was repeated.
             if transact(self._services.engine, decide, self._deadline)[0] is not Undone.RESTORED:
                 raise
+        else:
+            if not answer.restored and current is not None:
+                self._record_same(item, current, before)
         return Undone.RESTORED
+
+    def _record_same(self, item: Item, current: str, before: str) -> None:
+        """Record that the current content equals the one before, so that an earlier regeneration can be
+        undone, too.
+        """
+
+        def record(connection: Connection) -> None:
+            roadmap_id = read_task(connection, self._task_id).roadmap_id or ""
+            record_restored(connection, roadmap_id, item, current, before, self._actor, self._reason)
+
+        transact(self._services.engine, record, self._deadline)
 
 
 def _reason(refusal: ContentError) -> str:

@@ -157,10 +157,13 @@ WHERE recovery_id = :recovery_id AND position > :after AND (:result = '' OR resu
 ORDER BY position LIMIT :limit
 """)
 
+# Items that were left alone are looked at again, after the others: the undo of a later regeneration may have
+# restored what this one wrote.
 TO_UNDO = text("""
 SELECT r.task_id, r.attempt, r.items FROM content_recovery_tasks r
-WHERE r.recovery_id = :recovery_id AND r.items IS NOT NULL AND r.attempt IS NOT NULL AND r.undone IS NULL
-ORDER BY r.position
+WHERE r.recovery_id = :recovery_id AND r.items IS NOT NULL AND r.attempt IS NOT NULL
+    AND (r.undone IS NULL OR json_array_length(r.undone -> 'left_alone') > 0)
+ORDER BY r.undone IS NOT NULL, r.position
 """)
 
 RECORD_UNDONE = text("""
@@ -264,7 +267,7 @@ FROM (SELECT task_id, items, row_number() OVER (ORDER BY created_at, task_id) AS
 
 
 def read_tasks_to_undo(connection: Connection, recovery_id: str) -> Sequence[Any]:
-    """The tasks that a recovery has regenerated and an undo has not processed, in order."""
+    """The tasks that a recovery has regenerated, without those that are undone completely."""
     return connection.execute(TO_UNDO, {"recovery_id": recovery_id}).all()
 
 

@@ -19,13 +19,14 @@ def undo_of(
 ) -> Undone:
     """The undo of an item that had the revision `before` and was to be replaced by an attempt.
 
-    `current` is its revision now, of this origin. Only content that the attempt wrote is replaced.
+    `current` is its revision now, of this origin. Only content that the attempt wrote is replaced, also after
+    the undo of a later regeneration has restored it: a restored content has the attempt of its source.
     """
     if current == before:
         return Undone.NOT_REPLACED
     if current is None or origin is None:
         return Undone.CHANGED_SINCE
-    if origin["restored_from"] is not None:
-        return Undone.RESTORED if origin["restored_from"] == before else Undone.CHANGED_SINCE
+    if origin["restored_from"] == before:
+        return Undone.RESTORED
     written = (origin["task_id"], origin["attempt"]) == (task_id, attempt)
     return Undone.RESTORE if written else Undone.CHANGED_SINCE
