@@ -17,7 +17,6 @@ from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage.keys import (
     fingerprint,
-    product_text_key,
     rejected_key,
     staged_key,
     text_key,
@@ -337,28 +336,30 @@ def test_only_the_highest_version_becomes_latest(pipeline: Pipeline) -> None:
     assert pipeline.concepts()["a"]["content_version"] == "v3"
 
 
-def test_an_existing_tutorial_text_is_never_overwritten(pipeline: Pipeline) -> None:
+PREPARE = (
+    "INSERT INTO tutorial_metadata (tutorial_id, concept_id, roadmap_id, title, summary, content_url,"
+    " content_status, content_version, is_latest, estimated_completion_time, generated_at)"
+    " VALUES (:id, 'a', 'r-1', 'soon', '', '', 'pending', 1, true, 0, now())"
+)
+
+
+def test_a_version_that_the_product_prepared_with_another_id_is_taken(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["a", "b"]))
-    key = product_text_key("r-1", "a", 1)
-    pipeline.bucket.put(key, b"somebody's text")
+    pipeline.execute(PREPARE, id="theirs")
+    assert pipeline.run().missing[ContentType.TUTORIAL] == 1
+    assert pipeline.task()["failed_concepts"]["items"][0]["error_code"] == "VersionTaken"
+
     assert pipeline.run().complete
-    (row,) = pipeline.rows("SELECT * FROM tutorial_metadata WHERE concept_id = 'a'")
-    assert (row["content_version"], row["is_latest"]) == (1, True)
-    kept, written = pipeline.bucket.get(key), pipeline.bucket.get(row["content_url"])
-    assert kept is not None
-    assert kept.body == b"somebody's text"
+    rows = pipeline.rows("SELECT * FROM tutorial_metadata WHERE concept_id = 'a' ORDER BY content_version")
+    assert [(row["content_version"], row["is_latest"]) for row in rows] == [(1, False), (2, True)]
+    written = pipeline.bucket.get(rows[1]["content_url"])
     assert written is not None
     assert written.body.decode() == tutorial("a")["markdown"]
 
 
 def test_a_row_that_the_product_prepared_is_completed_in_place(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["a", "b"]))
-    pipeline.execute(
-        "INSERT INTO tutorial_metadata (tutorial_id, concept_id, roadmap_id, title, summary, content_url,"
-        " content_status, content_version, is_latest, estimated_completion_time, generated_at)"
-        " VALUES (:id, 'a', 'r-1', 'soon', '', '', 'pending', 1, true, 0, now())",
-        id=tutorial("a")["tutorial_id"],
-    )
+    pipeline.execute(PREPARE, id=tutorial("a")["tutorial_id"])
     assert pipeline.run().complete
     (row,) = pipeline.rows("SELECT * FROM tutorial_metadata WHERE concept_id = 'a'")
     assert (row["title"], row["content_status"], row["is_latest"]) == ("About a", "completed", True)

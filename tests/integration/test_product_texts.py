@@ -145,3 +145,18 @@ def test_a_url_of_another_bucket_is_refused(pipeline: Pipeline, ask: Ask) -> Non
     assert (answer.status, answer.body["error"], current["size"]) == (409, "RestoreRefused", None)
     assert "not in the bucket content" in answer.body["message"]
     assert "X-Amz" not in answer.body["message"]
+
+
+def test_an_overwritten_text_is_neither_shown_nor_restored(pipeline: Pipeline, ask: Ask) -> None:
+    items = Items(ask, ContentType.TUTORIAL)
+    product_generates(pipeline, b"# Theirs")
+    pipeline.execute("UPDATE tutorial_metadata SET title = 'Their first' WHERE content_version = 2")
+    product_generates(pipeline, b"# Theirs again")
+    revisions = items.revisions()
+    (first,) = [each for each in revisions if each["version"] == 2 and each["replaced_at"] is None]
+    assert shown(ask) == "# Theirs again"
+    assert shown(ask, version="2") == shown(ask, revision_id=first["revision_id"]) == "ItemNotFound"
+    answer = items.restore(first["revision_id"])
+    assert (answer.status, answer.body["error"]) == (409, "RestoreRefused")
+    assert "overwritten by that of a later row" in answer.body["message"]
+    assert items.revisions() == revisions

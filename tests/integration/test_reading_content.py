@@ -98,11 +98,3 @@ def test_a_row_that_names_another_roadmap_s_text_gives_no_access_to_it(pipeline:
     for key in ("r-2/concepts/c/v1.md", "staged/r-1/quiz/x.json"):
         pipeline.execute("UPDATE tutorial_metadata SET content_url = :key", key=key)
         assert read(ask, "tutorial").status == 404
-
-
-def test_a_row_of_the_product_whose_text_does_not_exist_is_not_found(pipeline: Pipeline, ask: Ask) -> None:
-    pipeline.run()
-    pipeline.bucket.delete(KEY)
-    reply = read(ask, "tutorial")
-    assert (reply.status, reply.body["error"]) == (404, "ItemNotFound")
-    assert "its text does not exist" in reply.body["message"]

@@ -1371,9 +1371,19 @@ MUTANTS = (
         "texts of tutorials",
         "a text that is not the one that was saved is shown and restored",
         f"{_LAYER}/content/texts.py",
-        old="    if not may_be_stored_at(key, stored.body):",
-        new="    if False:",
+        old="    if hash_in(key) not in (None, ",
+        new="    if hash_in(key) not in (hash_in(key), ",
         tests=("tests/integration/test_revisions.py::test_a_tutorial_without_its_text_is_not_restored",),
+    ),
+    Mutant(
+        "texts of tutorials",
+        "a text of the product that a later row has overwritten is shown and restored",
+        f"{_LAYER}/content/revision_records.py",
+        old="    if row.is_overwritten and",
+        new="    if row is None and",
+        tests=(
+            "tests/integration/test_product_texts.py::test_an_overwritten_text_is_neither_shown_nor_restored",
+        ),
     ),
     Mutant(
         "regenerations",

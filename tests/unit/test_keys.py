@@ -1,5 +1,7 @@
 """Different ids never get the same key."""
 
+import hashlib
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -9,9 +11,9 @@ from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.storage.keys import (
     encode,
     fingerprint,
+    hash_in,
     key_in_url,
     manifest_key,
-    may_be_stored_at,
     product_text_key,
     rejected_key,
     staged_key,
@@ -60,20 +62,22 @@ def test_every_key_fits_into_s3(roadmap_id: str, concept_id: str) -> None:
 
 
 def test_a_key_with_a_hash_is_the_key_of_one_text() -> None:
-    key = text_key("r", "c", b"a")
-    assert (may_be_stored_at(key, b"a"), may_be_stored_at(key, b"b")) == (True, False)
-    assert may_be_stored_at(product_text_key("r", "c", 1), b"b")
+    keys = [text_key("r", "c", b"a"), text_key("r", "c", b"b"), product_text_key("r", "c", 1)]
+    assert [hash_in(key) for key in keys] == [
+        hashlib.sha256(b"a").hexdigest(),
+        hashlib.sha256(b"b").hexdigest(),
+        None,
+    ]
 
 
 @pytest.mark.parametrize(
     "place",
     [
         "https://content.s3.amazonaws.com/",
-        "https://content.s3.eu-west-1.amazonaws.com/",
-        "https://content.s3-eu-west-1.amazonaws.com:443/",
+        "https://content.s3.eu-west-1.amazonaws.com:443/",
         "https://content.s3.dualstack.eu-west-1.amazonaws.com/",
         "https://content.s3.cn-north-1.amazonaws.com.cn/",
-        "https://s3.amazonaws.com/content/",
+        "https://s3-eu-west-1.amazonaws.com/content/",
         "https://s3.eu-west-1.amazonaws.com/content/",
         "http://127.0.0.1:5000/content/",
         "s3://content/",

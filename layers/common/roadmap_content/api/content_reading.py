@@ -13,7 +13,7 @@ from ..content.revision_records import revision_content
 from ..content.rows import saved_content
 from ..content.texts import MOST_TEXT_BYTES, read_text
 from ..contracts.documents import Document
-from ..contracts.errors import InvalidRequestError, ItemNotFoundError, TextUnavailableError
+from ..contracts.errors import InvalidRequestError, ItemNotFoundError
 from ..contracts.items import ContentType, Item
 from ..contracts.payloads import Payload
 from ..platform.postgres.times import utc
@@ -88,8 +88,6 @@ def read_content(
         except ObjectTooLargeError as large:
             link = services.bucket.link(services.bucket.key_in(content_url), LINK_SECONDS)
             tagged.append(large.etag)
-        except TextUnavailableError as error:
-            raise type(error)(f"the {item.content_type} is saved, but {error}") from None
         else:
             content[kind.stored_text.field] = text
             tagged.append(text)
@@ -107,12 +105,16 @@ def read_content(
 def _row(
     connection: Connection, roadmap_id: str, item: Item, version: int | None, revision_id: str | None
 ) -> Document:
+    which = ""
     if revision_id is not None:
         which = f" as revision {revision_id!r}"
         row = revision_content(connection, roadmap_id, item, revision_id)
     else:
-        which = "" if version is None else f" in version {version}"
         row = saved_content(connection, roadmap_id, item, version)
+    if version is not None:
+        which = f" in version {version}"
+        id_field = CONTENT_KINDS[item.content_type].id_field
+        row = row and revision_content(connection, roadmap_id, item, row[id_field])
     if row is None:
         raise ItemNotFoundError(f"no {item.content_type} of the concept is saved{which}")
     return row

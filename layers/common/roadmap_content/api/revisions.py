@@ -193,7 +193,10 @@ def restore_revision(
 
 
 def _source(connection: Connection, task: Task, item: Item, revision_id: str) -> RevisionSource:
-    source = revision_source(connection, task.roadmap_id or "", item, revision_id)
+    try:
+        source = revision_source(connection, task.roadmap_id or "", item, revision_id)
+    except TextUnavailableError as error:
+        raise RestoreRefusedError(f"revision {revision_id!r}: {error}") from None
     if source is None:
         raise ItemNotFoundError(f"the item has no revision {revision_id!r}")
     return source
@@ -208,7 +211,7 @@ def _checked_text(services: Services, task: Task, source: RevisionSource, revisi
     except ObjectTooLargeError:
         pass  # such a text is the product's, and its key has no hash
     except TextUnavailableError as error:
-        raise RestoreRefusedError(f"revision {revision_id!r} cannot be restored: {error}") from None
+        raise RestoreRefusedError(f"revision {revision_id!r}: {error}") from None
     return services.bucket.key_in(source.content_url)
 
 

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from ..contracts.errors import TextUnavailableError
 from ..contracts.items import Item
+from ..platform.storage.keys import hash_in
 from .registry import CONTENT_KINDS
 from .rows import current_row
 
@@ -38,11 +40,17 @@ def revisions_of(connection: Connection, roadmap_id: str, item: Item) -> Sequenc
 def revision_source(
     connection: Connection, roadmap_id: str, item: Item, revision_id: str
 ) -> RevisionSource | None:
-    """The row of a revision; `None` if there is no such revision."""
+    """The row of a revision; `None` if there is no such revision.
+
+    Raises:
+        TextUnavailableError: the product has stored the text of a later row under the same key.
+    """
     statement = CONTENT_KINDS[item.content_type].revisions.source
     row = connection.execute(text(statement), _of_item(roadmap_id, item, revision_id)).first()
     if row is None:
         return None
+    if row.is_overwritten and hash_in(row.content_url) is None:
+        raise TextUnavailableError("the item is saved, but its text was overwritten by that of a later row")
     return RevisionSource(row.source, row.content_id, row.generated_at, row.content_url)
 
 

@@ -47,7 +47,9 @@ class RevisionStatements(NamedTuple):
     """The newest 100 revisions: first the rows of the content table, then those in the archive."""
 
     source: str
-    """The row of `:revision_id` as a JSON text, its `content_id`, `generated_at` and `content_url`."""
+    """The row of `:revision_id` as a JSON text, its `content_id`, `generated_at` and `content_url`,
+    and whether a later row with another title or summary has the same `content_url`.
+    """
 
     columns: tuple[str, ...]
     """The columns with the fields of the content."""
@@ -104,8 +106,14 @@ ORDER BY archive_id DESC NULLS FIRST, {version} DESC NULLS LAST, generated_at DE
 LIMIT 100
 """
     source = f"""
-SELECT CAST(document AS text) AS source, content_id, {generated_at}, {content_url} AS content_url
-FROM ({document}) AS found, {_READABLE} WHERE revision_id = :revision_id LIMIT 1
+WITH revision AS (
+    SELECT revision_id, document, content_id, {generated_at}, {content_url} AS content_url,
+        concat(readable -> 'title', readable -> 'summary') AS heading
+    FROM ({document}) AS found, {_READABLE})
+SELECT CAST(document AS text) AS source, content_id, generated_at, content_url,
+    EXISTS (SELECT FROM revision later WHERE later.content_url = r.content_url
+        AND later.generated_at > r.generated_at AND later.heading <> r.heading) AS is_overwritten
+FROM revision r WHERE revision_id = :revision_id LIMIT 1
 """
     # Columns that were added since the row was archived keep their values.
     replace = f"""

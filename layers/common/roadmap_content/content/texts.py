@@ -1,8 +1,10 @@
 """Read the texts of saved tutorials."""
 
+import hashlib
+
 from ..contracts.errors import OtherBucketError, TextUnavailableError
 from ..platform.storage.bucket import Bucket
-from ..platform.storage.keys import is_text_of, may_be_stored_at
+from ..platform.storage.keys import hash_in, is_text_of
 
 MOST_TEXT_BYTES = 1_000_000
 """Bytes of a text that an answer contains. A Lambda response is limited to 6 MB, with escaping."""
@@ -17,13 +19,11 @@ def read_text(bucket: Bucket, roadmap_id: str, content_url: str, limit: int) -> 
         StorageUnavailableError: a retry may succeed.
     """
     key = bucket.key_in(content_url)
-    if not is_text_of(roadmap_id, key):
-        raise TextUnavailableError("its text is not one of the roadmap's")
-    stored = bucket.get(key, limit=limit)
+    stored = bucket.get(key, limit=limit) if is_text_of(roadmap_id, key) else None
     if stored is None:
-        raise TextUnavailableError("its text does not exist")
-    if not may_be_stored_at(key, stored.body):
-        raise TextUnavailableError("its text was overwritten: it is not the one that was saved")
+        raise TextUnavailableError("the item is saved, but its text does not exist")
+    if hash_in(key) not in (None, hashlib.sha256(stored.body).hexdigest()):
+        raise TextUnavailableError("the item is saved, but its text was overwritten")
     return stored.body.decode(errors="replace")
 
 

@@ -55,10 +55,10 @@ def product_text_key(roadmap_id: str, concept_id: str, version: int) -> str:
     return f"{encode(roadmap_id)}/concepts/{encode(concept_id)}/v{version}.md"
 
 
-def may_be_stored_at(key: str, text: bytes) -> bool:
-    """Whether a text matches the hash in its key. A key of the product has none."""
+def hash_in(key: str) -> str | None:
+    """The hash in the key of a text; `None` in a key of the product."""
     found = _HASH.search(key)
-    return found is None or found[1] == hashlib.sha256(text).hexdigest()
+    return None if found is None else found[1]
 
 
 def is_text_of(roadmap_id: str, key: str) -> bool:
