@@ -1,6 +1,6 @@
 -- The three roles of this system in a database. Run once, as the owner of the database or as an administrator.
 -- docs/deploy.md, "Database roles", describes how each role logs in. Each migration grants the privileges
--- on tables.
+-- on tables and functions.
 
 -- Migrates the schema and owns the tables that it creates. Used only by MigrateDatabaseFunction.
 CREATE ROLE roadmap_migrator LOGIN;

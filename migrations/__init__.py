@@ -99,10 +99,15 @@ def use_time_zone(connection: Connection, time_zone: str) -> None:
     if not known:
         raise UnknownTimeZoneError(f"{time_zone!r} is not a time zone of PostgreSQL, such as Asia/Shanghai")
     if connection.scalar(text("SELECT content_time_zone()")) != time_zone:
-        connection.exec_driver_sql(
-            "CREATE OR REPLACE FUNCTION content_time_zone() RETURNS text LANGUAGE sql STABLE "
-            f"AS $$ SELECT text '{time_zone}' $$"
-        )
+        connection.exec_driver_sql(time_zone_function(time_zone))
+
+
+def time_zone_function(time_zone: str) -> str:
+    """The statement that creates or replaces the function that returns the zone."""
+    return (
+        "CREATE OR REPLACE FUNCTION content_time_zone() RETURNS text LANGUAGE plpgsql STABLE PARALLEL SAFE"
+        f" SET search_path = pg_catalog, pg_temp AS $$ BEGIN RETURN '{time_zone}'; END $$"
+    )
 
 
 def current_revision(connection: Connection) -> str | None:

@@ -46,8 +46,13 @@ product, are skipped. Not read from the layer: a schema is also used with the la
 READS = (*WRITES, VERSION_TABLE)
 """The tables that the writer and the reader read."""
 
-CALLS = ("content_merge_items(text)",)
-"""The functions that the writer calls and nobody else may call. They run with the migrator's privileges."""
+CALLS: Mapping[str, tuple[str, ...]] = {
+    "content_merge_items": ("writer",),
+    "content_now": ("writer",),
+    "content_replace_item": ("writer",),
+    "content_time_zone": ("writer", "reader"),
+}
+"""The functions that the SQL of each role names. Nobody else may call one of our functions."""
 
 _EXISTING = text("SELECT name FROM unnest(CAST(:names AS text[])) name WHERE to_regclass(name) IS NOT NULL")
 _ROLE_EXISTS = text("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = :role)")
@@ -77,8 +82,10 @@ def grant_access(connection: Connection, writer: str, reader: str) -> None:
             raise RolesIncompleteError(f"the role {role} does not exist: database/roles.sql creates it")
     existing = set(connection.scalars(_EXISTING, {"names": list(READS)}))
     quote = connection.dialect.identifier_preparer.quote
-    for function in CALLS:
-        connection.exec_driver_sql(f"GRANT EXECUTE ON FUNCTION {function} TO {quote(writer)}")
+    for function, roles in CALLS.items():
+        for role in roles:
+            grantee = quote(writer if role == "writer" else reader)
+            connection.exec_driver_sql(f"GRANT EXECUTE ON FUNCTION {function} TO {grantee}")
     for table in READS:
         if table not in existing:
             continue

@@ -261,15 +261,17 @@ CREATE TABLE content_origins (
     recorded_at timestamp NOT NULL DEFAULT timezone('utc', now())
 );
 CREATE INDEX content_origin_by_content ON content_origins (content_id) WHERE content_id IS NOT NULL;
+-- By digests, as in the archive: an id may be longer than an index entry.
+CREATE INDEX content_origin_by_roadmap ON content_origins (hashtextextended(roadmap_id, 0));
 CREATE INDEX content_origin_refused ON content_origins (task_id, attempt) WHERE refused_code IS NOT NULL;
 
 -- The limits of generation, and the switch that stops it: one row.
 CREATE TABLE content_capacity (
     capacity_id smallint PRIMARY KEY DEFAULT 1 CHECK (capacity_id = 1),
     slots integer NOT NULL CHECK (slots > 0),
+    tokens_per_minute bigint CHECK (tokens_per_minute > 0),
     stopped_reason text,
     changed_by text,
-    tokens_per_minute bigint CHECK (tokens_per_minute > 0),
     changed_at timestamp
 );
 INSERT INTO content_capacity (slots) VALUES (10);

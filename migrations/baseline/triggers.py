@@ -14,8 +14,9 @@
   row. `content_merge_items` merges rows that were inserted at the same moment. `content_quiz_at` returns
   the questions that a quiz had at a time of the product's clock.
 - The content of a row is archived before the product changes or deletes it. A writer that has archived the
-  row itself is passed by: the newest archived row then equals the old one. A failure is a warning, because
-  the product's write must succeed. The archive of a deleted roadmap is deleted.
+  row itself is passed by: the newest archived row then equals the old one, and, for a change, has the id of
+  the new content. A failure is a warning, because the product's write must succeed. The archive and the
+  origins of a deleted roadmap are deleted.
 - At its start the product marks tasks in `processing` as failed at the step `recovery_failed`. This does
   not apply to a task with an open attempt of ours, nor to one of ours that has left `processing` since.
 - Changes of rows are noted for the sweep: only of roadmaps with a finished task of ours, and once per
@@ -28,6 +29,10 @@ mode, and waits for less than `deadlock_timeout`: it is never cancelled because 
 without the lock instead of failing. Two inserts of the product do not wait for each other.
 
 The functions run with the privileges of the migrating role, so the product's role needs none on our tables.
+They must not run its code with these privileges: they name the schema of each object, their `search_path` has
+no schema in which the product may create an object, and only roles that `migrations.grants` names may call
+them. PostgreSQL checks no privilege on a trigger's function when the trigger fires.
+
 They look up rows by index (`enable_seqscan = off`): a session keeps the plan of a statement in a trigger,
 and a plan that was made while a table was empty would read the whole table until the table is analyzed.
 
@@ -35,21 +40,27 @@ No trigger on a product's table has a `WHEN`: PostgreSQL refuses to change the t
 definition of a trigger names, and the product's own migrations must succeed.
 """
 
+import re
 from collections.abc import Iterable
 
 from sqlalchemy import Connection, text
 
-CLOCK = """
-CREATE FUNCTION content_time_zone() RETURNS text LANGUAGE sql STABLE AS 'SELECT text ''UTC''';
-CREATE FUNCTION content_now() RETURNS timestamp LANGUAGE sql STABLE
-AS 'SELECT timezone(content_time_zone(), now())'
+from migrations import time_zone_function
+
+CLOCK = f"""
+{time_zone_function("UTC")};
+CREATE FUNCTION content_now() RETURNS timestamp
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN timezone({{schema}}.content_time_zone(), now());
+END $$
 """
 
 # A separate function, so that only an insert that waits has the cost of the subtransaction. After a wait
 # without success, the transaction's other inserts do not wait again.
 WAIT = """
 CREATE FUNCTION content_wait_for_savers(roadmap_id text) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '800ms' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '800ms' AS $$
 BEGIN
     IF current_setting('roadmap_content.waited', true) = 'in vain' THEN
         RETURN;
@@ -62,17 +73,17 @@ END $$
 
 BEFORE_TUTORIAL = """
 CREATE FUNCTION content_before_tutorial() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
     highest integer;
 BEGIN
     IF NOT pg_try_advisory_xact_lock_shared(hashtextextended('content of ' || NEW.roadmap_id, 0)) THEN
-        PERFORM content_wait_for_savers(NEW.roadmap_id);
+        PERFORM {schema}.content_wait_for_savers(NEW.roadmap_id);
     END IF;
-    SELECT max(content_version) INTO highest FROM tutorial_metadata
+    SELECT max(content_version) INTO highest FROM {schema}.tutorial_metadata
     WHERE roadmap_id = NEW.roadmap_id AND concept_id = NEW.concept_id;
     IF highest IS NULL OR NEW.is_latest IS NOT TRUE
-        OR EXISTS (SELECT FROM tutorial_metadata WHERE tutorial_id = NEW.tutorial_id) THEN
+        OR EXISTS (SELECT FROM {schema}.tutorial_metadata WHERE tutorial_id = NEW.tutorial_id) THEN
         RETURN NEW;
     END IF;
     IF NEW.content_version <= highest THEN
@@ -82,18 +93,18 @@ BEGIN
 END $$
 """
 
-# An AFTER trigger, because the previous release updates the same rows in the inserting statement, and fails
-# (27000) if a trigger has updated them before. A row that another transaction is updating is skipped, because
+# An AFTER trigger, because a statement that inserts a row and demotes the others itself fails (27000) if a
+# trigger has updated them before. A row that another transaction is updating is skipped, because
 # that transaction marks it as not the latest.
 AFTER_TUTORIAL = """
 CREATE FUNCTION content_after_tutorial() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF NEW.is_latest IS NOT TRUE OR NEW.content_version <= 1 THEN
         RETURN NULL;
     END IF;
-    UPDATE tutorial_metadata SET is_latest = false WHERE tutorial_id IN (
-        SELECT tutorial_id FROM tutorial_metadata
+    UPDATE {schema}.tutorial_metadata SET is_latest = false WHERE tutorial_id IN (
+        SELECT tutorial_id FROM {schema}.tutorial_metadata
         WHERE roadmap_id = NEW.roadmap_id AND concept_id = NEW.concept_id AND is_latest
             AND content_version < NEW.content_version
         FOR UPDATE SKIP LOCKED);
@@ -106,7 +117,7 @@ FOR EACH ROW EXECUTE FUNCTION content_after_tutorial()
 REFERENCES = """
 CREATE FUNCTION content_references(target regclass)
 RETURNS TABLE (referring regclass, own_column name, far_column name)
-LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CAST(c.conrelid AS regclass), own.attname, far.attname
     FROM pg_constraint c
     JOIN pg_attribute own ON own.attrelid = c.conrelid AND own.attnum = c.conkey[1]
@@ -115,17 +126,18 @@ LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
     UNION
     SELECT CAST(a.attrelid AS regclass), a.attname, CAST('quiz_id' AS name)
     FROM pg_attribute a
-    WHERE target = to_regclass('quiz_metadata') AND a.attrelid = to_regclass('quiz_attempts')
+    WHERE target = to_regclass('{schema}.quiz_metadata')
+        AND a.attrelid = to_regclass('{schema}.quiz_attempts')
         AND a.attname = 'quiz_id' AND NOT a.attisdropped
 $$;
 
 CREATE FUNCTION content_is_referenced(target regclass, item anyelement) RETURNS boolean
-LANGUAGE plpgsql STABLE SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
     reference record;
     referenced boolean;
 BEGIN
-    FOR reference IN SELECT * FROM content_references(target) LOOP
+    FOR reference IN SELECT * FROM {schema}.content_references(target) LOOP
         EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE CAST(%I AS text) = CAST(($1).%I AS text))',
             reference.referring, reference.own_column, reference.far_column) INTO referenced USING item;
         IF referenced THEN
@@ -139,7 +151,7 @@ END $$
 # All columns but the key, because an adopted table may have columns that we do not know.
 REPLACE = """
 CREATE FUNCTION content_replace_item(target regclass, key_column name, kept anyelement, newer anyelement)
-RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
     columns text;
     given text;
@@ -156,37 +168,38 @@ END $$
 # A row that cannot be locked for deletion, but can be locked for an update, is about to be referred to.
 BEFORE_ITEM = """
 CREATE FUNCTION content_before_{noun}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-    older {table};
-    newer {table} = NEW;
-    kept {table};
+    older {schema}.{table};
+    newer {schema}.{table} = NEW;
+    kept {schema}.{table};
 BEGIN
     IF NOT pg_try_advisory_xact_lock_shared(hashtextextended('content of ' || NEW.roadmap_id, 0)) THEN
-        PERFORM content_wait_for_savers(NEW.roadmap_id);
+        PERFORM {schema}.content_wait_for_savers(NEW.roadmap_id);
     END IF;
-    IF NOT EXISTS (SELECT FROM {table} WHERE roadmap_id = NEW.roadmap_id AND concept_id = NEW.concept_id)
-        OR EXISTS (SELECT FROM {table} WHERE {key} = NEW.{key}) THEN
+    IF NOT EXISTS (SELECT FROM {schema}.{table}
+            WHERE roadmap_id = NEW.roadmap_id AND concept_id = NEW.concept_id)
+        OR EXISTS (SELECT FROM {schema}.{table} WHERE {key} = NEW.{key}) THEN
         RETURN NEW;
     END IF;
-    FOR older IN SELECT * FROM {table}
+    FOR older IN SELECT * FROM {schema}.{table}
         WHERE roadmap_id = NEW.roadmap_id AND concept_id = NEW.concept_id FOR NO KEY UPDATE SKIP LOCKED
     LOOP
-        PERFORM FROM {table} WHERE {key} = older.{key} FOR UPDATE SKIP LOCKED;
-        IF NOT FOUND OR content_is_referenced(TG_RELID, older) THEN
+        PERFORM FROM {schema}.{table} WHERE {key} = older.{key} FOR UPDATE SKIP LOCKED;
+        IF NOT FOUND OR {schema}.content_is_referenced(TG_RELID, older) THEN
             kept = older;
         ELSE
-            INSERT INTO content_archive (source_table, source_row, reason, row_id)
+            INSERT INTO {schema}.content_archive (source_table, source_row, reason, row_id)
             VALUES ('{table}', to_json(older), 'a newer row was inserted for the same concept', older.{key});
-            DELETE FROM {table} WHERE {key} = older.{key};
+            DELETE FROM {schema}.{table} WHERE {key} = older.{key};
         END IF;
     END LOOP;
     IF kept.{key} IS NULL THEN
         RETURN NEW;
     END IF;
-    INSERT INTO content_archive (source_table, source_row, reason, row_id, replaced_by)
+    INSERT INTO {schema}.content_archive (source_table, source_row, reason, row_id, replaced_by)
     VALUES ('{table}', to_json(kept), 'a newer row replaced it in place', kept.{key}, NEW.{key});
-    PERFORM content_replace_item(TG_RELID, '{key}', kept, newer);
+    PERFORM {schema}.content_replace_item(TG_RELID, '{key}', kept, newer);
     RETURN NULL;
 END $$
 """
@@ -200,45 +213,49 @@ FOR EACH ROW EXECUTE FUNCTION content_before_{noun}()
 # they then refer to this one; if a constraint of theirs does not allow it, the row stays.
 MERGE = """
 CREATE FUNCTION content_merge_{noun}(merged_roadmap text) RETURNS integer
-LANGUAGE plpgsql SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
     merged_concept text;
-    newest {table};
-    kept {table};
-    other {table};
+    newest {schema}.{table};
+    kept {schema}.{table};
+    other {schema}.{table};
     reference record;
     merged integer = 0;
 BEGIN
-    FOR merged_concept IN SELECT concept_id FROM {table} WHERE roadmap_id = merged_roadmap
+    FOR merged_concept IN SELECT concept_id FROM {schema}.{table} WHERE roadmap_id = merged_roadmap
         GROUP BY concept_id HAVING count(*) > 1
     LOOP
-        PERFORM FROM {table} WHERE roadmap_id = merged_roadmap AND concept_id = merged_concept FOR UPDATE;
-        SELECT * INTO newest FROM {table} WHERE roadmap_id = merged_roadmap AND concept_id = merged_concept
+        PERFORM FROM {schema}.{table}
+        WHERE roadmap_id = merged_roadmap AND concept_id = merged_concept FOR UPDATE;
+        SELECT * INTO newest FROM {schema}.{table}
+        WHERE roadmap_id = merged_roadmap AND concept_id = merged_concept
         ORDER BY generated_at DESC NULLS LAST, {key} DESC LIMIT 1;
-        SELECT q.* INTO kept FROM {table} q WHERE roadmap_id = merged_roadmap AND concept_id = merged_concept
-        ORDER BY content_is_referenced('{table}', q) DESC, generated_at DESC NULLS LAST, {key} DESC LIMIT 1;
-        FOR other IN SELECT * FROM {table}
+        SELECT q.* INTO kept FROM {schema}.{table} q
+        WHERE roadmap_id = merged_roadmap AND concept_id = merged_concept
+        ORDER BY {schema}.content_is_referenced('{schema}.{table}', q) DESC,
+            generated_at DESC NULLS LAST, {key} DESC LIMIT 1;
+        FOR other IN SELECT * FROM {schema}.{table}
             WHERE roadmap_id = merged_roadmap AND concept_id = merged_concept AND {key} <> kept.{key}
         LOOP
             BEGIN
-                FOR reference IN SELECT * FROM content_references('{table}') LOOP
+                FOR reference IN SELECT * FROM {schema}.content_references('{schema}.{table}') LOOP
                     EXECUTE format(
                         'UPDATE %s SET %I = ($1).%I WHERE CAST(%I AS text) = CAST(($2).%I AS text)',
                         reference.referring, reference.own_column, reference.far_column,
                         reference.own_column, reference.far_column) USING kept, other;
                 END LOOP;
-                INSERT INTO content_archive (source_table, source_row, reason, row_id)
+                INSERT INTO {schema}.content_archive (source_table, source_row, reason, row_id)
                 VALUES ('{table}', to_json(other), 'merged with another row of the concept', other.{key});
-                DELETE FROM {table} WHERE {key} = other.{key};
+                DELETE FROM {schema}.{table} WHERE {key} = other.{key};
                 merged = merged + 1;
             EXCEPTION WHEN integrity_constraint_violation THEN
                 RAISE WARNING 'the row % of {table} is referred to and stays', other.{key};
             END;
         END LOOP;
         IF kept.{key} <> newest.{key} THEN
-            INSERT INTO content_archive (source_table, source_row, reason, row_id, replaced_by)
+            INSERT INTO {schema}.content_archive (source_table, source_row, reason, row_id, replaced_by)
             VALUES ('{table}', to_json(kept), 'a newer row replaced it in place', kept.{key}, newest.{key});
-            PERFORM content_replace_item('{table}', '{key}', kept, newest);
+            PERFORM {schema}.content_replace_item('{schema}.{table}', '{key}', kept, newest);
         END IF;
     END LOOP;
     RETURN merged;
@@ -247,30 +264,29 @@ END $$
 
 MERGE_ITEMS = """
 CREATE FUNCTION content_merge_items(roadmap_id text) RETURNS integer
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
-    SELECT content_merge_resources(roadmap_id) + content_merge_quiz(roadmap_id)
-$$;
-REVOKE ALL ON FUNCTION content_merge_items(text) FROM PUBLIC
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+    SELECT {schema}.content_merge_resources(roadmap_id) + {schema}.content_merge_quiz(roadmap_id)
+$$
 """
 
 QUIZ_AT = """
 CREATE FUNCTION content_quiz_at(quiz text, at timestamp) RETURNS json
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
     SELECT coalesce(
-        (SELECT a.source_row->'questions' FROM content_archive a
+        (SELECT a.source_row->'questions' FROM {schema}.content_archive a
         WHERE a.row_id = quiz AND a.source_table = 'quiz_metadata' AND a.replaced_by IS NOT NULL
-            AND timezone(content_time_zone(), timezone('UTC', a.archived_at)) > at
+            AND timezone({schema}.content_time_zone(), timezone('UTC', a.archived_at)) > at
         ORDER BY a.archive_id LIMIT 1),
-        (SELECT q.questions FROM quiz_metadata q WHERE q.quiz_id = quiz))
+        (SELECT q.questions FROM {schema}.quiz_metadata q WHERE q.quiz_id = quiz))
 $$
 """
 
 KEEP_VERSION = """
 CREATE FUNCTION content_keep_version() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
     IF NEW.content_version IS DISTINCT FROM OLD.content_version AND EXISTS (
-        SELECT FROM tutorial_metadata WHERE roadmap_id = NEW.roadmap_id
+        SELECT FROM {schema}.tutorial_metadata WHERE roadmap_id = NEW.roadmap_id
         AND concept_id = NEW.concept_id AND content_version = NEW.content_version
         AND tutorial_id <> OLD.tutorial_id) THEN
         NEW.content_version = OLD.content_version;
@@ -284,14 +300,14 @@ FOR EACH ROW EXECUTE FUNCTION content_keep_version()
 # The update succeeds and changes nothing.
 BEFORE_TASK = """
 CREATE FUNCTION content_before_task() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
     IF OLD.attempt IS NULL OR OLD.attempt <= 0 OR NEW.status IS DISTINCT FROM 'failed'
         OR NEW.current_step IS DISTINCT FROM 'recovery_failed'
         OR OLD.current_step IS NOT DISTINCT FROM 'recovery_failed' THEN
         RETURN NEW;
     END IF;
-    IF OLD.status <> 'processing' OR EXISTS (SELECT FROM content_attempts
+    IF OLD.status <> 'processing' OR EXISTS (SELECT FROM {schema}.content_attempts
         WHERE task_id = OLD.task_id AND attempt = OLD.attempt AND ended_at IS NULL) THEN
         RETURN OLD;
     END IF;
@@ -304,11 +320,12 @@ FOR EACH ROW EXECUTE FUNCTION content_before_task()
 # Writers that do not give the ids archive a row that still exists.
 ARCHIVED_ITEM = """
 CREATE FUNCTION content_archived_item() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
-    EXECUTE format('SELECT roadmap_id, concept_id FROM %I WHERE CAST(%I AS text) = $1', NEW.source_table,
-        CASE NEW.source_table WHEN 'tutorial_metadata' THEN 'tutorial_id' WHEN 'quiz_metadata' THEN 'quiz_id'
-            ELSE 'id' END) INTO NEW.roadmap_id, NEW.concept_id USING NEW.row_id;
+    EXECUTE format('SELECT roadmap_id, concept_id FROM {schema}.%I WHERE CAST(%I AS text) = $1',
+        NEW.source_table, CASE NEW.source_table WHEN 'tutorial_metadata' THEN 'tutorial_id'
+            WHEN 'quiz_metadata' THEN 'quiz_id' ELSE 'id' END)
+    INTO NEW.roadmap_id, NEW.concept_id USING NEW.row_id;
     RETURN NEW;
 END $$;
 CREATE TRIGGER content_archived_item BEFORE INSERT ON content_archive
@@ -316,21 +333,24 @@ FOR EACH ROW WHEN (NEW.roadmap_id IS NULL AND NEW.row_id IS NOT NULL)
 EXECUTE FUNCTION content_archived_item()
 """
 
+# A row that a foreign key deletes is deleted after its roadmap, whose archive is deleted already.
 KEEP = """
 CREATE FUNCTION content_keep_{noun}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
     former json;
     newest text;
 BEGIN
-    IF TG_OP = 'UPDATE' AND NOT ({changed}) OR {skipped} THEN
+    IF TG_OP = 'UPDATE' AND NOT ({changed}) OR {skipped} OR TG_OP = 'DELETE' AND NOT EXISTS (
+        SELECT FROM {schema}.roadmap_metadata r WHERE r.roadmap_id = OLD.roadmap_id) THEN
         RETURN NULL;
     END IF;
     former = to_json(OLD);
-    SELECT CAST(source_row AS text) INTO newest FROM content_archive
+    SELECT CASE WHEN TG_OP = 'DELETE' OR replaced_by IS NOT NULL THEN CAST(source_row AS text) END
+    INTO newest FROM {schema}.content_archive
     WHERE row_id = OLD.{key} AND source_table = '{table}' ORDER BY archive_id DESC LIMIT 1;
     IF newest IS DISTINCT FROM CAST(former AS text) THEN
-        INSERT INTO content_archive
+        INSERT INTO {schema}.content_archive
             (source_table, source_row, roadmap_id, concept_id, reason, row_id, replaced_by)
         VALUES ('{table}', former, OLD.roadmap_id, OLD.concept_id,
             coalesce(nullif(current_setting('roadmap_content.reason', true), ''),
@@ -350,29 +370,41 @@ FOR EACH ROW EXECUTE FUNCTION content_keep_{noun}()
 
 FORGET = """
 CREATE FUNCTION content_forget_roadmap() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+    digest bigint;
 BEGIN
-    DELETE FROM content_archive WHERE hashtextextended(roadmap_id, 0) = hashtextextended(OLD.roadmap_id, 0)
-        AND roadmap_id = OLD.roadmap_id;
+    IF TG_OP = 'TRUNCATE' THEN
+        DELETE FROM {schema}.content_archive;
+        DELETE FROM {schema}.content_origins;
+        RETURN NULL;
+    END IF;
+    digest = hashtextextended(OLD.roadmap_id, 0);
+    DELETE FROM {schema}.content_archive
+    WHERE hashtextextended(roadmap_id, 0) = digest AND roadmap_id = OLD.roadmap_id;
+    DELETE FROM {schema}.content_origins
+    WHERE hashtextextended(roadmap_id, 0) = digest AND roadmap_id = OLD.roadmap_id;
     RETURN NULL;
 END $$;
 CREATE TRIGGER content_forget_roadmap AFTER DELETE ON roadmap_metadata
-FOR EACH ROW EXECUTE FUNCTION content_forget_roadmap()
+FOR EACH ROW EXECUTE FUNCTION content_forget_roadmap();
+CREATE TRIGGER content_forget_roadmaps AFTER TRUNCATE ON roadmap_metadata
+FOR EACH STATEMENT EXECUTE FUNCTION content_forget_roadmap()
 """
 
 # Several rows of one roadmap in one transaction are one change. The tasks' own trigger does not use this: a
 # task may finish in a transaction that has changed its roadmap before.
 NOTE_CHANGE = """
 CREATE FUNCTION content_note_change() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
     changed text = coalesce(NEW.roadmap_id, OLD.roadmap_id);
 BEGIN
     IF changed = current_setting('roadmap_content.changed', true) THEN
         RETURN NULL;
     END IF;
-    INSERT INTO content_changes (roadmap_id) SELECT changed
-    WHERE EXISTS (SELECT FROM roadmap_tasks t
+    INSERT INTO {schema}.content_changes (roadmap_id) SELECT changed
+    WHERE EXISTS (SELECT FROM {schema}.roadmap_tasks t
         WHERE "left"(t.roadmap_id, 100) = "left"(changed, 100) AND t.roadmap_id = changed
             AND t.attempt > 0 AND t.status <> 'processing');
     PERFORM set_config('roadmap_content.changed', changed, true);
@@ -383,14 +415,14 @@ END $$
 # A task of the product, too: a task of ours with the same roadmap is checked when the product's has ended.
 NOTE_TASK = """
 CREATE FUNCTION content_note_task() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
     IF NEW.status = 'processing' THEN
         RETURN NULL;
     END IF;
-    INSERT INTO content_changes (roadmap_id, task_id)
+    INSERT INTO {schema}.content_changes (roadmap_id, task_id)
     SELECT NEW.roadmap_id, CASE WHEN NEW.attempt > 0 THEN NEW.task_id END
-    WHERE NEW.attempt > 0 OR EXISTS (SELECT FROM roadmap_tasks t
+    WHERE NEW.attempt > 0 OR EXISTS (SELECT FROM {schema}.roadmap_tasks t
         WHERE "left"(t.roadmap_id, 100) = "left"(NEW.roadmap_id, 100) AND t.roadmap_id = NEW.roadmap_id
             AND t.attempt > 0 AND t.status <> 'processing');
     RETURN NULL;
@@ -422,9 +454,6 @@ CONTENT = {
 }
 """The columns of each table with the content of an item. `json` has no operator for equality."""
 
-# A row that is deleted by a foreign key is deleted after the roadmap, whose former contents are deleted, too.
-ROADMAP_IS_DELETED = "NOT EXISTS (SELECT FROM roadmap_metadata r WHERE r.roadmap_id = OLD.roadmap_id)"
-
 WATCHED = ("roadmap_metadata", *(table for table, _ in TABLES.values()), "concept_metadata")
 
 REMOVE = """
@@ -444,21 +473,21 @@ CASCADE
 
 def create_triggers(connection: Connection) -> None:
     """Create the functions and the triggers."""
-    for statements in (CLOCK, WAIT, BEFORE_TUTORIAL, AFTER_TUTORIAL, REFERENCES, REPLACE):
-        connection.execute(text(statements))
+    for template in (CLOCK, WAIT, BEFORE_TUTORIAL, AFTER_TUTORIAL, REFERENCES, REPLACE):
+        _create(connection, template)
     for noun, (table, key) in TABLES.items():
         names = {"noun": noun, "table": table, "key": key}
         if noun != "tutorial":
-            connection.execute(text(BEFORE_ITEM.format(**names)))
-            connection.execute(text(MERGE.format(**names)))
-        connection.execute(text(BEFORE.format(**names)))
+            _create(connection, BEFORE_ITEM, **names)
+            _create(connection, MERGE, **names)
+        _create(connection, BEFORE, **names)
         # Only the rows of tutorials may be prepared, without content.
         prepared = "OLD.content_status IS DISTINCT FROM 'completed'" if noun == "tutorial" else "false"
         keep_content(connection, noun, table, key, CONTENT[noun], prepared)
-    for statements in (MERGE_ITEMS, QUIZ_AT, KEEP_VERSION, BEFORE_TASK, ARCHIVED_ITEM, FORGET):
-        connection.execute(text(statements))
-    connection.execute(text(NOTE_CHANGE))
-    connection.execute(text(NOTE_TASK))
+    for template in (MERGE_ITEMS, QUIZ_AT, KEEP_VERSION, BEFORE_TASK, ARCHIVED_ITEM, FORGET):
+        _create(connection, template)
+    _create(connection, NOTE_CHANGE)
+    _create(connection, NOTE_TASK)
     for table in WATCHED:
         watch_table(connection, table)
 
@@ -479,10 +508,18 @@ def keep_content(
     changed = " OR ".join(
         f"CAST(OLD.{column} AS text) IS DISTINCT FROM CAST(NEW.{column} AS text)" for column in columns
     )
-    names = {"noun": noun, "table": table, "key": key}
-    connection.execute(text(KEEP.format(**names, changed=changed, skipped=skipped)))
+    _create(connection, KEEP, noun=noun, table=table, key=key, changed=changed, skipped=skipped)
 
 
 def watch_table(connection: Connection, table: str) -> None:
     """Create the trigger of a table, if it exists, that notes changes for the sweep."""
-    connection.execute(text(WATCH.format(table=table)))
+    _create(connection, WATCH, table=table)
+
+
+def _create(connection: Connection, template: str, **names: str) -> None:
+    """Execute the statements of a template. No role but the owner may call a function that they create."""
+    schema = connection.scalar(text("SELECT quote_ident(current_schema())"))
+    statements = template.format(schema=schema, **names)
+    connection.execute(text(statements))
+    for function in re.findall(r"CREATE (?:OR REPLACE )?FUNCTION (\w+)", statements):
+        connection.exec_driver_sql(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")

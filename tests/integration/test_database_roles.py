@@ -11,7 +11,7 @@ from sqlalchemy.exc import DatabaseError
 from local_stack.database_roles import DatabaseRoles, create_roles, drop_roles
 from local_stack.postgres_server import Server, create_database, drop_database
 from migrations import migrate
-from migrations.grants import READS, WRITES, RolesIncompleteError, grant_access
+from migrations.grants import CALLS, READS, WRITES, RolesIncompleteError, grant_access
 from roadmap_content.platform.postgres.transactions import diagnose
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
@@ -59,6 +59,105 @@ def test_each_table_grants_what_is_listed_and_no_more(
         assert granted[reader, table] == {"SELECT"}, table
         for statement in (f"DELETE FROM {table} WHERE false", f"SELECT FROM {table} FOR UPDATE"):
             assert sqlstate_of(database_roles.reader, statement) == INSUFFICIENT_PRIVILEGE, statement
+
+
+FUNCTIONS = """
+SELECT proname, proconfig, prosecdef, ARRAY(
+    SELECT coalesce(pg_get_userbyid(nullif(grantee, 0)), 'PUBLIC')
+    FROM aclexplode(coalesce(proacl, acldefault('f', proowner)))) AS callers
+FROM pg_proc WHERE pronamespace = to_regnamespace(current_schema())
+"""
+
+
+def test_each_function_has_a_safe_search_path_and_the_callers_that_are_listed(
+    pipeline: Pipeline, database_roles: DatabaseRoles
+) -> None:
+    found = pipeline.rows(FUNCTIONS)
+    assert {row["proname"] for row in found} > {"content_now", "content_note_change", *CALLS}
+    for row in found:
+        paths = [setting for setting in row["proconfig"] or () if setting.startswith("search_path=")]
+        assert paths == ["search_path=pg_catalog, pg_temp"], row["proname"]
+        roles = ("migrator", *CALLS.get(row["proname"], ()))
+        assert set(row["callers"]) == {getattr(database_roles.names, role) for role in roles}, row["proname"]
+
+
+SHADOWS = """
+SELECT relname, string_agg(format('CAST(NULL AS %s) AS %I', format_type(atttypid, atttypmod), attname), ', '
+    ORDER BY attnum) AS columns
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+WHERE relnamespace = to_regnamespace('public') AND relkind = 'r'
+GROUP BY relname UNION ALL SELECT 'quiz_attempts', 'CAST(NULL AS text) AS quiz_id'
+"""
+
+SPY = """
+CREATE TEMP TABLE spied (role text);
+GRANT INSERT ON spied TO PUBLIC;
+CREATE FUNCTION pg_temp.read() RETURNS boolean LANGUAGE plpgsql AS
+    $$BEGIN INSERT INTO pg_temp.spied VALUES (current_user); RETURN true; END$$;
+CREATE FUNCTION pg_temp.written() RETURNS trigger LANGUAGE plpgsql AS
+    $$BEGIN INSERT INTO pg_temp.spied VALUES (current_user); RETURN coalesce(NEW, OLD); END$$
+"""
+
+SHADOW = """
+CREATE TEMP VIEW {relname} AS SELECT {columns} WHERE pg_temp.read();
+GRANT ALL ON pg_temp.{relname} TO PUBLIC;
+CREATE TRIGGER spy INSTEAD OF INSERT OR UPDATE OR DELETE ON pg_temp.{relname}
+FOR EACH ROW EXECUTE FUNCTION pg_temp.written()
+"""
+
+# Statements of the product that make the triggers call our functions.
+WRITTEN = """
+INSERT INTO public.roadmap_metadata (roadmap_id, user_id, title) VALUES ('r', 'u', 'T'), ('locked', 'u', 'T');
+INSERT INTO public.roadmap_tasks (task_id, user_id, roadmap_id, status, attempt)
+    VALUES ('t', 'u', 'r', 'failed', 1);
+INSERT INTO public.tutorial_metadata (tutorial_id, concept_id, roadmap_id, title)
+    VALUES ('a', 'c', 'r', 'T'), ('b', 'c', 'r', 'T'), ('c', 'c', 'locked', 'T');
+INSERT INTO public.resource_recommendation_metadata (id, concept_id, roadmap_id, resources)
+    VALUES ('a', 'c', 'r', '[]'), ('b', 'c', 'r', '[]');
+INSERT INTO public.quiz_metadata (quiz_id, concept_id, roadmap_id, questions) VALUES ('a', 'c', 'r', '[]');
+INSERT INTO public.quiz_answers VALUES ('a');
+INSERT INTO public.quiz_metadata (quiz_id, concept_id, roadmap_id, questions) VALUES ('b', 'c', 'r', '[1]');
+UPDATE public.tutorial_metadata SET title = 'U', content_version = 2;
+UPDATE public.resource_recommendation_metadata SET resources = '[2]';
+UPDATE public.quiz_metadata SET questions = '[2]';
+UPDATE public.roadmap_tasks SET current_step = 'recovery_failed';
+SELECT public.content_now(), public.content_quiz_at('a', public.content_now());
+DELETE FROM public.quiz_answers;
+DELETE FROM public.tutorial_metadata;
+DELETE FROM public.resource_recommendation_metadata;
+DELETE FROM public.quiz_metadata;
+DELETE FROM public.roadmap_metadata
+"""
+
+
+def test_no_function_runs_code_of_the_product_with_our_privileges(
+    database_url: str, database_roles: DatabaseRoles
+) -> None:
+    """For each table, a role that may only write its own has a temporary view of this name, with code."""
+    engine = create_engine(database_url, poolclass=NullPool)
+    with engine.connect() as saving, engine.connect() as product:
+        saving.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('content of locked', 0))"))
+        product.exec_driver_sql(
+            "CREATE TABLE quiz_answers (quiz_id varchar(64) REFERENCES quiz_metadata); CREATE ROLE attacker;"
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON quiz_answers, roadmap_metadata, roadmap_tasks,"
+            " tutorial_metadata, resource_recommendation_metadata, quiz_metadata TO attacker;"
+            "GRANT EXECUTE ON FUNCTION content_now, content_time_zone, content_quiz_at TO attacker;"
+            f"GRANT SELECT, UPDATE ON quiz_answers TO {database_roles.names.migrator}"
+        )
+        shadows = product.execute(text(SHADOWS)).all()
+        product.exec_driver_sql("SET LOCAL track_functions = 'all'; SET LOCAL ROLE attacker;" + SPY)
+        for shadow in shadows:
+            product.exec_driver_sql(SHADOW.format(**shadow._mapping))  # noqa: SLF001
+        for statement in WRITTEN.split(";"):
+            product.exec_driver_sql(statement)
+        assert set(product.scalars(text("SELECT role FROM pg_temp.spied"))) == set()
+        called = set(product.scalars(text("SELECT funcname FROM pg_stat_xact_user_functions")))
+        catalogue = {row.proname for row in product.execute(text(FUNCTIONS))}
+        assert catalogue - called == {"content_merge_items", "content_merge_quiz", "content_merge_resources"}
+        for name in catalogue - called:
+            with pytest.raises(DatabaseError) as refused, product.begin_nested():
+                product.exec_driver_sql(f"SELECT public.{name}(NULL)")
+            assert diagnose(refused.value)[0] == INSUFFICIENT_PRIVILEGE, name
 
 
 def test_no_role_of_ours_is_an_administrator(pipeline: Pipeline, database_roles: DatabaseRoles) -> None:

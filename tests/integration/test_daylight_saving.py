@@ -138,9 +138,11 @@ def test_clocks_that_moved_do_not_prove_another_zone(pipeline: Pipeline, clocks_
 def test_tasks_are_checked_in_the_order_of_their_waits(pipeline: Pipeline, clocks_moved: MoveClocks) -> None:
     """A task that was never checked waits since its last change, which is a local time of the product."""
     clocks_moved(30 * MINUTE)
+    pipeline.execute("INSERT INTO roadmap_metadata (roadmap_id, user_id, title) VALUES ('r', 'u', 'T')")
     for task_id in ("changed", "checked"):
         pipeline.execute(
-            "INSERT INTO roadmap_tasks (task_id, user_id, status, attempt) VALUES (:id, 'u', 'failed', 1)",
+            "INSERT INTO roadmap_tasks (task_id, user_id, roadmap_id, status, attempt)"
+            " VALUES (:id, 'u', 'r', 'failed', 1)",
             id=task_id,
         )
         set_back(pipeline, "roadmap_tasks", "updated_at", 120 * MINUTE, task_id)

@@ -4,19 +4,22 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
+from local_stack.postgres_server import Server
 from migrations import CannotAdoptError, migrate
 from roadmap_content.content.kind import save_parameters
 from roadmap_content.content.product.concept_metadata import PRODUCT_TYPES
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.roadmaps.metadata import lock_roadmap
-from roadmap_content.content.rows import current_rows, saved_concepts
+from roadmap_content.content.rows import current_rows, merge_items, saved_concepts
 from roadmap_content.contracts.items import ContentType
 from tests.product.operations import NEEDS, OPERATIONS, perform
 from tests.product.product import Product
+from tests.support.databases import copied_database
 from tests.support.factories import LATER_KINDS, USER, content_of
+from tests.support.product_schema import FORMS
 
 IDS = {
     "roadmap_id": "r-1",
@@ -65,6 +68,31 @@ def test_every_write_operation_succeeds(adopted: Product, times: int) -> None:
     )
     assert sorted(row["concept_id"] for row in latest) == CONCEPTS
     assert all(row["content_version"] == row["highest"] for row in latest)
+
+
+@pytest.mark.parametrize("form", ["create_all"], indirect=True)
+def test_every_write_operation_succeeds_in_another_schema(database_server: Server, form: str) -> None:
+    with copied_database(database_server.url) as (name, url):
+        with create_engine(url, poolclass=NullPool).begin() as connection:
+            connection.exec_driver_sql('CREATE SCHEMA "Learning App"')
+            connection.exec_driver_sql(f'ALTER DATABASE {name} SET search_path = "Learning App"')
+        product = Product(url)
+        product.install(FORMS[form])
+        migrate(url)
+        fill(product)
+        for operation in operations_of(product) * 2:
+            with product.engine.begin() as connection:
+                perform(connection, operation, IDS)
+        with product.engine.begin() as connection:
+            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+            connection.exec_driver_sql(
+                "INSERT INTO quiz_metadata SELECT 'another', concept_id, roadmap_id, questions, 0, 0, 0, 0, "
+                "generated_at FROM quiz_metadata LIMIT 1"
+            )
+            connection.exec_driver_sql("SET LOCAL session_replication_role = origin")
+            assert merge_items(connection, "r-1") == 1
+        assert product.rows("SELECT 1 FROM content_archive")
+        product.engine.dispose()
 
 
 @pytest.mark.parametrize("table", WRITTEN)

@@ -9,8 +9,10 @@ import pytest
 from sqlalchemy import make_url
 from typer.testing import CliRunner, Result
 
+from local_stack.database_roles import drop_roles
 from local_stack.errors import RefusedError
-from local_stack.given_database import NoDatabaseError
+from local_stack.given_database import AdoptedDatabase, NoDatabaseError, NotPermittedError
+from local_stack.postgres_server import Server
 from local_stack.stack import LocalStack
 from roadmap_command.main import app
 from roadmap_command.target import Target
@@ -27,8 +29,18 @@ def directory() -> Iterator[Path]:
 
 
 @pytest.fixture
-def product(product: Product, monkeypatch: pytest.MonkeyPatch) -> Product:
+def role_prefixes(database_server: Server) -> Iterator[list[str]]:
+    """The prefixes of roles to drop after their databases."""
+    prefixes: list[str] = []
+    yield prefixes
+    for prefix in prefixes:
+        drop_roles(database_server.url, prefix)
+
+
+@pytest.fixture
+def product(role_prefixes: list[str], product: Product, monkeypatch: pytest.MonkeyPatch) -> Product:
     """The product. `DATABASE_URL` is set to its database."""
+    role_prefixes.append(AdoptedDatabase(product.url).role_prefix)
     monkeypatch.setenv("DATABASE_URL", product.url)
     report_s_state(product, "ids empty")
     return product
@@ -99,8 +111,25 @@ def test_a_team_tries_it_on_a_copy_of_its_own_data(product: Product) -> None:
 
     assert product.rows("SELECT status FROM roadmap_tasks") == [{"status": "completed"}]
     assert is_adopted(product)
+    assert product.rows(
+        "SELECT DISTINCT rolname, rolsuper FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner "
+        "WHERE proname LIKE 'content\\_%'"
+    ) == [{"rolname": f"{AdoptedDatabase(product.url).role_prefix}migrator", "rolsuper": False}]
     for table in ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata"):
         assert set(before[table]) < set(product.everything()[table])
+
+
+@pytest.mark.parametrize("form", ["create_all"], indirect=True)
+def test_roles_that_only_a_superuser_may_create_are_named(product: Product, role_prefixes: list[str]) -> None:
+    owner = f"{role_prefixes[0]}owner"
+    product.execute(f"CREATE ROLE {owner} LOGIN PASSWORD 'for-a-test' CREATEROLE")
+    url = make_url(product.url).set(username=owner, password="for-a-test")
+    try:
+        with pytest.raises(NotPermittedError, match=r"member of .*: adopt .* with the URL of a superuser"):
+            AdoptedDatabase(url.render_as_string(hide_password=False)).create_roles()
+        assert product.rows("SELECT 1 FROM pg_roles WHERE rolname LIKE :p", p=f"{role_prefixes[0]}mig%") == []
+    finally:
+        product.execute(f"DROP ROLE {owner}")
 
 
 @pytest.mark.usefixtures("stack_commands")

@@ -5,11 +5,13 @@ from datetime import timedelta
 import pytest
 
 from roadmap_content.api.cancel import cancel_task
+from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.errors import (
     AtWorkElsewhereError,
     NotAtContentStageError,
     RoadmapNotFoundError,
 )
+from roadmap_content.contracts.items import ContentType
 from roadmap_content.contracts.payloads import Execution, RunInput
 from roadmap_content.runs.reconciliation.checks import finished_tasks
 from roadmap_content.runs.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
@@ -130,6 +132,61 @@ def test_a_finished_task_whose_roadmap_is_deleted_stays_as_it_is(
     ) == [
         {"outcome": "completed"},
         {"outcome": "cancelled"},
+    ]
+
+
+@pytest.mark.parametrize("deletion", ["DELETE FROM roadmap_metadata", "TRUNCATE roadmap_metadata CASCADE"])
+def test_nothing_of_a_deleted_roadmap_is_kept(pipeline: Pipeline, adopted: Product, deletion: str) -> None:
+    """Installations of the product may have foreign keys that delete the rows of a roadmap."""
+    adopted.roadmap("r-1", CONCEPTS)
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+    heal(pipeline.services)
+    adopted.execute("UPDATE tutorial_metadata SET title = 'Theirs'")
+    adopted.execute("DELETE FROM quiz_metadata WHERE concept_id = :c", c=CONCEPTS[0])
+    for key in adopted.rows(
+        "SELECT CAST(CAST(conrelid AS regclass) AS text) AS table_name, conname FROM pg_constraint "
+        "WHERE confrelid = CAST('roadmap_metadata' AS regclass)"
+    ):
+        adopted.execute(
+            "ALTER TABLE {table_name} DROP CONSTRAINT {conname}, ADD FOREIGN KEY (roadmap_id) "
+            "REFERENCES roadmap_metadata ON DELETE CASCADE".format(**key)
+        )
+    kept = ("content_archive", "content_origins")
+    assert all(adopted.rows(f"SELECT 1 FROM {table}") for table in kept)
+
+    adopted.execute(deletion)
+
+    assert [adopted.rows(f"SELECT 1 FROM {table}") for table in kept] == [[], []]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "document"), [(ContentType.RESOURCES, "resources"), (ContentType.QUIZ, "questions")]
+)
+def test_a_change_of_a_row_that_was_deleted_and_inserted_again_is_kept(
+    pipeline: Pipeline, adopted: Product, content_type: ContentType, document: str
+) -> None:
+    adopted.roadmap("r-1", CONCEPTS)
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+    heal(pipeline.services)
+    table = CONTENT_KINDS[content_type].table
+    of_concept = f"FROM {table} WHERE concept_id = '{CONCEPTS[0]}'"
+    (former,) = adopted.rows(f"SELECT CAST(to_json({table}) AS text) AS line {of_concept}")
+    adopted.execute(f"DELETE {of_concept}")
+    adopted.execute(
+        f"INSERT INTO {table} SELECT * FROM json_populate_record(CAST(NULL AS {table}), CAST(:line AS json))",
+        line=former["line"],
+    )
+    change = f"UPDATE {table} SET {document} = '[\"theirs\"]' WHERE concept_id = '{CONCEPTS[0]}'"
+
+    regeneration = retry(pipeline.services, scope=Scope(CONCEPTS[0], content_type, regenerate=True))
+    run(pipeline.services, regeneration, after_plan=lambda: adopted.execute(change))
+
+    assert adopted.rows(f"SELECT {document} AS shown {of_concept}") == [{"shown": ["theirs"]}]
+    assert adopted.rows(
+        "SELECT reason, CAST(source_row AS text) AS line FROM content_archive ORDER BY archive_id"
+    ) == [
+        {"reason": reason, "line": former["line"]}
+        for reason in ("the row was deleted", "the row was changed")
     ]
 
 

@@ -5,6 +5,7 @@ A kept database stays for the next stack in the same directory; a file there con
 
 import json
 import os
+import re
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,12 +13,13 @@ from pathlib import Path
 from typing import Self
 
 from sqlalchemy import NullPool, create_engine, make_url, text
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DatabaseError, SQLAlchemyError
 
 from roadmap_content.contracts.errors import PermanentError
+from roadmap_content.platform.postgres.transactions import diagnose
 from roadmap_content.state.tasks.time_zone import contradicts, propose_offset
 
-from .database_roles import drop_roles
+from .database_roles import DatabaseRoles, create_roles, drop_roles
 from .postgres_server import (
     DRIVER,
     PostgresServer,
@@ -35,6 +37,7 @@ SELECT rolsuper OR (rolcreatedb AND rolcreaterole) FROM pg_roles WHERE rolname =
 """)
 
 _CONNECT_SECONDS = 10
+_INSUFFICIENT_PRIVILEGE = "42501"
 
 _FORM = "its form is postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 
@@ -46,7 +49,7 @@ class InvalidDatabaseUrlError(PermanentError):
 
 
 class NotPermittedError(PermanentError):
-    """The user of `DATABASE_URL` may not create a database and its roles."""
+    """The user of `DATABASE_URL` may not create a database or its roles."""
 
     code = "NotPermitted"
 
@@ -62,6 +65,13 @@ class WrongTimeZoneError(PermanentError):
 
     code = "WrongTimeZone"
 
+
+OWNERS = text("""
+SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class
+WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relname IN (
+    'concept_metadata', 'execution_logs', 'quiz_metadata', 'resource_recommendation_metadata',
+    'roadmap_metadata', 'roadmap_tasks', 'tutorial_metadata')
+""")
 
 NEWEST = text("SELECT max(created_at) FROM roadmap_tasks")
 NOW = text("SELECT timezone('UTC', now()) AS utc, timezone(:zone, now()) AS there")
@@ -179,6 +189,31 @@ class AdoptedDatabase:
                 "time zone; state it: --time-zone UTC, or another zone"
             )
         return given or "UTC"
+
+    def create_roles(self) -> DatabaseRoles:
+        """Create the three roles of a deployment for this database, or set new passwords for them.
+
+        Raises:
+            NotPermittedError: the user of the URL may not create them.
+        """
+        engine = create_engine(self.url, poolclass=NullPool)
+        with engine.connect() as connection:
+            owners = connection.scalars(OWNERS).all()
+        try:
+            return create_roles(self.url, self.role_prefix, owners)
+        except DatabaseError as error:
+            if diagnose(error)[0] != _INSUFFICIENT_PRIVILEGE:
+                raise
+        raise NotPermittedError(
+            f"the user {make_url(self.url).username} of DATABASE_URL may not create the roles "
+            f"{self.role_prefix}migrator, …writer and …reader, or may not make the migrator a member of "
+            f"{', '.join(owners) or 'their owner'}: adopt the database with the URL of a superuser"
+        )
+
+    @property
+    def role_prefix(self) -> str:
+        """The prefix of the names of its roles: not that of a deployment on the same server."""
+        return f"local_{re.sub('[^a-z0-9]', '_', str(make_url(self.url).database).lower())[:40]}_"
 
     def stop(self) -> None:
         """Do nothing: the database is not ours."""

@@ -324,11 +324,8 @@ def _start_database(directory: Path, *, detached: bool, keep: bool, fsync: bool)
 
 
 def _roles_of(database: Server) -> DatabaseRoles:
-    """The roles of a stack. In an adopted database none is created: the role of `DATABASE_URL` is used for
-    all.
-    """
     if isinstance(database, AdoptedDatabase):
-        return DatabaseRoles(*[database.url] * len(DatabaseRoles._fields))
+        return database.create_roles()
     return create_roles(database.url, f"{make_url(database.url).database}_")
 
 

@@ -83,7 +83,8 @@ def _adopted(*, yes: bool) -> "AdoptedDatabase":
     adopted = AdoptedDatabase.given()
     errors.print(
         f"The stack will work in the database {adopted.place} itself and migrate it: tables, columns, "
-        "indexes and triggers are added (docs/adopting.md). `roadmap down` does not change it.",
+        f"indexes, triggers and three roles ({adopted.role_prefix}…) are added (docs/adopting.md). "
+        "`roadmap down` does not change it.",
         soft_wrap=True,
     )
     if not yes:
