@@ -5,11 +5,17 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from roadmap_content.content.generation.allowance import Need, Usage
 from roadmap_content.content.generation.generator import GenerationStoppedError
-from roadmap_content.content.generation.quota import BURST_SECONDS, LONGEST_WAIT, ModelQuota
+from roadmap_content.content.generation.quota import (
+    BURST_SECONDS,
+    CLOCK_SECONDS,
+    EXCHANGE,
+    LONGEST_WAIT,
+    ModelQuota,
+)
 from roadmap_content.contracts.errors import DatabaseUnavailableError
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
@@ -190,6 +196,65 @@ def test_the_end_of_an_invocation_returns_what_it_did_not_use(bucket: Bucket) ->
     first.end(taken, NEED, Usage())
     first.close()
     assert second.begin(NEED) is not None
+
+
+@pytest.mark.parametrize("end", ["give up", "close"])
+def test_a_lease_that_ends_before_its_time_is_not_waited_for(bucket: Bucket, end: str) -> None:
+    """It was for twenty times the burst; the next call takes the burst."""
+    first, second = bucket.invocation(), bucket.invocation()
+    assert first.begin(NEED) is not None
+    assert second.begin(Need(0, 20 * BURST)) is None
+    if end == "give up":
+        second.give_up()
+    else:
+        second._waiting.clear()  # noqa: SLF001 - its threads have died
+        second.close()
+    waited = bucket.started_within(bucket.invocation(), 60)
+    assert waited is not None
+    assert 2.0 <= waited <= 2.0 + LONGEST_WAIT
+
+
+def test_the_calls_of_an_invocation_return_their_tokens_together(bucket: Bucket) -> None:
+    bucket.configure(RATE * 60 * 1_000)
+    quota = bucket.invocation()
+    for _ in range(2):
+        assert bucket.started_within(quota, 10) is not None
+    before = next(bucket.exchanges)
+    quota.end(NEED.total, NEED, Usage(10, 10))
+    assert next(bucket.exchanges) == before + 1, "one is still at work"  # the counter counts itself
+    quota.end(NEED.total, NEED, Usage(10, 10))
+    assert next(bucket.exchanges) == before + 3
+
+
+AHEAD = "UPDATE content_model_tokens SET refilled_at = refilled_at + interval '1 hour'"
+
+
+def test_a_clock_that_was_ahead_stops_the_refill_for_seconds(pipeline: Pipeline) -> None:
+    Bucket(pipeline).configure()
+    engine = pipeline.services.engine
+    exchange(engine)
+    pipeline.execute(AHEAD)
+    exchange(engine)
+    (row,) = pipeline.rows("SELECT refilled_at - timezone('utc', now()) AS ahead FROM content_model_tokens")
+    assert row["ahead"].total_seconds() <= CLOCK_SECONDS
+
+
+def test_an_exchange_that_began_earlier_does_not_refill_twice(pipeline: Pipeline) -> None:
+    Bucket(pipeline).configure()
+    refilled = "SELECT refilled_at FROM content_model_tokens"
+    with pipeline.services.engine.connect() as earlier:
+        earlier.execute(text("SELECT now()"))
+        exchange(pipeline.engine)
+        (before,) = pipeline.rows(refilled)
+        earlier.execute(EXCHANGE, {"model_id": "m", "asked": 0, "returned": 0})
+        earlier.commit()
+    assert pipeline.rows(refilled) == [before]
+
+
+def exchange(engine: Engine) -> None:
+    """Exchange nothing, by PostgreSQL's own clock."""
+    with engine.begin() as connection:
+        connection.execute(EXCHANGE, {"model_id": "m", "asked": 0, "returned": 0})
 
 
 def test_an_unreachable_database_fails_the_call_and_not_the_end_of_another(

@@ -7,7 +7,9 @@ its calls did not use.
 
 `supplied` is the sum of all tokens that the quota supplied, and `promised` of all that were leased. A lease
 is the range of `promised` that it added; its tokens may be used as soon as `supplied` has reached them. So
-leases are served in the order in which they were asked for, without a list of those that wait.
+leases are served in the order in which they were asked for, without a list of those that wait. The rest of a
+lease whose invocation ends before its time is supplied at once. Those that asked before it may use it early,
+until the quota has supplied as much; without this, each later call would wait for tokens that nobody uses.
 """
 
 import threading
@@ -39,6 +41,11 @@ SHORTEST_WAIT, LONGEST_WAIT = 0.25, 2.0
 early are unused.
 """
 
+CLOCK_SECONDS = 10.0
+"""The longest time without a refill after the database's clock was ahead. Longer than an exchange takes: of
+two at the same time, the later one may have begun first.
+"""
+
 # Requires no lock: one statement. Guarantees: the sum of the leases that are due never exceeds what the quota
 # supplied. No row if no quota is configured. While generation is stopped, nothing is leased.
 # A retry after a COMMIT with an unknown outcome leases or returns twice, once.
@@ -57,7 +64,8 @@ exchanged AS (
             + (SELECT rate FROM capacity)
                 * greatest(0, extract(epoch FROM excluded.refilled_at - known.refilled_at))),
         promised = known.promised + excluded.promised,
-        refilled_at = greatest(known.refilled_at, excluded.refilled_at)
+        refilled_at = greatest(excluded.refilled_at,
+            least(known.refilled_at, excluded.refilled_at + make_interval(secs => {CLOCK_SECONDS})))
     RETURNING supplied, promised
 )
 SELECT e.supplied, e.promised, c.rate, c.asked, c.stopped_reason FROM exchanged e, capacity c
@@ -153,8 +161,11 @@ class ModelQuota:
         return max(SHORTEST_WAIT / 5, self._exchange_at - self._clock())
 
     def give_up(self) -> None:
-        """The calling thread does not wait any more."""
-        self._waiting.pop(threading.get_ident(), None)
+        """The calling thread does not wait any more. Never raises."""
+        if self._waiting.pop(threading.get_ident(), None) is None or self._waiting:
+            return
+        with self._lock:
+            self._return()
 
     def end(self, taken: float, need: Need, usage: Usage | None) -> None:
         """Replace the tokens that a call took by those that Bedrock counts; `None`: it may count all of them.
@@ -176,7 +187,7 @@ class ModelQuota:
                 self._return()
 
     def close(self) -> None:
-        """Return all tokens that are due. Never raises."""
+        """Return all tokens, also those whose time has not come. Never raises."""
         with self._lock:
             self._return()
 
@@ -198,7 +209,8 @@ class ModelQuota:
 
     def _return(self) -> None:
         if not self._waiting:
-            self._available, self._returned = 0.0, self._returned + self._available
+            self._returned += self._available + self._lease.left
+            self._available, self._lease = 0.0, Lease()
         if not self._returned or not self._is_limited:
             return
         try:
