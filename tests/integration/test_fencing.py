@@ -19,9 +19,12 @@ from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest, Finali
 from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.runs.steps.generate import generate_content
 from roadmap_content.runs.steps.plan import PlanRequest, PlanResult, plan_batches
+from roadmap_content.state.queue.admission import admit_waiting
 from roadmap_content.state.tasks.attempts import AttemptStart, Cause, user_start
+from roadmap_content.state.tasks.work import TOKENS_PER_ITEM
+from tests.support.commits import Commits, How, Strike, When
 from tests.support.factories import CONTENT_TABLES, USER, bundle_of, concept_ids, counts
-from tests.support.pipeline import Pipeline, RecordedExecutions
+from tests.support.pipeline import Pipeline, RecordedExecutions, services_for
 
 IDS = concept_ids(3)
 
@@ -83,18 +86,110 @@ def test_a_redrive_over_the_api_sets_the_status_processing(pipeline: Pipeline) -
         retry(pipeline)
 
 
-def test_after_a_refused_redrive_the_task_has_an_outcome(pipeline: Pipeline) -> None:
-    stopped_in_fan_out(pipeline)
+def refuse_redrives(pipeline: Pipeline) -> None:
+    """Let Step Functions refuse each redrive."""
 
     def refuse(_arn: str) -> None:
         raise NotRedrivableError("it is too old")
 
     recorded(pipeline).redrive = refuse  # type: ignore[method-assign, assignment]
+
+
+def test_after_a_refused_redrive_the_task_has_an_outcome(pipeline: Pipeline) -> None:
+    stopped_in_fan_out(pipeline)
+    refuse_redrives(pipeline)
     with pytest.raises(NotRedrivableError):
         redrive(pipeline)
     task = pipeline.task()
     assert task["status"] == "failed"
     assert task["completed_at"] is not None
+
+
+def waiting_redrive(pipeline: Pipeline) -> str:
+    """A redrive that waits because generation is stopped; returns its execution."""
+    arn, _ = stopped_in_fan_out(pipeline)
+    pipeline.execute("UPDATE content_capacity SET stopped_reason = 'a test'")
+    answer = redrive(pipeline)
+    assert answer.execution_arn is None
+    assert answer.queue is not None
+    assert (answer.queue.position, recorded(pipeline).redriven) == (1, [])
+    return arn
+
+
+def charged(pipeline: Pipeline) -> float:
+    """The counter of the user, and the estimates of the attempts that wait: they will be charged."""
+    (row,) = pipeline.rows("SELECT charged FROM content_queue_keys")
+    return float(row["charged"])
+
+
+def admit_again(pipeline: Pipeline) -> None:
+    """Release the stop, and admit."""
+    pipeline.execute("UPDATE content_capacity SET stopped_reason = NULL")
+    admit_waiting(pipeline.services, Deadline.after(600))
+
+
+def test_a_redrive_over_the_api_waits_for_its_turn_and_is_charged_like_a_start(pipeline: Pipeline) -> None:
+    arn = waiting_redrive(pipeline)
+    with pytest.raises(ClaimRefusedError):
+        retry(pipeline)
+    with pytest.raises(StaleAttemptError):
+        plan(pipeline, arn, 1)  # of the run that is over, delivered late
+    before = charged(pipeline)
+    admit_again(pipeline)
+    assert (recorded(pipeline).started, recorded(pipeline).redriven) == ([("t-1", 1)], [arn])
+    assert charged(pipeline) == before + 9 * TOKENS_PER_ITEM
+    planned = plan(pipeline, arn, 1, redrives=1).plan
+    pipeline.execute("UPDATE content_attempts SET tokens = 7 WHERE attempt = 2")
+    finalize = FinalizeRequest(
+        input=RunInput(task_id="t-1", attempt=1), execution=Execution(arn=arn, redrive_count=1), plan=planned
+    )
+    finalize_task(finalize, pipeline.services, Deadline.after(600))
+    assert charged(pipeline) >= before
+
+
+def test_an_execution_that_the_console_redrives_does_not_wait_for_a_redrive_over_the_api(
+    pipeline: Pipeline,
+) -> None:
+    arn = waiting_redrive(pipeline)
+    before = charged(pipeline)
+    recorded(pipeline).states[arn] = ExecutionState.RUNNING
+    assert plan(pipeline, arn, 1, redrives=1).plan.attempt == 2
+    assert charged(pipeline) == before + 9 * TOKENS_PER_ITEM
+    assert queue_state(pipeline) == "running"
+    admit_again(pipeline)
+    assert recorded(pipeline).redriven == []
+
+
+def test_the_sweep_ends_a_waiting_redrive_that_is_refused(pipeline: Pipeline) -> None:
+    waiting_redrive(pipeline)
+    refuse_redrives(pipeline)
+    admit_again(pipeline)
+    assert queue_state(pipeline) == "redriving"
+    pipeline.execute("UPDATE content_queue SET admitted_at = admitted_at - interval '2 minutes'")
+    reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
+    assert (pipeline.task()["status"], queue_state(pipeline)) == ("failed", "ended")
+
+
+def queue_state(pipeline: Pipeline) -> str:
+    """The state of attempt 2 in the queue."""
+    (row,) = pipeline.rows("SELECT state FROM content_queue WHERE attempt = 2")
+    return str(row["state"])
+
+
+@pytest.mark.parametrize("redrives", [False, True])
+def test_a_claim_whose_commit_is_not_answered_starts_its_execution(
+    pipeline: Pipeline, database_url: str, redrives: bool
+) -> None:
+    arn, _ = stopped_in_fan_out(pipeline)
+    recorded(pipeline).started.clear()
+    aside = services_for(database_url).engine
+    commits = Commits(pipeline.services.engine, aside)
+    with commits.struck(Strike(1, When.AFTER, How.CONNECTION)):
+        assert (redrive if redrives else retry)(pipeline).attempt == 2
+    aside.dispose()
+    assert commits.strikes == 1
+    found = recorded(pipeline)
+    assert (found.started, found.redriven) == (([], [arn]) if redrives else ([("t-1", 2)], []))
 
 
 @pytest.mark.parametrize("by", ["the API", "the console"])

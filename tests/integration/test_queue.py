@@ -15,6 +15,7 @@ from roadmap_content.state.queue import queue
 from roadmap_content.state.queue.admission import admit_waiting
 from roadmap_content.state.queue.capacity import granted_batches
 from roadmap_content.state.queue.places import QueuePlace, read_place
+from roadmap_content.state.queue.queue import RECENT_MINUTES
 from roadmap_content.state.tasks.attempts import user_start
 from roadmap_content.state.tasks.work import QueueClass, QueueState, Work
 from tests.integration.test_concurrency import at_once
@@ -67,14 +68,20 @@ class Queue:
         queue_class: QueueClass = INTERACTIVE,
         grants: int = LIMIT,
         tenant: str | None = None,
+        state: QueueState = QueueState.WAITING,
+        task: str | None = None,
     ) -> str:
-        """Put a new task of a user into the queue; return its id."""
-        task = self.claimed(user)
+        """Put a task of a user into the queue, a new one by default; return its id."""
+        task = task or self.claimed(user)
         with self._engine.begin() as connection:
-            queue.enqueue(
-                connection, task, 1, queue_class, QueueState.WAITING, Work(tokens, grants), tenant=tenant
-            )
+            queue.enqueue(connection, task, 1, queue_class, state, Work(tokens, grants), tenant=tenant)
         return task
+
+    def pass_minutes(self, minutes: int) -> None:
+        """Let the times of the queue be so long ago."""
+        for column in ("enqueued_at", "ended_at"):
+            sql = f"UPDATE content_queue SET {column} = {column} - make_interval(mins => :minutes)"
+            self._pipeline.execute(sql, minutes=minutes)
 
     def admit(self, most: int = 1_000) -> list[str]:
         """Admit waiting attempts; return their tasks."""
@@ -159,6 +166,14 @@ def test_a_tenant_replaces_the_user(waiting: Queue) -> None:
         waiting.enter("b")
     first = users_of(list(waiting.serve(most=4)))
     assert first.count("b") == 2
+
+
+def test_long_tenants_with_the_same_beginning_are_different(waiting: Queue, pipeline: Pipeline) -> None:
+    for end in "ab":
+        waiting.enter("u", tenant="t" * 200 + end)
+    first, second = queue_keys(pipeline)
+    assert first[:200] == second[:200]
+    assert first != second
 
 
 def test_users_who_arrive_between_two_admissions_are_served_in_the_order_of_their_arrival(
@@ -299,6 +314,42 @@ def test_the_place_of_a_deleted_task_is_given_to_the_next(waiting: Queue, pipeli
     assert list(waiting.serve()) == [next_one, last]
 
 
+def test_the_place_of_an_attempt_before_the_task_s_is_given_to_the_next(
+    waiting: Queue, pipeline: Pipeline
+) -> None:
+    """A release without a queue has claimed the later one."""
+    replaced, next_one = waiting.enter("a"), waiting.enter("b")
+    assert waiting.admit() == [replaced]
+    pipeline.execute("UPDATE roadmap_tasks SET attempt = 2 WHERE task_id = :task", task=replaced)
+    waiting.tidy()
+    assert waiting.admit() == [next_one]
+
+
+def test_an_attempt_that_enters_again_waits_behind_those_that_wait(waiting: Queue) -> None:
+    """The attempts of its task were reset, as by a restored database."""
+    first, second = waiting.enter("a"), waiting.enter("a")
+    assert waiting.leave(first)
+    waiting.enter("a", task=first)
+    assert list(waiting.serve()) == [second, first]
+
+
+def test_a_run_that_arrives_by_itself_does_not_hide_its_user_s_waiting_attempts(waiting: Queue) -> None:
+    waiting.stop()
+    task = waiting.enter("a")
+    waiting.enter("a", state=QueueState.RUNNING, tokens=0, grants=0)
+    waiting.resume()
+    assert waiting.admit() == [task]
+
+
+def test_only_a_waiting_attempt_is_admitted_without_a_slot(waiting: Queue, pipeline: Pipeline) -> None:
+    task, other = waiting.enter("a"), waiting.enter("b")
+    assert waiting.admit() == [task]
+    with pipeline.services.engine.begin() as connection:
+        assert queue.admit_free(connection, task, 1) is None
+    assert waiting.admit() == []
+    assert place(pipeline, other).position == 1
+
+
 def test_a_stop_admits_nothing_and_its_end_admits_everybody(waiting: Queue) -> None:
     waiting.stop()
     entered = [waiting.enter("a", grants=1), waiting.enter("b", grants=1, queue_class=BULK)]
@@ -317,7 +368,9 @@ def test_more_slots_admit_more_and_fewer_slots_take_none_away(waiting: Queue) ->
     assert len(waiting.at_work()) == granted_batches(2)
 
 
-def test_a_user_s_next_attempts_leave_the_capacity_above_the_slots_to_others(waiting: Queue) -> None:
+def test_a_user_s_next_attempts_leave_the_capacity_above_the_slots_to_others(
+    waiting: Queue, pipeline: Pipeline
+) -> None:
     waiting.resume(slots=2)
     many = [waiting.enter("a", grants=1) for _ in range(4)]
     assert waiting.admit() == many[:2]
@@ -325,8 +378,31 @@ def test_a_user_s_next_attempts_leave_the_capacity_above_the_slots_to_others(wai
     assert waiting.admit() == [other]
     waiting.end(many[0])
     assert waiting.admit() == [], "two are at work for two slots"
+    found = place(pipeline, many[2])
+    assert (found.position, found.at_least) == (1, True), "others without work may come before it"
     waiting.end(other)
+    waiting.pass_minutes(RECENT_MINUTES)
     assert waiting.admit() == [many[2]]
+
+
+def test_while_others_use_the_queue_a_user_s_grants_stay_below_half_of_the_slots(waiting: Queue) -> None:
+    waiting.resume(slots=10)
+    large = [waiting.enter("a", grants=5) for _ in range(3)]
+    light = waiting.enter("b", grants=3)
+    assert waiting.admit() == [large[0], light]
+    waiting.end(light)
+    assert waiting.admit() == [], "another user has entered the queue recently"
+    waiting.pass_minutes(RECENT_MINUTES)
+    assert waiting.admit() == [large[1]], "no other user has"
+
+
+def test_two_users_with_large_runs_use_all_slots(waiting: Queue) -> None:
+    waiting.resume(slots=10)
+    for _ in range(3):
+        waiting.enter("a", grants=5)
+        waiting.enter("b", grants=5)
+    waiting.pass_minutes(RECENT_MINUTES)
+    assert users_of(waiting.admit()) == "ab"
 
 
 def test_a_recovery_leaves_the_capacity_above_the_slots_to_people(waiting: Queue) -> None:
@@ -542,14 +618,19 @@ def test_a_start_is_estimated_from_the_attempts_that_ended(waiting: Queue, pipel
     seconds = [place(pipeline, task).starts_in_seconds or 0 for task in (second, third)]
     assert seconds == pytest.approx([60 * 10 / 9, 120 * 10 / 9], rel=0.05), "9 ended since the oldest"
     assert not place(pipeline, third).at_least
+    pipeline.execute("UPDATE content_queue SET ended_at = ended_at + interval '1 day' WHERE state = 'ended'")
+    assert place(pipeline, third).starts_in_seconds is None, "the clock was ahead when they ended"
 
 
 def test_the_start_of_a_flooder_is_at_least_so_late(waiting: Queue, pipeline: Pipeline) -> None:
     waiting.enter("a", queue_class=BULK)
     assert waiting.admit()
     first, second = waiting.enter("b"), waiting.enter("b")
+    assert [place(pipeline, task).at_least for task in (first, second)] == [False, True]
     bulk = waiting.enter("c", queue_class=BULK)
-    assert [place(pipeline, task).at_least for task in (first, second, bulk)] == [False, True, True]
+    assert [place(pipeline, task).at_least for task in (first, bulk)] == [True, True]
+    waiting.end(waiting.at_work()[0])
+    assert waiting.admit() == [bulk], "one bulk attempt is always at work"
 
 
 def test_without_a_measurement_no_start_is_named(waiting: Queue, pipeline: Pipeline) -> None:

@@ -71,6 +71,7 @@ SELECT json_build_object(
         WHERE state IN ('starting', 'redriving', 'running') AND t.attempt = (
             SELECT r.attempt FROM roadmap_tasks r WHERE r.task_id = t.task_id)),
     'capacity', (SELECT row_to_json(t) FROM content_capacity t),
+    'least_charged', (SELECT min(charged) FROM content_queue_keys),
     'recoveries', (SELECT coalesce(json_agg(t ORDER BY r.recovery_id), '[]')
         FROM content_recovery_tasks r CROSS JOIN LATERAL (
             SELECT r.*, c.state, c.ended_at AS recovery_ended_at FROM content_recoveries c
@@ -178,6 +179,9 @@ class TaskSnapshot(NamedTuple):
     """The entries of all tasks that count against the capacity, in the order of their admission."""
 
     capacity: Row
+    least_charged: float | None
+    """The smallest counter of a user or tenant."""
+
     events: list[Row]
     objects: dict[str, str]
     """The objects in the bucket: digest by key."""

@@ -327,6 +327,8 @@ class Oracle:
         granted = sum(row["grants"] for row in now.admitted[:-1])
         if now.admitted and now.admitted[-1]["grants"] and granted >= limit:
             yield Broken("I12", f"{granted} of {limit} were granted, and another was admitted")
+        if now.least_charged is not None and now.least_charged < 0:
+            yield Broken("I12", f"a user's counter is {now.least_charged}")
         if now.task["status"] == "cancelled" or now.task.get("celery_task_id") is not None:
             # If the process of a cancellation dies, the sweep records the end of the attempt, and after the
             # product's own work if that has begun.
@@ -341,13 +343,15 @@ class Oracle:
         """No slot is held by an attempt that is over, and none waits while there is capacity."""
         held = sum(row["grants"] for row in now.admitted)
         slots, stopped = now.capacity["slots"], now.capacity["stopped_reason"] is not None
-        keys = {(row["class"], row["queue_key"]) for row in now.admitted}
+        keys = set(map(_key, now.admitted))
         bulk_at_work = any(queue_class == "bulk" for queue_class, _ in keys)
         ended = {row["attempt"] for row in now.attempts if row["ended_at"] is not None}
         for row in now.queue:
-            has_more = (row["class"], row["queue_key"]) in keys or (row["class"] == "bulk" and bulk_at_work)
+            has_more = _key(row) in keys or (row["class"] == "bulk" and bulk_at_work)
             limit = slots if has_more else slots * OVERSUBSCRIPTION
-            if row["state"] == "waiting" and not stopped and held < limit:
+            own = sum(each["grants"] for each in now.admitted if _key(each) == _key(row))
+            is_half = 2 * own >= slots  # others may use the queue
+            if row["state"] == "waiting" and not stopped and held < limit and not is_half:
                 yield Broken("I12", f"attempt {row['attempt']} waits while there is capacity")
             if row["state"] != "ended" and row["attempt"] in ended:
                 yield Broken("I12", f"attempt {row['attempt']} is over and in the queue as {row['state']}")
@@ -469,6 +473,7 @@ class Oracle:
             now["queue"],
             now["admitted"],
             now["capacity"],
+            now["least_charged"],
             now["events"],
             self.objects(),
             others,
@@ -552,6 +557,11 @@ def _unlike(node: Row, kind: str, row: Row | None) -> Row:
 
 def _items(failures: list[Row], attempt: int) -> set[Item]:
     return {(row["concept_id"], row["content_type"]) for row in failures if row["attempt"] == attempt}
+
+
+def _key(row: Row) -> tuple[object, object]:
+    """The class and the user or tenant of an entry of the queue."""
+    return row["class"], row["queue_key"]
 
 
 def _sorted(entries: Iterable[object]) -> tuple[object, ...]:

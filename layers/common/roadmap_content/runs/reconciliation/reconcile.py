@@ -345,8 +345,8 @@ def _start_what_is_due(services: Services, deadline: Deadline) -> None:
 
 
 def _start_unconfirmed(services: Services, deadline: Deadline) -> None:
-    for refused in start_unconfirmed(services, deadline):
-        give_up_redrive(services, refused.task_id, refused.attempt, deadline)
+    for task_id, attempt in start_unconfirmed(services, deadline):
+        give_up_redrive(services, task_id, attempt, deadline)
 
 
 def _forget_deleted_tasks(services: Services, deadline: Deadline) -> str:

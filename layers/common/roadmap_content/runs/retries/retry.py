@@ -24,7 +24,7 @@ from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.storage.staging import Staging
 from ...state.failures.failures import refused_items
-from ...state.queue.admission import redrive_claimed, start_admitted, start_without_slot
+from ...state.queue.admission import start_admitted, start_without_slot
 from ...state.queue.claims import claim, is_at_work
 from ...state.queue.places import QueuePlace
 from ...state.services import Services
@@ -93,7 +93,7 @@ def retry_task(
     )
     logger.set_correlation_id(execution_arn)  # the run logs the same id
     logger.info("attempt_claimed", task_id=task_id, attempt=claimed.attempt, total_items=len(items))
-    start_admitted(services, admitted)
+    start_admitted(services, admitted, deadline)
     replaced = len(items) - len(set(items) & set(snapshot.missing))
     waits = claimed.is_waiting and (
         start.scope.regenerate or not _start_if_staged(services, claimed, items, deadline)
@@ -161,7 +161,8 @@ def plan_retry(
 def redrive_task(
     services: Services, task_id: str, user_id: str | None, deadline: Deadline, start: AttemptStart
 ) -> RetryAnswer:
-    """Claim the next attempt for the task's last execution, and redrive the execution from its failed state.
+    """Claim the next attempt for the task's last execution, which is redriven from its failed state when the
+    attempt is admitted.
 
     Raises:
         TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: as for a retry.
@@ -169,17 +170,27 @@ def redrive_task(
         NotRedrivableError: there is no execution, or Step Functions refused to redrive it.
     """
     snapshot, execution_arn = plan_redrive(services, services.engine, task_id, user_id, deadline)
-    work = _work_of(services, snapshot.missing)
-    claimed, *_ = claim(services, snapshot.task, execution_arn, deadline, start, work, redrive=True)
-    try:
-        redrive_claimed(services, task_id, claimed.attempt, execution_arn, deadline)
-    except NotRedrivableError:
-        give_up_redrive(services, task_id, claimed.attempt, deadline)
-        raise
+    work, start = _work_of(services, snapshot.missing), start._replace(cause=Cause.CHECKPOINT)
+    claimed, admitted, place = claim(services, snapshot.task, execution_arn, deadline, start, work)
     logger.set_correlation_id(execution_arn)
-    logger.info("redrive_started", task_id=task_id, execution_arn=execution_arn)
+    logger.info("redrive_claimed", task_id=task_id, execution_arn=execution_arn)
+    refused = start_admitted(services, admitted, deadline)
+    if refusal := refused.get((task_id, claimed.attempt)):
+        give_up_redrive(services, task_id, claimed.attempt, deadline)
+        raise refusal
+    waits = claimed.is_waiting and not _start_if_staged(services, claimed, snapshot.missing, deadline)
     message = "the last execution continues from the state that failed"
-    return _answer(claimed, snapshot.missing, "processing", message, recovery_type="checkpoint")
+    if waits:
+        message = f"Attempt queued: {message}"
+    return _answer(
+        claimed,
+        snapshot.missing,
+        "processing",
+        message,
+        "checkpoint",
+        waits=waits,
+        place=place if waits else None,
+    )
 
 
 def plan_redrive(

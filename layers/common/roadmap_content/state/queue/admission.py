@@ -1,25 +1,25 @@
-"""Admission, and the start of executions. No other module starts an execution for an attempt.
+"""Admission, and the start of executions. No other module starts or redrives an execution for an attempt.
 
 The decision is recorded in a transaction, and the execution is started after its COMMIT. Its name follows
 from the claim, so the start can be repeated: the sweep does so for attempts that were admitted and not
-started.
+started. A redrive can be repeated, too: an execution that runs is not redriven again.
 """
 
 from collections.abc import Iterable
+from itertools import takewhile
 
 from sqlalchemy import Connection
 
 from ...contracts.errors import ContentError
-from ...platform.aws.executions import ExecutionState, ExecutionsUnavailableError, NotRedrivableError
+from ...platform.aws.executions import ExecutionState, NotRedrivableError
 from ...platform.postgres.transactions import RESERVE, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ..services import Services
-from ..tasks.work import QueueState
+from ..tasks.attempts import Cause
 from .claims import MOST_ADMITTED, STARTING, record_admissions
 from .queue import (
     Admitted,
-    Unconfirmed,
     admit,
     admit_free,
     confirm_redrive,
@@ -32,17 +32,27 @@ MOST_UNCONFIRMED = 100
 """Maximum attempts per sweep that are started again."""
 
 
-def start_admitted(services: Services, admitted: Iterable[Admitted]) -> None:
-    """Start the executions of admitted attempts. The sweep starts those that Step Functions does not accept
-    now.
+def start_admitted(
+    services: Services, admitted: Iterable[Admitted], deadline: Deadline
+) -> dict[tuple[str, int], NotRedrivableError]:
+    """Start or redrive the executions of admitted attempts; return the refused redrives, by task and attempt.
+
+    The sweep starts those that Step Functions does not accept now, and ends the refused ones.
     """
+    refused = {}
     for one in admitted:
         try:
-            services.executions.start(one.execution_arn, one.task_id, one.attempt)
-        except ExecutionsUnavailableError as error:
+            if one.cause == Cause.CHECKPOINT:
+                _redrive(services, one, deadline)
+            else:
+                services.executions.start(one.execution_arn, one.task_id, one.attempt)
+        except NotRedrivableError as error:
+            refused[one.task_id, one.attempt] = error
+        except ContentError as error:
             logger.warning("attempt_not_started", task_id=one.task_id, attempt=one.attempt, reason=str(error))
-            continue
-        logger.info("attempt_started", task_id=one.task_id, attempt=one.attempt)
+        else:
+            logger.info("attempt_started", task_id=one.task_id, attempt=one.attempt)
+    return refused
 
 
 def admit_waiting(services: Services, deadline: Deadline) -> None:
@@ -56,7 +66,7 @@ def admit_waiting(services: Services, deadline: Deadline) -> None:
 
     while deadline.remaining > 2 * RESERVE:
         admitted = transact(services.engine, work, deadline)
-        start_admitted(services, admitted)
+        start_admitted(services, admitted, deadline)
         if len(admitted) < MOST_ADMITTED:
             break
 
@@ -71,37 +81,23 @@ def start_without_slot(services: Services, task_id: str, attempt: int, deadline:
         return found
 
     admitted = transact(services.engine, work, deadline)
-    start_admitted(services, admitted)
+    start_admitted(services, admitted, deadline)
     return bool(admitted)
 
 
-def start_unconfirmed(services: Services, deadline: Deadline) -> list[Unconfirmed]:
-    """Start admitted attempts without a confirmed start again; return those that cannot be redriven."""
-    refused = []
+def start_unconfirmed(services: Services, deadline: Deadline) -> Iterable[tuple[str, int]]:
+    """Start admitted attempts without a confirmed start again; return those that cannot be redriven, as task
+    and attempt.
+    """
     transact(services.engine, tidy_queue, deadline)
     found = transact(
         services.engine, lambda connection: unconfirmed(connection, STARTING, MOST_UNCONFIRMED), deadline
     )
-    for one in found:
-        if deadline.remaining < 2 * RESERVE:
-            break
-        if one.state == QueueState.STARTING:
-            start_admitted(services, [Admitted(one.task_id, one.attempt, one.execution_arn, "", "", None)])
-            continue
-        try:
-            redrive_claimed(services, one.task_id, one.attempt, one.execution_arn, deadline)
-        except NotRedrivableError:
-            refused.append(one)
-        except ContentError as error:
-            logger.warning(
-                "attempt_not_redriven", task_id=one.task_id, attempt=one.attempt, reason=str(error)
-            )
-    return refused
+    in_time = takewhile(lambda _: deadline.remaining > 2 * RESERVE, found)
+    return start_admitted(services, in_time, deadline)
 
 
-def redrive_claimed(
-    services: Services, task_id: str, attempt: int, execution_arn: str, deadline: Deadline
-) -> None:
+def _redrive(services: Services, one: Admitted, deadline: Deadline) -> None:
     """Redrive the execution of an attempt that was claimed for it. May be repeated.
 
     Raises:
@@ -109,9 +105,11 @@ def redrive_claimed(
         DatabaseUnavailableError, ExecutionsUnavailableError: the sweep tries again.
     """
     try:
-        services.executions.redrive(execution_arn)
+        services.executions.redrive(one.execution_arn)
     except NotRedrivableError:
-        # An earlier try may have redriven it.
-        if services.executions.state(execution_arn) is not ExecutionState.RUNNING:
+        # An earlier try may have redriven it, or AWS's console.
+        if services.executions.state(one.execution_arn) is not ExecutionState.RUNNING:
             raise
-    transact(services.engine, lambda connection: confirm_redrive(connection, task_id, attempt), deadline)
+    transact(
+        services.engine, lambda connection: confirm_redrive(connection, one.task_id, one.attempt), deadline
+    )

@@ -86,13 +86,12 @@ def claim(
     start: AttemptStart,
     work: Work,
     *,
-    redrive: bool = False,
     take_over: bool = False,
 ) -> Claim:
     """Claim the attempt after `task.attempt`, and put it into the queue. The task must not be at work.
 
-    Its execution is started, or with `redrive` redriven, when the attempt is admitted. `start` is written to
-    the audit trail.
+    Its execution is started when the attempt is admitted, or redriven if the cause is a checkpoint. `start`
+    is written to the audit trail.
 
     Raises:
         ClaimRefusedError: another request has claimed the attempt first.
@@ -101,8 +100,8 @@ def claim(
         AtWorkElsewhereError: the product is processing a task of the roadmap, and `take_over` is not set.
         DatabaseUnavailableError: a retry may succeed.
     """
-    state = QueueState.REDRIVING if redrive else QueueState.WAITING
-    return _take(services, task, execution_arn, deadline, start, state, work, take_over=take_over)
+    waiting = QueueState.WAITING
+    return _take(services, task, execution_arn, deadline, start, waiting, work, take_over=take_over)
 
 
 def claim_in_run(
@@ -122,14 +121,16 @@ def claim_in_run(
     """
     if is_cancelled_since(task, execution):
         raise TaskCancelledError(f"task {task.task_id} was cancelled after {execution.arn} had been started")
-    if is_unfinished(task, execution.arn):
+    if is_unfinished(task, execution.arn) and not task.is_waiting:
         return task
     if task.execution_arn == execution.arn:
         if task.status == "cancelled" and not _has_ended(services, task, deadline):
             raise TaskCancelledError(f"task {task.task_id} was cancelled during attempt {task.attempt}")
-        # The attempt has its outcome: only a redrive continues the execution.
+        # The attempt has its outcome, or waits: only a redrive continues the execution.
         if services.executions.state(execution.arn) is not ExecutionState.RUNNING:
-            raise StaleAttemptError(f"{execution.arn} is over, and so is attempt {task.attempt}")
+            raise StaleAttemptError(f"{execution.arn} is over")
+        if task.is_waiting:
+            return task
     elif is_at_work(services.executions, task):
         raise ClaimRefusedError(task.task_id, task.attempt, task.execution_arn)
     running, redrives = QueueState.RUNNING, execution.redrive_count
@@ -176,7 +177,7 @@ def _take(
     """Claim an attempt and put it into the queue, in one transaction, so that a crash loses neither."""
     attempt = task.attempt + 1
     # Another request for a redrive claims the same execution. The steps of a run may be delivered twice.
-    may_be_claimed = state is not QueueState.REDRIVING
+    may_be_claimed = start.cause is not Cause.CHECKPOINT
 
     def take(connection: Connection) -> Claim:
         nonlocal may_be_claimed
@@ -212,7 +213,7 @@ def _take(
             raise TaskCancelledError(f"task {task.task_id} was cancelled before its attempt was claimed")
         if not claimed and not ours:
             raise ClaimRefusedError(now.task_id, now.attempt, now.execution_arn)
-        if not claimed and now.queue_state == QueueState.STARTING:
+        if not claimed and now.queue_state in (QueueState.STARTING, QueueState.REDRIVING):
             admitted = [
                 Admitted(now.task_id, attempt, execution_arn, start.actor, start.cause, now.roadmap_id)
             ]

@@ -15,14 +15,14 @@ FEWEST_ENDED = 10
 
 # An attempt's tag is the counter that its user will have when it is next: the present one, and the user's
 # own waiting attempts before it. Admission takes the attempts in the order of their tags. Bulk attempts come
-# after all interactive ones.
+# after all interactive ones, but one of them is always at work.
 #
 # The speed is that of the latest attempts that ended: while attempts wait, the capacity is used up. The time
-# begins with the end of the oldest of them, so its tokens were used before that.
+# begins with the end of the oldest of them, so its tokens were used before that. After the clock was ahead,
+# the latest ends are in the future, and do not count.
 PLACE = text("""
 WITH own AS MATERIALIZED (
-    SELECT q.class, q.queue_key, earlier.attempts, earlier.tokens,
-        k.charged + earlier.tokens AS tag
+    SELECT q.class, q.queue_key, earlier.attempts, earlier.tokens, k.charged + earlier.tokens AS tag
     FROM content_queue q JOIN content_queue_keys k USING (class, queue_key)
     CROSS JOIN LATERAL (
         SELECT count(*) AS attempts, coalesce(sum(e.tokens), 0) AS tokens FROM content_queue e
@@ -47,7 +47,8 @@ ahead AS MATERIALIZED (
 ended AS MATERIALIZED (
     SELECT tokens, ended_at FROM content_queue
     WHERE state = 'ended' AND admitted_at IS NOT NULL
-        AND ended_at > timezone('utc', now()) - interval '1 hour'
+        AND ended_at BETWEEN timezone('utc', now()) - interval '1 hour'
+            AND timezone('utc', clock_timestamp())
     ORDER BY ended_at DESC LIMIT 100
 ),
 speed AS (
@@ -56,7 +57,10 @@ speed AS (
     FROM ended
 )
 SELECT own.attempts + a.attempts + 1 AS position,
-    own.attempts > 0 OR own.class = 'bulk' OR a.attempts >= :most AS at_least,
+    own.attempts > 0 OR own.class = 'bulk' OR a.attempts >= :most
+        OR EXISTS (SELECT FROM content_queue_keys k WHERE k.class = 'bulk' AND k.waiting)
+        OR EXISTS (SELECT FROM content_queue q WHERE q.class = own.class AND q.queue_key = own.queue_key
+            AND q.state IN ('starting', 'redriving', 'running')) AS at_least,
     c.stopped_reason IS NOT NULL AS stopped,
     CASE WHEN c.stopped_reason IS NULL AND s.attempts >= :fewest
         THEN CAST((own.tokens + a.tokens) / nullif(s.tokens, 0) AS bigint) END AS starts_in_seconds
@@ -72,8 +76,8 @@ class QueuePlace(Payload):
     at_least: Annotated[
         bool,
         Field(
-            description="Whether others may still come before it: between a user's own attempts, and before "
-            "a bulk attempt."
+            description="Whether others may still come before it: between a user's own attempts, while the "
+            "user has one at work, before a bulk attempt, and a bulk attempt if none is at work."
         ),
     ]
     stopped: Annotated[bool, Field(description="Whether an operator has stopped generation.")]

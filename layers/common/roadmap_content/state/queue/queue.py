@@ -10,8 +10,12 @@ user (or tenant) with the smallest counter of charged tokens; of that user, the 
 The limit is the number of slots. Above it, up to the oversubscription, only a user without an attempt at work
 is admitted, and the first bulk attempt. Otherwise one user's many attempts, or a recovery's, would use it up,
 and each other user would wait for the end of a run.
+
+While others use the queue, a user's next attempt is admitted only while the user's grants are below half of
+the slots: a large run holds its slots for long, and nothing is taken away from a run.
 """
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -23,6 +27,16 @@ from ..tasks.work import AT_WORK, QueueClass, QueueState, Work
 from .capacity import OVERSUBSCRIPTION
 
 _AT_WORK = ", ".join(f"'{state}'" for state in AT_WORK)
+
+_ADMITTED = """CASE (SELECT cause FROM content_attempts c
+        WHERE (c.task_id, c.attempt) = (q.task_id, q.attempt))
+        WHEN 'checkpoint' THEN 'redriving' ELSE 'starting' END"""
+
+RECENT_MINUTES = 5
+"""A user who has entered the queue within these minutes uses it: others may hold half of the slots."""
+
+LONGEST_TENANT = 200
+"""Characters of a tenant in a key. Of a longer one, the hash of the whole follows."""
 
 # A new user starts above the largest counter of the class: by one, so that users who arrive between two
 # admissions are served in the order of their arrival, not of their ids. Starting at the smallest waiting one
@@ -39,7 +53,7 @@ superseded AS (
     WHERE task_id = :task_id AND attempt < :attempt AND state <> 'ended'
 ),
 entry AS MATERIALIZED (
-    SELECT coalesce('tenant:' || left(CAST(:tenant AS text), 200),
+    SELECT coalesce('tenant:' || CAST(:tenant AS text),
         (SELECT q.queue_key FROM content_queue q WHERE q.task_id = :task_id ORDER BY q.attempt DESC LIMIT 1),
         'user:' || (SELECT t.user_id FROM roadmap_tasks t WHERE t.task_id = :task_id)) AS queue_key
     FROM locked
@@ -73,6 +87,9 @@ LOCK = text("SELECT FROM content_capacity FOR UPDATE")
 # work is below the limit and generation is not stopped. The cost does not depend on the number of waiting
 # attempts: each lookup reads the first entry of an index, after those of users with an attempt at work.
 #
+# Others use the queue while one waits, or has entered it recently. If one of them waits, no slot stays free:
+# two users may hold all slots.
+#
 # After a cancellation, a key may be marked as waiting without a waiting attempt. Then the mark is removed,
 # and `again` is true.
 ADMIT = text(f"""
@@ -80,17 +97,27 @@ WITH at_work AS MATERIALIZED (
     SELECT coalesce(sum(grants), 0) AS grants, coalesce(bool_or(class = 'bulk'), false) AS bulk
     FROM content_queue WHERE state IN ({_AT_WORK})
 ),
+recent AS MATERIALIZED (
+    SELECT min(queue_key) AS first_key, max(queue_key) AS last_key
+    FROM content_queue q, (SELECT timezone('utc', now()) - interval '{RECENT_MINUTES} minutes' AS at) AS since
+    WHERE q.enqueued_at > since.at
+        AND (q.state IN ({_AT_WORK}) OR q.state = 'ended' AND q.ended_at > since.at)
+),
 capacity AS MATERIALIZED (
     SELECT slots, ceil(slots * {OVERSUBSCRIPTION}) AS most FROM content_capacity WHERE stopped_reason IS NULL
 ),
 next_key AS MATERIALIZED (
     SELECT first.class, first.queue_key
-    FROM at_work w, capacity c, (VALUES ('interactive'), ('bulk')) AS classes (class)
+    FROM at_work w, recent r, capacity c, (VALUES ('interactive'), ('bulk')) AS classes (class)
     CROSS JOIN LATERAL (
-        SELECT k.class, k.queue_key FROM content_queue_keys k
+        SELECT k.class, k.queue_key FROM content_queue_keys k CROSS JOIN LATERAL (
+            SELECT sum(q.grants) AS grants FROM content_queue q
+            WHERE q.class = k.class AND q.queue_key = k.queue_key AND q.state IN ({_AT_WORK})) AS own
         WHERE k.class = classes.class AND k.waiting
-            AND (w.grants < c.slots OR NOT EXISTS (SELECT FROM content_queue q
-                WHERE q.class = k.class AND q.queue_key = k.queue_key AND q.state IN ({_AT_WORK})))
+            AND (own.grants IS NULL OR w.grants < c.slots AND (2 * own.grants < c.slots
+                OR NOT (coalesce(k.queue_key <> r.first_key OR k.queue_key <> r.last_key, false)
+                    OR EXISTS (SELECT FROM content_queue_keys o WHERE o.class IN ('interactive', 'bulk')
+                        AND o.waiting AND o.queue_key <> k.queue_key))))
         ORDER BY k.charged, k.queue_key LIMIT 1) AS first
     WHERE w.grants < c.most AND (w.grants < c.slots OR NOT (first.class = 'bulk' AND w.bulk))
     ORDER BY (first.class = 'bulk' AND NOT w.bulk) DESC, first.class = 'interactive' DESC LIMIT 1
@@ -107,7 +134,7 @@ others AS MATERIALIZED (
         WHERE q.class = k.class AND q.queue_key = k.queue_key AND q.state = 'waiting' LIMIT 2) AS two
 ),
 admitted AS (
-    UPDATE content_queue q SET state = 'starting', admitted_at = timezone('utc', clock_timestamp())
+    UPDATE content_queue q SET state = {_ADMITTED}, admitted_at = timezone('utc', clock_timestamp())
     FROM next n WHERE (q.task_id, q.attempt) = (n.task_id, n.attempt)
     RETURNING q.task_id, q.attempt, q.class, q.queue_key, q.tokens, q.grants
 ),
@@ -128,9 +155,9 @@ LEFT JOIN roadmap_tasks t ON t.task_id = a.task_id
 """)
 
 # Work that generates nothing: it takes no slot and is not charged.
-ADMIT_FREE = text("""
+ADMIT_FREE = text(f"""
 UPDATE content_queue q SET
-    state = 'starting', admitted_at = timezone('utc', clock_timestamp()), grants = 0, tokens = 0
+    state = {_ADMITTED}, admitted_at = timezone('utc', clock_timestamp()), grants = 0, tokens = 0
 FROM content_attempts c LEFT JOIN roadmap_tasks t ON t.task_id = c.task_id
 WHERE q.task_id = :task_id AND q.attempt = :attempt AND q.state = 'waiting'
     AND c.task_id = q.task_id AND c.attempt = q.attempt
@@ -139,8 +166,8 @@ RETURNING q.task_id, q.attempt, c.execution_arn, c.actor, c.cause, t.roadmap_id,
 
 # Admitted, and not known to have started: the process may have ended before StartExecution.
 UNCONFIRMED = text("""
-SELECT q.task_id, q.attempt, q.state, a.execution_arn FROM content_queue q
-JOIN content_attempts a USING (task_id, attempt)
+SELECT q.task_id, q.attempt, a.execution_arn, a.actor, a.cause, NULL AS roadmap_id
+FROM content_queue q JOIN content_attempts a USING (task_id, attempt)
 WHERE q.state IN ('starting', 'redriving')
     AND q.admitted_at < timezone('utc', now()) - make_interval(secs => :seconds)
 ORDER BY q.admitted_at LIMIT :limit
@@ -156,15 +183,19 @@ WHERE q.state IN ({_AT_WORK}) AND q.grants > 0
 ORDER BY random() LIMIT :limit
 """)
 
-# After the plan, the estimate and the grants are those of the items to generate, without the staged ones.
-CONFIRM = text(f"""
-WITH confirmed AS (
-    UPDATE content_queue q SET state = 'running', tokens = :tokens, grants = :grants
-    FROM content_queue before
-    WHERE (q.task_id, q.attempt) = (:task_id, :attempt)
-        AND (before.task_id, before.attempt) = (q.task_id, q.attempt) AND q.state IN ({_AT_WORK})
-    RETURNING q.class, q.queue_key, before.tokens - q.tokens AS less, before.grants > q.grants AS freed,
-        q.admitted_at
+# After the plan, the estimate and the grants are those of the items to generate, without the staged ones. An
+# attempt that waits for its redrive runs already if its execution was redriven in AWS's console. It is
+# charged now.
+CONFIRM = text("""
+WITH before AS MATERIALIZED (
+    SELECT task_id, attempt, grants, CASE state WHEN 'waiting' THEN 0 ELSE tokens END AS charged
+    FROM content_queue WHERE (task_id, attempt) = (:task_id, :attempt) AND state <> 'ended' FOR UPDATE
+),
+confirmed AS (
+    UPDATE content_queue q SET state = 'running', tokens = :tokens, grants = :grants,
+        admitted_at = coalesce(q.admitted_at, timezone('utc', clock_timestamp()))
+    FROM before b WHERE (q.task_id, q.attempt) = (b.task_id, b.attempt)
+    RETURNING q.class, q.queue_key, b.charged - q.tokens AS less, b.grants > q.grants AS freed, q.admitted_at
 ),
 charged AS (
     UPDATE content_queue_keys k SET charged = k.charged - c.less
@@ -231,7 +262,7 @@ GROUP BY q.class, q.queue_key, k.charged ORDER BY waiting DESC, q.class DESC, q.
 
 
 class Admitted(NamedTuple):
-    """An attempt that was admitted and is to be started after the COMMIT."""
+    """An attempt that was admitted, and is to be started, or redriven, after the COMMIT."""
 
     task_id: str
     attempt: int
@@ -239,15 +270,6 @@ class Admitted(NamedTuple):
     actor: str
     cause: str
     roadmap_id: str | None
-
-
-class Unconfirmed(NamedTuple):
-    """An admitted attempt without a confirmed start or redrive of its execution."""
-
-    task_id: str
-    attempt: int
-    state: QueueState
-    execution_arn: str
 
 
 class Confirmation(NamedTuple):
@@ -310,9 +332,16 @@ def enqueue(
             "state": state,
             "tokens": work.tokens,
             "grants": work.grants,
-            "tenant": tenant,
+            "tenant": None if tenant is None else _cut(tenant),
         },
     )
+
+
+def _cut(tenant: str) -> str:
+    """A tenant of limited length. Different tenants stay different."""
+    if len(tenant) <= LONGEST_TENANT:
+        return tenant
+    return f"{tenant[:LONGEST_TENANT]}:{hashlib.sha256(tenant.encode()).hexdigest()}"
 
 
 def lock_capacity(connection: Connection) -> None:
@@ -337,10 +366,10 @@ def admit_free(connection: Connection, task_id: str, attempt: int) -> Admitted |
     return None if row is None else Admitted(*row[:-1])
 
 
-def unconfirmed(connection: Connection, older_than: timedelta, limit: int) -> Sequence[Unconfirmed]:
+def unconfirmed(connection: Connection, older_than: timedelta, limit: int) -> Sequence[Admitted]:
     """The attempts that were admitted a while ago and are not known to have started, oldest first."""
     parameters = {"seconds": older_than.total_seconds(), "limit": limit}
-    return [Unconfirmed(*row) for row in connection.execute(UNCONFIRMED, parameters)]
+    return [Admitted(*row) for row in connection.execute(UNCONFIRMED, parameters)]
 
 
 def blocking(connection: Connection, older_than: timedelta, limit: int) -> Sequence[str]:
