@@ -23,7 +23,7 @@ import json
 import logging
 import random
 import sys
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -31,8 +31,9 @@ from heapq import heappop, heappush
 from itertools import chain, count, pairwise, product
 from statistics import quantiles
 from typing import NamedTuple, Protocol
+from unittest.mock import patch
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, TextClause, text
 
 from documents.cost import seconds_of
 from local_stack.builds import REPOSITORY
@@ -158,7 +159,7 @@ class Admission(Protocol):
         """A run has ended; return those that start now."""
         ...
 
-    def sweep(self) -> Sequence[Run]:
+    def sweep(self, now: float) -> Sequence[Run]:
         """The sweep of each minute; return the runs that start now."""
         ...
 
@@ -174,7 +175,7 @@ class Nothing:
     def end(self, _run: Run) -> Sequence[Run]:
         return []
 
-    def sweep(self) -> Sequence[Run]:
+    def sweep(self, _now: float) -> Sequence[Run]:
         return []
 
 
@@ -187,15 +188,15 @@ class FirstInFirstOut:
 
     def claim(self, run: Run) -> Sequence[Run]:
         self._waiting.append(run)
-        return self.sweep()
+        return self.sweep(run.arrives)
 
     def planned(self, run: Run) -> None: ...
 
     def end(self, run: Run) -> Sequence[Run]:
         self._grants.pop(run, None)
-        return self.sweep()
+        return self.sweep(run.ended or 0)
 
-    def sweep(self) -> Sequence[Run]:
+    def sweep(self, _now: float) -> Sequence[Run]:
         started = []
         while self._waiting and sum(self._grants.values()) < granted_batches(SLOTS):
             run = self._waiting.pop(0)
@@ -221,12 +222,24 @@ FROM json_to_recordset(:ended) AS e (id text, ago double precision) WHERE q.task
 """)
 
 
+# In virtual time, an attempt is recent until `AGE`.
+ADMIT = text(queue.ADMIT.text.replace(f"interval '{queue.RECENT_MINUTES} minutes'", "interval '12 hours'"))
+ADMIT_ANY = text(ADMIT.text.replace("2 * own.grants < c.slots", "true"))
+"""The admission as it was: also a user's large runs may hold all slots."""
+
+AGE = text("""
+UPDATE content_queue SET enqueued_at = enqueued_at - interval '1 day' WHERE task_id = ANY(:tasks)
+""")
+
+
 class Queue:
     """The product's admission."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, admit: TextClause = ADMIT) -> None:
         self._engine = engine
+        self._statement = admit
         self._runs: dict[str, Run] = {}
+        self._recent: deque[Run] = deque()
         with engine.begin() as connection:
             connection.execute(RESET)
             connection.execute(text("UPDATE content_capacity SET slots = :slots"), {"slots": SLOTS})
@@ -240,7 +253,8 @@ class Queue:
             connection.execute(TASK, {"id": task_id, "user": run.user})
             connection.execute(ATTEMPT, {"id": task_id})
             queue.enqueue(connection, task_id, 1, run.queue_class, QueueState.WAITING, work, run.tenant)
-            return self._started(queue.admit(connection, 100))
+            self._recent.append(run)
+            return self._admit(connection, run.arrives)
 
     def planned(self, run: Run) -> None:
         items = len(TYPES) * run.concepts
@@ -253,12 +267,12 @@ class Queue:
             connection.execute(USED, {"id": str(run.number), "tokens": run.tokens})
             queue.release(connection, str(run.number), 1)
             queue.lock_capacity(connection)
-            return self._started(queue.admit(connection, 100))
+            return self._admit(connection, run.ended or 0)
 
-    def sweep(self) -> Sequence[Run]:
+    def sweep(self, now: float) -> Sequence[Run]:
         with self._engine.begin() as connection:
             queue.lock_capacity(connection)
-            return self._started(queue.admit(connection, 100))
+            return self._admit(connection, now)
 
     def places(self, runs: Sequence[Run], time: float) -> dict[Run, QueuePlace]:
         """The places of the waiting ones of these runs, as a reader sees them now."""
@@ -273,8 +287,14 @@ class Queue:
             found = {run: read_place(connection, str(run.number), 1) for run in runs}
         return {run: place for run, place in found.items() if place is not None}
 
-    def _started(self, admitted: Sequence[queue.Admitted]) -> list[Run]:
-        return [self._runs[one.task_id] for one in admitted]
+    def _admit(self, connection: Connection, now: float) -> list[Run]:
+        aged = []
+        while self._recent and self._recent[0].arrives <= now - 60 * queue.RECENT_MINUTES:
+            aged.append(str(self._recent.popleft().number))
+        if aged:
+            connection.execute(AGE, {"tasks": aged})
+        with patch.object(queue, "ADMIT", self._statement):
+            return [self._runs[one.task_id] for one in queue.admit(connection, 100)]
 
 
 class Simulation:
@@ -311,7 +331,7 @@ class Simulation:
         heappush(self._events, (time, next(self._order), act))
 
     def _sweep(self) -> None:
-        self._start(self._admission.sweep())
+        self._start(self._admission.sweep(self.now))
         self._each_minute(self.now)
         if self._open:
             self._at(self.now + 60, self._sweep)
@@ -490,6 +510,7 @@ class Load:
 
     def __init__(self, engine: Engine, share: float) -> None:
         self._engine = engine
+        self.admit = ADMIT
         self._share = share
         self._numbers = count()
 
@@ -515,7 +536,7 @@ class Load:
     ) -> tuple[list[Run], list[Run]]:
         """The runs of a scenario after it, with the queue and without one."""
         after, before = build(), build()
-        Simulation(Queue(self._engine), after, until)
+        Simulation(Queue(self._engine, self.admit), after, until)
         Simulation(Nothing(), before, until)
         return after, before
 
@@ -525,6 +546,7 @@ class Load:
             "at_once": self.at_once,
             "flooder": lambda: [self.flooder("500 roadmaps of one user", None)],
             "tenant": lambda: [self.flooder("500 roadmaps of 100 ids of one tenant", "t")],
+            "sizes": lambda: [self.beside(self.of(50), 0.3, self.sizes).outcome(SIZES)],
             "large": self.one_large,
             "recovery": self.recovery,
             "steady": lambda: [self.steady(0.8), self.steady(0.95)],
@@ -599,7 +621,7 @@ class Load:
                 return self.stream(number, load, seed)
 
             alone, best = light(), [*others(), *light()]
-            Simulation(Queue(self._engine), alone)
+            Simulation(Queue(self._engine, self.admit), alone)
             BestOrder(best, _is_light)
             after, before = self.both(lambda light=light: [*others(), *light()])  # type: ignore[misc]
             for runs, more in zip(found, (alone, after, before, best), strict=True):
@@ -615,6 +637,12 @@ class Load:
 
         found = self.beside(self.of(50), 0.3, flood)
         return found.outcome(f"{about} beside light users: their p95, of alone")
+
+    def sizes(self) -> list[Run]:
+        """One user's roadmaps of 600 concepts and of one, in turn, a minute apart, after ten minutes."""
+        return [
+            self.run("f", 600 + 60 * turn, concepts=1 if turn % 2 else 600) for turn in range(self.of(40))
+        ]
 
     def one_large(self) -> list[Outcome]:
         """A roadmap of 3,000 concepts beside 100 small ones."""
@@ -796,6 +824,20 @@ class Load:
         ]
 
 
+SIZES = "600 concepts and 1 of one user in turn, beside light users: their p95, of alone"
+
+
+def show_rules(load: Load) -> None:
+    """Scenarios without and with the limit of a user's grants to half of the slots."""
+    rows: dict[str, list[str]] = {}
+    for name in ("sizes", "flooder", "recovery"):
+        with patch.object(load, "admit", ADMIT_ANY):
+            before = list(load.outcomes(name))
+        pairs = zip(before, load.outcomes(name), strict=True)
+        rows |= {new.label: [f"{old.value:.2f}", f"{new.value:.2f}"] for old, new in pairs}
+    show_table("A user's grants below half of the slots", ["before", "now"], rows)
+
+
 def show_backoffs(engine: Engine) -> None:
     """The first scenario, smaller, with other back-offs: while a batch waits, its slot may be free."""
     rows = {}
@@ -830,10 +872,12 @@ def main() -> None:
         # The time of a COMMIT is not measured.
         database.administer(["ALTER SYSTEM SET synchronous_commit = off", "SELECT pg_reload_conf()"])
         outcomes = []
-        for each in Load(database.engine, 0.1 if arguments.short else 1).outcomes(*arguments.only):
+        load = Load(database.engine, 0.1 if arguments.short else 1)
+        for each in load.outcomes(*arguments.only):
             print(f"{each.label}: {each.value:.3f} (limit {each.limit})", file=sys.stderr)  # noqa: T201
             outcomes.append(each)
         if not arguments.only:
+            show_rules(load)
             show_backoffs(database.engine)
             show_throughput()
     show_machine("SQLAlchemy")

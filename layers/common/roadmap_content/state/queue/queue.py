@@ -32,7 +32,7 @@ _ADMITTED = """CASE (SELECT cause FROM content_attempts c
         WHERE (c.task_id, c.attempt) = (q.task_id, q.attempt))
         WHEN 'checkpoint' THEN 'redriving' ELSE 'starting' END"""
 
-RECENT_MINUTES = 5
+RECENT_MINUTES = 15
 """A user who has entered the queue within these minutes uses it: others may hold half of the slots."""
 
 LONGEST_TENANT = 200
