@@ -1151,8 +1151,8 @@ MUTANTS = (
         "the admission",
         "the tenant as the key",
         f"{_LAYER}/state/queue/queue.py",
-        old="coalesce('tenant:' || CAST(:tenant AS text),",
-        new="coalesce(left(CAST(:tenant AS text), 0) || NULL,",
+        old="coalesce('tenant:' || left(CAST(:tenant",
+        new="coalesce(NULL || left(CAST(:tenant",
         tests=(f"{_QUEUE}::test_a_tenant_replaces_the_user",),
     ),
     Mutant(

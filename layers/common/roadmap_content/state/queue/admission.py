@@ -46,9 +46,9 @@ def start_admitted(
                 _redrive(services, one, deadline)
             else:
                 services.executions.start(one.execution_arn, one.task_id, one.attempt)
-        except NotRedrivableError as error:
-            refused[one.task_id, one.attempt] = error
         except ContentError as error:
+            if isinstance(error, NotRedrivableError):
+                refused[one.task_id, one.attempt] = error
             logger.warning("attempt_not_started", task_id=one.task_id, attempt=one.attempt, reason=str(error))
         else:
             logger.info("attempt_started", task_id=one.task_id, attempt=one.attempt)

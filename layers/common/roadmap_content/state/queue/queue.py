@@ -15,7 +15,6 @@ While others use the queue, a user's next attempt is admitted only while the use
 the slots: a large run holds its slots for long, and nothing is taken away from a run.
 """
 
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -35,9 +34,6 @@ _ADMITTED = """CASE (SELECT cause FROM content_attempts c
 RECENT_MINUTES = 15
 """A user who has entered the queue within these minutes uses it: others may hold half of the slots."""
 
-LONGEST_TENANT = 200
-"""Characters of a tenant in a key. Of a longer one, the hash of the whole follows."""
-
 # A new user starts above the largest counter of the class: by one, so that users who arrive between two
 # admissions are served in the order of their arrival, not of their ids. Starting at the smallest waiting one
 # would starve users with a large counter while new users keep arriving. The previous attempt of the task has
@@ -53,7 +49,8 @@ superseded AS (
     WHERE task_id = :task_id AND attempt < :attempt AND state <> 'ended'
 ),
 entry AS MATERIALIZED (
-    SELECT coalesce('tenant:' || CAST(:tenant AS text),
+    SELECT coalesce('tenant:' || left(CAST(:tenant AS text), 200) || coalesce(encode(sha256(
+            convert_to(nullif(substr(CAST(:tenant AS text), 201), ''), 'UTF8')), 'hex'), ''),
         (SELECT q.queue_key FROM content_queue q WHERE q.task_id = :task_id ORDER BY q.attempt DESC LIMIT 1),
         'user:' || (SELECT t.user_id FROM roadmap_tasks t WHERE t.task_id = :task_id)) AS queue_key
     FROM locked
@@ -87,8 +84,7 @@ LOCK = text("SELECT FROM content_capacity FOR UPDATE")
 # work is below the limit and generation is not stopped. The cost does not depend on the number of waiting
 # attempts: each lookup reads the first entry of an index, after those of users with an attempt at work.
 #
-# Others use the queue while one waits, or has entered it recently. If one of them waits, no slot stays free:
-# two users may hold all slots.
+# Others use the queue while one waits, or has entered it recently. Two that wait may hold all slots.
 #
 # After a cancellation, a key may be marked as waiting without a waiting attempt. Then the mark is removed,
 # and `again` is true.
@@ -332,16 +328,9 @@ def enqueue(
             "state": state,
             "tokens": work.tokens,
             "grants": work.grants,
-            "tenant": None if tenant is None else _cut(tenant),
+            "tenant": tenant,
         },
     )
-
-
-def _cut(tenant: str) -> str:
-    """A tenant of limited length. Different tenants stay different."""
-    if len(tenant) <= LONGEST_TENANT:
-        return tenant
-    return f"{tenant[:LONGEST_TENANT]}:{hashlib.sha256(tenant.encode()).hexdigest()}"
 
 
 def lock_capacity(connection: Connection) -> None:
