@@ -54,7 +54,7 @@ UserId = Annotated[
         "another user, or leave it out for all.",
     ),
 ]
-Checkpoint = Annotated[bool, Query(description="Redrive the last execution, in its turn, from the failed state.")]
+Checkpoint = Annotated[bool, Query(description="Redrive the last execution from the failed state, in turn.")]
 TakeOver = Annotated[bool, Query(description="Start even if the product processes a task of the roadmap.")]
 ConceptId = Annotated[str, Query(min_length=1, max_length=2000, description="The concept.")]
 Reason = Annotated[str | None, Query(max_length=500, description="The reason, for the audit trail.")]
