@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from documents.openapi_page import resolved
 from roadmap_content.contracts.items import ContentType
 from tests.browser.fake_api import respond
 from tests.browser.fake_data import SCENARIOS, Model, task_id
+from tests.support.openapi import resolved
 
 DOCUMENT = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text())
 FILTER = {"filter": {"status": ["failed"]}, "reason": "why", "rate_per_minute": 60, "dry_run": True}

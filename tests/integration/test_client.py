@@ -11,11 +11,11 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from documents.openapi_page import resolved
 from roadmap_content.api import client as client_module
 from roadmap_content.api.client import ApiRefusedError, ApiUnavailableError, Client
 from roadmap_content.contracts.errors import ContentError, InvalidRequestError, MissingSettingError
 from tests.support.http_server import HttpServer, Reply, Request, json_reply
+from tests.support.openapi import resolved, value_of
 
 DOCUMENT = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text())
 OPERATIONS = {
@@ -68,7 +68,7 @@ class DocumentedApi:
         self.asked: list[tuple[str, dict[str, list[str]], Any]] = []
 
     def answer(self, request: Request) -> Reply:
-        """Find the operation of the request, and send its successful example."""
+        """Find the operation of the request, and send a valid answer."""
         path = urlsplit(request.target).path
         found = [
             (name, operation)
@@ -83,7 +83,7 @@ class DocumentedApi:
         status = statuses[0 if preview else -1]
         schema = operation["responses"][status]["content"]["application/json"]["schema"]
         model = schema.get("anyOf", [schema])[-1]["$ref"].rpartition("/")[2]
-        return json_reply(DOCUMENT["components"]["schemas"][model]["example"], int(status))
+        return json_reply(value_of(DOCUMENT, DOCUMENT["components"]["schemas"][model]), int(status))
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from documents.openapi import DOCUMENT, permitted_callers
+from roadmap_content.api.callers import Role
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
 from tests.support.requests_to_api import Ask
@@ -91,6 +93,20 @@ TABLE: list[tuple[str, str, dict[str, str], Any, tuple[int, int, int, int, int]]
     ("GET", "/capacity", {}, None, (403, 403, 403, 200, 403)),
     ("PUT", "/capacity", {}, {"slots": 3, "reason": "r"}, (403, 403, 403, 200, 403)),
 ]
+
+
+def test_the_table_of_operations_names_the_callers_who_are_permitted() -> None:
+    paths = json.loads(DOCUMENT.read_text())["paths"]
+    permitted = permitted_callers()
+    for method, path, query, _, statuses in TABLE:
+        owner, _, viewer, operator, _ = statuses
+        answers = {Role.OWNER: owner, Role.VIEWER: viewer, Role.OPERATOR: operator}
+        name = paths[f"/api/v1{path}"][method.lower()]["operationId"]
+        assert permitted[name] == tuple(role for role, status in answers.items() if status != 403), (
+            name,
+            query,
+        )
+
 
 Send = Callable[..., int]
 

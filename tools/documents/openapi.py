@@ -1,25 +1,36 @@
-"""Write the OpenAPI document of the API, and the page generated from it: `python -m documents.openapi`."""
+"""Write the OpenAPI document of the API, and the table of its operations: `python -m documents.openapi`."""
 
 import importlib
 import inspect
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer, Tag
 
 from local_stack.builds import REPOSITORY
 from roadmap_content import __version__
+from roadmap_content.api.callers import Role
 
 from .layout import laid_out
-from .openapi_examples import example_of
-from .openapi_page import PAGE, page_of
 
 FUNCTIONS = ("task_api", "recovery_api")
 """The functions behind the API, in the order of their paths in the document."""
 
 DOCUMENT = REPOSITORY / "docs" / "openapi.json"
+
+PAGE = REPOSITORY / "docs" / "api.md"
+"""Has the table of operations between two marks."""
+
+BEGIN, END = "<!-- operations: written by `make openapi` -->\n", "<!-- end of operations -->\n"
+
+CALLERS: Mapping[str, tuple[Role, ...]] = {
+    "require_operator": (Role.OPERATOR,),
+    "require_sight": (Role.VIEWER, Role.OPERATOR),
+    "changes_for": (Role.OWNER, Role.OPERATOR),
+}
+"""The callers that a check of `Caller` permits. Without one of them, every caller is permitted."""
 
 DESCRIPTION = """\
 Get the status of content-generation tasks, and retry missing items: of one task, or of all tasks that a
@@ -54,9 +65,6 @@ def openapi_document() -> str:
     for operation in operations(whole):
         _complete(operation)
     schemas = dict(sorted(_used_schemas(whole).items()))
-    for name in set(_references(whole["paths"])):
-        if schemas[name]["type"] == "object":
-            schemas[name]["example"] = example_of(schemas[name], schemas)
     whole["components"]["schemas"] = _plain(schemas)
     whole["paths"] = _plain(whole["paths"])
     _share(whole)
@@ -71,11 +79,45 @@ def operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 yield methods[method]
 
 
+def permitted_callers() -> dict[str, tuple[Role, ...]]:
+    """The callers that each operation permits, from the checks that its handler calls. An owner is permitted
+    for tasks of their own.
+    """
+    permitted = {}
+    for name in FUNCTIONS:
+        for route in _routes(importlib.import_module(f"functions.{name}.app")):
+            called = _called(route.func)
+            checks = [callers for check, callers in CALLERS.items() if check in called]
+            permitted[route.operation_id] = checks[0] if checks else tuple(Role)
+    return permitted
+
+
+def _called(function: Callable[..., Any]) -> set[str]:
+    """The names that a handler uses, and those that the private functions use that it calls."""
+    names = set(function.__code__.co_names)
+    helpers = (function.__globals__.get(name) for name in names if name.startswith("_"))
+    return names.union(*(helper.__code__.co_names for helper in helpers if inspect.isfunction(helper)))
+
+
+def page_with_operations(page: str, document: dict[str, Any]) -> str:
+    """The page with the table of the document's operations."""
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    permitted = permitted_callers()
+    rows = ["| operation | permitted | purpose |", "|---|---|---|"]
+    for tag in TAGS:
+        for path, methods in document["paths"].items():
+            for method, operation in methods.items():
+                if tag in operation["tags"]:
+                    callers = ", ".join(permitted[operation["operationId"]])
+                    rows.append(f"| `{method.upper()} {path}` | {callers} | {operation['summary']} |")
+    return before + BEGIN + "".join(f"{row}\n" for row in rows) + END + after
+
+
 def _document_of(name: str) -> dict[str, Any]:
     api = importlib.import_module(f"functions.{name}.app")
-    # Powertools does not read docstrings, and has no public list of its routes.
-    for route in [*api.app._static_routes, *api.app._dynamic_routes]:  # noqa: SLF001
-        route.description = inspect.getdoc(route.func)
+    for route in _routes(api):
+        route.description = inspect.getdoc(route.func)  # Powertools does not read docstrings
     text: str = api.app.get_openapi_json_schema(
         title="Roadmap content",
         version=__version__,
@@ -86,6 +128,11 @@ def _document_of(name: str) -> dict[str, Any]:
     )
     document: dict[str, Any] = json.loads(text)
     return document
+
+
+def _routes(api: Any) -> list[Any]:  # noqa: ANN401 - the module of a handler
+    """The routes of a function. Powertools has no public list."""
+    return [*api.app._static_routes, *api.app._dynamic_routes]  # noqa: SLF001
 
 
 def _complete(operation: dict[str, Any]) -> None:
@@ -164,7 +211,7 @@ def main() -> None:
     """Write both files."""
     document = openapi_document()
     DOCUMENT.write_text(document)
-    PAGE.write_text(page_of(json.loads(document)))
+    PAGE.write_text(page_with_operations(PAGE.read_text(), json.loads(document)))
 
 
 if __name__ == "__main__":
