@@ -1,5 +1,5 @@
 # Each target installs its prerequisites. On a machine with Python 3.11 or later, make and a package
-# registry, every target works as the first command.
+# registry, every target works as the first command. A parameter is given behind it: make bench BENCH=cold
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
@@ -13,12 +13,13 @@ INSTALLED := $(VENV)/.installed
 # Python 3.11 looks at the newest release before the pinned one, and refuses it. `pip check` proves completeness.
 INSTALL := install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement
 
-.PHONY: help setup demo test workflow coverage package lint openapi lock clean verify-template sam-build \
-	sam-deploy-local sam-local preflight deploy artifact audit cost smoke \
-	faults faults-long faults-report schedules schedules-long schedules-report mutants chaos crowd bench load nightly nightly-tests browser pictures
+.PHONY: help setup demo test lint workflow product browser schedules faults mutants chaos load bench nightly \
+	verify-template sam-build sam-deploy-local sam-local preflight artifact deploy smoke openapi lock audit
 
 help: ## Show this list.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-18s %s\n", $$1, $$2 }'
+	@awk -F ':.*## ' '/^## /{ print "\n" substr($$0, 4) } /^[a-z-]+:.*## /{ printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+## Begin
 
 setup: $(INSTALLED) ## Make .venv from the lock file.
 
@@ -32,26 +33,20 @@ $(INSTALLED): requirements/dev.txt requirements/local.txt $(LAYERS) pyproject.to
 	$(RUN)/python -m pip check
 	touch $@
 
-demo: $(INSTALLED) ## Run a roadmap through the whole system, with three real faults, and heal it (KEEP=1: keep the stack; FRESH=1: in place of an older one).
+$(VENV)/.more: $(INSTALLED) requirements/more.txt
+	$(RUN)/python -m pip $(INSTALL) requirements/more.txt
+	$(RUN)/python -m pip check
+	touch $@
+
+demo: $(INSTALLED) ## Run a roadmap through the system with three real faults, and heal it (KEEP=1: keep the stack; FRESH=1: replace one).
 	@$(RUN)/roadmap demo $(if $(KEEP),--keep) $(if $(FRESH),--fresh)
+
+## Check a change
 
 # Two processes. A process that has run its tests takes over tests of the other one.
 STEAL := --numprocesses 2 --dist worksteal
 # The tests of a file run in one process, because they share a stack.
 BY_FILE := --numprocesses 2 --dist loadfile
-
-test: $(INSTALLED) ## Run the fast tests: unit, and integration on PostgreSQL.
-	$(RUN)/python -m pytest $(STEAL) -m "not nightly and not slow" tests/unit tests/integration tests/mutants
-
-workflow: $(INSTALLED) ## Run the whole system on the local cloud; and test PostgreSQL's server and the local cloud itself.
-	$(RUN)/python -m pytest $(BY_FILE) tests/workflow
-
-coverage: $(INSTALLED) ## Run the tests of `test`, the slow ones too, and of `workflow`, and print the coverage of the layer; fails below its floor.
-	$(RUN)/python -m pytest $(STEAL) tests/unit tests/integration tests/mutants tests/schedules --cov --cov-report= --cov-fail-under=0
-	$(RUN)/python -m pytest $(BY_FILE) tests/workflow --cov --cov-append --cov-report=term
-
-package: $(INSTALLED) ## Build the wheel, install it in a new environment, and use it from another folder.
-	$(RUN)/python -m pytest tests/package
 
 lint: $(INSTALLED) ## Check style, types and imports.
 	$(RUN)/ruff check
@@ -59,9 +54,28 @@ lint: $(INSTALLED) ## Check style, types and imports.
 	$(RUN)/mypy
 	$(RUN)/lint-imports --no-logo --no-cache
 
-.PHONY: product restore-drill incidents
+test: $(INSTALLED) ## Run the fast tests: unit, and integration on PostgreSQL (COVERAGE=1: also the slow ones and `workflow`, with the coverage of the layer).
+ifdef COVERAGE
+	$(RUN)/python -m pytest $(STEAL) tests/unit tests/integration tests/mutants tests/schedules --cov --cov-report= --cov-fail-under=0
+	$(RUN)/python -m pytest $(BY_FILE) tests/workflow --cov --cov-append --cov-report=term
+else
+	$(RUN)/python -m pytest $(STEAL) -m "not nightly and not slow" tests/unit tests/integration tests/mutants
+endif
+
+workflow: $(INSTALLED) ## Run the whole system on the local cloud (TESTS=tests/package: the wheel; TESTS=tests/workflow/incidents.py: the runbook's incidents).
+	$(RUN)/python -m pytest $(BY_FILE) $(or $(TESTS),tests/workflow)
+
 product: $(INSTALLED) ## Beside the product: adopt its database, its 21 write operations, its rows, our runs beside its own.
 	$(RUN)/python -m pytest $(BY_FILE) tests/product
+
+browser: $(VENV)/.more ## Go through the console with a real Chromium, on a real stack: every view, role, language, theme and fault (PICTURES=1: take the documents' pictures).
+	$(RUN)/python -m checks.console.machine
+ifdef PICTURES
+	$(RUN)/python -m tests.browser.pictures
+else
+	$(RUN)/python -m checks.console.types
+	$(RUN)/python -m pytest $(BY_FILE) tests/browser
+endif
 
 verify-template: $(INSTALLED) ## Check the template, the state machine, the events and every role; and the checks themselves.
 	$(RUN)/python -m checks.template
@@ -76,28 +90,70 @@ sam-deploy-local: $(INSTALLED) ## `sam deploy` to the local cloud, run the sampl
 sam-local: $(INSTALLED) ## `sam local invoke` of every function and a round trip of the API, in containers.
 	$(RUN)/python -m tests.sam local
 
+## Look for what nobody thought of
+
+SEED ?= $(shell date +%s)
+
+schedules: $(INSTALLED) ## Play every schedule of two actors with one preemption or crash (SCHEDULES=all: every pair; SCHEDULE=…: one again; MINUTES=10 SEED=: then draw others).
+	$(RUN)/python -m tests.schedules "$(or $(SCHEDULE),$(SCHEDULES))" $(if $(MINUTES),--minutes $(MINUTES) --seed $(SEED))
+
+# Each run has a new seed and prints it; `make faults FAULTS_SEED=…` runs the same histories again.
+FAULTS_SEED ?= $(SEED)
+# FAULTS_CELLS=sample runs a cell of each fault and of each step, in place of all cells, and 80 histories.
+export FAULTS_CELLS FAULTS_REPORT
+FAULTS_HISTORIES ?= $(if $(LONG),1000,$(if $(filter sample,$(FAULTS_CELLS)),80,200))
+
+# Three processes on two cores, because the cells of the matrix mostly wait.
+faults: $(INSTALLED) ## Produce every failure: the oracle, poison, 200 histories, and the matrix (LONG=1: 1,000 histories; FAULTS_CELLS=sample).
+	FAULTS_SEED=$(FAULTS_SEED) FAULTS_HISTORIES=$(FAULTS_HISTORIES) \
+		$(RUN)/python -m pytest --numprocesses 3 --dist worksteal tests/faults
+
+mutants: $(INSTALLED) ## Remove each guard from a copy of the code; a test must fail.
+	$(RUN)/python -m tests.mutants
+
+chaos: $(INSTALLED) ## 500 tasks while PostgreSQL and the functions are killed (SOAK=crowd, drill, restore or model: another scenario; TASKS=, SEED=).
+	$(RUN)/python -m tests.faults.soak $(or $(SOAK),chaos) $(addprefix --tasks=,$(TASKS)) $(if $(SOAK),,--seed=$(SEED))
+
+load: $(INSTALLED) ## A thousand roadmaps at once and other loads, through the real admission, in virtual time.
+	$(RUN)/python -m benchmarks.load
+
+BENCH ?= saving growth cold peers
+bench: $(VENV)/.more ## Measure: saving, growth, cold start, peers (BENCH=cold: one; SHORT=1: fails where a limit is missed by far).
+	@failed=; for each in $(BENCH); do \
+		$(RUN)/python -m benchmarks.$$each $(if $(SHORT),--short) || failed="$$failed $$each"; done; \
+	test -z "$$failed" || { echo "Failed:$$failed" >&2; exit 1; }
+
+# Shortest first. A part is the target of its name, or the command `part-…`.
+NIGHTLY := audit nightly-tests bench chaos crowd schedules faults mutants
+part-nightly-tests = bash -c '$(MAKE) $(VENV)/.more && $(RUN)/python -m pytest -m nightly tests/unit tests/integration tests/package tests/browser'
+part-bench = $(MAKE) bench SHORT=1 BENCH="saving growth cold"
+part-crowd = $(MAKE) chaos SOAK=crowd
+part-schedules = $(MAKE) schedules SCHEDULES=all MINUTES=10
+part-faults = $(MAKE) faults LONG=1
+
+nightly: ## Everything that takes long or depends on the machine; ends with a line for each part (OFFLINE=1: without the audit).
+	@lines=; failed=; \
+	part() { local name=$$1 begun=$$SECONDS result=passed; shift; echo "$$name: $$*"; "$$@" || { result=FAILED; failed=1; }; \
+		lines+="$$name: $$result in $$((SECONDS - begun)) s"$$'\n'; }; \
+	$(foreach name,$(NIGHTLY),$(if $(and $(OFFLINE),$(filter audit,$(name))),lines+=$$'$(name): left out\n';,part $(name) $(or $(part-$(name)),$(MAKE) $(name));)) \
+	printf '%s' "$$lines"; test -z "$$failed"
+
+## Release
+
 preflight: $(INSTALLED) ## Name everything that a deployment lacks in the account; nothing is changed: make preflight ENV=staging
 	$(RUN)/python -m release.preflight $(ENV)
-
-deploy: $(INSTALLED) ## Preflight, build and deploy one release: make deploy ENV=dev (staging, prod; ARTIFACT=FILE: in place of a build)
-	$(RUN)/python -m release $(ENV) $(if $(ARTIFACT),--artifact $(ARTIFACT)) $(if $(YES),--yes)
 
 artifact: $(INSTALLED) ## Build the checked-out commit once, for every environment: release.tar.gz, with its bill of materials beside it.
 	$(RUN)/python -m release.building release.tar.gz
 
-# A package without an answer fails, too: --strict.
-audit: $(INSTALLED) ## Look every locked package up in a database of known vulnerabilities; needs the internet.
-	@failed=; python=$$($(RUN)/python -c 'from local_stack.environments import *; print(environment_python("audit"))'); \
-	for lock in requirements/*.txt $(LAYERS); do \
-		echo $$lock; $$python -m pip_audit --strict --require-hashes --disable-pip --progress-spinner off --requirement $$lock || failed=1; done; \
-	test -z "$$failed"
-
-cost: $(INSTALLED) ## What AWS charges for 1,000 concepts, for a day of 20,000 roadmaps, and for an idle stack.
-	$(RUN)/python -m documents.cost
+deploy: $(INSTALLED) ## Preflight, build and deploy one release: make deploy ENV=dev (staging, prod; ARTIFACT=FILE: in place of a build)
+	$(RUN)/python -m release $(ENV) $(if $(ARTIFACT),--artifact $(ARTIFACT)) $(if $(YES),--yes)
 
 smoke: $(INSTALLED) ## On a deployed stack, what only AWS can prove (never yet run): make smoke STACK=NAME
 	@test -n "$(STACK)" || { echo "Name the stack: make smoke STACK=NAME" >&2; exit 2; }
 	$(RUN)/python -m smoke $(STACK)
+
+## Generate and maintain
 
 openapi: $(INSTALLED) ## Write what is generated from the code: docs/openapi.json, docs/api.md, docs/schemas/, events/, console/content-types.js.
 	$(RUN)/python -m documents.openapi
@@ -105,8 +161,18 @@ openapi: $(INSTALLED) ## Write what is generated from the code: docs/openapi.jso
 	$(RUN)/python -m documents.events
 	$(RUN)/python -m documents.content_types
 
+# The lock files, and why each is one of its own:
+# layers/common         what every function has, as light as it can be
+# layers/authorization  what the authorizer has besides
+# migrations            what the migration has besides
+# requirements/local    the extra `local` of the wheel: the stack on one machine
+# requirements/dev      the development environment: includes all above
+# requirements/more     added to it for the browser, the benchmarks and the peers, because it is large
+# requirements/cloud    the local cloud, which pins botocore; part of the wheel
+# requirements/runtime  only what the Lambda runtime has, so that a package missing in a layer is also missing here
+# requirements/sam      the SAM CLI and the AWS CLI, which pin botocore
+# requirements/checks   linters, audit, generators: checkov pins an old botocore
 lock: $(INSTALLED) ## Resolve the packages anew and write the lock files.
-	$(RUN)/python -m pip $(INSTALL) requirements/lock.txt
 	$(COMPILE) $(LAYER) --group layer --output-file layers/common/requirements.txt
 	$(COMPILE) $(LAYER) $(call beyond,layers/common/requirements.txt) --group authorization --output-file layers/authorization/requirements.txt
 	$(COMPILE) $(LAYER) $(call beyond,layers/common/requirements.txt) --group migrations --output-file migrations/requirements.txt
@@ -114,105 +180,21 @@ lock: $(INSTALLED) ## Resolve the packages anew and write the lock files.
 	$(call include,$(LAYERS:%=../%),requirements/local.txt)
 	$(COMPILE) $(call beyond,$(LAYERS) requirements/local.txt) --group dev --output-file requirements/dev.txt
 	$(call include,local.txt,requirements/dev.txt)
-	for group in bench browser; do \
-		$(COMPILE) --constraint requirements/dev.txt --group $$group --output-file requirements/$$group.txt || exit; done
-	for group in audit client cloud faults lock operator peers pip runtime verify sam; do \
+	$(COMPILE) --constraint requirements/dev.txt $(call beyond,requirements/dev.txt requirements/local.txt $(LAYERS)) --group more --output-file requirements/more.txt
+	for group in checks cloud runtime sam; do \
 		$(COMPILE) --group $$group --output-file requirements/$$group.txt || exit; done
 	$(RUN)/python -m release.lock_files requirements/*.txt $(LAYERS)
 
-COMPILE := $(RUN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11
+CHECKS = $$($(RUN)/python -c 'from local_stack.environments import *; print(environment_python("checks").parent)')
+COMPILE = $(CHECKS)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11
 # SQLAlchemy needs greenlet only for asyncio.
 LAYER := --no-emit-package greenlet
 # A lock file has only the packages that are not in the lock files beside it.
 beyond = $(1:%=--constraint %) $$(sed -n 's/^\([^ =]*\)==.*/--no-emit-package \1/p' $(1))
 include = { printf -- '-r %s\n' $(1); cat $(2); } > $(2).new && mv $(2).new $(2)
 
-clean: ## Remove everything that the other targets made.
-	rm -rf $(VENV) .local .aws-sam .mypy_cache .pytest_cache .ruff_cache
-
-# Each run has a new seed and prints it; `make faults FAULTS_SEED=…` runs the same histories again.
-FAULTS_SEED ?= $(shell date +%s)
-# Three processes on two cores, because the cells of the matrix mostly wait.
-FAULTS := $(RUN)/python -m pytest --numprocesses 3 --dist worksteal tests/faults
-
-# `make faults FAULTS_CELLS=sample` runs a cell of each fault and of each step, in place of all cells, and 80 histories.
-export FAULTS_CELLS
-
-faults: $(INSTALLED) ## Produce every failure: the oracle, poison, 200 histories, and the matrix as a table.
-	FAULTS_SEED=$(FAULTS_SEED) FAULTS_HISTORIES=$(if $(filter sample,$(FAULTS_CELLS)),80,200) $(FAULTS)
-
-faults-report: $(INSTALLED) ## Run the fault matrices and write their results to docs/faults.md.
-	FAULTS_CELLS=all FAULTS_REPORT=write $(FAULTS)/matrix/test_matrix.py tests/faults/matrix/test_recoveries.py
-
-faults-long: $(INSTALLED) ## The same with 1,000 histories.
-	FAULTS_SEED=$(FAULTS_SEED) FAULTS_HISTORIES=1000 $(FAULTS)
-
-SCHEDULES_MINUTES ?= 10
-SCHEDULES_SEED ?= $(shell date +%s)
-
-schedules: $(INSTALLED) ## Play every schedule of two actors with one preemption or crash (SCHEDULES=all: of every pair; SCHEDULE=…: one again).
-	$(RUN)/python -m tests.schedules "$(or $(SCHEDULE),$(SCHEDULES))"
-
-schedules-long: $(INSTALLED) ## The same for every pair, then a sample of two preemptions and of three actors (SCHEDULES_MINUTES=, SCHEDULES_SEED=).
-	$(RUN)/python -m tests.schedules all --minutes $(SCHEDULES_MINUTES) --seed $(SCHEDULES_SEED)
-
-schedules-report: $(INSTALLED) ## Explore the pairs of `make schedules` and write docs/schedules.md.
-	$(RUN)/python -m tests.schedules --report
-
-mutants: $(INSTALLED) ## Remove each guard from a copy of the code; a test must fail.
-	$(RUN)/python -m tests.mutants
-
-restore-drill: $(INSTALLED) ## Restore a backup of the database with newer content in S3, and time it; ends with one JSON line.
-	$(RUN)/python -m tests.faults.soak restore
-
-incidents: $(INSTALLED) ## Play the runbook's five incidents on the local stack, and follow its commands literally.
-	$(RUN)/python -m pytest tests/workflow/incidents.py
-
-drill: $(INSTALLED) ## Break 1,000 tasks in four ways and heal them with one recovery; ends with one JSON line (SCENARIO=model: replace what a model wrote).
-	$(RUN)/python -m tests.faults.soak $(or $(SCENARIO),outages)
-
-chaos: $(INSTALLED) ## 500 tasks while PostgreSQL and the functions are killed: about 10 minutes (CHAOS_TASKS=, CHAOS_SEED=).
-	$(RUN)/python -m tests.faults.soak chaos $(addprefix --tasks=,$(CHAOS_TASKS)) $(addprefix --seed=,$(CHAOS_SEED))
-
-crowd: $(INSTALLED) ## 100 roadmaps at once in the queue of a local stack: the stop switch, and kills, also of the API (CROWD_TASKS=).
-	$(RUN)/python -m tests.faults.soak crowd $(addprefix --tasks=,$(CROWD_TASKS))
-
-$(VENV)/.browser: $(INSTALLED) requirements/browser.txt
-	$(RUN)/python -m pip $(INSTALL) requirements/browser.txt
-	$(RUN)/python -m pip check
-	touch $@
-
-browser: $(VENV)/.browser ## Go through the console with a real Chromium, on a real stack: every view, role, language, theme and fault.
-	$(RUN)/python -m checks.console.machine
-	$(RUN)/python -m checks.console.types
-	$(RUN)/python -m pytest $(BY_FILE) tests/browser
-
-pictures: $(VENV)/.browser ## Take the pictures of the console that README and docs show.
-	$(RUN)/python -m checks.console.machine
-	$(RUN)/python -m tests.browser.pictures
-
-$(VENV)/.bench: $(INSTALLED) requirements/bench.txt
-	$(RUN)/python -m pip $(INSTALL) requirements/bench.txt
-	$(RUN)/python -m pip check
-	touch $@
-
-BENCH ?= saving growth cold peers
-
-bench: $(VENV)/.bench ## Measure: saving, growth, cold start, peers (BENCH=cold: one; SHORT=1: fails where a limit is missed by far).
-	@failed=; for each in $(BENCH); do \
-		$(RUN)/python -m benchmarks.$$each $(if $(SHORT),--short) || failed="$$failed $$each"; done; \
-	test -z "$$failed" || { echo "Failed:$$failed" >&2; exit 1; }
-
-load: $(INSTALLED) ## A thousand roadmaps at once and other loads, through the real admission, in virtual time.
-	$(RUN)/python -m benchmarks.load
-
-# Parts of the nightly run, shortest first.
-NIGHTLY := audit nightly-tests bench chaos crowd schedules-long faults-long mutants
-
-nightly: ## What depends on the machine or takes long. A failed part does not stop the others; the last line lists it.
-	@failed=; for part in $(NIGHTLY); do \
-		echo "make $$part"; $(MAKE) --no-print-directory $$part || failed="$$failed $$part"; done; \
-	test -z "$$failed" || { echo "Failed:$$failed" >&2; exit 1; }
-
-nightly-tests: $(VENV)/.browser ## Run the tests that depend on the versions of packages, and the other looks of the console.
-	$(RUN)/python -m pytest -m nightly tests/unit tests/integration tests/package tests/browser
+# A package without an answer fails, too: --strict.
+audit: $(INSTALLED) ## Look every locked package up in a database of known vulnerabilities; needs the internet.
+	@failed=; for lock in requirements/*.txt $(LAYERS); do \
+		echo $$lock; $(CHECKS)/python -m pip_audit --strict --require-hashes --disable-pip --progress-spinner off --requirement $$lock || failed=1; done; \
+	test -z "$$failed"

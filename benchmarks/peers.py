@@ -12,23 +12,13 @@ concept per iteration*: the plain Step Functions pattern, emulated. The rows of 
 that refuse the id of another item; ours also locks and checks.
 
 *Operations*: transitions of Step Functions, operations of durable functions, recorded workflows and steps of
-DBOS. *Commits* and *WAL* include everything that the contestant did, by `pg_waldump`. *History*: bytes of the
+DBOS. *Commits* and *WAL* include everything that the contestant did. *History*: bytes of the
 inputs and outputs in the history of Step Functions, of the checkpoints of durable functions, of the rows of
 DBOS.
 
 *Price*: the operations and the S3 requests of 1,000 items in us-east-1 (`documents/prices.py`), without the
 time of Lambda, the tokens and the database. DBOS writes its operations into the database: its price is that
 database's.
-
-*Limits met by one run*: The size of a run with this number of items according to these counts, compared with
-the documented limits: 25,000 events in a history of Step Functions (12 for a batch of ours, 20 for a concept
-with three Tasks), 3,000 operations in a durable execution. Ours makes larger batches, so that there are at
-most 200. DBOS documents no limit. Computed, not run.
-
-*Time*: from the first step to the last in the process of the contestant, without imports, as ratios to ours.
-*Processor time* is that of the process, which is paid for as Lambda's time or as a server. For ours it
-includes the client of S3, for durable functions the test runner that replaces their service, for the plain
-pattern only the saves. It includes no latency of a service; S3 and PostgreSQL are on the same machine.
 
 *Lost*: items without a row. *Paid twice*: items that were generated again without need. *Wrong*: items with a
 row that disagrees with the recorded outcome. *Retry*: the method of the contestant's documentation after a
@@ -49,13 +39,7 @@ import re
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from math import ceil
 from pathlib import Path
-from statistics import median
 from typing import Any, NamedTuple
 
 import boto3
@@ -64,25 +48,22 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 
 from documents import prices
 from local_stack.builds import REPOSITORY
-from local_stack.environments import environment_python
-from local_stack.postgres_server import PostgresServer, binary, create_database
+from local_stack.postgres_server import PostgresServer, create_database
 from migrations import migrate
-from roadmap_content.content.manifest import planned_batch_sizes
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.contracts.items import Item as ContentItem
 from roadmap_content.platform.storage.bucket import Bucket
 from roadmap_content.platform.storage.staging import Staging
+from tests.support.factories import bundle_of
 
 from .contestants.peers.work import ROADMAP
 from .curriculum import Author, concept_ids
-from .framework import framework_of
 from .object_server import ObjectServer
 from .report import show_machine, show_table
-from .stock import BATCH_SIZE, PLAN_SETTINGS
+from .stock import PLAN_SETTINGS
 
 CONCEPTS, FAULTED_CONCEPTS = 334, 10
-ROUNDS = 3
 OURS = "ours"
 BAD = 7
 """The index of the concept with a quiz id that belongs to another roadmap."""
@@ -95,21 +76,14 @@ not recorded.
 STOP_AT = 10
 """The number of saved items after which the run fails as a whole."""
 
-AWAY_SECONDS = 3.0
-
 FAULTS = (
     "an id that is taken",
     "retry, still taken",
     "retry, free again",
     "killed after a commit",
-    f"database away for {AWAY_SECONDS:.0f} s",
-    "then, after a retry if any is lost",
     "double click",
     "failed half way, then retried",
 )
-LARGE = (3_000, 100_000)
-MAX_EVENTS, MAX_DURABLE_OPERATIONS = 25_000, 3_000
-EVENTS_OF_A_BATCH, EVENTS_OF_A_CONCEPT = 12, 20
 
 PRICES = {
     "transitions": prices.TRANSITION,
@@ -124,18 +98,16 @@ class Contestant(NamedTuple):
 
     script: str
     form: str
-    environment: str
     unit: str | None
     """The price of its operations; `None` if they are free."""
 
 
 CONTESTANTS = {
-    OURS: Contestant("ours_run", "", "own", "transitions"),
-    "durable functions, an item per step": Contestant("durable_run", "item", "peers", "operations"),
-    "durable functions, 25 items per step": Contestant("durable_run", "batch", "peers", "operations"),
-    "DBOS, an item per workflow": Contestant("dbos_run", "item", "peers", None),
-    "DBOS, 25 items per workflow": Contestant("dbos_run", "batch", "peers", None),
-    "one concept per iteration": Contestant("plain_run", "iteration", "peers", "transitions"),
+    OURS: Contestant("ours_run", "", "transitions"),
+    "durable functions, an item per step": Contestant("durable_run", "item", "operations"),
+    "durable functions, 25 items per step": Contestant("durable_run", "batch", "operations"),
+    "DBOS, an item per workflow": Contestant("dbos_run", "item", None),
+    "DBOS, 25 items per workflow": Contestant("dbos_run", "batch", None),
 }
 
 _ROADMAP_ROW = text("""
@@ -181,7 +153,6 @@ class Trial:
     ) -> None:
         folder.mkdir()
         self.contestant, self._objects, self.folder = contestant, objects, folder
-        self.make_seconds = 0.0
         self.crash_at: int | None = None
         self.stop_at: int | None = None
         self.url = create_database(server.url, f"peer_{folder.name}", template="base")
@@ -195,7 +166,10 @@ class Trial:
             for content_type in ContentType:
                 self.items.append(self._item(concept_id, content_type))
         with self._engine.begin() as connection:
-            for roadmap_id, framework in ((ROADMAP, framework_of(ids)), ("elsewhere", {})):
+            for roadmap_id, framework in (
+                (ROADMAP, bundle_of(ids)["roadmap"]["framework_data"]),
+                ("elsewhere", {}),
+            ):
                 connection.execute(
                     _ROADMAP_ROW, {"roadmap_id": roadmap_id, "framework": json.dumps(framework)}
                 )
@@ -243,8 +217,8 @@ class Trial:
         assert state.lost == state.wrong == 0, state  # noqa: S101 - otherwise the wrong work would be measured
         return state
 
-    def run(self, phase: str, meanwhile: threading.Thread | None = None) -> State:
-        """Run a phase in a separate process; `meanwhile` ends before results are read."""
+    def run(self, phase: str) -> State:
+        """Run a phase in a separate process."""
         job = {
             "database_url": _plain(self.url),
             "folder": str(self.folder),
@@ -252,7 +226,6 @@ class Trial:
             "phase": phase,
             "crash_at": self.crash_at,
             "stop_at": self.stop_at,
-            "make_seconds": self.make_seconds,
             "items": self.items,
         }
         path = self.folder / "job.json"
@@ -267,8 +240,6 @@ class Trial:
             text=True,
             timeout=600,
         )
-        if meanwhile is not None:
-            meanwhile.join()
         if done.returncode not in (0, 9):
             sys.stderr.write(done.stderr[-3_000:] + "\n")
         return self._state(json.loads(answer.read_text()) if answer.exists() else {"saved": []})
@@ -292,10 +263,7 @@ def _plain(url: str) -> str:
 
 
 def _command(contestant: Contestant) -> list[str]:
-    if contestant.environment == "own":
-        return [sys.executable, "-m", f"benchmarks.contestants.peers.{contestant.script}"]
-    script = REPOSITORY / "benchmarks/contestants/peers" / f"{contestant.script}.py"
-    return [str(environment_python("peers")), str(script)]
+    return [sys.executable, "-m", f"benchmarks.contestants.peers.{contestant.script}"]
 
 
 def _environment(objects: ObjectServer, bucket: str) -> dict[str, str]:
@@ -315,51 +283,18 @@ def _environment(objects: ObjectServer, bucket: str) -> dict[str, str]:
     }
 
 
-@contextmanager
-def _counted_wal(server: PostgresServer, data: Path) -> Iterator[Callable[[], tuple[int, int]]]:
-    """Count the commits and bytes that the block writes to the WAL."""
-
-    def position() -> str:
-        with psycopg.connect(_plain(server.url), autocommit=True) as connection:
-            connection.execute("CHECKPOINT")
-            row = connection.execute("SELECT pg_current_wal_flush_lsn()").fetchone()
-            assert row is not None  # noqa: S101
-            return str(row[0])
-
-    begin = position()
-
-    def count() -> tuple[int, int]:
-        end = position()
-        found = subprocess.run(  # noqa: S603 - PostgreSQL's own program
-            [binary("pg_waldump"), "--stats=record", "-p", data / "cluster/pg_wal", "-s", begin, "-e", end],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        commits = re.search(r"Transaction/COMMIT\s+(\d+)", found)
-        with psycopg.connect(_plain(server.url), autocommit=True) as connection:
-            row = connection.execute("SELECT %s::pg_lsn - %s::pg_lsn", (end, begin)).fetchone()
-            assert row is not None  # noqa: S101
-        return int(commits[1]) if commits else 0, int(row[0])
-
-    yield count
+COMMITS_AND_WAL = """
+SELECT (SELECT xact_commit FROM pg_stat_database WHERE datname = %s),
+    pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')
+"""
 
 
-def _limit_met(contestant: Contestant, operations_per_item: float, items: int) -> str:
-    """The count for a run of this number of items, and its limit."""
-    concepts = items // 3
-    match contestant.script, contestant.form:
-        case "ours_run", _:
-            size = planned_batch_sizes(concepts, 0, BATCH_SIZE).generate
-            batches = ceil(concepts / size)
-            return f"{EVENTS_OF_A_BATCH * batches:,} events: fits"
-        case "durable_run", _:
-            count, limit, unit = round(operations_per_item * items), MAX_DURABLE_OPERATIONS, "operations"
-        case "plain_run", _:
-            count, limit, unit = EVENTS_OF_A_CONCEPT * concepts, MAX_EVENTS, "events"
-        case _:
-            return f"{operations_per_item * items:,.0f} rows"
-    return f"{count:,} {unit}: {'fits' if count <= limit else 'refused'}"
+def _commits_and_wal(server: PostgresServer, trial: "Trial") -> tuple[int, int]:
+    """The commits in a trial's database, and the bytes of WAL so far."""
+    with psycopg.connect(_plain(server.url), autocommit=True) as connection:
+        row = connection.execute(COMMITS_AND_WAL, [make_url(trial.url).database]).fetchone()
+        assert row is not None  # noqa: S101
+        return int(row[0]), int(row[1])
 
 
 class Counts(NamedTuple):
@@ -387,52 +322,24 @@ class Counts(NamedTuple):
             f"{self.history / 1e3 * part:,.0f} kB",
         ]
 
-    def limits(self, contestant: Contestant) -> list[str]:
-        """The counts for this number of items."""
-        return [_limit_met(contestant, self.operations / self.items, items) for items in LARGE]
 
-
-def _clean(trial: Trial, server: PostgresServer, data: Path, objects: ObjectServer) -> Counts:
+def _clean(trial: Trial, server: PostgresServer, objects: ObjectServer) -> Counts:
     """Counts of a run without a fault."""
     trial.prepare()
-    before, written = objects.requests.value, objects.writes.value
-    with _counted_wal(server, data) as count:
-        state = trial.run_without_fault()
-        commits, size = count()
-    writes = objects.writes.value - written
+    before, written = objects.requests, objects.writes
+    commits, wal = _commits_and_wal(server, trial)
+    state = trial.run_without_fault()
+    commits_after, wal_after = _commits_and_wal(server, trial)
+    writes = objects.writes - written
     return Counts(
         items=len(trial.items),
         operations=state.answer["operations"],
-        commits=commits,
-        wal=size,
+        commits=commits_after - commits,
+        wal=wal_after - wal,
         puts=writes,
-        gets=objects.requests.value - before - writes,
+        gets=objects.requests - before - writes,
         history=state.answer.get("bytes", 0),
     )
-
-
-class Times(NamedTuple):
-    """Seconds of a run without a fault."""
-
-    processor: float
-    clock: float
-
-
-def _timed(trial: Trial) -> Times:
-    trial.prepare()
-    state = trial.run_without_fault()
-    return Times(state.answer["processor"], state.answer["seconds"])
-
-
-def _against_ours(times: Mapping[str, Sequence[Times]]) -> dict[str, list[str]]:
-    """The medians of each contestant's ratios to ours, round by round."""
-    rows = {}
-    for name, rounds in times.items():
-        pairs = list(zip(rounds, times[OURS], strict=True))
-        processor = median(found.processor / ours.processor for found, ours in pairs)
-        clock = median(found.clock / ours.clock for found, ours in pairs)
-        rows[name] = [f"{processor:.2f}×", f"{clock:.2f}×"]
-    return rows
 
 
 def _bad_row(trial: Trial) -> list[str]:
@@ -467,32 +374,6 @@ def _failed_half_way(trial: Trial) -> list[str]:
     return [f"{state.lost} lost, {state.paid_twice} paid twice, {state.wrong} wrong"]
 
 
-def _away(trial: Trial, server: PostgresServer) -> list[str]:
-    name = make_url(trial.url).database
-    trial.make_seconds = 0.02
-
-    def interrupt() -> None:
-        made = trial.folder / "made"
-        while not made.exists() or len(made.read_text().splitlines()) < 5:
-            time.sleep(0.02)
-        with psycopg.connect(_plain(server.url), autocommit=True) as connection:
-            connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
-            connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,)
-            )
-            time.sleep(AWAY_SECONDS)
-            connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    first = trial.run("run", thread)
-    second = trial.run("retry") if first.lost else first
-    return [
-        f"{first.lost} lost, {first.wrong} wrong",
-        f"{second.lost} lost, {second.paid_twice} paid twice, {second.wrong} wrong",
-    ]
-
-
 def main() -> None:
     """Run every contestant, and print the counts."""
     parser = argparse.ArgumentParser(description="Compare our pipeline with its peers.")
@@ -506,7 +387,6 @@ def main() -> None:
         if name == OURS or not arguments.only or any(word in name for word in arguments.only)
     }
     counts: dict[str, list[str]] = {}
-    limits: dict[str, list[str]] = {}
     faults: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory(prefix="roadmap-peers-") as directory, ObjectServer() as objects:
         folder = Path(directory)
@@ -515,7 +395,6 @@ def main() -> None:
         with PostgresServer.start(data) as server:
             with psycopg.connect(_plain(server.url), autocommit=True) as connection:
                 connection.execute("ALTER SYSTEM SET autovacuum = off")
-                connection.execute("ALTER SYSTEM SET wal_keep_size = '1GB'")  # a checkpoint removes none
                 connection.execute("SELECT pg_reload_conf()")
             migrate(create_database(server.url, "base"))
 
@@ -526,39 +405,26 @@ def main() -> None:
                 sys.stderr.write(f"{name} …\n")
                 few = FAULTED_CONCEPTS
                 clean = trial(contestant, f"{number}a", concepts)
-                counted = _clean(clean, server, data, objects)
-                counts[name], limits[name] = counted.row(contestant.unit), counted.limits(contestant)
+                counted = _clean(clean, server, objects)
+                counts[name] = counted.row(contestant.unit)
                 faults[name] = [
                     *_bad_row(trial(contestant, f"{number}b", few)),
                     *_crash(trial(contestant, f"{number}c", few)),
-                    *_away(trial(contestant, f"{number}d", few), server),
                     *_double_click(trial(contestant, f"{number}e", few)),
                     *_failed_half_way(trial(contestant, f"{number}f", few)),
                 ]
-            times: dict[str, list[Times]] = {}
-            for number in range(ROUNDS):
-                for place, (name, contestant) in enumerate(chosen.items()):
-                    sys.stderr.write(f"{name}: time …\n")
-                    timed = _timed(trial(contestant, f"{place}t{number}", concepts))
-                    times.setdefault(name, []).append(timed)
     show_table(
         f"1,000 items, generated and saved (counted with {3 * concepts:,})",
         ["paid operations", "their price, with S3", "commits", "WAL", "S3 requests", "history"],
         counts,
     )
-    show_table(
-        f"Time and processor time of {3 * concepts:,} items, against ours",
-        ["processor time", "time"],
-        _against_ours(times),
-    )
-    show_table("Limits met by one run", [f"{items:,} items" for items in LARGE], limits)
     show_table(f"The same faults for all, {3 * FAULTED_CONCEPTS} items", FAULTS, faults)
     show_machine("SQLAlchemy", "pg8000")
     sys.stdout.write(", ".join(_locked_versions()) + "\n")
 
 
 def _locked_versions() -> list[str]:
-    lock = (REPOSITORY / "requirements/peers.txt").read_text()
+    lock = (REPOSITORY / "requirements/more.txt").read_text()
     return re.findall(r"^(?:dbos|aws-durable-execution-sdk-python.*)==[\d.]+", lock, re.MULTILINE)
 
 

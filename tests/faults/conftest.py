@@ -52,5 +52,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     results = config.stash[_RESULTS]
     show(results, Console(width=180))
     if changed := differences(results):
-        terminalreporter.write_line("docs/faults.md differs; `make faults-report` writes it again:", red=True)
+        terminalreporter.write_line("docs/faults.md differs: make faults FAULTS_REPORT=write", red=True)
         terminalreporter.write_line("\n".join(changed))

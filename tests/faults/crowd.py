@@ -1,4 +1,4 @@
-"""`make crowd`: 100 roadmaps at once wait in the queue of a whole local stack; then check.
+"""`make chaos SOAK=crowd`: 100 roadmaps at once wait in the queue of a whole local stack; then check.
 
 Nothing is staged: a slow model generates each item. One user asks for half of the roadmaps at first, fifty
 others for one each. While the requests arrive, the API's processes are killed, also between a claim and the

@@ -1,4 +1,4 @@
-"""`make restore-drill`: a backup of the database is restored while S3 has newer content.
+"""`make chaos SOAK=restore`: a backup of the database is restored while S3 has newer content.
 
 Half of the tasks run before the backup, half after it. PostgreSQL's files are copied while it is stopped.
 After the restore, each of the newer tasks is retried: it must find its content in S3.

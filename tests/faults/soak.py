@@ -5,7 +5,7 @@
 | chaos | PostgreSQL, the functions' processes, rows | a recovery, the sweep, one retry each | a local stack |
 | crowd | the API's processes, then all; generation is stopped | the sweep, one retry each | a local stack |
 | restore | the database is restored, S3 is not | one retry each | a local stack |
-| outages | database, model, release, contents | one recovery | this process |
+| drill | database, model, release, contents | one recovery | this process |
 | model | model and prompt change | recoveries that regenerate, and an undo | this process |
 """
 
@@ -20,7 +20,7 @@ SCENARIOS: Mapping[str, Callable[[argparse.Namespace], Found]] = {
     "chaos": chaos.play,
     "crowd": crowd.play,
     "restore": restore.play,
-    "outages": drill.play,
+    "drill": drill.play,
     "model": model_change.play,
 }
 
@@ -31,8 +31,8 @@ def main() -> int:
     parser.add_argument("scenario", choices=SCENARIOS)
     parser.add_argument("--tasks", type=int, help="the number of tasks, if not the scenario's own")
     parser.add_argument("--seed", type=int, help="chaos: repeat the faults of a run")
-    parser.add_argument("--rate", type=int, default=300, help="outages: tasks a minute of the recovery")
-    parser.add_argument("--concurrency", type=int, default=40, help="outages: tasks of the recovery at once")
+    parser.add_argument("--rate", type=int, default=300, help="drill: tasks a minute of the recovery")
+    parser.add_argument("--concurrency", type=int, default=40, help="drill: tasks of the recovery at once")
     options = parser.parse_args()
     return end(SCENARIOS[options.scenario](options))
 

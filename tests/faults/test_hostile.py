@@ -150,7 +150,7 @@ def test_requests_generated_from_the_openapi_document(ground: Ground, tmp_path: 
 
     ended = subprocess.run(
         [
-            *(environment_python("faults"), "-m", "schemathesis.cli", "run", "openapi.json"),
+            *(environment_python("checks"), "-m", "schemathesis.cli", "run", "openapi.json"),
             *("--url", ground.stack.api_url, "--header", f"Authorization: Bearer {ground.sign(user_id)}"),
             *("--seed", str(SEED), "--max-time", str(SECONDS), "--phases", "examples,coverage,fuzzing"),
             *("--checks", "not_a_server_error,response_schema_conformance,ignored_auth"),

@@ -20,7 +20,7 @@ _NOTICED = re.compile(r"(\d+) of \d+ schedules; the first:\s+make schedules SCHE
 _SITUATIONS = """\
 # Explored schedules
 
-`make schedules-report` explores the pairs of `make schedules` and writes this file: do not edit it. Real
+`python -m tests.schedules --report` explores the pairs of `make schedules` and writes this file. Real
 functions, or writes of the product, meet in a situation on a real PostgreSQL; S3 and Step Functions are
 emulated. Each pair is played in every order of its statements, COMMITs and requests with at most one
 preemption, and with a crash of either actor after each lasting effect. The invariants are checked at once and
@@ -57,7 +57,7 @@ Two locks, which no schedule misses (`make schedules SCHEDULES=save`, or `sweep`
 - The sweep's lock of a task. It keeps the sweep from waiting, not from writing: its writes compare the
   attempt. `test_a_sweep_skips_locked_tasks_and_retries_them_at_its_end` notices its removal.
 
-More than one preemption, and more than two actors, are only sampled (`make schedules-long`).
+More than one preemption, and more than two actors, are only sampled (`make schedules MINUTES=10`).
 """
 
 

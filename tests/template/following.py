@@ -96,7 +96,7 @@ def aws_cli(folder: Path) -> Iterator[Path]:
     }
     program = REPOSITORY / "tests/template/aws_cli.py"
     server = subprocess.Popen(
-        [environment_python("operator"), program, address, folder / "log", json.dumps(outputs)],
+        [environment_python("sam"), program, address, folder / "log", json.dumps(outputs)],
         stdout=subprocess.PIPE,
         text=True,
     )

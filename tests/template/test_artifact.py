@@ -130,7 +130,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 sys.exit(JsonStrictValidator(SchemaVersion.V1_6).validate_str(sys.stdin.read()) or 0)
 """
-    python = environment_python("verify")
+    python = environment_python("checks")
     done = subprocess.run([python, "-c", check], input=json.dumps(bill), capture_output=True, text=True)
     assert (done.returncode, done.stderr.strip()) == (0, ""), "not CycloneDX 1.6"
 

@@ -220,9 +220,9 @@ def test_the_first_view_is_small_over_the_wire() -> None:
 
 
 def test_pictures_are_of_the_console_as_it_is() -> None:
-    """Run `make pictures` to take them again."""
+    """Run `make browser PICTURES=1` to take them again."""
     record = json.loads((PICTURES / "pictures.json").read_text())
-    assert record["console"] == pictured_digest(app.files), "the console has changed since: make pictures"
+    assert record["console"] == pictured_digest(app.files), "changed since: make browser PICTURES=1"
     assert record["pictures"] == sorted(path.name for path in PICTURES.glob("*.png"))
 
 

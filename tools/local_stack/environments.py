@@ -1,9 +1,8 @@
 """Separate Python environments, installed from lock files.
 
-`audit` looks up known vulnerabilities. `client` generates a client of the API; it pins typer. `cloud` runs
-the local cloud, `operator` the AWS CLI, `sam` the SAM CLI and `verify` the linters; each pins botocore.
-`faults` runs schemathesis, `peers` the libraries for the comparison of `make bench-peers`. `runtime` has only
-the packages of the Lambda runtime, so that a package that is missing in the layer is also missing here.
+`cloud` runs the local cloud, `sam` the SAM CLI and the AWS CLI, `checks` linters, the audit and generators:
+each pins botocore. `runtime` has only the packages of the Lambda runtime, so that a package that is missing
+in the layer is also missing here.
 """
 
 import subprocess
@@ -21,7 +20,7 @@ _COMPILED = ("cloud", "runtime")
 
 _STDERR = 2  # standard output may be a document: `--json`
 
-Environment = Literal["audit", "client", "cloud", "faults", "operator", "peers", "runtime", "sam", "verify"]
+Environment = Literal["checks", "cloud", "runtime", "sam"]
 
 
 def environment_python(name: Environment, base: Path | None = None) -> Path:

@@ -12,10 +12,10 @@ import tomllib
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
+from local_stack.environments import environment_python
+
 PLATFORMS = {"linux": ("x86_64", "aarch64"), "darwin": ("x86_64", "arm64")}
 """The architectures for each `sys.platform`, by the names of `platform.machine()`."""
-
-_UV = Path(sys.executable).with_name("uv")
 
 _PACKAGE = re.compile(r"^\S+==.*(?: \\\n    --hash=sha256:\w+)+\n", re.MULTILINE)
 _HASH = re.compile(r" \\\n    --hash=sha256:(\w+)")
@@ -41,7 +41,16 @@ def needed_hashes(lock: Path) -> set[str]:
     ]
     with tempfile.TemporaryDirectory() as project:
         Path(project, "pyproject.toml").write_text(f"[tool.uv]\nenvironments = {environments!r}\n")
-        command = (_UV, "--project", project, "pip", "compile", "--quiet", "--universal", "--no-deps")
+        command = (
+            environment_python("checks").with_name("uv"),
+            "--project",
+            project,
+            "pip",
+            "compile",
+            "--quiet",
+            "--universal",
+            "--no-deps",
+        )
         output = Path(project, "pylock.toml")
         subprocess.run(
             [*command, "--python-version", "3.11", "--output-file", output, lock.resolve()],

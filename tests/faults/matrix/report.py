@@ -28,8 +28,8 @@ is Finalize or AwaitRedrive) must complete the task without generating an item t
 are run; the second table gives the reasons for the others. [Recoveries](#recoveries) have a matrix of their
 own.
 
-`make faults` runs it, prints this table, and fails if the table differs from this file. `make faults-report`
-writes this file: do not edit it.
+`make faults` runs it, prints this table, and fails if the table differs from this file.
+`make faults FAULTS_REPORT=write` writes this file: do not edit it.
 
 *How it ended*: the execution's status, or the response of the called function; then the task's final status.
 *Saved* and *failed*: the items at that time; *healed*: the items that the one retry saved. The definition is

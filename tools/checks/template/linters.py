@@ -114,7 +114,7 @@ def _run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run a module with the linters' Python. Scripts of a renamed environment would not find their
     interpreter.
     """
-    return subprocess.run([environment_python("verify"), *arguments], capture_output=True, text=True)
+    return subprocess.run([environment_python("checks"), *arguments], capture_output=True, text=True)
 
 
 def _json(said: subprocess.CompletedProcess[str]) -> Any:  # noqa: ANN401 - the JSON output of a linter
