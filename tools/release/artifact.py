@@ -61,7 +61,7 @@ def pack(built: Artifact, archive: Path) -> Path:
     description = {"commit": built.commit, "architecture": built.architecture}
     (folder / _DESCRIPTION).write_text(json.dumps(description))
     bill = archive.with_name(_BILL)
-    bill.write_text(json.dumps(bill_of_materials(folder, built.commit), indent=2))
+    bill.write_text(bill_of_materials(folder, built.commit))
     with (
         archive.open("wb") as file,
         gzip.GzipFile(fileobj=file, mode="wb", mtime=0, filename="") as compressed,
