@@ -2,23 +2,20 @@
 
 Each function as it is deployed: its `app.py`, the built layers with their `.pyc` files, and the packages of
 the Lambda runtime. Each value comes from a new process, in turn. *Import* is the import of `app`; for
-comparison, an interpreter that imports nothing, and the import of a *lean lab set* (SQLAlchemy Core, pg8000,
-the Powertools logger and one pydantic model). *First invocation* is the first response after the import:
-clients are created, a secret is read, PostgreSQL is connected, S3 is read, on the local stack. The time in
-which Lambda prepares its sandbox and downloads the code is not included.
+comparison, that of a *lean lab set* (SQLAlchemy Core, pg8000, the Powertools logger and one pydantic model).
+*First invocation* is the first response after the import: clients are created, a secret is read, PostgreSQL
+is connected, S3 is read, on the local stack. The time in which Lambda prepares its sandbox and downloads the
+code is not included.
 """
 
 import json
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
-
-from sqlalchemy import text
 
 from local_stack.builds import REPOSITORY
 from local_stack.environments import environment_python
@@ -28,16 +25,15 @@ from local_stack.template_file import read_template
 from roadmap_command.demo import SAMPLE, with_offline_content
 from roadmap_command.load import load_bundle
 from roadmap_command.target import Target as Deployed
-from roadmap_content.content.bundle import Bundle, read_bundle
+from roadmap_content.content.bundle import BundleTask, read_bundle
 from roadmap_content.platform.runtime.deadline import Deadline
 
-from .measuring import Trial, in_turn, paired_ratio, seconds_of
+from .measuring import Trial, in_turn, median_ratio
 from .report import Limit, arguments_of, show_limits, show_machine, show_values
 
 ROUNDS = 7
-BARE, LAB = "bare interpreter", "lean lab set"
+LAB = "lean lab set"
 SAVER = "SaveBatchFunction"
-RUNTIME_SDK = f"{SAVER}, with the runtime's SDK"
 
 LAB_SET = """
 import sqlalchemy, pg8000.dbapi
@@ -66,10 +62,6 @@ if "EVENT" in os.environ:
 print(json.dumps([imported - started, time.perf_counter() - imported, answer]))
 """
 
-_RESET = text(
-    "UPDATE roadmap_tasks SET attempt = 0, status = 'pending', execution_arn = NULL, completed_at = NULL"
-)
-
 
 class Measured(NamedTuple):
     """Seconds of one fresh process, and the response of its handler."""
@@ -89,38 +81,27 @@ class Functions:
             if resource["Type"] == "AWS::Serverless::Function"
         }
         self._python = environment_python("runtime")
-        self._layers = build_layers()
+        self.layers = build_layers()
         self._stack = stack
         self._variables = stack.variables()
 
-    def run(self, logical_id: str, event: object, common: Path | None = None) -> Measured:
-        """Import a function and invoke it once, with the common layer or with another one in its place."""
-        properties = self._resources[logical_id]
-        layers = [
-            common or self._layers["CommonLayer"],
-            *(self._layers[layer["Ref"]] for layer in properties.get("Layers", [])),
-        ]
-        return self.execute(
-            "import app",
-            [
-                str(REPOSITORY / properties["CodeUri"]),
-                *(str(layer / "python") for layer in layers),
-            ],
-            self._variables[logical_id] | {"EVENT": json.dumps(event)},
-        )
+    @property
+    def names(self) -> list[str]:
+        """The functions."""
+        return list(self._resources)
 
-    def common_layer_without_sdk(self, folder: Path) -> Path:
-        """A copy of the common layer, with which a function uses the runtime's SDK."""
-        sdk = shutil.ignore_patterns("boto3*", "botocore*", "s3transfer*", "urllib3*")
-        return shutil.copytree(self._layers["CommonLayer"], folder, ignore=sdk)
+    def run(self, logical_id: str, event: object = None) -> Measured:
+        """Import a function and, with an event, invoke it once."""
+        properties = self._resources[logical_id]
+        others = [self.layers[layer["Ref"]] for layer in properties.get("Layers", [])]
+        path = [str(layer / "python") for layer in [self.layers["CommonLayer"], *others]]
+        given = {} if event is None else {"EVENT": json.dumps(event)}
+        source = str(REPOSITORY / properties["CodeUri"])
+        return self.execute("import app", [source, *path], self._variables[logical_id] | given)
 
     def lab(self) -> Measured:
         """Import the lean lab set."""
-        return self.execute(LAB_SET, [str(self._layers["CommonLayer"] / "python")], {})
-
-    def bare(self) -> float:
-        """Seconds of an interpreter without any imports."""
-        return seconds_of(lambda: subprocess.run([self._python, "-c", "pass"], check=True))
+        return self.execute(LAB_SET, [str(self.layers["CommonLayer"] / "python")], {})
 
     def execute(self, statement: str, path: list[str], variables: Mapping[str, str]) -> Measured:
         """Run a statement in a fresh process; if there is an event, invoke the imported handler with it."""
@@ -146,90 +127,61 @@ def main() -> None:
     ):
         deployed = Deployed.local(stack)
         load_bundle(bundle, deployed.engine, deployed.bucket, Deadline.after(60))
-        imports, first = _measure(stack, deployed, bundle, Path(folder) / "without-sdk", arguments.rounds)
         deployed.engine.dispose()
-    show_values(
-        "Import, in a fresh process", "process", {name: {1: each} for name, each in imports.items()}, BARE
-    )
+        functions = Functions(stack)
+        trials: dict[str, Trial] = {
+            LAB: lambda: functions.lab().imported,
+            **{name: partial(_imported, functions, name) for name in functions.names},
+        }
+        imports = in_turn(trials, arguments.rounds)
+        events = _events(functions, stack, bundle.task)
+        invocations = {name: partial(_invoked, functions, name, event) for name, event in events.items()}
+        first = in_turn(invocations, arguments.rounds)
+    imported = {name: {1: seconds} for name, seconds in imports.items()}
+    show_values("Import, in a fresh process", "process", imported, LAB)
     invoked = {name: {1: seconds} for name, seconds in first.items()}
     show_values("First invocation, after the import", "process", invoked, SAVER)
     show_machine("SQLAlchemy", "pg8000", "pydantic", "aws-lambda-powertools")
     saver = Limit(
         "import of the saver, as a multiple of the lean lab set's",
-        paired_ratio(imports[SAVER], imports[LAB]).median,
+        median_ratio(imports[SAVER], imports[LAB]),
         250 / 254,
         reason="It imports its own modules besides the packages of the set.",
     )
     show_limits([saver], room=0.3 if arguments.short else None)
 
 
-def _measure(
-    stack: LocalStack, deployed: Deployed, bundle: Bundle, folder: Path, rounds: int
-) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    functions = Functions(stack)
-    events = _events(functions, stack, bundle)
-    without_sdk = functions.common_layer_without_sdk(folder)
-    first: dict[str, list[float]] = {name: [] for name in (*events, RUNTIME_SDK)}
-
-    def trial(name: str) -> float:
-        if name == "PlanBatchesFunction":
-            with deployed.engine.begin() as connection:
-                connection.execute(_RESET)
-        logical_id, common = (SAVER, without_sdk) if name == RUNTIME_SDK else (name, None)
-        measured = functions.run(logical_id, events[logical_id], common)
-        first[name].append(measured.invoked)
-        return measured.imported
-
-    trials: dict[str, Trial] = {
-        BARE: functions.bare,
-        LAB: lambda: functions.lab().imported,
-        **{name: partial(trial, name) for name in first},
-    }
-    imports = in_turn(trials, rounds)
-    return imports, {logical_id: seconds[-rounds:] for logical_id, seconds in first.items()}
+def _imported(functions: Functions, name: str) -> float:
+    return functions.run(name).imported
 
 
-def _events(functions: Functions, stack: LocalStack, bundle: Bundle) -> dict[str, dict[str, Any]]:
-    """An event for each function, in the order of a task's life."""
-    task_id, user_id = bundle.task.task_id, bundle.task.user_id
-    execution = {"Id": f"{stack.state_machine_arn.replace(':stateMachine:', ':execution:')}:{task_id}-r1"}
-    plan_event = {"input": {"task_id": task_id}, "execution": execution}
+def _invoked(functions: Functions, name: str, event: object) -> float:
+    return functions.run(name, event).invoked
+
+
+def _events(functions: Functions, stack: LocalStack, task: BundleTask) -> dict[str, dict[str, Any]]:
+    """An event for the functions that a user or the saving of an item waits for."""
+    arn = stack.state_machine_arn.replace(":stateMachine:", ":execution:")
+    execution = {"Id": f"{arn}:{task.task_id}-r1"}
+    plan_event = {"input": {"task_id": task.task_id}, "execution": execution}
     planned = functions.run("PlanBatchesFunction", plan_event).answer
     batch_event = {"plan": planned["plan"], "batch": planned["batches"][0], "execution_arn": execution["Id"]}
-    outcome = {
-        "task_id": task_id,
-        "attempt": 1,
-        "status": "partial_failure",
-        "complete": False,
-        "missing": {},
-    }
+    functions.run("GenerateContentFunction", batch_event)
     api_event = json.loads((REPOSITORY / "events/task_api.json").read_bytes()) | {
         "httpMethod": "GET",
-        "path": f"/api/v1/tasks/{task_id}",
+        "path": f"/api/v1/tasks/{task.task_id}",
         "resource": "/api/v1/tasks/{task_id}",
-        "pathParameters": {"task_id": task_id},
-        "queryStringParameters": {"user_id": user_id},
-        "multiValueQueryStringParameters": {"user_id": [user_id]},
+        "pathParameters": {"task_id": task.task_id},
+        "queryStringParameters": {"user_id": task.user_id},
+        "multiValueQueryStringParameters": {"user_id": [task.user_id]},
     }
-    api_event["requestContext"]["authorizer"] = {"principalId": user_id, "user_id": user_id}
+    api_event["requestContext"]["authorizer"] = {"principalId": task.user_id, "user_id": task.user_id}
     authorizer_event = json.loads((REPOSITORY / "events/authorize_request.json").read_bytes())
+    token = {"authorizationToken": f"Bearer {stack.token(task.user_id)}"}
     return {
-        "PlanBatchesFunction": plan_event,
-        "GenerateContentFunction": batch_event,
         SAVER: batch_event,
-        "FinalizeTaskFunction": plan_event | {"plan": planned["plan"]},
-        "AwaitRedriveFunction": {
-            "outcome": outcome | {"planned_redrive_count": 0},
-            # Another execution: that of the events before has ended, and its late steps are refused.
-            "execution": {"Id": f"{execution['Id']}-redriven", "RedriveCount": 1},
-        },
-        "ReconcileTaskFunction": {},
-        "AuthorizeRequestFunction": authorizer_event
-        | {"authorizationToken": f"Bearer {stack.token(user_id)}"},
         "TaskApiFunction": api_event,
-        "RecoveryApiFunction": json.loads((REPOSITORY / "events/recovery_api.json").read_bytes()),
-        "ConsoleFunction": json.loads((REPOSITORY / "events/console.json").read_bytes()),
-        "MigrateDatabaseFunction": {"dry_run": False},
+        "AuthorizeRequestFunction": authorizer_event | token,
     }
 
 

@@ -49,19 +49,6 @@ class Database:
                 connection.execute(text(kind.save_sql), save_parameters(NEIGHBOUR, rows))
         self.administer(["ANALYZE"])
 
-    def taken_ids(self, number: int) -> dict[str, list[str]]:
-        """Ids of the other roadmap, per content type."""
-        with self.engine.connect() as connection:
-            return {
-                content_type: [
-                    str(row[kind.id_field])
-                    for row in connection.execute(
-                        text(kind.current_sql), {"roadmap_id": NEIGHBOUR}
-                    ).mappings()
-                ][:number]
-                for content_type, kind in CONTENT_KINDS.items()
-            }
-
     def forget(self) -> None:
         """Delete the rows of a trial, vacuum and checkpoint, so that the next trial is not affected."""
         self.administer(
@@ -86,11 +73,6 @@ class Database:
         )
         with self.engine.connect() as connection:
             return int(connection.scalar(text(f"SELECT {counted}")) or 0)
-
-    def version(self) -> str:
-        """The server's version."""
-        with self.engine.connect() as connection:
-            return str(connection.scalar(text("SHOW server_version")))
 
 
 @contextmanager

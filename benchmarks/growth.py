@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, NullPool, create_engine, text
 
@@ -146,13 +146,6 @@ PAGES: Mapping[str, tuple[str, Mapping[str, str]]] = {
 }
 
 
-class Cost(NamedTuple):
-    """The cost of an operation."""
-
-    blocks: float
-    seconds: float
-
-
 class Stand:
     """A database with many tasks, and the operations on it."""
 
@@ -175,7 +168,7 @@ class Stand:
             "an advance of a recovery": lambda: advance(self._services, "all", Deadline.after(600)),
         }
 
-    def costs(self, tasks: int) -> dict[str, Cost]:
+    def costs(self, tasks: int) -> dict[str, float]:
         """The cost of each operation with so many tasks, at least as many as before."""
         first, last = str(self._tasks + 1), str(tasks)
         self._administer([each.replace(":first", first).replace(":last", last) for each in FINISHED])
@@ -187,17 +180,16 @@ class Stand:
             for statement in statements:
                 connection.execute(text(statement))
 
-    def _cost(self, operation: Callable[[], object]) -> Cost:
+    def _cost(self, operation: Callable[[], object]) -> float:
         """The least of some rounds: PostgreSQL's own work in the background is counted, too."""
         operation()
         rounds = []
         for _ in range(ROUNDS):
             with self._administrator.connect() as connection:
                 connection.execute(IS_DUE)
-            before, started = self._blocks(), time.perf_counter()
+            before = self._blocks()
             operation()
-            seconds = time.perf_counter() - started
-            rounds.append(Cost(self._blocks() - before, seconds))
+            rounds.append(self._blocks() - before)
         return min(rounds)
 
     def _blocks(self) -> float:
@@ -250,9 +242,9 @@ def stand() -> Iterator[Stand]:
         yield Stand(url)
 
 
-def ratios(few: Mapping[str, Cost], many: Mapping[str, Cost]) -> dict[str, float]:
+def ratios(few: Mapping[str, float], many: Mapping[str, float]) -> dict[str, float]:
     """How many times as many blocks each operation reads."""
-    return {name: many[name].blocks / cost.blocks for name, cost in few.items()}
+    return {name: many[name] / blocks for name, blocks in few.items()}
 
 
 def more_than_known(grown: Mapping[str, float]) -> dict[str, float]:
@@ -268,15 +260,10 @@ def main() -> None:
         costs: dict[int, Any] = {size: measured.costs(size) for size in (few, many)}
     grown = ratios(costs[few], costs[many])
     rows = {
-        name: [
-            *(f"{costs[size][name].blocks:,.0f}" for size in (few, many)),
-            amount(ratio, "×"),
-            *(amount(costs[size][name].seconds, "s") for size in (few, many)),
-        ]
+        name: [*(f"{costs[size][name]:,.0f}" for size in (few, many)), amount(ratio, "×")]
         for name, ratio in grown.items()
     }
-    columns = [f"blocks, {few:,} tasks", f"{many:,}", "ratio", f"time, {few:,}", f"{many:,}"]
-    show_table("Blocks that an operation reads", columns, rows)
+    show_table("Blocks that an operation reads", [f"{few:,} tasks", f"{many:,}", "ratio"], rows)
     limits = [
         Limit(name, ratio, MOST_TIMES, reason=KNOWN_TO_GROW.get(name, "")) for name, ratio in grown.items()
     ]

@@ -4,10 +4,9 @@ Pure except for the clock. A ratio is computed per round and then its median is 
 both sides of a round, so that its effect cancels out.
 """
 
-import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from statistics import median
 
 Trial = Callable[[], float]
 """Prepares outside the measured time, works once, and returns the measured value, usually seconds."""
@@ -34,27 +33,6 @@ def seconds_of(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-class Estimate(NamedTuple):
-    """A median with its quartiles."""
-
-    median: float
-    low: float
-    high: float
-
-    @property
-    def noise(self) -> float:
-        """The interquartile range relative to the median."""
-        return (self.high - self.low) / self.median if self.median else 0.0
-
-
-def estimate(values: Sequence[float]) -> Estimate:
-    """The median and quartiles of values. For a single value, all three are equal."""
-    if len(values) == 1:
-        return Estimate(values[0], values[0], values[0])
-    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
-    return Estimate(median, low, high)
-
-
-def paired_ratio(values: Sequence[float], base: Sequence[float]) -> Estimate:
-    """The ratio of the values to `base`: the estimate of the ratios per round."""
-    return estimate([value / of for value, of in zip(values, base, strict=True)])
+def median_ratio(values: Sequence[float], base: Sequence[float]) -> float:
+    """The median of the ratios of the values to `base`, round by round."""
+    return median(value / of for value, of in zip(values, base, strict=True))

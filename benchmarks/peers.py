@@ -12,9 +12,8 @@ concept per iteration*: the plain Step Functions pattern, emulated. The rows of 
 that refuse the id of another item; ours also locks and checks.
 
 *Operations*: transitions of Step Functions, operations of durable functions, recorded workflows and steps of
-DBOS. *Commits* and *WAL* include everything that the contestant did. *History*: bytes of the
-inputs and outputs in the history of Step Functions, of the checkpoints of durable functions, of the rows of
-DBOS.
+DBOS. *Commits* and *WAL* include everything that the contestant did. *History*: bytes of the inputs and
+outputs in the history of Step Functions, of the checkpoints of durable functions, of the rows of DBOS.
 
 *Price*: the operations and the S3 requests of 1,000 items in us-east-1 (`documents/prices.py`), without the
 time of Lambda, the tokens and the database. DBOS writes its operations into the database: its price is that
@@ -23,13 +22,10 @@ database's.
 *Lost*: items without a row. *Paid twice*: items that were generated again without need. *Wrong*: items with a
 row that disagrees with the recorded outcome. *Retry*: the method of the contestant's documentation after a
 run has ended: ours, a new attempt; durable functions, a new execution with the items that the first reported
-as failed; DBOS, `rewind_workflow` to the save; one concept per iteration, a new execution. *Double click*:
-the run is started twice at the same time, and the second start is refused, ignored, or runs as well. DBOS
-gets the same workflow id twice. Step Functions and durable functions are started without a name of the
-execution, which is optional; according to their documentation, a second start with the same name would return
-the first execution. *Failed half way*: the run ends as FAILED, stopped or cancelled after a third was saved;
-then ours gets a new attempt, durable functions a new execution, DBOS `resume_workflow`, one concept per
-iteration a redrive (emulated from documentation).
+as failed; DBOS, `rewind_workflow` to the save; one concept per iteration, a new execution. *Failed half way*:
+the run ends as FAILED, stopped or cancelled after a third was saved; then ours gets a new attempt, durable
+functions a new execution, DBOS `resume_workflow`, one concept per iteration a redrive (emulated from
+documentation).
 """
 
 import argparse
@@ -81,7 +77,6 @@ FAULTS = (
     "retry, still taken",
     "retry, free again",
     "killed after a commit",
-    "double click",
     "failed half way, then retried",
 )
 
@@ -362,11 +357,6 @@ def _crash(trial: Trial) -> list[str]:
     return [f"{state.lost} lost, {state.paid_twice} paid twice, {state.wrong} wrong"]
 
 
-def _double_click(trial: Trial) -> list[str]:
-    state = trial.run("double")
-    return [f"{state.lost} lost, {state.paid_twice} paid twice, {state.wrong} wrong"]
-
-
 def _failed_half_way(trial: Trial) -> list[str]:
     trial.stop_at = STOP_AT
     trial.run("run")
@@ -410,7 +400,6 @@ def main() -> None:
                 faults[name] = [
                     *_bad_row(trial(contestant, f"{number}b", few)),
                     *_crash(trial(contestant, f"{number}c", few)),
-                    *_double_click(trial(contestant, f"{number}e", few)),
                     *_failed_half_way(trial(contestant, f"{number}f", few)),
                 ]
     show_table(

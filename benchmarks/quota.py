@@ -35,10 +35,10 @@ from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage.bucket import PARALLEL
 from tests.support.converse_server import Call, ConverseServer, Quota
+from tests.support.factories import bundle_of
 from tests.support.quota_clock import quota_clock
 
 from .curriculum import concept_ids
-from .framework import framework_of
 
 CONCEPTS = 30
 SLOTS = 10
@@ -176,9 +176,6 @@ class Run(NamedTuple):
     lost: list[str]
     """The errors of the items that were not generated."""
 
-    exchanges: float
-    """Round trips to the bucket, for each call."""
-
 
 def measure(
     engine: Engine,
@@ -211,7 +208,7 @@ def measure(
     with (
         ConverseServer(quota) as server,
         _client(server) as client,
-        quota_clock(engine, clock.now) as exchanges,
+        quota_clock(engine, clock.now),
     ):
         settings = Settings(server.settings(MODEL_ID=MODEL_ID, MODEL_OUTPUT_BURNDOWN=str(burndown)))
         slots = _Slots(engine, settings, BedrockModel(client, MODEL_ID, MAX_OUTPUT, LATENCY * 4), clock)
@@ -221,13 +218,13 @@ def measure(
         accepted = sum(server.accepted.values())
         wasted = paid * (len(server.usages) - accepted) // max(1, len(server.usages))
     calls = quota.admitted + quota.throttled
-    return Run(quota.used, quota.throttled / calls, wasted, slots.lost, next(exchanges) / calls)
+    return Run(quota.used, quota.throttled / calls, wasted, slots.lost)
 
 
 def _batches(roadmap: int) -> list[list[tuple[Concept, ContentType]]]:
     """The items of a roadmap, in the batches that Plan makes."""
     ids = concept_ids(f"roadmap-{roadmap}", CONCEPTS)
-    framework = read_framework(framework_of(ids))
+    framework = read_framework(bundle_of(ids)["roadmap"]["framework_data"])
     size = planned_batch_sizes(CONCEPTS, 0, BATCH_SIZE).generate
     return [
         [

@@ -9,9 +9,10 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import metadata
+from statistics import median
 from typing import NamedTuple
 
-from .measuring import estimate, paired_ratio
+from .measuring import median_ratio
 
 Values = dict[str, dict[int, list[float]]]
 """Contestant → size → the value of each round."""
@@ -68,7 +69,7 @@ def show_table(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[s
 
 
 def show_values(title: str, size_name: str, values: Values, base: str) -> None:
-    """Print the median seconds of each contestant by size, the ratio to the base, and half the quartiles."""
+    """Print the median seconds of each contestant by size, and the ratio to the base."""
     sizes = sorted({size for by_size in values.values() for size in by_size})
     rows = {
         name: [
@@ -81,9 +82,8 @@ def show_values(title: str, size_name: str, values: Values, base: str) -> None:
 
 
 def _cell(values: Sequence[float], base: Sequence[float], is_base: bool) -> str:
-    measured = estimate(values)
-    ratio = "" if is_base else f" {amount(paired_ratio(values, base).median, '×')}"
-    return f"{amount(measured.median, 's')}{ratio} ±{measured.noise / 2:.0%}"
+    ratio = "" if is_base else f" {amount(median_ratio(values, base), '×')}"
+    return f"{amount(median(values), 's')}{ratio}"
 
 
 def show_limits(limits: Sequence[Limit], *, room: float | None = None) -> None:

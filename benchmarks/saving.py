@@ -16,37 +16,31 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from math import ceil
 
 from documents.cost import transitions_of
 from roadmap_content.content.manifest import planned_batch_sizes
-from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.platform.runtime.log import logger
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.state.services import Services
 
-from .contestants import ours, psycopg3
+from .contestants import copying, ours
 from .contestants.replaced import Replaced
 from .curriculum import Author
 from .database import Database, own_database
-from .measuring import in_turn, paired_ratio, seconds_of
+from .measuring import in_turn, median_ratio, seconds_of
 from .report import Limit, Values, arguments_of, show_limits, show_machine, show_values
 from .stock import BATCH_SIZE, Stock
 
 SIZES = (3, 30, 100, 1_000, 10_000)
 ROUNDS = 7
 NEIGHBOURS = 3_000
-BAD = 10
 
 HANDLER = "through the handler"
 DATABASE = "database part"
 PLANNED = "database part, in the planner's batches"
 REPLACED = "the design replaced"
-PSYCOPG = "the same SQL, psycopg 3"
 FLOOR = "COPY, the floor"
-
-CLEAN, FORESEEN, UNFORESEEN = "all good", "10 ids taken", "10 refused by a CHECK"
 
 
 def main() -> None:
@@ -57,28 +51,22 @@ def main() -> None:
         author = Author()
         database.populate(author, NEIGHBOURS)
         time = _sizes(database, author, arguments.sizes, arguments.rounds)
-        bad = _bad_rows(database, author, 1_000, arguments.rounds) if 1_000 in arguments.sizes else {}
-        version = database.version()
     show_values("Saving all three artefacts, commits included", "concepts", time, DATABASE)
-    if bad:
-        show_values(f"Saving with {BAD} bad rows of each content type", "concepts", bad, CLEAN)
     show_machine("SQLAlchemy", "pg8000", "psycopg", "asyncpg")
-    sys.stdout.write(f"PostgreSQL {version}\n\n")
-    show_limits(list(_limits(time, bad)), room=1.0 if arguments.short else None)
+    show_limits(list(_limits(time)), room=1.0 if arguments.short else None)
 
 
 def _sizes(database: Database, author: Author, sizes: Sequence[int], rounds: int) -> Values:
     values: Values = {}
     services = _services(database)
     replaced = Replaced(database.url)
-    with psycopg3.connect(database.url) as connection:
+    with copying.connect(database.url) as connection:
         for size in sorted(sizes):
             stock = Stock(size, author)
             works: dict[str, Callable[[], object]] = {
                 DATABASE: ours.database_part(stock, services, size),
                 REPLACED: replaced.prepare(stock),
-                PSYCOPG: psycopg3.same_sql(stock, connection),
-                FLOOR: psycopg3.copy(stock, connection),
+                FLOOR: copying.copy(stock, connection),
                 HANDLER: ours.through_the_handler(stock, services, size),
             }
             if planned_batch_sizes(0, size, BATCH_SIZE).save < size:
@@ -92,57 +80,18 @@ def _sizes(database: Database, author: Author, sizes: Sequence[int], rounds: int
     return values
 
 
-def _bad_rows(database: Database, author: Author, size: int, rounds: int) -> Values:
-    """Batches with rows that cannot be saved: refused by the statement itself, or by an unexpected
-    constraint.
-    """
-    services = _services(database)
-    taken = database.taken_ids(BAD)
-    works = {}
-    for name in (CLEAN, FORESEEN, UNFORESEEN):
-        stock = Stock(size, author)
-        for number in range(BAD if name != CLEAN else 0):
-            place = number * size // BAD + number * 7
-            for content_type, content in stock.entries[place].content.items():
-                bad_id = taken[content_type][number] if name == FORESEEN else f"bad-{number}"
-                content[CONTENT_KINDS[content_type].id_field] = bad_id
-        works[name] = ours.database_part(stock, services, size)
-    with _check(database):
-        _note(f"saving {size:,} concepts with {BAD} bad rows of each type")
-        values = _measure(database, works, rounds, 1)
-    return {name: {size: seconds} for name, seconds in values.items()}
-
-
-@contextmanager
-def _check(database: Database) -> Iterator[None]:
-    """Constraints of the product, unknown to the statements."""
-    tables = [
-        ("tutorial_metadata", "tutorial_id"),
-        ("resource_recommendation_metadata", "id"),
-        ("quiz_metadata", "quiz_id"),
-    ]
-    database.administer(
-        [
-            f"ALTER TABLE {table} ADD CONSTRAINT not_bad CHECK ({key} NOT LIKE 'bad-%')"
-            for table, key in tables
-        ]
-    )
-    yield
-    database.administer([f"ALTER TABLE {table} DROP CONSTRAINT not_bad" for table, _ in tables])
-
-
 def _measure(
     database: Database,
     works: Mapping[str, Callable[[], object]],
     rounds: int,
     warm_up: int,
-    expected: int | None = None,
+    expected: int,
 ) -> dict[str, list[float]]:
     def trial(work: Callable[[], object]) -> float:
         database.forget()
         gc.collect()
         seconds = seconds_of(work)
-        assert expected is None or database.count() == expected  # noqa: S101 - otherwise nothing was saved
+        assert database.count() == expected  # noqa: S101 - otherwise nothing was saved
         return seconds
 
     return in_turn(
@@ -152,15 +101,15 @@ def _measure(
     )
 
 
-def _limits(time: Values, bad: Values) -> Iterator[Limit]:
-    def ratio(values: Values, contestant: str, size: int, base: str) -> float:
-        return paired_ratio(values[contestant][size], values[base][size]).median
+def _limits(time: Values) -> Iterator[Limit]:
+    def ratio(contestant: str, size: int, base: str) -> float:
+        return median_ratio(time[contestant][size], time[base][size])
 
     for size, limit in ((30, 10.0), (1_000, 15.0)):
         if size in time[DATABASE]:
             yield Limit(
                 label=f"the design replaced against the database part, {size:,} concepts",
-                value=ratio(time, REPLACED, size, DATABASE),
+                value=ratio(REPLACED, size, DATABASE),
                 limit=limit,
                 at_least=True,
                 reason="Each of three short transactions also asks whether the task was cancelled and which "
@@ -169,19 +118,19 @@ def _limits(time: Values, bad: Values) -> Iterator[Limit]:
     if 1_000 in time[DATABASE]:
         yield Limit(
             label="the database part against COPY, 1,000 concepts",
-            value=ratio(time, DATABASE, 1_000, FLOOR),
+            value=ratio(DATABASE, 1_000, FLOOR),
             limit=1.5,
             reason="It also locks the roadmap, checks each row, and commits three times.",
         )
         yield Limit(
             label="the database part in the planner's batches against COPY, 1,000 staged concepts",
-            value=ratio(time, PLANNED, 1_000, FLOOR),
+            value=ratio(PLANNED, 1_000, FLOOR),
             limit=2.5,
             reason="There are twelve transactions with a lock, checks and events, compared with one without.",
         )
         yield Limit(
             label="through the handler against COPY, 1,000 concepts",
-            value=ratio(time, HANDLER, 1_000, FLOOR),
+            value=ratio(HANDLER, 1_000, FLOOR),
             limit=3.5,
             reason="Staged items are read, checked and encoded in Python; COPY begins with encoded rows.",
         )
@@ -191,13 +140,6 @@ def _limits(time: Values, bad: Values) -> Iterator[Limit]:
             limit=40,
             unit="",
         )
-    if bad:
-        for name, limit in ((FORESEEN, 1.1), (UNFORESEEN, 3.0)):
-            yield Limit(
-                label=f"{name} of 1,000, against none",
-                value=ratio(bad, name, 1_000, CLEAN),
-                limit=limit,
-            )
 
 
 def _services(database: Database) -> Services:

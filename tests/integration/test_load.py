@@ -1,6 +1,6 @@
 """The simulation of `make load` on the real admission: every run ends once, and no capacity is left over."""
 
-from benchmarks.load import FirstInFirstOut, Load, Nothing, Queue, Run, Simulation, makespan
+from benchmarks.load import Admission, Load, Queue, Run, Simulation, makespan
 from roadmap_content.state.tasks.work import QueueClass
 from tests.support.pipeline import Pipeline
 
@@ -22,19 +22,13 @@ def test_each_run_starts_and_ends_once_and_the_queue_is_empty_afterwards(pipelin
     assert makespan(simulated) >= 1
 
 
-def test_without_a_queue_all_start_at_once_and_invocations_are_refused() -> None:
+def test_without_a_queue_all_start_at_once_and_invocations_are_refused(pipeline: Pipeline) -> None:
     simulated = runs(12)
-    Simulation(Nothing(), simulated)
+    Simulation(Admission(), simulated)
     assert all(run.started == run.arrives for run in simulated)
     queued = runs(12)
-    Simulation(FirstInFirstOut(), queued)
+    Simulation(Queue(pipeline.engine), queued)
     assert sum(run.throttled for run in simulated) > sum(run.throttled for run in queued)
-
-
-def test_a_lost_release_is_found_by_the_sweep(pipeline: Pipeline) -> None:
-    simulated = [Run(index, "u", 0, release_is_lost=True) for index in range(4)]
-    Simulation(Queue(pipeline.engine), simulated)
-    assert all(run.ended is not None for run in simulated)
 
 
 def test_a_stream_has_the_load_that_it_is_built_for(pipeline: Pipeline) -> None:

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.counting`: the requests of a run to each service, for `documents.cost`.
+"""`python -m tests.support.run_counts`: the requests of a run to each service, for `documents.cost`.
 
 Real: the steps, PostgreSQL, the log lines and metrics. Emulated: S3 in memory, and the state machine
 (`tests/support/machine_model.py`). The offline generator stands for the model.
@@ -14,18 +14,16 @@ from io import StringIO
 
 from sqlalchemy import event, text
 
+from benchmarks.database import migrated_database
+from documents.cost import COUNTS
 from documents.layout import laid_out
-from local_stack.builds import REPOSITORY
 from roadmap_content.platform.runtime.log import logger
 from roadmap_content.platform.storage.bucket import Bucket
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.memory_s3 import ObservedS3
 from tests.support.pipeline import S3, Pipeline, services_for
 
-from .database import migrated_database
-
 SIZES = (30, 1_000)
-COUNTS = REPOSITORY / "benchmarks/counts.json"
 READS = ("get_object", "head_object")
 FREE = ("delete_object", "delete_objects")
 

@@ -1,8 +1,8 @@
 """`python -m documents.cost`: the bill of a run, and of a day of 20,000 roadmaps.
 
-Counted requests × unit prices: the counts are measured (`python -m benchmarks.counting`), the prices are in
-`documents/prices.py`. Durations and tokens are assumptions, named below. Not included: the network, Lambda's
-own log lines, access logs, and what an idle stack costs: its alarms, metrics, key and snapshots.
+Counted requests × unit prices: the counts are measured (`python -m tests.support.run_counts`), the prices are
+in `documents/prices.py`. Durations and tokens are assumptions, named below. Not included: the network,
+Lambda's own log lines, access logs, and what an idle stack costs: its alarms, metrics, key and snapshots.
 """
 
 import heapq
@@ -62,11 +62,11 @@ ADMISSIONS, ADMISSION_SECONDS = 1_440, 0.5
 """Invocations of Reconcile in a day, and their assumed seconds."""
 
 
-COUNTS = REPOSITORY / "benchmarks/counts.json"
+COUNTS = REPOSITORY / "tools/documents/counts.json"
 
 
 class Counts(NamedTuple):
-    """The requests of a run to each service. Measured: `python -m benchmarks.counting`."""
+    """The requests of a run to each service. Measured: `python -m tests.support.run_counts`."""
 
     gets: int
     puts: int

@@ -93,13 +93,10 @@ elif JOB.phase == "resume":
 elif JOB.phase == "restart":
     DBOS.retrieve_workflow("run").get_result()
 else:
-    handles = []
-    for _ in range(2 if JOB.phase == "double" else 1):
-        with SetWorkflowID("run"):
-            handles.append(DBOS.start_workflow(produce_all))
-    for handle in handles:
-        with suppress(Exception):  # recorded in the status
-            handle.get_result()
+    with SetWorkflowID("run"):
+        handle = DBOS.start_workflow(produce_all)
+    with suppress(Exception):  # recorded in the status
+        handle.get_result()
 status = {workflow.workflow_id: workflow.status for workflow in DBOS.list_workflows()}
 done = [group for number, group in enumerate(GROUPS) if status.get(f"group-{number}") == "SUCCESS"]
 saved = [item.key for group in done for item in group]

@@ -6,7 +6,6 @@ service invokes the function again and replays the checkpoints.
 """
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -79,15 +78,6 @@ def handler(_event: Any, context: DurableContext) -> dict[str, Any]:  # noqa: AN
 
 
 def main() -> None:
-    """Run one execution and report its status; for a double click, two executions with different names."""
-    if JOB.phase == "double":
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda _: execute(), range(2)))
-    else:
-        execute()
-
-
-def execute() -> None:
     """Run one execution, and report its status."""
     runner = DurableFunctionTestRunner(handler, poll_interval=0.05, skip_time=False)
     with runner:

@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from sqlalchemy import make_url
 from roadmap_content.content.generation.generator import generator_named
 from roadmap_content.content.kind import Draft
 from roadmap_content.content.roadmaps.framework import Concept
-from roadmap_content.contracts.errors import ClaimRefusedError
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput
 from roadmap_content.platform.aws.executions import Executions, ExecutionState
@@ -37,15 +35,11 @@ from .work import Job, die
 TASK = "peers"
 
 
-class _Known(Executions):
-    """A fake Step Functions; the executions in `running` are running."""
+class _Idle(Executions):
+    """A fake Step Functions, in which no execution is running."""
 
-    def __init__(self, running: set[str]) -> None:
-        super().__init__("arn:aws:states:us-east-1:123456789012:stateMachine:peers")
-        self._running = running
-
-    def state(self, execution_arn: str) -> ExecutionState:
-        return ExecutionState.RUNNING if execution_arn in self._running else ExecutionState.OVER
+    def state(self, execution_arn: str) -> ExecutionState:  # noqa: ARG002 - as Executions'
+        return ExecutionState.OVER
 
 
 class _Counted:
@@ -63,35 +57,20 @@ class _Counted:
 
 
 def main() -> None:
-    """Run an attempt, or continue a crashed one; for a double click, start two at once."""
+    """Run an attempt as the state machine does, or continue a crashed one."""
     logging.disable()
     job = Job(Path(sys.argv[1]))
     sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - metrics
-    running: set[str] = set()
-    if job.phase != "double":
-        _run(job, running, "r")
-        return
-    names = ["first", "second"]
-    running |= {_arn(f"{name}1") for name in names}
-    with ThreadPoolExecutor() as pool:
-        runs = [pool.submit(_run, job, running, name) for name in names]
-    refused = [run.exception() for run in runs if run.exception() is not None]
-    if len(refused) != 1 or not isinstance(refused[0], ClaimRefusedError):
-        raise AssertionError(refused)
-
-
-def _run(job: Job, running: set[str], name: str) -> None:
-    """Run one execution, as the state machine does."""
     services = Services(Settings(dict(os.environ)))
     credentials = Credentials.from_url(make_url(job.database_url))
     services.engine = open_engine(lambda: credentials, tls=False)
-    services.executions = _Known(running)
+    services.executions = _Idle("arn:aws:states:us-east-1:123456789012:stateMachine:peers")
     services.generator = _Counted(job)
     kept = job.folder / "history.json"
     history: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {"run": 0}
     if job.phase != "restart":
         history = {"run": history["run"] + 1, "over": []}
-    execution = Execution(arn=_arn(f"{name}{history['run']}"))
+    execution = Execution(arn=f"arn:aws:states:us-east-1:123456789012:execution:peers:r{history['run']}")
     start = RunInput(task_id=TASK)
     deadline = Deadline.after(120)
     if "plan" not in history:
@@ -129,10 +108,6 @@ def _run(job: Job, running: set[str], name: str) -> None:
     saved = [item.key for item in job.items if item.key not in failed]
     transitions = 2 * len(planned.batches) + 5
     job.answer(status=status, saved=saved, operations=transitions, bytes=passed)
-
-
-def _arn(name: str) -> str:
-    return f"arn:aws:states:us-east-1:123456789012:execution:peers:{name}"
 
 
 def _failed(recorded: dict[str, Any] | None) -> set[str]:

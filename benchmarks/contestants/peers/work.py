@@ -6,7 +6,6 @@ Used by scripts that run in separate environments; needs only psycopg and this f
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,19 +67,16 @@ class Job:
         self.folder = Path(document["folder"])
         self.form: str = document["form"]
         self.phase: str = document["phase"]
-        """`run`; `double`, the same run started twice at once; `restart` after a crash; `retry` after a run
-        that is over; `resume` after a run that failed half way; of DBOS also `prepare`.
+        """`run`; `restart` after a crash; `retry` after a run that is over; `resume` after a run that failed
+        half way; of DBOS also `prepare`.
         """
         self.crash_at: int | None = document["crash_at"]
         self.stop_at: int | None = document["stop_at"]
-        self.make_seconds: float = document["make_seconds"]
         self.items = [Item(**item) for item in document["items"]]
         self._saved = 0
-        self._started = time.perf_counter(), time.process_time()
 
     def make(self, item: Item) -> dict[str, Any]:
         """Generate an item. Each generation is recorded as paid for, with one line of a file."""
-        time.sleep(self.make_seconds)
         with (self.folder / "made").open("a") as made:
             made.write(f"{item.key}\n")
         return item.row
@@ -100,9 +96,7 @@ class Job:
         return self.stop_at is not None and self.phase == "run" and self._saved >= self.stop_at
 
     def answer(self, **found: object) -> None:
-        """Write the results of the script, with its seconds and processor seconds, imports apart."""
-        begun, processor = self._started
-        found |= {"seconds": time.perf_counter() - begun, "processor": time.process_time() - processor}
+        """Write the results of the script."""
         (self.folder / "answer.json").write_text(json.dumps(found))
 
 
