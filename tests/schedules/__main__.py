@@ -18,7 +18,6 @@ from typing import NamedTuple
 from rich.console import Console
 
 from tests.schedules.explorer import Explored, Explorers
-from tests.schedules.report import write_report
 from tests.schedules.schedule import InvalidScheduleError, Schedule
 from tests.schedules.situations import SITUATIONS
 from tests.schedules.template import Template, template_database
@@ -80,7 +79,7 @@ def _explore_all(meetings: Sequence[Meeting]) -> list[Explored]:
 
 def explored(
     template: Template, wanted: Iterable[Meeting], sampled: Iterator[Meeting], seconds: float
-) -> Iterator[tuple[Meeting, Explored]]:
+) -> Iterator[Explored]:
     """Explore pairs in two processes, then samples for some time. The results are in a fixed order.
 
     The pairs of a situation are explored by one process, because many of their final states are the same. The
@@ -89,15 +88,14 @@ def explored(
     with ProcessPoolExecutor(PROCESSES, initializer=_begin, initargs=(template,)) as pool:
         situations = [tuple(group) for _, group in groupby(wanted, lambda pair: pair.situation)]
         situations.sort(key=len, reverse=True)
-        for meetings, found in zip(situations, pool.map(_explore_all, situations), strict=True):
-            yield from zip(meetings, found, strict=True)
+        for found in pool.map(_explore_all, situations):
+            yield from found
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            chosen = list(islice(sampled, 4 * PROCESSES))
-            yield from zip(chosen, pool.map(_explore, chosen), strict=True)
+            yield from pool.map(_explore, list(islice(sampled, 4 * PROCESSES)))
 
 
-def main(wanted: str = "", seconds: float = 0, seed: int = 0, *, report: bool = False) -> int:
+def main(wanted: str = "", seconds: float = 0, seed: int = 0) -> int:
     """Explore, or play one schedule; return the exit code."""
     logging.disable(logging.CRITICAL)
     if "/" in wanted:
@@ -110,15 +108,14 @@ def main(wanted: str = "", seconds: float = 0, seed: int = 0, *, report: bool = 
         raise InvalidScheduleError(f"{wanted!r} is no situation, actor or schedule")
     if seconds:
         console.print(f"SCHEDULES_SEED={seed}")
-    results: list[tuple[str, Explored]] = []
+    every: list[Explored] = []
     with template_database() as template:
-        for meeting, result in explored(template, chosen, samples(seed), seconds):
-            results.append((meeting.situation, result))
+        for result in explored(template, chosen, samples(seed), seconds):
+            every.append(result)
             console.print(str(result))
             # The first schedule of each kind of violation.
             for violation in {str(each.broken): each for each in reversed(result.violations)}.values():
                 console.print(str(violation))
-    every = [result for _, result in results]
     violations = sum(len(result.violations) for result in every)
     samples_played = f"{len(every) - len(chosen)} samples, " if seconds else ""
     console.print(
@@ -126,8 +123,6 @@ def main(wanted: str = "", seconds: float = 0, seed: int = 0, *, report: bool = 
         f"{sum(result.crashes for result in every)} crashes, {sum(result.states for result in every)} "
         f"distinct final states, {violations} violations, {time.monotonic() - began:.0f} seconds"
     )
-    if report and not violations:
-        write_report(results)
     return int(violations > 0)
 
 
@@ -145,9 +140,8 @@ if __name__ == "__main__":
     arguments.add_argument("wanted", nargs="?", default="")
     arguments.add_argument("--minutes", type=float, default=0, help="sample two preemptions and three actors")
     arguments.add_argument("--seed", type=int, default=0)
-    arguments.add_argument("--report", action="store_true", help="write docs/schedules.md")
     given = arguments.parse_args()
     try:
-        sys.exit(main(given.wanted, 60 * given.minutes, given.seed, report=given.report))
+        sys.exit(main(given.wanted, 60 * given.minutes, given.seed))
     except InvalidScheduleError as error:
         sys.exit(str(error))

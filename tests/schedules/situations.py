@@ -1,4 +1,10 @@
-"""Situations of a task, in which two actors meet. Each is made by the real steps."""
+"""Situations of a task, in which two actors meet. Each is made by the real steps.
+
+Not explored: the threads of one step, which run one after the other here; they share a connection, and each
+has another item (`tests/integration/test_item_locks.py` has real threads). No schedule misses two locks:
+Save's lock of the roadmap, which the triggers of the content tables take as well, and the sweep's lock of a
+task, which keeps the sweep from waiting, not from writing.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
