@@ -1,20 +1,14 @@
-"""The sample of the cells for the merge gate, with `FAULTS_CELLS=sample`; other runs leave out nothing."""
+"""Samples of parametrized tests for the merge gate; the nightly run leaves out nothing."""
 
-import os
-from collections.abc import Iterable
-from itertools import product
-from typing import TypeVar
+from collections.abc import Sequence
 
-RowT = TypeVar("RowT")
-ColumnT = TypeVar("ColumnT")
-
-IS_SAMPLE = os.environ.get("FAULTS_CELLS") == "sample"
+import pytest
+from _pytest.mark import ParameterSet
 
 
-def cells(rows: Iterable[RowT], columns: Iterable[ColumnT]) -> list[tuple[RowT, ColumnT]]:
-    """Every row with every one of three columns; in a sample, every row with one column, in turn."""
+def sampled(cells: Sequence[tuple[object, ...]], every: int) -> list[ParameterSet]:
+    """Each nth cell for the gate; the others are marked for the nightly run."""
     return [
-        (row, column)
-        for (number, row), (other, column) in product(enumerate(rows), enumerate(columns))
-        if not IS_SAMPLE or (number + other) % 3 == 0
+        pytest.param(*cell, marks=[pytest.mark.nightly] if number % every else [])
+        for number, cell in enumerate(cells)
     ]

@@ -129,7 +129,7 @@ class World:
     def __init__(self, scene: Scene, bundle: dict[str, Any], database_url: str | None = None) -> None:
         self.services = services_for(database_url or scene.database_url)
         self.services.bucket = scene.aside.bucket
-        self.pipeline = Pipeline(self.services)
+        self.pipeline = Pipeline(self.services, engine=scene.aside.engine)
         self.pipeline.load(bundle)
         self.task_id = self.pipeline.task_id
         self.log = Log()
@@ -168,17 +168,20 @@ class World:
                 return error.code
         return "done"
 
-    def advance(self, run: Run, strike: Strike | None = None, *, again: bool = True) -> None:
-        """Advance an execution by one state. After a crash, the state is retried or fails.
+    def advance(self, run: Run, strike: Strike | None = None, *, again: bool = True) -> str:
+        """Advance an execution by one state; return how it first ended. After a crash, the state is retried
+        or fails.
 
         If it fails, the error is caught as in the state machine, or ends the execution.
         """
-        ended = self.attempt(lambda: self._step(run), strike)
+        ended = last = self.attempt(lambda: self._step(run), strike)
         if ended == "died" and again:
-            ended = self.attempt(lambda: self._step(run))
-        if ended != "done":
-            run.catch(StateError(error=ended, cause="as it was thrown"))
+            last = self.attempt(lambda: self._step(run))
+        if last != "done":
+            name = "Runtime.ExitError" if last == "died" else last
+            run.catch(StateError(error=name, cause="as it was thrown"))
         self._note_live(run)
+        return ended
 
     def run_to_its_end(self, run: Run) -> None:
         """Advance an execution to its end."""
@@ -272,7 +275,9 @@ class World:
 
     def reconcile(self, ended: Run | None = None) -> None:
         """Reconcile the end of an execution, or sweep as the schedule does: the changed and due tasks."""
-        detail = ended and ExecutionEnd(execution_arn=ended.arn, status=ended.status)
+        detail = ended and ExecutionEnd(
+            execution_arn=ended.arn, status=ended.status, input=ended.input.model_dump_json()
+        )
         reconcile(ReconcileRequest(detail=detail, time=datetime.now(UTC)), self.services, self.deadline())
 
     def let_a_minute_pass(self) -> None:

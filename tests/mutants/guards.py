@@ -40,6 +40,9 @@ _REGENERATION = "tests/integration/test_regeneration.py"
 _REVISIONS = "tests/integration/test_revisions.py"
 _GROUPS = "tests/integration/test_failure_groups.py"
 _STATE_MACHINE = "tests/workflow/test_state_machine.py"
+_FAULT = "tests/faults/matrix/test_steps.py::test_a_fault_of_the_database"
+_LATER = "tests/faults/matrix/test_steps.py::test_the_step_is_repeated_later"
+_SERVER_STATES = 'SERVER_STATES = "^(08|28|40|53|55|57|58|25006$|25P03$)"'
 
 _UNNOTICED = "test_a_run_that_ended_unnoticed_frees_its_slots_within_a_minute_if_others_wait"
 _RECORDED = "coalesce(completed_at, content_now()),\n    updated_at = content_now()\n"
@@ -138,7 +141,32 @@ MUTANTS = (
         tests=(
             f"{_FENCING}::test_redriven_inside_fan_out_a_run_generates_nothing_before_its_claim",
             f"{_PAIRS}::test_the_end_of_a_run_and_its_counts",
+            _LATER,
         ),
+    ),
+    Mutant(
+        "the second try of a transaction",
+        "an error that may pass is not tried again",
+        f"{_LAYER}/platform/postgres/transactions.py",
+        old="            if deadline.remaining - pause < RESERVE:\n",
+        new="            if pause > 0:\n",
+        tests=(_FAULT,),
+    ),
+    Mutant(
+        "the SQLSTATEs of the server",
+        "a read-only database refuses the data",
+        f"{_LAYER}/platform/postgres/sqlstate.py",
+        old=_SERVER_STATES,
+        new=_SERVER_STATES.replace("25006$|", ""),
+        tests=(_FAULT,),
+    ),
+    Mutant(
+        "the SQLSTATEs of the server",
+        "a lock that another session holds for too long refuses the data",
+        f"{_LAYER}/platform/postgres/sqlstate.py",
+        old=_SERVER_STATES,
+        new=_SERVER_STATES.replace("55|", ""),
+        tests=(_FAULT,),
     ),
     Mutant(
         "the recovery's record of a claim",
@@ -411,6 +439,7 @@ MUTANTS = (
         tests=(
             f"{_FENCING}::test_a_plan_delivered_after_the_end_of_its_attempt_plans_nothing",
             f"{_PAIRS}::test_a_late_end_and_the_next_attempt",
+            _LATER,
         ),
     ),
     Mutant(

@@ -76,6 +76,7 @@ def test_every_required_guard_has_a_mutant() -> None:
         "the end of waiting",
         "the message of a database error",
         "the SQLSTATEs of the server",
+        "the second try of a transaction",
         "the limit of an id",
         "the reading of foreign rows",
         "the isolation of a task",

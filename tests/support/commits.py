@@ -52,6 +52,9 @@ class Commits:
         self.strikes = 0
         """Faults and changes that were injected."""
 
+        self.only_changes = False
+        """Do not count the COMMITs of transactions that change nothing."""
+
         event.listen(engine, "commit", self._on_commit)
 
     @contextmanager
@@ -74,9 +77,16 @@ class Commits:
 
     def _on_commit(self, connection: Connection) -> None:
         strike, meanwhile, number = self._strike, self._meanwhile, self._count
-        self._count += 1
+        if strike is None and meanwhile is None:
+            return
         driver = connection.connection.dbapi_connection
         assert driver is not None
+        cursor = driver.cursor()
+        cursor.execute("SELECT pg_backend_pid(), pg_current_xact_id_if_assigned() IS NOT NULL")
+        pid, changes = cursor.fetchone() or (0, False)
+        if self.only_changes and not changes:
+            return
+        self._count += 1
         if meanwhile is not None and meanwhile[0] == number:
             self._meanwhile = None
             self.strikes += 1
@@ -86,9 +96,6 @@ class Commits:
             return
         self._strike = None
         self.strikes += 1
-        cursor = driver.cursor()
-        cursor.execute("SELECT pg_backend_pid()")
-        (pid,) = cursor.fetchone() or (0,)
         if strike.when is When.AFTER:
             driver.commit()
         if strike.how is How.PROCESS:

@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.faults.matrix.declaration import Fault, Step
-from tests.faults.matrix.play import Play
-from tests.faults.matrix.registry import injects
+from tests.faults.matrix.stack_play import StackPlay
 from tests.support.http_server import HttpServer, Reply, Request, json_reply
 
 CHECK_SECONDS = 1
@@ -40,7 +38,7 @@ class CheckServer(HttpServer):
 
 
 @contextmanager
-def _check(play: Play, check: Check) -> Iterator[None]:
+def _check(play: StackPlay, check: Check) -> Iterator[None]:
     """Give Save a check with a fault. It stays until the end of the cell."""
     server = play.resources.enter_context(CheckServer())
     changes = {
@@ -64,8 +62,8 @@ def _check(play: Play, check: Check) -> Iterator[None]:
     assert struck.is_set(), "the check was not asked"
 
 
-@injects(Fault.CHECK_SLOW, Step.SAVE, what="the check does not answer within its time, until the run is over")
-def check_slow(play: Play) -> Iterator[None]:
+@contextmanager
+def check_slow(play: StackPlay) -> Iterator[None]:
     """The check waits for a service of its own."""
     over = threading.Event()
 
@@ -79,8 +77,8 @@ def check_slow(play: Play) -> Iterator[None]:
             over.set()
 
 
-@injects(Fault.CHECK_CRASHES, Step.SAVE, what="the check raises an error, until the run is over")
-def check_crashes(play: Play) -> Iterator[None]:
+@contextmanager
+def check_crashes(play: StackPlay) -> Iterator[None]:
     """A bad release of the check."""
     error = {"errorType": "KeyError", "errorMessage": "'key'"}
     failure = json_reply(error, X_Amz_Function_Error="Unhandled")
@@ -88,19 +86,15 @@ def check_crashes(play: Play) -> Iterator[None]:
         yield
 
 
-@injects(Fault.CHECK_WRONG, Step.SAVE, what="the check answers a verdict too few, until the run is over")
-def check_wrong(play: Play) -> Iterator[None]:
+@contextmanager
+def check_wrong(play: StackPlay) -> Iterator[None]:
     """The check skips an item."""
     with _check(play, lambda items: accept(items[1:])):
         yield
 
 
-@injects(
-    Fault.CHECK_TOO_LARGE,
-    Step.SAVE,
-    what=f"413 RequestTooLargeException to each request with more than {MOST_ITEMS} items",
-)
-def check_too_large(play: Play) -> Iterator[None]:
+@contextmanager
+def check_too_large(play: StackPlay) -> Iterator[None]:
     """The contents of a batch are larger than a request to Lambda may be."""
     error = {"Type": "User", "message": "Request must be smaller than 6291456 bytes"}
     too_large = json_reply(error, 413, X_Amzn_ErrorType="RequestTooLargeException")

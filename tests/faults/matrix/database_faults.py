@@ -1,164 +1,245 @@
-"""Faults of the database: lost connections, refused writes, and values that Python cannot read."""
+"""Faults of the database in one step: lost connections, refused writes, locks of another session."""
 
-import os
-import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 
-from sqlalchemy import text
+from sqlalchemy import Connection, NullPool, create_engine, text
 
-from tests.faults.matrix.database_proxy import Session
-from tests.faults.matrix.declaration import Fault, Step
-from tests.faults.matrix.means import (
-    answering,
-    role_with,
-    trigger,
-    with_failures,
-)
-from tests.faults.matrix.play import Play
-from tests.faults.matrix.registry import COMMITS, DATABASE, injects
-from tests.faults.matrix.scripts import CutStatement, Gather, Refuse, StrikeCommit
+from tests.faults.matrix.scripts import CutStatement, Played, Refuse
+from tests.faults.matrix.steps import Play, Step
+
+Fault = Callable[[Play], AbstractContextManager[object]]
+
+TASK = ("roadmap_tasks", "task_id")
+LOCKED = {Step.GENERATE: ("content_attempts", "attempt"), Step.SAVE: ("roadmap_metadata", "roadmap_id")}
+"""The table, with a column, of the row that a step needs; other steps need the task's row."""
 
 
-@injects(Fault.UNREACHABLE, *DATABASE, what="every connection is refused until the run is over")
-def unreachable(play: Play) -> Iterator[None]:
-    """Existing connections are closed as well."""
-    with Refuse(play.line.database):
-        yield
+def unreachable(play: Play) -> Refuse:
+    """Every connection is refused."""
+    return Refuse(play.setting.proxy)
 
 
-@injects(Fault.AWAY_AND_BACK, *DATABASE, what="connections are lost and the next two refused, then accepted")
-def away_and_back(play: Play) -> Iterator[None]:
-    """A failover."""
-    with Refuse(play.line.database, times=2):
-        yield
+def away_and_back(play: Play) -> Refuse:
+    """A failover: connections are lost, and the next two are refused."""
+    return Refuse(play.setting.proxy, times=2)
 
 
-@injects(Fault.LOST_IN_STATEMENT, *DATABASE, what="the connection is cut in the first statement, once")
-def lost_in_statement(play: Play) -> Iterator[None]:
-    """The statement never arrives."""
-    with CutStatement(play.line.database):
-        yield
+def lost_in_statement(play: Play) -> CutStatement:
+    """The connection is lost once; the first statement never arrives."""
+    return CutStatement(play.setting.proxy)
 
 
-@injects(
-    Fault.LOST_AT_COMMIT, *DATABASE, what="the connection is cut before the last COMMIT comes through, once"
-)
-def lost_at_commit(play: Play) -> Iterator[None]:
-    """The transaction is rolled back."""
-    last = COMMITS[play.cell.step] - 1
-    with StrikeCommit(play.line.database, Session.cut, last, after=False, once=True):
-        yield
+@contextmanager
+def _role_with(play: Play, setting: str, undo: str, sqlstate: str) -> Iterator[None]:
+    """Change the steps' role for its next sessions."""
+    with _owner(play) as connection:
+        connection.execute(text(f"ALTER ROLE {play.setting.role} {setting}"))
+        play.setting.proxy.cut_all()
+        try:
+            with _answering(play, sqlstate):
+                yield
+        finally:
+            connection.execute(text(f"ALTER ROLE {play.setting.role} {undo}"))
+            play.setting.proxy.cut_all()
 
 
-@injects(
-    Fault.UNKNOWN_COMMIT,
-    *DATABASE,
-    what="the last COMMIT is done and the connection cut before it is answered, once",
-)
-def unknown_commit(play: Play) -> Iterator[None]:
-    """The transaction is committed, but the step cannot know it."""
-    last = COMMITS[play.cell.step] - 1
-    with StrikeCommit(play.line.database, Session.cut, last, after=True, once=True):
-        yield
+def connection_limit(play: Play) -> AbstractContextManager[None]:
+    """The role may open no connection."""
+    return _role_with(play, "CONNECTION LIMIT 0", "CONNECTION LIMIT -1", "53300")
 
 
-@injects(
-    Fault.CONNECTION_LIMIT, *DATABASE, what="ALTER ROLE … CONNECTION LIMIT 0 until the run is over (53300)"
-)
-def connection_limit(play: Play) -> Iterator[None]:
-    """The connection limit of the step's role."""
-    with role_with(play, "CONNECTION LIMIT 0", "CONNECTION LIMIT -1"), answering(play, "53300"):
-        yield
-
-
-@injects(Fault.READ_ONLY, *DATABASE, what="default_transaction_read_only until the run is over (25006)")
-def read_only(play: Play) -> Iterator[None]:
+def read_only(play: Play) -> AbstractContextManager[None]:
     """As after a failover to a standby."""
-    setting = "default_transaction_read_only"
-    with (
-        role_with(play, f"SET {setting} = on", f"RESET {setting}"),
-        with_failures(play),
-        answering(play, "25006"),
-    ):
-        yield
+    name = "default_transaction_read_only"
+    return _role_with(play, f"SET {name} = on", f"RESET {name}", "25006")
 
 
-@injects(
-    Fault.DISK_FULL,
-    *DATABASE,
-    what="a trigger raises 53100 on the table that it writes, until the run is over",
-)
-def disk_full(play: Play) -> Iterator[None]:
-    """By a trigger, because a really full disk would affect all cells."""
-    with (
-        trigger(play, "RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100';"),
-        answering(play, "53100"),
-    ):
-        yield
+@contextmanager
+def without_rights(play: Play) -> Iterator[None]:
+    """A migration revoked the right to read a table."""
+    table = LOCKED.get(play.step, TASK)[0]
+    with _owner(play) as connection:
+        connection.execute(text(f"REVOKE SELECT ON {table} FROM {play.setting.role}"))
+        try:
+            with _answering(play, "42501"):
+                yield
+        finally:
+            connection.execute(text(f"GRANT SELECT ON {table} TO {play.setting.role}"))
 
 
-@injects(
-    Fault.STATEMENT_TIMEOUT,
-    *DATABASE,
-    what="a trigger sleeps longer than a statement may take, until the run is over (57014)",
-)
-def statement_timeout(play: Play) -> Iterator[None]:
-    """The server's statement timeout."""
-    with trigger(play, "PERFORM pg_sleep(30);"), answering(play, "57014"):
-        yield
+def raising(sqlstate: str) -> Fault:
+    """A trigger refuses each row of the table that the step writes."""
 
-
-@injects(
-    Fault.FOREIGN_SQLSTATE,
-    *DATABASE,
-    what="a trigger raises U0001 on the table that it writes, until the run is over",
-)
-def foreign_sqlstate(play: Play) -> Iterator[None]:
-    """A rule of the product, with an SQLSTATE that PostgreSQL does not define."""
-    with trigger(play, "RAISE EXCEPTION 'no' USING ERRCODE = 'U0001';"), answering(play, "U0001"):
-        yield
-
-
-@injects(
-    Fault.STALLED,
-    *DATABASE,
-    what="SIGSTOP to the session's server process in the first statement, until the run is over",
-)
-def stalled(play: Play) -> Iterator[None]:
-    """The server neither refuses nor answers. Another session would get answers."""
-    pids: list[int] = []
-
-    def stop() -> None:
-        if not pids:
-            with play.rig.administering() as connection:
-                role = {"role": play.line.role}
-                pids.extend(
-                    connection.scalars(text("SELECT pid FROM pg_stat_activity WHERE usename = :role"), role)
+    @contextmanager
+    def fault(play: Play) -> Iterator[None]:
+        body = f"BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{sqlstate}'; END"
+        with _owner(play) as connection:
+            connection.execute(
+                text(f"CREATE FUNCTION strike() RETURNS trigger LANGUAGE plpgsql AS $$ {body} $$")
+            )
+            connection.execute(
+                text(
+                    f"CREATE TRIGGER strike BEFORE INSERT OR UPDATE ON {play.table} FOR EACH ROW"
+                    f" WHEN (session_user = '{play.setting.role}') EXECUTE FUNCTION strike()"
                 )
-            for pid in pids:
-                os.kill(pid, signal.SIGSTOP)
+            )
+            try:
+                with _answering(play, sqlstate):
+                    yield
+            finally:
+                connection.execute(text("DROP FUNCTION strike CASCADE"))
 
-    try:
-        with Gather(play.line.database, on_all=stop):
-            yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+    return fault
 
 
-@injects(
-    Fault.UNDECODABLE,
-    *(step for step in DATABASE if step is not Step.SAVE),
-    what="numbers of 5,000 digits in the task's JSON columns, and infinite dates",
-)
+@contextmanager
 def undecodable(play: Play) -> Iterator[None]:
-    """The product wrote these values, and PostgreSQL stores them."""
-    digits = "9" * 5_000
-    play.execute(
+    """The product wrote numbers of 5,000 digits and an infinite date, which PostgreSQL stores."""
+    play.world.pipeline.execute(
         "UPDATE roadmap_tasks SET failed_concepts = CAST(:digits AS json),"
         " user_request = CAST(:digits AS json), execution_summary = CAST(:digits AS json),"
-        " created_at = '-infinity' WHERE task_id = :id",
-        digits=digits,
-        id=play.task_id,
+        " created_at = '-infinity' WHERE task_id = 't-1'",
+        digits="9" * 5_000,
     )
     yield
+
+
+# Locks of another session.
+
+
+@contextmanager
+def _rival(play: Play, lock: str) -> Iterator[Connection]:
+    """A session with an open transaction and a lock."""
+    engine = create_engine(play.setting.scene.database_url, poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.execute(text(lock))
+        yield connection
+
+
+def _changing(play: Play) -> str:
+    """A change of the row that the step locks or changes."""
+    table, key = LOCKED.get(play.step, TASK)
+    return f"UPDATE {table} SET {key} = {key}"
+
+
+class _ReleaseAtSecondTimeout(Played):
+    """Ends the rival's transaction at the second lock timeout; nothing waits for it if it never comes."""
+
+    def __init__(self, play: Play, rival: Connection) -> None:
+        super().__init__(play.setting.proxy)
+        self._rival = rival
+
+    def on_error(self, sqlstate: str) -> None:
+        """Count the timeouts."""
+        if self.proxy.errors.count("55P03") == 2 and not self.struck.is_set():
+            self.struck.set()
+            self._rival.rollback()
+
+
+@contextmanager
+def lock_timeout(play: Play) -> Iterator[None]:
+    """Another session holds the row through two lock timeouts."""
+    with _rival(play, _changing(play)) as rival, _impatient(play), _ReleaseAtSecondTimeout(play, rival):
+        yield
+
+
+@contextmanager
+def idle_holder(play: Play) -> Iterator[None]:
+    """A session is idle in a transaction that holds the row."""
+    with _rival(play, _changing(play)), _impatient(play), _answering(play, "55P03"):
+        yield
+
+
+@contextmanager
+def locked_roadmap(play: Play) -> Iterator[None]:
+    """A person selects the roadmap FOR UPDATE and leaves the session open."""
+    lock = "SELECT FROM roadmap_metadata WHERE roadmap_id = 'r-1' FOR UPDATE"
+    with _rival(play, lock), _impatient(play), _answering(play, "55P03"):
+        yield
+
+
+@contextmanager
+def _when_waited_for(play: Play, rival: Connection, work: Callable[[], object]) -> Iterator[None]:
+    """Let the rival do something as soon as the step waits for it."""
+    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE :pid = ANY (pg_blocking_pids(pid))")
+    pid = rival.scalar(text("SELECT pg_backend_pid()"))
+    over = threading.Event()
+
+    def watch() -> None:
+        with _owner(play) as connection:
+            while not connection.scalar(waiting, {"pid": pid}):
+                if over.wait(0.005):
+                    return
+        work()
+
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(watch)
+        try:
+            yield
+        finally:
+            over.set()
+        watching.result()
+
+
+@contextmanager
+def serialization(play: Play) -> Iterator[None]:
+    """The role's default isolation is REPEATABLE READ, and another session changes the row meanwhile."""
+    name = "default_transaction_isolation"
+    with (
+        _role_with(play, f"SET {name} = 'repeatable read'", f"RESET {name}", "40001"),
+        _rival(play, _changing(play)) as rival,
+        _when_waited_for(play, rival, rival.commit),
+    ):
+        yield
+
+
+@contextmanager
+def deadlock(play: Play) -> Iterator[None]:
+    """The step has locked the roadmap and waits for another session, which then requests the roadmap."""
+    # Not by an insert: its trigger would lock the roadmap before Save does.
+    lock = "LOCK TABLE quiz_metadata IN SHARE MODE" if play.step is Step.SAVE else _changing(play)
+    with (
+        _role_with(play, "SET deadlock_timeout = '50ms'", "RESET deadlock_timeout", "40P01"),
+        _rival(play, lock) as rival,
+    ):
+        rival.execute(text("SET deadlock_timeout = '60s'"))  # the step becomes the victim
+
+        def cross() -> None:
+            rival.execute(text("SELECT FROM roadmap_metadata FOR NO KEY UPDATE"))
+            rival.rollback()
+
+        with _when_waited_for(play, rival, cross):
+            yield
+
+
+@contextmanager
+def _impatient(play: Play) -> Iterator[None]:
+    """The step's next sessions wait for a lock for a short time only."""
+    proxy = play.setting.proxy
+    proxy.limits = {"lock_timeout": "50ms"}
+    proxy.cut_all()
+    try:
+        yield
+    finally:
+        proxy.limits = {}
+        proxy.cut_all()
+
+
+@contextmanager
+def _answering(play: Play, sqlstate: str) -> Iterator[None]:
+    """Check that the server has answered with this SQLSTATE by the end."""
+    play.setting.proxy.play()
+    yield
+    errors = play.setting.proxy.errors
+    assert sqlstate in errors, f"{sqlstate} was never answered: {errors}"
+
+
+@contextmanager
+def _owner(play: Play) -> Iterator[Connection]:
+    """A session of the database owner in autocommit mode."""
+    url = play.setting.scene.database_url
+    with create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool).connect() as connection:
+        yield connection

@@ -59,6 +59,9 @@ class Script:
     def on_committed(self, session: Session, number: int) -> None:
         """The COMMIT with this number is done; its response is about to be sent to the client."""
 
+    def on_error(self, sqlstate: str) -> None:
+        """The server has answered with an error."""
+
 
 class DatabaseProxy:
     """Listens on a port of 127.0.0.1 in front of a server."""
@@ -158,6 +161,7 @@ class DatabaseProxy:
                     self._script.on_committed(session, session.commits - 1)
                 elif kind == _ERROR and (found := _SQLSTATE.search(message)):
                     self.errors.append(found[1].decode())
+                    self._script.on_error(self.errors[-1])
                 client.sendall(message)
         session.cut()
 

@@ -1,24 +1,22 @@
-"""Run one cell of the matrix of recoveries: a recovery per COMMIT of the step, with the fault at that COMMIT.
+"""Run one step of a recovery under one fault, with the fault at each COMMIT of the step in turn.
 
 The database, the steps and the faults are real; the executions are a model (`tests/faults/world.py`).
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from enum import StrEnum
 from functools import cached_property, partial
 from typing import Any
-
-from sqlalchemy import make_url
 
 from roadmap_content.api.recovery_undo import undo_recovery
 from roadmap_content.api.revisions import list_revisions, restore_revision
 from roadmap_content.contracts.errors import RoadmapNotFoundError
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import StateError
-from roadmap_content.platform.postgres.transactions import RESERVE
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.reconciliation.finish import finish_run
-from roadmap_content.runs.recoveries.advance import START_SECONDS, advance
+from roadmap_content.runs.recoveries.advance import advance
 from roadmap_content.runs.recoveries.control import cancel, pause, resume
 from roadmap_content.runs.recoveries.create import create
 from roadmap_content.runs.recoveries.decisions import Limits, TaskResult
@@ -26,17 +24,9 @@ from roadmap_content.runs.recoveries.regeneration import Regeneration
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.tasks.attempts import user_start
 from roadmap_content.state.tasks.listing import TaskFilter
-from tests.faults.matrix.database_proxy import DatabaseProxy
-from tests.faults.matrix.matrix import Row
-from tests.faults.matrix.recoveries import (
-    INJECTED,
-    RESTORING,
-    RecoveryCell,
-    RecoveryFault,
-    RecoveryStep,
-)
 from tests.faults.matrix.scripts import Refuse
-from tests.faults.world import Scene, World
+from tests.faults.matrix.steps import Setting
+from tests.faults.world import World
 from tests.support.commits import How, Strike, When
 from tests.support.evidence import DELETED
 from tests.support.factories import USER, bundle_of, concept_ids
@@ -51,25 +41,65 @@ OTHER_QUIZ = Item(IDS[1], ContentType.QUIZ)
 ROUNDS = 6
 """Sweeps after which a recovery of two tasks must have ended."""
 
+_FINAL = (TaskResult.RECOVERED, TaskResult.STILL_FAILING, TaskResult.REFUSED)
+
+
+class RecoveryStep(StrEnum):
+    """The step during the fault."""
+
+    CREATE = "creation"
+    START = "starts its tasks"
+    FINALIZE = "Finalize of its run"
+    PAUSE = "pause"
+    RESUME = "resume"
+    CANCEL = "cancel"
+    CANCEL_PAUSED = "cancel, paused"
+    SWEEP = "sweep"
+    RESTORE = "restore of a revision"
+    UNDO = "undo of a regeneration"
+
+
+RESTORING = (RecoveryStep.RESTORE, RecoveryStep.UNDO)
+"""The steps after a recovery has regenerated saved items, and has ended."""
+
+
+class RecoveryFault(StrEnum):
+    """The faults, and concurrent actions of others."""
+
+    KILLED_BEFORE = "killed before a COMMIT"
+    KILLED_AFTER = "killed after a COMMIT"
+    LOST_BEFORE = "connection lost before a COMMIT"
+    UNKNOWN_COMMIT = "COMMIT of unknown outcome"
+    AWAY = "database away"
+    AWAY_AND_BACK = "database away and back"
+    THROTTLED = "StartExecution throttled"
+    TWICE_AT_ONCE = "invoked once more after a COMMIT"
+    RETRIED = "somebody retries the task"
+    RUN_STOPPED = "the task's run is stopped"
+    TASK_CANCELLED = "the task is cancelled"
+    TASK_DELETED = "the task is deleted"
+    ROADMAP_DELETED = "the roadmap is deleted"
+    PAUSED = "it is paused"
+    CANCELLED = "it is cancelled"
+
+
 _STRIKES = {
     RecoveryFault.KILLED_BEFORE: (When.BEFORE, How.PROCESS),
     RecoveryFault.KILLED_AFTER: (When.AFTER, How.PROCESS),
     RecoveryFault.LOST_BEFORE: (When.BEFORE, How.CONNECTION),
     RecoveryFault.UNKNOWN_COMMIT: (When.AFTER, How.CONNECTION),
 }
-_FINAL = (TaskResult.RECOVERED, TaskResult.STILL_FAILING, TaskResult.REFUSED)
+_DURING_THE_STEP = (RecoveryFault.AWAY, RecoveryFault.AWAY_AND_BACK, RecoveryFault.THROTTLED)
 
 
 class RecoveryPlay:
     """A recovery of two tasks: one with an invalid quiz, after its first run, and one without a roadmap."""
 
-    def __init__(self, scene: Scene, proxy: DatabaseProxy, cell: RecoveryCell) -> None:
-        self.cell = cell
-        self._scene = scene
-        scene.empty()
-        through = make_url(scene.database_url).set(port=proxy.port)
-        self.world = World(scene, bundle_of(IDS), through.render_as_string(hide_password=False))
-        self._proxy = proxy
+    def __init__(self, setting: Setting, step: RecoveryStep, fault: RecoveryFault) -> None:
+        self.step, self.fault, self._setting = step, fault, setting
+        setting.scene.empty()
+        self.world = World(setting.scene, bundle_of(IDS), setting.url)
+        self.world.commits.only_changes = True
         world = self.world
         world.services.settings = Settings(SETTINGS | {"EVENT_BUS": "bus"})
         world.pipeline.stage(QUIZ, b"{")
@@ -80,7 +110,7 @@ class RecoveryPlay:
 
     def prepare(self) -> None:
         """Advance the recovery to the step."""
-        step, world = self.cell.step, self.world
+        step, world = self.step, self.world
         if step is RecoveryStep.CREATE:
             return
         if step in RESTORING:
@@ -102,7 +132,7 @@ class RecoveryPlay:
     def act(self) -> None:
         """Run the step once."""
         world = self.world
-        match self.cell.step:
+        match self.step:
             case RecoveryStep.CREATE:
                 self._create()
             case RecoveryStep.PAUSE:
@@ -154,7 +184,7 @@ class RecoveryPlay:
         """The request is repeated without a fault: the former contents of the items are current again."""
         self.world.delete_roadmap(deleted=False)
         self.act()
-        if (self.cell.step, self.cell.fault) == (RecoveryStep.UNDO, RecoveryFault.ROADMAP_DELETED):
+        if (self.step, self.fault) == (RecoveryStep.UNDO, RecoveryFault.ROADMAP_DELETED):
             # Items of a deleted roadmap are not restored, but listed, and the undo has ended.
             (row,) = self.world.pipeline.rows("SELECT undone FROM content_recovery_tasks")
             left_alone = {item["concept_id"]: item["reason"] for item in row["undone"]["left_alone"]}
@@ -176,41 +206,33 @@ class RecoveryPlay:
         """Run the step with the fault at its COMMIT with this number; return whether there was such a
         COMMIT.
         """
-        fault, world = self.cell.fault, self.world
+        fault, world = self.fault, self.world
         before = world.commits.strikes
         if fault in _STRIKES:
             world.attempt(self.act, Strike(commit, *_STRIKES[fault]))
-        elif fault in (RecoveryFault.AWAY, RecoveryFault.AWAY_AND_BACK, RecoveryFault.THROTTLED):
+        elif fault in _DURING_THE_STEP:
             with self._surroundings():
                 world.attempt(self.act)
         else:
             with world.commits.meanwhile(commit, self._meanwhile):
                 world.attempt(self.act)
-        if not self._is_at_a_commit():
+        if fault in _DURING_THE_STEP:
             return commit == 0
         return world.commits.strikes > before
 
-    def _is_at_a_commit(self) -> bool:
-        return self.cell.fault not in (
-            RecoveryFault.AWAY,
-            RecoveryFault.AWAY_AND_BACK,
-            RecoveryFault.THROTTLED,
-        )
-
     def _surroundings(self) -> AbstractContextManager[object]:
         world = self.world
-        match self.cell.fault:
+        match self.fault:
             case RecoveryFault.AWAY:
-                world.seconds = START_SECONDS + RESERVE + 1
-                return Refuse(self._proxy)
+                return Refuse(self._setting.proxy)
             case RecoveryFault.AWAY_AND_BACK:
-                return Refuse(self._proxy, times=2)
+                return Refuse(self._setting.proxy, times=2)
             case _:
                 world.services.executions.throttled = True  # type: ignore[attr-defined]
                 return nullcontext()
 
     def _meanwhile(self) -> None:
-        fault, world = self.cell.fault, self.world
+        fault, world = self.fault, self.world
         changes: dict[RecoveryFault, Callable[[], object]] = {
             RecoveryFault.TWICE_AT_ONCE: self.act,
             RecoveryFault.RETRIED: partial(
@@ -231,13 +253,13 @@ class RecoveryPlay:
     @contextmanager
     def _in_another_process(self) -> Iterator[None]:
         """Use other connections: the step holds the only one of its process."""
-        services, pipeline = self.world.services, self.world.pipeline
-        before = services.engine, services.reading_engine, pipeline.engine
-        services.engine = services.reading_engine = pipeline.engine = self._scene.aside.engine
+        services = self.world.services
+        before = services.engine
+        services.engine = services.reading_engine = self._setting.scene.aside.engine
         try:
             yield
         finally:
-            services.engine, services.reading_engine, pipeline.engine = before
+            services.engine = services.reading_engine = before
 
     def _change(self, change: Callable[..., None]) -> None:
         change(self.world.services, self._recovery_id, self.world.deadline())
@@ -252,21 +274,29 @@ class RecoveryPlay:
     def finish(self) -> None:
         """After the fault: run sweeps and runs until each recovery must have ended."""
         world = self.world
-        world.seconds = World.seconds
         world.services.executions.throttled = False  # type: ignore[attr-defined]
-        if self.cell.step is RecoveryStep.CREATE and not world.recovery_ids():
+        if self.step is RecoveryStep.CREATE and not world.recovery_ids():
             self._create()  # nothing was created: the operator repeats the request
         for recovery_id in world.recovery_ids():
             world.attempt(partial(resume, world.services, recovery_id, world.deadline()))
-        if self.cell.step in RESTORING:
+        if self.step in RESTORING:
             self._repeat_restore()
         for _ in range(ROUNDS):
             self._sweep()
             self._end_runs()
+            if self._have_ended():
+                break
         self._sweep()
 
-    def check(self) -> tuple[str, str, str]:
-        """Check I1 to I10, and that one retry completes the task; `(recovery, task, attempts)`."""
+    def _have_ended(self) -> bool:
+        return not self.world.pipeline.rows("SELECT state FROM content_recoveries WHERE ended_at IS NULL")
+
+    def check(self) -> str:
+        """Check I1 to I10, and that one retry completes the task.
+
+        Return the recovery's end and its result of the task; the task's status; and the actors of the
+        attempts after the first.
+        """
         world = self.world
         rows = world.pipeline.rows(
             "SELECT c.state, c.ended_at, t.task_id, t.result, t.reason"
@@ -279,19 +309,19 @@ class RecoveryPlay:
         results = [
             _said(row["state"], row["result"], row["reason"]) for row in rows if row["task_id"] == "t-1"
         ]
-        if self.cell.fault is RecoveryFault.TASK_DELETED:
+        if self.fault is RecoveryFault.TASK_DELETED:
             # The oracle reads the task: without it, the audit trail remains.
             attempts = world.pipeline.rows("SELECT actor FROM content_attempts ORDER BY attempt")
             task = "deleted"
         else:
             # The records of a task with a deleted roadmap are not changed.
-            rests = [] if self.cell.fault is RecoveryFault.ROADMAP_DELETED else world.oracle.at_rest()
+            rests = [] if self.fault is RecoveryFault.ROADMAP_DELETED else world.oracle.at_rest()
             world.oracle.require(world.oracle.at_any_time(), rests, world.oracle.accounted())
             task = world.pipeline.task()["status"]
             attempts = world.pipeline.rows("SELECT actor FROM content_attempts ORDER BY attempt")
             self._heal()
         actors = [row["actor"].partition(":")[0] for row in attempts[1:]]
-        return ", then ".join(results), task, ", ".join(actors) or "none"
+        return f"{', then '.join(results)}; {task}; {', '.join(actors) or 'none'}"
 
     def _heal(self) -> None:
         """I7: without the fault, one retry completes the task, and nothing is generated twice."""
@@ -319,7 +349,7 @@ class RecoveryPlay:
     def _end_runs(self) -> None:
         world = self.world
         for run in [run for run in world.runs if run.running]:
-            if self.cell.fault is RecoveryFault.TASK_DELETED:
+            if self.fault is RecoveryFault.TASK_DELETED:
                 while run.running:
                     ended = world.attempt(partial(run.step, world.services, world.deadline()))
                     if ended != "done":
@@ -337,11 +367,11 @@ class RecoveryPlay:
         return self.world.runs[-1]
 
 
-def play(scene: Scene, proxy: DatabaseProxy, cell: RecoveryCell) -> Row:
-    """Run a cell at each COMMIT of its step."""
-    found: list[tuple[str, str, str]] = []
+def endings(setting: Setting, step: RecoveryStep, fault: RecoveryFault) -> str:
+    """The different endings, with the fault at each COMMIT of the step, in their order."""
+    found: list[str] = []
     while True:
-        recovery = RecoveryPlay(scene, proxy, cell)
+        recovery = RecoveryPlay(setting, step, fault)
         try:
             recovery.prepare()
             if not recovery.strike(len(found)):
@@ -350,9 +380,8 @@ def play(scene: Scene, proxy: DatabaseProxy, cell: RecoveryCell) -> Row:
             found.append(recovery.check())
         finally:
             recovery.close()
-    assert found, f"{cell}: the fault was not injected"
-    columns = (" or ".join(dict.fromkeys(column)) for column in zip(*found, strict=True))
-    return cell.step, cell.fault, INJECTED[cell.fault], str(len(found)), *columns
+    assert found, "the fault was not injected"
+    return " or ".join(dict.fromkeys(found))
 
 
 def _said(state: str, result: str, reason: str | None) -> str:

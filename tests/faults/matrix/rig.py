@@ -27,7 +27,7 @@ from local_stack.stack import LocalStack, database_secret
 from local_stack.template_file import default_of, read_template
 from roadmap_command.target import Target
 from tests.faults.matrix.database_proxy import DatabaseProxy
-from tests.faults.matrix.declaration import Step
+from tests.faults.matrix.steps import Step
 from tests.support.http_proxy import HttpProxy
 from tests.support.product_schema import CONCEPT_METADATA
 from tests.support.published_machine import PublishedMachine

@@ -37,12 +37,11 @@ class Gather(Played):
         proxy: DatabaseProxy,
         expected: int = 1,
         *,
-        on_first: Callable[[], object] = lambda: None,
         on_all: Callable[[], object] = lambda: None,
         at_commit: bool = False,
     ) -> None:
         super().__init__(proxy)
-        self._expected, self._on_first, self._on_all = expected, on_first, on_all
+        self._expected, self._on_all = expected, on_all
         self._at_commit = at_commit
         self._lock = threading.Lock()
         self._there: set[Session] = set()
@@ -61,12 +60,10 @@ class Gather(Played):
 
     def _come(self, session: Session) -> None:
         with self._lock:
-            first, news = not self._there, session not in self._there
+            news = session not in self._there
             self._there.add(session)
             last = news and len(self._there) == self._expected
         try:
-            if first:
-                self._on_first()
             if last:
                 self.struck.set()
                 self._on_all()
@@ -84,33 +81,6 @@ class Gather(Played):
         super().__exit__(kind, error, trace)
         if self._error is not None:
             raise self._error
-
-
-class AtFirstStatement(Played):
-    """Calls a function once, before the first statement of the step is delivered."""
-
-    def __init__(self, proxy: DatabaseProxy, call: Callable[[], object]) -> None:
-        super().__init__(proxy)
-        self._call = call
-        self._lock = threading.Lock()
-
-    def on_statement(self, session: Session) -> None:
-        """Call it; other sessions wait for its end."""
-        with self._lock:
-            if not self.struck.is_set():
-                self._call()
-                self.struck.set()
-
-
-class Count(Played):
-    """Injects no fault, and counts the completed COMMITs."""
-
-    commits = 0
-
-    def on_committed(self, session: Session, number: int) -> None:
-        """Count it."""
-        self.struck.set()
-        self.commits += 1
 
 
 class Refuse(Played):
@@ -166,28 +136,3 @@ class CutStatement(Played):
         if not self.struck.is_set():
             self.struck.set()
             session.cut()
-
-
-class StrikeCommit(Played):
-    """Closes the connection or kills the process before or after a COMMIT."""
-
-    def __init__(
-        self, proxy: DatabaseProxy, strike: Callable[[Session], None], number: int, *, after: bool, once: bool
-    ) -> None:
-        super().__init__(proxy)
-        self._strike, self._number, self._after, self._once = strike, number, after, once
-
-    def on_commit(self, session: Session, number: int) -> None:
-        """Before the COMMIT."""
-        if not self._after:
-            self._consider(session, number)
-
-    def on_committed(self, session: Session, number: int) -> None:
-        """After the COMMIT."""
-        if self._after:
-            self._consider(session, number)
-
-    def _consider(self, session: Session, number: int) -> None:
-        if number == self._number and not (self._once and self.struck.is_set()):
-            self.struck.set()
-            self._strike(session)

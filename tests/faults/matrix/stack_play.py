@@ -1,4 +1,4 @@
-"""Run one cell of the matrix: a separate task, a fault in one step, and the repair."""
+"""Run one step under one fault on the local stack: a separate task, the fault, and the repair."""
 
 import json
 import threading
@@ -18,10 +18,9 @@ from roadmap_content.content.bundle import read_bundle
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.keys import staged_key
-from tests.faults.matrix.declaration import Cell, Fault, Step
-from tests.faults.matrix.matrix import Row
 from tests.faults.matrix.rig import Line, Rig
 from tests.faults.matrix.scripts import Gather
+from tests.faults.matrix.steps import Step
 from tests.support.evidence import TABLES, Log
 from tests.support.factories import USER, bundle_of, quiz
 from tests.support.oracle import Oracle
@@ -29,14 +28,14 @@ from tests.support.oracle import Oracle
 CONCEPTS = 4
 
 
-class Play:
+class StackPlay:
     """One task under one fault: four concepts, one list of resources not generated yet, and one quiz that
     cannot be saved if Save runs before the fault.
     """
 
-    def __init__(self, rig: Rig, cell: Cell) -> None:
-        self.rig, self.cell = rig, cell
-        self.line: Line = rig.lines[cell.step]
+    def __init__(self, rig: Rig, step: Step) -> None:
+        self.rig, self.step = rig, step
+        self.line: Line = rig.lines[step]
         self.roadmap_id, self.task_id = f"r-{uuid.uuid4().hex[:8]}", str(uuid.uuid4())
         self.ids = [f"{self.roadmap_id}:c-1-1-{number}" for number in range(1, CONCEPTS + 1)]
         self.api = rig.target.api(USER)
@@ -50,9 +49,6 @@ class Play:
         self.body: bytes | None = None
         """The parameters of a retry."""
 
-        self.repeat: Callable[[], str] | None = None
-        """Repeat the step an hour after the repair; return its result."""
-
         self.resources = ExitStack()
         """The changes of a fault that stay until the task is repaired."""
 
@@ -62,22 +58,24 @@ class Play:
         del bundle["content"][1]["resources"]
         loaded = read_bundle(bundle)
         load_bundle(loaded, rig.target.engine, rig.target.bucket, Deadline.after(600))
-        if (
-            cell.step in (Step.FINALIZE, Step.AWAIT_REDRIVE, Step.RETRY, Step.START)
-            and "S3" not in cell.fault
-        ):
+        if step in (Step.FINALIZE, Step.AWAIT_REDRIVE, Step.RETRY, Step.START):
             # Save finds it before the fault: one attempt records it, the next one repairs it.
-            body = json.dumps(quiz(self.ids[0], note="\x00")).encode()
-            rig.target.bucket.put(staged_key(self.roadmap_id, Item(self.ids[0], ContentType.QUIZ)), body)
-        self.log = Log(injected=[str(cell)])
+            self.stage_quiz(note="\x00")
+        self.log = Log()
         self.oracle = Oracle(rig.target.engine, rig.s3, rig.stack.bucket, bundle, self.log)
         rig.lines[Step.GENERATE].s3.requests.clear()
+
+    def stage_quiz(self, **changes: str) -> None:
+        """Stage the first concept's quiz."""
+        body = json.dumps(quiz(self.ids[0], **changes)).encode()
+        key = staged_key(self.roadmap_id, Item(self.ids[0], ContentType.QUIZ))
+        self.rig.target.bucket.put(key, body)
 
     # The step with the fault: `prepare`, then `act`.
 
     def prepare(self) -> None:
         """Advance the task to the step."""
-        match self.cell.step:
+        match self.step:
             case Step.AWAIT_REDRIVE | Step.RETRY | Step.START:
                 self.arn = self.start()
                 ended = self.await_end(self.arn)
@@ -105,7 +103,7 @@ class Play:
 
     def act(self) -> str:
         """Run the step under the fault; return how it ended."""
-        match self.cell.step:
+        match self.step:
             case Step.RETRY | Step.START:
                 return self.retry()
             case Step.RECONCILE:
@@ -135,31 +133,16 @@ class Play:
         """Record how another invocation ended."""
         self._others.append(said)
 
-    def event_of(self, step: Step) -> dict[str, Any]:
-        """The event with which the execution invoked a step. For Generate and Save: with its one batch."""
-        arn = self.running()
-        history = self.rig.stepfunctions.get_execution_history(executionArn=arn, maxResults=1000)["events"]
-        described = self.rig.stepfunctions.describe_execution(executionArn=arn)
-        execution = {"Id": arn, "RedriveCount": described.get("redriveCount", 0)}
-        entered = {
-            event["stateEnteredEventDetails"]["name"]: json.loads(event["stateEnteredEventDetails"]["input"])
-            for event in history
+    def handed_over(self) -> dict[str, Any]:
+        """The input of Finalize."""
+        history = self.rig.stepfunctions.get_execution_history(executionArn=self.arn, maxResults=1000)
+        inputs = {
+            event["stateEnteredEventDetails"]["name"]: event["stateEnteredEventDetails"]["input"]
+            for event in history["events"]
             if "stateEnteredEventDetails" in event
         }
-        match step:
-            case Step.PLAN:
-                return {"input": json.loads(described["input"]), "execution": execution}
-            case Step.GENERATE | Step.SAVE:
-                planned = entered["FanOut"]
-                (batch,) = planned["batches"]
-                return {"plan": planned["plan"], "batch": batch, "execution_arn": arn}
-            case Step.FINALIZE:
-                event: dict[str, Any] = entered["Finalize"] | {"execution": execution}
-                return event
-            case Step.AWAIT_REDRIVE:
-                return {"outcome": entered["AwaitRedrive"], "execution": execution}
-            case _:
-                return self.event
+        found: dict[str, Any] = json.loads(inputs["Finalize"])
+        return found
 
     def throttles(self) -> int:
         """How often the current execution was refused an invocation for want of concurrency."""
@@ -188,7 +171,7 @@ class Play:
             found.update(self._describe(arn))
             return bool(found["status"] != "RUNNING")
 
-        assert becomes_true(is_over, 600), f"{self.cell}: the execution does not end"
+        assert becomes_true(is_over, 600), "the execution does not end"
         return found
 
     def _describe(self, arn: str) -> dict[str, Any]:
@@ -207,41 +190,32 @@ class Play:
         body = json.load(answer["Payload"])
         return str(body.get("errorType")) if "FunctionError" in answer else "answered"
 
-    def play(self, what: str, inject: "Callable[[Play], AbstractContextManager[None]]") -> Row:
-        """Run the cell: the fault, its consequences, and the repair."""
+    def play(self, fault: "Callable[[StackPlay], AbstractContextManager[object]]") -> str:
+        """The fault, its consequences, and the repair.
+
+        Return how the execution or the request ended, and others; the task's status, and its saved items.
+        """
         self.prepare()
-        with inject(self):
+        with fault(self):
             ended = self.act()
         self.reconcile_and_check()
-        status, missing = self.status().status, self.missing()
+        saved = CONCEPTS * len(ContentType) - self.missing()
+        ending = "; ".join((ended, *self._others, f"{self.status().status} {saved}"))
         self.heal()
-        healed = missing - self.missing()
-        if self.repeat is not None:
-            self.reconcile_and_check(minutes=60)
-            self.also(f"later: {self.repeat()}")
-            self.reconcile_and_check()
-            self.oracle.require(self.oracle.healed())
-        total = CONCEPTS * len(ContentType)
-        answers = [ended, *self._others]
-        if self.cell.fault is Fault.TWICE_AT_ONCE:
-            answers.sort()  # either may be the first
-        ended = "; ".join((*answers, status))
-        counts = (total - missing, missing, healed)
-        return self.cell.step, self.cell.fault, what, ended, *map(str, counts)
+        return ending
 
     # After the fault.
 
-    def reconcile_and_check(self, minutes: float = 1.1) -> None:
+    def reconcile_and_check(self) -> None:
         """Wait for late invocations, deliver the end event, advance the time, run the sweep, wait for the
         execution that it may start, and check the invariants.
         """
         self.rig.await_quiet()
-        if self.cell.step is not Step.RECONCILE:
+        if self.step is not Step.RECONCILE:
             self._tell_end()
         for table, time in (("roadmap_tasks", "updated_at"), ("content_queue", "admitted_at")):
             self.execute(
-                f"UPDATE {table} SET {time} = {time} - make_interval(secs => :secs) WHERE task_id = :id",
-                secs=60 * minutes,
+                f"UPDATE {table} SET {time} = {time} - interval '66 seconds' WHERE task_id = :id",
                 id=self.task_id,
             )
         assert (said := self.invoke(Step.RECONCILE, {})) == "answered", f"the sweep: {said}"
@@ -270,9 +244,9 @@ class Play:
 
     def heal(self) -> None:
         """Retry once, or redrive once in a cell of redrives. After that, no item may be missing."""
-        by_redrive = self.cell.step in (Step.FINALIZE, Step.AWAIT_REDRIVE) and self.missing()
+        by_redrive = self.step in (Step.FINALIZE, Step.AWAIT_REDRIVE) and self.missing()
         said = self.retry(force_checkpoint="true") if by_redrive else self.retry()
-        assert said == "202, SUCCEEDED" or said == "200", f"{self.cell}: the repair ended {said}"
+        assert said == "202, SUCCEEDED" or said == "200", f"the repair ended {said}"
         self.rig.await_quiet()
         self.check()
         self.oracle.require(self.oracle.healed())

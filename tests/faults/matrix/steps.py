@@ -1,0 +1,193 @@
+"""Run one step of a task under one fault, in process, and then everything that follows.
+
+The steps, PostgreSQL and the faults are real; the executions are a model (`tests/faults/world.py`), and S3 is
+in memory.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from enum import StrEnum
+from functools import partial
+from typing import NamedTuple
+
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.runs.retries.retry import redrive_task, retry_task
+from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest, await_redrive
+from roadmap_content.state.tasks.attempts import user_start
+from tests.faults.matrix.database_proxy import DatabaseProxy
+from tests.faults.world import Scene, World
+from tests.support.commits import Strike
+from tests.support.evidence import Row
+from tests.support.factories import USER, bundle_of, concept_ids
+from tests.support.machine_model import State
+
+IDS = concept_ids(3)
+
+
+class Step(StrEnum):
+    """The steps of a run, the retry endpoint, Reconcile, and the request that starts an execution."""
+
+    PLAN = "Plan"
+    GENERATE = "Generate"
+    SAVE = "Save"
+    FINALIZE = "Finalize"
+    AWAIT_REDRIVE = "AwaitRedrive"
+    RETRY = "retry"
+    RECONCILE = "Reconcile"
+    START = "StartExecution"
+
+
+MACHINE = (Step.PLAN, Step.GENERATE, Step.SAVE, Step.FINALIZE, Step.AWAIT_REDRIVE)
+"""The states of the state machine."""
+
+STEPS = (*MACHINE, Step.RETRY, Step.RECONCILE)
+"""The steps that use the database."""
+
+TABLES = {Step.GENERATE: "content_attempts", Step.SAVE: "resource_recommendation_metadata"}
+"""The table that a step writes; the other steps write `roadmap_tasks`."""
+
+
+class Setting(NamedTuple):
+    """The surroundings of a play: the database with its proxy, and the role of the steps."""
+
+    scene: Scene
+    proxy: DatabaseProxy
+    url: str
+    """The database behind the proxy, for the steps' role."""
+
+    role: str
+
+
+class Play:
+    """A task of three concepts: one list of resources is not generated yet. One quiz cannot be saved if the
+    step comes after Save, so that the attempt before the fault is incomplete.
+    """
+
+    def __init__(self, setting: Setting, step: Step) -> None:
+        self.setting, self.step = setting, step
+        setting.scene.empty()
+        bundle = bundle_of(IDS)
+        del bundle["content"][1]["resources"]
+        self.world = world = World(setting.scene, bundle, setting.url)
+        world.commits.only_changes = True
+        if step in (Step.FINALIZE, Step.AWAIT_REDRIVE, Step.RETRY):
+            world.pipeline.stage(Item(IDS[0], ContentType.QUIZ), b"{")
+        self.run = world.start_by_hand()
+        if step in (Step.AWAIT_REDRIVE, Step.RETRY):
+            world.run_to_its_end(self.run)
+        else:
+            until = State.FINALIZE if step is Step.RECONCILE else State(step)
+            while self.run.state is not until:
+                world.advance(self.run)
+        if step is Step.RECONCILE:
+            world.stop(self.run)
+        elif step is Step.AWAIT_REDRIVE:
+            self.run.redrive()
+        self.repeat = self._repetition()
+
+    @property
+    def table(self) -> str:
+        """The table that the step writes."""
+        return TABLES.get(self.step, "roadmap_tasks")
+
+    def act(self, strike: Strike | None = None, *, again: bool = True) -> str:
+        """Run the step; repeat it once if it was killed. Return how it first ended."""
+        world = self.world
+        if self.step is Step.RETRY:
+            work: Callable[[], object] = self.retry
+        elif self.step is Step.RECONCILE:
+            work = partial(world.reconcile, self.run)
+        else:
+            return world.advance(self.run, strike, again=again)
+        ended = world.attempt(work, strike)
+        if ended == "died" and again:
+            world.attempt(work)
+        return ended
+
+    def retry(self) -> object:
+        """The user's retry."""
+        world = self.world
+        return retry_task(world.services, "t-1", USER, world.deadline(), user_start(USER))
+
+    def follow(self) -> None:
+        """Run the executions to their ends and record these; the user restores the roadmap."""
+        world = self.world
+        for run in world.runs:
+            world.run_to_its_end(run)
+        world.delete_roadmap(deleted=False)
+        for run in world.runs:
+            if run.status != "SUCCEEDED":
+                world.reconcile(run)
+
+    def check(self) -> None:
+        """Check the invariants at rest."""
+        world = self.world
+        world.log.recorded.add(world.pipeline.task()["attempt"])
+        world.oracle.require(world.oracle.at_any_time(), world.oracle.at_rest())
+
+    def ending(self) -> str:
+        """The executions' ends, the task's status, the number of saved items, the reasons of the others."""
+        now = self.world.oracle.look()
+        missing = now.missing()
+        codes = Counter(row["error_code"] for row in _current(now.failures, now.task["attempt"]))
+        runs = ", ".join(run.status for run in self.world.runs)
+        reasons = "".join(f", {count} {code}" for code, count in sorted(codes.items()))
+        return f"{runs}; {now.task['status']} {len(now.items()) - len(missing)}{reasons}"
+
+    def heal(self) -> None:
+        """Without the fault, one retry completes the task; one redrive after Finalize or AwaitRedrive."""
+        world = self.world
+        task = world.pipeline.task()
+        if self.step in (Step.FINALIZE, Step.AWAIT_REDRIVE) and task["status"] not in (
+            "completed",
+            "cancelled",
+        ):
+            redrive_task(world.services, "t-1", USER, world.deadline(), user_start(USER))
+        else:
+            self.retry()
+        self.follow()
+        self.check()
+        world.oracle.require(world.oracle.healed())
+
+    def play(self, fault: "Callable[[Play], AbstractContextManager[object]] | None" = None) -> str:
+        """The step under the fault, what follows, and the healing; how the step and the task ended."""
+        with nullcontext() if fault is None else fault(self):
+            ended = self.act()
+        return self.conclude(ended)
+
+    def conclude(self, ended: str) -> str:
+        """What follows the step, and the healing; how the step and the task ended."""
+        self.follow()
+        self.world.let_a_minute_pass()
+        self.world.reconcile()
+        self.follow()
+        self.check()
+        ending = f"{ended}; {self.ending()}"
+        self.heal()
+        return ending
+
+    def _repetition(self) -> Callable[[], object]:
+        """The same invocation once more."""
+        world, run = self.world, self.run
+        match self.step:
+            case Step.PLAN:
+                return partial(world.plan_again, run)
+            case Step.GENERATE:
+                return partial(world.generate_again, run, run.requests[0])
+            case Step.SAVE:
+                return partial(world.save_again, run.requests[0])
+            case Step.FINALIZE:
+                return partial(world.finalize_again, run)
+            case Step.AWAIT_REDRIVE:
+                assert run.outcome is not None
+                request = AwaitRedriveRequest(outcome=run.outcome, execution=run.execution())
+                return lambda: await_redrive(request, world.services, world.deadline())
+            case Step.RETRY:
+                return self.retry
+            case _:
+                return partial(world.reconcile, run)
+
+
+def _current(failures: list[Row], attempt: int) -> list[Row]:
+    return [row for row in failures if row["attempt"] == attempt]

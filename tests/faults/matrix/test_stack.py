@@ -1,0 +1,142 @@
+"""Faults that only the real state machine and real functions can have: exact endings on the local stack."""
+
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from roadmap_command.load import load_bundle
+from roadmap_content.content.bundle import read_bundle
+from roadmap_content.platform.runtime.deadline import Deadline
+from tests.faults.matrix import check_faults, stack_faults, storage_faults
+from tests.faults.matrix.rig import SHIPPED, Rig
+from tests.faults.matrix.stack_faults import StackFault
+from tests.faults.matrix.stack_play import StackPlay
+from tests.faults.matrix.steps import Step
+from tests.support.factories import bundle_of
+
+pytestmark = [
+    pytest.mark.nightly,
+    # Connections are cut off here, so that the garbage collector finds unclosed sockets at any time.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+COMPLETED = "SUCCEEDED; completed 12"
+NOTHING = "FAILED ContentIncomplete; failed 0"
+ONE_MISSING = "FAILED ContentIncomplete; partial_failure 11"
+
+P, G, S, F, A, R, C, B = Step
+
+ENDINGS: Mapping[StackFault, Mapping[Step, str]] = {
+    stack_faults.unreachable: {
+        P: NOTHING,
+        G: ONE_MISSING,
+        S: NOTHING,
+        F: "FAILED DatabaseUnavailableError; partial_failure 11",
+        A: "FAILED DatabaseUnavailableError; partial_failure 11",
+        R: "503 DatabaseUnavailable; partial_failure 11",
+        C: "DatabaseUnavailableError; completed 12",
+    },
+    stack_faults.timeout: {
+        P: COMPLETED,
+        G: ONE_MISSING,
+        S: NOTHING,
+        F: ONE_MISSING,
+        A: COMPLETED,
+        R: "503 DatabaseUnavailable; partial_failure 11",
+        C: "DatabaseUnavailableError; completed 12",
+    },
+    stack_faults.killed: {
+        P: NOTHING,
+        G: ONE_MISSING,
+        S: NOTHING,
+        F: "FAILED Runtime.ExitError; partial_failure 11",
+        A: "FAILED Runtime.ExitError; partial_failure 11",
+        R: "502; partial_failure 11",
+        C: "Runtime.ExitError; completed 12",
+    },
+    stack_faults.throttled: {
+        P: COMPLETED,
+        G: COMPLETED,
+        S: COMPLETED,
+        F: ONE_MISSING,
+        A: COMPLETED,
+        R: "429; partial_failure 11",
+        C: "TooManyRequestsException; completed 12",
+    },
+    stack_faults.without_rights: {
+        P: NOTHING,
+        G: ONE_MISSING,
+        S: NOTHING,
+        F: "FAILED DataRefusedError; partial_failure 11",
+        A: "FAILED DataRefusedError; partial_failure 11",
+        R: "500 DataRefused; partial_failure 11",
+        C: "DataRefusedError; completed 12",
+    },
+    stack_faults.stalled: {S: NOTHING, R: "503 DatabaseUnavailable; partial_failure 11"},
+    stack_faults.stopped: {P: "ABORTED; failed 0", S: "ABORTED; completed 12"},
+    stack_faults.timed_out: {F: "TIMED_OUT; partial_failure 11"},
+    stack_faults.redriven_beside_a_retry: {
+        G: "ABORTED; 202, SUCCEEDED; 409 ClaimRefused; completed 12",
+        S: "ABORTED; 200; 202, SUCCEEDED; completed 12",
+    },
+    stack_faults.large_handover: {F: ONE_MISSING},
+    stack_faults.large_body: {R: "202, SUCCEEDED; completed 12"},
+    stack_faults.large_event: {C: "answered; completed 12"},
+    stack_faults.start_refused: {B: "202, not started; completed 12"},
+    stack_faults.start_throttled: {B: "202, not started; completed 12"},
+    stack_faults.start_unanswered: {B: "502; completed 12"},
+    stack_faults.killed_before_start: {B: "502; completed 12"},
+    stack_faults.killed_after_start: {B: "502; completed 12"},
+    stack_faults.cancelled_before_start: {B: "202, FAILED ContentIncomplete; cancelled 11"},
+    storage_faults.s3_denied: {P: NOTHING, G: ONE_MISSING, S: NOTHING, F: NOTHING},
+    storage_faults.s3_busy: {P: NOTHING, S: NOTHING},
+    storage_faults.s3_half: {G: ONE_MISSING, S: NOTHING},
+    storage_faults.s3_without_bucket: {P: NOTHING},
+    storage_faults.s3_without_manifest: {G: ONE_MISSING, F: NOTHING},
+    storage_faults.s3_without_an_item: {S: ONE_MISSING},
+    check_faults.check_slow: {S: NOTHING},
+    check_faults.check_crashes: {S: NOTHING},
+    check_faults.check_wrong: {S: NOTHING},
+    check_faults.check_too_large: {S: COMPLETED},
+}
+"""How the execution or the request ended, and the task with its saved items, of twelve.
+
+Faults of the database that pass, or that differ in the server's error only, are in `test_steps.py`.
+"""
+
+
+@pytest.fixture(scope="session")
+def rig() -> Iterator[Rig]:
+    """One stack for all cells of a worker, and a neighbour that no cell may change."""
+    # Always a separate database server, also if DATABASE_URL is set: the faults change its roles.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("DATABASE_URL", raising=False)
+        with Rig.start() as rig:
+            neighbour = read_bundle(
+                bundle_of(["theirs"], roadmap_id="r-theirs", task_id="t-theirs", user_id="a neighbour")
+            )
+            load_bundle(neighbour, rig.target.engine, rig.target.bucket, Deadline.after(600))
+            # Cold starts count against a function's timeout, so they must not happen within a cell.
+            first = StackPlay(rig, Step.PLAN)
+            first.await_end(first.start())
+            rig.await_quiet()
+            first.forget()
+            yield rig
+
+
+@pytest.mark.parametrize(
+    ("fault", "step", "ending"),
+    [
+        pytest.param(fault, step, ending, id=f"{fault.__name__}-{step}")
+        for fault, endings in ENDINGS.items()
+        for step, ending in endings.items()
+    ],
+)
+def test_a_fault_on_the_stack(rig: Rig, fault: StackFault, step: Step, ending: str) -> None:
+    play = StackPlay(rig, step)
+    try:
+        assert play.play(fault) == ending
+    finally:
+        rig.await_quiet()
+        play.forget()
+    assert rig.definition_of(play.arn) == SHIPPED, "the state machine is not the one that is shipped"

@@ -1,0 +1,203 @@
+"""Each step under each fault of the database, at each of its COMMITs, and beside changes by the product.
+
+Each fault has its exact endings beside it: how the step ended; then, when the executions have ended, their
+status, the task's status with its saved items, of nine, and the reasons of the others. Afterwards, the oracle
+checks the invariants I1–I6, and without the fault one retry completes the task without generating an item
+twice.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count, product
+
+import pytest
+
+from tests.faults.matrix import database_faults, product_changes
+from tests.faults.matrix.database_faults import Fault, raising
+from tests.faults.matrix.steps import STEPS, Play, Setting, Step
+from tests.faults.sampling import sampled
+from tests.support.commits import How, Strike, When
+
+pytestmark = [
+    pytest.mark.usefixtures("clock"),
+    # Connections are cut off here, so that the garbage collector finds unclosed sockets at any time.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+P, G, S, F, A, R, C = STEPS
+
+COMPLETED = "SUCCEEDED; completed 9"
+INCOMPLETE = "FAILED; partial_failure 8, 1 InvalidContent"
+"""The invalid quiz was found before the fault."""
+
+UNDISTURBED = {
+    P: COMPLETED,
+    G: COMPLETED,
+    S: COMPLETED,
+    F: INCOMPLETE,
+    A: COMPLETED,
+    R: "FAILED, SUCCEEDED; completed 9",
+    C: "ABORTED; completed 9",
+}
+PASSES = {step: f"done; {ending}" for step, ending in UNDISTURBED.items()}
+UNAVAILABLE = {
+    P: "DatabaseUnavailable; FAILED; failed 0, 9 DatabaseUnavailable",
+    G: "DatabaseUnavailable; FAILED; partial_failure 8, 1 NotStaged",
+    S: "done; FAILED; failed 0, 9 DatabaseUnavailable",
+    F: f"DatabaseUnavailable; {INCOMPLETE}",
+    A: f"DatabaseUnavailable; {INCOMPLETE}",
+    R: f"DatabaseUnavailable; {INCOMPLETE}",
+    C: "DatabaseUnavailable; ABORTED; completed 9",
+}
+UNAVAILABLE_TO_WRITES = UNAVAILABLE | {
+    G: f"DatabaseUnavailable; {COMPLETED}",
+    C: "NotReconciled; ABORTED; completed 9",
+}
+REFUSED = {step: ending.replace("DatabaseUnavailable", "DataRefused") for step, ending in UNAVAILABLE.items()}
+REFUSED_WRITES = REFUSED | {
+    G: f"DataRefused; {COMPLETED}",
+    S: "done; FAILED; partial_failure 6, 3 U0001",
+    C: "NotReconciled; ABORTED; completed 9",
+}
+
+FAULTS: Mapping[str, tuple[Fault, Mapping[Step, str]]] = {
+    "every connection is refused": (database_faults.unreachable, UNAVAILABLE),
+    "connections are lost and the next two refused": (database_faults.away_and_back, PASSES),
+    "the connection is lost in the first statement": (database_faults.lost_in_statement, PASSES),
+    "connection limit": (database_faults.connection_limit, UNAVAILABLE),
+    "read-only": (database_faults.read_only, UNAVAILABLE_TO_WRITES),
+    "a lost right": (database_faults.without_rights, REFUSED),
+    "disk full": (raising("53100"), UNAVAILABLE_TO_WRITES),
+    "statement timeout": (raising("57014"), UNAVAILABLE_TO_WRITES),
+    "SQLSTATE of the product": (raising("U0001"), REFUSED_WRITES),
+    "undecodable values": (database_faults.undecodable, PASSES),
+    "two lock timeouts": (database_faults.lock_timeout, PASSES),
+    "an idle session holds the row": (database_faults.idle_holder, UNAVAILABLE_TO_WRITES),
+    "an idle session holds the roadmap": (
+        database_faults.locked_roadmap,
+        {step: UNAVAILABLE_TO_WRITES[step] for step in (F, C)},
+    ),
+    # Generate changes no row that another session changes.
+    "serialization failure": (
+        database_faults.serialization,
+        {step: ending for step, ending in PASSES.items() if step is not G},
+    ),
+    # The other steps lock one row at a time.
+    "deadlock": (database_faults.deadlock, {step: PASSES[step] for step in (S, F, C)}),
+}
+
+BATCH_LOST = "FAILED; failed 0, 9 Runtime.ExitError"
+KILLED: Mapping[When, Mapping[Step, str]] = {
+    When.BEFORE: UNDISTURBED | {P: BATCH_LOST, S: BATCH_LOST, A: INCOMPLETE, R: INCOMPLETE},
+    # The claim of AwaitRedrive is committed then, and its attempt ends with the execution.
+    When.AFTER: UNDISTURBED | {P: BATCH_LOST, A: "FAILED; partial_failure 8, 1 FAILED"},
+}
+"""The endings if the process is killed at a COMMIT, and the step is not repeated."""
+
+CHANGES: Mapping[Callable[[Play], object], Mapping[Step, str]] = {
+    product_changes.cancel: {
+        P: "Cancelled; FAILED; cancelled 0",
+        G: "Cancelled; FAILED; cancelled 0, 8 Cancelled, 1 NotStaged",
+        S: "done; FAILED; cancelled 0, 9 Cancelled",
+        F: "done; FAILED; cancelled 8, 1 InvalidContent",
+        A: "Cancelled; FAILED; cancelled 8, 1 InvalidContent",
+        R: PASSES[R],
+        C: "done; ABORTED; cancelled 9",
+    },
+    product_changes.finish: PASSES | {G: "StaleAttempt; FAILED; partial_failure 8, 1 NotStaged"},
+    product_changes.delete_roadmap: PASSES
+    | {
+        P: "RoadmapNotFound; FAILED; failed 0, 9 NotReported",
+        G: "done; FAILED; failed 0, 9 Cancelled",
+        S: "done; FAILED; failed 0, 9 Cancelled",
+        A: f"RoadmapNotFound; {INCOMPLETE}",
+        R: f"RoadmapNotFound; {INCOMPLETE}",
+    },
+    product_changes.save_tutorial: PASSES,
+    product_changes.restore_backup: {R: f"done; FAILED, {INCOMPLETE}", C: PASSES[C]},
+    product_changes.stop: {
+        P: "done; ABORTED; failed 0, 9 ABORTED",
+        G: "StaleAttempt; ABORTED; failed 0, 9 ABORTED",
+        S: "done; ABORTED; completed 9",
+        F: "done; ABORTED; partial_failure 8, 1 InvalidContent",
+        A: f"StaleAttempt; {INCOMPLETE}",
+    },
+}
+
+LATER = {step: "StaleAttempt" if step in (P, G) else "done" for step in STEPS}
+
+
+Begin = Callable[[Step], Play]
+
+
+@pytest.fixture
+def begin(setting: Setting) -> Iterator[Begin]:
+    """Begin a play; its connections are closed at the end."""
+    plays: list[Play] = []
+
+    def begin(step: Step) -> Play:
+        plays.append(Play(setting, step))
+        return plays[-1]
+
+    yield begin
+    for play in plays:
+        play.world.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    sampled([(name, step) for name, (_, endings) in FAULTS.items() for step in endings], every=5),
+)
+def test_a_fault_of_the_database(begin: Begin, name: str, step: Step) -> None:
+    fault, endings = FAULTS[name]
+    play = begin(step)
+    play.world.seconds = 20.0
+    assert play.play(fault) == endings[step]
+
+
+@pytest.mark.parametrize(
+    ("change", "step"),
+    sampled([(change, step) for change, endings in CHANGES.items() for step in endings], every=4),
+)
+def test_a_change_before_the_step(begin: Begin, change: Callable[[Play], object], step: Step) -> None:
+    play = begin(step)
+    change(play)
+    assert play.play() == CHANGES[change][step]
+
+
+@pytest.mark.parametrize(("step", "when", "how"), sampled([*product(STEPS, When, How)], every=3), ids=str)
+def test_each_commit_may_be_lost(begin: Begin, step: Step, when: When, how: How) -> None:
+    """The step tries again after a lost connection, and is repeated after a crash."""
+    ended = "died" if how is How.PROCESS else "done"
+    for play in at_each_commit(begin, step, lambda play, commit: play.act(Strike(commit, when, how))):
+        assert play.conclude(ended) == f"{ended}; {UNDISTURBED[step]}"
+
+
+@pytest.mark.parametrize(("step", "when"), sampled([*product(STEPS, When)], every=3), ids=str)
+def test_each_commit_may_be_the_last(begin: Begin, step: Step, when: When) -> None:
+    """The process is killed, and the step is not repeated."""
+    plays = at_each_commit(
+        begin, step, lambda play, commit: play.act(Strike(commit, when, How.PROCESS), again=False)
+    )
+    for play in plays:
+        assert play.conclude("died") == f"died; {KILLED[when][step]}"
+
+
+def at_each_commit(begin: Begin, step: Step, act: Callable[[Play, int], str]) -> Iterator[Play]:
+    """Act in a play for each COMMIT of the step that changes something."""
+    for commit in count():
+        play = begin(step)
+        act(play, commit)
+        if not play.world.commits.strikes:
+            assert commit > 0
+            return
+        yield play
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_the_step_is_repeated_later(begin: Begin, step: Step) -> None:
+    play = begin(step)
+    assert play.play() == PASSES[step]
+    assert play.world.attempt(play.repeat) == LATER[step]
+    play.follow()
+    play.check()
+    play.world.oracle.require(play.world.oracle.healed())
