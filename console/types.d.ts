@@ -73,6 +73,7 @@ export interface Task {
   actions: { retry: boolean; cancel: boolean; checkpoint: boolean; narrow?: boolean };
   tokens: { used: number; budget: number | null } | null;
   /** Only while the attempt waits for a slot. */
+  generation_stopped?: { since: string | null; reason: string } | null;
   queue?: { position: number; at_least: boolean; stopped: boolean; starts_in_seconds: number | null } | null;
 }
 
@@ -182,6 +183,7 @@ export interface Attempt {
   planned: Partial<Counts> | null;
   saved: Partial<Counts> | null;
   failed: Partial<Counts> | null;
+  not_started?: Partial<Counts> | null;
   generated: Partial<Counts> | null;
   tokens: number | null;
 }

@@ -298,7 +298,8 @@ function Head({ task, items, acts, onRetry, onRedrive, onCancel }) {
     </div>
     <p class="meta ids"><${Id} value=${task.task_id} class="clamp" /></p>
     ${task.attempt === 0 && html`<p class="note">${T.task.untouched}</p>`}
-    ${task.queue && html`<p class="note">${task.queue.stopped ? T.task.stopped : T.task.waits(number(task.queue.position), task.queue.starts_in_seconds === null ? null : duration(task.queue.starts_in_seconds))}</p>`}
+    ${task.generation_stopped && html`<p class="note">${T.task.stopped} <${Text} value=${task.generation_stopped.reason} />${task.generation_stopped.since && html` (<${Age} at=${task.generation_stopped.since} />)`}</p>`}
+    ${task.queue && !task.queue.stopped && html`<p class="note">${T.task.waits(number(task.queue.position), task.queue.starts_in_seconds === null ? null : duration(task.queue.starts_in_seconds))}</p>`}
     <div class="task-actions">
       ${
         acts &&
@@ -469,6 +470,7 @@ function AttemptEntry({ attempt, session }) {
   const planned = sum(attempt.planned);
   const saved = sum(attempt.saved);
   const failed = sum(attempt.failed);
+  const notStarted = sum(attempt.not_started);
   const ended = attempt.ended_at;
   const url = safeLink(attempt.execution_url);
   // The cause already says it of an attempt without a person.
@@ -496,6 +498,7 @@ function AttemptEntry({ attempt, session }) {
         <span>${T.task.savedCount} <strong>${number(saved)}</strong></span>
         <span class=${failed ? "bad-text" : ""}>${T.task.failedCount} <strong>${number(failed)}</strong></span>
         <span>${T.task.generated} <strong>${number(sum(attempt.generated))}</strong></span>
+        ${notStarted ? html`<span>${T.task.notStarted(number(notStarted))}</span>` : ""}
         ${attempt.tokens ? html`<span>${T.tokens(attempt.tokens)}</span>` : ""}
         ${!attempt.outcome && attempt.step ? html`<span class="meta">${T.task.steps[attempt.step] ?? attempt.step}</span>` : ""}
       </p>

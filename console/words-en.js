@@ -379,7 +379,7 @@ export const en = {
     start: "Start",
     /** @param {string} position @param {string | null} time */
     waits: (position, time) => `Waits in the queue, place ${position}${time ? `; starts in about ${time}` : ""}.`,
-    stopped: "Generation is stopped. The attempt waits until an operator resumes it.",
+    stopped: "Generation is stopped; what is staged is saved. The attempt waits until an operator resumes it:",
     untouched: "Only the product has processed this task so far; this system has not changed it. Start generates and saves what is missing.",
     /** @param {number} count */
     missing: (count) => `${count.toLocaleString("en-GB")} missing`,
@@ -443,6 +443,8 @@ export const en = {
     planned: "planned",
     savedCount: "saved",
     failedCount: "failed",
+    /** @param {string} count */
+    notStarted: (count) => `${count} not started: the attempt was cancelled`,
     generated: "generated",
     redriven: "redriven",
     vanished: "This task does not exist any more, or it belongs to another user.",

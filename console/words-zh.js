@@ -328,7 +328,7 @@ export const zh = {
     retry: (count) => `重试缺失内容（${count}）`,
     start: "开始",
     waits: (position, time) => `正在排队，第 ${position} 位${time ? `；约 ${time}后开始` : ""}。`,
-    stopped: "生成已停止。此次尝试会等待，直到运维恢复生成。",
+    stopped: "生成已停止，已暂存的内容仍会保存。此次尝试会等待，直到运维恢复生成：",
     untouched: "目前只有产品处理过此任务，本系统尚未对它做任何操作。点“开始”会生成并保存缺失的内容。",
     missing: (count) => `缺失 ${count.toLocaleString("zh-CN")} 项`,
     earlier: (count) => `之前的 ${count} 次尝试`,
@@ -382,6 +382,8 @@ export const zh = {
     planned: "计划",
     savedCount: "已保存",
     failedCount: "失败",
+    /** @param {string} count */
+    notStarted: (count) => `${count} 项未开始：该次尝试已取消`,
     generated: "已生成",
     redriven: "续跑",
     vanished: "此任务已不存在，或属于其他用户。",
@@ -564,7 +566,7 @@ export const zh = {
       outbox_aside: "有事件被搁置。",
     },
     sentences: {
-      generation_stopped: ({ queue }) => `在运维恢复生成之前，不会开始新的尝试。原因：${queue.stopped_reason}`,
+      generation_stopped: ({ queue }) => `已暂存的内容仍会保存；其余内容等到运维恢复生成后再生成。原因：${queue.stopped_reason}`,
       time_zone: () => "最新任务的创建时间晚于所配置的时区：产品使用另一时区。请设置 DatabaseTimeZone。",
       stuck_tasks: ({ stuck_tasks, more_stuck_tasks }) => `${more_stuck_tasks ? "超过 " : ""}${stuck_tasks} 个进行中的任务半小时没有进展。巡检会记录已结束运行的结果；请查看其日志和队列。`,
       failure_groups: ({ failure_groups }) => `${(failure_groups?.new ?? 0) + (failure_groups?.regressed ?? 0)} 个失败分组新出现或再次出现。请确认、忽略或恢复。`,

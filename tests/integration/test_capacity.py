@@ -1,12 +1,17 @@
 """The capacity through the API: slots, the stop switch and its audit trail, and a batch that it stops."""
 
+import io
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from rich.console import Console
 from sqlalchemy import text
 
+from roadmap_command.commands.operate import watched
+from roadmap_command.views import bars, outcome
+from roadmap_content.api.health import read_health
 from roadmap_content.content.generation.generator import GenerationStoppedError
 from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.kind import Draft
@@ -216,6 +221,29 @@ def test_a_running_attempt_generates_no_further_item_until_the_resumption(
     assert pipeline.finalize(planned).complete
     assert len(generator.generated) == len(set(generator.generated)) == 20 * TYPES
     assert pipeline.task()["attempt"] == 1
+
+
+def test_a_stop_is_visible_wherever_it_is_met(pipeline: Pipeline, send: Send) -> None:
+    load(pipeline)
+    pipeline.plan()
+    send("PUT", {"stopped": True, "reason": "the Bill [1]"})
+    send("PUT", {"slots": 7, "reason": "another change"})
+    status = pipeline.status()
+    sentence = f"Generation is stopped since {datetime.now(UTC):%Y-%m-%d} "
+
+    health = read_health(pipeline.services, Deadline.after(60)).attention[0].text
+    console = Console(file=io.StringIO(), width=1_000)
+    with bars(console) as shown:
+        shown.show(status)
+        shown.show(status)
+    console.print(outcome(status))
+    assert isinstance(console.file, io.StringIO)
+    printed = console.file.getvalue(), watched(status.model_dump(mode="json")).plain, health
+
+    assert [text.count(sentence) for text in printed] == [2, 1, 1]
+    assert all("the Bill [1]; what is staged is saved" in text for text in printed)
+    send("PUT", {"stopped": False, "reason": "paid"})
+    assert pipeline.status().generation_stopped is None
 
 
 def test_staged_content_is_saved_while_generation_is_stopped(pipeline: Pipeline, send: Send) -> None:

@@ -8,6 +8,7 @@ import pytest
 from local_stack.builds import REPOSITORY
 from roadmap_content.api.health import attention_for, is_sweep_overdue
 from roadmap_content.runs.reconciliation.sweeps import Sweep
+from roadmap_content.state.queue.capacity import GenerationStop
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -37,7 +38,7 @@ def test_every_finding_is_in_the_runbook() -> None:
             outbox=0,
             aside=0,
             ahead=timedelta(hours=8),
-            stopped="the bill",
+            stop=GenerationStop(since=NOW, reason="the bill"),
             ringing=2,
         ),
     ]

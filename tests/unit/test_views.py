@@ -86,17 +86,20 @@ def test_the_last_attempt_is_explained_with_its_queue_its_stop_and_the_reasons()
     task = TaskDetail.model_validate(
         {**times, **nothing, "task_id": "t-1", "status": "processing", "attempt": 2, "progress": {}}
         | {"queue": {"position": 3, "at_least": False, "stopped": True, "starts_in_seconds": None}}
+        | {"generation_stopped": {"since": moment, "reason": "a wrong prompt"}}
         | {"failed_items": [failed], "user_id": "u", "live": True, "execution_url": None}
         | {"actions": Actions(retry=False, cancel=True, checkpoint=False, narrow=False)}
         | {"tokens": TaskTokens(used=7, budget=None)}
     )
-    unknown = dict.fromkeys(("ended_at", "outcome", "planned", "saved", "failed", "generated", "scope"))
+    unknown = dict.fromkeys(
+        ("ended_at", "outcome", "planned", "saved", "failed", "not_started", "generated", "scope")
+    )
     row = AttemptRow.model_validate(
         {**unknown, "attempt": 2, "actor": "user:u", "cause": "retry", "reason": "please", "tokens": 7}
         | {"execution_arn": "arn:x", "execution_url": None, "redrive_count": 0, "step": "queued"}
         | {"claimed_at": moment, "planned": {"tutorial": 0, "resources": 0, "quiz": 1}}
     )
-    lines = [str(line) for line in ExplainedAttempt(task, row, "a wrong prompt").lines()]
+    lines = [str(line) for line in ExplainedAttempt(task, row).lines()]
     assert lines == [
         "attempt 2 of t-1: queued",
         "  retry by user:u, claimed at 2026-11-25T00:00:00Z, not ended",
@@ -104,9 +107,9 @@ def test_the_last_attempt_is_explained_with_its_queue_its_stop_and_the_reasons()
         "  planned: 0 tutorial, 0 resources, 1 quiz",
         "  tokens: 7",
         "  execution: arn:x",
-        "  generation is stopped: a wrong prompt",
-        "  waiting in the queue, position 3: generation is stopped",
+        "  Generation is stopped since 2026-11-25 00:00 UTC: a wrong prompt; what is staged is saved",
+        "  waiting in the queue, position 3: it waits until generation is resumed",
         "  quiz of c-1\n    E (save): why",
     ]
-    former = ExplainedAttempt(task, row.model_copy(update={"attempt": 1}), None)
+    former = ExplainedAttempt(task, row.model_copy(update={"attempt": 1}))
     assert [str(line) for line in former.lines()][1:] == lines[1:6]

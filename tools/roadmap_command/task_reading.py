@@ -50,16 +50,6 @@ def read_attempt(target: Target, task_id: str, attempt: int) -> AttemptRow:
     raise RefusedError(f"task {task_id} has no attempt {attempt}")
 
 
-def read_stop(target: Target) -> str | None:
-    """Why generation is stopped; `None` if it is not, or the token does not permit to see it."""
-    try:
-        capacity = ask(target.operator_api(), "GET", "/capacity")
-    except RefusedError:
-        return None
-    reason: str | None = capacity["stopped_reason"]
-    return reason
-
-
 def retry_task(target: Target, task_id: str, **query: str) -> dict[str, Any]:
     """Retry a task's missing items.
 

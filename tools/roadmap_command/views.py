@@ -12,6 +12,7 @@ from rich.text import Text
 
 from roadmap_content.api.status import FailedItem, TaskStatus
 from roadmap_content.contracts.items import ContentType
+from roadmap_content.state.queue.capacity import GenerationStop
 from roadmap_content.state.queue.places import QueuePlace
 
 _STYLES = {"completed": "green", "partial_failure": "yellow", "failed": "red", "cancelled": "dim"}
@@ -37,6 +38,8 @@ def outcome(status: TaskStatus) -> Group:
     parts: list[Table | Text] = [_headline(status), table]
     if status.queue is not None:
         parts.append(Text(in_words(status.queue)))
+    if status.generation_stopped is not None:
+        parts.append(Text(str(status.generation_stopped), style="yellow"))
     if status.error_message:
         parts.append(Text(status.error_message, style="red"))
     return Group(*parts, *reasons(status.failed_items))
@@ -45,7 +48,7 @@ def outcome(status: TaskStatus) -> Group:
 def in_words(place: QueuePlace) -> str:
     """The place of a waiting attempt in the queue, as a sentence."""
     if place.stopped:
-        when = "generation is stopped"
+        when = "it waits until generation is resumed"
     elif place.starts_in_seconds is None:
         when = "its start is not known yet"
     else:
@@ -122,9 +125,14 @@ class Bars:
         self._bars = {
             content_type: progress.add_task(content_type, total=None) for content_type in ContentType
         }
+        self._stop: GenerationStop | None = None
 
     def show(self, status: TaskStatus) -> None:
-        """Update the bars from a task's status."""
+        """Update the bars from a task's status. A stop of generation is printed once."""
+        if status.generation_stopped not in (None, self._stop):
+            stop = Text(str(status.generation_stopped), style="yellow")
+            self._progress.console.print(stop, soft_wrap=True)
+        self._stop = status.generation_stopped
         for content_type, progress in status.progress.items():
             self._progress.update(self._bars[content_type], total=progress.total, completed=progress.saved)
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from local_stack.errors import RefusedError
 from roadmap_command.interface import Json, Stack, TaskId, command_name, output, print_json
 from roadmap_command.target import Target
-from roadmap_command.task_reading import read_attempt, read_item, read_stop, read_task_detail
+from roadmap_command.task_reading import read_attempt, read_item, read_task_detail
 from roadmap_command.views import in_words, reasons
 from roadmap_content.api.attempt_list import AttemptRow
 from roadmap_content.api.task_detail import TaskDetail
@@ -130,8 +130,6 @@ class ExplainedAttempt(NamedTuple):
 
     task: TaskDetail
     row: AttemptRow
-    stop: str | None
-    """Why generation is stopped, if that keeps the attempt from ending."""
 
     @property
     def is_last(self) -> bool:
@@ -140,8 +138,8 @@ class ExplainedAttempt(NamedTuple):
 
     def document(self) -> dict[str, Any]:
         """The document of `--json`."""
-        document = self.row.model_dump(mode="json") | {"generation_stopped": self.stop}
-        of_last = self.task.model_dump(mode="json", include={"queue", "failed_items"})
+        document = self.row.model_dump(mode="json")
+        of_last = self.task.model_dump(mode="json", include={"queue", "generation_stopped", "failed_items"})
         return document | of_last if self.is_last else document
 
     def lines(self) -> Iterator[str | Text]:
@@ -159,9 +157,9 @@ class ExplainedAttempt(NamedTuple):
         yield f"  tokens: {row.tokens}"
         if execution := row.execution_url or row.execution_arn:
             yield f"  execution: {execution}"
-        if self.stop is not None:
-            yield f"  generation is stopped: {self.stop}"
         if self.is_last:
+            if self.task.generation_stopped is not None:
+                yield f"  {self.task.generation_stopped}"
             if self.task.queue is not None:
                 yield f"  {in_words(self.task.queue)}"
             yield from reasons(self.task.failed_items)
@@ -172,7 +170,7 @@ def _explained_attempt(target: Target, task_id: str, attempt: int | None) -> Exp
     if not task.attempt:
         raise RefusedError(f"task {task_id} has no attempt; start one with: {command_name()} run {task_id}")
     row = read_attempt(target, task_id, attempt or task.attempt)
-    return ExplainedAttempt(task, row, read_stop(target) if row.ended_at is None else None)
+    return ExplainedAttempt(task, row)
 
 
 def _time(moment: datetime) -> str:

@@ -32,6 +32,7 @@ from roadmap_command.recovery_control import change_recovery
 from roadmap_command.target import Target
 from roadmap_command.views import counted, fitted, in_words
 from roadmap_content.state.failures.group_states import RINGING_STATES, GroupState
+from roadmap_content.state.queue.capacity import GenerationStop
 from roadmap_content.state.queue.places import QueuePlace
 
 group = typer.Typer()
@@ -229,10 +230,10 @@ def watch(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
         Live(console=errors, refresh_per_second=4) as live,
     ):
         while task["live"] or (task["status"] == "pending" and time.monotonic() < start_by):
-            live.update(_line(task))
+            live.update(watched(task))
             time.sleep(POLL_SECONDS)
             task = ask(api, "GET", path)
-        live.update(_line(task))
+        live.update(watched(task))
     if not errors.is_terminal:
         errors.line()  # Live ends the line of a terminal only
     if task["status"] == "pending":
@@ -245,10 +246,13 @@ def watch(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
         raise typer.Exit(ExitCode.ITEMS_MISSING)
 
 
-def _line(task: dict[str, Any]) -> Text:
+def watched(task: dict[str, Any]) -> Text:
+    """A task's state in one line."""
     saved = sum(progress["saved"] for progress in task["progress"].values())
     total = sum(progress["total"] for progress in task["progress"].values())
     line = f"attempt {task['attempt']}: {task['status']}, {saved} of {total} items are saved"
     if task.get("queue") is not None:  # an earlier release does not say
         line += f"; {in_words(QueuePlace.model_validate(task['queue']))}"
+    if task.get("generation_stopped") is not None:
+        line += f". {GenerationStop.model_validate(task['generation_stopped'])}"
     return Text(line)

@@ -14,7 +14,7 @@ from ..platform.runtime.deadline import Deadline
 from ..runs.reconciliation.sweeps import Sweep, last_sweep
 from ..state.failures.group_states import RINGING_STATES, GroupState, count_groups
 from ..state.outbox import count_events_aside, count_waiting_events
-from ..state.queue.capacity import read_capacity
+from ..state.queue.capacity import Capacity, GenerationStop, read_capacity
 from ..state.queue.queue import queue_by_class
 from ..state.services import Services
 from ..state.tasks.attempts import claimed_before, tokens_of_a_day
@@ -126,7 +126,7 @@ def read_health(services: Services, deadline: Deadline) -> Health:
         outbox=read["outbox"],
         aside=read["aside"],
         ahead=read["ahead"],
-        stopped=queue.stopped_reason,
+        stop=read["stop"],
         ringing=sum(read["groups"][state] for state in RINGING_STATES),
     )
     return Health(
@@ -160,7 +160,7 @@ def read_health(services: Services, deadline: Deadline) -> Health:
 
 
 def _read(connection: Connection) -> dict[str, Any]:
-    sweep = last_sweep(connection)
+    sweep, capacity = last_sweep(connection), read_capacity(connection)
     return {
         "counts": count_by_status(connection),
         "stuck": count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK + 1),
@@ -171,14 +171,15 @@ def _read(connection: Connection) -> dict[str, Any]:
         "outbox": count_waiting_events(connection, MOST_WAITING),
         "aside": count_events_aside(connection),
         "ahead": time_ahead(connection),
-        "queue": _read_queue(connection),
+        "queue": _read_queue(connection, capacity),
+        "stop": capacity.stop,
         "groups": count_groups(connection, MOST_GROUPS),
         "recoveries": connection.scalar(RUNNING_RECOVERIES) or 0,
     }
 
 
-def _read_queue(connection: Connection) -> QueueHealth:
-    capacity, classes = read_capacity(connection), queue_by_class(connection)
+def _read_queue(connection: Connection, capacity: Capacity) -> QueueHealth:
+    classes = queue_by_class(connection)
     oldest = [each.oldest_waiting_since for each in classes if each.oldest_waiting_since is not None]
     return QueueHealth(
         waiting=sum(each.waiting for each in classes),
@@ -209,21 +210,21 @@ def attention_for(
     aside: int,
     more_stuck: bool = False,
     ahead: timedelta = timedelta(0),
-    stopped: str | None = None,
+    stop: GenerationStop | None = None,
     ringing: int = 0,
 ) -> Sequence[Attention]:
     """The list of things that a person should check. No I/O.
 
     `more_stuck`: there are more stuck tasks than the number `stuck`. `ahead` is the time by which the newest
-    tasks are ahead of the clock; `stopped` the reason why generation is stopped; `ringing` the number of
+    tasks are ahead of the clock; `stop` the stop of generation; `ringing` the number of
     failure groups that are new or have come back.
     """
     found = []
-    if stopped is not None:
+    if stop is not None:
         found.append(
             Attention(
                 what="generation_stopped",
-                text=f"Generation is stopped: {stopped}. No attempt starts until an operator resumes it.",
+                text=f"{stop}. It goes on when an operator resumes it.",
                 runbook="docs/runbook.md#stop-paying-for-the-model",
             )
         )

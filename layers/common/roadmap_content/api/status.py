@@ -16,6 +16,7 @@ from ..contracts.items import ContentType, Failure, Item, Stage, count_by_type
 from ..contracts.payloads import Count, Payload
 from ..platform.postgres.times import utc
 from ..state.failures.failures import failures_of_attempt
+from ..state.queue.capacity import GenerationStop, read_capacity
 from ..state.queue.places import QueuePlace, read_place
 from ..state.tasks.attempts import generated_by
 from ..state.tasks.task import Task
@@ -57,6 +58,12 @@ class TaskStatus(Payload):
     attempt: int
     execution_arn: str | None
     queue: Annotated[QueuePlace | None, Field(description="Only while the attempt waits for a slot.")] = None
+    generation_stopped: Annotated[
+        GenerationStop | None,
+        Field(
+            description="While an attempt waits or runs: an operator has stopped generation for all tasks."
+        ),
+    ] = None
     progress: Mapping[ContentType, Progress]
     failed_items: Annotated[
         list[FailedItem], Field(description=f"In framework order, {MOST_ITEMS} and 3 MB at most.")
@@ -86,6 +93,7 @@ def read_status(connection: Connection, task: Task, framework_cache: FrameworkCa
         attempt=task.attempt,
         execution_arn=None if task.is_waiting else task.execution_arn,
         queue=read_place(connection, task.task_id, task.attempt) if task.is_waiting else None,
+        generation_stopped=read_capacity(connection).stop if task.is_live else None,
         progress={
             content_type: Progress(
                 total=total, saved=total - count, missing=count, generated=generated[content_type]

@@ -11,12 +11,19 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
+from ...contracts.payloads import Payload
+from ...platform.postgres.times import UtcTime
+
 OVERSUBSCRIPTION = 1.3
 """Granted batches per slot, at most. A run does not always have all of them at work, because its last ones
 end one by one. The reserved concurrency of Generate stays the hard limit.
 """
 
-READ = text("SELECT slots, tokens_per_minute, stopped_reason, changed_by, changed_at FROM content_capacity")
+READ = text("""
+SELECT slots, tokens_per_minute, stopped_reason, changed_by, changed_at, CASE WHEN stopped_reason IS NOT NULL
+    THEN (SELECT max(changed_at) FROM content_capacity_changes WHERE stopped AND NOT stopped_before) END
+FROM content_capacity
+""")
 
 # Guarantees: a change and its record exist together, and are recorded in the order in which they apply. A
 # change to the current values is not recorded. NULL keeps the current value; 0 tokens remove the quota.
@@ -57,6 +64,18 @@ def granted_batches(slots: int) -> int:
     return ceil(slots * OVERSUBSCRIPTION)
 
 
+class GenerationStop(Payload):
+    """An operator has stopped generation, for all tasks."""
+
+    since: UtcTime | None
+    reason: str
+
+    def __str__(self) -> str:
+        """A sentence without its full stop."""
+        since = "" if self.since is None else f" since {self.since:%Y-%m-%d %H:%M} UTC"
+        return f"Generation is stopped{since}: {self.reason}; what is staged is saved"
+
+
 class Capacity(NamedTuple):
     """The limits of generation."""
 
@@ -69,6 +88,14 @@ class Capacity(NamedTuple):
 
     changed_by: str | None
     changed_at: datetime | None
+    stopped_since: datetime | None
+
+    @property
+    def stop(self) -> GenerationStop | None:
+        """The stop of generation; `None` if it is not stopped."""
+        if self.stopped_reason is None:
+            return None
+        return GenerationStop(since=self.stopped_since, reason=self.stopped_reason)
 
 
 class RecordedChange(NamedTuple):
