@@ -53,6 +53,10 @@ def test_a_cancel_and_the_product(explorers: Explorers) -> None:
     require(explorers, "regenerating/cancel/product-cancel", "replaced/cancel/take-over")
 
 
+def test_a_retry_and_a_restore(explorers: Explorers) -> None:
+    require(explorers, "cancelled/retry/restore")
+
+
 def test_a_late_end_and_the_next_attempt(explorers: Explorers) -> None:
     require(
         explorers,

@@ -11,12 +11,14 @@ from concurrent.futures import Executor, Future
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, ExceptionContext, event
+from sqlalchemy.exc import DBAPIError
 
 from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.contracts.errors import ContentError
 from roadmap_content.platform.aws.event_bus import Entry
 from roadmap_content.platform.aws.executions import ExecutionState
+from roadmap_content.platform.postgres.transactions import diagnose
 from roadmap_content.platform.storage.bucket import Bucket
 from tests.faults.recording import RecordingGenerator
 from tests.faults.world import Bus, Scene, World
@@ -79,6 +81,7 @@ class Process:
         event.listen(engine, "before_cursor_execute", self._on_statement)
         event.listen(engine, "commit", self._on_commit)
         event.listen(engine, "rollback", self._on_rollback)
+        event.listen(engine, "handle_error", self._on_error)
         self.pid = 0
         self._go, self._arrived = threading.Lock(), threading.Lock()
         self._go.acquire()
@@ -100,6 +103,8 @@ class Process:
         """The executions that it has started or redriven."""
         self.answer: object = None
         self.fault: BaseException | None = None
+        self.deadlocks = 0
+        """Deadlocks that ended one of its transactions, which was tried again."""
         self.ended = self.sleeps = self.killed = self._has_changed = False
         self.moving = True
         self._thread = threading.Thread(target=self._run, args=(world, work), daemon=True)
@@ -191,6 +196,11 @@ class Process:
 
     def _on_rollback(self, _connection: Connection) -> None:
         self._has_changed = False
+
+    def _on_error(self, context: ExceptionContext) -> None:
+        error = context.sqlalchemy_exception
+        if isinstance(error, DBAPIError) and diagnose(error)[0] == "40P01":
+            self.deadlocks += 1
 
 
 class _Runs(Runs):

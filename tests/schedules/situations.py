@@ -164,6 +164,14 @@ def replaced(world: World) -> None:
     world.let_a_minute_pass()
 
 
+def cancelled(world: World) -> None:
+    """As `replaced`, and the product has cancelled the task, which misses nothing."""
+    replaced(world)
+    world.pipeline.execute(
+        "UPDATE roadmap_tasks SET status = 'cancelled', error_message = 'Cancelled by the user'"
+    )
+
+
 class Situation(NamedTuple):
     """A situation, and the actors that meet in it: each with each, and with itself."""
 
@@ -212,6 +220,9 @@ SITUATIONS = {
         replaced,
         ("restore", "regenerate", "cancel", "edit"),
         ("save", "finalize", "event", "sweep", "redrive", *_PRODUCT[1:]),
+    ),
+    "cancelled": Situation(
+        cancelled, ("retry", "restore"), ("cancel", "event", "sweep", "redrive", *_PRODUCT)
     ),
     "waiting": Situation(
         waiting,

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine
 
 from ...content.registry import CONTENT_KINDS
 from ...content.roadmaps.framework import Framework
+from ...content.roadmaps.metadata import lock_roadmap
 from ...content.rows import current_revisions
 from ...contracts.errors import ClaimRefusedError, TaskCancelledError, TransientError
 from ...contracts.items import ContentType, Item, count_by_type
@@ -208,6 +209,8 @@ def plan_redrive(
     match services.executions.state(execution_arn):
         case ExecutionState.SUCCEEDED:
             raise NotRedrivableError("Execution is SUCCEEDED and cannot be redriven")
+        case ExecutionState.RUNNING:  # on its way to AwaitRedrive: its outcome is recorded already
+            raise ClaimRefusedError(task_id, snapshot.task.attempt, execution_arn)
         case ExecutionState.UNKNOWN:
             raise NotRedrivableError("the last execution does not exist in Step Functions")
         case _:
@@ -272,6 +275,7 @@ def _nothing_missing(services: Services, task: Task, deadline: Deadline, *, is_c
 
     def first(connection: Connection) -> None:
         if is_complete:
+            lock_roadmap(connection, task.roadmap_id or "")
             lift_cancellation(connection, task.task_id, "processing")
 
     result = finalize_attempt(services, task.task_id, task.attempt, RunEnd(), deadline, first=first)
