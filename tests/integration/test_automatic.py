@@ -237,10 +237,10 @@ def test_an_attempt_that_could_not_be_started_is_started_later(
     make_due(pipeline)
 
     def unavailable(*_: Any) -> None:
-        raise ExecutionsUnavailableError("DescribeExecution: not now")
+        raise ExecutionsUnavailableError("not now")
 
     with monkeypatch.context() as patched:
-        patched.setattr(pipeline.services.executions, "state", unavailable)
+        patched.setattr(pipeline.services.executions, "new_arn", unavailable)
         sweep(pipeline)
     assert pause(pipeline) == FIRST_PAUSE
     make_due(pipeline)

@@ -340,6 +340,10 @@ def test_a_task_that_cannot_be_reconciled_does_not_stop_the_sweep(
         "UPDATE roadmap_tasks SET status = 'processing', attempt = 1, execution_arn = 'arn:' || task_id,"
         " updated_at = updated_at - make_interval(hours => CASE task_id WHEN 't-1' THEN 2 ELSE 1 END)"
     )
+    pipeline.execute(
+        "INSERT INTO content_attempts (task_id, attempt, actor, cause, step)"
+        " SELECT task_id, attempt, 'user:u', 'retry', 'working' FROM roadmap_tasks"
+    )
     pipeline.services.executions = RefusesOthers()
     trouble(pipeline)
     with pytest.raises(NotReconciledError, match=r"1 of 2 tasks, the first: t-1 \(\w+: "):

@@ -47,6 +47,7 @@ def test_every_required_guard_has_a_mutant() -> None:
         "the attempt fence",
         "the audit trail",
         "the per-roadmap lock",
+        "the order of locks",
         "the lock of the projection",
         "the fence of Generate",
         "the recovery's record of a claim",

@@ -1,27 +1,41 @@
 """Cancelling takes effect within the time of one item, is not overwritten, and ends with a retry."""
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from migrations import use_time_zone
+from roadmap_content.api.attempt_list import list_attempts
+from roadmap_content.api.callers import Caller, Role
 from roadmap_content.api.cancel import cancel_task
+from roadmap_content.api.task_detail import read_detail
 from roadmap_content.content.generation.generator import Generator
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.contracts.errors import NotCancellableError, TaskCancelledError, TaskNotFoundError
-from roadmap_content.contracts.items import ContentType
+from roadmap_content.contracts.errors import (
+    AtWorkElsewhereError,
+    ContentError,
+    NotCancellableError,
+    TaskCancelledError,
+    TaskNotFoundError,
+)
+from roadmap_content.contracts.items import ContentType, Failure, Item, Stage
 from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput, StateError
 from roadmap_content.platform.aws.executions import ExecutionState
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.retries.retry import RetryAnswer
 from roadmap_content.runs.steps.finalize import FinalizeRequest, RunEnd, finalize_attempt, finalize_task
 from roadmap_content.runs.steps.generate import generate_content
 from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
 from roadmap_content.runs.steps.save import save_batch
+from roadmap_content.state.failures.failures import record_failures
 from roadmap_content.state.tasks.scope import Scope
 from roadmap_content.state.tasks.task import lock_task
+from tests.integration.test_metrics import counted
 from tests.product.operations import perform
-from tests.product.product import Product
+from tests.product.product import NOW, Product
 from tests.product.running import deadline, heal, retry, run, sweep
 from tests.support.factories import USER
 from tests.support.pipeline import Pipeline, RecordedExecutions
@@ -34,6 +48,11 @@ CONCEPTS = [f"r-1:c-{number}" for number in range(1, 31)]
 def cancel(product: Product) -> None:
     with product.engine.begin() as connection:
         perform(connection, "cancel a task", {"task_id": "t-1"})
+
+
+def executions_of(pipeline: Pipeline) -> RecordedExecutions:
+    assert isinstance(pipeline.services.executions, RecordedExecutions)
+    return pipeline.services.executions
 
 
 class CancelledMeanwhile:
@@ -73,10 +92,8 @@ def test_a_task_cancelled_during_a_run_starts_no_further_item(
     assert state_of(adopted) == CANCELLED
     assert adopted.rows("SELECT 1 FROM tutorial_metadata") == []
     (task,) = adopted.rows("SELECT failed_concepts, execution_summary FROM roadmap_tasks")
-    assert task["failed_concepts"]["count"] == 30
-    codes = {item["error_code"] for item in task["failed_concepts"]["items"]}
-    assert codes == {"Cancelled", "NotStaged"}
-    assert task["execution_summary"]["quiz"] == {"total": 30, "completed": 0, "failed": 30}
+    assert task["failed_concepts"] is None
+    assert task["execution_summary"]["quiz"] == {"total": 30, "completed": 0, "failed": 0}
     assert [repair for result in sweep(pipeline.services) for repair in result.repairs] == []
 
     pipeline.services.generator = meanwhile._generator  # noqa: SLF001
@@ -110,8 +127,7 @@ def test_the_endpoint_cancels_and_stops_the_execution(
     adopted.task("t-1", "failed", roadmap_id="r-1")
     answer = retry(pipeline.services)
     assert answer.execution_arn is not None
-    executions = pipeline.services.executions
-    assert isinstance(executions, RecordedExecutions)
+    executions = executions_of(pipeline)
     executions.states[answer.execution_arn] = ExecutionState.RUNNING
     stopped: list[str] = []
 
@@ -193,6 +209,93 @@ def test_a_task_cancelled_before_its_first_step_is_not_started(
     redriven = started.model_copy(update={"redrive_count": redrives + 1, "redrive_time": now + minute})
     plan_batches(PlanRequest(input=given, execution=redriven), pipeline.services, deadline())
     assert state_of(adopted)[0] == "processing"
+
+
+def being_cancelled_while_waiting(pipeline: Pipeline, adopted: Product) -> None:
+    adopted.execute("UPDATE content_capacity SET stopped_reason = 'a test'")
+    assert retry(pipeline.services).queue is not None
+    cancel(adopted)
+
+
+def with_a_run_that_is_ending(pipeline: Pipeline, adopted: Product) -> None:
+    """Its outcome is recorded, and the execution goes on to AwaitRedrive."""
+    arn = retry(pipeline.services).execution_arn or ""
+    finalize_attempt(pipeline.services, "t-1", 1, RunEnd(execution_arn=arn), deadline())
+    executions_of(pipeline).states[arn] = ExecutionState.RUNNING
+
+
+def with_a_run_that_the_product_has_cancelled(pipeline: Pipeline, adopted: Product) -> None:
+    arn = retry(pipeline.services).execution_arn or ""
+    executions_of(pipeline).states[arn] = ExecutionState.RUNNING
+    cancel(adopted)
+
+
+def in_an_earlier_step(_: Pipeline, adopted: Product) -> None:
+    adopted.execute("UPDATE roadmap_tasks SET current_step = 'curriculum_design'")
+
+
+def without_a_roadmap(_: Pipeline, adopted: Product) -> None:
+    adopted.execute(f"UPDATE roadmap_metadata SET deleted_at = {NOW}")
+
+
+@pytest.mark.parametrize(
+    ("situation", "is_offered"),
+    [
+        (being_cancelled_while_waiting, True),
+        (with_a_run_that_is_ending, True),
+        (with_a_run_that_the_product_has_cancelled, False),
+        (in_an_earlier_step, False),
+        (without_a_roadmap, False),
+    ],
+)
+def test_the_status_offers_a_retry_exactly_if_it_is_accepted(
+    pipeline: Pipeline,
+    adopted: Product,
+    situation: Callable[[Pipeline, Product], None],
+    is_offered: bool,
+) -> None:
+    adopted.roadmap("r-1", CONCEPTS[:1])
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+    situation(pipeline, adopted)
+    caller = Caller(USER, frozenset({Role.OWNER}))
+
+    detail = read_detail(pipeline.services, "t-1", USER, caller, deadline())
+
+    assert (detail.actions.retry, detail.actions.narrow) == (is_offered, is_offered)
+    with nullcontext() if is_offered else pytest.raises(ContentError):
+        assert retry(pipeline.services).attempt == detail.attempt + 1
+
+
+def test_a_waiting_attempt_leaves_the_queue_when_the_product_cancels_its_task(
+    pipeline: Pipeline, adopted: Product
+) -> None:
+    adopted.roadmap("r-1", CONCEPTS[:1])
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+    being_cancelled_while_waiting(pipeline, adopted)
+    caller = Caller(USER, frozenset({Role.OWNER}))
+    assert read_detail(pipeline.services, "t-1", USER, caller, deadline()).queue is None
+
+    reconcile(ReconcileRequest(time=datetime.now(UTC)), pipeline.services, deadline())
+
+    assert adopted.rows("SELECT state FROM content_queue") == [{"state": "ended"}]
+    (attempt,) = adopted.rows("SELECT outcome, ended_at IS NOT NULL AS ended FROM content_attempts")
+    assert attempt == {"outcome": "cancelled", "ended": True}
+    assert state_of(adopted) == CANCELLED
+
+
+def test_a_cancel_changes_nothing_of_a_task_that_the_product_has_taken_over(
+    pipeline: Pipeline, adopted: Product
+) -> None:
+    adopted.roadmap("r-1", CONCEPTS[:1])
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+    heal(pipeline.services)
+    adopted.execute("UPDATE roadmap_tasks SET status = 'processing', celery_task_id = 'celery-1'")
+    before = adopted.everything()
+
+    with pytest.raises(AtWorkElsewhereError):
+        cancel_task(pipeline.services, "t-1", USER, deadline(), f"user:{USER}", None)
+
+    assert adopted.everything() == before
 
 
 def test_a_cancelled_task_can_be_started_manually(pipeline: Pipeline, adopted: Product) -> None:
@@ -298,15 +401,44 @@ def test_the_answer_of_a_cancel_that_came_too_late_is_what_happened(
     assert state_of(adopted)[0] == status
 
 
-def test_the_items_of_a_cancelled_run_fail_as_cancelled(pipeline: Pipeline, adopted: Product) -> None:
-    """Not with the error with which Step Functions ended the run."""
-    adopted.roadmap("r-1", CONCEPTS[:1])
+@pytest.mark.parametrize("ending", ["recorded", "superseded"])
+def test_the_items_of_a_cancelled_attempt_are_not_started(
+    pipeline: Pipeline, adopted: Product, capsys: pytest.CaptureFixture[str], ending: str
+) -> None:
+    """They make no failure, no group and no event, whatever error ended the run. One had failed before."""
+    adopted.roadmap("r-1", CONCEPTS[:2])
     adopted.task("t-1", "failed", roadmap_id="r-1")
-    answer = retry(pipeline.services)
+    arn = retry(pipeline.services).execution_arn or ""
+    given = RunInput(task_id="t-1", attempt=1)
+    execution = Execution(arn=arn)
+    planned = plan_batches(PlanRequest(input=given, execution=execution), pipeline.services, deadline())
+    failed = Failure(Item(CONCEPTS[0], ContentType.QUIZ), Stage.GENERATE, "ModelBusy", "busy", transient=True)
+    with adopted.engine.begin() as connection:
+        record_failures(connection, "t-1", 1, [failed])
     cancel(adopted)
-    lost = StateError(error="States.Timeout", cause="the run was too long")
+    for batch in planned.batches:
+        request = BatchRequest(plan=planned.plan, batch=batch, execution_arn=arn)
+        report = save_batch(request, pipeline.services, deadline())
+        assert (report.saved, report.failed, report.not_started) == (0, 0, batch.total)
 
-    finalize_attempt(pipeline.services, "t-1", answer.attempt, RunEnd(error=lost), deadline())
+    if ending == "recorded":
+        lost = StateError(error="States.Timeout", cause="the run was too long")
+        end = FinalizeRequest(input=given, execution=execution, plan=planned.plan, error=lost)
+        assert finalize_task(end, pipeline.services, deadline()).status == "cancelled"
+        groups = adopted.rows("SELECT error_code, items FROM content_task_failures")
+        assert groups == [{"error_code": "ModelBusy", "items": 1}]
+    else:
+        retry(pipeline.services)
 
-    (task,) = adopted.rows("SELECT failed_concepts FROM roadmap_tasks")
-    assert {item["error_code"] for item in task["failed_concepts"]["items"]} == {"Cancelled"}
+    assert adopted.rows("SELECT error_code FROM content_failures") == [{"error_code": "ModelBusy"}]
+    with adopted.engine.begin() as connection:
+        row = list_attempts(connection, "t-1", None, 10).items[-1]
+    counts = row.planned, row.saved, row.failed, row.not_started
+    total = 2 * len(ContentType)
+    assert row.outcome == "cancelled"
+    assert [sum((count or {}).values()) for count in counts] == [total, 0, 1, total - 1]
+    reported = "SELECT 1 FROM content_events WHERE detail_type IN ('Item Failed', 'Batch Saved')"
+    assert adopted.rows(reported) == []
+    sums = counted(capsys)
+    names = "TasksIncomplete", "ItemsMissing", "ItemsNotSaved", "BatchesUnsaved"
+    assert sum(count for (name, _), count in sums.items() if name in names) == 0

@@ -133,17 +133,34 @@ def test_an_item_that_was_saved_since_the_plan_is_not_generated(pipeline: Pipeli
     (attempt,) = adopted.rows("SELECT outcome, planned FROM content_attempts")
     assert attempt == {"outcome": "completed", "planned": counts(2)}
     assert adopted.rows("SELECT 1 FROM content_failures") == []
+    announced = adopted.rows(
+        "SELECT detail -> 'data' AS item FROM content_events WHERE detail_type = 'Item Saved'"
+    )
+    assert {(row["item"]["concept_id"], row["item"]["content_type"]) for row in announced} == {
+        (concept_id, content_type) for concept_id in CONCEPTS[:2] for content_type in ContentType
+    }
 
 
 @pytest.mark.parametrize("checkpoint", [False, True])
 @pytest.mark.parametrize(
-    "task_id", ["t-own", "t-sibling", "t-design", "t-person", "t-deleted", "t-none", "t-running", "t-over"]
+    "task_id",
+    [
+        "t-own",
+        "t-sibling",
+        "t-design",
+        "t-person",
+        "t-deleted",
+        "t-none",
+        "t-running",
+        "t-ending",
+        "t-over",
+    ],
 )
 def test_a_preview_is_refused_exactly_as_the_request(
     pipeline: Pipeline, adopted: Product, task_id: str, checkpoint: bool
 ) -> None:
     services = pipeline.services
-    for roadmap_id in ("r-1", "r-2", "r-3"):
+    for roadmap_id in ("r-1", "r-2", "r-3", "r-4"):
         adopted.roadmap(roadmap_id, [f"{roadmap_id}:c-1"])
     adopted.roadmap("r-deleted", ["r-deleted:c-1"], deleted=True)
     adopted.task("t-own", "processing", roadmap_id="r-1", celery="celery-1")
@@ -151,14 +168,13 @@ def test_a_preview_is_refused_exactly_as_the_request(
     adopted.task("t-design", "failed", step="curriculum_design")
     adopted.task("t-person", "human_review_pending", roadmap_id="r-2", step="human_review")
     adopted.task("t-deleted", "failed", roadmap_id="r-deleted")
-    for own, roadmap_id in (("t-running", "r-2"), ("t-over", "r-3")):
+    for own, roadmap_id, start, state in (
+        ("t-running", "r-2", retry, ExecutionState.RUNNING),
+        ("t-ending", "r-3", heal, ExecutionState.RUNNING),
+        ("t-over", "r-4", heal, ExecutionState.SUCCEEDED),
+    ):
         adopted.task(own, "failed", roadmap_id=roadmap_id)
-        heal(services, own)
-    (running,) = adopted.rows("SELECT execution_arn FROM roadmap_tasks WHERE task_id = 't-running'")
-    states = services.executions.states  # type: ignore[attr-defined]
-    states[running["execution_arn"]] = ExecutionState.RUNNING
-    (over,) = adopted.rows("SELECT execution_arn FROM roadmap_tasks WHERE task_id = 't-over'")
-    states[over["execution_arn"]] = ExecutionState.SUCCEEDED
+        services.executions.states[start(services, own).execution_arn] = state  # type: ignore[attr-defined]
 
     def real() -> object:
         if checkpoint:
@@ -172,7 +188,7 @@ def test_a_preview_is_refused_exactly_as_the_request(
     expected = refusal_of_call(preview)
     assert adopted.everything() == before
     assert expected == refusal_of_call(real)
-    assert (expected is None) == (task_id == "t-over" and not checkpoint)
+    assert (expected is None) == (task_id in ("t-ending", "t-over") and not checkpoint)
 
 
 def refusal_of_call(call: Callable[[], object]) -> tuple[HTTPStatus, Refusal] | None:

@@ -131,21 +131,24 @@ class Oracle:
         if attempt == 0:
             return
         failed = _items(now.failures, attempt)
+        not_started = missing - failed if now.is_cancelled(attempt) else set()
         if both := failed - missing - now.not_replaced(attempt):
             yield Broken("I1", f"failed in attempt {attempt}, and yet completed or none", _sorted(both))
-        if neither := missing - failed:
+        if neither := missing - failed - not_started:
             yield Broken("I1", f"neither completed nor failed in attempt {attempt}", _sorted(neither))
         summary = now.task["execution_summary"] or {}
         for kind in TYPES:
             wanted = {
                 "total": len(now.concepts),
                 "completed": sum(item_kind == kind for _, item_kind in set(now.items()) - missing),
-                "failed": sum(item_kind == kind for _, item_kind in missing),
+                "failed": sum(item_kind == kind for _, item_kind in missing - not_started),
             }
             if summary.get(kind) != wanted:
                 yield Broken("I1", f"execution_summary says of {kind} {summary.get(kind)}, it is {wanted}")
         for planned_by, planned in self._manifests(now):
             accounted = set(now.items()) - missing | _items(now.failures, planned_by)
+            if now.is_cancelled(planned_by):
+                continue  # what is missing was not started
             accounted |= self._log.removed_items
             if lost := (planned & set(now.items())) - accounted:
                 yield Broken("I1", f"attempt {planned_by} planned them and lost them", _sorted(lost))
@@ -174,13 +177,15 @@ class Oracle:
             for row in now.failures
             if row["attempt"] == task["attempt"]
         }
+        cancelled = now.is_cancelled(task["attempt"])
         failed = [
             {"concept_id": item[0], "content_type": item[1]}
             | {key: failures.get(item, {}).get(key) for key in ("stage", "error_code", "reason")}
             for item in missing
+            if item in failures or not cancelled
         ]
-        concept_ids = list(dict.fromkeys(concept_id for concept_id, _ in missing))
-        wanted = {"count": len(concept_ids), "concept_ids": concept_ids, "items": failed} if missing else None
+        concept_ids = list(dict.fromkeys(item["concept_id"] for item in failed))
+        wanted = {"count": len(concept_ids), "concept_ids": concept_ids, "items": failed} if failed else None
         if task["failed_concepts"] != wanted:
             yield Broken("I2", f"failed_concepts is {task['failed_concepts']}, the tables say {wanted}")
         for kind in TYPES:
@@ -374,12 +379,16 @@ class Oracle:
                 continue
             for kind in TYPES if row["planned"] else ():
                 planned, saved, failed = (row[name][kind] for name in ("planned", "saved", "failed"))
-                if planned != saved + failed:
+                cancelled = row["outcome"] == "cancelled"
+                if planned != saved + failed and not (cancelled and planned > saved + failed):
                     yield Broken(
                         "I9", f"attempt {row['attempt']} does not add up", (kind, planned, saved, failed)
                     )
-                if row["attempt"] == now.task["attempt"] and failed != min(planned, of_its_scope[kind]):
-                    yield Broken("I9", f"attempt {row['attempt']} says {failed} of {kind} failed")
+                left = planned - saved if cancelled else failed
+                if row["attempt"] == now.task["attempt"] and left != min(planned, of_its_scope[kind]):
+                    yield Broken("I9", f"attempt {row['attempt']} says that {left} of {kind} are left")
+        if now.attempts and now.is_cancelled(now.task["attempt"]):
+            missing &= Counter(kind for _, kind in _items(now.failures, now.task["attempt"]))
         if now.attempts and now.current_failures != sum(missing.values()):
             yield Broken(
                 "I9", f"{now.current_failures} current failures of {sum(missing.values())} missing items"

@@ -93,16 +93,19 @@ def test_groups_count_every_failure_once() -> None:
 counts = st.fixed_dictionaries({name: st.integers(0, 50) for name in ContentType})
 
 
-@given(st.none() | counts, counts)
+@given(st.none() | counts, counts, counts)
 def test_the_counts_of_an_attempt_add_up(
-    planned: dict[ContentType, int] | None, missing: dict[ContentType, int]
+    planned: dict[ContentType, int] | None,
+    missing: dict[ContentType, int],
+    not_started: dict[ContentType, int],
 ) -> None:
     read_back = None if planned is None else {str(name): count for name, count in planned.items()}
-    plan, saved, failed = balance(read_back, missing)
+    failing = {name: max(0, count - not_started[name]) for name, count in missing.items()}
+    plan, saved, failed = balance(read_back, missing, failing)
     for name in ContentType:
-        assert plan[name] == saved[name] + failed[name]
-        assert min(saved[name], failed[name]) >= 0
-        assert failed[name] <= missing[name]
+        assert plan[name] - saved[name] == min(plan[name], missing[name])
+        assert 0 <= failed[name] <= min(failing[name], plan[name] - saved[name])
+        assert failing[name] < missing[name] or plan[name] == saved[name] + failed[name]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from sqlalchemy import Connection
 
 from ..contracts.items import ContentType
@@ -45,6 +46,10 @@ class AttemptRow(Payload):
     planned: Mapping[ContentType, Count] | None
     saved: Mapping[ContentType, Count] | None
     failed: Mapping[ContentType, Count] | None
+    not_started: Annotated[
+        Mapping[ContentType, Count] | None,
+        Field(description="planned − saved − failed: only of a cancelled attempt."),
+    ]
     generated: Mapping[ContentType, Count] | None
     tokens: Count
     scope: AttemptScope | None
@@ -77,5 +82,9 @@ def list_attempts(connection: Connection, task_id: str, cursor: str | None, limi
 def _row(row: Any) -> AttemptRow:  # noqa: ANN401 - a SQLAlchemy row
     times = {name: utc(row._mapping[name]) for name in ("claimed_at", "ended_at")}  # noqa: SLF001
     scope = None if row.scope is None else scope_from(row.scope)._asdict()
-    derived = {**times, "scope": scope, "execution_url": execution_url(row.execution_arn)}
+    not_started = None
+    if row.saved is not None:
+        not_started = {name: row.planned[name] - row.saved[name] - row.failed[name] for name in row.planned}
+    url = execution_url(row.execution_arn)
+    derived = {**times, "scope": scope, "execution_url": url, "not_started": not_started}
     return AttemptRow.model_validate({**row._mapping, **derived})  # noqa: SLF001 - SQLAlchemy's public name

@@ -7,7 +7,12 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from ..contracts.errors import InvalidFrameworkError, NotCancellableError, RoadmapNotFoundError
+from ..contracts.errors import (
+    AtWorkElsewhereError,
+    InvalidFrameworkError,
+    NotCancellableError,
+    RoadmapNotFoundError,
+)
 from ..contracts.events import task_cancelled
 from ..contracts.payloads import Payload
 from ..platform.postgres.transactions import transact
@@ -18,8 +23,16 @@ from ..state.outbox import record_events
 from ..state.queue.queue import leave_queue
 from ..state.services import Services
 from ..state.tasks.attempts import cancel_attempt, is_open
+from ..state.tasks.ownership import is_at_work_elsewhere
 from ..state.tasks.snapshot import read_snapshot
-from ..state.tasks.task import Task, cancel_row, lift_cancellation, lock_task, read_task
+from ..state.tasks.task import (
+    Task,
+    cancel_row,
+    lift_cancellation,
+    lock_task,
+    read_product_work,
+    read_task,
+)
 
 
 class CancelAnswer(Payload):
@@ -40,24 +53,28 @@ def cancel_task(
     """Cancel a task. The row is written first, so that an execution that cannot be stopped starts no further
     item.
 
-    `user_id` restricts it to that user's tasks. Cancelling a cancelled task changes nothing.
+    `user_id` restricts it to that user's tasks. Cancelling a cancelled task changes nothing but its place in
+    the queue.
 
     Raises:
         TaskNotFoundError: the user has no such task.
         NotCancellableError: the task is completed.
+        AtWorkElsewhereError: the product is processing the task.
         DatabaseUnavailableError, ExecutionsUnavailableError: a retry may succeed.
     """
 
     def cancel(connection: Connection) -> tuple[Task, bool]:
         read_task(connection, task_id, user_id)
         lock_task(connection, task_id)  # otherwise a claim may come between these statements
+        own, _ = read_product_work(connection, task_id)
+        if is_at_work_elsewhere(own):
+            raise AtWorkElsewhereError(f"task {task_id} is {own.status} in the product's workers")
         cancelled = cancel_row(
             connection, task_id, f"Cancelled by {actor}" + (f": {reason}" if reason else "")
         )
         task = read_task(connection, task_id)
         if not cancelled and task.status == "completed":
             raise NotCancellableError(f"task {task_id} is completed")
-        # Otherwise the product has cancelled the task, or its own work is cancelled, and the task stays so.
         if cancelled and is_open(connection, task_id, task.attempt) and _misses_nothing(connection, task):
             cancel_attempt(connection, task_id, task.attempt)
             lift_cancellation(connection, task_id, "completed")

@@ -1,19 +1,22 @@
 """`GET /api/v1/tasks/{task_id}`: a task's status, with the actions that the caller may take."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
+from ..contracts.items import ContentType
 from ..contracts.payloads import Count, Payload
 from ..platform.aws.executions import execution_url
 from ..platform.postgres.times import utc
 from ..platform.postgres.transactions import transact
 from ..platform.runtime.deadline import Deadline
 from ..state.services import Services
+from ..state.tasks.ownership import reached_content
 from ..state.tasks.task import Task, read_extras, read_task
 from .callers import Caller
-from .status import TaskStatus, read_status
+from .status import Progress, TaskStatus, read_status
 
 
 class Actions(Payload):
@@ -63,28 +66,30 @@ def read_detail(
         return task, status, read_extras(connection, task_id)
 
     task, status, extras = transact(services.reading_engine, read, deadline)
-    live = task.is_live
-    missing = sum(progress.missing for progress in status.progress.values())
     budget = services.settings.known_token_budget
     return TaskDetail(
         **dict(status),
         title=extras.title,
         created_at=utc(extras.created_at),
         user_id=task.user_id,
-        live=live,
+        live=task.is_live,
         execution_url=execution_url(task.execution_arn),
-        actions=actions_for(caller, task, missing, live=live),
+        actions=actions_for(caller, task, status.progress),
         tokens=TaskTokens(used=extras.tokens, budget=budget),
     )
 
 
-def actions_for(caller: Caller, task: Task, missing: int, *, live: bool) -> Actions:
-    """The actions that a caller may take for a task. No I/O."""
+def actions_for(caller: Caller, task: Task, progress: Mapping[ContentType, Progress]) -> Actions:
+    """The actions that a caller may take for a task. A request for one of them is refused only because of
+    what is not in the task's row: the product's own work, an execution that cannot be redriven. No I/O.
+    """
     may = caller.changes_all or (not caller.changes_nothing and caller.user_id == task.user_id)
-    open_ = missing > 0 or task.status != "completed"
+    has_framework = any(each.total for each in progress.values())
+    missing = any(each.missing for each in progress.values())
+    startable = may and has_framework and reached_content(task) and not task.is_live
     return Actions(
-        retry=may and not live and open_,
-        cancel=may and (live or task.status in ("pending", "processing")),
-        checkpoint=may and not live and task.execution_arn is not None and missing > 0,
-        narrow=may and not live,
+        retry=startable and (missing or task.status != "completed"),
+        cancel=may and task.status in ("pending", "processing"),
+        checkpoint=startable and missing and task.execution_arn is not None,
+        narrow=startable,
     )

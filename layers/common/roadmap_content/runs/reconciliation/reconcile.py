@@ -37,7 +37,7 @@ from ...state.outbox import deliver_events, prune_events
 from ...state.queue.admission import admit_waiting, start_unconfirmed
 from ...state.queue.capacity import read_capacity
 from ...state.queue.claims import STARTING, claim_to_record, is_at_work
-from ...state.queue.queue import ClassTotals, blocking, queue_by_class
+from ...state.queue.queue import ClassTotals, blocking, leave_queue, queue_by_class
 from ...state.services import Services
 from ...state.tasks.ownership import is_at_work_elsewhere, is_ours
 from ...state.tasks.task import (
@@ -426,9 +426,8 @@ def _reconcile_task(
         if request.detail is not None and _was_stopped(request.detail, task):
             emit({Metric.RUNS_ABORTED: 1})
         # Also a cancelled task's attempt is open until its run has ended. If it were recorded before, the run
-        # would take itself for redriven. After the outcome, a sweep need not know whether an execution runs.
-        may_run = not is_sweep or task.status == "processing" or task.attempt_is_open
-        if may_run and is_at_work(services.executions, task):
+        # would take itself for redriven.
+        if is_at_work(services.executions, task):
             _leave(services, task, request, deadline)
             return None
         if request.detail is not None and not request.dry_run:
@@ -441,6 +440,7 @@ def _reconcile_task(
             if is_sweep:
                 lock_roadmap_at_once(connection, task.roadmap_id or "")
                 lock_task_at_once(connection, task_id)
+                leave_queue(connection, task_id, task.attempt)  # the product has cancelled the task
                 record_check(connection, task_id)
 
         run_end = RunEnd(error=_what_ended(task, request.detail))

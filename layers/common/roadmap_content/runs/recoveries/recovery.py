@@ -95,8 +95,9 @@ RUNNING = text("""
 SELECT r.task_id, r.attempt, t.task_id IS NOT NULL AS exists, t.status, t.attempt AS task_attempt,
     coalesce(a.ended_at IS NOT NULL, false) AS ended, a.outcome,
     coalesce(a.tokens, 0) AS tokens, coalesce(g.top_reason, f.top_reason),
-    CASE WHEN r.items IS NOT NULL THEN coalesce((SELECT sum(CAST(value AS integer))
-        FROM json_each_text(a.failed)), 0) END AS unreplaced
+    CASE WHEN r.items IS NOT NULL THEN coalesce((
+        SELECT sum(CAST(p.value AS integer) - CAST(a.saved ->> p.key AS integer))
+        FROM json_each_text(a.planned) p), 0) END AS unreplaced
 FROM content_recovery_tasks r
 LEFT JOIN roadmap_tasks t ON t.task_id = r.task_id
 LEFT JOIN content_attempts a ON a.task_id = r.task_id AND a.attempt = r.attempt

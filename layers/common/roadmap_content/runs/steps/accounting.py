@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection
 
 from ...content.manifest import read_batch
-from ...contracts.errors import StorageUnavailableError, TaskCancelledError, code_of
+from ...contracts.errors import StorageUnavailableError, code_of
 from ...contracts.items import Failure, Item, Stage
 from ...contracts.payloads import BatchReference, Payload, StateError
 from ...platform.runtime.log import logger
@@ -22,10 +22,6 @@ from ...state.tasks.scope import WHOLE_TASK, Scope
 _UNEXPLAINED = StateError(error="NotReported", cause="the attempt ended without a result for this item")
 
 _NOT_REQUESTED = StateError(error="NotRequested", cause="no attempt was started for this item")
-
-CANCELLED = StateError(
-    error=TaskCancelledError.code, cause="the task was cancelled before the item was saved"
-)
 
 
 class LostBatch(Payload):
@@ -44,19 +40,24 @@ def account_for(
     scope: Scope,
     explanations: Mapping[Item, StateError],
     error: StateError | None,
+    *,
+    cancelled: bool,
 ) -> dict[Item, Failure]:
     """Make the recorded failures of this attempt equal to the items that are missing or not replaced.
 
-    An item without a recorded failure gets its explanation, or else the error that ended the run.
+    An item without a recorded failure gets its explanation, or else the error that ended the run. In a
+    cancelled attempt it was not started, which is no failure.
     """
     recorded = failures_of_attempt(connection, task_id, attempt)
     withdraw_failures(connection, task_id, attempt, recorded.keys() - {*missing, *not_replaced})
+    if cancelled:
+        return recorded
     inherited: dict[Item, Failure] = {}
     if scope != WHOLE_TASK:
         outside = [item for item in missing if item not in recorded and not scope.includes(item)]
         inherited = _inherit(connection, task_id, attempt, outside)
     unexplained = {
-        item: Failure(item, Stage.WORKFLOW, code_of(cause.error), cause.reason, transient=cause != CANCELLED)
+        item: Failure(item, Stage.WORKFLOW, code_of(cause.error), cause.reason, transient=True)
         for item in [*missing, *not_replaced]
         if item not in recorded and item not in inherited
         for cause in [explanations.get(item, error or _UNEXPLAINED)]

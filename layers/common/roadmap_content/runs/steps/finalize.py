@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -34,10 +35,10 @@ from ...state.outbox import record_events
 from ...state.queue.claims import claim_to_record
 from ...state.queue.queue import release
 from ...state.services import Services
-from ...state.tasks.attempts import close_attempt, generated_by, is_open, read_scope
+from ...state.tasks.attempts import close_attempt, generated_by, is_cancelled, is_open, read_scope
 from ...state.tasks.outcome import COMPLETED, Outcome, compute_outcome, unknown_outcome
 from ...state.tasks.task import Task, read_task, record_outcome
-from .accounting import CANCELLED, LostBatch, account_for, explain_lost
+from .accounting import LostBatch, account_for, explain_lost
 from .projection import project_rows
 from .reporting import report_outcome
 
@@ -134,18 +135,34 @@ def finalize_attempt(
         return transact(services.engine, partial(record, project=False), deadline)
 
 
+class _Account(NamedTuple):
+    """The state of a roadmap's items at the end of an attempt."""
+
+    outcome: Outcome
+    left: Sequence[Item]
+    """The items of the attempt that are missing or not replaced."""
+
+    failed: Sequence[Failure]
+    """The failures of those items. In a cancelled attempt, an item without one was not started."""
+
+    changed: list[str]
+    """The projected fields that were corrected."""
+
+
 def _record(
     services: Services, connection: Connection, task_id: str, attempt: int, run_end: RunEnd, *, project: bool
 ) -> FinalizeResult:
     task = read_task(connection, task_id)
     error = run_end.error
     try:
-        outcome, failed, changed = _account_and_project(connection, task, attempt, run_end, project=project)
+        account = _account_and_project(connection, task, attempt, run_end, project=project)
     except (RoadmapNotFoundError, InvalidFrameworkError) as unreadable:
         if isinstance(unreadable, RoadmapNotFoundError) and task.status != "processing":
             return _leave_as_it_is(connection, task, attempt, unreadable)
-        outcome, failed, changed = unknown_outcome(), [], []
+        account = _Account(unknown_outcome(), [], [], [])
         error = StateError(error=unreadable.code, cause=str(unreadable))
+    outcome, left, failed, changed = account
+    status = task.status if task.status == "cancelled" else outcome.status
     is_of_the_task_s_run = run_end.execution_arn is not None and run_end.execution_arn == task.execution_arn
     if outcome.status == COMPLETED and is_of_the_task_s_run:
         # Redriven over the API after its plan: nothing is left to do for the attempt claimed for the redrive.
@@ -177,12 +194,13 @@ def _record(
             changed=changed,
         )
         if recorded:
-            close_attempt(connection, task_id, attempt, count_by_type(failure.item for failure in failed))
+            failed_items = (failure.item for failure in failed)
+            close_attempt(connection, task_id, attempt, count_by_type(left), count_by_type(failed_items))
             event = task_finalized(
                 task_id,
                 task.roadmap_id,
                 task.attempt,
-                task.status if task.status == "cancelled" else outcome.status,
+                status,
                 outcome.missing,
                 generated,
                 task.updated_at,
@@ -196,7 +214,7 @@ def _record(
     return FinalizeResult(
         task_id=task_id,
         attempt=attempt,
-        status=outcome.status,
+        status=status,
         complete=outcome.status == COMPLETED,
         missing=outcome.missing,
         changed=changed,
@@ -210,7 +228,8 @@ def _leave_as_it_is(
 ) -> FinalizeResult:
     """End the attempt of a finished task whose roadmap does not exist any more; its row is not changed."""
     if task.attempt == attempt and is_open(connection, task.task_id, attempt):
-        close_attempt(connection, task.task_id, attempt, dict.fromkeys(ContentType, 0))
+        nothing = dict.fromkeys(ContentType, 0)
+        close_attempt(connection, task.task_id, attempt, nothing, nothing)
         release(connection, task.task_id, attempt)
     return FinalizeResult(
         task_id=task.task_id,
@@ -261,11 +280,8 @@ def _differing(task: Task, outcome: Outcome) -> list[str]:
 
 def _account_and_project(
     connection: Connection, task: Task, attempt: int, run_end: RunEnd, *, project: bool
-) -> tuple[Outcome, list[Failure], list[str]]:
-    """Compute the outcome, record a failure for every missing item, and project `framework_data`.
-
-    Returns the outcome, the failures of the items that the attempt was for, and the projected fields.
-    """
+) -> _Account:
+    """Compute the outcome, record a failure for every missing item, and project `framework_data`."""
     roadmap_id = task.roadmap_id or ""
     lock_roadmap(connection, roadmap_id)
     framework = load_framework(connection, task.roadmap_id, task.user_id)
@@ -273,17 +289,26 @@ def _account_and_project(
         logger.warning("duplicates_merged", roadmap_id=roadmap_id, rows=merged)
     rows = current_rows(connection, roadmap_id)
     missing = framework.missing(rows)
-    explanations, error = run_end.explanations, run_end.error
-    if task.status == "cancelled":
-        explanations, error = {}, CANCELLED
     scope, replaces = read_scope(connection, task.task_id, attempt)
     not_replaced = unreplaced(rows, replaces)
     failures = account_for(
-        connection, task.task_id, attempt, missing, not_replaced, scope, explanations, error
+        connection,
+        task.task_id,
+        attempt,
+        missing,
+        not_replaced,
+        scope,
+        run_end.explanations,
+        run_end.error,
+        cancelled=is_cancelled(connection, task.task_id, attempt),
     )
-    failed = [failures[item] for item in [*filter(scope.includes, missing), *not_replaced]]
-    changed = project_rows(connection, roadmap_id, framework, rows) if project else []
-    return compute_outcome(len(framework.nodes), missing, failures), failed, changed
+    left = [*filter(scope.includes, missing), *not_replaced]
+    return _Account(
+        compute_outcome(len(framework.nodes), missing, failures),
+        left,
+        [failures[item] for item in left if item in failures],
+        project_rows(connection, roadmap_id, framework, rows) if project else [],
+    )
 
 
 def _duration(task: Task, attempt: int, run_end: RunEnd) -> float:
@@ -300,10 +325,11 @@ LATE_AFTER = timedelta(minutes=30)
 
 
 def count_outcome(result: FinalizeResult, run_end: RunEnd) -> FinalizeResult:
-    """Write the metrics of a recorded outcome."""
+    """Write the metrics of a recorded outcome. A cancelled task is not counted as incomplete."""
+    is_incomplete = not result.complete and result.status != "cancelled"
     counts: dict[Metric, float] = {
         Metric.TASKS_COMPLETED: int(result.complete),
-        Metric.TASKS_INCOMPLETE: int(not result.complete),
+        Metric.TASKS_INCOMPLETE: int(is_incomplete),
         Metric.TASKS_NEED_PERSON: int(result.needs_person),
     }
     if run_end.started_at is not None:
@@ -312,7 +338,7 @@ def count_outcome(result: FinalizeResult, run_end: RunEnd) -> FinalizeResult:
         counts[Metric.TASKS_LATE] = int(lasted > LATE_AFTER)
     emit(counts)
     for content_type, missing in result.missing.items():
-        emit({Metric.ITEMS_MISSING: missing}, content_type)
+        emit({Metric.ITEMS_MISSING: missing if is_incomplete else 0}, content_type)
     return result
 
 

@@ -4,6 +4,7 @@ import json
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
 from typing import NamedTuple
 
 from sqlalchemy import Connection, text
@@ -72,6 +73,13 @@ class BatchContext(NamedTuple):
     """Whether the system started the attempt."""
 
 
+class Unprepared(Enum):
+    """Why an item was not prepared; neither is a failure of the item."""
+
+    WAITING = "generation is stopped"
+    NOT_STARTED = "the attempt is cancelled"
+
+
 class Outcomes(NamedTuple):
     """The numbers of items of a batch, by content type; together they are all items of the batch."""
 
@@ -79,10 +87,11 @@ class Outcomes(NamedTuple):
     generated: Mapping[ContentType, int] = count_by_type([])
     failed: Mapping[ContentType, int] = count_by_type([])
     waiting: Mapping[ContentType, int] = count_by_type([])
+    not_started: Mapping[ContentType, int] = count_by_type([])
 
 
 class GenerateReport(Payload):
-    """The counts of `generate_content` for a batch: planned = staged + generated + failed + waiting."""
+    """The counts of `generate_content` for a batch: planned is the sum of the others."""
 
     number: Count
     planned: Count
@@ -91,6 +100,9 @@ class GenerateReport(Payload):
     failed: Count
     waiting: Count = 0
     """Items that are generated when an operator resumes generation."""
+
+    not_started: Count = 0
+    """Items of a cancelled attempt."""
 
 
 def generate_content(request: BatchRequest, services: Services, deadline: Deadline) -> GenerateReport:
@@ -141,12 +153,14 @@ def _prepare(request: BatchRequest, services: Services, deadline: Deadline) -> O
     failures = [result for result in results.values() if isinstance(result, Failure)]
     failed = [failure.item for failure in failures]
     generated = [item for item, result in results.items() if result in (Remedy.GENERATE, Remedy.REJECT)]
-    waiting = [item for item, result in results.items() if result is None]
+    waiting = [item for item, result in results.items() if result is Unprepared.WAITING]
+    not_started = [item for item, result in results.items() if result is Unprepared.NOT_STARTED]
     outcomes = Outcomes(
-        staged=count_by_type(concepts.keys() - {*generated, *failed, *waiting}),
+        staged=count_by_type(concepts.keys() - {*generated, *failed, *waiting, *not_started}),
         generated=count_by_type(generated),
         failed=count_by_type(failed),
         waiting=count_by_type(waiting),
+        not_started=count_by_type(not_started),
     )
     if failures or generated:
         _record(request, outcomes, failures, preparation.refused, services, deadline)
@@ -223,18 +237,17 @@ class _Preparation:
         self._known = known
         self._listed = self._staging.listed(concepts)
 
-    def prepare(self, item: Item) -> Remedy | Failure | None:
-        """Prepare one item; an error of this system is returned as the item's failure.
-
-        `None`: it waits, because generation is stopped. That is not a failure of the item.
-        """
+    def prepare(self, item: Item) -> Remedy | Failure | Unprepared:
+        """Prepare one item; an error of this system is returned as the item's failure."""
         try:
             if self._deadline.remaining < 2 * RESERVE:
                 raise OutOfTimeError("the invocation's time was up before the item was generated")
             require_indexable(self._plan.roadmap_id, item.concept_id)
             return self._apply(item)
         except GenerationStoppedError:
-            return None
+            return Unprepared.WAITING
+        except TaskCancelledError:
+            return Unprepared.NOT_STARTED
         except ContentError as error:
             logger.warning(
                 "item_generation_failed", **item._asdict(), error_code=error.code, reason=str(error)

@@ -6,7 +6,7 @@ the others are saved. Only programming errors are raised.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, text
@@ -71,7 +71,7 @@ _REFUSALS: Mapping[str, PermanentError] = {
 
 
 class SaveReport(Payload):
-    """The counts of `save_batch` for a batch: the batch's items = saved + failed.
+    """The counts of `save_batch` for a batch: the batch's items = saved + failed + not_started.
 
     `error` is set if the failures could not be recorded in the database; then Finalize records them.
     """
@@ -79,6 +79,9 @@ class SaveReport(Payload):
     batch: BatchReference
     saved: Count
     failed: Count
+    not_started: Count = 0
+    """Items of a cancelled attempt."""
+
     error: StateError | None = None
 
 
@@ -112,11 +115,7 @@ def save_batch(request: BatchRequest, services: Services, deadline: Deadline) ->
     try:
         concepts, replaces = read_batch(services.bucket, plan.manifest, batch)
         saver = Saver(request, services, concepts, replaces, deadline)
-        failures = []
-        for prepared in portions(saver, list(concepts)):
-            ready = [outcome for outcome in prepared if isinstance(outcome, Ready)]
-            failed = [outcome for outcome in prepared if isinstance(outcome, Failure)]
-            failures += saver.save(services.engine, ready, failed, deadline)
+        failures, not_started = _save_portions(saver, list(concepts), services.engine, deadline)
     except ContentError as error:
         logger.error(
             "batch_save_failed",
@@ -140,7 +139,12 @@ def save_batch(request: BatchRequest, services: Services, deadline: Deadline) ->
             error_code=failure.error_code,
             reason=failure.reason,
         )
-    report = SaveReport(batch=batch, saved=len(concepts) - len(failures), failed=len(failures))
+    report = SaveReport(
+        batch=batch,
+        saved=len(concepts) - len(failures) - len(not_started),
+        failed=len(failures),
+        not_started=len(not_started),
+    )
     logger.info(
         "batch_saved",
         task_id=plan.task_id,
@@ -148,13 +152,31 @@ def save_batch(request: BatchRequest, services: Services, deadline: Deadline) ->
         batch=batch.number,
         saved=report.saved,
         failed=report.failed,
+        not_started=report.not_started,
     )
     emit({Metric.BATCH_SECONDS: time.monotonic() - started})
-    not_saved = count_by_type(failure.item for failure in failures)
+    not_saved, not_begun = count_by_type(failure.item for failure in failures), count_by_type(not_started)
     for content_type, number in batch.items.items():
-        saved = number - not_saved[content_type]
+        saved = number - not_saved[content_type] - not_begun[content_type]
         emit({Metric.ITEMS_SAVED: saved, Metric.ITEMS_NOT_SAVED: not_saved[content_type]}, content_type)
     return report
+
+
+def _save_portions(
+    saver: "Saver", items: Sequence[Item], engine: Engine, deadline: Deadline
+) -> tuple[list[Failure], Sequence[Item]]:
+    """Save the items in portions; return the failures, and the items that a cancel left out."""
+    failures: list[Failure] = []
+    done = 0
+    try:
+        for prepared in portions(saver, items):
+            ready = [outcome for outcome in prepared if isinstance(outcome, Ready)]
+            failed = [outcome for outcome in prepared if isinstance(outcome, Failure)]
+            failures += saver.save(engine, ready, failed, deadline)
+            done += len(prepared)
+    except TaskCancelledError as cancelled:
+        logger.info("batch_not_started", items=len(items) - done, reason=str(cancelled))
+    return failures, items[done:]
 
 
 def portions(saver: "Saver", items: Sequence[Item]) -> Iterator[list[Ready | Failure]]:
@@ -335,6 +357,7 @@ class Saver:
         """Save rows and record failures in one transaction; return all failures.
 
         Raises:
+            TaskCancelledError: the attempt is cancelled, and nothing was written.
             DatabaseUnavailableError: transient errors until the time was up.
         """
         try:
@@ -355,10 +378,17 @@ class Saver:
         *,
         in_parts: bool = False,
     ) -> list[Failure]:
-        failures = self._without_saved(connection, failed)
-        if ready:
-            failures += self._save_ready(connection, ready, in_parts=in_parts)
         plan = self._plan
+        has_roadmap = not ready or lock_roadmap(connection, plan.roadmap_id)
+        if ended := why_stopped(connection, plan.task_id, plan.attempt).ended:
+            raise TaskCancelledError(f"{ended} before its items were saved")
+        failures = self._without_saved(connection, failed)
+        by_others = {failure.item for failure in failed} - {failure.item for failure in failures}
+        if has_roadmap:
+            failures += self._save_ready(connection, ready, in_parts=in_parts)
+        else:
+            missing = RoadmapNotFoundError(f"there is no roadmap {plan.roadmap_id!r}")
+            failures += [_failure(entry.item, missing) for entry in ready]
         consequences = [failure for failure in failures if failure.stage is Stage.GENERATE]
         causes = [failure for failure in failures if failure.stage is not Stage.GENERATE]
         record_failures(connection, plan.task_id, plan.attempt, causes)
@@ -369,21 +399,11 @@ class Saver:
             if failure.content_fingerprint is not None and failure.item in self._origins
         ]
         record_refused(connection, plan.roadmap_id, plan.task_id, plan.attempt, refused)
-        self._report(connection, ready, failures)
+        self._report(connection, ready, failures, by_others)
         return failures
 
     def _save_ready(self, connection: Connection, ready: Sequence[Ready], *, in_parts: bool) -> list[Failure]:
-        """Save items under the lock of their roadmap. Return the failures: all, if the attempt has ended."""
-        if not lock_roadmap(connection, self._plan.roadmap_id):
-            missing = RoadmapNotFoundError(f"there is no roadmap {self._plan.roadmap_id!r}")
-            return [_failure(entry.item, missing) for entry in ready]
-        ended = why_stopped(connection, self._plan.task_id, self._plan.attempt).ended
-        if ended:
-            cancelled = f"{ended} before the item was saved"
-            return [
-                Failure(entry.item, Stage.WORKFLOW, TaskCancelledError.code, cancelled, transient=False)
-                for entry in ready
-            ]
+        """Save items under the lock of their roadmap; return the failures."""
         write = self._write_in_parts if in_parts else self._write
         failures: list[Failure] = []
         for kind in CONTENT_KINDS.values():
@@ -399,8 +419,17 @@ class Saver:
         saved = saved_since(connection, self._plan.roadmap_id, not_staged, self._replaces)
         return [failure for failure in failed if failure.item not in saved]
 
-    def _report(self, connection: Connection, ready: Sequence[Ready], failures: Sequence[Failure]) -> None:
-        """Record the events of the batch and of the concepts that it completes."""
+    def _report(
+        self,
+        connection: Connection,
+        ready: Sequence[Ready],
+        failures: Sequence[Failure],
+        by_others: Collection[Item],
+    ) -> None:
+        """Record the events of the batch and of the concepts that it completes.
+
+        A page that fills itself also needs the items that the product has saved meanwhile.
+        """
         plan, batch = self._plan, self._batch
         lost = {failure.item for failure in failures}
         not_saved = count_by_type(lost)
@@ -413,7 +442,7 @@ class Saver:
             self._services,
             connection,
             [
-                *(item_saved(*subject, item) for item in saved),
+                *(item_saved(*subject, item) for item in [*saved, *sorted(by_others)]),
                 *(item_failed(*subject, failure) for failure in failures),
                 *(concept_completed(*subject, *concept) for concept in completed.items()),
                 *(

@@ -22,12 +22,13 @@ from ...contracts.errors import (
     TaskCancelledError,
 )
 from ...contracts.events import attempt_queued, attempt_started
-from ...contracts.items import ContentType, count_by_type
+from ...contracts.items import Item, count_by_type
 from ...contracts.payloads import Execution
 from ...platform.aws.executions import Executions, ExecutionState
 from ...platform.postgres.times import utc
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
+from ..failures.failures import failures_of_attempt
 from ..outbox import record_events
 from ..services import Services
 from ..tasks.attempts import (
@@ -35,6 +36,7 @@ from ..tasks.attempts import (
     AttemptStart,
     Cause,
     close_attempt,
+    is_cancelled,
     open_attempt,
     read_scope,
 )
@@ -51,10 +53,11 @@ STARTING = timedelta(seconds=60)
 def is_at_work(executions: Executions, task: Task) -> bool:
     """Whether the task's attempt waits in the queue, is about to be started, or is running.
 
+    Step Functions is asked only about an attempt that is live according to the tables: its run may have died.
     An admitted attempt is started until its execution exists. Only for a redrive, an execution that is over
     may be about to run.
     """
-    if task.execution_arn is None:
+    if task.execution_arn is None or not task.is_live:
         return False
     if task.queue_state in (QueueState.WAITING, QueueState.REDRIVING):
         return True
@@ -124,7 +127,7 @@ def claim_in_run(
     if is_unfinished(task, execution.arn) and not task.is_waiting:
         return task
     if task.execution_arn == execution.arn:
-        if task.status == "cancelled" and not _has_ended(services, task, deadline):
+        if task.status == "cancelled" and task.attempt_is_open:
             raise TaskCancelledError(f"task {task.task_id} was cancelled during attempt {task.attempt}")
         # The attempt has its outcome, or waits: only a redrive continues the execution.
         if services.executions.state(execution.arn) is not ExecutionState.RUNNING:
@@ -147,15 +150,6 @@ def is_cancelled_since(task: Task, execution: Execution) -> bool:
     # Not `updated_at`: the outcome of the cancelled attempt is recorded later.
     cancelled_at = task.completed_at or task.updated_at
     return utc(cancelled_at) > execution.requested_at
-
-
-def _has_ended(services: Services, task: Task, deadline: Deadline) -> bool:
-    """Whether the outcome of a task's attempt has been recorded. Cancelling also sets `completed_at`."""
-    return transact(
-        services.engine,
-        lambda connection: read_product_work(connection, task.task_id)[0].attempt_ended,
-        deadline,
-    )
 
 
 MOST_ADMITTED = 20
@@ -233,19 +227,25 @@ def record_admissions(services: Services, connection: Connection, admitted: Sequ
 
 def _close_superseded(connection: Connection, task: Task, attempt: int) -> None:
     """Complete the row of an earlier attempt without a recorded outcome, with the current counts."""
-    close_attempt(connection, task.task_id, attempt, _failed(connection, task, attempt), "superseded")
+    missing = _missing(connection, task, attempt)
+    failed, outcome = missing, "superseded"
+    if task.status == "cancelled" or is_cancelled(connection, task.task_id, attempt):
+        known = failures_of_attempt(connection, task.task_id, attempt)
+        failed, outcome = [item for item in missing if item in known], "cancelled"
+    counts = count_by_type(missing), count_by_type(failed)
+    close_attempt(connection, task.task_id, attempt, *counts, outcome)
 
 
-def _failed(connection: Connection, task: Task, attempt: int) -> dict[ContentType, int]:
-    """The numbers of items of an attempt that are currently not saved or not replaced."""
+def _missing(connection: Connection, task: Task, attempt: int) -> list[Item]:
+    """The items of an attempt that are currently not saved or not replaced."""
     scope, replaces = read_scope(connection, task.task_id, attempt)
     try:
         framework = load_framework(connection, task.roadmap_id, task.user_id)
     except (RoadmapNotFoundError, InvalidFrameworkError):
-        return dict.fromkeys(ContentType, 0)  # as in the outcome of a task without a readable framework
+        return []  # as in the outcome of a task without a readable framework
     rows = current_rows(connection, task.roadmap_id or "")
     missing = framework.missing(rows)
-    return count_by_type([*filter(scope.includes, missing), *unreplaced(rows, replaces)])
+    return [*filter(scope.includes, missing), *unreplaced(rows, replaces)]
 
 
 def claim_to_record(services: Services, task: Task, execution_arn: str, deadline: Deadline) -> Task:

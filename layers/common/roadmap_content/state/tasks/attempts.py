@@ -1,7 +1,7 @@
 """The audit trail of attempts: `content_attempts`.
 
 A row is inserted in the transaction of the claim, and completed in the transaction that records the outcome.
-planned = saved + failed, for each content type.
+planned = saved + failed, for each content type; in a cancelled attempt the others were not started.
 """
 
 import json
@@ -120,6 +120,13 @@ FROM content_attempts a WHERE task_id = :task_id AND attempt = :attempt FOR UPDA
 CANCEL = text("""
 UPDATE content_attempts SET outcome = 'cancelled'
 WHERE task_id = :task_id AND attempt = :attempt AND ended_at IS NULL
+""")
+
+# The task's status counts until the end of the attempt is recorded.
+IS_CANCELLED = text("""
+SELECT coalesce(
+    (SELECT outcome FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt),
+    (SELECT status FROM roadmap_tasks WHERE task_id = :task_id)) = 'cancelled'
 """)
 
 # A cancelled attempt stays cancelled, although its task may be completed.
@@ -295,6 +302,11 @@ def end_attempts_of_deleted_tasks(connection: Connection) -> None:
     connection.execute(END_OF_DELETED_TASKS)
 
 
+def is_cancelled(connection: Connection, task_id: str, attempt: int) -> bool:
+    """Whether an attempt was cancelled, or its task before its end is recorded."""
+    return bool(connection.scalar(IS_CANCELLED, {"task_id": task_id, "attempt": attempt}))
+
+
 def is_open(connection: Connection, task_id: str, attempt: int) -> bool:
     """Whether an attempt has no recorded end."""
     return bool(connection.scalar(IS_OPEN, {"task_id": task_id, "attempt": attempt}))
@@ -304,20 +316,21 @@ def close_attempt(
     connection: Connection,
     task_id: str,
     attempt: int,
+    missing: Mapping[ContentType, int],
     failed: Mapping[ContentType, int],
     outcome: str | None = None,
 ) -> None:
     """Complete an attempt's row from the tables.
 
-    `failed` counts the items of the attempt's scope that are missing, or not replaced, at its end. `outcome`
-    is the task's status by default.
+    `missing` counts the items of the attempt's scope that are missing, or not replaced, at its end; `failed`
+    those of them that have failed. `outcome` is the task's status by default.
 
     If it is called again after the tables have changed, the row is updated.
     """
     found = connection.execute(READ_FOR_OUTCOME, {"task_id": task_id, "attempt": attempt}).one_or_none()
     if found is None:
         return  # claimed without an audit row, by an earlier release that is still running
-    planned, saved, failed_of_plan = balance(found.planned, failed)
+    planned, saved, failed_of_plan = balance(found.planned, missing, failed)
     generated = dict(_NOTHING) | (found.generated or {})
     connection.execute(
         CLOSE,
@@ -344,17 +357,18 @@ def close_attempt(
 
 
 def balance(
-    planned: Mapping[str, int] | None, missing: Mapping[ContentType, int]
+    planned: Mapping[str, int] | None, missing: Mapping[ContentType, int], failed: Mapping[ContentType, int]
 ) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
-    """`(planned, saved, failed)` of an attempt with these planned and missing items.
+    """`(planned, saved, failed)` of an attempt with these planned, missing and failed items.
 
-    planned = saved + failed always holds. For an attempt that failed before its plan, planned is the number
-    of missing items at its end. An item that became missing after the plan is not counted.
+    planned = saved + failed, unless some of the missing items have not failed: they were not started. For an
+    attempt that failed before its plan, planned is the number of missing items at its end. An item that
+    became missing after the plan is not counted.
     """
     plan = dict(missing) if planned is None else {name: planned.get(name, 0) for name in ContentType}
-    failed = {name: min(plan[name], missing[name]) for name in ContentType}
-    saved = {name: plan[name] - failed[name] for name in ContentType}
-    return {str(name): plan[name] for name in ContentType}, _named(saved), _named(failed)
+    saved = {name: plan[name] - min(plan[name], missing[name]) for name in ContentType}
+    of_plan = {name: min(plan[name] - saved[name], failed[name]) for name in ContentType}
+    return _named(plan), _named(saved), _named(of_plan)
 
 
 def _named(counts: Mapping[ContentType, int]) -> dict[str, int]:

@@ -17,7 +17,7 @@ class Outcome:
     total: Mapping[ContentType, int]
     missing: Mapping[ContentType, int]
     failures: Sequence[Failure]
-    """The failure of each missing item, in framework order."""
+    """The failures of missing items, in framework order. A missing item without one was not started."""
 
     @property
     def failed_concepts(self) -> dict[str, Any] | None:
@@ -45,18 +45,18 @@ class Outcome:
     @property
     def error_message(self) -> str | None:
         """The task's `error_message`: one line about the missing items; `None` if complete."""
-        if not self.failures:
-            return None
-        return f"{len(self.failures)} of {sum(self.total.values())} items are missing"
+        missing = sum(self.missing.values())
+        return f"{missing} of {sum(self.total.values())} items are missing" if missing else None
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
-        """The counts per content type, for `execution_summary`."""
+        """The counts per content type, for `execution_summary`. The other items were not started."""
+        failed = count_by_type(failure.item for failure in self.failures)
         return {
             content_type: {
                 "total": self.total[content_type],
                 "completed": self.total[content_type] - self.missing[content_type],
-                "failed": self.missing[content_type],
+                "failed": failed[content_type],
             }
             for content_type in ContentType
         }
@@ -73,7 +73,7 @@ class Outcome:
 
 
 def compute_outcome(concepts: int, missing: Sequence[Item], failures: Mapping[Item, Failure]) -> Outcome:
-    """Compute the outcome from the number of concepts. `failures` must contain each missing item."""
+    """Compute the outcome from the number of concepts. A missing item without a failure was not started."""
     total = dict.fromkeys(ContentType, concepts)
     if not missing:
         status = COMPLETED
@@ -81,7 +81,9 @@ def compute_outcome(concepts: int, missing: Sequence[Item], failures: Mapping[It
         status = PARTIAL_FAILURE
     else:
         status = FAILED
-    return Outcome(status, total, count_by_type(missing), [failures[item] for item in missing])
+    return Outcome(
+        status, total, count_by_type(missing), [failures[item] for item in missing if item in failures]
+    )
 
 
 def unknown_outcome() -> Outcome:

@@ -209,15 +209,17 @@ class Task:
 
     @property
     def is_live(self) -> bool:
-        """Whether an attempt of ours waits or runs, according to the row. The end of a run that died is
-        recorded later, by its event or by the sweep.
+        """Whether an attempt of ours waits or runs, according to the tables. They decide what a status offers
+        and whether a request is refused. The end of a run that died is recorded later, by its event or by the
+        sweep. An attempt that waits, or has left the queue, is over when its task is cancelled.
         """
-        return self.status == "processing" and self.attempt_is_open
+        has_no_run = self.queue_state in (QueueState.WAITING, QueueState.ENDED)
+        return self.attempt_is_open and not (has_no_run and self.status == "cancelled")
 
     @property
     def is_waiting(self) -> bool:
         """Whether the task's attempt waits in the queue. It has no execution then."""
-        return self.queue_state == QueueState.WAITING
+        return self.queue_state == QueueState.WAITING and self.status != "cancelled"
 
     @property
     def is_in_queue(self) -> bool:
@@ -263,7 +265,10 @@ def read_extras(connection: Connection, task_id: str) -> Any:  # noqa: ANN401 - 
 
 
 def lock_task(connection: Connection, task_id: str) -> None:
-    """Lock a task's row against concurrent claims."""
+    """Lock a task's row against concurrent claims.
+
+    Every transaction takes its locks in one order: the roadmap, the task, its attempt, the queue's capacity.
+    """
     connection.execute(LOCK, {"task_id": task_id})
 
 
