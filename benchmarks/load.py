@@ -516,7 +516,7 @@ SIZES = "600 concepts and 1 of one user in turn, beside light users: their p95, 
 def show_rules(load: Load) -> None:
     """Scenarios without and with the limit of a user's grants to half of the slots."""
     rows: dict[str, list[str]] = {}
-    for name in ("sizes", "flooder", "recovery"):
+    for name in ("sizes", "flooder"):
         with patch.object(load, "admit", ADMIT_ANY):
             before = list(load.outcomes(name))
         pairs = zip(before, load.outcomes(name), strict=True)
