@@ -12,6 +12,9 @@ from tests.faults.matrix.steps import Play, Step
 
 Fault = Callable[[Play], AbstractContextManager[object]]
 
+SHORT, LONG = "50ms", "60s"
+"""Lock timeouts: one that a test waits for, and one within which another session has surely acted."""
+
 TASK = ("roadmap_tasks", "task_id")
 LOCKED = {Step.GENERATE: ("content_attempts", "attempt"), Step.SAVE: ("roadmap_metadata", "roadmap_id")}
 """The table, with a column, of the row that a step needs; other steps need the task's row."""
@@ -142,14 +145,18 @@ class _ReleaseAtSecondTimeout(Played):
 @contextmanager
 def lock_timeout(play: Play) -> Iterator[None]:
     """Another session holds the row through two lock timeouts."""
-    with _rival(play, _changing(play)) as rival, _impatient(play), _ReleaseAtSecondTimeout(play, rival):
+    with (
+        _rival(play, _changing(play)) as rival,
+        _lock_timeout(play, SHORT),
+        _ReleaseAtSecondTimeout(play, rival),
+    ):
         yield
 
 
 @contextmanager
 def idle_holder(play: Play) -> Iterator[None]:
     """A session is idle in a transaction that holds the row."""
-    with _rival(play, _changing(play)), _impatient(play), _answering(play, "55P03"):
+    with _rival(play, _changing(play)), _lock_timeout(play, SHORT), _answering(play, "55P03"):
         yield
 
 
@@ -157,7 +164,7 @@ def idle_holder(play: Play) -> Iterator[None]:
 def locked_roadmap(play: Play) -> Iterator[None]:
     """A person selects the roadmap FOR UPDATE and leaves the session open."""
     lock = "SELECT FROM roadmap_metadata WHERE roadmap_id = 'r-1' FOR UPDATE"
-    with _rival(play, lock), _impatient(play), _answering(play, "55P03"):
+    with _rival(play, lock), _lock_timeout(play, SHORT), _answering(play, "55P03"):
         yield
 
 
@@ -189,6 +196,7 @@ def serialization(play: Play) -> Iterator[None]:
     """The role's default isolation is REPEATABLE READ, and another session changes the row meanwhile."""
     name = "default_transaction_isolation"
     with (
+        _lock_timeout(play, LONG),
         _role_with(play, f"SET {name} = 'repeatable read'", f"RESET {name}", "40001"),
         _rival(play, _changing(play)) as rival,
         _when_waited_for(play, rival, rival.commit),
@@ -202,6 +210,7 @@ def deadlock(play: Play) -> Iterator[None]:
     # Not by an insert: its trigger would lock the roadmap before Save does.
     lock = "LOCK TABLE quiz_metadata IN SHARE MODE" if play.step is Step.SAVE else _changing(play)
     with (
+        _lock_timeout(play, LONG),
         _role_with(play, "SET deadlock_timeout = '50ms'", "RESET deadlock_timeout", "40P01"),
         _rival(play, lock) as rival,
     ):
@@ -216,10 +225,10 @@ def deadlock(play: Play) -> Iterator[None]:
 
 
 @contextmanager
-def _impatient(play: Play) -> Iterator[None]:
-    """The step's next sessions wait for a lock for a short time only."""
+def _lock_timeout(play: Play, timeout: str) -> Iterator[None]:
+    """Another lock timeout for the step's next sessions."""
     proxy = play.setting.proxy
-    proxy.limits = {"lock_timeout": "50ms"}
+    proxy.limits = {"lock_timeout": timeout}
     proxy.cut_all()
     try:
         yield

@@ -79,7 +79,6 @@ OTHERWISE: Mapping[RecoveryFault, Mapping[RecoveryStep, str]] = {
             STARTING, f"completed: refused RoadmapNotFound; partial_failure; none or {ROADMAP_GONE}"
         ),
         **dict.fromkeys(AT_WORK, ROADMAP_GONE),
-        S.FINALIZE: "completed: recovered; failed; recovery",
         S.CANCEL: "cancelled: still_failing failed; failed; recovery",
     },
     F.CANCELLED: {

@@ -115,7 +115,7 @@ CHANGES: Mapping[Callable[[Play], object], Mapping[Step, str]] = {
     product_changes.save_tutorial: PASSES,
     product_changes.restore_backup: {R: f"done; FAILED, {INCOMPLETE}", C: PASSES[C]},
     product_changes.stop: {
-        P: "done; ABORTED; failed 0, 9 ABORTED",
+        P: "StaleAttempt; ABORTED; failed 0, 9 ABORTED",
         G: "StaleAttempt; ABORTED; failed 0, 9 ABORTED",
         S: "done; ABORTED; completed 9",
         F: "done; ABORTED; partial_failure 8, 1 InvalidContent",
