@@ -87,8 +87,8 @@ class Functions:
 
     @property
     def names(self) -> list[str]:
-        """The functions."""
-        return list(self._resources)
+        """The functions that the local stack has."""
+        return [name for name in self._resources if name in self._variables]
 
     def run(self, logical_id: str, event: object = None) -> Measured:
         """Import a function and, with an event, invoke it once."""

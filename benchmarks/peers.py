@@ -279,15 +279,16 @@ def _environment(objects: ObjectServer, bucket: str) -> dict[str, str]:
 
 
 COMMITS_AND_WAL = """
-SELECT (SELECT xact_commit FROM pg_stat_database WHERE datname = %s),
+SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint),
     pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')
 """
+"""Ids are given only to transactions that write."""
 
 
-def _commits_and_wal(server: PostgresServer, trial: "Trial") -> tuple[int, int]:
-    """The commits in a trial's database, and the bytes of WAL so far."""
+def _commits_and_wal(server: PostgresServer) -> tuple[int, int]:
+    """The transactions that have written, and the bytes of WAL, so far."""
     with psycopg.connect(_plain(server.url), autocommit=True) as connection:
-        row = connection.execute(COMMITS_AND_WAL, [make_url(trial.url).database]).fetchone()
+        row = connection.execute(COMMITS_AND_WAL).fetchone()
         assert row is not None  # noqa: S101
         return int(row[0]), int(row[1])
 
@@ -322,9 +323,9 @@ def _clean(trial: Trial, server: PostgresServer, objects: ObjectServer) -> Count
     """Counts of a run without a fault."""
     trial.prepare()
     before, written = objects.requests, objects.writes
-    commits, wal = _commits_and_wal(server, trial)
+    commits, wal = _commits_and_wal(server)
     state = trial.run_without_fault()
-    commits_after, wal_after = _commits_and_wal(server, trial)
+    commits_after, wal_after = _commits_and_wal(server)
     writes = objects.writes - written
     return Counts(
         items=len(trial.items),
