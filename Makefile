@@ -182,7 +182,6 @@ lock: $(INSTALLED) ## Resolve the packages anew and write the lock files.
 	$(COMPILE) --constraint requirements/dev.txt $(call beyond,requirements/dev.txt requirements/local.txt $(LAYERS)) --group more --output-file requirements/more.txt
 	for group in checks cloud runtime sam; do \
 		$(COMPILE) --group $$group --output-file requirements/$$group.txt || exit; done
-	$(RUN)/python -m release.lock_files requirements/*.txt $(LAYERS)
 
 CHECKS = $$($(RUN)/python -c 'from local_stack.environments import *; print(environment_python("checks").parent)')
 COMPILE = $(CHECKS)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11

@@ -278,11 +278,11 @@ def _environment(objects: ObjectServer, bucket: str) -> dict[str, str]:
     }
 
 
+# Ids are given only to transactions that write.
 COMMITS_AND_WAL = """
 SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint),
     pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')
 """
-"""Ids are given only to transactions that write."""
 
 
 def _commits_and_wal(server: PostgresServer) -> tuple[int, int]:

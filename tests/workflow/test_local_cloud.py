@@ -22,8 +22,6 @@ from local_stack.layers import build_layers
 from local_stack.postgres_server import Server
 from local_stack.processes import HOST, becomes_true, has_ended
 from local_stack.stack import LocalStack, StackRunningError
-from roadmap_content.contracts.errors import ContentError
-from roadmap_content.platform.storage.bucket import Bucket
 from tests.workflow.probing import Probe
 
 START = """
@@ -278,27 +276,6 @@ def test_a_start_on_a_full_disk_is_one_line_and_leaves_nothing(directory: Path, 
     try:
         stack = LocalStack.up(directory)  # there is space again
         assert count_roadmaps(stack) == 0
-    finally:
-        LocalStack.down(directory, forget=True)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="prlimit is Linux's")
-def test_content_that_the_cloud_cannot_keep_is_refused(directory: Path) -> None:
-    """It was kept in memory alone, and gone with the next start."""
-    try:
-        stack = LocalStack.up(directory)
-        bucket = Bucket(stack.bucket, stack.client("s3"))
-        stack.cloud.process.rlimit(psutil.RLIMIT_FSIZE, (10_000, psutil.RLIM_INFINITY))
-        with pytest.raises(ContentError, match="NotKept"):
-            bucket.put("staged/large.json", b"x" * 20_000)
-        bucket.put("staged/small.json", b"x" * 1_000)
-        stack.cloud.process.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
-        bucket.put("staged/large.json", b"y" * 20_000)
-        LocalStack.down(directory)
-        stack = LocalStack.up(directory)
-        kept = Bucket(stack.bucket, stack.client("s3"))
-        found = [kept.get(f"staged/{name}.json") for name in ("large", "small")]
-        assert [stored and len(stored.body) for stored in found] == [20_000, 1_000]
     finally:
         LocalStack.down(directory, forget=True)
 

@@ -2,7 +2,7 @@
 
 Counted requests × unit prices: the counts are measured (`python -m tests.support.run_counts`), the prices are
 in `documents/prices.py`. Durations and tokens are assumptions, named below. Not included: the network,
-Lambda's own log lines, access logs, and what an idle stack costs: its alarms, metrics, key and snapshots.
+Lambda's own log lines, access logs, the database, and what an idle stack costs.
 """
 
 import heapq
@@ -30,19 +30,8 @@ MODELS = {
     "or at $0.80 and $3.20": (prices.CHEAP_TOKENS_IN, prices.CHEAP_TOKENS_OUT),
 }
 
-HOURS = 730
-"""Hours of a month."""
-
-DAYS = HOURS / 24
-
 DAY_OF_ROADMAPS, CONCEPTS_OF_A_DAY = 20_000, 30
 """The roadmaps of a large day, and the concepts of each."""
-
-BUSY_ACU = 4.0
-"""Capacity units of each of two database instances, assumed for the large day."""
-
-PROXY_ACU = 8
-"""RDS Proxy is charged for at least so many."""
 
 MODEL_SECONDS = {ContentType.TUTORIAL: 35.0, ContentType.QUIZ: 15.0, ContentType.RESOURCES: 8.0}
 """Assumed seconds of an item, of the content types that are billed. Lambda is charged while it waits for the
@@ -56,11 +45,6 @@ OTHER_SECONDS = {"PlanBatchesFunction": 2.0, "FinalizeTaskFunction": 5.0}
 API_SECONDS = 0.05
 POLLS_PER_MINUTE = 30
 """A client asks for the status of a running task every two seconds (assumed)."""
-
-SWEEPS, SWEEP_SECONDS = 288, 60.0
-ADMISSIONS, ADMISSION_SECONDS = 1_440, 0.5
-"""Invocations of Reconcile in a day, and their assumed seconds."""
-
 
 COUNTS = REPOSITORY / "tools/documents/counts.json"
 
@@ -147,33 +131,15 @@ def model_cost(concepts: int) -> Mapping[str, float]:
     }
 
 
-def day_of(template: Template) -> Mapping[str, float]:
-    """Dollars of a day that do not depend on the runs: the sweep, and the database."""
-    memory = memory_of(template, "ReconcileTaskFunction")
-    seconds = SWEEPS * SWEEP_SECONDS + ADMISSIONS * ADMISSION_SECONDS
-    return {
-        "sweep and admission": (SWEEPS + ADMISSIONS) * prices.INVOCATION.dollars
-        + seconds * memory * prices.GB_SECOND.dollars,
-        "database": database_month() / DAYS,
-    }
-
-
-def database_month() -> float:
-    """Dollars a month of two busy instances, the proxy and a secret."""
-    proxy = PROXY_ACU * prices.PROXY_ACU_HOUR.dollars
-    return HOURS * (2 * BUSY_ACU * prices.ACU_HOUR.dollars + proxy) + prices.SECRET.dollars
-
-
-def bill(template: Template) -> Mapping[str, tuple[float | None, float]]:
-    """Dollars of a run of 1,000 concepts, and of a day of 20,000 roadmaps, by kind. No run pays for a day."""
+def bill(template: Template) -> Mapping[str, tuple[float, float]]:
+    """Dollars of a run of 1,000 concepts, and of a day of 20,000 roadmaps, by kind."""
     batch_size = default_of(template, "BatchSize")
     columns = []
     for concepts, times in ((1_000, 1), (CONCEPTS_OF_A_DAY, DAY_OF_ROADMAPS)):
         run = {**model_cost(concepts), **cost_of(concepts, batch_size, template, counts_of(concepts))}
         columns.append({name: times * dollars for name, dollars in run.items()})
     one, many = columns
-    rows: dict[str, tuple[float | None, float]] = {name: (one[name], many[name]) for name in one}
-    return rows | {name: (None, dollars) for name, dollars in day_of(template).items()}
+    return {name: (one[name], many[name]) for name in one}
 
 
 def memory_of(template: Template, function: str) -> float:
@@ -197,7 +163,7 @@ def main() -> None:
         Column(f"a day of {DAY_OF_ROADMAPS:,} roadmaps, $", justify="right"),
     )
     for name, (one, many) in bill(template).items():
-        table.add_row(name, "" if one is None else f"{one:.4f}", f"{many:,.2f}")
+        table.add_row(name, f"{one:.4f}", f"{many:,.2f}")
     console = Console(width=110)
     console.print(table)
     year = datetime.now(UTC).year

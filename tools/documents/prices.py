@@ -29,8 +29,3 @@ GET = Price(0.0004e-3, "GET or HEAD", "aws.amazon.com/s3/pricing", "2025")
 API_REQUEST = Price(3.50e-6, "request of a REST API", "aws.amazon.com/api-gateway/pricing", "2026-11")
 LOG_GB = Price(0.50, "GB of logs", "aws.amazon.com/cloudwatch/pricing", "2026-11")
 EVENT = Price(1.00e-6, "own event", "aws.amazon.com/eventbridge/pricing", "2025")
-SECRET = Price(0.40, "secret and month", "aws.amazon.com/secrets-manager/pricing", "2025")
-ACU_HOUR = Price(0.12, "Aurora capacity unit and hour", "aws.amazon.com/rds/aurora/pricing", "2025")
-PROXY_ACU_HOUR = Price(
-    0.015, "capacity unit behind RDS Proxy and hour", "aws.amazon.com/rds/proxy/pricing", "2025"
-)

@@ -21,7 +21,6 @@ from ministack.core.responses import json_response, now_iso
 from ministack.services import apigateway_v1 as gateway
 from ministack.services import cloudformation
 from ministack.services import lambda_svc as functions
-from ministack.services import s3 as storage
 from ministack.services import stepfunctions as engine
 from ministack.services.cloudformation import provisioners
 
@@ -172,29 +171,6 @@ def _accept_resources() -> None:
         return put(physical_id, before, after, stack_name, **keywords)
 
     handlers["AWS::CloudWatch::Alarm"] = {**alarm, "create": create, "update": update}
-
-
-class NotKeptError(BaseException):
-    """An object could not be written to the disk. Not an `Exception`: ministack would only log it."""
-
-
-def _report_failed_writes() -> None:
-    """ministack keeps an object that it cannot write in memory: it would be gone with the next start."""
-    write, handle = storage._atomic_write, storage.handle_request
-
-    def write_or_fail(*arguments: Any, **keywords: Any) -> None:  # noqa: ANN401 - ministack's
-        try:
-            write(*arguments, **keywords)
-        except OSError as error:
-            raise NotKeptError(error.strerror) from error
-
-    async def answer(*arguments: Any, **keywords: Any) -> Any:  # noqa: ANN401 - ministack's
-        try:
-            return await handle(*arguments, **keywords)
-        except NotKeptError as error:
-            return storage._error("NotKept", f"the local cloud cannot write the object: {error}", 507)
-
-    storage._atomic_write, storage.handle_request = write_or_fail, answer
 
 
 def _answer_when_deleted() -> None:
@@ -377,7 +353,6 @@ def install() -> None:
     _accept_resources()
     _apply_settings_of_methods()
     _import_gateway_responses()
-    _report_failed_writes()
     _answer_when_deleted()
     _add_operations()
     _describe_redrives_and_versions()

@@ -25,23 +25,13 @@ class ReaderEndedError(OutputError):
 
 
 class CheckedOutput(TextIOWrapper):
-    """A stream to a file descriptor that raises `OutputError` for the system's errors."""
+    """A stream that raises `OutputError` for the system's errors, of each write and of the last one."""
 
     def write(self, text: str, /) -> int:
-        """Write text.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
         with self._explained():
             return super().write(text)
 
     def flush(self) -> None:
-        """Write the buffered text.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
         with self._explained():
             super().flush()
 
@@ -49,17 +39,13 @@ class CheckedOutput(TextIOWrapper):
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except BrokenPipeError as error:
-            self._give_up()
-            raise ReaderEndedError("its reader has ended") from error
         except OSError as error:
-            self._give_up()
+            _lead_nowhere(self.fileno())
+            if isinstance(error, BrokenPipeError):
+                raise ReaderEndedError("its reader has ended") from error
             raise OutputError(
                 f"the output cannot be written to stdout: {error.strerror}; write it to another place"
             ) from error
-
-    def _give_up(self) -> None:
-        _lead_nowhere(self.fileno())
 
 
 def _lead_nowhere(descriptor: int) -> None:
@@ -71,7 +57,7 @@ def _lead_nowhere(descriptor: int) -> None:
 
 @contextmanager
 def checked_output() -> Iterator[None]:
-    """Check the output of the block to stdout, including its last part.
+    """Check the output of the block to stdout.
 
     Raises:
         OutputError: it cannot be written.
@@ -79,18 +65,17 @@ def checked_output() -> Iterator[None]:
     stdout = sys.stdout
     assert isinstance(stdout, TextIOWrapper)  # noqa: S101 - as the interpreter has opened it
     stdout.flush()
-    checked = CheckedOutput(
+    sys.stdout = CheckedOutput(
         stdout.buffer,
         stdout.encoding,
         "backslashreplace",  # a title that the terminal's encoding lacks must not end the command
         line_buffering=stdout.line_buffering,
         write_through=stdout.write_through,
     )
-    sys.stdout = checked
     try:
         yield
     finally:
-        checked.flush()
+        sys.stdout.flush()
 
 
 def give_up_unwritable_errors() -> None:

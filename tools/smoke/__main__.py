@@ -32,9 +32,6 @@ from smoke.erasing import erase_objects, erase_rows
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
-_UNRESERVED = 100
-"""Concurrency that Lambda keeps for functions without a reservation."""
-
 
 class SmokeError(PermanentError):
     """A check failed. The message contains the observed value."""
@@ -58,12 +55,6 @@ def redrives(target: Target, user_id: str) -> None:
         _expect("the redrive", answer.status, HTTPStatus.ACCEPTED)
         _expect("the redriven run", follow_run(target.stepfunctions, arn, _nothing), "SUCCEEDED")
         _expect("the task", task_status(target.engine, task.task_id).status, "completed")
-
-
-def quotas_suffice(client: "LambdaClient") -> None:
-    """The account has the concurrency that Lambda requires in addition to the reservations."""
-    limit = client.get_account_settings()["AccountLimit"]
-    _expect("unreserved concurrency", limit["UnreservedConcurrentExecutions"] >= _UNRESERVED, True)
 
 
 def snapshots_are_restored(functions: dict[str, str], client: "LambdaClient") -> None:
@@ -130,8 +121,6 @@ def main(stack: str) -> None:
 
     target, client = Target.on_aws(stack), boto3.client("lambda")
     functions = functions_of(boto3.client("cloudformation"), stack)
-    with step("the account's concurrency suffices"):
-        quotas_suffice(client)
     with step("SnapStart restores"):
         snapshots_are_restored(functions, client)
     with step("a failed run is redriven, and completes"):
