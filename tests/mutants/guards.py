@@ -34,7 +34,7 @@ _MODEL_QUOTA = "tests/integration/test_quota.py"
 _BEDROCK = "tests/integration/test_bedrock.py"
 _CONVERSATION = "tests/unit/test_bedrock_conversation.py"
 _OUTBOX = "tests/integration/test_outbox.py"
-_LINKS = "tests/integration/test_links.py"
+_LINKS = "tests/integration/test_check_links.py"
 _CONTENT_CHECK = "tests/integration/test_content_check.py"
 _REGENERATION = "tests/integration/test_regeneration.py"
 _REVISIONS = "tests/integration/test_revisions.py"
@@ -1410,26 +1410,18 @@ MUTANTS = (
     Mutant(
         "the link check",
         "only public addresses are requested",
-        f"{_LAYER}/content/links/web.py",
-        old="if self._is_public(each)]",
+        "functions/check_links/app.py",
+        old="if is_public(each)]",
         new="]",
-        tests=(f"{_LINKS}::test_each_of_1000_links_is_judged_as_it_is_and_no_private_address_is_requested",),
+        tests=(f"{_LINKS}::test_a_name_that_leads_elsewhere_the_second_time_is_not_requested_there",),
     ),
     Mutant(
         "the link check",
         "doubt is not death",
-        f"{_LAYER}/content/links/judgement.py",
-        old='        raise DoubtError(f"status {page.status}")',
-        new='        raise DeadLinkError(f"status {page.status}")',
-        tests=(f"{_LINKS}::test_no_dead_link_of_1000_is_saved_and_no_live_one_is_dropped",),
-    ),
-    Mutant(
-        "the link check",
-        "a soft 404 is confirmed by an impossible address",
-        f"{_LAYER}/content/links/judgement.py",
-        old="            return  # this site says so if a page is missing",
-        new='            raise DeadLinkError("it looks so") from None',
-        tests=(f"{_LINKS}::test_each_of_1000_links_is_judged_as_it_is_and_no_private_address_is_requested",),
+        "functions/check_links/app.py",
+        old="if status in (404, 410):",
+        new="if status >= 400:",
+        tests=(f"{_LINKS}::test_only_a_page_that_no_reader_can_open_is_dead",),
     ),
     Mutant(
         "the content check",

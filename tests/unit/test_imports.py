@@ -41,7 +41,7 @@ STEP = frozenset({"pg8000", "pydantic", "sqlalchemy"})
 NEEDED = {
     "authorize_request": frozenset({"cryptography", "jwt", "roadmap_content.platform.authorization"}),
     "await_redrive": STEP,
-    "check_links": frozenset({"pydantic"}),
+    "check_links": frozenset({"urllib3"}),
     "console": frozenset(),
     "finalize_task": STEP,
     "generate_content": STEP | {"roadmap_content.content.generation"},
@@ -64,9 +64,6 @@ PURE = (
     "roadmap_content.contracts.documents",
     "roadmap_content.contracts.errors",
     "roadmap_content.contracts.items",
-    "roadmap_content.content.links.addresses",
-    "roadmap_content.content.links.content",
-    "roadmap_content.content.links.urls",
     "roadmap_content.platform.postgres.sqlstate",
     "roadmap_content.content.remedies",
     "roadmap_content.content.roadmaps.framework",

@@ -7,7 +7,6 @@ from typing import Any
 
 from local_stack.template_file import Template
 from roadmap_content.api.callers import caller_of
-from roadmap_content.content.links.check import CheckRequest
 from roadmap_content.contracts.errors import ContentError
 from roadmap_content.contracts.payloads import BatchRequest, Payload, parse
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest
@@ -27,7 +26,6 @@ CONTRACTS: Mapping[str, type[Payload]] = {
     "await_redrive": AwaitRedriveRequest,
     "reconcile_task": ReconcileRequest,
     "migrate_database": MigrateRequest,
-    "check_links": CheckRequest,
 }
 """The payload types of the functions that API Gateway does not invoke."""
 
@@ -48,6 +46,7 @@ def check_events(template: Template, folder: Path) -> Iterator[Finding]:
         )
     readers: dict[str, Callable[[Any], object]] = {
         "authorize_request": _read_token_request,
+        "check_links": lambda event: [(item["content_type"], item["content"]) for item in event["items"]],
         "console": lambda event: _require_route(event, template),
         "task_api": lambda event: _read_api_request(event, template),
         "recovery_api": lambda event: _read_api_request(event, template),

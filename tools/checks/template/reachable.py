@@ -68,6 +68,11 @@ _LOADED_BY_NAME: Mapping[str, str] = {
 _SETTING = re.compile(r"[A-Z][A-Z0-9_]{3,}")
 
 
+def _reads_settings(symbol: str) -> bool:
+    """Whether a text of this form in a symbol is the name of a variable: in the settings, or in a handler."""
+    return "settings" in symbol or symbol.startswith("functions.")
+
+
 class Operation(NamedTuple):
     """A method of a boto3 client."""
 
@@ -206,7 +211,7 @@ class Analysis:
                 self._read_member(symbol, self._classes_of(value), name)
             case CallExpr(callee=RefExpr(fullname="boto3.client"), args=[StrExpr(value=service), *_]):
                 self.clients[symbol].add(service)
-            case StrExpr(value=value) if "settings" in symbol and _SETTING.fullmatch(value):
+            case StrExpr(value=value) if _reads_settings(symbol) and _SETTING.fullmatch(value):
                 self.settings[symbol].add(value)
 
     def _read_member(self, symbol: str, classes: Sequence[TypeInfo] | None, name: str) -> None:

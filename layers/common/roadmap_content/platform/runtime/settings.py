@@ -62,11 +62,6 @@ class Settings:
         return self._one_of("CONTENT_CHECK_FAILURE", "wait", "pass") == "pass"
 
     @property
-    def least_resources(self) -> int:
-        """The number of resources that must remain if the link check removes dead ones."""
-        return self._positive("LINK_CHECK_RESOURCES")
-
-    @property
     def database_time_zone(self) -> str:
         """The zone of the timestamps in the product's tables, by its name in PostgreSQL."""
         return self._environ.get("DATABASE_TIME_ZONE", "") or "UTC"
