@@ -3,4 +3,4 @@
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.steps.handler import step_handler
 
-handler = step_handler(ReconcileRequest, reconcile)
+handler = step_handler(ReconcileRequest, reconcile, is_alarmed=False)

@@ -3,30 +3,22 @@
 import json
 from collections import Counter
 from datetime import UTC, datetime
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
 
 import pytest
 from sqlalchemy import Connection, text
 
 from roadmap_content.api.cancel import cancel_task
-from roadmap_content.content.generation.generator import GenerationStoppedError
 from roadmap_content.content.generation.model import ModelThrottledError
-from roadmap_content.contracts.errors import ContentError, DatabaseUnavailableError, StorageUnavailableError
+from roadmap_content.contracts.errors import DatabaseUnavailableError
 from roadmap_content.contracts.items import ContentType
-from roadmap_content.contracts.payloads import FinalizeResult
 from roadmap_content.platform.aws.executions import CANCELLED
 from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
-from roadmap_content.runs.steps.handler import step_handler
 from roadmap_content.state.failures.group_states import GroupState, change_group
 from tests.support.factories import TYPES, USER, bundle_of, counts
 from tests.support.pipeline import SETTINGS, Pipeline
-
-if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
 def counted(capsys: pytest.CaptureFixture[str]) -> Counter[tuple[str, str | None]]:
@@ -248,27 +240,3 @@ def test_a_refused_connection_is_counted_as_that_and_not_as_a_dead_database(
     sums = counted(capsys)
     assert sums["ConnectionsRefused", None] >= 1
     assert sums["DatabaseErrors", None] == 0
-
-
-@pytest.mark.usefixtures("in_lambda")
-@pytest.mark.parametrize(
-    ("error", "count"),
-    [(DatabaseUnavailableError, 1), (GenerationStoppedError, 1), (StorageUnavailableError, 0), (KeyError, 0)],
-)
-def test_an_error_of_another_cause_is_subtracted_from_those_of_the_steps(
-    error: type[Exception], count: int, pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def fail(*_: object) -> FinalizeResult:
-        raise error("it failed")
-
-    handler = step_handler(ReconcileRequest, fail, pipeline.services)
-    context = SimpleNamespace(
-        get_remaining_time_in_millis=lambda: 60_000,
-        function_name="f",
-        memory_limit_in_mb=128,
-        invoked_function_arn="arn",
-        aws_request_id="id",
-    )
-    with pytest.raises(ContentError):
-        handler({"execution": {"Id": "arn:1"}}, cast("LambdaContext", context))
-    assert counted(capsys)["StepsExcused", None] == count

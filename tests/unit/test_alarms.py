@@ -6,15 +6,25 @@ Whether CloudWatch then raises an alarm is known only on AWS.
 import ast
 import json
 import re
+import runpy
 from collections.abc import Iterator, Mapping
 from itertools import product
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pytest
 
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template, read_template
+from roadmap_content.content.generation.generator import GenerationStoppedError
+from roadmap_content.contracts.errors import ContentError, DatabaseUnavailableError
+from roadmap_content.contracts.payloads import Payload
 from roadmap_content.platform.runtime.metrics import SUMMED, Metric
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.runs.steps.handler import step_handler
+
+if TYPE_CHECKING:
+    from roadmap_content.state.services import Services
 
 STACK = read_template(REPOSITORY / "template.yaml")
 DATABASE = read_template(REPOSITORY / "database/template.yaml")
@@ -192,3 +202,61 @@ def test_events_that_fail_reach_the_queue_whatever_the_stack_is_called() -> None
     sources = allowed["Condition"]["ArnEquals"]["aws:SourceArn"]
     assert {tuple(source["Fn::GetAtt"]) for source in sources} == {(rule, "Arn") for rule in rules}
     assert len(rules) == 3
+
+
+STEPS = sorted(
+    app.parent.name for app in REPOSITORY.glob("functions/*/app.py") if "step_handler" in app.read_text()
+)
+
+
+def below(kind: type[ContentError]) -> Iterator[type[ContentError]]:
+    """An error type and all types below it."""
+    yield kind
+    for inner in kind.__subclasses__():
+        yield from below(inner)
+
+
+@pytest.mark.parametrize("function", STEPS)
+def test_the_errors_that_the_alarm_of_the_steps_excuses_are_those_that_it_counts(
+    function: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For each state's own event: a stop of generation, for example, must page nobody."""
+    errors = list(below(ContentError))
+    assert {GenerationStoppedError, DatabaseUnavailableError} < {kind for kind in errors if kind.is_excused}
+    pending = list(errors)
+
+    def fail(*_: object) -> Any:
+        raise pending[0].__new__(pending[0])
+
+    def failing(request_type: type[Payload], _step: object, **options: Any) -> Any:
+        services = cast("Services", SimpleNamespace(settings=Settings({})))
+        return step_handler(request_type, fail, services, **options)
+
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", NAMESPACE)
+    monkeypatch.setattr("roadmap_content.runs.steps.handler.step_handler", failing)
+    handler = runpy.run_path(str(REPOSITORY / f"functions/{function}/app.py"))["handler"]
+    event = json.loads((REPOSITORY / f"events/{function}.json").read_text())
+    context = SimpleNamespace(
+        get_remaining_time_in_millis=lambda: 60_000,
+        **dict.fromkeys(("function_name", "invoked_function_arn", "aws_request_id"), "a"),
+        memory_limit_in_mb=128,
+    )
+    excused = set()
+    while pending:
+        with pytest.raises(pending[0]):
+            handler(event, context)
+        if Metric.STEPS_EXCUSED in capsys.readouterr().out:
+            excused.add(pending[0])
+        pending.pop(0)
+
+    counted = {
+        metric["MetricStat"]["Metric"]["Dimensions"][0]["Value"]["Ref"]
+        for metric in ALARMS["StepErrorsAlarm"][1]["Metrics"]
+        if metric.get("MetricStat", {}).get("Metric", {}).get("MetricName") == "Errors"
+    }
+    (logical_id,) = (
+        name
+        for name, declared in of_type(STACK, "AWS::Serverless::Function").items()
+        if declared["CodeUri"].rstrip("/").endswith(f"/{function}")
+    )
+    assert excused == ({kind for kind in errors if kind.is_excused} if logical_id in counted else set())

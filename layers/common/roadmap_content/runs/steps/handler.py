@@ -24,8 +24,13 @@ def step_handler(
     request_type: type[PayloadT],
     step: Callable[[PayloadT, Services, Deadline], Payload],
     services: Services | None = None,
+    *,
+    is_alarmed: bool = True,
 ) -> Handler:
-    """Create the handler of a step. Its services are kept for the next invocation."""
+    """Create the handler of a step. Its services are kept for the next invocation.
+
+    `is_alarmed`: StepErrorsAlarm counts Lambda's errors of the function, and subtracts those that it excuses.
+    """
     services = services or Services()
 
     @logger.inject_lambda_context(clear_state=True)
@@ -37,8 +42,7 @@ def step_handler(
         try:
             result = step(request, services, deadline)
         except ContentError as known:
-            # A run's steps only: their alarm subtracts it from Lambda's errors.
-            if known.is_excused and "execution" in event:
+            if known.is_excused and is_alarmed:
                 emit({Metric.STEPS_EXCUSED: 1})
             raise
         except Exception as unnamed:  # noqa: BLE001 - raised again as a named error
