@@ -8,7 +8,7 @@ from roadmap_content.runs.steps.handler import step_handler
 from roadmap_content.runs.steps.migrate import MigrateRequest, migrate_database
 from roadmap_content.runs.steps.schema_resource import answer_cloudformation
 
-migrate = step_handler(MigrateRequest, migrate_database)
+migrate = step_handler(MigrateRequest, migrate_database, is_alarmed=False)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
