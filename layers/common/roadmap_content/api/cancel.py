@@ -78,11 +78,11 @@ def cancel_task(
         if cancelled and is_open(connection, task_id, task.attempt) and _misses_nothing(connection, task):
             cancel_attempt(connection, task_id, task.attempt)
             lift_cancellation(connection, task_id, "completed")
+        waited = leave_queue(connection, task_id, task.attempt)
         if cancelled:
             record_events(
                 services, connection, [task_cancelled(task_id, task.roadmap_id, task.attempt, actor)]
             )
-        waited = leave_queue(connection, task_id, task.attempt)
         return read_task(connection, task_id), waited
 
     task, waited = transact(services.engine, cancel, deadline)

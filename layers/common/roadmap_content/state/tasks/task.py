@@ -267,7 +267,8 @@ def read_extras(connection: Connection, task_id: str) -> Any:  # noqa: ANN401 - 
 def lock_task(connection: Connection, task_id: str) -> None:
     """Lock a task's row against concurrent claims.
 
-    Every transaction takes its locks in one order: the roadmap, the task, its attempt, the queue's capacity.
+    Every transaction takes its locks in one order: the roadmap, the task, its attempt, the queue and its
+    capacity, and the task's events last.
     """
     connection.execute(LOCK, {"task_id": task_id})
 
