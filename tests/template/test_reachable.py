@@ -17,14 +17,17 @@ STEP = DATABASE | EVENTS
 @pytest.mark.parametrize(
     ("name", "operations"),
     [
-        ("plan_batches", STEP | {LIST, HEAD, WRITE, DESCRIBE, START}),  # it looks for staged items
+        ("plan_batches", STEP | {LIST, HEAD, WRITE, DESCRIBE, START, REDRIVE}),  # it looks for staged items
         (
             "generate_content",  # the generator is imported by its name
             STEP | {READ, WRITE, COPY, LIST, HEAD, DELETE} | {Operation("bedrock-runtime", "converse")},
         ),
         # writes through a function in a field of the content type; asks the product's check of content
         ("save_batch", STEP | {READ, WRITE} | {Operation("lambda", "invoke")}),
-        ("finalize_task", STEP | {READ, LIST, HEAD, DESCRIBE, START}),  # starts what waits for the end
+        (
+            "finalize_task",
+            STEP | {READ, LIST, HEAD, DESCRIBE, START, REDRIVE},
+        ),  # starts what waits for the end
         ("await_redrive", STEP | {DESCRIBE}),
         # finalizes attempts as Finalize does, but reads no batch;
         # starts what waits or is due
@@ -37,7 +40,7 @@ STEP = DATABASE | EVENTS
             | {READ, LIST, HEAD}  # the details of an item, and the staged items of a preview
             | {Operation("sqs", "get_queue_attributes")},  # the dead letters, for health
         ),
-        ("recovery_api", DATABASE | {LIST, HEAD, DESCRIBE, START}),
+        ("recovery_api", DATABASE | {READ, LIST, HEAD, DESCRIBE, START, REDRIVE}),
         ("authorize_request", {Operation("secretsmanager", "get_secret_value")}),
         ("console", set()),
         ("check_links", set()),
