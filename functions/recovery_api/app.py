@@ -168,7 +168,7 @@ def post_resume(recovery_id: RecoveryId) -> RecoveryAnswer:
     responses=answered(RecoveryAnswer, s200="The recovery is cancelled") | refused(403, 404, 409, 422, 503),
 )
 def post_cancel(recovery_id: RecoveryId) -> RecoveryAnswer:
-    """Start no further tasks, permanently. Running tasks continue."""
+    """Start no further tasks, permanently. Attempts that wait for a slot end; running tasks continue."""
     return _change(control.cancel, recovery_id)
 
 

@@ -174,7 +174,9 @@ CREATE TABLE content_recoveries (
     next_start_at timestamp,
     breaker integer NOT NULL DEFAULT 0,
     advanced_at timestamp,
-    resumed_at timestamp
+    resumed_at timestamp,
+    tokens_used bigint NOT NULL DEFAULT 0,
+    paid integer NOT NULL DEFAULT 0
 );
 CREATE INDEX content_recovery_by_creation ON content_recoveries (created_at, recovery_id);
 CREATE INDEX content_recovery_active ON content_recoveries (recovery_id) WHERE ended_at IS NULL;
@@ -196,6 +198,8 @@ CREATE TABLE content_recovery_tasks (
 );
 CREATE INDEX content_recovery_task_by_position ON content_recovery_tasks (recovery_id, position);
 CREATE INDEX content_recovery_task_by_result ON content_recovery_tasks (recovery_id, result, position);
+CREATE INDEX content_recovery_task_by_end ON content_recovery_tasks (recovery_id, ended_at, position)
+    WHERE ended_at IS NOT NULL;
 
 -- The outbox: events, until they are delivered and for some time after.
 CREATE TABLE content_events (

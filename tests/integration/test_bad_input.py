@@ -31,8 +31,8 @@ def send(pipeline: Pipeline, ask: Ask) -> Iterator[Send]:
     pipeline.execute("UPDATE content_attempts SET ended_at = claimed_at")
     pipeline.execute(
         "INSERT INTO content_recoveries (recovery_id, state, actor, reason, filter, rate_per_minute,"
-        " concurrency, canary, part, execution_arn, ended_at)"
-        " SELECT 'rec-' || n, 'completed', 'a', 'r', '{}', 1, 1, 0, 1, 'e', now()"
+        " concurrency, canary, ended_at)"
+        " SELECT 'rec-' || n, 'completed', 'a', 'r', '{}', 1, 1, 0, now()"
         " FROM generate_series(1, 3) AS n"
     )
     pipeline.execute(

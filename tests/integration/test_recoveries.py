@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import TextClause, text
 
 from roadmap_content.contracts.events import DetailType
 from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput
@@ -20,6 +21,13 @@ from roadmap_content.runs.recoveries.create import MAX_TASKS
 from roadmap_content.runs.recoveries.create import create as create_recovery
 from roadmap_content.runs.recoveries.decisions import Limits
 from roadmap_content.runs.recoveries.errors import RecoveryStateError
+from roadmap_content.runs.recoveries.recovery import (
+    CLAIM,
+    LAST_ENDED,
+    PROGRESS,
+    WAITING,
+    insert_recovery,
+)
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.runs.steps.generate import generate_content
@@ -30,7 +38,8 @@ from roadmap_content.state.tasks.attempts import read_attempts, user_start
 from roadmap_content.state.tasks.listing import TaskFilter
 from tests.integration.conftest import Send
 from tests.integration.test_concurrency import at_once
-from tests.support.commits import Commits
+from tests.integration.test_queue import blocks
+from tests.support.commits import Commits, How, ProcessDied, Strike, When
 from tests.support.factories import TYPES, USER, bundle_of, concept_ids, counts
 from tests.support.pipeline import SETTINGS, Pipeline, RecordedExecutions, services_for
 from tests.support.received_events import Received
@@ -50,13 +59,14 @@ def create(send: Send) -> Callable[..., str]:
     return post
 
 
-def fail(pipeline: Pipeline, count: int) -> list[str]:
+def fail(pipeline: Pipeline, count: int, *, staged: bool = True) -> list[str]:
     """Tasks with a first run that saved nothing."""
     tasks = [f"t-{number}" for number in range(count)]
     for number, task_id in enumerate(tasks):
         ids = concept_ids(2, f"r-{number}")
         pipeline.task_id = task_id
-        pipeline.load(bundle_of(ids, roadmap_id=f"r-{number}", task_id=task_id))
+        bundle = bundle_of(ids, roadmap_id=f"r-{number}", task_id=task_id)
+        pipeline.load(bundle if staged else bundle | {"content": []})
         pipeline.finalize(pipeline.plan())
     return tasks
 
@@ -342,6 +352,71 @@ def test_pause_resume_and_cancel(pipeline: Pipeline, send: Send, create: Callabl
     assert send("POST", f"/{recovery_id}/resume").status == 409
 
 
+@pytest.mark.parametrize("then", ["resume", "cancel", "cancel by a process that dies"])
+def test_a_pause_holds_the_waiting_attempts_until_a_resume_or_a_cancel(
+    pipeline: Pipeline, send: Send, create: Callable[..., str], then: str
+) -> None:
+    """Regression: six waited, and all six started after a pause or a cancellation, and were paid for."""
+    fail(pipeline, 6, staged=False)
+    recorded = "SELECT task_id, status, failed_concepts FROM roadmap_tasks ORDER BY task_id"
+    groups = "SELECT group_id, items FROM content_task_failures ORDER BY task_id, group_id"
+    events = "SELECT count(*) FROM content_events WHERE detail_type = 'Automatic Attempts Exhausted'"
+    before = [pipeline.rows(sql) for sql in (recorded, groups, events)]
+    pipeline.execute("UPDATE content_capacity SET stopped_reason = 'no model'")
+    recovery_id = create(concurrency=6, rate_per_minute=6_000)
+    turn(pipeline, recovery_id)
+    assert send("GET", f"/{recovery_id}").body["counts"]["running"] == 6
+    send("POST", f"/{recovery_id}/pause")
+    pipeline.execute("UPDATE content_capacity SET stopped_reason = NULL")
+    sweep(pipeline)
+    assert started(pipeline) == []
+    if then == "cancel by a process that dies":
+        commits = Commits(pipeline.services.engine, pipeline.engine)
+        with commits.struck(Strike(0, When.AFTER, How.PROCESS)), pytest.raises(ProcessDied):
+            cancel(pipeline.services, recovery_id, Deadline.after(600))
+        sweep(pipeline)
+        then = "cancel"
+    answer = send("POST", f"/{recovery_id}/{then}").body
+    if then == "resume":
+        assert len(started(pipeline)) == 6
+        finish(pipeline, recovery_id)
+        assert set(results(send, recovery_id).values()) == {"recovered"}
+        return
+    sweep(pipeline)
+    assert (answer["state"], answer["counts"]["refused"], started(pipeline)) == ("cancelled", 6, [])
+    assert answer["ended_at"] is not None
+    assert [pipeline.rows(sql) for sql in (recorded, groups, events)] == before
+    attempts = pipeline.rows("SELECT outcome, planned FROM content_attempts WHERE attempt = 2")
+    assert [(each["outcome"], each["planned"]["quiz"]) for each in attempts] == [("cancelled", 0)] * 6
+    pipeline.task_id, pipeline.roadmap_id = "t-0", "r-0"
+    assert pipeline.run().complete
+
+
+def test_the_cost_of_a_claim_does_not_depend_on_the_number_of_tasks(pipeline: Pipeline) -> None:
+    """Regression: each claim counted all tasks of its recovery, under its lock."""
+    costs = []
+    for tasks in (2_000, 200_000):
+        recovery = {"recovery_id": f"r-{tasks}", "actor": "op", "reason": "r", "rate_per_minute": 60,
+                    "concurrency": 20, "token_budget": 10**9, "canary": 5, "breaker": 10}  # fmt: skip
+        with pipeline.engine.begin() as connection:
+            assert insert_recovery(connection, recovery, {})
+            connection.execute(TASKS_OF_A_RECOVERY, {"recovery_id": f"r-{tasks}", "tasks": tasks})
+            connection.execute(text("ANALYZE content_recovery_tasks"))
+        asked = {"recovery_id": f"r-{tasks}"}
+        statements: dict[TextClause, dict[str, Any]] = {
+            PROGRESS: {},
+            LAST_ENDED: {"breaker": 10},
+            WAITING: {"canary": False, "limit": 20},
+            CLAIM: {"task_id": f"t-{tasks - 9}", "attempt": 2, "canary": False},
+        }
+        with pipeline.engine.begin() as connection:
+            for _ in range(2):  # the first time also reads the catalogs
+                cost = sum(blocks(connection, sql, **asked, **more) for sql, more in statements.items())
+        costs.append(cost)
+    few, many = costs
+    assert many <= 1.5 * few
+
+
 def test_concurrent_pauses_resumes_and_cancels_leave_no_task_behind(
     pipeline: Pipeline, send: Send, create: Callable[..., str], database_url: str
 ) -> None:
@@ -595,6 +670,14 @@ def test_bad_requests_create_nothing(pipeline: Pipeline, send: Send) -> None:
         assert answer.body["detail"] == answer.body["message"]
     assert pipeline.rows("SELECT count(*) AS n FROM content_recoveries") == [{"n": 0}]
 
+
+TASKS_OF_A_RECOVERY = text("""
+INSERT INTO content_recovery_tasks (recovery_id, position, task_id, canary, result, attempt, started_at,
+    ended_at, tokens)
+SELECT :recovery_id, n, 't-' || n, n <= 5, CASE WHEN n > :tasks / 2 THEN 'waiting' ELSE 'recovered' END, 1,
+    now(), CASE WHEN n <= :tasks / 2 THEN now() - make_interval(secs => n) END, 10
+FROM generate_series(1, :tasks) AS n
+""")
 
 MANY_TASKS = """
 INSERT INTO roadmap_tasks (task_id, user_id, status, roadmap_id, attempt)

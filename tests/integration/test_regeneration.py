@@ -273,6 +273,19 @@ def test_an_undo_waits_for_the_recovery_and_only_undoes_regenerations(
     assert send("POST", f"/{other}/undo").status == 409
 
 
+def test_a_regeneration_is_undone_after_its_waiting_attempts_were_cancelled(
+    pipeline: Pipeline, send: Send, roadmaps: dict[str, list[str]]
+) -> None:
+    before = contents(pipeline)
+    pipeline.execute("UPDATE content_capacity SET stopped_reason = 'no model'")
+    recovery_id = regenerate(send, {"model_id": "old"})
+    turn(pipeline, recovery_id)
+    assert send("POST", f"/{recovery_id}/cancel").body["ended_at"] is not None
+    answer = undo(send, recovery_id)
+    assert (answer["complete"], answer["not_replaced"], contents(pipeline)) == (True, 4 * TYPES, before)
+    assert pipeline.rows("SELECT DISTINCT status FROM roadmap_tasks") == [{"status": "completed"}]
+
+
 def test_an_undo_that_is_interrupted_at_any_commit_restores_each_item_once(
     pipeline: Pipeline,
     send: Send,

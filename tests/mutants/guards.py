@@ -45,6 +45,7 @@ _LATER = "tests/faults/matrix/test_steps.py::test_the_step_is_repeated_later"
 _SERVER_STATES = 'SERVER_STATES = "^(08|28|40|53|55|57|58|25006$|25P03$)"'
 
 _UNNOTICED = "test_a_run_that_ended_unnoticed_frees_its_slots_within_a_minute_if_others_wait"
+_HELD = "test_a_pause_holds_the_waiting_attempts_until_a_resume_or_a_cancel"
 _RECORDED = "coalesce(completed_at, content_now()),\n    updated_at = content_now()\n"
 _CLAIMED = "error_message = NULL, updated_at = content_now()\n"
 _OF_THE_ATTEMPT = "WHERE task_id = :task_id AND attempt = :attempt"
@@ -178,6 +179,38 @@ MUTANTS = (
             f"{_RECOVERIES}::test_the_next_claim_obeys_a_change_of_the_recovery",
             f"{_PAIRS}::test_a_recovery_and_its_cancellation",
         ),
+    ),
+    Mutant(
+        "the waiting attempts of a recovery",
+        "a pause takes them out of the order",
+        f"{_LAYER}/runs/recoveries/control.py",
+        old="            hold_attempts(connection, recovery_actor(recovery_id))\n",
+        new="",
+        tests=(f"{_RECOVERIES}::{_HELD}",),
+    ),
+    Mutant(
+        "the waiting attempts of a recovery",
+        "a resume puts them into the order",
+        f"{_LAYER}/runs/recoveries/control.py",
+        old="        return_attempts(connection, recovery_actor(recovery_id))\n",
+        new="",
+        tests=(f"{_RECOVERIES}::{_HELD}",),
+    ),
+    Mutant(
+        "the waiting attempts of a recovery",
+        "a withdrawn attempt leaves the failures of its task as they were",
+        f"{_LAYER}/state/tasks/attempts.py",
+        old="    if found.withdrawn:\n",
+        new="    if False:\n",
+        tests=(f"{_RECOVERIES}::{_HELD}",),
+    ),
+    Mutant(
+        "the waiting attempts of a recovery",
+        "a claim does not count the tasks that wait",
+        f"{_LAYER}/runs/recoveries/recovery.py",
+        old="        ORDER BY position LIMIT c.concurrency) AS w)",
+        new="        ) AS w)",
+        tests=(f"{_RECOVERIES}::test_the_cost_of_a_claim_does_not_depend_on_the_number_of_tasks",),
     ),
     Mutant(
         "the breaker of a recovery",
@@ -980,7 +1013,7 @@ MUTANTS = (
         "a cancellation",
         "the items of a cancelled attempt fail with the error of its end",
         f"{_LAYER}/runs/steps/accounting.py",
-        old="    if cancelled:\n",
+        old="    if cancelled and scope != NO_ITEM:\n",
         new="    if False:\n",
         tests=(f"{_CANCELLING}::test_the_items_of_a_cancelled_attempt_are_not_started",),
     ),

@@ -52,6 +52,7 @@ def test_every_required_guard_has_a_mutant() -> None:
         "the fence of Generate",
         "the recovery's record of a claim",
         "the breaker of a recovery",
+        "the waiting attempts of a recovery",
         "the random part of a name",
         "the conditional claim",
         "a Catch",

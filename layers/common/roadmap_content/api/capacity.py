@@ -15,7 +15,7 @@ from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.log import logger
 from ..state.queue.admission import admit_waiting
 from ..state.queue.capacity import change_capacity, granted_batches, latest_changes, read_capacity
-from ..state.queue.queue import queue_by_class, queue_by_key
+from ..state.queue.totals import queue_by_class, queue_by_key
 from ..state.services import Services
 from ..state.tasks.work import QueueClass
 

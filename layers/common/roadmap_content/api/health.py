@@ -15,7 +15,7 @@ from ..runs.reconciliation.sweeps import Sweep, last_sweep
 from ..state.failures.group_states import RINGING_STATES, GroupState, count_groups
 from ..state.outbox import count_events_aside, count_waiting_events
 from ..state.queue.capacity import Capacity, GenerationStop, read_capacity
-from ..state.queue.queue import queue_by_class
+from ..state.queue.totals import queue_by_class
 from ..state.services import Services
 from ..state.tasks.attempts import claimed_before, tokens_of_a_day
 from ..state.tasks.listing import Total, count_by_status

@@ -37,7 +37,8 @@ from ...state.outbox import deliver_events, prune_events
 from ...state.queue.admission import admit_waiting, start_unconfirmed
 from ...state.queue.capacity import read_capacity
 from ...state.queue.claims import STARTING, claim_to_record, is_at_work
-from ...state.queue.queue import ClassTotals, blocking, leave_queue, queue_by_class
+from ...state.queue.queue import blocking, leave_queue
+from ...state.queue.totals import ClassTotals, queue_by_class
 from ...state.services import Services
 from ...state.tasks.ownership import is_at_work_elsewhere, is_ours
 from ...state.tasks.task import (

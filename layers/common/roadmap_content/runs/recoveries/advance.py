@@ -5,6 +5,7 @@ resumed, at the end of each of its runs, and by the sweep. Each may be repeated,
 the same time as another: every claim checks the recovery's state and limits in its own transaction.
 """
 
+from collections.abc import Sequence
 from enum import Enum, auto
 from functools import partial
 
@@ -15,10 +16,12 @@ from ...platform.postgres.transactions import RESERVE, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
+from ...state.queue.queue import hold_attempts, waiting_attempts
 from ...state.services import Services
-from ...state.tasks.attempts import AttemptStart, Cause, recovery_actor
+from ...state.tasks.attempts import AttemptStart, Cause, cancel_attempt, recovery_actor
 from ...state.tasks.scope import WHOLE_TASK, Scope, decode_revisions
 from ..retries.retry import retry_task
+from ..steps.finalize import RunEnd, finalize_attempt
 from .decisions import (
     RecoveryState,
     Settlement,
@@ -34,8 +37,8 @@ from .errors import RecoveryStoppedError
 from .recovery import (
     WaitingTask,
     claim_task,
-    count_tasks,
     end_task,
+    read_progress,
     read_recovery,
     record_settlements,
     refuse_waiting,
@@ -48,10 +51,13 @@ from .recovery import (
 START_SECONDS = 3.0
 """The time limit for starting one task, in seconds."""
 
+CANCELLED = "RecoveryCancelled"
+"""The reason of tasks that a cancelled recovery does not start."""
+
 _STOP_REASONS = {
     RecoveryState.STOPPED_BY_CANARY: "RecoveryStoppedByCanary",
     RecoveryState.STOPPED_BY_BUDGET: "RecoveryStoppedByBudget",
-    RecoveryState.CANCELLED: "RecoveryCancelled",
+    RecoveryState.CANCELLED: CANCELLED,
 }
 
 
@@ -94,11 +100,32 @@ def advance_all(services: Services, deadline: Deadline) -> None:
 def advance_if_possible(services: Services, recovery_id: str, deadline: Deadline) -> None:
     """Advance a recovery; an error is logged, because the sweep advances it again."""
     try:
+        _end_held(services, recovery_id, deadline)
         advance(services, recovery_id, deadline)
     except ContentError as error:
         logger.error(
             "recovery_not_advanced", recovery_id=recovery_id, error_code=error.code, reason=str(error)
         )
+
+
+def _end_held(services: Services, recovery_id: str, deadline: Deadline) -> None:
+    """End the attempts of a cancelled recovery that wait. Their tasks are again what they were before."""
+
+    def held(connection: Connection) -> Sequence[tuple[str, int]]:
+        recovery = read_recovery(connection, recovery_id)
+        if recovery is None or recovery.state != RecoveryState.CANCELLED:
+            return []
+        return waiting_attempts(connection, recovery_actor(recovery_id))
+
+    def withdraw(task_id: str, attempt: int, connection: Connection) -> None:
+        cancel_attempt(connection, task_id, attempt)
+        refused = Settlement(task_id, TaskResult.REFUSED, CANCELLED, 0)
+        record_settlements(connection, recovery_id, [refused])
+
+    for task_id, attempt in transact(services.engine, held, deadline):
+        if deadline.remaining > START_SECONDS + RESERVE:
+            first = partial(withdraw, task_id, attempt)
+            finalize_attempt(services, task_id, attempt, RunEnd(), deadline, first=first)
 
 
 def _observe(services: Services, recovery_id: str, connection: Connection) -> list[WaitingTask]:
@@ -110,7 +137,7 @@ def _observe(services: Services, recovery_id: str, connection: Connection) -> li
     ended = [settlement for settlement in settled if settlement is not None]
     record_settlements(connection, recovery_id, ended)
     limits = recovery.limits
-    progress = count_tasks(connection, recovery_id, limits.breaker).progress
+    progress = read_progress(connection, recovery_id, limits.breaker)
     state, stop_reason = next_state(RecoveryState(recovery.state), limits, progress)
     if state in _STOP_REASONS and progress.waiting:
         refuse_waiting(connection, recovery_id, _STOP_REASONS[state])
@@ -118,6 +145,8 @@ def _observe(services: Services, recovery_id: str, connection: Connection) -> li
     write_recovery(connection, recovery, state=state, stop_reason=stop_reason, ended=over)
     if over:
         record_end(services, connection, recovery_id, state)
+    if state is RecoveryState.PAUSED_BY_BREAKER:
+        hold_attempts(connection, recovery_actor(recovery_id))
     _count(ended)
     if state != recovery.state:
         logger.info("recovery_state_changed", recovery_id=recovery_id, state=state, reason=stop_reason)

@@ -5,14 +5,17 @@ from sqlalchemy import Connection
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
+from ...state.queue.admission import admit_waiting
+from ...state.queue.queue import hold_attempts, return_attempts
 from ...state.services import Services
-from .advance import advance_if_possible
+from ...state.tasks.attempts import recovery_actor
+from .advance import CANCELLED, advance_if_possible
 from .decisions import FINAL_STATES, PAUSED_STATES, RecoveryState
 from .ended import record_end
 from .errors import RecoveryNotFoundError, RecoveryStateError
 from .recovery import (
     Recovery,
-    count_tasks,
+    read_progress,
     read_recovery,
     refuse_waiting,
     resume_recovery,
@@ -36,7 +39,8 @@ def require_recovery(connection: Connection, recovery_id: str, *, lock: bool = F
 
 
 def pause(services: Services, recovery_id: str, deadline: Deadline) -> None:
-    """Pause a recovery: start no further task. Running tasks are still recorded. Idempotent.
+    """Pause a recovery: start no further task. Its waiting attempts leave the order of the queue until it is
+    resumed. Running tasks are still recorded. Idempotent.
 
     Raises:
         RecoveryNotFoundError, RecoveryStateError: there is none, or it has ended.
@@ -46,6 +50,7 @@ def pause(services: Services, recovery_id: str, deadline: Deadline) -> None:
         recovery = _require_open(connection, recovery_id)
         if recovery.state not in PAUSED_STATES:
             write_recovery(connection, recovery, state=RecoveryState.PAUSED)
+            hold_attempts(connection, recovery_actor(recovery_id))
 
     transact(services.engine, change, deadline)
     logger.info("recovery_paused", recovery_id=recovery_id)
@@ -63,15 +68,19 @@ def resume(services: Services, recovery_id: str, deadline: Deadline) -> None:
         if recovery.state not in PAUSED_STATES:
             return False
         resume_recovery(connection, recovery)
+        return_attempts(connection, recovery_actor(recovery_id))
         return True
 
     if transact(services.engine, change, deadline):
         logger.info("recovery_resumed", recovery_id=recovery_id)
+        admit_waiting(services, deadline.within(ADVANCE_SECONDS))
         advance_if_possible(services, recovery_id, deadline.within(ADVANCE_SECONDS))
 
 
 def cancel(services: Services, recovery_id: str, deadline: Deadline) -> None:
-    """Cancel a recovery: start no further task, permanently. Running tasks are still recorded.
+    """Cancel a recovery: start no further task, permanently. Running tasks are still recorded; attempts that
+    wait for a slot end, and their tasks are what they were before. The sweep records what the request has no
+    time for.
 
     Raises:
         RecoveryNotFoundError, RecoveryStateError: there is none, or it has ended otherwise.
@@ -82,14 +91,16 @@ def cancel(services: Services, recovery_id: str, deadline: Deadline) -> None:
         if recovery.state == RecoveryState.CANCELLED:
             return
         recovery = _require_open(connection, recovery_id)
-        refuse_waiting(connection, recovery_id, "RecoveryCancelled")
-        running = count_tasks(connection, recovery_id).progress.running
+        refuse_waiting(connection, recovery_id, CANCELLED)
+        hold_attempts(connection, recovery_actor(recovery_id))
+        running = read_progress(connection, recovery_id).running
         write_recovery(connection, recovery, state=RecoveryState.CANCELLED, ended=not running)
         if not running:
             record_end(services, connection, recovery_id, RecoveryState.CANCELLED)
 
     transact(services.engine, change, deadline)
     logger.info("recovery_cancelled", recovery_id=recovery_id)
+    advance_if_possible(services, recovery_id, deadline.within(ADVANCE_SECONDS))
 
 
 def _require_open(connection: Connection, recovery_id: str) -> Recovery:

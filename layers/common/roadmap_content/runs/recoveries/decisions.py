@@ -105,6 +105,8 @@ class Progress:
     """The counts of a recovery, after its running tasks have been checked."""
 
     waiting: int
+    """The tasks that were not started, at most the concurrency."""
+
     running: int
     tokens_used: int
     paid: int

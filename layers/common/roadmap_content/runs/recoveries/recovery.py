@@ -72,9 +72,27 @@ WHERE recovery_id = :recovery_id
 """)
 
 COUNT = text("""
-SELECT result, canary, count(*) AS tasks, coalesce(sum(tokens), 0) AS tokens,
-    count(*) FILTER (WHERE attempt IS NOT NULL) AS attempted, count(*) FILTER (WHERE tokens > 0) AS paid
-FROM content_recovery_tasks WHERE recovery_id = :recovery_id GROUP BY result, canary
+SELECT result, count(*) AS tasks, coalesce(sum(tokens), 0) AS tokens,
+    count(*) FILTER (WHERE attempt IS NOT NULL) AS attempted
+FROM content_recovery_tasks WHERE recovery_id = :recovery_id GROUP BY result
+""")
+
+# The cost does not depend on the number of tasks, because each claim asks. Of the waiting ones, no more than
+# the concurrency can start.
+PROGRESS = text("""
+SELECT (SELECT count(*) FROM (SELECT FROM content_recovery_tasks
+        WHERE recovery_id = c.recovery_id AND result = 'waiting'
+        ORDER BY position LIMIT c.concurrency) AS w) AS waiting,
+    (SELECT count(*) FROM content_recovery_tasks
+        WHERE recovery_id = c.recovery_id AND result = 'running') AS running,
+    c.tokens_used, c.paid, k.canary_waiting, k.canary_running, k.canary_ended, k.canary_failed
+FROM content_recoveries c CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE result = 'waiting') AS canary_waiting,
+        count(*) FILTER (WHERE result = 'running') AS canary_running,
+        count(*) FILTER (WHERE result <> 'running' AND attempt IS NOT NULL) AS canary_ended,
+        count(*) FILTER (WHERE result = 'still_failing') AS canary_failed
+    FROM content_recovery_tasks WHERE recovery_id = c.recovery_id AND position <= c.canary) AS k
+WHERE c.recovery_id = :recovery_id
 """)
 
 # Not those that were started before the last resume: they paused the recovery and would do so again. The
@@ -86,7 +104,8 @@ SELECT r.result, coalesce((
     FROM content_task_failures g WHERE g.task_id = r.task_id AND r.items IS NULL), '{}') AS groups
 FROM content_recovery_tasks r JOIN content_recoveries c USING (recovery_id)
 WHERE recovery_id = :recovery_id AND NOT r.canary AND r.result IN ('recovered', 'still_failing')
-    AND r.attempt IS NOT NULL AND (c.resumed_at IS NULL OR r.started_at >= c.resumed_at)
+    AND r.attempt IS NOT NULL AND r.ended_at IS NOT NULL
+    AND (c.resumed_at IS NULL OR r.started_at >= c.resumed_at)
 ORDER BY r.ended_at DESC, r.position DESC LIMIT :breaker
 """)
 
@@ -136,11 +155,17 @@ WHERE recovery_id = :recovery_id AND task_id = :task_id AND result = 'waiting'
 """)
 
 SETTLE = text("""
-UPDATE content_recovery_tasks r SET
-    result = s.result, reason = s.reason, tokens = s.tokens, ended_at = timezone('utc', now())
-FROM json_to_recordset(CAST(:settled AS json)) AS s(
-    task_id text, result text, reason text, tokens bigint)
-WHERE r.recovery_id = :recovery_id AND r.task_id = s.task_id AND r.result = 'running'
+WITH settled AS (
+    UPDATE content_recovery_tasks r SET
+        result = s.result, reason = s.reason, tokens = s.tokens, ended_at = timezone('utc', now())
+    FROM json_to_recordset(CAST(:settled AS json)) AS s(
+        task_id text, result text, reason text, tokens bigint)
+    WHERE r.recovery_id = :recovery_id AND r.task_id = s.task_id AND r.result = 'running'
+    RETURNING r.tokens
+)
+UPDATE content_recoveries c SET tokens_used = c.tokens_used + s.tokens, paid = c.paid + s.paid
+FROM (SELECT coalesce(sum(tokens), 0) AS tokens, count(*) FILTER (WHERE tokens > 0) AS paid FROM settled) AS s
+WHERE c.recovery_id = :recovery_id
 """)
 
 REFUSE_WAITING = text("""
@@ -216,8 +241,6 @@ class Counts(NamedTuple):
     tokens_used: int
     attempted: int
     """Tasks with an attempt of this recovery."""
-
-    progress: Progress
 
 
 class Chosen(NamedTuple):
@@ -330,36 +353,28 @@ def write_recovery(
     )
 
 
-def count_tasks(connection: Connection, recovery_id: str, breaker: int = 0) -> Counts:
-    """Count a recovery's tasks by result. `breaker` is the number of last ended tasks to look at."""
+def count_tasks(connection: Connection, recovery_id: str) -> Counts:
+    """Count a recovery's tasks by result. Reads all of them."""
     results = dict.fromkeys(TaskResult, 0)
-    canary = dict.fromkeys(TaskResult, 0)
-    tokens = paid = attempted = canary_ended = 0
+    tokens = attempted = 0
     for row in connection.execute(COUNT, {"recovery_id": recovery_id}):
-        result = TaskResult(row.result)
-        results[result] += row.tasks
+        results[TaskResult(row.result)] = row.tasks
         tokens += int(row.tokens)
-        paid += row.paid
         attempted += row.attempted
-        if row.canary:
-            canary[result] += row.tasks
-            canary_ended += 0 if result is TaskResult.RUNNING else row.attempted
+    return Counts(results, tokens, attempted)
+
+
+def read_progress(connection: Connection, recovery_id: str, breaker: int = 0) -> Progress:
+    """The progress of a recovery. `breaker` is the number of last ended tasks to look at."""
     last: Sequence[Any] = []
     if breaker:
         last = connection.execute(LAST_ENDED, {"recovery_id": recovery_id, "breaker": breaker}).all()
-    progress = Progress(
-        waiting=results[TaskResult.WAITING],
-        running=results[TaskResult.RUNNING],
-        tokens_used=tokens,
-        paid=paid,
-        canary_waiting=canary[TaskResult.WAITING],
-        canary_running=canary[TaskResult.RUNNING],
-        canary_ended=canary_ended,
-        canary_failed=canary[TaskResult.STILL_FAILING],
+    row = connection.execute(PROGRESS, {"recovery_id": recovery_id}).one()
+    return Progress(
+        **row._mapping,  # noqa: SLF001 - SQLAlchemy's public name
         last_ended=len(last),
         last_failed=[row.groups for row in last if row.result == TaskResult.STILL_FAILING],
     )
-    return Counts(results, tokens, attempted, progress)
 
 
 def running_tasks(connection: Connection, recovery_id: str) -> list[RunningTask]:
@@ -388,7 +403,7 @@ def claim_task(connection: Connection, recovery_id: str, task: WaitingTask, atte
     if recovery is None:
         raise RecoveryStoppedError(f"there is no recovery {recovery_id!r}")
     state, limits = RecoveryState(recovery.state), recovery.limits
-    progress = count_tasks(connection, recovery_id).progress
+    progress = read_progress(connection, recovery_id)
     allowed, start_at = may_start(state, limits, progress, recovery.next_start_at, recovery.now)
     parameters = {
         "recovery_id": recovery_id,

@@ -17,7 +17,7 @@ from ...state.failures.failures import (
     record_failures,
     withdraw_failures,
 )
-from ...state.tasks.scope import WHOLE_TASK, Scope
+from ...state.tasks.scope import NO_ITEM, WHOLE_TASK, Scope
 
 _UNEXPLAINED = StateError(error="NotReported", cause="the attempt ended without a result for this item")
 
@@ -46,11 +46,12 @@ def account_for(
     """Make the recorded failures of this attempt equal to the items that are missing or not replaced.
 
     An item without a recorded failure gets its explanation, or else the error that ended the run. In a
-    cancelled attempt it was not started, which is no failure.
+    cancelled attempt it was not started, which is no failure. An attempt that a recovery has withdrawn has no
+    item: the earlier failures still apply.
     """
     recorded = failures_of_attempt(connection, task_id, attempt)
     withdraw_failures(connection, task_id, attempt, recorded.keys() - {*missing, *not_replaced})
-    if cancelled:
+    if cancelled and scope != NO_ITEM:
         return recorded
     inherited: dict[Item, Failure] = {}
     if scope != WHOLE_TASK:

@@ -208,7 +208,7 @@ def _record(
             report_outcome(services, connection, task, event, failed, outcome, message)
     needs_person = False
     if task.attempt == attempt:
-        needs_person = _record_what_remains(services, connection, task, outcome)
+        needs_person = _record_what_remains(services, connection, task, outcome, failed)
         if task.is_in_queue:
             release(connection, task_id, attempt)  # last: admission waits for the user's counter
     return FinalizeResult(
@@ -241,10 +241,13 @@ def _leave_as_it_is(
     )
 
 
-def _record_what_remains(services: Services, connection: Connection, task: Task, outcome: Outcome) -> bool:
+def _record_what_remains(
+    services: Services, connection: Connection, task: Task, outcome: Outcome, failed: Sequence[Failure]
+) -> bool:
     """Record the current failures of a task, and plan its next automatic attempt.
 
-    Returns whether a person is needed: there will be no such attempt, and somebody is to be called.
+    Returns whether a person is needed: there will be no such attempt, and somebody is to be called for the
+    items that `failed` in this attempt.
     """
     groups = group_failures(outcome.failures)
     before = replace_current_failures(connection, task.task_id, task.attempt, groups)
@@ -252,7 +255,7 @@ def _record_what_remains(services: Services, connection: Connection, task: Task,
         return False
     limit = services.settings.automatic_attempts
     is_planned = plan_automatic_attempt(connection, task.task_id, task.attempt, groups, before, limit)
-    if is_planned or not groups:
+    if is_planned or not failed or not groups:
         return False
     needs_person = call_a_person(connection, [group.key.group_id for group in groups])
     event = automatic_attempts_exhausted(task.task_id, task.roadmap_id, task.attempt, groups[0].summary)

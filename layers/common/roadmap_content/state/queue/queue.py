@@ -237,24 +237,28 @@ FORGET = text("""
 DELETE FROM content_queue WHERE state = 'ended' AND ended_at < timezone('utc', now()) - interval '7 days'
 """)
 
-BY_CLASS = text(f"""
-SELECT class AS queue_class, count(*) FILTER (WHERE state = 'waiting') AS waiting,
-    coalesce(CAST(sum(tokens) FILTER (WHERE state = 'waiting') AS bigint), 0) AS waiting_tokens,
-    min(enqueued_at) FILTER (WHERE state = 'waiting') AS oldest_waiting_since,
-    count(*) FILTER (WHERE state <> 'waiting') AS at_work,
-    coalesce(sum(grants) FILTER (WHERE state <> 'waiting'), 0) AS grants
-FROM content_queue WHERE state = 'waiting' OR state IN ({_AT_WORK}) GROUP BY class ORDER BY class DESC
+# While a recovery is paused, its waiting attempts have a class without an order: they are not admitted.
+_OF_ACTOR = """
+WHERE a.actor = :actor AND (a.task_id, a.attempt) = (q.task_id, q.attempt) AND q.state = 'waiting'
+"""
+
+# An admission that has selected an attempt waits for this change, and does not admit it.
+HOLD = text(f"UPDATE content_queue q SET class = 'bulk_paused' FROM content_attempts a {_OF_ACTOR}")
+
+# A user whose attempts return has saved no credit, as one who arrives.
+RETURN = text(f"""
+WITH returned AS (
+    UPDATE content_queue q SET class = 'bulk' FROM content_attempts a {_OF_ACTOR} RETURNING q.queue_key
+)
+INSERT INTO content_queue_keys AS known (class, queue_key, charged, waiting)
+SELECT DISTINCT 'bulk', r.queue_key,
+    (SELECT 1 + coalesce(max(charged), 0) FROM content_queue_keys WHERE class = 'bulk'), true
+FROM returned r
+ON CONFLICT (class, queue_key) DO UPDATE SET waiting = true,
+    charged = greatest(known.charged, CASE WHEN known.waiting THEN 0 ELSE excluded.charged END)
 """)
 
-BY_KEY = text(f"""
-SELECT q.class AS queue_class, q.queue_key, count(*) FILTER (WHERE q.state = 'waiting') AS waiting,
-    coalesce(CAST(sum(q.tokens) FILTER (WHERE q.state = 'waiting') AS bigint), 0) AS waiting_tokens,
-    min(q.enqueued_at) FILTER (WHERE q.state = 'waiting') AS oldest_waiting_since,
-    count(*) FILTER (WHERE q.state <> 'waiting') AS at_work, k.charged
-FROM content_queue q JOIN content_queue_keys k USING (class, queue_key)
-WHERE q.state = 'waiting' OR q.state IN ({_AT_WORK})
-GROUP BY q.class, q.queue_key, k.charged ORDER BY waiting DESC, q.class DESC, q.queue_key LIMIT :limit
-""")
+WAITING_OF_ACTOR = text(f"SELECT q.task_id, q.attempt FROM content_queue q, content_attempts a {_OF_ACTOR}")
 
 
 class Admitted(NamedTuple):
@@ -274,39 +278,6 @@ class Confirmation(NamedTuple):
     admitted_at: datetime
     freed: bool
     """Whether the attempt needs fewer slots than it was granted."""
-
-
-class ClassTotals(NamedTuple):
-    """The attempts of a class."""
-
-    queue_class: str
-    waiting: int
-    waiting_tokens: int
-    oldest_waiting_since: datetime | None
-    at_work: int
-    grants: int
-
-
-class KeyTotals(NamedTuple):
-    """The attempts of a user or tenant in a class."""
-
-    queue_class: str
-    queue_key: str
-    waiting: int
-    waiting_tokens: int
-    oldest_waiting_since: datetime | None
-    at_work: int
-    charged: float
-
-
-def queue_by_class(connection: Connection) -> Sequence[ClassTotals]:
-    """The attempts that wait or work, by class; interactive first."""
-    return [ClassTotals(*row) for row in connection.execute(BY_CLASS)]
-
-
-def queue_by_key(connection: Connection, limit: int) -> Sequence[KeyTotals]:
-    """The attempts that wait or work, by user or tenant; the longest queues first."""
-    return [KeyTotals(*row) for row in connection.execute(BY_KEY, {"limit": limit})]
 
 
 def enqueue(
@@ -397,3 +368,18 @@ def tidy_queue(connection: Connection) -> None:
     end_attempts_of_deleted_tasks(connection)
     connection.execute(END_ORPHANS)
     connection.execute(FORGET)
+
+
+def hold_attempts(connection: Connection, actor: str) -> None:
+    """Take the waiting attempts that an actor has claimed out of the order."""
+    connection.execute(HOLD, {"actor": actor})
+
+
+def return_attempts(connection: Connection, actor: str) -> None:
+    """Put the waiting attempts that an actor has claimed into the order again."""
+    connection.execute(RETURN, {"actor": actor})
+
+
+def waiting_attempts(connection: Connection, actor: str) -> Sequence[tuple[str, int]]:
+    """The waiting attempts that an actor has claimed, with their tasks."""
+    return [(row.task_id, row.attempt) for row in connection.execute(WAITING_OF_ACTOR, {"actor": actor})]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, text
 
 from ...contracts.items import ContentType, Item
-from .scope import WHOLE_TASK, Scope, decode_revisions, encode_revisions, scope_from
+from .scope import NO_ITEM, WHOLE_TASK, Scope, decode_revisions, encode_revisions, scope_from
 from .work import QueueClass
 
 
@@ -181,7 +181,10 @@ LEFT JOIN LATERAL (
 """
 """Tokens and items of the attempts that a WHERE selects, including the tokens of items that failed."""
 
-SCOPE = text("SELECT scope, replaces FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt")
+SCOPE = text("""
+SELECT scope, replaces, outcome = 'cancelled' AND step = 'claimed' AS withdrawn
+FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt
+""")
 
 GENERATED = text("SELECT generated FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt")
 
@@ -255,10 +258,12 @@ def _encoded(document: Mapping[Any, Any] | None) -> str | None:
 
 
 def read_scope(connection: Connection, task_id: str, attempt: int) -> tuple[Scope, dict[Item, str]]:
-    """The scope of an attempt, and the ids of the rows to replace."""
+    """The scope of an attempt, and the ids of the rows to replace. A withdrawn attempt has no item."""
     found = connection.execute(SCOPE, {"task_id": task_id, "attempt": attempt}).one_or_none()
     if found is None:
         return WHOLE_TASK, {}  # claimed without an audit row, by an earlier release
+    if found.withdrawn:
+        return NO_ITEM, {}
     return scope_from(found.scope), decode_revisions(found.replaces or {})
 
 

@@ -54,6 +54,8 @@ class Scope(NamedTuple):
 WHOLE_TASK = Scope()
 """All missing items."""
 
+NO_ITEM = Scope(revisions={})
+
 
 def scope_from(document: Mapping[str, Any] | None) -> Scope:
     """The scope with this JSON form."""

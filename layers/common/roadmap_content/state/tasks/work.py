@@ -19,6 +19,9 @@ class QueueClass(StrEnum):
     BULK = "bulk"
     """The system started it: a recovery, or an automatic attempt."""
 
+    BULK_PAUSED = "bulk_paused"
+    """It waits, and is not in the order: its recovery is paused."""
+
 
 class QueueState(StrEnum):
     """The state of a claimed attempt."""
