@@ -1,5 +1,10 @@
-"""`python -m checks.template`: run all checks of the template and print their findings."""
+"""`python -m checks.template [--every-value]`: run all checks of the template and print their findings.
 
+The deployments are the environments of samconfig.toml; with `--every-value`, also one of them with each value of each
+parameter.
+"""
+
+import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
@@ -23,8 +28,9 @@ DATABASE_TEMPLATE = REPOSITORY / "database/template.yaml"
 DEFINITIONS = sorted((REPOSITORY / "statemachine").glob("*.asl.json"))
 
 
-def main() -> int:
+def main(*, every_value: bool = False) -> int:
     """Run all checks; return the exit code."""
+    deployments = deployments_of if every_value else environments_of
     template = read_template(TEMPLATE)
     checks: Mapping[str, Callable[[], Iterator[Finding]]] = {
         "every function accepts its event": lambda: check_events(template, REPOSITORY / "events"),
@@ -34,7 +40,9 @@ def main() -> int:
         "connections to the database are limited": lambda: check_connections(
             template, environments_of(template, REPOSITORY / "samconfig.toml")
         ),
-        "every deployment, after SAM's transform": lambda: _check_deployments(template),
+        "every deployment, after SAM's transform": lambda: check_transformed(
+            [(template, deployed) for deployed in deployments(template, REPOSITORY / "samconfig.toml")]
+        ),
         "cfn-lint": lambda: lint_with_cfn_lint(TEMPLATE),
         "sam validate --lint": lambda: lint_with_sam(TEMPLATE),
         "checkov": lambda: lint_with_checkov(TEMPLATE, template),
@@ -55,15 +63,12 @@ def main() -> int:
     return 1 if found else 0
 
 
-def _check_deployments(template: Template) -> Iterator[Finding]:
-    deployments = deployments_of(template, REPOSITORY / "samconfig.toml")
-    yield from check_transformed([(template, deployed) for deployed in deployments])
-
-
 def _lint_database_template() -> Iterator[Finding]:
     yield from lint_with_cfn_lint(DATABASE_TEMPLATE)
     yield from lint_with_checkov(DATABASE_TEMPLATE, read_template(DATABASE_TEMPLATE))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    arguments = argparse.ArgumentParser(prog="python -m checks.template", description=__doc__)
+    arguments.add_argument("--every-value", action="store_true", help="deploy with each value of each parameter")
+    sys.exit(main(every_value=arguments.parse_args().every_value))
