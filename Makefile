@@ -68,18 +68,18 @@ workflow: $(INSTALLED) ## Run the whole system on the local cloud (TESTS=tests/p
 product: $(INSTALLED) ## Beside the product: adopt its database, its 21 write operations, its rows, our runs beside its own.
 	$(RUN)/python -m pytest $(BY_FILE) tests/product
 
-browser: $(VENV)/.more ## Go through the console with a real Chromium, on a real stack: every view, role, language, theme and fault (PICTURES=1: take the documents' pictures).
+browser: $(VENV)/.more ## Go through the console with a real Chromium: a sample of its looks (ALL=1: all of them; PICTURES=1: take the documents' pictures).
 	$(RUN)/python -m checks.console.machine
 ifdef PICTURES
 	$(RUN)/python -m tests.browser.pictures
 else
 	$(RUN)/python -m checks.console.types
-	$(RUN)/python -m pytest $(BY_FILE) tests/browser
+	$(RUN)/python -m pytest $(BY_FILE) $(if $(ALL),-m "") tests/browser
 endif
 
-verify-template: $(INSTALLED) ## Check the template, the state machine, the events and every role; and the checks themselves.
-	$(RUN)/python -m checks.template
-	$(RUN)/python -m pytest $(BY_FILE) tests/template tests/sam
+verify-template: $(INSTALLED) ## Check the template, the state machine, the events and every role (ALL=1: each value of each parameter, and the checks themselves).
+	$(RUN)/python -m checks.template $(if $(ALL),--every-value)
+	$(RUN)/python -m pytest $(BY_FILE) $(if $(ALL),-m "") tests/template tests/sam
 
 sam-build: $(INSTALLED) ## Build every function and layer with the real `sam build`.
 	$(RUN)/python -m tests.sam build
@@ -123,14 +123,20 @@ bench: $(VENV)/.more ## Measure: saving, growth, cold start, peers (BENCH=cold: 
 	test -z "$$failed" || { echo "Failed:$$failed" >&2; exit 1; }
 
 # Shortest first. A part is the target of its name, or the command `part-…`.
-NIGHTLY := audit nightly-tests bench chaos crowd schedules faults mutants
-part-nightly-tests = bash -c '$(MAKE) $(VENV)/.more && $(RUN)/python -m pytest -m nightly tests/unit tests/integration tests/package tests/browser'
+NIGHTLY := audit package nightly-tests incidents sam-deploy-local sam-local product verify-template browser coverage \
+	bench chaos crowd schedules faults mutants
+part-package = $(MAKE) workflow TESTS=tests/package
+part-nightly-tests = $(RUN)/python -m pytest -m nightly tests/unit tests/integration tests/package tests/workflow
+part-incidents = $(MAKE) workflow TESTS=tests/workflow/incidents.py
+part-verify-template = $(MAKE) verify-template ALL=1
+part-browser = $(MAKE) browser ALL=1
+part-coverage = $(MAKE) test COVERAGE=1
 part-bench = $(MAKE) bench SHORT=1 BENCH="saving growth cold"
 part-crowd = $(MAKE) chaos SOAK=crowd
 part-schedules = $(MAKE) schedules SCHEDULES=all MINUTES=10
 part-faults = $(MAKE) faults LONG=1
 
-nightly: ## Everything that takes long or depends on the machine; ends with a line for each part (OFFLINE=1: without the audit).
+nightly: $(INSTALLED) ## Everything that the gate leaves out; ends with a line for each part (OFFLINE=1: without the audit).
 	@lines=; failed=; \
 	part() { local name=$$1 begun=$$SECONDS result=passed; shift; echo "$$name: $$*"; "$$@" || { result=FAILED; failed=1; }; \
 		lines+="$$name: $$result in $$((SECONDS - begun)) s"$$'\n'; }; \

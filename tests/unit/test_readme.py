@@ -11,7 +11,6 @@ NAMED_IN = {
     *REPOSITORY.glob(".github/workflows/*.yml"),
 } - {REPOSITORY / "CHANGELOG.md"}  # it names what went
 COMMAND = re.compile(r"(?:`|^|\$ |run: )make ([a-z-]+)", re.MULTILINE)
-PARTS = re.compile(r"^(?:part|lane) (.+?)(?: &)?$", re.MULTILINE)
 
 
 def defined() -> set[str]:
@@ -23,12 +22,6 @@ def test_every_make_target_exists() -> None:
     named = {(path.name, target) for path in NAMED_IN for target in COMMAND.findall(path.read_text())}
     assert {"README.md", "CONTRIBUTING.md", "ci.yml", "deploy.yml"} <= {name for name, _ in named}
     assert {(name, target) for name, target in named if target not in defined()} == set()
-
-
-def test_every_part_of_the_gate_exists() -> None:
-    words = " ".join(PARTS.findall((REPOSITORY / ".ci/run").read_text())).replace('"', "").split()
-    parts = {word for word in words if "=" not in word}
-    assert {"lint", "sam-local", "test", "faults"} <= parts <= defined()
 
 
 def test_the_nightly_run_goes_on_after_a_failed_part_and_ends_with_a_line_for_each() -> None:
