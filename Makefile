@@ -62,8 +62,8 @@ else
 	$(RUN)/python -m pytest $(STEAL) -m "not nightly and not slow" tests/unit tests/integration tests/mutants
 endif
 
-workflow: $(INSTALLED) ## Run the whole system on the local cloud (TESTS=tests/package: the wheel; TESTS=tests/workflow/incidents.py: the runbook's incidents).
-	$(RUN)/python -m pytest $(BY_FILE) $(or $(TESTS),tests/workflow)
+workflow: $(INSTALLED) ## Run the whole system on the local cloud (ALL=1: also test the local stack itself; TESTS=tests/package: the wheel; TESTS=tests/workflow/incidents.py).
+	$(RUN)/python -m pytest $(BY_FILE) $(if $(ALL),-m "") $(or $(TESTS),tests/workflow)
 
 product: $(INSTALLED) ## Beside the product: adopt its database, its 21 write operations, its rows, our runs beside its own.
 	$(RUN)/python -m pytest $(BY_FILE) tests/product

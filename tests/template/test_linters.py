@@ -13,6 +13,8 @@ from checks.template.linters import lint_with_cfn_lint, lint_with_checkov, lint_
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import read_template
 
+pytestmark = pytest.mark.nightly
+
 FAULTS = {
     "!GetAtt SaveBatchRole.Arn": "!GetAtt SaveBatchesRole.Arn",
     "Conditions:\n": 'Conditions:\n  Unused: !Equals [!Ref Architecture, "arm64"]\n',

@@ -139,11 +139,13 @@ def findings() -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_in_a_derived_value_is_found(name: str, findings: dict[str, list[str]]) -> None:
     assert any(MISTAKES[name].found in finding for finding in findings.get(name, [])), findings
 
 
+@pytest.mark.nightly
 def test_nothing_else_is_found(findings: dict[str, list[str]]) -> None:
     assert findings.keys() <= MISTAKES.keys()
 

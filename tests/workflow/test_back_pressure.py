@@ -3,8 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from local_stack.processes import becomes_true
 from tests.support.machine import Machine
+
+pytestmark = pytest.mark.nightly
 
 RUNS, RESERVED = 10, 2
 LIMITED = ("GenerateContentFunction", "SaveBatchFunction")

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.nightly
+
 ROADMAP = Path(sys.executable).with_name("roadmap")
 IMPORTED = re.compile(r"import time: .*\n")
 EXITS = """

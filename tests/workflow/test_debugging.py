@@ -15,6 +15,8 @@ from typer.testing import Result
 from local_stack.builds import REPOSITORY
 from local_stack.stack import LocalStack
 
+pytestmark = pytest.mark.nightly
+
 SECTION = re.search(
     r"^## Debug one handler in an IDE$(.*?)^## ",
     (REPOSITORY / "CONTRIBUTING.md").read_text(),

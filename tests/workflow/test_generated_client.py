@@ -14,6 +14,8 @@ from roadmap_content.contracts.items import ContentType, Item
 from tests.support.factories import counts
 from tests.support.machine import Machine
 
+pytestmark = pytest.mark.nightly
+
 SCRIPT = Path(__file__).with_name("use_generated_client.py")
 
 

@@ -24,6 +24,8 @@ from local_stack.processes import HOST, becomes_true, has_ended
 from local_stack.stack import LocalStack, StackRunningError
 from tests.workflow.probing import Probe
 
+pytestmark = pytest.mark.nightly
+
 START = """
 import signal, sys
 from pathlib import Path

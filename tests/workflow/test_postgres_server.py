@@ -26,6 +26,8 @@ from local_stack.given_database import (
 )
 from local_stack.postgres_server import PostgresServer, Server, ServerError
 
+pytestmark = pytest.mark.nightly
+
 START = """
 import signal, sys
 from pathlib import Path

@@ -18,6 +18,8 @@ from tests.support.machine import Machine
 from tests.support.published_machine import PublishedMachine
 from tests.workflow.probing import Probe, await_end
 
+pytestmark = pytest.mark.nightly
+
 
 def definition(probe: Probe, redrives: int) -> dict[str, Any]:
     """A state that must not run again, one whose error is caught, and one that fails until it is redriven."""

@@ -9,6 +9,8 @@ from roadmap_command.target import Target
 from smoke.__main__ import SmokeError, redrives
 from tests.support.factories import USER
 
+pytestmark = pytest.mark.nightly
+
 
 def left_by_smoke(target: Target) -> tuple[list[str], list[str]]:
     """The rows and the objects of the smoke test's roadmaps."""

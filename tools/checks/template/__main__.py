@@ -1,7 +1,7 @@
 """`python -m checks.template [--every-value]`: run all checks of the template and print their findings.
 
-The deployments are the environments of samconfig.toml; with `--every-value`, also one of them with each value of each
-parameter.
+The deployments are the environments of samconfig.toml; with `--every-value`, also one of them with each value
+of each parameter.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from itertools import chain
 
 from local_stack.builds import REPOSITORY
 from local_stack.steps import console, step
-from local_stack.template_file import Template, read_template
+from local_stack.template_file import read_template
 
 from .connections import check_connections
 from .deployments import deployments_of, environments_of
@@ -70,5 +70,5 @@ def _lint_database_template() -> Iterator[Finding]:
 
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser(prog="python -m checks.template", description=__doc__)
-    arguments.add_argument("--every-value", action="store_true", help="deploy with each value of each parameter")
+    arguments.add_argument("--every-value", action="store_true", help="each value of each parameter")
     sys.exit(main(every_value=arguments.parse_args().every_value))
