@@ -122,7 +122,8 @@ def test_a_poll_is_two_reads_and_no_request_to_aws(pipeline: Pipeline, ask: Ask)
 
     with mock.patch.object(URLLib3Session, "send", side_effect=AssertionError("a request to AWS")):
         reply = poll(ask, last)
-    assert reply.body == {"items": [], "next_cursor": last, "status": "completed", "more": False}
+    assert reply.body == {"items": [], "next_cursor": last, "status": "completed", "more": False,
+                          "restarted": False}  # fmt: skip
     assert [("roadmap_tasks" in statement, "content_events" in statement) for statement in statements] == [
         (True, False),
         (False, True),
@@ -138,7 +139,7 @@ def test_a_poll_looks_up_the_task_s_changes_by_index(pipeline: Pipeline, ask: As
             )
         )
         connection.execute(text("ANALYZE content_events"))
-        parameters = {"task_id": "t-1", "after": 0, "limit": 100}
+        parameters = {"task_id": "t-1", "first": 0, "limit": 100}
         plan = "\n".join(connection.scalars(text(f"EXPLAIN {outbox.CHANGES}"), parameters))
     assert "content_event_of_task" in plan
 
@@ -165,6 +166,28 @@ def test_a_task_that_waits_long_in_the_queue_is_polled_rarely(pipeline: Pipeline
     assert 2 == pause(0) < pause(2) < pause(2) < pause(10) == pause(600) == 30
     pipeline.execute("UPDATE content_queue SET state = 'running', admitted_at = enqueued_at")
     assert pause(0) == 2
+
+
+def test_a_cursor_from_before_a_restored_backup_reads_from_the_start(pipeline: Pipeline, ask: Ask) -> None:
+    """Regression: the changes after the restore were skipped until their positions passed the cursor's."""
+    pipeline.run()
+    changes = list(pages(ask, limit=100))
+    last = changes[-1]["cursor"]
+    pipeline.execute("DELETE FROM content_events WHERE position > 3")
+    pipeline.execute("ALTER TABLE content_events ALTER COLUMN position RESTART WITH 4")
+
+    def read(after: str) -> tuple[bool, list[dict[str, Any]]]:
+        page = poll(ask, after).body
+        return page["restarted"], page["items"]
+
+    assert read(last) == (True, changes[:3])
+    again = [item_saved("t-1", "r-1", 2, Item(str(number), ContentType.QUIZ)) for number in range(20)]
+    with pipeline.engine.begin() as connection:
+        record_events(pipeline.services, connection, again)
+    restarted, items = read(last)
+    assert (restarted, items[:3], len(items)) == (True, changes[:3], 23)
+    assert read(changes[2]["cursor"]) == (False, items[3:])
+    assert read(items[-1]["cursor"]) == (False, [])
 
 
 def test_a_cursor_belongs_to_its_task(pipeline: Pipeline, ask: Ask) -> None:

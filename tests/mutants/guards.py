@@ -1532,6 +1532,14 @@ MUTANTS = (
     ),
     Mutant(
         "the feed of changes",
+        "a cursor from before a restored backup is recognised, also if its position exists",
+        f"{_LAYER}/api/change_list.py",
+        old="key not in [(event.position, event.recorded_at) for",
+        new="key[0] not in [event.position for",
+        tests=(f"{_CHANGES}::test_a_cursor_from_before_a_restored_backup_reads_from_the_start",),
+    ),
+    Mutant(
+        "the feed of changes",
         "who waits long in the queue polls rarely",
         f"{_LAYER}/api/change_list.py",
         old="    if not task.is_waiting:\n        return POLL_SECONDS\n",

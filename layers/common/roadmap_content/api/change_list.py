@@ -14,7 +14,7 @@ from ..contracts.payloads import Payload
 from ..platform.postgres.times import utc
 from ..state.outbox import RecordedEvent, events_of_task
 from ..state.tasks.task import Task, read_task
-from .cursors import decode_cursor, encode_cursor, integer
+from .cursors import decode_cursor, encode_cursor, integer, moment
 from .sizes import first_that_fit
 
 UNFINISHED = frozenset({"pending", "processing"})
@@ -49,6 +49,13 @@ class ChangePage(Payload):
     ]
     status: Annotated[str, Field(description="The task's status now.")]
     more: Annotated[bool, Field(description="Whether further changes can be read at once.")]
+    restarted: Annotated[
+        bool,
+        Field(
+            description="Whether the list begins with the first change that is kept, because the one of "
+            "`after` does not exist: the database was restored from a backup, or it was deleted by age."
+        ),
+    ] = False
 
 
 class Changes(NamedTuple):
@@ -61,16 +68,22 @@ class Changes(NamedTuple):
 def list_changes(
     connection: Connection, task_id: str, user_id: str | None, after: str | None, limit: int
 ) -> Changes:
-    """Read the changes of a task after a cursor; with `user_id`, only of that user's task.
+    """Read the changes of a task after a cursor; with `user_id`, only of that user's task. If the change of
+    the cursor does not exist any more, they are read from the first one.
 
     Raises:
         TaskNotFoundError: there is no such task.
         InvalidCursorError: the cursor belongs to another task.
     """
     list_name = f"changes {task_id}"
-    key = decode_cursor(list_name, after, integer)
+    key = decode_cursor(list_name, after, integer, moment)
     task = read_task(connection, task_id, user_id)
-    found = events_of_task(connection, task_id, 0 if key is None else key[0], limit + 1)
+    found = events_of_task(connection, task_id, 0 if key is None else key[0], limit + 2)
+    restarted = key is not None and key not in [(event.position, event.recorded_at) for event in found[:1]]
+    if restarted:
+        after, found = None, events_of_task(connection, task_id, 0, limit + 1)
+    elif key is not None:
+        found = found[1:]
     items = list(
         first_that_fit(
             (_change(list_name, event) for event in found[:limit]),
@@ -79,7 +92,11 @@ def list_changes(
     )
     more = len(found) > len(items)
     page = ChangePage(
-        items=items, next_cursor=items[-1].cursor if items else after, status=task.status, more=more
+        items=items,
+        next_cursor=items[-1].cursor if items else after,
+        status=task.status,
+        more=more,
+        restarted=restarted,
     )
     return Changes(page, 0 if more else pause_of(task, datetime.now(UTC)))
 
@@ -97,7 +114,7 @@ def pause_of(task: Task, now: datetime) -> int:
 def _change(list_name: str, event: RecordedEvent) -> Change:
     detail = json.loads(event.detail)
     return Change(
-        cursor=encode_cursor(list_name, [event.position]),
+        cursor=encode_cursor(list_name, [event.position, event.recorded_at]),
         id=event.event_id,
         type=event.detail_type,
         time=detail["metadata"]["time"],

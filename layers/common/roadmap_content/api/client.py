@@ -303,6 +303,7 @@ class Client:
 
     def changes(self, task_id: str, user_id: str, *, after: str | None = None) -> Iterator["Change"]:
         """Follow a task until it is over: each change once, in order, from the first one or from `after`.
+        After a restore of the database from a backup, it begins again with the first change that is kept.
 
         Store the `cursor` of the last change, to continue there after a restart. While the API does not
         respond, the same request is repeated after a pause.

@@ -68,8 +68,8 @@ ON CONFLICT (event_id) DO NOTHING
 """)
 
 CHANGES = text("""
-SELECT position, event_id, detail_type, CAST(detail AS text) AS detail FROM content_events
-WHERE task_id = :task_id AND position > :after ORDER BY position LIMIT :limit
+SELECT position, recorded_at, event_id, detail_type, CAST(detail AS text) AS detail FROM content_events
+WHERE task_id = :task_id AND position >= :first ORDER BY position LIMIT :limit
 """)
 
 # Few events of an attempt have one of the types, and all events of a task are found by its index.
@@ -151,15 +151,20 @@ class RecordedEvent(NamedTuple):
     position: int
     """Increases in the order in which a task's events were committed."""
 
+    recorded_at: datetime
+    """Together with the position, identifies the event also after the database was restored from a backup:
+    other events have the same positions then.
+    """
+
     event_id: str
     detail_type: str
     detail: str
     """A JSON document: see `detail_of`."""
 
 
-def events_of_task(connection: Connection, task_id: str, after: int, limit: int) -> list[RecordedEvent]:
-    """A task's events after a position, in order. Events older than `KEPT_DAYS` are deleted."""
-    rows = connection.execute(CHANGES, {"task_id": task_id, "after": after, "limit": limit})
+def events_of_task(connection: Connection, task_id: str, first: int, limit: int) -> list[RecordedEvent]:
+    """A task's events from a position on, in order. Events older than `KEPT_DAYS` are deleted."""
+    rows = connection.execute(CHANGES, {"task_id": task_id, "first": first, "limit": limit})
     return [RecordedEvent(*row) for row in rows]
 
 
