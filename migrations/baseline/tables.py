@@ -45,7 +45,6 @@ CREATE TABLE content_attempts (
     replaces json,
     PRIMARY KEY (task_id, attempt)
 );
-CREATE INDEX content_attempt_by_end ON content_attempts (ended_at, outcome);
 
 -- Current failures of a task by group: those of its latest attempt that has ended. The task's user and
 -- creation are copied, so that one index returns a page of a group's tasks in order.

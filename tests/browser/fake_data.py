@@ -585,6 +585,7 @@ class Model:
                     "planned": counts(30),
                     "saved": counts(30, tutorial=29, resources=24, quiz=29),
                     "failed": counts(tutorial=1, resources=6, quiz=1),
+                    "not_started": counts(),
                     "generated": counts(tutorial=4, quiz=2),
                     "tokens": 18_250 * attempt,
                     "scope": None,

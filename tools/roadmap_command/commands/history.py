@@ -150,10 +150,10 @@ class ExplainedAttempt(NamedTuple):
         yield f"  {row.cause} by {row.actor}, claimed at {_time(row.claimed_at)}, {ended}"
         if row.reason:
             yield f"  reason: {row.reason}"
-        for name in ("planned", "saved", "failed", "generated"):
+        for name in ("planned", "saved", "failed", "not_started", "generated"):
             if counts := getattr(row, name):
                 by_type = ", ".join(f"{count} {content_type}" for content_type, count in counts.items())
-                yield f"  {name}: {by_type}"
+                yield f"  {name.replace('_', ' ')}: {by_type}"
         yield f"  tokens: {row.tokens}"
         if execution := row.execution_url or row.execution_arn:
             yield f"  execution: {execution}"
