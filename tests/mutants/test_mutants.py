@@ -10,7 +10,7 @@ import pytest
 
 from local_stack.builds import REPOSITORY
 from tests.mutants import __main__ as check
-from tests.mutants.guards import MUTANTS, DoesNotApplyError, Mutant
+from tests.mutants.guards import MUTANTS, DoesNotApplyError, Mutant, read
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.guard}: {mutant.removed}")
@@ -29,69 +29,9 @@ def test_the_tests_of_each_mutant_exist(test: str) -> None:
     assert f"\ndef {name}(" in (REPOSITORY / path).read_text()
 
 
-def test_every_required_guard_has_a_mutant() -> None:
-    assert {mutant.guard for mutant in MUTANTS} == {
-        "the product's tasks",
-        "the product's pages",
-        "the time zone",
-        "a cancellation",
-        "the outbox",
-        "the id of an event",
-        "the operator's terminal",
-        "the position in a list",
-        "the time for foreign text",
-        "the roles of a token",
-        "the product's projection",
-        "the replacement of saved items",
-        "texts of tutorials",
-        "the attempt fence",
-        "the audit trail",
-        "the per-roadmap lock",
-        "the order of locks",
-        "the lock of the projection",
-        "the fence of Generate",
-        "the recovery's record of a claim",
-        "the breaker of a recovery",
-        "the waiting attempts of a recovery",
-        "the random part of a name",
-        "the conditional claim",
-        "a Catch",
-        "the poisoned-connection guard",
-        "the demotion rule",
-        "the loop guard",
-        "the lock of an item",
-        "ownership in SQL",
-        "the error messages of the command",
-        "paid content",
-        "the executions of a renamed stack",
-        "an attempt before its start",
-        "the name of an execution",
-        "the text of a framework",
-        "the limits of size",
-        "the order of checks",
-        "instants of local times",
-        "the counts of a superseded attempt",
-        "the fence of Plan",
-        "the claim of a redrive",
-        "the queue",
-        "the locks that a sweep skips",
-        "the end of waiting",
-        "the message of a database error",
-        "the SQLSTATEs of the server",
-        "the second try of a transaction",
-        "the limit of an id",
-        "the reading of foreign rows",
-        "the isolation of a task",
-        "the model's quota",
-        "the admission",
-        "the stop switch",
-        "the link check",
-        "the content check",
-        "regenerations",
-        "restores",
-        "the states of failure groups",
-        "the feed of changes",
-    }
+def test_a_line_of_another_form_is_no_declaration() -> None:
+    with pytest.raises(ValueError, match=r"code\.py: no mutation"):
+        list(read("\n@ code.py\nno mutation\na guard: its rule\n-guard\n= unit/test_a.py::test_b\n"))
 
 
 def test_a_mutant_that_cannot_be_checked_hides_no_other_one(
