@@ -392,6 +392,23 @@ def test_a_pause_holds_the_waiting_attempts_until_a_resume_or_a_cancel(
     assert pipeline.run().complete
 
 
+def test_the_breaker_holds_the_waiting_attempts(
+    pipeline: Pipeline, send: Send, create: Callable[..., str]
+) -> None:
+    fail(pipeline, 5, staged=False)
+    recovery_id = create(concurrency=4, rate_per_minute=24, breaker=2)
+    turn(pipeline, recovery_id)  # five seconds later
+    pipeline.execute("UPDATE content_capacity SET stopped_reason = 'no model'")
+    turn(pipeline, recovery_id)
+    run_started(pipeline, fails=True)
+    turn(pipeline, recovery_id)
+    pipeline.execute("UPDATE content_capacity SET stopped_reason = NULL")
+    sweep(pipeline)
+    recovery = send("GET", f"/{recovery_id}").body
+    assert (recovery["state"], recovery["counts"]["running"]) == ("paused_by_breaker", 1)
+    assert started(pipeline) == []
+
+
 def test_the_cost_of_a_claim_does_not_depend_on_the_number_of_tasks(pipeline: Pipeline) -> None:
     """Regression: each claim counted all tasks of its recovery, under its lock."""
     costs = []
