@@ -459,11 +459,11 @@ def test_what_is_opened_before_the_attempts_arrive_stays_open_and_their_place_is
             route.continue_()
         expect(attempts.get_by_role("status", name="Loading")).to_have_count(0)
         expect(log.locator(".log")).to_be_visible()
-        earlier = attempts.locator("> details:has(> ol .attempt)")
+        earlier = console.page.locator(".attempts > details:has(> ol .attempt)")
         expect(earlier).not_to_have_attribute("open", "")
 
 
 def test_each_attempt_has_a_link_to_its_execution(console: Console) -> None:
-    console.open(f"/tasks/{task_id(10)}")
+    console.open(f"/tasks/{task_id(10)}", token_of("operator"))
     link = console.page.locator(".attempt").first.get_by_role("link", name="Open the execution")
     expect(link).to_have_attribute("href", f"{CONSOLE}/run-3")
