@@ -68,13 +68,13 @@ workflow: $(INSTALLED) ## Run the whole system on the local cloud (ALL=1: also t
 product: $(INSTALLED) ## Beside the product: adopt its database, its 21 write operations, its rows, our runs beside its own.
 	$(RUN)/python -m pytest $(BY_FILE) tests/product
 
-browser: $(VENV)/.more ## Go through the console with a real Chromium: a sample of its looks (ALL=1: all of them; PICTURES=1: take the documents' pictures).
+browser: $(VENV)/.more ## Go through the console with a real Chromium, on the real API with real tasks in every state (LOOKS=sample: a story and one look of each view; PICTURES=1: take the documents' pictures).
 	$(RUN)/python -m checks.console.machine
 ifdef PICTURES
 	$(RUN)/python -m tests.browser.pictures
 else
 	$(RUN)/python -m checks.console.types
-	$(RUN)/python -m pytest $(BY_FILE) $(if $(ALL),-m "") tests/browser
+	$(RUN)/python -m pytest $(BY_FILE) $(if $(filter sample,$(LOOKS)),,-m "") tests/browser
 endif
 
 verify-template: $(INSTALLED) ## Check the template, the state machine, the events and every role (ALL=1: each value of each parameter, and the checks themselves).
@@ -129,7 +129,6 @@ part-package = $(MAKE) workflow TESTS=tests/package
 part-nightly-tests = $(RUN)/python -m pytest -m nightly tests/unit tests/integration tests/package tests/workflow
 part-incidents = $(MAKE) workflow TESTS=tests/workflow/incidents.py
 part-verify-template = $(MAKE) verify-template ALL=1
-part-browser = $(MAKE) browser ALL=1
 part-coverage = $(MAKE) test COVERAGE=1
 part-bench = $(MAKE) bench SHORT=1 BENCH="saving growth cold"
 part-crowd = $(MAKE) chaos SOAK=crowd
