@@ -480,16 +480,38 @@ def test_a_token_of_a_version_that_is_a_second_old_is_never_refused(
     assert rounds <= 1 + (clock() - began) / key_sources.REREAD_SECONDS
 
 
+@pytest.mark.parametrize(("exists", "versions"), [(False, 1), (True, 2)], ids=["deleted", "without text"])
 def test_an_unreadable_secret_is_tried_once_a_second_at_most(
-    shared_secret: str, clock: Clock, logs: Logs, reads: list[str]
+    shared_secret: str, clock: Clock, logs: Logs, reads: list[str], exists: bool, versions: int
 ) -> None:
-    boto3.client("secretsmanager").delete_secret(SecretId=shared_secret, ForceDeleteWithoutRecovery=True)
+    client = boto3.client("secretsmanager")
+    if exists:
+        client.put_secret_value(SecretId=shared_secret, SecretBinary=b"no text")
+    else:
+        client.delete_secret(SecretId=shared_secret, ForceDeleteWithoutRecovery=True)
     for second in range(1, 4):
         for _ in range(5):
             assert_server_error(shared_token(), "JWT_SECRET_ARN", logs)
-        assert len(reads) == second
+        assert len(reads) == versions * second
         clock.passed += key_sources.REREAD_SECONDS
     assert clock.slept == 0
+
+
+@pytest.mark.parametrize("code", ["ResourceNotFoundException", "AccessDeniedException"])
+def test_only_a_missing_previous_version_counts_as_none(
+    shared_secret: str, environment: pytest.MonkeyPatch, logs: Logs, code: str
+) -> None:
+    def answer(request: Request) -> Reply:
+        if b"AWSPREVIOUS" in request.body:
+            return Reply(400, json.dumps({"__type": code}).encode())
+        return Reply(200, json.dumps({"SecretString": SECRET}).encode())
+
+    with HttpServer(answer) as server:
+        environment.setenv("AWS_ENDPOINT_URL", server.url)
+        if code == "ResourceNotFoundException":
+            assert_allowed(shared_token())
+        else:
+            assert_server_error(shared_token(), code, logs)
 
 
 def rotate(arn: str, successor: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.state.failures.current import ADD_TO_GROUPS
 from tests.support.factories import bundle_of, concept_ids, quiz
 from tests.support.pipeline import Pipeline
 from tests.support.requests_to_api import OPERATOR, Ask, Reply
@@ -169,3 +170,15 @@ def test_a_group_shows_the_recoveries_that_were_for_it(pipeline: Pipeline, send:
 )
 def test_a_change_that_has_no_meaning_is_refused(send: Send, body: object, status: int) -> None:
     assert send("PUT", "/failures/00ff", body).status == status
+
+
+def test_the_sums_of_groups_are_written_in_the_order_of_the_groups(pipeline: Pipeline) -> None:
+    """Otherwise two tasks that fail for the same reasons, found in another order, deadlock."""
+    names = ["b", "c", "a"]
+    group = {"error_code": "E", "stage": "save", "content_type": "quiz", "reason": "r", "transient": False}
+    seen = {"tasks": 1, "items": 1, "first_seen": "2026-01-01", "last_seen": "2026-01-01"}
+    with pipeline.engine.begin() as connection:
+        rows = [{"group_id": name, **group, **seen} for name in names]
+        connection.execute(ADD_TO_GROUPS, {"groups": json.dumps(rows)})
+    written = pipeline.rows("SELECT group_id FROM content_failure_groups ORDER BY ctid")
+    assert [row["group_id"] for row in written] == sorted(names)

@@ -27,6 +27,7 @@ from roadmap_content.runs.recoveries.recovery import (
     PROGRESS,
     WAITING,
     insert_recovery,
+    unfinished_recoveries,
 )
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
@@ -539,6 +540,18 @@ def test_paused_recoveries_do_not_hide_others_from_the_sweep(
     sweep(pipeline)
     assert len(started(pipeline)) == 1
     assert send("GET", f"/{last}").body["counts"]["running"] == 1
+
+
+def test_the_sweep_begins_with_the_recovery_that_was_advanced_longest_ago(
+    pipeline: Pipeline, create_waiting: Callable[..., str]
+) -> None:
+    fail(pipeline, 1)
+    first, second = (create_waiting() for _ in range(2))
+    for advanced, order in ((first, [second, first]), (second, [first, second])):
+        pipeline.execute("UPDATE content_recoveries SET ended_at = NULL")
+        turn(pipeline, advanced)
+        with pipeline.engine.connect() as connection:
+            assert list(unfinished_recoveries(connection)) == order
 
 
 def test_the_rate_follows_the_clock_of_the_database(

@@ -94,7 +94,7 @@ def test_the_cache_keeps_the_most_recently_used_roadmaps(
 
 def test_the_status_of_the_largest_task_fits_into_a_response(pipeline: Pipeline) -> None:
     """A Lambda response is limited to 6 MB. The reasons have the maximum length."""
-    ids = concept_ids(MOST_ITEMS)
+    ids = concept_ids(MOST_ITEMS // 2)
     pipeline.load(bundle_of(ids) | {"content": []})
     pipeline.finalize(pipeline.plan())
     pipeline.execute("UPDATE content_failures SET reason = :reason", reason="理" * MAX_REASON)
@@ -104,3 +104,5 @@ def test_the_status_of_the_largest_task_fits_into_a_response(pipeline: Pipeline)
     assert first == [ids[0]] * TYPES + [ids[1]] * TYPES
     assert {progress.missing for progress in status.progress.values()} == {len(ids)}
     assert set(status.progress) == set(ContentType)
+    pipeline.execute("UPDATE content_failures SET reason = 'short'")
+    assert len(pipeline.status().failed_items) == MOST_ITEMS < TYPES * len(ids)
