@@ -157,7 +157,7 @@ CONTINUES = "continues without this command: roadmap status t-1"
         (runs, "retry_task", ["retry", "t-1"], MAYBE),
         (runs, "redrive_run", ["redrive", "t-1"], MAYBE),
         (content, "load_bundle", ["load", "-"], "loading the bundle again continues"),
-        (operate, "_line", ["watch", "t-1"], CONTINUES),
+        (operate, "watched", ["watch", "t-1"], CONTINUES),
     ],
 )
 def test_ctrl_c_says_what_goes_on(
