@@ -1,7 +1,7 @@
 """Opens the console in a real Chromium, and detects forbidden behaviour of a page."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Route, expect
 
 from checks.console.machine import chromium
 from checks.console.types import HERE
 from checks.npm import npm_packages
+from tests.browser.real_api import token_of
 
 DEADLINE_MS = 60_000
 """The limit of every wait, for a machine under load. It is not an expected duration."""
@@ -33,21 +34,20 @@ class Look(NamedTuple):
         return f"{self.language}-{self.theme}-{self.width}"
 
 
-SAMPLE = [
-    Look("en", "light", 768),  # a tablet: cards, and a drawer at the side
-    Look("en", "dark", 360),
-    Look("zh", "light", 1440),
-    Look("zh", "dark", 900),
-]
+GATE = Look("en", "light", 768)
+"""A tablet: cards, and a drawer at the side. The merge gate has this look of each view."""
+
 LOOKS = [
-    *SAMPLE,
+    GATE,
     *[
         pytest.param(look, marks=pytest.mark.nightly)
-        for look in starmap(Look, product(("en", "zh"), ("light", "dark"), (360, 1440)))
-        if look not in SAMPLE
+        for look in [
+            Look("zh", "dark", 900),
+            *starmap(Look, product(("en", "zh"), ("light", "dark"), (360, 1440))),
+        ]
     ],
 ]
-"""Each language with each theme, at a width of its own; nightly, also at those of a phone and of a desk."""
+"""Nightly, each language with each theme, at the widths of a phone and of a desk."""
 
 
 @dataclass
@@ -60,9 +60,12 @@ class Console:
     """Failed scripts and violations of the content security policy. There must be none."""
 
     requested: list[str] = field(default_factory=list)
+    token: str | None = None
+    """Signs in when a view is opened, once."""
 
     def open(self, path: str = "/tasks", token: str | None = None) -> None:
         """Open a view; with a token, through a link that signs in."""
+        token, self.token = token or self.token, None
         link = f"token={token}&to={quote(path, safe='')}" if token else path
         self.page.goto(f"{self.url}/console/#{link}")
         self.page.locator("main h1, main .note").first.wait_for()
@@ -70,6 +73,25 @@ class Console:
     def settled(self) -> None:
         """Wait until a view has loaded its data."""
         expect(self.page.locator("main .loading")).to_have_count(0)
+
+    def answer_with(self, status: int, body: object = None) -> None:
+        """Let the API answer every request with an error, except for the caller's name and roles."""
+
+        def answer(route: Route) -> None:
+            route.fulfill(status=status, json=body or {"message": "not now"})
+
+        self.page.route(re.compile("/api/v1/(?!me$)"), answer)
+
+    def alter(self, url: str, change: Callable[[dict[str, Any]], object]) -> None:
+        """Change the real answers to some requests, for states that take a thousand tasks or days."""
+
+        def answer(route: Route) -> None:
+            response = route.fetch()
+            body = response.json()
+            change(body)
+            route.fulfill(response=response, json=body)
+
+        self.page.route(url, answer)
 
     def axe(self) -> list[str]:
         """The findings of axe on the current page."""
@@ -104,8 +126,18 @@ def launch(playwright: Playwright) -> Browser:
 
 
 @contextmanager
-def console_in(browser: Browser, url: str, look: Look | None = None, **options: Any) -> Iterator[Console]:
-    """A separate tab with separate storage; its faults are raised at the end of the block."""
+def console_in(
+    browser: Browser,
+    url: str,
+    look: Look | None = None,
+    role: str | None = None,
+    user: str | None = None,
+    **options: Any,
+) -> Iterator[Console]:
+    """A separate tab with separate storage; its faults are raised at the end of the block.
+
+    With a role, the first view that is opened signs in: see `token_of`.
+    """
     look = look or Look()
     context: BrowserContext = browser.new_context(
         viewport={"width": look.width, "height": 900 if look.width > 500 else 740},
@@ -115,7 +147,7 @@ def console_in(browser: Browser, url: str, look: Look | None = None, **options: 
     )
     context.set_default_timeout(DEADLINE_MS)
     page = context.new_page()
-    console = Console(page, url)
+    console = Console(page, url, token=role and token_of(role, user))
     page.on("pageerror", lambda error: console.faults.append(str(error)))
     page.on("console", lambda message: _note(console, message.type, message.text))
     page.on("request", lambda request: console.requested.append(request.url))

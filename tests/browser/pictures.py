@@ -1,7 +1,7 @@
 """`python -m tests.browser.pictures`: take the pictures of the console for README and docs.
 
 The digest of the console's files is stored next to them; a test fails if a picture is older than the page.
-The task is the demo's, on the real stack; 3,000 concepts, failures and a recovery are generated data.
+They show the tasks of the console's tests: see `tasks.py`.
 """
 
 import json
@@ -10,64 +10,58 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
+from benchmarks.database import migrated_database
 from functions.console import app
-from local_stack.builds import LOCAL, REPOSITORY
-from local_stack.stack import LocalStack
-from roadmap_command.demo import PARAMETERS, demo_bundle, load_the_report, run_with_faults, the_report
-from roadmap_command.target import Target
+from local_stack.builds import REPOSITORY
+from local_stack.database_roles import DatabaseRoles
 from tests.browser.driver import Look, console_in, launch
-from tests.browser.fake_api import fake_api, token_of
-from tests.browser.fake_data import task_id
+from tests.browser.real_api import RealApi, real_api
+from tests.browser.tasks import LARGE, PARTLY_FAILED, concept, large, make_tasks
 from tests.support.pictured import pictured_digest
+from tests.support.pipeline import S3
 
 FOLDER = REPOSITORY / "docs/console"
 RECORD = FOLDER / "pictures.json"
 
-GENERATED = {
-    "map-3000-dark.png": (f"/tasks/{task_id(2)}", Look("en", "dark", 1440)),
-    "map-3000-zh-360.png": (f"/tasks/{task_id(2)}", Look("zh", "light", 360)),
-    "failures.png": ("/failures", Look("en", "light", 1280)),
-    "recovery-zh-dark.png": ("/recoveries/rec-0", Look("zh", "dark", 1280)),
+ITEM = f"?item={concept(PARTLY_FAILED, 2)}&type=quiz"
+PICTURES = {
+    "task.png": (f"/tasks/{PARTLY_FAILED}{ITEM}", "owner", Look("en", "light", 1280)),
+    "map-3000-dark.png": (f"/tasks/{LARGE}", "operator", Look("en", "dark", 1440)),
+    "map-3000-zh-360.png": (f"/tasks/{LARGE}", "operator", Look("zh", "light", 360)),
+    "failures.png": ("/failures", "operator", Look("en", "light", 1280)),
+    "recovery-zh-dark.png": ("/recoveries/", "operator", Look("zh", "dark", 1280)),
 }
 
 
 def main() -> int:
     """Take all pictures, and record their subjects."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
+    S3.create_bucket(Bucket="content")
+    with (
+        migrated_database() as url,
+        real_api(url, DatabaseRoles(url, url, url)) as api,
+        sync_playwright() as playwright,
+    ):
+        make_tasks(api)
+        large(api)
         browser = launch(playwright)
-        with LocalStack.start(LOCAL / "pictures", parameters=PARAMETERS, fsync=False) as stack:
-            take_the_demo(browser, stack, FOLDER)
-        take_the_generated(browser, FOLDER)
+        for name, picture in PICTURES.items():
+            take(browser, api, FOLDER / name, *picture)
         browser.close()
     record()
     return 0
 
 
-def take_the_demo(browser: Browser, stack: LocalStack, folder: Path) -> None:
-    """The demo's task after its first run; one of its missing items is open."""
-    target, bundle = Target.local(stack), demo_bundle()
-    run_with_faults(target, stack.database_url, bundle)
-    load_the_report(target, the_report(bundle))
-    target.engine.dispose()
-    concept = next(iter(bundle.content)).concept_id
-    with console_in(browser, stack.api_url, Look("en", "light", 1280)) as console:
-        console.page.goto(stack.console_link(bundle.task.user_id, scope=""))
-        console.open(f"/tasks/{bundle.task.task_id}?item={concept}&type=tutorial")
-        console.page.locator(".drawer .json").first.wait_for()
-        console.page.screenshot(path=folder / "task.png")
-
-
-def take_the_generated(browser: Browser, folder: Path) -> None:
-    """The pictures that need more tasks than the demo has."""
-    with fake_api() as url:
-        for name, (path, look) in GENERATED.items():
-            with console_in(browser, url, look) as console:
-                console.open(path, token_of("operator"))
-                console.settled()
-                if name.startswith("map"):
-                    console.page.evaluate("document.getElementById('map-heading').scrollIntoView()")
-                console.page.screenshot(path=folder / name)
+def take(browser: Browser, api: RealApi, file: Path, path: str, role: str, look: Look) -> None:
+    """Take one picture."""
+    with console_in(browser, api.url, look, role) as console:
+        console.open(f"{path}{api.recoveries['running']}" if path.endswith("/") else path)
+        console.settled()
+        if "item=" in path:
+            console.page.locator(".drawer mark").wait_for()
+        if "map" in file.name:
+            console.page.evaluate("document.getElementById('map-heading').scrollIntoView()")
+        console.page.screenshot(path=file)
 
 
 def record() -> None:

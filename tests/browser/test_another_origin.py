@@ -4,9 +4,11 @@ import json
 import re
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -21,6 +23,8 @@ from roadmap_content.platform.runtime.deadline import Deadline
 from tests.browser.driver import DEADLINE_MS
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.http_server import HttpServer, Reply, Request
+
+pytestmark = pytest.mark.nightly
 
 ASK = """
 async ([url, method, token]) => {
@@ -146,6 +150,20 @@ def test_the_product_s_page_reads_answers_refusals_and_errors(
 
     page.goto(origin.replace("127.0.0.1", "localhost"))
     assert ask("GET", "/api/v1/tasks")["status"] == 0, "an origin that is not configured"
+
+
+def test_ten_users_open_the_console_at_once(beside: LocalStack) -> None:
+    page = f"{beside.api_url}/console/"
+    with urlopen(page) as answer:
+        (app,) = re.findall(r'src="(\w+/app\.js)"', answer.read().decode())
+
+    def get(_: int) -> int:
+        with urlopen(page + app) as answer:
+            return int(answer.status)
+
+    # More than the limit of all other requests, and fewer than the limit of the console's files.
+    with ThreadPoolExecutor(16) as users:
+        assert set(users.map(get, range(150))) == {200}
 
 
 def _refuse_all(stack: LocalStack, method: str) -> None:

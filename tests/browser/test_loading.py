@@ -6,7 +6,9 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.driver import Console, Look, console_in
-from tests.browser.fake_api import token_of
+from tests.browser.real_api import RealApi
+
+pytestmark = pytest.mark.nightly
 
 
 def refuse(page: Page, name: str, *, times: int | None = None) -> Callable[[], None]:
@@ -33,8 +35,8 @@ def goto(console: Console) -> None:
 
 
 @pytest.mark.parametrize("name", ["app.js", "words-zh.js", "vendor/preact.js", "style.css", "start.js"])
-def test_a_file_that_is_refused_is_requested_again(browser: Browser, fake: str, name: str) -> None:
-    with console_in(browser, fake) as console:
+def test_a_file_that_is_refused_is_requested_again(browser: Browser, api: RealApi, name: str) -> None:
+    with console_in(browser, api.url) as console:
         refuse(console.page, name, times=1)
         goto(console)
         heading = console.page.get_by_role("heading", name="Sign in")
@@ -44,19 +46,19 @@ def test_a_file_that_is_refused_is_requested_again(browser: Browser, fake: str, 
             expect(heading).to_have_css("font-size", "20px")
 
 
-def test_a_link_still_signs_in_after_a_refused_file(browser: Browser, fake: str) -> None:
-    with console_in(browser, fake) as console:
+def test_a_link_still_signs_in_after_a_refused_file(browser: Browser, api: RealApi) -> None:
+    with console_in(browser, api.url, role="operator") as console:
         refuse(console.page, "map.js", times=2)
-        console.open("/health", token_of("operator"))
+        console.open("/health")
         expect(console.page.get_by_role("heading", name="Health")).to_be_visible()
         assert "token" not in console.page.url
 
 
 @pytest.mark.parametrize("look", [Look(), Look("zh", "dark", 360)], ids=str)
 def test_a_file_that_stays_refused_leads_to_a_message_and_a_next_step(
-    browser: Browser, fake: str, look: Look
+    browser: Browser, api: RealApi, look: Look
 ) -> None:
-    with console_in(browser, fake, look) as console:
+    with console_in(browser, api.url, look) as console:
         accept = refuse(console.page, "map.js")
         goto(console)
         expect(console.page.get_by_role("alert")).to_contain_text("could not be loaded")
@@ -71,8 +73,8 @@ def test_a_file_that_stays_refused_leads_to_a_message_and_a_next_step(
         expect(console.page.locator("main h1")).to_have_text("Sign in" if look.language == "en" else "登录")
 
 
-def test_a_page_that_does_not_start_says_so_without_any_script(browser: Browser, fake: str) -> None:
-    with console_in(browser, fake) as console:
+def test_a_page_that_does_not_start_says_so_without_any_script(browser: Browser, api: RealApi) -> None:
+    with console_in(browser, api.url) as console:
         refuse(console.page, "app.js")
         refuse(console.page, "start.js")
         goto(console)
@@ -80,11 +82,11 @@ def test_a_page_that_does_not_start_says_so_without_any_script(browser: Browser,
 
 
 def test_a_view_that_is_loaded_when_it_is_opened_is_requested_again_if_it_is_refused(
-    browser: Browser, fake: str
+    browser: Browser, api: RealApi
 ) -> None:
-    with console_in(browser, fake) as console:
+    with console_in(browser, api.url, role="operator") as console:
         refuse(console.page, "view-health.js", times=1)
-        console.open("/tasks", token_of("operator"))
+        console.open("/tasks")
         assert [url for url in console.requested if "view-health" in url] == []
         console.page.get_by_role("link", name="Health").click()
         console.page.get_by_role("button", name="Try again").click()

@@ -1,39 +1,30 @@
-"""The origin and the revisions of an item, a restore, and the undo of a recovery (on the simulated API)."""
+"""The origin and the revisions of an item, a restore, and the undo of a recovery (on real tasks)."""
 
 import re
-from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
 from tests.browser.driver import Console, Look, console_in
-from tests.browser.fake_api import REQUESTS, token_of
-from tests.browser.fake_data import HOSTILE, Model, N, task_id
+from tests.browser.real_api import RealApi
+from tests.browser.tasks import COMPLETE, complete, concept, regenerated
+from tests.browser.texts import HOSTILE
 
-COMPLETE = f"/tasks/{task_id(1)}"
-UNDOABLE = "/recoveries/rec-2"
+pytestmark = pytest.mark.nightly
+
 LOOKS = [Look(), Look("zh", "dark", 360)]
 
 
-@pytest.fixture
-def console(browser: Browser, fake: str, request: pytest.FixtureRequest) -> Iterator[Console]:
-    """An operator with data of their own, because these tests change it."""
-    with console_in(browser, fake) as opened:
-        opened.open("/tasks", token_of(request.node.name))
-        yield opened
-
-
-def open_item(console: Console, kind: str) -> Locator:
+def open_item(console: Console, kind: str, task_id: str) -> Locator:
     """Open a saved item; return its section of the panel."""
-    item = quote("roadmap-9b2c8d4e:c-1", safe="")
-    console.open(f"{COMPLETE}?item={item}&type={kind}")
+    console.open(f"/tasks/{task_id}?item={quote(concept(task_id, 1), safe='')}&type={kind}")
     return console.page.locator(f'.drawer [data-type="{kind}"]')
 
 
-def open_revisions(console: Console, kind: str) -> Locator:
+def open_revisions(console: Console, kind: str, task_id: str = COMPLETE) -> Locator:
     """Open the revisions of a saved item; return their list."""
-    section = open_item(console, kind)
+    section = open_item(console, kind, task_id)
     section.locator("summary", has_text=re.compile("^(Revisions|修订)$")).click()
     revisions = section.locator(".revisions > li")
     expect(revisions).to_have_count(2)
@@ -41,7 +32,7 @@ def open_revisions(console: Console, kind: str) -> Locator:
 
 
 def test_an_item_shows_its_origin(console: Console) -> None:
-    facts = open_item(console, "tutorial").locator(".origin").first.locator("div")
+    facts = open_item(console, "tutorial", COMPLETE).locator(".origin").first.locator("div")
     expect(facts).to_have_text(
         [
             "Written byBedrock",
@@ -49,25 +40,28 @@ def test_an_item_shows_its_origin(console: Console) -> None:
             "Prompten/tutorial version 9f86d081a3c2",
             "Tokens1,412 in, 2,000 out",
             "Attempt2",
-            "Started byowner u-1",
-            "Recorded4 hr ago",
+            "Started byoperator op-7",
+            re.compile("^Recorded"),
         ]
     )
 
 
-def test_an_item_without_a_recorded_origin_says_so(console: Console) -> None:
-    former = open_revisions(console, "tutorial").nth(1)
+def test_an_item_without_a_recorded_origin_says_so(console: Console, api: RealApi) -> None:
+    complete(api, "without-origin")
+    sql = "DELETE FROM content_origins WHERE roadmap_id = 'r-without-origin' AND generator = 'product'"
+    api.execute(sql)
+    former = open_revisions(console, "tutorial", "without-origin").nth(1)
     former.locator("summary").click()
     expect(former.locator(".origin")).to_contain_text("before origins were recorded")
 
 
-def test_revisions_are_listed_with_version_size_time_origin_and_reason(console: Console) -> None:
+def test_revisions_are_listed_with_version_size_time_and_origin(console: Console) -> None:
     current, former = open_revisions(console, "tutorial").all()
-    expect(current).to_contain_text(re.compile(r"version 2 current4 hr ago · \d+ B · Bedrock · model-x"))
-    expect(former).to_contain_text(
-        re.compile(r"version 1 ?1 day ago · \d+ B · unknown ?Replaced 4 hr ago · replaced in place")
-    )
+    expect(current).to_contain_text(re.compile(r"version 2 current.* · \d+ B · Bedrock · model-x"))
+    expect(former).to_contain_text(re.compile(r"version 1 ?.* · \d+ B · the product"))
     expect(current.get_by_role("button")).to_have_count(0)
+    _, former = open_revisions(console, "quiz").all()
+    expect(former).to_contain_text(re.compile(r"\d+ B · the product ?Replaced .* · "))
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=str)
@@ -80,10 +74,10 @@ def test_revisions_are_listed_with_version_size_time_origin_and_reason(console: 
     ],
 )
 def test_two_revisions_stand_side_by_side_with_their_differences_marked(
-    browser: Browser, fake: str, look: Look, kind: str, removed: list[str], added: list[str]
+    browser: Browser, api: RealApi, look: Look, kind: str, removed: list[str], added: list[str]
 ) -> None:
-    with console_in(browser, fake, look) as console:
-        console.open("/tasks", token_of("operator"))
+    with console_in(browser, api.url, look, "operator") as console:
+        console.open("/tasks")
         open_revisions(console, kind).nth(1).get_by_role("button").first.click()
         dialog = console.page.get_by_role("dialog")
         difference = dialog.locator(".difference")
@@ -102,6 +96,7 @@ def test_two_revisions_stand_side_by_side_with_their_differences_marked(
 
 
 def test_the_difference_of_a_line_is_its_words(console: Console) -> None:
+    console.open()
     rows = console.page.evaluate(
         """async () => {
             const base = document.querySelector('script[type=module]').src;
@@ -123,121 +118,123 @@ def test_the_difference_of_a_line_is_its_words(console: Console) -> None:
     ]
 
 
-def test_a_revision_is_restored_after_a_confirmation_with_a_reason(console: Console) -> None:
+def test_a_revision_is_restored_after_a_confirmation_with_a_reason(console: Console, api: RealApi) -> None:
+    complete(api, "to-restore")
     page = console.page
-    revisions = open_revisions(console, "tutorial")
-    REQUESTS.clear()
+    revisions = open_revisions(console, "tutorial", "to-restore")
+    api.requests.clear()
     revisions.nth(1).get_by_role("button", name="Compare with the current one").click()
     page.get_by_role("dialog").get_by_role("button", name="Restore…").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("version 1")
     expect(dialog).to_contain_text("The tutorial gets its next version.")
     assert console.axe() == []
-    assert not [each for each in REQUESTS if each.startswith("POST")]
+    assert not [each for each in api.requests if each.startswith("POST")]
     dialog.get_by_label("Reason").fill("the new one is wrong")
     dialog.get_by_role("button", name="Restore", exact=True).click()
     expect(page.locator(".toast")).to_have_text("The revision is restored.")
     expect(revisions).to_have_count(3)
     expect(revisions.first).to_contain_text("version 3 current")
-    expect(revisions.nth(1)).to_contain_text("an earlier revision was restored")
     section = page.locator('.drawer [data-type="tutorial"]')
     expect(section.locator(".content")).to_contain_text("turns it into weights")
-    expect(section.locator(".origin").first).to_contain_text("Restored contentarchive-7")
+    expect(section.locator(".origin").first).to_contain_text("Restored content")
     expect(section.locator(".origin").first).to_contain_text("the new one is wrong")
-    (sent,) = [each for each in REQUESTS if each.startswith("POST")]
-    assert "/items/tutorial/revisions/archive-7/restore?" in sent
-    assert "reason=the+new+one+is+wrong" in sent
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=str)
-def test_a_restore_that_is_refused_says_why(browser: Browser, fake: str, look: Look) -> None:
-    with console_in(browser, fake, look) as console:
-        console.open("/tasks", token_of("operator"))
+def test_a_restore_that_is_refused_says_why(browser: Browser, api: RealApi, look: Look) -> None:
+    refusal = {"error": "RestoreRefused", "message": "the database refused the revision: SQLSTATE 23503"}
+    with console_in(browser, api.url, look, "operator") as console:
+        console.page.route("**/restore?*", lambda route: route.fulfill(status=409, json=refusal))
         open_revisions(console, "resources").nth(1).get_by_role("button").last.click()
         dialog = console.page.get_by_role("dialog")
         dialog.locator(".primary").click()
-        refusal = dialog.get_by_role("alert")
-        expect(refusal).to_contain_text(re.compile("cannot become the current one|无法成为当前内容"))
-        expect(refusal).to_contain_text("SQLSTATE 23503")
+        note = dialog.get_by_role("alert")
+        expect(note).to_contain_text(re.compile("cannot become the current one|无法成为当前内容"))
+        expect(note).to_contain_text("SQLSTATE 23503")
         assert console.axe() == []
         assert console.overflow() == 0
 
 
-def test_a_viewer_compares_but_does_not_restore(browser: Browser, fake: str) -> None:
-    with console_in(browser, fake) as console:
-        console.open("/tasks", token_of("viewer"))
+def test_a_viewer_compares_but_does_not_restore(browser: Browser, api: RealApi) -> None:
+    with console_in(browser, api.url, role="viewer") as console:
         former = open_revisions(console, "quiz").nth(1)
         expect(former.get_by_role("button")).to_have_text(["Compare with the current one"])
         former.get_by_role("button").click()
         expect(console.page.locator(".difference")).to_be_visible()
         expect(console.page.get_by_role("dialog").get_by_role("button", name="Restore…")).to_have_count(0)
-        console.open(UNDOABLE)
+        console.open(f"/recoveries/{api.recoveries['regenerated']}")
         console.settled()
         expect(console.page.get_by_role("button", name="Undo…")).to_have_count(0)
 
 
-def test_hostile_text_of_a_revision_stays_text(browser: Browser, fake: str) -> None:
-    with console_in(browser, fake) as console:
-        page = console.page
-        console.open("/tasks", token_of("hostile"))
-        page.locator("td.main a").first.click()
-        page.locator(".row").nth(Model("hostile").states(0)[0][::N].index("S")).click()
-        page.locator('.drawer [data-type="tutorial"] summary', has_text="Revisions").click()
-        page.locator(".revisions button").first.click()
-        expect(page.get_by_role("dialog")).to_contain_text("Both have the same content.")
-        page.get_by_role("dialog").get_by_role("button", name="Restore…").click()
-        page.get_by_label("Reason").fill(HOSTILE)
-        page.get_by_role("button", name="Restore", exact=True).click()
-        expect(page.locator(".drawer .origin").first).to_contain_text("<img src=x")
-        assert page.locator("main img, main style").count() == 0
-        assert page.title() != "run"
-
-
-def test_a_recovery_that_regenerated_is_undone_with_a_report(console: Console) -> None:
+def test_hostile_text_of_a_restore_stays_text(console: Console, api: RealApi) -> None:
+    complete(api, "hostile-restore")
     page = console.page
-    console.open(UNDOABLE)
-    expect(page.locator(".facts")).to_contain_text(
-        "Regenerates saved items. content type: quiz · prompt: en/quiz@3b0f6c1d92aa"
-    )
-    REQUESTS.clear()
+    open_revisions(console, "tutorial", "hostile-restore").nth(1).get_by_role("button").last.click()
+    page.get_by_label("Reason").fill(HOSTILE)
+    page.get_by_role("button", name="Restore", exact=True).click()
+    expect(page.locator(".drawer .origin").first).to_contain_text("<img src=x")
+    assert page.locator("main img, main style").count() == 0
+    assert page.title() != "run"
+
+
+def test_a_recovery_that_regenerated_is_undone_with_a_report(console: Console, api: RealApi) -> None:
+    page = console.page
+    recovery_id = regenerated(api, "to-undo")
+    query = {"concept_id": concept("to-undo", 1), "regenerate": "true", "content_type": "quiz"}
+    api.send("POST", "/tasks/to-undo/retry", **query)  # changed since the recovery
+    api.play("to-undo")
+    console.open(f"/recoveries/{recovery_id}")
+    expect(page.locator(".facts")).to_contain_text("Regenerates saved items.")
+    expect(page.locator(".facts")).to_contain_text("content type: quiz")
     page.get_by_role("button", name="Undo…").click()
     expect(page.get_by_role("dialog")).to_contain_text("An item that was changed since is left alone.")
     assert console.axe() == []
-    assert not [each for each in REQUESTS if each.startswith("POST")]
+    assert api.send("GET", f"/recoveries/{recovery_id}")["undone"] is None
     page.get_by_role("button", name="Undo the recovery").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
-    posted = [each for each in REQUESTS if each.startswith("POST")]
-    assert posted == ["POST /prod/api/v1/recoveries/rec-2/undo"] * 2  # the first one's time was up
     report = page.locator("section", has=page.get_by_role("heading", name="Undo"))
     expect(report.locator(".tiles > div")).to_have_text(
-        ["187restored", "4had not been replaced", "2left alone"]
+        ["5restored", "0had not been replaced", "1left alone"]
     )
-    expect(page.locator("tbody tr").nth(1)).to_contain_text("undone: 3 restored, 2 left alone")
-    report.get_by_text("Why 2 items were left alone").click()
-    items = report.locator("li")
-    expect(items).to_have_count(2)
-    expect(items.first).to_contain_text("It has been changed since.")
-    expect(items.nth(1)).to_contain_text("The database does not accept its former content")
+    expect(page.locator("tbody tr").first).to_contain_text("undone: 5 restored, 1 left alone")
+    report.get_by_text(re.compile("^Why 1 item")).click()
+    expect(report.locator("li")).to_contain_text("It has been changed since.")
     assert console.axe() == []
     page.reload()  # the report is the API's, not the page's
-    expect(report.locator(".tiles > div").first).to_have_text("187restored")
+    expect(report.locator(".tiles > div").first).to_have_text("5restored")
     expect(page.get_by_role("button", name=re.compile("Undo|undo"))).to_have_count(0)
 
 
-def test_a_recovery_that_replaced_nothing_offers_no_undo(console: Console) -> None:
-    console.open("/recoveries/rec-1")
+def test_an_undo_is_repeated_until_it_is_complete(console: Console, api: RealApi) -> None:
+    recovery_id = regenerated(api, "to-undo-twice")
+    half = {"tasks_left": 80, "restored": 96, "not_replaced": 2, "left_alone": 1}
+    first = [{"recovery_id": recovery_id, "complete": False, **half}]
+    console.page.route(
+        "**/undo", lambda route: route.fulfill(json=first.pop()) if first else route.continue_()
+    )
+    console.open(f"/recoveries/{recovery_id}")
+    console.page.get_by_role("button", name="Undo…").click()
+    console.page.get_by_role("button", name="Undo the recovery").click()
+    expect(console.page.get_by_role("dialog")).to_have_count(0)
+    assert api.send("GET", f"/recoveries/{recovery_id}")["undone"]["restored"] == 6
+
+
+def test_a_recovery_that_replaced_nothing_offers_no_undo(console: Console, api: RealApi) -> None:
+    console.open(f"/recoveries/{api.recoveries['stopped_by_canary']}")
     console.settled()
     expect(console.page.get_by_role("button", name="Undo…")).to_have_count(0)
 
 
-def test_the_undo_in_chinese_on_a_phone(browser: Browser, fake: str) -> None:
-    with console_in(browser, fake, Look("zh", "dark", 360)) as console:
+def test_the_undo_in_chinese_on_a_phone(browser: Browser, api: RealApi) -> None:
+    with console_in(browser, api.url, Look("zh", "dark", 360), "operator") as console:
         page = console.page
-        console.open(UNDOABLE, token_of("operator"))
+        console.open(f"/recoveries/{regenerated(api, 'undone-in-chinese')}")
         page.get_by_role("button", name="撤销…").click()
         assert console.axe() == []
         page.get_by_role("dialog").locator(".danger").click()
-        page.get_by_text("2 项保持不变的原因").click()
-        expect(page.get_by_text("在此期间已被更改。")).to_be_visible()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        expect(page.locator("section .tiles > div").first).to_contain_text("6")
         assert console.axe() == []
         assert console.overflow() == 0

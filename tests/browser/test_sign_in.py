@@ -11,27 +11,29 @@ from playwright.sync_api import Browser, Dialog, expect
 
 from functions.console import app
 from tests.browser.driver import Look, console_in
-from tests.browser.fake_api import REQUESTS, token_of
+from tests.browser.real_api import RealApi, token_of
 from tests.support.http_server import HttpServer, Reply, Request, json_reply
+
+pytestmark = pytest.mark.nightly
 
 
 def test_a_link_signs_in_and_its_token_is_in_no_request_and_not_in_the_address(
-    browser: Browser, fake: str
+    browser: Browser, api: RealApi
 ) -> None:
     token = token_of("operator")
-    REQUESTS.clear()
-    with console_in(browser, fake) as console:
+    api.requests.clear()
+    with console_in(browser, api.url) as console:
         console.open("/failures", token)
         expect(console.page.get_by_role("heading", name="Failures")).to_be_visible()
         assert console.page.url.endswith("/console/#/failures")
-        assert not [each for each in REQUESTS if token in each]
+        assert not [each for each in api.requests if token in each]
         assert console.page.evaluate("history.length") == 2  # about:blank, and the page
         console.page.reload()
         expect(console.page.get_by_role("heading", name="Failures")).to_be_visible()
 
 
-def test_a_link_pasted_into_an_open_tab_signs_in(browser: Browser, fake: str) -> None:
-    with console_in(browser, fake) as console:
+def test_a_link_pasted_into_an_open_tab_signs_in(browser: Browser, api: RealApi) -> None:
+    with console_in(browser, api.url) as console:
         console.open()
         console.page.evaluate(
             "token => { location.hash = `token=${token}&to=/health` }", token_of("operator")
@@ -43,7 +45,7 @@ def test_a_link_pasted_into_an_open_tab_signs_in(browser: Browser, fake: str) ->
 @pytest.mark.parametrize("accepted", [True, False], ids=["accepted", "declined"])
 @pytest.mark.parametrize("reloads", [True, False], ids=["opened", "pasted"])
 def test_a_link_replaces_a_sign_in_only_if_the_user_accepts(
-    browser: Browser, fake: str, reloads: bool, accepted: bool
+    browser: Browser, api: RealApi, reloads: bool, accepted: bool
 ) -> None:
     asked: list[str] = []
 
@@ -54,7 +56,7 @@ def test_a_link_replaces_a_sign_in_only_if_the_user_accepts(
         else:
             dialog.dismiss()
 
-    with console_in(browser, fake) as console:
+    with console_in(browser, api.url) as console:
         console.page.on("dialog", decide)
         console.open(token=token_of("operator"))
         console.open("/health", token_of("operator"))
@@ -71,19 +73,19 @@ def test_a_link_replaces_a_sign_in_only_if_the_user_accepts(
         assert kept == token_of("viewer" if accepted else "operator")
 
 
-def test_a_token_stays_in_its_tab_and_ends_with_it(browser: Browser, fake: str) -> None:
-    with console_in(browser, fake) as console:
+def test_a_token_stays_in_its_tab_and_ends_with_it(browser: Browser, api: RealApi) -> None:
+    with console_in(browser, api.url) as console:
         console.open(token=token_of("operator"))
         other = console.page.context.new_page()
-        other.goto(f"{fake}/console/")
+        other.goto(f"{api.url}/console/")
         expect(other.get_by_role("heading", name="Sign in")).to_be_visible()
         console.page.get_by_role("button", name="Sign out").click()
         expect(console.page.get_by_role("heading", name="Sign in")).to_be_visible()
         assert console.page.evaluate("sessionStorage.length") == 0
 
 
-def test_a_value_that_is_not_a_token_is_not_sent(browser: Browser, fake: str) -> None:
-    with console_in(browser, fake) as console:
+def test_a_value_that_is_not_a_token_is_not_sent(browser: Browser, api: RealApi) -> None:
+    with console_in(browser, api.url) as console:
         console.open()
         before = len(console.requested)
         console.page.get_by_label("Token").fill("my password")
@@ -151,8 +153,8 @@ def issuer_url(monkeypatch: pytest.MonkeyPatch, issuer: Issuer) -> Iterator[str]
         yield server.url
 
 
-def test_an_issuer_signs_in_by_code_with_pkce(browser: Browser, fake: str, issuer_url: str) -> None:
-    with console_in(browser, fake) as console:
+def test_an_issuer_signs_in_by_code_with_pkce(browser: Browser, api: RealApi, issuer_url: str) -> None:
+    with console_in(browser, api.url) as console:
         console.open("/failures?content_type=quiz")
         console.page.get_by_role("button", name="Sign in with your organisation").click()
         expect(console.page.get_by_role("heading", name="Failures")).to_be_visible()
@@ -164,19 +166,19 @@ def test_an_issuer_signs_in_by_code_with_pkce(browser: Browser, fake: str, issue
 
 
 @pytest.mark.usefixtures("issuer_url")
-def test_a_refusal_of_the_issuer_shows_a_message(browser: Browser, fake: str, issuer: Issuer) -> None:
+def test_a_refusal_of_the_issuer_shows_a_message(browser: Browser, api: RealApi, issuer: Issuer) -> None:
     issuer.accepts = False
-    with console_in(browser, fake, Look("zh")) as console:
+    with console_in(browser, api.url, Look("zh")) as console:
         console.open()
         console.page.get_by_role("button", name=re.compile("组织账号")).click()
         expect(console.page.get_by_role("alert")).to_contain_text("登录未完成")
 
 
 def test_a_sign_in_response_without_a_request_is_ignored(
-    browser: Browser, fake: str, issuer_url: str
+    browser: Browser, api: RealApi, issuer_url: str
 ) -> None:
-    with console_in(browser, fake) as console:
-        console.page.goto(f"{fake}/console/?code=a-code&state=forged")
+    with console_in(browser, api.url) as console:
+        console.page.goto(f"{api.url}/console/?code=a-code&state=forged")
         expect(console.page.get_by_role("alert")).to_contain_text("The sign-in was not completed")
         assert "code=" not in console.page.url
         assert not [url for url in console.requested if url.startswith(issuer_url)]

@@ -1,67 +1,46 @@
-"""Every state of every view, including rare ones, on the simulated API."""
+"""Every state of every view, including rare ones, on real tasks."""
 
-import json
 import re
-from collections.abc import Iterator
 from threading import Event
 from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.browser.driver import LOOKS, Console, Look, console_in
-from tests.browser.fake_api import REQUESTS, token_of
-from tests.browser.fake_data import CONSOLE, HOSTILE, LONG, RTL, task_id
+from tests.browser.driver import Console, Look, console_in
+from tests.browser.real_api import RealApi, token_of
+from tests.browser.tasks import (
+    CONCEPTS,
+    ELSEWHERE,
+    FORGOTTEN,
+    HEALED,
+    PARTLY_FAILED,
+    RUNNING,
+    large,
+    running,
+    stopped,
+    views,
+)
+from tests.browser.texts import HOSTILE, LONG, RTL
+from tests.support.factories import TYPES
+
+pytestmark = pytest.mark.nightly
 
 NARROW = Look(width=360)
-TASK = f"/tasks/{task_id(0)}"
-VIEWS = {
-    "tasks": "/tasks?status=failed&status=partial_failure",
-    "task": TASK,
-    "task-of-300": f"/tasks/{task_id(1)}",
-    "task-with-drawer": f"{TASK}?item={quote('roadmap-9b2c8d4e:c-3', safe='')}&type=tutorial",
-    "task-running": f"/tasks/{task_id(3)}",
-    "failures": "/failures",
-    "recoveries": "/recoveries",
-    "recovery": "/recoveries/rec-0",
-    "health": "/health",
-}
+TASK = f"/tasks/{PARTLY_FAILED}"
 SENTENCES = {
-    "down": "The API does not respond at the moment",
-    "busy": "The API has too many requests",
-    "forbidden": "Your role does not allow this",
+    503: "The API does not respond at the moment",
+    429: "The API has too many requests",
+    403: "Your role does not allow this",
 }
-
-
-@pytest.fixture
-def console(browser: Browser, fake: str) -> Iterator[Console]:
-    with console_in(browser, fake) as opened:
-        yield opened
-
-
-@pytest.mark.parametrize("look", LOOKS, ids=str)
-def test_every_view_is_accessible_and_fits(browser: Browser, fake: str, look: Look) -> None:
-    found: dict[str, object] = {}
-    with console_in(browser, fake, look) as console:
-        console.open(token=token_of("operator"))
-        for name, path in VIEWS.items():
-            console.open(path)
-            console.settled()
-            if name == "task-with-drawer":
-                console.page.locator(".drawer .item .facts").first.wait_for()
-            if faults := console.axe():
-                found[name] = faults
-            if console.overflow() > 0:
-                found[f"{name} is too wide by"] = console.overflow()
-    assert found == {}
 
 
 @pytest.mark.parametrize(
     "look", [NARROW, Look("zh", "dark", 360), Look(width=768), Look(width=1100)], ids=str
 )
-def test_the_header_is_one_row(browser: Browser, fake: str, look: Look) -> None:
-    with console_in(browser, fake, look, has_touch=look == NARROW) as console:
-        console.open("/tasks", token_of("operator"))
+def test_the_header_is_one_row(browser: Browser, api: RealApi, look: Look) -> None:
+    with console_in(browser, api.url, look, "operator", has_touch=look == NARROW) as console:
+        console.open("/tasks")
         header = console.page.locator("header").bounding_box()
         assert header is not None
         assert header["height"] < 60
@@ -72,19 +51,20 @@ def test_the_header_is_one_row(browser: Browser, fake: str, look: Look) -> None:
 
 
 def test_the_header_names_the_caller_once(console: Console) -> None:
-    console.open("/tasks", token_of("operator"))  # the user's name is the role's
+    console.open("/tasks")  # the user's name is the role's
     expect(console.page.locator(".who")).to_have_text("operator")
 
 
-def test_an_owner_is_offered_no_view_that_the_api_refuses(console: Console) -> None:
-    console.open("/tasks", token_of("owner"))
-    expect(console.page.locator("nav a")).to_have_text(["Tasks", "Failures"])
+def test_an_owner_is_offered_no_view_that_the_api_refuses(browser: Browser, api: RealApi) -> None:
+    with console_in(browser, api.url, role="owner") as console:
+        console.open("/tasks")
+        expect(console.page.locator("nav a")).to_have_text(["Tasks", "Failures"])
 
 
 @pytest.mark.parametrize("width", [360, 700, 768, 900, 1000, 1001, 1280, 1600])
-def test_a_task_in_the_list_has_room_for_its_title(browser: Browser, fake: str, width: int) -> None:
-    with console_in(browser, fake, Look(width=width)) as console:
-        console.open("/tasks", token_of("operator"))
+def test_a_task_in_the_list_has_room_for_its_title(browser: Browser, api: RealApi, width: int) -> None:
+    with console_in(browser, api.url, Look(width=width), "operator") as console:
+        console.open("/tasks")
         first = console.page.locator("tbody tr").first
         box = first.locator("td.main").bounding_box()
         assert box is not None
@@ -96,9 +76,9 @@ def test_a_task_in_the_list_has_room_for_its_title(browser: Browser, fake: str, 
 
 
 @pytest.mark.parametrize("look", [Look(), Look("zh", "dark", 360)], ids=str)
-def test_dialogs_are_accessible_and_fit(browser: Browser, fake: str, look: Look) -> None:
-    with console_in(browser, fake, look) as console:
-        console.open(TASK, token_of("operator"))
+def test_dialogs_are_accessible_and_fit(browser: Browser, api: RealApi, look: Look) -> None:
+    with console_in(browser, api.url, look, "operator") as console:
+        console.open(TASK)
         console.page.locator(".task-actions .primary").click()
         console.page.locator("dialog .tiles").wait_for()
         assert console.axe() == []
@@ -112,28 +92,31 @@ def test_dialogs_are_accessible_and_fit(browser: Browser, fake: str, look: Look)
 
 
 @pytest.mark.parametrize("look", [Look(), Look("zh", "dark", 360)], ids=str)
-def test_the_page_to_sign_in_is_accessible(browser: Browser, fake: str, look: Look) -> None:
-    with console_in(browser, fake, look) as console:
+def test_the_page_to_sign_in_is_accessible(browser: Browser, api: RealApi, look: Look) -> None:
+    with console_in(browser, api.url, look, "operator") as console:
         console.open()
         assert console.axe() == []
         assert console.overflow() == 0
 
 
-@pytest.mark.parametrize("subject", SENTENCES)
+@pytest.mark.parametrize("status", SENTENCES)
 @pytest.mark.parametrize("view", ["tasks", "task", "failures", "recoveries", "health"])
-def test_a_refused_request_shows_a_message_and_a_next_step(console: Console, subject: str, view: str) -> None:
-    console.open(VIEWS[view], token_of(subject))
+def test_a_refused_request_shows_a_message_and_a_next_step(
+    console: Console, api: RealApi, status: int, view: str
+) -> None:
+    console.answer_with(status)
+    console.open(views(api)[view])
     note = console.page.get_by_role("alert")
-    if subject == "forbidden" and view in ("recoveries", "health"):
+    if status == 403 and view in ("recoveries", "health"):
         expect(note).to_contain_text("Only operators and viewers can see")
     else:
-        expect(note).to_contain_text(SENTENCES[subject])
+        expect(note).to_contain_text(SENTENCES[status])
     expect(note.get_by_role("button", name="Try again")).to_be_visible()
     assert console.axe() == []
 
 
 def test_without_a_network_the_view_stays_and_updates_again_afterwards(console: Console) -> None:
-    console.open(TASK, token_of("operator"))
+    console.open(TASK)
     console.settled()
     console.page.context.set_offline(True)
     expect(console.page.get_by_role("alert").first).to_contain_text("The API cannot be reached")
@@ -143,8 +126,10 @@ def test_without_a_network_the_view_stays_and_updates_again_afterwards(console: 
 
 
 def test_an_expired_token_leads_back_to_the_same_view(console: Console) -> None:
-    console.open("/failures?content_type=quiz", token_of("expired"))
+    console.answer_with(401)
+    console.open("/failures?content_type=quiz")
     expect(console.page.get_by_role("alert")).to_contain_text("expired")
+    console.page.unroute_all()
     console.page.get_by_label("Token").fill(token_of("operator"))
     console.page.get_by_role("button", name="Sign in").click()
     expect(console.page.get_by_role("heading", name="Failures")).to_be_visible()
@@ -161,44 +146,51 @@ def test_an_expired_token_leads_back_to_the_same_view(console: Console) -> None:
         ("/health", "All is well"),
     ],
 )
-def test_an_empty_system_shows_a_message(console: Console, path: str, sentence: str) -> None:
-    console.open(path, token_of("empty"))
-    expect(console.page.locator("main")).to_contain_text(sentence)
+def test_an_empty_system_shows_a_message(browser: Browser, empty: RealApi, path: str, sentence: str) -> None:
+    with console_in(browser, empty.url, role="operator") as console:
+        console.open(path)
+        expect(console.page.locator("main")).to_contain_text(sentence)
 
 
-@pytest.mark.parametrize("name", ["nothing-like-it", "..", "a/../b", HOSTILE])
-def test_an_unknown_task_shows_a_message(console: Console, name: str) -> None:
-    console.open(f"/tasks/{quote(name, safe='')}", token_of("operator"))
-    expect(console.page.get_by_role("alert")).to_contain_text("does not exist any more")
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("nothing-like-it", "does not exist any more"),
+        ("..", "does not exist any more"),
+        ("a/../b", "was not accepted"),
+        (HOSTILE, "was not accepted"),
+    ],
+)
+def test_an_unknown_task_shows_a_message(console: Console, name: str, sentence: str) -> None:
+    console.open(f"/tasks/{quote(name, safe='')}")
+    expect(console.page.get_by_role("alert")).to_contain_text(sentence)
     console.page.get_by_role("link", name="All tasks").click()
     expect(console.page.get_by_role("heading", name="Tasks")).to_be_visible()
 
 
 @pytest.mark.parametrize("look", [Look(), NARROW], ids=str)
 def test_texts_from_content_and_ids_are_never_executed_or_styled(
-    browser: Browser, fake: str, look: Look
+    browser: Browser, api: RealApi, look: Look
 ) -> None:
-    with console_in(browser, fake, look) as console:
-        console.open("/tasks", token_of("hostile"))
+    with console_in(browser, api.url, look, "operator") as console:
+        console.open("/tasks?user_id=hostile")
         page = console.page
         for text in (HOSTILE, RTL, LONG):
             expect(page.locator("td.main .text", has_text=text)).to_be_attached()
         assert console.overflow() == 0
-        page.locator("td.main a").first.click()
+        page.locator("td.main a", has_text=HOSTILE).click()
         console.settled()
         page.locator(".row").nth(0).click()
         page.locator(".drawer .item .facts").first.wait_for()
         assert console.overflow() == 0
         assert console.axe() == []
-        console.open("/failures")
-        expect(page.locator(".group .text", has_text=HOSTILE).first).to_be_attached()
         assert page.locator("main img, main style, main script").count() == 0
-        assert "run" not in page.title()
+        assert page.title() != "run"
         assert page.locator("header").is_visible()
 
 
 def test_no_link_has_another_scheme(console: Console) -> None:
-    console.open(token=token_of("operator"))
+    console.open()
     safe = console.page.evaluate(
         """async urls => {
             const base = document.querySelector('script[type=module]').src;
@@ -212,7 +204,7 @@ def test_no_link_has_another_scheme(console: Console) -> None:
 
 def test_the_map_is_walked_by_keyboard_alone(console: Console) -> None:
     page = console.page
-    console.open(TASK, token_of("operator"))
+    console.open(TASK)
     console.settled()
     page.locator(".map [tabindex='0']").focus()
     assert page.locator(".map [tabindex='0']").count() == 1
@@ -220,7 +212,13 @@ def test_the_map_is_walked_by_keyboard_alone(console: Console) -> None:
     def place() -> int:
         return int(page.evaluate("document.activeElement.dataset.index ?? '-1'"))
 
-    for key, index in (("ArrowRight", 1), ("ArrowDown", 2), ("ArrowLeft", 1), ("End", 29), ("Home", 0)):
+    for key, index in (
+        ("ArrowRight", 1),
+        ("ArrowDown", 2),
+        ("ArrowLeft", 1),
+        ("End", CONCEPTS - 1),
+        ("Home", 0),
+    ):
         page.keyboard.press(key)
         assert place() == index, key
     page.keyboard.press("n")
@@ -238,9 +236,9 @@ def test_the_map_is_walked_by_keyboard_alone(console: Console) -> None:
     expect(page.locator(f".map [data-index='{first}']")).to_be_focused()
 
 
-def test_three_thousand_concepts_are_one_picture(console: Console) -> None:
+def test_three_thousand_concepts_are_one_picture(console: Console, api: RealApi) -> None:
     page = console.page
-    console.open(f"/tasks/{task_id(2)}", token_of("operator"))
+    console.open(f"/tasks/{large(api)}")
     page.locator(".cell").first.wait_for()
     assert page.locator(".cell").count() == 3000
     assert page.evaluate("document.querySelectorAll('*').length") < 3 * 3000
@@ -254,34 +252,34 @@ def test_three_thousand_concepts_are_one_picture(console: Console) -> None:
     assert "reason=" in page.url
 
 
-def test_polling_requests_only_states(console: Console) -> None:
-    REQUESTS.clear()
-    console.open(f"/tasks/{task_id(3)}", token_of("operator"))
+def test_polling_requests_only_states(console: Console, api: RealApi) -> None:
+    api.requests.clear()
+    console.open(f"/tasks/{RUNNING}")
     with console.page.expect_request(lambda request: "states_only=true" in request.url):
         pass
-    with_names = [each for each in REQUESTS if re.search(r"/items\?(?!.*states_only)", each)]
+    with_names = [each for each in api.requests if re.search(r"/items\?(?!.*states_only)", each)]
     assert len(with_names) == 1
 
 
-def test_a_stop_of_generation_is_shown_on_every_page(console: Console) -> None:
+def test_a_stop_of_generation_is_shown_on_every_page(console: Console, api: RealApi) -> None:
     note = console.page.locator(".stopped")
-    console.open(token=token_of("stopped"))
-    for path in VIEWS.values():
-        console.open(path)
-        expect(note).to_contain_text("Generation is stopped. the bill")
-    assert console.axe() == []
+    with stopped(api, "the bill"):
+        for path in views(api).values():
+            console.open(path)
+            expect(note).to_contain_text("Generation is stopped. the bill")
+        assert console.axe() == []
 
 
 def test_without_a_stop_no_page_shows_one(console: Console) -> None:
     with console.page.expect_response(lambda response: response.url.endswith("/health")):
-        console.open(token=token_of("operator"))
+        console.open()
     console.settled()
     expect(console.page.locator(".stopped")).to_have_count(0)
 
 
 def test_a_task_that_the_product_is_processing_can_be_taken_over(console: Console) -> None:
     page = console.page
-    console.open(f"/tasks/{task_id(9)}", token_of("operator"))
+    console.open(f"/tasks/{ELSEWHERE}")
     page.locator(".task-actions .primary").click()
     expect(page.get_by_role("alert")).to_contain_text("The product's own workers are processing this task")
     page.get_by_role("button", name="Take it over").click()
@@ -291,27 +289,30 @@ def test_a_task_that_the_product_is_processing_can_be_taken_over(console: Consol
 
 def test_a_redrive_that_is_not_possible_is_answered_with_the_reason(console: Console) -> None:
     page = console.page
-    console.open(f"/tasks/{task_id(2)}", token_of("operator"))
+    console.open(f"/tasks/{FORGOTTEN}")
     page.get_by_role("button", name="Redrive the last run").click()
     page.get_by_role("button", name="Redrive", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("Use Retry instead")
 
 
-def test_a_viewer_has_no_buttons_that_change_anything(console: Console) -> None:
-    page = console.page
-    for path in ("/tasks?status=failed", TASK, "/failures", "/recoveries/rec-0"):
-        console.open(path, token_of("viewer"))
-        console.settled()
-        assert (
-            page.locator("main .primary, main .danger, main input[type=checkbox]:not(.chip *)").count() == 0
-        )
-        for name in ("Heal", "Retry", "Cancel task", "Pause", "Cancel recovery"):
-            assert page.get_by_role("button", name=re.compile(f"^{name}( |$)")).count() == 0, (path, name)
+def test_a_viewer_has_no_buttons_that_change_anything(browser: Browser, api: RealApi) -> None:
+    with console_in(browser, api.url, role="viewer") as console:
+        page = console.page
+        for path in ("/tasks?status=failed", TASK, "/failures", f"/recoveries/{api.recoveries['running']}"):
+            console.open(path)
+            console.settled()
+            expect(page.locator("main h1")).to_be_visible()
+            assert (
+                page.locator("main .primary, main .danger, main input[type=checkbox]:not(.chip *)").count()
+                == 0
+            )
+            for name in ("Heal", "Retry", "Cancel task", "Pause", "Cancel recovery"):
+                assert page.get_by_role("button", name=re.compile(f"^{name}( |$)")).count() == 0, (path, name)
 
 
 def test_filters_are_in_the_address_and_survive_a_reload(console: Console) -> None:
     page = console.page
-    console.open(token=token_of("operator"))
+    console.open()
     page.get_by_label("incomplete").check()
     page.get_by_label("Content type").select_option("quiz")
     page.get_by_label("Search").fill("Systems")
@@ -326,9 +327,9 @@ def test_filters_are_in_the_address_and_survive_a_reload(console: Console) -> No
     assert page.get_by_label("Search").input_value() == "Systems"
 
 
-def test_the_language_is_the_browsers_and_can_be_changed(browser: Browser, fake: str) -> None:
-    with console_in(browser, fake, Look("zh")) as console:
-        console.open(token=token_of("operator"))
+def test_the_language_is_the_browsers_and_can_be_changed(browser: Browser, api: RealApi) -> None:
+    with console_in(browser, api.url, Look("zh"), "operator") as console:
+        console.open()
         expect(console.page.get_by_role("heading", name="任务")).to_be_visible()
         assert console.page.locator("html").get_attribute("lang") == "zh-CN"
         console.page.get_by_role("button", name="English").click()
@@ -338,18 +339,20 @@ def test_the_language_is_the_browsers_and_can_be_changed(browser: Browser, fake:
 
 
 @pytest.mark.parametrize(("look", "note"), [(Look(), 0), (Look("zh"), 1)], ids=["en", "zh"])
-def test_the_runbook_says_in_which_language_it_is(browser: Browser, fake: str, look: Look, note: int) -> None:
-    with console_in(browser, fake, look) as console:
-        console.open("/runbook", token_of("operator"))
+def test_the_runbook_says_in_which_language_it_is(
+    browser: Browser, api: RealApi, look: Look, note: int
+) -> None:
+    with console_in(browser, api.url, look, "operator") as console:
+        console.open("/runbook")
         expect(console.page.locator(".markdown h2").first).to_be_visible()
         expect(console.page.get_by_text("操作手册只有英文版")).to_have_count(note)
         assert console.axe() == []
 
 
-def test_the_runbook_has_contents_and_breaks_no_word_of_a_table(browser: Browser, fake: str) -> None:
-    with console_in(browser, fake, NARROW) as console:
+def test_the_runbook_has_contents_and_breaks_no_word_of_a_table(browser: Browser, api: RealApi) -> None:
+    with console_in(browser, api.url, NARROW, "operator") as console:
         page = console.page
-        console.open("/runbook", token_of("operator"))
+        console.open("/runbook")
         state = page.locator("td code", has_text="paused_by_breaker").first
         box = state.bounding_box()
         assert box is not None
@@ -363,79 +366,92 @@ def test_the_runbook_has_contents_and_breaks_no_word_of_a_table(browser: Browser
 
 def test_updates_can_be_paused(console: Console) -> None:
     page: Page = console.page
-    console.open(token=token_of("operator"))
+    console.open()
     console.settled()
     page.get_by_role("button", name=re.compile("^Live")).click()
     expect(page.get_by_role("button", name=re.compile("^Paused"))).to_be_visible()
 
 
-def test_selected_tasks_are_retried_after_a_preview_with_a_reason(console: Console) -> None:
+def test_selected_tasks_are_retried_after_a_preview_with_a_reason(console: Console, api: RealApi) -> None:
     page = console.page
-    console.open(token=token_of("operator"))
+    console.open("/tasks?q=broken-4")
     boxes = page.locator("tbody input[type=checkbox]")
     boxes.nth(0).check()
     boxes.nth(1).check()
+    chosen = page.locator("tbody tr:has(:checked) td.main a").evaluate_all(
+        "all => all.map((each) => each.hash)"
+    )
     page.get_by_role("button", name="Heal 2 selected").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog.locator(".tiles")).to_contain_text("647")  # saved from staging
-    expect(dialog).to_contain_text("140,000")
+    expect(dialog.locator(".tiles")).to_contain_text(f"{2 * TYPES}to generate")
     dialog.get_by_role("button", name="Start the recovery").click()
     expect(dialog).to_contain_text("Give a reason")
-    dialog.get_by_label("Reason").fill("after the outage")
+    dialog.get_by_label("Reason").fill("two of the outage")
     dialog.get_by_label("Tasks per minute").fill("120")
-    with page.expect_request(lambda request: '"dry_run":false' in (request.post_data or "")) as sent:
-        dialog.get_by_role("button", name="Start the recovery").click()
-    body = json.loads(sent.value.post_data or "{}")
-    assert body["filter"] == {"task_ids": [task_id(0), task_id(1)]}
-    assert (body["reason"], body["dry_run"]) == ("after the outage", False)
-    assert (body["canary"], body["breaker"]) == (5, 10)
-    assert body["rate_per_minute"] == 120
-    page.wait_for_url(re.compile("#/recoveries/rec-0"))
+    dialog.get_by_role("button", name="Start the recovery").click()
+    expect(page.get_by_role("heading", name="two of the outage")).to_be_visible()
+    (recovery,) = [
+        each for each in api.send("GET", "/recoveries")["items"] if each["reason"] == "two of the outage"
+    ]
+    assert [f"#/tasks/{task_id}" for task_id in recovery["filter"]["task_ids"]] == chosen
+    assert (recovery["rate_per_minute"], recovery["canary"], recovery["breaker"]) == (120, 0, 0)
+    expect(page).to_have_url(re.compile(f"#/recoveries/{recovery['recovery_id']}"))
 
 
-def test_a_task_is_cancelled_after_a_confirmation_with_a_reason(console: Console) -> None:
+def test_a_task_is_cancelled_after_a_confirmation_with_a_reason(console: Console, api: RealApi) -> None:
+    running(api, "to-cancel")
     page = console.page
-    console.open(f"/tasks/{task_id(3)}", token_of("operator"))
+    console.open("/tasks/to-cancel")
     page.get_by_role("button", name="Cancel task").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("Staged content is kept")
     dialog.get_by_label("Reason").fill("the course is withdrawn")
-    with page.expect_request(lambda request: "/cancel" in request.url) as sent:
-        dialog.get_by_role("button", name="Cancel the task").click()
-    assert sent.value.method == "POST"
-    assert "reason=the%20course%20is%20withdrawn" in sent.value.url.replace("+", "%20")
+    dialog.get_by_role("button", name="Cancel the task").click()
     expect(page.locator(".toast")).to_have_text("The task is cancelled.")
     expect(page.locator(".task-head")).to_contain_text("cancelled")
+    assert api.executions.of("to-cancel") == []
+    expect(page.locator(".attempt").first).to_contain_text("the course is withdrawn")
 
 
-def test_a_cancel_without_confirmation_changes_nothing(console: Console) -> None:
-    page = console.page
-    REQUESTS.clear()
-    console.open(f"/tasks/{task_id(3)}", token_of("owner"))
-    page.get_by_role("button", name="Cancel task").click()
-    page.keyboard.press("Escape")
-    expect(page.get_by_role("dialog")).to_have_count(0)
-    assert not [each for each in REQUESTS if each.startswith("POST")]
+def test_a_cancel_without_confirmation_changes_nothing(browser: Browser, api: RealApi) -> None:
+    api.requests.clear()
+    with console_in(browser, api.url, role="owner") as console:
+        page = console.page
+        console.open(f"/tasks/{RUNNING}")
+        page.get_by_role("button", name="Cancel task").click()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+    assert not [each for each in api.requests if each.startswith("POST")]
 
 
 def test_an_estimated_count_is_marked_as_an_estimate(console: Console) -> None:
-    console.open("/health", token_of("operator"))
+    estimate = {"tasks": {"completed": 10_000}, "tasks_estimated": ["completed"]}
+    console.alter("**/health", lambda body: body.update(estimate))
+    console.open("/health")
     expect(console.page.get_by_role("link", name=re.compile("^complete"))).to_contain_text("≈ 10,000")
 
 
 def test_pages_without_rows_are_skipped_until_the_list_ends(console: Console) -> None:
-    """The API reads ten tasks per page; the only match is the 46th of sixty."""
-    console.open("/tasks?q=task-0045", token_of("scanned"))
-    rows = console.page.locator("table.tasks tbody tr")
-    expect(rows).to_have_count(1)
-    older = console.page.get_by_role("button", name="Show more")
-    older.click()
-    expect(older).to_have_count(0)
-    expect(rows).to_have_count(1)
+    """The API reads a limited number of tasks per page, so that a page may be empty."""
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) < 3:
+            page = {"items": [], "next_cursor": f"c{len(asked)}", "total": 10_000, "total_is_exact": False}
+            route.fulfill(json=page)
+        else:
+            route.continue_(url=re.sub("&cursor=c2$", "", route.request.url))
+
+    console.page.route("**/tasks?*", answer)
+    console.open("/tasks?q=broken-50")
+    expect(console.page.locator("table.tasks tbody tr")).to_have_count(1)
+    expect(console.page.get_by_role("button", name="Show more")).to_have_count(0)
+    assert [re.findall("cursor=(c.)", url) for url in asked[:3]] == [[], ["c1"], ["c2"]]
 
 
 def test_what_is_opened_before_the_attempts_arrive_stays_open_and_their_place_is_marked(
-    browser: Browser, fake: str
+    browser: Browser, api: RealApi
 ) -> None:
     """Regression: nothing showed that attempts were loading, and the task's log stood in their place."""
     held: list[Route] = []
@@ -447,9 +463,9 @@ def test_what_is_opened_before_the_attempts_arrive_stays_open_and_their_place_is
         else:
             held.append(route)
 
-    with console_in(browser, fake) as console:
+    with console_in(browser, api.url, role="operator") as console:
         console.page.route("**/attempts?*", answer)
-        console.open(f"/tasks/{task_id(10)}", token_of("operator"))
+        console.open(f"/tasks/{HEALED}")
         attempts = console.page.locator(".attempts")
         expect(attempts.get_by_role("status", name="Loading")).to_be_visible()
         log = attempts.locator("details").filter(has_text="Log of this task")
@@ -464,6 +480,8 @@ def test_what_is_opened_before_the_attempts_arrive_stays_open_and_their_place_is
 
 
 def test_each_attempt_has_a_link_to_its_execution(console: Console) -> None:
-    console.open(f"/tasks/{task_id(10)}", token_of("operator"))
-    link = console.page.locator(".attempt").first.get_by_role("link", name="Open the execution")
-    expect(link).to_have_attribute("href", f"{CONSOLE}/run-3")
+    console.open(f"/tasks/{HEALED}")
+    links = console.page.locator(".attempt").get_by_role("link", name="Open the execution")
+    expect(links.first).to_have_attribute(
+        "href", re.compile(rf"^https://us-east-1\.console\.aws\.amazon\.com/.*:save-content:{HEALED}-r3-")
+    )

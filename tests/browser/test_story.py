@@ -1,52 +1,25 @@
-"""The whole story on the real stack: the real API, served by the console's real function."""
+"""The whole story of a task, from its missing items to complete; and what each visitor sees."""
 
 import re
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from local_stack.stack import LocalStack
-from roadmap_command.demo import demo_bundle, load_the_report, run_with_faults, the_report
-from roadmap_command.target import Target
-from roadmap_content.content.bundle import Bundle
 from tests.browser.driver import Look, console_in
+from tests.browser.real_api import RealApi
+from tests.browser.tasks import CONCEPTS, MISSING, PARTLY_FAILED, load, partly_failed
 from tests.support.factories import TYPES
 
-ITEMS = 30 * TYPES
-"""The items of the demo's roadmap."""
-
-MISSING = 2 * TYPES + 2
-"""The items that the demo's first run does not save: a batch of two concepts, a taken id, an invalid quiz."""
-
-SOMEBODY_ELSE = "an-owner-of-nothing"
+ITEMS = CONCEPTS * TYPES
 REASON = "seen in the console"
 
 
-@pytest.fixture(scope="module")
-def target(stack: LocalStack) -> Iterator[Target]:
-    target = Target.local(stack)
-    yield target
-    target.engine.dispose()
-
-
-@pytest.fixture(scope="module")
-def broken(stack: LocalStack, target: Target) -> Bundle:
-    """The demo's roadmap after its first run."""
-    bundle = demo_bundle()
-    run_with_faults(target, stack.database_url, bundle)
-    return bundle
-
-
-def test_the_demos_missing_items_are_shown_with_their_reasons_and_repaired(
-    browser: Browser, stack: LocalStack, broken: Bundle
-) -> None:
-    with console_in(browser, stack.api_url) as console:
+def test_missing_items_are_shown_with_their_reasons_and_repaired(browser: Browser, api: RealApi) -> None:
+    partly_failed(api, "story", "The story")
+    with console_in(browser, api.url, role="owner") as console:
         page = console.page
-        page.goto(stack.console_link(broken.task.user_id, scope=""))
-        row = page.locator("tbody tr", has_text=broken.task.task_id)
+        console.open()
+        row = page.locator("tbody tr", has_text="The story")
         expect(row).to_contain_text("incomplete")
         expect(row).to_contain_text(f"{ITEMS - MISSING}/{ITEMS}")
         assert console.axe() == []
@@ -71,6 +44,7 @@ def test_the_demos_missing_items_are_shown_with_their_reasons_and_repaired(
         page.get_by_role("button", name=f"Retry missing ({MISSING})").focus()
         page.keyboard.press("Enter")
         _start_after_the_preview(page, "Start the retry", missing=MISSING)
+        api.play("story")
         expect(page.locator(".saved")).to_contain_text(f"{ITEMS} of {ITEMS} items saved")
         expect(page.locator(".task-head")).to_contain_text("complete")
         expect(page.locator(".attempt")).to_have_count(2)
@@ -79,28 +53,27 @@ def test_the_demos_missing_items_are_shown_with_their_reasons_and_repaired(
         assert console.axe() == []
 
 
-def test_the_task_of_the_bug_report_is_repaired(
-    browser: Browser, stack: LocalStack, target: Target, broken: Bundle
-) -> None:
-    report = the_report(broken)
-    saved = load_the_report(target, report)
-    with console_in(browser, stack.api_url, Look("zh", "dark")) as console:
+@pytest.mark.nightly
+def test_a_task_that_was_never_run_is_started_in_chinese(browser: Browser, api: RealApi) -> None:
+    load(api, "never-run", "从未运行", concepts=2)
+    with console_in(browser, api.url, Look("zh", "dark"), "owner") as console:
         page = console.page
-        page.goto(stack.console_link(report.task.user_id, scope=""))
-        console.open(f"/tasks/{report.task.task_id}")
-        expect(page.locator(".saved")).to_contain_text(f"已保存 {saved} / {ITEMS} 项")
+        console.open("/tasks/never-run")
+        expect(page.locator(".saved")).to_contain_text(f"已保存 0 / {2 * TYPES} 项")
         page.locator(".task-actions .primary").click()
-        _start_after_the_preview(page, "开始", missing=ITEMS - saved)  # its first attempt
-        expect(page.locator(".saved")).to_contain_text(f"已保存 {ITEMS} / {ITEMS} 项")
+        _start_after_the_preview(page, "开始", missing=2 * TYPES)
+        api.play("never-run")
+        expect(page.locator(".saved")).to_contain_text(f"已保存 {2 * TYPES} / {2 * TYPES} 项")
         expect(page.locator(".task-head")).to_contain_text("已完成")
 
 
-def test_an_owner_sees_no_data_of_other_users(browser: Browser, stack: LocalStack, broken: Bundle) -> None:
-    with console_in(browser, stack.api_url) as console:
+@pytest.mark.nightly
+def test_an_owner_sees_no_data_of_other_users(browser: Browser, api: RealApi) -> None:
+    with console_in(browser, api.url, role="owner", user="an-owner-of-nothing") as console:
         page = console.page
-        page.goto(stack.console_link(SOMEBODY_ELSE, scope=""))
+        console.open()
         expect(page.locator("main")).to_contain_text("You have no tasks yet")
-        console.open(f"/tasks/{broken.task.task_id}")
+        console.open(f"/tasks/{PARTLY_FAILED}")
         expect(page.get_by_role("alert")).to_contain_text(
             "does not exist any more, or it belongs to another user"
         )
@@ -108,39 +81,20 @@ def test_an_owner_sees_no_data_of_other_users(browser: Browser, stack: LocalStac
         expect(page.get_by_role("alert")).to_contain_text("Only operators and viewers")
 
 
-def test_a_token_that_is_not_accepted_leads_to_the_sign_in(browser: Browser, stack: LocalStack) -> None:
-    with console_in(browser, stack.api_url) as console:
-        console.open("/failures", stack.token("user")[:-4] + "AAAA")
-        expect(console.page.get_by_role("alert")).to_contain_text("expired or is not accepted")
-
-
+@pytest.mark.nightly
 def test_the_page_is_served_with_a_redirect_caching_and_security_headers(
-    browser: Browser, stack: LocalStack
+    browser: Browser, api: RealApi
 ) -> None:
-    with console_in(browser, stack.api_url) as console:
-        console.page.goto(f"{stack.api_url}/console")  # without the trailing slash
+    with console_in(browser, api.url) as console:
+        console.page.goto(f"{api.url}/console")  # without the trailing slash
         console.page.get_by_role("heading", name="Sign in").wait_for()
-        assert console.page.url.partition("#")[0] == f"{stack.api_url}/console/"
+        assert console.page.url.partition("#")[0] == f"{api.url}/console/"
         kept = [url for url in console.requested if re.search(r"/console/[0-9a-f]{16}/", url)]
         assert len(kept) > 10
         with console.page.expect_response(lambda response: response.url.endswith("/app.js")) as answered:
             console.page.reload()
         assert answered.value.headers["cache-control"] == "public, max-age=31536000, immutable"
         assert answered.value.headers["x-content-type-options"] == "nosniff"
-
-
-def test_ten_users_open_the_console_at_once(stack: LocalStack) -> None:
-    page = f"{stack.api_url}/console/"
-    with urlopen(page) as answer:
-        (app,) = re.findall(r'src="(\w+/app\.js)"', answer.read().decode())
-
-    def get(_: int) -> int:
-        with urlopen(page + app) as answer:
-            return int(answer.status)
-
-    # More than the limit of all other requests, and fewer than the limit of the console's files.
-    with ThreadPoolExecutor(16) as users:
-        assert set(users.map(get, range(150))) == {200}
 
 
 def _start_after_the_preview(page: Page, button: str, *, missing: int) -> None:
@@ -153,3 +107,4 @@ def _start_after_the_preview(page: Page, button: str, *, missing: int) -> None:
     dialog.get_by_role("textbox").fill(REASON)
     dialog.get_by_role("button", name=button).focus()
     page.keyboard.press("Enter")
+    expect(dialog).to_have_count(0)

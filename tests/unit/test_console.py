@@ -1,6 +1,5 @@
 """The console's files: paths, headers, caching, and vendored modules."""
 
-import gzip
 import hashlib
 import json
 import re
@@ -19,7 +18,6 @@ from tests.support.pictured import pictured_digest
 ASSETS = REPOSITORY / "console"
 VENDOR = ASSETS / "vendor"
 PICTURES = REPOSITORY / "docs/console"
-FIRST_VIEW_BYTES = 100_000
 
 
 def get(path: str, **headers: str) -> dict[str, Any]:
@@ -194,29 +192,6 @@ def test_vendored_files_match_their_recorded_hashes() -> None:
         assert (VENDOR / f"{package['name']}.LICENSE.txt").read_text().strip()
         for name, digest in package["files"].items():
             assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == digest, name
-
-
-def needed_to_start() -> set[str]:
-    """`app.js` and the modules that it imports, directly or not, without those that are loaded on demand."""
-    found, left = set[str](), ["app.js"]
-    while left:
-        name = left.pop()
-        found.add(name)
-        text = app.files.files[name]
-        imported = re.findall(r"""^import\b[^;]*?["']\./([^"']+)["'];""", text, re.MULTILINE)
-        left += {str(Path(name).parent / other) for other in imported} - found
-    return found
-
-
-def test_the_first_view_is_small_over_the_wire() -> None:
-    """API Gateway compresses responses larger than MinimumCompressionSize (emulated from documentation)."""
-    referred = set(re.findall(rf'{app.files.digest}/([^"]+)"', app.files.page))
-    modules = needed_to_start()
-    assert "view-tasks.js" in modules
-    assert "view-health.js" not in modules
-    everything = [app.files.page, *(app.files.files[name] for name in referred | modules)]
-    sizes = [len(gzip.compress(text.encode(), 6)) if len(text) >= 1024 else len(text) for text in everything]
-    assert sum(sizes) <= FIRST_VIEW_BYTES
 
 
 def test_pictures_are_of_the_console_as_it_is() -> None:
