@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from roadmap_content.platform.storage.keys import text_key
 from tests.support.factories import USER, bundle_of
 from tests.support.pipeline import Pipeline
 
@@ -28,7 +29,7 @@ LOAD = "UPDATE roadmap_metadata SET framework_data = CAST(:text AS json) WHERE r
 READ = "SELECT CAST(framework_data AS text) AS text FROM roadmap_metadata WHERE roadmap_id = :roadmap_id"
 
 OURS = (
-    '"content_status": "completed", "tutorial_id": "{tutorial}", "content_ref": "r-1/concepts/{id}/v1.md", '
+    '"content_status": "completed", "tutorial_id": "{tutorial}", "content_ref": "{key}", '
     '"content_version": "v1", "content_summary": "S", '
     '"resources_status": "completed", "resources_id": "{resources}", "resources_count": 2, '
     '"quiz_status": "completed"'
@@ -61,7 +62,7 @@ def test_only_our_fields_change_and_every_other_byte_stays(pipeline: Pipeline, e
     ours = {}
     for entry in bundle["content"]:
         ids = {
-            "id": entry["concept_id"],
+            "key": text_key("r-1", entry["concept_id"], entry["tutorial"]["markdown"].encode()),
             "tutorial": entry["tutorial"]["tutorial_id"],
             "resources": entry["resources"]["id"],
         }
