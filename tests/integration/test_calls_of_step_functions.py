@@ -6,7 +6,7 @@ import pytest
 
 from roadmap_content.platform.aws.executions import ExecutionState
 from roadmap_content.platform.runtime.deadline import Deadline
-from roadmap_content.runs.reconciliation.reconcile import PAGE, ReconcileRequest, reconcile
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.tasks.attempts import user_start
 from tests.support.factories import USER, bundle_of, concept_ids
@@ -34,9 +34,10 @@ def executions(pipeline: Pipeline) -> Counted:
 
 
 def test_a_scheduled_sweep_describes_a_page_and_reaches_a_run_that_died(
-    pipeline: Pipeline, executions: Counted
+    pipeline: Pipeline, executions: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even if more runs than a page are older, as long as these make progress."""
+    monkeypatch.setattr("roadmap_content.runs.reconciliation.reconcile.PAGE", page := 10)
     pipeline.load(bundle_of(IDS))
     retry_task(pipeline.services, "t-1", USER, Deadline.after(60), user_start(USER))
     pipeline.execute(
@@ -44,7 +45,7 @@ def test_a_scheduled_sweep_describes_a_page_and_reaches_a_run_that_died(
         " updated_at) SELECT 'other-' || n, :user, 'r-1', 'processing', 1, 'arn:' || n, now(), now()"
         " FROM generate_series(1, :tasks) n",
         user=USER,
-        tasks=PAGE + 20,
+        tasks=page + 5,
     )
     pipeline.execute(
         "UPDATE roadmap_tasks SET updated_at = content_now()"
@@ -59,7 +60,7 @@ def test_a_scheduled_sweep_describes_a_page_and_reaches_a_run_that_died(
     executions.states[died] = ExecutionState.OVER
     executions.described.clear()
     reconcile(ReconcileRequest(time=datetime.now(UTC)), pipeline.services, Deadline.after(600))
-    assert len(executions.described) <= PAGE
+    assert len(executions.described) <= page
     assert pipeline.rows("SELECT status FROM roadmap_tasks WHERE task_id = 't-1'") == [{"status": "failed"}]
 
 

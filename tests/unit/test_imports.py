@@ -88,6 +88,7 @@ def test_every_function_is_listed() -> None:
     assert NEEDED.keys() == {path.parent.name for path in REPOSITORY.glob("functions/*/app.py")}
 
 
+@pytest.mark.slow  # a process for each function
 @pytest.mark.parametrize("function", sorted(NEEDED))
 def test_a_function_imports_only_the_heavy_modules_that_it_needs(function: str) -> None:
     imported = imported_by(f"functions/{function}", statement="import app")
