@@ -37,7 +37,7 @@ UNDECODABLE = {
 }
 
 TRIGGER = """
-CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF {condition} THEN
         RAISE EXCEPTION 'secret content of the row: %', NEW USING ERRCODE = '{sqlstate}';
@@ -118,24 +118,25 @@ FOREIGN = ["P0001", "P0004", "U0001", "42501", "XX000", "22023", "23514"]
 """One of each class; P0004, which PL/pgSQL's `OTHERS` does not catch; and one of no class."""
 
 
-@pytest.mark.parametrize("sqlstate", FOREIGN)
 @pytest.mark.parametrize("when", ["at once", "at the COMMIT"])
-def test_a_refused_row_affects_no_other_row_under_any_sqlstate(
-    pipeline: Pipeline, sqlstate: str, when: str
-) -> None:
-    pipeline.load(bundle_of(IDS))
-    pipeline.execute(TRIGGER.format(condition=f"NEW.concept_id = '{IDS[3]}'", sqlstate=sqlstate))
+def test_a_refused_row_affects_no_other_row_under_any_sqlstate(pipeline: Pipeline, when: str) -> None:
     timing = "BEFORE INSERT" if when == "at once" else "AFTER INSERT"
     deferred = "" if when == "at once" else "DEFERRABLE INITIALLY DEFERRED"
     kind = "TRIGGER" if when == "at once" else "CONSTRAINT TRIGGER"
+    pipeline.execute(TRIGGER.format(condition="false", sqlstate="P0001"))
     pipeline.execute(
         f"CREATE {kind} refuse {timing} ON quiz_metadata {deferred} FOR EACH ROW EXECUTE FUNCTION refuse()"
     )
-    assert pipeline.run().missing == counts(quiz=1)
-    (failed,) = pipeline.task()["failed_concepts"]["items"]
-    assert (failed["concept_id"], failed["error_code"], failed["stage"]) == (IDS[3], sqlstate, "save")
-    assert "secret" not in failed["reason"]
-    assert failed["reason"]
+    for sqlstate in FOREIGN:
+        pipeline.task_id = f"t-{sqlstate}"
+        ids = concept_ids(len(IDS), f"r-{sqlstate}")
+        pipeline.load(bundle_of(ids, roadmap_id=f"r-{sqlstate}", task_id=pipeline.task_id))
+        pipeline.execute(TRIGGER.format(condition=f"NEW.concept_id = '{ids[3]}'", sqlstate=sqlstate))
+        assert pipeline.run().missing == counts(quiz=1), sqlstate
+        (failed,) = pipeline.task()["failed_concepts"]["items"]
+        assert (failed["concept_id"], failed["error_code"], failed["stage"]) == (ids[3], sqlstate, "save")
+        assert "secret" not in failed["reason"]
+        assert failed["reason"]
 
 
 def test_content_refused_with_an_unclassified_sqlstate_is_kept(pipeline: Pipeline) -> None:
