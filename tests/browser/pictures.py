@@ -59,6 +59,7 @@ def take(browser: Browser, api: RealApi, file: Path, path: str, role: str, look:
         console.settled()
         if "item=" in path:
             console.page.locator(".drawer mark").wait_for()
+            console.page.evaluate("scrollTo(0, 0)")
         if "map" in file.name:
             console.page.evaluate("document.getElementById('map-heading').scrollIntoView()")
         console.page.screenshot(path=file)

@@ -383,7 +383,7 @@ def test_selected_tasks_are_retried_after_a_preview_with_a_reason(console: Conso
     )
     page.get_by_role("button", name="Heal 2 selected").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog.locator(".tiles")).to_contain_text(f"{2 * TYPES}to generate")
+    expect(dialog.locator(".tiles")).to_contain_text(f"{2 * TYPES}generated")
     dialog.get_by_role("button", name="Start the recovery").click()
     expect(dialog).to_contain_text("Give a reason")
     dialog.get_by_label("Reason").fill("two of the outage")
