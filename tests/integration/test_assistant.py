@@ -118,6 +118,7 @@ def converse(
     anyio.run(run)
 
 
+@pytest.mark.slow
 def test_a_script_diagnoses_the_four_faults_of_the_drill_and_heals_them(drill: Drill, log: Log) -> None:
     calls: list[str] = []
     causes: dict[str, str] = {}

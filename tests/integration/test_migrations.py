@@ -255,7 +255,13 @@ def test_adoption_keeps_rows_and_unique_constraints_and_adds_missing_indexes(
     assert added == (content_tables if unique == "indexes_in_another_order" else set())
 
 
-@pytest.mark.parametrize("unique", ["none", "as_designed", "indexes_in_another_order"])
+@pytest.mark.parametrize(
+    "unique",
+    [
+        "none",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("as_designed", "indexes_in_another_order")),
+    ],
+)
 def test_a_downgrade_restores_the_schema_of_the_product(empty_database_url: str, unique: str) -> None:
     execute(empty_database_url, PRODUCT, UNIQUE[unique], ROWS)
     before = schema(empty_database_url), rows(empty_database_url)
@@ -362,6 +368,7 @@ some_concepts: st.SearchStrategy[Concepts] = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=5)
 @given(concepts=some_concepts)
 def test_any_set_of_tutorial_rows_is_repaired(database_server: Server, concepts: Concepts) -> None:

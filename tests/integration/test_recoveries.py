@@ -410,6 +410,7 @@ def test_the_breaker_holds_the_waiting_attempts(
     assert started(pipeline) == []
 
 
+@pytest.mark.slow
 def test_the_cost_of_a_claim_does_not_depend_on_the_number_of_tasks(pipeline: Pipeline) -> None:
     """Regression: each claim counted all tasks of its recovery, under its lock."""
     costs = []
