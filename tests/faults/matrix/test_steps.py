@@ -96,8 +96,8 @@ KILLED: Mapping[When, Mapping[Step, str]] = {
 CHANGES: Mapping[Callable[[Play], object], Mapping[Step, str]] = {
     product_changes.cancel: {
         P: "Cancelled; FAILED; cancelled 0",
-        G: "Cancelled; FAILED; cancelled 0, 8 Cancelled, 1 NotStaged",
-        S: "done; FAILED; cancelled 0, 9 Cancelled",
+        G: "Cancelled; FAILED; cancelled 0",
+        S: "done; FAILED; cancelled 0",
         F: "done; FAILED; cancelled 8, 1 InvalidContent",
         A: "Cancelled; FAILED; cancelled 8, 1 InvalidContent",
         R: PASSES[R],
