@@ -28,4 +28,6 @@ def npm_packages(folder: Path) -> Path:
         options = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
         subprocess.run([*npm, "ci", "--prefix", directory, *options], check=True)
 
-    return build_once(LOCAL / "environments" / f"{folder.name}-{fingerprint(*files)}", build) / "node_modules"
+    # Resolved, because `npm ci --prefix` refuses a folder behind a symbolic link.
+    environments = (LOCAL / "environments").resolve()
+    return build_once(environments / f"{folder.name}-{fingerprint(*files)}", build) / "node_modules"
