@@ -18,7 +18,8 @@ from roadmap_content.contracts.payloads import BatchRequest, RunInput, StateErro
 from roadmap_content.platform.aws.event_bus import Entry
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.bucket import Bucket
-from roadmap_content.runs.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
+from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.recoveries.create import create
 from roadmap_content.runs.recoveries.decisions import Limits
 from roadmap_content.runs.steps.finalize import finalize_task

@@ -13,7 +13,8 @@ from roadmap_content.platform.aws.executions import (
     new_execution_name,
 )
 from roadmap_content.platform.runtime.deadline import Deadline
-from roadmap_content.runs.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
+from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.retries.retry import RetryAnswer, redrive_task, retry_task
 from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
 from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task

@@ -97,7 +97,7 @@ def test_a_row_that_a_trigger_refuses_is_reported_and_the_sweep_continues(
 def test_an_unforeseen_error_affects_only_its_task(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from roadmap_content.runs.reconciliation import reconcile as module
+    from roadmap_content.runs.reconciliation import task_repair as module
 
     two_stuck_tasks(pipeline)
     finalize_attempt = module.finalize_attempt  # type: ignore[attr-defined]

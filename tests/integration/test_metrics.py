@@ -15,7 +15,8 @@ from roadmap_content.platform.aws.executions import CANCELLED
 from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
-from roadmap_content.runs.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
+from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.state.failures.group_states import GroupState, change_group
 from tests.support.factories import TYPES, USER, bundle_of, counts
 from tests.support.pipeline import SETTINGS, Pipeline
@@ -204,7 +205,7 @@ def scheduled_sweep(
 def test_a_sweep_of_the_schedule_is_counted_and_reports_what_waits(
     planned: Pipeline, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("roadmap_content.runs.reconciliation.reconcile.admit_waiting", lambda *_: None)
+    monkeypatch.setattr("roadmap_content.runs.reconciliation.reconcile.BEFORE_THE_CHECKS", ())
     planned.execute(
         "UPDATE content_queue SET state = 'waiting', class = 'interactive', "
         "enqueued_at = timezone('utc', now()) - interval '1 hour'"

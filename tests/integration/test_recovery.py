@@ -22,8 +22,8 @@ from roadmap_content.platform.aws.executions import (
 )
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
 from roadmap_content.runs.reconciliation.reconcile import (
-    ExecutionEnd,
     NotReconciledError,
     ReconcileRequest,
     ReconcileResult,
@@ -278,6 +278,20 @@ def test_the_sweep_starts_an_attempt_that_was_claimed_and_never_started(pipeline
     assert pipeline.task()["status"] == "processing"
 
 
+def test_a_dry_run_starts_no_waiting_attempt(pipeline: Pipeline) -> None:
+    """The queue has room; a sweep would record the end of the first run and start the second task's."""
+    for number in (1, 2):
+        pipeline.load(bundle_of([f"c-{number}"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
+        retry_task(pipeline.services, f"t-{number}", USER, Deadline.after(60), user_start(USER))
+    pipeline.execute("UPDATE roadmap_tasks SET updated_at = updated_at - interval '1 hour'")
+    pipeline.execute("UPDATE content_queue SET state = 'waiting' WHERE task_id = 't-2'")
+    pipeline.execute("UPDATE content_queue_keys SET waiting = true")
+    pipeline.execute("UPDATE content_queue SET state = 'running' WHERE task_id = 't-1'")
+    executions(pipeline).started.clear()
+    assert [repair.task_id for repair in sweep(pipeline, dry_run=True).repairs] == ["t-1"]
+    assert executions(pipeline).started == []
+
+
 @pytest.mark.parametrize(
     ("drift", "changed"),
     [
@@ -377,7 +391,7 @@ def test_the_end_of_a_run_is_recorded_when_its_blocked_save_releases_its_locks(
     pipeline: Pipeline, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sweep would skip the task; the event is delivered once, so it waits for the roadmap's lock."""
-    monkeypatch.setattr("roadmap_content.runs.reconciliation.reconcile.TASK_SECONDS", 0.0)
+    monkeypatch.setattr("roadmap_content.runs.reconciliation.task_repair.TASK_SECONDS", 0.0)
     monkeypatch.setattr("roadmap_content.platform.postgres.engine.LOCK_TIMEOUT", 1)
     pipeline.load(bundle_of(["c"]))
     pipeline.plan()
@@ -423,7 +437,7 @@ def test_new_tasks_do_not_delay_waiting_tasks_of_a_sweep(
     """A sweep has time for one task, and another task finishes before each sweep. The longest waiting task is
     next.
     """
-    monkeypatch.setattr("roadmap_content.runs.reconciliation.reconcile.TASK_SECONDS", 10**6)
+    monkeypatch.setattr("roadmap_content.runs.reconciliation.task_repair.TASK_SECONDS", 10**6)
     for number in range(6):
         pipeline.load(bundle_of([f"c-{number}"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
     pipeline.execute("UPDATE roadmap_tasks SET status = 'completed', attempt = 1, completed_at = now()")

@@ -32,7 +32,8 @@ from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.bucket import Bucket
 from roadmap_content.platform.storage.keys import product_text_key
-from roadmap_content.runs.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
+from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.recoveries.advance import advance
 from roadmap_content.runs.recoveries.create import create
 from roadmap_content.runs.recoveries.decisions import Limits

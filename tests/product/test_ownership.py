@@ -14,7 +14,8 @@ from roadmap_content.contracts.errors import (
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.contracts.payloads import Execution, RunInput
 from roadmap_content.runs.reconciliation.checks import finished_tasks
-from roadmap_content.runs.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
+from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
 from roadmap_content.state.tasks.scope import Scope

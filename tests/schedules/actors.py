@@ -9,8 +9,9 @@ from roadmap_content.api.cancel import cancel_task
 from roadmap_content.api.revisions import list_revisions, restore_revision
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
 from roadmap_content.runs.reconciliation.finish import finish_run
-from roadmap_content.runs.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.recoveries import control
 from roadmap_content.runs.recoveries.advance import advance
 from roadmap_content.runs.retries.retry import RetryAnswer, redrive_task, retry_task

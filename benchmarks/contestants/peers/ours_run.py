@@ -22,7 +22,8 @@ from roadmap_content.platform.aws.executions import Executions, ExecutionState
 from roadmap_content.platform.postgres.engine import Credentials, open_engine
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
-from roadmap_content.runs.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
+from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.steps.accounting import LostBatch
 from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.runs.steps.generate import generate_content

@@ -1,0 +1,72 @@
+"""An execution ended: finalize its task, if Finalize did not.
+
+A state machine cannot catch its own timeout, an abort or a failure of Finalize. EventBridge reports them.
+"""
+
+from functools import partial
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from ...contracts.payloads import Payload, RunInput, StateError
+from ...platform.aws.executions import CANCELLED
+from ...platform.postgres.transactions import transact
+from ...platform.runtime.deadline import Deadline
+from ...platform.runtime.metrics import Metric, emit
+from ...state.queue.claims import claim_to_record, is_at_work
+from ...state.services import Services
+from ...state.tasks.task import Task, read_task, tasks_of_execution
+from .task_repair import Repair, Repairs, finalize_over, may_be_compared, repair_each
+
+
+class ExecutionEnd(Payload):
+    """The `detail` of EventBridge's "Step Functions Execution Status Change"."""
+
+    execution_arn: Annotated[str, Field(alias="executionArn")]
+    status: str
+    error: str | None = None
+    cause: str | None = None
+    input: str | None = None
+
+    @property
+    def task_id(self) -> str | None:
+        """The task in the execution's input; `None` if there is no input or no valid task in it."""
+        try:
+            return RunInput.model_validate_json(self.input or "").task_id
+        except ValidationError:
+            return None
+
+
+def record_execution_end(end: ExecutionEnd, services: Services, deadline: Deadline) -> Repairs:
+    """Finalize the task whose execution ended.
+
+    The event concerns one task, so there is time to wait: a Save of the run may still hold its locks.
+    """
+    arn, task_id = end.execution_arn, end.task_id
+    task_ids = transact(
+        services.engine, lambda connection: tasks_of_execution(connection, arn, task_id), deadline
+    )
+    return repair_each(task_ids, partial(_finalize, services, end, deadline), deadline)
+
+
+def _finalize(services: Services, end: ExecutionEnd, deadline: Deadline, task_id: str) -> Repair | None:
+    task = transact(services.engine, lambda connection: read_task(connection, task_id), deadline)
+    if _was_stopped(end, task):
+        emit({Metric.RUNS_ABORTED: 1})
+    if is_at_work(services.executions, task):
+        return None  # the event is late: the next attempt has started
+    task = claim_to_record(services, task, end.execution_arn, deadline)
+    if not may_be_compared(services, task, deadline):
+        return None
+    error = StateError(error=end.error or end.status, cause=end.cause or f"the execution ended {end.status}")
+    return finalize_over(services, task, error, deadline)
+
+
+def _was_stopped(end: ExecutionEnd, task: Task) -> bool:
+    """Whether a run was stopped other than by the cancellation of its task. Step Functions' own metric does
+    not distinguish them.
+
+    Both are checked: that the event contains the error of StopExecution was not seen on AWS, and a task that
+    was retried after its cancellation is not `cancelled` any more.
+    """
+    return end.status == "ABORTED" and end.error != CANCELLED and task.status != "cancelled"

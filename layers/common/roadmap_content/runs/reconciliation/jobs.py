@@ -1,0 +1,148 @@
+"""The jobs of the sweep: each has a name and a limit of time. An error of one does not stop the next."""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from ...contracts.errors import named
+from ...platform.postgres.times import utc
+from ...platform.postgres.transactions import transact
+from ...platform.runtime.deadline import Deadline
+from ...platform.runtime.log import logger
+from ...platform.runtime.metrics import Metric, emit
+from ...state.failures.current import forget_deleted_tasks
+from ...state.outbox import deliver_events, prune_events
+from ...state.queue.admission import admit_waiting, start_unconfirmed
+from ...state.queue.capacity import read_capacity
+from ...state.queue.claims import STARTING
+from ...state.queue.queue import blocking
+from ...state.queue.totals import ClassTotals, queue_by_class
+from ...state.services import Services
+from ...state.tasks.task import STUCK_AFTER, count_stuck_tasks
+from ...state.tasks.work import QueueClass
+from ..recoveries.advance import advance_all
+from ..retries.automatic import start_due_attempts
+from ..retries.retry import give_up_redrive
+from .checks import forget_unchecked_tasks, plan_checks
+from .sweeps import last_sweep
+from .task_repair import repair_each, repair_task
+
+MOST_DESCRIBED = 30
+"""Executions that are described each minute while attempts wait: half a description a second."""
+
+CHANGES = 1_000
+"""Recorded changes per transaction."""
+
+MOST_STUCK = 1_000
+"""Stuck tasks are counted up to this limit, for the alarm."""
+
+
+class Job(NamedTuple):
+    """A part of the sweep."""
+
+    name: str
+    seconds: float
+    """Its limit of time."""
+
+    run: Callable[[Services, Deadline], object]
+
+
+def run_jobs(jobs: Iterable[Job], services: Services, deadline: Deadline) -> None:
+    """Run the jobs in order, each within its limit. An error is logged: the next sweep tries again."""
+    for job in jobs:
+        try:
+            job.run(services, deadline.within(job.seconds))
+        except Exception as unnamed:  # noqa: BLE001 - one job must never stop the next one
+            error = named(unnamed)
+            logger.error("sweep_job_failed", job=job.name, error_code=error.code, reason=str(error))
+
+
+def in_transaction(work: Callable[[Connection], object]) -> Callable[[Services, Deadline], object]:
+    """A job that is one transaction."""
+    return lambda services, deadline: transact(services.engine, work, deadline)
+
+
+def free_slots(services: Services, deadline: Deadline) -> None:
+    """Finalize some attempts whose executions are over, if others wait for their slots."""
+    task_ids = transact(
+        services.engine, lambda connection: blocking(connection, STARTING, MOST_DESCRIBED), deadline
+    )
+    repairs = repair_each(task_ids, partial(repair_task, services, deadline), deadline)
+    for task_id, error in (repairs.locked | repairs.refused).items():  # the sweep records it, and tries again
+        logger.warning("slots_not_freed", task_id=task_id, error_code=error.code, reason=str(error))
+
+
+def start_again(services: Services, deadline: Deadline) -> None:
+    """Start the admitted attempts that have not started; end those whose execution cannot be redriven."""
+    for task_id, attempt in start_unconfirmed(services, deadline):
+        give_up_redrive(services, task_id, attempt, deadline)
+
+
+def plan_changed(services: Services, deadline: Deadline) -> None:
+    """Plan the checks of the tasks whose rows have changed."""
+    while transact(services.engine, lambda connection: plan_checks(connection, CHANGES), deadline) == CHANGES:
+        pass
+    transact(services.engine, forget_unchecked_tasks, deadline)
+
+
+class DeletedTasks:
+    """The job that removes deleted tasks from the failure groups, some in each sweep."""
+
+    checked_to = ""
+    """The last checked task, for the record of the sweep."""
+
+    def forget(self, services: Services, deadline: Deadline) -> None:
+        """Continue after the last sweep."""
+
+        def forget(connection: Connection) -> str:
+            last = last_sweep(connection)
+            return forget_deleted_tasks(connection, "" if last is None else last.failures_checked_to)
+
+        self.checked_to = transact(services.engine, forget, deadline)
+
+
+def report_queue(services: Services, deadline: Deadline) -> None:
+    """Write how many attempts wait and work, and for how long. Attempts wait by design while an operator has
+    stopped generation, and bulk attempts while interactive ones wait.
+    """
+
+    def read(connection: Connection) -> tuple[Sequence[ClassTotals], bool, int]:
+        stopped = read_capacity(connection).stopped_reason is not None
+        return queue_by_class(connection), stopped, count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK)
+
+    classes, stopped, stuck = transact(services.engine, read, deadline)
+    oldest = [
+        utc(totals.oldest_waiting_since)
+        for totals in classes
+        if totals.queue_class == QueueClass.INTERACTIVE and totals.oldest_waiting_since is not None
+    ]
+    waits = (datetime.now(UTC) - min(oldest)).total_seconds() if oldest and not stopped else 0
+    emit(
+        {
+            Metric.QUEUE_WAITING: sum(totals.waiting for totals in classes),
+            Metric.QUEUE_OLDEST_SECONDS: waits,
+            Metric.TASKS_AT_WORK: sum(totals.at_work for totals in classes),
+            Metric.TASKS_STUCK: 0 if stopped else stuck,
+        }
+    )
+
+
+STARTS = (
+    Job("unconfirmed starts", 15, start_again),
+    Job("recoveries", 30, advance_all),
+    Job("automatic attempts", 15, start_due_attempts),
+    Job("admission", 15, admit_waiting),
+)
+
+EVERY_MINUTE = (Job("slots of ended runs", 60, free_slots), *STARTS)
+
+BEFORE_THE_CHECKS = (
+    *STARTS,
+    Job("delivery of events", 30, deliver_events),
+    Job("old events", 10, prune_events),
+    Job("plan of checks", 20, plan_changed),
+)
+"""Their limits leave the checks of tasks a third of the invocation's 240 seconds."""

@@ -1,0 +1,153 @@
+"""Compare tasks with the content tables, one by one, and correct the records of those that differ."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from ...content.roadmaps.metadata import lock_roadmap_at_once
+from ...contracts.errors import ContentError, RoadmapLockedError, TaskNotFoundError, named
+from ...contracts.payloads import Payload, StateError
+from ...platform.postgres.transactions import transact
+from ...platform.runtime.deadline import Deadline
+from ...platform.runtime.log import logger
+from ...state.queue.claims import is_at_work
+from ...state.queue.queue import leave_queue
+from ...state.services import Services
+from ...state.tasks.ownership import is_at_work_elsewhere, is_ours
+from ...state.tasks.task import Task, lock_task_at_once, read_product_work, read_task
+from ..steps.finalize import RunEnd, count_outcome, finalize_attempt
+from .checks import record_check
+from .finish import start_next
+
+TASK_SECONDS = 12.0
+"""The time limit per task. With less time left, no further task is started."""
+
+TRIES = 3
+"""Maximum tries of a task that another session holds locked."""
+
+NO_OUTCOME = StateError(
+    error="ExecutionOver", cause="the run ended without recording an outcome, or never started"
+)
+
+
+class Repair(Payload):
+    """A task with corrected fields, and its status now (or as it would be, in a dry run)."""
+
+    task_id: str
+    status: str
+    changed: list[str]
+
+
+@dataclass
+class Repairs:
+    """The results of the tasks that were compared."""
+
+    checked: int = 0
+    repaired: list[Repair] = field(default_factory=list)
+    locked: dict[str, ContentError] = field(default_factory=dict)
+    """The tasks that other sessions hold locked, with the error."""
+
+    refused: dict[str, ContentError] = field(default_factory=dict)
+    """The other tasks that could not be compared, with the error."""
+
+    is_finished: bool = True
+    """Whether there was time for all tasks."""
+
+
+def repair_each(
+    task_ids: Iterable[str], repair: Callable[[str], Repair | None], deadline: Deadline
+) -> Repairs:
+    """Repair each task while there is time. Locked ones are tried again: their locks may be released."""
+    repairs = Repairs()
+    for _ in range(TRIES):
+        for task_id in task_ids:
+            if repairs.checked and deadline.remaining < TASK_SECONDS:
+                repairs.is_finished = False
+                break
+            if repairs.locked.pop(task_id, None) is None:
+                repairs.checked += 1
+            try:
+                repaired = repair(task_id)
+            except RoadmapLockedError as error:
+                repairs.locked[task_id] = error
+            except TaskNotFoundError:
+                pass  # the product has deleted the task
+            except Exception as unnamed:  # noqa: BLE001 - one task must never stop the sweep
+                repairs.refused[task_id] = named(unnamed)
+            else:
+                repairs.repaired += [] if repaired is None else [repaired]
+        task_ids = list(repairs.locked)
+    return repairs
+
+
+def repair_task(
+    services: Services, deadline: Deadline, task_id: str, *, dry_run: bool = False
+) -> Repair | None:
+    """Compare a task of ours on which nobody works with the tables. A locked task is not waited for.
+
+    Raises:
+        RoadmapLockedError: another session holds the task or its roadmap locked.
+        TaskNotFoundError: there is no such task.
+    """
+    deadline = deadline.within(TASK_SECONDS)
+    task = transact(services.engine, lambda connection: read_task(connection, task_id), deadline)
+    # Also a cancelled task's attempt is open until its run has ended. If it were recorded before, the run
+    # would take itself for redriven.
+    if is_at_work(services.executions, task) or not may_be_compared(services, task, deadline):
+        if is_ours(task) and task.status != "processing" and not dry_run:
+            # The end of the work on it is a change, so it is checked earlier then.
+            transact(services.engine, lambda connection: record_check(connection, task_id), deadline)
+        return None
+
+    def first(connection: Connection) -> None:
+        lock_roadmap_at_once(connection, task.roadmap_id or "")
+        lock_task_at_once(connection, task_id)
+        leave_queue(connection, task_id, task.attempt)  # the product has cancelled the task
+        record_check(connection, task_id)
+
+    return finalize_over(services, task, NO_OUTCOME, deadline, first=first, dry_run=dry_run)
+
+
+def may_be_compared(services: Services, task: Task, deadline: Deadline) -> bool:
+    """Whether a task is ours, and the product does not work on it.
+
+    If the product works on another task of the roadmap, only a run without an outcome is recorded: comparing
+    a finished task with the tables would mark the items that the product is generating as failed.
+    """
+    if not is_ours(task):
+        return False
+    own, siblings = transact(
+        services.engine, lambda connection: read_product_work(connection, task.task_id), deadline
+    )
+    is_finished = task.status != "processing"
+    return not (is_at_work_elsewhere(own) or (is_finished and any(map(is_at_work_elsewhere, siblings))))
+
+
+def finalize_over(
+    services: Services,
+    task: Task,
+    error: StateError,
+    deadline: Deadline,
+    *,
+    first: Callable[[Connection], None] = lambda _: None,
+    dry_run: bool = False,
+) -> Repair | None:
+    """Finalize the attempt of a task whose run is over, and start waiting work in its place.
+
+    `error` is the cause if the run recorded no outcome.
+    """
+    has_outcome = task.status != "processing"
+    run_end = RunEnd(error=None if has_outcome else error)
+    result = finalize_attempt(
+        services, task.task_id, task.attempt, run_end, deadline, first=first, dry_run=dry_run
+    )
+    if task.is_in_queue and not dry_run:
+        start_next(services, task.task_id, deadline)
+    if not result.changed:
+        return None
+    if not has_outcome and not dry_run:
+        count_outcome(result, run_end)
+    repair = Repair(task_id=task.task_id, status=result.status, changed=result.changed)
+    logger.warning("task_reconciled", dry_run=dry_run, **repair.model_dump(mode="json"))
+    return repair
