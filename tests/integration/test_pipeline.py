@@ -418,10 +418,15 @@ def test_a_violated_unique_constraint_of_the_product_is_named_and_the_id_is_kept
     assert {row["id"] for row in saved} == {content[kind.id_field] for content in contents.values()}
 
 
-def test_a_roadmap_deleted_during_the_run_leaves_its_content_staged(pipeline: Pipeline) -> None:
+@pytest.mark.parametrize(
+    "deletion", ["DELETE FROM roadmap_metadata", "UPDATE roadmap_metadata SET deleted_at = now()"]
+)
+def test_a_roadmap_deleted_during_the_run_leaves_its_content_staged(
+    pipeline: Pipeline, deletion: str
+) -> None:
     pipeline.load(bundle_of(["a"]))
     planned = pipeline.plan()
-    pipeline.execute("DELETE FROM roadmap_metadata")
+    pipeline.execute(deletion)
     reports = [pipeline.save(request) for request in pipeline.requests(planned)]
     assert [(report.saved, report.failed) for report in reports] == [(0, TYPES)]
     assert {row["error_code"] for row in pipeline.rows("SELECT * FROM content_failures")} == {

@@ -44,7 +44,11 @@ the first one.
 
 _NOT_CANCELLED = {S.CANCEL: RECOVERED, S.CANCEL_PAUSED: RECOVERED}
 OTHERWISE: Mapping[RecoveryFault, Mapping[RecoveryStep, str]] = {
-    F.KILLED_BEFORE: _NOT_CANCELLED,
+    # The second COMMIT of a cancel is that of the recovery's next step.
+    F.KILLED_BEFORE: {
+        S.CANCEL: f"{RECOVERED} or {CANCELLED}",
+        S.CANCEL_PAUSED: f"{RECOVERED} or {NOT_STARTED}",
+    },
     F.AWAY: _NOT_CANCELLED,
     F.TWICE_AT_ONCE: {
         S.CREATE: (

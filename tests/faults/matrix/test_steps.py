@@ -107,8 +107,8 @@ CHANGES: Mapping[Callable[[Play], object], Mapping[Step, str]] = {
     product_changes.delete_roadmap: PASSES
     | {
         P: "RoadmapNotFound; FAILED; failed 0, 9 NotReported",
-        G: "done; FAILED; failed 0, 9 Cancelled",
-        S: "done; FAILED; failed 0, 9 Cancelled",
+        G: "done; FAILED; failed 0, 9 RoadmapNotFound",
+        S: "done; FAILED; failed 0, 9 RoadmapNotFound",
         A: f"RoadmapNotFound; {INCOMPLETE}",
         R: f"RoadmapNotFound; {INCOMPLETE}",
     },

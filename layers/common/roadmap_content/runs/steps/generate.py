@@ -28,6 +28,7 @@ from ...contracts.errors import (
     ContentError,
     InvalidContentError,
     ModelDeclinedError,
+    RoadmapNotFoundError,
     TaskCancelledError,
     TransientError,
 )
@@ -338,6 +339,7 @@ class _Preparation:
         Raises:
             TaskCancelledError: the task is cancelled. Read before each item, so that cancelling is effective
                 soon.
+            RoadmapNotFoundError: likewise, its roadmap is deleted.
             GenerationStoppedError: likewise, generation is stopped.
         """
         plan = self._plan
@@ -348,8 +350,12 @@ class _Preparation:
             )
 
         reasons, saved = transact(self._engine, read, self._deadline)
-        if reasons.ended is not None:
-            raise TaskCancelledError(f"{reasons.ended} before the item was generated")
+        if reasons.cancelled:
+            raise TaskCancelledError("the task was cancelled before the item was generated")
+        if reasons.roadmap_deleted:
+            raise RoadmapNotFoundError(
+                f"roadmap {plan.roadmap_id!r} was deleted before the item was generated"
+            )
         if item in saved:
             return True
         if reasons.generation_stopped is not None:

@@ -380,11 +380,12 @@ class Saver:
     ) -> list[Failure]:
         plan = self._plan
         has_roadmap = not ready or lock_roadmap(connection, plan.roadmap_id)
-        if ended := why_stopped(connection, plan.task_id, plan.attempt).ended:
-            raise TaskCancelledError(f"{ended} before its items were saved")
+        reasons = why_stopped(connection, plan.task_id, plan.attempt)
+        if reasons.cancelled:
+            raise TaskCancelledError("the task was cancelled before its items were saved")
         failures = self._without_saved(connection, failed)
         by_others = {failure.item for failure in failed} - {failure.item for failure in failures}
-        if has_roadmap:
+        if has_roadmap and not reasons.roadmap_deleted:
             failures += self._save_ready(connection, ready, in_parts=in_parts)
         else:
             missing = RoadmapNotFoundError(f"there is no roadmap {plan.roadmap_id!r}")

@@ -88,10 +88,9 @@ WHERE task_id = :task_id AND status = 'cancelled'
 
 # The attempt is looked up, too: a cancelled attempt that replaces saved items leaves its task completed.
 WHY_STOPPED = text("""
-SELECT CASE WHEN t.status = 'cancelled' OR EXISTS (SELECT FROM content_attempts a
-        WHERE a.task_id = t.task_id AND a.attempt = :attempt AND a.outcome = 'cancelled')
-        THEN 'the task was cancelled'
-    WHEN r.deleted_at IS NOT NULL THEN 'the roadmap was deleted' END AS ended,
+SELECT t.status = 'cancelled' OR EXISTS (SELECT FROM content_attempts a
+        WHERE a.task_id = t.task_id AND a.attempt = :attempt AND a.outcome = 'cancelled') AS cancelled,
+    r.deleted_at IS NOT NULL AS roadmap_deleted,
     (SELECT stopped_reason FROM content_capacity) AS generation_stopped
 FROM roadmap_tasks t LEFT JOIN roadmap_metadata r USING (roadmap_id) WHERE task_id = :task_id
 """)
@@ -326,10 +325,12 @@ def lift_cancellation(connection: Connection, task_id: str, status: str) -> None
 
 
 class StopReasons(NamedTuple):
-    """The reasons to start nothing more for an attempt; each is `None` if it does not apply."""
+    """The reasons to start nothing more for an attempt."""
 
-    ended: str | None
-    """The task was cancelled, or its roadmap was deleted."""
+    cancelled: bool
+    """The task or the attempt was cancelled."""
+
+    roadmap_deleted: bool
 
     generation_stopped: str | None
     """An operator has stopped generation, for all tasks. Generated content may be saved."""
@@ -338,7 +339,7 @@ class StopReasons(NamedTuple):
 def why_stopped(connection: Connection, task_id: str, attempt: int) -> StopReasons:
     """The reasons to start nothing more for an attempt, in one statement: it is read before each item."""
     found = connection.execute(WHY_STOPPED, {"task_id": task_id, "attempt": attempt}).one_or_none()
-    return StopReasons(None, None) if found is None else StopReasons(*found)
+    return StopReasons(False, False, None) if found is None else StopReasons(*found)
 
 
 def read_product_work(connection: Connection, task_id: str) -> tuple[ProductWork, list[ProductWork]]:
