@@ -164,7 +164,7 @@ function Details({ detail, chosen, load, revisions }) {
         detail.saved &&
         html`<div><dt>${T.item.saved}</dt>
           <dd>
-            <${Id} value=${detail.saved.id} class="clamp" />
+            <${Id} value=${detail.saved.id} />
             ${detail.saved.version !== null && html`<span class="meta"> ${T.item.version} ${number(detail.saved.version)}</span>`}
             <span class="meta block"><${Age} at=${detail.saved.generated_at} /></span>
           </dd></div>`

@@ -2,7 +2,7 @@
 
 import { useEffect, useLayoutEffect, useRef, useState } from "./vendor/hooks.js";
 import { html } from "./html.js";
-import { T, ago, moment, number, percent } from "./language.js";
+import { T, ago, moment, number } from "./language.js";
 import { loadModule, useLive } from "./live.js";
 import { outline } from "./marks.js";
 import { href } from "./router.js";
@@ -18,8 +18,11 @@ export const Mark = ({ state }) => html`
 export const Text = (/** @type {{ value: string | null | undefined, class?: string }} */ { value, class: name }) =>
   html`<bdi class="text ${name ?? ""}">${value ?? ""}</bdi>`;
 
-/** @param {{ value: string, class?: string }} props */
-export const Id = ({ value, class: name }) => html`<bdi class="id ${name ?? ""}" dir="ltr">${value}</bdi>`;
+/** An id on one line. Without room for all of it, its middle is cut. @param {{ value: string }} props */
+export function Id({ value }) {
+  const letters = [...value];
+  return html`<bdi class="id" dir="ltr" title=${value}><span>${letters.slice(0, -8).join("")}</span>${letters.slice(-8).join("")}</bdi>`;
+}
 
 /** A time as an age; the whole time as a tooltip. @param {{ at: string | number | null | undefined }} props */
 export const Age = ({ at }) =>
@@ -72,17 +75,14 @@ export const Bar = ({ parts, total, label }) => html`
   </span>
 `;
 
-/** @param {{ saved: number, total: number }} props */
-export const Progress = ({ saved, total }) => html`
-  <span class="progress">
-    <${Bar}
-      parts=${[["saved", saved]]}
-      total=${total}
-      label=${T.tasksView.saved(number(saved), number(total))}
-    />
-    <span class="progress-text" aria-hidden="true">${percent(saved, total)} %</span>
-    <span class="meta" aria-hidden="true">${number(saved)}/${number(total)}</span>
-  </span>
+/** A bar in the colours of the states, and what is missing. @param {{ saved: number, failed: number, missing: number, total: number }} props */
+export const Progress = ({ saved, failed, missing, total }) => html`
+  <${Bar}
+    parts=${[["S", saved], ["F", failed], ["M", missing - failed]]}
+    total=${total}
+    label=${T.tasksView.saved(number(saved), number(total))}
+  />
+  <span class="progress-text">${missing ? T.tasksView.missing(number(missing), number(total)) : T.tasksView.allSaved(number(total))}</span>
 `;
 
 /**

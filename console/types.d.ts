@@ -42,7 +42,7 @@ export interface TaskRow {
   updated_at: string | null;
   created_at: string | null;
   completed_at: string | null;
-  progress: { total: number; saved: number; missing: number } | null;
+  progress: { total: number; saved: number; missing: number; failed: number } | null;
   top_reason: TopReason | null;
   needs_person: boolean;
   ours: boolean;

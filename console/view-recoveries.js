@@ -104,7 +104,7 @@ export function RecoveryView({ id, query, session }) {
       <h1 tabindex="-1" class="clamp3"><${Text} value=${data.reason} /></h1>
       <${Pill} value=${data.state} words=${T.recoveries.states} />
     </div>
-    <p class="meta"><${Id} value=${data.recovery_id} class="clamp" /></p>
+    <p class="meta"><${Id} value=${data.recovery_id} /></p>
     ${
       session.operates &&
       (active || paused || undoable) &&
@@ -228,8 +228,8 @@ function Results({ id, recovery, result }) {
         html`<table class="cards">
           <thead>
             <tr>
-              <th>${T.tasksView.columns.status}</th>
-              <th>${T.tasksView.columns.task}</th>
+              <th>${T.tasksView.status}</th>
+              <th>${T.sections.tasks}</th>
               <th>${T.recoveries.reason}</th>
               <th class="right">${T.recoveries.ended}</th>
             </tr>

@@ -78,7 +78,7 @@ export function TaskView({ id, query, session }) {
   if (!task.data) {
     return html`
       <p><${Link} to=${href(["tasks"])}>← ${T.task.allTasks}<//></p>
-      <h1 tabindex="-1" class="clamp"><${Id} value=${id} /></h1>
+      <h1 tabindex="-1" ><${Id} value=${id} /></h1>
       ${task.error ? html`<${ErrorNote} error=${task.error} retry=${task.refresh} missing=${T.task.vanished} />` : html`<${Loading} />`}
     `;
   }
@@ -296,7 +296,7 @@ function Head({ task, items, acts, onRetry, onRedrive, onCancel }) {
       <${Pill} value=${task.status} />
       ${task.live && html`<span class="running"><span class="pulse on"></span>${T.task.live}</span>`}
     </div>
-    <p class="meta ids"><${Id} value=${task.task_id} class="clamp" /></p>
+    <p class="meta"><${Id} value=${task.task_id} /></p>
     ${task.attempt === 0 && html`<p class="note">${T.task.untouched}</p>`}
     ${task.generation_stopped && html`<p class="note">${T.task.stopped} <${Text} value=${task.generation_stopped.reason} />${task.generation_stopped.since && html` (<${Age} at=${task.generation_stopped.since} />)`}</p>`}
     ${task.queue && !task.queue.stopped && html`<p class="note">${T.task.waits(number(task.queue.position), task.queue.starts_in_seconds === null ? null : duration(task.queue.starts_in_seconds))}</p>`}
@@ -340,8 +340,8 @@ function Head({ task, items, acts, onRetry, onRedrive, onCancel }) {
         html`<div><dt>${T.task.tokens}</dt>
           <dd>${task.tokens.budget === null ? number(task.tokens.used) : T.task.ofBudget(number(task.tokens.used), number(task.tokens.budget))}</dd></div>`
       }
-      <div><dt>${T.task.user}</dt><dd><${Id} value=${task.user_id} class="clamp" /></dd></div>
-      ${task.roadmap_id && html`<div><dt>${T.task.roadmap}</dt><dd><${Id} value=${task.roadmap_id} class="clamp" /></dd></div>`}
+      <div><dt>${T.task.user}</dt><dd><${Id} value=${task.user_id} /></dd></div>
+      ${task.roadmap_id && html`<div><dt>${T.task.roadmap}</dt><dd><${Id} value=${task.roadmap_id} /></dd></div>`}
     </dl>
   `;
 }

@@ -138,7 +138,7 @@ export function TasksView({ query, session }) {
     }
     ${
       rows.length > 0 &&
-      html`<${Table} rows=${rows} users=${session.sees} chosen=${session.operates ? chosen : null} toggle=${toggle} choose=${setChosen} />`
+      html`<${TaskList} rows=${rows} users=${session.sees} chosen=${session.operates ? chosen : null} toggle=${toggle} choose=${setChosen} />`
     }
     ${order && cursor && html`<p class="meta">${T.tasksView.orderOnly(number(rows.length))}</p>`}
     ${cursor && html`<p class="more"><button type="button" disabled=${loadingMore} onClick=${more}>${T.more}</button></p>`}
@@ -248,78 +248,46 @@ function FilterBar({ query, session, filtered }) {
 /**
  * @param {{ rows: TaskRow[], users: boolean, chosen: ReadonlySet<string> | null, toggle: (id: string) => void, choose: (ids: Set<string>) => void }} props
  */
-function Table({ rows, users, chosen, toggle, choose }) {
-  const columns = T.tasksView.columns;
+function TaskList({ rows, users, chosen, toggle, choose }) {
   const every = chosen !== null && rows.every((task) => chosen.has(task.task_id));
   return html`
-    <table class="cards tasks ${users ? "with-users" : ""}">
-      <thead>
-        <tr>
+    ${
+      chosen &&
+      html`<label class="check">
+        <input type="checkbox" checked=${every} onChange=${() => choose(every ? new Set() : new Set(rows.map((task) => task.task_id)))} /> ${T.tasksView.selectPage}
+      </label>`
+    }
+    <ul class="tasks">
+      ${rows.map((task) => {
+        const title = task.title || T.tasksView.untitled;
+        return html`<li key=${task.task_id} class="task">
           ${
             chosen &&
-            html`<th class="check">
-              <label
-                ><input
-                  type="checkbox"
-                  aria-label=${T.tasksView.selectPage}
-                  checked=${every}
-                  onChange=${() => choose(every ? new Set() : new Set(rows.map((task) => task.task_id)))}
-                /><span class="narrow-only" aria-hidden="true">${T.tasksView.selectPage}</span></label>
-            </th>`
+            html`<label class="check">
+              <input type="checkbox" aria-label=${T.tasksView.selectOne(title.slice(0, 200))} checked=${chosen.has(task.task_id)} onChange=${() => toggle(task.task_id)} />
+            </label>`
           }
-          <th class="status">${columns.status}</th>
-          <th>${columns.task}</th>
-          ${users && html`<th class="user">${columns.user}</th>`}
-          <th class="progress-cell">${columns.progress}</th>
-          <th class="reason">${columns.reason}</th>
-          <th class="right age">${columns.age}</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${rows.map((task) => {
-          const title = task.title || T.tasksView.untitled;
-          return html`
-            <tr key=${task.task_id}>
-              ${
-                chosen &&
-                html`<td class="check">
-                  <label
-                    ><input
-                      type="checkbox"
-                      aria-label=${T.tasksView.selectOne(title.slice(0, 200))}
-                      checked=${chosen.has(task.task_id)}
-                      onChange=${() => toggle(task.task_id)}
-                  /></label>
-                </td>`
-              }
-              <td class="status">
-                <${Pill} value=${task.status} />
-                ${task.ours ? "" : html`<span class="meta block" title=${T.tasksView.notOursHelp}>${T.tasksView.notOurs}</span>`}
-              </td>
-              <td class="main">
-                <${Link} to=${href(["tasks", task.task_id])} class="clamp"><${Text} value=${title} /><//>
-                <span class="meta block clamp"><${Id} value=${task.task_id} /></span>
-              </td>
-              ${users && html`<td class="user"><${Link} to=${href(["tasks"], { user_id: task.user_id })} class="clamp"><${Id} value=${task.user_id} /><//></td>`}
-              <td class="progress-cell">
-                ${
-                  task.progress
-                    ? html`<${Progress} saved=${task.progress.saved} total=${task.progress.total} />`
-                    : html`<span class="meta">${T.tasksView.neverRun}</span>`
-                }
-              </td>
-              <td class="reason">
-                ${
-                  task.top_reason &&
-                  html`<${ReasonLine} code=${task.top_reason.error_code} reason=${task.top_reason.reason} />
-                    ${task.needs_person && html`<span class="needs block">▲ ${T.needsPerson}</span>`}`
-                }
-              </td>
-              <td class="right age"><${Age} at=${task.updated_at ?? task.created_at} /></td>
-            </tr>
-          `;
-        })}
-      </tbody>
-    </table>
+          <div class="task-card">
+            <${Link} to=${href(["tasks", task.task_id])} class="title"><${Text} value=${title} /><//>
+            <span class="state"><${Pill} value=${task.status} /></span>
+            <span class="time meta"><${Age} at=${task.updated_at ?? task.created_at} /></span>
+            <div class="progress">${task.progress ? html`<${Progress} ...${task.progress} />` : html`<span class="meta">${neverRun(task)}</span>`}</div>
+            <div class="reason">
+              ${task.top_reason && html`<${ReasonLine} code=${task.top_reason.error_code} reason=${task.top_reason.reason} />`}
+              ${task.needs_person && html`<span class="needs">▲ ${T.needsPerson}</span>`}
+            </div>
+            <p class="ids meta">
+              <${Id} value=${task.task_id} />${users && html`<${Link} to=${href(["tasks"], { user_id: task.user_id })}><${Id} value=${task.user_id} /><//>`}
+            </p>
+          </div>
+        </li>`;
+      })}
+    </ul>
   `;
+}
+
+/** A task without an outcome of this system. @param {TaskRow} task */
+function neverRun(task) {
+  if (task.ours) return T.tasksView.firstAttempt;
+  return task.status === "processing" ? T.tasksView.notOurs : T.tasksView.neverRun;
 }

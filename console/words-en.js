@@ -346,7 +346,6 @@ export const en = {
     paused: "Paused",
     pause: "Pause updates",
     resume: "Resume updates",
-    columns: { status: "Status", task: "Task", user: "User", progress: "Progress", reason: "Top reason", age: "Updated" },
     select: "Select",
     /** @param {string} title */
     selectOne: (title) => `Select ${title}`,
@@ -365,9 +364,13 @@ export const en = {
     neverRun: "not started",
     /** @param {string} saved @param {string} total */
     saved: (saved, total) => `${saved} of ${total} saved`,
+    /** @param {string} count @param {string} total */
+    missing: (count, total) => `${count} of ${total} missing`,
+    /** @param {string} total */
+    allSaved: (total) => `all ${total} saved`,
+    firstAttempt: "first attempt under way",
     untitled: "Untitled",
     notOurs: "handled by the product",
-    notOursHelp: "The product processes this task itself. This system has not changed it.",
   },
 
   task: {

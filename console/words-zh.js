@@ -303,7 +303,6 @@ export const zh = {
     paused: "已暂停",
     pause: "暂停更新",
     resume: "继续更新",
-    columns: { status: "状态", task: "任务", user: "用户", progress: "进度", reason: "主要原因", age: "更新" },
     select: "选择",
     selectOne: (title) => `选择 ${title}`,
     selectPage: "选择所显示的全部",
@@ -318,8 +317,10 @@ export const zh = {
     neverRun: "未开始",
     saved: (saved, total) => `已保存 ${saved} / ${total}`,
     untitled: "无标题",
+    missing: (count, total) => `${total} 项中缺 ${count} 项`,
+    allSaved: (total) => `${total} 项全部已保存`,
+    firstAttempt: "首次尝试进行中",
     notOurs: "由产品处理",
-    notOursHelp: "产品自己在处理此任务；这里尚未对它做任何操作。",
   },
 
   task: {

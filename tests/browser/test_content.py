@@ -106,7 +106,7 @@ def test_a_reason_is_a_sentence_and_its_recorded_text_is_one_click_away(console:
     reason.get_by_text("Recorded text").click()
     expect(recorded).to_be_visible()
     console.open(f"/tasks?q={PARTLY_FAILED}")
-    expect(page.locator("tbody tr").first.locator(".reason")).to_have_text(
+    expect(page.locator(".task").first.locator(".reason")).to_have_text(
         "The function stopped before it reported this batch."
     )
 
@@ -149,7 +149,7 @@ def test_parts_of_the_bar_are_as_long_as_their_shares(console: Console) -> None:
     # One of the missing items is rejected, not failed.
     assert saved / failed == pytest.approx((CONCEPTS * TYPES - MISSING) / (MISSING - 1), rel=0.1)
     console.open("/tasks?user_id=owner")
-    bars = console.page.locator("tbody .bar")
+    bars = console.page.locator(".task .bar")
     expect(bars.first).to_be_visible()
     assert len({bars.nth(k).evaluate("bar => bar.clientWidth") for k in range(bars.count())}) == 1
 
@@ -261,19 +261,18 @@ def test_the_list_is_ordered_by_what_is_missing(console: Console) -> None:
     console.open("/tasks?status=failed&status=partial_failure")
     page.get_by_label("Order").select_option("missing")
     page.wait_for_url(re.compile("order=missing"))
-    cells = page.locator("tbody td.progress-cell .meta[aria-hidden]")
-    expect(cells.first).to_contain_text("0/18")  # the tasks that need a person miss most
+    counts = page.locator(".task .progress-text")
+    expect(counts.first).to_have_text("18 of 18 missing")  # the tasks that need a person miss most
 
     def missing() -> list[int]:
-        shares = [text.replace(",", "").split("/") for text in cells.all_inner_texts()]
-        return [int(total) - int(saved) for saved, total in shares]
+        return [int(text.replace(",", "").split(" of ")[0]) for text in counts.all_inner_texts()]
 
     assert missing() == sorted(missing(), reverse=True)
     expect(page.locator("main")).to_contain_text("Only the 50 tasks that are shown are in this order.")
     page.get_by_label("Order").select_option("person")
-    expect(page.locator("tbody tr").first).to_contain_text("Needs a person")
+    expect(page.locator(".task").first).to_contain_text("Needs a person")
     page.reload()  # the order is in the address
-    expect(page.locator("tbody tr").first).to_contain_text("Needs a person")
+    expect(page.locator(".task").first).to_contain_text("Needs a person")
     expect(page.get_by_label("Order")).to_have_value("person")
 
 
@@ -331,14 +330,14 @@ def test_a_view_is_saved_under_a_name(console: Console) -> None:
 
 def test_operators_see_whose_task_it_is(browser: Browser, console: Console, api: RealApi) -> None:
     console.open("/tasks?q=broken-43")
-    user = console.page.locator("td.user a")
+    user = console.page.locator(".task .ids a")
     expect(user).to_have_text("user-1")
     user.click()
     expect(console.page.get_by_label("User", exact=True)).to_have_value("user-1")
     with console_in(browser, api.url, role="owner") as owner:
         owner.open("/tasks")
-        expect(owner.page.locator("td.main").first).to_be_visible()
-        assert owner.page.locator("td.user").count() == 0
+        expect(owner.page.locator(".task .ids").first).to_be_visible()
+        assert owner.page.locator(".task .ids a").count() == 0
 
 
 def test_a_filter_is_in_the_words_of_the_page(console: Console, api: RealApi) -> None:

@@ -19,9 +19,9 @@ def test_missing_items_are_shown_with_their_reasons_and_repaired(browser: Browse
     with console_in(browser, api.url, role="owner") as console:
         page = console.page
         console.open()
-        row = page.locator("tbody tr", has_text="The story")
+        row = page.locator(".task", has_text="The story")
         expect(row).to_contain_text("incomplete")
-        expect(row).to_contain_text(f"{ITEMS - MISSING}/{ITEMS}")
+        expect(row).to_contain_text(f"{MISSING} of {ITEMS} missing")
         assert console.axe() == []
 
         row.get_by_role("link").click()

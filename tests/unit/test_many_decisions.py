@@ -321,8 +321,13 @@ COUNT = {"total": 3, "completed": 2, "failed": 1}
 @pytest.mark.parametrize(
     ("summary", "totals"),
     [
-        ({"tutorial": COUNT, "resources": COUNT, "quiz": COUNT}, ItemTotals(total=9, saved=6, missing=3)),
-        ({"quiz": COUNT, "attempt": 1}, ItemTotals(total=3, saved=2, missing=1)),  # of fewer types
+        (
+            {"tutorial": COUNT, "resources": COUNT, "quiz": COUNT},
+            ItemTotals(total=9, saved=6, missing=3, failed=3),
+        ),
+        ({"quiz": COUNT, "attempt": 1}, ItemTotals(total=3, saved=2, missing=1, failed=1)),  # of fewer types
+        # A cancelled attempt has not started the other items.
+        ({"quiz": COUNT | {"failed": 0}}, ItemTotals(total=3, saved=2, missing=1, failed=0)),
         ({"tutorial": COUNT, "quiz": {"total": 3}}, None),
         ({"note": COUNT}, None),
         ([], None),

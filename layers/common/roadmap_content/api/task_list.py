@@ -16,11 +16,15 @@ from .cursors import decode_cursor, encode_cursor, moment, text
 
 
 class ItemTotals(Payload):
-    """The items of all content types together at the last outcome: total = saved + missing."""
+    """The items of all content types together at the last outcome: total = saved + missing.
+
+    Of the missing ones, `failed` have a recorded failure; a cancelled attempt has not started the others.
+    """
 
     total: Count
     saved: Count
     missing: Count
+    failed: Count
 
 
 class TopReason(Payload):
@@ -125,10 +129,8 @@ def item_totals(execution_summary: str | None) -> ItemTotals | None:
     counts = [summary[content_type] for content_type in ContentType if content_type in summary]
     if not counts or not all(map(_is_count, counts)):
         return None
-    total, saved, missing = (
-        sum(count[name] for count in counts) for name in ("total", "completed", "failed")
-    )
-    return ItemTotals(total=total, saved=saved, missing=missing)
+    total, saved, failed = (sum(count[name] for count in counts) for name in ("total", "completed", "failed"))
+    return ItemTotals(total=total, saved=saved, missing=max(0, total - saved), failed=failed)
 
 
 def _is_count(value: object) -> bool:
