@@ -251,7 +251,9 @@ def test_redriven_at_finalize_a_run_with_nothing_missing_completes_the_claimed_a
     assert task["completed_at"] is not None
 
 
-def test_an_attempt_without_a_recorded_end_is_counted_at_the_next_claim(pipeline: Pipeline) -> None:
+def test_an_attempt_without_a_recorded_end_ends_at_the_next_claim_and_is_counted_by_the_sweep(
+    pipeline: Pipeline,
+) -> None:
     """It was stopped without an event, and no sweep came before the retry."""
     arn = retry(loaded(pipeline)).execution_arn
     assert arn is not None
@@ -264,8 +266,11 @@ def test_an_attempt_without_a_recorded_end_is_counted_at_the_next_claim(pipeline
             pipeline.execute(f"DELETE FROM {table}")
     recorded(pipeline).states[arn] = ExecutionState.OVER
     assert retry(pipeline).attempt == 2
+    (ended,) = pipeline.rows("SELECT * FROM content_attempts WHERE attempt = 1")
+    assert (ended["outcome"], ended["step"], ended["saved"]) == ("superseded", "ended", None)
+    reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
     (first,) = pipeline.rows("SELECT * FROM content_attempts WHERE attempt = 1")
-    assert (first["outcome"], first["step"], first["ended_at"] is None) == ("superseded", "ended", False)
+    assert (first["outcome"], first["ended_at"]) == ("superseded", ended["ended_at"])
     assert first["planned"] == counts(3)
     assert first["saved"] == counts(tutorial=3)
     assert first["failed"] == counts(3, tutorial=0)

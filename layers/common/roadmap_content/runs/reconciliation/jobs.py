@@ -27,6 +27,7 @@ from ..recoveries.advance import advance_all
 from ..retries.automatic import start_due_attempts
 from ..retries.retry import give_up_redrive
 from .checks import forget_unchecked_tasks, plan_checks
+from .superseded import count_superseded
 from .sweeps import last_sweep
 from .task_repair import repair_each, repair_task
 
@@ -140,6 +141,7 @@ STARTS = (
 EVERY_MINUTE = (Job("slots of ended runs", 60, free_slots), *STARTS)
 
 BEFORE_THE_CHECKS = (
+    Job("counts of superseded attempts", 15, count_superseded),
     *STARTS,
     Job("delivery of events", 30, deliver_events),
     Job("old events", 10, prune_events),

@@ -109,10 +109,11 @@ WHERE recovery_id = :recovery_id AND NOT r.canary AND r.result IN ('recovered', 
 ORDER BY r.ended_at DESC, r.position DESC LIMIT :breaker
 """)
 
+# An attempt has ended when it has counts: the sweep counts superseded ones.
 # Guarantees: returns the current state of each task; a deleted task is returned as one that does not exist.
 RUNNING = text("""
 SELECT r.task_id, r.attempt, t.task_id IS NOT NULL AS exists, t.status, t.attempt AS task_attempt,
-    coalesce(a.ended_at IS NOT NULL, false) AS ended, a.outcome,
+    a.saved IS NOT NULL AS ended, a.outcome,
     coalesce(a.tokens, 0) AS tokens, coalesce(g.top_reason, f.top_reason),
     CASE WHEN r.items IS NOT NULL THEN coalesce((
         SELECT sum(CAST(p.value AS integer) - CAST(a.saved ->> p.key AS integer))

@@ -5,41 +5,28 @@ attempt in the task's row writes the task's status.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from ...content.roadmaps.metadata import load_framework
-from ...content.rows import current_rows, unreplaced
 from ...contracts.errors import (
     AtWorkElsewhereError,
     ClaimRefusedError,
-    InvalidFrameworkError,
     NotAtContentStageError,
-    RoadmapNotFoundError,
     StaleAttemptError,
     TaskCancelledError,
 )
 from ...contracts.events import attempt_queued, attempt_started
-from ...contracts.items import Item, count_by_type
 from ...contracts.payloads import Execution
 from ...platform.aws.executions import Executions, ExecutionState
 from ...platform.postgres.times import utc
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
-from ..failures.failures import failures_of_attempt
 from ..outbox import record_events
 from ..services import Services
-from ..tasks.attempts import (
-    CONSOLE,
-    AttemptStart,
-    Cause,
-    close_attempt,
-    is_cancelled,
-    open_attempt,
-    read_scope,
-)
+from ..tasks.attempts import CONSOLE, AttemptStart, Cause, open_attempt
 from ..tasks.ownership import why_not_startable
 from ..tasks.task import Task, claim_row, read_product_work, read_task
 from ..tasks.work import NOTHING, QueueState, Work
@@ -103,8 +90,8 @@ def claim(
         AtWorkElsewhereError: the product is processing a task of the roadmap, and `take_over` is not set.
         DatabaseUnavailableError: a retry may succeed.
     """
-    waiting = QueueState.WAITING
-    return _take(services, task, execution_arn, deadline, start, waiting, work, take_over=take_over)
+    new = _NewAttempt(task, execution_arn, start, QueueState.WAITING, work, take_over=take_over)
+    return _take(services, new, deadline)
 
 
 def claim_in_run(
@@ -136,8 +123,8 @@ def claim_in_run(
             return task
     elif is_at_work(services.executions, task):
         raise ClaimRefusedError(task.task_id, task.attempt, task.execution_arn)
-    running, redrives = QueueState.RUNNING, execution.redrive_count
-    return _take(services, task, execution.arn, deadline, start, running, redrive_count=redrives).task
+    new = _NewAttempt(task, execution.arn, start, redrive_count=execution.redrive_count)
+    return _take(services, new, deadline).task
 
 
 def is_cancelled_since(task: Task, execution: Execution) -> bool:
@@ -156,62 +143,93 @@ MOST_ADMITTED = 20
 """Maximum attempts that one transaction admits. The next one continues."""
 
 
-def _take(
-    services: Services,
-    task: Task,
-    execution_arn: str,
-    deadline: Deadline,
-    start: AttemptStart,
-    state: QueueState,
-    work: Work = NOTHING,
-    *,
-    redrive_count: int = 0,
-    take_over: bool = False,
-) -> Claim:
+@dataclass
+class _NewAttempt:
+    """The attempt after the task's present one, in the transaction that claims it."""
+
+    task: Task
+    execution_arn: str
+    start: AttemptStart
+    state: QueueState = QueueState.RUNNING
+    work: Work = NOTHING
+    redrive_count: int = 0
+    take_over: bool = False
+    was_claimed: bool = False
+    """Whether an earlier try of the transaction has claimed it: its COMMIT may have got no answer."""
+
+    @property
+    def number(self) -> int:
+        return self.task.attempt + 1
+
+    def claim(self, connection: Connection) -> bool:
+        """Claim the task's row; `False` if it has another attempt, or was cancelled, since it was read."""
+        own, siblings = read_product_work(connection, self.task.task_id)
+        if refusal := why_not_startable(self.task, own, siblings, take_over=self.take_over):
+            raise refusal
+        if not claim_row(connection, self.task, self.execution_arn):
+            return False
+        self.was_claimed = True
+        return True
+
+    def record(self, connection: Connection) -> None:
+        """Write the audit trail, and what belongs to the claim for its caller."""
+        open_attempt(
+            connection,
+            self.task.task_id,
+            self.number,
+            self.execution_arn,
+            self.start,
+            self.redrive_count,
+            was_cancelled=self.task.status == "cancelled",
+        )
+        if self.start.on_claim is not None:
+            self.start.on_claim(connection, self.number)
+
+    def enqueue(self, connection: Connection, services: Services) -> Claim:
+        """Put it into the queue, and admit waiting attempts, perhaps itself. Locks the capacity."""
+        task_id, start = self.task.task_id, self.start
+        enqueue(
+            connection, task_id, self.number, start.cause.queue_class, self.state, self.work, start.tenant
+        )
+        waits = self.state is QueueState.WAITING
+        admitted = admit(connection, MOST_ADMITTED) if waits else []
+        record_admissions(services, connection, admitted)
+        place = None
+        if (task_id, self.number) not in [one[:2] for one in admitted]:
+            about = task_id, self.task.roadmap_id, self.number, start.actor, str(start.cause)
+            place = read_place(connection, task_id, self.number) if waits else None
+            event = attempt_started(*about) if place is None else attempt_queued(*about, place.position)
+            record_events(services, connection, [event])
+        return Claim(read_task(connection, task_id), admitted, place)
+
+    def claimed_before(self, connection: Connection) -> Claim:
+        """The claim of an earlier try.
+
+        Raises:
+            TaskCancelledError, ClaimRefusedError: there is none: the row was changed by another session.
+        """
+        now = read_task(connection, self.task.task_id)
+        if now.attempt == self.task.attempt:
+            raise TaskCancelledError(f"task {now.task_id} was cancelled before its attempt was claimed")
+        # Another request for a redrive claims the same execution. The steps of a run may be delivered twice.
+        may_be_ours = self.was_claimed or self.start.cause is not Cause.CHECKPOINT
+        if not may_be_ours or (now.attempt, now.execution_arn) != (self.number, self.execution_arn):
+            raise ClaimRefusedError(now.task_id, now.attempt, now.execution_arn)
+        admitted = []
+        if now.queue_state in (QueueState.STARTING, QueueState.REDRIVING):
+            about = now.task_id, self.number, self.execution_arn, self.start.actor, self.start.cause
+            admitted = [Admitted(*about, now.roadmap_id)]
+        return Claim(now, admitted, None)
+
+
+def _take(services: Services, new: _NewAttempt, deadline: Deadline) -> Claim:
     """Claim an attempt and put it into the queue, in one transaction, so that a crash loses neither."""
-    attempt = task.attempt + 1
-    # Another request for a redrive claims the same execution. The steps of a run may be delivered twice.
-    may_be_claimed = start.cause is not Cause.CHECKPOINT
 
     def take(connection: Connection) -> Claim:
-        nonlocal may_be_claimed
-        own, siblings = read_product_work(connection, task.task_id)
-        if refusal := why_not_startable(task, own, siblings, take_over=take_over):
-            raise refusal
-        claimed = claim_row(connection, task, execution_arn)
-        admitted: list[Admitted] = []
-        place = None
-        if claimed:
-            superseded = open_attempt(connection, task.task_id, attempt, execution_arn, start, redrive_count)
-            for earlier in superseded:
-                _close_superseded(connection, task, earlier)
-            if start.on_claim is not None:
-                start.on_claim(connection, attempt)
-            # Last, because it locks the capacity until the COMMIT.
-            queue_class = start.cause.queue_class
-            enqueue(connection, task.task_id, attempt, queue_class, state, work, start.tenant)
-            if state is QueueState.WAITING:
-                admitted = admit(connection, MOST_ADMITTED)
-            record_admissions(services, connection, admitted)
-            if (task.task_id, attempt) not in [one[:2] for one in admitted]:
-                about = task.task_id, task.roadmap_id, attempt, start.actor, str(start.cause)
-                if state is QueueState.WAITING:
-                    place = read_place(connection, task.task_id, attempt)
-                event = attempt_started(*about) if place is None else attempt_queued(*about, place.position)
-                record_events(services, connection, [event])
-        now = read_task(connection, task.task_id)
-        # 0 rows updated but the claim is ours: an earlier COMMIT succeeded without an answer.
-        may_be_claimed = may_be_claimed or claimed
-        ours = may_be_claimed and (now.attempt, now.execution_arn) == (attempt, execution_arn)
-        if not claimed and now.attempt == task.attempt:
-            raise TaskCancelledError(f"task {task.task_id} was cancelled before its attempt was claimed")
-        if not claimed and not ours:
-            raise ClaimRefusedError(now.task_id, now.attempt, now.execution_arn)
-        if not claimed and now.queue_state in (QueueState.STARTING, QueueState.REDRIVING):
-            admitted = [
-                Admitted(now.task_id, attempt, execution_arn, start.actor, start.cause, now.roadmap_id)
-            ]
-        return Claim(now, admitted, place)
+        if not new.claim(connection):
+            return new.claimed_before(connection)
+        new.record(connection)
+        return new.enqueue(connection, services)
 
     return transact(services.engine, take, deadline)
 
@@ -225,29 +243,6 @@ def record_admissions(services: Services, connection: Connection, admitted: Sequ
     )
 
 
-def _close_superseded(connection: Connection, task: Task, attempt: int) -> None:
-    """Complete the row of an earlier attempt without a recorded outcome, with the current counts."""
-    missing = _missing(connection, task, attempt)
-    failed, outcome = missing, "superseded"
-    if task.status == "cancelled" or is_cancelled(connection, task.task_id, attempt):
-        known = failures_of_attempt(connection, task.task_id, attempt)
-        failed, outcome = [item for item in missing if item in known], "cancelled"
-    counts = count_by_type(missing), count_by_type(failed)
-    close_attempt(connection, task.task_id, attempt, *counts, outcome)
-
-
-def _missing(connection: Connection, task: Task, attempt: int) -> list[Item]:
-    """The items of an attempt that are currently not saved or not replaced."""
-    scope, replaces = read_scope(connection, task.task_id, attempt)
-    try:
-        framework = load_framework(connection, task.roadmap_id, task.user_id)
-    except (RoadmapNotFoundError, InvalidFrameworkError):
-        return []  # as in the outcome of a task without a readable framework
-    rows = current_rows(connection, task.roadmap_id or "")
-    missing = framework.missing(rows)
-    return [*filter(scope.includes, missing), *unreplaced(rows, replaces)]
-
-
 def claim_to_record(services: Services, task: Task, execution_arn: str, deadline: Deadline) -> Task:
     """Claim a task's first attempt for an execution that failed before its claim; return the task.
 
@@ -257,8 +252,8 @@ def claim_to_record(services: Services, task: Task, execution_arn: str, deadline
     if task.attempt > 0 or task.status == "cancelled":
         return task
     try:
-        start = AttemptStart(CONSOLE, Cause.FIRST_RUN)
-        return _take(services, task, execution_arn, deadline, start, QueueState.RUNNING).task
+        new = _NewAttempt(task, execution_arn, AttemptStart(CONSOLE, Cause.FIRST_RUN))
+        return _take(services, new, deadline).task
     except (AtWorkElsewhereError, NotAtContentStageError):
         return task
     except (ClaimRefusedError, TaskCancelledError):

@@ -71,20 +71,27 @@ def recovery_of(actor: str | None) -> str | None:
     return actor.removeprefix(prefix) if actor is not None and actor.startswith(prefix) else None
 
 
-# Guarantees: one row per attempt. Returns the earlier attempts without a recorded outcome.
+# Guarantees: one row per attempt. Earlier attempts without a recorded outcome end; the sweep counts them.
 OPEN = text("""
 WITH planned_automatically AS (
     DELETE FROM content_automatic_attempts WHERE task_id = :task_id
 ),
-opened AS (
-    INSERT INTO content_attempts
-        (task_id, attempt, actor, cause, reason, execution_arn, redrive_count, step, scope)
-    VALUES (:task_id, :attempt, :actor, :cause, :reason, :execution_arn, :redrive_count, 'claimed',
-        CAST(:scope AS json))
-    ON CONFLICT (task_id, attempt) DO NOTHING
+superseded AS (
+    UPDATE content_attempts SET step = 'ended', ended_at = timezone('utc', now()), outcome = CASE
+        WHEN outcome = 'cancelled' OR CAST(:was_cancelled AS boolean) THEN 'cancelled' ELSE 'superseded' END
+    WHERE task_id = :task_id AND attempt < :attempt AND ended_at IS NULL
 )
-SELECT attempt FROM content_attempts
-WHERE task_id = :task_id AND attempt < :attempt AND ended_at IS NULL ORDER BY attempt
+INSERT INTO content_attempts
+    (task_id, attempt, actor, cause, reason, execution_arn, redrive_count, step, scope)
+VALUES (:task_id, :attempt, :actor, :cause, :reason, :execution_arn, :redrive_count, 'claimed',
+    CAST(:scope AS json))
+ON CONFLICT (task_id, attempt) DO NOTHING
+""")
+
+# The attempts of deleted tasks stay uncounted.
+UNCOUNTED = text("""
+SELECT a.task_id, a.attempt, a.outcome FROM content_attempts a JOIN roadmap_tasks t USING (task_id)
+WHERE a.ended_at IS NOT NULL AND a.saved IS NULL LIMIT :limit
 """)
 
 # The first plan counts: a repeated plan after a crash may contain fewer items.
@@ -108,7 +115,7 @@ RETURNING CAST(pg_current_xact_id() AS text)
 
 # The tokens of an attempt are those of the task minus those of its other attempts.
 READ_FOR_OUTCOME = text("""
-SELECT planned, generated, ended_at, tokens AS tokens_before,
+SELECT planned, generated, saved, tokens AS tokens_before,
     greatest(0, coalesce((SELECT tokens FROM generation_tokens WHERE task_id = a.task_id), 0)
         - (SELECT coalesce(sum(tokens), 0) FROM content_attempts o
             WHERE o.task_id = a.task_id AND o.attempt <> a.attempt)) AS tokens,
@@ -216,10 +223,15 @@ def open_attempt(
     attempt: int,
     execution_arn: str | None,
     start: AttemptStart,
-    redrive_count: int = 0,
-) -> Sequence[int]:
-    """Record the claim of an attempt; return the earlier ones without a recorded outcome. Idempotent."""
-    return connection.scalars(
+    redrive_count: int,
+    *,
+    was_cancelled: bool,
+) -> None:
+    """Record the claim of an attempt, and the end of earlier ones without a recorded outcome. Idempotent.
+
+    `was_cancelled`: whether the claim has lifted the task's cancellation.
+    """
+    connection.execute(
         OPEN,
         {
             "task_id": task_id,
@@ -230,8 +242,9 @@ def open_attempt(
             "execution_arn": execution_arn,
             "redrive_count": redrive_count,
             "scope": _encoded(start.scope.document),
+            "was_cancelled": was_cancelled,
         },
-    ).all()
+    )
 
 
 def record_plan(
@@ -350,15 +363,19 @@ def close_attempt(
             "tokens": found.tokens,
         },
     )
-    first_end = found.ended_at is None
     spent = found.tokens - found.tokens_before
-    staged = sum(saved.values()) - sum(generated.values()) if first_end else 0
+    staged = sum(saved.values()) - sum(generated.values()) if found.saved is None else 0
     price = found.tokens / sum(generated.values()) if any(generated.values()) else 0
     saved_by_staging = round(max(0, staged) * price)
     if spent or saved_by_staging:
         connection.execute(
             COUNT_TOKENS, {"task_id": task_id, "spent": spent, "saved_by_staging": saved_by_staging}
         )
+
+
+def uncounted_attempts(connection: Connection, limit: int) -> Sequence[tuple[str, int, str]]:
+    """Some attempts that were superseded by a later claim and not counted: task, attempt and outcome."""
+    return [(*row,) for row in connection.execute(UNCOUNTED, {"limit": limit})]
 
 
 def balance(

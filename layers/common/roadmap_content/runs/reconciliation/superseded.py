@@ -1,0 +1,59 @@
+"""Count superseded attempts: those that had no recorded outcome when the next attempt was claimed."""
+
+from functools import partial
+
+from sqlalchemy import Connection
+
+from ...content.roadmaps.metadata import load_framework
+from ...content.rows import current_rows, unreplaced
+from ...contracts.errors import ContentError, InvalidFrameworkError, RoadmapNotFoundError
+from ...contracts.items import Item, count_by_type
+from ...platform.postgres.transactions import transact
+from ...platform.runtime.deadline import Deadline
+from ...platform.runtime.log import logger
+from ...state.failures.failures import failures_of_attempt
+from ...state.services import Services
+from ...state.tasks.attempts import close_attempt, read_scope, uncounted_attempts
+from ...state.tasks.task import read_task
+
+MOST_COUNTED = 100
+"""Attempts per sweep."""
+
+
+def count_superseded(services: Services, deadline: Deadline) -> None:
+    """Complete the rows of some superseded attempts with the present counts. One does not stop the next."""
+    superseded = transact(
+        services.engine, lambda connection: uncounted_attempts(connection, MOST_COUNTED), deadline
+    )
+    for task_id, attempt, outcome in superseded:
+        try:
+            transact(services.engine, partial(_count, task_id, attempt, outcome), deadline)
+        except ContentError as error:
+            logger.warning(
+                "attempt_not_counted",
+                task_id=task_id,
+                attempt=attempt,
+                error_code=error.code,
+                reason=str(error),
+            )
+
+
+def _count(task_id: str, attempt: int, outcome: str, connection: Connection) -> None:
+    """Complete one attempt. The items of a cancelled attempt without a recorded failure were not started."""
+    failed = missing = _missing(connection, task_id, attempt)
+    if outcome == "cancelled":
+        recorded = failures_of_attempt(connection, task_id, attempt)
+        failed = [item for item in missing if item in recorded]
+    close_attempt(connection, task_id, attempt, count_by_type(missing), count_by_type(failed), outcome)
+
+
+def _missing(connection: Connection, task_id: str, attempt: int) -> list[Item]:
+    """The items of an attempt that are currently not saved or not replaced."""
+    task = read_task(connection, task_id)
+    scope, replaces = read_scope(connection, task_id, attempt)
+    try:
+        framework = load_framework(connection, task.roadmap_id, task.user_id)
+    except (RoadmapNotFoundError, InvalidFrameworkError):
+        return []  # as in the outcome of a task without a readable framework
+    rows = current_rows(connection, task.roadmap_id or "")
+    return [*filter(scope.includes, framework.missing(rows)), *unreplaced(rows, replaces)]
