@@ -22,6 +22,7 @@ from roadmap_content.content.bundle import read_bundle
 from roadmap_content.platform.runtime.deadline import Deadline
 from tests.browser.driver import DEADLINE_MS
 from tests.support.factories import USER, bundle_of, concept_ids
+from tests.support.http_api import Api
 from tests.support.http_server import HttpServer, Reply, Request
 
 pytestmark = pytest.mark.nightly
@@ -110,7 +111,7 @@ def test_the_page_of_the_document_fills_itself(
         )
     settings = urlencode({"api": beside.api_url, "task": "t-2", "token": beside.token(USER)})
     page.goto(f"{origin}/filling#{settings}")
-    assert target.api(USER).retry("t-2").status == 202
+    assert Api.of(target, USER).retry("t-2").status == 202
     expect(page).to_have_title("completed")
     lessons = page.locator("#lessons > li").all_text_contents()
     assert sorted(lessons) == sorted(

@@ -27,11 +27,11 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from local_stack.cloud import DEFAULT_EVENT_BUS_ARN
-from roadmap_command.api_client import Answer
 from roadmap_content.platform.postgres.transactions import transact
 from tests.faults.stack_soak import PromiseBrokenError, StackSoak, Subject, raise_first, soak
 from tests.support.evidence import TYPES
 from tests.support.factories import bundle_of, concept_ids
+from tests.support.http_api import Answer, Api
 from tests.support.soak import Found, console
 
 TASKS = 500
@@ -260,7 +260,7 @@ class Chaos(StackSoak):
         }
         for _ in self._tries("the API to create a recovery"):
             try:
-                answer = self._target.operator_api().send("POST", "/recoveries", body)
+                answer = Api.of_operator(self._target).send("POST", "/recoveries", body)
             except (OSError, http.client.HTTPException, json.JSONDecodeError):
                 continue
             if answer.status == HTTPStatus.CREATED:

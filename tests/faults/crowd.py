@@ -29,6 +29,7 @@ from roadmap_content.state.queue.capacity import granted_batches
 from tests.faults.stack_soak import StackSoak, Subject, soak
 from tests.support.converse_server import Call, ConverseServer, Reply, answers
 from tests.support.factories import bundle_of, concept_ids
+from tests.support.http_api import Api
 from tests.support.machine import Machine
 from tests.support.soak import Found, console
 
@@ -234,7 +235,7 @@ class Crowd(StackSoak):
         body = {"reason": "a crowd", **change}
         for _ in self._tries("the API to change the capacity"):
             with suppress(OSError):
-                if self._target.operator_api().send("PUT", "/capacity", body).status == 200:
+                if Api.of_operator(self._target).send("PUT", "/capacity", body).status == 200:
                     return
 
     def _sweep_often(self) -> None:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from roadmap_command.task_reading import read_task_detail, retry_task
 from tests.faults.stack_soak import StackSoak, Subject, soak
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.soak import Found
@@ -53,7 +52,7 @@ class Restore(StackSoak):
         restored = time.monotonic()
         to_generate = sum(self._heal(each) for each in newer)
         recovered = time.monotonic()
-        found = [read_task_detail(self._target, each.task_id) for each in self._subjects]
+        found = [self._target.client().status(each.task_id) for each in self._subjects]
         self.counts |= {
             "tasks": len(found),
             "newer_than_the_backup": len(newer),
@@ -72,9 +71,9 @@ class Restore(StackSoak):
 
     def _heal(self, each: Subject) -> int:
         """Retry a task, and wait; return the number of items to generate."""
-        preview = retry_task(self._target, each.task_id, dry_run="true")
+        preview = self._target.client().preview_retry(each.task_id)
         self._run([each])
-        return sum(preview["to_generate"].values())
+        return sum(preview.to_generate.values())
 
 
 def _copy(source: Path, destination: Path) -> None:

@@ -25,13 +25,13 @@ from sqlalchemy import Connection, text
 
 from local_stack.postgres_server import PostgresServer
 from local_stack.stack import LocalStack
-from roadmap_command.api_client import Answer, Api
 from roadmap_command.load import load_bundle
 from roadmap_command.target import Target
 from roadmap_content.content.bundle import read_bundle
 from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.platform.runtime.deadline import Deadline
 from tests.support.evidence import Log
+from tests.support.http_api import Answer, Api
 from tests.support.oracle import Broken, Oracle, OracleOfOne
 from tests.support.soak import Found, console
 
@@ -148,7 +148,7 @@ class StackSoak:
 
     def _retry(self, each: Subject, *, checkpoint: bool = False) -> Answer | None:
         """Request a retry, or a redrive; `None` if there was no response."""
-        api: Api = self._target.api(each.user_id)
+        api: Api = Api.of(self._target, each.user_id)
         try:
             return api.retry(each.task_id, force_checkpoint=str(checkpoint).lower())
         except (OSError, http.client.HTTPException, json.JSONDecodeError):  # urllib's URLError is an OSError

@@ -14,8 +14,9 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 
 from local_stack.builds import REPOSITORY
 from roadmap_command.assistant import INSTRUCTIONS, NOTICE, Assistant, runbook_sections, server_for
-from roadmap_content.api import client as client_module
-from roadmap_content.api.client import Client, HttpAnswer
+from roadmap_content.api import client_http
+from roadmap_content.api.client import Client
+from roadmap_content.api.client_http import HttpAnswer
 from roadmap_content.state.tasks.next_actions import NextAction
 from tests.faults.drill import CONCEPTS, OUTAGES, Drill
 from tests.support.factories import USER
@@ -86,7 +87,7 @@ def log(drill: Drill, monkeypatch: pytest.MonkeyPatch) -> Log:
         log.requests.append((method, url + dry, reply.status))
         return HttpAnswer(reply.status, reply.body, reply.headers)
 
-    monkeypatch.setattr(client_module, "send", send)
+    monkeypatch.setattr(client_http, "send", send)
     return log
 
 
@@ -100,8 +101,8 @@ def converse(
     allow_writes: bool = False,
 ) -> None:
     """Run a script against a server with a user's token; `call` returns a tool's structured answer."""
-    client = Client(bucket="", state_machine_arn="", api_url="http://api", token=lambda _: user)
-    server = server_for(Assistant(client, user), allow_writes=allow_writes)
+    client = Client(api_url="http://api", token=str, user_id=user)
+    server = server_for(Assistant(client), allow_writes=allow_writes)
 
     async def run() -> None:
         async with mcp.Client(server) as connected:
@@ -306,13 +307,13 @@ def test_the_sections_of_the_runbook_are_resources(drill: Drill, log: Log) -> No
 
 COMMAND = """
 import sys
-from roadmap_command import main, target
-from roadmap_content.api import client
-class Target:
-    state_machine_arn = api_url = ""
-    operator_token = staticmethod(lambda: "t")
-target.Target.named = staticmethod(lambda stack: Target)
-client.send = lambda *_: client.HttpAnswer(200, {"user_id": "op", "roles": ["operator"], "expires_at": None})
+from roadmap_command import main
+from roadmap_content.api.client_http import HttpAnswer
+from tests.unit.conftest import stand_in
+class Api:
+    def send(self, *_, **__):
+        return HttpAnswer(200, {"user_id": "op", "roles": ["operator"], "expires_at": None})
+stand_in(Api(), setattr)
 sys.argv = ["roadmap", "mcp"]
 sys.exit(main.run())
 """
@@ -320,7 +321,9 @@ sys.exit(main.run())
 
 def test_the_command_speaks_the_protocol_on_stdout_and_nothing_else() -> None:
     async def run() -> None:
-        parameters = StdioServerParameters(command=sys.executable, args=["-c", COMMAND])
+        parameters = StdioServerParameters(
+            command=sys.executable, args=["-c", COMMAND], env={"PYTHONPATH": ":".join(sys.path)}
+        )
         async with stdio_client(parameters) as streams, mcp.ClientSession(*streams) as session:
             await session.initialize()
             assert {tool.name for tool in (await session.list_tools()).tools} == READ

@@ -238,7 +238,7 @@ def test_a_stop_is_visible_wherever_it_is_met(pipeline: Pipeline, send: Send) ->
         shown.show(status)
     console.print(outcome(status))
     assert isinstance(console.file, io.StringIO)
-    printed = console.file.getvalue(), watched(status.model_dump(mode="json")).plain, health
+    printed = console.file.getvalue(), watched(status).plain, health
 
     assert [text.count(sentence) for text in printed] == [2, 1, 1]
     assert all("the Bill [1]; what is staged is saved" in text for text in printed)

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from local_stack.errors import RefusedError
 from roadmap_command.main import app
-from roadmap_command.target import Target
-from roadmap_content.api.client import HttpAnswer
+from roadmap_content.api.client import ApiRefusedError
+from roadmap_content.api.client_http import HttpAnswer
 from tests.integration.test_failure_groups import Send, heal, outage, send
 from tests.support.pipeline import Pipeline
+from tests.unit.conftest import stand_in
 
 __all__ = ["send"]
 
@@ -28,11 +28,7 @@ def roadmap(send: Send, monkeypatch: pytest.MonkeyPatch) -> Roadmap:
             reply = send(method, path, document, query)
             return HttpAnswer(reply.status, reply.body)
 
-    class There:
-        def operator_api(self) -> Api:
-            return Api()
-
-    monkeypatch.setattr(Target, "named", lambda *_: There())
+    stand_in(Api(), monkeypatch.setattr)
     return lambda *arguments: CliRunner().invoke(app, arguments, catch_exceptions=False)
 
 
@@ -75,5 +71,5 @@ def test_options_that_contradict_each_other_are_refused(roadmap: Roadmap, option
 
 
 def test_a_group_that_does_not_exist_is_named(roadmap: Roadmap) -> None:
-    with pytest.raises(RefusedError, match="there is no failure group '00ff'"):
+    with pytest.raises(ApiRefusedError, match="there is no failure group '00ff'"):
         roadmap("group", "00ff")

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from roadmap_command.commands.history import explanation
+from roadmap_content.api.item_detail import ItemDetail
 from roadmap_content.content.generation.allowance import Usage
 from roadmap_content.content.generation.model import Answer, ModelGenerator
 from roadmap_content.content.generation.offline import OfflineGenerator
@@ -127,14 +128,14 @@ def test_an_item_shows_its_origin_or_says_that_it_has_none(pipeline: Pipeline, a
     body = ask("GET", "/tasks/t-1/items/quiz", quiz).body
     origin = body["saved"]["origin"]
     assert (origin["generator"], origin["model_id"], origin["attempt"]) == ("bedrock", "example.model-1", 1)
-    (line,) = (line for line in explanation(body) if line.startswith("  origin: "))
+    (line,) = (line for line in explanation(ItemDetail.model_validate(body)) if line.startswith("  origin: "))
     assert line.startswith("  origin: bedrock, example.model-1, en/quiz@")
     assert line.endswith(", 100 + 50 tokens, attempt 1 of t-1, console")
 
     pipeline.execute("DELETE FROM content_origins")  # as of rows that an earlier release saved
     body = ask("GET", "/tasks/t-1/items/quiz", quiz).body
     assert body["saved"]["origin"] is None
-    assert "  origin: not recorded" in list(explanation(body))
+    assert "  origin: not recorded" in list(explanation(ItemDetail.model_validate(body)))
 
 
 def counted(pipeline: Pipeline) -> dict[tuple[str | None, str], tuple[int, int]]:

@@ -15,7 +15,6 @@ from local_stack.processes import becomes_true
 from local_stack.stack import LocalStack
 from local_stack.steps import step
 from local_stack.template_file import Template, read_template
-from roadmap_command.api_client import Api
 from roadmap_command.commands.connect import variables_for_sam
 from roadmap_command.demo import SAMPLE
 from roadmap_command.load import load_bundle
@@ -27,6 +26,7 @@ from tests.sam.containers import Containers, without_aliases
 from tests.sam.docker_engine import Engine
 from tests.sam.errors import MissingOnThisMachineError
 from tests.sam.expectations import EXPECTED, SIDE_BY_SIDE, relevant
+from tests.support.http_api import Api
 
 _DEADLINE_SECONDS = 600.0
 

@@ -9,7 +9,6 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 
 from local_stack.processes import becomes_true
 from local_stack.stack import LocalStack
-from roadmap_command.api_client import Api
 from roadmap_command.load import load_bundle
 from roadmap_command.runs import start_run, task_status
 from roadmap_command.target import Target
@@ -20,6 +19,7 @@ from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.keys import staged_key
 from tests.support.evidence import Log
 from tests.support.factories import USER, bundle_of
+from tests.support.http_api import Api
 from tests.support.oracle import Oracle
 from tests.support.published_machine import PublishedMachine
 
@@ -41,7 +41,7 @@ class Machine:
 
     def api(self, user_id: str = USER) -> Api:
         """The API of the stack, for a user."""
-        return self.target.api(user_id)
+        return Api.of(self.target, user_id)
 
     def concept_ids(self, count: int) -> list[str]:
         """Concept ids that only this roadmap has."""

@@ -1,7 +1,18 @@
 """Reading docs/openapi.json."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
+
+from documents.openapi import DOCUMENT as FILE
+
+DOCUMENT: dict[str, Any] = json.loads(FILE.read_text())
+
+
+def example(model: str, **changed: Any) -> dict[str, Any]:
+    """A valid value of a model of the document, with these fields."""
+    value: dict[str, Any] = value_of(DOCUMENT, DOCUMENT["components"]["schemas"][model])
+    return value | changed
 
 
 def resolved(document: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:

@@ -1,16 +1,38 @@
 """Fixtures of the tests of commands."""
 
+import json
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from roadmap_command.main import app
 from roadmap_command.target import Target
+from roadmap_content.api import client_http
+from roadmap_content.api.client import Client
+from roadmap_content.api.client_http import HttpAnswer
 
 Roadmap = Callable[..., Result]
+
+
+def stand_in(api: Any, set_attribute: Callable[[Any, str, Any], None]) -> None:
+    """Lead the requests of the commands to `api.send(method, path, document, **query)`."""
+
+    def send(method: str, url: str, _token: str, body: bytes | None) -> HttpAnswer:
+        parts = urlsplit(url)
+        query = {
+            name: several if several[1:] else several[0] for name, several in parse_qs(parts.query).items()
+        }
+        document = None if body is None else json.loads(body)
+        answer: HttpAnswer = api.send(method, parts.path.removeprefix("/api/v1"), document, **query)
+        return answer
+
+    client = Client(api_url="http://api", token=str, user_id="operator", resend_seconds=20)
+    set_attribute(client_http, "send", send)
+    set_attribute(Target, "named", lambda *_: SimpleNamespace(client=lambda *_: client))
 
 
 @pytest.fixture
@@ -18,7 +40,7 @@ def roadmap(monkeypatch: pytest.MonkeyPatch) -> Roadmap:
     """Runs a command with an API in place of a stack's."""
 
     def run(api: Any, *arguments: str) -> Result:
-        monkeypatch.setattr(Target, "named", lambda *_: SimpleNamespace(operator_api=lambda: api))
+        stand_in(api, monkeypatch.setattr)
         return CliRunner().invoke(app, arguments, catch_exceptions=False)
 
     return run

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import NoReturn
 
 import boto3
@@ -25,10 +25,16 @@ from roadmap_command.interface import errors_in_one_line
 from roadmap_command.main import app
 from roadmap_command.runs import redrive_run
 from roadmap_command.target import Target
+from roadmap_content.api.client import Client
+from roadmap_content.api.client_http import HttpAnswer
+from roadmap_content.api.preview import RetryPreview
+from roadmap_content.api.task_detail import TaskDetail
 from roadmap_content.content.bundle import parse_bundle
 from roadmap_content.contracts.errors import DatabaseUnavailableError
 from roadmap_content.platform.aws.executions import NotRedrivableError
 from tests.support.factories import bundle_of
+from tests.support.openapi import example
+from tests.unit.conftest import Roadmap
 
 
 @pytest.mark.parametrize(
@@ -150,33 +156,34 @@ CONTINUES = "continues without this command: roadmap status t-1"
 @pytest.mark.parametrize(
     ("module", "function", "command", "words"),
     [
-        (runs, "read_task_detail", ["status", "t-1"], "continues; follow it with: roadmap watch t-1"),
-        (runs, "read_task_detail", ["run", "t-1"], "No run was started"),
+        (Client, "status", ["status", "t-1"], "continues; follow it with: roadmap watch t-1"),
+        (Client, "status", ["run", "t-1"], "No run was started"),
         (runs, "start_run", ["run", "t-1"], MAYBE),
         (interface, "follow", ["run", "t-1"], CONTINUES),
-        (runs, "retry_task", ["retry", "t-1"], MAYBE),
+        (Client, "retry", ["retry", "t-1"], MAYBE),
         (runs, "redrive_run", ["redrive", "t-1"], MAYBE),
         (content, "load_bundle", ["load", "-"], "loading the bundle again continues"),
         (operate, "watched", ["watch", "t-1"], CONTINUES),
     ],
 )
 def test_ctrl_c_says_what_goes_on(
-    module: ModuleType, function: str, command: list[str], words: str, monkeypatch: pytest.MonkeyPatch
+    module: object, function: str, command: list[str], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object, **__: object) -> NoReturn:
         raise KeyboardInterrupt
 
+    client = Client(api_url="", token=str, user_id="operator")
     target = SimpleNamespace(
-        stepfunctions=None, state_machine_arn="", engine=None, bucket=None, operator_api=lambda: None
+        stepfunctions=None, state_machine_arn="", engine=None, bucket=None, client=lambda: client
     )
-    preview = {"total_items": 0, "to_generate": {}}
+    task = TaskDetail.model_validate(example("TaskDetail"))
+    preview = RetryPreview.model_validate(example("RetryPreview"))
     monkeypatch.setattr(sys, "argv", ["roadmap"])
     monkeypatch.setattr(Target, "named", lambda *_: target)
-    monkeypatch.setattr(runs, "read_task_detail", lambda *_: SimpleNamespace(execution_arn="an ARN"))
+    monkeypatch.setattr(Client, "status", lambda *_: task)
     monkeypatch.setattr(runs, "is_running", lambda *_: False)
-    monkeypatch.setattr(runs, "retry_task", lambda *_, **__: preview)
+    monkeypatch.setattr(Client, "preview_retry", lambda *_, **__: preview)
     monkeypatch.setattr(runs, "start_run", lambda *_: "an ARN")
-    monkeypatch.setattr(operate, "ask", lambda *_: {"live": True})
     monkeypatch.setattr(module, function, interrupt)
     ended = CliRunner().invoke(app, command, input=json.dumps(bundle_of(["a"])))
     assert ended.exit_code == 130
@@ -184,13 +191,10 @@ def test_ctrl_c_says_what_goes_on(
 
 
 @pytest.mark.parametrize("arn", [None, ""])
-def test_a_task_without_an_execution_is_not_redriven(
-    arn: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Target, "named", lambda *_: None)
-    monkeypatch.setattr(runs, "read_task_detail", lambda *_: SimpleNamespace(execution_arn=arn))
+def test_a_task_without_an_execution_is_not_redriven(arn: str | None, roadmap: Roadmap) -> None:
+    found = HttpAnswer(200, example("TaskDetail", execution_arn=arn))
     with pytest.raises(RefusedError, match="has never been run"):
-        CliRunner().invoke(app, ["redrive", "t-1"], catch_exceptions=False)
+        roadmap(SimpleNamespace(send=lambda *_, **__: found), "redrive", "t-1")
 
 
 @pytest.mark.parametrize("arn", ["none", "arn:aws:states:evil:1:execution:x:y"])

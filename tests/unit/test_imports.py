@@ -108,7 +108,3 @@ def test_save_batch_imports_few_other_modules() -> None:
 def test_no_pure_module_imports_a_module_that_does_io() -> None:
     plain = imported_by(statement="import pydantic.main, json, re, hashlib, urllib.parse")
     assert not (imported_by(statement=f"import {', '.join(PURE)}") - plain) & frozenset(INPUT_OUTPUT)
-
-
-def test_the_client_of_products_imports_no_boto3() -> None:
-    assert not {"boto3", "botocore"} & imported_by(statement="import roadmap_content.api.client")

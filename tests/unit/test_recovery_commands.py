@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from local_stack.errors import RefusedError
-from roadmap_content.api.client import ApiUnavailableError, HttpAnswer
+from roadmap_content.api.client import ApiRefusedError, ApiUnavailableError
+from roadmap_content.api.client_http import HttpAnswer
+from tests.support.openapi import example
 from tests.unit.conftest import Roadmap
 
 STATES = {"pause": "paused", "resume": "running", "cancel": "cancelled"}
@@ -25,7 +27,8 @@ class Api:
         if self._ended:
             return HttpAnswer(409, {"error": "RecoveryState", "message": "recovery rec-1 is completed"})
         counts = {"total": 40, "waiting": 30, "running": 2, "recovered": 8, "still_failing": 0, "refused": 0}
-        return HttpAnswer(200, {"recovery_id": recovery_id, "state": STATES[action], "counts": counts})
+        changed = {"recovery_id": recovery_id, "state": STATES[action], "counts": counts}
+        return HttpAnswer(200, example("RecoveryAnswer", **changed))
 
 
 COMMANDS = [("pause", "rec-1"), ("resume", "rec-1"), ("cancel", "--recovery", "rec-1")]
@@ -52,7 +55,7 @@ def test_json_is_the_recovery_and_nothing_else(command: tuple[str, ...], roadmap
 
 @each_command
 def test_a_recovery_that_has_ended_is_refused(command: tuple[str, ...], roadmap: Roadmap) -> None:
-    with pytest.raises(RefusedError, match="409: recovery rec-1 is completed"):
+    with pytest.raises(ApiRefusedError, match="409 RecoveryState: recovery rec-1 is completed"):
         roadmap(Api(ended=True), *command)
 
 
@@ -90,8 +93,12 @@ def test_an_undo_is_repeated_until_it_is_complete_and_lists_what_was_left_alone(
         counts | {"complete": True, "tasks_left": 0},
         {
             "items": [
-                {"task_id": "t-1", "undone": {"restored": 5, "not_replaced": 0, "left_alone": [left]}},
-                {"task_id": "t-2", "undone": None},
+                example(
+                    "RecoveryTask",
+                    task_id="t-1",
+                    undone={"restored": 5, "not_replaced": 0, "left_alone": [left]},
+                ),
+                example("RecoveryTask", undone=None),
             ],
             "next_cursor": None,
         },
@@ -121,14 +128,7 @@ def test_a_regeneration_sends_its_conditions(roadmap: Roadmap) -> None:
     class Previewing:
         def send(self, _method: str, _path: str, body: Any, **_: Any) -> HttpAnswer:
             bodies.append(body)
-            items = {"staged": {}, "to_generate": {"quiz": 3}}
-            preview = {
-                "tasks": 1,
-                "items": items,
-                "estimated_tokens": 3,
-                "estimated_minutes": 1,
-                "refused": {},
-            }
+            preview = example("RecoveryPreview", items={"staged": {}, "to_generate": {"quiz": 3}})
             return HttpAnswer(200, preview)
 
     options: tuple[str, ...] = (

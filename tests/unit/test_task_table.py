@@ -1,41 +1,41 @@
 """`roadmap tasks` as a table."""
 
-from typing import Any
+from roadmap_content.api.client_http import HttpAnswer
+from tests.support.openapi import example
+from tests.unit.conftest import Roadmap
 
-import pytest
-
-from roadmap_command import main
-from roadmap_command.commands import operate
-
-FAILED = {
-    "task_id": "t-1",
-    "status": "failed",
-    "needs_person": False,
-    "progress": {"missing": 1, "total": 3},
-    "top_reason": {"error_code": "InvalidContent", "reason": "a NUL character"},
-    "title": "A roadmap",
-    "updated_at": "2026-11-29T17:05:09Z",
-}
+FAILED = example(
+    "TaskRow",
+    task_id="t-1",
+    title="A roadmap",
+    status="failed",
+    needs_person=False,
+    progress={"missing": 1, "saved": 2, "total": 3},
+    top_reason=example("TopReason", error_code="InvalidContent", reason="a NUL character"),
+)
 AT_WORK = FAILED | {"task_id": "t-2", "status": "processing", "progress": None, "top_reason": None}
 
 
-def test_a_task_at_work_has_its_last_change_and_a_failed_one_its_reason(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    class Nothing:
-        @classmethod
-        def named(cls, _stack: str | None) -> "Nothing":
-            return cls()
+class Api:
+    """Has a row on each page."""
 
-        def operator_api(self) -> None:
-            """Nothing is sent."""
+    def __init__(self) -> None:
+        self.queries: list[dict[str, str]] = []
 
-    def pages(*_: object, **__: object) -> Any:
-        return [FAILED, AT_WORK], {"total": 2, "total_is_exact": True}
+    def send(self, *_: object, **query: str) -> HttpAnswer:
+        self.queries.append(query)
+        first = "cursor" not in query
+        page = {"items": [FAILED if first else AT_WORK], "next_cursor": "next", "total": 9}
+        return HttpAnswer(200, page | {"total_is_exact": False})
 
-    monkeypatch.setattr(operate, "Target", Nothing)
-    monkeypatch.setattr(operate, "pages", pages)
-    main.app(("tasks",), standalone_mode=False)
-    lines = capsys.readouterr().out.splitlines()
+
+def test_a_task_at_work_has_its_last_change_and_a_failed_one_its_reason(roadmap: Roadmap) -> None:
+    api = Api()
+    lines = roadmap(api, "tasks", "--limit", "2", "--status", "failed").stdout.splitlines()
     assert "t-1\tfailed\t1/3\tInvalidContent: a NUL character\tA roadmap" in lines
-    assert "t-2\tprocessing\t\tupdated 2026-11-29T17:05Z\tA roadmap" in lines
+    assert "t-2\tprocessing\t\tupdated 2026-11-25T02:41Z\tA roadmap" in lines
+    assert lines[-1] == "2 of about 9 tasks"
+    assert api.queries == [
+        {"status": "failed", "limit": "2"},
+        {"status": "failed", "limit": "2", "cursor": "next"},
+    ]

@@ -7,13 +7,16 @@ from typing import Any
 import pytest
 
 from roadmap_command.commands import operate
-from roadmap_content.api.client import HttpAnswer
+from roadmap_content.api.client_http import HttpAnswer
+from tests.support.openapi import example
 from tests.unit.conftest import Roadmap
 
 
 def task(status: str, saved: int, *, live: bool = False) -> dict[str, Any]:
     progress = {"quiz": {"total": 2, "saved": saved, "missing": 2 - saved, "generated": 0}}
-    return {"status": status, "attempt": 0 if status == "pending" else 1, "live": live, "progress": progress}
+    attempt = 0 if status == "pending" else 1
+    changed = {"status": status, "attempt": attempt, "live": live, "progress": progress}
+    return example("TaskDetail", **changed, queue=None, generation_stopped=None)
 
 
 class Api:

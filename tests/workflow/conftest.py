@@ -9,9 +9,9 @@ from typer.testing import CliRunner, Result
 
 from local_stack.deploy import delete_stack
 from local_stack.stack import LocalStack
-from roadmap_command.api_client import Api
 from roadmap_command.main import app
 from roadmap_command.target import Target
+from tests.support.http_api import Api
 from tests.support.machine import Machine
 from tests.workflow.probing import Probe
 

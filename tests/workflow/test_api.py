@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from local_stack.tokens import sign_token
-from roadmap_command.api_client import Api
 from roadmap_content.contracts.items import ContentType, Item
 from tests.support.factories import USER, counts, quiz
+from tests.support.http_api import Api
 from tests.support.machine import Machine
 
 

@@ -12,6 +12,7 @@ from local_stack.builds import REPOSITORY
 from local_stack.environments import environment_python
 from roadmap_content.contracts.items import ContentType, Item
 from tests.support.factories import counts
+from tests.support.http_api import Api
 from tests.support.machine import Machine
 
 pytestmark = pytest.mark.nightly
@@ -36,7 +37,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def use(generated: Path, machine: Machine) -> dict[str, Any]:
-    api = machine.target.operator_api()
+    api = Api.of_operator(machine.target)
     done = subprocess.run(
         [environment_python("checks"), SCRIPT, api.url, api.token, machine.task_id],
         check=False,

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from roadmap_command.api_client import Api
 from roadmap_command.commands.history import _lines_of
 from roadmap_content.contracts.items import ContentType
 from tests.support.converse_server import (
@@ -20,6 +19,7 @@ from tests.support.converse_server import (
     says,
 )
 from tests.support.factories import TYPES, bundle_of
+from tests.support.http_api import Api
 from tests.support.machine import Machine
 
 CONCEPTS = 24

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from roadmap_command.api_client import Api
 from roadmap_command.commands.history import _lines_of
 from roadmap_content.contracts.items import ContentType, Item
+from tests.support.http_api import Api
 from tests.support.machine import Machine
 
 

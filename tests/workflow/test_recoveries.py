@@ -11,6 +11,7 @@ from local_stack.builds import REPOSITORY
 from local_stack.errors import RefusedError
 from local_stack.processes import becomes_true
 from roadmap_content.contracts.items import ContentType, Item
+from tests.support.http_api import Api
 from tests.support.machine import Machine
 
 
@@ -26,7 +27,7 @@ def broken(machine: Machine, count: int) -> list[Machine]:
 
 def test_one_request_retries_many_tasks(machine: Machine) -> None:
     machines = broken(machine, 4)
-    api = machine.target.operator_api()
+    api = Api.of_operator(machine.target)
     task_ids = [one.task_id for one in machines]
     groups = api.send("GET", "/failures", error_code="InvalidContent").body["items"]
     assert sum(group["tasks"] for group in groups) >= len(machines)
@@ -61,7 +62,7 @@ def test_a_recovery_is_paused_resumed_and_cancelled_by_command(
 ) -> None:
     """One task a minute: the second one waits."""
     machines = broken(machine, 2)
-    api = machine.target.operator_api()
+    api = Api.of_operator(machine.target)
     body = {"filter": {"task_ids": [one.task_id for one in machines]}, "reason": "r", "rate_per_minute": 1}
     recovery_id = api.send("POST", "/recoveries", body).body["recovery_id"]
 
@@ -84,10 +85,10 @@ def test_a_recovery_is_paused_resumed_and_cancelled_by_command(
 def test_the_scope_decides_who_creates_a_recovery(machine: Machine) -> None:
     body = {"filter": {"status": ["failed"]}, "reason": "r"}
     for scope in ("", "content:view"):
-        api = machine.target.operator_api()
+        api = Api.of_operator(machine.target)
         api.token = machine.stack.token("somebody", scope)
         assert api.send("POST", "/recoveries", body).status == 403
-    api = machine.target.operator_api()
+    api = Api.of_operator(machine.target)
     assert api.send("GET", "/me").body["roles"] == ["operator", "owner"]
     assert api.send("GET", "/health").status == 200
     api.token = ""
@@ -97,7 +98,7 @@ def test_the_scope_decides_who_creates_a_recovery(machine: Machine) -> None:
 def test_no_endpoint_answers_without_a_token(machine: Machine) -> None:
     """API Gateway and the authorizer refuse, before any function of the API."""
     machine.load(1)
-    api = machine.target.operator_api()
+    api = Api.of_operator(machine.target)
     document = json.loads((REPOSITORY / "docs" / "openapi.json").read_text())
     names = {
         "task_id": machine.task_id,

@@ -9,9 +9,9 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
-from roadmap_command.api_client import Api
 from roadmap_content.contracts.items import ContentType, Item
 from tests.support.factories import quiz
+from tests.support.http_api import Api
 from tests.support.machine import Machine
 
 

@@ -38,9 +38,6 @@ MOST_ROWS = 50
 RUNBOOK = REPOSITORY / "functions/console/page/runbook.md"
 """The runbook, as the console has it: the wheel contains it only there."""
 
-ANY = ""
-"""Instead of a user: the API then finds a task of the caller, or of any user if the caller sees all."""
-
 Tool = Callable[..., dict[str, Any]]
 
 _READS: Mapping[str, bool] = {"read_only_hint": True, "open_world_hint": False}
@@ -58,21 +55,19 @@ class Assistant:
     """The tools, for one caller of one deployment."""
 
     client: Client
-    user_id: str
     _previewed: dict[str, tuple[str, Callable[[str], BaseModel]]] = field(default_factory=dict)
 
     def get_health(self) -> dict[str, Any]:
         """The state of the system and what a person should check, with sections of the runbook."""
-        return _data(self.client.health(self.user_id))
+        return _data(self.client.health())
 
     def list_failure_groups(self, state: list[GroupState] | None = None) -> dict[str, Any]:
         """Current failures by cause, the largest first. `new` and `regressed` groups need a person."""
-        filters = {"state": [str(each) for each in state]} if state else {}
-        return _rows(self.client.failures(self.user_id, **filters))
+        return _rows(self.client.failures(state=state))
 
     def get_failure_group(self, group_id: str) -> dict[str, Any]:
         """One failure group: its state, the decisions of operators about it, and its recoveries."""
-        return _data(self.client.failure_group(self.user_id, group_id))
+        return _data(self.client.failure_group(group_id))
 
     def list_tasks(
         self,
@@ -83,35 +78,33 @@ class Assistant:
     ) -> dict[str, Any]:
         """Tasks, the newest first: by status, failure group, error code, or the start of an id or title."""
         filters = {"status": status, "group_id": group_id, "error_code": error_code, "q": starts_with}
-        return _rows(
-            self.client.tasks(self.user_id, **{name: value for name, value in filters.items() if value})
-        )
+        return _rows(self.client.tasks(**{name: value for name, value in filters.items() if value}))
 
     def get_task(self, task_id: str) -> dict[str, Any]:
         """A task's status: saved and missing items by type, and its failed items with their reasons."""
-        return _data(self.client.status(task_id, ANY))
+        return _data(self.client.status(task_id))
 
     def list_attempts(self, task_id: str) -> dict[str, Any]:
         """The audit trail of a task: its attempts, their actors, causes, counts and outcomes."""
-        return _rows(self.client.attempts(task_id, ANY))
+        return _rows(self.client.attempts(task_id))
 
     def explain_item(self, task_id: str, concept_id: str, content_type: ContentType) -> dict[str, Any]:
         """One item: its failures by attempt, staged and rejected content, origin, and its next action."""
-        return _data(self.client.item(task_id, ANY, concept_id, content_type))
+        return _data(self.client.item(task_id, None, concept_id, content_type))
 
     def list_recoveries(self) -> dict[str, Any]:
         """Bulk retries of many tasks, the newest first."""
-        return _rows(self.client.recoveries(self.user_id))
+        return _rows(self.client.recoveries())
 
     def get_recovery(self, recovery_id: str) -> dict[str, Any]:
         """One recovery with its counts, and why it stopped."""
-        return _data(self.client.recovery(self.user_id, recovery_id))
+        return _data(self.client.recovery(recovery_id))
 
     def preview_retry(self, task_id: str) -> dict[str, Any]:
         """What a retry of one task would save and generate. Starts nothing. Its token permits retry_task."""
-        preview = self.client.preview_retry(task_id, ANY)
+        preview = self.client.preview_retry(task_id)
         return self._permitted(
-            "retry_task", preview, lambda reason: self.client.retry(task_id, ANY, reason=reason)
+            "retry_task", preview, lambda reason: self.client.retry(task_id, reason=reason)
         )
 
     def preview_recovery(
@@ -129,18 +122,18 @@ class Assistant:
         chosen = {"group_id": group_id, "error_code": error_code, "status": status}
         task_filter = {name: value for name, value in chosen.items() if value}
         limits: dict[str, Any] = {"rate_per_minute": rate_per_minute, "canary": canary, "breaker": breaker}
-        preview = self.client.preview_recovery(self.user_id, task_filter, "preview", **limits)
+        preview = self.client.preview_recovery(task_filter, "preview", **limits)
         return self._permitted(
             "start_recovery",
             preview,
-            lambda reason: self.client.create_recovery(self.user_id, task_filter, reason, **limits),
+            lambda reason: self.client.create_recovery(task_filter, reason, **limits),
         )
 
     def preview_cancel(self, task_id: str) -> dict[str, Any]:
         """The status of the task that a cancellation would stop. Its token permits cancel_task."""
-        status = self.client.status(task_id, ANY)
+        status = self.client.status(task_id)
         return self._permitted(
-            "cancel_task", status, lambda reason: self.client.cancel(task_id, ANY, reason=reason)
+            "cancel_task", status, lambda reason: self.client.cancel(task_id, reason=reason)
         )
 
     def retry_task(self, preview_token: str, reason: str) -> dict[str, Any]:

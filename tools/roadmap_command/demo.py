@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -230,12 +229,12 @@ def _follow(target: Target, task_id: str, execution_arn: str) -> TaskStatus:
 
 
 def _retry(target: Target, task: BundleTask) -> TaskStatus:
-    answer = target.api(task.user_id).retry(task.task_id)
+    answer = target.client(task.user_id).retry(task.task_id)
     say(f"POST /api/v1/tasks/{task.task_id}/retry")
-    say(f"{answer.status} {json.dumps(answer.body)}")
-    if answer.status != HTTPStatus.ACCEPTED:
-        raise DemoError(f"the retry was answered {answer.status}")
-    return _follow(target, task.task_id, answer.body["execution_arn"])
+    say(answer.model_dump_json())
+    if answer.execution_arn is None:
+        raise DemoError(f"the retry was answered {answer.status}: {answer.message}")
+    return _follow(target, task.task_id, answer.execution_arn)
 
 
 def _what_became_of(target: Target, bundle: Bundle, concepts: list[str]) -> str:

@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import Annotated, NoReturn
 
 import typer
+from pydantic import BaseModel
 from rich.text import Text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -21,7 +22,6 @@ from roadmap_command import views
 from roadmap_command.checked_output import OutputError, ReaderEndedError
 from roadmap_command.runs import follow_run
 from roadmap_command.target import Target
-from roadmap_command.task_reading import read_task_detail
 from roadmap_command.terminal import Terminal
 from roadmap_content.api.status import TaskStatus
 from roadmap_content.contracts.errors import ContentError, TransientError
@@ -125,26 +125,23 @@ def may_start(task_id: str) -> Iterator[None]:
 
 def follow(target: Target, task_id: str, execution_arn: str | None) -> TaskStatus:
     """Show an execution's progress until its end; return the task's status. `None`: the attempt waits."""
+    client = target.client()
     with views.bars(errors) as bars:
         while execution_arn is None:
-            task = read_task_detail(target, task_id)
+            task = client.status(task_id)
             bars.show(task)
             if task.status != "processing":
                 return task
             if (execution_arn := task.execution_arn) is None:
                 time.sleep(POLL_SECONDS)
-        follow_run(
-            target.stepfunctions,
-            execution_arn,
-            lambda: bars.show(read_task_detail(target, task_id)),
-        )
-    return read_task_detail(target, task_id)
+        follow_run(target.stepfunctions, execution_arn, lambda: bars.show(client.status(task_id)))
+    return client.status(task_id)
 
 
 def report(task: TaskStatus, *, as_json: bool) -> None:
     """Print a task's status."""
     if as_json:
-        print_json(task.model_dump(mode="json"))
+        print_json(task)
     else:
         output().print(views.outcome(task), soft_wrap=True)
 
@@ -175,9 +172,16 @@ def command_name() -> str:
 
 
 def print_json(document: object) -> None:
-    """Print one JSON document to stdout. Characters that its encoding may lack are escaped as JSON."""
+    """Print one JSON document to stdout; answers of the API inside it as the API sent them. Characters that
+    the encoding may lack are escaped as JSON.
+    """
     ensure_ascii = sys.stdout.encoding.lower() not in ("utf-8", "utf8")
-    sys.stdout.write(json.dumps(document, ensure_ascii=ensure_ascii, indent=2) + "\n")
+    text = json.dumps(document, ensure_ascii=ensure_ascii, indent=2, default=_as_json)
+    sys.stdout.write(text + "\n")
+
+
+def _as_json(answer: BaseModel) -> object:
+    return answer.model_dump(mode="json")
 
 
 @contextmanager

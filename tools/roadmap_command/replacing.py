@@ -5,12 +5,9 @@ retry.
 import json
 import uuid
 from collections.abc import Collection, Iterator, Sequence
-from urllib.parse import quote
 
-from roadmap_command.asking import pages
 from roadmap_command.interface import errors, follow
 from roadmap_command.target import Target
-from roadmap_command.task_reading import retry_task
 from roadmap_content.content.kind import Row
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.documents import Document
@@ -87,14 +84,12 @@ def scopes_for(items: Sequence[Item], saved: Collection[Item]) -> Iterator[Scope
 
 def replace(target: Target, task_id: str, scopes: Sequence[Scope]) -> int:
     """Run a retry for each scope; return the number of items that are missing or not replaced afterwards."""
-    attempts = f"/tasks/{quote(task_id, safe='')}/attempts"
-    failed = 0
+    client, failed = target.client(), 0
     for number, scope in enumerate(scopes, start=1):
         errors.print(f"Replacing saved items: attempt {number} of {len(scopes)}.")
-        limits = {"concept_id": scope.concept_id, "content_type": scope.content_type}
-        query = {name: str(value) for name, value in limits.items() if value is not None}
-        answer = retry_task(target, task_id, regenerate="true", **query)
-        follow(target, task_id, answer["execution_arn"])
-        (attempt, *_), _ = pages(target.operator_api(), attempts, 1)
-        failed += sum((attempt["failed"] or {}).values())
+        answer = client.retry(
+            task_id, concept_id=scope.concept_id, content_type=scope.content_type, regenerate=True
+        )
+        follow(target, task_id, answer.execution_arn)
+        failed += sum((next(client.attempts(task_id, limit=1)).failed or {}).values())
     return failed

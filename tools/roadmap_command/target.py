@@ -11,8 +11,8 @@ from sqlalchemy import Engine, make_url
 
 from local_stack.errors import FunctionFailedError, NoStackError
 from local_stack.stack_functions import functions_of
-from roadmap_command.api_client import Api
 from roadmap_command.local import local_stack
+from roadmap_content.api.client import Client
 from roadmap_content.contracts.errors import MissingSettingError
 from roadmap_content.platform.postgres.engine import Credentials, open_engine
 from roadmap_content.platform.storage.bucket import Bucket
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 ALIAS = "live"
 """The alias of the functions and of the state machine."""
+
+RESEND_SECONDS = 20.0
+"""For how long a request is sent again. All callers of the API share its limit of requests, and in an outage
+there are many.
+"""
 
 OPERATOR = "operator"
 """The user of the tokens that the local stack signs for operators."""
@@ -58,13 +63,14 @@ class Target:
     log_group: str
     """The log group of the functions."""
 
-    def api(self, user_id: str) -> Api:
-        """The API for a user."""
-        return Api(self.api_url, user_id, self.token(user_id))
-
-    def operator_api(self) -> Api:
-        """The API, for an operator."""
-        return Api(self.api_url, OPERATOR, self.operator_token())
+    def client(self, user_id: str | None = None) -> Client:
+        """A client for a user, or for an operator."""
+        return Client(
+            api_url=self.api_url,
+            token=(lambda _: self.operator_token()) if user_id is None else self.token,
+            user_id=user_id or OPERATOR,
+            resend_seconds=RESEND_SECONDS,
+        )
 
     @classmethod
     def named(cls, stack: str | None) -> Self:

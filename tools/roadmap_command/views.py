@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from rich.console import Console, ConsoleOptions, Group
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -24,6 +24,11 @@ _UNLIMITED = 100_000
 def counted(count: float, noun: str) -> str:
     """A number with its noun: `1 task`, `2 tasks`."""
     return f"{count} {noun}" + ("" if count == 1 else "s")
+
+
+def time_text(moment: datetime | None) -> str:
+    """A time of the API, to the second; nothing for none."""
+    return "" if moment is None else moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def outcome(status: TaskStatus) -> Group:

@@ -15,7 +15,6 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from local_stack.stack_functions import functions_of
@@ -46,13 +45,12 @@ def redrives(target: Target, user_id: str) -> None:
         SmokeError: the result differs.
     """
     with _roadmap(target, user_id) as task:
-        api = target.api(user_id)
         arn = start_run(target.stepfunctions, target.state_machine_arn, task.task_id)
         _expect("the run", follow_run(target.stepfunctions, arn, _nothing), "FAILED")
         found = task_status(target.engine, task.task_id)
         _expect("the task", (found.status, len(found.failed_items)), ("partial_failure", 1))
-        answer = api.retry(task.task_id, force_checkpoint="true")
-        _expect("the redrive", answer.status, HTTPStatus.ACCEPTED)
+        answer = target.client(user_id).retry(task.task_id, force_checkpoint=True)
+        _expect("the redrive", answer.status, "processing")
         _expect("the redriven run", follow_run(target.stepfunctions, arn, _nothing), "SUCCEEDED")
         _expect("the task", task_status(target.engine, task.task_id).status, "completed")
 

@@ -23,6 +23,7 @@ from tests.faults.matrix.scripts import Gather
 from tests.faults.matrix.steps import Step
 from tests.support.evidence import TABLES, Log
 from tests.support.factories import USER, bundle_of, quiz
+from tests.support.http_api import Api
 from tests.support.oracle import Oracle
 
 CONCEPTS = 4
@@ -38,7 +39,7 @@ class StackPlay:
         self.line: Line = rig.lines[step]
         self.roadmap_id, self.task_id = f"r-{uuid.uuid4().hex[:8]}", str(uuid.uuid4())
         self.ids = [f"{self.roadmap_id}:c-1-1-{number}" for number in range(1, CONCEPTS + 1)]
-        self.api = rig.target.api(USER)
+        self.api = Api.of(rig.target, USER)
         self.arn = ""
         """The running execution."""
 
@@ -225,7 +226,7 @@ class StackPlay:
             self.await_end(self.arn)
             self.rig.await_quiet()
             self._tell_end()
-        intruder = self.rig.target.api("somebody-else").retry(self.task_id)
+        intruder = Api.of(self.rig.target, "somebody-else").retry(self.task_id)
         self.log.intrusions.append(("retry", "refused" if intruder.status == 404 else str(intruder)))
         self.check()
 

@@ -2,15 +2,15 @@
 the API.
 """
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Column, Table
 
-from roadmap_command.asking import ask
 from roadmap_command.interface import Json, Stack, output, print_json
 from roadmap_command.target import Target
-from roadmap_command.views import fitted
+from roadmap_command.views import fitted, time_text
+from roadmap_content.api.capacity import ClassInQueue, UserInQueue
 
 group = typer.Typer()
 
@@ -38,25 +38,23 @@ def capacity(
     """Show the capacity and the queue; change the slots or the quota; stop or resume generation."""
     if stop is not None and resume:
         raise typer.BadParameter("--stop and --resume contradict each other")
-    api = Target.named(stack).operator_api()
+    client = Target.named(stack).client()
     if (slots, tokens_per_minute, stop) == (None, None, None) and not resume:
-        found = ask(api, "GET", "/capacity")
+        found = client.capacity()
     else:
-        change: dict[str, Any] = {"reason": stop or reason or "no reason given"}
-        if slots is not None:
-            change["slots"] = slots
-        if tokens_per_minute is not None:
-            change["tokens_per_minute"] = tokens_per_minute
-        if stop is not None or resume:
-            change["stopped"] = stop is not None
-        found = ask(api, "PUT", "/capacity", change)
+        found = client.change_capacity(
+            stop or reason or "no reason given",
+            slots=slots,
+            tokens_per_minute=tokens_per_minute,
+            stopped=None if stop is None and not resume else stop is not None,
+        )
     if as_json:
         print_json(found)
         return
     console = output()
-    state = f"stopped: {found['stopped_reason']}" if found["stopped"] else "running"
-    quota = found["tokens_per_minute"]
-    limits = f"{found['slots']} slots" + (f", {quota} tokens a minute" if quota else "")
+    state = f"stopped: {found.stopped_reason}" if found.stopped else "running"
+    quota = found.tokens_per_minute
+    limits = f"{found.slots} slots" + (f", {quota} tokens a minute" if quota else "")
     console.print(f"generation is {state}; {limits}", markup=False, soft_wrap=True)
     table = Table(
         "class",
@@ -66,20 +64,20 @@ def capacity(
         Column("tokens waiting", justify="right"),
         "oldest",
     )
-    for each in found["classes"]:
-        _add(table, each["queue_class"], "all", each)
-    for each in found["users"]:
-        _add(table, each["queue_class"], each["queue_key"], each)
-    if found["classes"]:
+    for totals in found.classes:
+        _add(table, "all", totals)
+    for queue in found.users:
+        _add(table, queue.queue_key, queue)
+    if found.classes:
         console.print(fitted(table, console), soft_wrap=True)
 
 
-def _add(table: Table, queue_class: str, name: str, each: dict[str, Any]) -> None:
+def _add(table: Table, name: str, totals: ClassInQueue | UserInQueue) -> None:
     table.add_row(
-        queue_class,
+        totals.queue_class,
         name,
-        str(each["waiting"]),
-        str(each["at_work"]),
-        str(each["waiting_tokens"]),
-        each["oldest_waiting_since"] or "",
+        str(totals.waiting),
+        str(totals.at_work),
+        str(totals.waiting_tokens),
+        time_text(totals.oldest_waiting_since),
     )

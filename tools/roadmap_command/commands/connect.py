@@ -14,8 +14,8 @@ from local_stack.errors import RefusedError
 from local_stack.template_file import read_template
 from roadmap_command.interface import Stack, errors, print_json
 from roadmap_command.local import local_stack
-from roadmap_command.target import ALIAS, OPERATOR, Target
-from roadmap_content.api.client import API_URL, BUCKET, STATE_MACHINE_ARN, Client
+from roadmap_command.target import ALIAS, Target
+from roadmap_content.api.client import API_URL, BUCKET, STATE_MACHINE_ARN
 
 if TYPE_CHECKING:
     from local_stack.stack import LocalStack
@@ -53,16 +53,9 @@ def mcp(
     """Serve the API's operations to an assistant (Model Context Protocol, on stdin and stdout)."""
     from roadmap_command.assistant import Assistant, server_for
 
-    target = Target.named(stack)
-    caller = OPERATOR if user is None else user
-    client = Client(
-        bucket="",
-        state_machine_arn=target.state_machine_arn,
-        api_url=target.api_url,
-        token=lambda _: target.operator_token() if user is None else target.token(user),
-    )
-    caller = client.me(caller).user_id
-    server_for(Assistant(client, caller), allow_writes=allow_writes).run()
+    client = Target.named(stack).client(user)
+    client.me()  # a token that the API refuses ends the command
+    server_for(Assistant(client), allow_writes=allow_writes).run()
 
 
 @group.command()

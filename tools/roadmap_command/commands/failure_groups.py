@@ -1,15 +1,16 @@
 """`roadmap group`: one failure group with its history, and the decisions about it, through the API."""
 
+from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 from rich.text import Text
 
-from roadmap_command.asking import ask
 from roadmap_command.interface import Json, Stack, output, print_json
 from roadmap_command.target import Target
-from roadmap_command.views import counted
+from roadmap_command.views import counted, time_text
+from roadmap_content.api.failure_group import FailureGroupDetail
 
 group = typer.Typer()
 
@@ -32,7 +33,13 @@ def show_or_change_group(
     ] = None,
     reopen: Annotated[str | None, _note("--reopen", "New again.")] = None,
     until: Annotated[
-        str | None, typer.Option("--until", metavar="TIME", help="End --ignore then (ISO 8601; UTC).")
+        datetime | None,
+        typer.Option(
+            "--until",
+            metavar="TIME",
+            parser=datetime.fromisoformat,
+            help="End --ignore then (ISO 8601, UTC)",
+        ),
     ] = None,
     until_tasks: Annotated[
         int | None, typer.Option("--until-tasks", min=1, help="End --ignore at this number of tasks.")
@@ -47,18 +54,12 @@ def show_or_change_group(
         raise typer.BadParameter("--acknowledge, --ignore, --resolve and --reopen exclude each other")
     if (until or until_tasks) and ignore is None:
         raise typer.BadParameter("--until and --until-tasks need --ignore")
-    path = f"/failures/{quote(group_id, safe='')}"
-    api = Target.named(stack).operator_api()
+    client = Target.named(stack).client()
     if given:
         ((state, note),) = given.items()
-        change: dict[str, Any] = {"state": state, "note": note}
-        if until is not None:
-            change["until"] = until
-        if until_tasks is not None:
-            change["until_tasks"] = until_tasks
-        found = ask(api, "PUT", path, change)
+        found = client.change_failure_group(group_id, state, note, until=until, until_tasks=until_tasks)
     else:
-        found = ask(api, "GET", path)
+        found = client.failure_group(group_id)
     if as_json:
         print_json(found)
         return
@@ -66,33 +67,27 @@ def show_or_change_group(
         output().print(line, soft_wrap=True)
 
 
-def _description(found: dict[str, Any]) -> list[Text]:
+def _description(found: FailureGroupDetail) -> Iterator[Text]:
     """The lines that describe a group. No text of them is markup: reasons and notes are data."""
-    lines = [
-        Text.assemble(
-            (found["state"], "bold"),
-            f": {counted(found['items'], 'item')} of {counted(found['tasks'], 'task')}  "
-            f"{found['content_type']}  ",
-            (found["error_code"], "red"),
-            f" ({found['stage']}): {found['reason']}",
-        ),
-        Text(f"  first seen {found['first_seen']}, last seen {found['last_seen']}"),
-        Text(f"  {found['remedy_text']}"),
-    ]
-    for change in found["changes"]:
-        limits = [
-            change["until"] and f"until {change['until']}",
-            change["until_tasks"] and f"until {counted(change['until_tasks'], 'task')}",
-        ]
-        text = " ".join([change["state"], *filter(None, limits)])
-        lines.append(Text(f"  {change['at']} {change['actor']}: {text}: {change['note']}"))
-    for recovery in found["recoveries"]:
-        counts = recovery["counts"]
-        lines.append(
-            Text(
-                f"  {recovery['created_at']} {recovery['actor']}: recovery {recovery['recovery_id']} "
-                f"{recovery['state']}, {counts['recovered']} of {counted(counts['total'], 'task')} recovered"
-                f": {recovery['reason']}"
-            )
+    yield Text.assemble(
+        (found.state, "bold"),
+        f": {counted(found.items, 'item')} of {counted(found.tasks, 'task')}  {found.content_type}  ",
+        (found.error_code, "red"),
+        f" ({found.stage}): {found.reason}",
+    )
+    yield Text(f"  first seen {time_text(found.first_seen)}, last seen {time_text(found.last_seen)}")
+    yield Text(f"  {found.remedy_text}")
+    for change in found.changes:
+        text = str(change.state)
+        if change.until:
+            text += f" until {time_text(change.until)}"
+        if change.until_tasks:
+            text += f" until {counted(change.until_tasks, 'task')}"
+        yield Text(f"  {time_text(change.at)} {change.actor}: {text}: {change.note}")
+    for recovery in found.recoveries:
+        counts = recovery.counts
+        yield Text(
+            f"  {time_text(recovery.created_at)} {recovery.actor}: recovery {recovery.recovery_id} "
+            f"{recovery.state}, {counts['recovered']} of {counted(counts['total'], 'task')} recovered"
+            f": {recovery.reason}"
         )
-    return lines

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from itertools import islice
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -11,13 +11,18 @@ from rich.text import Text
 from local_stack.errors import RefusedError
 from roadmap_command.interface import Json, Stack, TaskId, command_name, output, print_json
 from roadmap_command.target import Target
-from roadmap_command.task_reading import read_attempt, read_item, read_task_detail
-from roadmap_command.views import in_words, reasons
+from roadmap_command.views import in_words, reasons, time_text
 from roadmap_content.api.attempt_list import AttemptRow
+from roadmap_content.api.client import Client
+from roadmap_content.api.item_detail import ItemDetail
+from roadmap_content.api.origins import ItemOrigin
 from roadmap_content.api.task_detail import TaskDetail
 from roadmap_content.contracts.items import ContentType, Item
 
 group = typer.Typer()
+
+MOST_ATTEMPTS = 1_000
+"""Attempts of a task that are looked through, the newest first."""
 
 ITEM_FORM = "CONTENT_TYPE/CONCEPT_ID"
 _LEVELS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
@@ -98,12 +103,13 @@ def explain(
     if item is not None and attempt is not None:
         raise RefusedError("give an item or --attempt: an item is explained over all its attempts")
     wanted = None if item is None else parse_item(item)
-    target = Target.named(stack)
+    client = Target.named(stack).client()
     if wanted is not None:
-        described = read_item(target, task_id, wanted)
-        lines: Iterator[str | Text] = explanation(described)
+        found = client.item(task_id, None, wanted.concept_id, wanted.content_type)
+        described: object = found
+        lines: Iterator[str | Text] = explanation(found)
     else:
-        explained = _explained_attempt(target, task_id, attempt)
+        explained = _explained_attempt(client, task_id, attempt)
         described, lines = explained.document(), explained.lines()
     if as_json:
         print_json(described)
@@ -146,8 +152,8 @@ class ExplainedAttempt(NamedTuple):
         """The lines that explain the attempt."""
         row = self.row
         yield f"attempt {row.attempt} of {self.task.task_id}: {row.outcome or row.step}"
-        ended = "not ended" if row.ended_at is None else f"ended at {_time(row.ended_at)}"
-        yield f"  {row.cause} by {row.actor}, claimed at {_time(row.claimed_at)}, {ended}"
+        ended = f"ended at {time_text(row.ended_at)}" if row.ended_at else "not ended"
+        yield f"  {row.cause} by {row.actor}, claimed at {time_text(row.claimed_at)}, {ended}"
         if row.reason:
             yield f"  reason: {row.reason}"
         for name in ("planned", "saved", "failed", "not_started", "generated"):
@@ -165,51 +171,49 @@ class ExplainedAttempt(NamedTuple):
             yield from reasons(self.task.failed_items)
 
 
-def _explained_attempt(target: Target, task_id: str, attempt: int | None) -> ExplainedAttempt:
-    task = read_task_detail(target, task_id)
+def _explained_attempt(client: Client, task_id: str, attempt: int | None) -> ExplainedAttempt:
+    task = client.status(task_id)
     if not task.attempt:
         raise RefusedError(f"task {task_id} has no attempt; start one with: {command_name()} run {task_id}")
-    row = read_attempt(target, task_id, attempt or task.attempt)
-    return ExplainedAttempt(task, row)
+    wanted = attempt or task.attempt
+    for row in islice(client.attempts(task_id, limit=200), MOST_ATTEMPTS):
+        if row.attempt == wanted:
+            return ExplainedAttempt(task, row)
+    raise RefusedError(f"task {task_id} has no attempt {wanted}")
 
 
-def _time(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def explanation(item: dict[str, Any]) -> Iterator[str]:
-    """The lines that explain an item, from the API's answer."""
-    place = " › ".join(filter(None, (item["stage"], item["module"], item["name"])))
-    yield f"{item['content_type']} of {item['concept_id']} ({place}): {item['state']}"
-    if saved := item["saved"]:
-        yield f"  saved as {saved['id']} at {saved['generated_at']}"
-        yield f"  origin: {origin_text(saved.get('origin'))}"
-    if staged := item["staged"]:
-        size, stored_at, fingerprint = (staged[key] for key in ("size", "stored_at", "fingerprint"))
-        yield f"  staged: {size} bytes at {stored_at}, fingerprint {fingerprint}"
-    for failure in item["failures"]:
-        kind = "transient" if failure["transient"] else "permanent"
+def explanation(item: ItemDetail) -> Iterator[str]:
+    """The lines that explain an item."""
+    place = " › ".join(filter(None, (item.stage, item.module, item.name)))
+    yield f"{item.content_type} of {item.concept_id} ({place}): {item.state}"
+    if saved := item.saved:
+        yield f"  saved as {saved.id} at {time_text(saved.generated_at)}"
+        yield f"  origin: {origin_text(saved.origin)}"
+    if staged := item.staged:
+        stored_at = time_text(staged.stored_at)
+        yield f"  staged: {staged.size} bytes at {stored_at}, fingerprint {staged.fingerprint}"
+    for failure in item.failures:
+        kind = "transient" if failure.transient else "permanent"
         yield (
-            f"  attempt {failure['attempt']}: {failure['error_code']} ({failure['stage']}, {kind}):"
-            f" {failure['reason']}"
+            f"  attempt {failure.attempt}: {failure.error_code} ({failure.stage}, {kind}): {failure.reason}"
         )
-    for rejected in item["rejected"]:
-        yield f"  rejected by attempt {rejected['attempt']}: {rejected['reason']}; kept at {rejected['key']}"
-    yield f"  next: {item['next_action_text']}"
+    for rejected in item.rejected:
+        yield f"  rejected by attempt {rejected.attempt}: {rejected.reason}; kept at {rejected.key}"
+    yield f"  next: {item.next_action_text}"
 
 
-def origin_text(origin: dict[str, Any] | None) -> str:
+def origin_text(origin: ItemOrigin | None) -> str:
     """How a content came to be, in one line."""
     if origin is None:
         return "not recorded"
-    parts = [origin["generator"], origin["model_id"], origin["prompt_version"], origin["service_tier"]]
-    if origin["tokens_out"]:
-        parts.append(f"{origin['tokens_in']} + {origin['tokens_out']} tokens")
-    if origin["attempt"] is not None:
-        parts.append(f"attempt {origin['attempt']} of {origin['task_id']}")
-    if origin["restored_from"] is not None:
+    parts = [origin.generator, origin.model_id, origin.prompt_version, origin.service_tier]
+    if origin.tokens_out:
+        parts.append(f"{origin.tokens_in} + {origin.tokens_out} tokens")
+    if origin.attempt is not None:
+        parts.append(f"attempt {origin.attempt} of {origin.task_id}")
+    if origin.restored_from is not None:
         parts.append("restored")
-    return ", ".join(filter(None, [*parts, origin["actor"], origin["reason"]]))
+    return ", ".join(filter(None, [*parts, origin.actor, origin.reason]))
 
 
 def _lines_of(target: Target, task_id: str) -> Iterator[LogLine]:

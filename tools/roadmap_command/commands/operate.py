@@ -3,8 +3,8 @@ API.
 """
 
 import time
+from itertools import islice
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 from rich.live import Live
@@ -12,8 +12,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from local_stack.errors import RefusedError
-from roadmap_command.asking import ask, pages
-from roadmap_command.commands.history import ITEM_FORM, explanation, parse_item
+from roadmap_command.commands.history import ITEM_FORM, MOST_ATTEMPTS, explanation, parse_item
+from roadmap_command.commands.recoveries import print_change
 from roadmap_command.filter_options import filtered
 from roadmap_command.interface import (
     ExitCode,
@@ -28,16 +28,19 @@ from roadmap_command.interface import (
     output,
     print_json,
 )
-from roadmap_command.recovery_control import change_recovery
 from roadmap_command.target import Target
-from roadmap_command.views import counted, fitted, in_words
+from roadmap_command.views import counted, fitted, in_words, time_text
+from roadmap_content.api.status import TaskStatus
+from roadmap_content.api.task_list import TaskRow
 from roadmap_content.state.failures.group_states import RINGING_STATES, GroupState
-from roadmap_content.state.queue.capacity import GenerationStop
-from roadmap_content.state.queue.places import QueuePlace
 
 group = typer.Typer()
 
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Rows to show.")]
+
+MAX_PAGE = 200
+MAX_CONCEPTS = 3_000
+"""The largest pages of the API."""
 
 POLL_SECONDS = 1.0
 PENDING_SECONDS = 30.0
@@ -53,33 +56,35 @@ def tasks(
     as_json: Json = False,
 ) -> None:
     """List tasks, newest first."""
-    api = Target.named(stack).operator_api()
-    rows, last = pages(api, "/tasks", limit, **chosen)
+    rows: list[TaskRow] = []
+    for page in Target.named(stack).client().task_pages(limit=min(limit, MAX_PAGE), **chosen):
+        rows = [*rows, *page.items][:limit]
+        if len(rows) == limit:
+            break
     if as_json:
-        print_json({"items": rows, "total": last["total"], "total_is_exact": last["total_is_exact"]})
+        print_json({"items": rows, "total": page.total, "total_is_exact": page.total_is_exact})
         return
     table = Table("task", "status", Column("missing", justify="right"), "reason", "title")
     for row in rows:
-        progress = row["progress"]
         table.add_row(
-            row["task_id"],
-            row["status"] + (" (person)" if row["needs_person"] else ""),
-            "" if progress is None else f"{progress['missing']}/{progress['total']}",
+            row.task_id,
+            row.status + (" (person)" if row.needs_person else ""),
+            "" if row.progress is None else f"{row.progress.missing}/{row.progress.total}",
             _about(row),
-            row["title"] or "",
+            row.title or "",
         )
     console = output()
     console.print(fitted(table, console), soft_wrap=True)
-    about = "" if last["total_is_exact"] else "about "
-    console.print(f"{len(rows)} of {about}{counted(last['total'], 'task')}")
+    about = "" if page.total_is_exact else "about "
+    console.print(f"{len(rows)} of {about}{counted(page.total, 'task')}")
 
 
-def _about(row: dict[str, Any]) -> str:
+def _about(row: TaskRow) -> str:
     """The main reason of a task's failures; for a task at work, its last change: one that hangs is old."""
-    if row["status"] == "processing":
-        return f"updated {row['updated_at'][:16]}Z"
-    reason = row["top_reason"]
-    return "" if reason is None else f"{reason['error_code']}: {reason['reason']}"
+    if row.status == "processing":
+        return f"updated {row.updated_at:%Y-%m-%dT%H:%M}Z"
+    reason = row.top_reason
+    return "" if reason is None else f"{reason.error_code}: {reason.reason}"
 
 
 @group.command()
@@ -94,8 +99,8 @@ def failures(
     as_json: Json = False,
 ) -> None:
     """List current failures by group, with the state and the action of the next attempt for each."""
-    api = Target.named(stack).operator_api()
-    rows, _ = pages(api, "/failures", limit, **chosen, **({"state": state} if state else {}))
+    groups = Target.named(stack).client().failures(state=state, limit=min(limit, MAX_PAGE), **chosen)
+    rows = list(islice(groups, limit))
     if as_json:
         print_json({"items": rows})
         return
@@ -103,14 +108,14 @@ def failures(
     for row in rows:
         console.print(
             Text.assemble(
-                (row["state"], "bold red" if row["state"] in RINGING_STATES else "dim"),
-                (f"  {counted(row['items'], 'item')} of {counted(row['tasks'], 'task')}", "bold"),
-                f"  {row['content_type']}  ",
-                (row["error_code"], "red"),
-                f" ({row['stage']}): {row['reason']}\n  ",
-                (row["remedy_text"], "yellow" if row["needs_person"] else "green"),
-                f"\n  group {row['group_id']}, last seen {row['last_seen']}",
-                "" if row["note"] is None else f"\n  {row['state_by']}: {row['note']}",
+                (row.state, "bold red" if row.state in RINGING_STATES else "dim"),
+                (f"  {counted(row.items, 'item')} of {counted(row.tasks, 'task')}", "bold"),
+                f"  {row.content_type}  ",
+                (row.error_code, "red"),
+                f" ({row.stage}): {row.reason}\n  ",
+                (row.remedy_text, "yellow" if row.needs_person else "green"),
+                f"\n  group {row.group_id}, last seen {time_text(row.last_seen)}",
+                "" if row.note is None else f"\n  {row.state_by}: {row.note}",
             )
         )
     if not rows:
@@ -125,24 +130,23 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show a task's items by state and reason, or one item with all its data."""
-    api = Target.named(stack).operator_api()
-    path = f"/tasks/{quote(task_id, safe='')}"
+    client = Target.named(stack).client()
     if item is not None:
         wanted = parse_item(item)
-        found = ask(api, "GET", f"{path}/items/{wanted.content_type}", concept_id=wanted.concept_id)
+        found = client.item(task_id, None, wanted.concept_id, wanted.content_type)
         if as_json:
             print_json(found)
             return
         for line in explanation(found):
             output().print(line, soft_wrap=True)
         return
-    task = ask(api, "GET", path)
-    items = ask(api, "GET", f"{path}/items", states_only="true", limit="3000")
+    task = client.status(task_id)
+    items = next(client.items(task_id, states_only=True, limit=MAX_CONCEPTS))
     if as_json:
         print_json({"task": task, "items": items})
         return
     console = output()
-    console.print(f"task {task_id}, attempt {task['attempt']}: {task['status']}  {task['title'] or ''}")
+    console.print(f"task {task_id}, attempt {task.attempt}: {task.status}  {task.title or ''}")
     names = {
         "S": "saved",
         "T": "staged",
@@ -151,14 +155,14 @@ def show(
         "G": "generating",
         "F": "failed",
     }
-    counts = {name: items["states"].count(letter) for letter, name in names.items()}
+    counts = {name: items.states.count(letter) for letter, name in names.items()}
     console.print(", ".join(f"{count} {name}" for name, count in counts.items() if count))
-    for reason in items["reasons"]:
+    for reason in items.reasons:
         console.print(
             Text.assemble(
-                f"  {reason['items']} {reason['content_type']}: ",
-                (reason["error_code"], "red"),
-                f" ({reason['stage']}): {reason['reason']}\n    {reason['remedy_text']}",
+                f"  {reason.items} {reason.content_type}: ",
+                (reason.error_code, "red"),
+                f" ({reason.stage}): {reason.reason}\n    {reason.remedy_text}",
             )
         )
 
@@ -166,8 +170,7 @@ def show(
 @group.command()
 def attempts(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
     """List a task's attempts: actor, cause, outcome, counts and reason."""
-    api = Target.named(stack).operator_api()
-    rows, _ = pages(api, f"/tasks/{quote(task_id, safe='')}/attempts", 1_000)
+    rows = list(islice(Target.named(stack).client().attempts(task_id, limit=MAX_PAGE), MOST_ATTEMPTS))
     if as_json:
         print_json({"items": rows})
         return
@@ -176,17 +179,17 @@ def attempts(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> Non
     )
     for row in rows:
         counts = [
-            "" if row[name] is None else str(sum(row[name].values()))
-            for name in ("planned", "saved", "failed", "generated")
+            "" if count is None else str(sum(count.values()))
+            for count in (row.planned, row.saved, row.failed, row.generated)
         ]
         table.add_row(
-            str(row["attempt"]),
-            row["actor"],
-            row["cause"],
-            row["outcome"] or row["step"],
+            str(row.attempt),
+            row.actor,
+            row.cause,
+            row.outcome or row.step,
             *counts,
-            str(row["tokens"]),
-            row["reason"] or "",
+            str(row.tokens),
+            row.reason or "",
         )
     console = output()
     console.print(fitted(table, console), soft_wrap=True)
@@ -208,51 +211,48 @@ def cancel(
     if recovery_id is not None:
         if reason:
             raise RefusedError("--reason is for the audit trail of a task, not for a recovery")
-        change_recovery(stack, recovery_id, "cancel", as_json=as_json)
+        print_change(Target.named(stack).client().cancel_recovery(recovery_id), as_json=as_json)
         return
-    api = Target.named(stack).operator_api()
-    answer = ask(api, "POST", f"/tasks/{task_id}/cancel", **({"reason": reason} if reason else {}))
+    answer = Target.named(stack).client().cancel(task_id or "", reason=reason or None)
     if as_json:
         print_json(answer)
     else:
-        output().print(f"task {task_id}: {answer['status']}")
+        output().print(f"task {task_id}: {answer.status}")
 
 
 @group.command()
 def watch(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
     """Follow a task until no attempt is running; exit with 1 if items are missing."""
-    api = Target.named(stack).operator_api()
-    path = f"/tasks/{quote(task_id, safe='')}"
-    task = ask(api, "GET", path)
+    client = Target.named(stack).client()
+    task = client.status(task_id)
     start_by = time.monotonic() + PENDING_SECONDS
     with (
         continues_without_us("The task", f"status {task_id}"),
         Live(console=errors, refresh_per_second=4) as live,
     ):
-        while task["live"] or (task["status"] == "pending" and time.monotonic() < start_by):
+        while task.live or (task.status == "pending" and time.monotonic() < start_by):
             live.update(watched(task))
             time.sleep(POLL_SECONDS)
-            task = ask(api, "GET", path)
+            task = client.status(task_id)
         live.update(watched(task))
     if not errors.is_terminal:
         errors.line()  # Live ends the line of a terminal only
-    if task["status"] == "pending":
+    if task.status == "pending":
         hint = f"no attempt has started; start one with: {command_name()} run {task_id}"
         errors.print(hint, soft_wrap=True)
     if as_json:
         print_json(task)
-    missing = sum(progress["missing"] for progress in task["progress"].values())
-    if missing:
+    if any(progress.missing for progress in task.progress.values()):
         raise typer.Exit(ExitCode.ITEMS_MISSING)
 
 
-def watched(task: dict[str, Any]) -> Text:
+def watched(task: TaskStatus) -> Text:
     """A task's state in one line."""
-    saved = sum(progress["saved"] for progress in task["progress"].values())
-    total = sum(progress["total"] for progress in task["progress"].values())
-    line = f"attempt {task['attempt']}: {task['status']}, {saved} of {total} items are saved"
-    if task.get("queue") is not None:  # an earlier release does not say
-        line += f"; {in_words(QueuePlace.model_validate(task['queue']))}"
-    if task.get("generation_stopped") is not None:
-        line += f". {GenerationStop.model_validate(task['generation_stopped'])}"
+    saved = sum(progress.saved for progress in task.progress.values())
+    total = sum(progress.total for progress in task.progress.values())
+    line = f"attempt {task.attempt}: {task.status}, {saved} of {total} items are saved"
+    if task.queue is not None:
+        line += f"; {in_words(task.queue)}"
+    if task.generation_stopped is not None:
+        line += f". {task.generation_stopped}"
     return Text(line)

@@ -2,6 +2,7 @@
 
 import time
 from datetime import datetime
+from itertools import islice
 from typing import Annotated, Any
 
 import typer
@@ -10,8 +11,6 @@ from rich.table import Table
 from rich.text import Text
 
 from local_stack.errors import RefusedError
-from roadmap_command.api_client import Api
-from roadmap_command.asking import ask, pages
 from roadmap_command.filter_options import filtered
 from roadmap_command.interface import (
     ExitCode,
@@ -25,17 +24,18 @@ from roadmap_command.interface import (
     output,
     print_json,
 )
-from roadmap_command.recovery_control import change_recovery
 from roadmap_command.target import Target
 from roadmap_command.views import counted, fitted
+from roadmap_content.api.client import Client
+from roadmap_content.api.recovery_list import RecoveryAnswer, RecoveryPreview
+from roadmap_content.api.recovery_undo import UndoAnswer
 from roadmap_content.contracts.items import ContentType
 
 group = typer.Typer()
 
 POLL_SECONDS = 1.0
 
-ALL_TASKS = 10**6
-"""More than a recovery may have."""
+MAX_PAGE = 200
 
 Reason = Annotated[str, typer.Option("--reason", help="The reason, for the audit trail.")]
 Rate = Annotated[int, typer.Option("--rate", min=1, help="Tasks a minute.")]
@@ -75,7 +75,7 @@ def heal(
     Without a filter, all failed and partial tasks are retried.
     """
     request = {
-        "filter": chosen or {"status": ["failed", "partial_failure"]},
+        "task_filter": chosen or {"status": ["failed", "partial_failure"]},
         "reason": reason,
         "rate_per_minute": rate,
         "concurrency": concurrency,
@@ -130,6 +130,7 @@ def regenerate(
         "error_code": error,
     }
     request = {
+        "task_filter": {},
         "regenerate": {name: value for name, value in conditions.items() if value is not None},
         "reason": reason,
         "rate_per_minute": rate,
@@ -147,24 +148,26 @@ def undo(recovery_id: RecoveryId, stack: Stack = None, as_json: Json = False) ->
 
     Items that were changed since are left alone, and listed.
     """
-    api = Target.named(stack).operator_api()
-    path = f"/recoveries/{recovery_id}"
+    client = Target.named(stack).client()
+
+    def progress(answer: UndoAnswer) -> None:
+        errors.print(f"{answer.restored} items restored, {answer.tasks_left} tasks left")
+
     with continues_without_us("What is restored stays restored. The rest", f"undo {recovery_id}"):
-        while not (answer := ask(api, "POST", f"{path}/undo"))["complete"]:
-            errors.print(f"{answer['restored']} items restored, {answer['tasks_left']} tasks left")
-    tasks, _ = pages(api, f"{path}/tasks", ALL_TASKS)
+        answer = client.undo_recovery(recovery_id, progress=progress)
     left_alone = [
-        {"task_id": task["task_id"], **item}
-        for task in tasks
-        for item in (task["undone"] or {"left_alone": []})["left_alone"]
+        {"task_id": task.task_id, **item.model_dump(mode="json")}
+        for task in client.recovery_tasks(recovery_id, limit=MAX_PAGE)
+        if task.undone is not None
+        for item in task.undone.left_alone
     ]
     if as_json:
-        print_json(answer | {"items": left_alone})
+        print_json(answer.model_dump(mode="json") | {"items": left_alone})
     else:
         console = output()
         console.print(
-            f"{recovery_id}: {counted(answer['restored'], 'item')} restored, "
-            f"{answer['not_replaced']} had not been replaced, {answer['left_alone']} left alone",
+            f"{recovery_id}: {counted(answer.restored, 'item')} restored, "
+            f"{answer.not_replaced} had not been replaced, {answer.left_alone} left alone",
             soft_wrap=True,
         )
         if left_alone:
@@ -172,14 +175,14 @@ def undo(recovery_id: RecoveryId, stack: Stack = None, as_json: Json = False) ->
             for item in left_alone:
                 table.add_row(item["task_id"], item["concept_id"], item["content_type"], item["reason"])
             console.print(fitted(table, console), soft_wrap=True)
-    if answer["left_alone"]:
+    if answer.left_alone:
         raise typer.Exit(ExitCode.ITEMS_MISSING)
 
 
 def _create(stack: str | None, request: dict[str, Any], *, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Create a recovery after a preview, and follow it."""
-    api = Target.named(stack).operator_api()
-    preview = ask(api, "POST", "/recoveries", request | {"dry_run": True})
+    client = Target.named(stack).client()
+    preview = client.preview_recovery(**request)
     if dry_run:
         if as_json:
             print_json(preview)
@@ -190,15 +193,14 @@ def _create(stack: str | None, request: dict[str, Any], *, dry_run: bool, yes: b
         errors.print(_preview(preview))
         if as_json or not confirmed("Start?"):
             raise RefusedError("not started: confirm, or use --yes")
-    recovery = ask(api, "POST", "/recoveries", request)
-    with continues_without_us("The recovery", f"recoveries {recovery['recovery_id']}"):
-        recovery = follow(api, recovery)
+    recovery = client.create_recovery(**request)
+    with continues_without_us("The recovery", f"recoveries {recovery.recovery_id}"):
+        recovery = follow(client, recovery)
     if as_json:
         print_json(recovery)
     else:
         output().print(_table([recovery]))
-    counts = recovery["counts"]
-    if counts["recovered"] < counts["total"]:
+    if recovery.counts["recovered"] < recovery.counts["total"]:
         raise typer.Exit(ExitCode.ITEMS_MISSING)
 
 
@@ -211,18 +213,18 @@ def recoveries(
     as_json: Json = False,
 ) -> None:
     """List recoveries, or the tasks of one recovery."""
-    api = Target.named(stack).operator_api()
+    client = Target.named(stack).client()
+    page = min(limit, MAX_PAGE)
     if recovery_id is None:
-        rows, _ = pages(api, "/recoveries", limit)
+        listed = list(islice(client.recoveries(limit=page), limit))
         if as_json:
-            print_json({"items": rows})
+            print_json({"items": listed})
         else:
             console = output()
-            console.print(fitted(_table(rows), console), soft_wrap=True)
+            console.print(fitted(_table(listed), console), soft_wrap=True)
         return
-    recovery = ask(api, "GET", f"/recoveries/{recovery_id}")
-    wanted = {"result": result} if result else {}
-    rows, _ = pages(api, f"/recoveries/{recovery_id}/tasks", limit, **wanted)
+    recovery = client.recovery(recovery_id)
+    rows = list(islice(client.recovery_tasks(recovery_id, result=result, limit=page), limit))
     if as_json:
         print_json({"recovery": recovery, "tasks": rows})
         return
@@ -230,72 +232,83 @@ def recoveries(
     console.print(fitted(_table([recovery]), console), soft_wrap=True)
     table = Table("task", "result", "attempt", "reason")
     for row in rows:
-        attempt = "" if row["attempt"] is None else str(row["attempt"])
-        table.add_row(row["task_id"], row["result"], attempt, row["reason"] or "")
+        attempt = "" if row.attempt is None else str(row.attempt)
+        table.add_row(row.task_id, row.result, attempt, row.reason or "")
     console.print(fitted(table, console), soft_wrap=True)
 
 
 @group.command()
 def pause(recovery_id: RecoveryId, stack: Stack = None, as_json: Json = False) -> None:
     """Pause a recovery: start no further task until it is resumed. Running tasks continue."""
-    change_recovery(stack, recovery_id, "pause", as_json=as_json)
+    print_change(Target.named(stack).client().pause_recovery(recovery_id), as_json=as_json)
 
 
 @group.command()
 def resume(recovery_id: RecoveryId, stack: Stack = None, as_json: Json = False) -> None:
     """Resume a paused recovery. A recovery that is not paused is not changed."""
-    change_recovery(stack, recovery_id, "resume", as_json=as_json)
+    print_change(Target.named(stack).client().resume_recovery(recovery_id), as_json=as_json)
 
 
-def follow(api: Api, recovery: dict[str, Any]) -> dict[str, Any]:
+def print_change(recovery: RecoveryAnswer, *, as_json: bool) -> None:
+    """Print a recovery after its state was changed."""
+    if as_json:
+        print_json(recovery)
+        return
+    counts = recovery.counts
+    output().print(
+        f"recovery {recovery.recovery_id}: {recovery.state}, {counts['waiting']} waiting and "
+        f"{counts['running']} running of {counted(counts['total'], 'task')}",
+        soft_wrap=True,
+    )
+
+
+def follow(client: Client, recovery: RecoveryAnswer) -> RecoveryAnswer:
     """Show a recovery's progress until it ends or is paused; return its last state."""
-    path = f"/recoveries/{recovery['recovery_id']}"
     with Live(console=errors, refresh_per_second=4) as live:
-        while recovery["ended_at"] is None and not recovery["state"].startswith("paused"):
+        while recovery.ended_at is None and not recovery.state.startswith("paused"):
             live.update(_progress(recovery))
             time.sleep(POLL_SECONDS)
-            recovery = ask(api, "GET", path)
+            recovery = client.recovery(recovery.recovery_id)
         live.update(_progress(recovery))
     return recovery
 
 
-def _progress(recovery: dict[str, Any]) -> Text:
-    counts = recovery["counts"]
+def _progress(recovery: RecoveryAnswer) -> Text:
+    counts = recovery.counts
     done = counts["total"] - counts["waiting"] - counts["running"]
     width = 30
     filled = width * done // max(1, counts["total"])
     return Text.assemble(
         ("█" * filled, "green"),
         ("░" * (width - filled), "dim"),
-        f" {done}/{counts['total']} {recovery['state']}: {counts['running']} running, "
+        f" {done}/{counts['total']} {recovery.state}: {counts['running']} running, "
         f"{counts['recovered']} recovered, {counts['still_failing']} still failing, "
         f"{counts['refused']} refused",
     )
 
 
-def _preview(preview: dict[str, Any]) -> str:
-    staged = sum(preview["items"]["staged"].values())
-    generated = sum(preview["items"]["to_generate"].values())
-    tokens = preview["estimated_tokens"]
-    tasks, items = counted(preview["tasks"], "task"), counted(staged, "item")
+def _preview(preview: RecoveryPreview) -> str:
+    staged = sum(preview.items.staged.values())
+    generated = sum(preview.items.to_generate.values())
+    tokens = preview.estimated_tokens
+    tasks, items = counted(preview.tasks, "task"), counted(staged, "item")
     lines = [
         f"{tasks}: {items} to save, {generated} to generate if not staged",
-        f"about {counted(preview['estimated_minutes'], 'minute')} at this rate; "
+        f"about {counted(preview.estimated_minutes, 'minute')} at this rate; "
         + ("tokens: not known" if tokens is None else f"about {counted(tokens, 'token')}"),
     ]
-    lines += [f"will be refused: {count} ({why})" for why, count in preview["refused"].items()]
+    lines += [f"will be refused: {count} ({why})" for why, count in preview.refused.items()]
     return "\n".join(lines)
 
 
-def _table(rows: list[dict[str, Any]]) -> Table:
+def _table(recoveries: list[RecoveryAnswer]) -> Table:
     table = Table("recovery", "state", "total", "recovered", "still failing", "refused", "tokens", "reason")
-    for row in rows:
-        counts = row["counts"]
+    for recovery in recoveries:
         table.add_row(
-            row["recovery_id"],
-            row["state"],
-            *(str(counts[name]) for name in ("total", "recovered", "still_failing", "refused")),
-            str(row["tokens_used"]),
-            row["stop_reason"] or row["reason"],
+            recovery.recovery_id,
+            recovery.state,
+            *(str(recovery.counts[name]) for name in ("total", "recovered", "still_failing", "refused")),
+            str(recovery.tokens_used),
+            recovery.stop_reason or recovery.reason,
         )
     return table

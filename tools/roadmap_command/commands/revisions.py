@@ -1,16 +1,15 @@
 """`roadmap origins`, `revisions`, `restore`: how saved content came to be, and its former contents."""
 
-from typing import Annotated, Any
-from urllib.parse import quote
+from typing import Annotated
 
 import typer
 from rich.table import Column, Table
 
-from roadmap_command.asking import ask
 from roadmap_command.commands.history import ITEM_FORM, origin_text, parse_item
 from roadmap_command.interface import Json, Stack, TaskId, output, print_json
 from roadmap_command.target import Target
-from roadmap_command.views import fitted
+from roadmap_command.views import fitted, time_text
+from roadmap_content.api.revisions import Revision
 
 group = typer.Typer()
 
@@ -20,20 +19,20 @@ ItemName = Annotated[str, typer.Argument(metavar="ITEM", help=f"The item: {ITEM_
 @group.command()
 def origins(stack: Stack = None, as_json: Json = False) -> None:
     """Count current items, and contents that were refused, by generator, model and prompt."""
-    counts = ask(Target.named(stack).operator_api(), "GET", "/origins")
+    counts = Target.named(stack).client().origins()
     if as_json:
         print_json(counts)
         return
     columns = (Column(name, justify="right") for name in ("saved", "refused"))
     table = Table("generator", "model", "prompt", "content", *columns)
-    for row in counts["items"]:
+    for row in counts.items:
         table.add_row(
-            row["generator"] or "not recorded",
-            row["model_id"] or "",
-            row["prompt_version"] or "",
-            row["content_type"],
-            str(row["saved"]),
-            str(row["refused"]),
+            row.generator or "not recorded",
+            row.model_id or "",
+            row.prompt_version or "",
+            row.content_type,
+            str(row.saved),
+            str(row.refused),
         )
     console = output()
     console.print(fitted(table, console), soft_wrap=True)
@@ -43,20 +42,19 @@ def origins(stack: Stack = None, as_json: Json = False) -> None:
 def revisions(task_id: TaskId, item: ItemName, stack: Stack = None, as_json: Json = False) -> None:
     """List the current and the former contents of an item, with their origins."""
     wanted = parse_item(item)
-    path = f"/tasks/{task_id}/items/{wanted.content_type}/revisions"
-    found = ask(Target.named(stack).operator_api(), "GET", path, concept_id=wanted.concept_id)
+    found = Target.named(stack).client().revisions(task_id, None, wanted.concept_id, wanted.content_type)
     if as_json:
-        print_json(found)
+        print_json({"items": found})
         return
     table = Table("revision", "version", "generated", Column("bytes", justify="right"), "replaced", "origin")
-    for row in found["items"]:
+    for row in found:
         table.add_row(
-            row["revision_id"],
-            "" if row["version"] is None else f"v{row['version']}",
-            row["generated_at"] or "",
-            "" if row["size"] is None else str(row["size"]),
-            "current" if row["current"] else _replaced(row),
-            origin_text(row["origin"]),
+            row.revision_id,
+            "" if row.version is None else f"v{row.version}",
+            time_text(row.generated_at),
+            "" if row.size is None else str(row.size),
+            "current" if row.current else _replaced(row),
+            origin_text(row.origin),
         )
     console = output()
     console.print(fitted(table, console), soft_wrap=True)
@@ -75,20 +73,20 @@ def restore(
 ) -> None:
     """Make a former content of an item the current one again. The replaced content is kept as a revision."""
     wanted = parse_item(item)
-    path = f"/tasks/{task_id}/items/{wanted.content_type}/revisions/{quote(revision_id, safe='')}/restore"
-    query = {"concept_id": wanted.concept_id} | ({"reason": reason} if reason else {})
-    answer = ask(Target.named(stack).operator_api(), "POST", path, **query)
+    answer = (
+        Target.named(stack)
+        .client()
+        .restore(task_id, None, wanted.concept_id, wanted.content_type, revision_id, reason=reason or None)
+    )
     if as_json:
         print_json(answer)
-    elif answer["restored"]:
-        output().print(
-            f"{item}: revision {revision_id} is restored as {answer['content_id']}", soft_wrap=True
-        )
+    elif answer.restored:
+        output().print(f"{item}: revision {revision_id} is restored as {answer.content_id}", soft_wrap=True)
     else:
         output().print(f"{item} has the content of revision {revision_id} already", soft_wrap=True)
 
 
-def _replaced(revision: dict[str, Any]) -> str:
-    if revision["replaced_at"] is None:
+def _replaced(revision: Revision) -> str:
+    if revision.replaced_at is None:
         return "by a newer version"
-    return f"{revision['replaced_at']}: {revision['reason']}"
+    return f"{time_text(revision.replaced_at)}: {revision.reason}"

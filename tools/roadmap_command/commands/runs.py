@@ -1,6 +1,6 @@
 """`roadmap run`, `status`, `retry`, `redrive`: a task's status, and the three ways to start work on it."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -20,7 +20,8 @@ from roadmap_command.interface import (
 )
 from roadmap_command.runs import is_running, redrive_run, start_run
 from roadmap_command.target import Target
-from roadmap_command.task_reading import read_task_detail, retry_task
+from roadmap_content.api.client import ApiRefusedError, Client
+from roadmap_content.api.preview import RetryPreview
 from roadmap_content.contracts.items import ContentType
 
 group = typer.Typer()
@@ -31,13 +32,14 @@ def run(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
     """Run the state machine for a task, and wait for its end."""
     with if_interrupted(f"No run was started; see the task with: {command_name()} status {task_id}"):
         target = Target.named(stack)
-        task = read_task_detail(target, task_id)
+        client = target.client()
+        task = client.status(task_id)
         if task.execution_arn and is_running(target.stepfunctions, task.execution_arn):
             raise RefusedError(
                 f"attempt {task.attempt} is running for task {task_id}: {task.execution_arn};"
                 f" see it with: {command_name()} status {task_id}"
             )
-        missing, not_staged = _planned_work(target, task_id)
+        missing, not_staged = _planned_work(client, task_id)
         if not_staged:
             errors.print(announcement(missing, not_staged, local=stack is None), soft_wrap=True)
     with may_start(task_id):
@@ -62,7 +64,7 @@ def status(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
         f"Nothing was changed. A run of the task continues; follow it with: {command_name()} watch {task_id}"
     )
     with if_interrupted(hint):
-        task = read_task_detail(Target.named(stack), task_id)
+        task = Target.named(stack).client().status(task_id)
     report(task, as_json=as_json)
     if any(progress.missing for progress in task.progress.values()):
         raise typer.Exit(ExitCode.ITEMS_MISSING)
@@ -84,35 +86,34 @@ def retry(
 ) -> None:
     """Retry the items that are missing in PostgreSQL, through the API, and wait for the end."""
     target = Target.named(stack)
-    query = {
-        "concept_id": concept_id,
-        "content_type": content_type,
-        "regenerate": "true" if regenerate else None,
-        "dry_run": "true" if dry_run else None,
-    }
-    given = {name: value for name, value in query.items() if value}
+    client = target.client()
     if dry_run:
-        _print_preview(retry_task(target, task_id, **given), as_json=as_json)
+        preview = client.preview_retry(
+            task_id, concept_id=concept_id, content_type=content_type, regenerate=regenerate
+        )
+        _print_preview(preview, as_json=as_json)
         return
     with may_start(task_id):
-        answer = retry_task(target, task_id, **given)
-    started = answer["status"] == "processing"
-    errors.print(f"{202 if started else 200}: {answer['message']} (items: {answer['total_items']})")
+        answer = client.retry(
+            task_id, concept_id=concept_id, content_type=content_type, regenerate=regenerate
+        )
+    started = answer.status == "processing"
+    errors.print(f"{202 if started else 200}: {answer.message} (items: {answer.total_items})")
     if started:
-        finish(target, task_id, answer["execution_arn"], as_json=as_json)
+        finish(target, task_id, answer.execution_arn, as_json=as_json)
     else:
-        report(read_task_detail(target, task_id), as_json=as_json)
+        report(client.status(task_id), as_json=as_json)
 
 
-def _print_preview(preview: dict[str, Any], *, as_json: bool) -> None:
+def _print_preview(preview: RetryPreview, *, as_json: bool) -> None:
     if as_json:
         print_json(preview)
         return
-    tokens = preview["estimated_tokens"]
+    tokens = preview.estimated_tokens
     estimate = "unknown" if tokens is None else f"about {tokens:,}"
     typer.echo(
-        f"staged, will be saved: {sum(preview['staged'].values())}; "
-        f"will be generated: {sum(preview['to_generate'].values())}; tokens: {estimate}"
+        f"staged, will be saved: {sum(preview.staged.values())}; "
+        f"will be generated: {sum(preview.to_generate.values())}; tokens: {estimate}"
     )
 
 
@@ -120,7 +121,7 @@ def _print_preview(preview: dict[str, Any], *, as_json: bool) -> None:
 def redrive(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
     """Redrive the task's last execution, as the Step Functions console does, and wait for its end."""
     target = Target.named(stack)
-    arn = read_task_detail(target, task_id).execution_arn
+    arn = target.client().status(task_id).execution_arn
     if not arn:
         raise RefusedError(f"task {task_id} has never been run")
     with may_start(task_id):
@@ -128,13 +129,13 @@ def redrive(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None
     finish(target, task_id, arn, as_json=as_json)
 
 
-def _planned_work(target: Target, task_id: str) -> tuple[int, int]:
+def _planned_work(client: Client, task_id: str) -> tuple[int, int]:
     """The number of items that a run would save or generate, and the number that it would generate.
 
     Zero if a retry is refused: a run records the reason.
     """
     try:
-        preview = retry_task(target, task_id, dry_run="true")
-    except RefusedError:
+        preview = client.preview_retry(task_id)
+    except ApiRefusedError:
         return 0, 0
-    return preview["total_items"], sum(preview["to_generate"].values())
+    return preview.total_items, sum(preview.to_generate.values())

@@ -1,11 +1,13 @@
-"""An HTTP client of the API."""
+"""Requests to a stack's API over HTTP, with the status of each answer."""
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Self
 from urllib.parse import quote, urlencode
 
-from roadmap_content.api.client import HttpAnswer as Answer
-from roadmap_content.api.client import send
+from roadmap_command.target import OPERATOR, Target
+from roadmap_content.api.client_http import HttpAnswer as Answer
+from roadmap_content.api.client_http import send
 from roadmap_content.contracts.items import Item
 
 
@@ -16,6 +18,16 @@ class Api:
         self.url = url
         self.user_id = user_id
         self.token = token
+
+    @classmethod
+    def of(cls, target: Target, user_id: str) -> Self:
+        """The API of a stack, for a user."""
+        return cls(target.api_url, user_id, target.token(user_id))
+
+    @classmethod
+    def of_operator(cls, target: Target) -> Self:
+        """The API of a stack, for an operator."""
+        return cls(target.api_url, OPERATOR, target.operator_token())
 
     def request(
         self,

@@ -1,0 +1,214 @@
+"""HTTP for the client: requests with a user's token, sent again while the API does not respond."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from email.message import Message
+from http.client import HTTPException
+from itertools import chain
+from time import monotonic, sleep
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol, TypeVar
+from urllib.parse import quote, urlencode
+
+from ..contracts.errors import InvalidRequestError, PermanentError, TransientError
+from ..contracts.payloads import PayloadT
+
+RowT = TypeVar("RowT", covariant=True)
+QueryValue = str | int | datetime | Sequence[str] | None
+
+
+class ApiRefusedError(PermanentError):
+    """The API or Step Functions refused a request; `status` is the HTTP status, `error` the code of the
+    answer.
+    """
+
+    code = "ApiRefused"
+
+    def __init__(self, status: int, error: str, message: str) -> None:
+        super().__init__(f"{status} {error}: {message}")
+        self.status = status
+        self.error = error
+
+
+class ApiUnavailableError(TransientError):
+    """The API did not respond, or answered with a server error or 429. The same request may succeed later."""
+
+    code = "ApiUnavailable"
+
+
+class TooManyRequestsError(ApiUnavailableError):
+    """The API refused a request at its limit, and did not execute it."""
+
+    code = "TooManyRequests"
+
+
+class HttpAnswer(NamedTuple):
+    """An HTTP response. `body` is decoded if it is JSON; the names of `headers` are in lower case."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str] = MappingProxyType({})
+
+
+class _Page(Protocol[RowT]):
+    @property
+    def items(self) -> Sequence[RowT]: ...
+
+
+def rows(pages: Iterator[_Page[RowT]]) -> Iterator[RowT]:
+    """The rows of a list's pages."""
+    return chain.from_iterable(page.items for page in pages)
+
+
+def path_of(*parts: str) -> str:
+    """The path below `/api/v1` with these parts, which may be any text."""
+    return "".join(f"/{quote(part, safe='')}" for part in parts)
+
+
+class HttpApi:
+    """The API of one deployment."""
+
+    def __init__(
+        self, url: str, token: Callable[[str], str], user_id: str | None, resend_seconds: float
+    ) -> None:
+        """`user_id` is the user of requests that name none."""
+        if not callable(token):
+            raise TypeError(f"token is a function that returns a user's token, not {type(token).__name__}")
+        self._url = url
+        self._token = token
+        self.user_id = user_id
+        self._resend_seconds = resend_seconds
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        caller: str | None = None,
+        query: Mapping[str, QueryValue] = MappingProxyType({}),
+        body: object = None,
+        resend_seconds: float = 0,
+    ) -> HttpAnswer:
+        """Send a request below `/api/v1` with the token of `caller`; without it, of the client's own user.
+
+        A request that the API did not answer is sent again with growing pauses, unless it may have changed
+        data.
+
+        Raises:
+            ApiRefusedError: the API refused it; the message is the API's.
+            ApiUnavailableError: it failed.
+            InvalidRequestError: neither the request nor the client has a user.
+        """
+        user_id = self.user_id if caller is None else caller
+        if user_id is None:
+            raise InvalidRequestError("a request needs a user: name it, or give the client a user_id")
+        encoded = urlencode(_given(query), doseq=True)
+        url = f"{self._url}/api/v1{path}" + (f"?{encoded}" if encoded else "")
+        document = None if body is None else json.dumps(body).encode()
+        pauses = _pauses(max(resend_seconds, self._resend_seconds))
+        while True:
+            try:
+                return _accepted(send(method, url, self._token(user_id), document))
+            except ApiUnavailableError as error:
+                pause = next(pauses, None)
+                if pause is None or not (method == "GET" or isinstance(error, TooManyRequestsError)):
+                    raise
+                sleep(pause)
+
+    def get(self, path: str, model: type[PayloadT], caller: str | None, /, **query: QueryValue) -> PayloadT:
+        """Read a document."""
+        return self.call("GET", path, model, caller, **query)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        model: type[PayloadT],
+        caller: str | None,
+        body: Mapping[str, Any] | None = None,
+        /,
+        **query: QueryValue,
+    ) -> PayloadT:
+        """Send a request; return its answer. Fields of `body` that are `None` are not given."""
+        given = body and {name: value for name, value in body.items() if value is not None}
+        return model.model_validate(self.request(method, path, caller, query, given).body)
+
+    def pages(
+        self, path: str, page: type[PayloadT], caller: str | None, /, **query: QueryValue
+    ) -> Iterator[PayloadT]:
+        """The pages of a list, each when it is needed."""
+        cursor: dict[str, str] = {}
+        while True:
+            answer = self.request("GET", path, caller, query | cursor).body
+            yield page.model_validate(answer)
+            if answer["next_cursor"] is None:
+                return
+            cursor = {"cursor": answer["next_cursor"]}
+
+
+def _given(query: Mapping[str, QueryValue]) -> dict[str, str | Sequence[str]]:
+    """The parameters that are given, as text. Each flag is false by default."""
+    given: dict[str, str | Sequence[str]] = {}
+    for name, value in query.items():
+        match value:
+            case None | False | ():
+                continue
+            case True:
+                given[name] = "true"
+            case datetime():
+                given[name] = value.isoformat()
+            case int():
+                given[name] = str(value)
+            case _:
+                given[name] = value
+    return given
+
+
+def _accepted(answer: HttpAnswer) -> HttpAnswer:
+    """The answer, if the request succeeded."""
+    if answer.status < 300:
+        return answer
+    refusal = answer.body if isinstance(answer.body, dict) else {}
+    error, message = str(refusal.get("error", "HttpError")), str(refusal.get("message", answer.body))
+    if answer.status == 429:
+        raise TooManyRequestsError(f"429 {error}: {message}")
+    if answer.status >= 500:
+        raise ApiUnavailableError(f"{answer.status} {error}: {message}")
+    raise ApiRefusedError(answer.status, error, message)
+
+
+def _pauses(seconds: float) -> Iterator[float]:
+    """Growing pauses, which end within a time from now."""
+    end, pause = monotonic() + seconds, 0.5
+    while monotonic() + pause <= end:
+        yield pause
+        pause = min(2 * pause, 8)
+
+
+def send(method: str, url: str, token: str, body: bytes | None = None) -> HttpAnswer:
+    """Send a request with a bearer token.
+
+    Raises:
+        ApiUnavailableError: there was no response.
+    """
+    request = urllib.request.Request(url, method=method, data=body)  # noqa: S310 - the deployment's own URL
+    request.add_header("Authorization", f"Bearer {token}")
+    request.add_header("Content-Type", "application/json")
+    try:
+        try:
+            response = urllib.request.urlopen(request, timeout=60)  # noqa: S310
+        except urllib.error.HTTPError as error:
+            response = error
+        with response:
+            text = response.read()
+    except (OSError, HTTPException) as error:
+        raise ApiUnavailableError(f"{method} {url}: {error!r}") from error
+    answer = json.loads(text) if response.status < 300 or text.startswith(b"{") else text.decode()
+    return HttpAnswer(response.status, answer, _lower(response.headers))
+
+
+def _lower(headers: Message) -> dict[str, str]:
+    """Headers by name. A proxy may change the case of names."""
+    return {name.lower(): value for name, value in headers.items()}

@@ -1,0 +1,182 @@
+"""The client's requests that are about many tasks, or about the system."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from .capacity import CapacityAnswer
+from .client_http import HttpApi, QueryValue, path_of, rows
+from .failure_group import FailureGroupDetail
+from .failure_list import FailureGroup, FailurePage
+from .health import Health
+from .identity import Identity
+from .origins import OriginCounts
+from .recovery_list import (
+    RecoveryAnswer,
+    RecoveryPage,
+    RecoveryPreview,
+    RecoveryTask,
+    RecoveryTaskPage,
+)
+from .recovery_undo import UndoAnswer
+from .task_list import TaskPage, TaskRow
+
+
+class SystemRequests:
+    """Each request has the token of `caller`, or of the client's own user. A user's own tasks need no scope;
+    all others need that of a viewer or of an operator.
+    """
+
+    _api: HttpApi
+
+    def tasks(self, caller: str | None = None, /, **filters: QueryValue) -> Iterator[TaskRow]:
+        """Tasks, the newest first. `filters` are the parameters of the operation; see `docs/api.md`."""
+        return rows(self.task_pages(caller, **filters))
+
+    def task_pages(self, caller: str | None = None, /, **filters: QueryValue) -> Iterator[TaskPage]:
+        """The pages of `tasks`, each with the number of all tasks."""
+        return self._api.pages("/tasks", TaskPage, caller, **filters)
+
+    def failures(self, caller: str | None = None, /, **filters: QueryValue) -> Iterator[FailureGroup]:
+        """Groups of current failures, the largest first. `filters` as for `tasks`."""
+        return rows(self._api.pages("/failures", FailurePage, caller, **filters))
+
+    def failure_group(self, group_id: str, *, caller: str | None = None) -> FailureGroupDetail:
+        """One failure group, the changes of its state and its recoveries."""
+        return self._api.get(path_of("failures", group_id), FailureGroupDetail, caller)
+
+    def change_failure_group(
+        self,
+        group_id: str,
+        state: str,
+        note: str,
+        *,
+        until: datetime | None = None,
+        until_tasks: int | None = None,
+        caller: str | None = None,
+    ) -> FailureGroupDetail:
+        """Make a failure group `acknowledged`, `ignored` (until a time or a number of tasks), `resolved` or
+        `new`. Only new and regressed groups call a person.
+        """
+        body = {
+            "state": state,
+            "note": note,
+            "until": until and until.isoformat(),
+            "until_tasks": until_tasks,
+        }
+        return self._api.call("PUT", path_of("failures", group_id), FailureGroupDetail, caller, body)
+
+    def me(self, caller: str | None = None) -> Identity:
+        """The identity and the roles of the token."""
+        return self._api.get("/me", Identity, caller)
+
+    def health(self, caller: str | None = None) -> Health:
+        """The state of the system."""
+        return self._api.get("/health", Health, caller)
+
+    def origins(self, caller: str | None = None) -> OriginCounts:
+        """The number of items per generator, model and prompt."""
+        return self._api.get("/origins", OriginCounts, caller)
+
+    def capacity(self, caller: str | None = None) -> CapacityAnswer:
+        """The capacity and the queue."""
+        return self._api.get("/capacity", CapacityAnswer, caller)
+
+    def change_capacity(
+        self,
+        reason: str,
+        *,
+        slots: int | None = None,
+        tokens_per_minute: int | None = None,
+        stopped: bool | None = None,
+        caller: str | None = None,
+    ) -> CapacityAnswer:
+        """Change the number of slots or the model's quota (0: none), or stop or resume generation."""
+        body = {
+            "reason": reason,
+            "slots": slots,
+            "tokens_per_minute": tokens_per_minute,
+            "stopped": stopped,
+        }
+        return self._api.call("PUT", "/capacity", CapacityAnswer, caller, body)
+
+    def create_recovery(
+        self,
+        task_filter: Mapping[str, Any],
+        reason: str,
+        *,
+        regenerate: Mapping[str, Any] | None = None,
+        caller: str | None = None,
+        **limits: int | None,
+    ) -> RecoveryAnswer:
+        """Retry the tasks that a filter selects now, with a rate limit and other limits.
+
+        With `regenerate`, the saved items that its conditions select now are replaced instead.
+        """
+        body = {"filter": task_filter, "reason": reason, "regenerate": regenerate, **limits}
+        return self._api.call("POST", "/recoveries", RecoveryAnswer, caller, body)
+
+    def preview_recovery(
+        self,
+        task_filter: Mapping[str, Any],
+        reason: str,
+        *,
+        regenerate: Mapping[str, Any] | None = None,
+        caller: str | None = None,
+        **limits: int | None,
+    ) -> RecoveryPreview:
+        """Count the tasks and items that `create_recovery` would retry. Nothing is started."""
+        body = {"filter": task_filter, "reason": reason, "regenerate": regenerate, **limits, "dry_run": True}
+        return self._api.call("POST", "/recoveries", RecoveryPreview, caller, body)
+
+    def recoveries(self, caller: str | None = None, *, limit: int | None = None) -> Iterator[RecoveryAnswer]:
+        """Recoveries, the newest first, requested in pages of `limit`."""
+        return rows(self._api.pages("/recoveries", RecoveryPage, caller, limit=limit))
+
+    def recovery(self, recovery_id: str, *, caller: str | None = None) -> RecoveryAnswer:
+        """One recovery with its counts."""
+        return self._api.get(path_of("recoveries", recovery_id), RecoveryAnswer, caller)
+
+    def recovery_tasks(
+        self,
+        recovery_id: str,
+        *,
+        result: str | None = None,
+        limit: int | None = None,
+        caller: str | None = None,
+    ) -> Iterator[RecoveryTask]:
+        """The result of each task of a recovery, or of those with one result, in pages of `limit`."""
+        path = path_of("recoveries", recovery_id, "tasks")
+        return rows(self._api.pages(path, RecoveryTaskPage, caller, result=result, limit=limit))
+
+    def pause_recovery(self, recovery_id: str, *, caller: str | None = None) -> RecoveryAnswer:
+        """Start no further tasks until the recovery is resumed."""
+        return self._api.call("POST", path_of("recoveries", recovery_id, "pause"), RecoveryAnswer, caller)
+
+    def resume_recovery(self, recovery_id: str, *, caller: str | None = None) -> RecoveryAnswer:
+        """Resume a paused recovery."""
+        return self._api.call("POST", path_of("recoveries", recovery_id, "resume"), RecoveryAnswer, caller)
+
+    def cancel_recovery(self, recovery_id: str, *, caller: str | None = None) -> RecoveryAnswer:
+        """Start no further tasks, permanently."""
+        return self._api.call("POST", path_of("recoveries", recovery_id, "cancel"), RecoveryAnswer, caller)
+
+    def undo_recovery(
+        self,
+        recovery_id: str,
+        *,
+        caller: str | None = None,
+        progress: Callable[[UndoAnswer], object] = lambda _: None,
+    ) -> UndoAnswer:
+        """Restore what the items had before a recovery regenerated them; see `recovery_tasks` for each task.
+
+        Each request has a time limit, and the next one continues. `progress` is called between them.
+
+        Raises:
+            ApiRefusedError: the recovery has not ended, or has regenerated nothing (409).
+            ApiUnavailableError: the same request continues later.
+        """
+        path = path_of("recoveries", recovery_id, "undo")
+        while not (answer := self._api.call("POST", path, UndoAnswer, caller)).complete:
+            progress(answer)
+        return answer

@@ -1,0 +1,145 @@
+"""Requests while the API refuses them at its limit, or does not respond."""
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from roadmap_command.commands import recoveries
+from roadmap_command.main import app
+from roadmap_content.api import client, client_http
+from roadmap_content.api.client import ApiRefusedError, ApiUnavailableError, Client
+from roadmap_content.api.client_http import HttpAnswer, HttpApi
+from roadmap_content.contracts.errors import InvalidRequestError
+from tests.support.http_server import HttpServer, Reply
+from tests.support.openapi import example
+from tests.unit.conftest import stand_in
+
+RESEND_SECONDS = 20.0
+TOO_MANY = HttpAnswer(429, {"message": "Too Many Requests"})
+DOWN = HttpAnswer(503, {"message": "Service Unavailable"})
+OK = HttpAnswer(200, {"status": "completed"})
+LOST = ApiUnavailableError("connection reset")
+
+
+class Api:
+    """Answers with each response in turn; the last one is repeated."""
+
+    def __init__(self, *answers: HttpAnswer | BaseException) -> None:
+        self._answers = list(answers)
+        self.requests: list[str] = []
+
+    def send(self, method: str, path: str, *_: object, **__: object) -> HttpAnswer:
+        self.requests.append(f"{method} {path}")
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses between requests, on a clock that only they advance."""
+    paused: list[float] = []
+    monkeypatch.setattr(client_http, "sleep", paused.append)
+    monkeypatch.setattr(client_http, "monotonic", lambda: sum(paused))
+    return paused
+
+
+@pytest.fixture
+def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Sends a request to an API; the body of the answer."""
+
+    def ask(api: Api, method: str, path: str) -> Any:
+        monkeypatch.setattr(client_http, "send", api.send)
+        return HttpApi("", str, "operator", RESEND_SECONDS).request(method, path).body
+
+    return ask
+
+
+Ask = Callable[..., Any]
+
+
+@pytest.mark.parametrize("refusal", [TOO_MANY, DOWN, LOST], ids=["429", "503", "no response"])
+def test_a_request_that_reads_is_sent_again_with_growing_pauses(
+    refusal: HttpAnswer | Exception, ask: Ask, pauses: list[float]
+) -> None:
+    api = Api(refusal, refusal, refusal, OK)
+    assert ask(api, "GET", "/tasks/t-1") == OK.body
+    assert len(api.requests) == 4
+    assert pauses == sorted(pauses)
+    assert len(pauses) == 3
+
+
+def test_a_request_that_changes_data_is_sent_again_only_where_it_was_not_executed(
+    ask: Ask, pauses: list[float]
+) -> None:
+    assert ask(Api(TOO_MANY, OK), "POST", "/tasks/t-1/retry") == OK.body
+    for unknown in (DOWN, LOST):
+        api = Api(unknown, OK)
+        with pytest.raises(ApiUnavailableError):
+            ask(api, "POST", "/tasks/t-1/retry")
+        assert len(api.requests) == 1
+
+
+def test_an_api_that_stays_away_is_an_external_failure_in_the_end(ask: Ask, pauses: list[float]) -> None:
+    with pytest.raises(ApiUnavailableError, match="429 HttpError: Too Many Requests"):
+        ask(Api(TOO_MANY), "GET", "/tasks")
+    assert RESEND_SECONDS / 2 < sum(pauses) <= RESEND_SECONDS
+
+
+def test_a_refused_request_is_not_sent_again(ask: Ask, pauses: list[float]) -> None:
+    api = Api(HttpAnswer(404, {"error": "TaskNotFound", "message": "there is no such task"}), OK)
+    with pytest.raises(ApiRefusedError, match="404 TaskNotFound: there is no such task"):
+        ask(api, "GET", "/tasks/t-1")
+    assert (len(api.requests), pauses) == (1, [])
+
+
+def test_an_answer_that_breaks_off_counts_as_no_answer() -> None:
+    reply = Reply(body=b'{"items": [', headers={"Content-Length": "100"}, cut_after=11)
+    with HttpServer(lambda _: reply) as server, pytest.raises(ApiUnavailableError, match="IncompleteRead"):
+        client_http.send("GET", f"{server.url}/api/v1/tasks/t-1", "token")
+
+
+def test_changes_of_an_address_where_nothing_listens_raise_within_a_minute(pauses: list[float]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    nobody = Client(api_url=f"http://127.0.0.1:{port}", token=str, user_id="u-1")
+    with pytest.raises(ApiUnavailableError, match="refused"):
+        nobody.status("t-1")
+    assert pauses == []
+    with pytest.raises(ApiUnavailableError, match="refused"):
+        next(nobody.changes("t-1"))
+    assert 30 < sum(pauses) <= client.UNAVAILABLE_SECONDS
+
+
+def test_a_token_that_is_no_function_is_refused_at_once() -> None:
+    with pytest.raises(TypeError, match="token is a function that returns a user's token, not str"):
+        Client.from_environment(
+            token="x",  # type: ignore[arg-type]
+            environ=dict.fromkeys((client.BUCKET, client.STATE_MACHINE_ARN, client.API_URL), "x"),
+        )
+
+
+def test_a_request_without_a_user_is_refused_before_it_is_sent() -> None:
+    with pytest.raises(InvalidRequestError, match="needs a user"):
+        Client(api_url="http://api", token=str).status("t-1")
+
+
+@pytest.mark.parametrize("ended", [LOST, KeyboardInterrupt()], ids=["no response", "Ctrl-C"])
+def test_a_recovery_that_is_not_followed_to_its_end_says_that_it_continues(
+    ended: HttpAnswer | BaseException,
+    pauses: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    running = example("RecoveryAnswer", recovery_id="r-1", state="running", ended_at=None)
+    api = Api(HttpAnswer(200, example("RecoveryPreview")), HttpAnswer(201, running), ended)
+    stand_in(api, monkeypatch.setattr)
+    monkeypatch.setattr(recoveries, "POLL_SECONDS", 0)
+    monkeypatch.setattr(recoveries, "_progress", lambda _: "")
+    result = CliRunner().invoke(app, ["heal", "--reason", "an outage", "--yes"])
+    assert "continues without this command" in result.stderr
+    assert "recoveries r-1" in result.stderr
+    assert result.exit_code != 0
