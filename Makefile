@@ -110,7 +110,7 @@ faults: $(INSTALLED) ## Produce every failure: the oracle, poison, 200 histories
 mutants: $(INSTALLED) ## Remove each guard from a copy of the code; a test must fail.
 	$(RUN)/python -m tests.mutants
 
-chaos: $(INSTALLED) ## 500 tasks while PostgreSQL and the functions are killed (SOAK=crowd, drill, restore or model: another scenario; TASKS=, SEED=).
+chaos: $(INSTALLED) ## 500 tasks while PostgreSQL and the functions are killed (SOAK=drill or restore: another scenario; TASKS=, SEED=).
 	$(RUN)/python -m tests.faults.soak $(or $(SOAK),chaos) $(addprefix --tasks=,$(TASKS)) $(if $(SOAK),,--seed=$(SEED))
 
 load: $(INSTALLED) ## A thousand roadmaps at once and other loads, through the real admission, in virtual time.
@@ -124,14 +124,13 @@ bench: $(VENV)/.more ## Measure: saving, growth, cold start, peers (BENCH=cold: 
 
 # Shortest first. A part is the target of its name, or the command `part-…`.
 NIGHTLY := audit package nightly-tests incidents sam-deploy-local sam-local product verify-template browser coverage \
-	bench chaos crowd schedules faults mutants
+	bench chaos schedules faults mutants
 part-package = $(MAKE) workflow TESTS=tests/package
 part-nightly-tests = $(RUN)/python -m pytest -m nightly tests/unit tests/integration tests/package tests/workflow
 part-incidents = $(MAKE) workflow TESTS=tests/workflow/incidents.py
 part-verify-template = $(MAKE) verify-template ALL=1
 part-coverage = $(MAKE) test COVERAGE=1
 part-bench = $(MAKE) bench SHORT=1 BENCH="saving growth cold"
-part-crowd = $(MAKE) chaos SOAK=crowd
 part-schedules = $(MAKE) schedules SCHEDULES=all MINUTES=10
 part-faults = $(MAKE) faults LONG=1
 

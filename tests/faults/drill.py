@@ -113,7 +113,6 @@ class Machine(QueuedRuns):
             thread.start()
 
     def end(self) -> None:
-        """End the threads."""
         self._ended.set()
         for thread in self._threads:
             thread.join()
@@ -334,7 +333,6 @@ def wrong(counts: Mapping[str, Any], zeros: Sequence[str] = ZEROS) -> Found:
 
 
 def play(options: argparse.Namespace) -> Found:
-    """Break and heal."""
     with own_server("drill") as server:
         migrate(server.url)
         drill = Drill(server.url, options.tasks or TASKS)

@@ -394,7 +394,6 @@ class Histories(RuleBasedStateMachine):
 
     @rule(call=st.sampled_from(["retry", "redrive", "status"]))
     def intrude(self, call: str) -> None:
-        """Another user requests the task."""
         world = self._world
         calls: dict[str, Callable[[], object]] = {
             "retry": lambda: self._retry(NEIGHBOUR),

@@ -3,25 +3,21 @@
 | scenario | breaks | healed by | runs in |
 |---|---|---|---|
 | chaos | PostgreSQL, the functions' processes, rows | a recovery, the sweep, one retry each | a local stack |
-| crowd | the API's processes, then all; generation is stopped | the sweep, one retry each | a local stack |
 | restore | the database is restored, S3 is not | one retry each | a local stack |
 | drill | database, model, release, contents | one recovery | this process |
-| model | model and prompt change | recoveries that regenerate, and an undo | this process |
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Mapping
 
-from tests.faults import chaos, crowd, drill, model_change, restore
+from tests.faults import chaos, drill, restore
 from tests.support.soak import Found, end
 
 SCENARIOS: Mapping[str, Callable[[argparse.Namespace], Found]] = {
     "chaos": chaos.play,
-    "crowd": crowd.play,
     "restore": restore.play,
     "drill": drill.play,
-    "model": model_change.play,
 }
 
 

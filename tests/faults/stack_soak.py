@@ -77,7 +77,6 @@ class Whole(OracleOfOne):
     listed: dict[str, dict[str, str]]
 
     def objects(self) -> dict[str, str]:
-        """The objects of this task and its roadmap."""
         return self.listed.get(self._roadmap_id, {}) | self.listed.get(self._task_id, {})
 
 
@@ -107,7 +106,6 @@ class StackSoak:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Close all connections."""
         for target in self._targets:
             target.engine.dispose()
 

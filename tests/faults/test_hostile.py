@@ -21,8 +21,6 @@ from urllib.parse import quote, urlsplit
 import jwt
 import pytest
 import yaml
-from hypothesis import Phase, example, given, seed, settings
-from hypothesis import strategies as st
 from sqlalchemy import make_url
 
 from local_stack.builds import REPOSITORY
@@ -196,6 +194,26 @@ class Request(NamedTuple):
         return self.method == "OPTIONS" and (status, answer) == (204, "")
 
 
+INVALID_TOKENS = (
+    *("a stranger's", "none", "nothing", "no scheme", "another scheme", "two", "expired", "another's secret"),
+    *(
+        "alg none",
+        "alg None",
+        "HS512",
+        "RS256",
+        "a key of its own",
+        "other claims",
+        "garbage",
+        "long",
+        "dots",
+    ),
+)
+ODD = (
+    *("%00", "%2F", "%2e%2e%2f", "%ff%fe", "%0d%0aX-Odd:1", "%zz", "%", "x" * 65, "x" * 5_000),
+    *("%F0%9F%99%82", "*", ";"),
+)
+
+
 def tokens(ground: Ground) -> dict[str, str | None]:
     """Authorization headers: one valid token of this user, and many invalid ones."""
     good = ground.sign()
@@ -235,90 +253,35 @@ def _base64(value: bytes) -> str:
     return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
 
 
-escaped = st.text(max_size=80).map(lambda text: quote(text.encode("utf-8", "surrogatepass"), safe=""))
-tasks = st.sampled_from(["{mine}", "{theirs}", "8c5e2f1e-0000-4000-8000-000000000000"]) | escaped
-odd = st.sampled_from(
-    [
-        "%00",
-        "%2F",
-        "%2e%2e%2f",
-        "%ff%fe",
-        "%0d%0aX-Odd:1",
-        "%zz",
-        "%",
-        "x" * 65,
-        "x" * 5_000,
-        "%F0%9F%99%82",
-        "*",
-        ";",
-    ]
-)
-values = st.sampled_from([USER, quote(NEIGHBOUR), "", "true", "1e999", "[]", "%7B%7D"]) | escaped | odd
-names = (
-    st.sampled_from(["user_id", "user_id", "USER_ID", "user_id[]", "force_checkpoint", "task_id"]) | escaped
-)
-requests = st.builds(
-    Request,
-    method=st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "BREW"]),
-    task=tasks | st.builds("{}{}".format, tasks, odd),
-    tail=st.sampled_from(
-        ["", "", "/retry", "/retry", "/", "//retry", "/retry/..", "/../{theirs}", "%2Fretry"]
-    ),
-    query=st.lists(st.builds("{}={}".format, names, values), max_size=4).map("&".join)
-    | st.just(f"user_id={USER}"),
-    token=st.sampled_from(
-        [
-            *(
-                "mine",
-                "mine",
-                "mine",
-                "a stranger's",
-                "none",
-                "nothing",
-                "no scheme",
-                "another scheme",
-                "two",
-            ),
-            *("expired", "another's secret", "alg none", "alg None", "HS512", "RS256", "a key of its own"),
-            *("other claims", "garbage", "long", "dots"),
-        ]
-    ),
-    header=st.sampled_from(
-        [
-            ("Accept", "*/*"),
-            ("Content-Type", "application/json"),
-            ("Content-Type", "multipart/form-data"),
-            ("X-HTTP-Method-Override", "DELETE"),
-            ("X-Forwarded-For", "127.0.0.1"),
-            ("X-Amzn-Trace-Id", "Root=\xff"),
-            ("X-Long", "z" * 7_000),
-            ("user_id", NEIGHBOUR),
-        ]
-    ),
-    body=st.none() | st.binary(max_size=200) | st.just(b"{" * 2_000),
+STRANGE = (
+    Request(),
+    *(Request(token=token) for token in INVALID_TOKENS),
+    *(Request(method=method) for method in ("PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "BREW")),
+    Request(task="{theirs}"),
+    Request(task="{theirs}", query=f"user_id={USER}&user_id={quote(NEIGHBOUR)}"),
+    Request(task="{theirs}", query=f"user_id={quote(NEIGHBOUR)}&user_id={USER}"),
+    Request(task="{theirs}", query=f"user_id={quote(NEIGHBOUR)}", token="other claims"),
+    Request(task="{mine}%2F..%2F{theirs}"),
+    Request(tail="/../{theirs}"),
+    *(Request(task="{mine}" + odd) for odd in ODD),
+    *(Request(query=f"user_id={USER}&{odd}={odd}") for odd in ODD),
+    Request(header=("X-HTTP-Method-Override", "DELETE")),
+    Request(header=("user_id", NEIGHBOUR), task="{theirs}"),
+    Request(header=("X-Amzn-Trace-Id", "Root=\xff")),
+    Request(header=("X-Long", "z" * 7_000)),
+    *(Request(method="POST", task=task, tail="/retry", body=b"\xff\x00{") for task in ("{mine}", "{theirs}")),
+    Request(method="POST", tail="/retry", query=f"user_id={USER}&force_checkpoint=maybe"),
+    Request(method="POST", tail="//retry", header=("Content-Type", "multipart/form-data"), body=b"{" * 2_000),
 )
 
 
-@seed(SEED)
-@settings(
-    max_examples=250, deadline=None, database=None, print_blob=True, phases=[Phase.explicit, Phase.generate]
-)
-@given(request=requests)
-@example(Request())
-@example(Request(task="{theirs}"))
-@example(Request(task="{theirs}", query=f"user_id={USER}&user_id={quote(NEIGHBOUR)}"))
-@example(Request(task="{theirs}", query=f"user_id={quote(NEIGHBOUR)}&user_id={USER}"))
-@example(Request(task="{theirs}", query=f"user_id={quote(NEIGHBOUR)}", token="other claims"))
-@example(Request(task="{mine}%00"))
-@example(Request(task="{mine}%2F..%2F{theirs}"))
-@example(Request(method="POST", task="{theirs}", tail="/retry", body=b"\xff\x00{"))
-@example(Request(method="POST", tail="/retry", query=f"user_id={USER}&force_checkpoint=maybe"))
-def test_requests_outside_the_openapi_document(ground: Ground, request: Request) -> None:
-    status, answer = send(ground, request)
-    require_nothing_disclosed(ground, answer)
-    assert status < 500, (status, answer, request)
-    refused = status >= 400 or request.is_preflight(status, answer)
-    assert request.is_sound or refused, (status, answer, request)
+def test_requests_outside_the_openapi_document(ground: Ground) -> None:
+    for request in STRANGE:
+        status, answer = send(ground, request)
+        require_nothing_disclosed(ground, answer)
+        assert status < 500, (status, answer, request)
+        refused = status >= 400 or request.is_preflight(status, answer)
+        assert request.is_sound or refused, (status, answer, request)
 
 
 def test_after_all_requests_invariants_hold_and_no_secret_is_in_the_logs(ground: Ground) -> None:

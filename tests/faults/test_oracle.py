@@ -45,7 +45,6 @@ class Watched:
         self.log.recorded.add(1)
 
     def broken(self) -> list[Broken]:
-        """All findings of the oracle."""
         return [*self.oracle.at_any_time(), *self.oracle.at_rest(), *self.oracle.healed()]
 
 
@@ -276,7 +275,6 @@ class Unavailable:
     """A `Generator` that fails."""
 
     def generate(self, *_: object) -> Draft:
-        """Raise."""
         raise DatabaseUnavailableError("down")
 
 

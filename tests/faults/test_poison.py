@@ -6,7 +6,7 @@ hundred items, from none to all of a batch.
 
 import json
 from collections.abc import Iterator, Sequence
-from itertools import count, cycle, islice
+from itertools import count, cycle
 from typing import Any
 
 import pytest
@@ -171,7 +171,6 @@ class Case:
         self.oracle.require(self.oracle.at_any_time(), self.oracle.at_rest())
 
     def row(self, concept_id: str) -> dict[str, Any]:
-        """The row of a concept."""
         table, _ = TABLES[self.kind]
         (row,) = self.pipeline.rows(
             f"SELECT * FROM {table} WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id",
@@ -266,35 +265,6 @@ def test_each_poison_alone(bench: Bench, kind: str, subtests: pytest.Subtests) -
             case = bench.case(kind, [poison])
             case.check()
             bench.forget(case)
-
-
-@pytest.mark.parametrize("kind", PRODUCT_TYPES)
-def test_one_to_ten_poisons_among_ten(bench: Bench, kind: str) -> None:
-    poisons = all_poisons(bench, kind)
-    sizes = cycle((10, 1, 9, 5))
-    while poisons:
-        size = next(sizes)
-        chosen, poisons = poisons[:size], poisons[size:]
-        batch: list[Poison | None] = [None] * 10
-        # Distributed over the batch, with a different start each time.
-        for number, poison in enumerate(chosen):
-            batch[(number * 3 + len(poisons)) % 10] = poison
-        case = bench.case(kind, batch)
-        case.check()
-        bench.forget(case)
-
-
-@pytest.mark.parametrize("number", [0, 1, 100, 199, 200])
-@pytest.mark.parametrize("kind", PRODUCT_TYPES)
-def test_none_to_all_of_two_hundred(bench: Bench, kind: str, number: int) -> None:
-    # An id of another owner is used by one item only: a second one would be a duplicate as well.
-    several = [poison for poison in all_poisons(bench, kind) if poison.heals is Heals.GENERATED]
-    poisons: list[Poison | None] = [*islice(cycle(several), number)]
-    batch = poisons + [None] * (200 - number)
-    batch = [batch[position * 37 % 200] for position in range(200)]
-    case = bench.case(kind, batch)
-    case.check()
-    bench.forget(case)
 
 
 @pytest.mark.parametrize("size", [10, 200])

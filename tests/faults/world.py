@@ -105,7 +105,6 @@ class Scene:
         self.aside.bucket = Bucket(bucket, self.s3)
 
     def close(self) -> None:
-        """Close all connections."""
         self.aside.engine.dispose()
 
     def empty(self) -> None:
@@ -145,7 +144,6 @@ class World:
         self.oracle = Oracle(scene.aside.engine, scene.s3, scene.aside.bucket.name, bundle, self.log)
 
     def close(self) -> None:
-        """Close all connections."""
         self.services.engine.dispose()
 
     def deadline(self) -> Deadline:
@@ -185,12 +183,10 @@ class World:
         return ended
 
     def run_to_its_end(self, run: Run) -> None:
-        """Advance an execution to its end."""
         while run.running:
             self.advance(run)
 
     def stop(self, run: Run) -> None:
-        """StopExecution."""
         run.status = "ABORTED"
         self._note_live(run)
 
@@ -256,7 +252,6 @@ class World:
     # Late and repeated deliveries.
 
     def plan_again(self, run: Run) -> None:
-        """Plan is invoked again."""
         plan_batches(run.plan_request(), self.services, self.deadline())
 
     def generate_again(self, run: Run, request: BatchRequest) -> None:
@@ -265,11 +260,9 @@ class World:
             generate_content(request, self.services, self.deadline())
 
     def save_again(self, request: BatchRequest) -> None:
-        """Save is invoked again."""
         save_batch(request, self.services, self.deadline())
 
     def finalize_again(self, run: Run) -> None:
-        """Finalize is invoked again."""
         self._note_recorded(finalize_task(run.finalize_request(), self.services, self.deadline()).attempt)
 
     # Repairs.
@@ -333,7 +326,6 @@ class World:
         self.log.removed_items.add((concept_id, kind))
 
     def cancel(self) -> None:
-        """The product cancels the task."""
         self.pipeline.execute(
             "UPDATE roadmap_tasks SET status = 'cancelled', error_message = 'Cancelled by the user',"
             " completed_at = content_now() WHERE task_id = :id",

@@ -24,7 +24,6 @@ class Clock:
         self._skipped = 0.0
 
     def monotonic(self) -> float:
-        """The time."""
         return time.monotonic() + self._skipped
 
     def sleep(self, seconds: float) -> None:

@@ -109,7 +109,6 @@ class RecoveryPlay:
     # The step.
 
     def prepare(self) -> None:
-        """Advance the recovery to the step."""
         step, world = self.step, self.world
         if step is RecoveryStep.CREATE:
             return
@@ -130,7 +129,6 @@ class RecoveryPlay:
                 world.advance(self._run)
 
     def act(self) -> None:
-        """Run the step once."""
         world = self.world
         match self.step:
             case RecoveryStep.CREATE:
@@ -339,7 +337,6 @@ class RecoveryPlay:
         )
 
     def close(self) -> None:
-        """Close all connections."""
         self.world.close()
 
     def _sweep(self) -> None:

@@ -10,7 +10,7 @@ import json
 import re
 import tempfile
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -94,7 +94,6 @@ class Rig:
     @classmethod
     @contextmanager
     def start(cls) -> "Iterator[Rig]":
-        """Start and configure a stack."""
         # Not pytest's directory: if root runs the tests, only root can read it, and PostgreSQL runs as
         # another user.
         with (
@@ -118,31 +117,14 @@ class Rig:
             "AWS_ENDPOINT_URL_S3": line.s3.url,
             "AWS_ENDPOINT_URL_SFN": line.executions.url,
         }
-        self._configure(line, line.timeout, self._environment(line) | changes)
-
-    @contextmanager
-    def reconfigured(self, line: Line, timeout: int, changes: Mapping[str, str]) -> Iterator[None]:
-        """Give a function another timeout and further settings for the duration of the block."""
-        before = self._environment(line)
-        self._configure(line, timeout, {**before, **changes})
-        try:
-            yield
-        finally:
-            self._configure(line, line.timeout, before)
-
-    def _environment(self, line: Line) -> dict[str, str]:
         configuration = self.functions.get_function_configuration(FunctionName=line.function)
-        return dict(configuration["Environment"]["Variables"])
-
-    def _configure(self, line: Line, timeout: int, environment: Mapping[str, str]) -> None:
-        """Publish a version with this configuration, and let executions use it."""
-        machine = PublishedMachine(self.stepfunctions, self.stack.state_machine_arn)
-        changes = {"Timeout": timeout, "Environment": {"Variables": environment}}
-        machine.change_function(self.functions, line.function, **changes)
+        environment = {"Variables": configuration["Environment"]["Variables"] | changes}
+        PublishedMachine(self.stepfunctions, self.stack.state_machine_arn).change_function(
+            self.functions, line.function, Timeout=line.timeout, Environment=environment
+        )
 
     @cached_property
     def functions(self) -> Any:
-        """A Lambda client without retries."""
         return boto3.client(
             "lambda",
             endpoint_url=self.stack.endpoint_url,
@@ -223,7 +205,6 @@ class Rig:
 
     @contextmanager
     def session(self, isolation: str = "READ COMMITTED") -> Iterator[Connection]:
-        """A session of another user."""
         engine = create_engine(self.stack.database_url, isolation_level=isolation, poolclass=NullPool)
         with engine.connect() as connection:
             yield connection

@@ -50,20 +50,6 @@ def killed(play: StackPlay) -> _Kill:
     return _Kill(play.line.database)
 
 
-@contextmanager
-def without_rights(play: StackPlay) -> Iterator[None]:
-    """The step's role has lost its rights to a table: an unhandled error."""
-    table = {Step.SAVE: "roadmap_metadata", Step.GENERATE: "content_failures"}.get(play.step, "roadmap_tasks")
-    with play.rig.administering() as connection:
-        connection.execute(text(f"REVOKE ALL ON {table} FROM {play.line.role}"))
-        try:
-            yield
-        finally:
-            errors = play.line.database.errors
-            connection.execute(text(f"GRANT ALL ON {table} TO {play.line.role}"))
-    assert "42501" in errors, f"42501 was never answered: {errors}"
-
-
 THROTTLES = 12
 
 
@@ -167,14 +153,6 @@ def large_handover(play: StackPlay) -> Iterator[None]:
 
 
 @contextmanager
-def large_body(play: StackPlay) -> Iterator[None]:
-    """A request with a body of 300 KiB, which the endpoint ignores."""
-    play.body = b" " * 300 * 1024
-    yield
-    play.body = None
-
-
-@contextmanager
 def large_event(play: StackPlay) -> Iterator[None]:
     """An event whose cause is as long as Step Functions allows, NUL included."""
     play.event["detail"] |= {"error": "Large", "cause": "\x00" + "x" * 32_767}
@@ -212,13 +190,7 @@ def _start(answer: Answer) -> StackFault:
 @_start
 def start_refused(_play: StackPlay, _request: Request, _forward: Forward) -> Reply | None:
     """It is answered StateMachineDoesNotExist."""
-    return _error("StateMachineDoesNotExist")
-
-
-@_start
-def start_throttled(_play: StackPlay, _request: Request, _forward: Forward) -> Reply | None:
-    """ThrottlingException to each try."""
-    return _error("ThrottlingException")
+    return json_reply({"__type": "StateMachineDoesNotExist", "message": "no"}, 400)
 
 
 @_start
@@ -252,7 +224,3 @@ def cancelled_before_start(play: StackPlay, _request: Request, forward: Forward)
         id=play.task_id,
     )
     return forward()
-
-
-def _error(code: str) -> Reply:
-    return json_reply({"__type": code, "message": "no"}, 400)

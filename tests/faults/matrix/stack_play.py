@@ -4,7 +4,7 @@ import json
 import threading
 import uuid
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -47,12 +47,6 @@ class StackPlay:
         """The event for Reconcile, in a cell of Reconcile."""
 
         self._started = threading.Event()
-        self.body: bytes | None = None
-        """The parameters of a retry."""
-
-        self.resources = ExitStack()
-        """The changes of a fault that stay until the task is repaired."""
-
         self._others: list[str] = []
 
         bundle = bundle_of(self.ids, roadmap_id=self.roadmap_id, task_id=self.task_id)
@@ -118,7 +112,7 @@ class StackPlay:
     def retry(self, **query: str) -> str:
         """Retry once over HTTP and wait for the execution; return how both ended."""
         path = f"/api/v1/tasks/{self.task_id}/retry"
-        answer = self.api.request("POST", path, {"user_id": USER, **query}, body=self.body)
+        answer = self.api.request("POST", path, {"user_id": USER, **query})
         if answer.status != 202:
             said = answer.body.get("error", "") if isinstance(answer.body, dict) else ""
             return f"{answer.status} {said}".strip()
@@ -135,7 +129,6 @@ class StackPlay:
         self._others.append(said)
 
     def handed_over(self) -> dict[str, Any]:
-        """The input of Finalize."""
         history = self.rig.stepfunctions.get_execution_history(executionArn=self.arn, maxResults=1000)
         inputs = {
             event["stateEnteredEventDetails"]["name"]: event["stateEnteredEventDetails"]["input"]
@@ -267,7 +260,6 @@ class StackPlay:
         return sum(progress.missing for progress in self.status().progress.values())
 
     def status(self) -> TaskStatus:
-        """The task's status."""
         return task_status(self.rig.target.engine, self.task_id)
 
     def execute(self, sql: str, **parameters: object) -> None:
@@ -276,10 +268,7 @@ class StackPlay:
             connection.execute(text(sql), parameters)
 
     def forget(self) -> None:
-        """Undo the changes that stayed; remove the task and its rows, so that it does not slow down the next
-        cell.
-        """
-        self.resources.close()
+        """Remove the task and its rows, so that it does not slow down the next cell."""
         for table in (*(table for table, _ in TABLES.values()), "concept_metadata", "roadmap_metadata"):
             self.execute(f"DELETE FROM {table} WHERE roadmap_id = :id", id=self.roadmap_id)
         for table in ("roadmap_tasks", "content_failures"):

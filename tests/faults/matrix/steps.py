@@ -88,7 +88,6 @@ class Play:
 
     @property
     def table(self) -> str:
-        """The table that the step writes."""
         return TABLES.get(self.step, "roadmap_tasks")
 
     def act(self, strike: Strike | None = None, *, again: bool = True) -> str:
@@ -106,7 +105,6 @@ class Play:
         return ended
 
     def retry(self) -> object:
-        """The user's retry."""
         world = self.world
         return retry_task(world.services, "t-1", USER, world.deadline(), user_start(USER))
 
@@ -121,7 +119,6 @@ class Play:
                 world.reconcile(run)
 
     def check(self) -> None:
-        """Check the invariants at rest."""
         world = self.world
         world.log.recorded.add(world.pipeline.task()["attempt"])
         world.oracle.require(world.oracle.at_any_time(), world.oracle.at_rest())

@@ -7,7 +7,7 @@ import pytest
 from roadmap_command.load import load_bundle
 from roadmap_content.content.bundle import read_bundle
 from roadmap_content.platform.runtime.deadline import Deadline
-from tests.faults.matrix import check_faults, stack_faults, storage_faults
+from tests.faults.matrix import stack_faults, storage_faults
 from tests.faults.matrix.rig import SHIPPED, Rig
 from tests.faults.matrix.stack_faults import StackFault
 from tests.faults.matrix.stack_play import StackPlay
@@ -63,15 +63,6 @@ ENDINGS: Mapping[StackFault, Mapping[Step, str]] = {
         R: "429; partial_failure 11",
         C: "TooManyRequestsException; completed 12",
     },
-    stack_faults.without_rights: {
-        P: NOTHING,
-        G: ONE_MISSING,
-        S: NOTHING,
-        F: "FAILED DataRefusedError; partial_failure 11",
-        A: "FAILED DataRefusedError; partial_failure 11",
-        R: "500 DataRefused; partial_failure 11",
-        C: "DataRefusedError; completed 12",
-    },
     stack_faults.stalled: {S: NOTHING, R: "503 DatabaseUnavailable; partial_failure 11"},
     stack_faults.stopped: {P: "ABORTED; failed 0", S: "ABORTED; completed 12"},
     stack_faults.timed_out: {F: "TIMED_OUT; partial_failure 11"},
@@ -80,10 +71,8 @@ ENDINGS: Mapping[StackFault, Mapping[Step, str]] = {
         S: "ABORTED; 200; 202, SUCCEEDED; completed 12",
     },
     stack_faults.large_handover: {F: ONE_MISSING},
-    stack_faults.large_body: {R: "202, SUCCEEDED; completed 12"},
     stack_faults.large_event: {C: "answered; completed 12"},
     stack_faults.start_refused: {B: "202, not started; completed 12"},
-    stack_faults.start_throttled: {B: "202, not started; completed 12"},
     stack_faults.start_unanswered: {B: "502; completed 12"},
     stack_faults.killed_before_start: {B: "502; completed 12"},
     stack_faults.killed_after_start: {B: "502; completed 12"},
@@ -94,10 +83,6 @@ ENDINGS: Mapping[StackFault, Mapping[Step, str]] = {
     storage_faults.s3_without_bucket: {P: NOTHING},
     storage_faults.s3_without_manifest: {G: ONE_MISSING, F: NOTHING},
     storage_faults.s3_without_an_item: {S: ONE_MISSING},
-    check_faults.check_slow: {S: NOTHING},
-    check_faults.check_crashes: {S: NOTHING},
-    check_faults.check_wrong: {S: NOTHING},
-    check_faults.check_too_large: {S: COMPLETED},
 }
 """How the execution or the request ended, and the task with its saved items, of twelve.
 
