@@ -14,13 +14,13 @@ import pytest
 
 from local_stack.builds import REPOSITORY
 from roadmap_content import __version__
-from tests.package.test_locks import pinned_in
 from tests.support.factories import bundle_of
 
 Roadmap = Callable[..., subprocess.CompletedProcess[str]]
 
 QUIET = ("--quiet", "--disable-pip-version-check")
 LOCK = REPOSITORY / "requirements/local.txt"
+PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)( ; [^\\\n]+)?", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,11 @@ def names(wheel: Path) -> set[str]:
 def constraints(folder: Path) -> Path:
     """The versions of the lock file. Without hashes, pip accepts them for a wheel of our own."""
     path = folder / "constraints.txt"
-    path.write_text("".join(f"{name}=={version}{marker}\n" for name, version, marker in pinned_in(LOCK)))
+    included = re.findall(r"^-r (\S+)$", LOCK.read_text(), re.MULTILINE)
+    locked = "".join((LOCK.parent / name).read_text() for name in [*included, LOCK.name])
+    path.write_text(
+        "".join(f"{name}=={version}{marker}\n" for name, version, marker in PINNED.findall(locked))
+    )
     return path
 
 

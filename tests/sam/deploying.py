@@ -138,7 +138,6 @@ class Releases:
         return [event.get("ResourceStatusReason", "") for event in events]
 
     def aliases(self) -> dict[str, Alias]:
-        """The `Alias` of each function."""
         return dict(self._aliases())
 
     def _aliases(self) -> Iterator[tuple[str, Alias]]:

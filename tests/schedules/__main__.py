@@ -39,7 +39,6 @@ class Meeting(NamedTuple):
 
 
 def pairs(*, every: bool) -> list[Meeting]:
-    """The pairs to explore."""
     return [
         Meeting(name, actors)
         for name, situation in SITUATIONS.items()

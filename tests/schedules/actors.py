@@ -68,7 +68,6 @@ def _await_redrive(world: World, services: Services) -> AwaitRedriveResult:
 
 
 def _restore(world: World, services: Services) -> object:
-    """Restore the oldest revision of a quiz."""
     item = Item(concept_ids(2)[0], ContentType.QUIZ)
     subject = services, world.task_id, USER, item
     oldest = list_revisions(*subject, _time()).items[-1]
@@ -77,8 +76,6 @@ def _restore(world: World, services: Services) -> object:
 
 
 def _writing(statement: str, answer: object = None) -> Actor:
-    """The product executes a statement."""
-
     def write(world: World, services: Services) -> object:
         ids = {"task_id": world.task_id, "roadmap_id": world.pipeline.roadmap_id}
         with services.engine.begin() as connection:

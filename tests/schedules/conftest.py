@@ -10,7 +10,6 @@ from tests.schedules.template import template_database
 
 @pytest.fixture(scope="module")
 def explorers() -> Iterator[Explorers]:
-    """The explorers of situations."""
     with template_database() as template:
         made = Explorers(template)
         yield made

@@ -134,7 +134,6 @@ class Explored:
     violations: list[Violation] = field(default_factory=list)
 
     def __str__(self) -> str:
-        """A line."""
         wrong = f", {len(self.violations)} VIOLATIONS" if self.violations else ""
         return (
             f"{self.pair:40} {self.schedules:4} schedules, {self.crashes:3} with a crash, "
@@ -176,7 +175,6 @@ class Explorer:
         """The broken rules after everything has ended, by the state before: pairs have many in common."""
 
     def close(self) -> None:
-        """Close all connections."""
         for process in self._all:
             process.services.engine.dispose()
         self._world.close()
@@ -333,7 +331,6 @@ class Explorers:
         self._made: dict[str, Explorer] = {}
 
     def __call__(self, situation: str) -> Explorer:
-        """The explorer of a situation."""
         made = self._made.get(situation)
         if made is not None and time.monotonic() > made.made_at + FRESH_SECONDS:
             made.close()
@@ -344,6 +341,5 @@ class Explorers:
         return made
 
     def close(self) -> None:
-        """Close all connections."""
         for explorer in self._made.values():
             explorer.close()

@@ -220,19 +220,16 @@ class _Runs(Runs):
         return super().state(execution_arn)
 
     def start(self, execution_arn: str, task_id: str, attempt: int) -> None:
-        """Start an execution once."""
         self._process.pause("StartExecution")
         self._process.started.add(execution_arn)
         super().start(execution_arn, task_id, attempt)
 
     def redrive(self, execution_arn: str) -> None:
-        """Redrive an execution."""
         self._process.pause("RedriveExecution")
         super().redrive(execution_arn)
         self._process.started.add(execution_arn)
 
     def stop(self, execution_arn: str) -> bool:
-        """Stop an execution, if it runs."""
         if self.state(execution_arn) is not ExecutionState.RUNNING:
             return False
         self._process.pause("StopExecution")
@@ -262,7 +259,6 @@ class Serially(Executor):
         super().__init__()
 
     def submit(self, work: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
-        """Call `work`."""
         future: Future[Any] = Future()
         future.set_result(work(*arguments, **named))
         return future

@@ -24,7 +24,6 @@ class Template(NamedTuple):
     name: str
 
     def copied(self) -> str:
-        """The URL of a new copy."""
         return create_database(self.server_url, f"{self.name}_{secrets.token_hex(4)}", template=self.name)
 
     def drop(self, url: str) -> None:

@@ -1,16 +1,9 @@
 """The schedules that found a defect, and the explorer itself."""
 
-import time
-from itertools import islice
-from random import Random
-
 import pytest
 
-from roadmap_content.platform.postgres import transactions
-from tests.schedules.__main__ import samples
 from tests.schedules.explorer import Explorers
-from tests.schedules.pairs import require
-from tests.schedules.schedule import InvalidScheduleError, Schedule
+from tests.schedules.schedule import Schedule
 
 pytestmark = pytest.mark.slow
 
@@ -67,42 +60,7 @@ def test_a_situation_is_made_again_before_its_time_has_passed(
     assert explorers("admissible") is not first
 
 
-def test_a_sample_follows_from_its_seed(explorers: Explorers) -> None:
-    explorer = explorers("failed")
-    first, second = (
-        explorer.sample(("retry", "cancel", "event"), Random(1), 4)  # noqa: S311 - to be repeated
-        for _ in range(2)
-    )
-    assert first == second
-    assert first.schedules > 1
-    assert not first.violations
-    taken = [list(islice(samples(seed), 9)) for seed in (1, 1, 2)]
-    assert taken[0] == taken[1] != taken[2]
-
-
-@pytest.mark.parametrize(
-    "schedule", ["failed/retry.3!/redrive", "waiting/admit/release.7", "failed/retry.9/cancel.3/event"]
-)
-def test_a_schedule_is_read_as_it_is_written(schedule: str) -> None:
-    assert str(Schedule.parse(schedule)) == schedule
-
-
-@pytest.mark.parametrize(
-    "schedule", ["failed", "failed/retry", "failed/retry.x/redrive", "nowhere/a/b", "failed" + 4 * "/retry"]
-)
-def test_a_text_that_is_no_schedule_is_refused(schedule: str) -> None:
-    with pytest.raises(InvalidScheduleError):
-        Schedule.parse(schedule)
-
-
 def test_a_process_that_connects_waits_for_nobody(explorers: Explorers) -> None:
     trace = explorers("contended").replay(Schedule.parse("contended/automatic/admit")).trace
     played = [step.process for step in trace if not step.label.startswith("->")]
     assert played == sorted(played)
-
-
-def test_situations_are_explored_in_turn(explorers: Explorers) -> None:
-    explorers("at-work")
-    # The processes of the situation that was made last took the pauses of all others.
-    require(explorers, "stopped/cancel/cancel", "at-work/generate/generate")
-    assert vars(transactions)["time"] is time

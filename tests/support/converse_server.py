@@ -46,7 +46,6 @@ class Call(NamedTuple):
 
     @property
     def item(self) -> tuple[str, ContentType]:
-        """The requested item."""
         return self.concept, self.content_type
 
     @property
@@ -83,7 +82,6 @@ def answers(call: Call) -> Reply:
 
 
 def valid_output(call: Call) -> Document:
-    """A valid draft."""
     concept = concept_from({"concept_id": call.concept} | call.data["concept"])
     return _OFFLINE.generate(concept, call.content_type).model_dump(mode="json")
 
@@ -150,7 +148,6 @@ class Quota:
         self.admitted = self.throttled = 0
 
     def __call__(self, call: Call) -> Reply:
-        """Answer a call, or refuse it."""
         reply = answers(call)
         assert isinstance(reply.body, dict)
         usage = reply.body["usage"]
@@ -270,7 +267,6 @@ class ConverseServer(http_server.HttpServer):
         super().__exit__()
 
     def _answer(self, request: http_server.Request) -> http_server.Reply | None:
-        """Answer one call."""
         reply, call = self._reply(request.path, request.body)
         if reply.late:
             self._stopping.wait()

@@ -121,7 +121,6 @@ class ReusedDatabase:
             self.drop()
 
     def drop(self) -> None:
-        """Drop the database if it exists."""
         if self._copy is not None:
             self._copy.engine.dispose()
             drop_database(self._server_url, self._copy.name)

@@ -71,7 +71,6 @@ class Counted(Counter[str]):
     """The status of every execution."""
 
     def count(self, operation: str) -> None:
-        """Count a call."""
         self[operation] += 1
 
     def answer(self, operation: str) -> Mapping[str, Any]:

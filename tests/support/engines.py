@@ -27,7 +27,6 @@ def shared_engine(url: str) -> Engine:
 
 
 def shared_product_engine(url: str) -> Engine:
-    """An engine of the product."""
     return _shared("product", url, lambda: create_engine(url, pool_pre_ping=True))
 
 

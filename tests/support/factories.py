@@ -63,7 +63,6 @@ def framework_of(ids: Sequence[str], **extra: Any) -> dict[str, Any]:
 
 
 def tutorial(concept_id: str, *, version: int = 1, **changes: Any) -> dict[str, Any]:
-    """A valid tutorial."""
     return {
         "tutorial_id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"tutorial {concept_id} {version}")),
         "title": f"About {concept_id}"[:500],
@@ -89,7 +88,6 @@ def resources(concept_id: str, **changes: Any) -> dict[str, Any]:
 
 
 def quiz(concept_id: str, **changes: Any) -> dict[str, Any]:
-    """A valid quiz."""
     questions = [
         {
             "question_id": f"q-{number}",

@@ -40,7 +40,6 @@ class Machine:
         return Machine(self.stack, self.target)
 
     def api(self, user_id: str = USER) -> Api:
-        """The API of the stack, for a user."""
         return Api.of(self.target, user_id)
 
     def concept_ids(self, count: int) -> list[str]:
@@ -60,7 +59,6 @@ class Machine:
         oracle.require(oracle.at_any_time(), oracle.at_rest())
 
     def load_bundle(self, bundle: dict[str, Any]) -> None:
-        """Load a bundle."""
         self.bundle = bundle
         loaded = read_bundle(bundle)
         self.roadmap_id, self.task_id = loaded.roadmap.roadmap_id, loaded.task.task_id
@@ -94,7 +92,6 @@ class Machine:
         return self.wait(self.start())
 
     def status(self) -> TaskStatus:
-        """The task's status."""
         return task_status(self.target.engine, self.task_id)
 
     def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
@@ -108,7 +105,6 @@ class Machine:
             connection.execute(text(sql), parameters)
 
     def framework(self) -> dict[str, Any]:
-        """The roadmap's framework."""
         sql = "SELECT framework_data FROM roadmap_metadata WHERE roadmap_id = :id"
         framework: dict[str, Any] = self.rows(sql, id=self.roadmap_id)[0]["framework_data"]
         return framework

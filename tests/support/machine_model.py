@@ -58,7 +58,6 @@ class Run:
 
     @property
     def running(self) -> bool:
-        """Whether it is running."""
         return self.status == "RUNNING"
 
     @property
@@ -83,11 +82,9 @@ class Run:
         self.at_work = False
 
     def plan_request(self) -> PlanRequest:
-        """The input of Plan."""
         return PlanRequest(input=self.input, execution=self.execution())
 
     def finalize_request(self) -> FinalizeRequest:
-        """The input of Finalize."""
         return FinalizeRequest(
             input=self.input,
             execution=self.execution(),

@@ -45,7 +45,6 @@ class MemoryS3:
         self._buckets[Bucket] = {}
 
     def saved(self) -> dict[str, dict[str, _Object]]:
-        """All objects, for `restore`."""
         return {name: dict(objects) for name, objects in self._buckets.items()}
 
     def restore(self, saved: Mapping[str, Mapping[str, _Object]]) -> None:
@@ -61,7 +60,6 @@ class MemoryS3:
         Metadata: Mapping[str, str] | None = None,  # noqa: N803
         ContentType: str = "",  # noqa: N803
     ) -> None:
-        """Store an object."""
         # S3 and boto3 refuse these.
         assert len(Key.encode()) <= 1024, f"the key has more than 1,024 bytes: {Key}"
         assert all(value.isascii() for value in (Metadata or {}).values()), f"metadata of {Key} is not ASCII"
@@ -93,12 +91,10 @@ class MemoryS3:
         Metadata: Mapping[str, str],  # noqa: N803
         MetadataDirective: str,  # noqa: N803
     ) -> None:
-        """Copy an object, with other metadata."""
         found = self._find(CopySource["Bucket"], CopySource["Key"], "CopyObject")
         self.put_object(Bucket=Bucket, Key=Key, Body=found.body, Metadata=Metadata)
 
     def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
-        """Read an object's metadata."""
         found = self._find(Bucket, Key, "HeadObject")
         return {
             "Metadata": found.metadata,
@@ -122,7 +118,6 @@ class MemoryS3:
         self._bucket(Bucket, "DeleteObject").pop(Key, None)
 
     def delete_objects(self, *, Bucket: str, Delete: Mapping[str, Any]) -> None:  # noqa: N803
-        """Delete several objects."""
         for entry in Delete["Objects"]:
             self.delete_object(Bucket=Bucket, Key=entry["Key"])
 

@@ -49,7 +49,6 @@ class RecordedExecutions(Executions):
         return self.states.get(execution_arn, ExecutionState.OVER)
 
     def start(self, execution_arn: str, task_id: str, attempt: int) -> None:
-        """Record the start."""
         self.started.append((task_id, attempt))
         self.names.append(execution_arn)
 
@@ -90,7 +89,6 @@ class Pipeline:
         return self.services.bucket
 
     def load(self, bundle: dict[str, Any]) -> None:
-        """Load a bundle."""
         loaded = read_bundle(bundle)
         self.roadmap_id = loaded.roadmap.roadmap_id
         load_bundle(loaded, self.engine, self.bucket, Deadline.after(self.seconds))
@@ -104,7 +102,6 @@ class Pipeline:
         return Staging(self.bucket, self.roadmap_id)
 
     def execution(self) -> Execution:
-        """The current execution."""
         return Execution(arn=f"arn:run-{self.runs}")
 
     def start(self) -> Run:
@@ -113,15 +110,12 @@ class Pipeline:
         return Run(self.execution().arn, RunInput(task_id=self.task_id))
 
     def plan(self) -> PlanResult:
-        """Start an execution and plan it."""
         return plan_batches(self.start().plan_request(), self.services, Deadline.after(self.seconds))
 
     def requests(self, planned: PlanResult) -> list[BatchRequest]:
-        """One request per batch of a plan."""
         return batch_requests(planned, self.execution().arn)
 
     def save(self, request: BatchRequest) -> SaveReport:
-        """Save one batch."""
         return save_batch(request, self.services, Deadline.after(self.seconds))
 
     def finalize(
@@ -130,7 +124,6 @@ class Pipeline:
         lost: list[LostBatch] | None = None,
         error: StateError | None = None,
     ) -> FinalizeResult:
-        """Finalize the execution."""
         run = Run(self.execution().arn, RunInput(task_id=self.task_id))
         run.planned, run.lost, run.error = planned, lost or [], error
         return finalize_task(run.finalize_request(), self.services, Deadline.after(self.seconds))
@@ -164,11 +157,9 @@ class Pipeline:
             connection.execute(text(sql), parameters)
 
     def task(self) -> dict[str, Any]:
-        """The task's row."""
         return self.rows("SELECT * FROM roadmap_tasks WHERE task_id = :id", id=self.task_id)[0]
 
     def framework(self) -> dict[str, Any]:
-        """The roadmap's framework."""
         sql = "SELECT framework_data FROM roadmap_metadata WHERE roadmap_id = :id"
         framework: dict[str, Any] = self.rows(sql, id=self.roadmap_id)[0]["framework_data"]
         return framework

@@ -15,7 +15,6 @@ class PublishedMachine:
 
     @property
     def definition(self) -> str:
-        """The current definition."""
         return str(self._client.describe_state_machine(stateMachineArn=self._arn)["definition"])
 
     def redefine(self, definition: str) -> None:

@@ -51,5 +51,4 @@ class RecordedAws:
 
 
 def refusal(code: str, message: str = "refused", operation: str = "Operation") -> ClientError:
-    """An error of AWS."""
     return ClientError({"Error": {"Code": code, "Message": message}}, operation)

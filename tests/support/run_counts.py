@@ -78,7 +78,6 @@ def count_run(url: str, concepts: int) -> dict[str, int]:
 
 
 def main() -> None:
-    """Count runs, and write the result."""
     counts = {}
     for concepts in SIZES:
         with migrated_database() as url:

@@ -1,24 +1,15 @@
-"""The AWS CLI, and the template and the state machine's definition for tests that break them."""
+"""The SAM CLI's options, and the template and the state machine's definition for tests that break them."""
 
 import copy
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template, read_template
-from tests.template.following import aws_cli
 from tests.template.sam_cli import DeployOptions, deploy_options
 
 _TEMPLATE = read_template(REPOSITORY / "template.yaml")
-
-
-@pytest.fixture(scope="module")
-def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with the AWS CLI, in which a document's commands are followed."""
-    with aws_cli(tmp_path_factory.mktemp("cli")) as folder:
-        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,6 @@ NEEDED = {
 
 @pytest.fixture
 def events(tmp_path: Path) -> Path:
-    """A copy of the events."""
     return Path(shutil.copytree(REPOSITORY / "events", tmp_path / "events"))
 
 
@@ -35,46 +34,3 @@ def change(path: Path, **changes: Any) -> None:
 
 def test_the_events_of_the_repository_are_valid(template: Template) -> None:
     assert list(check_events(template, REPOSITORY / "events")) == []
-
-
-@pytest.mark.parametrize(("name", "key"), NEEDED.items())
-def test_a_missing_key_is_detected(template: Template, events: Path, name: str, key: str) -> None:
-    path = events / f"{name}.json"
-    event = json.loads(path.read_text())
-    del event[key]
-    path.write_text(json.dumps(event))
-    assert [finding.place for finding in check_events(template, events)] == [f"events/{name}.json"]
-
-
-@pytest.mark.parametrize(
-    ("name", "changes"),
-    [
-        ("reconcile_task", {"detail": {"status": "FAILED"}}),
-        ("migrate_database", {"dry_run": "perhaps"}),
-        ("authorize_request", {"type": "REQUEST"}),
-        ("task_api", {"resource": "/api/v2/tasks/{task_id}/retry"}),
-        ("task_api", {"queryStringParameters": {"user_id": "somebody else"}}),
-        ("task_api", {"requestContext": {"authorizer": {}}}),
-        ("recovery_api", {"requestContext": {"authorizer": {}}}),
-        ("recovery_api", {"resource": "/api/v1/recoveries/{id}/restart"}),
-        ("console", {"resource": "/"}),
-    ],
-)
-def test_an_invalid_value_is_detected(
-    template: Template, events: Path, name: str, changes: dict[str, Any]
-) -> None:
-    change(events / f"{name}.json", **changes)
-    assert [finding.place for finding in check_events(template, events)] == [f"events/{name}.json"]
-
-
-def test_invalid_json_is_detected(template: Template, events: Path) -> None:
-    (events / "save_batch.json").write_text("{")
-    assert [finding.place for finding in check_events(template, events)] == ["events/save_batch.json"]
-
-
-def test_a_missing_event_and_an_unknown_event_are_detected(template: Template, events: Path) -> None:
-    (events / "save_batch.json").rename(events / "save_batches.json")
-    assert {str(finding) for finding in check_events(template, events)} == {
-        "events/save_batch.json: it is missing",
-        "events/save_batches.json: there is no such function",
-    }

@@ -47,7 +47,6 @@ def has_python_313() -> bool:
 
 @pytest.fixture(scope="module", params=MACHINES)
 def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """An architecture, and the layers built for it."""
     architecture: str = request.param
     directory = tmp_path_factory.mktemp(architecture)
     for logical_id, layer in LAYERS.items():
@@ -102,23 +101,6 @@ def test_the_layers_have_no_unused_packages_and_no_duplicates(built: tuple[str, 
     packages = [path.name for layer in built[1].iterdir() for path in (layer / "python").iterdir()]
     assert "greenlet" not in packages
     assert {name for name in packages if packages.count(name) > 1} <= {"__pycache__"}
-
-
-def test_without_python_3_13_nothing_is_compiled_and_a_message_is_printed(tmp_path: Path) -> None:
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    for name in ("sh", "cp", "echo", "mkdir"):
-        (tools / name).symlink_to(shutil.which(name) or name)
-    variables = {"PYTHON": "no-python", "TARGET": "lambda"}
-    said = make("code-migration", REPOSITORY / "migrations", tmp_path / "layer", str(tools), **variables)
-    assert "WARNING: no Python 3.13 here" in said
-    assert {path.suffix for path in files(tmp_path / "layer")} == {".py"}
-
-
-def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(subprocess.CalledProcessError) as refused:
-        make("packages", REPOSITORY / "migrations", tmp_path, ARCHITECTURE="riscv64", TARGET="lambda")
-    assert "ARCHITECTURE is riscv64" in refused.value.stderr
 
 
 SDK = """

@@ -54,7 +54,6 @@ class ScriptedModel:
     asked: list[Rejected | None] = field(default_factory=list)
 
     def ask(self, _prompt: Prompt, rejected: Rejected | None) -> Answer:
-        """Return the next answer."""
         self.asked.append(rejected)
         said = self.script[min(len(self.asked), len(self.script)) - 1]
         if isinstance(said, ContentError):
@@ -70,14 +69,12 @@ class RecordingBudget:
     reserved: list[int] = field(default_factory=list)
 
     def reserve(self, tokens: int) -> None:
-        """Reserve tokens."""
         self.reserved.append(tokens)
         if tokens > self.left:
             raise PermanentError("exhausted")
         self.left -= tokens
 
     def release(self, tokens: int) -> None:
-        """Return tokens."""
         self.left += tokens
 
 
@@ -128,7 +125,6 @@ class Clock:
         self.deadline = FakeDeadline.after(seconds)
 
     def sleep(self, seconds: float) -> None:
-        """Record the pause."""
         self.pauses.append(seconds)
         self.deadline.slept += seconds
 
@@ -150,7 +146,6 @@ class ItemRequest:
         self.allowance = Allowance(self.clock.deadline, self.budget, self.quota)
 
     def generate(self) -> Draft:
-        """Generate the item."""
         generator = ModelGenerator(self.model, self.clock.sleep, self.pace)
         return generator.generate(CONCEPT, ContentType.QUIZ, ANYONE, self.allowance)
 

@@ -48,21 +48,9 @@ def test_a_fingerprint_depends_on_contents_and_their_boundaries(tmp_path: Path) 
     assert fingerprint(file) != before
 
 
-def test_compiled_files_do_not_change_the_fingerprint(tmp_path: Path) -> None:
-    for name in ("b.py", "a/c.py", "__pycache__/b.pyc", "a/__pycache__/c.pyc"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    assert source_files(tmp_path) == [tmp_path / "a/c.py", tmp_path / "b.py"]
-
-
 def test_a_folder_that_is_a_link_is_a_part_of_the_sources(tmp_path: Path) -> None:
     (tmp_path / "function").mkdir()
     (tmp_path / "page").mkdir()
     (tmp_path / "page/a.js").touch()
     (tmp_path / "function/page").symlink_to("../page")
     assert source_files(tmp_path / "function") == [tmp_path / "function/page/a.js"]
-
-
-def test_the_fingerprint_of_a_missing_folder_raises(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="missing"):
-        source_files(tmp_path / "missing")

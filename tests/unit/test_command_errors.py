@@ -4,7 +4,6 @@ import json
 import socket
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 from typing import NoReturn
 
@@ -12,12 +11,11 @@ import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError, NoRegionError
 from botocore.stub import Stubber
-from pg8000.dbapi import ProgrammingError as DriverError
-from sqlalchemy.exc import InterfaceError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import InterfaceError
 from typer.testing import CliRunner
 
 from local_stack.errors import RefusedError, StackEndedError
-from local_stack.given_database import AdoptedDatabase, given_server, kept_database
+from local_stack.given_database import AdoptedDatabase, given_server
 from local_stack.postgres_server import ServerError
 from roadmap_command import interface
 from roadmap_command.commands import content, operate, runs
@@ -26,7 +24,6 @@ from roadmap_command.main import app
 from roadmap_command.runs import redrive_run
 from roadmap_command.target import Target
 from roadmap_content.api.client import Client
-from roadmap_content.api.client_http import HttpAnswer
 from roadmap_content.api.preview import RetryPreview
 from roadmap_content.api.task_detail import TaskDetail
 from roadmap_content.content.bundle import parse_bundle
@@ -34,7 +31,6 @@ from roadmap_content.contracts.errors import DatabaseUnavailableError
 from roadmap_content.platform.aws.executions import NotRedrivableError
 from tests.support.factories import bundle_of
 from tests.support.openapi import example
-from tests.unit.conftest import Roadmap
 
 
 @pytest.mark.parametrize(
@@ -85,16 +81,6 @@ def test_a_database_url_that_cannot_be_used_is_wrong_usage(
     assert "postgresql://USER:PASSWORD@HOST:PORT/DATABASE" in line
 
 
-def test_an_error_of_postgresql_is_its_message_and_not_the_driver_s_fields(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    fields = {"S": "ERROR", "C": "3D000", "M": 'database "nodb" does not exist', "F": "postinit.c", "L": "1"}
-    with pytest.raises(SystemExit) as exit_, errors_in_one_line():
-        raise ProgrammingError("SELECT 1", {}, DriverError(fields))
-    assert exit_.value.code == 3
-    assert capsys.readouterr().err == 'PostgreSQL: database "nodb" does not exist\n'
-
-
 def test_a_database_that_cannot_be_reached_is_not_adopted(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,16 +93,6 @@ def test_a_database_that_cannot_be_reached_is_not_adopted(
     assert exit_.value.code == 3
     (line,) = capsys.readouterr().err.splitlines()
     assert f"host 127.0.0.1 and port {port}" in line
-
-
-def test_a_server_that_cannot_be_reached_is_not_recorded(tmp_path: Path) -> None:
-    """Otherwise each later `up --fresh` fails, because it cannot drop a database there."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    names = tmp_path / "databases.json"
-    with pytest.raises(SQLAlchemyError):
-        kept_database(names, f"postgresql+pg8000://user:password@127.0.0.1:{port}/postgres")
-    assert not names.exists()
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[1]", b"\xff\xfe\x00", b"[" * 100_000, b"9" * 6_000])
@@ -190,13 +166,6 @@ def test_ctrl_c_says_what_goes_on(
     assert words in ended.stderr
 
 
-@pytest.mark.parametrize("arn", [None, ""])
-def test_a_task_without_an_execution_is_not_redriven(arn: str | None, roadmap: Roadmap) -> None:
-    found = HttpAnswer(200, example("TaskDetail", execution_arn=arn))
-    with pytest.raises(RefusedError, match="has never been run"):
-        roadmap(SimpleNamespace(send=lambda *_, **__: found), "redrive", "t-1")
-
-
 @pytest.mark.parametrize("arn", ["none", "arn:aws:states:evil:1:execution:x:y"])
 def test_a_strange_execution_is_not_redrivable(arn: str) -> None:
     states = boto3.client(
@@ -206,17 +175,6 @@ def test_a_strange_execution_is_not_redrivable(arn: str) -> None:
         stub.add_client_error("redrive_execution", "InvalidArn", f"Invalid Arn: {arn}")
         with pytest.raises(NotRedrivableError, match="Invalid Arn"):
             redrive_run(states, arn)
-
-
-def test_a_hint_is_a_command_also_where_its_path_has_a_space(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["/my tools/roadmap"])
-    monkeypatch.setenv("PATH", "")
-    assert interface.command_name() == "'/my tools/roadmap'"
-
-
-def test_a_token_needs_a_user() -> None:
-    with pytest.raises(RefusedError, match="needs a user"):
-        CliRunner().invoke(app, ["token", ""], catch_exceptions=False)
 
 
 def test_a_defect_keeps_its_traceback() -> None:

@@ -47,7 +47,6 @@ class Stdin(io.StringIO):
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str, stdin: bytes = b"") -> tuple[bytes, str]:
-    """Run `roadmap`; return its stdout and its stderr."""
     written, said = io.BytesIO(), io.StringIO()
     stdout = io.TextIOWrapper(written, "utf-8")
     monkeypatch.setattr(Stdin, "buffer", io.BytesIO(stdin))

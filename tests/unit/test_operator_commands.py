@@ -1,7 +1,4 @@
-"""Every `roadmap` command in the documents for operators is valid, and every variable in a command is set.
-
-`tests/template/following.py` follows the commands of the AWS CLI with the real program.
-"""
+"""Every `roadmap` command in the documents for operators is valid, and every variable in a command is set."""
 
 import re
 import shlex

@@ -16,7 +16,6 @@ class Sized:
         self._size = size
 
     def prepare(self, items: Sequence[Item]) -> list[Ready]:
-        """Return items of this size."""
         return [Ready(item, "A concept", {}, "", self._size) for item in items]
 
 

@@ -14,7 +14,6 @@ COMMAND = re.compile(r"(?:`|^|\$ |run: )make ([a-z-]+)", re.MULTILINE)
 
 
 def defined() -> set[str]:
-    """The targets of the Makefile."""
     return set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
 
 

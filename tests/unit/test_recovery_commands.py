@@ -48,12 +48,6 @@ def test_a_recovery_is_changed_and_its_new_state_is_printed(
 
 
 @each_command
-def test_json_is_the_recovery_and_nothing_else(command: tuple[str, ...], roadmap: Roadmap) -> None:
-    document = json.loads(roadmap(Api(), *command, "--json").stdout)
-    assert (document["recovery_id"], document["state"]) == ("rec-1", STATES[command[0]])
-
-
-@each_command
 def test_a_recovery_that_has_ended_is_refused(command: tuple[str, ...], roadmap: Roadmap) -> None:
     with pytest.raises(ApiRefusedError, match="409 RecoveryState: recovery rec-1 is completed"):
         roadmap(Api(ended=True), *command)

@@ -13,7 +13,6 @@ class NoBody:
     """An empty response body."""
 
     def stream(self) -> list[bytes]:
-        """Return no data."""
         return []
 
 

@@ -28,7 +28,6 @@ class Probe:
         )
 
     def invoke(self, **event: object) -> dict[str, Any]:
-        """Invoke the function."""
         answer = self.cloud.client("lambda").invoke(
             FunctionName=self.outputs["Probe"], Payload=json.dumps(event)
         )

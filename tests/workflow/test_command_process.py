@@ -57,14 +57,6 @@ def test_an_interruption_while_the_interpreter_exits_is_silent() -> None:
     assert done.stdout.startswith("roadmap ")
 
 
-def test_a_background_job_of_a_shell_keeps_ignoring_the_signal() -> None:
-    with start(on_sigint=signal.SIG_IGN) as process:
-        process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate()
-    assert (process.returncode, stderr) == (0, "")
-    assert stdout.startswith("roadmap ")
-
-
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("arguments", [("--version",), ("--help",)], ids=str)
 def test_an_output_without_space_is_one_line(arguments: tuple[str, ...], unbuffered: str) -> None:
@@ -80,26 +72,3 @@ def test_an_output_without_space_is_one_line(arguments: tuple[str, ...], unbuffe
     assert done.returncode == 3
     (line,) = done.stderr.splitlines()
     assert line.startswith("Output: the output cannot be written to stdout: " + os.strerror(errno.ENOSPC))
-
-
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_errors_that_cannot_be_written_leave_the_exit_code(unbuffered: str) -> None:
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            (ROADMAP, "load", "-"),
-            input=b"{",
-            stdout=subprocess.PIPE,
-            stderr=full,
-            check=False,
-            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
-        )
-    assert (done.returncode, done.stdout) == (2, b"")
-
-
-@pytest.mark.parametrize("arguments", [("--version",), ("--help",)], ids=str)
-def test_a_reader_that_has_ended_needs_no_message(arguments: tuple[str, ...]) -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    done = subprocess.run((ROADMAP, *arguments), stdout=writing, stderr=subprocess.PIPE, check=False)
-    os.close(writing)
-    assert (done.returncode, done.stderr) == (3, b"")

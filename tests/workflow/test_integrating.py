@@ -6,18 +6,16 @@ import re
 import subprocess
 import sys
 import tempfile
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from sqlalchemy import NullPool, create_engine, make_url, text
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from local_stack.builds import REPOSITORY
-from local_stack.for_containers import reachable_at
 from local_stack.stack import LocalStack
 from roadmap_command.demo import SAMPLE
 from roadmap_command.load import load_bundle
@@ -155,17 +153,6 @@ def test_the_functions_variables_are_printed_for_sam(roadmap: Callable[..., str]
     secret = stack.client("secretsmanager").get_secret_value(SecretId=for_containers["DATABASE_SECRET_ARN"])
     database = json.loads(secret["SecretString"])
     assert (database["host"], database["username"].endswith("_writer")) == ("172.17.0.1", True)
-
-
-def test_the_stack_is_reachable_at_another_address(stack: LocalStack) -> None:
-    other = "127.0.0.2"
-    with reachable_at(stack, other):
-        url = make_url(stack.database_url).set(host=other)
-        with create_engine(url, poolclass=NullPool).connect() as connection:
-            assert connection.scalar(text("SELECT 1")) == 1
-        health = f"http://{other}:{stack.cloud.port}/_ministack/health"
-        with urllib.request.urlopen(health) as answer:
-            assert answer.status == 200
 
 
 INTERRUPTED = text("""

@@ -14,8 +14,6 @@ import pytest
 from sqlalchemy import NullPool, create_engine, text
 
 from local_stack.builds import REPOSITORY
-from local_stack.cloud import Cloud, CloudStalledError
-from local_stack.deploy import StackFailedError, create_stack, upload_template
 from local_stack.environments import environment_python
 from local_stack.errors import NoStackError, StackEndedError
 from local_stack.layers import build_layers
@@ -77,18 +75,9 @@ def test_an_error_has_the_same_name_as_in_lambda(probe: Probe, told: str, caught
     assert probe.run({"do": told}) == [caught]
 
 
-def test_a_function_works_again_after_its_process_died(probe: Probe) -> None:
-    assert probe.invoke(do="die")["errorType"] == "Runtime.ExitError"
-    assert probe.invoke(do="look")["greeting"] == "hello"
-
-
 def test_ten_map_iterations_run_concurrently(probe: Probe, tmp_path: Path) -> None:
     event = {"do": "meet", "place": str(tmp_path), "guests": 10}
     assert probe.run(*[event] * 10) == [10] * 10
-
-
-def test_an_execution_environment_is_reused(probe: Probe) -> None:
-    assert probe.invoke(do="look")["pid"] == probe.invoke(do="look")["pid"]
 
 
 def test_a_function_can_only_import_the_runtime_and_its_layers(probe: Probe) -> None:
@@ -102,21 +91,6 @@ def test_a_function_can_only_import_the_runtime_and_its_layers(probe: Probe) -> 
         "the environment of the process that started the cloud is not passed on"
     )
     assert seen["buckets"] > 0, "boto3 in a function reaches the local cloud"
-
-
-def test_a_failed_creation_names_the_resource_and_the_reason(stack: LocalStack) -> None:
-    machine = {
-        "Type": "AWS::StepFunctions::StateMachine",
-        "DependsOn": "Topic",
-        "Properties": {
-            "RoleArn": "arn:aws:iam::000000000000:role/any",
-            "DefinitionS3Location": {"Bucket": stack.bucket, "Key": "is-not-there"},
-        },
-    }
-    template = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}, "Machine": machine}}
-    url = upload_template(template, stack.client("s3"), "artifacts")
-    with pytest.raises(StackFailedError, match=r"^Machine: .*is-not-there"):
-        create_stack(stack.client("cloudformation"), "broken", url, {})
 
 
 def test_every_server_listens_on_loopback_only(stack: LocalStack, probe: Probe) -> None:
@@ -145,7 +119,6 @@ def test_two_stacks_are_isolated_and_leave_no_processes(stack: LocalStack, direc
 
 
 def members(stack: LocalStack) -> list[psutil.Process]:
-    """All processes of a stack."""
     roots = [stack.cloud.process]
     if pid := getattr(stack.database, "pid", None):  # a given database server is not part of the stack
         roots.append(psutil.Process(pid))
@@ -203,22 +176,6 @@ def test_a_partly_stopped_stack_is_reported_and_replaced(directory: Path) -> Non
             LocalStack.attach(directory)
         with LocalStack.up(directory) as successor:
             assert LocalStack.attach(directory).cloud.port == successor.cloud.port
-
-
-def test_a_cloud_that_does_not_respond_is_reported_and_can_be_stopped(
-    directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each command waited for it for minutes."""
-    stack = LocalStack.up(directory)
-    try:
-        monkeypatch.setattr("local_stack.cloud.RESPONSE_SECONDS", 1.0)
-        stack.cloud.process.suspend()
-        for command in (LocalStack.attach, LocalStack.up):
-            with pytest.raises(CloudStalledError, match=r"did not respond within 1 s; .* roadmap down"):
-                command(directory)
-    finally:
-        LocalStack.down(directory, forget=True)
-    assert has_ended(stack.cloud.process)
 
 
 def count_roadmaps(stack: LocalStack) -> int:
@@ -289,9 +246,3 @@ def processes_in(directory: Path) -> list[psutil.Process]:
         for process in psutil.process_iter(["cmdline"])
         if any(str(directory) in word for word in process.info["cmdline"] or ())
     ]
-
-
-def test_another_process_with_the_recorded_id_is_not_taken_for_the_cloud(tmp_path: Path) -> None:
-    (tmp_path / "tmp").mkdir()
-    (tmp_path / "tmp/ministack-15000.pid").write_text(str(os.getpid()))
-    assert Cloud.find(tmp_path) is None

@@ -13,18 +13,14 @@ import pg8000.dbapi
 import psutil
 import pytest
 from sqlalchemy import NullPool, create_engine, make_url, text
-from sqlalchemy.exc import DBAPIError
 
-from local_stack import postgres_server as postgres
-from local_stack import processes
 from local_stack.given_database import (
-    AdoptedDatabase,
     NotPermittedError,
     drop_kept_databases,
     given_or_embedded,
     kept_database,
 )
-from local_stack.postgres_server import PostgresServer, Server, ServerError
+from local_stack.postgres_server import PostgresServer, Server
 
 pytestmark = pytest.mark.nightly
 
@@ -124,30 +120,6 @@ def test_the_server_requires_the_password(shared_server: PostgresServer) -> None
     assert shared_server.password not in repr(shared_server)
 
 
-def test_stop_ends_all_processes_and_can_be_repeated(server: PostgresServer, data_dir: Path) -> None:
-    processes = [server.pid, *(child.pid for child in psutil.Process(server.pid).children(recursive=True))]
-    assert len(processes) > 1
-
-    server.stop()
-
-    assert all(has_ended(pid) for pid in processes)
-    assert PostgresServer.find(data_dir) is None
-    with socket.socket() as probe:
-        assert probe.connect_ex((server.host, server.port)) != 0
-    server.stop()
-    server.kill()
-
-
-def test_stop_does_not_wait_for_open_sessions(server: PostgresServer) -> None:
-    with session(server, server.password) as cursor:
-        cursor.execute("CREATE TABLE unfinished ()")
-        server.stop()
-        with pytest.raises(pg8000.dbapi.Error):
-            cursor.execute("SELECT 1")
-
-    assert has_ended(server.pid)
-
-
 def test_a_kill_keeps_exactly_the_committed_rows(server: PostgresServer) -> None:
     execute(server.url, "CREATE TABLE numbers (n integer)")
     for round_ in range(3):
@@ -166,29 +138,6 @@ def test_an_incomplete_cluster_is_created_again(data_dir: Path) -> None:
 
     with PostgresServer.start(data_dir, fsync=False) as server:
         assert scalars(server.url, "SELECT 1") == [1]
-
-
-def test_two_servers_do_not_share_a_data_dir(server: PostgresServer, data_dir: Path) -> None:
-    with pytest.raises(ServerError, match=r"postmaster\.pid"):
-        PostgresServer.start(data_dir)
-
-    assert scalars(server.url, "SELECT 1") == [1]
-
-
-def test_another_port_is_used_if_the_first_one_was_taken_meanwhile(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with socket.socket() as somebody:
-        somebody.bind(("127.0.0.1", 0))
-        somebody.listen()
-        taken = somebody.getsockname()[1]
-        free_port = processes.free_port
-        ports = iter([taken, taken])
-        monkeypatch.setattr(postgres, "free_port", lambda: next(ports, None) or free_port())
-
-        with PostgresServer.start(data_dir, fsync=False) as server:
-            assert server.port != taken
-            assert scalars(server.url, "SELECT 1") == [1]
 
 
 def test_a_detached_server_keeps_running_after_its_parent_and_is_found(data_dir: Path) -> None:
@@ -221,16 +170,7 @@ if sys.platform == "linux":  # other platforms have no signal for the death of a
         assert wait_until(lambda: has_ended(pid))
 
 
-def test_a_process_id_that_was_reused_is_not_signalled(server: PostgresServer, data_dir: Path) -> None:
-    lock_file = data_dir / "cluster/postmaster.pid"
-    lines = lock_file.read_text().splitlines()
-    server.stop()
-    lock_file.write_text("\n".join([str(os.getpid()), *lines[1:]]))
-
-    assert PostgresServer.find(data_dir) is None
-
-
-@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql+psycopg"])
 def test_on_a_given_server_a_database_is_created_and_dropped(
     server: PostgresServer, data_dir: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
@@ -248,33 +188,6 @@ def test_on_a_given_server_a_database_is_created_and_dropped(
     assert not (data_dir / "unused").exists()
 
 
-def test_a_kept_database_is_found_again_until_it_is_dropped(server: PostgresServer, tmp_path: Path) -> None:
-    names = tmp_path / "databases.json"
-    databases = "SELECT datname FROM pg_database ORDER BY datname"
-    before = scalars(server.url, databases)
-    with kept_database(names, server.url) as kept:
-        execute(kept.url, "CREATE TABLE ours ()")
-    with kept_database(names, server.url) as again:
-        assert scalars(again.url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'") == ["ours"]
-    assert len(scalars(server.url, databases)) == len(before) + 1
-
-    drop_kept_databases(names)
-    assert scalars(server.url, databases) == before
-    drop_kept_databases(names)  # nothing is left to drop
-
-
-def test_the_error_for_a_kept_database_on_an_unreachable_server_has_its_name(
-    server: PostgresServer, tmp_path: Path
-) -> None:
-    names = tmp_path / "databases.json"
-    with kept_database(names, server.url) as kept:
-        pass
-    server.stop()
-    with pytest.raises(ServerError, match=f"{kept.name} of .* was not dropped; to leave it there, delete"):
-        drop_kept_databases(names)
-    assert names.exists()
-
-
 @pytest.mark.parametrize("granted", ["", "CREATEDB", "CREATEROLE"])
 def test_a_user_who_may_not_create_the_database_or_its_roles_learns_both_ways_on(
     server: PostgresServer, tmp_path: Path, granted: str
@@ -290,14 +203,3 @@ def test_a_user_who_may_not_create_the_database_or_its_roles_learns_both_ways_on
     with kept_database(names, url) as kept:
         assert scalars(kept.url, "SELECT current_user") == ["product"]
     drop_kept_databases(names)
-
-
-def test_an_adopted_database_that_does_not_exist_is_named(
-    server: PostgresServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DATABASE_URL", server.url)
-    assert AdoptedDatabase.given().url == server.url
-    missing = make_url(server.url).set(database="nodb").render_as_string(hide_password=False)
-    monkeypatch.setenv("DATABASE_URL", missing)
-    with pytest.raises(DBAPIError, match=r'database "nodb" does not exist'):
-        AdoptedDatabase.given()

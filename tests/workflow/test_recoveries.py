@@ -1,14 +1,7 @@
 """A recovery on the real state machines, over real HTTP."""
 
-import json
-from collections.abc import Callable
 from typing import Any
 
-import pytest
-from typer.testing import Result
-
-from local_stack.builds import REPOSITORY
-from local_stack.errors import RefusedError
 from local_stack.processes import becomes_true
 from roadmap_content.contracts.items import ContentType, Item
 from tests.support.http_api import Api
@@ -55,66 +48,3 @@ def test_one_request_retries_many_tasks(machine: Machine) -> None:
         assert [attempt["cause"] for attempt in attempts] == ["recovery", "first_run"]
         assert attempts[0]["actor"] == f"recovery:{created.body['recovery_id']}"
         one.require_invariants()
-
-
-def test_a_recovery_is_paused_resumed_and_cancelled_by_command(
-    machine: Machine, roadmap: Callable[..., Result]
-) -> None:
-    """One task a minute: the second one waits."""
-    machines = broken(machine, 2)
-    api = Api.of_operator(machine.target)
-    body = {"filter": {"task_ids": [one.task_id for one in machines]}, "reason": "r", "rate_per_minute": 1}
-    recovery_id = api.send("POST", "/recoveries", body).body["recovery_id"]
-
-    def change(*command: str) -> dict[str, Any]:
-        changed: dict[str, Any] = json.loads(roadmap(*command, "--json").stdout)
-        return changed
-
-    assert change("pause", recovery_id)["state"] == "paused"
-    assert "paused" in roadmap("recoveries", recovery_id).stdout
-    assert change("resume", recovery_id)["state"] in ("waiting", "running")
-    cancelled = change("cancel", "--recovery", recovery_id)
-    assert cancelled["state"] == "cancelled"
-    assert cancelled["counts"]["refused"] + cancelled["counts"]["running"] >= 1
-    path = f"/recoveries/{recovery_id}"
-    assert becomes_true(lambda: api.send("GET", path).body["ended_at"] is not None, 120)
-    with pytest.raises(RefusedError, match="409"):
-        roadmap("resume", recovery_id)
-
-
-def test_the_scope_decides_who_creates_a_recovery(machine: Machine) -> None:
-    body = {"filter": {"status": ["failed"]}, "reason": "r"}
-    for scope in ("", "content:view"):
-        api = Api.of_operator(machine.target)
-        api.token = machine.stack.token("somebody", scope)
-        assert api.send("POST", "/recoveries", body).status == 403
-    api = Api.of_operator(machine.target)
-    assert api.send("GET", "/me").body["roles"] == ["operator", "owner"]
-    assert api.send("GET", "/health").status == 200
-    api.token = ""
-    assert api.send("GET", "/tasks").status == 401
-
-
-def test_no_endpoint_answers_without_a_token(machine: Machine) -> None:
-    """API Gateway and the authorizer refuse, before any function of the API."""
-    machine.load(1)
-    api = Api.of_operator(machine.target)
-    document = json.loads((REPOSITORY / "docs" / "openapi.json").read_text())
-    names = {
-        "task_id": machine.task_id,
-        "content_type": "quiz",
-        "recovery_id": "rec-1",
-        "revision_id": "1",
-        "group_id": "0" * 16,
-        "attempt": "1",
-    }
-    asked = [
-        (method.upper(), path.removeprefix("/api/v1").format(**names))
-        for path, methods in document["paths"].items()
-        for method in methods
-    ]
-    assert len(asked) >= 17
-    for token in ("", "not a token", machine.stack.token("somebody", "").rpartition(".")[0] + ".forged"):
-        api.token = token
-        statuses = {(method, path): api.send(method, path).status for method, path in asked}
-        assert statuses == dict.fromkeys(asked, 401)

@@ -99,57 +99,6 @@ def test_each_redrive_continues_at_the_failed_state_with_its_input(stack: LocalS
         redrive(stack, execution_arn)
 
 
-def test_an_aborted_execution_can_be_redriven_but_not_a_running_one(stack: LocalStack) -> None:
-    machine = {
-        "QueryLanguage": "JSONata",
-        "StartAt": "Wait",
-        "States": {"Wait": {"Type": "Wait", "Seconds": 100_000, "End": True}},
-    }
-    execution_arn = start(stack, "waits", machine)
-    with pytest.raises(ClientError, match=r"ExecutionNotRedrivable.*RUNNING"):
-        redrive(stack, execution_arn)
-
-    client = stack.client("stepfunctions")
-    client.stop_execution(executionArn=execution_arn)
-    redrive(stack, execution_arn)
-    assert client.describe_execution(executionArn=execution_arn)["status"] == "RUNNING"
-    client.stop_execution(executionArn=execution_arn)
-    assert await_end(stack.cloud, execution_arn)["status"] == "ABORTED"
-
-
-def test_a_redriven_execution_keeps_its_definition_and_fails_again(stack: LocalStack) -> None:
-    machine = {
-        "QueryLanguage": "JSONata",
-        "StartAt": "Refuse",
-        "States": {"Refuse": {"Type": "Fail", "Error": "Refused", "Cause": "as written"}},
-    }
-    execution_arn = start(stack, "refuses", machine)
-    await_end(stack.cloud, execution_arn)
-    redrive(stack, execution_arn)
-    assert await_end(stack.cloud, execution_arn)["error"] == "Refused", "a Fail state fails again"
-
-
-def test_a_repeated_start_returns_the_running_execution(stack: LocalStack) -> None:
-    machine = {
-        "QueryLanguage": "JSONata",
-        "StartAt": "Wait",
-        "States": {"Wait": {"Type": "Wait", "Seconds": 100_000, "End": True}},
-    }
-    execution_arn = start(stack, "twice", machine)
-    client = stack.client("stepfunctions")
-    again = {
-        "stateMachineArn": client.describe_execution(executionArn=execution_arn)["stateMachineArn"],
-        "name": execution_arn.rpartition(":")[2],
-        "input": client.describe_execution(executionArn=execution_arn)["input"],
-    }
-    assert client.start_execution(**again)["executionArn"] == execution_arn
-    with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
-        client.start_execution(**{**again, "input": "{}"})
-    client.stop_execution(executionArn=execution_arn)
-    with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
-        client.start_execution(**again)
-
-
 def test_a_redrive_keeps_the_version_that_the_run_started_with(machine: Machine) -> None:
     """A release is deployed in between: new runs use its version, the redrive does not."""
     ids = machine.load(2)
