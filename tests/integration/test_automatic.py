@@ -7,7 +7,7 @@ import pytest
 
 from roadmap_content.api.cancel import cancel_task
 from roadmap_content.content.generation.generator import Generator
-from roadmap_content.content.generation.model import AnswerLostError, ModelBusyError
+from roadmap_content.content.generation.model import ModelBusyError
 from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.kind import Draft
 from roadmap_content.content.roadmaps.framework import Concept
@@ -36,7 +36,6 @@ class Failing:
         self._good: Generator = OfflineGenerator()
 
     def generate(self, concept: Concept, content_type: ContentType, *rest: Any) -> Draft:
-        """Raise, or generate."""
         if self.error is not None and concept.concept_id not in self.works_for:
             raise self.error
         return self._good.generate(concept, content_type, *rest)
@@ -105,21 +104,6 @@ def test_an_attempt_is_started_when_it_is_due_and_not_before(pipeline: Pipeline,
     assert pause(pipeline) is None
     sweep(pipeline)
     assert run_started(pipeline) == 0
-
-
-def test_pauses_grow_up_to_the_limit_while_reasons_differ(pipeline: Pipeline, model: Failing) -> None:
-    errors = [ModelBusyError("throttled"), AnswerLostError("lost")]
-    pauses = []
-    for number in range(LIMIT + 1):
-        model.error = errors[number % 2]
-        if number == 0:
-            pipeline.run()
-        else:
-            make_due(pipeline)
-            sweep(pipeline)
-            assert run_started(pipeline) == 1
-        pauses.append(pause(pipeline))
-    assert pauses == [FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE, 8 * FIRST_PAUSE, None]
 
 
 def test_automatic_attempts_end_when_the_same_reason_recurs(pipeline: Pipeline, model: Failing) -> None:

@@ -10,13 +10,12 @@ from math import ceil
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from roadmap_command.generate_one import generate_one
 from roadmap_content.content.generation import model
 from roadmap_content.content.generation.allowance import Allowance, Usage
 from roadmap_content.content.generation.budget import TaskBudget
-from roadmap_content.content.generation.generator import GenerationStoppedError, generator_named
+from roadmap_content.content.generation.generator import generator_named
 from roadmap_content.content.generation.learner import Learner
 from roadmap_content.content.generation.model import (
     ModelBusyError,
@@ -26,7 +25,6 @@ from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.errors import (
     ContentError,
-    InvalidContentError,
     MissingSettingError,
     ModelDeclinedError,
     ModelRefusedRequestError,
@@ -41,7 +39,6 @@ from tests.support.converse_server import (
     Behaviour,
     Call,
     ConverseServer,
-    Quota,
     Reply,
     answers,
     fails,
@@ -86,7 +83,6 @@ def ask(
     allowance: Allowance | None = None,
     **changes: str,
 ) -> Draft:
-    """Generate one item."""
     generator = generator_named("bedrock", Settings(server.settings(**changes)))
     allowance = allowance or Allowance(Deadline.after(seconds))
     return generator.generate(concept, content_type, Learner(language), allowance)
@@ -264,12 +260,10 @@ def test_generate_one_item_names_a_missing_setting(monkeypatch: pytest.MonkeyPat
 
 
 def generate(pipeline: Pipeline, request: BatchRequest, seconds: float = 600) -> GenerateReport:
-    """Generate one batch."""
     return generate_content(request, pipeline.services, Deadline.after(seconds))
 
 
 def failures(pipeline: Pipeline) -> list[dict[str, Any]]:
-    """The recorded failures, in order."""
     return pipeline.rows("SELECT * FROM content_failures ORDER BY attempt, concept_id, content_type")
 
 
@@ -384,15 +378,6 @@ def test_concurrent_invocations_share_the_budget(
 
 
 @pytest.mark.slow
-def test_a_lost_answer_stays_counted(roadmap: Pipeline, server: ConverseServer) -> None:
-    use(roadmap, server, MODEL_TIMEOUT="1")
-    server.behaviour = lambda call: replace(answers(call), late=True)
-    generate(roadmap, roadmap.requests(roadmap.plan())[0], seconds=9)
-    assert server.calls
-    assert counted(roadmap) > sum(MOST_OUTPUT[call.content_type] for call in server.calls)
-
-
-@pytest.mark.slow
 def test_the_prompt_has_the_language_and_preferences_of_the_user(
     roadmap: Pipeline, server: ConverseServer
 ) -> None:
@@ -432,34 +417,6 @@ def test_a_generator_without_its_settings_names_the_missing_one(
         generate(roadmap, roadmap.requests(roadmap.plan())[0])
 
 
-def test_strict_tools_prevent_refusals_for_the_shape(server: ConverseServer) -> None:
-    """Emulated from documentation: with `strict`, the model's output matches the schema in the request."""
-
-    def careless(call: Call) -> Reply:
-        valid = valid_output(call)
-        wrong = valid | {next(iter(valid)): 1, "comment": "here it is"}
-        tool = call.request["toolConfig"]["tools"][0]["toolSpec"]
-        schema = Draft202012Validator(tool["inputSchema"]["json"])
-        return fills_in(call, valid if tool.get("strict") and not schema.is_valid(wrong) else wrong)
-
-    server.behaviour = careless
-    refused = {}
-    for strict in ("false", "true"):
-        refused[strict] = 0
-        for content_type in ContentType:
-            try:
-                ask(server, content_type, MODEL_STRICT_TOOLS=strict)
-            except InvalidContentError:
-                refused[strict] += 1
-    assert refused == {"false": TYPES, "true": 0}
-    tools = [call.request["toolConfig"]["tools"][0]["toolSpec"] for call in server.calls]
-    assert [tool.get("strict") for tool in tools] == [None] * 2 * TYPES + [
-        True
-    ] * TYPES  # a refusal costs two calls
-    for tool in tools[2 * TYPES :]:
-        assert_strict(tool["inputSchema"]["json"])
-
-
 def assert_strict(schema: Any) -> None:
     """Every object is closed, and no keyword is used that strict tools do not accept."""
     if schema["type"] == "object":
@@ -490,45 +447,3 @@ def test_only_bulk_items_use_the_tier_for_them(
     generate(roadmap, roadmap.requests(planned)[0])
     assert len(server.calls) == ITEMS
     assert [call.request.get("serviceTier") for call in server.calls] == [sent] * ITEMS
-
-
-@pytest.mark.slow
-def test_a_batch_stays_within_the_model_s_quota(roadmap: Pipeline, server: ConverseServer) -> None:
-    """The server refuses as Bedrock does; without the quota, most of the calls are refused."""
-    server.behaviour = quota = Quota(1_000, 60_000, latency=0.05, burst=2.0)
-    roadmap.execute("UPDATE content_capacity SET tokens_per_minute = 60 * 60000")
-    report = generate(roadmap, roadmap.requests(roadmap.plan())[0])
-    assert (report.generated, report.failed) == (ITEMS, 0)
-    assert (quota.admitted, quota.throttled) == (ITEMS, 0)
-
-
-@pytest.mark.slow
-def test_a_stop_while_calls_wait_for_the_quota_lets_their_items_wait(
-    roadmap: Pipeline, server: ConverseServer
-) -> None:
-    roadmap.execute("UPDATE content_capacity SET tokens_per_minute = 60 * 9000")
-
-    def stop(call: Call) -> Reply:
-        roadmap.execute("UPDATE content_capacity SET stopped_reason = 'the bill'")
-        return answers(call)
-
-    server.behaviour = stop
-    planned = roadmap.plan()
-    with pytest.raises(GenerationStoppedError):
-        generate(roadmap, roadmap.requests(planned)[0])
-    assert len(server.calls) < 5
-    assert failures(roadmap) == []
-
-
-@pytest.mark.slow
-def test_a_call_that_waits_for_the_quota_until_its_time_is_up_is_not_made(
-    roadmap: Pipeline, server: ConverseServer
-) -> None:
-    use(roadmap, server, MODEL_TIMEOUT="1")
-    roadmap.execute("UPDATE content_capacity SET tokens_per_minute = 60")
-    report = generate(roadmap, roadmap.requests(roadmap.plan())[0], seconds=10)
-    assert (report.generated, report.failed) == (0, ITEMS)
-    assert server.calls == []
-    recorded = {(failure["error_code"], failure["transient"]) for failure in failures(roadmap)}
-    assert recorded == {("ModelThrottled", True), ("OutOfTime", True)}  # of those that waited, and the others
-    assert counted(roadmap) == 0

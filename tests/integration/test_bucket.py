@@ -14,7 +14,6 @@ from tests.support.memory_s3 import MemoryS3
 
 @pytest.fixture(params=["in memory", "moto"])
 def bucket(request: pytest.FixtureRequest, bucket_name: str) -> Iterator[Bucket]:
-    """An empty bucket."""
     if request.param == "moto":
         with mock_aws():
             boto3.client("s3").create_bucket(Bucket=bucket_name)

@@ -50,7 +50,6 @@ def retry(pipeline: Pipeline, task_id: str) -> str:
 
 
 def started(pipeline: Pipeline) -> list[str]:
-    """The tasks whose executions were started."""
     executions = pipeline.services.executions
     assert isinstance(executions, RecordedExecutions)
     return [task_id for task_id, _ in executions.started]

@@ -18,7 +18,6 @@ IDS = concept_ids(2)
 
 
 def sweep(pipeline: Pipeline) -> ReconcileResult:
-    """A scheduled sweep."""
     return reconcile(ReconcileRequest(time=datetime.now(UTC)), pipeline.services, Deadline.after(600))
 
 

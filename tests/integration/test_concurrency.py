@@ -4,21 +4,16 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from sqlalchemy import text
 
 from local_stack.lock_waiters import processes_waiting_for
 from local_stack.processes import becomes_true
 from roadmap_content.contracts.items import ContentType, Item
-from roadmap_content.contracts.payloads import RunInput
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.staging import Staging
-from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.runs.steps.save import save_batch
-from tests.support.evidence import Log
-from tests.support.factories import CONTENT_TABLES, TYPES, bundle_of, concept_ids, tutorial
-from tests.support.oracle import Oracle
+from tests.support.factories import bundle_of, concept_ids, tutorial
 from tests.support.pipeline import S3, SETTINGS, Pipeline, services_for
 
 IDS = concept_ids(40)
@@ -34,32 +29,6 @@ def at_once(count: int, work: Callable[[int], object]) -> list[object]:
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(start, range(count)))
-
-
-def require_invariants(pipeline: Pipeline, bundle: dict[str, Any]) -> None:
-    """Check I1–I7 against the tables and the bucket, with an independent oracle."""
-    oracle = Oracle(pipeline.engine, S3.client, pipeline.bucket.name, bundle, Log())
-    oracle.require(oracle.at_any_time(), oracle.at_rest())
-
-
-def test_many_savers_of_the_same_batches_save_each_item_once(pipeline: Pipeline, database_url: str) -> None:
-    bundle = bundle_of(IDS)
-    pipeline.load(bundle)
-    planned = pipeline.plan()
-    requests = pipeline.requests(planned)
-
-    def save_all(number: int) -> int:
-        services = services_for(database_url)
-        turned = requests[number:] + requests[:number]
-        saved = sum(save_batch(request, services, Deadline.after(600)).saved for request in turned)
-        services.engine.dispose()
-        return saved
-
-    assert at_once(8, save_all) == [40 * TYPES] * 8
-    for table in CONTENT_TABLES:
-        assert pipeline.rows(f"SELECT count(*) AS n FROM {table}") == [{"n": 40}]
-    assert pipeline.finalize(planned).complete
-    require_invariants(pipeline, bundle)
 
 
 def test_concurrent_saves_of_versions_leave_the_highest_as_the_only_latest(
@@ -125,28 +94,3 @@ def test_an_id_that_two_roadmaps_use_is_saved_for_one_of_them(pipeline: Pipeline
     assert still == owner
     for each in pipelines:
         each.engine.dispose()
-
-
-def test_concurrent_finalizers_and_savers_converge(pipeline: Pipeline, database_url: str) -> None:
-    bundle = bundle_of(IDS)
-    pipeline.load(bundle)
-    planned = pipeline.plan()
-    requests = pipeline.requests(planned)
-    request = FinalizeRequest(
-        input=RunInput(task_id="t-1"), execution=pipeline.execution(), plan=planned.plan
-    )
-
-    def work(number: int) -> None:
-        services = services_for(database_url)
-        if number % 2:
-            finalize_task(request, services, Deadline.after(600))
-        else:
-            for batch in requests:
-                save_batch(batch, services, Deadline.after(600))
-        services.engine.dispose()
-
-    at_once(6, work)
-    assert pipeline.finalize(planned).complete
-    assert pipeline.task()["status"] == "completed"
-    assert pipeline.rows("SELECT * FROM content_failures") == []
-    require_invariants(pipeline, bundle)

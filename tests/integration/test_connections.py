@@ -5,12 +5,8 @@ The database permits exactly the budget. Each environment of each function works
 """
 
 import importlib
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 from itertools import chain
-from queue import SimpleQueue
 
 import pytest
 from sqlalchemy import make_url
@@ -26,9 +22,7 @@ from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.metrics import Metric
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.services import Services
-from roadmap_content.state.tasks.attempts import AttemptStart, Cause
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.machine_model import Run, State
 from tests.support.pipeline import Pipeline, services_for
@@ -118,86 +112,18 @@ def test_all_environments_work_within_the_budget_and_one_connection_more_is_refu
 ) -> None:
     for number in range(CONCURRENCY):
         work(environments, pipeline, number)
-    with ExitStack() as held:
-        for holder in holders(PARAMETERS):
-            for services in environments[holder.function]:
-                for engine in (services.engine, services.reading_engine)[: holder.each]:
-                    held.enter_context(engine.connect())
-        one_more = services_for(database_roles.writer)
-        with pytest.raises(DatabaseUnavailableError, match="53300"):
-            transact(one_more.engine, lambda _: None, Deadline.after(2))
+    open_connections(environments)
+    one_more = services_for(database_roles.writer)
+    with pytest.raises(DatabaseUnavailableError, match="53300"):
+        transact(one_more.engine, lambda _: None, Deadline.after(2))
 
 
-CLIENTS = 32
-"""Requests at the same time; each waits for an environment, as for a function's reserved concurrency."""
-
-COPIES = (
-    """
-INSERT INTO roadmap_metadata (roadmap_id, user_id, title, framework_data)
-SELECT 'r-' || n, user_id, title, framework_data FROM roadmap_metadata, generate_series(2, :starts) AS n
-WHERE roadmap_id = 'r-1'
-""",
-    """
-INSERT INTO roadmap_tasks (task_id, user_id, status, current_step, roadmap_id)
-SELECT 't-' || n, user_id, status, current_step, 'r-' || n
-FROM roadmap_tasks, generate_series(2, :starts) AS n WHERE task_id = 't-1'
-""",
-)
-
-
-class Burst:
-    """Many tasks that are started at once. A function's environments are lent to one invocation each."""
-
-    def __init__(self, environments: dict[str, list[Services]], pipeline: Pipeline, starts: int) -> None:
-        self._starts = starts
-        self._free: dict[str, SimpleQueue[Services]] = {name: SimpleQueue() for name in environments}
-        for name, all_services in environments.items():
-            for services in all_services:
-                self._free[name].put(services)
-        self._pipeline = pipeline
-        pipeline.load(bundle_of(concept_ids(1), task_id="t-1") | {"content": []})
-        pipeline.execute("UPDATE roadmap_tasks SET status = 'failed'")
-        for statement in COPIES:
-            pipeline.execute(statement, starts=starts)
-
-    @contextmanager
-    def environment(self, function: str) -> Iterator[Services]:
-        """An environment of a function, when one is free."""
-        services = self._free[function].get()
-        try:
-            yield services
-        finally:
-            self._free[function].put(services)
-
-    def open_connections(self, environments: dict[str, list[Services]]) -> None:
-        """Each environment of each function opens its connections, and keeps them."""
-        for holder in holders(PARAMETERS):
-            for services in environments[holder.function]:
-                for engine in (services.engine, services.reading_engine)[: holder.each]:
-                    transact(engine, lambda _: None, Deadline.after(2))
-
-    def start(self, number: int) -> None:
-        """A request that starts a task's attempt."""
-        with self.environment("TaskApiFunction") as services:
-            start = AttemptStart("operator:o", Cause.RETRY, None)
-            retry_task(services, f"t-{number}", None, Deadline.after(60), start)
-
-    def run(self, task_id: str, attempt: int) -> None:
-        """The execution of a started attempt."""
-        (arn,) = self._pipeline.rows(
-            "SELECT execution_arn FROM roadmap_tasks WHERE task_id = :id", id=task_id
-        )
-        run = Run(arn["execution_arn"], RunInput(task_id=task_id, attempt=attempt))
-        while run.running:
-            with self.environment(STEPS[run.state]) as services:
-                run.step(services, Deadline.after(60))
-
-    def all(self) -> None:
-        """Start every task, and run those that have been admitted."""
-        with ThreadPoolExecutor(CLIENTS) as clients:
-            deque(clients.map(self.start, range(1, self._starts + 1)), maxlen=0)
-            started = list(self._pipeline.services.executions.started)  # type: ignore[attr-defined]
-            deque(clients.map(lambda one: self.run(*one), started), maxlen=0)
+def open_connections(environments: dict[str, list[Services]]) -> None:
+    """Each environment of each function opens its connections, and keeps them."""
+    for holder in holders(PARAMETERS):
+        for services in environments[holder.function]:
+            for engine in (services.engine, services.reading_engine)[: holder.each]:
+                transact(engine, lambda _: None, Deadline.after(2))
 
 
 @pytest.fixture
@@ -208,27 +134,10 @@ def refusals(monkeypatch: pytest.MonkeyPatch) -> list[Metric]:
     return found
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("starts", [200, pytest.param(1_000, marks=pytest.mark.nightly)])
-def test_a_burst_of_starts_waits_and_loses_no_task(
-    environments: dict[str, list[Services]], pipeline: Pipeline, refusals: list[Metric], starts: int
-) -> None:
-    burst = Burst(environments, pipeline, starts)
-    burst.open_connections(environments)
-    burst.all()
-    assert refusals.count(Metric.CONNECTIONS_REFUSED) == refusals.count(Metric.DATABASE_ERRORS) == 0
-    states = pipeline.rows("SELECT state, count(*) AS n FROM content_queue GROUP BY state")
-    found = {row["state"]: row["n"] for row in states}
-    assert sum(found.values()) == starts, "each task waits, or was run"
-    assert found["ended"] > 0
-    assert pipeline.rows("SELECT count(*) AS n FROM content_attempts")[0]["n"] == starts
-
-
 @pytest.mark.parametrize("missing", [1])
 def test_with_one_connection_less_the_budget_is_refused(
-    environments: dict[str, list[Services]], pipeline: Pipeline, refusals: list[Metric]
+    environments: dict[str, list[Services]], refusals: list[Metric]
 ) -> None:
-    burst = Burst(environments, pipeline, 1)
     with pytest.raises(DatabaseUnavailableError):
-        burst.open_connections(environments)
+        open_connections(environments)
     assert refusals.count(Metric.CONNECTIONS_REFUSED) > 0

@@ -55,7 +55,6 @@ class Noting(OfflineGenerator):
 
 
 def checked(pipeline: Pipeline, judge: Judge, scope: str = "generated", failure: str = "wait") -> Check:
-    """Give the services a check."""
     settings = {"CONTENT_CHECK_SCOPE": scope, "CONTENT_CHECK_FAILURE": failure}
     pipeline.services.settings = Settings(SETTINGS | settings)
     check = Check(judge)
@@ -230,7 +229,6 @@ def test_a_batch_that_is_too_large_for_one_call_is_checked_in_parts(
 
 
 def stubbed(**answer: Any) -> ContentCheck:
-    """A check whose Lambda answers."""
     check = ContentCheck("arn:check", SECONDS)
     client = boto3.client("lambda", region_name="eu-central-1")
     stubber = Stubber(client)

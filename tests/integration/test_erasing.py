@@ -26,7 +26,6 @@ GROUP BY group_id ORDER BY group_id
 
 
 def rows(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
-    """Every row of every table, as text."""
     metadata = MetaData()
     metadata.reflect(pipeline.engine)
     with pipeline.engine.connect() as connection:

@@ -172,7 +172,6 @@ def test_the_sweep_ends_a_waiting_redrive_that_is_refused(pipeline: Pipeline) ->
 
 
 def queue_state(pipeline: Pipeline) -> str:
-    """The state of attempt 2 in the queue."""
     (row,) = pipeline.rows("SELECT state FROM content_queue WHERE attempt = 2")
     return str(row["state"])
 
@@ -274,12 +273,6 @@ def test_an_attempt_without_a_recorded_end_ends_at_the_next_claim_and_is_counted
     assert first["planned"] == counts(3)
     assert first["saved"] == counts(tutorial=3)
     assert first["failed"] == counts(3, tutorial=0)
-
-
-def test_redriven_at_plan_a_run_claims_the_next_attempt(pipeline: Pipeline) -> None:
-    arn, _ = stopped_in_fan_out(pipeline)
-    recorded(pipeline).states[arn] = ExecutionState.RUNNING
-    assert plan(pipeline, arn, 1, redrives=1).plan.attempt == 2
 
 
 @pytest.mark.parametrize("attempt", [1, None])

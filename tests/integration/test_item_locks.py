@@ -84,7 +84,6 @@ class Slow(OfflineGenerator):
         self.may_go_on = threading.Event()
 
     def generate(self, concept: Concept, content_type: ContentType, *how: Any) -> Draft:
-        """Generate an item."""
         self.made.append(concept.concept_id)
         if len(set(self.made)) < len(self.made):
             self.may_go_on.set()

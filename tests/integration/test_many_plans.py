@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import NullPool, create_engine, event, text
+from sqlalchemy import NullPool, create_engine, text
 
 from local_stack.database_roles import DatabaseRoles
 from local_stack.postgres_server import Server
@@ -14,7 +14,6 @@ from roadmap_content.state.tasks import listing
 from roadmap_content.state.tasks.attempts import claimed_before
 from roadmap_content.state.tasks.listing import (
     MAX_COUNTED,
-    Key,
     Page,
     TaskFilter,
     Total,
@@ -278,40 +277,6 @@ def test_a_count_has_a_constant_limit_on_the_rows_that_it_reads(old_matches: Pip
             assert totals[0].tasks == wanted["tasks"], task_filter
         else:
             assert wanted["tasks"] / 2 <= totals[0].tasks <= 2 * max(wanted["tasks"], FEW), task_filter
-
-
-@pytest.mark.usefixtures("few")
-def test_a_task_that_is_created_while_a_page_is_read_moves_no_other_task(old_matches: Pipeline) -> None:
-    """A matching task is created before each page's rows are read, but after the end of its scan is known."""
-    created = iter(range(TASKS))
-
-    def create(_: object, __: object, statement: str, *___: object) -> None:
-        if statement.startswith("WITH page"):
-            with other.begin() as connection:
-                connection.execute(
-                    text(
-                        "INSERT INTO roadmap_tasks (task_id, user_id, status, created_at, attempt)"
-                        " VALUES (:id, 'u', 'failed', now(), 1)"
-                    ),
-                    {"id": f"t-1-new-{next(created)}"},
-                )
-
-    other = old_matches.services.engine
-    listed: list[str] = []
-    event.listen(old_matches.engine, "before_cursor_execute", create)
-    try:
-        with old_matches.engine.connect() as connection:
-            after: Key | None = None
-            while not listed or after is not None:
-                page = read_page(connection, select_tasks(connection, TaskFilter(q="t-1")), after, 4 * PAGE)
-                listed += [row.task_id for row in page.rows]
-                after = page.next_key
-    finally:
-        event.remove(old_matches.engine, "before_cursor_execute", create)
-    old = old_matches.rows(f"SELECT task_id FROM roadmap_tasks WHERE {OLD} AND task_id NOT LIKE 't-1-new%'")
-    assert next(created) > len(old) / (4 * PAGE)
-    assert len(listed) == len(set(listed))
-    assert {row["task_id"] for row in old} <= set(listed)
 
 
 def test_a_list_of_groups_reads_only_the_sums(many: Pipeline) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, NullPool, create_engine, text
 
 from local_stack.postgres_server import Server, create_database, drop_database
-from migrations import VERSION_TABLE, CannotAdoptError, RevisionTooOldError, downgrade, migrate
+from migrations import VERSION_TABLE, CannotAdoptError, downgrade, migrate
 from migrations.grants import READS
 from roadmap_content.content.kind import save_parameters
 from roadmap_content.content.registry import CONTENT_KINDS
@@ -211,21 +211,6 @@ def test_an_empty_database_gets_every_table_and_those_of_the_product_without_uni
     optional = {"concept_metadata", "execution_logs"}
     assert {row[0] for row in schema(empty_database_url)} >= set(READS) - optional
     assert uniques(empty_database_url) == []
-
-
-@pytest.mark.parametrize("revision", ["0001", "0027"])
-def test_a_revision_from_before_the_first_one_is_refused(empty_database_url: str, revision: str) -> None:
-    execute(
-        empty_database_url,
-        f"CREATE TABLE {VERSION_TABLE} (version_num varchar(32) PRIMARY KEY)",
-        f"INSERT INTO {VERSION_TABLE} VALUES ('{revision}')",
-    )
-    before = schema(empty_database_url)
-
-    with pytest.raises(RevisionTooOldError, match=f"has revision {revision} .*roadmap up --fresh"):
-        migrate(empty_database_url)
-
-    assert schema(empty_database_url) == before
 
 
 @pytest.mark.parametrize("unique", UNIQUE)
@@ -434,16 +419,6 @@ def assert_in_order(before: list[Tutorial], after: list[tuple[int, bool]]) -> No
         max(version for version, (_, was_latest, status, _) in zip(new, before, strict=True)
             if was_latest or status == "completed")
     ]  # fmt: skip
-
-
-def test_migrating_twice_changes_nothing(empty_database_url: str) -> None:
-    execute(empty_database_url, PRODUCT, ROWS, DUPLICATES)
-    migrate(empty_database_url)
-    once = schema(empty_database_url), rows(empty_database_url), archived(empty_database_url)
-
-    migrate(empty_database_url)
-
-    assert (schema(empty_database_url), rows(empty_database_url), archived(empty_database_url)) == once
 
 
 def test_a_downgrade_keeps_the_tables_and_rows_that_the_migration_created(database_url: str) -> None:

@@ -25,7 +25,6 @@ from roadmap_content.runs.steps.generate import generate_content
 from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
 from roadmap_content.state.failures.failures import record_failures, refusals
 from tests.support.factories import (
-    CONTENT_TABLES,
     TYPES,
     bundle_of,
     concept_ids,
@@ -289,15 +288,6 @@ def test_a_refusal_by_save_alone_is_enough_for_the_remedy(pipeline: Pipeline) ->
     assert pipeline.run().complete
 
 
-def test_content_with_another_fingerprint_is_not_rejected(pipeline: Pipeline) -> None:
-    pipeline.load(bundle_of(["a"]))
-    item = Item("a", ContentType.QUIZ)
-    refusal = Failure(item, Stage.SAVE, "InvalidContent", "why", False, fingerprint(b"bad"))
-    pipeline.stage(item, b"good")
-    pipeline.staging().reject(item, refusal, 1)
-    assert pipeline.staging().read(item) == b"good"
-
-
 def test_rejected_content_is_not_overwritten_by_a_later_rejection(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["a"]))
     item = Item("a", ContentType.QUIZ)
@@ -307,17 +297,6 @@ def test_rejected_content_is_not_overwritten_by_a_later_rejection(pipeline: Pipe
         pipeline.staging().reject(item, refusal, 1)
     kept = [pipeline.bucket.get(rejected_key("r-1", item, 1, fingerprint(body))) for body in (b"one", b"two")]
     assert [found and found.body for found in kept] == [b"one", b"two"]
-
-
-def test_a_second_delivery_changes_nothing(pipeline: Pipeline) -> None:
-    pipeline.load(bundle_of(IDS))
-    planned = pipeline.plan()
-    first = [pipeline.save(request) for request in pipeline.requests(planned)]
-    before = [pipeline.rows(f"SELECT * FROM {table} ORDER BY concept_id") for table in CONTENT_TABLES]
-    second = [pipeline.save(request) for request in pipeline.requests(planned)]
-    assert first == second
-    after = [pipeline.rows(f"SELECT * FROM {table} ORDER BY concept_id") for table in CONTENT_TABLES]
-    assert after == before
 
 
 def test_only_the_highest_version_becomes_latest(pipeline: Pipeline) -> None:
@@ -363,21 +342,6 @@ def test_a_row_that_the_product_prepared_is_completed_in_place(pipeline: Pipelin
     assert pipeline.run().complete
     (row,) = pipeline.rows("SELECT * FROM tutorial_metadata WHERE concept_id = 'a'")
     assert (row["title"], row["content_status"], row["is_latest"]) == ("About a", "completed", True)
-
-
-def test_an_unexpected_constraint_violation_is_isolated_by_bisection(pipeline: Pipeline) -> None:
-    pipeline.load(bundle_of(IDS))
-    pipeline.execute(
-        f"ALTER TABLE quiz_metadata ADD CONSTRAINT odd CHECK (concept_id NOT IN ('{IDS[3]}', '{IDS[17]}'))"
-    )
-    result = pipeline.run()
-    assert dict(result.missing) == counts(quiz=2)
-    items = pipeline.task()["failed_concepts"]["items"]
-    assert [(item["concept_id"], item["error_code"]) for item in items] == [
-        (IDS[3], "23514"),
-        (IDS[17], "23514"),
-    ]
-    assert "odd" in items[0]["reason"]
 
 
 @pytest.mark.parametrize(
@@ -585,25 +549,9 @@ def test_a_claim_is_refused_while_the_recorded_execution_runs(pipeline: Pipeline
     assert pipeline.plan().plan.attempt == 2
 
 
-def test_a_step_that_runs_twice_claims_once(pipeline: Pipeline) -> None:
-    pipeline.load(bundle_of(["a"]))
-    first = pipeline.plan()
-    pipeline.runs -= 1
-    assert pipeline.plan() == first
-
-
 def test_an_attempt_of_another_execution_is_stale(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["a"]))
     pipeline.plan()
     request = PlanRequest(input=RunInput(task_id="t-1", attempt=1), execution=Execution(arn="arn:another"))
     with pytest.raises(StaleAttemptError):
         plan_batches(request, pipeline.services, Deadline.after(600))
-
-
-def test_a_cancelled_task_stays_cancelled(pipeline: Pipeline) -> None:
-    pipeline.load(bundle_of(["a"]))
-    planned = pipeline.plan()
-    pipeline.execute("UPDATE roadmap_tasks SET status = 'cancelled'")
-    pipeline.finalize(planned)
-    assert pipeline.task()["status"] == "cancelled"
-    assert pipeline.task()["failed_concepts"] is None

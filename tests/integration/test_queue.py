@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, TextClause, event, make_url, text
+from sqlalchemy import Connection, TextClause, text
 
-from roadmap_content.platform.postgres.engine import Credentials, open_engine
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.retries.retry import retry_task
@@ -44,7 +43,6 @@ class Queue:
         self.resume()
 
     def stop(self) -> None:
-        """Stop admission."""
         self._pipeline.execute("UPDATE content_capacity SET stopped_reason = 'stopped by a test'")
 
     def resume(self, slots: int = 1) -> None:
@@ -434,7 +432,6 @@ def test_many_processes_admit_each_attempt_once(
 
 
 def waiting_tasks(pipeline: Pipeline) -> list[str]:
-    """The tasks that wait in the queue."""
     rows = pipeline.rows("SELECT task_id FROM content_queue WHERE state = 'waiting' ORDER BY task_id")
     return [row["task_id"] for row in rows]
 
@@ -475,7 +472,6 @@ def test_the_tenant_of_the_caller_s_token_replaces_the_user_and_an_operator_s_do
 
 
 def started(pipeline: Pipeline) -> list[str]:
-    """The tasks whose executions were started."""
     executions = pipeline.services.executions
     assert isinstance(executions, RecordedExecutions)
     return [task_id for task_id, _ in executions.started]
@@ -512,11 +508,6 @@ def test_staged_content_is_saved_without_a_slot(waiting: Queue, pipeline: Pipeli
 
 # The cost of a claim and of an admission.
 
-ATTEMPTS = text("""
-INSERT INTO content_queue (task_id, attempt, class, queue_key, state, tokens, grants)
-SELECT 'w-' || n, 1, 'interactive', 'user:' || mod(n, :users), 'waiting', 100, 1
-FROM generate_series(1, :attempts) n
-""")
 KEYS = text("""
 INSERT INTO content_queue_keys (class, queue_key, charged, waiting)
 SELECT 'interactive', 'user:' || n, mod(n, 97), true FROM generate_series(0, :users - 1) n
@@ -530,46 +521,6 @@ def blocks(connection: Connection, statement: TextClause, **parameters: object) 
     (explained,) = connection.execute(sql, parameters).scalars().one()
     savepoint.rollback()
     return int(explained["Plan"]["Shared Hit Blocks"] + explained["Plan"]["Shared Read Blocks"])
-
-
-def test_the_cost_of_an_admission_does_not_depend_on_the_number_of_waiting_attempts(
-    new_database_url: str,
-) -> None:
-    """A thousand times as many read at most twice as much: an index has more levels then."""
-    credentials = Credentials.from_url(make_url(new_database_url))
-    engine = open_engine(lambda: credentials, tls=False)
-    costs = []
-    for users, attempts in ((10, 100), (10_000, 100_000)):
-        with engine.begin() as connection:
-            connection.execute(text("TRUNCATE content_queue, content_queue_keys"))
-            connection.execute(KEYS, {"users": users})
-            connection.execute(ATTEMPTS, {"users": users, "attempts": attempts})
-            connection.execute(text("ANALYZE content_queue, content_queue_keys"))
-        with engine.connect() as connection:
-            blocks(connection, queue.ADMIT)  # also reads the catalogs
-            costs.append(blocks(connection, queue.ADMIT))
-            (admitted,) = queue.admit(connection, 1)
-            assert admitted.task_id.startswith("w-")
-    engine.dispose()
-    few, many = costs
-    assert many <= 2 * few
-
-
-def test_a_claim_on_an_idle_system_costs_one_statement_more_than_without_a_queue(pipeline: Pipeline) -> None:
-    task_id = load(pipeline, 1)
-    statements: list[str] = []
-
-    @event.listens_for(pipeline.services.engine, "before_cursor_execute")
-    def record(_connection: Connection, _cursor: object, statement: str, *_: object) -> None:
-        statements.append(statement)
-
-    retry(pipeline, task_id)
-    assert started(pipeline) == [task_id]
-    assert len(statements) == WITHOUT_QUEUE + 1
-
-
-WITHOUT_QUEUE = 10
-"""The statements of a retry, counted before there was a queue: 4 for its plan, 6 for its claim."""
 
 
 # The place in the queue.

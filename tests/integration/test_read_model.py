@@ -144,16 +144,6 @@ def test_pages_show_each_task_once_while_tasks_change(pipeline: Pipeline, get: G
     assert seen == ["t-6", "t-5", "t-4", "t-3", "t-2", "t-1", "t-0"]
 
 
-def test_a_cursor_of_another_list_is_refused(pipeline: Pipeline, get: Get) -> None:
-    for number in range(2):
-        run_with_poison(pipeline, number)
-    cursor = get("/tasks", {"limit": "1"}).body["next_cursor"]
-    refused = get("/tasks", {"limit": "1", "status": "failed", "cursor": cursor})
-    assert (refused.status, refused.body["error"]) == (422, "InvalidCursor")
-    assert get("/tasks", {"cursor": "x"}).status == 422
-    assert get("/failures", {"cursor": cursor}).status == 422
-
-
 FILTERS: tuple[tuple[dict[str, Any], set[str]], ...] = (
     ({"status": "partial_failure"}, {"t-0", "t-1"}),
     ({"status": ["failed", "partial_failure"]}, {"t-0", "t-1"}),

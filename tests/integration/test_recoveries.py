@@ -247,22 +247,6 @@ def test_the_breaker_pauses_a_recovery_whose_tasks_begin_to_fail_and_a_resume_go
     assert set(results(send, recovery_id)) == set(tasks)
 
 
-def test_the_breaker_pauses_again_if_the_tasks_since_the_resume_fail(
-    pipeline: Pipeline, send: Send, create: Callable[..., str]
-) -> None:
-    fail(pipeline, 7)
-    recovery_id = create(breaker=2, concurrency=1, rate_per_minute=6_000)
-    states = []
-    for _ in range(3):
-        for _ in range(3):
-            run_started(pipeline, fails=True)
-            turn(pipeline, recovery_id)
-        states.append(send("GET", f"/{recovery_id}").body)
-        send("POST", f"/{recovery_id}/resume")
-    assert [state["state"] for state in states] == ["paused_by_breaker"] * 3
-    assert [state["counts"]["still_failing"] for state in states] == [2, 4, 6]
-
-
 @pytest.mark.slow
 def test_the_breaker_pauses_at_the_same_failure_group_and_names_it(
     pipeline: Pipeline, send: Send, create: Callable[..., str]
@@ -612,22 +596,6 @@ def test_a_recovery_records_tasks_that_change_meanwhile(
     assert reasons[tasks[2]] == "NothingMissing"
 
 
-def test_a_recovery_records_a_task_deleted_while_it_runs(
-    pipeline: Pipeline, send: Send, create: Callable[..., str]
-) -> None:
-    tasks = fail(pipeline, 2)
-    recovery_id = create(rate_per_minute=6_000)
-    turn(pipeline, recovery_id)
-    pipeline.execute("DELETE FROM roadmap_tasks WHERE task_id = :id", id=tasks[0])
-    executions = pipeline.services.executions
-    assert isinstance(executions, RecordedExecutions)
-    first = executions.started.index((tasks[0], 2))
-    del executions.started[first], executions.names[first]
-    run_started(pipeline)
-    finish(pipeline, recovery_id)
-    assert results(send, recovery_id) == {tasks[0]: "refused", tasks[1]: "recovered"}
-
-
 def spend(pipeline: Pipeline, tokens: int) -> None:
     """Let each started attempt use tokens."""
     for task_id, _ in list(started(pipeline)):
@@ -749,18 +717,6 @@ def test_an_owner_may_not_select_tasks_of_another_user(pipeline: Pipeline, send:
     body = {"filter": {"user_id": "somebody-else"}, "reason": "r", "dry_run": True}
     assert send("POST", "", body, roles="owner").status == 403
     assert send("POST", "", body).body["error"] == "NothingMatches"
-
-
-def test_a_cursor_of_another_recovery_is_refused(
-    pipeline: Pipeline, send: Send, create: Callable[..., str]
-) -> None:
-    fail(pipeline, 2)
-    first, second = create(), create()
-    cursor = send("GET", f"/{first}/tasks", query={"limit": "1"}).body["next_cursor"]
-    assert send("GET", f"/{first}/tasks", query={"limit": "1", "cursor": cursor}).status == 200
-    for path in (f"/{second}/tasks", ""):
-        refused = send("GET", path, query={"cursor": cursor})
-        assert (refused.status, refused.body["error"]) == (422, "InvalidCursor")
 
 
 def test_a_recovery_records_a_user_s_retry_after_its_own_attempt(

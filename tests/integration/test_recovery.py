@@ -246,14 +246,6 @@ def test_an_input_without_a_valid_task_is_ignored(pipeline: Pipeline) -> None:
         assert pipeline.task()["status"] == "pending"
 
 
-def test_a_task_that_was_cancelled_before_its_claim_stays_cancelled(pipeline: Pipeline) -> None:
-    pipeline.load(bundle_of(IDS))
-    pipeline.execute("UPDATE roadmap_tasks SET status = 'cancelled'")
-    end = ExecutionEnd(execution_arn="arn:run-1", status="ABORTED", input='{"task_id": "t-1"}')
-    sweep(pipeline, detail=end)
-    assert (pipeline.task()["status"], pipeline.task()["attempt"]) == ("cancelled", 0)
-
-
 def test_a_running_execution_is_not_changed(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     pipeline.plan()

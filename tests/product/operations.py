@@ -175,7 +175,6 @@ NEEDS = {
 
 
 def perform(connection: Connection, name: str, ids: Mapping[str, Any]) -> None:
-    """Perform one operation."""
     for statement in OPERATIONS[name]:
         named = {key: value for key, value in ids.items() if f":{key}" in statement}
         connection.execute(text(statement), named)

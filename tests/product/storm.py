@@ -205,7 +205,6 @@ class Storm:
     # What this system does. Refusals are its answers, not failures.
 
     def retry(self, dice: random.Random) -> None:
-        """Retry, or regenerate an item."""
         number = dice.randrange(ROADMAPS)
         scope = WHOLE_TASK
         if dice.random() < 0.7:
@@ -216,7 +215,6 @@ class Storm:
         self.over.wait(dice.random() * 0.5)
 
     def cancel(self, dice: random.Random) -> None:
-        """Cancel a task."""
         self.over.wait(5 * dice.random())
         task_id = f"t-{dice.randrange(ROADMAPS)}"
         self.ours(
@@ -242,7 +240,6 @@ class Storm:
         self.over.wait(3 * dice.random())
 
     def sweep(self, dice: random.Random) -> None:
-        """A sweep."""
         self.ours("sweep", lambda: reconcile(ReconcileRequest(), self.services, deadline()))
         self.over.wait(dice.random() * 2)
 
@@ -305,7 +302,6 @@ class Storm:
         self.drain()
 
     def drain(self) -> None:
-        """Run all executions that wait."""
         while not self.runs.waiting.empty():
             self.run_one(random.Random(0))  # noqa: S311 - not used
 
@@ -368,7 +364,6 @@ class Storm:
 
 
 def concepts(roadmap_id: str) -> list[str]:
-    """The concepts of a roadmap."""
     return [f"{roadmap_id}:c-{number}" for number in range(1, CONCEPTS + 1)]
 
 
@@ -378,7 +373,6 @@ def deadline() -> Deadline:
 
 
 def require(holds: bool, finding: str) -> None:
-    """Raise a finding."""
     if not holds:
         raise AssertionError(finding)
 

@@ -268,33 +268,6 @@ def test_the_product_never_waits_long_for_a_stalled_save(adopted: Product) -> No
 
 
 @pytest.mark.parametrize("form", ["create_all"], indirect=True)
-def test_the_product_and_save_write_the_same_concepts_concurrently(adopted: Product) -> None:
-    adopted.roadmap("r-1", CONCEPTS)
-    names = [*_OPERATION_OF.values(), "save a batch of tutorials", "save a batch of quizzes"]
-
-    def theirs(name: str) -> None:
-        with adopted.engine.begin() as connection:
-            perform(connection, name, IDS)
-
-    with ThreadPoolExecutor(8) as pool:
-        product = [pool.submit(theirs, name) for _ in range(4) for name in names]
-        ours = [
-            pool.submit(save, adopted, concept_id, content_type, None)
-            for concept_id in CONCEPTS
-            for content_type in ContentType
-        ]
-        for work in (*product, *ours):
-            work.result()
-
-    with adopted.engine.connect() as connection:
-        saved = saved_concepts(connection, "r-1")
-    assert saved[ContentType.TUTORIAL] == set(CONCEPTS)
-    for table in ("resource_recommendation_metadata", "quiz_metadata"):
-        counted = adopted.rows(f"SELECT concept_id, count(*) AS rows FROM {table} GROUP BY concept_id")
-        assert counted
-
-
-@pytest.mark.parametrize("form", ["create_all"], indirect=True)
 def test_if_two_texts_share_a_version_the_visible_one_is_current(adopted: Product) -> None:
     adopted.roadmap("r-1", CONCEPTS)
     adopted.complete("r-1", "r-1:c-1")

@@ -20,7 +20,7 @@ from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.scope import Scope
 from tests.product.product import NOW, Product
 from tests.product.running import deadline, heal, retry, sweep
-from tests.support.factories import TYPES, USER, counts
+from tests.support.factories import TYPES, USER
 from tests.support.pipeline import Pipeline
 
 CONCEPTS = [f"r-1:c-{number}" for number in range(1, 5)]
@@ -239,27 +239,6 @@ def test_resources_and_quizzes_are_replaced_only_when_the_new_ones_are_saved(
     assert archived["source_row"][TABLES[content_type][1]] == archived["row_id"] == old["row_id"]
     steps.save()  # delivered again, late
     assert rows_of(adopted, content_type) == [new]
-
-
-@pytest.mark.parametrize("form", ["create_all"], indirect=True)
-def test_every_item_of_a_concept_can_be_regenerated(
-    completed: Services, adopted: Product, generator: Counting
-) -> None:
-    adopted.execute("DELETE FROM quiz_metadata WHERE concept_id = :c", c=CONCEPT)
-    before = {kind: rows_of(adopted, kind) for kind in ContentType}
-
-    preview = preview_retry(completed, "t-1", USER, deadline(), again())
-    answer = heal(completed, scope=again())
-
-    # The quiz that is missing is staged: only the others are generated.
-    assert dict(preview.to_generate) == counts(1, quiz=0)
-    assert dict(preview.staged) == counts(quiz=1)
-    assert dict(answer.items_to_retry) == counts(1)
-    assert sorted(generator.made) == sorted(
-        Item(CONCEPT, kind) for kind in ContentType if kind is not ContentType.QUIZ
-    )
-    for kind in ContentType:
-        assert rows_of(adopted, kind)[-1] not in before[kind]
 
 
 @pytest.mark.parametrize("content_type", list(ContentType))
