@@ -346,12 +346,27 @@ def test_a_revoked_key_is_refused_after_the_cache_lifetime(
     assert_allowed(ec_token())
 
 
-def test_an_unreachable_issuer_is_a_server_error(environment: pytest.MonkeyPatch, logs: Logs) -> None:
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ({}, "JWT_JWKS_URL"),
+        ({"JWT_SECRET_ARN": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:jwt"}, "JWT_SECRET_ARN"),
+    ],
+    ids=["issuer", "Secrets Manager"],
+)
+def test_an_unreachable_source_of_keys_is_a_server_error(
+    environment: pytest.MonkeyPatch, logs: Logs, more: dict[str, str], named: str
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    environment.setenv("JWT_ISSUER", f"http://127.0.0.1:{port}")
-    environment.setenv("JWT_AUDIENCE", AUDIENCE)
-    assert_server_error(rsa_token(), "JWT_JWKS_URL", logs)
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    for name, value in {
+        "AWS_ENDPOINT_URL": url,
+        "JWT_ISSUER": url,
+        "JWT_AUDIENCE": AUDIENCE,
+        **more,
+    }.items():
+        environment.setenv(name, value)
+    assert_server_error(shared_token() if more else rsa_token(), named, logs)
 
 
 @pytest.mark.slow
@@ -523,18 +538,6 @@ def test_a_deleted_secret_is_a_server_error(shared_secret: str, clock: Clock, lo
     boto3.client("secretsmanager").delete_secret(SecretId=shared_secret, ForceDeleteWithoutRecovery=True)
     assert_allowed(shared_token())
     clock.passed += key_sources.LIFETIME_SECONDS + 1
-    assert_server_error(shared_token(), "JWT_SECRET_ARN", logs)
-
-
-def test_an_unreachable_secrets_manager_is_a_server_error(
-    environment: pytest.MonkeyPatch, logs: Logs
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-    environment.setenv("JWT_ISSUER", ISSUER)
-    environment.setenv("JWT_AUDIENCE", AUDIENCE)
-    environment.setenv("JWT_SECRET_ARN", "arn:aws:secretsmanager:eu-central-1:123456789012:secret:jwt")
     assert_server_error(shared_token(), "JWT_SECRET_ARN", logs)
 
 

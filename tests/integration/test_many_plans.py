@@ -9,7 +9,6 @@ from sqlalchemy import NullPool, create_engine, text
 
 from local_stack.database_roles import DatabaseRoles
 from local_stack.postgres_server import Server
-from roadmap_content.state.failures.group_listing import read_groups
 from roadmap_content.state.tasks import listing
 from roadmap_content.state.tasks.attempts import claimed_before
 from roadmap_content.state.tasks.listing import (
@@ -165,29 +164,6 @@ def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _nodes(inner)
 
 
-@pytest.mark.parametrize(
-    "task_filter",
-    [
-        TaskFilter(),
-        TaskFilter(status=("failed",)),
-        TaskFilter(status=("failed", "partial_failure")),
-        TaskFilter(error_code="Error52"),
-        TaskFilter(content_type="quiz"),
-        TaskFilter(group_id="g1-55"),
-        TaskFilter(user_id="u-4"),
-        TaskFilter(user_id="u-4", status=("failed",)),
-    ],
-    ids=str,
-)
-def test_reading_a_page_reads_only_the_rows_of_that_page(many: Pipeline, task_filter: TaskFilter) -> None:
-    def read(connection: Any) -> None:
-        selection = select_tasks(connection, task_filter)
-        first = read_page(connection, selection, None, PAGE)
-        read_page(connection, selection, first.next_key, PAGE)
-
-    assert rows_read(many, read) <= 2 * A_PAGE
-
-
 FEW = 500
 """Maximum candidates, and tasks that a page reads, in the tests of constant bounds."""
 
@@ -277,40 +253,6 @@ def test_a_count_has_a_constant_limit_on_the_rows_that_it_reads(old_matches: Pip
             assert totals[0].tasks == wanted["tasks"], task_filter
         else:
             assert wanted["tasks"] / 2 <= totals[0].tasks <= 2 * max(wanted["tasks"], FEW), task_filter
-
-
-def test_a_list_of_groups_reads_only_the_sums(many: Pipeline) -> None:
-    def read(connection: Any) -> None:
-        assert len(read_groups(connection, TaskFilter(), (), None, PAGE)) > 10
-
-    assert rows_read(many, read) <= 8 * A_PAGE  # the hours of a small installation are scanned
-
-
-@pytest.mark.parametrize(
-    ("task_filter", "tasks"),
-    [
-        (TaskFilter(), TASKS),
-        (TaskFilter(status=("failed",)), TASKS // 4),
-        (TaskFilter(status=("failed", "partial_failure")), TASKS // 2),
-        (TaskFilter(content_type="quiz"), TASKS // 2),
-        (TaskFilter(error_code="Error52"), TASKS // 20),
-        (TaskFilter(user_id="u-4"), TASKS // 100),
-    ],
-    ids=str,
-)
-def test_a_count_ends_early(many: Pipeline, task_filter: TaskFilter, tasks: int) -> None:
-    totals: list[Total] = []
-
-    def read(connection: Any) -> None:
-        totals.append(count_tasks(connection, select_tasks(connection, task_filter)))
-
-    # At most two failures, and again with the task. The EXPLAIN of an estimate is not executed.
-    assert rows_read(many, read) <= 5 * (MAX_COUNTED + 1)
-    assert totals[0].is_exact == (tasks <= MAX_COUNTED)
-    if totals[0].is_exact:
-        assert totals[0].tasks == tasks
-    else:
-        assert tasks / 1.5 < totals[0].tasks < tasks * 1.5
 
 
 def test_counts_by_status_end_early(many: Pipeline) -> None:

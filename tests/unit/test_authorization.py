@@ -186,22 +186,52 @@ def test_an_algorithm_of_another_key_type_is_refused(keys: KeySource, algorithm:
         assert refusal(token, keys) == "AlgorithmNotAllowed"
 
 
-def test_an_unsigned_token_is_refused() -> None:
-    with pytest.raises(UnauthorizedError) as refused:
-        bearer_token(f"Bearer {forged({'alg': 'none'}, claims(), None)}")
-    assert refused.value.reason == "NoBearerToken"
-
-
-def test_a_token_without_an_algorithm_is_refused() -> None:
-    assert refusal(forged({"kid": "rsa"}, claims(), SECRET.encode()), SHARED) == "AlgorithmNotAllowed"
+STRANGER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+OF_A_STRANGER = jwt.encode(claims(), STRANGER, "RS256", headers={"kid": "rsa"})
+CONFUSED = {"alg": "HS256", "typ": "JWT", "kid": "rsa"}
 
 
 @pytest.mark.parametrize(
-    "secret", [RSA_PEM, RSA_PEM.strip(), json.dumps(RSA_JWK).encode()], ids=["pem", "stripped", "jwk"]
+    ("token", "keys", "reason"),
+    [
+        pytest.param(
+            forged({"kid": "rsa"}, claims(), SECRET.encode()), SHARED, "AlgorithmNotAllowed", id="no alg"
+        ),
+        pytest.param(forged(CONFUSED, claims(), RSA_PEM), PUBLIC, "AlgorithmNotAllowed", id="PEM as secret"),
+        pytest.param(
+            forged(CONFUSED, claims(), RSA_PEM.strip()),
+            PUBLIC,
+            "AlgorithmNotAllowed",
+            id="stripped PEM as secret",
+        ),
+        pytest.param(
+            forged(CONFUSED, claims(), json.dumps(RSA_JWK).encode()),
+            PUBLIC,
+            "AlgorithmNotAllowed",
+            id="JWK as secret",
+        ),
+        pytest.param(signed("RS256", claims()), SHARED, "AlgorithmNotAllowed", id="RS256 for a secret"),
+        pytest.param(signed("HS256", claims()), PUBLIC, "AlgorithmNotAllowed", id="HS256 for keys"),
+        pytest.param(
+            jwt.encode(claims(), RSA_KEY, "RS256", headers={"kid": "ec"}),
+            PUBLIC,
+            "InvalidAlgorithm",
+            id="another key's algorithm",
+        ),
+        pytest.param(OF_A_STRANGER, PUBLIC, "InvalidSignature", id="another key of the same id"),
+        pytest.param(
+            jwt.encode(claims(), SECRET + "!", "HS256"), SHARED, "InvalidSignature", id="another secret"
+        ),
+        pytest.param(signed("RS256", claims(), kid="unknown"), PUBLIC, "UnknownKey", id="an unknown key"),
+        pytest.param(signed("RS256", claims(), kid=""), PUBLIC, "UnknownKey", id="an empty key id"),
+        pytest.param(jwt.encode(claims(), RSA_KEY, "RS256"), PUBLIC, "UnknownKey", id="no key id"),
+        pytest.param(
+            signed("RS256", claims(), crit=["exp"]), PUBLIC, "InvalidToken", id="a critical extension"
+        ),
+    ],
 )
-def test_a_public_key_is_not_accepted_as_an_hmac_secret(secret: bytes) -> None:
-    confused = forged({"alg": "HS256", "typ": "JWT", "kid": "rsa"}, claims(), secret)
-    assert refusal(confused, PUBLIC) == "AlgorithmNotAllowed"
+def test_a_token_that_the_issuer_did_not_sign_is_refused(token: str, keys: KeySource, reason: str) -> None:
+    assert refusal(token, keys) == reason
 
 
 def test_a_public_key_configured_as_the_shared_secret_is_refused() -> None:
@@ -216,47 +246,19 @@ def test_a_short_shared_secret_is_refused() -> None:
         verify(weak, GivenKeys(("HS256",), {None: "too short"}), SETTINGS)
 
 
-def test_a_token_for_the_other_key_source_is_refused() -> None:
-    assert refusal(signed("RS256", claims()), SHARED) == "AlgorithmNotAllowed"
-    assert refusal(signed("HS256", claims()), PUBLIC) == "AlgorithmNotAllowed"
-
-
-def test_a_key_verifies_only_with_its_own_algorithm() -> None:
-    crossed = jwt.encode(claims(), RSA_KEY, "RS256", headers={"kid": "ec"})
-    assert refusal(crossed, PUBLIC) == "InvalidAlgorithm"
-
-
-def test_a_token_of_another_key_with_the_same_id_is_refused() -> None:
-    stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    token = jwt.encode(claims(), stranger, "RS256", headers={"kid": "rsa"})
-    assert refusal(token, PUBLIC) == "InvalidSignature"
-    assert refusal(jwt.encode(claims(), SECRET + "!", "HS256"), SHARED) == "InvalidSignature"
-
-
-@pytest.mark.parametrize("key_id", ["unknown", "", None], ids=["unknown", "empty", "none"])
-def test_an_unknown_key_id_is_refused(key_id: str | None) -> None:
-    token = jwt.encode(claims(), RSA_KEY, "RS256", headers={"kid": key_id} if key_id is not None else {})
-    assert refusal(token, PUBLIC) == "UnknownKey"
-
-
 def test_a_key_inside_the_token_is_ignored() -> None:
-    stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    brought = {**jwt.algorithms.RSAAlgorithm.to_jwk(stranger.public_key(), as_dict=True), "kid": "rsa"}
+    brought = {**jwt.algorithms.RSAAlgorithm.to_jwk(STRANGER.public_key(), as_dict=True), "kid": "rsa"}
     header = {
         "kid": "rsa",
         "jwk": brought,
         "jku": "https://attacker.example/jwks",
         "x5u": "https://attacker.example",
     }
-    assert refusal(jwt.encode(claims(), stranger, "RS256", headers=header), PUBLIC) == "InvalidSignature"
+    assert refusal(jwt.encode(claims(), STRANGER, "RS256", headers=header), PUBLIC) == "InvalidSignature"
     assert (
         verify(signed("RS256", claims(), jwk=brought, jku="https://attacker.example"), PUBLIC, SETTINGS)
         == "user-1"
     )
-
-
-def test_a_critical_extension_is_refused() -> None:
-    assert refusal(signed("RS256", claims(), crit=["exp"]), PUBLIC) == "InvalidToken"
 
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER   "])
@@ -283,6 +285,7 @@ def test_the_token_is_read_after_the_bearer_scheme(scheme: str) -> None:
         "Bearer garbage",
         "Bearer a.b",
         "Bearer a.b.",
+        f"Bearer {forged({'alg': 'none'}, claims(), None)}",
         "Bearer .b.c",
         "Bearer a.b.c.d",
         "Bearer a.b.c, Bearer a.b.c",

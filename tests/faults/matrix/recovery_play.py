@@ -7,23 +7,16 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import StrEnum
 from functools import cached_property, partial
-from typing import Any
 
-from roadmap_content.api.recovery_undo import undo_recovery
-from roadmap_content.api.revisions import list_revisions, restore_revision
-from roadmap_content.contracts.errors import RoadmapNotFoundError
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import StateError
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.reconciliation.finish import finish_run
 from roadmap_content.runs.recoveries.advance import advance
 from roadmap_content.runs.recoveries.control import cancel, pause, resume
-from roadmap_content.runs.recoveries.create import create
-from roadmap_content.runs.recoveries.decisions import Limits, TaskResult
-from roadmap_content.runs.recoveries.regeneration import Regeneration
+from roadmap_content.runs.recoveries.decisions import TaskResult
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.tasks.attempts import user_start
-from roadmap_content.state.tasks.listing import TaskFilter
 from tests.faults.matrix.scripts import Refuse
 from tests.faults.matrix.steps import Setting
 from tests.faults.world import World
@@ -35,9 +28,6 @@ from tests.support.pipeline import SETTINGS
 
 IDS = concept_ids(2)
 QUIZ = Item(IDS[0], ContentType.QUIZ)
-OTHER_QUIZ = Item(IDS[1], ContentType.QUIZ)
-"""A quiz of the product, which a regeneration replaces by other questions."""
-
 ROUNDS = 6
 """Sweeps after which a recovery of two tasks must have ended."""
 
@@ -55,12 +45,6 @@ class RecoveryStep(StrEnum):
     CANCEL = "cancel"
     CANCEL_PAUSED = "cancel, paused"
     SWEEP = "sweep"
-    RESTORE = "restore of a revision"
-    UNDO = "undo of a regeneration"
-
-
-RESTORING = (RecoveryStep.RESTORE, RecoveryStep.UNDO)
-"""The steps after a recovery has regenerated saved items, and has ended."""
 
 
 class RecoveryFault(StrEnum):
@@ -112,9 +96,6 @@ class RecoveryPlay:
         step, world = self.step, self.world
         if step is RecoveryStep.CREATE:
             return
-        if step in RESTORING:
-            self._regenerate()
-            return
         world.seconds = 5.0  # no time to start a task
         self._create()
         assert self._recovery_id  # read while the database answers
@@ -145,52 +126,6 @@ class RecoveryPlay:
                 finish_run(self._run.finalize_request(), world.services, world.deadline())
             case RecoveryStep.START:
                 self._advance()
-            case RecoveryStep.RESTORE:
-                subject = world.services, "t-1", USER, OTHER_QUIZ, self._former
-                restore_revision(*subject, world.deadline(), f"user:{USER}", None)
-            case RecoveryStep.UNDO:
-                undo_recovery(world.services, self._recovery_id, "operator:op", world.deadline())
-
-    def _regenerate(self) -> None:
-        """Complete the task, and replace its quizzes by a recovery."""
-        world = self.world
-        retry_task(world.services, "t-1", USER, world.deadline(), user_start(USER))
-        self._end_runs()
-        self._before = self._quizzes()
-        create(
-            world.services,
-            TaskFilter(task_ids=("t-1",)),
-            Limits(rate_per_minute=100_000, concurrency=2, token_budget=None, canary=0),
-            "operator:op",
-            "why",
-            world.deadline(),
-            Regeneration(content_type=ContentType.QUIZ),
-        )
-        self._end_runs()
-        assert self._quizzes()[IDS[1]] != self._before[IDS[1]]
-        revisions = list_revisions(world.services, "t-1", USER, OTHER_QUIZ, world.deadline()).items
-        self._former = revisions[-1].revision_id
-        assert self._recovery_id  # read while the database answers
-        world.log.generated.clear()
-        world.log.restored |= {(concept_id, "quiz") for concept_id in IDS}
-
-    def _quizzes(self) -> dict[str, Any]:
-        rows = self.world.pipeline.rows("SELECT concept_id, questions FROM quiz_metadata")
-        return {row["concept_id"]: row["questions"] for row in rows}
-
-    def _repeat_restore(self) -> None:
-        """The request is repeated without a fault: the former contents of the items are current again."""
-        self.world.delete_roadmap(deleted=False)
-        self.act()
-        if (self.step, self.fault) == (RecoveryStep.UNDO, RecoveryFault.ROADMAP_DELETED):
-            # Items of a deleted roadmap are not restored, but listed, and the undo has ended.
-            (row,) = self.world.pipeline.rows("SELECT undone FROM content_recovery_tasks")
-            left_alone = {item["concept_id"]: item["reason"] for item in row["undone"]["left_alone"]}
-            assert all(reason.startswith(RoadmapNotFoundError.code) for reason in left_alone.values())
-            now = self._quizzes()
-            assert all(now[c] == self._before[c] or c in left_alone for c in IDS)
-        else:
-            assert self._quizzes() == self._before
 
     def _create(self) -> None:
         self.world.recover(canary=0, budget=None)
@@ -277,8 +212,6 @@ class RecoveryPlay:
             self._create()  # nothing was created: the operator repeats the request
         for recovery_id in world.recovery_ids():
             world.attempt(partial(resume, world.services, recovery_id, world.deadline()))
-        if self.step in RESTORING:
-            self._repeat_restore()
         for _ in range(ROUNDS):
             self._sweep()
             self._end_runs()

@@ -1,16 +1,15 @@
 """Each step of a recovery under each fault, and beside changes by others, at each of its COMMITs.
 
 The recovery retries a task of two concepts of which one quiz is invalid, and another one without a roadmap,
-which it must refuse. Before a restore and an undo, it has regenerated the quizzes of the completed task.
-After the fault come sweeps and runs; a step that failed is not repeated. Then each recovery must have ended,
-each of its tasks must have a result, and the oracle checks I1–I6, I9 and I10.
+which it must refuse. After the fault come sweeps and runs; a step that failed is not repeated. Then each
+recovery must have ended, each of its tasks must have a result, and the oracle checks I1–I6, I9 and I10.
 """
 
 from collections.abc import Mapping
 
 import pytest
 
-from tests.faults.matrix.recovery_play import RESTORING, RecoveryFault, RecoveryStep, endings
+from tests.faults.matrix.recovery_play import RecoveryFault, RecoveryStep, endings
 from tests.faults.matrix.steps import Setting
 from tests.faults.sampling import sampled
 
@@ -36,7 +35,6 @@ UNDISTURBED: Mapping[RecoveryStep, str] = {
     **dict.fromkeys(S, RECOVERED),
     S.CANCEL: CANCELLED,
     S.CANCEL_PAUSED: NOT_STARTED,
-    **dict.fromkeys(RESTORING, "completed: recovered; completed; user, recovery"),
 }
 """How the recovery ended, with its result of the task; the task's status; and who started its attempts after
 the first one.
@@ -70,7 +68,6 @@ OTHERWISE: Mapping[RecoveryFault, Mapping[RecoveryStep, str]] = {
         S.FINALIZE: f"{TASK_CANCELLED} or completed: recovered; cancelled; recovery",
         S.CANCEL: "cancelled: still_failing Cancelled; cancelled; recovery",
         S.CANCEL_PAUSED: "cancelled: refused RecoveryCancelled; cancelled; none",
-        **dict.fromkeys(RESTORING, "completed: recovered; cancelled; user, recovery"),
     },
     F.TASK_DELETED: {
         **dict.fromkeys(STARTING, f"completed: refused TaskNotFound; deleted; none or {TASK_GONE}"),
@@ -94,11 +91,10 @@ OTHERWISE: Mapping[RecoveryFault, Mapping[RecoveryStep, str]] = {
 """The different endings, in the order of the COMMITs, where they are not that of the undisturbed step."""
 
 NOT_POSSIBLE: Mapping[RecoveryFault, tuple[RecoveryStep, ...]] = {
-    F.THROTTLED: (S.FINALIZE, S.PAUSE, S.CANCEL, S.CANCEL_PAUSED, S.SWEEP, *RESTORING),  # start no execution
-    F.RUN_STOPPED: RESTORING,
-    F.TASK_DELETED: (S.FINALIZE, *RESTORING),  # these need the task
-    F.PAUSED: (S.CREATE, *RESTORING),  # its id is not known yet; it has ended
-    F.CANCELLED: (S.CREATE, *RESTORING),
+    F.THROTTLED: (S.FINALIZE, S.PAUSE, S.CANCEL, S.CANCEL_PAUSED, S.SWEEP),  # start no execution
+    F.TASK_DELETED: (S.FINALIZE,),  # it needs the task
+    F.PAUSED: (S.CREATE,),  # its id is not known yet
+    F.CANCELLED: (S.CREATE,),
 }
 
 
