@@ -317,7 +317,6 @@ export interface Health {
     refused: number;
     finished: boolean;
   } | null;
-  dead_letters: number | null;
   outbox_waiting: number;
   queue: { waiting: number; oldest_waiting_since: string | null; at_work: number; slots: number; stopped_reason: string | null };
   outbox_aside: number;

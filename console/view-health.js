@@ -43,7 +43,6 @@ export function HealthView() {
         <dl class="tiles health">
           <${Tile} label=${T.health.stuck} help=${T.health.stuckHelp} value=${data.stuck_tasks} more=${data.more_stuck_tasks} bad=${data.stuck_tasks > 0} />
           <${Tile} label=${T.health.drifted} help=${T.health.driftedHelp} value=${data.drifted_tasks} bad=${data.drifted_tasks > 0} />
-          <${Tile} label=${T.health.deadLetters} help=${T.health.deadLettersHelp} value=${data.dead_letters} bad=${(data.dead_letters ?? 0) > 0} />
           <${Tile}
             label=${T.health.queue}
             help=${data.queue.oldest_waiting_since ? T.health.oldest(ago(data.queue.oldest_waiting_since)) : T.health.queueHelp}

@@ -202,25 +202,24 @@ def test_attempts_name_who_started_them(console: Console) -> None:
     expect(page.locator("main")).not_to_contain_text("AWS console")
 
 
-DEAD_LETTERS = {
-    "what": "dead_letters",
-    "text": "1 event was not handled. The sweep does its work; read the queue.",
-    "runbook": "docs/runbook.md#dead-letters",
+SET_ASIDE = {
+    "what": "outbox_aside",
+    "text": "1 event could not be sent and was set aside. No consumer receives it.",
+    "runbook": "docs/runbook.md#an-event-was-set-aside",
 }
-"""What the API says if there is a dead letter: no test has an SQS."""
 
 
 def test_health_is_in_words_with_what_to_do(console: Console) -> None:
     page = console.page
-    console.alter("**/health", lambda body: body["attention"].append(DEAD_LETTERS))
+    console.alter("**/health", lambda body: body["attention"].append(SET_ASIDE))
     console.open("/health")
     warning = page.locator(".note.warn")
     expect(warning).to_contain_text("Failures that need a person.")
     expect(warning).not_to_contain_text("failure_groups")
-    warning.get_by_role("listitem").filter(has_text="Dead letters.").get_by_role(
+    warning.get_by_role("listitem").filter(has_text="Events were set aside.").get_by_role(
         "link", name="Runbook"
     ).click()
-    heading = page.get_by_role("heading", name="Dead letters")
+    heading = page.get_by_role("heading", name="An event was set aside")
     expect(heading).to_be_focused()
     expect(heading).to_be_in_viewport()
     assert console.axe() == []

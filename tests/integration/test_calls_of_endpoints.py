@@ -10,7 +10,6 @@ from local_stack.builds import REPOSITORY
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.aws.executions import Executions
 from roadmap_content.platform.runtime.deadline import Deadline
-from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage.bucket import Bucket
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.tasks.attempts import user_start
@@ -18,7 +17,7 @@ from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope
 from tests.support.endpoint_calls import CALLS, Counted, counted, operation_of
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.memory_s3 import ObservedS3
-from tests.support.pipeline import S3, SETTINGS, Pipeline
+from tests.support.pipeline import S3, Pipeline
 from tests.support.requests_to_api import OPERATOR, Ask
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:save-content:live"
@@ -124,7 +123,6 @@ def calls(pipeline: Pipeline) -> Iterator[Counted]:
     """The calls of AWS. Those of S3 are counted as requests to the S3 in memory."""
     with counted() as calls:
         services = pipeline.services
-        services.settings = Settings(SETTINGS | {"DEAD_LETTERS_URL": "https://sqs.invalid/1/dead-letters"})
         observed = ObservedS3(S3.client, lambda request, _: calls.count(operation_of(request)))
         services.bucket = Bucket("content", observed.client)
         services.executions = Executions(MACHINE)

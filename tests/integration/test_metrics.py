@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -9,7 +10,12 @@ from sqlalchemy import Connection, text
 
 from roadmap_content.api.cancel import cancel_task
 from roadmap_content.content.generation.model import ModelThrottledError
-from roadmap_content.contracts.errors import DatabaseUnavailableError
+from roadmap_content.content.kind import ContentKind
+from roadmap_content.contracts.errors import (
+    DatabaseUnavailableError,
+    InvalidContentError,
+    ModelDeclinedError,
+)
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.aws.executions import CANCELLED
 from roadmap_content.platform.postgres.transactions import transact
@@ -54,6 +60,7 @@ def test_the_metrics_of_a_run_with_one_invalid_item(
     assert {kind: sums["ItemsSaved", kind] for kind in ContentType} == counts(3, quiz=2)
     assert [sums["ItemsNotSaved", kind] for kind in ("tutorial", "quiz")] == [0, 1]
     assert sums["ItemsMissing", "quiz"] == 1
+    assert (sums["ItemsPlanned", None], sums["ItemsRefused", None]) == (3 * TYPES, 1)
     assert (sums["TasksCompleted", None], sums["TasksIncomplete", None]) == (0, 1)
     assert sums["TaskSeconds", None] > 0
 
@@ -186,6 +193,52 @@ def test_a_task_whose_automatic_attempts_are_over_needs_a_person_and_says_so(
     pipeline.run()
     sums = counted(capsys)
     assert (sums["TasksIncomplete", None], sums["TasksNeedPerson", None]) == (1, 0)
+
+
+def refuse_answers(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release whose prompts the model declines."""
+
+    def decline(*_: object) -> None:
+        raise ModelDeclinedError("no")
+
+    monkeypatch.setattr(pipeline.services.generator, "generate", decline)
+
+
+def refuse_contents(_: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release whose contracts accept nothing."""
+
+    def refuse(*_: object) -> None:
+        raise InvalidContentError("no")
+
+    monkeypatch.setattr(ContentKind, "parse", refuse)
+
+
+def throttle(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No fault of a release."""
+
+    def give_up(*_: object) -> None:
+        raise ModelThrottledError("too many tokens")
+
+    monkeypatch.setattr(pipeline.services.generator, "generate", give_up)
+
+
+@pytest.mark.usefixtures("in_lambda")
+@pytest.mark.parametrize(
+    ("fault", "refused"), [(refuse_answers, 3 * TYPES), (refuse_contents, 3 * TYPES), (throttle, 0)]
+)
+def test_a_release_that_refuses_everything_is_seen_in_what_the_canary_watches(
+    pipeline: Pipeline,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Callable[[Pipeline, pytest.MonkeyPatch], None],
+    refused: int,
+) -> None:
+    """Also if each item is refused once: by Generate, and not again by Save, or the other way round."""
+    pipeline.load(bundle_of(["c-1", "c-2", "c-3"]) | {"content": []})
+    fault(pipeline, monkeypatch)
+    pipeline.run()
+    sums = counted(capsys)
+    assert (sums["ItemsPlanned", None], sums["ItemsRefused", None]) == (3 * TYPES, refused)
 
 
 def test_a_run_that_ends_without_an_outcome_is_counted_as_a_task_that_ended(

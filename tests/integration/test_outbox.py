@@ -137,7 +137,14 @@ def test_the_pause_after_a_refusal_doubles(pipeline: Pipeline, bus: Bus) -> None
     assert pauses[2] <= timedelta(seconds=4 * FIRST_PAUSE_SECONDS)
 
 
-def test_an_event_that_is_refused_for_a_day_is_set_aside(pipeline: Pipeline, bus: Bus, ask: Ask) -> None:
+def test_an_event_that_is_refused_for_a_day_is_set_aside(
+    pipeline: Pipeline,
+    bus: Bus,
+    ask: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "RoadmapContent")
     bus.refused = {"old", "young"}
     record(pipeline, "old", "young")
     pipeline.execute(
@@ -147,6 +154,7 @@ def test_an_event_that_is_refused_for_a_day_is_set_aside(pipeline: Pipeline, bus
     deliver_events(pipeline.services, LONG)
 
     assert states(pipeline) == {"old": "MalformedDetail", "young": "waiting"}
+    assert '"EventsSetAside": [1.0]' in capsys.readouterr().out, "an alarm reads it"
     health = ask("GET", "/health", roles="owner,operator").body
     assert (health["outbox_aside"], health["outbox_waiting"]) == (1, 1)
     assert "outbox_aside" in [found["what"] for found in health["attention"]]

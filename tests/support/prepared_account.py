@@ -58,7 +58,7 @@ def attribute(*, support: bool = True, names: bool = True) -> Callable[[Mapping[
 GATEWAY = endpoint(
     "s3", VpcEndpointType="Gateway", RouteTableIds=["rtb-1"], PrivateDnsEnabled=False, Groups=[]
 )
-INTERFACES = [endpoint(name) for name in ("sqs", "states", "secretsmanager", "bedrock-runtime", "events")]
+INTERFACES = [endpoint(name) for name in ("states", "secretsmanager", "bedrock-runtime", "events")]
 LOCAL = {"DestinationCidrBlock": "10.0.0.0/16", "GatewayId": "local", "State": "active"}
 NAT = {"DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": "nat-1", "State": "active"}
 INTERNET_GATEWAY = {"DestinationCidrBlock": "0.0.0.0/0", "GatewayId": "igw-1", "State": "active"}

@@ -38,8 +38,8 @@ def test_a_tenth_of_the_runs_tries_a_release_first(machine: str) -> None:
             assert preference(machine, deployment) == {
                 "Type": "CANARY",
                 "Percentage": 10,
-                "Interval": 10,
-                "Alarms": [{"Ref": "StepErrorsAlarm"}],
+                "Interval": 15,
+                "Alarms": [{"Ref": "StepErrorsAlarm"}, {"Ref": "ItemsRefusedAlarm"}],
                 "StateMachineVersionArn": {"Ref": f"{machine}Version"},
             }
 

@@ -33,13 +33,8 @@ STEP = DATABASE | EVENTS
         # starts what waits or is due
         ("reconcile_task", STEP | {LIST, HEAD, DESCRIBE, START, REDRIVE}),
         ("migrate_database", STEP),
-        (
-            "task_api",
-            DATABASE
-            | {DESCRIBE, START, REDRIVE, STOP}
-            | {READ, LIST, HEAD}  # the details of an item, and the staged items of a preview
-            | {Operation("sqs", "get_queue_attributes")},  # the dead letters, for health
-        ),
+        # the details of an item, and the staged items of a preview
+        ("task_api", DATABASE | {DESCRIBE, START, REDRIVE, STOP} | {READ, LIST, HEAD}),
         ("recovery_api", DATABASE | {READ, LIST, HEAD, DESCRIBE, START, REDRIVE}),
         ("authorize_request", {Operation("secretsmanager", "get_secret_value")}),
         ("console", set()),

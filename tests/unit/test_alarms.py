@@ -73,6 +73,8 @@ DOCUMENTED: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("AWS/ApiGateway", "Count"): ("ApiName", "Stage"),
     ("AWS/ApiGateway", "Latency"): ("ApiName", "Stage"),
     # docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2.setting-capacity.html
+    # docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
+    ("AWS/SQS", "NumberOfMessagesSent"): ("QueueName",),
     ("AWS/RDS", "ACUUtilization"): ("DBInstanceIdentifier",),
     # docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/rds-proxy.monitoring.html: dimension set 1
     ("AWS/RDS", "DatabaseConnectionsBorrowLatency"): ("ProxyName",),
@@ -93,8 +95,8 @@ def test_an_alarm_watches_a_metric_with_the_dimensions_that_it_is_reported_with(
     for metric in watched(alarm):
         if metric.namespace == NAMESPACE:
             typed = "content_type" in metric.dimensions
-            assert (metric.name, typed) in EMITTED or (not typed and metric.name in SUMMED), (
-                f"no code writes {metric}"
+            assert (metric.name, typed) in EMITTED | COUNTED or (not typed and metric.name in SUMMED), (
+                f"nothing writes {metric}"
             )
             assert metric.dimensions.keys() == ({"service", "content_type"} if typed else {"service"})
             variables = STACK["Globals"]["Function"]["Environment"]["Variables"]
@@ -147,6 +149,27 @@ def _metrics_in(node: ast.AST) -> Iterator[str]:
 
 
 EMITTED = set(emissions())
+FILTERS = {
+    change["MetricName"]: (each["FilterPattern"], change)
+    for each in of_type(STACK, "AWS::Logs::MetricFilter").values()
+    for change in each["MetricTransformations"]
+}
+COUNTED = {(name, False) for name in FILTERS}
+"""The metrics that CloudWatch counts in the API's access log."""
+
+
+@pytest.mark.parametrize(
+    ("name", "statuses"), [("ApiUnauthorized", {"401", "403"}), ("ApiThrottled", {"429"})]
+)
+def test_a_filter_counts_statuses_as_the_access_log_writes_them(name: str, statuses: set[str]) -> None:
+    pattern, change = FILTERS[name]
+    (api,) = of_type(STACK, "AWS::Serverless::Api").values()
+    line = json.loads(api["AccessLogSetting"]["Format"]["Fn::Sub"].replace("\n", ""))
+    assert line["status"] == "$context.status", "a text, in the JSON of a line"
+    assert pattern == "{ " + " || ".join(f'$.status = "{status}"' for status in sorted(statuses)) + " }"
+    assert change["MetricNamespace"] == NAMESPACE
+    assert change["Dimensions"] == [{"Key": "service", "Value": "$.service"}]
+    assert line["service"] == "${AWS::StackName}"
 
 
 def test_every_metric_is_written() -> None:
@@ -165,7 +188,7 @@ def test_the_dashboard_shows_every_metric_with_the_dimensions_that_it_is_written
     )
     assert body.count("SEARCH(") == len(by_type)
     shown = {(name, False) for name in alone} | {(name, True) for name in by_type}
-    assert shown == {(str(name), typed) for name, typed in EMITTED}
+    assert shown == {(str(name), typed) for name, typed in EMITTED} | COUNTED
 
 
 def test_the_dashboard_answers_its_questions_from_top_to_bottom() -> None:
@@ -186,6 +209,43 @@ def test_the_dashboard_answers_its_questions_from_top_to_bottom() -> None:
         "What does it cost?",
         "What is at its limit?",
     ]
+
+
+PAGE = (REPOSITORY / "docs/alarms.md").read_text()
+
+
+def red_when(alarm: Mapping[str, Any]) -> str:
+    """The condition of an alarm, as the page of alarms shows it."""
+    shown: Mapping[str, Any] = next((m for m in alarm.get("Metrics", ()) if "Expression" in m), {})
+    minimum = re.search(r">= (\d+)", shown.get("Expression", ""))
+    sign = {"GreaterThanThreshold": ">", "LessThanThreshold": "<"}[alarm["ComparisonOperator"]]
+    threshold = alarm["Threshold"]["Ref"] if isinstance(alarm["Threshold"], dict) else alarm["Threshold"]
+    period = alarm.get("Period") or alarm["Metrics"][-1]["MetricStat"]["Period"]
+    number = alarm["EvaluationPeriods"]
+    return (
+        f"{sign} {threshold} {shown.get('Label') or alarm['MetricName']}"
+        + (f", least {minimum[1]}" if minimum else "")
+        + f"; {alarm.get('DatapointsToAlarm', number)} of {number} × {period // 60} min"
+    )
+
+
+def test_the_page_of_alarms_has_each_alarm_on_its_page_with_the_condition_of_the_template() -> None:
+    pages = {
+        page["AlarmName"]["Fn::Sub"].removeprefix("${AWS::StackName}-"): set(
+            re.findall(r"\w+Alarm", page["AlarmRule"]["Fn::Sub"])
+        )
+        for template in (STACK, DATABASE)
+        for page in of_type(template, "AWS::CloudWatch::CompositeAlarm").values()
+    }
+    sections = dict(each.split("\n", 1) for each in PAGE.split("\n## ")[1:])
+    assert pages.keys() <= sections.keys()
+    rows = {
+        page: re.findall(r"^\| `(\w+)` \| .+ \| (.+) \| .+ \| .+ \|$", sections[page], re.MULTILINE)
+        for page in pages
+    }
+    assert {page: {name for name, _ in found} for page, found in rows.items()} == pages
+    shown = {name: condition for found in rows.values() for name, condition in found}
+    assert shown == {name: red_when(alarm) for name, (_, alarm) in ALARMS.items()}
 
 
 def test_events_that_fail_reach_the_queue_whatever_the_stack_is_called() -> None:

@@ -19,22 +19,17 @@ def swept(minutes_ago: int, refused: int = 0) -> Sweep:
 
 
 def test_a_healthy_system_needs_no_attention() -> None:
-    assert attention_for(stuck=0, overdue=False, sweep=swept(5), dead_letters=0, outbox=1_000, aside=0) == []
+    assert attention_for(stuck=0, overdue=False, sweep=swept(5), outbox=1_000, aside=0) == []
 
 
 def test_every_finding_is_in_the_runbook() -> None:
     found = [
-        *attention_for(
-            stuck=1, overdue=False, sweep=swept(5, refused=1), dead_letters=1, outbox=1_001, aside=1
-        ),
-        *attention_for(
-            stuck=0, overdue=True, sweep=swept(21, refused=1), dead_letters=None, outbox=0, aside=0
-        ),
+        *attention_for(stuck=1, overdue=False, sweep=swept(5, refused=1), outbox=1_001, aside=1),
+        *attention_for(stuck=0, overdue=True, sweep=swept(21, refused=1), outbox=0, aside=0),
         *attention_for(
             stuck=0,
             overdue=False,
             sweep=swept(1),
-            dead_letters=0,
             outbox=0,
             aside=0,
             ahead=timedelta(hours=8),
@@ -43,7 +38,7 @@ def test_every_finding_is_in_the_runbook() -> None:
         ),
     ]
     assert [attention.what for attention in found] == [
-        "stuck_tasks", "sweep_refused", "dead_letters", "outbox", "outbox_aside", "sweep_overdue",
+        "stuck_tasks", "sweep_refused", "outbox", "outbox_aside", "sweep_overdue",
         "generation_stopped", "time_zone", "failure_groups",
     ]  # fmt: skip
     for attention in found:

@@ -177,13 +177,13 @@ MISSING: list[tuple[str, dict[str, Any], dict[str, str]]] = [
             },
             {},
         )
-        for absent in ("s3", "sqs", "states", "secretsmanager", "bedrock-runtime", "events")
+        for absent in ("s3", "states", "secretsmanager", "bedrock-runtime", "events")
     ),
     (
-        "an endpoint of sqs (one exists, but without private DNS)",
+        "an endpoint of states (one exists, but without private DNS)",
         {
             "ec2.DescribeVpcEndpoints": {
-                "VpcEndpoints": [GATEWAY, *INTERFACES[1:], endpoint("sqs", PrivateDnsEnabled=False)]
+                "VpcEndpoints": [GATEWAY, *INTERFACES[1:], endpoint("states", PrivateDnsEnabled=False)]
             }
         },
         {},
@@ -198,18 +198,18 @@ MISSING: list[tuple[str, dict[str, Any], dict[str, str]]] = [
         {},
     ),
     (
-        "nor to an endpoint of sqs",
+        "nor to an endpoint of states",
         {
             "ec2.DescribeVpcEndpoints": {
-                "VpcEndpoints": [GATEWAY, *INTERFACES[1:], endpoint("sqs", State="pending")]
+                "VpcEndpoints": [GATEWAY, *INTERFACES[1:], endpoint("states", State="pending")]
             }
         },
         {},
     ),
     (
-        "vpce-sqs (sqs): its security groups do not accept port 443",
+        "vpce-states (states): its security groups do not accept port 443",
         {
-            "ec2.DescribeVpcEndpoints": {"VpcEndpoints": [GATEWAY, endpoint("sqs")]},
+            "ec2.DescribeVpcEndpoints": {"VpcEndpoints": [GATEWAY, endpoint("states")]},
             "ec2.DescribeRouteTables": {"RouteTables": [route_table(NAT)]},
             "ec2.DescribeSecurityGroups": ingress(IpRanges=[{"CidrIp": "10.0.1.0/24"}]),
         },
@@ -260,7 +260,7 @@ def test_everything_that_is_missing_is_listed_at_once() -> None:
         "rds.DescribeDBClusters": {"DBClusters": [cluster(EngineVersion="12.1")]},
     }
     found = [each.wrong for each in find(prepared() | empty)]
-    assert len(found) == 2 + 4 + 1 + 7 + 1, "\n".join(found)
+    assert len(found) == 2 + 4 + 1 + 6 + 1, "\n".join(found)
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_a_nat_gateway_replaces_every_endpoint() -> None:
     assert find(answers | {"ec2.DescribeRouteTables": {"RouteTables": [route_table(NAT)]}}) == []
     assert (
         len(find(answers | {"ec2.DescribeRouteTables": {"RouteTables": [route_table(INTERNET_GATEWAY)]}}))
-        == 6
+        == 5
     )
 
 

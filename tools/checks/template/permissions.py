@@ -24,7 +24,6 @@ NEEDS: Mapping[Operation, frozenset[str]] = {
     Operation("s3", "list_objects_v2"): frozenset({"s3:ListBucket"}),
     Operation("s3", "put_object"): frozenset({"s3:PutObject", "kms:GenerateDataKey"}),
     Operation("secretsmanager", "get_secret_value"): frozenset({"secretsmanager:GetSecretValue"}),
-    Operation("sqs", "get_queue_attributes"): frozenset({"sqs:GetQueueAttributes"}),
     Operation("stepfunctions", "describe_execution"): frozenset({"states:DescribeExecution"}),
     Operation("stepfunctions", "redrive_execution"): frozenset({"states:RedriveExecution"}),
     Operation("stepfunctions", "stop_execution"): frozenset({"states:StopExecution"}),
@@ -90,7 +89,6 @@ OWN: Mapping[str, frozenset[str]] = {
     "secretsmanager:GetSecretValue": frozenset(
         {"${JwtSecretArn}", *(f"${{Database{role}SecretArn}}" for role in _DATABASE_ROLES)}
     ),
-    "sqs:GetQueueAttributes": frozenset({"${DeadLetters.Arn}"}),
     "sqs:SendMessage": frozenset({"${DeadLetters.Arn}"}),
     "states:DescribeExecution": _EXECUTIONS,
     "states:RedriveExecution": _EXECUTIONS,

@@ -17,7 +17,7 @@ class Endpoint(NamedTuple):
 
     endpoint_id: str
     service: str
-    """The name at the end of the service's name, such as `sqs`."""
+    """The name at the end of the service's name, such as `s3`."""
 
     gateway: bool
     private_dns: bool
@@ -74,7 +74,7 @@ def needed_services(parameters: Mapping[str, str]) -> list[str]:
         "events": bool(parameters["EventBusArn"]),
         "lambda": bool(parameters["ContentCheckFunctionArn"]) or parameters["LinkCheck"] == "true",
     }
-    return ["s3", "sqs", "states", *(name for name, needed in optional.items() if needed)]
+    return ["s3", "states", *(name for name, needed in optional.items() if needed)]
 
 
 def problems_of(network: Network, services: Sequence[str], functions: Collection[str]) -> Iterator[Problem]:

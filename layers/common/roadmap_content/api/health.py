@@ -88,7 +88,6 @@ class Health(Payload):
     ] = False
     drifted_tasks: Count
     last_sweep: LastSweep | None
-    dead_letters: int | None
     outbox_waiting: Count
     outbox_aside: Count
     """Events that could not be sent: too large, or refused for a day."""
@@ -113,7 +112,6 @@ def read_health(services: Services, deadline: Deadline) -> Health:
     read = transact(services.reading_engine, _read, deadline)
     stuck = min(read["stuck"], MOST_STUCK)
     more_stuck = read["stuck"] > MOST_STUCK
-    dead_letters = services.dead_letters()
     sweep: Sweep | None = read["sweep"]
     counts: Mapping[str, Total] = read["counts"]
     queue: QueueHealth = read["queue"]
@@ -122,7 +120,6 @@ def read_health(services: Services, deadline: Deadline) -> Health:
         more_stuck=more_stuck,
         overdue=is_sweep_overdue(sweep, datetime.now(UTC), has_old_attempts=read["has_old_attempts"]),
         sweep=sweep,
-        dead_letters=dead_letters,
         outbox=read["outbox"],
         aside=read["aside"],
         ahead=read["ahead"],
@@ -144,7 +141,6 @@ def read_health(services: Services, deadline: Deadline) -> Health:
             refused=sweep.refused,
             finished=sweep.finished,
         ),
-        dead_letters=dead_letters,
         outbox_waiting=read["outbox"],
         outbox_aside=read["aside"],
         queue=queue,
@@ -205,7 +201,6 @@ def attention_for(
     stuck: int,
     overdue: bool,
     sweep: Sweep | None,
-    dead_letters: int | None,
     outbox: int,
     aside: int,
     more_stuck: bool = False,
@@ -271,15 +266,6 @@ def attention_for(
                 text=f"Tasks that the last sweep could not reconcile: {sweep.refused}. "
                 "Their ids are in its log.",
                 runbook="docs/runbook.md#the-sweep-does-not-run",
-            )
-        )
-    if dead_letters:
-        found.append(
-            Attention(
-                what="dead_letters",
-                text=f"Events that were not handled: {dead_letters}. "
-                "The sweep does their work; read the queue.",
-                runbook="docs/runbook.md#dead-letters",
             )
         )
     if outbox > 1_000:

@@ -25,6 +25,7 @@ from ..platform.aws.event_bus import MAX_BYTES, MAX_ENTRIES, REQUEST_SECONDS, En
 from ..platform.postgres.transactions import RESERVE, transact
 from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.log import logger
+from ..platform.runtime.metrics import Metric, emit
 from .services import Services
 
 LEASE_SECONDS = 60
@@ -244,7 +245,10 @@ def _record(connection: Connection, sent: Sent) -> None:
         "longest_pause": LONGEST_PAUSE_SECONDS,
         "oldest_retried": OLDEST_RETRIED_SECONDS,
     }
-    for row in connection.execute(REFUSED, parameters):
+    rows = connection.execute(REFUSED, parameters).all()
+    if aside := sum(row.is_aside for row in rows):
+        emit({Metric.EVENTS_SET_ASIDE: aside})
+    for row in rows:
         log = logger.error if row.is_aside else logger.warning
         log(
             "event_set_aside" if row.is_aside else "event_refused",

@@ -11,7 +11,6 @@ from ..contracts.errors import DatabaseUnavailableError
 from ..platform.aws.content_check import ContentCheck
 from ..platform.aws.event_bus import EventBus
 from ..platform.aws.executions import Executions
-from ..platform.aws.queues import Queue
 from ..platform.aws.secret import SecretUnavailableError, read_secret
 from ..platform.postgres.engine import STATEMENT_TIMEOUT, Credentials, open_engine
 from ..platform.runtime.settings import Settings
@@ -53,15 +52,6 @@ class Services:
     def executions(self) -> Executions:
         """The executions of the state machine."""
         return Executions(self.settings.state_machine_arn)
-
-    def dead_letters(self) -> int | None:
-        """The number of events that were not handled; `None` if unknown."""
-        return None if self._dead_letters is None else self._dead_letters.messages()
-
-    @cached_property
-    def _dead_letters(self) -> Queue | None:
-        url = self.settings.dead_letters_url
-        return None if url is None else Queue(url)
 
     @cached_property
     def event_bus(self) -> EventBus:

@@ -17,9 +17,11 @@ from ...contracts.items import ContentType
 
 
 class Metric(StrEnum):
-    """Metric names. Metrics of items have the dimension `content_type`, except `ITEMS_THROTTLED`."""
+    """Metric names. Metrics of items have the dimension `content_type`, except three that alarms compare."""
 
     BATCHES_PLANNED = "BatchesPlanned"
+    ITEMS_PLANNED = "ItemsPlanned"
+    ITEMS_REFUSED = "ItemsRefused"
     ITEMS_STAGED = "ItemsStaged"
     ITEMS_GENERATED = "ItemsGenerated"
     ITEMS_NOT_GENERATED = "ItemsNotGenerated"
@@ -55,6 +57,7 @@ class Metric(StrEnum):
     CONNECTIONS_REFUSED = "ConnectionsRefused"
     STEPS_EXCUSED = "StepsExcused"
     API_EXCUSED = "ApiExcused"
+    EVENTS_SET_ASIDE = "EventsSetAside"
 
 
 SUMMED = frozenset({Metric.ITEMS_GENERATED, Metric.TOKENS_IN, Metric.TOKENS_OUT})

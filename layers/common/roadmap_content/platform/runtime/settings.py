@@ -227,11 +227,6 @@ class Settings:
         """The id of the deployed release."""
         return self._environ.get("RELEASE") or "unreleased"
 
-    @property
-    def dead_letters_url(self) -> str | None:
-        """The queue of events that were not handled; `None` if it is not set."""
-        return self._environ.get("DEAD_LETTERS_URL") or None
-
     def _text(self, name: str) -> str:
         value = self._environ.get(name, "")
         if not value:

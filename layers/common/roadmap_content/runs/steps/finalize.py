@@ -324,7 +324,7 @@ def _duration(task: Task, attempt: int, run_end: RunEnd) -> float:
 
 
 LATE_AFTER = timedelta(minutes=30)
-"""The objective for the time from a run's start to its end (docs/operations.md)."""
+"""The objective for the time from a run's start to its end (docs/alarms.md)."""
 
 
 def count_outcome(result: FinalizeResult, run_end: RunEnd) -> FinalizeResult:

@@ -153,6 +153,7 @@ def _prepare(request: BatchRequest, services: Services, deadline: Deadline) -> O
         preparation.quota.close()
     failures = [result for result in results.values() if isinstance(result, Failure)]
     failed = [failure.item for failure in failures]
+    emit({Metric.ITEMS_REFUSED: sum(not failure.transient for failure in failures)})
     generated = [item for item, result in results.items() if result in (Remedy.GENERATE, Remedy.REJECT)]
     waiting = [item for item, result in results.items() if result is Unprepared.WAITING]
     not_started = [item for item, result in results.items() if result is Unprepared.NOT_STARTED]

@@ -112,6 +112,7 @@ def save_batch(request: BatchRequest, services: Services, deadline: Deadline) ->
     """
     started = time.monotonic()
     plan, batch = request.plan, request.batch
+    emit({Metric.ITEMS_PLANNED: batch.total})
     try:
         concepts, replaces = read_batch(services.bucket, plan.manifest, batch)
         saver = Saver(request, services, concepts, replaces, deadline)
@@ -125,7 +126,8 @@ def save_batch(request: BatchRequest, services: Services, deadline: Deadline) ->
             error_code=error.code,
             reason=str(error),
         )
-        emit({Metric.BATCHES_UNSAVED: 1})
+        is_refused = not isinstance(error, TransientError)
+        emit({Metric.BATCHES_UNSAVED: 1, Metric.ITEMS_REFUSED: batch.total if is_refused else 0})
         for content_type, number in batch.items.items():
             emit({Metric.ITEMS_NOT_SAVED: number}, content_type)
         unsaved = StateError(error=error.code, cause=str(error)[:100])
@@ -154,7 +156,8 @@ def save_batch(request: BatchRequest, services: Services, deadline: Deadline) ->
         failed=report.failed,
         not_started=report.not_started,
     )
-    emit({Metric.BATCH_SECONDS: time.monotonic() - started})
+    refused = sum(not failure.transient for failure in failures)
+    emit({Metric.BATCH_SECONDS: time.monotonic() - started, Metric.ITEMS_REFUSED: refused})
     not_saved, not_begun = count_by_type(failure.item for failure in failures), count_by_type(not_started)
     for content_type, number in batch.items.items():
         saved = number - not_saved[content_type] - not_begun[content_type]
