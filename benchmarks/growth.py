@@ -106,10 +106,11 @@ FROM generate_series(:first, :last) AS n JOIN roadmap_tasks ON task_id = 'p-' ||
 """,
     "TRUNCATE content_failure_groups",
     """
-INSERT INTO content_failure_groups (group_id, error_code, stage, content_type, reason, transient, tasks,
-    items, first_seen, last_seen)
-SELECT group_id, min(error_code), 'save', 'quiz', min(reason), false, count(*), sum(items),
-    min(first_seen), max(last_seen) FROM content_task_failures GROUP BY group_id
+INSERT INTO content_failure_groups (group_id, error_code, stage, reason, transient, tasks, items, by_type,
+    first_seen, last_seen)
+SELECT group_id, min(error_code), 'save', min(reason), false, count(*), sum(items),
+    json_build_object('quiz', sum(items)), min(first_seen), max(last_seen)
+FROM content_task_failures GROUP BY group_id
 """,
     """
 INSERT INTO content_recovery_tasks (recovery_id, position, task_id, canary, result, attempt, ended_at)

@@ -5,7 +5,7 @@ import { ApiError, get, put } from "./api.js";
 import { html } from "./html.js";
 import { T } from "./language.js";
 import { useLive } from "./live.js";
-import { Actor, Age, Dialog, ErrorNote, Link, Loading, Pill, Text } from "./parts.js";
+import { Actor, Age, Dialog, ErrorNote, Link, Loading, Pill, Text, ofTypes } from "./parts.js";
 import { href } from "./router.js";
 
 /** @typedef {import("./types").GroupDetail} GroupDetail */
@@ -24,7 +24,7 @@ export function GroupDialog({ id, operates, onClose, onDone }) {
       ${error && html`<${ErrorNote} error=${error} retry=${refresh} />`} ${!data && !error && html`<${Loading} />`}
       ${
         data &&
-        html`<p>${T.types[data.content_type] ?? data.content_type} · ${T.stages[data.stage] ?? data.stage} <code>${data.error_code}</code></p>
+        html`<p>${ofTypes(data.by_type)} · ${T.stages[data.stage] ?? data.stage} <code>${data.error_code}</code></p>
           <${History} group=${data} />`
       }
       ${data && operates && html`<${Decision} id=${id} onClose=${onClose} onDone=${onDone} />`}
@@ -107,12 +107,11 @@ function Decision({ id, onClose, onDone }) {
   `;
 }
 
-/** The state of a group in a list, with the decision and its author. @param {{ group: import("./types").FailureGroup }} props */
-export const StateLine = ({ group }) => html`
-  <p class="meta">
-    <${Pill} value=${group.state} words=${T.failures.states} />
+/** The decision about a group in a list, and its author. @param {{ group: import("./types").FailureGroup }} props */
+export const StateLine = ({ group }) =>
+  group.state_by &&
+  html`<p class="meta">
     ${group.ignored_until_tasks !== null && html` ${T.failures.until(T.tasks(group.ignored_until_tasks))}`}
-    ${group.state_by && html` <${Actor} actor=${group.state_by} /> · <${Age} at=${group.state_at} />`}
+    <${Actor} actor=${group.state_by} /> · <${Age} at=${group.state_at} />
     ${group.note && html`<${Text} value=${group.note} class="clamp block" />`}
-  </p>
-`;
+  </p>`;

@@ -73,7 +73,7 @@ export function ItemDrawer({ task, concept, type, states, session, acts, changes
       ${
         acts &&
         missing.length > 1 &&
-        html`<p><button type="button" class="primary" onClick=${() => onRetry({ concept_id: concept.id })}>${T.task.retryConcept}</button></p>`
+        html`<p><button type="button" onClick=${() => onRetry({ concept_id: concept.id })}>${T.task.retryConcept}</button></p>`
       }
       ${TYPES.map(
         (each, k) => html`

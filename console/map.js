@@ -19,13 +19,14 @@ export const TYPE_COUNT = TYPES.length;
 const NAMED = 30;
 const LABEL = 22;
 const MODULE = 380;
-const NARROW_MODULE = 240;
+const NARROW_MODULE = 220;
 const GAP = 28;
+const WIDEST = 24;
 
 /** @param {number} concepts */
 function pitchOf(concepts) {
   const coarse = window.matchMedia("(pointer: coarse), (max-width: 700px)").matches;
-  if (coarse || concepts <= 100) return 24;
+  if (coarse || concepts <= 100) return WIDEST;
   return concepts > 1000 ? 12 : 16;
 }
 
@@ -52,11 +53,14 @@ export function TaskMap({ outline: tree, states, reasonOf, reason, open, onOpen 
 
   const count = tree.concepts.length;
   const named = count <= NAMED;
-  const pitch = pitchOf(count);
+  const least = pitchOf(count);
+  const longest = Math.max(1, ...tree.modules.map((module) => module.concepts.length));
   // Without names, a module needs no more than the width of its concepts.
-  const needed = Math.max(NARROW_MODULE, ...tree.modules.map((module) => LABEL + pitch * module.concepts.length));
+  const needed = Math.max(NARROW_MODULE, LABEL + least * longest);
   const columns = Math.max(1, Math.floor((width + GAP) / ((named ? MODULE : Math.min(MODULE, needed)) + GAP)));
   const moduleWidth = Math.max(160, Math.floor((width - GAP * (columns - 1)) / columns));
+  // The concepts fill their column.
+  const pitch = Math.min(WIDEST, Math.max(least, Math.floor((moduleWidth - LABEL) / longest)));
   const perLine = Math.max(1, Math.floor((moduleWidth - LABEL) / pitch));
 
   const openIndex = useMemo(() => tree.concepts.findIndex((each) => each.id === open), [tree, open]);
@@ -321,7 +325,7 @@ function drawModule({ module, states, reasonOf, reason, named, pitch, perLine, w
                 class="type"
                 x="0"
                 y=${line * lineHeight + t * pitch + pitch / 2}
-                font-size=${Math.min(12, pitch - 3)}
+                font-size=${Math.min(12, pitch - 1)}
               >${T.typesShort[type]}</text>`,
             ),
           )}

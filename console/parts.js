@@ -1,6 +1,7 @@
 // Components that several views share.
 
 import { useEffect, useLayoutEffect, useRef, useState } from "./vendor/hooks.js";
+import { TYPES } from "./content-types.js";
 import { html } from "./html.js";
 import { T, ago, moment, number } from "./language.js";
 import { loadModule, useLive } from "./live.js";
@@ -184,6 +185,12 @@ export function useTitle(/** @type {string} */ title) {
 /** @param {Record<string, number> | Partial<Record<string, number>> | null | undefined} counts */
 export const sum = (counts) => Object.values(counts ?? {}).reduce((/** @type {number} */ a, b) => a + (b ?? 0), 0);
 
+/** Counts by content type, in words. @param {Partial<Record<string, number>>} counts */
+export const ofTypes = (counts) =>
+  TYPES.filter((type) => counts[type])
+    .map((type) => T.ofType(number(counts[type] ?? 0), (counts[type] === 1 ? T.types[type] : T.typesMany[type]) ?? type))
+    .join(" · ");
+
 /** An actor of the audit trail: `operator:<sub>`. @param {{ actor: string, linked?: boolean }} props */
 export function Actor({ actor, linked = false }) {
   const [kind = "", ...rest] = actor.split(":");
@@ -203,11 +210,14 @@ export function Reason({ code, reason, children }) {
   if (!sentence) return html`<p class="clamp5"><code>${code}</code> <${Text} value=${reason} /></p>${children}`;
   return html`<p>${sentence}</p>
     ${children}
-    <details class="original">
-      <summary>${T.reasonOriginal}</summary>
-      <p><code>${code}</code> <${Text} value=${reason} /></p>
-    </details>`;
+    <${Recorded} code=${code} reason=${reason} />`;
 }
+
+/** The recorded text of a reason, on demand. @param {{ code: string, reason: string | null | undefined }} props */
+export const Recorded = ({ code, reason }) => html`<details class="original">
+  <summary>${T.reasonOriginal}</summary>
+  <p><code>${code}</code> <${Text} value=${reason} /></p>
+</details>`;
 
 /** @param {{ code: string, reason: string | null | undefined }} props */
 export const ReasonLine = ({ code, reason }) =>

@@ -26,7 +26,6 @@ export interface Me {
 export interface TopReason {
   error_code: string;
   stage: string;
-  content_type: ContentType;
   reason: string;
   items: number;
 }
@@ -80,11 +79,11 @@ export interface Task {
 export interface Reason {
   error_code: string;
   stage: string;
-  content_type: ContentType;
   reason: string;
   remedy: Action;
   needs_person: boolean;
   items: number;
+  by_type: Record<string, number>;
 }
 
 export interface ItemsPage {
@@ -202,11 +201,11 @@ export interface FailureGroup {
   group_id: string;
   error_code: string;
   stage: string;
-  content_type: ContentType;
   reason: string;
-  example: { task_id: string; concept_id: string; reason: string } | null;
+  example: { task_id: string; concept_id: string; content_type: ContentType; reason: string } | null;
   tasks: number;
   items: number;
+  by_type: Record<string, number>;
   first_seen: string;
   last_seen: string;
   transient: boolean;

@@ -7,7 +7,7 @@ import { RecoveryDialog } from "./heal.js";
 import { html } from "./html.js";
 import { T, moment, number } from "./language.js";
 import { useLive } from "./live.js";
-import { Age, Empty, ErrorNote, Link, Loading, Reason, Text, useTitle } from "./parts.js";
+import { Age, Empty, ErrorNote, Id, Link, Loading, Pill, ReasonLine, Recorded, ofTypes, useTitle } from "./parts.js";
 import { change, href } from "./router.js";
 import { filterOf } from "./view-tasks.js";
 
@@ -31,6 +31,8 @@ export function FailuresView({ query, session }) {
     ),
     () => 10_000,
   );
+  // One button at most is blue: the first group that a retry heals.
+  const primary = data?.items.find((group) => !group.needs_person);
   const most = Math.max(1, ...(data?.items ?? []).flatMap((group) => group.by_hour.map(([, items]) => items)));
   return html`
     <div class="head"><h1 tabindex="-1">${T.sections.failures}</h1></div>
@@ -49,36 +51,38 @@ export function FailuresView({ query, session }) {
     <ul class="groups">
       ${data?.items.map(
         (group) => html`
-          <li key=${group.group_id} class="group ${group.needs_person ? "person" : ""}">
+          <li key=${group.group_id} class="group cause ${group.needs_person ? "person" : ""}">
             <div class="group-count">
               <strong class="big">${number(group.items)}</strong>
               <span class="meta">${T.failures.counts(group.items, T.tasks(group.tasks))}</span>
             </div>
             <div class="group-what">
-              <h2>${T.types[group.content_type] ?? group.content_type} · ${T.stages[group.stage] ?? group.stage} <code>${group.error_code}</code></h2>
-              <${StateLine} group=${group} />
-              <${Reason} code=${group.error_code} reason=${group.example?.reason ?? group.reason} />
+              <h2><${ReasonLine} code=${group.error_code} reason=${group.example?.reason ?? group.reason} /></h2>
+              <p class="meta"><${Pill} value=${group.state} words=${T.failures.states} /> ${ofTypes(group.by_type)} · ${T.stages[group.stage] ?? group.stage} · <code>${group.error_code}</code></p>
               <p class=${group.needs_person ? "needs" : "heals"}>
                 ${group.needs_person ? "▲ " : ""}${T.actions[group.remedy] ?? group.remedy_text}
               </p>
+              <${StateLine} group=${group} />
+            </div>
+            <div class="group-side">
+              <p class="meta"><span>${T.failures.first} <${Age} at=${group.first_seen} /></span> <span>${T.failures.last} <${Age} at=${group.last_seen} /></span></p>
+              <${Hours} byHour=${group.by_hour} most=${most} />
+              <div class="group-actions">
+                ${session.operates && html`<button type="button" class=${group === primary ? "primary" : ""} onClick=${() => setHealing(group)}>${T.failures.heal}</button>`}
+                ${session.sees && html`<button type="button" onClick=${() => setDeciding(group)}>${session.operates ? T.failures.decide : T.failures.history}</button>`}
+                <${Link} to=${href(["tasks"], { group_id: group.group_id })}>${T.failures.showTasks}<//>
+              </div>
+            </div>
+            <div class="group-more meta">
               ${
                 group.example &&
-                html`<p class="meta clamp">
-                  ${T.failures.example}: <${Link} to=${href(["tasks", group.example.task_id], { item: group.example.concept_id, type: group.content_type })}
-                    ><${Text} value=${group.example.concept_id}
+                html`<p class="example">
+                  ${T.failures.example}: <${Link} to=${href(["tasks", group.example.task_id], { item: group.example.concept_id, type: group.example.content_type })}
+                    ><${Id} value=${group.example.concept_id}
                   /><//>
                 </p>`
               }
-            </div>
-            <div class="group-time">
-              <${Hours} byHour=${group.by_hour} most=${most} />
-              <p class="meta">${T.failures.first} <${Age} at=${group.first_seen} /></p>
-              <p class="meta">${T.failures.last} <${Age} at=${group.last_seen} /></p>
-            </div>
-            <div class="group-actions">
-              ${session.operates && html`<button type="button" class=${group.needs_person ? "" : "primary"} onClick=${() => setHealing(group)}>${T.failures.heal}</button>`}
-              ${session.sees && html`<button type="button" onClick=${() => setDeciding(group)}>${session.operates ? T.failures.decide : T.failures.history}</button>`}
-              <${Link} to=${href(["tasks"], { group_id: group.group_id })}>${T.failures.showTasks}<//>
+              <${Recorded} code=${group.error_code} reason=${group.example?.reason ?? group.reason} />
             </div>
           </li>
         `,
@@ -100,7 +104,7 @@ export function FailuresView({ query, session }) {
       healing &&
       html`<${RecoveryDialog}
         filter=${{ group_id: healing.group_id }}
-        scope=${`${T.heal.scopeGroup}: ${healing.error_code}, ${T.types[healing.content_type] ?? healing.content_type}`}
+        scope=${`${T.heal.scopeGroup}: ${healing.error_code}, ${ofTypes(healing.by_type)}`}
         onClose=${() => setHealing(null)}
       />`
     }

@@ -11,7 +11,7 @@ import { useLive } from "./live.js";
 import { TYPE_COUNT, TaskMap } from "./map.js";
 import { STATES } from "./marks.js";
 import { safeLink } from "./markdown.js";
-import { Actor, Age, Announce, Bar, Empty, ErrorNote, Id, Link, Loading, Mark, Pill, Reason, Text, sum, useTitle, useToast } from "./parts.js";
+import { Actor, Age, Announce, Bar, Empty, ErrorNote, Id, Link, Loading, Mark, Pill, Reason, Text, ofTypes, sum, useTitle, useToast } from "./parts.js";
 import { change, href } from "./router.js";
 
 /** @typedef {import("./types").Task} Task */
@@ -106,8 +106,8 @@ export function TaskView({ id, query, session }) {
         />
         ${task.error && html`<${ErrorNote} error=${task.error} at=${task.at} retry=${refresh} />`}
         <div class="columns">
-          ${shown && html`<${Reasons} reasons=${shown.reasons} chosen=${reason} missing=${[...shown.states].filter((state) => state !== "S").length} />`}
-          <${Attempts} session=${session} attempts=${attempts.data} error=${attempts.error} retry=${attempts.refresh}>
+          ${shown && html`<${Missing} task=${found} items=${shown} chosen=${reason} />`}
+          <${Attempts} session=${session} waits=${isWaiting(found)} attempts=${attempts.data} error=${attempts.error} retry=${attempts.refresh}>
             <${Log} id=${id} session=${session} version=${version} />
           <//>
         </div>
@@ -131,7 +131,7 @@ export function TaskView({ id, query, session }) {
                       setDialog(html`<${RetryDialog} task=${name} part=${part} what=${T.typesMany[part.content_type]} onClose=${close} onDone=${onDone} />`)} />
                     ${shown.outline.concepts.length > 100 && html`<${FindConcept} outline=${shown.outline} onOpen=${onOpen} />`}
                   </div>
-                  <p class="meta keys" id="map-help">${T.task.mapHelp}</p>
+                  <p class="meta">${TYPES.map((type) => html`<span class="letter" key=${type}><strong>${T.typesShort[type]}</strong> ${T.typesMany[type]}</span>`)}<span class="keys" id="map-help">${T.task.mapHelp}</span></p>
                   <${TaskMap}
                     outline=${shown.outline}
                     states=${shown.states}
@@ -169,7 +169,7 @@ export function TaskView({ id, query, session }) {
 }
 
 /** The name of a reason in the address. @param {ReasonRow} reason */
-const reasonKey = (reason) => `${reason.error_code}.${reason.stage}.${reason.content_type}.${checksum(reason.reason)}`;
+const reasonKey = (reason) => `${reason.error_code}.${reason.stage}.${checksum(reason.reason)}`;
 
 /** @param {string} text */
 function checksum(text) {
@@ -210,16 +210,18 @@ async function loadPages(id, query, signal) {
     const page = await get(["tasks", id, "items"], { ...query, limit: CONCEPTS, cursor }, signal);
     const places = (page.reasons ?? []).map((reason) => {
       const key = reasonKey(reason);
-      const place = known.get(key) ?? reasons.push({ ...reason, items: 0 }) - 1;
+      const place = known.get(key) ?? reasons.push({ ...reason, items: 0, by_type: {} }) - 1;
+      const merged = reasons[place];
+      if (merged) {
+        merged.items += reason.items;
+        for (const [type, count] of Object.entries(reason.by_type)) merged.by_type[type] = (merged.by_type[type] ?? 0) + count;
+      }
       known.set(key, place);
       return place;
     });
     for (const [item, reason] of page.reason_of ?? []) {
       const place = places[reason];
-      const known = place === undefined ? undefined : reasons[place];
-      if (place === undefined || !known) continue;
-      reasonOf.set(states.length + item, place);
-      known.items += 1;
+      if (place !== undefined) reasonOf.set(states.length + item, place);
     }
     states += page.states;
     for (const stage of page.stages ?? []) {
@@ -289,17 +291,19 @@ function Head({ task, items, acts, onRetry, onRedrive, onCancel }) {
   const total = items ? items.states.length : known.total;
   const saved = items ? (counts.S ?? 0) : known.saved;
   const missing = total - saved;
+  const waits = isWaiting(task);
   const url = safeLink(task.execution_url);
   return html`
     <div class="task-head">
       <h1 tabindex="-1" class="clamp3"><${Text} value=${task.title || T.tasksView.untitled} /></h1>
       <${Pill} value=${task.status} />
-      ${task.live && html`<span class="running"><span class="pulse on"></span>${T.task.live}</span>`}
+      ${task.live && (waits ? html`<span class="meta">${T.task.waiting}</span>` : html`<span class="running"><span class="pulse on"></span>${T.task.live}</span>`)}
     </div>
     <p class="meta"><${Id} value=${task.task_id} /></p>
     ${task.attempt === 0 && html`<p class="note">${T.task.untouched}</p>`}
+    ${task.error_message && !COUNTED.test(task.error_message) && html`<p class="note calm clamp3"><${Text} value=${task.error_message} /></p>`}
     ${task.generation_stopped && html`<p class="note">${T.task.stopped} <${Text} value=${task.generation_stopped.reason} />${task.generation_stopped.since && html` (<${Age} at=${task.generation_stopped.since} />)`}</p>`}
-    ${task.queue && !task.queue.stopped && html`<p class="note">${T.task.waits(number(task.queue.position), task.queue.starts_in_seconds === null ? null : duration(task.queue.starts_in_seconds))}</p>`}
+    ${task.queue && !task.queue.stopped && html`<p class="note">${T.task.waits(number(task.queue.position), !task.queue.starts_in_seconds ? null : duration(task.queue.starts_in_seconds))}</p>`}
     <div class="task-actions">
       ${
         acts &&
@@ -331,7 +335,6 @@ function Head({ task, items, acts, onRetry, onRedrive, onCancel }) {
         </ul>
       `
     }
-    ${task.error_message && !COUNTED.test(task.error_message) && html`<p class="note calm clamp3"><${Text} value=${task.error_message} /></p>`}
     <dl class="facts">
       <div><dt>${T.task.updated}</dt><dd><${Age} at=${task.updated_at} /></dd></div>
       <div><dt>${T.task.created}</dt><dd><${Age} at=${task.created_at} /></dd></div>
@@ -349,27 +352,26 @@ function Head({ task, items, acts, onRetry, onRedrive, onCancel }) {
 /** A message that only repeats the counts shown above it. */
 const COUNTED = /^\d+ of \d+ items? (is|are) missing$/;
 
-/** @param {{ reasons: ReasonRow[], chosen: number | null, missing: number }} props */
-function Reasons({ reasons, chosen, missing }) {
+/** Whether the task's attempt stands still: in the queue, or because generation is stopped. @param {Task} task */
+const isWaiting = (task) => Boolean(task.queue ?? task.generation_stopped);
+
+/** What becomes of each missing item: a row for each cause, and for the items without a failure. @param {{ task: Task, items: Items, chosen: number | null }} props */
+function Missing({ task, items: { states, reasons }, chosen }) {
   const rows = reasons
     .map((reason, index) => ({ reason, index }))
     .filter(({ reason }) => reason.items > 0)
     .sort((a, b) => Number(b.reason.needs_person) - Number(a.reason.needs_person) || b.reason.items - a.reason.items);
-  if (rows.length === 0) return null;
-  const total = rows.reduce((all, { reason }) => all + reason.items, 0);
+  const missing = [...states].filter((state) => state !== "S").length;
+  if (missing === 0) return null;
   return html`
     <section class="reasons" aria-labelledby="reasons-heading">
-      <h2 id="reasons-heading">${T.task.problems(number(total), number(missing))}</h2>
+      <h2 id="reasons-heading">${T.task.becomesOf(missing)}</h2>
       <ul>
         ${rows.map(
           ({ reason, index }) => html`
             <li key=${index} class=${chosen === index ? "chosen" : ""}>
               <strong class="count">${number(reason.items)}</strong>
-              <div class="reason-what">
-                <${Reason} code=${reason.error_code} reason=${reason.reason}>
-                  <p class="meta">${T.types[reason.content_type] ?? reason.content_type} · ${T.stages[reason.stage] ?? reason.stage}</p>
-                <//>
-              </div>
+              <div class="reason-what"><${Reason} code=${reason.error_code} reason=${reason.reason}><p class="meta">${ofTypes(reason.by_type)} · ${T.stages[reason.stage] ?? reason.stage}</p><//></div>
               <p class=${reason.needs_person ? "needs" : "heals"}>${reason.needs_person ? `▲ ${T.needsPerson}` : (T.actions[reason.remedy] ?? T.healsItself)}</p>
               <button
                 type="button"
@@ -382,6 +384,20 @@ function Reasons({ reasons, chosen, missing }) {
             </li>
           `,
         )}
+        ${["T", "M", "G"].map((state) => {
+          /** @type {Record<string, number>} */
+          const counts = {};
+          for (let k = 0; k < states.length; k += 1) if (states[k] === state) counts[TYPES[k % TYPE_COUNT] ?? ""] = (counts[TYPES[k % TYPE_COUNT] ?? ""] ?? 0) + 1;
+          const text = task.live ? T.task.becomesNow : T.task.becomesNext;
+          return (
+            sum(counts) > 0 &&
+            html`<li key=${state}>
+              <strong class="count">${number(sum(counts))}</strong>
+              <div class="reason-what"><p>${T.task.without[state]}</p><p class="meta">${ofTypes(counts)}</p></div>
+              <p class="heals">${text[state]}</p>
+            </li>`
+          );
+        })}
       </ul>
     </section>
   `;
@@ -444,15 +460,15 @@ function FindConcept({ outline, onOpen }) {
   `;
 }
 
-/** @param {{ session: Session, attempts: Attempt[] | null, error: import("./api.js").ApiError | null, retry: () => void, children: any }} props */
-function Attempts({ session, attempts, error, retry, children }) {
+/** @param {{ session: Session, waits: boolean, attempts: Attempt[] | null, error: import("./api.js").ApiError | null, retry: () => void, children: any }} props */
+function Attempts({ session, waits, attempts, error, retry, children }) {
   const [latest, ...older] = attempts ?? [];
   return html`
     <section class="attempts" aria-labelledby="attempts-heading">
       <h2 id="attempts-heading">${T.task.attempts}</h2>
       ${error && html`<${ErrorNote} error=${error} retry=${retry} />`} ${!attempts && !error && html`<${Loading} />`}
       ${attempts && !latest && html`<p class="meta">${T.task.noAttempts}</p>`}
-      ${latest && html`<ol><${AttemptEntry} key=${latest.attempt} attempt=${latest} session=${session} /></ol>`}
+      ${latest && html`<ol><${AttemptEntry} key=${latest.attempt} attempt=${latest} waits=${waits} session=${session} /></ol>`}
       ${
         older.length > 0 &&
         html`<details>
@@ -465,8 +481,8 @@ function Attempts({ session, attempts, error, retry, children }) {
   `;
 }
 
-/** @param {{ attempt: Attempt, session: Session }} props */
-function AttemptEntry({ attempt, session }) {
+/** @param {{ attempt: Attempt, waits?: boolean, session: Session }} props */
+function AttemptEntry({ attempt, waits, session }) {
   const planned = sum(attempt.planned);
   const saved = sum(attempt.saved);
   const failed = sum(attempt.failed);
@@ -476,20 +492,20 @@ function AttemptEntry({ attempt, session }) {
   // The cause already says it of an attempt without a person.
   const person = /^(user|operator|console)(:|$)/.test(attempt.actor);
   return html`
-    <li class="attempt ${attempt.outcome ?? "open"}">
+    <li class="attempt ${attempt.outcome ?? (waits ? "" : "open")}">
       <div class="attempt-head">
         <strong>${T.task.attemptNumber(attempt.attempt)}</strong>
         ${
           attempt.outcome
             ? html`<${Pill} value=${attempt.outcome} words=${T.task.outcomes} />`
-            : html`<span class="pill busy">${T.task.running}</span>`
+            : html`<span class="pill ${waits ? "" : "busy"}">${waits ? T.task.waiting : T.task.running}</span>`
         }
         ${attempt.actor.startsWith("recovery:") ? html`<${Actor} actor=${attempt.actor} linked=${session.sees} />` : html`<span>${T.task.causes[attempt.cause] ?? attempt.cause}</span>`}
         ${person && html`<${Actor} actor=${attempt.actor} />`}
         <span class="meta">
           <${Age} at=${attempt.claimed_at} />${ended ? ` · ${duration((Date.parse(ended) - Date.parse(attempt.claimed_at)) / 1000)}` : ""}
           ${attempt.redrive_count > 0 ? ` · ${T.task.redriven} ${number(attempt.redrive_count)}×` : ""}
-          ${url && html` · <a href=${url} target="_blank" rel="noopener noreferrer">${T.task.execution} ↗</a>`}
+          ${url && !waits && html` · <a href=${url} target="_blank" rel="noopener noreferrer">${T.task.execution} ↗</a>`}
         </span>
       </div>
       ${attempt.reason && html`<p class="clamp3">“<${Text} value=${attempt.reason} />”</p>`}
@@ -500,7 +516,7 @@ function AttemptEntry({ attempt, session }) {
         <span>${T.task.generated} <strong>${number(sum(attempt.generated))}</strong></span>
         ${notStarted ? html`<span>${T.task.notStarted(number(notStarted))}</span>` : ""}
         ${attempt.tokens ? html`<span>${T.tokens(attempt.tokens)}</span>` : ""}
-        ${!attempt.outcome && attempt.step ? html`<span class="meta">${T.task.steps[attempt.step] ?? attempt.step}</span>` : ""}
+        ${!attempt.outcome && !waits && attempt.step ? html`<span class="meta">${T.task.steps[attempt.step] ?? attempt.step}</span>` : ""}
       </p>
     </li>
   `;

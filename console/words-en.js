@@ -134,6 +134,8 @@ export const en = {
     wait: "Wait: the cause is temporary, and the next attempt can succeed.",
     person: "A person must act: the next attempt would fail in the same way.",
   },
+  /** @param {string} count @param {string} type */
+  ofType: (count, type) => `${count} ${type.toLowerCase()}`,
   needsPerson: "Needs a person",
   healsItself: "Retry is enough",
 
@@ -377,6 +379,7 @@ export const en = {
     /** @param {string} saved @param {string} total */
     saved: (saved, total) => `${saved} of ${total} items saved`,
     live: "Running",
+    waiting: "waiting",
     /** @param {string} count */
     retry: (count) => `Retry missing (${count})`,
     start: "Start",
@@ -397,8 +400,14 @@ export const en = {
     cancelTask: "Cancel task",
     finalize: "Correct the record",
     execution: "Open the execution",
-    /** @param {string} count @param {string} missing */
-    problems: (count, missing) => (count === missing ? `Why the missing items failed (${count})` : `Why ${count} of the ${missing} missing items failed`),
+    /** @param {number} missing */
+    becomesOf: (missing) => `What happens to the ${n(missing, "missing item")}`,
+    /** Missing items without a failure. @type {Record<string, string>} */
+    without: { T: "Generated and paid for, not saved yet.", M: "Not generated yet.", G: "In the running attempt." },
+    /** @type {Record<string, string>} */
+    becomesNext: { T: "The next attempt saves it. It costs no tokens.", M: "The next attempt generates it." },
+    /** @type {Record<string, string>} */
+    becomesNow: { T: "This attempt saves it. It costs no tokens.", M: "This attempt generates it.", G: "It is being generated and saved." },
     show: "Show on the map",
     showAll: "Show all",
     map: "Content",

@@ -102,6 +102,7 @@ export const zh = {
     wait: "请等待：原因是暂时的，下次尝试可以成功。",
     person: "需要人工处理：下次尝试会以同样的方式失败。",
   },
+  ofType: (count, type) => `${count} 个${type}`,
   needsPerson: "需要人工处理",
   healsItself: "重试即可",
 
@@ -326,6 +327,7 @@ export const zh = {
   task: {
     saved: (saved, total) => `已保存 ${saved} / ${total} 项`,
     live: "运行中",
+    waiting: "等待中",
     retry: (count) => `重试缺失内容（${count}）`,
     start: "开始",
     waits: (position, time) => `正在排队，第 ${position} 位${time ? `；约 ${time}后开始` : ""}。`,
@@ -341,7 +343,10 @@ export const zh = {
     cancelTask: "取消任务",
     finalize: "修正记录",
     execution: "打开执行记录",
-    problems: (count, missing) => (count === missing ? `缺失的 ${count} 项失败的原因` : `缺失的 ${missing} 项中 ${count} 项失败的原因`),
+    becomesOf: (missing) => `缺失的 ${missing.toLocaleString("zh-CN")} 项将如何处理`,
+    without: { T: "已生成并付费，尚未保存。", M: "尚未生成。", G: "在进行中的尝试里。" },
+    becomesNext: { T: "下次尝试会保存它，不消耗 token。", M: "下次尝试会生成它。" },
+    becomesNow: { T: "此次尝试会保存它，不消耗 token。", M: "此次尝试会生成它。", G: "正在生成并保存。" },
     show: "在图上显示",
     showAll: "显示全部",
     map: "内容",

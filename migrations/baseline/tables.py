@@ -46,8 +46,8 @@ CREATE TABLE content_attempts (
     PRIMARY KEY (task_id, attempt)
 );
 
--- Current failures of a task by group: those of its latest attempt that has ended. The task's user and
--- creation are copied, so that one index returns a page of a group's tasks in order.
+-- Current failures of a task by group and content type: those of its latest attempt that has ended. Its user
+-- and creation are copied, so that one index returns a page of a group's tasks in order.
 CREATE TABLE content_task_failures (
     task_id varchar(64) NOT NULL,
     group_id varchar(32) NOT NULL,
@@ -64,7 +64,7 @@ CREATE TABLE content_task_failures (
     example_reason text NOT NULL,
     user_id text NOT NULL,
     created_at timestamp NOT NULL,
-    PRIMARY KEY (task_id, group_id)
+    PRIMARY KEY (task_id, group_id, content_type)
 );
 CREATE INDEX content_task_failure_by_group ON content_task_failures (group_id, created_at, task_id);
 CREATE INDEX content_task_failure_by_code ON content_task_failures (error_code, created_at, task_id);
@@ -76,11 +76,11 @@ CREATE TABLE content_failure_groups (
     group_id varchar(32) PRIMARY KEY,
     error_code text NOT NULL,
     stage varchar(16) NOT NULL,
-    content_type varchar(16) NOT NULL,
     reason text NOT NULL,
     transient boolean NOT NULL,
     tasks bigint NOT NULL,
     items bigint NOT NULL,
+    by_type json NOT NULL,
     first_seen timestamp NOT NULL,
     last_seen timestamp NOT NULL
 );

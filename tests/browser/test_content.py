@@ -116,7 +116,7 @@ def test_reasons_are_chinese_in_chinese(browser: Browser, api: RealApi) -> None:
         console.open("/failures")
         groups = console.page.locator(".group")
         expect(groups.filter(has_text="IdTaken")).to_contain_text("其 ID 已属于另一个概念或路线图。")
-        expect(groups.filter(has_text="InvalidContent").first).to_contain_text(
+        expect(groups.filter(has_text="questions[1]").first).to_contain_text(
             "内容的格式不符合要求：questions[1].explanation。"
         )
 
@@ -132,7 +132,11 @@ def test_the_numbers_of_a_task_agree(console: Console) -> None:
     )
     assert sum(map(int, counts.values())) - int(counts["saved"]) == MISSING
     assert int(counts["failed"]) + int(counts["rejected"]) == MISSING
-    expect(page.locator("#reasons-heading")).to_have_text(f"Why the missing items failed ({MISSING})")
+    expect(page.locator("#reasons-heading")).to_have_text(f"What happens to the {MISSING} missing items")
+    # One row for each cause, of all content types.
+    expect(page.locator(".reasons li")).to_have_count(3)
+    expect(page.locator(".reasons li").first).to_contain_text("2 tutorials · 2 resources · 2 quizzes")
+    expect(page.locator("main .primary")).to_have_count(1)
     # The task's message repeats the counts, so it is not shown.
     expect(page.locator("main")).not_to_contain_text("items are missing")
 

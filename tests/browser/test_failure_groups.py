@@ -1,5 +1,7 @@
 """Failure groups with a memory: decided about in the page, and the whole life of one."""
 
+import re
+
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -13,12 +15,22 @@ from tests.support.factories import quiz
 pytestmark = pytest.mark.nightly
 
 
+def test_a_cause_is_one_low_group_and_one_button_at_most_is_blue(console: Console) -> None:
+    page = console.page
+    console.open("/failures")
+    group = page.locator(".group", has_text="TokenBudgetExhausted")
+    expect(group).to_contain_text("12 tutorials · 12 resources · 12 quizzes")
+    heights = page.locator(".group").evaluate_all("groups => groups.map((group) => group.offsetHeight)")
+    assert max(heights) <= 130
+    expect(page.locator("main .primary")).to_have_count(1)
+
+
 @pytest.mark.parametrize("look", [Look(), Look("zh", "dark", 360)], ids=str)
 def test_the_dialog_of_a_group_is_accessible_and_fits(browser: Browser, api: RealApi, look: Look) -> None:
     with console_in(browser, api.url, look, "operator") as console:
         page = console.page
         console.open("/failures")
-        page.locator(".group-actions button:not(.primary)").first.click()
+        page.get_by_role("button", name=re.compile("^(Decide|处理)")).first.click()
         page.locator("dialog select").select_option("ignored")
         page.locator("dialog textarea").fill("known")
         page.locator("dialog input[type=number]").fill("100")

@@ -21,6 +21,7 @@ from tests.browser.tasks import (
     running,
     stopped,
     views,
+    waiting,
 )
 from tests.browser.texts import HOSTILE, LONG, RTL
 from tests.support.factories import TYPES
@@ -282,6 +283,38 @@ def test_a_stop_of_generation_is_shown_on_every_page(console: Console, api: Real
             console.open(path)
             expect(note).to_contain_text("Generation is stopped. the bill")
         assert console.axe() == []
+
+
+def test_a_task_that_stands_still_says_why_and_nothing_of_it_pulses(console: Console, api: RealApi) -> None:
+    page = console.page
+
+    def expect_still(reason: str) -> None:
+        console.open("/tasks/waiting")
+        console.settled()
+        expect(page.locator(".note", has_text=reason)).to_be_visible()
+        expect(page.locator(".reasons li")).to_have_text(
+            re.compile("Not generated yet.*This attempt generates it")
+        )
+        expect(page.locator(".attempt")).to_contain_text("waiting")
+        assert page.evaluate("document.getAnimations().length") == 0
+        expect(page.get_by_role("link", name="Open the execution")).to_have_count(0)  # there is none
+
+    with waiting(api, "waiting"):
+        expect_still("Waits in the queue, place 1")
+        with stopped(api, "the bill"):
+            expect_still("The attempt waits until an operator resumes it: the bill")
+    console.open(f"/tasks/{RUNNING}")
+    expect(page.locator(".running")).to_be_visible()
+    assert page.evaluate("document.getAnimations().length") == 1
+
+
+def test_a_cancelled_task_says_what_becomes_of_its_items(console: Console) -> None:
+    console.open(f"/tasks/{CANCELLED}")
+    page = console.page
+    expect(page.locator(".note")).to_have_text("Cancelled by operator:op-7: the course is withdrawn")
+    expect(page.locator("#reasons-heading")).to_have_text("What happens to the 69 missing items")
+    expect(page.locator(".reasons li")).to_contain_text(["66Generated and paid for", "3Not generated yet"])
+    expect(page.locator(".part-F, .bad-text")).to_have_count(0)
 
 
 def test_without_a_stop_no_page_shows_one(console: Console) -> None:

@@ -180,7 +180,7 @@ def test_reads_of_the_api_use_only_the_reader(
     )
     recovery_id = created.body["recovery_id"]
     pipeline.execute(
-        "INSERT INTO content_failure_groups VALUES ('0f', 'E', 'save', 'quiz', 'r', true, 1, 1, now(), now())"
+        "INSERT INTO content_failure_groups VALUES ('0f', 'E', 'save', 'r', true, 1, 1, '{}', now(), now())"
     )
 
     def without_writer(*_: object) -> None:

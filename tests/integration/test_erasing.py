@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 GROUPS = "SELECT group_id, tasks, items FROM content_failure_groups WHERE items > 0 ORDER BY group_id"
 TASK_GROUPS = """
-SELECT group_id, count(*) AS tasks, sum(items) AS items FROM content_task_failures
+SELECT group_id, count(DISTINCT task_id) AS tasks, sum(items) AS items FROM content_task_failures
 GROUP BY group_id ORDER BY group_id
 """
 

@@ -175,7 +175,7 @@ def test_a_change_that_has_no_meaning_is_refused(send: Send, body: object, statu
 def test_the_sums_of_groups_are_written_in_the_order_of_the_groups(pipeline: Pipeline) -> None:
     """Otherwise two tasks that fail for the same reasons, found in another order, deadlock."""
     names = ["b", "c", "a"]
-    group = {"error_code": "E", "stage": "save", "content_type": "quiz", "reason": "r", "transient": False}
+    group = {"error_code": "E", "stage": "save", "by_type": {"quiz": 1}, "reason": "r", "transient": False}
     seen = {"tasks": 1, "items": 1, "first_seen": "2026-01-01", "last_seen": "2026-01-01"}
     with pipeline.engine.begin() as connection:
         rows = [{"group_id": name, **group, **seen} for name in names]

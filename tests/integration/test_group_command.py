@@ -41,7 +41,7 @@ def test_the_life_of_a_group_by_command(pipeline: Pipeline, roadmap: Roadmap, se
     outage(pipeline, 1)
     (group,) = groups(*ringing)
     shown = roadmap("group", group["group_id"], "--acknowledge", "the [bold]model[/bold] is down").stdout
-    assert shown.startswith("acknowledged: 1 item of 1 task  quiz")
+    assert shown.startswith("acknowledged: 1 item of 1 task  1 quiz")
     assert "operator:op: acknowledged: the [bold]model[/bold] is down" in shown
     assert groups(*ringing) == []
     heal(pipeline)

@@ -53,8 +53,8 @@ FROM roadmap_tasks, generate_series(1, 2) AS k WHERE status <> 'completed'
 """,
     """
 INSERT INTO content_failure_groups
-SELECT group_id, min(error_code), min(stage), min(content_type), min(reason), true, count(*), sum(items),
-    min(first_seen), max(last_seen)
+SELECT group_id, min(error_code), min(stage), min(reason), true, count(*), sum(items),
+    json_build_object('quiz', sum(items)), min(first_seen), max(last_seen)
 FROM content_task_failures GROUP BY group_id
 """,
     """

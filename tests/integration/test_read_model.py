@@ -48,15 +48,18 @@ def run_with_poison(pipeline: Pipeline, number: int, *, user_id: str = USER, con
 
 
 def sums_of_rows(pipeline: Pipeline) -> list[dict[str, Any]]:
-    return pipeline.rows(
-        "SELECT group_id, count(*) AS tasks, sum(items) AS items FROM content_task_failures"
-        " GROUP BY group_id ORDER BY group_id"
-    )
+    return pipeline.rows("""
+        SELECT group_id, count(DISTINCT task_id) AS tasks, CAST(sum(items) AS bigint) AS items, (
+            SELECT json_object_agg(content_type, of_type) FROM (
+                SELECT content_type, sum(items) AS of_type FROM content_task_failures t
+                WHERE t.group_id = f.group_id GROUP BY content_type ORDER BY content_type) AS s) AS by_type
+        FROM content_task_failures f GROUP BY group_id ORDER BY group_id
+    """)
 
 
 def kept_sums(pipeline: Pipeline) -> list[dict[str, Any]]:
     return pipeline.rows(
-        "SELECT group_id, tasks, items FROM content_failure_groups WHERE items > 0 ORDER BY group_id"
+        "SELECT group_id, tasks, items, by_type FROM content_failure_groups WHERE items > 0 ORDER BY group_id"
     )
 
 
@@ -75,9 +78,38 @@ def test_a_group_shows_its_number_of_tasks_and_links_to_them(pipeline: Pipeline,
     assert (opened["total"], opened["total_is_exact"]) == (3, True)
     assert {row["task_id"] for row in opened["items"]} == {"t-0", "t-1", "t-2"}
     assert {row["top_reason"]["reason"] for row in opened["items"]} == {group["reason"]}
-    assert opened["items"][0]["progress"] == {"total": 3 * TYPES, "saved": 3 * TYPES - 1, "missing": 1}
+    assert opened["items"][0]["progress"] == {
+        "total": 3 * TYPES,
+        "saved": 3 * TYPES - 1,
+        "missing": 1,
+        "failed": 1,
+    }
     assert get("/failures", {"status": "partial_failure"}).body["items"] == groups
     assert get("/failures", {"status": "failed"}).body["items"] == []
+
+
+def test_a_cause_of_several_types_is_one_group_with_counts_by_type(pipeline: Pipeline, get: Get) -> None:
+    """Regression: an outage was a group for each content type, each with its own decision and recovery."""
+    ids = concept_ids(4)
+    pipeline.load(bundle_of(ids))
+    for item in (Item(concept_id, content_type) for concept_id in ids for content_type in ContentType):
+        pipeline.stage(item, b"{")
+    pipeline.run()
+    (group,) = get("/failures").body["items"]
+    assert (group["tasks"], group["items"]) == (1, 4 * TYPES)
+    assert group["by_type"] == {"tutorial": 4, "resources": 4, "quiz": 4}
+    assert get("/failures", {"content_type": "quiz"}).body["items"] == [group]
+    (chosen,) = get("/failures", {"content_type": "quiz", "q": "t-1"}).body["items"]
+    assert (chosen["tasks"], chosen["items"], chosen["by_type"]) == (1, 4, {"quiz": 4})
+    (task,) = get("/tasks", {"group_id": group["group_id"]}).body["items"]
+    assert task["top_reason"]["items"] == 4 * TYPES
+    (reason,) = get("/tasks/t-1/items").body["reasons"]
+    assert (reason["items"], reason["by_type"]) == (4 * TYPES, group["by_type"])
+    pipeline.run()  # all are generated again
+    assert kept_sums(pipeline) == sums_of_rows(pipeline) == []
+    assert pipeline.rows("SELECT items, tasks, by_type FROM content_failure_groups") == [
+        {"items": 0, "tasks": 0, "by_type": {}}
+    ]
 
 
 def test_the_sums_follow_every_outcome(pipeline: Pipeline, get: Get) -> None:

@@ -90,6 +90,13 @@ def test_groups_count_every_failure_once() -> None:
     assert group_of(failure(1)).group_id == group_of(failure(9)).group_id
 
 
+def test_one_cause_of_several_types_is_one_group() -> None:
+    tutorial = failure(1)._replace(item=Item("c-1", ContentType.TUTORIAL))
+    groups = group_failures([failure(1), tutorial, failure(2)])
+    assert [(group.content_type, group.items) for group in groups] == [("quiz", 2), ("tutorial", 1)]
+    assert len({group.key.group_id for group in groups}) == 1
+
+
 counts = st.fixed_dictionaries({name: st.integers(0, 50) for name in ContentType})
 
 

@@ -1,6 +1,6 @@
 """The display of a task: progress bars during a run; a table and the reasons afterwards."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -29,6 +29,11 @@ def counted(count: float, noun: str) -> str:
 def time_text(moment: datetime | None) -> str:
     """A time of the API, to the second; nothing for none."""
     return "" if moment is None else moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def of_types(counts: Mapping[ContentType, int]) -> str:
+    """Counts by content type: `2 tutorial, 1 quiz`."""
+    return ", ".join(f"{count} {content_type}" for content_type, count in counts.items())
 
 
 def outcome(status: TaskStatus) -> Group:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from roadmap_command.interface import Json, Stack, output, print_json
 from roadmap_command.target import Target
-from roadmap_command.views import counted, time_text
+from roadmap_command.views import counted, of_types, time_text
 from roadmap_content.api.failure_group import FailureGroupDetail
 
 group = typer.Typer()
@@ -71,7 +71,7 @@ def _description(found: FailureGroupDetail) -> Iterator[Text]:
     """The lines that describe a group. No text of them is markup: reasons and notes are data."""
     yield Text.assemble(
         (found.state, "bold"),
-        f": {counted(found.items, 'item')} of {counted(found.tasks, 'task')}  {found.content_type}  ",
+        f": {counted(found.items, 'item')} of {counted(found.tasks, 'task')}  {of_types(found.by_type)}  ",
         (found.error_code, "red"),
         f" ({found.stage}): {found.reason}",
     )

@@ -29,7 +29,7 @@ from roadmap_command.interface import (
     print_json,
 )
 from roadmap_command.target import Target
-from roadmap_command.views import counted, fitted, in_words, time_text
+from roadmap_command.views import counted, fitted, in_words, of_types, time_text
 from roadmap_content.api.status import TaskStatus
 from roadmap_content.api.task_list import TaskRow
 from roadmap_content.state.failures.group_states import RINGING_STATES, GroupState
@@ -110,7 +110,7 @@ def failures(
             Text.assemble(
                 (row.state, "bold red" if row.state in RINGING_STATES else "dim"),
                 (f"  {counted(row.items, 'item')} of {counted(row.tasks, 'task')}", "bold"),
-                f"  {row.content_type}  ",
+                f"  {of_types(row.by_type)}  ",
                 (row.error_code, "red"),
                 f" ({row.stage}): {row.reason}\n  ",
                 (row.remedy_text, "yellow" if row.needs_person else "green"),
@@ -160,7 +160,7 @@ def show(
     for reason in items.reasons:
         console.print(
             Text.assemble(
-                f"  {reason.items} {reason.content_type}: ",
+                f"  {of_types(reason.by_type)}: ",
                 (reason.error_code, "red"),
                 f" ({reason.stage}): {reason.reason}\n    {reason.remedy_text}",
             )

@@ -1,6 +1,6 @@
 """`GET /api/v1/failures`: current failures by group, with the next attempt's action for each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,20 +21,23 @@ class FailureExample(Payload):
 
     task_id: str
     concept_id: str
+    content_type: ContentType
     reason: str
 
 
 class FailureGroup(Payload):
-    """Current failures with the same code, stage, content type and normalised reason."""
+    """Current failures with the same code, stage and normalised reason, of any content type."""
 
     group_id: str
     error_code: str
     stage: Stage
-    content_type: ContentType
     reason: str
     example: FailureExample | None
     tasks: Count
     items: Count
+    by_type: Mapping[ContentType, Count]
+    """The items by content type, only types with any."""
+
     first_seen: datetime
     last_seen: datetime
     transient: bool
@@ -93,15 +96,18 @@ def group_fields(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a SQLAlchemy row
         "group_id": row.group_id,
         "error_code": row.error_code,
         "stage": row.stage,
-        "content_type": row.content_type,
         "reason": row.reason,
         "example": None
         if row.example_task_id is None
         else FailureExample(
-            task_id=row.example_task_id, concept_id=row.example_concept_id, reason=row.example_reason
+            task_id=row.example_task_id,
+            concept_id=row.example_concept_id,
+            content_type=row.example_type,
+            reason=row.example_reason,
         ),
         "tasks": row.tasks,
         "items": row.items,
+        "by_type": row.by_type,
         "first_seen": utc(row.first_seen),
         "last_seen": utc(row.last_seen),
         "transient": row.transient,

@@ -1,5 +1,6 @@
 """`GET /api/v1/tasks/{task_id}/items`: the state of every item, one letter each, in framework order."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby, islice
 from typing import NamedTuple
@@ -36,12 +37,13 @@ class ReasonRow(Payload):
 
     error_code: str
     stage: Stage
-    content_type: ContentType
     reason: str
     remedy: NextAction
     remedy_text: str
     needs_person: bool
     items: Count
+    by_type: Mapping[ContentType, Count]
+    """The items by content type, only types with any."""
 
 
 class ItemMap(Payload):
@@ -133,15 +135,13 @@ def item_map(
     next_cursor: str | None,
 ) -> ItemMap:
     """The response for a page of concepts. No I/O."""
-    groups: dict[GroupKey, int] = {}
-    counts: list[int] = []
+    groups: dict[GroupKey, Counter[ContentType]] = {}
+    numbers: dict[GroupKey, int] = {}
     reason_of: list[tuple[int, int]] = []
     for index, failure in states.failures.items():
-        number = groups.setdefault(group_of(failure), len(groups))
-        if number == len(counts):
-            counts.append(0)
-        counts[number] += 1
-        reason_of.append((index, number))
+        key = group_of(failure)
+        groups.setdefault(key, Counter())[failure.item.content_type] += 1
+        reason_of.append((index, numbers.setdefault(key, len(numbers))))
     return ItemMap(
         task_id=task_id,
         roadmap_id=snapshot.task.roadmap_id,
@@ -149,20 +149,21 @@ def item_map(
         first_concept=page.start,
         stages=_stages(snapshot.framework, page) if with_stages else None,
         states=states.letters,
-        reasons=[_reason(key, count) for key, count in zip(groups, counts, strict=True)],
+        reasons=[_reason(key, by_type) for key, by_type in groups.items()],
         reason_of=reason_of,
         next_cursor=next_cursor,
     )
 
 
-def _reason(key: GroupKey, items: int) -> ReasonRow:
+def _reason(key: GroupKey, by_type: Counter[ContentType]) -> ReasonRow:
     advice = advice_for(key.error_code, key.stage)
     return ReasonRow(
         **key._asdict(),
         remedy=advice.action,
         remedy_text=advice.text,
         needs_person=advice.needs_person,
-        items=items,
+        items=by_type.total(),
+        by_type=by_type,
     )
 
 

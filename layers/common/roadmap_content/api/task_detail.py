@@ -73,7 +73,7 @@ def read_detail(
         created_at=utc(extras.created_at),
         user_id=task.user_id,
         live=task.is_live,
-        execution_url=execution_url(task.execution_arn),
+        execution_url=execution_url(status.execution_arn),
         actions=actions_for(caller, task, status.progress),
         tokens=TaskTokens(used=extras.tokens, budget=budget),
     )

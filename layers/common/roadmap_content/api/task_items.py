@@ -59,7 +59,7 @@ def read_item_map(
         )
     )
     page = range(start, start + len(shown))
-    live = snapshot.task.is_live
+    live = snapshot.task.is_live and not snapshot.task.is_waiting
 
     def states(staged: frozenset[Item]) -> ItemStates:
         attempt = snapshot.task.attempt
@@ -100,7 +100,7 @@ def read_one_item(
         return snapshot, scope
 
     snapshot, scope = transact(services.reading_engine, read, deadline)
-    live = snapshot.task.is_live and scope.includes(item)
+    live = snapshot.task.is_live and not snapshot.task.is_waiting and scope.includes(item)
     return transact(
         services.reading_engine,
         lambda connection: read_item(connection, services, snapshot, item, live=live),

@@ -1,7 +1,8 @@
 """`GET /api/v1/tasks`: a page of tasks, read without counting the other pages."""
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -32,7 +33,6 @@ class TopReason(Payload):
 
     error_code: str
     stage: Stage
-    content_type: ContentType
     reason: str
     items: Count
 
@@ -104,17 +104,19 @@ def _task_row(row: Any) -> TaskRow:  # noqa: ANN401 - a SQLAlchemy row
         created_at=utc(row.created_at),
         completed_at=utc(row.completed_at),
         progress=item_totals(row.execution_summary),
-        top_reason=_top_reason(groups[0]) if groups else None,
+        top_reason=_top_reason(groups),
         needs_person=any(advice_for(code, Stage(stage)).needs_person for code, stage, *_ in groups),
         ours=row.attempt > 0,
     )
 
 
-def _top_reason(group: list[Any]) -> TopReason:
-    error_code, stage, content_type, reason, items = group
-    return TopReason(
-        error_code=error_code, stage=stage, content_type=content_type, reason=reason, items=items
-    )
+def _top_reason(groups: Sequence[tuple[str, str, str, int]]) -> TopReason | None:
+    sums: Counter[tuple[str, str, str]] = Counter()
+    for error_code, stage, reason, items in groups:  # a group has a row for each content type
+        sums[error_code, stage, reason] += items
+    for (error_code, stage, reason), items in sums.most_common(1):
+        return TopReason(error_code=error_code, stage=Stage(stage), reason=reason, items=items)
+    return None
 
 
 def item_totals(execution_summary: str | None) -> ItemTotals | None:

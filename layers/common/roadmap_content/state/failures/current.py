@@ -1,13 +1,14 @@
 """Current failures by group: the table `content_task_failures` and its sums.
 
-`content_task_failures` holds the failures of each task's latest attempt that has ended. The sums by group
-(`content_failure_groups`) and by group and hour (`content_failure_hours`) are updated in the same transaction
-by the difference, so that reading them costs the same for a thousand tasks and for a million.
+`content_task_failures` holds the failures of each task's latest attempt that has ended, by group and content
+type. The sums by group (`content_failure_groups`) and by group and hour (`content_failure_hours`) are updated
+in the same transaction by the difference, so that reading them costs the same for a thousand tasks and for a
+million.
 """
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -42,14 +43,19 @@ WHERE t.task_id = :task_id
 # so that transactions that change the same groups wait for each other instead of deadlocking.
 ADD_TO_GROUPS = text("""
 INSERT INTO content_failure_groups AS known
-    (group_id, error_code, stage, content_type, reason, transient, tasks, items, first_seen, last_seen)
-SELECT group_id, error_code, stage, content_type, reason, transient, tasks, items, first_seen, last_seen
+    (group_id, error_code, stage, reason, transient, tasks, items, by_type, first_seen, last_seen)
+SELECT group_id, error_code, stage, reason, transient, tasks, items, by_type, first_seen, last_seen
 FROM json_to_recordset(CAST(:groups AS json)) AS d(
-    group_id text, error_code text, stage text, content_type text, reason text, transient boolean,
-    tasks bigint, items bigint, first_seen timestamp, last_seen timestamp)
+    group_id text, error_code text, stage text, reason text, transient boolean,
+    tasks bigint, items bigint, by_type json, first_seen timestamp, last_seen timestamp)
 ORDER BY group_id
 ON CONFLICT (group_id) DO UPDATE SET
     tasks = known.tasks + excluded.tasks, items = known.items + excluded.items,
+    by_type = (SELECT coalesce(json_object_agg(key, of_type), '{}') FROM (
+        SELECT key, sum(CAST(value AS bigint)) AS of_type
+        FROM (SELECT * FROM json_each_text(known.by_type)
+            UNION ALL SELECT * FROM json_each_text(excluded.by_type)) AS counts
+        GROUP BY key HAVING sum(CAST(value AS bigint)) <> 0 ORDER BY key) AS sums),
     transient = excluded.transient,
     first_seen = CASE WHEN known.items > 0 THEN least(known.first_seen, excluded.first_seen)
         ELSE excluded.first_seen END,
@@ -87,7 +93,7 @@ MAX_CHECKED = 20_000
 
 
 class KnownGroup(NamedTuple):
-    """A task's recorded failures of one group."""
+    """A task's recorded failures of one group and content type."""
 
     group_id: str
     attempt: int
@@ -102,7 +108,7 @@ class KnownGroup(NamedTuple):
 
 
 def current_groups(connection: Connection, task_id: str) -> list[KnownGroup]:
-    """A task's current failures, by group."""
+    """A task's current failures, by group and content type."""
     return [KnownGroup(*row) for row in connection.execute(READ, {"task_id": task_id})]
 
 
@@ -115,19 +121,22 @@ def replace_current_failures(
 
     The caller must hold the lock of the task's outcome.
     """
-    known = {group.group_id: group for group in current_groups(connection, task_id)}
+    known = {(group.group_id, group.content_type): group for group in current_groups(connection, task_id)}
+    groups_before = frozenset(group_id for group_id, _ in known)
     if {name: (group.attempt, group.items, group.transient) for name, group in known.items()} == {
-        group.key.group_id: (attempt, group.items, group.transient) for group in groups
+        (group.key.group_id, group.content_type): (attempt, group.items, group.transient) for group in groups
     }:
-        return frozenset(known)
+        return groups_before
     now: datetime = connection.execute(NOW).scalar_one()
-    rows = [_row(group, known.get(group.key.group_id), attempt, now) for group in groups]
+    rows = [
+        _row(group, known.get((group.key.group_id, group.content_type)), attempt, now) for group in groups
+    ]
     connection.execute(REMOVE, {"task_id": task_id})
     if rows:
         parameters = {"task_id": task_id, "attempt": attempt, "groups": _json(rows)}
         connection.execute(INSERT, parameters)
     _add_to_sums(connection, list(known.values()), rows)
-    return frozenset(known)
+    return groups_before
 
 
 def forget_deleted_tasks(connection: Connection, after: str) -> str:
@@ -160,7 +169,7 @@ def _row(group: TaskFailures, known: KnownGroup | None, attempt: int, now: datet
         "group_id": group.key.group_id,
         "error_code": group.key.error_code,
         "stage": group.key.stage,
-        "content_type": group.key.content_type,
+        "content_type": group.content_type,
         "reason": storable_text(group.key.reason),
         "transient": group.transient,
         "items": group.items,
@@ -171,44 +180,42 @@ def _row(group: TaskFailures, known: KnownGroup | None, attempt: int, now: datet
     }
 
 
-_OF_A_GROUP = (
-    "group_id",
-    "error_code",
-    "stage",
-    "content_type",
-    "reason",
-    "transient",
-    "first_seen",
-    "last_seen",
-)
-
-
 def _differences(
     before: Sequence[KnownGroup], after: Sequence[Mapping[str, Any]]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The changes of the sums by group, and by group and hour."""
-    described: dict[str, dict[str, Any]] = {}
-    tasks: Counter[str] = Counter()
-    items: Counter[str] = Counter()
+    changes: dict[str, dict[str, Any]] = {}
     hours: Counter[tuple[str, datetime]] = Counter()
     for sign, rows in ((-1, [group._asdict() for group in before]), (1, after)):
-        for row in rows:
-            group_id = row["group_id"]
-            described[group_id] = {name: row[name] for name in _OF_A_GROUP}
-            tasks[group_id] += sign
-            items[group_id] += sign * row["items"]
-            hours[group_id, hour_of(row["last_seen"])] += sign * row["items"]
+        for group_id, same in _by_group(rows):
+            counts = Counter({row["content_type"]: sign * row["items"] for row in same})
+            change = changes.setdefault(group_id, {"tasks": 0, "by_type": Counter()})
+            change["by_type"].update(counts)
+            changes[group_id] = {
+                **{name: same[0][name] for name in ("group_id", "error_code", "stage", "reason")},
+                "transient": all(row["transient"] for row in same),
+                "first_seen": min(row["first_seen"] for row in same),
+                "last_seen": max(row["last_seen"] for row in same),
+                "tasks": change["tasks"] + sign,
+                "by_type": change["by_type"],
+            }
+            for row in same:
+                hours[group_id, hour_of(row["last_seen"])] += sign * row["items"]
     return (
-        [
-            described[group_id] | {"tasks": tasks[group_id], "items": items[group_id]}
-            for group_id in sorted(described)
-        ],
+        [changes[group_id] | {"items": changes[group_id]["by_type"].total()} for group_id in sorted(changes)],
         [
             {"group_id": group_id, "hour": hour, "items": count}
             for (group_id, hour), count in sorted(hours.items())
             if count
         ],
     )
+
+
+def _by_group(rows: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, list[Mapping[str, Any]]]]:
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(row["group_id"], []).append(row)
+    return groups.items()
 
 
 def _json(rows: Sequence[Mapping[str, Any]]) -> str:

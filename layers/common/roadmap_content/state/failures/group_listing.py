@@ -15,10 +15,10 @@ _SUMS = f"SELECT * FROM ({WITH_STATE}) AS w WHERE items > 0"
 _ONE = f"SELECT * FROM ({WITH_STATE}) AS w WHERE group_id = :group_id"
 
 _PAGE = """
-SELECT g.*, e.task_id AS example_task_id, e.example_concept_id, e.example_reason, h.by_hour
+SELECT g.*, e.task_id AS example_task_id, e.example_concept_id, e.example_type, e.example_reason, h.by_hour
 FROM (SELECT * FROM (<groups>) AS s WHERE <place> ORDER BY items DESC, group_id DESC LIMIT :limit) AS g
 LEFT JOIN LATERAL (
-    SELECT f.task_id, f.example_concept_id, f.example_reason FROM <failures>
+    SELECT f.task_id, f.example_concept_id, f.content_type AS example_type, f.example_reason FROM <failures>
     WHERE f.group_id = g.group_id ORDER BY f.created_at DESC, f.task_id DESC LIMIT 1) AS e ON true
 LEFT JOIN LATERAL (
     SELECT json_agg(json_build_array(hour, items) ORDER BY hour) AS by_hour FROM (<hours>) AS l) AS h ON true
@@ -33,10 +33,12 @@ WHERE k.group_id = g.group_id AND k.items > 0 ORDER BY hour DESC LIMIT 24
 # For a subset of the tasks, computes the sums from the rows of those tasks.
 _SUMS_OF_SOME = """
 SELECT c.*, w.state, w.actor, w.note, w.changed_at, w.until, w.until_tasks FROM (
-    SELECT group_id, min(error_code) AS error_code, min(stage) AS stage, min(content_type) AS content_type,
-        min(reason) AS reason, bool_and(transient) AS transient, count(*) AS tasks, sum(items) AS items,
-        min(first_seen) AS first_seen, max(last_seen) AS last_seen
-    FROM chosen GROUP BY group_id) AS c JOIN (<states>) AS w USING (group_id)
+    SELECT group_id, min(error_code) AS error_code, min(stage) AS stage, min(reason) AS reason,
+        bool_and(transient) AS transient, count(DISTINCT task_id) AS tasks, sum(items) AS items,
+        (SELECT json_object_agg(content_type, of_type) FROM (SELECT content_type, sum(items) AS of_type
+            FROM chosen t WHERE t.group_id = s.group_id GROUP BY content_type ORDER BY content_type) AS t
+        ) AS by_type, min(first_seen) AS first_seen, max(last_seen) AS last_seen
+    FROM chosen s GROUP BY group_id) AS c JOIN (<states>) AS w USING (group_id)
 """
 
 _SUMS_OF_SOME = _SUMS_OF_SOME.replace("<states>", WITH_STATE)
@@ -82,7 +84,8 @@ def read_groups(
             _HOURS_OF_SOME,
         )
     else:
-        kept = [condition.removeprefix("f.") for condition in own]
+        of_sums = {"content_type": "by_type ->> :content_type IS NOT NULL"}
+        kept = [of_sums.get(name, f"{name} = :{name}") for name in task_filter.by_failure]
         head, groups, failures, hours = (
             "",
             " AND ".join([_SUMS, *kept]),

@@ -1,4 +1,4 @@
-"""Failure groups: failures with the same code, stage, content type and normalised reason. No I/O."""
+"""Failure groups: failures with the same code, stage and normalised reason, of any content type. No I/O."""
 
 import hashlib
 import json
@@ -52,7 +52,6 @@ class GroupKey(NamedTuple):
 
     error_code: str
     stage: Stage
-    content_type: ContentType
     reason: str
     """Normalised."""
 
@@ -64,15 +63,14 @@ class GroupKey(NamedTuple):
 
 def group_of(failure: Failure) -> GroupKey:
     """The group of a failure."""
-    return GroupKey(
-        failure.error_code, failure.stage, failure.item.content_type, normalise_reason(failure.reason)
-    )
+    return GroupKey(failure.error_code, failure.stage, normalise_reason(failure.reason))
 
 
 class TaskFailures(NamedTuple):
-    """A task's failures of one group."""
+    """A task's failures of one group and content type."""
 
     key: GroupKey
+    content_type: ContentType
     items: int
     transient: bool
     """Whether all of them are transient."""
@@ -83,19 +81,20 @@ class TaskFailures(NamedTuple):
     @property
     def summary(self) -> dict[str, object]:
         """The group and its number of items, for an event."""
-        return {"group_id": self.key.group_id, **self.key._asdict(), "items": self.items}
+        own = {"content_type": self.content_type, "items": self.items}
+        return {"group_id": self.key.group_id, **self.key._asdict(), **own}
 
 
 def group_failures(failures: Iterable[Failure]) -> list[TaskFailures]:
-    """A task's failures by group, the largest group first."""
-    members: dict[GroupKey, list[Failure]] = {}
+    """A task's failures by group and content type, the most items first."""
+    members: dict[tuple[GroupKey, ContentType], list[Failure]] = {}
     for failure in failures:
-        members.setdefault(group_of(failure), []).append(failure)
+        members.setdefault((group_of(failure), failure.item.content_type), []).append(failure)
     grouped = [
-        TaskFailures(key, len(found), all(failure.transient for failure in found), found[0])
-        for key, found in members.items()
+        TaskFailures(key, content_type, len(found), all(failure.transient for failure in found), found[0])
+        for (key, content_type), found in members.items()
     ]
-    return sorted(grouped, key=lambda group: (-group.items, group.key.group_id))
+    return sorted(grouped, key=lambda group: (-group.items, group.key.group_id, group.content_type))
 
 
 def hour_of(moment: datetime) -> datetime:

@@ -172,7 +172,7 @@ SELECT t.task_id, t.roadmap_id, r.title, t.user_id, t.status, t.current_step, t.
 FROM page p JOIN roadmap_tasks t USING (task_id)
 LEFT JOIN roadmap_metadata r ON r.roadmap_id = t.roadmap_id
 LEFT JOIN LATERAL (
-    SELECT json_agg(json_build_array(error_code, stage, content_type, reason, items)
+    SELECT json_agg(json_build_array(error_code, stage, reason, items)
         ORDER BY items DESC, group_id) AS groups
     FROM (SELECT * FROM content_task_failures g WHERE g.task_id = t.task_id
         ORDER BY items DESC, group_id LIMIT :groups) AS g) AS f ON true
@@ -223,11 +223,11 @@ def _in_order_of_an_index(task_filter: TaskFilter) -> tuple[Collection[str], Sel
 
 def _failing_tasks(column: str) -> str:
     """The tasks with a current failure of a group, a code or a type, each once, in the list's order."""
-    # A task's rows of one code or type are neighbours in its index, so that the first page is found without
-    # reading the others. In a group, a task has one row.
-    once = "" if column == "group_id" else "DISTINCT ON (created_at, task_id)"
-    order = "" if column == "group_id" else "ORDER BY created_at DESC, task_id DESC"
-    return f"SELECT {once} task_id, created_at FROM content_task_failures WHERE {column} = :{column} {order}"
+    # A task's rows are neighbours in the index, so that the first page is found without reading the others.
+    return (
+        "SELECT DISTINCT ON (created_at, task_id) task_id, created_at FROM content_task_failures"
+        f" WHERE {column} = :{column} ORDER BY created_at DESC, task_id DESC"
+    )
 
 
 def task_conditions(task_filter: TaskFilter) -> tuple[dict[str, Condition], dict[str, Any]]:
