@@ -10,7 +10,9 @@ from roadmap_content.contracts.items import Failure
 from roadmap_content.contracts.payloads import BatchRequest
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.steps.handler import step_handler
-from roadmap_content.runs.steps.save import Ready, Saver, save_batch
+from roadmap_content.runs.steps.prepare import Prepared, Preparer
+from roadmap_content.runs.steps.save import save_batch
+from roadmap_content.runs.steps.write import Writer
 from roadmap_content.state.services import Services
 
 from ..stock import Stock
@@ -43,16 +45,16 @@ def through_the_handler(stock: Stock, services: Services, batch_size: int) -> Ca
 def database_part(stock: Stock, services: Services, batch_size: int) -> Callable[[], list[Failure]]:
     """From validated, encoded rows to the commit, with one transaction per batch."""
     services.bucket = stock.bucket
-    batches: list[tuple[Saver, list[Ready]]] = []
+    prepared: list[tuple[Writer, Prepared]] = []
     for request in stock.requests(batch_size):
-        concepts = read_batch(services.bucket, request.plan.manifest, request.batch).concepts
-        saver = Saver(request, services, concepts)
-        ready = [outcome for outcome in saver.prepare(list(concepts)) if isinstance(outcome, Ready)]
-        assert len(ready) == request.batch.total  # noqa: S101 - otherwise the wrong work would be measured
-        batches.append((saver, ready))
+        batch = read_batch(services.bucket, request.plan.manifest, request.batch)
+        preparer = Preparer(request, services, batch, Deadline.after(_PATIENCE))
+        contents = preparer.prepare(list(batch.concepts))
+        assert not contents.failed  # noqa: S101 - otherwise the wrong work would be measured
+        prepared.append((Writer(request, services, batch.replaces, preparer.origins), contents))
 
     def save() -> list[Failure]:
-        engine, deadline = services.engine, Deadline.after(_PATIENCE)
-        return [failure for saver, ready in batches for failure in saver.save(engine, ready, [], deadline)]
+        deadline = Deadline.after(_PATIENCE)
+        return [failure for writer, contents in prepared for failure in writer.save(contents, deadline)]
 
     return save

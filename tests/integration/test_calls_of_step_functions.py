@@ -48,6 +48,10 @@ def test_a_scheduled_sweep_describes_a_page_and_reaches_a_run_that_died(
         tasks=page + 5,
     )
     pipeline.execute(
+        "INSERT INTO content_attempts (task_id, attempt, actor, cause, step)"
+        " SELECT task_id, 1, 'console', 'first_run', 'working' FROM roadmap_tasks WHERE task_id <> 't-1'"
+    )
+    pipeline.execute(
         "UPDATE roadmap_tasks SET updated_at = content_now()"
         " - CASE task_id WHEN 't-1' THEN interval '1 hour' ELSE interval '2 hours' END"
     )

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, StringConstraints, TypeAdapter, ValidationError
 
 from ..contracts.documents import Document
-from ..contracts.errors import ContentCheckFailedError, InvalidContentError
+from ..contracts.errors import ContentCheckFailedError, InvalidContentError, PermanentError
 from ..contracts.payloads import Payload, first_fault
 from .kind import ContentKind
 from .remedies import REJECTED_BY_CHECK
@@ -31,10 +31,15 @@ class Rejected(Payload):
     code: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]{0,49}$")]
     reason: Annotated[str, BeforeValidator(_encodable), Field(min_length=1)]
 
-    @property
-    def error_code(self) -> str:
-        """The code of the failure."""
-        return f"{REJECTED_BY_CHECK}{self.code}"
+
+class RejectedByCheckError(PermanentError):
+    """The product's check has refused a content; `error_code` is that of its verdict."""
+
+    code = "RejectedByCheck"
+
+    def __init__(self, rejection: Rejected) -> None:
+        super().__init__(rejection.reason)
+        self.error_code = f"{REJECTED_BY_CHECK}{rejection.code}"
 
 
 class _Answer(Payload):
@@ -46,10 +51,8 @@ _VERDICT: TypeAdapter[Accepted | Rejected] = TypeAdapter(
 )
 
 
-def read_answer(answer: object, items: int) -> Sequence[Accepted | Rejected | ContentCheckFailedError]:
-    """Read the verdicts on a number of items, in the order of the request.
-
-    The error stands for a verdict that does not match the contract.
+def read_answer(answer: object, items: int) -> Sequence[object]:
+    """The verdicts on a number of items, in the order of the request, each for `read_verdict`.
 
     Raises:
         ContentCheckFailedError: the answer has not one verdict per item.
@@ -60,14 +63,19 @@ def read_answer(answer: object, items: int) -> Sequence[Accepted | Rejected | Co
         raise ContentCheckFailedError(f"wrong answer: {first_fault(error)}") from error
     if len(read.verdicts) != items:
         raise ContentCheckFailedError(f"wrong answer: {len(read.verdicts)} verdicts for {items} items")
-    return [_read_verdict(verdict) for verdict in read.verdicts]
+    return read.verdicts
 
 
-def _read_verdict(verdict: object) -> Accepted | Rejected | ContentCheckFailedError:
+def read_verdict(verdict: object) -> Accepted | Rejected:
+    """Read one verdict.
+
+    Raises:
+        ContentCheckFailedError: it does not match the contract.
+    """
     try:
         return _VERDICT.validate_python(verdict)
     except ValidationError as error:
-        return ContentCheckFailedError(f"wrong verdict: {first_fault(error)}")
+        raise ContentCheckFailedError(f"wrong verdict: {first_fault(error)}") from error
 
 
 def corrected(kind: ContentKind, content: Document, correction: Document) -> Document:

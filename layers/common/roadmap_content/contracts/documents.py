@@ -17,7 +17,7 @@ unchanged.
 """
 
 MAX_STAGED = 512 * 1024
-"""Maximum bytes of a staged item. Save holds a portion of items, as read and as rows, in 512 MB."""
+"""Maximum bytes of a staged item. Save holds 64 items, as read and as rows, in 512 MB."""
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 

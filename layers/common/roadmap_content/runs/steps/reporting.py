@@ -1,17 +1,58 @@
-"""Report a recorded outcome: events in the outbox, and the product's log entries."""
+"""Report a saved batch and a recorded outcome: events in the outbox, and the product's log entries."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from ...content.product.execution_logs import concept_failed_entry, task_finished_entry, write_log
-from ...contracts.events import Event, concept_failed
-from ...contracts.items import ContentType, Failure
+from ...content.product.execution_logs import (
+    concept_completed_entry,
+    concept_failed_entry,
+    task_finished_entry,
+    write_log,
+)
+from ...content.rows import complete_concepts
+from ...contracts.events import Event, batch_saved, concept_completed, concept_failed, item_failed, item_saved
+from ...contracts.items import ContentType, Failure, Item, count_by_type
+from ...contracts.payloads import BatchRequest
 from ...state.failures.failures import times_of_failures
 from ...state.outbox import record_events
 from ...state.services import Services
 from ...state.tasks.outcome import Outcome
 from ...state.tasks.task import Task
+
+
+def report_batch(
+    services: Services,
+    connection: Connection,
+    request: BatchRequest,
+    saved: Mapping[Item, str],
+    saved_by_others: Sequence[Item],
+    failures: Sequence[Failure],
+) -> None:
+    """Record the events of a batch and of the concepts that it completes.
+
+    `saved` has the concepts' names. A page that fills itself also needs the items that others have saved.
+    """
+    plan, batch = request.plan, request.batch
+    not_saved = count_by_type(failure.item for failure in failures)
+    names = {item.concept_id: name for item, name in saved.items()}
+    complete = complete_concepts(connection, plan.roadmap_id, list(names))
+    completed = [(concept_id, names[concept_id]) for concept_id in complete]
+    subject = plan.task_id, plan.roadmap_id, plan.attempt
+    events = [
+        *(item_saved(*subject, item) for item in [*saved, *saved_by_others]),
+        *(item_failed(*subject, failure) for failure in failures),
+        *(concept_completed(*subject, *concept) for concept in completed),
+        *(
+            batch_saved(*subject, batch.number, name, number - not_saved[name], not_saved[name])
+            for name, number in batch.items.items()
+        ),
+    ]
+    record_events(services, connection, events)
+    types = list(ContentType)
+    write_log(
+        connection, [concept_completed_entry(*subject, *concept, completed=types) for concept in completed]
+    )
 
 
 def report_outcome(

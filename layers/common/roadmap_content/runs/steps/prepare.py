@@ -1,0 +1,247 @@
+"""The first half of Save: read, validate and check the staged contents of items, and publish their texts.
+
+Each step raises the error of an item; `_each` catches it, and the other items go on.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple, Protocol, TypeVar
+
+from ...content.kind import Row, require_indexable
+from ...content.manifest import Batch
+from ...content.origins import with_origin
+from ...content.registry import CONTENT_KINDS
+from ...content.verdicts import Rejected, RejectedByCheckError, corrected, read_answer, read_verdict
+from ...contracts.documents import Document
+from ...contracts.errors import ContentCheckFailedError, ContentError, NotStagedError, TransientError
+from ...contracts.items import Failure, Item, Stage
+from ...contracts.origin import Origin
+from ...contracts.payloads import BatchRequest
+from ...platform.aws.content_check import ContentCheck, TooMuchToCheckError
+from ...platform.postgres.transactions import RESERVE
+from ...platform.runtime.deadline import Deadline
+from ...platform.runtime.log import logger
+from ...platform.storage.bucket import ObjectTooLargeError, in_parallel
+from ...platform.storage.keys import fingerprint
+from ...platform.storage.staging import Staging, fingerprint_of_large
+from ...state.services import Services
+
+
+class Staged(NamedTuple):
+    """An item with its staged content."""
+
+    item: Item
+    content_fingerprint: str
+    body: bytes
+
+
+class Unread(NamedTuple):
+    """An item of the batch."""
+
+    item: Item
+    content_fingerprint: None = None
+
+
+class Ready(NamedTuple):
+    """An item that is ready to be saved."""
+
+    item: Item
+    content_fingerprint: str
+    name: str
+    row: Row
+    size: int
+    """Bytes of the staged content."""
+
+
+class Validated(NamedTuple):
+    """An item whose content matches its contract."""
+
+    item: Item
+    content_fingerprint: str
+    content: Document
+    row: Row
+    size: int
+
+
+class Prepared(NamedTuple):
+    """Items that are ready to be saved, and the failures of those that cannot be saved."""
+
+    ready: Sequence[Ready] = ()
+    failed: Sequence[Failure] = ()
+
+    def with_others(self, others: "Prepared") -> "Prepared":
+        """Both together."""
+        return Prepared([*self.ready, *others.ready], [*self.failed, *others.failed])
+
+    @property
+    def size(self) -> int:
+        """Bytes of the staged contents to save."""
+        return sum(entry.size for entry in self.ready)
+
+
+class _Entry(Protocol):
+    """An item at any step."""
+
+    @property
+    def item(self) -> Item: ...
+    @property
+    def content_fingerprint(self) -> str | None: ...
+
+
+EntryT = TypeVar("EntryT", bound=_Entry)
+ResultT = TypeVar("ResultT", bound=_Entry)
+
+
+def _each(
+    step: Callable[[EntryT], ResultT],
+    entries: Sequence[EntryT],
+    run: Callable[
+        [Callable[[EntryT], ResultT | Failure], Sequence[EntryT]], Iterable[ResultT | Failure]
+    ] = map,
+) -> tuple[list[ResultT], list[Failure]]:
+    """Run a step for each item: the results, and the failures of the items whose step raised an error."""
+
+    def attempt(entry: EntryT) -> ResultT | Failure:
+        try:
+            return step(entry)
+        except ObjectTooLargeError as error:
+            return failure_of(entry.item, error, fingerprint_of_large(error))
+        except ContentError as error:
+            return failure_of(entry.item, error, entry.content_fingerprint)
+
+    outcomes = list(run(attempt, entries))
+    failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+    return [outcome for outcome in outcomes if not isinstance(outcome, Failure)], failures
+
+
+def failure_of(item: Item, error: ContentError, content_fingerprint: str | None = None) -> Failure:
+    """The failure of an item. A content is not refused by a transient error, so it has no fingerprint then.
+
+    An item that is not staged is a failure of Generate: if that has recorded the cause, its record is kept.
+    """
+    stage = Stage.GENERATE if isinstance(error, NotStagedError) else Stage.SAVE
+    code = error.error_code if isinstance(error, RejectedByCheckError) else error.code
+    transient = isinstance(error, TransientError)
+    return Failure(item, stage, code, str(error), transient, None if transient else content_fingerprint)
+
+
+class Preparer:
+    """Prepares the items of one batch."""
+
+    def __init__(self, request: BatchRequest, services: Services, batch: Batch, deadline: Deadline) -> None:
+        self._request = request
+        self._plan = request.plan
+        self._services = services
+        self._batch = batch
+        self._deadline = deadline
+        self._staging = Staging(services.bucket, request.plan.roadmap_id, batch.replaces)
+        self.origins: dict[Item, Origin] = {}
+        """The origins of the contents that were read."""
+
+    def prepare(self, items: Sequence[Item]) -> Prepared:
+        """Prepare some items of the batch.
+
+        The threads only wait for S3: threads that compute would slow each other down, because one interpreter
+        runs one of them at a time.
+        """
+        staged, unread = _each(self._read, [Unread(item) for item in items], in_parallel)
+        valid, invalid = _each(self._validate, staged)
+        checked, refused = _each(partial(self._judge, self._verdicts(valid)), valid)
+        ready, unpublished = _each(self._publish, checked, in_parallel)
+        return Prepared(ready, [*unread, *invalid, *refused, *unpublished])
+
+    def _read(self, unread: Unread) -> Staged:
+        item = unread.item
+        require_indexable(self._plan.roadmap_id, item.concept_id)
+        staged = self._staging.get(item)
+        if staged is None:
+            error = self._request.generate_error
+            raise NotStagedError(
+                "nothing is staged for the item" if error is None else f"{error.error}: {error.reason}"
+            )
+        self.origins[item] = Origin.of_metadata(staged.metadata)
+        return Staged(item, fingerprint(staged.body), staged.body)
+
+    def _validate(self, staged: Staged) -> Validated:
+        item, content_fingerprint, body = staged
+        content = CONTENT_KINDS[item.content_type].parse(body)
+        row = self._row(item, content, content_fingerprint)
+        return Validated(item, content_fingerprint, content, row, len(body))
+
+    def _row(self, item: Item, content: Document, content_fingerprint: str) -> Row:
+        plan = self._plan
+        row = CONTENT_KINDS[item.content_type].to_row(plan.roadmap_id, item.concept_id, content)
+        row = with_origin(row, self.origins[item], plan.task_id, plan.attempt, content_fingerprint)
+        if item in self._batch.replaces:
+            row["replaces"] = self._batch.replaces[item]
+        return row
+
+    def _verdicts(self, validated: Sequence[Validated]) -> Mapping[Item, object]:
+        """The verdicts of the product's check, if there is one, on all of these contents at once."""
+        check = self._services.content_check
+        to_check = [entry for entry in validated if check is not None and self._is_checked(entry.item)]
+        return self._ask(check, to_check) if check is not None and to_check else {}
+
+    def _is_checked(self, item: Item) -> bool:
+        return self._services.settings.checks_all_content or self.origins[item].generator != "product"
+
+    def _ask(self, check: ContentCheck, to_check: Sequence[Validated]) -> dict[Item, object]:
+        """Ask the check, with one call, or with more if the contents do not fit into one.
+
+        Returns a verdict on each item, not read yet, or the error if the check has not answered.
+        """
+        try:
+            answer = check.ask(self._question(to_check), self._deadline.remaining - RESERVE)
+            verdicts = read_answer(answer, len(to_check))
+        except ContentCheckFailedError as error:
+            if isinstance(error, TooMuchToCheckError) and len(to_check) > 1:
+                middle = len(to_check) // 2
+                return self._ask(check, to_check[:middle]) | self._ask(check, to_check[middle:])
+            return {entry.item: error for entry in to_check}
+        return {entry.item: verdict for entry, verdict in zip(to_check, verdicts, strict=True)}
+
+    def _question(self, to_check: Sequence[Validated]) -> Document:
+        plan = self._plan
+        return {
+            "task_id": plan.task_id,
+            "roadmap_id": plan.roadmap_id,
+            "attempt": plan.attempt,
+            "items": [
+                {
+                    **entry.item._asdict(),
+                    "concept_name": self._batch.concepts[entry.item].name,
+                    "origin": self.origins[entry.item].model_dump(mode="json"),
+                    "content": entry.content,
+                }
+                for entry in to_check
+            ],
+        }
+
+    def _judge(self, verdicts: Mapping[Item, object], validated: Validated) -> Validated:
+        """The content as the check accepted or corrected it. An unusable verdict may mean a refusal."""
+        item = validated.item
+        if item not in verdicts:
+            return validated
+        verdict = verdicts[item]
+        if isinstance(verdict, ContentCheckFailedError):
+            passes = self._services.settings.saves_unchecked_content
+            logger.warning("content_not_checked", item=item, reason=str(verdict), passes=passes)
+            if not passes:
+                raise verdict
+            return validated
+        judgement = read_verdict(verdict)
+        if isinstance(judgement, Rejected):
+            raise RejectedByCheckError(judgement)
+        if judgement.content is None:
+            return validated
+        content = corrected(CONTENT_KINDS[item.content_type], validated.content, judgement.content)
+        logger.info("content_corrected", item=item)
+        row = self._row(item, content, validated.content_fingerprint)
+        return validated._replace(content=content, row=row)
+
+    def _publish(self, validated: Validated) -> Ready:
+        item, content_fingerprint, content, row, size = validated
+        publish = CONTENT_KINDS[item.content_type].publish
+        if publish is not None:
+            publish(self._services.bucket, row, content)
+        return Ready(item, content_fingerprint, self._batch.concepts[item].name, row, size)

@@ -1,0 +1,153 @@
+"""The second half of Save: write rows and failures in one transaction, and report them."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, text
+
+from ...content.kind import ContentKind, save_parameters
+from ...content.origin_records import record_refused
+from ...content.registry import CONTENT_KINDS
+from ...content.roadmaps.metadata import lock_roadmap
+from ...content.rows import saved_since
+from ...contracts.errors import (
+    IdTakenError,
+    NotStagedError,
+    PermanentError,
+    RoadmapNotFoundError,
+    TaskCancelledError,
+    VersionTakenError,
+)
+from ...contracts.items import Failure, Item, Stage
+from ...contracts.origin import Origin
+from ...contracts.payloads import BatchRequest
+from ...platform.postgres.partial_save import save_in_parts
+from ...platform.postgres.transactions import DataRefusedError, transact
+from ...platform.runtime.deadline import Deadline
+from ...platform.runtime.log import logger
+from ...state.failures.failures import record_failures
+from ...state.services import Services
+from ...state.tasks.task import why_stopped
+from .prepare import Prepared, Ready, failure_of
+from .reporting import report_batch
+
+PART = 10
+"""Rows per part if a statement failed because of an unknown row: few rows per part, and few parts."""
+
+_REFUSALS: Mapping[str, PermanentError] = {
+    "id_taken": IdTakenError("the id belongs to another concept or roadmap"),
+    "version_taken": VersionTakenError("the concept has another row of this version"),
+}
+
+
+class Writer:
+    """Writes the items of one batch. `origins`: of the contents that were read."""
+
+    def __init__(
+        self,
+        request: BatchRequest,
+        services: Services,
+        replaces: Mapping[Item, str],
+        origins: Mapping[Item, Origin],
+    ) -> None:
+        self._request = request
+        self._plan = request.plan
+        self._services = services
+        self._replaces = replaces
+        self._origins = origins
+
+    def save(self, prepared: Prepared, deadline: Deadline) -> list[Failure]:
+        """Save rows and record failures in one transaction; return all failures.
+
+        Raises:
+            TaskCancelledError: the attempt is cancelled, and nothing was written.
+            DatabaseUnavailableError: transient errors until the time was up.
+        """
+        engine = self._services.engine
+        try:
+            return transact(engine, lambda connection: self._save(connection, prepared), deadline)
+        except DataRefusedError as refusal:
+            # The statement failed because of a row that its own checks had accepted.
+            batch, sqlstate = self._request.batch.number, refusal.sqlstate
+            logger.warning("batch_saved_in_parts", batch=batch, sqlstate=sqlstate, reason=str(refusal))
+        return transact(engine, lambda connection: self._save(connection, prepared, in_parts=True), deadline)
+
+    def _save(self, connection: Connection, prepared: Prepared, *, in_parts: bool = False) -> list[Failure]:
+        plan, (ready, failed) = self._plan, prepared
+        has_roadmap = not ready or lock_roadmap(connection, plan.roadmap_id)
+        reasons = why_stopped(connection, plan.task_id, plan.attempt)
+        if reasons.cancelled:
+            raise TaskCancelledError("the task was cancelled before its items were saved")
+        saved_by_others = self._saved_by_others(connection, failed)
+        failures = [failure for failure in failed if failure.item not in saved_by_others]
+        if has_roadmap and not reasons.roadmap_deleted:
+            failures += self._save_ready(connection, ready, in_parts=in_parts)
+        else:
+            missing = RoadmapNotFoundError(f"there is no roadmap {plan.roadmap_id!r}")
+            failures += [failure_of(entry.item, missing) for entry in ready]
+        self._record(connection, failures)
+        lost = {failure.item for failure in failures}
+        saved = {entry.item: entry.name for entry in ready if entry.item not in lost}
+        report_batch(self._services, connection, self._request, saved, sorted(saved_by_others), failures)
+        return failures
+
+    def _saved_by_others(self, connection: Connection, failed: Sequence[Failure]) -> frozenset[Item]:
+        """The items that Generate did not stage because somebody else had saved them."""
+        not_staged = [failure.item for failure in failed if failure.error_code == NotStagedError.code]
+        if not not_staged:
+            return frozenset()
+        return frozenset(saved_since(connection, self._plan.roadmap_id, not_staged, self._replaces))
+
+    def _save_ready(self, connection: Connection, ready: Sequence[Ready], *, in_parts: bool) -> list[Failure]:
+        """Save items under the lock of their roadmap; return the failures."""
+        write = self._write_in_parts if in_parts else self._write
+        failures: list[Failure] = []
+        for kind in CONTENT_KINDS.values():
+            if of_kind := [entry for entry in ready if entry.item.content_type is kind.content_type]:
+                failures += write(connection, kind, of_kind)
+        return failures
+
+    def _record(self, connection: Connection, failures: Sequence[Failure]) -> None:
+        plan = self._plan
+        consequences = [failure for failure in failures if failure.stage is Stage.GENERATE]
+        causes = [failure for failure in failures if failure.stage is not Stage.GENERATE]
+        record_failures(connection, plan.task_id, plan.attempt, causes)
+        record_failures(connection, plan.task_id, plan.attempt, consequences, keep=True)
+        refused = [
+            (failure, self._origins[failure.item])
+            for failure in causes
+            if failure.content_fingerprint is not None and failure.item in self._origins
+        ]
+        record_refused(connection, plan.roadmap_id, plan.task_id, plan.attempt, refused)
+
+    def _write(self, connection: Connection, kind: ContentKind, ready: Sequence[Ready]) -> list[Failure]:
+        """Save rows with one statement; return the rows that it refused."""
+        refused = connection.execute(text(kind.save_sql), self._parameters(ready)).all()
+        return _refusals(ready, [(row.concept_id, row.row_status) for row in refused])
+
+    def _write_in_parts(
+        self, connection: Connection, kind: ContentKind, ready: Sequence[Ready], size: int = PART
+    ) -> list[Failure]:
+        """Save rows in parts of `size`, and the rows of failed parts one by one."""
+        parts = [ready[start : start + size] for start in range(0, len(ready), size)]
+        outcome = save_in_parts(connection, kind.save_sql, [self._parameters(part) for part in parts])
+        failures = _refusals(ready, outcome.refusals)
+        suspects = [entry for number in outcome.refused for entry in parts[number]]
+        if suspects and size > 1:
+            return failures + self._write_in_parts(connection, kind, suspects, 1)
+        return failures + [
+            Failure(entry.item, Stage.SAVE, refusal.sqlstate, str(refusal), False, entry.content_fingerprint)
+            for entry, refusal in zip(suspects, outcome.refused.values(), strict=True)
+        ]
+
+    def _parameters(self, ready: Sequence[Ready]) -> dict[str, str]:
+        return save_parameters(self._plan.roadmap_id, [entry.row for entry in ready])
+
+
+def _refusals(ready: Sequence[Ready], refusals: Sequence[tuple[str, str]]) -> list[Failure]:
+    """The failures of the rows, of one content type, that the save statement refused."""
+    by_concept = {entry.item.concept_id: entry for entry in ready if refusals}
+    return [
+        failure_of(entry.item, _REFUSALS[row_status], entry.content_fingerprint)
+        for concept_id, row_status in refusals
+        for entry in [by_concept[concept_id]]
+    ]
