@@ -11,6 +11,7 @@ from typing import Annotated
 
 import boto3
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import read_template
@@ -18,12 +19,13 @@ from release.sam_cli import sam_command
 
 from .artifact import Artifact, unpack
 from .building import build
-from .clients import clients_of
+from .clients import Clients, clients_of
 from .command import run
 from .configuration import CONFIGURATION, overrides_in, stack_in
 from .errors import ReleaseError
 from .preflight.problem import Target
 from .preflight.report import require_prepared
+from .pruning import KEPT, prune
 from .stamp import parameters_of, release_of, require_filled_in, stamped
 
 
@@ -32,16 +34,17 @@ def deploy(
     artifact: Annotated[Path | None, typer.Option(help="Deploy this artefact instead of building.")] = None,
     commit: Annotated[str, typer.Option(help="The name of what is built; by default the commit.")] = "",
     unchecked: Annotated[bool, typer.Option("--unchecked", help="Do not run the preflight.")] = False,
+    keep: Annotated[int, typer.Option(min=1, help="The newest releases that are kept, used or not.")] = KEPT,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the change set is executed.")] = False,
 ) -> None:
     """Deploy to an environment of samconfig.toml."""
     overrides = overrides_in(CONFIGURATION, environment)
     parameters = parameters_of(read_template(REPOSITORY / "template.yaml"), overrides)
     require_filled_in(parameters)
+    session, stack = boto3.Session(), stack_in(CONFIGURATION, environment)
+    clients = clients_of(session)
     if not unchecked:
-        session = boto3.Session()
-        target = Target(stack_in(CONFIGURATION, environment), session.region_name or "", parameters)
-        require_prepared(target, clients_of(session))
+        require_prepared(Target(stack, session.region_name or "", parameters), clients)
     with TemporaryDirectory(prefix="roadmap-release-") as folder:
         architecture = parameters["Architecture"]
         built = unpack(artifact, Path(folder)) if artifact else build(commit, architecture)
@@ -50,7 +53,18 @@ def deploy(
         typer.echo(f"release {release} → {environment}")
         command = deploy_command(built, environment, overrides, release, ask=not yes)
         done = subprocess.run(command, cwd=REPOSITORY, env={**os.environ, "SAM_CLI_TELEMETRY": "0"})
+    if done.returncode == 0:
+        remove_old(clients, stack, keep)
     sys.exit(done.returncode)
+
+
+def remove_old(clients: Clients, stack: str, keep: int) -> None:
+    """Remove the releases that nothing can run any more. After an error, the next deployment does."""
+    try:
+        removed = list(prune(clients, stack, keep))
+        typer.echo(f"versions of old releases removed: {len(removed)}")
+    except (BotoCoreError, ClientError) as error:
+        typer.echo(f"old releases are not all removed: {error}", err=True)
 
 
 def require_architecture(built: Artifact, architecture: str) -> None:
