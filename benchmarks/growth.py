@@ -18,7 +18,7 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.recoveries.advance import advance
-from roadmap_content.runs.recoveries.recovery import WaitingTask, claim_task
+from roadmap_content.runs.recoveries.recovery_tasks import WaitingTask, claim_task
 from roadmap_content.state.queue import queue
 from roadmap_content.state.queue.places import read_place
 from tests.support.factories import bundle_of, concept_ids

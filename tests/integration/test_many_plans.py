@@ -9,18 +9,10 @@ from sqlalchemy import NullPool, create_engine, text
 
 from local_stack.database_roles import DatabaseRoles
 from local_stack.postgres_server import Server
-from roadmap_content.state.tasks import listing
+from roadmap_content.state.tasks import counting, listing
 from roadmap_content.state.tasks.attempts import claimed_before
-from roadmap_content.state.tasks.listing import (
-    MAX_COUNTED,
-    Page,
-    TaskFilter,
-    Total,
-    count_by_status,
-    count_tasks,
-    read_page,
-    select_tasks,
-)
+from roadmap_content.state.tasks.counting import MAX_COUNTED, Total, count_by_status, count_tasks
+from roadmap_content.state.tasks.listing import Page, TaskFilter, read_page, select_tasks
 from tests.support.databases import copied_database
 from tests.support.pipeline import Pipeline, services_for
 
@@ -175,6 +167,7 @@ CANDIDATES = 5 * (FEW + 1)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "MAX_CANDIDATES", FEW)
     monkeypatch.setattr(listing, "MAX_SCANNED", FEW)
+    monkeypatch.setattr(counting, "MAX_SCANNED", FEW)
 
 
 LONG_AGO = datetime(2026, 2, 1, tzinfo=UTC).replace(tzinfo=None)

@@ -21,14 +21,8 @@ from roadmap_content.runs.recoveries.create import MAX_TASKS
 from roadmap_content.runs.recoveries.create import create as create_recovery
 from roadmap_content.runs.recoveries.decisions import Limits
 from roadmap_content.runs.recoveries.errors import RecoveryStateError
-from roadmap_content.runs.recoveries.recovery import (
-    CLAIM,
-    LAST_ENDED,
-    PROGRESS,
-    WAITING,
-    insert_recovery,
-    unfinished_recoveries,
-)
+from roadmap_content.runs.recoveries.recovery import insert_recovery, unfinished_recoveries
+from roadmap_content.runs.recoveries.recovery_tasks import CLAIM, LAST_ENDED, PROGRESS, WAITING
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.runs.steps.generate import generate_content

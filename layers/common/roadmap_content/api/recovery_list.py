@@ -14,7 +14,8 @@ from ..platform.postgres.times import UtcTime, naive_utc, utc
 from ..runs.recoveries.control import require_recovery
 from ..runs.recoveries.create import MAX_TASKS, Preview
 from ..runs.recoveries.decisions import Limits, RecoveryState, TaskResult
-from ..runs.recoveries.recovery import Recovery, count_tasks, count_undone, read_recoveries, read_tasks
+from ..runs.recoveries.recovery import Recovery, read_recoveries
+from ..runs.recoveries.recovery_tasks import count_tasks, count_undone, read_tasks
 from ..runs.recoveries.regeneration import Regeneration
 from ..state.tasks.listing import TaskFilter
 from .cursors import decode_cursor, encode_cursor, integer, moment, text

@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 from ..contracts.items import ContentType, Stage
 from ..contracts.payloads import Count, Payload
 from ..platform.postgres.times import utc
-from ..state.tasks.listing import Key, TaskFilter, count_tasks, read_page, select_tasks
+from ..state.tasks.counting import count_tasks
+from ..state.tasks.listing import Key, TaskFilter, read_page, select_tasks
 from ..state.tasks.next_actions import advice_for
 from .cursors import decode_cursor, encode_cursor, moment, text
 

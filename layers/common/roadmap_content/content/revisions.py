@@ -68,7 +68,7 @@ class RevisionStatements(NamedTuple):
 def revision_statements(
     table: str, key: str, columns: tuple[str, ...], *, size: str | None, versioned: bool = False
 ) -> RevisionStatements:
-    """The statements of a content table.
+    """The statements of a content table. Long, because each statement stands whole.
 
     Args:
         table: its name.

@@ -88,7 +88,7 @@ def single_row_statements(
     projected: str,
     fields: tuple[str, ...],
 ) -> SingleRowStatements:
-    """The statements of a table.
+    """The statements of a table. Long, because each statement stands whole.
 
     Args:
         content_type: its content type.

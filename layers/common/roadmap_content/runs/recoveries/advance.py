@@ -34,18 +34,16 @@ from .decisions import (
 )
 from .ended import record_end
 from .errors import RecoveryStoppedError
-from .recovery import (
+from .recovery import read_recovery, unfinished_recoveries, write_recovery
+from .recovery_tasks import (
     WaitingTask,
     claim_task,
     end_task,
     read_progress,
-    read_recovery,
     record_settlements,
     refuse_waiting,
     running_tasks,
-    unfinished_recoveries,
     waiting_tasks,
-    write_recovery,
 )
 
 START_SECONDS = 3.0

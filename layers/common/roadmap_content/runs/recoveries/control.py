@@ -13,14 +13,8 @@ from .advance import CANCELLED, advance_if_possible
 from .decisions import FINAL_STATES, PAUSED_STATES, RecoveryState
 from .ended import record_end
 from .errors import RecoveryNotFoundError, RecoveryStateError
-from .recovery import (
-    Recovery,
-    read_progress,
-    read_recovery,
-    refuse_waiting,
-    resume_recovery,
-    write_recovery,
-)
+from .recovery import Recovery, read_recovery, resume_recovery, write_recovery
+from .recovery_tasks import read_progress, refuse_waiting
 
 ADVANCE_SECONDS = 8.0
 """The time that a request may take to start the first tasks of a recovery. The sweep starts the others."""

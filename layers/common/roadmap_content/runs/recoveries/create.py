@@ -23,7 +23,8 @@ from .advance import advance_if_possible
 from .control import ADVANCE_SECONDS
 from .decisions import Limits
 from .errors import NothingMatchesError, TooManyTasksError
-from .recovery import Chosen, insert_recovery, insert_tasks
+from .recovery import insert_recovery
+from .recovery_tasks import Chosen, insert_tasks
 from .regeneration import Regeneration, preview_regeneration, with_saved
 
 MAX_TASKS = 200_000

@@ -5,7 +5,7 @@ from sqlalchemy import Connection
 from ...contracts.events import recovery_ended
 from ...state.outbox import record_events
 from ...state.services import Services
-from .recovery import count_tasks
+from .recovery_tasks import count_tasks
 
 
 def record_end(services: Services, connection: Connection, recovery_id: str, state: str) -> None:

@@ -11,7 +11,7 @@ from ...content.registry import CONTENT_KINDS
 from ...contracts.items import ContentType
 from ...state.tasks.listing import Selection
 from ...state.tasks.local_time import instant
-from .recovery import Chosen
+from .recovery_tasks import Chosen
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,10 @@ class RunEnd:
     execution_arn: str | None = None
     """The ARN of the execution, if it records its own end."""
 
+    def belongs_to_run(self, task: Task) -> bool:
+        """Whether the execution that ended is the one in the task's row."""
+        return self.execution_arn is not None and self.execution_arn == task.execution_arn
+
 
 def finalize_task(request: FinalizeRequest, services: Services, deadline: Deadline) -> FinalizeResult:
     """Record the outcome of a run for its attempt.
@@ -161,54 +165,19 @@ def _record(
             return _leave_as_it_is(connection, task, attempt, unreadable)
         account = _Account(unknown_outcome(), [], [], [])
         error = StateError(error=unreadable.code, cause=str(unreadable))
-    outcome, left, failed, changed = account
+    outcome, changed = account.outcome, account.changed
     status = task.status if task.status == "cancelled" else outcome.status
-    is_of_the_task_s_run = run_end.execution_arn is not None and run_end.execution_arn == task.execution_arn
-    if outcome.status == COMPLETED and is_of_the_task_s_run:
+    if outcome.status == COMPLETED and run_end.belongs_to_run(task):
         # Redriven over the API after its plan: nothing is left to do for the attempt claimed for the redrive.
         attempt = task.attempt
     changed += _differing(task, outcome)
     if not changed and task.attempt == attempt and is_open(connection, task_id, attempt):
-        changed = ["attempt"]  # the outcome equals that of the previous attempt
+        changed.append("attempt")  # the outcome equals that of the previous attempt
     if changed:
-        message = outcome.error_message
-        if error is not None and outcome.status != COMPLETED:
-            message = storable_text(f"{error.error}: {error.reason}")
-        generated = generated_by(connection, task_id, attempt)
-        summary = outcome.execution_summary(attempt, _duration(task, attempt, run_end), generated)
-        recorded = record_outcome(
-            connection,
-            task_id,
-            attempt,
-            status=outcome.status,
-            failed_concepts=outcome.failed_concepts,
-            execution_summary=summary,
-            error_message=message,
-        )
-        logger.info(
-            "task_finalized" if recorded else "stale_outcome_discarded",
-            task_id=task_id,
-            attempt=attempt,
-            status=outcome.status,
-            missing=outcome.missing,
-            changed=changed,
-        )
-        if recorded:
-            failed_items = (failure.item for failure in failed)
-            close_attempt(connection, task_id, attempt, count_by_type(left), count_by_type(failed_items))
-            event = task_finalized(
-                task_id,
-                task.roadmap_id,
-                task.attempt,
-                status,
-                outcome.missing,
-                generated,
-                task.updated_at,
-            )
-            report_outcome(services, connection, task, event, failed, outcome, message)
+        _write_outcome(services, connection, task, attempt, run_end, account, status, error)
     needs_person = False
     if task.attempt == attempt:
-        needs_person = _record_what_remains(services, connection, task, outcome, failed)
+        needs_person = _record_what_remains(services, connection, task, outcome, account.failed)
         if task.is_in_queue:
             release(connection, task_id, attempt)  # last: admission waits for the user's counter
     return FinalizeResult(
@@ -221,6 +190,56 @@ def _record(
         error=error,
         needs_person=needs_person,
     )
+
+
+def _write_outcome(
+    services: Services,
+    connection: Connection,
+    task: Task,
+    attempt: int,
+    run_end: RunEnd,
+    account: _Account,
+    status: str,
+    error: StateError | None,
+) -> None:
+    """Write the outcome to the rows of task and attempt, and report it; nothing for a stale attempt."""
+    outcome = account.outcome
+    message = outcome.error_message
+    if error is not None and outcome.status != COMPLETED:
+        message = storable_text(f"{error.error}: {error.reason}")
+    generated = generated_by(connection, task.task_id, attempt)
+    summary = outcome.execution_summary(attempt, _duration(task, attempt, run_end), generated)
+    recorded = record_outcome(
+        connection,
+        task.task_id,
+        attempt,
+        status=outcome.status,
+        failed_concepts=outcome.failed_concepts,
+        execution_summary=summary,
+        error_message=message,
+    )
+    logger.info(
+        "task_finalized" if recorded else "stale_outcome_discarded",
+        task_id=task.task_id,
+        attempt=attempt,
+        status=outcome.status,
+        missing=outcome.missing,
+        changed=account.changed,
+    )
+    if not recorded:
+        return
+    failed_items = (failure.item for failure in account.failed)
+    close_attempt(connection, task.task_id, attempt, count_by_type(account.left), count_by_type(failed_items))
+    event = task_finalized(
+        task.task_id,
+        task.roadmap_id,
+        task.attempt,
+        status,
+        outcome.missing,
+        generated,
+        task.updated_at,
+    )
+    report_outcome(services, connection, task, event, account.failed, outcome, message)
 
 
 def _leave_as_it_is(

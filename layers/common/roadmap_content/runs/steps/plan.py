@@ -1,6 +1,7 @@
 """Plan: find the missing items and write the manifest."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -75,33 +76,20 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
     else:
         attempt = request.input.attempt
 
-    def select(connection: Connection) -> _Selection:
-        snapshot = read_snapshot(connection, require_open(connection, task_id, attempt, execution_arn))
-        scope, _ = read_scope(connection, task_id, attempt)
-        items = scope.select(snapshot.framework, snapshot.missing)
-        # Only a scope that replaces content has saved items.
-        saved = set(items).difference(snapshot.missing) if scope.regenerate else set()
-        replaces = current_revisions(connection, snapshot.task.roadmap_id or "", saved)
-        items = scope.unchanged(items, replaces)
-        replaces = {item: replaces[item] for item in items if item in replaces}
-        planned = count_by_type(items)
-        record_plan(connection, task_id, attempt, planned, replaces)
-        return _Selection(snapshot, items, planned, replaces, refused_items(connection, task_id))
-
+    select = partial(_select, task_id, attempt, execution_arn)
     selection = transact(services.engine, select, deadline)
     task, replaces = selection.snapshot.task, selection.replaces
     batch_size = services.settings.batch_size
-    roadmap_id = task.roadmap_id or ""
     # Not for the items to replace: the staged content under their own key is the content that was saved.
     to_save = [item for item in selection.items if item not in replaces]
-    staged = _staged(Staging(services.bucket, roadmap_id), to_save, batch_size) - selection.refused
+    staged = _staged(Staging(services.bucket, task.roadmap_id or ""), to_save, batch_size) - selection.refused
     manifest = make_manifest(selection.snapshot.framework, selection.items, staged, batch_size, replaces)
     key = manifest_key(task_id, attempt, manifest.body)
     services.bucket.put(key, manifest.body)
     confirmed = _confirm(services, task, manifest, deadline)
     plan = Plan(
         task_id=task_id,
-        roadmap_id=roadmap_id,
+        roadmap_id=task.roadmap_id or "",
         attempt=attempt,
         claimed_at=task.claimed_at if confirmed is None else confirmed.admitted_at,
         manifest=key,
@@ -118,6 +106,21 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
     )
     emit({Metric.BATCHES_PLANNED: len(manifest.batches)})
     return PlanResult(plan=plan, batches=manifest.batches)
+
+
+def _select(task_id: str, attempt: int, execution_arn: str, connection: Connection) -> _Selection:
+    """Select the items of the attempt's scope, and record them as planned."""
+    snapshot = read_snapshot(connection, require_open(connection, task_id, attempt, execution_arn))
+    scope, _ = read_scope(connection, task_id, attempt)
+    items = scope.select(snapshot.framework, snapshot.missing)
+    # Only a scope that replaces content has saved items.
+    saved = set(items).difference(snapshot.missing) if scope.regenerate else set()
+    replaces = current_revisions(connection, snapshot.task.roadmap_id or "", saved)
+    items = scope.unchanged(items, replaces)
+    replaces = {item: replaces[item] for item in items if item in replaces}
+    planned = count_by_type(items)
+    record_plan(connection, task_id, attempt, planned, replaces)
+    return _Selection(snapshot, items, planned, replaces, refused_items(connection, task_id))
 
 
 def _confirm(services: Services, task: Task, manifest: Manifest, deadline: Deadline) -> Confirmation | None:

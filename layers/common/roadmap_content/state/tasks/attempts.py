@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 
 from ...contracts.items import ContentType, Item
 from .scope import NO_ITEM, WHOLE_TASK, Scope, decode_revisions, encode_revisions, scope_from
+from .token_counts import count_tokens
 from .work import QueueClass
 
 
@@ -164,20 +165,6 @@ SELECT coalesce(min(claimed_at) < timezone('utc', now()) - CAST(:age AS interval
 FROM (SELECT claimed_at FROM content_attempts LIMIT 100) AS first
 """)
 
-# One of sixteen rows per hour, so that attempts that end together do not wait for each other.
-COUNT_TOKENS = text("""
-INSERT INTO content_token_hours AS known (hour, shard, spent, saved_by_staging)
-VALUES (date_trunc('hour', timezone('utc', now())), mod(abs(CAST(hashtext(:task_id) AS bigint)), 16),
-    :spent, :saved_by_staging)
-ON CONFLICT (hour, shard) DO UPDATE SET
-    spent = known.spent + excluded.spent,
-    saved_by_staging = known.saved_by_staging + excluded.saved_by_staging
-""")
-
-TOKENS_OF_A_DAY = text("""
-SELECT coalesce(sum(spent), 0), coalesce(sum(saved_by_staging), 0) FROM content_token_hours
-WHERE hour > timezone('utc', now()) - interval '24 hours'
-""")
 
 COST = """
 SELECT coalesce(sum(a.tokens), 0) AS tokens, coalesce(sum(by_type.items), 0) AS items
@@ -292,15 +279,8 @@ def add_generated(
     `counts` has all content types. `earlier` is the id that an earlier try returned. If that try's COMMIT
     succeeded, nothing is added.
     """
-    transaction_id: str | None = connection.scalar(
-        ADD_GENERATED,
-        {
-            "task_id": task_id,
-            "attempt": attempt,
-            "counts": json.dumps(counts),
-            "earlier": earlier,
-        },
-    )
+    parameters = {"task_id": task_id, "attempt": attempt, "counts": json.dumps(counts), "earlier": earlier}
+    transaction_id: str | None = connection.scalar(ADD_GENERATED, parameters)
     return transaction_id
 
 
@@ -366,11 +346,7 @@ def close_attempt(
     spent = found.tokens - found.tokens_before
     staged = sum(saved.values()) - sum(generated.values()) if found.saved is None else 0
     price = found.tokens / sum(generated.values()) if any(generated.values()) else 0
-    saved_by_staging = round(max(0, staged) * price)
-    if spent or saved_by_staging:
-        connection.execute(
-            COUNT_TOKENS, {"task_id": task_id, "spent": spent, "saved_by_staging": saved_by_staging}
-        )
+    count_tokens(connection, task_id, spent, round(max(0, staged) * price))
 
 
 def uncounted_attempts(connection: Connection, limit: int) -> Sequence[tuple[str, int, str]]:
@@ -406,12 +382,6 @@ def actor_of(connection: Connection, task_id: str, attempt: int) -> str | None:
     """The actor of an attempt; `None` if there is none."""
     actor: str | None = connection.scalar(ACTOR, {"task_id": task_id, "attempt": attempt})
     return actor
-
-
-def tokens_of_a_day(connection: Connection) -> tuple[int, int]:
-    """The tokens that attempts used in the last 24 hours, and those that staged content saved."""
-    spent, saved_by_staging = connection.execute(TOKENS_OF_A_DAY).one()
-    return int(spent), int(saved_by_staging)
 
 
 def latest_attempts(connection: Connection, task_id: str, limit: int) -> list[Any]:

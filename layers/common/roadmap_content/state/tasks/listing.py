@@ -16,11 +16,6 @@ from sqlalchemy import Connection, text
 
 from .local_time import WIDEST_SHIFT, instant, local
 
-MAX_COUNTED = 1_000
-"""Totals are counted up to this number. For a larger total, PostgreSQL's estimate is returned, so that the
-time does not grow with the number of tasks.
-"""
-
 MAX_CANDIDATES = 10_000
 """Up to this number, tasks with a prefix, or updated in a period, are selected by an index on the prefix or
 the time; more are found by reading in the list's order.
@@ -79,14 +74,6 @@ class Key(NamedTuple):
     """
 
     task_id: str
-
-
-class Total(NamedTuple):
-    """A number of tasks."""
-
-    tasks: int
-    is_exact: bool
-    """If not, `tasks` is PostgreSQL's estimate, from its statistics."""
 
 
 class Condition(NamedTuple):
@@ -387,89 +374,3 @@ def _end_of_scan(connection: Connection, selection: Selection) -> Key | None:
     statement = text(f"SELECT created_at, task_id FROM ({last}) AS l")
     found = connection.execute(statement, selection.parameters).one_or_none()
     return None if found is None else Key(found.created_at, found.task_id)
-
-
-# One count per status, each with a limit. The statuses are found by one index lookup each.
-COUNT_BY_STATUS = text("""
-WITH RECURSIVE statuses AS (
-    (SELECT status FROM roadmap_tasks ORDER BY status LIMIT 1)
-    UNION ALL
-    SELECT (SELECT t.status FROM roadmap_tasks t WHERE t.status > s.status ORDER BY t.status LIMIT 1)
-    FROM statuses s WHERE s.status IS NOT NULL
-)
-SELECT s.status, (SELECT count(*) FROM (
-    SELECT FROM roadmap_tasks t WHERE t.status = s.status LIMIT :counted) AS c) AS tasks
-FROM statuses s WHERE s.status IS NOT NULL
-""")
-
-# PostgreSQL's estimate for each frequent status: those of its last ANALYZE.
-ESTIMATE_BY_STATUS = text("""
-SELECT v.status, CAST(v.frequency * c.reltuples AS bigint) AS tasks
-FROM pg_class c
-JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = 'status',
-    LATERAL unnest(CAST(CAST(s.most_common_vals AS text) AS text[]), s.most_common_freqs)
-        AS v(status, frequency)
-WHERE c.oid = CAST('roadmap_tasks' AS regclass)
-""")
-
-
-def count_by_status(connection: Connection) -> dict[str, Total]:
-    """The number of tasks per status."""
-    rows = connection.execute(COUNT_BY_STATUS, {"counted": MAX_COUNTED + 1})
-    counted: dict[str, int] = {row.status: row.tasks for row in rows}
-    estimates: dict[str, int] = {}
-    if any(tasks > MAX_COUNTED for tasks in counted.values()):
-        estimates = {row.status: row.tasks for row in connection.execute(ESTIMATE_BY_STATUS)}
-    return {
-        status: Total(tasks, is_exact=True)
-        if tasks <= MAX_COUNTED
-        else Total(max(tasks, estimates.get(status, 0)), is_exact=False)
-        for status, tasks in counted.items()
-    }
-
-
-def count_tasks(connection: Connection, selection: Selection) -> Total:
-    """The number of tasks that a filter selects.
-
-    Counted up to `MAX_COUNTED`, or by reading at most `MAX_SCANNED` tasks; otherwise estimated.
-    """
-    if selection.is_small:
-        count = connection.execute(text(selection.sql("count(*)")), selection.parameters).scalar_one()
-        return Total(int(count), is_exact=True)
-    if selection.checked:
-        counted, is_exact = _count_checked(connection, selection)
-    else:
-        counted, is_exact = _count_served(connection, selection)
-    if is_exact:
-        return Total(counted, is_exact=True)
-    explain = text(f"EXPLAIN (FORMAT JSON) {selection.sql('1')}")
-    plan = connection.execute(explain, selection.parameters).scalar_one()
-    return Total(max(counted, int(plan[0]["Plan"]["Plan Rows"])), is_exact=False)
-
-
-def _count_served(connection: Connection, selection: Selection) -> tuple[int, bool]:
-    """Count up to `MAX_COUNTED` tasks. With failures, their own table is counted first."""
-    statements = [selection.sql("1")]
-    if selection.without_tasks is not None:
-        statements.insert(0, selection.without_tasks)
-    counted = 0
-    for statement in statements:
-        limited = text(f"SELECT count(*) FROM ({statement} LIMIT :counted) AS c")
-        parameters = {**selection.parameters, "counted": MAX_COUNTED + 1}
-        counted = int(connection.execute(limited, parameters).scalar_one())
-        if counted > MAX_COUNTED:
-            return counted, False
-    return counted, True
-
-
-def _count_checked(connection: Connection, selection: Selection) -> tuple[int, bool]:
-    """Count among the first `MAX_SCANNED` tasks; the count is exact if there are no others."""
-    columns = f"{selection.order}.created_at, t.task_id, t.user_id, t.status, t.roadmap_id, t.updated_at"
-    scanned = selection.in_order(columns, MAX_SCANNED + 1, checked=False)
-    checks = " AND ".join(condition.of_row for condition in selection.checked)
-    statement = text(
-        f"SELECT count(*) AS scanned, count(*) FILTER (WHERE {checks}) AS counted FROM ({scanned}) AS t"
-    )
-    found = connection.execute(statement, selection.parameters).one()
-    return found.counted, found.scanned <= MAX_SCANNED

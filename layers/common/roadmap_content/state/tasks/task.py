@@ -36,9 +36,7 @@ READ = text(f"{_READ} WHERE task_id = :task_id")
 # Another user's task is not read, so that it cannot be distinguished from one that does not exist.
 READ_OF_USER = text(f"{_READ} WHERE task_id = :task_id AND user_id = :user_id")
 
-LOCK_AT_ONCE = text("""
-SELECT 1 FROM roadmap_tasks WHERE task_id = :task_id FOR NO KEY UPDATE SKIP LOCKED
-""")
+LOCK_AT_ONCE = text("SELECT 1 FROM roadmap_tasks WHERE task_id = :task_id FOR NO KEY UPDATE SKIP LOCKED")
 
 LOCK = text("SELECT 1 FROM roadmap_tasks WHERE task_id = :task_id FOR NO KEY UPDATE")
 

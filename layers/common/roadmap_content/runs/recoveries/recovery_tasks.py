@@ -1,0 +1,305 @@
+"""The table `content_recovery_tasks`: the tasks of each recovery, and their results."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, text
+
+from .decisions import Progress, RecoveryState, RunningTask, Settlement, TaskResult, interval, may_start
+from .errors import RecoveryStoppedError
+from .recovery import add_tokens, read_recovery, write_recovery
+
+COUNT = text("""
+SELECT result, count(*) AS tasks, coalesce(sum(tokens), 0) AS tokens,
+    count(*) FILTER (WHERE attempt IS NOT NULL) AS attempted
+FROM content_recovery_tasks WHERE recovery_id = :recovery_id GROUP BY result
+""")
+
+# The cost does not depend on the number of tasks, because each claim asks. Of the waiting ones, no more than
+# the concurrency can start.
+PROGRESS = text("""
+SELECT (SELECT count(*) FROM (SELECT FROM content_recovery_tasks
+        WHERE recovery_id = c.recovery_id AND result = 'waiting'
+        ORDER BY position LIMIT c.concurrency) AS w) AS waiting,
+    (SELECT count(*) FROM content_recovery_tasks
+        WHERE recovery_id = c.recovery_id AND result = 'running') AS running,
+    c.tokens_used, c.paid, k.canary_waiting, k.canary_running, k.canary_ended, k.canary_failed
+FROM content_recoveries c CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE result = 'waiting') AS canary_waiting,
+        count(*) FILTER (WHERE result = 'running') AS canary_running,
+        count(*) FILTER (WHERE result <> 'running' AND attempt IS NOT NULL) AS canary_ended,
+        count(*) FILTER (WHERE result = 'still_failing') AS canary_failed
+    FROM content_recovery_tasks WHERE recovery_id = c.recovery_id AND position <= c.canary) AS k
+WHERE c.recovery_id = :recovery_id
+""")
+
+# Not those that were started before the last resume: they paused the recovery and would do so again. The
+# failures of a regeneration are not the task's current ones, so it has no groups here.
+LAST_ENDED = text("""
+SELECT r.result, coalesce((
+    SELECT json_object_agg(
+        g.group_id, concat(g.error_code, ': ', g.reason) ORDER BY g.items DESC, g.group_id)
+    FROM content_task_failures g WHERE g.task_id = r.task_id AND r.items IS NULL), '{}') AS groups
+FROM content_recovery_tasks r JOIN content_recoveries c USING (recovery_id)
+WHERE recovery_id = :recovery_id AND NOT r.canary AND r.result IN ('recovered', 'still_failing')
+    AND r.attempt IS NOT NULL AND r.ended_at IS NOT NULL
+    AND (c.resumed_at IS NULL OR r.started_at >= c.resumed_at)
+ORDER BY r.ended_at DESC, r.position DESC LIMIT :breaker
+""")
+
+# An attempt has ended when it has counts: the sweep counts superseded ones.
+# Guarantees: returns the current state of each task; a deleted task is returned as one that does not exist.
+RUNNING = text("""
+SELECT r.task_id, r.attempt, t.task_id IS NOT NULL AS exists, t.status, t.attempt AS task_attempt,
+    a.saved IS NOT NULL AS ended, a.outcome,
+    coalesce(a.tokens, 0) AS tokens, coalesce(g.top_reason, f.top_reason),
+    CASE WHEN r.items IS NOT NULL THEN coalesce((
+        SELECT sum(CAST(p.value AS integer) - CAST(a.saved ->> p.key AS integer))
+        FROM json_each_text(a.planned) p), 0) END AS unreplaced
+FROM content_recovery_tasks r
+LEFT JOIN roadmap_tasks t ON t.task_id = r.task_id
+LEFT JOIN content_attempts a ON a.task_id = r.task_id AND a.attempt = r.attempt
+LEFT JOIN LATERAL (
+    SELECT concat(f.error_code, ': ', f.reason) AS top_reason
+    FROM content_task_failures f WHERE f.task_id = r.task_id
+    ORDER BY f.items DESC, f.group_id LIMIT 1) AS f ON true
+LEFT JOIN LATERAL (
+    SELECT concat(e.error_code, ': ', e.reason) AS top_reason FROM content_failures e
+    WHERE r.items IS NOT NULL AND e.task_id = r.task_id AND e.attempt = r.attempt
+    GROUP BY e.error_code, e.reason ORDER BY count(*) DESC, 1 LIMIT 1) AS g ON true
+WHERE r.recovery_id = :recovery_id AND r.result = 'running'
+ORDER BY r.position
+""")
+
+WAITING = text("""
+SELECT r.task_id, t.status, r.items
+FROM content_recovery_tasks r
+LEFT JOIN roadmap_tasks t ON t.task_id = r.task_id
+WHERE r.recovery_id = :recovery_id AND (r.canary OR NOT :canary) AND r.result = 'waiting'
+ORDER BY r.position LIMIT :limit
+""")
+
+# In the transaction that claims the attempt.
+CLAIM = text("""
+UPDATE content_recovery_tasks SET
+    result = 'running', attempt = :attempt, started_at = timezone('utc', now())
+WHERE recovery_id = :recovery_id AND task_id = :task_id AND result = 'waiting' AND (canary OR NOT :canary)
+""")
+
+# The result of a task for which no attempt was claimed.
+END = text("""
+UPDATE content_recovery_tasks SET
+    result = :result, reason = :reason, started_at = timezone('utc', now()), ended_at = timezone('utc', now())
+WHERE recovery_id = :recovery_id AND task_id = :task_id AND result = 'waiting'
+""")
+
+SETTLE = text("""
+WITH settled AS (
+    UPDATE content_recovery_tasks r SET
+        result = s.result, reason = s.reason, tokens = s.tokens, ended_at = timezone('utc', now())
+    FROM json_to_recordset(CAST(:settled AS json)) AS s(
+        task_id text, result text, reason text, tokens bigint)
+    WHERE r.recovery_id = :recovery_id AND r.task_id = s.task_id AND r.result = 'running'
+    RETURNING r.tokens
+)
+SELECT coalesce(sum(tokens), 0) AS tokens, count(*) FILTER (WHERE tokens > 0) AS paid FROM settled
+""")
+
+REFUSE_WAITING = text("""
+UPDATE content_recovery_tasks SET
+    result = 'refused', reason = :reason, ended_at = timezone('utc', now())
+WHERE recovery_id = :recovery_id AND result = 'waiting'
+""")
+
+TASKS = text("""
+SELECT position, task_id, result, reason, attempt, started_at, ended_at, canary, undone,
+    (SELECT m.title FROM roadmap_tasks t JOIN roadmap_metadata m USING (roadmap_id)
+        WHERE t.task_id = r.task_id) AS title
+FROM content_recovery_tasks r
+WHERE recovery_id = :recovery_id AND position > :after AND (:result = '' OR result = :result)
+ORDER BY position LIMIT :limit
+""")
+
+# Items that were left alone are looked at again, after the others: the undo of a later regeneration may have
+# restored what this one wrote.
+TO_UNDO = text("""
+SELECT r.task_id, r.attempt, r.items FROM content_recovery_tasks r
+WHERE r.recovery_id = :recovery_id AND r.items IS NOT NULL AND r.attempt IS NOT NULL
+    AND (r.undone IS NULL OR json_array_length(r.undone -> 'left_alone') > 0)
+ORDER BY r.undone IS NOT NULL, r.position
+""")
+
+RECORD_UNDONE = text("""
+UPDATE content_recovery_tasks SET undone = CAST(:report AS json)
+WHERE recovery_id = :recovery_id AND task_id = :task_id
+""")
+
+UNDONE = text("""
+SELECT count(*) FILTER (WHERE undone IS NULL) AS tasks_left,
+    coalesce(sum(CAST(undone ->> 'restored' AS integer)), 0) AS restored,
+    coalesce(sum(CAST(undone ->> 'not_replaced' AS integer)), 0) AS not_replaced,
+    coalesce(sum(json_array_length(undone -> 'left_alone')), 0) AS left_alone
+FROM content_recovery_tasks
+WHERE recovery_id = :recovery_id AND items IS NOT NULL AND attempt IS NOT NULL
+""")
+
+
+class Counts(NamedTuple):
+    """The tasks of a recovery by result."""
+
+    results: Mapping[TaskResult, int]
+    tokens_used: int
+    attempted: int
+    """Tasks with an attempt of this recovery."""
+
+
+class Chosen(NamedTuple):
+    """The tasks for a recovery."""
+
+    sql: str
+    """Selects `task_id`, `created_at` and `items`: those to regenerate, with their revisions, or NULL."""
+
+    parameters: Mapping[str, Any]
+
+
+class UndoneCounts(NamedTuple):
+    """The results of the undo of a regeneration so far."""
+
+    tasks_left: int
+    restored: int
+    not_replaced: int
+    left_alone: int
+
+
+class WaitingTask(NamedTuple):
+    """A task that may be started now."""
+
+    task_id: str
+    status: str | None
+    items: Mapping[str, Mapping[str, str]] | None
+    """The items to regenerate with the revisions to replace; `None`: the missing items are retried."""
+
+
+def insert_tasks(connection: Connection, recovery_id: str, chosen: Chosen, canary: int, limit: int) -> int:
+    """Store the tasks that are chosen now, oldest first, `limit` at most; return their number."""
+    statement = f"""
+INSERT INTO content_recovery_tasks (recovery_id, position, task_id, canary, items)
+SELECT :recovery_id, place, task_id, place <= :canary, items
+FROM (SELECT task_id, items, row_number() OVER (ORDER BY created_at, task_id) AS place
+    FROM ({chosen.sql} LIMIT :limit) AS c) AS p
+"""
+    parameters = {**chosen.parameters, "recovery_id": recovery_id, "canary": canary, "limit": limit}
+    return connection.execute(text(statement), parameters).rowcount
+
+
+def read_tasks_to_undo(connection: Connection, recovery_id: str) -> Sequence[Any]:
+    """The tasks that a recovery has regenerated, without those that are undone completely."""
+    return connection.execute(TO_UNDO, {"recovery_id": recovery_id}).all()
+
+
+def record_undone(connection: Connection, recovery_id: str, task_id: str, report: Mapping[str, Any]) -> None:
+    """Record the results of an undo for the items of a task."""
+    parameters = {"recovery_id": recovery_id, "task_id": task_id, "report": json.dumps(report)}
+    connection.execute(RECORD_UNDONE, parameters)
+
+
+def count_undone(connection: Connection, recovery_id: str) -> UndoneCounts:
+    """Count the results of the undo of a regeneration so far."""
+    return UndoneCounts(*connection.execute(UNDONE, {"recovery_id": recovery_id}).one())
+
+
+def count_tasks(connection: Connection, recovery_id: str) -> Counts:
+    """Count a recovery's tasks by result. Reads all of them."""
+    results = dict.fromkeys(TaskResult, 0)
+    tokens = attempted = 0
+    for row in connection.execute(COUNT, {"recovery_id": recovery_id}):
+        results[TaskResult(row.result)] = row.tasks
+        tokens += int(row.tokens)
+        attempted += row.attempted
+    return Counts(results, tokens, attempted)
+
+
+def read_progress(connection: Connection, recovery_id: str, breaker: int = 0) -> Progress:
+    """The progress of a recovery. `breaker` is the number of last ended tasks to look at."""
+    last: Sequence[Any] = []
+    if breaker:
+        last = connection.execute(LAST_ENDED, {"recovery_id": recovery_id, "breaker": breaker}).all()
+    row = connection.execute(PROGRESS, {"recovery_id": recovery_id}).one()
+    return Progress(
+        **row._mapping,  # noqa: SLF001 - SQLAlchemy's public name
+        last_ended=len(last),
+        last_failed=[row.groups for row in last if row.result == TaskResult.STILL_FAILING],
+    )
+
+
+def running_tasks(connection: Connection, recovery_id: str) -> list[RunningTask]:
+    """The started tasks without a result, with their current state in the tables."""
+    return [RunningTask(*row) for row in connection.execute(RUNNING, {"recovery_id": recovery_id})]
+
+
+def waiting_tasks(
+    connection: Connection, recovery_id: str, limit: int, *, canary_only: bool
+) -> list[WaitingTask]:
+    """The next tasks to be started."""
+    parameters = {"recovery_id": recovery_id, "canary": canary_only, "limit": limit}
+    return [WaitingTask(*row) for row in connection.execute(WAITING, parameters)]
+
+
+def claim_task(connection: Connection, recovery_id: str, task: WaitingTask, attempt: int) -> None:
+    """Record an attempt of a task as this recovery's, in the transaction that claims the attempt.
+
+    The recovery is locked and its limits are checked here, so that a pause, a cancellation or a limit that
+    was reached meanwhile is obeyed by the next claim.
+
+    Raises:
+        RecoveryStoppedError: the recovery may not start this task now.
+    """
+    recovery = read_recovery(connection, recovery_id, lock=True)
+    if recovery is None:
+        raise RecoveryStoppedError(f"there is no recovery {recovery_id!r}")
+    state, limits = RecoveryState(recovery.state), recovery.limits
+    progress = read_progress(connection, recovery_id)
+    allowed, start_at = may_start(state, limits, progress, recovery.next_start_at, recovery.now)
+    parameters = {
+        "recovery_id": recovery_id,
+        "task_id": task.task_id,
+        "attempt": attempt,
+        "canary": state is RecoveryState.CANARY,
+    }
+    stopped = RecoveryStoppedError(f"recovery {recovery_id} is {state} and starts no task now")
+    if not allowed:
+        raise stopped
+    if connection.execute(CLAIM, parameters).rowcount == 0:
+        raise stopped
+    write_recovery(connection, recovery, state=state, next_start_at=start_at + interval(limits))
+
+
+def end_task(
+    connection: Connection, recovery_id: str, task: WaitingTask, result: TaskResult, reason: str
+) -> None:
+    """Record the result of a task for which no attempt was claimed."""
+    parameters = {"recovery_id": recovery_id, "task_id": task.task_id, "result": result, "reason": reason}
+    connection.execute(END, parameters)
+
+
+def record_settlements(connection: Connection, recovery_id: str, settled: Sequence[Settlement]) -> None:
+    """Record the results of tasks that have ended."""
+    if settled:
+        rows = json.dumps([vars(settlement) for settlement in settled])
+        spent = connection.execute(SETTLE, {"recovery_id": recovery_id, "settled": rows}).one()
+        if spent.paid:
+            add_tokens(connection, recovery_id, spent.tokens, spent.paid)
+
+
+def refuse_waiting(connection: Connection, recovery_id: str, reason: str) -> None:
+    """Mark the tasks that were not started as refused."""
+    connection.execute(REFUSE_WAITING, {"recovery_id": recovery_id, "reason": reason})
+
+
+def read_tasks(
+    connection: Connection, recovery_id: str, result: str | None, after: int, limit: int
+) -> Sequence[Any]:
+    """A page of a recovery's tasks after a position."""
+    parameters = {"recovery_id": recovery_id, "result": result or "", "after": after, "limit": limit}
+    return connection.execute(TASKS, parameters).all()
