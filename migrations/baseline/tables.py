@@ -92,6 +92,7 @@ CREATE TABLE content_failure_hours (
     items bigint NOT NULL,
     PRIMARY KEY (group_id, hour)
 );
+CREATE INDEX content_failure_hour_by_time ON content_failure_hours (hour);
 
 -- What operators decided about failure groups, and when; the latest change of a group applies.
 CREATE TABLE content_group_changes (

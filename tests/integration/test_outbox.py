@@ -14,7 +14,7 @@ from roadmap_content.platform.aws.event_bus import MAX_BYTES, Entry
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.state.outbox import FIRST_PAUSE_SECONDS, deliver_events, prune_events, record_events
+from roadmap_content.state.outbox import FIRST_PAUSE_SECONDS, deliver_events, record_events
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import SETTINGS, Pipeline
 from tests.support.received_events import Received
@@ -158,11 +158,6 @@ def test_an_event_that_is_refused_for_a_day_is_set_aside(
     health = ask("GET", "/health", roles="owner,operator").body
     assert (health["outbox_aside"], health["outbox_waiting"]) == (1, 1)
     assert "outbox_aside" in [found["what"] for found in health["attention"]]
-    prune_events(pipeline.services, LONG)
-    assert len(states(pipeline)) == 2
-    pipeline.execute("UPDATE content_events SET set_aside_at = set_aside_at - interval '31 days'")
-    prune_events(pipeline.services, LONG)
-    assert states(pipeline) == {"young": "waiting"}
 
 
 def test_events_wait_however_long_the_bus_is_down(pipeline: Pipeline, bus: Bus) -> None:

@@ -8,6 +8,7 @@ from local_stack.database_roles import role_statements
 from migrations.grants import WRITES
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.platform.postgres.engine import session_limits
+from roadmap_content.runs.reconciliation.retention import RETENTIONS
 
 LAYER = REPOSITORY / "layers/common/roadmap_content"
 
@@ -29,6 +30,8 @@ def test_the_writer_has_exactly_the_privileges_of_the_code() -> None:
             found[table].add("UPDATE")
         for table in LOCK.findall(source):
             found[table].add("UPDATE")
+    for retention in RETENTIONS:
+        found[retention.table or retention.name].add("DELETE")
     assert {table: set(privileges) for table, privileges in WRITES.items()} == dict(found)
 
 

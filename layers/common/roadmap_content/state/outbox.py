@@ -38,12 +38,6 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 15, 3_600
 OLDEST_RETRIED_SECONDS = 24 * 3_600
 """An event of this age that is refused again is set aside."""
 
-KEPT_DAYS = 7
-"""Days for which a delivered event is kept. During this time it is not recorded again."""
-
-KEPT_ASIDE_DAYS = 30
-"""Days for which an event that was set aside is kept."""
-
 TOO_LARGE = "EventTooLarge"
 
 _IDS = "(SELECT json_array_elements_text(CAST(:event_ids AS json)))"
@@ -110,11 +104,6 @@ SELECT count(*) FROM (SELECT FROM content_events WHERE {_IS_WAITING} LIMIT :coun
 
 COUNT_ASIDE = text("SELECT count(*) FROM content_events WHERE set_aside_at IS NOT NULL")
 
-PRUNE = text("""
-DELETE FROM content_events WHERE delivered_at < timezone('utc', now()) - make_interval(days => :days)
-    OR set_aside_at < timezone('utc', now()) - make_interval(days => :aside_days)
-""")
-
 
 @dataclass(frozen=True)
 class Sent:
@@ -164,7 +153,7 @@ class RecordedEvent(NamedTuple):
 
 
 def events_of_task(connection: Connection, task_id: str, first: int, limit: int) -> list[RecordedEvent]:
-    """A task's events from a position on, in order. Events older than `KEPT_DAYS` are deleted."""
+    """A task's events from a position on, in order. A delivered event is kept for some days."""
     rows = connection.execute(CHANGES, {"task_id": task_id, "first": first, "limit": limit})
     return [RecordedEvent(*row) for row in rows]
 
@@ -267,12 +256,3 @@ def count_waiting_events(connection: Connection, counted: int) -> int:
 def count_events_aside(connection: Connection) -> int:
     """The number of events that were set aside because they could not be sent."""
     return int(connection.execute(COUNT_ASIDE).scalar_one())
-
-
-def prune_events(services: Services, deadline: Deadline) -> None:
-    """Delete events that were delivered or set aside long ago. Errors are logged: the next sweep prunes."""
-    parameters = {"days": KEPT_DAYS, "aside_days": KEPT_ASIDE_DAYS}
-    try:
-        transact(services.engine, lambda connection: connection.execute(PRUNE, parameters), deadline)
-    except ContentError as error:
-        logger.warning("events_not_pruned", error_code=error.code, reason=str(error))

@@ -223,6 +223,12 @@ class Settings:
         return self.task_token_budget if self._environ.get("TASK_TOKEN_BUDGET") else None
 
     @property
+    def retention_days(self) -> Mapping[str, int]:
+        """Changed days of `runs/reconciliation/retention.py`, such as `content_origins=90`."""
+        pairs = (pair.split("=") for pair in self._environ.get("RETENTION_DAYS", "").split(",") if pair)
+        return {name: int(days) for name, days in pairs}
+
+    @property
     def release_id(self) -> str:
         """The id of the deployed release."""
         return self._environ.get("RELEASE") or "unreleased"

@@ -14,7 +14,7 @@ from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
 from ...state.failures.current import forget_deleted_tasks
-from ...state.outbox import deliver_events, prune_events
+from ...state.outbox import deliver_events
 from ...state.queue.admission import admit_waiting, start_unconfirmed
 from ...state.queue.capacity import read_capacity
 from ...state.queue.claims import STARTING
@@ -27,6 +27,7 @@ from ..recoveries.advance import advance_all
 from ..retries.automatic import start_due_attempts
 from ..retries.retry import give_up_redrive
 from .checks import forget_unchecked_tasks, plan_checks
+from .retention import remove_expired
 from .superseded import count_superseded
 from .sweeps import last_sweep
 from .task_repair import repair_each, repair_task
@@ -144,7 +145,7 @@ BEFORE_THE_CHECKS = (
     Job("counts of superseded attempts", 15, count_superseded),
     *STARTS,
     Job("delivery of events", 30, deliver_events),
-    Job("old events", 10, prune_events),
+    Job("retention", 15, remove_expired),
     Job("plan of checks", 20, plan_changed),
 )
 """Their limits leave the checks of tasks a third of the invocation's 240 seconds."""

@@ -5,18 +5,12 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-KEPT_DAYS = 7
-
 RECORD = text("""
 INSERT INTO content_sweeps
     (swept_at, seconds, checked, repaired, refused, finished, failures_checked_to)
 VALUES (timezone('utc', now()), :seconds, :checked, :repaired, :refused, :finished, :failures_checked_to)
 ON CONFLICT (swept_at) DO NOTHING
 """)
-
-FORGET = text(
-    "DELETE FROM content_sweeps WHERE swept_at < timezone('utc', now()) - make_interval(days => :days)"
-)
 
 LAST = text("""
 SELECT swept_at, seconds, checked, repaired, refused, finished,
@@ -48,7 +42,7 @@ def record_sweep(
     finished: bool,
     failures_checked_to: str,
 ) -> None:
-    """Record the result of a sweep, and delete results that are older than a week."""
+    """Record the result of a sweep."""
     connection.execute(
         RECORD,
         {
@@ -60,7 +54,6 @@ def record_sweep(
             "failures_checked_to": failures_checked_to,
         },
     )
-    connection.execute(FORGET, {"days": KEPT_DAYS})
 
 
 def last_sweep(connection: Connection) -> Sweep | None:

@@ -233,10 +233,6 @@ WHERE q.state <> 'ended' AND NOT EXISTS (
     SELECT FROM roadmap_tasks t WHERE t.task_id = q.task_id AND t.attempt = q.attempt)
 """)
 
-FORGET = text("""
-DELETE FROM content_queue WHERE state = 'ended' AND ended_at < timezone('utc', now()) - interval '7 days'
-""")
-
 # While a recovery is paused, its waiting attempts have a class without an order: they are not admitted.
 _OF_ACTOR = """
 WHERE a.actor = :actor AND (a.task_id, a.attempt) = (q.task_id, q.attempt) AND q.state = 'waiting'
@@ -364,10 +360,9 @@ def leave_queue(connection: Connection, task_id: str, attempt: int) -> bool:
 
 
 def tidy_queue(connection: Connection) -> None:
-    """End the attempts of tasks that do not exist any more, and delete entries that ended a week ago."""
+    """End the attempts of tasks that do not exist any more."""
     end_attempts_of_deleted_tasks(connection)
     connection.execute(END_ORPHANS)
-    connection.execute(FORGET)
 
 
 def hold_attempts(connection: Connection, actor: str) -> None:

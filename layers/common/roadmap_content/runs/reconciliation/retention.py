@@ -1,0 +1,117 @@
+"""How long rows are kept: every table of ours, in one list. A job of the sweep removes older rows."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from sqlalchemy import text
+
+from ...contracts.errors import ContentError, MissingSettingError
+from ...platform.postgres.transactions import RESERVE, transact
+from ...platform.runtime.deadline import Deadline
+from ...platform.runtime.log import logger
+from ...platform.runtime.settings import Settings
+from ...state.services import Services
+
+STEP = 1_000
+"""Rows per transaction."""
+
+
+class Retention(NamedTuple):
+    """The rule of one table, or of one kind of its rows."""
+
+    name: str
+    """The name in the parameter `RetentionDays`."""
+
+    days: int
+    since: str
+    """The column from which the days count."""
+
+    key: str
+    order: str
+    """Columns of an index in the order of age: a step reads only its beginning."""
+
+    table: str = ""
+    """The table, if it is not the name."""
+
+    condition: str = "true"
+
+
+RETENTIONS = (
+    Retention("content_sweeps", 7, "swept_at", "swept_at", "swept_at"),
+    Retention("content_queue", 7, "ended_at", "task_id, attempt", "ended_at", condition="state = 'ended'"),
+    Retention(
+        "content_events", 7, "delivered_at", "event_id", "delivered_at", condition="delivered_at IS NOT NULL"
+    ),
+    Retention(
+        "content_events_aside",
+        30,
+        "set_aside_at",
+        "event_id",
+        "set_aside_at",
+        table="content_events",
+        condition="set_aside_at IS NOT NULL",
+    ),
+    Retention("content_token_hours", 400, "hour", "hour, shard", "hour"),
+    Retention("content_failure_hours", 400, "hour", "hour, group_id", "hour"),
+    Retention("content_archive", 365, "archived_at", "archive_id", "archive_id"),
+    Retention("content_origins", 365, "recorded_at", "origin_id", "origin_id"),
+)
+
+KEPT: Mapping[str, str] = {
+    **dict.fromkeys(
+        (
+            "content_attempts",
+            "content_automatic_attempts",
+            "content_checks",
+            "content_failures",
+            "content_task_failures",
+            "generation_tokens",
+        ),
+        "as long as its task",
+    ),
+    **dict.fromkeys(("content_recoveries", "content_recovery_tasks"), "the audit trail of recoveries"),
+    **dict.fromkeys(("content_capacity_changes", "content_group_changes"), "decisions of operators: few"),
+    **dict.fromkeys(("content_capacity", "content_model_tokens"), "one row, or one for each model"),
+    "content_failure_groups": "one row for each reason",
+    "content_queue_keys": "one row for each user and class",
+    "content_changes": "removed when a sweep has seen them",
+}
+"""The tables without a retention, and why."""
+
+
+def remove_expired(services: Services, deadline: Deadline) -> None:
+    """Remove rows that are older than their retention, table by table, while there is time."""
+    for retention, days in retentions(services.settings):
+        try:
+            while deadline.remaining > RESERVE and _remove(services, retention, days, deadline) == STEP:
+                pass
+        except ContentError as error:  # the other tables do not wait for it
+            logger.warning("rows_not_removed", table=retention.name, error_code=error.code, reason=str(error))
+
+
+def retentions(settings: Settings) -> list[tuple[Retention, int]]:
+    """Each rule with its days, which the parameter may change.
+
+    Raises:
+        MissingSettingError: the parameter names another table.
+    """
+    changed = dict(settings.retention_days)
+    rules = [(retention, changed.pop(retention.name, retention.days)) for retention in RETENTIONS]
+    if changed:
+        raise MissingSettingError(f"RETENTION_DAYS: {', '.join(changed)} has no retention")
+    return rules
+
+
+def _remove(services: Services, retention: Retention, days: int, deadline: Deadline) -> int:
+    table, key = retention.table or retention.name, retention.key
+    statement = text(f"""
+        DELETE FROM {table} WHERE ({key}) IN (
+            SELECT {key} FROM (
+                SELECT {key}, {retention.since} AS since FROM {table}
+                WHERE {retention.condition} ORDER BY {retention.order} LIMIT :step) AS oldest
+            WHERE since < timezone('utc', now()) - make_interval(days => :days))
+    """)
+    parameters = {"step": STEP, "days": days}
+    return transact(
+        services.engine, lambda connection: connection.execute(statement, parameters).rowcount, deadline
+    )
