@@ -1,11 +1,10 @@
 """`make chaos`: run many tasks while PostgreSQL and function processes are killed; then check.
 
-In addition, backends of PostgreSQL are stopped for seconds, idle sessions hold locks on roadmaps, a trigger
-refuses rows with its own SQLSTATE, and some tasks contain values that Python cannot decode. During the
-faults, an operator creates a recovery of all tasks so far. After the faults, there is one sweep of Reconcile,
-the end of the recovery, and one retry of each task. Some tasks have been restored from a backup by then, and
-some are redriven at the same time. Then the oracle checks the invariants of each task, every row is compared
-with the staged content, and the recovery and the events are compared with the audit trail.
+In addition, backends of PostgreSQL are stopped for seconds, idle sessions hold locks on roadmaps, and a
+trigger refuses rows with its own SQLSTATE. During the faults, an operator creates a recovery of all tasks so
+far. After the faults, there is one sweep of Reconcile, the end of the recovery, and one retry of each task.
+Then the oracle checks the invariants of each task, every row is compared with the staged content, and the
+recovery and the events are compared with the audit trail.
 
 The minute after which the sweep counts an attempt as never started is simulated by changing `updated_at`.
 """
@@ -23,15 +22,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http import HTTPStatus
 
-from sqlalchemy import Connection, NullPool, create_engine, text
+from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from local_stack.cloud import DEFAULT_EVENT_BUS_ARN
-from roadmap_content.platform.postgres.transactions import transact
 from tests.faults.stack_soak import PromiseBrokenError, StackSoak, Subject, raise_first, soak
 from tests.support.evidence import TYPES
 from tests.support.factories import bundle_of, concept_ids
-from tests.support.http_api import Answer, Api
+from tests.support.http_api import Api
 from tests.support.soak import Found, console
 
 TASKS = 500
@@ -63,25 +61,6 @@ BEGIN
 END $$;
 CREATE TRIGGER strike BEFORE INSERT ON quiz_metadata FOR EACH ROW EXECUTE FUNCTION strike()
 """
-
-# Values that the product may have written, for every seventh task.
-UNDECODABLE = """
-UPDATE roadmap_tasks SET failed_concepts = CAST(repeat('9', 5000) AS json),
-    execution_summary = CAST(repeat('9', 5000) AS json), user_request = CAST(repeat('9', 5000) AS json),
-    created_at = '-infinity'
-WHERE task_id = :task_id
-"""
-
-# The rows of a task in a backup from before its first attempt. The content has been saved by then.
-RESTORE = (
-    "DELETE FROM content_attempts WHERE task_id = :task_id",
-    "DELETE FROM content_failures WHERE task_id = :task_id",
-    "DELETE FROM content_task_failures WHERE task_id = :task_id",
-    "DELETE FROM content_recovery_tasks WHERE task_id = :task_id",
-    "DELETE FROM content_events WHERE task_id = :task_id",
-    """UPDATE roadmap_tasks SET status = 'pending', attempt = 0, execution_arn = NULL, completed_at = NULL,
-        failed_concepts = NULL, execution_summary = NULL, error_message = NULL WHERE task_id = :task_id""",
-)
 
 FROM_STAGED = {
     "tutorial": ("tutorial_id", "title", "summary", "content_version", "estimated_completion_time"),
@@ -218,9 +197,6 @@ class Chaos(StackSoak):
 
     def _first_run(self, each: Subject) -> None:
         self._load(each)
-        if self._subjects.index(each) % 7 == 3:
-            self._change(each, UNDECODABLE)
-            self.counts["tasks with undecodable rows"] += 1
         attempt = self._begin(each)
         self.counts["first runs that ended " + self._follow(each, attempt)] += 1
         if self._subjects.index(each) == len(self._subjects) // 2:
@@ -288,43 +264,16 @@ class Chaos(StackSoak):
         raise_first(futures)
 
     def _retry_once(self, each: Subject) -> None:
-        """Retry once. Repeats the request if the API was too busy to accept it.
-
-        For every third task a redrive comes at the same time: at most one of the two starts an attempt.
-        """
-        number = self._subjects.index(each)
-        if number % 11 == 5:
-            self._change(each, *RESTORE)
-            self._oracles[each.task_id].forget_attempts()
-            self.counts["tasks restored from a backup"] += 1
-        redrive: threading.Thread | None = None
-        redriven: list[Answer | None] = []
-        if number % 3 == 0:
-            redrive = threading.Thread(target=lambda: redriven.append(self._retry(each, checkpoint=True)))
-            redrive.start()
+        """Retry once. Repeats the request if the API was too busy to accept it."""
         for _ in self._tries(f"the API to take the retry of {each.task_id}"):
             answer = self._retry(each)
             if answer is None or answer.status != 429:
                 break
-        if redrive is not None:
-            redrive.join()
-            answer = self._one_of_both(each, answer, redriven[0])
         if answer is None or answer.status not in (200, 202):
             raise PromiseBrokenError(f"the retry of {each.task_id} was answered {answer}")
         self.counts[f"retries answered {answer.status}"] += 1
         if answer.status == 202:
             self.counts["retries that ended " + self._follow(each, answer.body["attempt"])] += 1
-
-    def _one_of_both(self, each: Subject, retried: Answer | None, redriven: Answer | None) -> Answer | None:
-        """The relevant response of a retry and a redrive of the same task."""
-        if redriven is None or redriven.status != 202:
-            return retried
-        self.counts["redrives that were quicker than a retry"] += 1
-        if retried is None or retried.status != 202:
-            return redriven
-        if retried.body["attempt"] == redriven.body["attempt"]:
-            raise PromiseBrokenError(f"{each.task_id}: a retry and a redrive were both accepted")
-        return max(retried, redriven, key=lambda answer: answer.body["attempt"])
 
     # The checks.
 
@@ -364,18 +313,8 @@ class Chaos(StackSoak):
             if self.counts[name]
         ]
 
-    def _change(self, each: Subject, *statements: str) -> None:
-        """Change the rows of a task, also if PostgreSQL is killed meanwhile."""
-
-        def change(connection: Connection) -> None:
-            for statement in statements:
-                connection.execute(text(statement), {"task_id": each.task_id})
-
-        transact(self._target.engine, change, self._deadline)
-
 
 def play(options: argparse.Namespace) -> Found:
-    """Play the scenario on a new stack."""
     tasks = options.tasks or TASKS
     seed = options.seed if options.seed is not None else secrets.randbelow(10**6)
     console.print(f"CHAOS_SEED={seed} CHAOS_TASKS={tasks}: {CONCEPTS} concepts each, {AT_ONCE} at a time")

@@ -148,7 +148,6 @@ class Drill:
         self.own = self.services()
 
     def services(self) -> Services:
-        """Services with their own connection."""
         services = Services(Settings(self._settings))
         services.engine = services.reading_engine = open_engine(lambda: self._credentials, tls=False)
         services.bucket = self.bucket
@@ -193,7 +192,6 @@ class Drill:
         self.generator.throttled = self.bucket.bad = False
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
-        """Query the database."""
         with self.own.engine.connect() as connection:
             return [dict(row._mapping) for row in connection.execute(text(sql))]  # noqa: SLF001
 

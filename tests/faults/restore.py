@@ -83,6 +83,5 @@ def _copy(source: Path, destination: Path) -> None:
 
 
 def play(options: argparse.Namespace) -> Found:
-    """Play the scenario on a new stack."""
     subjects = [subject(number) for number in range(options.tasks or TASKS)]
     return soak(lambda stack, deadline: Restore(stack, deadline, subjects), {})

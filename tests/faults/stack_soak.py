@@ -144,11 +144,11 @@ class StackSoak:
                 return status
         raise AssertionError("the tries end only by an exception")
 
-    def _retry(self, each: Subject, *, checkpoint: bool = False) -> Answer | None:
-        """Request a retry, or a redrive; `None` if there was no response."""
+    def _retry(self, each: Subject) -> Answer | None:
+        """Request a retry; `None` if there was no response."""
         api: Api = Api.of(self._target, each.user_id)
         try:
-            return api.retry(each.task_id, force_checkpoint=str(checkpoint).lower())
+            return api.retry(each.task_id)
         except (OSError, http.client.HTTPException, json.JSONDecodeError):  # urllib's URLError is an OSError
             return None
 
@@ -194,8 +194,6 @@ class StackSoak:
     def _held(
         self, pool: ThreadPoolExecutor, when: str, ask: Callable[[Oracle], Iterable[Broken]]
     ) -> list[str]:
-        """The broken invariants of each task."""
-
         def hold(each: Subject) -> list[str]:
             oracle = self._oracles[each.task_id]
             with self._looking:
@@ -274,7 +272,6 @@ def raise_first(futures: list[Future[None]]) -> None:
 
 
 def soak(make: Callable[[LocalStack, Deadline], StackSoak], parameters: Mapping[str, str]) -> Found:
-    """Play a scenario on a new stack."""
     if os.environ.get("DATABASE_URL"):
         raise SystemExit("this kills its database: unset DATABASE_URL")
     logging.disable()  # log records of the lost connections, which the faults cause on purpose

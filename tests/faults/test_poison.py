@@ -165,7 +165,6 @@ class Case:
         return f"staged/{self.roadmap_id}/{self.kind}/{concept_id}.json"
 
     def run(self) -> None:
-        """Run one attempt, and check the invariants."""
         self.pipeline.run()
         self.log.recorded.add(self.pipeline.task()["attempt"])
         self.oracle.require(self.oracle.at_any_time(), self.oracle.at_rest())
@@ -231,7 +230,6 @@ def _holds(row: dict[str, Any], content: dict[str, Any]) -> bool:
 
 @pytest.fixture(scope="module")
 def bench(database_server: Server, migrated_template: tuple[str, DatabaseRoles]) -> Iterator[Bench]:
-    """The database and S3 of all cases."""
     name = "poison"
     url = create_database(database_server.url, name, template=migrated_template[0])
     bench = Bench(url)

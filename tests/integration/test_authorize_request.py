@@ -99,7 +99,6 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]
 
 @pytest.fixture
 def public_keys(environment: pytest.MonkeyPatch, key_server: KeyServer) -> KeyServer:
-    """Configure the issuer's public keys."""
     environment.setenv("JWT_ISSUER", ISSUER)
     environment.setenv("JWT_AUDIENCE", AUDIENCE)
     environment.setenv("JWT_JWKS_URL", key_server.url)
@@ -108,7 +107,6 @@ def public_keys(environment: pytest.MonkeyPatch, key_server: KeyServer) -> KeySe
 
 @pytest.fixture
 def shared_secret(environment: pytest.MonkeyPatch) -> Iterator[str]:
-    """Configure a shared secret; return its ARN."""
     with mock_aws():
         client = boto3.client("secretsmanager")
         arn = client.create_secret(Name="jwt", SecretString=SECRET)["ARN"]

@@ -88,12 +88,10 @@ class Api:
         pipeline.run()
 
     def retry(self, scope: Scope = WHOLE_TASK) -> None:
-        """Claim an attempt."""
         start = user_start(USER)._replace(scope=scope)
         retry_task(self.pipeline.services, "t-1", USER, Deadline.after(60), start)
 
     def send(self, method: str, path: str, query: Any = None, body: Any = None) -> Any:
-        """The body of the answer to a request."""
         reply = self.ask(method, path, query, body=body, **OPERATOR)
         assert reply.status in (200, 201, 202), reply.body
         return reply.body

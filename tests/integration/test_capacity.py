@@ -60,7 +60,6 @@ def generate(pipeline: Pipeline, batch: BatchRequest) -> GenerateReport:
 
 
 def staged(pipeline: Pipeline) -> int:
-    """The number of staged items."""
     return len(list(pipeline.bucket.keys("staged/", "")))
 
 

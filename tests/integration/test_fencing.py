@@ -124,7 +124,6 @@ def charged(pipeline: Pipeline) -> float:
 
 
 def admit_again(pipeline: Pipeline) -> None:
-    """Release the stop, and admit."""
     pipeline.execute("UPDATE content_capacity SET stopped_reason = NULL")
     admit_waiting(pipeline.services, Deadline.after(600))
 

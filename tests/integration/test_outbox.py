@@ -41,7 +41,6 @@ class Bus(Received):
 
     @property
     def received(self) -> list[str]:
-        """The tasks of the received events, in order."""
         return [_task(entry) for entry in self.entries]
 
 

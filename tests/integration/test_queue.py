@@ -82,13 +82,11 @@ class Queue:
             self._pipeline.execute(sql, minutes=minutes)
 
     def admit(self, most: int = 1_000) -> list[str]:
-        """Admit waiting attempts; return their tasks."""
         with self._engine.begin() as connection:
             queue.lock_capacity(connection)
             return [one.task_id for one in queue.admit(connection, most)]
 
     def end(self, task: str, tokens: int = 0) -> None:
-        """End an attempt that has used tokens."""
         self._pipeline.execute(
             "UPDATE content_attempts SET tokens = :tokens WHERE task_id = :task", task=task, tokens=tokens
         )
@@ -116,7 +114,6 @@ class Queue:
             queue.tidy_queue(connection)
 
     def charged(self, user: str, queue_class: QueueClass = INTERACTIVE) -> float:
-        """The counter of a user."""
         (row,) = self._pipeline.rows(
             "SELECT charged FROM content_queue_keys WHERE queue_key = 'user:' || :user AND class = :class",
             user=user,
@@ -125,7 +122,6 @@ class Queue:
         return float(row["charged"])
 
     def queue_class(self, task: str) -> str:
-        """The class of a task's attempt."""
         (row,) = self._pipeline.rows("SELECT class FROM content_queue WHERE task_id = :task", task=task)
         return str(row["class"])
 

@@ -394,7 +394,6 @@ def test_times_are_utc_for_any_zone_of_the_columns(pipeline: Pipeline, get: Get)
 
 
 def times_in(answer: Any) -> list[datetime]:
-    """The times in a response."""
     match answer:
         case dict():
             return [moment for value in answer.values() for moment in times_in(value)]

@@ -87,7 +87,6 @@ def turn(pipeline: Pipeline, recovery_id: str) -> None:
 
 
 def started(pipeline: Pipeline) -> list[tuple[str, int]]:
-    """The started attempts that have not run."""
     executions = pipeline.services.executions
     assert isinstance(executions, RecordedExecutions)
     return executions.started

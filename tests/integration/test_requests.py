@@ -39,7 +39,6 @@ class CountingClient:
 
 @pytest.fixture
 def counted(pipeline: Pipeline) -> CountingClient:
-    """Replace the client of the pipeline's bucket."""
     client = CountingClient(pipeline.bucket._client)  # noqa: SLF001 - replaces the client
     pipeline.services.bucket = Bucket(pipeline.bucket.name, client)  # type: ignore[arg-type]
     return client

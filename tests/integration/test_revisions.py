@@ -62,7 +62,6 @@ class Items:
 
 
 def regenerate(pipeline: Pipeline, kind: ContentType) -> None:
-    """Replace the item by content of the generator."""
     start = user_start(USER)._replace(scope=Scope(FIRST, kind, regenerate=True))
     retry_task(pipeline.services, "t-1", USER, Deadline.after(60), start)
     pipeline.execute("UPDATE roadmap_tasks SET execution_arn = 'arn:run-2'")

@@ -21,7 +21,6 @@ WRITE = "UPDATE roadmap_metadata SET framework_data = CAST(:document AS json) WH
 
 @pytest.fixture
 def frameworks_read(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Every framework that was fetched and parsed."""
     documents: list[object] = []
 
     def read(text: str) -> Any:

@@ -89,7 +89,6 @@ def examined(mutants: Sequence[Mutant]) -> Iterator[tuple[Mutant, Testimony | Br
 
 
 def _outcome(found: Testimony | BrokenCheckError) -> tuple[str, str]:
-    """The outcome of a mutant, and its evidence."""
     if isinstance(found, BrokenCheckError):
         return "not checked", str(found)
     if not found.noticed:

@@ -22,22 +22,18 @@ class Product:
         self.engine: Engine = shared_product_engine(url)
 
     def execute(self, sql: str, **parameters: object) -> None:
-        """Change the database."""
         with self.engine.begin() as connection:
             connection.execute(text(sql), parameters)
 
     def install(self, schema: str) -> None:
-        """Create the tables."""
         with self.engine.begin() as connection:
             connection.exec_driver_sql(schema)
 
     def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
-        """Read the database."""
         with self.engine.connect() as connection:
             return [dict(row._mapping) for row in connection.execute(text(sql), parameters)]  # noqa: SLF001
 
     def has(self, table: str) -> bool:
-        """Whether the installation has a table."""
         return bool(self.rows("SELECT to_regclass(:t) IS NOT NULL AS found", t=table)[0]["found"])
 
     def roadmap(

@@ -30,7 +30,6 @@ def retry(
 
 
 def run(services: Services, answer: RetryAnswer, *, after_plan: Callable[[], None] = lambda: None) -> None:
-    """Run the execution of a retry to its end."""
     assert answer.execution_arn is not None
     execution = Run(answer.execution_arn, RunInput(task_id=answer.task_id, attempt=answer.attempt))
     execution.step(services, deadline())

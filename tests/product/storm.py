@@ -197,7 +197,6 @@ class Storm:
         self.over.wait(dice.random() * 0.02)
 
     def clock(self) -> datetime:
-        """The database's clock, in UTC."""
         with self.product.engine.connect() as connection:
             now: datetime = connection.execute(LOUD).scalar_one()
         return now.astimezone(UTC).replace(tzinfo=None)

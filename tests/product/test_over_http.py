@@ -1,14 +1,9 @@
-"""The deployed stack with the product's bucket, tokens, pages and cancelling, over real HTTP."""
+"""The deployed stack with the product's bucket, tokens and cancelling, over real HTTP."""
 
-import json
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import urlencode
 
 import jwt
 import pytest
@@ -21,29 +16,19 @@ from roadmap_command.runs import follow_run, start_run
 from roadmap_command.target import Target
 from roadmap_content.api.client import Client
 from roadmap_content.content.bundle import read_bundle
+from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.keys import product_text_key, text_key
 from tests.support.factories import USER, bundle_of, concept_ids, counts, quiz
+from tests.support.http_api import Api
 
-BUCKET, PAGE = "products-own", "https://learn.example"
-OPERATOR = "u-operator"
+BUCKET = "products-own"
 THEIR_RULE = {"ID": "theirs", "Status": "Enabled", "Filter": {"Prefix": "tmp/"}, "Expiration": {"Days": 1}}
 PARAMETERS = {
     "ContentBucketName": BUCKET,
-    "CorsOrigins": PAGE,
     "JwtIssuer": "none",
     "JwtAudience": "api,learning-app",
-    "OperatorSubjects": f"somebody,{OPERATOR}",
-    "TenantClaim": "org",
 }
-
-
-class Reply(NamedTuple):
-    """An HTTP response. The names of headers are in lower case."""
-
-    status: int
-    headers: dict[str, str]
-    body: Any
 
 
 @pytest.fixture(scope="module")
@@ -78,30 +63,14 @@ def load(target: Target, name: str, concepts: int) -> list[str]:
     return ids
 
 
-def their_token(stack: LocalStack, **claims: Any) -> str:
+def their_token(stack: LocalStack) -> str:
     """A token of the product: a shared secret, a list of audiences, no issuer."""
-    now = int(time.time())
-    own = {"sub": USER, "aud": ["learning-app"], "exp": now + 600}
-    return jwt.encode(own | claims, stack.token_secret, algorithm="HS256")
+    claims = {"sub": USER, "aud": ["learning-app"], "exp": int(time.time()) + 600}
+    return jwt.encode(claims, stack.token_secret, algorithm="HS256")
 
 
-def send(
-    stack: LocalStack, method: str, path: str, *, token: str | None, origin: str | None = PAGE, **query: str
-) -> Reply:
-    """A request as the product's front end sends it."""
-    request = urllib.request.Request(f"{stack.api_url}{path}?{urlencode(query)}", method=method)
-    if origin is not None:
-        request.add_header("Origin", origin)
-    if token is not None:
-        request.add_header("Authorization", f"Bearer {token}")
-    try:
-        with urllib.request.urlopen(request, timeout=600) as response:
-            status, headers, body = response.status, response.headers, response.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            status, headers, body = error.code, error.headers, error.read()
-    found = {name.lower(): value for name, value in headers.items()}
-    return Reply(status, found, json.loads(body) if body else None)
+def api_of(stack: LocalStack) -> Api:
+    return Api(stack.api_url, USER, their_token(stack))
 
 
 def test_the_content_bucket_is_the_product_s_own(stack: LocalStack, target: Target) -> None:
@@ -128,11 +97,11 @@ def test_the_content_bucket_is_the_product_s_own(stack: LocalStack, target: Targ
 
 def test_a_running_task_is_cancelled_and_retried(stack: LocalStack, target: Target) -> None:
     load(target, "cancel", 150)
-    token, path = their_token(stack), "/api/v1/tasks/t-cancel"
-    started = send(stack, "POST", f"{path}/retry", token=token, user_id=USER)
+    api, path = api_of(stack), "/tasks/t-cancel"
+    started = api.retry("t-cancel")
     assert started.status == 202
 
-    cancelled = send(stack, "POST", f"{path}/cancel", token=token, user_id=USER, reason="too long")
+    cancelled = api.send("POST", f"{path}/cancel", user_id=USER, reason="too long")
 
     assert cancelled.status == 200
     assert cancelled.body["stopped_execution"] == started.body["execution_arn"]
@@ -144,19 +113,19 @@ def test_a_running_task_is_cancelled_and_retried(stack: LocalStack, target: Targ
     assert becomes_true(lambda: status_of_execution() == "ABORTED", 600)
 
     def is_recorded() -> bool:
-        newest = send(stack, "GET", f"{path}/attempts", token=token, user_id=USER).body["items"][0]
+        newest = api.send("GET", f"{path}/attempts", user_id=USER).body["items"][0]
         return bool(newest["outcome"] == "cancelled")
 
     assert becomes_true(is_recorded, 600), "the attempt's end is not recorded"
-    task = send(stack, "GET", path, token=token, user_id=USER).body
+    task = api.get("t-cancel").body
     assert (task["status"], task["error_message"]) == ("cancelled", f"Cancelled by user:{USER}: too long")
     assert (task["actions"]["retry"], task["actions"]["cancel"]) == (True, False)
     assert sum(progress["missing"] for progress in task["progress"].values()) > 0
 
-    again = send(stack, "POST", f"{path}/retry", token=token, user_id=USER)
+    again = api.retry("t-cancel")
     assert again.status == 202
     assert follow_run(target.stepfunctions, again.body["execution_arn"], lambda: None) == "SUCCEEDED"
-    assert send(stack, "GET", path, token=token, user_id=USER).body["status"] == "completed"
+    assert api.get("t-cancel").body["status"] == "completed"
 
 
 def test_a_product_replaces_an_item_with_its_own(stack: LocalStack, target: Target) -> None:
@@ -170,12 +139,10 @@ def test_a_product_replaces_an_item_with_its_own(stack: LocalStack, target: Targ
         stepfunctions=target.stepfunctions,
     )
 
+    api = api_of(stack)
+
     def current_quiz() -> str:
-        item = send(
-            stack, "GET", "/api/v1/tasks/t-replace/items/quiz", token=their_token(stack),
-            concept_id=concept_id, user_id=USER,
-        ).body  # fmt: skip
-        return str(item["saved"]["id"])
+        return str(api.item("t-replace", Item(concept_id, ContentType.QUIZ)).body["saved"]["id"])
 
     assert follow_run(target.stepfunctions, client.start("t-replace"), lambda: None) == "SUCCEEDED"
     before = current_quiz()
@@ -186,8 +153,6 @@ def test_a_product_replaces_an_item_with_its_own(stack: LocalStack, target: Targ
     assert follow_run(target.stepfunctions, answer.execution_arn or "", lambda: None) == "SUCCEEDED"
 
     assert current_quiz() == "theirs" != before
-    (newest, *_) = send(
-        stack, "GET", "/api/v1/tasks/t-replace/attempts", token=their_token(stack), user_id=USER
-    ).body["items"]
+    (newest, *_) = api.send("GET", "/tasks/t-replace/attempts", user_id=USER).body["items"]
     assert newest["generated"] == counts()
     assert newest["saved"] == counts(quiz=1)

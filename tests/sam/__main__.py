@@ -26,7 +26,6 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def build() -> None:
-    """Everything can be built."""
     built = build_for_aws()
     _conclude(f"{built.functions} functions and {built.layers} layers were built")
 

@@ -60,7 +60,6 @@ _explorers: Explorers
 
 
 def _begin(template: Template) -> None:
-    """Begin a process of the pool."""
     global _explorers
     _explorers = Explorers(template)
 

@@ -211,11 +211,9 @@ class _Runs(Runs):
         self._process = process
 
     def new_arn(self, task_id: str, attempt: int) -> str:
-        """The ARN of an execution to start."""
         return self.named_arn(f"{task_id}-r{attempt}-{self._process.name}")
 
     def state(self, execution_arn: str) -> ExecutionState:
-        """The state of the execution."""
         self._process.pause("DescribeExecution")
         return super().state(execution_arn)
 
@@ -247,7 +245,6 @@ class _Bus(Bus):
         self._process = process
 
     def put(self, entries: Sequence[Entry]) -> dict[str, str]:
-        """Receive events."""
         self._process.pause("PutEvents")
         return super().put(entries)
 

@@ -197,7 +197,6 @@ class TaskSnapshot(NamedTuple):
         return [(concept_id, kind) for concept_id in self.concepts for kind in TYPES]
 
     def completed(self, kind: str) -> dict[str, Row]:
-        """The current completed row of each concept."""
         rows = sorted(
             (row for row in self.rows[kind] if kind != "tutorial" or row["content_status"] == "completed"),
             key=lambda row: row.get("content_version", 0),

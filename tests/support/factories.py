@@ -75,7 +75,6 @@ def tutorial(concept_id: str, *, version: int = 1, **changes: Any) -> dict[str, 
 
 
 def resources(concept_id: str, **changes: Any) -> dict[str, Any]:
-    """A valid list of resources."""
     return {
         "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"resources {concept_id}")),
         "resources": [

@@ -95,7 +95,6 @@ class Machine:
         return task_status(self.target.engine, self.task_id)
 
     def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
-        """Query the database."""
         with self.target.engine.connect() as connection:
             return [dict(row._mapping) for row in connection.execute(text(sql), parameters)]  # noqa: SLF001
 

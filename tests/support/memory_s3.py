@@ -69,7 +69,6 @@ class MemoryS3:
             objects[Key] = _Object(Body, dict(Metadata or {}), etag, datetime.now(UTC))
 
     def get_object(self, *, Bucket: str, Key: str, Range: str | None = None) -> dict[str, Any]:  # noqa: N803
-        """Read an object, or the bytes of a range."""
         found = self._find(Bucket, Key, "GetObject")
         body = found.body
         if Range is not None:
@@ -122,7 +121,6 @@ class MemoryS3:
             self.delete_object(Bucket=Bucket, Key=entry["Key"])
 
     def get_paginator(self, _operation: str) -> "MemoryS3":
-        """The paginator: this object itself."""
         return self
 
     def paginate(self, *, Bucket: str, Prefix: str = "") -> Iterator[dict[str, Any]]:  # noqa: N803

@@ -49,7 +49,6 @@ class Broken(NamedTuple):
     items: tuple[object, ...] = ()
 
     def __str__(self) -> str:
-        """A one-line description."""
         shown = ", ".join(map(str, self.items[:10])) + (" …" if len(self.items) > 10 else "")
         return f"{self.invariant}: {self.what}" + (f": {shown}" if self.items else "")
 

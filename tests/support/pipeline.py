@@ -85,7 +85,6 @@ class Pipeline:
 
     @property
     def bucket(self) -> Bucket:
-        """The test's bucket."""
         return self.services.bucket
 
     def load(self, bundle: dict[str, Any]) -> None:
@@ -98,7 +97,6 @@ class Pipeline:
         self.bucket.put(staged_key(self.roadmap_id, item), body)
 
     def staging(self) -> Staging:
-        """The roadmap's staged content."""
         return Staging(self.bucket, self.roadmap_id)
 
     def execution(self) -> Execution:
@@ -147,7 +145,6 @@ class Pipeline:
             return read_status(connection, task, self.services.framework_cache)
 
     def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
-        """Query the database."""
         with self.engine.connect() as connection:
             return [dict(row._mapping) for row in connection.execute(text(sql), parameters)]  # noqa: SLF001
 
@@ -174,7 +171,6 @@ class Pipeline:
         }
 
     def concepts(self) -> dict[str, dict[str, Any]]:
-        """The roadmap's concepts, by id."""
         return {
             concept["concept_id"]: concept
             for stage in self.framework()["stages"]

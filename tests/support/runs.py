@@ -26,7 +26,6 @@ class Runs(Executions):
         return next((run for run in self._runs if run.arn == arn), None)
 
     def state(self, execution_arn: str) -> ExecutionState:
-        """The state of the execution."""
         run = self._find(execution_arn)
         if run is None:
             return ExecutionState.UNKNOWN

@@ -97,7 +97,6 @@ class RecordingQuota:
         return need.total
 
     def give_up(self) -> None:
-        """Wait no more."""
         self.given_up += 1
 
     def end(self, taken: float, need: Need, usage: Usage | None) -> None:

@@ -34,7 +34,6 @@ def arguments_of(name: str) -> list[str]:
 
 
 def value_for(kind: Any) -> str:
-    """A value of a parameter's type."""
     if isinstance(kind, type) and issubclass(kind, Enum):
         return str(next(iter(kind)).value)
     return "1" if kind in (int, float) else "t-1"

@@ -50,7 +50,6 @@ class Section:
         self.contain, self.repair, self.over = blocks_of(name, values)
 
     def follow(self, lines: list[str]) -> None:
-        """Run the commands of a block."""
         output = ""
         for line in lines:
             if not line.startswith("$ "):

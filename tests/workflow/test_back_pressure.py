@@ -23,7 +23,6 @@ def errors_of(machine: Machine, execution_arn: str) -> list[str]:
 
 
 def statuses(machine: Machine, arns: list[str]) -> list[str]:
-    """The result of each run."""
     return [machine.client.describe_execution(executionArn=arn)["status"] for arn in arns]
 
 

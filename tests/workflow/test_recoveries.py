@@ -9,7 +9,6 @@ from tests.support.machine import Machine
 
 
 def broken(machine: Machine, count: int) -> list[Machine]:
-    """Tasks with one unreadable quiz each."""
     machines = [machine.another() for _ in range(count)]
     for one in machines:
         ids = one.load(2)

@@ -136,7 +136,6 @@ class _ReleaseAtSecondTimeout(Played):
         self._rival = rival
 
     def on_error(self, sqlstate: str) -> None:
-        """Count the timeouts."""
         if self.proxy.errors.count("55P03") == 2 and not self.struck.is_set():
             self.struck.set()
             self._rival.rollback()

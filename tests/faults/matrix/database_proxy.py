@@ -38,7 +38,6 @@ class Session:
                 end.shutdown(socket.SHUT_RDWR)
 
     def kill_client(self) -> None:
-        """Kill the client process of the connection."""
         kill_client_at(self.client_port)
         self.cut()
 
@@ -90,14 +89,12 @@ class DatabaseProxy:
             self._script = script or Script()
 
     def cut_all(self) -> None:
-        """Close all connections."""
         with self._lock:
             sessions = list(self._sessions)
         for session in sessions:
             session.cut()
 
     def close(self) -> None:
-        """Stop listening."""
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()

@@ -293,7 +293,6 @@ class RecoveryPlay:
 
     @property
     def _run(self) -> Run:
-        """The run that the recovery has started."""
         return self.world.runs[-1]
 
 

@@ -136,7 +136,6 @@ class Rig:
 
     @cached_property
     def stepfunctions(self) -> Any:
-        """A Step Functions client."""
         return self.stack.client("stepfunctions")
 
     @cached_property

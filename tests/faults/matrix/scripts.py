@@ -96,7 +96,6 @@ class Refuse(Played):
         return self
 
     def on_connect(self) -> bool:
-        """Count the connection."""
         self.struck.set()
         if self._left is None:
             return False
@@ -132,7 +131,6 @@ class CutStatement(Played):
     """Closes the connection at the first statement."""
 
     def on_statement(self, session: Session) -> None:
-        """Close it, once."""
         if not self.struck.is_set():
             self.struck.set()
             session.cut()

@@ -69,7 +69,6 @@ class StackPlay:
     # The step with the fault: `prepare`, then `act`.
 
     def prepare(self) -> None:
-        """Advance the task to the step."""
         match self.step:
             case Step.AWAIT_REDRIVE | Step.RETRY | Step.START:
                 self.arn = self.start()
@@ -256,14 +255,12 @@ class StackPlay:
         ]
 
     def missing(self) -> int:
-        """The number of missing items."""
         return sum(progress.missing for progress in self.status().progress.values())
 
     def status(self) -> TaskStatus:
         return task_status(self.rig.target.engine, self.task_id)
 
     def execute(self, sql: str, **parameters: object) -> None:
-        """Change the database."""
         with self.rig.target.engine.begin() as connection:
             connection.execute(text(sql), parameters)
 

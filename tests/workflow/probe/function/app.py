@@ -13,7 +13,6 @@ class ProbeError(Exception):
 
 
 def handler(event: dict[str, Any], context: Any) -> Any:
-    """Follow the instructions."""
     match event["do"]:
         case "raise":
             raise ProbeError("as told")
