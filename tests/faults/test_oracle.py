@@ -17,7 +17,7 @@ from roadmap_content.state.tasks.scope import Scope
 from tests.faults.world import Scene, World
 from tests.support.evidence import Log
 from tests.support.factories import USER, bundle_of, concept_ids
-from tests.support.oracle import Broken, InvariantsBroken, Oracle
+from tests.support.oracle import Broken, Oracle
 from tests.support.pipeline import S3, SETTINGS, Pipeline
 from tests.support.product_schema import CONCEPT_METADATA
 
@@ -75,15 +75,6 @@ def test_a_correct_record_of_missing_items_only_breaks_i7(
         (concept_id, "quiz", "NotReported", "the attempt ended without a result for this item")
         for concept_id in IDS
     )
-
-
-def test_a_broken_invariant_is_shown_with_its_items_and_the_log(partial: Watched) -> None:
-    partial.log.injected.append("the saver of quizzes was killed")
-    with pytest.raises(InvariantsBroken) as raised:
-        partial.oracle.require(partial.oracle.healed())
-    shown = str(raised.value)
-    assert shown.startswith("I7: still missing: ('r-1:c-1-1-1', 'quiz', 'NotReported', ")
-    assert shown.endswith("what was done:\nthe saver of quizzes was killed")
 
 
 BY_HAND = {

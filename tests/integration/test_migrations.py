@@ -421,24 +421,6 @@ def assert_in_order(before: list[Tutorial], after: list[tuple[int, bool]]) -> No
     ]  # fmt: skip
 
 
-def test_a_downgrade_keeps_the_tables_and_rows_that_the_migration_created(database_url: str) -> None:
-    execute(
-        database_url,
-        "INSERT INTO roadmap_metadata (roadmap_id, user_id, title) VALUES ('r', 'u', 'T')",
-        "INSERT INTO quiz_metadata (quiz_id, concept_id, roadmap_id, questions) VALUES ('q', 'c', 'r', '[]')",
-        "INSERT INTO content_failures VALUES ('t', 1, 'c', 'quiz', 'save', 'E', 'why', false, now())",
-    )
-    before, migrated = rows(database_url), schema(database_url)
-
-    downgrade(database_url, "base")
-
-    assert rows(database_url) == before
-    assert {row[0] for row in schema(database_url)} == set(KEYS)
-    migrate(database_url)
-    assert rows(database_url) == before
-    assert schema(database_url) == migrated
-
-
 @pytest.mark.parametrize("existing", ["", PRODUCT + ROWS + DUPLICATES])
 def test_concurrent_migrations_run_one_after_the_other(empty_database_url: str, existing: str) -> None:
     execute(empty_database_url, existing)

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from local_stack.database_roles import drop_roles
 from local_stack.errors import RefusedError
-from local_stack.given_database import AdoptedDatabase, NoDatabaseError, NotPermittedError
+from local_stack.given_database import AdoptedDatabase, NotPermittedError
 from local_stack.postgres_server import Server
 from local_stack.stack import LocalStack
 from roadmap_command.main import app
@@ -130,15 +130,3 @@ def test_roles_that_only_a_superuser_may_create_are_named(product: Product, role
         assert product.rows("SELECT 1 FROM pg_roles WHERE rolname LIKE :p", p=f"{role_prefixes[0]}mig%") == []
     finally:
         product.execute(f"DROP ROLE {owner}")
-
-
-@pytest.mark.usefixtures("stack_commands")
-def test_nothing_starts_without_a_database_to_adopt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DATABASE_URL", raising=False)
-    with pytest.raises(NoDatabaseError, match="DATABASE_URL is not set"):
-        roadmap("up", "--adopt", "--yes")
-    monkeypatch.setenv("DATABASE_URL", "postgresql://user:secret@127.0.0.1")
-    with pytest.raises(NoDatabaseError, match="contains a server and no database"):
-        roadmap("up", "--adopt", "--yes")
-    with pytest.raises(RefusedError, match="--adopt"):
-        roadmap("up", "--time-zone", "Asia/Shanghai")

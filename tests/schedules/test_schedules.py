@@ -48,19 +48,3 @@ def test_a_schedule_has_the_same_steps_and_the_same_end_each_time(explorers: Exp
     assert first == second
     schedule = Schedule.parse("failed/retry.7/cancel")
     assert explorer.replay(schedule).trace == explorer.replay(schedule).trace
-
-
-def test_a_situation_is_made_again_before_its_time_has_passed(
-    explorers: Explorers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With an old one, a sweep would start the execution of another task again."""
-    first = explorers("admissible")
-    assert explorers("admissible") is first
-    monkeypatch.setattr("tests.schedules.explorer.FRESH_SECONDS", -1)
-    assert explorers("admissible") is not first
-
-
-def test_a_process_that_connects_waits_for_nobody(explorers: Explorers) -> None:
-    trace = explorers("contended").replay(Schedule.parse("contended/automatic/admit")).trace
-    played = [step.process for step in trace if not step.label.startswith("->")]
-    assert played == sorted(played)

@@ -7,13 +7,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from local_stack.deploy import delete_stack
 from local_stack.stack import LocalStack
 from roadmap_command.main import app
 from roadmap_command.target import Target
 from tests.support.http_api import Api
 from tests.support.machine import Machine
-from tests.workflow.probing import Probe
 
 
 @pytest.fixture(scope="session")
@@ -26,13 +24,6 @@ def stack() -> Iterator[LocalStack]:
         LocalStack.start(Path(directory), wait_scale=0.01, fsync=False) as stack,
     ):
         yield stack
-
-
-@pytest.fixture(scope="session")
-def probe(stack: LocalStack) -> Iterator[Probe]:
-    """The probe, deployed to the cloud of the stack."""
-    yield Probe(stack.cloud)
-    delete_stack(stack.client("cloudformation"), "probe")
 
 
 @pytest.fixture(scope="session")

@@ -14,13 +14,10 @@ import pytest
 from sqlalchemy import NullPool, create_engine, text
 
 from local_stack.builds import REPOSITORY
-from local_stack.environments import environment_python
 from local_stack.errors import NoStackError, StackEndedError
-from local_stack.layers import build_layers
 from local_stack.postgres_server import Server
 from local_stack.processes import HOST, becomes_true, has_ended
 from local_stack.stack import LocalStack, StackRunningError
-from tests.workflow.probing import Probe
 
 pytestmark = pytest.mark.nightly
 
@@ -63,38 +60,13 @@ def directory() -> Iterator[Path]:
         yield Path(directory)
 
 
-@pytest.mark.parametrize(
-    ("told", "caught"),
-    [
-        ("raise", "by the exception's name"),
-        ("die", "by the death of the process"),
-        ("hang", "by the timeout"),
-    ],
-)
-def test_an_error_has_the_same_name_as_in_lambda(probe: Probe, told: str, caught: str) -> None:
-    assert probe.run({"do": told}) == [caught]
+def invoke(stack: LocalStack) -> None:
+    """Start the process of a function."""
+    stack.client("lambda").invoke(FunctionName=stack.functions["PlanBatchesFunction"], Payload="{}")
 
 
-def test_ten_map_iterations_run_concurrently(probe: Probe, tmp_path: Path) -> None:
-    event = {"do": "meet", "place": str(tmp_path), "guests": 10}
-    assert probe.run(*[event] * 10) == [10] * 10
-
-
-def test_a_function_can_only_import_the_runtime_and_its_layers(probe: Probe) -> None:
-    seen = probe.invoke(do="look")
-    environment = str(environment_python("runtime").parent.parent)
-    assert seen["prefix"] == environment
-    common = str(build_layers()["CommonLayer"])
-    assert seen["layer"].startswith(common)
-    assert seen["boto3"].startswith(common), "the layer precedes the runtime"
-    assert "HOME" not in seen["environment"], (
-        "the environment of the process that started the cloud is not passed on"
-    )
-    assert seen["buckets"] > 0, "boto3 in a function reaches the local cloud"
-
-
-def test_every_server_listens_on_loopback_only(stack: LocalStack, probe: Probe) -> None:
-    probe.invoke(do="look")
+def test_every_server_listens_on_loopback_only(stack: LocalStack) -> None:
+    invoke(stack)
     listening = {
         connection.laddr.ip
         for process in members(stack)
@@ -106,8 +78,7 @@ def test_every_server_listens_on_loopback_only(stack: LocalStack, probe: Probe) 
 
 def test_two_stacks_are_isolated_and_leave_no_processes(stack: LocalStack, directory: Path) -> None:
     with LocalStack.start(directory, fsync=False) as other:
-        probe = Probe(other.cloud)
-        assert probe.invoke(do="look")["greeting"] == "hello"
+        invoke(other)
         assert other.database_url != stack.database_url
         names = [bucket["Name"] for bucket in stack.client("s3").list_buckets()["Buckets"]]
         assert other.bucket not in names

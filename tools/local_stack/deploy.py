@@ -127,18 +127,6 @@ def create_stack(
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
 
-def delete_stack(cloudformation: "CloudFormationClient", name: str) -> None:
-    """Delete a stack.
-
-    Raises:
-        StackFailedError: contains the first resource that could not be deleted and the reason.
-    """
-    stack_id = cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackId"]
-    cloudformation.delete_stack(StackName=name)
-    if _settle(cloudformation, stack_id)["StackStatus"] != "DELETE_COMPLETE":
-        raise StackFailedError(_first_failure(cloudformation, stack_id) or "no reason given")
-
-
 def _settle(cloudformation: "CloudFormationClient", name: str) -> Any:  # noqa: ANN401 - a stack's description
     found: list[Any] = []
 
