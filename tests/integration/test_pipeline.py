@@ -288,6 +288,15 @@ def test_a_refusal_by_save_alone_is_enough_for_the_remedy(pipeline: Pipeline) ->
     assert pipeline.run().complete
 
 
+def test_content_with_another_fingerprint_is_not_rejected(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(["a"]))
+    item = Item("a", ContentType.QUIZ)
+    refusal = Failure(item, Stage.SAVE, "InvalidContent", "why", False, fingerprint(b"bad"))
+    pipeline.stage(item, b"good")
+    pipeline.staging().reject(item, refusal, 1)
+    assert pipeline.staging().read(item) == b"good"
+
+
 def test_rejected_content_is_not_overwritten_by_a_later_rejection(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["a"]))
     item = Item("a", ContentType.QUIZ)
