@@ -240,6 +240,22 @@ def test_the_breaker_pauses_a_recovery_whose_tasks_begin_to_fail_and_a_resume_go
     assert set(results(send, recovery_id)) == set(tasks)
 
 
+def test_the_breaker_pauses_again_if_the_tasks_since_the_resume_fail(
+    pipeline: Pipeline, send: Send, create: Callable[..., str]
+) -> None:
+    fail(pipeline, 7)
+    recovery_id = create(breaker=2, concurrency=1, rate_per_minute=6_000)
+    states = []
+    for _ in range(3):
+        for _ in range(3):
+            run_started(pipeline, fails=True)
+            turn(pipeline, recovery_id)
+        states.append(send("GET", f"/{recovery_id}").body)
+        send("POST", f"/{recovery_id}/resume")
+    assert [state["state"] for state in states] == ["paused_by_breaker"] * 3
+    assert [state["counts"]["still_failing"] for state in states] == [2, 4, 6]
+
+
 @pytest.mark.slow
 def test_the_breaker_pauses_at_the_same_failure_group_and_names_it(
     pipeline: Pipeline, send: Send, create: Callable[..., str]

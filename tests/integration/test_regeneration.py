@@ -181,11 +181,10 @@ def test_an_undo_leaves_items_alone_that_were_changed_since_and_lists_them(
     ]
 
 
-@pytest.mark.parametrize("earlier_first", [False, True])
 def test_two_regenerations_are_undone_in_reverse_order(
-    pipeline: Pipeline, send: Send, roadmaps: dict[str, list[str]], earlier_first: bool
+    pipeline: Pipeline, send: Send, roadmaps: dict[str, list[str]]
 ) -> None:
-    """Regression: the undo of the earlier one left every item alone, for good.
+    """Regression: the undo of the earlier one, requested first, left every item alone, for good.
 
     The second time, the generator writes the resources and quizzes of `t-0` as the first time.
     """
@@ -200,8 +199,7 @@ def test_two_regenerations_are_undone_in_reverse_order(
             " '\"name\": \"', '\"name\": \"new ') AS json) WHERE roadmap_id = 'r-1'"
         )
     earlier, later = recoveries
-    if earlier_first:
-        assert (undo(send, earlier)["left_alone"], contents(pipeline)) == (4 * TYPES, versions[2])
+    assert (undo(send, earlier)["left_alone"], contents(pipeline)) == (4 * TYPES, versions[2])
     for recovery_id, version in ((later, versions[1]), (earlier, versions[0])):
         assert undo(send, recovery_id)["restored"] == 4 * TYPES
         assert contents(pipeline) == version
