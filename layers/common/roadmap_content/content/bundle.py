@@ -35,8 +35,6 @@ class BundleRoadmap(BaseModel):
 
 
 class BundleTask(BaseModel):
-    """A row of `roadmap_tasks`."""
-
     model_config = ConfigDict(strict=True, frozen=True)
 
     task_id: Annotated[str, StringConstraints(pattern=TASK_ID)]

@@ -45,8 +45,6 @@ A larger batch is generated one group after another, so that its first concepts 
 
 
 class Manifest(NamedTuple):
-    """The object's body and its batches."""
-
     body: bytes
     batches: list[BatchReference]
 
@@ -147,8 +145,6 @@ def _groups(
 
 
 class Batch(NamedTuple):
-    """The items of a batch."""
-
     concepts: Mapping[Item, Concept]
     """The concept of each item, in the order of generation."""
 

@@ -32,7 +32,6 @@ CURRENT = _for_each_kind("row_to_json(item)", lambda kind: kind.current_sql)
 
 
 def saved_concepts(connection: Connection, roadmap_id: str) -> dict[ContentType, frozenset[str]]:
-    """The concepts that have a completed row, per content type."""
     return {
         content_type: frozenset(found) for content_type, found in _ask(connection, SAVED, roadmap_id).items()
     }

@@ -136,8 +136,6 @@ def record_events(services: Services, connection: Connection, events: Iterable[E
 
 
 class RecordedEvent(NamedTuple):
-    """An event in the outbox."""
-
     position: int
     """Increases in the order in which a task's events were committed."""
 

@@ -50,24 +50,20 @@ class Services:
 
     @cached_property
     def executions(self) -> Executions:
-        """The executions of the state machine."""
         return Executions(self.settings.state_machine_arn)
 
     @cached_property
     def event_bus(self) -> EventBus:
-        """The bus that events are sent to."""
         return EventBus(self.settings.event_bus)
 
     @cached_property
     def generator(self) -> "Generator":
-        """The generator of content that is not staged."""
         from ..content.generation.generator import generator_named  # only `generate_content` needs it
 
         return generator_named(self.settings.generator, self.settings)
 
     @cached_property
     def framework_cache(self) -> FrameworkCache:
-        """The cache of concept ids per roadmap."""
         return FrameworkCache()
 
     def open_engine(self, statement_timeout: int = STATEMENT_TIMEOUT) -> Engine:

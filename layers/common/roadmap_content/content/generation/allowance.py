@@ -6,8 +6,6 @@ from ...platform.runtime.deadline import Deadline
 
 
 class Usage(NamedTuple):
-    """Input and output tokens of a model."""
-
     tokens_in: int = 0
     tokens_out: int = 0
 
@@ -17,7 +15,6 @@ class Usage(NamedTuple):
         return self.tokens_in + self.tokens_out
 
     def plus(self, other: "Usage") -> "Usage":
-        """The sum of two usages."""
         return Usage(self.tokens_in + other.tokens_in, self.tokens_out + other.tokens_out)
 
 

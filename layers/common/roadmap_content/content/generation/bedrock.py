@@ -19,14 +19,7 @@ from ...platform.storage.bucket import PARALLEL
 from .allowance import Usage
 from .drafting import strict_schema
 from .generator import Generator
-from .model import (
-    Answer,
-    AnswerLostError,
-    ModelBusyError,
-    ModelGenerator,
-    ModelThrottledError,
-    Rejected,
-)
+from .model import Answer, AnswerLostError, ModelBusyError, ModelGenerator, ModelThrottledError, Rejected
 from .prompting import Prompt
 
 MAX_QUOTE = 200

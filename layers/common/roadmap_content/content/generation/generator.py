@@ -54,10 +54,7 @@ class Generator(Protocol):
 
 
 # Each module has a function `create(settings) -> Generator`. Only the selected module is imported.
-_MODULES: Mapping[str, str] = {
-    "offline": "offline",
-    "bedrock": "bedrock",
-}
+_MODULES: Mapping[str, str] = {"offline": "offline", "bedrock": "bedrock"}
 
 
 def generator_named(name: str, settings: Settings | None = None) -> Generator:

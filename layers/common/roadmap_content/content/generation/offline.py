@@ -47,7 +47,6 @@ class OfflineGenerator:
 
 
 def create(_settings: Settings) -> Generator:
-    """Create the generator."""
     return OfflineGenerator()
 
 

@@ -224,11 +224,7 @@ class ModelQuota:
         Return why generation is stopped, or `None`.
         """
         asked = 0.0 if self._lease.left else self._missing()
-        parameters = {
-            "model_id": self._settings.model_id,
-            "asked": asked,
-            "returned": self._returned,
-        }
+        parameters = {"model_id": self._settings.model_id, "asked": asked, "returned": self._returned}
 
         def exchange(connection: Connection) -> Exchange | None:
             row = connection.execute(EXCHANGE, parameters).one_or_none()

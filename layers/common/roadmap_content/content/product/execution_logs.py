@@ -44,7 +44,6 @@ class LogEntry(NamedTuple):
 
     @property
     def row(self) -> dict[str, Any]:
-        """The row's columns."""
         identity = [self.log_type, self.task_id, self.attempt, self.concept_id]
         return {
             "id": str(uuid.uuid5(_IDS, json.dumps(identity))),

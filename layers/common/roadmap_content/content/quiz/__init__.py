@@ -91,12 +91,9 @@ class QuestionDraft(Draft):
 
 
 class QuizDraft(Draft):
-    """A quiz from a generator."""
-
     questions: Annotated[list[QuestionDraft], Field(min_length=1)]
 
     def fault(self) -> str | None:
-        """See `Draft`."""
         faults = (each.fault_at(f"questions[{index}]") for index, each in enumerate(self.questions))
         ids = [question.question_id for question in self.questions]
         return next(filter(None, faults), None) or repeated("questions[].question_id", ids)

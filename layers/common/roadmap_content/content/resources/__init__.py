@@ -9,17 +9,7 @@ from pydantic import Field, StringConstraints
 
 from ...contracts.documents import Document
 from ...contracts.items import ContentType
-from ..kind import (
-    DOCUMENT,
-    Content,
-    ContentId,
-    ContentKind,
-    Draft,
-    Names,
-    Row,
-    repeated,
-    status_field,
-)
+from ..kind import DOCUMENT, Content, ContentId, ContentKind, Draft, Names, Row, repeated, status_field
 from ..single_row import single_row_statements
 
 # Publicly resolvable host names: no IP address, no `localhost`, no single-label name.
@@ -57,13 +47,10 @@ class ResourceDraft(Draft):
 
 
 class ResourcesDraft(Draft):
-    """A list of resources from a generator."""
-
     resources: list[ResourceDraft]
     search_queries_used: list[str]
 
     def fault(self) -> str | None:
-        """See `Draft`."""
         if not self.resources:
             return "resources is empty"
         for index, resource in enumerate(self.resources):

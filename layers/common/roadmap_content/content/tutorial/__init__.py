@@ -45,7 +45,6 @@ class TutorialDraft(Draft):
     markdown: str
 
     def fault(self) -> str | None:
-        """See `Draft`."""
         blank = [name for name in ("title", "summary", "markdown") if not getattr(self, name).strip()]
         return f"{blank[0]} is blank" if blank else None
 

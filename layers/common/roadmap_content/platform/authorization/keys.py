@@ -66,10 +66,7 @@ class IssuerKeys(PyJWKClient):
 
     def __init__(self, url: str) -> None:
         super().__init__(
-            url,
-            lifespan=LIFETIME_SECONDS,
-            timeout=TIMEOUT_SECONDS,
-            cooldown_duration=REFETCH_SECONDS,
+            url, lifespan=LIFETIME_SECONDS, timeout=TIMEOUT_SECONDS, cooldown_duration=REFETCH_SECONDS
         )
         self._failed_at = -math.inf
 

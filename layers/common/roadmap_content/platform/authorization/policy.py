@@ -25,9 +25,7 @@ def allow(user_id: str, method_arn: object, context: Mapping[str, str] | None = 
         "principalId": user_id,
         "policyDocument": {
             "Version": "2012-10-17",
-            "Statement": [
-                {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": f"{match[1]}/*"},
-            ],
+            "Statement": [{"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": f"{match[1]}/*"}],
         },
         "context": dict(context or {"user_id": user_id}),
     }

@@ -86,10 +86,7 @@ def verified_claims(token: str, keys: KeySource, settings: AuthorizationSettings
 
 
 def _decoded(
-    token: str,
-    keys: Iterable[PyJWK | str],
-    algorithms: tuple[str, ...],
-    settings: AuthorizationSettings,
+    token: str, keys: Iterable[PyJWK | str], algorithms: tuple[str, ...], settings: AuthorizationSettings
 ) -> dict[str, Any]:
     """The claims of a token that one of the keys has signed."""
     required = ["exp", "aud", "sub"] if settings.issuer is None else ["exp", "aud", "iss", "sub"]

@@ -43,8 +43,6 @@ class NotRedrivableError(PermanentError):
 
 
 class ExecutionState(Enum):
-    """The state of an execution."""
-
     RUNNING = auto()
     OVER = auto()
     """The execution ended without success and may be redriven."""
@@ -106,9 +104,7 @@ class Executions:
 
         try:
             self._client.start_execution(
-                stateMachineArn=self._state_machine_arn,
-                name=name,
-                input=json.dumps(document),
+                stateMachineArn=self._state_machine_arn, name=name, input=json.dumps(document)
             )
         except self._client.exceptions.ExecutionAlreadyExists:
             return  # the execution has already ended: the name identifies the attempt

@@ -117,7 +117,6 @@ class Connection(dbapi.Connection):  # type: ignore[misc] # pg8000 has no types
                     file.close()
 
     def cursor(self) -> Cursor:
-        """A cursor of this connection."""
         return Cursor(self)
 
     def execute_unnamed(

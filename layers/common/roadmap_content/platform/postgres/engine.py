@@ -88,7 +88,6 @@ class Credentials:
 
     @classmethod
     def from_url(cls, url: URL) -> "Credentials":
-        """Read a SQLAlchemy URL."""
         return cls(
             host=url.host or "127.0.0.1",
             port=url.port or 5432,

@@ -23,7 +23,6 @@ class Settings:
 
     @property
     def content_bucket(self) -> str:
-        """The bucket of tutorial texts, staged content and manifests."""
         return self._text("CONTENT_BUCKET")
 
     @property
@@ -68,7 +67,6 @@ class Settings:
 
     @property
     def state_machine_arn(self) -> str:
-        """The ARN of the state machine."""
         return self._text("STATE_MACHINE_ARN")
 
     @property
@@ -98,12 +96,10 @@ class Settings:
 
     @property
     def database_port(self) -> int:
-        """The port of the database."""
         return self._positive("DATABASE_PORT")
 
     @property
     def database_name(self) -> str:
-        """The name of the database."""
         return self._text("DATABASE_NAME")
 
     @property
@@ -153,7 +149,6 @@ class Settings:
 
     @property
     def generator(self) -> str:
-        """The name of the content generator."""
         return self._text("GENERATOR")
 
     @property
@@ -163,7 +158,6 @@ class Settings:
 
     @property
     def model_region(self) -> str:
-        """The AWS region of the model."""
         return self._text("MODEL_REGION")
 
     @property
@@ -230,7 +224,6 @@ class Settings:
 
     @property
     def release_id(self) -> str:
-        """The id of the deployed release."""
         return self._environ.get("RELEASE") or "unreleased"
 
     def _text(self, name: str) -> str:

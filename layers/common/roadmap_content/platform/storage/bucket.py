@@ -23,8 +23,6 @@ PARALLEL = 16
 
 
 class StoredObject(NamedTuple):
-    """An object and its metadata."""
-
     body: bytes
     metadata: Mapping[str, str]
 
@@ -141,7 +139,6 @@ class Bucket:
         )
 
     def holds(self, key: str) -> bool:
-        """Whether an object exists."""
         found = self._request(key, lambda: self._client.head_object(Bucket=self.name, Key=key), missing=True)
         return found is not None
 
@@ -186,7 +183,6 @@ class Bucket:
         )
 
     def delete(self, key: str) -> None:
-        """Delete an object if it exists."""
         self._request(key, lambda: self._client.delete_object(Bucket=self.name, Key=key))
 
     def _request(self, key: str, send: Callable[[], R], *, missing: bool = False) -> R | None:

@@ -90,7 +90,6 @@ def key_in_url(url: str, bucket: str, endpoint: str) -> str:
 
 
 def staged_key(roadmap_id: str, item: Item) -> str:
-    """The key of a staged item."""
     return f"{staged_prefix(roadmap_id, item.content_type)}{encode(item.concept_id)}.json"
 
 

@@ -42,7 +42,6 @@ class Staging:
         return replacement_key(self._roadmap_id, item, replaced_id)
 
     def holds(self, item: Item) -> bool:
-        """Whether an item is staged."""
         return self._bucket.holds(self._key(item))
 
     def listed(self, items: Iterable[Item]) -> frozenset[Item]:

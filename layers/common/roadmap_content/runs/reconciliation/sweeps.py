@@ -57,6 +57,5 @@ def record_sweep(
 
 
 def last_sweep(connection: Connection) -> Sweep | None:
-    """The last recorded sweep."""
     row = connection.execute(LAST).one_or_none()
     return None if row is None else Sweep(*row)

@@ -60,8 +60,6 @@ _STOP_REASONS = {
 
 
 class _Started(Enum):
-    """The result of starting one task."""
-
     CLAIMED = auto()
     ENDED = auto()
     """Without an attempt: it was refused, or nothing is missing."""
@@ -197,8 +195,6 @@ def _start_task(services: Services, recovery_id: str, task: WaitingTask, deadlin
             result, reason = TaskResult.REFUSED, ChangedSinceError.code
 
     transact(
-        services.engine,
-        lambda connection: end_task(connection, recovery_id, task, result, reason),
-        deadline,
+        services.engine, lambda connection: end_task(connection, recovery_id, task, result, reason), deadline
     )
     return _Started.ENDED

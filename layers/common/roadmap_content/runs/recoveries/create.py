@@ -43,8 +43,6 @@ STAGED_ACTIONS = frozenset({NextAction.SAVE, NextAction.REPLACE_ID, NextAction.N
 
 
 class Preview(NamedTuple):
-    """The preview of a recovery."""
-
     tasks: int
     staged: Mapping[ContentType, int]
     to_generate: Mapping[ContentType, int]

@@ -129,8 +129,6 @@ class Progress:
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a recovery."""
-
     rate_per_minute: int
     concurrency: int
     token_budget: int | None

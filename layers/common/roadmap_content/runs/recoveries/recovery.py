@@ -90,7 +90,6 @@ class Recovery(NamedTuple):
 
     @property
     def limits(self) -> Limits:
-        """The limits of the recovery."""
         return Limits(self.rate_per_minute, self.concurrency, self.token_budget, self.canary, self.breaker)
 
 

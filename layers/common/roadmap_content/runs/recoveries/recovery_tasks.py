@@ -155,8 +155,6 @@ class Counts(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """The tasks for a recovery."""
-
     sql: str
     """Selects `task_id`, `created_at` and `items`: those to regenerate, with their revisions, or NULL."""
 
@@ -164,8 +162,6 @@ class Chosen(NamedTuple):
 
 
 class UndoneCounts(NamedTuple):
-    """The results of the undo of a regeneration so far."""
-
     tasks_left: int
     restored: int
     not_replaced: int
@@ -199,13 +195,11 @@ def read_tasks_to_undo(connection: Connection, recovery_id: str) -> Sequence[Any
 
 
 def record_undone(connection: Connection, recovery_id: str, task_id: str, report: Mapping[str, Any]) -> None:
-    """Record the results of an undo for the items of a task."""
     parameters = {"recovery_id": recovery_id, "task_id": task_id, "report": json.dumps(report)}
     connection.execute(RECORD_UNDONE, parameters)
 
 
 def count_undone(connection: Connection, recovery_id: str) -> UndoneCounts:
-    """Count the results of the undo of a regeneration so far."""
     return UndoneCounts(*connection.execute(UNDONE, {"recovery_id": recovery_id}).one())
 
 
@@ -241,7 +235,6 @@ def running_tasks(connection: Connection, recovery_id: str) -> list[RunningTask]
 def waiting_tasks(
     connection: Connection, recovery_id: str, limit: int, *, canary_only: bool
 ) -> list[WaitingTask]:
-    """The next tasks to be started."""
     parameters = {"recovery_id": recovery_id, "canary": canary_only, "limit": limit}
     return [WaitingTask(*row) for row in connection.execute(WAITING, parameters)]
 

@@ -30,7 +30,6 @@ class Regeneration:
 
     @property
     def conditions(self) -> dict[str, Any]:
-        """The conditions that are set."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 

@@ -53,12 +53,7 @@ def start_due_attempts(services: Services, deadline: Deadline) -> int:
             _log(planned.task_id, error)
         transact(services.engine, partial(_apply, give_up, planned), deadline)
     if due:
-        emit(
-            {
-                Metric.AUTOMATIC_ATTEMPTS_STARTED: started,
-                Metric.AUTOMATIC_ATTEMPTS_REFUSED: refused,
-            }
-        )
+        emit({Metric.AUTOMATIC_ATTEMPTS_STARTED: started, Metric.AUTOMATIC_ATTEMPTS_REFUSED: refused})
         logger.info("automatic_attempts_started", due=len(due), started=started, refused=refused)
     return started
 

@@ -26,8 +26,6 @@ class FinalizedOutcome(FinalizeResult):
 
 
 class AwaitRedriveRequest(Payload):
-    """The request to `await_redrive`."""
-
     outcome: FinalizedOutcome
     execution: Execution
 

@@ -44,8 +44,6 @@ from .reporting import report_outcome
 
 
 class FinalizeRequest(Payload):
-    """The request to `finalize_task`."""
-
     input: RunInput
     execution: Execution
     plan: Plan | None = None
@@ -231,13 +229,7 @@ def _write_outcome(
     failed_items = (failure.item for failure in account.failed)
     close_attempt(connection, task.task_id, attempt, count_by_type(account.left), count_by_type(failed_items))
     event = task_finalized(
-        task.task_id,
-        task.roadmap_id,
-        task.attempt,
-        status,
-        outcome.missing,
-        generated,
-        task.updated_at,
+        task.task_id, task.roadmap_id, task.attempt, status, outcome.missing, generated, task.updated_at
     )
     report_outcome(services, connection, task, event, account.failed, outcome, message)
 

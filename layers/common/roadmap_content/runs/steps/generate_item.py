@@ -75,8 +75,6 @@ class Unprepared(Enum):
 
 
 class ItemPreparation:
-    """Prepares the items of one batch concurrently."""
-
     def __init__(
         self,
         request: BatchRequest,

@@ -33,8 +33,6 @@ class MigrationRefusedError(PermanentError):
 
 
 class MigrateRequest(Payload):
-    """The request to `migrate_database`."""
-
     dry_run: bool = False
 
 
@@ -67,12 +65,7 @@ def migrate_database(request: MigrateRequest, services: Services, deadline: Dead
     engine = services.open_engine(statement_timeout=seconds)
     try:
         result = transact(engine, migrate, deadline)
-    except (
-        MigrationRunningError,
-        RevisionTooOldError,
-        UnknownTimeZoneError,
-        RolesIncompleteError,
-    ) as error:
+    except (MigrationRunningError, RevisionTooOldError, UnknownTimeZoneError, RolesIncompleteError) as error:
         raise MigrationRefusedError(str(error)) from error
     finally:
         engine.dispose()

@@ -29,15 +29,11 @@ from ...state.tasks.work import TOKENS_PER_ITEM, Work
 
 
 class PlanRequest(Payload):
-    """The request to `plan_batches`."""
-
     input: RunInput
     execution: Execution
 
 
 class PlanResult(Payload):
-    """The plan and its batches."""
-
     plan: Plan
     batches: list[BatchReference]
 

@@ -43,8 +43,6 @@ class Unread(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """An item that is ready to be saved."""
-
     item: Item
     content_fingerprint: str
     name: str
@@ -70,7 +68,6 @@ class Prepared(NamedTuple):
     failed: Sequence[Failure] = ()
 
     def with_others(self, others: "Prepared") -> "Prepared":
-        """Both together."""
         return Prepared([*self.ready, *others.ready], [*self.failed, *others.failed])
 
     @property
@@ -126,8 +123,6 @@ def failure_of(item: Item, error: ContentError, content_fingerprint: str | None 
 
 
 class Preparer:
-    """Prepares the items of one batch."""
-
     def __init__(self, request: BatchRequest, services: Services, batch: Batch, deadline: Deadline) -> None:
         self._request = request
         self._plan = request.plan

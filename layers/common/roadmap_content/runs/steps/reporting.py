@@ -84,11 +84,7 @@ def report_outcome(
         [
             *(
                 concept_failed_entry(
-                    task.task_id,
-                    task.roadmap_id,
-                    task.attempt,
-                    event.data["concept_id"],
-                    event.data["items"],
+                    task.task_id, task.roadmap_id, task.attempt, event.data["concept_id"], event.data["items"]
                 )
                 for event in failed
             ),

@@ -42,8 +42,6 @@ class SchemaProperties(Payload):
 
 
 class SchemaRequest(Payload):
-    """A request from CloudFormation."""
-
     request_type: Literal["Create", "Update", "Delete"] = Field(alias="RequestType")
     response_url: str = Field(alias="ResponseURL")
     stack_id: str = Field(alias="StackId")

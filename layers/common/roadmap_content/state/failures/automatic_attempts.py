@@ -86,8 +86,6 @@ def plan_automatic_attempt(
 
 
 class PlannedAttempt(NamedTuple):
-    """A planned automatic attempt."""
-
     task_id: str
     attempt: int
     """The attempt after which it was planned."""
@@ -99,7 +97,6 @@ def due_attempts(connection: Connection, limit: int) -> list[PlannedAttempt]:
 
 
 def forget_automatic_attempt(connection: Connection, planned: PlannedAttempt) -> None:
-    """Delete a planned attempt."""
     connection.execute(FORGET, planned._asdict())
 
 

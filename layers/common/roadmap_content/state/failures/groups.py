@@ -62,7 +62,6 @@ class GroupKey(NamedTuple):
 
 
 def group_of(failure: Failure) -> GroupKey:
-    """The group of a failure."""
     return GroupKey(failure.error_code, failure.stage, normalise_reason(failure.reason))
 
 
@@ -98,5 +97,4 @@ def group_failures(failures: Iterable[Failure]) -> list[TaskFailures]:
 
 
 def hour_of(moment: datetime) -> datetime:
-    """The hour of a point in time."""
     return moment.replace(minute=0, second=0, microsecond=0)

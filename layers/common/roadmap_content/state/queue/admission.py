@@ -18,15 +18,7 @@ from ...platform.runtime.log import logger
 from ..services import Services
 from ..tasks.attempts import Cause
 from .claims import MOST_ADMITTED, STARTING, record_admissions
-from .queue import (
-    Admitted,
-    admit,
-    admit_free,
-    confirm_redrive,
-    lock_capacity,
-    tidy_queue,
-    unconfirmed,
-)
+from .queue import Admitted, admit, admit_free, confirm_redrive, lock_capacity, tidy_queue, unconfirmed
 
 MOST_UNCONFIRMED = 100
 """Maximum attempts per sweep that are started again."""

@@ -77,8 +77,6 @@ class GenerationStop(Payload):
 
 
 class Capacity(NamedTuple):
-    """The limits of generation."""
-
     slots: int
     tokens_per_minute: int | None
     """The model's quota; `None` if none is configured."""
@@ -99,8 +97,6 @@ class Capacity(NamedTuple):
 
 
 class RecordedChange(NamedTuple):
-    """One change of the capacity."""
-
     at: datetime
     actor: str
     reason: str
@@ -113,7 +109,6 @@ class RecordedChange(NamedTuple):
 
 
 def read_capacity(connection: Connection) -> Capacity:
-    """Read the capacity."""
     return Capacity(*connection.execute(READ).one())
 
 
@@ -140,5 +135,4 @@ def change_capacity(
 
 
 def latest_changes(connection: Connection, limit: int) -> Sequence[RecordedChange]:
-    """The latest changes, newest first."""
     return [RecordedChange(*row) for row in connection.execute(CHANGES, {"limit": limit})]

@@ -95,11 +95,7 @@ def claim(
 
 
 def claim_in_run(
-    services: Services,
-    task: Task,
-    execution: Execution,
-    deadline: Deadline,
-    start: AttemptStart,
+    services: Services, task: Task, execution: Execution, deadline: Deadline, start: AttemptStart
 ) -> Task:
     """Claim an attempt for a running execution. An execution with an open attempt keeps it.
 

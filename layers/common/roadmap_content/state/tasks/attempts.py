@@ -57,12 +57,10 @@ class AttemptStart(NamedTuple):
 
 
 def user_start(user_id: str, reason: str | None = None) -> AttemptStart:
-    """A start by the task's user."""
     return AttemptStart(f"user:{user_id}", Cause.RETRY, reason)
 
 
 def recovery_actor(recovery_id: str) -> str:
-    """The actor of attempts that a recovery starts."""
     return f"recovery:{recovery_id}"
 
 
@@ -268,11 +266,7 @@ def read_scope(connection: Connection, task_id: str, attempt: int) -> tuple[Scop
 
 
 def add_generated(
-    connection: Connection,
-    task_id: str,
-    attempt: int,
-    counts: Mapping[ContentType, int],
-    earlier: str | None,
+    connection: Connection, task_id: str, attempt: int, counts: Mapping[ContentType, int], earlier: str | None
 ) -> str | None:
     """Add to the numbers of generated items of an attempt; return the id of the transaction.
 
@@ -385,7 +379,6 @@ def actor_of(connection: Connection, task_id: str, attempt: int) -> str | None:
 
 
 def latest_attempts(connection: Connection, task_id: str, limit: int) -> list[Any]:
-    """The last attempts of a task, newest first."""
     return list(connection.execute(LATEST, {"task_id": task_id, "limit": limit}))
 
 

@@ -13,8 +13,6 @@ time does not grow with the number of tasks.
 
 
 class Total(NamedTuple):
-    """A number of tasks."""
-
     tasks: int
     is_exact: bool
     """If not, `tasks` is PostgreSQL's estimate, from its statistics."""
@@ -46,7 +44,6 @@ WHERE c.oid = CAST('roadmap_tasks' AS regclass)
 
 
 def count_by_status(connection: Connection) -> dict[str, Total]:
-    """The number of tasks per status."""
     rows = connection.execute(COUNT_BY_STATUS, {"counted": MAX_COUNTED + 1})
     counted: dict[str, int] = {row.status: row.tasks for row in rows}
     estimates: dict[str, int] = {}

@@ -45,12 +45,10 @@ class TaskFilter:
 
     @property
     def conditions(self) -> dict[str, Any]:
-        """The conditions that are set."""
         return {name: value for name, value in asdict(self).items() if value not in (None, ())}
 
     @property
     def fingerprint(self) -> str:
-        """A hash that identifies the filter."""
         document = json.dumps(self.conditions, default=str, sort_keys=True)
         return hashlib.sha256(document.encode()).hexdigest()[:12]
 

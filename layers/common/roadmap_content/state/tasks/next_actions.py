@@ -79,7 +79,6 @@ _ACTIONS: Mapping[Remedy, NextAction] = {
 
 
 def action_of(remedy: Remedy) -> NextAction:
-    """The action for a remedy."""
     return _ACTIONS.get(remedy, NextAction.GENERATE if remedy is Remedy.GENERATE else NextAction.SAVE)
 
 

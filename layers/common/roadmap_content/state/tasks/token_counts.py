@@ -25,7 +25,6 @@ def tokens_of_a_day(connection: Connection) -> tuple[int, int]:
 
 
 def count_tokens(connection: Connection, task_id: str, spent: int, saved_by_staging: int) -> None:
-    """Add the tokens of an attempt to those of this hour."""
     if spent or saved_by_staging:
         connection.execute(
             COUNT_TOKENS, {"task_id": task_id, "spent": spent, "saved_by_staging": saved_by_staging}

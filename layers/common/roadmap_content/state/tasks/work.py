@@ -47,8 +47,6 @@ AT_WORK = (QueueState.STARTING, QueueState.REDRIVING, QueueState.RUNNING)
 
 
 class Work(NamedTuple):
-    """The work of an attempt."""
-
     tokens: int
     """The estimated tokens of the items to generate."""
 
