@@ -25,7 +25,6 @@ from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.errors import (
     ContentError,
-    MissingSettingError,
     ModelDeclinedError,
     ModelRefusedRequestError,
     TokenBudgetExhaustedError,
@@ -250,13 +249,6 @@ def test_generate_one_item_needs_no_stack(server: ConverseServer, monkeypatch: p
     assert document["draft"] == valid_output(call)
     assert call.request["modelId"] == profile
     assert "简体中文" in call.request["system"][0]["text"]
-
-
-def test_generate_one_item_names_a_missing_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MODEL_ID", raising=False)
-    monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    with pytest.raises(MissingSettingError, match="MODEL_ID is not set"):
-        generate_one(ENGLISH, ContentType.QUIZ)
 
 
 def generate(pipeline: Pipeline, request: BatchRequest, seconds: float = 600) -> GenerateReport:

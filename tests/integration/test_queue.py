@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import Connection, TextClause, text
 
 from roadmap_content.platform.runtime.deadline import Deadline
-from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.queue import queue
 from roadmap_content.state.queue.admission import admit_waiting
@@ -471,22 +470,6 @@ def started(pipeline: Pipeline) -> list[str]:
     executions = pipeline.services.executions
     assert isinstance(executions, RecordedExecutions)
     return [task_id for task_id, _ in executions.started]
-
-
-def test_a_run_that_ended_without_an_outcome_frees_its_slots_in_the_sweep(
-    waiting: Queue, pipeline: Pipeline
-) -> None:
-    first, second = load(pipeline, 1), load(pipeline, 2)
-    assert retry(pipeline, first).startswith("Attempt started")
-    assert retry(pipeline, second).startswith("Attempt queued")
-    pipeline.execute("UPDATE content_queue SET state = 'running' WHERE state = 'starting'")
-    pipeline.execute(
-        "UPDATE roadmap_tasks SET updated_at = updated_at - interval '5 minutes' WHERE task_id = :id",
-        id=first,
-    )
-    reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
-    assert started(pipeline) == [first, second]
-    assert waiting.at_work() == [second]
 
 
 @pytest.mark.parametrize("stopped", [False, True], ids=["no capacity", "stopped"])

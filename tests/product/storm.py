@@ -1,4 +1,4 @@
-"""`python -m tests.product.storm`: the product and this system work on the same roadmaps at the same time.
+"""A storm: the product and this system work on the same roadmaps at the same time.
 
 The product performs its 21 operations, restarts, processes sibling tasks, and its learners save quiz attempts
 and read pages; this system retries, regenerates, recovers, cancels and sweeps. Then it is checked that
@@ -8,12 +8,10 @@ and read pages; this system retries, regenerates, recovers, cancels and sweeps. 
 - no task with an open attempt was seen at the step `recovery_failed`;
 - the invariants hold at the end.
 
-The steps run in this process, on a PostgreSQL server of their own; executions are threads.
+The steps run in this process; executions are threads.
 """
 
-import argparse
 import random
-import sys
 import threading
 import time
 from collections import Counter, defaultdict
@@ -24,7 +22,6 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from local_stack.postgres_server import create_database
 from migrations import migrate, use_time_zone
 from roadmap_content.api.cancel import cancel_task
 from roadmap_content.contracts.errors import ContentError
@@ -51,7 +48,6 @@ from tests.support.oracle import Broken, Oracle, OracleOfOne
 from tests.support.pipeline import services_for
 from tests.support.product_schema import FORMS
 from tests.support.runs import QueuedRuns
-from tests.support.soak import Found, end, own_server
 
 ROADMAPS = 3
 CONCEPTS = 8
@@ -408,51 +404,19 @@ def untouched(product: Product) -> list[str]:
     return [line for lines in product.everything().values() for line in lines if '"r-other' in line]
 
 
-def play(url: str, seed: int, enough: Callable[[Storm], bool]) -> Found:
-    """Run the storm on an empty database, heal, and check."""
+def play(url: str, seed: int, enough: Callable[[Storm], bool]) -> list[str]:
+    """Run the storm on an empty database, heal, and check; return each finding."""
     product, services = prepare(url)
     before = untouched(product)
     storm = Storm(product, services, seed)
-    began = time.monotonic()
     storm.go(enough)
-    minutes = (time.monotonic() - began) / 60
-    ignored = [str(each) for each in storm.ignored_marks()]
+    wrong = [*storm.failures, *map(str, storm.ignored_marks())]
     storm.heal()
-    broken = [str(each) for each in storm.broken()]
-    unchanged = untouched(product) == before
-    services.engine.dispose()
-    product.engine.dispose()
-    wrong = [*storm.failures, *ignored, *broken]
-    if not unchanged:
+    wrong += map(str, storm.broken())
+    if untouched(product) != before:
         wrong.append("rows changed that nobody asked to change")
     if never := OPERATIONS.keys() - storm.performed:
         wrong.append(f"not performed: {sorted(never)}")
-    counts = {
-        "seed": seed,
-        "minutes": round(minutes, 1),
-        "counts": dict(sorted(storm.counts.items())),
-        "failed": storm.failures[:20],
-        "failed_count": len(storm.failures),
-        "claimed_beside_a_mark": ignored,
-        "marks": len(storm.marks),
-        "broken": broken[:20],
-        "foreign_rows_unchanged": unchanged,
-        "holds": not wrong,
-    }
-    return Found(counts, wrong)
-
-
-def main() -> int:
-    """Run the storm; return the exit code. The last line is one JSON document."""
-    parser = argparse.ArgumentParser(prog="storm", description=str(__doc__).partition("\n")[0])
-    parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--seed", type=int, default=int(time.time()) % 10**6)
-    chosen = parser.parse_args()
-    with own_server("storm") as server:
-        url = create_database(server.url, f"storm_{chosen.seed}")
-        ends = time.monotonic() + 60 * chosen.minutes
-        return end(play(url, chosen.seed, lambda _: time.monotonic() > ends))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    services.engine.dispose()
+    product.engine.dispose()
+    return wrong

@@ -11,15 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from rich.table import Table
-
 from local_stack.cloud import REGION, Cloud
 from local_stack.database_roles import create_roles
 from local_stack.errors import CommandFailedError
 from local_stack.postgres_server import PostgresServer
 from local_stack.stack import LocalStack, local_parameters
 from local_stack.stack_functions import functions_of
-from local_stack.steps import console, step
+from local_stack.steps import step
 from local_stack.template_file import read_template
 from release.sam_build import Built
 from release.sam_cli import sam
@@ -87,7 +85,6 @@ def deploy_run_and_delete(built: Built) -> str:
             batch_size = third["PlanBatchesFunction"].settings["BATCH_SIZE"]
             if batch_size != "7":
                 raise AssertionError(f"the alias of PlanBatchesFunction has BATCH_SIZE {batch_size}")
-            _show(first, second, third)
             with step("sam deploy of another parameter under the same release is refused"):
                 _require_refusal(releases, changed, "second", parameters)
             if releases.aliases() != third:
@@ -204,22 +201,6 @@ def _require_refusal(releases: Releases, built: Path, commit: str, parameters: M
             raise
     else:
         raise AssertionError("a changed parameter under the same release was deployed")
-
-
-def _show(*releases: Mapping[str, Alias]) -> None:
-    """Print a line per alias and release: the version, the layer, and a setting."""
-    table = Table("alias live of", "version", "release", "layer of all", "BATCH_SIZE")
-    for logical_id in releases[0]:
-        for deployed in releases:
-            alias = deployed[logical_id]
-            table.add_row(
-                logical_id.removesuffix("Function"),
-                alias.version,
-                alias.release,
-                alias.layers["CommonLayer"][:8],
-                alias.settings.get("BATCH_SIZE", ""),
-            )
-    console.print(table)
 
 
 def _check_runtimes(cloud: Cloud, functions: Mapping[str, str]) -> None:

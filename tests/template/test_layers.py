@@ -21,13 +21,13 @@ UNZIPPED, ZIPPED = 45_000_000, 15_000_000
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 
 
-def make(target: str, source: Path, directory: Path, path: str | None = None, **variables: str) -> str:
+def make(target: str, source: Path, directory: Path, **variables: str) -> str:
     """Run the Makefile as SAM does; return its output."""
     environment = {**os.environ, "ARTIFACTS_DIR": str(directory), **variables}
     said = subprocess.run(
         ["/usr/bin/make", "--silent", "--makefile", MAKEFILE, target],
         cwd=source,
-        env=environment if path is None else {**environment, "PATH": path},
+        env=environment,
         capture_output=True,
         text=True,
         check=True,

@@ -1,7 +1,6 @@
 """The offline generator: valid for any concept, deterministic, with correct answers."""
 
 import re
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from hypothesis import given
@@ -174,20 +173,6 @@ def test_a_tutorial_is_a_marked_draft_with_the_texts_of_the_concept() -> None:
 )
 def test_minutes_follow_from_plausible_hours(hours: float, minutes: int) -> None:
     assert tutorial(RETRIES._replace(estimated_hours=hours)).estimated_completion_time == minutes
-
-
-@given(any_concept)
-def test_links_contain_any_query_encoded(concept: Concept) -> None:
-    draft = resources(concept)
-    used = set()
-    for resource in draft.resources:
-        link = urlsplit(resource.url)
-        assert resource.url.isascii()
-        assert link.scheme == "https"
-        assert not link.fragment
-        values = [value for _, value in parse_qsl(link.query, strict_parsing=True)]
-        used.add(next(query for query in draft.search_queries_used if query in values))
-    assert used == set(draft.search_queries_used)
 
 
 def test_a_chinese_concept_gets_chinese_content() -> None:

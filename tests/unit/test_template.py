@@ -259,12 +259,6 @@ def test_parameters_that_cannot_work_together_are_refused_before_anything_is_mad
     assert (broken_rules(ACCEPTED | given) == []) == accepted
 
 
-def test_every_parameter_is_used() -> None:
-    text = (REPOSITORY / "template.yaml").read_text()
-    used = set(re.findall(r"!Ref (\w+)", text)) | set(re.findall(r"\$\{(\w+)\}", text))
-    assert TEMPLATE["Parameters"].keys() <= used
-
-
 SAMCONFIG = tomllib.loads((REPOSITORY / "samconfig.toml").read_text())
 
 
