@@ -56,7 +56,8 @@ lint: $(INSTALLED) ## Check style, types and imports.
 
 test: $(INSTALLED) ## Run the fast tests: unit, and integration on PostgreSQL (COVERAGE=1: also the slow ones and `workflow`, with the coverage of the layer).
 ifdef COVERAGE
-	$(RUN)/python -m pytest $(STEAL) tests/unit tests/integration tests/mutants tests/schedules --cov --cov-report= --cov-fail-under=0
+	$(RUN)/python -m pytest $(STEAL) --hypothesis-profile=thorough tests/unit tests/integration tests/mutants tests/schedules \
+		--cov --cov-report= --cov-fail-under=0
 	$(RUN)/python -m pytest $(BY_FILE) tests/workflow --cov --cov-append --cov-report=term
 else
 	$(RUN)/python -m pytest $(STEAL) -m "not nightly and not slow" tests/unit tests/integration tests/mutants

@@ -26,8 +26,9 @@ from migrations.grants import grant_access
 from tests.support.databases import ReusedDatabase, copied_database
 
 # No time limit per example, because no test asserts a duration.
-settings.register_profile("timeless", deadline=None)
-settings.load_profile("timeless")
+settings.register_profile("fast", deadline=None, max_examples=30)
+settings.register_profile("thorough", deadline=None, max_examples=200)  # `make test COVERAGE=1`
+settings.load_profile("fast")
 
 # Otherwise each session of boto3 reads the models of services again: 100 ms of processor time for a client.
 mock.patch.object(botocore.session, "create_loader", cache(botocore.session.create_loader)).start()
