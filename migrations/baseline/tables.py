@@ -45,6 +45,7 @@ CREATE TABLE content_attempts (
     replaces json,
     PRIMARY KEY (task_id, attempt)
 );
+CREATE INDEX content_attempt_uncounted ON content_attempts (task_id) WHERE saved IS NULL;
 
 -- Current failures of a task by group and content type: those of its latest attempt that has ended. Its user
 -- and creation are copied, so that one index returns a page of a group's tasks in order.

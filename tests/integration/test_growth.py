@@ -2,10 +2,10 @@
 
 import pytest
 
-from benchmarks.growth import Stand, more_than_known, ratios
+from benchmarks.growth import Stand, ratios, too_much
 
 
 @pytest.mark.slow
 def test_no_operation_reads_more_with_more_tasks(new_database_url: str, bucket_name: str) -> None:
     stand = Stand(new_database_url)
-    assert more_than_known(ratios(stand.costs(1_000), stand.costs(10_000))) == {}
+    assert too_much(ratios(stand.costs(1_000), stand.costs(10_000))) == {}

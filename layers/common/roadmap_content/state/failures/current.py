@@ -88,8 +88,9 @@ DELETE FROM content_task_failures WHERE task_id = :task_id
 RETURNING group_id, attempt, error_code, stage, content_type, reason, transient, items, first_seen, last_seen
 """)
 
-MAX_CHECKED = 20_000
-"""Rows that one sweep checks for deleted tasks."""
+MAX_CHECKED = 300
+"""Rows that one sweep checks for deleted tasks, so that its cost does not grow with the number of failures:
+100,000 rows take a day of sweeps."""
 
 
 class KnownGroup(NamedTuple):

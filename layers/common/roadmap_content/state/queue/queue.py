@@ -227,9 +227,9 @@ WHERE task_id = :task_id AND attempt = :attempt AND state = 'waiting'
 """)
 
 # The product has deleted the task, or a later attempt was claimed by a release without a queue.
-END_ORPHANS = text("""
+END_ORPHANS = text(f"""
 UPDATE content_queue q SET state = 'ended', ended_at = timezone('utc', clock_timestamp())
-WHERE q.state <> 'ended' AND NOT EXISTS (
+WHERE (q.state = 'waiting' OR q.state IN ({_AT_WORK})) AND NOT EXISTS (
     SELECT FROM roadmap_tasks t WHERE t.task_id = q.task_id AND t.attempt = q.attempt)
 """)
 

@@ -145,10 +145,11 @@ UPDATE content_attempts SET
 WHERE task_id = :task_id AND attempt = :attempt
 """)
 
-# Nothing else ends them. Their counts stay unknown.
+# Nothing else ends them. Their counts stay unknown. An open attempt has no counts, which the index uses.
 END_OF_DELETED_TASKS = text("""
 UPDATE content_attempts a SET step = 'ended', outcome = 'cancelled', ended_at = timezone('utc', now())
-WHERE ended_at IS NULL AND NOT EXISTS (SELECT FROM roadmap_tasks t WHERE t.task_id = a.task_id)
+WHERE saved IS NULL AND ended_at IS NULL
+    AND NOT EXISTS (SELECT FROM roadmap_tasks t WHERE t.task_id = a.task_id)
 """)
 
 IS_OPEN = text("""
