@@ -10,7 +10,7 @@ FAILED = example(
     title="A roadmap",
     status="failed",
     needs_person=False,
-    progress={"missing": 1, "saved": 2, "total": 3},
+    progress={"missing": 1, "failed": 1, "saved": 2, "total": 3},
     top_reason=example("TopReason", error_code="InvalidContent", reason="a NUL character"),
 )
 AT_WORK = FAILED | {"task_id": "t-2", "status": "processing", "progress": None, "top_reason": None}

@@ -54,16 +54,6 @@ def test_invalid_and_unstaged_items_are_listed_before_a_run(machine: Machine, ro
     assert json.loads(again.stdout)["saved_already"] == 2 * TYPES - 2
 
 
-def test_a_second_run_is_refused_with_the_running_attempt(
-    machine: Machine, roadmap: Roadmap, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    machine.load(1)
-    machine.run()
-    monkeypatch.setattr("roadmap_command.commands.runs.is_running", lambda *_: True)
-    with pytest.raises(RefusedError, match="attempt 1 is running for task"):
-        roadmap("run", machine.task_id)
-
-
 def test_a_retry_can_be_limited_to_an_item_and_generate_a_saved_one_again(
     machine: Machine, roadmap: Roadmap
 ) -> None:

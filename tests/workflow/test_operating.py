@@ -17,7 +17,7 @@ from local_stack.lock_waiters import processes_waiting_for
 from local_stack.processes import becomes_true
 from roadmap_command.target import OPERATOR, Target
 from roadmap_content.contracts.items import ContentType, Item
-from tests.support.factories import TYPES, USER
+from tests.support.factories import USER
 from tests.support.machine import Machine
 
 Roadmap = Callable[..., Result]
@@ -70,23 +70,6 @@ def test_tasks_and_failures_are_listed_by_filter(
     assert f"group {group['group_id']}" in shown
     assert "moves the invalid content to rejected/" in shown
     assert "No task fails" in roadmap("failures", "-q", "no such task").stdout
-
-
-def test_a_task_and_its_items_are_shown(
-    machine: Machine, poisoned: list[str], roadmap: Roadmap, document: Document
-) -> None:
-    shown = document("show", machine.task_id)
-    assert shown["task"]["status"] == "partial_failure"
-    quiz = list(ContentType).index(ContentType.QUIZ)
-    assert shown["items"]["states"] == "".join("R" if place == quiz else "S" for place in range(2 * TYPES))
-    assert f"{2 * TYPES - 1} saved, 1 rejected" in roadmap("show", machine.task_id).stdout
-    item = f"quiz/{poisoned[0]}"
-    assert document("show", machine.task_id, item)["next_action"] == "reject_and_generate"
-    assert f"quiz of {poisoned[0]}" in roadmap("show", machine.task_id, item).stdout
-    with pytest.raises(RefusedError, match="is not an item"):
-        roadmap("show", machine.task_id, f"quiz:{poisoned[0]}")
-    with pytest.raises(RefusedError, match="404"):
-        roadmap("show", "no-such-task")
 
 
 def test_heal_previews_a_filter_and_follows_the_recovery(
