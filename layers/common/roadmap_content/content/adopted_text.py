@@ -46,15 +46,15 @@ def heading_in(line: str) -> str | None:
 
 def _paragraph(lines: list[str]) -> list[str]:
     """The first paragraph of prose: neither a heading, a list, a table, a quote nor code."""
-    found: list[str] = []
+    prose: list[str] = []
     in_code = False
     for line in lines:
         if line.startswith("```"):
             in_code = not in_code
             continue
         if in_code or not line or line.startswith(("#", "|", ">", "- ", "* ", "!")):
-            if found:
+            if prose:
                 break
             continue
-        found.append(line)
-    return found
+        prose.append(line)
+    return prose

@@ -34,7 +34,7 @@ milliseconds, generating takes seconds.
 """
 
 
-SLOWEST_FIRST = sorted(ContentType, key=lambda each: -CONTENT_KINDS[each].output_share)
+SLOWEST_FIRST = sorted(ContentType, key=lambda content_type: -CONTENT_KINDS[content_type].output_share)
 """The content types by the time that a generator needs for them, which is that of their length."""
 
 

@@ -33,7 +33,8 @@ CURRENT = _for_each_kind("row_to_json(item)", lambda kind: kind.current_sql)
 
 def saved_concepts(connection: Connection, roadmap_id: str) -> dict[ContentType, frozenset[str]]:
     return {
-        content_type: frozenset(found) for content_type, found in _ask(connection, SAVED, roadmap_id).items()
+        content_type: frozenset(concept_ids)
+        for content_type, concept_ids in _ask(connection, SAVED, roadmap_id).items()
     }
 
 
@@ -56,8 +57,8 @@ def complete_concepts(connection: Connection, roadmap_id: str, concept_ids: Sequ
 def current_rows(connection: Connection, roadmap_id: str) -> dict[ContentType, dict[str, Row]]:
     """The current row of every completed item, by concept, per content type."""
     return {
-        content_type: {row["concept_id"]: row for row in found}
-        for content_type, found in _ask(connection, CURRENT, roadmap_id).items()
+        content_type: {row["concept_id"]: row for row in rows}
+        for content_type, rows in _ask(connection, CURRENT, roadmap_id).items()
     }
 
 

@@ -31,7 +31,7 @@ def strict_schema(node: Any) -> Any:  # noqa: ANN401 - any part of a schema
     """A schema in the subset that a strict tool accepts. `read_draft` checks the rest."""
     match node:
         case {"type": "object", "properties": dict(properties)}:
-            strict = {name: strict_schema(each) for name, each in properties.items()}
+            strict = {name: strict_schema(schema) for name, schema in properties.items()}
             return node | {"properties": strict, "additionalProperties": False}
         case dict():
             return {

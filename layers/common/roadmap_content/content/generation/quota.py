@@ -230,23 +230,23 @@ class ModelQuota:
             row = connection.execute(EXCHANGE, parameters).one_or_none()
             return None if row is None else Exchange(*row)
 
-        found = transact(self._engine, exchange, deadline)
+        exchanged = transact(self._engine, exchange, deadline)
         self._returned = 0.0
-        if found is None:
+        if exchanged is None:
             self._is_limited = False
             return None
         now = self._clock()
         # Faster than the quota, because calls return tokens.
         elapsed = now - self._exchanged_at
-        supply = (found.supplied - self._supplied) / elapsed if 0 < elapsed < 60 else 0.0
-        self._rate, self._supplied, self._exchanged_at = found.rate, found.supplied, now
-        lease = Lease(found.promised, found.leased) if found.leased else self._lease
-        due = lease.due(found.supplied)
+        supply = (exchanged.supplied - self._supplied) / elapsed if 0 < elapsed < 60 else 0.0
+        self._rate, self._supplied, self._exchanged_at = exchanged.rate, exchanged.supplied, now
+        lease = Lease(exchanged.promised, exchanged.leased) if exchanged.leased else self._lease
+        due = lease.due(exchanged.supplied)
         self._lease = lease._replace(left=lease.left - due)
         self._available += due
-        missing = self._lease.end - found.supplied if self._lease.left else 0.0
-        self._exchange_at = now + min(max(missing / max(supply, found.rate), SHORTEST_WAIT), LONGEST_WAIT)
-        return found.stopped_reason
+        missing = self._lease.end - exchanged.supplied if self._lease.left else 0.0
+        self._exchange_at = now + min(max(missing / max(supply, exchanged.rate), SHORTEST_WAIT), LONGEST_WAIT)
+        return exchanged.stopped_reason
 
     def _missing(self) -> float:
         """The tokens to lease: for the calls that have waited longest. A part of a call would be unused."""

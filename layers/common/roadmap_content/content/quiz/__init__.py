@@ -94,7 +94,7 @@ class QuizDraft(Draft):
     questions: Annotated[list[QuestionDraft], Field(min_length=1)]
 
     def fault(self) -> str | None:
-        faults = (each.fault_at(f"questions[{index}]") for index, each in enumerate(self.questions))
+        faults = (question.fault_at(f"questions[{index}]") for index, question in enumerate(self.questions))
         ids = [question.question_id for question in self.questions]
         return next(filter(None, faults), None) or repeated("questions[].question_id", ids)
 

@@ -21,7 +21,7 @@ _CHINESE = (
 def draft(outline: Outline) -> ResourcesDraft:
     """List the searches for the outline's name."""
     query = outline.name[:MAX_QUERY].strip()
-    sites, found = (
+    sites, description = (
         (_CHINESE, "搜索“{name}”。") if outline.language == "zh" else (_ENGLISH, "A search for {name}.")
     )
     resources = [
@@ -29,7 +29,7 @@ def draft(outline: Outline) -> ResourcesDraft:
             title=title.format(query=query),
             url=address.format(query=quote(query, safe="")),
             type="article",
-            description=found.format(name=outline.name),
+            description=description.format(name=outline.name),
             relevance_score=round(0.9 - rank / 10, 2),
             language=outline.language,
         )

@@ -76,7 +76,7 @@ class Framework:
         """
         if concept_id in self.nodes:
             return
-        ends = (each for each in self.nodes if concept_id and each.endswith(f":{concept_id}"))
+        ends = (node_id for node_id in self.nodes if concept_id and node_id.endswith(f":{concept_id}"))
         full = next(ends, None)
         hint = "" if full is None or len(full) > _LONGEST_HINT else f"; the full id is {full!r}"
         raise ItemNotFoundError(f"the roadmap has no concept {concept_id!r}{hint}")
@@ -112,8 +112,8 @@ def missing_items(concept_ids: Iterable[str], saved: Mapping[ContentType, Contai
     return [
         Item(concept_id, content_type)
         for concept_id in concept_ids
-        for content_type, found in by_type
-        if concept_id not in found
+        for content_type, saved_ids in by_type
+        if concept_id not in saved_ids
     ]
 
 

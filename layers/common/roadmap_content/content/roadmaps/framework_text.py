@@ -90,9 +90,9 @@ def _members_text(fields: Mapping[str, Any]) -> str:
 def _members(text: str, start: int) -> Iterator[tuple[str, int, int]]:
     """The keys of the object at `start`, each with the span of its value."""
     position = start + 1
-    while found := _KEY.match(text, position):
-        end = _end_of_value(text, found.end())
-        yield _name(found[1]), found.end(), end
+    while key := _KEY.match(text, position):
+        end = _end_of_value(text, key.end())
+        yield _name(key[1]), key.end(), end
         position = _after_comma(text, end)
 
 
@@ -104,9 +104,9 @@ def _find_concepts(text: str, start: int, level: int) -> tuple[list[Span], int]:
     """
     concepts: list[Span] = []
     position = start + 1
-    while found := _KEY.match(text, position):
-        end = found.end()
-        if _name(found[1]) == LEVELS[level] and text[end] == "[":
+    while key := _KEY.match(text, position):
+        end = key.end()
+        if _name(key[1]) == LEVELS[level] and text[end] == "[":
             concepts, end = _find_in_list(text, end, level)
         else:
             end = _end_of_value(text, end)
@@ -120,8 +120,8 @@ def _find_in_list(text: str, start: int, level: int) -> tuple[list[Span], int]:
     position = _skip_space(text, start + 1)
     while text[position] != "]":
         if text[position] == "{" and level + 1 < len(LEVELS):
-            found, end = _find_concepts(text, position, level + 1)
-            concepts += found
+            nested, end = _find_concepts(text, position, level + 1)
+            concepts += nested
         else:
             end = _end_of_value(text, position)
             if level + 1 == len(LEVELS):
@@ -147,6 +147,6 @@ def _after_comma(text: str, position: int) -> int:
 
 
 def _skip_space(text: str, position: int) -> int:
-    found = _SPACES.match(text, position)
-    assert found is not None  # noqa: S101 - the pattern always matches, also an empty string
-    return found.end()
+    spaces = _SPACES.match(text, position)
+    assert spaces is not None  # noqa: S101 - the pattern always matches, also an empty string
+    return spaces.end()

@@ -65,8 +65,8 @@ def draft(outline: Outline) -> TutorialDraft:
         name=outline.name,
         description=outline.description or outline.nothing,
         place=outline.place or outline.nothing,
-        prerequisites="\n".join(f"- {each}" for each in outline.prerequisites) or outline.nothing,
-        keywords="\n".join(f"- {each}" for each in outline.keywords) or outline.nothing,
+        prerequisites="\n".join(f"- {text}" for text in outline.prerequisites) or outline.nothing,
+        keywords="\n".join(f"- {text}" for text in outline.keywords) or outline.nothing,
         minutes=minutes,
     )
     return TutorialDraft(

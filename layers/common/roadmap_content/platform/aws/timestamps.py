@@ -29,9 +29,9 @@ def read_timestamp(value: Any) -> datetime:  # noqa: ANN401 - any value in a res
     if isinstance(value, str):
         for read in (datetime.fromisoformat, parsedate_to_datetime):
             try:
-                found = read(value)
+                time = read(value)
             except ValueError:
                 continue
-            if found.tzinfo is not None:
-                return found
+            if time.tzinfo is not None:
+                return time
     return parse_timestamp(value)

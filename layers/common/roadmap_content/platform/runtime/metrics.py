@@ -78,7 +78,7 @@ def emit(counts: Mapping[Metric, float], content_type: ContentType | None = None
     directives = entry["_aws"]["CloudWatchMetrics"]
     if content_type is not None and (summed := SUMMED & counts.keys()):
         (typed,) = directives
-        definitions = [each for each in typed["Metrics"] if each["Name"] in summed]
+        definitions = [definition for definition in typed["Metrics"] if definition["Name"] in summed]
         directives.append(typed | {"Dimensions": [["service"]], "Metrics": definitions})
     # One write per line: Powertools prints a line and its line end separately, so threads would mix lines.
     sys.stdout.write(json.dumps(entry) + "\n")

@@ -139,13 +139,13 @@ class Bucket:
         )
 
     def holds(self, key: str) -> bool:
-        found = self._request(key, lambda: self._client.head_object(Bucket=self.name, Key=key), missing=True)
-        return found is not None
+        head = self._request(key, lambda: self._client.head_object(Bucket=self.name, Key=key), missing=True)
+        return head is not None
 
     def describe(self, key: str) -> "StoredEntry | None":
         """The size and age of an object; `None` if there is none."""
-        found = self._request(key, lambda: self._client.head_object(Bucket=self.name, Key=key), missing=True)
-        return None if found is None else StoredEntry(key, found["ContentLength"], found["LastModified"])
+        head = self._request(key, lambda: self._client.head_object(Bucket=self.name, Key=key), missing=True)
+        return None if head is None else StoredEntry(key, head["ContentLength"], head["LastModified"])
 
     def entries(self, prefix: str, after: str = "") -> "list[StoredEntry]":
         """One page (1,000) of the objects with keys that start with `prefix` and come after `after`."""

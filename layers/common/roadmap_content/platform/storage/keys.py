@@ -57,8 +57,8 @@ def product_text_key(roadmap_id: str, concept_id: str, version: int) -> str:
 
 def hash_in(key: str) -> str | None:
     """The hash in the key of a text; `None` in a key of the product."""
-    found = _HASH.search(key)
-    return None if found is None else found[1]
+    match = _HASH.search(key)
+    return None if match is None else match[1]
 
 
 def is_text_of(roadmap_id: str, key: str) -> bool:
@@ -77,13 +77,13 @@ def key_in_url(url: str, bucket: str, endpoint: str) -> str:
     Raises:
         OtherBucketError: the URL is not one of this bucket.
     """
-    found = _AWS_URL.match(url)
-    if found is not None and found["bucket"] is not None:
-        if found["bucket"] == bucket:
-            return unquote(found["path"])
+    match = _AWS_URL.match(url)
+    if match is not None and match["bucket"] is not None:
+        if match["bucket"] == bucket:
+            return unquote(match["path"])
     else:
         place = re.sub(f"^(s3:/|{re.escape(endpoint)})/", "", url)
-        path = found["path"] if found else re.split("[?#]", place)[0]
+        path = match["path"] if match else re.split("[?#]", place)[0]
         if path.startswith(f"{bucket}/"):
             return unquote(path.removeprefix(f"{bucket}/"))
     raise OtherBucketError(f"its text is at {re.split('[?#]', url)[0]}, not in the bucket {bucket}")

@@ -106,9 +106,9 @@ def preview(
     """
     selection = resolve(task_filter, regeneration)
     if regeneration is not None:
-        found = preview_regeneration(connection, selection, regeneration)
-        require_some(found.tasks)
-        return Preview(found.tasks, dict.fromkeys(ContentType, 0), found.items, found.tokens, {})
+        counts = preview_regeneration(connection, selection, regeneration)
+        require_some(counts.tasks)
+        return Preview(counts.tasks, dict.fromkeys(ContentType, 0), counts.items, counts.tokens, {})
     chosen = selection.sql(f"DISTINCT {selection.order}.task_id")
     parameters = {**selection.parameters, "limit": MAX_TASKS + 1, "sample": MAX_SAMPLE}
 

@@ -142,8 +142,8 @@ def withdraw_failures(connection: Connection, task_id: str, attempt: int, items:
 
 def failures_of_attempt(connection: Connection, task_id: str, attempt: int) -> dict[Item, Failure]:
     """The items that failed in an attempt, with the reasons."""
-    found = connection.scalar(OF_ATTEMPT, {"task_id": task_id, "attempt": attempt})
-    return {failure.item: failure for _, failure in starmap(_seen, found)}
+    failures = connection.scalar(OF_ATTEMPT, {"task_id": task_id, "attempt": attempt})
+    return {failure.item: failure for _, failure in starmap(_seen, failures)}
 
 
 def times_of_failures(connection: Connection, task_id: str, attempt: int) -> dict[str, str]:
@@ -154,8 +154,8 @@ def times_of_failures(connection: Connection, task_id: str, attempt: int) -> dic
 
 def latest_failures(connection: Connection, task_id: str, attempt: int) -> dict[Item, RecordedFailure]:
     """The last failure of each item up to an attempt."""
-    found = connection.scalar(LATEST, {"task_id": task_id, "attempt": attempt})
-    return {failure.item: (seen_by, failure) for seen_by, failure in starmap(_seen, found)}
+    failures = connection.scalar(LATEST, {"task_id": task_id, "attempt": attempt})
+    return {failure.item: (seen_by, failure) for seen_by, failure in starmap(_seen, failures)}
 
 
 def expire_failures(connection: Connection, task_id: str, attempt: int) -> None:
@@ -169,16 +169,16 @@ def refusals(
 ) -> dict[Item, list[RecordedFailure]]:
     """The refusals of these items' content because of the content itself, the latest first."""
     parameters = {"task_id": task_id, "items": json.dumps([item._asdict() for item in items])}
-    found: dict[Item, list[RecordedFailure]] = {}
+    recorded: dict[Item, list[RecordedFailure]] = {}
     for attempt, failure in starmap(_seen, connection.scalar(REFUSALS, parameters)):
-        found.setdefault(failure.item, []).append((attempt, failure))
-    return found
+        recorded.setdefault(failure.item, []).append((attempt, failure))
+    return recorded
 
 
 def refused_items(connection: Connection, task_id: str) -> frozenset[Item]:
     """The items of a task with content that was refused as invalid, in any attempt."""
-    found = connection.scalar(REFUSED, {"task_id": task_id})
-    return frozenset(Item(concept_id, ContentType(content_type)) for concept_id, content_type in found)
+    items = connection.scalar(REFUSED, {"task_id": task_id})
+    return frozenset(Item(concept_id, ContentType(content_type)) for concept_id, content_type in items)
 
 
 def _seen(

@@ -103,10 +103,10 @@ def read_group(connection: Connection, group_id: str) -> Any:  # noqa: ANN401 - 
         FailureGroupNotFoundError: there is no such group.
     """
     statement = _page(_ONE, "content_task_failures f", _KEPT_HOURS, "true")
-    found = connection.execute(text(statement), {"group_id": group_id, "limit": 1}).one_or_none()
-    if found is None:
+    group = connection.execute(text(statement), {"group_id": group_id, "limit": 1}).one_or_none()
+    if group is None:
         raise FailureGroupNotFoundError(f"there is no failure group {group_id!r}")
-    return found
+    return group
 
 
 def _page(groups: str, failures: str, hours: str, place: str) -> str:

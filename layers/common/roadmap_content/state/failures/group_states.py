@@ -108,8 +108,8 @@ def change_group(
 
 def group_changes(connection: Connection, group_id: str, limit: int) -> Sequence[GroupChange]:
     """The latest changes of a group, newest first."""
-    found = connection.execute(CHANGES, {"group_id": group_id, "limit": limit})
-    return [GroupChange(*row) for row in found]
+    changes = connection.execute(CHANGES, {"group_id": group_id, "limit": limit})
+    return [GroupChange(*row) for row in changes]
 
 
 def call_a_person(connection: Connection, group_ids: Sequence[str]) -> bool:
@@ -119,5 +119,5 @@ def call_a_person(connection: Connection, group_ids: Sequence[str]) -> bool:
 
 def count_groups(connection: Connection, limit: int) -> Mapping[GroupState, int]:
     """The number of groups with current failures by state, of `limit` groups at most."""
-    found = {row.state: row.groups for row in connection.execute(COUNT, {"limit": limit})}
-    return {state: found.get(state, 0) for state in GroupState}
+    groups = {row.state: row.groups for row in connection.execute(COUNT, {"limit": limit})}
+    return {state: groups.get(state, 0) for state in GroupState}

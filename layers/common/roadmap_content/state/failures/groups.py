@@ -90,8 +90,8 @@ def group_failures(failures: Iterable[Failure]) -> list[TaskFailures]:
     for failure in failures:
         members.setdefault((group_of(failure), failure.item.content_type), []).append(failure)
     grouped = [
-        TaskFailures(key, content_type, len(found), all(failure.transient for failure in found), found[0])
-        for (key, content_type), found in members.items()
+        TaskFailures(key, content_type, len(alike), all(failure.transient for failure in alike), alike[0])
+        for (key, content_type), alike in members.items()
     ]
     return sorted(grouped, key=lambda group: (-group.items, group.key.group_id, group.content_type))
 

@@ -68,9 +68,9 @@ def start_without_slot(services: Services, task_id: str, attempt: int, deadline:
 
     def work(connection: Connection) -> list[Admitted]:
         admitted = admit_free(connection, task_id, attempt)
-        found = [] if admitted is None else [admitted]
-        record_admissions(services, connection, found)
-        return found
+        started = [] if admitted is None else [admitted]
+        record_admissions(services, connection, started)
+        return started
 
     admitted = transact(services.engine, work, deadline)
     start_admitted(services, admitted, deadline)
@@ -82,10 +82,10 @@ def start_unconfirmed(services: Services, deadline: Deadline) -> Iterable[tuple[
     and attempt.
     """
     transact(services.engine, tidy_queue, deadline)
-    found = transact(
+    unstarted = transact(
         services.engine, lambda connection: unconfirmed(connection, STARTING, MOST_UNCONFIRMED), deadline
     )
-    in_time = takewhile(lambda _: deadline.remaining > 2 * RESERVE, found)
+    in_time = takewhile(lambda _: deadline.remaining > 2 * RESERVE, unstarted)
     return start_admitted(services, in_time, deadline)
 
 

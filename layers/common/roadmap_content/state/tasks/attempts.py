@@ -258,12 +258,12 @@ def _encoded(document: Mapping[Any, Any] | None) -> str | None:
 
 def read_scope(connection: Connection, task_id: str, attempt: int) -> tuple[Scope, dict[Item, str]]:
     """The scope of an attempt, and the ids of the rows to replace. A withdrawn attempt has no item."""
-    found = connection.execute(SCOPE, {"task_id": task_id, "attempt": attempt}).one_or_none()
-    if found is None:
+    row = connection.execute(SCOPE, {"task_id": task_id, "attempt": attempt}).one_or_none()
+    if row is None:
         return WHOLE_TASK, {}  # claimed without an audit row, by an earlier release
-    if found.withdrawn:
+    if row.withdrawn:
         return NO_ITEM, {}
-    return scope_from(found.scope), decode_revisions(found.replaces or {})
+    return scope_from(row.scope), decode_revisions(row.replaces or {})
 
 
 def add_generated(
@@ -281,8 +281,8 @@ def add_generated(
 
 def generated_by(connection: Connection, task_id: str, attempt: int) -> Mapping[ContentType, int]:
     """The numbers of items that an attempt has generated, because they were not staged."""
-    found = connection.scalar(GENERATED, {"task_id": task_id, "attempt": attempt}) or {}
-    return {content_type: int(found.get(content_type, 0)) for content_type in ContentType}
+    counts = connection.scalar(GENERATED, {"task_id": task_id, "attempt": attempt}) or {}
+    return {content_type: int(counts.get(content_type, 0)) for content_type in ContentType}
 
 
 def cancel_attempt(connection: Connection, task_id: str, attempt: int) -> None:
@@ -320,27 +320,27 @@ def close_attempt(
 
     If it is called again after the tables have changed, the row is updated.
     """
-    found = connection.execute(READ_FOR_OUTCOME, {"task_id": task_id, "attempt": attempt}).one_or_none()
-    if found is None:
+    row = connection.execute(READ_FOR_OUTCOME, {"task_id": task_id, "attempt": attempt}).one_or_none()
+    if row is None:
         return  # claimed without an audit row, by an earlier release that is still running
-    planned, saved, failed_of_plan = balance(found.planned, missing, failed)
-    generated = dict(_NOTHING) | (found.generated or {})
+    planned, saved, failed_of_plan = balance(row.planned, missing, failed)
+    generated = dict(_NOTHING) | (row.generated or {})
     connection.execute(
         CLOSE,
         {
             "task_id": task_id,
             "attempt": attempt,
-            "outcome": outcome or found.status,
+            "outcome": outcome or row.status,
             "planned": json.dumps(planned),
             "saved": json.dumps(saved),
             "failed": json.dumps(failed_of_plan),
             "generated": json.dumps(generated),
-            "tokens": found.tokens,
+            "tokens": row.tokens,
         },
     )
-    spent = found.tokens - found.tokens_before
-    staged = sum(saved.values()) - sum(generated.values()) if found.saved is None else 0
-    price = found.tokens / sum(generated.values()) if any(generated.values()) else 0
+    spent = row.tokens - row.tokens_before
+    staged = sum(saved.values()) - sum(generated.values()) if row.saved is None else 0
+    price = row.tokens / sum(generated.values()) if any(generated.values()) else 0
     count_tokens(connection, task_id, spent, round(max(0, staged) * price))
 
 

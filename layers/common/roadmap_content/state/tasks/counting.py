@@ -99,5 +99,5 @@ def _count_checked(connection: Connection, selection: Selection) -> tuple[int, b
     statement = text(
         f"SELECT count(*) AS scanned, count(*) FILTER (WHERE {checks}) AS counted FROM ({scanned}) AS t"
     )
-    found = connection.execute(statement, selection.parameters).one()
-    return found.counted, found.scanned <= MAX_SCANNED
+    row = connection.execute(statement, selection.parameters).one()
+    return row.counted, row.scanned <= MAX_SCANNED

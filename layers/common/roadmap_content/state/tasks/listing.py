@@ -177,7 +177,9 @@ def select_tasks(connection: Connection, task_filter: TaskFilter) -> Selection:
                 f"(SELECT DISTINCT task_id FROM ({candidates.sql}) AS a) AS c CROSS JOIN LATERAL"
                 " (SELECT * FROM roadmap_tasks o WHERE o.task_id = c.task_id OFFSET 0) AS t"
             )
-            return Selection(source, [each.of_row for each in others], (), parameters, is_small=True)
+            return Selection(
+                source, [condition.of_row for condition in others], (), parameters, is_small=True
+            )
     return select_every_task(task_filter)
 
 
@@ -310,17 +312,17 @@ _GIVEN = "SELECT json_array_elements_text(CAST(:task_ids AS json)) AS task_id"
 
 def _candidates(task_filter: TaskFilter) -> dict[str, _Candidates]:
     """The conditions that have an index of their own, in another order than the list's."""
-    found: dict[str, _Candidates] = {}
+    candidates: dict[str, _Candidates] = {}
     limit = MAX_CANDIDATES + 1
     if task_filter.task_ids:
-        found["task_ids"] = _Candidates(_GIVEN)
+        candidates["task_ids"] = _Candidates(_GIVEN)
     if task_filter.q is not None:
-        found["q"] = _Candidates(_beginning(limit), _titled(limit))
+        candidates["q"] = _Candidates(_beginning(limit), _titled(limit))
     if updated := _updated(task_filter):
-        found["updated"] = _Candidates(
+        candidates["updated"] = _Candidates(
             f"SELECT t.task_id FROM roadmap_tasks t WHERE {updated} ORDER BY t.updated_at LIMIT {limit}"
         )
-    return found
+    return candidates
 
 
 def _prefixes(q: str) -> dict[str, str]:
@@ -370,5 +372,5 @@ def _end_of_scan(connection: Connection, selection: Selection) -> Key | None:
         selection = selection._replace(source=f"({selection.without_tasks}) AS f")
     last = selection.in_order(columns, 1, checked=False, offset=MAX_SCANNED - 1)
     statement = text(f"SELECT created_at, task_id FROM ({last}) AS l")
-    found = connection.execute(statement, selection.parameters).one_or_none()
-    return None if found is None else Key(found.created_at, found.task_id)
+    row = connection.execute(statement, selection.parameters).one_or_none()
+    return None if row is None else Key(row.created_at, row.task_id)

@@ -284,8 +284,8 @@ def read_user_request(connection: Connection, task_id: str) -> tuple[object, boo
     """The task's `user_request` as the product wrote it, `None` if it is empty; and whether the current
     attempt is of the class `bulk`.
     """
-    found = connection.execute(REQUEST, {"task_id": task_id}).one_or_none()
-    return (None, False) if found is None else (_decoded(found[0]), found[1])
+    row = connection.execute(REQUEST, {"task_id": task_id}).one_or_none()
+    return (None, False) if row is None else (_decoded(row[0]), row[1])
 
 
 def _decoded(column: str | None) -> Any:  # noqa: ANN401 - any JSON value
@@ -336,8 +336,8 @@ class StopReasons(NamedTuple):
 
 def why_stopped(connection: Connection, task_id: str, attempt: int) -> StopReasons:
     """The reasons to start nothing more for an attempt, in one statement: it is read before each item."""
-    found = connection.execute(WHY_STOPPED, {"task_id": task_id, "attempt": attempt}).one_or_none()
-    return StopReasons(False, False, None) if found is None else StopReasons(*found)
+    row = connection.execute(WHY_STOPPED, {"task_id": task_id, "attempt": attempt}).one_or_none()
+    return StopReasons(False, False, None) if row is None else StopReasons(*row)
 
 
 def read_product_work(connection: Connection, task_id: str) -> tuple[ProductWork, list[ProductWork]]:
@@ -347,10 +347,10 @@ def read_product_work(connection: Connection, task_id: str) -> tuple[ProductWork
         TaskNotFoundError: there is no such task.
     """
     rows = connection.execute(PRODUCT_WORK, {"task_id": task_id}).all()
-    found = [ProductWork(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name
-    if not found or found[0].task_id != task_id:
+    product_work = [ProductWork(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name
+    if not product_work or product_work[0].task_id != task_id:
         raise TaskNotFoundError(f"there is no task {task_id!r}")
-    return found[0], found[1:]
+    return product_work[0], product_work[1:]
 
 
 def record_outcome(
