@@ -69,8 +69,7 @@ def post_recovery(request: Annotated[RecoveryRequest, Body()]) -> Response[Any]:
     recovery is created. Each stays readable until its successor is saved; an item that is changed meanwhile
     is left alone.
     """
-    caller = api.caller
-    caller.require_operator()
+    api.caller.require_operator()
     task_filter = request.filter.resolved()
     regeneration = None if request.regenerate is None else request.regenerate.resolved()
     if request.dry_run:
@@ -80,7 +79,7 @@ def post_recovery(request: Annotated[RecoveryRequest, Body()]) -> Response[Any]:
             api.deadline,
         )
         return respond(200, describe_preview(found, request.limits))
-    subject = task_filter, request.limits, caller.actor, request.reason
+    subject = task_filter, request.limits, api.caller.actor, request.reason
     recovery_id = create(services, *subject, api.deadline, regeneration)
     return respond(201, _read(recovery_id))
 
@@ -185,16 +184,14 @@ def post_undo(recovery_id: RecoveryId) -> UndoAnswer:
     An item that was changed since is left alone; the recovery's tasks list it. Repeat the request until
     `complete`: each one continues.
     """
-    caller = api.caller
-    caller.require_operator()
-    return undo_recovery(services, recovery_id, caller.actor, api.deadline)
+    api.caller.require_operator()
+    return undo_recovery(services, recovery_id, api.caller.actor, api.deadline)
 
 
 def _change(change: Callable[[Services, str, Deadline], None], recovery_id: str) -> RecoveryAnswer:
-    caller = api.caller
-    caller.require_operator()
+    api.caller.require_operator()
     change(services, recovery_id, api.deadline)
-    logger.info("recovery_changed_by", recovery_id=recovery_id, actor=caller.actor)
+    logger.info("recovery_changed_by", recovery_id=recovery_id, actor=api.caller.actor)
     return _read(recovery_id)
 
 
@@ -233,14 +230,13 @@ def put_failure_group(group_id: GroupId, request: Annotated[GroupStateRequest, B
     An acknowledged group is resolved when its last failure is gone. A resolved group that comes back is
     `regressed`.
     """
-    caller = api.caller
-    caller.require_operator()
+    api.caller.require_operator()
     answer = transact(
         services.engine,
-        lambda connection: set_group_state(connection, group_id, request, caller.actor),
+        lambda connection: set_group_state(connection, group_id, request, api.caller.actor),
         api.deadline,
     )
-    logger.info("failure_group_changed", group_id=group_id, actor=caller.actor, state=request.state)
+    logger.info("failure_group_changed", group_id=group_id, actor=api.caller.actor, state=request.state)
     return answer
 
 
@@ -271,9 +267,8 @@ def put_capacity(request: Annotated[CapacityRequest, Body()]) -> CapacityAnswer:
     While generation is stopped, no attempt is admitted, running attempts generate no further item, and
     nothing is lost: everything continues when it is resumed.
     """
-    caller = api.caller
-    caller.require_operator()
-    set_capacity(services, request, caller.actor, api.deadline)
+    api.caller.require_operator()
+    set_capacity(services, request, api.caller.actor, api.deadline)
     return transact(services.reading_engine, describe_capacity, api.deadline)
 
 

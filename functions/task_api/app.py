@@ -144,8 +144,7 @@ def get_tasks(
 )
 def get_task(task_id: TaskId, user_id: UserId = None) -> TaskDetail:
     """Return the status of a task, with saved and missing items computed from the content tables."""
-    caller = api.caller
-    return read_detail(services, task_id, caller.reads_for(user_id), caller, api.deadline)
+    return read_detail(services, task_id, api.caller.reads_for(user_id), api.caller, api.deadline)
 
 
 @app.get(
@@ -172,8 +171,15 @@ def get_items(
     attempt, `M` missing, `F` failed in the last attempt that was for it, and `R` failed because its content
     was rejected. `reason_of` has `[index in states, index in reasons]` for each failure.
     """
-    user = api.caller.reads_for(user_id)
-    return read_item_map(services, task_id, user, cursor, limit, api.deadline, with_stages=not states_only)
+    return read_item_map(
+        services,
+        task_id,
+        api.caller.reads_for(user_id),
+        cursor,
+        limit,
+        api.deadline,
+        with_stages=not states_only,
+    )
 
 
 @app.get(
@@ -191,8 +197,9 @@ def get_item(
     user_id: UserId = None,
 ) -> ItemDetail:
     """Get one item with its failures per attempt and its staged, rejected and saved content."""
-    user = api.caller.reads_for(user_id)
-    return read_one_item(services, task_id, user, Item(concept_id, content_type), api.deadline)
+    return read_one_item(
+        services, task_id, api.caller.reads_for(user_id), Item(concept_id, content_type), api.deadline
+    )
 
 
 @app.get(
@@ -219,8 +226,7 @@ def get_content(
     user_id: UserId = None,
 ) -> Response[Any]:
     """Read a tutorial, a list of resources or a quiz as soon as it is saved."""
-    user = api.caller.reads_for(user_id)
-    item = Item(concept_id, content_type)
+    user, item = api.caller.reads_for(user_id), Item(concept_id, content_type)
     saved, etag = read_content(services, task_id, user, item, version, revision_id, api.deadline)
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if is_known(etag, app.current_event.headers.get("if-none-match")):
@@ -244,8 +250,9 @@ def get_revisions(
     """List the current and the former contents of an item. A former one was replaced by an attempt, by the
     product or by a restore.
     """
-    user = api.caller.reads_for(user_id)
-    return list_revisions(services, task_id, user, Item(concept_id, content_type), api.deadline)
+    return list_revisions(
+        services, task_id, api.caller.reads_for(user_id), Item(concept_id, content_type), api.deadline
+    )
 
 
 @app.post(
@@ -427,16 +434,8 @@ def post_retry(
     if force_checkpoint and scope != WHOLE_TASK:
         raise InvalidRequestError("force_checkpoint cannot be combined with a part of the items")
     if dry_run:
-        preview = preview_retry(
-            services,
-            task_id,
-            user,
-            api.deadline,
-            scope,
-            take_over=take_over,
-            force_checkpoint=force_checkpoint,
-        )
-        return respond(200, preview)
+        modes = {"take_over": take_over, "force_checkpoint": force_checkpoint}
+        return respond(200, preview_retry(services, task_id, user, api.deadline, scope, **modes))
     if force_checkpoint:
         start = AttemptStart(caller.actor, Cause.CHECKPOINT, reason, tenant=caller.queue_tenant)
         answer = redrive_task(services, task_id, user, api.deadline, start)
