@@ -1,6 +1,6 @@
 """`migrate_database`: one migration at a time, and session limits on the role, for RDS Proxy."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url, text
@@ -14,10 +14,15 @@ from migrations import (
     migrate,
     migrate_at_once,
 )
+from roadmap_content.content.kind import ContentKind
+from roadmap_content.content.registry import CONTENT_KINDS
+from roadmap_content.contracts.errors import InvalidContentError
+from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.postgres.engine import Credentials, open_engine
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import SessionSource, Settings
 from roadmap_content.runs.steps.migrate import MigrateRequest, MigrationRefusedError, migrate_database
+from roadmap_content.runs.steps.rehearsal import RehearsalFailedError
 from roadmap_content.state.services import Services
 from tests.support.revisions import head_of
 
@@ -67,6 +72,50 @@ def test_a_dry_run_lists_the_migrations_and_changes_nothing(empty_database_url: 
     assert (result.before, result.dry_run) == (None, True)
     assert result.after == latest_revision() == head_of()
     assert revision(empty_database_url) is None
+
+
+def refuse_in_the_contract(monkeypatch: pytest.MonkeyPatch, _: str) -> None:
+    def refuse(*_: object) -> None:
+        raise InvalidContentError("questions: too few")
+
+    monkeypatch.setattr(ContentKind, "parse", refuse)
+
+
+def refuse_in_the_statement(monkeypatch: pytest.MonkeyPatch, _: str) -> None:
+    quiz = CONTENT_KINDS[ContentType.QUIZ]
+    statement = "SELECT 'c' AS concept_id, 'id_taken' AS row_status"
+    kinds = {**CONTENT_KINDS, ContentType.QUIZ: quiz._replace(save_sql=statement)}
+    monkeypatch.setattr("roadmap_content.runs.steps.rehearsal.CONTENT_KINDS", kinds)
+
+
+def refuse_in_the_schema(_: pytest.MonkeyPatch, url: str) -> None:
+    with create_engine(url, poolclass=NullPool).begin() as connection:
+        connection.execute(text("ALTER TABLE quiz_metadata ADD CHECK (total_questions > 1000)"))
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (refuse_in_the_contract, "saves no tutorial: InvalidContent: questions: too few"),
+        (refuse_in_the_statement, "saves no quiz: id_taken"),
+        (refuse_in_the_schema, "saves no quiz: .*quiz_metadata"),
+    ],
+)
+def test_a_release_that_refuses_everything_is_refused_before_any_function_runs_it(
+    empty_database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Callable[[pytest.MonkeyPatch, str], None],
+    reason: str,
+) -> None:
+    """The migration precedes every function: `tests/template/test_release.py`."""
+    database = Database(empty_database_url)
+    migrate_database(MigrateRequest(), database, Deadline.after(600))
+    fault(monkeypatch, empty_database_url)
+    with pytest.raises(RehearsalFailedError, match=reason):
+        migrate_database(MigrateRequest(), database, Deadline.after(600))
+    with create_engine(empty_database_url, poolclass=NullPool).connect() as connection:
+        for table in ("roadmap_metadata", "tutorial_metadata", "content_origins", "content_archive"):
+            assert connection.scalar(text(f"SELECT count(*) FROM {table}")) == 0, table
 
 
 def test_a_migration_is_refused_while_another_one_runs(empty_database_url: str) -> None:

@@ -45,7 +45,10 @@ NEEDED = {
     "console": frozenset(),
     "finalize_task": STEP,
     "generate_content": STEP | {"roadmap_content.content.generation"},
-    "migrate_database": STEP | {"alembic", "migrations", "sqlalchemy.dialects.postgresql"},
+    "migrate_database": STEP
+    | {"alembic", "migrations", "sqlalchemy.dialects.postgresql"}
+    # the rehearsal of a release
+    | {"roadmap_content.content.generation", "roadmap_content.content.generation.offline"},
     "plan_batches": STEP,
     "reconcile_task": STEP,
     "recovery_api": STEP | {"aws_lambda_powertools.event_handler"},

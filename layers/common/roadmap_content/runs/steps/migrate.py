@@ -24,6 +24,7 @@ from ...platform.runtime.log import logger
 from ...platform.runtime.settings import Settings
 from ...state.services import Services
 from ...state.tasks.time_zone import contradicts, describe_offset, time_ahead
+from .rehearsal import rehearse
 
 
 class MigrationRefusedError(PermanentError):
@@ -55,6 +56,7 @@ def migrate_database(request: MigrateRequest, services: Services, deadline: Dead
             rows contradict the time zone, or the writer's and the reader's roles cannot be granted their
             rights.
         CannotAdoptError: the product's schema needs a manual decision.
+        RehearsalFailedError: this release does not save valid content; nothing was changed.
         DataRefusedError, DatabaseUnavailableError: nothing was changed.
     """
     # The role's statement timeout is the one for Save, too short for a migration.
@@ -90,6 +92,7 @@ def _migrate(settings: Settings, seconds: int, dry_run: bool, connection: Connec
                 f"the newest tasks were created {describe_offset(ahead)} hours in the future of the time "
                 f"zone {zone}: the product writes another one (DatabaseTimeZone)"
             )
+        rehearse(connection)
     writer, reader = settings.writer_role, settings.reader_role
     grant_access(connection, writer, reader)
     if settings.database_session == "role":
