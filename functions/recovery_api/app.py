@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
@@ -14,6 +15,7 @@ from roadmap_content.api.capacity import (
     describe_capacity,
     set_capacity,
 )
+from roadmap_content.api.erasure import Erasure, due_erasures, erase_user, preview_erasure
 from roadmap_content.api.failure_group import (
     FailureGroupDetail,
     GroupStateRequest,
@@ -33,6 +35,7 @@ from roadmap_content.api.recovery_list import (
     list_recovery_tasks,
 )
 from roadmap_content.api.recovery_undo import UndoAnswer, undo_recovery
+from roadmap_content.contracts.erasure import ErasureAnswer, ReplayAnswer
 from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.log import logger
@@ -270,6 +273,54 @@ def put_capacity(request: Annotated[CapacityRequest, Body()]) -> CapacityAnswer:
     api.caller.require_operator()
     set_capacity(services, request, api.caller.actor, api.deadline)
     return transact(services.reading_engine, describe_capacity, api.deadline)
+
+
+@app.delete(
+    "/api/v1/users/<user_id>/content",
+    operation_id="erase_user",
+    tags=["erasure"],
+    summary="Erase a user's data, or preview it",
+    responses=answered(ErasureAnswer, s200="A part of the erasure or of the preview")
+    | refused(403, 409, 422, 503),
+)
+def delete_content(
+    user_id: Annotated[str, Path(description="The user.")],
+    dry_run: Annotated[bool, Query(description="Only count what would be removed.")] = False,
+    product_rows: Annotated[
+        bool, Query(description="Delete the product's rows, and the texts that they name, too.")
+    ] = False,
+    after: Annotated[
+        str | None, Query(max_length=1000, description="`after` of the previous answer.")
+    ] = None,
+    replay: Annotated[
+        str | None, Query(max_length=64, description="An erasure to apply again, to what is older.")
+    ] = None,
+) -> ErasureAnswer:
+    """Erase everything of this system that names a user or holds their content.
+
+    Requires the operator's scope. Each request does a part: repeat it with `after` until `complete`, and
+    after `waits_until` without it.
+    """
+    caller = api.caller
+    caller.require_operator()
+    request = Erasure(unquote(user_id), caller.actor, product_rows, after, replay)
+    return (preview_erasure if dry_run else erase_user)(services, request, api.deadline)
+
+
+@app.post(
+    "/api/v1/erasures/due",
+    operation_id="list_due_erasures",
+    tags=["erasure"],
+    summary="List the erasures to apply again",
+    responses=answered(ReplayAnswer, s200="The users of whom the database has rows again")
+    | refused(403, 503),
+)
+def post_due() -> ReplayAnswer:
+    """After the restore of a backup: unite the register in the database with the one in the bucket, and
+    return the erasures to apply again, each with `replay`. Requires the operator's scope.
+    """
+    api.caller.require_operator()
+    return due_erasures(services, api.deadline)
 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)

@@ -23,7 +23,8 @@ CREATE TABLE generation_tokens (task_id varchar(64) PRIMARY KEY, tokens bigint N
 
 -- The audit trail: one row per attempt, written with its claim and completed with its outcome. `scope` is
 -- NULL for an attempt for all missing items; `replaces` has the ids of the current rows that it replaces:
--- {content_type: {concept_id: id}}.
+-- {content_type: {concept_id: id}}. The task's user and roadmap are copied, to erase the data
+-- of a user whose task the product has deleted.
 CREATE TABLE content_attempts (
     task_id varchar(64) NOT NULL,
     attempt integer NOT NULL,
@@ -43,9 +44,12 @@ CREATE TABLE content_attempts (
     tokens bigint NOT NULL DEFAULT 0,
     scope json,
     replaces json,
+    user_id text,
+    roadmap_id text,
     PRIMARY KEY (task_id, attempt)
 );
 CREATE INDEX content_attempt_uncounted ON content_attempts (task_id) WHERE saved IS NULL;
+CREATE INDEX content_attempt_by_user ON content_attempts (user_id, task_id);
 
 -- Current failures of a task by group and content type: those of its latest attempt that has ended. Its user
 -- and creation are copied, so that one index returns a page of a group's tasks in order.
@@ -333,14 +337,28 @@ CREATE TABLE content_queue_keys (
     PRIMARY KEY (class, queue_key)
 );
 CREATE INDEX content_queue_key_by_charge ON content_queue_keys (class, waiting, charged, queue_key);
+
+-- The register of erasures. `user_hash` is a keyed hash; `user_id` is set only while the erasure runs, and
+-- permits no claim of the user's tasks. `removed` has the numbers of rows and objects.
+CREATE TABLE content_erasures (
+    erasure_id varchar(64) PRIMARY KEY,
+    user_hash varchar(64) NOT NULL,
+    user_id text,
+    actor text NOT NULL,
+    product_rows boolean NOT NULL,
+    began_at timestamp NOT NULL DEFAULT timezone('utc', now()),
+    ended_at timestamp,
+    removed json NOT NULL
+);
+CREATE UNIQUE INDEX content_erasure_running ON content_erasures (user_id) WHERE user_id IS NOT NULL;
 """
 
 REMOVE = """
 DROP TABLE
     content_attempts, content_automatic_attempts, content_capacity, content_capacity_changes,
-    content_changes, content_checks, content_events, content_failure_groups, content_failure_hours,
-    content_failures, content_group_changes, content_model_tokens, content_origins, content_queue,
-    content_queue_keys, content_recovery_tasks, content_recoveries, content_sweeps,
-    content_task_failures, content_token_hours, generation_tokens
+    content_changes, content_checks, content_erasures, content_events, content_failure_groups,
+    content_failure_hours, content_failures, content_group_changes, content_model_tokens,
+    content_origins, content_queue, content_queue_keys, content_recovery_tasks, content_recoveries,
+    content_sweeps, content_task_failures, content_token_hours, generation_tokens
 """
 """Removes all tables but the archive."""

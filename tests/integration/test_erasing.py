@@ -1,6 +1,7 @@
-"""`database/erase.sql` deletes all rows of a user, and none of another user."""
+"""`DELETE /api/v1/users/{user_id}/content`, and the register. Every row and object is compared as text."""
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -8,11 +9,20 @@ import pytest
 from moto import mock_aws
 from sqlalchemy import MetaData, select
 
+from roadmap_content.contracts.erasure import Removed
+from roadmap_content.contracts.errors import ErasureRunningError
 from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.storage import keys
 from roadmap_content.platform.storage.bucket import Bucket
-from smoke.erasing import erase_objects, erase_rows, erase_statements
-from tests.support.factories import bundle_of, concept_ids
+from roadmap_content.runs.retries.retry import retry_task
+from roadmap_content.state.erasure import rows as rows_of_users
+from roadmap_content.state.erasure.rows import RuleMissingError, rules
+from roadmap_content.state.tasks.attempts import user_start
+from tests.schedules.process import Serially
+from tests.support.factories import CONTENT_TABLES, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
+from tests.support.requests_to_api import OPERATOR, Ask
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -23,6 +33,8 @@ TASK_GROUPS = """
 SELECT group_id, count(DISTINCT task_id) AS tasks, sum(items) AS items FROM content_task_failures
 GROUP BY group_id ORDER BY group_id
 """
+QUIET = "UPDATE content_attempts SET ended_at = ended_at - interval '16 minutes'"
+"""The last step of each attempt is over."""
 
 
 def rows(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
@@ -34,64 +46,224 @@ def rows(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
                 yield table.name, str(row)
 
 
-def test_each_statement_names_both_parameters() -> None:
-    statements = list(erase_statements())
-    assert len(statements) > 10
-    for statement in statements:
-        assert ":user_id" in statement
-        assert ":roadmap_id" in statement
+def named(pipeline: Pipeline, user: str) -> dict[str, list[str]]:
+    """The rows that contain a text, by table."""
+    found: dict[str, list[str]] = {}
+    for table, row in rows(pipeline):
+        if user in row:
+            found.setdefault(table, []).append(row)
+    return found
+
+
+def versions(s3: "S3Client", part: str) -> list[tuple[str, str]]:
+    """All versions and delete markers whose keys contain a text."""
+    found = s3.list_object_versions(Bucket="content")
+    entries = [*found.get("Versions", []), *found.get("DeleteMarkers", [])]
+    return [(each["Key"], each["VersionId"]) for each in entries if part in each["Key"]]
+
+
+def erase(ask: Ask, user: str, **query: str) -> dict[str, Any]:
+    """Repeat the request until it is complete, or must wait; return the last answer, `removed` in total."""
+    total = Removed()
+    after: dict[str, str] = {}
+    while True:
+        reply = ask("DELETE", f"/users/{user}/content", query | after, **OPERATOR)
+        assert reply.status == 200, reply.body
+        total += Removed.model_validate(reply.body["removed"])
+        if reply.body["complete"] or reply.body["waits_until"]:
+            return {**reply.body, "removed": total}
+        after = {"after": reply.body["after"]} if reply.body["after"] else {}
 
 
 @pytest.fixture
-def s3(bucket_name: str) -> Iterator["S3Client"]:
-    """moto: the S3 in memory has no versions of objects."""
+def s3(bucket_name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator["S3Client"]:
+    """moto, which has versions; its listing of them is not safe for threads."""
+    monkeypatch.setattr("roadmap_content.platform.storage.bucket._threads", Serially)
     with mock_aws():
         client = boto3.client("s3")
         client.create_bucket(Bucket=bucket_name)
+        client.put_bucket_versioning(Bucket=bucket_name, VersioningConfiguration={"Status": "Enabled"})
         yield client
+
+
+def run_of(pipeline: Pipeline, user: str, number: int) -> Pipeline:
+    """A run of a user, with an item that is refused, a former version and a deleted object."""
+    task = Pipeline(pipeline.services, f"{user}-t-{number}", pipeline.engine)
+    ids = concept_ids(2, f"{user}-r-{number}")
+    bundle: dict[str, Any] = bundle_of(ids, roadmap_id=f"{user}-r-{number}", task_id=task.task_id)
+    bundle["roadmap"]["user_id"] = bundle["task"]["user_id"] = user
+    task.load(bundle)
+    task.stage(Item(ids[0], ContentType.QUIZ), b"{")
+    task.services.bucket.put(keys.rejected_key(task.roadmap_id, Item(ids[0], ContentType.QUIZ), 1, "x"), b"{")
+    task.run()
+    task.services.bucket.put(f"{task.roadmap_id}/concepts/{ids[0]}/v1.md", b"an unnamed text")
+    task.services.bucket.delete(keys.staged_key(task.roadmap_id, Item(ids[1], ContentType.QUIZ)))
+    task.execute(
+        "INSERT INTO content_events (event_id, detail_type, task_id, detail) VALUES (:id, 'a', :id, '{}')",
+        id=task.task_id,
+    )
+    return task
 
 
 @pytest.fixture
 def of_two_users(pipeline: Pipeline, s3: "S3Client") -> Pipeline:
-    """A run with failures for each of two users, and a second one of the first user."""
+    """A run with failures for each of two users, and a second one of the first user, who is an operator."""
     pipeline.services.bucket = Bucket("content", s3)
     for user, number in (("alice", 1), ("bob", 1), ("alice", 2)):
-        task = Pipeline(pipeline.services, f"{user}-t-{number}", pipeline.engine)
-        ids = concept_ids(2, f"{user}-r-{number}")
-        bundle: dict[str, Any] = bundle_of(ids, roadmap_id=f"{user}-r-{number}", task_id=task.task_id)
-        bundle["roadmap"]["user_id"] = bundle["task"]["user_id"] = user
-        task.load(bundle)
-        task.stage(Item(ids[0], ContentType.QUIZ), b"{")
-        task.run()
-        task.execute(
-            "INSERT INTO content_events (event_id, detail_type, task_id, detail)"
-            " VALUES (:id, 'a', :id, '{}')",
-            id=task.task_id,
-        )
+        run_of(pipeline, user, number)
+    pipeline.execute("UPDATE content_attempts SET actor = 'operator:alice' WHERE task_id = 'bob-t-1'")
+    pipeline.execute("UPDATE content_capacity SET changed_by = 'operator:alice'")
+    pipeline.execute(
+        "INSERT INTO content_recoveries (recovery_id, state, actor, reason, filter, rate_per_minute,"
+        " concurrency, canary)"
+        " VALUES ('x', 'completed', 'operator:op', 'why', '{\"user_id\": \"alice\"}', 1, 1, 0)"
+    )
+    pipeline.execute(
+        "INSERT INTO content_events (event_id, detail_type, task_id, detail)"
+        " VALUES ('e', 'a', 'bob-t-1', '{\"actor\": \"operator:alice\"}')"
+    )
+    pipeline.execute(QUIET)
     return pipeline
 
 
-def keys(s3: "S3Client", prefix: str) -> list[str]:
-    found = s3.list_objects_v2(Bucket="content").get("Contents", [])
-    return [entry["Key"] for entry in found if prefix in entry["Key"]]
+PRODUCT_TABLES = {"roadmap_tasks", "roadmap_metadata", *CONTENT_TABLES}
 
 
-def test_all_rows_of_a_user_are_erased_and_no_others(of_two_users: Pipeline) -> None:
-    before = [row for row in rows(of_two_users) if "bob" in row[1]]
-    touched = {table for table, row in rows(of_two_users) if "alice" in row}
-    assert touched >= {"roadmap_metadata", "content_attempts", "content_failures", "content_events"}
-    erase_rows(of_two_users.engine, "alice")
-    assert [row for row in rows(of_two_users) if "alice" in row[1]] == []
-    assert [row for row in rows(of_two_users) if "bob" in row[1]] == before
+@pytest.mark.parametrize("product_rows", [False, True])
+def test_a_user_is_erased_and_the_neighbour_is_not_changed(
+    of_two_users: Pipeline, s3: "S3Client", ask: Ask, product_rows: bool
+) -> None:
+    wanted = {"product_rows": "true"} if product_rows else {}
+    before, neighbour = named(of_two_users, "alice"), versions(s3, "bob")
+    bobs = {row for _, row in rows(of_two_users) if "bob" in row and "alice" not in row}
+    preview = erase(ask, "alice", dry_run="true", **wanted)
+    assert (named(of_two_users, "alice"), versions(s3, "bob")) == (before, neighbour)
+
+    answer = erase(ask, "alice", **wanted)
+    assert named(of_two_users, "alice").keys() == (set() if product_rows else PRODUCT_TABLES)
+    tasks = of_two_users.rows("SELECT attempt, execution_arn FROM roadmap_tasks WHERE user_id = 'alice'")
+    assert tasks == ([] if product_rows else [{"attempt": 0, "execution_arn": None}] * 2)
+    texts = of_two_users.rows("SELECT content_url FROM tutorial_metadata WHERE roadmap_id LIKE 'alice%'")
+    assert sorted(key for key, _ in versions(s3, "alice")) == sorted(row["content_url"] for row in texts)
+    assert {row for _, row in rows(of_two_users)} >= bobs
+    assert versions(s3, "bob") == neighbour
     assert of_two_users.rows(GROUPS) == of_two_users.rows(TASK_GROUPS) != []
 
+    # The receipt has the numbers that there were, and those of the preview.
+    removed = answer["removed"]
+    assert (removed.rows, removed.objects) == (preview["removed"].rows, preview["removed"].objects)
+    own = {
+        table: len(found) for table, found in before.items() if product_rows or table not in PRODUCT_TABLES
+    }
+    assert removed.rows | {"content_attempts": 3} == {
+        table: count
+        for table, count in own.items()
+        if table not in ("content_capacity", "content_recoveries")
+    } | {"content_events": own["content_events"] - 1}
+    assert Removed.model_validate(answer["receipt"]["removed"]) == removed
+    once = ("content_attempts", "content_capacity", "content_events", "content_recoveries")
+    assert removed.names == dict.fromkeys(once, 1)
+    assert not erase(ask, "alice", dry_run="true", **wanted)["removed"]
 
-def test_one_roadmap_is_erased_with_its_objects(of_two_users: Pipeline, s3: "S3Client") -> None:
-    kept = [row for row in rows(of_two_users) if "alice-r-2" in row[1] or "alice-t-2" in row[1]]
-    erase_rows(of_two_users.engine, "alice", "alice-r-1")
-    erase_objects(s3, "content", "alice-r-1", "alice-t-1")
-    assert [row for row in rows(of_two_users) if "alice-r-1" in row[1] or "alice-t-1" in row[1]] == []
-    assert [row for row in rows(of_two_users) if "alice-r-2" in row[1] or "alice-t-2" in row[1]] == kept
-    assert keys(s3, "alice-r-1") == keys(s3, "alice-t-1") == []
-    assert keys(s3, "alice-r-2")
-    assert keys(s3, "bob-r-1")
+
+def test_nothing_is_claimed_meanwhile_and_nothing_is_deleted_while_a_step_may_write(
+    of_two_users: Pipeline, ask: Ask
+) -> None:
+    of_two_users.execute("UPDATE content_attempts SET ended_at = now() WHERE task_id = 'alice-t-2'")
+    before = named(of_two_users, "alice").keys()
+    answer = erase(ask, "alice")
+    assert answer["waits_until"] is not None
+    assert before <= named(of_two_users, "alice").keys()
+    with pytest.raises(ErasureRunningError):
+        retry_task(of_two_users.services, "alice-t-1", "alice", Deadline.after(60), user_start("alice"))
+    of_two_users.execute(QUIET)
+    assert erase(ask, "alice")["complete"]
+    retried = retry_task(of_two_users.services, "alice-t-1", "alice", Deadline.after(60), user_start("alice"))
+    assert (retried.status, retried.attempt) == ("processing", 1)
+
+
+def test_an_interrupted_erasure_is_repeated(
+    of_two_users: Pipeline, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each request has time for one page of one roadmap or task; the second client begins anew."""
+    monkeypatch.setattr("roadmap_content.api.erasure.PAGE", 1)
+    preview = erase(ask, "alice", dry_run="true")
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(rows_of_users, "erase_rows", once(rows_of_users.erase_rows))
+        with pytest.raises(RuntimeError):
+            erase(ask, "alice")
+    assert erase(ask, "alice")["complete"]
+    (entry,) = of_two_users.rows("SELECT removed, user_id FROM content_erasures")
+    assert Removed.model_validate(entry["removed"]).rows == preview["removed"].rows
+    assert entry["user_id"] is None
+
+
+def once(work: Callable[..., Any]) -> Callable[..., Any]:
+    """Work that succeeds once, and then interrupts."""
+    calls = iter([work])
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        for each in calls:
+            return each(*arguments, **named)
+        raise RuntimeError
+
+    return call
+
+
+@pytest.mark.parametrize("lost", ["database", "bucket"])
+def test_after_a_restore_the_register_is_applied_to_what_is_older(
+    of_two_users: Pipeline, s3: "S3Client", ask: Ask, lost: str
+) -> None:
+    of_two_users.execute("CREATE TABLE backup AS SELECT * FROM content_attempts WHERE user_id = 'alice'")
+    erase(ask, "alice")
+    if lost == "database":
+        of_two_users.execute("DELETE FROM content_erasures")
+    else:
+        for key, version in versions(s3, "erasures/"):
+            s3.delete_object(Bucket="content", Key=key, VersionId=version)
+    of_two_users.execute("INSERT INTO content_attempts SELECT * FROM backup")
+    of_two_users.execute("DROP TABLE backup")
+    run_of(of_two_users, "alice", 3)  # the user came back
+    (due,) = ask("POST", "/erasures/due", **OPERATOR).body["due"]
+    assert (due["user_id"], due["product_rows"]) == ("alice", False)
+    assert erase(ask, "alice", replay=due["erasure_id"])["complete"]
+    (left,) = named(of_two_users, "alice")["content_attempts"]
+    assert "alice-t-3" in left
+    assert len({key for key, _ in versions(s3, "erasures/")}) == 1
+    (entry,) = of_two_users.rows("SELECT user_hash, user_id, ended_at FROM content_erasures")
+    assert entry["user_id"] is None
+    assert entry["ended_at"] is not None
+    assert "alice" not in entry["user_hash"]
+
+
+def test_only_an_operator_erases(ask: Ask, pipeline: Pipeline) -> None:
+    assert ask("DELETE", "/users/alice/content").status == 403
+    assert ask("POST", "/erasures/due", roles="owner,viewer").status == 403
+    assert ask("DELETE", "/users/alice/content", {"after": "x"}, **OPERATOR).status == 422
+    assert ask("DELETE", "/users/alice/content", {"replay": "x"}, **OPERATOR).status == 422
+
+
+def test_a_table_without_a_rule_is_refused(pipeline: Pipeline) -> None:
+    with pipeline.engine.connect() as connection:
+        assert {rule.table for rule in rules(connection)} > {"content_archive", "roadmap_tasks"}
+        connection.exec_driver_sql("CREATE TABLE content_new (task_id text, who text)")
+        assert "content_new" in {rule.table for rule in rules(connection)}
+        connection.exec_driver_sql("CREATE TABLE content_newer (who text)")
+        with pytest.raises(RuleMissingError, match="content_newer"):
+            rules(connection)
+
+
+def test_each_key_of_a_roadmap_or_task_is_below_a_prefix_of_theirs() -> None:
+    """A new function of keys is found by its name."""
+    item = Item("c", ContentType.QUIZ)
+    known: dict[str, Any] = {
+        "roadmap_id": "r", "task_id": "t", "concept_id": "c", "text": b"", "version": 1, "item": item,
+        "replaced_id": "i", "attempt": 1, "content_fingerprint": "f", "body": b"",
+    }  # fmt: skip
+    functions = {name: made for name, made in vars(keys).items() if name.endswith("_key")}
+    assert functions.pop("erasure_key")("e").startswith(keys.ERASURES)
+    assert len(functions) == 6
+    for name, made in functions.items():
+        key = made(**{each: known[each] for each in inspect.signature(made).parameters})
+        assert key.startswith(tuple(keys.prefixes_of(["r"], ["t"]))), name
+    assert "a/b/concepts/" not in keys.prefixes_of(["a/b"], [])

@@ -116,9 +116,23 @@ class MemoryS3:
         """Delete an object if it exists."""
         self._bucket(Bucket, "DeleteObject").pop(Key, None)
 
-    def delete_objects(self, *, Bucket: str, Delete: Mapping[str, Any]) -> None:  # noqa: N803
+    def list_object_versions(self, *, Bucket: str, Prefix: str = "") -> dict[str, Any]:  # noqa: N803
+        """All objects with a prefix, on one page, as the only versions: the bucket has no versioning."""
+        with self._lock:
+            objects = sorted(self._bucket(Bucket, "ListObjectVersions").items())
+        found = [(key, each) for key, each in objects if key.startswith(Prefix)]
+        return {
+            "Versions": [
+                {"Key": key, "VersionId": "null", "Size": len(each.body), "IsLatest": True}
+                for key, each in found
+            ]
+        }
+
+    def delete_objects(self, *, Bucket: str, Delete: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N803
+        """Delete several objects."""
         for entry in Delete["Objects"]:
             self.delete_object(Bucket=Bucket, Key=entry["Key"])
+        return {}
 
     def get_paginator(self, _operation: str) -> "MemoryS3":
         return self

@@ -31,7 +31,13 @@ from tests.support.memory_s3 import MemoryS3
 S3 = MemoryS3()
 """The S3 of all services; the fixture `bucket_name` creates the bucket."""
 
-SETTINGS = {"CONTENT_BUCKET": "content", "BATCH_SIZE": "10", "MAX_CONCURRENCY": "5", "GENERATOR": "offline"}
+SETTINGS = {
+    "CONTENT_BUCKET": "content",
+    "BATCH_SIZE": "10",
+    "MAX_CONCURRENCY": "5",
+    "GENERATOR": "offline",
+    "LOG_RETENTION_DAYS": "30",
+}
 
 
 class RecordedExecutions(Executions):
@@ -65,6 +71,7 @@ def services_for(database_url: str, settings: Mapping[str, str] = SETTINGS) -> S
     credentials = Credentials.from_url(make_url(database_url))
     services.engine = services.reading_engine = open_engine(lambda: credentials, tls=False)
     services.executions = RecordedExecutions()
+    services.erasure_key = "the key of the register"
     return services
 
 

@@ -47,11 +47,12 @@ TAGS = {
     "failures": "Current failures of many tasks, in groups.",
     "recoveries": "Jobs that retry many tasks.",
     "capacity": "The limits of generation, its stop switch, and the queue.",
+    "erasure": "The removal of everything of this system that names a user.",
     "health": "The state of the system.",
     "caller": "The caller's identity.",
 }
 
-_METHODS = ("get", "post", "put")
+_METHODS = ("get", "post", "put", "delete")
 
 
 def openapi_document() -> str:

@@ -7,7 +7,7 @@ local clouds drop their headers.
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-METHODS = "GET,POST,PUT,OPTIONS"
+METHODS = "GET,POST,PUT,DELETE,OPTIONS"
 
 READABLE = "ETag,Retry-After"
 """The response headers that a page may read."""

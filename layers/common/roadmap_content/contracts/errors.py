@@ -191,6 +191,19 @@ class ClaimRefusedError(PermanentError):
         self.execution_arn = execution_arn
 
 
+class ErasureRunningError(PermanentError):
+    """The data of the task's user is being erased. Nothing is started for its tasks until that has ended."""
+
+    code = "ErasureRunning"
+    is_excused = True
+
+
+class ErasureRefusedError(PermanentError):
+    """Rows of a table that only the product knows refer to rows that were to be deleted."""
+
+    code = "ErasureRefused"
+
+
 class AtWorkElsewhereError(PermanentError):
     """The product is processing the task, or another one of its roadmap, in its own workers."""
 

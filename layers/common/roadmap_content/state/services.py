@@ -53,6 +53,11 @@ class Services:
         return Executions(self.settings.state_machine_arn)
 
     @cached_property
+    def erasure_key(self) -> str:
+        """The key of the hashes in the register of erasures."""
+        return read_secret(self.settings.erasure_secret_arn)
+
+    @cached_property
     def event_bus(self) -> EventBus:
         return EventBus(self.settings.event_bus)
 

@@ -85,6 +85,16 @@ class Settings:
         return self._text("DATABASE_SECRET_ARN")
 
     @property
+    def erasure_secret_arn(self) -> str:
+        """The ARN of the secret with the key of the register of erasures."""
+        return self._text("ERASURE_SECRET_ARN")
+
+    @property
+    def log_retention_days(self) -> int:
+        """The days after which logs are deleted."""
+        return self._positive("LOG_RETENTION_DAYS")
+
+    @property
     def database_auth(self) -> DatabaseAuth:
         """The authentication method: a password from a secret, or IAM."""
         return self._one_of("DATABASE_AUTH", "secret", "iam")

@@ -1,6 +1,6 @@
 """The S3 bucket: the object operations that are used, with one error type for all transient errors."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import (
+        DeleteObjectsOutputTypeDef,
+        ListObjectVersionsOutputTypeDef,
+        ObjectIdentifierTypeDef,
+    )
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -33,6 +38,15 @@ class StoredEntry(NamedTuple):
     key: str
     size: int
     stored_at: datetime
+
+
+class StoredVersion(NamedTuple):
+    """A version of an object, or a delete marker of 0 bytes."""
+
+    key: str
+    version_id: str
+    size: int
+    is_latest: bool
 
 
 class ObjectTooLargeError(InvalidContentError):
@@ -184,6 +198,54 @@ class Bucket:
 
     def delete(self, key: str) -> None:
         self._request(key, lambda: self._client.delete_object(Bucket=self.name, Key=key))
+
+    def versions(
+        self, prefix: str, after: tuple[str, str] | None = None
+    ) -> tuple[list[StoredVersion], tuple[str, str] | None]:
+        """One page (1,000) of all versions and delete markers of the objects with a prefix, and the place of
+        the next page, if there is one.
+        """
+
+        def page() -> "ListObjectVersionsOutputTypeDef":
+            if after is None:
+                return self._client.list_object_versions(Bucket=self.name, Prefix=prefix)
+            key, version = after
+            return self._client.list_object_versions(
+                Bucket=self.name, Prefix=prefix, KeyMarker=key, VersionIdMarker=version
+            )
+
+        answer = self._request(prefix, page)
+        assert answer is not None  # noqa: S101 - a missing bucket raises
+        found = [
+            StoredVersion(entry["Key"], entry["VersionId"], entry["Size"], entry["IsLatest"])
+            for entry in answer.get("Versions", ())
+        ]
+        found += [
+            StoredVersion(marker["Key"], marker["VersionId"], 0, marker["IsLatest"])
+            for marker in answer.get("DeleteMarkers", ())
+        ]
+        more = answer.get("IsTruncated", False)
+        return found, (answer["NextKeyMarker"], answer["NextVersionIdMarker"]) if more else None
+
+    def delete_versions(self, versions: Sequence[StoredVersion]) -> None:
+        """Delete up to 1,000 versions for ever.
+
+        Raises:
+            StorageUnavailableError: S3 kept one of them; the message contains its key and the reason.
+        """
+        if not versions:
+            return
+        named: list[ObjectIdentifierTypeDef] = [
+            {"Key": version.key, "VersionId": version.version_id} for version in versions
+        ]
+
+        def delete() -> "DeleteObjectsOutputTypeDef":
+            return self._client.delete_objects(Bucket=self.name, Delete={"Objects": named, "Quiet": True})
+
+        answer = self._request(versions[0].key, delete)
+        assert answer is not None  # noqa: S101 - as above
+        for error in answer.get("Errors", ()):
+            raise StorageUnavailableError(f"{error['Key']}: {error['Code']}")
 
     def _request(self, key: str, send: Callable[[], R], *, missing: bool = False) -> R | None:
         """Send a request; `None` if the object is missing and the caller accepts that."""

@@ -7,6 +7,7 @@ cannot collide, because `~` marks the hash and is escaped in ids.
 
 import hashlib
 import re
+from collections.abc import Iterable
 from urllib.parse import quote, unquote
 
 from ...contracts.errors import OtherBucketError
@@ -133,6 +134,28 @@ def manifest_key(task_id: str, attempt: int, body: bytes) -> str:
     manifest.
     """
     return f"manifests/{encode(task_id)}/{attempt}-{fingerprint(body)}.jsonl"
+
+
+def erasure_key(erasure_id: str) -> str:
+    """The key of an erasure's entry in the register. It names no user."""
+    return f"{ERASURES}{encode(erasure_id)}.json"
+
+
+ERASURES = "erasures/"
+
+
+def prefixes_of(roadmap_ids: Iterable[str], task_ids: Iterable[str]) -> dict[str, str]:
+    """The prefixes of all objects of roadmaps and tasks, with the names of their kinds.
+
+    The product does not encode ids. An id with a slash could be another roadmap's prefix: there, only the
+    encoded form is used.
+    """
+    found = {f"manifests/{encode(task_id)}/": "manifests" for task_id in task_ids}
+    for roadmap_id in roadmap_ids:
+        forms = {encode(roadmap_id), encode(roadmap_id) if "/" in roadmap_id else roadmap_id}
+        found |= {f"{form}/concepts/": "texts" for form in forms}
+        found |= {f"{kind}/{encode(roadmap_id)}/": kind for kind in ("staged", "rejected")}
+    return found
 
 
 def fingerprint(body: bytes) -> str:

@@ -1,5 +1,6 @@
 """The table `content_sweeps`: the results of the last sweeps."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -10,6 +11,10 @@ INSERT INTO content_sweeps
     (swept_at, seconds, checked, repaired, refused, finished, failures_checked_to)
 VALUES (timezone('utc', now()), :seconds, :checked, :repaired, :refused, :finished, :failures_checked_to)
 ON CONFLICT (swept_at) DO NOTHING
+""")
+
+FORGET_PLACES = text("""
+UPDATE content_sweeps SET failures_checked_to = '' WHERE failures_checked_to = ANY(:tasks)
 """)
 
 LAST = text("""
@@ -54,6 +59,11 @@ def record_sweep(
             "failures_checked_to": failures_checked_to,
         },
     )
+
+
+def forget_places(connection: Connection, task_ids: Sequence[str]) -> None:
+    """Remove the ids of tasks at which sweeps stopped. The next one begins at the first task."""
+    connection.execute(FORGET_PLACES, {"tasks": list(task_ids)})
 
 
 def last_sweep(connection: Connection) -> Sweep | None:

@@ -146,11 +146,16 @@ def forget_deleted_tasks(connection: Connection, after: str) -> str:
     Returns the last task that was checked, for the next call; an empty string after the last page.
     """
     page = connection.execute(OF_DELETED_TASKS, {"after": after, "limit": MAX_CHECKED}).one()
-    for task_id in page.deleted:
-        taken = [KnownGroup(*row) for row in connection.execute(TAKE, {"task_id": task_id})]
-        _add_to_sums(connection, taken, [])
+    forget_failures(connection, page.deleted)
     checked_to: str = page.checked_to
     return checked_to
+
+
+def forget_failures(connection: Connection, task_ids: Iterable[str]) -> None:
+    """Remove the current failures of tasks, and subtract them from the sums."""
+    for task_id in task_ids:
+        taken = [KnownGroup(*row) for row in connection.execute(TAKE, {"task_id": task_id})]
+        _add_to_sums(connection, taken, [])
 
 
 def _add_to_sums(

@@ -6,16 +6,20 @@ planned = saved + failed, for each content type; in a cancelled attempt the othe
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from ...contracts.errors import ErasureRunningError
 from ...contracts.items import ContentType, Item
 from .scope import NO_ITEM, WHOLE_TASK, Scope, decode_revisions, encode_revisions, scope_from
 from .token_counts import count_tokens
 from .work import QueueClass
+
+STEP_SECONDS = 900
+"""The longest time of a function. A step that was sent before its attempt ended is over after it."""
 
 
 class Cause(StrEnum):
@@ -71,6 +75,8 @@ def recovery_of(actor: str | None) -> str | None:
 
 
 # Guarantees: one row per attempt. Earlier attempts without a recorded outcome end; the sweep counts them.
+# Returns whether the data of the task's user is being erased. The claim has locked the task's row: an erasure
+# that begins after this statement waits for it, and sees the attempt.
 OPEN = text("""
 WITH planned_automatically AS (
     DELETE FROM content_automatic_attempts WHERE task_id = :task_id
@@ -79,12 +85,18 @@ superseded AS (
     UPDATE content_attempts SET step = 'ended', ended_at = timezone('utc', now()), outcome = CASE
         WHEN outcome = 'cancelled' OR CAST(:was_cancelled AS boolean) THEN 'cancelled' ELSE 'superseded' END
     WHERE task_id = :task_id AND attempt < :attempt AND ended_at IS NULL
+),
+opened AS (
+    INSERT INTO content_attempts
+        (task_id, attempt, actor, cause, reason, execution_arn, redrive_count, step, scope, user_id,
+        roadmap_id)
+    VALUES (:task_id, :attempt, :actor, :cause, :reason, :execution_arn, :redrive_count, 'claimed',
+        CAST(:scope AS json), (SELECT user_id FROM roadmap_tasks WHERE task_id = :task_id),
+        (SELECT roadmap_id FROM roadmap_tasks WHERE task_id = :task_id))
+    ON CONFLICT (task_id, attempt) DO NOTHING
 )
-INSERT INTO content_attempts
-    (task_id, attempt, actor, cause, reason, execution_arn, redrive_count, step, scope)
-VALUES (:task_id, :attempt, :actor, :cause, :reason, :execution_arn, :redrive_count, 'claimed',
-    CAST(:scope AS json))
-ON CONFLICT (task_id, attempt) DO NOTHING
+SELECT EXISTS (
+    SELECT FROM content_erasures e JOIN roadmap_tasks t USING (user_id) WHERE t.task_id = :task_id)
 """)
 
 # The attempts of deleted tasks stay uncounted.
@@ -152,6 +164,24 @@ WHERE saved IS NULL AND ended_at IS NULL
     AND NOT EXISTS (SELECT FROM roadmap_tasks t WHERE t.task_id = a.task_id)
 """)
 
+_OF_USER = "user_id = :user_id AND coalesce(claimed_at < CAST(:before AS timestamp), true)"
+
+OPEN_OF_USER = text(f"""
+SELECT task_id, execution_arn FROM content_attempts WHERE {_OF_USER} AND ended_at IS NULL
+""")
+
+END_OF_USER = text(f"""
+UPDATE content_attempts SET step = 'ended', outcome = 'cancelled', ended_at = timezone('utc', now())
+WHERE {_OF_USER} AND ended_at IS NULL
+""")
+
+# An attempt that has completed its task had no step after its last one.
+QUIET_AT = text(f"""
+SELECT max(ended_at) + make_interval(secs => :seconds) FROM content_attempts
+WHERE {_OF_USER} AND outcome <> 'completed'
+    AND ended_at > timezone('utc', now()) - make_interval(secs => :seconds)
+""")
+
 IS_OPEN = text("""
 SELECT EXISTS (
     SELECT FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt AND ended_at IS NULL
@@ -216,8 +246,11 @@ def open_attempt(
     """Record the claim of an attempt, and the end of earlier ones without a recorded outcome. Idempotent.
 
     `was_cancelled`: whether the claim has lifted the task's cancellation.
+
+    Raises:
+        ErasureRunningError: the data of the task's user is being erased.
     """
-    connection.execute(
+    is_erasing = connection.scalar(
         OPEN,
         {
             "task_id": task_id,
@@ -231,6 +264,8 @@ def open_attempt(
             "was_cancelled": was_cancelled,
         },
     )
+    if is_erasing:
+        raise ErasureRunningError(f"the data of the user of task {task_id} is being erased")
 
 
 def record_plan(
@@ -293,6 +328,24 @@ def cancel_attempt(connection: Connection, task_id: str, attempt: int) -> None:
 def end_attempts_of_deleted_tasks(connection: Connection) -> None:
     """Record the end of the open attempts of tasks that the product has deleted."""
     connection.execute(END_OF_DELETED_TASKS)
+
+
+def open_attempts_of(
+    connection: Connection, user_id: str, before: datetime | None
+) -> Sequence[tuple[str, str | None]]:
+    """The open attempts of a user's tasks, also of deleted ones, that were claimed before a time, if it is
+    given: task and execution.
+    """
+    found = connection.execute(OPEN_OF_USER, {"user_id": user_id, "before": before})
+    return [(row.task_id, row.execution_arn) for row in found]
+
+
+def end_attempts_of(connection: Connection, user_id: str, before: datetime | None) -> datetime | None:
+    """End these attempts; return the time (UTC) at which the last step is over, `None` if it is."""
+    parameters = {"user_id": user_id, "before": before}
+    connection.execute(END_OF_USER, parameters)
+    quiet_at: datetime | None = connection.scalar(QUIET_AT, parameters | {"seconds": STEP_SECONDS})
+    return quiet_at
 
 
 def is_cancelled(connection: Connection, task_id: str, attempt: int) -> bool:

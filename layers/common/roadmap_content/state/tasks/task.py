@@ -38,6 +38,17 @@ READ_OF_USER = text(f"{_READ} WHERE task_id = :task_id AND user_id = :user_id")
 
 LOCK_AT_ONCE = text("SELECT 1 FROM roadmap_tasks WHERE task_id = :task_id FOR NO KEY UPDATE SKIP LOCKED")
 
+# An erasure makes the user's tasks the product's own again, or deletes them.
+LOCK_ALL = text("SELECT FROM roadmap_tasks WHERE task_id = ANY(:tasks) ORDER BY task_id FOR UPDATE")
+
+# All of the user's tasks of a roadmap in one statement: otherwise a trigger would note a change for the
+# others.
+DISOWN = text("""
+UPDATE roadmap_tasks SET attempt = 0, execution_arn = NULL
+WHERE attempt > 0 AND user_id = :user_id AND (task_id = ANY(:tasks) OR roadmap_id = ANY(ARRAY(
+    SELECT roadmap_id FROM roadmap_tasks WHERE task_id = ANY(:tasks) AND attempt > 0)))
+""")
+
 LOCK = text("SELECT 1 FROM roadmap_tasks WHERE task_id = :task_id FOR NO KEY UPDATE")
 
 REQUEST = text("""
@@ -270,6 +281,16 @@ def lock_task(connection: Connection, task_id: str) -> None:
     connection.execute(LOCK, {"task_id": task_id})
 
 
+def disown_tasks(connection: Connection, user_id: str, task_ids: Sequence[str]) -> None:
+    """Make a user's tasks the product's own again: no sweep, and no late step, writes anything for them."""
+    connection.execute(DISOWN, {"user_id": user_id, "tasks": list(task_ids)})
+
+
+def lock_tasks(connection: Connection, task_ids: Sequence[str]) -> None:
+    """Lock tasks against claims, before they are disowned or deleted."""
+    connection.execute(LOCK_ALL, {"tasks": list(task_ids)})
+
+
 def lock_task_at_once(connection: Connection, task_id: str) -> None:
     """Lock a task's row without waiting for other sessions.
 
@@ -326,7 +347,7 @@ class StopReasons(NamedTuple):
     """The reasons to start nothing more for an attempt."""
 
     cancelled: bool
-    """The task or the attempt was cancelled."""
+    """The task or the attempt was cancelled, or the task was deleted."""
 
     roadmap_deleted: bool
 
@@ -337,7 +358,7 @@ class StopReasons(NamedTuple):
 def why_stopped(connection: Connection, task_id: str, attempt: int) -> StopReasons:
     """The reasons to start nothing more for an attempt, in one statement: it is read before each item."""
     row = connection.execute(WHY_STOPPED, {"task_id": task_id, "attempt": attempt}).one_or_none()
-    return StopReasons(False, False, None) if row is None else StopReasons(*row)
+    return StopReasons(True, False, None) if row is None else StopReasons(*row)
 
 
 def read_product_work(connection: Connection, task_id: str) -> tuple[ProductWork, list[ProductWork]]:

@@ -1,0 +1,299 @@
+"""`DELETE /api/v1/users/{user_id}/content`: erase everything of ours that names a user, or preview it.
+
+Each request does a part, in the time that API Gateway permits, and the caller repeats it. The erasure's row
+in the register stops claims; then the user's attempts are cancelled, and nothing is deleted until the last
+step of a stopped run is over: what it may still have written is deleted with the rest. After an interruption,
+the caller begins again: what is gone is not found again.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from ..contracts.erasure import DueErasure, ErasureAnswer, ObjectCount, Remainder, Removed, ReplayAnswer
+from ..contracts.errors import (
+    AtWorkElsewhereError,
+    ErasureRefusedError,
+    InvalidRequestError,
+    NotCancellableError,
+    OtherBucketError,
+    TaskNotFoundError,
+    TransientError,
+)
+from ..platform.postgres.times import utc
+from ..platform.postgres.transactions import RESERVE, DataRefusedError, transact
+from ..platform.runtime.deadline import Deadline
+from ..platform.runtime.log import logger
+from ..platform.storage.bucket import Bucket, StoredVersion, in_parallel
+from ..platform.storage.keys import prefixes_of
+from ..runs.reconciliation.sweeps import forget_places
+from ..state.erasure import register, rows
+from ..state.erasure.rows import Subjects
+from ..state.services import Services
+from ..state.tasks.attempts import end_attempts_of, open_attempts_of
+from .cancel import cancel_task
+
+PAGE = 20
+"""Roadmaps and tasks of one transaction."""
+
+PART_SECONDS = 12.0
+"""A request with less time left begins no further page."""
+
+
+class ErasureOutOfTimeError(TransientError):
+    """The time of the request was up. What it has deleted is not found again."""
+
+    code = "ErasureOutOfTime"
+
+
+class Erasure(NamedTuple):
+    """A request to erase the data of a user."""
+
+    user_id: str
+    actor: str
+    product_rows: bool = False
+    after: str | None = None
+    """`after` of the previous answer."""
+
+    replay: str | None = None
+    """The erasure of the register to apply again, to what is older."""
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The last roadmap or task of the previous part."""
+        kind, _, name = (self.after or "").partition(":")
+        if kind not in ("", "roadmap", "task"):
+            raise InvalidRequestError("after is not of a previous answer")
+        return kind, name
+
+
+def preview_erasure(services: Services, request: Erasure, deadline: Deadline) -> ErasureAnswer:
+    """Count what an erasure removes, and what stays. Nothing is changed."""
+    found = stays = Removed()
+    place = request.place
+
+    def read(connection: Connection) -> tuple[Subjects | None, Removed, Removed, list[str]]:
+        page = rows.next_subjects(connection, request.user_id, place, None, PAGE)
+        if page is None:
+            names = rows.count_names(connection, request.user_id, product_rows=request.product_rows)
+            return None, names, Removed(), []
+        return page, *rows.count_rows(connection, page), rows.named_texts(connection, page.roadmaps)
+
+    while deadline.remaining > PART_SECONDS:
+        page, ours, of_product, named = transact(services.reading_engine, read, deadline)
+        found += ours
+        if page is None:
+            return ErasureAnswer(
+                dry_run=True, complete=True, removed=found, stays=stays, remains=_remains(services)
+            )
+        kept = frozenset[str]() if request.product_rows else _keys(services.bucket, named)
+        removed, texts = _objects(services.bucket, page, kept, deadline, erase=False)
+        found += removed + (of_product if request.product_rows else Removed())
+        stays += texts + (Removed() if request.product_rows else of_product)
+        place = page.last
+    return ErasureAnswer(dry_run=True, complete=False, removed=found, stays=stays, after=":".join(place))
+
+
+def erase_user(services: Services, request: Erasure, deadline: Deadline) -> ErasureAnswer:
+    """Erase a part of a user's data.
+
+    Raises:
+        ErasureRefusedError: a row of the product refers to one that was to be deleted.
+        InvalidRequestError: the register has no such erasure to apply again.
+    """
+    user_hash = register.hash_user(services.erasure_key, request.user_id)
+
+    def begin(connection: Connection) -> register.Entry:
+        if request.replay is not None:
+            return register.reopen_erasure(connection, request.replay, request.user_id, user_hash)
+        return register.begin_erasure(
+            connection, request.user_id, user_hash, request.actor, product_rows=request.product_rows
+        )
+
+    entry = transact(services.engine, begin, deadline)
+    if request.after is None:
+        register.store_copy(services.bucket, entry)
+    before = None if request.replay is None else entry.ended_at
+    if quiet_at := _stop_runs(services, request, before, deadline):
+        return ErasureAnswer(dry_run=False, complete=False, waits_until=utc(quiet_at))
+    place, found = request.place, Removed()
+    while deadline.remaining > PART_SECONDS:
+        page = _next_page(services, request, entry, place, deadline)
+        if page is None:
+            return _end(services, request, entry, found, deadline)
+        subjects, kept = page
+        objects, _ = _objects(services.bucket, subjects, kept, deadline, erase=True)
+        found += _erase_page(services, request, entry, subjects, objects, deadline)
+        place = subjects.last
+    after = ":".join(place) if any(place) else None
+    return ErasureAnswer(dry_run=False, complete=False, removed=found, after=after)
+
+
+def due_erasures(services: Services, deadline: Deadline) -> ReplayAnswer:
+    """Unite the register in the database with that in the bucket; return the erasures of users of whom the
+    database has rows.
+    """
+    entries = transact(
+        services.engine, lambda connection: register.unite(connection, services.bucket), deadline
+    )
+    users = transact(services.reading_engine, rows.all_users, deadline)
+    key = services.erasure_key
+    known = {register.hash_user(key, user_id): user_id for user_id in users} if entries else {}
+    due = [
+        DueErasure(
+            erasure_id=entry.erasure_id, user_id=known[entry.user_hash], product_rows=entry.product_rows
+        )
+        for entry in entries
+        if entry.user_hash in known
+    ]
+    return ReplayAnswer(registered=len(entries), due=due)
+
+
+def _stop_runs(
+    services: Services, request: Erasure, before: datetime | None, deadline: Deadline
+) -> datetime | None:
+    """Cancel the user's attempts that wait or run; return when their last step is over, if one is at work."""
+    found = transact(
+        services.engine, lambda connection: open_attempts_of(connection, request.user_id, before), deadline
+    )
+    for task_id, execution_arn in found:
+        try:
+            cancel_task(services, task_id, None, deadline, request.actor, "the user's data is erased")
+        except (TaskNotFoundError, NotCancellableError, AtWorkElsewhereError) as error:
+            logger.info("erased_task_not_cancelled", task_id=task_id, reason=str(error))
+            if execution_arn is not None:
+                services.executions.stop(execution_arn)
+    return transact(
+        services.engine, lambda connection: end_attempts_of(connection, request.user_id, before), deadline
+    )
+
+
+def _next_page(
+    services: Services, request: Erasure, entry: register.Entry, place: tuple[str, str], deadline: Deadline
+) -> tuple[Subjects, frozenset[str]] | None:
+    """The next roadmaps and tasks, with the keys of the texts that stay."""
+
+    def read(connection: Connection) -> tuple[Subjects, list[str]] | None:
+        before = None if request.replay is None else entry.ended_at
+        page = rows.next_subjects(connection, request.user_id, place, before, PAGE)
+        return None if page is None else (page, rows.named_texts(connection, page.roadmaps))
+
+    found = transact(services.engine, read, deadline)
+    if found is None:
+        return None
+    return found[0], frozenset() if entry.product_rows else _keys(services.bucket, found[1])
+
+
+def _erase_page(
+    services: Services,
+    request: Erasure,
+    entry: register.Entry,
+    subjects: Subjects,
+    objects: Removed,
+    deadline: Deadline,
+) -> Removed:
+    """Delete the rows of a page, and add them and the deleted objects to the receipt."""
+
+    def erase(connection: Connection) -> Removed:
+        found = objects + rows.erase_rows(
+            connection, request.user_id, subjects, product_rows=entry.product_rows
+        )
+        forget_places(connection, subjects.tasks)
+        register.add_removed(connection, entry.erasure_id, found)
+        return found
+
+    try:
+        return transact(services.engine, erase, deadline)
+    except DataRefusedError as error:
+        raise ErasureRefusedError(f"the product must delete its own rows first: {error}") from error
+
+
+def _end(
+    services: Services, request: Erasure, entry: register.Entry, found: Removed, deadline: Deadline
+) -> ErasureAnswer:
+    """End the erasure, if no claim has come in between. Then the user is a new one."""
+
+    def end(connection: Connection) -> tuple[register.Entry | None, Removed]:
+        names = Removed()
+        if request.replay is None:
+            if rows.is_left(connection, request.user_id):
+                return None, names
+            names = rows.erase_names(connection, request.user_id, product_rows=entry.product_rows)
+            register.add_removed(connection, entry.erasure_id, names)
+        return register.end_erasure(connection, entry.erasure_id), names
+
+    ended, names = transact(services.engine, end, deadline)
+    if ended is None:
+        return ErasureAnswer(dry_run=False, complete=False, removed=found)
+    register.store_copy(services.bucket, ended)
+    logger.info("user_erased", erasure_id=ended.erasure_id, actor=request.actor)
+    return ErasureAnswer(
+        dry_run=False,
+        complete=True,
+        removed=found + names,
+        remains=_remains(services),
+        receipt=ended.receipt,
+        digest=ended.receipt.digest,
+    )
+
+
+def _keys(bucket: Bucket, urls: Iterable[str]) -> frozenset[str]:
+    """The keys of texts; a URL of another bucket has none."""
+    keys = set()
+    for url in urls:
+        try:
+            keys.add(bucket.key_in(url))
+        except OtherBucketError:
+            continue
+    return frozenset(keys)
+
+
+def _objects(
+    bucket: Bucket, subjects: Subjects, kept: frozenset[str], deadline: Deadline, *, erase: bool
+) -> tuple[Removed, Removed]:
+    """Count, or delete, the objects of a page: those that go, and the latest versions of `kept`.
+
+    Raises:
+        StorageUnavailableError: S3 did not answer, or refused to delete a version.
+        ErasureOutOfTimeError: there are too many for one request; the next one continues.
+    """
+    prefixes = prefixes_of(subjects.roadmaps, subjects.tasks)
+
+    def clear(prefix: str) -> tuple[ObjectCount, ObjectCount]:
+        going, staying, after = ObjectCount(), ObjectCount(), None
+        while True:
+            found, after = bucket.versions(prefix, after)
+            stays = [each for each in found if each.is_latest and each.key in kept]
+            goes = [each for each in found if not (each.is_latest and each.key in kept)]
+            if erase:
+                bucket.delete_versions(goes)
+            going, staying = going + _count(goes), staying + _count(stays)
+            if after is None:
+                return going, staying
+            if deadline.remaining < RESERVE:
+                raise ErasureOutOfTimeError(f"{prefix} has too many objects for one request")
+
+    goes, stays = Removed(), Removed()
+    for kind, (going, staying) in zip(prefixes.values(), in_parallel(clear, prefixes), strict=True):
+        goes += Removed(objects={kind: going})
+        stays += Removed(objects={kind: staying})
+    return goes, stays
+
+
+def _count(versions: Sequence[StoredVersion]) -> ObjectCount:
+    return ObjectCount(objects=len(versions), bytes=sum(each.size for each in versions))
+
+
+def _remains(services: Services) -> list[Remainder]:
+    """What this system does not delete, and when it expires."""
+    logs = datetime.now(UTC) + timedelta(days=services.settings.log_retention_days)
+    return [
+        Remainder(
+            data="logs of the functions, of the API and of the state machine: ids, addresses", until=logs
+        ),
+        Remainder(data="executions of Step Functions: ids", until=datetime.now(UTC) + timedelta(days=90)),
+        Remainder(data="traces: paths with ids, addresses", until=datetime.now(UTC) + timedelta(days=30)),
+        Remainder(data="backups of the database", until="their retention; a restore is followed by a replay"),
+    ]

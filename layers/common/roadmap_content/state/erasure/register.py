@@ -1,0 +1,142 @@
+"""The register of erasures: `content_erasures`, and a copy in the bucket, so that a restore of one does not
+lose it. A user is a keyed hash in it; only while the erasure runs, its row names the user and stops claims.
+"""
+
+import hashlib
+import hmac
+import json
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, text
+
+from ...contracts.erasure import Receipt, Removed
+from ...contracts.errors import InvalidRequestError
+from ...platform.postgres.times import utc
+from ...platform.storage.bucket import Bucket, in_parallel
+from ...platform.storage.keys import ERASURES, erasure_key
+
+_COLUMNS = "erasure_id, user_hash, actor, product_rows, began_at, ended_at, removed"
+
+# Guarantees: at most one erasure of a user runs; a repeated request continues it.
+BEGIN = text(f"""
+INSERT INTO content_erasures AS e (erasure_id, user_hash, user_id, actor, product_rows, removed)
+VALUES (:erasure_id, :user_hash, :user_id, :actor, :product_rows, '{{}}')
+ON CONFLICT (user_id) WHERE user_id IS NOT NULL DO UPDATE SET
+    product_rows = e.product_rows OR excluded.product_rows
+RETURNING {_COLUMNS}
+""")
+
+REOPEN = text(f"""
+UPDATE content_erasures SET user_id = :user_id
+WHERE erasure_id = :erasure_id AND user_hash = :user_hash RETURNING {_COLUMNS}
+""")
+
+LOCK = text("SELECT removed FROM content_erasures WHERE erasure_id = :erasure_id FOR UPDATE")
+
+ADD = text("UPDATE content_erasures SET removed = CAST(:removed AS json) WHERE erasure_id = :erasure_id")
+
+# The time of an erasure that is applied again stays: it decides what is older.
+END = text(f"""
+UPDATE content_erasures SET user_id = NULL, ended_at = coalesce(ended_at, timezone('utc', now()))
+WHERE erasure_id = :erasure_id RETURNING {_COLUMNS}
+""")
+
+ALL = text(f"SELECT {_COLUMNS} FROM content_erasures ORDER BY began_at, erasure_id")
+
+INSERT = text(f"""
+INSERT INTO content_erasures ({_COLUMNS})
+VALUES (:erasure_id, :user_hash, 'register', :product_rows, :began_at, :ended_at, CAST(:removed AS json))
+ON CONFLICT (erasure_id) DO UPDATE SET ended_at = coalesce(content_erasures.ended_at, excluded.ended_at)
+""")
+
+
+class Entry(NamedTuple):
+    """An entry of the register. Times are UTC without a zone."""
+
+    erasure_id: str
+    user_hash: str
+    actor: str
+    product_rows: bool
+    began_at: datetime
+    ended_at: datetime | None
+    removed: Removed
+
+    @property
+    def receipt(self) -> Receipt:
+        """The receipt."""
+        return Receipt(
+            erasure_id=self.erasure_id,
+            actor=self.actor,
+            product_rows=self.product_rows,
+            began_at=utc(self.began_at),
+            ended_at=utc(self.ended_at),
+            removed=self.removed,
+        )
+
+
+def hash_user(key: str, user_id: str) -> str:
+    """The keyed hash of a user."""
+    return hmac.new(key.encode(), user_id.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+
+
+def begin_erasure(
+    connection: Connection, user_id: str, user_hash: str, actor: str, *, product_rows: bool
+) -> Entry:
+    """Begin the erasure of a user, or continue the one that runs. From its COMMIT on, no task is claimed."""
+    parameters = {"erasure_id": str(uuid.uuid4()), "user_id": user_id, "user_hash": user_hash, "actor": actor}
+    return _entry(connection.execute(BEGIN, parameters | {"product_rows": product_rows}).one())
+
+
+def reopen_erasure(connection: Connection, erasure_id: str, user_id: str, user_hash: str) -> Entry:
+    """Begin to apply an erasure again.
+
+    Raises:
+        InvalidRequestError: the register has no such erasure of this user.
+    """
+    parameters = {"erasure_id": erasure_id, "user_id": user_id, "user_hash": user_hash}
+    row = connection.execute(REOPEN, parameters).one_or_none()
+    if row is None:
+        raise InvalidRequestError("the register has no such erasure of this user")
+    return _entry(row)
+
+
+def add_removed(connection: Connection, erasure_id: str, removed: Removed) -> None:
+    """Add to the numbers of an erasure, in the transaction that deletes the rows."""
+    before = Removed.model_validate(connection.execute(LOCK, {"erasure_id": erasure_id}).scalar_one())
+    total = (before + removed).model_dump_json()
+    connection.execute(ADD, {"erasure_id": erasure_id, "removed": total})
+
+
+def end_erasure(connection: Connection, erasure_id: str) -> Entry:
+    """Record the end. The user may be claimed for again, as a new user."""
+    return _entry(connection.execute(END, {"erasure_id": erasure_id}).one())
+
+
+def store_copy(bucket: Bucket, entry: Entry) -> None:
+    """Write an entry into the bucket, without its actor."""
+    document = entry._asdict() | {"removed": entry.removed.model_dump(mode="json"), "actor": None}
+    bucket.put(erasure_key(entry.erasure_id), json.dumps(document, default=datetime.isoformat).encode())
+
+
+def unite(connection: Connection, bucket: Bucket) -> Sequence[Entry]:
+    """Give each of the two registers the entries that only the other one has; return all."""
+    keys: list[str] = []
+    while page := bucket.keys(ERASURES, after=keys[-1] if keys else ERASURES):
+        keys += page
+    copies = [json.loads(found.body) for found in in_parallel(bucket.get, keys) if found is not None]
+    for copy in copies:
+        connection.execute(INSERT, copy | {"removed": json.dumps(copy["removed"])})
+    entries = [_entry(row) for row in connection.execute(ALL)]
+    known = {copy["erasure_id"]: copy["ended_at"] is not None for copy in copies}
+    for entry in entries:
+        if known.get(entry.erasure_id) is not (entry.ended_at is not None):
+            store_copy(bucket, entry)
+    return entries
+
+
+def _entry(row: Row[Any]) -> Entry:
+    found = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
+    return Entry(**{**found, "removed": Removed.model_validate(found["removed"])})
