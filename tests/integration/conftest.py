@@ -25,7 +25,8 @@ def ask(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Ask:
         monkeypatch.setattr(function, "services", pipeline.services)
 
     def call(method: str, path: str, query: Any = None, **who: Any) -> Reply:
-        name = "recovery_api" if path.startswith(("/recoveries", "/capacity", "/failures/", "/users/", "/erasures")) else "task_api"
+        operators = ("/recoveries", "/capacity", "/failures/", "/users/", "/erasures/")
+        name = "recovery_api" if path.startswith(operators) else "task_api"
         return request(functions[name], method, f"/api/v1{path}", query, **who)
 
     return call

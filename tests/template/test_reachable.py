@@ -35,7 +35,12 @@ STEP = DATABASE | EVENTS
         ("migrate_database", STEP),
         # the details of an item, and the staged items of a preview
         ("task_api", DATABASE | {DESCRIBE, START, REDRIVE, STOP} | {READ, LIST, HEAD}),
-        ("recovery_api", DATABASE | {READ, LIST, HEAD, DESCRIBE, START, REDRIVE}),
+        (
+            "recovery_api",  # erases, too
+            DATABASE
+            | {READ, LIST, HEAD, WRITE, DELETE, DESCRIBE, START, REDRIVE, STOP}
+            | {Operation("s3", "delete_objects"), Operation("s3", "list_object_versions")},
+        ),
         ("authorize_request", {Operation("secretsmanager", "get_secret_value")}),
         ("console", set()),
         ("check_links", set()),

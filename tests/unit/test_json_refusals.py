@@ -27,7 +27,7 @@ def arguments_of(name: str) -> list[str]:
     """The required arguments and options of a command."""
     given = []
     for parameter in COMMANDS[name].params:
-        if parameter.required or parameter.name == "task_id":
+        if parameter.required or parameter.name in ("task_id", "user"):
             option = [parameter.opts[0]] if parameter.opts[0].startswith("-") else []
             given += [*option, VALUES.get(parameter.name) or value_for(parameter.type_descriptor.annotation)]
     return given

@@ -176,8 +176,7 @@ def test_the_database_is_entered_by_iam_over_tls_and_its_backups_are_kept_as_sta
     (proxy,) = of_type(DATABASE, "AWS::RDS::DBProxy").values()
     assert proxy["RequireTLS"] is True
     assert proxy["DefaultAuthScheme"] == "IAM_AUTH"
-    stated = f"({cluster['BackupRetentionPeriod']} days for `database/template.yaml`)"
-    assert stated in (REPOSITORY / "docs/runbook.md").read_text()
+    assert f"({cluster['BackupRetentionPeriod']} days by" in (REPOSITORY / "docs/erasure.md").read_text()
 
 
 def test_functions_reach_the_vpc_s_endpoints_and_the_proxy_and_nothing_else() -> None:

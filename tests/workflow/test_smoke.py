@@ -7,7 +7,6 @@ from sqlalchemy import MetaData, select
 
 from roadmap_command.target import Target
 from smoke.__main__ import SmokeError, redrives
-from tests.support.factories import USER
 
 pytestmark = pytest.mark.nightly
 
@@ -24,14 +23,11 @@ def left_by_smoke(target: Target) -> tuple[list[str], list[str]]:
 
 
 def test_the_smoke_test_redrives_a_failed_execution_and_cleans_up(target: Target) -> None:
-    redrives(target, USER)
+    redrives(target)
     assert left_by_smoke(target) == ([], [])
 
 
-def test_the_smoke_test_reports_an_unexpected_result_and_cleans_up(
-    target: Target, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_smoke_test_reports_an_unexpected_result(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smoke.__main__.follow_run", lambda *_: "SUCCEEDED")
     with pytest.raises(SmokeError, match="the run: SUCCEEDED, not FAILED"):
-        redrives(target, USER)
-    assert left_by_smoke(target) == ([], [])
+        redrives(target)

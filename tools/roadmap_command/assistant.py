@@ -136,6 +136,11 @@ class Assistant:
             "cancel_task", status, lambda reason: self.client.cancel(task_id, reason=reason)
         )
 
+    def preview_erasure(self, user_id: str) -> dict[str, Any]:
+        """What an erasure of a user's data would remove, and what stays. Its token permits erase_user."""
+        preview = self.client.erase(user_id, dry_run=True)
+        return self._permitted("erase_user", preview, lambda _: self.client.erase(user_id))
+
     def retry_task(self, preview_token: str, reason: str) -> dict[str, Any]:
         """Retry the task of a preview_retry, once."""
         return self._perform("retry_task", preview_token, reason)
@@ -147,6 +152,10 @@ class Assistant:
     def cancel_task(self, preview_token: str, reason: str) -> dict[str, Any]:
         """Cancel the task of a preview_cancel, once. Staged content stays staged."""
         return self._perform("cancel_task", preview_token, reason)
+
+    def erase_user(self, preview_token: str, reason: str) -> dict[str, Any]:
+        """Erase the user of a preview_erasure, for ever. The product's own rows stay."""
+        return self._perform("erase_user", preview_token, reason)
 
     def _permitted(
         self, operation: str, preview: BaseModel, perform: Callable[[str], BaseModel]
@@ -198,9 +207,10 @@ def server_for(assistant: Assistant, *, allow_writes: bool) -> "MCPServer":
         assistant.preview_retry,
         assistant.preview_recovery,
     )
-    for read in (*reads, assistant.preview_cancel) if allow_writes else reads:
+    previews = assistant.preview_cancel, assistant.preview_erasure
+    for read in (*reads, *previews) if allow_writes else reads:
         server.add_tool(explained(read), annotations=ToolAnnotations(**_READS))
-    writes = assistant.retry_task, assistant.start_recovery, assistant.cancel_task
+    writes = assistant.retry_task, assistant.start_recovery, assistant.cancel_task, assistant.erase_user
     for write in writes if allow_writes else ():
         server.add_tool(explained(write), annotations=ToolAnnotations(**_WRITES))
     for anchor, (title, text) in runbook_sections(RUNBOOK.read_text()).items():

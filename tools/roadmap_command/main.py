@@ -16,6 +16,7 @@ from roadmap_command.commands import (
     content,
     demo,
     doctor,
+    erase,
     failure_groups,
     history,
     operate,
@@ -29,7 +30,7 @@ from roadmap_command.interface import errors_in_one_line
 from roadmap_content import __version__
 
 GROUPS = (
-    stack, content, runs, history, revisions, operate, failure_groups, recoveries, capacity, doctor,
+    stack, content, runs, history, revisions, operate, failure_groups, recoveries, capacity, erase, doctor,
     reconcile, connect, demo
 )  # fmt: skip
 """The modules with commands, in the order in which `roadmap --help` lists them."""

@@ -3,13 +3,11 @@
 Never run against AWS yet. The tests run `redrives` against the local stack, where redrive is emulated from
 documentation. The other checks query Lambda about what no local cloud emulates.
 
-It needs credentials of the account, a token in `ROADMAP_TOKEN` whose subject is in `ROADMAP_USER`, and in
-`ROADMAP_DATABASE_URL` the database, for a role that may insert and delete roadmaps. It creates a roadmap of
-that user, and deletes its rows and objects afterwards.
+It needs credentials of the account, an operator's token in `ROADMAP_TOKEN`, and in `ROADMAP_DATABASE_URL` the
+database, for a role that may insert roadmaps. It creates a user with a roadmap, and erases it afterwards.
 """
 
 import base64
-import os
 import re
 import sys
 import uuid
@@ -24,9 +22,9 @@ from roadmap_command.load import load_bundle
 from roadmap_command.runs import follow_run, start_run, task_status
 from roadmap_command.target import Target
 from roadmap_content.content.bundle import BundleTask, read_bundle
+from roadmap_content.contracts.erasure import Removed
 from roadmap_content.contracts.errors import ContentError, PermanentError
 from roadmap_content.platform.runtime.deadline import Deadline
-from smoke.erasing import erase_objects, erase_rows
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -38,21 +36,24 @@ class SmokeError(PermanentError):
     code = "Smoke"
 
 
-def redrives(target: Target, user_id: str) -> None:
-    """An execution with an item that cannot be saved fails; redriven through the API, it completes.
+def redrives(target: Target) -> None:
+    """An execution with an item that cannot be saved fails; redriven through the API, it completes. Nothing
+    of its user is left.
 
     Raises:
         SmokeError: the result differs.
     """
-    with _roadmap(target, user_id) as task:
+    with _roadmap(target) as task:
         arn = start_run(target.stepfunctions, target.state_machine_arn, task.task_id)
         _expect("the run", follow_run(target.stepfunctions, arn, _nothing), "FAILED")
         found = task_status(target.engine, task.task_id)
         _expect("the task", (found.status, len(found.failed_items)), ("partial_failure", 1))
-        answer = target.client(user_id).retry(task.task_id, force_checkpoint=True)
+        answer = target.client().retry(task.task_id, force_checkpoint=True)
         _expect("the redrive", answer.status, "processing")
         _expect("the redriven run", follow_run(target.stepfunctions, arn, _nothing), "SUCCEEDED")
         _expect("the task", task_status(target.engine, task.task_id).status, "completed")
+    left = target.client().erase(task.user_id, product_rows=True, dry_run=True)
+    _expect("what is left", left.removed, Removed())
 
 
 def snapshots_are_restored(functions: dict[str, str], client: "LambdaClient") -> None:
@@ -71,7 +72,7 @@ def snapshots_are_restored(functions: dict[str, str], client: "LambdaClient") ->
 
 
 @contextmanager
-def _roadmap(target: Target, user_id: str) -> Iterator[BundleTask]:
+def _roadmap(target: Target) -> Iterator[BundleTask]:
     """A staged roadmap of four concepts, of which two share a quiz id: one of the quizzes is refused."""
     own = f"smoke-{uuid.uuid4().hex[:12]}"
     concepts = [
@@ -82,7 +83,7 @@ def _roadmap(target: Target, user_id: str) -> Iterator[BundleTask]:
         {
             "roadmap": {
                 "roadmap_id": own,
-                "user_id": user_id,
+                "user_id": own,
                 "title": "Smoke test",
                 "total_estimated_hours": 1.0,
                 "recommended_completion_weeks": 1,
@@ -90,7 +91,7 @@ def _roadmap(target: Target, user_id: str) -> Iterator[BundleTask]:
                     "stages": [{"name": "S", "modules": [{"name": "M", "concepts": concepts}]}]
                 },
             },
-            "task": {"task_id": own, "user_id": user_id, "roadmap_id": own},
+            "task": {"task_id": own, "user_id": own, "roadmap_id": own},
         }
     )
     first, second, *_ = document["content"]
@@ -100,8 +101,9 @@ def _roadmap(target: Target, user_id: str) -> Iterator[BundleTask]:
         load_bundle(bundle, target.engine, target.bucket, Deadline.after(120))
         yield bundle.task
     finally:
-        erase_rows(target.engine, user_id, own)
-        erase_objects(target.s3, target.bucket.name, own, own)
+        erased = target.client().erase(own, product_rows=True)
+        if not erased.complete:
+            console.print(f"    after {erased.waits_until}: roadmap erase --user {own} --product-rows")
 
 
 def _expect(what: str, found: object, expected: object) -> None:
@@ -122,7 +124,7 @@ def main(stack: str) -> None:
     with step("SnapStart restores"):
         snapshots_are_restored(functions, client)
     with step("a failed run is redriven, and completes"):
-        redrives(target, os.environ["ROADMAP_USER"])
+        redrives(target)
 
 
 if __name__ == "__main__":

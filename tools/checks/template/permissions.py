@@ -18,9 +18,11 @@ NEEDS: Mapping[Operation, frozenset[str]] = {
         {"s3:GetObject", "s3:PutObject", "kms:Decrypt", "kms:GenerateDataKey"}
     ),
     Operation("s3", "delete_object"): frozenset({"s3:DeleteObject"}),
+    Operation("s3", "delete_objects"): frozenset({"s3:DeleteObject", "s3:DeleteObjectVersion"}),
     # The bucket is encrypted with the stack's key.
     Operation("s3", "get_object"): frozenset({"s3:GetObject", "kms:Decrypt"}),
     Operation("s3", "head_object"): frozenset({"s3:GetObject"}),
+    Operation("s3", "list_object_versions"): frozenset({"s3:ListBucketVersions"}),
     Operation("s3", "list_objects_v2"): frozenset({"s3:ListBucket"}),
     Operation("s3", "put_object"): frozenset({"s3:PutObject", "kms:GenerateDataKey"}),
     Operation("secretsmanager", "get_secret_value"): frozenset({"secretsmanager:GetSecretValue"}),
@@ -65,7 +67,8 @@ def _below(*prefixes: str) -> frozenset[str]:
     return frozenset(f"{bucket}/{prefix}/*" for bucket in _BUCKETS for prefix in prefixes)
 
 
-_KEYS = _below("manifests", "staged", "*/concepts")
+_KEYS = _below("manifests", "rejected", "staged", "*/concepts")
+_REGISTER = _below("erasures")
 _STATES = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}"
 _EXECUTIONS = frozenset({_STATES + ":execution:${AWS::StackName}-save-content:*"})
 
@@ -82,12 +85,14 @@ OWN: Mapping[str, frozenset[str]] = {
         f"${{DatabaseResourceId}}/${{Database{role}}}"
         for role in _DATABASE_ROLES
     ),
-    "s3:DeleteObject": _below("staged"),
-    "s3:GetObject": _KEYS | _below("rejected"),
+    "s3:DeleteObject": _KEYS,
+    "s3:DeleteObjectVersion": _KEYS,
+    "s3:GetObject": _KEYS | _REGISTER,
     "s3:ListBucket": frozenset(_BUCKETS),
-    "s3:PutObject": _KEYS | _below("rejected"),
+    "s3:ListBucketVersions": frozenset(_BUCKETS),
+    "s3:PutObject": _KEYS | _REGISTER,
     "secretsmanager:GetSecretValue": frozenset(
-        {"${JwtSecretArn}", *(f"${{Database{role}SecretArn}}" for role in _DATABASE_ROLES)}
+        {"${JwtSecretArn}", "${ErasureKey}", *(f"${{Database{role}SecretArn}}" for role in _DATABASE_ROLES)}
     ),
     "sqs:SendMessage": frozenset({"${DeadLetters.Arn}"}),
     "states:DescribeExecution": _EXECUTIONS,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from ..contracts.erasure import ErasureAnswer, Removed, ReplayAnswer
 from .capacity import CapacityAnswer
 from .client_http import HttpApi, QueryValue, path_of, rows
 from .failure_group import FailureGroupDetail
@@ -160,6 +161,39 @@ class SystemRequests:
     def cancel_recovery(self, recovery_id: str, *, caller: str | None = None) -> RecoveryAnswer:
         """Start no further tasks, permanently."""
         return self._api.call("POST", path_of("recoveries", recovery_id, "cancel"), RecoveryAnswer, caller)
+
+    def erase(
+        self,
+        user_id: str,
+        *,
+        product_rows: bool = False,
+        dry_run: bool = False,
+        replay: str | None = None,
+        caller: str | None = None,
+        progress: Callable[[ErasureAnswer], object] = lambda _: None,
+    ) -> ErasureAnswer:
+        """Erase everything that names a user, or with `dry_run` count it; return the last answer, with the
+        numbers of all parts. If runs had to be stopped, it is not complete: call it again after
+        `waits_until`. `replay` applies an erasure of `due_erasures` again.
+
+        Raises:
+            ApiRefusedError: a row of the product refers to one that was to be deleted (409).
+            ApiUnavailableError: the same request continues later.
+        """
+        path, after = path_of("users", user_id, "content"), None
+        removed, stays = Removed(), Removed()
+        query: dict[str, QueryValue] = {"product_rows": product_rows, "dry_run": dry_run, "replay": replay}
+        while True:
+            answer = self._api.call("DELETE", path, ErasureAnswer, caller, **query, after=after)
+            removed, stays, after = removed + answer.removed, stays + answer.stays, answer.after
+            answer = answer.model_copy(update={"removed": removed, "stays": stays})
+            if answer.complete or answer.waits_until is not None:
+                return answer
+            progress(answer)
+
+    def due_erasures(self, *, caller: str | None = None) -> ReplayAnswer:
+        """The erasures of users of whom the database has rows again, as after the restore of a backup."""
+        return self._api.call("POST", "/erasures/due", ReplayAnswer, caller)
 
     def undo_recovery(
         self,

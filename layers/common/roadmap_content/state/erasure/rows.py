@@ -63,6 +63,8 @@ _SUBJECT_COLUMNS: Mapping[str, str] = {
     "roadmap_id": "roadmap_id = ANY(:roadmaps)",
     "quiz_id": "quiz_id IN (SELECT q.quiz_id FROM quiz_metadata q WHERE q.roadmap_id = ANY(:roadmaps))",
 }
+# A row that may lack both is counted once.
+_BY_EITHER = "(roadmap_id = ANY(:roadmaps) OR roadmap_id IS NULL AND task_id = ANY(:tasks))"
 # Our indexes have a hash in place of an id of any length.
 _BY_HASH = """hashtextextended(roadmap_id, 0) IN (
     SELECT hashtextextended(one, 0) FROM unnest(CAST(:roadmaps AS text[])) AS one) AND """
@@ -147,7 +149,10 @@ def rules(connection: Connection) -> list[Rule]:
         columns = frozenset(table.columns)
         named = [column for column in _SUBJECT_COLUMNS if column in columns]
         decisive = [column for column in named if column in table.required][:1] or named
-        condition = " OR ".join(_SUBJECT_COLUMNS[column] for column in decisive)
+        if decisive == ["task_id", "roadmap_id"]:
+            condition = _BY_EITHER
+        else:
+            condition = "".join(_SUBJECT_COLUMNS[column] for column in decisive[:1])
         if table.table_name not in PRODUCT and decisive == ["roadmap_id"]:
             condition = _BY_HASH + condition
         others = columns & {"queue_key", *_ACTOR_COLUMNS, *_DOCUMENT_COLUMNS}

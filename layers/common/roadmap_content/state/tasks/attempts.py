@@ -175,11 +175,12 @@ UPDATE content_attempts SET step = 'ended', outcome = 'cancelled', ended_at = ti
 WHERE {_OF_USER} AND ended_at IS NULL
 """)
 
-# An attempt that has completed its task had no step after its last one.
+# If Finalize has counted every batch, no step came after it.
 QUIET_AT = text(f"""
-SELECT max(ended_at) + make_interval(secs => :seconds) FROM content_attempts
-WHERE {_OF_USER} AND outcome <> 'completed'
-    AND ended_at > timezone('utc', now()) - make_interval(secs => :seconds)
+SELECT max(ended_at) + make_interval(secs => :seconds) FROM content_attempts a
+WHERE {_OF_USER} AND ended_at > timezone('utc', now()) - make_interval(secs => :seconds)
+    AND (outcome IN ('cancelled', 'superseded') OR EXISTS (SELECT FROM content_failures f
+        WHERE (f.task_id, f.attempt) = (a.task_id, a.attempt) AND f.stage = 'workflow'))
 """)
 
 IS_OPEN = text("""
