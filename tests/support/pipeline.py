@@ -37,6 +37,7 @@ SETTINGS = {
     "MAX_CONCURRENCY": "5",
     "GENERATOR": "offline",
     "LOG_RETENTION_DAYS": "30",
+    "ACCESS_LOG_RETENTION_DAYS": "30",
 }
 
 

@@ -288,12 +288,13 @@ def _count(versions: Sequence[StoredVersion]) -> ObjectCount:
 
 def _remains(services: Services) -> list[Remainder]:
     """What this system does not delete, and when it expires."""
-    logs = datetime.now(UTC) + timedelta(days=services.settings.log_retention_days)
-    return [
-        Remainder(
-            data="logs of the functions, of the API and of the state machine: ids, addresses", until=logs
-        ),
-        Remainder(data="executions of Step Functions: ids", until=datetime.now(UTC) + timedelta(days=90)),
-        Remainder(data="traces: paths with ids, addresses", until=datetime.now(UTC) + timedelta(days=30)),
-        Remainder(data="backups of the database", until="their retention; a restore is followed by a replay"),
-    ]
+    settings, now = services.settings, datetime.now(UTC)
+    days = {
+        "the access log of the API: ids, addresses": settings.access_log_retention_days,
+        "logs of the functions and of the state machine: ids": settings.log_retention_days,
+        "executions of Step Functions: ids": 90,
+        "traces: paths with ids, addresses": 30,
+    }
+    expiring = [Remainder(data=data, until=now + timedelta(days=kept)) for data, kept in days.items()]
+    backups = "their retention; after a restore, apply the register again"
+    return [*expiring, Remainder(data="backups of the database", until=backups)]

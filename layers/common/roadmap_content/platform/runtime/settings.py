@@ -90,6 +90,11 @@ class Settings:
         return self._text("ERASURE_SECRET_ARN")
 
     @property
+    def access_log_retention_days(self) -> int:
+        """The days after which the entries of the access log are deleted."""
+        return self._positive("ACCESS_LOG_RETENTION_DAYS")
+
+    @property
     def log_retention_days(self) -> int:
         """The days after which logs are deleted."""
         return self._positive("LOG_RETENTION_DAYS")
