@@ -72,6 +72,7 @@ KEPT: Mapping[str, str] = {
     **dict.fromkeys(("content_recoveries", "content_recovery_tasks"), "the audit trail of recoveries"),
     **dict.fromkeys(("content_capacity_changes", "content_group_changes"), "decisions of operators: few"),
     **dict.fromkeys(("content_capacity", "content_model_tokens"), "one row, or one for each model"),
+    "content_erasures": "the register, which names no user",
     "content_failure_groups": "one row for each reason",
     "content_queue_keys": "one row for each user and class",
     "content_changes": "removed when a sweep has seen them",
