@@ -5,7 +5,7 @@ import { html } from "./html.js";
 import { T, number } from "./language.js";
 import { useLive } from "./live.js";
 import { Markdown, safeLink } from "./markdown.js";
-import { ErrorNote, Loading, Text, pathOf } from "./parts.js";
+import { ErrorNote, Loading, pathOf } from "./parts.js";
 
 /** @typedef {import("./types").SavedItem} SavedItem */
 
@@ -24,23 +24,28 @@ export function SavedContent({ taskId, conceptId, type, revision, scope }) {
   if (!data) return error ? html`<${ErrorNote} error=${error} retry=${refresh} missing=${T.content.gone} />` : html`<${Loading} />`;
   const large = safeLink(data.content_link);
   if (data.content_link) return html`<p>${T.content.large} ${large && html`<a href=${large} target="_blank" rel="noopener noreferrer">${T.content.open} ↗</a>`}</p>`;
-  return html`<div class="content" tabindex="0" role="group" aria-label=${T.content.heading} data-content=${type}><${Content} type=${type} content=${data.content} /></div>`;
+  return html`<div class="content" role="group" aria-label=${T.content.heading} data-content=${type}><${Content} type=${type} content=${data.content} /></div>`;
 }
 
-/** @param {{ type: string, content: any }} props */
-function Content({ type, content }) {
-  if (type === "tutorial" && typeof content.markdown === "string") return html`<${Markdown} text=${content.markdown} />`;
-  if (type === "quiz" && Array.isArray(content.questions)) return html`<ol class="quiz">${content.questions.map(question)}</ol>`;
-  if (type === "resources" && Array.isArray(content.resources)) return html`<ul class="plain">${content.resources.map(resource)}</ul>`;
-  return html`<${Json} value=${content} path=${null} />`;
+/** Whether content has the shape that is shown as text, and not as JSON. @param {string} type @param {any} content */
+const isKnown = (type, content) =>
+  (type === "tutorial" && typeof content?.markdown === "string") ||
+  (type === "quiz" && Array.isArray(content?.questions)) ||
+  (type === "resources" && Array.isArray(content?.resources));
+
+/** @param {{ type: string, content: any, fault?: string | null }} props `fault`: the path of a value to mark */
+function Content({ type, content, fault = null }) {
+  if (!isKnown(type, content)) return html`<${Json} value=${content} path=${fault} label=${T.content.heading} />`;
+  if (type === "tutorial") return html`${fault && html`<p><mark>${fault}</mark></p>`}<${Markdown} text=${content.markdown} />`;
+  if (type === "quiz") return html`<ol class="quiz">${content.questions.map(question(fault))}</ol>`;
+  return html`<ul class="plain">${content.resources.map(resource(fault))}</ul>`;
 }
 
 /** The content of an item as lines of text, for a comparison. @param {string} type @param {any} content @returns {string[]} */
 export function contentLines(type, content) {
-  if (type === "tutorial" && typeof content.markdown === "string") return content.markdown.split("\n");
-  if (type === "quiz" && Array.isArray(content.questions)) return content.questions.flatMap(linesOfQuestion);
-  if (type === "resources" && Array.isArray(content.resources)) return content.resources.flatMap(linesOfResource);
-  return linesOf(content, "", "", "").map((line) => line.text);
+  if (!isKnown(type, content)) return linesOf(content, "", "", "").map((line) => line.text);
+  if (type === "tutorial") return content.markdown.split("\n");
+  return type === "quiz" ? content.questions.flatMap(linesOfQuestion) : content.resources.flatMap(linesOfResource);
 }
 
 /** @param {any} each */
@@ -57,70 +62,78 @@ function linesOfResource(each) {
   return [`${each.title ?? ""}${kind}`, String(each.url ?? ""), String(each.description ?? "")];
 }
 
-/** @param {any} each @param {number} index */
-function question(each, index) {
-  const options = Array.isArray(each.options) ? each.options : [];
-  const right = new Set(each.correct_answer);
-  return html`<li key=${index}>
-    <p><strong><${Text} value=${String(each.question ?? "")} /></strong>${each.difficulty && html` <span class="meta">${T.content.difficulties[each.difficulty] ?? each.difficulty}</span>`}</p>
-    <ul class="options">
-      ${options.map(
-        (/** @type {unknown} */ option, /** @type {number} */ k) => html`<li key=${k} class=${right.has(k) ? "right-answer" : ""}>
-          <span aria-hidden="true">${right.has(k) ? "✓" : "○"}</span> <${Text} value=${String(option)} />${right.has(k) && html`<span class="visually-hidden">: ${T.content.right}</span>`}
+/** A text of unsaved content, marked if the fault is in it. @param {{ value: unknown, path: string, fault: string | null }} props */
+const Part = ({ value, path, fault }) => html`<span class="text">${path === fault ? html`<mark>${visible(value)}</mark>` : String(value)}</span>`;
+
+/** Control characters and lone halves of pairs, which cannot be seen, as in JSON. @param {unknown} value */
+const visible = (value) => JSON.stringify(value ?? null).replace(/^"|"$/g, "").replaceAll('\\"', '"');
+
+/** @param {string | null} fault @returns {(each: any, index: number) => any} */
+const question = (fault) => (each, index) => {
+  const path = `questions[${index}]`;
+  const { question: text = "", options, correct_answer: answers, explanation, difficulty } = Object(each);
+  const right = new Set(Array.isArray(answers) ? answers : []);
+  return html`<li key=${index} dir="auto" class=${path === fault ? "fault" : ""}>
+    <p><strong><${Part} value=${text} path="${path}.question" fault=${fault} /></strong>${difficulty && html` <span class="meta">${T.content.difficulties[difficulty] ?? String(difficulty)}</span>`}</p>
+    <ul>
+      ${(Array.isArray(options) ? options : []).map(
+        (/** @type {unknown} */ option, /** @type {number} */ k) => html`<li key=${k} dir="auto" class=${right.has(k) ? "right-answer" : ""}>
+          <span aria-hidden="true">${right.has(k) ? "✓" : "○"}</span> <${Part} value=${option} path="${path}.options[${k}]" fault=${fault} />${right.has(k) && html`<span class="visually-hidden">: ${T.content.right}</span>`}
         </li>`,
       )}
     </ul>
-    ${each.explanation && html`<p class="meta"><${Text} value=${String(each.explanation)} /></p>`}
+    ${explanation && html`<p class="meta" dir="auto"><${Part} value=${explanation} path="${path}.explanation" fault=${fault} /></p>`}
   </li>`;
-}
+};
 
-/** @param {any} each @param {number} index */
-function resource(each, index) {
-  const url = safeLink(String(each.url ?? ""));
-  const title = html`<${Text} value=${String(each.title || each.url || "")} />`;
-  return html`<li key=${index}>
-    ${url ? html`<a href=${url} target="_blank" rel="noopener noreferrer">${title} ↗</a>` : title}
-    ${each.type && html` <span class="meta">${T.content.resourceTypes[each.type] ?? each.type}</span>`}
-    <span class="meta block clamp"><${Text} value=${String(each.url ?? "")} /></span>
-    ${each.description && html`<p><${Text} value=${String(each.description)} /></p>`}
+/** @param {string | null} fault @returns {(each: any, index: number) => any} */
+const resource = (fault) => (each, index) => {
+  const path = `resources[${index}]`;
+  const { title, url: target = "", type, description } = Object(each);
+  const url = safeLink(String(target));
+  const name = html`<${Part} value=${title || target} path="${path}.title" fault=${fault} />`;
+  return html`<li key=${index} dir="auto" class=${path === fault ? "fault" : ""}>
+    ${url ? html`<a href=${url} target="_blank" rel="noopener noreferrer">${name} ↗</a>` : name}
+    ${type && html` <span class="meta">${T.content.resourceTypes[type] ?? String(type)}</span>`}
+    <span class="meta block clamp"><${Part} value=${target} path="${path}.url" fault=${fault} /></span>
+    ${description && html`<p><${Part} value=${description} path="${path}.description" fault=${fault} /></p>`}
   </li>`;
-}
+};
 
 /**
- * Content that is not saved, as it is stored, with the place of its fault marked.
- * @param {{ text: string, reason: string | null }} props
+ * Content that is not saved, shown like saved content, with the place of its fault marked; on demand, as it is stored.
+ * @param {{ type: string, text: string, reason: string | null, label: string }} props
  */
-export function RefusedContent({ text, reason }) {
+export function UnsavedContent({ type, text, reason, label }) {
   let value;
   try {
     value = JSON.parse(text);
   } catch {
     // The reason names the character: Expecting ',' delimiter: line 1 column 13 (char 12)
     const at = Number(/\(char (\d+)\)/.exec(reason ?? "")?.[1] ?? text.length);
-    return html`<pre class="json" tabindex="0" aria-label=${T.content.refused}>${text.slice(0, at)}<mark ref=${show}>${text.slice(at, at + 80) || "␄"}</mark>${text.slice(at + 80)}</pre>`;
+    return html`<pre class="json" aria-label=${label}>${text.slice(0, at)}<mark>${text.slice(at, at + 80) || "␄"}</mark>${text.slice(at + 80)}</pre>`;
   }
-  return html`<${Json} value=${value} path=${pathOf(reason ?? "")} />`;
+  const fault = pathOf(reason ?? "");
+  if (!isKnown(type, value)) return html`<${Json} value=${value} path=${fault} label=${label} />`;
+  return html`
+    <div class="content" role="group" aria-label=${label} data-content=${type}><${Content} type=${type} content=${value} fault=${fault} /></div>
+    <details><summary>JSON</summary><${Json} value=${value} path=${fault} label=${label} /></details>
+  `;
 }
 
-/** @param {Element | null} element */
-function show(element) {
-  const box = element?.closest("pre");
-  if (element instanceof HTMLElement && box) box.scrollTop = element.offsetTop - box.offsetTop - 40;
-}
-
-/** @param {{ value: unknown, path: string | null }} props */
-function Json({ value, path }) {
+/** @param {{ value: unknown, path: string | null, label: string }} props */
+function Json({ value, path, label }) {
   const lines = linesOf(value, "", "", "");
   const marked = lines.findIndex((line) => path !== null && line.path === path);
   const place = marked >= 0 ? T.content.faultAt(path ?? "", number(marked + 1)) : null;
   return html`
     ${place && html`<p class="meta">${place}</p>`}
-    <pre class="json" tabindex="0" aria-label=${T.content.refused}>${lines.map((line, k) => (k === marked ? html`<mark ref=${show}>${line.text}</mark>${"\n"}` : `${line.text}\n`))}</pre>
+    <pre class="json" aria-label=${label}>${lines.map((line, k) => (k === marked ? html`<mark>${line.text}</mark>${"\n"}` : `${line.text}\n`))}</pre>
   `;
 }
 
 /**
- * JSON in lines, with the path of each value. Characters that cannot be seen are escaped.
+ * Valid JSON in lines, with the path of each value. Characters that cannot be seen are escaped.
  * @param {unknown} value @param {string} path @param {string} indent @param {string} name
  * @returns {{ path: string, text: string }[]}
  */
@@ -130,5 +143,9 @@ function linesOf(value, path, indent, name) {
   const inner = Array.isArray(value)
     ? value.map((each, k) => linesOf(each, `${path}[${k}]`, `${indent}  `, ""))
     : Object.entries(value).map(([key, each]) => linesOf(each, path ? `${path}.${key}` : key, `${indent}  `, `${JSON.stringify(key)}: `));
+  for (const lines of inner.slice(0, -1)) {
+    const last = lines.at(-1);
+    if (last) last.text += ",";
+  }
   return [{ path, text: `${indent}${name}${open}` }, ...inner.flat(), { path: "", text: `${indent}${close}` }];
 }

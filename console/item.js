@@ -3,7 +3,7 @@
 
 import { useEffect, useRef, useState } from "./vendor/hooks.js";
 import { get } from "./api.js";
-import { RefusedContent, SavedContent } from "./content.js";
+import { SavedContent, UnsavedContent } from "./content.js";
 import { TYPES } from "./content-types.js";
 import { html } from "./html.js";
 import { T, ago, number, size } from "./language.js";
@@ -155,8 +155,8 @@ function Details({ detail, chosen, load, revisions }) {
     ${
       missing &&
       detail.staged?.text &&
-      html`<${Fold} label=${detail.state === "rejected" ? T.content.refused : T.content.staged} shown=${chosen && Boolean(latest)}>
-        ${() => html`<${RefusedContent} text=${detail.staged?.text} reason=${latest?.reason ?? null} />`}
+      html`<${Fold} label=${detail.state === "rejected" ? T.content.refused : T.content.staged} shown=${chosen}>
+        ${() => html`<${UnsavedContent} type=${detail.content_type} text=${detail.staged?.text} reason=${latest?.reason ?? null} label=${detail.state === "rejected" ? T.content.refused : T.content.staged} />`}
       <//>`
     }
     <dl class="facts narrow">
@@ -190,7 +190,7 @@ function Details({ detail, chosen, load, revisions }) {
           ${detail.rejected.map(
             (each) => html`<li key=${each.key}>
               ${each.error_code && !(missing && each.reason === latest?.reason) && html`<${Reason} code=${each.error_code} reason=${each.reason} />`}
-              ${each.text && html`<${RefusedContent} text=${each.text} reason=${each.reason} />`}
+              ${each.text && html`<${UnsavedContent} type=${detail.content_type} text=${each.text} reason=${each.reason} label=${T.content.refused} />`}
               <span class="meta block">${each.attempt !== null ? `${T.task.attemptNumber(each.attempt)} · ` : ""}${size(each.size)} · <${Age} at=${each.stored_at} /></span>
               <span class="meta block"><${Id} value=${each.key} /></span>
             </li>`,

@@ -17,6 +17,8 @@ from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reco
 from roadmap_content.runs.recoveries.advance import advance
 from tests.browser.real_api import BATCH, RealApi
 from tests.browser.texts import (
+    ARABIC_QUESTIONS,
+    ARABIC_TUTORIAL,
     HOSTILE,
     LINKS,
     LONG,
@@ -277,7 +279,11 @@ def make_tasks(api: RealApi) -> None:
     """A task and a recovery in each state."""
     broken = outage(api, "broken", BROKEN)
     for task_id, text in HOSTILES.items():
-        load(api, task_id, text, user="hostile", name=text)
+        pipeline = load(api, task_id, text, user="hostile", name=text)
+        if text is RTL:
+            own = concept(task_id, 1)
+            stage(pipeline, own, ContentType.TUTORIAL, tutorial(own, markdown=ARABIC_TUTORIAL))
+            stage(pipeline, own, ContentType.QUIZ, quiz(own, questions=ARABIC_QUESTIONS, total_questions=1))
         api.executions.begin(task_id)
         api.play(task_id, lost=[0] if task_id == "long" else [])
     complete(api, COMPLETE)

@@ -1,5 +1,6 @@
 """The texts of the views: content, reasons as sentences, numbers that agree (on real tasks)."""
 
+import json
 import re
 from collections.abc import Iterator
 from urllib.parse import quote
@@ -10,6 +11,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from tests.browser.driver import Console, Look, console_in
 from tests.browser.real_api import RealApi
 from tests.browser.tasks import (
+    COMPLETE,
     CONCEPTS,
     HEALED,
     MISSING,
@@ -20,13 +22,16 @@ from tests.browser.tasks import (
     load,
     waiting,
 )
-from tests.browser.texts import HOSTILE
+from tests.browser.texts import HOSTILE, REFUSED_QUESTIONS
 from tests.support.factories import TYPES
 
 pytestmark = pytest.mark.nightly
 
 TASK = f"/tasks/{PARTLY_FAILED}"
 PHONE = Look(width=360)
+SCROLLED = """section => [...section.querySelectorAll("*")].filter(
+    (each) => each.scrollHeight > each.clientHeight + 1
+        && /auto|scroll/.test(getComputedStyle(each).overflowY)).map((each) => each.className)"""
 
 
 def open_item(console: Console, kind: str, number: int, task_id: str = PARTLY_FAILED) -> Locator:
@@ -77,11 +82,34 @@ def test_refused_content_is_shown_with_its_fault_marked(browser: Browser, api: R
     with console_in(browser, api.url, look, "operator") as console:
         console.open("/tasks")
         section = open_item(console, "quiz", 2)
-        expect(section.locator("mark")).to_contain_text(r'"explanation": "The \u0000softmax')
-        expect(section.locator("mark")).to_be_in_viewport()
+        shown = section.locator(".quiz")
+        expect(shown.locator("mark")).to_have_text(r"The \u0000softmax has no weights.")
+        expect(shown.locator("mark")).to_be_in_viewport()
+        expect(shown).to_contain_text("What is compared with the keys?")
+        stored = section.locator("pre.json")
+        expect(stored).to_be_hidden()
+        section.get_by_text("JSON").click()
+        expect(stored.locator("mark")).to_contain_text(r'"explanation": "The \u0000softmax')
+        assert json.loads(stored.inner_text())["questions"] == REFUSED_QUESTIONS, "valid when it is copied"
         expect(section).to_contain_text("questions[1].explanation")
+        assert section.evaluate(SCROLLED) == [], "the panel is the only scroll area"
         assert console.axe() == []
         assert console.overflow() == 0
+
+
+@pytest.mark.parametrize(("task", "start"), [("right-to-left", "right"), (COMPLETE, "left")])
+def test_content_is_read_in_its_own_direction(console: Console, task: str, start: str) -> None:
+    """Regression: in Arabic, the bullets were cut, and the bar of a quotation stood on the wrong side."""
+    shown = open_item(console, "tutorial", 1, task).locator(".markdown")
+    expect(shown).to_be_visible()
+    style = "(each, name) => getComputedStyle(each)[name]"
+    assert shown.locator("ol").first.evaluate(style, f"padding-{start}") == "22px"
+    assert shown.locator("blockquote").evaluate(style, f"border-{start}-width") == "3px"
+    question = open_item(console, "quiz", 1, task).locator(".quiz > li").first
+    expect(question).to_be_visible()
+    texts = [question, *question.locator("ul li").all()]
+    directions = [each.evaluate(style, "direction") for each in texts]
+    assert directions == (["rtl", "rtl", "ltr"] if start == "right" else ["ltr"] * 3), "each has its own"
 
 
 def test_the_heading_of_an_opened_item_is_below_the_head_of_the_panel(console: Console) -> None:

@@ -37,6 +37,17 @@ weights = softmax(q @ k.T)
 <img src=x onerror="document.title='run'"> ![A diagram](https://example.org/x.png)
 """
 
+ARABIC_TUTORIAL = """# الانتباه
+
+يقارن **الاستعلام** بكل مفتاح، ثم تجعل `softmax` النتيجة أوزانا.
+
+1. المقارنة
+2. الوزن
+   - بمقياس
+
+> لا يتعلم شيء هنا.
+"""
+
 OLDER_TUTORIAL = TUTORIAL.replace("makes weights of it", "turns it into weights").replace(
     "> Nothing is learned here.\n",
     "> Nothing is learned here, except the projections.\n\nA paragraph that was removed.\n",
@@ -61,6 +72,14 @@ QUESTIONS: list[dict[str, Any]] = [
         "explanation": "The softmax has no weights.",
         "difficulty": "hard",
     },
+]
+ARABIC_QUESTIONS = [
+    QUESTIONS[0]
+    | {
+        "question": "ما الذي يقارن بالمفاتيح؟",
+        "options": ["الاستعلام", "value"],
+        "explanation": "كل استعلام.",
+    }
 ]
 OLDER_QUESTIONS = [QUESTIONS[0] | {"correct_answer": [1]}, QUESTIONS[1]]
 REFUSED_QUESTIONS = [QUESTIONS[0], QUESTIONS[1] | {"explanation": "The \x00softmax has no weights."}]
