@@ -19,7 +19,9 @@ from local_stack.stack import LocalStack
 from roadmap_command.load import load_bundle
 from roadmap_command.target import Target
 from roadmap_content.content.bundle import read_bundle
+from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.storage.keys import staged_key
 from tests.browser.driver import DEADLINE_MS
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.http_api import Api
@@ -120,6 +122,37 @@ def test_the_page_of_the_document_fills_itself(
         for kind, content in entry.items()
         if kind != "concept_id"
     )
+    expect(page.locator("#note")).to_be_empty()
+
+
+def test_the_page_of_the_document_shows_its_reader_what_goes_wrong(
+    page: Page, beside: LocalStack, target: Target, origin: str
+) -> None:
+    ids = concept_ids(2, "r-3")
+    bundle = bundle_of(ids, roadmap_id="r-3", task_id="t-3")
+    load_bundle(read_bundle(bundle), target.engine, target.bucket, Deadline.after(600))
+    taken = {"tutorial_id": bundle["content"][0]["tutorial"]["tutorial_id"]}
+    target.bucket.put(
+        staged_key("r-3", Item(ids[1], ContentType.TUTORIAL)),
+        json.dumps(bundle["content"][1]["tutorial"] | taken).encode(),
+    )
+    settings = {"api": beside.api_url, "task": "t-3", "token": beside.token(USER)}
+    note = page.locator("#note")
+
+    page.goto(f"{origin}/filling#{urlencode(settings | {'token': settings['token'][:-4] + 'AAAA'})}")
+    expect(note).to_have_text("Your sign-in has expired. Sign in again.")
+
+    page.goto("about:blank")
+    page.route(f"{beside.api_url}/**", lambda route: route.abort())
+    page.goto(f"{origin}/filling#{urlencode(settings)}")
+    expect(note).to_have_text("The lessons cannot be reached. Trying again …")
+    page.unroute_all()
+
+    assert Api.of(target, USER).retry("t-3").status == 202
+    expect(page).to_have_title("partial_failure")
+    expect(note).to_have_text("Some lessons are missing. The next attempt makes them.")
+    expect(page.locator("#lessons")).to_contain_text(f"{ids[1]}, tutorial: not available yet")
+    expect(page.locator("#lessons > li")).to_have_count(2 * len(ContentType))
 
 
 def test_the_product_s_page_reads_answers_refusals_and_errors(

@@ -30,6 +30,10 @@ def up(
     events: Annotated[
         bool, typer.Option("--events", help="Send events to the default bus of the local cloud.")
     ] = False,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(help="The origin of a page that uses the API, such as http://127.0.0.1:8000."),
+    ] = None,
 ) -> None:
     """Start the local stack, with the data of the last one. The other commands use it.
 
@@ -46,6 +50,8 @@ def up(
     parameters = {} if adopted is None else {"DatabaseTimeZone": adopted.time_zone(time_zone)}
     if events:
         parameters["EventBusArn"] = DEFAULT_EVENT_BUS_ARN
+    if origin:
+        parameters["CorsOrigins"] = ",".join(origin)
     interrupted = stacks.has_data() and not fresh
     try:
         with errors.status("starting PostgreSQL and the local cloud"):
