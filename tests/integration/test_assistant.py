@@ -292,6 +292,21 @@ def test_titles_that_begin_with_the_id_of_a_task_do_not_hide_it(drill: Drill, lo
     converse(script)
 
 
+def test_a_cause_of_many_items_is_told_once_and_a_wrong_argument_without_the_library(
+    drill: Drill, log: Log
+) -> None:
+    async def script(call: Call, _: mcp.Client) -> None:
+        wrong = await call("explain_item", task_id="t", concept_id="c", content_type="nope")
+        assert wrong == "content_type: Input should be 'tutorial', 'resources' or 'quiz'"
+        for task_id in drill.tasks:
+            task = (await call("get_task", task_id=task_id))["data"]
+            missing = sum(each["missing"] for each in task["progress"].values())
+            assert sum(cause["items"] for cause in task["failed_items"]) == missing
+            assert len(json.dumps(task["failed_items"])) < 2_000
+
+    converse(script)
+
+
 def test_the_sections_of_the_runbook_are_resources(drill: Drill, log: Log) -> None:
     sections = runbook_sections((REPOSITORY / "docs/runbook.md").read_text())
 

@@ -73,3 +73,5 @@ def test_options_that_contradict_each_other_are_refused(roadmap: Roadmap, option
 def test_a_group_that_does_not_exist_is_named(roadmap: Roadmap) -> None:
     with pytest.raises(ApiRefusedError, match="there is no failure group '00ff'"):
         roadmap("group", "00ff")
+    with pytest.raises(ApiRefusedError, match="group_id: not a valid id"):
+        roadmap("group", "nope")

@@ -82,7 +82,9 @@ def test_an_undo_is_repeated_until_it_is_complete_and_lists_what_was_left_alone(
 ) -> None:
     counts = {"recovery_id": "rec-1", "restored": 5, "not_replaced": 0, "left_alone": 1}
     left = {"concept_id": "c-1", "content_type": "quiz", "reason": "ChangedSince"}
+    before = {"tasks_left": 1, "restored": 2, "not_replaced": 0, "left_alone": 0}
     answers = [
+        example("RecoveryAnswer", undone=before),
         counts | {"complete": False, "tasks_left": 1},
         counts | {"complete": True, "tasks_left": 0},
         {
@@ -113,7 +115,20 @@ def test_an_undo_is_repeated_until_it_is_complete_and_lists_what_was_left_alone(
     assert (document["complete"], document["restored"]) == (True, 5)
     assert document["items"] == [{"task_id": "t-1"} | left]
     undo = ("POST", "/recoveries/rec-1/undo")
-    assert api.requests == [undo, undo, ("GET", "/recoveries/rec-1/tasks")]
+    first, last = ("GET", "/recoveries/rec-1"), ("GET", "/recoveries/rec-1/tasks")
+    assert api.requests == [first, undo, undo, last]
+    said = roadmap(Undoing(), "undo", "rec-1").stdout
+    assert said.startswith("rec-1: 5 items restored (2 of them by an earlier undo), 0 had not")
+
+
+def test_an_undo_of_an_unknown_recovery_promises_nothing(roadmap: Roadmap) -> None:
+    class Unknown:
+        def send(self, *_: Any, **__: Any) -> HttpAnswer:
+            refusal = {"error": "RecoveryNotFound", "message": "there is none", "detail": "there is none"}
+            return HttpAnswer(404, refusal)
+
+    with pytest.raises(ApiRefusedError, match="there is none"):
+        roadmap(Unknown(), "undo", "nope")
 
 
 def test_a_regeneration_sends_its_conditions(roadmap: Roadmap) -> None:

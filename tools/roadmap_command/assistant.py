@@ -14,13 +14,16 @@ from functools import wraps
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from local_stack.builds import REPOSITORY
 from roadmap_content.api.client import Client
+from roadmap_content.api.status import FailedItem
 from roadmap_content.contracts.errors import ContentError, InvalidRequestError
 from roadmap_content.contracts.items import ContentType
+from roadmap_content.contracts.payloads import first_fault
 from roadmap_content.state.failures.group_states import GroupState
+from roadmap_content.state.failures.groups import normalise_reason
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer
@@ -34,6 +37,8 @@ preview_recovery or preview_retry. {NOTICE}"""
 
 MOST_ROWS = 50
 """The most rows of one answer; `more` says that there are others."""
+
+EXAMPLES = 3
 
 RUNBOOK = REPOSITORY / "functions/console/page/runbook.md"
 """The runbook, as the console has it: the wheel contains it only there."""
@@ -81,8 +86,11 @@ class Assistant:
         return _rows(self.client.tasks(**{name: value for name, value in filters.items() if value}))
 
     def get_task(self, task_id: str) -> dict[str, Any]:
-        """A task's status: saved and missing items by type, and its failed items with their reasons."""
-        return _data(self.client.status(task_id))
+        """A task's status: saved and missing items by type, and its failed items by cause, with examples."""
+        status = self.client.status(task_id)
+        answer = _data(status)
+        answer["data"]["failed_items"] = _causes(status.failed_items)
+        return answer
 
     def list_attempts(self, task_id: str) -> dict[str, Any]:
         """The audit trail of a task: its attempts, their actors, causes, counts and outcomes."""
@@ -194,6 +202,18 @@ def server_for(assistant: Assistant, *, allow_writes: bool) -> "MCPServer":
         return call
 
     server = MCPServer("roadmap", instructions=INSTRUCTIONS)
+    checked = server.call_tool
+
+    async def call_tool(*args: Any, **given: Any) -> Any:  # noqa: ANN401 - the library's signature
+        """Call a tool; describe a wrong argument without the library's text."""
+        try:
+            return await checked(*args, **given)
+        except ToolError as error:
+            if not isinstance(error.__cause__, ValidationError):
+                raise
+            raise ToolError(first_fault(error.__cause__)) from None
+
+    server.call_tool = call_tool
     reads = (
         assistant.get_health,
         assistant.list_failure_groups,
@@ -236,6 +256,19 @@ def _returning(text: str) -> Callable[[], str]:
 
 def _data(answer: BaseModel) -> dict[str, Any]:
     return {"notice": NOTICE, "data": answer.model_dump(mode="json")}
+
+
+def _causes(failed: Iterable[FailedItem]) -> list[dict[str, Any]]:
+    """Failed items by cause, each with its number of items and three of them."""
+    causes: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for item in failed:
+        key = (item.error_code, item.stage, normalise_reason(item.reason))
+        new = dict(zip(("error_code", "stage", "reason"), key, strict=True)) | {"items": 0, "examples": []}
+        cause = causes.setdefault(key, new)
+        cause["items"] += 1
+        if len(cause["examples"]) < EXAMPLES:
+            cause["examples"].append({"concept_id": item.concept_id, "content_type": item.content_type})
+    return list(causes.values())
 
 
 def _rows(answers: Iterable[BaseModel]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from roadmap_command.interface import errors
 from roadmap_content.contracts.items import ContentType
 
 
@@ -18,8 +17,16 @@ class _Option(NamedTuple):
     annotation: Any
 
 
-_STATUSES = ("pending", "processing", "completed", "partial_failure", "failed", "cancelled")
-"""The statuses that this system writes. A product may have others."""
+_STATUSES = (
+    "pending",
+    "processing",
+    "completed",
+    "partial_failure",
+    "failed",
+    "cancelled",
+    "human_review_pending",
+)
+"""The statuses of tasks; the product alone writes the last one."""
 
 _OPTIONS = {
     "status": _Option(
@@ -61,11 +68,7 @@ def filtered(command: Callable[..., None]) -> Callable[..., None]:
     def wrapper(**given: Any) -> None:  # noqa: ANN401 - the values of any options
         chosen = {option.parameter: given.pop(name) for name, option in _OPTIONS.items()}
         for status in set(chosen["status"] or ()) - set(_STATUSES):
-            errors.print(
-                f"{status!r} is not a status of this system ({', '.join(_STATUSES)})."
-                " Only tasks with a status of the product's own can have it.",
-                soft_wrap=True,
-            )
+            raise typer.BadParameter(f"no task has the status {status!r}: {', '.join(_STATUSES)}")
         command(chosen={name: value for name, value in chosen.items() if value}, **given)
 
     options = [

@@ -5,6 +5,7 @@ from rich.text import Text
 
 from roadmap_command.interface import ExitCode, Json, Stack, command_name, output, print_json
 from roadmap_command.target import Target
+from roadmap_command.views import time_text
 
 group = typer.Typer()
 
@@ -27,6 +28,10 @@ def doctor(stack: Stack = None, as_json: Json = False) -> None:
             f"tokens of 24 hours: {health.tokens.spent_24h} spent, "
             f"{health.tokens.saved_by_staging_24h} saved by staging"
         )
+        queue = health.queue
+        since = queue.oldest_waiting_since
+        oldest = "" if since is None else f" since {time_text(since)}"
+        console.print(f"queue: {queue.waiting} waiting{oldest}, {queue.at_work} at work, {queue.slots} slots")
         for found in health.attention:
             console.print(
                 Text.assemble((found.what, "yellow"), f": {found.text}\n  see {found.runbook}"),
@@ -35,6 +40,6 @@ def doctor(stack: Stack = None, as_json: Json = False) -> None:
             if stack is None and found.what == "sweep_overdue":
                 console.print(f"  the local stack has no schedule; sweep with: {command_name()} reconcile")
         if not health.attention:
-            console.print("well", style="green")
+            console.print("nothing needs attention", style="green")
     if health.status != "ok":
         raise typer.Exit(ExitCode.ITEMS_MISSING)

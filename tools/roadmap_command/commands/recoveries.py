@@ -18,6 +18,7 @@ from roadmap_command.interface import (
     OptionalRecoveryId,
     RecoveryId,
     Stack,
+    command_name,
     confirmed,
     continues_without_us,
     errors,
@@ -149,6 +150,7 @@ def undo(recovery_id: RecoveryId, stack: Stack = None, as_json: Json = False) ->
     Items that were changed since are left alone, and listed.
     """
     client = Target.named(stack).client()
+    before = client.recovery(recovery_id).undone
 
     def progress(answer: UndoAnswer) -> None:
         errors.print(f"{answer.restored} items restored, {answer.tasks_left} tasks left")
@@ -166,7 +168,7 @@ def undo(recovery_id: RecoveryId, stack: Stack = None, as_json: Json = False) ->
     else:
         console = output()
         console.print(
-            f"{recovery_id}: {counted(answer.restored, 'item')} restored, "
+            f"{recovery_id}: {_restored(answer.restored, before.restored if before else 0)}, "
             f"{answer.not_replaced} had not been replaced, {answer.left_alone} left alone",
             soft_wrap=True,
         )
@@ -179,10 +181,17 @@ def undo(recovery_id: RecoveryId, stack: Stack = None, as_json: Json = False) ->
         raise typer.Exit(ExitCode.ITEMS_MISSING)
 
 
+def _restored(items: int, before: int) -> str:
+    earlier = f" ({before} of them by an earlier undo)" if before else ""
+    return f"{counted(items, 'item')} restored{earlier}"
+
+
 def _create(stack: str | None, request: dict[str, Any], *, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Create a recovery after a preview, and follow it."""
     client = Target.named(stack).client()
     preview = client.preview_recovery(**request)
+    if preview.tasks == 0 and request.get("regenerate"):
+        errors.print(f"No item matches; list what wrote the items: {command_name()} origins", soft_wrap=True)
     if dry_run:
         if as_json:
             print_json(preview)

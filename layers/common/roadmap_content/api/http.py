@@ -143,7 +143,9 @@ def _refuse_invalid(error: RequestValidationError) -> Response[Refusal]:
     """Answer a malformed request. The message contains the parameter's name, but not its value."""
     fault = error.errors()[0]
     place = ".".join(map(str, fault["loc"]))
-    return respond(422, _refusal(InvalidRequestError.code, f"{place}: {fault['msg']}"))
+    # A caller is not helped by a regular expression.
+    wrong = "not a valid id" if fault["type"] == "string_pattern_mismatch" else fault["msg"]
+    return respond(422, _refusal(InvalidRequestError.code, f"{place}: {wrong}"))
 
 
 def _refuse_unknown(_error: NotFoundError) -> Response[Refusal]:
