@@ -159,11 +159,12 @@ smoke: $(INSTALLED) ## On a deployed stack, what only AWS can prove (never yet r
 
 ## Generate and maintain
 
-openapi: $(INSTALLED) ## Write what is generated from the code: docs/openapi.json, docs/api.md, docs/schemas/, events/, console/content-types.js.
+openapi: $(INSTALLED) ## Write what is generated from the code: docs/openapi.json, docs/api.md, docs/schemas/, events/, two modules of the console.
 	$(RUN)/python -m documents.openapi
 	$(RUN)/python -m documents.schemas
 	$(RUN)/python -m documents.events
 	$(RUN)/python -m documents.content_types
+	$(RUN)/python -m documents.console_types
 
 # The lock files, and why each is one of its own:
 # layers/common         what every function has, as light as it can be

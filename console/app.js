@@ -16,12 +16,12 @@ import { TaskView } from "./view-task.js";
 import { TasksView } from "./view-tasks.js";
 
 /**
- * The caller and the derived permissions. @typedef {{ me: import("./types").Me, operates: boolean,
+ * The caller and the derived permissions. @typedef {{ me: import("./types").Identity, operates: boolean,
  * sees: boolean, viewsOnly: boolean, acts: boolean, scope: () => { user_id?: string }, userFor:
  * (owner: string) => string, }} Session
  */
 
-/** @param {import("./types").Me} me @returns {Session} */
+/** @param {import("./types").Identity} me @returns {Session} */
 function sessionOf(me) {
   const operates = me.roles.includes("operator");
   const sees = operates || me.roles.includes("viewer");
@@ -81,7 +81,8 @@ function App({ failed }) {
   }, [place]);
 
   return html`
-    <a class="skip" href="#main" onClick=${skip}>${T.skip}</a>
+    <a class="skip" href="#main" onClick=${skipTo("main")}>${T.skip}</a>
+    ${token && html`<a class="skip" href="#main" onClick=${skipTo("main :is(.tasks, .map, .groups, h1)")}>${T.skipFurther}</a>`}
     ${
       token
         ? html`<${SignedIn} key=${token} route=${route} section=${section} />`
@@ -91,17 +92,19 @@ function App({ failed }) {
   `;
 }
 
-/** @param {Event} event */
-function skip(event) {
+/** @param {string} selector @returns {(event: Event) => void} */
+const skipTo = (selector) => (event) => {
   event.preventDefault(); // the fragment is the view's address
-  document.getElementById("main")?.focus();
-}
+  const [first, ...others] = document.querySelectorAll(selector);
+  const target = others.find((each) => each.tagName !== "H1") ?? first;
+  if (target instanceof HTMLElement) target.focus();
+};
 
 /** @param {{ route: import("./router.js").Route, section: string }} props */
 function SignedIn({ route, section }) {
   const { data, error, refresh } = useLive(
     "me",
-    /** @type {(signal: AbortSignal) => Promise<import("./types").Me>} */ ((signal) => get(["me"], {}, signal)),
+    /** @type {(signal: AbortSignal) => Promise<import("./types").Identity>} */ ((signal) => get(["me"], {}, signal)),
     () => null,
   );
   const session = data && sessionOf(data);
@@ -233,6 +236,10 @@ class Boundary extends Component {
   }
 }
 
+// A printed page has no folds.
+window.addEventListener("beforeprint", () => {
+  for (const fold of document.querySelectorAll("main details")) if (fold instanceof HTMLDetailsElement) fold.open = true;
+});
 document.documentElement.dataset.theme = storedTheme();
 chooseLanguage(currentRoute().query.get("lang"));
 takeLink();

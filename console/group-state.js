@@ -8,7 +8,7 @@ import { useLive } from "./live.js";
 import { Actor, Age, Dialog, ErrorNote, Link, Loading, Pill, Text, ofTypes } from "./parts.js";
 import { href } from "./router.js";
 
-/** @typedef {import("./types").GroupDetail} GroupDetail */
+/** @typedef {import("./types").FailureGroupDetail} GroupDetail */
 
 const DECISIONS = ["acknowledged", "ignored", "resolved", "new"];
 

@@ -8,7 +8,7 @@ import { T, number } from "./language.js";
 import { Dialog, Text, errorSentence, sum } from "./parts.js";
 import { go, href } from "./router.js";
 
-/** @typedef {import("./types").Counts} Counts */
+/** @typedef {Record<string, number>} Counts */
 /** @typedef {{ task_id: string, user_id: string }} TaskName */
 
 /** A request that is sent on demand: its result, and whether it is in progress. */
@@ -249,7 +249,7 @@ const NumberField = ({ id, label, help, value, min, onInput, onChange }) => html
 
 /**
  * Start a recovery over all tasks that a filter matches.
- * @param {{ filter: import("./types").Filter, scope: string, onClose: () => void }} props
+ * @param {{ filter: import("./types").RecoveryFilter, scope: string, onClose: () => void }} props
  */
 export function RecoveryDialog({ filter, scope, onClose }) {
   const preview = useRequest();

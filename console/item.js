@@ -17,7 +17,7 @@ import { OriginFacts, Revisions } from "./revisions.js";
 
 /**
  * @param {{
- *   task: import("./types").Task, concept: import("./map.js").Concept, type: ContentType, states: string,
+ *   task: import("./types").TaskDetail, concept: import("./map.js").Concept, type: ContentType, states: string,
  *   session: Session, acts: boolean, changes: number, show: (dialog: any) => void, onClose: () => void, onDone: (message: string) => void,
  *   onRetry: (part: { concept_id: string, content_type?: ContentType, regenerate?: boolean }) => void,
  * }} props
@@ -148,7 +148,7 @@ function Details({ detail, chosen, load, revisions }) {
     ${
       missing &&
       html`<p class=${person ? "needs" : ""}>
-        ${person ? "▲ " : ""}${T.actions[detail.next_action] ?? detail.next_action_text}
+        ${person ? `▲ ${T.needsPerson}. ` : ""}${T.actions[detail.next_action] ?? detail.next_action_text}
       </p>`
     }
     ${saved && html`<${Fold} label=${T.content.heading} shown=${chosen}>${() => load(saved)}<//>`}

@@ -176,6 +176,7 @@ export function TaskMap({ outline: tree, states, reasonOf, reason, open, onOpen 
   return html`
     <div
       class="map ${named ? "named" : ""}"
+      tabindex="-1"
       ref=${element}
       role="group"
       aria-label=${T.task.map}

@@ -61,11 +61,17 @@ function Places({ session, sections, onClose }) {
       abort.abort();
     };
   }, [wanted]);
+  // The buttons of the page below, which the dialog does not change.
+  const [actions] = useState(() =>
+    [...document.querySelectorAll("main :is(.task-actions, .head) button:not(.quiet, .small)")].map(
+      (button) => /** @type {Place} */ ({ to: "", kind: T.palette.action, name: button.textContent?.trim() ?? "", act: () => button instanceof HTMLElement && button.click() }),
+    ),
+  );
   const saved = savedViews();
   /** @type {Place[]} */
   const named = Object.entries(saved).map(([name, to]) => ({ to, kind: T.palette.saved, name }));
   const places = [
-    ...[...named, ...fixed(sections)].filter((each) => each.name.toLocaleLowerCase().includes(wanted.toLocaleLowerCase())),
+    ...[...actions, ...named, ...fixed(sections)].filter((each) => each.name.toLocaleLowerCase().includes(wanted.toLocaleLowerCase())),
     ...found,
     ...(wanted && window.location.hash.includes("?") ? [{ to: "", kind: T.palette.saved, name: T.palette.save(wanted), act: () => keepView(wanted, window.location.hash) }] : []),
     ...(saved[wanted] ? [{ to: "-", kind: T.palette.saved, name: T.palette.forget(wanted), act: () => keepView(wanted, undefined) }] : []),
@@ -135,8 +141,8 @@ async function search(q, session, signal) {
         id: task.task_id,
       })),
       ...recoveries.items
-        .filter((/** @type {import("./types").Recovery} */ each) => each.reason.toLocaleLowerCase().includes(q.toLocaleLowerCase()))
-        .map((/** @type {import("./types").Recovery} */ each) => ({ to: href(["recoveries", each.recovery_id]), kind: T.palette.recovery, name: each.reason })),
+        .filter((/** @type {import("./types").RecoveryAnswer} */ each) => each.reason.toLocaleLowerCase().includes(q.toLocaleLowerCase()))
+        .map((/** @type {import("./types").RecoveryAnswer} */ each) => ({ to: href(["recoveries", each.recovery_id]), kind: T.palette.recovery, name: each.reason })),
     ];
   } catch (error) {
     if (signal.aborted || error instanceof ApiError) return [];

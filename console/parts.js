@@ -88,9 +88,11 @@ export const Progress = ({ saved, failed, missing, total }) => html`
 
 /**
  * An error message with the next step. @param {{ error: import("./api.js").ApiError, at?: number | null, retry?: () => void,
- * missing?: string, forbidden?: string }} props
+ * missing?: string, forbidden?: string, back?: any }} props
  */
-export function ErrorNote({ error, at, retry, missing, forbidden }) {
+export function ErrorNote({ error, at, retry, missing, forbidden, back }) {
+  // What does not exist, will not exist after another request.
+  const lost = error.kind === "missing" || error.kind === "invalid";
   const sentence = errorSentence(error, { missing, forbidden });
   return html`
     <div class="note bad" role="alert">
@@ -99,7 +101,7 @@ export function ErrorNote({ error, at, retry, missing, forbidden }) {
         ${at ? T.errors.stale(ago(at)) : ""}
       </p>
       ${error.code && html`<p class="meta"><code>${error.code}</code> ${error.status}</p>`}
-      ${retry && html`<button type="button" onClick=${retry}>${T.tryAgain}</button>`}
+      ${lost && back ? html`<p>${back}</p>` : retry && html`<button type="button" onClick=${retry}>${T.tryAgain}</button>`}
     </div>
   `;
 }
@@ -119,18 +121,22 @@ export function errorSentence(error, { missing, forbidden } = {}) {
   return T.errors[error.kind];
 }
 
-/** Grey lines in the place of what is being loaded. */
-export const Loading = () => html`<div class="loading" role="status" aria-label=${T.loading}><span></span><span></span><span></span></div>`;
+/**
+ * Grey shapes in the place of what is being loaded, as large as it will be.
+ * @param {{ like?: "lines" | "list" | "groups" | "tiles" | "task" }} props
+ */
+export const Loading = ({ like = "lines" }) =>
+  html`<div class="loading ${like}" role="status" aria-label=${T.loading}>${Array.from({ length: like === "lines" ? 3 : 6 }, (_, k) => html`<span key=${k}></span>`)}</div>`;
 
-/** A component of a module that is read when it is shown. @param {any} props */
-export function OnDemand({ from, name, ...props }) {
+/** A component of a module that is read when it is shown; `of` is its key. @param {any} props */
+export function OnDemand({ from, name, of, ...props }) {
   const { data, error, refresh } = useLive(from, () => loadModule(from), () => null);
   if (!data) return error ? html`<${ErrorNote} error=${error} retry=${refresh} />` : html`<${Loading} />`;
-  return html`<${data[name]} ...${props} />`;
+  return html`<${data[name]} key=${of} ...${props} />`;
 }
 
 /** @param {{ children: any }} props */
-export const Empty = ({ children }) => html`<p class="empty">${children}</p>`;
+export const Empty = ({ children }) => html`<div class="empty">${children}</div>`;
 
 /** A link to a part of the page's own address. @param {{ to: string, children: any, class?: string, current?: boolean }} props */
 export const Link = ({ to, children, class: name, current }) =>

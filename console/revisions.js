@@ -14,7 +14,7 @@ import { Actor, Age, Dialog, ErrorNote, Id, Loading, Text } from "./parts.js";
 /** @typedef {import("./types").SavedItem} SavedItem */
 /** @typedef {{ taskId: string, userId: string, conceptId: string, name: string, type: ContentType, scope: { user_id?: string } }} ItemName */
 
-/** How saved content came to be. @param {{ origin: import("./types").Origin | null | undefined }} props */
+/** How saved content came to be. @param {{ origin: import("./types").ItemOrigin | null | undefined }} props */
 export function OriginFacts({ origin }) {
   if (!origin) return html`<p class="meta origin">${T.origin.none}</p>`;
   const [prompt, version] = (origin.prompt_version ?? "").split("@");

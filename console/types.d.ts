@@ -1,34 +1,644 @@
-// The types of the API's responses; docs/openapi.json is the contract.
+// The types of the API's answers and requests. Written by `make openapi`.
 
-export type ContentType = (typeof import("./content-types.js").TYPES)[number];
-export type Counts = Record<ContentType, number>;
-export type Action =
-  | "none"
-  | "save"
-  | "generate"
-  | "replace_id"
-  | "next_version"
-  | "reject_and_generate"
-  | "wait"
-  | "person";
+export interface Actions {
+  retry: boolean;
+  cancel: boolean;
+  checkpoint: boolean;
+  narrow: boolean;
+}
 
-export interface Page<T> {
-  items: T[];
+export interface AttemptPage {
+  items: (AttemptRow)[];
   next_cursor: string | null;
 }
 
-export interface Me {
+export interface AttemptRow {
+  attempt: number;
+  actor: string;
+  cause: Cause;
+  reason: string | null;
+  execution_arn: string | null;
+  execution_url: string | null;
+  redrive_count: number;
+  step: string;
+  claimed_at: string;
+  ended_at: string | null;
+  outcome: string | null;
+  planned: Record<string, number> | null;
+  saved: Record<string, number> | null;
+  failed: Record<string, number> | null;
+  not_started: Record<string, number> | null;
+  generated: Record<string, number> | null;
+  tokens: number;
+  scope: AttemptScope | null;
+}
+
+export interface AttemptScope {
+  concept_id: string | null;
+  content_type: ContentType | null;
+  regenerate: boolean;
+}
+
+export interface Attention {
+  what: string;
+  text: string;
+  runbook: string;
+}
+
+export interface CancelAnswer {
+  success: boolean;
+  task_id: string;
+  status: "cancelled" | "completed";
+  attempt: number;
+  stopped_execution: string | null;
+}
+
+export interface CapacityAnswer {
+  slots: number;
+  most_grants: number;
+  tokens_per_minute: number | null;
+  stopped: boolean;
+  stopped_reason: string | null;
+  classes: (ClassInQueue)[];
+  users: (UserInQueue)[];
+  changes: (CapacityChange)[];
+}
+
+export interface CapacityChange {
+  at: string;
+  actor: string;
+  reason: string;
+  slots_before: number;
+  slots: number;
+  tokens_per_minute_before: number | null;
+  tokens_per_minute: number | null;
+  stopped_before: boolean;
+  stopped: boolean;
+}
+
+export interface CapacityRequest {
+  slots?: number | null;
+  tokens_per_minute?: number | null;
+  stopped?: boolean | null;
+  reason: string;
+}
+
+export type Cause = "first_run" | "retry" | "checkpoint" | "console_redrive" | "automatic" | "recovery";
+
+export interface Change {
+  cursor: string;
+  id: string;
+  type: string;
+  time: string;
+  data: Record<string, any>;
+}
+
+export interface ChangePage {
+  items: (Change)[];
+  next_cursor: string | null;
+  status: string;
+  more: boolean;
+  restarted: boolean;
+}
+
+export interface ClassInQueue {
+  queue_class: QueueClass;
+  waiting: number;
+  waiting_tokens: number;
+  oldest_waiting_since: string | null;
+  at_work: number;
+  grants: number;
+}
+
+export type ContentType = "tutorial" | "resources" | "quiz";
+
+export interface DueErasure {
+  erasure_id: string;
   user_id: string;
-  roles: string[];
+  product_rows: boolean;
+}
+
+export interface ErasureAnswer {
+  dry_run: boolean;
+  complete: boolean;
+  removed: Removed;
+  stays: Removed;
+  after: string | null;
+  waits_until: string | null;
+  remains: (Remainder)[];
+  receipt: Receipt | null;
+  digest: string | null;
+}
+
+export interface FailedItem {
+  concept_id: string;
+  content_type: ContentType;
+  stage: Stage;
+  error_code: string;
+  reason: string;
+}
+
+export interface FailureExample {
+  task_id: string;
+  concept_id: string;
+  content_type: ContentType;
+  reason: string;
+}
+
+export interface FailureGroup {
+  group_id: string;
+  error_code: string;
+  sentence: string | null;
+  stage: Stage;
+  reason: string;
+  example: FailureExample | null;
+  tasks: number;
+  items: number;
+  by_type: Record<string, number>;
+  first_seen: string;
+  last_seen: string;
+  transient: boolean;
+  remedy: NextAction;
+  remedy_text: string;
+  needs_person: boolean;
+  state: GroupState;
+  state_by: string | null;
+  state_at: string | null;
+  note: string | null;
+  ignored_until: string | null;
+  ignored_until_tasks: number | null;
+  by_hour: ([string, number])[];
+}
+
+export interface FailureGroupDetail {
+  group_id: string;
+  error_code: string;
+  sentence: string | null;
+  stage: Stage;
+  reason: string;
+  example: FailureExample | null;
+  tasks: number;
+  items: number;
+  by_type: Record<string, number>;
+  first_seen: string;
+  last_seen: string;
+  transient: boolean;
+  remedy: NextAction;
+  remedy_text: string;
+  needs_person: boolean;
+  state: GroupState;
+  state_by: string | null;
+  state_at: string | null;
+  note: string | null;
+  ignored_until: string | null;
+  ignored_until_tasks: number | null;
+  by_hour: ([string, number])[];
+  changes: (GroupChangeRow)[];
+  recoveries: (RecoveryAnswer)[];
+}
+
+export interface FailurePage {
+  items: (FailureGroup)[];
+  next_cursor: string | null;
+}
+
+export interface GenerationStop {
+  since: string | null;
+  reason: string;
+}
+
+export interface GroupChangeRow {
+  at: string;
+  actor: string;
+  state: GroupState;
+  note: string;
+  until: string | null;
+  until_tasks: number | null;
+}
+
+export type GroupState = "new" | "regressed" | "acknowledged" | "ignored" | "resolved";
+
+export interface GroupStateRequest {
+  state: "new" | "acknowledged" | "ignored" | "resolved";
+  note: string;
+  until?: string | null;
+  until_tasks?: number | null;
+}
+
+export interface Health {
+  status: "ok" | "attention";
+  stuck_tasks: number;
+  more_stuck_tasks: boolean;
+  drifted_tasks: number;
+  last_sweep: LastSweep | null;
+  outbox_waiting: number;
+  outbox_aside: number;
+  queue: QueueHealth;
+  tokens: TokenSums;
+  tasks: Record<string, number>;
+  tasks_estimated: (string)[];
+  recoveries_running: number;
+  failure_groups: Record<string, number>;
+  schema_revision: string;
+  release: string;
+  attention: (Attention)[];
+}
+
+export interface Identity {
+  user_id: string;
+  roles: (Role)[];
   expires_at: string | null;
 }
 
-export interface TopReason {
-  error_code: string;
+export interface ItemDetail {
+  concept_id: string;
+  name: string;
+  content_type: ContentType;
   stage: string;
-  reason: string;
-  items: number;
+  module: string;
+  state: ItemState;
+  next_action: NextAction;
+  next_action_text: string;
+  needs_person: boolean;
+  failures: (ItemFailure)[];
+  staged: StagedContent | null;
+  rejected: (RejectedContent)[];
+  saved: SavedContent | null;
 }
+
+export interface ItemFailure {
+  attempt: number;
+  stage: Stage;
+  error_code: string;
+  sentence: string | null;
+  reason: string;
+  transient: boolean;
+  occurred_at: string;
+}
+
+export interface ItemMap {
+  task_id: string;
+  roadmap_id: string | null;
+  concepts: number;
+  first_concept: number;
+  stages: (StageMap)[] | null;
+  states: string;
+  reasons: (ReasonRow)[];
+  reason_of: ([number, number])[];
+  next_cursor: string | null;
+}
+
+export interface ItemOrigin {
+  generator: string | null;
+  model_id: string | null;
+  prompt_version: string | null;
+  service_tier: string | null;
+  tokens_in: number | null;
+  tokens_out: number | null;
+  content_fingerprint: string | null;
+  task_id: string | null;
+  attempt: number | null;
+  actor: string | null;
+  reason: string | null;
+  restored_from: string | null;
+  recorded_at: string | null;
+}
+
+export type ItemState = "saved" | "staged" | "missing" | "rejected" | "generating";
+
+export interface ItemTotals {
+  total: number;
+  saved: number;
+  missing: number;
+  failed: number;
+}
+
+export interface LastSweep {
+  at: string;
+  seconds: number;
+  checked: number;
+  repaired: number;
+  refused: number;
+  finished: boolean;
+}
+
+export interface LeftAlone {
+  concept_id: string;
+  content_type: ContentType;
+  reason: string;
+}
+
+export interface ModuleMap {
+  name: string;
+  concepts: ([string, string])[];
+}
+
+export type NextAction = "none" | "save" | "generate" | "replace_id" | "next_version" | "reject_and_generate" | "wait" | "person";
+
+export interface ObjectCount {
+  objects: number;
+  bytes: number;
+}
+
+export interface OriginCount {
+  generator: string | null;
+  model_id: string | null;
+  prompt_version: string | null;
+  content_type: ContentType;
+  saved: number;
+  refused: number;
+}
+
+export interface OriginCounts {
+  items: (OriginCount)[];
+}
+
+export interface PreviewItems {
+  staged: Record<string, number>;
+  to_generate: Record<string, number>;
+}
+
+export interface Progress {
+  total: number;
+  saved: number;
+  missing: number;
+  generated: number;
+}
+
+export type QueueClass = "interactive" | "bulk" | "bulk_paused";
+
+export interface QueueHealth {
+  waiting: number;
+  oldest_waiting_since: string | null;
+  at_work: number;
+  slots: number;
+  stopped_reason: string | null;
+}
+
+export interface QueuePlace {
+  position: number;
+  at_least: boolean;
+  stopped: boolean;
+  starts_in_seconds: number | null;
+}
+
+export interface ReasonRow {
+  error_code: string;
+  sentence: string | null;
+  stage: Stage;
+  reason: string;
+  remedy: NextAction;
+  remedy_text: string;
+  needs_person: boolean;
+  items: number;
+  by_type: Record<string, number>;
+}
+
+export interface Receipt {
+  erasure_id: string;
+  actor: string;
+  product_rows: boolean;
+  began_at: string;
+  ended_at: string | null;
+  removed: Removed;
+}
+
+export interface RecoveryAnswer {
+  recovery_id: string;
+  state: RecoveryState;
+  actor: string;
+  reason: string;
+  filter: Record<string, any>;
+  rate_per_minute: number;
+  concurrency: number;
+  token_budget: number | null;
+  canary: number;
+  breaker: number;
+  created_at: string;
+  started_at: string | null;
+  ended_at: string | null;
+  counts: Record<string, number>;
+  tokens_used: number;
+  rate_actual: number | null;
+  stop_reason: string | null;
+  undone: UndoCounts | null;
+}
+
+export interface RecoveryFilter {
+  status?: (string)[];
+  error_code?: string | null;
+  content_type?: ContentType | null;
+  user_id?: string | null;
+  updated_after?: string | null;
+  updated_before?: string | null;
+  q?: string | null;
+  group_id?: string | null;
+  task_ids?: (string)[];
+}
+
+export interface RecoveryPage {
+  items: (RecoveryAnswer)[];
+  next_cursor: string | null;
+}
+
+export interface RecoveryPreview {
+  dry_run: boolean;
+  tasks: number;
+  items: PreviewItems;
+  estimated_tokens: number | null;
+  estimated_minutes: number;
+  refused: Record<string, number>;
+}
+
+export interface RecoveryRequest {
+  filter?: RecoveryFilter;
+  regenerate?: RegenerationFilter | null;
+  reason: string;
+  rate_per_minute?: number;
+  concurrency?: number;
+  token_budget?: number | null;
+  canary?: number;
+  breaker?: number;
+  dry_run?: boolean;
+}
+
+export type RecoveryState = "waiting" | "canary" | "running" | "paused" | "paused_by_breaker" | "stopped_by_canary" | "stopped_by_budget" | "cancelled" | "completed";
+
+export interface RecoveryTask {
+  task_id: string;
+  title: string | null;
+  result: TaskResult;
+  reason: string | null;
+  attempt: number | null;
+  started_at: string | null;
+  ended_at: string | null;
+  canary: boolean;
+  undone: TaskUndo | null;
+}
+
+export interface RecoveryTaskPage {
+  items: (RecoveryTask)[];
+  next_cursor: string | null;
+}
+
+export interface Refusal {
+  success: boolean;
+  error: string;
+  message: string;
+  detail: string;
+  attempt: number | null;
+  current_step: string | null;
+}
+
+export interface RegenerationFilter {
+  content_type?: ContentType | null;
+  generator?: string | null;
+  model_id?: string | null;
+  prompt_version?: string | null;
+  generated_after?: string | null;
+  generated_before?: string | null;
+  roadmap_id?: string | null;
+  error_code?: string | null;
+}
+
+export interface RejectedContent {
+  key: string;
+  attempt: number;
+  error_code: string | null;
+  reason: string | null;
+  size: number;
+  stored_at: string;
+  text: string | null;
+}
+
+export interface Remainder {
+  data: string;
+  until: string;
+}
+
+export interface Removed {
+  rows: Record<string, number>;
+  objects: Record<string, ObjectCount>;
+  names: Record<string, number>;
+}
+
+export interface ReplayAnswer {
+  registered: number;
+  due: (DueErasure)[];
+}
+
+export interface RestoreAnswer {
+  success: boolean;
+  task_id: string;
+  concept_id: string;
+  content_type: ContentType;
+  restored: boolean;
+  content_id: string | null;
+  version: number | null;
+}
+
+export interface RetryAnswer {
+  success: boolean;
+  recovery_type: "content_retry" | "checkpoint";
+  task_id: string;
+  roadmap_id: string | null;
+  status: string;
+  items_to_retry: Record<string, number>;
+  total_items: number;
+  attempt: number;
+  execution_arn: string | null;
+  queue: QueuePlace | null;
+  message: string;
+}
+
+export interface RetryPreview {
+  dry_run: boolean;
+  task_id: string;
+  staged: Record<string, number>;
+  to_generate: Record<string, number>;
+  total_items: number;
+  estimated_tokens: number | null;
+  estimate_basis: "task" | "roadmap" | "none";
+}
+
+export interface Revision {
+  revision_id: string;
+  content_id: string | null;
+  current: boolean;
+  version: number | null;
+  generated_at: string | null;
+  replaced_at: string | null;
+  reason: string | null;
+  size: number | null;
+  origin: ItemOrigin | null;
+}
+
+export interface Revisions {
+  items: (Revision)[];
+}
+
+export type Role = "owner" | "viewer" | "operator";
+
+export interface SavedContent {
+  id: string;
+  version: number | null;
+  generated_at: string | null;
+  origin: ItemOrigin | null;
+}
+
+export interface SavedItem {
+  concept_id: string;
+  content_type: ContentType;
+  generated_at: string | null;
+  content: Record<string, any>;
+  content_link: string | null;
+}
+
+export type Stage = "generate" | "save" | "workflow";
+
+export interface StageMap {
+  name: string;
+  modules: (ModuleMap)[];
+}
+
+export interface StagedContent {
+  size: number;
+  stored_at: string;
+  fingerprint: string;
+  text: string | null;
+}
+
+export interface TaskDetail {
+  task_id: string;
+  roadmap_id: string | null;
+  status: string;
+  current_step: string | null;
+  attempt: number;
+  execution_arn: string | null;
+  queue: QueuePlace | null;
+  generation_stopped: GenerationStop | null;
+  progress: Record<string, Progress>;
+  failed_items: (FailedItem)[];
+  error_message: string | null;
+  updated_at: string;
+  completed_at: string | null;
+  title: string | null;
+  created_at: string;
+  user_id: string;
+  live: boolean;
+  execution_url: string | null;
+  actions: Actions;
+  tokens: TaskTokens;
+}
+
+export interface TaskPage {
+  items: (TaskRow)[];
+  next_cursor: string | null;
+  total: number;
+  total_is_exact: boolean;
+}
+
+export type TaskResult = "waiting" | "running" | "recovered" | "still_failing" | "refused";
 
 export interface TaskRow {
   task_id: string;
@@ -38,244 +648,50 @@ export interface TaskRow {
   status: string;
   current_step: string | null;
   attempt: number;
-  updated_at: string | null;
-  created_at: string | null;
+  updated_at: string;
+  created_at: string;
   completed_at: string | null;
-  progress: { total: number; saved: number; missing: number; failed: number } | null;
+  progress: ItemTotals | null;
   top_reason: TopReason | null;
   needs_person: boolean;
   ours: boolean;
 }
 
-export interface TaskPage extends Page<TaskRow> {
-  total: number;
-  total_is_exact: boolean;
+export interface TaskTokens {
+  used: number;
+  budget: number | null;
 }
 
-export interface Task {
-  task_id: string;
-  roadmap_id: string | null;
-  title: string | null;
-  user_id: string;
-  status: string;
-  current_step: string | null;
-  attempt: number;
-  execution_arn: string | null;
-  execution_url: string | null;
-  progress: Record<ContentType, { total: number; saved: number; missing: number }>;
-  error_message: string | null;
-  created_at: string | null;
-  updated_at: string | null;
-  completed_at: string | null;
-  live: boolean;
-  /** narrow: a retry may be limited to a concept or a content type, and may replace saved items. */
-  actions: { retry: boolean; cancel: boolean; checkpoint: boolean; narrow?: boolean };
-  tokens: { used: number; budget: number | null } | null;
-  /** Only while the attempt waits for a slot. */
-  generation_stopped?: { since: string | null; reason: string } | null;
-  queue?: { position: number; at_least: boolean; stopped: boolean; starts_in_seconds: number | null } | null;
+export interface TaskUndo {
+  restored: number;
+  not_replaced: number;
+  left_alone: (LeftAlone)[];
 }
 
-export interface Reason {
+export interface TokenSums {
+  spent_24h: number;
+  saved_by_staging_24h: number;
+}
+
+export interface TopReason {
   error_code: string;
-  stage: string;
+  sentence: string | null;
+  stage: Stage;
   reason: string;
-  remedy: Action;
-  needs_person: boolean;
   items: number;
-  by_type: Record<string, number>;
 }
 
-export interface ItemsPage {
-  task_id: string;
-  stages?: { name: string; modules: { name: string; concepts: [string, string][] }[] }[];
-  states: string;
-  reasons?: Reason[];
-  reason_of?: [number, number][];
-  next_cursor: string | null;
+export interface Unauthorized {
+  message: string;
 }
 
-export interface ItemDetail {
-  concept_id: string;
-  name: string;
-  content_type: ContentType;
-  stage: string | null;
-  module: string | null;
-  state: string;
-  next_action: Action;
-  next_action_text: string;
-  failures: {
-    attempt: number;
-    stage: string;
-    error_code: string;
-    reason: string;
-    transient: boolean;
-    occurred_at: string;
-  }[];
-  staged: { size: number; stored_at: string; fingerprint: string | null; text?: string | null } | null;
-  rejected: {
-    key: string;
-    attempt: number | null;
-    error_code: string | null;
-    reason: string | null;
-    size: number;
-    stored_at: string;
-    text?: string | null;
-  }[];
-  saved: { id: string; version: number | null; generated_at: string | null; origin?: Origin | null } | null;
-}
-
-/** How content came to be. */
-export interface Origin {
-  generator: string | null;
-  model_id: string | null;
-  prompt_version: string | null;
-  tokens_in: number | null;
-  tokens_out: number | null;
-  attempt: number | null;
-  actor: string | null;
-  reason: string | null;
-  restored_from: string | null;
-  recorded_at: string | null;
-}
-
-export interface Revision {
-  revision_id: string;
-  current: boolean;
-  version: number | null;
-  generated_at: string | null;
-  replaced_at: string | null;
-  reason: string | null;
-  size: number | null;
-  origin: Origin | null;
-}
-
-export interface SavedItem {
-  concept_id: string;
-  content_type: ContentType;
-  generated_at: string | null;
-  content: Record<string, unknown>;
-  content_link: string | null;
-}
-
-/** An entry of a task's log. */
-export interface Change {
-  cursor: string;
-  id: string;
-  type: string;
-  time: string;
-  data: Record<string, any>;
-}
-
-export interface Attempt {
-  attempt: number;
-  actor: string;
-  cause: string;
-  reason: string | null;
-  execution_arn: string | null;
-  execution_url: string | null;
-  redrive_count: number;
-  step: string | null;
-  claimed_at: string;
-  ended_at: string | null;
-  outcome: string | null;
-  planned: Partial<Counts> | null;
-  saved: Partial<Counts> | null;
-  failed: Partial<Counts> | null;
-  not_started?: Partial<Counts> | null;
-  generated: Partial<Counts> | null;
-  tokens: number | null;
-}
-
-export interface RetryPreview {
-  dry_run: true;
-  task_id: string;
-  staged: Counts;
-  to_generate: Counts;
-  total_items: number;
-  estimated_tokens: number | null;
-  estimate_basis: string;
-}
-
-export interface FailureGroup {
-  group_id: string;
-  error_code: string;
-  stage: string;
-  reason: string;
-  example: { task_id: string; concept_id: string; content_type: ContentType; reason: string } | null;
-  tasks: number;
-  items: number;
-  by_type: Record<string, number>;
-  first_seen: string;
-  last_seen: string;
-  transient: boolean;
-  remedy: Action;
-  remedy_text: string;
-  needs_person: boolean;
-  by_hour: [string, number][];
-  state: GroupState;
-  state_by: string | null;
-  state_at: string | null;
-  note: string | null;
-  ignored_until: string | null;
-  ignored_until_tasks: number | null;
-}
-
-export type GroupState = "new" | "regressed" | "acknowledged" | "ignored" | "resolved";
-
-export interface GroupDetail extends FailureGroup {
-  changes: { at: string; actor: string; state: GroupState; note: string; until: string | null; until_tasks: number | null }[];
-  recoveries: Recovery[];
-}
-
-export interface Filter {
-  status?: string[];
-  error_code?: string;
-  content_type?: string;
-  user_id?: string;
-  updated_after?: string;
-  updated_before?: string;
-  q?: string;
-  group_id?: string;
-  task_ids?: string[];
-}
-
-export interface RecoveryPreview {
-  dry_run: true;
-  tasks: number;
-  items: { staged: Counts; to_generate: Counts };
-  estimated_tokens: number | null;
-  estimated_minutes: number | null;
-  refused: Record<string, number>;
-}
-
-export interface Recovery {
+export interface UndoAnswer {
+  tasks_left: number;
+  restored: number;
+  not_replaced: number;
+  left_alone: number;
   recovery_id: string;
-  state: string;
-  actor: string;
-  reason: string;
-  filter: Filter & { regenerate?: Filter };
-  rate_per_minute: number;
-  concurrency: number;
-  token_budget: number | null;
-  canary: number;
-  breaker: number;
-  created_at: string;
-  started_at: string | null;
-  ended_at: string | null;
-  counts: {
-    total: number;
-    waiting: number;
-    running: number;
-    recovered: number;
-    still_failing: number;
-    refused: number;
-  };
-  tokens_used: number;
-  rate_actual: number | null;
-  execution_arn: string | null;
-  stop_reason: string | null;
-  undone?: UndoCounts | null;
+  complete: boolean;
 }
 
 export interface UndoCounts {
@@ -285,46 +701,12 @@ export interface UndoCounts {
   left_alone: number;
 }
 
-export interface TaskUndo {
-  restored: number;
-  not_replaced: number;
-  left_alone: { concept_id: string; content_type: ContentType; reason: string }[];
-}
-
-export interface RecoveryTask {
-  task_id: string;
-  title?: string | null;
-  result: string;
-  reason: string | null;
-  attempt: number | null;
-  started_at: string | null;
-  ended_at: string | null;
-  canary: boolean;
-  undone?: TaskUndo | null;
-}
-
-export interface Health {
-  status: "ok" | "attention";
-  stuck_tasks: number;
-  more_stuck_tasks: boolean;
-  drifted_tasks: number;
-  last_sweep: {
-    at: string;
-    seconds: number;
-    checked: number;
-    repaired: number;
-    refused: number;
-    finished: boolean;
-  } | null;
-  outbox_waiting: number;
-  queue: { waiting: number; oldest_waiting_since: string | null; at_work: number; slots: number; stopped_reason: string | null };
-  outbox_aside: number;
-  tokens: { spent_24h: number; saved_by_staging_24h: number };
-  tasks: Record<string, number>;
-  tasks_estimated: string[];
-  recoveries_running: number;
-  failure_groups?: Partial<Record<GroupState, number>>;
-  schema_revision: string | null;
-  release: string | null;
-  attention: { what: string; text: string; runbook: string | null }[];
+export interface UserInQueue {
+  queue_class: QueueClass;
+  queue_key: string;
+  waiting: number;
+  waiting_tokens: number;
+  oldest_waiting_since: string | null;
+  at_work: number;
+  charged: number;
 }

@@ -111,7 +111,7 @@ async function readLeftAlone(id, wanted, signal) {
   /** @type {string | null} */
   let cursor = null;
   do {
-    /** @type {import("./types").Page<import("./types").RecoveryTask>} */
+    /** @type {import("./types").RecoveryTaskPage} */
     const page = await get(["recoveries", id, "tasks"], { limit: 200, cursor }, signal);
     for (const task of page.items) for (const each of task.undone?.left_alone ?? []) found.push({ ...each, task_id: task.task_id });
     cursor = page.next_cursor;

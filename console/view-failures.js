@@ -26,7 +26,7 @@ export function FailuresView({ query, session }) {
   useTitle(T.sections.failures);
   const { data, error, at, refresh } = useLive(
     `failures ${JSON.stringify(filter)} ${ringing}`,
-    /** @type {(signal: AbortSignal) => Promise<import("./types").Page<FailureGroup>>} */ (
+    /** @type {(signal: AbortSignal) => Promise<import("./types").FailurePage>} */ (
       (signal) => get(["failures"], { ...filter, ...(ringing ? { state: RINGING } : {}), limit: 100 }, signal)
     ),
     () => 10_000,
@@ -46,9 +46,9 @@ export function FailuresView({ query, session }) {
       )}
     </div>
     ${error && html`<${ErrorNote} error=${error} at=${data ? at : null} retry=${refresh} />`}
-    ${!data && !error && html`<${Loading} />`}
+    ${!data && !error && html`<${Loading} like="groups" />`}
     ${data && data.items.length === 0 && html`<${Empty}>${Object.keys(filter).length || ringing ? T.failures.noMatch : T.failures.empty}<//>`}
-    <ul class="groups">
+    <ul class="groups" tabindex="-1">
       ${data?.items.map(
         (group) => html`
           <li key=${group.group_id} class="group cause ${group.needs_person ? "person" : ""}">
@@ -60,7 +60,7 @@ export function FailuresView({ query, session }) {
               <h2><${ReasonLine} code=${group.error_code} reason=${group.example?.reason ?? group.reason} /></h2>
               <p class="meta"><${Pill} value=${group.state} words=${T.failures.states} /> ${ofTypes(group.by_type)} · ${T.stages[group.stage] ?? group.stage} · <code>${group.error_code}</code></p>
               <p class=${group.needs_person ? "needs" : "heals"}>
-                ${group.needs_person ? "▲ " : ""}${T.actions[group.remedy] ?? group.remedy_text}
+                ${group.needs_person ? `▲ ${T.needsPerson}. ` : ""}${T.actions[group.remedy] ?? group.remedy_text}
               </p>
               <${StateLine} group=${group} />
             </div>

@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { html } from "./html.js";
 import { T, ago, number } from "./language.js";
 import { useLive } from "./live.js";
-import { Age, ErrorNote, Id, Link, Loading, Pill, Text, useTitle } from "./parts.js";
+import { Age, ErrorNote, Id, Link, Loading, Pill, Text, sum, useTitle } from "./parts.js";
 import { href } from "./router.js";
 import { safeLink } from "./markdown.js";
 
@@ -15,10 +15,11 @@ export function HealthView() {
     /** @type {(signal: AbortSignal) => Promise<import("./types").Health>} */ ((signal) => get(["health"], {}, signal)),
     () => 15_000,
   );
+  const ringing = (data?.failure_groups?.new ?? 0) + (data?.failure_groups?.regressed ?? 0);
   return html`
     <div class="head"><h1 tabindex="-1">${T.sections.health}</h1></div>
     ${error && html`<${ErrorNote} error=${error} at=${data ? at : null} retry=${refresh} forbidden=${T.health.notAllowed} />`}
-    ${!data && !error && html`<${Loading} />`}
+    ${!data && !error && html`<${Loading} like="tiles" />`}
     ${
       data &&
       html`
@@ -41,6 +42,8 @@ export function HealthView() {
           }
         </div>
         <dl class="tiles health">
+          <${Tile} label=${T.health.generation} help=${data.queue.stopped_reason} value=${data.queue.stopped_reason === null ? T.health.runs : T.health.stopped} bad=${data.queue.stopped_reason !== null} />
+          <${Tile} label=${T.health.groups} value=${ringing} bad=${ringing > 0} to=${href(["failures"], { ringing: "yes" })} />
           <${Tile} label=${T.health.stuck} help=${T.health.stuckHelp} value=${data.stuck_tasks} more=${data.more_stuck_tasks} bad=${data.stuck_tasks > 0} />
           <${Tile} label=${T.health.drifted} help=${T.health.driftedHelp} value=${data.drifted_tasks} bad=${data.drifted_tasks > 0} />
           <${Tile}
@@ -62,13 +65,16 @@ export function HealthView() {
               : T.health.noSweep
           }
         </p>
-        <h2>${T.health.tasksByStatus}</h2>
-        <ul class="legend">
-          ${Object.entries(data.tasks).map(
-            ([status, count]) =>
-              html`<li key=${status}><${Link} to=${href(["tasks"], { status })}><${Pill} value=${status} /> <strong>${data.tasks_estimated.includes(status) ? "≈ " : ""}${number(count)}</strong><//></li>`,
-          )}
-        </ul>
+        ${
+          sum(data.tasks) > 0 &&
+          html`<h2>${T.health.tasksByStatus}</h2>
+            <ul class="legend">
+              ${Object.entries(data.tasks).map(
+                ([status, count]) =>
+                  html`<li key=${status}><${Link} to=${href(["tasks"], { status })}><${Pill} value=${status} /> <strong>${data.tasks_estimated.includes(status) ? "≈ " : ""}${number(count)}</strong><//></li>`,
+              )}
+            </ul>`
+        }
         <dl class="facts">
           <div><dt>${T.health.release}</dt><dd><${Id} value=${data.release || T.unknown} /></dd></div>
           <div><dt>${T.health.schema}</dt><dd><${Id} value=${data.schema_revision || T.unknown} /></dd></div>
@@ -78,10 +84,13 @@ export function HealthView() {
   `;
 }
 
-/** @param {{ label: string, help?: string, value: number | null, more?: boolean, bad?: boolean, to?: string }} props */
+/** @param {{ label: string, help?: string | null, value: number | string | null, more?: boolean, bad?: boolean, to?: string }} props */
 const Tile = ({ label, help, value, more, bad, to }) => html`
   <div class=${bad ? "bad" : ""}>
-    <dd>${bad ? "▲ " : ""}${value === null ? T.unknown : to ? html`<${Link} to=${to}>${number(value)}<//>` : number(value)}${more ? "+" : ""}</dd>
+    <dd>${bad ? "▲ " : ""}${to ? html`<${Link} to=${to}>${shown(value)}<//>` : shown(value)}${more ? "+" : ""}</dd>
     <dt>${label}${help && html`<span class="meta block">${help}</span>`}</dt>
   </div>
 `;
+
+/** @param {number | string | null} value */
+const shown = (value) => (typeof value === "number" ? number(value) : (value ?? T.unknown));

@@ -9,7 +9,7 @@ import { Actor, Age, Bar, Dialog, Empty, ErrorNote, Id, Link, Loading, Pill, Rea
 import { change, href } from "./router.js";
 import { UndoDialog, UndoReport, codeOf } from "./undo.js";
 
-/** @typedef {import("./types").Recovery} Recovery */
+/** @typedef {import("./types").RecoveryAnswer & { counts: Record<"total" | (typeof RESULTS)[number], number> }} Recovery */
 /** @typedef {import("./types").RecoveryTask} RecoveryTask */
 /** @typedef {import("./app.js").Session} Session */
 
@@ -31,14 +31,14 @@ export function RecoveriesView() {
   useTitle(T.sections.recoveries);
   const { data, error, at, refresh } = useLive(
     "recoveries",
-    /** @type {(signal: AbortSignal) => Promise<import("./types").Page<Recovery>>} */ ((signal) => get(["recoveries"], { limit: 50 }, signal)),
+    /** @type {(signal: AbortSignal) => Promise<{ items: Recovery[] }>} */ ((signal) => get(["recoveries"], { limit: 50 }, signal)),
     (page) => (page?.items.some((each) => ACTIVE.includes(each.state)) ? 3000 : 15_000),
   );
   return html`
     <div class="head"><h1 tabindex="-1">${T.sections.recoveries}</h1></div>
     <p class="meta">${T.recoveries.intro}</p>
     ${error && html`<${ErrorNote} error=${error} at=${data ? at : null} retry=${refresh} forbidden=${T.recoveries.notAllowed} />`}
-    ${!data && !error && html`<${Loading} />`}
+    ${!data && !error && html`<${Loading} like="groups" />`}
     ${data && data.items.length === 0 && html`<${Empty}>${T.recoveries.empty}<//>`}
     <ul class="groups">
       ${data?.items.map(
@@ -50,7 +50,8 @@ export function RecoveriesView() {
             </div>
             <div class="group-time wide">
               <${RecoveryBar} recovery=${recovery} />
-              <p class="meta">${T.recoveries.progress(number(done(recovery)), number(recovery.counts.total))}</p>
+              <p class="counts">${RESULTS.slice(0, 3).map((result) => html`<span key=${result}>${T.recoveries.results[result]} <strong>${number(recovery.counts[result])}</strong></span>`)}
+                <span class="meta">${T.recoveries.progress(number(done(recovery)), number(recovery.counts.total))}</span></p>
             </div>
           </li>
         `,
@@ -89,9 +90,8 @@ export function RecoveryView({ id, query, session }) {
 
   const back = html`<p><${Link} to=${href(["recoveries"])}>← ${T.recoveries.all}<//></p>`;
   if (!data) {
-    return html`${back}
-      <h1 tabindex="-1" class="clamp"><${Id} value=${id} /></h1>
-      ${error ? html`<${ErrorNote} error=${error} retry=${refresh} missing=${T.recoveries.vanished} forbidden=${T.recoveries.notAllowed} />` : html`<${Loading} />`}`;
+    return html`<h1 tabindex="-1"><${Id} value=${id} /></h1>
+      ${error ? html`<${ErrorNote} error=${error} retry=${refresh} missing=${T.recoveries.vanished} forbidden=${T.recoveries.notAllowed} back=${html`<${Link} to=${href(["recoveries"])}>${T.recoveries.all}<//>`} />` : html`<${Loading} like="task" />`}`;
   }
   const active = ACTIVE.includes(data.state);
   const paused = data.state.startsWith("paused");
@@ -186,7 +186,7 @@ function Results({ id, recovery, result }) {
   const key = `recovery-tasks ${id} ${result ?? ""} ${recovery.undone?.tasks_left}`;
   const { data, error, at, refresh } = useLive(
     key,
-    /** @type {(signal: AbortSignal) => Promise<import("./types").Page<RecoveryTask>>} */ (
+    /** @type {(signal: AbortSignal) => Promise<import("./types").RecoveryTaskPage>} */ (
       (signal) => get(["recoveries", id, "tasks"], { result, limit: 50 }, signal)
     ),
     () => (ACTIVE.includes(recovery.state) ? 3000 : 15_000),

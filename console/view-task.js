@@ -5,20 +5,19 @@ import { get } from "./api.js";
 import { TYPES } from "./content-types.js";
 import { CancelDialog, RedriveDialog, RetryDialog } from "./heal.js";
 import { html } from "./html.js";
-import { ItemDrawer } from "./item.js";
 import { T, duration, moment, number, percent } from "./language.js";
 import { useLive } from "./live.js";
 import { TYPE_COUNT, TaskMap } from "./map.js";
 import { STATES } from "./marks.js";
 import { safeLink } from "./markdown.js";
-import { Actor, Age, Announce, Bar, Empty, ErrorNote, Id, Link, Loading, Mark, Pill, Reason, Text, ofTypes, sum, useTitle, useToast } from "./parts.js";
+import { Actor, Age, Announce, Bar, Empty, ErrorNote, Id, Link, Loading, Mark, OnDemand, Pill, Reason, Text, ofTypes, sum, useTitle, useToast } from "./parts.js";
 import { change, href } from "./router.js";
 
-/** @typedef {import("./types").Task} Task */
-/** @typedef {import("./types").ItemsPage} ItemsPage */
-/** @typedef {import("./types").Attempt} Attempt */
+/** @typedef {import("./types").TaskDetail} Task */
+/** @typedef {import("./types").ItemMap} ItemsPage */
+/** @typedef {import("./types").AttemptRow} Attempt */
 /** @typedef {import("./types").Change} Change */
-/** @typedef {import("./types").Reason} ReasonRow */
+/** @typedef {import("./types").ReasonRow} ReasonRow */
 /** @typedef {import("./app.js").Session} Session */
 /** @typedef {{ outline: import("./map.js").Outline, states: string, reasons: ReasonRow[], reasonOf: Map<number, number>, attempt: number }} Items */
 
@@ -77,9 +76,8 @@ export function TaskView({ id, query, session }) {
 
   if (!task.data) {
     return html`
-      <p><${Link} to=${href(["tasks"])}>← ${T.task.allTasks}<//></p>
-      <h1 tabindex="-1" ><${Id} value=${id} /></h1>
-      ${task.error ? html`<${ErrorNote} error=${task.error} retry=${task.refresh} missing=${T.task.vanished} />` : html`<${Loading} />`}
+      <h1 tabindex="-1"><${Id} value=${id} /></h1>
+      ${task.error ? html`<${ErrorNote} error=${task.error} retry=${task.refresh} missing=${T.task.vanished} back=${html`<${Link} to=${href(["tasks"])}>${T.task.allTasks}<//>`} />` : html`<${Loading} like="task" />`}
     `;
   }
 
@@ -147,8 +145,10 @@ export function TaskView({ id, query, session }) {
       ${
         concept &&
         shown &&
-        html`<${ItemDrawer}
-          key=${concept.id}
+        html`<${OnDemand}
+          from="./item.js"
+          name="ItemDrawer"
+          of=${concept.id}
           task=${found}
           concept=${concept}
           type=${openType}
@@ -372,7 +372,7 @@ function Missing({ task, items: { states, reasons }, chosen }) {
             <li key=${index} class=${chosen === index ? "chosen" : ""}>
               <strong class="count">${number(reason.items)}</strong>
               <div class="reason-what"><${Reason} code=${reason.error_code} reason=${reason.reason}><p class="meta">${ofTypes(reason.by_type)} · ${T.stages[reason.stage] ?? reason.stage}</p><//></div>
-              <p class=${reason.needs_person ? "needs" : "heals"}>${reason.needs_person ? `▲ ${T.needsPerson}` : (T.actions[reason.remedy] ?? T.healsItself)}</p>
+              <p class=${reason.needs_person ? "needs" : "heals"}>${reason.needs_person ? `▲ ${T.needsPerson}. ` : ""}${T.actions[reason.remedy] ?? reason.remedy_text}</p>
               <button
                 type="button"
                 class="small"
@@ -410,7 +410,7 @@ function TypeRetries({ task, acts, onRetry }) {
   return html`<span class="type-retries">
     ${missing.map(
       (type) => html`<button type="button" key=${type} class="small" onClick=${() => onRetry({ content_type: type })}>
-        ${T.task.retryType((T.typesMany[type] ?? type).toLocaleLowerCase(), number(task.progress[type].missing))}
+        ${T.task.retryType((T.typesMany[type] ?? type).toLocaleLowerCase(), number(task.progress[type]?.missing ?? 0))}
       </button>`,
     )}
   </span>`;

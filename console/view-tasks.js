@@ -27,13 +27,13 @@ const HOURS = /** @type {Record<string, number>} */ ({ "1h": 1, "24h": 24, "7d":
 /** The filter in the address, as parameters of the API. @param {URLSearchParams} query */
 export function filterOf(query) {
   const within = HOURS[query.get("within") ?? ""];
-  /** @type {import("./types").Filter} */
+  /** @type {import("./types").RecoveryFilter} */
   const filter = {};
   const status = query.getAll("status");
   if (status.length) filter.status = status;
   for (const name of /** @type {const} */ (["error_code", "content_type", "user_id", "q", "group_id"])) {
     const value = query.get(name);
-    if (value) filter[name] = value;
+    if (value) filter[name] = /** @type {any} */ (value);
   }
   // Rounded to minutes, so that the same filter is the same request for some time.
   if (within) filter.updated_after = new Date(Math.floor(Date.now() / 60_000) * 60_000 - within * 3_600_000).toISOString();
@@ -43,7 +43,7 @@ export function filterOf(query) {
 /**
  * The next page with a row. The API reads a limited number of tasks per page, so that a page may be empty although
  * the list continues.
- * @param {import("./types").Filter} filter @param {string | null} cursor @param {AbortSignal} [signal]
+ * @param {import("./types").RecoveryFilter} filter @param {string | null} cursor @param {AbortSignal} [signal]
  * @returns {Promise<TaskPage>}
  */
 async function readPage(filter, cursor, signal) {
@@ -128,20 +128,14 @@ export function TasksView({ query, session }) {
     </div>
     <${FilterBar} query=${query} session=${session} filtered=${filtered} />
     ${error && html`<${ErrorNote} error=${error} at=${data ? at : null} retry=${refresh} />`}
-    ${!data && !error && html`<${Loading} />`}
+    ${!data && !error && html`<${Loading} like="list" />`}
     ${
       data &&
       rows.length === 0 &&
       (filtered
         ? html`<${Empty}>${T.tasksView.noMatch}<//>`
-        : html`<${Empty}>${session.sees ? T.tasksView.empty : T.tasksView.emptyOwner}<//>`)
+        : html`<${Empty}>${session.sees ? T.tasksView.empty : T.tasksView.emptyOwner}<pre>roadmap load BUNDLE.json${"\n"}roadmap run TASK_ID</pre><//>`)
     }
-    ${
-      rows.length > 0 &&
-      html`<${TaskList} rows=${rows} users=${session.sees} chosen=${session.operates ? chosen : null} toggle=${toggle} choose=${setChosen} />`
-    }
-    ${order && cursor && html`<p class="meta">${T.tasksView.orderOnly(number(rows.length))}</p>`}
-    ${cursor && html`<p class="more"><button type="button" disabled=${loadingMore} onClick=${more}>${T.more}</button></p>`}
     ${
       session.operates &&
       chosen.size > 0 &&
@@ -151,6 +145,12 @@ export function TasksView({ query, session }) {
         <button type="button" class="quiet" onClick=${() => setChosen(new Set())}>${T.tasksView.unselect}</button>
       </div>`
     }
+    ${
+      rows.length > 0 &&
+      html`<${TaskList} rows=${rows} users=${session.sees} chosen=${session.operates ? chosen : null} toggle=${toggle} choose=${setChosen} />`
+    }
+    ${order && cursor && html`<p class="meta">${T.tasksView.orderOnly(number(rows.length))}</p>`}
+    ${cursor && html`<p class="more"><button type="button" disabled=${loadingMore} onClick=${more}>${T.more}</button></p>`}
     ${
       healing &&
       html`<${RecoveryDialog}
@@ -257,7 +257,7 @@ function TaskList({ rows, users, chosen, toggle, choose }) {
         <input type="checkbox" checked=${every} onChange=${() => choose(every ? new Set() : new Set(rows.map((task) => task.task_id)))} /> ${T.tasksView.selectPage}
       </label>`
     }
-    <ul class="tasks">
+    <ul class="tasks" tabindex="-1">
       ${rows.map((task) => {
         const title = task.title || T.tasksView.untitled;
         return html`<li key=${task.task_id} class="task">

@@ -1,6 +1,7 @@
 // English.
 
 import { NAMES } from "./content-types.js";
+import { REASONS } from "./reasons.js";
 
 /** @param {number} count @param {string} one @param {string} [many] */
 const n = (count, one, many = `${one}s`) => `${count.toLocaleString("en-GB")} ${count === 1 ? one : many}`;
@@ -8,6 +9,7 @@ const n = (count, one, many = `${one}s`) => `${count.toLocaleString("en-GB")} ${
 export const en = {
   title: "Roadmap console",
   skip: "Skip to content",
+  skipFurther: "Skip to the list or the map",
   otherLanguage: "中文",
   sections: {
     tasks: "Tasks",
@@ -123,78 +125,13 @@ export const en = {
   },
   /** @type {Record<string, string>} */
   stages: { generate: "generating", save: "saving", workflow: "the run" },
-  /** The actions of the next attempt. @type {Record<string, string>} */
-  actions: {
-    none: "None: it is saved.",
-    save: "The next attempt saves the staged content. It costs no tokens.",
-    generate: "The next attempt generates it, unless it is staged.",
-    replace_id: "The next attempt gives it a new id and saves the content that is staged. It costs no tokens.",
-    next_version: "The next attempt saves it under the next free version. It costs no tokens.",
-    reject_and_generate: "The next attempt moves the content to rejected/ and generates it again.",
-    wait: "Wait: the cause is temporary, and the next attempt can succeed.",
-    person: "A person must act: the next attempt would fail in the same way.",
-  },
+  /** The actions of the next attempt; the API's are English. @type {Record<string, string>} */
+  actions: {},
   /** @param {string} count @param {string} type */
   ofType: (count, type) => `${count} ${type.toLowerCase()}`,
   needsPerson: "Needs a person",
-  healsItself: "Retry is enough",
 
-  /** What an error code means, for people; an SQLSTATE by its class, a code of the cloud by its prefix. @type {Record<string, string>} */
-  reasons: {
-    IdTaken: "Its id already belongs to another concept or roadmap.",
-    VersionTaken: "Its version already belongs to another text.",
-    InvalidContent: "The content does not have the required form.",
-    ConceptIdTooLong: "The concept's id is too long to be saved.",
-    RoadmapNotFound: "The roadmap does not exist any more.",
-    RoadmapLocked: "Another process held the roadmap for too long.",
-    InvalidFramework: "The roadmap's structure cannot be read.",
-    TokenBudgetExhausted: "The task has used its token budget.",
-    BudgetExhausted: "The task has used its token budget.",
-    ModelRefusedRequest: "The model refused the request.",
-    ModelDeclined: "The model declined to write this content.",
-    ModelThrottled: "The model received more requests than its limit allows.",
-    ModelBusy: "The model was overloaded.",
-    AnswerLost: "The model's answer was lost on the way.",
-    OutOfTime: "There was not enough time left in the run.",
-    ItemLocked: "Another run was still generating it.",
-    StagedContentGone: "The staged content was removed before it was saved.",
-    NotStaged: "There was no staged content to save.",
-    StaleAttempt: "A newer attempt has taken over.",
-    Cancelled: "The task was cancelled before its turn.",
-    NothingMissing: "Nothing was missing any more.",
-    AtWorkElsewhere: "The product's own workers are processing it.",
-    NotAtContentStage: "The task has not reached the content stage yet.",
-    ClaimRefused: "Another attempt was running.",
-    ChangedSince: "It has been changed since.",
-    RestoreRefused: "The database does not accept its former content, or the text does not exist any more.",
-    ItemNotFound: "Its former content was not found.",
-    NotReported: "The attempt ended without a result for it.",
-    DatabaseUnavailable: "The database could not be reached.",
-    StorageUnavailable: "The storage (S3) could not be reached.",
-    SecretUnavailable: "The database's password could not be read.",
-    ExecutionsUnavailable: "Step Functions could not be reached.",
-    MissingSetting: "A setting of the deployment is missing or invalid.",
-    BatchLost: "The function stopped before it reported this batch.",
-    Unexpected: "An unexpected error.",
-    "Runtime.": "The function stopped before it reported this batch.",
-    "Sandbox.": "The function exceeded its time limit.",
-    "Lambda.": "The function could not be invoked.",
-    "States.": "The run stopped before it reported this batch.",
-    "08": "The connection to the database was lost.",
-    "22": "A value is not valid for its column.",
-    "23": "A rule of the database does not accept the content.",
-    23503: "A row that it refers to does not exist.",
-    23505: "Another row already has a value that must be unique.",
-    28: "The database did not accept the credentials.",
-    40: "It conflicted with another transaction.",
-    42: "The statement does not fit the database's schema.",
-    53: "The database had no resources left.",
-    54: "A value is too large for the database.",
-    55: "Another session held a lock for too long.",
-    57: "The database was restarting, or too slow.",
-    58: "The database's system failed.",
-    P0: "A trigger of the database does not accept the content.",
-  },
+  reasons: REASONS,
   /** @param {string} sentence @param {string} path */
   reasonAt: (sentence, path) => `${sentence.replace(/\.$/, "")}, at ${path}.`,
   reasonOriginal: "Recorded text",
@@ -296,6 +233,7 @@ export const en = {
     heading: "Go to",
     help: "A view, a status, a task's title or id, a recovery",
     view: "view",
+    action: "of this page",
     filter: "tasks",
     task: "task",
     recovery: "recovery",
@@ -360,8 +298,8 @@ export const en = {
     heal: (count) => `Heal ${count} selected`,
     onlyMatching: "Heal the one that matches",
     unselect: "Unselect",
-    empty: "There are no tasks yet. A task appears here when its roadmap reaches the content stage.",
-    emptyOwner: "You have no tasks yet. A task appears here when a roadmap of yours is generated.",
+    empty: "There are no tasks yet. A task appears here when its roadmap reaches the content stage, or by two commands:",
+    emptyOwner: "You have no tasks yet. A task appears here when a roadmap of yours is generated, or by two commands of an operator:",
     noMatch: "No task matches this filter.",
     neverRun: "not started",
     /** @param {string} saved @param {string} total */
@@ -652,6 +590,10 @@ export const en = {
     },
     /** Sentences in the place of the API's. @type {Record<string, (health: import("./types").Health) => string>} */
     sentences: {},
+    generation: "Generation",
+    runs: "on",
+    stopped: "stopped",
+    groups: "Causes that need a person",
     queue: "Attempts in the queue",
     queueHelp: "No attempt waits.",
     /** @param {string} age */

@@ -58,7 +58,7 @@ def take(browser: Browser, api: RealApi, file: Path, path: str, role: str, look:
         console.open(f"{path}{api.recoveries['running']}" if path.endswith("/") else path)
         console.settled()
         if "item=" in path:
-            console.page.locator(".drawer mark").wait_for()
+            console.page.locator(".drawer mark").first.wait_for()
             console.page.evaluate("scrollTo(0, 0)")
         if "map" in file.name:
             console.page.evaluate("document.getElementById('map-heading').scrollIntoView()")

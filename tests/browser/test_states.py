@@ -154,7 +154,7 @@ def test_an_expired_token_leads_back_to_the_same_view(console: Console) -> None:
 @pytest.mark.parametrize(
     ("path", "sentence"),
     [
-        ("/tasks", "There are no tasks yet"),
+        ("/tasks", "roadmap run TASK_ID"),
         ("/tasks?q=nothing", "No task matches this filter"),
         ("/failures", "There are no failures"),
         ("/recoveries", "There has been no recovery yet"),
@@ -179,6 +179,7 @@ def test_an_empty_system_shows_a_message(browser: Browser, empty: RealApi, path:
 def test_an_unknown_task_shows_a_message(console: Console, name: str, sentence: str) -> None:
     console.open(f"/tasks/{quote(name, safe='')}")
     expect(console.page.get_by_role("alert")).to_contain_text(sentence)
+    expect(console.page.get_by_role("button", name="Try again")).to_have_count(0)
     console.page.get_by_role("link", name="All tasks").click()
     expect(console.page.get_by_role("heading", name="Tasks")).to_be_visible()
 
@@ -304,6 +305,7 @@ def test_a_task_that_stands_still_says_why_and_nothing_of_it_pulses(console: Con
         with stopped(api, "the bill"):
             expect_still("The attempt waits until an operator resumes it: the bill")
     console.open(f"/tasks/{RUNNING}")
+    console.settled()
     expect(page.locator(".running")).to_be_visible()
     assert page.evaluate("document.getAnimations().length") == 1
 
@@ -405,10 +407,63 @@ def test_the_runbook_has_contents_and_breaks_no_word_of_a_table(browser: Browser
         assert box is not None
         assert box["height"] < 25, "one line"
         assert console.overflow() == 0
+        cut = "all => all.filter((each) => each.scrollWidth > each.clientWidth).length"
+        assert page.locator(".runbook .scroll").evaluate_all(cut) == 0
         page.get_by_text("Contents").click()
         page.get_by_role("link", name="A task stays in processing").click()
         expect(page.get_by_role("heading", name="A task stays in processing")).to_be_focused()
         assert console.axe() == []
+
+
+@pytest.mark.parametrize(("path", "target"), [("/tasks", ".task .title"), (TASK, ".map .row")])
+def test_six_tab_presses_reach_the_first_task_and_the_map(console: Console, path: str, target: str) -> None:
+    page = console.page
+    console.open(path)
+    page.locator(target).first.wait_for()
+    page.reload()  # the focus is at the beginning of the page
+    page.locator(target).first.wait_for()
+    keys = ["Tab", "Tab", "Enter", "Tab"]
+    for pressed in range(6):
+        page.keyboard.press(keys[pressed] if pressed < len(keys) else "Tab")
+        if page.evaluate("target => document.activeElement.matches(target)", target):
+            return
+    raise AssertionError(page.evaluate("document.activeElement.outerHTML"))
+
+
+def test_the_bar_of_selected_tasks_covers_none_of_them(browser: Browser, api: RealApi) -> None:
+    with console_in(browser, api.url, Look(width=720), "operator") as console:
+        console.open("/tasks")
+        console.page.locator(".task input").first.check()
+        expect(console.page.locator(".bulk")).to_be_visible()
+        assert console.axe() == []
+
+
+def test_a_printed_task_has_its_content_and_no_controls(console: Console) -> None:
+    page = console.page
+    console.open(TASK)
+    console.settled()
+    page.pdf()
+    fold = page.locator(".reasons details").first
+    expect(fold).to_have_attribute("open", "")
+    page.emulate_media(media="print")
+    for hidden in ("header", ".task-actions button", ".type-retries button"):
+        expect(page.locator(hidden).first).to_be_hidden()
+    expect(page.locator(".map .row-name").first).to_be_visible()
+
+
+def test_the_palette_keeps_its_height_and_has_the_actions_of_the_page(console: Console) -> None:
+    page = console.page
+    console.open(TASK)
+    console.settled()
+    page.keyboard.press("Control+k")
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("option", name="Retry missing")).to_be_visible()
+    height = dialog.evaluate("each => each.offsetHeight")
+    page.keyboard.type("retry miss")
+    expect(dialog.get_by_role("option")).to_have_count(1)
+    assert dialog.evaluate("each => each.offsetHeight") == height
+    page.keyboard.press("Enter")
+    expect(dialog.get_by_role("heading", name="Retry missing content")).to_be_visible()
 
 
 def test_updates_can_be_paused(console: Console) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from documents import content_types
+from documents import console_types, content_types
 from documents.openapi import DOCUMENT, PAGE, openapi_document, operations, page_with_operations
 from documents.schemas import schema_document, schema_file
 from roadmap_content.contracts.items import ContentType
@@ -26,6 +26,11 @@ def test_the_document_and_the_table_of_operations_are_up_to_date() -> None:
 
 def test_the_console_s_names_of_content_types_are_up_to_date() -> None:
     assert content_types.FILE.read_text() == content_types.module(), "run `make openapi`"
+    assert content_types.REASONS.read_text() == content_types.reasons(), "run `make openapi`"
+
+
+def test_the_console_s_types_are_those_of_the_document() -> None:
+    assert console_types.FILE.read_text() == console_types.declarations(WHOLE), "run `make openapi`"
 
 
 def test_every_response_of_a_retry_is_described() -> None:

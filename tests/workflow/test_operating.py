@@ -68,7 +68,7 @@ def test_tasks_and_failures_are_listed_by_filter(
     assert "1 of 1 task" in shown
     shown = roadmap("failures", "-q", machine.task_id).stdout
     assert f"group {group['group_id']}" in shown
-    assert "moves the invalid content to rejected/" in shown
+    assert "moves the content to rejected/" in shown
     assert "No task fails" in roadmap("failures", "-q", "no such task").stdout
 
 
@@ -155,7 +155,7 @@ def test_the_doctor_lists_what_a_person_should_check(
     health = document("doctor")
     assert (health["status"], health["attention"]) == ("ok", [])
     well = roadmap("doctor")
-    assert (well.exit_code, "well" in well.stdout) == (0, True)
+    assert (well.exit_code, "nothing needs attention" in well.stdout) == (0, True)
     with target.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE content_sweeps SET swept_at = swept_at - interval '1 hour'")
     overdue = document("doctor", code=1)

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from ..contracts.items import ContentType, Stage
 from ..contracts.payloads import Count, Payload
+from ..contracts.reasons import sentence_of
 from ..platform.postgres.times import utc
 from ..state.failures.group_listing import read_groups
 from ..state.failures.group_states import GroupState
@@ -30,6 +31,9 @@ class FailureGroup(Payload):
 
     group_id: str
     error_code: str
+    sentence: str | None
+    """What the code means; `None` for a code of a content check."""
+
     stage: Stage
     reason: str
     example: FailureExample | None
@@ -95,6 +99,7 @@ def group_fields(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a SQLAlchemy row
     return {
         "group_id": row.group_id,
         "error_code": row.error_code,
+        "sentence": sentence_of(row.error_code),
         "stage": row.stage,
         "reason": row.reason,
         "example": None

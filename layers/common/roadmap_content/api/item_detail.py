@@ -12,6 +12,7 @@ from ..content.remedies import remedy_for
 from ..content.rows import current_row
 from ..contracts.items import ContentType, Item, Stage
 from ..contracts.payloads import Count, Payload
+from ..contracts.reasons import sentence_of
 from ..platform.postgres.times import utc
 from ..platform.storage.bucket import Bucket, ObjectTooLargeError
 from ..platform.storage.keys import rejected_prefix, staged_key
@@ -34,6 +35,7 @@ class ItemFailure(Payload):
     attempt: Count
     stage: Stage
     error_code: str
+    sentence: str | None
     reason: str
     transient: bool
     occurred_at: datetime
@@ -123,7 +125,13 @@ def read_item(
     concept = snapshot.framework.concept(item.concept_id)
     saved = current_row(connection, roadmap_id, item)
     failures = [
-        ItemFailure.model_validate({**row._mapping, "occurred_at": utc(row.occurred_at)})  # noqa: SLF001
+        ItemFailure.model_validate(
+            {
+                **row._mapping,  # noqa: SLF001
+                "occurred_at": utc(row.occurred_at),
+                "sentence": sentence_of(row.error_code),
+            }
+        )
         for row in failures_of_item(connection, task.task_id, item)
     ]
     refused = refusals(connection, task.task_id, [item]).get(item, [])

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ..content.roadmaps.framework import Framework
 from ..contracts.items import ContentType, Failure, Item, RecordedFailure, Stage
 from ..contracts.payloads import Count, Payload
+from ..contracts.reasons import sentence_of
 from ..state.failures.groups import GroupKey, group_of
 from ..state.tasks.next_actions import NextAction, advice_for
 from ..state.tasks.scope import WHOLE_TASK, Scope
@@ -36,6 +37,7 @@ class ReasonRow(Payload):
     """A reason that items of the task share, with the next attempt's action."""
 
     error_code: str
+    sentence: str | None
     stage: Stage
     reason: str
     remedy: NextAction
@@ -159,6 +161,7 @@ def _reason(key: GroupKey, by_type: Counter[ContentType]) -> ReasonRow:
     advice = advice_for(key.error_code, key.stage)
     return ReasonRow(
         **key._asdict(),
+        sentence=sentence_of(key.error_code),
         remedy=advice.action,
         remedy_text=advice.text,
         needs_person=advice.needs_person,

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from ..contracts.items import ContentType, Stage
 from ..contracts.payloads import Count, Payload
+from ..contracts.reasons import sentence_of
 from ..platform.postgres.times import utc
 from ..state.tasks.counting import count_tasks
 from ..state.tasks.listing import Key, TaskFilter, read_page, select_tasks
@@ -33,6 +34,7 @@ class TopReason(Payload):
     """The largest group of a task's current failures."""
 
     error_code: str
+    sentence: str | None
     stage: Stage
     reason: str
     items: Count
@@ -116,7 +118,13 @@ def _top_reason(groups: Sequence[tuple[str, str, str, int]]) -> TopReason | None
     for error_code, stage, reason, items in groups:  # a group has a row for each content type
         sums[error_code, stage, reason] += items
     for (error_code, stage, reason), items in sums.most_common(1):
-        return TopReason(error_code=error_code, stage=Stage(stage), reason=reason, items=items)
+        return TopReason(
+            error_code=error_code,
+            sentence=sentence_of(error_code),
+            stage=Stage(stage),
+            reason=reason,
+            items=items,
+        )
     return None
 
 

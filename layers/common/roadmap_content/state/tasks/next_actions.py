@@ -43,32 +43,28 @@ class Advice(NamedTuple):
 
 
 _TEXTS: Mapping[NextAction, str] = {
-    NextAction.NONE: "The item is saved. The next attempt does nothing.",
-    NextAction.SAVE: "The content is staged. The next attempt saves it and generates nothing.",
-    NextAction.GENERATE: "The next attempt saves the item if it is staged, and generates it otherwise.",
-    NextAction.REPLACE_ID: "The next attempt gives the staged content a new id and saves it.",
-    NextAction.NEXT_VERSION: "The next attempt saves the staged tutorial as the next free version.",
+    NextAction.NONE: "None: it is saved.",
+    NextAction.SAVE: "The next attempt saves the staged content. It costs no tokens.",
+    NextAction.GENERATE: "The next attempt generates it, unless it is staged.",
+    NextAction.REPLACE_ID: (
+        "The next attempt gives it a new id and saves the content that is staged. It costs no tokens."
+    ),
+    NextAction.NEXT_VERSION: "The next attempt saves it under the next free version. It costs no tokens.",
     NextAction.REJECT_AND_GENERATE: (
-        "The next attempt moves the invalid content to rejected/ and generates the item again."
+        "The next attempt moves the content to rejected/ and generates it again."
     ),
     NextAction.WAIT: "An attempt is running. Wait for its end.",
 }
 
 # Errors that recur until a person changes something, by error code.
 _FOR_A_PERSON: Mapping[str, str] = {
-    TokenBudgetExhaustedError.code: "The task has used its token budget. Raise TaskTokenBudget, then retry.",
-    ModelRefusedRequestError.code: (
-        "The model refuses the request. Check the model's id, its access and its limits, then retry."
-    ),
-    ModelDeclinedError.code: (
-        "The model declines to write this content. Change the concept's text or the model, then retry."
-    ),
-    MissingSettingError.code: ("A setting of the deployment is missing or invalid. Correct it, then retry."),
-    RoadmapNotFoundError.code: ("The task's roadmap does not exist or is deleted. Restore it, then retry."),
-    ConceptIdTooLongError.code: (
-        "The concept's id is too long to be saved. Change it in the roadmap, then retry."
-    ),
-    InvalidFrameworkError.code: "framework_data cannot be read. Correct it, then retry.",
+    TokenBudgetExhaustedError.code: "Raise TaskTokenBudget, then retry.",
+    ModelRefusedRequestError.code: "Check the model's id, its access and its limits, then retry.",
+    ModelDeclinedError.code: "Change the concept's text or the model, then retry.",
+    MissingSettingError.code: "Correct the setting, then retry.",
+    RoadmapNotFoundError.code: "Restore the roadmap, then retry.",
+    ConceptIdTooLongError.code: "Change the concept's id in the roadmap, then retry.",
+    InvalidFrameworkError.code: "Correct framework_data, then retry.",
 }
 
 _ACTIONS: Mapping[Remedy, NextAction] = {
