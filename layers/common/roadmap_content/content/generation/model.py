@@ -203,10 +203,10 @@ class ModelGenerator:
                 if throttled is not None:
                     emit({Metric.ITEMS_THROTTLED: 1})
                 raise throttled or OutOfTimeError("the invocation had too little time left for the answer")
-            turn = self._pace.begin()
-            if isinstance(turn, Turn):
-                return turn
-            self._sleep(turn)
+            turn_or_pause = self._pace.begin()
+            if isinstance(turn_or_pause, Turn):
+                return turn_or_pause
+            self._sleep(turn_or_pause)
 
     def _await_quota(self, need: Need, allowance: Allowance) -> float:
         """Wait until the model's quota has the tokens of a call, and take them; return how many.

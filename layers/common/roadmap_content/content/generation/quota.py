@@ -208,6 +208,7 @@ class ModelQuota:
         return tokens
 
     def _return(self) -> None:
+        """Give back the tokens that this process does not need: all of them if no call waits."""
         if not self._waiting:
             self._returned += self._available + self._lease.left
             self._available, self._lease = 0.0, Lease()

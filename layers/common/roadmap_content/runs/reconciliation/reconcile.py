@@ -165,7 +165,8 @@ def _result(
         locked=len(repairs.locked),
         finished=repairs.is_finished,
     )
-    for task_id, error in repairs.refused.items():
+    if repairs.refused:
+        task_id, error = next(iter(repairs.refused.items()))
         first = f"{task_id} ({error.code}: {error})"
         raise NotReconciledError(f"{len(repairs.refused)} of {repairs.checked} tasks, the first: {first}")
     return ReconcileResult(

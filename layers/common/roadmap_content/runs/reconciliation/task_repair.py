@@ -16,7 +16,7 @@ from ...state.queue.queue import leave_queue
 from ...state.services import Services
 from ...state.tasks.ownership import is_at_work_elsewhere, is_ours
 from ...state.tasks.task import Task, lock_task_at_once, read_product_work, read_task
-from ..steps.finalize import RunEnd, count_outcome, finalize_attempt
+from ..steps.finalize import RunEnd, emit_outcome, finalize_attempt
 from .checks import record_check
 from .finish import start_next
 
@@ -147,7 +147,7 @@ def finalize_over(
     if not result.changed:
         return None
     if not has_outcome and not dry_run:
-        count_outcome(result, run_end)
+        emit_outcome(result, run_end)
     repair = Repair(task_id=task.task_id, status=result.status, changed=result.changed)
     logger.warning("task_reconciled", dry_run=dry_run, **repair.model_dump(mode="json"))
     return repair

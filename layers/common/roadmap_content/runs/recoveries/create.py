@@ -119,11 +119,7 @@ def preview(
     statuses = {row.status: row.tasks for row in ask(_STATUSES)}
     tasks = sum(statuses.values())
     require_some(tasks)
-    staged = dict.fromkeys(ContentType, 0)
-    to_generate = dict.fromkeys(ContentType, 0)
-    for row in ask(_ITEMS):
-        action = advice_for(row.error_code, Stage(row.stage)).action
-        (staged if action in STAGED_ACTIONS else to_generate)[ContentType(row.content_type)] += int(row.items)
+    staged, to_generate = _by_next_action(ask(_ITEMS))
     ((tokens, generated),) = ask(_PRICE)
     missing, refused = _estimate_unknown(connection, ask(_UNKNOWN))
     for content_type, items in missing.items():
@@ -136,6 +132,16 @@ def preview(
     if not sum(to_generate.values()):
         estimate = 0
     return Preview(tasks, staged, to_generate, estimate, refused)
+
+
+def _by_next_action(rows: Sequence[Any]) -> tuple[dict[ContentType, int], dict[ContentType, int]]:
+    """The missing items that the next attempt saves from staged content, and those that it generates."""
+    staged, to_generate = dict.fromkeys(ContentType, 0), dict.fromkeys(ContentType, 0)
+    for row in rows:
+        is_staged = advice_for(row.error_code, Stage(row.stage)).action in STAGED_ACTIONS
+        items = staged if is_staged else to_generate
+        items[ContentType(row.content_type)] += int(row.items)
+    return staged, to_generate
 
 
 def _estimate_unknown(

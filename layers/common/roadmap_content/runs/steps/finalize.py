@@ -80,25 +80,29 @@ def finalize_task(request: FinalizeRequest, services: Services, deadline: Deadli
     """
     task_id, plan = request.input.task_id, request.plan
     if plan is not None:
+        attempt = plan.attempt
         run_end = RunEnd(
             error=request.error,
             explanations=explain_lost(services.bucket, plan.manifest, request.lost),
             started_at=utc(plan.claimed_at),
             execution_arn=request.execution.arn,
         )
-        return count_outcome(finalize_attempt(services, task_id, plan.attempt, run_end, deadline), run_end)
-    try:
-        task = transact(services.engine, lambda connection: read_task(connection, task_id), deadline)
-    except TaskNotFoundError as error:
-        return _nothing_to_record(request, error)
-    if request.input.attempt is None:
-        task = claim_to_record(services, task, request.execution.arn, deadline)
-    if task.execution_arn != request.execution.arn:
-        # Without a plan, the attempt can only be found in the task's row.
-        owner = f"task {task_id} is at attempt {task.attempt}, {task.execution_arn}"
-        return _nothing_to_record(request, StaleAttemptError(owner))
-    run_end = RunEnd(error=request.error, started_at=request.execution.start_time)
-    return count_outcome(finalize_attempt(services, task_id, task.attempt, run_end, deadline), run_end)
+    else:
+        try:
+            task = transact(services.engine, lambda connection: read_task(connection, task_id), deadline)
+        except TaskNotFoundError as error:
+            return _nothing_to_record(request, error)
+        if request.input.attempt is None:
+            task = claim_to_record(services, task, request.execution.arn, deadline)
+        if task.execution_arn != request.execution.arn:
+            # Without a plan, the attempt can only be found in the task's row.
+            owner = f"task {task_id} is at attempt {task.attempt}, {task.execution_arn}"
+            return _nothing_to_record(request, StaleAttemptError(owner))
+        attempt = task.attempt
+        run_end = RunEnd(error=request.error, started_at=request.execution.start_time)
+    result = finalize_attempt(services, task_id, attempt, run_end, deadline)
+    emit_outcome(result, run_end)
+    return result
 
 
 @collection_paused()
@@ -338,7 +342,7 @@ LATE_AFTER = timedelta(minutes=30)
 """The objective for the time from a run's start to its end (docs/alarms.md)."""
 
 
-def count_outcome(result: FinalizeResult, run_end: RunEnd) -> FinalizeResult:
+def emit_outcome(result: FinalizeResult, run_end: RunEnd) -> None:
     """Write the metrics of a recorded outcome. A cancelled task is not counted as incomplete."""
     is_incomplete = not result.complete and result.status != "cancelled"
     counts: dict[Metric, float] = {
@@ -353,7 +357,6 @@ def count_outcome(result: FinalizeResult, run_end: RunEnd) -> FinalizeResult:
     emit(counts)
     for content_type, missing in result.missing.items():
         emit({Metric.ITEMS_MISSING: missing if is_incomplete else 0}, content_type)
-    return result
 
 
 def _nothing_to_record(request: FinalizeRequest, reason: ContentError) -> FinalizeResult:

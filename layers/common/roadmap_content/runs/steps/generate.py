@@ -135,6 +135,7 @@ def _record(
         record_failures(connection, *subject, failures)
         record_refused(connection, request.plan.roadmap_id, *subject, origins)
         if any(outcomes.generated.values()):
+            # An earlier try has counted them if its COMMIT succeeded without an answer.
             counted = add_generated(connection, *subject, outcomes.generated, earlier=earlier)
             earlier = counted or earlier
 

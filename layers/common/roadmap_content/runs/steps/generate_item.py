@@ -199,13 +199,12 @@ class ItemPreparation:
         return newest, free
 
     def _is_saved_since_the_plan(self, item: Item) -> bool:
-        """Whether somebody else has saved an item that would be generated. Generating it would be paid twice.
+        """Whether somebody else has saved an item that would be generated: generating it would be paid twice.
+
+        The reasons to generate nothing more are read with it, before each item, so that they apply soon.
 
         Raises:
-            TaskCancelledError: the task is cancelled. Read before each item, so that cancelling is effective
-                soon.
-            RoadmapNotFoundError: likewise, its roadmap is deleted.
-            GenerationStoppedError: likewise, generation is stopped.
+            TaskCancelledError, RoadmapNotFoundError, GenerationStoppedError: the item is not to be generated.
         """
         plan = self._plan
 

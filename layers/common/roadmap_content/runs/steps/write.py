@@ -73,6 +73,7 @@ class Writer:
 
     def _save(self, connection: Connection, prepared: Prepared, *, in_parts: bool = False) -> list[Failure]:
         plan, (ready, failed) = self._plan, prepared
+        # Failures alone are recorded without a roadmap, and without its lock.
         has_roadmap = not ready or lock_roadmap(connection, plan.roadmap_id)
         reasons = why_stopped(connection, plan.task_id, plan.attempt)
         if reasons.cancelled:
