@@ -380,7 +380,7 @@ def test_an_issuer_that_hangs_is_not_called_at_every_request(
     assert_allowed(rsa_token())
 
 
-def test_cached_keys_are_used_while_the_issuer_is_down(
+def test_the_last_keys_are_used_while_the_issuer_is_down_for_an_hour(
     public_keys: KeyServer, clock: Clock, logs: Logs
 ) -> None:
     assert_allowed(rsa_token())
@@ -389,6 +389,9 @@ def test_cached_keys_are_used_while_the_issuer_is_down(
     assert_server_error(rsa_token("unknown"), "JWT_JWKS_URL", logs)
     assert_allowed(rsa_token())
     clock.passed += key_sources.LIFETIME_SECONDS
+    assert_allowed(rsa_token())
+    assert_server_error(rsa_token("unknown"), "JWT_JWKS_URL", logs)
+    clock.passed += key_sources.KEPT_SECONDS
     assert_server_error(rsa_token(), "JWT_JWKS_URL", logs)
 
 

@@ -81,4 +81,7 @@ def test_the_document_has_the_table_that_the_command_prints(capsys: pytest.Captu
     main()
     printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     table = "\n".join(printed[: printed.index(next(line for line in printed if line.startswith("└"))) + 1])
-    assert table in (REPOSITORY / "docs/deploy.md").read_text()
+    document = (REPOSITORY / "docs/deploy.md").read_text()
+    assert table in document
+    (needed,) = [line for line in printed if line.startswith("The day needs")]
+    assert needed in document

@@ -24,6 +24,13 @@ def test_both_environments_get_the_artefact_of_the_one_build() -> None:
     assert staging["uses"] == production["uses"]
     (deploy,) = yaml.safe_load((WORKFLOWS / "deploy-to.yml").read_text())["jobs"].values()
     assert deploy["environment"] == "${{ inputs.environment }}", "its reviewers approve, its role is assumed"
-    verified, _, deployed, _ = (step["run"] for step in deploy["steps"] if "run" in step)
+    verified, _, deployed = (step["run"] for step in deploy["steps"] if "run" in step)
     assert "gh attestation verify release.tar.gz" in verified
+    for pinned in ("workflows/deploy.yml", '--source-ref "$GITHUB_REF"', '--source-digest "$GITHUB_SHA"'):
+        assert pinned in verified
+    text = (WORKFLOWS / "deploy.yml").read_text() + (WORKFLOWS / "deploy-to.yml").read_text()
+    assert "secrets." not in text, "no credentials that outlive the job"
+    assert build["if"] == "github.ref_protected"
+    triggers = yaml.safe_load((WORKFLOWS / "deploy.yml").read_text())[True]  # YAML's `on`
+    assert triggers == {"push": {"tags": ["v*"]}}, "no branch of anybody"
     assert "ARTIFACT=release.tar.gz" in deployed

@@ -1,8 +1,8 @@
 """`python -m documents.cost`: the bill of a run, and of a day of 20,000 roadmaps.
 
 Counted requests × unit prices: the counts are measured (`python -m tests.support.run_counts`), the prices are
-in `documents/prices.py`. Durations and tokens are assumptions, named below. Not included: the network,
-Lambda's own log lines, access logs, the database, and what an idle stack costs.
+in `documents/prices.py`. Durations and tokens are assumptions, named below. docs/deploy.md names what is not
+included.
 """
 
 import heapq
@@ -142,6 +142,11 @@ def bill(template: Template) -> Mapping[str, tuple[float, float]]:
     return {name: (one[name], many[name]) for name in one}
 
 
+def slots_of_a_day(batch_size: int) -> float:
+    """The slots that a large day takes on average."""
+    return DAY_OF_ROADMAPS * generating_seconds(CONCEPTS_OF_A_DAY, batch_size) / 86_400
+
+
 def memory_of(template: Template, function: str) -> float:
     """The memory of a function, in GB."""
     default = template["Globals"]["Function"]["MemorySize"]
@@ -166,6 +171,15 @@ def main() -> None:
         table.add_row(name, f"{one:.4f}", f"{many:,.2f}")
     console = Console(width=110)
     console.print(table)
+    slots, given = (
+        slots_of_a_day(default_of(template, "BatchSize")),
+        default_of(template, "GeneratorConcurrency"),
+    )
+    tokens = DAY_OF_ROADMAPS * CONCEPTS_OF_A_DAY * (TOKENS_IN + TOKENS_OUT) / 1_440
+    console.print(
+        f"The day needs {slots:.0f} slots on average and {tokens / 1e6:.1f} million tokens a minute; "
+        f"{given} slots make {DAY_OF_ROADMAPS * given / slots:,.0f} roadmaps."
+    )
     year = datetime.now(UTC).year
     console.print(f"Prices that were not read in {year}: {', '.join(old_prices(year)) or 'none'}.")
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, Protocol
 
-from jwt import PyJWK, PyJWKClient, PyJWKClientError, PyJWTError
+from jwt import PyJWK, PyJWKClient, PyJWKClientError, PyJWKSet, PyJWTError
 
 from ...contracts.errors import TransientError
 from ..aws.secret import PREVIOUS, SecretUnavailableError, read_secret
@@ -19,6 +19,9 @@ from .settings import AuthorizationSettings
 
 LIFETIME_SECONDS = 300
 """Lifetime of cached keys: the maximum time for which a revoked key is still accepted."""
+
+KEPT_SECONDS = 3_600
+"""The same while the issuer is away: a token of a known key is verified for an hour after the last fetch."""
 
 REFETCH_SECONDS = 5
 """Minimum interval between fetches before the cache expires or after a failure."""
@@ -68,7 +71,8 @@ class IssuerKeys(PyJWKClient):
         super().__init__(
             url, lifespan=LIFETIME_SECONDS, timeout=TIMEOUT_SECONDS, cooldown_duration=REFETCH_SECONDS
         )
-        self._failed_at = -math.inf
+        self._failed_at = self._fetched_at = -math.inf
+        self._fetched: object = None
 
     def keys_for(self, header: Mapping[str, Any]) -> Iterator[PyJWK]:
         """The published key with the token's key id, if any."""
@@ -78,7 +82,19 @@ class IssuerKeys(PyJWKClient):
             key = self.get_signing_key(key_id)
         except PyJWKClientError:
             return
+        except KeysUnavailableError:
+            kept = self._kept(key_id)
+            if kept is None:
+                raise
+            key = kept
         yield key
+
+    def _kept(self, key_id: str) -> PyJWK | None:
+        """A key of the last fetch that succeeded, if that was not long ago."""
+        if time.monotonic() - self._fetched_at >= KEPT_SECONDS or not isinstance(self._fetched, dict):
+            return None
+        keys = PyJWKSet.from_dict(self._fetched).keys
+        return next((key for key in keys if key.key_id == key_id), None)
 
     def fetch_data(self) -> object:
         """Fetch the key set, but not within `REFETCH_SECONDS` after a failure.
@@ -89,13 +105,14 @@ class IssuerKeys(PyJWKClient):
         if time.monotonic() - self._failed_at < REFETCH_SECONDS:
             raise KeysUnavailableError(f"JWT_JWKS_URL: {self.uri} failed a moment ago")
         try:
-            return super().fetch_data()
+            self._fetched, self._fetched_at = super().fetch_data(), time.monotonic()
         # KeyError and TypeError: PyJWT raises them for an incomplete key.
         except (PyJWTError, OSError, ValueError, RecursionError, KeyError, TypeError) as error:
             self._failed_at = time.monotonic()
             raise KeysUnavailableError(
                 f"JWT_JWKS_URL: {self.uri} returned no keys: {type(error).__name__}: {error}"
             ) from error
+        return self._fetched
 
 
 class SharedSecret:
