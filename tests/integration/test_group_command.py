@@ -8,7 +8,6 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from roadmap_command.main import app
-from roadmap_content.api.client import ApiRefusedError
 from roadmap_content.api.client_http import HttpAnswer
 from tests.integration.test_failure_groups import Send, heal, outage, send
 from tests.support.pipeline import Pipeline
@@ -55,23 +54,3 @@ def test_the_life_of_a_group_by_command(pipeline: Pipeline, roadmap: Roadmap, se
     assert groups(*ringing) == []
     outage(pipeline, 3)
     assert [each["state"] for each in groups(*ringing)] == ["new"]
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        ("--resolve", "a", "--reopen", "b"),
-        ("--until-tasks", "2"),
-        ("--resolve", "a", "--until", "2030-01-01"),
-    ],
-    ids=" ".join,
-)
-def test_options_that_contradict_each_other_are_refused(roadmap: Roadmap, options: tuple[str, ...]) -> None:
-    assert roadmap("group", "00ff", *options).exit_code == 2
-
-
-def test_a_group_that_does_not_exist_is_named(roadmap: Roadmap) -> None:
-    with pytest.raises(ApiRefusedError, match="there is no failure group '00ff'"):
-        roadmap("group", "00ff")
-    with pytest.raises(ApiRefusedError, match="group_id: not a valid id"):
-        roadmap("group", "nope")

@@ -1,7 +1,7 @@
 """Query plans of lists of many tasks: the server reads one page, not the whole table."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,8 +10,7 @@ from sqlalchemy import NullPool, create_engine, text
 from local_stack.database_roles import DatabaseRoles
 from local_stack.postgres_server import Server
 from roadmap_content.state.tasks import counting, listing
-from roadmap_content.state.tasks.attempts import claimed_before
-from roadmap_content.state.tasks.counting import MAX_COUNTED, Total, count_by_status, count_tasks
+from roadmap_content.state.tasks.counting import Total, count_tasks
 from roadmap_content.state.tasks.listing import Page, TaskFilter, read_page, select_tasks
 from tests.support.databases import copied_database
 from tests.support.pipeline import Pipeline, services_for
@@ -92,13 +91,6 @@ def old_matches_template(database_server: Server, many_template: str) -> Iterato
     with copied_database(database_server.url, many_template) as (name, url):
         prepare(url, *AGE)
         yield name
-
-
-@pytest.fixture
-def many(database_server: Server, many_template: str) -> Iterator[Pipeline]:
-    """Many tasks, half of them incomplete."""
-    with copied_database(database_server.url, many_template) as (_, url):
-        yield from opened(url)
 
 
 @pytest.fixture
@@ -246,27 +238,3 @@ def test_a_count_has_a_constant_limit_on_the_rows_that_it_reads(old_matches: Pip
             assert totals[0].tasks == wanted["tasks"], task_filter
         else:
             assert wanted["tasks"] / 2 <= totals[0].tasks <= 2 * max(wanted["tasks"], FEW), task_filter
-
-
-def test_counts_by_status_end_early(many: Pipeline) -> None:
-    counts: dict[str, Total] = {}
-
-    def read(connection: Any) -> None:
-        counts.update(count_by_status(connection))
-
-    assert rows_read(many, read) <= 3 * (MAX_COUNTED + 1) + 50
-    assert counts.keys() == {"completed", "failed", "partial_failure"}
-    assert TASKS / 2.2 < counts["completed"].tasks < TASKS / 1.8
-
-
-def test_the_age_of_attempts_is_that_of_a_hundred(many: Pipeline) -> None:
-    many.execute(
-        "INSERT INTO content_attempts (task_id, attempt, actor, cause, step)"
-        " SELECT task_id, 1, 'console', 'first_run', 'claimed' FROM roadmap_tasks"
-    )
-    found: list[bool] = []
-    minutes = timedelta(minutes=20)
-    assert rows_read(many, lambda connection: found.append(claimed_before(connection, minutes))) <= 100
-    many.execute("UPDATE content_attempts SET claimed_at = claimed_at - interval '21 minutes'")
-    with many.engine.connect() as connection:
-        assert [*found, claimed_before(connection, minutes)] == [False, True]

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from local_stack.database_roles import drop_roles
 from local_stack.errors import RefusedError
-from local_stack.given_database import AdoptedDatabase, NotPermittedError
+from local_stack.given_database import AdoptedDatabase
 from local_stack.postgres_server import Server
 from local_stack.stack import LocalStack
 from roadmap_command.main import app
@@ -117,16 +117,3 @@ def test_a_team_tries_it_on_a_copy_of_its_own_data(product: Product) -> None:
     ) == [{"rolname": f"{AdoptedDatabase(product.url).role_prefix}migrator", "rolsuper": False}]
     for table in ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata"):
         assert set(before[table]) < set(product.everything()[table])
-
-
-@pytest.mark.parametrize("form", ["create_all"], indirect=True)
-def test_roles_that_only_a_superuser_may_create_are_named(product: Product, role_prefixes: list[str]) -> None:
-    owner = f"{role_prefixes[0]}owner"
-    product.execute(f"CREATE ROLE {owner} LOGIN PASSWORD 'for-a-test' CREATEROLE")
-    url = make_url(product.url).set(username=owner, password="for-a-test")
-    try:
-        with pytest.raises(NotPermittedError, match=r"member of .*: adopt .* with the URL of a superuser"):
-            AdoptedDatabase(url.render_as_string(hide_password=False)).create_roles()
-        assert product.rows("SELECT 1 FROM pg_roles WHERE rolname LIKE :p", p=f"{role_prefixes[0]}mig%") == []
-    finally:
-        product.execute(f"DROP ROLE {owner}")

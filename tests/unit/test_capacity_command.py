@@ -63,10 +63,3 @@ def test_without_an_option_nothing_is_changed(roadmap: Roadmap) -> None:
     assert "generation is stopped: the bill [1]; 4 slots, 400000 tokens a minute" in shown.stdout
     assert "user:u-1" in shown.stdout
     assert json.loads(roadmap(api, "capacity", "--json").stdout) == CAPACITY
-
-
-def test_a_contradiction_is_refused(roadmap: Roadmap) -> None:
-    api = Api()
-    assert roadmap(api, "capacity", "--stop", "the bill", "--resume").exit_code == 2
-    assert roadmap(api, "capacity", "--slots", "0").exit_code == 2
-    assert api.requests == []

@@ -1,6 +1,5 @@
 """The local cloud: the behaviour that the workflow tests rely on, and its clean-up."""
 
-import errno
 import os
 import signal
 import subprocess
@@ -34,18 +33,6 @@ print(stack.database.pid, cloud.pid, *(function.pid for function in functions), 
 signal.pause()
 """
 
-
-UP_WITHOUT_SPACE = """
-import resource, sys
-from pathlib import Path
-from local_stack.stack import LocalStack
-from roadmap_command.interface import errors_in_one_line
-
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
-with errors_in_one_line():
-    LocalStack.up(Path(sys.argv[1]))
-"""
-"""No file grows beyond a limit, as on a full disk, also not one of PostgreSQL or of the cloud."""
 
 INSERT_ROADMAP = text("""
 INSERT INTO roadmap_metadata (roadmap_id, user_id, title, framework_data, created_at)
@@ -193,27 +180,3 @@ def test_data_survives_until_a_fresh_start(directory: Path) -> None:
     finally:
         LocalStack.down(directory, forget=True)
     assert not LocalStack.has_data(directory)
-
-
-@pytest.mark.parametrize("limit", [0, 64 * 1024, 1024 * 1024])
-def test_a_start_on_a_full_disk_is_one_line_and_leaves_nothing(directory: Path, limit: int) -> None:
-    command = (sys.executable, "-c", UP_WITHOUT_SPACE, str(directory), str(limit))
-    started = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
-    assert started.returncode == 3, started.stderr
-    (line,) = started.stderr.splitlines()
-    assert os.strerror(errno.EFBIG) in line
-    assert not [process.cmdline() for process in processes_in(directory)]
-    try:
-        stack = LocalStack.up(directory)  # there is space again
-        assert count_roadmaps(stack) == 0
-    finally:
-        LocalStack.down(directory, forget=True)
-
-
-def processes_in(directory: Path) -> list[psutil.Process]:
-    """The processes that a stack in this directory has left."""
-    return [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if any(str(directory) in word for word in process.info["cmdline"] or ())
-    ]

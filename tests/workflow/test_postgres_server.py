@@ -132,14 +132,6 @@ def test_a_kill_keeps_exactly_the_committed_rows(server: PostgresServer) -> None
     assert scalars(server.url, "SELECT n FROM numbers ORDER BY n") == [0, 1, 2]
 
 
-def test_an_incomplete_cluster_is_created_again(data_dir: Path) -> None:
-    (data_dir / "cluster.unfinished/base").mkdir(parents=True)
-    (data_dir / "password").write_text("of the cluster that never was")
-
-    with PostgresServer.start(data_dir, fsync=False) as server:
-        assert scalars(server.url, "SELECT 1") == [1]
-
-
 def test_a_detached_server_keeps_running_after_its_parent_and_is_found(data_dir: Path) -> None:
     with starter_of(data_dir, "detached") as starter:
         assert starter.stdout is not None
