@@ -1,0 +1,127 @@
+"""A user is erased beside the product, also after the product has deleted the user's rows."""
+
+import pytest
+
+from migrations import migrate
+from roadmap_content.contracts.payloads import RunInput
+from roadmap_content.runs.retries.retry import retry_task
+from roadmap_content.state.tasks.attempts import user_start
+from tests.product.product import NOW, Product
+from tests.product.running import deadline, heal, retry, run, sweep
+from tests.support.engines import shared_engine
+from tests.support.erasing import erased, erased_at_last, left_of, rows_with
+from tests.support.factories import CONTENT_TABLES, USER, concept_ids
+from tests.support.machine_model import Run
+from tests.support.pipeline import Pipeline, services_for
+
+PROGRESS = """
+CREATE TABLE concept_progress (
+    id varchar PRIMARY KEY, user_id varchar NOT NULL, concept_id varchar NOT NULL,
+    roadmap_id varchar NOT NULL REFERENCES roadmap_metadata, is_completed boolean NOT NULL)
+"""
+NAMES = USER, "r-1", "r-9", "t-1", "t-9"
+
+
+@pytest.fixture
+def form() -> str:
+    return "create_all"
+
+
+@pytest.fixture
+def beside(product: Product, bucket_name: str) -> Pipeline:
+    """A user's finished task in the adopted database, and that of a neighbour."""
+    product.execute(PROGRESS)
+    product.engine.dispose()
+    migrate(product.url)
+    services = services_for(product.url)
+    services.engine = services.reading_engine = shared_engine(product.url)
+    pipeline = Pipeline(services, engine=services.engine)
+    for number in (1, 2):
+        product.roadmap(f"r-{number}", concept_ids(2, f"r-{number}"))
+        product.task(f"t-{number}", "failed", roadmap_id=f"r-{number}")
+    for table in ("roadmap_tasks", "roadmap_metadata"):
+        product.execute(f"UPDATE {table} SET user_id = 'bob' WHERE roadmap_id = 'r-2'")
+    heal(pipeline.services)
+    run(pipeline.services, retry_task(pipeline.services, "t-2", "bob", deadline(), user_start("bob")))
+    sweep(pipeline.services)
+    return pipeline
+
+
+LOSSES = {
+    "nothing": "",
+    "tasks": "DELETE FROM roadmap_tasks WHERE task_id = 't-1'",
+    "cascade": "; ".join(
+        f"ALTER TABLE {table} ADD FOREIGN KEY (roadmap_id) REFERENCES roadmap_metadata ON DELETE CASCADE,"
+        f" DROP CONSTRAINT {table}_roadmap_id_fkey"
+        for table in ("concept_metadata", *CONTENT_TABLES)
+    )
+    + "; DELETE FROM roadmap_tasks WHERE task_id = 't-1'"
+    + "; DELETE FROM roadmap_metadata WHERE roadmap_id = 'r-1'",
+    "truncate": "TRUNCATE roadmap_tasks, roadmap_metadata CASCADE",
+}
+
+
+@pytest.mark.parametrize("product_rows", [False, True])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_everything_of_ours_goes_whatever_the_product_has_deleted(
+    beside: Pipeline, product: Product, loss: str, product_rows: bool
+) -> None:
+    if LOSSES[loss]:
+        product.execute(LOSSES[loss])
+    services, engine = beside.services, beside.engine
+    with engine.connect() as connection:
+        before, neighbour = rows_with(connection, *NAMES), rows_with(connection, "bob", "r-2", "t-2")
+        owned = product.everything()
+    objects = {entry.key for entry in services.bucket.entries("r-2/")}
+    answer = erased(services, USER, product_rows=product_rows)
+    assert answer.complete
+    sweep(services)
+    assert left_of(engine, services, *NAMES, product_rows=product_rows) == {}
+    with engine.connect() as connection:
+        after = rows_with(connection, "bob", "r-2", "t-2")
+    # A sweep has checked the neighbour's task meanwhile.
+    assert {**after, "content_checks": []} == {**neighbour, "content_checks": []}
+    assert {entry.key for entry in services.bucket.entries("r-2/")} == objects
+    if not product_rows:
+        assert product.everything().keys() == owned.keys()
+        assert {table: rows for table, rows in product.everything().items() if table != "roadmap_tasks"} == {
+            table: rows for table, rows in owned.items() if table != "roadmap_tasks"
+        }
+    counted = {table: len(rows) for table, rows in before.items() if table in answer.removed.rows}
+    assert answer.removed.rows == counted
+    assert answer.removed.rows.keys() >= {"content_attempts", "content_events", "content_queue"}
+
+
+def test_rows_that_refer_to_those_of_the_product_go_with_them(beside: Pipeline, product: Product) -> None:
+    product.execute(
+        f"INSERT INTO quiz_attempts SELECT 'a-' || quiz_id, 'another', quiz_id, 80, {NOW} FROM quiz_metadata"
+    )
+    product.execute("INSERT INTO concept_progress VALUES ('p-1', 'another', 'r-1:c-1', 'r-1', true)")
+    product.execute(f"INSERT INTO concept_progress VALUES ('p-2', '{USER}', 'r-2:c-1', 'r-2', true)")
+    assert erased(beside.services, USER, product_rows=True).complete
+    assert left_of(beside.engine, beside.services, *NAMES, product_rows=True) == {}
+    assert len(product.rows("SELECT quiz_id FROM quiz_attempts")) == 2
+
+
+@pytest.mark.parametrize("product_rows", [False, True])
+def test_a_late_step_and_a_waiting_attempt_leave_nothing(
+    beside: Pipeline, product: Product, product_rows: bool
+) -> None:
+    """Two more tasks of the user: one is at Generate, one waits. Each late step is delivered afterwards."""
+    services = beside.services
+    product.roadmap("r-9", concept_ids(2, "r-9"))
+    for task in ("t-8", "t-9"):
+        product.task(task, "failed", roadmap_id="r-9")
+    answer = retry(services, "t-9")
+    assert answer.execution_arn is not None
+    late = Run(answer.execution_arn, RunInput(task_id="t-9", attempt=answer.attempt))
+    late.step(services, deadline())  # Plan
+    product.execute("UPDATE content_capacity SET slots = 1, stopped_reason = 'a test'")
+    retry(services, "t-8", take_over=True)
+    first = erased(services, USER, product_rows=product_rows)
+    assert first.waits_until is not None
+    while late.going:
+        late.advance(services)
+    assert erased_at_last(beside.engine, services, USER, product_rows=product_rows).complete
+    sweep(services)
+    assert left_of(beside.engine, services, *NAMES, "t-8", product_rows=product_rows) == {}

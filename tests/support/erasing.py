@@ -1,0 +1,63 @@
+"""Erase a user, and look for what is left: every row and key as text, without the rules of the product."""
+
+import re
+
+from sqlalchemy import Connection, Engine, MetaData, select, text
+
+from roadmap_content.api.erasure import Erasure, erase_user
+from roadmap_content.contracts.erasure import ErasureAnswer, Removed
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.state.erasure.rows import PRODUCT
+from roadmap_content.state.services import Services
+
+QUIET = "UPDATE content_attempts SET ended_at = ended_at - interval '16 minutes' WHERE ended_at IS NOT NULL"
+"""The last step of each attempt is over."""
+
+
+def erased(services: Services, user_id: str, *, product_rows: bool = False) -> ErasureAnswer:
+    """Repeat the request until it is complete or must wait; return the last answer, with the total."""
+    request, total = Erasure(user_id, "operator:op", product_rows), Removed()
+    while True:
+        answer = erase_user(services, request, Deadline.after(60))
+        total += answer.removed
+        if answer.complete or answer.waits_until is not None:
+            return answer.model_copy(update={"removed": total})
+        request = request._replace(after=answer.after)
+
+
+def erased_at_last(engine: Engine, services: Services, user_id: str, *, product_rows: bool) -> ErasureAnswer:
+    """As `erased`, and again when the last step is over."""
+    answer = erased(services, user_id, product_rows=product_rows)
+    if answer.complete:
+        return answer
+    with engine.begin() as connection:
+        connection.execute(text(QUIET))
+    return erased(services, user_id, product_rows=product_rows)
+
+
+def rows_with(connection: Connection, *names: str) -> dict[str, list[str]]:
+    """The rows that contain one of these texts as a word, by table; without a text, all rows."""
+    metadata = MetaData()
+    metadata.reflect(connection)
+    pattern = re.compile("|".join(rf"(?<![\w-]){re.escape(name)}(?![\w-])" for name in names))
+    found: dict[str, list[str]] = {}
+    for table in metadata.sorted_tables:
+        if lines := [str(row) for row in connection.execute(select(table)) if pattern.search(str(row))]:
+            found[table.name] = sorted(lines)
+    return found
+
+
+def left_of(engine: Engine, services: Services, *names: str, product_rows: bool) -> dict[str, list[str]]:
+    """The rows and keys of ours that name a user, a roadmap or a task after the erasure."""
+    with engine.connect() as connection:
+        found = rows_with(connection, *names)
+        kept = (
+            []
+            if product_rows
+            else list(connection.scalars(text("SELECT content_url FROM tutorial_metadata")))
+        )
+    if not product_rows:
+        found = {table: rows for table, rows in found.items() if table not in PRODUCT}
+    keys = [entry.key for entry in services.bucket.entries("") if entry.key not in kept]
+    named = [key for key in keys if any(name in re.split("/|:", key) for name in names)]
+    return found | ({"objects": named} if named else {})
