@@ -7,13 +7,15 @@ from local_stack.template_file import Template
 
 from .concrete import concrete, references
 from .deployments import Deployed
-from .derived import RETAINED, RULES, derived_in
 from .findings import Finding
 from .linters import lint_resources
 from .sam_transform import Deployment, packaged, transformed
 
 _MOST_RESOURCES = 500
 """CloudFormation's limit for a template."""
+
+_RETAINED = ("AWS::Lambda::LayerVersion", "AWS::Lambda::Version", "AWS::StepFunctions::StateMachineVersion")
+"""A rollback returns to the previous ones, so CloudFormation must not delete them."""
 
 
 def check_transformed(deployments: Sequence[tuple[Template, Deployed]]) -> Iterator[Finding]:
@@ -26,7 +28,7 @@ def check_transformed(deployments: Sequence[tuple[Template, Deployed]]) -> Itera
     known: dict[str, list[Any]] = {}
     merged: dict[str, Any] = {}
     first_in: dict[str, str] = {}
-    for (source, deployed), answer in zip(deployments, answers, strict=True):
+    for (_, deployed), answer in zip(deployments, answers, strict=True):
         if isinstance(answer, str):
             yield Finding(deployed.name, f"SAM refuses the template: {answer}")
             continue
@@ -39,13 +41,13 @@ def check_transformed(deployments: Sequence[tuple[Template, Deployed]]) -> Itera
                 seen.append(resource)
                 new[logical_id] = merged[name] = resource
                 first_in[name] = f"{deployed.name}: {logical_id}"
-        for finding in _findings(source, template, new):
+        for finding in _findings(template, new):
             yield Finding(f"{deployed.name}: {finding.place}", finding.fault)
     for finding in lint_resources(merged):
         yield Finding(first_in.get(finding.place, finding.place), finding.fault)
 
 
-def _findings(source: Template, template: Template, new: Mapping[str, Any]) -> Iterator[Finding]:
+def _findings(template: Template, new: Mapping[str, Any]) -> Iterator[Finding]:
     """The findings of a deployment's new resources, and those of the deployment as a whole."""
     resources = template["Resources"]
     if len(resources) > _MOST_RESOURCES:
@@ -55,12 +57,6 @@ def _findings(source: Template, template: Template, new: Mapping[str, Any]) -> I
         named = {*references(part), *([needed] if isinstance(needed, str) else needed)}
         for name in sorted(named - resources.keys() - {"AWS::StackId"}):
             yield Finding(place, f"refers to {name}, which does not exist")
-    for logical_id, kind, name, value in derived_in(source, {"Resources": new}):
-        rule = RULES.get((kind, name))
-        if rule is None:
-            yield Finding(logical_id, f"SAM derives {kind}.{name}, for which there is no rule")
-        elif not rule(value, resources):
-            yield Finding(logical_id, f"{kind}.{name} is {value!r}")
     for logical_id, resource in new.items():
-        if resource["Type"] in RETAINED and resource.get("DeletionPolicy") != "Retain":
+        if resource["Type"] in _RETAINED and resource.get("DeletionPolicy") != "Retain":
             yield Finding(logical_id, "is deleted with the next deployment, and no rollback is possible")
