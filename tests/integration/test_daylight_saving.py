@@ -14,8 +14,9 @@ from roadmap_content.runs.reconciliation.checks import finished_tasks, record_ch
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.tasks.attempts import user_start
 from roadmap_content.state.tasks.listing import TaskFilter, read_page, select_tasks
-from roadmap_content.state.tasks.task import count_stuck_tasks, processing_tasks, read_task
+from roadmap_content.state.tasks.task import read_task
 from roadmap_content.state.tasks.time_zone import time_ahead
+from roadmap_content.state.tasks.unfinished import count_stuck_tasks, processing_tasks
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
 

@@ -16,7 +16,7 @@ from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.tasks.attempts import user_start
-from roadmap_content.state.tasks.task import COUNT_STUCK
+from roadmap_content.state.tasks.unfinished import COUNT_STUCK
 from tests.integration.test_concurrency import at_once
 from tests.support.factories import TYPES, USER, bundle_of, concept_ids, counts, quiz
 from tests.support.pipeline import SETTINGS, Pipeline, services_for

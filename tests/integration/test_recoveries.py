@@ -29,7 +29,8 @@ from roadmap_content.runs.steps.generate import generate_content
 from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
 from roadmap_content.runs.steps.save import save_batch
 from roadmap_content.state.outbox import deliver_events
-from roadmap_content.state.tasks.attempts import read_attempts, user_start
+from roadmap_content.state.tasks.attempt_reading import read_attempts
+from roadmap_content.state.tasks.attempts import user_start
 from roadmap_content.state.tasks.listing import TaskFilter
 from tests.integration.conftest import Send
 from tests.integration.test_concurrency import at_once

@@ -19,7 +19,7 @@ from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reco
 from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
 from roadmap_content.state.tasks.scope import Scope
-from roadmap_content.state.tasks.task import processing_tasks
+from roadmap_content.state.tasks.unfinished import processing_tasks
 from tests.product.product import NOW, Product
 from tests.product.running import deadline, heal, retry, run, sweep
 from tests.support.factories import USER

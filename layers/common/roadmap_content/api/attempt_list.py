@@ -11,7 +11,8 @@ from ..contracts.items import ContentType
 from ..contracts.payloads import Count, Payload
 from ..platform.aws.executions import execution_url
 from ..platform.postgres.times import utc
-from ..state.tasks.attempts import Cause, read_attempts
+from ..state.tasks.attempt_reading import read_attempts
+from ..state.tasks.attempts import Cause
 from ..state.tasks.scope import scope_from
 from .cursors import decode_cursor, encode_cursor, integer
 

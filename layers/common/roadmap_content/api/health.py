@@ -17,11 +17,11 @@ from ..state.outbox import count_events_aside, count_waiting_events
 from ..state.queue.capacity import Capacity, GenerationStop, read_capacity
 from ..state.queue.totals import queue_by_class
 from ..state.services import Services
-from ..state.tasks.attempts import claimed_before
+from ..state.tasks.attempt_reading import claimed_before
 from ..state.tasks.counting import Total, count_by_status
-from ..state.tasks.task import STUCK_AFTER, count_stuck_tasks
 from ..state.tasks.time_zone import contradicts, describe_offset, time_ahead
 from ..state.tasks.token_counts import tokens_of_a_day
+from ..state.tasks.unfinished import STUCK_AFTER, count_stuck_tasks
 
 SWEEP_OVERDUE = timedelta(minutes=20)
 """The time without a sweep that counts as overdue. The schedule is every five minutes.

@@ -17,7 +17,7 @@ from ..platform.storage.staging import Staging
 from ..runs.retries.retry import plan_redrive, plan_retry
 from ..state.failures.failures import refusals, refused_items
 from ..state.services import Services
-from ..state.tasks.attempts import COST
+from ..state.tasks.attempt_reading import COST
 from ..state.tasks.scope import WHOLE_TASK, Scope
 
 Basis = Literal["task", "roadmap", "none"]

@@ -9,7 +9,8 @@ from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...state.queue.admission import admit_waiting
 from ...state.services import Services
-from ...state.tasks.attempts import actor_of, recovery_of
+from ...state.tasks.attempt_reading import actor_of
+from ...state.tasks.attempts import recovery_of
 from ...state.tasks.task import read_task
 from ..recoveries.advance import advance_if_possible
 from ..steps.finalize import FinalizeRequest, finalize_task

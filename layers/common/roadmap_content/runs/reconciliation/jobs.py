@@ -21,7 +21,7 @@ from ...state.queue.claims import STARTING
 from ...state.queue.queue import blocking
 from ...state.queue.totals import ClassTotals, queue_by_class
 from ...state.services import Services
-from ...state.tasks.task import STUCK_AFTER, count_stuck_tasks
+from ...state.tasks.unfinished import STUCK_AFTER, count_stuck_tasks
 from ...state.tasks.work import QueueClass
 from ..recoveries.advance import advance_all
 from ..retries.automatic import start_due_attempts

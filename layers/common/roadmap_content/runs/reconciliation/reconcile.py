@@ -20,7 +20,7 @@ from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
 from ...state.queue.claims import STARTING
 from ...state.services import Services
-from ...state.tasks.task import processing_tasks
+from ...state.tasks.unfinished import processing_tasks
 from .checks import due_tasks, finished_tasks, record_check
 from .execution_end import ExecutionEnd, record_execution_end
 from .jobs import BEFORE_THE_CHECKS, EVERY_MINUTE, DeletedTasks, Job, in_transaction, report_queue, run_jobs

@@ -14,7 +14,7 @@ from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...state.services import Services
-from ...state.tasks.attempts import COST
+from ...state.tasks.attempt_reading import COST
 from ...state.tasks.listing import Selection, TaskFilter, select_every_task
 from ...state.tasks.next_actions import NextAction, advice_for
 from ...state.tasks.snapshot import read_snapshot

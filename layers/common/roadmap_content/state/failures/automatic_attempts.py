@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ..tasks.attempts import Cause, latest_attempts
+from ..tasks.attempt_reading import latest_attempts
+from ..tasks.attempts import Cause
 from .groups import TaskFailures
 
 FIRST_PAUSE = timedelta(minutes=5)

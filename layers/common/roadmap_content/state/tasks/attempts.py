@@ -6,7 +6,7 @@ planned = saved + failed, for each content type; in a cancelled attempt the othe
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -189,21 +189,6 @@ SELECT EXISTS (
 )
 """)
 
-# The first rows of the table are among the oldest. Reading a hundred takes the same time for any number.
-CLAIMED_BEFORE = text("""
-SELECT coalesce(min(claimed_at) < timezone('utc', now()) - CAST(:age AS interval), false)
-FROM (SELECT claimed_at FROM content_attempts LIMIT 100) AS first
-""")
-
-
-COST = """
-SELECT coalesce(sum(a.tokens), 0) AS tokens, coalesce(sum(by_type.items), 0) AS items
-FROM content_attempts a
-LEFT JOIN LATERAL (
-    SELECT sum(CAST(value AS bigint)) AS items FROM json_each_text(a.generated)
-) by_type ON true
-"""
-"""Tokens and items of the attempts that a WHERE selects, including the tokens of items that failed."""
 
 SCOPE = text("""
 SELECT scope, replaces, outcome = 'cancelled' AND step = 'claimed' AS withdrawn
@@ -212,24 +197,6 @@ FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt
 
 GENERATED = text("SELECT generated FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt")
 
-ACTOR = text("SELECT actor FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt")
-
-# The reason of an attempt of a recovery is the operator's reason for the recovery.
-PAGE = text("""
-SELECT attempt, actor, cause,
-    coalesce(
-        (SELECT r.reason FROM content_recoveries r WHERE a.actor = 'recovery:' || r.recovery_id), a.reason
-    ) AS reason,
-    execution_arn, redrive_count, step, claimed_at, ended_at, outcome, planned, saved, failed, generated,
-    tokens, scope
-FROM content_attempts a WHERE task_id = :task_id AND attempt < :before ORDER BY attempt DESC LIMIT :limit
-""")
-
-# The attempts from the last one that was not automatic on, latest first.
-LATEST = text("""
-SELECT attempt, actor, cause, outcome, saved, generated
-FROM content_attempts WHERE task_id = :task_id ORDER BY attempt DESC LIMIT :limit
-""")
 
 _NOTHING: Mapping[ContentType, int] = dict.fromkeys(ContentType, 0)
 
@@ -420,23 +387,3 @@ def balance(
 
 def _named(counts: Mapping[ContentType, int]) -> dict[str, int]:
     return {str(name): count for name, count in counts.items()}
-
-
-def read_attempts(connection: Connection, task_id: str, before: int, limit: int) -> Sequence[Any]:
-    """One page of a task's attempts below number `before`, newest first. Times are UTC without a zone."""
-    return connection.execute(PAGE, {"task_id": task_id, "before": before, "limit": limit}).all()
-
-
-def actor_of(connection: Connection, task_id: str, attempt: int) -> str | None:
-    """The actor of an attempt; `None` if there is none."""
-    actor: str | None = connection.scalar(ACTOR, {"task_id": task_id, "attempt": attempt})
-    return actor
-
-
-def latest_attempts(connection: Connection, task_id: str, limit: int) -> list[Any]:
-    return list(connection.execute(LATEST, {"task_id": task_id, "limit": limit}))
-
-
-def claimed_before(connection: Connection, age: timedelta) -> bool:
-    """Whether one of the first attempts was claimed longer than `age` ago."""
-    return bool(connection.scalar(CLAIMED_BEFORE, {"age": age}))

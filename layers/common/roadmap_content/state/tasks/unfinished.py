@@ -1,0 +1,60 @@
+"""Tasks in `processing`: those that a sweep looks at, and those that are stuck."""
+
+import json
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+
+from sqlalchemy import Connection, text
+
+from .local_time import earliest_instant, instant
+
+# The time of a task's last change or event. An event is recorded for each claim, and for each item that is
+# saved or fails.
+_LATEST_EVENT_AT = """(SELECT e.recorded_at FROM content_events e WHERE e.task_id = t.task_id
+    ORDER BY e.position DESC LIMIT 1)"""
+
+_PROGRESSED_AT = f"""greatest({earliest_instant("t.updated_at")}, {_LATEST_EVENT_AT})"""
+
+_IS_WAITING = """EXISTS (SELECT FROM content_queue q
+    WHERE q.task_id = t.task_id AND q.attempt = t.attempt AND q.state = 'waiting')"""
+
+_JUST_NOW = """BETWEEN timezone('utc', now()) - make_interval(secs => :starting)
+        AND timezone('utc', now()) + make_interval(secs => :starting)"""
+
+# Selects only our tasks. Those without progress for the longest time come first: a run that has died makes no
+# progress, so it is reached even if each sweep checks only a page of them.
+PROCESSING = text(f"""
+SELECT t.task_id FROM roadmap_tasks t
+WHERE t.status = 'processing' AND t.attempt > 0
+    AND NOT {instant("t.updated_at")} {_JUST_NOW}
+    AND NOT {earliest_instant("t.updated_at")} {_JUST_NOW}
+    AND NOT {_IS_WAITING}
+    AND t.task_id NOT IN (SELECT json_array_elements_text(CAST(:seen AS json)))
+ORDER BY {_PROGRESSED_AT}, t.task_id LIMIT :limit
+""")
+
+STUCK_AFTER = timedelta(minutes=30)
+
+# The columns of the row are compared first: tasks that changed recently need no look-up of an event.
+COUNT_STUCK = text(f"""
+SELECT count(*) FROM (
+    SELECT FROM roadmap_tasks t,
+        (SELECT timezone('utc', now()) - make_interval(secs => :seconds) AS at) AS since
+    WHERE t.status = 'processing' AND t.attempt > 0 AND NOT {_IS_WAITING}
+        AND {earliest_instant("t.updated_at")} < since.at
+        AND coalesce({_LATEST_EVENT_AT} < since.at, true)
+    LIMIT :limit) AS stuck
+""")
+
+
+def processing_tasks(
+    connection: Connection, older_than: timedelta, seen: Collection[str], limit: int
+) -> Sequence[str]:
+    """The tasks in `processing` unchanged for a while, the longest without progress first, not in `seen`."""
+    parameters = {"starting": older_than.total_seconds(), "seen": json.dumps(list(seen)), "limit": limit}
+    return connection.scalars(PROCESSING, parameters).all()
+
+
+def count_stuck_tasks(connection: Connection, older_than: timedelta, limit: int) -> int:
+    """The number of tasks in `processing`, not waiting, and without progress for a long time."""
+    return int(connection.scalar(COUNT_STUCK, {"seconds": older_than.total_seconds(), "limit": limit}) or 0)
