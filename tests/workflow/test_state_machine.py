@@ -149,3 +149,17 @@ def test_an_execution_for_an_unknown_task_fails_with_the_reason(machine: Machine
     execution = machine.run()
     assert (execution["status"], execution["error"]) == ("FAILED", "ContentIncomplete")
     assert "TaskNotFoundError" in execution["cause"]
+
+
+def test_a_release_that_would_save_nothing_is_refused_by_its_migration(machine: Machine) -> None:
+    """The function that CloudFormation invokes before it updates any other, on the local cloud."""
+    machine.execute("ALTER TABLE quiz_metadata ADD CONSTRAINT refuse CHECK (total_questions > 99) NOT VALID")
+    try:
+        function = machine.stack.functions["MigrateDatabaseFunction"]
+        answer = machine.stack.client("lambda").invoke(FunctionName=function, Qualifier="live", Payload=b"{}")
+        refused = json.loads(answer["Payload"].read())
+    finally:
+        machine.execute("ALTER TABLE quiz_metadata DROP CONSTRAINT refuse")
+    assert refused["errorType"] == "RehearsalFailedError"
+    assert "saves no quiz" in refused["errorMessage"]
+    assert machine.rows("SELECT 1 FROM roadmap_metadata WHERE roadmap_id LIKE 'rehearsal%'") == []
