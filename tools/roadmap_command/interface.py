@@ -19,7 +19,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from local_stack.errors import LocalServiceError, RefusedError
 from roadmap_command import views
-from roadmap_command.checked_output import OutputError, ReaderEndedError
 from roadmap_command.runs import follow_run
 from roadmap_command.target import Target
 from roadmap_command.terminal import Terminal
@@ -197,8 +196,6 @@ def errors_in_one_line() -> Iterator[None]:
         if exited.code == ExitCode.REFUSED and exited.__context__ is not None:
             _print_json_error("WrongUsage", str(exited.__context__))
         raise
-    except ReaderEndedError:
-        sys.exit(ExitCode.EXTERNAL_FAILURE)
     except ContentError as error:
         external = isinstance(error, TransientError | LocalServiceError)
         _fail(error.code, error, ExitCode.EXTERNAL_FAILURE if external else ExitCode.REFUSED)
@@ -249,6 +246,4 @@ def _fail(name: str, error: object, code: ExitCode) -> NoReturn:
 
 def _print_json_error(name: str, message: str) -> None:
     if "--json" in sys.argv[1:]:
-        with suppress(OutputError):  # where stdout cannot be written, the exit code remains
-            print_json({"error": name, "message": message})
-            sys.stdout.flush()
+        print_json({"error": name, "message": message})

@@ -4,12 +4,13 @@ To add a command, write it in the module of its group under `commands/` (or in a
 its own, listed in `GROUPS`). The options and exit codes that commands share are in `interface.py`.
 """
 
+import os
 import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
 
-from roadmap_command.checked_output import checked_output, give_up_unwritable_errors
 from roadmap_command.commands import (
     capacity,
     connect,
@@ -65,11 +66,17 @@ for module in GROUPS:
 
 def run() -> int:
     """Run the command of the process's arguments; return its exit code. An unknown error is raised."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A title that the terminal's encoding lacks must not end the command.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    code = 0
     try:
-        with errors_in_one_line(), checked_output():
+        with errors_in_one_line():
             app()
     except SystemExit as exited:
-        return exited.code if isinstance(exited.code, int) else 0
-    finally:
-        give_up_unwritable_errors()
-    return 0
+        code = exited.code if isinstance(exited.code, int) else 0
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # as in `roadmap tasks | head -1`: nobody reads the rest
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
