@@ -9,40 +9,38 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from sqlalchemy import Connection
 
-from roadmap_content.api.capacity import (
-    CapacityAnswer,
-    CapacityRequest,
-    describe_capacity,
-    set_capacity,
-)
+from roadmap_content.api.capacity import describe_capacity, set_capacity
 from roadmap_content.api.erasure import Erasure, due_erasures, erase_user, preview_erasure
-from roadmap_content.api.failure_group import (
-    FailureGroupDetail,
-    GroupStateRequest,
-    describe_group,
-    set_group_state,
-)
+from roadmap_content.api.failure_group import describe_group, set_group_state
 from roadmap_content.api.http import Api, answered, refused, respond
 from roadmap_content.api.recovery_list import (
+    describe_preview,
+    describe_recovery,
+    limits_of,
+    list_recoveries,
+    list_recovery_tasks,
+)
+from roadmap_content.api.recovery_undo import undo_recovery
+from roadmap_content.contracts.api.capacity import CapacityAnswer, CapacityRequest
+from roadmap_content.contracts.api.failures import FailureGroupDetail, GroupStateRequest
+from roadmap_content.contracts.api.recoveries import (
     RecoveryAnswer,
     RecoveryPage,
     RecoveryPreview,
     RecoveryRequest,
     RecoveryTaskPage,
-    describe_preview,
-    describe_recovery,
-    list_recoveries,
-    list_recovery_tasks,
+    RegenerationFilter,
+    TaskFilter,
+    UndoAnswer,
 )
-from roadmap_content.api.recovery_undo import UndoAnswer, undo_recovery
 from roadmap_content.contracts.erasure import ErasureAnswer, ReplayAnswer
+from roadmap_content.contracts.states import TaskResult
 from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.log import logger
 from roadmap_content.platform.runtime.preload import preload_for_snapstart
 from roadmap_content.runs.recoveries import control
 from roadmap_content.runs.recoveries.create import create, preview
-from roadmap_content.runs.recoveries.decisions import TaskResult
 from roadmap_content.state.services import Services
 
 preload_for_snapstart()
@@ -73,16 +71,17 @@ def post_recovery(request: Annotated[RecoveryRequest, Body()]) -> Response[Any]:
     is left alone.
     """
     api.caller.require_operator()
-    task_filter = request.filter.resolved()
-    regeneration = None if request.regenerate is None else request.regenerate.resolved()
+    task_filter = TaskFilter.in_utc(dict(request.filter))
+    regeneration = request.regenerate and RegenerationFilter.in_utc(dict(request.regenerate))
+    limits = limits_of(request)
     if request.dry_run:
         found = transact(
             services.reading_engine,
             lambda connection: preview(connection, task_filter, regeneration),
             api.deadline,
         )
-        return respond(200, describe_preview(found, request.limits))
-    subject = task_filter, request.limits, api.caller.actor, request.reason
+        return respond(200, describe_preview(found, limits))
+    subject = task_filter, limits, api.caller.actor, request.reason
     recovery_id = create(services, *subject, api.deadline, regeneration)
     return respond(201, _read(recovery_id))
 

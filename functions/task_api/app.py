@@ -8,35 +8,38 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from sqlalchemy import Connection
 
-from roadmap_content.api.attempt_list import AttemptPage, list_attempts
-from roadmap_content.api.cancel import CancelAnswer, cancel_task
-from roadmap_content.api.change_list import ChangePage, list_changes
-from roadmap_content.api.content_reading import SavedItem, read_content
+from roadmap_content.api.attempt_list import list_attempts
+from roadmap_content.api.cancel import cancel_task
+from roadmap_content.api.change_list import list_changes
+from roadmap_content.api.content_reading import read_content
 from roadmap_content.api.entity_tags import is_known
-from roadmap_content.api.failure_list import FailurePage, list_failures
-from roadmap_content.api.health import Health, read_health
+from roadmap_content.api.failure_list import list_failures
+from roadmap_content.api.health import read_health
 from roadmap_content.api.http import Api, answered, refused, respond
-from roadmap_content.api.identity import Identity, identity_of
-from roadmap_content.api.item_detail import ItemDetail
-from roadmap_content.api.item_map import DEFAULT_CONCEPTS, MAX_CONCEPTS, ItemMap
-from roadmap_content.api.origins import OriginCounts, read_origin_counts
-from roadmap_content.api.preview import RetryPreview, preview_retry
-from roadmap_content.api.refusals import USER_ID
-from roadmap_content.api.revisions import RestoreAnswer, Revisions, list_revisions, restore_revision
-from roadmap_content.api.task_detail import TaskDetail, read_detail
-from roadmap_content.api.task_filter import task_filter_of
+from roadmap_content.api.identity import identity_of
+from roadmap_content.api.origins import read_origin_counts
+from roadmap_content.api.preview import preview_retry
+from roadmap_content.api.revisions import list_revisions, restore_revision
+from roadmap_content.api.task_detail import read_detail
 from roadmap_content.api.task_items import read_item_map, read_one_item
-from roadmap_content.api.task_list import TaskPage, list_tasks
+from roadmap_content.api.task_list import list_tasks
+from roadmap_content.contracts.api.content import OriginCounts, RestoreAnswer, Revisions, SavedItem
+from roadmap_content.contracts.api.failures import FailurePage
+from roadmap_content.contracts.api.items import DEFAULT_CONCEPTS, MAX_CONCEPTS, ItemDetail, ItemMap
+from roadmap_content.contracts.api.recoveries import TaskFilter
+from roadmap_content.contracts.api.retries import CancelAnswer, RetryAnswer, RetryPreview
+from roadmap_content.contracts.api.system import Health, Identity
+from roadmap_content.contracts.api.tasks import AttemptPage, ChangePage, TaskDetail, TaskPage
 from roadmap_content.contracts.errors import InvalidRequestError
 from roadmap_content.contracts.items import ContentType, Item
-from roadmap_content.contracts.payloads import TASK_ID
+from roadmap_content.contracts.payloads import TASK_ID, USER_ID
+from roadmap_content.contracts.states import Cause, GroupState
 from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.platform.runtime.log import logger
 from roadmap_content.platform.runtime.preload import preload_for_snapstart
-from roadmap_content.runs.retries.retry import RetryAnswer, redrive_task, retry_task
-from roadmap_content.state.failures.group_states import GroupState
+from roadmap_content.runs.retries.retry import redrive_task, retry_task
 from roadmap_content.state.services import Services
-from roadmap_content.state.tasks.attempts import AttemptStart, Cause
+from roadmap_content.state.tasks.attempts import AttemptStart
 from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope
 from roadmap_content.state.tasks.task import read_task
 
@@ -118,16 +121,17 @@ def get_tasks(
     limit: Limit = 50,
 ) -> TaskPage:
     """List tasks, filtered and newest first."""
-    chosen = task_filter_of(
-        status=status,
-        error_code=error_code,
-        content_type=content_type,
-        user_id=api.caller.reads_for(user_id),
-        updated_after=updated_after,
-        updated_before=updated_before,
-        q=q,
-        group_id=group_id,
-    )
+    conditions = {
+        "status": status,
+        "error_code": error_code,
+        "content_type": content_type,
+        "user_id": api.caller.reads_for(user_id),
+        "updated_after": updated_after,
+        "updated_before": updated_before,
+        "q": q,
+        "group_id": group_id,
+    }
+    chosen = TaskFilter.in_utc(conditions)
     return transact(
         services.reading_engine,
         lambda connection: list_tasks(connection, chosen, cursor, limit),
@@ -351,16 +355,17 @@ def get_failures(
     limit: Limit = 50,
 ) -> FailurePage:
     """List current failures, grouped by error code, stage, content type and normalised reason."""
-    chosen = task_filter_of(
-        status=status,
-        error_code=error_code,
-        content_type=content_type,
-        user_id=api.caller.reads_for(user_id),
-        updated_after=updated_after,
-        updated_before=updated_before,
-        q=q,
-        group_id=group_id,
-    )
+    conditions = {
+        "status": status,
+        "error_code": error_code,
+        "content_type": content_type,
+        "user_id": api.caller.reads_for(user_id),
+        "updated_after": updated_after,
+        "updated_before": updated_before,
+        "q": q,
+        "group_id": group_id,
+    }
+    chosen = TaskFilter.in_utc(conditions)
     return transact(
         services.reading_engine,
         lambda connection: list_failures(connection, chosen, state or (), cursor, limit),

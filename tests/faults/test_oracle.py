@@ -8,11 +8,12 @@ import pytest
 from roadmap_content.content.kind import Draft
 from roadmap_content.contracts.errors import DatabaseUnavailableError
 from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.contracts.states import Cause
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage.bucket import Bucket
 from roadmap_content.platform.storage.keys import manifest_key
 from roadmap_content.runs.retries.retry import retry_task
-from roadmap_content.state.tasks.attempts import AttemptStart, Cause
+from roadmap_content.state.tasks.attempts import AttemptStart
 from roadmap_content.state.tasks.scope import Scope
 from tests.faults.world import Scene, World
 from tests.support.evidence import Log

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import text
 
 from roadmap_content.content.generation.offline import OfflineGenerator
+from roadmap_content.contracts.api.recoveries import TaskFilter
 from roadmap_content.contracts.errors import ContentError
 from roadmap_content.contracts.payloads import BatchRequest, RunInput, StateError
 from roadmap_content.platform.aws.event_bus import Entry
@@ -26,7 +27,6 @@ from roadmap_content.runs.steps.finalize import finalize_task
 from roadmap_content.runs.steps.generate import generate_content
 from roadmap_content.runs.steps.plan import plan_batches
 from roadmap_content.runs.steps.save import save_batch
-from roadmap_content.state.tasks.listing import TaskFilter
 from tests.faults.recording import RecordingGenerator
 from tests.support.commits import Commits, ProcessDied, Strike
 from tests.support.evidence import DELETED, HAS_CONCEPT_METADATA, TABLES, Log

@@ -14,10 +14,10 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 
 from local_stack.builds import REPOSITORY
 from roadmap_command.assistant import INSTRUCTIONS, NOTICE, Assistant, runbook_sections, server_for
+from roadmap_content import Client
 from roadmap_content.api import client_http
-from roadmap_content.api.client import Client
 from roadmap_content.api.client_http import HttpAnswer
-from roadmap_content.state.tasks.next_actions import NextAction
+from roadmap_content.contracts.states import NextAction
 from tests.faults.drill import CONCEPTS, OUTAGES, Drill
 from tests.support.factories import USER
 from tests.support.pipeline import RecordedExecutions

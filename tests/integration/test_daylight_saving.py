@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Connection, text
 
+from roadmap_content.contracts.api.recoveries import TaskFilter
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.checks import finished_tasks, record_check
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.tasks.attempts import user_start
-from roadmap_content.state.tasks.listing import TaskFilter, read_page, select_tasks
+from roadmap_content.state.tasks.listing import read_page, select_tasks
 from roadmap_content.state.tasks.task import read_task
 from roadmap_content.state.tasks.time_zone import time_ahead
 from roadmap_content.state.tasks.unfinished import count_stuck_tasks, processing_tasks

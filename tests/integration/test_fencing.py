@@ -4,24 +4,21 @@ from datetime import timedelta
 
 import pytest
 
-from roadmap_content.contracts.errors import ClaimRefusedError, StaleAttemptError
+from roadmap_content.contracts.api.retries import RetryAnswer
+from roadmap_content.contracts.errors import ClaimRefusedError, NotRedrivableError, StaleAttemptError
 from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput
-from roadmap_content.platform.aws.executions import (
-    Executions,
-    ExecutionState,
-    NotRedrivableError,
-    new_execution_name,
-)
+from roadmap_content.contracts.states import Cause
+from roadmap_content.platform.aws.executions import Executions, ExecutionState, new_execution_name
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.runs.retries.retry import RetryAnswer, redrive_task, retry_task
+from roadmap_content.runs.retries.retry import redrive_task, retry_task
 from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
 from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.runs.steps.generate import generate_content
 from roadmap_content.runs.steps.plan import PlanRequest, PlanResult, plan_batches
 from roadmap_content.state.queue.admission import admit_waiting
-from roadmap_content.state.tasks.attempts import AttemptStart, Cause, user_start
+from roadmap_content.state.tasks.attempts import AttemptStart, user_start
 from roadmap_content.state.tasks.work import TOKENS_PER_ITEM
 from tests.support.commits import Commits, How, Strike, When
 from tests.support.factories import CONTENT_TABLES, USER, bundle_of, concept_ids, counts

@@ -17,13 +17,14 @@ from roadmap_content.contracts.errors import (
     ModelDeclinedError,
 )
 from roadmap_content.contracts.items import ContentType
+from roadmap_content.contracts.states import GroupState
 from roadmap_content.platform.aws.executions import CANCELLED
 from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.state.failures.group_states import GroupState, change_group
+from roadmap_content.state.failures.group_states import change_group
 from tests.support.factories import TYPES, USER, bundle_of, counts
 from tests.support.pipeline import SETTINGS, Pipeline
 

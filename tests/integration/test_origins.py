@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from roadmap_command.commands.history import explanation
-from roadmap_content.api.item_detail import ItemDetail
 from roadmap_content.content.generation.allowance import Usage
 from roadmap_content.content.generation.model import Answer, ModelGenerator
 from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.content.rows import count_origins
+from roadmap_content.contracts.api.items import ItemDetail
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage.keys import fingerprint

@@ -9,7 +9,7 @@ import pytest
 
 from migrations import use_time_zone
 from roadmap_content.api.health import MOST_STUCK
-from roadmap_content.api.item_map import ItemMap
+from roadmap_content.contracts.api.items import ItemMap
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings

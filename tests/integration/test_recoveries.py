@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import TextClause, text
 
+from roadmap_content.contracts.api.recoveries import TaskFilter
+from roadmap_content.contracts.errors import RecoveryStateError
 from roadmap_content.contracts.events import DetailType
 from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput
 from roadmap_content.platform.aws.executions import ExecutionState, ExecutionsUnavailableError
@@ -20,7 +22,6 @@ from roadmap_content.runs.recoveries.control import cancel, pause, resume
 from roadmap_content.runs.recoveries.create import MAX_TASKS
 from roadmap_content.runs.recoveries.create import create as create_recovery
 from roadmap_content.runs.recoveries.decisions import Limits
-from roadmap_content.runs.recoveries.errors import RecoveryStateError
 from roadmap_content.runs.recoveries.recovery import insert_recovery, unfinished_recoveries
 from roadmap_content.runs.recoveries.recovery_tasks import CLAIM, LAST_ENDED, PROGRESS, WAITING
 from roadmap_content.runs.retries.retry import retry_task
@@ -31,7 +32,6 @@ from roadmap_content.runs.steps.save import save_batch
 from roadmap_content.state.outbox import deliver_events
 from roadmap_content.state.tasks.attempt_reading import read_attempts
 from roadmap_content.state.tasks.attempts import user_start
-from roadmap_content.state.tasks.listing import TaskFilter
 from tests.integration.conftest import Send
 from tests.integration.test_concurrency import at_once
 from tests.integration.test_queue import blocks

@@ -8,18 +8,16 @@ import pytest
 from sqlalchemy import Connection, text
 
 from local_stack.processes import becomes_true
+from roadmap_content.contracts.api.retries import RetryAnswer
 from roadmap_content.contracts.errors import (
     ClaimRefusedError,
     ContentIncomplete,
     InvalidFrameworkError,
+    NotRedrivableError,
     TaskNotFoundError,
 )
 from roadmap_content.contracts.payloads import Execution, FinalizeResult
-from roadmap_content.platform.aws.executions import (
-    ExecutionState,
-    ExecutionsUnavailableError,
-    NotRedrivableError,
-)
+from roadmap_content.platform.aws.executions import ExecutionState, ExecutionsUnavailableError
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
@@ -29,7 +27,7 @@ from roadmap_content.runs.reconciliation.reconcile import (
     ReconcileResult,
     reconcile,
 )
-from roadmap_content.runs.retries.retry import RetryAnswer, redrive_task, retry_task
+from roadmap_content.runs.retries.retry import redrive_task, retry_task
 from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
 from roadmap_content.state.tasks.attempts import user_start
 from tests.support.factories import USER, bundle_of, concept_ids, counts

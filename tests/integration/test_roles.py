@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from documents.openapi import DOCUMENT, permitted_callers
-from roadmap_content.api.callers import Role
+from roadmap_content.contracts.states import Role
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
 from tests.support.requests_to_api import Ask

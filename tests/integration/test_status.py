@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from roadmap_content.api.status import MOST_ITEMS
 from roadmap_content.content.roadmaps import framework_cache
 from roadmap_content.content.roadmaps import metadata as roadmaps
 from roadmap_content.content.roadmaps.framework import parse_framework
+from roadmap_content.contracts.api.tasks import MOST_ITEMS
 from roadmap_content.contracts.errors import TaskNotFoundError
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.state.failures.failures import MAX_REASON

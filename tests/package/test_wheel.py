@@ -34,11 +34,19 @@ def wheel(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def roadmap(folder: Path, wheel: Path) -> Roadmap:
-    """Runs the installed command in a folder outside the checkout, with a separate home."""
+def client_alone(folder: Path, wheel: Path) -> Path:
+    """The Python of a new environment with the wheel, without an extra."""
     run("-m", "venv", folder / "environment")
-    bin_folder = folder / "environment/bin"
-    install(bin_folder / "python", "--constraint", constraints(folder), wheel)
+    python = folder / "environment/bin/python"
+    install(python, "--constraint", constraints(folder), wheel)
+    return python
+
+
+@pytest.fixture(scope="module")
+def roadmap(folder: Path, wheel: Path, client_alone: Path) -> Roadmap:
+    """Runs the installed command in a folder outside the checkout, with a separate home."""
+    bin_folder = client_alone.parent
+    install(client_alone, "--constraint", constraints(folder), f"{wheel}[command]")
 
     def call(*arguments: str | Path, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
         home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder / "data")}
@@ -60,11 +68,17 @@ def with_local_stack(folder: Path, wheel: Path, roadmap: Roadmap) -> Iterator[Ro
     roadmap("down")
 
 
+def test_without_an_extra_the_client_is_installed_and_the_command_names_its_extra(client_alone: Path) -> None:
+    subprocess.run([client_alone, "-c", "from roadmap_content import Client"], check=True)
+    done = subprocess.run([client_alone.parent / "roadmap"], capture_output=True, text=True)
+    assert (done.returncode, "roadmap-content[command]" in done.stderr) == (2, True)
+
+
 def test_the_command_works_without_the_local_stack(roadmap: Roadmap) -> None:
     assert roadmap("--version").stdout == f"roadmap {__version__}\n"
     assert "retry" in roadmap("--help").stdout
     assert "complete" in roadmap(_ROADMAP_COMPLETE="source_bash").stdout
-    assert "--requirement requirements/local.txt" in roadmap("up", code=2).stderr
+    assert "pip install 'roadmap-content[local]'" in roadmap("up", code=2).stderr
 
 
 def test_a_file_that_git_does_not_track_is_not_in_the_wheel(tmp_path: Path, wheel: Path) -> None:

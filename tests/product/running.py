@@ -5,10 +5,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from local_stack.builds import REPOSITORY
+from roadmap_content.contracts.api.retries import RetryAnswer
 from roadmap_content.contracts.payloads import RunInput
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, ReconcileResult, reconcile
-from roadmap_content.runs.retries.retry import RetryAnswer, retry_task
+from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.attempts import user_start
 from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope

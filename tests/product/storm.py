@@ -24,6 +24,7 @@ from sqlalchemy import Connection, text
 
 from migrations import migrate, use_time_zone
 from roadmap_content.api.cancel import cancel_task
+from roadmap_content.contracts.api.recoveries import TaskFilter
 from roadmap_content.contracts.errors import ContentError
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.runtime.deadline import Deadline
@@ -37,7 +38,6 @@ from roadmap_content.runs.recoveries.decisions import Limits
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.attempts import user_start
-from roadmap_content.state.tasks.listing import TaskFilter
 from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope
 from tests.product.operations import OPERATIONS, perform
 from tests.product.product import NOW, Product

@@ -9,11 +9,12 @@ import pytest
 
 from migrations import use_time_zone
 from roadmap_content.api.attempt_list import list_attempts
-from roadmap_content.api.callers import Caller, Role
+from roadmap_content.api.callers import Caller
 from roadmap_content.api.cancel import cancel_task
 from roadmap_content.api.task_detail import read_detail
 from roadmap_content.content.generation.generator import Generator
 from roadmap_content.content.registry import CONTENT_KINDS
+from roadmap_content.contracts.api.retries import RetryAnswer
 from roadmap_content.contracts.errors import (
     AtWorkElsewhereError,
     ContentError,
@@ -23,9 +24,9 @@ from roadmap_content.contracts.errors import (
 )
 from roadmap_content.contracts.items import ContentType, Failure, Item, Stage
 from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput, StateError
+from roadmap_content.contracts.states import Role
 from roadmap_content.platform.aws.executions import ExecutionState
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.runs.retries.retry import RetryAnswer
 from roadmap_content.runs.steps.finalize import FinalizeRequest, RunEnd, finalize_attempt, finalize_task
 from roadmap_content.runs.steps.generate import generate_content
 from roadmap_content.runs.steps.plan import PlanRequest, plan_batches

@@ -6,8 +6,10 @@ from http import HTTPStatus
 import pytest
 
 from roadmap_content.api.preview import preview_retry
-from roadmap_content.api.refusals import Refusal, refusal_of
+from roadmap_content.api.refusals import refusal_of
 from roadmap_content.content.roadmaps.framework import Concept
+from roadmap_content.contracts.api.recoveries import TaskFilter
+from roadmap_content.contracts.api.system import Refusal
 from roadmap_content.contracts.errors import AtWorkElsewhereError, ContentError
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.aws.executions import ExecutionState
@@ -15,7 +17,6 @@ from roadmap_content.runs.recoveries.create import create
 from roadmap_content.runs.recoveries.decisions import Limits
 from roadmap_content.runs.retries.retry import redrive_task, retry_task
 from roadmap_content.state.tasks.attempts import user_start
-from roadmap_content.state.tasks.listing import TaskFilter
 from tests.product.product import Product
 from tests.product.running import deadline, heal, retry, run, sql_of, sweep
 from tests.support.factories import TYPES, USER, counts

@@ -7,21 +7,23 @@ from sqlalchemy import text
 
 from roadmap_content.api.cancel import cancel_task
 from roadmap_content.api.revisions import list_revisions, restore_revision
+from roadmap_content.contracts.api.retries import RetryAnswer
 from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.contracts.states import Cause
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
 from roadmap_content.runs.reconciliation.finish import finish_run
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.recoveries import control
 from roadmap_content.runs.recoveries.advance import advance
-from roadmap_content.runs.retries.retry import RetryAnswer, redrive_task, retry_task
+from roadmap_content.runs.retries.retry import redrive_task, retry_task
 from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest, AwaitRedriveResult, await_redrive
 from roadmap_content.runs.steps.generate import generate_content
 from roadmap_content.runs.steps.plan import plan_batches
 from roadmap_content.runs.steps.save import save_batch
 from roadmap_content.state.queue.admission import admit_waiting
 from roadmap_content.state.services import Services
-from roadmap_content.state.tasks.attempts import AUTOMATIC, AttemptStart, Cause, user_start
+from roadmap_content.state.tasks.attempts import AUTOMATIC, AttemptStart, user_start
 from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope
 from tests.faults.world import PUBLISH, World
 from tests.support.factories import USER, concept_ids

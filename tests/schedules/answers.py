@@ -4,10 +4,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from roadmap_content.api.cancel import CancelAnswer
-from roadmap_content.runs.retries.retry import RetryAnswer
+from roadmap_content.contracts.api.retries import CancelAnswer, RetryAnswer
+from roadmap_content.contracts.states import Cause
 from roadmap_content.runs.steps.await_redrive import AwaitRedriveResult
-from roadmap_content.state.tasks.attempts import Cause
 from tests.faults.world import World
 from tests.schedules.process import Process
 from tests.support.oracle import Broken

@@ -12,8 +12,8 @@ from local_stack.stack import LocalStack
 from roadmap_command.load import load_bundle
 from roadmap_command.runs import start_run, task_status
 from roadmap_command.target import Target
-from roadmap_content.api.status import TaskStatus
 from roadmap_content.content.bundle import read_bundle
+from roadmap_content.contracts.api.tasks import TaskStatus
 from roadmap_content.contracts.items import Item
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.keys import staged_key

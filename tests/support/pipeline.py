@@ -6,8 +6,9 @@ from typing import Any
 from sqlalchemy import Engine, make_url, text
 
 from roadmap_command.load import load_bundle
-from roadmap_content.api.status import TaskStatus, read_status
+from roadmap_content.api.status import read_status
 from roadmap_content.content.bundle import read_bundle
+from roadmap_content.contracts.api.tasks import TaskStatus
 from roadmap_content.contracts.errors import ContentError
 from roadmap_content.contracts.items import Item
 from roadmap_content.contracts.payloads import BatchRequest, Execution, FinalizeResult, RunInput, StateError

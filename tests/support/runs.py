@@ -3,13 +3,9 @@
 import threading
 from queue import SimpleQueue
 
+from roadmap_content.contracts.errors import NotRedrivableError
 from roadmap_content.contracts.payloads import RunInput
-from roadmap_content.platform.aws.executions import (
-    Executions,
-    ExecutionState,
-    ExecutionsUnavailableError,
-    NotRedrivableError,
-)
+from roadmap_content.platform.aws.executions import Executions, ExecutionState, ExecutionsUnavailableError
 from tests.support.machine_model import Run
 
 

@@ -12,7 +12,7 @@ from functions.console import app
 from local_stack.builds import REPOSITORY
 from roadmap_content.api.static_files import StaticFiles
 from roadmap_content.contracts.errors import MissingSettingError
-from roadmap_content.runs.recoveries.decisions import RecoveryState
+from roadmap_content.contracts.states import RecoveryState
 from tests.support.pictured import pictured_digest
 
 ASSETS = REPOSITORY / "console"

@@ -11,12 +11,12 @@ import functions.recovery_api.app as recovery_api
 import functions.task_api.app as task_api
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import read_template
-from roadmap_content.api.errors import ForbiddenError
 from roadmap_content.api.http import Api
 from roadmap_content.contracts.errors import (
     AtWorkElsewhereError,
     ContentError,
     DatabaseUnavailableError,
+    ForbiddenError,
     InvalidRequestError,
     TaskNotFoundError,
 )

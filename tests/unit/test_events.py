@@ -13,7 +13,8 @@ from local_stack.builds import REPOSITORY
 from local_stack.template_file import read_template
 from roadmap_content.contracts.events import detail_of, recovery_ended
 from roadmap_content.contracts.payloads import parse
-from roadmap_content.runs.recoveries.decisions import FINAL_STATES, RecoveryState
+from roadmap_content.contracts.states import RecoveryState
+from roadmap_content.runs.recoveries.decisions import FINAL_STATES
 
 
 def event(name: str) -> Any:

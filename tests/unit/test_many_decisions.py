@@ -12,19 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roadmap_content.api.cursors import any_text, decode_cursor, encode_cursor, integer, moment, text
-from roadmap_content.api.errors import InvalidCursorError
-from roadmap_content.api.task_list import ItemTotals, item_totals
-from roadmap_content.contracts.errors import code_of
+from roadmap_content.api.task_list import item_totals
+from roadmap_content.contracts.api.tasks import ItemTotals
+from roadmap_content.contracts.errors import InvalidCursorError, code_of
 from roadmap_content.contracts.items import ContentType, Failure, Item, Stage
+from roadmap_content.contracts.states import Cause, NextAction, RecoveryState, TaskResult
 from roadmap_content.runs.recoveries.decisions import (
     BURST,
     FINAL_STATES,
     PAUSED_STATES,
     Limits,
     Progress,
-    RecoveryState,
     RunningTask,
-    TaskResult,
     affordable,
     interval,
     may_start,
@@ -33,9 +32,9 @@ from roadmap_content.runs.recoveries.decisions import (
 )
 from roadmap_content.state.failures.automatic_attempts import FIRST_PAUSE, pause_before
 from roadmap_content.state.failures.groups import MAX_NORMALISED, group_failures, group_of, normalise_reason
-from roadmap_content.state.tasks.attempts import Cause, balance
+from roadmap_content.state.tasks.attempts import balance
 from roadmap_content.state.tasks.listing import Key
-from roadmap_content.state.tasks.next_actions import NextAction, advice_for
+from roadmap_content.state.tasks.next_actions import advice_for
 
 NOW = datetime(2026, 11, 25, 12)  # noqa: DTZ001 - like the columns
 

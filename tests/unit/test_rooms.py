@@ -38,7 +38,7 @@ def test_each_table_is_written_by_one_module() -> None:
 
 NOT_CODES = {
     ("platform/aws/executions.py", "Cancelled"),  # the error of a stopped execution, for people
-    ("api/recovery_list.py", "DatabaseUnavailable"),  # an example in the API's document
+    ("contracts/api/recoveries.py", "DatabaseUnavailable"),  # an example in the API's document
     ("platform/authorization/tokens.py", "Unauthorized"),  # the message to which API Gateway answers 401
 }
 

@@ -13,7 +13,7 @@ from roadmap_command import views
 from roadmap_command.interface import output
 from roadmap_command.terminal import Terminal
 from roadmap_content.api.client_http import HttpAnswer
-from roadmap_content.api.status import TaskStatus
+from roadmap_content.contracts.api.tasks import TaskStatus
 from roadmap_content.contracts.items import ContentType
 from tests.support.openapi import example
 from tests.unit.conftest import Roadmap

@@ -8,8 +8,7 @@ from rich.table import Column, Table
 
 from roadmap_command.commands.history import ExplainedAttempt
 from roadmap_command.views import counted, fitted
-from roadmap_content.api.attempt_list import AttemptRow
-from roadmap_content.api.task_detail import Actions, TaskDetail, TaskTokens
+from roadmap_content.contracts.api.tasks import Actions, AttemptRow, TaskDetail, TaskTokens
 
 TASK_ID = "925bf0ca-f462-5bdd-a653-4b32c3663a3a"
 REASON = "InvalidContent: questions[0]: correct_answer 5 is not an index of the 2 options"

@@ -22,7 +22,7 @@ from roadmap_command.load import load_bundle
 from roadmap_command.main import app
 from roadmap_command.runs import follow_run, start_run
 from roadmap_command.target import Target
-from roadmap_content.api.client import Client
+from roadmap_content import Client
 from roadmap_content.content.bundle import parse_bundle
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.items import ContentType, Item

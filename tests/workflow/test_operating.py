@@ -16,6 +16,7 @@ from local_stack.errors import RefusedError
 from local_stack.lock_waiters import processes_waiting_for
 from local_stack.processes import becomes_true
 from roadmap_command.target import OPERATOR, Target
+from roadmap_content.api.client import ApiRefusedError
 from roadmap_content.contracts.items import ContentType, Item
 from tests.support.factories import USER
 from tests.support.machine import Machine
@@ -96,7 +97,7 @@ def test_heal_previews_a_filter_and_follows_the_recovery(
     assert [task["task_id"] for task in one["tasks"]] == [machine.task_id]
     assert document("recoveries", healed["recovery_id"], "--result", "refused")["tasks"] == []
     assert machine.task_id in roadmap("recoveries", healed["recovery_id"]).stdout
-    with pytest.raises(RefusedError, match="selects no task"):
+    with pytest.raises(ApiRefusedError, match="selects no task"):
         roadmap(*heal, "--error", "NoSuchCode", "--yes")
 
 
@@ -134,7 +135,7 @@ def test_a_running_task_is_watched_to_its_end(
         )
         watched = document("watch", machine.task_id)
     assert (watched["status"], watched["live"], len(polls)) == ("completed", False, 1)
-    with pytest.raises(RefusedError, match="completed"):
+    with pytest.raises(ApiRefusedError, match="completed"):
         roadmap("cancel", machine.task_id)
 
 

@@ -11,7 +11,7 @@ from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer, Tag
 
 from local_stack.builds import REPOSITORY
 from roadmap_content import __version__
-from roadmap_content.api.callers import Role
+from roadmap_content.contracts.states import Role
 
 from .layout import laid_out
 

@@ -10,7 +10,7 @@ class NoStackError(PermanentError):
 
 
 class RefusedError(PermanentError):
-    """The API refused a request."""
+    """The command was refused: its arguments, or the state of what it is about."""
 
     code = "Refused"
 
@@ -19,12 +19,6 @@ class FunctionFailedError(PermanentError):
     """An invoked function failed."""
 
     code = "FunctionFailed"
-
-
-class MissingExtraError(PermanentError):
-    """The packages of the local stack are not installed."""
-
-    code = "MissingExtra"
 
 
 class LocalServiceError(PermanentError):

@@ -18,11 +18,11 @@ from pydantic import BaseModel, ValidationError
 
 from local_stack.builds import REPOSITORY
 from roadmap_content.api.client import Client
-from roadmap_content.api.status import FailedItem
+from roadmap_content.contracts.api.tasks import FailedItem
 from roadmap_content.contracts.errors import ContentError, InvalidRequestError
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.contracts.payloads import first_fault
-from roadmap_content.state.failures.group_states import GroupState
+from roadmap_content.contracts.states import GroupState
 from roadmap_content.state.failures.groups import normalise_reason
 
 if TYPE_CHECKING:

@@ -26,11 +26,11 @@ from roadmap_command.load import load_bundle
 from roadmap_command.runs import follow_run, start_run, task_status
 from roadmap_command.target import Target
 from roadmap_command.terminal import Terminal
-from roadmap_content.api.status import TaskStatus
 from roadmap_content.content.bundle import Bundle, BundleTask, parse_bundle, read_bundle
 from roadmap_content.content.generation.generator import generator_named
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.roadmaps.framework import Framework, read_framework
+from roadmap_content.contracts.api.tasks import TaskStatus
 from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.errors import PermanentError
 from roadmap_content.contracts.items import ContentType, Item

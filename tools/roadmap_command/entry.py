@@ -6,10 +6,14 @@ takes most of a second, while one runs, and while the interpreter shuts down.
 
 import os
 import signal
+import sys
 from types import FrameType
 
-_INTERRUPTED = 130
-"""`ExitCode.INTERRUPTED`, whose module is slow to import."""
+from roadmap_content.contracts.errors import MissingExtraError
+from roadmap_content.contracts.extras import requires_extra
+
+_REFUSED, _INTERRUPTED = 2, 130
+"""`ExitCode.REFUSED` and `INTERRUPTED`, whose module is slow to import."""
 
 _command_runs = False
 
@@ -29,7 +33,12 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
 def main() -> None:
     """Run a command and exit with its code."""
     global _command_runs
-    from roadmap_command.main import run
+    try:
+        with requires_extra("command", "the command `roadmap`"):
+            from roadmap_command.main import run
+    except MissingExtraError as error:
+        sys.stderr.write(f"{error.code}: {error}\n")
+        raise SystemExit(_REFUSED) from None
 
     code = _INTERRUPTED
     try:

@@ -22,7 +22,7 @@ from roadmap_command import views
 from roadmap_command.runs import follow_run
 from roadmap_command.target import Target
 from roadmap_command.terminal import Terminal
-from roadmap_content.api.status import TaskStatus
+from roadmap_content.contracts.api.tasks import TaskStatus
 from roadmap_content.contracts.errors import ContentError, TransientError
 from roadmap_content.contracts.payloads import TASK_ID
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from local_stack.errors import MissingExtraError
+from roadmap_content.contracts.extras import requires_extra
 
 if TYPE_CHECKING:
     from local_stack.stack import LocalStack
@@ -14,11 +14,6 @@ def local_stack() -> "type[LocalStack]":
     Raises:
         MissingExtraError: the packages of the extra `local` are not installed.
     """
-    try:
+    with requires_extra("local", "the local stack"):
         from local_stack.stack import LocalStack
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"the local stack needs the package {error.name}; in a clone, run: "
-            "pip install --no-deps --require-hashes --requirement requirements/local.txt"
-        ) from error
     return LocalStack

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
-from roadmap_content.api.status import TaskStatus, read_status
+from roadmap_content.api.status import read_status
 from roadmap_content.content.roadmaps.framework_cache import FrameworkCache
-from roadmap_content.platform.aws.executions import NotRedrivableError, new_execution_name
+from roadmap_content.contracts.api.tasks import TaskStatus
+from roadmap_content.contracts.errors import NotRedrivableError
+from roadmap_content.platform.aws.executions import new_execution_name
 from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.state.tasks.task import read_task

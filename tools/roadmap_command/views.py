@@ -10,10 +10,9 @@ from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
-from roadmap_content.api.status import FailedItem, TaskStatus
+from roadmap_content.contracts.api.queue import GenerationStop, QueuePlace
+from roadmap_content.contracts.api.tasks import FailedItem, TaskStatus
 from roadmap_content.contracts.items import ContentType
-from roadmap_content.state.queue.capacity import GenerationStop
-from roadmap_content.state.queue.places import QueuePlace
 
 _STYLES = {"completed": "green", "partial_failure": "yellow", "failed": "red", "cancelled": "dim"}
 _MOST_REASONS = 20

@@ -13,8 +13,8 @@ from sqlalchemy import text
 from local_stack.processes import becomes_true
 from roadmap_command.load import load_bundle
 from roadmap_command.runs import start_run, task_status
-from roadmap_content.api.status import TaskStatus
 from roadmap_content.content.bundle import read_bundle
+from roadmap_content.contracts.api.tasks import TaskStatus
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.keys import staged_key

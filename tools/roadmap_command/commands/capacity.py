@@ -10,7 +10,7 @@ from rich.table import Column, Table
 from roadmap_command.interface import Json, Stack, output, print_json
 from roadmap_command.target import Target
 from roadmap_command.views import fitted, time_text
-from roadmap_content.api.capacity import ClassInQueue, UserInQueue
+from roadmap_content.contracts.api.capacity import ClassInQueue, UserInQueue
 
 group = typer.Typer()
 

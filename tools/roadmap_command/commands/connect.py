@@ -16,6 +16,7 @@ from roadmap_command.interface import Stack, errors, print_json
 from roadmap_command.local import local_stack
 from roadmap_command.target import ALIAS, Target
 from roadmap_content.api.client import API_URL, BUCKET, STATE_MACHINE_ARN
+from roadmap_content.contracts.extras import requires_extra
 
 if TYPE_CHECKING:
     from local_stack.stack import LocalStack
@@ -51,6 +52,8 @@ def mcp(
     stack: Stack = None,
 ) -> None:
     """Serve the API's operations to an assistant (Model Context Protocol, on stdin and stdout)."""
+    with requires_extra("local", "`roadmap mcp`"):
+        import mcp as _installed  # noqa: F401
     from roadmap_command.assistant import Assistant, server_for
 
     client = Target.named(stack).client(user)

@@ -10,7 +10,7 @@ from rich.text import Text
 from roadmap_command.interface import Json, Stack, output, print_json
 from roadmap_command.target import Target
 from roadmap_command.views import counted, of_types, time_text
-from roadmap_content.api.failure_group import FailureGroupDetail
+from roadmap_content.contracts.api.failures import FailureGroupDetail
 
 group = typer.Typer()
 

@@ -12,11 +12,10 @@ from local_stack.errors import RefusedError
 from roadmap_command.interface import Json, Stack, TaskId, command_name, output, print_json
 from roadmap_command.target import Target
 from roadmap_command.views import in_words, reasons, time_text
-from roadmap_content.api.attempt_list import AttemptRow
 from roadmap_content.api.client import Client
-from roadmap_content.api.item_detail import ItemDetail
-from roadmap_content.api.origins import ItemOrigin
-from roadmap_content.api.task_detail import TaskDetail
+from roadmap_content.contracts.api.content import ItemOrigin
+from roadmap_content.contracts.api.items import ItemDetail
+from roadmap_content.contracts.api.tasks import AttemptRow, TaskDetail
 from roadmap_content.contracts.items import ContentType, Item
 
 group = typer.Typer()

@@ -30,9 +30,8 @@ from roadmap_command.interface import (
 )
 from roadmap_command.target import Target
 from roadmap_command.views import counted, fitted, in_words, of_types, time_text
-from roadmap_content.api.status import TaskStatus
-from roadmap_content.api.task_list import TaskRow
-from roadmap_content.state.failures.group_states import RINGING_STATES, GroupState
+from roadmap_content.contracts.api.tasks import TaskRow, TaskStatus
+from roadmap_content.contracts.states import RINGING_STATES, GroupState
 
 group = typer.Typer()
 

@@ -28,8 +28,7 @@ from roadmap_command.interface import (
 from roadmap_command.target import Target
 from roadmap_command.views import counted, fitted
 from roadmap_content.api.client import Client
-from roadmap_content.api.recovery_list import RecoveryAnswer, RecoveryPreview
-from roadmap_content.api.recovery_undo import UndoAnswer
+from roadmap_content.contracts.api.recoveries import RecoveryAnswer, RecoveryPreview, UndoAnswer
 from roadmap_content.contracts.items import ContentType
 
 group = typer.Typer()

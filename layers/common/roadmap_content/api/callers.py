@@ -1,23 +1,10 @@
 """Callers: the verified user with their roles and permissions. No I/O."""
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any, NamedTuple
 
-from .errors import ForbiddenError
-
-
-class Role(StrEnum):
-    """A role, given by a scope of the token."""
-
-    OWNER = "owner"
-    """Sees and changes their own tasks."""
-
-    VIEWER = "viewer"
-    """Sees all tasks and changes nothing."""
-
-    OPERATOR = "operator"
-    """Sees and changes all tasks."""
+from ..contracts.errors import ForbiddenError
+from ..contracts.states import Role
 
 
 class Caller(NamedTuple):

@@ -3,10 +3,9 @@ item. A task that misses nothing, because its attempt replaces saved items, is c
 attempt is cancelled.
 """
 
-from typing import Literal
-
 from sqlalchemy import Connection
 
+from ..contracts.api.retries import CancelAnswer
 from ..contracts.errors import (
     AtWorkElsewhereError,
     InvalidFrameworkError,
@@ -14,7 +13,6 @@ from ..contracts.errors import (
     RoadmapNotFoundError,
 )
 from ..contracts.events import task_cancelled
-from ..contracts.payloads import Payload
 from ..platform.postgres.transactions import transact
 from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.log import logger
@@ -33,18 +31,6 @@ from ..state.tasks.task import (
     read_product_work,
     read_task,
 )
-
-
-class CancelAnswer(Payload):
-    """The answer of `POST /api/v1/tasks/{task_id}/cancel`."""
-
-    success: bool = True
-    task_id: str
-    status: Literal["cancelled", "completed"]
-    """`completed`: no item is missing, and only the attempt is cancelled."""
-
-    attempt: int
-    stopped_execution: str | None
 
 
 def cancel_task(

@@ -5,20 +5,17 @@ The feed reads the outbox, whether or not an event bus is configured: one index 
 
 import json
 from datetime import UTC, datetime
-from typing import Annotated, Any, NamedTuple
+from typing import NamedTuple
 
-from pydantic import AwareDatetime, Field
 from sqlalchemy import Connection
 
-from ..contracts.payloads import Payload
-from ..platform.postgres.times import utc
+from ..contracts.api.tasks import Change, ChangePage
+from ..contracts.states import UNFINISHED
+from ..contracts.times import utc
 from ..state.outbox import RecordedEvent, events_of_task
 from ..state.tasks.task import Task, read_task
 from .cursors import decode_cursor, encode_cursor, integer, moment
 from .sizes import first_that_fit
-
-UNFINISHED = frozenset({"pending", "processing"})
-"""The statuses of a task that changes by itself. Another one changes only by a person's request."""
 
 POLL_SECONDS, POLL_SECONDS_AT_REST = 2, 30
 """The pause before the next request: of a task at work, and of a finished one."""
@@ -27,35 +24,6 @@ WAITING_SHARE = 0.1
 """The pause of a task that waits in the queue, between both, as a share of the time that it has waited. The
 number of tasks at work is limited, the number of waiting ones is not: they are polled rarely.
 """
-
-
-class Change(Payload):
-    """One change of a task."""
-
-    cursor: Annotated[str, Field(description="`after` for a request that continues with the next change.")]
-    id: Annotated[str, Field(description="The id of the event. A change has the same id in every answer.")]
-    type: Annotated[str, Field(description="The `detail-type` of the event: see events.md.")]
-    time: AwareDatetime
-    data: Annotated[dict[str, Any], Field(description="The `data` of the event: see events.md.")]
-
-
-class ChangePage(Payload):
-    """Changes of a task, oldest first."""
-
-    items: list[Change]
-    next_cursor: Annotated[
-        str | None,
-        Field(description="`after` for the next request. `null` if the task has had no change yet."),
-    ]
-    status: Annotated[str, Field(description="The task's status now.")]
-    more: Annotated[bool, Field(description="Whether further changes can be read at once.")]
-    restarted: Annotated[
-        bool,
-        Field(
-            description="Whether the list begins with the first change that is kept, because the one of "
-            "`after` does not exist: the database was restored from a backup, or it was deleted by age."
-        ),
-    ] = False
 
 
 class Changes(NamedTuple):

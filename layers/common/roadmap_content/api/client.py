@@ -8,7 +8,7 @@
             client.content("task-1", "user-1", change.data["concept_id"], change.data["content_type"])
 
 `stage` needs `s3:PutObject` on the bucket's `staged/*`, `start` needs `states:StartExecution` on the state
-machine; both import boto3 when they are called. All others are HTTP requests with a user's token: that of the
+machine; both need the extra `layer`. All others are HTTP requests with a user's token: that of the
 named user, or of the client's own `user_id`.
 
 These raise `ApiRefusedError` (the token is not valid, the user has no such task, its state does not permit
@@ -22,26 +22,25 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+from ..contracts.api.content import RestoreAnswer, Revision, Revisions, SavedItem
+from ..contracts.api.items import ItemDetail, ItemMap
+from ..contracts.api.retries import CancelAnswer, RetryAnswer, RetryPreview
+from ..contracts.api.tasks import AttemptPage, AttemptRow, Change, ChangePage, TaskDetail
 from ..contracts.errors import (
     ContentError,
+    InvalidContentError,
     InvalidRequestError,
+    MissingExtraError,
     MissingSettingError,
     RoadmapNotFoundError,
+    StorageUnavailableError,
 )
+from ..contracts.extras import requires_extra
 from ..contracts.items import ContentType, Item
 from ..contracts.payloads import TASK_ID
-from ..runs.retries.retry import RetryAnswer
-from .attempt_list import AttemptPage, AttemptRow
-from .cancel import CancelAnswer
-from .change_list import UNFINISHED, Change, ChangePage
+from ..contracts.states import UNFINISHED
 from .client_http import ApiRefusedError, ApiUnavailableError, HttpApi, path_of, rows
 from .client_system import SystemRequests
-from .content_reading import SavedItem
-from .item_detail import ItemDetail
-from .item_map import ItemMap
-from .preview import RetryPreview
-from .revisions import RestoreAnswer, Revision, Revisions
-from .task_detail import TaskDetail
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -127,6 +126,8 @@ class Client(SystemRequests):
             StorageUnavailableError: S3 could not store it.
             RoadmapNotFoundError: no task of the user is for this roadmap. The content is staged.
         """
+        with requires_extra("layer", "`stage`"):
+            import boto3  # noqa: F401 - the bucket imports it when it connects
         from ..content.registry import CONTENT_KINDS
         from ..platform.storage.bucket import Bucket
         from ..platform.storage.staging import Staging
@@ -161,10 +162,11 @@ class Client(SystemRequests):
             ApiRefusedError: Step Functions refused the request, for example because the role may not send it.
             ApiUnavailableError: Step Functions did not respond; the same request may succeed later.
         """
-        import boto3
-        from botocore.exceptions import BotoCoreError, ClientError
+        with requires_extra("layer", "`start`"):
+            import boto3
+            from botocore.exceptions import BotoCoreError, ClientError
 
-        from ..platform.aws.executions import Executions
+            from ..platform.aws.executions import Executions
 
         if not re.fullmatch(TASK_ID, task_id):
             raise InvalidRequestError(f"task_id {task_id!r}: an id has 1 to 64 letters, digits, - and _")
@@ -383,4 +385,16 @@ def _type(content_type: ContentType | str) -> ContentType:
         raise InvalidRequestError(f"{content_type!r} is not a content type; there are {kinds}") from None
 
 
-__all__ = ["ApiRefusedError", "ApiUnavailableError", "Client", "ContentError", "ContentType"]
+__all__ = [
+    "ApiRefusedError",
+    "ApiUnavailableError",
+    "Client",
+    "ContentError",
+    "ContentType",
+    "InvalidContentError",
+    "InvalidRequestError",
+    "MissingExtraError",
+    "MissingSettingError",
+    "RoadmapNotFoundError",
+    "StorageUnavailableError",
+]

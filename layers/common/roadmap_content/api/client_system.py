@@ -4,23 +4,21 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from ..contracts.erasure import ErasureAnswer, Removed, ReplayAnswer
-from .capacity import CapacityAnswer
-from .client_http import HttpApi, QueryValue, path_of, rows
-from .failure_group import FailureGroupDetail
-from .failure_list import FailureGroup, FailurePage
-from .health import Health
-from .identity import Identity
-from .origins import OriginCounts
-from .recovery_list import (
+from ..contracts.api.capacity import CapacityAnswer
+from ..contracts.api.content import OriginCounts
+from ..contracts.api.failures import FailureGroup, FailureGroupDetail, FailurePage
+from ..contracts.api.recoveries import (
     RecoveryAnswer,
     RecoveryPage,
     RecoveryPreview,
     RecoveryTask,
     RecoveryTaskPage,
+    UndoAnswer,
 )
-from .recovery_undo import UndoAnswer
-from .task_list import TaskPage, TaskRow
+from ..contracts.api.system import Health, Identity
+from ..contracts.api.tasks import TaskPage, TaskRow
+from ..contracts.erasure import ErasureAnswer, Removed, ReplayAnswer
+from .client_http import HttpApi, QueryValue, path_of, rows
 
 
 class SystemRequests:

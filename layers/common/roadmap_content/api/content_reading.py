@@ -3,48 +3,23 @@
 import hashlib
 import json
 from datetime import datetime
-from typing import Annotated, Any
 
-from pydantic import Field
 from sqlalchemy import Connection
 
 from ..content.registry import CONTENT_KINDS
 from ..content.revision_records import revision_content
 from ..content.rows import saved_content
-from ..content.texts import MOST_TEXT_BYTES, read_text
+from ..content.texts import read_text
+from ..contracts.api.content import LINK_SECONDS, MOST_TEXT_BYTES, SavedItem
 from ..contracts.documents import Document
 from ..contracts.errors import InvalidRequestError, ItemNotFoundError
-from ..contracts.items import ContentType, Item
-from ..contracts.payloads import Payload
-from ..platform.postgres.times import utc
+from ..contracts.items import Item
+from ..contracts.times import utc
 from ..platform.postgres.transactions import transact
 from ..platform.runtime.deadline import Deadline
 from ..platform.storage.bucket import ObjectTooLargeError
 from ..state.services import Services
 from ..state.tasks.task import read_task
-
-LINK_SECONDS = 300
-
-
-class SavedItem(Payload):
-    """The saved content of an item."""
-
-    concept_id: str
-    content_type: ContentType
-    generated_at: datetime | None
-    content: Annotated[
-        dict[str, Any],
-        Field(
-            description="The fields of the content's schema (docs/schemas). `markdown` is a tutorial's text."
-        ),
-    ]
-    content_link: Annotated[
-        str | None,
-        Field(
-            description=f"Where to read a text of more than {MOST_TEXT_BYTES:,} bytes: a link that is valid "
-            f"for {LINK_SECONDS} seconds. `content` then has no `markdown`."
-        ),
-    ] = None
 
 
 def read_content(

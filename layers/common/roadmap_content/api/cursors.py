@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from ..contracts.documents import unstorable
-from .errors import InvalidCursorError
+from ..contracts.errors import InvalidCursorError
 
 MAX_INTEGER = 2**63 - 1
 """The largest value of PostgreSQL's `bigint`."""

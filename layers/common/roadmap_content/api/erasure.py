@@ -22,7 +22,7 @@ from ..contracts.errors import (
     TaskNotFoundError,
     TransientError,
 )
-from ..platform.postgres.times import utc
+from ..contracts.times import utc
 from ..platform.postgres.transactions import RESERVE, DataRefusedError, transact
 from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.log import logger

@@ -1,72 +1,20 @@
 """`GET /api/v1/failures`: current failures by group, with the next attempt's action for each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
-from ..contracts.items import ContentType, Stage
-from ..contracts.payloads import Count, Payload
+from ..contracts.api.failures import FailureExample, FailureGroup, FailurePage
+from ..contracts.api.recoveries import TaskFilter
+from ..contracts.items import Stage
 from ..contracts.reasons import sentence_of
-from ..platform.postgres.times import utc
+from ..contracts.states import GroupState
+from ..contracts.times import utc
 from ..state.failures.group_listing import read_groups
-from ..state.failures.group_states import GroupState
-from ..state.tasks.listing import TaskFilter
-from ..state.tasks.next_actions import NextAction, advice_for
+from ..state.tasks.next_actions import advice_for
 from .cursors import decode_cursor, encode_cursor, integer, text
-
-
-class FailureExample(Payload):
-    """One recorded failure of a group."""
-
-    task_id: str
-    concept_id: str
-    content_type: ContentType
-    reason: str
-
-
-class FailureGroup(Payload):
-    """Current failures with the same code, stage and normalised reason, of any content type."""
-
-    group_id: str
-    error_code: str
-    sentence: str | None
-    """What the code means; `None` for a code of a content check."""
-
-    stage: Stage
-    reason: str
-    example: FailureExample | None
-    tasks: Count
-    items: Count
-    by_type: Mapping[ContentType, Count]
-    """The items by content type, only types with any."""
-
-    first_seen: datetime
-    last_seen: datetime
-    transient: bool
-    remedy: NextAction
-    remedy_text: str
-    needs_person: bool
-    state: GroupState
-    state_by: str | None
-    state_at: datetime | None
-    """The time of the last change of the state by a person; `None` if there was none."""
-
-    note: str | None
-    ignored_until: datetime | None
-    ignored_until_tasks: int | None
-    """An ignored group is new again at this time, or when it has this number of tasks."""
-
-    by_hour: list[tuple[datetime, int]]
-    """Items by the hour in which their attempt ended; the last 24 hours with any."""
-
-
-class FailurePage(Payload):
-    """A page of groups, the largest first."""
-
-    items: list[FailureGroup]
-    next_cursor: str | None
 
 
 def list_failures(

@@ -2,19 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import Field
 from sqlalchemy import Connection, text
 
-from ..contracts.payloads import Count, Payload
-from ..platform.postgres.times import utc
+from ..contracts.api.queue import GenerationStop
+from ..contracts.api.system import Attention, Health, LastSweep, QueueHealth, TokenSums
+from ..contracts.states import RINGING_STATES
+from ..contracts.times import utc
 from ..platform.postgres.transactions import transact
 from ..platform.runtime.deadline import Deadline
 from ..runs.reconciliation.sweeps import Sweep, last_sweep
-from ..state.failures.group_states import RINGING_STATES, GroupState, count_groups
+from ..state.failures.group_states import count_groups
 from ..state.outbox import count_events_aside, count_waiting_events
-from ..state.queue.capacity import Capacity, GenerationStop, read_capacity
+from ..state.queue.capacity import Capacity, read_capacity
 from ..state.queue.totals import queue_by_class
 from ..state.services import Services
 from ..state.tasks.attempt_reading import claimed_before
@@ -40,72 +41,6 @@ MOST_GROUPS = 1_000
 """Failure groups are counted up to this limit."""
 
 REVISION = text("SELECT version_num FROM content_schema_version")
-
-
-class LastSweep(Payload):
-    """The result of the last sweep."""
-
-    at: datetime
-    seconds: float
-    checked: Count
-    repaired: Count
-    refused: Count
-    finished: bool
-
-
-class QueueHealth(Payload):
-    """The queue of attempts."""
-
-    waiting: Count
-    oldest_waiting_since: datetime | None
-    at_work: Count
-    slots: int
-    stopped_reason: str | None
-    """The reason why an operator has stopped generation; `None` if it is not stopped."""
-
-
-class TokenSums(Payload):
-    """Tokens of the last 24 hours."""
-
-    spent_24h: int
-    saved_by_staging_24h: int
-
-
-class Attention(Payload):
-    """Something that a person should check."""
-
-    what: str
-    text: str
-    runbook: str
-
-
-class Health(Payload):
-    """The state of the system."""
-
-    status: Literal["ok", "attention"]
-    stuck_tasks: Count
-    more_stuck_tasks: Annotated[
-        bool, Field(description="Whether there are more than `stuck_tasks`, which is counted up to 100.")
-    ] = False
-    drifted_tasks: Count
-    last_sweep: LastSweep | None
-    outbox_waiting: Count
-    outbox_aside: Count
-    """Events that could not be sent: too large, or refused for a day."""
-
-    queue: QueueHealth
-    tokens: TokenSums
-    tasks: Mapping[str, Count]
-    tasks_estimated: list[str]
-    """The statuses with more than 1,000 tasks: their numbers are estimates."""
-
-    recoveries_running: Count
-    failure_groups: Mapping[GroupState, Count]
-    """The groups of current failures by state. New and regressed ones call a person."""
-
-    schema_revision: str
-    release: str
-    attention: list[Attention]
 
 
 def read_health(services: Services, deadline: Deadline) -> Health:
@@ -180,7 +115,7 @@ def _read_queue(connection: Connection, capacity: Capacity) -> QueueHealth:
     oldest = [each.oldest_waiting_since for each in classes if each.oldest_waiting_since is not None]
     return QueueHealth(
         waiting=sum(each.waiting for each in classes),
-        oldest_waiting_since=utc(min(oldest, default=None)),
+        oldest_waiting_since=min(oldest, default=None),
         at_work=sum(each.at_work for each in classes),
         slots=capacity.slots,
         stopped_reason=capacity.stopped_reason,

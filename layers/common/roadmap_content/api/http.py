@@ -12,6 +12,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from pydantic import BaseModel
 
+from ..contracts.api.system import Refusal, Unauthorized
 from ..contracts.documents import unstorable
 from ..contracts.errors import ContentError, InvalidRequestError, TransientError
 from ..contracts.payloads import TASK_ID
@@ -21,7 +22,7 @@ from ..platform.runtime.metrics import Metric, emit
 from ..platform.runtime.settings import Settings
 from .callers import Caller, caller_of
 from .cors import Cors, is_preflight
-from .refusals import Refusal, Unauthorized, refusal_of
+from .refusals import refusal_of
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

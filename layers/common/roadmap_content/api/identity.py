@@ -1,15 +1,7 @@
 """`GET /api/v1/me`: the token's user and permissions."""
 
-from ..contracts.payloads import Payload
-from .callers import Caller, Role
-
-
-class Identity(Payload):
-    """The caller."""
-
-    user_id: str
-    roles: list[Role]
-    expires_at: str | None
+from ..contracts.api.system import Identity
+from .callers import Caller
 
 
 def identity_of(caller: Caller) -> Identity:

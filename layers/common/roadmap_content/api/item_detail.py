@@ -1,113 +1,33 @@
 """`GET /api/v1/tasks/{task_id}/items/{content_type}`: one item with all its data."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from enum import StrEnum
-from typing import Annotated
 
-from pydantic import Field
 from sqlalchemy import Connection
 
 from ..content.remedies import remedy_for
 from ..content.rows import current_row
-from ..contracts.items import ContentType, Item, Stage
-from ..contracts.payloads import Count, Payload
+from ..contracts.api.items import (
+    MAX_TEXT_BYTES,
+    ItemDetail,
+    ItemFailure,
+    RejectedContent,
+    SavedContent,
+    StagedContent,
+)
+from ..contracts.items import Item
 from ..contracts.reasons import sentence_of
-from ..platform.postgres.times import utc
+from ..contracts.states import ItemState, NextAction
+from ..contracts.times import utc
 from ..platform.storage.bucket import Bucket, ObjectTooLargeError
 from ..platform.storage.keys import rejected_prefix, staged_key
 from ..platform.storage.staging import Staging
 from ..state.failures.failures import failures_of_item, refusals
 from ..state.services import Services
-from ..state.tasks.next_actions import Advice, NextAction, action_of, advice, advice_for
+from ..state.tasks.next_actions import Advice, action_of, advice, advice_for
 from ..state.tasks.snapshot import TaskSnapshot
-from .origins import ItemOrigin
+from .origins import read_origin
 
 MAX_REJECTED = 20
-
-MAX_TEXT_BYTES = 200_000
-"""Bytes of staged or rejected content that an answer contains."""
-
-
-class ItemFailure(Payload):
-    """Why the item failed in one attempt."""
-
-    attempt: Count
-    stage: Stage
-    error_code: str
-    sentence: str | None
-    reason: str
-    transient: bool
-    occurred_at: datetime
-
-
-class StagedContent(Payload):
-    """Staged content, which may be saved already."""
-
-    size: Count
-    stored_at: datetime
-    fingerprint: str
-    text: str | None = Field(
-        description="The content as it is stored, of an item that is not saved, up to "
-        f"{MAX_TEXT_BYTES:,} bytes."
-    )
-
-
-class RejectedContent(Payload):
-    """Content that an attempt refused because of the content itself. It is kept for inspection."""
-
-    key: str
-    attempt: Count
-    error_code: str | None
-    reason: str | None
-    size: Count
-    stored_at: datetime
-    text: str | None = Field(
-        description=f"The content as it is stored, up to {MAX_TEXT_BYTES:,} bytes; only of the latest."
-    )
-
-
-class SavedContent(Payload):
-    """The item's row."""
-
-    id: str
-    version: int | None
-    generated_at: datetime | None
-    origin: Annotated[
-        ItemOrigin | None,
-        Field(
-            description="How the content came to be; null if it was saved before origins were recorded, or "
-            "if the product wrote the row itself."
-        ),
-    ]
-
-
-class ItemState(StrEnum):
-    """The state of one item."""
-
-    SAVED = "saved"
-    STAGED = "staged"
-    MISSING = "missing"
-    REJECTED = "rejected"
-    GENERATING = "generating"
-
-
-class ItemDetail(Payload):
-    """One item."""
-
-    concept_id: str
-    name: str
-    content_type: ContentType
-    stage: str
-    module: str
-    state: ItemState
-    next_action: NextAction
-    next_action_text: str
-    needs_person: bool
-    failures: list[ItemFailure]
-    staged: StagedContent | None
-    rejected: list[RejectedContent]
-    saved: SavedContent | None
 
 
 def read_item(
@@ -174,7 +94,7 @@ def read_item(
             id=saved["revision"],
             version=saved.get("content_version"),
             generated_at=utc(saved.get("generated_at")),
-            origin=ItemOrigin.read(connection, roadmap_id, item, saved["revision"]),
+            origin=read_origin(connection, roadmap_id, item, saved["revision"]),
         ),
     )
 

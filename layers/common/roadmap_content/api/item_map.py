@@ -6,70 +6,18 @@ from itertools import groupby, islice
 from typing import NamedTuple
 
 from ..content.roadmaps.framework import Framework
-from ..contracts.items import ContentType, Failure, Item, RecordedFailure, Stage
-from ..contracts.payloads import Count, Payload
+from ..contracts.api.items import ItemMap, ModuleMap, ReasonRow, StageMap
+from ..contracts.items import ContentType, Failure, Item, RecordedFailure
 from ..contracts.reasons import sentence_of
+from ..contracts.states import NextAction
 from ..state.failures.groups import GroupKey, group_of
-from ..state.tasks.next_actions import NextAction, advice_for
+from ..state.tasks.next_actions import advice_for
 from ..state.tasks.scope import WHOLE_TASK, Scope
 from ..state.tasks.snapshot import TaskSnapshot
 
 SAVED, STAGED, MISSING, REJECTED, GENERATING, FAILED = "S", "T", "M", "R", "G", "F"
 
 DEFAULT_CONCEPTS, MAX_CONCEPTS = 1_000, 3_000
-
-
-class ModuleMap(Payload):
-    """One module, with its concepts as `[concept_id, name]`."""
-
-    name: str
-    concepts: list[tuple[str, str]]
-
-
-class StageMap(Payload):
-    """One stage."""
-
-    name: str
-    modules: list[ModuleMap]
-
-
-class ReasonRow(Payload):
-    """A reason that items of the task share, with the next attempt's action."""
-
-    error_code: str
-    sentence: str | None
-    stage: Stage
-    reason: str
-    remedy: NextAction
-    remedy_text: str
-    needs_person: bool
-    items: Count
-    by_type: Mapping[ContentType, Count]
-    """The items by content type, only types with any."""
-
-
-class ItemMap(Payload):
-    """The items of a page of concepts.
-
-    Each concept of the page has a letter for each content type, in the order of the types:
-    S saved, T staged, M missing, R rejected, G generating, F failed in the current attempt.
-    """
-
-    task_id: str
-    roadmap_id: str | None
-    concepts: Count
-    """All concepts of the roadmap."""
-
-    first_concept: Count
-    """The index of the page's first concept among them."""
-
-    stages: list[StageMap] | None
-    states: str
-    reasons: list[ReasonRow]
-    reason_of: list[tuple[int, int]]
-    """`[index in states, index in reasons]` of each item with a recorded failure."""
-
-    next_cursor: str | None
 
 
 class ItemStates(NamedTuple):

@@ -1,15 +1,15 @@
 """The preview of a retry: the staged items, the items to generate, and an estimate of tokens."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 from sqlalchemy.sql.elements import TextClause
 
 from ..content.remedies import Remedy, remedy_for, remedy_of_code
 from ..content.rows import current_revisions
-from ..contracts.items import ContentType, Item, RecordedFailure, count_by_type
-from ..contracts.payloads import Count, Payload
+from ..contracts.api.retries import Basis, RetryPreview
+from ..contracts.items import Item, RecordedFailure, count_by_type
 from ..platform.postgres.transactions import transact
 from ..platform.runtime.deadline import Deadline
 from ..platform.storage.bucket import in_parallel
@@ -20,7 +20,6 @@ from ..state.services import Services
 from ..state.tasks.attempt_reading import COST
 from ..state.tasks.scope import WHOLE_TASK, Scope
 
-Basis = Literal["task", "roadmap", "none"]
 Refusals = dict[Item, list[RecordedFailure]]
 
 OF_TASK = text(f"{COST} WHERE a.task_id = :task_id")
@@ -30,18 +29,6 @@ OF_ROADMAP = text(f"""
     SELECT task_id FROM roadmap_tasks WHERE "left"(roadmap_id, 100) = "left"(CAST(:roadmap_id AS text), 100)
         AND roadmap_id = :roadmap_id)
 """)
-
-
-class RetryPreview(Payload):
-    """The answer of a retry with `dry_run`."""
-
-    dry_run: bool = True
-    task_id: str
-    staged: Mapping[ContentType, Count]
-    to_generate: Mapping[ContentType, Count]
-    total_items: Count
-    estimated_tokens: int | None
-    estimate_basis: Basis
 
 
 class Candidates(NamedTuple):

@@ -2,22 +2,26 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field
 from sqlalchemy import Connection
 
 from ..content.origin_records import origin_of, record_restored
 from ..content.revision_records import revisions_of
 from ..content.rows import current_revisions
-from ..contracts.errors import ChangedSinceError, ContentError, ItemNotFoundError, TransientError
-from ..contracts.items import ContentType, Item
-from ..contracts.payloads import Count, Payload
+from ..contracts.api.recoveries import LeftAlone, TaskUndo, UndoAnswer
+from ..contracts.errors import (
+    ChangedSinceError,
+    ContentError,
+    ItemNotFoundError,
+    RecoveryStateError,
+    TransientError,
+)
+from ..contracts.items import Item
 from ..platform.postgres.transactions import transact
 from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.log import logger
 from ..runs.recoveries.control import require_recovery
-from ..runs.recoveries.errors import RecoveryStateError
 from ..runs.recoveries.recovery_tasks import count_undone, read_tasks_to_undo, record_undone
 from ..runs.recoveries.undone import Undone, undo_of
 from ..state.services import Services
@@ -27,40 +31,6 @@ from .revisions import restore_revision
 
 UNDO_SECONDS = 5.0
 """The time that must be left to process another item."""
-
-
-class LeftAlone(Payload):
-    """An item that an undo has not restored."""
-
-    concept_id: str
-    content_type: ContentType
-    reason: Annotated[str, Field(description="`ChangedSince`, or why the restore was refused.")]
-
-
-class TaskUndo(Payload):
-    """What an undo did to the items of one task."""
-
-    restored: Count = 0
-    not_replaced: Annotated[Count, Field(description="Items that the recovery had not replaced.")] = 0
-    left_alone: list[LeftAlone] = Field(default_factory=list)
-
-
-class UndoCounts(Payload):
-    """The counts of an undo, of all requests so far."""
-
-    tasks_left: Count
-    restored: Count
-    not_replaced: Count
-    left_alone: Annotated[
-        Count, Field(description="Items that were changed since, or whose restore was refused.")
-    ]
-
-
-class UndoAnswer(UndoCounts):
-    """The answer to a request for an undo."""
-
-    recovery_id: str
-    complete: Annotated[bool, Field(description="False: the request's time was up; repeat it.")]
 
 
 def undo_recovery(services: Services, recovery_id: str, actor: str, deadline: Deadline) -> UndoAnswer:
@@ -88,8 +58,8 @@ def undo_recovery(services: Services, recovery_id: str, actor: str, deadline: De
         if not undo.process(decode_revisions(row.items)):
             break
     counts = transact(services.engine, lambda connection: count_undone(connection, recovery_id), deadline)
-    logger.info("recovery_undone", recovery_id=recovery_id, actor=actor, **counts._asdict())
-    return UndoAnswer(recovery_id=recovery_id, complete=not counts.tasks_left, **counts._asdict())
+    logger.info("recovery_undone", recovery_id=recovery_id, actor=actor, **dict(counts))
+    return UndoAnswer(recovery_id=recovery_id, complete=not counts.tasks_left, **dict(counts))
 
 
 class _TaskUndo:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from http import HTTPStatus
 
+from ..contracts.api.system import Refusal
 from ..contracts.errors import (
     AtWorkElsewhereError,
     ClaimRefusedError,
@@ -10,44 +11,21 @@ from ..contracts.errors import (
     ErasureRefusedError,
     ErasureRunningError,
     FailureGroupNotFoundError,
+    ForbiddenError,
     InvalidFrameworkError,
     InvalidRequestError,
     ItemNotFoundError,
     NotAtContentStageError,
     NotCancellableError,
+    NotRedrivableError,
+    RecoveryNotFoundError,
+    RecoveryStateError,
     RestoreRefusedError,
     RoadmapNotFoundError,
     TaskCancelledError,
     TaskNotFoundError,
     TransientError,
 )
-from ..contracts.payloads import Payload
-from ..platform.aws.executions import NotRedrivableError
-from ..runs.recoveries.errors import RecoveryNotFoundError, RecoveryStateError
-from .errors import ForbiddenError
-
-USER_ID = r"^[^\x00-\x1f\x7f]{1,64}$"
-"""Valid user ids: every token subject that can be stored."""
-
-
-class Refusal(Payload):
-    """An error response."""
-
-    success: bool = False
-    error: str
-    message: str
-    detail: str
-    """The same text as `message`, for the product's front end."""
-
-    attempt: int | None = None
-    current_step: str | None = None
-
-
-class Unauthorized(Payload):
-    """API Gateway's response to a request without a valid token."""
-
-    message: str
-
 
 # The first matching type determines the status.
 _STATUSES: Mapping[type[ContentError], HTTPStatus] = {

@@ -4,10 +4,6 @@
 - `POST /api/v1/tasks/{task_id}/items/{content_type}/revisions/{revision_id}/restore`
 """
 
-from datetime import datetime
-from typing import Annotated
-
-from pydantic import Field
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -16,7 +12,8 @@ from ..content.registry import CONTENT_KINDS
 from ..content.revision_records import RevisionSource, restore_content, revision_source, revisions_of
 from ..content.roadmaps.metadata import load_framework, lock_roadmap
 from ..content.rows import current_revisions, current_row, current_rows, merge_items
-from ..content.texts import MOST_TEXT_BYTES, read_text, text_size
+from ..content.texts import read_text, text_size
+from ..contracts.api.content import MOST_TEXT_BYTES, RestoreAnswer, Revision, Revisions
 from ..contracts.errors import (
     ChangedSinceError,
     ItemNotFoundError,
@@ -24,10 +21,9 @@ from ..contracts.errors import (
     TextUnavailableError,
 )
 from ..contracts.events import item_restored
-from ..contracts.items import ContentType, Item
-from ..contracts.payloads import Count, Payload
+from ..contracts.items import Item
+from ..contracts.times import utc
 from ..platform.postgres.sqlstate import is_transient
-from ..platform.postgres.times import utc
 from ..platform.postgres.transactions import diagnose, transact
 from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.log import logger
@@ -37,44 +33,7 @@ from ..runs.steps.projection import project_rows
 from ..state.outbox import record_events
 from ..state.services import Services
 from ..state.tasks.task import Task, lock_task, read_task
-from .origins import ItemOrigin
-
-
-class Revision(Payload):
-    """A current or former content of an item."""
-
-    revision_id: Annotated[str, Field(description="The id for `restore` and `revision_id` of the content.")]
-    content_id: Annotated[str | None, Field(description="The id of the content itself.")]
-    current: bool
-    version: Annotated[int | None, Field(description="A tutorial's version.")]
-    generated_at: datetime | None
-    replaced_at: Annotated[
-        datetime | None,
-        Field(description="When the content left its table; null for the rows of the content table."),
-    ]
-    reason: Annotated[str | None, Field(description="Why the content left its table.")]
-    size: Annotated[
-        Count | None, Field(description="Bytes of the text, of the resources or of the questions.")
-    ]
-    origin: ItemOrigin | None
-
-
-class Revisions(Payload):
-    """The newest revisions of an item: first the rows of the content table, then the archived ones."""
-
-    items: list[Revision]
-
-
-class RestoreAnswer(Payload):
-    """The answer to a restore."""
-
-    success: bool = True
-    task_id: str
-    concept_id: str
-    content_type: ContentType
-    restored: Annotated[bool, Field(description="False: the item has this content already.")]
-    content_id: Annotated[str | None, Field(description="The id of the current content.")]
-    version: Annotated[int | None, Field(description="A tutorial's current version.")]
+from .origins import read_origin
 
 
 def list_revisions(
@@ -102,7 +61,7 @@ def list_revisions(
                 replaced_at=utc(row.replaced_at),
                 reason=row.reason,
                 size=row.size,
-                origin=ItemOrigin.read(connection, roadmap_id, item, row.content_id),
+                origin=read_origin(connection, roadmap_id, item, row.content_id),
             )
             for row in rows
         ]

@@ -1,76 +1,23 @@
 """The status of a task, computed from the content tables."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from itertools import islice
-from typing import Annotated
 
-from pydantic import Field
 from sqlalchemy import Connection
 
 from ..content.roadmaps.framework import missing_items
 from ..content.roadmaps.framework_cache import FrameworkCache
 from ..content.rows import saved_concepts
+from ..contracts.api.tasks import MOST_ITEMS, FailedItem, Progress, TaskStatus
 from ..contracts.errors import InvalidFrameworkError, RoadmapNotFoundError
-from ..contracts.items import ContentType, Failure, Item, Stage, count_by_type
-from ..contracts.payloads import Count, Payload
-from ..platform.postgres.times import utc
+from ..contracts.items import Failure, Item, count_by_type
+from ..contracts.times import utc
 from ..state.failures.failures import failures_of_attempt
-from ..state.queue.capacity import GenerationStop, read_capacity
-from ..state.queue.places import QueuePlace, read_place
+from ..state.queue.capacity import read_capacity
+from ..state.queue.places import read_place
 from ..state.tasks.attempts import generated_by
 from ..state.tasks.task import Task
 from .sizes import first_that_fit
-
-
-class Progress(Payload):
-    """Items of one content type: total = saved + missing."""
-
-    total: Count
-    saved: Count
-    missing: Count
-    generated: Annotated[
-        Count, Field(description="Items that the latest attempt generated, because they were not staged.")
-    ] = 0
-
-
-class FailedItem(Payload):
-    """An item that the current attempt could not save, and the reason."""
-
-    concept_id: str
-    content_type: ContentType
-    stage: Stage
-    error_code: str
-    reason: str
-
-
-MOST_ITEMS = 2_000
-"""Limit of the list of failed items. `progress` counts all items, including those not listed."""
-
-
-class TaskStatus(Payload):
-    """The response of `GET /api/v1/tasks/{task_id}` and of `roadmap status --json`."""
-
-    task_id: str
-    roadmap_id: str | None
-    status: str
-    current_step: str | None
-    attempt: int
-    execution_arn: str | None
-    queue: Annotated[QueuePlace | None, Field(description="Only while the attempt waits for a slot.")] = None
-    generation_stopped: Annotated[
-        GenerationStop | None,
-        Field(
-            description="While an attempt waits or runs: an operator has stopped generation for all tasks."
-        ),
-    ] = None
-    progress: Mapping[ContentType, Progress]
-    failed_items: Annotated[
-        list[FailedItem], Field(description=f"In framework order, {MOST_ITEMS} and 3 MB at most.")
-    ]
-    error_message: str | None
-    updated_at: datetime
-    completed_at: datetime | None
 
 
 def read_status(connection: Connection, task: Task, framework_cache: FrameworkCache) -> TaskStatus:

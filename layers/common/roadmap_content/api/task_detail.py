@@ -1,53 +1,21 @@
 """`GET /api/v1/tasks/{task_id}`: a task's status, with the actions that the caller may take."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
+from ..contracts.api.tasks import Actions, Progress, TaskDetail, TaskStatus, TaskTokens
 from ..contracts.items import ContentType
-from ..contracts.payloads import Count, Payload
+from ..contracts.times import utc
 from ..platform.aws.executions import execution_url
-from ..platform.postgres.times import utc
 from ..platform.postgres.transactions import transact
 from ..platform.runtime.deadline import Deadline
 from ..state.services import Services
 from ..state.tasks.ownership import reached_content
 from ..state.tasks.task import Task, read_extras, read_task
 from .callers import Caller
-from .status import Progress, TaskStatus, read_status
-
-
-class Actions(Payload):
-    """The actions that the caller may take now."""
-
-    retry: bool
-    cancel: bool
-    checkpoint: bool
-    narrow: bool
-    """Retry or regenerate single items. Also possible if nothing is missing."""
-
-
-class TaskTokens(Payload):
-    """The tokens used by all attempts of the task, and the budget."""
-
-    used: Count
-    budget: int | None
-
-
-class TaskDetail(TaskStatus):
-    """The response of `GET /api/v1/tasks/{task_id}`."""
-
-    title: str | None
-    created_at: datetime
-    user_id: str
-    live: bool
-    """Whether an attempt is running. Right after a run has died, it may be true until a sweep."""
-
-    execution_url: str | None
-    actions: Actions
-    tokens: TaskTokens
+from .status import read_status
 
 
 def read_detail(

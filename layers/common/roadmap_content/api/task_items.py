@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection
 
+from ..contracts.api.items import ItemDetail, ItemMap
 from ..contracts.items import Item, RecordedFailure
 from ..platform.postgres.transactions import transact
 from ..platform.runtime.deadline import Deadline
@@ -13,8 +14,8 @@ from ..state.tasks.scope import Scope
 from ..state.tasks.snapshot import TaskSnapshot, read_snapshot
 from ..state.tasks.task import read_task
 from .cursors import any_text, decode_cursor, encode_cursor, integer
-from .item_detail import ItemDetail, read_item
-from .item_map import ItemMap, ItemStates, item_map, item_states, unexplained
+from .item_detail import read_item
+from .item_map import ItemStates, item_map, item_states, unexplained
 from .sizes import first_that_fit
 
 

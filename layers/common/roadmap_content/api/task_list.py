@@ -3,74 +3,19 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
+from ..contracts.api.recoveries import TaskFilter
+from ..contracts.api.tasks import ItemTotals, TaskPage, TaskRow, TopReason
 from ..contracts.items import ContentType, Stage
-from ..contracts.payloads import Count, Payload
 from ..contracts.reasons import sentence_of
-from ..platform.postgres.times import utc
+from ..contracts.times import utc
 from ..state.tasks.counting import count_tasks
-from ..state.tasks.listing import Key, TaskFilter, read_page, select_tasks
+from ..state.tasks.listing import Key, read_page, select_tasks
 from ..state.tasks.next_actions import advice_for
 from .cursors import decode_cursor, encode_cursor, moment, text
-
-
-class ItemTotals(Payload):
-    """The items of all content types together at the last outcome: total = saved + missing.
-
-    Of the missing ones, `failed` have a recorded failure; a cancelled attempt has not started the others.
-    """
-
-    total: Count
-    saved: Count
-    missing: Count
-    failed: Count
-
-
-class TopReason(Payload):
-    """The largest group of a task's current failures."""
-
-    error_code: str
-    sentence: str | None
-    stage: Stage
-    reason: str
-    items: Count
-
-
-class TaskRow(Payload):
-    """One task of a list."""
-
-    task_id: str
-    roadmap_id: str | None
-    title: str | None
-    user_id: str
-    status: str
-    current_step: str | None
-    attempt: Count
-    updated_at: datetime
-    created_at: datetime
-    completed_at: datetime | None
-    progress: ItemTotals | None
-    top_reason: TopReason | None
-    needs_person: bool
-    ours: bool
-
-
-class TaskPage(Payload):
-    """A page of tasks, newest first.
-
-    A page with a rare combination of filters may have fewer rows than `limit`, or none, although the list
-    continues at `next_cursor`.
-    """
-
-    items: list[TaskRow]
-    next_cursor: str | None
-    total: Count
-    total_is_exact: bool
-    """If false, `total` is an estimate: counting would read too many tasks."""
 
 
 def list_tasks(connection: Connection, task_filter: TaskFilter, cursor: str | None, limit: int) -> TaskPage:

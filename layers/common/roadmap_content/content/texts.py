@@ -6,9 +6,6 @@ from ..contracts.errors import OtherBucketError, TextUnavailableError
 from ..platform.storage.bucket import Bucket
 from ..platform.storage.keys import hash_in, is_text_of
 
-MOST_TEXT_BYTES = 1_000_000
-"""Bytes of a text that an answer contains. A Lambda response is limited to 6 MB, with escaping."""
-
 
 def read_text(bucket: Bucket, roadmap_id: str, content_url: str, limit: int) -> str:
     """The text of a row, as it was saved.

@@ -81,6 +81,12 @@ class MissingSettingError(PermanentError):
     code = "MissingSetting"
 
 
+class MissingExtraError(PermanentError):
+    """The packages of an extra are not installed."""
+
+    code = "MissingExtra"
+
+
 class InvalidPayloadError(PermanentError):
     """A payload between two steps does not match its type."""
 
@@ -291,3 +297,51 @@ class StorageUnavailableError(TransientError):
     """S3 was unavailable."""
 
     code = "StorageUnavailable"
+
+
+class NotRedrivableError(PermanentError):
+    """Step Functions refused to redrive the execution. The message is the reason."""
+
+    code = "NotRedrivable"
+
+
+class RecoveryNotFoundError(PermanentError):
+    """There is no such recovery."""
+
+    code = "RecoveryNotFound"
+
+
+class RecoveryStateError(PermanentError):
+    """The state of the recovery does not permit this."""
+
+    code = "RecoveryState"
+
+
+class NothingMatchesError(InvalidRequestError):
+    """The filter selects no task."""
+
+    code = "NothingMatches"
+
+
+class TooManyTasksError(InvalidRequestError):
+    """The filter selects more tasks than a recovery may have."""
+
+    code = "TooManyTasks"
+
+
+class RecoveryStoppedError(PermanentError):
+    """The recovery may not start a task now: it was paused or stopped, or a limit is reached."""
+
+    code = "RecoveryStopped"
+
+
+class ForbiddenError(PermanentError):
+    """The token does not permit the request."""
+
+    code = "Forbidden"
+
+
+class InvalidCursorError(InvalidRequestError):
+    """The cursor is malformed, or belongs to a list with other parameters."""
+
+    code = "InvalidCursor"

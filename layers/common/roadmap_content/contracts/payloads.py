@@ -149,3 +149,7 @@ class FinalizeResult(Payload):
     changed: list[str] = []
     error: StateError | None = None
     needs_person: Annotated[bool, Field(exclude=True)] = False
+
+
+USER_ID = r"^[^\x00-\x1f\x7f]{1,64}$"
+"""Valid user ids: every token subject that can be stored."""

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from ...contracts.errors import PermanentError, TransientError
+from ...contracts.errors import NotRedrivableError, TransientError
 
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
@@ -34,12 +34,6 @@ class ExecutionsUnavailableError(TransientError):
     """A request to Step Functions failed."""
 
     code = "ExecutionsUnavailable"
-
-
-class NotRedrivableError(PermanentError):
-    """Step Functions refused to redrive the execution. The message is the reason."""
-
-    code = "NotRedrivable"
 
 
 class ExecutionState(Enum):

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from ...contracts.api.capacity import ClassInQueue
 from ...contracts.errors import named
-from ...platform.postgres.times import utc
+from ...contracts.states import QueueClass
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
@@ -19,10 +20,9 @@ from ...state.queue.admission import admit_waiting, start_unconfirmed
 from ...state.queue.capacity import read_capacity
 from ...state.queue.claims import STARTING
 from ...state.queue.queue import blocking
-from ...state.queue.totals import ClassTotals, queue_by_class
+from ...state.queue.totals import queue_by_class
 from ...state.services import Services
 from ...state.tasks.unfinished import STUCK_AFTER, count_stuck_tasks
-from ...state.tasks.work import QueueClass
 from ..recoveries.advance import advance_all
 from ..retries.automatic import start_due_attempts
 from ..retries.retry import give_up_redrive
@@ -111,13 +111,13 @@ def report_queue(services: Services, deadline: Deadline) -> None:
     stopped generation, and bulk attempts while interactive ones wait.
     """
 
-    def read(connection: Connection) -> tuple[Sequence[ClassTotals], bool, int]:
+    def read(connection: Connection) -> tuple[Sequence[ClassInQueue], bool, int]:
         stopped = read_capacity(connection).stopped_reason is not None
         return queue_by_class(connection), stopped, count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK)
 
     classes, stopped, stuck = transact(services.engine, read, deadline)
     oldest = [
-        utc(totals.oldest_waiting_since)
+        totals.oldest_waiting_since
         for totals in classes
         if totals.queue_class == QueueClass.INTERACTIVE and totals.oldest_waiting_since is not None
     ]

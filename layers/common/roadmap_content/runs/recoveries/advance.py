@@ -11,29 +11,20 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from ...contracts.errors import ChangedSinceError, ContentError, TransientError
+from ...contracts.errors import ChangedSinceError, ContentError, RecoveryStoppedError, TransientError
+from ...contracts.states import Cause, RecoveryState, TaskResult
 from ...platform.postgres.transactions import RESERVE, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
 from ...state.queue.queue import hold_attempts, waiting_attempts
 from ...state.services import Services
-from ...state.tasks.attempts import AttemptStart, Cause, cancel_attempt, recovery_actor
+from ...state.tasks.attempts import AttemptStart, cancel_attempt, recovery_actor
 from ...state.tasks.scope import WHOLE_TASK, Scope, decode_revisions
 from ..retries.retry import retry_task
 from ..steps.finalize import RunEnd, finalize_attempt
-from .decisions import (
-    RecoveryState,
-    Settlement,
-    TaskResult,
-    is_over,
-    may_start,
-    next_state,
-    result_without_attempt,
-    settle,
-)
+from .decisions import Settlement, is_over, may_start, next_state, result_without_attempt, settle
 from .ended import record_end
-from .errors import RecoveryStoppedError
 from .recovery import read_recovery, unfinished_recoveries, write_recovery
 from .recovery_tasks import (
     WaitingTask,

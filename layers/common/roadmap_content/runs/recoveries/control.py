@@ -2,6 +2,8 @@
 
 from sqlalchemy import Connection
 
+from ...contracts.errors import RecoveryNotFoundError, RecoveryStateError
+from ...contracts.states import RecoveryState
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
@@ -10,9 +12,8 @@ from ...state.queue.queue import hold_attempts, return_attempts
 from ...state.services import Services
 from ...state.tasks.attempts import recovery_actor
 from .advance import CANCELLED, advance_if_possible
-from .decisions import FINAL_STATES, PAUSED_STATES, RecoveryState
+from .decisions import FINAL_STATES, PAUSED_STATES
 from .ended import record_end
-from .errors import RecoveryNotFoundError, RecoveryStateError
 from .recovery import Recovery, read_recovery, resume_recovery, write_recovery
 from .recovery_tasks import read_progress, refuse_waiting
 

@@ -3,29 +3,29 @@
 import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ...contracts.errors import ContentError, InvalidRequestError
+from ...contracts.api.recoveries import RegenerationFilter, TaskFilter
+from ...contracts.errors import ContentError, InvalidRequestError, NothingMatchesError, TooManyTasksError
 from ...contracts.items import ContentType, Stage
+from ...contracts.states import NextAction
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...state.services import Services
 from ...state.tasks.attempt_reading import COST
-from ...state.tasks.listing import Selection, TaskFilter, select_every_task
-from ...state.tasks.next_actions import NextAction, advice_for
+from ...state.tasks.listing import Selection, select_every_task
+from ...state.tasks.next_actions import advice_for
 from ...state.tasks.snapshot import read_snapshot
 from ...state.tasks.task import read_task
 from .advance import advance_if_possible
 from .control import ADVANCE_SECONDS
 from .decisions import Limits
-from .errors import NothingMatchesError, TooManyTasksError
 from .recovery import insert_recovery
 from .recovery_tasks import Chosen, insert_tasks
-from .regeneration import Regeneration, preview_regeneration, with_saved
+from .regeneration import preview_regeneration, with_saved
 
 MAX_TASKS = 200_000
 """Maximum tasks of one recovery."""
@@ -74,7 +74,7 @@ _STATUSES = (
 _PRICE = f"{COST} WHERE a.task_id IN (SELECT task_id FROM chosen LIMIT 1000)"
 
 
-def resolve(task_filter: TaskFilter, regeneration: Regeneration | None = None) -> Selection:
+def resolve(task_filter: TaskFilter, regeneration: RegenerationFilter | None = None) -> Selection:
     """The tasks that a recovery's filter selects; without a status, only tasks with missing items, or for a
     regeneration all that are neither running nor cancelled.
 
@@ -86,7 +86,8 @@ def resolve(task_filter: TaskFilter, regeneration: Regeneration | None = None) -
     if regeneration is None and not task_filter.conditions:
         raise InvalidRequestError("an empty filter would select every failed task: add a condition")
     if not task_filter.status and not task_filter.task_ids:
-        task_filter = replace(task_filter, status=UNHEALED if regeneration is None else SAVED)
+        status = UNHEALED if regeneration is None else SAVED
+        task_filter = task_filter.model_copy(update={"status": list(status)})
     return select_every_task(task_filter)
 
 
@@ -97,7 +98,7 @@ def with_missing(selection: Selection) -> Chosen:
 
 
 def preview(
-    connection: Connection, task_filter: TaskFilter, regeneration: Regeneration | None = None
+    connection: Connection, task_filter: TaskFilter, regeneration: RegenerationFilter | None = None
 ) -> Preview:
     """Preview a recovery with this filter.
 
@@ -187,7 +188,7 @@ def create(
     actor: str,
     reason: str,
     deadline: Deadline,
-    regeneration: Regeneration | None = None,
+    regeneration: RegenerationFilter | None = None,
 ) -> str:
     """Create and start a recovery of the tasks that a filter selects now; return its id.
 

@@ -3,26 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from ...contracts.errors import TaskCancelledError, TaskNotFoundError
+from ...contracts.states import RecoveryState, TaskResult
 
 BURST = timedelta(seconds=90)
 """The delay behind its rate that a recovery may catch up: longer than the time between two sweeps."""
-
-
-class RecoveryState(StrEnum):
-    """The state of a recovery."""
-
-    WAITING = "waiting"
-    CANARY = "canary"
-    RUNNING = "running"
-    PAUSED = "paused"
-    PAUSED_BY_BREAKER = "paused_by_breaker"
-    STOPPED_BY_CANARY = "stopped_by_canary"
-    STOPPED_BY_BUDGET = "stopped_by_budget"
-    CANCELLED = "cancelled"
-    COMPLETED = "completed"
 
 
 STARTING_STATES = frozenset({RecoveryState.WAITING, RecoveryState.CANARY, RecoveryState.RUNNING})
@@ -40,16 +26,6 @@ FINAL_STATES = frozenset(
     }
 )
 """The final states of a recovery."""
-
-
-class TaskResult(StrEnum):
-    """The result of one task of a recovery."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    RECOVERED = "recovered"
-    STILL_FAILING = "still_failing"
-    REFUSED = "refused"
 
 
 @dataclass(frozen=True)

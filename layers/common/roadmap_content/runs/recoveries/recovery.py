@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from .decisions import Limits, RecoveryState
+from ...contracts.states import RecoveryState
+from .decisions import Limits
 
 INSERT = text("""
 INSERT INTO content_recoveries

@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from .decisions import Progress, RecoveryState, RunningTask, Settlement, TaskResult, interval, may_start
-from .errors import RecoveryStoppedError
+from ...contracts.api.recoveries import UndoCounts
+from ...contracts.errors import RecoveryStoppedError
+from ...contracts.states import RecoveryState, TaskResult
+from .decisions import Progress, RunningTask, Settlement, interval, may_start
 from .recovery import add_tokens, read_recovery, write_recovery
 
 COUNT = text("""
@@ -161,13 +163,6 @@ class Chosen(NamedTuple):
     parameters: Mapping[str, Any]
 
 
-class UndoneCounts(NamedTuple):
-    tasks_left: int
-    restored: int
-    not_replaced: int
-    left_alone: int
-
-
 class WaitingTask(NamedTuple):
     """A task that may be started now."""
 
@@ -199,8 +194,9 @@ def record_undone(connection: Connection, recovery_id: str, task_id: str, report
     connection.execute(RECORD_UNDONE, parameters)
 
 
-def count_undone(connection: Connection, recovery_id: str) -> UndoneCounts:
-    return UndoneCounts(*connection.execute(UNDONE, {"recovery_id": recovery_id}).one())
+def count_undone(connection: Connection, recovery_id: str) -> UndoCounts:
+    row = connection.execute(UNDONE, {"recovery_id": recovery_id}).one()
+    return UndoCounts.model_validate(row._mapping)  # noqa: SLF001
 
 
 def count_tasks(connection: Connection, recovery_id: str) -> Counts:

@@ -1,37 +1,16 @@
 """Select the saved items that a recovery regenerates, by their origin, their age, or a refusal."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
 from ...content.registry import CONTENT_KINDS
+from ...contracts.api.recoveries import RegenerationFilter
 from ...contracts.items import ContentType
 from ...state.tasks.listing import Selection
 from ...state.tasks.local_time import instant
 from .recovery_tasks import Chosen
-
-
-@dataclass(frozen=True)
-class Regeneration:
-    """A filter for saved items. An item must meet every condition. Times are UTC without a time zone."""
-
-    content_type: ContentType | None = None
-    generator: str | None = None
-    model_id: str | None = None
-    prompt_version: str | None = None
-    generated_after: datetime | None = None
-    generated_before: datetime | None = None
-    roadmap_id: str | None = None
-    error_code: str | None = None
-    """Items of which a content was refused with this code after the current one was saved."""
-
-    @property
-    def conditions(self) -> dict[str, Any]:
-        return {name: value for name, value in asdict(self).items() if value is not None}
-
 
 _CONDITIONS = {
     "content_type": "item.content_type = :item_content_type",
@@ -77,14 +56,14 @@ class RegenerationPreview(NamedTuple):
     """An estimate from the tokens of these items, where they were recorded."""
 
 
-def with_saved(selection: Selection, regeneration: Regeneration) -> Chosen:
+def with_saved(selection: Selection, regeneration: RegenerationFilter) -> Chosen:
     """The tasks with the items that a regeneration selects now, and the revisions that these have now."""
     statement, parameters = _written(selection, regeneration)
     return Chosen(f"{statement} {_BY_TASK}", parameters)
 
 
 def preview_regeneration(
-    connection: Connection, selection: Selection, regeneration: Regeneration
+    connection: Connection, selection: Selection, regeneration: RegenerationFilter
 ) -> RegenerationPreview:
     """Count the items that a regeneration selects now."""
     statement, parameters = _written(selection, regeneration)
@@ -95,7 +74,7 @@ def preview_regeneration(
     return RegenerationPreview(rows[0].tasks if rows else 0, items, estimate)
 
 
-def _written(selection: Selection, regeneration: Regeneration) -> tuple[str, dict[str, Any]]:
+def _written(selection: Selection, regeneration: RegenerationFilter) -> tuple[str, dict[str, Any]]:
     """A WITH of `written`: the selected items, each with the task that regenerates it.
 
     Of several tasks of a roadmap, it is the oldest one that this system has run.

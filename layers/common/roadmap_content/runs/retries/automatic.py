@@ -6,6 +6,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from ...contracts.errors import ClaimRefusedError, ContentError, TransientError
+from ...contracts.states import Cause
 from ...platform.postgres.transactions import RESERVE, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
@@ -17,7 +18,7 @@ from ...state.failures.automatic_attempts import (
     postpone_automatic_attempt,
 )
 from ...state.services import Services
-from ...state.tasks.attempts import AUTOMATIC, AttemptStart, Cause
+from ...state.tasks.attempts import AUTOMATIC, AttemptStart
 from .retry import retry_task
 
 MOST_STARTED = 50

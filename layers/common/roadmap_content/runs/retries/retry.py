@@ -6,20 +6,22 @@ The attempt enters the queue; it is started at once if there is capacity.
 were missing, and the retry relied on it.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Literal
 
-from pydantic import Field
 from sqlalchemy import Connection, Engine
 
 from ...content.registry import CONTENT_KINDS
 from ...content.roadmaps.framework import Framework
 from ...content.roadmaps.metadata import lock_roadmap
 from ...content.rows import current_revisions
-from ...contracts.errors import ClaimRefusedError, TaskCancelledError, TransientError
-from ...contracts.items import ContentType, Item, count_by_type
-from ...contracts.payloads import Count, Payload, StateError
-from ...platform.aws.executions import ExecutionState, NotRedrivableError
+from ...contracts.api.queue import QueuePlace
+from ...contracts.api.retries import RetryAnswer
+from ...contracts.errors import ClaimRefusedError, NotRedrivableError, TaskCancelledError, TransientError
+from ...contracts.items import Item, count_by_type
+from ...contracts.payloads import StateError
+from ...contracts.states import Cause
+from ...platform.aws.executions import ExecutionState
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
@@ -27,31 +29,14 @@ from ...platform.storage.staging import Staging
 from ...state.failures.failures import refused_items
 from ...state.queue.admission import start_admitted, start_without_slot
 from ...state.queue.claims import claim, is_at_work
-from ...state.queue.places import QueuePlace
 from ...state.services import Services
-from ...state.tasks.attempts import AttemptStart, Cause
+from ...state.tasks.attempts import AttemptStart
 from ...state.tasks.ownership import why_not_startable
 from ...state.tasks.scope import Scope
 from ...state.tasks.snapshot import TaskSnapshot, read_snapshot
 from ...state.tasks.task import Task, lift_cancellation, read_product_work, read_task
 from ...state.tasks.work import Work, work_of
 from ..steps.finalize import RunEnd, finalize_attempt
-
-
-class RetryAnswer(Payload):
-    """The answer of `POST /api/v1/tasks/{task_id}/retry`."""
-
-    success: bool = True
-    recovery_type: Literal["content_retry", "checkpoint"]
-    task_id: str
-    roadmap_id: str | None
-    status: str
-    items_to_retry: Mapping[ContentType, Count]
-    total_items: Count
-    attempt: int
-    execution_arn: str | None
-    queue: Annotated[QueuePlace | None, Field(description="If the attempt waits for a slot.")] = None
-    message: str
 
 
 def retry_task(

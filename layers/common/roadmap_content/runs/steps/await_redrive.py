@@ -9,12 +9,13 @@ from sqlalchemy import Connection
 
 from ...contracts.errors import ContentIncomplete
 from ...contracts.payloads import Count, Execution, FinalizeResult, Payload, TaskId
+from ...contracts.states import Cause
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...state.queue.claims import claim_in_run, is_unfinished
 from ...state.services import Services
-from ...state.tasks.attempts import CONSOLE, AttemptStart, Cause
+from ...state.tasks.attempts import CONSOLE, AttemptStart
 from ...state.tasks.snapshot import TaskSnapshot, read_snapshot
 from ...state.tasks.task import read_task
 

@@ -20,7 +20,7 @@ from ...contracts.errors import (
 from ...contracts.events import automatic_attempts_exhausted, task_finalized
 from ...contracts.items import ContentType, Failure, Item, count_by_type
 from ...contracts.payloads import Execution, FinalizeResult, Payload, Plan, RunInput, StateError
-from ...platform.postgres.times import utc
+from ...contracts.times import utc
 from ...platform.postgres.transactions import DataRefusedError, transact
 from ...platform.runtime.collection import collection_paused
 from ...platform.runtime.deadline import Deadline

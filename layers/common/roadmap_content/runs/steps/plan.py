@@ -10,6 +10,7 @@ from ...content.manifest import Manifest, make_manifest
 from ...content.rows import current_revisions
 from ...contracts.items import ContentType, Item, count_by_type
 from ...contracts.payloads import BatchReference, Execution, Payload, Plan, RunInput
+from ...contracts.states import Cause
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.collection import collection_paused
 from ...platform.runtime.deadline import Deadline
@@ -22,7 +23,7 @@ from ...state.queue.admission import admit_waiting
 from ...state.queue.claims import claim_in_run, require_open
 from ...state.queue.queue import Confirmation, confirm
 from ...state.services import Services
-from ...state.tasks.attempts import CONSOLE, AttemptStart, Cause, read_scope, record_plan
+from ...state.tasks.attempts import CONSOLE, AttemptStart, read_scope, record_plan
 from ...state.tasks.snapshot import TaskSnapshot, read_snapshot
 from ...state.tasks.task import Task, read_task
 from ...state.tasks.work import TOKENS_PER_ITEM, Work

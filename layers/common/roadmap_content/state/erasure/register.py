@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, text
 
 from ...contracts.erasure import Receipt, Removed
 from ...contracts.errors import InvalidRequestError
-from ...platform.postgres.times import utc
+from ...contracts.times import utc
 from ...platform.storage.bucket import Bucket, in_parallel
 from ...platform.storage.keys import ERASURES, erasure_key
 

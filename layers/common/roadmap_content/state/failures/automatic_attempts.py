@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
+from ...contracts.states import Cause
 from ..tasks.attempt_reading import latest_attempts
-from ..tasks.attempts import Cause
 from .groups import TaskFailures
 
 FIRST_PAUSE = timedelta(minutes=5)

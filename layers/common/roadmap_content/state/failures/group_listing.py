@@ -5,9 +5,11 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from ...contracts.api.recoveries import TaskFilter
 from ...contracts.errors import FailureGroupNotFoundError
-from ..tasks.listing import TaskFilter, task_conditions
-from .group_states import WITH_STATE, GroupState
+from ...contracts.states import GroupState
+from ..tasks.listing import task_conditions
+from .group_states import WITH_STATE
 
 # Reads the stored sums, not the failures.
 _SUMS = f"SELECT * FROM ({WITH_STATE}) AS w WHERE items > 0"

@@ -8,27 +8,12 @@ regressed. Only new and regressed groups call a person.
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from enum import StrEnum
-from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
+from ...contracts.api.failures import GroupChangeRow
 from ...contracts.errors import FailureGroupNotFoundError
-
-
-class GroupState(StrEnum):
-    """The state of a failure group."""
-
-    NEW = "new"
-    REGRESSED = "regressed"
-    ACKNOWLEDGED = "acknowledged"
-    IGNORED = "ignored"
-    RESOLVED = "resolved"
-
-
-RINGING_STATES = (GroupState.NEW, GroupState.REGRESSED)
-"""The states that call a person."""
-
+from ...contracts.states import GroupState
 
 # `first_seen` is the beginning of the group's present failures: it is later than a change only if all
 # failures of the time of the change are gone. An ignored group whose limit is reached is new again.
@@ -64,20 +49,9 @@ FROM content_failure_groups WHERE group_id = :group_id
 """)
 
 CHANGES = text("""
-SELECT changed_at, actor, state, note, until, until_tasks FROM content_group_changes
+SELECT changed_at AS at, actor, state, note, until, until_tasks FROM content_group_changes
 WHERE group_id = :group_id ORDER BY change_id DESC LIMIT :limit
 """)
-
-
-class GroupChange(NamedTuple):
-    """A change of a group's state."""
-
-    at: datetime
-    actor: str
-    state: str
-    note: str
-    until: datetime | None
-    until_tasks: int | None
 
 
 def change_group(
@@ -106,10 +80,10 @@ def change_group(
         raise FailureGroupNotFoundError(f"there is no failure group {group_id!r}")
 
 
-def group_changes(connection: Connection, group_id: str, limit: int) -> Sequence[GroupChange]:
+def group_changes(connection: Connection, group_id: str, limit: int) -> list[GroupChangeRow]:
     """The latest changes of a group, newest first."""
     changes = connection.execute(CHANGES, {"group_id": group_id, "limit": limit})
-    return [GroupChange(*row) for row in changes]
+    return [GroupChangeRow.model_validate(row._mapping) for row in changes]  # noqa: SLF001
 
 
 def call_a_person(connection: Connection, group_ids: Sequence[str]) -> bool:

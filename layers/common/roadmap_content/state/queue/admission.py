@@ -10,13 +10,13 @@ from itertools import takewhile
 
 from sqlalchemy import Connection
 
-from ...contracts.errors import ContentError
-from ...platform.aws.executions import ExecutionState, NotRedrivableError
+from ...contracts.errors import ContentError, NotRedrivableError
+from ...contracts.states import Cause
+from ...platform.aws.executions import ExecutionState
 from ...platform.postgres.transactions import RESERVE, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ..services import Services
-from ..tasks.attempts import Cause
 from .claims import MOST_ADMITTED, STARTING, record_admissions
 from .queue import Admitted, admit, admit_free, confirm_redrive, lock_capacity, tidy_queue, unconfirmed
 

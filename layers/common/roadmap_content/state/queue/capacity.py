@@ -4,15 +4,14 @@ They are one row, `content_capacity`, and take effect at once, without a deploym
 `content_capacity_changes`.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 from math import ceil
 from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ...contracts.payloads import Payload
-from ...platform.postgres.times import UtcTime
+from ...contracts.api.capacity import CapacityChange
+from ...contracts.api.queue import GenerationStop
 
 OVERSUBSCRIPTION = 1.3
 """Granted batches per slot, at most. A run does not always have all of them at work, because its last ones
@@ -53,7 +52,7 @@ FROM before b, after a
 """)
 
 CHANGES = text("""
-SELECT changed_at, actor, reason, slots_before, slots, tokens_per_minute_before, tokens_per_minute,
+SELECT changed_at AS at, actor, reason, slots_before, slots, tokens_per_minute_before, tokens_per_minute,
     stopped_before, stopped
 FROM content_capacity_changes ORDER BY change_id DESC LIMIT :limit
 """)
@@ -62,18 +61,6 @@ FROM content_capacity_changes ORDER BY change_id DESC LIMIT :limit
 def granted_batches(slots: int) -> int:
     """The limit of the sum of the grants for users without an attempt at work. For others, it is `slots`."""
     return ceil(slots * OVERSUBSCRIPTION)
-
-
-class GenerationStop(Payload):
-    """An operator has stopped generation, for all tasks."""
-
-    since: UtcTime | None
-    reason: str
-
-    def __str__(self) -> str:
-        """A sentence without its full stop."""
-        since = "" if self.since is None else f" since {self.since:%Y-%m-%d %H:%M} UTC"
-        return f"Generation is stopped{since}: {self.reason}; what is staged is saved"
 
 
 class Capacity(NamedTuple):
@@ -94,18 +81,6 @@ class Capacity(NamedTuple):
         if self.stopped_reason is None:
             return None
         return GenerationStop(since=self.stopped_since, reason=self.stopped_reason)
-
-
-class RecordedChange(NamedTuple):
-    at: datetime
-    actor: str
-    reason: str
-    slots_before: int
-    slots: int
-    tokens_per_minute_before: int | None
-    tokens_per_minute: int | None
-    stopped_before: bool
-    stopped: bool
 
 
 def read_capacity(connection: Connection) -> Capacity:
@@ -134,5 +109,6 @@ def change_capacity(
     return connection.execute(CHANGE, parameters).rowcount == 1
 
 
-def latest_changes(connection: Connection, limit: int) -> Sequence[RecordedChange]:
-    return [RecordedChange(*row) for row in connection.execute(CHANGES, {"limit": limit})]
+def latest_changes(connection: Connection, limit: int) -> list[CapacityChange]:
+    rows = connection.execute(CHANGES, {"limit": limit})
+    return [CapacityChange.model_validate(row._mapping) for row in rows]  # noqa: SLF001

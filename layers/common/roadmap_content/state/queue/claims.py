@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from ...contracts.api.queue import QueuePlace
 from ...contracts.errors import (
     AtWorkElsewhereError,
     ClaimRefusedError,
@@ -20,17 +21,18 @@ from ...contracts.errors import (
 )
 from ...contracts.events import attempt_queued, attempt_started
 from ...contracts.payloads import Execution
+from ...contracts.states import Cause
+from ...contracts.times import utc
 from ...platform.aws.executions import Executions, ExecutionState
-from ...platform.postgres.times import utc
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
 from ..outbox import record_events
 from ..services import Services
-from ..tasks.attempts import CONSOLE, AttemptStart, Cause, open_attempt
+from ..tasks.attempts import CONSOLE, AttemptStart, open_attempt
 from ..tasks.ownership import why_not_startable
 from ..tasks.task import Task, claim_row, read_product_work, read_task
 from ..tasks.work import NOTHING, QueueState, Work
-from .places import QueuePlace, read_place
+from .places import read_place
 from .queue import Admitted, admit, enqueue
 
 STARTING = timedelta(seconds=60)

@@ -1,11 +1,8 @@
 """The place of a waiting attempt in the queue, and about when it starts."""
 
-from typing import Annotated
-
-from pydantic import Field
 from sqlalchemy import Connection, text
 
-from ...contracts.payloads import Count, Payload, Positive
+from ...contracts.api.queue import QueuePlace
 
 MOST_AHEAD = 1_000
 """Attempts ahead are counted up to this limit, so that polling costs the same in any queue."""
@@ -67,24 +64,6 @@ SELECT own.attempts + a.attempts + 1 AS position,
 FROM own, speed s, content_capacity c,
     (SELECT count(*) AS attempts, coalesce(sum(tokens), 0) AS tokens FROM ahead) AS a
 """)
-
-
-class QueuePlace(Payload):
-    """The place of a waiting attempt in the queue."""
-
-    position: Annotated[Positive, Field(description="1 is next.")]
-    at_least: Annotated[
-        bool,
-        Field(
-            description="Whether others may still come before it: between a user's own attempts, while the "
-            "user has one at work, before a bulk attempt, and a bulk attempt if none is at work."
-        ),
-    ]
-    stopped: Annotated[bool, Field(description="Whether an operator has stopped generation.")]
-    starts_in_seconds: Annotated[
-        Count | None,
-        Field(description="An estimate; null if too few attempts have ended, or generation is stopped."),
-    ]
 
 
 def read_place(connection: Connection, task_id: str, attempt: int) -> QueuePlace | None:

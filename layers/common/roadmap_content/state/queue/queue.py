@@ -21,8 +21,9 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
+from ...contracts.states import QueueClass
 from ..tasks.attempts import end_attempts_of_deleted_tasks
-from ..tasks.work import AT_WORK, QueueClass, QueueState, Work
+from ..tasks.work import AT_WORK, QueueState, Work
 from .capacity import OVERSUBSCRIPTION
 
 _AT_WORK = ", ".join(f"'{state}'" for state in AT_WORK)

@@ -1,11 +1,8 @@
 """The attempts that wait or work, counted by class and by user or tenant. Nothing is written."""
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import NamedTuple
-
 from sqlalchemy import Connection, text
 
+from ...contracts.api.capacity import ClassInQueue, UserInQueue
 from ..tasks.work import AT_WORK
 
 _AT_WORK = ", ".join(f"'{state}'" for state in AT_WORK)
@@ -30,34 +27,12 @@ GROUP BY q.class, q.queue_key, k.charged ORDER BY waiting DESC, q.class DESC, q.
 """)
 
 
-class ClassTotals(NamedTuple):
-    """The attempts of a class."""
-
-    queue_class: str
-    waiting: int
-    waiting_tokens: int
-    oldest_waiting_since: datetime | None
-    at_work: int
-    grants: int
-
-
-class KeyTotals(NamedTuple):
-    """The attempts of a user or tenant in a class."""
-
-    queue_class: str
-    queue_key: str
-    waiting: int
-    waiting_tokens: int
-    oldest_waiting_since: datetime | None
-    at_work: int
-    charged: float
-
-
-def queue_by_class(connection: Connection) -> Sequence[ClassTotals]:
+def queue_by_class(connection: Connection) -> list[ClassInQueue]:
     """The attempts that wait or work, by class; interactive first."""
-    return [ClassTotals(*row) for row in connection.execute(BY_CLASS)]
+    return [ClassInQueue.model_validate(row._mapping) for row in connection.execute(BY_CLASS)]  # noqa: SLF001
 
 
-def queue_by_key(connection: Connection, limit: int) -> Sequence[KeyTotals]:
+def queue_by_key(connection: Connection, limit: int) -> list[UserInQueue]:
     """The attempts that wait or work, by user or tenant; the longest queues first."""
-    return [KeyTotals(*row) for row in connection.execute(BY_KEY, {"limit": limit})]
+    rows = connection.execute(BY_KEY, {"limit": limit})
+    return [UserInQueue.model_validate(row._mapping) for row in rows]  # noqa: SLF001

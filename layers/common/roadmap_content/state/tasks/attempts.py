@@ -7,35 +7,18 @@ planned = saved + failed, for each content type; in a cancelled attempt the othe
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
 from ...contracts.errors import ErasureRunningError
 from ...contracts.items import ContentType, Item
+from ...contracts.states import Cause
 from .scope import NO_ITEM, WHOLE_TASK, Scope, decode_revisions, encode_revisions, scope_from
 from .token_counts import count_tokens
-from .work import QueueClass
 
 STEP_SECONDS = 900
 """The longest time of a function. A step that was sent before its attempt ended is over after it."""
-
-
-class Cause(StrEnum):
-    """How an attempt was started."""
-
-    FIRST_RUN = "first_run"
-    RETRY = "retry"
-    CHECKPOINT = "checkpoint"
-    CONSOLE_REDRIVE = "console_redrive"
-    AUTOMATIC = "automatic"
-    RECOVERY = "recovery"
-
-    @property
-    def queue_class(self) -> QueueClass:
-        """The class in the queue: bulk for attempts that no person has requested one by one."""
-        return QueueClass.BULK if self in (Cause.AUTOMATIC, Cause.RECOVERY) else QueueClass.INTERACTIVE
 
 
 CONSOLE, AUTOMATIC = "console", "auto"

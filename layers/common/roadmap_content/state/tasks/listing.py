@@ -5,15 +5,14 @@ A page is ordered by the task's creation, the newest first. This order never cha
 once, even if it is updated between two pages.
 """
 
-import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from ...contracts.api.recoveries import TaskFilter
 from .local_time import WIDEST_SHIFT, instant, local
 
 MAX_CANDIDATES = 10_000
@@ -25,42 +24,6 @@ MAX_SCANNED = 10_000
 """Tasks that one page reads in the list's order to find those that meet all conditions."""
 
 MAX_GROUPS_OF_A_ROW = 20
-
-
-@dataclass(frozen=True)
-class TaskFilter:
-    """A filter for tasks. A task must meet every condition. Times are UTC without a time zone."""
-
-    status: tuple[str, ...] = ()
-    error_code: str | None = None
-    content_type: str | None = None
-    user_id: str | None = None
-    updated_after: datetime | None = None
-    updated_before: datetime | None = None
-    q: str | None = None
-    """A prefix of a task's or a roadmap's id, or of a title."""
-
-    group_id: str | None = None
-    task_ids: tuple[str, ...] = ()
-
-    @property
-    def conditions(self) -> dict[str, Any]:
-        return {name: value for name, value in asdict(self).items() if value not in (None, ())}
-
-    @property
-    def fingerprint(self) -> str:
-        document = json.dumps(self.conditions, default=str, sort_keys=True)
-        return hashlib.sha256(document.encode()).hexdigest()[:12]
-
-    @property
-    def by_failure(self) -> dict[str, str]:
-        """The conditions on a task's current failures."""
-        columns = {
-            "group_id": self.group_id,
-            "error_code": self.error_code,
-            "content_type": self.content_type,
-        }
-        return {name: value for name, value in columns.items() if value is not None}
 
 
 class Key(NamedTuple):

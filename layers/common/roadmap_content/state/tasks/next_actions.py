@@ -1,7 +1,6 @@
 """The next attempt's action for a missing item, as a code and as a sentence. No I/O."""
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import NamedTuple
 
 from ...content.remedies import Remedy, remedy_of_code
@@ -15,19 +14,7 @@ from ...contracts.errors import (
     TokenBudgetExhaustedError,
 )
 from ...contracts.items import Stage
-
-
-class NextAction(StrEnum):
-    """The action of the next attempt for an item."""
-
-    NONE = "none"
-    SAVE = "save"
-    GENERATE = "generate"
-    REPLACE_ID = "replace_id"
-    NEXT_VERSION = "next_version"
-    REJECT_AND_GENERATE = "reject_and_generate"
-    WAIT = "wait"
-    PERSON = "person"
+from ...contracts.states import NextAction
 
 
 class Advice(NamedTuple):

@@ -10,19 +10,6 @@ TOKENS_PER_ITEM = 2_500
 """The estimate of an item to generate. Only the relation between users matters; the end corrects it."""
 
 
-class QueueClass(StrEnum):
-    """The class of an attempt. Bulk attempts come after interactive ones."""
-
-    INTERACTIVE = "interactive"
-    """A person waits for it."""
-
-    BULK = "bulk"
-    """The system started it: a recovery, or an automatic attempt."""
-
-    BULK_PAUSED = "bulk_paused"
-    """It waits, and is not in the order: its recovery is paused."""
-
-
 class QueueState(StrEnum):
     """The state of a claimed attempt."""
 

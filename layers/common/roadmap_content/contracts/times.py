@@ -5,7 +5,7 @@ from typing import Annotated, overload
 
 from pydantic import AfterValidator
 
-from ...contracts.errors import InvalidRequestError
+from .errors import InvalidRequestError
 
 
 @overload

@@ -1,0 +1,99 @@
+"""Requests and answers about the capacity."""
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from ..payloads import Count, Payload
+from ..states import QueueClass
+from ..times import UtcTime
+
+MOST_USERS = 100
+"""Limit of the list of users, those with the most waiting attempts first."""
+
+
+MOST_CHANGES = 20
+
+
+class CapacityRequest(Payload):
+    """A change of the capacity. An omitted field keeps its value."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"example": {"stopped": True, "reason": "The bill of the model is too high"}},
+    )
+
+    slots: Annotated[
+        int | None, Field(ge=1, le=10_000, description="Batches that are generated at the same time.")
+    ] = None
+    tokens_per_minute: Annotated[
+        int | None,
+        Field(ge=0, le=10**12, description="The model's quota, which calls share; 0: none is configured."),
+    ] = None
+    stopped: Annotated[
+        bool | None,
+        Field(description="Admit no attempt and generate no further item, until it is `false` again."),
+    ] = None
+    reason: Annotated[
+        str, Field(min_length=1, max_length=500, pattern=r"\S", description="For the audit trail.")
+    ]
+
+
+class ClassInQueue(Payload):
+    """The attempts of one class."""
+
+    queue_class: QueueClass
+    waiting: Count
+    waiting_tokens: Count
+    oldest_waiting_since: UtcTime | None
+    at_work: Count
+    grants: Count
+    """Batches that the attempts at work may generate at the same time."""
+
+
+class UserInQueue(Payload):
+    """The attempts of one user or tenant, in one class."""
+
+    queue_class: QueueClass
+    queue_key: Annotated[str, Field(description="`user:<id>` or `tenant:<id>`.")]
+    waiting: Count
+    waiting_tokens: Count
+    oldest_waiting_since: UtcTime | None
+    at_work: Count
+    charged: Annotated[float, Field(description="The counter of tokens. The smallest one is next.")]
+
+
+class CapacityChange(Payload):
+    """A change of the capacity."""
+
+    at: UtcTime
+    actor: str
+    reason: str
+    slots_before: int
+    slots: int
+    tokens_per_minute_before: int | None
+    tokens_per_minute: int | None
+    stopped_before: bool
+    stopped: bool
+
+
+class CapacityAnswer(Payload):
+    """The capacity, and its use."""
+
+    slots: int
+    most_grants: Annotated[
+        int,
+        Field(
+            description="An attempt is admitted while the grants are below it; while they are not below the "
+            "slots, only that of a user without an attempt at work."
+        ),
+    ]
+    tokens_per_minute: Annotated[
+        int | None,
+        Field(description="The model's quota; null if none is configured: then calls adapt to refusals."),
+    ]
+    stopped: bool
+    stopped_reason: str | None
+    classes: list[ClassInQueue]
+    users: Annotated[list[UserInQueue], Field(description=f"{MOST_USERS} at most, the longest queues first.")]
+    changes: Annotated[list[CapacityChange], Field(description=f"The latest {MOST_CHANGES}, newest first.")]

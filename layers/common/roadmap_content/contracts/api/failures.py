@@ -1,0 +1,126 @@
+"""Requests and answers about failure groups."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from ..items import ContentType, Stage
+from ..payloads import Count, Payload
+from ..states import GroupState, NextAction
+from ..times import UtcTime
+from .recoveries import RecoveryAnswer
+
+
+class FailureExample(Payload):
+    """One recorded failure of a group."""
+
+    task_id: str
+    concept_id: str
+    content_type: ContentType
+    reason: str
+
+
+class FailureGroup(Payload):
+    """Current failures with the same code, stage and normalised reason, of any content type."""
+
+    group_id: str
+    error_code: str
+    sentence: str | None
+    """What the code means; `None` for a code of a content check."""
+
+    stage: Stage
+    reason: str
+    example: FailureExample | None
+    tasks: Count
+    items: Count
+    by_type: Mapping[ContentType, Count]
+    """The items by content type, only types with any."""
+
+    first_seen: datetime
+    last_seen: datetime
+    transient: bool
+    remedy: NextAction
+    remedy_text: str
+    needs_person: bool
+    state: GroupState
+    state_by: str | None
+    state_at: datetime | None
+    """The time of the last change of the state by a person; `None` if there was none."""
+
+    note: str | None
+    ignored_until: datetime | None
+    ignored_until_tasks: int | None
+    """An ignored group is new again at this time, or when it has this number of tasks."""
+
+    by_hour: list[tuple[datetime, int]]
+    """Items by the hour in which their attempt ended; the last 24 hours with any."""
+
+
+class FailurePage(Payload):
+    """A page of groups, the largest first."""
+
+    items: list[FailureGroup]
+    next_cursor: str | None
+
+
+MOST_CHANGES = 50
+
+
+MOST_RECOVERIES = 20
+
+
+class GroupStateRequest(Payload):
+    """A change of a group's state."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {"state": "ignored", "note": "a known fault of the model", "until_tasks": 100}
+        },
+    )
+
+    state: Annotated[
+        Literal[GroupState.NEW, GroupState.ACKNOWLEDGED, GroupState.IGNORED, GroupState.RESOLVED],
+        Field(description="`regressed` follows from the failures: a resolved group that has come back."),
+    ]
+    note: Annotated[
+        str, Field(min_length=1, max_length=500, pattern=r"\S", description="For the audit trail.")
+    ]
+    until: Annotated[
+        datetime | None,
+        Field(description="With `ignored`: the time at which the group is new again. Without a zone, UTC."),
+    ] = None
+    until_tasks: Annotated[
+        int | None,
+        Field(ge=1, le=10_000_000, description="With `ignored`: the number of tasks that ends it."),
+    ] = None
+
+    @model_validator(mode="after")
+    def _only_ignored_groups_have_a_limit(self) -> Self:
+        if self.state is not GroupState.IGNORED and (self.until or self.until_tasks):
+            raise ValueError("until and until_tasks belong to the state ignored")
+        return self
+
+
+class GroupChangeRow(Payload):
+    """A change of a group's state by a person."""
+
+    at: UtcTime
+    actor: str
+    state: GroupState
+    note: str
+    until: UtcTime | None
+    until_tasks: int | None
+
+
+class FailureGroupDetail(FailureGroup):
+    """A failure group with its history. Without current failures, it has neither tasks nor an example."""
+
+    changes: Annotated[
+        list[GroupChangeRow], Field(description=f"The latest {MOST_CHANGES} changes of the state.")
+    ]
+    recoveries: Annotated[
+        list[RecoveryAnswer], Field(description=f"The latest {MOST_RECOVERIES} recoveries of this group.")
+    ]

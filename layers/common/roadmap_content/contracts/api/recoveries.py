@@ -1,0 +1,281 @@
+"""Requests and answers about recoveries."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import ConfigDict, Field
+
+from ..items import ContentType
+from ..payloads import Count, Payload
+from ..states import RecoveryState, TaskResult
+from ..times import UtcTime, naive_utc
+
+Short = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+Moment = Annotated[datetime | None, Field(description="ISO 8601; without a zone, UTC.")]
+
+
+MAX_TOKENS = 10**12
+"""Maximum tokens of a budget."""
+
+
+class Filter(Payload):
+    """A filter selects what meets every condition."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @classmethod
+    def in_utc(cls, conditions: Mapping[str, Any]) -> Self:
+        """A filter with validated conditions: times as UTC without a zone, repeated values once.
+
+        Raises:
+            InvalidRequestError: the year of a time in UTC is below 1 or above 9999.
+        """
+        given = {name: value for name, value in conditions.items() if value is not None}
+        for name, value in given.items():
+            if isinstance(value, datetime):
+                given[name] = naive_utc(value)
+            elif isinstance(value, list):
+                given[name] = list(dict.fromkeys(value))
+        return cls().model_copy(update=given)
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """The conditions that are set."""
+        return {name: value for name, value in self if value not in (None, [])}
+
+
+class TaskFilter(Filter):
+    """A filter for tasks."""
+
+    status: Annotated[
+        list[Short],
+        Field(
+            max_length=20,
+            description="One or more statuses; by default, those of tasks with missing items, and for "
+            "`regenerate` those of all finished tasks.",
+        ),
+    ] = Field(default_factory=list)
+    error_code: Annotated[Short | None, Field(description="Tasks with a current failure of this code.")] = (
+        None
+    )
+    content_type: Annotated[
+        ContentType | None, Field(description="Tasks with a current failure of this content type.")
+    ] = None
+    user_id: Annotated[Short | None, Field(description="Tasks of this user.")] = None
+    updated_after: Moment = None
+    updated_before: Moment = None
+    q: Annotated[
+        Short | None,
+        Field(
+            description="The start of a task's id, of a roadmap's id, or (in any case) of a roadmap's title."
+        ),
+    ] = None
+    group_id: Annotated[
+        Short | None,
+        Field(description="Tasks with a failure of this group: a `group_id` of `GET /api/v1/failures`."),
+    ] = None
+    task_ids: Annotated[list[Short], Field(max_length=10_000, description="Only these tasks.")] = Field(
+        default_factory=list
+    )
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash that identifies the filter."""
+        document = json.dumps(self.conditions, default=str, sort_keys=True)
+        return hashlib.sha256(document.encode()).hexdigest()[:12]
+
+    @property
+    def by_failure(self) -> dict[str, str]:
+        """The conditions on a task's current failures."""
+        columns = {
+            "group_id": self.group_id,
+            "error_code": self.error_code,
+            "content_type": self.content_type,
+        }
+        return {name: value for name, value in columns.items() if value is not None}
+
+
+class RecoveryFilter(TaskFilter):
+    """The tasks of a recovery: those that meet every condition when the recovery is created."""
+
+
+class RegenerationFilter(Filter):
+    """The saved items to regenerate: those that meet every condition when the recovery is created."""
+
+    content_type: Annotated[ContentType | None, Field(description="Items of this type.")] = None
+    generator: Annotated[
+        Short | None, Field(description="What it wrote: `product`, `offline` or `bedrock`.")
+    ] = None
+    model_id: Annotated[
+        Short | None, Field(description="What this model wrote: a `model_id` of `GET /api/v1/origins`.")
+    ] = None
+    prompt_version: Annotated[
+        Short | None,
+        Field(description="What this prompt wrote: a `prompt_version` of `GET /api/v1/origins`."),
+    ] = None
+    generated_after: Moment = None
+    generated_before: Moment = None
+    roadmap_id: Annotated[Short | None, Field(description="Items of this roadmap.")] = None
+    error_code: Annotated[
+        Short | None,
+        Field(
+            description="Items of which a later content was refused with this code, for example by the "
+            "product's check with `Check.WrongKey`. Their current content has not been replaced."
+        ),
+    ] = None
+
+
+class RecoveryRequest(Payload):
+    """The request to create a recovery."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {
+                "filter": {"status": ["failed"], "error_code": "DatabaseUnavailable"},
+                "reason": "The database was down from 02:10 to 02:40",
+                "rate_per_minute": 60,
+                "canary": 5,
+            }
+        },
+    )
+
+    filter: RecoveryFilter = RecoveryFilter()
+    regenerate: Annotated[
+        RegenerationFilter | None,
+        Field(description="Replace saved items of the selected tasks, instead of retrying missing ones."),
+    ] = None
+    reason: Annotated[
+        str, Field(min_length=1, max_length=500, pattern=r"\S", description="For the audit trail.")
+    ]
+    rate_per_minute: Annotated[int, Field(ge=1, le=100_000, description="Tasks to start in a minute.")] = 60
+    concurrency: Annotated[int, Field(ge=1, le=1_000, description="Tasks to run at the same time.")] = 10
+    token_budget: Annotated[
+        Annotated[int, Field(ge=1, le=MAX_TOKENS)] | None,
+        Field(description="Start no task that would probably exceed it."),
+    ] = None
+    canary: Annotated[
+        int, Field(ge=0, le=1_000, description="Tasks to retry first. If most of them fail, it stops.")
+    ] = 0
+    breaker: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1_000,
+            description="Pause when more than half of this number of last ended tasks failed, or half of it "
+            "with the same failure group; 0: do not.",
+        ),
+    ] = 0
+    dry_run: Annotated[bool, Field(description="Return a preview. Nothing is started.")] = False
+
+
+class PreviewItems(Payload):
+    """The numbers of missing items: staged items, and items to generate."""
+
+    staged: Mapping[ContentType, Count]
+    to_generate: Mapping[ContentType, Count]
+
+
+class RecoveryPreview(Payload):
+    """The preview of a recovery. Nothing is started."""
+
+    dry_run: bool = True
+    tasks: Count
+    items: PreviewItems
+    estimated_tokens: int | None
+    estimated_minutes: float
+    refused: Mapping[str, Count]
+
+
+class LeftAlone(Payload):
+    """An item that an undo has not restored."""
+
+    concept_id: str
+    content_type: ContentType
+    reason: Annotated[str, Field(description="`ChangedSince`, or why the restore was refused.")]
+
+
+class TaskUndo(Payload):
+    """What an undo did to the items of one task."""
+
+    restored: Count = 0
+    not_replaced: Annotated[Count, Field(description="Items that the recovery had not replaced.")] = 0
+    left_alone: list[LeftAlone] = Field(default_factory=list)
+
+
+class UndoCounts(Payload):
+    """The counts of an undo, of all requests so far."""
+
+    tasks_left: Count
+    restored: Count
+    not_replaced: Count
+    left_alone: Annotated[
+        Count, Field(description="Items that were changed since, or whose restore was refused.")
+    ]
+
+
+class UndoAnswer(UndoCounts):
+    """The answer to a request for an undo."""
+
+    recovery_id: str
+    complete: Annotated[bool, Field(description="False: the request's time was up; repeat it.")]
+
+
+class RecoveryAnswer(Payload):
+    """One recovery."""
+
+    recovery_id: str
+    state: RecoveryState
+    actor: str
+    reason: str
+    filter: Mapping[str, Any]
+    rate_per_minute: Count
+    concurrency: Count
+    token_budget: int | None
+    canary: Count
+    breaker: Count
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    counts: Mapping[str, Count]
+    tokens_used: Count
+    rate_actual: float | None
+    stop_reason: str | None
+    undone: Annotated[
+        UndoCounts | None, Field(description="What an undo has done so far; null if none has begun.")
+    ] = None
+
+
+class RecoveryPage(Payload):
+    """A page of recoveries, the newest first."""
+
+    items: list[RecoveryAnswer]
+    next_cursor: str | None
+
+
+class RecoveryTask(Payload):
+    """The result of one task of a recovery."""
+
+    task_id: str
+    title: Annotated[
+        str | None, Field(description="The title of the task's roadmap; null if it has none, or was deleted.")
+    ] = None
+    result: TaskResult
+    reason: str | None
+    attempt: int | None
+    started_at: UtcTime | None
+    ended_at: UtcTime | None
+    canary: bool
+    undone: Annotated[TaskUndo | None, Field(description="What an undo did to the items of the task.")] = None
+
+
+class RecoveryTaskPage(Payload):
+    """A page of a recovery's tasks, in the order in which they are started."""
+
+    items: list[RecoveryTask]
+    next_cursor: str | None

@@ -1,0 +1,103 @@
+"""The answers about the system and the caller, and refusals."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ..payloads import Count, Payload
+from ..states import GroupState, Role
+
+
+class LastSweep(Payload):
+    """The result of the last sweep."""
+
+    at: datetime
+    seconds: float
+    checked: Count
+    repaired: Count
+    refused: Count
+    finished: bool
+
+
+class QueueHealth(Payload):
+    """The queue of attempts."""
+
+    waiting: Count
+    oldest_waiting_since: datetime | None
+    at_work: Count
+    slots: int
+    stopped_reason: str | None
+    """The reason why an operator has stopped generation; `None` if it is not stopped."""
+
+
+class TokenSums(Payload):
+    """Tokens of the last 24 hours."""
+
+    spent_24h: int
+    saved_by_staging_24h: int
+
+
+class Attention(Payload):
+    """Something that a person should check."""
+
+    what: str
+    text: str
+    runbook: str
+
+
+class Health(Payload):
+    """The state of the system."""
+
+    status: Literal["ok", "attention"]
+    stuck_tasks: Count
+    more_stuck_tasks: Annotated[
+        bool, Field(description="Whether there are more than `stuck_tasks`, which is counted up to 100.")
+    ] = False
+    drifted_tasks: Count
+    last_sweep: LastSweep | None
+    outbox_waiting: Count
+    outbox_aside: Count
+    """Events that could not be sent: too large, or refused for a day."""
+
+    queue: QueueHealth
+    tokens: TokenSums
+    tasks: Mapping[str, Count]
+    tasks_estimated: list[str]
+    """The statuses with more than 1,000 tasks: their numbers are estimates."""
+
+    recoveries_running: Count
+    failure_groups: Mapping[GroupState, Count]
+    """The groups of current failures by state. New and regressed ones call a person."""
+
+    schema_revision: str
+    release: str
+    attention: list[Attention]
+
+
+class Identity(Payload):
+    """The caller."""
+
+    user_id: str
+    roles: list[Role]
+    expires_at: str | None
+
+
+class Refusal(Payload):
+    """An error response."""
+
+    success: bool = False
+    error: str
+    message: str
+    detail: str
+    """The same text as `message`, for the product's front end."""
+
+    attempt: int | None = None
+    current_step: str | None = None
+
+
+class Unauthorized(Payload):
+    """API Gateway's response to a request without a valid token."""
+
+    message: str

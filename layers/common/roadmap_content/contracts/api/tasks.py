@@ -1,0 +1,222 @@
+"""The answers about a task: its status, its attempts and its changes; and the list of tasks."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, Field
+
+from ..items import ContentType, Stage
+from ..payloads import Count, Payload
+from ..states import Cause
+from .queue import GenerationStop, QueuePlace
+
+
+class Progress(Payload):
+    """Items of one content type: total = saved + missing."""
+
+    total: Count
+    saved: Count
+    missing: Count
+    generated: Annotated[
+        Count, Field(description="Items that the latest attempt generated, because they were not staged.")
+    ] = 0
+
+
+class FailedItem(Payload):
+    """An item that the current attempt could not save, and the reason."""
+
+    concept_id: str
+    content_type: ContentType
+    stage: Stage
+    error_code: str
+    reason: str
+
+
+MOST_ITEMS = 2_000
+"""Limit of the list of failed items. `progress` counts all items, including those not listed."""
+
+
+class TaskStatus(Payload):
+    """The response of `GET /api/v1/tasks/{task_id}` and of `roadmap status --json`."""
+
+    task_id: str
+    roadmap_id: str | None
+    status: str
+    current_step: str | None
+    attempt: int
+    execution_arn: str | None
+    queue: Annotated[QueuePlace | None, Field(description="Only while the attempt waits for a slot.")] = None
+    generation_stopped: Annotated[
+        GenerationStop | None,
+        Field(
+            description="While an attempt waits or runs: an operator has stopped generation for all tasks."
+        ),
+    ] = None
+    progress: Mapping[ContentType, Progress]
+    failed_items: Annotated[
+        list[FailedItem], Field(description=f"In framework order, {MOST_ITEMS} and 3 MB at most.")
+    ]
+    error_message: str | None
+    updated_at: datetime
+    completed_at: datetime | None
+
+
+class Actions(Payload):
+    """The actions that the caller may take now."""
+
+    retry: bool
+    cancel: bool
+    checkpoint: bool
+    narrow: bool
+    """Retry or regenerate single items. Also possible if nothing is missing."""
+
+
+class TaskTokens(Payload):
+    """The tokens used by all attempts of the task, and the budget."""
+
+    used: Count
+    budget: int | None
+
+
+class TaskDetail(TaskStatus):
+    """The response of `GET /api/v1/tasks/{task_id}`."""
+
+    title: str | None
+    created_at: datetime
+    user_id: str
+    live: bool
+    """Whether an attempt is running. Right after a run has died, it may be true until a sweep."""
+
+    execution_url: str | None
+    actions: Actions
+    tokens: TaskTokens
+
+
+class ItemTotals(Payload):
+    """The items of all content types together at the last outcome: total = saved + missing.
+
+    Of the missing ones, `failed` have a recorded failure; a cancelled attempt has not started the others.
+    """
+
+    total: Count
+    saved: Count
+    missing: Count
+    failed: Count
+
+
+class TopReason(Payload):
+    """The largest group of a task's current failures."""
+
+    error_code: str
+    sentence: str | None
+    stage: Stage
+    reason: str
+    items: Count
+
+
+class TaskRow(Payload):
+    """One task of a list."""
+
+    task_id: str
+    roadmap_id: str | None
+    title: str | None
+    user_id: str
+    status: str
+    current_step: str | None
+    attempt: Count
+    updated_at: datetime
+    created_at: datetime
+    completed_at: datetime | None
+    progress: ItemTotals | None
+    top_reason: TopReason | None
+    needs_person: bool
+    ours: bool
+
+
+class TaskPage(Payload):
+    """A page of tasks, newest first.
+
+    A page with a rare combination of filters may have fewer rows than `limit`, or none, although the list
+    continues at `next_cursor`.
+    """
+
+    items: list[TaskRow]
+    next_cursor: str | None
+    total: Count
+    total_is_exact: bool
+    """If false, `total` is an estimate: counting would read too many tasks."""
+
+
+class AttemptScope(Payload):
+    """The part of the task that an attempt was for; `null` does not limit."""
+
+    concept_id: str | None
+    content_type: ContentType | None
+    regenerate: bool
+    """Whether saved items were to be replaced as well."""
+
+
+class AttemptRow(Payload):
+    """One attempt. Unknown counts are `null`: while it runs, or if it is older than the audit trail."""
+
+    attempt: Count
+    actor: str
+    cause: Cause
+    reason: str | None
+    execution_arn: str | None
+    execution_url: str | None
+    """The execution in the AWS console, with its time axis."""
+
+    redrive_count: Count
+    step: str
+    claimed_at: datetime
+    ended_at: datetime | None
+    outcome: str | None
+    planned: Mapping[ContentType, Count] | None
+    saved: Mapping[ContentType, Count] | None
+    failed: Mapping[ContentType, Count] | None
+    not_started: Annotated[
+        Mapping[ContentType, Count] | None,
+        Field(description="planned − saved − failed: only of a cancelled attempt."),
+    ]
+    generated: Mapping[ContentType, Count] | None
+    tokens: Count
+    scope: AttemptScope | None
+    """`null` for an attempt for all missing items."""
+
+
+class AttemptPage(Payload):
+    """A page of a task's attempts, newest first."""
+
+    items: list[AttemptRow]
+    next_cursor: str | None
+
+
+class Change(Payload):
+    """One change of a task."""
+
+    cursor: Annotated[str, Field(description="`after` for a request that continues with the next change.")]
+    id: Annotated[str, Field(description="The id of the event. A change has the same id in every answer.")]
+    type: Annotated[str, Field(description="The `detail-type` of the event: see events.md.")]
+    time: AwareDatetime
+    data: Annotated[dict[str, Any], Field(description="The `data` of the event: see events.md.")]
+
+
+class ChangePage(Payload):
+    """Changes of a task, oldest first."""
+
+    items: list[Change]
+    next_cursor: Annotated[
+        str | None,
+        Field(description="`after` for the next request. `null` if the task has had no change yet."),
+    ]
+    status: Annotated[str, Field(description="The task's status now.")]
+    more: Annotated[bool, Field(description="Whether further changes can be read at once.")]
+    restarted: Annotated[
+        bool,
+        Field(
+            description="Whether the list begins with the first change that is kept, because the one of "
+            "`after` does not exist: the database was restored from a backup, or it was deleted by age."
+        ),
+    ] = False

@@ -1,0 +1,22 @@
+"""The extras of the package: what `pip install roadmap-content` does not install."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from .errors import MissingExtraError
+
+
+@contextmanager
+def requires_extra(extra: Literal["layer", "command", "local"], purpose: str) -> Iterator[None]:
+    """Imports of packages of an extra.
+
+    Raises:
+        MissingExtraError: a package is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"{purpose} needs the package {error.name}: pip install 'roadmap-content[{extra}]'"
+        ) from error

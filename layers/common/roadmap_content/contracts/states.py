@@ -1,0 +1,110 @@
+"""The states and causes that the tables and the API name."""
+
+from enum import StrEnum
+
+
+class GroupState(StrEnum):
+    """The state of a failure group."""
+
+    NEW = "new"
+    REGRESSED = "regressed"
+    ACKNOWLEDGED = "acknowledged"
+    IGNORED = "ignored"
+    RESOLVED = "resolved"
+
+
+RINGING_STATES = (GroupState.NEW, GroupState.REGRESSED)
+"""The states that call a person."""
+
+
+class RecoveryState(StrEnum):
+    """The state of a recovery."""
+
+    WAITING = "waiting"
+    CANARY = "canary"
+    RUNNING = "running"
+    PAUSED = "paused"
+    PAUSED_BY_BREAKER = "paused_by_breaker"
+    STOPPED_BY_CANARY = "stopped_by_canary"
+    STOPPED_BY_BUDGET = "stopped_by_budget"
+    CANCELLED = "cancelled"
+    COMPLETED = "completed"
+
+
+class TaskResult(StrEnum):
+    """The result of one task of a recovery."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    RECOVERED = "recovered"
+    STILL_FAILING = "still_failing"
+    REFUSED = "refused"
+
+
+class NextAction(StrEnum):
+    """The action of the next attempt for an item."""
+
+    NONE = "none"
+    SAVE = "save"
+    GENERATE = "generate"
+    REPLACE_ID = "replace_id"
+    NEXT_VERSION = "next_version"
+    REJECT_AND_GENERATE = "reject_and_generate"
+    WAIT = "wait"
+    PERSON = "person"
+
+
+class QueueClass(StrEnum):
+    """The class of an attempt. Bulk attempts come after interactive ones."""
+
+    INTERACTIVE = "interactive"
+    """A person waits for it."""
+
+    BULK = "bulk"
+    """The system started it: a recovery, or an automatic attempt."""
+
+    BULK_PAUSED = "bulk_paused"
+    """It waits, and is not in the order: its recovery is paused."""
+
+
+class Cause(StrEnum):
+    """How an attempt was started."""
+
+    FIRST_RUN = "first_run"
+    RETRY = "retry"
+    CHECKPOINT = "checkpoint"
+    CONSOLE_REDRIVE = "console_redrive"
+    AUTOMATIC = "automatic"
+    RECOVERY = "recovery"
+
+    @property
+    def queue_class(self) -> QueueClass:
+        """The class in the queue: bulk for attempts that no person has requested one by one."""
+        return QueueClass.BULK if self in (Cause.AUTOMATIC, Cause.RECOVERY) else QueueClass.INTERACTIVE
+
+
+class ItemState(StrEnum):
+    """The state of one item."""
+
+    SAVED = "saved"
+    STAGED = "staged"
+    MISSING = "missing"
+    REJECTED = "rejected"
+    GENERATING = "generating"
+
+
+class Role(StrEnum):
+    """A role, given by a scope of the token."""
+
+    OWNER = "owner"
+    """Sees and changes their own tasks."""
+
+    VIEWER = "viewer"
+    """Sees all tasks and changes nothing."""
+
+    OPERATOR = "operator"
+    """Sees and changes all tasks."""
+
+
+UNFINISHED = frozenset({"pending", "processing"})
+"""The statuses of a task that changes by itself. Another one changes only by a person's request."""
