@@ -1,4 +1,4 @@
-"""The client: `stage`, `start`, `changes`. test_operations.py has its methods for the operations of the API."""
+"""The client: `stage`, `start`, `changes`. test_operations.py has its methods for the API."""
 
 from urllib.parse import parse_qs, urlsplit
 
