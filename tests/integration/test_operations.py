@@ -233,6 +233,8 @@ CALLS: Mapping[str, Callable[[Client], Any]] = {
     "resume_recovery": lambda client: client.resume_recovery("rec-1"),
     "cancel_recovery": lambda client: client.cancel_recovery("rec-1"),
     "undo_recovery": lambda client: client.undo_recovery("rec-1"),
+    "erase_user": lambda client: client.erase(USER, product_rows=True, dry_run=True, replay="e-1"),
+    "list_due_erasures": lambda client: client.due_erasures(),
     "get_capacity": lambda client: client.capacity(),
     "change_capacity": lambda client: client.change_capacity("r", slots=2),
 }
@@ -242,6 +244,7 @@ PREVIEWS: Mapping[str, Callable[[Client], Any]] = {
 }
 NOT_SENT = {
     "cursor": "the client follows the pages itself",
+    "after": "the client continues an erasure itself",
     "limit": "`changes` follows the feed in its default pages",
     "dry_run": "the method of the preview sends it",
 }
