@@ -1,7 +1,9 @@
 """`DELETE /api/v1/users/{user_id}/content`, and the register. Every row and object is compared as text."""
 
 import inspect
-from collections.abc import Callable, Iterator
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -14,12 +16,13 @@ from roadmap_content.contracts.errors import ErasureRunningError
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage import keys
-from roadmap_content.platform.storage.bucket import Bucket
+from roadmap_content.platform.storage.bucket import Bucket, StoredVersion
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.erasure import rows as rows_of_users
 from roadmap_content.state.erasure.rows import RuleMissingError, rules
 from roadmap_content.state.tasks.attempts import user_start
 from tests.schedules.process import Serially
+from tests.support.erasing import erased
 from tests.support.factories import CONTENT_TABLES, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
 from tests.support.requests_to_api import OPERATOR, Ask
@@ -266,3 +269,63 @@ def test_each_key_of_a_roadmap_or_task_is_below_a_prefix_of_theirs() -> None:
         key = made(**{each: known[each] for each in inspect.signature(made).parameters})
         assert key.startswith(tuple(keys.prefixes_of(["r"], ["t"]))), name
     assert "a/b/concepts/" not in keys.prefixes_of(["a/b"], [])
+
+
+TASKS = """
+INSERT INTO roadmap_metadata (roadmap_id, user_id, title)
+SELECT :u || '-r-' || n, :u, 'T' FROM generate_series(1, :n) n;
+INSERT INTO roadmap_tasks (task_id, user_id, roadmap_id, status, attempt)
+SELECT :u || '-t-' || n, :u, :u || '-r-' || n, 'completed', 1 FROM generate_series(1, :n) n;
+INSERT INTO content_attempts
+    (task_id, attempt, actor, cause, step, ended_at, outcome, user_id, roadmap_id, saved)
+SELECT task_id, 1, 'user:' || :u, 'retry', 'ended', now(), 'completed', :u, roadmap_id, '{}'
+FROM roadmap_tasks WHERE user_id = :u;
+INSERT INTO content_events (event_id, detail_type, task_id, detail, delivered_at)
+SELECT task_id || '-' || n, 'a', task_id, '{}', now()
+FROM roadmap_tasks, generate_series(1, 77) n WHERE user_id = :u;
+INSERT INTO content_origins (content_type, roadmap_id, concept_id, task_id)
+SELECT 'quiz', roadmap_id, 'c-' || n, task_id FROM roadmap_tasks, generate_series(1, 90) n WHERE user_id = :u
+"""
+
+
+class _Objects(Bucket):
+    """Ninety objects below each prefix of staged content, until they are deleted."""
+
+    def __init__(self) -> None:
+        super().__init__("content")
+        self.deleted: set[str] = set()
+
+    def put(self, *_: object) -> None:
+        """Ignore the register's copy."""
+
+    def versions(self, prefix: str, after: object = None) -> tuple[list[StoredVersion], None]:
+        """The objects of a prefix."""
+        if prefix in self.deleted or not prefix.startswith("staged/"):
+            return [], None
+        return [StoredVersion(f"{prefix}{number}", "v", 9, True) for number in range(90)], None
+
+    def delete_versions(self, versions: Sequence[StoredVersion]) -> None:
+        """Delete the objects of the prefix of these."""
+        self.deleted.update(each.key.rpartition("/")[0] + "/" for each in versions)
+
+
+@pytest.mark.nightly
+def test_the_time_of_an_erasure_grows_with_the_tasks_and_its_memory_does_not(
+    pipeline: Pipeline,
+) -> None:
+    seconds, peaks = {}, {}
+    for user, number in (("warm", 10), ("few", 10), ("many", 1_000)):
+        pipeline.services.bucket = _Objects()
+        for statement in TASKS.split(";"):
+            pipeline.execute(statement, u=user, **({"n": number} if ":n)" in statement else {}))
+        pipeline.execute("ANALYZE")
+        tracemalloc.start()
+        began = time.perf_counter()
+        answer = erased(pipeline.services, user)
+        seconds[user] = (time.perf_counter() - began) / number
+        peaks[user] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert answer.removed.objects["staged"].objects == 90 * number
+        assert answer.removed.rows["content_events"] == 77 * number
+    assert seconds["many"] < 3 * seconds["few"], seconds
+    assert peaks["many"] < 10 * peaks["few"], peaks

@@ -26,6 +26,7 @@ from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.attempts import AUTOMATIC, AttemptStart, user_start
 from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope
 from tests.faults.world import PUBLISH, World
+from tests.support.erasing import erased
 from tests.support.factories import USER, concept_ids
 
 Actor = Callable[[World, Services], object]
@@ -132,6 +133,7 @@ ACTORS: dict[str, Actor] = {
     ),
     "restore": _restore,
     "cancel-recovery": lambda world, services: control.cancel(services, world.recovery_ids()[0], _time()),
+    "erase": lambda _, services: erased(services, USER),
     # Steps of the last run. They may be delivered late, or twice.
     "plan": lambda world, services: plan_batches(world.runs[-1].plan_request(), services, _time()),
     "generate": lambda world, services: generate_content(world.runs[-1].requests[0], services, _time()),

@@ -16,6 +16,7 @@ from unittest.mock import patch
 from sqlalchemy import create_engine, text
 
 from roadmap_content.content.generation import item_locks
+from roadmap_content.contracts.erasure import ErasureAnswer
 from roadmap_content.platform.postgres import driver, engine, transactions
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage import bucket
@@ -28,6 +29,8 @@ from tests.schedules.schedule import MOST_ACTORS, EndlessError, Schedule, Schedu
 from tests.schedules.situations import SITUATIONS, bundle
 from tests.schedules.template import Template
 from tests.support.databases import restoring
+from tests.support.erasing import erased_at_last, left_of
+from tests.support.factories import USER
 from tests.support.oracle import Broken, OracleOfOne
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?")
@@ -53,6 +56,10 @@ SELECT id FROM (
     FROM tutorial_metadata) AS made
 ORDER BY of, position
 """)
+
+_CAME_BACK = """
+SELECT attempt FROM content_attempts WHERE claimed_at > (SELECT max(ended_at) FROM content_erasures)
+"""
 
 _LEFT_LOCKS = text("""
 SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (
@@ -286,6 +293,8 @@ class Explorer:
     def _check(self, world: str) -> list[str]:
         """The broken invariants: at once, before anything can heal, and after everything has ended."""
         oracle = self._world.oracle
+        if answers := [p.answer for p in self._processes if isinstance(p.answer, ErasureAnswer)]:
+            return self._left(complete=any(answer.complete for answer in answers))
         at_once = [*oracle.at_any_time(), *broken_at_once(self._world, self._processes, self._attempts)]
         if world not in self._ends:
             self._ends[world] = self._at_the_end()
@@ -293,6 +302,25 @@ class Explorer:
             *(f"at once: {one}" for one in at_once),
             *(f"at the end: {one}" for one in self._ends[world]),
         ]
+
+    def _left(self, *, complete: bool) -> list[str]:
+        """What is left of an erased user: at once, if the erasure was complete; after the late steps and the
+        sweeps, if it was not, and was repeated when the last step was over.
+        """
+        world, found = self._world, []
+        names = USER, world.task_id, world.pipeline.roadmap_id
+        if complete:
+            found.append(
+                ("at once", left_of(world.pipeline.engine, world.services, *names, product_rows=False))
+            )
+        self._finish()
+        if not complete:
+            erased_at_last(world.pipeline.engine, world.services, USER, product_rows=False)
+        world.reconcile()
+        if not world.pipeline.rows(_CAME_BACK):  # an execution that was started by hand claims afterwards
+            left = left_of(world.pipeline.engine, world.services, *names, product_rows=False)
+            found.append(("at the end", left))
+        return [f"{when}: I14: left of the user: {left}" for when, left in found if left]
 
     def _at_the_end(self) -> list[Broken]:
         self._finish()

@@ -191,7 +191,7 @@ class Situation(NamedTuple):
         return " ".join((self.make.__doc__ or "").split())
 
 
-_PRODUCT = ("edit", "take-over", "product-cancel", "delete-roadmap", "new-row")
+_PRODUCT = ("edit", "take-over", "product-cancel", "delete-roadmap", "new-row", "erase")
 _CLAIMS = ("retry", "redrive", "cancel", "event")
 _LATE = ("plan", "generate", "save", "save-another", "finalize")
 

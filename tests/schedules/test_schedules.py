@@ -32,6 +32,14 @@ pytestmark = pytest.mark.slow
         "replaced/cancel.1/take-over",
         # The rule was wrong: a cancelled attempt may be superseded before its execution has ended.
         "redriven/await-redrive/cancel/redrive",
+        # A step that was sent before its user was erased writes afterwards; one per step of a run.
+        "fresh/plan.3/erase",
+        "at-work/generate.6/erase",
+        "at-work/save.4/erase",
+        "at-work/finalize.5/erase",
+        "failed/retry.7/erase",
+        "failed/erase.6/retry",
+        "waiting/erase/admit",
         # The rule was wrong: a retry completes a cancelled task if no item is missing.
         "regenerating/cancel/product-cancel/retry",
     ],
