@@ -69,6 +69,8 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     "undo_recovery": Endpoint("POST", "/recoveries/{cancelled_id}/undo"),
     "get_capacity": Endpoint("GET", "/capacity"),
     "change_capacity": Endpoint("PUT", "/capacity", body={"slots": 3, "reason": "r"}),
+    "erase_user": Endpoint("DELETE", "/users/nobody/content"),
+    "list_due_erasures": Endpoint("POST", "/erasures/due"),
 }
 
 

@@ -208,7 +208,7 @@ def test_an_empty_database_gets_every_table_and_those_of_the_product_without_uni
     migrate(empty_database_url)
 
     # The product creates its optional tables itself.
-    optional = {"concept_metadata", "execution_logs"}
+    optional = {"concept_metadata", "concept_progress", "execution_logs", "quiz_attempts"}
     assert {row[0] for row in schema(empty_database_url)} >= set(READS) - optional
     assert uniques(empty_database_url) == []
 

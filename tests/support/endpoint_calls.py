@@ -30,7 +30,7 @@ CALLS: Mapping[str, Calls] = {
     "list_failures": {},
     "get_failure_group": {},
     "change_failure_group": {},
-    "get_health": {"GetQueueAttributes": 1},
+    "get_health": {},
     "count_origins": {},
     "create_recovery": {"StartExecution": 1},
     "list_recoveries": {},
@@ -42,6 +42,8 @@ CALLS: Mapping[str, Calls] = {
     "undo_recovery": {},
     "get_capacity": {},
     "change_capacity": {},
+    "erase_user": {"PutObject": 2},
+    "list_due_erasures": {"ListObjectsV2": 1},
 }
 """By operation id. No read describes an execution: that quota belongs to the whole account."""
 
@@ -57,7 +59,6 @@ DEPENDS: Mapping[str, str] = {
 """The causes of calls, if their number is not a constant."""
 
 ANSWERS: Mapping[str, Mapping[str, Any]] = {
-    "GetQueueAttributes": {"Attributes": {"ApproximateNumberOfMessages": "0"}},
     "RedriveExecution": {},
     "StartExecution": {},
     "StopExecution": {},
@@ -74,7 +75,7 @@ class Counted(Counter[str]):
         self[operation] += 1
 
     def answer(self, operation: str) -> Mapping[str, Any]:
-        """Count a call; return the answer of Step Functions or SQS."""
+        """Count a call; return the answer of Step Functions."""
         self.count(operation)
         return {"status": self.execution} if operation == "DescribeExecution" else ANSWERS[operation]
 
