@@ -309,12 +309,12 @@ def verdict(drill: Drill, recovery: dict[str, Any], seconds: float, rate: int) -
 
 def groups_table(drill: Drill) -> Table:
     """The failure groups after the outage, as an operator sees them."""
-    table = Table("items", "tasks", "type", "error", "reason", "what the next attempt does")
+    table = Table("items", "tasks", "types", "error", "reason", "what the next attempt does")
     for group in drill.ask("task_api", "GET", "/failures").body["items"]:
         table.add_row(
             str(group["items"]),
             str(group["tasks"]),
-            group["content_type"],
+            ", ".join(group["by_type"]),
             group["error_code"],
             group["reason"],
             group["remedy_text"],
