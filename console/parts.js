@@ -22,6 +22,7 @@ export const Text = (/** @type {{ value: string | null | undefined, class?: stri
 /** An id on one line. Without room for all of it, its middle is cut. @param {{ value: string }} props */
 export function Id({ value }) {
   const letters = [...value];
+  if (letters.length <= 20) return html`<bdi class="id" dir="ltr">${value}</bdi>`;
   return html`<bdi class="id" dir="ltr" title=${value}><span>${letters.slice(0, -8).join("")}</span>${letters.slice(-8).join("")}</bdi>`;
 }
 

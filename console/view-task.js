@@ -355,6 +355,9 @@ const COUNTED = /^\d+ of \d+ items? (is|are) missing$/;
 /** Whether the task's attempt stands still: in the queue, or because generation is stopped. @param {Task} task */
 const isWaiting = (task) => Boolean(task.queue ?? task.generation_stopped);
 
+/** The items in a state, by content type. @param {string} states @param {string} state @returns {Record<string, number>} */
+const countsOf = (states, state) => Object.fromEntries(TYPES.map((type, t) => [type, [...states].filter((each, k) => each === state && k % TYPE_COUNT === t).length]));
+
 /** What becomes of each missing item: a row for each cause, and for the items without a failure. @param {{ task: Task, items: Items, chosen: number | null }} props */
 function Missing({ task, items: { states, reasons }, chosen }) {
   const rows = reasons
@@ -385,9 +388,7 @@ function Missing({ task, items: { states, reasons }, chosen }) {
           `,
         )}
         ${["T", "M", "G"].map((state) => {
-          /** @type {Record<string, number>} */
-          const counts = {};
-          for (let k = 0; k < states.length; k += 1) if (states[k] === state) counts[TYPES[k % TYPE_COUNT] ?? ""] = (counts[TYPES[k % TYPE_COUNT] ?? ""] ?? 0) + 1;
+          const counts = countsOf(states, state);
           const text = task.live ? T.task.becomesNow : T.task.becomesNext;
           return (
             sum(counts) > 0 &&

@@ -201,7 +201,7 @@ def test_a_task_without_an_attempt_is_explained_and_can_be_started(console: Cons
 def test_a_waiting_task_names_its_place_in_the_queue(console: Console, api: RealApi) -> None:
     with waiting(api, "waiting"):
         console.open("/tasks/waiting")
-        expect(console.page.locator("main")).to_contain_text("place 1; starts in")
+        expect(console.page.locator("main")).to_contain_text("Waits in the queue, place 1")
         console.open("/health")
         expect(console.page.locator(".tiles")).to_contain_text("1Attempts in the queueThe oldest joined")
 
@@ -330,7 +330,7 @@ def test_everything_with_a_name_is_reached_by_keyboard(console: Console) -> None
     page.keyboard.type("from zero")
     expect(page.locator(".places li")).to_have_count(0)
     page.keyboard.press("Control+a")
-    page.keyboard.type("outage")
+    page.keyboard.type("outage of")
     expect(page.locator(".places li").first).to_contain_text("after the database outage of 02:10")
     assert console.axe() == []
     page.keyboard.press("Control+a")
