@@ -79,7 +79,8 @@ def _print(answer: ErasureAnswer) -> None:
     verb = "to remove" if answer.dry_run else "removed"
     for title, part in ((verb, answer.removed), ("stays", answer.stays)):
         _add(table, title, part)
-    console.print(fitted(table, console) if table.row_count else "nothing is left", soft_wrap=True)
+    if table.row_count or answer.waits_until is None:
+        console.print(fitted(table, console) if table.row_count else "nothing is left", soft_wrap=True)
     for remainder in answer.remains:
         until = remainder.until if isinstance(remainder.until, str) else time_text(remainder.until)
         console.print(f"expires by itself: {remainder.data}: {until}", markup=False, soft_wrap=True)
