@@ -13,7 +13,7 @@ INSTALLED := $(VENV)/.installed
 # Python 3.11 looks at the newest release before the pinned one, and refuses it. `pip check` proves completeness.
 INSTALL := install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement
 
-.PHONY: help setup demo test lint workflow product browser schedules faults mutants chaos load bench nightly \
+.PHONY: help setup demo test lint workflow product browser schedules faults mutants drill load bench nightly \
 	verify-template sam-build sam-deploy-local sam-local preflight artifact deploy smoke openapi lock audit
 
 help: ## Show this list.
@@ -111,8 +111,8 @@ faults: $(INSTALLED) ## Produce every failure: the oracle, poison, 200 histories
 mutants: $(INSTALLED) ## Remove each guard from a copy of the code; a test must fail.
 	$(RUN)/python -m tests.mutants
 
-chaos: $(INSTALLED) ## 500 tasks while PostgreSQL and the functions are killed (SOAK=drill or restore: another scenario; TASKS=, SEED=).
-	$(RUN)/python -m tests.faults.soak $(or $(SOAK),chaos) $(addprefix --tasks=,$(TASKS)) $(if $(SOAK),,--seed=$(SEED))
+drill: $(INSTALLED) ## 1,000 tasks break in four ways, and one recovery heals them (DRILL=restore: a restored backup, TASKS=).
+	$(RUN)/python -m tests.faults.soak $(or $(DRILL),outages) $(addprefix --tasks=,$(TASKS))
 
 load: $(INSTALLED) ## A thousand roadmaps at once and other loads, through the real admission, in virtual time.
 	$(RUN)/python -m benchmarks.load
@@ -125,13 +125,14 @@ bench: $(VENV)/.more ## Measure: saving, growth, cold start, peers (BENCH=cold: 
 
 # Shortest first. A part is the target of its name, or the command `part-…`.
 NIGHTLY := audit package nightly-tests incidents sam-deploy-local sam-local product verify-template browser coverage \
-	bench chaos schedules faults mutants
+	bench drill restore schedules faults mutants
 part-package = $(MAKE) workflow TESTS=tests/package
 part-nightly-tests = $(RUN)/python -m pytest -m nightly tests/unit tests/integration tests/package tests/workflow
 part-incidents = $(MAKE) workflow TESTS=tests/workflow/incidents.py
 part-verify-template = $(MAKE) verify-template ALL=1
 part-coverage = $(MAKE) test COVERAGE=1
 part-bench = $(MAKE) bench SHORT=1 BENCH="saving growth cold"
+part-restore = $(MAKE) drill DRILL=restore
 part-schedules = $(MAKE) schedules SCHEDULES=all MINUTES=10
 part-faults = $(MAKE) faults LONG=1
 

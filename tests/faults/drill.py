@@ -1,4 +1,4 @@
-"""`make chaos SOAK=drill`: 1,000 tasks are broken in four ways, and repaired with one recovery.
+"""`make drill`: 1,000 tasks are broken in four ways, and repaired with one recovery.
 
 Real: PostgreSQL, the steps, the API's functions, the recovery and its rate. Emulated: S3 (in memory) and Step
 Functions (`tests/support/runs.py`); Lambda is this process.

@@ -1,48 +1,78 @@
-"""`make chaos SOAK=restore`: a backup of the database is restored while S3 has newer content.
+"""`make drill DRILL=restore`: a backup of the database is restored while S3 has newer content.
 
-Half of the tasks run before the backup, half after it. PostgreSQL's files are copied while it is stopped.
-After the restore, each of the newer tasks is retried: it must find its content in S3.
+It runs on a local stack: the real template, state machine, handlers and HTTP API, and PostgreSQL with fsync.
+Half of the tasks run before the backup, half after it, and then a user of the backup is erased. PostgreSQL's
+files are copied while it is stopped. After the restore, each newer task is retried, and must find its content
+in S3; the register of erasures is applied again, and must find the user.
 """
 
 import argparse
+import logging
+import os
 import subprocess
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from tests.faults.stack_soak import StackSoak, Subject, soak
+from sqlalchemy import text
+
+from local_stack.postgres_server import PostgresServer
+from local_stack.stack import LocalStack
+from roadmap_command.load import load_bundle
+from roadmap_command.target import Target
+from roadmap_content.content.bundle import read_bundle
+from roadmap_content.platform.runtime.deadline import Deadline
 from tests.support.factories import bundle_of, concept_ids
+from tests.support.http_api import Api
 from tests.support.soak import Found
 
 TASKS, CONCEPTS = 40, 10
-ZEROS = ("incomplete", "to_generate_again", "tokens")
+ZEROS = ("incomplete", "to_generate_again", "tokens", "left_of_the_erased_user")
 """The counts that must be 0."""
 
+ERASED = "erased-user"
+SECONDS = 1_800
+"""Time limit, from the start of the stack to the result."""
 
-def subject(number: int) -> Subject:
-    """Task `number`, with all of its content staged."""
+
+def subject(number: int) -> dict[str, Any]:
+    """The bundle of task `number`, with all of its content staged. The first is the erased user's."""
     roadmap_id = f"restore-{number}"
     ids = concept_ids(CONCEPTS, roadmap_id)
-    return Subject(bundle_of(ids, roadmap_id=roadmap_id, task_id=f"restore-t-{number}"))
+    bundle = bundle_of(ids, roadmap_id=roadmap_id, task_id=f"restore-t-{number}")
+    if number == 0:
+        bundle["roadmap"]["user_id"] = bundle["task"]["user_id"] = ERASED
+    return bundle
 
 
-class Restore(StackSoak):
+class Restore:
     """A database that is restored, and S3 that is not."""
 
+    def __init__(self, stack: LocalStack, deadline: Deadline, tasks: int) -> None:
+        assert isinstance(stack.database, PostgresServer)
+        self._database, self._deadline = stack.database, deadline
+        self._target = Target.local(stack)
+        self._stepfunctions = stack.client("stepfunctions")
+        self._subjects = [subject(number) for number in range(tasks)]
+        self.counts: dict[str, float] = {}
+
     def run(self) -> list[str]:
-        """Run one half, back up, run the other half, restore, and retry the tasks that the backup lacks."""
-        database = self._database
+        """Run one half, back up, run the other half, erase a user, restore, retry what the backup lacks."""
+        database, client = self._database, self._target.client()
         cluster, backup = database.data_dir / "cluster", database.data_dir / "backup"
         half = len(self._subjects) // 2
-        known, newer = self._subjects[:half], self._subjects[half:]
-        for each in self._subjects:
-            self._load(each)
-        self._run(known)
+        erased, known, newer = self._subjects[0], self._subjects[1:half], self._subjects[half:]
+        for bundle in self._subjects:
+            load_bundle(read_bundle(bundle), self._target.engine, self._target.bucket, self._deadline)
+        self._run([erased, *known])
         self._target.engine.dispose()
         database.stop()
         _copy(cluster, backup)
         database.start_again()
         self._run(newer)
+        assert client.erase(ERASED, product_rows=True).complete
         self._target.engine.dispose()
         database.kill()
 
@@ -50,30 +80,56 @@ class Restore(StackSoak):
         _copy(backup, cluster)
         database.start_again()
         restored = time.monotonic()
-        to_generate = sum(self._heal(each) for each in newer)
-        recovered = time.monotonic()
-        found = [self._target.client().status(each.task_id) for each in self._subjects]
-        self.counts |= {
+        due = client.due_erasures().due
+        replayed = [
+            client.erase(each.user_id, replay=each.erasure_id, product_rows=each.product_rows) for each in due
+        ]
+        left = client.erase(ERASED, product_rows=True, dry_run=True).removed
+        to_generate = sum(self._heal(bundle) for bundle in newer)
+        found = [client.status(bundle["task"]["task_id"]) for bundle in (*known, *newer)]
+        self.counts = {
             "tasks": len(found),
             "newer_than_the_backup": len(newer),
             "incomplete": sum(task.status != "completed" for task in found),
             "to_generate_again": to_generate,
             "tokens": sum(task.tokens.used for task in found),
+            "erasures_applied_again": sum(answer.complete for answer in replayed),
+            "left_of_the_erased_user": sum(left.rows.values())
+            + sum(count.objects for count in left.objects.values()),
             "restore_seconds": round(restored - began, 1),
-            "recover_seconds": round(recovered - restored, 1),
+            "recover_seconds": round(time.monotonic() - restored, 1),
         }
-        return [f"{self.counts[name]} {name}" for name in ZEROS if self.counts[name]]
+        broken = [f"{self.counts[name]} {name}" for name in ZEROS if self.counts[name]]
+        return broken if self.counts["erasures_applied_again"] == 1 else [*broken, "the user was not found"]
 
-    def _run(self, subjects: Sequence[Subject]) -> None:
-        attempts = [self._begin(each) for each in subjects]
-        for each, attempt in zip(subjects, attempts, strict=True):
-            self._follow(each, attempt)
-
-    def _heal(self, each: Subject) -> int:
+    def _heal(self, bundle: dict[str, Any]) -> int:
         """Retry a task, and wait; return the number of items to generate."""
-        preview = self._target.client().preview_retry(each.task_id)
-        self._run([each])
+        preview = self._target.client().preview_retry(bundle["task"]["task_id"])
+        self._run([bundle])
         return sum(preview.to_generate.values())
+
+    def _run(self, bundles: Sequence[dict[str, Any]]) -> None:
+        """Request an attempt of each task; wait until all executions are over."""
+        for bundle in bundles:
+            task = bundle["task"]
+            for _ in self._tries(f"an attempt of {task['task_id']}"):
+                if Api.of(self._target, task["user_id"]).retry(task["task_id"]).status in (202, 409):
+                    break
+        for bundle in bundles:
+            with self._target.engine.connect() as connection:
+                arn = connection.scalar(
+                    text("SELECT execution_arn FROM roadmap_tasks WHERE task_id = :task_id"),
+                    {"task_id": bundle["task"]["task_id"]},
+                )
+            for _ in self._tries(f"the end of {arn}"):
+                if self._stepfunctions.describe_execution(executionArn=arn)["status"] != "RUNNING":
+                    break
+
+    def _tries(self, what: str) -> Iterator[None]:
+        while self._deadline.remaining > 0:
+            yield
+            time.sleep(0.4)
+        raise TimeoutError(f"the time was up while waiting for {what}")
 
 
 def _copy(source: Path, destination: Path) -> None:
@@ -83,5 +139,15 @@ def _copy(source: Path, destination: Path) -> None:
 
 
 def play(options: argparse.Namespace) -> Found:
-    subjects = [subject(number) for number in range(options.tasks or TASKS)]
-    return soak(lambda stack, deadline: Restore(stack, deadline, subjects), {})
+    """Play the drill on a stack of its own."""
+    if os.environ.get("DATABASE_URL"):
+        raise SystemExit("this kills its database: unset DATABASE_URL")
+    logging.disable()  # log records of the lost connections
+    deadline = Deadline.after(SECONDS)
+    with (
+        tempfile.TemporaryDirectory(prefix="roadmap-drill-") as directory,
+        LocalStack.start(Path(directory), wait_scale=0.01, parameters={}) as stack,
+    ):
+        restore = Restore(stack, deadline, options.tasks or TASKS)
+        broken = restore.run()
+    return Found(restore.counts, broken)

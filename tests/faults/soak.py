@@ -2,22 +2,20 @@
 
 | scenario | breaks | healed by | runs in |
 |---|---|---|---|
-| chaos | PostgreSQL, the functions' processes, rows | a recovery, the sweep, one retry each | a local stack |
-| restore | the database is restored, S3 is not | one retry each | a local stack |
-| drill | database, model, release, contents | one recovery | this process |
+| outages | database, model, release, contents | one recovery | this process |
+| restore | the database is restored, S3 is not | one retry each, the register of erasures | a local stack |
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Mapping
 
-from tests.faults import chaos, drill, restore
+from tests.faults import drill, restore
 from tests.support.soak import Found, end
 
 SCENARIOS: Mapping[str, Callable[[argparse.Namespace], Found]] = {
-    "chaos": chaos.play,
+    "outages": drill.play,
     "restore": restore.play,
-    "drill": drill.play,
 }
 
 
@@ -26,9 +24,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="soak")
     parser.add_argument("scenario", choices=SCENARIOS)
     parser.add_argument("--tasks", type=int, help="the number of tasks, if not the scenario's own")
-    parser.add_argument("--seed", type=int, help="chaos: repeat the faults of a run")
-    parser.add_argument("--rate", type=int, default=300, help="drill: tasks a minute of the recovery")
-    parser.add_argument("--concurrency", type=int, default=40, help="drill: tasks of the recovery at once")
+    parser.add_argument("--rate", type=int, default=300, help="outages: tasks a minute of the recovery")
+    parser.add_argument("--concurrency", type=int, default=40, help="outages: tasks of the recovery at once")
     options = parser.parse_args()
     return end(SCENARIOS[options.scenario](options))
 

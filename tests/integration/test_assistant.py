@@ -49,7 +49,7 @@ class Log:
 
 @pytest.fixture
 def drill(database_url: str) -> Iterator[Drill]:
-    """Four tasks, each broken in one of the four ways of `make chaos SOAK=drill`."""
+    """Four tasks, each broken in one of the four ways of `make drill`."""
     drill = Drill(database_url, 4)
     drill.load()
     drill.break_all()

@@ -216,10 +216,12 @@ def _end(
     """End the erasure, if no claim has come in between. Then the user is a new one."""
 
     def end(connection: Connection) -> tuple[register.Entry | None, Removed]:
+        is_left = rows.is_left(connection, request.user_id)
+        if is_left and request.replay is None:
+            return None, Removed()
+        # The names of a user who came back after the erasure that is applied again are newer.
         names = Removed()
-        if request.replay is None:
-            if rows.is_left(connection, request.user_id):
-                return None, names
+        if not is_left:
             names = rows.erase_names(connection, request.user_id, product_rows=entry.product_rows)
             register.add_removed(connection, entry.erasure_id, names)
         return register.end_erasure(connection, entry.erasure_id), names
