@@ -332,7 +332,7 @@ def test_a_task_that_the_product_is_processing_can_be_taken_over(console: Consol
     page.locator(".task-actions .primary").click()
     expect(page.get_by_role("alert")).to_contain_text("The product's own workers are processing this task")
     page.get_by_role("button", name="Take it over").click()
-    page.get_by_role("button", name="Start the retry").click()
+    page.get_by_role("dialog").get_by_role("button", name="Start", exact=True).click()
     expect(page.locator(".toast")).to_have_text("The retry has started.")
 
 
@@ -510,7 +510,7 @@ def test_a_task_is_cancelled_after_a_confirmation_with_a_reason(console: Console
     expect(page.locator(".toast")).to_have_text("The task is cancelled.")
     expect(page.locator(".task-head")).to_contain_text("cancelled")
     assert api.executions.of("to-cancel") == []
-    expect(page.locator(".attempt").first).to_contain_text("the course is withdrawn")
+    expect(page.locator(".note")).to_contain_text("the course is withdrawn")
 
 
 def test_a_cancel_without_confirmation_changes_nothing(browser: Browser, api: RealApi) -> None:
