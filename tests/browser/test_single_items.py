@@ -54,6 +54,7 @@ def test_one_item_one_type_and_a_saved_item(browser: Browser, api: RealApi) -> N
         revisions = of_tutorial.locator(".revisions > li")
         expect(revisions).to_have_count(2)
         expect(revisions.first).to_contain_text("the offline generator")
+        expect(revisions.nth(1).get_by_role("button", name="Restore…")).to_be_visible()  # the attempt is over
         revisions.nth(1).get_by_role("button", name="Compare with the current one").click()
         page.get_by_role("dialog").get_by_role("button", name="Restore…").click()
         page.get_by_role("dialog").get_by_label("Reason").fill("the first one was better")
