@@ -32,6 +32,7 @@ SIZES = (1_000, 1_000_000)
 MOST_TIMES = 5.0
 ROUNDS = 3
 
+# The same at every size: a hundred attempts that wait, and a recovery.
 WAITING = (
     "UPDATE content_capacity SET stopped_reason = 'only the benchmark admits'",
     """
@@ -59,8 +60,8 @@ INSERT INTO content_recoveries (recovery_id, state, actor, reason, filter, rate_
     canary, breaker) VALUES ('all', 'paused', 'operator', 'r', '{}', 60, 10, 0, 20)
 """,
 )
-"""The same at every size: a hundred attempts that wait, and a recovery."""
 
+# Tasks that ended, a tenth of them incomplete, and half of a recovery's tasks.
 FINISHED = (
     """
 INSERT INTO roadmap_metadata (roadmap_id, user_id, title)
@@ -114,7 +115,6 @@ FROM generate_series(:first, least(:last, 200000)) AS n
     "TRUNCATE content_changes",
     "VACUUM ANALYZE",
 )
-"""Tasks that ended, a tenth of them incomplete, and half of a recovery's tasks."""
 
 IS_DUE = text("UPDATE content_checks SET next_check_at = timezone('utc', now()) WHERE task_id = 't-1'")
 

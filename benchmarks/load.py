@@ -51,7 +51,6 @@ from .database import own_database
 from .report import Limit, show_limits, show_machine, show_table
 
 TYPES = (ContentType.TUTORIAL, ContentType.RESOURCES, ContentType.QUIZ)
-"""The content types of the simulated roadmaps."""
 
 SECONDS = (35.0, 8.0, 15.0)
 """Of an item of each type."""
