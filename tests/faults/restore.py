@@ -12,15 +12,18 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
 
 from local_stack.postgres_server import PostgresServer
+from local_stack.processes import becomes_true
 from local_stack.stack import LocalStack
 from roadmap_command.load import load_bundle
+from roadmap_command.runs import follow_run
 from roadmap_command.target import Target
 from roadmap_content.content.bundle import read_bundle
 from roadmap_content.platform.runtime.deadline import Deadline
@@ -31,6 +34,8 @@ from tests.support.soak import Found
 TASKS, CONCEPTS = 40, 10
 ZEROS = ("incomplete", "to_generate_again", "tokens", "left_of_the_erased_user")
 """The counts that must be 0."""
+
+EXECUTION = text("SELECT execution_arn FROM roadmap_tasks WHERE task_id = :task_id")
 
 ERASED = "erased-user"
 SECONDS = 1_800
@@ -111,25 +116,16 @@ class Restore:
     def _run(self, bundles: Sequence[dict[str, Any]]) -> None:
         """Request an attempt of each task; wait until all executions are over."""
         for bundle in bundles:
-            task = bundle["task"]
-            for _ in self._tries(f"an attempt of {task['task_id']}"):
-                if Api.of(self._target, task["user_id"]).retry(task["task_id"]).status in (202, 409):
-                    break
+            is_begun = partial(self._is_begun, bundle["task"])
+            assert becomes_true(is_begun, self._deadline.remaining), bundle["task"]
         for bundle in bundles:
             with self._target.engine.connect() as connection:
-                arn = connection.scalar(
-                    text("SELECT execution_arn FROM roadmap_tasks WHERE task_id = :task_id"),
-                    {"task_id": bundle["task"]["task_id"]},
-                )
-            for _ in self._tries(f"the end of {arn}"):
-                if self._stepfunctions.describe_execution(executionArn=arn)["status"] != "RUNNING":
-                    break
+                arn = connection.execute(EXECUTION, {"task_id": bundle["task"]["task_id"]}).scalar_one()
+            follow_run(self._stepfunctions, arn, lambda: None)
 
-    def _tries(self, what: str) -> Iterator[None]:
-        while self._deadline.remaining > 0:
-            yield
-            time.sleep(0.4)
-        raise TimeoutError(f"the time was up while waiting for {what}")
+    def _is_begun(self, task: dict[str, str]) -> bool:
+        """Request an attempt; whether one has started, now or before."""
+        return Api.of(self._target, task["user_id"]).retry(task["task_id"]).status in (202, 409)
 
 
 def _copy(source: Path, destination: Path) -> None:
