@@ -77,7 +77,9 @@ def preview_erasure(services: Services, request: Erasure, deadline: Deadline) ->
     def read(connection: Connection) -> tuple[Subjects | None, Removed, Removed, list[str]]:
         page = rows.next_subjects(connection, request.user_id, place, None, PAGE)
         if page is None:
-            names = rows.count_names(connection, request.user_id, product_rows=request.product_rows)
+            names = rows.erase_names(
+                connection, request.user_id, product_rows=request.product_rows, dry_run=True
+            )
             return None, names, Removed(), []
         return page, *rows.count_rows(connection, page), rows.named_texts(connection, page.roadmaps)
 
@@ -120,7 +122,7 @@ def erase_user(services: Services, request: Erasure, deadline: Deadline) -> Eras
         return ErasureAnswer(dry_run=False, complete=False, waits_until=utc(quiet_at))
     place, found = request.place, Removed()
     while deadline.remaining > PART_SECONDS:
-        page = _next_page(services, request, entry, place, deadline)
+        page = _next_page(services, request, entry, place, before, deadline)
         if page is None:
             return _end(services, request, entry, found, deadline)
         subjects, kept = page
@@ -171,12 +173,16 @@ def _stop_runs(
 
 
 def _next_page(
-    services: Services, request: Erasure, entry: register.Entry, place: tuple[str, str], deadline: Deadline
+    services: Services,
+    request: Erasure,
+    entry: register.Entry,
+    place: tuple[str, str],
+    before: datetime | None,
+    deadline: Deadline,
 ) -> tuple[Subjects, frozenset[str]] | None:
     """The next roadmaps and tasks, with the keys of the texts that stay."""
 
     def read(connection: Connection) -> tuple[Subjects, list[str]] | None:
-        before = None if request.replay is None else entry.ended_at
         page = rows.next_subjects(connection, request.user_id, place, before, PAGE)
         return None if page is None else (page, rows.named_texts(connection, page.roadmaps))
 

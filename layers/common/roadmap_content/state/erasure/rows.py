@@ -8,7 +8,7 @@ because the copy of a task's user and roadmap in `content_attempts` is all that 
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
@@ -177,9 +177,11 @@ def next_subjects(
     return Subjects(ids["roadmap"], ids["task"], (found[-1].kind, found[-1].id))
 
 
-def count_rows(connection: Connection, subjects: Subjects) -> tuple[Removed, Removed]:
+def count_rows(
+    connection: Connection, subjects: Subjects, known: Sequence[Rule] = ()
+) -> tuple[Removed, Removed]:
     """The numbers of rows of a page: ours, and the product's."""
-    chosen = [rule for rule in rules(connection) if rule.condition]
+    chosen = [rule for rule in known or rules(connection) if rule.condition]
     counts = " UNION ALL ".join(
         f"SELECT '{rule.table}' AS name, count(*) AS rows FROM {rule.table} WHERE {rule.condition}"
         for rule in chosen
@@ -193,29 +195,45 @@ def count_rows(connection: Connection, subjects: Subjects) -> tuple[Removed, Rem
 def erase_rows(connection: Connection, user_id: str, subjects: Subjects, *, product_rows: bool) -> Removed:
     """Delete the rows of a page; return their numbers."""
     lock_tasks(connection, subjects.tasks)
-    ours, of_product = count_rows(connection, subjects)
+    known = rules(connection)
+    ours, of_product = count_rows(connection, subjects, known)
     forget_failures(connection, subjects.tasks)
     if not product_rows:
         disown_tasks(connection, user_id, subjects.tasks)
-    for rule in rules(connection):  # ours last: the triggers of the product's tables write into them
+    for rule in known:  # ours last: the triggers of the product's tables write into them
         if rule.condition and (product_rows or not rule.is_of_product):
-            connection.execute(
-                text(f"DELETE FROM {rule.table} WHERE {rule.condition}"),
-                _page(subjects),
-            )
+            connection.execute(text(f"DELETE FROM {rule.table} WHERE {rule.condition}"), _page(subjects))
         if "filter" in rule.columns:
             _replace(connection, rule.table, "filter", (*subjects.tasks, *subjects.roadmaps))
     return ours + of_product if product_rows else ours
 
 
-def count_names(connection: Connection, user_id: str, *, product_rows: bool) -> Removed:
-    """The rows that name a user outside of the user's tasks and roadmaps, those of attempts included."""
-    return _names(connection, user_id, erase=False, product_rows=product_rows)
-
-
-def erase_names(connection: Connection, user_id: str, *, product_rows: bool) -> Removed:
+def erase_names(
+    connection: Connection, user_id: str, *, product_rows: bool, dry_run: bool = False
+) -> Removed:
     """Delete the user's counters, and replace the user's name in rows about others; return the numbers."""
-    return _names(connection, user_id, erase=True, product_rows=product_rows)
+    names = [f"user:{user_id}", f"operator:{user_id}"]
+    rows, replaced = {}, {}
+    for rule in rules(connection):
+        table = rule.table
+        of_user = {"user_id": user_id} if product_rows and table in LEARNERS else {}
+        if "queue_key" in rule.columns and not rule.condition:
+            of_user = {"queue_key": f"user:{user_id}"}
+        for column, value in of_user.items():
+            where = f"{column} = :value"
+            change = f"DELETE FROM {table}"
+            rows[table] = _change(connection, table, change, where, {"value": value}, dry_run=dry_run)
+        replaced[table] = 0
+        for column in rule.columns & {*_ACTOR_COLUMNS}:
+            change = f"UPDATE {table} SET {column} = :erased"
+            parameters = {"names": names, "erased": ERASED}
+            replaced[table] += _change(
+                connection, table, change, f"{column} = ANY(:names)", parameters, dry_run=dry_run
+            )
+        for column in rule.columns & {*_DOCUMENT_COLUMNS}:
+            wanted = (*names, user_id) if column == "filter" else names
+            replaced[table] += _replace(connection, table, column, wanted, dry_run=dry_run)
+    return Removed() + Removed(rows=rows, names=replaced)
 
 
 def is_left(connection: Connection, user_id: str) -> bool:
@@ -233,52 +251,39 @@ def all_users(connection: Connection) -> list[str]:
     return [user for user in connection.scalars(USERS) if user]
 
 
-def _names(connection: Connection, user_id: str, *, erase: bool, product_rows: bool) -> Removed:
-    names = [f"user:{user_id}", f"operator:{user_id}"]
-    rows, replaced = {}, {}
-    for rule in rules(connection):
-        key = "queue_key" if "queue_key" in rule.columns and not rule.condition else None
-        if product_rows and rule.table in LEARNERS:
-            key = "user_id"
-        if key is not None:
-            verb = "DELETE" if erase else "SELECT count(*)"
-            value = user_id if key == "user_id" else f"user:{user_id}"
-            done = connection.execute(
-                text(f"{verb} FROM {rule.table} WHERE {key} = :value"),
-                {"value": value},
-            )
-            rows[rule.table] = done.rowcount if erase else int(done.scalar_one())
-        count = 0
-        for column in rule.columns & {*_ACTOR_COLUMNS}:
-            parameters = {"names": names, "erased": ERASED}
-            statement = (
-                f"UPDATE {rule.table} SET {column} = :erased WHERE {column} = ANY(:names)"
-                if erase
-                else f"SELECT count(*) FROM {rule.table} WHERE {column} = ANY(:names)"
-            )
-            done = connection.execute(text(statement), parameters)
-            count += done.rowcount if erase else int(done.scalar_one())
-        for column in rule.columns & {*_DOCUMENT_COLUMNS}:
-            wanted = (*names, user_id) if column == "filter" else names
-            count += _replace(connection, rule.table, column, wanted, erase=erase)
-        replaced[rule.table] = count
-    return Removed() + Removed(rows=rows, names=replaced)
-
-
 def _replace(
-    connection: Connection, table: str, column: str, names: Sequence[str], *, erase: bool = True
+    connection: Connection, table: str, column: str, names: Sequence[str], *, dry_run: bool = False
 ) -> int:
     """Replace texts of JSON documents that equal one of the names; return the number of documents."""
-    total = 0
-    for name in names:
-        parameters = {"quoted": json.dumps(name), "erased": json.dumps(ERASED)}
-        where = f"WHERE strpos(CAST({column} AS text), :quoted) > 0"
-        if erase:
-            change = f"{column} = CAST(replace(CAST({column} AS text), :quoted, :erased) AS json)"
-            total += connection.execute(text(f"UPDATE {table} SET {change} {where}"), parameters).rowcount
-        else:
-            total += int(connection.scalar(text(f"SELECT count(*) FROM {table} {where}"), parameters) or 0)
-    return total
+    change = f"UPDATE {table} SET {column} = CAST(replace(CAST({column} AS text), :quoted, :erased) AS json)"
+    where = f"strpos(CAST({column} AS text), :quoted) > 0"
+    return sum(
+        _change(
+            connection,
+            table,
+            change,
+            where,
+            {"quoted": json.dumps(name), "erased": json.dumps(ERASED)},
+            dry_run=dry_run,
+        )
+        for name in names
+    )
+
+
+def _change(
+    connection: Connection,
+    table: str,
+    change: str,
+    where: str,
+    parameters: Mapping[str, Any],
+    *,
+    dry_run: bool,
+) -> int:
+    """Change the rows of a table, or only count them; return their number."""
+    done = connection.execute(
+        text(f"{f'SELECT count(*) FROM {table}' if dry_run else change} WHERE {where}"), parameters
+    )
+    return int(done.scalar_one()) if dry_run else done.rowcount
 
 
 def _user(user_id: str) -> dict[str, str]:
