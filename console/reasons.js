@@ -10,7 +10,6 @@ export const REASONS = {
   "RoadmapLocked": "Another process held the roadmap for too long.",
   "InvalidFramework": "The roadmap's structure cannot be read.",
   "TokenBudgetExhausted": "The task has used its token budget.",
-  "BudgetExhausted": "The task has used its token budget.",
   "ModelRefusedRequest": "The model refused the request.",
   "ModelDeclined": "The model declined to write this content.",
   "ModelThrottled": "The model received more requests than its limit allows.",

@@ -115,7 +115,6 @@ export const zh = {
     RoadmapLocked: "另一个进程占用路线图的时间过长。",
     InvalidFramework: "无法读取路线图的结构。",
     TokenBudgetExhausted: "任务的 token 预算已用完。",
-    BudgetExhausted: "任务的 token 预算已用完。",
     ModelRefusedRequest: "模型拒绝了请求。",
     ModelDeclined: "模型不愿生成此内容。",
     ModelThrottled: "对模型的请求超过了其限额。",
