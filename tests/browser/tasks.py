@@ -69,7 +69,7 @@ def load(
     older: bool = False,
     staged: bool = True,
 ) -> Pipeline:
-    """Load a task whose content is staged. A module has six concepts, 15 in a large roadmap."""
+    """Load a task with staged content. A module has six concepts, 15 in a large roadmap."""
     ids = concept_ids(concepts, f"r-{task_id}")
     bundle: dict[str, Any] = bundle_of(
         ids if staged else ids[:0], roadmap_id=f"r-{task_id}", task_id=task_id, user_id=user
@@ -145,7 +145,7 @@ def complete(
 
 
 def running(api: RealApi, task_id: str, title: str = "从零开始的数据工程") -> None:
-    """A task whose first batch is saved, and whose others are not."""
+    """A task of which only the first batch is saved."""
     load(api, task_id, title, concepts=24)
     api.executions.begin(task_id)
     api.play(task_id, until=1)

@@ -64,7 +64,7 @@ class Restore:
         self.counts: dict[str, float] = {}
 
     def run(self) -> list[str]:
-        """Run one half, back up, run the other half, erase a user, restore, retry what the backup lacks."""
+        """Run one half, back up, run the other half, erase a user, restore, retry the other half."""
         database, client = self._database, self._target.client()
         cluster, backup = database.data_dir / "cluster", database.data_dir / "backup"
         half = len(self._subjects) // 2

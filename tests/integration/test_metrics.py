@@ -197,7 +197,7 @@ def test_a_task_whose_automatic_attempts_are_over_needs_a_person_and_says_so(
 
 
 def refuse_answers(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A release whose prompts the model declines."""
+    """A release with prompts that the model declines."""
 
     def decline(*_: object) -> None:
         raise ModelDeclinedError("no")
@@ -206,7 +206,7 @@ def refuse_answers(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def refuse_contents(_: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A release whose contracts accept nothing."""
+    """A release with contracts that accept nothing."""
 
     def refuse(*_: object) -> None:
         raise InvalidContentError("no")

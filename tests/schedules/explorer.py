@@ -304,7 +304,7 @@ class Explorer:
         ]
 
     def _left(self, *, complete: bool) -> list[str]:
-        """What is left of an erased user: at once, if the erasure was complete; after the late steps and the
+        """The rest of an erased user: at once, if the erasure was complete; after the late steps and the
         sweeps, if it was not, and was repeated when the last step was over.
         """
         world, found = self._world, []

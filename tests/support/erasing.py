@@ -1,4 +1,4 @@
-"""Erase a user, and look for what is left: every row and key as text, without the rules of the product."""
+"""Erase a user, and look for remains: every row and key as text, without the rules of the product."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The sweep's jobs run in order, each within its limit of time, whatever happens to the one before."""
+"""The sweep's jobs run in order, each within its limit of time, also after an error of the one before."""
 
 from functools import partial
 

@@ -28,7 +28,7 @@ def removable(versions: Iterable[int], used: Collection[int], keep: int) -> list
 
 
 def prune(clients: Clients, stack: str, keep: int = KEPT) -> Iterator[str]:
-    """Remove what is removable, and name each removed version.
+    """Remove the removable versions, and name each.
 
     State machines first: the versions that remain name the versions of functions that they invoke, which name
     those of layers. No version is removed that an alias, a running execution or a redrivable one uses.

@@ -1,4 +1,4 @@
-"""Access to the local stack, whose packages are an optional extra."""
+"""Access to the local stack: its packages are an optional extra."""
 
 from typing import TYPE_CHECKING
 

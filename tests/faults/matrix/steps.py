@@ -148,13 +148,13 @@ class Play:
         world.oracle.require(world.oracle.healed())
 
     def play(self, fault: "Callable[[Play], AbstractContextManager[object]] | None" = None) -> str:
-        """The step under the fault, what follows, and the healing; how the step and the task ended."""
+        """The step under the fault, the following ones, and the healing; how the step and the task ended."""
         with nullcontext() if fault is None else fault(self):
             ended = self.act()
         return self.conclude(ended)
 
     def conclude(self, ended: str) -> str:
-        """What follows the step, and the healing; how the step and the task ended."""
+        """The following steps, and the healing; how the step and the task ended."""
         self.follow()
         self.world.let_a_minute_pass()
         self.world.reconcile()

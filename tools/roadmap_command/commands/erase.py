@@ -73,7 +73,7 @@ def _report(answer: ErasureAnswer, *, as_json: bool) -> None:
 
 
 def _print(answer: ErasureAnswer) -> None:
-    """Print what was, or would be, removed; what stays; and what expires."""
+    """Print the numbers of the removed rows and objects, of those that stay, and the data that expires."""
     console = output()
     table = Table("", "where", Column("rows or objects", justify="right"), Column("bytes", justify="right"))
     verb = "to remove" if answer.dry_run else "removed"

@@ -37,7 +37,7 @@ class Caller(NamedTuple):
 
     @property
     def queue_tenant(self) -> str | None:
-        """The tenant whose share of the capacity the attempts use that the caller starts. An operator also
+        """The tenant that shares its capacity with the attempts that the caller starts. An operator also
         starts other users' attempts, which keep their share.
         """
         return None if self.changes_all else self.tenant

@@ -190,7 +190,7 @@ class SystemRequests:
             progress(answer)
 
     def due_erasures(self, *, caller: str | None = None) -> ReplayAnswer:
-        """The erasures of users of whom the database has rows again, as after the restore of a backup."""
+        """The erasures of users that the database has rows of again, as after the restore of a backup."""
         return self._api.call("POST", "/erasures/due", ReplayAnswer, caller)
 
     def undo_recovery(
@@ -200,7 +200,7 @@ class SystemRequests:
         caller: str | None = None,
         progress: Callable[[UndoAnswer], object] = lambda _: None,
     ) -> UndoAnswer:
-        """Restore what the items had before a recovery regenerated them; see `recovery_tasks` for each task.
+        """Restore the contents of before a recovery regenerated them; see `recovery_tasks` for each task.
 
         Each request has a time limit, and the next one continues. `progress` is called between them.
 

@@ -2,8 +2,8 @@
 
 Each request does a part, in the time that API Gateway permits, and the caller repeats it. The erasure's row
 in the register stops claims; then the user's attempts are cancelled, and nothing is deleted until the last
-step of a stopped run is over: what it may still have written is deleted with the rest. After an interruption,
-the caller begins again: what is gone is not found again.
+step of a stopped run is over: anything that it may still have written is deleted with the rest. After an
+interruption, the caller begins again: deleted rows are not found again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -43,7 +43,7 @@ PART_SECONDS = 12.0
 
 
 class ErasureOutOfTimeError(TransientError):
-    """The time of the request was up. What it has deleted is not found again."""
+    """The time of the request was up. Deleted rows are not found again."""
 
     code = "ErasureOutOfTime"
 
@@ -70,7 +70,7 @@ class Erasure(NamedTuple):
 
 
 def preview_erasure(services: Services, request: Erasure, deadline: Deadline) -> ErasureAnswer:
-    """Count what an erasure removes, and what stays. Nothing is changed."""
+    """Count the rows and objects that an erasure removes or leaves. Nothing is changed."""
     found = stays = Removed()
     place = request.place
 
@@ -295,7 +295,7 @@ def _count(versions: Sequence[StoredVersion]) -> ObjectCount:
 
 
 def _remains(services: Services) -> list[Remainder]:
-    """What this system does not delete, and when it expires."""
+    """The data that this system does not delete, and the time when each expires."""
     settings, now = services.settings, datetime.now(UTC)
     days = {
         "the access log of the API: ids, addresses": settings.access_log_retention_days,

@@ -1,4 +1,4 @@
-"""The extras of the package: what `pip install roadmap-content` does not install."""
+"""The extras of the package: they are not installed by `pip install roadmap-content`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

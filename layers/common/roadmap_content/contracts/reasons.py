@@ -1,4 +1,4 @@
-"""What an error code means, in a sentence. No I/O.
+"""The meaning of each error code, in a sentence. No I/O.
 
 The API sends the sentence beside the code. The console translates by the code; its English is this table.
 """

@@ -187,7 +187,7 @@ class ModelQuota:
                 self._return()
 
     def close(self) -> None:
-        """Return all tokens, also those whose time has not come. Never raises."""
+        """Return all tokens, also those that are not due yet. Never raises."""
         with self._lock:
             self._return()
 

@@ -38,7 +38,7 @@ class ExecutionEnd(Payload):
 
 
 def record_execution_end(end: ExecutionEnd, services: Services, deadline: Deadline) -> Repairs:
-    """Finalize the task whose execution ended.
+    """Finalize the task of the ended execution.
 
     The event concerns one task, so there is time to wait: a Save of the run may still hold its locks.
     """

@@ -68,7 +68,7 @@ def in_transaction(work: Callable[[Connection], object]) -> Callable[[Services, 
 
 
 def free_slots(services: Services, deadline: Deadline) -> None:
-    """Finalize some attempts whose executions are over, if others wait for their slots."""
+    """Finalize some attempts of ended executions, if others wait for their slots."""
     task_ids = transact(
         services.engine, lambda connection: blocking(connection, STARTING, MOST_DESCRIBED), deadline
     )
@@ -78,13 +78,13 @@ def free_slots(services: Services, deadline: Deadline) -> None:
 
 
 def start_again(services: Services, deadline: Deadline) -> None:
-    """Start the admitted attempts that have not started; end those whose execution cannot be redriven."""
+    """Start the admitted attempts that have not started; end those that cannot be redriven."""
     for task_id, attempt in start_unconfirmed(services, deadline):
         give_up_redrive(services, task_id, attempt, deadline)
 
 
 def plan_changed(services: Services, deadline: Deadline) -> None:
-    """Plan the checks of the tasks whose rows have changed."""
+    """Plan the checks of the tasks with changed rows."""
     while transact(services.engine, lambda connection: plan_checks(connection, CHANGES), deadline) == CHANGES:
         pass
     transact(services.engine, forget_unchecked_tasks, deadline)

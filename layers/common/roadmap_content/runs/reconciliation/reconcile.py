@@ -1,4 +1,4 @@
-"""Reconcile: what the step's function does for an execution's end, for a schedule and for an operator.
+"""Reconcile: the step's function for an execution's end, for a schedule and for an operator.
 
 A process may crash between the claim and StartExecution, and an event may be lost. Therefore a scheduled
 sweep finds the tasks that no event reported. It also compares finished tasks with the tables: after a change,
@@ -72,7 +72,7 @@ class ReconcileResult(Payload):
 
 
 def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline) -> ReconcileResult:
-    """Do what the request is: an execution's end, the minute's starts, a dry run or a sweep.
+    """Handle the request: an execution's end, the minute's starts, a dry run or a sweep.
 
     Raises:
         NotReconciledError: names a task that could not be reconciled; all others were checked.

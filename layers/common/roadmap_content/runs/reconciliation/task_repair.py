@@ -133,7 +133,7 @@ def finalize_over(
     first: Callable[[Connection], None] = lambda _: None,
     dry_run: bool = False,
 ) -> Repair | None:
-    """Finalize the attempt of a task whose run is over, and start waiting work in its place.
+    """Finalize the attempt of a task, after its run, and start waiting work in its place.
 
     `error` is the cause if the run recorded no outcome.
     """

@@ -96,7 +96,7 @@ def advance_if_possible(services: Services, recovery_id: str, deadline: Deadline
 
 
 def _end_held(services: Services, recovery_id: str, deadline: Deadline) -> None:
-    """End the attempts of a cancelled recovery that wait. Their tasks are again what they were before."""
+    """End the attempts of a cancelled recovery that wait. Their tasks return to their former states."""
 
     def held(connection: Connection) -> Sequence[tuple[str, int]]:
         recovery = read_recovery(connection, recovery_id)

@@ -74,8 +74,8 @@ def resume(services: Services, recovery_id: str, deadline: Deadline) -> None:
 
 def cancel(services: Services, recovery_id: str, deadline: Deadline) -> None:
     """Cancel a recovery: start no further task, permanently. Running tasks are still recorded; attempts that
-    wait for a slot end, and their tasks are what they were before. The sweep records what the request has no
-    time for.
+    wait for a slot end, and their tasks return to their former states. The sweep records the rest, if the
+    time is up.
 
     Raises:
         RecoveryNotFoundError, RecoveryStateError: there is none, or it has ended otherwise.

@@ -25,7 +25,7 @@ _NOT_REQUESTED = StateError(error="NotRequested", cause="no attempt was started 
 
 
 class LostBatch(Payload):
-    """A batch whose failures are not recorded yet."""
+    """A batch with failures that are not recorded yet."""
 
     batch: BatchReference
     error: StateError

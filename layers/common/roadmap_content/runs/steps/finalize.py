@@ -241,7 +241,7 @@ def _write_outcome(
 def _leave_as_it_is(
     connection: Connection, task: Task, attempt: int, reason: RoadmapNotFoundError
 ) -> FinalizeResult:
-    """End the attempt of a finished task whose roadmap does not exist any more; its row is not changed."""
+    """End the attempt of a finished task without a roadmap; its row is not changed."""
     if task.attempt == attempt and is_open(connection, task.task_id, attempt):
         nothing = dict.fromkeys(ContentType, 0)
         close_attempt(connection, task.task_id, attempt, nothing, nothing)

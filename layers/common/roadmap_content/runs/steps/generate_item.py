@@ -1,4 +1,4 @@
-"""Prepare one item of Generate: generate what is not staged, and repair content that was refused."""
+"""Prepare one item of Generate: generate it if it is not staged, and repair content that was refused."""
 
 import json
 import uuid

@@ -52,7 +52,7 @@ class Ready(NamedTuple):
 
 
 class Validated(NamedTuple):
-    """An item whose content matches its contract."""
+    """An item with content that matches its contract."""
 
     item: Item
     content_fingerprint: str

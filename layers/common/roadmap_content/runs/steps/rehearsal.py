@@ -34,7 +34,7 @@ class RehearsalFailedError(PermanentError):
 def rehearse(connection: Connection) -> None:
     """Save an item of each content type of a roadmap of its own, in a savepoint that is always rolled back.
 
-    A product whose rules refuse such a roadmap is not rehearsed: that is no fault of the release.
+    If the rules of the product refuse such a roadmap, nothing is rehearsed: that is no fault of the release.
 
     Raises:
         RehearsalFailedError: the contract, the statement or the schema refuses an item.

@@ -8,7 +8,7 @@ because the copy of a task's user and roadmap in `content_attempts` is all that 
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
@@ -124,7 +124,7 @@ class Subjects(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """What an erasure does with the rows of a table."""
+    """The treatment of the rows of a table by an erasure."""
 
     table: str
     condition: str
@@ -220,16 +220,12 @@ def erase_names(
         if "queue_key" in rule.columns and not rule.condition:
             of_user = {"queue_key": f"user:{user_id}"}
         for column, value in of_user.items():
-            where = f"{column} = :value"
             change = f"DELETE FROM {table}"
-            rows[table] = _change(connection, table, change, where, {"value": value}, dry_run=dry_run)
+            rows[table] = _change(connection, table, change, f"{column} = :value", dry_run, value=value)
         replaced[table] = 0
         for column in rule.columns & {*_ACTOR_COLUMNS}:
-            change = f"UPDATE {table} SET {column} = :erased"
-            parameters = {"names": names, "erased": ERASED}
-            replaced[table] += _change(
-                connection, table, change, f"{column} = ANY(:names)", parameters, dry_run=dry_run
-            )
+            change, where = f"UPDATE {table} SET {column} = :erased", f"{column} = ANY(:names)"
+            replaced[table] += _change(connection, table, change, where, dry_run, names=names, erased=ERASED)
         for column in rule.columns & {*_DOCUMENT_COLUMNS}:
             wanted = (*names, user_id) if column == "filter" else names
             replaced[table] += _replace(connection, table, column, wanted, dry_run=dry_run)
@@ -257,32 +253,19 @@ def _replace(
     """Replace texts of JSON documents that equal one of the names; return the number of documents."""
     change = f"UPDATE {table} SET {column} = CAST(replace(CAST({column} AS text), :quoted, :erased) AS json)"
     where = f"strpos(CAST({column} AS text), :quoted) > 0"
+    erased = json.dumps(ERASED)
     return sum(
-        _change(
-            connection,
-            table,
-            change,
-            where,
-            {"quoted": json.dumps(name), "erased": json.dumps(ERASED)},
-            dry_run=dry_run,
-        )
+        _change(connection, table, change, where, dry_run, quoted=json.dumps(name), erased=erased)
         for name in names
     )
 
 
 def _change(
-    connection: Connection,
-    table: str,
-    change: str,
-    where: str,
-    parameters: Mapping[str, Any],
-    *,
-    dry_run: bool,
+    connection: Connection, table: str, change: str, where: str, dry_run: bool, **parameters: object
 ) -> int:
     """Change the rows of a table, or only count them; return their number."""
-    done = connection.execute(
-        text(f"{f'SELECT count(*) FROM {table}' if dry_run else change} WHERE {where}"), parameters
-    )
+    statement = f"SELECT count(*) FROM {table}" if dry_run else change
+    done = connection.execute(text(f"{statement} WHERE {where}"), parameters)
     return int(done.scalar_one()) if dry_run else done.rowcount
 
 

@@ -170,7 +170,7 @@ class _NewAttempt:
         return True
 
     def record(self, connection: Connection) -> None:
-        """Write the audit trail, and what belongs to the claim for its caller."""
+        """Write the audit trail, and the record of the caller that belongs to the claim."""
         open_attempt(
             connection,
             self.task.task_id,
