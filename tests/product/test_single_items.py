@@ -28,10 +28,8 @@ CONCEPT = CONCEPTS[0]
 TABLES = {content_type: (kind.table, kind.id_field) for content_type, kind in CONTENT_KINDS.items()}
 
 
-class AwayError(TransientError):
+class AwayError(TransientError, code="ModelBusy"):
     """The model does not respond."""
-
-    code = "ModelBusy"
 
 
 class Counting:

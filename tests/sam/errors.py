@@ -3,7 +3,5 @@
 from roadmap_content.contracts.errors import PermanentError
 
 
-class MissingOnThisMachineError(PermanentError):
+class MissingOnThisMachineError(PermanentError, code="MissingOnThisMachine"):
     """A requirement is missing on this machine and cannot be installed."""
-
-    code = "MissingOnThisMachine"

@@ -51,13 +51,13 @@ def codes(kind: type[ContentError] = ContentError) -> Iterator[str]:
 
 
 def strings_outside_of_codes(tree: ast.AST) -> Iterator[str]:
-    """The string constants of a module that are not the value of a class's `code`."""
+    """The string constants of a module that are not the code of a class."""
     match tree:
-        case ast.Assign(targets=[ast.Name(id="code")]) | ast.AnnAssign(target=ast.Name(id="code")):
+        case ast.AnnAssign(target=ast.Name(id="code")):
             return
         case ast.Constant(value=str(value)):
             yield value
-    for child in ast.iter_child_nodes(tree):
+    for child in tree.body if isinstance(tree, ast.ClassDef) else ast.iter_child_nodes(tree):
         yield from strings_outside_of_codes(child)
 
 

@@ -31,22 +31,16 @@ RESPONSE_SECONDS = 20.0
 """The time in which a running cloud answers a trivial request, also on a busy machine."""
 
 
-class CloudError(LocalServiceError):
+class CloudError(LocalServiceError, code="Cloud"):
     """The local cloud failed. The message contains the end of its log."""
 
-    code = "Cloud"
 
-
-class CloudExitedError(CloudError):
+class CloudExitedError(CloudError, code="CloudExited"):
     """The local cloud exited during its start."""
 
-    code = "CloudExited"
 
-
-class CloudStalledError(CloudError):
+class CloudStalledError(CloudError, code="CloudStalled"):
     """The local cloud is running and does not respond."""
-
-    code = "CloudStalled"
 
 
 @dataclass

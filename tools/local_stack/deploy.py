@@ -40,10 +40,8 @@ _LOCAL_PATHS = {
 _DEADLINE_SECONDS = 600.0
 
 
-class StackFailedError(LocalServiceError):
+class StackFailedError(LocalServiceError, code="StackFailed"):
     """CloudFormation could not create or delete a stack. The message contains the resource and the reason."""
-
-    code = "StackFailed"
 
 
 @dataclass(frozen=True)

@@ -3,37 +3,25 @@
 from roadmap_content.contracts.errors import PermanentError
 
 
-class NoStackError(PermanentError):
+class NoStackError(PermanentError, code="NoStack"):
     """The stack does not exist or is not running."""
 
-    code = "NoStack"
 
-
-class RefusedError(PermanentError):
+class RefusedError(PermanentError, code="Refused"):
     """The command was refused: its arguments, or the state of what it is about."""
 
-    code = "Refused"
 
-
-class FunctionFailedError(PermanentError):
+class FunctionFailedError(PermanentError, code="FunctionFailed"):
     """An invoked function failed."""
 
-    code = "FunctionFailed"
 
-
-class LocalServiceError(PermanentError):
+class LocalServiceError(PermanentError, code="LocalService"):
     """A part of the local stack failed: PostgreSQL, the local cloud, or the deployment to it."""
 
-    code = "LocalService"
 
-
-class StackEndedError(NoStackError, LocalServiceError):
+class StackEndedError(NoStackError, LocalServiceError, code="StackEnded"):
     """A part of the local stack has ended, for example because it was killed."""
 
-    code = "StackEnded"
 
-
-class CommandFailedError(PermanentError):
+class CommandFailedError(PermanentError, code="CommandFailed"):
     """A command failed. The message contains the end of its output."""
-
-    code = "CommandFailed"

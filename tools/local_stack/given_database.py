@@ -42,28 +42,20 @@ _INSUFFICIENT_PRIVILEGE = "42501"
 _FORM = "its form is postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 
 
-class InvalidDatabaseUrlError(PermanentError):
+class InvalidDatabaseUrlError(PermanentError, code="InvalidDatabaseUrl"):
     """The value of `DATABASE_URL` cannot be used."""
 
-    code = "InvalidDatabaseUrl"
 
-
-class NotPermittedError(PermanentError):
+class NotPermittedError(PermanentError, code="NotPermitted"):
     """The user of `DATABASE_URL` may not create a database or its roles."""
 
-    code = "NotPermitted"
 
-
-class NoDatabaseError(PermanentError):
+class NoDatabaseError(PermanentError, code="NoDatabase"):
     """`DATABASE_URL` contains no database to adopt."""
 
-    code = "NoDatabase"
 
-
-class WrongTimeZoneError(PermanentError):
+class WrongTimeZoneError(PermanentError, code="WrongTimeZone"):
     """The rows of a database to adopt contradict its time zone, or show none."""
-
-    code = "WrongTimeZone"
 
 
 OWNERS = text("""

@@ -35,16 +35,12 @@ _STOP_DEADLINE = 60.0
 _ENVIRONMENT: Mapping[str, str] = {"LC_ALL": "C", "PATH": os.defpath}
 
 
-class ServerError(LocalServiceError):
+class ServerError(LocalServiceError, code="PostgresServer"):
     """PostgreSQL failed. The message contains its last output."""
 
-    code = "PostgresServer"
 
-
-class ServerExitedError(ServerError):
+class ServerExitedError(ServerError, code="PostgresServerExited"):
     """PostgreSQL exited during its start."""
-
-    code = "PostgresServerExited"
 
 
 class Server(Protocol):

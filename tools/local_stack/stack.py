@@ -58,10 +58,8 @@ OPERATOR_SCOPE, VIEWER_SCOPE = "content:operate", "content:view"
 """The template's defaults for OperatorScope and ViewerScope."""
 
 
-class StackRunningError(PermanentError):
+class StackRunningError(PermanentError, code="StackRunning"):
     """A local stack is already running; stop it with `roadmap down`."""
-
-    code = "StackRunning"
 
 
 @dataclass

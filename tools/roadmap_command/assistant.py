@@ -49,10 +49,8 @@ _READS: Mapping[str, bool] = {"read_only_hint": True, "open_world_hint": False}
 _WRITES: Mapping[str, bool] = {"read_only_hint": False, "destructive_hint": True, "open_world_hint": False}
 
 
-class PreviewRequiredError(InvalidRequestError):
+class PreviewRequiredError(InvalidRequestError, code="PreviewRequired"):
     """The operation was not previewed, or its token was used."""
-
-    code = "PreviewRequired"
 
 
 @dataclass

@@ -41,10 +41,8 @@ SAMPLE = Path(__file__).parent / "sample" / "roadmap.json"
 console = Terminal(stderr=True)
 
 
-class DemoError(PermanentError):
+class DemoError(PermanentError, code="Demo"):
     """The demonstration had an unexpected result, which is a defect."""
-
-    code = "Demo"
 
 
 TUTORIAL_ID = text("""

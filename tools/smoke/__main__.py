@@ -30,10 +30,8 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
 
-class SmokeError(PermanentError):
+class SmokeError(PermanentError, code="Smoke"):
     """A check failed. The message contains the observed value."""
-
-    code = "Smoke"
 
 
 def redrives(target: Target) -> None:

@@ -30,10 +30,8 @@ CONTRACTS: Mapping[str, type[Payload]] = {
 """The payload types of the functions that API Gateway does not invoke."""
 
 
-class UnknownRequestError(ContentError):
+class UnknownRequestError(ContentError, code="UnknownRequest"):
     """An event is not a request of API Gateway for this API."""
-
-    code = "UnknownRequest"
 
 
 def check_events(template: Template, folder: Path) -> Iterator[Finding]:

@@ -20,12 +20,10 @@ RowT = TypeVar("RowT", covariant=True)
 QueryValue = str | int | datetime | Sequence[str] | None
 
 
-class ApiRefusedError(PermanentError):
+class ApiRefusedError(PermanentError, code="ApiRefused"):
     """The API or Step Functions refused a request; `status` is the HTTP status, `error` the code of the
     answer.
     """
-
-    code = "ApiRefused"
 
     def __init__(self, status: int, error: str, message: str) -> None:
         super().__init__(f"{status} {error}: {message}")
@@ -33,16 +31,12 @@ class ApiRefusedError(PermanentError):
         self.error = error
 
 
-class ApiUnavailableError(TransientError):
+class ApiUnavailableError(TransientError, code="ApiUnavailable"):
     """The API did not respond, or answered with a server error or 429. The same request may succeed later."""
 
-    code = "ApiUnavailable"
 
-
-class TooManyRequestsError(ApiUnavailableError):
+class TooManyRequestsError(ApiUnavailableError, code="TooManyRequests"):
     """The API refused a request at its limit, and did not execute it."""
-
-    code = "TooManyRequests"
 
 
 class HttpAnswer(NamedTuple):

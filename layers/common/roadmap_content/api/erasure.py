@@ -42,10 +42,8 @@ PART_SECONDS = 12.0
 """A request with less time left begins no further page."""
 
 
-class ErasureOutOfTimeError(TransientError):
+class ErasureOutOfTimeError(TransientError, code="ErasureOutOfTime"):
     """The time of the request was up. Deleted rows are not found again."""
-
-    code = "ErasureOutOfTime"
 
 
 class Erasure(NamedTuple):

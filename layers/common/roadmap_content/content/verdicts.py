@@ -32,10 +32,8 @@ class Rejected(Payload):
     reason: Annotated[str, BeforeValidator(_encodable), Field(min_length=1)]
 
 
-class RejectedByCheckError(PermanentError):
+class RejectedByCheckError(PermanentError, code="RejectedByCheck"):
     """The product's check has refused a content; `error_code` is that of its verdict."""
-
-    code = "RejectedByCheck"
 
     def __init__(self, rejection: Rejected) -> None:
         super().__init__(rejection.reason)

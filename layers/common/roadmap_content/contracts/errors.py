@@ -22,17 +22,14 @@ class ContentError(Exception):
     counts it. Alarms on the errors of functions subtract it, so that one cause raises one alarm.
     """
 
-    def __init_subclass__(cls, **kwargs: object) -> None:
-        """Require that each class states its own code."""
-        super().__init_subclass__(**kwargs)
-        if "code" not in vars(cls):
-            raise TypeError(f"{cls.__qualname__} does not state its code")
+    def __init_subclass__(cls, *, code: str, is_excused: bool = False) -> None:
+        """Each class states its own code."""
+        super().__init_subclass__()
+        cls.code, cls.is_excused = code, is_excused
 
 
-class UnexpectedError(ContentError):
+class UnexpectedError(ContentError, code="Unexpected"):
     """An error of an unforeseen type. Its message is dropped, because it may contain content or SQL."""
-
-    code = "Unexpected"
 
 
 def named(error: Exception) -> ContentError:
@@ -63,133 +60,88 @@ def frames_of(error: BaseException) -> list[str]:
     ]
 
 
-class PermanentError(ContentError):
+class PermanentError(ContentError, code="Permanent"):
     """The same operation would fail again."""
 
-    code = "Permanent"
 
-
-class TransientError(ContentError):
+class TransientError(ContentError, code="Transient"):
     """The same operation may succeed later."""
 
-    code = "Transient"
 
-
-class MissingSettingError(PermanentError):
+class MissingSettingError(PermanentError, code="MissingSetting"):
     """A required environment variable is not set or invalid."""
 
-    code = "MissingSetting"
 
-
-class MissingExtraError(PermanentError):
+class MissingExtraError(PermanentError, code="MissingExtra"):
     """The packages of an extra are not installed."""
 
-    code = "MissingExtra"
 
-
-class InvalidPayloadError(PermanentError):
+class InvalidPayloadError(PermanentError, code="InvalidPayload"):
     """A payload between two steps does not match its type."""
 
-    code = "InvalidPayload"
 
-
-class InvalidRequestError(PermanentError):
+class InvalidRequestError(PermanentError, code="InvalidRequest"):
     """A parameter is malformed, or two parameters contradict each other."""
 
-    code = "InvalidRequest"
 
-
-class TaskNotFoundError(PermanentError):
+class TaskNotFoundError(PermanentError, code="TaskNotFound", is_excused=True):
     """The task does not exist."""
 
-    code = "TaskNotFound"
-    is_excused = True
 
-
-class RoadmapNotFoundError(PermanentError):
+class RoadmapNotFoundError(PermanentError, code="RoadmapNotFound"):
     """The task's roadmap does not exist, is deleted, or belongs to another user."""
 
-    code = "RoadmapNotFound"
 
-
-class RoadmapLockedError(TransientError):
+class RoadmapLockedError(TransientError, code="RoadmapLocked"):
     """Another session holds the roadmap's row, or the task's."""
 
-    code = "RoadmapLocked"
 
-
-class InvalidFrameworkError(PermanentError):
+class InvalidFrameworkError(PermanentError, code="InvalidFramework"):
     """`framework_data` cannot be read as stages, modules and concepts."""
 
-    code = "InvalidFramework"
 
-
-class InvalidBundleError(PermanentError):
+class InvalidBundleError(PermanentError, code="InvalidBundle"):
     """A bundle is not valid; the message names the path of the fault."""
 
-    code = "InvalidBundle"
 
-
-class InvalidContentError(PermanentError):
+class InvalidContentError(PermanentError, code="InvalidContent"):
     """Generated content does not match the contract of its content type."""
 
-    code = "InvalidContent"
 
-
-class ConceptIdTooLongError(PermanentError):
+class ConceptIdTooLongError(PermanentError, code="ConceptIdTooLong"):
     """The concept's id is too long for the indexes of the content tables."""
 
-    code = "ConceptIdTooLong"
 
-
-class IdTakenError(PermanentError):
+class IdTakenError(PermanentError, code="IdTaken"):
     """The item's id belongs to another concept or roadmap, or to another item of the batch."""
 
-    code = "IdTaken"
 
-
-class VersionTakenError(PermanentError):
+class VersionTakenError(PermanentError, code="VersionTaken"):
     """The concept already has another row with this version."""
 
-    code = "VersionTaken"
 
-
-class ModelRefusedRequestError(PermanentError):
+class ModelRefusedRequestError(PermanentError, code="ModelRefusedRequest"):
     """The provider refused the request: the model id, the access to it or a parameter is wrong."""
 
-    code = "ModelRefusedRequest"
 
-
-class ModelDeclinedError(PermanentError):
+class ModelDeclinedError(PermanentError, code="ModelDeclined"):
     """The model or a content filter declined to generate the content."""
 
-    code = "ModelDeclined"
 
-
-class TokenBudgetExhaustedError(PermanentError):
+class TokenBudgetExhaustedError(PermanentError, code="TokenBudgetExhausted"):
     """The task's token budget is exhausted."""
 
-    code = "TokenBudgetExhausted"
 
-
-class NotStagedError(TransientError):
+class NotStagedError(TransientError, code="NotStaged"):
     """An item that is to be saved is not staged."""
 
-    code = "NotStaged"
 
-
-class StaleAttemptError(PermanentError):
+class StaleAttemptError(PermanentError, code="StaleAttempt", is_excused=True):
     """A newer attempt owns the task, so this one must not write its outcome."""
 
-    code = "StaleAttempt"
-    is_excused = True
 
-
-class ClaimRefusedError(PermanentError):
+class ClaimRefusedError(PermanentError, code="ClaimRefused", is_excused=True):
     """Another attempt is working on the task."""
-
-    code = "ClaimRefused"
-    is_excused = True
 
     def __init__(self, task_id: str, attempt: int, execution_arn: str | None) -> None:
         super().__init__(f"task {task_id} is being worked on by attempt {attempt}, {execution_arn}")
@@ -197,151 +149,101 @@ class ClaimRefusedError(PermanentError):
         self.execution_arn = execution_arn
 
 
-class ErasureRunningError(PermanentError):
+class ErasureRunningError(PermanentError, code="ErasureRunning", is_excused=True):
     """The data of the task's user is being erased. Nothing is started for its tasks until that has ended."""
 
-    code = "ErasureRunning"
-    is_excused = True
 
-
-class ErasureRefusedError(PermanentError):
+class ErasureRefusedError(PermanentError, code="ErasureRefused"):
     """Rows of a table that only the product knows refer to rows that were to be deleted."""
 
-    code = "ErasureRefused"
 
-
-class AtWorkElsewhereError(PermanentError):
+class AtWorkElsewhereError(PermanentError, code="AtWorkElsewhere"):
     """The product is processing the task, or another one of its roadmap, in its own workers."""
 
-    code = "AtWorkElsewhere"
 
-
-class NotAtContentStageError(PermanentError):
+class NotAtContentStageError(PermanentError, code="NotAtContentStage"):
     """The task has not reached content generation: only the product can resume it, at its current step."""
-
-    code = "NotAtContentStage"
 
     def __init__(self, message: str, current_step: str | None) -> None:
         super().__init__(message)
         self.current_step = current_step
 
 
-class ItemNotFoundError(PermanentError):
+class ItemNotFoundError(PermanentError, code="ItemNotFound"):
     """The roadmap has no such concept."""
 
-    code = "ItemNotFound"
 
-
-class TextUnavailableError(ItemNotFoundError):
+class TextUnavailableError(ItemNotFoundError, code=ItemNotFoundError.code):
     """The text of a saved tutorial does not exist, or it is not the one that was saved."""
 
-    code = ItemNotFoundError.code
 
-
-class OtherBucketError(TextUnavailableError):
+class OtherBucketError(TextUnavailableError, code="OtherBucket"):
     """The text of a saved tutorial is not in the content bucket."""
 
-    code = "OtherBucket"
 
-
-class FailureGroupNotFoundError(PermanentError):
+class FailureGroupNotFoundError(PermanentError, code="FailureGroupNotFound"):
     """No failure has ever been in this group."""
 
-    code = "FailureGroupNotFound"
 
-
-class ContentCheckFailedError(TransientError):
+class ContentCheckFailedError(TransientError, code="ContentCheckFailed"):
     """The product's check of contents did not answer in time, crashed, or answered wrongly."""
 
-    code = "ContentCheckFailed"
 
-
-class RestoreRefusedError(PermanentError):
+class RestoreRefusedError(PermanentError, code="RestoreRefused"):
     """A revision cannot become the current one: the database refused it, or its text is not available."""
 
-    code = "RestoreRefused"
 
-
-class ChangedSinceError(RestoreRefusedError):
+class ChangedSinceError(RestoreRefusedError, code="ChangedSince"):
     """The item has another revision than the one that was to be replaced."""
 
-    code = "ChangedSince"
 
-
-class NotCancellableError(PermanentError):
+class NotCancellableError(PermanentError, code="NotCancellable"):
     """The task is already completed and cannot be cancelled."""
 
-    code = "NotCancellable"
 
-
-class TaskCancelledError(PermanentError):
+class TaskCancelledError(PermanentError, code="Cancelled"):
     """The task was cancelled. Nothing more is started for it."""
 
-    code = "Cancelled"
 
-
-class ContentIncomplete(PermanentError):  # noqa: N818 - the name appears in the execution's history
+class ContentIncomplete(PermanentError, code="ContentIncomplete"):  # noqa: N818 - the executions' histories
     """The run has ended and items are missing. The execution can be redriven."""
 
-    code = "ContentIncomplete"
 
-
-class DatabaseUnavailableError(TransientError):
+class DatabaseUnavailableError(TransientError, code="DatabaseUnavailable", is_excused=True):
     """PostgreSQL was unavailable until the time was up."""
 
-    code = "DatabaseUnavailable"
-    is_excused = True
 
-
-class StorageUnavailableError(TransientError):
+class StorageUnavailableError(TransientError, code="StorageUnavailable"):
     """S3 was unavailable."""
 
-    code = "StorageUnavailable"
 
-
-class NotRedrivableError(PermanentError):
+class NotRedrivableError(PermanentError, code="NotRedrivable"):
     """Step Functions refused to redrive the execution. The message is the reason."""
 
-    code = "NotRedrivable"
 
-
-class RecoveryNotFoundError(PermanentError):
+class RecoveryNotFoundError(PermanentError, code="RecoveryNotFound"):
     """There is no such recovery."""
 
-    code = "RecoveryNotFound"
 
-
-class RecoveryStateError(PermanentError):
+class RecoveryStateError(PermanentError, code="RecoveryState"):
     """The state of the recovery does not permit this."""
 
-    code = "RecoveryState"
 
-
-class NothingMatchesError(InvalidRequestError):
+class NothingMatchesError(InvalidRequestError, code="NothingMatches"):
     """The filter selects no task."""
 
-    code = "NothingMatches"
 
-
-class TooManyTasksError(InvalidRequestError):
+class TooManyTasksError(InvalidRequestError, code="TooManyTasks"):
     """The filter selects more tasks than a recovery may have."""
 
-    code = "TooManyTasks"
 
-
-class RecoveryStoppedError(PermanentError):
+class RecoveryStoppedError(PermanentError, code="RecoveryStopped"):
     """The recovery may not start a task now: it was paused or stopped, or a limit is reached."""
 
-    code = "RecoveryStopped"
 
-
-class ForbiddenError(PermanentError):
+class ForbiddenError(PermanentError, code="Forbidden"):
     """The token does not permit the request."""
 
-    code = "Forbidden"
 
-
-class InvalidCursorError(InvalidRequestError):
+class InvalidCursorError(InvalidRequestError, code="InvalidCursor"):
     """The cursor is malformed, or belongs to a list with other parameters."""
-
-    code = "InvalidCursor"

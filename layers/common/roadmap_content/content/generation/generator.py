@@ -13,17 +13,12 @@ from .allowance import Allowance
 from .learner import ANYONE, Learner
 
 
-class OutOfTimeError(TransientError):
+class OutOfTimeError(TransientError, code="OutOfTime"):
     """The invocation would end before the item is generated."""
 
-    code = "OutOfTime"
 
-
-class GenerationStoppedError(TransientError):
+class GenerationStoppedError(TransientError, code="GenerationStopped", is_excused=True):
     """An operator has stopped generation. The state machine repeats the batch until it is resumed."""
-
-    code = "GenerationStopped"
-    is_excused = True
 
 
 class Generator(Protocol):

@@ -33,10 +33,8 @@ TRY = text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
 RELEASE = text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))")
 
 
-class ItemLockedError(TransientError):
+class ItemLockedError(TransientError, code="ItemLocked"):
     """Another invocation was still generating the item when the time was up."""
-
-    code = "ItemLocked"
 
 
 class ItemLocks:

@@ -33,28 +33,20 @@ MAX_TRIES = 8
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 
 
-class ModelError(TransientError):
+class ModelError(TransientError, code="Model"):
     """The model did not answer in time."""
 
-    code = "Model"
 
-
-class ModelBusyError(ModelError):
+class ModelBusyError(ModelError, code="ModelBusy"):
     """The model was throttled, overloaded or failed. It gave no answer, and nothing is charged."""
 
-    code = "ModelBusy"
 
-
-class ModelThrottledError(ModelBusyError):
+class ModelThrottledError(ModelBusyError, code="ModelThrottled"):
     """The model's quota was exhausted until the time was up. Nothing is charged."""
 
-    code = "ModelThrottled"
 
-
-class AnswerLostError(ModelError):
+class AnswerLostError(ModelError, code="AnswerLost"):
     """The model accepted the call, but its answer was lost. The call may be charged."""
-
-    code = "AnswerLost"
 
 
 @dataclass(frozen=True)

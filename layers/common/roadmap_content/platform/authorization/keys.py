@@ -35,10 +35,8 @@ _MIN_LENGTH = 32
 """Bytes of a key for HS256, at least (RFC 7518)."""
 
 
-class KeysUnavailableError(TransientError):
+class KeysUnavailableError(TransientError, code="KeysUnavailable"):
     """The keys are unavailable or invalid. The message names the setting."""
-
-    code = "KeysUnavailable"
 
 
 class KeySource(Protocol):

@@ -24,14 +24,12 @@ LATEST_EXPIRY = 253_402_300_799
 _BEARER = re.compile(r"bearer +([\w-]+\.[\w-]+\.[\w-]+)", re.ASCII | re.IGNORECASE)
 
 
-class UnauthorizedError(PermanentError):
+class UnauthorizedError(PermanentError, code="Unauthorized"):
     """The request has no valid token.
 
     API Gateway answers 401 if the message is exactly `Unauthorized`, and 500 otherwise. `reason` is a code
     for the log and never contains text of the token.
     """
-
-    code = "Unauthorized"
 
     def __init__(self, reason: str) -> None:
         super().__init__("Unauthorized")

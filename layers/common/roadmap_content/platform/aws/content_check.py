@@ -16,10 +16,8 @@ MAX_REQUEST = 6 * 1024 * 1024
 _ANSWER_TOO_LARGE = "Function.ResponseSizeTooLarge"
 
 
-class TooMuchToCheckError(ContentCheckFailedError):
+class TooMuchToCheckError(ContentCheckFailedError, code=ContentCheckFailedError.code):
     """The request or its answer is larger than Lambda accepts: fewer items may fit."""
-
-    code = ContentCheckFailedError.code
 
 
 class ContentCheck:

@@ -26,10 +26,8 @@ _ABOUT_ENTRIES = frozenset({"ValidationException", "ValidationError", "Serializa
 """Codes of errors that an entry of the request causes. Other errors concern the bus or the caller."""
 
 
-class EventBusUnavailableError(TransientError):
+class EventBusUnavailableError(TransientError, code="EventBusUnavailable"):
     """A request failed for another reason than its events."""
-
-    code = "EventBusUnavailable"
 
 
 class Entry(NamedTuple):

@@ -30,10 +30,8 @@ _LOCAL_ACCOUNT = "000000000000"
 """The account of emulated clouds. AWS has none with this number."""
 
 
-class ExecutionsUnavailableError(TransientError):
+class ExecutionsUnavailableError(TransientError, code="ExecutionsUnavailable"):
     """A request to Step Functions failed."""
-
-    code = "ExecutionsUnavailable"
 
 
 class ExecutionState(Enum):

@@ -4,10 +4,8 @@ from ...contracts.errors import TransientError
 from .timestamps import read_timestamps_faster
 
 
-class SecretUnavailableError(TransientError):
+class SecretUnavailableError(TransientError, code="SecretUnavailable"):
     """The secret could not be read."""
-
-    code = "SecretUnavailable"
 
 
 CURRENT, PREVIOUS = "AWSCURRENT", "AWSPREVIOUS"

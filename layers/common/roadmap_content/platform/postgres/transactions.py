@@ -32,10 +32,8 @@ _SHORTEST_ANSWER = 2.0
 """Minimum seconds that the server has for a response, even close to the deadline."""
 
 
-class DataRefusedError(PermanentError):
+class DataRefusedError(PermanentError, code="DataRefused"):
     """PostgreSQL refused a row or a statement; `sqlstate` is the reason."""
-
-    code = "DataRefused"
 
     def __init__(self, sqlstate: str, message: str) -> None:
         super().__init__(message)

@@ -49,10 +49,8 @@ class StoredVersion(NamedTuple):
     is_latest: bool
 
 
-class ObjectTooLargeError(InvalidContentError):
+class ObjectTooLargeError(InvalidContentError, code=InvalidContentError.code):
     """An object has more bytes than its reader accepts."""
-
-    code = InvalidContentError.code
 
     def __init__(self, size: int, etag: str) -> None:
         super().__init__(f"the object has {size} bytes")

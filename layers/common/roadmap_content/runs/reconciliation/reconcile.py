@@ -53,10 +53,8 @@ class ReconcileRequest(Payload):
         return detail or None
 
 
-class NotReconciledError(TransientError):
+class NotReconciledError(TransientError, code="NotReconciled"):
     """Some tasks could not be reconciled. The next event or sweep tries again."""
-
-    code = "NotReconciled"
 
 
 class ReconcileResult(Payload):

@@ -45,10 +45,8 @@ _IDS = uuid.UUID("6f4f5f0e-7d8a-5b42-9a53-6a1f0a3f5c11")
 """The namespace of generated ids. The same item of the same attempt always gets the same id."""
 
 
-class StagedContentGoneError(TransientError):
+class StagedContentGoneError(TransientError, code="StagedContentGone"):
     """Staged content was removed during this step."""
-
-    code = "StagedContentGone"
 
 
 class BatchContext(NamedTuple):

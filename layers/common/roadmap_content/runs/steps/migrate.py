@@ -27,10 +27,8 @@ from ...state.tasks.time_zone import contradicts, describe_offset, time_ahead
 from .rehearsal import rehearse
 
 
-class MigrationRefusedError(PermanentError):
+class MigrationRefusedError(PermanentError, code="MigrationRefused"):
     """Another migration is running, or the revision, the time zone or the roles do not fit."""
-
-    code = "MigrationRefused"
 
 
 class MigrateRequest(Payload):

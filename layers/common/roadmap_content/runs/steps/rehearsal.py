@@ -25,10 +25,8 @@ from ...platform.postgres.transactions import diagnose
 from ...platform.runtime.log import logger
 
 
-class RehearsalFailedError(PermanentError):
+class RehearsalFailedError(PermanentError, code="RehearsalFailed"):
     """This release does not save valid content. The message contains the content type and the reason."""
-
-    code = "RehearsalFailed"
 
 
 def rehearse(connection: Connection) -> None:

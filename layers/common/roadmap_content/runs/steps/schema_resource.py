@@ -21,10 +21,8 @@ _SEND_SECONDS = 10.0
 _LONGEST_REASON = 1_000
 
 
-class StaleReleaseError(PermanentError):
+class StaleReleaseError(PermanentError, code="StaleRelease"):
     """Parameters were changed without a new release, so the change would not reach the functions' aliases."""
-
-    code = "StaleRelease"
 
 
 class SchemaProperties(Payload):
