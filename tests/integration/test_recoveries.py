@@ -537,6 +537,19 @@ def test_paused_recoveries_do_not_hide_others_from_the_sweep(
     assert send("GET", f"/{last}").body["counts"]["running"] == 1
 
 
+def test_the_sweep_counts_the_attempt_that_its_recovery_supersedes(
+    pipeline: Pipeline, create_waiting: Callable[..., str]
+) -> None:
+    """Regression: it counted before it started recoveries, so the numbers came with the next sweep."""
+    fail(pipeline, 1)
+    create_waiting()
+    pipeline.execute("UPDATE content_attempts SET ended_at = NULL, saved = NULL, failed = NULL")
+    sweep(pipeline)
+    first, second = pipeline.rows("SELECT * FROM content_attempts ORDER BY attempt")
+    assert (first["outcome"], first["failed"]) == ("superseded", counts(2))
+    assert second["ended_at"] is None
+
+
 def test_the_sweep_begins_with_the_recovery_that_was_advanced_longest_ago(
     pipeline: Pipeline, create_waiting: Callable[..., str]
 ) -> None:

@@ -142,8 +142,8 @@ STARTS = (
 EVERY_MINUTE = (Job("slots of ended runs", 60, free_slots), *STARTS)
 
 BEFORE_THE_CHECKS = (
-    Job("counts of superseded attempts", 15, count_superseded),
     *STARTS,
+    Job("counts of superseded attempts", 15, count_superseded),  # the starts supersede some
     Job("delivery of events", 30, deliver_events),
     Job("retention", 15, remove_expired),
     Job("plan of checks", 20, plan_changed),
