@@ -6,12 +6,10 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from roadmap_content.contracts.errors import ContentError
-from roadmap_content.platform.authorization.authenticate import authenticate
-from roadmap_content.platform.authorization.policy import allow
+from roadmap_content.platform.authorization.authenticate import UnauthorizedError, allow, authenticate
 from roadmap_content.platform.authorization.settings import AuthorizationSettings
-from roadmap_content.platform.authorization.tokens import UnauthorizedError
+from roadmap_content.platform.aws.clients import preload_for_snapstart
 from roadmap_content.platform.runtime.log import logger
-from roadmap_content.platform.runtime.preload import preload_for_snapstart
 
 preload_for_snapstart()
 
@@ -27,7 +25,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     try:
         settings = AuthorizationSettings.from_environment(os.environ)
         identity = authenticate(event.get("authorizationToken"), settings)
-        return allow(identity.user_id, event.get("methodArn"), identity.context)
+        return allow(identity, event.get("methodArn"))
     except UnauthorizedError as refusal:
         logger.warning("request_refused", extra={"reason": refusal.reason})
         raise

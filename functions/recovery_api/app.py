@@ -35,10 +35,10 @@ from roadmap_content.contracts.api.recoveries import (
 )
 from roadmap_content.contracts.erasure import ErasureAnswer, ReplayAnswer
 from roadmap_content.contracts.states import TaskResult
+from roadmap_content.platform.aws.clients import preload_for_snapstart
 from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.log import logger
-from roadmap_content.platform.runtime.preload import preload_for_snapstart
 from roadmap_content.runs.recoveries import control
 from roadmap_content.runs.recoveries.create import create, preview
 from roadmap_content.state.services import Services

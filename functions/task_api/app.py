@@ -34,9 +34,9 @@ from roadmap_content.contracts.errors import InvalidRequestError
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import TASK_ID, USER_ID
 from roadmap_content.contracts.states import Cause, GroupState
+from roadmap_content.platform.aws.clients import preload_for_snapstart
 from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.platform.runtime.log import logger
-from roadmap_content.platform.runtime.preload import preload_for_snapstart
 from roadmap_content.runs.retries.retry import redrive_task, retry_task
 from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.attempts import AttemptStart

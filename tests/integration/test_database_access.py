@@ -151,7 +151,7 @@ def test_a_certificate_for_another_host_name_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("initialization", "holds"), [("snap-start", True), ("on-demand", False)])
 def test_boto3_is_imported_early_only_for_a_snapshot(initialization: str, holds: bool) -> None:
     preload = (
-        "from roadmap_content.platform.runtime.preload import preload_for_snapstart; preload_for_snapstart()"
+        "from roadmap_content.platform.aws.clients import preload_for_snapstart; preload_for_snapstart()"
     )
     said = subprocess.run(
         [sys.executable, "-c", f"import sys; {preload}; print('boto3' in sys.modules)"],

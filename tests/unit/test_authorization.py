@@ -18,6 +18,16 @@ from hypothesis import strategies as st
 
 from local_stack.tokens import sign_token
 from roadmap_content.contracts.errors import InvalidPayloadError, MissingSettingError
+from roadmap_content.platform.authorization.authenticate import (
+    CLOCK_SKEW_SECONDS,
+    LATEST_EXPIRY,
+    MAX_TOKEN_LENGTH,
+    Identity,
+    UnauthorizedError,
+    allow,
+    bearer_token,
+    verify,
+)
 from roadmap_content.platform.authorization.keys import (
     IssuerKeys,
     KeySource,
@@ -25,16 +35,7 @@ from roadmap_content.platform.authorization.keys import (
     SharedSecret,
     key_source,
 )
-from roadmap_content.platform.authorization.policy import allow
 from roadmap_content.platform.authorization.settings import AuthorizationSettings
-from roadmap_content.platform.authorization.tokens import (
-    CLOCK_SKEW_SECONDS,
-    LATEST_EXPIRY,
-    MAX_TOKEN_LENGTH,
-    UnauthorizedError,
-    bearer_token,
-    verify,
-)
 
 ISSUER = "https://issuer.example"
 AUDIENCE = "roadmap-api"
@@ -112,14 +113,14 @@ KINDS = pytest.mark.parametrize(
 
 @KINDS
 def test_a_valid_token_returns_its_subject(kind: str, keys: KeySource) -> None:
-    assert verify(signed(kind, claims()), keys, SETTINGS) == "user-1"
-    assert verify(signed(kind, claims(nbf=None, iat=None)), keys, SETTINGS) == "user-1"
-    assert verify(signed(kind, claims(aud=["another", AUDIENCE])), keys, SETTINGS) == "user-1"
+    assert verify(signed(kind, claims()), keys, SETTINGS)["sub"] == "user-1"
+    assert verify(signed(kind, claims(nbf=None, iat=None)), keys, SETTINGS)["sub"] == "user-1"
+    assert verify(signed(kind, claims(aud=["another", AUDIENCE])), keys, SETTINGS)["sub"] == "user-1"
 
 
 def test_the_local_stack_signs_tokens_that_are_accepted() -> None:
     token = sign_token(SECRET, user_id="user-2", issuer=ISSUER, audience=AUDIENCE)
-    assert verify(token, SHARED, SETTINGS) == "user-2"
+    assert verify(token, SHARED, SETTINGS)["sub"] == "user-2"
     expired = sign_token(SECRET, user_id="user-2", issuer=ISSUER, audience=AUDIENCE, lifetime_seconds=-60)
     assert refusal(expired, SHARED) == "ExpiredSignature"
 
@@ -173,7 +174,7 @@ def test_a_well_signed_token_with_wrong_claims_is_refused(changes: dict[str, obj
 @KINDS
 def test_a_small_clock_skew_is_accepted(kind: str, keys: KeySource) -> None:
     ahead = claims(iat=from_now(CLOCK_SKEW_SECONDS - 1), nbf=from_now(CLOCK_SKEW_SECONDS - 1))
-    assert verify(signed(kind, ahead), keys, SETTINGS) == "user-1"
+    assert verify(signed(kind, ahead), keys, SETTINGS)["sub"] == "user-1"
 
 
 @pytest.mark.parametrize("keys", [PUBLIC, SHARED], ids=["public", "shared"])
@@ -255,10 +256,8 @@ def test_a_key_inside_the_token_is_ignored() -> None:
         "x5u": "https://attacker.example",
     }
     assert refusal(jwt.encode(claims(), STRANGER, "RS256", headers=header), PUBLIC) == "InvalidSignature"
-    assert (
-        verify(signed("RS256", claims(), jwk=brought, jku="https://attacker.example"), PUBLIC, SETTINGS)
-        == "user-1"
-    )
+    token = signed("RS256", claims(), jwk=brought, jku="https://attacker.example")
+    assert verify(token, PUBLIC, SETTINGS)["sub"] == "user-1"
 
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER   "])
@@ -401,9 +400,9 @@ def test_the_algorithms_follow_from_the_key_source() -> None:
 @pytest.mark.parametrize(
     ("environ", "message"),
     [
-        ({}, "^JWT_ISSUER, JWT_AUDIENCE: not set"),
-        ({"JWT_ISSUER": "", "JWT_AUDIENCE": AUDIENCE, "JWT_SECRET_ARN": "arn"}, "^JWT_ISSUER: not set"),
-        ({"JWT_ISSUER": ISSUER, "JWT_SECRET_ARN": "arn"}, "^JWT_AUDIENCE: not set"),
+        ({}, "^JWT_ISSUER is not set"),
+        ({"JWT_ISSUER": "", "JWT_AUDIENCE": AUDIENCE, "JWT_SECRET_ARN": "arn"}, "^JWT_ISSUER is not set"),
+        ({"JWT_ISSUER": ISSUER, "JWT_SECRET_ARN": "arn"}, "^JWT_AUDIENCE is not set"),
         (
             {**ENVIRONMENT, "JWT_JWKS_URL": ISSUER, "JWT_SECRET_ARN": "arn"},
             "^JWT_JWKS_URL, JWT_SECRET_ARN: both",
@@ -436,6 +435,7 @@ def test_keys_are_not_fetched_over_an_insecure_connection(url: str) -> None:
         AuthorizationSettings.from_environment({**ENVIRONMENT, "JWT_JWKS_URL": url})
 
 
+USER = Identity("user-1", ["owner"], "2030-01-01T00:00:00Z")
 STAGE = "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/prod"
 
 
@@ -444,7 +444,7 @@ STAGE = "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/prod"
     ["GET/api/v1/tasks/task-1", "POST/api/v1/tasks/prompt:c-1/retry", "GET/", "GET/a/b\nc", "GET/*"],
 )
 def test_the_policy_allows_exactly_the_whole_stage(method: str) -> None:
-    answer = allow("user-1", f"{STAGE}/{method}")
+    answer = allow(USER, f"{STAGE}/{method}")
     assert answer == {
         "principalId": "user-1",
         "policyDocument": {
@@ -453,7 +453,7 @@ def test_the_policy_allows_exactly_the_whole_stage(method: str) -> None:
                 {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": f"{STAGE}/*"},
             ],
         },
-        "context": {"user_id": "user-1"},
+        "context": USER.context,
     }
 
 
@@ -471,7 +471,7 @@ def test_the_policy_allows_exactly_the_whole_stage(method: str) -> None:
 )
 def test_an_invalid_method_arn_is_refused(method_arn: object) -> None:
     with pytest.raises(InvalidPayloadError, match="methodArn"):
-        allow("user-1", method_arn)
+        allow(USER, method_arn)
 
 
 PRODUCT = AuthorizationSettings(None, ("api", "learning-app"), secret_arn="arn")
@@ -481,7 +481,7 @@ PRODUCT = AuthorizationSettings(None, ("api", "learning-app"), secret_arn="arn")
 @pytest.mark.parametrize("audience", ["api", ["learning-app"], ["another", "api"]])
 def test_a_token_without_an_issuer_is_accepted_where_tokens_have_none(audience: object) -> None:
     token = signed("HS256", claims(iss=None, aud=audience))
-    assert verify(token, SHARED, PRODUCT) == "user-1"
+    assert verify(token, SHARED, PRODUCT)["sub"] == "user-1"
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from roadmap_content.contracts.errors import (
     InvalidRequestError,
     TaskNotFoundError,
 )
-from roadmap_content.platform.authorization.tokens import UnauthorizedError
+from roadmap_content.platform.authorization.authenticate import UnauthorizedError
 from roadmap_content.platform.runtime.settings import Settings
 from tests.support.requests_to_api import Context
 

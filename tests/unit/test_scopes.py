@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from roadmap_content.platform.authorization.roles import roles_of
+from roadmap_content.platform.authorization.authenticate import roles_of
 from roadmap_content.platform.authorization.settings import AuthorizationSettings
 
 SETTINGS = AuthorizationSettings("https://issuer.example", ("roadmap-content",), secret_arn="arn:secret")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from botocore.utils import parse_timestamp
 
-from roadmap_content.platform.aws.timestamps import read_timestamp
+from roadmap_content.platform.aws.clients import read_timestamp
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,11 @@ No setting disables verification.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 from urllib.parse import urlsplit
 
 from ...contracts.errors import MissingSettingError
+from ..runtime.settings import Settings
 
 NO_ISSUER = "none"
 """The value of JWT_ISSUER for tokens that have no issuer. Only with a shared secret."""
@@ -54,36 +55,34 @@ class AuthorizationSettings:
             MissingSettingError: a setting is missing or invalid, or both key sources are set; the message
                 names the settings.
         """
-        if missing := [name for name in ("JWT_ISSUER", "JWT_AUDIENCE") if not environ.get(name)]:
-            raise MissingSettingError(f"{', '.join(missing)}: not set")
-        issuer = None if environ["JWT_ISSUER"] == NO_ISSUER else environ["JWT_ISSUER"]
-        audiences = tuple(filter(None, map(str.strip, environ["JWT_AUDIENCE"].split(","))))
-        if not audiences:
+        settings = Settings(environ)
+        issuer = None if settings.jwt_issuer == NO_ISSUER else settings.jwt_issuer
+        if not settings.jwt_audiences:
             raise MissingSettingError("JWT_AUDIENCE: contains no audience")
-        jwks_url, secret_arn = environ.get("JWT_JWKS_URL"), environ.get("JWT_SECRET_ARN")
+        jwks_url, secret_arn = settings.jwt_jwks_url, settings.jwt_secret_arn
         if jwks_url and secret_arn:
             raise MissingSettingError("JWT_JWKS_URL, JWT_SECRET_ARN: both are set; set only one")
-        meanings: dict[str, Any] = {
-            "operator_scope": environ.get("OPERATOR_SCOPE", ""),
-            "viewer_scope": environ.get("VIEWER_SCOPE", ""),
-            "operator_subjects": frozenset(
-                filter(None, map(str.strip, environ.get("OPERATOR_SUBJECTS", "").split(",")))
-            ),
-            "tenant_claim": environ.get("TENANT_CLAIM", ""),
-        }
-        if secret_arn:
-            return cls(issuer, audiences, secret_arn=secret_arn, **meanings)
-        if issuer is None:
+        if not secret_arn and issuer is None:
             raise MissingSettingError(
                 f"JWT_ISSUER: {NO_ISSUER!r} needs JWT_SECRET_ARN; public keys are those of an issuer"
             )
-        jwks_url = jwks_url or f"{issuer.rstrip('/')}/.well-known/jwks.json"
-        if not _is_trustworthy(jwks_url):
-            raise MissingSettingError(
-                f"JWT_JWKS_URL: {jwks_url!r} is not an https URL "
-                "(where it is not set, it follows from JWT_ISSUER; with JWT_SECRET_ARN it is not needed)"
-            )
-        return cls(issuer, audiences, jwks_url=jwks_url, **meanings)
+        if not secret_arn:
+            jwks_url = jwks_url or f"{(issuer or '').rstrip('/')}/.well-known/jwks.json"
+            if not _is_trustworthy(jwks_url):
+                raise MissingSettingError(
+                    f"JWT_JWKS_URL: {jwks_url!r} is not an https URL "
+                    "(where it is not set, it follows from JWT_ISSUER; with JWT_SECRET_ARN it is not needed)"
+                )
+        return cls(
+            issuer,
+            settings.jwt_audiences,
+            jwks_url=jwks_url or None,
+            secret_arn=secret_arn or None,
+            operator_scope=settings.operator_scope,
+            viewer_scope=settings.viewer_scope,
+            operator_subjects=frozenset(settings.operator_subjects),
+            tenant_claim=settings.tenant_claim,
+        )
 
 
 def _is_trustworthy(url: str) -> bool:

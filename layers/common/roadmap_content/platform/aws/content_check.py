@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ...contracts.errors import ContentCheckFailedError
+from .clients import create_client
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -29,16 +30,12 @@ class ContentCheck:
 
     @cached_property
     def _client(self) -> "LambdaClient":
-        import boto3  # imported here: most deployments have no check
-        from botocore.config import Config
-
         # One try: the state machine or the next attempt asks again.
-        config = Config(
-            connect_timeout=3,
-            read_timeout=self._seconds,
-            retries={"mode": "standard", "total_max_attempts": 1},
+        retries = {"mode": "standard", "total_max_attempts": 1}
+        client: LambdaClient = create_client(
+            "lambda", connect_timeout=3, read_timeout=self._seconds, retries=retries
         )
-        return boto3.client("lambda", config=config)
+        return client
 
     def ask(self, document: Mapping[str, Any], seconds: float) -> Any:  # noqa: ANN401 - any JSON value
         """The function's answer. It is not asked if fewer `seconds` are left than it may take.

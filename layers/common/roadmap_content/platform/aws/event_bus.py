@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...contracts.errors import TransientError
+from .clients import create_client
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -52,13 +53,13 @@ class EventBus:
 
     @cached_property
     def _client(self) -> "EventBridgeClient":
-        import boto3  # imported here: only an invocation that sends events needs it
-        from botocore.config import Config
-
-        config = Config(
-            connect_timeout=_CONNECT_SECONDS, read_timeout=_READ_SECONDS, retries={"total_max_attempts": 1}
+        client: EventBridgeClient = create_client(
+            "events",
+            connect_timeout=_CONNECT_SECONDS,
+            read_timeout=_READ_SECONDS,
+            retries={"total_max_attempts": 1},
         )
-        return boto3.client("events", config=config)
+        return client
 
     def put(self, entries: Sequence[Entry]) -> dict[str, str]:
         """Send the events of one request; return the error codes of those that EventBridge refused, by event.

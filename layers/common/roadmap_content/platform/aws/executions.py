@@ -8,13 +8,15 @@ counts attempts from an earlier number, and Step Functions keeps a name for 90 d
 import json
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from enum import Enum, auto
 from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ...contracts.errors import NotRedrivableError, TransientError
+from .clients import create_client
 
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
@@ -59,15 +61,11 @@ class Executions:
 
     @cached_property
     def _client(self) -> "SFNClient":
-        import boto3  # imported here: it takes 280 ms, and most invocations do not need it
-        from botocore.config import Config
-
-        return boto3.client(
-            "stepfunctions",
-            config=Config(
-                connect_timeout=3, read_timeout=10, retries={"mode": "standard", "max_attempts": 3}
-            ),
+        retries = {"mode": "standard", "max_attempts": 3}
+        client: SFNClient = create_client(
+            "stepfunctions", connect_timeout=3, read_timeout=10, retries=retries
         )
+        return client
 
     def new_arn(self, task_id: str, attempt: int) -> str:
         """Choose the ARN of an execution to start for an attempt. Each call returns a different ARN."""
@@ -83,25 +81,13 @@ class Executions:
         Raises:
             ExecutionsUnavailableError: the request failed; the execution may have started.
         """
-        name = execution_arn.rpartition(":")[2]
-        self.start_named(name, {"task_id": task_id, "attempt": attempt})
-
-    def start_named(self, name: str, document: Mapping[str, object]) -> None:
-        """Start an execution with this name and input. Does nothing if it was started already.
-
-        Raises:
-            ExecutionsUnavailableError: the request failed; the execution may have started.
-        """
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
+        # If it exists, the execution has already ended: the name identifies the attempt.
+        with _request("StartExecution"), suppress(self._client.exceptions.ExecutionAlreadyExists):
             self._client.start_execution(
-                stateMachineArn=self._state_machine_arn, name=name, input=json.dumps(document)
+                stateMachineArn=self._state_machine_arn,
+                name=execution_arn.rpartition(":")[2],
+                input=json.dumps({"task_id": task_id, "attempt": attempt}),
             )
-        except self._client.exceptions.ExecutionAlreadyExists:
-            return  # the execution has already ended: the name identifies the attempt
-        except (BotoCoreError, ClientError) as error:
-            raise ExecutionsUnavailableError(f"StartExecution: {_code_of(error)}") from error
 
     def state(self, execution_arn: str) -> ExecutionState:
         """Get the state of an execution.
@@ -109,18 +95,21 @@ class Executions:
         Raises:
             ExecutionsUnavailableError: the request failed.
         """
-        from botocore.exceptions import BotoCoreError, ClientError
-
         if not execution_arn:
             return ExecutionState.UNKNOWN  # boto3 refuses to send it, which is no outage
-        try:
-            status = self._client.describe_execution(executionArn=execution_arn)["status"]
-        except (self._client.exceptions.ExecutionDoesNotExist, self._client.exceptions.InvalidArn):
-            return ExecutionState.UNKNOWN
-        except (BotoCoreError, ClientError) as error:
-            if self._is_of_another(execution_arn, error):
+        exceptions = self._client.exceptions
+        with _request("DescribeExecution"):
+            try:
+                status = self._client.describe_execution(executionArn=execution_arn)["status"]
+            except (exceptions.ExecutionDoesNotExist, exceptions.InvalidArn):
                 return ExecutionState.UNKNOWN
-            raise ExecutionsUnavailableError(f"DescribeExecution: {_code_of(error)}") from error
+            except exceptions.ClientError as error:
+                # An execution of another state machine, such as that of the stack under an earlier name: the
+                # role has no permission for it, and the state machine does not exist any more.
+                is_foreign = not execution_arn.startswith(self._prefix)
+                if is_foreign and _code_of(error) == "AccessDeniedException":
+                    return ExecutionState.UNKNOWN
+                raise
         match status:
             case "RUNNING" | "PENDING_REDRIVE":
                 return ExecutionState.RUNNING
@@ -129,31 +118,18 @@ class Executions:
             case _:
                 return ExecutionState.OVER
 
-    def _is_of_another(self, execution_arn: str, error: "BotoCoreError | ClientError") -> bool:
-        """Whether an execution is refused that belongs to another state machine, such as that of the stack
-        under an earlier name.
-
-        The role has no permissions for those executions, and their state machine does not exist any more.
-        """
-        is_foreign = not execution_arn.startswith(self._prefix)
-        return is_foreign and _code_of(error) == "AccessDeniedException"
-
     def stop(self, execution_arn: str) -> bool:
         """Stop an execution; return `False` if it has already ended or does not exist.
 
         Raises:
             ExecutionsUnavailableError: the request failed; the execution may have been stopped.
         """
-        from botocore.exceptions import BotoCoreError, ClientError
-
         if self.state(execution_arn) is not ExecutionState.RUNNING:
             return False
-        try:
+        with _request("StopExecution"):
             self._client.stop_execution(
                 executionArn=execution_arn, error=CANCELLED, cause="the task was cancelled"
             )
-        except (BotoCoreError, ClientError) as error:
-            raise ExecutionsUnavailableError(f"StopExecution: {error}") from error
         return True
 
     def redrive(self, execution_arn: str) -> None:
@@ -163,15 +139,23 @@ class Executions:
             NotRedrivableError: the execution does not exist or cannot be redriven.
             ExecutionsUnavailableError: the request failed; the execution may have been redriven.
         """
-        from botocore.exceptions import BotoCoreError, ClientError
-
         exceptions = self._client.exceptions
-        try:
-            self._client.redrive_execution(executionArn=execution_arn)
-        except (exceptions.ExecutionNotRedrivable, exceptions.ExecutionDoesNotExist) as error:
-            raise NotRedrivableError(error.response["Error"]["Message"]) from error
-        except (BotoCoreError, ClientError) as error:
-            raise ExecutionsUnavailableError(f"RedriveExecution: {_code_of(error)}") from error
+        with _request("RedriveExecution"):
+            try:
+                self._client.redrive_execution(executionArn=execution_arn)
+            except (exceptions.ExecutionNotRedrivable, exceptions.ExecutionDoesNotExist) as error:
+                raise NotRedrivableError(error.response["Error"]["Message"]) from error
+
+
+@contextmanager
+def _request(operation: str) -> Iterator[None]:
+    """Report the failure of a request as `ExecutionsUnavailableError`."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise ExecutionsUnavailableError(f"{operation}: {_code_of(error)}") from error
 
 
 def new_execution_name(task_id: str, label: str) -> str:

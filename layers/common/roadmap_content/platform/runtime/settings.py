@@ -5,262 +5,213 @@ test can pass other values.
 """
 
 import os
-from collections.abc import Mapping
-from typing import Literal, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import nan
+from typing import Generic, Literal, TypeVar
 
 from ...contracts.errors import MissingSettingError
 
-DatabaseAuth = Literal["secret", "iam"]
 SessionSource = Literal["options", "role"]
+T = TypeVar("T")
 ChoiceT = TypeVar("ChoiceT", bound=str)
+
+
+@dataclass(frozen=True)
+class Setting(Generic[T]):
+    """A setting: its variable, the function that reads its text, and the text if the variable is empty.
+
+    `read` raises a `ValueError` that states the requirement.
+    """
+
+    name: str
+    read: Callable[[str], T]
+    default: str | None = None
+
+    def __get__(self, settings: "Settings", _owner: type) -> T:
+        text = settings.environ.get(self.name) or self.default
+        if text is None:
+            raise MissingSettingError(f"{self.name} is not set")
+        try:
+            return self.read(text)
+        except ValueError as error:
+            raise MissingSettingError(f"{self.name} is {text!r}, not {error}") from None
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError("a whole number")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError("a positive whole number")
+    return int(text)
+
+
+def _between(low: float, high: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = nan
+        if not low <= number <= high:
+            raise ValueError(f"between {low} and {high}")
+        return number
+
+    return read
+
+
+def _temperature(text: str) -> float | None:
+    return None if text == "none" else _between(0, 1)(text)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Read names that are separated by commas."""
+    return tuple(filter(None, map(str.strip, text.split(","))))
+
+
+def _one_of(*choices: ChoiceT) -> Callable[[str], ChoiceT]:
+    def read(text: str) -> ChoiceT:
+        for choice in choices:
+            if text == choice:
+                return choice
+        raise ValueError(" or ".join(choices))
+
+    return read
+
+
+def _switch(*, off: str, on: str) -> Callable[[str], bool]:
+    choice = _one_of(off, on)
+    return lambda text: choice(text) == on
+
+
+def _days(text: str) -> Mapping[str, int]:
+    """Read pairs such as `content_origins=90`."""
+    pairs = (pair.partition("=") for pair in _names(text))
+    return {name: _natural(days) for name, _, days in pairs}
 
 
 class Settings:
     """The settings of a function. A missing or invalid setting raises `MissingSettingError` with its name."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
-        self._environ = environ
+        self.environ = environ
 
-    @property
-    def content_bucket(self) -> str:
-        return self._text("CONTENT_BUCKET")
+    content_bucket = Setting("CONTENT_BUCKET", str)
+    state_machine_arn = Setting("STATE_MACHINE_ARN", str)
+    release_id = Setting("RELEASE", str, "unreleased")
 
-    @property
-    def cors_origins(self) -> frozenset[str]:
-        """The origins whose pages may call the API; none by default."""
-        return frozenset(self._names("CORS_ORIGINS"))
+    event_bus = Setting("EVENT_BUS", str, "")
+    """The name or ARN of the EventBridge bus for events; empty: no events."""
 
-    @property
-    def cors_headers(self) -> tuple[str, ...]:
-        """The request headers that these pages may send."""
-        return self._names("CORS_HEADERS")
+    cors_origins = Setting("CORS_ORIGINS", _names, "")
+    """The origins whose pages may call the API; none by default."""
 
-    @property
-    def event_bus(self) -> str:
-        """The name or ARN of the EventBridge bus for events; empty: no events."""
-        return self._environ.get("EVENT_BUS", "")
+    cors_headers = Setting("CORS_HEADERS", _names, "")
+    """The request headers that these pages may send."""
 
-    @property
-    def content_check_function(self) -> str:
-        """The ARN of the function that checks contents before they are saved; empty: none."""
-        return self._environ.get("CONTENT_CHECK_FUNCTION", "")
+    content_check_function = Setting("CONTENT_CHECK_FUNCTION", str, "")
+    """The ARN of the function that checks contents before they are saved; empty: none."""
 
-    @property
-    def content_check_seconds(self) -> int:
-        """The time limit of one call of this function."""
-        return self._positive("CONTENT_CHECK_SECONDS")
+    content_check_seconds = Setting("CONTENT_CHECK_SECONDS", _positive)
+    """The time limit of one call of this function."""
 
-    @property
-    def checks_all_content(self) -> bool:
-        """Whether content that the product staged is checked, too."""
-        return self._one_of("CONTENT_CHECK_SCOPE", "generated", "all") == "all"
+    checks_all_content = Setting("CONTENT_CHECK_SCOPE", _switch(off="generated", on="all"))
+    """Whether content that the product staged is checked, too."""
 
-    @property
-    def saves_unchecked_content(self) -> bool:
-        """Whether content is saved if the check fails; otherwise it waits for the next attempt."""
-        return self._one_of("CONTENT_CHECK_FAILURE", "wait", "pass") == "pass"
+    saves_unchecked_content = Setting("CONTENT_CHECK_FAILURE", _switch(off="wait", on="pass"))
+    """Whether content is saved if the check fails; otherwise it waits for the next attempt."""
 
-    @property
-    def database_time_zone(self) -> str:
-        """The zone of the timestamps in the product's tables, by its name in PostgreSQL."""
-        return self._environ.get("DATABASE_TIME_ZONE", "") or "UTC"
+    automatic_attempts = Setting("AUTOMATIC_ATTEMPTS", _natural, "0")
+    """The number of automatic attempts after an attempt that failed for transient reasons."""
 
-    @property
-    def state_machine_arn(self) -> str:
-        return self._text("STATE_MACHINE_ARN")
+    retention_days = Setting("RETENTION_DAYS", _days, "")
+    """Changed days of `runs/reconciliation/retention.py`."""
 
-    @property
-    def automatic_attempts(self) -> int:
-        """The number of automatic attempts after an attempt that failed for transient reasons; 0 disables
-        them.
-        """
-        text = self._environ.get("AUTOMATIC_ATTEMPTS") or "0"
-        if not text.isdecimal():
-            raise MissingSettingError(f"AUTOMATIC_ATTEMPTS is {text!r}, not a whole number")
-        return int(text)
+    erasure_secret_arn = Setting("ERASURE_SECRET_ARN", str)
+    """The ARN of the secret with the key of the register of erasures."""
 
-    @property
-    def database_secret_arn(self) -> str:
-        """The ARN of the secret with the keys host, port, dbname, username and password."""
-        return self._text("DATABASE_SECRET_ARN")
+    access_log_retention_days = Setting("ACCESS_LOG_RETENTION_DAYS", _positive)
+    """The days after which the entries of the access log are deleted."""
 
-    @property
-    def erasure_secret_arn(self) -> str:
-        """The ARN of the secret with the key of the register of erasures."""
-        return self._text("ERASURE_SECRET_ARN")
+    log_retention_days = Setting("LOG_RETENTION_DAYS", _positive)
 
-    @property
-    def access_log_retention_days(self) -> int:
-        """The days after which the entries of the access log are deleted."""
-        return self._positive("ACCESS_LOG_RETENTION_DAYS")
+    database_auth = Setting("DATABASE_AUTH", _one_of("secret", "iam"))
+    """The authentication method: a password from a secret, or IAM."""
 
-    @property
-    def log_retention_days(self) -> int:
-        """The days after which logs are deleted."""
-        return self._positive("LOG_RETENTION_DAYS")
+    database_secret_arn = Setting("DATABASE_SECRET_ARN", str)
+    """The ARN of the secret with the keys host, port, dbname, username and password."""
 
-    @property
-    def database_auth(self) -> DatabaseAuth:
-        """The authentication method: a password from a secret, or IAM."""
-        return self._one_of("DATABASE_AUTH", "secret", "iam")
+    reader_secret_arn = Setting("READER_SECRET_ARN", str)
+    """The ARN of the reader's secret, in the same format as `database_secret_arn`."""
 
-    @property
-    def database_host(self) -> str:
-        """The host name, for IAM authentication and the certificate check."""
-        return self._text("DATABASE_HOST")
+    database_host = Setting("DATABASE_HOST", str)
+    """The host name, for IAM authentication and the certificate check."""
 
-    @property
-    def database_port(self) -> int:
-        return self._positive("DATABASE_PORT")
+    database_port = Setting("DATABASE_PORT", _positive)
+    database_name = Setting("DATABASE_NAME", str)
+    database_user = Setting("DATABASE_USER", str)
+    reader_user = Setting("READER_USER", str)
+    """The PostgreSQL roles for IAM authentication: the function's own, and the reader's."""
 
-    @property
-    def database_name(self) -> str:
-        return self._text("DATABASE_NAME")
+    writer_role = Setting("DATABASE_WRITER", str)
+    reader_role = Setting("DATABASE_READER", str)
+    """The PostgreSQL roles that a migration grants reading and writing, and reading."""
 
-    @property
-    def database_user(self) -> str:
-        """The PostgreSQL role for IAM authentication."""
-        return self._text("DATABASE_USER")
+    database_session: Setting[SessionSource] = Setting("DATABASE_SESSION", _one_of("options", "role"))
+    """The place of a session's timeouts: the connection options or, behind RDS Proxy, the role."""
 
-    @property
-    def reader_secret_arn(self) -> str:
-        """The ARN of the reader's secret, in the same format as `database_secret_arn`."""
-        return self._text("READER_SECRET_ARN")
+    database_tls = Setting("DATABASE_TLS", _switch(off="disable", on="verify"))
+    """Whether to use TLS with verification of certificate and host name; otherwise no TLS."""
 
-    @property
-    def reader_user(self) -> str:
-        """The reader's PostgreSQL role for IAM authentication."""
-        return self._text("READER_USER")
+    database_time_zone = Setting("DATABASE_TIME_ZONE", str, "UTC")
+    """The zone of the timestamps in the product's tables, by its name in PostgreSQL."""
 
-    @property
-    def writer_role(self) -> str:
-        """The PostgreSQL role that a migration grants reading and writing."""
-        return self._text("DATABASE_WRITER")
+    batch_size = Setting("BATCH_SIZE", _positive)
+    """Minimum items per full batch. A large roadmap gets larger batches."""
 
-    @property
-    def reader_role(self) -> str:
-        """The PostgreSQL role that a migration grants reading."""
-        return self._text("DATABASE_READER")
+    max_concurrency = Setting("MAX_CONCURRENCY", _positive)
+    """Maximum batches of a run that are generated at the same time."""
 
-    @property
-    def database_session(self) -> SessionSource:
-        """The place of a session's timeouts: the connection options or, behind RDS Proxy, the role."""
-        return self._one_of("DATABASE_SESSION", "options", "role")
+    generator = Setting("GENERATOR", str)
+    model_region = Setting("MODEL_REGION", str)
+    model_id = Setting("MODEL_ID", str)
+    """The id of the model, or the id or ARN of an inference profile."""
 
-    @property
-    def database_tls(self) -> bool:
-        """Whether to use TLS with verification of certificate and host name; otherwise no TLS."""
-        return self._one_of("DATABASE_TLS", "verify", "disable") == "verify"
+    model_temperature = Setting("MODEL_TEMPERATURE", _temperature)
+    """Between 0 and 1; `none` for a model without this parameter."""
 
-    @property
-    def batch_size(self) -> int:
-        """Minimum items per full batch. A large roadmap gets larger batches."""
-        return self._positive("BATCH_SIZE")
+    model_strict_tools = Setting("MODEL_STRICT_TOOLS", _switch(off="false", on="true"))
+    """Whether requests ask for strict tool use."""
 
-    @property
-    def max_concurrency(self) -> int:
-        """Maximum batches of a run that are generated at the same time."""
-        return self._positive("MAX_CONCURRENCY")
+    model_max_output_tokens = Setting("MODEL_MAX_OUTPUT_TOKENS", _positive)
+    """Maximum output tokens of one answer."""
 
-    @property
-    def generator(self) -> str:
-        return self._text("GENERATOR")
+    model_output_burndown = Setting("MODEL_OUTPUT_BURNDOWN", _between(1, 100))
+    """How often the model's quota counts a token of output."""
 
-    @property
-    def model_id(self) -> str:
-        """The id of the model, or the id or ARN of an inference profile."""
-        return self._text("MODEL_ID")
+    model_bulk_tier = Setting("MODEL_BULK_TIER", _one_of("default", "flex"))
+    """The service tier for items that no person waits for."""
 
-    @property
-    def model_region(self) -> str:
-        return self._text("MODEL_REGION")
+    model_timeout = Setting("MODEL_TIMEOUT", _positive)
+    """Timeout of one model call, in seconds."""
 
-    @property
-    def model_temperature(self) -> float | None:
-        """Between 0 and 1; `none` for a model without this parameter."""
-        text = self._text("MODEL_TEMPERATURE")
-        if text == "none":
-            return None
-        try:
-            temperature = float(text)
-        except ValueError:
-            temperature = -1
-        if not 0 <= temperature <= 1:
-            raise MissingSettingError(f"MODEL_TEMPERATURE is {text!r}, not between 0 and 1, nor none")
-        return temperature
-
-    @property
-    def model_strict_tools(self) -> bool:
-        """Whether requests ask for strict tool use."""
-        return self._one_of("MODEL_STRICT_TOOLS", "false", "true") == "true"
-
-    @property
-    def model_max_output_tokens(self) -> int:
-        """Maximum output tokens of one answer."""
-        return self._positive("MODEL_MAX_OUTPUT_TOKENS")
-
-    @property
-    def model_output_burndown(self) -> float:
-        """How often the model's quota counts a token of output."""
-        text = self._text("MODEL_OUTPUT_BURNDOWN")
-        try:
-            burndown = float(text)
-        except ValueError:
-            burndown = 0
-        if not 1 <= burndown <= 100:
-            raise MissingSettingError(f"MODEL_OUTPUT_BURNDOWN is {text!r}, not between 1 and 100")
-        return burndown
-
-    @property
-    def model_bulk_tier(self) -> str:
-        """The service tier for items that no person waits for."""
-        return self._one_of("MODEL_BULK_TIER", "default", "flex")
-
-    @property
-    def model_timeout(self) -> int:
-        """Timeout of one model call, in seconds."""
-        return self._positive("MODEL_TIMEOUT")
-
-    @property
-    def task_token_budget(self) -> int:
-        """Maximum input and output tokens of a task in all its attempts."""
-        return self._positive("TASK_TOKEN_BUDGET")
+    task_token_budget = Setting("TASK_TOKEN_BUDGET", _positive)
+    """Maximum input and output tokens of a task in all its attempts."""
 
     @property
     def known_token_budget(self) -> int | None:
         """`task_token_budget` for a function that only displays it; `None` if it is not set."""
-        return self.task_token_budget if self._environ.get("TASK_TOKEN_BUDGET") else None
+        return self.task_token_budget if self.environ.get("TASK_TOKEN_BUDGET") else None
 
-    @property
-    def retention_days(self) -> Mapping[str, int]:
-        """Changed days of `runs/reconciliation/retention.py`, such as `content_origins=90`."""
-        pairs = (pair.split("=") for pair in self._environ.get("RETENTION_DAYS", "").split(",") if pair)
-        return {name: int(days) for name, days in pairs}
-
-    @property
-    def release_id(self) -> str:
-        return self._environ.get("RELEASE") or "unreleased"
-
-    def _text(self, name: str) -> str:
-        value = self._environ.get(name, "")
-        if not value:
-            raise MissingSettingError(f"{name} is not set")
-        return value
-
-    def _names(self, name: str) -> tuple[str, ...]:
-        """A list of names, separated by commas; empty if it is not set."""
-        return tuple(filter(None, map(str.strip, self._environ.get(name, "").split(","))))
-
-    def _one_of(self, name: str, *choices: ChoiceT) -> ChoiceT:
-        """A setting that must be one of `choices`."""
-        value = self._text(name)
-        for choice in choices:
-            if value == choice:
-                return choice
-        raise MissingSettingError(f"{name} is {value!r}, not {' or '.join(choices)}")
-
-    def _positive(self, name: str) -> int:
-        text = self._text(name)
-        if not text.isdecimal() or int(text) < 1:
-            raise MissingSettingError(f"{name} is {text!r}, not a positive whole number")
-        return int(text)
+    jwt_issuer = Setting("JWT_ISSUER", str)
+    jwt_audiences = Setting("JWT_AUDIENCE", _names)
+    jwt_jwks_url = Setting("JWT_JWKS_URL", str, "")
+    jwt_secret_arn = Setting("JWT_SECRET_ARN", str, "")
+    operator_scope = Setting("OPERATOR_SCOPE", str, "")
+    viewer_scope = Setting("VIEWER_SCOPE", str, "")
+    operator_subjects = Setting("OPERATOR_SUBJECTS", _names, "")
+    tenant_claim = Setting("TENANT_CLAIM", str, "")
+    """Of the authorizer: see `AuthorizationSettings`."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ... import __version__
 from ...contracts.errors import InvalidContentError, StorageUnavailableError
-from ..aws.timestamps import read_timestamps_faster
+from ..aws.clients import create_client
 from .keys import key_in_url
 
 if TYPE_CHECKING:
@@ -67,33 +67,26 @@ class Bucket:
 
     def __init__(self, name: str, client: "S3Client | None" = None) -> None:
         self.name = name
-        self._given_client = client
+        if client is not None:
+            self._client = client
 
     @cached_property
     def _client(self) -> "S3Client":
-        if self._given_client is not None:
-            return self._given_client
-        import boto3
-        from botocore.config import Config
-
-        read_timestamps_faster()
-        client = boto3.client(
+        client: S3Client = create_client(
             "s3",
-            config=Config(
-                max_pool_connections=PARALLEL,
-                connect_timeout=5,
-                read_timeout=20,
-                retries={"mode": "standard", "max_attempts": 4},
-                # Requests take most of the processor time of Save. TLS protects the bytes in transit, and all
-                # parameters are made by this class: their validation is not needed. The checksum of an object
-                # that is written is: S3 refuses it without one if the bucket locks its objects, and botocore
-                # would sign a SHA-256 of the object in its place.
-                response_checksum_validation="when_required",
-                parameter_validation=False,
-                # botocore composes its own description of the platform anew for every request.
-                user_agent=f"roadmap-content/{__version__}",
-                signature_version="s3v4",  # of links: an object with a KMS key is refused with an older one
-            ),
+            max_pool_connections=PARALLEL,
+            connect_timeout=5,
+            read_timeout=20,
+            retries={"mode": "standard", "max_attempts": 4},
+            # Requests take most of the processor time of Save. TLS protects the bytes in transit, and all
+            # parameters are made by this class: their validation is not needed. The checksum of an object
+            # that is written is: S3 refuses it without one if the bucket locks its objects, and botocore
+            # would sign a SHA-256 of the object in its place.
+            response_checksum_validation="when_required",
+            parameter_validation=False,
+            # botocore composes its own description of the platform anew for every request.
+            user_agent=f"roadmap-content/{__version__}",
+            signature_version="s3v4",  # of links: an object with a KMS key is refused with an older one
         )
         # Objects have a few kilobytes: `Expect: 100-continue` would cost an additional round trip.
         client.meta.events.register_last("before-call.s3", _send_at_once)
@@ -151,15 +144,14 @@ class Bucket:
         )
 
     def holds(self, key: str) -> bool:
-        head = self._request(key, lambda: self._client.head_object(Bucket=self.name, Key=key), missing=True)
-        return head is not None
+        return self.describe(key) is not None
 
-    def describe(self, key: str) -> "StoredEntry | None":
+    def describe(self, key: str) -> StoredEntry | None:
         """The size and age of an object; `None` if there is none."""
         head = self._request(key, lambda: self._client.head_object(Bucket=self.name, Key=key), missing=True)
         return None if head is None else StoredEntry(key, head["ContentLength"], head["LastModified"])
 
-    def entries(self, prefix: str, after: str = "") -> "list[StoredEntry]":
+    def entries(self, prefix: str, after: str = "") -> list[StoredEntry]:
         """One page (1,000) of the objects with keys that start with `prefix` and come after `after`."""
 
         def page() -> list[StoredEntry]:
@@ -173,7 +165,6 @@ class Bucket:
 
     def keys(self, prefix: str, after: str) -> list[str]:
         """One page (1,000) of the keys that start with `prefix` and come after `after`, in order."""
-
         return [entry.key for entry in self.entries(prefix, after)]
 
     def put(self, key: str, body: bytes, metadata: Mapping[str, str] | None = None) -> None:
