@@ -20,11 +20,15 @@ from sqlalchemy import Engine, text
 
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import default_of, read_template
-from roadmap_content.content.generation.allowance import Allowance
 from roadmap_content.content.generation.bedrock import BedrockModel
-from roadmap_content.content.generation.learner import ANYONE
-from roadmap_content.content.generation.model import Answer, ModelGenerator, ModelThrottledError, Rejected
-from roadmap_content.content.generation.pace import Pace
+from roadmap_content.content.generation.generator import ANYONE, Allowance
+from roadmap_content.content.generation.model import (
+    Answer,
+    ModelGenerator,
+    ModelThrottledError,
+    Pace,
+    Rejected,
+)
 from roadmap_content.content.generation.prompting import Prompt
 from roadmap_content.content.generation.quota import ModelQuota
 from roadmap_content.content.manifest import generation_order, planned_batch_sizes

@@ -11,10 +11,10 @@ from botocore.exceptions import ReadTimeoutError
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
+from roadmap_content.content.content_check import MAX_REQUEST, ContentCheck, TooMuchToCheckError
 from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.kind import Draft
 from roadmap_content.contracts.errors import ContentCheckFailedError
-from roadmap_content.platform.aws.content_check import MAX_REQUEST, ContentCheck, TooMuchToCheckError
 from roadmap_content.platform.runtime.settings import Settings
 from tests.support.factories import TYPES, bundle_of, concept_ids
 from tests.support.pipeline import S3, SETTINGS, Pipeline

@@ -21,8 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from moto import mock_aws
 
 from roadmap_content.contracts.errors import DatabaseUnavailableError, MissingSettingError
-from roadmap_content.platform.postgres.engine import Credentials
-from roadmap_content.platform.postgres.tls import CERTIFICATES, verifying_context
+from roadmap_content.platform.postgres.engine import CERTIFICATES, Credentials, verifying_context
 from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings

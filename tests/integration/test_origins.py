@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from roadmap_command.commands.history import explanation
-from roadmap_content.content.generation.allowance import Usage
+from roadmap_content.content.generation.generator import Usage
 from roadmap_content.content.generation.model import Answer, ModelGenerator
 from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.roadmaps.framework import Concept

@@ -7,8 +7,7 @@ from threading import Barrier
 import pytest
 from sqlalchemy import Engine, text
 
-from roadmap_content.content.generation.allowance import Need, Usage
-from roadmap_content.content.generation.generator import GenerationStoppedError
+from roadmap_content.content.generation.generator import GenerationStoppedError, Need, Usage
 from roadmap_content.content.generation.quota import (
     BURST_SECONDS,
     CLOCK_SECONDS,

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from roadmap_content.content.roadmaps import framework_cache
 from roadmap_content.content.roadmaps import metadata as roadmaps
 from roadmap_content.content.roadmaps.framework import parse_framework
 from roadmap_content.contracts.api.tasks import MOST_ITEMS
@@ -77,7 +76,7 @@ def test_a_cached_framework_is_not_returned_to_another_user(pipeline: Pipeline) 
 def test_the_cache_keeps_the_most_recently_used_roadmaps(
     pipeline: Pipeline, frameworks_read: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(framework_cache, "MAX_CONCEPTS", 2 * len(IDS))
+    monkeypatch.setattr(roadmaps, "MAX_CONCEPTS", 2 * len(IDS))
     tasks = [f"t-{number}" for number in range(3)]
     for task_id in tasks:
         roadmap_id = f"r-{task_id}"

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from local_stack.postgres_server import Server
 from migrations import CannotAdoptError, migrate
 from roadmap_content.content.kind import save_parameters
-from roadmap_content.content.product.concept_metadata import PRODUCT_TYPES
+from roadmap_content.content.product import PRODUCT_TYPES
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.roadmaps.metadata import lock_roadmap
 from roadmap_content.content.rows import current_rows, merge_items, saved_concepts

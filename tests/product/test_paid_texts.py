@@ -2,8 +2,8 @@
 
 import pytest
 
-from roadmap_content.content.adopted_text import draft_from_text
 from roadmap_content.content.generation.generator import Generator
+from roadmap_content.content.tutorial import draft_from_text
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.storage.keys import staged_key
 from tests.product.product import Product

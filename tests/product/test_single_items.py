@@ -7,7 +7,7 @@ import pytest
 from migrations import use_time_zone
 from roadmap_content.api.preview import preview_retry
 from roadmap_content.content.generation.generator import Generator
-from roadmap_content.content.product.concept_metadata import PRODUCT_TYPES
+from roadmap_content.content.product import PRODUCT_TYPES
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.errors import ItemNotFoundError, TransientError
 from roadmap_content.contracts.items import ContentType, Item

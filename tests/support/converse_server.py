@@ -17,8 +17,8 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel, Shape
 from botocore.validate import ParamValidator
 
-from roadmap_content.content.generation.drafting import read_draft
 from roadmap_content.content.generation.generator import generator_named
+from roadmap_content.content.generation.prompting import read_draft
 from roadmap_content.content.roadmaps.framework import concept_from
 from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.errors import InvalidContentError

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from roadmap_content.content.generation.offline import OfflineGenerator
-from roadmap_content.content.product.concept_metadata import PRODUCT_TYPES
+from roadmap_content.content.product import PRODUCT_TYPES
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.items import ContentType

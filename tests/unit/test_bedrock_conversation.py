@@ -7,9 +7,14 @@ from itertools import count
 
 import pytest
 
-from roadmap_content.content.generation.allowance import Allowance, Need, Usage
-from roadmap_content.content.generation.generator import OutOfTimeError, generator_named
-from roadmap_content.content.generation.learner import ANYONE
+from roadmap_content.content.generation.generator import (
+    ANYONE,
+    Allowance,
+    Need,
+    OutOfTimeError,
+    Usage,
+    generator_named,
+)
 from roadmap_content.content.generation.model import (
     LONGEST_PAUSE,
     MAX_TRIES,
@@ -18,9 +23,9 @@ from roadmap_content.content.generation.model import (
     ModelBusyError,
     ModelGenerator,
     ModelThrottledError,
+    Pace,
     Rejected,
 )
-from roadmap_content.content.generation.pace import Pace
 from roadmap_content.content.generation.prompting import Prompt
 from roadmap_content.content.kind import Draft
 from roadmap_content.content.roadmaps.framework import Concept

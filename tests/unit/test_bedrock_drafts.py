@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from roadmap_content.content.generation.drafting import read_draft
 from roadmap_content.content.generation.generator import generator_named
+from roadmap_content.content.generation.prompting import read_draft
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.errors import InvalidContentError

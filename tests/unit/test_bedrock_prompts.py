@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roadmap_content.content.generation.drafting import schema_of
-from roadmap_content.content.generation.learner import ANYONE, Learner, learner_from
-from roadmap_content.content.generation.prompting import MAX_SECTION, MAX_TEXT, Prompt, prompt_for
+from roadmap_content.content.generation.generator import ANYONE, Learner, learner_from
+from roadmap_content.content.generation.prompting import MAX_SECTION, MAX_TEXT, Prompt, prompt_for, schema_of
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.documents import Document

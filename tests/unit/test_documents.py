@@ -7,9 +7,9 @@ import pytest
 
 from local_stack.builds import REPOSITORY
 from migrations.grants import READS
-from roadmap_content.content.product.concept_metadata import PRODUCT_TYPES
+from roadmap_content.content.product import PRODUCT_TYPES
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.platform.postgres.tls import CERTIFICATES
+from roadmap_content.platform.postgres.engine import CERTIFICATES
 
 DOCUMENTS = sorted(
     [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md"), *REPOSITORY.glob("events/*.md")]

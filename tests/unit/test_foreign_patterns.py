@@ -9,9 +9,9 @@ from itertools import product
 
 import pytest
 
-from roadmap_content.content.adopted_text import heading_in
-from roadmap_content.content.generation.learner import _LANGUAGE_TAG
+from roadmap_content.content.generation.generator import _LANGUAGE_TAG
 from roadmap_content.content.resources import _PUBLIC_HOST
+from roadmap_content.content.tutorial import heading_in
 from roadmap_content.contracts.payloads import _ERROR_MESSAGE
 from roadmap_content.platform.postgres.driver import _ZONE
 from roadmap_content.platform.postgres.sqlstate import _IDENTIFIER

@@ -16,7 +16,7 @@ from roadmap_content.content.manifest import (
     make_manifest,
     read_batch,
 )
-from roadmap_content.content.product.concept_metadata import PRODUCT_TYPES
+from roadmap_content.content.product import PRODUCT_TYPES
 from roadmap_content.content.roadmaps.framework import read_framework
 from roadmap_content.contracts.errors import StorageUnavailableError
 from roadmap_content.contracts.items import ContentType, Item

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roadmap_content.content.generation.generator import generator_named
-from roadmap_content.content.generation.learner import Learner
+from roadmap_content.content.generation.generator import Learner, generator_named
 from roadmap_content.content.quiz import QuestionDraft, QuizDraft
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.resources import ResourcesDraft

@@ -2,7 +2,7 @@
 
 import pytest
 
-from roadmap_content.content.generation.pace import LONGEST_INTERVAL, SHORTEST_INTERVAL, Pace, Turn
+from roadmap_content.content.generation.model import LONGEST_INTERVAL, SHORTEST_INTERVAL, Pace, Turn
 
 
 class Clock:

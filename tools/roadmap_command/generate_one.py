@@ -11,9 +11,7 @@ from typing import Any, NamedTuple
 
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import default_of, read_template
-from roadmap_content.content.generation.allowance import Allowance, Usage
-from roadmap_content.content.generation.generator import generator_named
-from roadmap_content.content.generation.learner import Learner
+from roadmap_content.content.generation.generator import Allowance, Learner, Usage, generator_named
 from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.runtime.deadline import Deadline

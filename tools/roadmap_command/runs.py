@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 
 from roadmap_content.api.status import read_status
-from roadmap_content.content.roadmaps.framework_cache import FrameworkCache
+from roadmap_content.content.roadmaps.metadata import FrameworkCache
 from roadmap_content.contracts.api.tasks import TaskStatus
 from roadmap_content.contracts.errors import NotRedrivableError
 from roadmap_content.platform.aws.executions import new_execution_name

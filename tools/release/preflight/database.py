@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from roadmap_content.platform.postgres.tls import CERTIFICATES, authorities_of
+from roadmap_content.platform.postgres.engine import CERTIFICATES, authorities_of
 
 from ..clients import Clients
 from .problem import Problem, Target

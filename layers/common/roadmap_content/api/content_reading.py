@@ -7,9 +7,8 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from ..content.registry import CONTENT_KINDS
-from ..content.revision_records import revision_content
+from ..content.revision_records import read_text, revision_content
 from ..content.rows import saved_content
-from ..content.texts import read_text
 from ..contracts.api.content import LINK_SECONDS, MOST_TEXT_BYTES, SavedItem
 from ..contracts.documents import Document
 from ..contracts.errors import InvalidRequestError, ItemNotFoundError

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection
 
-from ..content.origin_records import origin_of
+from ..content.revision_records import origin_of
 from ..content.rows import count_origins
 from ..contracts.api.content import ItemOrigin, OriginCount, OriginCounts
 from ..contracts.items import Item

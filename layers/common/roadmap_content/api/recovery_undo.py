@@ -6,8 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ..content.origin_records import origin_of, record_restored
-from ..content.revision_records import revisions_of
+from ..content.revision_records import origin_of, record_restored, revisions_of
 from ..content.rows import current_revisions
 from ..contracts.api.recoveries import LeftAlone, TaskUndo, UndoAnswer
 from ..contracts.errors import (

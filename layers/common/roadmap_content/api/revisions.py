@@ -7,12 +7,18 @@
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from ..content.origin_records import record_restored
 from ..content.registry import CONTENT_KINDS
-from ..content.revision_records import RevisionSource, restore_content, revision_source, revisions_of
+from ..content.revision_records import (
+    RevisionSource,
+    read_text,
+    record_restored,
+    restore_content,
+    revision_source,
+    revisions_of,
+    text_size,
+)
 from ..content.roadmaps.metadata import load_framework, lock_roadmap
 from ..content.rows import current_revisions, current_row, current_rows, merge_items
-from ..content.texts import read_text, text_size
 from ..contracts.api.content import MOST_TEXT_BYTES, RestoreAnswer, Revision, Revisions
 from ..contracts.errors import (
     ChangedSinceError,

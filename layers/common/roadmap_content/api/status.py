@@ -6,7 +6,7 @@ from itertools import islice
 from sqlalchemy import Connection
 
 from ..content.roadmaps.framework import missing_items
-from ..content.roadmaps.framework_cache import FrameworkCache
+from ..content.roadmaps.metadata import FrameworkCache
 from ..content.rows import saved_concepts
 from ..contracts.api.tasks import MOST_ITEMS, FailedItem, Progress, TaskStatus
 from ..contracts.errors import InvalidFrameworkError, RoadmapNotFoundError

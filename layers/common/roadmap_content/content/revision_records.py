@@ -1,16 +1,20 @@
-"""Read and restore the revisions of an item."""
+"""Read and restore the revisions of an item, with their texts and their origins."""
 
+import hashlib
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ..contracts.errors import TextUnavailableError
-from ..contracts.items import Item
-from ..platform.storage.keys import hash_in
+from ..contracts.errors import OtherBucketError, TextUnavailableError
+from ..contracts.items import Failure, Item
+from ..contracts.origin import Origin
+from ..platform.storage.bucket import Bucket
+from ..platform.storage.keys import hash_in, is_text_of
+from .origins import OF_CONTENT, RECORD_REFUSED, RECORD_RESTORED
 from .registry import CONTENT_KINDS
 from .rows import current_row
 
@@ -100,3 +104,79 @@ def restore_content(
 
 def _of_item(roadmap_id: str, item: Item, revision_id: str | None = None) -> dict[str, str | None]:
     return {"roadmap_id": roadmap_id, "concept_id": item.concept_id, "revision_id": revision_id}
+
+
+def read_text(bucket: Bucket, roadmap_id: str, content_url: str, limit: int) -> str:
+    """The text of a row, as it was saved.
+
+    Raises:
+        TextUnavailableError: it does not exist, is another text, or is none of the roadmap.
+        ObjectTooLargeError: it has more than `limit` bytes, and was not read.
+        StorageUnavailableError: a retry may succeed.
+    """
+    key = bucket.key_in(content_url)
+    stored = bucket.get(key, limit=limit) if is_text_of(roadmap_id, key) else None
+    if stored is None:
+        raise TextUnavailableError("the item is saved, but its text does not exist")
+    if hash_in(key) not in (None, hashlib.sha256(stored.body).hexdigest()):
+        raise TextUnavailableError("the item is saved, but its text was overwritten")
+    return stored.body.decode(errors="replace")
+
+
+def text_size(bucket: Bucket, content_url: str) -> int | None:
+    """The bytes of the text of a row; `None` if there is none in this bucket."""
+    try:
+        text = bucket.describe(bucket.key_in(content_url))
+    except OtherBucketError:
+        return None
+    return None if text is None else text.size
+
+
+def record_refused(
+    connection: Connection,
+    roadmap_id: str,
+    task_id: str,
+    attempt: int,
+    refused: Collection[tuple[Failure, Origin]],
+) -> None:
+    """Record the origins of contents that an attempt refused."""
+    if not refused:
+        return
+    rows = [
+        origin.model_dump()
+        | failure.item._asdict()
+        | {"refused_code": failure.error_code, "content_fingerprint": failure.content_fingerprint}
+        for failure, origin in refused
+    ]
+    subject = {"roadmap_id": roadmap_id, "task_id": task_id, "attempt": attempt}
+    connection.execute(text(RECORD_REFUSED), subject | {"refused": json.dumps(rows)})
+
+
+def record_restored(
+    connection: Connection,
+    roadmap_id: str,
+    item: Item,
+    content_id: str,
+    restored_from: str,
+    actor: str,
+    reason: str | None,
+) -> None:
+    """Record that a content is a restored one, by whom and why."""
+    parameters = {
+        "roadmap_id": roadmap_id,
+        **item._asdict(),
+        "content_id": content_id,
+        "restored_from": restored_from,
+        "actor": actor,
+        "reason": reason,
+    }
+    connection.execute(text(RECORD_RESTORED), parameters)
+
+
+def origin_of(
+    connection: Connection, roadmap_id: str, item: Item, content_id: str
+) -> Mapping[str, Any] | None:
+    """The origin of an item's content; `None` if none was recorded. Times are UTC without a time zone."""
+    parameters = {"roadmap_id": roadmap_id, "content_id": content_id, **item._asdict()}
+    row = connection.execute(text(OF_CONTENT), parameters).first()
+    return None if row is None else dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
-from ..content.roadmaps.framework_cache import FrameworkCache
+from ..content.roadmaps.metadata import FrameworkCache
 from ..contracts.errors import DatabaseUnavailableError
-from ..platform.aws.content_check import ContentCheck
 from ..platform.aws.event_bus import EventBus
 from ..platform.aws.executions import Executions
 from ..platform.aws.secret import SecretUnavailableError, read_secret
@@ -17,6 +16,7 @@ from ..platform.runtime.settings import Settings
 from ..platform.storage.bucket import Bucket
 
 if TYPE_CHECKING:
+    from ..content.content_check import ContentCheck
     from ..content.generation.generator import Generator
 
 
@@ -42,11 +42,12 @@ class Services:
         return Bucket(self.settings.content_bucket)
 
     @cached_property
-    def content_check(self) -> ContentCheck | None:
+    def content_check(self) -> "ContentCheck | None":
         """The product's check of contents; `None` if there is none."""
-        settings = self.settings
-        function = settings.content_check_function
-        return ContentCheck(function, settings.content_check_seconds) if function else None
+        from ..content.content_check import ContentCheck  # only `save_batch` needs it
+
+        function = self.settings.content_check_function
+        return ContentCheck(function, self.settings.content_check_seconds) if function else None
 
     @cached_property
     def executions(self) -> Executions:

@@ -16,11 +16,9 @@ from ...contracts.documents import Document
 from ...contracts.errors import ModelRefusedRequestError
 from ...platform.runtime.settings import Settings
 from ...platform.storage.bucket import PARALLEL
-from .allowance import Usage
-from .drafting import strict_schema
-from .generator import Generator
+from .generator import Generator, Usage
 from .model import Answer, AnswerLostError, ModelBusyError, ModelGenerator, ModelThrottledError, Rejected
-from .prompting import Prompt
+from .prompting import Prompt, strict_schema
 
 MAX_QUOTE = 200
 """Maximum characters of an unexpected answer that are quoted in a recorded reason."""

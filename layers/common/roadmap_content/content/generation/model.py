@@ -2,14 +2,15 @@
 
 A provider implements `Model` in one module, such as `bedrock.py`. This module contains the rest, for all
 providers: it builds the prompt, validates the answer, requests one correction of an invalid answer, retries
-with backoff, and reserves tokens before each call.
+with backoff at a pace that the quota allows, and reserves tokens before each call.
 """
 
 import random
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ...contracts.documents import Document
 from ...contracts.errors import ContentError, InvalidContentError, ModelDeclinedError, TransientError
@@ -20,12 +21,67 @@ from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
 from ..kind import Draft
 from ..roadmaps.framework import Concept
-from .allowance import Allowance, Need, Usage
-from .drafting import read_draft
-from .generator import OutOfTimeError
-from .learner import ANYONE, Learner
-from .pace import Pace, Turn
-from .prompting import Prompt, prompt_for
+from .generator import ANYONE, Allowance, Learner, Need, OutOfTimeError, Usage
+from .prompting import Prompt, prompt_for, read_draft
+
+FIRST_INTERVAL, SHORTEST_INTERVAL, LONGEST_INTERVAL = 0.1, 0.02, 3.0
+"""Seconds. The longest bounds how much of the quota is unused when other invocations end."""
+
+SHORTER, LONGER = 0.85, 1.2
+
+
+class Turn(NamedTuple):
+    """The permission to make one call."""
+
+    throttled: int
+    """How often the process had been throttled when the call started."""
+
+
+class Pace:
+    """The pace of a process's model calls, which adapts to the quota by trial. Safe for several threads.
+
+    A throttled call is refused immediately and costs nothing; an answer takes many seconds. Therefore the
+    interval between the starts of two calls is adapted, and not the number of concurrent calls: a call that
+    starts shortens the interval by `SHORTER`, a throttled call lengthens it by `LONGER`. Both balance where
+    about half of the calls are throttled, so that the whole quota is used. Concurrent invocations share no
+    state except the quota itself: all of them receive its 429s, and their intervals converge.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._interval = FIRST_INTERVAL
+        self._next = float("-inf")
+        self._throttled = 0
+
+    @property
+    def interval(self) -> float:
+        """Seconds between the starts of two calls."""
+        return self._interval
+
+    def begin(self) -> Turn | float:
+        """Start a call, or return the seconds to wait before the next try."""
+        with self._lock:
+            wait = self._next - self._clock()
+            if wait > 0:
+                return wait
+            self._hold()
+            self._interval = max(self._interval * SHORTER, SHORTEST_INTERVAL)
+            return Turn(self._throttled)
+
+    def throttled(self, turn: Turn) -> None:
+        """Record that a call was throttled. Of several concurrent calls, only the first counts."""
+        with self._lock:
+            if turn.throttled == self._throttled:
+                self._throttled += 1
+                # The call shortened the interval when it started.
+                self._interval = min(self._interval / SHORTER * LONGER, LONGEST_INTERVAL)
+                self._hold()
+
+    def _hold(self) -> None:
+        # With jitter, so that invocations that were throttled together do not retry together.
+        self._next = self._clock() + random.uniform(0.5, 1.5) * self._interval  # noqa: S311
+
 
 MAX_TRIES = 8
 """Maximum tries of one call, if the time suffices. With the pauses they take one to two minutes."""

@@ -13,9 +13,7 @@ from ...platform.runtime.settings import Settings
 from ..kind import Draft
 from ..outline import Outline, one_line
 from ..roadmaps.framework import Concept
-from .allowance import Allowance
-from .generator import Generator
-from .learner import ANYONE, Learner
+from .generator import ANYONE, Allowance, Generator, Learner
 
 MAX_DESCRIPTION = 1000
 

@@ -1,9 +1,9 @@
-"""The model's quota of tokens, which all invocations share: the table `content_model_tokens`.
+"""The limits of tokens: the table `content_model_tokens`, and for the budgets of tasks `generation_tokens`.
 
-The bucket counts as Bedrock does: a call takes its input and its maximum output when it starts; at its end,
-this is replaced by its input and its output, whose tokens may count several times. An invocation does not ask
-for each call, but leases a few seconds of the quota for the calls that wait, and gives back the tokens that
-its calls did not use.
+All invocations share the model's quota. Its bucket counts as Bedrock does: a call takes its input and its
+maximum output when it starts; at its end, this is replaced by its input and its output, whose tokens may
+count several times. An invocation does not ask for each call, but leases a few seconds of the quota for the
+calls that wait, and gives back the tokens that its calls did not use.
 
 `supplied` is the sum of all tokens that the quota supplied, and `promised` of all that were leased. A lease
 is the range of `promised` that it added; its tokens may be used as soon as `supplied` has reached them. So
@@ -20,13 +20,12 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, text
 
-from ...contracts.errors import ContentError
+from ...contracts.errors import ContentError, TokenBudgetExhaustedError
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.settings import Settings
-from .allowance import Need, Usage
-from .generator import GenerationStoppedError
+from .generator import GenerationStoppedError, Need, Usage
 
 BURST_SECONDS = 2.0
 """The quota that may be used at once after a time without calls. Bedrock documents a quota per minute; the
@@ -258,3 +257,73 @@ class ModelQuota:
                 break
             missing += tokens
         return max(0, ceil(missing))
+
+
+# Guarantees: one row per task; concurrent reservations never take the sum above the budget.
+# A retry after a COMMIT with an unknown outcome may count twice: too many tokens, never too few.
+RESERVE = text("""
+INSERT INTO generation_tokens AS reserved (task_id, tokens)
+SELECT :task_id, CAST(:tokens AS bigint) WHERE CAST(:tokens AS bigint) <= :budget
+ON CONFLICT (task_id) DO UPDATE SET tokens = reserved.tokens + excluded.tokens
+WHERE reserved.tokens + excluded.tokens <= :budget
+RETURNING tokens
+""")
+
+RELEASE = text("UPDATE generation_tokens SET tokens = tokens - :tokens WHERE task_id = :task_id")
+
+READ = text("SELECT tokens FROM generation_tokens WHERE task_id = :task_id")
+
+
+class TaskBudget:
+    """The `Budget` of a task, shared by all its attempts. The setting is read at the first reservation.
+
+    All invocations and threads share one row, so that one statement checks and reserves. The maximum cost of
+    a call is reserved before the call; unused tokens are returned after it. The sum can exceed the budget
+    only by the error of an estimate. If a process dies, its reservations stay counted as spent, because the
+    calls may have been charged.
+    """
+
+    def __init__(self, engine: Engine, settings: Settings, task_id: str, deadline: Deadline) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._task_id = task_id
+        self._deadline = deadline
+
+    def reserve(self, tokens: int) -> None:
+        """Reserve tokens before a call.
+
+        Raises:
+            TokenBudgetExhaustedError: the reservation would exceed the task's budget.
+            DatabaseUnavailableError: the budget could not be read.
+        """
+        budget = self._settings.task_token_budget
+        parameters = {"task_id": self._task_id, "tokens": tokens, "budget": budget}
+
+        def reserve(connection: Connection) -> int | None:
+            """`None` if the tokens were reserved; otherwise the number of tokens already counted."""
+            if connection.execute(RESERVE, parameters).first() is not None:
+                return None
+            return connection.scalar(READ, parameters) or 0
+
+        counted = transact(self._engine, reserve, self._deadline)
+        if counted is not None:
+            raise TokenBudgetExhaustedError(
+                f"{counted} of the task's {budget} tokens are spent or reserved, and a call may take "
+                f"{tokens}: raise TASK_TOKEN_BUDGET, then retry"
+            )
+
+    def release(self, tokens: int) -> None:
+        """Return unused tokens. Tried only once, so that staging of the generated content is not delayed."""
+        parameters = {"task_id": self._task_id, "tokens": tokens}
+        try:
+            transact(
+                self._engine, lambda connection: connection.execute(RELEASE, parameters), Deadline.after(0)
+            )
+        except ContentError as error:
+            logger.warning(
+                "tokens_not_released",
+                task_id=self._task_id,
+                tokens=tokens,
+                error_code=error.code,
+                reason=str(error),
+            )

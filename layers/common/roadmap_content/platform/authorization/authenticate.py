@@ -29,14 +29,12 @@ _BEARER = re.compile(r"bearer +([\w-]+\.[\w-]+\.[\w-]+)", re.ASCII | re.IGNORECA
 _METHOD_ARN = re.compile(r"(arn:[\w-]+:execute-api:[\w-]+:\d+:\w+/[\w-]+)/.*", re.ASCII | re.DOTALL)
 
 
-class UnauthorizedError(PermanentError):
+class UnauthorizedError(PermanentError, code="Unauthorized"):
     """The request has no valid token.
 
     API Gateway answers 401 if the message is exactly `Unauthorized`, and 500 otherwise. `reason` is a code
     for the log and never contains text of the token.
     """
-
-    code = "Unauthorized"
 
     def __init__(self, reason: str) -> None:
         super().__init__("Unauthorized")

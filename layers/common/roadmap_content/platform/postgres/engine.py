@@ -7,10 +7,12 @@ connection in an undefined state.
 """
 
 import json
+import os
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pg8000.dbapi
@@ -21,7 +23,6 @@ from sqlalchemy.pool import QueuePool
 from ...contracts.errors import MissingSettingError
 from ..runtime.settings import SessionSource
 from .driver import Connection
-from .tls import verifying_context
 
 STATEMENT_TIMEOUT = 30
 LOCK_TIMEOUT = 3
@@ -162,3 +163,25 @@ def _discard_if_out_of_step(context: ExceptionContext) -> None:
     original: Any = context.original_exception
     if not isinstance(original, pg8000.dbapi.Error) or isinstance(original, pg8000.dbapi.InterfaceError):
         context.is_disconnect = True
+
+
+CERTIFICATES = Path(__file__).parent / "certificates"
+"""The PEM files of authorities, deployed with the layer."""
+
+
+def verifying_context(certificates: Path = CERTIFICATES) -> ssl.SSLContext:
+    """A context that verifies the server's certificate and name.
+
+    Amazon RDS uses its own authorities, which are in no system trust store. RDS Proxy uses public ones.
+    """
+    context = ssl.create_default_context()
+    for authorities in authorities_of(os.environ.get("AWS_REGION", ""), certificates):
+        context.load_verify_locations(authorities)
+    return context
+
+
+def authorities_of(region: str, certificates: Path = CERTIFICATES) -> Iterator[Path]:
+    """The PEM files that are trusted in a region: RDS's of this region only, and those of an operator."""
+    if (of_rds := certificates / f"rds/{region}.pem").is_file():
+        yield of_rds
+    yield from sorted(certificates.glob("*.pem"))

@@ -7,12 +7,11 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ...content.generation.generator import GenerationStoppedError
-from ...content.generation.learner import learner_from
+from ...content.generation.generator import GenerationStoppedError, learner_from
 from ...content.manifest import read_batch
-from ...content.origin_records import record_refused
 from ...content.registry import CONTENT_KINDS
 from ...content.remedies import Remedy
+from ...content.revision_records import record_refused
 from ...contracts.items import ContentType, Failure, Item, count_by_type
 from ...contracts.origin import Origin
 from ...contracts.payloads import BatchRequest, Count, Payload

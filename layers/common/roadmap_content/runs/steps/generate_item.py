@@ -8,18 +8,15 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from ...content.adopted_text import draft_from_text
-from ...content.generation.allowance import Allowance, Usage
-from ...content.generation.budget import TaskBudget
-from ...content.generation.generator import GenerationStoppedError, OutOfTimeError
+from ...content.generation.generator import Allowance, GenerationStoppedError, Learner, OutOfTimeError, Usage
 from ...content.generation.item_locks import ItemLocks
-from ...content.generation.learner import Learner
-from ...content.generation.quota import ModelQuota
+from ...content.generation.quota import ModelQuota, TaskBudget
 from ...content.kind import Draft, require_indexable
 from ...content.registry import CONTENT_KINDS
 from ...content.remedies import Remedy, remedy_for
 from ...content.roadmaps.framework import Concept
 from ...content.rows import saved_since
+from ...content.tutorial import draft_from_text
 from ...contracts.documents import Document
 from ...contracts.errors import (
     ContentError,

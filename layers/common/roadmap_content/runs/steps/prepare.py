@@ -7,17 +7,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
+from ...content.content_check import (
+    ContentCheck,
+    Rejected,
+    RejectedByCheckError,
+    TooMuchToCheckError,
+    corrected,
+    read_answer,
+    read_verdict,
+)
 from ...content.kind import Row, require_indexable
 from ...content.manifest import Batch
 from ...content.origins import with_origin
 from ...content.registry import CONTENT_KINDS
-from ...content.verdicts import Rejected, RejectedByCheckError, corrected, read_answer, read_verdict
 from ...contracts.documents import Document
 from ...contracts.errors import ContentCheckFailedError, ContentError, NotStagedError, TransientError
 from ...contracts.items import Failure, Item, Stage
 from ...contracts.origin import Origin
 from ...contracts.payloads import BatchRequest
-from ...platform.aws.content_check import ContentCheck, TooMuchToCheckError
 from ...platform.postgres.transactions import RESERVE
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger

@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from ...content.kind import Row
-from ...content.product.concept_metadata import has_concept_metadata, project_concept_metadata
+from ...content.product import has_concept_metadata, project_concept_metadata
 from ...content.roadmaps.framework import Framework
 from ...content.roadmaps.metadata import write_framework
 from ...contracts.items import ContentType

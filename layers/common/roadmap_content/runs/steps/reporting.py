@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from ...content.product.execution_logs import (
+from ...content.product import (
     concept_completed_entry,
     concept_failed_entry,
     task_finished_entry,

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, text
 
 from ...content.kind import ContentKind, save_parameters
-from ...content.origin_records import record_refused
 from ...content.registry import CONTENT_KINDS
+from ...content.revision_records import record_refused
 from ...content.roadmaps.metadata import lock_roadmap
 from ...content.rows import saved_since
 from ...contracts.errors import (

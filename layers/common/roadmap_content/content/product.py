@@ -1,0 +1,226 @@
+"""The tables that only the product reads: `concept_metadata` and `execution_logs`.
+
+Its pages and its own retry read `concept_metadata`, a projection of the content tables, before
+`framework_data`. `execution_logs` is the source of its task page. Older databases do not have them.
+"""
+
+import json
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from ..contracts.items import ContentType
+from ..platform.postgres.sqlstate import is_transient
+from ..platform.postgres.transactions import diagnose
+from ..platform.runtime.log import logger
+from .kind import Row
+from .registry import CONTENT_KINDS
+
+PRODUCT_TYPES = (ContentType.TUTORIAL, ContentType.RESOURCES, ContentType.QUIZ)
+"""The content types with columns in the product's table. Types that are added later have no columns."""
+
+_OF_TYPES = [
+    column.format(content_type)
+    for content_type in PRODUCT_TYPES
+    for column in ("{}_status", "{}_id", "{}_completed_at")
+]
+_COLUMNS = ["roadmap_id", *_OF_TYPES, "overall_status", "all_content_completed_at"]
+_ALL_COLUMNS = {"concept_id", *_COLUMNS, "created_at", "updated_at"}
+
+COLUMNS = text("""
+SELECT attname FROM pg_attribute
+WHERE attrelid = to_regclass('concept_metadata') AND attnum > 0 AND NOT attisdropped
+""")
+
+# Guarantees: each concept's row matches the content tables; a missing row is created; a row that already
+# matches is not written, and a row of another roadmap is not changed. The time of an item that was not
+# replaced is kept.
+_KEPT = {
+    f"{content_type}_completed_at": (
+        f"CASE WHEN known.{content_type}_id = excluded.{content_type}_id AND "
+        f"known.{content_type}_status = 'completed' AND known.{content_type}_completed_at IS NOT NULL "
+        f"THEN known.{content_type}_completed_at ELSE excluded.{content_type}_completed_at END"
+    )
+    for content_type in PRODUCT_TYPES
+} | {
+    "all_content_completed_at": (
+        "CASE WHEN known.overall_status = 'completed' AND excluded.overall_status = 'completed' AND "
+        "known.all_content_completed_at IS NOT NULL "
+        "THEN known.all_content_completed_at ELSE excluded.all_content_completed_at END"
+    )
+}
+_VALUES = [_KEPT.get(column, f"excluded.{column}") for column in _COLUMNS]
+PROJECT = text(f"""
+INSERT INTO concept_metadata AS known (concept_id, {", ".join(_COLUMNS)}, created_at, updated_at)
+SELECT concept_id, {", ".join(_COLUMNS)}, content_now(), content_now()
+FROM json_populate_recordset(CAST(NULL AS concept_metadata), CAST(:rows AS json))
+ON CONFLICT (concept_id) DO UPDATE SET
+    {", ".join(f"{column} = {value}" for column, value in zip(_COLUMNS, _VALUES, strict=True))},
+    updated_at = content_now()
+WHERE known.roadmap_id = excluded.roadmap_id
+    AND ({", ".join(f"known.{column}" for column in _COLUMNS)})
+        IS DISTINCT FROM ({", ".join(_VALUES)})
+""")
+
+
+def has_concept_metadata(connection: Connection) -> bool:
+    """Whether the database has the table, with every column that is projected."""
+    return set(connection.scalars(COLUMNS)) >= _ALL_COLUMNS
+
+
+def project_concept_metadata(
+    connection: Connection,
+    roadmap_id: str,
+    concept_ids: Iterable[str],
+    current: Mapping[ContentType, Mapping[str, Row]],
+) -> int:
+    """Project the content tables into `concept_metadata`; return the number of changed rows."""
+    rows = [concept_row(roadmap_id, concept_id, current) for concept_id in concept_ids]
+    return connection.execute(PROJECT, {"rows": json.dumps(rows)}).rowcount
+
+
+def concept_row(
+    roadmap_id: str, concept_id: str, current: Mapping[ContentType, Mapping[str, Row]]
+) -> dict[str, Any]:
+    """A concept's row, computed from the current rows of the content tables. Pure."""
+    fields: dict[str, Any] = {"concept_id": concept_id, "roadmap_id": roadmap_id}
+    completed_at = []
+    for content_type in PRODUCT_TYPES:
+        row = current[content_type].get(concept_id)
+        fields[f"{content_type}_status"] = "failed" if row is None else "completed"
+        fields[f"{content_type}_id"] = None if row is None else row[CONTENT_KINDS[content_type].id_field]
+        fields[f"{content_type}_completed_at"] = None if row is None else row["generated_at"]
+        if row is not None:
+            completed_at.append(row["generated_at"])
+    complete = len(completed_at) == len(PRODUCT_TYPES)
+    fields["overall_status"] = "completed" if complete else "partial_failed"
+    fields["all_content_completed_at"] = max(filter(None, completed_at), default=None) if complete else None
+    return fields
+
+
+_IDS = uuid.UUID("b8d2a0c4-9f51-5d55-9b0c-6f0d1f6a2e11")
+
+EXISTS = text("SELECT to_regclass('execution_logs') IS NOT NULL")
+
+INSERT = text("""
+INSERT INTO execution_logs (id, task_id, roadmap_id, concept_id, level, category, step, agent_name, message,
+    details, created_at)
+SELECT id, task_id, roadmap_id, concept_id, level, 'workflow', 'content_generation', 'roadmap-content',
+    message, details, content_now()
+FROM json_populate_recordset(CAST(NULL AS execution_logs), CAST(:rows AS json))
+ON CONFLICT (id) DO NOTHING
+""")
+
+
+class LogEntry(NamedTuple):
+    """One row, with its attempt. An entry that is recorded twice is stored once."""
+
+    log_type: str
+    task_id: str
+    roadmap_id: str | None
+    attempt: int
+    message: str
+    level: str = "info"
+    concept_id: str | None = None
+    details: dict[str, Any] | None = None
+
+    @property
+    def row(self) -> dict[str, Any]:
+        identity = [self.log_type, self.task_id, self.attempt, self.concept_id]
+        return {
+            "id": str(uuid.uuid5(_IDS, json.dumps(identity))),
+            "task_id": self.task_id,
+            "roadmap_id": self.roadmap_id,
+            "concept_id": self.concept_id,
+            "level": self.level,
+            "message": self.message,
+            "details": {"log_type": self.log_type, "attempt": self.attempt} | (self.details or {}),
+        }
+
+
+def has_execution_logs(connection: Connection) -> bool:
+    """Whether the database has the table."""
+    return bool(connection.scalar(EXISTS))
+
+
+def write_log(connection: Connection, entries: Sequence[LogEntry]) -> None:
+    """Write entries, if the table exists. Entries that it refuses are left out, so that the rest is kept."""
+    if not entries or not has_execution_logs(connection):
+        return
+    try:
+        with connection.begin_nested():
+            connection.execute(INSERT, {"rows": json.dumps([entry.row for entry in entries])})
+    except DBAPIError as error:
+        sqlstate, message = diagnose(error)
+        if is_transient(sqlstate):
+            raise
+        logger.error("execution_logs_refused", sqlstate=sqlstate, reason=message)
+
+
+def concept_completed_entry(
+    task_id: str, roadmap_id: str, attempt: int, concept_id: str, name: str, completed: Sequence[str]
+) -> LogEntry:
+    """A concept has all of its content."""
+    details = {"concept_id": concept_id, "concept_name": name, "completed_content": list(completed)}
+    return LogEntry(
+        "concept_completed",
+        task_id,
+        roadmap_id,
+        attempt,
+        f"Content completed: {name}",
+        concept_id=concept_id,
+        details=details,
+    )
+
+
+def concept_failed_entry(
+    task_id: str, roadmap_id: str | None, attempt: int, concept_id: str, items: Sequence[dict[str, Any]]
+) -> LogEntry:
+    """An attempt ended, and a part of a concept's content is missing or was not replaced."""
+    return LogEntry(
+        "content_generation_failed",
+        task_id,
+        roadmap_id,
+        attempt,
+        f"Content missing: {', '.join(str(item['content_type']) for item in items)}",
+        level="error",
+        concept_id=concept_id,
+        details={"concept_id": concept_id, "items": list(items)},
+    )
+
+
+def task_finished_entry(
+    task_id: str,
+    roadmap_id: str | None,
+    attempt: int,
+    status: str,
+    message: str | None,
+    *,
+    tutorials: int,
+    failed_concepts: int,
+) -> LogEntry:
+    """An attempt's outcome has been recorded. The card of the product's page links to the roadmap.
+
+    `tutorials` is the number of saved tutorials.
+    """
+    details: dict[str, Any] = {
+        "status": status,
+        "statistics": {"tutorials_generated": tutorials, "failed_concepts": failed_concepts},
+        "next_actions": [],
+    }
+    if roadmap_id is not None:
+        page = f"/roadmap/{roadmap_id}"
+        view = {"action": "view_roadmap", "label": "View Roadmap", "url": page, "primary": True}
+        details |= {"roadmap_id": roadmap_id, "roadmap_url": page, "next_actions": [view]}
+    return LogEntry(
+        "task_completed",
+        task_id,
+        roadmap_id,
+        attempt,
+        message or "All content is complete",
+        level="info" if status == "completed" else "warning",
+        details=details,
+    )
