@@ -6,7 +6,6 @@ from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
-from aws_lambda_powertools.utilities.typing import LambdaContext
 from sqlalchemy import Connection
 
 from roadmap_content.api.capacity import describe_capacity, set_capacity
@@ -322,7 +321,4 @@ def post_due() -> ReplayAnswer:
     return due_erasures(services, api.deadline)
 
 
-@logger.inject_lambda_context(clear_state=True, log_event=False)
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer a request from API Gateway."""
-    return api.answer(event, context, services.settings)
+handler = api.handler

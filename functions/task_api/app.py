@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
-from aws_lambda_powertools.utilities.typing import LambdaContext
 from sqlalchemy import Connection
 
 from roadmap_content.api.attempt_list import list_attempts
@@ -36,7 +35,6 @@ from roadmap_content.contracts.payloads import TASK_ID, USER_ID
 from roadmap_content.contracts.states import Cause, GroupState
 from roadmap_content.platform.aws.clients import preload_for_snapstart
 from roadmap_content.platform.postgres.transactions import transact
-from roadmap_content.platform.runtime.log import logger
 from roadmap_content.runs.retries.retry import redrive_task, retry_task
 from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.attempts import AttemptStart
@@ -466,7 +464,4 @@ def post_cancel(task_id: TaskId, user_id: UserId = None, reason: Reason = None) 
     return cancel_task(services, task_id, caller.changes_for(user_id), api.deadline, caller.actor, reason)
 
 
-@logger.inject_lambda_context(clear_state=True, log_event=False)
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer a request from API Gateway."""
-    return api.answer(event, context, services.settings)
+handler = api.handler

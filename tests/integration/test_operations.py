@@ -8,7 +8,7 @@ import importlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -75,9 +75,6 @@ each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=[each.name
 class Absent:
     """Services that do not answer."""
 
-    def __init__(self, settings: Any) -> None:
-        self.settings = settings
-
     def __getattr__(self, name: str) -> Any:
         raise DatabaseUnavailableError(f"there is no {name}")
 
@@ -101,8 +98,7 @@ def module_of(operation: Operation) -> ModuleType:
 def status(operation: Operation, monkeypatch: pytest.MonkeyPatch) -> Answer:
     """Sends a request for the operation; returns the status."""
     module = module_of(operation)
-    settings = SimpleNamespace(cors_origins=(), cors_headers=())
-    monkeypatch.setattr(module, "services", Absent(settings))
+    monkeypatch.setattr(module, "services", Absent())
 
     def send(caller: Mapping[str, Any] = OPERATOR, body: Any = None, **query: Any) -> int:
         method, path, required = operation.request(**query)

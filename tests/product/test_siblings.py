@@ -5,8 +5,8 @@ from http import HTTPStatus
 
 import pytest
 
+from roadmap_content.api.http import refusal_of
 from roadmap_content.api.preview import preview_retry
-from roadmap_content.api.refusals import refusal_of
 from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.api.recoveries import TaskFilter
 from roadmap_content.contracts.api.system import Refusal

@@ -21,17 +21,14 @@ from roadmap_content.contracts.errors import (
     TaskNotFoundError,
 )
 from roadmap_content.platform.authorization.authenticate import UnauthorizedError
-from roadmap_content.platform.runtime.settings import Settings
 from tests.support.requests_to_api import Context
 
 PAGE = "https://learn.example"
 PARAMETERS = read_template(REPOSITORY / "template.yaml")["Parameters"]
-SETTINGS = Settings(
-    {
-        "CORS_ORIGINS": f"{PAGE}, http://localhost:3000",
-        "CORS_HEADERS": PARAMETERS["CorsHeaders"]["Default"],
-    }
-)
+SETTINGS = {
+    "CORS_ORIGINS": f"{PAGE}, http://localhost:3000",
+    "CORS_HEADERS": PARAMETERS["CorsHeaders"]["Default"],
+}
 IDS = {"<attempt>": "1", "<content_type>": "quiz", "<group_id>": "0" * 16}
 ROUTES = [
     (module, route.method, re.sub("<[a-z_]+>", lambda name: IDS.get(name[0], "x"), route.path))
@@ -75,9 +72,14 @@ def headers_of(answer: dict[str, Any]) -> dict[str, str]:
     return {name.lower(): value for name, value in ({**(answer.get("headers") or {}), **multiple}).items()}
 
 
-def answer_of(module: ModuleType, request: dict[str, Any], settings: Settings = SETTINGS) -> dict[str, Any]:
-    api: Api = module.api
-    answer: dict[str, Any] = api.answer(request, Context(), settings)  # type: ignore[arg-type]
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+
+
+def answer_of(module: ModuleType, request: dict[str, Any]) -> dict[str, Any]:
+    answer: dict[str, Any] = module.handler(request, Context())
     return answer
 
 
@@ -110,17 +112,17 @@ def test_a_preflight_permits_the_route_s_method_and_the_product_s_headers(name: 
         assert {"authorization", "content-type", "x-trace-id", "x-user-id"} <= set(permitted), path
 
 
-def test_the_permitted_headers_are_a_setting() -> None:
-    settings = Settings({"CORS_ORIGINS": PAGE, "CORS_HEADERS": "Authorization, X-Own"})
-    headers = headers_of(answer_of(recovery_api, event("OPTIONS", "/api/v1/recoveries"), settings))
+def test_the_permitted_headers_are_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORS_HEADERS", "Authorization, X-Own")
+    headers = headers_of(answer_of(recovery_api, event("OPTIONS", "/api/v1/recoveries")))
     assert headers["access-control-allow-headers"] == "Authorization,X-Own"
 
 
 @pytest.mark.parametrize("origin", [None, "https://evil.example", "null", ""])
-def test_another_origin_gets_no_header(origin: str | None) -> None:
+def test_another_origin_gets_no_header(origin: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert headers_of(answer_of(task_api, event("OPTIONS", "/api/v1/tasks", origin))) == {}
-    nobody = Settings({})
-    assert headers_of(answer_of(task_api, event("OPTIONS", "/api/v1/tasks"), nobody)) == {}
+    monkeypatch.delenv("CORS_ORIGINS")
+    assert headers_of(answer_of(task_api, event("OPTIONS", "/api/v1/tasks"))) == {}
 
 
 def test_a_request_without_headers_is_answered() -> None:

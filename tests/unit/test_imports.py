@@ -61,7 +61,6 @@ MAX_OTHER_MODULES = 12
 
 
 PURE = (
-    "roadmap_content.api.refusals",
     "roadmap_content.content.registry",
     "roadmap_content.contracts.payloads",
     "roadmap_content.contracts.documents",

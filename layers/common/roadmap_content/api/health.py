@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -19,7 +18,7 @@ from ..state.queue.capacity import Capacity, read_capacity
 from ..state.queue.totals import queue_by_class
 from ..state.services import Services
 from ..state.tasks.attempt_reading import claimed_before
-from ..state.tasks.counting import Total, count_by_status
+from ..state.tasks.counting import count_by_status
 from ..state.tasks.time_zone import contradicts, describe_offset, time_ahead
 from ..state.tasks.token_counts import tokens_of_a_day
 from ..state.tasks.unfinished import STUCK_AFTER, count_stuck_tasks
@@ -40,32 +39,80 @@ MOST_WAITING = 10_000
 MOST_GROUPS = 1_000
 """Failure groups are counted up to this limit."""
 
+MOST_WAITING_AT_REST = 1_000
+"""The number of waiting events that needs no attention."""
+
+FINDINGS: Mapping[str, tuple[str, str]] = {
+    "generation_stopped": ("{}. It goes on when an operator resumes it.", "stop-paying-for-the-model"),
+    "time_zone": (
+        (
+            "The newest tasks were created {} hours in the future of the configured time zone. The product "
+            "writes another zone: set DatabaseTimeZone."
+        ),
+        "the-time-zone-is-wrong",
+    ),
+    "stuck_tasks": (
+        (
+            "Tasks in processing without progress for half an hour: {}. The sweep records the outcome of "
+            "runs that are over; read its log, and the queue."
+        ),
+        "a-task-stays-in-processing",
+    ),
+    "failure_groups": (
+        (
+            "Groups of failures that are new or have come back: {}. Acknowledge or ignore each, or start a "
+            "recovery for it."
+        ),
+        "failure-groups",
+    ),
+    "sweep_overdue": (
+        "No sweep has been recorded for 20 minutes. Read the log of ReconcileTaskFunction.",
+        "the-sweep-does-not-run",
+    ),
+    "sweep_refused": (
+        "Tasks that the last sweep could not reconcile: {}. Their ids are in its log.",
+        "the-sweep-does-not-run",
+    ),
+    "outbox": ("Events that wait to be delivered: {}. The sweep delivers them.", "events-are-late"),
+    "outbox_aside": (
+        "Events that could not be sent and were set aside: {}. No consumer receives them.",
+        "an-event-was-set-aside",
+    ),
+}
+"""The sentence of each finding, and its section in the runbook, in the order in which they are listed."""
+
 REVISION = text("SELECT version_num FROM content_schema_version")
+RUNNING_RECOVERIES = text("SELECT count(*) FROM content_recoveries WHERE ended_at IS NULL")
 
 
 def read_health(services: Services, deadline: Deadline) -> Health:
     """Read the state of the system."""
-    read = transact(services.reading_engine, _read, deadline)
-    stuck = min(read["stuck"], MOST_STUCK)
-    more_stuck = read["stuck"] > MOST_STUCK
-    sweep: Sweep | None = read["sweep"]
-    counts: Mapping[str, Total] = read["counts"]
-    queue: QueueHealth = read["queue"]
+    release = services.settings.release_id
+    return transact(services.reading_engine, lambda connection: _health(connection, release), deadline)
+
+
+def _health(connection: Connection, release: str) -> Health:
+    sweep, capacity = last_sweep(connection), read_capacity(connection)
+    has_old_attempts = sweep is None and claimed_before(connection, SWEEP_OVERDUE)
+    stuck = count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK + 1)
+    outbox, aside = count_waiting_events(connection, MOST_WAITING), count_events_aside(connection)
+    groups, counts = count_groups(connection, MOST_GROUPS), count_by_status(connection)
+    spent, saved_by_staging = tokens_of_a_day(connection)
     attention = attention_for(
-        stuck=stuck,
-        more_stuck=more_stuck,
-        overdue=is_sweep_overdue(sweep, datetime.now(UTC), has_old_attempts=read["has_old_attempts"]),
+        stuck=min(stuck, MOST_STUCK),
+        more_stuck=stuck > MOST_STUCK,
+        overdue=is_sweep_overdue(sweep, datetime.now(UTC), has_old_attempts=has_old_attempts),
         sweep=sweep,
-        outbox=read["outbox"],
-        aside=read["aside"],
-        ahead=read["ahead"],
-        stop=read["stop"],
-        ringing=sum(read["groups"][state] for state in RINGING_STATES),
+        outbox=outbox,
+        aside=aside,
+        ahead=time_ahead(connection),
+        stop=capacity.stop,
+        ringing=sum(groups[state] for state in RINGING_STATES),
     )
     return Health(
         status="attention" if attention else "ok",
-        stuck_tasks=stuck,
-        more_stuck_tasks=more_stuck,
+        stuck_tasks=min(stuck, MOST_STUCK),
+        more_stuck_tasks=stuck > MOST_STUCK,
         drifted_tasks=0 if sweep is None else sweep.repaired,
         last_sweep=None
         if sweep is None
@@ -77,40 +124,21 @@ def read_health(services: Services, deadline: Deadline) -> Health:
             refused=sweep.refused,
             finished=sweep.finished,
         ),
-        outbox_waiting=read["outbox"],
-        outbox_aside=read["aside"],
-        queue=queue,
-        tokens=TokenSums(spent_24h=read["tokens"][0], saved_by_staging_24h=read["tokens"][1]),
+        outbox_waiting=outbox,
+        outbox_aside=aside,
+        queue=_queue_health(connection, capacity),
+        tokens=TokenSums(spent_24h=spent, saved_by_staging_24h=saved_by_staging),
         tasks={status: total.tasks for status, total in counts.items()},
         tasks_estimated=[status for status, total in counts.items() if not total.is_exact],
-        recoveries_running=read["recoveries"],
-        failure_groups=read["groups"],
-        schema_revision=read["revision"],
-        release=services.settings.release_id,
+        recoveries_running=connection.scalar(RUNNING_RECOVERIES) or 0,
+        failure_groups=groups,
+        schema_revision=connection.scalar(REVISION) or "",
+        release=release,
         attention=attention,
     )
 
 
-def _read(connection: Connection) -> dict[str, Any]:
-    sweep, capacity = last_sweep(connection), read_capacity(connection)
-    return {
-        "counts": count_by_status(connection),
-        "stuck": count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK + 1),
-        "sweep": sweep,
-        "has_old_attempts": sweep is None and claimed_before(connection, SWEEP_OVERDUE),
-        "tokens": tokens_of_a_day(connection),
-        "revision": connection.execute(REVISION).scalar() or "",
-        "outbox": count_waiting_events(connection, MOST_WAITING),
-        "aside": count_events_aside(connection),
-        "ahead": time_ahead(connection),
-        "queue": _read_queue(connection, capacity),
-        "stop": capacity.stop,
-        "groups": count_groups(connection, MOST_GROUPS),
-        "recoveries": connection.scalar(RUNNING_RECOVERIES) or 0,
-    }
-
-
-def _read_queue(connection: Connection, capacity: Capacity) -> QueueHealth:
+def _queue_health(connection: Connection, capacity: Capacity) -> QueueHealth:
     classes = queue_by_class(connection)
     oldest = [each.oldest_waiting_since for each in classes if each.oldest_waiting_since is not None]
     return QueueHealth(
@@ -120,9 +148,6 @@ def _read_queue(connection: Connection, capacity: Capacity) -> QueueHealth:
         slots=capacity.slots,
         stopped_reason=capacity.stopped_reason,
     )
-
-
-RUNNING_RECOVERIES = text("SELECT count(*) FROM content_recoveries WHERE ended_at IS NULL")
 
 
 def is_sweep_overdue(sweep: Sweep | None, now: datetime, *, has_old_attempts: bool) -> bool:
@@ -150,74 +175,18 @@ def attention_for(
     tasks are ahead of the clock; `stop` the stop of generation; `ringing` the number of
     failure groups that are new or have come back.
     """
-    found = []
-    if stop is not None:
-        found.append(
-            Attention(
-                what="generation_stopped",
-                text=f"{stop}. It goes on when an operator resumes it.",
-                runbook="docs/runbook.md#stop-paying-for-the-model",
-            )
-        )
-    if contradicts(ahead):
-        found.append(
-            Attention(
-                what="time_zone",
-                text=f"The newest tasks were created {describe_offset(ahead)} hours in the future of the "
-                "configured time zone. The product writes another zone: set DatabaseTimeZone.",
-                runbook="docs/runbook.md#the-time-zone-is-wrong",
-            )
-        )
-    if stuck:
-        found.append(
-            Attention(
-                what="stuck_tasks",
-                text=f"Tasks in processing without progress for half an hour: "
-                f"{'more than ' if more_stuck else ''}{stuck}. "
-                "The sweep records the outcome of runs that are over; read its log, and the queue.",
-                runbook="docs/runbook.md#a-task-stays-in-processing",
-            )
-        )
-    if ringing:
-        found.append(
-            Attention(
-                what="failure_groups",
-                text=f"Groups of failures that are new or have come back: {ringing}. "
-                "Acknowledge or ignore each, or start a recovery for it.",
-                runbook="docs/runbook.md#failure-groups",
-            )
-        )
-    if overdue:
-        found.append(
-            Attention(
-                what="sweep_overdue",
-                text="No sweep has been recorded for 20 minutes. Read the log of ReconcileTaskFunction.",
-                runbook="docs/runbook.md#the-sweep-does-not-run",
-            )
-        )
-    elif sweep is not None and sweep.refused:
-        found.append(
-            Attention(
-                what="sweep_refused",
-                text=f"Tasks that the last sweep could not reconcile: {sweep.refused}. "
-                "Their ids are in its log.",
-                runbook="docs/runbook.md#the-sweep-does-not-run",
-            )
-        )
-    if outbox > 1_000:
-        found.append(
-            Attention(
-                what="outbox",
-                text=f"Events that wait to be delivered: {outbox}. The sweep delivers them.",
-                runbook="docs/runbook.md#events-are-late",
-            )
-        )
-    if aside:
-        found.append(
-            Attention(
-                what="outbox_aside",
-                text=f"Events that could not be sent and were set aside: {aside}. No consumer receives them.",
-                runbook="docs/runbook.md#an-event-was-set-aside",
-            )
-        )
-    return found
+    values = {
+        "generation_stopped": stop,
+        "time_zone": contradicts(ahead) and describe_offset(ahead),
+        "stuck_tasks": stuck and f"{'more than ' if more_stuck else ''}{stuck}",
+        "failure_groups": ringing,
+        "sweep_overdue": overdue,
+        "sweep_refused": sweep is not None and not overdue and sweep.refused,
+        "outbox": outbox > MOST_WAITING_AT_REST and outbox,
+        "outbox_aside": aside,
+    }
+    return [
+        Attention(what=name, text=sentence.format(values[name]), runbook=f"docs/runbook.md#{section}")
+        for name, (sentence, section) in FINDINGS.items()
+        if values[name]
+    ]

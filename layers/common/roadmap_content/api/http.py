@@ -1,7 +1,8 @@
-"""Shared parts of the API's functions: the resolver, and the format and description of responses."""
+"""Shared parts of the API's functions: the resolver, CORS, refusals, and the description of responses."""
 
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from types import UnionType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,20 +15,67 @@ from pydantic import BaseModel
 
 from ..contracts.api.system import Refusal, Unauthorized
 from ..contracts.documents import unstorable
-from ..contracts.errors import ContentError, InvalidRequestError, TransientError
+from ..contracts.errors import (
+    AtWorkElsewhereError,
+    ClaimRefusedError,
+    ContentError,
+    ErasureRefusedError,
+    ErasureRunningError,
+    FailureGroupNotFoundError,
+    ForbiddenError,
+    InvalidFrameworkError,
+    InvalidRequestError,
+    ItemNotFoundError,
+    NotAtContentStageError,
+    NotCancellableError,
+    NotRedrivableError,
+    RecoveryNotFoundError,
+    RecoveryStateError,
+    RestoreRefusedError,
+    RoadmapNotFoundError,
+    TaskCancelledError,
+    TaskNotFoundError,
+    TransientError,
+)
 from ..contracts.payloads import TASK_ID
 from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.log import logger
 from ..platform.runtime.metrics import Metric, emit
 from ..platform.runtime.settings import Settings
 from .callers import Caller, caller_of
-from .cors import Cors, is_preflight
-from .refusals import refusal_of
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
+
+_STATUSES: Mapping[tuple[type[ContentError], ...], HTTPStatus] = {
+    (ForbiddenError,): HTTPStatus.FORBIDDEN,
+    (
+        FailureGroupNotFoundError,
+        ItemNotFoundError,
+        RecoveryNotFoundError,
+        TaskNotFoundError,
+    ): HTTPStatus.NOT_FOUND,
+    (
+        AtWorkElsewhereError,
+        ClaimRefusedError,
+        ErasureRefusedError,
+        ErasureRunningError,
+        InvalidFrameworkError,
+        NotAtContentStageError,
+        NotCancellableError,
+        NotRedrivableError,
+        RecoveryStateError,
+        RestoreRefusedError,
+        RoadmapNotFoundError,
+        TaskCancelledError,
+    ): HTTPStatus.CONFLICT,
+    (InvalidRequestError,): HTTPStatus.UNPROCESSABLE_ENTITY,
+    (TransientError,): HTTPStatus.SERVICE_UNAVAILABLE,
+    (ContentError,): HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+"""The status of each error of this system: that of the first matching types."""
 
 _REFUSALS: Mapping[int, str] = {
     401: "No valid token. API Gateway sends this response before it invokes the function",
@@ -48,17 +96,21 @@ class Api:
         self.app.exception_handler(RequestValidationError)(_refuse_invalid)
         self.app.not_found(_refuse_unknown)
         self.app.use([_require_storable])
+        # Explicit, because an environment variable could enable it, and an event contains texts of users.
+        self.handler = logger.inject_lambda_context(clear_state=True, log_event=False)(self._answer)
 
-    def answer(self, event: dict[str, Any], context: "LambdaContext", settings: Settings) -> dict[str, Any]:
+    def _answer(self, event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
         """Answer a request, so that a page of a configured origin can read every answer.
 
         Each log line of the invocation contains the ids in the request's path.
         """
-        cors = Cors(settings.cors_origins, settings.cors_headers)
-        if is_preflight(event):
-            return cors.preflight(event)
+        permitted = _cors_headers(event, Settings())
+        if event.get("httpMethod") == "OPTIONS":
+            return {"statusCode": 204, "headers": permitted, "body": ""}
         logger.append_keys(**_identifiers(event))
-        return cors.readable(self.app.resolve(event, context), event)
+        answer = self.app.resolve(event, context)
+        answer["multiValueHeaders"] |= {name: [value] for name, value in permitted.items()}
+        return answer
 
     @property
     def caller(self) -> Caller:
@@ -69,6 +121,27 @@ class Api:
     def deadline(self) -> Deadline:
         """The deadline of the current invocation."""
         return Deadline.of(self.app.lambda_context)
+
+
+def _cors_headers(event: Mapping[str, Any], settings: Settings) -> dict[str, str]:
+    """The headers that permit a page of a configured origin to call the API. Another origin gets none, so the
+    browser blocks its call.
+
+    Neither API Gateway (one origin) nor `CORSConfig` of Powertools (no `Vary`, headers that are not
+    configured) can do this.
+    """
+    headers = event.get("headers") or {}
+    origin = next((value for name, value in headers.items() if name.lower() == "origin"), None)
+    if origin not in settings.cors_origins:
+        return {}
+    permitted = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
+    if event.get("httpMethod") != "OPTIONS":
+        return permitted | {"Access-Control-Expose-Headers": "ETag,Retry-After"}
+    return permitted | {
+        "Access-Control-Allow-Methods": "GET,POST,PUT,DELETE,OPTIONS",
+        "Access-Control-Allow-Headers": ",".join(settings.cors_headers),
+        "Access-Control-Max-Age": "3600",
+    }
 
 
 def _require_storable(app: APIGatewayRestResolver, proceed: NextMiddleware) -> Response[Any]:
@@ -130,6 +203,21 @@ def _identifiers(event: Mapping[str, Any]) -> dict[str, str]:
     return {name: value for name, value in ids.items() if re.fullmatch(TASK_ID, value)}
 
 
+def refusal_of(error: ContentError) -> tuple[HTTPStatus, Refusal]:
+    """The status and the body for an error.
+
+    The body of a 5xx contains only the code of the error; its message is only logged.
+    """
+    status = next(status for kind, status in _STATUSES.items() if isinstance(error, kind))
+    message = str(error) if status < HTTPStatus.INTERNAL_SERVER_ERROR else status.phrase
+    return status, _refusal(
+        error.code,
+        message,
+        attempt=error.attempt if isinstance(error, ClaimRefusedError) else None,
+        current_step=error.current_step if isinstance(error, NotAtContentStageError) else None,
+    )
+
+
 def _refuse(error: ContentError) -> Response[Refusal]:
     status, refusal = refusal_of(error)
     if status >= 500 and error.is_excused:
@@ -154,5 +242,7 @@ def _refuse_unknown(_error: NotFoundError) -> Response[Refusal]:
     return respond(404, _refusal("NotFound", "no resource has this path"))
 
 
-def _refusal(error: str, message: str) -> Refusal:
-    return Refusal(error=error, message=message, detail=message)
+def _refusal(
+    error: str, message: str, *, attempt: int | None = None, current_step: str | None = None
+) -> Refusal:
+    return Refusal(error=error, message=message, detail=message, attempt=attempt, current_step=current_step)
