@@ -4,8 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from roadmap_content.api.console_settings import ConsoleSettings
-from roadmap_content.api.static_files import StaticFiles
+from roadmap_content.api.console import ConsoleSettings, StaticFiles
 
 
 def load() -> StaticFiles:

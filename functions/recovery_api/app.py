@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from roadmap_content.api.capacity import describe_capacity, set_capacity
 from roadmap_content.api.erasure import Erasure, due_erasures, erase_user, preview_erasure
-from roadmap_content.api.failure_group import describe_group, set_group_state
+from roadmap_content.api.failure_groups import describe_group, set_group_state
 from roadmap_content.api.http import Api, answered, refused, respond
 from roadmap_content.api.recovery_list import (
     describe_preview,

@@ -5,22 +5,17 @@ from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
-from sqlalchemy import Connection
 
-from roadmap_content.api.attempt_list import list_attempts
 from roadmap_content.api.cancel import cancel_task
-from roadmap_content.api.change_list import list_changes
-from roadmap_content.api.content_reading import read_content
 from roadmap_content.api.entity_tags import is_known
-from roadmap_content.api.failure_list import list_failures
+from roadmap_content.api.failure_groups import list_failures
 from roadmap_content.api.health import read_health
+from roadmap_content.api.history import list_attempts, list_changes
 from roadmap_content.api.http import Api, answered, refused, respond
-from roadmap_content.api.identity import identity_of
-from roadmap_content.api.origins import read_origin_counts
+from roadmap_content.api.items import read_item_map, read_one_item
 from roadmap_content.api.preview import preview_retry
-from roadmap_content.api.revisions import list_revisions, restore_revision
-from roadmap_content.api.task_detail import read_detail
-from roadmap_content.api.task_items import read_item_map, read_one_item
+from roadmap_content.api.revisions import list_revisions, read_content, read_origin_counts, restore_revision
+from roadmap_content.api.status import read_detail
 from roadmap_content.api.task_list import list_tasks
 from roadmap_content.contracts.api.content import OriginCounts, RestoreAnswer, Revisions, SavedItem
 from roadmap_content.contracts.api.failures import FailurePage
@@ -39,7 +34,6 @@ from roadmap_content.runs.retries.retry import redrive_task, retry_task
 from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.attempts import AttemptStart
 from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope
-from roadmap_content.state.tasks.task import read_task
 
 preload_for_snapstart()
 services = Services()
@@ -96,7 +90,7 @@ Time = Annotated[datetime | None, Query(description="ISO 8601; without a zone, U
 )
 def get_me() -> Identity:
     """Return the caller's identity and permissions."""
-    return identity_of(api.caller)
+    return api.caller.identity
 
 
 @app.get(
@@ -322,12 +316,11 @@ def get_attempts(
 ) -> AttemptPage:
     """List a task's attempts with their actors, causes and outcomes."""
     user = api.caller.reads_for(user_id)
-
-    def read(connection: Connection) -> AttemptPage:
-        read_task(connection, task_id, user)
-        return list_attempts(connection, task_id, cursor, limit)
-
-    return transact(services.reading_engine, read, api.deadline)
+    return transact(
+        services.reading_engine,
+        lambda connection: list_attempts(connection, task_id, user, cursor, limit),
+        api.deadline,
+    )
 
 
 @app.get(

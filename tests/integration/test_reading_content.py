@@ -4,7 +4,7 @@ import urllib.parse
 
 import pytest
 
-from roadmap_content.api import content_reading
+from roadmap_content.api import revisions
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.storage.bucket import Bucket
@@ -81,7 +81,7 @@ def test_a_large_text_is_a_link_that_reads_it(
     pipeline: Pipeline, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline.run()
-    monkeypatch.setattr(content_reading, "MOST_TEXT_BYTES", 10)
+    monkeypatch.setattr(revisions, "MOST_TEXT_BYTES", 10)
     # A real client signs the link, without a request.
     monkeypatch.setattr(pipeline.bucket, "link", Bucket(pipeline.bucket.name).link)
     body = read(ask, "tutorial").body

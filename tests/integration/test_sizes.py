@@ -6,7 +6,7 @@ from math import ceil
 import pytest
 from sqlalchemy import event
 
-from roadmap_content.api.task_items import read_item_map
+from roadmap_content.api.items import read_item_map
 from roadmap_content.contracts.api.items import MAX_CONCEPTS
 from roadmap_content.contracts.documents import MAX_STAGED
 from roadmap_content.contracts.items import ContentType, Item

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from migrations import use_time_zone
-from roadmap_content.api.attempt_list import list_attempts
 from roadmap_content.api.callers import Caller
 from roadmap_content.api.cancel import cancel_task
-from roadmap_content.api.task_detail import read_detail
+from roadmap_content.api.history import list_attempts
+from roadmap_content.api.status import read_detail
 from roadmap_content.content.generation.generator import Generator
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.api.retries import RetryAnswer
@@ -434,7 +434,7 @@ def test_the_items_of_a_cancelled_attempt_are_not_started(
 
     assert adopted.rows("SELECT error_code FROM content_failures") == [{"error_code": "ModelBusy"}]
     with adopted.engine.begin() as connection:
-        row = list_attempts(connection, "t-1", None, 10).items[-1]
+        row = list_attempts(connection, "t-1", None, None, 10).items[-1]
     counts = row.planned, row.saved, row.failed, row.not_started
     total = 2 * len(ContentType)
     assert row.outcome == "cancelled"

@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from roadmap_content.api.static_files import StaticFiles
+from roadmap_content.api.console import StaticFiles
 
 
 def pictured_digest(files: StaticFiles) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from functions.console import app
 from local_stack.builds import REPOSITORY
-from roadmap_content.api.static_files import StaticFiles
+from roadmap_content.api.console import StaticFiles
 from roadmap_content.contracts.errors import MissingSettingError
 from roadmap_content.contracts.states import RecoveryState
 from tests.support.pictured import pictured_digest

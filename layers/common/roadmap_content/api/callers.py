@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ..contracts.api.system import Identity
 from ..contracts.errors import ForbiddenError
 from ..contracts.states import Role
 
@@ -26,11 +27,6 @@ class Caller(NamedTuple):
         return Role.OPERATOR in self.roles
 
     @property
-    def changes_nothing(self) -> bool:
-        """Whether the caller may only read."""
-        return Role.VIEWER in self.roles and not self.changes_all
-
-    @property
     def actor(self) -> str:
         """The caller's name in the audit trail."""
         return f"{'operator' if self.changes_all else 'user'}:{self.user_id}"
@@ -41,6 +37,15 @@ class Caller(NamedTuple):
         starts other users' attempts, which keep their share.
         """
         return None if self.changes_all else self.tenant
+
+    @property
+    def identity(self) -> Identity:
+        """The answer of `GET /api/v1/me`."""
+        return Identity(user_id=self.user_id, roles=sorted(self.roles), expires_at=self.expires_at)
+
+    def may_change(self, user_id: str) -> bool:
+        """Whether the caller may change the tasks of a user."""
+        return self.changes_all or (Role.VIEWER not in self.roles and self.user_id == user_id)
 
     def reads_for(self, user_id: str | None) -> str | None:
         """The user whose tasks a request reads; `None` means all users.
@@ -56,7 +61,7 @@ class Caller(NamedTuple):
         Raises:
             ForbiddenError: the caller may not change tasks, or not those of this user.
         """
-        if self.changes_nothing:
+        if not self.may_change(self.user_id):
             raise ForbiddenError("a viewer may not change anything")
         return user_id if self.changes_all else self._own(user_id)
 

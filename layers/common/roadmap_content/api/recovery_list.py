@@ -1,7 +1,5 @@
 """Requests and responses of the API for recoveries."""
 
-import json
-
 from sqlalchemy import Connection
 
 from ..contracts.api.recoveries import (
@@ -14,14 +12,13 @@ from ..contracts.api.recoveries import (
     RecoveryTaskPage,
     UndoCounts,
 )
-from ..contracts.states import RecoveryState, TaskResult
-from ..contracts.times import utc
+from ..contracts.states import TaskResult
 from ..runs.recoveries.control import require_recovery
 from ..runs.recoveries.create import MAX_TASKS, Preview
 from ..runs.recoveries.decisions import Limits
 from ..runs.recoveries.recovery import Recovery, read_recoveries
 from ..runs.recoveries.recovery_tasks import count_tasks, count_undone, read_tasks
-from .cursors import decode_cursor, encode_cursor, integer, moment, text
+from .pages import Integer, Moment, Text, decode_cursor, page_of
 
 
 def limits_of(request: RecoveryRequest) -> Limits:
@@ -57,14 +54,13 @@ def list_recoveries(connection: Connection, cursor: str | None, limit: int) -> R
     Raises:
         InvalidCursorError: the cursor belongs to another list.
     """
-    found = read_recoveries(connection, decode_cursor("recoveries", cursor, moment, text), limit + 1)
-    shown = found[:limit]
-    return RecoveryPage(
-        items=[describe(connection, recovery) for recovery in shown],
-        next_cursor=encode_cursor("recoveries", [shown[-1].created_at, shown[-1].recovery_id])
-        if len(found) > limit
-        else None,
+    after = decode_cursor("recoveries", cursor, tuple[Moment, Text])
+    found = read_recoveries(connection, after, limit + 1)
+    rows, next_cursor = page_of(
+        "recoveries", found, limit, lambda recovery: [recovery.created_at, recovery.recovery_id]
     )
+    items = [describe(connection, recovery) for recovery in rows]
+    return RecoveryPage(items=items, next_cursor=next_cursor)
 
 
 def list_recovery_tasks(
@@ -78,40 +74,25 @@ def list_recovery_tasks(
     """
     require_recovery(connection, recovery_id)
     list_name = f"recovery tasks {recovery_id} {result or ''}"
-    (after,) = decode_cursor(list_name, cursor, integer) or (0,)
+    (after,) = decode_cursor(list_name, cursor, tuple[Integer]) or (0,)
     found = read_tasks(connection, recovery_id, result, min(after, MAX_TASKS), limit + 1)
-    shown = found[:limit]
-    return RecoveryTaskPage(
-        items=[RecoveryTask.model_validate(row, from_attributes=True) for row in shown],
-        next_cursor=encode_cursor(list_name, [shown[-1].position]) if len(found) > limit else None,
-    )
+    rows, next_cursor = page_of(list_name, found, limit, lambda row: [row.position])
+    tasks = [RecoveryTask.model_validate(row, from_attributes=True) for row in rows]
+    return RecoveryTaskPage(items=tasks, next_cursor=next_cursor)
 
 
 def describe(connection: Connection, recovery: Recovery) -> RecoveryAnswer:
     """Describe a recovery with its counts."""
     counts = count_tasks(connection, recovery.recovery_id)
-    return RecoveryAnswer(
-        recovery_id=recovery.recovery_id,
-        state=RecoveryState(recovery.state),
-        actor=recovery.actor,
-        reason=recovery.reason,
-        filter=json.loads(json.dumps(recovery.filter)),
-        rate_per_minute=recovery.rate_per_minute,
-        concurrency=recovery.concurrency,
-        token_budget=recovery.token_budget,
-        canary=recovery.canary,
-        breaker=recovery.breaker,
-        created_at=utc(recovery.created_at),
-        started_at=utc(recovery.started_at),
-        ended_at=utc(recovery.ended_at),
-        counts={
-            "total": sum(counts.results.values()),
-            **{str(result): count for result, count in counts.results.items()},
-        },
-        tokens_used=counts.tokens_used,
-        rate_actual=_rate(recovery, counts.attempted),
-        stop_reason=recovery.stop_reason,
-        undone=_undone(connection, recovery),
+    results = {str(result): tasks for result, tasks in counts.results.items()}
+    return RecoveryAnswer.model_validate(
+        recovery._asdict()
+        | {
+            "counts": {"total": sum(results.values())} | results,
+            "tokens_used": counts.tokens_used,
+            "rate_actual": _rate(recovery, counts.attempted),
+            "undone": _undone(connection, recovery),
+        }
     )
 
 

@@ -1,8 +1,15 @@
-"""The revisions of an item: list them, and restore one.
+"""The saved content of an item: read it, list its revisions, and restore one.
 
+- `GET /api/v1/tasks/{task_id}/content/{content_type}`
 - `GET /api/v1/tasks/{task_id}/items/{content_type}/revisions`
 - `POST /api/v1/tasks/{task_id}/items/{content_type}/revisions/{revision_id}/restore`
+- `GET /api/v1/origins`: how many items each model and prompt wrote
 """
+
+import hashlib
+import json
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -10,25 +17,45 @@ from sqlalchemy.exc import DBAPIError
 from ..content.registry import CONTENT_KINDS
 from ..content.revision_records import (
     RevisionSource,
+    origin_of,
     read_text,
     record_restored,
     restore_content,
+    revision_content,
     revision_source,
     revisions_of,
     text_size,
 )
 from ..content.roadmaps.metadata import load_framework, lock_roadmap
-from ..content.rows import current_revisions, current_row, current_rows, merge_items
-from ..contracts.api.content import MOST_TEXT_BYTES, RestoreAnswer, Revision, Revisions
+from ..content.rows import (
+    count_origins,
+    current_revisions,
+    current_row,
+    current_rows,
+    merge_items,
+    saved_content,
+)
+from ..contracts.api.content import (
+    LINK_SECONDS,
+    MOST_TEXT_BYTES,
+    ItemOrigin,
+    OriginCount,
+    OriginCounts,
+    RestoreAnswer,
+    Revision,
+    Revisions,
+    SavedItem,
+)
+from ..contracts.documents import Document
 from ..contracts.errors import (
     ChangedSinceError,
+    InvalidRequestError,
     ItemNotFoundError,
     RestoreRefusedError,
     TextUnavailableError,
 )
 from ..contracts.events import item_restored
 from ..contracts.items import Item
-from ..contracts.times import utc
 from ..platform.postgres.sqlstate import is_transient
 from ..platform.postgres.transactions import diagnose, transact
 from ..platform.runtime.deadline import Deadline
@@ -39,7 +66,86 @@ from ..runs.steps.projection import project_rows
 from ..state.outbox import record_events
 from ..state.services import Services
 from ..state.tasks.task import Task, lock_task, read_task
-from .origins import read_origin
+
+
+def read_content(
+    services: Services,
+    task_id: str,
+    user_id: str | None,
+    item: Item,
+    version: int | None,
+    revision_id: str | None,
+    deadline: Deadline,
+) -> tuple[SavedItem, str]:
+    """Read the saved content of an item, its text from S3, and make the entity tag of both.
+
+    It is the current content, a version of a tutorial, or a revision.
+
+    Raises:
+        TaskNotFoundError: the user has no such task.
+        ItemNotFoundError: nothing is saved, or the row's text is not available.
+        InvalidRequestError: this content type has no versions, or a revision is named, too.
+        DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
+    """
+    kind = CONTENT_KINDS[item.content_type]
+    if version is not None and kind.versions_sql is None:
+        raise InvalidRequestError(f"version: {item.content_type} has no versions")
+    if version is not None and revision_id is not None:
+        raise InvalidRequestError("version and revision_id cannot be combined")
+
+    def read(connection: Connection) -> tuple[str, Document]:
+        roadmap_id = read_task(connection, task_id, user_id).roadmap_id or ""
+        return roadmap_id, _content(connection, roadmap_id, item, version, revision_id)
+
+    roadmap_id, row = transact(services.reading_engine, read, deadline)
+    content = {name: value for name, value in row.items() if name != "generated_at"}
+    link = None
+    tagged: list[object] = [row]
+    if kind.stored_text is not None:
+        content_url = str(content.pop(kind.stored_text.key_column))
+        try:
+            text = read_text(services.bucket, roadmap_id, content_url, MOST_TEXT_BYTES)
+        except ObjectTooLargeError as large:
+            link = services.bucket.link(services.bucket.key_in(content_url), LINK_SECONDS)
+            tagged.append(large.etag)
+        else:
+            content[kind.stored_text.field] = text
+            tagged.append(text)
+    saved = SavedItem(**item._asdict(), generated_at=row["generated_at"], content=content, content_link=link)
+    tag = hashlib.sha256(json.dumps(tagged, default=datetime.isoformat).encode()).hexdigest()[:32]
+    return saved, f'"{tag}"'
+
+
+def _content(
+    connection: Connection, roadmap_id: str, item: Item, version: int | None, revision_id: str | None
+) -> Document:
+    if revision_id is not None:
+        which = f" as revision {revision_id!r}"
+        row = revision_content(connection, roadmap_id, item, revision_id)
+    elif version is not None:
+        which = f" in version {version}"
+        row = saved_content(connection, roadmap_id, item, version)
+        id_field = CONTENT_KINDS[item.content_type].id_field
+        row = row and revision_content(connection, roadmap_id, item, row[id_field])
+    else:
+        which = ""
+        row = saved_content(connection, roadmap_id, item)
+    if row is None:
+        raise ItemNotFoundError(f"no {item.content_type} of the concept is saved{which}")
+    return row
+
+
+def read_origin(connection: Connection, roadmap_id: str, item: Item, content_id: str) -> ItemOrigin | None:
+    """The origin of an item's content; `None` if none was recorded."""
+    origin = origin_of(connection, roadmap_id, item, content_id)
+    return None if origin is None else ItemOrigin.model_validate(origin)
+
+
+def read_origin_counts(connection: Connection) -> OriginCounts:
+    """Count the current items, and the refused contents, of each origin."""
+    return OriginCounts(
+        items=[OriginCount.model_validate(row._mapping) for row in count_origins(connection)]  # noqa: SLF001
+    )
 
 
 def list_revisions(
@@ -51,36 +157,27 @@ def list_revisions(
         TaskNotFoundError: the user has no such task.
         DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
     """
-    kind = CONTENT_KINDS[item.content_type]
+    id_field = CONTENT_KINDS[item.content_type].id_field
 
-    def read(connection: Connection) -> tuple[list[Revision], list[str | None]]:
+    def read(connection: Connection) -> list[dict[str, Any]]:
         roadmap_id = read_task(connection, task_id, user_id).roadmap_id or ""
-        current = current_row(connection, roadmap_id, item)
-        rows = revisions_of(connection, roadmap_id, item)
-        revisions = [
-            Revision(
-                revision_id=row.revision_id,
-                content_id=row.content_id,
-                current=current is not None and row.revision_id == current[kind.id_field],
-                version=row.version,
-                generated_at=utc(row.generated_at),
-                replaced_at=utc(row.replaced_at),
-                reason=row.reason,
-                size=row.size,
-                origin=read_origin(connection, roadmap_id, item, row.content_id),
-            )
-            for row in rows
+        current = current_row(connection, roadmap_id, item) or {}
+        return [
+            {
+                **row._mapping,  # noqa: SLF001 - SQLAlchemy's public name
+                "current": row.revision_id == current.get(id_field),
+                "origin": read_origin(connection, roadmap_id, item, row.content_id),
+            }
+            for row in revisions_of(connection, roadmap_id, item)
         ]
-        return revisions, [row.content_url for row in rows]
 
-    revisions, urls = transact(services.reading_engine, read, deadline)
-    sizes = in_parallel(lambda url: None if url is None else text_size(services.bucket, url), urls)
-    return Revisions(
-        items=[
-            revision if url is None else revision.model_copy(update={"size": size})
-            for revision, url, size in zip(revisions, urls, sizes, strict=True)
-        ]
-    )
+    def with_size(row: dict[str, Any]) -> Revision:
+        url = row["content_url"]
+        size = row["size"] if url is None else text_size(services.bucket, url)
+        return Revision.model_validate(row | {"size": size})
+
+    rows = transact(services.reading_engine, read, deadline)
+    return Revisions(items=in_parallel(with_size, rows))
 
 
 def restore_revision(
@@ -149,8 +246,7 @@ def restore_revision(
     )
     return RestoreAnswer(
         task_id=task_id,
-        concept_id=item.concept_id,
-        content_type=item.content_type,
+        **item._asdict(),
         restored=restored is not None,
         content_id=None if current is None else current["revision"],
         version=None if current is None else current.get("content_version"),

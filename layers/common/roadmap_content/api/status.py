@@ -1,23 +1,67 @@
-"""The status of a task, computed from the content tables."""
+"""`GET /api/v1/tasks/{task_id}`: a task's status, computed from the content tables, with the actions that the
+caller may take.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 from sqlalchemy import Connection
 
 from ..content.roadmaps.framework import missing_items
 from ..content.roadmaps.metadata import FrameworkCache
 from ..content.rows import saved_concepts
-from ..contracts.api.tasks import MOST_ITEMS, FailedItem, Progress, TaskStatus
+from ..contracts.api.tasks import (
+    MOST_ITEMS,
+    Actions,
+    FailedItem,
+    Progress,
+    TaskDetail,
+    TaskStatus,
+    TaskTokens,
+)
 from ..contracts.errors import InvalidFrameworkError, RoadmapNotFoundError
-from ..contracts.items import Failure, Item, count_by_type
-from ..contracts.times import utc
+from ..contracts.items import ContentType, Failure, Item, count_by_type
+from ..platform.aws.executions import execution_url
+from ..platform.postgres.transactions import transact
+from ..platform.runtime.deadline import Deadline
 from ..state.failures.failures import failures_of_attempt
 from ..state.queue.capacity import read_capacity
 from ..state.queue.places import read_place
+from ..state.services import Services
 from ..state.tasks.attempts import generated_by
-from ..state.tasks.task import Task
-from .sizes import first_that_fit
+from ..state.tasks.ownership import reached_content
+from ..state.tasks.task import Task, read_extras, read_task
+from .callers import Caller
+from .pages import first_that_fit
+
+
+def read_detail(
+    services: Services, task_id: str, user_id: str | None, caller: Caller, deadline: Deadline
+) -> TaskDetail:
+    """Read a task; with `user_id`, only a task of that user.
+
+    Raises:
+        TaskNotFoundError: there is none.
+        DatabaseUnavailableError: a retry may succeed.
+    """
+
+    def read(connection: Connection) -> tuple[Task, TaskStatus, Any]:
+        task = read_task(connection, task_id, user_id)
+        status = read_status(connection, task, services.framework_cache)
+        return task, status, read_extras(connection, task_id)
+
+    task, status, extras = transact(services.reading_engine, read, deadline)
+    return TaskDetail(
+        **dict(status),
+        title=extras.title,
+        created_at=extras.created_at,
+        user_id=task.user_id,
+        live=task.is_live,
+        execution_url=execution_url(status.execution_arn),
+        actions=actions_for(caller, task, status.progress),
+        tokens=TaskTokens(used=extras.tokens, budget=services.settings.known_token_budget),
+    )
 
 
 def read_status(connection: Connection, task: Task, framework_cache: FrameworkCache) -> TaskStatus:
@@ -29,9 +73,9 @@ def read_status(connection: Connection, task: Task, framework_cache: FrameworkCa
     else:
         total = len(concept_ids)
         missing = missing_items(concept_ids, saved_concepts(connection, task.roadmap_id or ""))
-    counts = count_by_type(missing)
     known = failures_of_attempt(connection, task.task_id, task.attempt)
     generated = generated_by(connection, task.task_id, task.attempt)
+    failed = islice(_failed_items(missing, known), MOST_ITEMS)
     return TaskStatus(
         task_id=task.task_id,
         roadmap_id=task.roadmap_id,
@@ -45,27 +89,32 @@ def read_status(connection: Connection, task: Task, framework_cache: FrameworkCa
             content_type: Progress(
                 total=total, saved=total - count, missing=count, generated=generated[content_type]
             )
-            for content_type, count in counts.items()
+            for content_type, count in count_by_type(missing).items()
         },
-        failed_items=list(
-            first_that_fit(
-                islice(_failed_items(missing, known), MOST_ITEMS), lambda item: item.model_dump(mode="json")
-            )
-        ),
+        failed_items=list(first_that_fit(failed, lambda item: item.model_dump(mode="json"))),
         error_message=task.error_message,
-        updated_at=utc(task.updated_at),
-        completed_at=utc(task.completed_at),
+        updated_at=task.updated_at,
+        completed_at=task.completed_at,
     )
 
 
 def _failed_items(missing: Sequence[Item], known: Mapping[Item, Failure]) -> Iterator[FailedItem]:
     for item in missing:
-        failure = known.get(item)
-        if failure is not None:
-            yield FailedItem(
-                concept_id=item.concept_id,
-                content_type=item.content_type,
-                stage=failure.stage,
-                error_code=failure.error_code,
-                reason=failure.reason,
-            )
+        if failure := known.get(item):
+            yield FailedItem.model_validate(item._asdict() | failure._asdict())
+
+
+def actions_for(caller: Caller, task: Task, progress: Mapping[ContentType, Progress]) -> Actions:
+    """The actions that a caller may take for a task. A request for one of them is refused only because of
+    what is not in the task's row: the product's own work, an execution that cannot be redriven. No I/O.
+    """
+    may = caller.may_change(task.user_id)
+    has_framework = any(each.total for each in progress.values())
+    missing = any(each.missing for each in progress.values())
+    startable = may and has_framework and reached_content(task) and not task.is_live
+    return Actions(
+        retry=startable and (missing or task.status != "completed"),
+        cancel=may and task.status in ("pending", "processing"),
+        checkpoint=startable and missing and task.execution_arn is not None,
+        narrow=startable,
+    )

@@ -15,7 +15,7 @@ from ..contracts.times import utc
 from ..state.tasks.counting import count_tasks
 from ..state.tasks.listing import Key, read_page, select_tasks
 from ..state.tasks.next_actions import advice_for
-from .cursors import decode_cursor, encode_cursor, moment, text
+from .pages import Moment, Text, decode_cursor, encode_cursor
 
 
 def list_tasks(connection: Connection, task_filter: TaskFilter, cursor: str | None, limit: int) -> TaskPage:
@@ -26,7 +26,7 @@ def list_tasks(connection: Connection, task_filter: TaskFilter, cursor: str | No
     """
     # "by row": cursors of earlier releases contained a time in UTC.
     list_name = f"tasks by row {task_filter.fingerprint}"
-    key = decode_cursor(list_name, cursor, moment, text)
+    key = decode_cursor(list_name, cursor, tuple[Moment, Text])
     selection = select_tasks(connection, task_filter)
     page = read_page(connection, selection, None if key is None else Key(*key), limit)
     total = count_tasks(connection, selection)

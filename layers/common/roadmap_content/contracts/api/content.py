@@ -1,12 +1,12 @@
 """The answers about saved content: its text, its revisions and its origin."""
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from ..items import ContentType
 from ..payloads import Count, Payload
+from ..times import UtcTime
 
 Generator = Annotated[
     str | None,
@@ -37,7 +37,7 @@ class ItemOrigin(Payload):
     restored_from: Annotated[
         str | None, Field(description="The `content_id` of the revision that was restored.")
     ]
-    recorded_at: datetime | None
+    recorded_at: UtcTime | None
 
 
 class OriginCount(Payload):
@@ -64,9 +64,9 @@ class Revision(Payload):
     content_id: Annotated[str | None, Field(description="The id of the content itself.")]
     current: bool
     version: Annotated[int | None, Field(description="A tutorial's version.")]
-    generated_at: datetime | None
+    generated_at: UtcTime | None
     replaced_at: Annotated[
-        datetime | None,
+        UtcTime | None,
         Field(description="When the content left its table; null for the rows of the content table."),
     ]
     reason: Annotated[str | None, Field(description="Why the content left its table.")]
@@ -106,7 +106,7 @@ class SavedItem(Payload):
 
     concept_id: str
     content_type: ContentType
-    generated_at: datetime | None
+    generated_at: UtcTime | None
     content: Annotated[
         dict[str, Any],
         Field(

@@ -38,23 +38,23 @@ class FailureGroup(Payload):
     by_type: Mapping[ContentType, Count]
     """The items by content type, only types with any."""
 
-    first_seen: datetime
-    last_seen: datetime
+    first_seen: UtcTime
+    last_seen: UtcTime
     transient: bool
     remedy: NextAction
     remedy_text: str
     needs_person: bool
     state: GroupState
     state_by: str | None
-    state_at: datetime | None
+    state_at: UtcTime | None
     """The time of the last change of the state by a person; `None` if there was none."""
 
     note: str | None
-    ignored_until: datetime | None
+    ignored_until: UtcTime | None
     ignored_until_tasks: int | None
     """An ignored group is new again at this time, or when it has this number of tasks."""
 
-    by_hour: list[tuple[datetime, int]]
+    by_hour: list[tuple[UtcTime, int]]
     """Items by the hour in which their attempt ended; the last 24 hours with any."""
 
 

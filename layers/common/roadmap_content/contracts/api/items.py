@@ -9,6 +9,7 @@ from pydantic import Field
 from ..items import ContentType, Stage
 from ..payloads import Count, Payload
 from ..states import ItemState, NextAction
+from ..times import UtcTime
 from .content import ItemOrigin
 
 DEFAULT_CONCEPTS, MAX_CONCEPTS = 1_000, 3_000
@@ -80,7 +81,7 @@ class ItemFailure(Payload):
     sentence: str | None
     reason: str
     transient: bool
-    occurred_at: datetime
+    occurred_at: UtcTime
 
 
 class StagedContent(Payload):
@@ -114,7 +115,7 @@ class SavedContent(Payload):
 
     id: str
     version: int | None
-    generated_at: datetime | None
+    generated_at: UtcTime | None
     origin: Annotated[
         ItemOrigin | None,
         Field(

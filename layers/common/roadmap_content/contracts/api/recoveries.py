@@ -239,9 +239,9 @@ class RecoveryAnswer(Payload):
     token_budget: int | None
     canary: Count
     breaker: Count
-    created_at: datetime
-    started_at: datetime | None
-    ended_at: datetime | None
+    created_at: UtcTime
+    started_at: UtcTime | None
+    ended_at: UtcTime | None
     counts: Mapping[str, Count]
     tokens_used: Count
     rate_actual: float | None

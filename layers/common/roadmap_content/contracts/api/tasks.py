@@ -1,7 +1,6 @@
 """The answers about a task: its status, its attempts and its changes; and the list of tasks."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, Field
@@ -9,6 +8,7 @@ from pydantic import AwareDatetime, Field
 from ..items import ContentType, Stage
 from ..payloads import Count, Payload
 from ..states import Cause
+from ..times import UtcTime
 from .queue import GenerationStop, QueuePlace
 
 
@@ -58,8 +58,8 @@ class TaskStatus(Payload):
         list[FailedItem], Field(description=f"In framework order, {MOST_ITEMS} and 3 MB at most.")
     ]
     error_message: str | None
-    updated_at: datetime
-    completed_at: datetime | None
+    updated_at: UtcTime
+    completed_at: UtcTime | None
 
 
 class Actions(Payload):
@@ -83,7 +83,7 @@ class TaskDetail(TaskStatus):
     """The response of `GET /api/v1/tasks/{task_id}`."""
 
     title: str | None
-    created_at: datetime
+    created_at: UtcTime
     user_id: str
     live: bool
     """Whether an attempt is running. Right after a run has died, it may be true until a sweep."""
@@ -125,9 +125,9 @@ class TaskRow(Payload):
     status: str
     current_step: str | None
     attempt: Count
-    updated_at: datetime
-    created_at: datetime
-    completed_at: datetime | None
+    updated_at: UtcTime
+    created_at: UtcTime
+    completed_at: UtcTime | None
     progress: ItemTotals | None
     top_reason: TopReason | None
     needs_person: bool
@@ -170,8 +170,8 @@ class AttemptRow(Payload):
 
     redrive_count: Count
     step: str
-    claimed_at: datetime
-    ended_at: datetime | None
+    claimed_at: UtcTime
+    ended_at: UtcTime | None
     outcome: str | None
     planned: Mapping[ContentType, Count] | None
     saved: Mapping[ContentType, Count] | None

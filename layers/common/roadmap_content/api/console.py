@@ -1,4 +1,4 @@
-"""Serve the static files of a folder, which is read once, with a content digest in every path.
+"""The console: its settings, and its static files, which are read once, with a content digest in every path.
 
 The digest of all files is the first part of each path, so that clients can cache a file forever, and a new
 release has new paths. Only the first page has a fixed path; it contains the digest.
@@ -10,8 +10,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+from urllib.parse import urlsplit
 
+from ..contracts.errors import MissingSettingError
 from .entity_tags import is_known
 
 PAGE = "index.html"
@@ -27,6 +29,51 @@ _MEDIA_TYPES: Mapping[str, str] = {
 """Media types by suffix. Files with other suffixes are not served. All are text, so no response is Base64."""
 
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
+
+
+@dataclass(frozen=True)
+class ConsoleSettings:
+    """Sign in as `client` at `issuer`. If `client` is empty, users paste a token or open a link with one."""
+
+    issuer: str = ""
+    audience: str = ""
+    client: str = ""
+    scope: str = ""
+    origins: tuple[str, ...] = ()
+    """Further origins to which the page may send requests."""
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Self:
+        """Read CONSOLE_CLIENT_ID and, if it is set, JWT_ISSUER, JWT_AUDIENCE, CONSOLE_SCOPE and
+        CONSOLE_TOKEN_ORIGIN.
+
+        Raises:
+            MissingSettingError: the issuer or the token endpoint's origin is not an https URL.
+        """
+        client = environ.get("CONSOLE_CLIENT_ID", "")
+        if not client:
+            return cls()
+        issuer = environ.get("JWT_ISSUER", "")
+        urls = {"JWT_ISSUER": issuer, "CONSOLE_TOKEN_ORIGIN": environ.get("CONSOLE_TOKEN_ORIGIN") or issuer}
+        return cls(
+            issuer=issuer,
+            audience=environ.get("JWT_AUDIENCE", ""),
+            client=client,
+            scope=environ.get("CONSOLE_SCOPE", ""),
+            origins=tuple(sorted({_origin_of(name, url) for name, url in urls.items()})),
+        )
+
+
+def _origin_of(name: str, url: str) -> str:
+    """The origin of a URL. It becomes part of a header, so only a plain origin is accepted."""
+    parts = urlsplit(url)
+    plain = all(
+        character.isascii() and (character.isalnum() or character in ".-:") for character in parts.netloc
+    )
+    protected = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname == "127.0.0.1")
+    if not parts.netloc or not plain or not protected:
+        raise MissingSettingError(f"{name}: not an https URL")
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 @dataclass(frozen=True)

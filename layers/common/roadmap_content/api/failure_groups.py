@@ -1,0 +1,103 @@
+"""`GET /api/v1/failures`: current failures by group, with the next attempt's action for each; `GET` and `PUT
+/api/v1/failures/{group_id}`: one failure group with its history, and its state.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ..contracts.api.failures import (
+    MOST_CHANGES,
+    MOST_RECOVERIES,
+    FailureGroup,
+    FailureGroupDetail,
+    FailurePage,
+    GroupStateRequest,
+)
+from ..contracts.api.recoveries import TaskFilter
+from ..contracts.items import Stage
+from ..contracts.reasons import sentence_of
+from ..contracts.states import GroupState
+from ..contracts.times import naive_utc
+from ..runs.recoveries.recovery import recoveries_of_group
+from ..state.failures.group_listing import read_group, read_groups
+from ..state.failures.group_states import change_group, group_changes
+from ..state.tasks.next_actions import advice_for
+from .pages import Integer, Text, decode_cursor, page_of
+from .recovery_list import describe
+
+
+def list_failures(
+    connection: Connection,
+    task_filter: TaskFilter,
+    states: Sequence[GroupState],
+    cursor: str | None,
+    limit: int,
+) -> FailurePage:
+    """Read a page of the groups of current failures of the tasks that a filter selects, in any of `states`.
+
+    Raises:
+        InvalidCursorError: the cursor belongs to another list.
+    """
+    list_name = f"failures {task_filter.fingerprint} {' '.join(sorted(states))}".strip()
+    after = decode_cursor(list_name, cursor, tuple[Integer, Text])
+    found = read_groups(connection, task_filter, states, after, limit + 1)
+    rows, next_cursor = page_of(list_name, found, limit, lambda row: [row.items, row.group_id])
+    groups = [FailureGroup.model_validate(_fields(row)) for row in rows]
+    return FailurePage(items=groups, next_cursor=next_cursor)
+
+
+def describe_group(connection: Connection, group_id: str) -> FailureGroupDetail:
+    """Read a group with its history.
+
+    Raises:
+        FailureGroupNotFoundError: there is no such group.
+    """
+    fields = _fields(read_group(connection, group_id))
+    recoveries = recoveries_of_group(connection, group_id, MOST_RECOVERIES)
+    return FailureGroupDetail.model_validate(
+        fields
+        | {
+            "changes": group_changes(connection, group_id, MOST_CHANGES),
+            "recoveries": [describe(connection, recovery) for recovery in recoveries],
+        }
+    )
+
+
+def set_group_state(
+    connection: Connection, group_id: str, request: GroupStateRequest, actor: str
+) -> FailureGroupDetail:
+    """Change the state of a group and record the change; return the group.
+
+    Raises:
+        FailureGroupNotFoundError: there is no such group.
+    """
+    until = request.until and naive_utc(request.until)
+    state = GroupState(request.state)
+    change_group(connection, group_id, actor, state, request.note, until, request.until_tasks)
+    return describe_group(connection, group_id)
+
+
+def _fields(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a SQLAlchemy row
+    """The fields of a `FailureGroup`, from a row of `read_groups`."""
+    advice = advice_for(row.error_code, Stage(row.stage))
+    example = {
+        "task_id": row.example_task_id,
+        "concept_id": row.example_concept_id,
+        "content_type": row.example_type,
+        "reason": row.example_reason,
+    }
+    return {
+        **row._mapping,  # noqa: SLF001 - SQLAlchemy's public name
+        "sentence": sentence_of(row.error_code),
+        "example": None if row.example_task_id is None else example,
+        "remedy": advice.action,
+        "remedy_text": advice.text,
+        "needs_person": advice.needs_person,
+        "state_by": row.actor,
+        "state_at": row.changed_at,
+        "ignored_until": row.until,
+        "ignored_until_tasks": row.until_tasks,
+        "by_hour": row.by_hour or [],
+    }

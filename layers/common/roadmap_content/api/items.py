@@ -1,0 +1,354 @@
+"""The items of a task.
+
+- `GET /api/v1/tasks/{task_id}/items`: the state of every item, one letter each, in framework order
+- `GET /api/v1/tasks/{task_id}/items/{content_type}`: one item with all its data
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import groupby, islice
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from ..content.remedies import remedy_for
+from ..content.roadmaps.framework import Framework
+from ..content.rows import current_row
+from ..contracts.api.items import (
+    MAX_TEXT_BYTES,
+    ItemDetail,
+    ItemFailure,
+    ItemMap,
+    ModuleMap,
+    ReasonRow,
+    RejectedContent,
+    SavedContent,
+    StagedContent,
+    StageMap,
+)
+from ..contracts.items import ContentType, Failure, Item, RecordedFailure
+from ..contracts.reasons import sentence_of
+from ..contracts.states import ItemState, NextAction
+from ..platform.postgres.transactions import transact
+from ..platform.runtime.deadline import Deadline
+from ..platform.storage.bucket import Bucket, ObjectTooLargeError
+from ..platform.storage.keys import rejected_prefix, staged_key
+from ..platform.storage.staging import Staging
+from ..state.failures.failures import failures_of_item, latest_failures, refusals
+from ..state.failures.groups import GroupKey, group_of
+from ..state.services import Services
+from ..state.tasks.attempts import read_scope
+from ..state.tasks.next_actions import Advice, action_of, advice, advice_for
+from ..state.tasks.scope import WHOLE_TASK, Scope
+from ..state.tasks.snapshot import TaskSnapshot, read_snapshot
+from ..state.tasks.task import read_task
+from .pages import AnyText, Integer, decode_cursor, encode_cursor, first_that_fit
+from .revisions import read_origin
+
+SAVED, STAGED, MISSING, REJECTED, GENERATING, FAILED = "S", "T", "M", "R", "G", "F"
+
+MAX_REJECTED = 20
+
+
+class ItemStates(NamedTuple):
+    """The letters of some concepts' items, and their failures by index in the letters."""
+
+    letters: str
+    failures: Mapping[int, Failure]
+
+
+def read_item_map(
+    services: Services,
+    task_id: str,
+    user_id: str | None,
+    cursor: str | None,
+    limit: int,
+    deadline: Deadline,
+    *,
+    with_stages: bool,
+) -> ItemMap:
+    """Read the items of a page of at most `limit` concepts, as many as fit into an answer.
+
+    Raises:
+        TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: there are no items.
+        InvalidCursorError: the cursor belongs to another list.
+        DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
+    """
+    list_name = f"items {task_id}"
+    key = decode_cursor(list_name, cursor, tuple[AnyText, Integer])
+
+    def read(connection: Connection) -> tuple[TaskSnapshot, dict[Item, RecordedFailure], Scope]:
+        snapshot, scope = _read_snapshot(connection, task_id, user_id)
+        return snapshot, latest_failures(connection, task_id, snapshot.task.attempt), scope
+
+    snapshot, failures, scope = transact(services.reading_engine, read, deadline)
+    task, framework = snapshot.task, snapshot.framework
+    concept_ids = list(framework.nodes)
+    start = 0 if key is None else _place(concept_ids, *key)
+
+    def as_json(concept_id: str) -> list[str]:
+        return [concept_id, framework.concept(concept_id).name, *framework.places[concept_id]]
+
+    shown = list(first_that_fit(concept_ids[start : start + limit], as_json))
+    end = start + len(shown)
+
+    def states(staged: frozenset[Item]) -> ItemStates:
+        live = _is_run(snapshot)
+        return item_states(
+            shown, snapshot.saved, failures, staged, attempt=task.attempt, live=live, scope=scope
+        )
+
+    found = states(frozenset())
+    if candidates := unexplained(found.letters, shown):
+        staging = Staging(services.bucket, task.roadmap_id or "")
+        found = states(staging.staged_among(candidates))
+    reasons, reason_of = _reasons(found.failures)
+    return ItemMap(
+        task_id=task_id,
+        roadmap_id=task.roadmap_id,
+        concepts=len(concept_ids),
+        first_concept=start,
+        stages=_stages(framework, range(start, end)) if with_stages else None,
+        states=found.letters,
+        reasons=reasons,
+        reason_of=reason_of,
+        next_cursor=encode_cursor(list_name, [concept_ids[end - 1], end]) if end < len(concept_ids) else None,
+    )
+
+
+def _read_snapshot(connection: Connection, task_id: str, user_id: str | None) -> tuple[TaskSnapshot, Scope]:
+    """A task, and the scope of its attempt."""
+    snapshot = read_snapshot(connection, read_task(connection, task_id, user_id))
+    scope, _ = read_scope(connection, task_id, snapshot.task.attempt)
+    return snapshot, scope
+
+
+def _is_run(snapshot: TaskSnapshot) -> bool:
+    """Whether an attempt works on the task's items now."""
+    return snapshot.task.is_live and not snapshot.task.is_waiting
+
+
+def _place(concept_ids: list[str], last: str, index: int) -> int:
+    """The position after a concept, which may have been moved in the framework meanwhile."""
+    if 0 < index <= len(concept_ids) and concept_ids[index - 1] == last:
+        return index
+    return concept_ids.index(last) + 1 if last in concept_ids else min(max(index, 0), len(concept_ids))
+
+
+def item_states(
+    concept_ids: Sequence[str],
+    saved: Mapping[ContentType, frozenset[str]],
+    failures: Mapping[Item, RecordedFailure],
+    staged: frozenset[Item],
+    *,
+    attempt: int,
+    live: bool,
+    scope: Scope = WHOLE_TASK,
+) -> ItemStates:
+    """The states of all items of these concepts. No I/O.
+
+    A failure of an earlier attempt counts only if staged content was refused because of the content itself.
+    While an attempt runs, an item of its scope without a failure in it counts as being generated.
+    """
+    letters: list[str] = []
+    shown: dict[int, Failure] = {}
+    for item in (
+        Item(concept_id, content_type) for concept_id in concept_ids for content_type in ContentType
+    ):
+        seen_by, failure = failures.get(item, (0, None))
+        if item.concept_id in saved[item.content_type]:
+            letters.append(SAVED)
+        elif failure is not None and seen_by == attempt:
+            shown[len(letters)] = failure
+            action = advice_for(failure.error_code, failure.stage).action
+            letters.append(REJECTED if action is NextAction.REJECT_AND_GENERATE else FAILED)
+        elif live and scope.includes(item):
+            letters.append(GENERATING)
+        else:
+            letters.append(STAGED if item in staged else MISSING)
+    return ItemStates("".join(letters), shown)
+
+
+def unexplained(states: str, concept_ids: Sequence[str]) -> list[Item]:
+    """The missing items without a failure. They may be staged."""
+    types = list(ContentType)
+    return [
+        Item(concept_ids[index // len(types)], types[index % len(types)])
+        for index, letter in enumerate(states)
+        if letter == MISSING
+    ]
+
+
+def _reasons(failures: Mapping[int, Failure]) -> tuple[list[ReasonRow], list[tuple[int, int]]]:
+    """The reasons of failures, and for each failure its index and that of its reason."""
+    keys = {index: group_of(failure) for index, failure in failures.items()}
+    groups: dict[GroupKey, Counter[ContentType]] = {}
+    for index, key in keys.items():
+        groups.setdefault(key, Counter())[failures[index].item.content_type] += 1
+    numbers = {key: number for number, key in enumerate(groups)}
+    reasons = [_reason(key, by_type) for key, by_type in groups.items()]
+    return reasons, [(index, numbers[key]) for index, key in keys.items()]
+
+
+def _reason(key: GroupKey, by_type: Counter[ContentType]) -> ReasonRow:
+    advice = advice_for(key.error_code, key.stage)
+    return ReasonRow(
+        **key._asdict(),
+        sentence=sentence_of(key.error_code),
+        remedy=advice.action,
+        remedy_text=advice.text,
+        needs_person=advice.needs_person,
+        items=by_type.total(),
+        by_type=by_type,
+    )
+
+
+def _stages(framework: Framework, page: range) -> list[StageMap]:
+    """Stages and modules of a page's concepts."""
+    shown = islice(framework.places.items(), page.start, page.stop)
+    return [
+        StageMap(
+            name=stage,
+            modules=[
+                ModuleMap(
+                    name=module,
+                    concepts=[(concept_id, framework.concept(concept_id).name) for concept_id, _ in concepts],
+                )
+                for module, concepts in groupby(modules, key=lambda entry: entry[1][1])
+            ],
+        )
+        for stage, modules in groupby(shown, key=lambda entry: entry[1][0])
+    ]
+
+
+def read_one_item(
+    services: Services, task_id: str, user_id: str | None, item: Item, deadline: Deadline
+) -> ItemDetail:
+    """Read one item with all its data.
+
+    Raises:
+        TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError, ItemNotFoundError: there is none.
+        DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
+    """
+    snapshot, scope = transact(
+        services.reading_engine, lambda connection: _read_snapshot(connection, task_id, user_id), deadline
+    )
+    live = _is_run(snapshot) and scope.includes(item)
+    return transact(
+        services.reading_engine,
+        lambda connection: _read_item(connection, services, snapshot, item, live=live),
+        deadline,
+    )
+
+
+def _read_item(
+    connection: Connection, services: Services, snapshot: TaskSnapshot, item: Item, *, live: bool
+) -> ItemDetail:
+    """The item's rows and objects. In 65 lines, because it is mostly the answer, field by field."""
+    snapshot.framework.require(item.concept_id)
+    concept = snapshot.framework.concept(item.concept_id)
+    task, roadmap_id = snapshot.task, snapshot.task.roadmap_id or ""
+    saved = current_row(connection, roadmap_id, item)
+    failures = [
+        ItemFailure.model_validate({**row._mapping, "sentence": sentence_of(row.error_code)})  # noqa: SLF001
+        for row in failures_of_item(connection, task.task_id, item)
+    ]
+    refused = refusals(connection, task.task_id, [item]).get(item, [])
+    staged = services.bucket.describe(staged_key(roadmap_id, item))
+    staged_fingerprint = None if staged is None else Staging(services.bucket, roadmap_id).fingerprint(item)
+    rejected = _rejected(services.bucket, roadmap_id, item, failures)
+    remedy, _ = remedy_for(staged_fingerprint, refused)
+    state, next_advice = _state(
+        saved=saved is not None,
+        live=live,
+        staged=staged is not None,
+        rejected=bool(rejected),
+        remedy_action=action_of(remedy),
+        failure=failures[0] if failures and failures[0].attempt == task.attempt else None,
+    )
+    return ItemDetail(
+        **item._asdict(),
+        name=concept.name,
+        stage=concept.stage,
+        module=concept.module,
+        state=state,
+        next_action=next_advice.action,
+        next_action_text=next_advice.text,
+        needs_person=next_advice.needs_person,
+        failures=failures,
+        staged=None
+        if staged is None or staged_fingerprint is None
+        else StagedContent(
+            size=staged.size,
+            stored_at=staged.stored_at,
+            fingerprint=staged_fingerprint,
+            text=_text(services.bucket, staged.key) if saved is None else None,
+        ),
+        rejected=rejected,
+        saved=None
+        if saved is None
+        else SavedContent(
+            id=saved["revision"],
+            version=saved.get("content_version"),
+            generated_at=saved.get("generated_at"),
+            origin=read_origin(connection, roadmap_id, item, saved["revision"]),
+        ),
+    )
+
+
+def _state(
+    *,
+    saved: bool,
+    live: bool,
+    staged: bool,
+    rejected: bool,
+    remedy_action: NextAction,
+    failure: ItemFailure | None,
+) -> tuple[ItemState, Advice]:
+    """The item's state, and the next attempt's action for it."""
+    if saved:
+        return ItemState.SAVED, advice(NextAction.NONE)
+    if live and failure is None:
+        return ItemState.GENERATING, advice(NextAction.WAIT)
+    advised = None if failure is None else advice_for(failure.error_code, failure.stage)
+    if advised is not None and advised.needs_person:
+        return ItemState.STAGED if staged else ItemState.MISSING, advised
+    if staged:
+        refused = remedy_action is NextAction.REJECT_AND_GENERATE
+        return ItemState.REJECTED if refused else ItemState.STAGED, advice(remedy_action)
+    return ItemState.REJECTED if rejected else ItemState.MISSING, advice(NextAction.GENERATE)
+
+
+def _rejected(
+    bucket: Bucket, roadmap_id: str, item: Item, failures: Sequence[ItemFailure]
+) -> list[RejectedContent]:
+    """The item's rejected content, the latest first, with the failures that caused it."""
+    reasons = {failure.attempt: failure for failure in failures}
+    entries = bucket.entries(rejected_prefix(roadmap_id, item))[-MAX_REJECTED:]
+    entries = sorted(entries, key=lambda entry: entry.stored_at, reverse=True)
+    rejected = []
+    for entry in entries:
+        number = entry.key.rsplit("/", 1)[-1].partition("-")[0]
+        attempt = int(number) if number.isdecimal() else 0
+        reason = reasons.get(attempt)
+        rejected.append(
+            RejectedContent(
+                key=entry.key,
+                attempt=attempt,
+                error_code=reason and reason.error_code,
+                reason=reason and reason.reason,
+                size=entry.size,
+                stored_at=entry.stored_at,
+                text=_text(bucket, entry.key) if entry.stored_at == entries[0].stored_at else None,
+            )
+        )
+    return rejected
+
+
+def _text(bucket: Bucket, key: str) -> str | None:
+    """An object as text; `None` if it is too large for an answer, or does not exist any more."""
+    try:
+        stored = bucket.get(key, limit=MAX_TEXT_BYTES)
+    except ObjectTooLargeError:
+        return None
+    return None if stored is None else stored.body.decode(errors="replace")
