@@ -40,10 +40,10 @@ from local_stack.builds import REPOSITORY
 from local_stack.template_file import default_of, read_template
 from roadmap_content.content.manifest import generation_order, planned_batch_sizes
 from roadmap_content.contracts.items import ContentType, Item
-from roadmap_content.contracts.states import QueueClass
+from roadmap_content.contracts.states import QueueClass, QueueState
 from roadmap_content.platform.runtime.log import logger
 from roadmap_content.state.queue import queue
-from roadmap_content.state.tasks.work import TOKENS_PER_ITEM, QueueState, Work, work_of
+from roadmap_content.state.queue.queue import TOKENS_PER_ITEM, Work, work_of
 from tests.support.factories import concept_ids
 
 from . import quota

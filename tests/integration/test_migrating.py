@@ -21,8 +21,12 @@ from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.postgres.engine import Credentials, open_engine
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import SessionSource, Settings
-from roadmap_content.runs.steps.migrate import MigrateRequest, MigrationRefusedError, migrate_database
-from roadmap_content.runs.steps.rehearsal import RehearsalFailedError
+from roadmap_content.runs.steps.migrate import (
+    MigrateRequest,
+    MigrationRefusedError,
+    RehearsalFailedError,
+    migrate_database,
+)
 from roadmap_content.state.services import Services
 from tests.support.revisions import head_of
 
@@ -85,7 +89,7 @@ def refuse_in_the_statement(monkeypatch: pytest.MonkeyPatch, _: str) -> None:
     quiz = CONTENT_KINDS[ContentType.QUIZ]
     statement = "SELECT 'c' AS concept_id, 'id_taken' AS row_status"
     kinds = {**CONTENT_KINDS, ContentType.QUIZ: quiz._replace(save_sql=statement)}
-    monkeypatch.setattr("roadmap_content.runs.steps.rehearsal.CONTENT_KINDS", kinds)
+    monkeypatch.setattr("roadmap_content.runs.steps.migrate.CONTENT_KINDS", kinds)
 
 
 def refuse_in_the_schema(_: pytest.MonkeyPatch, url: str) -> None:

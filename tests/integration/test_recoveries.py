@@ -409,10 +409,9 @@ def test_the_cost_of_a_claim_does_not_depend_on_the_number_of_tasks(pipeline: Pi
     """Regression: each claim counted all tasks of its recovery, under its lock."""
     costs = []
     for tasks in (2_000, 200_000):
-        recovery = {"recovery_id": f"r-{tasks}", "actor": "op", "reason": "r", "rate_per_minute": 60,
-                    "concurrency": 20, "token_budget": 10**9, "canary": 5, "breaker": 10}  # fmt: skip
+        limits = Limits(60, concurrency=20, token_budget=10**9, canary=5, breaker=10)
         with pipeline.engine.begin() as connection:
-            assert insert_recovery(connection, recovery, {})
+            assert insert_recovery(connection, f"r-{tasks}", {}, limits, "op", "r")
             connection.execute(TASKS_OF_A_RECOVERY, {"recovery_id": f"r-{tasks}", "tasks": tasks})
             connection.execute(text("ANALYZE content_recovery_tasks"))
         asked = {"recovery_id": f"r-{tasks}"}

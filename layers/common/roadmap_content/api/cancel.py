@@ -22,13 +22,13 @@ from ..state.queue.queue import leave_queue
 from ..state.services import Services
 from ..state.tasks.attempts import cancel_attempt, is_open
 from ..state.tasks.ownership import is_at_work_elsewhere
-from ..state.tasks.snapshot import read_snapshot
 from ..state.tasks.task import (
     Task,
     cancel_row,
     lift_cancellation,
     lock_task,
     read_product_work,
+    read_snapshot,
     read_task,
 )
 

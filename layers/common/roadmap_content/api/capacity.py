@@ -15,8 +15,14 @@ from ..platform.postgres.transactions import transact
 from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.log import logger
 from ..state.queue.admission import admit_waiting
-from ..state.queue.capacity import change_capacity, granted_batches, latest_changes, read_capacity
-from ..state.queue.totals import queue_by_class, queue_by_key
+from ..state.queue.capacity import (
+    change_capacity,
+    granted_batches,
+    latest_changes,
+    queue_by_class,
+    queue_by_key,
+    read_capacity,
+)
 from ..state.services import Services
 
 ADMIT_SECONDS = 8.0

@@ -21,8 +21,7 @@ from ..contracts.reasons import sentence_of
 from ..contracts.states import GroupState
 from ..contracts.times import naive_utc
 from ..runs.recoveries.recovery import recoveries_of_group
-from ..state.failures.group_listing import read_group, read_groups
-from ..state.failures.group_states import change_group, group_changes
+from ..state.failures.group_states import change_group, group_changes, read_group, read_groups
 from ..state.tasks.next_actions import advice_for
 from .pages import Integer, Text, decode_cursor, page_of
 from .recovery_list import describe

@@ -14,13 +14,12 @@ from ..platform.runtime.deadline import Deadline
 from ..runs.reconciliation.sweeps import Sweep, last_sweep
 from ..state.failures.group_states import count_groups
 from ..state.outbox import count_events_aside, count_waiting_events
-from ..state.queue.capacity import Capacity, read_capacity
-from ..state.queue.totals import queue_by_class
+from ..state.queue.capacity import Capacity, queue_by_class, read_capacity
 from ..state.services import Services
 from ..state.tasks.attempt_reading import claimed_before
+from ..state.tasks.attempts import tokens_of_a_day
 from ..state.tasks.counting import count_by_status
 from ..state.tasks.time_zone import contradicts, describe_offset, time_ahead
-from ..state.tasks.token_counts import tokens_of_a_day
 from ..state.tasks.unfinished import STUCK_AFTER, count_stuck_tasks
 
 SWEEP_OVERDUE = timedelta(minutes=20)

@@ -40,8 +40,7 @@ from ..state.services import Services
 from ..state.tasks.attempts import read_scope
 from ..state.tasks.next_actions import Advice, action_of, advice, advice_for
 from ..state.tasks.scope import WHOLE_TASK, Scope
-from ..state.tasks.snapshot import TaskSnapshot, read_snapshot
-from ..state.tasks.task import read_task
+from ..state.tasks.task import TaskSnapshot, read_snapshot, read_task
 from .pages import AnyText, Integer, decode_cursor, encode_cursor, first_that_fit
 from .revisions import read_origin
 

@@ -86,7 +86,7 @@ def describe(connection: Connection, recovery: Recovery) -> RecoveryAnswer:
     counts = count_tasks(connection, recovery.recovery_id)
     results = {str(result): tasks for result, tasks in counts.results.items()}
     return RecoveryAnswer.model_validate(
-        recovery._asdict()
+        vars(recovery)
         | {
             "counts": {"total": sum(results.values())} | results,
             "tokens_used": counts.tokens_used,

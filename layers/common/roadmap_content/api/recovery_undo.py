@@ -21,8 +21,8 @@ from ..platform.postgres.transactions import transact
 from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.log import logger
 from ..runs.recoveries.control import require_recovery
+from ..runs.recoveries.decisions import Undone, undo_of
 from ..runs.recoveries.recovery_tasks import count_undone, read_tasks_to_undo, record_undone
-from ..runs.recoveries.undone import Undone, undo_of
 from ..state.services import Services
 from ..state.tasks.scope import decode_revisions
 from ..state.tasks.task import read_task

@@ -67,6 +67,25 @@ class QueueClass(StrEnum):
     """It waits, and is not in the order: its recovery is paused."""
 
 
+class QueueState(StrEnum):
+    """The state of a claimed attempt."""
+
+    WAITING = "waiting"
+    """It has no execution."""
+
+    STARTING = "starting"
+    """Admitted: its execution is started after the COMMIT, and by the sweep after a crash."""
+
+    REDRIVING = "redriving"
+    """As `STARTING`, for an execution that is redriven."""
+
+    RUNNING = "running"
+    """Its execution has planned it, or arrived by itself."""
+
+    ENDED = "ended"
+    """It has an outcome, or a later attempt has replaced it."""
+
+
 class Cause(StrEnum):
     """How an attempt was started."""
 

@@ -17,10 +17,9 @@ from ...platform.runtime.metrics import Metric, emit
 from ...state.failures.current import forget_deleted_tasks
 from ...state.outbox import deliver_events
 from ...state.queue.admission import admit_waiting, start_unconfirmed
-from ...state.queue.capacity import read_capacity
+from ...state.queue.capacity import queue_by_class, read_capacity
 from ...state.queue.claims import STARTING
 from ...state.queue.queue import blocking
-from ...state.queue.totals import queue_by_class
 from ...state.services import Services
 from ...state.tasks.unfinished import STUCK_AFTER, count_stuck_tasks
 from ..recoveries.advance import advance_all

@@ -12,11 +12,13 @@ from functools import partial
 from sqlalchemy import Connection
 
 from ...contracts.errors import ChangedSinceError, ContentError, RecoveryStoppedError, TransientError
+from ...contracts.events import recovery_ended
 from ...contracts.states import Cause, RecoveryState, TaskResult
 from ...platform.postgres.transactions import RESERVE, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
+from ...state.outbox import record_events
 from ...state.queue.queue import hold_attempts, waiting_attempts
 from ...state.services import Services
 from ...state.tasks.attempts import AttemptStart, cancel_attempt, recovery_actor
@@ -24,11 +26,11 @@ from ...state.tasks.scope import WHOLE_TASK, Scope, decode_revisions
 from ..retries.retry import retry_task
 from ..steps.finalize import RunEnd, finalize_attempt
 from .decisions import Settlement, is_over, may_start, next_state, result_without_attempt, settle
-from .ended import record_end
 from .recovery import read_recovery, unfinished_recoveries, write_recovery
 from .recovery_tasks import (
     WaitingTask,
     claim_task,
+    count_tasks,
     end_task,
     read_progress,
     record_settlements,
@@ -123,9 +125,8 @@ def _observe(services: Services, recovery_id: str, connection: Connection) -> li
     settled = [settle(task) for task in running_tasks(connection, recovery_id)]
     ended = [settlement for settlement in settled if settlement is not None]
     record_settlements(connection, recovery_id, ended)
-    limits = recovery.limits
-    progress = read_progress(connection, recovery_id, limits.breaker)
-    state, stop_reason = next_state(RecoveryState(recovery.state), limits, progress)
+    progress = read_progress(connection, recovery_id, recovery.breaker)
+    state, stop_reason = next_state(RecoveryState(recovery.state), recovery, progress)
     if state in _STOP_REASONS and progress.waiting:
         refuse_waiting(connection, recovery_id, _STOP_REASONS[state])
     over = is_over(state, progress)
@@ -139,7 +140,7 @@ def _observe(services: Services, recovery_id: str, connection: Connection) -> li
         logger.info("recovery_state_changed", recovery_id=recovery_id, state=state, reason=stop_reason)
         if stop_reason is not None:
             emit({Metric.RECOVERIES_STOPPED: 1})
-    allowed, _ = may_start(state, limits, progress, recovery.next_start_at, recovery.now)
+    allowed, _ = may_start(state, recovery, progress, recovery.next_start_at, recovery.now)
     if not allowed:
         return []
     return waiting_tasks(connection, recovery_id, allowed, canary_only=state is RecoveryState.CANARY)
@@ -189,3 +190,10 @@ def _start_task(services: Services, recovery_id: str, task: WaitingTask, deadlin
         services.engine, lambda connection: end_task(connection, recovery_id, task, result, reason), deadline
     )
     return _Started.ENDED
+
+
+def record_end(services: Services, connection: Connection, recovery_id: str, state: str) -> None:
+    """Record the event that a recovery has ended, in the transaction that ends it."""
+    results = count_tasks(connection, recovery_id).results
+    counts = {"total": sum(results.values())} | {str(result): tasks for result, tasks in results.items()}
+    record_events(services, connection, [recovery_ended(recovery_id, state, counts)])

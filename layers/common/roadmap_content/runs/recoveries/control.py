@@ -11,9 +11,8 @@ from ...state.queue.admission import admit_waiting
 from ...state.queue.queue import hold_attempts, return_attempts
 from ...state.services import Services
 from ...state.tasks.attempts import recovery_actor
-from .advance import CANCELLED, advance_if_possible
+from .advance import CANCELLED, advance_if_possible, record_end
 from .decisions import FINAL_STATES, PAUSED_STATES
-from .ended import record_end
 from .recovery import Recovery, read_recovery, resume_recovery, write_recovery
 from .recovery_tasks import read_progress, refuse_waiting
 

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from ...contracts.states import RecoveryState
 from .decisions import Limits
@@ -68,7 +69,8 @@ WHERE recovery_id = :recovery_id
 """)
 
 
-class Recovery(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Recovery(Limits):
     """One row of `content_recoveries`. Times are UTC without a zone."""
 
     recovery_id: str
@@ -76,11 +78,6 @@ class Recovery(NamedTuple):
     actor: str
     reason: str
     filter: Mapping[str, Any]
-    rate_per_minute: int
-    concurrency: int
-    token_budget: int | None
-    canary: int
-    breaker: int
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -89,37 +86,41 @@ class Recovery(NamedTuple):
     now: datetime
     """The database's clock when the row was read."""
 
-    @property
-    def limits(self) -> Limits:
-        return Limits(self.rate_per_minute, self.concurrency, self.token_budget, self.canary, self.breaker)
-
 
 def insert_recovery(
-    connection: Connection, recovery: Mapping[str, Any], task_filter: Mapping[str, Any]
+    connection: Connection,
+    recovery_id: str,
+    task_filter: Mapping[str, Any],
+    limits: Limits,
+    actor: str,
+    reason: str,
 ) -> bool:
     """Insert a recovery without tasks; `False` if it exists."""
-    parameters = {**recovery, "filter": json.dumps(task_filter, default=str)}
-    return connection.execute(INSERT, parameters).rowcount == 1
+    stated = {"recovery_id": recovery_id, "actor": actor, "reason": reason, **vars(limits)}
+    stated["filter"] = json.dumps(task_filter, default=str)
+    return connection.execute(INSERT, stated).rowcount == 1
 
 
 def read_recovery(connection: Connection, recovery_id: str, *, lock: bool = False) -> Recovery | None:
     """Read a recovery. With `lock`, its row is locked until the end of the transaction."""
-    row = connection.execute(LOCK if lock else READ, {"recovery_id": recovery_id}).one_or_none()
-    return None if row is None else Recovery(*row)
+    recoveries = _read(connection, LOCK if lock else READ, {"recovery_id": recovery_id})
+    return recoveries[0] if recoveries else None
 
 
 def read_recoveries(connection: Connection, after: tuple[datetime, str] | None, limit: int) -> list[Recovery]:
     """A page of recoveries, newest first."""
     if after is None:
-        return [Recovery(*row) for row in connection.execute(FIRST_PAGE, {"limit": limit})]
-    parameters = {"created_at": after[0], "recovery_id": after[1], "limit": limit}
-    return [Recovery(*row) for row in connection.execute(NEXT_PAGE, parameters)]
+        return _read(connection, FIRST_PAGE, {"limit": limit})
+    return _read(connection, NEXT_PAGE, {"created_at": after[0], "recovery_id": after[1], "limit": limit})
 
 
 def recoveries_of_group(connection: Connection, group_id: str, limit: int) -> list[Recovery]:
     """The latest recoveries whose filter names a failure group, newest first."""
-    parameters = {"group_id": group_id, "limit": limit}
-    return [Recovery(*row) for row in connection.execute(OF_GROUP, parameters)]
+    return _read(connection, OF_GROUP, {"group_id": group_id, "limit": limit})
+
+
+def _read(connection: Connection, statement: TextClause, parameters: Mapping[str, Any]) -> list[Recovery]:
+    return [Recovery(**row) for row in connection.execute(statement, parameters).mappings()]
 
 
 def unfinished_recoveries(connection: Connection) -> Sequence[str]:

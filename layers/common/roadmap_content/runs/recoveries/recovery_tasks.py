@@ -247,21 +247,19 @@ def claim_task(connection: Connection, recovery_id: str, task: WaitingTask, atte
     recovery = read_recovery(connection, recovery_id, lock=True)
     if recovery is None:
         raise RecoveryStoppedError(f"there is no recovery {recovery_id!r}")
-    state, limits = RecoveryState(recovery.state), recovery.limits
+    state = RecoveryState(recovery.state)
     progress = read_progress(connection, recovery_id)
-    allowed, start_at = may_start(state, limits, progress, recovery.next_start_at, recovery.now)
+    allowed, start_at = may_start(state, recovery, progress, recovery.next_start_at, recovery.now)
     parameters = {
         "recovery_id": recovery_id,
         "task_id": task.task_id,
         "attempt": attempt,
         "canary": state is RecoveryState.CANARY,
     }
-    stopped = RecoveryStoppedError(f"recovery {recovery_id} is {state} and starts no task now")
-    if not allowed:
-        raise stopped
-    if connection.execute(CLAIM, parameters).rowcount == 0:
-        raise stopped
-    write_recovery(connection, recovery, state=state, next_start_at=start_at + interval(limits))
+    claimed = connection.execute(CLAIM, parameters).rowcount if allowed else 0
+    if not claimed:
+        raise RecoveryStoppedError(f"recovery {recovery_id} is {state} and starts no task now")
+    write_recovery(connection, recovery, state=state, next_start_at=start_at + interval(recovery))
 
 
 def end_task(

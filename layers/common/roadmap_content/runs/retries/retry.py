@@ -29,13 +29,19 @@ from ...platform.storage.staging import Staging
 from ...state.failures.failures import refused_items
 from ...state.queue.admission import start_admitted, start_without_slot
 from ...state.queue.claims import claim, is_at_work
+from ...state.queue.queue import Work, work_of
 from ...state.services import Services
 from ...state.tasks.attempts import AttemptStart
 from ...state.tasks.ownership import why_not_startable
 from ...state.tasks.scope import Scope
-from ...state.tasks.snapshot import TaskSnapshot, read_snapshot
-from ...state.tasks.task import Task, lift_cancellation, read_product_work, read_task
-from ...state.tasks.work import Work, work_of
+from ...state.tasks.task import (
+    Task,
+    TaskSnapshot,
+    lift_cancellation,
+    read_product_work,
+    read_snapshot,
+    read_task,
+)
 from ..steps.finalize import RunEnd, finalize_attempt
 
 

@@ -16,8 +16,7 @@ from ...platform.runtime.log import logger
 from ...state.queue.claims import claim_in_run, is_unfinished
 from ...state.services import Services
 from ...state.tasks.attempts import CONSOLE, AttemptStart
-from ...state.tasks.snapshot import TaskSnapshot, read_snapshot
-from ...state.tasks.task import read_task
+from ...state.tasks.task import TaskSnapshot, read_snapshot, read_task
 
 
 class FinalizedOutcome(FinalizeResult):

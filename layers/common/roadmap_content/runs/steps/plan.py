@@ -21,12 +21,10 @@ from ...platform.storage.staging import Staging
 from ...state.failures.failures import refused_items
 from ...state.queue.admission import admit_waiting
 from ...state.queue.claims import claim_in_run, require_open
-from ...state.queue.queue import Confirmation, confirm
+from ...state.queue.queue import TOKENS_PER_ITEM, Confirmation, Work, confirm
 from ...state.services import Services
 from ...state.tasks.attempts import CONSOLE, AttemptStart, read_scope, record_plan
-from ...state.tasks.snapshot import TaskSnapshot, read_snapshot
-from ...state.tasks.task import Task, read_task
-from ...state.tasks.work import TOKENS_PER_ITEM, Work
+from ...state.tasks.task import Task, TaskSnapshot, read_snapshot, read_task
 
 
 class PlanRequest(Payload):

@@ -10,12 +10,12 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, text
 
 from .failures import storable_text
-from .groups import TaskFailures, hour_of
+from .groups import TaskFailures
 
 READ = text("""
 SELECT group_id, attempt, error_code, stage, content_type, reason, transient, items, first_seen, last_seen
@@ -88,29 +88,12 @@ DELETE FROM content_task_failures WHERE task_id = :task_id
 RETURNING group_id, attempt, error_code, stage, content_type, reason, transient, items, first_seen, last_seen
 """)
 
+_Row = Mapping[str, Any]
+"""A task's failures of one group and content type, with the columns of the table."""
+
 MAX_CHECKED = 300
 """Rows that one sweep checks for deleted tasks, so that its cost does not grow with the number of failures:
 100,000 rows take a day of sweeps."""
-
-
-class KnownGroup(NamedTuple):
-    """A task's recorded failures of one group and content type."""
-
-    group_id: str
-    attempt: int
-    error_code: str
-    stage: str
-    content_type: str
-    reason: str
-    transient: bool
-    items: int
-    first_seen: datetime
-    last_seen: datetime
-
-
-def current_groups(connection: Connection, task_id: str) -> list[KnownGroup]:
-    """A task's current failures, by group and content type."""
-    return [KnownGroup(*row) for row in connection.execute(READ, {"task_id": task_id})]
 
 
 def replace_current_failures(
@@ -122,9 +105,10 @@ def replace_current_failures(
 
     The caller must hold the lock of the task's outcome.
     """
-    known = {(group.group_id, group.content_type): group for group in current_groups(connection, task_id)}
+    before = [dict(row) for row in connection.execute(READ, {"task_id": task_id}).mappings()]
+    known = {(row["group_id"], row["content_type"]): row for row in before}
     groups_before = frozenset(group_id for group_id, _ in known)
-    if {name: (group.attempt, group.items, group.transient) for name, group in known.items()} == {
+    if {name: (row["attempt"], row["items"], row["transient"]) for name, row in known.items()} == {
         (group.key.group_id, group.content_type): (attempt, group.items, group.transient) for group in groups
     }:
         return groups_before
@@ -134,9 +118,8 @@ def replace_current_failures(
     ]
     connection.execute(REMOVE, {"task_id": task_id})
     if rows:
-        parameters = {"task_id": task_id, "attempt": attempt, "groups": _json(rows)}
-        connection.execute(INSERT, parameters)
-    _add_to_sums(connection, list(known.values()), rows)
+        connection.execute(INSERT, {"task_id": task_id, "attempt": attempt, "groups": _json(rows)})
+    _add_to_sums(connection, before, rows)
     return groups_before
 
 
@@ -154,13 +137,11 @@ def forget_deleted_tasks(connection: Connection, after: str) -> str:
 def forget_failures(connection: Connection, task_ids: Iterable[str]) -> None:
     """Remove the current failures of tasks, and subtract them from the sums."""
     for task_id in task_ids:
-        taken = [KnownGroup(*row) for row in connection.execute(TAKE, {"task_id": task_id})]
+        taken = [dict(row) for row in connection.execute(TAKE, {"task_id": task_id}).mappings()]
         _add_to_sums(connection, taken, [])
 
 
-def _add_to_sums(
-    connection: Connection, before: Sequence[KnownGroup], after: Sequence[Mapping[str, Any]]
-) -> None:
+def _add_to_sums(connection: Connection, before: Sequence[_Row], after: Sequence[_Row]) -> None:
     """Change the sums by the difference of a task's rows before and after."""
     changes, hours = _differences(before, after)
     if changes:
@@ -169,8 +150,7 @@ def _add_to_sums(
         connection.execute(ADD_TO_HOURS, {"hours": _json(hours)})
 
 
-def _row(group: TaskFailures, known: KnownGroup | None, attempt: int, now: datetime) -> dict[str, Any]:
-    seen_before = known is not None and known.attempt == attempt
+def _row(group: TaskFailures, known: _Row | None, attempt: int, now: datetime) -> dict[str, Any]:
     return {
         "group_id": group.key.group_id,
         "error_code": group.key.error_code,
@@ -179,21 +159,24 @@ def _row(group: TaskFailures, known: KnownGroup | None, attempt: int, now: datet
         "reason": storable_text(group.key.reason),
         "transient": group.transient,
         "items": group.items,
-        "first_seen": now if known is None else known.first_seen,
-        "last_seen": known.last_seen if known is not None and seen_before else now,
+        "first_seen": now if known is None else known["first_seen"],
+        "last_seen": now if known is None or known["attempt"] != attempt else known["last_seen"],
         "example_concept_id": group.example.item.concept_id,
         "example_reason": storable_text(group.example.reason),
     }
 
 
 def _differences(
-    before: Sequence[KnownGroup], after: Sequence[Mapping[str, Any]]
+    before: Sequence[_Row], after: Sequence[_Row]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The changes of the sums by group, and by group and hour."""
     changes: dict[str, dict[str, Any]] = {}
     hours: Counter[tuple[str, datetime]] = Counter()
-    for sign, rows in ((-1, [group._asdict() for group in before]), (1, after)):
-        for group_id, same in _by_group(rows):
+    for sign, rows in ((-1, before), (1, after)):
+        by_group: dict[str, list[_Row]] = {}
+        for row in rows:
+            by_group.setdefault(row["group_id"], []).append(row)
+        for group_id, same in by_group.items():
             counts = Counter({row["content_type"]: sign * row["items"] for row in same})
             change = changes.setdefault(group_id, {"tasks": 0, "by_type": Counter()})
             change["by_type"].update(counts)
@@ -206,7 +189,8 @@ def _differences(
                 "by_type": change["by_type"],
             }
             for row in same:
-                hours[group_id, hour_of(row["last_seen"])] += sign * row["items"]
+                hour = row["last_seen"].replace(minute=0, second=0, microsecond=0)
+                hours[group_id, hour] += sign * row["items"]
     return (
         [changes[group_id] | {"items": changes[group_id]["by_type"].total()} for group_id in sorted(changes)],
         [
@@ -217,12 +201,5 @@ def _differences(
     )
 
 
-def _by_group(rows: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, list[Mapping[str, Any]]]]:
-    groups: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault(row["group_id"], []).append(row)
-    return groups.items()
-
-
-def _json(rows: Sequence[Mapping[str, Any]]) -> str:
+def _json(rows: Sequence[_Row]) -> str:
     return json.dumps(rows, default=datetime.isoformat)

@@ -4,7 +4,6 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
 from typing import NamedTuple
 
 from ...contracts.items import ContentType, Failure, Stage
@@ -94,7 +93,3 @@ def group_failures(failures: Iterable[Failure]) -> list[TaskFailures]:
         for (key, content_type), alike in members.items()
     ]
     return sorted(grouped, key=lambda group: (-group.items, group.key.group_id, group.content_type))
-
-
-def hour_of(moment: datetime) -> datetime:
-    return moment.replace(minute=0, second=0, microsecond=0)

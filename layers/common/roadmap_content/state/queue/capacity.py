@@ -1,4 +1,4 @@
-"""The capacity: the number of slots, the model's quota, and the switch that stops generation.
+"""The capacity: the number of slots, the model's quota, and the switch that stops generation; and its use.
 
 They are one row, `content_capacity`, and take effect at once, without a deployment. Each change has a row in
 `content_capacity_changes`.
@@ -10,8 +10,11 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ...contracts.api.capacity import CapacityChange
+from ...contracts.api.capacity import CapacityChange, ClassInQueue, UserInQueue
 from ...contracts.api.queue import GenerationStop
+
+AT_WORK = "'starting', 'redriving', 'running'"
+"""The states of the attempts that count against the capacity."""
 
 OVERSUBSCRIPTION = 1.3
 """Granted batches per slot, at most. A run does not always have all of them at work, because its last ones
@@ -55,6 +58,26 @@ CHANGES = text("""
 SELECT changed_at AS at, actor, reason, slots_before, slots, tokens_per_minute_before, tokens_per_minute,
     stopped_before, stopped
 FROM content_capacity_changes ORDER BY change_id DESC LIMIT :limit
+""")
+
+
+BY_CLASS = text(f"""
+SELECT class AS queue_class, count(*) FILTER (WHERE state = 'waiting') AS waiting,
+    coalesce(CAST(sum(tokens) FILTER (WHERE state = 'waiting') AS bigint), 0) AS waiting_tokens,
+    min(enqueued_at) FILTER (WHERE state = 'waiting') AS oldest_waiting_since,
+    count(*) FILTER (WHERE state <> 'waiting') AS at_work,
+    coalesce(sum(grants) FILTER (WHERE state <> 'waiting'), 0) AS grants
+FROM content_queue WHERE state = 'waiting' OR state IN ({AT_WORK}) GROUP BY class ORDER BY class DESC
+""")
+
+BY_KEY = text(f"""
+SELECT q.class AS queue_class, q.queue_key, count(*) FILTER (WHERE q.state = 'waiting') AS waiting,
+    coalesce(CAST(sum(q.tokens) FILTER (WHERE q.state = 'waiting') AS bigint), 0) AS waiting_tokens,
+    min(q.enqueued_at) FILTER (WHERE q.state = 'waiting') AS oldest_waiting_since,
+    count(*) FILTER (WHERE q.state <> 'waiting') AS at_work, k.charged
+FROM content_queue q JOIN content_queue_keys k USING (class, queue_key)
+WHERE q.state = 'waiting' OR q.state IN ({AT_WORK})
+GROUP BY q.class, q.queue_key, k.charged ORDER BY waiting DESC, q.class DESC, q.queue_key LIMIT :limit
 """)
 
 
@@ -112,3 +135,14 @@ def change_capacity(
 def latest_changes(connection: Connection, limit: int) -> list[CapacityChange]:
     rows = connection.execute(CHANGES, {"limit": limit})
     return [CapacityChange.model_validate(row._mapping) for row in rows]  # noqa: SLF001
+
+
+def queue_by_class(connection: Connection) -> list[ClassInQueue]:
+    """The attempts that wait or work, by class; interactive first."""
+    return [ClassInQueue.model_validate(row._mapping) for row in connection.execute(BY_CLASS)]  # noqa: SLF001
+
+
+def queue_by_key(connection: Connection, limit: int) -> list[UserInQueue]:
+    """The attempts that wait or work, by user or tenant; the longest queues first."""
+    rows = connection.execute(BY_KEY, {"limit": limit})
+    return [UserInQueue.model_validate(row._mapping) for row in rows]  # noqa: SLF001

@@ -21,7 +21,7 @@ from ...contracts.errors import (
 )
 from ...contracts.events import attempt_queued, attempt_started
 from ...contracts.payloads import Execution
-from ...contracts.states import Cause
+from ...contracts.states import Cause, QueueState
 from ...contracts.times import utc
 from ...platform.aws.executions import Executions, ExecutionState
 from ...platform.postgres.transactions import transact
@@ -31,9 +31,8 @@ from ..services import Services
 from ..tasks.attempts import CONSOLE, AttemptStart, open_attempt
 from ..tasks.ownership import why_not_startable
 from ..tasks.task import Task, claim_row, read_product_work, read_task
-from ..tasks.work import NOTHING, QueueState, Work
 from .places import read_place
-from .queue import Admitted, admit, enqueue
+from .queue import NOTHING, Admitted, Work, admit, enqueue
 
 STARTING = timedelta(seconds=60)
 """The age at which a sweep looks at a task in `processing`, and starts an admitted attempt again."""

@@ -17,16 +17,15 @@ the slots: a large run holds its slots for long, and nothing is taken away from 
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from math import ceil
 from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ...contracts.states import QueueClass
+from ...content.manifest import planned_batch_sizes
+from ...contracts.states import QueueClass, QueueState
 from ..tasks.attempts import end_attempts_of_deleted_tasks
-from ..tasks.work import AT_WORK, QueueState, Work
-from .capacity import OVERSUBSCRIPTION
-
-_AT_WORK = ", ".join(f"'{state}'" for state in AT_WORK)
+from .capacity import AT_WORK, OVERSUBSCRIPTION
 
 _ADMITTED = """CASE (SELECT cause FROM content_attempts c
         WHERE (c.task_id, c.attempt) = (q.task_id, q.attempt))
@@ -66,7 +65,7 @@ key AS (
     ON CONFLICT (class, queue_key) DO UPDATE SET
         waiting = known.waiting OR excluded.waiting,
         charged = CASE WHEN known.waiting OR EXISTS (SELECT FROM content_queue q
-                WHERE q.class = known.class AND q.queue_key = known.queue_key AND q.state IN ({_AT_WORK}))
+                WHERE q.class = known.class AND q.queue_key = known.queue_key AND q.state IN ({AT_WORK}))
             THEN known.charged ELSE greatest(known.charged, excluded.charged) END
 )
 INSERT INTO content_queue (task_id, attempt, class, queue_key, state, tokens, grants, admitted_at)
@@ -92,13 +91,13 @@ LOCK = text("SELECT FROM content_capacity FOR UPDATE")
 ADMIT = text(f"""
 WITH at_work AS MATERIALIZED (
     SELECT coalesce(sum(grants), 0) AS grants, coalesce(bool_or(class = 'bulk'), false) AS bulk
-    FROM content_queue WHERE state IN ({_AT_WORK})
+    FROM content_queue WHERE state IN ({AT_WORK})
 ),
 recent AS MATERIALIZED (
     SELECT min(queue_key) AS first_key, max(queue_key) AS last_key
     FROM content_queue q, (SELECT timezone('utc', now()) - interval '{RECENT_MINUTES} minutes' AS at) AS since
     WHERE q.enqueued_at > since.at
-        AND (q.state IN ({_AT_WORK}) OR q.state = 'ended' AND q.ended_at > since.at)
+        AND (q.state IN ({AT_WORK}) OR q.state = 'ended' AND q.ended_at > since.at)
 ),
 capacity AS MATERIALIZED (
     SELECT slots, ceil(slots * {OVERSUBSCRIPTION}) AS most FROM content_capacity WHERE stopped_reason IS NULL
@@ -109,7 +108,7 @@ next_key AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT k.class, k.queue_key FROM content_queue_keys k CROSS JOIN LATERAL (
             SELECT sum(q.grants) AS grants FROM content_queue q
-            WHERE q.class = k.class AND q.queue_key = k.queue_key AND q.state IN ({_AT_WORK})) AS own
+            WHERE q.class = k.class AND q.queue_key = k.queue_key AND q.state IN ({AT_WORK})) AS own
         WHERE k.class = classes.class AND k.waiting
             AND (own.grants IS NULL OR w.grants < c.slots AND (2 * own.grants < c.slots
                 OR NOT (coalesce(k.queue_key <> r.first_key OR k.queue_key <> r.last_key, false)
@@ -174,7 +173,7 @@ ORDER BY q.admitted_at LIMIT :limit
 # limit, others are selected each time.
 BLOCKING = text(f"""
 SELECT q.task_id FROM content_queue q JOIN roadmap_tasks t USING (task_id, attempt)
-WHERE q.state IN ({_AT_WORK}) AND q.grants > 0
+WHERE q.state IN ({AT_WORK}) AND q.grants > 0
     AND q.admitted_at < timezone('utc', now()) - make_interval(secs => :seconds)
     AND EXISTS (SELECT FROM content_queue w WHERE w.state = 'waiting')
 ORDER BY random() LIMIT :limit
@@ -230,7 +229,7 @@ WHERE task_id = :task_id AND attempt = :attempt AND state = 'waiting'
 # The product has deleted the task, or a later attempt was claimed by a release without a queue.
 END_ORPHANS = text(f"""
 UPDATE content_queue q SET state = 'ended', ended_at = timezone('utc', clock_timestamp())
-WHERE (q.state = 'waiting' OR q.state IN ({_AT_WORK})) AND NOT EXISTS (
+WHERE (q.state = 'waiting' OR q.state IN ({AT_WORK})) AND NOT EXISTS (
     SELECT FROM roadmap_tasks t WHERE t.task_id = q.task_id AND t.attempt = q.attempt)
 """)
 
@@ -256,6 +255,29 @@ ON CONFLICT (class, queue_key) DO UPDATE SET waiting = true,
 """)
 
 WAITING_OF_ACTOR = text(f"SELECT q.task_id, q.attempt FROM content_queue q, content_attempts a {_OF_ACTOR}")
+
+
+TOKENS_PER_ITEM = 2_500
+"""The estimate of an item to generate. Only the relation between users matters; the end corrects it."""
+
+
+class Work(NamedTuple):
+    tokens: int
+    """The estimated tokens of the items to generate."""
+
+    grants: int
+    """The number of batches that it generates at the same time."""
+
+
+NOTHING = Work(0, 0)
+
+
+def work_of(items: int, concepts: int, batch_size: int, max_concurrency: int) -> Work:
+    """The work of an attempt that generates `items` of this number of concepts."""
+    if not items:
+        return NOTHING
+    batches = ceil(concepts / planned_batch_sizes(concepts, 0, batch_size).generate)
+    return Work(items * TOKENS_PER_ITEM, min(max_concurrency, batches))
 
 
 class Admitted(NamedTuple):

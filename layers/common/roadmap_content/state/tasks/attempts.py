@@ -15,7 +15,6 @@ from ...contracts.errors import ErasureRunningError
 from ...contracts.items import ContentType, Item
 from ...contracts.states import Cause
 from .scope import NO_ITEM, WHOLE_TASK, Scope, decode_revisions, encode_revisions, scope_from
-from .token_counts import count_tokens
 
 STEP_SECONDS = 900
 """The longest time of a function. A step that was sent before its attempt ended is over after it."""
@@ -370,3 +369,32 @@ def balance(
 
 def _named(counts: Mapping[ContentType, int]) -> dict[str, int]:
     return {str(name): count for name, count in counts.items()}
+
+
+# One of sixteen rows per hour, so that attempts that end together do not wait for each other.
+COUNT_TOKENS = text("""
+INSERT INTO content_token_hours AS known (hour, shard, spent, saved_by_staging)
+VALUES (date_trunc('hour', timezone('utc', now())), mod(abs(CAST(hashtext(:task_id) AS bigint)), 16),
+    :spent, :saved_by_staging)
+ON CONFLICT (hour, shard) DO UPDATE SET
+    spent = known.spent + excluded.spent,
+    saved_by_staging = known.saved_by_staging + excluded.saved_by_staging
+""")
+
+TOKENS_OF_A_DAY = text("""
+SELECT coalesce(sum(spent), 0), coalesce(sum(saved_by_staging), 0) FROM content_token_hours
+WHERE hour > timezone('utc', now()) - interval '24 hours'
+""")
+
+
+def tokens_of_a_day(connection: Connection) -> tuple[int, int]:
+    """The tokens that attempts used in the last 24 hours, and those that staged content saved."""
+    spent, saved_by_staging = connection.execute(TOKENS_OF_A_DAY).one()
+    return int(spent), int(saved_by_staging)
+
+
+def count_tokens(connection: Connection, task_id: str, spent: int, saved_by_staging: int) -> None:
+    if spent or saved_by_staging:
+        connection.execute(
+            COUNT_TOKENS, {"task_id": task_id, "spent": spent, "saved_by_staging": saved_by_staging}
+        )

@@ -12,10 +12,14 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from ...content.roadmaps.framework import Framework
+from ...content.roadmaps.metadata import load_framework
+from ...content.rows import saved_concepts
 from ...contracts.documents import UndecodableError, decode
 from ...contracts.errors import RoadmapLockedError, TaskNotFoundError
+from ...contracts.items import ContentType, Item
+from ...contracts.states import QueueState
 from .local_time import instant
-from .work import QueueState
 
 # Times are stored in the zone of the database's owner, and read in UTC.
 _READ = f"""
@@ -368,3 +372,27 @@ def record_outcome(
 def tasks_of_execution(connection: Connection, execution_arn: str, task_id: str | None) -> Sequence[str]:
     """The tasks with this execution in their row, and the unclaimed task in the execution's input."""
     return connection.scalars(BY_EXECUTION, {"execution_arn": execution_arn, "task_id": task_id}).all()
+
+
+class TaskSnapshot(NamedTuple):
+    """The data of a task in the tables at one point in time."""
+
+    task: Task
+    framework: Framework
+    saved: Mapping[ContentType, frozenset[str]]
+    """The concepts with a completed row, per content type."""
+
+    missing: Sequence[Item]
+    """The items without a completed row, in framework order."""
+
+
+def read_snapshot(connection: Connection, task: Task) -> TaskSnapshot:
+    """Read a task's saved and missing items.
+
+    Raises:
+        RoadmapNotFoundError: the task's roadmap does not exist, is deleted, or belongs to another user.
+        InvalidFrameworkError: its framework cannot be read.
+    """
+    framework = load_framework(connection, task.roadmap_id, task.user_id)
+    saved = saved_concepts(connection, task.roadmap_id or "")
+    return TaskSnapshot(task, framework, saved, framework.missing(saved))
