@@ -91,7 +91,10 @@ def parse_bundle(body: bytes, *, strict: bool = True, name: str = "the bundle") 
 
 def read_bundle(document: object, *, strict: bool = True) -> Bundle:
     """Validate a decoded bundle; see `parse_bundle`."""
-    if fault := unstorable(document if strict else _without_content(document)):
+    checked = document
+    if isinstance(document, dict) and not strict:
+        checked = {key: value for key, value in document.items() if key != "content"}
+    if fault := unstorable(checked):
         raise InvalidBundleError(fault)
     try:
         bundle = _Document.model_validate(document)
@@ -111,14 +114,6 @@ def read_bundle(document: object, *, strict: bool = True) -> Bundle:
     return Bundle(bundle.roadmap, bundle.task, content, invalid)
 
 
-def _without_content(document: object) -> object:
-    match document:
-        case dict():
-            return {key: value for key, value in document.items() if key != "content"}
-        case _:
-            return document
-
-
 def _read_content(
     entries: Sequence[dict[str, Any]], concept_ids: Collection[str]
 ) -> tuple[dict[Item, Document], list[InvalidItem]]:
@@ -128,29 +123,34 @@ def _read_content(
         path = f"content[{index}]"
         concept_id = entry.get("concept_id")
         if not isinstance(concept_id, str) or concept_id not in concept_ids:
-            fault = f"{path}.concept_id is not a concept of the roadmap: {concept_id!r:.80}"
-            invalid.append(InvalidItem(concept_id, None, fault))
+            unknown = f"{path}.concept_id is not a concept of the roadmap: {concept_id!r:.80}"
+            invalid.append(InvalidItem(concept_id, None, unknown))
             continue
-        for name in [key for key in entry if key not in {"concept_id", *CONTENT_KINDS}]:
-            fault = f"{path}.{name:.80} is not a content type"
-            invalid.append(InvalidItem(concept_id, None, fault))
-        for content_type, kind in CONTENT_KINDS.items():
-            if content_type not in entry:
-                continue
-            item, document = Item(concept_id, content_type), entry[content_type]
+        invalid += [
+            InvalidItem(concept_id, None, f"{path}.{name:.80} is not a content type")
+            for name in entry
+            if name not in {"concept_id", *CONTENT_KINDS}
+        ]
+        for content_type in [content_type for content_type in CONTENT_KINDS if content_type in entry]:
+            item, document, place = (
+                Item(concept_id, content_type),
+                entry[content_type],
+                f"{path}.{content_type}",
+            )
             if item in content:
-                fault = f"{path}.{content_type} is given twice for {concept_id!r:.80}"
-                invalid.append(InvalidItem(concept_id, content_type, fault))
-                continue
-            try:
-                checked = kind.check(document)
-            except InvalidContentError as error:
-                fault = f"{path}.{content_type}.{error}"
-                invalid.append(InvalidItem(concept_id, content_type, fault, document, item))
-                continue
-            if (size := len(json.dumps(document))) > MAX_STAGED:
-                fault = f"{path}.{content_type} has {size} bytes; {MAX_STAGED} are accepted"
-                invalid.append(InvalidItem(concept_id, content_type, fault, document, item))
-                continue
-            content[item] = checked
+                twice = f"{place} is given twice for {concept_id!r:.80}"
+                invalid.append(InvalidItem(concept_id, content_type, twice))
+            elif fault := _fault(content_type, document):
+                invalid.append(InvalidItem(concept_id, content_type, f"{place}{fault}", document, item))
+            else:
+                content[item] = document
     return content, invalid
+
+
+def _fault(content_type: ContentType, document: object) -> str | None:
+    try:
+        CONTENT_KINDS[content_type].check(document)
+    except InvalidContentError as error:
+        return f".{error}"
+    size = len(json.dumps(document))
+    return f" has {size} bytes; {MAX_STAGED} are accepted" if size > MAX_STAGED else None

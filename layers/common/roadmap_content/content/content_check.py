@@ -76,7 +76,6 @@ class ContentCheck:
 
 
 def _message(answer: bytes) -> str:
-    """The error's type and message in the answer of a function that failed."""
     try:
         failure = json.loads(answer)
         return f"{failure.get('errorType', 'Error')}: {failure.get('errorMessage', '')}"[:500]

@@ -10,7 +10,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from itertools import chain
+from itertools import chain, islice
 from math import ceil
 from typing import NamedTuple
 
@@ -80,8 +80,7 @@ def make_manifest(
     to_generate, to_save = _by_concept(items, staged)
     sizes = planned_batch_sizes(len(to_generate), len(to_save), batch_size)
 
-    lines: list[bytes] = []
-    offset = 0
+    body = bytearray()
     batches: list[BatchReference] = []
     for group, is_staged in [
         *((group, False) for group in _groups(to_generate, sizes.generate)),
@@ -96,15 +95,14 @@ def make_manifest(
         batches.append(
             BatchReference(
                 number=len(batches),
-                offset=offset,
+                offset=len(body),
                 length=len(encoded),
                 items=dict(Counter(chain.from_iterable(content_types for _, content_types in group))),
                 staged=is_staged,
             )
         )
-        lines.append(encoded)
-        offset += len(encoded)
-    return Manifest(b"".join(lines), batches)
+        body += encoded
+    return Manifest(bytes(body), batches)
 
 
 # Decoded JSON has no cycles, and the check for them takes a sixth of the time.
@@ -127,7 +125,6 @@ def _replaced(
 
 
 def _by_concept(items: Sequence[Item], staged: AbstractSet[Item]) -> tuple[_ByConcept, _ByConcept]:
-    """The content types to generate, and those that are staged, of each concept that has some."""
     to_generate: _ByConcept = defaultdict(list)
     to_save: _ByConcept = defaultdict(list)
     for item in items:
@@ -139,9 +136,9 @@ def _by_concept(items: Sequence[Item], staged: AbstractSet[Item]) -> tuple[_ByCo
 def _groups(
     by_concept: Mapping[str, list[ContentType]], size: int
 ) -> Iterator[list[tuple[str, list[ContentType]]]]:
-    entries = list(by_concept.items())
-    for start in range(0, len(entries), size):
-        yield entries[start : start + size]
+    entries = iter(by_concept.items())
+    while group := list(islice(entries, size)):
+        yield group
 
 
 class Batch(NamedTuple):

@@ -16,7 +16,7 @@ from ..contracts.items import ContentType
 from ..platform.postgres.sqlstate import is_transient
 from ..platform.postgres.transactions import diagnose
 from ..platform.runtime.log import logger
-from .kind import Row
+from .kind import Row, status_field
 from .registry import CONTENT_KINDS
 
 PRODUCT_TYPES = (ContentType.TUTORIAL, ContentType.RESOURCES, ContentType.QUIZ)
@@ -86,18 +86,19 @@ def concept_row(
     roadmap_id: str, concept_id: str, current: Mapping[ContentType, Mapping[str, Row]]
 ) -> dict[str, Any]:
     """A concept's row, computed from the current rows of the content tables. Pure."""
-    fields: dict[str, Any] = {"concept_id": concept_id, "roadmap_id": roadmap_id}
-    completed_at = []
-    for content_type in PRODUCT_TYPES:
-        row = current[content_type].get(concept_id)
-        fields[f"{content_type}_status"] = "failed" if row is None else "completed"
-        fields[f"{content_type}_id"] = None if row is None else row[CONTENT_KINDS[content_type].id_field]
-        fields[f"{content_type}_completed_at"] = None if row is None else row["generated_at"]
-        if row is not None:
-            completed_at.append(row["generated_at"])
-    complete = len(completed_at) == len(PRODUCT_TYPES)
-    fields["overall_status"] = "completed" if complete else "partial_failed"
-    fields["all_content_completed_at"] = max(filter(None, completed_at), default=None) if complete else None
+    rows = {content_type: current[content_type].get(concept_id) for content_type in PRODUCT_TYPES}
+    complete = all(row is not None for row in rows.values())
+    times = [row["generated_at"] for row in rows.values() if row and row["generated_at"]]
+    fields: dict[str, Any] = {
+        "concept_id": concept_id,
+        "roadmap_id": roadmap_id,
+        "overall_status": "completed" if complete else "partial_failed",
+        "all_content_completed_at": max(times, default=None) if complete else None,
+    }
+    for content_type, row in rows.items():
+        fields[f"{content_type}_status"] = status_field(row)
+        fields[f"{content_type}_id"] = row and row[CONTENT_KINDS[content_type].id_field]
+        fields[f"{content_type}_completed_at"] = row and row["generated_at"]
     return fields
 
 

@@ -16,7 +16,7 @@ from ..platform.storage.bucket import Bucket
 from ..platform.storage.keys import hash_in, is_text_of
 from .origins import OF_CONTENT, RECORD_REFUSED, RECORD_RESTORED
 from .registry import CONTENT_KINDS
-from .rows import current_row
+from .rows import current_row, first_row
 
 _REASON = text("SELECT set_config('roadmap_content.reason', 'an earlier revision was restored', true)")
 
@@ -37,8 +37,8 @@ class RevisionSource(NamedTuple):
 
 def revisions_of(connection: Connection, roadmap_id: str, item: Item) -> Sequence[Any]:
     """The newest revisions of an item, those in the content table first. Times are UTC without a zone."""
-    statement = CONTENT_KINDS[item.content_type].revisions.listing
-    return connection.execute(text(statement), _of_item(roadmap_id, item)).all()
+    listing = text(CONTENT_KINDS[item.content_type].revisions.listing)
+    return connection.execute(listing, _of_item(roadmap_id, item)).all()
 
 
 def revision_source(
@@ -90,9 +90,8 @@ def restore_content(
         "content_url": source.content_url,
     }
     if current is not None and kind.revisions.replace is not None:
-        row_id = current[kind.id_field]
-        replaced = connection.execute(text(kind.revisions.replace), parameters | {"row_id": row_id}).first()
-        if replaced is None:
+        parameters["row_id"] = current[kind.id_field]
+        if connection.execute(text(kind.revisions.replace), parameters).first() is None:
             return None
         changed = current_row(connection, roadmap_id, item)
         return None if changed is None else str(changed["revision"])
@@ -162,15 +161,17 @@ def record_restored(
     reason: str | None,
 ) -> None:
     """Record that a content is a restored one, by whom and why."""
-    parameters = {
-        "roadmap_id": roadmap_id,
-        **item._asdict(),
-        "content_id": content_id,
-        "restored_from": restored_from,
-        "actor": actor,
-        "reason": reason,
-    }
-    connection.execute(text(RECORD_RESTORED), parameters)
+    connection.execute(
+        text(RECORD_RESTORED),
+        {
+            "roadmap_id": roadmap_id,
+            **item._asdict(),
+            "content_id": content_id,
+            "restored_from": restored_from,
+            "actor": actor,
+            "reason": reason,
+        },
+    )
 
 
 def origin_of(
@@ -178,5 +179,4 @@ def origin_of(
 ) -> Mapping[str, Any] | None:
     """The origin of an item's content; `None` if none was recorded. Times are UTC without a time zone."""
     parameters = {"roadmap_id": roadmap_id, "content_id": content_id, **item._asdict()}
-    row = connection.execute(text(OF_CONTENT), parameters).first()
-    return None if row is None else dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
+    return first_row(connection, OF_CONTENT, parameters)

@@ -17,7 +17,6 @@ from .registry import CONTENT_KINDS
 
 
 def _for_each_kind(value: str, select: Callable[[ContentKind], str]) -> TextClause:
-    """A statement that returns one JSON array per content type."""
     return text(
         " UNION ALL ".join(
             f"SELECT '{content_type}' AS content_type, coalesce(json_agg({value}), '[]') AS found "
@@ -82,10 +81,9 @@ def current_revisions(connection: Connection, roadmap_id: str, items: Collection
     for content_type in CONTENT_KINDS:
         concept_ids = [item.concept_id for item in items if item.content_type is content_type]
         parameters[str(content_type)] = json.dumps(concept_ids)
-    rows = connection.execute(CURRENT_REVISIONS, parameters)
     return {
         Item(concept_id, ContentType(row.content_type)): revision
-        for row in rows
+        for row in connection.execute(CURRENT_REVISIONS, parameters)
         for concept_id, revision in row.found
     }
 
@@ -112,10 +110,8 @@ def unreplaced(current: Mapping[ContentType, Mapping[str, Row]], replaces: Mappi
 
 def current_row(connection: Connection, roadmap_id: str, item: Item) -> dict[str, Any] | None:
     """The id, revision, version where there is one, and time of generation of an item's completed row."""
-    statement = text(CONTENT_KINDS[item.content_type].item_sql)
     parameters = {"roadmap_id": roadmap_id, "concept_id": item.concept_id}
-    row = connection.execute(statement, parameters).first()
-    return None if row is None else dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
+    return first_row(connection, CONTENT_KINDS[item.content_type].item_sql, parameters)
 
 
 def saved_content(
@@ -123,7 +119,14 @@ def saved_content(
 ) -> dict[str, Any] | None:
     """The time of generation and the fields of an item's completed row: the current one, or a version's."""
     parameters = {"roadmap_id": roadmap_id, "concept_id": item.concept_id, "version": version}
-    row = connection.execute(text(CONTENT_KINDS[item.content_type].content_sql), parameters).first()
+    return first_row(connection, CONTENT_KINDS[item.content_type].content_sql, parameters)
+
+
+def first_row(
+    connection: Connection, statement: str, parameters: Mapping[str, object]
+) -> dict[str, Any] | None:
+    """The columns of the first row, by name; `None` if there is no row."""
+    row = connection.execute(text(statement), parameters).first()
     return None if row is None else dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
 
 

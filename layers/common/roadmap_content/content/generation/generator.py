@@ -93,11 +93,9 @@ class Budget(Protocol):
         Raises:
             ContentError: the budget has too few tokens left, or could not be read.
         """
-        ...
 
     def release(self, tokens: int) -> None:
         """Return reserved tokens that were not used; negative if more were used. Never raises."""
-        ...
 
 
 class Allowance:
@@ -167,7 +165,6 @@ class Generator(Protocol):
         Raises:
             ContentError: the item could not be generated; after a `TransientError`, a later try may succeed.
         """
-        ...
 
 
 # Each module has a function `create(settings) -> Generator`. Only the selected module is imported.

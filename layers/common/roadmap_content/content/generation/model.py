@@ -153,7 +153,6 @@ class Model(Protocol):
             ModelBusyError, AnswerLostError: a retry may succeed.
             PermanentError: a retry would fail again.
         """
-        ...
 
 
 class ModelGenerator:
@@ -224,8 +223,7 @@ class ModelGenerator:
             except ModelError as error:
                 tries_left -= 1
                 pause = random.uniform(0, longest)  # noqa: S311 - jitter
-                remaining = allowance.deadline.remaining - pause
-                if not tries_left or remaining < self._needed:
+                if not tries_left or allowance.deadline.remaining - pause < self._needed:
                     raise
                 logger.warning(
                     "model_asked_again", error_code=error.code, reason=str(error), wait_seconds=pause

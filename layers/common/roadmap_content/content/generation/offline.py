@@ -6,14 +6,17 @@ The same concept always gives the same content.
 import re
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NamedTuple
 
 from ... import content
 from ...contracts.items import ContentType
 from ...platform.runtime.settings import Settings
 from ..kind import Draft
-from ..outline import Outline, one_line
 from ..roadmaps.framework import Concept
 from .generator import ANYONE, Allowance, Generator, Learner
+
+MAX_LINE = 200
+"""Maximum characters of a name, keyword or prerequisite, which are used in headings and options."""
 
 MAX_DESCRIPTION = 1000
 
@@ -24,6 +27,27 @@ _CJK = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff
 _NOTHING = {"en": "The outline has none.", "zh": "大纲中没有。"}
 
 _HEADING_MARK = re.compile(r"^\s*#+\s")
+
+
+class Outline(NamedTuple):
+    """The texts of a concept: storable single lines, lists without duplicates, and plausible hours."""
+
+    language: str
+    """`en` or `zh`: the language of the draft."""
+
+    concept_id: str
+    name: str
+    description: str
+    keywords: Sequence[str]
+    prerequisites: Sequence[str]
+    hours: float
+    """0.0 if they are not known."""
+
+    place: str
+    """Its stage and module."""
+
+    nothing: str
+    """The words of the language for a text that is missing."""
 
 
 class OfflineGenerator:
@@ -39,8 +63,8 @@ class OfflineGenerator:
         /,
     ) -> Draft:
         """Generate an item. Accepts any concept and never fails."""
-        module = import_module(f".{content_type}.offline", content.__name__)
-        draft: Draft = module.draft(_outline(concept, _language(concept, learner)))
+        outline = _outline(concept, _language(concept, learner))
+        draft: Draft = import_module(f".{content_type}.offline", content.__name__).draft(outline)
         return draft
 
 
@@ -52,8 +76,8 @@ def _language(concept: Concept, learner: Learner) -> str:
     """The requested language, or the roadmap's. English replaces every language other than Chinese."""
     if learner.language:
         return "zh" if learner.language.split("-")[0].casefold() == "zh" else "en"
-    written = (concept.name, concept.description, concept.module, concept.stage)
-    return "zh" if _CJK.search("".join(written)) else "en"
+    written = concept.name + concept.description + concept.module + concept.stage
+    return "zh" if _CJK.search(written) else "en"
 
 
 def _outline(concept: Concept, language: str) -> Outline:
@@ -79,3 +103,11 @@ def _lines(texts: Sequence[str]) -> tuple[str, ...]:
         if line:
             distinct.setdefault(line.casefold(), line)
     return tuple(distinct.values())
+
+
+def one_line(text: str, limit: int = MAX_LINE) -> str:
+    """A text as a storable single line of at most so many characters."""
+    # JSON may leave a surrogate pair: encoding as UTF-16 joins it. A lone surrogate is replaced.
+    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    line = " ".join(whole.replace("\x00", "\ufffd").split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"

@@ -111,7 +111,6 @@ def prompt_for(
 
 
 def _as_data(sections: Mapping[str, Mapping[str, object]]) -> str:
-    """Encode as JSON that contains no tag."""
     data = {name: _fitting(section) for name, section in sections.items()}
     return json.dumps(data, ensure_ascii=False, indent=1).translate(_ESCAPES)
 
@@ -150,8 +149,7 @@ def _system(language: str) -> Template:
 
 @cache
 def _template(language: str, content_type: ContentType) -> Template:
-    folder = files(content.__name__) / content_type
-    return Template((folder / f"prompt.{language}.md").read_text("utf-8"))
+    return Template((files(content.__name__) / content_type / f"prompt.{language}.md").read_text("utf-8"))
 
 
 @cache

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -26,10 +26,16 @@ NonEmpty = Annotated[str, StringConstraints(min_length=1)]
 Difficulty = Literal["easy", "medium", "hard"]
 
 
-def _check_answers(options: list[str], correct_answer: list[int]) -> None:
-    for answer in correct_answer:
-        if not 0 <= answer < len(options):
-            raise ValueError(f"correct_answer {answer} is not an index of the {len(options)} options")
+QuestionT = TypeVar("QuestionT", "Question", "QuestionDraft")
+
+
+def _check_answers(question: QuestionT) -> QuestionT:
+    for answer in question.correct_answer:
+        if not 0 <= answer < len(question.options):
+            raise ValueError(
+                f"correct_answer {answer} is not an index of the {len(question.options)} options"
+            )
+    return question
 
 
 class Question(Content):
@@ -40,10 +46,7 @@ class Question(Content):
     correct_answer: Annotated[list[int], Field(min_length=1)]
     difficulty: Difficulty
 
-    @model_validator(mode="after")
-    def _answers_index_options(self) -> Self:
-        _check_answers(self.options, self.correct_answer)
-        return self
+    _answers_index_options = model_validator(mode="after")(_check_answers)
 
 
 class Quiz(Content):
@@ -73,10 +76,7 @@ class QuestionDraft(Draft):
     explanation: str
     difficulty: Difficulty
 
-    @model_validator(mode="after")
-    def _answers_index_options(self) -> Self:
-        _check_answers(self.options, self.correct_answer)
-        return self
+    _answers_index_options = model_validator(mode="after")(_check_answers)
 
     def fault_at(self, place: str) -> str | None:
         """Describe the first fault that makes the question unusable; `None` if there is none."""

@@ -5,13 +5,11 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import count, islice
 from typing import NamedTuple
 
-from ..outline import Outline
+from ..generation.offline import Outline
 from . import Difficulty, QuestionDraft, QuizDraft
 
 
 class _Texts(NamedTuple):
-    """The fixed texts of a language."""
-
     place: str
     prerequisite: str
     keywords: str

@@ -2,7 +2,7 @@
 
 from urllib.parse import quote
 
-from ..outline import Outline
+from ..generation.offline import Outline
 from . import ResourceDraft, ResourcesDraft
 
 MAX_QUERY = 100

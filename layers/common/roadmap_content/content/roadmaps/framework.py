@@ -144,40 +144,36 @@ def read_framework(document: object) -> Framework:
         raise InvalidFrameworkError(TOO_DEEP)
     nodes: dict[str, Document] = {}
     places: dict[str, tuple[str, str]] = {}
-    for s, stage in enumerate(_children(document)):
-        for m, module in enumerate(_children(stage, s)):
-            place = _text(stage.get("name")), _text(module.get("name"))
-            for node in _children(module, s, m):
-                concept_id = node.get("concept_id")
-                if not isinstance(concept_id, str) or not concept_id or concept_id in nodes:
-                    raise InvalidFrameworkError(_id_fault(document))
-                nodes[concept_id] = node
-                places[concept_id] = place
+    positions: dict[str, Position] = {}
+    for position, place, node in _walk(document):
+        concept_id = node.get("concept_id")
+        if not isinstance(concept_id, str) or not concept_id:
+            raise InvalidFrameworkError(f"{_path(*position)}.concept_id is not a text: {concept_id!r:.80}")
+        if concept_id in nodes:
+            raise InvalidFrameworkError(
+                f"concept_id {concept_id!r:.80} occurs twice: "
+                f"at {_path(*positions[concept_id])} and at {_path(*position)}"
+            )
+        nodes[concept_id], places[concept_id], positions[concept_id] = node, place, position
     if not nodes:
         raise InvalidFrameworkError("framework_data contains no concept")
     if unstorable("".join(nodes)):  # one search is much faster than one per id
-        raise InvalidFrameworkError(_id_fault(document))
+        faults = ((unstorable(concept_id, "concept_id"), at) for concept_id, at in positions.items())
+        raise InvalidFrameworkError(next(f"{_path(*at)}.{fault}" for fault, at in faults if fault))
     return Framework(nodes, places, document)
 
 
-def _id_fault(document: Document) -> str:
-    """Describe the first concept id of a document that cannot be used."""
-    positions: dict[str, Position] = {}
-    for s, stage in enumerate(document["stages"]):
+Position = tuple[int, int, int]
+"""The indexes of a concept's stage, of its module in the stage, and of the concept in the module."""
+
+
+def _walk(document: Document) -> Iterator[tuple[Position, tuple[str, str], Document]]:
+    """The concepts of a document, each with its position and the names of its stage and module."""
+    for s, stage in enumerate(_children(document)):
         for m, module in enumerate(_children(stage, s)):
+            place = _text(stage.get("name")), _text(module.get("name"))
             for c, node in enumerate(_children(module, s, m)):
-                concept_id = node.get("concept_id")
-                if not isinstance(concept_id, str) or not concept_id:
-                    return f"{_path(s, m, c)}.concept_id is not a text: {concept_id!r:.80}"
-                if fault := unstorable(concept_id, "concept_id"):
-                    return f"{_path(s, m, c)}.{fault}"
-                if concept_id in positions:
-                    return (
-                        f"concept_id {concept_id!r:.80} occurs twice: "
-                        f"at {_path(*positions[concept_id])} and at {_path(s, m, c)}"
-                    )
-                positions[concept_id] = s, m, c
-    raise AssertionError("every id can be used")
+                yield (s, m, c), place, node
 
 
 def concept_from(fields: Document) -> Concept:
@@ -195,10 +191,6 @@ def concept_from(fields: Document) -> Concept:
     )
 
 
-Position = tuple[int, int, int]
-"""The indexes of a concept's stage, of its module in the stage, and of the concept in the module."""
-
-
 def _children(parent: Document, *position: int) -> list[Document]:
     """The objects one level below `parent`, whose own indexes are `position`."""
     key = LEVELS[len(position)]
@@ -212,7 +204,6 @@ def _children(parent: Document, *position: int) -> list[Document]:
 
 
 def _path(*position: int) -> str:
-    """The path of a position, for an error message."""
     steps = (f".{level}[{index}]" for level, index in zip(LEVELS, position, strict=False))
     return f"framework_data{''.join(steps)}"
 

@@ -71,7 +71,6 @@ def _edited(text: str, changes: Mapping[int, Mapping[str, Any]]) -> str:
 
 
 def _edits(text: str, concept: Span, fields: Mapping[str, Any]) -> Iterator[Edit]:
-    """The edits that set the fields of a concept, in order."""
     missing = dict(fields)
     last = concept[0]
     for key, begin, end in _members(text, concept[0]):
@@ -115,7 +114,6 @@ def _find_concepts(text: str, start: int, level: int) -> tuple[list[Span], int]:
 
 
 def _find_in_list(text: str, start: int, level: int) -> tuple[list[Span], int]:
-    """Find the concepts in the list at `start`; also return the list's end."""
     concepts: list[Span] = []
     position = _skip_space(text, start + 1)
     while text[position] != "]":

@@ -171,14 +171,13 @@ REVISIONS = revision_statements(
 
 
 def _to_row(roadmap_id: str, concept_id: str, tutorial: Document) -> Row:
-    version = tutorial["content_version"]
     return {
         "concept_id": concept_id,
         "tutorial_id": tutorial["tutorial_id"],
         "title": tutorial["title"],
         "summary": tutorial["summary"],
         "content_url": text_key(roadmap_id, concept_id, tutorial["markdown"].encode()),
-        "content_version": version,
+        "content_version": tutorial["content_version"],
         "estimated_completion_time": tutorial["estimated_completion_time"],
     }
 

@@ -1,6 +1,6 @@
 """Write a tutorial without a model, marked as a draft."""
 
-from ..outline import Outline, one_line
+from ..generation.offline import Outline, one_line
 from . import TutorialDraft
 
 MAX_SUMMARY = 300

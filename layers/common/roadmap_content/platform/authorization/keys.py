@@ -91,8 +91,7 @@ class IssuerKeys(PyJWKClient):
         """A key of the last fetch that succeeded, if that was not long ago."""
         if time.monotonic() - self._fetched_at >= KEPT_SECONDS or not isinstance(self._fetched, dict):
             return None
-        keys = PyJWKSet.from_dict(self._fetched).keys
-        return next((key for key in keys if key.key_id == key_id), None)
+        return next((key for key in PyJWKSet.from_dict(self._fetched).keys if key.key_id == key_id), None)
 
     def fetch_data(self) -> object:
         """Fetch the key set, but not within `REFETCH_SECONDS` after a failure.

@@ -149,7 +149,6 @@ class Executions:
 
 @contextmanager
 def _request(operation: str) -> Iterator[None]:
-    """Report the failure of a request as `ExecutionsUnavailableError`."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
@@ -187,5 +186,4 @@ def execution_url(execution_arn: str | None) -> str | None:
 
 def _code_of(error: "BotoCoreError | ClientError") -> str:
     """The error code from AWS, or the exception type if there was no response."""
-    response = getattr(error, "response", {})
-    return str(response.get("Error", {}).get("Code", type(error).__name__))
+    return str(getattr(error, "response", {}).get("Error", {}).get("Code", type(error).__name__))

@@ -74,7 +74,6 @@ class Staging:
         return frozenset(item for item in items if self._key(item) in listed)
 
     def _keys(self, prefix: str) -> list[str]:
-        """All keys with a prefix."""
         keys: list[str] = []
         while page := self._bucket.keys(prefix, after=keys[-1] if keys else ""):
             keys += page
