@@ -147,7 +147,7 @@ class ItemRequest:
         self.model, self.clock, self.budget = ScriptedModel(script), Clock(seconds), RecordingBudget(left)
         self.pace = pace or Pace(lambda: self.clock.deadline.slept)
         self.quota = quota or RecordingQuota()
-        self.allowance = Allowance(self.clock.deadline, self.budget, self.quota)
+        self.allowance = Allowance(self.clock.deadline, self.budget, self.quota)  # type: ignore[arg-type] # fakes
 
     def generate(self) -> Draft:
         generator = ModelGenerator(self.model, self.clock.sleep, self.pace)

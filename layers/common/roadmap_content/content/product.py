@@ -142,14 +142,9 @@ class LogEntry(NamedTuple):
         }
 
 
-def has_execution_logs(connection: Connection) -> bool:
-    """Whether the database has the table."""
-    return bool(connection.scalar(EXISTS))
-
-
 def write_log(connection: Connection, entries: Sequence[LogEntry]) -> None:
     """Write entries, if the table exists. Entries that it refuses are left out, so that the rest is kept."""
-    if not entries or not has_execution_logs(connection):
+    if not entries or not connection.scalar(EXISTS):
         return
     try:
         with connection.begin_nested():

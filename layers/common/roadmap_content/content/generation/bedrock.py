@@ -125,15 +125,17 @@ def _correction_request(rejected: Rejected | None) -> list[Document]:
     uses = [block["toolUse"] for block in blocks if "toolUse" in block]
     fault = f"Not accepted: {rejected.fault}. Hand in all of it again, corrected."
     if uses:
-        inputs = [use["input"] if isinstance(use["input"], dict) else {} for use in uses]
-        calls = [{"toolUse": {**use, "input": input_}} for use, input_ in zip(uses, inputs, strict=True)]
+        calls = [
+            {"toolUse": {**use, "input": use["input"] if isinstance(use["input"], dict) else {}}}
+            for use in uses
+        ]
         results = [
             {"toolResult": {"toolUseId": use["toolUseId"], "status": "error", "content": [{"text": fault}]}}
             for use in uses
         ]
         return [_message("assistant", *calls), _message("user", *results)]
-    answer = _text_of(blocks) or "(nothing)"
-    return [_message("assistant", {"text": answer}), _message("user", {"text": fault})]
+    answer = {"text": _text_of(blocks) or "(nothing)"}
+    return [_message("assistant", answer), _message("user", {"text": fault})]
 
 
 def _read(response: Mapping[str, Any], tool: str) -> Answer:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ...contracts.documents import Document
 from ...contracts.errors import MissingSettingError, TransientError
@@ -13,6 +13,9 @@ from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.settings import Settings
 from ..kind import Draft
 from ..roadmaps.framework import Concept
+
+if TYPE_CHECKING:
+    from .quota import ModelQuota, TaskBudget
 
 _LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
@@ -71,41 +74,14 @@ class Need(NamedTuple):
         return self.most_input + self.most_output
 
 
-class Quota(Protocol):
-    """The model's quota of tokens, which concurrent calls share; see `quota.ModelQuota`."""
-
-    @property
-    def wait(self) -> float: ...
-
-    def begin(self, need: Need) -> float | None: ...
-
-    def give_up(self) -> None: ...
-
-    def end(self, taken: float, need: Need, usage: Usage | None) -> None: ...
-
-
-class Budget(Protocol):
-    """A token budget that several items share."""
-
-    def reserve(self, tokens: int) -> None:
-        """Reserve tokens before a call.
-
-        Raises:
-            ContentError: the budget has too few tokens left, or could not be read.
-        """
-
-    def release(self, tokens: int) -> None:
-        """Return reserved tokens that were not used; negative if more were used. Never raises."""
-
-
 class Allowance:
     """The time and tokens for one item. Used by one thread; the budget is shared."""
 
     def __init__(
         self,
         deadline: Deadline,
-        budget: Budget | None = None,
-        quota: Quota | None = None,
+        budget: "TaskBudget | None" = None,
+        quota: "ModelQuota | None" = None,
         *,
         is_bulk: bool = False,
     ) -> None:
@@ -122,7 +98,7 @@ class Allowance:
         self._budget = budget
 
     def reserve(self, tokens: int) -> None:
-        """Reserve the maximum cost of a call; see `Budget.reserve`."""
+        """Reserve the maximum cost of a call; see `TaskBudget.reserve`."""
         if self._budget is not None:
             self._budget.reserve(tokens)
 

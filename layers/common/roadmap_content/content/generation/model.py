@@ -181,7 +181,7 @@ class ModelGenerator:
             ModelDeclinedError, ModelRefusedRequestError: the model cannot generate this item.
             ModelBusyError, ModelThrottledError, AnswerLostError, OutOfTimeError: no answer in time.
             GenerationStoppedError: an operator has stopped generation while the call waited for the quota.
-            ContentError: the allowance was not sufficient; see `Budget.reserve`.
+            ContentError: the allowance was not sufficient; see `TaskBudget.reserve`.
         """
         allowance = allowance or Allowance(Deadline.after(float("inf")))
         prompt = replace(prompt_for(concept, content_type, learner, refused), is_bulk=allowance.is_bulk)

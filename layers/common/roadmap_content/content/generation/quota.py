@@ -275,7 +275,7 @@ READ = text("SELECT tokens FROM generation_tokens WHERE task_id = :task_id")
 
 
 class TaskBudget:
-    """The `Budget` of a task, shared by all its attempts. The setting is read at the first reservation.
+    """The token budget of a task, shared by all its attempts. The setting is read at the first reservation.
 
     All invocations and threads share one row, so that one statement checks and reserves. The maximum cost of
     a call is reserved before the call; unused tokens are returned after it. The sum can exceed the budget

@@ -79,11 +79,8 @@ def _edits(text: str, concept: Span, fields: Mapping[str, Any]) -> Iterator[Edit
             missing.pop(key, None)
             yield begin, end, json.dumps(fields[key])
     if missing:
-        yield last, last, _members_text(missing)
-
-
-def _members_text(fields: Mapping[str, Any]) -> str:
-    return "".join(f", {json.dumps(key)}: {json.dumps(value)}" for key, value in fields.items())
+        members = (f", {json.dumps(key)}: {json.dumps(value)}" for key, value in missing.items())
+        yield last, last, "".join(members)
 
 
 def _members(text: str, start: int) -> Iterator[tuple[str, int, int]]:

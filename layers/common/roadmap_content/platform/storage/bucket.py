@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from ... import __version__
 from ...contracts.errors import InvalidContentError, StorageUnavailableError
 from ..aws.clients import create_client
-from .keys import key_in_url
+from .keys import fingerprint, key_in_url
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -56,6 +56,7 @@ class ObjectTooLargeError(InvalidContentError, code=InvalidContentError.code):
         super().__init__(f"the object has {size} bytes")
         self.size = size
         self.etag = etag
+        self.fingerprint = fingerprint(etag.encode())
 
 
 class Bucket:

@@ -98,7 +98,7 @@ class Staging:
         try:
             body = self.read(item)
         except ObjectTooLargeError as error:
-            return fingerprint_of_large(error)
+            return error.fingerprint
         return None if body is None else fingerprint(body)
 
     def write(self, item: Item, content: Document, origin: Origin | None = None) -> None:
@@ -121,8 +121,3 @@ class Staging:
         reasons = {"error-code": encode(refusal.error_code), "reason": encode(refusal.reason)}
         self._bucket.copy(key, rejected_key(self._roadmap_id, item, attempt, staged), reasons)
         self._bucket.delete(key)
-
-
-def fingerprint_of_large(error: ObjectTooLargeError) -> str:
-    """A fingerprint of content that is too large to be read."""
-    return fingerprint(error.etag.encode())

@@ -30,7 +30,7 @@ from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.storage.bucket import ObjectTooLargeError, in_parallel
 from ...platform.storage.keys import fingerprint
-from ...platform.storage.staging import Staging, fingerprint_of_large
+from ...platform.storage.staging import Staging
 from ...state.services import Services
 
 
@@ -109,7 +109,7 @@ def _each(
         try:
             return step(entry)
         except ObjectTooLargeError as error:
-            return failure_of(entry.item, error, fingerprint_of_large(error))
+            return failure_of(entry.item, error, error.fingerprint)
         except ContentError as error:
             return failure_of(entry.item, error, entry.content_fingerprint)
 
