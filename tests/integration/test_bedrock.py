@@ -13,11 +13,11 @@ import pytest
 
 from roadmap_command.generate_one import generate_one
 from roadmap_content.content.generation import model
-from roadmap_content.content.generation.generator import Allowance, Learner, Usage, generator_named
+from roadmap_content.content.generation.generator import Allowance, Learner, generator_named
 from roadmap_content.content.generation.model import (
     ModelBusyError,
 )
-from roadmap_content.content.generation.quota import TaskBudget
+from roadmap_content.content.generation.quota import TaskBudget, Usage
 from roadmap_content.content.kind import Draft
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.roadmaps.framework import Concept

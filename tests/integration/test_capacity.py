@@ -12,8 +12,8 @@ from sqlalchemy import text
 from roadmap_command.commands.operate import watched
 from roadmap_command.views import bars, outcome
 from roadmap_content.api.health import read_health
-from roadmap_content.content.generation.generator import GenerationStoppedError
 from roadmap_content.content.generation.offline import OfflineGenerator
+from roadmap_content.content.generation.quota import GenerationStoppedError
 from roadmap_content.content.kind import Draft
 from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.items import ContentType

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from roadmap_command.commands.history import explanation
-from roadmap_content.content.generation.generator import Usage
 from roadmap_content.content.generation.model import Answer, ModelGenerator
 from roadmap_content.content.generation.offline import OfflineGenerator
+from roadmap_content.content.generation.quota import Usage
 from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.content.rows import count_origins
 from roadmap_content.contracts.api.items import ItemDetail

@@ -7,13 +7,15 @@ from threading import Barrier
 import pytest
 from sqlalchemy import Engine, text
 
-from roadmap_content.content.generation.generator import GenerationStoppedError, Need, Usage
 from roadmap_content.content.generation.quota import (
     BURST_SECONDS,
     CLOCK_SECONDS,
     EXCHANGE,
     LONGEST_WAIT,
+    GenerationStoppedError,
     ModelQuota,
+    Need,
+    Usage,
 )
 from roadmap_content.contracts.errors import DatabaseUnavailableError
 from roadmap_content.platform.runtime.deadline import Deadline

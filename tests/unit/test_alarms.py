@@ -16,7 +16,7 @@ import pytest
 
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template, read_template
-from roadmap_content.content.generation.generator import GenerationStoppedError
+from roadmap_content.content.generation.quota import GenerationStoppedError
 from roadmap_content.contracts.errors import ContentError, DatabaseUnavailableError
 from roadmap_content.contracts.payloads import Payload
 from roadmap_content.platform.runtime.metrics import SUMMED, Metric

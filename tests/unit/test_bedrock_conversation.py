@@ -7,14 +7,7 @@ from itertools import count
 
 import pytest
 
-from roadmap_content.content.generation.generator import (
-    ANYONE,
-    Allowance,
-    Need,
-    OutOfTimeError,
-    Usage,
-    generator_named,
-)
+from roadmap_content.content.generation.generator import ANYONE, Allowance, OutOfTimeError, generator_named
 from roadmap_content.content.generation.model import (
     LONGEST_PAUSE,
     MAX_TRIES,
@@ -27,6 +20,7 @@ from roadmap_content.content.generation.model import (
     Rejected,
 )
 from roadmap_content.content.generation.prompting import Prompt
+from roadmap_content.content.generation.quota import Need, Usage
 from roadmap_content.content.kind import Draft
 from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.errors import (

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import default_of, read_template
-from roadmap_content.content.generation.generator import Allowance, Learner, Usage, generator_named
+from roadmap_content.content.generation.generator import Allowance, Learner, generator_named
+from roadmap_content.content.generation.quota import Usage
 from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.runtime.deadline import Deadline

@@ -16,9 +16,10 @@ from ...contracts.documents import Document
 from ...contracts.errors import ModelRefusedRequestError
 from ...platform.runtime.settings import Settings
 from ...platform.storage.bucket import PARALLEL
-from .generator import Generator, Usage
+from .generator import Generator
 from .model import Answer, AnswerLostError, ModelBusyError, ModelGenerator, ModelThrottledError, Rejected
 from .prompting import Prompt, strict_schema
+from .quota import Usage
 
 MAX_QUOTE = 200
 """Maximum characters of an unexpected answer that are quoted in a recorded reason."""

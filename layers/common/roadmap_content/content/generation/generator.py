@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import Protocol
 
 from ...contracts.documents import Document
 from ...contracts.errors import MissingSettingError, TransientError
@@ -13,9 +13,7 @@ from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.settings import Settings
 from ..kind import Draft
 from ..roadmaps.framework import Concept
-
-if TYPE_CHECKING:
-    from .quota import ModelQuota, TaskBudget
+from .quota import ModelQuota, TaskBudget, Usage
 
 _LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
@@ -49,39 +47,14 @@ def learner_from(user_request: object) -> Learner:
     return Learner(str(language) if is_tag else "", preferences)
 
 
-class Usage(NamedTuple):
-    tokens_in: int = 0
-    tokens_out: int = 0
-
-    @property
-    def total(self) -> int:
-        """Input and output tokens together, as a budget counts them."""
-        return self.tokens_in + self.tokens_out
-
-    def plus(self, other: "Usage") -> "Usage":
-        return Usage(self.tokens_in + other.tokens_in, self.tokens_out + other.tokens_out)
-
-
-class Need(NamedTuple):
-    """The most that a call may use. The input is an estimate, and the model enforces the output."""
-
-    most_input: int
-    most_output: int
-
-    @property
-    def total(self) -> int:
-        """Input and output tokens together, as a budget counts them."""
-        return self.most_input + self.most_output
-
-
 class Allowance:
     """The time and tokens for one item. Used by one thread; the budget is shared."""
 
     def __init__(
         self,
         deadline: Deadline,
-        budget: "TaskBudget | None" = None,
-        quota: "ModelQuota | None" = None,
+        budget: TaskBudget | None = None,
+        quota: ModelQuota | None = None,
         *,
         is_bulk: bool = False,
     ) -> None:
@@ -111,10 +84,6 @@ class Allowance:
 
 class OutOfTimeError(TransientError, code="OutOfTime"):
     """The invocation would end before the item is generated."""
-
-
-class GenerationStoppedError(TransientError, code="GenerationStopped", is_excused=True):
-    """An operator has stopped generation. The state machine repeats the batch until it is resumed."""
 
 
 class Generator(Protocol):

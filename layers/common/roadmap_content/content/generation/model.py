@@ -21,8 +21,9 @@ from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
 from ..kind import Draft
 from ..roadmaps.framework import Concept
-from .generator import ANYONE, Allowance, Learner, Need, OutOfTimeError, Usage
+from .generator import ANYONE, Allowance, Learner, OutOfTimeError
 from .prompting import Prompt, prompt_for, read_draft
+from .quota import Need, Usage
 
 FIRST_INTERVAL, SHORTEST_INTERVAL, LONGEST_INTERVAL = 0.1, 0.02, 3.0
 """Seconds. The longest bounds how much of the quota is unused when other invocations end."""

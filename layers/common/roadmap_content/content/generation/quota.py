@@ -20,12 +20,11 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, text
 
-from ...contracts.errors import ContentError, TokenBudgetExhaustedError
+from ...contracts.errors import ContentError, TokenBudgetExhaustedError, TransientError
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.settings import Settings
-from .generator import GenerationStoppedError, Need, Usage
 
 BURST_SECONDS = 2.0
 """The quota that may be used at once after a time without calls. Bedrock documents a quota per minute; the
@@ -69,6 +68,35 @@ exchanged AS (
 )
 SELECT e.supplied, e.promised, c.rate, c.asked, c.stopped_reason FROM exchanged e, capacity c
 """)
+
+
+class Usage(NamedTuple):
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+    @property
+    def total(self) -> int:
+        """Input and output tokens together, as a budget counts them."""
+        return self.tokens_in + self.tokens_out
+
+    def plus(self, other: "Usage") -> "Usage":
+        return Usage(self.tokens_in + other.tokens_in, self.tokens_out + other.tokens_out)
+
+
+class Need(NamedTuple):
+    """The most that a call may use. The input is an estimate, and the model enforces the output."""
+
+    most_input: int
+    most_output: int
+
+    @property
+    def total(self) -> int:
+        """Input and output tokens together, as a budget counts them."""
+        return self.most_input + self.most_output
+
+
+class GenerationStoppedError(TransientError, code="GenerationStopped", is_excused=True):
+    """An operator has stopped generation. The state machine repeats the batch until it is resumed."""
 
 
 class Exchange(NamedTuple):

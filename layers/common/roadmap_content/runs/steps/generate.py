@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ...content.generation.generator import GenerationStoppedError, learner_from
+from ...content.generation.generator import learner_from
+from ...content.generation.quota import GenerationStoppedError
 from ...content.manifest import read_batch
 from ...content.registry import CONTENT_KINDS
 from ...content.remedies import Remedy

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from ...content.generation.generator import Allowance, GenerationStoppedError, Learner, OutOfTimeError, Usage
+from ...content.generation.generator import Allowance, Learner, OutOfTimeError
 from ...content.generation.item_locks import ItemLocks
-from ...content.generation.quota import ModelQuota, TaskBudget
+from ...content.generation.quota import GenerationStoppedError, ModelQuota, TaskBudget, Usage
 from ...content.kind import Draft, require_indexable
 from ...content.registry import CONTENT_KINDS
 from ...content.remedies import Remedy, remedy_for
