@@ -244,6 +244,28 @@ def test_a_stop_is_visible_wherever_it_is_met(pipeline: Pipeline, send: Send) ->
     assert pipeline.status().generation_stopped is None
 
 
+def test_a_queue_that_stands_still_needs_a_person(pipeline: Pipeline, send: Send) -> None:
+    """Only if none is at work: otherwise the next one starts when that one ends."""
+    for number in (1, 2):
+        retry(pipeline, load(pipeline, number))
+
+    def halted_after(minutes: int, waiting: str) -> bool:
+        pipeline.execute(
+            "UPDATE content_queue SET state = CASE WHEN task_id = ANY(:waiting) THEN 'waiting' "
+            "ELSE 'running' END, enqueued_at = timezone('utc', now()) - make_interval(mins => :minutes)",
+            minutes=minutes,
+            waiting=waiting.split(),
+        )
+        found = read_health(pipeline.services, Deadline.after(60)).attention
+        return "queue_halted" in {each.what for each in found}
+
+    assert halted_after(11, "t-1 t-2")
+    assert not halted_after(9, "t-1 t-2")
+    assert not halted_after(11, "t-1")
+    send("PUT", {"stopped": True, "reason": "the bill"})
+    assert not halted_after(11, "t-1 t-2")
+
+
 def test_staged_content_is_saved_while_generation_is_stopped(pipeline: Pipeline, send: Send) -> None:
     pipeline.load(bundle_of(concept_ids(3)))
     send("PUT", {"stopped": True, "reason": "the bill"})

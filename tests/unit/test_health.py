@@ -32,6 +32,7 @@ def test_every_finding_is_in_the_runbook() -> None:
             sweep=swept(1),
             outbox=0,
             aside=0,
+            halted=True,
             ahead=timedelta(hours=8),
             stop=GenerationStop(since=NOW, reason="the bill"),
             ringing=2,
@@ -39,7 +40,7 @@ def test_every_finding_is_in_the_runbook() -> None:
     ]
     assert [attention.what for attention in found] == [
         "stuck_tasks", "sweep_refused", "outbox", "outbox_aside", "sweep_overdue",
-        "generation_stopped", "time_zone", "failure_groups",
+        "generation_stopped", "time_zone", "failure_groups", "queue_halted",
     ]  # fmt: skip
     for attention in found:
         path, _, anchor = attention.runbook.partition("#")

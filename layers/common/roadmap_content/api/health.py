@@ -29,6 +29,9 @@ For a stack without any sweep, the time starts with its first attempt: a sweep i
 directly after the first deployment.
 """
 
+HALTED_AFTER = timedelta(minutes=10)
+"""Each sweep admits waiting attempts, so two have not, if one waits for longer while none is at work."""
+
 MOST_STUCK = 100
 """Stuck tasks are counted up to this limit: each needs a look-up of its latest event."""
 
@@ -64,6 +67,13 @@ FINDINGS: Mapping[str, tuple[str, str]] = {
         ),
         "failure-groups",
     ),
+    "queue_halted": (
+        (
+            "Attempts wait, and none is at work. Each sweep starts waiting attempts: read its log for what "
+            "refuses them."
+        ),
+        "the-sweep-does-not-run",
+    ),
     "sweep_overdue": (
         "No sweep has been recorded for 20 minutes. Read the log of ReconcileTaskFunction.",
         "the-sweep-does-not-run",
@@ -97,10 +107,12 @@ def _health(connection: Connection, release: str) -> Health:
     outbox, aside = count_waiting_events(connection, MOST_WAITING), count_events_aside(connection)
     groups, counts = count_groups(connection, MOST_GROUPS), count_by_status(connection)
     spent, saved_by_staging = tokens_of_a_day(connection)
+    queue, now = _queue_health(connection, capacity), datetime.now(UTC)
     attention = attention_for(
         stuck=min(stuck, MOST_STUCK),
         more_stuck=stuck > MOST_STUCK,
-        overdue=is_sweep_overdue(sweep, datetime.now(UTC), has_old_attempts=has_old_attempts),
+        overdue=is_sweep_overdue(sweep, now, has_old_attempts=has_old_attempts),
+        halted=is_queue_halted(queue, now),
         sweep=sweep,
         outbox=outbox,
         aside=aside,
@@ -125,7 +137,7 @@ def _health(connection: Connection, release: str) -> Health:
         ),
         outbox_waiting=outbox,
         outbox_aside=aside,
-        queue=_queue_health(connection, capacity),
+        queue=queue,
         tokens=TokenSums(spent_24h=spent, saved_by_staging_24h=saved_by_staging),
         tasks={status: total.tasks for status, total in counts.items()},
         tasks_estimated=[status for status, total in counts.items() if not total.is_exact],
@@ -156,6 +168,13 @@ def is_sweep_overdue(sweep: Sweep | None, now: datetime, *, has_old_attempts: bo
     return now - utc(sweep.swept_at) > SWEEP_OVERDUE
 
 
+def is_queue_halted(queue: QueueHealth, now: datetime) -> bool:
+    """Whether attempts have waited for long while none is at work and nobody has stopped them. No I/O."""
+    since = queue.oldest_waiting_since
+    idle = not queue.at_work and queue.slots > 0 and queue.stopped_reason is None
+    return idle and since is not None and now - since > HALTED_AFTER
+
+
 def attention_for(
     *,
     stuck: int,
@@ -164,21 +183,23 @@ def attention_for(
     outbox: int,
     aside: int,
     more_stuck: bool = False,
+    halted: bool = False,
     ahead: timedelta = timedelta(0),
     stop: GenerationStop | None = None,
     ringing: int = 0,
 ) -> Sequence[Attention]:
     """The list of things that a person should check. No I/O.
 
-    `more_stuck`: there are more stuck tasks than the number `stuck`. `ahead` is the time by which the newest
-    tasks are ahead of the clock; `stop` the stop of generation; `ringing` the number of
-    failure groups that are new or have come back.
+    `halted`: attempts wait and none is at work. `more_stuck`: there are more stuck tasks than the number
+    `stuck`. `ahead` is the time by which the newest tasks are ahead of the clock; `stop` the stop of
+    generation; `ringing` the number of failure groups that are new or have come back.
     """
     values = {
         "generation_stopped": stop,
         "time_zone": contradicts(ahead) and describe_offset(ahead),
         "stuck_tasks": stuck and f"{'more than ' if more_stuck else ''}{stuck}",
         "failure_groups": ringing,
+        "queue_halted": halted,
         "sweep_overdue": overdue,
         "sweep_refused": sweep is not None and not overdue and sweep.refused,
         "outbox": outbox > MOST_WAITING_AT_REST and outbox,
