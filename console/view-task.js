@@ -484,9 +484,10 @@ function Attempts({ session, waits, attempts, error, retry, children }) {
 
 /** @param {{ attempt: Attempt, waits?: boolean, session: Session }} props */
 function AttemptEntry({ attempt, waits, session }) {
-  const planned = sum(attempt.planned);
-  const saved = sum(attempt.saved);
   const failed = sum(attempt.failed);
+  // What is saved and failed is counted at the end of an attempt: until then there is no number, and 0 would be wrong.
+  const count = (/** @type {string} */ name, /** @type {Attempt["saved"]} */ counts, tone = "") =>
+    counts && html`<span class=${tone}>${name} <strong>${number(sum(counts))}</strong></span>`;
   const notStarted = sum(attempt.not_started);
   const ended = attempt.ended_at;
   const url = safeLink(attempt.execution_url);
@@ -511,10 +512,8 @@ function AttemptEntry({ attempt, waits, session }) {
       </div>
       ${attempt.reason && html`<p class="clamp3">“<${Text} value=${attempt.reason} />”</p>`}
       <p class="counts">
-        <span>${T.task.planned} <strong>${number(planned)}</strong></span>
-        <span>${T.task.savedCount} <strong>${number(saved)}</strong></span>
-        <span class=${failed ? "bad-text" : ""}>${T.task.failedCount} <strong>${number(failed)}</strong></span>
-        <span>${T.task.generated} <strong>${number(sum(attempt.generated))}</strong></span>
+        ${count(T.task.planned, attempt.planned)} ${count(T.task.savedCount, attempt.saved)}
+        ${count(T.task.failedCount, attempt.failed, failed ? "bad-text" : "")} ${count(T.task.generated, attempt.generated)}
         ${notStarted ? html`<span>${T.task.notStarted(number(notStarted))}</span>` : ""}
         ${attempt.tokens ? html`<span>${T.tokens(attempt.tokens)}</span>` : ""}
         ${!attempt.outcome && !waits && attempt.step ? html`<span class="meta">${T.task.steps[attempt.step] ?? attempt.step}</span>` : ""}

@@ -297,6 +297,7 @@ def test_a_task_that_stands_still_says_why_and_nothing_of_it_pulses(console: Con
             re.compile("Not generated yet.*This attempt generates it")
         )
         expect(page.locator(".attempt")).to_contain_text("waiting")
+        expect(page.locator(".attempt .counts")).to_be_empty()
         assert page.evaluate("document.getAnimations().length") == 0
         expect(page.get_by_role("link", name="Open the execution")).to_have_count(0)  # there is none
 
@@ -307,6 +308,8 @@ def test_a_task_that_stands_still_says_why_and_nothing_of_it_pulses(console: Con
     console.open(f"/tasks/{RUNNING}")
     console.settled()
     expect(page.locator(".running")).to_be_visible()
+    expect(page.locator(".attempt .counts")).to_have_text(re.compile("^planned 72.*generating and saving$"))
+    expect(page.locator(".attempt .counts")).not_to_contain_text("saved 0")  # it is counted at the end
     assert page.evaluate("document.getAnimations().length") == 1
 
 
