@@ -345,7 +345,7 @@ export const en = {
     /** @type {Record<string, string>} */
     becomesNext: { T: "The next attempt saves it. It costs no tokens.", M: "The next attempt generates it." },
     /** @type {Record<string, string>} */
-    becomesNow: { T: "This attempt saves it. It costs no tokens.", M: "This attempt generates it.", G: "It is being generated and saved." },
+    becomesNow: { T: "This attempt saves it. It costs no tokens.", M: "This attempt generates it.", G: "This attempt generates and saves it." },
     show: "Show on the map",
     showAll: "Show all",
     map: "Content",

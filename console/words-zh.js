@@ -346,7 +346,7 @@ export const zh = {
     becomesOf: (missing) => `缺失的 ${missing.toLocaleString("zh-CN")} 项将如何处理`,
     without: { T: "已生成并付费，尚未保存。", M: "尚未生成。", G: "在进行中的尝试里。" },
     becomesNext: { T: "下次尝试会保存它，不消耗 token。", M: "下次尝试会生成它。" },
-    becomesNow: { T: "此次尝试会保存它，不消耗 token。", M: "此次尝试会生成它。", G: "正在生成并保存。" },
+    becomesNow: { T: "此次尝试会保存它，不消耗 token。", M: "此次尝试会生成它。", G: "此次尝试会生成并保存它。" },
     show: "在图上显示",
     showAll: "显示全部",
     map: "内容",
