@@ -6,12 +6,11 @@ from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
-from sqlalchemy import Connection
 
 from roadmap_content.api.capacity import describe_capacity, set_capacity
 from roadmap_content.api.erasure import Erasure, due_erasures, erase_user, preview_erasure
 from roadmap_content.api.failure_groups import describe_group, set_group_state
-from roadmap_content.api.http import Api, answered, refused, respond
+from roadmap_content.api.http import Api, answered, respond
 from roadmap_content.api.recovery_list import (
     describe_preview,
     describe_recovery,
@@ -58,9 +57,8 @@ Limit = Annotated[int, Query(ge=1, le=200, description="Maximum rows of the page
     operation_id="create_recovery",
     tags=["recoveries"],
     summary="Create a recovery, or preview one",
-    responses=answered(RecoveryPreview, s200="With dry_run, the preview")
-    | answered(RecoveryAnswer, s201="The recovery was created")
-    | refused(403, 422, 503),
+    responses=answered(RecoveryPreview, "With dry_run, the preview")
+    | answered(RecoveryAnswer, "The recovery was created", 422, 503, status=201),
 )
 def post_recovery(request: Annotated[RecoveryRequest, Body()]) -> Response[Any]:
     """Retry the tasks that a filter currently selects, with a rate limit and other limits.
@@ -74,11 +72,7 @@ def post_recovery(request: Annotated[RecoveryRequest, Body()]) -> Response[Any]:
     regeneration = request.regenerate and RegenerationFilter.in_utc(dict(request.regenerate))
     limits = limits_of(request)
     if request.dry_run:
-        found = transact(
-            services.reading_engine,
-            lambda connection: preview(connection, task_filter, regeneration),
-            api.deadline,
-        )
+        found = api.read(services, lambda connection: preview(connection, task_filter, regeneration))
         return respond(200, describe_preview(found, limits))
     subject = task_filter, limits, api.caller.actor, request.reason
     recovery_id = create(services, *subject, api.deadline, regeneration)
@@ -90,14 +84,12 @@ def post_recovery(request: Annotated[RecoveryRequest, Body()]) -> Response[Any]:
     operation_id="list_recoveries",
     tags=["recoveries"],
     summary="List recoveries",
-    responses=answered(RecoveryPage, s200="A page of recoveries, newest first") | refused(403, 422, 503),
+    responses=answered(RecoveryPage, "A page of recoveries, newest first", 422, 503),
 )
 def get_recoveries(cursor: Cursor = None, limit: Limit = 50) -> RecoveryPage:
     """List recoveries with their counts."""
     api.caller.require_sight()
-    return transact(
-        services.reading_engine, lambda connection: list_recoveries(connection, cursor, limit), api.deadline
-    )
+    return api.read(services, lambda connection: list_recoveries(connection, cursor, limit))
 
 
 @app.get(
@@ -105,7 +97,7 @@ def get_recoveries(cursor: Cursor = None, limit: Limit = 50) -> RecoveryPage:
     operation_id="get_recovery",
     tags=["recoveries"],
     summary="Get a recovery",
-    responses=answered(RecoveryAnswer, s200="The recovery") | refused(403, 404, 422, 503),
+    responses=answered(RecoveryAnswer, "The recovery", 404, 422, 503),
 )
 def get_recovery(recovery_id: RecoveryId) -> RecoveryAnswer:
     """Get a recovery with its counts."""
@@ -118,8 +110,9 @@ def get_recovery(recovery_id: RecoveryId) -> RecoveryAnswer:
     operation_id="list_recovery_tasks",
     tags=["recoveries"],
     summary="List a recovery's tasks",
-    responses=answered(RecoveryTaskPage, s200="A page of tasks, in the order in which they are started")
-    | refused(403, 404, 422, 503),
+    responses=answered(
+        RecoveryTaskPage, "A page of tasks, in the order in which they are started", 404, 422, 503
+    ),
 )
 def get_recovery_tasks(
     recovery_id: RecoveryId,
@@ -129,11 +122,9 @@ def get_recovery_tasks(
 ) -> RecoveryTaskPage:
     """List the result of each task."""
     api.caller.require_sight()
-
-    def read(connection: Connection) -> RecoveryTaskPage:
-        return list_recovery_tasks(connection, recovery_id, result, cursor, limit)
-
-    return transact(services.reading_engine, read, api.deadline)
+    return api.read(
+        services, lambda connection: list_recovery_tasks(connection, recovery_id, result, cursor, limit)
+    )
 
 
 @app.post(
@@ -141,7 +132,7 @@ def get_recovery_tasks(
     operation_id="pause_recovery",
     tags=["recoveries"],
     summary="Pause a recovery",
-    responses=answered(RecoveryAnswer, s200="The recovery is paused") | refused(403, 404, 409, 422, 503),
+    responses=answered(RecoveryAnswer, "The recovery is paused", 404, 409, 422, 503),
 )
 def post_pause(recovery_id: RecoveryId) -> RecoveryAnswer:
     """Start no further tasks until the recovery is resumed. Running tasks continue."""
@@ -153,7 +144,7 @@ def post_pause(recovery_id: RecoveryId) -> RecoveryAnswer:
     operation_id="resume_recovery",
     tags=["recoveries"],
     summary="Resume a recovery",
-    responses=answered(RecoveryAnswer, s200="The recovery continues") | refused(403, 404, 409, 422, 503),
+    responses=answered(RecoveryAnswer, "The recovery continues", 404, 409, 422, 503),
 )
 def post_resume(recovery_id: RecoveryId) -> RecoveryAnswer:
     """Resume a paused recovery."""
@@ -165,7 +156,7 @@ def post_resume(recovery_id: RecoveryId) -> RecoveryAnswer:
     operation_id="cancel_recovery",
     tags=["recoveries"],
     summary="Cancel a recovery",
-    responses=answered(RecoveryAnswer, s200="The recovery is cancelled") | refused(403, 404, 409, 422, 503),
+    responses=answered(RecoveryAnswer, "The recovery is cancelled", 404, 409, 422, 503),
 )
 def post_cancel(recovery_id: RecoveryId) -> RecoveryAnswer:
     """Start no further tasks, permanently. Attempts that wait for a slot end; running tasks continue."""
@@ -177,7 +168,7 @@ def post_cancel(recovery_id: RecoveryId) -> RecoveryAnswer:
     operation_id="undo_recovery",
     tags=["recoveries"],
     summary="Undo a regeneration",
-    responses=answered(UndoAnswer, s200="What was restored so far") | refused(403, 404, 409, 422, 503),
+    responses=answered(UndoAnswer, "What was restored so far", 404, 409, 422, 503),
 )
 def post_undo(recovery_id: RecoveryId) -> UndoAnswer:
     """Restore the revision that each item had before an ended recovery regenerated it.
@@ -197,9 +188,7 @@ def _change(change: Callable[[Services, str, Deadline], None], recovery_id: str)
 
 
 def _read(recovery_id: str) -> RecoveryAnswer:
-    return transact(
-        services.reading_engine, lambda connection: describe_recovery(connection, recovery_id), api.deadline
-    )
+    return api.read(services, lambda connection: describe_recovery(connection, recovery_id))
 
 
 @app.get(
@@ -207,15 +196,14 @@ def _read(recovery_id: str) -> RecoveryAnswer:
     operation_id="get_failure_group",
     tags=["failures"],
     summary="Get a failure group",
-    responses=answered(FailureGroupDetail, s200="The group, the changes of its state and its recoveries")
-    | refused(403, 404, 422, 503),
+    responses=answered(
+        FailureGroupDetail, "The group, the changes of its state and its recoveries", 404, 422, 503
+    ),
 )
 def get_failure_group(group_id: GroupId) -> FailureGroupDetail:
     """Get a failure group with its history. Requires the operator's or the viewer's scope."""
     api.caller.require_sight()
-    return transact(
-        services.reading_engine, lambda connection: describe_group(connection, group_id), api.deadline
-    )
+    return api.read(services, lambda connection: describe_group(connection, group_id))
 
 
 @app.put(
@@ -223,7 +211,7 @@ def get_failure_group(group_id: GroupId) -> FailureGroupDetail:
     operation_id="change_failure_group",
     tags=["failures"],
     summary="Acknowledge, ignore, resolve or reopen a failure group",
-    responses=answered(FailureGroupDetail, s200="The group after the change") | refused(403, 404, 422, 503),
+    responses=answered(FailureGroupDetail, "The group after the change", 404, 422, 503),
 )
 def put_failure_group(group_id: GroupId, request: Annotated[GroupStateRequest, Body()]) -> FailureGroupDetail:
     """Change the state of a failure group, for everybody. Only new and regressed groups call a person.
@@ -246,13 +234,12 @@ def put_failure_group(group_id: GroupId, request: Annotated[GroupStateRequest, B
     operation_id="get_capacity",
     tags=["capacity"],
     summary="Get the capacity and the queue",
-    responses=answered(CapacityAnswer, s200="The slots, the stop switch, the queue and the latest changes")
-    | refused(403, 503),
+    responses=answered(CapacityAnswer, "The slots, the stop switch, the queue and the latest changes", 503),
 )
 def get_capacity() -> CapacityAnswer:
     """Return the capacity, and the attempts that wait or work, by class and by user."""
     api.caller.require_operator()
-    return transact(services.reading_engine, describe_capacity, api.deadline)
+    return api.read(services, describe_capacity)
 
 
 @app.put(
@@ -260,7 +247,7 @@ def get_capacity() -> CapacityAnswer:
     operation_id="change_capacity",
     tags=["capacity"],
     summary="Change the capacity, stop or resume generation",
-    responses=answered(CapacityAnswer, s200="The capacity after the change") | refused(403, 422, 503),
+    responses=answered(CapacityAnswer, "The capacity after the change", 422, 503),
 )
 def put_capacity(request: Annotated[CapacityRequest, Body()]) -> CapacityAnswer:
     """Change the number of slots, or stop generation for all tasks. It takes effect within seconds.
@@ -270,7 +257,7 @@ def put_capacity(request: Annotated[CapacityRequest, Body()]) -> CapacityAnswer:
     """
     api.caller.require_operator()
     set_capacity(services, request, api.caller.actor, api.deadline)
-    return transact(services.reading_engine, describe_capacity, api.deadline)
+    return api.read(services, describe_capacity)
 
 
 @app.delete(
@@ -278,8 +265,7 @@ def put_capacity(request: Annotated[CapacityRequest, Body()]) -> CapacityAnswer:
     operation_id="erase_user",
     tags=["erasure"],
     summary="Erase a user's data, or preview it",
-    responses=answered(ErasureAnswer, s200="A part of the erasure or of the preview")
-    | refused(403, 409, 422, 503),
+    responses=answered(ErasureAnswer, "A part of the erasure or of the preview", 409, 422, 503),
 )
 def delete_content(
     user_id: Annotated[str, Path(description="The user.")],
@@ -310,8 +296,7 @@ def delete_content(
     operation_id="list_due_erasures",
     tags=["erasure"],
     summary="List the erasures to apply again",
-    responses=answered(ReplayAnswer, s200="The users of whom the database has rows again")
-    | refused(403, 503),
+    responses=answered(ReplayAnswer, "The users of whom the database has rows again", 503),
 )
 def post_due() -> ReplayAnswer:
     """After the restore of a backup: unite the register in the database with the one in the bucket, and

@@ -11,7 +11,7 @@ from roadmap_content.api.entity_tags import is_known
 from roadmap_content.api.failure_groups import list_failures
 from roadmap_content.api.health import read_health
 from roadmap_content.api.history import list_attempts, list_changes
-from roadmap_content.api.http import Api, answered, refused, respond
+from roadmap_content.api.http import Api, answered, respond
 from roadmap_content.api.items import read_item_map, read_one_item
 from roadmap_content.api.preview import preview_retry
 from roadmap_content.api.revisions import list_revisions, read_content, read_origin_counts, restore_revision
@@ -29,7 +29,6 @@ from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import TASK_ID, USER_ID
 from roadmap_content.contracts.states import Cause, GroupState
 from roadmap_content.platform.aws.clients import preload_for_snapstart
-from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.runs.retries.retry import redrive_task, retry_task
 from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.attempts import AttemptStart
@@ -51,6 +50,7 @@ UserId = Annotated[
 ]
 Checkpoint = Annotated[bool, Query(description="Redrive the last execution from the failed state, in turn.")]
 TakeOver = Annotated[bool, Query(description="Start even if the product processes a task of the roadmap.")]
+ItemType = Annotated[ContentType, Path(description="The content type of the item.")]
 ConceptId = Annotated[str, Query(min_length=1, max_length=2000, description="The concept.")]
 Reason = Annotated[str | None, Query(max_length=500, description="The reason, for the audit trail.")]
 Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the previous page.")]
@@ -81,12 +81,17 @@ Statuses = Annotated[list[str] | None, Query(max_length=20, description="One or 
 Time = Annotated[datetime | None, Query(description="ISO 8601; without a zone, UTC.")]
 
 
+def _filter(user_id: str | None, **conditions: object) -> TaskFilter:
+    """A filter of the tasks that the caller may see."""
+    return TaskFilter.in_utc({"user_id": api.caller.reads_for(user_id), **conditions})
+
+
 @app.get(
     "/api/v1/me",
     operation_id="get_me",
     tags=["caller"],
     summary="Get the caller's identity and roles",
-    responses=answered(Identity, s200="The caller's identity") | refused(403),
+    responses=answered(Identity, "The caller's identity"),
 )
 def get_me() -> Identity:
     """Return the caller's identity and permissions."""
@@ -98,7 +103,7 @@ def get_me() -> Identity:
     operation_id="list_tasks",
     tags=["tasks"],
     summary="List tasks",
-    responses=answered(TaskPage, s200="A page of tasks, newest first") | refused(403, 422, 503),
+    responses=answered(TaskPage, "A page of tasks, newest first", 422, 503),
 )
 def get_tasks(
     status: Statuses = None,
@@ -113,22 +118,17 @@ def get_tasks(
     limit: Limit = 50,
 ) -> TaskPage:
     """List tasks, filtered and newest first."""
-    conditions = {
-        "status": status,
-        "error_code": error_code,
-        "content_type": content_type,
-        "user_id": api.caller.reads_for(user_id),
-        "updated_after": updated_after,
-        "updated_before": updated_before,
-        "q": q,
-        "group_id": group_id,
-    }
-    chosen = TaskFilter.in_utc(conditions)
-    return transact(
-        services.reading_engine,
-        lambda connection: list_tasks(connection, chosen, cursor, limit),
-        api.deadline,
+    chosen = _filter(
+        user_id,
+        status=status,
+        error_code=error_code,
+        content_type=content_type,
+        updated_after=updated_after,
+        updated_before=updated_before,
+        q=q,
+        group_id=group_id,
     )
+    return api.read(services, lambda connection: list_tasks(connection, chosen, cursor, limit))
 
 
 @app.get(
@@ -136,7 +136,7 @@ def get_tasks(
     operation_id="get_task",
     tags=["tasks"],
     summary="Get a task's status",
-    responses=answered(TaskDetail, s200="The task's status") | refused(403, 404, 422, 503),
+    responses=answered(TaskDetail, "The task's status", 404, 422, 503),
 )
 def get_task(task_id: TaskId, user_id: UserId = None) -> TaskDetail:
     """Return the status of a task, with saved and missing items computed from the content tables."""
@@ -148,8 +148,7 @@ def get_task(task_id: TaskId, user_id: UserId = None) -> TaskDetail:
     operation_id="list_items",
     tags=["tasks"],
     summary="Get the state of every item",
-    responses=answered(ItemMap, s200="One letter per item, in framework order")
-    | refused(403, 404, 409, 422, 503),
+    responses=answered(ItemMap, "One letter per item, in framework order", 404, 409, 422, 503),
 )
 def get_items(
     task_id: TaskId,
@@ -183,12 +182,11 @@ def get_items(
     operation_id="get_item",
     tags=["tasks"],
     summary="Get one item",
-    responses=answered(ItemDetail, s200="The item, its failures and its content")
-    | refused(403, 404, 409, 422, 503),
+    responses=answered(ItemDetail, "The item, its failures and its content", 404, 409, 422, 503),
 )
 def get_item(
     task_id: TaskId,
-    content_type: Annotated[ContentType, Path(description="The content type of the item.")],
+    content_type: ItemType,
     concept_id: ConceptId,
     user_id: UserId = None,
 ) -> ItemDetail:
@@ -203,13 +201,12 @@ def get_item(
     operation_id="get_content",
     tags=["content"],
     summary="Read an item's saved content",
-    responses=answered(SavedItem, s200="The content, with an ETag")
-    | refused(403, 404, 422, 503)
+    responses=answered(SavedItem, "The content, with an ETag", 404, 422, 503)
     | {304: {"description": "If-None-Match names the content's ETag"}},
 )
 def get_content(
     task_id: TaskId,
-    content_type: Annotated[ContentType, Path(description="The content type of the item.")],
+    content_type: ItemType,
     concept_id: ConceptId,
     version: Annotated[
         int | None,
@@ -235,11 +232,11 @@ def get_content(
     operation_id="list_revisions",
     tags=["content"],
     summary="List an item's revisions",
-    responses=answered(Revisions, s200="The newest 100 revisions") | refused(403, 404, 422, 503),
+    responses=answered(Revisions, "The newest 100 revisions", 404, 422, 503),
 )
 def get_revisions(
     task_id: TaskId,
-    content_type: Annotated[ContentType, Path(description="The content type of the item.")],
+    content_type: ItemType,
     concept_id: ConceptId,
     user_id: UserId = None,
 ) -> Revisions:
@@ -256,12 +253,11 @@ def get_revisions(
     operation_id="restore_revision",
     tags=["content"],
     summary="Restore a revision",
-    responses=answered(RestoreAnswer, s200="The item has the content of the revision")
-    | refused(403, 404, 409, 422, 503),
+    responses=answered(RestoreAnswer, "The item has the content of the revision", 404, 409, 422, 503),
 )
 def post_restore(
     task_id: TaskId,
-    content_type: Annotated[ContentType, Path(description="The content type of the item.")],
+    content_type: ItemType,
     revision_id: Annotated[str, Path(description="The `revision_id` in the list of revisions.")],
     concept_id: ConceptId,
     user_id: UserId = None,
@@ -281,9 +277,8 @@ def post_restore(
     tags=["content"],
     summary="Follow a task",
     responses=answered(
-        ChangePage, s200="Changes, oldest first; Retry-After is the pause before the next request"
-    )
-    | refused(403, 404, 422, 503),
+        ChangePage, "Changes, oldest first; Retry-After is the pause before the next request", 404, 422, 503
+    ),
 )
 def get_changes(
     task_id: TaskId,
@@ -295,11 +290,7 @@ def get_changes(
 ) -> Response[ChangePage]:
     """Read what happened to a task since a change: items saved and failed, attempts, cancellations."""
     user = api.caller.reads_for(user_id)
-    changes = transact(
-        services.reading_engine,
-        lambda connection: list_changes(connection, task_id, user, after, limit),
-        api.deadline,
-    )
+    changes = api.read(services, lambda connection: list_changes(connection, task_id, user, after, limit))
     return respond(200, changes.page, {"Retry-After": str(changes.pause)})
 
 
@@ -308,19 +299,14 @@ def get_changes(
     operation_id="list_attempts",
     tags=["tasks"],
     summary="List a task's attempts",
-    responses=answered(AttemptPage, s200="The audit trail, newest attempt first")
-    | refused(403, 404, 422, 503),
+    responses=answered(AttemptPage, "The audit trail, newest attempt first", 404, 422, 503),
 )
 def get_attempts(
     task_id: TaskId, user_id: UserId = None, cursor: Cursor = None, limit: Limit = 50
 ) -> AttemptPage:
     """List a task's attempts with their actors, causes and outcomes."""
     user = api.caller.reads_for(user_id)
-    return transact(
-        services.reading_engine,
-        lambda connection: list_attempts(connection, task_id, user, cursor, limit),
-        api.deadline,
-    )
+    return api.read(services, lambda connection: list_attempts(connection, task_id, user, cursor, limit))
 
 
 @app.get(
@@ -328,7 +314,7 @@ def get_attempts(
     operation_id="list_failures",
     tags=["failures"],
     summary="List groups of current failures",
-    responses=answered(FailurePage, s200="A page of groups, largest first") | refused(403, 422, 503),
+    responses=answered(FailurePage, "A page of groups, largest first", 422, 503),
 )
 def get_failures(
     status: Statuses = None,
@@ -346,21 +332,18 @@ def get_failures(
     limit: Limit = 50,
 ) -> FailurePage:
     """List current failures, grouped by error code, stage, content type and normalised reason."""
-    conditions = {
-        "status": status,
-        "error_code": error_code,
-        "content_type": content_type,
-        "user_id": api.caller.reads_for(user_id),
-        "updated_after": updated_after,
-        "updated_before": updated_before,
-        "q": q,
-        "group_id": group_id,
-    }
-    chosen = TaskFilter.in_utc(conditions)
-    return transact(
-        services.reading_engine,
-        lambda connection: list_failures(connection, chosen, state or (), cursor, limit),
-        api.deadline,
+    chosen = _filter(
+        user_id,
+        status=status,
+        error_code=error_code,
+        content_type=content_type,
+        updated_after=updated_after,
+        updated_before=updated_before,
+        q=q,
+        group_id=group_id,
+    )
+    return api.read(
+        services, lambda connection: list_failures(connection, chosen, state or (), cursor, limit)
     )
 
 
@@ -369,7 +352,7 @@ def get_failures(
     operation_id="get_health",
     tags=["health"],
     summary="Get the state of the system",
-    responses=answered(Health, s200="The state of the system") | refused(403, 503),
+    responses=answered(Health, "The state of the system", 503),
 )
 def get_health() -> Health:
     """Return the health of the system. Requires the operator's or the viewer's scope."""
@@ -382,14 +365,14 @@ def get_health() -> Health:
     operation_id="count_origins",
     tags=["content"],
     summary="Count items per model and prompt",
-    responses=answered(OriginCounts, s200="The counts per origin and content type") | refused(403, 503),
+    responses=answered(OriginCounts, "The counts per origin and content type", 503),
 )
 def get_origins() -> OriginCounts:
     """Count the current items, and the refused contents, of each generator, model and prompt. Requires the
     operator's or the viewer's scope.
     """
     api.caller.require_sight()
-    return transact(services.reading_engine, read_origin_counts, api.deadline)
+    return api.read(services, read_origin_counts)
 
 
 @app.post(
@@ -397,9 +380,8 @@ def get_origins() -> OriginCounts:
     operation_id="retry_task",
     tags=["tasks"],
     summary="Retry a task's missing items",
-    responses=answered(RetryAnswer | RetryPreview, s200="Nothing is missing; with dry_run, the preview")
-    | answered(RetryAnswer, s202="An attempt has been started")
-    | refused(403, 404, 409, 422, 503),
+    responses=answered(RetryAnswer | RetryPreview, "Nothing is missing; with dry_run, the preview")
+    | answered(RetryAnswer, "An attempt has been started", 404, 409, 422, 503, status=202),
 )
 def post_retry(
     task_id: TaskId,
@@ -446,8 +428,7 @@ def post_retry(
     operation_id="cancel_task",
     tags=["tasks"],
     summary="Cancel a task",
-    responses=answered(CancelAnswer, s200="The task, or its attempt, is cancelled")
-    | refused(403, 404, 409, 422, 503),
+    responses=answered(CancelAnswer, "The task, or its attempt, is cancelled", 404, 409, 422, 503),
 )
 def post_cancel(task_id: TaskId, user_id: UserId = None, reason: Reason = None) -> CancelAnswer:
     """Cancel a task and stop its execution. Staged content stays staged. A task that misses nothing is

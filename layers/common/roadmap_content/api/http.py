@@ -1,7 +1,7 @@
 """Shared parts of the API's functions: the resolver, CORS, refusals, and the description of responses."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from types import UnionType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,6 +12,7 @@ from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from pydantic import BaseModel
+from sqlalchemy import Connection
 
 from ..contracts.api.system import Refusal, Unauthorized
 from ..contracts.documents import unstorable
@@ -38,16 +39,19 @@ from ..contracts.errors import (
     TransientError,
 )
 from ..contracts.payloads import TASK_ID
+from ..platform.postgres.transactions import transact
 from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.log import logger
 from ..platform.runtime.metrics import Metric, emit
 from ..platform.runtime.settings import Settings
+from ..state.services import Services
 from .callers import Caller, caller_of
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
+ReadT = TypeVar("ReadT")
 
 _STATUSES: Mapping[tuple[type[ContentError], ...], HTTPStatus] = {
     (ForbiddenError,): HTTPStatus.FORBIDDEN,
@@ -122,6 +126,10 @@ class Api:
         """The deadline of the current invocation."""
         return Deadline.of(self.app.lambda_context)
 
+    def read(self, services: Services, work: Callable[[Connection], ReadT]) -> ReadT:
+        """Run a reading transaction. The reader's role has only the privilege SELECT."""
+        return transact(services.reading_engine, work, self.deadline)
+
 
 def _cors_headers(event: Mapping[str, Any], settings: Settings) -> dict[str, str]:
     """The headers that permit a page of a configured origin to call the API. Another origin gets none, so the
@@ -164,25 +172,20 @@ def _require_storable(app: APIGatewayRestResolver, proceed: NextMiddleware) -> R
     return proceed(app)
 
 
-def refused(*statuses: int) -> dict[int, OpenAPIResponse]:
-    """The OpenAPI descriptions of error responses. Every operation requires a token."""
+def answered(
+    model: type[BaseModel] | UnionType, description: str, *refusals: int, status: int = 200
+) -> dict[int, OpenAPIResponse]:
+    """The OpenAPI descriptions of a successful response, and of the responses to refused requests. Every
+    operation requires a token that permits it.
+    """
+    described: list[tuple[int, str, type[BaseModel] | UnionType]] = [
+        (status, description, model),
+        (401, _REFUSALS[401], Unauthorized),
+        *((refusal, _REFUSALS[refusal], Refusal) for refusal in (403, *refusals)),
+    ]
     return {
-        status: {
-            "description": _REFUSALS[status],
-            "content": {"application/json": {"model": Unauthorized if status == 401 else Refusal}},
-        }
-        for status in (401, *statuses)
-    }
-
-
-def answered(model: type[BaseModel] | UnionType, **descriptions: str) -> dict[int, OpenAPIResponse]:
-    """The OpenAPI descriptions of successful responses, by status (`s200="…"`)."""
-    return {
-        int(status.removeprefix("s")): {
-            "description": description,
-            "content": {"application/json": {"model": model}},
-        }
-        for status, description in descriptions.items()
+        number: {"description": text, "content": {"application/json": {"model": body}}}
+        for number, text, body in described
     }
 
 
