@@ -17,13 +17,28 @@ from roadmap_content.api.preview import preview_retry
 from roadmap_content.api.revisions import list_revisions, read_content, read_origin_counts, restore_revision
 from roadmap_content.api.status import read_detail
 from roadmap_content.api.task_list import list_tasks
-from roadmap_content.contracts.api.content import OriginCounts, RestoreAnswer, Revisions, SavedItem
 from roadmap_content.contracts.api.failures import FailurePage
-from roadmap_content.contracts.api.items import DEFAULT_CONCEPTS, MAX_CONCEPTS, ItemDetail, ItemMap
+from roadmap_content.contracts.api.items import (
+    DEFAULT_CONCEPTS,
+    MAX_CONCEPTS,
+    ItemDetail,
+    ItemMap,
+    OriginCounts,
+    RestoreAnswer,
+    Revisions,
+    SavedItem,
+)
 from roadmap_content.contracts.api.recoveries import TaskFilter
-from roadmap_content.contracts.api.retries import CancelAnswer, RetryAnswer, RetryPreview
 from roadmap_content.contracts.api.system import Health, Identity
-from roadmap_content.contracts.api.tasks import AttemptPage, ChangePage, TaskDetail, TaskPage
+from roadmap_content.contracts.api.tasks import (
+    AttemptPage,
+    CancelAnswer,
+    ChangePage,
+    RetryAnswer,
+    RetryPreview,
+    TaskDetail,
+    TaskPage,
+)
 from roadmap_content.contracts.errors import InvalidRequestError
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import TASK_ID, USER_ID

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, TextClause, text
 
-from roadmap_content.contracts.api.queue import QueuePlace
+from roadmap_content.contracts.api.capacity import QueuePlace
 from roadmap_content.contracts.states import QueueClass, QueueState
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.retries.retry import retry_task

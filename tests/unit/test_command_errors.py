@@ -25,8 +25,7 @@ from roadmap_command.runs import redrive_run
 from roadmap_command.target import Target
 from roadmap_content.api.client import Client
 from roadmap_content.content.bundle import parse_bundle
-from roadmap_content.contracts.api.retries import RetryPreview
-from roadmap_content.contracts.api.tasks import TaskDetail
+from roadmap_content.contracts.api.tasks import RetryPreview, TaskDetail
 from roadmap_content.contracts.errors import DatabaseUnavailableError, NotRedrivableError
 from tests.support.factories import bundle_of
 from tests.support.openapi import example

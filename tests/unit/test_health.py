@@ -7,7 +7,7 @@ import pytest
 
 from local_stack.builds import REPOSITORY
 from roadmap_content.api.health import attention_for, is_sweep_overdue
-from roadmap_content.contracts.api.queue import GenerationStop
+from roadmap_content.contracts.api.capacity import GenerationStop
 from roadmap_content.runs.reconciliation.sweeps import Sweep
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

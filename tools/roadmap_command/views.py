@@ -10,7 +10,7 @@ from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
-from roadmap_content.contracts.api.queue import GenerationStop, QueuePlace
+from roadmap_content.contracts.api.capacity import GenerationStop, QueuePlace
 from roadmap_content.contracts.api.tasks import FailedItem, TaskStatus
 from roadmap_content.contracts.items import ContentType
 

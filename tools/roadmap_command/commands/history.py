@@ -13,8 +13,7 @@ from roadmap_command.interface import Json, Stack, TaskId, command_name, output,
 from roadmap_command.target import Target
 from roadmap_command.views import in_words, reasons, time_text
 from roadmap_content.api.client import Client
-from roadmap_content.contracts.api.content import ItemOrigin
-from roadmap_content.contracts.api.items import ItemDetail
+from roadmap_content.contracts.api.items import ItemDetail, ItemOrigin
 from roadmap_content.contracts.api.tasks import AttemptRow, TaskDetail
 from roadmap_content.contracts.items import ContentType, Item
 

@@ -9,7 +9,7 @@ from roadmap_command.commands.history import ITEM_FORM, origin_text, parse_item
 from roadmap_command.interface import Json, Stack, TaskId, output, print_json
 from roadmap_command.target import Target
 from roadmap_command.views import fitted, time_text
-from roadmap_content.contracts.api.content import Revision
+from roadmap_content.contracts.api.items import Revision
 
 group = typer.Typer()
 

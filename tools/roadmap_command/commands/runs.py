@@ -21,7 +21,7 @@ from roadmap_command.interface import (
 from roadmap_command.runs import is_running, redrive_run, start_run
 from roadmap_command.target import Target
 from roadmap_content.api.client import ApiRefusedError, Client
-from roadmap_content.contracts.api.retries import RetryPreview
+from roadmap_content.contracts.api.tasks import RetryPreview
 from roadmap_content.contracts.items import ContentType
 
 group = typer.Typer()

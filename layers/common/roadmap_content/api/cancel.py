@@ -5,7 +5,7 @@ attempt is cancelled.
 
 from sqlalchemy import Connection
 
-from ..contracts.api.retries import CancelAnswer
+from ..contracts.api.tasks import CancelAnswer
 from ..contracts.errors import (
     AtWorkElsewhereError,
     InvalidFrameworkError,

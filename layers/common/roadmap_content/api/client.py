@@ -22,10 +22,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from ..contracts.api.content import RestoreAnswer, Revision, Revisions, SavedItem
-from ..contracts.api.items import ItemDetail, ItemMap
-from ..contracts.api.retries import CancelAnswer, RetryAnswer, RetryPreview
-from ..contracts.api.tasks import AttemptPage, AttemptRow, Change, ChangePage, TaskDetail
+from ..contracts.api.items import ItemDetail, ItemMap, RestoreAnswer, Revision, Revisions, SavedItem
+from ..contracts.api.tasks import (
+    AttemptPage,
+    AttemptRow,
+    CancelAnswer,
+    Change,
+    ChangePage,
+    RetryAnswer,
+    RetryPreview,
+    TaskDetail,
+)
 from ..contracts.errors import (
     ContentError,
     InvalidContentError,
@@ -191,7 +198,7 @@ class Client(SystemRequests):
 
     def status(self, task_id: str, user_id: str | None = None) -> TaskDetail:
         """Get a task's status."""
-        return self._api.get(_task(task_id), TaskDetail, user_id, user_id=user_id)
+        return self._api.get(path_of("tasks", task_id), TaskDetail, user_id, user_id=user_id)
 
     def retry(
         self,
@@ -217,7 +224,7 @@ class Client(SystemRequests):
         """
         return self._api.call(
             "POST",
-            _task(task_id, "retry"),
+            path_of("tasks", task_id, "retry"),
             RetryAnswer,
             user_id,
             user_id=user_id,
@@ -246,7 +253,7 @@ class Client(SystemRequests):
         """
         return self._api.call(
             "POST",
-            _task(task_id, "retry"),
+            path_of("tasks", task_id, "retry"),
             RetryPreview,
             user_id,
             user_id=user_id,
@@ -265,8 +272,14 @@ class Client(SystemRequests):
             ApiRefusedError: the task is completed (409), or the user has no such task.
             ApiUnavailableError: the same request may succeed later.
         """
-        path = _task(task_id, "cancel")
-        return self._api.call("POST", path, CancelAnswer, user_id, user_id=user_id, reason=reason)
+        return self._api.call(
+            "POST",
+            path_of("tasks", task_id, "cancel"),
+            CancelAnswer,
+            user_id,
+            user_id=user_id,
+            reason=reason,
+        )
 
     def content(
         self,
@@ -285,7 +298,7 @@ class Client(SystemRequests):
             ApiUnavailableError: the same request may succeed later.
         """
         return self._api.get(
-            _task(task_id, "content", _type(content_type)),
+            path_of("tasks", task_id, "content", _type(content_type)),
             SavedItem,
             user_id,
             user_id=user_id,
@@ -306,7 +319,7 @@ class Client(SystemRequests):
             ApiRefusedError: the user has no such task, or the cursor belongs to another one.
             ApiUnavailableError: the API has not responded for a minute. Continue with `after`.
         """
-        path = _task(task_id, "changes")
+        path = path_of("tasks", task_id, "changes")
         while True:
             query = {"user_id": user_id, "after": after}
             answer = self._api.request("GET", path, user_id, query, resend_seconds=UNAVAILABLE_SECONDS)
@@ -322,7 +335,7 @@ class Client(SystemRequests):
         self, task_id: str, user_id: str | None, concept_id: str, content_type: ContentType | str
     ) -> ItemDetail:
         """Get one item with its failures, its staged, rejected and saved content, and its origin."""
-        path = _task(task_id, "items", _type(content_type))
+        path = path_of("tasks", task_id, "items", _type(content_type))
         return self._api.get(path, ItemDetail, user_id, user_id=user_id, concept_id=concept_id)
 
     def items(
@@ -334,14 +347,14 @@ class Client(SystemRequests):
         limit: int | None = None,
     ) -> Iterator[ItemMap]:
         """The states of all items, in pages of `limit` concepts. `docs/api.md` explains the letters."""
-        path = _task(task_id, "items")
+        path = path_of("tasks", task_id, "items")
         return self._api.pages(path, ItemMap, user_id, user_id=user_id, states_only=states_only, limit=limit)
 
     def revisions(
         self, task_id: str, user_id: str | None, concept_id: str, content_type: ContentType | str
     ) -> list[Revision]:
         """List the current and the former contents of an item."""
-        path = _task(task_id, "items", _type(content_type), "revisions")
+        path = path_of("tasks", task_id, "items", _type(content_type), "revisions")
         return self._api.get(path, Revisions, user_id, user_id=user_id, concept_id=concept_id).items
 
     def restore(
@@ -360,21 +373,22 @@ class Client(SystemRequests):
             ApiRefusedError: there is no such revision (404), or the database refused it (409).
             ApiUnavailableError: the same request may succeed later.
         """
-        path = _task(task_id, "items", _type(content_type), "revisions", revision_id, "restore")
         return self._api.call(
-            "POST", path, RestoreAnswer, user_id, user_id=user_id, concept_id=concept_id, reason=reason
+            "POST",
+            path_of("tasks", task_id, "items", _type(content_type), "revisions", revision_id, "restore"),
+            RestoreAnswer,
+            user_id,
+            user_id=user_id,
+            concept_id=concept_id,
+            reason=reason,
         )
 
     def attempts(
         self, task_id: str, user_id: str | None = None, *, limit: int | None = None
     ) -> Iterator[AttemptRow]:
         """A task's attempts, the newest first, requested in pages of `limit`."""
-        path = _task(task_id, "attempts")
+        path = path_of("tasks", task_id, "attempts")
         return rows(self._api.pages(path, AttemptPage, user_id, user_id=user_id, limit=limit))
-
-
-def _task(task_id: str, *parts: str) -> str:
-    return path_of("tasks", task_id, *parts)
 
 
 def _type(content_type: ContentType | str) -> ContentType:

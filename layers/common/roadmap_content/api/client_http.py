@@ -5,18 +5,16 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from email.message import Message
 from http.client import HTTPException
 from itertools import chain
 from time import monotonic, sleep
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from ..contracts.errors import InvalidRequestError, PermanentError, TransientError
-from ..contracts.payloads import PayloadT
+from ..contracts.payloads import Page, PayloadT, RowT
 
-RowT = TypeVar("RowT", covariant=True)
 QueryValue = str | int | datetime | Sequence[str] | None
 
 
@@ -47,12 +45,7 @@ class HttpAnswer(NamedTuple):
     headers: Mapping[str, str] = MappingProxyType({})
 
 
-class _Page(Protocol[RowT]):
-    @property
-    def items(self) -> Sequence[RowT]: ...
-
-
-def rows(pages: Iterator[_Page[RowT]]) -> Iterator[RowT]:
+def rows(pages: Iterator[Page[RowT]]) -> Iterator[RowT]:
     """The rows of a list's pages."""
     return chain.from_iterable(page.items for page in pages)
 
@@ -142,9 +135,9 @@ class HttpApi:
             cursor = {"cursor": answer["next_cursor"]}
 
 
-def _given(query: Mapping[str, QueryValue]) -> dict[str, str | Sequence[str]]:
-    """The parameters that are given, as text. Each flag is false by default."""
-    given: dict[str, str | Sequence[str]] = {}
+def _given(query: Mapping[str, QueryValue]) -> dict[str, str | int | Sequence[str]]:
+    """The parameters that are given. Each flag is false by default."""
+    given: dict[str, str | int | Sequence[str]] = {}
     for name, value in query.items():
         match value:
             case None | False | ():
@@ -153,8 +146,6 @@ def _given(query: Mapping[str, QueryValue]) -> dict[str, str | Sequence[str]]:
                 given[name] = "true"
             case datetime():
                 given[name] = value.isoformat()
-            case int():
-                given[name] = str(value)
             case _:
                 given[name] = value
     return given
@@ -200,9 +191,5 @@ def send(method: str, url: str, token: str, body: bytes | None = None) -> HttpAn
     except (OSError, HTTPException) as error:
         raise ApiUnavailableError(f"{method} {url}: {error!r}") from error
     answer = json.loads(text) if response.status < 300 or text.startswith(b"{") else text.decode()
-    return HttpAnswer(response.status, answer, _lower(response.headers))
-
-
-def _lower(headers: Message) -> dict[str, str]:
-    """Headers by name. A proxy may change the case of names."""
-    return {name.lower(): value for name, value in headers.items()}
+    headers = {name.lower(): value for name, value in response.headers.items()}  # proxies change the case
+    return HttpAnswer(response.status, answer, headers)

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from ..contracts.api.capacity import CapacityAnswer
-from ..contracts.api.content import OriginCounts
 from ..contracts.api.failures import FailureGroup, FailureGroupDetail, FailurePage
+from ..contracts.api.items import OriginCounts
 from ..contracts.api.recoveries import (
     RecoveryAnswer,
     RecoveryPage,
@@ -57,12 +57,8 @@ class SystemRequests:
         """Make a failure group `acknowledged`, `ignored` (until a time or a number of tasks), `resolved` or
         `new`. Only new and regressed groups call a person.
         """
-        body = {
-            "state": state,
-            "note": note,
-            "until": until and until.isoformat(),
-            "until_tasks": until_tasks,
-        }
+        end = until and until.isoformat()
+        body = {"state": state, "note": note, "until": end, "until_tasks": until_tasks}
         return self._api.call("PUT", path_of("failures", group_id), FailureGroupDetail, caller, body)
 
     def me(self, caller: str | None = None) -> Identity:
@@ -91,13 +87,8 @@ class SystemRequests:
         caller: str | None = None,
     ) -> CapacityAnswer:
         """Change the number of slots or the model's quota (0: none), or stop or resume generation."""
-        body = {
-            "reason": reason,
-            "slots": slots,
-            "tokens_per_minute": tokens_per_minute,
-            "stopped": stopped,
-        }
-        return self._api.call("PUT", "/capacity", CapacityAnswer, caller, body)
+        limits = {"slots": slots, "tokens_per_minute": tokens_per_minute, "stopped": stopped}
+        return self._api.call("PUT", "/capacity", CapacityAnswer, caller, {"reason": reason} | limits)
 
     def create_recovery(
         self,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, text
 
-from ..contracts.api.queue import GenerationStop
+from ..contracts.api.capacity import GenerationStop
 from ..contracts.api.system import Attention, Health, LastSweep, QueueHealth, TokenSums
 from ..contracts.states import RINGING_STATES
 from ..contracts.times import utc

@@ -8,7 +8,7 @@ from sqlalchemy.sql.elements import TextClause
 
 from ..content.remedies import Remedy, remedy_for, remedy_of_code
 from ..content.rows import current_revisions
-from ..contracts.api.retries import Basis, RetryPreview
+from ..contracts.api.tasks import Basis, RetryPreview
 from ..contracts.items import Item, RecordedFailure, count_by_type
 from ..platform.postgres.transactions import transact
 from ..platform.runtime.deadline import Deadline

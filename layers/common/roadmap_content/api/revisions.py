@@ -35,7 +35,7 @@ from ..content.rows import (
     merge_items,
     saved_content,
 )
-from ..contracts.api.content import (
+from ..contracts.api.items import (
     LINK_SECONDS,
     MOST_TEXT_BYTES,
     ItemOrigin,

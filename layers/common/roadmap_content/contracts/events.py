@@ -52,8 +52,7 @@ class Event(NamedTuple):
     @property
     def task_id(self) -> str | None:
         """The task of the event."""
-        task_id: str | None = self.data.get("task_id")
-        return task_id
+        return self.data.get("task_id")
 
     @property
     def event_id(self) -> str:
@@ -78,8 +77,9 @@ def attempt_queued(
     task_id: str, roadmap_id: str | None, attempt: int, actor: str, cause: str, position: int
 ) -> Event:
     """An attempt has been claimed, and waits for a slot. `position` is its place in the queue, from 1."""
-    data = {"actor": actor, "cause": cause, "position": position}
-    return _of_attempt(DetailType.ATTEMPT_QUEUED, task_id, roadmap_id, attempt, **data)
+    return _of_attempt(
+        DetailType.ATTEMPT_QUEUED, task_id, roadmap_id, attempt, actor=actor, cause=cause, position=position
+    )
 
 
 def attempt_started(task_id: str, roadmap_id: str | None, attempt: int, actor: str, cause: str) -> Event:
@@ -89,8 +89,15 @@ def attempt_started(task_id: str, roadmap_id: str | None, attempt: int, actor: s
 
 def concept_completed(task_id: str, roadmap_id: str, attempt: int, concept_id: str, name: str) -> Event:
     """A concept has all of its content."""
-    names = {"concept_id": concept_id, "concept_name": name[:MAX_NAME]}
-    return _of_attempt(DetailType.CONCEPT_COMPLETED, task_id, roadmap_id, attempt, concept_id, **names)
+    return _of_attempt(
+        DetailType.CONCEPT_COMPLETED,
+        task_id,
+        roadmap_id,
+        attempt,
+        concept_id,
+        concept_id=concept_id,
+        concept_name=name[:MAX_NAME],
+    )
 
 
 def concept_failed(
@@ -148,8 +155,9 @@ def item_restored(
 
 def task_cancelled(task_id: str, roadmap_id: str | None, attempt: int, actor: str) -> Event:
     """A task was cancelled. A task can be cancelled, retried and cancelled again, so each one is distinct."""
-    identity = str(uuid.uuid4())
-    return _of_attempt(DetailType.TASK_CANCELLED, task_id, roadmap_id, attempt, identity, actor=actor)
+    return _of_attempt(
+        DetailType.TASK_CANCELLED, task_id, roadmap_id, attempt, str(uuid.uuid4()), actor=actor
+    )
 
 
 def task_finalized(
@@ -168,12 +176,16 @@ def task_finalized(
     """
     counts = {str(name): count for name, count in missing.items()}
     identity = (status, sorted(counts.items()), replaced_at.isoformat())
-    data = {
-        "status": status,
-        "missing": counts,
-        "generated": {str(name): count for name, count in generated.items()},
-    }
-    return _of_attempt(DetailType.TASK_FINALIZED, task_id, roadmap_id, attempt, *identity, **data)
+    return _of_attempt(
+        DetailType.TASK_FINALIZED,
+        task_id,
+        roadmap_id,
+        attempt,
+        *identity,
+        status=status,
+        missing=counts,
+        generated={str(name): count for name, count in generated.items()},
+    )
 
 
 def automatic_attempts_exhausted(
@@ -183,14 +195,14 @@ def automatic_attempts_exhausted(
 
     `group` is the task's largest failure group. `console` is the task's page, relative to the API's URL.
     """
-    data = {"group": group, "console": f"console/#/tasks/{quote(task_id, safe='')}"}
     return _of_attempt(
         DetailType.AUTOMATIC_ATTEMPTS_EXHAUSTED,
         task_id,
         roadmap_id,
         attempt,
         group["group_id"],
-        **data,
+        group=group,
+        console=f"console/#/tasks/{quote(task_id, safe='')}",
     )
 
 

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -35,6 +35,14 @@ class Payload(BaseModel):
 
 
 PayloadT = TypeVar("PayloadT", bound=Payload)
+RowT = TypeVar("RowT")
+
+
+class Page(Payload, Generic[RowT]):
+    """A page of a list."""
+
+    items: list[RowT]
+    next_cursor: str | None
 
 
 def parse(payload_type: type[PayloadT], event: Any) -> PayloadT:  # noqa: ANN401 - any JSON value

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from ..items import ContentType, Stage
-from ..payloads import Count, Payload
+from ..payloads import Count, Page, Payload
 from ..states import GroupState, NextAction
 from ..times import UtcTime
 from .recoveries import RecoveryAnswer
@@ -58,11 +58,8 @@ class FailureGroup(Payload):
     """Items by the hour in which their attempt ended; the last 24 hours with any."""
 
 
-class FailurePage(Payload):
+class FailurePage(Page[FailureGroup]):
     """A page of groups, the largest first."""
-
-    items: list[FailureGroup]
-    next_cursor: str | None
 
 
 MOST_CHANGES = 50

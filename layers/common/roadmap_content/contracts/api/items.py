@@ -1,8 +1,8 @@
-"""The answers about the items of a task."""
+"""The answers about the items of a task, and about their saved content: its text, revisions and origin."""
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -10,7 +10,120 @@ from ..items import ContentType, Stage
 from ..payloads import Count, Payload
 from ..states import ItemState, NextAction
 from ..times import UtcTime
-from .content import ItemOrigin
+
+Generator = Annotated[
+    str | None,
+    Field(
+        description="`product` for content that the product staged, `offline` or `bedrock`; null if it is "
+        "unknown: the content was saved before origins were recorded, or the product wrote the row itself."
+    ),
+]
+
+
+PromptVersion = Annotated[str | None, Field(description="The name of the prompt, and a hash of its files.")]
+
+
+class ItemOrigin(Payload):
+    """How a content came to be."""
+
+    generator: Generator
+    model_id: str | None
+    prompt_version: PromptVersion
+    service_tier: str | None
+    tokens_in: Count | None
+    tokens_out: Count | None
+    content_fingerprint: str | None
+    task_id: str | None
+    attempt: Annotated[Count | None, Field(description="The attempt that saved the content.")]
+    actor: Annotated[str | None, Field(description="Who started the attempt, or restored the content.")]
+    reason: Annotated[str | None, Field(description="Why the content was restored.")]
+    restored_from: Annotated[
+        str | None, Field(description="The `content_id` of the revision that was restored.")
+    ]
+    recorded_at: UtcTime | None
+
+
+class OriginCount(Payload):
+    """The number of items of one content type that one model wrote with one prompt."""
+
+    generator: Generator
+    model_id: str | None
+    prompt_version: PromptVersion
+    content_type: ContentType
+    saved: Annotated[Count, Field(description="Items whose current content has this origin.")]
+    refused: Annotated[Count, Field(description="Contents that were refused because of the content itself.")]
+
+
+class OriginCounts(Payload):
+    """The counts of all origins."""
+
+    items: list[OriginCount]
+
+
+class Revision(Payload):
+    """A current or former content of an item."""
+
+    revision_id: Annotated[str, Field(description="The id for `restore` and `revision_id` of the content.")]
+    content_id: Annotated[str | None, Field(description="The id of the content itself.")]
+    current: bool
+    version: Annotated[int | None, Field(description="A tutorial's version.")]
+    generated_at: UtcTime | None
+    replaced_at: Annotated[
+        UtcTime | None,
+        Field(description="When the content left its table; null for the rows of the content table."),
+    ]
+    reason: Annotated[str | None, Field(description="Why the content left its table.")]
+    size: Annotated[
+        Count | None, Field(description="Bytes of the text, of the resources or of the questions.")
+    ]
+    origin: ItemOrigin | None
+
+
+class Revisions(Payload):
+    """The newest revisions of an item: first the rows of the content table, then the archived ones."""
+
+    items: list[Revision]
+
+
+class RestoreAnswer(Payload):
+    """The answer to a restore."""
+
+    success: bool = True
+    task_id: str
+    concept_id: str
+    content_type: ContentType
+    restored: Annotated[bool, Field(description="False: the item has this content already.")]
+    content_id: Annotated[str | None, Field(description="The id of the current content.")]
+    version: Annotated[int | None, Field(description="A tutorial's current version.")]
+
+
+MOST_TEXT_BYTES = 1_000_000
+"""Bytes of a text that an answer contains. A Lambda response is limited to 6 MB, with escaping."""
+
+
+LINK_SECONDS = 300
+
+
+class SavedItem(Payload):
+    """The saved content of an item."""
+
+    concept_id: str
+    content_type: ContentType
+    generated_at: UtcTime | None
+    content: Annotated[
+        dict[str, Any],
+        Field(
+            description="The fields of the content's schema (docs/schemas). `markdown` is a tutorial's text."
+        ),
+    ]
+    content_link: Annotated[
+        str | None,
+        Field(
+            description=f"Where to read a text of more than {MOST_TEXT_BYTES:,} bytes: a link that is valid "
+            f"for {LINK_SECONDS} seconds. `content` then has no `markdown`."
+        ),
+    ] = None
+
 
 DEFAULT_CONCEPTS, MAX_CONCEPTS = 1_000, 3_000
 

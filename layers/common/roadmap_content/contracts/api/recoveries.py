@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import ConfigDict, Field
 
 from ..items import ContentType
-from ..payloads import Count, Payload
+from ..payloads import Count, Page, Payload
 from ..states import RecoveryState, TaskResult
 from ..times import UtcTime, naive_utc
 
@@ -251,11 +251,8 @@ class RecoveryAnswer(Payload):
     ] = None
 
 
-class RecoveryPage(Payload):
+class RecoveryPage(Page[RecoveryAnswer]):
     """A page of recoveries, the newest first."""
-
-    items: list[RecoveryAnswer]
-    next_cursor: str | None
 
 
 class RecoveryTask(Payload):
@@ -274,8 +271,5 @@ class RecoveryTask(Payload):
     undone: Annotated[TaskUndo | None, Field(description="What an undo did to the items of the task.")] = None
 
 
-class RecoveryTaskPage(Payload):
+class RecoveryTaskPage(Page[RecoveryTask]):
     """A page of a recovery's tasks, in the order in which they are started."""
-
-    items: list[RecoveryTask]
-    next_cursor: str | None

@@ -1,15 +1,17 @@
-"""The answers about a task: its status, its attempts and its changes; and the list of tasks."""
+"""The answers about a task: its status, its attempts and changes, a retry and a cancellation; and the list of
+tasks.
+"""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field
 
 from ..items import ContentType, Stage
-from ..payloads import Count, Payload
+from ..payloads import Count, Page, Payload
 from ..states import Cause
 from ..times import UtcTime
-from .queue import GenerationStop, QueuePlace
+from .capacity import GenerationStop, QueuePlace
 
 
 class Progress(Payload):
@@ -134,15 +136,13 @@ class TaskRow(Payload):
     ours: bool
 
 
-class TaskPage(Payload):
+class TaskPage(Page[TaskRow]):
     """A page of tasks, newest first.
 
     A page with a rare combination of filters may have fewer rows than `limit`, or none, although the list
     continues at `next_cursor`.
     """
 
-    items: list[TaskRow]
-    next_cursor: str | None
     total: Count
     total_is_exact: bool
     """If false, `total` is an estimate: counting would read too many tasks."""
@@ -186,11 +186,8 @@ class AttemptRow(Payload):
     """`null` for an attempt for all missing items."""
 
 
-class AttemptPage(Payload):
+class AttemptPage(Page[AttemptRow]):
     """A page of a task's attempts, newest first."""
-
-    items: list[AttemptRow]
-    next_cursor: str | None
 
 
 class Change(Payload):
@@ -220,3 +217,46 @@ class ChangePage(Payload):
             "`after` does not exist: the database was restored from a backup, or it was deleted by age."
         ),
     ] = False
+
+
+class RetryAnswer(Payload):
+    """The answer of `POST /api/v1/tasks/{task_id}/retry`."""
+
+    success: bool = True
+    recovery_type: Literal["content_retry", "checkpoint"]
+    task_id: str
+    roadmap_id: str | None
+    status: str
+    items_to_retry: Mapping[ContentType, Count]
+    total_items: Count
+    attempt: int
+    execution_arn: str | None
+    queue: Annotated[QueuePlace | None, Field(description="If the attempt waits for a slot.")] = None
+    message: str
+
+
+Basis = Literal["task", "roadmap", "none"]
+
+
+class RetryPreview(Payload):
+    """The answer of a retry with `dry_run`."""
+
+    dry_run: bool = True
+    task_id: str
+    staged: Mapping[ContentType, Count]
+    to_generate: Mapping[ContentType, Count]
+    total_items: Count
+    estimated_tokens: int | None
+    estimate_basis: Basis
+
+
+class CancelAnswer(Payload):
+    """The answer of `POST /api/v1/tasks/{task_id}/cancel`."""
+
+    success: bool = True
+    task_id: str
+    status: Literal["cancelled", "completed"]
+    """`completed`: no item is missing, and only the attempt is cancelled."""
+
+    attempt: int
+    stopped_execution: str | None

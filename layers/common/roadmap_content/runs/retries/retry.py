@@ -15,8 +15,8 @@ from ...content.registry import CONTENT_KINDS
 from ...content.roadmaps.framework import Framework
 from ...content.roadmaps.metadata import lock_roadmap
 from ...content.rows import current_revisions
-from ...contracts.api.queue import QueuePlace
-from ...contracts.api.retries import RetryAnswer
+from ...contracts.api.capacity import QueuePlace
+from ...contracts.api.tasks import RetryAnswer
 from ...contracts.errors import ClaimRefusedError, NotRedrivableError, TaskCancelledError, TransientError
 from ...contracts.items import Item, count_by_type
 from ...contracts.payloads import StateError

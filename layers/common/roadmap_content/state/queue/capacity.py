@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ...contracts.api.capacity import CapacityChange, ClassInQueue, UserInQueue
-from ...contracts.api.queue import GenerationStop
+from ...contracts.api.capacity import CapacityChange, ClassInQueue, GenerationStop, UserInQueue
 
 AT_WORK = "'starting', 'redriving', 'running'"
 """The states of the attempts that count against the capacity."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from ...contracts.api.queue import QueuePlace
+from ...contracts.api.capacity import QueuePlace
 from ...contracts.errors import (
     AtWorkElsewhereError,
     ClaimRefusedError,

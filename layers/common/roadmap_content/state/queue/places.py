@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, text
 
-from ...contracts.api.queue import QueuePlace
+from ...contracts.api.capacity import QueuePlace
 
 MOST_AHEAD = 1_000
 """Attempts ahead are counted up to this limit, so that polling costs the same in any queue."""
