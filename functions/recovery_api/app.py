@@ -12,8 +12,8 @@ from roadmap_content.api.erasure import Erasure, due_erasures, erase_user, previ
 from roadmap_content.api.failure_groups import describe_group, set_group_state
 from roadmap_content.api.http import Api, answered, respond
 from roadmap_content.api.recovery_list import (
+    describe,
     describe_preview,
-    describe_recovery,
     limits_of,
     list_recoveries,
     list_recovery_tasks,
@@ -188,7 +188,9 @@ def _change(change: Callable[[Services, str, Deadline], None], recovery_id: str)
 
 
 def _read(recovery_id: str) -> RecoveryAnswer:
-    return api.read(services, lambda connection: describe_recovery(connection, recovery_id))
+    return api.read(
+        services, lambda connection: describe(connection, control.require_recovery(connection, recovery_id))
+    )
 
 
 @app.get(

@@ -305,8 +305,8 @@ def get_changes(
 ) -> Response[ChangePage]:
     """Read what happened to a task since a change: items saved and failed, attempts, cancellations."""
     user = api.caller.reads_for(user_id)
-    changes = api.read(services, lambda connection: list_changes(connection, task_id, user, after, limit))
-    return respond(200, changes.page, {"Retry-After": str(changes.pause)})
+    page, pause = api.read(services, lambda connection: list_changes(connection, task_id, user, after, limit))
+    return respond(200, page, {"Retry-After": str(pause)})
 
 
 @app.get(

@@ -7,8 +7,8 @@ import pytest
 from botocore.stub import Stubber
 
 from roadmap_content.api import client_http
-from roadmap_content.api.client import ApiRefusedError, ApiUnavailableError, Client
-from roadmap_content.api.client_http import HttpAnswer
+from roadmap_content.api.client import Client
+from roadmap_content.api.client_http import ApiRefusedError, ApiUnavailableError, HttpAnswer
 from roadmap_content.contracts.errors import (
     ContentError,
     InvalidRequestError,

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 from roadmap_command.commands import recoveries
 from roadmap_command.main import app
 from roadmap_content.api import client, client_http
-from roadmap_content.api.client import ApiRefusedError, ApiUnavailableError, Client
-from roadmap_content.api.client_http import HttpAnswer, HttpApi
+from roadmap_content.api.client import Client
+from roadmap_content.api.client_http import ApiRefusedError, ApiUnavailableError, HttpAnswer, HttpApi
 from roadmap_content.contracts.errors import InvalidRequestError
 from tests.support.http_server import HttpServer, Reply
 from tests.support.openapi import example

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from local_stack.errors import RefusedError
-from roadmap_content.api.client import ApiRefusedError, ApiUnavailableError
-from roadmap_content.api.client_http import HttpAnswer
+from roadmap_content.api.client_http import ApiRefusedError, ApiUnavailableError, HttpAnswer
 from tests.support.openapi import example
 from tests.unit.conftest import Roadmap
 

@@ -9,20 +9,20 @@ import gc
 import os
 from typing import TYPE_CHECKING
 
+from .contracts.errors import (
+    ContentError,
+    InvalidContentError,
+    InvalidRequestError,
+    MissingExtraError,
+    MissingSettingError,
+    RoadmapNotFoundError,
+    StorageUnavailableError,
+)
+from .contracts.items import ContentType
+
 if TYPE_CHECKING:
-    from .api.client import (
-        ApiRefusedError,
-        ApiUnavailableError,
-        Client,
-        ContentError,
-        ContentType,
-        InvalidContentError,
-        InvalidRequestError,
-        MissingExtraError,
-        MissingSettingError,
-        RoadmapNotFoundError,
-        StorageUnavailableError,
-    )
+    from .api.client import Client
+    from .api.client_http import ApiRefusedError, ApiUnavailableError
 
 # Imported modules are never freed, and parsed JSON has no reference cycles. With CPython's default
 # thresholds, the garbage collector takes a large part of a cold start and of reading a large framework.
@@ -49,7 +49,7 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Import the client on first use: the functions do not need it."""
-    if name not in __all__:
+    if name not in ("ApiRefusedError", "ApiUnavailableError", "Client"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from .api import client
 

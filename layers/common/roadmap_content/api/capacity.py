@@ -51,20 +51,14 @@ def set_capacity(services: Services, request: CapacityRequest, actor: str, deadl
         InvalidRequestError: the request changes nothing.
         DatabaseUnavailableError: nothing was changed, or the same request may be sent again.
     """
-    if all(change is None for change in (request.slots, request.tokens_per_minute, request.stopped)):
+    changes = request.model_dump(exclude={"reason"})
+    if set(changes.values()) == {None}:
         raise InvalidRequestError("body: slots, tokens_per_minute or stopped is required")
-
-    def change(connection: Connection) -> bool:
-        return change_capacity(
-            connection,
-            actor,
-            request.reason,
-            slots=request.slots,
-            tokens_per_minute=request.tokens_per_minute,
-            stopped=request.stopped,
-        )
-
-    if not transact(services.engine, change, deadline):
+    if not transact(
+        services.engine,
+        lambda connection: change_capacity(connection, actor, request.reason, **changes),
+        deadline,
+    ):
         return
     logger.warning("capacity_changed", actor=actor, **request.model_dump(mode="json"))
     try:

@@ -33,15 +33,7 @@ from ..contracts.api.tasks import (
     RetryPreview,
     TaskDetail,
 )
-from ..contracts.errors import (
-    ContentError,
-    InvalidContentError,
-    InvalidRequestError,
-    MissingExtraError,
-    MissingSettingError,
-    RoadmapNotFoundError,
-    StorageUnavailableError,
-)
+from ..contracts.errors import InvalidRequestError, MissingSettingError, RoadmapNotFoundError
 from ..contracts.extras import requires_extra
 from ..contracts.items import ContentType, Item
 from ..contracts.payloads import TASK_ID
@@ -220,7 +212,6 @@ class Client(SystemRequests):
 
         Raises:
             ApiRefusedError: an attempt is running (409), or the user has no such task.
-            ApiUnavailableError: the same request may succeed later.
         """
         return self._api.call(
             "POST",
@@ -270,7 +261,6 @@ class Client(SystemRequests):
 
         Raises:
             ApiRefusedError: the task is completed (409), or the user has no such task.
-            ApiUnavailableError: the same request may succeed later.
         """
         return self._api.call(
             "POST",
@@ -295,7 +285,6 @@ class Client(SystemRequests):
 
         Raises:
             ApiRefusedError: nothing is saved (404), or the user has no such task.
-            ApiUnavailableError: the same request may succeed later.
         """
         return self._api.get(
             path_of("tasks", task_id, "content", _type(content_type)),
@@ -371,7 +360,6 @@ class Client(SystemRequests):
 
         Raises:
             ApiRefusedError: there is no such revision (404), or the database refused it (409).
-            ApiUnavailableError: the same request may succeed later.
         """
         return self._api.call(
             "POST",
@@ -397,18 +385,3 @@ def _type(content_type: ContentType | str) -> ContentType:
     except ValueError:
         kinds = ", ".join(ContentType)
         raise InvalidRequestError(f"{content_type!r} is not a content type; there are {kinds}") from None
-
-
-__all__ = [
-    "ApiRefusedError",
-    "ApiUnavailableError",
-    "Client",
-    "ContentError",
-    "ContentType",
-    "InvalidContentError",
-    "InvalidRequestError",
-    "MissingExtraError",
-    "MissingSettingError",
-    "RoadmapNotFoundError",
-    "StorageUnavailableError",
-]

@@ -73,8 +73,7 @@ def set_group_state(
         FailureGroupNotFoundError: there is no such group.
     """
     until = request.until and naive_utc(request.until)
-    state = GroupState(request.state)
-    change_group(connection, group_id, actor, state, request.note, until, request.until_tasks)
+    change_group(connection, group_id, actor, request.state, request.note, until, request.until_tasks)
     return describe_group(connection, group_id)
 
 

@@ -32,14 +32,10 @@ directly after the first deployment.
 HALTED_AFTER = timedelta(minutes=10)
 """Each sweep admits waiting attempts, so two have not, if one waits for longer while none is at work."""
 
-MOST_STUCK = 100
-"""Stuck tasks are counted up to this limit: each needs a look-up of its latest event."""
-
-MOST_WAITING = 10_000
-"""The number of waiting events is counted up to this limit."""
-
-MOST_GROUPS = 1_000
-"""Failure groups are counted up to this limit."""
+MOST_STUCK, MOST_WAITING, MOST_GROUPS = 100, 10_000, 1_000
+"""Stuck tasks, waiting events and failure groups are counted up to these limits. Each stuck task needs a
+look-up of its latest event.
+"""
 
 MOST_WAITING_AT_REST = 1_000
 """The number of waiting events that needs no attention."""

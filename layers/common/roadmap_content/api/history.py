@@ -7,7 +7,7 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -61,18 +61,12 @@ def _attempt(row: Any) -> AttemptRow:  # noqa: ANN401 - a SQLAlchemy row
     return AttemptRow.model_validate({**row._mapping, **derived})  # noqa: SLF001 - SQLAlchemy's public name
 
 
-class Changes(NamedTuple):
-    """A page, and the number of seconds after which the next request is useful."""
-
-    page: ChangePage
-    pause: int
-
-
 def list_changes(
     connection: Connection, task_id: str, user_id: str | None, after: str | None, limit: int
-) -> Changes:
+) -> tuple[ChangePage, int]:
     """Read the changes of a task after a cursor; with `user_id`, only of that user's task. If the change of
-    the cursor does not exist any more, they are read from the first one.
+    the cursor does not exist any more, they are read from the first one. Return, too, the number of seconds
+    after which the next request is useful.
 
     Raises:
         TaskNotFoundError: there is no such task.
@@ -97,7 +91,7 @@ def list_changes(
         more=more,
         restarted=restarted,
     )
-    return Changes(page, 0 if more else pause_of(task, datetime.now(UTC)))
+    return page, 0 if more else pause_of(task, datetime.now(UTC))
 
 
 def pause_of(task: Task, now: datetime) -> int:

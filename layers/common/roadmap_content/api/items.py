@@ -6,7 +6,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import groupby, islice
+from itertools import groupby, islice, product, starmap
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -39,7 +39,7 @@ from ..state.failures.groups import GroupKey, group_of
 from ..state.services import Services
 from ..state.tasks.attempts import read_scope
 from ..state.tasks.next_actions import Advice, action_of, advice, advice_for
-from ..state.tasks.scope import WHOLE_TASK, Scope
+from ..state.tasks.scope import Scope
 from ..state.tasks.task import TaskSnapshot, read_snapshot, read_task
 from .pages import AnyText, Integer, decode_cursor, encode_cursor, first_that_fit
 from .revisions import read_origin
@@ -50,10 +50,13 @@ MAX_REJECTED = 20
 
 
 class ItemStates(NamedTuple):
-    """The letters of some concepts' items, and their failures by index in the letters."""
+    """The letters of some concepts' items; by index in them, the failures, and the missing items without one,
+    which may be staged.
+    """
 
-    letters: str
-    failures: Mapping[int, Failure]
+    letters: list[str]
+    failures: dict[int, Failure]
+    unexplained: dict[int, Item]
 
 
 def read_item_map(
@@ -91,24 +94,21 @@ def read_item_map(
     shown = list(first_that_fit(concept_ids[start : start + limit], as_json))
     end = start + len(shown)
 
-    def states(staged: frozenset[Item]) -> ItemStates:
-        live = _is_run(snapshot)
-        return item_states(
-            shown, snapshot.saved, failures, staged, attempt=task.attempt, live=live, scope=scope
-        )
-
-    found = states(frozenset())
-    if candidates := unexplained(found.letters, shown):
+    live = _is_run(snapshot)
+    states = item_states(shown, snapshot.saved, failures, attempt=task.attempt, live=live, scope=scope)
+    if states.unexplained:
         staging = Staging(services.bucket, task.roadmap_id or "")
-        found = states(staging.staged_among(candidates))
-    reasons, reason_of = _reasons(found.failures)
+        staged = staging.staged_among(list(states.unexplained.values()))
+        for index, item in states.unexplained.items():
+            states.letters[index] = STAGED if item in staged else MISSING
+    reasons, reason_of = _reasons(states.failures)
     return ItemMap(
         task_id=task_id,
         roadmap_id=task.roadmap_id,
         concepts=len(concept_ids),
         first_concept=start,
         stages=_stages(framework, range(start, end)) if with_stages else None,
-        states=found.letters,
+        states="".join(states.letters),
         reasons=reasons,
         reason_of=reason_of,
         next_cursor=encode_cursor(list_name, [concept_ids[end - 1], end]) if end < len(concept_ids) else None,
@@ -138,44 +138,31 @@ def item_states(
     concept_ids: Sequence[str],
     saved: Mapping[ContentType, frozenset[str]],
     failures: Mapping[Item, RecordedFailure],
-    staged: frozenset[Item],
     *,
     attempt: int,
     live: bool,
-    scope: Scope = WHOLE_TASK,
+    scope: Scope,
 ) -> ItemStates:
-    """The states of all items of these concepts. No I/O.
+    """The states of all items of these concepts, as far as the tables have them. No I/O.
 
     A failure of an earlier attempt counts only if staged content was refused because of the content itself.
     While an attempt runs, an item of its scope without a failure in it counts as being generated.
     """
-    letters: list[str] = []
-    shown: dict[int, Failure] = {}
-    for item in (
-        Item(concept_id, content_type) for concept_id in concept_ids for content_type in ContentType
-    ):
+    states = ItemStates([], {}, {})
+    for index, item in enumerate(starmap(Item, product(concept_ids, ContentType))):
         seen_by, failure = failures.get(item, (0, None))
         if item.concept_id in saved[item.content_type]:
-            letters.append(SAVED)
+            states.letters.append(SAVED)
         elif failure is not None and seen_by == attempt:
-            shown[len(letters)] = failure
+            states.failures[index] = failure
             action = advice_for(failure.error_code, failure.stage).action
-            letters.append(REJECTED if action is NextAction.REJECT_AND_GENERATE else FAILED)
+            states.letters.append(REJECTED if action is NextAction.REJECT_AND_GENERATE else FAILED)
         elif live and scope.includes(item):
-            letters.append(GENERATING)
+            states.letters.append(GENERATING)
         else:
-            letters.append(STAGED if item in staged else MISSING)
-    return ItemStates("".join(letters), shown)
-
-
-def unexplained(states: str, concept_ids: Sequence[str]) -> list[Item]:
-    """The missing items without a failure. They may be staged."""
-    types = list(ContentType)
-    return [
-        Item(concept_ids[index // len(types)], types[index % len(types)])
-        for index, letter in enumerate(states)
-        if letter == MISSING
-    ]
+            states.unexplained[index] = item
+            states.letters.append(MISSING)
+    return states
 
 
 def _reasons(failures: Mapping[int, Failure]) -> tuple[list[ReasonRow], list[tuple[int, int]]]:

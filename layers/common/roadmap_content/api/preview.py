@@ -1,7 +1,6 @@
 """The preview of a retry: the staged items, the items to generate, and an estimate of tokens."""
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, text
 from sqlalchemy.sql.elements import TextClause
@@ -31,22 +30,6 @@ OF_ROADMAP = text(f"""
 """)
 
 
-class Candidates(NamedTuple):
-    """The rows and rejections of the items of a retry."""
-
-    replaces: Mapping[Item, str]
-    """The ids of the current rows of the saved items among them."""
-
-    rejections: Refusals
-
-
-class Price(NamedTuple):
-    """Tokens of one generated item, and the basis of the estimate."""
-
-    tokens: float | None
-    basis: Basis
-
-
 def preview_retry(
     services: Services,
     task_id: str,
@@ -71,27 +54,27 @@ def preview_retry(
         snapshot, items = plan_retry(services, engine, task_id, user_id, deadline, scope, take_over=take_over)
     roadmap_id = snapshot.task.roadmap_id or ""
 
-    def read(connection: Connection) -> tuple[Candidates, Price]:
+    def read(connection: Connection) -> tuple[dict[Item, str], Refusals, float | None, Basis]:
         saved = set(items) - set(snapshot.missing)
-        candidates = Candidates(
+        return (
             current_revisions(connection, roadmap_id, saved),
             _rejections(connection, task_id, items),
+            *_price(connection, task_id, roadmap_id),
         )
-        return candidates, _price(connection, task_id, roadmap_id)
 
-    (replaces, rejections), price = transact(engine, read, deadline)
+    replaces, rejections, tokens, basis = transact(engine, read, deadline)
     staging = Staging(services.bucket, roadmap_id, replaces)
     staged = staging.staged_among(items) if items else frozenset()
     staged -= _rejected_among(staging, staged, rejections)
     to_generate = [item for item in items if item not in staged]
-    estimate = None if price.tokens is None else round(price.tokens * len(to_generate))
+    estimate = None if tokens is None else round(tokens * len(to_generate))
     return RetryPreview(
         task_id=task_id,
         staged=count_by_type(staged),
         to_generate=count_by_type(to_generate),
         total_items=len(items),
         estimated_tokens=estimate if to_generate else 0,
-        estimate_basis=price.basis,
+        estimate_basis=basis,
     )
 
 
@@ -118,10 +101,11 @@ def _rejected_among(staging: Staging, staged: Collection[Item], rejections: Refu
     )
 
 
-def _price(connection: Connection, task_id: str, roadmap_id: str | None) -> Price:
+def _price(connection: Connection, task_id: str, roadmap_id: str) -> tuple[float | None, Basis]:
+    """Tokens of one generated item, and the basis of this estimate."""
     bases: tuple[tuple[Basis, TextClause], ...] = (("task", OF_TASK), ("roadmap", OF_ROADMAP))
     for basis, statement in bases:
         found = connection.execute(statement, {"task_id": task_id, "roadmap_id": roadmap_id}).one()
         if found.items and found.tokens:
-            return Price(int(found.tokens) / int(found.items), basis)
-    return Price(None, "none")
+            return int(found.tokens) / int(found.items), basis
+    return None, "none"

@@ -39,15 +39,6 @@ def describe_preview(preview: Preview, limits: Limits) -> RecoveryPreview:
     )
 
 
-def describe_recovery(connection: Connection, recovery_id: str) -> RecoveryAnswer:
-    """Read a recovery with its counts.
-
-    Raises:
-        RecoveryNotFoundError: there is none.
-    """
-    return describe(connection, require_recovery(connection, recovery_id))
-
-
 def list_recoveries(connection: Connection, cursor: str | None, limit: int) -> RecoveryPage:
     """Read a page of recoveries.
 

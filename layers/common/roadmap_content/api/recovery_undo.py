@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -52,8 +52,9 @@ def undo_recovery(services: Services, recovery_id: str, actor: str, deadline: De
             raise RecoveryStateError(f"recovery {recovery_id} is {recovery.state}: cancel it first")
         return read_tasks_to_undo(connection, recovery_id)
 
+    reason = f"undo of {recovery_id}"
     for row in transact(services.engine, begin, deadline):
-        undo = _TaskUndo(services, recovery_id, row.task_id, row.attempt, actor, deadline)
+        undo = _TaskUndo(services, recovery_id, row.task_id, row.attempt, actor, reason, deadline)
         if not undo.process(decode_revisions(row.items)):
             break
     counts = transact(services.engine, lambda connection: count_undone(connection, recovery_id), deadline)
@@ -61,85 +62,70 @@ def undo_recovery(services: Services, recovery_id: str, actor: str, deadline: De
     return UndoAnswer(recovery_id=recovery_id, complete=not counts.tasks_left, **dict(counts))
 
 
-class _TaskUndo:
+class _TaskUndo(NamedTuple):
     """Undoes the regeneration of one task."""
 
-    def __init__(
-        self,
-        services: Services,
-        recovery_id: str,
-        task_id: str,
-        attempt: int,
-        actor: str,
-        deadline: Deadline,
-    ) -> None:
-        self._services = services
-        self._recovery_id = recovery_id
-        self._reason = f"undo of {recovery_id}"
-        self._task_id = task_id
-        self._attempt = attempt
-        self._actor = actor
-        self._deadline = deadline
+    services: Services
+    recovery_id: str
+    task_id: str
+    attempt: int
+    actor: str
+    reason: str
+    deadline: Deadline
 
     def process(self, before: Mapping[Item, str]) -> bool:
         """Restore the items and record the result; `False` if the time was up."""
         results: Counter[Undone] = Counter()
         left_alone = []
         for item, revision in before.items():
-            if self._deadline.remaining < UNDO_SECONDS:
+            if self.deadline.remaining < UNDO_SECONDS:
                 return False
             try:
-                done = self._undo(item, revision)
+                results[self._undo(item, revision)] += 1
             except TransientError:
                 raise
             except ContentError as refusal:
                 left_alone.append(LeftAlone(**item._asdict(), reason=_reason(refusal)))
-            else:
-                results[done] += 1
         report = TaskUndo(
             restored=results[Undone.RESTORED],
             not_replaced=results[Undone.NOT_REPLACED],
             left_alone=left_alone,
-        )
-        document = report.model_dump(mode="json")
+        ).model_dump(mode="json")
         transact(
-            self._services.engine,
-            lambda connection: record_undone(connection, self._recovery_id, self._task_id, document),
-            self._deadline,
+            self.services.engine,
+            lambda connection: record_undone(connection, self.recovery_id, self.task_id, report),
+            self.deadline,
         )
         return True
 
     def _undo(self, item: Item, before: str) -> Undone:
         def decide(connection: Connection) -> tuple[Undone, str | None, str | None]:
-            roadmap_id = read_task(connection, self._task_id).roadmap_id or ""
+            roadmap_id = read_task(connection, self.task_id).roadmap_id or ""
             current = current_revisions(connection, roadmap_id, [item]).get(item)
             origin = current and origin_of(connection, roadmap_id, item, current)
-            undo = undo_of(before, current, origin or None, self._task_id, self._attempt)
-            revision = None
-            if undo is Undone.RESTORE:
-                revision = next(
-                    (
-                        row.revision_id
-                        for row in revisions_of(connection, roadmap_id, item)
-                        if row.content_id == before
-                    ),
-                    None,
-                )
-            return undo, current, revision
+            undo = undo_of(before, current, origin or None, self.task_id, self.attempt)
+            if undo is not Undone.RESTORE:
+                return undo, current, None
+            revisions = revisions_of(connection, roadmap_id, item)
+            return (
+                undo,
+                current,
+                next((row.revision_id for row in revisions if row.content_id == before), None),
+            )
 
-        undo, current, revision_id = transact(self._services.engine, decide, self._deadline)
+        undo, current, revision_id = transact(self.services.engine, decide, self.deadline)
         if undo is Undone.CHANGED_SINCE:
             raise ChangedSinceError("the item has been changed since")
         if undo is not Undone.RESTORE:
             return undo
         if revision_id is None:
             raise ItemNotFoundError(f"the item has no revision with the content {before!r}")
-        subject = self._services, self._task_id, None, item, revision_id, self._deadline
+        subject = self.services, self.task_id, None, item, revision_id, self.deadline
         try:
-            answer = restore_revision(*subject, self._actor, self._reason, replacing=current)
+            answer = restore_revision(*subject, self.actor, self.reason, replacing=current)
         except ChangedSinceError:
             # Also if a COMMIT of this restore got no answer and was repeated.
-            if transact(self._services.engine, decide, self._deadline)[0] is not Undone.RESTORED:
+            if transact(self.services.engine, decide, self.deadline)[0] is not Undone.RESTORED:
                 raise
         else:
             if not answer.restored and current is not None:
@@ -152,10 +138,10 @@ class _TaskUndo:
         """
 
         def record(connection: Connection) -> None:
-            roadmap_id = read_task(connection, self._task_id).roadmap_id or ""
-            record_restored(connection, roadmap_id, item, current, before, self._actor, self._reason)
+            roadmap_id = read_task(connection, self.task_id).roadmap_id or ""
+            record_restored(connection, roadmap_id, item, current, before, self.actor, self.reason)
 
-        transact(self._services.engine, record, self._deadline)
+        transact(self.services.engine, record, self.deadline)
 
 
 def _reason(refusal: ContentError) -> str:

@@ -11,7 +11,6 @@ from ..contracts.api.recoveries import TaskFilter
 from ..contracts.api.tasks import ItemTotals, TaskPage, TaskRow, TopReason
 from ..contracts.items import ContentType, Stage
 from ..contracts.reasons import sentence_of
-from ..contracts.times import utc
 from ..state.tasks.counting import count_tasks
 from ..state.tasks.listing import Key, read_page, select_tasks
 from ..state.tasks.next_actions import advice_for
@@ -40,22 +39,13 @@ def list_tasks(connection: Connection, task_filter: TaskFilter, cursor: str | No
 
 def _task_row(row: Any) -> TaskRow:  # noqa: ANN401 - a SQLAlchemy row
     groups = row.groups or []
-    return TaskRow(
-        task_id=row.task_id,
-        roadmap_id=row.roadmap_id,
-        title=row.title,
-        user_id=row.user_id,
-        status=row.status,
-        current_step=row.current_step,
-        attempt=row.attempt,
-        updated_at=utc(row.updated_at),
-        created_at=utc(row.created_at),
-        completed_at=utc(row.completed_at),
-        progress=item_totals(row.execution_summary),
-        top_reason=_top_reason(groups),
-        needs_person=any(advice_for(code, Stage(stage)).needs_person for code, stage, *_ in groups),
-        ours=row.attempt > 0,
-    )
+    derived = {
+        "progress": item_totals(row.execution_summary),
+        "top_reason": _top_reason(groups),
+        "needs_person": any(advice_for(code, Stage(stage)).needs_person for code, stage, *_ in groups),
+        "ours": row.attempt > 0,
+    }
+    return TaskRow.model_validate({**row._mapping, **derived})  # noqa: SLF001 - SQLAlchemy's public name
 
 
 def _top_reason(groups: Sequence[tuple[str, str, str, int]]) -> TopReason | None:

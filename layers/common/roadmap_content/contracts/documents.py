@@ -24,7 +24,6 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 MAX_DEPTH = 100
 """Maximum nesting of lists and objects. Content needs much less, and every stack allows much more."""
 
-
 _CONTAINERS = frozenset({dict, list})
 
 
@@ -38,22 +37,15 @@ def decode(text: str) -> Any:  # noqa: ANN401 - any JSON value
     A whole number with more digits than Python can read becomes an infinite float.
 
     Raises:
-        UndecodableError: it is nested too deeply.
+        UndecodableError: it is nested too deeply, or no JSON.
     """
     try:
-        return json.loads(text)
-    except RecursionError as error:
-        raise UndecodableError("nested too deep") from error
-    except ValueError:
-        return _decode_long_numbers(text)
-
-
-def _decode_long_numbers(text: str) -> Any:  # noqa: ANN401
-    """Decode JSON with whole numbers of more digits than `int` accepts (4,300)."""
-    try:
-        return json.loads(
-            text, parse_int=lambda digits: int(digits) if len(digits) < 4_000 else float(digits)
-        )
+        try:
+            return json.loads(text)
+        except ValueError:  # perhaps a whole number of more digits than `int` accepts (4,300)
+            return json.loads(
+                text, parse_int=lambda digits: int(digits) if len(digits) < 4_000 else float(digits)
+            )
     except (RecursionError, ValueError) as error:
         raise UndecodableError("nested too deep, or not JSON") from error
 
