@@ -23,8 +23,8 @@ CREATE TABLE generation_tokens (task_id varchar(64) PRIMARY KEY, tokens bigint N
 
 -- The audit trail: one row per attempt, written with its claim and completed with its outcome. `scope` is
 -- NULL for an attempt for all missing items; `replaces` has the ids of the current rows that it replaces:
--- {content_type: {concept_id: id}}. The task's user and roadmap are copied, to erase the data
--- of a user whose task the product has deleted.
+-- {content_type: {concept_id: id}}. The task's user and roadmap are copied, to remove the records
+-- of tasks that the product has deleted: `…_gone_since` is when a sweep first missed them.
 CREATE TABLE content_attempts (
     task_id varchar(64) NOT NULL,
     attempt integer NOT NULL,
@@ -46,10 +46,13 @@ CREATE TABLE content_attempts (
     replaces json,
     user_id text,
     roadmap_id text,
+    task_gone_since timestamp,
+    roadmap_gone_since timestamp,
     PRIMARY KEY (task_id, attempt)
 );
 CREATE INDEX content_attempt_uncounted ON content_attempts (task_id) WHERE saved IS NULL;
 CREATE INDEX content_attempt_by_user ON content_attempts (user_id, task_id);
+CREATE INDEX content_attempt_by_roadmap ON content_attempts (hashtextextended(roadmap_id, 0));
 
 -- Current failures of a task by group and content type: those of its latest attempt that has ended. Its user
 -- and creation are copied, so that one index returns a page of a group's tasks in order.
@@ -129,7 +132,7 @@ CREATE TABLE content_automatic_attempts (
 );
 CREATE INDEX content_automatic_attempt_by_due ON content_automatic_attempts (due_at);
 
--- The sweeps, and up to which task each checked the failures of deleted tasks.
+-- The sweeps, and up to which task and text each looked for deleted tasks and unnamed texts.
 CREATE TABLE content_sweeps (
     swept_at timestamp PRIMARY KEY,
     seconds double precision NOT NULL,
@@ -137,7 +140,8 @@ CREATE TABLE content_sweeps (
     repaired integer NOT NULL,
     refused integer NOT NULL,
     finished boolean NOT NULL,
-    failures_checked_to varchar(64)
+    tasks_checked_to varchar(64),
+    texts_checked_to text
 );
 
 -- The last check of a task by a sweep, with the error if it failed, and the next check. No foreign key: a

@@ -4,27 +4,32 @@ import inspect
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from moto import mock_aws
-from sqlalchemy import MetaData, select
+from sqlalchemy import Connection, MetaData, select
 
 from roadmap_content.contracts.erasure import Removed
 from roadmap_content.contracts.errors import ErasureRunningError
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage import keys
 from roadmap_content.platform.storage.bucket import Bucket, StoredVersion
+from roadmap_content.runs.reconciliation import deleted
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.erasure import rows as rows_of_users
+from roadmap_content.state.erasure.deleted import remove_deleted
 from roadmap_content.state.erasure.rows import RuleMissingError, rules
 from roadmap_content.state.tasks.attempts import user_start
 from tests.schedules.process import Serially
 from tests.support.erasing import erased
 from tests.support.factories import CONTENT_TABLES, bundle_of, concept_ids
-from tests.support.pipeline import Pipeline
+from tests.support.pipeline import SETTINGS, Pipeline
 from tests.support.requests_to_api import OPERATOR, Ask
 
 if TYPE_CHECKING:
@@ -236,6 +241,74 @@ def test_after_a_restore_the_register_is_applied_to_what_is_older(
     assert entry["user_id"] is None
     assert entry["ended_at"] is not None
     assert "alice" not in entry["user_hash"]
+
+
+def swept(pipeline: Pipeline) -> None:
+    """A sweep, for which everything is old enough."""
+    pipeline.services.settings = Settings(SETTINGS | {"RETENTION_DAYS": "deleted_by_product=0"})
+    reconcile(ReconcileRequest(time=datetime.now(UTC)), pipeline.services, Deadline.after(600))
+
+
+def test_a_text_goes_when_no_row_names_it(of_two_users: Pipeline, s3: "S3Client", ask: Ask) -> None:
+    """The texts of current and former rows stay, and those of a task at work, and of the product."""
+    first = of_two_users.rows("SELECT * FROM tutorial_metadata WHERE roadmap_id = 'bob-r-1'")[0]
+    unsaved, of_alice = (
+        keys.text_key(roadmap_id, "c", b"never saved") for roadmap_id in ("bob-r-1", "alice-r-1")
+    )
+    for key in (unsaved, of_alice, "bob-r-1/concepts/c/v1.md", "bob-r-1/concepts/c/x.png"):
+        of_two_users.services.bucket.put(key, b"never saved")
+    of_two_users.execute("DELETE FROM tutorial_metadata WHERE tutorial_id = :id", id=first["tutorial_id"])
+    of_two_users.execute(QUIET)
+    of_two_users.execute("UPDATE content_attempts SET ended_at = NULL WHERE roadmap_id = 'alice-r-1'")
+    before = of_two_users.services.bucket.keys("", "")
+    swept(of_two_users)
+    assert {*before} - {*of_two_users.services.bucket.keys("", "")} == {unsaved}
+    assert len(versions(s3, unsaved)) == 2, "the bucket's lifecycle deletes the text"
+
+    of_two_users.execute("DELETE FROM content_archive")
+    erase(ask, "alice")
+    of_two_users.execute(f"TRUNCATE roadmap_metadata, {', '.join(CONTENT_TABLES)}")
+    texts = {key for key in before if keys.text_in(key)} - {unsaved}
+    assert first["content_url"] in texts
+    swept(of_two_users)
+    swept(of_two_users)
+    left = {*of_two_users.services.bucket.keys("", "")} & texts
+    assert left == set()
+
+
+def test_many_deleted_tasks_and_texts_go_in_steps_also_after_an_interruption(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = pipeline.services.bucket
+    for number in range(1_001):
+        bucket.put(keys.text_key("r", "c", b"%d" % number), b"unnamed")
+        bucket.put(keys.manifest_key(f"alice-t-{number}", 1, b""), b"")
+    for statement in TASKS.split(";")[:3]:
+        pipeline.execute(statement, u="alice", **({"n": 1_000} if ":n)" in statement else {}))
+    pipeline.execute("UPDATE content_attempts SET ended_at = now() - interval '1 day'")
+    pipeline.execute("DELETE FROM roadmap_tasks WHERE task_id <> 'alice-t-7'")
+    monkeypatch.setattr(deleted, "TASKS", 600)
+    monkeypatch.setattr(deleted, "PAGES", 1)
+    sizes: list[int] = []
+
+    def remove(connection: Connection, task_ids: Sequence[str], days: int) -> Removed:
+        sizes.append(len(task_ids))
+        if len(sizes) == 3:
+            raise RuntimeError
+        return remove_deleted(connection, task_ids, days)
+
+    monkeypatch.setattr(deleted, "remove_deleted", remove)
+    left = []
+    for _ in range(5):
+        swept(pipeline)
+        (attempts,) = pipeline.rows("SELECT count(*) AS rows FROM content_attempts")
+        left.append((attempts["rows"], len(bucket.keys("r/", ""))))
+    # Two pages of tasks are marked. A page of manifests leads past all of them; two of texts follow.
+    assert left == [(1_000, 1_000), (1_000, 1), (960, 0), (360, 0), (1, 0)]
+    assert max(sizes) == deleted.STEP
+    assert bucket.keys("manifests/", "") == [
+        keys.manifest_key(f"alice-t-{number}", 1, b"") for number in (0, 7)
+    ]
 
 
 def test_only_an_operator_erases(ask: Ask, pipeline: Pipeline) -> None:

@@ -9,7 +9,7 @@ from roadmap_content.state.tasks.attempts import user_start
 from tests.product.product import NOW, Product
 from tests.product.running import deadline, heal, retry, run, sweep
 from tests.support.engines import shared_engine
-from tests.support.erasing import erased, erased_at_last, left_of, rows_with
+from tests.support.erasing import QUIET, erased, erased_at_last, left_of, rows_with
 from tests.support.factories import CONTENT_TABLES, USER, concept_ids
 from tests.support.machine_model import Run
 from tests.support.pipeline import Pipeline, services_for
@@ -69,6 +69,7 @@ def test_everything_of_ours_goes_whatever_the_product_has_deleted(
     if LOSSES[loss]:
         product.execute(LOSSES[loss])
     services, engine = beside.services, beside.engine
+    sweep(services)
     with engine.connect() as connection:
         before, neighbour = rows_with(connection, *NAMES), rows_with(connection, "bob", "r-2", "t-2")
         owned = product.everything()
@@ -90,6 +91,87 @@ def test_everything_of_ours_goes_whatever_the_product_has_deleted(
     counted = {table: len(rows) for table, rows in before.items() if table in answer.removed.rows}
     assert answer.removed.rows == counted
     assert answer.removed.rows.keys() >= {"content_attempts", "content_events", "content_queue"}
+
+
+LEFT = {"tasks": {"content_origins"}, "cascade": set(), "truncate": set()}
+"""The origins of a roadmap's contents stay with it, although its task is deleted."""
+
+
+def pass_days(product: Product) -> None:
+    product.execute(
+        "UPDATE content_attempts SET task_gone_since = task_gone_since - interval '31 days',"
+        " roadmap_gone_since = roadmap_gone_since - interval '31 days'"
+    )
+
+
+@pytest.mark.parametrize("loss", LEFT)
+def test_records_of_what_the_product_deletes_go_after_some_days(
+    beside: Pipeline, product: Product, loss: str
+) -> None:
+    services, engine = beside.services, beside.engine
+    product.execute(LOSSES[loss])
+    services.bucket.put("r-1/concepts/c/v1.md", b"a text of the product")
+    names, neighbour = ("r-1", "t-1"), ("bob", "r-2", "t-2")
+    sweep(services)
+    with engine.connect() as connection:
+        kept, others = rows_with(connection, *names), rows_with(connection, *neighbour)
+    sweep(services)
+    with engine.connect() as connection:
+        assert rows_with(connection, *names) == kept
+        assert kept.keys() >= {"content_attempts", "content_events", "content_queue"}
+    pass_days(product)
+    product.execute("UPDATE content_attempts SET ended_at = timezone('utc', now()) WHERE attempt = 1")
+    sweep(services)
+    with engine.connect() as connection:
+        assert rows_with(connection, *names).keys() == kept.keys(), "a step may still write"
+    product.execute(QUIET)
+    sweep(services)
+    left = left_of(engine, services, *names, product_rows=False)
+    objects = [key for key in left.pop("objects", []) if key != "r-1/concepts/c/v1.md"]
+    assert left.keys() == LEFT[loss]
+    assert {key.split("/")[0] for key in objects} <= ({"r-1", "staged"} if loss == "tasks" else set())
+    if loss != "truncate":
+        with engine.connect() as connection:
+            assert {**rows_with(connection, *neighbour), "content_attempts": [], "content_checks": []} == {
+                **others,
+                "content_attempts": [],
+                "content_checks": [],
+            }
+
+
+@pytest.mark.parametrize(
+    ("loss", "return_"),
+    [
+        ("UPDATE roadmap_metadata SET deleted_at = now()", "UPDATE roadmap_metadata SET deleted_at = NULL"),
+        (
+            "CREATE TABLE gone AS SELECT * FROM roadmap_tasks; DELETE FROM roadmap_tasks",
+            "INSERT INTO roadmap_tasks SELECT * FROM gone; DROP TABLE gone",
+        ),
+    ],
+)
+def test_records_of_what_the_product_restores_stay(
+    beside: Pipeline, product: Product, loss: str, return_: str
+) -> None:
+    services = beside.services
+    with beside.engine.connect() as connection:
+        before = rows_with(connection, *NAMES, "r-2", "t-2")
+    objects = [entry.key for entry in services.bucket.entries("")]
+    product.execute(loss)
+    sweep(services)
+    if "deleted_at" in loss:
+        pass_days(product)
+        product.execute(QUIET)
+        sweep(services)
+    product.execute(return_)
+    sweep(services)
+    pass_days(product)
+    sweep(services)
+    with beside.engine.connect() as connection:
+        after = rows_with(connection, *NAMES, "r-2", "t-2")
+    assert {table: len(rows) for table, rows in after.items()} == {
+        table: len(rows) for table, rows in before.items()
+    }
+    assert [entry.key for entry in services.bucket.entries("")] == objects
 
 
 def test_rows_that_refer_to_those_of_the_product_go_with_them(beside: Pipeline, product: Product) -> None:

@@ -12,6 +12,7 @@ DESCRIBE, START, REDRIVE, STOP = (
     Operation("stepfunctions", f"{verb}_execution") for verb in ("describe", "start", "redrive", "stop")
 )
 STEP = DATABASE | EVENTS
+ERASE = {Operation("s3", "delete_objects"), Operation("s3", "list_object_versions")}
 
 
 @pytest.mark.parametrize(
@@ -29,17 +30,15 @@ STEP = DATABASE | EVENTS
             STEP | {READ, LIST, HEAD, DESCRIBE, START, REDRIVE},
         ),  # starts what waits for the end
         ("await_redrive", STEP | {DESCRIBE}),
-        # finalizes attempts as Finalize does, but reads no batch;
-        # starts what waits or is due
-        ("reconcile_task", STEP | {LIST, HEAD, DESCRIBE, START, REDRIVE}),
+        # finalizes attempts as Finalize does, but reads no batch; starts what waits or is due; removes the
+        # objects of deleted tasks, and unnamed texts
+        ("reconcile_task", STEP | ERASE | {LIST, HEAD, DELETE, DESCRIBE, START, REDRIVE}),
         ("migrate_database", STEP),
         # the details of an item, and the staged items of a preview
         ("task_api", DATABASE | {DESCRIBE, START, REDRIVE, STOP} | {READ, LIST, HEAD}),
         (
             "recovery_api",  # erases, too
-            DATABASE
-            | {READ, LIST, HEAD, WRITE, DELETE, DESCRIBE, START, REDRIVE, STOP}
-            | {Operation("s3", "delete_objects"), Operation("s3", "list_object_versions")},
+            DATABASE | ERASE | {READ, LIST, HEAD, WRITE, DELETE, DESCRIBE, START, REDRIVE, STOP},
         ),
         ("authorize_request", {Operation("secretsmanager", "get_secret_value")}),
         ("console", set()),

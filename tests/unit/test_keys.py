@@ -14,9 +14,11 @@ from roadmap_content.platform.storage.keys import (
     hash_in,
     key_in_url,
     manifest_key,
+    next_place,
     product_text_key,
     rejected_key,
     staged_key,
+    text_in,
     text_key,
 )
 
@@ -59,6 +61,17 @@ def test_every_key_fits_into_s3(roadmap_id: str, concept_id: str) -> None:
             manifest_key(roadmap_id, 999, b""),
         ):
             assert len(key.encode()) <= 1024
+
+
+@given(ids, ids)
+def test_a_key_of_a_text_names_its_roadmap(roadmap_id: str, concept_id: str) -> None:
+    """Not if the id is truncated, or is no text of PostgreSQL."""
+    key = text_key(roadmap_id, concept_id, b"a")
+    assert text_in(key) in ((roadmap_id, hashlib.sha256(b"a").hexdigest()), None)
+    if len(encode(roadmap_id)) < 200 and "\0" not in roadmap_id and "\ud800" not in roadmap_id:
+        assert text_in(key) is not None
+    assert next_place(key) == key
+    assert next_place(f"staged/{key}") == "staged0"
 
 
 def test_a_key_with_a_hash_is_the_key_of_one_text() -> None:

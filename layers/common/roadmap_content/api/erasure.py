@@ -6,13 +6,13 @@ step of a stopped run is over: anything that it may still have written is delete
 interruption, the caller begins again: deleted rows are not found again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from ..contracts.erasure import DueErasure, ErasureAnswer, ObjectCount, Remainder, Removed, ReplayAnswer
+from ..contracts.erasure import DueErasure, ErasureAnswer, Remainder, Removed, ReplayAnswer
 from ..contracts.errors import (
     AtWorkElsewhereError,
     ErasureRefusedError,
@@ -20,16 +20,15 @@ from ..contracts.errors import (
     NotCancellableError,
     OtherBucketError,
     TaskNotFoundError,
-    TransientError,
 )
 from ..contracts.times import utc
-from ..platform.postgres.transactions import RESERVE, DataRefusedError, transact
+from ..platform.postgres.transactions import DataRefusedError, transact
 from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.log import logger
-from ..platform.storage.bucket import Bucket, StoredVersion, in_parallel
-from ..platform.storage.keys import prefixes_of
+from ..platform.storage.bucket import Bucket, StoredVersion
 from ..runs.reconciliation.sweeps import forget_places
 from ..state.erasure import register, rows
+from ..state.erasure.objects import clear_objects
 from ..state.erasure.rows import Subjects
 from ..state.services import Services
 from ..state.tasks.attempts import end_attempts_of, open_attempts_of
@@ -40,10 +39,6 @@ PAGE = 20
 
 PART_SECONDS = 12.0
 """A request with less time left begins no further page."""
-
-
-class ErasureOutOfTimeError(TransientError, code="ErasureOutOfTime"):
-    """The time of the request was up. Deleted rows are not found again."""
 
 
 class Erasure(NamedTuple):
@@ -88,8 +83,8 @@ def preview_erasure(services: Services, request: Erasure, deadline: Deadline) ->
             return ErasureAnswer(
                 dry_run=True, complete=True, removed=found, stays=stays, remains=_remains(services)
             )
-        kept = frozenset[str]() if request.product_rows else _keys(services.bucket, named)
-        removed, texts = _objects(services.bucket, page, kept, deadline, erase=False)
+        stay = _named(services.bucket, [] if request.product_rows else named)
+        removed, texts = clear_objects(services.bucket, page, stay, deadline, erase=False)
         found += removed + (of_product if request.product_rows else Removed())
         stays += texts + (Removed() if request.product_rows else of_product)
         place = page.last
@@ -120,11 +115,12 @@ def erase_user(services: Services, request: Erasure, deadline: Deadline) -> Eras
         return ErasureAnswer(dry_run=False, complete=False, waits_until=utc(quiet_at))
     place, found = request.place, Removed()
     while deadline.remaining > PART_SECONDS:
-        page = _next_page(services, request, entry, place, before, deadline)
+        page = _next_page(services, request, place, before, deadline)
         if page is None:
             return _end(services, request, entry, found, deadline)
-        subjects, kept = page
-        objects, _ = _objects(services.bucket, subjects, kept, deadline, erase=True)
+        subjects, named = page
+        stay = _named(services.bucket, [] if entry.product_rows else named)
+        objects, _ = clear_objects(services.bucket, subjects, stay, deadline, erase=True)
         found += _erase_page(services, request, entry, subjects, objects, deadline)
         place = subjects.last
     after = ":".join(place) if any(place) else None
@@ -173,21 +169,17 @@ def _stop_runs(
 def _next_page(
     services: Services,
     request: Erasure,
-    entry: register.Entry,
     place: tuple[str, str],
     before: datetime | None,
     deadline: Deadline,
-) -> tuple[Subjects, frozenset[str]] | None:
-    """The next roadmaps and tasks, with the keys of the texts that stay."""
+) -> tuple[Subjects, list[str]] | None:
+    """The next roadmaps and tasks, with the URLs of the texts that rows of the product name."""
 
     def read(connection: Connection) -> tuple[Subjects, list[str]] | None:
         page = rows.next_subjects(connection, request.user_id, place, before, PAGE)
         return None if page is None else (page, rows.named_texts(connection, page.roadmaps))
 
-    found = transact(services.engine, read, deadline)
-    if found is None:
-        return None
-    return found[0], frozenset() if entry.product_rows else _keys(services.bucket, found[1])
+    return transact(services.engine, read, deadline)
 
 
 def _erase_page(
@@ -204,7 +196,7 @@ def _erase_page(
         found = objects + rows.erase_rows(
             connection, request.user_id, subjects, product_rows=entry.product_rows
         )
-        forget_places(connection, subjects.tasks)
+        forget_places(connection, subjects.tasks, subjects.roadmaps)
         register.add_removed(connection, entry.erasure_id, found)
         return found
 
@@ -245,51 +237,15 @@ def _end(
     )
 
 
-def _keys(bucket: Bucket, urls: Iterable[str]) -> frozenset[str]:
-    """The keys of texts; a URL of another bucket has none."""
+def _named(bucket: Bucket, urls: Iterable[str]) -> Callable[[StoredVersion], bool]:
+    """Whether a version is the latest of one of these texts. The URL of another bucket names none."""
     keys = set()
     for url in urls:
         try:
             keys.add(bucket.key_in(url))
         except OtherBucketError:
             continue
-    return frozenset(keys)
-
-
-def _objects(
-    bucket: Bucket, subjects: Subjects, kept: frozenset[str], deadline: Deadline, *, erase: bool
-) -> tuple[Removed, Removed]:
-    """Count, or delete, the objects of a page: those that go, and the latest versions of `kept`.
-
-    Raises:
-        StorageUnavailableError: S3 did not answer, or refused to delete a version.
-        ErasureOutOfTimeError: there are too many for one request; the next one continues.
-    """
-    prefixes = prefixes_of(subjects.roadmaps, subjects.tasks)
-
-    def clear(prefix: str) -> tuple[ObjectCount, ObjectCount]:
-        going, staying, after = ObjectCount(), ObjectCount(), None
-        while True:
-            found, after = bucket.versions(prefix, after)
-            stays = [each for each in found if each.is_latest and each.key in kept]
-            goes = [each for each in found if not (each.is_latest and each.key in kept)]
-            if erase:
-                bucket.delete_versions(goes)
-            going, staying = going + _count(goes), staying + _count(stays)
-            if after is None:
-                return going, staying
-            if deadline.remaining < RESERVE:
-                raise ErasureOutOfTimeError(f"{prefix} has too many objects for one request")
-
-    goes, stays = Removed(), Removed()
-    for kind, (going, staying) in zip(prefixes.values(), in_parallel(clear, prefixes), strict=True):
-        goes += Removed(objects={kind: going})
-        stays += Removed(objects={kind: staying})
-    return goes, stays
-
-
-def _count(versions: Sequence[StoredVersion]) -> ObjectCount:
-    return ObjectCount(objects=len(versions), bytes=sum(each.size for each in versions))
+    return lambda version: version.is_latest and version.key in keys
 
 
 def _remains(services: Services) -> list[Remainder]:

@@ -36,6 +36,8 @@ def encode(identifier: str) -> str:
 
 _HASH = re.compile(r"/([0-9a-f]{64})\.md$")
 
+_TEXT = re.compile(r"([^/]+)/concepts/[^/]+/([0-9a-f]{64})\.md")
+
 _AWS_URL = re.compile(
     r"https?://(?:(?P<bucket>[^/?#]+)\.)?s3(?:[.-][a-z0-9-]+)*\.amazonaws\.com(?:\.cn)?(?::\d+)?/"
     r"(?P<path>[^?#]*)"
@@ -60,6 +62,26 @@ def hash_in(key: str) -> str | None:
     """The hash in the key of a text; `None` in a key of the product."""
     match = _HASH.search(key)
     return None if match is None else match[1]
+
+
+def text_in(key: str) -> tuple[str, str] | None:
+    """The roadmap and the hash in the key of a text; `None` in other keys, and if the id is truncated."""
+    match = _TEXT.fullmatch(key)
+    roadmap_id = "" if match is None else unquote(match[1])
+    if match is None or encode(roadmap_id) != match[1] or "\0" in roadmap_id:
+        return None
+    return roadmap_id, match[2]
+
+
+def is_ours(key: str) -> bool:
+    """Whether a key is one that only this system writes."""
+    return key.startswith(WORKING) or hash_in(key) is not None
+
+
+def next_place(key: str) -> str:
+    """The place of a walk through the texts after a key: all keys of working data are passed by at once."""
+    passed = [prefix for prefix in (*WORKING, ERASURES) if key.startswith(prefix)]
+    return passed[0][:-1] + "0" if passed else key  # `0` comes after `/`
 
 
 def is_text_of(roadmap_id: str, key: str) -> bool:
@@ -142,6 +164,8 @@ def erasure_key(erasure_id: str) -> str:
 
 
 ERASURES = "erasures/"
+
+WORKING = ("staged/", "rejected/", "manifests/")
 
 
 def prefixes_of(roadmap_ids: Iterable[str], task_ids: Iterable[str]) -> dict[str, str]:

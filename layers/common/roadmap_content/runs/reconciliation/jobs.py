@@ -14,7 +14,6 @@ from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
-from ...state.failures.current import forget_deleted_tasks
 from ...state.outbox import deliver_events
 from ...state.queue.admission import admit_waiting, start_unconfirmed
 from ...state.queue.capacity import queue_by_class, read_capacity
@@ -28,7 +27,6 @@ from ..retries.retry import give_up_redrive
 from .checks import forget_unchecked_tasks, plan_checks
 from .retention import remove_expired
 from .superseded import count_superseded
-from .sweeps import last_sweep
 from .task_repair import repair_each, repair_task
 
 MOST_DESCRIBED = 30
@@ -89,22 +87,6 @@ def plan_changed(services: Services, deadline: Deadline) -> None:
     transact(services.engine, forget_unchecked_tasks, deadline)
 
 
-class DeletedTasks:
-    """The job that removes deleted tasks from the failure groups, some in each sweep."""
-
-    checked_to = ""
-    """The last checked task, for the record of the sweep."""
-
-    def forget(self, services: Services, deadline: Deadline) -> None:
-        """Continue after the last sweep."""
-
-        def forget(connection: Connection) -> str:
-            last = last_sweep(connection)
-            return forget_deleted_tasks(connection, "" if last is None else last.failures_checked_to)
-
-        self.checked_to = transact(services.engine, forget, deadline)
-
-
 def report_queue(services: Services, deadline: Deadline) -> None:
     """Write how many attempts wait and work, and for how long. Attempts wait by design while an operator has
     stopped generation, and bulk attempts while interactive ones wait.
@@ -147,4 +129,4 @@ BEFORE_THE_CHECKS = (
     Job("retention", 15, remove_expired),
     Job("plan of checks", 20, plan_changed),
 )
-"""Their limits leave the checks of tasks a third of the invocation's 240 seconds."""
+"""Their limits leave the checks of tasks a quarter of the invocation's 240 seconds."""

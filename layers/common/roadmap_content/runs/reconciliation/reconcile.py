@@ -22,8 +22,9 @@ from ...state.queue.claims import STARTING
 from ...state.services import Services
 from ...state.tasks.unfinished import processing_tasks
 from .checks import due_tasks, finished_tasks, record_check
+from .deleted import Deletions
 from .execution_end import ExecutionEnd, record_execution_end
-from .jobs import BEFORE_THE_CHECKS, EVERY_MINUTE, DeletedTasks, Job, in_transaction, report_queue, run_jobs
+from .jobs import BEFORE_THE_CHECKS, EVERY_MINUTE, Job, in_transaction, report_queue, run_jobs
 from .sweeps import record_sweep
 from .task_repair import TASK_SECONDS, Repair, Repairs, repair_each, repair_task
 
@@ -89,9 +90,12 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
 
 def _sweep(services: Services, deadline: Deadline, *, is_scheduled: bool) -> ReconcileResult:
     """Run the jobs of the sweep, then check tasks while there is time."""
-    started, deleted = time.monotonic(), DeletedTasks()
-    jobs = (*BEFORE_THE_CHECKS, Job("failures of deleted tasks", 10, deleted.forget))
-    run_jobs(jobs, services, deadline)
+    started, deleted = time.monotonic(), Deletions()
+    jobs = (
+        Job("records of deleted tasks", 15, deleted.remove_records),
+        Job("texts that no row names", 10, deleted.remove_texts),
+    )
+    run_jobs((*BEFORE_THE_CHECKS, *jobs), services, deadline)
     try:
         repairs = _check_tasks(services, deadline, is_scheduled=is_scheduled)
     except DatabaseUnavailableError:
@@ -107,7 +111,8 @@ def _sweep(services: Services, deadline: Deadline, *, is_scheduled: bool) -> Rec
         repaired=len(repairs.repaired),
         refused=len(repairs.refused),
         finished=repairs.is_finished,
-        failures_checked_to=deleted.checked_to,
+        tasks_checked_to=deleted.tasks_checked_to,
+        texts_checked_to=deleted.texts_checked_to,
     )
     run_jobs([Job("record of the sweep", 10, in_transaction(record))], services, deadline)
     if is_scheduled:

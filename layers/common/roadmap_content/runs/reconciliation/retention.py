@@ -64,12 +64,13 @@ KEPT: Mapping[str, str] = {
             "content_automatic_attempts",
             "content_checks",
             "content_failures",
+            "content_recovery_tasks",
             "content_task_failures",
             "generation_tokens",
         ),
         "as long as its task",
     ),
-    **dict.fromkeys(("content_recoveries", "content_recovery_tasks"), "the audit trail of recoveries"),
+    "content_recoveries": "the audit trail of recoveries",
     **dict.fromkeys(("content_capacity_changes", "content_group_changes"), "decisions of operators: few"),
     **dict.fromkeys(("content_capacity", "content_model_tokens"), "one row, or one for each model"),
     "content_erasures": "the register, which names no user",
@@ -78,6 +79,15 @@ KEPT: Mapping[str, str] = {
     "content_changes": "removed when a sweep has seen them",
 }
 """The tables without a retention, and why."""
+
+
+DELETED, DAYS_AFTER_DELETION = "deleted_by_product", 30
+"""The name in the parameter, and the days, of the rows and objects of deleted tasks and roadmaps."""
+
+
+def days_after_deletion(settings: Settings) -> int:
+    """The days after which a deleted task's rows and objects are removed."""
+    return dict(settings.retention_days).get(DELETED, DAYS_AFTER_DELETION)
 
 
 def remove_expired(services: Services, deadline: Deadline) -> None:
@@ -96,7 +106,7 @@ def retentions(settings: Settings) -> list[tuple[Retention, int]]:
     Raises:
         MissingSettingError: the parameter names another table.
     """
-    changed = dict(settings.retention_days)
+    changed = {name: days for name, days in settings.retention_days.items() if name != DELETED}
     rules = [(retention, changed.pop(retention.name, retention.days)) for retention in RETENTIONS]
     if changed:
         raise MissingSettingError(f"RETENTION_DAYS: {', '.join(changed)} has no retention")

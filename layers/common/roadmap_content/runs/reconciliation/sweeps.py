@@ -6,20 +6,24 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
+from ...platform.storage.keys import encode
+
 RECORD = text("""
 INSERT INTO content_sweeps
-    (swept_at, seconds, checked, repaired, refused, finished, failures_checked_to)
-VALUES (timezone('utc', now()), :seconds, :checked, :repaired, :refused, :finished, :failures_checked_to)
+    (swept_at, seconds, checked, repaired, refused, finished, tasks_checked_to, texts_checked_to)
+VALUES (timezone('utc', now()), :seconds, :checked, :repaired, :refused, :finished, :tasks_checked_to,
+    :texts_checked_to)
 ON CONFLICT (swept_at) DO NOTHING
 """)
 
 FORGET_PLACES = text("""
-UPDATE content_sweeps SET failures_checked_to = '' WHERE failures_checked_to = ANY(:tasks)
+UPDATE content_sweeps SET tasks_checked_to = '', texts_checked_to = ''
+WHERE tasks_checked_to = ANY(:tasks) OR split_part(texts_checked_to, '/', 1) = ANY(:roadmaps)
 """)
 
 LAST = text("""
 SELECT swept_at, seconds, checked, repaired, refused, finished,
-    coalesce(failures_checked_to, '') AS failures_checked_to
+    coalesce(tasks_checked_to, '') AS tasks_checked_to, coalesce(texts_checked_to, '') AS texts_checked_to
 FROM content_sweeps ORDER BY swept_at DESC LIMIT 1
 """)
 
@@ -33,8 +37,11 @@ class Sweep(NamedTuple):
     repaired: int
     refused: int
     finished: bool
-    failures_checked_to: str
-    """The task up to which current failures were checked for deleted tasks."""
+    tasks_checked_to: str = ""
+    """The task after which the next sweep looks for deleted tasks."""
+
+    texts_checked_to: str = ""
+    """The key after which the next sweep looks for texts that no row names."""
 
 
 def record_sweep(
@@ -45,7 +52,8 @@ def record_sweep(
     repaired: int,
     refused: int,
     finished: bool,
-    failures_checked_to: str,
+    tasks_checked_to: str,
+    texts_checked_to: str,
 ) -> None:
     """Record the result of a sweep."""
     connection.execute(
@@ -56,14 +64,16 @@ def record_sweep(
             "repaired": repaired,
             "refused": refused,
             "finished": finished,
-            "failures_checked_to": failures_checked_to,
+            "tasks_checked_to": tasks_checked_to,
+            "texts_checked_to": texts_checked_to,
         },
     )
 
 
-def forget_places(connection: Connection, task_ids: Sequence[str]) -> None:
-    """Remove the ids of tasks at which sweeps stopped. The next one begins at the first task."""
-    connection.execute(FORGET_PLACES, {"tasks": list(task_ids)})
+def forget_places(connection: Connection, task_ids: Sequence[str], roadmap_ids: Sequence[str]) -> None:
+    """Remove the places at which sweeps stopped, if they name one of these. The next sweep begins anew."""
+    roadmaps = [encode(roadmap_id) for roadmap_id in roadmap_ids]
+    connection.execute(FORGET_PLACES, {"tasks": list(task_ids), "roadmaps": roadmaps})
 
 
 def last_sweep(connection: Connection) -> Sweep | None:

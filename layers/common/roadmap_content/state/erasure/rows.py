@@ -66,7 +66,7 @@ _SUBJECT_COLUMNS: Mapping[str, str] = {
 # A row that may lack both is counted once.
 _BY_EITHER = "(roadmap_id = ANY(:roadmaps) OR roadmap_id IS NULL AND task_id = ANY(:tasks))"
 # Our indexes have a hash in place of an id of any length.
-_BY_HASH = """hashtextextended(roadmap_id, 0) IN (
+BY_HASH = """hashtextextended(roadmap_id, 0) IN (
     SELECT hashtextextended(one, 0) FROM unnest(CAST(:roadmaps AS text[])) AS one) AND """
 
 _ACTOR_COLUMNS = ("actor", "changed_by")
@@ -154,7 +154,7 @@ def rules(connection: Connection) -> list[Rule]:
         else:
             condition = "".join(_SUBJECT_COLUMNS[column] for column in decisive[:1])
         if table.table_name not in PRODUCT and decisive == ["roadmap_id"]:
-            condition = _BY_HASH + condition
+            condition = BY_HASH + condition
         others = columns & {"queue_key", *_ACTOR_COLUMNS, *_DOCUMENT_COLUMNS}
         if table.table_name in NAMELESS:
             continue
@@ -192,13 +192,15 @@ def count_rows(
     return Removed(rows=ours), Removed(rows=of_product)
 
 
-def erase_rows(connection: Connection, user_id: str, subjects: Subjects, *, product_rows: bool) -> Removed:
-    """Delete the rows of a page; return their numbers."""
+def erase_rows(
+    connection: Connection, user_id: str | None, subjects: Subjects, *, product_rows: bool
+) -> Removed:
+    """Delete the rows of a page; return their numbers. Without a user, its tasks are deleted ones."""
     lock_tasks(connection, subjects.tasks)
     known = rules(connection)
     ours, of_product = count_rows(connection, subjects, known)
     forget_failures(connection, subjects.tasks)
-    if not product_rows:
+    if user_id is not None and not product_rows:
         disown_tasks(connection, user_id, subjects.tasks)
     for rule in known:  # ours last: the triggers of the product's tables write into them
         if rule.condition and (product_rows or not rule.is_of_product):

@@ -70,18 +70,6 @@ ORDER BY group_id, hour
 ON CONFLICT (group_id, hour) DO UPDATE SET items = known.items + excluded.items
 """)
 
-
-# The deleted tasks of one page of rows, and the last task of the page.
-OF_DELETED_TASKS = text("""
-WITH page AS (
-    SELECT task_id FROM content_task_failures WHERE task_id > :after ORDER BY task_id LIMIT :limit
-)
-SELECT CASE WHEN count(*) = :limit THEN max(task_id) ELSE '' END AS checked_to,
-    coalesce(json_agg(DISTINCT task_id) FILTER (WHERE NOT EXISTS (
-        SELECT FROM roadmap_tasks t WHERE t.task_id = page.task_id)), '[]') AS deleted
-FROM page
-""")
-
 # If two sweeps delete the same rows, only one of them gets and subtracts the rows.
 TAKE = text("""
 DELETE FROM content_task_failures WHERE task_id = :task_id
@@ -90,10 +78,6 @@ RETURNING group_id, attempt, error_code, stage, content_type, reason, transient,
 
 _Row = Mapping[str, Any]
 """A task's failures of one group and content type, with the columns of the table."""
-
-MAX_CHECKED = 300
-"""Rows that one sweep checks for deleted tasks, so that its cost does not grow with the number of failures:
-100,000 rows take a day of sweeps."""
 
 
 def replace_current_failures(
@@ -121,17 +105,6 @@ def replace_current_failures(
         connection.execute(INSERT, {"task_id": task_id, "attempt": attempt, "groups": _json(rows)})
     _add_to_sums(connection, before, rows)
     return groups_before
-
-
-def forget_deleted_tasks(connection: Connection, after: str) -> str:
-    """Remove the current failures of tasks after `after` that the product has deleted.
-
-    Returns the last task that was checked, for the next call; an empty string after the last page.
-    """
-    page = connection.execute(OF_DELETED_TASKS, {"after": after, "limit": MAX_CHECKED}).one()
-    forget_failures(connection, page.deleted)
-    checked_to: str = page.checked_to
-    return checked_to
 
 
 def forget_failures(connection: Connection, task_ids: Iterable[str]) -> None:

@@ -1,0 +1,121 @@
+"""The tasks and roadmaps of ours that the product has deleted, by the attempts that still name them, and the
+roadmaps whose texts may be removed if no row names them.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, text
+
+from ...contracts.erasure import Removed
+from ..failures.current import forget_failures
+from ..tasks.attempts import STEP_SECONDS
+from ..tasks.task import lock_tasks
+from .rows import BY_HASH, Subjects, erase_rows
+
+PAGE = text("""
+SELECT DISTINCT task_id FROM content_attempts WHERE task_id > :after ORDER BY task_id LIMIT :limit
+""")
+
+# Guarantees: the days count from the first sweep that missed a task or roadmap, and end when it comes back.
+MARK = text("""
+WITH found AS (
+    SELECT task_id, attempt, task_gone_since, roadmap_gone_since,
+        NOT EXISTS (SELECT FROM roadmap_tasks t WHERE t.task_id = a.task_id) AS task_gone,
+        roadmap_id IS NOT NULL AND NOT EXISTS (
+            SELECT FROM roadmap_metadata r WHERE r.roadmap_id = a.roadmap_id) AS roadmap_gone
+    FROM content_attempts a WHERE task_id = ANY(:tasks)
+), marked AS (
+    UPDATE content_attempts a SET
+        task_gone_since = CASE WHEN task_gone
+            THEN coalesce(a.task_gone_since, timezone('utc', now())) END,
+        roadmap_gone_since = CASE WHEN roadmap_gone
+            THEN coalesce(a.roadmap_gone_since, timezone('utc', now())) END
+    FROM found f WHERE (a.task_id, a.attempt) = (f.task_id, f.attempt)
+        AND (task_gone = (f.task_gone_since IS NULL) OR roadmap_gone = (f.roadmap_gone_since IS NULL))
+)
+SELECT DISTINCT task_id FROM found WHERE task_gone AND task_gone_since IS NULL
+""")
+
+# A step that was sent before its attempt ended may still write. A roadmap may have attempts of other tasks.
+_MAY_WRITE = "coalesce(ended_at > timezone('utc', now()) - make_interval(secs => :seconds), true)"
+
+DUE = text(f"""
+SELECT a.task_id, bool_and(task_gone_since IS NOT NULL) AS task_gone,
+    coalesce(array_agg(DISTINCT roadmap_id) FILTER (WHERE roadmap_gone_since IS NOT NULL AND NOT EXISTS (
+        SELECT FROM content_attempts o
+        WHERE hashtextextended(o.roadmap_id, 0) = hashtextextended(a.roadmap_id, 0)
+            AND o.roadmap_id = a.roadmap_id AND {_MAY_WRITE})), '{{}}') AS roadmaps
+FROM content_attempts a WHERE task_id = ANY(:tasks) GROUP BY task_id
+HAVING NOT bool_or({_MAY_WRITE}) AND max(greatest(task_gone_since, roadmap_gone_since))
+    < timezone('utc', now()) - make_interval(days => :days)
+ORDER BY task_id
+""")
+
+FORGET = text(f"""
+UPDATE content_attempts SET roadmap_id = NULL, roadmap_gone_since = NULL
+WHERE {BY_HASH}roadmap_id = ANY(:roadmaps)
+""")
+
+# A text is named by its hash, whatever the form of the URL. A former row may have a NUL in its JSON, so it is
+# read as text.
+NAMED = text(f"""
+SELECT roadmap_id, (regexp_matches(content_url, '([0-9a-f]{{64}})[.]md', 'g'))[1] AS hash
+FROM tutorial_metadata WHERE roadmap_id = ANY(:roadmaps)
+UNION SELECT roadmap_id, (regexp_matches(CAST(source_row AS text), '([0-9a-f]{{64}})[.]md', 'g'))[1]
+FROM content_archive WHERE {BY_HASH}roadmap_id = ANY(:roadmaps)
+""")
+
+BUSY = text(f"""
+SELECT DISTINCT roadmap_id FROM content_attempts a WHERE {BY_HASH}roadmap_id = ANY(:roadmaps)
+    AND ({_MAY_WRITE} OR NOT EXISTS (SELECT FROM roadmap_metadata r WHERE r.roadmap_id = a.roadmap_id))
+""")
+
+
+class DueTask(NamedTuple):
+    """A deleted task, or a task with deleted roadmaps, whose days are over."""
+
+    task_id: str
+    task_gone: bool
+    roadmaps: list[str]
+
+
+def next_tasks(connection: Connection, after: str, limit: int) -> Sequence[str]:
+    """The next tasks that have attempts."""
+    return connection.scalars(PAGE, {"after": after, "limit": limit}).all()
+
+
+def mark_deleted(connection: Connection, task_ids: Sequence[str], days: int) -> list[DueTask]:
+    """Note which of the tasks, and of their roadmaps, do not exist. Return those that a sweep has missed for
+    this number of days, without those on which a step may still work.
+
+    The failure groups lose the tasks at once.
+    """
+    forget_failures(connection, connection.scalars(MARK, {"tasks": list(task_ids)}).all())
+    parameters = {"tasks": list(task_ids), "days": days, "seconds": STEP_SECONDS}
+    return [DueTask(*row) for row in connection.execute(DUE, parameters)]
+
+
+def subjects_of(due: Sequence[DueTask]) -> Subjects:
+    """The roadmaps and tasks to remove."""
+    roadmaps = sorted({roadmap_id for task in due for roadmap_id in task.roadmaps})
+    return Subjects(roadmaps, [task.task_id for task in due if task.task_gone], ("", ""))
+
+
+def remove_deleted(connection: Connection, task_ids: Sequence[str], days: int) -> Removed:
+    """Delete the rows of those of the tasks and their roadmaps that are still due; return the numbers."""
+    lock_tasks(connection, task_ids)
+    subjects = subjects_of(mark_deleted(connection, task_ids, days))
+    connection.execute(FORGET, {"roadmaps": subjects.roadmaps})
+    return erase_rows(connection, None, subjects, product_rows=False)
+
+
+def unnamed_texts(connection: Connection, texts: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of the texts, by roadmap and hash, that no row names, current or former. Without the texts of
+    roadmaps on which a step may work, and of those that are removed some days after their deletion.
+    """
+    roadmaps = sorted({roadmap_id for roadmap_id, _ in texts})
+    parameters = {"roadmaps": roadmaps, "seconds": STEP_SECONDS}
+    busy = set(connection.scalars(BUSY, parameters))
+    named = {(row.roadmap_id, row.hash) for row in connection.execute(NAMED, parameters)}
+    return {text for text in texts if text[0] not in busy and text not in named}
