@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, text
 
 from ...contracts.errors import ContentError, TransientError
 from ...contracts.items import Item
@@ -56,10 +56,9 @@ class ItemLocks:
         """
         parameters = {"name": json.dumps([self._roadmap_id, *item])}
 
-        def try_once(connection: Connection) -> bool:
-            return bool(connection.scalar(TRY, parameters))
-
-        while not transact(self._engine, try_once, self._deadline):
+        while not transact(
+            self._engine, lambda connection: connection.scalar(TRY, parameters), self._deadline
+        ):
             if self._deadline.remaining - RETRY_SECONDS < 2 * RESERVE:
                 raise ItemLockedError("another invocation was still generating the item when the time was up")
             time.sleep(RETRY_SECONDS)

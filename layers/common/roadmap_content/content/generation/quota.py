@@ -99,18 +99,6 @@ class GenerationStoppedError(TransientError, code="GenerationStopped", is_excuse
     """An operator has stopped generation. The state machine repeats the batch until it is resumed."""
 
 
-class Exchange(NamedTuple):
-    """The bucket after an exchange."""
-
-    supplied: float
-    promised: float
-    rate: float
-    """The quota, in tokens per second."""
-
-    leased: float
-    stopped_reason: str | None
-
-
 class Lease(NamedTuple):
     """Promised tokens of which some may not be due yet: the range of `promised` that ends at `end`."""
 
@@ -253,12 +241,9 @@ class ModelQuota:
         """
         asked = 0.0 if self._lease.left else self._missing()
         parameters = {"model_id": self._settings.model_id, "asked": asked, "returned": self._returned}
-
-        def exchange(connection: Connection) -> Exchange | None:
-            row = connection.execute(EXCHANGE, parameters).one_or_none()
-            return None if row is None else Exchange(*row)
-
-        exchanged = transact(self._engine, exchange, deadline)
+        exchanged = transact(
+            self._engine, lambda connection: connection.execute(EXCHANGE, parameters).one_or_none(), deadline
+        )
         self._returned = 0.0
         if exchanged is None:
             self._is_limited = False
@@ -268,13 +253,14 @@ class ModelQuota:
         elapsed = now - self._exchanged_at
         supply = (exchanged.supplied - self._supplied) / elapsed if 0 < elapsed < 60 else 0.0
         self._rate, self._supplied, self._exchanged_at = exchanged.rate, exchanged.supplied, now
-        lease = Lease(exchanged.promised, exchanged.leased) if exchanged.leased else self._lease
+        lease = Lease(exchanged.promised, exchanged.asked) if exchanged.asked else self._lease
         due = lease.due(exchanged.supplied)
         self._lease = lease._replace(left=lease.left - due)
         self._available += due
         missing = self._lease.end - exchanged.supplied if self._lease.left else 0.0
         self._exchange_at = now + min(max(missing / max(supply, exchanged.rate), SHORTEST_WAIT), LONGEST_WAIT)
-        return exchanged.stopped_reason
+        stopped_reason: str | None = exchanged.stopped_reason
+        return stopped_reason
 
     def _missing(self) -> float:
         """The tokens to lease: for the calls that have waited longest. A part of a call would be unused."""

@@ -70,18 +70,6 @@ def load_framework(connection: Connection, roadmap_id: str | None, user_id: str)
     return _framework(_read(connection, roadmap_id, user_id))
 
 
-def load_framework_if_changed(
-    connection: Connection, roadmap_id: str | None, user_id: str, known_version: str
-) -> tuple[str, Framework | None]:
-    """`(version, framework)` of a user's roadmap; the framework is `None` if the version is `known_version`.
-
-    Raises:
-        RoadmapNotFoundError, InvalidFrameworkError: as `load_framework` does.
-    """
-    row = _read(connection, roadmap_id, user_id, known_version)
-    return row.version, None if row.version == known_version else _framework(row)
-
-
 def _read(connection: Connection, roadmap_id: str | None, user_id: str, known_version: str = "") -> Row[Any]:
     """The row of a user's roadmap, without `framework_data` if its version is `known_version`."""
     row = connection.execute(READ, {"roadmap_id": roadmap_id, "known_version": known_version}).one_or_none()
@@ -125,10 +113,10 @@ class FrameworkCache:
             RoadmapNotFoundError, InvalidFrameworkError: as `load_framework` does.
         """
         cached_version, concept_ids = self._entries.pop(roadmap_id or "", ("", ()))
-        version, framework = load_framework_if_changed(connection, roadmap_id, user_id, cached_version)
-        if framework is not None:
-            concept_ids = tuple(framework.nodes)
-        self._entries[roadmap_id or ""] = version, concept_ids
+        row = _read(connection, roadmap_id, user_id, cached_version)
+        if row.version != cached_version:
+            concept_ids = tuple(_framework(row).nodes)
+        self._entries[roadmap_id or ""] = row.version, concept_ids
         while sum(len(cached) for _, cached in self._entries.values()) > MAX_CONCEPTS:
             del self._entries[next(iter(self._entries))]
         return concept_ids

@@ -176,8 +176,8 @@ def execution_url(execution_arn: str | None) -> str | None:
         case ["arn", partition, "states", region, account, *_] if (
             execution_arn and account != _LOCAL_ACCOUNT and _REGION.fullmatch(region)
         ):
-            host = "amazonaws-us-gov.com" if partition == "aws-us-gov" else "aws.amazon.com"
-            host = "amazonaws.cn" if partition == "aws-cn" else host
+            hosts = {"aws-us-gov": "amazonaws-us-gov.com", "aws-cn": "amazonaws.cn"}
+            host = hosts.get(partition, "aws.amazon.com")
             path = f"#/v2/executions/details/{quote(execution_arn, safe=':')}"
             return f"https://{region}.console.{host}/states/home?region={region}{path}"
         case _:

@@ -6,7 +6,6 @@ test can pass other values.
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from math import nan
 from typing import Generic, Literal, TypeVar
 
@@ -17,16 +16,14 @@ T = TypeVar("T")
 ChoiceT = TypeVar("ChoiceT", bound=str)
 
 
-@dataclass(frozen=True)
 class Setting(Generic[T]):
     """A setting: its variable, the function that reads its text, and the text if the variable is empty.
 
     `read` raises a `ValueError` that states the requirement.
     """
 
-    name: str
-    read: Callable[[str], T]
-    default: str | None = None
+    def __init__(self, name: str, read: Callable[[str], T], default: str | None = None) -> None:
+        self.name, self.read, self.default = name, read, default
 
     def __get__(self, settings: "Settings", _owner: type) -> T:
         text = settings.environ.get(self.name) or self.default

@@ -168,6 +168,13 @@ class Bucket:
         """One page (1,000) of the keys that start with `prefix` and come after `after`, in order."""
         return [entry.key for entry in self.entries(prefix, after)]
 
+    def all_keys(self, prefix: str, after: str = "") -> list[str]:
+        """All keys that start with `prefix` and come after `after`, in order."""
+        keys: list[str] = []
+        while page := self.keys(prefix, after=keys[-1] if keys else after):
+            keys += page
+        return keys
+
     def put(self, key: str, body: bytes, metadata: Mapping[str, str] | None = None) -> None:
         """Store an object. Overwrites an existing one."""
         self._request(

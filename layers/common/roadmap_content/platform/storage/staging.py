@@ -68,16 +68,10 @@ class Staging:
         prefixes = [staged_prefix(self._roadmap_id, content_type) for content_type in types]
         if self._replaces:
             prefixes += [replacement_prefix(self._roadmap_id, content_type) for content_type in types]
-        listed = set(chain.from_iterable(in_parallel(self._keys, prefixes)))
+        listed = set(chain.from_iterable(in_parallel(self._bucket.all_keys, prefixes)))
         if not listed:
             return frozenset()
         return frozenset(item for item in items if self._key(item) in listed)
-
-    def _keys(self, prefix: str) -> list[str]:
-        keys: list[str] = []
-        while page := self._bucket.keys(prefix, after=keys[-1] if keys else ""):
-            keys += page
-        return keys
 
     def get(self, item: Item) -> StoredObject | None:
         """The staged content of an item, not validated, and its metadata; `None` if the item is not staged.

@@ -123,9 +123,7 @@ def store_copy(bucket: Bucket, entry: Entry) -> None:
 
 def unite(connection: Connection, bucket: Bucket) -> Sequence[Entry]:
     """Give each of the two registers the entries that only the other one has; return all."""
-    keys: list[str] = []
-    while page := bucket.keys(ERASURES, after=keys[-1] if keys else ERASURES):
-        keys += page
+    keys = bucket.all_keys(ERASURES, after=ERASURES)
     copies = [json.loads(found.body) for found in in_parallel(bucket.get, keys) if found is not None]
     for copy in copies:
         connection.execute(INSERT, copy | {"removed": json.dumps(copy["removed"])})
