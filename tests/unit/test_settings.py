@@ -18,6 +18,9 @@ def test_no_setting_is_required_before_it_is_used() -> None:
         ("batch_size", "-1"),
         ("batch_size", "ten"),
         ("database_tls", "yes"),
+        ("model_temperature", "1.5"),
+        ("model_output_burndown", "nan"),
+        ("retention_days", "content_origins=a year"),
     ],
 )
 def test_an_invalid_setting_is_named(name: str, value: str) -> None:
