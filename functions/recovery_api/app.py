@@ -10,7 +10,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
 from roadmap_content.api.capacity import describe_capacity, set_capacity
 from roadmap_content.api.erasure import Erasure, due_erasures, erase_user, preview_erasure
 from roadmap_content.api.failure_groups import describe_group, set_group_state
-from roadmap_content.api.http import Api, answered, respond
+from roadmap_content.api.http import Api, Cursor, Limit, answered, respond
 from roadmap_content.api.recovery_list import (
     describe,
     describe_preview,
@@ -48,8 +48,6 @@ app = api.app
 
 GroupId = Annotated[str, Path(pattern=r"^[0-9a-f]{1,32}$", description="The failure group.")]
 RecoveryId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The recovery.")]
-Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the previous page.")]
-Limit = Annotated[int, Query(ge=1, le=200, description="Maximum rows of the page.")]
 
 
 @app.post(

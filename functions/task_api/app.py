@@ -11,7 +11,7 @@ from roadmap_content.api.entity_tags import is_known
 from roadmap_content.api.failure_groups import list_failures
 from roadmap_content.api.health import read_health
 from roadmap_content.api.history import list_attempts, list_changes
-from roadmap_content.api.http import Api, answered, respond
+from roadmap_content.api.http import Api, Cursor, Limit, answered, respond
 from roadmap_content.api.items import read_item_map, read_one_item
 from roadmap_content.api.preview import preview_retry
 from roadmap_content.api.revisions import list_revisions, read_content, read_origin_counts, restore_revision
@@ -68,8 +68,6 @@ TakeOver = Annotated[bool, Query(description="Start even if the product processe
 ItemType = Annotated[ContentType, Path(description="The content type of the item.")]
 ConceptId = Annotated[str, Query(min_length=1, max_length=2000, description="The concept.")]
 Reason = Annotated[str | None, Query(max_length=500, description="The reason, for the audit trail.")]
-Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the previous page.")]
-Limit = Annotated[int, Query(ge=1, le=200, description="Maximum rows of the page.")]
 ErrorCode = Annotated[
     str | None, Query(min_length=1, max_length=200, description="Tasks with a current failure of this code.")
 ]
@@ -155,7 +153,8 @@ def get_tasks(
 )
 def get_task(task_id: TaskId, user_id: UserId = None) -> TaskDetail:
     """Return the status of a task, with saved and missing items computed from the content tables."""
-    return read_detail(services, task_id, api.caller.reads_for(user_id), api.caller, api.deadline)
+    caller, user = api.caller, api.caller.reads_for(user_id)
+    return api.read(services, lambda connection: read_detail(connection, services, task_id, user, caller))
 
 
 @app.get(
@@ -372,7 +371,8 @@ def get_failures(
 def get_health() -> Health:
     """Return the health of the system. Requires the operator's or the viewer's scope."""
     api.caller.require_sight()
-    return read_health(services, api.deadline)
+    release = services.settings.release_id
+    return api.read(services, lambda connection: read_health(connection, release))
 
 
 @app.get(

@@ -16,6 +16,7 @@ from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.generation.quota import GenerationStoppedError
 from roadmap_content.content.kind import Draft
 from roadmap_content.content.roadmaps.framework import Concept
+from roadmap_content.contracts.api.system import Attention
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.contracts.payloads import BatchRequest
 from roadmap_content.platform.aws.executions import ExecutionState
@@ -229,7 +230,7 @@ def test_a_stop_is_visible_wherever_it_is_met(pipeline: Pipeline, send: Send) ->
     status = pipeline.status()
     sentence = f"Generation is stopped since {datetime.now(UTC):%Y-%m-%d} "
 
-    health = read_health(pipeline.services, Deadline.after(60)).attention[0].text
+    health = attention(pipeline)[0].text
     console = Console(file=io.StringIO(), width=1_000)
     with bars(console) as shown:
         shown.show(status)
@@ -244,6 +245,11 @@ def test_a_stop_is_visible_wherever_it_is_met(pipeline: Pipeline, send: Send) ->
     assert pipeline.status().generation_stopped is None
 
 
+def attention(pipeline: Pipeline) -> list[Attention]:
+    with pipeline.services.reading_engine.connect() as connection:
+        return read_health(connection, "release").attention
+
+
 def test_a_queue_that_stands_still_needs_a_person(pipeline: Pipeline, send: Send) -> None:
     """Only if none is at work: otherwise the next one starts when that one ends."""
     for number in (1, 2):
@@ -256,8 +262,7 @@ def test_a_queue_that_stands_still_needs_a_person(pipeline: Pipeline, send: Send
             minutes=minutes,
             waiting=waiting.split(),
         )
-        found = read_health(pipeline.services, Deadline.after(60)).attention
-        return "queue_halted" in {each.what for each in found}
+        return "queue_halted" in {each.what for each in attention(pipeline)}
 
     assert halted_after(11, "t-1 t-2")
     assert not halted_after(9, "t-1 t-2")

@@ -260,7 +260,8 @@ def test_the_status_offers_a_retry_exactly_if_it_is_accepted(
     situation(pipeline, adopted)
     caller = Caller(USER, frozenset({Role.OWNER}))
 
-    detail = read_detail(pipeline.services, "t-1", USER, caller, deadline())
+    with pipeline.services.reading_engine.connect() as connection:
+        detail = read_detail(connection, pipeline.services, "t-1", USER, caller)
 
     assert (detail.actions.retry, detail.actions.narrow) == (is_offered, is_offered)
     with nullcontext() if is_offered else pytest.raises(ContentError):
@@ -273,8 +274,7 @@ def test_a_waiting_attempt_leaves_the_queue_when_the_product_cancels_its_task(
     adopted.roadmap("r-1", CONCEPTS[:1])
     adopted.task("t-1", "failed", roadmap_id="r-1")
     being_cancelled_while_waiting(pipeline, adopted)
-    caller = Caller(USER, frozenset({Role.OWNER}))
-    assert read_detail(pipeline.services, "t-1", USER, caller, deadline()).queue is None
+    assert pipeline.status().queue is None
 
     reconcile(ReconcileRequest(time=datetime.now(UTC)), pipeline.services, deadline())
 

@@ -79,12 +79,7 @@ def cancel_task(
         stopped = task.execution_arn
     logger.info("task_cancelled", task_id=task_id, attempt=task.attempt, stopped_execution=stopped)
     return CancelAnswer.model_validate(
-        {
-            "task_id": task_id,
-            "status": task.status,
-            "attempt": task.attempt,
-            "stopped_execution": stopped,
-        }
+        {"task_id": task_id, "status": task.status, "attempt": task.attempt, "stopped_execution": stopped}
     )
 
 

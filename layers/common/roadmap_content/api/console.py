@@ -6,6 +6,7 @@ release has new paths. Only the first page has a fixed path; it contains the dig
 
 import hashlib
 import html
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -97,7 +98,7 @@ class StaticFiles:
             if path.is_file() and path.suffix in _MEDIA_TYPES
         }
         page = files.pop(PAGE)
-        digest = digest_of(files)
+        digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:16]
         known = {**values, "digest": digest}
         page = _PLACEHOLDER.sub(lambda match: html.escape(known[match[1]]), page)
         return cls(files, page, digest, headers)
@@ -131,13 +132,3 @@ class StaticFiles:
 
     def _respond(self, status: int, body: str, headers: Mapping[str, str]) -> dict[str, Any]:
         return {"statusCode": status, "headers": {**self.headers, **headers}, "body": body}
-
-
-def digest_of(files: Mapping[str, str]) -> str:
-    """A short hash of files with these paths and contents."""
-    digest = hashlib.sha256()
-    for name, content in sorted(files.items()):
-        for part in (name, content):
-            encoded = part.encode()
-            digest.update(b"%d:" % len(encoded) + encoded)
-    return digest.hexdigest()[:16]

@@ -9,13 +9,10 @@ from ..contracts.api.capacity import GenerationStop
 from ..contracts.api.system import Attention, Health, LastSweep, QueueHealth, TokenSums
 from ..contracts.states import RINGING_STATES
 from ..contracts.times import utc
-from ..platform.postgres.transactions import transact
-from ..platform.runtime.deadline import Deadline
 from ..runs.reconciliation.sweeps import Sweep, last_sweep
 from ..state.failures.group_states import count_groups
 from ..state.outbox import count_events_aside, count_waiting_events
 from ..state.queue.capacity import Capacity, queue_by_class, read_capacity
-from ..state.services import Services
 from ..state.tasks.attempt_reading import claimed_before
 from ..state.tasks.attempts import tokens_of_a_day
 from ..state.tasks.counting import count_by_status
@@ -90,13 +87,8 @@ REVISION = text("SELECT version_num FROM content_schema_version")
 RUNNING_RECOVERIES = text("SELECT count(*) FROM content_recoveries WHERE ended_at IS NULL")
 
 
-def read_health(services: Services, deadline: Deadline) -> Health:
+def read_health(connection: Connection, release: str) -> Health:
     """Read the state of the system."""
-    release = services.settings.release_id
-    return transact(services.reading_engine, lambda connection: _health(connection, release), deadline)
-
-
-def _health(connection: Connection, release: str) -> Health:
     sweep, capacity = last_sweep(connection), read_capacity(connection)
     has_old_attempts = sweep is None and claimed_before(connection, SWEEP_OVERDUE)
     stuck = count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK + 1)

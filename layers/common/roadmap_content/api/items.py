@@ -69,7 +69,8 @@ def read_item_map(
     *,
     with_stages: bool,
 ) -> ItemMap:
-    """Read the items of a page of at most `limit` concepts, as many as fit into an answer.
+    """Read the items of a page of at most `limit` concepts, as many as fit into an answer: mostly the answer,
+    field by field.
 
     Raises:
         TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: there are no items.
@@ -230,7 +231,7 @@ def read_one_item(
 def _read_item(
     connection: Connection, services: Services, snapshot: TaskSnapshot, item: Item, *, live: bool
 ) -> ItemDetail:
-    """The item's rows and objects. In 65 lines, because it is mostly the answer, field by field."""
+    """Read one item: mostly the answer, field by field."""
     snapshot.framework.require(item.concept_id)
     concept = snapshot.framework.concept(item.concept_id)
     task, roadmap_id = snapshot.task, snapshot.task.roadmap_id or ""

@@ -4,7 +4,6 @@ caller may take.
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -23,8 +22,6 @@ from ..contracts.api.tasks import (
 from ..contracts.errors import InvalidFrameworkError, RoadmapNotFoundError
 from ..contracts.items import ContentType, Failure, Item, count_by_type
 from ..platform.aws.executions import execution_url
-from ..platform.postgres.transactions import transact
-from ..platform.runtime.deadline import Deadline
 from ..state.failures.failures import failures_of_attempt
 from ..state.queue.capacity import read_capacity
 from ..state.queue.places import read_place
@@ -37,21 +34,16 @@ from .pages import first_that_fit
 
 
 def read_detail(
-    services: Services, task_id: str, user_id: str | None, caller: Caller, deadline: Deadline
+    connection: Connection, services: Services, task_id: str, user_id: str | None, caller: Caller
 ) -> TaskDetail:
     """Read a task; with `user_id`, only a task of that user.
 
     Raises:
         TaskNotFoundError: there is none.
-        DatabaseUnavailableError: a retry may succeed.
     """
-
-    def read(connection: Connection) -> tuple[Task, TaskStatus, Any]:
-        task = read_task(connection, task_id, user_id)
-        status = read_status(connection, task, services.framework_cache)
-        return task, status, read_extras(connection, task_id)
-
-    task, status, extras = transact(services.reading_engine, read, deadline)
+    task = read_task(connection, task_id, user_id)
+    status = read_status(connection, task, services.framework_cache)
+    extras = read_extras(connection, task_id)
     return TaskDetail(
         **dict(status),
         title=extras.title,

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -67,21 +67,12 @@ def item_totals(execution_summary: str | None) -> ItemTotals | None:
     """The counts of an `execution_summary`; `None` if this system did not write it."""
     try:
         summary = json.loads(execution_summary or "null")
-    except (ValueError, RecursionError):
+        # A task from before a type was added has no counts of it.
+        counts = [summary[content_type] for content_type in ContentType if content_type in summary]
+        total, saved, failed = (
+            sum(count[name] for count in counts) for name in ("total", "completed", "failed")
+        )
+        totals = ItemTotals(total=total, saved=saved, missing=max(0, total - saved), failed=failed)
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None
-    if not isinstance(summary, Mapping):
-        return None
-    # A task from before a type was added has no counts of it.
-    counts = [summary[content_type] for content_type in ContentType if content_type in summary]
-    if not counts or not all(map(_is_count, counts)):
-        return None
-    total, saved, failed = (sum(count[name] for count in counts) for name in ("total", "completed", "failed"))
-    return ItemTotals(total=total, saved=saved, missing=max(0, total - saved), failed=failed)
-
-
-def _is_count(value: object) -> bool:
-    match value:
-        case {"total": int(), "completed": int(), "failed": int()}:
-            return True
-        case _:
-            return False
+    return totals if counts else None
