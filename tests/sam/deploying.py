@@ -6,7 +6,8 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -28,11 +29,26 @@ from tests.sam.python313 import NAME, find_python313
 from tests.sam.sample import load_sample
 
 STACK = "roadmap-content"
+COMMON_LAYER = f"{STACK}-common"
 
-# Added to the response by the changed layer.
-_HANDLER = "python/roadmap_content/runs/steps/handler.py"
-_BEFORE = 'result.model_dump(mode="json")'
-_AFTER = 'result.model_dump(mode="json") | {"layer": "changed"}'
+
+class Change(NamedTuple):
+    """Other code in the layer of all functions."""
+
+    file: str
+    before: str
+    after: str
+
+
+CHANGED = Change(
+    "python/roadmap_content/runs/steps/handler.py",
+    'result.model_dump(mode="json")',
+    'result.model_dump(mode="json") | {"layer": "changed"}',
+)
+REFUSES_EVERY_ITEM = Change(
+    "python/roadmap_content/content/kind.py", "json.loads(body,", "json.loads(b'[' + body,"
+)
+"""No step raises an error: each item fails with `InvalidContentError`."""
 
 
 class Alias(NamedTuple):
@@ -75,7 +91,7 @@ def deploy_run_and_delete(built: Built) -> str:
             with step("saving the sample roadmap through what was deployed"):
                 saved = _run(Target.local(stack))
             with step("sam deploy of another commit, with changed code in the layer of all functions"):
-                changed = with_changed_layer(built.template)
+                changed = with_changed_layer(built.template, CHANGED)
                 second = releases.deploy(changed, "second", parameters)
             _require_changed_code(cloud, functions, first, second)
             with step("sam deploy of the same commit, with one changed parameter"):
@@ -86,14 +102,21 @@ def deploy_run_and_delete(built: Built) -> str:
             if batch_size != "7":
                 raise AssertionError(f"the alias of PlanBatchesFunction has BATCH_SIZE {batch_size}")
             with step("sam deploy of another parameter under the same release is refused"):
-                _require_refusal(releases, changed, "second", parameters)
+                same = release_of("second", parameters_of(read_template(changed), parameters))
+                other = {**parameters, "BatchSize": "8"}
+                again = partial(releases.deploy, changed, "second", other, release=same)
+                _require_refusal(releases, "StaleReleaseError", again)
+            with step("sam deploy of a release that refuses every item is refused before it runs"):
+                refusing = with_changed_layer(built.template, REFUSES_EVERY_ITEM)
+                fourth = partial(releases.deploy, refusing, "third", parameters)
+                _require_refusal(releases, "RehearsalFailed", fourth)
             if releases.aliases() != third:
-                raise AssertionError("the refused deployment has changed what the aliases run")
+                raise AssertionError("the refused deployments have changed what the aliases run")
             with step(f"sam delete {STACK}"):
                 _delete(cloud)
     return (
         f"{len(functions)} functions deployed, {saved} items saved; a changed layer and a changed parameter "
-        "reached every alias; all of it deleted"
+        "reached every alias; a release that refuses every item did not; all of it deleted"
     )
 
 
@@ -150,18 +173,18 @@ class Releases:
             yield logical_id, Alias(deployed["Version"], settings["RELEASE"], layers, settings)
 
 
-def with_changed_layer(built: Path) -> Path:
+def with_changed_layer(built: Path, change: Change) -> Path:
     """A copy of the build in which the layer of all functions has other code; return its template."""
     directory = built.parent.with_name("changed")  # the template refers to files by relative paths
     shutil.rmtree(directory, ignore_errors=True)
     shutil.copytree(built.parent, directory, copy_function=os.link)
-    handler = directory / "CommonLayer" / _HANDLER
-    source = handler.read_text()
-    if _BEFORE not in source:
-        raise AssertionError(f"{_HANDLER} has no {_BEFORE}")
-    handler.unlink()  # a hard link: the build must not be changed
-    handler.write_text(source.replace(_BEFORE, _AFTER))
-    for compiled in handler.parent.glob("__pycache__/handler.*.pyc"):
+    file = directory / "CommonLayer" / change.file
+    source = file.read_text()
+    if change.before not in source:
+        raise AssertionError(f"{change.file} has no {change.before}")
+    file.unlink()  # a hard link: the build must not be changed
+    file.write_text(source.replace(change.before, change.after))
+    for compiled in file.parent.glob(f"__pycache__/{file.stem}.*.pyc"):
         compiled.unlink()  # unchecked: it is not compared with its source
     template = directory / built.name
     template.unlink()
@@ -176,7 +199,7 @@ def _require_changed_code(
     """Check that every alias has the changed layer, and that a function invoked through its alias runs it."""
     _require_moved(first, second)
     for logical_id in first:
-        if first[logical_id].layers["CommonLayer"] == second[logical_id].layers["CommonLayer"]:
+        if first[logical_id].layers[COMMON_LAYER] == second[logical_id].layers[COMMON_LAYER]:
             raise AssertionError(f"the alias of {logical_id} has the layer of the release before")
     answer = cloud.client("lambda").invoke(
         FunctionName=functions["ReconcileTaskFunction"], Qualifier="live", Payload=b'{"dry_run": true}'
@@ -192,15 +215,14 @@ def _require_moved(before: Mapping[str, Alias], after: Mapping[str, Alias]) -> N
             raise AssertionError(f"the alias of {logical_id} stays at version {before[logical_id].version}")
 
 
-def _require_refusal(releases: Releases, built: Path, commit: str, parameters: Mapping[str, str]) -> None:
-    release = release_of(commit, parameters_of(read_template(built), parameters))
+def _require_refusal(releases: Releases, error: str, deploy: Callable[[], object]) -> None:
     try:
-        releases.deploy(built, commit, {**parameters, "BatchSize": "8"}, release=release)
+        deploy()
     except CommandFailedError:
-        if not any("StaleReleaseError" in reason for reason in releases.failures()):
+        if not any(error in reason for reason in releases.failures()):
             raise
     else:
-        raise AssertionError("a changed parameter under the same release was deployed")
+        raise AssertionError(f"a release was deployed without {error}")
 
 
 def _check_runtimes(cloud: Cloud, functions: Mapping[str, str]) -> None:
