@@ -339,7 +339,7 @@ def test_only_a_waiting_attempt_is_admitted_without_a_slot(waiting: Queue, pipel
     task, other = waiting.enter("a"), waiting.enter("b")
     assert waiting.admit() == [task]
     with pipeline.services.engine.begin() as connection:
-        assert queue.admit_free(connection, task, 1) is None
+        assert queue.admit_free(connection, task, 1) == []
     assert waiting.admit() == []
     assert place(pipeline, other).position == 1
 

@@ -7,7 +7,6 @@ were missing, and the retry relied on it.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 from sqlalchemy import Connection, Engine
 
@@ -28,17 +27,15 @@ from ...platform.runtime.log import logger
 from ...platform.storage.staging import Staging
 from ...state.failures.failures import refused_items
 from ...state.queue.admission import start_admitted, start_without_slot
-from ...state.queue.claims import claim, is_at_work
-from ...state.queue.queue import Work, work_of
+from ...state.queue.claims import claim, is_at_work, require_startable
+from ...state.queue.queue import work_of
 from ...state.services import Services
 from ...state.tasks.attempts import AttemptStart
-from ...state.tasks.ownership import why_not_startable
 from ...state.tasks.scope import Scope
 from ...state.tasks.task import (
     Task,
     TaskSnapshot,
     lift_cancellation,
-    read_product_work,
     read_snapshot,
     read_task,
 )
@@ -80,26 +77,46 @@ def retry_task(
     execution_arn = services.executions.new_arn(task_id, task.attempt + 1)
     if task.attempt == 0 and start.cause is Cause.RETRY:
         start = start._replace(cause=Cause.FIRST_RUN)
+    message = "Attempt started for the missing items"
+    if start.scope.regenerate:
+        replaced = len(items) - len(set(items) & set(snapshot.missing))
+        message = f"Attempt started; saved items to replace: {replaced}"
+    return _start(services, task, items, execution_arn, deadline, start, message, take_over=take_over)
+
+
+def _start(
+    services: Services,
+    task: Task,
+    items: Sequence[Item],
+    execution_arn: str,
+    deadline: Deadline,
+    start: AttemptStart,
+    message: str,
+    *,
+    take_over: bool = False,
+) -> RetryAnswer:
+    """Claim the next attempt for these items. It starts at once if there is capacity, or nothing to generate.
+
+    Its estimated work is corrected by the plan, which knows the staged items.
+    """
+    settings = services.settings
+    concepts = len({item.concept_id for item in items})
+    work = work_of(len(items), concepts, settings.batch_size, settings.max_concurrency)
     claimed, admitted, place = claim(
-        services, task, execution_arn, deadline, start, _work_of(services, items), take_over=take_over
+        services, task, execution_arn, deadline, start, work, take_over=take_over
     )
     logger.set_correlation_id(execution_arn)  # the run logs the same id
-    logger.info("attempt_claimed", task_id=task_id, attempt=claimed.attempt, total_items=len(items))
-    start_admitted(services, admitted, deadline)
-    replaced = len(items) - len(set(items) & set(snapshot.missing))
+    logger.info("attempt_claimed", task_id=task.task_id, attempt=claimed.attempt, total_items=len(items))
+    refused = start_admitted(services, admitted, deadline)
+    if refusal := refused.get((task.task_id, claimed.attempt)):
+        give_up_redrive(services, task.task_id, claimed.attempt, deadline)
+        raise refusal
     waits = claimed.is_waiting and (
         start.scope.regenerate or not _start_if_staged(services, claimed, items, deadline)
     )
-    message = "Attempt queued" if waits else "Attempt started"
-    message += f"; saved items to replace: {replaced}" if start.scope.regenerate else " for the missing items"
-    return _answer(claimed, items, "processing", message, waits=waits, place=place if waits else None)
-
-
-def _work_of(services: Services, items: Sequence[Item]) -> Work:
-    """The estimated work of generating items. The plan corrects it by the staged items."""
-    settings = services.settings
-    concepts = len({item.concept_id for item in items})
-    return work_of(len(items), concepts, settings.batch_size, settings.max_concurrency)
+    if waits:
+        message = message.replace("Attempt started", "Attempt queued")
+    return _answer(claimed, items, "processing", message, start.cause, waits=waits, place=place)
 
 
 def _start_if_staged(services: Services, claimed: Task, items: Sequence[Item], deadline: Deadline) -> bool:
@@ -162,27 +179,9 @@ def redrive_task(
         NotRedrivableError: there is no execution, or Step Functions refused to redrive it.
     """
     snapshot, execution_arn = plan_redrive(services, services.engine, task_id, user_id, deadline)
-    work, start = _work_of(services, snapshot.missing), start._replace(cause=Cause.CHECKPOINT)
-    claimed, admitted, place = claim(services, snapshot.task, execution_arn, deadline, start, work)
-    logger.set_correlation_id(execution_arn)
-    logger.info("redrive_claimed", task_id=task_id, execution_arn=execution_arn)
-    refused = start_admitted(services, admitted, deadline)
-    if refusal := refused.get((task_id, claimed.attempt)):
-        give_up_redrive(services, task_id, claimed.attempt, deadline)
-        raise refusal
-    waits = claimed.is_waiting and not _start_if_staged(services, claimed, snapshot.missing, deadline)
-    message = "the last execution continues from the state that failed"
-    if waits:
-        message = f"Attempt queued: {message}"
-    return _answer(
-        claimed,
-        snapshot.missing,
-        "processing",
-        message,
-        "checkpoint",
-        waits=waits,
-        place=place if waits else None,
-    )
+    start = start._replace(cause=Cause.CHECKPOINT)
+    message = "Attempt started: the last execution continues from the state that failed"
+    return _start(services, snapshot.task, snapshot.missing, execution_arn, deadline, start, message)
 
 
 def plan_redrive(
@@ -227,9 +226,7 @@ def _read(
 
     def read(connection: Connection) -> TaskSnapshot:
         task = read_task(connection, task_id, user_id)
-        own, siblings = read_product_work(connection, task_id)
-        if refusal := why_not_startable(task, own, siblings, take_over=take_over):
-            raise refusal
+        require_startable(connection, task, take_over=take_over)
         return read_snapshot(connection, task)
 
     snapshot = transact(engine, read, deadline)
@@ -276,23 +273,23 @@ def _nothing_missing(services: Services, task: Task, deadline: Deadline, *, is_c
 
 def _answer(
     task: Task,
-    missing: Sequence[Item],
+    items: Sequence[Item],
     status: str,
     message: str,
-    recovery_type: Literal["content_retry", "checkpoint"] = "content_retry",
+    cause: Cause = Cause.RETRY,
     *,
     waits: bool = False,
     place: QueuePlace | None = None,
 ) -> RetryAnswer:
     return RetryAnswer(
-        recovery_type=recovery_type,
+        recovery_type="checkpoint" if cause is Cause.CHECKPOINT else "content_retry",
         task_id=task.task_id,
         roadmap_id=task.roadmap_id,
         status=status,
-        items_to_retry=count_by_type(missing),
-        total_items=len(missing),
+        items_to_retry=count_by_type(items),
+        total_items=len(items),
         attempt=task.attempt,
         execution_arn=None if waits else task.execution_arn,
-        queue=place,
+        queue=place if waits else None,
         message=message,
     )

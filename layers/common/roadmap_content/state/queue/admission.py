@@ -16,8 +16,9 @@ from ...platform.aws.executions import ExecutionState
 from ...platform.postgres.transactions import RESERVE, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
+from ..outbox import record_events
 from ..services import Services
-from .claims import MOST_ADMITTED, STARTING, record_admissions
+from .claims import MOST_ADMITTED, STARTING
 from .queue import Admitted, admit, admit_free, confirm_redrive, lock_capacity, tidy_queue, unconfirmed
 
 MOST_UNCONFIRMED = 100
@@ -53,7 +54,7 @@ def admit_waiting(services: Services, deadline: Deadline) -> None:
     def work(connection: Connection) -> list[Admitted]:
         lock_capacity(connection)
         admitted = admit(connection, MOST_ADMITTED)
-        record_admissions(services, connection, admitted)
+        record_events(services, connection, [one.event for one in admitted])
         return admitted
 
     while deadline.remaining > 2 * RESERVE:
@@ -68,9 +69,8 @@ def start_without_slot(services: Services, task_id: str, attempt: int, deadline:
 
     def work(connection: Connection) -> list[Admitted]:
         admitted = admit_free(connection, task_id, attempt)
-        started = [] if admitted is None else [admitted]
-        record_admissions(services, connection, started)
-        return started
+        record_events(services, connection, [one.event for one in admitted])
+        return admitted
 
     admitted = transact(services.engine, work, deadline)
     start_admitted(services, admitted, deadline)

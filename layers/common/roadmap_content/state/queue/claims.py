@@ -4,7 +4,6 @@ An attempt number is a fencing token. It is claimed by one conditional UPDATE an
 attempt in the task's row writes the task's status.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
@@ -53,6 +52,18 @@ def is_at_work(executions: Executions, task: Task) -> bool:
     if state is ExecutionState.UNKNOWN:
         return task.queue_state == QueueState.STARTING
     return state is ExecutionState.RUNNING
+
+
+def require_startable(connection: Connection, task: Task, *, take_over: bool) -> None:
+    """Require that an attempt of a task may be started. `take_over` ignores the product's own work.
+
+    Raises:
+        NotAtContentStageError: the task has not reached content generation in the product.
+        AtWorkElsewhereError: the product is processing a task of the roadmap.
+    """
+    own, siblings = read_product_work(connection, task.task_id)
+    if refusal := why_not_startable(task, own, siblings, take_over=take_over):
+        raise refusal
 
 
 def is_unfinished(task: Task, execution_arn: str) -> bool:
@@ -160,9 +171,7 @@ class _NewAttempt:
 
     def claim(self, connection: Connection) -> bool:
         """Claim the task's row; `False` if it has another attempt, or was cancelled, since it was read."""
-        own, siblings = read_product_work(connection, self.task.task_id)
-        if refusal := why_not_startable(self.task, own, siblings, take_over=self.take_over):
-            raise refusal
+        require_startable(connection, self.task, take_over=self.take_over)
         if not claim_row(connection, self.task, self.execution_arn):
             return False
         self.was_claimed = True
@@ -184,19 +193,20 @@ class _NewAttempt:
 
     def enqueue(self, connection: Connection, services: Services) -> Claim:
         """Put it into the queue, and admit waiting attempts, perhaps itself. Locks the capacity."""
-        task_id, start = self.task.task_id, self.start
+        task_id, start, place = self.task.task_id, self.start, None
         enqueue(
             connection, task_id, self.number, start.cause.queue_class, self.state, self.work, start.tenant
         )
         waits = self.state is QueueState.WAITING
         admitted = admit(connection, MOST_ADMITTED) if waits else []
-        record_admissions(services, connection, admitted)
-        place = None
+        events = [one.event for one in admitted]
         if (task_id, self.number) not in [one[:2] for one in admitted]:
             about = task_id, self.task.roadmap_id, self.number, start.actor, str(start.cause)
             place = read_place(connection, task_id, self.number) if waits else None
-            event = attempt_started(*about) if place is None else attempt_queued(*about, place.position)
-            record_events(services, connection, [event])
+            events.append(
+                attempt_started(*about) if place is None else attempt_queued(*about, place.position)
+            )
+        record_events(services, connection, events)
         return Claim(read_task(connection, task_id), admitted, place)
 
     def claimed_before(self, connection: Connection) -> Claim:
@@ -229,15 +239,6 @@ def _take(services: Services, new: _NewAttempt, deadline: Deadline) -> Claim:
         return new.enqueue(connection, services)
 
     return transact(services.engine, take, deadline)
-
-
-def record_admissions(services: Services, connection: Connection, admitted: Sequence[Admitted]) -> None:
-    """Record the events of admitted attempts, in the transaction that admits them."""
-    record_events(
-        services,
-        connection,
-        [attempt_started(one.task_id, one.roadmap_id, one.attempt, one.actor, one.cause) for one in admitted],
-    )
 
 
 def claim_to_record(services: Services, task: Task, execution_arn: str, deadline: Deadline) -> Task:

@@ -23,6 +23,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from ...content.manifest import planned_batch_sizes
+from ...contracts.events import Event, attempt_started
 from ...contracts.states import QueueClass, QueueState
 from ..tasks.attempts import end_attempts_of_deleted_tasks
 from .capacity import AT_WORK, OVERSUBSCRIPTION
@@ -157,7 +158,7 @@ UPDATE content_queue q SET
 FROM content_attempts c LEFT JOIN roadmap_tasks t ON t.task_id = c.task_id
 WHERE q.task_id = :task_id AND q.attempt = :attempt AND q.state = 'waiting'
     AND c.task_id = q.task_id AND c.attempt = q.attempt
-RETURNING q.task_id, q.attempt, c.execution_arn, c.actor, c.cause, t.roadmap_id, false AS again
+RETURNING q.task_id, q.attempt, c.execution_arn, c.actor, c.cause, t.roadmap_id
 """)
 
 # Admitted, and not known to have started: the process may have ended before StartExecution.
@@ -290,6 +291,11 @@ class Admitted(NamedTuple):
     cause: str
     roadmap_id: str | None
 
+    @property
+    def event(self) -> Event:
+        """The event, which is recorded in the transaction of the admission."""
+        return attempt_started(self.task_id, self.roadmap_id, self.attempt, self.actor, self.cause)
+
 
 class Confirmation(NamedTuple):
     """The result of confirming an attempt."""
@@ -316,9 +322,8 @@ def enqueue(
             "attempt": attempt,
             "class": queue_class,
             "state": state,
-            "tokens": work.tokens,
-            "grants": work.grants,
             "tenant": tenant,
+            **work._asdict(),
         },
     )
 
@@ -339,27 +344,26 @@ def admit(connection: Connection, most: int) -> list[Admitted]:
     return admitted
 
 
-def admit_free(connection: Connection, task_id: str, attempt: int) -> Admitted | None:
-    """Admit a waiting attempt that generates nothing, without a slot; `None` if it does not wait."""
-    row = connection.execute(ADMIT_FREE, {"task_id": task_id, "attempt": attempt}).one_or_none()
-    return None if row is None else Admitted(*row[:-1])
+def admit_free(connection: Connection, task_id: str, attempt: int) -> list[Admitted]:
+    """Admit a waiting attempt that generates nothing, without a slot; empty if it does not wait."""
+    rows = connection.execute(ADMIT_FREE, {"task_id": task_id, "attempt": attempt})
+    return [Admitted(*row) for row in rows]
 
 
 def unconfirmed(connection: Connection, older_than: timedelta, limit: int) -> Sequence[Admitted]:
     """The attempts that were admitted a while ago and are not known to have started, oldest first."""
-    parameters = {"seconds": older_than.total_seconds(), "limit": limit}
-    return [Admitted(*row) for row in connection.execute(UNCONFIRMED, parameters)]
+    rows = connection.execute(UNCONFIRMED, {"seconds": older_than.total_seconds(), "limit": limit})
+    return [Admitted(*row) for row in rows]
 
 
 def blocking(connection: Connection, older_than: timedelta, limit: int) -> Sequence[str]:
     """Tasks whose attempts were admitted a while ago and take slots for which others wait, at random."""
-    parameters = {"seconds": older_than.total_seconds(), "limit": limit}
-    return connection.scalars(BLOCKING, parameters).all()
+    return connection.scalars(BLOCKING, {"seconds": older_than.total_seconds(), "limit": limit}).all()
 
 
 def confirm(connection: Connection, task_id: str, attempt: int, work: Work) -> Confirmation | None:
     """Record that an attempt runs, and its planned work; `None` if an earlier release has claimed it."""
-    parameters = {"task_id": task_id, "attempt": attempt, "tokens": work.tokens, "grants": work.grants}
+    parameters = {"task_id": task_id, "attempt": attempt, **work._asdict()}
     row = connection.execute(CONFIRM, parameters).one_or_none()
     return None if row is None else Confirmation(*row)
 
