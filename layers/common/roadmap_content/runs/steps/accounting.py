@@ -1,10 +1,13 @@
-"""Account for every missing item of an attempt: exactly one failure, with a reason."""
+"""Account for the missing items of an attempt: exactly one failure each, with a reason, and the outcome."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from ...content.manifest import read_batch
+from ...content.roadmaps.metadata import load_framework, lock_roadmap
+from ...content.rows import current_rows, merge_items, unreplaced
 from ...contracts.errors import StorageUnavailableError, code_of
 from ...contracts.items import Failure, Item, Stage
 from ...contracts.payloads import BatchReference, Payload, StateError
@@ -17,11 +20,13 @@ from ...state.failures.failures import (
     record_failures,
     withdraw_failures,
 )
-from ...state.tasks.scope import NO_ITEM, WHOLE_TASK, Scope
+from ...state.tasks.attempts import is_cancelled, read_scope
+from ...state.tasks.outcome import Outcome, compute_outcome
+from ...state.tasks.scope import NO_ITEM, Scope
+from ...state.tasks.task import Task
+from .projection import project_rows
 
 _UNEXPLAINED = StateError(error="NotReported", cause="the attempt ended without a result for this item")
-
-_NOT_REQUESTED = StateError(error="NotRequested", cause="no attempt was started for this item")
 
 
 class LostBatch(Payload):
@@ -31,55 +36,89 @@ class LostBatch(Payload):
     error: StateError
 
 
+class Account(NamedTuple):
+    """The state of a roadmap's items at the end of an attempt."""
+
+    outcome: Outcome
+    left: Sequence[Item] = ()
+    """The items of the attempt that are missing or not replaced."""
+
+    failed: Sequence[Failure] = ()
+    """The failures of those items. In a cancelled attempt, an item without one was not started."""
+
+    changed: Sequence[str] = ()
+    """The projected fields that were corrected."""
+
+
 def account_for(
     connection: Connection,
-    task_id: str,
+    task: Task,
     attempt: int,
-    missing: Sequence[Item],
-    not_replaced: Sequence[Item],
-    scope: Scope,
     explanations: Mapping[Item, StateError],
     error: StateError | None,
     *,
-    cancelled: bool,
-) -> dict[Item, Failure]:
-    """Make the recorded failures of this attempt equal to the items that are missing or not replaced.
+    project: bool,
+) -> Account:
+    """Compute the outcome, make the recorded failures equal to the items that are missing or not replaced,
+    and project `framework_data`.
 
     An item without a recorded failure gets its explanation, or else the error that ended the run. In a
     cancelled attempt it was not started, which is no failure. An attempt that a recovery has withdrawn has no
     item: the earlier failures still apply.
+
+    Raises:
+        RoadmapNotFoundError, InvalidFrameworkError: there is no framework to compare the tables with.
     """
-    recorded = failures_of_attempt(connection, task_id, attempt)
-    withdraw_failures(connection, task_id, attempt, recorded.keys() - {*missing, *not_replaced})
-    if cancelled and scope != NO_ITEM:
-        return recorded
-    inherited: dict[Item, Failure] = {}
-    if scope != WHOLE_TASK:
-        outside = [item for item in missing if item not in recorded and not scope.includes(item)]
-        inherited = _inherit(connection, task_id, attempt, outside)
-    unexplained = {
-        item: Failure(item, Stage.WORKFLOW, code_of(cause.error), cause.reason, transient=True)
-        for item in [*missing, *not_replaced]
-        if item not in recorded and item not in inherited
-        for cause in [explanations.get(item, error or _UNEXPLAINED)]
-    }
-    record_failures(connection, task_id, attempt, [*inherited.values(), *unexplained.values()], keep=True)
-    expire_failures(connection, task_id, attempt)
-    return recorded | inherited | unexplained
+    task_id, roadmap_id = task.task_id, task.roadmap_id or ""
+    lock_roadmap(connection, roadmap_id)
+    framework = load_framework(connection, task.roadmap_id, task.user_id)
+    if merged := merge_items(connection, roadmap_id):
+        logger.warning("duplicates_merged", roadmap_id=roadmap_id, rows=merged)
+    rows = current_rows(connection, roadmap_id)
+    missing = framework.missing(rows)
+    scope, replaces = read_scope(connection, task_id, attempt)
+    not_replaced = unreplaced(rows, replaces)
+    failures = failures_of_attempt(connection, task_id, attempt)
+    withdraw_failures(connection, task_id, attempt, failures.keys() - {*missing, *not_replaced})
+    if scope == NO_ITEM or not is_cancelled(connection, task_id, attempt):
+        unrecorded = [item for item in (*missing, *not_replaced) if item not in failures]
+        others = _explain(connection, task_id, attempt, unrecorded, scope, explanations, error)
+        record_failures(connection, task_id, attempt, others.values(), keep=True)
+        expire_failures(connection, task_id, attempt)
+        failures |= others
+    left = [*filter(scope.includes, missing), *not_replaced]
+    return Account(
+        compute_outcome(len(framework.nodes), missing, failures),
+        left,
+        [failures[item] for item in left if item in failures],
+        project_rows(connection, roadmap_id, framework, rows) if project else [],
+    )
 
 
-def _inherit(
-    connection: Connection, task_id: str, attempt: int, outside: Sequence[Item]
+def _explain(
+    connection: Connection,
+    task_id: str,
+    attempt: int,
+    items: Iterable[Item],
+    scope: Scope,
+    explanations: Mapping[Item, StateError],
+    error: StateError | None,
 ) -> dict[Item, Failure]:
-    """The failures of missing items outside the attempt's scope: those of earlier attempts still apply."""
+    """The failures of items without a recorded one. Outside the scope, those of earlier attempts apply."""
+    outside = frozenset(item for item in items if not scope.includes(item))
     earlier = latest_failures(connection, task_id, attempt - 1) if outside else {}
-    not_requested = _NOT_REQUESTED.error, _NOT_REQUESTED.reason
-    return {
-        item: earlier[item][1]
-        if item in earlier
-        else Failure(item, Stage.WORKFLOW, *not_requested, transient=False)
-        for item in outside
-    }
+    failures = {}
+    for item in items:
+        cause = explanations.get(item, error or _UNEXPLAINED)
+        if item not in outside:
+            code, reason = code_of(cause.error), cause.reason
+            failures[item] = Failure(item, Stage.WORKFLOW, code, reason, transient=True)
+        elif item in earlier:
+            failures[item] = earlier[item][1]
+        else:
+            reason = "no attempt was started for this item"
+            failures[item] = Failure(item, Stage.WORKFLOW, "NotRequested", reason, transient=False)
+    return failures
 
 
 def explain_lost(bucket: Bucket, manifest: str, lost: Sequence[LostBatch]) -> dict[Item, StateError]:

@@ -4,12 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from ...content.roadmaps.metadata import load_framework, lock_roadmap
-from ...content.rows import current_rows, merge_items, unreplaced
 from ...contracts.errors import (
     ContentError,
     InvalidFrameworkError,
@@ -35,11 +32,10 @@ from ...state.outbox import record_events
 from ...state.queue.claims import claim_to_record
 from ...state.queue.queue import release
 from ...state.services import Services
-from ...state.tasks.attempts import close_attempt, generated_by, is_cancelled, is_open, read_scope
-from ...state.tasks.outcome import COMPLETED, Outcome, compute_outcome, unknown_outcome
+from ...state.tasks.attempts import close_attempt, generated_by, is_open
+from ...state.tasks.outcome import COMPLETED, Outcome, unknown_outcome
 from ...state.tasks.task import Task, read_task, record_outcome
-from .accounting import LostBatch, account_for, explain_lost
-from .projection import project_rows
+from .accounting import Account, LostBatch, account_for, explain_lost
 from .reporting import report_outcome
 
 
@@ -141,41 +137,28 @@ def finalize_attempt(
         return transact(services.engine, partial(record, project=False), deadline)
 
 
-class _Account(NamedTuple):
-    """The state of a roadmap's items at the end of an attempt."""
-
-    outcome: Outcome
-    left: Sequence[Item]
-    """The items of the attempt that are missing or not replaced."""
-
-    failed: Sequence[Failure]
-    """The failures of those items. In a cancelled attempt, an item without one was not started."""
-
-    changed: list[str]
-    """The projected fields that were corrected."""
-
-
 def _record(
     services: Services, connection: Connection, task_id: str, attempt: int, run_end: RunEnd, *, project: bool
 ) -> FinalizeResult:
     task = read_task(connection, task_id)
     error = run_end.error
     try:
-        account = _account_and_project(connection, task, attempt, run_end, project=project)
+        account = account_for(connection, task, attempt, run_end.explanations, error, project=project)
     except (RoadmapNotFoundError, InvalidFrameworkError) as unreadable:
         if isinstance(unreadable, RoadmapNotFoundError) and task.status != "processing":
             return _leave_as_it_is(connection, task, attempt, unreadable)
-        account = _Account(unknown_outcome(), [], [], [])
+        account = Account(unknown_outcome())
         error = StateError(error=unreadable.code, cause=str(unreadable))
-    outcome, changed = account.outcome, account.changed
+    outcome = account.outcome
     status = task.status if task.status == "cancelled" else outcome.status
     if outcome.status == COMPLETED and run_end.belongs_to_run(task):
         # Redriven over the API after its plan: nothing is left to do for the attempt claimed for the redrive.
         attempt = task.attempt
-    changed += _differing(task, outcome)
+    changed = [*account.changed, *_differing(task, outcome)]
     if not changed and task.attempt == attempt and is_open(connection, task_id, attempt):
         changed.append("attempt")  # the outcome equals that of the previous attempt
     if changed:
+        account = account._replace(changed=changed)
         _write_outcome(services, connection, task, attempt, run_end, account, status, error)
     needs_person = False
     if task.attempt == attempt:
@@ -200,7 +183,7 @@ def _write_outcome(
     task: Task,
     attempt: int,
     run_end: RunEnd,
-    account: _Account,
+    account: Account,
     status: str,
     error: StateError | None,
 ) -> None:
@@ -211,15 +194,7 @@ def _write_outcome(
         message = storable_text(f"{error.error}: {error.reason}")
     generated = generated_by(connection, task.task_id, attempt)
     summary = outcome.execution_summary(attempt, _duration(task, attempt, run_end), generated)
-    recorded = record_outcome(
-        connection,
-        task.task_id,
-        attempt,
-        status=outcome.status,
-        failed_concepts=outcome.failed_concepts,
-        execution_summary=summary,
-        error_message=message,
-    )
+    recorded = record_outcome(connection, task.task_id, attempt, outcome, summary, message)
     logger.info(
         "task_finalized" if recorded else "stale_outcome_discarded",
         task_id=task.task_id,
@@ -294,39 +269,6 @@ def _differing(task: Task, outcome: Outcome) -> list[str]:
         )
         if differs
     ]
-
-
-def _account_and_project(
-    connection: Connection, task: Task, attempt: int, run_end: RunEnd, *, project: bool
-) -> _Account:
-    """Compute the outcome, record a failure for every missing item, and project `framework_data`."""
-    roadmap_id = task.roadmap_id or ""
-    lock_roadmap(connection, roadmap_id)
-    framework = load_framework(connection, task.roadmap_id, task.user_id)
-    if merged := merge_items(connection, roadmap_id):
-        logger.warning("duplicates_merged", roadmap_id=roadmap_id, rows=merged)
-    rows = current_rows(connection, roadmap_id)
-    missing = framework.missing(rows)
-    scope, replaces = read_scope(connection, task.task_id, attempt)
-    not_replaced = unreplaced(rows, replaces)
-    failures = account_for(
-        connection,
-        task.task_id,
-        attempt,
-        missing,
-        not_replaced,
-        scope,
-        run_end.explanations,
-        run_end.error,
-        cancelled=is_cancelled(connection, task.task_id, attempt),
-    )
-    left = [*filter(scope.includes, missing), *not_replaced]
-    return _Account(
-        compute_outcome(len(framework.nodes), missing, failures),
-        left,
-        [failures[item] for item in left if item in failures],
-        project_rows(connection, roadmap_id, framework, rows) if project else [],
-    )
 
 
 def _duration(task: Task, attempt: int, run_end: RunEnd) -> float:

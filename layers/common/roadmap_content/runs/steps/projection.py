@@ -23,7 +23,8 @@ def project_rows(
 ) -> list[str]:
     """Write the differences from the current rows; return the names of the changed projections.
 
-    The caller must have locked the roadmap before reading the rows.
+    The caller must have locked the roadmap before reading the rows. If the product's table refuses the rows,
+    `framework_data` is still written.
     """
     changed = []
     projected = framework.project(rows)
@@ -31,30 +32,16 @@ def project_rows(
         write_framework(connection, roadmap_id, projected)
         logger.info("framework_data_updated", roadmap_id=roadmap_id)
         changed.append("framework_data")
-    if _project_concept_metadata(connection, roadmap_id, framework, rows):
-        changed.append("concept_metadata")
-    return changed
-
-
-def _project_concept_metadata(
-    connection: Connection,
-    roadmap_id: str,
-    framework: Framework,
-    rows: Mapping[ContentType, Mapping[str, Row]],
-) -> bool:
-    """Project the product's table, if it exists. If it refuses the rows, the other projections are still
-    written.
-    """
     if not has_concept_metadata(connection):
-        return False
+        return changed
     try:
         with connection.begin_nested():
-            changed = project_concept_metadata(connection, roadmap_id, framework.nodes, rows)
+            concepts = project_concept_metadata(connection, roadmap_id, framework.nodes, rows)
     except DBAPIError as error:
         sqlstate, message = diagnose(error)
         if is_transient(sqlstate):
             raise
         logger.error("concept_metadata_refused", roadmap_id=roadmap_id, sqlstate=sqlstate, reason=message)
-        return False
-    logger.info("concept_metadata_updated", roadmap_id=roadmap_id, concepts=changed)
-    return changed > 0
+        return changed
+    logger.info("concept_metadata_updated", roadmap_id=roadmap_id, concepts=concepts)
+    return [*changed, "concept_metadata"] if concepts else changed

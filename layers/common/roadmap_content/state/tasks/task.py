@@ -20,6 +20,7 @@ from ...contracts.errors import RoadmapLockedError, TaskNotFoundError
 from ...contracts.items import ContentType, Item
 from ...contracts.states import QueueState
 from .local_time import instant
+from .outcome import COMPLETED, Outcome
 
 # Times are stored in the zone of the database's owner, and read in UTC.
 _READ = f"""
@@ -345,25 +346,24 @@ def record_outcome(
     connection: Connection,
     task_id: str,
     attempt: int,
-    *,
-    status: str,
-    failed_concepts: Mapping[str, Any] | None,
-    execution_summary: Mapping[str, Any],
-    error_message: str | None,
+    outcome: Outcome,
+    summary: Mapping[str, Any],
+    message: str | None,
 ) -> bool:
     """Write the outcome of an attempt; `False` if the task belongs to a newer attempt and nothing was
     written.
     """
+    failed = outcome.failed_concepts
     written = connection.execute(
         RECORD,
         {
             "task_id": task_id,
             "attempt": attempt,
-            "status": status,
-            "current_step": "completed" if status == "completed" else "content_generation",
-            "failed_concepts": None if failed_concepts is None else json.dumps(failed_concepts),
-            "execution_summary": json.dumps(execution_summary),
-            "error_message": error_message,
+            "status": outcome.status,
+            "current_step": COMPLETED if outcome.status == COMPLETED else "content_generation",
+            "failed_concepts": None if failed is None else json.dumps(failed),
+            "execution_summary": json.dumps(summary),
+            "error_message": message,
         },
     )
     return written.rowcount == 1
