@@ -51,7 +51,7 @@ def database_part(stock: Stock, services: Services, batch_size: int) -> Callable
         preparer = Preparer(request, services, batch, Deadline.after(_PATIENCE))
         contents = preparer.prepare(list(batch.concepts))
         assert not contents.failed  # noqa: S101 - otherwise the wrong work would be measured
-        prepared.append((Writer(request, services, batch.replaces, preparer.origins), contents))
+        prepared.append((Writer(request, services, batch, preparer.origins), contents))
 
     def save() -> list[Failure]:
         deadline = Deadline.after(_PATIENCE)

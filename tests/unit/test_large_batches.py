@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from roadmap_content.contracts.items import ContentType, Item
-from roadmap_content.runs.steps.prepare import Prepared, Ready
+from roadmap_content.runs.steps.prepare import Entry, Prepared
 from roadmap_content.runs.steps.save import READ_AT_ONCE, TRANSACTION_BYTES, by_transaction
 
 
@@ -17,7 +17,7 @@ class Sized:
         self._size = size
 
     def prepare(self, items: Sequence[Item]) -> Prepared:
-        return Prepared([Ready(item, "", "A concept", {}, self._size) for item in items])
+        return Prepared([Entry(item, size=self._size) for item in items])
 
 
 @pytest.mark.parametrize(

@@ -32,13 +32,7 @@ from ...state.queue.queue import work_of
 from ...state.services import Services
 from ...state.tasks.attempts import AttemptStart
 from ...state.tasks.scope import Scope
-from ...state.tasks.task import (
-    Task,
-    TaskSnapshot,
-    lift_cancellation,
-    read_snapshot,
-    read_task,
-)
+from ...state.tasks.task import Task, TaskSnapshot, lift_cancellation, read_snapshot, read_task
 from ..steps.finalize import RunEnd, finalize_attempt
 
 

@@ -5,7 +5,7 @@ Each step raises the error of an item; `_each` catches it, and the other items g
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple
 
 from ...content.content_check import (
     ContentCheck,
@@ -34,44 +34,25 @@ from ...platform.storage.staging import Staging
 from ...state.services import Services
 
 
-class Staged(NamedTuple):
-    """An item with its staged content."""
+class Entry(NamedTuple):
+    """An item of a batch. Each step adds what it has found."""
 
     item: Item
-    content_fingerprint: str
-    body: bytes
-
-
-class Unread(NamedTuple):
-    """An item of the batch."""
-
-    item: Item
-    content_fingerprint: None = None
-
-
-class Ready(NamedTuple):
-    item: Item
-    content_fingerprint: str
-    name: str
-    row: Row
-    size: int
+    content_fingerprint: str | None = None
+    size: int = 0
     """Bytes of the staged content."""
 
+    body: bytes = b""
+    """The staged content, until it is validated."""
 
-class Validated(NamedTuple):
-    """An item with content that matches its contract."""
-
-    item: Item
-    content_fingerprint: str
-    content: Document
-    row: Row
-    size: int
+    content: Document = {}  # noqa: RUF012 - replaced, never changed
+    row: Row = {}  # noqa: RUF012
 
 
 class Prepared(NamedTuple):
     """Items that are ready to be saved, and the failures of those that cannot be saved."""
 
-    ready: Sequence[Ready] = ()
+    ready: Sequence[Entry] = ()
     failed: Sequence[Failure] = ()
 
     def with_others(self, others: "Prepared") -> "Prepared":
@@ -83,29 +64,14 @@ class Prepared(NamedTuple):
         return sum(entry.size for entry in self.ready)
 
 
-class _Entry(Protocol):
-    """An item at any step."""
-
-    @property
-    def item(self) -> Item: ...
-    @property
-    def content_fingerprint(self) -> str | None: ...
-
-
-EntryT = TypeVar("EntryT", bound=_Entry)
-ResultT = TypeVar("ResultT", bound=_Entry)
-
-
 def _each(
-    step: Callable[[EntryT], ResultT],
-    entries: Sequence[EntryT],
-    run: Callable[
-        [Callable[[EntryT], ResultT | Failure], Sequence[EntryT]], Iterable[ResultT | Failure]
-    ] = map,
-) -> tuple[list[ResultT], list[Failure]]:
+    step: Callable[[Entry], Entry],
+    entries: Sequence[Entry],
+    run: Callable[[Callable[[Entry], Entry | Failure], Sequence[Entry]], Iterable[Entry | Failure]] = map,
+) -> tuple[list[Entry], list[Failure]]:
     """Run a step for each item: the results, and the failures of the items whose step raised an error."""
 
-    def attempt(entry: EntryT) -> ResultT | Failure:
+    def attempt(entry: Entry) -> Entry | Failure:
         try:
             return step(entry)
         except ObjectTooLargeError as error:
@@ -146,39 +112,37 @@ class Preparer:
         The threads only wait for S3: threads that compute would slow each other down, because one interpreter
         runs one of them at a time.
         """
-        staged, unread = _each(self._read, [Unread(item) for item in items], in_parallel)
+        staged, unread = _each(self._read, list(map(Entry, items)), in_parallel)
         valid, invalid = _each(self._validate, staged)
         checked, refused = _each(partial(self._judge, self._verdicts(valid)), valid)
         ready, unpublished = _each(self._publish, checked, in_parallel)
         return Prepared(ready, [*unread, *invalid, *refused, *unpublished])
 
-    def _read(self, unread: Unread) -> Staged:
-        item = unread.item
-        require_indexable(self._plan.roadmap_id, item.concept_id)
-        staged = self._staging.get(item)
+    def _read(self, entry: Entry) -> Entry:
+        require_indexable(self._plan.roadmap_id, entry.item.concept_id)
+        staged = self._staging.get(entry.item)
         if staged is None:
             error = self._request.generate_error
             raise NotStagedError(
                 "nothing is staged for the item" if error is None else f"{error.error}: {error.reason}"
             )
-        self.origins[item] = Origin.of_metadata(staged.metadata)
-        return Staged(item, fingerprint(staged.body), staged.body)
+        self.origins[entry.item] = Origin.of_metadata(staged.metadata)
+        return Entry(entry.item, fingerprint(staged.body), len(staged.body), staged.body)
 
-    def _validate(self, staged: Staged) -> Validated:
-        item, content_fingerprint, body = staged
-        content = CONTENT_KINDS[item.content_type].parse(body)
-        row = self._row(item, content, content_fingerprint)
-        return Validated(item, content_fingerprint, content, row, len(body))
+    def _validate(self, entry: Entry) -> Entry:
+        content = CONTENT_KINDS[entry.item.content_type].parse(entry.body)
+        return self._with_content(entry._replace(body=b""), content)
 
-    def _row(self, item: Item, content: Document, content_fingerprint: str) -> Row:
-        plan = self._plan
+    def _with_content(self, entry: Entry, content: Document) -> Entry:
+        plan, item = self._plan, entry.item
         row = CONTENT_KINDS[item.content_type].to_row(plan.roadmap_id, item.concept_id, content)
-        row = with_origin(row, self.origins[item], plan.task_id, plan.attempt, content_fingerprint)
+        origin, content_fingerprint = self.origins[item], entry.content_fingerprint or ""
+        row = with_origin(row, origin, plan.task_id, plan.attempt, content_fingerprint)
         if item in self._batch.replaces:
             row["replaces"] = self._batch.replaces[item]
-        return row
+        return entry._replace(content=content, row=row)
 
-    def _verdicts(self, validated: Sequence[Validated]) -> Mapping[Item, object]:
+    def _verdicts(self, validated: Sequence[Entry]) -> Mapping[Item, object]:
         """The verdicts of the product's check, if there is one, on all of these contents at once."""
         check = self._services.content_check
         to_check = [entry for entry in validated if check is not None and self._is_checked(entry.item)]
@@ -187,7 +151,7 @@ class Preparer:
     def _is_checked(self, item: Item) -> bool:
         return self._services.settings.checks_all_content or self.origins[item].generator != "product"
 
-    def _ask(self, check: ContentCheck, to_check: Sequence[Validated]) -> dict[Item, object]:
+    def _ask(self, check: ContentCheck, to_check: Sequence[Entry]) -> dict[Item, object]:
         """Ask the check, with one call, or with more if the contents do not fit into one.
 
         Returns a verdict on each item, not read yet, or the error if the check has not answered.
@@ -202,7 +166,7 @@ class Preparer:
             return {entry.item: error for entry in to_check}
         return {entry.item: verdict for entry, verdict in zip(to_check, verdicts, strict=True)}
 
-    def _question(self, to_check: Sequence[Validated]) -> Document:
+    def _question(self, to_check: Sequence[Entry]) -> Document:
         plan = self._plan
         return {
             "task_id": plan.task_id,
@@ -219,31 +183,29 @@ class Preparer:
             ],
         }
 
-    def _judge(self, verdicts: Mapping[Item, object], validated: Validated) -> Validated:
+    def _judge(self, verdicts: Mapping[Item, object], entry: Entry) -> Entry:
         """The content as the check accepted or corrected it. An unusable verdict may mean a refusal."""
-        item = validated.item
+        item = entry.item
         if item not in verdicts:
-            return validated
+            return entry
         verdict = verdicts[item]
         if isinstance(verdict, ContentCheckFailedError):
             passes = self._services.settings.saves_unchecked_content
             logger.warning("content_not_checked", item=item, reason=str(verdict), passes=passes)
             if not passes:
                 raise verdict
-            return validated
+            return entry
         judgement = read_verdict(verdict)
         if isinstance(judgement, Rejected):
             raise RejectedByCheckError(judgement)
         if judgement.content is None:
-            return validated
-        content = corrected(CONTENT_KINDS[item.content_type], validated.content, judgement.content)
+            return entry
+        content = corrected(CONTENT_KINDS[item.content_type], entry.content, judgement.content)
         logger.info("content_corrected", item=item)
-        row = self._row(item, content, validated.content_fingerprint)
-        return validated._replace(content=content, row=row)
+        return self._with_content(entry, content)
 
-    def _publish(self, validated: Validated) -> Ready:
-        item, content_fingerprint, content, row, size = validated
-        publish = CONTENT_KINDS[item.content_type].publish
+    def _publish(self, entry: Entry) -> Entry:
+        publish = CONTENT_KINDS[entry.item.content_type].publish
         if publish is not None:
-            publish(self._services.bucket, row, content)
-        return Ready(item, content_fingerprint, self._batch.concepts[item].name, row, size)
+            publish(self._services.bucket, entry.row, entry.content)
+        return entry

@@ -4,12 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from ...content.product import (
-    concept_completed_entry,
-    concept_failed_entry,
-    task_finished_entry,
-    write_log,
-)
+from ...content.product import concept_completed_entry, concept_failed_entry, task_finished_entry, write_log
 from ...content.rows import complete_concepts
 from ...contracts.events import Event, batch_saved, concept_completed, concept_failed, item_failed, item_saved
 from ...contracts.items import ContentType, Failure, Item, count_by_type

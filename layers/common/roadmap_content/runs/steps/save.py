@@ -60,7 +60,7 @@ def save_batch(request: BatchRequest, services: Services, deadline: Deadline) ->
     try:
         items = read_batch(services.bucket, request.plan.manifest, batch)
         preparer = Preparer(request, services, items, deadline)
-        writer = Writer(request, services, items.replaces, preparer.origins)
+        writer = Writer(request, services, items, preparer.origins)
         failures, not_started = _save_items(preparer, writer, list(items.concepts), deadline)
     except ContentError as error:
         logger.error("batch_save_failed", **ids, error_code=error.code, reason=str(error))

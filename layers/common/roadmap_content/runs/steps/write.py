@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, text
 
 from ...content.kind import ContentKind, save_parameters
+from ...content.manifest import Batch
 from ...content.registry import CONTENT_KINDS
 from ...content.revision_records import record_refused
 from ...content.roadmaps.metadata import lock_roadmap
@@ -27,7 +28,7 @@ from ...platform.runtime.log import logger
 from ...state.failures.failures import record_failures
 from ...state.services import Services
 from ...state.tasks.task import why_stopped
-from .prepare import Prepared, Ready, failure_of
+from .prepare import Entry, Prepared, failure_of
 from .reporting import report_batch
 
 PART = 10
@@ -43,16 +44,12 @@ class Writer:
     """Writes the items of one batch. `origins`: of the contents that were read."""
 
     def __init__(
-        self,
-        request: BatchRequest,
-        services: Services,
-        replaces: Mapping[Item, str],
-        origins: Mapping[Item, Origin],
+        self, request: BatchRequest, services: Services, batch: Batch, origins: Mapping[Item, Origin]
     ) -> None:
         self._request = request
         self._plan = request.plan
         self._services = services
-        self._replaces = replaces
+        self._batch = batch
         self._origins = origins
 
     def save(self, prepared: Prepared, deadline: Deadline) -> list[Failure]:
@@ -87,8 +84,9 @@ class Writer:
             failures += [failure_of(entry.item, missing) for entry in ready]
         self._record(connection, failures)
         lost = {failure.item for failure in failures}
-        saved = {entry.item: entry.name for entry in ready if entry.item not in lost}
-        report_batch(self._services, connection, self._request, saved, sorted(saved_by_others), failures)
+        saved = [entry.item for entry in ready if entry.item not in lost]
+        names = {item: self._batch.concepts[item].name for item in saved}
+        report_batch(self._services, connection, self._request, names, sorted(saved_by_others), failures)
         return failures
 
     def _saved_by_others(self, connection: Connection, failed: Sequence[Failure]) -> frozenset[Item]:
@@ -96,10 +94,9 @@ class Writer:
         not_staged = [failure.item for failure in failed if failure.error_code == NotStagedError.code]
         if not not_staged:
             return frozenset()
-        return frozenset(saved_since(connection, self._plan.roadmap_id, not_staged, self._replaces))
+        return saved_since(connection, self._plan.roadmap_id, not_staged, self._batch.replaces)
 
-    def _save_ready(self, connection: Connection, ready: Sequence[Ready], *, in_parts: bool) -> list[Failure]:
-        """Save items under the lock of their roadmap; return the failures."""
+    def _save_ready(self, connection: Connection, ready: Sequence[Entry], *, in_parts: bool) -> list[Failure]:
         write = self._write_in_parts if in_parts else self._write
         failures: list[Failure] = []
         for kind in CONTENT_KINDS.values():
@@ -120,13 +117,12 @@ class Writer:
         ]
         record_refused(connection, plan.roadmap_id, plan.task_id, plan.attempt, refused)
 
-    def _write(self, connection: Connection, kind: ContentKind, ready: Sequence[Ready]) -> list[Failure]:
-        """Save rows with one statement; return the rows that it refused."""
+    def _write(self, connection: Connection, kind: ContentKind, ready: Sequence[Entry]) -> list[Failure]:
         refused = connection.execute(text(kind.save_sql), self._parameters(ready)).all()
         return _refusals(ready, [(row.concept_id, row.row_status) for row in refused])
 
     def _write_in_parts(
-        self, connection: Connection, kind: ContentKind, ready: Sequence[Ready], size: int = PART
+        self, connection: Connection, kind: ContentKind, ready: Sequence[Entry], size: int = PART
     ) -> list[Failure]:
         """Save rows in parts of `size`, and the rows of failed parts one by one."""
         parts = [ready[start : start + size] for start in range(0, len(ready), size)]
@@ -140,15 +136,12 @@ class Writer:
             for entry, refusal in zip(suspects, outcome.refused.values(), strict=True)
         ]
 
-    def _parameters(self, ready: Sequence[Ready]) -> dict[str, str]:
+    def _parameters(self, ready: Sequence[Entry]) -> dict[str, str]:
         return save_parameters(self._plan.roadmap_id, [entry.row for entry in ready])
 
 
-def _refusals(ready: Sequence[Ready], refusals: Sequence[tuple[str, str]]) -> list[Failure]:
+def _refusals(ready: Sequence[Entry], refusals: Sequence[tuple[str, str]]) -> list[Failure]:
     """The failures of the rows, of one content type, that the save statement refused."""
-    by_concept = {entry.item.concept_id: entry for entry in ready if refusals}
-    return [
-        failure_of(entry.item, _REFUSALS[row_status], entry.content_fingerprint)
-        for concept_id, row_status in refusals
-        for entry in [by_concept[concept_id]]
-    ]
+    by_concept = {entry.item.concept_id: entry for entry in ready}
+    refused = [(by_concept[concept_id], _REFUSALS[row_status]) for concept_id, row_status in refusals]
+    return [failure_of(entry.item, error, entry.content_fingerprint) for entry, error in refused]
