@@ -135,7 +135,14 @@ def _observe(services: Services, recovery_id: str, connection: Connection) -> li
         record_end(services, connection, recovery_id, state)
     if state is RecoveryState.PAUSED_BY_BREAKER:
         hold_attempts(connection, recovery_actor(recovery_id))
-    _count(ended)
+    if ended:
+        results = [settlement.result for settlement in ended]
+        emit(
+            {
+                Metric.RECOVERY_TASKS_RECOVERED: results.count(TaskResult.RECOVERED),
+                Metric.RECOVERY_TASKS_STILL_FAILING: results.count(TaskResult.STILL_FAILING),
+            }
+        )
     if state != recovery.state:
         logger.info("recovery_state_changed", recovery_id=recovery_id, state=state, reason=stop_reason)
         if stop_reason is not None:
@@ -146,15 +153,11 @@ def _observe(services: Services, recovery_id: str, connection: Connection) -> li
     return waiting_tasks(connection, recovery_id, allowed, canary_only=state is RecoveryState.CANARY)
 
 
-def _count(ended: list[Settlement]) -> None:
-    if ended:
-        results = [settlement.result for settlement in ended]
-        emit(
-            {
-                Metric.RECOVERY_TASKS_RECOVERED: results.count(TaskResult.RECOVERED),
-                Metric.RECOVERY_TASKS_STILL_FAILING: results.count(TaskResult.STILL_FAILING),
-            }
-        )
+def record_end(services: Services, connection: Connection, recovery_id: str, state: str) -> None:
+    """Record the event that a recovery has ended, in the transaction that ends it."""
+    results = count_tasks(connection, recovery_id).results
+    counts = {"total": sum(results.values())} | {str(result): tasks for result, tasks in results.items()}
+    record_events(services, connection, [recovery_ended(recovery_id, state, counts)])
 
 
 def _start_task(services: Services, recovery_id: str, task: WaitingTask, deadline: Deadline) -> _Started:
@@ -190,10 +193,3 @@ def _start_task(services: Services, recovery_id: str, task: WaitingTask, deadlin
         services.engine, lambda connection: end_task(connection, recovery_id, task, result, reason), deadline
     )
     return _Started.ENDED
-
-
-def record_end(services: Services, connection: Connection, recovery_id: str, state: str) -> None:
-    """Record the event that a recovery has ended, in the transaction that ends it."""
-    results = count_tasks(connection, recovery_id).results
-    counts = {"total": sum(results.values())} | {str(result): tasks for result, tasks in results.items()}
-    record_events(services, connection, [recovery_ended(recovery_id, state, counts)])

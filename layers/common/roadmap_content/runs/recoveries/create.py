@@ -136,7 +136,6 @@ def preview(
 
 
 def _by_next_action(rows: Sequence[Any]) -> tuple[dict[ContentType, int], dict[ContentType, int]]:
-    """The missing items that the next attempt saves from staged content, and those that it generates."""
     staged, to_generate = dict.fromkeys(ContentType, 0), dict.fromkeys(ContentType, 0)
     for row in rows:
         is_staged = advice_for(row.error_code, Stage(row.stage)).action in STAGED_ACTIONS

@@ -1,6 +1,5 @@
 """Start the automatic attempts that are due. Called by the sweep."""
 
-from collections.abc import Callable
 from functools import partial
 
 from sqlalchemy import Connection
@@ -40,19 +39,20 @@ def start_due_attempts(services: Services, deadline: Deadline) -> int:
     for planned in due:
         if deadline.remaining < TASK_SECONDS + RESERVE:
             break
+        change = forget_automatic_attempt  # without a claim, the plan still exists
+        start = AttemptStart(AUTOMATIC, Cause.AUTOMATIC, on_claim=partial(_require_next, planned))
         try:
-            start = AttemptStart(AUTOMATIC, Cause.AUTOMATIC, on_claim=partial(_require_next, planned))
             retry_task(services, planned.task_id, None, deadline, start)
             started += 1
-            give_up = forget_automatic_attempt  # without a claim, the plan still exists
-        except TransientError as error:
-            give_up = postpone_automatic_attempt
-            _log(planned.task_id, error)
         except ContentError as error:
-            refused += 1
-            give_up = forget_automatic_attempt
-            _log(planned.task_id, error)
-        transact(services.engine, partial(_apply, give_up, planned), deadline)
+            if isinstance(error, TransientError):
+                change = postpone_automatic_attempt
+            else:
+                refused += 1
+            logger.warning(
+                "automatic_attempt_refused", task_id=planned.task_id, error_code=error.code, reason=str(error)
+            )
+        transact(services.engine, partial(change, planned=planned), deadline)
     if due:
         emit({Metric.AUTOMATIC_ATTEMPTS_STARTED: started, Metric.AUTOMATIC_ATTEMPTS_REFUSED: refused})
         logger.info("automatic_attempts_started", due=len(due), started=started, refused=refused)
@@ -67,13 +67,3 @@ def _require_next(planned: PlannedAttempt, _connection: Connection, attempt: int
     """
     if attempt != planned.attempt + 1:
         raise ClaimRefusedError(planned.task_id, attempt - 1, None)
-
-
-def _apply(
-    change: Callable[[Connection, PlannedAttempt], None], planned: PlannedAttempt, connection: Connection
-) -> None:
-    change(connection, planned)
-
-
-def _log(task_id: str, error: ContentError) -> None:
-    logger.warning("automatic_attempt_refused", task_id=task_id, error_code=error.code, reason=str(error))

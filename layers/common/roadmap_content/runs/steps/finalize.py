@@ -302,7 +302,6 @@ def emit_outcome(result: FinalizeResult, run_end: RunEnd) -> None:
 
 
 def _nothing_to_record(request: FinalizeRequest, reason: ContentError) -> FinalizeResult:
-    """The result if the task does not belong to this run."""
     logger.warning(
         "outcome_not_recorded", task_id=request.input.task_id, error_code=reason.code, reason=str(reason)
     )

@@ -33,11 +33,20 @@ from .generate_item import BatchContext, ItemPreparation, Unprepared
 class Outcomes(NamedTuple):
     """The numbers of items of a batch, by content type; together they are all items of the batch."""
 
-    staged: Mapping[ContentType, int]
+    staged: Mapping[ContentType, int] = count_by_type([])
     generated: Mapping[ContentType, int] = count_by_type([])
     failed: Mapping[ContentType, int] = count_by_type([])
     waiting: Mapping[ContentType, int] = count_by_type([])
     not_started: Mapping[ContentType, int] = count_by_type([])
+
+
+_COUNTED_AS: Mapping[Remedy | Unprepared, str] = {
+    Remedy.GENERATE: "generated",
+    Remedy.REJECT: "generated",
+    Unprepared.WAITING: "waiting",
+    Unprepared.NOT_STARTED: "not_started",
+}
+"""The outcome of an item by the result of its preparation. The others were staged."""
 
 
 class GenerateReport(Payload):
@@ -101,19 +110,13 @@ def _prepare(request: BatchRequest, services: Services, deadline: Deadline) -> O
         preparation.locks.close()
         preparation.quota.close()
     failures = [result for result in results.values() if isinstance(result, Failure)]
-    failed = [failure.item for failure in failures]
     emit({Metric.ITEMS_REFUSED: sum(not failure.transient for failure in failures)})
-    generated = [item for item, result in results.items() if result in (Remedy.GENERATE, Remedy.REJECT)]
-    waiting = [item for item, result in results.items() if result is Unprepared.WAITING]
-    not_started = [item for item, result in results.items() if result is Unprepared.NOT_STARTED]
-    outcomes = Outcomes(
-        staged=count_by_type(concepts.keys() - {*generated, *failed, *waiting, *not_started}),
-        generated=count_by_type(generated),
-        failed=count_by_type(failed),
-        waiting=count_by_type(waiting),
-        not_started=count_by_type(not_started),
-    )
-    if failures or generated:
+    items: dict[str, list[Item]] = {}
+    for item, result in results.items():
+        name = "failed" if isinstance(result, Failure) else _COUNTED_AS.get(result, "staged")
+        items.setdefault(name, []).append(item)
+    outcomes = Outcomes(**{name: count_by_type(counted) for name, counted in items.items()})
+    if failures or "generated" in items:
         _record(request, outcomes, failures, preparation.refused, services, deadline)
     return outcomes
 

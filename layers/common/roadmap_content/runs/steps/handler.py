@@ -58,7 +58,6 @@ def step_handler(
 
 
 def _identifiers(event: dict[str, Any]) -> dict[str, Any]:
-    """The ids in an event, for every log line of the invocation."""
     run, plan, batch = (event.get(part) or {} for part in ("input", "plan", "batch"))
     if not all(isinstance(part, dict) for part in (run, plan, batch)):
         return {}
@@ -72,7 +71,6 @@ def _identifiers(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _execution_arn(event: dict[str, Any]) -> str | None:
-    """The execution's ARN from an event, even if the event is invalid."""
     match event:
         case {"execution": {"Id": str(arn)}} | {"execution_arn": str(arn)}:
             return arn

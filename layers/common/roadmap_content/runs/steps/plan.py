@@ -147,7 +147,7 @@ def _staged(staging: Staging, missing: Sequence[Item], batch_size: int) -> froze
 
 
 def _cause(task: Task, execution: Execution) -> Cause:
-    """The cause of an attempt that a run claims itself: started manually, or redriven in the AWS console."""
+    # A run claims its attempt itself if it was started by hand, or redriven in the AWS console.
     if task.execution_arn == execution.arn:
         return Cause.CONSOLE_REDRIVE
     return Cause.RETRY if task.attempt else Cause.FIRST_RUN

@@ -115,7 +115,6 @@ def forget_failures(connection: Connection, task_ids: Iterable[str]) -> None:
 
 
 def _add_to_sums(connection: Connection, before: Sequence[_Row], after: Sequence[_Row]) -> None:
-    """Change the sums by the difference of a task's rows before and after."""
     changes, hours = _differences(before, after)
     if changes:
         connection.execute(ADD_TO_GROUPS, {"groups": _json(changes)})
