@@ -41,7 +41,8 @@ def pause(services: Services, recovery_id: str, deadline: Deadline) -> None:
     """
 
     def change(connection: Connection) -> None:
-        recovery = _require_open(connection, recovery_id)
+        recovery = require_recovery(connection, recovery_id, lock=True)
+        _require_open(recovery)
         if recovery.state not in PAUSED_STATES:
             write_recovery(connection, recovery, state=RecoveryState.PAUSED)
             hold_attempts(connection, recovery_actor(recovery_id))
@@ -58,7 +59,8 @@ def resume(services: Services, recovery_id: str, deadline: Deadline) -> None:
     """
 
     def change(connection: Connection) -> bool:
-        recovery = _require_open(connection, recovery_id)
+        recovery = require_recovery(connection, recovery_id, lock=True)
+        _require_open(recovery)
         if recovery.state not in PAUSED_STATES:
             return False
         resume_recovery(connection, recovery)
@@ -84,7 +86,7 @@ def cancel(services: Services, recovery_id: str, deadline: Deadline) -> None:
         recovery = require_recovery(connection, recovery_id, lock=True)
         if recovery.state == RecoveryState.CANCELLED:
             return
-        recovery = _require_open(connection, recovery_id)
+        _require_open(recovery)
         refuse_waiting(connection, recovery_id, CANCELLED)
         hold_attempts(connection, recovery_actor(recovery_id))
         running = read_progress(connection, recovery_id).running
@@ -97,8 +99,6 @@ def cancel(services: Services, recovery_id: str, deadline: Deadline) -> None:
     advance_if_possible(services, recovery_id, deadline.within(ADVANCE_SECONDS))
 
 
-def _require_open(connection: Connection, recovery_id: str) -> Recovery:
-    recovery = require_recovery(connection, recovery_id, lock=True)
+def _require_open(recovery: Recovery) -> None:
     if recovery.ended_at is not None or recovery.state in FINAL_STATES:
-        raise RecoveryStateError(f"recovery {recovery_id} is {recovery.state}")
-    return recovery
+        raise RecoveryStateError(f"recovery {recovery.recovery_id} is {recovery.state}")

@@ -21,7 +21,6 @@ from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
 from ...platform.storage.bucket import PARALLEL
-from ...platform.storage.staging import Staging
 from ...state.failures.failures import record_failures, refusals
 from ...state.queue.claims import require_open
 from ...state.services import Services
@@ -96,27 +95,26 @@ def generate_content(request: BatchRequest, services: Services, deadline: Deadli
 
 def _prepare(request: BatchRequest, services: Services, deadline: Deadline) -> Outcomes:
     plan, batch = request.plan, request.batch
-    concepts, replaces = read_batch(services.bucket, plan.manifest, batch)
+    items = read_batch(services.bucket, plan.manifest, batch)
     context = transact(
-        services.engine, lambda connection: _recall(connection, request, concepts.keys()), deadline
+        services.engine, lambda connection: _recall(connection, request, items.concepts.keys()), deadline
     )
-    staging = Staging(services.bucket, plan.roadmap_id, replaces)
-    preparation = ItemPreparation(request, services, deadline, concepts, context, staging, replaces)
+    preparation = ItemPreparation(request, services, deadline, items, context)
     try:
         # Threads of its own: an item may take minutes.
         with ThreadPoolExecutor(PARALLEL) as pool:
-            results = dict(zip(concepts, pool.map(preparation.prepare, concepts), strict=True))
+            results = dict(zip(items.concepts, pool.map(preparation.prepare, items.concepts), strict=True))
     finally:
         preparation.locks.close()
         preparation.quota.close()
     failures = [result for result in results.values() if isinstance(result, Failure)]
     emit({Metric.ITEMS_REFUSED: sum(not failure.transient for failure in failures)})
-    items: dict[str, list[Item]] = {}
+    counted: dict[str, list[Item]] = {}
     for item, result in results.items():
         name = "failed" if isinstance(result, Failure) else _COUNTED_AS.get(result, "staged")
-        items.setdefault(name, []).append(item)
-    outcomes = Outcomes(**{name: count_by_type(counted) for name, counted in items.items()})
-    if failures or "generated" in items:
+        counted.setdefault(name, []).append(item)
+    outcomes = Outcomes(**{name: count_by_type(alike) for name, alike in counted.items()})
+    if failures or "generated" in counted:
         _record(request, outcomes, failures, preparation.refused, services, deadline)
     return outcomes
 

@@ -12,9 +12,9 @@ from ...content.generation.generator import Allowance, Learner, OutOfTimeError
 from ...content.generation.item_locks import ItemLocks
 from ...content.generation.quota import GenerationStoppedError, ModelQuota, TaskBudget, Usage
 from ...content.kind import Draft, require_indexable
+from ...content.manifest import Batch
 from ...content.registry import CONTENT_KINDS
 from ...content.remedies import Remedy, remedy_for
-from ...content.roadmaps.framework import Concept
 from ...content.rows import saved_since
 from ...content.tutorial import draft_from_text
 from ...contracts.documents import Document
@@ -75,17 +75,14 @@ class ItemPreparation:
         request: BatchRequest,
         services: Services,
         deadline: Deadline,
-        concepts: Mapping[Item, Concept],
+        batch: Batch,
         context: BatchContext,
-        staging: Staging,
-        replaces: Mapping[Item, str],
     ) -> None:
         self._plan = request.plan
-        self._concepts = concepts
+        self._concepts, self._replaces = batch
         self._bucket = services.bucket
         self._engine = services.engine
-        self._staging = staging
-        self._replaces = replaces
+        self._staging = Staging(services.bucket, request.plan.roadmap_id, self._replaces)
         self._generator = services.generator
         self._generator_name = services.settings.generator
         self.refused: dict[Item, Origin] = {}
@@ -96,7 +93,7 @@ class ItemPreparation:
         self.locks = ItemLocks(services.engine, request.plan.roadmap_id, deadline)
         self._deadline = deadline
         self._context = context
-        self._listed = self._staging.listed(concepts)
+        self._listed = self._staging.listed(self._concepts)
 
     def prepare(self, item: Item) -> Remedy | Failure | Unprepared:
         """Prepare one item; an error of this system is returned as the item's failure."""
@@ -104,7 +101,10 @@ class ItemPreparation:
             if self._deadline.remaining < 2 * RESERVE:
                 raise OutOfTimeError("the invocation's time was up before the item was generated")
             require_indexable(self._plan.roadmap_id, item.concept_id)
-            return self._apply(item)
+            if item in self._listed and item not in self._context.refusals:
+                return Remedy.KEEP
+            with self.locks.held(item):
+                return self._make_fit(item)
         except GenerationStoppedError:
             return Unprepared.WAITING
         except TaskCancelledError:
@@ -114,12 +114,6 @@ class ItemPreparation:
                 "item_generation_failed", **item._asdict(), error_code=error.code, reason=str(error)
             )
             return Failure(item, Stage.GENERATE, error.code, str(error), isinstance(error, TransientError))
-
-    def _apply(self, item: Item) -> Remedy:
-        if item in self._listed and item not in self._context.refusals:
-            return Remedy.KEEP
-        with self.locks.held(item):
-            return self._make_fit(item)
 
     def _make_fit(self, item: Item) -> Remedy:
         """Apply the item's current remedy. The previous holder of its lock may have prepared the item
@@ -132,15 +126,17 @@ class ItemPreparation:
         match remedy:
             case Remedy.KEEP:
                 pass
-            case Remedy.GENERATE:
-                if item in self._context.refusals:  # a text that was refused before is not used again
-                    self._generate(item, self._newest_text(item)[1])
-                else:
-                    self._adopt_or_generate(item)
+            case Remedy.GENERATE if item not in self._context.refusals:
+                self._adopt_or_generate(item)
+            case Remedy.GENERATE:  # a text that was refused before is not used again
+                self._generate(item, self._newest_text(item)[1])
             case Remedy.REJECT:
                 assert refusal is not None  # noqa: S101 - only a refusal leads to rejection
-                self._reject(item, refusal)
-                self._generate(item, self._newest_text(item)[1], refusal[1].reason)
+                attempt, failure = refusal
+                self._staging.reject(item, failure, attempt)
+                code, reason = failure.error_code, failure.reason
+                logger.warning("staged_content_rejected", item=item, error_code=code, reason=reason)
+                self._generate(item, self._newest_text(item)[1], reason)
             case Remedy.NEW_ID:
                 self._amend(item, lambda _: self._new_identity(item))
             case Remedy.NEXT_VERSION:
@@ -261,13 +257,6 @@ class ItemPreparation:
             raise StagedContentGoneError("the staged content was removed")
         content = CONTENT_KINDS[item.content_type].parse(staged.body)
         self._staging.write(item, content | amend(content), Origin.of_metadata(staged.metadata))
-
-    def _reject(self, item: Item, refusal: RecordedFailure) -> None:
-        attempt, failure = refusal
-        self._staging.reject(item, failure, attempt)
-        logger.warning(
-            "staged_content_rejected", item=item, error_code=failure.error_code, reason=failure.reason
-        )
 
     def _new_identity(self, item: Item) -> Document:
         """The field with a new id. Deterministic, so that a repeated step stages the same content."""

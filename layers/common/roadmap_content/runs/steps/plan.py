@@ -42,7 +42,6 @@ class _Selection(NamedTuple):
 
     snapshot: TaskSnapshot
     items: list[Item]
-    planned: dict[ContentType, int]
     replaces: dict[Item, str]
     """The current revision of each saved item that is to be replaced."""
 
@@ -88,7 +87,7 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
         attempt=attempt,
         claimed_at=task.claimed_at if confirmed is None else confirmed.admitted_at,
         manifest=key,
-        planned=selection.planned,
+        planned=count_by_type(selection.items),
     )
     logger.info(
         "batches_planned",
@@ -113,9 +112,8 @@ def _select(task_id: str, attempt: int, execution_arn: str, connection: Connecti
     replaces = current_revisions(connection, snapshot.task.roadmap_id or "", saved)
     items = scope.unchanged(items, replaces)
     replaces = {item: replaces[item] for item in items if item in replaces}
-    planned = count_by_type(items)
-    record_plan(connection, task_id, attempt, planned, replaces)
-    return _Selection(snapshot, items, planned, replaces, refused_items(connection, task_id))
+    record_plan(connection, task_id, attempt, count_by_type(items), replaces)
+    return _Selection(snapshot, items, replaces, refused_items(connection, task_id))
 
 
 def _confirm(services: Services, task: Task, manifest: Manifest, deadline: Deadline) -> Confirmation | None:

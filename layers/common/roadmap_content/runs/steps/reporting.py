@@ -62,35 +62,25 @@ def report_outcome(
     """Record the events of the outcome and of the failed concepts, if the attempt is ours."""
     if task.attempt == 0:
         return
+    subject = task.task_id, task.roadmap_id, task.attempt
     by_concept: dict[str, list[Failure]] = {}
     for failure in failures:
         by_concept.setdefault(failure.item.concept_id, []).append(failure)
     occurred_at = times_of_failures(connection, task.task_id, task.attempt) if by_concept else {}
     # No time: the failures belong to the attempt before a redrive for which nothing is left to do.
     failed = [
-        concept_failed(
-            task.task_id, task.roadmap_id, task.attempt, concept_id, failures, occurred_at.get(concept_id, "")
-        )
-        for concept_id, failures in by_concept.items()
+        concept_failed(*subject, concept_id, alike, occurred_at.get(concept_id, ""))
+        for concept_id, alike in by_concept.items()
     ]
     record_events(services, connection, [*failed, finalized])
-    write_log(
-        connection,
-        [
-            *(
-                concept_failed_entry(
-                    task.task_id, task.roadmap_id, task.attempt, event.data["concept_id"], event.data["items"]
-                )
-                for event in failed
-            ),
-            task_finished_entry(
-                task.task_id,
-                task.roadmap_id,
-                task.attempt,
-                finalized.data["status"],
-                message,
-                tutorials=outcome.counts[ContentType.TUTORIAL]["completed"],
-                failed_concepts=(outcome.failed_concepts or {"count": 0})["count"],
-            ),
-        ],
+    finished = task_finished_entry(
+        *subject,
+        finalized.data["status"],
+        message,
+        tutorials=outcome.counts[ContentType.TUTORIAL]["completed"],
+        failed_concepts=(outcome.failed_concepts or {"count": 0})["count"],
     )
+    entries = (
+        concept_failed_entry(*subject, event.data["concept_id"], event.data["items"]) for event in failed
+    )
+    write_log(connection, [*entries, finished])

@@ -31,13 +31,8 @@ class Outcome:
             "count": len(concept_ids),
             "concept_ids": concept_ids,
             "items": [
-                {
-                    "concept_id": failure.item.concept_id,
-                    "content_type": failure.item.content_type,
-                    "stage": failure.stage,
-                    "error_code": failure.error_code,
-                    "reason": failure.reason,
-                }
+                failure.item._asdict()
+                | {"stage": failure.stage, "error_code": failure.error_code, "reason": failure.reason}
                 for failure in self.failures
             ],
         }
