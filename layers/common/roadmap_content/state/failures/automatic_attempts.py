@@ -81,8 +81,7 @@ def plan_automatic_attempt(
     saved = [sum((one.saved or {}).values()) for one in attempts]
     pause = pause_before([one.cause for one in attempts], saved, groups, same, limit)
     if pause is not None:
-        parameters = {"task_id": task_id, "attempt": attempt, "pause": pause.total_seconds()}
-        connection.execute(PLAN, parameters)
+        connection.execute(PLAN, {"task_id": task_id, "attempt": attempt, "pause": pause.total_seconds()})
     return pause is not None
 
 

@@ -165,6 +165,21 @@ WHERE {_OF_USER} AND ended_at > timezone('utc', now()) - make_interval(secs => :
         WHERE (f.task_id, f.attempt) = (a.task_id, a.attempt) AND f.stage = 'workflow'))
 """)
 
+# One of sixteen rows per hour, so that attempts that end together do not wait for each other.
+COUNT_TOKENS = text("""
+INSERT INTO content_token_hours AS known (hour, shard, spent, saved_by_staging)
+VALUES (date_trunc('hour', timezone('utc', now())), mod(abs(CAST(hashtext(:task_id) AS bigint)), 16),
+    :spent, :saved_by_staging)
+ON CONFLICT (hour, shard) DO UPDATE SET
+    spent = known.spent + excluded.spent,
+    saved_by_staging = known.saved_by_staging + excluded.saved_by_staging
+""")
+
+TOKENS_OF_A_DAY = text("""
+SELECT coalesce(sum(spent), 0), coalesce(sum(saved_by_staging), 0) FROM content_token_hours
+WHERE hour > timezone('utc', now()) - interval '24 hours'
+""")
+
 IS_OPEN = text("""
 SELECT EXISTS (
     SELECT FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt AND ended_at IS NULL
@@ -178,9 +193,6 @@ FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt
 """)
 
 GENERATED = text("SELECT generated FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt")
-
-
-_NOTHING: Mapping[ContentType, int] = dict.fromkeys(ContentType, 0)
 
 
 def open_attempt(
@@ -259,8 +271,10 @@ def add_generated(
     `counts` has all content types. `earlier` is the id that an earlier try returned. If that try's COMMIT
     succeeded, nothing is added.
     """
-    parameters = {"task_id": task_id, "attempt": attempt, "counts": json.dumps(counts), "earlier": earlier}
-    transaction_id: str | None = connection.scalar(ADD_GENERATED, parameters)
+    transaction_id: str | None = connection.scalar(
+        ADD_GENERATED,
+        {"task_id": task_id, "attempt": attempt, "counts": json.dumps(counts), "earlier": earlier},
+    )
     return transaction_id
 
 
@@ -327,7 +341,7 @@ def close_attempt(
     if row is None:
         return  # claimed without an audit row, by an earlier release that is still running
     planned, saved, failed_of_plan = balance(row.planned, missing, failed)
-    generated = dict(_NOTHING) | (row.generated or {})
+    generated = dict.fromkeys(ContentType, 0) | (row.generated or {})
     connection.execute(
         CLOSE,
         {
@@ -344,7 +358,11 @@ def close_attempt(
     spent = row.tokens - row.tokens_before
     staged = sum(saved.values()) - sum(generated.values()) if row.saved is None else 0
     price = row.tokens / sum(generated.values()) if any(generated.values()) else 0
-    count_tokens(connection, task_id, spent, round(max(0, staged) * price))
+    saved_by_staging = round(max(0, staged) * price)
+    if spent or saved_by_staging:
+        connection.execute(
+            COUNT_TOKENS, {"task_id": task_id, "spent": spent, "saved_by_staging": saved_by_staging}
+        )
 
 
 def uncounted_attempts(connection: Connection, limit: int) -> Sequence[tuple[str, int, str]]:
@@ -354,7 +372,7 @@ def uncounted_attempts(connection: Connection, limit: int) -> Sequence[tuple[str
 
 def balance(
     planned: Mapping[str, int] | None, missing: Mapping[ContentType, int], failed: Mapping[ContentType, int]
-) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+) -> tuple[dict[ContentType, int], dict[ContentType, int], dict[ContentType, int]]:
     """`(planned, saved, failed)` of an attempt with these planned, missing and failed items.
 
     planned = saved + failed, unless some of the missing items have not failed: they were not started. For an
@@ -364,37 +382,10 @@ def balance(
     plan = dict(missing) if planned is None else {name: planned.get(name, 0) for name in ContentType}
     saved = {name: plan[name] - min(plan[name], missing[name]) for name in ContentType}
     of_plan = {name: min(plan[name] - saved[name], failed[name]) for name in ContentType}
-    return _named(plan), _named(saved), _named(of_plan)
-
-
-def _named(counts: Mapping[ContentType, int]) -> dict[str, int]:
-    return {str(name): count for name, count in counts.items()}
-
-
-# One of sixteen rows per hour, so that attempts that end together do not wait for each other.
-COUNT_TOKENS = text("""
-INSERT INTO content_token_hours AS known (hour, shard, spent, saved_by_staging)
-VALUES (date_trunc('hour', timezone('utc', now())), mod(abs(CAST(hashtext(:task_id) AS bigint)), 16),
-    :spent, :saved_by_staging)
-ON CONFLICT (hour, shard) DO UPDATE SET
-    spent = known.spent + excluded.spent,
-    saved_by_staging = known.saved_by_staging + excluded.saved_by_staging
-""")
-
-TOKENS_OF_A_DAY = text("""
-SELECT coalesce(sum(spent), 0), coalesce(sum(saved_by_staging), 0) FROM content_token_hours
-WHERE hour > timezone('utc', now()) - interval '24 hours'
-""")
+    return plan, saved, of_plan
 
 
 def tokens_of_a_day(connection: Connection) -> tuple[int, int]:
     """The tokens that attempts used in the last 24 hours, and those that staged content saved."""
     spent, saved_by_staging = connection.execute(TOKENS_OF_A_DAY).one()
     return int(spent), int(saved_by_staging)
-
-
-def count_tokens(connection: Connection, task_id: str, spent: int, saved_by_staging: int) -> None:
-    if spent or saved_by_staging:
-        connection.execute(
-            COUNT_TOKENS, {"task_id": task_id, "spent": spent, "saved_by_staging": saved_by_staging}
-        )

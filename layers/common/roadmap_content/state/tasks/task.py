@@ -228,10 +228,6 @@ def read_task(connection: Connection, task_id: str, user_id: str | None = None) 
     row = connection.execute(statement, {"task_id": task_id, "user_id": user_id}).one_or_none()
     if row is None:
         raise TaskNotFoundError(f"there is no task {task_id!r}")
-    return _task(row)
-
-
-def _task(row: Any) -> Task:  # noqa: ANN401 - a SQLAlchemy row of `_READ`
     return Task(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
 
 
