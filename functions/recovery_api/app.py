@@ -37,7 +37,7 @@ from roadmap_content.platform.aws.clients import preload_for_snapstart
 from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.log import logger
-from roadmap_content.runs.recoveries import control
+from roadmap_content.runs.recoveries import advance
 from roadmap_content.runs.recoveries.create import create, preview
 from roadmap_content.state.services import Services
 
@@ -134,7 +134,7 @@ def get_recovery_tasks(
 )
 def post_pause(recovery_id: RecoveryId) -> RecoveryAnswer:
     """Start no further tasks until the recovery is resumed. Running tasks continue."""
-    return _change(control.pause, recovery_id)
+    return _change(advance.pause, recovery_id)
 
 
 @app.post(
@@ -146,7 +146,7 @@ def post_pause(recovery_id: RecoveryId) -> RecoveryAnswer:
 )
 def post_resume(recovery_id: RecoveryId) -> RecoveryAnswer:
     """Resume a paused recovery."""
-    return _change(control.resume, recovery_id)
+    return _change(advance.resume, recovery_id)
 
 
 @app.post(
@@ -158,7 +158,7 @@ def post_resume(recovery_id: RecoveryId) -> RecoveryAnswer:
 )
 def post_cancel(recovery_id: RecoveryId) -> RecoveryAnswer:
     """Start no further tasks, permanently. Attempts that wait for a slot end; running tasks continue."""
-    return _change(control.cancel, recovery_id)
+    return _change(advance.cancel, recovery_id)
 
 
 @app.post(

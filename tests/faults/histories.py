@@ -19,8 +19,7 @@ from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
-from roadmap_content.runs.recoveries.advance import advance
-from roadmap_content.runs.recoveries.control import cancel, pause, resume
+from roadmap_content.runs.recoveries.advance import advance, cancel, pause, resume
 from roadmap_content.runs.retries.retry import redrive_task, retry_task
 from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.attempts import user_start

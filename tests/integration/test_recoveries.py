@@ -17,8 +17,7 @@ from roadmap_content.platform.aws.executions import ExecutionState, ExecutionsUn
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.runs.recoveries.advance import advance
-from roadmap_content.runs.recoveries.control import cancel, pause, resume
+from roadmap_content.runs.recoveries.advance import advance, cancel, pause, resume
 from roadmap_content.runs.recoveries.create import MAX_TASKS
 from roadmap_content.runs.recoveries.create import create as create_recovery
 from roadmap_content.runs.recoveries.decisions import Limits

@@ -14,8 +14,7 @@ from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
 from roadmap_content.runs.reconciliation.finish import finish_run
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.runs.recoveries import control
-from roadmap_content.runs.recoveries.advance import advance
+from roadmap_content.runs.recoveries.advance import advance, cancel
 from roadmap_content.runs.retries.retry import redrive_task, retry_task
 from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest, AwaitRedriveResult, await_redrive
 from roadmap_content.runs.steps.generate import generate_content
@@ -132,7 +131,7 @@ ACTORS: dict[str, Actor] = {
         services, world.task_id, USER, _time(), f"user:{USER}", None
     ),
     "restore": _restore,
-    "cancel-recovery": lambda world, services: control.cancel(services, world.recovery_ids()[0], _time()),
+    "cancel-recovery": lambda world, services: cancel(services, world.recovery_ids()[0], _time()),
     "erase": lambda _, services: erased(services, USER),
     # Steps of the last run. They may be delivered late, or twice.
     "plan": lambda world, services: plan_batches(world.runs[-1].plan_request(), services, _time()),

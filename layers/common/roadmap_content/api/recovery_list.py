@@ -13,7 +13,7 @@ from ..contracts.api.recoveries import (
     UndoCounts,
 )
 from ..contracts.states import TaskResult
-from ..runs.recoveries.control import require_recovery
+from ..runs.recoveries.advance import require_recovery
 from ..runs.recoveries.create import MAX_TASKS, Preview
 from ..runs.recoveries.decisions import Limits
 from ..runs.recoveries.recovery import Recovery, read_recoveries

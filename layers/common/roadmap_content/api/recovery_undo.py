@@ -20,7 +20,7 @@ from ..contracts.items import Item
 from ..platform.postgres.transactions import transact
 from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.log import logger
-from ..runs.recoveries.control import require_recovery
+from ..runs.recoveries.advance import require_recovery
 from ..runs.recoveries.decisions import Undone, undo_of
 from ..runs.recoveries.recovery_tasks import count_undone, read_tasks_to_undo, record_undone
 from ..state.services import Services

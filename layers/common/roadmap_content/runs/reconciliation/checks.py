@@ -13,7 +13,7 @@ from datetime import timedelta
 from sqlalchemy import Connection, text
 
 from ...state.failures.failures import storable_text
-from ...state.tasks.local_time import instant
+from ...state.tasks.time_zone import instant
 
 FIRST_PAUSE = timedelta(minutes=15)
 """The pause after the first check of a change, and after a check that failed."""

@@ -1,4 +1,5 @@
-"""Advance a recovery: check its running tasks, then claim attempts for as many as its limits allow.
+"""Advance a recovery: check its running tasks, then claim attempts for as many as its limits allow. Pause,
+resume and cancel it.
 
 A recovery has no execution. It is a producer of the queue's bulk class: it is advanced when it is created or
 resumed, at the end of each of its runs, and by the sweep. Each may be repeated, crash at any point, or run at
@@ -6,12 +7,18 @@ the same time as another: every claim checks the recovery's state and limits in 
 """
 
 from collections.abc import Sequence
-from enum import Enum, auto
 from functools import partial
 
 from sqlalchemy import Connection
 
-from ...contracts.errors import ChangedSinceError, ContentError, RecoveryStoppedError, TransientError
+from ...contracts.errors import (
+    ChangedSinceError,
+    ContentError,
+    RecoveryNotFoundError,
+    RecoveryStateError,
+    RecoveryStoppedError,
+    TransientError,
+)
 from ...contracts.events import recovery_ended
 from ...contracts.states import Cause, RecoveryState, TaskResult
 from ...platform.postgres.transactions import RESERVE, transact
@@ -19,14 +26,24 @@ from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
 from ...state.outbox import record_events
-from ...state.queue.queue import hold_attempts, waiting_attempts
+from ...state.queue.admission import admit_waiting
+from ...state.queue.queue import hold_attempts, return_attempts, waiting_attempts
 from ...state.services import Services
 from ...state.tasks.attempts import AttemptStart, cancel_attempt, recovery_actor
 from ...state.tasks.scope import WHOLE_TASK, Scope, decode_revisions
 from ..retries.retry import retry_task
 from ..steps.finalize import RunEnd, finalize_attempt
-from .decisions import Settlement, is_over, may_start, next_state, result_without_attempt, settle
-from .recovery import read_recovery, unfinished_recoveries, write_recovery
+from .decisions import (
+    FINAL_STATES,
+    PAUSED_STATES,
+    Settlement,
+    is_over,
+    may_start,
+    next_state,
+    result_without_attempt,
+    settle,
+)
+from .recovery import Recovery, read_recovery, resume_recovery, unfinished_recoveries, write_recovery
 from .recovery_tasks import (
     WaitingTask,
     claim_task,
@@ -38,6 +55,9 @@ from .recovery_tasks import (
     running_tasks,
     waiting_tasks,
 )
+
+ADVANCE_SECONDS = 8.0
+"""The time that a request may take to start the first tasks of a recovery. The sweep starts the others."""
 
 START_SECONDS = 3.0
 """The time limit for starting one task, in seconds."""
@@ -52,14 +72,6 @@ _STOP_REASONS = {
 }
 
 
-class _Started(Enum):
-    CLAIMED = auto()
-    ENDED = auto()
-    """Without an attempt: it was refused, or nothing is missing."""
-
-    NOT_NOW = auto()
-
-
 def advance(services: Services, recovery_id: str, deadline: Deadline) -> None:
     """Record ended tasks, and start as many as the limits allow.
 
@@ -72,10 +84,20 @@ def advance(services: Services, recovery_id: str, deadline: Deadline) -> None:
         for task in transact(services.engine, partial(_observe, services, recovery_id), deadline):
             if deadline.remaining < START_SECONDS + RESERVE:
                 return
-            started = _start_task(services, recovery_id, task, deadline)
-            if started is _Started.NOT_NOW:
+            try:
+                if _start_task(services, recovery_id, task, deadline):
+                    ended = True
+            except RecoveryStoppedError:
                 return
-            ended = ended or started is _Started.ENDED
+            except TransientError as error:
+                logger.warning(
+                    "recovery_task_not_started",
+                    recovery_id=recovery_id,
+                    task_id=task.task_id,
+                    error_code=error.code,
+                    reason=str(error),
+                )
+                return
 
 
 def advance_all(services: Services, deadline: Deadline) -> None:
@@ -129,10 +151,7 @@ def _observe(services: Services, recovery_id: str, connection: Connection) -> li
     state, stop_reason = next_state(RecoveryState(recovery.state), recovery, progress)
     if state in _STOP_REASONS and progress.waiting:
         refuse_waiting(connection, recovery_id, _STOP_REASONS[state])
-    over = is_over(state, progress)
-    write_recovery(connection, recovery, state=state, stop_reason=stop_reason, ended=over)
-    if over:
-        record_end(services, connection, recovery_id, state)
+    _write_state(services, connection, recovery, state, stop_reason, ended=is_over(state, progress))
     if state is RecoveryState.PAUSED_BY_BREAKER:
         hold_attempts(connection, recovery_actor(recovery_id))
     if ended:
@@ -153,14 +172,30 @@ def _observe(services: Services, recovery_id: str, connection: Connection) -> li
     return waiting_tasks(connection, recovery_id, allowed, canary_only=state is RecoveryState.CANARY)
 
 
-def record_end(services: Services, connection: Connection, recovery_id: str, state: str) -> None:
-    """Record the event that a recovery has ended, in the transaction that ends it."""
-    results = count_tasks(connection, recovery_id).results
-    counts = {"total": sum(results.values())} | {str(result): tasks for result, tasks in results.items()}
-    record_events(services, connection, [recovery_ended(recovery_id, state, counts)])
+def _write_state(
+    services: Services,
+    connection: Connection,
+    recovery: Recovery,
+    state: RecoveryState,
+    stop_reason: str | None = None,
+    *,
+    ended: bool,
+) -> None:
+    """Write the state of a locked recovery, and the event of its end in the transaction that ends it."""
+    write_recovery(connection, recovery, state=state, stop_reason=stop_reason, ended=ended)
+    if ended:
+        results = count_tasks(connection, recovery.recovery_id).results
+        counts = {"total": sum(results.values())} | {str(result): tasks for result, tasks in results.items()}
+        record_events(services, connection, [recovery_ended(recovery.recovery_id, state, counts)])
 
 
-def _start_task(services: Services, recovery_id: str, task: WaitingTask, deadline: Deadline) -> _Started:
+def _start_task(services: Services, recovery_id: str, task: WaitingTask, deadline: Deadline) -> bool:
+    """Start a task; return whether it has ended without an attempt: it was refused, or misses nothing.
+
+    Raises:
+        RecoveryStoppedError, TransientError: it cannot be started now.
+    """
+
     def on_claim(connection: Connection, attempt: int) -> None:
         claim_task(connection, recovery_id, task, attempt)
 
@@ -168,23 +203,14 @@ def _start_task(services: Services, recovery_id: str, task: WaitingTask, deadlin
     start = AttemptStart(recovery_actor(recovery_id), Cause.RECOVERY, recovery_id, scope, on_claim)
     try:
         answer = retry_task(services, task.task_id, None, deadline, start)
-    except RecoveryStoppedError:
-        return _Started.NOT_NOW
-    except TransientError as error:
-        logger.warning(
-            "recovery_task_not_started",
-            recovery_id=recovery_id,
-            task_id=task.task_id,
-            error_code=error.code,
-            reason=str(error),
-        )
-        return _Started.NOT_NOW
+    except (RecoveryStoppedError, TransientError):
+        raise
     except ContentError as error:
         result, reason = TaskResult.REFUSED, f"{error.code}: {error}"[:500]
     else:
         if answer.status == "processing":
             emit({Metric.RECOVERY_TASKS_STARTED: 1})
-            return _Started.CLAIMED
+            return False
         result, reason = result_without_attempt(task.status), "NothingMissing"
         if task.items is not None:
             result, reason = TaskResult.REFUSED, ChangedSinceError.code
@@ -192,4 +218,86 @@ def _start_task(services: Services, recovery_id: str, task: WaitingTask, deadlin
     transact(
         services.engine, lambda connection: end_task(connection, recovery_id, task, result, reason), deadline
     )
-    return _Started.ENDED
+    return True
+
+
+def require_recovery(connection: Connection, recovery_id: str, *, lock: bool = False) -> Recovery:
+    """Read a recovery.
+
+    Raises:
+        RecoveryNotFoundError: there is none.
+    """
+    recovery = read_recovery(connection, recovery_id, lock=lock)
+    if recovery is None:
+        raise RecoveryNotFoundError(f"there is no recovery {recovery_id!r}")
+    return recovery
+
+
+def pause(services: Services, recovery_id: str, deadline: Deadline) -> None:
+    """Pause a recovery: start no further task. Its waiting attempts leave the order of the queue until it is
+    resumed. Running tasks are still recorded. Idempotent.
+
+    Raises:
+        RecoveryNotFoundError, RecoveryStateError: there is none, or it has ended.
+    """
+
+    def change(connection: Connection) -> None:
+        recovery = require_recovery(connection, recovery_id, lock=True)
+        _require_open(recovery)
+        if recovery.state not in PAUSED_STATES:
+            write_recovery(connection, recovery, state=RecoveryState.PAUSED)
+            hold_attempts(connection, recovery_actor(recovery_id))
+
+    transact(services.engine, change, deadline)
+    logger.info("recovery_paused", recovery_id=recovery_id)
+
+
+def resume(services: Services, recovery_id: str, deadline: Deadline) -> None:
+    """Resume a recovery that was paused, by a person or by its breaker. If it is not paused, nothing happens.
+
+    Raises:
+        RecoveryNotFoundError, RecoveryStateError: there is none, or it has ended.
+    """
+
+    def change(connection: Connection) -> bool:
+        recovery = require_recovery(connection, recovery_id, lock=True)
+        _require_open(recovery)
+        if recovery.state not in PAUSED_STATES:
+            return False
+        resume_recovery(connection, recovery)
+        return_attempts(connection, recovery_actor(recovery_id))
+        return True
+
+    if transact(services.engine, change, deadline):
+        logger.info("recovery_resumed", recovery_id=recovery_id)
+        admit_waiting(services, deadline.within(ADVANCE_SECONDS))
+        advance_if_possible(services, recovery_id, deadline.within(ADVANCE_SECONDS))
+
+
+def cancel(services: Services, recovery_id: str, deadline: Deadline) -> None:
+    """Cancel a recovery: start no further task, permanently. Running tasks are still recorded; attempts that
+    wait for a slot end, and their tasks return to their former states. The sweep records the rest, if the
+    time is up.
+
+    Raises:
+        RecoveryNotFoundError, RecoveryStateError: there is none, or it has ended otherwise.
+    """
+
+    def change(connection: Connection) -> None:
+        recovery = require_recovery(connection, recovery_id, lock=True)
+        if recovery.state == RecoveryState.CANCELLED:
+            return
+        _require_open(recovery)
+        refuse_waiting(connection, recovery_id, CANCELLED)
+        hold_attempts(connection, recovery_actor(recovery_id))
+        running = read_progress(connection, recovery_id).running
+        _write_state(services, connection, recovery, RecoveryState.CANCELLED, ended=not running)
+
+    transact(services.engine, change, deadline)
+    logger.info("recovery_cancelled", recovery_id=recovery_id)
+    advance_if_possible(services, recovery_id, deadline.within(ADVANCE_SECONDS))
+
+
+def _require_open(recovery: Recovery) -> None:
+    if recovery.ended_at is not None or recovery.state in FINAL_STATES:
+        raise RecoveryStateError(f"recovery {recovery.recovery_id} is {recovery.state}")

@@ -18,11 +18,10 @@ from ...platform.runtime.log import logger
 from ...state.services import Services
 from ...state.tasks.attempt_reading import COST
 from ...state.tasks.listing import Selection, select_every_task
-from ...state.tasks.local_time import instant
 from ...state.tasks.next_actions import advice_for
 from ...state.tasks.task import read_snapshot, read_task
-from .advance import advance_if_possible
-from .control import ADVANCE_SECONDS
+from ...state.tasks.time_zone import instant
+from .advance import ADVANCE_SECONDS, advance_if_possible
 from .decisions import Limits
 from .recovery import insert_recovery
 from .recovery_tasks import Chosen, insert_tasks

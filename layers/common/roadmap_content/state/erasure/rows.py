@@ -15,8 +15,8 @@ from sqlalchemy import Connection, text
 from ...content.registry import CONTENT_KINDS
 from ...contracts.erasure import Removed
 from ..failures.current import forget_failures
-from ..tasks.local_time import instant
 from ..tasks.task import disown_tasks, lock_tasks
+from ..tasks.time_zone import instant
 
 ERASED = "erased"
 """Replaces the name of a user in rows that are about others."""

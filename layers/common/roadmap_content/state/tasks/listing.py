@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, text
 
 from ...contracts.api.recoveries import TaskFilter
-from .local_time import WIDEST_SHIFT, instant, local
+from .time_zone import WIDEST_SHIFT, instant, local
 
 MAX_CANDIDATES = 10_000
 """Up to this number, tasks with a prefix, or updated in a period, are selected by an index on the prefix or

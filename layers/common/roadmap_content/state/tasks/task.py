@@ -19,8 +19,8 @@ from ...contracts.documents import UndecodableError, decode
 from ...contracts.errors import RoadmapLockedError, TaskNotFoundError
 from ...contracts.items import ContentType, Item
 from ...contracts.states import QueueState
-from .local_time import instant
 from .outcome import COMPLETED, Outcome
+from .time_zone import instant
 
 # Times are stored in the zone of the database's owner, and read in UTC.
 _READ = f"""

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, text
 
-from .local_time import earliest_instant, instant
+from .time_zone import earliest_instant, instant
 
 # The time of a task's last change or event. An event is recorded for each claim, and for each item that is
 # saved or fails.
