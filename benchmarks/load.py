@@ -43,7 +43,7 @@ from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.states import QueueClass, QueueState
 from roadmap_content.platform.runtime.log import logger
 from roadmap_content.state.queue import queue
-from roadmap_content.state.queue.queue import TOKENS_PER_ITEM, Work, work_of
+from roadmap_content.state.queue.capacity import TOKENS_PER_ITEM, Work, work_of
 from tests.support.factories import concept_ids
 
 from . import quota

@@ -187,7 +187,7 @@ def _change(change: Callable[[Services, str, Deadline], None], recovery_id: str)
 
 def _read(recovery_id: str) -> RecoveryAnswer:
     return api.read(
-        services, lambda connection: describe(connection, control.require_recovery(connection, recovery_id))
+        services, lambda connection: describe(connection, advance.require_recovery(connection, recovery_id))
     )
 
 

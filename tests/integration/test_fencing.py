@@ -18,7 +18,7 @@ from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.runs.steps.generate import generate_content
 from roadmap_content.runs.steps.plan import PlanRequest, PlanResult, plan_batches
 from roadmap_content.state.queue.admission import admit_waiting
-from roadmap_content.state.queue.queue import TOKENS_PER_ITEM
+from roadmap_content.state.queue.capacity import TOKENS_PER_ITEM
 from roadmap_content.state.tasks.attempts import AttemptStart, user_start
 from tests.support.commits import Commits, How, Strike, When
 from tests.support.factories import CONTENT_TABLES, USER, bundle_of, concept_ids, counts

@@ -13,9 +13,9 @@ from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.queue import queue
 from roadmap_content.state.queue.admission import admit_waiting
-from roadmap_content.state.queue.capacity import granted_batches
+from roadmap_content.state.queue.capacity import Work, granted_batches
 from roadmap_content.state.queue.places import read_place
-from roadmap_content.state.queue.queue import RECENT_MINUTES, Work
+from roadmap_content.state.queue.queue import RECENT_MINUTES
 from roadmap_content.state.tasks.attempts import user_start
 from tests.integration.test_concurrency import at_once
 from tests.support.factories import USER, bundle_of, concept_ids

@@ -51,14 +51,13 @@ def set_capacity(services: Services, request: CapacityRequest, actor: str, deadl
         InvalidRequestError: the request changes nothing.
         DatabaseUnavailableError: nothing was changed, or the same request may be sent again.
     """
-    changes = request.model_dump(exclude={"reason"})
-    if set(changes.values()) == {None}:
+    if set(request.model_dump(exclude={"reason"}).values()) == {None}:
         raise InvalidRequestError("body: slots, tokens_per_minute or stopped is required")
-    if not transact(
-        services.engine,
-        lambda connection: change_capacity(connection, actor, request.reason, **changes),
-        deadline,
-    ):
+
+    changed = transact(
+        services.engine, lambda connection: change_capacity(connection, actor, request), deadline
+    )
+    if not changed:
         return
     logger.warning("capacity_changed", actor=actor, **request.model_dump(mode="json"))
     try:

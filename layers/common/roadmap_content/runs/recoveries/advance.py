@@ -33,16 +33,7 @@ from ...state.tasks.attempts import AttemptStart, cancel_attempt, recovery_actor
 from ...state.tasks.scope import WHOLE_TASK, Scope, decode_revisions
 from ..retries.retry import retry_task
 from ..steps.finalize import RunEnd, finalize_attempt
-from .decisions import (
-    FINAL_STATES,
-    PAUSED_STATES,
-    Settlement,
-    is_over,
-    may_start,
-    next_state,
-    result_without_attempt,
-    settle,
-)
+from .decisions import FINAL_STATES, PAUSED_STATES, Settlement, is_over, may_start, next_state, settle
 from .recovery import Recovery, read_recovery, resume_recovery, unfinished_recoveries, write_recovery
 from .recovery_tasks import (
     WaitingTask,
@@ -211,9 +202,11 @@ def _start_task(services: Services, recovery_id: str, task: WaitingTask, deadlin
         if answer.status == "processing":
             emit({Metric.RECOVERY_TASKS_STARTED: 1})
             return False
-        result, reason = result_without_attempt(task.status), "NothingMissing"
+        result, reason = TaskResult.RECOVERED, "NothingMissing"
         if task.items is not None:
             result, reason = TaskResult.REFUSED, ChangedSinceError.code
+        elif task.status == "completed":  # it was complete before, so nothing has been recovered
+            result = TaskResult.REFUSED
 
     transact(
         services.engine, lambda connection: end_task(connection, recovery_id, task, result, reason), deadline

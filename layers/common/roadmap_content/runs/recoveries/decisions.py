@@ -57,11 +57,6 @@ class Settlement:
     tokens: int
 
 
-def result_without_attempt(status_before: str | None) -> TaskResult:
-    """The result of a task that misses nothing. A task that was complete before has not been recovered."""
-    return TaskResult.REFUSED if status_before == "completed" else TaskResult.RECOVERED
-
-
 def settle(task: RunningTask) -> Settlement | None:
     """The result of a started task; `None` while an attempt at it is running.
 

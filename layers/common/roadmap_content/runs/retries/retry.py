@@ -27,8 +27,8 @@ from ...platform.runtime.log import logger
 from ...platform.storage.staging import Staging
 from ...state.failures.failures import refused_items
 from ...state.queue.admission import start_admitted, start_without_slot
+from ...state.queue.capacity import work_of
 from ...state.queue.claims import claim, is_at_work, require_startable
-from ...state.queue.queue import work_of
 from ...state.services import Services
 from ...state.tasks.attempts import AttemptStart
 from ...state.tasks.scope import Scope
@@ -119,14 +119,14 @@ def _start_if_staged(services: Services, claimed: Task, items: Sequence[Item], d
     S3 is only asked while the capacity is used up. Refused content may have to be generated again.
     """
 
-    def refused(connection: Connection) -> frozenset[Item]:
-        return refused_items(connection, claimed.task_id)
-
     try:
         staged = Staging(services.bucket, claimed.roadmap_id or "").staged_among(items)
         if len(staged) < len(items):
             return False
-        if not staged.isdisjoint(transact(services.engine, refused, deadline)):
+        refused = transact(
+            services.engine, lambda connection: refused_items(connection, claimed.task_id), deadline
+        )
+        if not staged.isdisjoint(refused):
             return False
         return start_without_slot(services, claimed.task_id, claimed.attempt, deadline)
     except TransientError as error:

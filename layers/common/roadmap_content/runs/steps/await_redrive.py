@@ -5,8 +5,6 @@ context's `RedriveCount` is higher than the count that was planned for. It keeps
 the redrive, so the condition `RedriveCount > 0` would plan again forever.
 """
 
-from sqlalchemy import Connection
-
 from ...contracts.errors import ContentIncomplete
 from ...contracts.payloads import Count, Execution, FinalizeResult, Payload, TaskId
 from ...contracts.states import Cause
@@ -16,7 +14,7 @@ from ...platform.runtime.log import logger
 from ...state.queue.claims import claim_in_run, is_unfinished
 from ...state.services import Services
 from ...state.tasks.attempts import CONSOLE, AttemptStart
-from ...state.tasks.task import TaskSnapshot, read_snapshot, read_task
+from ...state.tasks.task import read_snapshot, read_task
 
 
 class FinalizedOutcome(FinalizeResult):
@@ -53,10 +51,11 @@ def await_redrive(request: AwaitRedriveRequest, services: Services, deadline: De
     if request.execution.redrive_count <= outcome.planned_redrive_count:
         raise ContentIncomplete(_what_is_missing(outcome))
 
-    def read(connection: Connection) -> TaskSnapshot:
-        return read_snapshot(connection, read_task(connection, outcome.task_id))
-
-    task, _, _, missing = transact(services.engine, read, deadline)
+    task, _, _, missing = transact(
+        services.engine,
+        lambda connection: read_snapshot(connection, read_task(connection, outcome.task_id)),
+        deadline,
+    )
     # An attempt that was claimed for the redrive needs an outcome, even if nothing is missing any more.
     if not missing and not is_unfinished(task, request.execution.arn):
         logger.info("redrive_found_nothing_missing", task_id=task.task_id)

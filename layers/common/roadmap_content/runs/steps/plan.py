@@ -20,8 +20,9 @@ from ...platform.storage.keys import manifest_key
 from ...platform.storage.staging import Staging
 from ...state.failures.failures import refused_items
 from ...state.queue.admission import admit_waiting
+from ...state.queue.capacity import TOKENS_PER_ITEM, Work
 from ...state.queue.claims import claim_in_run, require_open
-from ...state.queue.queue import TOKENS_PER_ITEM, Confirmation, Work, confirm
+from ...state.queue.queue import Confirmation, confirm
 from ...state.services import Services
 from ...state.tasks.attempts import CONSOLE, AttemptStart, read_scope, record_plan
 from ...state.tasks.task import Task, TaskSnapshot, read_snapshot, read_task

@@ -116,8 +116,7 @@ def record_failures(
     """Record the reasons why items failed in an attempt. With `keep`, an existing failure is not replaced."""
     rows: list[dict[str, object]] = [
         {
-            "concept_id": failure.item.concept_id,
-            "content_type": failure.item.content_type,
+            **failure.item._asdict(),
             "stage": failure.stage,
             "error_code": storable_text(failure.error_code),
             "reason": storable_text(failure.reason),
@@ -186,13 +185,9 @@ def _seen(
     concept_id: str,
     content_type: str,
     stage: str,
-    error_code: str,
-    reason: str,
-    transient: bool,
-    content_fingerprint: str | None,
+    *others: Any,  # noqa: ANN401 - the other fields of a failure
 ) -> RecordedFailure:
-    item = Item(concept_id, ContentType(content_type))
-    return attempt, Failure(item, Stage(stage), error_code, reason, transient, content_fingerprint)
+    return attempt, Failure(Item(concept_id, ContentType(content_type)), Stage(stage), *others)
 
 
 def storable_text(value: str) -> str:

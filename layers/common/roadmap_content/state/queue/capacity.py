@@ -10,7 +10,14 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ...contracts.api.capacity import CapacityChange, ClassInQueue, GenerationStop, UserInQueue
+from ...content.manifest import planned_batch_sizes
+from ...contracts.api.capacity import (
+    CapacityChange,
+    CapacityRequest,
+    ClassInQueue,
+    GenerationStop,
+    UserInQueue,
+)
 
 AT_WORK = "'starting', 'redriving', 'running'"
 """The states of the attempts that count against the capacity."""
@@ -85,6 +92,29 @@ def granted_batches(slots: int) -> int:
     return ceil(slots * OVERSUBSCRIPTION)
 
 
+TOKENS_PER_ITEM = 2_500
+"""The estimate of an item to generate. Only the relation between users matters; the end corrects it."""
+
+
+class Work(NamedTuple):
+    tokens: int
+    """The estimated tokens of the items to generate."""
+
+    grants: int
+    """The number of batches that it generates at the same time."""
+
+
+NOTHING = Work(0, 0)
+
+
+def work_of(items: int, concepts: int, batch_size: int, max_concurrency: int) -> Work:
+    """The work of an attempt that generates `items` of this number of concepts."""
+    if not items:
+        return NOTHING
+    batches = ceil(concepts / planned_batch_sizes(concepts, 0, batch_size).generate)
+    return Work(items * TOKENS_PER_ITEM, min(max_concurrency, batches))
+
+
 class Capacity(NamedTuple):
     slots: int
     tokens_per_minute: int | None
@@ -109,26 +139,11 @@ def read_capacity(connection: Connection) -> Capacity:
     return Capacity(*connection.execute(READ).one())
 
 
-def change_capacity(
-    connection: Connection,
-    actor: str,
-    reason: str,
-    *,
-    slots: int | None,
-    tokens_per_minute: int | None,
-    stopped: bool | None,
-) -> bool:
+def change_capacity(connection: Connection, actor: str, request: CapacityRequest) -> bool:
     """Change the capacity and record the change; return whether anything changed. `None` keeps a value, and
     0 tokens remove the quota.
     """
-    parameters = {
-        "actor": actor,
-        "reason": reason,
-        "slots": slots,
-        "tokens_per_minute": tokens_per_minute,
-        "stopped": stopped,
-    }
-    return connection.execute(CHANGE, parameters).rowcount == 1
+    return connection.execute(CHANGE, {"actor": actor, **request.model_dump()}).rowcount == 1
 
 
 def latest_changes(connection: Connection, limit: int) -> list[CapacityChange]:

@@ -17,16 +17,14 @@ the slots: a large run holds its slots for long, and nothing is taken away from 
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from math import ceil
 from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ...content.manifest import planned_batch_sizes
 from ...contracts.events import Event, attempt_started
 from ...contracts.states import QueueClass, QueueState
 from ..tasks.attempts import end_attempts_of_deleted_tasks
-from .capacity import AT_WORK, OVERSUBSCRIPTION
+from .capacity import AT_WORK, OVERSUBSCRIPTION, Work
 
 _ADMITTED = """CASE (SELECT cause FROM content_attempts c
         WHERE (c.task_id, c.attempt) = (q.task_id, q.attempt))
@@ -256,29 +254,6 @@ ON CONFLICT (class, queue_key) DO UPDATE SET waiting = true,
 """)
 
 WAITING_OF_ACTOR = text(f"SELECT q.task_id, q.attempt FROM content_queue q, content_attempts a {_OF_ACTOR}")
-
-
-TOKENS_PER_ITEM = 2_500
-"""The estimate of an item to generate. Only the relation between users matters; the end corrects it."""
-
-
-class Work(NamedTuple):
-    tokens: int
-    """The estimated tokens of the items to generate."""
-
-    grants: int
-    """The number of batches that it generates at the same time."""
-
-
-NOTHING = Work(0, 0)
-
-
-def work_of(items: int, concepts: int, batch_size: int, max_concurrency: int) -> Work:
-    """The work of an attempt that generates `items` of this number of concepts."""
-    if not items:
-        return NOTHING
-    batches = ceil(concepts / planned_batch_sizes(concepts, 0, batch_size).generate)
-    return Work(items * TOKENS_PER_ITEM, min(max_concurrency, batches))
 
 
 class Admitted(NamedTuple):
