@@ -262,7 +262,7 @@ def test_one_task_runs_at_a_time_while_its_cost_is_not_known() -> None:
     assert may_start(RecoveryState.RUNNING, limits, replace(unknown, running=1), None, NOW)[0] == 0
 
 
-RUNNING = RunningTask("t", 2, True, "failed", 2, True, "failed", 0, "E: x")
+RUNNING = RunningTask("t", True, "failed", True, "failed", 0, "E: x")
 
 
 def test_the_result_of_a_task_depends_on_its_current_state() -> None:
@@ -275,7 +275,7 @@ def test_the_result_of_a_task_depends_on_its_current_state() -> None:
     assert result(status="completed") == (TaskResult.RECOVERED, None)
     assert result(exists=False) == (TaskResult.REFUSED, "TaskNotFound")
     assert result(ended=False) is None
-    assert result(outcome="superseded", status="processing", task_attempt=3) is None
+    assert result(outcome="superseded", status="processing") is None
 
 
 def pauses(*causes: Cause, limit: int = 3, same: bool = False, saved: int = 0) -> timedelta | None:

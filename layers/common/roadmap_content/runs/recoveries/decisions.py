@@ -35,10 +35,8 @@ class RunningTask:
     """A task that a recovery has started, with its current state in the tables."""
 
     task_id: str
-    attempt: int
     exists: bool
     status: str | None
-    task_attempt: int | None
     ended: bool
     outcome: str | None
     tokens: int

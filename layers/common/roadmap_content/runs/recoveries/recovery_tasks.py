@@ -53,8 +53,7 @@ ORDER BY r.ended_at DESC, r.position DESC LIMIT :breaker
 # An attempt has ended when it has counts: the sweep counts superseded ones.
 # Guarantees: returns the current state of each task; a deleted task is returned as one that does not exist.
 RUNNING = text("""
-SELECT r.task_id, r.attempt, t.task_id IS NOT NULL AS exists, t.status, t.attempt AS task_attempt,
-    a.saved IS NOT NULL AS ended, a.outcome,
+SELECT r.task_id, t.task_id IS NOT NULL AS exists, t.status, a.saved IS NOT NULL AS ended, a.outcome,
     coalesce(a.tokens, 0) AS tokens, coalesce(g.top_reason, f.top_reason),
     CASE WHEN r.items IS NOT NULL THEN coalesce((
         SELECT sum(CAST(p.value AS integer) - CAST(a.saved ->> p.key AS integer))

@@ -28,7 +28,7 @@ end one by one. The reserved concurrency of Generate stays the hard limit.
 """
 
 READ = text("""
-SELECT slots, tokens_per_minute, stopped_reason, changed_by, changed_at, CASE WHEN stopped_reason IS NOT NULL
+SELECT slots, tokens_per_minute, stopped_reason, CASE WHEN stopped_reason IS NOT NULL
     THEN (SELECT max(changed_at) FROM content_capacity_changes WHERE stopped AND NOT stopped_before) END
 FROM content_capacity
 """)
@@ -123,8 +123,6 @@ class Capacity(NamedTuple):
     stopped_reason: str | None
     """The reason why generation is stopped; `None` if it is not."""
 
-    changed_by: str | None
-    changed_at: datetime | None
     stopped_since: datetime | None
 
     @property
