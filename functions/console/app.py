@@ -20,12 +20,7 @@ def load() -> StaticFiles:
     }
     return StaticFiles.load(
         Path(__file__).parent / "page",
-        values={
-            "issuer": settings.issuer,
-            "audience": settings.audience,
-            "client": settings.client,
-            "scope": settings.scope,
-        },
+        values=vars(settings),
         headers={
             "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
             "Cross-Origin-Opener-Policy": "same-origin",

@@ -190,7 +190,7 @@ class Client(SystemRequests):
 
     def status(self, task_id: str, user_id: str | None = None) -> TaskDetail:
         """Get a task's status."""
-        return self._api.get(path_of("tasks", task_id), TaskDetail, user_id, user_id=user_id)
+        return self._api.call("GET", path_of("tasks", task_id), TaskDetail, user_id, user_id=user_id)
 
     def retry(
         self,
@@ -286,7 +286,8 @@ class Client(SystemRequests):
         Raises:
             ApiRefusedError: nothing is saved (404), or the user has no such task.
         """
-        return self._api.get(
+        return self._api.call(
+            "GET",
             path_of("tasks", task_id, "content", _type(content_type)),
             SavedItem,
             user_id,
@@ -325,7 +326,7 @@ class Client(SystemRequests):
     ) -> ItemDetail:
         """Get one item with its failures, its staged, rejected and saved content, and its origin."""
         path = path_of("tasks", task_id, "items", _type(content_type))
-        return self._api.get(path, ItemDetail, user_id, user_id=user_id, concept_id=concept_id)
+        return self._api.call("GET", path, ItemDetail, user_id, user_id=user_id, concept_id=concept_id)
 
     def items(
         self,
@@ -344,7 +345,7 @@ class Client(SystemRequests):
     ) -> list[Revision]:
         """List the current and the former contents of an item."""
         path = path_of("tasks", task_id, "items", _type(content_type), "revisions")
-        return self._api.get(path, Revisions, user_id, user_id=user_id, concept_id=concept_id).items
+        return self._api.call("GET", path, Revisions, user_id, user_id=user_id, concept_id=concept_id).items
 
     def restore(
         self,

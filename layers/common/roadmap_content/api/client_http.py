@@ -104,10 +104,6 @@ class HttpApi:
                     raise
                 sleep(pause)
 
-    def get(self, path: str, model: type[PayloadT], caller: str | None, /, **query: QueryValue) -> PayloadT:
-        """Read a document."""
-        return self.call("GET", path, model, caller, **query)
-
     def call(
         self,
         method: str,

@@ -42,7 +42,7 @@ class SystemRequests:
 
     def failure_group(self, group_id: str, *, caller: str | None = None) -> FailureGroupDetail:
         """One failure group, the changes of its state and its recoveries."""
-        return self._api.get(path_of("failures", group_id), FailureGroupDetail, caller)
+        return self._api.call("GET", path_of("failures", group_id), FailureGroupDetail, caller)
 
     def change_failure_group(
         self,
@@ -63,19 +63,19 @@ class SystemRequests:
 
     def me(self, caller: str | None = None) -> Identity:
         """The identity and the roles of the token."""
-        return self._api.get("/me", Identity, caller)
+        return self._api.call("GET", "/me", Identity, caller)
 
     def health(self, caller: str | None = None) -> Health:
         """The state of the system."""
-        return self._api.get("/health", Health, caller)
+        return self._api.call("GET", "/health", Health, caller)
 
     def origins(self, caller: str | None = None) -> OriginCounts:
         """The number of items per generator, model and prompt."""
-        return self._api.get("/origins", OriginCounts, caller)
+        return self._api.call("GET", "/origins", OriginCounts, caller)
 
     def capacity(self, caller: str | None = None) -> CapacityAnswer:
         """The capacity and the queue."""
-        return self._api.get("/capacity", CapacityAnswer, caller)
+        return self._api.call("GET", "/capacity", CapacityAnswer, caller)
 
     def change_capacity(
         self,
@@ -125,7 +125,7 @@ class SystemRequests:
 
     def recovery(self, recovery_id: str, *, caller: str | None = None) -> RecoveryAnswer:
         """One recovery with its counts."""
-        return self._api.get(path_of("recoveries", recovery_id), RecoveryAnswer, caller)
+        return self._api.call("GET", path_of("recoveries", recovery_id), RecoveryAnswer, caller)
 
     def recovery_tasks(
         self,

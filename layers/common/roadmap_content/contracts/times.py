@@ -1,18 +1,16 @@
 """Convert between instants (with a zone) and the times of columns (UTC, without a zone)."""
 
 from datetime import UTC, datetime
-from typing import Annotated, overload
+from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator
 
 from .errors import InvalidRequestError
 
+MomentT = TypeVar("MomentT", datetime, datetime | None)
 
-@overload
-def utc(moment: datetime) -> datetime: ...
-@overload
-def utc(moment: datetime | None) -> datetime | None: ...
-def utc(moment: datetime | None) -> datetime | None:
+
+def utc(moment: MomentT) -> MomentT:
     """The instant of a time from a column."""
     return None if moment is None else moment.replace(tzinfo=UTC)
 
