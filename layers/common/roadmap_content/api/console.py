@@ -6,7 +6,6 @@ release has new paths. Only the first page has a fixed path; it contains the dig
 
 import hashlib
 import html
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -98,7 +97,7 @@ class StaticFiles:
             if path.is_file() and path.suffix in _MEDIA_TYPES
         }
         page = files.pop(PAGE)
-        digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()[:16]
         known = {**values, "digest": digest}
         page = _PLACEHOLDER.sub(lambda match: html.escape(known[match[1]]), page)
         return cls(files, page, digest, headers)
