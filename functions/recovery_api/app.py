@@ -13,7 +13,6 @@ from roadmap_content.api.failure_groups import describe_group, set_group_state
 from roadmap_content.api.http import Api, Cursor, Limit, answered, respond
 from roadmap_content.api.recovery_list import (
     describe,
-    describe_preview,
     limits_of,
     list_recoveries,
     list_recovery_tasks,
@@ -70,8 +69,8 @@ def post_recovery(request: Annotated[RecoveryRequest, Body()]) -> Response[Any]:
     regeneration = request.regenerate and RegenerationFilter.in_utc(dict(request.regenerate))
     limits = limits_of(request)
     if request.dry_run:
-        found = api.read(services, lambda connection: preview(connection, task_filter, regeneration))
-        return respond(200, describe_preview(found, limits))
+        found = api.read(services, lambda connection: preview(connection, task_filter, limits, regeneration))
+        return respond(200, found)
     subject = task_filter, limits, api.caller.actor, request.reason
     recovery_id = create(services, *subject, api.deadline, regeneration)
     return respond(201, _read(recovery_id))

@@ -3,10 +3,8 @@
 from sqlalchemy import Connection
 
 from ..contracts.api.recoveries import (
-    PreviewItems,
     RecoveryAnswer,
     RecoveryPage,
-    RecoveryPreview,
     RecoveryRequest,
     RecoveryTask,
     RecoveryTaskPage,
@@ -14,7 +12,7 @@ from ..contracts.api.recoveries import (
 )
 from ..contracts.states import TaskResult
 from ..runs.recoveries.advance import require_recovery
-from ..runs.recoveries.create import MAX_TASKS, Preview
+from ..runs.recoveries.create import MAX_TASKS
 from ..runs.recoveries.decisions import Limits
 from ..runs.recoveries.recovery import Recovery, read_recoveries
 from ..runs.recoveries.recovery_tasks import count_tasks, count_undone, read_tasks
@@ -25,17 +23,6 @@ def limits_of(request: RecoveryRequest) -> Limits:
     """The limits of the recovery that is requested."""
     return Limits(
         request.rate_per_minute, request.concurrency, request.token_budget, request.canary, request.breaker
-    )
-
-
-def describe_preview(preview: Preview, limits: Limits) -> RecoveryPreview:
-    """The response to a dry run."""
-    return RecoveryPreview(
-        tasks=preview.tasks,
-        items=PreviewItems(staged=preview.staged, to_generate=preview.to_generate),
-        estimated_tokens=preview.estimated_tokens,
-        estimated_minutes=round(preview.tasks / limits.rate_per_minute, 1),
-        refused=preview.refused,
     )
 
 

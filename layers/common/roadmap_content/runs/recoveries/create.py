@@ -2,13 +2,13 @@
 
 import secrets
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import Connection, text
 
 from ...content.registry import CONTENT_KINDS
-from ...contracts.api.recoveries import RegenerationFilter, TaskFilter
+from ...contracts.api.recoveries import PreviewItems, RecoveryPreview, RegenerationFilter, TaskFilter
 from ...contracts.errors import ContentError, InvalidRequestError, NothingMatchesError, TooManyTasksError
 from ...contracts.items import ContentType, Stage
 from ...contracts.states import NextAction
@@ -39,14 +39,6 @@ SAVED = ("completed", "partial_failure", "failed")
 """The statuses that a filter without statuses selects for a regeneration."""
 
 STAGED_ACTIONS = frozenset({NextAction.SAVE, NextAction.REPLACE_ID, NextAction.NEXT_VERSION})
-
-
-class Preview(NamedTuple):
-    tasks: int
-    staged: Mapping[ContentType, int]
-    to_generate: Mapping[ContentType, int]
-    estimated_tokens: int | None
-    refused: Mapping[str, int]
 
 
 # By code, stage and type, which determine the next attempt's action for an item.
@@ -97,18 +89,19 @@ def with_missing(selection: Selection) -> Chosen:
 
 
 def preview(
-    connection: Connection, task_filter: TaskFilter, regeneration: RegenerationFilter | None = None
-) -> Preview:
-    """Preview a recovery with this filter.
+    connection: Connection,
+    task_filter: TaskFilter,
+    limits: Limits,
+    regeneration: RegenerationFilter | None = None,
+) -> RecoveryPreview:
+    """Preview a recovery with this filter and these limits.
 
     Raises:
         NothingMatchesError, TooManyTasksError: it cannot be created.
     """
     selection = resolve(task_filter, regeneration)
     if regeneration is not None:
-        regenerated = _preview_regeneration(connection, selection, regeneration)
-        require_some(regenerated.tasks)
-        return regenerated
+        return _preview_regeneration(connection, selection, regeneration, limits)
     chosen = selection.sql(f"DISTINCT {selection.order}.task_id")
     parameters = {**selection.parameters, "limit": MAX_TASKS + 1, "sample": MAX_SAMPLE}
 
@@ -131,7 +124,13 @@ def preview(
     estimate = round(int(tokens) / int(generated) * sum(to_generate.values())) if generated else None
     if not sum(to_generate.values()):
         estimate = 0
-    return Preview(tasks, staged, to_generate, estimate, refused)
+    return RecoveryPreview(
+        tasks=tasks,
+        items=PreviewItems(staged=staged, to_generate=to_generate),
+        estimated_tokens=estimate,
+        estimated_minutes=round(tasks / limits.rate_per_minute, 1),
+        refused=refused,
+    )
 
 
 def _by_next_action(rows: Sequence[Any]) -> tuple[dict[ContentType, int], dict[ContentType, int]]:
@@ -261,8 +260,8 @@ def with_saved(selection: Selection, regeneration: RegenerationFilter) -> Chosen
 
 
 def _preview_regeneration(
-    connection: Connection, selection: Selection, regeneration: RegenerationFilter
-) -> Preview:
+    connection: Connection, selection: Selection, regeneration: RegenerationFilter, limits: Limits
+) -> RecoveryPreview:
     """Count the items that a regeneration selects now. The tokens are an estimate from those of these items
     whose tokens were recorded.
     """
@@ -271,7 +270,15 @@ def _preview_regeneration(
     items = dict.fromkeys(ContentType, 0) | {ContentType(row.content_type): int(row.items) for row in rows}
     priced, tokens = sum(row.priced for row in rows), sum(int(row.tokens) for row in rows)
     estimate = round(tokens / priced * sum(items.values())) if priced else None
-    return Preview(rows[0].tasks if rows else 0, dict.fromkeys(ContentType, 0), items, estimate, {})
+    tasks = rows[0].tasks if rows else 0
+    require_some(tasks)
+    return RecoveryPreview(
+        tasks=tasks,
+        items=PreviewItems(staged=dict.fromkeys(ContentType, 0), to_generate=items),
+        estimated_tokens=estimate,
+        estimated_minutes=round(tasks / limits.rate_per_minute, 1),
+        refused={},
+    )
 
 
 def _written(selection: Selection, regeneration: RegenerationFilter) -> tuple[str, dict[str, Any]]:
