@@ -429,11 +429,11 @@ def post_retry(
     if dry_run:
         modes = {"take_over": take_over, "force_checkpoint": force_checkpoint}
         return respond(200, preview_retry(services, task_id, user, api.deadline, scope, **modes))
+    cause = Cause.CHECKPOINT if force_checkpoint else Cause.RETRY
+    start = AttemptStart(caller.actor, cause, reason, scope, tenant=caller.queue_tenant)
     if force_checkpoint:
-        start = AttemptStart(caller.actor, Cause.CHECKPOINT, reason, tenant=caller.queue_tenant)
         answer = redrive_task(services, task_id, user, api.deadline, start)
     else:
-        start = AttemptStart(caller.actor, Cause.RETRY, reason, scope, tenant=caller.queue_tenant)
         answer = retry_task(services, task_id, user, api.deadline, start, take_over=take_over)
     return respond(202 if answer.status == "processing" else 200, answer)
 

@@ -1,7 +1,7 @@
 """The table `content_origins`: how each saved content came to be, and each refused content. No I/O."""
 
 from ..contracts.items import ContentType
-from ..contracts.origin import Origin
+from ..contracts.payloads import Origin
 from .kind import Row
 
 _NAMES = "content_fingerprint, generator, model_id, prompt_version, service_tier, tokens_in, tokens_out"

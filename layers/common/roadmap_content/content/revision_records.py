@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from ..contracts.errors import OtherBucketError, TextUnavailableError
 from ..contracts.items import Failure, Item
-from ..contracts.origin import Origin
+from ..contracts.payloads import Origin
 from ..platform.storage.bucket import Bucket
 from ..platform.storage.keys import hash_in, is_text_of
 from .origins import OF_CONTENT, RECORD_REFUSED, RECORD_RESTORED

@@ -64,9 +64,8 @@ def is_plain_json(body: bytes) -> bool:
 
     `False` means that the decoded value has to be checked. Numbers are not considered.
     """
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH:
-        return False
-    return not any(mark in body for mark in _SUSPECT)
+    brackets = body.count(b"[") + body.count(b"{")
+    return brackets <= MAX_DEPTH and not any(mark in body for mark in _SUSPECT)
 
 
 def is_deep(value: object) -> bool:

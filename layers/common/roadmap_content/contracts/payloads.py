@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -17,6 +17,9 @@ from .items import ContentType
 
 TASK_ID = r"^[A-Za-z0-9_-]{1,64}$"
 """Valid task ids: they must be valid in an execution's name."""
+
+USER_ID = r"^[^\x00-\x1f\x7f]{1,64}$"
+"""Valid user ids: every token subject that can be stored."""
 
 TaskId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Positive = Annotated[int, Field(ge=1)]
@@ -159,5 +162,35 @@ class FinalizeResult(Payload):
     needs_person: Annotated[bool, Field(exclude=True)] = False
 
 
-USER_ID = r"^[^\x00-\x1f\x7f]{1,64}$"
-"""Valid user ids: every token subject that can be stored."""
+ORIGIN = "origin"
+"""The name of a staged object's metadata with the origin of its content."""
+
+Name = Annotated[str, StringConstraints(pattern=r"^[ -~]{1,2048}$")]
+Tokens = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+class Origin(Payload):
+    """The generator of a content. Content that is staged without an origin is the product's."""
+
+    generator: Name = "product"
+    """`product`, or the setting `GENERATOR`."""
+
+    model_id: Name | None = None
+    prompt_version: Name | None = None
+    """The name of the prompt and a hash of its files."""
+
+    service_tier: Name | None = None
+    tokens_in: Tokens | None = None
+    tokens_out: Tokens | None = None
+
+    def metadata(self) -> dict[str, str]:
+        """The origin as metadata of a staged object, in ASCII."""
+        return {ORIGIN: self.model_dump_json(exclude_none=True)}
+
+    @classmethod
+    def of_metadata(cls, metadata: Mapping[str, str]) -> Self:
+        """The origin in a staged object's metadata. Other metadata is the product's."""
+        try:
+            return cls.model_validate_json(metadata.get(ORIGIN, "{}"))
+        except ValidationError:
+            return cls()

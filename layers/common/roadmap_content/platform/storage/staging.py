@@ -7,7 +7,7 @@ from itertools import chain, compress
 from ...contracts.documents import MAX_STAGED, Document
 from ...contracts.errors import InvalidContentError
 from ...contracts.items import ContentType, Failure, Item
-from ...contracts.origin import Origin
+from ...contracts.payloads import Origin
 from .bucket import Bucket, ObjectTooLargeError, StoredObject, in_parallel
 from .keys import (
     encode,

@@ -14,8 +14,7 @@ from ...content.registry import CONTENT_KINDS
 from ...content.remedies import Remedy
 from ...content.revision_records import record_refused
 from ...contracts.items import ContentType, Failure, Item, count_by_type
-from ...contracts.origin import Origin
-from ...contracts.payloads import BatchRequest, Count, Payload
+from ...contracts.payloads import BatchRequest, Count, Origin, Payload
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger

@@ -27,8 +27,7 @@ from ...contracts.errors import (
     TransientError,
 )
 from ...contracts.items import Failure, Item, RecordedFailure, Stage
-from ...contracts.origin import Origin
-from ...contracts.payloads import BatchRequest
+from ...contracts.payloads import BatchRequest, Origin
 from ...platform.postgres.transactions import RESERVE, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger

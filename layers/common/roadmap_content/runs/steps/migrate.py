@@ -25,8 +25,7 @@ from ...content.origins import with_origin
 from ...content.registry import CONTENT_KINDS
 from ...content.roadmaps.framework import Concept
 from ...contracts.errors import ContentError, PermanentError
-from ...contracts.origin import Origin
-from ...contracts.payloads import Payload
+from ...contracts.payloads import Origin, Payload
 from ...platform.postgres.engine import session_limits
 from ...platform.postgres.partial_save import save_in_parts
 from ...platform.postgres.transactions import RESERVE, diagnose, transact

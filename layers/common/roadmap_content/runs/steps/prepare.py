@@ -23,8 +23,7 @@ from ...content.registry import CONTENT_KINDS
 from ...contracts.documents import Document
 from ...contracts.errors import ContentCheckFailedError, ContentError, NotStagedError, TransientError
 from ...contracts.items import Failure, Item, Stage
-from ...contracts.origin import Origin
-from ...contracts.payloads import BatchRequest
+from ...contracts.payloads import BatchRequest, Origin
 from ...platform.postgres.transactions import RESERVE
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger

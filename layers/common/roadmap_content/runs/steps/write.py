@@ -19,8 +19,7 @@ from ...contracts.errors import (
     VersionTakenError,
 )
 from ...contracts.items import Failure, Item, Stage
-from ...contracts.origin import Origin
-from ...contracts.payloads import BatchRequest
+from ...contracts.payloads import BatchRequest, Origin
 from ...platform.postgres.partial_save import save_in_parts
 from ...platform.postgres.transactions import DataRefusedError, transact
 from ...platform.runtime.deadline import Deadline
