@@ -21,10 +21,12 @@ from .roadmaps.framework import read_framework
 _Id = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
-class BundleRoadmap(BaseModel):
-    """A row of `roadmap_metadata`. Hours and weeks are estimates for the learner."""
-
+class _Part(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
+
+
+class BundleRoadmap(_Part):
+    """A row of `roadmap_metadata`. Hours and weeks are estimates for the learner."""
 
     roadmap_id: Annotated[str, StringConstraints(min_length=1)]
     user_id: _Id
@@ -34,17 +36,13 @@ class BundleRoadmap(BaseModel):
     framework_data: dict[str, Any]
 
 
-class BundleTask(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True)
-
+class BundleTask(_Part):
     task_id: Annotated[str, StringConstraints(pattern=TASK_ID)]
     user_id: _Id
     roadmap_id: str
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True)
-
+class _Document(_Part):
     roadmap: BundleRoadmap
     task: BundleTask
     content: list[dict[str, Any]]

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from ..contracts.documents import Document, is_plain_json, unstorable
 from ..contracts.errors import ConceptIdTooLongError, InvalidContentError
 from ..contracts.items import ContentType
-from ..contracts.payloads import first_fault
-from .revisions import RevisionStatements
+from ..contracts.payloads import Origin, first_fault
+from .statements import RevisionStatements
 
 if TYPE_CHECKING:
     from ..platform.storage.bucket import Bucket
@@ -179,6 +179,12 @@ class ContentKind(NamedTuple):
         return document
 
 
+def with_origin(row: Row, origin: Origin, task_id: str, attempt: int, content_fingerprint: str) -> Row:
+    """A row for a `save_sql` that records its origin."""
+    saved = {"task_id": task_id, "attempt": attempt, "content_fingerprint": content_fingerprint}
+    return row | {"origin": origin.model_dump() | saved}
+
+
 def save_parameters(roadmap_id: str, rows: Sequence[Row]) -> dict[str, str]:
     """The parameters of a `save_sql`: `rows`, a JSON array with an `ordinal` from 1 on, and `documents`.
 
@@ -189,8 +195,8 @@ def save_parameters(roadmap_id: str, rows: Sequence[Row]) -> dict[str, str]:
         {"ordinal": ordinal} | {name: value for name, value in row.items() if name != DOCUMENT}
         for ordinal, row in enumerate(rows, start=1)
     ]
-    documents = [row.get(DOCUMENT, "") for row in rows]
-    return {"roadmap_id": roadmap_id, "rows": json.dumps(columns), "documents": "\n".join(documents)}
+    documents = "\n".join(row.get(DOCUMENT, "") for row in rows)
+    return {"roadmap_id": roadmap_id, "rows": json.dumps(columns), "documents": documents}
 
 
 MAX_KEY_BYTES = 2_600

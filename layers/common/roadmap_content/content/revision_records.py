@@ -14,9 +14,9 @@ from ..contracts.items import Failure, Item
 from ..contracts.payloads import Origin
 from ..platform.storage.bucket import Bucket
 from ..platform.storage.keys import hash_in, is_text_of
-from .origins import OF_CONTENT, RECORD_REFUSED, RECORD_RESTORED
 from .registry import CONTENT_KINDS
 from .rows import current_row, first_row
+from .statements import OF_CONTENT, RECORD_REFUSED, RECORD_RESTORED
 
 _REASON = text("SELECT set_config('roadmap_content.reason', 'an earlier revision was restored', true)")
 

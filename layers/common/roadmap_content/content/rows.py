@@ -95,8 +95,11 @@ def saved_since(
 
     `replaces` has the revisions at the time of the plan; an item that is not in it had no row.
     """
-    current = current_revisions(connection, roadmap_id, items)
-    return frozenset(item for item, revision in current.items() if revision != replaces.get(item))
+    return frozenset(
+        item
+        for item, revision in current_revisions(connection, roadmap_id, items).items()
+        if revision != replaces.get(item)
+    )
 
 
 def unreplaced(current: Mapping[ContentType, Mapping[str, Row]], replaces: Mapping[Item, str]) -> list[Item]:
@@ -169,5 +172,7 @@ def merge_items(connection: Connection, roadmap_id: str) -> int:
 
 
 def _ask(connection: Connection, statement: TextClause, roadmap_id: str) -> dict[ContentType, Any]:
-    rows = connection.execute(statement, {"roadmap_id": roadmap_id})
-    return {ContentType(row.content_type): row.found for row in rows}
+    return {
+        ContentType(row.content_type): row.found
+        for row in connection.execute(statement, {"roadmap_id": roadmap_id})
+    }

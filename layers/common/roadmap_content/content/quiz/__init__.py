@@ -20,7 +20,7 @@ from ..kind import (
     repeated,
     status_field,
 )
-from ..single_row import single_row_statements
+from ..statements import single_row_statements
 
 NonEmpty = Annotated[str, StringConstraints(min_length=1)]
 Difficulty = Literal["easy", "medium", "hard"]

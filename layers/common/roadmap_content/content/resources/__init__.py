@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints
 from ...contracts.documents import Document
 from ...contracts.items import ContentType
 from ..kind import DOCUMENT, Content, ContentId, ContentKind, Draft, Names, Row, repeated, status_field
-from ..single_row import single_row_statements
+from ..statements import single_row_statements
 
 # Publicly resolvable host names: no IP address, no `localhost`, no single-label name.
 _PUBLIC_HOST = re.compile(r"([^\W_]([\w-]*[^\W_])?\.)+([^\W\d_]{2,}|xn--[a-z0-9-]+)")

@@ -24,8 +24,7 @@ from ..kind import (
     Title,
     status_field,
 )
-from ..origins import origin_sql
-from ..revisions import revision_sql, revision_statements
+from ..statements import origin_sql, revision_sql, revision_statements
 
 
 class Tutorial(Content):

@@ -117,10 +117,9 @@ def open_engine(
     context = verifying_context() if tls else False
     limits = session_limits(statement_timeout) if session == "options" else {}
     startup = {"options": " ".join(f"-c {name}={value}" for name, value in limits.items())} if limits else {}
-    socket_timeout = statement_timeout + CONNECT_TIMEOUT
     engine = create_engine(
         "postgresql+pg8000://",
-        creator=lambda: _connect(credentials(), context, startup, socket_timeout),
+        creator=lambda: _connect(credentials(), context, startup, statement_timeout + CONNECT_TIMEOUT),
         poolclass=QueuePool,
         pool_size=1,
         max_overflow=0,

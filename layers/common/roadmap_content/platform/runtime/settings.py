@@ -60,10 +60,6 @@ def _between(low: float, high: float) -> Callable[[str], float]:
     return read
 
 
-def _temperature(text: str) -> float | None:
-    return None if text == "none" else _between(0, 1)(text)
-
-
 def _names(text: str) -> tuple[str, ...]:
     """Read names that are separated by commas."""
     return tuple(filter(None, map(str.strip, text.split(","))))
@@ -177,7 +173,9 @@ class Settings:
     model_id = Setting("MODEL_ID", str)
     """The id of the model, or the id or ARN of an inference profile."""
 
-    model_temperature = Setting("MODEL_TEMPERATURE", _temperature)
+    model_temperature = Setting(
+        "MODEL_TEMPERATURE", lambda text: None if text == "none" else _between(0, 1)(text)
+    )
     """Between 0 and 1; `none` for a model without this parameter."""
 
     model_strict_tools = Setting("MODEL_STRICT_TOOLS", _switch(off="false", on="true"))
@@ -198,10 +196,8 @@ class Settings:
     task_token_budget = Setting("TASK_TOKEN_BUDGET", _positive)
     """Maximum input and output tokens of a task in all its attempts."""
 
-    @property
-    def known_token_budget(self) -> int | None:
-        """`task_token_budget` for a function that only displays it; `None` if it is not set."""
-        return self.task_token_budget if self.environ.get("TASK_TOKEN_BUDGET") else None
+    known_token_budget = Setting("TASK_TOKEN_BUDGET", lambda text: _positive(text) if text else None, "")
+    """`task_token_budget` for a function that only displays it; `None` if it is not set."""
 
     jwt_issuer = Setting("JWT_ISSUER", str)
     jwt_audiences = Setting("JWT_AUDIENCE", _names)

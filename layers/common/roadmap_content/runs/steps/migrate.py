@@ -20,8 +20,7 @@ from migrations.grants import RolesIncompleteError, grant_access, require_sessio
 from migrations.rehearsal import insert_roadmap
 
 from ...content.generation.offline import OfflineGenerator
-from ...content.kind import ContentKind, save_parameters
-from ...content.origins import with_origin
+from ...content.kind import ContentKind, save_parameters, with_origin
 from ...content.registry import CONTENT_KINDS
 from ...content.roadmaps.framework import Concept
 from ...contracts.errors import ContentError, PermanentError

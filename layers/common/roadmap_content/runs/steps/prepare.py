@@ -16,9 +16,8 @@ from ...content.content_check import (
     read_answer,
     read_verdict,
 )
-from ...content.kind import Row, require_indexable
+from ...content.kind import Row, require_indexable, with_origin
 from ...content.manifest import Batch
-from ...content.origins import with_origin
 from ...content.registry import CONTENT_KINDS
 from ...contracts.documents import Document
 from ...contracts.errors import ContentCheckFailedError, ContentError, NotStagedError, TransientError

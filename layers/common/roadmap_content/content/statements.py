@@ -1,0 +1,344 @@
+"""The SQL that the content tables share. No I/O.
+
+A saved or refused content has its origin in `content_origins`. A replaced content moves to `content_archive`.
+A revision is a current or former content of an item. The id of a former one in the archive is `archive-` and
+its `archive_id`; a row of a content table has its own id.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple, TypedDict
+
+from ..contracts.items import ContentType
+
+_NAMES = "content_fingerprint, generator, model_id, prompt_version, service_tier, tokens_in, tokens_out"
+
+_COLUMNS = (
+    "content_fingerprint text, generator text, model_id text, prompt_version text, service_tier text,"
+    " tokens_in integer, tokens_out integer"
+)
+
+# Guarantees: a repeated record of the same refusal changes nothing.
+RECORD_REFUSED = f"""
+INSERT INTO content_origins (content_type, roadmap_id, concept_id, task_id, attempt, actor, refused_code,
+    {_NAMES})
+SELECT r.content_type, :roadmap_id, r.concept_id, :task_id, :attempt,
+    (SELECT a.actor FROM content_attempts a WHERE a.task_id = :task_id AND a.attempt = :attempt),
+    r.refused_code, {_NAMES}
+FROM json_to_recordset(CAST(:refused AS json)) AS r(
+    content_type text, concept_id text, refused_code text, {_COLUMNS})
+WHERE NOT EXISTS (SELECT FROM content_origins k WHERE k.task_id = :task_id AND k.attempt = :attempt
+    AND k.refused_code IS NOT NULL AND k.content_type = r.content_type AND k.concept_id = r.concept_id)
+"""
+
+# The new content has the origin of the restored one, if that was recorded.
+RECORD_RESTORED = f"""
+INSERT INTO content_origins (content_type, content_id, roadmap_id, concept_id, actor, reason, restored_from,
+    task_id, attempt, {_NAMES})
+SELECT :content_type, :content_id, :roadmap_id, :concept_id, :actor, :reason, :restored_from,
+    o.task_id, o.attempt, {_NAMES}
+FROM (SELECT 1) AS one LEFT JOIN LATERAL (SELECT * FROM content_origins
+    WHERE content_id = :restored_from AND content_type = :content_type AND roadmap_id = :roadmap_id
+        AND concept_id = :concept_id
+    ORDER BY origin_id DESC LIMIT 1) AS o ON true
+"""
+
+OF_CONTENT = """
+SELECT generator, model_id, prompt_version, service_tier, tokens_in, tokens_out, content_fingerprint,
+    task_id, attempt, actor, reason, restored_from, recorded_at
+FROM content_origins
+WHERE content_id = :content_id AND content_type = :content_type AND roadmap_id = :roadmap_id
+    AND concept_id = :concept_id
+ORDER BY origin_id DESC LIMIT 1
+"""
+
+
+def origin_sql(content_type: ContentType, key: str, written: str) -> str:
+    """A part of a `save_sql` that records the origins of the rows of `checked` whose concepts `written`
+    returns.
+    """
+    return (
+        "INSERT INTO content_origins (content_type, content_id, roadmap_id, concept_id, task_id, attempt,"
+        f" actor, {_NAMES})"
+        f" SELECT '{content_type}', j.{key}, :roadmap_id, j.concept_id, o.task_id, o.attempt,"
+        " (SELECT a.actor FROM content_attempts a WHERE a.task_id = o.task_id AND a.attempt = o.attempt),"
+        f" {_NAMES}"
+        f" FROM checked j JOIN ({written}) w ON w.concept_id = j.concept_id"
+        f" CROSS JOIN LATERAL json_to_record(j.origin) AS o(task_id text, attempt integer, {_COLUMNS})"
+    )
+
+
+def revision_sql(table: str, row_id: str) -> str:
+    """An SQL expression for a row's content id: that of the content that replaced it last, or its own id.
+
+    A row that is replaced in place keeps its id, because other rows, and pages on a learner's screen, refer
+    to it.
+    """
+    return (
+        f"coalesce((SELECT a.replaced_by FROM content_archive a WHERE a.row_id = {row_id}"
+        f" AND a.source_table = '{table}' AND a.replaced_by IS NOT NULL"
+        f" ORDER BY a.archive_id DESC LIMIT 1), {row_id})"
+    )
+
+
+def archive_sql(table: str, key: str) -> str:
+    """A statement that archives the rows of `locked`: each as `older`, with the id of its new content."""
+    return (
+        "INSERT INTO content_archive"
+        " (source_table, source_row, roadmap_id, concept_id, reason, row_id, replaced_by)"
+        f" SELECT '{table}', to_json(l.older), (l.older).roadmap_id, (l.older).concept_id,"
+        f" 'replaced in place', (l.older).{key}, l.replaced_by"
+        " FROM locked l"
+    )
+
+
+# PostgreSQL's operators fail if any text of a document has an escape that it cannot decode.
+_READABLE = (
+    r"LATERAL (SELECT CAST(regexp_replace(CAST(document AS text),"
+    r" '\\u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})', '\\ufffd', 'g') AS json) AS readable) AS decoded"
+)
+
+_CONTENT_VERSION = "(readable -> 'content_version') #>> '{}'"
+
+
+class RevisionStatements(NamedTuple):
+    """The statements for the revisions of an item: `:concept_id` in `:roadmap_id`."""
+
+    listing: str
+    """The newest 100 revisions: first the rows of the content table, then those in the archive."""
+
+    source: str
+    """The row of `:revision_id` as a JSON text, its `content_id`, `generated_at` and `content_url`,
+    and whether a later row with another title or summary has the same `content_url`.
+    """
+
+    columns: tuple[str, ...]
+    """The columns with the fields of the content."""
+
+    replace: str | None
+    """Gives the row `:row_id` the content of the row `:source`; returns a row if this changes it. `None` if
+    each content is a row of its own.
+    """
+
+    insert: str
+    """Inserts the content of the row `:source` as the row `:row_id`, and returns it. Where each content is a
+    row of its own, only if the current row has another content.
+    """
+
+
+def revision_statements(
+    table: str, key: str, columns: tuple[str, ...], *, size: str | None, versioned: bool = False
+) -> RevisionStatements:
+    """The statements of a content table. Long, because each statement stands whole.
+
+    Args:
+        table: its name.
+        key: its primary key.
+        columns: the columns with the fields of the content.
+        size: the column whose bytes are the size of a content; `None` if it is not in the row.
+        versioned: whether each content is a row of its own.
+    """
+    document = f"""
+    SELECT 'archive-' || a.archive_id AS revision_id, a.archive_id, a.source_row AS document,
+        coalesce((SELECT p.replaced_by FROM content_archive p WHERE p.row_id = a.row_id
+            AND p.source_table = a.source_table AND p.replaced_by IS NOT NULL AND p.archive_id < a.archive_id
+            ORDER BY p.archive_id DESC LIMIT 1), a.row_id) AS content_id,
+        a.archived_at AS replaced_at, a.reason
+    FROM content_archive a
+    WHERE hashtextextended(a.roadmap_id, 0) = hashtextextended(CAST(:roadmap_id AS text), 0)
+        AND hashtextextended(a.concept_id, 0) = hashtextextended(CAST(:concept_id AS text), 0)
+        AND a.roadmap_id = :roadmap_id AND a.concept_id = :concept_id AND a.source_table = '{table}'
+    UNION ALL
+    SELECT r.{key}, NULL, to_json(r), {revision_sql(table, f"r.{key}")}, NULL, NULL
+    FROM {table} r WHERE r.roadmap_id = :roadmap_id AND r.concept_id = :concept_id
+        {"AND r.content_status = 'completed'" if versioned else ""}"""
+    generated_at = (
+        "timezone('UTC', timezone(content_time_zone(),"
+        " CAST((readable -> 'generated_at') #>> '{}' AS timestamp))) AS generated_at"
+    )
+    version = f"CAST({_CONTENT_VERSION if versioned else 'NULL'} AS integer)"
+    size_of = f"octet_length(CAST(readable -> '{size}' AS text))" if size else "CAST(NULL AS integer)"
+    content_url = "(readable -> 'content_url') #>> '{}'" if versioned else "CAST(NULL AS text)"
+    listing = f"""
+SELECT revision_id, content_id, replaced_at, reason, {generated_at},
+    {version} AS version, {size_of} AS size, {content_url} AS content_url
+FROM ({document}) AS found, {_READABLE}
+ORDER BY archive_id DESC NULLS FIRST, {version} DESC NULLS LAST, generated_at DESC NULLS LAST, revision_id
+LIMIT 100
+"""
+    source = f"""
+WITH revision AS (
+    SELECT revision_id, document, content_id, {generated_at}, {content_url} AS content_url,
+        concat(readable -> 'title', readable -> 'summary') AS heading
+    FROM ({document}) AS found, {_READABLE})
+SELECT CAST(document AS text) AS source, content_id, generated_at, content_url,
+    EXISTS (SELECT FROM revision later WHERE later.content_url = r.content_url
+        AND later.generated_at > r.generated_at AND later.heading <> r.heading) AS is_overwritten
+FROM revision r WHERE revision_id = :revision_id LIMIT 1
+"""
+    # Columns that were added since the row was archived keep their values.
+    replace = f"""
+SELECT content_replace_item('{table}', '{key}', older, newer) FROM (
+    SELECT older, json_populate_record(json_populate_record(older, CAST(:source AS json)),
+        json_build_object('{key}', older.{key}, 'generated_at', content_now())) AS newer
+    FROM {table} older WHERE older.{key} = :row_id FOR NO KEY UPDATE) AS restored
+WHERE CAST(to_json(older) AS text) <> CAST(to_json(json_populate_record(newer,
+    json_build_object('generated_at', (older).generated_at))) AS text)
+"""
+    of_item = "roadmap_id = :roadmap_id AND concept_id = :concept_id"
+    next_version = f"(SELECT coalesce(max(content_version), 0) + 1 FROM {table} WHERE {of_item})"
+    as_latest = (
+        "'content_status', 'completed', 'is_latest', true, 'content_url', CAST(:content_url AS text),"
+        f" 'content_version', {next_version},"
+    )
+    compared = [name for name in columns if name not in (key, "content_version")]
+    differs = f"""WHERE ({", ".join(f"r.{name}" for name in compared)}) IS DISTINCT FROM (
+    SELECT ({", ".join(compared)}) FROM {table} WHERE {of_item} AND content_status = 'completed'
+    ORDER BY content_version DESC, is_latest DESC NULLS LAST, generated_at DESC NULLS LAST, {key} LIMIT 1)
+"""
+    insert = f"""
+INSERT INTO {table} SELECT r.* FROM json_populate_record(
+    json_populate_record(CAST(NULL AS {table}), CAST(:source AS json)),
+    json_build_object({as_latest if versioned else ""} '{key}', CAST(:row_id AS text),
+        'generated_at', content_now())) AS r
+{differs if versioned else ""}RETURNING {key}
+"""
+    return RevisionStatements(listing, source, columns, None if versioned else replace, insert)
+
+
+class SingleRowStatements(TypedDict):
+    """The fields of a `ContentKind` that follow from its table."""
+
+    table: str
+    id_field: str
+    save_sql: str
+    saved_sql: str
+    current_sql: str
+    item_sql: str
+    all_current_sql: str
+    content_sql: str
+    revisions: RevisionStatements
+
+
+# Guarantees: an existing row of a concept is kept; an id that another concept uses is refused, not moved.
+# Content that replaces other content is saved only while that is the row's revision, so a repeated or late
+# save changes nothing. The row keeps its id, and its former content is archived. A row that the product
+# deletes at the same time is not replaced. `OFFSET 0` forces one index lookup per row. Without it, stale
+# statistics of a growing roadmap make the planner choose a join that reads all rows of the roadmap for every
+# incoming row.
+_SAVE = """
+WITH incoming AS (
+    SELECT r.*, row_number() OVER (PARTITION BY r.{key} ORDER BY r.ordinal) AS id_rank
+    FROM json_to_recordset(CAST(:rows AS json)) AS r(
+        ordinal integer, concept_id text, {key} text, {typed_columns}, replaces text, origin json)
+), checked AS (
+    SELECT i.*, mine.{key} AS row_id, CASE
+        WHEN mine.{key} IS NOT NULL AND mine.revision IS DISTINCT FROM i.replaces THEN 'kept'
+        WHEN i.id_rank > 1 OR owner.{key} IS NOT NULL THEN 'id_taken'
+        WHEN mine.{key} IS NOT NULL THEN 'replaced'
+        ELSE 'new'
+    END AS row_status
+    FROM incoming i
+    LEFT JOIN LATERAL (SELECT o.{key} FROM {table} o
+        WHERE o.{key} = i.{key} OFFSET 0) owner ON true
+    LEFT JOIN LATERAL (SELECT m.{key}, {revision_of_mine} AS revision
+        FROM {table} m
+        WHERE m.roadmap_id = :roadmap_id AND m.concept_id = i.concept_id
+        ORDER BY m.generated_at DESC NULLS LAST, m.{key} DESC LIMIT 1) mine ON true
+), inserted AS (
+    INSERT INTO {table} ({key}, concept_id, roadmap_id, {document}, {columns}, generated_at)
+    SELECT j.{key}, j.concept_id, :roadmap_id, CAST(d.{document} AS json), {new_columns}, content_now()
+    FROM checked j
+    LEFT JOIN string_to_table(CAST(:documents AS text), chr(10)) WITH ORDINALITY AS d({document}, ordinal)
+        ON d.ordinal = j.ordinal
+    WHERE j.row_status = 'new'
+    ON CONFLICT ({key}) DO NOTHING
+    RETURNING concept_id
+), locked AS (
+    SELECT older, j.ordinal, j.{key} AS replaced_by
+    FROM checked j JOIN {table} older ON older.{key} = j.row_id
+    WHERE j.row_status = 'replaced' FOR NO KEY UPDATE OF older
+), archived AS (
+    {archive}
+), replaced AS (
+    UPDATE {table} q SET {document} = CAST(d.{document} AS json), {set_columns}, generated_at = content_now()
+    FROM locked l JOIN checked j ON j.ordinal = l.ordinal
+    LEFT JOIN string_to_table(CAST(:documents AS text), chr(10)) WITH ORDINALITY AS d({document}, ordinal)
+        ON d.ordinal = j.ordinal
+    WHERE q.{key} = (l.older).{key}
+    RETURNING q.concept_id
+), recorded AS (
+    {origin}
+)
+SELECT j.concept_id, 'id_taken' AS row_status
+FROM checked j
+WHERE j.row_status IN ('new', 'id_taken') AND j.concept_id NOT IN (SELECT concept_id FROM inserted)
+"""
+
+
+def single_row_statements(
+    content_type: ContentType,
+    table: str,
+    key: str,
+    *,
+    document: str,
+    columns: Mapping[str, str],
+    projected: str,
+    fields: tuple[str, ...],
+) -> SingleRowStatements:
+    """The statements of a table. Long, because each statement stands whole.
+
+    Args:
+        content_type: its content type.
+        table: its name.
+        key: its primary key.
+        document: the JSON column with the largest part of the content.
+        columns: the names and types of the other columns that a save sets.
+        projected: the column that `framework_data` needs.
+        fields: the columns with the fields of the content.
+    """
+    revision = f"{revision_sql(table, key)} AS revision"
+    generated_at = "timezone('UTC', timezone(content_time_zone(), generated_at)) AS generated_at"
+    # The product may have written a second row for the concept: the newest row is current.
+    newest = f"generated_at DESC NULLS LAST, {key} DESC"
+    save = _SAVE.format(
+        table=table,
+        key=key,
+        document=document,
+        columns=", ".join(columns),
+        typed_columns=", ".join(f"{name} {kind}" for name, kind in columns.items()),
+        new_columns=", ".join(f"j.{name}" for name in columns),
+        set_columns=", ".join(f"{name} = j.{name}" for name in columns),
+        revision_of_mine=revision_sql(table, f"m.{key}"),
+        archive=archive_sql(table, key),
+        origin=origin_sql(content_type, key, "TABLE inserted UNION ALL TABLE replaced"),
+    )
+    return SingleRowStatements(
+        table=table,
+        id_field=key,
+        save_sql=save,
+        saved_sql=f"SELECT DISTINCT concept_id FROM {table} WHERE roadmap_id = :roadmap_id",
+        current_sql=f"""
+SELECT DISTINCT ON (concept_id) concept_id, {key}, {projected}, generated_at, {revision}
+FROM {table} WHERE roadmap_id = :roadmap_id
+ORDER BY concept_id, {newest}
+""",
+        item_sql=f"""
+SELECT {key}, {generated_at}, {revision}
+FROM {table}
+WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id
+ORDER BY {newest} LIMIT 1
+""",
+        all_current_sql=f"""
+SELECT DISTINCT ON (roadmap_id, concept_id) roadmap_id, concept_id, {revision_sql(table, key)} AS content_id
+FROM {table}
+ORDER BY roadmap_id, concept_id, {newest}
+""",
+        # The content type has no versions: `:version` is NULL.
+        content_sql=f"""
+SELECT {", ".join(fields)}, {generated_at}
+FROM {table}
+WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id AND CAST(:version AS integer) IS NULL
+ORDER BY {newest} LIMIT 1
+""",
+        revisions=revision_statements(table, key, fields, size=document),
+    )
