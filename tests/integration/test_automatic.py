@@ -18,7 +18,7 @@ from roadmap_content.platform.aws.executions import ExecutionsUnavailableError
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.runs.retries import automatic
+from roadmap_content.runs.retries import retry as automatic
 from roadmap_content.state.failures.automatic_attempts import FIRST_PAUSE, due_attempts
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.machine_model import Run

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from roadmap_content.api.cancel import cancel_task
 from roadmap_content.content.generation.model import ModelThrottledError
 from roadmap_content.content.kind import ContentKind
+from roadmap_content.contracts.api.failures import GroupStateRequest
 from roadmap_content.contracts.errors import (
     DatabaseUnavailableError,
     InvalidContentError,
@@ -184,11 +185,10 @@ def test_a_task_whose_automatic_attempts_are_over_needs_a_person_and_says_so(
     data = event["detail"]["data"]
     assert (data["group"]["error_code"], data["console"]) == ("ModelThrottled", "console/#/tasks/t-1")
     groups = pipeline.rows("SELECT group_id FROM content_failure_groups")
+    known = GroupStateRequest(state=GroupState.ACKNOWLEDGED, note="known")
     with pipeline.engine.begin() as connection:
         for row in groups:
-            change_group(
-                connection, row["group_id"], "operator:op", GroupState.ACKNOWLEDGED, "known", None, None
-            )
+            change_group(connection, row["group_id"], "operator:op", known)
     pipeline.task_id = "t-2"
     pipeline.load(bundle_of(["c-2"], roadmap_id="r-2", task_id="t-2") | {"content": []})
     pipeline.run()

@@ -19,7 +19,6 @@ from ..contracts.api.recoveries import TaskFilter
 from ..contracts.items import Stage
 from ..contracts.reasons import sentence_of
 from ..contracts.states import GroupState
-from ..contracts.times import naive_utc
 from ..runs.recoveries.recovery import recoveries_of_group
 from ..state.failures.group_states import change_group, group_changes, read_group, read_groups
 from ..state.tasks.next_actions import advice_for
@@ -72,8 +71,7 @@ def set_group_state(
     Raises:
         FailureGroupNotFoundError: there is no such group.
     """
-    until = request.until and naive_utc(request.until)
-    change_group(connection, group_id, actor, request.state, request.note, until, request.until_tasks)
+    change_group(connection, group_id, actor, request)
     return describe_group(connection, group_id)
 
 

@@ -61,8 +61,8 @@ from ..platform.postgres.transactions import diagnose, transact
 from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.log import logger
 from ..platform.storage.bucket import ObjectTooLargeError, in_parallel
+from ..runs.steps.accounting import project_rows
 from ..runs.steps.finalize import RunEnd, finalize_attempt
-from ..runs.steps.projection import project_rows
 from ..state.outbox import record_events
 from ..state.services import Services
 from ..state.tasks.task import Task, lock_task, read_task

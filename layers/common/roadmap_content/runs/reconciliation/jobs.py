@@ -22,8 +22,7 @@ from ...state.queue.queue import blocking
 from ...state.services import Services
 from ...state.tasks.unfinished import STUCK_AFTER, count_stuck_tasks
 from ..recoveries.advance import advance_all
-from ..retries.automatic import start_due_attempts
-from ..retries.retry import give_up_redrive
+from ..retries.retry import give_up_redrive, start_due_attempts
 from .checks import forget_unchecked_tasks, plan_checks
 from .retention import remove_expired
 from .superseded import count_superseded

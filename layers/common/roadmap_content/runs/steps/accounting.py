@@ -1,16 +1,24 @@
-"""Account for the missing items of an attempt: exactly one failure each, with a reason, and the outcome."""
+"""Account for the missing items of an attempt: exactly one failure each, with a reason. Compute the
+outcome, and write the projections of the rows: `framework_data` and `concept_metadata`.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
+from ...content.kind import Row
 from ...content.manifest import read_batch
-from ...content.roadmaps.metadata import load_framework, lock_roadmap
+from ...content.product import has_concept_metadata, project_concept_metadata
+from ...content.roadmaps.framework import Framework
+from ...content.roadmaps.metadata import load_framework, lock_roadmap, write_framework
 from ...content.rows import current_rows, merge_items, unreplaced
 from ...contracts.errors import StorageUnavailableError, code_of
-from ...contracts.items import Failure, Item, Stage
+from ...contracts.items import ContentType, Failure, Item, Stage
 from ...contracts.payloads import BatchReference, Payload, StateError
+from ...platform.postgres.sqlstate import is_transient
+from ...platform.postgres.transactions import diagnose
 from ...platform.runtime.log import logger
 from ...platform.storage.bucket import Bucket
 from ...state.failures.failures import (
@@ -24,7 +32,6 @@ from ...state.tasks.attempts import is_cancelled, read_scope
 from ...state.tasks.outcome import Outcome, compute_outcome
 from ...state.tasks.scope import NO_ITEM, Scope
 from ...state.tasks.task import Task
-from .projection import project_rows
 
 _UNEXPLAINED = StateError(error="NotReported", cause="the attempt ended without a result for this item")
 
@@ -132,3 +139,35 @@ def explain_lost(bucket: Bucket, manifest: str, lost: Sequence[LostBatch]) -> di
             continue
         explanations |= dict.fromkeys(concepts, entry.error)
     return explanations
+
+
+def project_rows(
+    connection: Connection,
+    roadmap_id: str,
+    framework: Framework,
+    rows: Mapping[ContentType, Mapping[str, Row]],
+) -> list[str]:
+    """Write the differences from the current rows; return the names of the changed projections.
+
+    The caller must have locked the roadmap before reading the rows. If the product's table refuses the rows,
+    `framework_data` is still written.
+    """
+    changed = []
+    projected = framework.project(rows)
+    if projected is not None:
+        write_framework(connection, roadmap_id, projected)
+        logger.info("framework_data_updated", roadmap_id=roadmap_id)
+        changed.append("framework_data")
+    if not has_concept_metadata(connection):
+        return changed
+    try:
+        with connection.begin_nested():
+            concepts = project_concept_metadata(connection, roadmap_id, framework.nodes, rows)
+    except DBAPIError as error:
+        sqlstate, message = diagnose(error)
+        if is_transient(sqlstate):
+            raise
+        logger.error("concept_metadata_refused", roadmap_id=roadmap_id, sqlstate=sqlstate, reason=message)
+        return changed
+    logger.info("concept_metadata_updated", roadmap_id=roadmap_id, concepts=concepts)
+    return [*changed, "concept_metadata"] if concepts else changed

@@ -7,15 +7,15 @@ regressed. Only new and regressed groups call a person.
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from ...contracts.api.failures import GroupChangeRow
+from ...contracts.api.failures import GroupChangeRow, GroupStateRequest
 from ...contracts.api.recoveries import TaskFilter
 from ...contracts.errors import FailureGroupNotFoundError
 from ...contracts.states import GroupState
+from ...contracts.times import naive_utc
 from ..tasks.listing import task_conditions
 
 # `first_seen` is the beginning of the group's present failures: it is later than a change only if all
@@ -57,29 +57,15 @@ WHERE group_id = :group_id ORDER BY change_id DESC LIMIT :limit
 """)
 
 
-def change_group(
-    connection: Connection,
-    group_id: str,
-    actor: str,
-    state: GroupState,
-    note: str,
-    until: datetime | None,
-    until_tasks: int | None,
-) -> None:
-    """Change the state of a group. `until`, in UTC without a zone, and `until_tasks` end an ignored state.
+def change_group(connection: Connection, group_id: str, actor: str, request: GroupStateRequest) -> None:
+    """Change the state of a group.
 
     Raises:
         FailureGroupNotFoundError: there is no such group.
     """
-    parameters = {
-        "group_id": group_id,
-        "actor": actor,
-        "state": state,
-        "note": note,
-        "until": until,
-        "until_tasks": until_tasks,
-    }
-    if connection.execute(CHANGE, parameters).rowcount == 0:
+    until = request.until and naive_utc(request.until)
+    change = {"group_id": group_id, "actor": actor, **request.model_dump(), "until": until}
+    if connection.execute(CHANGE, change).rowcount == 0:
         raise FailureGroupNotFoundError(f"there is no failure group {group_id!r}")
 
 
