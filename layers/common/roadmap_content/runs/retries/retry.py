@@ -91,11 +91,10 @@ def retry_task(
     execution_arn = services.executions.new_arn(task_id, task.attempt + 1)
     if task.attempt == 0 and start.cause is Cause.RETRY:
         start = start._replace(cause=Cause.FIRST_RUN)
-    message = "Attempt started for the missing items"
+    purpose = " for the missing items"
     if start.scope.regenerate:
-        replaced = len(items) - len(set(items) & set(snapshot.missing))
-        message = f"Attempt started; saved items to replace: {replaced}"
-    return _start(services, task, items, execution_arn, deadline, start, message, take_over=take_over)
+        purpose = f"; saved items to replace: {len(set(items) - set(snapshot.missing))}"
+    return _start(services, task, items, execution_arn, deadline, start, purpose, take_over=take_over)
 
 
 def _start(
@@ -105,7 +104,7 @@ def _start(
     execution_arn: str,
     deadline: Deadline,
     start: AttemptStart,
-    message: str,
+    purpose: str,
     *,
     take_over: bool = False,
 ) -> RetryAnswer:
@@ -128,8 +127,7 @@ def _start(
     waits = claimed.is_waiting and (
         start.scope.regenerate or not _start_if_staged(services, claimed, items, deadline)
     )
-    if waits:
-        message = message.replace("Attempt started", "Attempt queued")
+    message = f"Attempt {'queued' if waits else 'started'}{purpose}"
     return _answer(claimed, items, "processing", message, start.cause, waits=waits, place=place)
 
 
@@ -138,7 +136,6 @@ def _start_if_staged(services: Services, claimed: Task, items: Sequence[Item], d
 
     S3 is only asked while the capacity is used up. Refused content may have to be generated again.
     """
-
     try:
         staged = Staging(services.bucket, claimed.roadmap_id or "").staged_among(items)
         if len(staged) < len(items):
@@ -194,8 +191,8 @@ def redrive_task(
     """
     snapshot, execution_arn = plan_redrive(services, services.engine, task_id, user_id, deadline)
     start = start._replace(cause=Cause.CHECKPOINT)
-    message = "Attempt started: the last execution continues from the state that failed"
-    return _start(services, snapshot.task, snapshot.missing, execution_arn, deadline, start, message)
+    purpose = ": the last execution continues from the state that failed"
+    return _start(services, snapshot.task, snapshot.missing, execution_arn, deadline, start, purpose)
 
 
 def plan_redrive(
