@@ -107,10 +107,7 @@ class Services:
 
 
 def _secret_credentials(arn: str) -> Credentials:
-    """Credentials from a secret.
-
-    Unreadable credentials count as an unreachable database, which is a transient error.
-    """
+    """Unreadable credentials count as an unreachable database, which is a transient error."""
     try:
         return Credentials.from_secret(read_secret(arn))
     except SecretUnavailableError as error:

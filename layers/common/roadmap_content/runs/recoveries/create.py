@@ -262,9 +262,7 @@ def with_saved(selection: Selection, regeneration: RegenerationFilter) -> Chosen
 def _preview_regeneration(
     connection: Connection, selection: Selection, regeneration: RegenerationFilter, limits: Limits
 ) -> RecoveryPreview:
-    """Count the items that a regeneration selects now. The tokens are an estimate from those of these items
-    whose tokens were recorded.
-    """
+    """Count the items to regenerate; estimate the tokens from those items whose tokens were recorded."""
     statement, parameters = _written(selection, regeneration)
     rows = connection.execute(text(f"{statement} {_PREVIEW}"), parameters).all()
     items = dict.fromkeys(ContentType, 0) | {ContentType(row.content_type): int(row.items) for row in rows}

@@ -341,10 +341,6 @@ def start_due_attempts(services: Services, deadline: Deadline) -> int:
 
 
 def _require_next(planned: PlannedAttempt, _connection: Connection, attempt: int) -> None:
-    """Check that no other attempt was made since the plan: after another one, a new plan applies.
-
-    Raises:
-        ClaimRefusedError: there was another attempt.
-    """
+    """Check that no other attempt was made since the plan: after another one, a new plan applies."""
     if attempt != planned.attempt + 1:
         raise ClaimRefusedError(planned.task_id, attempt - 1, None)

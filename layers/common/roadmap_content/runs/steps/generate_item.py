@@ -192,9 +192,6 @@ class ItemPreparation:
         """Whether somebody else has saved an item that would be generated: generating it would be paid twice.
 
         The reasons to generate nothing more are read with it, before each item, so that they apply soon.
-
-        Raises:
-            TaskCancelledError, RoadmapNotFoundError, GenerationStoppedError: the item is not to be generated.
         """
         plan = self._plan
 

@@ -134,10 +134,7 @@ def _confirm(services: Services, task: Task, manifest: Manifest, deadline: Deadl
 
 
 def _staged(staging: Staging, missing: Sequence[Item], batch_size: int) -> frozenset[Item]:
-    """The missing items that are staged.
-
-    S3 is not called if one batch holds all items, because the result would not matter.
-    """
+    """The staged items. S3 is not called if one batch holds all items: the result would not matter."""
     # More than one item per content type and concept of one batch are the items of more concepts.
     first = missing[: len(ContentType) * batch_size + 1]
     if len({item.concept_id for item in first}) <= batch_size:

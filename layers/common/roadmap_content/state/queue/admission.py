@@ -90,12 +90,7 @@ def start_unconfirmed(services: Services, deadline: Deadline) -> Iterable[tuple[
 
 
 def _redrive(services: Services, one: Admitted, deadline: Deadline) -> None:
-    """Redrive the execution of an attempt that was claimed for it. May be repeated.
-
-    Raises:
-        NotRedrivableError: Step Functions refused it.
-        DatabaseUnavailableError, ExecutionsUnavailableError: the sweep tries again.
-    """
+    """Redrive the execution of an attempt that was claimed for it. May be repeated, as the sweep does."""
     try:
         services.executions.redrive(one.execution_arn)
     except NotRedrivableError:

@@ -19,7 +19,6 @@ from .scope import NO_ITEM, WHOLE_TASK, Scope, decode_revisions, encode_revision
 STEP_SECONDS = 900
 """The longest time of a function. A step that was sent before its attempt ended is over after it."""
 
-
 CONSOLE, AUTOMATIC = "console", "auto"
 """Actors other than users and recoveries. `console` is an execution that was started or redriven without a
 token: in the AWS console, with the AWS CLI, or by a product's `Client.start`.
@@ -185,7 +184,6 @@ SELECT EXISTS (
     SELECT FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt AND ended_at IS NULL
 )
 """)
-
 
 SCOPE = text("""
 SELECT scope, replaces, outcome = 'cancelled' AND step = 'claimed' AS withdrawn
