@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from local_stack.given_database import AdoptedDatabase, WrongTimeZoneError
+from local_stack.given_database import AdoptedDatabase, WrongTimeZoneError, propose_offset
 from roadmap_content.api.health import attention_for
 from roadmap_content.platform.postgres.transactions import transact
-from roadmap_content.state.tasks.time_zone import describe_offset, propose_offset, time_ahead
+from roadmap_content.state.tasks.time_zone import describe_offset, time_ahead
 from tests.product.product import Product
 from tests.product.running import deadline, heal
 from tests.support.pipeline import Pipeline

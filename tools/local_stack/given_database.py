@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
 
@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, SQLAlchemyError
 
 from roadmap_content.contracts.errors import PermanentError
 from roadmap_content.platform.postgres.transactions import diagnose
-from roadmap_content.state.tasks.time_zone import contradicts, propose_offset
+from roadmap_content.state.tasks.time_zone import TOLERANCE, contradicts
 
 from .database_roles import DatabaseRoles, create_roles, drop_roles
 from .postgres_server import (
@@ -40,6 +40,21 @@ _CONNECT_SECONDS = 10
 _INSUFFICIENT_PRIVILEGE = "42501"
 
 _FORM = "its form is postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+
+STEP = timedelta(minutes=30)
+"""Offsets of time zones are multiples of this, with a few exceptions of a quarter of an hour."""
+
+
+def propose_offset(ahead_of_utc: timedelta) -> timedelta | None:
+    """The offset of the zone in which a row that is this much ahead of UTC was created a moment ago. No I/O.
+
+    `None` if the row is so old that it shows nothing.
+    """
+    if ahead_of_utc <= -STEP:
+        return None
+    if not contradicts(ahead_of_utc):
+        return timedelta(0)
+    return -(-(ahead_of_utc - TOLERANCE) // STEP) * STEP
 
 
 class InvalidDatabaseUrlError(PermanentError, code="InvalidDatabaseUrl"):

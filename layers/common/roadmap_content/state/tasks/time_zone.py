@@ -44,9 +44,6 @@ def earliest_instant(column: str) -> str:
 TOLERANCE = timedelta(minutes=5)
 """The difference between two clocks that proves nothing."""
 
-STEP = timedelta(minutes=30)
-"""Offsets of time zones are multiples of this, with a few exceptions of a quarter of an hour."""
-
 # The first attempt of a task was claimed after the task was created, so the contradiction stays visible after
 # the time has passed. The newest tasks are read through an index. As seconds, because pg8000 reads the
 # interval `-00:00:01` as positive.
@@ -67,18 +64,6 @@ def time_ahead(connection: Connection) -> timedelta:
 def contradicts(ahead: timedelta) -> bool:
     """Whether rows that are this much ahead of the clock prove that its zone is wrong. No I/O."""
     return ahead > TOLERANCE
-
-
-def propose_offset(ahead_of_utc: timedelta) -> timedelta | None:
-    """The offset of the zone in which a row that is this much ahead of UTC was created a moment ago. No I/O.
-
-    `None` if the row is so old that it shows nothing.
-    """
-    if ahead_of_utc <= -STEP:
-        return None
-    if not contradicts(ahead_of_utc):
-        return timedelta(0)
-    return -(-(ahead_of_utc - TOLERANCE) // STEP) * STEP
 
 
 def describe_offset(offset: timedelta) -> str:
