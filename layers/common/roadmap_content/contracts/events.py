@@ -114,13 +114,9 @@ def concept_failed(
     would not be reported again.
     """
     identity = (concept_id, occurred_at)
-    items = [{"content_type": failure.item.content_type, **_reason(failure)} for failure in failures]
+    items = [{"content_type": failure.item.content_type, **failure.why} for failure in failures]
     data = {"concept_id": concept_id, "items": items}
     return _of_attempt(DetailType.CONCEPT_FAILED, task_id, roadmap_id, attempt, *identity, **data)
-
-
-def _reason(failure: Failure) -> dict[str, str]:
-    return {"stage": failure.stage, "error_code": failure.error_code, "reason": failure.reason}
 
 
 def batch_saved(
@@ -139,7 +135,7 @@ def item_saved(task_id: str, roadmap_id: str, attempt: int, item: Item) -> Event
 def item_failed(task_id: str, roadmap_id: str, attempt: int, failure: Failure) -> Event:
     """An attempt could not save an item. The outcome of the attempt confirms it: see `concept_failed`."""
     identity = (*failure.item, failure.stage, failure.error_code)
-    data = failure.item._asdict() | _reason(failure)
+    data = failure.item._asdict() | failure.why
     return _of_attempt(DetailType.ITEM_FAILED, task_id, roadmap_id, attempt, *identity, **data)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class ContentType(StrEnum):
@@ -38,6 +38,11 @@ class Failure(NamedTuple):
     transient: bool
     content_fingerprint: str | None = None
     """The fingerprint of the refused content, if the content itself was the cause."""
+
+    @property
+    def why(self) -> dict[str, Any]:
+        """Stage, code and reason, as events, logs and `failed_concepts` state them."""
+        return {"stage": self.stage, "error_code": self.error_code, "reason": self.reason}
 
 
 RecordedFailure = tuple[int, Failure]

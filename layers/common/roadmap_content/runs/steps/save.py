@@ -50,15 +50,11 @@ def save_batch(request: BatchRequest, services: Services, deadline: Deadline) ->
     Idempotent, also if batches overlap: a completed row is never changed.
     """
     started = time.monotonic()
-    ids: dict[str, Any] = {
-        "task_id": request.plan.task_id,
-        "attempt": request.plan.attempt,
-        "batch": request.batch.number,
-    }
-    batch = request.batch
+    plan, batch = request.plan, request.batch
+    ids: dict[str, Any] = {"task_id": plan.task_id, "attempt": plan.attempt, "batch": batch.number}
     emit({Metric.ITEMS_PLANNED: batch.total})
     try:
-        items = read_batch(services.bucket, request.plan.manifest, batch)
+        items = read_batch(services.bucket, plan.manifest, batch)
         preparer = Preparer(request, services, items, deadline)
         writer = Writer(request, services, items, preparer.origins)
         failures, not_started = _save_items(preparer, writer, list(items.concepts), deadline)
@@ -72,13 +68,8 @@ def save_batch(request: BatchRequest, services: Services, deadline: Deadline) ->
         return SaveReport(batch=batch, saved=0, failed=batch.total, error=unsaved)
 
     for failure in failures:
-        logger.warning(
-            f"{failure.item.content_type}_save_failed",
-            **failure.item._asdict(),
-            stage=failure.stage,
-            error_code=failure.error_code,
-            reason=failure.reason,
-        )
+        name = f"{failure.item.content_type}_save_failed"
+        logger.warning(name, **failure.item._asdict(), **failure.why)
     saved = len(items.concepts) - len(failures) - len(not_started)
     report = SaveReport(batch=batch, saved=saved, failed=len(failures), not_started=len(not_started))
     logger.info("batch_saved", **ids, **report.model_dump(include={"saved", "failed", "not_started"}))

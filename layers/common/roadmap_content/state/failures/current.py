@@ -125,8 +125,7 @@ def _add_to_sums(connection: Connection, before: Sequence[_Row], after: Sequence
 def _row(group: TaskFailures, known: _Row | None, attempt: int, now: datetime) -> dict[str, Any]:
     return {
         "group_id": group.key.group_id,
-        "error_code": group.key.error_code,
-        "stage": group.key.stage,
+        **group.key._asdict(),
         "content_type": group.content_type,
         "reason": storable_text(group.key.reason),
         "transient": group.transient,

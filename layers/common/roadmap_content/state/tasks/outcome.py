@@ -30,11 +30,7 @@ class Outcome:
         return {
             "count": len(concept_ids),
             "concept_ids": concept_ids,
-            "items": [
-                failure.item._asdict()
-                | {"stage": failure.stage, "error_code": failure.error_code, "reason": failure.reason}
-                for failure in self.failures
-            ],
+            "items": [failure.item._asdict() | failure.why for failure in self.failures],
         }
 
     @property
