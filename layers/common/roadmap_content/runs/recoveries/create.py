@@ -40,7 +40,6 @@ SAVED = ("completed", "partial_failure", "failed")
 
 STAGED_ACTIONS = frozenset({NextAction.SAVE, NextAction.REPLACE_ID, NextAction.NEXT_VERSION})
 
-
 # By code, stage and type, which determine the next attempt's action for an item.
 _ITEMS = """
 SELECT f.error_code, f.stage, f.content_type, sum(f.items) AS items

@@ -12,7 +12,6 @@ from ...contracts.states import RecoveryState, TaskResult
 BURST = timedelta(seconds=90)
 """The delay behind its rate that a recovery may catch up: longer than the time between two sweeps."""
 
-
 STARTING_STATES = frozenset({RecoveryState.WAITING, RecoveryState.CANARY, RecoveryState.RUNNING})
 """The states in which tasks are started."""
 

@@ -66,7 +66,6 @@ SELECT changed_at AS at, actor, reason, slots_before, slots, tokens_per_minute_b
 FROM content_capacity_changes ORDER BY change_id DESC LIMIT :limit
 """)
 
-
 BY_CLASS = text(f"""
 SELECT class AS queue_class, count(*) FILTER (WHERE state = 'waiting') AS waiting,
     coalesce(CAST(sum(tokens) FILTER (WHERE state = 'waiting') AS bigint), 0) AS waiting_tokens,

@@ -132,7 +132,6 @@ SELECT task_id FROM roadmap_tasks
 WHERE execution_arn = :execution_arn OR (task_id = :task_id AND attempt = 0)
 """)
 
-
 EXTRAS = text(f"""
 SELECT {instant("t.created_at")} AS created_at,
     r.title, coalesce(g.tokens, 0) AS tokens
