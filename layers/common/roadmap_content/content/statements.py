@@ -6,7 +6,7 @@ its `archive_id`; a row of a content table has its own id.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
 from ..contracts.items import ContentType
 
@@ -205,20 +205,6 @@ INSERT INTO {table} SELECT r.* FROM json_populate_record(
     return RevisionStatements(listing, source, columns, None if versioned else replace, insert)
 
 
-class SingleRowStatements(TypedDict):
-    """The fields of a `ContentKind` that follow from its table."""
-
-    table: str
-    id_field: str
-    save_sql: str
-    saved_sql: str
-    current_sql: str
-    item_sql: str
-    all_current_sql: str
-    content_sql: str
-    revisions: RevisionStatements
-
-
 # Guarantees: an existing row of a concept is kept; an id that another concept uses is refused, not moved.
 # Content that replaces other content is saved only while that is the row's revision, so a repeated or late
 # save changes nothing. The row keeps its id, and its former content is archived. A row that the product
@@ -284,8 +270,8 @@ def single_row_statements(
     columns: Mapping[str, str],
     projected: str,
     fields: tuple[str, ...],
-) -> SingleRowStatements:
-    """The statements of a table. Long, because each statement stands whole.
+) -> dict[str, Any]:
+    """The fields of a `ContentKind` that follow from its table. Long, because each statement stands whole.
 
     Args:
         content_type: its content type.
@@ -312,33 +298,33 @@ def single_row_statements(
         archive=archive_sql(table, key),
         origin=origin_sql(content_type, key, "TABLE inserted UNION ALL TABLE replaced"),
     )
-    return SingleRowStatements(
-        table=table,
-        id_field=key,
-        save_sql=save,
-        saved_sql=f"SELECT DISTINCT concept_id FROM {table} WHERE roadmap_id = :roadmap_id",
-        current_sql=f"""
+    return {
+        "table": table,
+        "id_field": key,
+        "save_sql": save,
+        "saved_sql": f"SELECT DISTINCT concept_id FROM {table} WHERE roadmap_id = :roadmap_id",
+        "current_sql": f"""
 SELECT DISTINCT ON (concept_id) concept_id, {key}, {projected}, generated_at, {revision}
 FROM {table} WHERE roadmap_id = :roadmap_id
 ORDER BY concept_id, {newest}
 """,
-        item_sql=f"""
+        "item_sql": f"""
 SELECT {key}, {generated_at}, {revision}
 FROM {table}
 WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id
 ORDER BY {newest} LIMIT 1
 """,
-        all_current_sql=f"""
+        "all_current_sql": f"""
 SELECT DISTINCT ON (roadmap_id, concept_id) roadmap_id, concept_id, {revision_sql(table, key)} AS content_id
 FROM {table}
 ORDER BY roadmap_id, concept_id, {newest}
 """,
         # The content type has no versions: `:version` is NULL.
-        content_sql=f"""
+        "content_sql": f"""
 SELECT {", ".join(fields)}, {generated_at}
 FROM {table}
 WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id AND CAST(:version AS integer) IS NULL
 ORDER BY {newest} LIMIT 1
 """,
-        revisions=revision_statements(table, key, fields, size=document),
-    )
+        "revisions": revision_statements(table, key, fields, size=document),
+    }
