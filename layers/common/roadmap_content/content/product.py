@@ -104,9 +104,9 @@ def concept_row(
 
 _IDS = uuid.UUID("b8d2a0c4-9f51-5d55-9b0c-6f0d1f6a2e11")
 
-EXISTS = text("SELECT to_regclass('execution_logs') IS NOT NULL")
+LOGS_EXIST = text("SELECT to_regclass('execution_logs') IS NOT NULL")
 
-INSERT = text("""
+INSERT_LOGS = text("""
 INSERT INTO execution_logs (id, task_id, roadmap_id, concept_id, level, category, step, agent_name, message,
     details, created_at)
 SELECT id, task_id, roadmap_id, concept_id, level, 'workflow', 'content_generation', 'roadmap-content',
@@ -117,7 +117,7 @@ ON CONFLICT (id) DO NOTHING
 
 
 class LogEntry(NamedTuple):
-    """One row, with its attempt. An entry that is recorded twice is stored once."""
+    """A row of `execution_logs`, with its attempt. An entry that is recorded twice is stored once."""
 
     log_type: str
     task_id: str
@@ -144,11 +144,11 @@ class LogEntry(NamedTuple):
 
 def write_log(connection: Connection, entries: Sequence[LogEntry]) -> None:
     """Write entries, if the table exists. Entries that it refuses are left out, so that the rest is kept."""
-    if not entries or not connection.scalar(EXISTS):
+    if not entries or not connection.scalar(LOGS_EXIST):
         return
     try:
         with connection.begin_nested():
-            connection.execute(INSERT, {"rows": json.dumps([entry.row for entry in entries])})
+            connection.execute(INSERT_LOGS, {"rows": json.dumps([entry.row for entry in entries])})
     except DBAPIError as error:
         sqlstate, message = diagnose(error)
         if is_transient(sqlstate):

@@ -51,14 +51,11 @@ class Pace:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._interval = FIRST_INTERVAL
+        self.interval = FIRST_INTERVAL
+        """Seconds between the starts of two calls."""
+
         self._next = float("-inf")
         self._throttled = 0
-
-    @property
-    def interval(self) -> float:
-        """Seconds between the starts of two calls."""
-        return self._interval
 
     def begin(self) -> Turn | float:
         """Start a call, or return the seconds to wait before the next try."""
@@ -67,7 +64,7 @@ class Pace:
             if wait > 0:
                 return wait
             self._hold()
-            self._interval = max(self._interval * SHORTER, SHORTEST_INTERVAL)
+            self.interval = max(self.interval * SHORTER, SHORTEST_INTERVAL)
             return Turn(self._throttled)
 
     def throttled(self, turn: Turn) -> None:
@@ -76,12 +73,12 @@ class Pace:
             if turn.throttled == self._throttled:
                 self._throttled += 1
                 # The call shortened the interval when it started.
-                self._interval = min(self._interval / SHORTER * LONGER, LONGEST_INTERVAL)
+                self.interval = min(self.interval / SHORTER * LONGER, LONGEST_INTERVAL)
                 self._hold()
 
     def _hold(self) -> None:
         # With jitter, so that invocations that were throttled together do not retry together.
-        self._next = self._clock() + random.uniform(0.5, 1.5) * self._interval  # noqa: S311
+        self._next = self._clock() + random.uniform(0.5, 1.5) * self.interval  # noqa: S311
 
 
 MAX_TRIES = 8
