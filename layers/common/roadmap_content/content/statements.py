@@ -80,24 +80,11 @@ def revision_sql(table: str, row_id: str) -> str:
     )
 
 
-def archive_sql(table: str, key: str) -> str:
-    """A statement that archives the rows of `locked`: each as `older`, with the id of its new content."""
-    return (
-        "INSERT INTO content_archive"
-        " (source_table, source_row, roadmap_id, concept_id, reason, row_id, replaced_by)"
-        f" SELECT '{table}', to_json(l.older), (l.older).roadmap_id, (l.older).concept_id,"
-        f" 'replaced in place', (l.older).{key}, l.replaced_by"
-        " FROM locked l"
-    )
-
-
 # PostgreSQL's operators fail if any text of a document has an escape that it cannot decode.
 _READABLE = (
     r"LATERAL (SELECT CAST(regexp_replace(CAST(document AS text),"
     r" '\\u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})', '\\ufffd', 'g') AS json) AS readable) AS decoded"
 )
-
-_CONTENT_VERSION = "(readable -> 'content_version') #>> '{}'"
 
 
 class RevisionStatements(NamedTuple):
@@ -155,7 +142,9 @@ def revision_statements(
         "timezone('UTC', timezone(content_time_zone(),"
         " CAST((readable -> 'generated_at') #>> '{}' AS timestamp))) AS generated_at"
     )
-    version = f"CAST({_CONTENT_VERSION if versioned else 'NULL'} AS integer)"
+    version = (
+        "CAST((readable -> 'content_version') #>> '{}' AS integer)" if versioned else "CAST(NULL AS integer)"
+    )
     size_of = f"octet_length(CAST(readable -> '{size}' AS text))" if size else "CAST(NULL AS integer)"
     content_url = "(readable -> 'content_url') #>> '{}'" if versioned else "CAST(NULL AS text)"
     listing = f"""
@@ -244,7 +233,11 @@ WITH incoming AS (
     FROM checked j JOIN {table} older ON older.{key} = j.row_id
     WHERE j.row_status = 'replaced' FOR NO KEY UPDATE OF older
 ), archived AS (
-    {archive}
+    INSERT INTO content_archive
+        (source_table, source_row, roadmap_id, concept_id, reason, row_id, replaced_by)
+    SELECT '{table}', to_json(l.older), (l.older).roadmap_id, (l.older).concept_id,
+        'replaced in place', (l.older).{key}, l.replaced_by
+    FROM locked l
 ), replaced AS (
     UPDATE {table} q SET {document} = CAST(d.{document} AS json), {set_columns}, generated_at = content_now()
     FROM locked l JOIN checked j ON j.ordinal = l.ordinal
@@ -295,7 +288,6 @@ def single_row_statements(
         new_columns=", ".join(f"j.{name}" for name in columns),
         set_columns=", ".join(f"{name} = j.{name}" for name in columns),
         revision_of_mine=revision_sql(table, f"m.{key}"),
-        archive=archive_sql(table, key),
         origin=origin_sql(content_type, key, "TABLE inserted UNION ALL TABLE replaced"),
     )
     return {

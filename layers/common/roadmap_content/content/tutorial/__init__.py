@@ -160,15 +160,6 @@ WHERE t.version IS NOT NULL
 """
 
 
-REVISIONS = revision_statements(
-    "tutorial_metadata",
-    "tutorial_id",
-    ("tutorial_id", "title", "summary", "content_version", "estimated_completion_time", "content_url"),
-    size=None,
-    versioned=True,
-)
-
-
 def _to_row(roadmap_id: str, concept_id: str, tutorial: Document) -> Row:
     return {
         "concept_id": concept_id,
@@ -218,7 +209,13 @@ KIND = ContentKind(
     item_sql=ITEM,
     all_current_sql=ALL_CURRENT,
     content_sql=CONTENT,
-    revisions=REVISIONS,
+    revisions=revision_statements(
+        "tutorial_metadata",
+        "tutorial_id",
+        ("tutorial_id", "title", "summary", "content_version", "estimated_completion_time", "content_url"),
+        size=None,
+        versioned=True,
+    ),
     stored_text=StoredText(field="markdown", key_column="content_url"),
     versions_sql=VERSIONS,
     project=_project,
