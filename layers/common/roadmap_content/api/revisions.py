@@ -194,9 +194,9 @@ def restore_revision(
 ) -> RestoreAnswer:
     """Make a former content of an item the current one again, as a new revision. Nothing is deleted.
 
-    The row, its origin, the projections and the event are written in one transaction. The outcome of a task
-    of ours is recomputed, unless an attempt is running, which records its own. With `replacing`, only the
-    content with this id is replaced.
+    The row, its origin, the projections and the event are written in one transaction: its lines are in the
+    order of its locks. The outcome of a task of ours is recomputed, unless an attempt is running, which
+    records its own. With `replacing`, only the content with this id is replaced.
 
     Raises:
         TaskNotFoundError: the user has no such task.
@@ -213,10 +213,10 @@ def restore_revision(
 
     task, source = transact(services.engine, read, deadline)
     key = _checked_text(services, task, source, revision_id)
-    restored = None
+    restored, current = None, None
 
     def restore(connection: Connection) -> None:
-        nonlocal restored
+        nonlocal restored, current
         roadmap_id = task.roadmap_id or ""
         lock_roadmap(connection, roadmap_id)
         framework = load_framework(connection, task.roadmap_id, task.user_id)
@@ -227,6 +227,7 @@ def restore_revision(
         if again.content_url != source.content_url:
             raise ChangedSinceError("the revision has been changed since its text was checked")
         content_id = _restore(connection, roadmap_id, item, again._replace(content_url=key))
+        current = current_row(connection, roadmap_id, item)
         if content_id is None:
             return  # also after a COMMIT without an answer
         restored = content_id
@@ -241,9 +242,6 @@ def restore_revision(
     else:
         finalize_attempt(services, task_id, task.attempt, RunEnd(), deadline, first=restore)
     logger.info("revision_restored", task_id=task_id, item=item, revision_id=revision_id, content_id=restored)
-    current = transact(
-        services.engine, lambda connection: current_row(connection, task.roadmap_id or "", item), deadline
-    )
     return RestoreAnswer(
         task_id=task_id,
         **item._asdict(),
