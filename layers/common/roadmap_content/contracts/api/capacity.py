@@ -11,7 +11,6 @@ from ..times import UtcTime
 MOST_USERS = 100
 """Limit of the list of users, those with the most waiting attempts first."""
 
-
 MOST_CHANGES = 20
 
 

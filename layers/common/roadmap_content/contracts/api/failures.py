@@ -64,7 +64,6 @@ class FailurePage(Page[FailureGroup]):
 
 MOST_CHANGES = 50
 
-
 MOST_RECOVERIES = 20
 
 

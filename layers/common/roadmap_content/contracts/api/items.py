@@ -19,7 +19,6 @@ Generator = Annotated[
     ),
 ]
 
-
 PromptVersion = Annotated[str | None, Field(description="The name of the prompt, and a hash of its files.")]
 
 
@@ -99,7 +98,6 @@ class RestoreAnswer(Payload):
 
 MOST_TEXT_BYTES = 1_000_000
 """Bytes of a text that an answer contains. A Lambda response is limited to 6 MB, with escaping."""
-
 
 LINK_SECONDS = 300
 

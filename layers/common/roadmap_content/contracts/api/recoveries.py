@@ -15,9 +15,7 @@ from ..times import UtcTime, naive_utc
 
 Short = Annotated[str, Field(min_length=1, max_length=200)]
 
-
 Moment = Annotated[datetime | None, Field(description="ISO 8601; without a zone, UTC.")]
-
 
 MAX_TOKENS = 10**12
 """Maximum tokens of a budget."""
