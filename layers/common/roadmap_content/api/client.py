@@ -36,9 +36,9 @@ from ..contracts.api.tasks import (
 from ..contracts.errors import InvalidRequestError, MissingSettingError, RoadmapNotFoundError
 from ..contracts.extras import requires_extra
 from ..contracts.items import ContentType, Item
-from ..contracts.payloads import TASK_ID
+from ..contracts.payloads import TASK_ID, PayloadT
 from ..contracts.states import UNFINISHED
-from .client_http import ApiRefusedError, ApiUnavailableError, HttpApi, path_of, rows
+from .client_http import ApiRefusedError, ApiUnavailableError, HttpApi, QueryValue, path_of, rows
 from .client_system import SystemRequests
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class Client(SystemRequests):
 
     def status(self, task_id: str, user_id: str | None = None) -> TaskDetail:
         """Get a task's status."""
-        return self._api.call("GET", path_of("tasks", task_id), TaskDetail, user_id, user_id=user_id)
+        return self._task("GET", TaskDetail, user_id, task_id)
 
     def retry(
         self,
@@ -213,12 +213,12 @@ class Client(SystemRequests):
         Raises:
             ApiRefusedError: an attempt is running (409), or the user has no such task.
         """
-        return self._api.call(
+        return self._task(
             "POST",
-            path_of("tasks", task_id, "retry"),
             RetryAnswer,
             user_id,
-            user_id=user_id,
+            task_id,
+            "retry",
             concept_id=concept_id,
             content_type=content_type,
             regenerate=regenerate,
@@ -242,12 +242,12 @@ class Client(SystemRequests):
 
         It is refused as the retry would be.
         """
-        return self._api.call(
+        return self._task(
             "POST",
-            path_of("tasks", task_id, "retry"),
             RetryPreview,
             user_id,
-            user_id=user_id,
+            task_id,
+            "retry",
             concept_id=concept_id,
             content_type=content_type,
             regenerate=regenerate,
@@ -262,14 +262,7 @@ class Client(SystemRequests):
         Raises:
             ApiRefusedError: the task is completed (409), or the user has no such task.
         """
-        return self._api.call(
-            "POST",
-            path_of("tasks", task_id, "cancel"),
-            CancelAnswer,
-            user_id,
-            user_id=user_id,
-            reason=reason,
-        )
+        return self._task("POST", CancelAnswer, user_id, task_id, "cancel", reason=reason)
 
     def content(
         self,
@@ -286,15 +279,9 @@ class Client(SystemRequests):
         Raises:
             ApiRefusedError: nothing is saved (404), or the user has no such task.
         """
-        return self._api.call(
-            "GET",
-            path_of("tasks", task_id, "content", _type(content_type)),
-            SavedItem,
-            user_id,
-            user_id=user_id,
-            concept_id=concept_id,
-            version=version,
-            revision_id=revision_id,
+        path = task_id, "content", _type(content_type)
+        return self._task(
+            "GET", SavedItem, user_id, *path, concept_id=concept_id, version=version, revision_id=revision_id
         )
 
     def changes(
@@ -325,8 +312,8 @@ class Client(SystemRequests):
         self, task_id: str, user_id: str | None, concept_id: str, content_type: ContentType | str
     ) -> ItemDetail:
         """Get one item with its failures, its staged, rejected and saved content, and its origin."""
-        path = path_of("tasks", task_id, "items", _type(content_type))
-        return self._api.call("GET", path, ItemDetail, user_id, user_id=user_id, concept_id=concept_id)
+        path = task_id, "items", _type(content_type)
+        return self._task("GET", ItemDetail, user_id, *path, concept_id=concept_id)
 
     def items(
         self,
@@ -344,8 +331,8 @@ class Client(SystemRequests):
         self, task_id: str, user_id: str | None, concept_id: str, content_type: ContentType | str
     ) -> list[Revision]:
         """List the current and the former contents of an item."""
-        path = path_of("tasks", task_id, "items", _type(content_type), "revisions")
-        return self._api.call("GET", path, Revisions, user_id, user_id=user_id, concept_id=concept_id).items
+        path = task_id, "items", _type(content_type), "revisions"
+        return self._task("GET", Revisions, user_id, *path, concept_id=concept_id).items
 
     def restore(
         self,
@@ -362,15 +349,8 @@ class Client(SystemRequests):
         Raises:
             ApiRefusedError: there is no such revision (404), or the database refused it (409).
         """
-        return self._api.call(
-            "POST",
-            path_of("tasks", task_id, "items", _type(content_type), "revisions", revision_id, "restore"),
-            RestoreAnswer,
-            user_id,
-            user_id=user_id,
-            concept_id=concept_id,
-            reason=reason,
-        )
+        path = task_id, "items", _type(content_type), "revisions", revision_id, "restore"
+        return self._task("POST", RestoreAnswer, user_id, *path, concept_id=concept_id, reason=reason)
 
     def attempts(
         self, task_id: str, user_id: str | None = None, *, limit: int | None = None
@@ -378,6 +358,12 @@ class Client(SystemRequests):
         """A task's attempts, the newest first, requested in pages of `limit`."""
         path = path_of("tasks", task_id, "attempts")
         return rows(self._api.pages(path, AttemptPage, user_id, user_id=user_id, limit=limit))
+
+    def _task(
+        self, method: str, model: type[PayloadT], user_id: str | None, /, *path: str, **query: QueryValue
+    ) -> PayloadT:
+        """Send a request about a user's task, with the user's token."""
+        return self._api.call(method, path_of("tasks", *path), model, user_id, user_id=user_id, **query)
 
 
 def _type(content_type: ContentType | str) -> ContentType:

@@ -148,7 +148,6 @@ def _given(query: Mapping[str, QueryValue]) -> dict[str, str | int | Sequence[st
 
 
 def _accepted(answer: HttpAnswer) -> HttpAnswer:
-    """The answer, if the request succeeded."""
     if answer.status < 300:
         return answer
     refusal = answer.body if isinstance(answer.body, dict) else {}

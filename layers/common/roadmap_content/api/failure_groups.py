@@ -42,8 +42,9 @@ def list_failures(
     after = decode_cursor(list_name, cursor, tuple[Integer, Text])
     found = read_groups(connection, task_filter, states, after, limit + 1)
     rows, next_cursor = page_of(list_name, found, limit, lambda row: [row.items, row.group_id])
-    groups = [FailureGroup.model_validate(_fields(row)) for row in rows]
-    return FailurePage(items=groups, next_cursor=next_cursor)
+    return FailurePage(
+        items=[FailureGroup.model_validate(_fields(row)) for row in rows], next_cursor=next_cursor
+    )
 
 
 def describe_group(connection: Connection, group_id: str) -> FailureGroupDetail:

@@ -95,8 +95,9 @@ def read_item_map(
     shown = list(first_that_fit(concept_ids[start : start + limit], as_json))
     end = start + len(shown)
 
-    live = _is_run(snapshot)
-    states = item_states(shown, snapshot.saved, failures, attempt=task.attempt, live=live, scope=scope)
+    states = item_states(
+        shown, snapshot.saved, failures, attempt=task.attempt, live=_is_run(snapshot), scope=scope
+    )
     if states.unexplained:
         staging = Staging(services.bucket, task.roadmap_id or "")
         staged = staging.staged_among(list(states.unexplained.values()))
@@ -117,7 +118,6 @@ def read_item_map(
 
 
 def _read_snapshot(connection: Connection, task_id: str, user_id: str | None) -> tuple[TaskSnapshot, Scope]:
-    """A task, and the scope of its attempt."""
     snapshot = read_snapshot(connection, read_task(connection, task_id, user_id))
     scope, _ = read_scope(connection, task_id, snapshot.task.attempt)
     return snapshot, scope
@@ -191,7 +191,6 @@ def _reason(key: GroupKey, by_type: Counter[ContentType]) -> ReasonRow:
 
 
 def _stages(framework: Framework, page: range) -> list[StageMap]:
-    """Stages and modules of a page's concepts."""
     shown = islice(framework.places.items(), page.start, page.stop)
     return [
         StageMap(
@@ -292,7 +291,6 @@ def _state(
     remedy_action: NextAction,
     failure: ItemFailure | None,
 ) -> tuple[ItemState, Advice]:
-    """The item's state, and the next attempt's action for it."""
     if saved:
         return ItemState.SAVED, advice(NextAction.NONE)
     if live and failure is None:

@@ -37,8 +37,7 @@ def list_recoveries(connection: Connection, cursor: str | None, limit: int) -> R
     rows, next_cursor = page_of(
         "recoveries", found, limit, lambda recovery: [recovery.created_at, recovery.recovery_id]
     )
-    items = [describe(connection, recovery) for recovery in rows]
-    return RecoveryPage(items=items, next_cursor=next_cursor)
+    return RecoveryPage(items=[describe(connection, recovery) for recovery in rows], next_cursor=next_cursor)
 
 
 def list_recovery_tasks(
@@ -55,8 +54,10 @@ def list_recovery_tasks(
     (after,) = decode_cursor(list_name, cursor, tuple[Integer]) or (0,)
     found = read_tasks(connection, recovery_id, result, min(after, MAX_TASKS), limit + 1)
     rows, next_cursor = page_of(list_name, found, limit, lambda row: [row.position])
-    tasks = [RecoveryTask.model_validate(row, from_attributes=True) for row in rows]
-    return RecoveryTaskPage(items=tasks, next_cursor=next_cursor)
+    return RecoveryTaskPage(
+        items=[RecoveryTask.model_validate(row, from_attributes=True) for row in rows],
+        next_cursor=next_cursor,
+    )
 
 
 def describe(connection: Connection, recovery: Recovery) -> RecoveryAnswer:

@@ -63,8 +63,6 @@ def undo_recovery(services: Services, recovery_id: str, actor: str, deadline: De
 
 
 class _TaskUndo(NamedTuple):
-    """Undoes the regeneration of one task."""
-
     services: Services
     recovery_id: str
     task_id: str

@@ -16,7 +16,6 @@ class ObjectCount(Payload):
     bytes: Count = 0
 
     def __add__(self, other: "ObjectCount") -> "ObjectCount":
-        """The sum."""
         return ObjectCount(objects=self.objects + other.objects, bytes=self.bytes + other.bytes)
 
 
@@ -30,7 +29,6 @@ class Removed(Payload):
     )
 
     def __add__(self, other: "Removed") -> "Removed":
-        """The sum."""
         nothing = ObjectCount()
         sums = {
             name: self.objects.get(name, nothing) + other.objects.get(name, nothing)

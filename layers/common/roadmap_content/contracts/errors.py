@@ -23,7 +23,6 @@ class ContentError(Exception):
     """
 
     def __init_subclass__(cls, *, code: str, is_excused: bool = False) -> None:
-        """Each class states its own code."""
         super().__init_subclass__()
         cls.code, cls.is_excused = code, is_excused
 
