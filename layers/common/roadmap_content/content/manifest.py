@@ -79,6 +79,9 @@ def make_manifest(
     """
     to_generate, to_save = _by_concept(items, staged)
     sizes = planned_batch_sizes(len(to_generate), len(to_save), batch_size)
+    replaced: dict[str, dict[ContentType, str]] = defaultdict(dict)
+    for item, row_id in (replaces or {}).items():
+        replaced[item.concept_id][item.content_type] = row_id
 
     body = bytearray()
     batches: list[BatchReference] = []
@@ -88,7 +91,7 @@ def make_manifest(
     ]:
         line = [
             {"concept": framework.description(concept_id), "missing": content_types}
-            | (_replaced(concept_id, content_types, replaces) if replaces else {})
+            | ({"replaces": replaced[concept_id]} if concept_id in replaced else {})
             for concept_id, content_types in group
         ]
         encoded = _encode(line).encode() + b"\n"
@@ -110,18 +113,6 @@ _encode = json.JSONEncoder(check_circular=False).encode
 
 
 _ByConcept = dict[str, list[ContentType]]
-
-
-def _replaced(
-    concept_id: str, content_types: Sequence[ContentType], replaces: Mapping[Item, str]
-) -> dict[str, dict[ContentType, str]]:
-    """The part of a manifest's entry that names the rows to replace; empty if there is none."""
-    ids = {
-        content_type: replaces[item]
-        for content_type in content_types
-        if (item := Item(concept_id, content_type)) in replaces
-    }
-    return {"replaces": ids} if ids else {}
 
 
 def _by_concept(items: Sequence[Item], staged: AbstractSet[Item]) -> tuple[_ByConcept, _ByConcept]:
