@@ -112,8 +112,8 @@ class Generator(Protocol):
         """
 
 
-# Each module has a function `create(settings) -> Generator`. Only the selected module is imported.
-_MODULES: Mapping[str, str] = {"offline": "offline", "bedrock": "bedrock"}
+# Each is a module with a function `create(settings) -> Generator`. Only the selected module is imported.
+_GENERATORS = ("bedrock", "offline")
 
 
 def generator_named(name: str, settings: Settings | None = None) -> Generator:
@@ -122,8 +122,8 @@ def generator_named(name: str, settings: Settings | None = None) -> Generator:
     Raises:
         MissingSettingError: no generator has this name, or one of the generator's own settings is missing.
     """
-    if name not in _MODULES:
-        raise MissingSettingError(f"GENERATOR is {name!r}, not one of: {', '.join(sorted(_MODULES))}")
-    module = import_module(f".{_MODULES[name]}", __package__)
+    if name not in _GENERATORS:
+        raise MissingSettingError(f"GENERATOR is {name!r}, not one of: {', '.join(_GENERATORS)}")
+    module = import_module(f".{name}", __package__)
     generator: Generator = module.create(settings or Settings())
     return generator
