@@ -14,7 +14,7 @@ from sqlalchemy import Connection, event, text
 from local_stack.lock_waiters import processes_waiting_for
 from local_stack.processes import becomes_true
 from roadmap_content.api.cancel import cancel_task
-from roadmap_content.contracts.events import item_saved
+from roadmap_content.contracts.events import AttemptEvents
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.retries.retry import retry_task
@@ -88,7 +88,7 @@ def test_a_reader_between_two_transactions_that_overlap_misses_no_change(
     other = services_for(database_url)
 
     def write(services: Services, connection: Connection, concept_id: str) -> None:
-        saved = item_saved("t-1", "r-1", 1, Item(concept_id, ContentType.QUIZ))
+        saved = AttemptEvents("t-1", "r-1", 1).item_saved(Item(concept_id, ContentType.QUIZ))
         record_events(services, connection, [saved])
 
     def write_and_commit() -> None:
@@ -181,7 +181,9 @@ def test_a_cursor_from_before_a_restored_backup_reads_from_the_start(pipeline: P
         return page["restarted"], page["items"]
 
     assert read(last) == (True, changes[:3])
-    again = [item_saved("t-1", "r-1", 2, Item(str(number), ContentType.QUIZ)) for number in range(20)]
+    again = [
+        AttemptEvents("t-1", "r-1", 2).item_saved(Item(str(number), ContentType.QUIZ)) for number in range(20)
+    ]
     with pipeline.engine.begin() as connection:
         record_events(pipeline.services, connection, again)
     restarted, items = read(last)

@@ -57,7 +57,9 @@ def bus(pipeline: Pipeline) -> Bus:
 
 
 def record(pipeline: Pipeline, *task_ids: str, roadmap_id: str = "r-1") -> None:
-    started = [events.attempt_started(task_id, roadmap_id, 1, "auto", "automatic") for task_id in task_ids]
+    started = [
+        events.AttemptEvents(task_id, roadmap_id, 1).started("auto", "automatic") for task_id in task_ids
+    ]
     with pipeline.services.engine.begin() as connection:
         record_events(pipeline.services, connection, started)
 

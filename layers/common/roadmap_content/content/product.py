@@ -157,7 +157,7 @@ def write_log(connection: Connection, entries: Sequence[LogEntry]) -> None:
 
 
 def concept_completed_entry(
-    task_id: str, roadmap_id: str, attempt: int, concept_id: str, name: str, completed: Sequence[str]
+    task_id: str, roadmap_id: str | None, attempt: int, concept_id: str, name: str, completed: Sequence[str]
 ) -> LogEntry:
     """A concept has all of its content."""
     details = {"concept_id": concept_id, "concept_name": name, "completed_content": list(completed)}

@@ -60,146 +60,96 @@ class Event(NamedTuple):
         return str(uuid.uuid5(_IDS, json.dumps([self.detail_type, *self.identity])))
 
 
-def _of_attempt(
-    detail_type: DetailType,
-    task_id: str,
-    roadmap_id: str | None,
-    attempt: int,
-    *identity: object,
-    **data: object,
-) -> Event:
-    """An event of an attempt; `identity` distinguishes it from others of its type and attempt."""
-    of_attempt = {"task_id": task_id, "roadmap_id": roadmap_id, "attempt": attempt}
-    return Event(detail_type, of_attempt | data, (task_id, attempt, *identity))
+class AttemptEvents(NamedTuple):
+    """The events of one attempt."""
+
+    task_id: str
+    roadmap_id: str | None
+    attempt: int
+
+    def _event(self, detail_type: DetailType, *identity: object, **data: object) -> Event:
+        """An event; `identity` distinguishes it from others of its type and attempt."""
+        return Event(detail_type, self._asdict() | data, (self.task_id, self.attempt, *identity))
+
+    def queued(self, actor: str, cause: str, position: int) -> Event:
+        """It has been claimed, and waits for a slot. `position` is its place in the queue, from 1."""
+        return self._event(DetailType.ATTEMPT_QUEUED, actor=actor, cause=cause, position=position)
+
+    def started(self, actor: str, cause: str) -> Event:
+        """It has been claimed, and its execution is started."""
+        return self._event(DetailType.ATTEMPT_STARTED, actor=actor, cause=cause)
+
+    def concept_completed(self, concept_id: str, name: str) -> Event:
+        """A concept has all of its content."""
+        names = {"concept_id": concept_id, "concept_name": name[:MAX_NAME]}
+        return self._event(DetailType.CONCEPT_COMPLETED, concept_id, **names)
+
+    def concept_failed(self, concept_id: str, failures: Sequence[Failure], occurred_at: str) -> Event:
+        """The attempt ended, and a part of a concept's content is missing or was not replaced.
+
+        `occurred_at` is the time of the last failure. Without it, a concept that fails again after a
+        correction would not be reported again.
+        """
+        identity = (concept_id, occurred_at)
+        items = [{"content_type": failure.item.content_type, **_reason(failure)} for failure in failures]
+        return self._event(DetailType.CONCEPT_FAILED, *identity, concept_id=concept_id, items=items)
+
+    def batch_saved(self, batch: int, content_type: str, saved: int, failed: int) -> Event:
+        """The items of one content type in a batch have been saved; `failed` of them were not."""
+        data = {"batch": batch, "content_type": content_type, "saved": saved, "failed": failed}
+        return self._event(DetailType.BATCH_SAVED, batch, content_type, **data)
+
+    def item_saved(self, item: Item) -> Event:
+        """An item has a saved row, and can be read."""
+        return self._event(DetailType.ITEM_SAVED, *item, **item._asdict())
+
+    def item_failed(self, failure: Failure) -> Event:
+        """The attempt could not save an item. Its outcome confirms it: see `concept_failed`."""
+        identity = (*failure.item, failure.stage, failure.error_code)
+        data = failure.item._asdict() | _reason(failure)
+        return self._event(DetailType.ITEM_FAILED, *identity, **data)
+
+    def item_restored(self, item: Item, revision: str, restored_from: str, actor: str) -> Event:
+        """An earlier content of an item is the current one again, as a new revision."""
+        data = {"revision": revision, "restored_from": restored_from, "actor": actor}
+        return self._event(DetailType.ITEM_RESTORED, *item, revision, **item._asdict(), **data)
+
+    def cancelled(self, actor: str) -> Event:
+        """The task was cancelled. It can be retried and cancelled again, so each one is distinct."""
+        return self._event(DetailType.TASK_CANCELLED, str(uuid.uuid4()), actor=actor)
+
+    def finalized(
+        self,
+        status: str,
+        missing: Mapping[ContentType, int],
+        generated: Mapping[ContentType, int],
+        replaced_at: datetime,
+    ) -> Event:
+        """The outcome has been recorded, or corrected. `generated` are items that were not staged.
+
+        `replaced_at` is the `updated_at` of the row that the outcome replaces: the same outcome may be
+        recorded again after another one.
+        """
+        counts = {str(name): count for name, count in missing.items()}
+        identity = (status, sorted(counts.items()), replaced_at.isoformat())
+        made = {str(name): count for name, count in generated.items()}
+        return self._event(
+            DetailType.TASK_FINALIZED, *identity, status=status, missing=counts, generated=made
+        )
+
+    def exhausted(self, group: Mapping[str, object]) -> Event:
+        """Items are missing, and no automatic attempt will follow: a person is needed.
+
+        `group` is the task's largest failure group. `console` is the task's page, relative to the API's URL.
+        """
+        page = f"console/#/tasks/{quote(self.task_id, safe='')}"
+        return self._event(
+            DetailType.AUTOMATIC_ATTEMPTS_EXHAUSTED, group["group_id"], group=group, console=page
+        )
 
 
-def attempt_queued(
-    task_id: str, roadmap_id: str | None, attempt: int, actor: str, cause: str, position: int
-) -> Event:
-    """An attempt has been claimed, and waits for a slot. `position` is its place in the queue, from 1."""
-    return _of_attempt(
-        DetailType.ATTEMPT_QUEUED, task_id, roadmap_id, attempt, actor=actor, cause=cause, position=position
-    )
-
-
-def attempt_started(task_id: str, roadmap_id: str | None, attempt: int, actor: str, cause: str) -> Event:
-    """An attempt has been claimed, and its execution is started."""
-    return _of_attempt(DetailType.ATTEMPT_STARTED, task_id, roadmap_id, attempt, actor=actor, cause=cause)
-
-
-def concept_completed(task_id: str, roadmap_id: str, attempt: int, concept_id: str, name: str) -> Event:
-    """A concept has all of its content."""
-    return _of_attempt(
-        DetailType.CONCEPT_COMPLETED,
-        task_id,
-        roadmap_id,
-        attempt,
-        concept_id,
-        concept_id=concept_id,
-        concept_name=name[:MAX_NAME],
-    )
-
-
-def concept_failed(
-    task_id: str,
-    roadmap_id: str | None,
-    attempt: int,
-    concept_id: str,
-    failures: Sequence[Failure],
-    occurred_at: str,
-) -> Event:
-    """An attempt ended, and a part of a concept's content is missing or was not replaced.
-
-    `occurred_at` is the time of the last failure. Without it, a concept that fails again after a correction
-    would not be reported again.
-    """
-    identity = (concept_id, occurred_at)
-    items = [{"content_type": failure.item.content_type, **failure.why} for failure in failures]
-    data = {"concept_id": concept_id, "items": items}
-    return _of_attempt(DetailType.CONCEPT_FAILED, task_id, roadmap_id, attempt, *identity, **data)
-
-
-def batch_saved(
-    task_id: str, roadmap_id: str, attempt: int, batch: int, content_type: str, saved: int, failed: int
-) -> Event:
-    """The items of one content type in a batch have been saved; `failed` of them were not."""
-    data = {"batch": batch, "content_type": content_type, "saved": saved, "failed": failed}
-    return _of_attempt(DetailType.BATCH_SAVED, task_id, roadmap_id, attempt, batch, content_type, **data)
-
-
-def item_saved(task_id: str, roadmap_id: str, attempt: int, item: Item) -> Event:
-    """An item has a saved row, and can be read."""
-    return _of_attempt(DetailType.ITEM_SAVED, task_id, roadmap_id, attempt, *item, **item._asdict())
-
-
-def item_failed(task_id: str, roadmap_id: str, attempt: int, failure: Failure) -> Event:
-    """An attempt could not save an item. The outcome of the attempt confirms it: see `concept_failed`."""
-    identity = (*failure.item, failure.stage, failure.error_code)
-    data = failure.item._asdict() | failure.why
-    return _of_attempt(DetailType.ITEM_FAILED, task_id, roadmap_id, attempt, *identity, **data)
-
-
-def item_restored(
-    task_id: str, roadmap_id: str, attempt: int, item: Item, revision: str, restored_from: str, actor: str
-) -> Event:
-    """An earlier content of an item is the current one again, as a new revision."""
-    data = {"revision": revision, "restored_from": restored_from, "actor": actor}
-    return _of_attempt(
-        DetailType.ITEM_RESTORED, task_id, roadmap_id, attempt, *item, revision, **item._asdict(), **data
-    )
-
-
-def task_cancelled(task_id: str, roadmap_id: str | None, attempt: int, actor: str) -> Event:
-    """A task was cancelled. A task can be cancelled, retried and cancelled again, so each one is distinct."""
-    return _of_attempt(
-        DetailType.TASK_CANCELLED, task_id, roadmap_id, attempt, str(uuid.uuid4()), actor=actor
-    )
-
-
-def task_finalized(
-    task_id: str,
-    roadmap_id: str | None,
-    attempt: int,
-    status: str,
-    missing: Mapping[ContentType, int],
-    generated: Mapping[ContentType, int],
-    replaced_at: datetime,
-) -> Event:
-    """The outcome of a task has been recorded, or corrected. `generated` are items that were not staged.
-
-    `replaced_at` is the `updated_at` of the row that the outcome replaces: the same outcome may be recorded
-    again after another one.
-    """
-    counts = {str(name): count for name, count in missing.items()}
-    identity = (status, sorted(counts.items()), replaced_at.isoformat())
-    return _of_attempt(
-        DetailType.TASK_FINALIZED,
-        task_id,
-        roadmap_id,
-        attempt,
-        *identity,
-        status=status,
-        missing=counts,
-        generated={str(name): count for name, count in generated.items()},
-    )
-
-
-def automatic_attempts_exhausted(
-    task_id: str, roadmap_id: str | None, attempt: int, group: Mapping[str, object]
-) -> Event:
-    """Items of a task are missing, and no automatic attempt will follow: a person is needed.
-
-    `group` is the task's largest failure group. `console` is the task's page, relative to the API's URL.
-    """
-    return _of_attempt(
-        DetailType.AUTOMATIC_ATTEMPTS_EXHAUSTED,
-        task_id,
-        roadmap_id,
-        attempt,
-        group["group_id"],
-        group=group,
-        console=f"console/#/tasks/{quote(task_id, safe='')}",
-    )
+def _reason(failure: Failure) -> dict[str, str]:
+    return {"stage": failure.stage, "error_code": failure.error_code, "reason": failure.reason}
 
 
 def recovery_ended(recovery_id: str, state: str, counts: Mapping[str, int]) -> Event:

@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from ...content.product import concept_completed_entry, concept_failed_entry, task_finished_entry, write_log
 from ...content.rows import complete_concepts
-from ...contracts.events import Event, batch_saved, concept_completed, concept_failed, item_failed, item_saved
+from ...contracts.events import AttemptEvents, Event
 from ...contracts.items import ContentType, Failure, Item, count_by_type
 from ...contracts.payloads import BatchRequest
 from ...state.failures.failures import times_of_failures
@@ -33,13 +33,13 @@ def report_batch(
     names = {item.concept_id: name for item, name in saved.items()}
     complete = complete_concepts(connection, plan.roadmap_id, list(names))
     completed = [(concept_id, names[concept_id]) for concept_id in complete]
-    subject = plan.task_id, plan.roadmap_id, plan.attempt
+    subject = AttemptEvents(plan.task_id, plan.roadmap_id, plan.attempt)
     events = [
-        *(item_saved(*subject, item) for item in [*saved, *saved_by_others]),
-        *(item_failed(*subject, failure) for failure in failures),
-        *(concept_completed(*subject, *concept) for concept in completed),
+        *(subject.item_saved(item) for item in [*saved, *saved_by_others]),
+        *(subject.item_failed(failure) for failure in failures),
+        *(subject.concept_completed(*concept) for concept in completed),
         *(
-            batch_saved(*subject, batch.number, name, number - not_saved[name], not_saved[name])
+            subject.batch_saved(batch.number, name, number - not_saved[name], not_saved[name])
             for name, number in batch.items.items()
         ),
     ]
@@ -62,14 +62,14 @@ def report_outcome(
     """Record the events of the outcome and of the failed concepts, if the attempt is ours."""
     if task.attempt == 0:
         return
-    subject = task.task_id, task.roadmap_id, task.attempt
+    subject = AttemptEvents(task.task_id, task.roadmap_id, task.attempt)
     by_concept: dict[str, list[Failure]] = {}
     for failure in failures:
         by_concept.setdefault(failure.item.concept_id, []).append(failure)
     occurred_at = times_of_failures(connection, task.task_id, task.attempt) if by_concept else {}
     # No time: the failures belong to the attempt before a redrive for which nothing is left to do.
     failed = [
-        concept_failed(*subject, concept_id, alike, occurred_at.get(concept_id, ""))
+        subject.concept_failed(concept_id, alike, occurred_at.get(concept_id, ""))
         for concept_id, alike in by_concept.items()
     ]
     record_events(services, connection, [*failed, finalized])

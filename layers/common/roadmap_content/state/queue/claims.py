@@ -18,7 +18,7 @@ from ...contracts.errors import (
     StaleAttemptError,
     TaskCancelledError,
 )
-from ...contracts.events import attempt_queued, attempt_started
+from ...contracts.events import AttemptEvents
 from ...contracts.payloads import Execution
 from ...contracts.states import Cause, QueueState
 from ...contracts.times import utc
@@ -202,11 +202,10 @@ class _NewAttempt:
         admitted = admit(connection, MOST_ADMITTED) if waits else []
         events = [one.event for one in admitted]
         if (task_id, self.number) not in [one[:2] for one in admitted]:
-            about = task_id, self.task.roadmap_id, self.number, start.actor, str(start.cause)
+            mine = AttemptEvents(task_id, self.task.roadmap_id, self.number)
+            by = start.actor, str(start.cause)
             place = read_place(connection, task_id, self.number) if waits else None
-            events.append(
-                attempt_started(*about) if place is None else attempt_queued(*about, place.position)
-            )
+            events.append(mine.started(*by) if place is None else mine.queued(*by, place.position))
         record_events(services, connection, events)
         return Claim(read_task(connection, task_id), admitted, place)
 

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ...contracts.events import Event, attempt_started
+from ...contracts.events import AttemptEvents, Event
 from ...contracts.states import QueueClass, QueueState
 from ..tasks.attempts import end_attempts_of_deleted_tasks
 from .capacity import AT_WORK, OVERSUBSCRIPTION, Work
@@ -269,7 +269,7 @@ class Admitted(NamedTuple):
     @property
     def event(self) -> Event:
         """The event, which is recorded in the transaction of the admission."""
-        return attempt_started(self.task_id, self.roadmap_id, self.attempt, self.actor, self.cause)
+        return AttemptEvents(self.task_id, self.roadmap_id, self.attempt).started(self.actor, self.cause)
 
 
 class Confirmation(NamedTuple):
