@@ -20,7 +20,7 @@ from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reco
 from roadmap_content.runs.recoveries.advance import advance
 from roadmap_content.runs.recoveries.recovery_tasks import WaitingTask, claim_task
 from roadmap_content.state.queue import queue
-from roadmap_content.state.queue.places import read_place
+from roadmap_content.state.queue.capacity import read_place
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import S3, Pipeline, services_for
 from tests.support.requests_to_api import request

@@ -5,8 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from roadmap_content.runs.steps.handler import step_handler
-from roadmap_content.runs.steps.migrate import MigrateRequest, migrate_database
-from roadmap_content.runs.steps.schema_resource import answer_cloudformation
+from roadmap_content.runs.steps.migrate import MigrateRequest, answer_cloudformation, migrate_database
 
 migrate = step_handler(MigrateRequest, migrate_database, is_alarmed=False)
 

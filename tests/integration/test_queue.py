@@ -13,8 +13,7 @@ from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.queue import queue
 from roadmap_content.state.queue.admission import admit_waiting
-from roadmap_content.state.queue.capacity import Work, granted_batches
-from roadmap_content.state.queue.places import read_place
+from roadmap_content.state.queue.capacity import Work, granted_batches, read_place
 from roadmap_content.state.queue.queue import RECENT_MINUTES
 from roadmap_content.state.tasks.attempts import user_start
 from tests.integration.test_concurrency import at_once

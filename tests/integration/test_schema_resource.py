@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from roadmap_content.contracts.errors import DatabaseUnavailableError
-from roadmap_content.runs.steps.schema_resource import (
+from roadmap_content.runs.steps.migrate import (
     SchemaProperties,
     StaleReleaseError,
     answer_cloudformation,

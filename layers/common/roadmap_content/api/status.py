@@ -23,8 +23,7 @@ from ..contracts.errors import InvalidFrameworkError, RoadmapNotFoundError
 from ..contracts.items import ContentType, Failure, Item, count_by_type
 from ..platform.aws.executions import execution_url
 from ..state.failures.failures import failures_of_attempt
-from ..state.queue.capacity import read_capacity
-from ..state.queue.places import read_place
+from ..state.queue.capacity import read_capacity, read_place
 from ..state.services import Services
 from ..state.tasks.attempts import generated_by
 from ..state.tasks.ownership import reached_content

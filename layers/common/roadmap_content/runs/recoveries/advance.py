@@ -135,8 +135,7 @@ def _observe(services: Services, recovery_id: str, connection: Connection) -> li
     recovery = read_recovery(connection, recovery_id, lock=True)
     if recovery is None or recovery.ended_at is not None:
         return []
-    settled = [settle(task) for task in running_tasks(connection, recovery_id)]
-    ended = [settlement for settlement in settled if settlement is not None]
+    ended = [*filter(None, map(settle, running_tasks(connection, recovery_id)))]
     record_settlements(connection, recovery_id, ended)
     progress = read_progress(connection, recovery_id, recovery.breaker)
     state, stop_reason = next_state(RecoveryState(recovery.state), recovery, progress)

@@ -71,8 +71,7 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
     else:
         attempt = request.input.attempt
 
-    select = partial(_select, task_id, attempt, execution_arn)
-    selection = transact(services.engine, select, deadline)
+    selection = transact(services.engine, partial(_select, task_id, attempt, execution_arn), deadline)
     task, replaces = selection.snapshot.task, selection.replaces
     batch_size = services.settings.batch_size
     # Not for the items to replace: the staged content under their own key is the content that was saved.

@@ -110,8 +110,8 @@ def replace_current_failures(
 def forget_failures(connection: Connection, task_ids: Iterable[str]) -> None:
     """Remove the current failures of tasks, and subtract them from the sums."""
     for task_id in task_ids:
-        taken = [dict(row) for row in connection.execute(TAKE, {"task_id": task_id}).mappings()]
-        _add_to_sums(connection, taken, [])
+        taken = connection.execute(TAKE, {"task_id": task_id}).mappings()
+        _add_to_sums(connection, [dict(row) for row in taken], [])
 
 
 def _add_to_sums(connection: Connection, before: Sequence[_Row], after: Sequence[_Row]) -> None:

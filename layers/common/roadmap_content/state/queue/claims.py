@@ -30,8 +30,7 @@ from ..services import Services
 from ..tasks.attempts import CONSOLE, AttemptStart, open_attempt
 from ..tasks.ownership import why_not_startable
 from ..tasks.task import Task, claim_row, read_product_work, read_task
-from .capacity import NOTHING, Work
-from .places import read_place
+from .capacity import NOTHING, Work, read_place
 from .queue import Admitted, admit, enqueue
 
 STARTING = timedelta(seconds=60)

@@ -65,10 +65,8 @@ def count_tasks(connection: Connection, selection: Selection) -> Total:
     if selection.is_small:
         count = connection.execute(text(selection.sql("count(*)")), selection.parameters).scalar_one()
         return Total(int(count), is_exact=True)
-    if selection.checked:
-        counted, is_exact = _count_checked(connection, selection)
-    else:
-        counted, is_exact = _count_served(connection, selection)
+    count_some = _count_checked if selection.checked else _count_served
+    counted, is_exact = count_some(connection, selection)
     if is_exact:
         return Total(counted, is_exact=True)
     explain = text(f"EXPLAIN (FORMAT JSON) {selection.sql('1')}")

@@ -161,7 +161,12 @@ def _in_order_of_an_index(task_filter: TaskFilter) -> tuple[Collection[str], Sel
     if task_filter.user_id is not None:
         return ["user_id"], Selection("roadmap_tasks t", ["t.user_id = :user_id"], (), {})
     for name in task_filter.by_failure:
-        failing = _failing_tasks(name)
+        # Each task once. Its rows are neighbours in the index, so that the first page is found without
+        # reading the others.
+        failing = (
+            "SELECT DISTINCT ON (created_at, task_id) task_id, created_at FROM content_task_failures"
+            f" WHERE {name} = :{name} ORDER BY created_at DESC, task_id DESC"
+        )
         source = f"({failing}) AS f JOIN roadmap_tasks t ON t.task_id = f.task_id"
         served = ["failure"] if len(task_filter.by_failure) == 1 else []
         return served, Selection(source, (), (), {}, order="f", without_tasks=failing)
@@ -169,15 +174,6 @@ def _in_order_of_an_index(task_filter: TaskFilter) -> tuple[Collection[str], Sel
         statuses = [f"status_{number}" for number in range(len(task_filter.status))]
         return ["status"], Selection("roadmap_tasks t", (), (), {}, statuses=statuses)
     return [], Selection("roadmap_tasks t", (), (), {})
-
-
-def _failing_tasks(column: str) -> str:
-    """The tasks with a current failure of a group, a code or a type, each once, in the list's order."""
-    # A task's rows are neighbours in the index, so that the first page is found without reading the others.
-    return (
-        "SELECT DISTINCT ON (created_at, task_id) task_id, created_at FROM content_task_failures"
-        f" WHERE {column} = :{column} ORDER BY created_at DESC, task_id DESC"
-    )
 
 
 def task_conditions(task_filter: TaskFilter) -> tuple[dict[str, Condition], dict[str, Any]]:
@@ -208,7 +204,8 @@ def task_conditions(task_filter: TaskFilter) -> tuple[dict[str, Condition], dict
         parameters |= task_filter.by_failure
     if task_filter.q is not None:
         by_name["q"] = Condition(f"({_BEGINS})", f"t.task_id IN ({_beginning(None)})")
-        parameters |= _prefixes(task_filter.q)
+        escaped = task_filter.q[:100].replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        parameters |= {"prefix": f"{escaped}%", "title_prefix": f"{escaped.lower()}%"}
     return by_name, parameters
 
 
@@ -255,14 +252,6 @@ UNION (SELECT n.task_id FROM (SELECT roadmap_id FROM roadmap_metadata
 """
 
 
-def _titled(limit: int) -> str:
-    """The roadmaps with the prefix, which may have no task."""
-    return f"""
-SELECT FROM roadmap_metadata WHERE "left"(lower(title), 100) LIKE :title_prefix
-ORDER BY "left"(lower(title), 100) USING ~<~ LIMIT {limit}
-"""
-
-
 # `OFFSET 0` forces one index lookup per task, in place of a hash of all matching titles.
 _BEGINS = """
 t.task_id LIKE :prefix OR "left"(t.roadmap_id, 100) LIKE :prefix
@@ -280,17 +269,17 @@ def _candidates(task_filter: TaskFilter) -> dict[str, _Candidates]:
     if task_filter.task_ids:
         candidates["task_ids"] = _Candidates(_GIVEN)
     if task_filter.q is not None:
-        candidates["q"] = _Candidates(_beginning(limit), _titled(limit))
+        # The roadmaps with the prefix, which may have no task.
+        titled = f"""
+SELECT FROM roadmap_metadata WHERE "left"(lower(title), 100) LIKE :title_prefix
+ORDER BY "left"(lower(title), 100) USING ~<~ LIMIT {limit}
+"""
+        candidates["q"] = _Candidates(_beginning(limit), titled)
     if updated := _updated(task_filter):
         candidates["updated"] = _Candidates(
             f"SELECT t.task_id FROM roadmap_tasks t WHERE {updated} ORDER BY t.updated_at LIMIT {limit}"
         )
     return candidates
-
-
-def _prefixes(q: str) -> dict[str, str]:
-    escaped = q[:100].replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return {"prefix": f"{escaped}%", "title_prefix": f"{escaped.lower()}%"}
 
 
 def _count_candidates(connection: Connection, candidates: _Candidates, parameters: Mapping[str, Any]) -> int:
