@@ -9,8 +9,7 @@ import signal
 import sys
 from types import FrameType
 
-from roadmap_content.contracts.errors import MissingExtraError
-from roadmap_content.contracts.extras import requires_extra
+from roadmap_content.contracts.errors import MissingExtraError, requires_extra
 
 _REFUSED, _INTERRUPTED = 2, 130
 """`ExitCode.REFUSED` and `INTERRUPTED`, whose module is slow to import."""

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from roadmap_content.contracts.extras import requires_extra
+from roadmap_content.contracts.errors import requires_extra
 
 if TYPE_CHECKING:
     from local_stack.stack import LocalStack

@@ -16,7 +16,7 @@ from roadmap_command.interface import Stack, errors, print_json
 from roadmap_command.local import local_stack
 from roadmap_command.target import ALIAS, Target
 from roadmap_content.api.client import API_URL, BUCKET, STATE_MACHINE_ARN
-from roadmap_content.contracts.extras import requires_extra
+from roadmap_content.contracts.errors import requires_extra
 
 if TYPE_CHECKING:
     from local_stack.stack import LocalStack

@@ -12,7 +12,6 @@ from ..contracts.errors import (
     NotCancellableError,
     RoadmapNotFoundError,
 )
-from ..contracts.events import AttemptEvents
 from ..platform.postgres.transactions import transact
 from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.log import logger
@@ -66,8 +65,7 @@ def cancel_task(
             lift_cancellation(connection, task_id, "completed")
         waited = leave_queue(connection, task_id, task.attempt)
         if cancelled:
-            events = AttemptEvents(task_id, task.roadmap_id, task.attempt)
-            record_events(services, connection, [events.cancelled(actor)])
+            record_events(services, connection, [task.events.cancelled(actor)])
         return read_task(connection, task_id), waited
 
     task, waited = transact(services.engine, cancel, deadline)

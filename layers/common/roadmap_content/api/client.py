@@ -33,8 +33,7 @@ from ..contracts.api.tasks import (
     RetryPreview,
     TaskDetail,
 )
-from ..contracts.errors import InvalidRequestError, MissingSettingError, RoadmapNotFoundError
-from ..contracts.extras import requires_extra
+from ..contracts.errors import InvalidRequestError, MissingSettingError, RoadmapNotFoundError, requires_extra
 from ..contracts.items import ContentType, Item
 from ..contracts.payloads import TASK_ID, PayloadT
 from ..contracts.states import UNFINISHED

@@ -54,7 +54,6 @@ from ..contracts.errors import (
     RestoreRefusedError,
     TextUnavailableError,
 )
-from ..contracts.events import AttemptEvents
 from ..contracts.items import Item
 from ..platform.postgres.sqlstate import is_transient
 from ..platform.postgres.transactions import diagnose, transact
@@ -234,9 +233,8 @@ def restore_revision(
         record_restored(connection, roadmap_id, item, content_id, again.content_id, actor, reason)
         project_rows(connection, roadmap_id, framework, current_rows(connection, roadmap_id))
         lock_task(connection, task_id)  # before the lock of its events, as a claim does
-        events = AttemptEvents(task_id, roadmap_id, task.attempt)
-        restoration = events.item_restored(item, content_id, again.content_id, actor)
-        record_events(services, connection, [restoration])
+        event = task.events.item_restored(item, content_id, again.content_id, actor)
+        record_events(services, connection, [event])
 
     if task.attempt == 0 or task.is_live:
         transact(services.engine, restore, deadline)

@@ -7,8 +7,10 @@ change its code.
 """
 
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 class ContentError(Exception):
@@ -73,6 +75,21 @@ class MissingSettingError(PermanentError, code="MissingSetting"):
 
 class MissingExtraError(PermanentError, code="MissingExtra"):
     """The packages of an extra are not installed."""
+
+
+@contextmanager
+def requires_extra(extra: Literal["layer", "command", "local"], purpose: str) -> Iterator[None]:
+    """Imports of packages of an extra.
+
+    Raises:
+        MissingExtraError: a package is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"{purpose} needs the package {error.name}: pip install 'roadmap-content[{extra}]'"
+        ) from error
 
 
 class InvalidPayloadError(PermanentError, code="InvalidPayload"):

@@ -14,7 +14,6 @@ from ...contracts.errors import (
     StaleAttemptError,
     TaskNotFoundError,
 )
-from ...contracts.events import AttemptEvents
 from ...contracts.items import ContentType, Failure, Item, count_by_type
 from ...contracts.payloads import Execution, FinalizeResult, Payload, Plan, RunInput, StateError
 from ...contracts.times import utc
@@ -207,8 +206,7 @@ def _write_outcome(
         return
     failed_items = (failure.item for failure in account.failed)
     close_attempt(connection, task.task_id, attempt, count_by_type(account.left), count_by_type(failed_items))
-    events = AttemptEvents(task.task_id, task.roadmap_id, task.attempt)
-    event = events.finalized(status, outcome.missing, generated, task.updated_at)
+    event = task.events.finalized(status, outcome.missing, generated, task.updated_at)
     report_outcome(services, connection, task, event, account.failed, outcome, message)
 
 
@@ -247,8 +245,7 @@ def _record_what_remains(
     if is_planned or not failed or not groups:
         return False
     needs_person = call_a_person(connection, [group.key.group_id for group in groups])
-    events = AttemptEvents(task.task_id, task.roadmap_id, task.attempt)
-    record_events(services, connection, [events.exhausted(groups[0].summary)])
+    record_events(services, connection, [task.events.exhausted(groups[0].summary)])
     return needs_person
 
 

@@ -62,7 +62,7 @@ def report_outcome(
     """Record the events of the outcome and of the failed concepts, if the attempt is ours."""
     if task.attempt == 0:
         return
-    subject = AttemptEvents(task.task_id, task.roadmap_id, task.attempt)
+    subject = task.events
     by_concept: dict[str, list[Failure]] = {}
     for failure in failures:
         by_concept.setdefault(failure.item.concept_id, []).append(failure)

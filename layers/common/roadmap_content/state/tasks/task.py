@@ -17,6 +17,7 @@ from ...content.roadmaps.metadata import load_framework
 from ...content.rows import saved_concepts
 from ...contracts.documents import UndecodableError, decode
 from ...contracts.errors import RoadmapLockedError, TaskNotFoundError
+from ...contracts.events import AttemptEvents
 from ...contracts.items import ContentType, Item
 from ...contracts.states import QueueState
 from .outcome import COMPLETED, Outcome
@@ -200,6 +201,11 @@ class Task:
     def is_in_queue(self) -> bool:
         """Whether the task's attempt waits or counts against the capacity."""
         return self.queue_state is not None and self.queue_state != QueueState.ENDED
+
+    @property
+    def events(self) -> AttemptEvents:
+        """The events of the row's attempt."""
+        return AttemptEvents(self.task_id, self.roadmap_id, self.attempt)
 
     @property
     def recorded_failures(self) -> object:
