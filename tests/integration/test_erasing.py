@@ -12,6 +12,7 @@ import pytest
 from moto import mock_aws
 from sqlalchemy import Connection, MetaData, select
 
+from roadmap_content.api.client_http import path_of
 from roadmap_content.contracts.erasure import Removed
 from roadmap_content.contracts.errors import ErasureRunningError
 from roadmap_content.contracts.items import ContentType, Item
@@ -75,7 +76,7 @@ def erase(ask: Ask, user: str, **query: str) -> dict[str, Any]:
     total = Removed()
     after: dict[str, str] = {}
     while True:
-        reply = ask("DELETE", f"/users/{user}/content", query | after, **OPERATOR)
+        reply = ask("DELETE", path_of("users", user, "content"), query | after, **OPERATOR)
         assert reply.status == 200, reply.body
         total += Removed.model_validate(reply.body["removed"])
         if reply.body["complete"] or reply.body["waits_until"]:
@@ -309,6 +310,19 @@ def test_many_deleted_tasks_and_texts_go_in_steps_also_after_an_interruption(
     assert bucket.keys("manifests/", "") == [
         keys.manifest_key(f"alice-t-{number}", 1, b"") for number in (0, 7)
     ]
+
+
+def test_exactly_the_user_of_the_path_is_erased(pipeline: Pipeline, ask: Ask) -> None:
+    """API Gateway passes the path as it was sent, which is encoded once."""
+    users = ["a/b", "a%2Fb", "a%252Fb", "a b", "a+b", "a%20b", "a%", "%", "é漢", "?x#y", "a&b=c", 'a"b']
+    for user in users:
+        for statement in TASKS.split(";")[:3]:
+            pipeline.execute(statement, u=user, **({"n": 1} if ":n)" in statement else {}))
+    pipeline.execute("UPDATE content_attempts SET ended_at = now() - interval '1 day'")
+    for number, user in enumerate(users, 1):
+        assert erase(ask, user)["removed"].rows["content_attempts"] == 1
+        left = pipeline.rows("SELECT user_id FROM content_attempts")
+        assert sorted(row["user_id"] for row in left) == sorted(users[number:])
 
 
 def test_only_an_operator_erases(ask: Ask, pipeline: Pipeline) -> None:
