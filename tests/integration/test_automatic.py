@@ -22,7 +22,7 @@ from roadmap_content.runs.retries import retry as automatic
 from roadmap_content.state.failures.automatic_attempts import FIRST_PAUSE, due_attempts
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.machine_model import Run
-from tests.support.pipeline import SETTINGS, Pipeline, RecordedExecutions
+from tests.support.pipeline import SETTINGS, Pipeline
 
 LIMIT = 4
 
@@ -70,8 +70,7 @@ def make_due(pipeline: Pipeline) -> None:
 
 def run_started(pipeline: Pipeline) -> int:
     """Run the started executions; return their number."""
-    executions = pipeline.services.executions
-    assert isinstance(executions, RecordedExecutions)
+    executions = pipeline.executions
     started = list(zip(executions.names, executions.started, strict=True))
     executions.names.clear()
     executions.started.clear()

@@ -26,7 +26,7 @@ from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.runs.steps.generate import GenerateReport, generate_content
 from roadmap_content.state.tasks.attempts import user_start
 from tests.support.factories import TYPES, USER, bundle_of, concept_ids
-from tests.support.pipeline import Pipeline, RecordedExecutions
+from tests.support.pipeline import Pipeline
 from tests.support.requests_to_api import OPERATOR, Ask, Reply
 
 Send = Callable[..., Reply]
@@ -51,9 +51,7 @@ def retry(pipeline: Pipeline, task_id: str) -> str:
 
 
 def started(pipeline: Pipeline) -> list[str]:
-    executions = pipeline.services.executions
-    assert isinstance(executions, RecordedExecutions)
-    return [task_id for task_id, _ in executions.started]
+    return [task_id for task_id, _ in pipeline.executions.started]
 
 
 def generate(pipeline: Pipeline, batch: BatchRequest) -> GenerateReport:
@@ -96,8 +94,7 @@ def test_more_slots_start_more(pipeline: Pipeline, send: Send) -> None:
 def test_a_run_that_ended_unnoticed_frees_its_slots_within_a_minute_if_others_wait(
     pipeline: Pipeline, send: Send, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    executions = pipeline.services.executions
-    assert isinstance(executions, RecordedExecutions)
+    executions = pipeline.executions
     state, described = executions.state, []
 
     def describe(arn: str) -> ExecutionState:

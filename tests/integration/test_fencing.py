@@ -22,7 +22,7 @@ from roadmap_content.state.queue.capacity import TOKENS_PER_ITEM
 from roadmap_content.state.tasks.attempts import AttemptStart, user_start
 from tests.support.commits import Commits, How, Strike, When
 from tests.support.factories import CONTENT_TABLES, USER, bundle_of, concept_ids, counts
-from tests.support.pipeline import Pipeline, RecordedExecutions, services_for
+from tests.support.pipeline import Pipeline, services_for
 
 IDS = concept_ids(3)
 
@@ -33,12 +33,6 @@ def loaded(pipeline: Pipeline) -> Pipeline:
     del bundle["content"][0]["resources"]
     pipeline.load(bundle)
     return pipeline
-
-
-def recorded(pipeline: Pipeline) -> RecordedExecutions:
-    executions = pipeline.services.executions
-    assert isinstance(executions, RecordedExecutions)
-    return executions
 
 
 def retry(pipeline: Pipeline) -> RetryAnswer:
@@ -65,9 +59,9 @@ def stopped_in_fan_out(pipeline: Pipeline) -> tuple[str, PlanResult]:
     """A run that was planned and then stopped, with its end recorded."""
     arn = retry(loaded(pipeline)).execution_arn
     assert arn is not None
-    recorded(pipeline).states[arn] = ExecutionState.RUNNING
+    pipeline.executions.states[arn] = ExecutionState.RUNNING
     planned = plan(pipeline, arn, 1)
-    recorded(pipeline).states[arn] = ExecutionState.OVER
+    pipeline.executions.states[arn] = ExecutionState.OVER
     end = ReconcileRequest(detail=ExecutionEnd(execution_arn=arn, status="ABORTED"))
     reconcile(end, pipeline.services, Deadline.after(600))
     assert pipeline.task()["status"] == "failed"
@@ -90,7 +84,7 @@ def refuse_redrives(pipeline: Pipeline) -> None:
     def refuse(_arn: str) -> None:
         raise NotRedrivableError("it is too old")
 
-    recorded(pipeline).redrive = refuse  # type: ignore[method-assign, assignment]
+    pipeline.executions.redrive = refuse  # type: ignore[method-assign, assignment]
 
 
 def test_after_a_refused_redrive_the_task_has_an_outcome(pipeline: Pipeline) -> None:
@@ -110,7 +104,7 @@ def waiting_redrive(pipeline: Pipeline) -> str:
     answer = redrive(pipeline)
     assert answer.execution_arn is None
     assert answer.queue is not None
-    assert (answer.queue.position, recorded(pipeline).redriven) == (1, [])
+    assert (answer.queue.position, pipeline.executions.redriven) == (1, [])
     return arn
 
 
@@ -133,7 +127,7 @@ def test_a_redrive_over_the_api_waits_for_its_turn_and_is_charged_like_a_start(p
         plan(pipeline, arn, 1)  # of the run that is over, delivered late
     before = charged(pipeline)
     admit_again(pipeline)
-    assert (recorded(pipeline).started, recorded(pipeline).redriven) == ([("t-1", 1)], [arn])
+    assert (pipeline.executions.started, pipeline.executions.redriven) == ([("t-1", 1)], [arn])
     assert charged(pipeline) == before + 9 * TOKENS_PER_ITEM
     planned = plan(pipeline, arn, 1, redrives=1).plan
     pipeline.execute("UPDATE content_attempts SET tokens = 7 WHERE attempt = 2")
@@ -149,12 +143,12 @@ def test_an_execution_that_the_console_redrives_does_not_wait_for_a_redrive_over
 ) -> None:
     arn = waiting_redrive(pipeline)
     before = charged(pipeline)
-    recorded(pipeline).states[arn] = ExecutionState.RUNNING
+    pipeline.executions.states[arn] = ExecutionState.RUNNING
     assert plan(pipeline, arn, 1, redrives=1).plan.attempt == 2
     assert charged(pipeline) == before + 9 * TOKENS_PER_ITEM
     assert queue_state(pipeline) == "running"
     admit_again(pipeline)
-    assert recorded(pipeline).redriven == []
+    assert pipeline.executions.redriven == []
 
 
 def test_the_sweep_ends_a_waiting_redrive_that_is_refused(pipeline: Pipeline) -> None:
@@ -177,14 +171,14 @@ def test_a_claim_whose_commit_is_not_answered_starts_its_execution(
     pipeline: Pipeline, database_url: str, redrives: bool
 ) -> None:
     arn, _ = stopped_in_fan_out(pipeline)
-    recorded(pipeline).started.clear()
+    pipeline.executions.started.clear()
     aside = services_for(database_url).engine
     commits = Commits(pipeline.services.engine, aside)
     with commits.struck(Strike(1, When.AFTER, How.CONNECTION)):
         assert (redrive if redrives else retry)(pipeline).attempt == 2
     aside.dispose()
     assert commits.strikes == 1
-    found = recorded(pipeline)
+    found = pipeline.executions
     assert (found.started, found.redriven) == (([], [arn]) if redrives else ([("t-1", 2)], []))
 
 
@@ -196,7 +190,7 @@ def test_redriven_inside_fan_out_a_run_generates_nothing_before_its_claim(
     if by == "the API":
         redrive(pipeline)
     else:
-        recorded(pipeline).states[arn] = ExecutionState.RUNNING
+        pipeline.executions.states[arn] = ExecutionState.RUNNING
     for request in requests_of(planned, arn):
         with pytest.raises(StaleAttemptError):
             generate_content(request, pipeline.services, Deadline.after(600))
@@ -252,14 +246,14 @@ def test_an_attempt_without_a_recorded_end_ends_at_the_next_claim_and_is_counted
     """It was stopped without an event, and no sweep came before the retry."""
     arn = retry(loaded(pipeline)).execution_arn
     assert arn is not None
-    recorded(pipeline).states[arn] = ExecutionState.RUNNING
+    pipeline.executions.states[arn] = ExecutionState.RUNNING
     planned = plan(pipeline, arn, 1)
     for request in requests_of(planned, arn):
         pipeline.save(request)
     for table in CONTENT_TABLES:
         if table != "tutorial_metadata":
             pipeline.execute(f"DELETE FROM {table}")
-    recorded(pipeline).states[arn] = ExecutionState.OVER
+    pipeline.executions.states[arn] = ExecutionState.OVER
     assert retry(pipeline).attempt == 2
     (ended,) = pipeline.rows("SELECT * FROM content_attempts WHERE attempt = 1")
     assert (ended["outcome"], ended["step"], ended["saved"]) == ("superseded", "ended", None)
@@ -285,7 +279,7 @@ def test_a_plan_delivered_after_the_end_of_its_attempt_plans_nothing(
         input=RunInput(task_id="t-1", attempt=1), execution=Execution(arn=arn), plan=planned.plan
     )
     assert finalize_task(finalize, pipeline.services, Deadline.after(600)).complete
-    recorded(pipeline).states[arn] = ExecutionState.SUCCEEDED
+    pipeline.executions.states[arn] = ExecutionState.SUCCEEDED
     before = pipeline.task()
     with pytest.raises(StaleAttemptError):
         plan(pipeline, arn, attempt)
@@ -299,8 +293,8 @@ def test_a_restored_database_starts_another_execution(pipeline: Pipeline) -> Non
     pipeline.execute("UPDATE roadmap_tasks SET attempt = 0, execution_arn = NULL, status = 'pending'")
     pipeline.execute("DELETE FROM content_attempts")
     retry(pipeline)
-    assert recorded(pipeline).started == [("t-1", 1), ("t-1", 1)]
-    assert len(set(recorded(pipeline).names)) == 2
+    assert pipeline.executions.started == [("t-1", 1), ("t-1", 1)]
+    assert len(set(pipeline.executions.names)) == 2
 
 
 @pytest.mark.parametrize("label", ["r1", "r99999", "by-hand"])
@@ -318,11 +312,11 @@ def test_a_claim_with_a_future_date_and_no_execution_is_started_by_the_sweep(
     loaded(pipeline)
     arn = retry(pipeline).execution_arn
     assert arn is not None
-    recorded(pipeline).states[arn] = ExecutionState.UNKNOWN
+    pipeline.executions.states[arn] = ExecutionState.UNKNOWN
     pipeline.execute("UPDATE roadmap_tasks SET updated_at = updated_at + :ahead", ahead=ahead)
     pipeline.execute("UPDATE content_queue SET admitted_at = admitted_at - interval '2 minutes'")
     assert reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600)).repairs == []
-    assert recorded(pipeline).names == [arn, arn]
+    assert pipeline.executions.names == [arn, arn]
     with pytest.raises(ClaimRefusedError):
         retry(pipeline)
 

@@ -34,7 +34,7 @@ from tests.support.factories import (
     resources,
     tutorial,
 )
-from tests.support.pipeline import SETTINGS, Pipeline, RecordedExecutions
+from tests.support.pipeline import SETTINGS, Pipeline
 
 IDS = concept_ids(24)
 OURS = {key for kind in CONTENT_KINDS.values() for key in kind.project(None)}
@@ -548,8 +548,7 @@ def test_an_older_attempt_does_not_overwrite_the_outcome_of_a_newer_one(pipeline
 def test_a_claim_is_refused_while_the_recorded_execution_runs(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["a"]))
     pipeline.plan()
-    executions = pipeline.services.executions
-    assert isinstance(executions, RecordedExecutions)
+    executions = pipeline.executions
     executions.states["arn:run-1"] = ExecutionState.RUNNING
     with pytest.raises(ClaimRefusedError, match="attempt 1, arn:run-1"):
         pipeline.plan()

@@ -467,9 +467,7 @@ def test_the_tenant_of_the_caller_s_token_replaces_the_user_and_an_operator_s_do
 
 
 def started(pipeline: Pipeline) -> list[str]:
-    executions = pipeline.services.executions
-    assert isinstance(executions, RecordedExecutions)
-    return [task_id for task_id, _ in executions.started]
+    return [task_id for task_id, _ in pipeline.executions.started]
 
 
 @pytest.mark.parametrize("stopped", [False, True], ids=["no capacity", "stopped"])

@@ -36,7 +36,7 @@ from tests.integration.test_concurrency import at_once
 from tests.integration.test_queue import blocks
 from tests.support.commits import Commits, How, ProcessDied, Strike, When
 from tests.support.factories import TYPES, USER, bundle_of, concept_ids, counts
-from tests.support.pipeline import SETTINGS, Pipeline, RecordedExecutions, services_for
+from tests.support.pipeline import SETTINGS, Pipeline, services_for
 from tests.support.received_events import Received
 
 
@@ -87,9 +87,7 @@ def turn(pipeline: Pipeline, recovery_id: str) -> None:
 
 
 def started(pipeline: Pipeline) -> list[tuple[str, int]]:
-    executions = pipeline.services.executions
-    assert isinstance(executions, RecordedExecutions)
-    return executions.started
+    return pipeline.executions.started
 
 
 def pass_time(pipeline: Pipeline, recovery_id: str, seconds: int = 5) -> None:
@@ -104,8 +102,7 @@ def pass_time(pipeline: Pipeline, recovery_id: str, seconds: int = 5) -> None:
 
 def run_started(pipeline: Pipeline, *, fails: bool = False) -> None:
     """Run the started attempts, one after another."""
-    executions = pipeline.services.executions
-    assert isinstance(executions, RecordedExecutions)
+    executions = pipeline.executions
     # Two starts with one name are one execution.
     by_arn = dict(zip(executions.names, executions.started, strict=True))
     for arn, (task_id, attempt) in by_arn.items():

@@ -36,12 +36,6 @@ from tests.support.pipeline import SETTINGS, Pipeline, RecordedExecutions, servi
 IDS = concept_ids(30)
 
 
-def executions(pipeline: Pipeline) -> RecordedExecutions:
-    recorded = pipeline.services.executions
-    assert isinstance(recorded, RecordedExecutions)
-    return recorded
-
-
 def retry(pipeline: Pipeline, user_id: str = USER) -> RetryAnswer:
     return retry_task(pipeline.services, pipeline.task_id, user_id, Deadline.after(600), user_start(user_id))
 
@@ -73,7 +67,7 @@ def test_missing_items_are_read_from_the_tables_and_not_from_the_framework(
     missing = sum(concept_id > IDS[14] for concept_id in IDS)
     assert dict(answer.items_to_retry) == counts(tutorial=missing, quiz=30)
     assert (answer.status, answer.attempt, answer.total_items) == ("processing", 1, 30 + missing)
-    assert executions(pipeline).started == [("t-1", 1)]
+    assert pipeline.executions.started == [("t-1", 1)]
     logged = {record.getMessage(): vars(record) for record in caplog.records}
     assert "no_failed_items_in_framework_checking_database" in logged
     found = logged["found_missing_concepts_in_database"]
@@ -93,7 +87,7 @@ def test_a_task_without_missing_items_is_finalized_at_once_by_a_retry(pipeline: 
     task = pipeline.task()
     assert (task["status"], task["failed_concepts"], task["error_message"]) == ("completed", None, None)
     assert {concept["quiz_status"] for concept in pipeline.concepts().values()} == {"completed"}
-    assert executions(pipeline).started == []
+    assert pipeline.executions.started == []
 
     before = pipeline.task()
     assert retry(pipeline).message == "None of the requested items is missing"
@@ -128,7 +122,7 @@ def test_a_task_of_another_user_is_not_found(pipeline: Pipeline) -> None:
 def test_a_task_whose_execution_runs_is_not_retried(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     pipeline.plan()
-    executions(pipeline).states["arn:run-1"] = ExecutionState.RUNNING
+    pipeline.executions.states["arn:run-1"] = ExecutionState.RUNNING
     for status in ("processing", "cancelled", "partial_failure"):
         pipeline.execute("UPDATE roadmap_tasks SET status = :status", status=status)
         with pytest.raises(ClaimRefusedError) as caught:
@@ -149,7 +143,7 @@ def test_an_attempt_that_was_claimed_and_not_started_is_not_retried(pipeline: Pi
     pipeline.load(bundle_of(IDS))
     answer = retry(pipeline)
     assert answer.execution_arn is not None
-    executions(pipeline).states[answer.execution_arn] = ExecutionState.UNKNOWN
+    pipeline.executions.states[answer.execution_arn] = ExecutionState.UNKNOWN
     pipeline.execute("UPDATE roadmap_tasks SET updated_at = updated_at - interval '1 day'")
     with pytest.raises(ClaimRefusedError):
         retry(pipeline)
@@ -185,7 +179,7 @@ def test_an_execution_that_was_not_redriven_since_its_plan_fails(pipeline: Pipel
 
 def test_a_redriven_run_claims_the_next_attempt_once(pipeline: Pipeline) -> None:
     request = awaiting(incomplete(pipeline), planned=0, seen=1)
-    executions(pipeline).states["arn:run-1"] = ExecutionState.RUNNING
+    pipeline.executions.states["arn:run-1"] = ExecutionState.RUNNING
     first = await_redrive(request, pipeline.services, Deadline.after(600))
     assert (first.replan, first.attempt) == (True, 2)
     assert await_redrive(request, pipeline.services, Deadline.after(600)) == first
@@ -203,7 +197,7 @@ def test_an_execution_that_is_redriven_during_a_retry_loses_the_claim(pipeline: 
     request = awaiting(incomplete(pipeline), planned=0, seen=1)
     answer = retry(pipeline)
     assert answer.execution_arn is not None
-    executions(pipeline).states[answer.execution_arn] = ExecutionState.RUNNING
+    pipeline.executions.states[answer.execution_arn] = ExecutionState.RUNNING
     with pytest.raises(ClaimRefusedError, match="attempt 2"):
         await_redrive(request, pipeline.services, Deadline.after(600))
 
@@ -247,7 +241,7 @@ def test_an_input_without_a_valid_task_is_ignored(pipeline: Pipeline) -> None:
 def test_a_running_execution_is_not_changed(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     pipeline.plan()
-    executions(pipeline).states["arn:run-1"] = ExecutionState.RUNNING
+    pipeline.executions.states["arn:run-1"] = ExecutionState.RUNNING
     before = pipeline.task()
     assert sweep(pipeline, detail=ExecutionEnd(execution_arn="arn:run-1", status="FAILED")).repairs == []
     assert pipeline.task() == before
@@ -257,14 +251,14 @@ def test_the_sweep_starts_an_attempt_that_was_claimed_and_never_started(pipeline
     pipeline.load(bundle_of(IDS))
     answer = retry(pipeline)
     assert answer.execution_arn is not None
-    executions(pipeline).states[answer.execution_arn] = ExecutionState.UNKNOWN
-    executions(pipeline).started.clear()
-    assert (sweep(pipeline).checked, executions(pipeline).started) == (0, [])
+    pipeline.executions.states[answer.execution_arn] = ExecutionState.UNKNOWN
+    pipeline.executions.started.clear()
+    assert (sweep(pipeline).checked, pipeline.executions.started) == (0, [])
     pipeline.execute("UPDATE roadmap_tasks SET updated_at = updated_at - interval '2 minutes'")
     pipeline.execute("UPDATE content_queue SET admitted_at = admitted_at - interval '2 minutes'")
     assert sweep(pipeline).repairs == []
-    assert executions(pipeline).started == [("t-1", 1)]
-    assert executions(pipeline).names[-1] == answer.execution_arn
+    assert pipeline.executions.started == [("t-1", 1)]
+    assert pipeline.executions.names[-1] == answer.execution_arn
     assert pipeline.task()["status"] == "processing"
 
 
@@ -277,9 +271,9 @@ def test_a_dry_run_starts_no_waiting_attempt(pipeline: Pipeline) -> None:
     pipeline.execute("UPDATE content_queue SET state = 'waiting' WHERE task_id = 't-2'")
     pipeline.execute("UPDATE content_queue_keys SET waiting = true")
     pipeline.execute("UPDATE content_queue SET state = 'running' WHERE task_id = 't-1'")
-    executions(pipeline).started.clear()
+    pipeline.executions.started.clear()
     assert [repair.task_id for repair in sweep(pipeline, dry_run=True).repairs] == ["t-1"]
-    assert executions(pipeline).started == []
+    assert pipeline.executions.started == []
 
 
 @pytest.mark.parametrize(
@@ -485,7 +479,7 @@ def test_a_start_with_a_lost_response_is_not_repeated_as_another_attempt(pipelin
     with pytest.raises(ClaimRefusedError) as caught:
         retry(pipeline)
     assert caught.value.attempt == 1
-    assert executions(pipeline).started == [("t-1", 1)]
+    assert pipeline.executions.started == [("t-1", 1)]
 
 
 @pytest.mark.parametrize("levels", [200, 960, 5_000])

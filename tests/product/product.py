@@ -4,14 +4,19 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pytest
 from sqlalchemy import Engine, text
 
 from roadmap_content.content.kind import save_parameters
 from tests.support.engines import shared_product_engine
 from tests.support.factories import LATER_KINDS, USER, content_of, framework_of
+from tests.support.product_schema import FORMS
 
 NOW = "timezone('Asia/Shanghai', now())"
 """The product's clock: `timestamp without time zone` in Beijing time."""
+
+EVERY_FORM = pytest.mark.parametrize("form", FORMS, indirect=True)
+"""A test in each variant of the schema, which has the fixture `form`."""
 
 
 class Product:
@@ -99,6 +104,11 @@ class Product:
             content_type=content_type,
             celery=celery,
         )
+
+    def failed(self, concept_ids: Sequence[str]) -> None:
+        """The roadmap `r-1`, and its task `t-1` that has failed."""
+        self.roadmap("r-1", concept_ids)
+        self.task("t-1", "failed", roadmap_id="r-1")
 
     def complete(self, roadmap_id: str, concept_id: str, *, version: int = 1, suffix: str = "") -> None:
         """All rows of a concept: those that the product's generators save, and those of later types."""

@@ -2,23 +2,30 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
+from local_stack.given_database import AdoptedDatabase, WrongTimeZoneError, propose_offset
 from local_stack.postgres_server import Server
 from migrations import CannotAdoptError, migrate
+from roadmap_content.api.health import attention_for
 from roadmap_content.content.kind import save_parameters
 from roadmap_content.content.product import PRODUCT_TYPES
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.roadmaps.metadata import lock_roadmap
 from roadmap_content.content.rows import current_rows, merge_items, saved_concepts
 from roadmap_content.contracts.items import ContentType
+from roadmap_content.platform.postgres.transactions import transact
+from roadmap_content.state.tasks.time_zone import describe_offset, time_ahead
 from tests.product.operations import NEEDS, OPERATIONS, perform
-from tests.product.product import Product
+from tests.product.product import EVERY_FORM, Product
+from tests.product.running import deadline, heal
 from tests.support.databases import copied_database
 from tests.support.factories import LATER_KINDS, USER, content_of
+from tests.support.pipeline import Pipeline
 from tests.support.product_schema import FORMS
 
 IDS = {
@@ -52,6 +59,7 @@ def fill(product: Product) -> None:
         product.complete("r-1", concept_id)
 
 
+@EVERY_FORM
 @pytest.mark.parametrize("times", [1, 2])
 def test_every_write_operation_succeeds(adopted: Product, times: int) -> None:
     assert len(OPERATIONS) == 21
@@ -70,7 +78,6 @@ def test_every_write_operation_succeeds(adopted: Product, times: int) -> None:
     assert all(row["content_version"] == row["highest"] for row in latest)
 
 
-@pytest.mark.parametrize("form", ["create_all"], indirect=True)
 def test_every_write_operation_succeeds_in_another_schema(database_server: Server, form: str) -> None:
     with copied_database(database_server.url) as (name, url):
         with create_engine(url, poolclass=NullPool).begin() as connection:
@@ -95,6 +102,7 @@ def test_every_write_operation_succeeds_in_another_schema(database_server: Serve
         product.engine.dispose()
 
 
+@EVERY_FORM
 @pytest.mark.parametrize("table", WRITTEN)
 def test_the_product_s_migrations_can_change_the_type_of_each_column(adopted: Product, table: str) -> None:
     """PostgreSQL refuses it for a column that the definition of a trigger names."""
@@ -108,6 +116,7 @@ def test_the_product_s_migrations_can_change_the_type_of_each_column(adopted: Pr
         adopted.execute(f"ALTER TABLE {table} ALTER COLUMN {column['attname']} TYPE {column['type']}")
 
 
+@EVERY_FORM
 def test_adoption_changes_no_row_and_succeeds_with_every_row(product: Product) -> None:
     fill(product)
     before = product.everything()
@@ -121,7 +130,6 @@ def test_adoption_changes_no_row_and_succeeds_with_every_row(product: Product) -
     assert after == before | {kind.table: [] for kind in LATER_KINDS}
 
 
-@pytest.mark.parametrize("form", ["create_all"], indirect=True)
 def test_with_a_unique_version_three_operations_fail(product: Product) -> None:
     product.execute("ALTER TABLE tutorial_metadata ADD UNIQUE (roadmap_id, concept_id, content_version)")
     fill(product)
@@ -172,7 +180,6 @@ def await_waiting(product: Product) -> None:
 
 
 @pytest.mark.parametrize("content_type", PRODUCT_TYPES)
-@pytest.mark.parametrize("form", ["create_all"], indirect=True)
 def test_the_product_inserts_while_save_has_not_committed(
     adopted: Product, content_type: ContentType
 ) -> None:
@@ -205,7 +212,6 @@ def test_the_product_inserts_while_save_has_not_committed(
 
 
 @pytest.mark.parametrize("content_type", PRODUCT_TYPES)
-@pytest.mark.parametrize("form", ["create_all"], indirect=True)
 def test_save_runs_while_the_product_has_not_committed(adopted: Product, content_type: ContentType) -> None:
     adopted.roadmap("r-1", CONCEPTS)
     inserted, hold = threading.Event(), threading.Event()
@@ -245,7 +251,6 @@ def require_one_current_row(product: Product, content_type: ContentType) -> None
         assert current["r-1:c-1"][kind.id_field] == row[kind.id_field]
 
 
-@pytest.mark.parametrize("form", ["create_all"], indirect=True)
 def test_the_product_never_waits_long_for_a_stalled_save(adopted: Product) -> None:
     adopted.roadmap("r-1", CONCEPTS)
     hold, release = threading.Event(), threading.Event()
@@ -267,7 +272,6 @@ def test_the_product_never_waits_long_for_a_stalled_save(adopted: Product) -> No
     assert len(adopted.rows("SELECT 1 FROM tutorial_metadata WHERE is_latest")) == 2
 
 
-@pytest.mark.parametrize("form", ["create_all"], indirect=True)
 def test_if_two_texts_share_a_version_the_visible_one_is_current(adopted: Product) -> None:
     adopted.roadmap("r-1", CONCEPTS)
     adopted.complete("r-1", "r-1:c-1")
@@ -287,7 +291,6 @@ def test_if_two_texts_share_a_version_the_visible_one_is_current(adopted: Produc
 
 
 @pytest.mark.parametrize("known_by", ["a foreign key", "its name"])
-@pytest.mark.parametrize("form", ["create_all"], indirect=True)
 def test_a_second_row_of_the_product_replaces_the_first_in_place_if_a_row_refers_to_it(
     adopted: Product, known_by: str
 ) -> None:
@@ -320,7 +323,6 @@ def test_a_second_row_of_the_product_replaces_the_first_in_place_if_a_row_refers
     assert {row["quiz_id"] for row in current.values()} == {"quiz of r-1:c-1", "second of r-1:c-2"}
 
 
-@pytest.mark.parametrize("form", ["create_all"], indirect=True)
 def test_the_version_stays_unique_when_the_product_saves_a_tutorial_twice(adopted: Product) -> None:
     """Its worker inserts the row, and then updates all columns, with version 1 again."""
     adopted.roadmap("r-1", CONCEPTS)
@@ -342,7 +344,6 @@ def test_the_version_stays_unique_when_the_product_saves_a_tutorial_twice(adopte
     assert [row["is_latest"] for row in rows] == [False, False, True]
 
 
-@pytest.mark.parametrize("form", ["create_all"], indirect=True)
 def test_adoption_fails_without_a_change_if_duplicates_have_attempts(product: Product) -> None:
     fill(product)
     product.execute(
@@ -361,7 +362,6 @@ def test_adoption_fails_without_a_change_if_duplicates_have_attempts(product: Pr
     assert product.everything() == before
 
 
-@pytest.mark.parametrize("form", ["create_all"], indirect=True)
 def test_a_role_that_may_only_write_its_own_tables_still_writes_them(adopted: Product) -> None:
     fill(adopted)
     adopted.execute("DROP ROLE IF EXISTS product_writer")
@@ -385,3 +385,80 @@ def test_a_role_that_may_only_write_its_own_tables_still_writes_them(adopted: Pr
         adopted.execute("DROP OWNED BY product_writer")
         adopted.execute("DROP ROLE product_writer")
     assert len(adopted.rows("SELECT 1 FROM content_archive")) == 2
+
+
+def hours(count: float) -> timedelta:
+    return timedelta(hours=count)
+
+
+@pytest.mark.usefixtures("form")
+@pytest.mark.parametrize(
+    ("ahead", "offset"),
+    [
+        (hours(7.99), hours(8)),
+        (hours(8), hours(8)),
+        (hours(8.05), hours(8)),
+        (hours(5.4), hours(5.5)),
+        (hours(0), hours(0)),
+        (hours(-0.4), hours(0)),
+        (hours(-0.6), None),
+        (hours(-100), None),
+    ],
+)
+def test_the_offset_of_a_new_row(ahead: timedelta, offset: timedelta | None) -> None:
+    assert propose_offset(ahead) == offset
+    assert describe_offset(hours(8)) == "08:00"
+
+
+def zone_of(product: Product, given: str | None) -> str:
+    return AdoptedDatabase(product.url).time_zone(given)
+
+
+def test_adoption_proposes_the_zone_of_the_newest_rows(product: Product) -> None:
+    assert zone_of(product, None) == "UTC", "without rows nothing contradicts it"
+    product.task("t-1", "failed", age="1 second")
+
+    for wrong in (None, "UTC", "Europe/Berlin"):
+        with pytest.raises(WrongTimeZoneError, match="--time-zone Asia/Shanghai"):
+            zone_of(product, wrong)
+
+    assert zone_of(product, "Asia/Shanghai") == "Asia/Shanghai"
+
+
+def test_adoption_does_not_guess_from_old_rows(product: Product) -> None:
+    product.task("t-1", "failed", age="3 days")
+    with pytest.raises(WrongTimeZoneError, match="state it"):
+        zone_of(product, None)
+    assert zone_of(product, "Asia/Shanghai") == "Asia/Shanghai"
+
+
+def test_adoption_takes_utc_if_the_newest_rows_agree(product: Product) -> None:
+    product.task("t-1", "failed", age="8 hours 1 minute")
+    assert zone_of(product, None) == "UTC"
+
+
+def test_the_contradiction_stays_visible_when_the_time_has_passed(
+    pipeline: Pipeline, adopted: Product
+) -> None:
+    """The database was adopted with UTC, and the product writes Beijing time."""
+
+    def ahead() -> timedelta:
+        return transact(pipeline.engine, time_ahead, deadline())
+
+    adopted.roadmap("r-1", ["r-1:c-1"])
+    assert ahead() == timedelta(0)
+    adopted.task("t-1", "failed", roadmap_id="r-1", age="1 second")
+    assert hours(7.9) < ahead() < hours(8)
+
+    heal(pipeline.services)
+    (task,) = adopted.rows("SELECT created_at, completed_at, execution_summary FROM roadmap_tasks")
+    assert task["completed_at"] < task["created_at"], "what was seen"
+    assert task["execution_summary"]["duration_seconds"] >= 0
+    for table, column in (("roadmap_tasks", "created_at"), ("content_attempts", "claimed_at")):
+        adopted.execute(f"UPDATE {table} SET {column} = {column} - interval '2 days'")
+
+    assert hours(7.9) < ahead() < hours(8)
+    (found,) = attention_for(stuck=0, overdue=False, sweep=None, outbox=0, aside=0, ahead=ahead())
+    assert found.what == "time_zone"
+    adopted.execute("UPDATE roadmap_tasks SET created_at = created_at - interval '8 hours'")
+    assert ahead() == timedelta(0)

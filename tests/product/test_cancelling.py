@@ -39,9 +39,7 @@ from tests.product.operations import perform
 from tests.product.product import NOW, Product
 from tests.product.running import deadline, heal, retry, run, sweep
 from tests.support.factories import USER
-from tests.support.pipeline import Pipeline, RecordedExecutions
-
-pytestmark = pytest.mark.parametrize("form", ["create_all"], indirect=True)
+from tests.support.pipeline import Pipeline
 
 CONCEPTS = [f"r-1:c-{number}" for number in range(1, 31)]
 
@@ -51,23 +49,18 @@ def cancel(product: Product) -> None:
         perform(connection, "cancel a task", {"task_id": "t-1"})
 
 
-def executions_of(pipeline: Pipeline) -> RecordedExecutions:
-    assert isinstance(pipeline.services.executions, RecordedExecutions)
-    return pipeline.services.executions
+class Meanwhile:
+    """A generator; something happens before the item with a number."""
 
-
-class CancelledMeanwhile:
-    """A generator; the product cancels the task during its third item."""
-
-    def __init__(self, generator: Generator, product: Product) -> None:
-        self._generator, self._product = generator, product
+    def __init__(self, generator: Generator, number: int, happens: Callable[[], object]) -> None:
+        self.generator, self._number, self._happens = generator, number, happens
         self.asked = 0
 
     def generate(self, *arguments: object) -> object:
         self.asked += 1
-        if self.asked == 3:
-            cancel(self._product)
-        return self._generator.generate(*arguments)  # type: ignore[arg-type]
+        if self.asked == self._number:
+            self._happens()
+        return self.generator.generate(*arguments)  # type: ignore[arg-type]
 
 
 def state_of(product: Product) -> tuple[str, str | None, str]:
@@ -81,9 +74,8 @@ CANCELLED = ("cancelled", "Cancelled by the user", "content_generation")
 def test_a_task_cancelled_during_a_run_starts_no_further_item(
     pipeline: Pipeline, adopted: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    adopted.roadmap("r-1", CONCEPTS)
-    adopted.task("t-1", "failed", roadmap_id="r-1")
-    meanwhile = CancelledMeanwhile(pipeline.services.generator, adopted)
+    adopted.failed(CONCEPTS)
+    meanwhile = Meanwhile(pipeline.services.generator, 3, lambda: cancel(adopted))
     monkeypatch.setattr("roadmap_content.runs.steps.generate.PARALLEL", 1)
     pipeline.services.generator = meanwhile  # type: ignore[assignment]
 
@@ -97,7 +89,7 @@ def test_a_task_cancelled_during_a_run_starts_no_further_item(
     assert task["execution_summary"]["quiz"] == {"total": 30, "completed": 0, "failed": 0}
     assert [repair for result in sweep(pipeline.services) for repair in result.repairs] == []
 
-    pipeline.services.generator = meanwhile._generator  # noqa: SLF001
+    pipeline.services.generator = meanwhile.generator
     answer = heal(pipeline.services)
 
     assert state_of(adopted) == ("completed", None, "completed")
@@ -105,8 +97,7 @@ def test_a_task_cancelled_during_a_run_starts_no_further_item(
 
 
 def test_staged_content_stays_staged_and_is_saved_by_a_retry(pipeline: Pipeline, adopted: Product) -> None:
-    adopted.roadmap("r-1", CONCEPTS[:2])
-    adopted.task("t-1", "failed", roadmap_id="r-1")
+    adopted.failed(CONCEPTS[:2])
     answer = retry(pipeline.services)
     execution = Execution(arn=answer.execution_arn or "")
     given = RunInput(task_id="t-1", attempt=answer.attempt)
@@ -124,11 +115,10 @@ def test_staged_content_stays_staged_and_is_saved_by_a_retry(pipeline: Pipeline,
 def test_the_endpoint_cancels_and_stops_the_execution(
     pipeline: Pipeline, adopted: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    adopted.roadmap("r-1", CONCEPTS[:1])
-    adopted.task("t-1", "failed", roadmap_id="r-1")
+    adopted.failed(CONCEPTS[:1])
     answer = retry(pipeline.services)
     assert answer.execution_arn is not None
-    executions = executions_of(pipeline)
+    executions = pipeline.executions
     executions.states[answer.execution_arn] = ExecutionState.RUNNING
     stopped: list[str] = []
 
@@ -155,10 +145,11 @@ def test_completed_and_unknown_tasks_cannot_be_cancelled(pipeline: Pipeline, ado
 
 
 def test_a_roadmap_deleted_during_a_run_gets_no_further_content(pipeline: Pipeline, adopted: Product) -> None:
-    adopted.roadmap("r-1", CONCEPTS[:2])
-    adopted.task("t-1", "failed", roadmap_id="r-1")
+    adopted.failed(CONCEPTS[:2])
     answer = retry(pipeline.services)
-    pipeline.services.generator = DeletedMeanwhile(pipeline.services.generator, adopted)  # type: ignore[assignment]
+    deletion = "UPDATE roadmap_metadata SET deleted_at = now()"
+    meanwhile = Meanwhile(pipeline.services.generator, 1, lambda: adopted.execute(deletion))
+    pipeline.services.generator = meanwhile  # type: ignore[assignment]
     before = adopted.rows("SELECT CAST(framework_data AS text) AS f FROM roadmap_metadata")
 
     run(pipeline.services, answer)
@@ -166,17 +157,6 @@ def test_a_roadmap_deleted_during_a_run_gets_no_further_content(pipeline: Pipeli
     assert adopted.rows("SELECT CAST(framework_data AS text) AS f FROM roadmap_metadata") == before
     for content_type in ContentType:
         assert adopted.rows(f"SELECT 1 FROM {CONTENT_KINDS[content_type].table}") == []
-
-
-class DeletedMeanwhile:
-    """A generator; the user deletes the roadmap during its first item."""
-
-    def __init__(self, generator: Generator, product: Product) -> None:
-        self._generator, self._product = generator, product
-
-    def generate(self, *arguments: object) -> object:
-        self._product.execute("UPDATE roadmap_metadata SET deleted_at = coalesce(deleted_at, now())")
-        return self._generator.generate(*arguments)  # type: ignore[arg-type]
 
 
 def in_beijing_time(product: Product) -> None:
@@ -191,8 +171,7 @@ def test_a_task_cancelled_before_its_first_step_is_not_started(
 ) -> None:
     """The run claims its attempt itself, and was started, or redriven, before the user cancelled the task."""
     in_beijing_time(adopted)
-    adopted.roadmap("r-1", CONCEPTS[:2])
-    adopted.task("t-1", "failed", roadmap_id="r-1")
+    adopted.failed(CONCEPTS[:2])
     given = RunInput(task_id="t-1")
     minute = timedelta(minutes=1)
     now = datetime.now(UTC)
@@ -222,12 +201,12 @@ def with_a_run_that_is_ending(pipeline: Pipeline, adopted: Product) -> None:
     """Its outcome is recorded, and the execution goes on to AwaitRedrive."""
     arn = retry(pipeline.services).execution_arn or ""
     finalize_attempt(pipeline.services, "t-1", 1, RunEnd(execution_arn=arn), deadline())
-    executions_of(pipeline).states[arn] = ExecutionState.RUNNING
+    pipeline.executions.states[arn] = ExecutionState.RUNNING
 
 
 def with_a_run_that_the_product_has_cancelled(pipeline: Pipeline, adopted: Product) -> None:
     arn = retry(pipeline.services).execution_arn or ""
-    executions_of(pipeline).states[arn] = ExecutionState.RUNNING
+    pipeline.executions.states[arn] = ExecutionState.RUNNING
     cancel(adopted)
 
 
@@ -255,8 +234,7 @@ def test_the_status_offers_a_retry_exactly_if_it_is_accepted(
     situation: Callable[[Pipeline, Product], None],
     is_offered: bool,
 ) -> None:
-    adopted.roadmap("r-1", CONCEPTS[:1])
-    adopted.task("t-1", "failed", roadmap_id="r-1")
+    adopted.failed(CONCEPTS[:1])
     situation(pipeline, adopted)
     caller = Caller(USER, frozenset({Role.OWNER}))
 
@@ -271,8 +249,7 @@ def test_the_status_offers_a_retry_exactly_if_it_is_accepted(
 def test_a_waiting_attempt_leaves_the_queue_when_the_product_cancels_its_task(
     pipeline: Pipeline, adopted: Product
 ) -> None:
-    adopted.roadmap("r-1", CONCEPTS[:1])
-    adopted.task("t-1", "failed", roadmap_id="r-1")
+    adopted.failed(CONCEPTS[:1])
     being_cancelled_while_waiting(pipeline, adopted)
     assert pipeline.status().queue is None
 
@@ -287,8 +264,7 @@ def test_a_waiting_attempt_leaves_the_queue_when_the_product_cancels_its_task(
 def test_a_cancel_changes_nothing_of_a_task_that_the_product_has_taken_over(
     pipeline: Pipeline, adopted: Product
 ) -> None:
-    adopted.roadmap("r-1", CONCEPTS[:1])
-    adopted.task("t-1", "failed", roadmap_id="r-1")
+    adopted.failed(CONCEPTS[:1])
     heal(pipeline.services)
     adopted.execute("UPDATE roadmap_tasks SET status = 'processing', celery_task_id = 'celery-1'")
     before = adopted.everything()
@@ -301,8 +277,7 @@ def test_a_cancel_changes_nothing_of_a_task_that_the_product_has_taken_over(
 
 def test_a_cancelled_task_can_be_started_manually(pipeline: Pipeline, adopted: Product) -> None:
     in_beijing_time(adopted)
-    adopted.roadmap("r-1", CONCEPTS[:2])
-    adopted.task("t-1", "failed", roadmap_id="r-1")
+    adopted.failed(CONCEPTS[:2])
     cancel(adopted)
     started = Execution(arn="arn:by-hand", start_time=datetime.now(UTC) + timedelta(minutes=1))
 
@@ -350,14 +325,8 @@ def test_generate_stops_after_a_regeneration_was_cancelled(
     answer = regenerating(pipeline, adopted)
     monkeypatch.setattr("roadmap_content.runs.steps.generate.PARALLEL", 1)
 
-    class CancelledByUser(CancelledMeanwhile):
-        def generate(self, *arguments: object) -> object:
-            self.asked += 1
-            if self.asked == 2:
-                cancel_task(pipeline.services, "t-1", USER, deadline(), f"user:{USER}", None)
-            return self._generator.generate(*arguments)  # type: ignore[arg-type]
-
-    meanwhile = CancelledByUser(pipeline.services.generator, adopted)
+    arguments = pipeline.services, "t-1", USER, deadline(), f"user:{USER}", None
+    meanwhile = Meanwhile(pipeline.services.generator, 2, lambda: cancel_task(*arguments))
     pipeline.services.generator = meanwhile  # type: ignore[assignment]
 
     run(pipeline.services, answer)
@@ -385,8 +354,7 @@ def test_the_answer_of_a_cancel_that_came_too_late_is_what_happened(
     pipeline: Pipeline, adopted: Product, monkeypatch: pytest.MonkeyPatch, status: str
 ) -> None:
     """Finalize, or another cancel, commits between the read and the lock."""
-    adopted.roadmap("r-1", CONCEPTS[:1])
-    adopted.task("t-1", "failed", roadmap_id="r-1")
+    adopted.failed(CONCEPTS[:1])
     retry(pipeline.services)
 
     def meanwhile(*arguments: Any) -> None:
@@ -407,8 +375,7 @@ def test_the_items_of_a_cancelled_attempt_are_not_started(
     pipeline: Pipeline, adopted: Product, capsys: pytest.CaptureFixture[str], ending: str
 ) -> None:
     """They make no failure, no group and no event, whatever error ended the run. One had failed before."""
-    adopted.roadmap("r-1", CONCEPTS[:2])
-    adopted.task("t-1", "failed", roadmap_id="r-1")
+    adopted.failed(CONCEPTS[:2])
     arn = retry(pipeline.services).execution_arn or ""
     given = RunInput(task_id="t-1", attempt=1)
     execution = Execution(arn=arn)

@@ -23,11 +23,6 @@ NAMES = USER, "r-1", "r-9", "t-1", "t-9"
 
 
 @pytest.fixture
-def form() -> str:
-    return "create_all"
-
-
-@pytest.fixture
 def beside(product: Product, bucket_name: str) -> Pipeline:
     """A user's finished task in the adopted database, and that of a neighbour."""
     product.execute(PROGRESS)
@@ -70,16 +65,14 @@ def test_everything_of_ours_goes_whatever_the_product_has_deleted(
         product.execute(LOSSES[loss])
     services, engine = beside.services, beside.engine
     sweep(services)
-    with engine.connect() as connection:
-        before, neighbour = rows_with(connection, *NAMES), rows_with(connection, "bob", "r-2", "t-2")
-        owned = product.everything()
+    before, neighbour = rows_with(engine, *NAMES), rows_with(engine, "bob", "r-2", "t-2")
+    owned = product.everything()
     objects = {entry.key for entry in services.bucket.entries("r-2/")}
     answer = erased(services, USER, product_rows=product_rows)
     assert answer.complete
     sweep(services)
     assert left_of(engine, services, *NAMES, product_rows=product_rows) == {}
-    with engine.connect() as connection:
-        after = rows_with(connection, "bob", "r-2", "t-2")
+    after = rows_with(engine, "bob", "r-2", "t-2")
     # A sweep has checked the neighbour's task meanwhile.
     assert {**after, "content_checks": []} == {**neighbour, "content_checks": []}
     assert {entry.key for entry in services.bucket.entries("r-2/")} == objects
@@ -109,21 +102,18 @@ def test_records_of_what_the_product_deletes_go_after_some_days(
     beside: Pipeline, product: Product, loss: str
 ) -> None:
     services, engine = beside.services, beside.engine
-    product.execute(LOSSES[loss])
+    product.execute(f"{LOSSES[loss]}; {QUIET}")
     services.bucket.put("r-1/concepts/c/v1.md", b"a text of the product")
     names, neighbour = ("r-1", "t-1"), ("bob", "r-2", "t-2")
     sweep(services)
-    with engine.connect() as connection:
-        kept, others = rows_with(connection, *names), rows_with(connection, *neighbour)
+    kept, others = rows_with(engine, *names), rows_with(engine, *neighbour)
     sweep(services)
-    with engine.connect() as connection:
-        assert rows_with(connection, *names) == kept
-        assert kept.keys() >= {"content_attempts", "content_events", "content_queue"}
+    assert rows_with(engine, *names) == kept
+    assert kept.keys() >= {"content_attempts", "content_events", "content_queue"}
     pass_days(product)
     product.execute("UPDATE content_attempts SET ended_at = timezone('utc', now()) WHERE attempt = 1")
     sweep(services)
-    with engine.connect() as connection:
-        assert rows_with(connection, *names).keys() == kept.keys(), "a step may still write"
+    assert rows_with(engine, *names).keys() == kept.keys(), "a step may still write"
     product.execute(QUIET)
     sweep(services)
     left = left_of(engine, services, *names, product_rows=False)
@@ -132,12 +122,11 @@ def test_records_of_what_the_product_deletes_go_after_some_days(
     assert {key.split("/")[0] for key in objects} == ({"r-1", "staged"} if loss == "tasks" else {"r-1"})
     assert loss == "tasks" or objects == ["r-1/concepts/c/v1.md"]
     if loss != "truncate":
-        with engine.connect() as connection:
-            assert {**rows_with(connection, *neighbour), "content_attempts": [], "content_checks": []} == {
-                **others,
-                "content_attempts": [],
-                "content_checks": [],
-            }
+        assert {**rows_with(engine, *neighbour), "content_attempts": [], "content_checks": []} == {
+            **others,
+            "content_attempts": [],
+            "content_checks": [],
+        }
 
 
 @pytest.mark.parametrize(
@@ -154,8 +143,7 @@ def test_records_of_what_the_product_restores_stay(
     beside: Pipeline, product: Product, loss: str, return_: str
 ) -> None:
     services = beside.services
-    with beside.engine.connect() as connection:
-        before = rows_with(connection, *NAMES, "r-2", "t-2")
+    before = rows_with(beside.engine, *NAMES, "r-2", "t-2")
     objects = [entry.key for entry in services.bucket.entries("")]
     product.execute(loss)
     sweep(services)
@@ -167,8 +155,7 @@ def test_records_of_what_the_product_restores_stay(
     sweep(services)
     pass_days(product)
     sweep(services)
-    with beside.engine.connect() as connection:
-        after = rows_with(connection, *NAMES, "r-2", "t-2")
+    after = rows_with(beside.engine, *NAMES, "r-2", "t-2")
     assert {table: len(rows) for table, rows in after.items()} == {
         table: len(rows) for table, rows in before.items()
     }

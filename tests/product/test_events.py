@@ -27,12 +27,6 @@ SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas" / "events.json"
 
 
 @pytest.fixture
-def form() -> str:
-    """One variant of the schema is enough here."""
-    return "create_all"
-
-
-@pytest.fixture
 def bus(pipeline: Pipeline) -> Received:
     pipeline.services.settings = Settings(SETTINGS | {"EVENT_BUS": "bus"})
     received = Received()
@@ -49,9 +43,8 @@ def schemas() -> dict[str, dict[str, Any]]:
 def test_a_run_sends_events_of_its_start_its_concepts_and_its_end(
     pipeline: Pipeline, adopted: Product, bus: Received
 ) -> None:
-    adopted.roadmap("r-1", CONCEPTS)
+    adopted.failed(CONCEPTS)
     adopted.complete("r-1", CONCEPTS[0])
-    adopted.task("t-1", "failed", roadmap_id="r-1")
 
     heal(pipeline.services)
     assert bus.entries == []
@@ -79,8 +72,7 @@ def test_a_run_sends_events_of_its_start_its_concepts_and_its_end(
 def test_missing_items_are_sent_as_events_with_their_reasons(
     pipeline: Pipeline, adopted: Product, bus: Received
 ) -> None:
-    adopted.roadmap("r-1", CONCEPTS)
-    adopted.task("t-1", "failed", roadmap_id="r-1")
+    adopted.failed(CONCEPTS)
     answer = retry(pipeline.services)
     adopted.execute("ALTER TABLE quiz_metadata ADD CHECK (concept_id <> 'r-1:c-2')")
 
@@ -99,9 +91,8 @@ def test_an_attempt_for_a_part_sends_events_of_that_part_only(
     pipeline: Pipeline, adopted: Product, bus: Received
 ) -> None:
     """Also if it failed to replace a saved item, in which case nothing is missing."""
-    adopted.roadmap("r-1", CONCEPTS)
+    adopted.failed(CONCEPTS)
     adopted.complete("r-1", CONCEPTS[0])
-    adopted.task("t-1", "failed", roadmap_id="r-1")
     adopted.execute("ALTER TABLE quiz_metadata ADD CHECK (concept_id <> 'r-1:c-1') NOT VALID")
 
     heal(pipeline.services, scope=Scope(CONCEPTS[0], ContentType.QUIZ, regenerate=True))
@@ -121,8 +112,7 @@ def test_an_event_that_could_not_be_sent_is_sent_by_the_sweep(
     pipeline: Pipeline, adopted: Product, bus: Received
 ) -> None:
     """The process died after the commit, or the bus was down: the outbox has it."""
-    adopted.roadmap("r-1", CONCEPTS)
-    adopted.task("t-1", "failed", roadmap_id="r-1")
+    adopted.failed(CONCEPTS)
     heal(pipeline.services)
     bus.down = True
     assert deliver_events(pipeline.services, deadline()) == 0
@@ -172,8 +162,7 @@ def test_without_a_bus_no_event_waits_for_its_delivery(
     """Also if a bus is configured later."""
     with_a_bus = pipeline.services.settings
     pipeline.services.settings = Settings(SETTINGS)
-    adopted.roadmap("r-1", CONCEPTS)
-    adopted.task("t-1", "failed", roadmap_id="r-1")
+    adopted.failed(CONCEPTS)
     heal(pipeline.services)
     pipeline.services.settings = with_a_bus
     assert deliver_events(pipeline.services, deadline()) == 0
@@ -181,8 +170,7 @@ def test_without_a_bus_no_event_waits_for_its_delivery(
 
 
 def test_the_product_s_task_page_gets_its_entries(pipeline: Pipeline, adopted: Product) -> None:
-    adopted.roadmap("r-1", CONCEPTS)
-    adopted.task("t-1", "failed", roadmap_id="r-1")
+    adopted.failed(CONCEPTS)
     answer = retry(pipeline.services)
     adopted.execute("ALTER TABLE quiz_metadata ADD CHECK (concept_id <> 'r-1:c-2')")
     run(pipeline.services, answer)
@@ -208,7 +196,6 @@ def test_the_product_s_task_page_gets_its_entries(pipeline: Pipeline, adopted: P
 
 def test_a_log_table_with_other_columns_has_no_effect(pipeline: Pipeline, adopted: Product) -> None:
     adopted.execute("ALTER TABLE execution_logs DROP COLUMN details")
-    adopted.roadmap("r-1", CONCEPTS)
-    adopted.task("t-1", "failed", roadmap_id="r-1")
+    adopted.failed(CONCEPTS)
     heal(pipeline.services)
     assert adopted.rows("SELECT status FROM roadmap_tasks") == [{"status": "completed"}]

@@ -10,8 +10,12 @@ import pytest
 
 from migrations import UnknownTimeZoneError, use_time_zone
 from roadmap_content.api.status import read_status
+from roadmap_content.content.generation.generator import Generator
+from roadmap_content.content.tutorial import draft_from_text
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.storage.keys import staged_key
 from roadmap_content.state.tasks.task import read_task
-from tests.product.product import Product
+from tests.product.product import EVERY_FORM, Product
 from tests.product.running import heal, sweep
 from tests.support.factories import CONTENT_TABLES, TYPES, USER, framework_of
 from tests.support.pipeline import Pipeline
@@ -55,6 +59,7 @@ def report_s_state(product: Product, variant: str) -> None:
         product.execute("DELETE FROM concept_metadata WHERE concept_id IN ('r-1:c-2', 'r-1:c-12')")
 
 
+@EVERY_FORM
 @pytest.mark.parametrize("variant", ["ids empty", "keys missing", "ids invented", "concept_metadata stale"])
 def test_one_post_repairs_the_state_of_the_bug_report(
     pipeline: Pipeline, adopted: Product, variant: str
@@ -108,7 +113,6 @@ def require_concept_metadata_complete(product: Product) -> None:
             assert row[f"{content_type}_completed_at"] is not None
 
 
-@pytest.mark.parametrize("form", ["create_all"], indirect=True)
 def test_drift_of_concept_metadata_is_repaired(pipeline: Pipeline, adopted: Product) -> None:
     report_s_state(adopted, "ids empty")
     heal(pipeline.services)
@@ -128,7 +132,6 @@ def test_drift_of_concept_metadata_is_repaired(pipeline: Pipeline, adopted: Prod
     assert untouched <= set(adopted.everything()["concept_metadata"])
 
 
-@pytest.mark.parametrize("form", ["create_all"], indirect=True)
 def test_missing_items_are_failed_in_concept_metadata_without_an_id(
     pipeline: Pipeline, adopted: Product
 ) -> None:
@@ -144,7 +147,6 @@ def test_missing_items_are_failed_in_concept_metadata_without_an_id(
     assert row["tutorial_status"] == "completed"
 
 
-@pytest.mark.parametrize("form", ["create_all"], indirect=True)
 def test_the_outcome_is_recorded_although_concept_metadata_is_refused(
     pipeline: Pipeline, adopted: Product
 ) -> None:
@@ -159,7 +161,6 @@ def test_the_outcome_is_recorded_although_concept_metadata_is_refused(
     assert all(concept["quiz_id"] for concept in concepts_of(roadmap["framework_data"]))
 
 
-@pytest.mark.parametrize("form", ["create_all"], indirect=True)
 def test_times_are_written_in_the_product_s_zone_and_returned_in_utc(
     pipeline: Pipeline, adopted: Product
 ) -> None:
@@ -185,7 +186,91 @@ def test_times_are_written_in_the_product_s_zone_and_returned_in_utc(
     assert abs(datetime.fromisoformat(answered["updated_at"]) - datetime.now(UTC)) < timedelta(hours=1)
 
 
-@pytest.mark.parametrize("form", ["create_all"], indirect=True)
 def test_an_unknown_time_zone_is_refused(adopted: Product) -> None:
     with adopted.engine.begin() as connection, pytest.raises(UnknownTimeZoneError):
         use_time_zone(connection, "Asia/Beijing'; DROP TABLE quiz_metadata; --")
+
+
+TEXT = """# Control planes
+
+```sh
+kubectl get nodes
+```
+
+- a list
+
+The control plane decides.
+It runs the scheduler.
+
+More.
+"""
+
+
+class Counted:
+    """A generator that records the requested items."""
+
+    def __init__(self, generator: Generator) -> None:
+        self._generator = generator
+        self.asked: list[tuple[str, str]] = []
+
+    def generate(self, concept: object, content_type: object, *others: object) -> object:
+        self.asked.append((concept.concept_id, str(content_type)))  # type: ignore[attr-defined]
+        return self._generator.generate(concept, content_type, *others)  # type: ignore[arg-type]
+
+
+def test_a_text_without_a_row_is_adopted(pipeline: Pipeline, adopted: Product) -> None:
+    concepts = ["r-1:c-1", "r-1:c-2", "r-1:c-3"]
+    adopted.failed(concepts)
+    pipeline.bucket.put("r-1/concepts/r-1:c-1/v1.md", TEXT.encode())
+    pipeline.bucket.put("r-1/concepts/r-1:c-2/v1.md", b"\xff is no text")
+    counted = Counted(pipeline.services.generator)
+    pipeline.services.generator = counted  # type: ignore[assignment]
+
+    heal(pipeline.services)
+
+    assert ("r-1:c-1", "tutorial") not in counted.asked
+    assert {("r-1:c-2", "tutorial"), ("r-1:c-3", "tutorial")} <= set(counted.asked)
+    (row,) = adopted.rows("SELECT * FROM tutorial_metadata WHERE concept_id = 'r-1:c-1'")
+    assert (row["title"], row["summary"]) == (
+        "Control planes",
+        "The control plane decides. It runs the scheduler.",
+    )
+    assert (row["content_version"], row["estimated_completion_time"]) == (1, 1)
+    pipeline.bucket.put("r-1/concepts/r-1:c-1/v1.md", b"the product's next text")
+    text = pipeline.bucket.get(row["content_url"])
+    assert text is not None
+    assert text.body == TEXT.encode()
+
+
+def test_a_text_that_was_refused_is_not_adopted_again(pipeline: Pipeline, adopted: Product) -> None:
+    """It would be refused in every attempt."""
+    adopted.failed(["r-1:c-1"])
+    pipeline.bucket.put("r-1/concepts/r-1:c-1/v1.md", TEXT.encode())
+    adopted.execute("ALTER TABLE tutorial_metadata ADD CHECK (title <> 'Control planes')")
+    counted = Counted(pipeline.services.generator)
+    pipeline.services.generator = counted  # type: ignore[assignment]
+    heal(pipeline.services)
+    assert ("r-1:c-1", "tutorial") not in counted.asked
+    assert adopted.rows("SELECT 1 FROM tutorial_metadata") == []
+    pipeline.bucket.delete(staged_key("r-1", Item("r-1:c-1", ContentType.TUTORIAL)))
+
+    heal(pipeline.services)
+
+    assert ("r-1:c-1", "tutorial") in counted.asked
+    (row,) = adopted.rows("SELECT content_version FROM tutorial_metadata")
+    assert row["content_version"] == 2, "the refused text stays under its own version"
+
+
+@pytest.mark.parametrize("body", [b"", b"  \n", b"\xff", b"a\x00b"])
+def test_an_object_that_is_not_a_text_is_not_adopted(body: bytes) -> None:
+    assert draft_from_text(body, "Name") is None
+
+
+def test_a_text_without_heading_or_prose_is_named_after_its_concept() -> None:
+    draft = draft_from_text("漢字".encode() * 400 + b"\n", "Name")
+    assert draft is not None
+    assert draft["title"] == "Name"
+    assert draft["estimated_completion_time"] == 2
+    code = draft_from_text(b"```\ncode\n```\n", "Name")
+    assert code is not None
+    assert code["summary"] == "Name"

@@ -83,7 +83,6 @@ def is_adopted(product: Product) -> bool:
     return product.has("content_attempts")
 
 
-@pytest.mark.parametrize("form", ["create_all"], indirect=True)
 @pytest.mark.usefixtures("stack_commands")
 def test_a_team_tries_it_on_a_copy_of_its_own_data(product: Product) -> None:
     before = product.everything()

@@ -25,8 +25,6 @@ from tests.product.running import deadline, heal, retry, run, sweep
 from tests.support.factories import USER
 from tests.support.pipeline import Pipeline
 
-pytestmark = pytest.mark.parametrize("form", ["create_all"], indirect=True)
-
 CONCEPTS = ["r-1:c-1", "r-1:c-2", "r-1:c-3"]
 
 
@@ -111,8 +109,7 @@ def test_a_finished_task_whose_roadmap_is_deleted_stays_as_it_is(
     pipeline: Pipeline, adopted: Product, deletion: str
 ) -> None:
     """The product deletes it for good with its rows; a foreign key may set the task's column to NULL."""
-    adopted.roadmap("r-1", CONCEPTS)
-    adopted.task("t-1", "failed", roadmap_id="r-1")
+    adopted.failed(CONCEPTS)
     answer = heal(pipeline.services)
     regeneration = retry(pipeline.services, scope=Scope(regenerate=True))
     cancel_task(pipeline.services, "t-1", USER, deadline(), f"user:{USER}", None)
@@ -139,8 +136,7 @@ def test_a_finished_task_whose_roadmap_is_deleted_stays_as_it_is(
 @pytest.mark.parametrize("deletion", ["DELETE FROM roadmap_metadata", "TRUNCATE roadmap_metadata CASCADE"])
 def test_nothing_of_a_deleted_roadmap_is_kept(pipeline: Pipeline, adopted: Product, deletion: str) -> None:
     """Installations of the product may have foreign keys that delete the rows of a roadmap."""
-    adopted.roadmap("r-1", CONCEPTS)
-    adopted.task("t-1", "failed", roadmap_id="r-1")
+    adopted.failed(CONCEPTS)
     heal(pipeline.services)
     adopted.execute("UPDATE tutorial_metadata SET title = 'Theirs'")
     adopted.execute("DELETE FROM quiz_metadata WHERE concept_id = :c", c=CONCEPTS[0])
@@ -166,8 +162,7 @@ def test_nothing_of_a_deleted_roadmap_is_kept(pipeline: Pipeline, adopted: Produ
 def test_a_change_of_a_row_that_was_deleted_and_inserted_again_is_kept(
     pipeline: Pipeline, adopted: Product, content_type: ContentType, document: str
 ) -> None:
-    adopted.roadmap("r-1", CONCEPTS)
-    adopted.task("t-1", "failed", roadmap_id="r-1")
+    adopted.failed(CONCEPTS)
     heal(pipeline.services)
     table = CONTENT_KINDS[content_type].table
     of_concept = f"FROM {table} WHERE concept_id = '{CONCEPTS[0]}'"

@@ -18,7 +18,7 @@ from roadmap_content.runs.steps.plan import PlanRequest, PlanResult, plan_batche
 from roadmap_content.runs.steps.save import save_batch
 from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.scope import Scope
-from tests.product.product import NOW, Product
+from tests.product.product import EVERY_FORM, NOW, Product
 from tests.product.running import deadline, heal, retry, sweep
 from tests.support.factories import TYPES, USER
 from tests.support.pipeline import Pipeline
@@ -57,8 +57,7 @@ def generator(pipeline: Pipeline) -> Counting:
 @pytest.fixture
 def completed(adopted: Product, pipeline: Pipeline, generator: Counting) -> Services:
     """A completed task with content that was saved by us."""
-    adopted.roadmap("r-1", CONCEPTS)
-    adopted.task("t-1", "failed", roadmap_id="r-1")
+    adopted.failed(CONCEPTS)
     heal(pipeline.services)
     generator.made.clear()
     return pipeline.services
@@ -132,7 +131,6 @@ class Steps:
         return finalize_task(request, self.services, deadline()).status
 
 
-@pytest.mark.parametrize("form", ["create_all"], indirect=True)
 @pytest.mark.parametrize(
     ("scope", "total"),
     [
@@ -144,8 +142,7 @@ class Steps:
 def test_a_limited_retry_generates_its_part_and_keeps_the_other_failures(
     pipeline: Pipeline, adopted: Product, generator: Counting, scope: Scope, total: int
 ) -> None:
-    adopted.roadmap("r-1", CONCEPTS)
-    adopted.task("t-1", "failed", roadmap_id="r-1")
+    adopted.failed(CONCEPTS)
     generator.error = AwayError("too many requests")
     heal(pipeline.services)
     generator.error = None
@@ -167,12 +164,10 @@ def test_a_limited_retry_generates_its_part_and_keeps_the_other_failures(
     assert adopted.rows("SELECT status FROM roadmap_tasks") == [{"status": "completed"}]
 
 
-@pytest.mark.parametrize("form", ["create_all"], indirect=True)
 def test_a_first_attempt_for_one_item_records_that_the_others_were_not_requested(
     pipeline: Pipeline, adopted: Product, generator: Counting
 ) -> None:
-    adopted.roadmap("r-1", CONCEPTS)
-    adopted.task("t-1", "failed", roadmap_id="r-1")
+    adopted.failed(CONCEPTS)
 
     heal(pipeline.services, scope=Scope(CONCEPT, ContentType.QUIZ))
 
@@ -182,7 +177,6 @@ def test_a_first_attempt_for_one_item_records_that_the_others_were_not_requested
     assert adopted.rows("SELECT * FROM content_automatic_attempts") == []
 
 
-@pytest.mark.parametrize("form", ["create_all"], indirect=True)
 def test_a_retry_of_a_part_without_missing_items_starts_nothing(
     completed: Services, adopted: Product
 ) -> None:
@@ -195,6 +189,7 @@ def test_a_retry_of_a_part_without_missing_items_starts_nothing(
         retry(completed, "t-1", Scope("r-1:c-99"))
 
 
+@EVERY_FORM
 def test_a_regenerated_tutorial_gets_the_next_version(
     completed: Services, adopted: Product, generator: Counting
 ) -> None:
@@ -218,6 +213,7 @@ def test_a_regenerated_tutorial_gets_the_next_version(
     assert all(result.repairs == [] for result in sweep(completed))
 
 
+@EVERY_FORM
 @pytest.mark.parametrize("content_type", [ContentType.RESOURCES, ContentType.QUIZ])
 def test_resources_and_quizzes_are_replaced_only_when_the_new_ones_are_saved(
     completed: Services, adopted: Product, content_type: ContentType
@@ -240,7 +236,6 @@ def test_resources_and_quizzes_are_replaced_only_when_the_new_ones_are_saved(
 
 
 @pytest.mark.parametrize("content_type", list(ContentType))
-@pytest.mark.parametrize("form", ["create_all"], indirect=True)
 def test_a_failed_generation_does_not_change_the_saved_item(
     completed: Services, adopted: Product, generator: Counting, content_type: ContentType
 ) -> None:
@@ -266,7 +261,6 @@ def test_a_failed_generation_does_not_change_the_saved_item(
     assert (failure["attempt"], failure["error_code"]) == (2, "ModelBusy")
 
 
-@pytest.mark.parametrize("form", ["create_all"], indirect=True)
 def test_after_a_crash_items_to_replace_count_as_failed(completed: Services, adopted: Product) -> None:
     Steps(completed, again(ContentType.QUIZ)).generate()
     adopted.execute(f"UPDATE roadmap_tasks SET updated_at = {NOW} - interval '1 hour'")
@@ -278,7 +272,6 @@ def test_after_a_crash_items_to_replace_count_as_failed(completed: Services, ado
 
 
 @pytest.mark.parametrize("content_type", list(ContentType))
-@pytest.mark.parametrize("form", ["create_all"], indirect=True)
 def test_generated_but_unsaved_content_is_saved_by_the_next_request(
     completed: Services, adopted: Product, generator: Counting, content_type: ContentType
 ) -> None:
@@ -301,7 +294,6 @@ def test_generated_but_unsaved_content_is_saved_by_the_next_request(
 
 
 @pytest.mark.parametrize("content_type", [ContentType.RESOURCES, ContentType.QUIZ])
-@pytest.mark.parametrize("form", ["create_all"], indirect=True)
 def test_a_row_that_the_product_writes_meanwhile_is_kept(
     completed: Services, adopted: Product, content_type: ContentType
 ) -> None:
@@ -346,7 +338,6 @@ def test_a_quiz_with_attempts_is_replaced_in_place(
     assert all(result.repairs == [] for result in sweep(completed))
 
 
-@pytest.mark.parametrize("form", ["create_all"], indirect=True)
 def test_staged_copies_of_saved_items_do_not_count_as_new_content(
     completed: Services, adopted: Product, generator: Counting
 ) -> None:

@@ -2,7 +2,7 @@
 
 import re
 
-from sqlalchemy import Connection, Engine, MetaData, select, text
+from sqlalchemy import Engine, MetaData, select, text
 
 from roadmap_content.api.erasure import Erasure, erase_user
 from roadmap_content.contracts.erasure import ErasureAnswer, Removed
@@ -35,22 +35,24 @@ def erased_at_last(engine: Engine, services: Services, user_id: str, *, product_
     return erased(services, user_id, product_rows=product_rows)
 
 
-def rows_with(connection: Connection, *names: str) -> dict[str, list[str]]:
+def rows_with(engine: Engine, *names: str) -> dict[str, list[str]]:
     """The rows that contain one of these texts as a word, by table; without a text, all rows."""
-    metadata = MetaData()
-    metadata.reflect(connection)
     pattern = re.compile("|".join(rf"(?<![\w-]){re.escape(name)}(?![\w-])" for name in names))
-    found: dict[str, list[str]] = {}
-    for table in metadata.sorted_tables:
-        if lines := [str(row) for row in connection.execute(select(table)) if pattern.search(str(row))]:
-            found[table.name] = sorted(lines)
-    return found
+    metadata = MetaData()
+    with engine.connect() as connection:
+        metadata.reflect(connection)
+        rows = {
+            table.name: sorted(map(str, connection.execute(select(table))))
+            for table in metadata.sorted_tables
+        }
+    found = {table: [row for row in lines if pattern.search(row)] for table, lines in rows.items()}
+    return {table: lines for table, lines in found.items() if lines}
 
 
 def left_of(engine: Engine, services: Services, *names: str, product_rows: bool) -> dict[str, list[str]]:
     """The rows and keys of ours that name a user, a roadmap or a task after the erasure."""
+    found = rows_with(engine, *names)
     with engine.connect() as connection:
-        found = rows_with(connection, *names)
         kept = (
             []
             if product_rows

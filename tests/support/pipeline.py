@@ -96,6 +96,11 @@ class Pipeline:
     def bucket(self) -> Bucket:
         return self.services.bucket
 
+    @property
+    def executions(self) -> RecordedExecutions:
+        assert isinstance(self.services.executions, RecordedExecutions)
+        return self.services.executions
+
     def load(self, bundle: dict[str, Any]) -> None:
         loaded = read_bundle(bundle)
         self.roadmap_id = loaded.roadmap.roadmap_id
