@@ -92,7 +92,8 @@ LEFT = {"tasks": {"content_origins"}, "cascade": set(), "truncate": set()}
 
 def pass_days(product: Product) -> None:
     product.execute(
-        "UPDATE content_attempts SET task_gone_since = task_gone_since - interval '31 days',"
+        f"{QUIET};"
+        " UPDATE content_attempts SET task_gone_since = task_gone_since - interval '31 days',"
         " roadmap_gone_since = roadmap_gone_since - interval '31 days'"
     )
 
@@ -149,7 +150,6 @@ def test_records_of_what_the_product_restores_stay(
     sweep(services)
     if "deleted_at" in loss:
         pass_days(product)
-        product.execute(QUIET)
         sweep(services)
     product.execute(return_)
     sweep(services)

@@ -11,11 +11,13 @@ from ..contracts.errors import (
     InvalidFrameworkError,
     NotCancellableError,
     RoadmapNotFoundError,
+    TaskNotFoundError,
 )
 from ..platform.postgres.transactions import transact
 from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.log import logger
 from ..runs.steps.finalize import RunEnd, finalize_attempt
+from ..state.erasure.register import require_no_erasure
 from ..state.outbox import record_events
 from ..state.queue.queue import leave_queue
 from ..state.services import Services
@@ -49,8 +51,10 @@ def cancel_task(
     """
 
     def cancel(connection: Connection) -> tuple[Task, bool]:
-        read_task(connection, task_id, user_id)
+        before = read_task(connection, task_id, user_id)
         lock_task(connection, task_id)  # otherwise a claim may come between these statements
+        if user_id is not None:
+            require_no_erasure(connection, task_id)
         own, _ = read_product_work(connection, task_id)
         if is_at_work_elsewhere(own):
             raise AtWorkElsewhereError(f"task {task_id} is {own.status} in the product's workers")
@@ -58,6 +62,8 @@ def cancel_task(
             connection, task_id, f"Cancelled by {actor}" + (f": {reason}" if reason else "")
         )
         task = read_task(connection, task_id)
+        if task.attempt < before.attempt:
+            raise TaskNotFoundError(f"the data of the user of task {task_id} was erased")
         if not cancelled and task.status == "completed":
             raise NotCancellableError(f"task {task_id} is completed")
         if cancelled and is_open(connection, task_id, task.attempt) and _misses_nothing(connection, task):

@@ -19,6 +19,12 @@ WITH guard AS MATERIALIZED (
 SELECT 1 FROM guard, roadmap_metadata WHERE roadmap_id = :roadmap_id FOR NO KEY UPDATE OF roadmap_metadata
 """)
 
+# Guarantees: takes the advisory lock of each roadmap, in one order.
+LOCK_ALL = text("""
+SELECT pg_advisory_xact_lock(hashtextextended('content of ' || id, 0))
+FROM (SELECT DISTINCT id FROM unnest(CAST(:roadmaps AS text[])) AS id ORDER BY id) AS ordered
+""")
+
 # `xmin` and `ctid` together differ for every visible version of a row.
 READ = text("""
 SELECT user_id, deleted_at IS NOT NULL AS deleted, version,
@@ -58,6 +64,11 @@ def lock_roadmap_at_once(connection: Connection, roadmap_id: str) -> None:
 def lock_roadmap(connection: Connection, roadmap_id: str) -> bool:
     """Lock the roadmap against concurrent saving and projection; `False` if it does not exist."""
     return connection.execute(LOCK, {"roadmap_id": roadmap_id}).first() is not None
+
+
+def lock_contents(connection: Connection, roadmap_ids: Sequence[str]) -> None:
+    """Wait for the transactions that write contents or outcomes of roadmaps, and hold up later ones."""
+    connection.execute(LOCK_ALL, {"roadmaps": list(roadmap_ids)})
 
 
 def load_framework(connection: Connection, roadmap_id: str | None, user_id: str) -> Framework:

@@ -69,8 +69,9 @@ ORDER BY coalesce(c.checked_at, {instant("t.updated_at")}), t.task_id LIMIT :lim
 
 RECORD = text("""
 INSERT INTO content_checks AS c (task_id, checked_at, next_check_at, pause, error_code, reason)
-VALUES (:task_id, timezone('utc', now()), timezone('utc', now()) + make_interval(secs => :first),
-    make_interval(secs => :first), :error_code, :reason)
+SELECT task_id, timezone('utc', now()), timezone('utc', now()) + make_interval(secs => :first),
+    make_interval(secs => :first), :error_code, :reason
+FROM roadmap_tasks WHERE task_id = :task_id AND attempt > 0
 ON CONFLICT (task_id) DO UPDATE SET
     checked_at = excluded.checked_at, error_code = excluded.error_code, reason = excluded.reason,
     next_check_at = CASE WHEN excluded.error_code IS NULL THEN excluded.checked_at + c.pause

@@ -12,7 +12,7 @@ from ...content.kind import Row
 from ...content.manifest import read_batch
 from ...content.product import has_concept_metadata, project_concept_metadata
 from ...content.roadmaps.framework import Framework
-from ...content.roadmaps.metadata import load_framework, lock_roadmap, write_framework
+from ...content.roadmaps.metadata import load_framework, write_framework
 from ...content.rows import current_rows, merge_items, unreplaced
 from ...contracts.errors import StorageUnavailableError, code_of
 from ...contracts.items import ContentType, Failure, Item, Stage
@@ -73,11 +73,12 @@ def account_for(
     cancelled attempt it was not started, which is no failure. An attempt that a recovery has withdrawn has no
     item: the earlier failures still apply.
 
+    The caller holds the roadmap's lock.
+
     Raises:
         RoadmapNotFoundError, InvalidFrameworkError: there is no framework to compare the tables with.
     """
     task_id, roadmap_id = task.task_id, task.roadmap_id or ""
-    lock_roadmap(connection, roadmap_id)
     framework = load_framework(connection, task.roadmap_id, task.user_id)
     if merged := merge_items(connection, roadmap_id):
         logger.warning("duplicates_merged", roadmap_id=roadmap_id, rows=merged)

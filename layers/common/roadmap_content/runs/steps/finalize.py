@@ -7,6 +7,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from ...content.roadmaps.metadata import lock_roadmap
 from ...contracts.errors import (
     ContentError,
     InvalidFrameworkError,
@@ -139,7 +140,10 @@ def finalize_attempt(
 def _record(
     services: Services, connection: Connection, task_id: str, attempt: int, run_end: RunEnd, *, project: bool
 ) -> FinalizeResult:
+    lock_roadmap(connection, read_task(connection, task_id).roadmap_id or "")
     task = read_task(connection, task_id)
+    if task.attempt < attempt:
+        raise TaskNotFoundError(f"the data of the user of task {task_id} was erased")
     error = run_end.error
     try:
         account = account_for(connection, task, attempt, run_end.explanations, error, project=project)

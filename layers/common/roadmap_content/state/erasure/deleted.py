@@ -10,7 +10,6 @@ from sqlalchemy import Connection, text
 from ...contracts.erasure import Removed
 from ..failures.current import forget_failures
 from ..tasks.attempts import STEP_SECONDS
-from ..tasks.task import lock_tasks
 from .rows import BY_HASH, Subjects, erase_rows
 
 PAGE = text("""
@@ -104,7 +103,6 @@ def subjects_of(due: Sequence[DueTask]) -> Subjects:
 
 def remove_deleted(connection: Connection, task_ids: Sequence[str], days: int) -> Removed:
     """Delete the rows of those of the tasks and their roadmaps that are still due; return the numbers."""
-    lock_tasks(connection, task_ids)
     subjects = subjects_of(mark_deleted(connection, task_ids, days))
     connection.execute(FORGET, {"roadmaps": subjects.roadmaps})
     return erase_rows(connection, None, subjects, product_rows=False)

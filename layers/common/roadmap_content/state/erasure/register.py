@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, text
 
 from ...contracts.erasure import Receipt, Removed
-from ...contracts.errors import InvalidRequestError
+from ...contracts.errors import ErasureRunningError, InvalidRequestError
 from ...contracts.times import utc
 from ...platform.storage.bucket import Bucket, in_parallel
 from ...platform.storage.keys import ERASURES, erasure_key
@@ -42,6 +42,10 @@ ADD = text("UPDATE content_erasures SET removed = CAST(:removed AS json) WHERE e
 END = text(f"""
 UPDATE content_erasures SET user_id = NULL, ended_at = coalesce(ended_at, timezone('utc', now()))
 WHERE erasure_id = :erasure_id RETURNING {_COLUMNS}
+""")
+
+IS_RUNNING = text("""
+SELECT EXISTS (SELECT FROM content_erasures e JOIN roadmap_tasks t USING (user_id) WHERE t.task_id = :task_id)
 """)
 
 ALL = text(f"SELECT {_COLUMNS} FROM content_erasures ORDER BY began_at, erasure_id")
@@ -101,6 +105,16 @@ def reopen_erasure(connection: Connection, erasure_id: str, user_id: str, user_h
     if row is None:
         raise InvalidRequestError("the register has no such erasure of this user")
     return _entry(row)
+
+
+def require_no_erasure(connection: Connection, task_id: str) -> None:
+    """Require that the data of a task's user is not being erased.
+
+    Raises:
+        ErasureRunningError: it is.
+    """
+    if connection.scalar(IS_RUNNING, {"task_id": task_id}):
+        raise ErasureRunningError(f"the data of the user of task {task_id} is being erased")
 
 
 def add_removed(connection: Connection, erasure_id: str, removed: Removed) -> None:

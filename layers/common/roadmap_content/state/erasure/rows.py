@@ -13,6 +13,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from ...content.registry import CONTENT_KINDS
+from ...content.roadmaps.metadata import lock_contents
 from ...contracts.erasure import Removed
 from ..failures.current import forget_failures
 from ..tasks.task import disown_tasks, lock_tasks
@@ -103,6 +104,8 @@ SELECT EXISTS (SELECT FROM content_attempts WHERE user_id = :user_id)
 """)
 
 TEXTS = text("SELECT content_url FROM tutorial_metadata WHERE roadmap_id = ANY(:roadmaps)")
+
+ROADMAPS = text("SELECT roadmap_id FROM roadmap_tasks WHERE task_id = ANY(:tasks) AND roadmap_id IS NOT NULL")
 
 USERS = text("""
 SELECT user_id FROM roadmap_tasks UNION SELECT user_id FROM roadmap_metadata
@@ -196,6 +199,8 @@ def erase_rows(
     connection: Connection, user_id: str | None, subjects: Subjects, *, product_rows: bool
 ) -> Removed:
     """Delete the rows of a page; return their numbers. Without a user, its tasks are deleted ones."""
+    of_tasks = connection.scalars(ROADMAPS, {"tasks": subjects.tasks}).all()
+    lock_contents(connection, [*subjects.roadmaps, *of_tasks])
     lock_tasks(connection, subjects.tasks)
     known = rules(connection)
     ours, of_product = count_rows(connection, subjects, known)
