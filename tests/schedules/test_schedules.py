@@ -43,6 +43,7 @@ pytestmark = pytest.mark.slow
         "failed/event.4/erase",
         "failed/event.10/erase",
         "replaced/restore.12/erase",
+        "replaced/save.2/erase",
         "failed/erase.30/cancel",
         "waiting/erase/admit",
         # The rule was wrong: a retry completes a cancelled task if no item is missing.

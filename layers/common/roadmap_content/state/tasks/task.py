@@ -102,8 +102,9 @@ WHERE task_id = :task_id AND status = 'cancelled'
 """)
 
 # The attempt is looked up, too: a cancelled attempt that replaces saved items leaves its task completed.
+# An erasure resets the task's attempt.
 WHY_STOPPED = text("""
-SELECT t.status = 'cancelled' OR EXISTS (SELECT FROM content_attempts a
+SELECT t.status = 'cancelled' OR t.attempt < :attempt OR EXISTS (SELECT FROM content_attempts a
         WHERE a.task_id = t.task_id AND a.attempt = :attempt AND a.outcome = 'cancelled') AS cancelled,
     r.deleted_at IS NOT NULL AS roadmap_deleted,
     (SELECT stopped_reason FROM content_capacity) AS generation_stopped
@@ -316,7 +317,7 @@ class StopReasons(NamedTuple):
     """The reasons to start nothing more for an attempt."""
 
     cancelled: bool
-    """The task or the attempt was cancelled, or the task was deleted."""
+    """The task or the attempt was cancelled, the task was deleted, or its user erased."""
 
     roadmap_deleted: bool
 
