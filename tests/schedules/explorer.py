@@ -57,11 +57,12 @@ SELECT id FROM (
 ORDER BY of, position
 """)
 
-# A claim, or a cancel of a task that was never claimed.
+# A claim; a cancel, or the account of a part, of a task that was never claimed.
 _CAME_BACK = """
 SELECT attempt FROM content_attempts WHERE claimed_at > (SELECT max(ended_at) FROM content_erasures)
 UNION ALL SELECT 0 FROM content_events
 WHERE detail_type = 'Task Cancelled' AND detail -> 'data' ->> 'attempt' = '0'
+UNION ALL SELECT 0 FROM content_failures WHERE attempt = 0
 """
 
 _LEFT_LOCKS = text("""
