@@ -4,10 +4,10 @@ Their parameters are the ids of a roadmap, a task and two concepts. They write t
 repositories: tutorials always as version 1 with a new id, times in Beijing time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Engine, text
 
 _NOW = "timezone('Asia/Shanghai', now())"
 
@@ -174,7 +174,12 @@ NEEDS = {
 """The tables that some operations need; older installations do not have them."""
 
 
-def perform(connection: Connection, name: str, ids: Mapping[str, Any]) -> None:
-    for statement in OPERATIONS[name]:
-        named = {key: value for key, value in ids.items() if f":{key}" in statement}
-        connection.execute(text(statement), named)
+def perform(
+    engine: Engine, name: str, ids: Mapping[str, Any], then: Callable[[], object] = lambda: None
+) -> None:
+    """Perform an operation in a transaction. `then` runs before its COMMIT."""
+    with engine.begin() as connection:
+        for statement in OPERATIONS[name]:
+            named = {key: value for key, value in ids.items() if f":{key}" in statement}
+            connection.execute(text(statement), named)
+        then()

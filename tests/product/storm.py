@@ -112,8 +112,7 @@ class Storm:
             "concept_id": first,
             "other_concept_id": second,
         }
-        with self.product.engine.begin() as connection:
-            perform(connection, name, ids)
+        perform(self.product.engine, name, ids)
         self.performed.add(name)
         if name in ("queue a task in Celery", "move a task to a step"):
             # The operations are in random order: without this, the task would be at work nearly always.
@@ -152,8 +151,7 @@ class Storm:
         )
         began = self.clock()
         self.over.wait(HELD_SECONDS * (0.5 + dice.random()))
-        with self.product.engine.begin() as connection:
-            perform(connection, "save a quiz", {"roadmap_id": roadmap_id, "concept_id": concept_id})
+        perform(self.product.engine, "save a quiz", {"roadmap_id": roadmap_id, "concept_id": concept_id})
         self.over.wait(MARGIN_SECONDS)
         ends = self.clock()
         self.product.execute(

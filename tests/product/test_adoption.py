@@ -67,8 +67,7 @@ def test_every_write_operation_succeeds(adopted: Product, times: int) -> None:
 
     for _ in range(times):
         for name in operations_of(adopted):
-            with adopted.engine.begin() as connection:
-                perform(connection, name, IDS)
+            perform(adopted.engine, name, IDS)
 
     latest = adopted.rows(
         "SELECT concept_id, content_version, (SELECT max(content_version) FROM tutorial_metadata t "
@@ -88,8 +87,7 @@ def test_every_write_operation_succeeds_in_another_schema(database_server: Serve
         migrate(url)
         fill(product)
         for operation in operations_of(product) * 2:
-            with product.engine.begin() as connection:
-                perform(connection, operation, IDS)
+            perform(product.engine, operation, IDS)
         with product.engine.begin() as connection:
             connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
             connection.exec_driver_sql(
@@ -137,8 +135,7 @@ def test_with_a_unique_version_three_operations_fail(product: Product) -> None:
 
     for name in OPERATIONS:
         try:
-            with product.engine.begin() as connection:
-                perform(connection, name, IDS)
+            perform(product.engine, name, IDS)
         except DBAPIError:
             failed.append(name)
 
@@ -197,8 +194,7 @@ def test_the_product_inserts_while_save_has_not_committed(
 
     def theirs() -> None:
         saved.wait(600)
-        with adopted.engine.begin() as connection:
-            perform(connection, _OPERATION_OF[content_type], IDS)
+        perform(adopted.engine, _OPERATION_OF[content_type], IDS)
 
     with ThreadPoolExecutor() as pool:
         us, product = pool.submit(ours), pool.submit(theirs)
@@ -216,14 +212,12 @@ def test_save_runs_while_the_product_has_not_committed(adopted: Product, content
     adopted.roadmap("r-1", CONCEPTS)
     inserted, hold = threading.Event(), threading.Event()
 
-    def theirs() -> None:
-        with adopted.engine.begin() as connection:
-            perform(connection, _OPERATION_OF[content_type], IDS)
-            inserted.set()
-            hold.wait(600)
+    def wait() -> None:
+        inserted.set()
+        hold.wait(600)
 
     with ThreadPoolExecutor() as pool:
-        product = pool.submit(theirs)
+        product = pool.submit(perform, adopted.engine, _OPERATION_OF[content_type], IDS, wait)
         inserted.wait(600)
         us = pool.submit(save, adopted, "r-1:c-1", content_type, None)
         await_waiting(adopted)
@@ -264,8 +258,7 @@ def test_the_product_never_waits_long_for_a_stalled_save(adopted: Product) -> No
     with ThreadPoolExecutor() as pool:
         hanging = pool.submit(hang)
         hold.wait(600)
-        with adopted.engine.begin() as connection:
-            perform(connection, "save a batch of tutorials", IDS)
+        perform(adopted.engine, "save a batch of tutorials", IDS)
         assert not hanging.done()
         release.set()
 
@@ -295,8 +288,7 @@ def test_a_second_row_of_the_product_replaces_the_first_in_place_if_a_row_refers
     adopted: Product, known_by: str
 ) -> None:
     fill(adopted)
-    with adopted.engine.begin() as connection:
-        perform(connection, "record a quiz attempt", IDS)
+    perform(adopted.engine, "record a quiz attempt", IDS)
     if known_by == "its name":
         adopted.execute("ALTER TABLE quiz_attempts DROP CONSTRAINT quiz_attempts_quiz_id_fkey")
     insert = (
@@ -327,8 +319,7 @@ def test_the_version_stays_unique_when_the_product_saves_a_tutorial_twice(adopte
     """Its worker inserts the row, and then updates all columns, with version 1 again."""
     adopted.roadmap("r-1", CONCEPTS)
     for _ in range(3):
-        with adopted.engine.begin() as connection:
-            perform(connection, "save a tutorial", IDS)
+        perform(adopted.engine, "save a tutorial", IDS)
         with adopted.engine.begin() as connection:
             connection.execute(text("UPDATE tutorial_metadata SET is_latest = false WHERE is_latest"))
             connection.execute(

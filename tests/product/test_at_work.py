@@ -52,8 +52,7 @@ def test_a_retry_is_refused_and_names_the_sibling(pipeline: Pipeline, adopted: P
         retry(pipeline.services, "t-retry")
     assert adopted.everything() == before
 
-    queued = "UPDATE roadmap_tasks SET status = 'pending' WHERE task_id = 't-creation'"
-    adopted.execute(queued)
+    adopted.execute("UPDATE roadmap_tasks SET status = 'pending' WHERE task_id = 't-creation'")
     with pytest.raises(AtWorkElsewhereError, match="t-creation"):
         retry(pipeline.services, "t-retry")
     adopted.execute("UPDATE roadmap_tasks SET status = 'failed' WHERE task_id = 't-creation'")
@@ -252,8 +251,7 @@ def test_a_restart_that_read_a_task_before_it_changed_does_not_mark_it(
     answer = retry(ours.services, "t-1")
     (task_id,) = found_by_a_restart(adopted)
     if then == "cancelled":
-        with adopted.engine.begin() as connection:
-            perform(connection, "cancel a task", {"task_id": "t-1"})
+        perform(adopted.engine, "cancel a task", {"task_id": "t-1"})
     else:
         run(ours.services, answer)
     before = row(adopted)
@@ -272,8 +270,7 @@ def test_the_product_s_own_work_is_marked_also_after_an_attempt_of_ours(
     assert row(adopted, "t-theirs")["current_step"] == "recovery_failed"
 
     heal(ours.services, "t-1")
-    with adopted.engine.begin() as connection:
-        perform(connection, "queue a task in Celery", {"task_id": "t-1"})
+    perform(adopted.engine, "queue a task in Celery", {"task_id": "t-1"})
     mark(adopted, "t-1")
     assert row(adopted)["current_step"] == "recovery_failed"
 
@@ -305,8 +302,7 @@ def test_every_operation_has_its_effect_beside_an_open_attempt(
     assert table is None or adopted.has(table)
     before = adopted.everything()
 
-    with adopted.engine.begin() as connection:
-        perform(connection, name, ids)
+    perform(adopted.engine, name, ids)
 
     changed = adopted.everything() != before
     assert changed == (name != "write the framework"), "which writes what is there"

@@ -45,8 +45,7 @@ CONCEPTS = [f"r-1:c-{number}" for number in range(1, 31)]
 
 
 def cancel(product: Product) -> None:
-    with product.engine.begin() as connection:
-        perform(connection, "cancel a task", {"task_id": "t-1"})
+    perform(product.engine, "cancel a task", {"task_id": "t-1"})
 
 
 class Meanwhile:
