@@ -1,7 +1,7 @@
 """The clients that an execution environment keeps between invocations. Each is created on first use."""
 
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
@@ -34,7 +34,7 @@ class Services:
     @cached_property
     def reading_engine(self) -> Engine:
         """The engine for the API's reads. Its role has only the privilege SELECT."""
-        return self._open(partial(self._credentials, reader=True), STATEMENT_TIMEOUT)
+        return self._open(self._reader_credentials, STATEMENT_TIMEOUT)
 
     @cached_property
     def bucket(self) -> Bucket:
@@ -85,12 +85,19 @@ class Services:
             statement_timeout=statement_timeout,
         )
 
-    def _credentials(self, *, reader: bool = False) -> Credentials:
+    def _credentials(self) -> Credentials:
         """Read the credentials, for each new connection, so that rotated ones are read again."""
         settings = self.settings
         if settings.database_auth == "iam":
-            return self._iam_credentials(settings.reader_user if reader else settings.database_user)
-        return _secret_credentials(settings.reader_secret_arn if reader else settings.database_secret_arn)
+            return self._iam_credentials(settings.database_user)
+        return _secret_credentials(settings.database_secret_arn)
+
+    def _reader_credentials(self) -> Credentials:
+        # Not a parameter of the other: only functions that read with this role have its settings.
+        settings = self.settings
+        if settings.database_auth == "iam":
+            return self._iam_credentials(settings.reader_user)
+        return _secret_credentials(settings.reader_secret_arn)
 
     def _iam_credentials(self, user: str) -> Credentials:
         """Credentials with an IAM authentication token, which is signed locally and valid for 15 minutes."""
