@@ -6,10 +6,8 @@ depend on statistics or on the size of tables requests a copy for itself.
 """
 
 import secrets
-import tempfile
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -19,11 +17,11 @@ from hypothesis import settings
 from sqlalchemy import Engine, NullPool, create_engine, event, make_url
 
 from local_stack.database_roles import DatabaseRoles, create_roles, drop_roles
-from local_stack.given_database import given_or_embedded, given_server
+from local_stack.given_database import given_server
 from local_stack.postgres_server import Server
 from migrations import migrate
 from migrations.grants import grant_access
-from tests.support.databases import ReusedDatabase, copied_database
+from tests.support.databases import ReusedDatabase, copied_database, temporary_server
 
 # No time limit per example, because no test asserts a duration.
 settings.register_profile("fast", deadline=None, max_examples=30)
@@ -45,12 +43,7 @@ def _connect_without_tls(
 
 @pytest.fixture(scope="session")
 def database_server() -> Iterator[Server]:
-    # Not pytest's own directory: if root runs the tests, only root can read it, and the server runs as
-    # another user.
-    with (
-        tempfile.TemporaryDirectory(prefix="roadmap-postgres-") as data_dir,
-        given_or_embedded(Path(data_dir), fsync=False) as server,
-    ):
+    with temporary_server() as server:
         yield server
 
 

@@ -6,12 +6,22 @@ from datetime import time
 from functools import partial
 
 import pytest
-from sqlalchemy import Connection, Engine, make_url, text
+from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url, text
 
+from local_stack.postgres_server import Server
 from roadmap_content.contracts.errors import DatabaseUnavailableError
 from roadmap_content.platform.postgres.engine import Credentials, open_engine
 from roadmap_content.platform.postgres.transactions import RESERVE, DataRefusedError, transact
 from roadmap_content.platform.runtime.deadline import Deadline
+from tests.support.databases import copied_database
+
+
+@pytest.fixture(scope="module")
+def database_url(database_server: Server) -> Iterator[str]:
+    with copied_database(database_server.url) as (_, url):
+        with create_engine(url, poolclass=NullPool).begin() as connection:
+            connection.execute(text("CREATE TABLE box (id int PRIMARY KEY, value text)"))
+        yield url
 
 
 def engine_of(database_url: str) -> Engine:
@@ -23,7 +33,7 @@ def engine_of(database_url: str) -> Engine:
 def engine(database_url: str) -> Iterator[Engine]:
     engine = engine_of(database_url)
     with engine.begin() as connection:
-        connection.execute(text("CREATE TABLE box (id int PRIMARY KEY, value text)"))
+        connection.execute(text("DELETE FROM box"))
         connection.execute(text("INSERT INTO box VALUES (1, 'a'), (2, 'b')"))
     yield engine
     engine.dispose()

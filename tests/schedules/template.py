@@ -1,17 +1,15 @@
 """The database of the schedules: as migrated, with the column by which the product marks its work."""
 
 import secrets
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy import NullPool, create_engine, make_url, text
 
-from local_stack.given_database import given_or_embedded
 from local_stack.postgres_server import create_database, drop_database
 from migrations import migrate
+from tests.support.databases import temporary_server
 
 _PRODUCT = text("ALTER TABLE roadmap_tasks ADD celery_task_id text")
 _COPIES = text("SELECT datname FROM pg_database WHERE starts_with(datname, :name)")
@@ -35,10 +33,7 @@ class Template(NamedTuple):
 def template_database() -> Iterator[Template]:
     """A template. It is dropped at the end, with its copies."""
     name = f"schedules_{secrets.token_hex(4)}"
-    with (
-        tempfile.TemporaryDirectory(prefix="roadmap-postgres-") as folder,
-        given_or_embedded(Path(folder), fsync=False) as server,
-    ):
+    with temporary_server() as server:
         try:
             url = create_database(server.url, name, template="template1")
             migrate(url)
