@@ -1,22 +1,21 @@
 """Text that other people wrote does not control the operator's terminal."""
 
+import io
 import json
-import os
-import subprocess
 import sys
 from datetime import UTC, datetime
 
 import pytest
 from rich import progress as rich_progress
 
-from roadmap_command import views
+from roadmap_command import main, views
 from roadmap_command.interface import output
 from roadmap_command.terminal import Terminal
 from roadmap_content.api.client_http import HttpAnswer
 from roadmap_content.contracts.api.tasks import TaskStatus
 from roadmap_content.contracts.items import ContentType
 from tests.support.openapi import example
-from tests.unit.conftest import Roadmap
+from tests.unit.conftest import Roadmap, stand_in
 
 HOSTILE = "Linux paths [/etc] [bold]x :bug: \x1b[2J\x1b]0;owned\x07 \x9b2J \u202ereversed 数据"
 SHOWN = "Linux paths [/etc] [bold]x :bug: [2J]0;owned 2J reversed 数据"
@@ -84,21 +83,17 @@ def test_status_exits_with_1_if_items_are_missing(roadmap: Roadmap, missing: int
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
-def test_an_encoding_that_lacks_a_character_ends_no_command(options: tuple[str, ...]) -> None:
-    code = (
-        "import sys; from roadmap_command import main; from tests.unit.conftest import stand_in;"
-        "from tests.unit.test_terminal import Api; stand_in(Api(), setattr);"
-        f"sys.argv = {['roadmap', 'tasks', *options]!r}; sys.exit(main.run())"
-    )
-    paths = os.pathsep.join(path for path in sys.path if path)
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        env=os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONPATH": paths},
-        text=True,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+def test_an_encoding_that_lacks_a_character_ends_no_command(
+    options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(Api(), monkeypatch.setattr)
+    monkeypatch.setattr(sys, "argv", ["roadmap", "tasks", *options])
+    with io.TextIOWrapper(io.BytesIO(), encoding="ascii") as terminal:
+        monkeypatch.setattr(sys, "stdout", terminal)
+        assert main.run() == 0
+        terminal.seek(0)
+        shown = terminal.read()
     if options:
-        assert json.loads(done.stdout)["items"][0]["title"] == HOSTILE
+        assert json.loads(shown)["items"][0]["title"] == HOSTILE
     else:
-        assert "\\u6570" in done.stdout
+        assert "\\u6570" in shown
