@@ -548,12 +548,11 @@ def test_an_older_attempt_does_not_overwrite_the_outcome_of_a_newer_one(pipeline
 def test_a_claim_is_refused_while_the_recorded_execution_runs(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["a"]))
     pipeline.plan()
-    executions = pipeline.executions
-    executions.states["arn:run-1"] = ExecutionState.RUNNING
+    pipeline.executions.states["arn:run-1"] = ExecutionState.RUNNING
     with pytest.raises(ClaimRefusedError, match="attempt 1, arn:run-1"):
         pipeline.plan()
     assert pipeline.task()["attempt"] == 1
-    executions.states.clear()
+    pipeline.executions.states.clear()
     assert pipeline.plan().plan.attempt == 2
 
 

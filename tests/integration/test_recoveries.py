@@ -86,10 +86,6 @@ def turn(pipeline: Pipeline, recovery_id: str) -> None:
     advance(pipeline.services, recovery_id, Deadline.after(600))
 
 
-def started(pipeline: Pipeline) -> list[tuple[str, int]]:
-    return pipeline.executions.started
-
-
 def pass_time(pipeline: Pipeline, recovery_id: str, seconds: int = 5) -> None:
     """Simulate for the rate that `seconds` have passed."""
     pipeline.execute(
@@ -173,9 +169,9 @@ def test_no_more_than_the_concurrency_and_the_rate_allow(
 ) -> None:
     fail(pipeline, 6)
     slow = create(concurrency=6, rate_per_minute=24)
-    assert len(started(pipeline)) == 1
+    assert len(pipeline.executions.started) == 1
     turn(pipeline, slow)  # five seconds later
-    assert len(started(pipeline)) == 3
+    assert len(pipeline.executions.started) == 3
     quick = create_waiting(concurrency=2)
     for _ in range(3):
         turn(pipeline, quick)
@@ -225,7 +221,7 @@ def test_the_breaker_pauses_a_recovery_whose_tasks_begin_to_fail_and_a_resume_go
         "10 of the last 10 tasks failed, the last 5 of them in the same"
     )
     _, failed, waiting, refused = numbers("recovered", "still_failing", "waiting", "refused")
-    assert (recovered + failed + waiting, refused, started(pipeline)) == (many, 0, [])
+    assert (recovered + failed + waiting, refused, pipeline.executions.started) == (many, 0, [])
     assert failed <= 20  # the concurrency: what ran when the breaker acted
     assert send("POST", f"/{recovery_id}/pause").body["state"] == "paused_by_breaker"
 
@@ -324,10 +320,10 @@ def test_pause_resume_and_cancel(pipeline: Pipeline, send: Send, create: Callabl
     run_started(pipeline)
     turn(pipeline, recovery_id)  # the running task is recorded
     counts = send("GET", f"/{recovery_id}").body["counts"]
-    assert (counts["recovered"], counts["waiting"], started(pipeline)) == (1, 3, [])
+    assert (counts["recovered"], counts["waiting"], pipeline.executions.started) == (1, 3, [])
     pass_time(pipeline, recovery_id)
     assert send("POST", f"/{recovery_id}/resume").body["state"] == "running"
-    assert len(started(pipeline)) == 1
+    assert len(pipeline.executions.started) == 1
     cancelled = send("POST", f"/{recovery_id}/cancel").body
     assert (cancelled["state"], cancelled["counts"]["refused"], cancelled["ended_at"]) == (
         "cancelled",
@@ -359,7 +355,7 @@ def test_a_pause_holds_the_waiting_attempts_until_a_resume_or_a_cancel(
     send("POST", f"/{recovery_id}/pause")
     pipeline.execute("UPDATE content_capacity SET stopped_reason = NULL")
     sweep(pipeline)
-    assert started(pipeline) == []
+    assert pipeline.executions.started == []
     if then == "cancel by a process that dies":
         commits = Commits(pipeline.services.engine, pipeline.engine)
         with commits.struck(Strike(0, When.AFTER, How.PROCESS)), pytest.raises(ProcessDied):
@@ -368,12 +364,12 @@ def test_a_pause_holds_the_waiting_attempts_until_a_resume_or_a_cancel(
         then = "cancel"
     answer = send("POST", f"/{recovery_id}/{then}").body
     if then == "resume":
-        assert len(started(pipeline)) == 2
+        assert len(pipeline.executions.started) == 2
         finish(pipeline, recovery_id)
         assert set(results(send, recovery_id).values()) == {"recovered"}
         return
     sweep(pipeline)
-    assert (answer["state"], answer["counts"]["refused"], started(pipeline)) == ("cancelled", 2, [])
+    assert (answer["state"], answer["counts"]["refused"], pipeline.executions.started) == ("cancelled", 2, [])
     assert answer["ended_at"] is not None
     assert [pipeline.rows(sql) for sql in (recorded, groups, events)] == before
     attempts = pipeline.rows("SELECT outcome, planned FROM content_attempts WHERE attempt = 2")
@@ -396,7 +392,7 @@ def test_the_breaker_holds_the_waiting_attempts(
     sweep(pipeline)
     recovery = send("GET", f"/{recovery_id}").body
     assert (recovery["state"], recovery["counts"]["running"]) == ("paused_by_breaker", 1)
-    assert started(pipeline) == []
+    assert pipeline.executions.started == []
 
 
 @pytest.mark.slow
@@ -481,7 +477,7 @@ def test_the_next_claim_obeys_a_change_of_the_recovery(
     with commits.meanwhile(commit, lambda: change(operator, recovery_id, Deadline.after(600))):
         turn(pipeline, recovery_id)
     assert commits.strikes == 1
-    assert len(started(pipeline)) == claimed
+    assert len(pipeline.executions.started) == claimed
     attempts = pipeline.rows("SELECT attempt FROM roadmap_tasks WHERE attempt > 1")
     assert attempts == [{"attempt": 2}] * claimed
     if change is pause:
@@ -507,11 +503,11 @@ def test_the_sweep_starts_an_attempt_after_a_lost_response(
         patched.setattr(pipeline.services.executions, "start", unavailable)
         turn(pipeline, recovery_id)
     for row in pipeline.rows("SELECT execution_arn FROM roadmap_tasks"):
-        pipeline.services.executions.states[row["execution_arn"]] = ExecutionState.UNKNOWN  # type: ignore[attr-defined]
+        pipeline.executions.states[row["execution_arn"]] = ExecutionState.UNKNOWN
     pipeline.execute("UPDATE content_queue SET admitted_at = admitted_at - interval '2 minutes'")
     pass_time(pipeline, recovery_id)  # the sweep starts the second task, too
     sweep(pipeline)
-    assert len(started(pipeline)) == 2
+    assert len(pipeline.executions.started) == 2
     finish(pipeline, recovery_id)
     assert set(results(send, recovery_id).values()) == {"recovered"}
     assert pipeline.rows("SELECT max(attempt) AS attempts FROM roadmap_tasks") == [{"attempts": 2}]
@@ -527,7 +523,7 @@ def test_paused_recoveries_do_not_hide_others_from_the_sweep(
         pause(pipeline.services, recovery_id, Deadline.after(600))
     last = create_waiting()
     sweep(pipeline)
-    assert len(started(pipeline)) == 1
+    assert len(pipeline.executions.started) == 1
     assert send("GET", f"/{last}").body["counts"]["running"] == 1
 
 
@@ -615,7 +611,7 @@ def test_a_recovery_records_tasks_that_change_meanwhile(
 
 def spend(pipeline: Pipeline, tokens: int) -> None:
     """Let each started attempt use tokens."""
-    for task_id, _ in list(started(pipeline)):
+    for task_id, _ in list(pipeline.executions.started):
         pipeline.execute(
             "INSERT INTO generation_tokens VALUES (:id, :tokens)"
             " ON CONFLICT (task_id) DO UPDATE SET tokens = generation_tokens.tokens + :tokens",
@@ -635,7 +631,7 @@ def test_the_budget_stops_it_before_it_is_exceeded(
     for _ in range(30):
         turn(pipeline, recovery_id)
         turn(pipeline, recovery_id)
-        if not started(pipeline):
+        if not pipeline.executions.started:
             break
         spend(pipeline, each)
         run_started(pipeline)
@@ -652,7 +648,7 @@ def test_a_dry_run_starts_nothing(pipeline: Pipeline, send: Send) -> None:
     assert preview.status == 200, preview
     assert (preview.body["tasks"], preview.body["estimated_minutes"]) == (3, 1.5)
     assert sum(sum(counts.values()) for counts in preview.body["items"].values()) == 3 * 2 * TYPES
-    assert started(pipeline) == []
+    assert pipeline.executions.started == []
     assert send("GET", "").body["items"] == []
 
 
