@@ -146,11 +146,10 @@ def test_a_recovery_retries_the_selected_tasks_and_counts_them(
     recovery_id = create(concurrency=2, rate_per_minute=6_000)
     finish(pipeline, recovery_id)
     recovery = send("GET", f"/{recovery_id}").body
-    assert recovery["state"] == "completed"
+    assert (recovery["state"], recovery["ended_at"] is not None) == ("completed", True)
     assert recovery["counts"] == {
         "total": 3, "waiting": 0, "running": 0, "recovered": 3, "still_failing": 0, "refused": 0,
     }  # fmt: skip
-    assert recovery["ended_at"] is not None
     assert results(send, recovery_id) == dict.fromkeys(tasks, "recovered")
     listed = send("GET", f"/{recovery_id}/tasks").body["items"]
     titles = {row["task_id"]: row["title"] for row in pipeline.rows(
@@ -190,8 +189,7 @@ def test_the_canary_stops_if_its_tasks_fail_whatever_for(
     recovery_id = create(canary=2, rate_per_minute=6_000)
     finish(pipeline, recovery_id, fails=True)
     recovery = send("GET", f"/{recovery_id}").body
-    assert recovery["state"] == "stopped_by_canary"
-    assert "2 of 2" in recovery["stop_reason"]
+    assert (recovery["state"], "2 of 2" in recovery["stop_reason"]) == ("stopped_by_canary", True)
     assert (recovery["counts"]["still_failing"], recovery["counts"]["refused"]) == (2, 1)
 
 
@@ -322,8 +320,8 @@ def test_pause_resume_and_cancel(pipeline: Pipeline, send: Send, create: Callabl
     counts = send("GET", f"/{recovery_id}").body["counts"]
     assert (counts["recovered"], counts["waiting"], pipeline.executions.started) == (1, 3, [])
     pass_time(pipeline, recovery_id)
-    assert send("POST", f"/{recovery_id}/resume").body["state"] == "running"
-    assert len(pipeline.executions.started) == 1
+    resumed = send("POST", f"/{recovery_id}/resume").body
+    assert (resumed["state"], len(pipeline.executions.started)) == ("running", 1)
     cancelled = send("POST", f"/{recovery_id}/cancel").body
     assert (cancelled["state"], cancelled["counts"]["refused"], cancelled["ended_at"]) == (
         "cancelled",
@@ -333,8 +331,11 @@ def test_pause_resume_and_cancel(pipeline: Pipeline, send: Send, create: Callabl
     run_started(pipeline)
     finish(pipeline, recovery_id)
     ended = send("GET", f"/{recovery_id}").body
-    assert (ended["counts"]["recovered"], ended["counts"]["running"]) == (2, 0)
-    assert ended["ended_at"] is not None
+    assert (ended["counts"]["recovered"], ended["counts"]["running"], ended["ended_at"] is None) == (
+        2,
+        0,
+        False,
+    )
     assert send("POST", f"/{recovery_id}/resume").status == 409
 
 
@@ -611,7 +612,7 @@ def test_a_recovery_records_tasks_that_change_meanwhile(
 
 def spend(pipeline: Pipeline, tokens: int) -> None:
     """Let each started attempt use tokens."""
-    for task_id, _ in list(pipeline.executions.started):
+    for task_id, _ in pipeline.executions.started:
         pipeline.execute(
             "INSERT INTO generation_tokens VALUES (:id, :tokens)"
             " ON CONFLICT (task_id) DO UPDATE SET tokens = generation_tokens.tokens + :tokens",
@@ -628,16 +629,13 @@ def test_the_budget_stops_it_before_it_is_exceeded(
     """Regression: while no cost was known, a quarter of the concurrency was started every five seconds."""
     fail(pipeline, 4)
     recovery_id = create(token_budget=budget, concurrency=concurrency, rate_per_minute=6_000)
-    for _ in range(30):
+    for _ in range(4):
         turn(pipeline, recovery_id)
         turn(pipeline, recovery_id)
-        if not pipeline.executions.started:
-            break
         spend(pipeline, each)
         run_started(pipeline)
     recovery = send("GET", f"/{recovery_id}").body
-    assert recovery["state"] == "stopped_by_budget"
-    assert recovery["tokens_used"] == 2 * each
+    assert (recovery["state"], recovery["tokens_used"]) == ("stopped_by_budget", 2 * each)
     assert (recovery["counts"]["recovered"], recovery["counts"]["refused"]) == (2, 2)
 
 
@@ -662,9 +660,8 @@ def test_a_preview_counts_tasks_that_have_no_recorded_failures(pipeline: Pipelin
     pipeline.execute("DELETE FROM roadmap_metadata WHERE roadmap_id = 'r-2'")
     body = {"filter": {"task_ids": ["t-0", "t-1", "t-2"]}, "reason": "r", "dry_run": True}
     preview = send("POST", "", body).body
-    assert preview["items"]["to_generate"] == counts(4)
+    assert (preview["items"]["to_generate"], preview["estimated_tokens"]) == (counts(4), None)
     assert preview["refused"] == {"RoadmapNotFound": 1}
-    assert preview["estimated_tokens"] is None
 
 
 def test_bad_requests_create_nothing(pipeline: Pipeline, send: Send) -> None:

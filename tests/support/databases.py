@@ -62,7 +62,6 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND NOT (
 
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - on Linux, a file system in memory
-_ROOM = 2 * 2**30
 
 
 @contextmanager
@@ -71,7 +70,7 @@ def temporary_server() -> Iterator[Server]:
 
     On a disk, a copy of a database costs 0.1 to 0.5 seconds of processor time, in memory 0.05.
     """
-    folder = _MEMORY if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM else None
+    folder = _MEMORY if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 2 * 2**30 else None
     # Not pytest's own directory: if root runs the tests, only root can read it, and the server runs as
     # another user.
     with (
