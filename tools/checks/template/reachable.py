@@ -70,7 +70,7 @@ _SETTING = re.compile(r"[A-Z][A-Z0-9_]{3,}")
 
 def _reads_settings(symbol: str) -> bool:
     """Whether a text of this form in a symbol is the name of a variable: in the settings, or in a handler."""
-    return "settings" in symbol or symbol.startswith("functions.")
+    return "settings" in symbol.lower() or symbol.startswith("functions.")
 
 
 class Operation(NamedTuple):

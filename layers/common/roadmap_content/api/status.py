@@ -43,6 +43,7 @@ def read_detail(
     task = read_task(connection, task_id, user_id)
     status = read_status(connection, task, services.framework_cache)
     extras = read_extras(connection, task_id)
+    budget = services.settings.known_token_budget
     return TaskDetail(
         **dict(status),
         title=extras.title,
@@ -51,7 +52,7 @@ def read_detail(
         live=task.is_live,
         execution_url=execution_url(status.execution_arn),
         actions=actions_for(caller, task, status.progress),
-        tokens=TaskTokens(used=extras.tokens, budget=services.settings.known_token_budget),
+        tokens=TaskTokens(used=extras.tokens, budget=budget),
     )
 
 
