@@ -114,7 +114,7 @@ print(json.dumps([boto3.__file__, boto3.__version__, botocore.__file__, botocore
 def test_functions_use_the_layer_s_sdk_and_it_knows_their_services() -> None:
     layers = [str(layer / "python") for layer in build_layers().values()]
     code = "".join(path.read_text() for path in (REPOSITORY / "layers/common").rglob("*.py"))
-    services = sorted(set(re.findall(r'boto3\.client\(\s*"([a-z0-9-]+)"', code)))
+    services = sorted(set(re.findall(r'(?:boto3\.|create_)client\(\s*"([a-z0-9-]+)"', code)))
     assert len(services) >= 7
     said = subprocess.run(
         [environment_python("runtime"), "-B", "-c", SDK, *services],
