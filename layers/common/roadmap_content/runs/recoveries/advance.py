@@ -69,15 +69,15 @@ def advance(services: Services, recovery_id: str, deadline: Deadline) -> None:
     Raises:
         DatabaseUnavailableError, ExecutionsUnavailableError: it can be repeated.
     """
-    ended = True
-    while ended and deadline.remaining > START_SECONDS + RESERVE:
-        ended = False
+    again = True  # a task that ends without an attempt leaves its place to another one
+    while again and deadline.remaining > START_SECONDS + RESERVE:
+        again = False
         for task in transact(services.engine, partial(_observe, services, recovery_id), deadline):
             if deadline.remaining < START_SECONDS + RESERVE:
                 return
             try:
                 if _start_task(services, recovery_id, task, deadline):
-                    ended = True
+                    again = True
             except RecoveryStoppedError:
                 return
             except TransientError as error:
