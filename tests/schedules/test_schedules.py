@@ -34,6 +34,7 @@ pytestmark = pytest.mark.slow
         "redriven/await-redrive/cancel/redrive",
         # A step that was sent before its user was erased writes afterwards; one per step of a run.
         "fresh/plan.3/erase",
+        "arrived/plan.4/erase",
         "at-work/generate.6/erase",
         "at-work/save.4/erase",
         "at-work/finalize.5/erase",

@@ -121,7 +121,10 @@ def erase_user(services: Services, request: Erasure, deadline: Deadline) -> Eras
         subjects, named = page
         stay = _named(services.bucket, [] if entry.product_rows else named)
         objects, _ = clear_objects(services.bucket, subjects, stay, deadline, erase=True)
-        found += _erase_page(services, request, entry, subjects, objects, deadline)
+        removed = _erase_page(services, request, entry, subjects, objects, before, deadline)
+        if removed is None:
+            break
+        found += removed
         place = subjects.last
     after = ":".join(place) if any(place) else None
     return ErasureAnswer(dry_run=False, complete=False, removed=found, after=after)
@@ -188,11 +191,17 @@ def _erase_page(
     entry: register.Entry,
     subjects: Subjects,
     objects: Removed,
+    before: datetime | None,
     deadline: Deadline,
-) -> Removed:
-    """Delete the rows of a page, and add them and the deleted objects to the receipt."""
+) -> Removed | None:
+    """Delete the rows of a page, and add them and the deleted objects to the receipt; `None` if a claim that
+    began before the erasure has made an attempt: its run is stopped first.
+    """
 
-    def erase(connection: Connection) -> Removed:
+    def erase(connection: Connection) -> Removed | None:
+        rows.lock_subjects(connection, subjects)
+        if open_attempts_of(connection, request.user_id, before):
+            return None
         found = objects + rows.erase_rows(
             connection, request.user_id, subjects, product_rows=entry.product_rows
         )

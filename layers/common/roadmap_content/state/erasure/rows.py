@@ -195,13 +195,18 @@ def count_rows(
     return Removed(rows=ours), Removed(rows=of_product)
 
 
+def lock_subjects(connection: Connection, subjects: Subjects) -> None:
+    """Wait for claims, saves and outcomes of a page, and hold up later ones."""
+    of_tasks = connection.scalars(ROADMAPS, {"tasks": subjects.tasks}).all()
+    lock_contents(connection, [*subjects.roadmaps, *of_tasks])
+    lock_tasks(connection, subjects.tasks)
+
+
 def erase_rows(
     connection: Connection, user_id: str | None, subjects: Subjects, *, product_rows: bool
 ) -> Removed:
     """Delete the rows of a page; return their numbers. Without a user, its tasks are deleted ones."""
-    of_tasks = connection.scalars(ROADMAPS, {"tasks": subjects.tasks}).all()
-    lock_contents(connection, [*subjects.roadmaps, *of_tasks])
-    lock_tasks(connection, subjects.tasks)
+    lock_subjects(connection, subjects)
     known = rules(connection)
     ours, of_product = count_rows(connection, subjects, known)
     forget_failures(connection, subjects.tasks)
