@@ -66,8 +66,8 @@ endif
 workflow: $(INSTALLED) ## Run the whole system on the local cloud (ALL=1: also test the local stack itself; TESTS=tests/package: the wheel; TESTS=tests/workflow/incidents.py).
 	$(RUN)/python -m pytest $(BY_FILE) $(if $(ALL),-m "") $(or $(TESTS),tests/workflow)
 
-product: $(INSTALLED) ## Beside the product: adopt its database, its 21 write operations, its rows, our runs beside its own.
-	$(RUN)/python -m pytest $(BY_FILE) tests/product
+product: $(INSTALLED) ## Beside the product: adopt its database, its 21 write operations, its rows, our runs beside its own (MINUTES=10 SEED=: both at once, for so long).
+	$(if $(MINUTES),STORM_MINUTES=$(MINUTES) STORM_SEED=$(SEED)) $(RUN)/python -m pytest $(BY_FILE) $(if $(MINUTES),-rP -k no_operation_of_the_product_fails) tests/product
 
 browser: $(VENV)/.more ## Go through the console with a real Chromium, on the real API with real tasks in every state (LOOKS=sample: a story and one look of each view; PICTURES=1: take the documents' pictures).
 	$(RUN)/python -m checks.console.machine

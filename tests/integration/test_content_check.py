@@ -102,8 +102,9 @@ def test_a_rejection_is_listed_and_the_next_attempt_gives_its_reason_to_the_mode
     (failed,) = status.failed_items
     assert (failed.concept_id, failed.error_code) == (IDS[1], "Check.WrongKey")
     assert failed.reason == REJECT["reason"]
-    (group,) = pipeline.rows("SELECT error_code, transient FROM content_task_failures")
-    assert group == {"error_code": "Check.WrongKey", "transient": False}
+    assert pipeline.rows("SELECT error_code, transient FROM content_task_failures") == [
+        {"error_code": "Check.WrongKey", "transient": False}
+    ]
     assert noting.refused == []
     (refused,) = pipeline.rows("SELECT concept_id FROM content_origins WHERE refused_code = 'Check.WrongKey'")
     assert refused["concept_id"] == IDS[1]

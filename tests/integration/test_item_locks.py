@@ -142,5 +142,6 @@ def test_an_item_locked_until_the_deadline_fails_as_transient(pipeline: Pipeline
 
     assert generator.made == ids[1:]
     assert (report.generated, report.failed) == (1, 1)
-    (failure,) = pipeline.rows("SELECT concept_id, error_code, transient FROM content_failures")
-    assert failure == {"concept_id": ids[0], "error_code": "ItemLocked", "transient": True}
+    assert pipeline.rows("SELECT concept_id, error_code, transient FROM content_failures") == [
+        {"concept_id": ids[0], "error_code": "ItemLocked", "transient": True}
+    ]

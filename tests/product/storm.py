@@ -12,6 +12,7 @@ The steps run in this process; executions are threads.
 """
 
 import random
+import sys
 import threading
 import time
 from collections import Counter, defaultdict
@@ -409,6 +410,7 @@ def play(url: str, seed: int, enough: Callable[[Storm], bool]) -> list[str]:
     storm = Storm(product, services, seed)
     storm.go(enough)
     wrong = [*storm.failures, *map(str, storm.ignored_marks())]
+    sys.stdout.write(f"seed {seed}: {dict(sorted(storm.counts.items()))}\n")
     storm.heal()
     wrong += map(str, storm.broken())
     if untouched(product) != before:
