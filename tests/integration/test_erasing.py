@@ -170,6 +170,7 @@ def test_nothing_is_claimed_meanwhile_and_nothing_is_deleted_while_a_step_may_wr
     answer = erase(ask, "alice")
     assert answer["waits_until"] is not None
     assert before <= named(of_two_users, "alice").keys()
+    assert ask("POST", "/tasks/alice-t-1/cancel", user_id="alice").status == 409
     with pytest.raises(ErasureRunningError):
         retry_task(of_two_users.services, "alice-t-1", "alice", Deadline.after(60), user_start("alice"))
     of_two_users.execute(QUIET)
