@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, text
 
-from ..contracts.api.capacity import GenerationStop
+from ..contracts.api.capacity import ClassInQueue, GenerationStop
 from ..contracts.api.system import Attention, Health, LastSweep, QueueHealth, TokenSums
-from ..contracts.states import RINGING_STATES
+from ..contracts.states import RINGING_STATES, QueueClass
 from ..contracts.times import utc
 from ..runs.reconciliation.sweeps import Sweep, last_sweep
 from ..state.failures.group_states import count_groups
@@ -95,12 +95,12 @@ def read_health(connection: Connection, release: str) -> Health:
     outbox, aside = count_waiting_events(connection, MOST_WAITING), count_events_aside(connection)
     groups, counts = count_groups(connection, MOST_GROUPS), count_by_status(connection)
     spent, saved_by_staging = tokens_of_a_day(connection)
-    queue, now = _queue_health(connection, capacity), datetime.now(UTC)
+    classes, now = queue_by_class(connection), datetime.now(UTC)
     attention = attention_for(
         stuck=min(stuck, MOST_STUCK),
         more_stuck=stuck > MOST_STUCK,
         overdue=is_sweep_overdue(sweep, now, has_old_attempts=has_old_attempts),
-        halted=is_queue_halted(queue, now),
+        halted=is_queue_halted(classes, capacity, now),
         sweep=sweep,
         outbox=outbox,
         aside=aside,
@@ -125,7 +125,7 @@ def read_health(connection: Connection, release: str) -> Health:
         ),
         outbox_waiting=outbox,
         outbox_aside=aside,
-        queue=queue,
+        queue=_queue_health(classes, capacity),
         tokens=TokenSums(spent_24h=spent, saved_by_staging_24h=saved_by_staging),
         tasks={status: total.tasks for status, total in counts.items()},
         tasks_estimated=[status for status, total in counts.items() if not total.is_exact],
@@ -137,8 +137,7 @@ def read_health(connection: Connection, release: str) -> Health:
     )
 
 
-def _queue_health(connection: Connection, capacity: Capacity) -> QueueHealth:
-    classes = queue_by_class(connection)
+def _queue_health(classes: Sequence[ClassInQueue], capacity: Capacity) -> QueueHealth:
     oldest = [each.oldest_waiting_since for each in classes if each.oldest_waiting_since is not None]
     return QueueHealth(
         waiting=sum(each.waiting for each in classes),
@@ -156,11 +155,15 @@ def is_sweep_overdue(sweep: Sweep | None, now: datetime, *, has_old_attempts: bo
     return now - utc(sweep.swept_at) > SWEEP_OVERDUE
 
 
-def is_queue_halted(queue: QueueHealth, now: datetime) -> bool:
-    """Whether attempts have waited for long while none is at work and nobody has stopped them. No I/O."""
-    since = queue.oldest_waiting_since
-    idle = not queue.at_work and queue.slots > 0 and queue.stopped_reason is None
-    return idle and since is not None and now - since > HALTED_AFTER
+def is_queue_halted(classes: Sequence[ClassInQueue], capacity: Capacity, now: datetime) -> bool:
+    """Whether attempts have waited for long while none is at work and nobody holds them: an operator who has
+    stopped generation, or paused a recovery. No I/O.
+    """
+    if capacity.stop is not None or not capacity.slots or any(each.at_work for each in classes):
+        return False
+    admitted = [each for each in classes if each.queue_class is not QueueClass.BULK_PAUSED]
+    oldest = [each.oldest_waiting_since for each in admitted if each.oldest_waiting_since is not None]
+    return bool(oldest) and now - min(oldest) > HALTED_AFTER
 
 
 def attention_for(
