@@ -195,7 +195,7 @@ class Drill:
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         with self.own.engine.connect() as connection:
-            return [dict(row._mapping) for row in connection.execute(text(sql))]  # noqa: SLF001
+            return [dict(row._mapping) for row in connection.execute(text(sql))]
 
     def run(self, run: Run, *, dead_database: bool = False) -> None:
         """Run an execution in this thread, until its outcome is recorded."""

@@ -186,7 +186,7 @@ def test_no_function_runs_code_of_the_product_with_our_privileges(
         shadows = product.execute(text(SHADOWS)).all()
         product.exec_driver_sql("SET LOCAL track_functions = 'all'; SET LOCAL ROLE attacker;" + SPY)
         for shadow in shadows:
-            product.exec_driver_sql(SHADOW.format(**shadow._mapping))  # noqa: SLF001
+            product.exec_driver_sql(SHADOW.format(**shadow._mapping))
         for statement in WRITTEN.split(";"):
             product.exec_driver_sql(statement)
         assert set(product.scalars(text("SELECT role FROM pg_temp.spied"))) == set()

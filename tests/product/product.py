@@ -36,7 +36,7 @@ class Product:
 
     def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
         with self.engine.connect() as connection:
-            return [dict(row._mapping) for row in connection.execute(text(sql), parameters)]  # noqa: SLF001
+            return [dict(row._mapping) for row in connection.execute(text(sql), parameters)]
 
     def has(self, table: str) -> bool:
         return bool(self.rows("SELECT to_regclass(:t) IS NOT NULL AS found", t=table)[0]["found"])

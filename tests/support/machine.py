@@ -96,7 +96,7 @@ class Machine:
 
     def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
         with self.target.engine.connect() as connection:
-            return [dict(row._mapping) for row in connection.execute(text(sql), parameters)]  # noqa: SLF001
+            return [dict(row._mapping) for row in connection.execute(text(sql), parameters)]
 
     def execute(self, sql: str, **parameters: object) -> None:
         """Change the database, as the product would."""

@@ -86,7 +86,7 @@ def _fields(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a SQLAlchemy row
         "reason": row.example_reason,
     }
     return {
-        **row._mapping,  # noqa: SLF001 - SQLAlchemy's public name
+        **row._mapping,
         "sentence": sentence_of(row.error_code),
         "example": None if row.example_task_id is None else example,
         "remedy": advice.action,

@@ -58,7 +58,7 @@ def _attempt(row: Any) -> AttemptRow:  # noqa: ANN401 - a SQLAlchemy row
         "execution_url": execution_url(row.execution_arn),
         "not_started": not_started,
     }
-    return AttemptRow.model_validate({**row._mapping, **derived})  # noqa: SLF001 - SQLAlchemy's public name
+    return AttemptRow.model_validate({**row._mapping, **derived})
 
 
 def list_changes(

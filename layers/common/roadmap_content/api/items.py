@@ -236,7 +236,7 @@ def _read_item(
     task, roadmap_id = snapshot.task, snapshot.task.roadmap_id or ""
     saved = current_row(connection, roadmap_id, item)
     failures = [
-        ItemFailure.model_validate({**row._mapping, "sentence": sentence_of(row.error_code)})  # noqa: SLF001
+        ItemFailure.model_validate({**row._mapping, "sentence": sentence_of(row.error_code)})
         for row in failures_of_item(connection, task.task_id, item)
     ]
     refused = refusals(connection, task.task_id, [item]).get(item, [])

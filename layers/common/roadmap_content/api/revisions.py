@@ -142,9 +142,7 @@ def read_origin(connection: Connection, roadmap_id: str, item: Item, content_id:
 
 def read_origin_counts(connection: Connection) -> OriginCounts:
     """Count the current items, and the refused contents, of each origin."""
-    return OriginCounts(
-        items=[OriginCount.model_validate(row._mapping) for row in count_origins(connection)]  # noqa: SLF001
-    )
+    return OriginCounts(items=[OriginCount.model_validate(row._mapping) for row in count_origins(connection)])
 
 
 def list_revisions(
@@ -163,7 +161,7 @@ def list_revisions(
         current = current_row(connection, roadmap_id, item) or {}
         return [
             {
-                **row._mapping,  # noqa: SLF001 - SQLAlchemy's public name
+                **row._mapping,
                 "current": row.revision_id == current.get(id_field),
                 "origin": read_origin(connection, roadmap_id, item, row.content_id),
             }

@@ -45,7 +45,7 @@ def _task_row(row: Any) -> TaskRow:  # noqa: ANN401 - a SQLAlchemy row
         "needs_person": any(advice_for(code, Stage(stage)).needs_person for code, stage, *_ in groups),
         "ours": row.attempt > 0,
     }
-    return TaskRow.model_validate({**row._mapping, **derived})  # noqa: SLF001 - SQLAlchemy's public name
+    return TaskRow.model_validate({**row._mapping, **derived})
 
 
 def _top_reason(groups: Sequence[tuple[str, str, str, int]]) -> TopReason | None:

@@ -130,7 +130,7 @@ def first_row(
 ) -> dict[str, Any] | None:
     """The columns of the first row, by name; `None` if there is no row."""
     row = connection.execute(text(statement), parameters).first()
-    return None if row is None else dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
+    return None if row is None else dict(row._mapping)
 
 
 # Reads the whole tables once. An item without an origin was saved before origins were recorded, or written by

@@ -87,7 +87,7 @@ DELETED, DAYS_AFTER_DELETION = "deleted_by_product", 30
 
 def days_after_deletion(settings: Settings) -> int:
     """The days after which a deleted task's rows and objects are removed."""
-    return dict(settings.retention_days).get(DELETED, DAYS_AFTER_DELETION)
+    return settings.retention_days.get(DELETED, DAYS_AFTER_DELETION)
 
 
 def remove_expired(services: Services, deadline: Deadline) -> None:

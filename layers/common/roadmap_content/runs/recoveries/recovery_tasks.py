@@ -195,7 +195,7 @@ def record_undone(connection: Connection, recovery_id: str, task_id: str, report
 
 def count_undone(connection: Connection, recovery_id: str) -> UndoCounts:
     row = connection.execute(UNDONE, {"recovery_id": recovery_id}).one()
-    return UndoCounts.model_validate(row._mapping)  # noqa: SLF001
+    return UndoCounts.model_validate(row._mapping)
 
 
 def count_tasks(connection: Connection, recovery_id: str) -> Counts:
@@ -216,7 +216,7 @@ def read_progress(connection: Connection, recovery_id: str, breaker: int = 0) ->
         last = connection.execute(LAST_ENDED, {"recovery_id": recovery_id, "breaker": breaker}).all()
     row = connection.execute(PROGRESS, {"recovery_id": recovery_id}).one()
     return Progress(
-        **row._mapping,  # noqa: SLF001 - SQLAlchemy's public name
+        **row._mapping,
         last_ended=len(last),
         last_failed=[row.groups for row in last if row.result == TaskResult.STILL_FAILING],
     )

@@ -150,5 +150,5 @@ def unite(connection: Connection, bucket: Bucket) -> Sequence[Entry]:
 
 
 def _entry(row: Row[Any]) -> Entry:
-    found = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
+    found = row._mapping
     return Entry(**{**found, "removed": Removed.model_validate(found["removed"])})

@@ -72,7 +72,7 @@ def change_group(connection: Connection, group_id: str, actor: str, request: Gro
 def group_changes(connection: Connection, group_id: str, limit: int) -> list[GroupChangeRow]:
     """The latest changes of a group, newest first."""
     changes = connection.execute(CHANGES, {"group_id": group_id, "limit": limit})
-    return [GroupChangeRow.model_validate(row._mapping) for row in changes]  # noqa: SLF001
+    return [GroupChangeRow.model_validate(row._mapping) for row in changes]
 
 
 def call_a_person(connection: Connection, group_ids: Sequence[str]) -> bool:

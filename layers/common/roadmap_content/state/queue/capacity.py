@@ -106,7 +106,7 @@ FEWEST_ENDED = 10
 # The speed is that of the latest attempts that ended: while attempts wait, the capacity is used up. The time
 # begins with the end of the oldest of them, so its tokens were used before that. After the clock was ahead,
 # the latest ends are in the future, and do not count.
-PLACE = text("""
+PLACE = text(f"""
 WITH own AS MATERIALIZED (
     SELECT q.class, q.queue_key, earlier.attempts, earlier.tokens, k.charged + earlier.tokens AS tag
     FROM content_queue q JOIN content_queue_keys k USING (class, queue_key)
@@ -146,7 +146,7 @@ SELECT own.attempts + a.attempts + 1 AS position,
     own.attempts > 0 OR own.class = 'bulk' OR a.attempts >= :most
         OR EXISTS (SELECT FROM content_queue_keys k WHERE k.class = 'bulk' AND k.waiting)
         OR EXISTS (SELECT FROM content_queue q WHERE q.class = own.class AND q.queue_key = own.queue_key
-            AND q.state IN ('starting', 'redriving', 'running')) AS at_least,
+            AND q.state IN ({AT_WORK})) AS at_least,
     c.stopped_reason IS NOT NULL AS stopped,
     CASE WHEN c.stopped_reason IS NULL AND s.attempts >= :fewest
         THEN CAST((own.tokens + a.tokens) / nullif(s.tokens, 0) AS bigint) END AS starts_in_seconds
@@ -208,22 +208,22 @@ def change_capacity(connection: Connection, actor: str, request: CapacityRequest
 
 def latest_changes(connection: Connection, limit: int) -> list[CapacityChange]:
     rows = connection.execute(CHANGES, {"limit": limit})
-    return [CapacityChange.model_validate(row._mapping) for row in rows]  # noqa: SLF001
+    return [CapacityChange.model_validate(row._mapping) for row in rows]
 
 
 def queue_by_class(connection: Connection) -> list[ClassInQueue]:
     """The attempts that wait or work, by class; interactive first."""
-    return [ClassInQueue.model_validate(row._mapping) for row in connection.execute(BY_CLASS)]  # noqa: SLF001
+    return [ClassInQueue.model_validate(row._mapping) for row in connection.execute(BY_CLASS)]
 
 
 def queue_by_key(connection: Connection, limit: int) -> list[UserInQueue]:
     """The attempts that wait or work, by user or tenant; the longest queues first."""
     rows = connection.execute(BY_KEY, {"limit": limit})
-    return [UserInQueue.model_validate(row._mapping) for row in rows]  # noqa: SLF001
+    return [UserInQueue.model_validate(row._mapping) for row in rows]
 
 
 def read_place(connection: Connection, task_id: str, attempt: int) -> QueuePlace | None:
     """Read the place of an attempt; `None` if it does not wait."""
     parameters = {"task_id": task_id, "attempt": attempt, "most": MOST_AHEAD, "fewest": FEWEST_ENDED}
     row = connection.execute(PLACE, parameters).one_or_none()
-    return None if row is None else QueuePlace.model_validate(row._mapping)  # noqa: SLF001 - SQLAlchemy's
+    return None if row is None else QueuePlace.model_validate(row._mapping)

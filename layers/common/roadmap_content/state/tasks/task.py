@@ -234,7 +234,7 @@ def read_task(connection: Connection, task_id: str, user_id: str | None = None) 
     row = connection.execute(statement, {"task_id": task_id, "user_id": user_id}).one_or_none()
     if row is None:
         raise TaskNotFoundError(f"there is no task {task_id!r}")
-    return Task(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
+    return Task(**row._mapping)
 
 
 def read_extras(connection: Connection, task_id: str) -> Any:  # noqa: ANN401 - a SQLAlchemy row
@@ -338,7 +338,7 @@ def read_product_work(connection: Connection, task_id: str) -> tuple[ProductWork
         TaskNotFoundError: there is no such task.
     """
     rows = connection.execute(PRODUCT_WORK, {"task_id": task_id}).all()
-    product_work = [ProductWork(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name
+    product_work = [ProductWork(**row._mapping) for row in rows]
     if not product_work or product_work[0].task_id != task_id:
         raise TaskNotFoundError(f"there is no task {task_id!r}")
     return product_work[0], product_work[1:]
