@@ -1,4 +1,4 @@
-"""Lambda that finalizes tasks whose execution ended without Finalize, and repairs drifted projections."""
+"""Lambda that finalizes tasks after an execution without Finalize, and repairs drifted projections."""
 
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.steps.handler import step_handler

@@ -34,7 +34,7 @@ from tests.support.factories import TYPES, bundle_of, concept_ids, quiz, resourc
 from tests.support.pipeline import Pipeline
 
 OWNER = "owner"
-"""The owner of the tasks, who is the user of the role `owner`."""
+"""The owner of the tasks, the user of the role `owner`."""
 
 PARTLY_FAILED, COMPLETE, LARGE = "partly-failed", "complete", "large"
 RUNNING, CANCELLED, UNTOUCHED = "running", "cancelled", "untouched"

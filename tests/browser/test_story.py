@@ -1,4 +1,4 @@
-"""The whole story of a task, from its missing items to complete; and what each visitor sees."""
+"""The whole story of a task, from its missing items to complete; and the view of each visitor."""
 
 import re
 

@@ -157,7 +157,7 @@ def test_permanent_errors_are_raised_at_once(server: ConverseServer, error: str)
 
 
 def malformed(call: Call) -> Reply:
-    """An invalid draft; for a quiz, one whose correct answer is not an option."""
+    """An invalid draft; for a quiz, one with a correct answer that is no option."""
     output = valid_output(call)
     if call.content_type is ContentType.QUIZ:
         output["questions"][0]["correct_answer"] = [len(output["questions"][0]["options"])]

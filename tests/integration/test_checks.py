@@ -22,7 +22,7 @@ def sweep(pipeline: Pipeline) -> ReconcileResult:
 
 
 def finish(pipeline: Pipeline) -> None:
-    """A completed task whose next check is far away."""
+    """A completed task with its next check far away."""
     pipeline.load(bundle_of(IDS))
     pipeline.run()
     assert sweep(pipeline).checked == 1

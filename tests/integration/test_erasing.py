@@ -53,7 +53,7 @@ def named(pipeline: Pipeline, user: str) -> dict[str, list[str]]:
 
 
 def versions(s3: "S3Client", part: str) -> list[tuple[str, str]]:
-    """All versions and delete markers whose keys contain a text."""
+    """All versions and delete markers with a text in their keys."""
     found = s3.list_object_versions(Bucket="content")
     entries = [*found.get("Versions", []), *found.get("DeleteMarkers", [])]
     return [(each["Key"], each["VersionId"]) for each in entries if part in each["Key"]]

@@ -26,7 +26,7 @@ def send(ask: Ask) -> Send:
 
 
 def outage(pipeline: Pipeline, number: int = 1, note: str = "\x00") -> None:
-    """A task's run whose quiz fails; the next run heals it."""
+    """A task's run with a quiz that fails; the next run heals it."""
     ids = concept_ids(2, f"r-{number}")
     pipeline.task_id = f"t-{number}"
     pipeline.load(bundle_of(ids, roadmap_id=f"r-{number}", task_id=f"t-{number}"))

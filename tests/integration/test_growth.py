@@ -1,4 +1,4 @@
-"""What an operation reads does not grow with the number of tasks."""
+"""The blocks that an operation reads do not grow with the number of tasks."""
 
 import pytest
 

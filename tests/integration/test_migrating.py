@@ -50,7 +50,7 @@ class Database(Services):
         self.url = url
 
     def open_engine(self, statement_timeout: int = 30) -> Engine:
-        """An engine whose password is not in a secret."""
+        """An engine with a password that is in no secret."""
         credentials = Credentials.from_url(make_url(self.url))
         session = self.settings.database_session
         return open_engine(

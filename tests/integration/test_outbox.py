@@ -185,7 +185,7 @@ def test_what_was_sent_is_marked_before_the_next_request(pipeline: Pipeline, bus
 
 
 class Spent(Deadline):
-    """A deadline whose time is over as soon as a request has been sent."""
+    """A deadline that is over as soon as a request has been sent."""
 
     bus: Bus
 

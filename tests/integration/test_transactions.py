@@ -167,7 +167,7 @@ def test_data_errors_are_not_retried(engine: Engine, statement: str, sqlstate: s
 
 
 class Unprintable:
-    """A value whose binding raises."""
+    """A value that cannot be bound."""
 
     def __str__(self) -> str:
         raise TypeError("cannot be bound")

@@ -47,7 +47,7 @@ class Testimony:
 
 
 def main(wanted: str = "") -> int:
-    """Try every mutant whose guard contains `wanted`; return the exit code."""
+    """Try every mutant with `wanted` in its guard; return the exit code."""
     mutants = [mutant for mutant in MUTANTS if wanted in mutant.guard]
     if not mutants:  # pytest without a test would run all of them
         sys.exit(f"no guard's name contains {wanted!r}")

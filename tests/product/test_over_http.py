@@ -56,7 +56,7 @@ def target(stack: LocalStack) -> Iterator[Target]:
 
 
 def load(target: Target, name: str, concepts: int) -> list[str]:
-    """A task whose content is not generated yet; return the concept ids."""
+    """A task without generated content yet; return the concept ids."""
     ids = concept_ids(concepts, f"r-{name}")
     bundle = bundle_of(ids, roadmap_id=f"r-{name}", task_id=f"t-{name}") | {"content": []}
     load_bundle(read_bundle(bundle), target.engine, target.bucket, Deadline.after(600))

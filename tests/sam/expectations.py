@@ -46,7 +46,7 @@ EXPECTED: Mapping[str, Mapping[str, Any]] = {
 """The relevant parts of the responses, by the function's folder, which is also the name of its event."""
 
 SIDE_BY_SIDE = ("await_redrive", "reconcile_task", "authorize_request", "console", "recovery_api")
-"""Functions whose events change nothing that another one sees."""
+"""Functions with events that change nothing that another one sees."""
 
 
 def relevant(expected: Any, actual: Any) -> Any:

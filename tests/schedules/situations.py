@@ -30,7 +30,7 @@ IDS = concept_ids(2)
 
 
 class _Failing:
-    """A generator whose time is up."""
+    """A generator after its time."""
 
     def generate(self, *_: object) -> Any:
         raise OutOfTimeError("the time was up")

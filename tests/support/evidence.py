@@ -138,13 +138,13 @@ class Log:
     """The items of which a user has restored a revision."""
 
     rewritten: set[str] = field(default_factory=set)
-    """The concepts whose rows the product writes at the same time."""
+    """The concepts with rows that the product writes at the same time."""
 
     live: dict[str, int] = field(default_factory=dict)
     """The running executions that have an attempt, with it."""
 
     recorded: set[int] = field(default_factory=set)
-    """The attempts whose outcome was recorded."""
+    """The attempts with a recorded outcome."""
 
     intrusions: list[tuple[str, str]] = field(default_factory=list)
     """Requests of another user with their result: `refused`, or anything else."""

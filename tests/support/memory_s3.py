@@ -158,7 +158,7 @@ class MemoryS3:
 
 
 class ObservedS3:
-    """An S3 client whose requests, by their method's name and arguments, are first passed to a function."""
+    """An S3 client that first passes each request to a function, by the method's name and arguments."""
 
     def __init__(self, client: "S3Client", note: Callable[[str, Mapping[str, Any]], object]) -> None:
         self._client = client

@@ -1,4 +1,4 @@
-"""What alarms and the dashboard read: AWS's metrics as documented, and ours as the code writes them.
+"""The metrics of alarms and dashboard: AWS's metrics as documented, and ours as the code writes them.
 
 Whether CloudWatch then raises an alarm is known only on AWS.
 """

@@ -60,7 +60,7 @@ plain_text = st.sampled_from([*OPTION_WORDS, "alpha", "Alpha", "beta", "{gamma}"
 
 
 def concepts(texts: st.SearchStrategy[str], hours: st.SearchStrategy[float]) -> st.SearchStrategy[Concept]:
-    """Concepts whose every text is one of `texts`, or missing."""
+    """Concepts in which every text is one of `texts`, or missing."""
     optional = st.just("") | texts
     lists = st.lists(texts, max_size=20).map(tuple)
     return st.builds(

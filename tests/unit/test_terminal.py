@@ -38,7 +38,7 @@ STATUS = TaskStatus(
 
 
 class Api:
-    """An API whose answers contain hostile text. `missing` items of each type are missing."""
+    """An API with hostile text in its answers. `missing` items of each type are missing."""
 
     def __init__(self, missing: int = 1) -> None:
         self._progress = {"total": 1, "saved": 1 - missing, "missing": missing, "generated": 0}

@@ -94,7 +94,7 @@ def seconds_of(items: Iterable[Item], seconds: Mapping[ContentType, float] = MOD
 
 
 def run_minutes(concepts: int, batch_size: int, parallel: int) -> float:
-    """The minutes of a run whose batches are generated some at a time."""
+    """The minutes of a run that generates some batches at a time."""
     seconds = generating_seconds(concepts, batch_size) / min(parallel, batches_of(concepts, batch_size))
     return (seconds + SAVE_SECONDS + sum(OTHER_SECONDS.values())) / 60
 
@@ -154,7 +154,7 @@ def memory_of(template: Template, function: str) -> float:
 
 
 def old_prices(year: int) -> list[str]:
-    """The units whose prices were not compared with a page since the beginning of a year."""
+    """The units with prices that were not compared with a page since the beginning of a year."""
     found = (value for value in vars(prices).values() if isinstance(value, prices.Price))
     return [price.unit for price in found if price.checked < str(year)]
 

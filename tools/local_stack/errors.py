@@ -8,7 +8,7 @@ class NoStackError(PermanentError, code="NoStack"):
 
 
 class RefusedError(PermanentError, code="Refused"):
-    """The command was refused: its arguments, or the state of what it is about."""
+    """The command was refused: its arguments, or the state of its subject."""
 
 
 class FunctionFailedError(PermanentError, code="FunctionFailed"):

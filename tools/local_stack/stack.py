@@ -416,7 +416,7 @@ def _read_record(directory: Path) -> dict[str, Any] | None:
 def _kept_bucket(directory: Path) -> str | None:
     """The name of the kept bucket with the content of the last stack. Its objects stay where they are.
 
-    A stack whose start was interrupted may have left another bucket, with less.
+    A stack with an interrupted start may have left another bucket, with less.
     """
     buckets = list((directory / "cloud/objects").glob(f"*/{_CONTENT_BUCKET}*"))
     if not buckets:

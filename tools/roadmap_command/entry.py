@@ -12,7 +12,7 @@ from types import FrameType
 from roadmap_content.contracts.errors import MissingExtraError, requires_extra
 
 _REFUSED, _INTERRUPTED = 2, 130
-"""`ExitCode.REFUSED` and `INTERRUPTED`, whose module is slow to import."""
+"""`ExitCode.REFUSED` and `INTERRUPTED`, from a module that is slow to import."""
 
 _command_runs = False
 

@@ -8,7 +8,7 @@ from local_stack.processes import becomes_true, has_ended
 
 
 def client_at(port: int) -> psutil.Process | None:
-    """The local process whose connection comes from `port`; `None` if there is none."""
+    """The local process with the connection from `port`; `None` if there is none."""
     for found in psutil.net_connections("tcp4"):
         if found.laddr and found.laddr.port == port and found.pid is not None:
             with suppress(psutil.NoSuchProcess):

@@ -154,7 +154,7 @@ def large_handover(play: StackPlay) -> Iterator[None]:
 
 @contextmanager
 def large_event(play: StackPlay) -> Iterator[None]:
-    """An event whose cause is as long as Step Functions allows, NUL included."""
+    """An event with a cause as long as Step Functions allows, NUL included."""
     play.event["detail"] |= {"error": "Large", "cause": "\x00" + "x" * 32_767}
     yield
 

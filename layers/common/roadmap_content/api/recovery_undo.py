@@ -1,4 +1,4 @@
-"""`POST /api/v1/recoveries/{recovery_id}/undo`: restore what the items had before a regeneration."""
+"""`POST /api/v1/recoveries/{recovery_id}/undo`: restore the former contents after a regeneration."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -32,7 +32,7 @@ class RevisionSource(NamedTuple):
     content_id: str
     generated_at: datetime | None
     content_url: str | None
-    """The place of its text, for a content type whose text is an object."""
+    """The place of its text, for a content type with its text in an object."""
 
 
 def revisions_of(connection: Connection, roadmap_id: str, item: Item) -> Sequence[Any]:
@@ -160,7 +160,7 @@ def record_restored(
     actor: str,
     reason: str | None,
 ) -> None:
-    """Record that a content is a restored one, by whom and why."""
+    """Record that a content is a restored one, with the actor and the reason."""
     connection.execute(
         text(RECORD_RESTORED),
         {

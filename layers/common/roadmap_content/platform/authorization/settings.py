@@ -38,7 +38,7 @@ class AuthorizationSettings:
     """The scope that permits reading all tasks. If empty, no token has it."""
 
     operator_subjects: frozenset[str] = frozenset()
-    """The users (`sub`) who are operators without a scope, for tokens of a product that have none."""
+    """The users (`sub`) that are operators without a scope, for tokens of a product that have none."""
 
     tenant_claim: str = ""
     """The claim with the user's tenant. The users of a tenant share the capacity as one. If empty, no token

@@ -11,7 +11,7 @@ from typing import Any
 
 
 def preload_for_snapstart() -> None:
-    """Import boto3 if a snapshot is about to be taken: what is imported before adds nothing to a request."""
+    """Import boto3 if a snapshot is about to be taken: an earlier import adds nothing to a request."""
     if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
         import boto3  # noqa: F401
         import botocore.config  # noqa: F401
@@ -28,7 +28,7 @@ def create_client(service: str, **config: Any) -> Any:  # noqa: ANN401 - the typ
 
 @cache
 def _read_timestamps_faster() -> None:
-    """Give boto3 a default session whose clients use `read_timestamp`. Call it before the first client."""
+    """Give boto3 a default session with `read_timestamp` for all clients. Call it before the first client."""
     import boto3
     from botocore.session import get_session
 

@@ -100,7 +100,7 @@ class Settings:
     """The name or ARN of the EventBridge bus for events; empty: no events."""
 
     cors_origins = Setting("CORS_ORIGINS", _names, "")
-    """The origins whose pages may call the API; none by default."""
+    """The origins of the pages that may call the API; none by default."""
 
     cors_headers = Setting("CORS_HEADERS", _names, "")
     """The request headers that these pages may send."""

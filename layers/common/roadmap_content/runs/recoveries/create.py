@@ -261,7 +261,7 @@ def with_saved(selection: Selection, regeneration: RegenerationFilter) -> Chosen
 def _preview_regeneration(
     connection: Connection, selection: Selection, regeneration: RegenerationFilter, limits: Limits
 ) -> RecoveryPreview:
-    """Count the items to regenerate; estimate the tokens from those items whose tokens were recorded."""
+    """Count the items to regenerate; estimate the tokens from the items with recorded tokens."""
     statement, parameters = _written(selection, regeneration)
     rows = connection.execute(text(f"{statement} {_PREVIEW}"), parameters).all()
     items = dict.fromkeys(ContentType, 0) | {ContentType(row.content_type): int(row.items) for row in rows}

@@ -115,7 +115,7 @@ def read_recoveries(connection: Connection, after: tuple[datetime, str] | None, 
 
 
 def recoveries_of_group(connection: Connection, group_id: str, limit: int) -> list[Recovery]:
-    """The latest recoveries whose filter names a failure group, newest first."""
+    """The latest recoveries with a failure group in their filter, newest first."""
     return _read(connection, OF_GROUP, {"group_id": group_id, "limit": limit})
 
 

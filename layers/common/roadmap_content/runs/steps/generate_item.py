@@ -55,7 +55,7 @@ class BatchContext(NamedTuple):
     """The highest version of each item that has one."""
 
     learner: Learner
-    """The learner who requested the content."""
+    """The learner of the request."""
 
     is_bulk: bool
     """Whether the system started the attempt."""

@@ -47,7 +47,7 @@ class _Selection(NamedTuple):
     """The current revision of each saved item that is to be replaced."""
 
     refused: frozenset[Item]
-    """Items whose staged content was refused."""
+    """Items with staged content that was refused."""
 
 
 @collection_paused()

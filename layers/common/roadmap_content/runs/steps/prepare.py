@@ -33,7 +33,7 @@ from ...state.services import Services
 
 
 class Entry(NamedTuple):
-    """An item of a batch. Each step adds what it has found."""
+    """An item of a batch. Each step adds its results."""
 
     item: Item
     content_fingerprint: str | None = None

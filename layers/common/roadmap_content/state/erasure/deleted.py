@@ -72,7 +72,7 @@ SELECT DISTINCT roadmap_id FROM content_attempts a WHERE {BY_HASH}roadmap_id = A
 
 
 class DueTask(NamedTuple):
-    """A deleted task, or a task with deleted roadmaps, whose days are over."""
+    """A deleted task, or a task with deleted roadmaps, that is due."""
 
     task_id: str
     task_gone: bool

@@ -332,7 +332,7 @@ def unconfirmed(connection: Connection, older_than: timedelta, limit: int) -> Se
 
 
 def blocking(connection: Connection, older_than: timedelta, limit: int) -> Sequence[str]:
-    """Tasks whose attempts were admitted a while ago and take slots for which others wait, at random."""
+    """Tasks with attempts that were admitted a while ago and take slots for which others wait, at random."""
     return connection.scalars(BLOCKING, {"seconds": older_than.total_seconds(), "limit": limit}).all()
 
 
