@@ -40,12 +40,11 @@ pytestmark = pytest.mark.slow
         "at-work/finalize.5/erase",
         "failed/retry.7/erase",
         "failed/erase.6/retry",
-        # A transaction of the sweep, of a restore or of a cancel wrote after its rows had been deleted.
+        # A transaction of the sweep, of a restore or of Save wrote after its rows had been deleted.
         "failed/event.4/erase",
         "failed/event.10/erase",
         "replaced/restore.12/erase",
         "replaced/save.2/erase",
-        "failed/erase.30/cancel",
         "waiting/erase/admit",
         # The rule was wrong: a retry completes a cancelled task if no item is missing.
         "regenerating/cancel/product-cancel/retry",
