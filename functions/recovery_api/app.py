@@ -10,13 +10,9 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
 from roadmap_content.api.capacity import describe_capacity, set_capacity
 from roadmap_content.api.erasure import Erasure, due_erasures, erase_user, preview_erasure
 from roadmap_content.api.failure_groups import describe_group, set_group_state
-from roadmap_content.api.http import Api, Cursor, Limit, answered, respond
-from roadmap_content.api.recovery_list import (
-    describe,
-    limits_of,
-    list_recoveries,
-    list_recovery_tasks,
-)
+from roadmap_content.api.http import Api, answered, respond
+from roadmap_content.api.parameters import Cursor, Limit
+from roadmap_content.api.recovery_list import describe, limits_of, list_recoveries, list_recovery_tasks
 from roadmap_content.api.recovery_undo import undo_recovery
 from roadmap_content.contracts.api.capacity import CapacityAnswer, CapacityRequest
 from roadmap_content.contracts.api.failures import FailureGroupDetail, GroupStateRequest

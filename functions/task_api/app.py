@@ -1,6 +1,5 @@
 """The REST API of tasks: lists, status, items, attempts, failures, health, and retry."""
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
@@ -11,8 +10,32 @@ from roadmap_content.api.entity_tags import is_known
 from roadmap_content.api.failure_groups import list_failures
 from roadmap_content.api.health import read_health
 from roadmap_content.api.history import list_attempts, list_changes
-from roadmap_content.api.http import Api, Cursor, Limit, answered, respond
+from roadmap_content.api.http import Api, answered, respond
 from roadmap_content.api.items import read_item_map, read_one_item
+from roadmap_content.api.parameters import (
+    After,
+    Checkpoint,
+    ConceptId,
+    Cursor,
+    ErrorCode,
+    FailingGroup,
+    FailingType,
+    GroupStates,
+    ItemType,
+    Limit,
+    MaxConcepts,
+    OnlyConcept,
+    Prefix,
+    Reason,
+    Regenerate,
+    Revision,
+    Statuses,
+    TakeOver,
+    TaskId,
+    Time,
+    UserId,
+    Version,
+)
 from roadmap_content.api.preview import preview_retry
 from roadmap_content.api.revisions import list_revisions, read_content, read_origin_counts, restore_revision
 from roadmap_content.api.status import read_detail
@@ -20,7 +43,6 @@ from roadmap_content.api.task_list import list_tasks
 from roadmap_content.contracts.api.failures import FailurePage
 from roadmap_content.contracts.api.items import (
     DEFAULT_CONCEPTS,
-    MAX_CONCEPTS,
     ItemDetail,
     ItemMap,
     OriginCounts,
@@ -41,8 +63,7 @@ from roadmap_content.contracts.api.tasks import (
 )
 from roadmap_content.contracts.errors import InvalidRequestError
 from roadmap_content.contracts.items import ContentType, Item
-from roadmap_content.contracts.payloads import TASK_ID, USER_ID
-from roadmap_content.contracts.states import Cause, GroupState
+from roadmap_content.contracts.states import Cause
 from roadmap_content.platform.aws.clients import preload_for_snapstart
 from roadmap_content.runs.retries.retry import redrive_task, retry_task
 from roadmap_content.state.services import Services
@@ -53,45 +74,6 @@ preload_for_snapstart()
 services = Services()
 api = Api()
 app = api.app
-
-TaskId = Annotated[str, Path(pattern=TASK_ID, description="The task.")]
-UserId = Annotated[
-    str | None,
-    Query(
-        pattern=USER_ID,
-        description="A user. For an owner, the token's subject or nothing; an operator or a viewer may name "
-        "another user, or leave it out for all.",
-    ),
-]
-Checkpoint = Annotated[bool, Query(description="Redrive the last execution from the failed state, in turn.")]
-TakeOver = Annotated[bool, Query(description="Start even if the product processes a task of the roadmap.")]
-ItemType = Annotated[ContentType, Path(description="The content type of the item.")]
-ConceptId = Annotated[str, Query(min_length=1, max_length=2000, description="The concept.")]
-Reason = Annotated[str | None, Query(max_length=500, description="The reason, for the audit trail.")]
-ErrorCode = Annotated[
-    str | None, Query(min_length=1, max_length=200, description="Tasks with a current failure of this code.")
-]
-FailingType = Annotated[
-    ContentType | None, Query(description="Tasks with a current failure of this content type.")
-]
-Prefix = Annotated[
-    str | None,
-    Query(
-        min_length=1,
-        max_length=200,
-        description="The start of a task's id, of a roadmap's id, or (in any case) of a roadmap's title.",
-    ),
-]
-GroupId = Annotated[
-    str | None,
-    Query(
-        min_length=1,
-        max_length=200,
-        description="Tasks with a failure of this group: a `group_id` of `GET /api/v1/failures`.",
-    ),
-]
-Statuses = Annotated[list[str] | None, Query(max_length=20, description="One or more statuses.")]
-Time = Annotated[datetime | None, Query(description="ISO 8601; without a zone, UTC.")]
 
 
 def _filter(user_id: str | None, **conditions: object) -> TaskFilter:
@@ -126,7 +108,7 @@ def get_tasks(
     updated_after: Time = None,
     updated_before: Time = None,
     q: Prefix = None,
-    group_id: GroupId = None,
+    group_id: FailingGroup = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> TaskPage:
@@ -168,9 +150,7 @@ def get_items(
     task_id: TaskId,
     user_id: UserId = None,
     cursor: Cursor = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_CONCEPTS, description="Maximum concepts of the page.")] = (
-        DEFAULT_CONCEPTS
-    ),
+    limit: MaxConcepts = DEFAULT_CONCEPTS,
     states_only: Annotated[bool, Query(description="Omit stages and names, for polling.")] = False,
 ) -> ItemMap:
     """List the items of a page of concepts.
@@ -180,15 +160,8 @@ def get_items(
     attempt, `M` missing, `F` failed in the last attempt that was for it, and `R` failed because its content
     was rejected. `reason_of` has `[index in states, index in reasons]` for each failure.
     """
-    return read_item_map(
-        services,
-        task_id,
-        api.caller.reads_for(user_id),
-        cursor,
-        limit,
-        api.deadline,
-        with_stages=not states_only,
-    )
+    user = api.caller.reads_for(user_id)
+    return read_item_map(services, task_id, user, cursor, limit, api.deadline, with_stages=not states_only)
 
 
 @app.get(
@@ -199,15 +172,11 @@ def get_items(
     responses=answered(ItemDetail, "The item, its failures and its content", 404, 409, 422, 503),
 )
 def get_item(
-    task_id: TaskId,
-    content_type: ItemType,
-    concept_id: ConceptId,
-    user_id: UserId = None,
+    task_id: TaskId, content_type: ItemType, concept_id: ConceptId, user_id: UserId = None
 ) -> ItemDetail:
     """Get one item with its failures per attempt and its staged, rejected and saved content."""
-    return read_one_item(
-        services, task_id, api.caller.reads_for(user_id), Item(concept_id, content_type), api.deadline
-    )
+    user, item = api.caller.reads_for(user_id), Item(concept_id, content_type)
+    return read_one_item(services, task_id, user, item, api.deadline)
 
 
 @app.get(
@@ -222,14 +191,8 @@ def get_content(
     task_id: TaskId,
     content_type: ItemType,
     concept_id: ConceptId,
-    version: Annotated[
-        int | None,
-        Query(ge=1, le=2**31 - 1, description="A tutorial's version; by default, the current one."),
-    ] = None,
-    revision_id: Annotated[
-        str | None,
-        Query(min_length=1, max_length=200, description="The id of a revision."),
-    ] = None,
+    version: Version = None,
+    revision_id: Revision = None,
     user_id: UserId = None,
 ) -> Response[Any]:
     """Read a tutorial, a list of resources or a quiz as soon as it is saved."""
@@ -249,17 +212,13 @@ def get_content(
     responses=answered(Revisions, "The newest 100 revisions", 404, 422, 503),
 )
 def get_revisions(
-    task_id: TaskId,
-    content_type: ItemType,
-    concept_id: ConceptId,
-    user_id: UserId = None,
+    task_id: TaskId, content_type: ItemType, concept_id: ConceptId, user_id: UserId = None
 ) -> Revisions:
     """List the current and the former contents of an item. A former one was replaced by an attempt, by the
     product or by a restore.
     """
-    return list_revisions(
-        services, task_id, api.caller.reads_for(user_id), Item(concept_id, content_type), api.deadline
-    )
+    user, item = api.caller.reads_for(user_id), Item(concept_id, content_type)
+    return list_revisions(services, task_id, user, item, api.deadline)
 
 
 @app.post(
@@ -295,12 +254,7 @@ def post_restore(
     ),
 )
 def get_changes(
-    task_id: TaskId,
-    after: Annotated[
-        str | None, Query(max_length=1000, description="The cursor of the last change read.")
-    ] = None,
-    user_id: UserId = None,
-    limit: Limit = 100,
+    task_id: TaskId, after: After = None, user_id: UserId = None, limit: Limit = 100
 ) -> Response[ChangePage]:
     """Read what happened to a task since a change: items saved and failed, attempts, cancellations."""
     user = api.caller.reads_for(user_id)
@@ -338,10 +292,8 @@ def get_failures(
     updated_after: Time = None,
     updated_before: Time = None,
     q: Prefix = None,
-    group_id: GroupId = None,
-    state: Annotated[
-        list[GroupState] | None, Query(max_length=5, description="Groups in one or more states.")
-    ] = None,
+    group_id: FailingGroup = None,
+    state: GroupStates = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> FailurePage:
@@ -404,17 +356,9 @@ def post_retry(
     force_checkpoint: Checkpoint = False,
     take_over: TakeOver = False,
     reason: Reason = None,
-    concept_id: Annotated[
-        str | None, Query(min_length=1, max_length=2000, description="Only the items of this concept.")
-    ] = None,
+    concept_id: OnlyConcept = None,
     content_type: Annotated[ContentType | None, Query(description="Only items of this type.")] = None,
-    regenerate: Annotated[
-        bool,
-        Query(
-            description="Also generate saved items again. A tutorial gets its next version; resources and a "
-            "quiz are replaced when the new content is saved."
-        ),
-    ] = False,
+    regenerate: Regenerate = False,
     dry_run: Annotated[bool, Query(description="Return a preview of the retry. Nothing is started.")] = False,
 ) -> Response[Any]:
     """Start a new attempt for the items that are missing from the content tables.

@@ -4,13 +4,12 @@ import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response, content_types
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
-from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from pydantic import BaseModel
 from sqlalchemy import Connection
@@ -53,9 +52,6 @@ if TYPE_CHECKING:
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
 ReadT = TypeVar("ReadT")
-
-Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the previous page.")]
-Limit = Annotated[int, Query(ge=1, le=200, description="Maximum rows of the page.")]
 
 _STATUSES: Mapping[tuple[type[ContentError], ...], HTTPStatus] = {
     (ForbiddenError,): HTTPStatus.FORBIDDEN,

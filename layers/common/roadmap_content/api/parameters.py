@@ -1,0 +1,75 @@
+"""The parameters of the API's operations, with the descriptions that docs/openapi.json has."""
+
+from datetime import datetime
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+
+from ..contracts.api.items import MAX_CONCEPTS
+from ..contracts.items import ContentType
+from ..contracts.payloads import TASK_ID, USER_ID
+from ..contracts.states import GroupState
+
+TaskId = Annotated[str, Path(pattern=TASK_ID, description="The task.")]
+UserId = Annotated[
+    str | None,
+    Query(
+        pattern=USER_ID,
+        description="A user. For an owner, the token's subject or nothing; an operator or a viewer may name "
+        "another user, or leave it out for all.",
+    ),
+]
+ItemType = Annotated[ContentType, Path(description="The content type of the item.")]
+ConceptId = Annotated[str, Query(min_length=1, max_length=2000, description="The concept.")]
+Reason = Annotated[str | None, Query(max_length=500, description="The reason, for the audit trail.")]
+
+Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the previous page.")]
+Limit = Annotated[int, Query(ge=1, le=200, description="Maximum rows of the page.")]
+MaxConcepts = Annotated[int, Query(ge=1, le=MAX_CONCEPTS, description="Maximum concepts of the page.")]
+After = Annotated[str | None, Query(max_length=1000, description="The cursor of the last change read.")]
+
+Statuses = Annotated[list[str] | None, Query(max_length=20, description="One or more statuses.")]
+ErrorCode = Annotated[
+    str | None, Query(min_length=1, max_length=200, description="Tasks with a current failure of this code.")
+]
+FailingType = Annotated[
+    ContentType | None, Query(description="Tasks with a current failure of this content type.")
+]
+Time = Annotated[datetime | None, Query(description="ISO 8601; without a zone, UTC.")]
+Prefix = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=200,
+        description="The start of a task's id, of a roadmap's id, or (in any case) of a roadmap's title.",
+    ),
+]
+FailingGroup = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=200,
+        description="Tasks with a failure of this group: a `group_id` of `GET /api/v1/failures`.",
+    ),
+]
+GroupStates = Annotated[
+    list[GroupState] | None, Query(max_length=5, description="Groups in one or more states.")
+]
+
+Version = Annotated[
+    int | None, Query(ge=1, le=2**31 - 1, description="A tutorial's version; by default, the current one.")
+]
+Revision = Annotated[str | None, Query(min_length=1, max_length=200, description="The id of a revision.")]
+
+OnlyConcept = Annotated[
+    str | None, Query(min_length=1, max_length=2000, description="Only the items of this concept.")
+]
+Regenerate = Annotated[
+    bool,
+    Query(
+        description="Also generate saved items again. A tutorial gets its next version; resources and a quiz "
+        "are replaced when the new content is saved."
+    ),
+]
+Checkpoint = Annotated[bool, Query(description="Redrive the last execution from the failed state, in turn.")]
+TakeOver = Annotated[bool, Query(description="Start even if the product processes a task of the roadmap.")]
