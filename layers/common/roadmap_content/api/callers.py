@@ -49,37 +49,25 @@ class Caller(NamedTuple):
 
     def reads_for(self, user_id: str | None) -> str | None:
         """The user whose tasks a request reads; `None` means all users.
-
-        Raises:
-            ForbiddenError: the request names another user, and the caller has no scope for that.
+        Raises ForbiddenError: the request names another user, and the caller has no scope for that.
         """
         return user_id if self.sees_all else self._own(user_id)
 
     def changes_for(self, user_id: str | None) -> str | None:
         """The user whose task a request changes; `None` means any user.
-
-        Raises:
-            ForbiddenError: the caller may not change tasks, or not those of this user.
+        Raises ForbiddenError: the caller may not change tasks, or not those of this user.
         """
         if not self.may_change(self.user_id):
             raise ForbiddenError("a viewer may not change anything")
         return user_id if self.changes_all else self._own(user_id)
 
     def require_operator(self) -> None:
-        """Require the operator's scope.
-
-        Raises:
-            ForbiddenError: the caller lacks it.
-        """
+        """Require the operator's scope. Raises ForbiddenError: the caller lacks it."""
         if not self.changes_all:
             raise ForbiddenError("the operator's scope is required")
 
     def require_sight(self) -> None:
-        """Require the operator's or the viewer's scope.
-
-        Raises:
-            ForbiddenError: the caller has neither.
-        """
+        """Require the operator's or the viewer's scope. Raises ForbiddenError: the caller has neither."""
         if not self.sees_all:
             raise ForbiddenError("the operator's or the viewer's scope is required")
 
@@ -90,11 +78,7 @@ class Caller(NamedTuple):
 
 
 def caller_of(event: Mapping[str, Any]) -> Caller:
-    """The caller, as verified by the authorizer.
-
-    Raises:
-        ForbiddenError: there is none.
-    """
+    """The caller, as verified by the authorizer. Raises ForbiddenError: there is none."""
     match event:
         case {"requestContext": {"authorizer": {"user_id": str(user_id), **context}}} if user_id:
             named = str(context.get("roles") or "").split(",")

@@ -88,9 +88,7 @@ class Client(SystemRequests):
     @classmethod
     def from_environment(cls, token: Callable[[str], str], environ: Mapping[str, str] = os.environ) -> Self:
         """Read the settings of the deployment from the environment.
-
-        Raises:
-            MissingSettingError: a variable is not set.
+        Raises MissingSettingError: a variable is not set.
         """
         for name in (BUCKET, STATE_MACHINE_ARN, API_URL):
             if not environ.get(name):
@@ -203,14 +201,11 @@ class Client(SystemRequests):
         force_checkpoint: bool = False,
         reason: str | None = None,
     ) -> RetryAnswer:
-        """Retry a task's missing items: all, or those of a concept, of a content type, or of both.
-
-        With `regenerate`, saved items of that part are generated again and replaced. With `take_over`, a task
-        that the product's own workers are processing is also retried. With `force_checkpoint`, the last
-        execution is redriven instead. `reason` is written to the audit trail.
-
-        Raises:
-            ApiRefusedError: an attempt is running (409), or the user has no such task.
+        """Retry a task's missing items: all, or those of a concept, of a content type, or of both. With
+        `regenerate`, saved items of that part are generated again and replaced. With `take_over`, a task that
+        the product's own workers are processing is also retried. With `force_checkpoint`, the last execution
+        is redriven instead. `reason` is written to the audit trail.
+        Raises ApiRefusedError: an attempt is running (409), or the user has no such task.
         """
         return self._task(
             "POST",
@@ -257,9 +252,7 @@ class Client(SystemRequests):
 
     def cancel(self, task_id: str, user_id: str | None = None, *, reason: str | None = None) -> CancelAnswer:
         """Cancel a task and stop its run. Staged content stays staged.
-
-        Raises:
-            ApiRefusedError: the task is completed (409), or the user has no such task.
+        Raises ApiRefusedError: the task is completed (409), or the user has no such task.
         """
         return self._task("POST", CancelAnswer, user_id, task_id, "cancel", reason=reason)
 
@@ -274,9 +267,7 @@ class Client(SystemRequests):
         revision_id: str | None = None,
     ) -> SavedItem:
         """Read an item's saved content: the current one, a version of a tutorial, or a revision.
-
-        Raises:
-            ApiRefusedError: nothing is saved (404), or the user has no such task.
+        Raises ApiRefusedError: nothing is saved (404), or the user has no such task.
         """
         path = task_id, "content", _type(content_type)
         return self._task(
@@ -344,9 +335,7 @@ class Client(SystemRequests):
         reason: str | None = None,
     ) -> RestoreAnswer:
         """Make a former content of an item the current one again.
-
-        Raises:
-            ApiRefusedError: there is no such revision (404), or the database refused it (409).
+        Raises ApiRefusedError: there is no such revision (404), or the database refused it (409).
         """
         path = task_id, "items", _type(content_type), "revisions", revision_id, "restore"
         return self._task("POST", RestoreAnswer, user_id, *path, concept_id=concept_id, reason=reason)

@@ -168,11 +168,7 @@ def _pauses(seconds: float) -> Iterator[float]:
 
 
 def send(method: str, url: str, token: str, body: bytes | None = None) -> HttpAnswer:
-    """Send a request with a bearer token.
-
-    Raises:
-        ApiUnavailableError: there was no response.
-    """
+    """Send a request with a bearer token. Raises ApiUnavailableError: there was no response."""
     request = urllib.request.Request(url, method=method, data=body)  # noqa: S310 - the deployment's own URL
     request.add_header("Authorization", f"Bearer {token}")
     request.add_header("Content-Type", "application/json")

@@ -46,9 +46,7 @@ class ConsoleSettings:
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
         """Read CONSOLE_CLIENT_ID and, if it is set, JWT_ISSUER, JWT_AUDIENCE, CONSOLE_SCOPE and
         CONSOLE_TOKEN_ORIGIN.
-
-        Raises:
-            MissingSettingError: the issuer or the token endpoint's origin is not an https URL.
+        Raises MissingSettingError: the issuer or the token endpoint's origin is not an https URL.
         """
         client = environ.get("CONSOLE_CLIENT_ID", "")
         if not client:

@@ -34,9 +34,7 @@ def list_failures(
     limit: int,
 ) -> FailurePage:
     """Read a page of the groups of current failures of the tasks that a filter selects, in any of `states`.
-
-    Raises:
-        InvalidCursorError: the cursor belongs to another list.
+    Raises InvalidCursorError: the cursor belongs to another list.
     """
     list_name = f"failures {task_filter.fingerprint} {' '.join(sorted(states))}".strip()
     after = decode_cursor(list_name, cursor, tuple[Integer, Text])
@@ -48,11 +46,7 @@ def list_failures(
 
 
 def describe_group(connection: Connection, group_id: str) -> FailureGroupDetail:
-    """Read a group with its history.
-
-    Raises:
-        FailureGroupNotFoundError: there is no such group.
-    """
+    """Read a group with its history. Raises FailureGroupNotFoundError: there is no such group."""
     fields = _fields(read_group(connection, group_id))
     recoveries = recoveries_of_group(connection, group_id, MOST_RECOVERIES)
     return FailureGroupDetail.model_validate(
@@ -68,9 +62,7 @@ def set_group_state(
     connection: Connection, group_id: str, request: GroupStateRequest, actor: str
 ) -> FailureGroupDetail:
     """Change the state of a group and record the change; return the group.
-
-    Raises:
-        FailureGroupNotFoundError: there is no such group.
+    Raises FailureGroupNotFoundError: there is no such group.
     """
     change_group(connection, group_id, actor, request)
     return describe_group(connection, group_id)

@@ -133,10 +133,8 @@ class Api:
 
 def _cors_headers(event: Mapping[str, Any], settings: Settings) -> dict[str, str]:
     """The headers that permit a page of a configured origin to call the API. Another origin gets none, so the
-    browser blocks its call.
-
-    Neither API Gateway (one origin) nor `CORSConfig` of Powertools (no `Vary`, headers that are not
-    configured) can do this.
+    browser blocks its call. Neither API Gateway (one origin) nor `CORSConfig` of Powertools (no `Vary`,
+    headers that are not configured) can do this.
     """
     headers = event.get("headers") or {}
     origin = next((value for name, value in headers.items() if name.lower() == "origin"), None)
@@ -154,9 +152,7 @@ def _cors_headers(event: Mapping[str, Any], settings: Settings) -> dict[str, str
 
 def _require_storable(app: APIGatewayRestResolver, proceed: NextMiddleware) -> Response[Any]:
     """Refuse texts that the driver cannot bind, for all parameters and bodies.
-
-    Raises:
-        InvalidRequestError: names the parameter, but not its value.
+    Raises InvalidRequestError: names the parameter, but not its value.
     """
     event = app.current_event.raw_event
     for name, values in (event.get("multiValueQueryStringParameters") or {}).items():

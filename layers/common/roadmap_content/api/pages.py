@@ -43,9 +43,7 @@ def encode_cursor(list_name: str, key: Sequence[object]) -> str:
 
 def decode_cursor(list_name: str, cursor: str | None, key_type: type[KeyT]) -> KeyT | None:
     """The key in a cursor, of a type such as `tuple[Moment, Text]`; `None` for the first page.
-
-    Raises:
-        InvalidCursorError: the cursor is malformed or belongs to another list.
+    Raises InvalidCursorError: the cursor is malformed or belongs to another list.
     """
     if cursor is None:
         return None

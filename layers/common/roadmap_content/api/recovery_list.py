@@ -27,11 +27,7 @@ def limits_of(request: RecoveryRequest) -> Limits:
 
 
 def list_recoveries(connection: Connection, cursor: str | None, limit: int) -> RecoveryPage:
-    """Read a page of recoveries.
-
-    Raises:
-        InvalidCursorError: the cursor belongs to another list.
-    """
+    """Read a page of recoveries. Raises InvalidCursorError: the cursor belongs to another list."""
     after = decode_cursor("recoveries", cursor, tuple[Moment, Text])
     found = read_recoveries(connection, after, limit + 1)
     rows, next_cursor = page_of(

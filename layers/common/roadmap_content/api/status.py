@@ -35,11 +35,7 @@ from .pages import first_that_fit
 def read_detail(
     connection: Connection, services: Services, task_id: str, user_id: str | None, caller: Caller
 ) -> TaskDetail:
-    """Read a task; with `user_id`, only a task of that user.
-
-    Raises:
-        TaskNotFoundError: there is none.
-    """
+    """Read a task; with `user_id`, only a task of that user. Raises TaskNotFoundError: there is none."""
     task = read_task(connection, task_id, user_id)
     status = read_status(connection, task, services.framework_cache)
     extras = read_extras(connection, task_id)

@@ -19,9 +19,7 @@ from .pages import Moment, Text, decode_cursor, encode_cursor
 
 def list_tasks(connection: Connection, task_filter: TaskFilter, cursor: str | None, limit: int) -> TaskPage:
     """Read a page of the tasks that a filter selects.
-
-    Raises:
-        InvalidCursorError: the cursor belongs to another list.
+    Raises InvalidCursorError: the cursor belongs to another list.
     """
     # "by row": cursors of earlier releases contained a time in UTC.
     list_name = f"tasks by row {task_filter.fingerprint}"

@@ -74,9 +74,7 @@ class Bundle:
 def parse_bundle(body: bytes, *, strict: bool = True, name: str = "the bundle") -> Bundle:
     """Parse a bundle from JSON. With `strict`, the bundle is refused if any item is invalid. `name` is for
     messages.
-
-    Raises:
-        InvalidBundleError: the body is not JSON or not a valid bundle.
+    Raises InvalidBundleError: the body is not JSON or not a valid bundle.
     """
     try:
         document = json.loads(body)

@@ -122,9 +122,7 @@ _VERDICT: TypeAdapter[Accepted | Rejected] = TypeAdapter(
 
 def read_answer(answer: object, items: int) -> Sequence[object]:
     """The verdicts on a number of items, in the order of the request, each for `read_verdict`.
-
-    Raises:
-        ContentCheckFailedError: the answer has not one verdict per item.
+    Raises ContentCheckFailedError: the answer has not one verdict per item.
     """
     try:
         read = _Answer.model_validate(answer)
@@ -136,11 +134,7 @@ def read_answer(answer: object, items: int) -> Sequence[object]:
 
 
 def read_verdict(verdict: object) -> Accepted | Rejected:
-    """Read one verdict.
-
-    Raises:
-        ContentCheckFailedError: it does not match the contract.
-    """
+    """Read one verdict. Raises ContentCheckFailedError: it does not match the contract."""
     try:
         return _VERDICT.validate_python(verdict)
     except ValidationError as error:
@@ -149,9 +143,7 @@ def read_verdict(verdict: object) -> Accepted | Rejected:
 
 def corrected(kind: ContentKind, content: Document, correction: Document) -> Document:
     """The corrected content. It keeps the id and the version.
-
-    Raises:
-        ContentCheckFailedError: the corrected content is not valid.
+    Raises ContentCheckFailedError: the corrected content is not valid.
     """
     identity = {name: content[name] for name in (kind.id_field, "content_version") if name in content}
     try:

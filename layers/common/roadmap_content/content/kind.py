@@ -144,10 +144,8 @@ class ContentKind(NamedTuple):
 
     def parse(self, body: bytes) -> Document:
         """Parse one staged item.
-
-        Raises:
-            InvalidContentError: the body is not JSON, does not match the contract, or cannot be stored; the
-                message names the first error and its path.
+        Raises InvalidContentError: the body is not JSON, does not match the contract, or cannot be stored;
+        the message names the first error and its path.
         """
         fractions: list[float] = []
 
@@ -205,9 +203,7 @@ MAX_KEY_BYTES = 2_600
 
 def require_indexable(roadmap_id: str, concept_id: str) -> None:
     """Check that a row of the content tables can be indexed with these ids.
-
-    Raises:
-        ConceptIdTooLongError: the ids are too long for an index of PostgreSQL.
+    Raises ConceptIdTooLongError: the ids are too long for an index of PostgreSQL.
     """
     size = len(roadmap_id.encode()) + len(concept_id.encode())
     if size > MAX_KEY_BYTES:

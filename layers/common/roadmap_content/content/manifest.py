@@ -58,9 +58,7 @@ class BatchSizes(NamedTuple):
 
 def planned_batch_sizes(to_generate: int, to_save: int, batch_size: int) -> BatchSizes:
     """Choose the batch sizes for a number of concepts: larger than `batch_size` if necessary for
-    `MAX_BATCHES`.
-
-    Each of the two groups may end in a batch that is not full.
+    `MAX_BATCHES`. Each of the two groups may end in a batch that is not full.
     """
     size = max(batch_size, ceil((to_generate + to_save / STAGED_FACTOR) / (MAX_BATCHES - 2)))
     return BatchSizes(size, size * STAGED_FACTOR)
@@ -142,9 +140,7 @@ class Batch(NamedTuple):
 
 def read_batch(bucket: Bucket, manifest: str, batch: BatchReference) -> Batch:
     """Read the items of a batch.
-
-    Raises:
-        StorageUnavailableError: the manifest could not be read, or only a part of it.
+    Raises StorageUnavailableError: the manifest could not be read, or only a part of it.
     """
     line = bucket.get(manifest, start=batch.offset, length=batch.length)
     if line is None or len(line.body) != batch.length:

@@ -45,9 +45,7 @@ def revision_source(
     connection: Connection, roadmap_id: str, item: Item, revision_id: str
 ) -> RevisionSource | None:
     """The row of a revision; `None` if there is no such revision.
-
-    Raises:
-        TextUnavailableError: the product has stored the text of a later row under the same key.
+    Raises TextUnavailableError: the product has stored the text of a later row under the same key.
     """
     statement = CONTENT_KINDS[item.content_type].revisions.source
     row = connection.execute(text(statement), _of_item(roadmap_id, item, revision_id)).first()
@@ -74,10 +72,8 @@ def restore_content(
     connection: Connection, roadmap_id: str, item: Item, source: RevisionSource
 ) -> str | None:
     """Make the content of a former row the item's current one; return the id of the new content, or `None` if
-    the item has this content already. The caller must have locked the roadmap.
-
-    The trigger of the content table archives the content that is replaced. A row that others refer to keeps
-    its id.
+    the item has this content already. The caller must have locked the roadmap. The trigger of the content
+    table archives the content that is replaced. A row that others refer to keeps its id.
     """
     kind = CONTENT_KINDS[item.content_type]
     connection.execute(_IMMEDIATE)  # a refusal is then one of the restore

@@ -32,12 +32,9 @@ class UndecodableError(ValueError):
 
 
 def decode(text: str) -> Any:  # noqa: ANN401 - any JSON value
-    """Decode JSON that another program wrote into a column of type `json`.
-
-    A whole number with more digits than Python can read becomes an infinite float.
-
-    Raises:
-        UndecodableError: it is nested too deeply, or no JSON.
+    """Decode JSON that another program wrote into a column of type `json`. A whole number with more digits
+    than Python can read becomes an infinite float.
+    Raises UndecodableError: it is nested too deeply, or no JSON.
     """
     try:
         try:

@@ -79,11 +79,7 @@ class MissingExtraError(PermanentError, code="MissingExtra"):
 
 @contextmanager
 def requires_extra(extra: Literal["layer", "command", "local"], purpose: str) -> Iterator[None]:
-    """Imports of packages of an extra.
-
-    Raises:
-        MissingExtraError: a package is not installed.
-    """
+    """Imports of packages of an extra. Raises MissingExtraError: a package is not installed."""
     try:
         yield
     except ModuleNotFoundError as error:

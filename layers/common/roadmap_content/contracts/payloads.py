@@ -28,10 +28,8 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class Payload(BaseModel):
-    """Base class of payloads. Immutable, so that a step cannot change its request.
-
-    `defer_build`: a function uses only a few payload types, so building all of them would slow the cold
-    start.
+    """Base class of payloads. Immutable, so that a step cannot change its request. `defer_build`: a function
+    uses only a few payload types, so building all of them would slow the cold start.
     """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True, defer_build=True)
@@ -50,9 +48,7 @@ class Page(Payload, Generic[RowT]):
 
 def parse(payload_type: type[PayloadT], event: Any) -> PayloadT:  # noqa: ANN401 - any JSON value
     """Validate an event as a payload.
-
-    Raises:
-        InvalidPayloadError: the event does not match the type; the message names the first error.
+    Raises InvalidPayloadError: the event does not match the type; the message names the first error.
     """
     try:
         return payload_type.model_validate(event)

@@ -21,9 +21,7 @@ UtcTime = Annotated[datetime, AfterValidator(utc)]
 
 def naive_utc(moment: datetime) -> datetime:
     """Convert a time from a request for a column. A time without a zone is taken as UTC.
-
-    Raises:
-        InvalidRequestError: its year in UTC is below 1 or above 9999.
+    Raises InvalidRequestError: its year in UTC is below 1 or above 9999.
     """
     if moment.tzinfo is None:
         return moment

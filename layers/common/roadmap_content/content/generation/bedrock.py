@@ -115,10 +115,8 @@ def _message(role: str, *content: Document) -> Document:
 
 
 def _correction_request(rejected: Rejected | None) -> list[Document]:
-    """The messages that return a rejected answer to the model with its fault.
-
-    The API requires a result for each tool use, and an object as its input even if the model sent another
-    type.
+    """The messages that return a rejected answer to the model with its fault. The API requires a result for
+    each tool use, and an object as its input even if the model sent another type.
     """
     if rejected is None:
         return []

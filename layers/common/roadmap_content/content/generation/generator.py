@@ -118,9 +118,7 @@ _GENERATORS = ("bedrock", "offline")
 
 def generator_named(name: str, settings: Settings | None = None) -> Generator:
     """The generator that the setting `GENERATOR` names.
-
-    Raises:
-        MissingSettingError: no generator has this name, or one of the generator's own settings is missing.
+    Raises MissingSettingError: no generator has this name, or one of the generator's own settings is missing.
     """
     if name not in _GENERATORS:
         raise MissingSettingError(f"GENERATOR is {name!r}, not one of: {', '.join(_GENERATORS)}")

@@ -198,10 +198,8 @@ class ModelGenerator:
         return _accept(content_type, self._ask(prompt, rejected, allowance))
 
     def _ask(self, prompt: Prompt, rejected: Rejected | None, allowance: Allowance) -> Answer:
-        """Call the model with retries, as long as the time suffices.
-
-        A call is started only if the time left covers its timeout: because an abandoned call is charged and
-        its answer is lost.
+        """Call the model with retries, as long as the time suffices. A call is started only if the time left
+        covers its timeout: because an abandoned call is charged and its answer is lost.
         """
         longest = FIRST_PAUSE
         tries_left = MAX_TRIES
@@ -238,9 +236,7 @@ class ModelGenerator:
 
     def _await_turn(self, deadline: Deadline, throttled: ModelThrottledError | None) -> Turn:
         """Wait until the pace allows a call.
-
-        Raises:
-            OutOfTimeError, ModelThrottledError: the time left does not cover a call any more.
+        Raises OutOfTimeError, ModelThrottledError: the time left does not cover a call any more.
         """
         while True:
             if deadline.remaining < self._needed:
@@ -254,9 +250,7 @@ class ModelGenerator:
 
     def _await_quota(self, need: Need, allowance: Allowance) -> float:
         """Wait until the model's quota has the tokens of a call, and take them; return how many.
-
-        Raises:
-            ModelThrottledError: the time left does not cover a call any more.
+        Raises ModelThrottledError: the time left does not cover a call any more.
         """
         quota = allowance.quota
         if quota is None:

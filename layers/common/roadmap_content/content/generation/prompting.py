@@ -159,10 +159,8 @@ def _version(language: str, content_type: ContentType) -> str:
 
 
 def schema_of(content_type: ContentType) -> Document:
-    """The JSON schema of a content type's draft, from its pydantic model.
-
-    References are inlined, and the root has only `type`, `properties` and `required`, because models differ
-    in their support for JSON Schema.
+    """The JSON schema of a content type's draft, from its pydantic model. References are inlined, and the
+    root has only `type`, `properties` and `required`, because models differ in their support for JSON Schema.
     """
     schema = CONTENT_KINDS[content_type].draft.model_json_schema()
     root = _inlined(schema, schema.get("$defs", {}))
@@ -202,10 +200,8 @@ def _inlined(node: Any, definitions: Document) -> Any:  # noqa: ANN401 - any par
 
 def read_draft(content_type: ContentType, output: object) -> Draft:
     """Validate a model's output as a draft.
-
-    Raises:
-        InvalidContentError: the output is not a draft, or a learner could not use it. The message names the
-            first fault and its path, so that the model can correct it.
+    Raises InvalidContentError: the output is not a draft, or a learner could not use it. The message names
+    the first fault and its path, so that the model can correct it.
     """
     if fault := unstorable(output):
         raise InvalidContentError(fault)

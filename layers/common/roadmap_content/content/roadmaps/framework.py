@@ -70,9 +70,7 @@ class Framework:
 
     def require(self, concept_id: str) -> None:
         """Refuse an id that the roadmap does not have, with the full id if it is the end of one.
-
-        Raises:
-            ItemNotFoundError: there is no such concept.
+        Raises ItemNotFoundError: there is no such concept.
         """
         if concept_id in self.nodes:
             return
@@ -119,9 +117,7 @@ def missing_items(concept_ids: Iterable[str], saved: Mapping[ContentType, Contai
 
 def parse_framework(text: str) -> Framework:
     """Read and check a `framework_data` from the text of its column.
-
-    Raises:
-        InvalidFrameworkError: see `read_framework`.
+    Raises InvalidFrameworkError: see `read_framework`.
     """
     try:
         return replace(read_framework(decode(text)), text=text)
@@ -131,11 +127,8 @@ def parse_framework(text: str) -> Framework:
 
 def read_framework(document: object) -> Framework:
     """Read and check a `framework_data`.
-
-    Raises:
-        InvalidFrameworkError: the document is not stages[] → modules[] → concepts[], has no concept, has a
-            duplicate id or an id that cannot be stored, or is nested too deeply; the message contains the
-            path.
+    Raises InvalidFrameworkError: the document is not stages[] → modules[] → concepts[], has no concept, has a
+    duplicate id or an id that cannot be stored, or is nested too deeply; the message contains the path.
     """
     if not isinstance(document, dict):
         raise InvalidFrameworkError(f"framework_data is not an object: {document!r:.80}")

@@ -94,9 +94,7 @@ def _members(text: str, start: int) -> Iterator[tuple[str, int, int]]:
 
 def _find_concepts(text: str, start: int, level: int) -> tuple[list[Span], int]:
     """Find the concepts in the object at `start`, which has the list of `level`; also return the object's
-    end.
-
-    Of a duplicate list, the last one counts, as in decoding.
+    end. Of a duplicate list, the last one counts, as in decoding.
     """
     concepts: list[Span] = []
     position = start + 1

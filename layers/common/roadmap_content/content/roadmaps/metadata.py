@@ -52,9 +52,7 @@ UPDATE roadmap_metadata SET framework_data = CAST(:framework_data AS json) WHERE
 
 def lock_roadmap_at_once(connection: Connection, roadmap_id: str) -> None:
     """Lock a roadmap, if it exists, like `lock_roadmap`, but without waiting for other sessions.
-
-    Raises:
-        RoadmapLockedError: another session holds it.
+    Raises RoadmapLockedError: another session holds it.
     """
     held = connection.execute(LOCK_AT_ONCE, {"roadmap_id": roadmap_id}).one()
     if held.present and not held.locked:
@@ -119,9 +117,7 @@ class FrameworkCache:
 
     def concept_ids(self, connection: Connection, roadmap_id: str | None, user_id: str) -> Sequence[str]:
         """The concepts of a user's roadmap, in framework order.
-
-        Raises:
-            RoadmapNotFoundError, InvalidFrameworkError: as `load_framework` does.
+        Raises RoadmapNotFoundError, InvalidFrameworkError: as `load_framework` does.
         """
         cached_version, concept_ids = self._entries.pop(roadmap_id or "", ("", ()))
         row = _read(connection, roadmap_id, user_id, cached_version)

@@ -30,10 +30,8 @@ _METHOD_ARN = re.compile(r"(arn:[\w-]+:execute-api:[\w-]+:\d+:\w+/[\w-]+)/.*", r
 
 
 class UnauthorizedError(PermanentError, code="Unauthorized"):
-    """The request has no valid token.
-
-    API Gateway answers 401 if the message is exactly `Unauthorized`, and 500 otherwise. `reason` is a code
-    for the log and never contains text of the token.
+    """The request has no valid token. API Gateway answers 401 if the message is exactly `Unauthorized`, and
+    500 otherwise. `reason` is a code for the log and never contains text of the token.
     """
 
     def __init__(self, reason: str) -> None:
@@ -70,9 +68,7 @@ def authenticate(authorization: object, settings: AuthorizationSettings) -> Iden
 
 def bearer_token(authorization: object) -> str:
     """Extract the token from an Authorization header. Checks its syntax only.
-
-    Raises:
-        UnauthorizedError: there is no token.
+    Raises UnauthorizedError: there is no token.
     """
     header = authorization if isinstance(authorization, str) else ""
     if len(header) > MAX_TOKEN_LENGTH:
@@ -165,14 +161,11 @@ def _tenant_of(claims: Mapping[str, Any], settings: AuthorizationSettings) -> st
 
 
 def allow(identity: Identity, method_arn: object) -> dict[str, Any]:
-    """The answer to API Gateway: a policy that allows the user to call the API stage of `method_arn`.
-
-    The policy covers all methods because API Gateway caches it per token: a policy for one method would
-    refuse the next call with the token to another method. The backend reads `user_id` and the roles from the
+    """The answer to API Gateway: a policy that allows the user to call the API stage of `method_arn`. The
+    policy covers all methods because API Gateway caches it per token: a policy for one method would refuse
+    the next call with the token to another method. The backend reads `user_id` and the roles from the
     context.
-
-    Raises:
-        InvalidPayloadError: `method_arn` is not the ARN of an API method.
+    Raises InvalidPayloadError: `method_arn` is not the ARN of an API method.
     """
     if not isinstance(method_arn, str) or not (match := _METHOD_ARN.fullmatch(method_arn)):
         raise InvalidPayloadError("methodArn is not the ARN of an API's method")

@@ -47,13 +47,10 @@ class AuthorizationSettings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
-        """Read JWT_ISSUER, JWT_AUDIENCE (several with commas), and JWT_SECRET_ARN or JWT_JWKS_URL.
-
-        If neither of the two is set, the keys are read from the issuer's `/.well-known/jwks.json`.
-
-        Raises:
-            MissingSettingError: a setting is missing or invalid, or both key sources are set; the message
-                names the settings.
+        """Read JWT_ISSUER, JWT_AUDIENCE (several with commas), and JWT_SECRET_ARN or JWT_JWKS_URL. If neither
+        of the two is set, the keys are read from the issuer's `/.well-known/jwks.json`.
+        Raises MissingSettingError: a setting is missing or invalid, or both key sources are set; the message
+        names the settings.
         """
         settings = Settings(environ)
         issuer = None if settings.jwt_issuer == NO_ISSUER else settings.jwt_issuer

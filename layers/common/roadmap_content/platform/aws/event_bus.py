@@ -63,11 +63,8 @@ class EventBus:
 
     def put(self, entries: Sequence[Entry]) -> dict[str, str]:
         """Send the events of one request; return the error codes of those that EventBridge refused, by event.
-
         If EventBridge refuses the request because of an entry, each entry is sent alone.
-
-        Raises:
-            EventBusUnavailableError: the request failed. Its events may have been accepted.
+        Raises EventBusUnavailableError: the request failed. Its events may have been accepted.
         """
         from botocore.exceptions import BotoCoreError, ClientError
 

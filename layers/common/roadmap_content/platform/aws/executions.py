@@ -77,9 +77,7 @@ class Executions:
 
     def start(self, execution_arn: str, task_id: str, attempt: int) -> None:
         """Start the execution of an attempt, under the ARN that it was claimed for; at most once.
-
-        Raises:
-            ExecutionsUnavailableError: the request failed; the execution may have started.
+        Raises ExecutionsUnavailableError: the request failed; the execution may have started.
         """
         # If it exists, the execution has already ended: the name identifies the attempt.
         with _request("StartExecution"), suppress(self._client.exceptions.ExecutionAlreadyExists):
@@ -90,11 +88,7 @@ class Executions:
             )
 
     def state(self, execution_arn: str) -> ExecutionState:
-        """Get the state of an execution.
-
-        Raises:
-            ExecutionsUnavailableError: the request failed.
-        """
+        """Get the state of an execution. Raises ExecutionsUnavailableError: the request failed."""
         if not execution_arn:
             return ExecutionState.UNKNOWN  # boto3 refuses to send it, which is no outage
         exceptions = self._client.exceptions
@@ -120,9 +114,7 @@ class Executions:
 
     def stop(self, execution_arn: str) -> bool:
         """Stop an execution; return `False` if it has already ended or does not exist.
-
-        Raises:
-            ExecutionsUnavailableError: the request failed; the execution may have been stopped.
+        Raises ExecutionsUnavailableError: the request failed; the execution may have been stopped.
         """
         if self.state(execution_arn) is not ExecutionState.RUNNING:
             return False

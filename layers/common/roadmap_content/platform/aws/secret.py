@@ -19,9 +19,7 @@ CURRENT, PREVIOUS = "AWSCURRENT", "AWSPREVIOUS"
 
 def read_secret(arn: str, version: str = CURRENT) -> str:
     """Read the text of a secret; empty if the secret is binary or has no such version.
-
-    Raises:
-        SecretUnavailableError: the secret could not be read. The message contains no part of it.
+    Raises SecretUnavailableError: the secret could not be read. The message contains no part of it.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 

@@ -68,10 +68,8 @@ class Credentials:
     @classmethod
     def from_secret(cls, secret: str) -> "Credentials":
         """Read the JSON that RDS keeps in Secrets Manager.
-
-        Raises:
-            MissingSettingError: the secret has another format; the message names the missing keys, but no
-                value.
+        Raises MissingSettingError: the secret has another format; the message names the missing keys, but no
+        value.
         """
         try:
             fields = json.loads(secret)

@@ -97,9 +97,7 @@ class Bucket:
         self, key: str, *, start: int = 0, length: int | None = None, limit: int | None = None
     ) -> StoredObject | None:
         """Read an object, or `length` bytes of it from `start`; `None` if it does not exist.
-
-        Raises:
-            ObjectTooLargeError: it has more than `limit` bytes; nothing of it was read.
+        Raises ObjectTooLargeError: it has more than `limit` bytes; nothing of it was read.
         """
 
         def read() -> StoredObject:
@@ -123,9 +121,7 @@ class Bucket:
 
     def key_in(self, content_url: str) -> str:
         """The key in the `content_url` of a row: the whole of it, or of a URL in older rows of the product.
-
-        Raises:
-            OtherBucketError: it is the URL of something else than an object of this bucket.
+        Raises OtherBucketError: it is the URL of something else than an object of this bucket.
         """
         if "://" not in content_url:
             return content_url
@@ -226,9 +222,7 @@ class Bucket:
 
     def delete_versions(self, versions: Sequence[StoredVersion]) -> None:
         """Delete up to 1,000 versions for ever.
-
-        Raises:
-            StorageUnavailableError: S3 kept one of them; the message contains its key and the reason.
+        Raises StorageUnavailableError: S3 kept one of them; the message contains its key and the reason.
         """
         if not versions:
             return

@@ -117,10 +117,8 @@ def staged_key(roadmap_id: str, item: Item) -> str:
 
 
 def replacement_key(roadmap_id: str, item: Item, replaced_id: str) -> str:
-    """The key of a staged item that replaces the saved row with this id.
-
-    The content that the row was saved from keeps its own key. Once the row is no longer the current one, the
-    replacement is no longer found.
+    """The key of a staged item that replaces the saved row with this id. The content that the row was saved
+    from keeps its own key. Once the row is no longer the current one, the replacement is no longer found.
     """
     prefix = replacement_prefix(roadmap_id, item.content_type)
     return f"{prefix}{encode(item.concept_id)}/{encode(replaced_id)}.json"
@@ -150,10 +148,8 @@ def rejected_key(roadmap_id: str, item: Item, attempt: int, content_fingerprint:
 
 
 def manifest_key(task_id: str, attempt: int, body: bytes) -> str:
-    """The key of an attempt's manifest.
-
-    The key contains a fingerprint, so that a repeated Plan does not invalidate references into the first
-    manifest.
+    """The key of an attempt's manifest. The key contains a fingerprint, so that a repeated Plan does not
+    invalidate references into the first manifest.
     """
     return f"manifests/{encode(task_id)}/{attempt}-{fingerprint(body)}.jsonl"
 
@@ -169,10 +165,8 @@ WORKING = ("staged/", "rejected/", "manifests/")
 
 
 def prefixes_of(roadmap_ids: Iterable[str], task_ids: Iterable[str]) -> dict[str, str]:
-    """The prefixes of all objects of roadmaps and tasks, with the names of their kinds.
-
-    The product does not encode ids. An id with a slash could be another roadmap's prefix: there, only the
-    encoded form is used.
+    """The prefixes of all objects of roadmaps and tasks, with the names of their kinds. The product does not
+    encode ids. An id with a slash could be another roadmap's prefix: there, only the encoded form is used.
     """
     found = {f"manifests/{encode(task_id)}/": "manifests" for task_id in task_ids}
     for roadmap_id in roadmap_ids:

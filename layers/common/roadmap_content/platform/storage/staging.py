@@ -24,10 +24,8 @@ FEW = 48
 
 
 class Staging:
-    """The staged content of one roadmap.
-
-    `replaces` contains the ids of the saved rows to replace. The content for such an item is staged under a
-    separate key, next to the content from which the row was saved.
+    """The staged content of one roadmap. `replaces` contains the ids of the saved rows to replace. The
+    content for such an item is staged under a separate key, next to the content from which the row was saved.
     """
 
     def __init__(self, bucket: Bucket, roadmap_id: str, replaces: Mapping[Item, str] | None = None) -> None:
@@ -71,10 +69,8 @@ class Staging:
 
     def get(self, item: Item) -> StoredObject | None:
         """The staged content of an item, not validated, and its metadata; `None` if the item is not staged.
-
-        Raises:
-            ObjectTooLargeError: it has more than `MAX_STAGED` bytes and would not fit into the functions'
-            memory.
+        Raises ObjectTooLargeError: it has more than `MAX_STAGED` bytes and would not fit into the functions'
+        memory.
         """
         return self._bucket.get(self._key(item), limit=MAX_STAGED)
 
@@ -93,9 +89,7 @@ class Staging:
 
     def write(self, item: Item, content: Document, origin: Origin | None = None) -> None:
         """Stage an item. Overwrites staged content. Without an origin, the content is the product's.
-
-        Raises:
-            InvalidContentError: it has more than `MAX_STAGED` bytes, which no step would read.
+        Raises InvalidContentError: it has more than `MAX_STAGED` bytes, which no step would read.
         """
         body = json.dumps(content).encode()
         if len(body) > MAX_STAGED:

@@ -64,9 +64,7 @@ def _finalize(services: Services, end: ExecutionEnd, deadline: Deadline, task_id
 
 def _was_stopped(end: ExecutionEnd, task: Task) -> bool:
     """Whether a run was stopped other than by the cancellation of its task. Step Functions' own metric does
-    not distinguish them.
-
-    Both are checked: that the event contains the error of StopExecution was not seen on AWS, and a task that
-    was retried after its cancellation is not `cancelled` any more.
+    not distinguish them. Both are checked: that the event contains the error of StopExecution was not seen on
+    AWS, and a task that was retried after its cancellation is not `cancelled` any more.
     """
     return end.status == "ABORTED" and end.error != CANCELLED and task.status != "cancelled"

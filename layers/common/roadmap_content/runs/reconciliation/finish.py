@@ -21,9 +21,7 @@ CONTINUE_SECONDS = 20.0
 
 def finish_run(request: FinalizeRequest, services: Services, deadline: Deadline) -> FinalizeResult:
     """The step Finalize: record the outcome of a run, and start waiting work.
-
-    Raises:
-        DatabaseUnavailableError: nothing was written; a retry may succeed.
+    Raises DatabaseUnavailableError: nothing was written; a retry may succeed.
     """
     result = finalize_task(request, services, deadline)
     start_next(services, result.task_id, deadline.within(CONTINUE_SECONDS))

@@ -151,9 +151,7 @@ def _result(
     repairs: Repairs, services: Services, deadline: Deadline, *, dry_run: bool = False
 ) -> ReconcileResult:
     """Record the errors of tasks, which are checked again in their next turn.
-
-    Raises:
-        NotReconciledError: names the first one.
+    Raises NotReconciledError: names the first one.
     """
     for task_id, error in (repairs.locked | repairs.refused).items():
         logger.error("task_not_reconciled", task_id=task_id, error_code=error.code, reason=str(error))

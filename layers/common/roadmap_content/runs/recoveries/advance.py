@@ -65,9 +65,7 @@ _STOP_REASONS = {
 
 def advance(services: Services, recovery_id: str, deadline: Deadline) -> None:
     """Record ended tasks, and start as many as the limits allow.
-
-    Raises:
-        DatabaseUnavailableError, ExecutionsUnavailableError: it can be repeated.
+    Raises DatabaseUnavailableError, ExecutionsUnavailableError: it can be repeated.
     """
     again = True  # a task that ends without an attempt leaves its place to another one
     while again and deadline.remaining > START_SECONDS + RESERVE:
@@ -181,9 +179,7 @@ def _write_state(
 
 def _start_task(services: Services, recovery_id: str, task: WaitingTask, deadline: Deadline) -> bool:
     """Start a task; return whether it has ended without an attempt: it was refused, or misses nothing.
-
-    Raises:
-        RecoveryStoppedError, TransientError: it cannot be started now.
+    Raises RecoveryStoppedError, TransientError: it cannot be started now.
     """
 
     def on_claim(connection: Connection, attempt: int) -> None:
@@ -214,11 +210,7 @@ def _start_task(services: Services, recovery_id: str, task: WaitingTask, deadlin
 
 
 def require_recovery(connection: Connection, recovery_id: str, *, lock: bool = False) -> Recovery:
-    """Read a recovery.
-
-    Raises:
-        RecoveryNotFoundError: there is none.
-    """
+    """Read a recovery. Raises RecoveryNotFoundError: there is none."""
     recovery = read_recovery(connection, recovery_id, lock=lock)
     if recovery is None:
         raise RecoveryNotFoundError(f"there is no recovery {recovery_id!r}")
@@ -228,9 +220,7 @@ def require_recovery(connection: Connection, recovery_id: str, *, lock: bool = F
 def pause(services: Services, recovery_id: str, deadline: Deadline) -> None:
     """Pause a recovery: start no further task. Its waiting attempts leave the order of the queue until it is
     resumed. Running tasks are still recorded. Idempotent.
-
-    Raises:
-        RecoveryNotFoundError, RecoveryStateError: there is none, or it has ended.
+    Raises RecoveryNotFoundError, RecoveryStateError: there is none, or it has ended.
     """
 
     def change(connection: Connection) -> None:
@@ -246,9 +236,7 @@ def pause(services: Services, recovery_id: str, deadline: Deadline) -> None:
 
 def resume(services: Services, recovery_id: str, deadline: Deadline) -> None:
     """Resume a recovery that was paused, by a person or by its breaker. If it is not paused, nothing happens.
-
-    Raises:
-        RecoveryNotFoundError, RecoveryStateError: there is none, or it has ended.
+    Raises RecoveryNotFoundError, RecoveryStateError: there is none, or it has ended.
     """
 
     def change(connection: Connection) -> bool:
@@ -270,9 +258,7 @@ def cancel(services: Services, recovery_id: str, deadline: Deadline) -> None:
     """Cancel a recovery: start no further task, permanently. Running tasks are still recorded; attempts that
     wait for a slot end, and their tasks return to their former states. The sweep records the rest, if the
     time is up.
-
-    Raises:
-        RecoveryNotFoundError, RecoveryStateError: there is none, or it has ended otherwise.
+    Raises RecoveryNotFoundError, RecoveryStateError: there is none, or it has ended otherwise.
     """
 
     def change(connection: Connection) -> None:

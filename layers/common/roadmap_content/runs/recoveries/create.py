@@ -67,9 +67,7 @@ _PRICE = f"{COST} WHERE a.task_id IN (SELECT task_id FROM chosen LIMIT 1000)"
 def resolve(task_filter: TaskFilter, regeneration: RegenerationFilter | None = None) -> Selection:
     """The tasks that a recovery's filter selects; without a status, only tasks with missing items, or for a
     regeneration all that are neither running nor cancelled.
-
-    Raises:
-        InvalidRequestError: there is no condition.
+    Raises InvalidRequestError: there is no condition.
     """
     if regeneration is not None and not regeneration.conditions:
         raise InvalidRequestError("`regenerate` without a condition would replace every item: add one")
@@ -94,9 +92,7 @@ def preview(
     regeneration: RegenerationFilter | None = None,
 ) -> RecoveryPreview:
     """Preview a recovery with this filter and these limits.
-
-    Raises:
-        NothingMatchesError, TooManyTasksError: it cannot be created.
+    Raises NothingMatchesError, TooManyTasksError: it cannot be created.
     """
     selection = resolve(task_filter, regeneration)
     if regeneration is not None:
@@ -167,9 +163,7 @@ def _estimate_unknown(
 
 def require_some(tasks: int) -> None:
     """Require a number of tasks that is allowed for a recovery.
-
-    Raises:
-        NothingMatchesError, TooManyTasksError: the number is not allowed.
+    Raises NothingMatchesError, TooManyTasksError: the number is not allowed.
     """
     if not tasks:
         raise NothingMatchesError("the filter selects no task")

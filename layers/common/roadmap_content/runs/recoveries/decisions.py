@@ -159,10 +159,8 @@ def _common_group(failed: Sequence[Mapping[str, str]]) -> tuple[str, str] | None
 
 
 def affordable(limits: Limits, progress: Progress) -> bool:
-    """Whether the budget allows one more task.
-
-    For each running task, and for the next one, the average of the previous ones is reserved. While no cost
-    is known, one task runs at a time.
+    """Whether the budget allows one more task. For each running task, and for the next one, the average of
+    the previous ones is reserved. While no cost is known, one task runs at a time.
     """
     if limits.token_budget is None:
         return True

@@ -235,13 +235,10 @@ def waiting_tasks(
 
 
 def claim_task(connection: Connection, recovery_id: str, task: WaitingTask, attempt: int) -> None:
-    """Record an attempt of a task as this recovery's, in the transaction that claims the attempt.
-
-    The recovery is locked and its limits are checked here, so that a pause, a cancellation or a limit that
-    was reached meanwhile is obeyed by the next claim.
-
-    Raises:
-        RecoveryStoppedError: the recovery may not start this task now.
+    """Record an attempt of a task as this recovery's, in the transaction that claims the attempt. The
+    recovery is locked and its limits are checked here, so that a pause, a cancellation or a limit that was
+    reached meanwhile is obeyed by the next claim.
+    Raises RecoveryStoppedError: the recovery may not start this task now.
     """
     recovery = read_recovery(connection, recovery_id, lock=True)
     if recovery is None:

@@ -164,9 +164,7 @@ def plan_retry(
     take_over: bool,
 ) -> tuple[TaskSnapshot, list[Item]]:
     """The items that a retry of a scope would plan now. A preview reads them with the reader's `engine`.
-
-    Raises:
-        ContentError: the retry is refused; see `retry_task`.
+    Raises ContentError: the retry is refused; see `retry_task`.
     """
     snapshot = _read(services, engine, task_id, user_id, deadline, take_over=take_over)
     if scope.concept_id is not None:
@@ -200,9 +198,7 @@ def plan_redrive(
     services: Services, engine: Engine, task_id: str, user_id: str | None, deadline: Deadline
 ) -> tuple[TaskSnapshot, str]:
     """The task and the execution that a redrive would continue. A preview reads with the reader's `engine`.
-
-    Raises:
-        ContentError: the redrive is refused; see `redrive_task`.
+    Raises ContentError: the redrive is refused; see `redrive_task`.
     """
     snapshot = _read(services, engine, task_id, user_id, deadline, take_over=False)
     execution_arn = snapshot.task.execution_arn
@@ -311,9 +307,7 @@ def _answer(
 def start_due_attempts(services: Services, deadline: Deadline) -> int:
     """Start the automatic attempts that are due; return their number. A refused task does not affect the
     others. Called by the sweep.
-
-    Raises:
-        DatabaseUnavailableError: it is unknown whether an attempt was started.
+    Raises DatabaseUnavailableError: it is unknown whether an attempt was started.
     """
     if not services.settings.automatic_attempts:
         return 0

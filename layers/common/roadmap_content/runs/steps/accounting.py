@@ -67,16 +67,10 @@ def account_for(
     project: bool,
 ) -> Account:
     """Compute the outcome, make the recorded failures equal to the items that are missing or not replaced,
-    and project `framework_data`.
-
-    An item without a recorded failure gets its explanation, or else the error that ended the run. In a
-    cancelled attempt it was not started, which is no failure. An attempt that a recovery has withdrawn has no
-    item: the earlier failures still apply.
-
-    The caller holds the roadmap's lock.
-
-    Raises:
-        RoadmapNotFoundError, InvalidFrameworkError: there is no framework to compare the tables with.
+    and project `framework_data`. An item without a recorded failure gets its explanation, or else the error
+    that ended the run. In a cancelled attempt it was not started, which is no failure. An attempt that a
+    recovery has withdrawn has no item: the earlier failures still apply. The caller holds the roadmap's lock.
+    Raises RoadmapNotFoundError, InvalidFrameworkError: there is no framework to compare the tables with.
     """
     task_id, roadmap_id = task.task_id, task.roadmap_id or ""
     framework = load_framework(connection, task.roadmap_id, task.user_id)

@@ -70,9 +70,7 @@ class RunEnd:
 
 def finalize_task(request: FinalizeRequest, services: Services, deadline: Deadline) -> FinalizeResult:
     """Record the outcome of a run for its attempt.
-
-    Raises:
-        DatabaseUnavailableError: nothing was written; a retry may succeed.
+    Raises DatabaseUnavailableError: nothing was written; a retry may succeed.
     """
     task_id, plan = request.input.task_id, request.plan
     if plan is not None:

@@ -126,16 +126,12 @@ class RehearsalFailedError(PermanentError, code="RehearsalFailed"):
 
 
 def rehearse(connection: Connection) -> None:
-    """Save an item of each content type of a roadmap of its own, in a savepoint that is always rolled back.
-
-    A release that refuses every content raises no error of Lambda, and at few runs an hour a canary sees
+    """Save an item of each content type of a roadmap of its own, in a savepoint that is always rolled back. A
+    release that refuses every content raises no error of Lambda, and at few runs an hour a canary sees
     nothing. The migration is the first code of a release that a deployment runs, and refuses it here. Not
-    rehearsed: S3, the model, and the permissions of functions.
-
-    If the rules of the product refuse such a roadmap, nothing is rehearsed: that is no fault of the release.
-
-    Raises:
-        RehearsalFailedError: the contract, the statement or the schema refuses an item.
+    rehearsed: S3, the model, and the permissions of functions. If the rules of the product refuse such a
+    roadmap, nothing is rehearsed: that is no fault of the release.
+    Raises RehearsalFailedError: the contract, the statement or the schema refuses an item.
     """
     roadmap_id = f"rehearsal-{uuid4()}"
     savepoint = connection.begin_nested()

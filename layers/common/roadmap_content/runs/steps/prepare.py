@@ -105,10 +105,8 @@ class Preparer:
         """The origins of the contents that were read."""
 
     def prepare(self, items: Sequence[Item]) -> Prepared:
-        """Prepare some items of the batch.
-
-        The threads only wait for S3: threads that compute would slow each other down, because one interpreter
-        runs one of them at a time.
+        """Prepare some items of the batch. The threads only wait for S3: threads that compute would slow each
+        other down, because one interpreter runs one of them at a time.
         """
         staged, unread = _each(self._read, list(map(Entry, items)), in_parallel)
         valid, invalid = _each(self._validate, staged)

@@ -44,10 +44,8 @@ class SaveReport(Payload):
 
 def save_batch(request: BatchRequest, services: Services, deadline: Deadline) -> SaveReport:
     """Save the staged items of a batch once, and record the reasons for the items that could not be saved.
-
-    The items are saved in one transaction, or, if they are large, in several.
-
-    Idempotent, also if batches overlap: a completed row is never changed.
+    The items are saved in one transaction, or, if they are large, in several. Idempotent, also if batches
+    overlap: a completed row is never changed.
     """
     started = time.monotonic()
     plan, batch = request.plan, request.batch

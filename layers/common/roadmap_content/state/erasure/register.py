@@ -96,9 +96,7 @@ def begin_erasure(
 
 def reopen_erasure(connection: Connection, erasure_id: str, user_id: str, user_hash: str) -> Entry:
     """Begin to apply an erasure again.
-
-    Raises:
-        InvalidRequestError: the register has no such erasure of this user.
+    Raises InvalidRequestError: the register has no such erasure of this user.
     """
     parameters = {"erasure_id": erasure_id, "user_id": user_id, "user_hash": user_hash}
     row = connection.execute(REOPEN, parameters).one_or_none()
@@ -108,11 +106,7 @@ def reopen_erasure(connection: Connection, erasure_id: str, user_id: str, user_h
 
 
 def require_no_erasure(connection: Connection, task_id: str) -> None:
-    """Require that the data of a task's user is not being erased.
-
-    Raises:
-        ErasureRunningError: it is.
-    """
+    """Require that the data of a task's user is not being erased. Raises ErasureRunningError: it is."""
     if connection.scalar(IS_RUNNING, {"task_id": task_id}):
         raise ErasureRunningError(f"the data of the user of task {task_id} is being erased")
 

@@ -83,11 +83,8 @@ _Row = Mapping[str, Any]
 def replace_current_failures(
     connection: Connection, task_id: str, attempt: int, groups: Sequence[TaskFailures]
 ) -> frozenset[str]:
-    """Replace the current failures of a task with `groups`, and update the sums. Idempotent.
-
-    Returns the ids of the groups that the task had before.
-
-    The caller must hold the lock of the task's outcome.
+    """Replace the current failures of a task with `groups`, and update the sums. Idempotent. Returns the ids
+    of the groups that the task had before. The caller must hold the lock of the task's outcome.
     """
     before = [dict(row) for row in connection.execute(READ, {"task_id": task_id}).mappings()]
     known = {(row["group_id"], row["content_type"]): row for row in before}

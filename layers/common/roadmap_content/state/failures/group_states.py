@@ -58,11 +58,7 @@ WHERE group_id = :group_id ORDER BY change_id DESC LIMIT :limit
 
 
 def change_group(connection: Connection, group_id: str, actor: str, request: GroupStateRequest) -> None:
-    """Change the state of a group.
-
-    Raises:
-        FailureGroupNotFoundError: there is no such group.
-    """
+    """Change the state of a group. Raises FailureGroupNotFoundError: there is no such group."""
     until = request.until and naive_utc(request.until)
     change = {"group_id": group_id, "actor": actor, **request.model_dump(), "until": until}
     if connection.execute(CHANGE, change).rowcount == 0:
@@ -149,9 +145,7 @@ def read_groups(
 
 def read_group(connection: Connection, group_id: str) -> Any:  # noqa: ANN401 - a SQLAlchemy row
     """One group, also without current failures, as a row of `read_groups`.
-
-    Raises:
-        FailureGroupNotFoundError: there is no such group.
+    Raises FailureGroupNotFoundError: there is no such group.
     """
     statement = _page(_ONE, "content_task_failures", _KEPT_HOURS, "true")
     group = connection.execute(text(statement), {"group_id": group_id, "limit": 1}).one_or_none()

@@ -210,9 +210,7 @@ class _NewAttempt:
 
     def claimed_before(self, connection: Connection) -> Claim:
         """The claim of an earlier try.
-
-        Raises:
-            TaskCancelledError, ClaimRefusedError: there is none: the row was changed by another session.
+        Raises TaskCancelledError, ClaimRefusedError: there is none: the row was changed by another session.
         """
         now = read_task(connection, self.task.task_id)
         if now.attempt == self.task.attempt:

@@ -204,11 +204,8 @@ def open_attempt(
     was_cancelled: bool,
 ) -> None:
     """Record the claim of an attempt, and the end of earlier ones without a recorded outcome. Idempotent.
-
     `was_cancelled`: whether the claim has lifted the task's cancellation.
-
-    Raises:
-        ErasureRunningError: the data of the task's user is being erased.
+    Raises ErasureRunningError: the data of the task's user is being erased.
     """
     is_erasing = connection.scalar(
         OPEN,
@@ -328,12 +325,9 @@ def close_attempt(
     failed: Mapping[ContentType, int],
     outcome: str | None = None,
 ) -> None:
-    """Complete an attempt's row from the tables.
-
-    `missing` counts the items of the attempt's scope that are missing, or not replaced, at its end; `failed`
-    those of them that have failed. `outcome` is the task's status by default.
-
-    If it is called again after the tables have changed, the row is updated.
+    """Complete an attempt's row from the tables. `missing` counts the items of the attempt's scope that are
+    missing, or not replaced, at its end; `failed` those of them that have failed. `outcome` is the task's
+    status by default. If it is called again after the tables have changed, the row is updated.
     """
     row = connection.execute(READ_FOR_OUTCOME, {"task_id": task_id, "attempt": attempt}).one_or_none()
     if row is None:

@@ -48,10 +48,8 @@ class Condition(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """The tasks that a filter selects, as SQL.
-
-    An index serves `where` and `statuses` in the list's order. For `checked`, a page and a count read at most
-    `MAX_SCANNED` tasks.
+    """The tasks that a filter selects, as SQL. An index serves `where` and `statuses` in the list's order.
+    For `checked`, a page and a count read at most `MAX_SCANNED` tasks.
     """
 
     source: str

@@ -225,11 +225,7 @@ class Task:
 
 
 def read_task(connection: Connection, task_id: str, user_id: str | None = None) -> Task:
-    """Read a task; with `user_id`, only a task of that user.
-
-    Raises:
-        TaskNotFoundError: there is none.
-    """
+    """Read a task; with `user_id`, only a task of that user. Raises TaskNotFoundError: there is none."""
     statement = READ if user_id is None else READ_OF_USER
     row = connection.execute(statement, {"task_id": task_id, "user_id": user_id}).one_or_none()
     if row is None:
@@ -243,10 +239,8 @@ def read_extras(connection: Connection, task_id: str) -> Any:  # noqa: ANN401 - 
 
 
 def lock_task(connection: Connection, task_id: str) -> None:
-    """Lock a task's row against concurrent claims.
-
-    Every transaction takes its locks in one order: the roadmap, the task, its attempt, the queue and its
-    capacity, and the task's events last.
+    """Lock a task's row against concurrent claims. Every transaction takes its locks in one order: the
+    roadmap, the task, its attempt, the queue and its capacity, and the task's events last.
     """
     connection.execute(LOCK, {"task_id": task_id})
 
@@ -263,9 +257,7 @@ def lock_tasks(connection: Connection, task_ids: Sequence[str]) -> None:
 
 def lock_task_at_once(connection: Connection, task_id: str) -> None:
     """Lock a task's row without waiting for other sessions.
-
-    Raises:
-        RoadmapLockedError: another session holds it.
+    Raises RoadmapLockedError: another session holds it.
     """
     if connection.execute(LOCK_AT_ONCE, {"task_id": task_id}).first() is None:
         raise RoadmapLockedError(f"another session holds task {task_id!r}")
@@ -333,9 +325,7 @@ def why_stopped(connection: Connection, task_id: str, attempt: int) -> StopReaso
 
 def read_product_work(connection: Connection, task_id: str) -> tuple[ProductWork, list[ProductWork]]:
     """Read the signs of the product's own work: on a task, and on the other tasks of its roadmap.
-
-    Raises:
-        TaskNotFoundError: there is no such task.
+    Raises TaskNotFoundError: there is no such task.
     """
     rows = connection.execute(PRODUCT_WORK, {"task_id": task_id}).all()
     product_work = [ProductWork(**row._mapping) for row in rows]
