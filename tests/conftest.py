@@ -24,6 +24,8 @@ from migrations import migrate
 from migrations.grants import grant_access
 from tests.support.databases import ReusedDatabase, copied_database, temporary_server
 
+gc.disable()  # until everything is imported
+
 # No time limit per example, because no test asserts a duration.
 settings.register_profile("fast", deadline=None, max_examples=30)
 settings.register_profile("thorough", deadline=None, max_examples=200)  # `make test COVERAGE=1`
@@ -36,6 +38,7 @@ mock.patch.object(botocore.session, "create_loader", cache(botocore.session.crea
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
     """Exempt what is imported from garbage collection, which was a tenth of the processor time."""
+    gc.enable()
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
 

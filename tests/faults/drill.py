@@ -139,9 +139,9 @@ class Drill:
         self._credentials = Credentials.from_url(make_url(url))
         self._settings = settings
         self._asking = threading.Lock()
-        memory = MemoryS3()
-        memory.create_bucket(Bucket=BUCKET)
-        self.s3 = memory.client
+        self.memory = MemoryS3()
+        self.memory.create_bucket(Bucket=BUCKET)
+        self.s3 = self.memory.client
         self.bucket = PoisoningBucket(BUCKET, self.s3)
         self.generator = generator or Generator()
         self.tasks = [f"task-{number:05}" for number in range(tasks)]

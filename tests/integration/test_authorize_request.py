@@ -29,14 +29,13 @@ from roadmap_content.platform.authorization.keys import KeysUnavailableError
 from roadmap_content.platform.aws.secret import read_secret
 from roadmap_content.platform.runtime.log import logger
 from tests.support.http_server import HttpServer, Reply, Request
+from tests.support.signing_keys import EC_KEY, OTHER_RSA_KEY, RSA_KEY
 
 ROOT = Path(__file__).parents[2]
 EVENT = json.loads((ROOT / "events/authorize_request.json").read_text())
 ISSUER = "https://issuer.example"
 AUDIENCE = "roadmap-api"
 SECRET = "a secret of more than thirty-two bytes"
-RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-EC_KEY = ec.generate_private_key(ec.SECP256R1())
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -325,11 +324,10 @@ def test_a_token_without_a_key_id_causes_no_fetch(public_keys: KeyServer, logs: 
 
 def test_a_rotated_key_is_found(public_keys: KeyServer, clock: Clock, logs: Logs) -> None:
     assert_allowed(rsa_token())
-    successor = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    public_keys.publish(rsa=RSA_KEY, successor=successor)
-    assert_unauthorized(rsa_token("successor", successor), "UnknownKey", logs)
+    public_keys.publish(rsa=RSA_KEY, successor=OTHER_RSA_KEY)
+    assert_unauthorized(rsa_token("successor", OTHER_RSA_KEY), "UnknownKey", logs)
     clock.passed += key_sources.REFETCH_SECONDS + 1
-    assert_allowed(rsa_token("successor", successor))
+    assert_allowed(rsa_token("successor", OTHER_RSA_KEY))
     assert_allowed(rsa_token())
     assert public_keys.requests == 2
 

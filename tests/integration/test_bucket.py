@@ -78,6 +78,25 @@ def test_keys_are_listed_in_order_and_in_pages(bucket: Bucket) -> None:
     assert all(abs(one - other).total_seconds() < 600 for one, other in pairwise(times))
 
 
+def test_versions_and_delete_markers_are_listed_and_deleted(bucket: Bucket) -> None:
+    bucket._client.put_bucket_versioning(  # noqa: SLF001 - of the same S3
+        Bucket=bucket.name, VersioningConfiguration={"Status": "Enabled"}
+    )
+    for body in (b"1", b"22"):
+        bucket.put("a/b", body)
+    bucket.put("b", b"")
+    bucket.delete("a/b")
+    assert (bucket.get("a/b"), bucket.keys("", ""), bucket.versions("c")) == (None, ["b"], ([], None))
+    versions, _ = bucket.versions("a/")
+    assert [each[::2] for each in versions] == [("a/b", 2), ("a/b", 1), ("a/b", 0)]
+    assert [each.is_latest for each in versions] == [False, False, True]
+    bucket.delete_versions(versions[1:])
+    assert bucket.get("a/b") == (b"22", {})
+    assert bucket.versions("a/") == ([versions[0]._replace(is_latest=True)], None)
+    bucket.delete_versions(versions[:1])
+    assert [each.key for each in bucket.versions("")[0]] == ["b"]
+
+
 def test_a_missing_bucket_is_an_error(bucket: Bucket) -> None:
     missing = Bucket("missing", bucket._client)  # noqa: SLF001 - of the same S3
     with pytest.raises(StorageUnavailableError, match="NoSuchBucket"):

@@ -3,13 +3,11 @@
 import inspect
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from roadmap_content.api.client_http import path_of
 from roadmap_content.contracts.erasure import Removed
@@ -26,10 +24,9 @@ from roadmap_content.state.erasure import rows as rows_of_users
 from roadmap_content.state.erasure.deleted import remove_deleted
 from roadmap_content.state.erasure.rows import RuleMissingError, rules
 from roadmap_content.state.tasks.attempts import user_start
-from tests.schedules.process import Serially
 from tests.support.erasing import erased, rows_with
 from tests.support.factories import CONTENT_TABLES, bundle_of, concept_ids
-from tests.support.pipeline import SETTINGS, Pipeline
+from tests.support.pipeline import S3, SETTINGS, Pipeline
 from tests.support.requests_to_api import OPERATOR, Ask
 
 if TYPE_CHECKING:
@@ -73,14 +70,10 @@ def erase(ask: Ask, user: str, **query: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def s3(bucket_name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator["S3Client"]:
-    """moto, which has versions; its listing of them is not safe for threads."""
-    monkeypatch.setattr("roadmap_content.platform.storage.bucket._threads", Serially)
-    with mock_aws():
-        client = boto3.client("s3")
-        client.create_bucket(Bucket=bucket_name)
-        client.put_bucket_versioning(Bucket=bucket_name, VersioningConfiguration={"Status": "Enabled"})
-        yield client
+def s3(bucket_name: str) -> "S3Client":
+    """The S3 of the steps, with versions."""
+    S3.put_bucket_versioning(Bucket=bucket_name, VersioningConfiguration={"Status": "Enabled"})
+    return S3.client
 
 
 def run_of(pipeline: Pipeline, user: str, number: int) -> Pipeline:
@@ -105,7 +98,6 @@ def run_of(pipeline: Pipeline, user: str, number: int) -> Pipeline:
 @pytest.fixture
 def of_two_users(pipeline: Pipeline, s3: "S3Client") -> Pipeline:
     """A run with failures for each of two users, and a second one of the first user, who is an operator."""
-    pipeline.services.bucket = Bucket("content", s3)
     for user, number in (("alice", 1), ("bob", 1), ("alice", 2)):
         run_of(pipeline, user, number)
     pipeline.execute("UPDATE content_attempts SET actor = 'operator:alice' WHERE task_id = 'bob-t-1'")

@@ -12,8 +12,6 @@ from typing import Any
 import pytest
 
 from checks.template.declared import functions_in
-from local_stack.builds import REPOSITORY
-from local_stack.template_file import read_template
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import StateError
 from roadmap_content.platform.runtime.deadline import Deadline
@@ -23,6 +21,7 @@ from tests.support.factories import bundle_of, concept_ids
 from tests.support.machine_model import Run, State
 from tests.support.memory_s3 import ObservedS3
 from tests.support.pipeline import S3, Pipeline
+from tests.support.templates import STACK
 
 FUNCTION_OF = {
     State.PLAN: "PlanBatchesFunction",
@@ -38,10 +37,7 @@ ACTION = {
     "copy_object": "s3:PutObject",
     "list_objects_v2": "s3:ListBucket",
 }
-ALLOWED = {
-    function.logical_id: function.statements
-    for function in functions_in(read_template(REPOSITORY / "template.yaml"))
-}
+ALLOWED = {function.logical_id: function.statements for function in functions_in(STACK)}
 
 Used = dict[str, set[tuple[str, str]]]
 

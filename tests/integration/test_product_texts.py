@@ -3,12 +3,9 @@
 Its generator overwrites the text of version 1, whatever versions exist, and then saves a row.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.storage.bucket import Bucket
@@ -20,7 +17,7 @@ from tests.integration.test_regeneration import undo
 from tests.integration.test_revisions import FIRST, IDS, Items, regenerate
 from tests.product.operations import _save_tutorial
 from tests.support.factories import bundle_of
-from tests.support.pipeline import Pipeline
+from tests.support.pipeline import S3, Pipeline
 from tests.support.requests_to_api import Ask
 
 KEY = product_text_key("r-1", FIRST, 1)
@@ -28,17 +25,12 @@ LATEST = "FROM tutorial_metadata WHERE is_latest AND concept_id = :c"
 
 
 @pytest.fixture(params=[True, False], ids=["versioned", "not versioned"], autouse=True)
-def _saved(request: pytest.FixtureRequest, pipeline: Pipeline) -> Iterator[None]:
+def _saved(request: pytest.FixtureRequest, pipeline: Pipeline) -> None:
     """Our tutorials, in a bucket with versioning or without it."""
-    with mock_aws():
-        s3 = boto3.client("s3")
-        s3.create_bucket(Bucket="content")
-        if request.param:
-            s3.put_bucket_versioning(Bucket="content", VersioningConfiguration={"Status": "Enabled"})
-        pipeline.services.bucket = Bucket("content")
-        pipeline.load(bundle_of(IDS))
-        pipeline.run()
-        yield
+    if request.param:
+        S3.put_bucket_versioning(Bucket="content", VersioningConfiguration={"Status": "Enabled"})
+    pipeline.load(bundle_of(IDS))
+    pipeline.run()
 
 
 def product_generates(pipeline: Pipeline, text: bytes) -> None:
@@ -115,7 +107,7 @@ def test_the_etag_of_a_content_follows_its_text(pipeline: Pipeline, ask: Ask) ->
 def test_a_presigned_url_of_the_bucket_is_read_and_restored_as_its_key(pipeline: Pipeline, ask: Ask) -> None:
     items = Items(ask, ContentType.TUTORIAL)
     product_generates(pipeline, b"# Theirs")
-    url = pipeline.bucket.link(KEY, 60)
+    url = Bucket("content").link(KEY, 60)
     assert "%3A" in url
     pipeline.execute(
         "UPDATE tutorial_metadata SET content_url = :url WHERE is_latest AND concept_id = :c",

@@ -2,17 +2,21 @@
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 
+from local_stack.database_roles import DatabaseRoles
+from local_stack.postgres_server import Server
 from roadmap_content.content.kind import ContentKind, save_parameters
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.rows import CURRENT_REVISIONS, current_revisions, current_row, current_rows
 from roadmap_content.contracts.items import Item
+from tests.support.databases import copied_database
 from tests.support.factories import CONTENT_TABLES, bundle_of, concept_ids
-from tests.support.pipeline import Pipeline
+from tests.support.pipeline import S3, Pipeline, services_for
 
 SAVED, BATCH = 600, 20
 MAX_ROWS_PER_CONCEPT = 5
@@ -23,6 +27,13 @@ READ_IN_SCANS = text("""
 SELECT sum(seq_tup_read) FROM pg_stat_xact_user_tables WHERE relname <> 'roadmap_metadata'
 """)
 
+
+@cache
+def bundle() -> dict[str, Any]:
+    """The roadmap that grows, with its content."""
+    return bundle_of(concept_ids(SAVED + BATCH))
+
+
 every_kind = pytest.mark.parametrize("kind", CONTENT_KINDS.values(), ids=CONTENT_KINDS)
 
 
@@ -32,35 +43,40 @@ def database_url(new_database_url: str) -> str:
     return new_database_url
 
 
+@pytest.fixture(scope="module")
+def _grown(database_server: Server, migrated_template: tuple[str, DatabaseRoles]) -> Iterator[Engine]:
+    """A roadmap that has grown since the last ANALYZE, so that it is empty according to the statistics."""
+    with copied_database(database_server.url, migrated_template[0]) as (_, url):
+        S3.create_bucket(Bucket="content")
+        pipeline = Pipeline(services_for(url))
+        neighbours = bundle_of(concept_ids(SAVED, "r-0"), roadmap_id="r-0", task_id="t-0")
+        for each in (neighbours, bundle()):
+            pipeline.load(each | {"content": []})
+        for table in CONTENT_TABLES:
+            pipeline.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
+        with pipeline.engine.begin() as connection:
+            for kind in CONTENT_KINDS.values():
+                _save(connection, kind, "r-0", neighbours["content"])
+            connection.execute(text("ANALYZE"))
+            for kind in CONTENT_KINDS.values():
+                _save(connection, kind, "r-1", bundle()["content"][:SAVED])
+        yield pipeline.engine
+        pipeline.engine.dispose()
+
+
 @pytest.fixture
-def growing(pipeline: Pipeline) -> list[dict[str, Any]]:
-    """The next batch of a roadmap that has grown since the last ANALYZE, so that it is empty according to the
-    statistics.
-    """
-    ids, neighbours = concept_ids(SAVED + BATCH), concept_ids(SAVED, "r-0")
-    pipeline.load(bundle_of(neighbours, roadmap_id="r-0", task_id="t-0") | {"content": []})
-    pipeline.load(bundle_of(ids) | {"content": []})
-    content: list[dict[str, Any]] = bundle_of(ids)["content"]
-    for table in CONTENT_TABLES:
-        pipeline.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
-    with pipeline.engine.begin() as connection:
-        for kind in CONTENT_KINDS.values():
-            _save(connection, kind, "r-0", bundle_of(neighbours)["content"])
-        connection.execute(text("ANALYZE"))
-        for kind in CONTENT_KINDS.values():
-            _save(connection, kind, "r-1", content[:SAVED])
-    return content[SAVED:]
+def grown(_grown: Engine) -> Iterator[Connection]:
+    """A transaction in the grown roadmap, which is rolled back."""
+    with _grown.connect() as connection:
+        yield connection
 
 
 @every_kind
-def test_save_reads_no_rows_of_other_concepts(
-    pipeline: Pipeline, growing: list[dict[str, Any]], kind: ContentKind
-) -> None:
+def test_save_reads_no_rows_of_other_concepts(grown: Connection, kind: ContentKind) -> None:
     """A join would read all 600 rows of the roadmap for each of the 20 concepts, because of the stale
     statistics.
     """
-    with pipeline.engine.begin() as connection:
-        plan = _save(connection, kind, "r-1", growing, "EXPLAIN (ANALYZE, FORMAT JSON)")
+    plan = _save(grown, kind, "r-1", bundle()["content"][SAVED:], "EXPLAIN (ANALYZE, FORMAT JSON)")
 
     assert _rows_read(plan) <= MAX_ROWS_PER_CONCEPT * BATCH
 
@@ -68,8 +84,8 @@ def test_save_reads_no_rows_of_other_concepts(
 @every_kind
 def test_triggers_read_no_rows_of_other_concepts(pipeline: Pipeline, kind: ContentKind) -> None:
     """A session keeps the plans of its triggers. Those of this session are made while the table is empty."""
-    pipeline.load(bundle_of(concept_ids(SAVED + BATCH)) | {"content": []})
-    content = bundle_of(concept_ids(SAVED + BATCH))["content"]
+    pipeline.load(bundle() | {"content": []})
+    content = bundle()["content"]
     for table in CONTENT_TABLES:
         pipeline.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
     with pipeline.engine.begin() as connection:
@@ -83,30 +99,27 @@ def test_triggers_read_no_rows_of_other_concepts(pipeline: Pipeline, kind: Conte
     assert read <= MAX_ROWS_PER_CONCEPT * BATCH
 
 
-def test_versions_are_looked_up_for_the_concepts_asked_for(
-    pipeline: Pipeline, growing: list[dict[str, Any]]
-) -> None:
+def test_versions_are_looked_up_for_the_concepts_asked_for(grown: Connection) -> None:
     """The query that Generate runs for each batch."""
     (statement,) = (kind.versions_sql for kind in CONTENT_KINDS.values() if kind.versions_sql is not None)
-    asked = {"roadmap_id": "r-1", "concept_ids": json.dumps([entry["concept_id"] for entry in growing])}
-    with pipeline.engine.begin() as connection:
-        plan = connection.scalar(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"), asked)
+    asked = {
+        "roadmap_id": "r-1",
+        "concept_ids": json.dumps([entry["concept_id"] for entry in bundle()["content"][SAVED:]]),
+    }
+    plan = grown.scalar(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"), asked)
 
     assert _rows_read(plan) <= MAX_ROWS_PER_CONCEPT * BATCH
 
 
-def test_current_revisions_are_looked_up_for_the_items_asked_for(
-    pipeline: Pipeline, growing: list[dict[str, Any]]
-) -> None:
+def test_current_revisions_are_looked_up_for_the_items_asked_for(grown: Connection) -> None:
     """The query for a retry of a few saved items, and for its preview."""
     asked = [entry["concept_id"] for entry in bundle_of(concept_ids(BATCH))["content"]]
     parameters = {"roadmap_id": "r-1"} | {str(kind): json.dumps(asked) for kind in CONTENT_KINDS}
-    with pipeline.engine.begin() as connection:
-        plan = connection.scalar(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {CURRENT_REVISIONS.text}"), parameters)
-        items = [Item(concept_id, content_type) for concept_id in asked for content_type in CONTENT_KINDS]
-        found = current_revisions(connection, "r-1", items)
-        rows = current_rows(connection, "r-1")
-        wanted = {item: rows[item.content_type][item.concept_id]["revision"] for item in items}
+    plan = grown.scalar(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {CURRENT_REVISIONS.text}"), parameters)
+    items = [Item(concept_id, content_type) for concept_id in asked for content_type in CONTENT_KINDS]
+    found = current_revisions(grown, "r-1", items)
+    rows = current_rows(grown, "r-1")
+    wanted = {item: rows[item.content_type][item.concept_id]["revision"] for item in items}
 
     assert _rows_read(plan) <= MAX_ROWS_PER_CONCEPT * len(CONTENT_KINDS) * BATCH
     assert found == wanted
@@ -114,28 +127,25 @@ def test_current_revisions_are_looked_up_for_the_items_asked_for(
 
 
 @every_kind
-def test_the_id_of_an_item_is_that_of_its_projected_row(pipeline: Pipeline, kind: ContentKind) -> None:
+def test_the_id_of_an_item_is_that_of_its_projected_row(grown: Connection, kind: ContentKind) -> None:
     """A product without unique constraints may have two rows of an item. All statements choose the same."""
     (concept_id,) = concept_ids(1)
     item = Item(concept_id, kind.content_type)
-    pipeline.load(bundle_of([concept_id]) | {"content": []})
-    (entry,) = bundle_of([concept_id])["content"]
-    with pipeline.engine.begin() as connection:
-        _save(connection, kind, "r-1", [entry])
-        table, columns = _without_constraints(connection, kind)
-        for row_id in ("a", "z", "m"):
-            rest = ", ".join(column for column in columns if column != kind.id_field)
-            connection.execute(
-                text(
-                    f"INSERT INTO {table} ({kind.id_field}, {rest}) SELECT :id, {rest} FROM {table} LIMIT 1"
-                ),
-                {"id": row_id},
-            )
-        projected = current_rows(connection, "r-1")[kind.content_type][concept_id]
-        assert current_revisions(connection, "r-1", [item]) == {item: projected["revision"]}
-        row = current_row(connection, "r-1", item)
-        assert row is not None
-        assert row[kind.id_field] == projected[kind.id_field]
+    table, columns = _without_constraints(grown, kind)
+    for row_id in ("a", "z", "m"):
+        rest = ", ".join(column for column in columns if column != kind.id_field)
+        grown.execute(
+            text(
+                f"INSERT INTO {table} ({kind.id_field}, {rest})"
+                f" SELECT :id, {rest} FROM {table} WHERE concept_id = :concept_id LIMIT 1"
+            ),
+            {"id": row_id, "concept_id": concept_id},
+        )
+    projected = current_rows(grown, "r-1")[kind.content_type][concept_id]
+    assert current_revisions(grown, "r-1", [item]) == {item: projected["revision"]}
+    row = current_row(grown, "r-1", item)
+    assert row is not None
+    assert row[kind.id_field] == projected[kind.id_field]
 
 
 def _without_constraints(connection: Connection, kind: ContentKind) -> tuple[str, list[str]]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,13 +35,13 @@ from roadmap_content.platform.authorization.keys import (
     key_source,
 )
 from roadmap_content.platform.authorization.settings import AuthorizationSettings
+from tests.support.signing_keys import EC_KEY, RSA_KEY
+from tests.support.signing_keys import OTHER_RSA_KEY as STRANGER
 
 ISSUER = "https://issuer.example"
 AUDIENCE = "roadmap-api"
 SETTINGS = AuthorizationSettings(ISSUER, (AUDIENCE,))
 SECRET = "a secret of more than thirty-two bytes"
-RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-EC_KEY = ec.generate_private_key(ec.SECP256R1())
 RSA_PEM = RSA_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
@@ -187,7 +186,6 @@ def test_an_algorithm_of_another_key_type_is_refused(keys: KeySource, algorithm:
         assert refusal(token, keys) == "AlgorithmNotAllowed"
 
 
-STRANGER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 OF_A_STRANGER = jwt.encode(claims(), STRANGER, "RS256", headers={"kid": "rsa"})
 CONFUSED = {"alg": "HS256", "typ": "JWT", "kid": "rsa"}
 

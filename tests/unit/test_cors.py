@@ -9,8 +9,6 @@ import pytest
 
 import functions.recovery_api.app as recovery_api
 import functions.task_api.app as task_api
-from local_stack.builds import REPOSITORY
-from local_stack.template_file import read_template
 from roadmap_content.api.http import Api
 from roadmap_content.contracts.errors import (
     AtWorkElsewhereError,
@@ -22,9 +20,10 @@ from roadmap_content.contracts.errors import (
 )
 from roadmap_content.platform.authorization.authenticate import UnauthorizedError
 from tests.support.requests_to_api import Context
+from tests.support.templates import STACK
 
 PAGE = "https://learn.example"
-PARAMETERS = read_template(REPOSITORY / "template.yaml")["Parameters"]
+PARAMETERS = STACK["Parameters"]
 SETTINGS = {
     "CORS_ORIGINS": f"{PAGE}, http://localhost:3000",
     "CORS_HEADERS": PARAMETERS["CorsHeaders"]["Default"],

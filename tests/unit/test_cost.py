@@ -15,12 +15,11 @@ from documents.cost import (
     transitions_of,
 )
 from local_stack.builds import REPOSITORY
-from local_stack.template_file import default_of, read_template
+from local_stack.template_file import default_of
 from roadmap_content.content.manifest import MAX_BATCHES
 from roadmap_content.contracts.items import Item
 from tests.support.simulated_run import run_of
-
-TEMPLATE = read_template(REPOSITORY / "template.yaml")
+from tests.support.templates import STACK as TEMPLATE
 
 
 @pytest.mark.parametrize("concepts", [1, 30, 1_000])

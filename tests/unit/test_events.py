@@ -10,11 +10,11 @@ import pytest
 from checks.template.events import CONTRACTS, check_events
 from documents.events import events_after_a_plan
 from local_stack.builds import REPOSITORY
-from local_stack.template_file import read_template
 from roadmap_content.contracts.events import detail_of, recovery_ended
 from roadmap_content.contracts.payloads import parse
 from roadmap_content.contracts.states import RecoveryState
 from roadmap_content.runs.recoveries.decisions import FINAL_STATES
+from tests.support.templates import STACK
 
 
 def event(name: str) -> Any:
@@ -22,7 +22,7 @@ def event(name: str) -> Any:
 
 
 def test_every_function_has_a_valid_example_event() -> None:
-    assert list(check_events(read_template(REPOSITORY / "template.yaml"), REPOSITORY / "events")) == []
+    assert list(check_events(STACK, REPOSITORY / "events")) == []
 
 
 @pytest.mark.parametrize("name", CONTRACTS)

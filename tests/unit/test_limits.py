@@ -6,8 +6,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from local_stack.builds import REPOSITORY
-from local_stack.template_file import default_of, read_template
+from local_stack.template_file import default_of
 from roadmap_content.contracts.payloads import BatchRequest, StateError, parse
 from roadmap_content.runs.steps.finalize import FinalizeRequest
 from roadmap_content.runs.steps.save import SaveReport
@@ -15,8 +14,9 @@ from roadmap_content.state.queue.capacity import OVERSUBSCRIPTION
 from tests.support.factories import TYPES
 from tests.support.simulated_run import run_of
 from tests.support.simulation import HISTORY_LIMIT, PAYLOAD_LIMIT, FailedError, Function
+from tests.support.templates import STACK
 
-BATCH_SIZE: int = default_of(read_template(REPOSITORY / "template.yaml"), "BatchSize")
+BATCH_SIZE: int = default_of(STACK, "BatchSize")
 CAUSE = "理由🙂" * 1_000
 
 
@@ -99,9 +99,7 @@ def test_a_throttle_or_a_stop_that_does_not_end_waits_as_long_as_the_machine_may
 @pytest.mark.parametrize("function", ["GenerateContentFunction", "SaveBatchFunction"])
 def test_every_batch_of_the_largest_run_may_wait_for_a_slot(function: str) -> None:
     """For as long as the oversubscription lets it wait for the longest invocation, on average 270 s."""
-    longest: int = read_template(REPOSITORY / "template.yaml")["Resources"]["GenerateContentFunction"][
-        "Properties"
-    ]["Timeout"]
+    longest: int = STACK["Resources"]["GenerateContentFunction"]["Properties"]["Timeout"]
     waited, throttles = 0.0, 0
     while waited < (OVERSUBSCRIPTION - 1) * longest:
         waited += 2 * 1.1**throttles / 2  # full jitter waits half of the delay on average

@@ -8,11 +8,10 @@ import pytest
 
 from checks.template.concrete import concrete
 from local_stack.builds import REPOSITORY
-from local_stack.template_file import Template, read_template
+from local_stack.template_file import Template
 from tests.support.security_groups import rules_of
+from tests.support.templates import DATABASE, STACK
 
-STACK = read_template(REPOSITORY / "template.yaml")
-DATABASE = read_template(REPOSITORY / "database/template.yaml")
 API_GATEWAY_WAITS = 29
 """Seconds after which API Gateway gives up."""
 

@@ -11,8 +11,6 @@ import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 
-from local_stack.builds import REPOSITORY
-from local_stack.template_file import read_template
 from release import __main__ as command
 from release.command import run
 from release.preflight.problem import Problem, Target
@@ -42,8 +40,8 @@ from tests.support.prepared_account import (
     secret,
 )
 from tests.support.recorded_aws import Answers, refusal
+from tests.support.templates import STACK as TEMPLATE
 
-TEMPLATE = read_template(REPOSITORY / "template.yaml")
 GIVEN = {
     "JwtIssuer": "https://issuer.example",
     "JwtAudience": "roadmap",

@@ -11,8 +11,8 @@ import pytest
 from local_stack.builds import REPOSITORY
 from local_stack.layers import LAYERS
 from local_stack.template_file import read_template
-
-TEMPLATE = read_template(REPOSITORY / "template.yaml")
+from tests.support.templates import DATABASE
+from tests.support.templates import STACK as TEMPLATE
 
 
 def resources(kind: str) -> dict[str, Any]:
@@ -330,9 +330,6 @@ def test_the_stage_is_named_after_the_alias_that_it_runs() -> None:
     (api,) = resources("AWS::Serverless::Api").values()
     assert api["StageName"] == TEMPLATE["Globals"]["Function"]["AutoPublishAlias"] == "live"
     assert TEMPLATE["Outputs"]["ApiUrl"]["Value"]["Fn::Sub"].endswith("/live")
-
-
-DATABASE = read_template(REPOSITORY / "database/template.yaml")
 
 
 def database(kind: str) -> dict[str, dict[str, Any]]:
