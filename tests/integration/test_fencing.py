@@ -128,7 +128,7 @@ def test_a_redrive_over_the_api_waits_for_its_turn_and_is_charged_like_a_start(p
     before = charged(pipeline)
     admit_again(pipeline)
     assert (pipeline.executions.started, pipeline.executions.redriven) == ([("t-1", 1)], [arn])
-    assert charged(pipeline) == before + 9 * TOKENS_PER_ITEM
+    assert charged(pipeline) == before + 3 * len(CONTENT_TABLES) * TOKENS_PER_ITEM
     planned = plan(pipeline, arn, 1, redrives=1).plan
     pipeline.execute("UPDATE content_attempts SET tokens = 7 WHERE attempt = 2")
     finalize = FinalizeRequest(
@@ -145,7 +145,7 @@ def test_an_execution_that_the_console_redrives_does_not_wait_for_a_redrive_over
     before = charged(pipeline)
     pipeline.executions.states[arn] = ExecutionState.RUNNING
     assert plan(pipeline, arn, 1, redrives=1).plan.attempt == 2
-    assert charged(pipeline) == before + 9 * TOKENS_PER_ITEM
+    assert charged(pipeline) == before + 3 * len(CONTENT_TABLES) * TOKENS_PER_ITEM
     assert queue_state(pipeline) == "running"
     admit_again(pipeline)
     assert pipeline.executions.redriven == []
