@@ -11,8 +11,9 @@ import pytest
 
 from roadmap_content.api.client_http import path_of
 from roadmap_content.contracts.erasure import Removed
-from roadmap_content.contracts.errors import ErasureRunningError
+from roadmap_content.contracts.errors import ErasureRunningError, RoadmapLockedError
 from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage import keys
@@ -23,8 +24,11 @@ from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.erasure import rows as rows_of_users
 from roadmap_content.state.erasure.deleted import remove_deleted
 from roadmap_content.state.erasure.rows import RuleMissingError, rules
+from roadmap_content.state.queue.capacity import NOTHING
+from roadmap_content.state.queue.claims import claim
 from roadmap_content.state.tasks.attempts import user_start
-from tests.support.erasing import erased, rows_with
+from roadmap_content.state.tasks.task import read_task
+from tests.support.erasing import QUIET, erased, rows_with
 from tests.support.factories import CONTENT_TABLES, bundle_of, concept_ids
 from tests.support.pipeline import S3, SETTINGS, Pipeline
 from tests.support.requests_to_api import OPERATOR, Ask
@@ -38,8 +42,6 @@ TASK_GROUPS = """
 SELECT group_id, count(DISTINCT task_id) AS tasks, sum(items) AS items FROM content_task_failures
 GROUP BY group_id ORDER BY group_id
 """
-QUIET = "UPDATE content_attempts SET ended_at = ended_at - interval '16 minutes'"
-"""The last step of each attempt is over."""
 
 
 def named(pipeline: Pipeline, user: str) -> dict[str, list[str]]:
@@ -100,7 +102,7 @@ def of_two_users(pipeline: Pipeline, s3: "S3Client") -> Pipeline:
     """A run with failures for each of two users, and a second one of the first user, who is an operator."""
     for user, number in (("alice", 1), ("bob", 1), ("alice", 2)):
         run_of(pipeline, user, number)
-    pipeline.execute("UPDATE content_attempts SET actor = 'operator:alice' WHERE task_id = 'bob-t-1'")
+    pipeline.execute("UPDATE content_attempts SET actor = 'operator:alice' WHERE task_id LIKE '%-t-1'")
     pipeline.execute("UPDATE content_capacity SET changed_by = 'operator:alice'")
     pipeline.execute(
         "INSERT INTO content_recoveries (recovery_id, state, actor, reason, filter, rate_per_minute,"
@@ -139,7 +141,7 @@ def test_a_user_is_erased_and_the_neighbour_is_not_changed(
 
     # The receipt has the numbers that there were, and those of the preview.
     removed = answer["removed"]
-    assert (removed.rows, removed.objects) == (preview["removed"].rows, preview["removed"].objects)
+    assert removed == preview["removed"]
     own = {
         table: len(found) for table, found in before.items() if product_rows or table not in PRODUCT_TABLES
     }
@@ -167,6 +169,12 @@ def test_nothing_is_claimed_meanwhile_and_nothing_is_deleted_while_a_step_may_wr
         retry_task(of_two_users.services, "alice-t-1", "alice", Deadline.after(60), user_start("alice"))
     of_two_users.execute(QUIET)
     assert erase(ask, "alice")["complete"]
+    read = transact(
+        of_two_users.engine, lambda connection: read_task(connection, "alice-t-1"), Deadline.after(60)
+    )
+    assert erase(ask, "alice")["complete"]
+    with pytest.raises(RoadmapLockedError):  # a decision from before an erasure
+        claim(of_two_users.services, read, "arn", Deadline.after(60), user_start("alice"), NOTHING)
     retried = retry_task(of_two_users.services, "alice-t-1", "alice", Deadline.after(60), user_start("alice"))
     assert (retried.status, retried.attempt) == ("processing", 1)
 

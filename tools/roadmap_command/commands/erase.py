@@ -89,8 +89,9 @@ def _print(answer: ErasureAnswer) -> None:
         console.print(line, markup=False, soft_wrap=True)
     if answer.waits_until is not None:
         errors.print(
-            f"Runs were stopped. A step of theirs may write until {time_text(answer.waits_until)}: nothing is"
-            " removed before. Give the command again then."
+            f"Nothing is removed yet: a step of a run that ended early may write until"
+            f" {time_text(answer.waits_until)}. Nothing is started for the user meanwhile. Give the command"
+            " again then."
         )
 
 

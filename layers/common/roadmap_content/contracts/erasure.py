@@ -67,7 +67,7 @@ class Remainder(Payload):
     """Data that an erasure does not remove, and when it is gone."""
 
     data: str
-    until: datetime | str
+    until: Annotated[datetime | str, Field(union_mode="left_to_right")]
 
 
 class ErasureAnswer(Payload):
@@ -85,7 +85,7 @@ class ErasureAnswer(Payload):
     waits_until: Annotated[
         AwareDatetime | None,
         Field(
-            description="Runs were stopped. A step of theirs may write until then; nothing is removed before."
+            description="A step of a run that ended early may write until then; nothing is removed before."
         ),
     ] = None
     remains: list[Remainder] = Field(default_factory=list, description="What expires by itself.")

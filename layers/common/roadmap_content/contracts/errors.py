@@ -105,7 +105,7 @@ class RoadmapNotFoundError(PermanentError, code="RoadmapNotFound"):
 
 
 class RoadmapLockedError(TransientError, code="RoadmapLocked"):
-    """Another session holds the roadmap's row, or the task's."""
+    """Another session holds the roadmap's row, or the task's, or an erasure ended since it was read."""
 
 
 class InvalidFrameworkError(PermanentError, code="InvalidFramework"):

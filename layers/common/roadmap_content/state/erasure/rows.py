@@ -167,7 +167,7 @@ def rules(connection: Connection) -> list[Rule]:
 
 
 def next_subjects(
-    connection: Connection, user_id: str, after: tuple[str, str], before: datetime | None, limit: int
+    connection: Connection, user_id: str, after: tuple[str, str], before: datetime | None, limit: int | None
 ) -> Subjects | None:
     """The next roadmaps and tasks of a user, older than `before`, if it is given; `None` after the last."""
     parameters = _user(user_id) | {"after_kind": after[0], "after_id": after[1], "before": before}
@@ -214,7 +214,7 @@ def erase_rows(
         if rule.condition and (product_rows or not rule.is_of_product):
             connection.execute(text(f"DELETE FROM {rule.table} WHERE {rule.condition}"), _page(subjects))
         if "filter" in rule.columns:
-            _replace(connection, rule.table, "filter", (*subjects.tasks, *subjects.roadmaps))
+            _replace(connection, rule, "filter", (*subjects.tasks, *subjects.roadmaps))
     return ours + of_product if product_rows else ours
 
 
@@ -223,6 +223,9 @@ def erase_names(
 ) -> Removed:
     """Delete the user's counters, and replace the user's name in rows about others; return the numbers."""
     names = [f"user:{user_id}", f"operator:{user_id}"]
+    own = None
+    if dry_run:
+        own = next_subjects(connection, user_id, ("", ""), None, None) or Subjects([], [], ("", ""))
     rows, replaced = {}, {}
     for rule in rules(connection):
         table = rule.table
@@ -230,15 +233,16 @@ def erase_names(
         if "queue_key" in rule.columns and not rule.condition:
             of_user = {"queue_key": f"user:{user_id}"}
         for column, value in of_user.items():
-            change = f"DELETE FROM {table}"
-            rows[table] = _change(connection, table, change, f"{column} = :value", dry_run, value=value)
+            rows[table] = _change(
+                connection, rule, f"DELETE FROM {table}", f"{column} = :value", own, value=value
+            )
         replaced[table] = 0
         for column in rule.columns & {*_ACTOR_COLUMNS}:
             change, where = f"UPDATE {table} SET {column} = :erased", f"{column} = ANY(:names)"
-            replaced[table] += _change(connection, table, change, where, dry_run, names=names, erased=ERASED)
+            replaced[table] += _change(connection, rule, change, where, own, names=names, erased=ERASED)
         for column in rule.columns & {*_DOCUMENT_COLUMNS}:
             wanted = (*names, user_id) if column == "filter" else names
-            replaced[table] += _replace(connection, table, column, wanted, dry_run=dry_run)
+            replaced[table] += _replace(connection, rule, column, wanted, own)
     return Removed() + Removed(rows=rows, names=replaced)
 
 
@@ -258,25 +262,26 @@ def all_users(connection: Connection) -> list[str]:
 
 
 def _replace(
-    connection: Connection, table: str, column: str, names: Sequence[str], *, dry_run: bool = False
+    connection: Connection, rule: Rule, column: str, names: Sequence[str], own: Subjects | None = None
 ) -> int:
     """Replace texts of JSON documents that equal one of the names; return the number of documents."""
-    change = f"UPDATE {table} SET {column} = CAST(replace(CAST({column} AS text), :quoted, :erased) AS json)"
-    where = f"strpos(CAST({column} AS text), :quoted) > 0"
-    erased = json.dumps(ERASED)
+    document = f"CAST({column} AS text)"
+    change = f"UPDATE {rule.table} SET {column} = CAST(replace({document}, :quoted, :erased) AS json)"
+    where, erased = f"strpos({document}, :quoted) > 0", json.dumps(ERASED)
     return sum(
-        _change(connection, table, change, where, dry_run, quoted=json.dumps(name), erased=erased)
+        _change(connection, rule, change, where, own, quoted=json.dumps(name), erased=erased)
         for name in names
     )
 
 
 def _change(
-    connection: Connection, table: str, change: str, where: str, dry_run: bool, **parameters: object
+    connection: Connection, rule: Rule, change: str, where: str, own: Subjects | None, **parameters: object
 ) -> int:
-    """Change the rows of a table, or only count them; return their number."""
-    statement = f"SELECT count(*) FROM {table}" if dry_run else change
-    done = connection.execute(text(f"{statement} WHERE {where}"), parameters)
-    return int(done.scalar_one()) if dry_run else done.rowcount
+    """Change rows; or only count them, without the user's `own`, which are deleted. Return their number."""
+    if own is None:
+        return connection.execute(text(f"{change} WHERE {where}"), parameters).rowcount
+    count = f"SELECT count(*) FROM {rule.table} WHERE {where} AND ({rule.condition or 'false'}) IS NOT TRUE"
+    return int(connection.execute(text(count), parameters | _page(own)).scalar_one())
 
 
 def _user(user_id: str) -> dict[str, str]:

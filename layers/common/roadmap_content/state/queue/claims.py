@@ -187,6 +187,7 @@ class _NewAttempt:
             self.start,
             self.redrive_count,
             was_cancelled=self.task.status == "cancelled",
+            read_at=self.task.read_at,
         )
         if self.start.on_claim is not None:
             self.start.on_claim(connection, self.number)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ...contracts.errors import ErasureRunningError
+from ...contracts.errors import ErasureRunningError, RoadmapLockedError
 from ...contracts.items import ContentType, Item
 from ...contracts.states import Cause
 from .scope import NO_ITEM, WHOLE_TASK, Scope, decode_revisions, encode_revisions, scope_from
@@ -56,8 +56,9 @@ def recovery_of(actor: str | None) -> str | None:
 
 
 # Guarantees: one row per attempt. Earlier attempts without a recorded outcome end; the sweep counts them.
-# Returns whether the data of the task's user is being erased. The claim has locked the task's row: an erasure
-# that begins after this statement waits for it, and sees the attempt.
+# Returns whether the data of the task's user is being erased; `None` if not. `False`: an erasure of any user,
+# who is a hash then, has ended since the task was read. The claim has locked the task's row: an erasure that
+# begins after this statement waits for it, and sees the attempt.
 OPEN = text("""
 WITH planned_automatically AS (
     DELETE FROM content_automatic_attempts WHERE task_id = :task_id
@@ -76,8 +77,9 @@ opened AS (
         (SELECT roadmap_id FROM roadmap_tasks WHERE task_id = :task_id))
     ON CONFLICT (task_id, attempt) DO NOTHING
 )
-SELECT EXISTS (
-    SELECT FROM content_erasures e JOIN roadmap_tasks t USING (user_id) WHERE t.task_id = :task_id)
+SELECT bool_or(e.user_id IS NOT NULL) FROM content_erasures e JOIN roadmap_tasks t
+    ON e.user_id = t.user_id OR e.user_id IS NULL AND e.ended_at > :read_at
+WHERE t.task_id = :task_id
 """)
 
 # The attempts of deleted tasks stay uncounted.
@@ -202,10 +204,15 @@ def open_attempt(
     redrive_count: int,
     *,
     was_cancelled: bool,
+    read_at: datetime,
 ) -> None:
     """Record the claim of an attempt, and the end of earlier ones without a recorded outcome. Idempotent.
-    `was_cancelled`: whether the claim has lifted the task's cancellation.
-    Raises ErasureRunningError: the data of the task's user is being erased.
+
+    `was_cancelled`: whether the claim has lifted the task's cancellation. `read_at`: when the task was read.
+
+    Raises:
+        ErasureRunningError: the data of the task's user is being erased.
+        RoadmapLockedError: an erasure has ended since the task was read: decide anew.
     """
     is_erasing = connection.scalar(
         OPEN,
@@ -219,10 +226,13 @@ def open_attempt(
             "redrive_count": redrive_count,
             "scope": _encoded(start.scope.document),
             "was_cancelled": was_cancelled,
+            "read_at": read_at,
         },
     )
     if is_erasing:
         raise ErasureRunningError(f"the data of the user of task {task_id} is being erased")
+    if is_erasing is False:
+        raise RoadmapLockedError(f"an erasure has ended since task {task_id} was read")
 
 
 def record_plan(

@@ -6,7 +6,7 @@ The columns `attempt` and `execution_arn` belong to this system; all others are 
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -35,7 +35,8 @@ SELECT task_id, user_id, roadmap_id, status, current_step, attempt, execution_ar
     (SELECT q.state FROM content_queue q
         WHERE q.task_id = roadmap_tasks.task_id AND q.attempt = roadmap_tasks.attempt) AS queue_state,
     EXISTS (SELECT FROM content_attempts a WHERE a.task_id = roadmap_tasks.task_id
-        AND a.attempt = roadmap_tasks.attempt AND a.ended_at IS NULL) AS attempt_is_open
+        AND a.attempt = roadmap_tasks.attempt AND a.ended_at IS NULL) AS attempt_is_open,
+    timezone('utc', now()) AS read_at
 FROM roadmap_tasks
 """
 READ = text(f"{_READ} WHERE task_id = :task_id")
@@ -183,6 +184,8 @@ class Task:
 
     attempt_is_open: bool
     """Whether the row's attempt was claimed and has no recorded outcome."""
+
+    read_at: datetime = field(compare=False)
 
     @property
     def is_live(self) -> bool:
