@@ -37,6 +37,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?")
 # Differ between runs of the same schedule.
 _VOLATILE = re.compile(
     r'"(duration_seconds|seconds|event_id|position|archive_id|id)": ?("[^"]*"|[\d.e-]+)|[0-9a-f]{64}'
+    r"|erasures/\S+ \S+"  # a copy in the register contains times
 )
 
 _TABLES = text("""
@@ -47,10 +48,11 @@ FROM pg_class WHERE relkind = 'r' AND relnamespace = CAST(current_schema() AS re
     AND relname NOT IN ('content_sweeps', 'content_checks', 'content_changes')
 """)
 
-# The id of an event follows from the time; those of revisions and of the product's tutorials are random.
+# The id of an event follows from the time; those of the others are random.
 _IDS = text("""
 SELECT id FROM (
-    SELECT 1 AS of, position, event_id AS id FROM content_events
+    SELECT 0 AS of, 0 AS position, erasure_id AS id FROM content_erasures
+    UNION ALL SELECT 1, position, event_id FROM content_events
     UNION ALL SELECT 2, archive_id, replaced_by FROM content_archive WHERE replaced_by IS NOT NULL
     UNION ALL SELECT 3, row_number() OVER (ORDER BY concept_id, content_version), tutorial_id
     FROM tutorial_metadata) AS made
@@ -183,7 +185,7 @@ class Explorer:
         """Those that play the present schedule."""
         self._states: dict[str, list[str]] = {}
         """The broken rules of each final state of the present pair."""
-        self._ends: dict[str, list[Broken]] = {}
+        self._ends: dict[str, list[str]] = {}
         """The broken rules after everything has ended, by the state before: pairs have many in common."""
 
     def close(self) -> None:
@@ -286,9 +288,10 @@ class Explorer:
             ids = connection.scalars(_IDS).all()
         lines = [
             *map(_without_volatile, rows),
-            *map(str, self._world.oracle.objects().items()),
+            *map(_without_volatile, map(str, self._world.oracle.objects().items())),
             str([(run.arn, run.status, run.redrives) for run in self._world.runs]),
             *map(str, vars(self._world.log).items()),
+            *([str((self._has_erased, self._came_back))] if self._erases else []),
         ]
         seen = "\n".join(lines)
         for number, made in enumerate(ids):
@@ -296,24 +299,31 @@ class Explorer:
         world = hashlib.sha256("\n".join(sorted(seen.split("\n"))).encode()).hexdigest()
         return world, f"{world} {accepted(self._processes)} {answered(self._processes)}"
 
+    @property
+    def _has_erased(self) -> bool:
+        """Whether an erasure has answered that it is complete."""
+        return any(isinstance(p.answer, ErasureAnswer) and p.answer.complete for p in self._processes)
+
+    @property
+    def _came_back(self) -> bool:
+        """Whether the user came back after the erasure."""
+        return bool(self._world.pipeline.rows(_CAME_BACK))
+
     def _check(self, world: str) -> list[str]:
         """The broken invariants: at once, before anything can heal, and after everything has ended."""
-        oracle = self._world.oracle
-        if self._erases:
-            answers = [p.answer for p in self._processes if isinstance(p.answer, ErasureAnswer)]
-            return self._left(complete=any(answer.complete for answer in answers))
-        at_once = [*oracle.at_any_time(), *broken_at_once(self._world, self._processes, self._attempts)]
+        at_once: list[Broken] = []
+        if not self._erases:
+            every = broken_at_once(self._world, self._processes, self._attempts)
+            at_once = [*self._world.oracle.at_any_time(), *every]
         if world not in self._ends:
-            self._ends[world] = self._at_the_end()
-        return [
-            *(f"at once: {one}" for one in at_once),
-            *(f"at the end: {one}" for one in self._ends[world]),
-        ]
+            self._ends[world] = self._left() if self._erases else self._at_the_end()
+        return [*(f"at once: {one}" for one in at_once), *self._ends[world]]
 
-    def _left(self, *, complete: bool) -> list[str]:
+    def _left(self) -> list[str]:
         """The rest of an erased user: at once, if the erasure was complete; after the late steps and the
         sweeps, if it was not, and was repeated when the last step was over.
         """
+        complete = self._has_erased
         found = self._found("at once", noted=False) if complete else []
         self._finish()
         if not complete:
@@ -330,9 +340,9 @@ class Explorer:
         left = left_of(world.pipeline.engine, world.services, *names, product_rows=False)
         if not noted:
             left.pop("content_changes", None)
-        return [f"{when}: I14: {left}"] if left and not world.pipeline.rows(_CAME_BACK) else []
+        return [f"{when}: I14: {left}"] if left and not self._came_back else []
 
-    def _at_the_end(self) -> list[Broken]:
+    def _at_the_end(self) -> list[str]:
         self._finish()
         oracle = self._world.oracle
         broken = [*oracle.at_any_time(), *oracle.at_rest()]
@@ -341,7 +351,7 @@ class Explorer:
         with self._admin.connect() as connection:
             if held := connection.scalar(_LEFT_LOCKS):
                 broken.append(Broken("I12", f"{held} advisory locks are still held"))
-        return broken
+        return [f"at the end: {one}" for one in broken]
 
     def _finish(self) -> None:
         """Let every run, event and sweep end."""

@@ -2,7 +2,7 @@
 
 import re
 
-from sqlalchemy import Engine, MetaData, select, text
+from sqlalchemy import Engine, text
 
 from roadmap_content.api.erasure import Erasure, erase_user
 from roadmap_content.contracts.erasure import ErasureAnswer, Removed
@@ -35,18 +35,22 @@ def erased_at_last(engine: Engine, services: Services, user_id: str, *, product_
     return erased(services, user_id, product_rows=product_rows)
 
 
+_EVERY_ROW = text("""
+SELECT string_agg(format('SELECT %L, CAST(row_to_json(t) AS text) FROM %s t', relname, CAST(oid AS regclass)),
+    ' UNION ALL ') || ' ORDER BY 1, 2'
+FROM pg_class WHERE relkind = 'r' AND relnamespace = CAST(current_schema() AS regnamespace)
+""")
+
+
 def rows_with(engine: Engine, *names: str) -> dict[str, list[str]]:
     """The rows that contain one of these texts as a word, by table; without a text, all rows."""
     pattern = re.compile("|".join(rf"(?<![\w-]){re.escape(name)}(?![\w-])" for name in names))
-    metadata = MetaData()
+    found: dict[str, list[str]] = {}
     with engine.connect() as connection:
-        metadata.reflect(connection)
-        rows = {
-            table.name: sorted(map(str, connection.execute(select(table))))
-            for table in metadata.sorted_tables
-        }
-    found = {table: [row for row in lines if pattern.search(row)] for table, lines in rows.items()}
-    return {table: lines for table, lines in found.items() if lines}
+        for table, row in connection.exec_driver_sql(connection.scalar(_EVERY_ROW) or ""):
+            if pattern.search(row):
+                found.setdefault(table, []).append(row)
+    return found
 
 
 def left_of(engine: Engine, services: Services, *names: str, product_rows: bool) -> dict[str, list[str]]:
