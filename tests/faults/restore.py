@@ -93,13 +93,13 @@ class Restore:
         to_generate = sum(self._heal(bundle) for bundle in newer)
         found = [client.status(bundle["task"]["task_id"]) for bundle in (*known, *newer)]
         self.counts = {
-            "tasks": len(found),
+            "tasks": len(self._subjects),
             "newer_than_the_backup": len(newer),
             "incomplete": sum(task.status != "completed" for task in found),
             "to_generate_again": to_generate,
             "tokens": sum(task.tokens.used for task in found),
             "erasures_applied_again": sum(answer.complete for answer in replayed),
-            "left_of_the_erased_user": sum(left.rows.values())
+            "left_of_the_erased_user": sum([*left.rows.values(), *left.names.values()])
             + sum(count.objects for count in left.objects.values()),
             "restore_seconds": round(restored - began, 1),
             "recover_seconds": round(time.monotonic() - restored, 1),
