@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import starmap
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -71,20 +69,29 @@ def examined(mutants: Sequence[Mutant]) -> Iterator[tuple[Mutant, Testimony | Br
         for _ in range(AT_ONCE):
             roots.put(copies.enter_context(copied()))
 
-        def examine(mutant: Mutant) -> Testimony | BrokenCheckError:
+        @contextmanager
+        def copy() -> Iterator[Path]:
             root = roots.get()
-            try:
-                with removed(mutant, root):
-                    return require_meaningful(run_tests(root, mutant.tests))
-            except BrokenCheckError as error:  # the other mutants are still tried
-                return error
-            finally:
-                roots.put(root)
+            yield root
+            roots.put(root)
+
+        def examine(mutant: Mutant) -> Testimony | BrokenCheckError:
+            with copy() as root:
+                try:
+                    with removed(mutant, root):
+                        return require_meaningful(run_tests(root, mutant.tests))
+                except BrokenCheckError as error:  # the other mutants are still tried
+                    return error
+
+        def require_unchanged(tests: Sequence[str]) -> None:
+            with copy() as root:
+                require_sound(run_tests(root, tests))
 
         with step("the unchanged product passes the tests"):
-            root = roots.get()
-            require_sound(run_tests(root, sorted({test for mutant in mutants for test in mutant.tests})))
-            roots.put(root)
+            tests = sorted({test for mutant in mutants for test in mutant.tests})
+            in_process = [test for test in tests if test.startswith(("tests/integration", "tests/unit"))]
+            others = [test for test in tests if test not in in_process]
+            list(pool.map(require_unchanged, filter(None, (in_process, others))))
         yield from zip(mutants, pool.map(examine, mutants), strict=True)
 
 
@@ -93,14 +100,7 @@ def _outcome(found: Testimony | BrokenCheckError) -> tuple[str, str]:
         return "not checked", str(found)
     if not found.noticed:
         return "survived", ", ".join(found.passed)
-    return "noticed", ", ".join(sorted(set(starmap(_noticed, found.noticed.items()))))
-
-
-def _noticed(test: str, how: str) -> str:
-    """A test's name, and how many schedules of its pair have noticed it."""
-    name = test.partition("::")[2].partition("[")[0]
-    schedules = re.search(r"\d+ of \d+ schedules", how)
-    return name if schedules is None else f"{name}: {schedules[0]}"
+    return "noticed", ", ".join(sorted({test.partition("::")[2].partition("[")[0] for test in found.noticed}))
 
 
 @contextmanager

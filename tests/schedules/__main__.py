@@ -67,7 +67,8 @@ def _begin(template: Template) -> None:
 def _explore(meeting: Meeting) -> Explored:
     explorer = _explorers(meeting.situation)
     if meeting.seed is None:
-        return explorer.explore(*meeting.actors)
+        first, second = meeting.actors
+        return explorer.explore(first, second)
     return explorer.sample(meeting.actors, Random(meeting.seed), _DRAWN)  # noqa: S311 - not a secret
 
 

@@ -196,14 +196,19 @@ class Explorer:
         self._admin.dispose()
 
     @deterministic()
-    def explore(self, first: str, second: str) -> Explored:
-        """All schedules with at most one preemption, and with a crash after each lasting effect."""
+    def explore(self, first: str, second: str, most: int | None = None) -> Explored:
+        """All schedules with at most one preemption, and with a crash after each lasting effect.
+
+        `most`: the number of violations after which it ends.
+        """
         found = Explored(f"{self._situation}: {first}, {second}")
         self._states.clear()
         for one, other in dict.fromkeys([(first, second), (second, first)]):
             whole = self._whole([one, other], found)
             labels = list(self._processes[0].steps)
             for number, label in enumerate(labels[:-1], start=1):
+                if most is not None and len(found.violations) >= most:
+                    return found
                 self._try(whole.stopped(number), found)
                 if label.startswith(LASTING):
                     self._try(whole.stopped(number, crash=True), found)
