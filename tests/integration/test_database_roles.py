@@ -18,6 +18,7 @@ from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.platform.postgres.transactions import diagnose
 from roadmap_content.runs.reconciliation.retention import RETENTIONS
 from roadmap_content.state.erasure.rows import PRODUCT, rules
+from tests.support.engines import shared_engine
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
 from tests.support.requests_to_api import Ask
@@ -27,9 +28,8 @@ INSUFFICIENT_PRIVILEGE = "42501"
 
 def sqlstate_of(url: str, statement: str) -> str:
     """The SQLSTATE with which a role's statement is refused; empty if it succeeds."""
-    engine = create_engine(url, poolclass=NullPool)
     try:
-        with engine.begin() as connection:
+        with shared_engine(url).begin() as connection:
             connection.execute(text(statement))
     except DatabaseError as error:
         return diagnose(error)[0]

@@ -519,9 +519,12 @@ def test_paused_recoveries_do_not_hide_others_from_the_sweep(
 ) -> None:
     """Regression: a sweep looked at the same fifty recoveries each time."""
     fail(pipeline, 1)
-    for _ in range(60):
-        recovery_id = create_waiting()
-        pause(pipeline.services, recovery_id, Deadline.after(600))
+    pause(pipeline.services, create_waiting(), Deadline.after(600))
+    pipeline.execute(
+        "INSERT INTO content_recoveries"
+        " SELECT (json_populate_record(r, json_build_object('recovery_id', n))).*"
+        " FROM content_recoveries r, generate_series(1, 60) n"
+    )
     last = create_waiting()
     sweep(pipeline)
     assert len(pipeline.executions.started) == 1

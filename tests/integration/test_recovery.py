@@ -403,16 +403,16 @@ def test_the_end_of_a_run_is_recorded_when_its_blocked_save_releases_its_locks(
 def test_a_sweep_checks_every_finished_task_and_then_waits(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("roadmap_content.runs.reconciliation.reconcile.PAGE", 5)
-    for number in range(23):
+    monkeypatch.setattr("roadmap_content.runs.reconciliation.reconcile.PAGE", 3)
+    for number in range(7):
         pipeline.load(bundle_of([f"c-{number}"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
     pipeline.execute("UPDATE roadmap_tasks SET status = 'completed', attempt = 1, completed_at = now()")
     now = "2026-01-01T00:00:00Z"  # a scheduled sweep; a manual sweep checks all of them at any time
     found = [repair.task_id for repair in sweep(pipeline, time=now).repairs]
-    assert sorted(found) == sorted(f"t-{number}" for number in range(23))
-    assert sweep(pipeline, time=now).checked == 23  # the repairs are changes
+    assert sorted(found) == sorted(f"t-{number}" for number in range(7))
+    assert sweep(pipeline, time=now).checked == 7  # the repairs are changes
     assert sweep(pipeline, time=now).checked == 0
-    assert sweep(pipeline).checked == 23
+    assert sweep(pipeline).checked == 7
 
 
 def test_new_tasks_do_not_delay_waiting_tasks_of_a_sweep(

@@ -37,7 +37,7 @@ def refuse(event: object) -> dict[str, Any]:
     return SaveReport(batch=batch, saved=0, failed=batch.total, error=error).model_dump(mode="json")
 
 
-@pytest.mark.parametrize("concepts", [10, 100, 1_000, 10_000, 100_000])
+@pytest.mark.parametrize("concepts", [10, 1_000, 10_000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_a_run_without_faults_is_far_inside_the_limits(concepts: int) -> None:
     run = run_of(concepts, BATCH_SIZE)
     assert run.error is None
