@@ -147,11 +147,23 @@ def test_transient_errors_are_retried(server: ConverseServer, error: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "error", ["AccessDeniedException", "ResourceNotFoundException", "ValidationException"]
+    ("behaviour", "error", "message"),
+    [
+        *(
+            (lambda call, why=why: says(call, "Sorry.", why), ModelDeclinedError, "stopped the answer")
+            for why in ("content_filtered", "guardrail_intervened")
+        ),
+        *(
+            (lambda _, why=why: fails(why, "No access."), ModelRefusedRequestError, f"{why}: No access")
+            for why in ("AccessDeniedException", "ResourceNotFoundException", "ValidationException")
+        ),
+    ],
 )
-def test_permanent_errors_are_raised_at_once(server: ConverseServer, error: str) -> None:
-    server.behaviour = lambda _: fails(error, "You don't have access to the model.")
-    with pytest.raises(ModelRefusedRequestError, match=f"{error}: You don't have access"):
+def test_permanent_errors_are_raised_at_once(
+    server: ConverseServer, behaviour: Behaviour, error: type[Exception], message: str
+) -> None:
+    server.behaviour = behaviour
+    with pytest.raises(error, match=message):
         ask(server)
     assert len(server.calls) == 1
 
@@ -192,14 +204,6 @@ def test_an_invalid_answer_is_sent_back_once_and_corrected(server: ConverseServe
     assert re.search(fault, second.fault)
     assert len(second.request["messages"]) == 3
     assert allowance.usage.total == total_tokens(server)
-
-
-@pytest.mark.parametrize("stop", ["content_filtered", "guardrail_intervened"])
-def test_an_answer_that_a_filter_stopped_is_not_retried(server: ConverseServer, stop: str) -> None:
-    server.behaviour = lambda call: says(call, "Sorry.", stop)
-    with pytest.raises(ModelDeclinedError, match="stopped the answer"):
-        ask(server)
-    assert len(server.calls) == 1
 
 
 @pytest.mark.slow

@@ -270,14 +270,15 @@ def test_many_deleted_tasks_and_texts_go_in_steps_also_after_an_interruption(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket = pipeline.services.bucket
-    for number in range(1_001):
+    monkeypatch.setattr(S3, "page", 200)
+    for number in range(201):
         bucket.put(keys.text_key("r", "c", b"%d" % number), b"unnamed")
         bucket.put(keys.manifest_key(f"alice-t-{number}", 1, b""), b"")
     for statement in TASKS.split(";")[:3]:
-        pipeline.execute(statement, u="alice", **({"n": 1_000} if ":n)" in statement else {}))
+        pipeline.execute(statement, u="alice", **({"n": 200} if ":n)" in statement else {}))
     pipeline.execute("UPDATE content_attempts SET ended_at = now() - interval '1 day'")
     pipeline.execute("DELETE FROM roadmap_tasks WHERE task_id <> 'alice-t-7'")
-    monkeypatch.setattr(deleted, "TASKS", 600)
+    monkeypatch.setattr(deleted, "TASKS", 120)
     monkeypatch.setattr(deleted, "PAGES", 1)
     left = []
     for interrupted in (False, False, True, False, False):
@@ -288,7 +289,7 @@ def test_many_deleted_tasks_and_texts_go_in_steps_also_after_an_interruption(
         (attempts,) = pipeline.rows("SELECT count(*) AS rows FROM content_attempts")
         left.append((attempts["rows"], len(bucket.keys("r/", ""))))
     # Two pages of tasks are marked. A page of manifests leads past all of them; two of texts follow.
-    assert left == [(1_000, 1_000), (1_000, 1), (1_000 - deleted.STEP, 0), (380, 0), (1, 0)]
+    assert left == [(200, 200), (200, 1), (200 - deleted.STEP, 0), (60, 0), (1, 0)]
     assert bucket.keys("manifests/", "") == [
         keys.manifest_key(f"alice-t-{number}", 1, b"") for number in (0, 7)
     ]

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -10,7 +9,6 @@ from sqlalchemy import Connection, text
 
 from roadmap_content.api.cancel import cancel_task
 from roadmap_content.content.generation.model import ModelThrottledError
-from roadmap_content.content.kind import ContentKind
 from roadmap_content.contracts.api.failures import GroupStateRequest
 from roadmap_content.contracts.errors import (
     DatabaseUnavailableError,
@@ -28,6 +26,16 @@ from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reco
 from roadmap_content.state.failures.group_states import change_group
 from tests.support.factories import TYPES, USER, bundle_of, counts
 from tests.support.pipeline import SETTINGS, Pipeline
+
+GENERATE = "roadmap_content.content.generation.offline.OfflineGenerator.generate"
+THROTTLED = ModelThrottledError("too many tokens")
+
+
+def raise_in(monkeypatch: pytest.MonkeyPatch, function: str, error: Exception) -> None:
+    def fail(*_: object, **_named: object) -> None:
+        raise error
+
+    monkeypatch.setattr(function, fail)
 
 
 def counted(capsys: pytest.CaptureFixture[str]) -> Counter[tuple[str, str | None]]:
@@ -154,12 +162,9 @@ def test_a_task_that_misses_an_item_for_a_lasting_reason_needs_a_person(
 def test_a_task_whose_items_fail_for_a_transient_reason_needs_no_person(
     pipeline: Pipeline, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def give_up(*_: object) -> None:
-        raise ModelThrottledError("too many tokens")
-
     pipeline.services.settings = Settings(SETTINGS | {"AUTOMATIC_ATTEMPTS": "3"})
     pipeline.load(bundle_of(["c-1"]) | {"content": []})
-    monkeypatch.setattr(pipeline.services.generator, "generate", give_up)
+    raise_in(monkeypatch, GENERATE, THROTTLED)
     pipeline.run()
     sums = counted(capsys)
     assert (sums["TasksIncomplete", None], sums["TasksNeedPerson", None]) == (1, 0)
@@ -171,10 +176,7 @@ def test_a_task_whose_automatic_attempts_are_over_needs_a_person_and_says_so(
 ) -> None:
     """Once: when somebody has acknowledged the group, the next task of it calls nobody."""
 
-    def give_up(*_: object) -> None:
-        raise ModelThrottledError("too many tokens")
-
-    monkeypatch.setattr(pipeline.services.generator, "generate", give_up)
+    raise_in(monkeypatch, GENERATE, THROTTLED)
     pipeline.services.settings = Settings(SETTINGS | {"AUTOMATIC_ATTEMPTS": "0"})
     pipeline.load(bundle_of(["c-1"]) | {"content": []})
     pipeline.run()
@@ -196,47 +198,26 @@ def test_a_task_whose_automatic_attempts_are_over_needs_a_person_and_says_so(
     assert (sums["TasksIncomplete", None], sums["TasksNeedPerson", None]) == (1, 0)
 
 
-def refuse_answers(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A release with prompts that the model declines."""
-
-    def decline(*_: object) -> None:
-        raise ModelDeclinedError("no")
-
-    monkeypatch.setattr(pipeline.services.generator, "generate", decline)
-
-
-def refuse_contents(_: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A release with contracts that accept nothing."""
-
-    def refuse(*_: object) -> None:
-        raise InvalidContentError("no")
-
-    monkeypatch.setattr(ContentKind, "parse", refuse)
-
-
-def throttle(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No fault of a release."""
-
-    def give_up(*_: object) -> None:
-        raise ModelThrottledError("too many tokens")
-
-    monkeypatch.setattr(pipeline.services.generator, "generate", give_up)
-
-
 @pytest.mark.usefixtures("in_lambda")
 @pytest.mark.parametrize(
-    ("fault", "refused"), [(refuse_answers, 3 * TYPES), (refuse_contents, 3 * TYPES), (throttle, 0)]
+    ("method", "error", "refused"),
+    [
+        (GENERATE, ModelDeclinedError("no"), 3 * TYPES),
+        ("roadmap_content.content.kind.ContentKind.parse", InvalidContentError("no"), 3 * TYPES),
+        (GENERATE, THROTTLED, 0),
+    ],
 )
 def test_a_release_that_refuses_everything_is_seen_in_what_the_canary_watches(
     pipeline: Pipeline,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    fault: Callable[[Pipeline, pytest.MonkeyPatch], None],
+    method: str,
+    error: Exception,
     refused: int,
 ) -> None:
     """Also if each item is refused once: by Generate, and not again by Save, or the other way round."""
     pipeline.load(bundle_of(["c-1", "c-2", "c-3"]) | {"content": []})
-    fault(pipeline, monkeypatch)
+    raise_in(monkeypatch, method, error)
     pipeline.run()
     sums = counted(capsys)
     assert (sums["ItemsPlanned", None], sums["ItemsRefused", None]) == (3 * TYPES, refused)
@@ -270,6 +251,12 @@ def test_a_sweep_of_the_schedule_is_counted_and_reports_what_waits(
 
     planned.execute("UPDATE content_capacity SET stopped_reason = 'the bill'")
     assert scheduled_sweep(planned, capsys)["QueueOldestSeconds", None] == 0, "it waits by intention"
+
+    reconciling = "roadmap_content.runs.reconciliation.reconcile._check_tasks"
+    raise_in(monkeypatch, reconciling, DatabaseUnavailableError("gone"))
+    with pytest.raises(DatabaseUnavailableError):
+        scheduled_sweep(planned, capsys)
+    assert counted(capsys)["Sweeps", None] == 1, "the database has an alarm of its own"
 
 
 def test_other_invocations_of_reconcile_do_not_hide_that_the_schedule_stopped(

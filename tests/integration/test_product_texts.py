@@ -21,7 +21,6 @@ from tests.support.pipeline import S3, Pipeline
 from tests.support.requests_to_api import Ask
 
 KEY = product_text_key("r-1", FIRST, 1)
-LATEST = "FROM tutorial_metadata WHERE is_latest AND concept_id = :c"
 
 
 @pytest.fixture(params=[True, False], ids=["versioned", "not versioned"], autouse=True)

@@ -485,11 +485,6 @@ def test_staged_content_is_saved_without_a_slot(waiting: Queue, pipeline: Pipeli
 
 # The cost of a claim and of an admission.
 
-KEYS = text("""
-INSERT INTO content_queue_keys (class, queue_key, charged, waiting)
-SELECT 'interactive', 'user:' || n, mod(n, 97), true FROM generate_series(0, :users - 1) n
-""")
-
 
 def blocks(connection: Connection, statement: TextClause, **parameters: object) -> int:
     """The blocks of 8 KiB that a statement reads; its changes are rolled back."""

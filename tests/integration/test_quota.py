@@ -144,17 +144,11 @@ def test_models_have_quotas_of_their_own(bucket: Bucket) -> None:
     assert bucket.invocation(model_id="one").begin(NEED) is None
 
 
-def test_a_changed_quota_is_effective_for_waiting_calls(bucket: Bucket) -> None:
+@pytest.mark.parametrize("changed", [RATE * 6_000, None], ids=["changed", "removed"])
+def test_a_changed_quota_is_effective_for_waiting_calls(bucket: Bucket, changed: int | None) -> None:
     quota = bucket.invocation()
     assert quota.begin(Need(0, 100 * BURST)) is None
-    bucket.configure(RATE * 6_000)
-    assert bucket.started_within(quota, 10, Need(0, 100 * BURST)) is not None
-
-
-def test_a_quota_that_is_removed_lets_waiting_calls_start(bucket: Bucket) -> None:
-    quota = bucket.invocation()
-    assert quota.begin(Need(0, 100 * BURST)) is None
-    bucket.configure(None)
+    bucket.configure(changed)
     assert bucket.started_within(quota, 10, Need(0, 100 * BURST)) is not None
 
 

@@ -33,6 +33,7 @@ from roadmap_content.state.tasks.attempt_reading import read_attempts
 from roadmap_content.state.tasks.attempts import user_start
 from tests.integration.conftest import Send
 from tests.integration.test_concurrency import at_once
+from tests.integration.test_metrics import counted
 from tests.integration.test_queue import blocks
 from tests.support.commits import Commits, How, ProcessDied, Strike, When
 from tests.support.factories import TYPES, USER, bundle_of, concept_ids, counts
@@ -232,8 +233,13 @@ def test_the_breaker_pauses_a_recovery_whose_tasks_begin_to_fail_and_a_resume_go
 
 
 def test_the_breaker_pauses_again_if_the_tasks_since_the_resume_fail(
-    pipeline: Pipeline, send: Send, create: Callable[..., str]
+    pipeline: Pipeline,
+    send: Send,
+    create: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "RoadmapContent")
     fail(pipeline, 5)
     recovery_id = create(breaker=2, concurrency=1, rate_per_minute=6_000)
     states = []
@@ -245,6 +251,7 @@ def test_the_breaker_pauses_again_if_the_tasks_since_the_resume_fail(
         send("POST", f"/{recovery_id}/resume")
     assert [state["state"] for state in states] == ["paused_by_breaker"] * 2
     assert [state["counts"]["still_failing"] for state in states] == [2, 4]
+    assert counted(capsys)["RecoveriesStopped", None] == 2
 
 
 @pytest.mark.slow

@@ -133,7 +133,12 @@ def test_a_deadlock_is_retried(engine: Engine, other: Engine) -> None:
 @pytest.mark.parametrize(
     "sqlstate", ["40001", "40P01", "53300", "53100", "55P03", "57014", "57P01", "25006", "58030"]
 )
-def test_environment_errors_are_transient(engine: Engine, sqlstate: str) -> None:
+def test_environment_errors_are_transient(
+    engine: Engine, sqlstate: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Near its end, a step does not wait: it has to record its failures."""
+    monkeypatch.setattr("time.sleep", None)
+
     def work(connection: Connection) -> None:
         connection.execute(text(f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{sqlstate}'; END $$"))
 

@@ -47,17 +47,6 @@ CALLS: Mapping[str, Calls] = {
 }
 """By operation id. No read describes an execution: that quota belongs to the whole account."""
 
-DEPENDS: Mapping[str, str] = {
-    "get_content": "none for resources and quizzes",
-    "list_revisions": "one for each revision of a tutorial, of at most 100; none for resources and quizzes",
-    "restore_revision": "none for resources and quizzes",
-    "retry_task": "a StartExecution for each waiting attempt that it admits; S3 only if there is no slot",
-    "create_recovery": "one for each task that starts at once",
-    "resume_recovery": "as `create_recovery`",
-    "undo_recovery": "a GetObject for each tutorial that it restores",
-}
-"""The causes of calls, if their number is not a constant."""
-
 ANSWERS: Mapping[str, Mapping[str, Any]] = {
     "RedriveExecution": {},
     "StartExecution": {},

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, NullPool, create_engine, text
@@ -108,24 +108,20 @@ class Machine:
         framework: dict[str, Any] = self.rows(sql, id=self.roadmap_id)[0]["framework_data"]
         return framework
 
-    @contextmanager
-    def holding(self) -> Iterator[Connection]:
+    def holding(self) -> AbstractContextManager[Connection]:
         """Block inserts of quizzes, and so of batches with quizzes, for the duration of the block.
 
         It locks the table and not a row, because an insert would take the roadmap's lock, which Save and
         Finalize need.
         """
-        with create_engine(self.stack.database_url, poolclass=NullPool).connect() as connection:
-            connection.execute(text("LOCK TABLE quiz_metadata IN SHARE MODE"))
-            yield connection
-            connection.rollback()
+        return self.locking("quiz_metadata", "SHARE")
 
     @contextmanager
-    def locking(self, table: str) -> Iterator[None]:
+    def locking(self, table: str, mode: str = "ACCESS EXCLUSIVE") -> Iterator[Connection]:
         """Lock a table for the duration of the block."""
         with create_engine(self.stack.database_url, poolclass=NullPool).connect() as connection:
-            connection.execute(text(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
-            yield
+            connection.execute(text(f"LOCK TABLE {table} IN {mode} MODE"))
+            yield connection
             connection.rollback()
 
     @contextmanager

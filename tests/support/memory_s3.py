@@ -44,6 +44,9 @@ _Versions = tuple[_Version, ...]
 class MemoryS3:
     """Buckets and their objects. Safe for use by several threads."""
 
+    page = 1_000
+    """The keys of one answer of a listing."""
+
     meta = SimpleNamespace(endpoint_url="https://s3.amazonaws.com")
 
     def __init__(self) -> None:
@@ -122,12 +125,12 @@ class MemoryS3:
         }
 
     def list_objects_v2(self, *, Bucket: str, Prefix: str = "", StartAfter: str = "") -> dict[str, Any]:  # noqa: N803
-        """List the first 1,000 keys with a prefix after a given key."""
+        """List the first page of the keys with a prefix after a given key."""
         listed = [
             {"Key": key, "Size": versions[0].size, "LastModified": versions[0].stored_at}
             for key, versions in self._listed(Bucket, "ListObjectsV2", Prefix)
             if key > StartAfter and versions[0].body is not None
-        ][:1_000]
+        ][: self.page]
         return {"KeyCount": len(listed)} | ({"Contents": listed} if listed else {})
 
     def delete_object(self, *, Bucket: str, Key: str, VersionId: str | None = None) -> None:  # noqa: N803

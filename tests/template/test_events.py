@@ -11,17 +11,6 @@ from checks.template.events import check_events
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template
 
-NEEDED = {
-    "authorize_request": "authorizationToken",
-    "await_redrive": "outcome",
-    "finalize_task": "execution",
-    "generate_content": "batch",
-    "plan_batches": "input",
-    "recovery_api": "requestContext",
-    "save_batch": "plan",
-    "task_api": "requestContext",
-}
-
 
 @pytest.fixture
 def events(tmp_path: Path) -> Path:

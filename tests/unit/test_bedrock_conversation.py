@@ -187,12 +187,21 @@ def test_a_lost_answer_stays_counted_at_its_maximum() -> None:
     assert request.allowance.usage == Usage(100, 50)  # the usage of the first answer
 
 
-def test_no_call_is_started_if_its_timeout_exceeds_the_time_left() -> None:
-    request = ItemRequest(GOOD, seconds=60)  # time for a call, but not for staging the item
-    with pytest.raises(OutOfTimeError):
+@pytest.mark.parametrize(
+    ("seconds", "left", "tried", "error"),
+    [
+        (60, 1_000_000, 0, OutOfTimeError),  # time for a call, but not for staging the item
+        (900, 900, 1, PermanentError),  # less than the maximum of one answer
+    ],
+)
+def test_no_call_is_started_without_time_or_budget_for_it(
+    seconds: float, left: int, tried: int, error: type[Exception]
+) -> None:
+    request = ItemRequest(GOOD, seconds=seconds, left=left)
+    with pytest.raises(error):
         request.generate()
     assert request.model.asked == []
-    assert request.budget.reserved == []
+    assert (len(request.budget.reserved), request.budget.left) == (tried, left)
 
 
 def test_retries_stop_in_time_and_raise_the_last_error() -> None:
@@ -240,14 +249,6 @@ def test_permanent_errors_are_not_retried(said: Answer | ContentError, error: ty
         request.generate()
     assert len(request.model.asked) == 1
     assert request.budget.left >= 1_000_000 - 2
-
-
-def test_no_call_is_made_above_the_budget() -> None:
-    request = ItemRequest(GOOD, left=900)  # less than the maximum of one answer
-    with pytest.raises(PermanentError, match="exhausted"):
-        request.generate()
-    assert request.model.asked == []
-    assert request.budget.left == 900
 
 
 def test_throttled_calls_do_not_count_as_tries_and_cost_nothing() -> None:

@@ -87,12 +87,6 @@ def tutorial(concept: Concept) -> TutorialDraft:
     return draft
 
 
-def resources(concept: Concept) -> ResourcesDraft:
-    draft = GENERATOR.generate(concept, ContentType.RESOURCES)
-    assert isinstance(draft, ResourcesDraft)
-    return draft
-
-
 def questions(concept: Concept) -> list[QuestionDraft]:
     draft = GENERATOR.generate(concept, ContentType.QUIZ)
     assert isinstance(draft, QuizDraft)

@@ -43,11 +43,11 @@ def test_a_refusal_of_other_content_is_ignored() -> None:
     assert remedy_for("mended", [refusal(1, "InvalidContent")]) == (Remedy.KEEP, None)
 
 
-def test_an_older_refusal_applies_if_the_same_content_is_staged_again() -> None:
-    refusals = [refusal(2, "InvalidContent", "another"), refusal(1, "IdTaken")]
-    assert remedy_for("bad", refusals) == (Remedy.NEW_ID, refusals[1])
-
-
-def test_a_later_refusal_for_other_rows_does_not_hide_an_earlier_one() -> None:
-    refusals = [refusal(3, "23505"), refusal(2, "IdTaken")]
+@pytest.mark.parametrize(
+    "later",
+    [refusal(3, "InvalidContent", "another"), refusal(3, "23505")],
+    ids=["of other content", "for other rows"],
+)
+def test_a_later_refusal_does_not_hide_an_earlier_one_of_this_content(later: tuple[int, Failure]) -> None:
+    refusals = [later, refusal(2, "IdTaken")]
     assert remedy_for("bad", refusals) == (Remedy.NEW_ID, refusals[1])
