@@ -17,25 +17,13 @@ from sqlalchemy import Connection
 from ..contracts.api.system import Refusal, Unauthorized
 from ..contracts.documents import unstorable
 from ..contracts.errors import (
-    AtWorkElsewhereError,
     ClaimRefusedError,
+    ConflictError,
     ContentError,
-    ErasureRefusedError,
-    ErasureRunningError,
-    FailureGroupNotFoundError,
     ForbiddenError,
-    InvalidFrameworkError,
     InvalidRequestError,
-    ItemNotFoundError,
+    MissingResourceError,
     NotAtContentStageError,
-    NotCancellableError,
-    NotRedrivableError,
-    RecoveryNotFoundError,
-    RecoveryStateError,
-    RestoreRefusedError,
-    RoadmapNotFoundError,
-    TaskCancelledError,
-    TaskNotFoundError,
     TransientError,
 )
 from ..contracts.payloads import TASK_ID
@@ -53,33 +41,15 @@ if TYPE_CHECKING:
 BodyT = TypeVar("BodyT", bound=BaseModel)
 ReadT = TypeVar("ReadT")
 
-_STATUSES: Mapping[tuple[type[ContentError], ...], HTTPStatus] = {
-    (ForbiddenError,): HTTPStatus.FORBIDDEN,
-    (
-        FailureGroupNotFoundError,
-        ItemNotFoundError,
-        RecoveryNotFoundError,
-        TaskNotFoundError,
-    ): HTTPStatus.NOT_FOUND,
-    (
-        AtWorkElsewhereError,
-        ClaimRefusedError,
-        ErasureRefusedError,
-        ErasureRunningError,
-        InvalidFrameworkError,
-        NotAtContentStageError,
-        NotCancellableError,
-        NotRedrivableError,
-        RecoveryStateError,
-        RestoreRefusedError,
-        RoadmapNotFoundError,
-        TaskCancelledError,
-    ): HTTPStatus.CONFLICT,
-    (InvalidRequestError,): HTTPStatus.UNPROCESSABLE_ENTITY,
-    (TransientError,): HTTPStatus.SERVICE_UNAVAILABLE,
-    (ContentError,): HTTPStatus.INTERNAL_SERVER_ERROR,
+_STATUSES: Mapping[type[ContentError], HTTPStatus] = {
+    ForbiddenError: HTTPStatus.FORBIDDEN,
+    MissingResourceError: HTTPStatus.NOT_FOUND,
+    ConflictError: HTTPStatus.CONFLICT,
+    InvalidRequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    TransientError: HTTPStatus.SERVICE_UNAVAILABLE,
+    ContentError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
-"""The status of each error of this system: that of the first matching types."""
+"""The status of each error of this system: that of the first matching type."""
 
 _REFUSALS: Mapping[int, str] = {
     401: "No valid token. API Gateway sends this response before it invokes the function",

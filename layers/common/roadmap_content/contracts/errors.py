@@ -69,6 +69,14 @@ class TransientError(ContentError, code="Transient"):
     """The same operation may succeed later."""
 
 
+class MissingResourceError(PermanentError, code="MissingResource"):
+    """The API answers 404: a resource does not exist, or belongs to another user."""
+
+
+class ConflictError(PermanentError, code="Conflict"):
+    """The API answers 409: the state of a task, a roadmap or a recovery does not permit the request."""
+
+
 class MissingSettingError(PermanentError, code="MissingSetting"):
     """A required environment variable is not set or invalid."""
 
@@ -96,11 +104,11 @@ class InvalidRequestError(PermanentError, code="InvalidRequest"):
     """A parameter is malformed, or two parameters contradict each other."""
 
 
-class TaskNotFoundError(PermanentError, code="TaskNotFound", is_excused=True):
+class TaskNotFoundError(MissingResourceError, code="TaskNotFound", is_excused=True):
     """The task does not exist."""
 
 
-class RoadmapNotFoundError(PermanentError, code="RoadmapNotFound"):
+class RoadmapNotFoundError(ConflictError, code="RoadmapNotFound"):
     """The task's roadmap does not exist, is deleted, or belongs to another user."""
 
 
@@ -108,7 +116,7 @@ class RoadmapLockedError(TransientError, code="RoadmapLocked"):
     """Another session holds the roadmap's row, or the task's, or an erasure ended since it was read."""
 
 
-class InvalidFrameworkError(PermanentError, code="InvalidFramework"):
+class InvalidFrameworkError(ConflictError, code="InvalidFramework"):
     """`framework_data` cannot be read as stages, modules and concepts."""
 
 
@@ -152,7 +160,7 @@ class StaleAttemptError(PermanentError, code="StaleAttempt", is_excused=True):
     """A newer attempt owns the task, so this one must not write its outcome."""
 
 
-class ClaimRefusedError(PermanentError, code="ClaimRefused", is_excused=True):
+class ClaimRefusedError(ConflictError, code="ClaimRefused", is_excused=True):
     """Another attempt is working on the task."""
 
     def __init__(self, task_id: str, attempt: int, execution_arn: str | None) -> None:
@@ -161,19 +169,19 @@ class ClaimRefusedError(PermanentError, code="ClaimRefused", is_excused=True):
         self.execution_arn = execution_arn
 
 
-class ErasureRunningError(PermanentError, code="ErasureRunning", is_excused=True):
+class ErasureRunningError(ConflictError, code="ErasureRunning", is_excused=True):
     """The data of the task's user is being erased. Nothing is started for its tasks until that has ended."""
 
 
-class ErasureRefusedError(PermanentError, code="ErasureRefused"):
+class ErasureRefusedError(ConflictError, code="ErasureRefused"):
     """Rows of a table that only the product knows refer to rows that were to be deleted."""
 
 
-class AtWorkElsewhereError(PermanentError, code="AtWorkElsewhere"):
+class AtWorkElsewhereError(ConflictError, code="AtWorkElsewhere"):
     """The product is processing the task, or another one of its roadmap, in its own workers."""
 
 
-class NotAtContentStageError(PermanentError, code="NotAtContentStage"):
+class NotAtContentStageError(ConflictError, code="NotAtContentStage"):
     """The task has not reached content generation: only the product can resume it, at its current step."""
 
     def __init__(self, message: str, current_step: str | None) -> None:
@@ -181,7 +189,7 @@ class NotAtContentStageError(PermanentError, code="NotAtContentStage"):
         self.current_step = current_step
 
 
-class ItemNotFoundError(PermanentError, code="ItemNotFound"):
+class ItemNotFoundError(MissingResourceError, code="ItemNotFound"):
     """The roadmap has no such concept."""
 
 
@@ -193,7 +201,7 @@ class OtherBucketError(TextUnavailableError, code="OtherBucket"):
     """The text of a saved tutorial is not in the content bucket."""
 
 
-class FailureGroupNotFoundError(PermanentError, code="FailureGroupNotFound"):
+class FailureGroupNotFoundError(MissingResourceError, code="FailureGroupNotFound"):
     """No failure has ever been in this group."""
 
 
@@ -201,7 +209,7 @@ class ContentCheckFailedError(TransientError, code="ContentCheckFailed"):
     """The product's check of contents did not answer in time, crashed, or answered wrongly."""
 
 
-class RestoreRefusedError(PermanentError, code="RestoreRefused"):
+class RestoreRefusedError(ConflictError, code="RestoreRefused"):
     """A revision cannot become the current one: the database refused it, or its text is not available."""
 
 
@@ -209,11 +217,11 @@ class ChangedSinceError(RestoreRefusedError, code="ChangedSince"):
     """The item has another revision than the one that was to be replaced."""
 
 
-class NotCancellableError(PermanentError, code="NotCancellable"):
+class NotCancellableError(ConflictError, code="NotCancellable"):
     """The task is already completed and cannot be cancelled."""
 
 
-class TaskCancelledError(PermanentError, code="Cancelled"):
+class TaskCancelledError(ConflictError, code="Cancelled"):
     """The task was cancelled. Nothing more is started for it."""
 
 
@@ -229,15 +237,15 @@ class StorageUnavailableError(TransientError, code="StorageUnavailable"):
     """S3 was unavailable."""
 
 
-class NotRedrivableError(PermanentError, code="NotRedrivable"):
+class NotRedrivableError(ConflictError, code="NotRedrivable"):
     """Step Functions refused to redrive the execution. The message is the reason."""
 
 
-class RecoveryNotFoundError(PermanentError, code="RecoveryNotFound"):
+class RecoveryNotFoundError(MissingResourceError, code="RecoveryNotFound"):
     """There is no such recovery."""
 
 
-class RecoveryStateError(PermanentError, code="RecoveryState"):
+class RecoveryStateError(ConflictError, code="RecoveryState"):
     """The state of the recovery does not permit this."""
 
 

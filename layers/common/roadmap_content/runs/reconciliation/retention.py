@@ -1,6 +1,5 @@
-"""How long rows are kept: every table of ours, in one list. A job of the sweep removes older rows."""
+"""How long rows are kept, by table. A job of the sweep removes older rows."""
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from sqlalchemy import text
@@ -56,30 +55,6 @@ RETENTIONS = (
     Retention("content_archive", 365, "archived_at", "archive_id", "archive_id"),
     Retention("content_origins", 365, "recorded_at", "origin_id", "origin_id"),
 )
-
-KEPT: Mapping[str, str] = {
-    **dict.fromkeys(
-        (
-            "content_attempts",
-            "content_automatic_attempts",
-            "content_checks",
-            "content_failures",
-            "content_recovery_tasks",
-            "content_task_failures",
-            "generation_tokens",
-        ),
-        "as long as its task",
-    ),
-    "content_recoveries": "the audit trail of recoveries",
-    **dict.fromkeys(("content_capacity_changes", "content_group_changes"), "decisions of operators: few"),
-    **dict.fromkeys(("content_capacity", "content_model_tokens"), "one row, or one for each model"),
-    "content_erasures": "the register, which names no user",
-    "content_failure_groups": "one row for each reason",
-    "content_queue_keys": "one row for each user and class",
-    "content_changes": "removed when a sweep has seen them",
-}
-"""The tables without a retention, and why."""
-
 
 DELETED, DAYS_AFTER_DELETION = "deleted_by_product", 30
 """The name in the parameter, and the days, of the rows and objects of deleted tasks and roadmaps."""
