@@ -37,11 +37,9 @@ from ..state.tasks.task import (
 def cancel_task(
     services: Services, task_id: str, user_id: str | None, deadline: Deadline, actor: str, reason: str | None
 ) -> CancelAnswer:
-    """Cancel a task. The row is written first, so that an execution that cannot be stopped starts no further
-    item.
+    """Cancel a task. The row is written first, so that a run that cannot be stopped starts no further item.
 
-    `user_id` restricts it to that user's tasks. Cancelling a cancelled task changes nothing but its place in
-    the queue.
+    `user_id` restricts it to that user's tasks. Cancelling again changes only its place in the queue.
 
     Raises:
         TaskNotFoundError: the user has no such task.

@@ -1,6 +1,4 @@
-"""`GET` and `PUT /api/v1/capacity`: the slots, the model's quota, the switch that stops generation, and the
-queue by user.
-"""
+"""`GET` and `PUT /api/v1/capacity`: slots, the model's quota, the stop switch, and the queue by user."""
 
 from sqlalchemy import Connection
 
@@ -30,7 +28,6 @@ ADMIT_SECONDS = 8.0
 
 
 def describe_capacity(connection: Connection) -> CapacityAnswer:
-    """Describe the capacity and the queue."""
     capacity = read_capacity(connection)
     return CapacityAnswer(
         slots=capacity.slots,
@@ -63,4 +60,4 @@ def set_capacity(services: Services, request: CapacityRequest, actor: str, deadl
     try:
         admit_waiting(services, deadline.within(ADMIT_SECONDS))
     except ContentError as error:
-        logger.warning("next_not_started", error_code=error.code, reason=str(error))
+        logger.warning("next_not_started", **error.why)

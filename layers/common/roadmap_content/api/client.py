@@ -87,18 +87,12 @@ class Client(SystemRequests):
 
     @classmethod
     def from_environment(cls, token: Callable[[str], str], environ: Mapping[str, str] = os.environ) -> Self:
-        """Read the settings of the deployment from the environment.
-        Raises MissingSettingError: a variable is not set.
-        """
+        """Read the deployment's settings from the environment. Raises MissingSettingError: one is not set."""
         for name in (BUCKET, STATE_MACHINE_ARN, API_URL):
             if not environ.get(name):
                 raise MissingSettingError(f'{name} is not set; on the local stack: eval "$(roadmap env)"')
-        return cls(
-            api_url=environ[API_URL],
-            token=token,
-            bucket=environ[BUCKET],
-            state_machine_arn=environ[STATE_MACHINE_ARN],
-        )
+        arn = environ[STATE_MACHINE_ARN]
+        return cls(api_url=environ[API_URL], token=token, bucket=environ[BUCKET], state_machine_arn=arn)
 
     def stage(
         self,
@@ -207,19 +201,9 @@ class Client(SystemRequests):
         is redriven instead. `reason` is written to the audit trail.
         Raises ApiRefusedError: an attempt is running (409), or the user has no such task.
         """
-        return self._task(
-            "POST",
-            RetryAnswer,
-            user_id,
-            task_id,
-            "retry",
-            concept_id=concept_id,
-            content_type=content_type,
-            regenerate=regenerate,
-            take_over=take_over,
-            force_checkpoint=force_checkpoint,
-            reason=reason,
-        )
+        part = {"concept_id": concept_id, "content_type": content_type, "regenerate": regenerate}
+        modes = {"take_over": take_over, "force_checkpoint": force_checkpoint}
+        return self._task("POST", RetryAnswer, user_id, task_id, "retry", **part, **modes, reason=reason)
 
     def preview_retry(
         self,
@@ -233,22 +217,11 @@ class Client(SystemRequests):
         force_checkpoint: bool = False,
     ) -> RetryPreview:
         """Count the items that `retry` would save and generate, and estimate its tokens. Nothing is started.
-
         It is refused as the retry would be.
         """
-        return self._task(
-            "POST",
-            RetryPreview,
-            user_id,
-            task_id,
-            "retry",
-            concept_id=concept_id,
-            content_type=content_type,
-            regenerate=regenerate,
-            take_over=take_over,
-            force_checkpoint=force_checkpoint,
-            dry_run=True,
-        )
+        part = {"concept_id": concept_id, "content_type": content_type, "regenerate": regenerate}
+        modes = {"take_over": take_over, "force_checkpoint": force_checkpoint}
+        return self._task("POST", RetryPreview, user_id, task_id, "retry", **part, **modes, dry_run=True)
 
     def cancel(self, task_id: str, user_id: str | None = None, *, reason: str | None = None) -> CancelAnswer:
         """Cancel a task and stop its run. Staged content stays staged.

@@ -19,9 +19,7 @@ QueryValue = str | int | datetime | Sequence[str] | None
 
 
 class ApiRefusedError(PermanentError, code="ApiRefused"):
-    """The API or Step Functions refused a request; `status` is the HTTP status, `error` the code of the
-    answer.
-    """
+    """The API or Step Functions refused it: `status` is the HTTP status, `error` the code of the answer."""
 
     def __init__(self, status: int, error: str, message: str) -> None:
         super().__init__(f"{status} {error}: {message}")
@@ -80,8 +78,7 @@ class HttpApi:
     ) -> HttpAnswer:
         """Send a request below `/api/v1` with the token of `caller`; without it, of the client's own user.
 
-        A request that the API did not answer is sent again with growing pauses, unless it may have changed
-        data.
+        A request without an answer is sent again with growing pauses, unless it may have changed data.
 
         Raises:
             ApiRefusedError: the API refused it; the message is the API's.

@@ -99,9 +99,8 @@ class SystemRequests:
         caller: str | None = None,
         **limits: int | None,
     ) -> RecoveryAnswer:
-        """Retry the tasks that a filter selects now, with a rate limit and other limits.
-
-        With `regenerate`, the saved items that its conditions select now are replaced instead.
+        """Retry the tasks that a filter selects now, with a rate limit and other limits. With `regenerate`,
+        the saved items that its conditions select now are replaced instead.
         """
         body = {"filter": task_filter, "reason": reason, "regenerate": regenerate, **limits}
         return self._api.call("POST", "/recoveries", RecoveryAnswer, caller, body)

@@ -131,9 +131,7 @@ def erase_user(services: Services, request: Erasure, deadline: Deadline) -> Eras
 
 
 def due_erasures(services: Services, deadline: Deadline) -> ReplayAnswer:
-    """Unite the register in the database with that in the bucket; return the erasures of users of whom the
-    database has rows.
-    """
+    """Unite the registers of database and bucket; return the erasures of users with rows in the database."""
     entries = transact(
         services.engine, lambda connection: register.unite(connection, services.bucket), deadline
     )

@@ -61,9 +61,7 @@ def describe_group(connection: Connection, group_id: str) -> FailureGroupDetail:
 def set_group_state(
     connection: Connection, group_id: str, request: GroupStateRequest, actor: str
 ) -> FailureGroupDetail:
-    """Change the state of a group and record the change; return the group.
-    Raises FailureGroupNotFoundError: there is no such group.
-    """
+    """Change a group's state; return the group. Raises FailureGroupNotFoundError: there is no such group."""
     change_group(connection, group_id, actor, request)
     return describe_group(connection, group_id)
 

@@ -88,7 +88,6 @@ RUNNING_RECOVERIES = text("SELECT count(*) FROM content_recoveries WHERE ended_a
 
 
 def read_health(connection: Connection, release: str) -> Health:
-    """Read the state of the system."""
     sweep, capacity = last_sweep(connection), read_capacity(connection)
     has_old_attempts = sweep is None and claimed_before(connection, SWEEP_OVERDUE)
     stuck = count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK + 1)

@@ -84,13 +84,8 @@ def list_changes(
     changes = (_change(list_name, event) for event in found[:limit])
     items = list(first_that_fit(changes, lambda change: change.model_dump(mode="json")))
     more = len(found) > len(items)
-    page = ChangePage(
-        items=items,
-        next_cursor=items[-1].cursor if items else after,
-        status=task.status,
-        more=more,
-        restarted=restarted,
-    )
+    last = items[-1].cursor if items else after
+    page = ChangePage(items=items, next_cursor=last, status=task.status, more=more, restarted=restarted)
     return page, 0 if more else pause_of(task, datetime.now(UTC))
 
 

@@ -74,9 +74,8 @@ class Api:
         self.handler = logger.inject_lambda_context(clear_state=True, log_event=False)(self._answer)
 
     def _answer(self, event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
-        """Answer a request, so that a page of a configured origin can read every answer.
-
-        Each log line of the invocation contains the ids in the request's path.
+        """Answer a request, so that a page of a configured origin can read every answer. Each log line of the
+        invocation contains the ids in the request's path.
         """
         permitted = _cors_headers(event, Settings())
         if event.get("httpMethod") == "OPTIONS":
@@ -156,13 +155,7 @@ def answered(
 
 
 def respond(status: int, body: BodyT, headers: dict[str, str] | None = None) -> Response[BodyT]:
-    """A response with the given status."""
-    return Response(
-        status_code=status,
-        content_type=content_types.APPLICATION_JSON,
-        body=body,
-        headers=dict(headers or {}),
-    )
+    return Response(status, content_types.APPLICATION_JSON, body, headers=dict(headers or {}))
 
 
 def _identifiers(event: Mapping[str, Any]) -> dict[str, str]:
@@ -173,9 +166,8 @@ def _identifiers(event: Mapping[str, Any]) -> dict[str, str]:
 
 
 def refusal_of(error: ContentError) -> tuple[HTTPStatus, Refusal]:
-    """The status and the body for an error.
-
-    The body of a 5xx contains only the code of the error; its message is only logged.
+    """The status and the body for an error. The body of a 5xx contains only the code of the error; its
+    message is only logged.
     """
     status = next(status for kind, status in _STATUSES.items() if isinstance(error, kind))
     message = str(error) if status < HTTPStatus.INTERNAL_SERVER_ERROR else status.phrase
@@ -192,7 +184,7 @@ def _refuse(error: ContentError) -> Response[Refusal]:
     if status >= 500 and error.is_excused:
         emit({Metric.API_EXCUSED: 1})
     log = logger.error if status >= 500 else logger.info
-    log("request_refused", status=status, error_code=error.code, reason=str(error))
+    log("request_refused", status=status, **error.why)
     headers = {"Retry-After": "5"} if isinstance(error, TransientError) else {}
     return respond(status, refusal, headers)
 

@@ -50,9 +50,7 @@ MAX_REJECTED = 20
 
 
 class ItemStates(NamedTuple):
-    """The letters of some concepts' items; by index in them, the failures, and the missing items without one,
-    which may be staged.
-    """
+    """The letters of concepts' items; by index, the failures, and the missing items that may be staged."""
 
     letters: list[str]
     failures: dict[int, Failure]

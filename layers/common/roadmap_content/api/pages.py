@@ -65,9 +65,8 @@ def page_of(
 
 
 def first_that_fit(values: Iterable[RowT], as_json: Callable[[RowT], object]) -> Iterator[RowT]:
-    """The first values that fit into an answer, at least one.
-
-    The body is a JSON string inside a JSON document, so a backslash is sent twice.
+    """The first values that fit into an answer, at least one. The body is a JSON string inside a JSON
+    document, so a backslash is sent twice.
     """
     size = 0
     for value in values:

@@ -20,7 +20,6 @@ from .pages import Integer, Moment, Text, decode_cursor, page_of
 
 
 def limits_of(request: RecoveryRequest) -> Limits:
-    """The limits of the recovery that is requested."""
     return Limits(
         request.rate_per_minute, request.concurrency, request.token_budget, request.canary, request.breaker
     )
@@ -57,7 +56,6 @@ def list_recovery_tasks(
 
 
 def describe(connection: Connection, recovery: Recovery) -> RecoveryAnswer:
-    """Describe a recovery with its counts."""
     counts = count_tasks(connection, recovery.recovery_id)
     results = {str(result): tasks for result, tasks in counts.results.items()}
     return RecoveryAnswer.model_validate(

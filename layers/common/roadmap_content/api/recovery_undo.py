@@ -131,9 +131,7 @@ class _TaskUndo(NamedTuple):
         return Undone.RESTORED
 
     def _record_same(self, item: Item, current: str, before: str) -> None:
-        """Record that the current content equals the one before, so that an earlier regeneration can be
-        undone, too.
-        """
+        """Record that the content equals the one before, so that an earlier regeneration can be undone."""
 
         def record(connection: Connection) -> None:
             roadmap_id = read_task(connection, self.task_id).roadmap_id or ""

@@ -1,6 +1,4 @@
-"""`GET /api/v1/tasks/{task_id}`: a task's status, computed from the content tables, with the actions that the
-caller may take.
-"""
+"""`GET /api/v1/tasks/{task_id}`: a task's status, from the content tables, with the caller's actions."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice

@@ -18,9 +18,7 @@ from .pages import Moment, Text, decode_cursor, encode_cursor
 
 
 def list_tasks(connection: Connection, task_filter: TaskFilter, cursor: str | None, limit: int) -> TaskPage:
-    """Read a page of the tasks that a filter selects.
-    Raises InvalidCursorError: the cursor belongs to another list.
-    """
+    """Read a page of the selected tasks. Raises InvalidCursorError: the cursor belongs to another list."""
     # "by row": cursors of earlier releases contained a time in UTC.
     list_name = f"tasks by row {task_filter.fingerprint}"
     key = decode_cursor(list_name, cursor, tuple[Moment, Text])
@@ -51,13 +49,8 @@ def _top_reason(groups: Sequence[tuple[str, str, str, int]]) -> TopReason | None
     for error_code, stage, reason, items in groups:  # a group has a row for each content type
         sums[error_code, stage, reason] += items
     for (error_code, stage, reason), items in sums.most_common(1):
-        return TopReason(
-            error_code=error_code,
-            sentence=sentence_of(error_code),
-            stage=Stage(stage),
-            reason=reason,
-            items=items,
-        )
+        group = {"error_code": error_code, "stage": stage, "reason": reason, "items": items}
+        return TopReason.model_validate(group | {"sentence": sentence_of(error_code)})
     return None
 
 

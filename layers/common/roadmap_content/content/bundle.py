@@ -1,7 +1,6 @@
 """Parse a bundle: one JSON document with a roadmap, its task and its generated content.
 
-An invalid bundle is rejected as a whole with an `InvalidBundleError`; the message contains the path of the
-first error.
+An invalid bundle is rejected as a whole with an `InvalidBundleError`, which names the first error's path.
 """
 
 import json
@@ -72,8 +71,7 @@ class Bundle:
 
 
 def parse_bundle(body: bytes, *, strict: bool = True, name: str = "the bundle") -> Bundle:
-    """Parse a bundle from JSON. With `strict`, the bundle is refused if any item is invalid. `name` is for
-    messages.
+    """Parse a bundle from JSON. With `strict`, it is refused if any item is invalid. `name` is for messages.
     Raises InvalidBundleError: the body is not JSON or not a valid bundle.
     """
     try:
@@ -128,11 +126,8 @@ def _read_content(
             if name not in {"concept_id", *CONTENT_KINDS}
         ]
         for content_type in [content_type for content_type in CONTENT_KINDS if content_type in entry]:
-            item, document, place = (
-                Item(concept_id, content_type),
-                entry[content_type],
-                f"{path}.{content_type}",
-            )
+            item, document = Item(concept_id, content_type), entry[content_type]
+            place = f"{path}.{content_type}"
             if item in content:
                 twice = f"{place} is given twice for {concept_id!r:.80}"
                 invalid.append(InvalidItem(concept_id, content_type, twice))

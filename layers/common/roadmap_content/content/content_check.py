@@ -48,8 +48,7 @@ class ContentCheck:
 
         Raises:
             TooMuchToCheckError: fewer items may fit.
-            ContentCheckFailedError: the function did not answer in time or crashed, or its answer is not
-                JSON.
+            ContentCheckFailedError: the function did not answer in time, crashed, or sent no JSON.
         """
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -142,9 +141,7 @@ def read_verdict(verdict: object) -> Accepted | Rejected:
 
 
 def corrected(kind: ContentKind, content: Document, correction: Document) -> Document:
-    """The corrected content. It keeps the id and the version.
-    Raises ContentCheckFailedError: the corrected content is not valid.
-    """
+    """The corrected content, with its id and version. Raises ContentCheckFailedError: it is not valid."""
     identity = {name: content[name] for name in (kind.id_field, "content_version") if name in content}
     try:
         return kind.check(correction | identity)

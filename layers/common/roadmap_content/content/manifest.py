@@ -29,9 +29,7 @@ both limits hold, also if each batch is throttled until it has waited for 270 s.
 
 
 STAGED_FACTOR = 10
-"""Concepts of a batch that is only saved, per concept of a batch that is generated: saving takes
-milliseconds, generating takes seconds.
-"""
+"""Concepts of a saved batch per concept of a generated one: saving takes milliseconds, generating seconds."""
 
 
 SLOWEST_FIRST = sorted(ContentType, key=lambda content_type: -CONTENT_KINDS[content_type].output_share)
@@ -71,9 +69,8 @@ def make_manifest(
     batch_size: int,
     replaces: Mapping[Item, str] | None = None,
 ) -> Manifest:
-    """Divide items into batches: small ones of items to generate, large ones of staged items.
-
-    `replaces` has the id of the row that a saved item replaces.
+    """Divide items into batches: small ones of items to generate, large ones of staged items. `replaces` has
+    the id of the row that a saved item replaces.
     """
     to_generate, to_save = _by_concept(items, staged)
     sizes = planned_batch_sizes(len(to_generate), len(to_save), batch_size)
@@ -139,9 +136,7 @@ class Batch(NamedTuple):
 
 
 def read_batch(bucket: Bucket, manifest: str, batch: BatchReference) -> Batch:
-    """Read the items of a batch.
-    Raises StorageUnavailableError: the manifest could not be read, or only a part of it.
-    """
+    """Read a batch's items. Raises StorageUnavailableError: the manifest could not be read completely."""
     line = bucket.get(manifest, start=batch.offset, length=batch.length)
     if line is None or len(line.body) != batch.length:
         raise StorageUnavailableError(f"{manifest}: not found or truncated")

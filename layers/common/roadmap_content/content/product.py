@@ -36,8 +36,7 @@ WHERE attrelid = to_regclass('concept_metadata') AND attnum > 0 AND NOT attisdro
 """)
 
 # Guarantees: each concept's row matches the content tables; a missing row is created; a row that already
-# matches is not written, and a row of another roadmap is not changed. The time of an item that was not
-# replaced is kept.
+# matches is not written, and a row of another roadmap is not changed. An unreplaced item keeps its time.
 _KEPT = {
     f"{content_type}_completed_at": (
         f"CASE WHEN known.{content_type}_id = excluded.{content_type}_id AND "
@@ -111,8 +110,7 @@ INSERT INTO execution_logs (id, task_id, roadmap_id, concept_id, level, category
     details, created_at)
 SELECT id, task_id, roadmap_id, concept_id, level, 'workflow', 'content_generation', 'roadmap-content',
     message, details, content_now()
-FROM json_populate_recordset(CAST(NULL AS execution_logs), CAST(:rows AS json))
-ON CONFLICT (id) DO NOTHING
+FROM json_populate_recordset(CAST(NULL AS execution_logs), CAST(:rows AS json)) ON CONFLICT (id) DO NOTHING
 """)
 
 
@@ -161,30 +159,18 @@ def concept_completed_entry(
 ) -> LogEntry:
     """A concept has all of its content."""
     details = {"concept_id": concept_id, "concept_name": name, "completed_content": list(completed)}
-    return LogEntry(
-        "concept_completed",
-        task_id,
-        roadmap_id,
-        attempt,
-        f"Content completed: {name}",
-        concept_id=concept_id,
-        details=details,
-    )
+    message = f"Content completed: {name}"
+    return LogEntry("concept_completed", task_id, roadmap_id, attempt, message, "info", concept_id, details)
 
 
 def concept_failed_entry(
     task_id: str, roadmap_id: str | None, attempt: int, concept_id: str, items: Sequence[dict[str, Any]]
 ) -> LogEntry:
     """An attempt ended, and a part of a concept's content is missing or was not replaced."""
+    details = {"concept_id": concept_id, "items": list(items)}
+    message = f"Content missing: {', '.join(str(item['content_type']) for item in items)}"
     return LogEntry(
-        "content_generation_failed",
-        task_id,
-        roadmap_id,
-        attempt,
-        f"Content missing: {', '.join(str(item['content_type']) for item in items)}",
-        level="error",
-        concept_id=concept_id,
-        details={"concept_id": concept_id, "items": list(items)},
+        "content_generation_failed", task_id, roadmap_id, attempt, message, "error", concept_id, details
     )
 
 
@@ -199,7 +185,6 @@ def task_finished_entry(
     failed_concepts: int,
 ) -> LogEntry:
     """An attempt's outcome has been recorded. The card of the product's page links to the roadmap.
-
     `tutorials` is the number of saved tutorials.
     """
     details: dict[str, Any] = {
@@ -211,12 +196,6 @@ def task_finished_entry(
         page = f"/roadmap/{roadmap_id}"
         view = {"action": "view_roadmap", "label": "View Roadmap", "url": page, "primary": True}
         details |= {"roadmap_id": roadmap_id, "roadmap_url": page, "next_actions": [view]}
-    return LogEntry(
-        "task_completed",
-        task_id,
-        roadmap_id,
-        attempt,
-        message or "All content is complete",
-        level="info" if status == "completed" else "warning",
-        details=details,
-    )
+    level = "info" if status == "completed" else "warning"
+    shown = message or "All content is complete"
+    return LogEntry("task_completed", task_id, roadmap_id, attempt, shown, level, details=details)

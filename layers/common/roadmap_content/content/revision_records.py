@@ -156,18 +156,8 @@ def record_restored(
     actor: str,
     reason: str | None,
 ) -> None:
-    """Record that a content is a restored one, with the actor and the reason."""
-    connection.execute(
-        text(RECORD_RESTORED),
-        {
-            "roadmap_id": roadmap_id,
-            **item._asdict(),
-            "content_id": content_id,
-            "restored_from": restored_from,
-            "actor": actor,
-            "reason": reason,
-        },
-    )
+    restored = {"content_id": content_id, "restored_from": restored_from, "actor": actor, "reason": reason}
+    connection.execute(text(RECORD_RESTORED), restored | {"roadmap_id": roadmap_id, **item._asdict()})
 
 
 def origin_of(

@@ -31,10 +31,8 @@ CURRENT = _for_each_kind("row_to_json(item)", lambda kind: kind.current_sql)
 
 
 def saved_concepts(connection: Connection, roadmap_id: str) -> dict[ContentType, frozenset[str]]:
-    return {
-        content_type: frozenset(concept_ids)
-        for content_type, concept_ids in _ask(connection, SAVED, roadmap_id).items()
-    }
+    saved = _ask(connection, SAVED, roadmap_id)
+    return {content_type: frozenset(concept_ids) for content_type, concept_ids in saved.items()}
 
 
 COMPLETE = text(
@@ -91,9 +89,8 @@ def current_revisions(connection: Connection, roadmap_id: str, items: Collection
 def saved_since(
     connection: Connection, roadmap_id: str, items: Collection[Item], replaces: Mapping[Item, str]
 ) -> frozenset[Item]:
-    """The items that were saved or replaced after a plan that was made for them.
-
-    `replaces` has the revisions at the time of the plan; an item that is not in it had no row.
+    """The items that were saved or replaced after a plan that was made for them. `replaces` has the revisions
+    at the time of the plan; an item that is not in it had no row.
     """
     return frozenset(
         item
@@ -133,8 +130,7 @@ def first_row(
     return None if row is None else dict(row._mapping)
 
 
-# Reads the whole tables once. An item without an origin was saved before origins were recorded, or written by
-# the product itself.
+# Reads the whole tables once. An item without an origin is older than origins, or the product's own.
 COUNT_ORIGINS = text(
     "WITH current_content AS ("
     + " UNION ALL ".join(
@@ -164,15 +160,12 @@ MERGE = text("SELECT content_merge_items(:roadmap_id)")
 
 
 def merge_items(connection: Connection, roadmap_id: str) -> int:
-    """Merge rows of resources, and quizzes, of the same concept; return the number of merged rows.
-
-    Two transactions of the product can each insert a row. Its pages expect one.
+    """Merge rows of resources, and quizzes, of the same concept; return the number of merged rows. Two
+    transactions of the product can each insert a row. Its pages expect one.
     """
     return int(connection.scalar(MERGE, {"roadmap_id": roadmap_id}))
 
 
 def _ask(connection: Connection, statement: TextClause, roadmap_id: str) -> dict[ContentType, Any]:
-    return {
-        ContentType(row.content_type): row.found
-        for row in connection.execute(statement, {"roadmap_id": roadmap_id})
-    }
+    rows = connection.execute(statement, {"roadmap_id": roadmap_id})
+    return {ContentType(row.content_type): row.found for row in rows}

@@ -53,9 +53,7 @@ ORDER BY origin_id DESC LIMIT 1
 
 
 def origin_sql(content_type: ContentType, key: str, written: str) -> str:
-    """A part of a `save_sql` that records the origins of the rows of `checked` whose concepts `written`
-    returns.
-    """
+    """A part of a `save_sql`: records the origins of the rows of `checked` with `written`'s concepts."""
     return (
         "INSERT INTO content_origins (content_type, content_id, roadmap_id, concept_id, task_id, attempt,"
         f" actor, {_NAMES})"
@@ -68,10 +66,8 @@ def origin_sql(content_type: ContentType, key: str, written: str) -> str:
 
 
 def revision_sql(table: str, row_id: str) -> str:
-    """An SQL expression for a row's content id: that of the content that replaced it last, or its own id.
-
-    A row that is replaced in place keeps its id, because other rows, and pages on a learner's screen, refer
-    to it.
+    """An SQL expression for a row's content id: that of the content that replaced it last, or its own id. A
+    row that is replaced in place keeps its id: other rows, and pages on a learner's screen, refer to it.
     """
     return (
         f"coalesce((SELECT a.replaced_by FROM content_archive a WHERE a.row_id = {row_id}"
@@ -198,8 +194,7 @@ INSERT INTO {table} SELECT r.* FROM json_populate_record(
 # Content that replaces other content is saved only while that is the row's revision, so a repeated or late
 # save changes nothing. The row keeps its id, and its former content is archived. A row that the product
 # deletes at the same time is not replaced. `OFFSET 0` forces one index lookup per row. Without it, stale
-# statistics of a growing roadmap make the planner choose a join that reads all rows of the roadmap for every
-# incoming row.
+# statistics of a growing roadmap make the planner read all rows of the roadmap for every incoming row.
 _SAVE = """
 WITH incoming AS (
     SELECT r.*, row_number() OVER (PARTITION BY r.{key} ORDER BY r.ordinal) AS id_rank
@@ -213,8 +208,7 @@ WITH incoming AS (
         ELSE 'new'
     END AS row_status
     FROM incoming i
-    LEFT JOIN LATERAL (SELECT o.{key} FROM {table} o
-        WHERE o.{key} = i.{key} OFFSET 0) owner ON true
+    LEFT JOIN LATERAL (SELECT o.{key} FROM {table} o WHERE o.{key} = i.{key} OFFSET 0) owner ON true
     LEFT JOIN LATERAL (SELECT m.{key}, {revision_of_mine} AS revision
         FROM {table} m
         WHERE m.roadmap_id = :roadmap_id AND m.concept_id = i.concept_id
@@ -225,8 +219,7 @@ WITH incoming AS (
     FROM checked j
     LEFT JOIN string_to_table(CAST(:documents AS text), chr(10)) WITH ORDINALITY AS d({document}, ordinal)
         ON d.ordinal = j.ordinal
-    WHERE j.row_status = 'new'
-    ON CONFLICT ({key}) DO NOTHING
+    WHERE j.row_status = 'new' ON CONFLICT ({key}) DO NOTHING
     RETURNING concept_id
 ), locked AS (
     SELECT older, j.ordinal, j.{key} AS replaced_by
@@ -243,13 +236,11 @@ WITH incoming AS (
     FROM locked l JOIN checked j ON j.ordinal = l.ordinal
     LEFT JOIN string_to_table(CAST(:documents AS text), chr(10)) WITH ORDINALITY AS d({document}, ordinal)
         ON d.ordinal = j.ordinal
-    WHERE q.{key} = (l.older).{key}
-    RETURNING q.concept_id
+    WHERE q.{key} = (l.older).{key} RETURNING q.concept_id
 ), recorded AS (
     {origin}
 )
-SELECT j.concept_id, 'id_taken' AS row_status
-FROM checked j
+SELECT j.concept_id, 'id_taken' AS row_status FROM checked j
 WHERE j.row_status IN ('new', 'id_taken') AND j.concept_id NOT IN (SELECT concept_id FROM inserted)
 """
 
@@ -297,24 +288,19 @@ def single_row_statements(
         "saved_sql": f"SELECT DISTINCT concept_id FROM {table} WHERE roadmap_id = :roadmap_id",
         "current_sql": f"""
 SELECT DISTINCT ON (concept_id) concept_id, {key}, {projected}, generated_at, {revision}
-FROM {table} WHERE roadmap_id = :roadmap_id
-ORDER BY concept_id, {newest}
+FROM {table} WHERE roadmap_id = :roadmap_id ORDER BY concept_id, {newest}
 """,
         "item_sql": f"""
-SELECT {key}, {generated_at}, {revision}
-FROM {table}
-WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id
-ORDER BY {newest} LIMIT 1
+SELECT {key}, {generated_at}, {revision} FROM {table}
+WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id ORDER BY {newest} LIMIT 1
 """,
         "all_current_sql": f"""
 SELECT DISTINCT ON (roadmap_id, concept_id) roadmap_id, concept_id, {revision_sql(table, key)} AS content_id
-FROM {table}
-ORDER BY roadmap_id, concept_id, {newest}
+FROM {table} ORDER BY roadmap_id, concept_id, {newest}
 """,
         # The content type has no versions: `:version` is NULL.
         "content_sql": f"""
-SELECT {", ".join(fields)}, {generated_at}
-FROM {table}
+SELECT {", ".join(fields)}, {generated_at} FROM {table}
 WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id AND CAST(:version AS integer) IS NULL
 ORDER BY {newest} LIMIT 1
 """,

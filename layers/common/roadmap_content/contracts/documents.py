@@ -12,9 +12,7 @@ import re
 from typing import Any
 
 Document = dict[str, Any]
-"""A JSON object. It is kept in addition to its validated model, so that the staged content is stored
-unchanged.
-"""
+"""A JSON object, kept beside its validated model, so that the staged content is stored unchanged."""
 
 MAX_STAGED = 512 * 1024
 """Maximum bytes of a staged item. Save holds 64 items, as read and as rows, in 512 MB."""
@@ -58,7 +56,6 @@ _SUSPECT = (b"\\u0000", b"\\ud", b"\\uD", b"\xed", b"\x00")
 
 def is_plain_json(body: bytes) -> bool:
     """Whether the bytes of valid JSON show that its texts can be stored and that it is not nested too deep.
-
     `False` means that the decoded value has to be checked. Numbers are not considered.
     """
     brackets = body.count(b"[") + body.count(b"{")

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 
 class ContentError(Exception):
@@ -23,6 +23,11 @@ class ContentError(Exception):
     """Whether it is no fault of the function that raises it: the design intends it, or a metric of its cause
     counts it. Alarms on the errors of functions subtract it, so that one cause raises one alarm.
     """
+
+    @property
+    def why(self) -> dict[str, Any]:
+        """Code and reason, as logs state them."""
+        return {"error_code": self.code, "reason": str(self)}
 
     def __init_subclass__(cls, *, code: str, is_excused: bool = False) -> None:
         super().__init_subclass__()
@@ -41,9 +46,8 @@ def named(error: Exception) -> ContentError:
 
 
 def code_of(type_name: str) -> str:
-    """The code of the error type with this class name, which Lambda and Step Functions report.
-
-    Any other name, such as `States.Timeout`, is returned as it is.
+    """The code of the error type with this class name, which Lambda and Step Functions report. Any other
+    name, such as `States.Timeout`, is returned as it is.
     """
     kinds = [ContentError]
     for kind in kinds:

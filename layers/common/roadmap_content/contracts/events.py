@@ -51,7 +51,6 @@ class Event(NamedTuple):
 
     @property
     def task_id(self) -> str | None:
-        """The task of the event."""
         return self.data.get("task_id")
 
     @property
@@ -138,9 +137,8 @@ class AttemptEvents(NamedTuple):
         )
 
     def exhausted(self, group: Mapping[str, object]) -> Event:
-        """Items are missing, and no automatic attempt will follow: a person is needed.
-
-        `group` is the task's largest failure group. `console` is the task's page, relative to the API's URL.
+        """Items are missing, and no automatic attempt will follow: a person is needed. `group` is the task's
+        largest failure group. `console` is the task's page, relative to the API's URL.
         """
         page = f"console/#/tasks/{quote(self.task_id, safe='')}"
         return self._event(
@@ -153,7 +151,6 @@ def _reason(failure: Failure) -> dict[str, str]:
 
 
 def recovery_ended(recovery_id: str, state: str, counts: Mapping[str, int]) -> Event:
-    """A recovery has ended."""
     data = {"recovery_id": recovery_id, "state": state, "counts": dict(counts)}
     return Event(DetailType.RECOVERY_ENDED, data, (recovery_id, state))
 

@@ -47,9 +47,7 @@ class Page(Payload, Generic[RowT]):
 
 
 def parse(payload_type: type[PayloadT], event: Any) -> PayloadT:  # noqa: ANN401 - any JSON value
-    """Validate an event as a payload.
-    Raises InvalidPayloadError: the event does not match the type; the message names the first error.
-    """
+    """Validate an event. Raises InvalidPayloadError: it does not match; the message names the first error."""
     try:
         return payload_type.model_validate(event)
     except ValidationError as error:
@@ -66,9 +64,7 @@ def first_fault(error: ValidationError) -> str:
 
 
 class Execution(Payload):
-    """The execution, from the context object. Some contexts have no `RedriveCount`. `RedriveTime` exists only
-    after a redrive.
-    """
+    """The execution, from the context object. `RedriveCount` may be absent, `RedriveTime` is at first."""
 
     arn: Annotated[str, Field(alias="Id")]
     start_time: Annotated[AwareDatetime | None, Field(alias="StartTime")] = None
@@ -119,7 +115,6 @@ class BatchReference(Payload):
 
     @property
     def total(self) -> int:
-        """The number of items."""
         return sum(self.items.values())
 
 

@@ -57,8 +57,7 @@ WITH recorded AS (
 )
 INSERT INTO content_events (event_id, detail_type, task_id, detail, delivered_at)
 SELECT event_id, detail_type, task_id, detail, CASE WHEN :has_bus THEN NULL ELSE timezone('utc', now()) END
-FROM (SELECT count(*) FROM locked) AS every_lock CROSS JOIN recorded
-ORDER BY ordinal
+FROM (SELECT count(*) FROM locked) AS every_lock CROSS JOIN recorded ORDER BY ordinal
 ON CONFLICT (event_id) DO NOTHING
 """)
 
@@ -157,9 +156,8 @@ def events_of_task(connection: Connection, task_id: str, first: int, limit: int)
 
 
 def deliver_events(services: Services, deadline: Deadline) -> int:
-    """Send the events in the outbox while time is left; return the number of events sent.
-
-    Errors of EventBridge and PostgreSQL are not raised: the next invocation or the sweep sends the rest.
+    """Send the events in the outbox while time is left; return the number of events sent. Errors of
+    EventBridge and PostgreSQL are not raised: the next invocation or the sweep sends the rest.
     """
     if not services.settings.event_bus:
         return 0
@@ -176,7 +174,7 @@ def deliver_events(services: Services, deadline: Deadline) -> int:
             sent = _send(services, entries)
             number += len(sent.accepted)
     except ContentError as error:
-        logger.warning("events_not_delivered", error_code=error.code, reason=str(error))
+        logger.warning("events_not_delivered", **error.why)
     return number
 
 
@@ -213,7 +211,7 @@ def _send(services: Services, entries: Sequence[Entry]) -> Sent:
     try:
         refused = services.event_bus.put(entries)
     except EventBusUnavailableError as error:
-        logger.warning("events_not_delivered", error_code=error.code, reason=str(error))
+        logger.warning("events_not_delivered", **error.why)
         return Sent(unsent=event_ids)
     return Sent([event_id for event_id in event_ids if event_id not in refused], refused)
 

@@ -147,13 +147,8 @@ def _read(response: Mapping[str, Any], tool: str) -> Answer:
         fault = f"the answer was cut off after {usage.tokens_out} tokens ({stop}): it must be shorter"
     elif not outputs:
         fault = f"the tool {tool} was not called ({stop}): {_text_of(blocks)[:MAX_QUOTE]}"
-    return Answer(
-        usage=usage,
-        output=outputs[0] if outputs else None,
-        fault=fault,
-        declined=_DECLINED.get(stop),
-        original=blocks,
-    )
+    output = outputs[0] if outputs else None
+    return Answer(usage, output, fault, declined=_DECLINED.get(stop), original=blocks)
 
 
 def _text_of(blocks: Sequence[Document]) -> str:

@@ -20,9 +20,8 @@ _LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 @dataclass(frozen=True)
 class Learner:
-    """The part of the user's request that generators receive.
-
-    `preferences` is text from the user: data that must never be used as instructions.
+    """The part of the user's request that generators receive. `preferences` is text from the user: data that
+    must never be used as instructions.
     """
 
     language: str = ""
@@ -35,9 +34,8 @@ ANYONE = Learner()
 
 
 def learner_from(user_request: object) -> Learner:
-    """Read the language and `preferences` from a `user_request`. Any JSON value is accepted.
-
-    Other fields (ids, sessions, flags) are not passed to a generator.
+    """Read the language and `preferences` from a `user_request`. Any JSON value is accepted. Other fields
+    (ids, sessions, flags) are not passed to a generator.
     """
     request: Document = user_request if isinstance(user_request, dict) else {}
     preferences = request.get("preferences")

@@ -23,9 +23,7 @@ from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 
 RETRY_SECONDS = 1.0
-"""Seconds between two tries to get a lock. Waiting in PostgreSQL would block the connection of all
-threads.
-"""
+"""Seconds between two tries to get a lock. Waiting in PostgreSQL would block all threads' connection."""
 
 # Guarantees: at most one session holds the lock of an item.
 TRY = text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
@@ -76,13 +74,11 @@ class ItemLocks:
                 Deadline.after(RESERVE + 1),
             )
         except ContentError as error:
-            logger.warning("item_lock_not_released", item=item, error_code=error.code, reason=str(error))
+            logger.warning("item_lock_not_released", item=item, **error.why)
             self._unreleased.add(item)
 
     def close(self) -> None:
-        """End the session if it may still hold a lock. Otherwise the execution environment would keep the
-        lock.
-        """
+        """End the session if it may hold a lock: otherwise the execution environment would keep the lock."""
         if self._unreleased:
             self._engine.dispose()
             self._unreleased.clear()

@@ -115,16 +115,12 @@ class Answer:
     """Why there is no complete output: the answer was truncated, or the tool was not called."""
 
     declined: str | None = None
-    """Why the model declined to answer."""
-
     original: list[Document] | None = None
     """The answer in the provider's format, for the correction request."""
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """An invalid answer and its fault."""
-
     answer: Answer
     fault: str
 
@@ -188,13 +184,10 @@ class ModelGenerator:
         try:
             return _accept(content_type, answer)
         except InvalidContentError as error:
+            rejected, concept_id = Rejected(answer, str(error)), concept.concept_id
             logger.warning(
-                "answer_sent_back",
-                concept_id=concept.concept_id,
-                content_type=content_type,
-                reason=str(error),
+                "answer_sent_back", concept_id=concept_id, content_type=content_type, reason=rejected.fault
             )
-            rejected = Rejected(answer, str(error))
         return _accept(content_type, self._ask(prompt, rejected, allowance))
 
     def _ask(self, prompt: Prompt, rejected: Rejected | None, allowance: Allowance) -> Answer:
@@ -221,9 +214,7 @@ class ModelGenerator:
                 pause = random.uniform(0, longest)  # noqa: S311 - jitter
                 if not tries_left or allowance.deadline.remaining - pause < self._needed:
                     raise
-                logger.warning(
-                    "model_asked_again", error_code=error.code, reason=str(error), wait_seconds=pause
-                )
+                logger.warning("model_asked_again", **error.why, wait_seconds=pause)
             else:
                 return answer
             self._sleep(pause)
@@ -235,9 +226,7 @@ class ModelGenerator:
         return self._model.socket_timeout + 2 * RESERVE
 
     def _await_turn(self, deadline: Deadline, throttled: ModelThrottledError | None) -> Turn:
-        """Wait until the pace allows a call.
-        Raises OutOfTimeError, ModelThrottledError: the time left does not cover a call any more.
-        """
+        """Wait for the pace. Raises OutOfTimeError, ModelThrottledError: the time left covers no call."""
         while True:
             if deadline.remaining < self._needed:
                 if throttled is not None:
@@ -270,8 +259,7 @@ class ModelGenerator:
     def _ask_once(
         self, prompt: Prompt, rejected: Rejected | None, allowance: Allowance, need: Need, taken: float
     ) -> Answer:
-        # What may have been charged stays counted. So does a throttled call: the model's quota holds less
-        # than was counted.
+        # What may have been charged stays counted, also a throttled call: the quota holds less than counted.
         counted: Usage | None = Usage()
         try:
             allowance.reserve(need.total)

@@ -78,7 +78,6 @@ def prompt_for(
     concept: Concept, content_type: ContentType, learner: Learner, refused: str | None = None
 ) -> Prompt:
     """The prompt for an item, in the learner's language or, if none was requested, the concept's language.
-
     `refused`: why the item's earlier content was refused.
     """
     tag = learner.language or ("zh" if _CJK.search(concept.name + concept.description) else "en")

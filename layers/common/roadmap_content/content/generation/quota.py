@@ -35,9 +35,7 @@ LEASE_SECONDS = 2.0
 """The largest lease, as a time of the whole quota; at least one call. Longer ones would let others wait."""
 
 SHORTEST_WAIT, LONGEST_WAIT = 0.25, 2.0
-"""Seconds between two exchanges of an invocation. The longest bounds how long tokens that became available
-early are unused.
-"""
+"""Seconds between two exchanges. The longest bounds how long tokens that came early are unused."""
 
 CLOCK_SECONDS = 10.0
 """The longest time without a refill after the database's clock was ahead. Longer than an exchange takes: of
@@ -111,9 +109,8 @@ class Lease(NamedTuple):
 
 
 class ModelQuota:
-    """The share of one invocation in the model's quota. Safe for use by several threads.
-
-    The settings are read at the first call of a model.
+    """The share of one invocation in the model's quota. Safe for use by several threads. The settings are
+    read at the first call of a model.
     """
 
     def __init__(
@@ -184,7 +181,6 @@ class ModelQuota:
 
     def end(self, taken: float, need: Need, usage: Usage | None) -> None:
         """Replace the tokens that a call took by those that Bedrock counts; `None`: it may count all of them.
-
         Never raises.
         """
         with self._lock:
@@ -232,11 +228,10 @@ class ModelQuota:
         try:
             self._exchange(Deadline.after(0))  # one try, so that staging of the content is not delayed
         except ContentError as error:
-            logger.warning("quota_not_returned", error_code=error.code, reason=str(error))
+            logger.warning("quota_not_returned", **error.why)
 
     def _exchange(self, deadline: Deadline) -> str | None:
         """Return tokens, and lease those that are missing; of an earlier lease, take the tokens due by now.
-
         Return why generation is stopped, or `None`.
         """
         asked = 0.0 if self._lease.left else self._missing()
@@ -279,8 +274,7 @@ RESERVE = text("""
 INSERT INTO generation_tokens AS reserved (task_id, tokens)
 SELECT :task_id, CAST(:tokens AS bigint) WHERE CAST(:tokens AS bigint) <= :budget
 ON CONFLICT (task_id) DO UPDATE SET tokens = reserved.tokens + excluded.tokens
-WHERE reserved.tokens + excluded.tokens <= :budget
-RETURNING tokens
+WHERE reserved.tokens + excluded.tokens <= :budget RETURNING tokens
 """)
 
 RELEASE = text("UPDATE generation_tokens SET tokens = tokens - :tokens WHERE task_id = :task_id")
@@ -334,10 +328,4 @@ class TaskBudget:
                 self._engine, lambda connection: connection.execute(RELEASE, parameters), Deadline.after(0)
             )
         except ContentError as error:
-            logger.warning(
-                "tokens_not_released",
-                task_id=self._task_id,
-                tokens=tokens,
-                error_code=error.code,
-                reason=str(error),
-            )
+            logger.warning("tokens_not_released", task_id=self._task_id, tokens=tokens, **error.why)

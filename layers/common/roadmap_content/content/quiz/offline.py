@@ -41,7 +41,6 @@ _CHINESE = _Texts(
 
 
 def draft(outline: Outline) -> QuizDraft:
-    """Draft a quiz about the texts of the outline."""
     texts = _CHINESE if outline.language == "zh" else _ENGLISH
     described = QuestionDraft(
         question_id="q-4",
@@ -65,9 +64,8 @@ def draft(outline: Outline) -> QuizDraft:
 def _choice(
     outline: Outline, texts: _Texts, number: str, question: str, known: Sequence[str], difficulty: Difficulty
 ) -> QuestionDraft:
-    """A question whose right options are the first texts of the outline, and two wrong ones.
-
-    The order of the options varies between concepts.
+    """A question whose right options are the first texts of the outline, and two wrong ones. The order of the
+    options varies between concepts.
     """
     several = question is texts.keywords
     right = [text for text in known if text][: 3 if several else 1] or [outline.nothing]

@@ -23,9 +23,8 @@ TOO_DEEP = f"framework_data is nested deeper than {MAX_DEPTH} levels"
 
 
 class Concept(NamedTuple):
-    """One concept and its place in the framework: the input of a generator.
-
-    `estimated_hours` is in hours. Fields that the framework lacks are empty.
+    """One concept and its place in the framework: the input of a generator. `estimated_hours` is in hours.
+    Fields that the framework lacks are empty.
     """
 
     concept_id: str
@@ -116,9 +115,7 @@ def missing_items(concept_ids: Iterable[str], saved: Mapping[ContentType, Contai
 
 
 def parse_framework(text: str) -> Framework:
-    """Read and check a `framework_data` from the text of its column.
-    Raises InvalidFrameworkError: see `read_framework`.
-    """
+    """Read a `framework_data` from its column's text. Raises InvalidFrameworkError: see `read_framework`."""
     try:
         return replace(read_framework(decode(text)), text=text)
     except UndecodableError as error:

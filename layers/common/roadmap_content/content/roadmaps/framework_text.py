@@ -33,9 +33,8 @@ _decode = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode
 
 
 def set_fields(text: str, document: Mapping[str, Any], changes: Mapping[int, Mapping[str, Any]]) -> str:
-    """Set fields of concepts, which are numbered from 0 in document order. `document` is the decoded text.
-
-    A duplicate key is set at each occurrence, because readers differ in which one they use.
+    """Set fields of concepts, which are numbered from 0 in document order. `document` is the decoded text. A
+    duplicate key is set at each occurrence, because readers differ in which one they use.
     """
     # Decoded JSON has no cycles, and the check for them takes a sixth of the time.
     encode = json.JSONEncoder(ensure_ascii=text.isascii(), check_circular=False).encode

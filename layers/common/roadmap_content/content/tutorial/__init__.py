@@ -96,8 +96,7 @@ WITH incoming AS (
     UPDATE tutorial_metadata t SET title = j.title, summary = j.summary, content_url = j.content_url,
         content_status = 'completed', estimated_completion_time = j.estimated_completion_time,
         generated_at = content_now()
-    FROM checked j WHERE j.row_status = 'prepared' AND t.tutorial_id = j.tutorial_id
-    RETURNING t.concept_id
+    FROM checked j WHERE j.row_status = 'prepared' AND t.tutorial_id = j.tutorial_id RETURNING t.concept_id
 ), recorded AS (
     {origin_sql(ContentType.TUTORIAL, "tutorial_id", "TABLE inserted UNION ALL TABLE completed")}
 )

@@ -58,7 +58,6 @@ _CHINESE = """\
 
 
 def draft(outline: Outline) -> TutorialDraft:
-    """Draft a tutorial from the texts of the outline."""
     text = _CHINESE if outline.language == "zh" else _ENGLISH
     minutes = max(MIN_MINUTES, round(outline.hours * 60)) if outline.hours else USUAL_MINUTES
     markdown = text.format(

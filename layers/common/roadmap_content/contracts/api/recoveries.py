@@ -90,12 +90,8 @@ class TaskFilter(Filter):
     @property
     def by_failure(self) -> dict[str, str]:
         """The conditions on a task's current failures."""
-        columns = {
-            "group_id": self.group_id,
-            "error_code": self.error_code,
-            "content_type": self.content_type,
-        }
-        return {name: value for name, value in columns.items() if value is not None}
+        columns = "group_id", "error_code", "content_type"
+        return {name: value for name in columns if (value := getattr(self, name)) is not None}
 
 
 class RecoveryFilter(TaskFilter):

@@ -1,6 +1,4 @@
-"""The answers about a task: its status, its attempts and changes, a retry and a cancellation; and the list of
-tasks.
-"""
+"""The answers about a task: status, attempts, changes, retry and cancellation; and the list of tasks."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal

@@ -67,9 +67,7 @@ def authenticate(authorization: object, settings: AuthorizationSettings) -> Iden
 
 
 def bearer_token(authorization: object) -> str:
-    """Extract the token from an Authorization header. Checks its syntax only.
-    Raises UnauthorizedError: there is no token.
-    """
+    """The token in an Authorization header, of valid syntax. Raises UnauthorizedError: there is none."""
     header = authorization if isinstance(authorization, str) else ""
     if len(header) > MAX_TOKEN_LENGTH:
         raise UnauthorizedError("TokenTooLong")
@@ -128,8 +126,7 @@ def _decoded(
 
 
 def roles_of(claims: Mapping[str, Any], settings: AuthorizationSettings) -> list[str]:
-    """The roles of a token's user: always `owner` (of their own tasks), and others according to `scope` or
-    `scp`.
+    """The roles of a token's user: always `owner` (of their own tasks), others by `scope` or `scp`.
 
     `scope` is a string of names separated by spaces (RFC 8693); `scp` is a list of names or such a string. A
     claim of another type grants no role. The users of `operator_subjects` are operators without a scope.

@@ -150,9 +150,8 @@ def _request(operation: str) -> Iterator[None]:
 
 
 def new_execution_name(task_id: str, label: str) -> str:
-    """A new, unique execution name: the task and `label`, for people, and a random part.
-
-    Step Functions allows 80 characters, and letters, digits, `-` and `_` are safe in every tool.
+    """A new, unique execution name: the task and `label`, for people, and a random part. Step Functions
+    allows 80 characters, and letters, digits, `-` and `_` are safe in every tool.
     """
     suffix = f"-{label}-{secrets.token_hex(4)}"
     return re.sub("[^A-Za-z0-9_-]", "_", task_id)[: MAX_NAME - len(suffix)] + suffix

@@ -39,9 +39,7 @@ def wait_at_most(connection: sqlalchemy.Connection, seconds: float) -> None:
 
 
 def read_time(value: str) -> datetime:
-    """Read a timestamp. A value outside Python's range (infinite, BC, after 9999) becomes the nearest
-    limit.
-    """
+    """Read a timestamp. One outside Python's range (infinite, BC, after 9999) becomes the nearest limit."""
     try:
         return datetime.fromisoformat(value)
     except ValueError:
@@ -51,9 +49,7 @@ def read_time(value: str) -> datetime:
 
 
 def read_json(value: str) -> Any:  # noqa: ANN401 - any JSON value
-    """Read JSON. A document that Python cannot decode is `None`, because an error here would break the
-    connection.
-    """
+    """Read JSON; `None` if Python cannot decode it, because an error here would break the connection."""
     try:
         return decode(value)
     except UndecodableError:
@@ -102,9 +98,8 @@ class Connection(dbapi.Connection):  # type: ignore[misc] # pg8000 has no types
             self._usock.settimeout(min(bounds, default=None))
 
     def close(self) -> None:
-        """Close the connection and its socket, also while an exception's traceback refers to them.
-
-        With pg8000 alone, the socket stays open until the last reference to its file object is dropped.
+        """Close the connection and its socket, also while an exception's traceback refers to them. With
+        pg8000 alone, the socket stays open until the last reference to its file object is dropped.
         """
         socket, file = self._usock, self._sock
         try:

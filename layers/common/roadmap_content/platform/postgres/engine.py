@@ -68,18 +68,12 @@ class Credentials:
     @classmethod
     def from_secret(cls, secret: str) -> "Credentials":
         """Read the JSON that RDS keeps in Secrets Manager.
-        Raises MissingSettingError: the secret has another format; the message names the missing keys, but no
-        value.
+        Raises MissingSettingError: it has another format; the message names missing keys, but no value.
         """
         try:
             fields = json.loads(secret)
-            return cls(
-                host=fields["host"],
-                port=int(fields["port"]),
-                database=fields["dbname"],
-                user=fields["username"],
-                password=fields["password"],
-            )
+            user, password = fields["username"], fields["password"]
+            return cls(fields["host"], int(fields["port"]), fields["dbname"], user, password)
         except KeyError as error:
             raise MissingSettingError(f"the database's secret has no {error}") from None
         except (TypeError, ValueError):
@@ -87,13 +81,8 @@ class Credentials:
 
     @classmethod
     def from_url(cls, url: URL) -> "Credentials":
-        return cls(
-            host=url.host or "127.0.0.1",
-            port=url.port or 5432,
-            database=url.database or "",
-            user=url.username or "",
-            password=url.password or "",
-        )
+        place = url.host or "127.0.0.1", url.port or 5432, url.database or ""
+        return cls(*place, url.username or "", url.password or "")
 
 
 def open_engine(
@@ -167,9 +156,8 @@ CERTIFICATES = Path(__file__).parent / "certificates"
 
 
 def verifying_context(certificates: Path = CERTIFICATES) -> ssl.SSLContext:
-    """A context that verifies the server's certificate and name.
-
-    Amazon RDS uses its own authorities, which are in no system trust store. RDS Proxy uses public ones.
+    """A context that verifies the server's certificate and name. Amazon RDS uses its own authorities, which
+    are in no system trust store. RDS Proxy uses public ones.
     """
     context = ssl.create_default_context()
     for authorities in authorities_of(os.environ.get("AWS_REGION", ""), certificates):

@@ -22,8 +22,7 @@ _CONTENT_STATES = "^(21|22|23|54|P0001$)"
 FOREIGN_KEY_VIOLATION = "23503"
 UNIQUE_VIOLATION = "23505"
 
-# The descriptions for users and logs. The server's own message is not used, because it may quote SQL or
-# content.
+# For users and logs. The server's own message is not used, because it may quote SQL or content.
 _MEANINGS: Mapping[str, str] = {
     "08": "the connection to the database was lost",
     "21": "a statement found more rows than it expected",
@@ -53,9 +52,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9_$]{1,63}")
 
 
 def is_transient(sqlstate: str) -> bool:
-    """Whether the same statement may succeed later. An empty SQLSTATE means a lost connection, which is
-    transient.
-    """
+    """Whether the statement may succeed later. An empty SQLSTATE means a lost connection: transient."""
     return not sqlstate or re.match(SERVER_STATES, sqlstate) is not None
 
 

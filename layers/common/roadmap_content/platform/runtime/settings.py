@@ -18,7 +18,6 @@ ChoiceT = TypeVar("ChoiceT", bound=str)
 
 class Setting(Generic[T]):
     """A setting: its variable, the function that reads its text, and the text if the variable is empty.
-
     `read` raises a `ValueError` that states the requirement.
     """
 
@@ -127,8 +126,6 @@ class Settings:
     """The ARN of the secret with the key of the register of erasures."""
 
     access_log_retention_days = Setting("ACCESS_LOG_RETENTION_DAYS", _positive)
-    """The days after which the entries of the access log are deleted."""
-
     log_retention_days = Setting("LOG_RETENTION_DAYS", _positive)
 
     database_auth = Setting("DATABASE_AUTH", _one_of("secret", "iam"))
@@ -182,8 +179,6 @@ class Settings:
     """Whether requests ask for strict tool use."""
 
     model_max_output_tokens = Setting("MODEL_MAX_OUTPUT_TOKENS", _positive)
-    """Maximum output tokens of one answer."""
-
     model_output_burndown = Setting("MODEL_OUTPUT_BURNDOWN", _between(1, 100))
     """How often the model's quota counts a token of output."""
 

@@ -16,9 +16,7 @@ from ...contracts.items import ContentType, Item
 _MAX_ENCODED = 200
 
 _NEEDS_NO_ENCODING = re.compile(r"[A-Za-z0-9_:-][A-Za-z0-9_.:-]*")
-"""An id of the usual form. Many ids are encoded at a time, and `quote` takes ten times longer than this
-check.
-"""
+"""An id of the usual form. Many ids are encoded at a time, and `quote` takes ten times longer."""
 
 
 def encode(identifier: str) -> str:
@@ -46,9 +44,8 @@ _AWS_URL = re.compile(
 
 
 def text_key(roadmap_id: str, concept_id: str, text: bytes) -> str:
-    """The key of a tutorial's text; the row stores it as `content_url`.
-
-    It contains a hash of the text, so that neither the product nor another attempt stores another text there.
+    """The key of a tutorial's text; the row stores it as `content_url`. It contains a hash of the text, so
+    that neither the product nor another attempt stores another text there.
     """
     return f"{encode(roadmap_id)}/concepts/{encode(concept_id)}/{hashlib.sha256(text).hexdigest()}.md"
 
@@ -140,9 +137,8 @@ def rejected_prefix(roadmap_id: str, item: Item) -> str:
 
 
 def rejected_key(roadmap_id: str, item: Item, attempt: int, content_fingerprint: str) -> str:
-    """The key of content that an attempt refused, kept for inspection.
-
-    The key contains a fingerprint, so that a second refusal in the same attempt does not overwrite the first.
+    """The key of content that an attempt refused, kept for inspection. The key contains a fingerprint, so
+    that a second refusal in the same attempt does not overwrite the first.
     """
     return f"{rejected_prefix(roadmap_id, item)}{attempt}-{content_fingerprint}.json"
 

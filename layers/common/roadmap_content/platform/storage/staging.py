@@ -69,8 +69,7 @@ class Staging:
 
     def get(self, item: Item) -> StoredObject | None:
         """The staged content of an item, not validated, and its metadata; `None` if the item is not staged.
-        Raises ObjectTooLargeError: it has more than `MAX_STAGED` bytes and would not fit into the functions'
-        memory.
+        Raises ObjectTooLargeError: it has more than `MAX_STAGED` bytes, too many for the functions' memory.
         """
         return self._bucket.get(self._key(item), limit=MAX_STAGED)
 

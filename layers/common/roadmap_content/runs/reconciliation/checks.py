@@ -109,13 +109,5 @@ def record_check(
 ) -> None:
     """Record that a task was checked, with the error if the check failed, and plan its next check."""
     reason = None if reason is None else storable_text(reason)
-    connection.execute(
-        RECORD,
-        {
-            "task_id": task_id,
-            "error_code": error_code,
-            "reason": reason,
-            "first": _FIRST,
-            "longest": _LONGEST,
-        },
-    )
+    check = {"task_id": task_id, "error_code": error_code, "reason": reason}
+    connection.execute(RECORD, check | {"first": _FIRST, "longest": _LONGEST})

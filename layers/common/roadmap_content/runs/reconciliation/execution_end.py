@@ -38,9 +38,8 @@ class ExecutionEnd(Payload):
 
 
 def record_execution_end(end: ExecutionEnd, services: Services, deadline: Deadline) -> Repairs:
-    """Finalize the task of the ended execution.
-
-    The event concerns one task, so there is time to wait: a Save of the run may still hold its locks.
+    """Finalize the task of the ended execution. The event concerns one task, so there is time to wait: a Save
+    of the run may still hold its locks.
     """
     arn, task_id = end.execution_arn, end.task_id
     task_ids = transact(

@@ -29,9 +29,8 @@ def finish_run(request: FinalizeRequest, services: Services, deadline: Deadline)
 
 
 def start_next(services: Services, task_id: str, deadline: Deadline) -> None:
-    """Advance the recovery that started a run, after its end, and admit waiting attempts.
-
-    An error is logged: the outcome is recorded, and the sweep does the same.
+    """Advance the recovery that started a run, after its end, and admit waiting attempts. An error is logged:
+    the outcome is recorded, and the sweep does the same.
     """
 
     def read(connection: Connection) -> str | None:
@@ -43,4 +42,4 @@ def start_next(services: Services, task_id: str, deadline: Deadline) -> None:
             advance_if_possible(services, recovery_id, deadline)
         admit_waiting(services, deadline)
     except ContentError as error:
-        logger.warning("next_not_started", task_id=task_id, error_code=error.code, reason=str(error))
+        logger.warning("next_not_started", task_id=task_id, **error.why)

@@ -55,7 +55,7 @@ def run_jobs(jobs: Iterable[Job], services: Services, deadline: Deadline) -> Non
             job.run(services, deadline.within(job.seconds))
         except Exception as unnamed:  # noqa: BLE001 - one job must never stop the next one
             error = named(unnamed)
-            logger.error("sweep_job_failed", job=job.name, error_code=error.code, reason=str(error))
+            logger.error("sweep_job_failed", job=job.name, **error.why)
 
 
 def in_transaction(work: Callable[[Connection], object]) -> Callable[[Services, Deadline], object]:
@@ -70,7 +70,7 @@ def free_slots(services: Services, deadline: Deadline) -> None:
     )
     repairs = repair_each(task_ids, partial(repair_task, services, deadline), deadline)
     for task_id, error in (repairs.locked | repairs.refused).items():  # the sweep records it, and tries again
-        logger.warning("slots_not_freed", task_id=task_id, error_code=error.code, reason=str(error))
+        logger.warning("slots_not_freed", task_id=task_id, **error.why)
 
 
 def start_again(services: Services, deadline: Deadline) -> None:

@@ -150,11 +150,9 @@ def _check_tasks(
 def _result(
     repairs: Repairs, services: Services, deadline: Deadline, *, dry_run: bool = False
 ) -> ReconcileResult:
-    """Record the errors of tasks, which are checked again in their next turn.
-    Raises NotReconciledError: names the first one.
-    """
+    """Record tasks' errors; their next turn checks them again. Raises NotReconciledError: names the first."""
     for task_id, error in (repairs.locked | repairs.refused).items():
-        logger.error("task_not_reconciled", task_id=task_id, error_code=error.code, reason=str(error))
+        logger.error("task_not_reconciled", task_id=task_id, **error.why)
         if not dry_run:
             record = partial(record_check, task_id=task_id, error_code=error.code, reason=str(error))
             run_jobs([Job("error of a task", TASK_SECONDS, in_transaction(record))], services, deadline)

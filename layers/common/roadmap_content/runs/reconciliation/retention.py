@@ -72,13 +72,11 @@ def remove_expired(services: Services, deadline: Deadline) -> None:
             while deadline.remaining > RESERVE and _remove(services, retention, days, deadline) == STEP:
                 pass
         except ContentError as error:  # the other tables do not wait for it
-            logger.warning("rows_not_removed", table=retention.name, error_code=error.code, reason=str(error))
+            logger.warning("rows_not_removed", table=retention.name, **error.why)
 
 
 def retentions(settings: Settings) -> list[tuple[Retention, int]]:
-    """Each rule with its days, which the parameter may change.
-    Raises MissingSettingError: the parameter names another table.
-    """
+    """Each rule with its days, perhaps changed. Raises MissingSettingError: another table's are changed."""
     changed = {name: days for name, days in settings.retention_days.items() if name != DELETED}
     rules = [(retention, changed.pop(retention.name, retention.days)) for retention in RETENTIONS]
     if changed:

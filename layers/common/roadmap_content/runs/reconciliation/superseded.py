@@ -29,13 +29,7 @@ def count_superseded(services: Services, deadline: Deadline) -> None:
         try:
             transact(services.engine, partial(_count, task_id, attempt, outcome), deadline)
         except ContentError as error:
-            logger.warning(
-                "attempt_not_counted",
-                task_id=task_id,
-                attempt=attempt,
-                error_code=error.code,
-                reason=str(error),
-            )
+            logger.warning("attempt_not_counted", task_id=task_id, attempt=attempt, **error.why)
 
 
 def _count(task_id: str, attempt: int, outcome: str, connection: Connection) -> None:

@@ -55,7 +55,6 @@ def record_sweep(
     tasks_checked_to: str,
     texts_checked_to: str,
 ) -> None:
-    """Record the result of a sweep."""
     connection.execute(
         RECORD,
         {

@@ -133,9 +133,8 @@ def finalize_over(
     first: Callable[[Connection], None] = lambda _: None,
     dry_run: bool = False,
 ) -> Repair | None:
-    """Finalize the attempt of a task, after its run, and start waiting work in its place.
-
-    `error` is the cause if the run recorded no outcome.
+    """Finalize the attempt of a task, after its run, and start waiting work in its place. `error` is the
+    cause if the run recorded no outcome.
     """
     has_outcome = task.status != "processing"
     run_end = RunEnd(error=None if has_outcome else error)

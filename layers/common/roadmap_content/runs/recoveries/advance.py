@@ -80,11 +80,7 @@ def advance(services: Services, recovery_id: str, deadline: Deadline) -> None:
                 return
             except TransientError as error:
                 logger.warning(
-                    "recovery_task_not_started",
-                    recovery_id=recovery_id,
-                    task_id=task.task_id,
-                    error_code=error.code,
-                    reason=str(error),
+                    "recovery_task_not_started", recovery_id=recovery_id, task_id=task.task_id, **error.why
                 )
                 return
 
@@ -103,9 +99,7 @@ def advance_if_possible(services: Services, recovery_id: str, deadline: Deadline
         _end_held(services, recovery_id, deadline)
         advance(services, recovery_id, deadline)
     except ContentError as error:
-        logger.error(
-            "recovery_not_advanced", recovery_id=recovery_id, error_code=error.code, reason=str(error)
-        )
+        logger.error("recovery_not_advanced", recovery_id=recovery_id, **error.why)
 
 
 def _end_held(services: Services, recovery_id: str, deadline: Deadline) -> None:

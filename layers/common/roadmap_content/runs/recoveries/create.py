@@ -43,14 +43,12 @@ STAGED_ACTIONS = frozenset({NextAction.SAVE, NextAction.REPLACE_ID, NextAction.N
 # By code, stage and type, which determine the next attempt's action for an item.
 _ITEMS = """
 SELECT f.error_code, f.stage, f.content_type, sum(f.items) AS items
-FROM content_task_failures f JOIN chosen c USING (task_id)
-GROUP BY f.error_code, f.stage, f.content_type
+FROM content_task_failures f JOIN chosen c USING (task_id) GROUP BY f.error_code, f.stage, f.content_type
 """
 
 # Tasks without recorded failures: never run, or run before failures were recorded.
 _UNKNOWN = """
-SELECT c.task_id, count(*) OVER () AS tasks
-FROM chosen c JOIN roadmap_tasks t USING (task_id)
+SELECT c.task_id, count(*) OVER () AS tasks FROM chosen c JOIN roadmap_tasks t USING (task_id)
 WHERE t.status NOT IN ('completed', 'processing')
     AND NOT EXISTS (SELECT FROM content_task_failures f WHERE f.task_id = c.task_id)
 ORDER BY c.task_id LIMIT :sample
@@ -91,9 +89,7 @@ def preview(
     limits: Limits,
     regeneration: RegenerationFilter | None = None,
 ) -> RecoveryPreview:
-    """Preview a recovery with this filter and these limits.
-    Raises NothingMatchesError, TooManyTasksError: it cannot be created.
-    """
+    """Preview a recovery. Raises NothingMatchesError, TooManyTasksError: it cannot be created."""
     selection = resolve(task_filter, regeneration)
     if regeneration is not None:
         return _preview_regeneration(connection, selection, regeneration, limits)
@@ -162,9 +158,7 @@ def _estimate_unknown(
 
 
 def require_some(tasks: int) -> None:
-    """Require a number of tasks that is allowed for a recovery.
-    Raises NothingMatchesError, TooManyTasksError: the number is not allowed.
-    """
+    """Raise NothingMatchesError or TooManyTasksError if no recovery may have this number of tasks."""
     if not tasks:
         raise NothingMatchesError("the filter selects no task")
     if tasks > MAX_TASKS:
@@ -273,17 +267,15 @@ def _preview_regeneration(
 
 
 def _written(selection: Selection, regeneration: RegenerationFilter) -> tuple[str, dict[str, Any]]:
-    """A WITH of `written`: the selected items, each with the task that regenerates it.
-
-    Of several tasks of a roadmap, it is the oldest one that this system has run.
+    """A WITH of `written`: the selected items, each with the task that regenerates it. Of several tasks of a
+    roadmap, it is the oldest one that this system has run.
     """
     conditions = [_CONDITIONS[name] for name in regeneration.conditions]
     of_roadmap = _CONDITIONS["roadmap_id"] if regeneration.roadmap_id is not None else "true"
     columns = "t.task_id, t.roadmap_id, t.user_id, t.attempt, t.created_at"
     statement = f"""
 WITH chosen AS MATERIALIZED (
-    SELECT DISTINCT ON (c.roadmap_id) c.*
-    FROM ({selection.sql(columns)}) AS c
+    SELECT DISTINCT ON (c.roadmap_id) c.* FROM ({selection.sql(columns)}) AS c
     JOIN roadmap_metadata r ON r.roadmap_id = c.roadmap_id AND r.user_id = c.user_id
     WHERE r.deleted_at IS NULL AND {of_roadmap}
     ORDER BY c.roadmap_id, c.attempt > 0 DESC, c.created_at, c.task_id

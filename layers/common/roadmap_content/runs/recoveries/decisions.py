@@ -26,7 +26,6 @@ FINAL_STATES = frozenset(
         RecoveryState.COMPLETED,
     }
 )
-"""The final states of a recovery."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,8 @@ class Settlement:
 
 
 def settle(task: RunningTask) -> Settlement | None:
-    """The result of a started task; `None` while an attempt at it is running.
-
-    If a newer attempt was started meanwhile, its outcome determines the result of the task.
+    """The result of a started task; `None` while an attempt at it is running. If a newer attempt was started
+    meanwhile, its outcome determines the result of the task.
     """
     if not task.exists:
         return Settlement(task.task_id, TaskResult.REFUSED, TaskNotFoundError.code, task.tokens)
@@ -173,9 +171,8 @@ def affordable(limits: Limits, progress: Progress) -> bool:
 def may_start(
     state: RecoveryState, limits: Limits, progress: Progress, next_start_at: datetime | None, now: datetime
 ) -> tuple[int, datetime]:
-    """The number of tasks that may be started now, and the start time for the rate.
-
-    `now` is the database's clock. With a budget, the answer is one task at a time.
+    """The number of tasks that may be started now, and the start time for the rate. `now` is the database's
+    clock. With a budget, the answer is one task at a time.
     """
     earliest = now - BURST
     start_at = now if next_start_at is None else max(next_start_at, earliest)

@@ -138,16 +138,9 @@ def write_recovery(
     ended: bool = False,
 ) -> None:
     """Write the state of a recovery, which must be locked. `None` keeps the reason and the time."""
-    connection.execute(
-        WRITE,
-        {
-            "recovery_id": recovery.recovery_id,
-            "state": state,
-            "stop_reason": stop_reason or recovery.stop_reason,
-            "next_start_at": next_start_at or recovery.next_start_at,
-            "ended": ended,
-        },
-    )
+    reason, start_at = stop_reason or recovery.stop_reason, next_start_at or recovery.next_start_at
+    changed = {"state": state, "stop_reason": reason, "next_start_at": start_at, "ended": ended}
+    connection.execute(WRITE, {"recovery_id": recovery.recovery_id, **changed})
 
 
 def add_tokens(connection: Connection, recovery_id: str, tokens: int, paid: int) -> None:

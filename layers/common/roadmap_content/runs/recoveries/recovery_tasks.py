@@ -69,8 +69,7 @@ LEFT JOIN LATERAL (
     SELECT concat(e.error_code, ': ', e.reason) AS top_reason FROM content_failures e
     WHERE r.items IS NOT NULL AND e.task_id = r.task_id AND e.attempt = r.attempt
     GROUP BY e.error_code, e.reason ORDER BY count(*) DESC, 1 LIMIT 1) AS g ON true
-WHERE r.recovery_id = :recovery_id AND r.result = 'running'
-ORDER BY r.position
+WHERE r.recovery_id = :recovery_id AND r.result = 'running' ORDER BY r.position
 """)
 
 WAITING = text("""
@@ -101,8 +100,7 @@ WITH settled AS (
         result = s.result, reason = s.reason, tokens = s.tokens, ended_at = timezone('utc', now())
     FROM json_to_recordset(CAST(:settled AS json)) AS s(
         task_id text, result text, reason text, tokens bigint)
-    WHERE r.recovery_id = :recovery_id AND r.task_id = s.task_id AND r.result = 'running'
-    RETURNING r.tokens
+    WHERE r.recovery_id = :recovery_id AND r.task_id = s.task_id AND r.result = 'running' RETURNING r.tokens
 )
 SELECT coalesce(sum(tokens), 0) AS tokens, count(*) FILTER (WHERE tokens > 0) AS paid FROM settled
 """)
@@ -147,8 +145,6 @@ WHERE recovery_id = :recovery_id AND items IS NOT NULL AND attempt IS NOT NULL
 
 
 class Counts(NamedTuple):
-    """The tasks of a recovery by result."""
-
     results: Mapping[TaskResult, int]
     tokens_used: int
     attempted: int
@@ -215,11 +211,8 @@ def read_progress(connection: Connection, recovery_id: str, breaker: int = 0) ->
     if breaker:
         last = connection.execute(LAST_ENDED, {"recovery_id": recovery_id, "breaker": breaker}).all()
     row = connection.execute(PROGRESS, {"recovery_id": recovery_id}).one()
-    return Progress(
-        **row._mapping,
-        last_ended=len(last),
-        last_failed=[row.groups for row in last if row.result == TaskResult.STILL_FAILING],
-    )
+    failed = [row.groups for row in last if row.result == TaskResult.STILL_FAILING]
+    return Progress(**row._mapping, last_ended=len(last), last_failed=failed)
 
 
 def running_tasks(connection: Connection, recovery_id: str) -> list[RunningTask]:
@@ -267,7 +260,6 @@ def end_task(
 
 
 def record_settlements(connection: Connection, recovery_id: str, settled: Sequence[Settlement]) -> None:
-    """Record the results of tasks that have ended."""
     if settled:
         rows = json.dumps([vars(settlement) for settlement in settled])
         spent = connection.execute(SETTLE, {"recovery_id": recovery_id, "settled": rows}).one()
@@ -276,7 +268,6 @@ def record_settlements(connection: Connection, recovery_id: str, settled: Sequen
 
 
 def refuse_waiting(connection: Connection, recovery_id: str, reason: str) -> None:
-    """Mark the tasks that were not started as refused."""
     connection.execute(REFUSE_WAITING, {"recovery_id": recovery_id, "reason": reason})
 
 

@@ -110,7 +110,6 @@ def _start(
     take_over: bool = False,
 ) -> RetryAnswer:
     """Claim the next attempt for these items. It starts at once if there is capacity, or nothing to generate.
-
     Its estimated work is corrected by the plan, which knows the staged items.
     """
     settings = services.settings
@@ -133,9 +132,8 @@ def _start(
 
 
 def _start_if_staged(services: Services, claimed: Task, items: Sequence[Item], deadline: Deadline) -> bool:
-    """Start a waiting attempt at once if all of its items are staged; return whether it was started.
-
-    S3 is only asked while the capacity is used up. Refused content may have to be generated again.
+    """Start a waiting attempt at once if all of its items are staged; return whether it was started. S3 is
+    only asked while the capacity is used up. Refused content may have to be generated again.
     """
     try:
         staged = Staging(services.bucket, claimed.roadmap_id or "").staged_among(items)
@@ -265,9 +263,8 @@ def _names_a_failure(framework: Framework) -> bool:
 
 
 def _nothing_missing(services: Services, task: Task, deadline: Deadline, *, is_complete: bool) -> RetryAnswer:
-    """Correct the records if they differ from the tables: the case of the bug report.
-
-    A cancelled task stays cancelled, unless none of its items is missing.
+    """Correct the records if they differ from the tables: the case of the bug report. A cancelled task stays
+    cancelled, unless none of its items is missing.
     """
 
     def first(connection: Connection) -> None:
@@ -326,9 +323,7 @@ def start_due_attempts(services: Services, deadline: Deadline) -> int:
                 change = postpone_automatic_attempt
             else:
                 refused += 1
-            logger.warning(
-                "automatic_attempt_refused", task_id=planned.task_id, error_code=error.code, reason=str(error)
-            )
+            logger.warning("automatic_attempt_refused", task_id=planned.task_id, **error.why)
         transact(services.engine, partial(change, planned=planned), deadline)
     if due:
         emit({Metric.AUTOMATIC_ATTEMPTS_STARTED: started, Metric.AUTOMATIC_ATTEMPTS_REFUSED: refused})

@@ -40,8 +40,7 @@ def await_redrive(request: AwaitRedriveRequest, services: Services, deadline: De
     """Raise until the execution is redriven; then claim a new attempt, or end if nothing is missing.
 
     Raises:
-        ContentIncomplete: the run has not been redriven since it was planned; contains the number of missing
-            items.
+        ContentIncomplete: the run has not been redriven since its plan; contains the number of missing items.
         TaskCancelledError: the task was cancelled after the redrive.
         ClaimRefusedError: another execution is processing the task.
         StaleAttemptError: the execution has ended, and this call was delivered late.

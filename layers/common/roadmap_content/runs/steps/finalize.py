@@ -52,8 +52,6 @@ class RunEnd:
     """The facts about an attempt's end that are not in the tables."""
 
     error: StateError | None = None
-    """The error that ended the run."""
-
     explanations: Mapping[Item, StateError] = field(default_factory=dict)
     """The causes of failures that are not recorded, by item."""
 
@@ -69,9 +67,7 @@ class RunEnd:
 
 
 def finalize_task(request: FinalizeRequest, services: Services, deadline: Deadline) -> FinalizeResult:
-    """Record the outcome of a run for its attempt.
-    Raises DatabaseUnavailableError: nothing was written; a retry may succeed.
-    """
+    """Record a run's outcome. Raises DatabaseUnavailableError: nothing was written; a retry may succeed."""
     task_id, plan = request.input.task_id, request.plan
     if plan is not None:
         attempt = plan.attempt
@@ -252,9 +248,8 @@ def _record_what_remains(
 
 
 def _differing(task: Task, outcome: Outcome) -> list[str]:
-    """The fields of the task's row that differ from the outcome.
-
-    A cancelled task keeps its status, and a summary that the product wrote is not changed.
+    """The fields of the task's row that differ from the outcome. A cancelled task keeps its status, and a
+    summary that the product wrote is not changed.
     """
     counted = task.recorded_summary
     return [

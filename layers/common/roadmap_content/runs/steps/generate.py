@@ -72,8 +72,7 @@ def generate_content(request: BatchRequest, services: Services, deadline: Deadli
         still be saved, and the state machine continues with Save.
     """
     plan, batch = request.plan, request.batch
-    # If a staged item has been removed since the plan, Save reports it as not staged, and the next attempt
-    # generates it.
+    # If a staged item has been removed since the plan, Save reports it, and the next attempt generates it.
     outcomes = Outcomes(batch.items) if batch.staged else _prepare(request, services, deadline)
     for content_type in batch.items:
         counts = {

@@ -55,8 +55,6 @@ class BatchContext(NamedTuple):
     """The highest version of each item that has one."""
 
     learner: Learner
-    """The learner of the request."""
-
     is_bulk: bool
     """Whether the system started the attempt."""
 
@@ -109,15 +107,11 @@ class ItemPreparation:
         except TaskCancelledError:
             return Unprepared.NOT_STARTED
         except ContentError as error:
-            logger.warning(
-                "item_generation_failed", **item._asdict(), error_code=error.code, reason=str(error)
-            )
+            logger.warning("item_generation_failed", **item._asdict(), **error.why)
             return Failure(item, Stage.GENERATE, error.code, str(error), isinstance(error, TransientError))
 
     def _make_fit(self, item: Item) -> Remedy:
-        """Apply the item's current remedy. The previous holder of its lock may have prepared the item
-        already.
-        """
+        """Apply the item's current remedy. The previous holder of its lock may have prepared it already."""
         remedy, refusal = self._remedy(item)
         if remedy in (Remedy.GENERATE, Remedy.REJECT) and self._is_saved_since_the_plan(item):
             logger.info("item_saved_since_the_plan", item=item)
@@ -147,9 +141,7 @@ class ItemPreparation:
         return remedy
 
     def _remedy(self, item: Item) -> tuple[Remedy, RecordedFailure | None]:
-        """The remedy for an item. Content is read only if it was refused, to check whether it is still
-        staged.
-        """
+        """The remedy for an item. Content is read only if it was refused: whether it is still staged."""
         refusals_of_item = self._context.refusals.get(item)
         if refusals_of_item is None:
             return (Remedy.KEEP if self._staging.holds(item) else Remedy.GENERATE), None
@@ -167,7 +159,6 @@ class ItemPreparation:
 
     def _adopt_or_generate(self, item: Item) -> None:
         """Stage the newest text that is stored without a row, with its version; otherwise generate the item.
-
         Such a text was paid for, but its row was never saved.
         """
         newest, free = self._newest_text(item)
@@ -190,7 +181,6 @@ class ItemPreparation:
 
     def _is_saved_since_the_plan(self, item: Item) -> bool:
         """Whether somebody else has saved an item that would be generated: generating it would be paid twice.
-
         The reasons to generate nothing more are read with it, before each item, so that they apply soon.
         """
         plan = self._plan
@@ -232,10 +222,8 @@ class ItemPreparation:
         finally:
             usage = allowance.usage
             if usage != Usage():
-                emit(
-                    {Metric.TOKENS_IN: usage.tokens_in, Metric.TOKENS_OUT: usage.tokens_out},
-                    item.content_type,
-                )
+                tokens = {Metric.TOKENS_IN: usage.tokens_in, Metric.TOKENS_OUT: usage.tokens_out}
+                emit(tokens, item.content_type)
                 logger.info("tokens_counted", **item._asdict(), **usage._asdict())
 
     def _origin(self, allowance: Allowance) -> Origin:

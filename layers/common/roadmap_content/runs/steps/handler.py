@@ -27,9 +27,8 @@ def step_handler(
     *,
     is_alarmed: bool = True,
 ) -> Handler:
-    """Create the handler of a step. Its services are kept for the next invocation.
-
-    `is_alarmed`: StepErrorsAlarm counts Lambda's errors of the function, and subtracts those that it excuses.
+    """Create the handler of a step. Its services are kept for the next invocation. `is_alarmed`:
+    StepErrorsAlarm counts Lambda's errors of the function, and subtracts those that it excuses.
     """
     services = services or Services()
 
@@ -47,7 +46,7 @@ def step_handler(
             raise
         except Exception as unnamed:  # noqa: BLE001 - raised again as a named error
             error = named(unnamed)
-            logger.error("step_failed", error_code=error.code, reason=str(error), frames=frames_of(unnamed))
+            logger.error("step_failed", **error.why, frames=frames_of(unnamed))
             # `from None`: the error in Step Functions and in the log must not quote SQL or content.
             raise error from None
         finally:

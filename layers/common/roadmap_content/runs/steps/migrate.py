@@ -72,8 +72,7 @@ def migrate_database(request: MigrateRequest, services: Services, deadline: Dead
 
     Raises:
         MigrationRefusedError: another migration is running, the schema is older than the first migration,
-            rows contradict the time zone, or the writer's and the reader's roles cannot be granted their
-            rights.
+            rows contradict the time zone, or the two roles cannot be granted their rights.
         CannotAdoptError: the product's schema needs a manual decision.
         RehearsalFailedError: this release does not save valid content; nothing was changed.
         DataRefusedError, DatabaseUnavailableError: nothing was changed.

@@ -52,8 +52,7 @@ class _Selection(NamedTuple):
 
 @collection_paused()
 def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -> PlanResult:
-    """Claim an attempt, unless it was claimed before the execution was started, and plan the items of its
-    scope.
+    """Claim an attempt, unless it was claimed before the execution, and plan its items.
 
     If a run is redriven at Plan after the outcome of its attempt was recorded, it claims the next attempt.
 
@@ -118,7 +117,6 @@ def _select(task_id: str, attempt: int, execution_arn: str, connection: Connecti
 
 def _confirm(services: Services, task: Task, manifest: Manifest, deadline: Deadline) -> Confirmation | None:
     """Record in the queue that the attempt runs, and correct its estimated work by the batches to generate.
-
     Slots that it does not need go to waiting attempts.
     """
     to_generate = [batch for batch in manifest.batches if not batch.staged]

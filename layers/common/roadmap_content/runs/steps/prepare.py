@@ -84,7 +84,6 @@ def _each(
 
 def failure_of(item: Item, error: ContentError, content_fingerprint: str | None = None) -> Failure:
     """The failure of an item. A content is not refused by a transient error, so it has no fingerprint then.
-
     An item that is not staged is a failure of Generate: if that has recorded the cause, its record is kept.
     """
     stage = Stage.GENERATE if isinstance(error, NotStagedError) else Stage.SAVE
@@ -148,9 +147,8 @@ class Preparer:
         return self._services.settings.checks_all_content or self.origins[item].generator != "product"
 
     def _ask(self, check: ContentCheck, to_check: Sequence[Entry]) -> dict[Item, object]:
-        """Ask the check, with one call, or with more if the contents do not fit into one.
-
-        Returns a verdict on each item, not read yet, or the error if the check has not answered.
+        """Ask the check, with one call, or with more if the contents do not fit into one. Returns a verdict
+        on each item, not read yet, or the error if the check has not answered.
         """
         try:
             answer = check.ask(self._question(to_check), self._deadline.remaining - RESERVE)

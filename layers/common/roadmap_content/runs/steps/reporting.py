@@ -24,9 +24,8 @@ def report_batch(
     saved_by_others: Sequence[Item],
     failures: Sequence[Failure],
 ) -> None:
-    """Record the events of a batch and of the concepts that it completes.
-
-    `saved` has the concepts' names. A page that fills itself also needs the items that others have saved.
+    """Record the events of a batch and of the concepts that it completes. `saved` has the concepts' names. A
+    page that fills itself also needs the items that others have saved.
     """
     plan, batch = request.plan, request.batch
     not_saved = count_by_type(failure.item for failure in failures)

@@ -28,9 +28,8 @@ TRANSACTION_BYTES = 4 * 1024 * 1024
 
 
 class SaveReport(Payload):
-    """The counts of `save_batch` for a batch: the batch's items = saved + failed + not_started.
-
-    `error` is set if the failures could not be recorded in the database; then Finalize records them.
+    """The counts of `save_batch` for a batch: the batch's items = saved + failed + not_started. `error` is
+    set if the failures could not be recorded in the database; then Finalize records them.
     """
 
     batch: BatchReference
@@ -57,7 +56,7 @@ def save_batch(request: BatchRequest, services: Services, deadline: Deadline) ->
         writer = Writer(request, services, items, preparer.origins)
         failures, not_started = _save_items(preparer, writer, list(items.concepts), deadline)
     except ContentError as error:
-        logger.error("batch_save_failed", **ids, error_code=error.code, reason=str(error))
+        logger.error("batch_save_failed", **ids, **error.why)
         is_refused = not isinstance(error, TransientError)
         emit({Metric.BATCHES_UNSAVED: 1, Metric.ITEMS_REFUSED: batch.total if is_refused else 0})
         for content_type, number in batch.items.items():

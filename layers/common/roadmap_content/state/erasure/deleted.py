@@ -56,8 +56,7 @@ UPDATE content_attempts SET roadmap_id = NULL, roadmap_gone_since = NULL
 WHERE {BY_HASH}roadmap_id = ANY(:roadmaps)
 """)
 
-# A text is named by its hash, whatever the form of the URL. A former row may have a NUL in its JSON, so it is
-# read as text.
+# A text is named by its hash, whatever the form of the URL. Former rows are read as text: JSON may have NUL.
 NAMED = text(f"""
 SELECT roadmap_id, (regexp_matches(content_url, '([0-9a-f]{{64}})[.]md', 'g'))[1] AS hash
 FROM tutorial_metadata WHERE roadmap_id = ANY(:roadmaps)
@@ -96,7 +95,6 @@ def mark_deleted(connection: Connection, task_ids: Sequence[str], days: int) -> 
 
 
 def subjects_of(due: Sequence[DueTask]) -> Subjects:
-    """The roadmaps and tasks to remove."""
     roadmaps = sorted({roadmap_id for task in due for roadmap_id in task.roadmaps})
     return Subjects(roadmaps, [task.task_id for task in due if task.task_gone], ("", ""))
 

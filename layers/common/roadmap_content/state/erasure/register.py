@@ -70,7 +70,6 @@ class Entry(NamedTuple):
 
     @property
     def receipt(self) -> Receipt:
-        """The receipt."""
         return Receipt(
             erasure_id=self.erasure_id,
             actor=self.actor,
@@ -95,9 +94,7 @@ def begin_erasure(
 
 
 def reopen_erasure(connection: Connection, erasure_id: str, user_id: str, user_hash: str) -> Entry:
-    """Begin to apply an erasure again.
-    Raises InvalidRequestError: the register has no such erasure of this user.
-    """
+    """Begin to apply an erasure again. Raises InvalidRequestError: the user has no such erasure."""
     parameters = {"erasure_id": erasure_id, "user_id": user_id, "user_hash": user_hash}
     row = connection.execute(REOPEN, parameters).one_or_none()
     if row is None:

@@ -142,9 +142,7 @@ class Rule(NamedTuple):
 
 
 def rules(connection: Connection) -> list[Rule]:
-    """The rule of each table of the schema, the product's first.
-    Raises RuleMissingError: a table has none.
-    """
+    """The rule of each table, the product's first. Raises RuleMissingError: a table has none."""
     found = []
     for table in connection.execute(CATALOGUE, {"product": list(PRODUCT)}):
         columns = frozenset(table.columns)

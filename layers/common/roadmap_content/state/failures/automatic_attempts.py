@@ -70,9 +70,8 @@ def plan_automatic_attempt(
     groups_before: frozenset[str],
     limit: int,
 ) -> bool:
-    """Plan an automatic attempt after one that has just ended, if the conditions for it are met.
-
-    Returns whether there will be one.
+    """Plan an automatic attempt after one that has just ended, if the conditions for it are met. Returns
+    whether there will be one.
     """
     if not limit or not groups:
         return False

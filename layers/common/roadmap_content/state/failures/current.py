@@ -2,8 +2,7 @@
 
 `content_task_failures` holds the failures of each task's latest attempt that has ended, by group and content
 type. The sums by group (`content_failure_groups`) and by group and hour (`content_failure_hours`) are updated
-in the same transaction by the difference, so that reading them costs the same for a thousand tasks and for a
-million.
+in the same transaction by the difference, so that reading them costs the same for any number of tasks.
 """
 
 import json

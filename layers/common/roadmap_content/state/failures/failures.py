@@ -61,8 +61,8 @@ _SEEN = (
 )
 
 OF_ATTEMPT = text(f"""
-SELECT coalesce(json_agg({_SEEN}), '[]')
-FROM content_failures WHERE task_id = :task_id AND attempt = :attempt
+SELECT coalesce(json_agg({_SEEN}), '[]') FROM content_failures
+WHERE task_id = :task_id AND attempt = :attempt
 """)
 
 OF_ITEM = text(f"""
@@ -79,19 +79,16 @@ FROM content_failures WHERE task_id = :task_id AND attempt = :attempt GROUP BY 1
 
 LATEST = text(f"""
 SELECT coalesce(json_agg({_SEEN}), '[]') FROM (
-    SELECT DISTINCT ON (concept_id, content_type) *
-    FROM content_failures
+    SELECT DISTINCT ON (concept_id, content_type) * FROM content_failures
     WHERE task_id = :task_id AND attempt <= :attempt
-    ORDER BY concept_id, content_type, attempt DESC
-) AS latest
+    ORDER BY concept_id, content_type, attempt DESC) AS latest
 """)
 
 # Refusals caused by the content itself. Selected for the items of one batch: if every batch read the refusals
 # of the whole task, the cost would grow with the square of the number of items.
 REFUSALS = text(f"""
 SELECT coalesce(json_agg({_SEEN} ORDER BY attempt DESC), '[]')
-FROM content_failures
-WHERE task_id = :task_id AND content_fingerprint IS NOT NULL
+FROM content_failures WHERE task_id = :task_id AND content_fingerprint IS NOT NULL
     AND (concept_id, content_type) IN (
         SELECT {_KEY.format("i")}, i.content_type
         FROM json_to_recordset(CAST(:items AS json)) AS i(concept_id text, content_type text)
@@ -100,8 +97,7 @@ WHERE task_id = :task_id AND content_fingerprint IS NOT NULL
 
 REFUSED = text(f"""
 SELECT coalesce(json_agg(DISTINCT jsonb_build_array({_ID}, content_type)), '[]')
-FROM content_failures
-WHERE task_id = :task_id AND content_fingerprint IS NOT NULL
+FROM content_failures WHERE task_id = :task_id AND content_fingerprint IS NOT NULL
 """)
 
 

@@ -117,7 +117,6 @@ def read_groups(
     limit: int,
 ) -> Sequence[Any]:
     """One page of groups after `(items, group_id)`, each with its state, an example and its items by hour.
-
     Without `states`, groups in every state.
     """
     parameters: dict[str, Any] = {**task_filter.by_failure, "limit": limit}
@@ -144,9 +143,7 @@ def read_groups(
 
 
 def read_group(connection: Connection, group_id: str) -> Any:  # noqa: ANN401 - a SQLAlchemy row
-    """One group, also without current failures, as a row of `read_groups`.
-    Raises FailureGroupNotFoundError: there is no such group.
-    """
+    """A row of `read_groups`, also without failures. Raises FailureGroupNotFoundError: no such group."""
     statement = _page(_ONE, "content_task_failures", _KEPT_HOURS, "true")
     group = connection.execute(text(statement), {"group_id": group_id, "limit": 1}).one_or_none()
     if group is None:

@@ -29,7 +29,6 @@ def start_admitted(
     services: Services, admitted: Iterable[Admitted], deadline: Deadline
 ) -> dict[tuple[str, int], NotRedrivableError]:
     """Start or redrive the executions of admitted attempts; return the refused redrives, by task and attempt.
-
     The sweep starts those that Step Functions does not accept now, and ends the refused ones.
     """
     refused = {}
@@ -78,9 +77,7 @@ def start_without_slot(services: Services, task_id: str, attempt: int, deadline:
 
 
 def start_unconfirmed(services: Services, deadline: Deadline) -> Iterable[tuple[str, int]]:
-    """Start admitted attempts without a confirmed start again; return those that cannot be redriven, as task
-    and attempt.
-    """
+    """Start unconfirmed attempts again; return those that cannot be redriven, as task and attempt."""
     transact(services.engine, tidy_queue, deadline)
     unstarted = transact(
         services.engine, lambda connection: unconfirmed(connection, STARTING, MOST_UNCONFIRMED), deadline

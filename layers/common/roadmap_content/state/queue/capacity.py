@@ -127,12 +127,10 @@ ahead AS MATERIALIZED (
         AND (k.charged + other.earlier, k.queue_key) < (own.tag, own.queue_key)
     UNION ALL
     SELECT q.tokens FROM own, content_queue q
-    WHERE own.class = 'bulk' AND q.class = 'interactive' AND q.state = 'waiting'
-    LIMIT :most
+    WHERE own.class = 'bulk' AND q.class = 'interactive' AND q.state = 'waiting' LIMIT :most
 ),
 ended AS MATERIALIZED (
-    SELECT tokens, ended_at FROM content_queue
-    WHERE state = 'ended' AND admitted_at IS NOT NULL
+    SELECT tokens, ended_at FROM content_queue WHERE state = 'ended' AND admitted_at IS NOT NULL
         AND ended_at BETWEEN timezone('utc', now()) - interval '1 hour'
             AND timezone('utc', clock_timestamp())
     ORDER BY ended_at DESC LIMIT 100
@@ -170,7 +168,6 @@ NOTHING = Work(0, 0)
 
 
 def work_of(items: int, concepts: int, batch_size: int, max_concurrency: int) -> Work:
-    """The work of an attempt that generates `items` of this number of concepts."""
     if not items:
         return NOTHING
     batches = ceil(concepts / planned_batch_sizes(concepts, 0, batch_size).generate)
@@ -183,13 +180,10 @@ class Capacity(NamedTuple):
     """The model's quota; `None` if none is configured."""
 
     stopped_reason: str | None
-    """The reason why generation is stopped; `None` if it is not."""
-
     stopped_since: datetime | None
 
     @property
     def stop(self) -> GenerationStop | None:
-        """The stop of generation; `None` if it is not stopped."""
         if self.stopped_reason is None:
             return None
         return GenerationStop(since=self.stopped_since, reason=self.stopped_reason)
@@ -200,9 +194,7 @@ def read_capacity(connection: Connection) -> Capacity:
 
 
 def change_capacity(connection: Connection, actor: str, request: CapacityRequest) -> bool:
-    """Change the capacity and record the change; return whether anything changed. `None` keeps a value, and
-    0 tokens remove the quota.
-    """
+    """Record a change; return whether anything changed. `None` keeps a value; 0 tokens remove the quota."""
     return connection.execute(CHANGE, {"actor": actor, **request.model_dump()}).rowcount == 1
 
 

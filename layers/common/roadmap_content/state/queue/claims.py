@@ -136,9 +136,8 @@ def claim_in_run(
 
 
 def is_cancelled_since(task: Task, execution: Execution) -> bool:
-    """Whether a task was cancelled after an execution had been started, or redriven. No I/O.
-
-    Starting or redriving an execution after the cancellation is a request to start again.
+    """Whether a task was cancelled after an execution had been started, or redriven. No I/O. Starting or
+    redriving an execution after the cancellation is a request to start again.
     """
     if task.status != "cancelled" or execution.requested_at is None:
         return False

@@ -273,8 +273,6 @@ class Admitted(NamedTuple):
 
 
 class Confirmation(NamedTuple):
-    """The result of confirming an attempt."""
-
     admitted_at: datetime
     freed: bool
     """Whether the attempt needs fewer slots than it was granted."""
@@ -290,17 +288,8 @@ def enqueue(
     tenant: str | None = None,
 ) -> None:
     """Put a claimed attempt into the queue, in the transaction that claims it. Locks the capacity."""
-    connection.execute(
-        ENQUEUE,
-        {
-            "task_id": task_id,
-            "attempt": attempt,
-            "class": queue_class,
-            "state": state,
-            "tenant": tenant,
-            **work._asdict(),
-        },
-    )
+    entry = {"task_id": task_id, "attempt": attempt, "class": queue_class, "state": state, "tenant": tenant}
+    connection.execute(ENQUEUE, entry | work._asdict())
 
 
 def lock_capacity(connection: Connection) -> None:
@@ -350,7 +339,6 @@ def confirm_redrive(connection: Connection, task_id: str, attempt: int) -> None:
 
 def release(connection: Connection, task_id: str, attempt: int) -> None:
     """End an attempt in the queue, and correct its user's counter by the tokens that it used. Idempotent.
-
     Call it after the attempt's row has been completed. A generator that reports no tokens keeps the estimate.
     """
     connection.execute(RELEASE, {"task_id": task_id, "attempt": attempt})

@@ -214,21 +214,17 @@ def open_attempt(
         ErasureRunningError: the data of the task's user is being erased.
         RoadmapLockedError: an erasure has ended since the task was read: decide anew.
     """
-    is_erasing = connection.scalar(
-        OPEN,
-        {
-            "task_id": task_id,
-            "attempt": attempt,
-            "actor": start.actor,
-            "cause": start.cause,
-            "reason": start.reason,
-            "execution_arn": execution_arn,
-            "redrive_count": redrive_count,
-            "scope": _encoded(start.scope.document),
-            "was_cancelled": was_cancelled,
-            "read_at": read_at,
-        },
-    )
+    by = {"actor": start.actor, "cause": start.cause, "reason": start.reason}
+    parameters = by | {
+        "task_id": task_id,
+        "attempt": attempt,
+        "execution_arn": execution_arn,
+        "redrive_count": redrive_count,
+        "scope": _encoded(start.scope.document),
+        "was_cancelled": was_cancelled,
+        "read_at": read_at,
+    }
+    is_erasing = connection.scalar(OPEN, parameters)
     if is_erasing:
         raise ErasureRunningError(f"the data of the user of task {task_id} is being erased")
     if is_erasing is False:
@@ -243,15 +239,8 @@ def record_plan(
     replaces: Mapping[Item, str],
 ) -> None:
     """Record the numbers of planned items of an attempt, and the ids of the rows to replace."""
-    connection.execute(
-        RECORD_PLAN,
-        {
-            "task_id": task_id,
-            "attempt": attempt,
-            "planned": json.dumps(planned),
-            "replaces": _encoded(encode_revisions(replaces) or None),
-        },
-    )
+    plan = {"planned": json.dumps(planned), "replaces": _encoded(encode_revisions(replaces) or None)}
+    connection.execute(RECORD_PLAN, {"task_id": task_id, "attempt": attempt, **plan})
 
 
 def _encoded(document: Mapping[Any, Any] | None) -> str | None:
@@ -302,9 +291,7 @@ def end_attempts_of_deleted_tasks(connection: Connection) -> None:
 def open_attempts_of(
     connection: Connection, user_id: str, before: datetime | None
 ) -> Sequence[tuple[str, str | None]]:
-    """The open attempts of a user's tasks, also of deleted ones, that were claimed before a time, if it is
-    given: task and execution.
-    """
+    """A user's open attempts, also of deleted tasks, claimed before a time if given: task and execution."""
     found = connection.execute(OPEN_OF_USER, {"user_id": user_id, "before": before})
     return [(row.task_id, row.execution_arn) for row in found]
 
@@ -344,27 +331,16 @@ def close_attempt(
         return  # claimed without an audit row, by an earlier release that is still running
     planned, saved, failed_of_plan = balance(row.planned, missing, failed)
     generated = dict.fromkeys(ContentType, 0) | (row.generated or {})
-    connection.execute(
-        CLOSE,
-        {
-            "task_id": task_id,
-            "attempt": attempt,
-            "outcome": outcome or row.status,
-            "planned": json.dumps(planned),
-            "saved": json.dumps(saved),
-            "failed": json.dumps(failed_of_plan),
-            "generated": json.dumps(generated),
-            "tokens": row.tokens,
-        },
-    )
+    counts = {"planned": planned, "saved": saved, "failed": failed_of_plan, "generated": generated}
+    end = {name: json.dumps(items) for name, items in counts.items()} | {"outcome": outcome or row.status}
+    connection.execute(CLOSE, {"task_id": task_id, "attempt": attempt, "tokens": row.tokens, **end})
     spent = row.tokens - row.tokens_before
     staged = sum(saved.values()) - sum(generated.values()) if row.saved is None else 0
     price = row.tokens / sum(generated.values()) if any(generated.values()) else 0
     saved_by_staging = round(max(0, staged) * price)
     if spent or saved_by_staging:
-        connection.execute(
-            COUNT_TOKENS, {"task_id": task_id, "spent": spent, "saved_by_staging": saved_by_staging}
-        )
+        tokens = {"task_id": task_id, "spent": spent, "saved_by_staging": saved_by_staging}
+        connection.execute(COUNT_TOKENS, tokens)
 
 
 def uncounted_attempts(connection: Connection, limit: int) -> Sequence[tuple[str, int, str]]:

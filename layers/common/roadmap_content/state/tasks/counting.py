@@ -58,9 +58,8 @@ def count_by_status(connection: Connection) -> dict[str, Total]:
 
 
 def count_tasks(connection: Connection, selection: Selection) -> Total:
-    """The number of tasks that a filter selects.
-
-    Counted up to `MAX_COUNTED`, or by reading at most `MAX_SCANNED` tasks; otherwise estimated.
+    """The number of tasks that a filter selects. Counted up to `MAX_COUNTED`, or by reading at most
+    `MAX_SCANNED` tasks; otherwise estimated.
     """
     if selection.is_small:
         count = connection.execute(text(selection.sql("count(*)")), selection.parameters).scalar_one()

@@ -91,9 +91,8 @@ class Selection(NamedTuple):
         return f"SELECT {columns} FROM {self.source} WHERE {' AND '.join(where) or 'true'}"
 
     def in_order(self, columns: str, limit: int | str, *, checked: bool, offset: int = 0) -> str:
-        """A SELECT of these columns in the list's order, with or without the checked conditions.
-
-        `columns` begins with the position. `limit` is a number or a parameter.
+        """A SELECT of these columns in the list's order, with or without the checked conditions. `columns`
+        begins with the position. `limit` is a number or a parameter.
         """
         where = [*self.where, *(condition.of_row for condition in self.checked if checked)]
         order = f"ORDER BY {self.order}.created_at DESC, {self.order}.task_id DESC"
@@ -115,8 +114,7 @@ SELECT t.task_id, t.roadmap_id, r.title, t.user_id, t.status, t.current_step, t.
     {instant("t.created_at")} AS created_at,
     {instant("t.completed_at")} AS completed_at,
     CAST(t.execution_summary AS text) AS execution_summary, f.groups, p.created_at AS position
-FROM page p JOIN roadmap_tasks t USING (task_id)
-LEFT JOIN roadmap_metadata r ON r.roadmap_id = t.roadmap_id
+FROM page p JOIN roadmap_tasks t USING (task_id) LEFT JOIN roadmap_metadata r ON r.roadmap_id = t.roadmap_id
 LEFT JOIN LATERAL (
     SELECT json_agg(json_build_array(error_code, stage, reason, items)
         ORDER BY items DESC, group_id) AS groups
@@ -153,14 +151,11 @@ def select_every_task(task_filter: TaskFilter) -> Selection:
 
 
 def _in_order_of_an_index(task_filter: TaskFilter) -> tuple[Collection[str], Selection]:
-    """The selection by the condition that an index serves in the list's order, and the names of the
-    conditions that this covers.
-    """
+    """The conditions that an index serves in the list's order, by name, and the selection by them."""
     if task_filter.user_id is not None:
         return ["user_id"], Selection("roadmap_tasks t", ["t.user_id = :user_id"], (), {})
     for name in task_filter.by_failure:
-        # Each task once. Its rows are neighbours in the index, so that the first page is found without
-        # reading the others.
+        # Each task once. Its rows are neighbours in the index, so a page is found without the others.
         failing = (
             "SELECT DISTINCT ON (created_at, task_id) task_id, created_at FROM content_task_failures"
             f" WHERE {name} = :{name} ORDER BY created_at DESC, task_id DESC"
@@ -175,9 +170,7 @@ def _in_order_of_an_index(task_filter: TaskFilter) -> tuple[Collection[str], Sel
 
 
 def task_conditions(task_filter: TaskFilter) -> tuple[dict[str, Condition], dict[str, Any]]:
-    """The conditions on the task's row `t`, by name, and their parameters. `failure` is on the task's current
-    failures.
-    """
+    """The conditions on the task's row `t` by name (`failure`: on current failures), and their parameters."""
     conditions: dict[str, str] = {}
     parameters: dict[str, Any] = {}
     if task_filter.status:
@@ -208,9 +201,8 @@ def task_conditions(task_filter: TaskFilter) -> tuple[dict[str, Condition], dict
 
 
 def _updated(task_filter: TaskFilter) -> str:
-    """The condition on a task's last update; empty if there is none.
-
-    Instants are compared. The comparison of local times, which is wider, can use the index.
+    """The condition on a task's last update; empty if there is none. Instants are compared. The comparison of
+    local times, which is wider, can use the index.
     """
     conditions = []
     for name, sign, wider in (("updated_after", ">=", "-"), ("updated_before", "<", "+")):

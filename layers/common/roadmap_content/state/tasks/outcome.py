@@ -21,9 +21,7 @@ class Outcome:
 
     @property
     def failed_concepts(self) -> dict[str, Any] | None:
-        """The task's `failed_concepts`: each concept once, and the items with their reasons; `None` if
-        complete.
-        """
+        """The task's `failed_concepts`: each concept once, the items with reasons; `None` if complete."""
         if not self.failures:
             return None
         concept_ids = list(dict.fromkeys(failure.item.concept_id for failure in self.failures))

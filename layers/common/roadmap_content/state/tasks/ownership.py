@@ -47,7 +47,6 @@ def why_not_startable(
     task: Task, own: ProductWork, siblings: Sequence[ProductWork], *, take_over: bool
 ) -> ContentError | None:
     """The reason why no attempt of a task may be started; `take_over` ignores the product's own work.
-
     `siblings` are the other tasks of the roadmap.
     """
     if not reached_content(task):

@@ -19,15 +19,12 @@ class Scope(NamedTuple):
     """Only these items, each only while it has this revision."""
 
     def includes(self, item: Item) -> bool:
-        """Whether an item is in the part."""
         if self.revisions is not None and item not in self.revisions:
             return False
         return self.concept_id in (None, item.concept_id) and self.content_type in (None, item.content_type)
 
     def unchanged(self, items: Sequence[Item], current: Mapping[Item, str]) -> list[Item]:
-        """The items without those that have another revision than the scope names. `current` has the
-        revisions of the saved items.
-        """
+        """The items without those of another revision than the scope's. `current`: of the saved items."""
         if self.revisions is None:
             return list(items)
         return [item for item in items if current.get(item) in (None, self.revisions[item])]
@@ -58,7 +55,6 @@ NO_ITEM = Scope(revisions={})
 
 
 def scope_from(document: Mapping[str, Any] | None) -> Scope:
-    """The scope with this JSON form."""
     if document is None:
         return WHOLE_TASK
     content_type = document["content_type"]

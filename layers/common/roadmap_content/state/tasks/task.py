@@ -48,8 +48,7 @@ LOCK_AT_ONCE = text("SELECT 1 FROM roadmap_tasks WHERE task_id = :task_id FOR NO
 # An erasure makes the user's tasks the product's own again, or deletes them.
 LOCK_ALL = text("SELECT FROM roadmap_tasks WHERE task_id = ANY(:tasks) ORDER BY task_id FOR UPDATE")
 
-# All of the user's tasks of a roadmap in one statement: otherwise a trigger would note a change for the
-# others.
+# All of the user's tasks of a roadmap at once: otherwise a trigger would note a change for the others.
 DISOWN = text("""
 UPDATE roadmap_tasks SET attempt = 0, execution_arn = NULL
 WHERE attempt > 0 AND user_id = :user_id AND (task_id = ANY(:tasks) OR roadmap_id = ANY(ARRAY(
@@ -128,8 +127,7 @@ WHERE o.task_id IN (
 ORDER BY o.task_id <> :task_id, o.task_id
 """)
 
-# Includes the task of an execution that ended before its claim. Only the execution's input contains that
-# task.
+# Includes the task of an execution that ended before its claim, which only its input contains.
 BY_EXECUTION = text("""
 SELECT task_id FROM roadmap_tasks
 WHERE execution_arn = :execution_arn OR (task_id = :task_id AND attempt = 0)
@@ -138,10 +136,8 @@ WHERE execution_arn = :execution_arn OR (task_id = :task_id AND attempt = 0)
 EXTRAS = text(f"""
 SELECT {instant("t.created_at")} AS created_at,
     r.title, coalesce(g.tokens, 0) AS tokens
-FROM roadmap_tasks t
-LEFT JOIN roadmap_metadata r ON r.roadmap_id = t.roadmap_id
-LEFT JOIN generation_tokens g ON g.task_id = t.task_id
-WHERE t.task_id = :task_id
+FROM roadmap_tasks t LEFT JOIN roadmap_metadata r ON r.roadmap_id = t.roadmap_id
+LEFT JOIN generation_tokens g ON g.task_id = t.task_id WHERE t.task_id = :task_id
 """)
 
 
@@ -208,7 +204,6 @@ class Task:
 
     @property
     def events(self) -> AttemptEvents:
-        """The events of the row's attempt."""
         return AttemptEvents(self.task_id, self.roadmap_id, self.attempt)
 
     @property
@@ -259,9 +254,7 @@ def lock_tasks(connection: Connection, task_ids: Sequence[str]) -> None:
 
 
 def lock_task_at_once(connection: Connection, task_id: str) -> None:
-    """Lock a task's row without waiting for other sessions.
-    Raises RoadmapLockedError: another session holds it.
-    """
+    """Lock a task's row without waiting. Raises RoadmapLockedError: another session holds it."""
     if connection.execute(LOCK_AT_ONCE, {"task_id": task_id}).first() is None:
         raise RoadmapLockedError(f"another session holds task {task_id!r}")
 
@@ -286,16 +279,8 @@ def claim_row(connection: Connection, task: Task, execution_arn: str) -> bool:
     """Claim the next attempt of a task for an execution; `False` if the row has another attempt, or the task
     was cancelled, since it was read.
     """
-    claimed = connection.execute(
-        CLAIM,
-        {
-            "task_id": task.task_id,
-            "attempt": task.attempt,
-            "execution_arn": execution_arn,
-            "was_cancelled": task.status == "cancelled",
-        },
-    )
-    return claimed.rowcount == 1
+    seen = {"task_id": task.task_id, "attempt": task.attempt, "was_cancelled": task.status == "cancelled"}
+    return connection.execute(CLAIM, seen | {"execution_arn": execution_arn}).rowcount == 1
 
 
 def cancel_row(connection: Connection, task_id: str, message: str) -> bool:
@@ -345,9 +330,7 @@ def record_outcome(
     summary: Mapping[str, Any],
     message: str | None,
 ) -> bool:
-    """Write the outcome of an attempt; `False` if the task belongs to a newer attempt and nothing was
-    written.
-    """
+    """Write an attempt's outcome; `False` if a newer attempt owns the task and nothing was written."""
     failed = outcome.failed_concepts
     written = connection.execute(
         RECORD,
