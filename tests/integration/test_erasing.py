@@ -46,9 +46,8 @@ GROUP BY group_id ORDER BY group_id
 
 def named(pipeline: Pipeline, user: str) -> dict[str, list[str]]:
     """The rows that contain a text, by table."""
-    rows = rows_with(pipeline.engine)
-    found = {table: [row for row in lines if user in row] for table, lines in rows.items()}
-    return {table: lines for table, lines in found.items() if lines}
+    every = rows_with(pipeline.engine).items()
+    return {table: found for table, rows in every if (found := [row for row in rows if user in row])}
 
 
 def versions(s3: "S3Client", part: str) -> list[tuple[str, str]]:

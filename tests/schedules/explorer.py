@@ -296,7 +296,7 @@ class Explorer:
             *map(_without_volatile, map(str, self._world.oracle.objects().items())),
             str([(run.arn, run.status, run.redrives) for run in self._world.runs]),
             *map(str, vars(self._world.log).items()),
-            *([str((self._has_erased, self._came_back))] if self._erases else []),
+            *([str((self._has_erased, self._world.pipeline.rows(_CAME_BACK)))] if self._erases else []),
         ]
         seen = "\n".join(lines)
         for number, made in enumerate(ids):
@@ -308,11 +308,6 @@ class Explorer:
     def _has_erased(self) -> bool:
         """Whether an erasure has answered that it is complete."""
         return any(isinstance(p.answer, ErasureAnswer) and p.answer.complete for p in self._processes)
-
-    @property
-    def _came_back(self) -> bool:
-        """Whether the user came back after the erasure."""
-        return bool(self._world.pipeline.rows(_CAME_BACK))
 
     def _check(self, world: str) -> list[str]:
         """The broken invariants: at once, before anything can heal, and after everything has ended."""
@@ -345,7 +340,7 @@ class Explorer:
         left = left_of(world.pipeline.engine, world.services, *names, product_rows=False)
         if not noted:
             left.pop("content_changes", None)
-        return [f"{when}: I14: {left}"] if left and not self._came_back else []
+        return [f"{when}: I14: {left}"] if left and not world.pipeline.rows(_CAME_BACK) else []
 
     def _at_the_end(self) -> list[str]:
         self._finish()

@@ -55,15 +55,14 @@ def rows_with(engine: Engine, *names: str) -> dict[str, list[str]]:
 
 def left_of(engine: Engine, services: Services, *names: str, product_rows: bool) -> dict[str, list[str]]:
     """The rows and keys of ours that name a user, a roadmap or a task after the erasure."""
-    found = rows_with(engine, *names)
+    every = rows_with(engine, *names).items()
+    found = {table: rows for table, rows in every if product_rows or table not in PRODUCT}
     with engine.connect() as connection:
         kept = (
             []
             if product_rows
             else list(connection.scalars(text("SELECT content_url FROM tutorial_metadata")))
         )
-    if not product_rows:
-        found = {table: rows for table, rows in found.items() if table not in PRODUCT}
     keys = [entry.key for entry in services.bucket.entries("") if entry.key not in kept]
     named = [key for key in keys if any(name in re.split("/|:", key) for name in names)]
     return found | ({"objects": named} if named else {})

@@ -35,10 +35,14 @@ def erase(
         raise typer.BadParameter("give --user, with --verify, --dry-run or --product-rows; or --replay alone")
     client = Target.named(stack).client()
     if user is None:
+        register = client.due_erasures()
         answers = [
             client.erase(due.user_id, replay=due.erasure_id, product_rows=due.product_rows)
-            for due in client.due_erasures().due
+            for due in register.due
         ]
+        errors.print(
+            f"{register.registered} erasures in the register, {len(answers)} of users in the database"
+        )
         if as_json:
             print_json([answer.model_dump(mode="json") for answer in answers])
         for answer in answers if not as_json else ():

@@ -107,6 +107,10 @@ def erase_user(services: Services, request: Erasure, deadline: Deadline) -> Eras
             connection, request.user_id, user_hash, request.actor, product_rows=request.product_rows
         )
 
+    def read(connection: Connection) -> tuple[Subjects, list[str]] | None:
+        page = rows.next_subjects(connection, request.user_id, place, before, PAGE)
+        return None if page is None else (page, rows.named_texts(connection, page.roadmaps))
+
     entry = transact(services.engine, begin, deadline)
     if request.after is None:
         register.store_copy(services.bucket, entry)
@@ -115,7 +119,7 @@ def erase_user(services: Services, request: Erasure, deadline: Deadline) -> Eras
         return ErasureAnswer(dry_run=False, complete=False, waits_until=utc(quiet_at))
     place, found = request.place, Removed()
     while deadline.remaining > PART_SECONDS:
-        page = _next_page(services, request, place, before, deadline)
+        page = transact(services.engine, read, deadline)
         if page is None:
             return _end(services, request, entry, found, deadline)
         subjects, named = page
@@ -165,22 +169,6 @@ def _stop_runs(
     return transact(
         services.engine, lambda connection: end_attempts_of(connection, request.user_id, before), deadline
     )
-
-
-def _next_page(
-    services: Services,
-    request: Erasure,
-    place: tuple[str, str],
-    before: datetime | None,
-    deadline: Deadline,
-) -> tuple[Subjects, list[str]] | None:
-    """The next roadmaps and tasks, with the URLs of the texts that rows of the product name."""
-
-    def read(connection: Connection) -> tuple[Subjects, list[str]] | None:
-        page = rows.next_subjects(connection, request.user_id, place, before, PAGE)
-        return None if page is None else (page, rows.named_texts(connection, page.roadmaps))
-
-    return transact(services.engine, read, deadline)
 
 
 def _erase_page(
