@@ -19,7 +19,7 @@ QueryValue = str | int | datetime | Sequence[str] | None
 
 
 class ApiRefusedError(PermanentError, code="ApiRefused"):
-    """The API or Step Functions refused it: `status` is the HTTP status, `error` the code of the answer."""
+    """The API or Step Functions refused a request. `status`: the HTTP status; `error`: the answer's code."""
 
     def __init__(self, status: int, error: str, message: str) -> None:
         super().__init__(f"{status} {error}: {message}")

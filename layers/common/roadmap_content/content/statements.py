@@ -53,7 +53,7 @@ ORDER BY origin_id DESC LIMIT 1
 
 
 def origin_sql(content_type: ContentType, key: str, written: str) -> str:
-    """A part of a `save_sql`: records the origins of the rows of `checked` with `written`'s concepts."""
+    """A part of a `save_sql`: records the origins of rows of `checked` whose concepts `written` returns."""
     return (
         "INSERT INTO content_origins (content_type, content_id, roadmap_id, concept_id, task_id, attempt,"
         f" actor, {_NAMES})"

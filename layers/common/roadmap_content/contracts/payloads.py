@@ -64,7 +64,9 @@ def first_fault(error: ValidationError) -> str:
 
 
 class Execution(Payload):
-    """The execution, from the context object. `RedriveCount` may be absent, `RedriveTime` is at first."""
+    """The execution, from the context object. Some contexts have no `RedriveCount`. `RedriveTime` exists only
+    after a redrive.
+    """
 
     arn: Annotated[str, Field(alias="Id")]
     start_time: Annotated[AwareDatetime | None, Field(alias="StartTime")] = None

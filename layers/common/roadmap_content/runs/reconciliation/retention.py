@@ -76,7 +76,9 @@ def remove_expired(services: Services, deadline: Deadline) -> None:
 
 
 def retentions(settings: Settings) -> list[tuple[Retention, int]]:
-    """Each rule with its days, perhaps changed. Raises MissingSettingError: another table's are changed."""
+    """Each rule with its days, which the parameter may change.
+    Raises MissingSettingError: the parameter names another table.
+    """
     changed = {name: days for name, days in settings.retention_days.items() if name != DELETED}
     rules = [(retention, changed.pop(retention.name, retention.days)) for retention in RETENTIONS]
     if changed:

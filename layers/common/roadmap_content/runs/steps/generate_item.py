@@ -141,7 +141,7 @@ class ItemPreparation:
         return remedy
 
     def _remedy(self, item: Item) -> tuple[Remedy, RecordedFailure | None]:
-        """The remedy for an item. Content is read only if it was refused: whether it is still staged."""
+        """The remedy for an item. Content is read only if it was refused, to see if it is still staged."""
         refusals_of_item = self._context.refusals.get(item)
         if refusals_of_item is None:
             return (Remedy.KEEP if self._staging.holds(item) else Remedy.GENERATE), None

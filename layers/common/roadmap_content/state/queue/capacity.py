@@ -194,7 +194,9 @@ def read_capacity(connection: Connection) -> Capacity:
 
 
 def change_capacity(connection: Connection, actor: str, request: CapacityRequest) -> bool:
-    """Record a change; return whether anything changed. `None` keeps a value; 0 tokens remove the quota."""
+    """Change the capacity and record the change; return whether anything changed. `None` keeps a value, and
+    0 tokens remove the quota.
+    """
     return connection.execute(CHANGE, {"actor": actor, **request.model_dump()}).rowcount == 1
 
 

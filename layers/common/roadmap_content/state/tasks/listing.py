@@ -151,7 +151,7 @@ def select_every_task(task_filter: TaskFilter) -> Selection:
 
 
 def _in_order_of_an_index(task_filter: TaskFilter) -> tuple[Collection[str], Selection]:
-    """The conditions that an index serves in the list's order, by name, and the selection by them."""
+    """The names of the conditions that an index serves in the list's order, and the selection by them."""
     if task_filter.user_id is not None:
         return ["user_id"], Selection("roadmap_tasks t", ["t.user_id = :user_id"], (), {})
     for name in task_filter.by_failure:

@@ -24,7 +24,9 @@ class Scope(NamedTuple):
         return self.concept_id in (None, item.concept_id) and self.content_type in (None, item.content_type)
 
     def unchanged(self, items: Sequence[Item], current: Mapping[Item, str]) -> list[Item]:
-        """The items without those of another revision than the scope's. `current`: of the saved items."""
+        """The items without those that have another revision than the scope names. `current` has the
+        revisions of the saved items.
+        """
         if self.revisions is None:
             return list(items)
         return [item for item in items if current.get(item) in (None, self.revisions[item])]
