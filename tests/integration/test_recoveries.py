@@ -521,7 +521,7 @@ def test_the_sweep_starts_an_attempt_after_a_lost_response(
     assert pipeline.rows("SELECT max(attempt) AS attempts FROM roadmap_tasks") == [{"attempts": 2}]
 
 
-def test_paused_recoveries_do_not_hide_others_from_the_sweep(
+def test_paused_recoveries_do_not_hide_others_from_the_sweep_and_each_is_listed_once(
     pipeline: Pipeline, send: Send, create_waiting: Callable[..., str]
 ) -> None:
     """Regression: a sweep looked at the same fifty recoveries each time."""
@@ -536,6 +536,10 @@ def test_paused_recoveries_do_not_hide_others_from_the_sweep(
     sweep(pipeline)
     assert len(pipeline.executions.started) == 1
     assert send("GET", f"/{last}").body["counts"]["running"] == 1
+    first = send("GET", "", query={"limit": "40"}).body
+    rest = send("GET", "", query={"limit": "40", "cursor": first["next_cursor"]}).body
+    assert len({each["recovery_id"] for each in first["items"] + rest["items"]}) == 62
+    assert len(rest["items"]) == 22
 
 
 def test_the_sweep_counts_the_attempt_that_its_recovery_supersedes(
