@@ -1,7 +1,6 @@
 """The migrations of an empty database and of a database that the product has used."""
 
 import json
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, NullPool, create_engine, text
 
 from local_stack.postgres_server import Server, create_database, drop_database
+from local_stack.processes import becomes_true
 from migrations import VERSION_TABLE, CannotAdoptError, downgrade, migrate
 from migrations.grants import READS
 from roadmap_content.content.kind import save_parameters
@@ -441,10 +441,7 @@ def test_a_migration_waits_for_open_transactions_and_repairs_their_rows(empty_da
     with ThreadPoolExecutor() as pool, connected(empty_database_url) as writer:
         writer.exec_driver_sql(DUPLICATES)
         migration = pool.submit(migrate, empty_database_url)
-        deadline = time.monotonic() + 600
-        while not migration.done() and not writer.scalar(text(waiting)):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        assert becomes_true(lambda: migration.done() or bool(writer.scalar(text(waiting))), 600)
         writer.commit()
         migration.result()
 

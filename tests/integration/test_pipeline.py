@@ -47,7 +47,7 @@ def without_ours(framework: dict[str, Any]) -> str:
         for module in stage["modules"]:
             for concept in module["concepts"]:
                 for key in OURS:
-                    concept.pop(key, None)
+                    concept.pop(key, None)  # a bundle from before a type was added lacks its fields
     return json.dumps(framework)
 
 

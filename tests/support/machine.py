@@ -1,7 +1,7 @@
 """Run one task through the real state machine, with ways to make it fail."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -22,6 +22,18 @@ from tests.support.factories import USER, bundle_of
 from tests.support.http_api import Api
 from tests.support.oracle import Oracle
 from tests.support.published_machine import PublishedMachine
+
+
+def await_end(describe: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    """Wait until an execution ends; return its description."""
+    found: dict[str, Any] = {}
+
+    def is_over() -> bool:
+        found.update(describe())
+        return bool(found["status"] != "RUNNING")
+
+    assert becomes_true(is_over, 600), "the execution does not end"
+    return found
 
 
 class Machine:
@@ -78,14 +90,7 @@ class Machine:
 
     def wait(self, execution_arn: str) -> dict[str, Any]:
         """Wait until an execution ends; return its description."""
-        found: dict[str, Any] = {}
-
-        def is_over() -> bool:
-            found.update(self.client.describe_execution(executionArn=execution_arn))
-            return bool(found["status"] != "RUNNING")
-
-        assert becomes_true(is_over, 600), "the execution does not end"
-        return found
+        return await_end(lambda: self.client.describe_execution(executionArn=execution_arn))
 
     def run(self) -> dict[str, Any]:
         """Run an execution to its end; return its description."""

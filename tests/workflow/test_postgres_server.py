@@ -4,8 +4,7 @@ import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from local_stack.given_database import (
     kept_database,
 )
 from local_stack.postgres_server import PostgresServer, Server
+from local_stack.processes import becomes_true
 
 pytestmark = pytest.mark.nightly
 
@@ -83,15 +83,6 @@ def session(server: PostgresServer, password: str) -> Iterator[pg8000.dbapi.Curs
 def starter_of(data_dir: Path, bond: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", START, str(data_dir), bond]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-
-def wait_until(happened: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 600
-    while not happened():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def has_ended(pid: int) -> bool:
@@ -159,7 +150,7 @@ if sys.platform == "linux":  # other platforms have no signal for the death of a
             assert not has_ended(pid)
             starter.kill()
 
-        assert wait_until(lambda: has_ended(pid))
+        assert becomes_true(lambda: has_ended(pid), 600)
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql+psycopg"])

@@ -3,34 +3,22 @@
 import json
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from local_stack.lock_waiters import processes_waiting_for
-from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.items import ContentType, Item
+from tests.integration.test_pipeline import without_ours
 from tests.support.factories import TYPES, quiz, tutorial
 from tests.support.machine import Machine
 
 CURRICULA = sorted((Path(__file__).parent / "curricula").glob("*.json"))
-OURS = {key for kind in CONTENT_KINDS.values() for key in kind.project(None)}
 
 
 def failed_items(machine: Machine) -> dict[Item, str]:
     return {
         Item(item.concept_id, item.content_type): item.error_code for item in machine.status().failed_items
     }
-
-
-def without_ours(framework: dict[str, Any]) -> str:
-    copy = json.loads(json.dumps(framework))
-    for stage in copy["stages"]:
-        for module in stage["modules"]:
-            for concept in module["concepts"]:
-                for key in OURS:
-                    concept.pop(key, None)  # a bundle from before a type was added lacks its fields
-    return json.dumps(copy)
 
 
 @pytest.mark.parametrize("curriculum", CURRICULA, ids=lambda path: path.stem)

@@ -24,6 +24,7 @@ from tests.faults.matrix.steps import Step
 from tests.support.evidence import TABLES, Log
 from tests.support.factories import USER, bundle_of, quiz
 from tests.support.http_api import Api
+from tests.support.machine import await_end
 from tests.support.oracle import Oracle
 
 CONCEPTS = 4
@@ -158,14 +159,7 @@ class StackPlay:
 
     def await_end(self, arn: str) -> dict[str, Any]:
         """Wait until an execution ends; return its description. Its start may have failed."""
-        found: dict[str, Any] = {}
-
-        def is_over() -> bool:
-            found.update(self._describe(arn))
-            return bool(found["status"] != "RUNNING")
-
-        assert becomes_true(is_over, 600), "the execution does not end"
-        return found
+        return await_end(lambda: self._describe(arn))
 
     def _describe(self, arn: str) -> dict[str, Any]:
         try:
