@@ -72,8 +72,13 @@ class Credentials:
         """
         try:
             fields = json.loads(secret)
-            user, password = fields["username"], fields["password"]
-            return cls(fields["host"], int(fields["port"]), fields["dbname"], user, password)
+            return cls(
+                host=fields["host"],
+                port=int(fields["port"]),
+                database=fields["dbname"],
+                user=fields["username"],
+                password=fields["password"],
+            )
         except KeyError as error:
             raise MissingSettingError(f"the database's secret has no {error}") from None
         except (TypeError, ValueError):
