@@ -22,9 +22,8 @@ from roadmap_content.contracts.payloads import BatchRequest
 from roadmap_content.platform.aws.executions import ExecutionState
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.runs.steps.generate import GenerateReport, generate_content
-from roadmap_content.state.tasks.attempts import user_start
+from tests.integration.test_queue import retry
 from tests.support.factories import TYPES, USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
 from tests.support.requests_to_api import OPERATOR, Ask, Reply
@@ -43,11 +42,6 @@ def load(pipeline: Pipeline, number: int = 1) -> str:
     ids = concept_ids(20, f"r-{number}")
     pipeline.load(bundle_of(ids, roadmap_id=f"r-{number}", task_id=f"t-{number}") | {"content": []})
     return f"t-{number}"
-
-
-def retry(pipeline: Pipeline, task_id: str) -> str:
-    """Retry a task as its user; return the message of the answer."""
-    return retry_task(pipeline.services, task_id, USER, Deadline.after(600), user_start(USER)).message
 
 
 def started(pipeline: Pipeline) -> list[str]:

@@ -132,7 +132,7 @@ def rows_read(pipeline: Pipeline, read: Any) -> float:
             if statement.startswith("EXPLAIN"):
                 continue  # an estimate reads only statistics
             plan = connection.scalar(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"), parameters)
-            total += sum(_rows(node) for node in _nodes(plan[0]["Plan"]))
+            total += sum(_rows(node) for node in nodes(plan[0]["Plan"]))
     return total
 
 
@@ -143,10 +143,10 @@ def _rows(node: dict[str, Any]) -> float:
     return float((node["Actual Rows"] + removed) * node["Actual Loops"])
 
 
-def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield node
     for inner in node.get("Plans", []):
-        yield from _nodes(inner)
+        yield from nodes(inner)
 
 
 FEW = 500

@@ -14,6 +14,7 @@ from roadmap_content.content.kind import ContentKind, save_parameters
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.rows import CURRENT_REVISIONS, current_revisions, current_row, current_rows
 from roadmap_content.contracts.items import Item
+from tests.integration.test_many_plans import nodes
 from tests.support.databases import copied_database
 from tests.support.factories import CONTENT_TABLES, bundle_of, concept_ids
 from tests.support.pipeline import S3, Pipeline, services_for
@@ -183,13 +184,7 @@ def _rows_read(plan: list[dict[str, Any]]) -> float:
             + sum(rows for name, rows in node.items() if name.startswith("Rows Removed by"))
         )
         * node["Actual Loops"]
-        for node in _nodes(plan[0]["Plan"])
+        for node in nodes(plan[0]["Plan"])
         if "CTE Name" not in node
     )
     return read
-
-
-def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield node
-    for inner in node.get("Plans", []):
-        yield from _nodes(inner)

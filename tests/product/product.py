@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from roadmap_content.content.kind import save_parameters
 from tests.support.engines import shared_product_engine
 from tests.support.factories import LATER_KINDS, USER, content_of, framework_of
 from tests.support.product_schema import FORMS
+from tests.support.tables import Tables
 
 NOW = "timezone('Asia/Shanghai', now())"
 """The product's clock: `timestamp without time zone` in Beijing time."""
@@ -19,24 +20,16 @@ EVERY_FORM = pytest.mark.parametrize("form", FORMS, indirect=True)
 """A test in each variant of the schema, which has the fixture `form`."""
 
 
-class Product:
+class Product(Tables):
     """The product, with its own connections to its database."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.engine: Engine = shared_product_engine(url)
 
-    def execute(self, sql: str, **parameters: object) -> None:
-        with self.engine.begin() as connection:
-            connection.execute(text(sql), parameters)
-
     def install(self, schema: str) -> None:
         with self.engine.begin() as connection:
             connection.exec_driver_sql(schema)
-
-    def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
-        with self.engine.connect() as connection:
-            return [dict(row._mapping) for row in connection.execute(text(sql), parameters)]
 
     def has(self, table: str) -> bool:
         return bool(self.rows("SELECT to_regclass(:t) IS NOT NULL AS found", t=table)[0]["found"])

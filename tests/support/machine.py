@@ -22,6 +22,7 @@ from tests.support.factories import USER, bundle_of
 from tests.support.http_api import Api
 from tests.support.oracle import Oracle
 from tests.support.published_machine import PublishedMachine
+from tests.support.tables import Tables
 
 
 def await_end(describe: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
@@ -36,12 +37,12 @@ def await_end(describe: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
     return found
 
 
-class Machine:
+class Machine(Tables):
     """The state machine of a stack, with one task."""
 
     def __init__(self, stack: LocalStack, target: Target) -> None:
         self.stack = stack
-        self.target = target
+        self.target, self.engine = target, target.engine
         self.client = stack.client("stepfunctions")
         self.roadmap_id = f"r-{uuid.uuid4().hex[:8]}"
         self.task_id = str(uuid.uuid4())
@@ -98,20 +99,6 @@ class Machine:
 
     def status(self) -> TaskStatus:
         return task_status(self.target.engine, self.task_id)
-
-    def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
-        with self.target.engine.connect() as connection:
-            return [dict(row._mapping) for row in connection.execute(text(sql), parameters)]
-
-    def execute(self, sql: str, **parameters: object) -> None:
-        """Change the database, as the product would."""
-        with self.target.engine.begin() as connection:
-            connection.execute(text(sql), parameters)
-
-    def framework(self) -> dict[str, Any]:
-        sql = "SELECT framework_data FROM roadmap_metadata WHERE roadmap_id = :id"
-        framework: dict[str, Any] = self.rows(sql, id=self.roadmap_id)[0]["framework_data"]
-        return framework
 
     def holding(self) -> AbstractContextManager[Connection]:
         """Block inserts of quizzes, and so of batches with quizzes, for the duration of the block.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Engine, make_url
 
 from roadmap_command.load import load_bundle
 from roadmap_content.api.status import read_status
@@ -28,6 +28,7 @@ from roadmap_content.state.tasks.task import read_task
 from tests.support.factories import LATER_KINDS, USER
 from tests.support.machine_model import Run, State, batch_requests
 from tests.support.memory_s3 import MemoryS3
+from tests.support.tables import Tables
 
 S3 = MemoryS3()
 """The S3 of all services; the fixture `bucket_name` creates the bucket."""
@@ -77,7 +78,7 @@ def services_for(database_url: str, settings: Mapping[str, str] = SETTINGS) -> S
     return services
 
 
-class Pipeline:
+class Pipeline(Tables):
     """Runs the steps for one task."""
 
     seconds = 600.0
@@ -86,8 +87,6 @@ class Pipeline:
     def __init__(self, services: Services, task_id: str = "t-1", engine: Engine | None = None) -> None:
         self.services = services
         self.engine = engine or services.engine
-        """The test's own access to the database."""
-
         self.task_id = task_id
         self.roadmap_id = ""
         self.runs = 0
@@ -158,22 +157,8 @@ class Pipeline:
             task = read_task(connection, self.task_id, user_id)
             return read_status(connection, task, self.services.framework_cache)
 
-    def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
-        with self.engine.connect() as connection:
-            return [dict(row._mapping) for row in connection.execute(text(sql), parameters)]
-
-    def execute(self, sql: str, **parameters: object) -> None:
-        """Change the database, as the product would."""
-        with self.engine.begin() as connection:
-            connection.execute(text(sql), parameters)
-
     def task(self) -> dict[str, Any]:
         return self.rows("SELECT * FROM roadmap_tasks WHERE task_id = :id", id=self.task_id)[0]
-
-    def framework(self) -> dict[str, Any]:
-        sql = "SELECT framework_data FROM roadmap_metadata WHERE roadmap_id = :id"
-        framework: dict[str, Any] = self.rows(sql, id=self.roadmap_id)[0]["framework_data"]
-        return framework
 
     def later_fields(self, concept_id: str) -> dict[str, Any]:
         """A concept's fields in `framework_data` that belong to later content types, from their rows."""
