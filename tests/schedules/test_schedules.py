@@ -46,6 +46,9 @@ pytestmark = pytest.mark.slow
         "replaced/restore.12/erase",
         "replaced/save.2/erase",
         "waiting/erase/admit",
+        # The claim was decided before the erasure, waited for its locks, and committed after its end.
+        "fresh/erase.25/plan",
+        "contended/automatic.5/erase",
         # The rule was wrong: a retry completes a cancelled task if no item is missing.
         "regenerating/cancel/product-cancel/retry",
     ],
