@@ -166,6 +166,10 @@ def test_nothing_is_claimed_meanwhile_and_nothing_is_deleted_while_a_step_may_wr
     assert ask("POST", "/tasks/alice-t-1/cancel", user_id="alice").status == 409
     with pytest.raises(ErasureRunningError):
         retry_task(of_two_users.services, "alice-t-1", "alice", Deadline.after(60), user_start("alice"))
+    by_hand = Pipeline(of_two_users.services, "alice-t-1", of_two_users.engine)
+    by_hand.runs = 1
+    with pytest.raises(ErasureRunningError):
+        by_hand.plan()
     of_two_users.execute(QUIET)
     assert erase(ask, "alice")["complete"]
     read = transact(
