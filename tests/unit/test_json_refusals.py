@@ -5,6 +5,7 @@ import json
 import sys
 from enum import Enum
 from typing import Any, NoReturn
+from unittest.mock import Mock
 
 import pytest
 import typer
@@ -13,6 +14,7 @@ from local_stack.errors import NoStackError
 from roadmap_command import main
 from roadmap_command.commands import connect
 from roadmap_command.target import Target
+from roadmap_content.contracts.erasure import ErasureAnswer
 from tests.support.factories import bundle_of
 
 COMMANDS: dict[str, Any] = {
@@ -90,6 +92,15 @@ def test_a_wrong_option_is_one_json_document_on_stdout(name: str, monkeypatch: p
     assert document["error"] == "WrongUsage"
     assert "--nonsense" in document["message"]
     assert "--nonsense" in said
+
+
+@pytest.mark.parametrize("option", [[], ["--json"]])
+def test_nothing_is_erased_without_a_confirmation(option: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Mock()
+    client.erase.return_value = ErasureAnswer(dry_run=True, complete=True)
+    monkeypatch.setattr(Target, "named", lambda _: Mock(client=lambda: client))
+    assert "not erased: confirm" in run(monkeypatch, "erase", "--user", "u", *option)[1]
+    client.erase.assert_called_once_with("u", product_rows=False, dry_run=True)
 
 
 def test_there_are_commands_with_json() -> None:

@@ -12,7 +12,7 @@ from typer.main import get_command
 from local_stack.builds import REPOSITORY
 from roadmap_command.main import app
 
-DOCUMENTS = ("docs/runbook.md", "docs/deploy.md", "docs/adopting.md")
+DOCUMENTS = ("docs/runbook.md", "docs/deploy.md", "docs/adopting.md", "docs/erasure.md")
 BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 ROADMAP = get_command(app)
 

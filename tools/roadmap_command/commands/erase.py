@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from roadmap_command.interface import ExitCode, Json, Stack, errors, output, print_json
+from local_stack.errors import RefusedError
+from roadmap_command.interface import ExitCode, Json, Stack, confirmed, errors, output, print_json
 from roadmap_command.target import Target
 from roadmap_command.views import fitted, time_text
 from roadmap_content.contracts.erasure import ErasureAnswer, Removed
@@ -50,15 +51,17 @@ def erase(
         if not all(answer.complete for answer in answers):
             raise typer.Exit(ExitCode.ITEMS_MISSING)
         return
-    if verify or dry_run or not (yes or as_json):
+    if verify or dry_run or not yes:
         answer = client.erase(user, product_rows=product_rows, dry_run=True)
         if verify or dry_run:
             _report(answer, as_json=as_json)
             if verify and answer.removed:
                 raise typer.Exit(ExitCode.ITEMS_MISSING)
             return
-        _print(answer)
-        typer.confirm("Erase it, for ever?", abort=True, err=True)
+        if not as_json:
+            _print(answer)
+        if as_json or not confirmed("Erase it, for ever?"):
+            raise RefusedError("not erased: confirm, or use --yes")
     answer = client.erase(
         user,
         product_rows=product_rows,
