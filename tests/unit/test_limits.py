@@ -124,7 +124,9 @@ def test_an_incomplete_run_ends_failed_where_it_can_be_redriven() -> None:
 
 
 def test_a_plan_that_fails_is_finalized() -> None:
-    run = run_of(100, BATCH_SIZE, {"PlanBatchesFunction": lost("DatabaseUnavailableError")})
+    run = run_of(
+        100, BATCH_SIZE, {"PlanBatchesFunction": lost("RoadmapLockedError", "DatabaseUnavailableError")}
+    )
     assert (run.error, run.invocations) == (
         "ContentIncomplete",
         {"PlanBatchesFunction": 6, "FinalizeTaskFunction": 1, "AwaitRedriveFunction": 1},
