@@ -101,10 +101,10 @@ schedules: $(INSTALLED) ## Play every schedule of two actors with one preemption
 # Each run has a new seed and prints it; `make faults FAULTS_SEED=…` runs the same histories again.
 FAULTS_SEED ?= $(SEED)
 # FAULTS_CELLS=sample: a fixed small set of the cells that wait for no events, and 80 histories.
-FAULTS_HISTORIES ?= $(if $(LONG),1000,$(if $(filter sample,$(FAULTS_CELLS)),80,200))
+FAULTS_HISTORIES ?= $(if $(LONG),500,$(if $(filter sample,$(FAULTS_CELLS)),80,200))
 
 # Three processes on two cores, because the cells on a local stack mostly wait.
-faults: $(INSTALLED) ## Produce every failure: the oracle, poison, 200 histories, each step under each fault (LONG=1: 1,000 histories; FAULTS_CELLS=sample).
+faults: $(INSTALLED) ## Produce every failure: the oracle, poison, 200 histories, each step under each fault (LONG=1: 500 histories; FAULTS_CELLS=sample).
 	FAULTS_SEED=$(FAULTS_SEED) FAULTS_HISTORIES=$(FAULTS_HISTORIES) \
 		$(RUN)/python -m pytest --numprocesses 3 --dist worksteal $(if $(filter sample,$(FAULTS_CELLS)),,-m "") tests/faults
 
@@ -133,7 +133,7 @@ part-verify-template = $(MAKE) verify-template ALL=1
 part-coverage = $(MAKE) test COVERAGE=1
 part-bench = $(MAKE) bench SHORT=1 BENCH="saving growth cold"
 part-restore = $(MAKE) drill DRILL=restore
-part-schedules = $(MAKE) schedules SCHEDULES=all MINUTES=10
+part-schedules = $(MAKE) schedules SCHEDULES=all MINUTES=5
 part-faults = $(MAKE) faults LONG=1
 
 nightly: $(INSTALLED) ## Everything that the gate leaves out; ends with a line for each part (OFFLINE=1: without the audit).
