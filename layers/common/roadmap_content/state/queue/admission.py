@@ -18,8 +18,17 @@ from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ..outbox import record_events
 from ..services import Services
-from .claims import MOST_ADMITTED, STARTING
-from .queue import Admitted, admit, admit_free, confirm_redrive, lock_capacity, tidy_queue, unconfirmed
+from .claims import STARTING
+from .queue import (
+    MOST_ADMITTED,
+    Admitted,
+    admit,
+    admit_free,
+    confirm_redrive,
+    lock_capacity,
+    tidy_queue,
+    unconfirmed,
+)
 
 MOST_UNCONFIRMED = 100
 """Maximum attempts per sweep that are started again."""

@@ -31,7 +31,7 @@ from ..tasks.attempts import CONSOLE, AttemptStart, open_attempt
 from ..tasks.ownership import why_not_startable
 from ..tasks.task import Task, claim_row, read_product_work, read_task
 from .capacity import NOTHING, Work, read_place
-from .queue import Admitted, admit, enqueue
+from .queue import Admitted, enter
 
 STARTING = timedelta(seconds=60)
 """The age at which a sweep looks at a task in `processing`, and starts an admitted attempt again."""
@@ -146,10 +146,6 @@ def is_cancelled_since(task: Task, execution: Execution) -> bool:
     return utc(cancelled_at) > execution.requested_at
 
 
-MOST_ADMITTED = 20
-"""Maximum attempts that one transaction admits. The next one continues."""
-
-
 @dataclass
 class _NewAttempt:
     """The attempt after the task's present one, in the transaction that claims it."""
@@ -194,11 +190,9 @@ class _NewAttempt:
     def enqueue(self, connection: Connection, services: Services) -> Claim:
         """Put it into the queue, and admit waiting attempts, perhaps itself. Locks the capacity."""
         task_id, start, place = self.task.task_id, self.start, None
-        enqueue(
-            connection, task_id, self.number, start.cause.queue_class, self.state, self.work, start.tenant
-        )
         waits = self.state is QueueState.WAITING
-        admitted = admit(connection, MOST_ADMITTED) if waits else []
+        entry = start.cause.queue_class, self.state, self.work, start.tenant
+        admitted = enter(connection, task_id, self.number, *entry)
         events = [one.event for one in admitted]
         if (task_id, self.number) not in [one[:2] for one in admitted]:
             mine = AttemptEvents(task_id, self.task.roadmap_id, self.number)

@@ -256,6 +256,10 @@ ON CONFLICT (class, queue_key) DO UPDATE SET waiting = true,
 WAITING_OF_ACTOR = text(f"SELECT q.task_id, q.attempt FROM content_queue q, content_attempts a {_OF_ACTOR}")
 
 
+MOST_ADMITTED = 20
+"""Maximum attempts that one transaction admits. The next one continues."""
+
+
 class Admitted(NamedTuple):
     """An attempt that was admitted, and is to be started, or redriven, after the COMMIT."""
 
@@ -290,6 +294,20 @@ def enqueue(
     """Put a claimed attempt into the queue, in the transaction that claims it. Locks the capacity."""
     entry = {"task_id": task_id, "attempt": attempt, "class": queue_class, "state": state, "tenant": tenant}
     connection.execute(ENQUEUE, entry | work._asdict())
+
+
+def enter(
+    connection: Connection,
+    task_id: str,
+    attempt: int,
+    queue_class: QueueClass,
+    state: QueueState,
+    work: Work,
+    tenant: str | None,
+) -> list[Admitted]:
+    """Put a claimed attempt into the queue. If it waits, admit waiting attempts, perhaps itself."""
+    enqueue(connection, task_id, attempt, queue_class, state, work, tenant)
+    return admit(connection, MOST_ADMITTED) if state is QueueState.WAITING else []
 
 
 def lock_capacity(connection: Connection) -> None:
