@@ -524,6 +524,7 @@ export interface Removed {
 
 export interface ReplayAnswer {
   registered: number;
+  of_another_key: number;
   due: (DueErasure)[];
 }
 

@@ -14,8 +14,10 @@ from local_stack.errors import NoStackError
 from roadmap_command import main
 from roadmap_command.commands import connect
 from roadmap_command.target import Target
+from roadmap_content.api.client_http import HttpAnswer
 from roadmap_content.contracts.erasure import ErasureAnswer
 from tests.support.factories import bundle_of
+from tests.unit.conftest import Roadmap
 
 COMMANDS: dict[str, Any] = {
     name: command
@@ -101,6 +103,13 @@ def test_nothing_is_erased_without_a_confirmation(option: list[str], monkeypatch
     monkeypatch.setattr(Target, "named", lambda _: Mock(client=lambda: client))
     assert "not erased: confirm" in run(monkeypatch, "erase", "--user", "u", *option)[1]
     client.erase.assert_called_once_with("u", product_rows=False, dry_run=True)
+
+
+def test_a_register_with_another_key_is_an_error(roadmap: Roadmap) -> None:
+    register = {"registered": 2, "of_another_key": 1, "due": []}
+    result = roadmap(Mock(send=lambda *_, **__: HttpAnswer(200, register)), "erase", "--replay")
+    assert result.exit_code == 1
+    assert "1 erasures were registered with another ErasureKey" in result.stderr.replace("\n", " ")
 
 
 def test_there_are_commands_with_json() -> None:

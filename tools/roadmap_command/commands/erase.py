@@ -48,7 +48,12 @@ def erase(
             print_json([answer.model_dump(mode="json") for answer in answers])
         for answer in answers if not as_json else ():
             _print(answer)
-        if not all(answer.complete for answer in answers):
+        if register.of_another_key:
+            errors.print(
+                f"{register.of_another_key} erasures were registered with another ErasureKey: give this stack"
+                " the value of that key, and repeat the command"
+            )
+        if register.of_another_key or not all(answer.complete for answer in answers):
             raise typer.Exit(ExitCode.ITEMS_MISSING)
         return
     if verify or dry_run or not yes:

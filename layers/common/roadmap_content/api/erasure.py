@@ -149,7 +149,8 @@ def due_erasures(services: Services, deadline: Deadline) -> ReplayAnswer:
         for entry in entries
         if entry.user_hash in known
     ]
-    return ReplayAnswer(registered=len(entries), due=due)
+    others = sum(not entry.user_hash.startswith(register.mark_of(key)) for entry in entries)
+    return ReplayAnswer(registered=len(entries), of_another_key=others, due=due)
 
 
 def _stop_runs(

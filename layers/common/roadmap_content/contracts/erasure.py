@@ -107,4 +107,7 @@ class ReplayAnswer(Payload):
     """The erasures to apply again."""
 
     registered: Count
+    of_another_key: Annotated[
+        Count, Field(description="Entries with another `ErasureKey`: their users are not found.")
+    ]
     due: list[DueErasure]

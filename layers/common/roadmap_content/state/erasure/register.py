@@ -81,8 +81,17 @@ class Entry(NamedTuple):
 
 
 def hash_user(key: str, user_id: str) -> str:
-    """The keyed hash of a user."""
-    return hmac.new(key.encode(), user_id.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+    """The keyed hash of a user, after the mark of the key."""
+    return mark_of(key) + _keyed(key, user_id)[len(mark_of(key)) :]
+
+
+def mark_of(key: str) -> str:
+    """The start of each hash with this key, so that an entry with another key is noticed."""
+    return _keyed(key, "")[:8]
+
+
+def _keyed(key: str, value: str) -> str:
+    return hmac.new(key.encode(), value.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
 def begin_erasure(
