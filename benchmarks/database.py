@@ -15,13 +15,20 @@ from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.platform.postgres.engine import Credentials, open_engine
 
 from .curriculum import Author, concept_ids
-from .stock import ROADMAP
+from .stock import ROADMAP, TASK
 
 NEIGHBOUR = "neighbour-5f2a8c31"
 TABLES = ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata", "content_failures")
 
 INSERT_ROADMAP = text("""
 INSERT INTO roadmap_metadata (roadmap_id, user_id, title, framework_data) VALUES (:id, 'u', 'A roadmap', '{}')
+""")
+
+# Save reads whether its attempt is cancelled.
+INSERT_TASK = text("""
+INSERT INTO roadmap_tasks (task_id, user_id, status, current_step, roadmap_id, created_at, updated_at,
+    attempt)
+VALUES (:id, 'u', 'processing', 'content_generation', :roadmap_id, now(), now(), 1)
 """)
 
 
@@ -42,6 +49,7 @@ class Database:
         with self.engine.begin() as connection:
             for roadmap_id in (ROADMAP, NEIGHBOUR):
                 connection.execute(INSERT_ROADMAP, {"id": roadmap_id})
+            connection.execute(INSERT_TASK, {"id": TASK, "roadmap_id": ROADMAP})
             ids = concept_ids(NEIGHBOUR, concepts)
             entries = [author.entry(concept_id, number, 0) for number, concept_id in enumerate(ids)]
             for content_type, kind in CONTENT_KINDS.items():

@@ -76,8 +76,10 @@ FROM generate_series(:first, :last) AS n,
     LATERAL (SELECT content_now() - n * interval '1 second' AS at) AS ended
 """,
     """
-INSERT INTO content_attempts (task_id, attempt, actor, cause, step, claimed_at, ended_at, outcome, saved)
-SELECT task_id, 1, 'console', 'first_run', 'ended', updated_at, updated_at, status, '{}' FROM roadmap_tasks
+INSERT INTO content_attempts (task_id, attempt, actor, cause, step, claimed_at, ended_at, outcome, saved,
+    user_id, roadmap_id)
+SELECT task_id, 1, 'console', 'first_run', 'ended', updated_at, updated_at, status, '{}', user_id, roadmap_id
+FROM roadmap_tasks
 WHERE task_id IN (SELECT 'p-' || n FROM generate_series(:first, :last) AS n)
 """,
     """
@@ -116,7 +118,11 @@ FROM generate_series(:first, least(:last, 200000)) AS n
     "VACUUM ANALYZE",
 )
 
-IS_DUE = text("UPDATE content_checks SET next_check_at = timezone('utc', now()) WHERE task_id = 't-1'")
+# One task is due, and the next sweep looks up a whole page of tasks, at every size.
+IS_DUE = text("""
+WITH anew AS (UPDATE content_sweeps SET tasks_checked_to = '')
+UPDATE content_checks SET next_check_at = timezone('utc', now()) WHERE task_id = 't-1'
+""")
 
 BLOCKS = text("""
 SELECT sum(heap_blks_read + heap_blks_hit + coalesce(idx_blks_read + idx_blks_hit, 0))

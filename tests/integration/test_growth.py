@@ -8,4 +8,4 @@ from benchmarks.growth import Stand, ratios, too_much
 @pytest.mark.slow
 def test_no_operation_reads_more_with_more_tasks(new_database_url: str, bucket_name: str) -> None:
     stand = Stand(new_database_url)
-    assert too_much(ratios(stand.costs(1_000), stand.costs(10_000))) == {}
+    assert too_much(ratios(stand.costs(1_000), stand.costs(30_000))) == {}
