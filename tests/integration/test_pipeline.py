@@ -9,10 +9,16 @@ from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.kind import Draft
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.roadmaps.framework import Concept
-from roadmap_content.contracts.errors import ClaimRefusedError, InvalidContentError, StaleAttemptError
+from roadmap_content.contracts.errors import (
+    ClaimRefusedError,
+    InvalidContentError,
+    StaleAttemptError,
+    UnexpectedError,
+)
 from roadmap_content.contracts.items import ContentType, Failure, Item, Stage
 from roadmap_content.contracts.payloads import Execution, RunInput, StateError
 from roadmap_content.platform.aws.executions import ExecutionState
+from roadmap_content.platform.postgres.transactions import RESERVE
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage.keys import (
@@ -22,6 +28,7 @@ from roadmap_content.platform.storage.keys import (
     text_key,
 )
 from roadmap_content.runs.steps.generate import generate_content
+from roadmap_content.runs.steps.handler import step_handler
 from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
 from roadmap_content.state.failures.failures import record_failures, refusals
 from tests.support.factories import (
@@ -35,6 +42,7 @@ from tests.support.factories import (
     tutorial,
 )
 from tests.support.pipeline import SETTINGS, Pipeline
+from tests.support.requests_to_api import Context
 
 IDS = concept_ids(24)
 OURS = {key for kind in CONTENT_KINDS.values() for key in kind.project(None)}
@@ -263,6 +271,24 @@ def test_an_item_that_fails_neither_delays_nor_loses_the_others_of_its_concept(p
         "stage": "generate",
         "reason": "no quiz",
     }
+
+
+def test_an_item_after_the_time_of_the_invocation_is_tried_again(pipeline: Pipeline) -> None:
+    pipeline.load({**bundle_of(IDS[:1]), "content": []})
+    (request,) = pipeline.requests(pipeline.plan())
+    assert generate_content(request, pipeline.services, Deadline.after(2 * RESERVE - 1)).failed == TYPES
+    assert pipeline.rows("SELECT DISTINCT error_code, transient FROM content_failures") == [
+        {"error_code": "OutOfTime", "transient": True}
+    ]
+
+
+def test_an_error_without_a_name_is_reported_without_its_text(pipeline: Pipeline) -> None:
+    def step(*_: object) -> Any:
+        raise KeyError("a secret")
+
+    handler = step_handler(PlanRequest, step, pipeline.services)
+    with pytest.raises(UnexpectedError, match=r"^KeyError in step \(test_pipeline\.py:\d+\)$"):
+        handler(pipeline.start().plan_request().model_dump(mode="json"), Context())  # type: ignore[arg-type]
 
 
 def test_content_that_is_staged_after_a_refusal_is_saved_unchanged(pipeline: Pipeline) -> None:

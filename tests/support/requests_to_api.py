@@ -67,7 +67,7 @@ def request(
         "pathParameters": None,
         "stageVariables": None,
         "requestContext": {"authorizer": authorizer, "requestId": "r", "path": path, "stage": "prod"},
-        "body": None if body is None else json.dumps(body),
+        "body": body if body is None or isinstance(body, str) else json.dumps(body),
         "isBase64Encoded": False,
     }
     answer = module.handler(event, Context())

@@ -68,6 +68,9 @@ class Api:
         self.app = APIGatewayRestResolver(enable_validation=True)
         self.app.exception_handler(ContentError)(_refuse)
         self.app.exception_handler(RequestValidationError)(_refuse_invalid)
+        self.app.exception_handler(RecursionError)(
+            lambda _: _refuse(InvalidRequestError("the body is nested too deep"))
+        )
         self.app.not_found(_refuse_unknown)
         self.app.use([_require_storable])
         # Explicit, because an environment variable could enable it, and an event contains texts of users.
@@ -130,8 +133,8 @@ def _require_storable(app: APIGatewayRestResolver, proceed: NextMiddleware) -> R
     if event.get("body"):
         try:
             body = app.current_event.json_body
-        except (ValueError, RecursionError):
-            return proceed(app)  # refused by the validation
+        except ValueError:
+            return proceed(app)  # an operation without a body: otherwise, the validation has refused it
         if fault := unstorable(body, "body"):
             raise InvalidRequestError(fault)
     return proceed(app)
