@@ -71,7 +71,7 @@ class Queue:
         """Put a task of a user into the queue, a new one by default; return its id."""
         task = task or self.claimed(user)
         with self._engine.begin() as connection:
-            queue.enqueue(connection, task, 1, queue_class, state, Work(tokens, grants), tenant=tenant)
+            queue.enqueue(connection, task, 1, queue_class, state, Work(tokens, grants), tenant, most=0)
         return task
 
     def pass_minutes(self, minutes: int) -> None:

@@ -31,7 +31,7 @@ from ..tasks.attempts import CONSOLE, AttemptStart, open_attempt
 from ..tasks.ownership import why_not_startable
 from ..tasks.task import Task, claim_row, read_product_work, read_task
 from .capacity import NOTHING, Work, read_place
-from .queue import Admitted, enter
+from .queue import Admitted, enqueue
 
 STARTING = timedelta(seconds=60)
 """The age at which a sweep looks at a task in `processing`, and starts an admitted attempt again."""
@@ -192,7 +192,7 @@ class _NewAttempt:
         task_id, start, place = self.task.task_id, self.start, None
         waits = self.state is QueueState.WAITING
         entry = start.cause.queue_class, self.state, self.work, start.tenant
-        admitted = enter(connection, task_id, self.number, *entry)
+        admitted = enqueue(connection, task_id, self.number, *entry)
         events = [one.event for one in admitted]
         if (task_id, self.number) not in [one[:2] for one in admitted]:
             mine = AttemptEvents(task_id, self.task.roadmap_id, self.number)

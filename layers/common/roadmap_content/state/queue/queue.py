@@ -290,24 +290,14 @@ def enqueue(
     state: QueueState,
     work: Work,
     tenant: str | None = None,
-) -> None:
-    """Put a claimed attempt into the queue, in the transaction that claims it. Locks the capacity."""
+    most: int = MOST_ADMITTED,
+) -> list[Admitted]:
+    """Put a claimed attempt into the queue, in the transaction that claims it. If it waits, admit waiting
+    attempts, `most` at most, perhaps itself; return these. Locks the capacity.
+    """
     entry = {"task_id": task_id, "attempt": attempt, "class": queue_class, "state": state, "tenant": tenant}
     connection.execute(ENQUEUE, entry | work._asdict())
-
-
-def enter(
-    connection: Connection,
-    task_id: str,
-    attempt: int,
-    queue_class: QueueClass,
-    state: QueueState,
-    work: Work,
-    tenant: str | None,
-) -> list[Admitted]:
-    """Put a claimed attempt into the queue. If it waits, admit waiting attempts, perhaps itself."""
-    enqueue(connection, task_id, attempt, queue_class, state, work, tenant)
-    return admit(connection, MOST_ADMITTED) if state is QueueState.WAITING else []
+    return admit(connection, most) if state is QueueState.WAITING else []
 
 
 def lock_capacity(connection: Connection) -> None:
