@@ -24,13 +24,6 @@ INSERT_ROADMAP = text("""
 INSERT INTO roadmap_metadata (roadmap_id, user_id, title, framework_data) VALUES (:id, 'u', 'A roadmap', '{}')
 """)
 
-# Save reads whether its attempt is cancelled.
-INSERT_TASK = text("""
-INSERT INTO roadmap_tasks (task_id, user_id, status, current_step, roadmap_id, created_at, updated_at,
-    attempt)
-VALUES (:id, 'u', 'processing', 'content_generation', :roadmap_id, now(), now(), 1)
-""")
-
 
 class Database:
     """A migrated database. `engine` is the product's own, with its one connection."""
@@ -49,7 +42,11 @@ class Database:
         with self.engine.begin() as connection:
             for roadmap_id in (ROADMAP, NEIGHBOUR):
                 connection.execute(INSERT_ROADMAP, {"id": roadmap_id})
-            connection.execute(INSERT_TASK, {"id": TASK, "roadmap_id": ROADMAP})
+            connection.exec_driver_sql(  # Save reads whether its attempt is cancelled
+                "INSERT INTO roadmap_tasks (task_id, user_id, status, current_step, roadmap_id, created_at,"
+                " updated_at, attempt)"
+                f" VALUES ('{TASK}', 'u', 'processing', 'content_generation', '{ROADMAP}', now(), now(), 1)"
+            )
             ids = concept_ids(NEIGHBOUR, concepts)
             entries = [author.entry(concept_id, number, 0) for number, concept_id in enumerate(ids)]
             for content_type, kind in CONTENT_KINDS.items():

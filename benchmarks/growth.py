@@ -21,6 +21,7 @@ from roadmap_content.runs.recoveries.advance import advance
 from roadmap_content.runs.recoveries.recovery_tasks import WaitingTask, claim_task
 from roadmap_content.state.queue import queue
 from roadmap_content.state.queue.capacity import read_place
+from roadmap_content.state.tasks.attempts import open_attempt, user_start
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import S3, Pipeline, services_for
 from tests.support.requests_to_api import request
@@ -30,7 +31,6 @@ from .report import Limit, amount, arguments_of, show_limits, show_table
 
 SIZES = (1_000, 1_000_000)
 MOST_TIMES = 5.0
-ROUNDS = 3
 
 # The same at every size: a hundred attempts that wait, and a recovery.
 WAITING = (
@@ -114,6 +114,11 @@ SELECT 'all', n, 'p-' || n, false, CASE WHEN n % 2 = 0 THEN 'recovered' ELSE 'wa
     CASE WHEN n % 2 = 0 THEN 2 END, CASE WHEN n % 2 = 0 THEN now() END
 FROM generate_series(:first, least(:last, 200000)) AS n
 """,
+    """
+INSERT INTO content_erasures (erasure_id, user_hash, actor, product_rows, ended_at, removed)
+SELECT 'e-' || n, '0', 'operator', false, content_now() - n * interval '1 minute', '{}'
+FROM generate_series(5 * :first - 4, 5 * :last) AS n
+""",
     "TRUNCATE content_changes",
     "VACUUM ANALYZE",
 )
@@ -186,7 +191,7 @@ class Stand:
         """The least of some rounds: PostgreSQL's own work in the background is counted, too."""
         operation()
         rounds = []
-        for _ in range(ROUNDS):
+        for _ in range(3):
             with self._administrator.connect() as connection:
                 connection.execute(IS_DUE)
             before = self._blocks()
@@ -234,6 +239,16 @@ def _admit(connection: Connection) -> None:
 def _claim(connection: Connection) -> None:
     connection.execute(text("UPDATE content_recoveries SET state = 'running'"))
     claim_task(connection, "all", WaitingTask("p-1", "completed", None), 2)
+    open_attempt(
+        connection,
+        "p-1",
+        2,
+        None,
+        user_start("u"),
+        0,
+        was_cancelled=False,
+        read_at=datetime.now(UTC).replace(tzinfo=None),
+    )
 
 
 @contextmanager

@@ -355,6 +355,7 @@ CREATE TABLE content_erasures (
     removed json NOT NULL
 );
 CREATE UNIQUE INDEX content_erasure_running ON content_erasures (user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX content_erasure_ended ON content_erasures (ended_at); -- each claim asks for the newest
 """
 
 REMOVE = """

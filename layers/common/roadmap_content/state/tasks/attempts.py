@@ -77,9 +77,10 @@ opened AS (
         (SELECT roadmap_id FROM roadmap_tasks WHERE task_id = :task_id))
     ON CONFLICT (task_id, attempt) DO NOTHING
 )
-SELECT bool_or(e.user_id IS NOT NULL) FROM content_erasures e JOIN roadmap_tasks t
-    ON e.user_id = t.user_id OR e.user_id IS NULL AND e.ended_at > :read_at
-WHERE t.task_id = :task_id
+SELECT CASE
+    WHEN EXISTS (SELECT FROM content_erasures e JOIN roadmap_tasks t USING (user_id)
+        WHERE t.task_id = :task_id) THEN true
+    WHEN EXISTS (SELECT FROM content_erasures WHERE ended_at > :read_at) THEN false END
 """)
 
 # The attempts of deleted tasks stay uncounted.
