@@ -160,8 +160,8 @@ def is_queue_halted(classes: Sequence[ClassInQueue], capacity: Capacity, now: da
     """
     if capacity.stop is not None or not capacity.slots or any(each.at_work for each in classes):
         return False
-    admitted = [each for each in classes if each.queue_class is not QueueClass.BULK_PAUSED]
-    oldest = [each.oldest_waiting_since for each in admitted if each.oldest_waiting_since is not None]
+    unpaused = [each for each in classes if each.queue_class is not QueueClass.BULK_PAUSED]
+    oldest = [each.oldest_waiting_since for each in unpaused if each.oldest_waiting_since is not None]
     return bool(oldest) and now - min(oldest) > HALTED_AFTER
 
 
