@@ -235,8 +235,7 @@ def test_after_a_restore_the_register_is_applied_to_what_is_older(
     assert entry["ended_at"] is not None
     assert "alice" not in entry["user_hash"]
     of_two_users.services.erasure_key = "the key of another stack"
-    found = ask("POST", "/erasures/due", **OPERATOR).body
-    assert found == {"registered": 1, "of_another_key": 1, "due": []}
+    assert ask("POST", "/erasures/due", **OPERATOR).body == {"registered": 1, "of_another_key": 1, "due": []}
 
 
 def swept(pipeline: Pipeline) -> None:

@@ -286,9 +286,11 @@ def test_an_error_without_a_name_is_reported_without_its_text(pipeline: Pipeline
     def step(*_: object) -> Any:
         raise KeyError("a secret")
 
-    handler = step_handler(PlanRequest, step, pipeline.services)
+    context: Any = Context()
     with pytest.raises(UnexpectedError, match=r"^KeyError in step \(test_pipeline\.py:\d+\)$"):
-        handler(pipeline.start().plan_request().model_dump(mode="json"), Context())  # type: ignore[arg-type]
+        step_handler(PlanRequest, step, pipeline.services)(
+            pipeline.start().plan_request().model_dump(mode="json"), context
+        )
 
 
 def test_content_that_is_staged_after_a_refusal_is_saved_unchanged(pipeline: Pipeline) -> None:

@@ -72,8 +72,10 @@ def examined(mutants: Sequence[Mutant]) -> Iterator[tuple[Mutant, Testimony | Br
         @contextmanager
         def copy() -> Iterator[Path]:
             root = roots.get()
-            yield root
-            roots.put(root)
+            try:
+                yield root
+            finally:
+                roots.put(root)
 
         def examine(mutant: Mutant) -> Testimony | BrokenCheckError:
             with copy() as root:
