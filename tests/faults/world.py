@@ -217,9 +217,9 @@ class World:
                 self.log.generated_late += self.log.generated[before:]
 
     def _note_live(self, run: Run) -> None:
-        """Record for the oracle which executions are running with an attempt."""
+        """Record for the oracle which executions are running with an attempt that has no outcome yet."""
         attempt = run.input.attempt if run.planned is None else run.planned.plan.attempt
-        if run.running and run.at_work and attempt is not None and run.error is None:
+        if run.going and run.at_work and attempt is not None and run.error is None:
             self.log.live[run.arn] = attempt
         else:
             self.log.live.pop(run.arn, None)
