@@ -40,6 +40,7 @@ from roadmap_content.api.preview import preview_retry
 from roadmap_content.api.revisions import list_revisions, read_content, read_origin_counts, restore_revision
 from roadmap_content.api.status import read_detail
 from roadmap_content.api.task_list import list_tasks
+from roadmap_content.contracts.api.capacity import RetryAnswer
 from roadmap_content.contracts.api.failures import FailurePage
 from roadmap_content.contracts.api.items import (
     DEFAULT_CONCEPTS,
@@ -56,7 +57,6 @@ from roadmap_content.contracts.api.tasks import (
     AttemptPage,
     CancelAnswer,
     ChangePage,
-    RetryAnswer,
     RetryPreview,
     TaskDetail,
     TaskPage,

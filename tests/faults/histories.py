@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from roadmap_content.api.revisions import list_revisions, restore_revision
 from roadmap_content.api.status import read_status
-from roadmap_content.contracts.api.tasks import RetryAnswer
+from roadmap_content.contracts.api.capacity import RetryAnswer
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.platform.runtime.deadline import Deadline

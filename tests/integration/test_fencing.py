@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from roadmap_content.contracts.api.tasks import RetryAnswer
+from roadmap_content.contracts.api.capacity import RetryAnswer
 from roadmap_content.contracts.errors import ClaimRefusedError, NotRedrivableError, StaleAttemptError
 from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput
 from roadmap_content.contracts.states import Cause

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from local_stack.processes import becomes_true
-from roadmap_content.contracts.api.tasks import RetryAnswer
+from roadmap_content.contracts.api.capacity import RetryAnswer
 from roadmap_content.contracts.errors import (
     ClaimRefusedError,
     ContentIncomplete,

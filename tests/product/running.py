@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from local_stack.builds import REPOSITORY
-from roadmap_content.contracts.api.tasks import RetryAnswer
+from roadmap_content.contracts.api.capacity import RetryAnswer
 from roadmap_content.contracts.payloads import RunInput
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, ReconcileResult, reconcile

@@ -14,7 +14,7 @@ from roadmap_content.api.history import list_attempts
 from roadmap_content.api.status import read_detail
 from roadmap_content.content.generation.generator import Generator
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.contracts.api.tasks import RetryAnswer
+from roadmap_content.contracts.api.capacity import RetryAnswer
 from roadmap_content.contracts.errors import (
     AtWorkElsewhereError,
     ContentError,

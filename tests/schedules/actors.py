@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from roadmap_content.api.cancel import cancel_task
 from roadmap_content.api.revisions import list_revisions, restore_revision
-from roadmap_content.contracts.api.tasks import RetryAnswer
+from roadmap_content.contracts.api.capacity import RetryAnswer
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.states import Cause
 from roadmap_content.platform.runtime.deadline import Deadline

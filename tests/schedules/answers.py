@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from roadmap_content.contracts.api.tasks import CancelAnswer, RetryAnswer
+from roadmap_content.contracts.api.capacity import RetryAnswer
+from roadmap_content.contracts.api.tasks import CancelAnswer
 from roadmap_content.contracts.states import Cause
 from roadmap_content.runs.steps.await_redrive import AwaitRedriveResult
 from tests.faults.world import World

@@ -115,8 +115,7 @@ class Violation:
         side = _WIDTH // len(schedule.turns)
 
         def line(step: Step) -> str:
-            before = f"{'':{side}} | " * step.process
-            return f"  {before}{step.label[:side]}"
+            return "  " + f"{'':{side}} | " * step.process + step.label[:side]
 
         actors = " | ".join(f"{turn.actor:{side}}" for turn in schedule.turns)
         return "\n".join(

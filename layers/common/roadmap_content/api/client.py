@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+from ..contracts.api.capacity import RetryAnswer
 from ..contracts.api.items import ItemDetail, ItemMap, RestoreAnswer, Revision, Revisions, SavedItem
 from ..contracts.api.tasks import (
     AttemptPage,
@@ -29,7 +30,6 @@ from ..contracts.api.tasks import (
     CancelAnswer,
     Change,
     ChangePage,
-    RetryAnswer,
     RetryPreview,
     TaskDetail,
 )

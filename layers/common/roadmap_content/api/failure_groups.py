@@ -20,7 +20,8 @@ from ..contracts.items import Stage
 from ..contracts.reasons import sentence_of
 from ..contracts.states import GroupState
 from ..runs.recoveries.recovery import recoveries_of_group
-from ..state.failures.group_states import change_group, group_changes, read_group, read_groups
+from ..state.failures.group_list import read_group, read_groups
+from ..state.failures.group_states import change_group, group_changes
 from ..state.tasks.next_actions import advice_for
 from .pages import Integer, Text, decode_cursor, page_of
 from .recovery_list import describe
@@ -52,7 +53,7 @@ def describe_group(connection: Connection, group_id: str) -> FailureGroupDetail:
     return FailureGroupDetail.model_validate(
         fields
         | {
-            "changes": group_changes(connection, group_id, MOST_CHANGES),
+            "changes": [row._mapping for row in group_changes(connection, group_id, MOST_CHANGES)],
             "recoveries": [describe(connection, recovery) for recovery in recoveries],
         }
     )

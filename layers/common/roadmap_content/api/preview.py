@@ -55,9 +55,8 @@ def preview_retry(
     roadmap_id = snapshot.task.roadmap_id or ""
 
     def read(connection: Connection) -> tuple[dict[Item, str], Refusals, float | None, Basis]:
-        saved = set(items) - set(snapshot.missing)
         return (
-            current_revisions(connection, roadmap_id, saved),
+            current_revisions(connection, roadmap_id, set(items) - set(snapshot.missing)),
             _rejections(connection, task_id, items),
             *_price(connection, task_id, roadmap_id),
         )

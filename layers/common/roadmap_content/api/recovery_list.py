@@ -72,10 +72,9 @@ def describe(connection: Connection, recovery: Recovery) -> RecoveryAnswer:
 def _undone(connection: Connection, recovery: Recovery) -> UndoCounts | None:
     if "regenerate" not in recovery.filter or recovery.ended_at is None:
         return None
-    counts = count_undone(connection, recovery.recovery_id)
+    counts = UndoCounts.model_validate(count_undone(connection, recovery.recovery_id))
     # Each task of a regeneration has at least one item.
-    begun = counts.restored + counts.not_replaced + counts.left_alone > 0
-    return counts if begun else None
+    return counts if counts.restored + counts.not_replaced + counts.left_alone else None
 
 
 def _rate(recovery: Recovery, started: int) -> float | None:

@@ -58,8 +58,8 @@ def undo_recovery(services: Services, recovery_id: str, actor: str, deadline: De
         if not undo.process(decode_revisions(row.items)):
             break
     counts = transact(services.engine, lambda connection: count_undone(connection, recovery_id), deadline)
-    logger.info("recovery_undone", recovery_id=recovery_id, actor=actor, **dict(counts))
-    return UndoAnswer(recovery_id=recovery_id, complete=not counts.tasks_left, **dict(counts))
+    logger.info("recovery_undone", recovery_id=recovery_id, actor=actor, **counts)
+    return UndoAnswer(recovery_id=recovery_id, complete=not counts["tasks_left"], **counts)
 
 
 class _TaskUndo(NamedTuple):

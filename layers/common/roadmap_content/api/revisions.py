@@ -169,12 +169,11 @@ def list_revisions(
         ]
 
     def with_size(row: dict[str, Any]) -> Revision:
-        url = row["content_url"]
-        size = row["size"] if url is None else text_size(services.bucket, url)
-        return Revision.model_validate(row | {"size": size})
+        if row["content_url"] is not None:
+            row["size"] = text_size(services.bucket, row["content_url"])
+        return Revision.model_validate(row)
 
-    rows = transact(services.reading_engine, read, deadline)
-    return Revisions(items=in_parallel(with_size, rows))
+    return Revisions(items=in_parallel(with_size, transact(services.reading_engine, read, deadline)))
 
 
 def restore_revision(

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from ..contracts.documents import Document
 from ..contracts.errors import ContentCheckFailedError, InvalidContentError, PermanentError
@@ -115,7 +115,7 @@ class _Answer(Payload):
 
 
 _VERDICT: TypeAdapter[Accepted | Rejected] = TypeAdapter(
-    Annotated[Accepted | Rejected, Field(discriminator="verdict")]
+    Annotated[Accepted | Rejected, Field(discriminator="verdict")], config=ConfigDict(defer_build=True)
 )
 
 

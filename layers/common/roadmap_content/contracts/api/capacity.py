@@ -1,9 +1,11 @@
 """Requests and answers about the capacity and the queue."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from ..items import ContentType
 from ..payloads import Count, Payload, Positive
 from ..states import QueueClass
 from ..times import UtcTime
@@ -114,6 +116,22 @@ class QueuePlace(Payload):
         Count | None,
         Field(description="An estimate; null if too few attempts have ended, or generation is stopped."),
     ]
+
+
+class RetryAnswer(Payload):
+    """The answer of `POST /api/v1/tasks/{task_id}/retry`."""
+
+    success: bool = True
+    recovery_type: Literal["content_retry", "checkpoint"]
+    task_id: str
+    roadmap_id: str | None
+    status: str
+    items_to_retry: Mapping[ContentType, Count]
+    total_items: Count
+    attempt: int
+    execution_arn: str | None
+    queue: Annotated[QueuePlace | None, Field(description="If the attempt waits for a slot.")] = None
+    message: str
 
 
 class GenerationStop(Payload):

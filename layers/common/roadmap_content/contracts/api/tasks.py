@@ -217,22 +217,6 @@ class ChangePage(Payload):
     ] = False
 
 
-class RetryAnswer(Payload):
-    """The answer of `POST /api/v1/tasks/{task_id}/retry`."""
-
-    success: bool = True
-    recovery_type: Literal["content_retry", "checkpoint"]
-    task_id: str
-    roadmap_id: str | None
-    status: str
-    items_to_retry: Mapping[ContentType, Count]
-    total_items: Count
-    attempt: int
-    execution_arn: str | None
-    queue: Annotated[QueuePlace | None, Field(description="If the attempt waits for a slot.")] = None
-    message: str
-
-
 Basis = Literal["task", "roadmap", "none"]
 
 

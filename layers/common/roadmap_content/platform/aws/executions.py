@@ -56,8 +56,10 @@ class Executions:
 
     def __init__(self, state_machine_arn: str) -> None:
         self._state_machine_arn = state_machine_arn
-        unqualified = ":".join(state_machine_arn.split(":")[:7])
-        self._prefix = unqualified.replace(":stateMachine:", ":execution:") + ":"
+        # Without a version or alias.
+        self._prefix = (
+            ":".join(state_machine_arn.split(":")[:7]).replace(":stateMachine:", ":execution:") + ":"
+        )
 
     @cached_property
     def _client(self) -> "SFNClient":

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ...contracts.api.recoveries import UndoCounts
 from ...contracts.errors import RecoveryStoppedError
 from ...contracts.states import RecoveryState, TaskResult
 from .decisions import Progress, RunningTask, Settlement, interval, may_start
@@ -189,9 +188,9 @@ def record_undone(connection: Connection, recovery_id: str, task_id: str, report
     connection.execute(RECORD_UNDONE, parameters)
 
 
-def count_undone(connection: Connection, recovery_id: str) -> UndoCounts:
-    row = connection.execute(UNDONE, {"recovery_id": recovery_id}).one()
-    return UndoCounts.model_validate(row._mapping)
+def count_undone(connection: Connection, recovery_id: str) -> dict[str, Any]:
+    """The fields of `UndoCounts`."""
+    return connection.execute(UNDONE, {"recovery_id": recovery_id}).one()._asdict()
 
 
 def count_tasks(connection: Connection, recovery_id: str) -> Counts:

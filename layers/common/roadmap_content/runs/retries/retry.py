@@ -16,8 +16,7 @@ from ...content.registry import CONTENT_KINDS
 from ...content.roadmaps.framework import Framework
 from ...content.roadmaps.metadata import lock_roadmap
 from ...content.rows import current_revisions
-from ...contracts.api.capacity import QueuePlace
-from ...contracts.api.tasks import RetryAnswer
+from ...contracts.api.capacity import QueuePlace, RetryAnswer
 from ...contracts.errors import (
     ClaimRefusedError,
     ContentError,
