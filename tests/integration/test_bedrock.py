@@ -60,8 +60,9 @@ CHINESE = Concept("c-1", "传感器", "传感器测量周围的世界。", keywo
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ConverseServer]:
-    """A Converse server that boto3 uses. Pauses between retries take no time."""
-    monkeypatch.setattr(model, "FIRST_PAUSE", 0.0)
+    """A Converse server that boto3 uses. Pauses between calls take no time."""
+    for pause in ("FIRST_PAUSE", "FIRST_INTERVAL", "SHORTEST_INTERVAL"):
+        monkeypatch.setattr(model, pause, 0.0)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     with ConverseServer() as server:

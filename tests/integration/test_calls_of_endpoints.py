@@ -146,7 +146,7 @@ READS = [name for name, each in ENDPOINTS.items() if each.method == "GET" and "{
 def test_the_calls_of_an_endpoint_are_those_that_are_stated(
     ask: Ask, pipeline: Pipeline, calls: Counted, operations: list[str]
 ) -> None:
-    api = Api(ask, pipeline, concepts=5)  # no endpoint calls a service for each of them
+    api = Api(ask, pipeline, concepts=3)  # no endpoint calls a service for each of them
     for operation in sorted(operations, key=lambda name: ENDPOINTS[name].running):
         endpoint = ENDPOINTS[operation]
         if endpoint.running and calls.execution != "RUNNING":

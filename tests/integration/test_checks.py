@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 
 import pytest
 from sqlalchemy import text
@@ -76,14 +75,13 @@ def test_a_run_records_no_change_but_its_end(pipeline: Pipeline) -> None:
 def test_the_pauses_of_an_unchanged_task_double_and_a_change_ends_them(pipeline: Pipeline) -> None:
     finish(pipeline)
     pauses = []
-    for _ in range(13):
-        pipeline.execute("UPDATE content_checks SET next_check_at = timezone('utc', now())")
+    for skipped in ("", "", ", pause = '16 days'", "", ""):
+        pipeline.execute(f"UPDATE content_checks SET next_check_at = timezone('utc', now()){skipped}")
         assert sweep(pipeline).checked == 1
         (row,) = pipeline.rows("SELECT next_check_at - checked_at AS pause FROM content_checks")
         pauses.append(row["pause"])
-    assert pauses[0] == 2 * FIRST_PAUSE
-    assert all(longer == min(2 * shorter, LONGEST_PAUSE) for shorter, longer in pairwise(pauses))
-    assert pauses[-1] == LONGEST_PAUSE == timedelta(days=30)
+    assert pauses == [2 * FIRST_PAUSE, 4 * FIRST_PAUSE, timedelta(days=16), *[LONGEST_PAUSE] * 2]
+    assert timedelta(days=30) == LONGEST_PAUSE
     pipeline.execute("UPDATE roadmap_tasks SET error_message = 'changed'")
     sweep(pipeline)
     (row,) = pipeline.rows("SELECT next_check_at - checked_at AS pause FROM content_checks")
