@@ -281,15 +281,15 @@ function totals(task) {
 
 /** @param {{ task: Task, items: Items | null, acts: boolean, onRetry: () => void, onRedrive: () => void, onCancel: () => void }} props */
 function Head({ task, items, acts, onRetry, onRedrive, onCancel }) {
+  const known = totals(task);
   const counts = useMemo(() => {
     /** @type {Record<string, number>} */
-    const found = {};
+    const found = { S: items ? 0 : known.saved };
     for (const state of items?.states ?? "") found[state] = (found[state] ?? 0) + 1;
     return found;
-  }, [items?.states]);
-  const known = totals(task);
+  }, [items?.states, known.saved]);
   const total = items ? items.states.length : known.total;
-  const saved = items ? (counts.S ?? 0) : known.saved;
+  const saved = counts.S ?? 0;
   const missing = total - saved;
   const waits = isWaiting(task);
   const url = safeLink(task.execution_url);
