@@ -176,9 +176,12 @@ def test_a_task_whose_automatic_attempts_are_over_needs_a_person_and_says_so(
 ) -> None:
     """Once: when somebody has acknowledged the group, the next task of it calls nobody."""
 
-    raise_in(monkeypatch, GENERATE, THROTTLED)
     pipeline.services.settings = Settings(SETTINGS | {"AUTOMATIC_ATTEMPTS": "0"})
-    pipeline.load(bundle_of(["c-1"]) | {"content": []})
+    first, second = (
+        bundle_of([f"c-{n}"], roadmap_id=f"r-{n}", task_id=f"t-{n}") | {"content": []} for n in (1, 2)
+    )
+    raise_in(monkeypatch, GENERATE, THROTTLED)
+    pipeline.load(first)
     pipeline.run()
     assert counted(capsys)["TasksNeedPerson", None] == 1
     (event,) = pipeline.rows(
@@ -192,7 +195,7 @@ def test_a_task_whose_automatic_attempts_are_over_needs_a_person_and_says_so(
         for row in groups:
             change_group(connection, row["group_id"], "operator:op", known)
     pipeline.task_id = "t-2"
-    pipeline.load(bundle_of(["c-2"], roadmap_id="r-2", task_id="t-2") | {"content": []})
+    pipeline.load(second)
     pipeline.run()
     sums = counted(capsys)
     assert (sums["TasksIncomplete", None], sums["TasksNeedPerson", None]) == (1, 0)

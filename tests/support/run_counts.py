@@ -1,4 +1,4 @@
-"""`python -m tests.support.run_counts`: the requests of a run to each service, for `documents.cost`.
+"""`python -m tests.support.run_counts`: the requests of a run to each service, and then `documents.cost`.
 
 Real: the steps, PostgreSQL, the log lines and metrics. Emulated: S3 in memory, and the state machine
 (`tests/support/machine_model.py`). The offline generator stands for the model.
@@ -6,7 +6,6 @@ Real: the steps, PostgreSQL, the log lines and metrics. Emulated: S3 in memory, 
 
 import logging
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -15,7 +14,7 @@ from io import StringIO
 from sqlalchemy import event, text
 
 from benchmarks.database import migrated_database
-from documents.cost import COUNTS
+from documents import cost
 from documents.layout import laid_out
 from roadmap_content.platform.runtime.log import logger
 from roadmap_content.platform.storage.bucket import Bucket
@@ -83,8 +82,8 @@ def main() -> None:
         with migrated_database() as url:
             S3.create_bucket(Bucket="content")
             counts[str(concepts)] = count_run(url, concepts)
-    COUNTS.write_text(laid_out(counts))
-    sys.stdout.write(COUNTS.read_text())
+    cost.COUNTS.write_text(laid_out(counts))
+    cost.main()
 
 
 if __name__ == "__main__":

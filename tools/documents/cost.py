@@ -1,4 +1,4 @@
-"""`python -m documents.cost`: the bill of a run, and of a day of 20,000 roadmaps.
+"""`python -m documents.cost`: the bill of a run, and of a day of 20,000 roadmaps; also in docs/deploy.md.
 
 Counted requests × unit prices: the counts are measured (`python -m tests.support.run_counts`), the prices are
 in `documents/prices.py`. Durations and tokens are assumptions, named below. docs/deploy.md names what is not
@@ -7,8 +7,10 @@ included.
 
 import heapq
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from io import StringIO
 from math import ceil
 from typing import NamedTuple
 
@@ -47,6 +49,7 @@ POLLS_PER_MINUTE = 30
 """A client asks for the status of a running task every two seconds (assumed)."""
 
 COUNTS = REPOSITORY / "tools/documents/counts.json"
+PAGE = REPOSITORY / "docs/deploy.md"
 
 
 class Counts(NamedTuple):
@@ -159,9 +162,8 @@ def old_prices(year: int) -> list[str]:
     return [price.unit for price in found if price.checked < str(year)]
 
 
-def main() -> None:
-    """Print the table."""
-    template = read_template(REPOSITORY / "template.yaml")
+def printed_bill(template: Template) -> tuple[str, str]:
+    """The bill as a table; and a sentence with the slots and the tokens of the day."""
     table = Table(
         "",
         Column("1,000 concepts, $", justify="right"),
@@ -169,19 +171,27 @@ def main() -> None:
     )
     for name, (one, many) in bill(template).items():
         table.add_row(name, f"{one:.4f}", f"{many:,.2f}")
-    console = Console(width=110)
-    console.print(table)
+    printed = StringIO()
+    Console(file=printed, width=110).print(table)
     slots, given = (
         slots_of_a_day(default_of(template, "BatchSize")),
         default_of(template, "GeneratorConcurrency"),
     )
     tokens = DAY_OF_ROADMAPS * CONCEPTS_OF_A_DAY * (TOKENS_IN + TOKENS_OUT) / 1_440
-    console.print(
+    return "\n".join(map(str.rstrip, printed.getvalue().splitlines())), (
         f"The day needs {slots:.0f} slots on average and {tokens / 1e6:.1f} million tokens a minute; "
         f"{given} slots make {DAY_OF_ROADMAPS * given / slots:,.0f} roadmaps."
     )
+
+
+def main() -> None:
+    """Print the bill, and write its table into the document."""
+    table, needs = printed_bill(read_template(REPOSITORY / "template.yaml"))
+    page = PAGE.read_text()
+    PAGE.write_text(page[: page.index("┏")] + table + page.partition("┘")[2])
+    sys.stdout.write(f"{table}\n{needs}\n")
     year = datetime.now(UTC).year
-    console.print(f"Prices that were not read in {year}: {', '.join(old_prices(year)) or 'none'}.")
+    sys.stdout.write(f"Prices that were not read in {year}: {', '.join(old_prices(year)) or 'none'}.\n")
 
 
 if __name__ == "__main__":
