@@ -85,7 +85,7 @@ def test_a_cancelled_task_misses_what_it_has_not_started_and_shows_no_failure(co
     """Regression: its items count neither as saved nor as failed, so that it seemed to miss nothing."""
     console.open(f"/tasks?q={CANCELLED}")
     task = console.page.locator(".task")
-    expect(task).to_contain_text("69 of 72 missing")
+    expect(task).to_contain_text(f"{23 * TYPES} of {24 * TYPES} missing")
     expect(task.locator(".part-M")).to_be_visible()
     expect(task.locator(".part-F")).to_have_count(0)
 
@@ -308,7 +308,7 @@ def test_a_task_that_stands_still_says_why_and_nothing_of_it_pulses(console: Con
     console.open(f"/tasks/{RUNNING}")
     console.settled()
     expect(page.locator(".running")).to_be_visible()
-    expect(page.locator(".attempt .counts")).to_have_text(re.compile("^planned 72.*generating and saving$"))
+    expect(page.locator(".attempt .counts")).to_have_text(re.compile(f"^planned {24 * TYPES}.*saving$"))
     expect(page.locator(".attempt .counts")).not_to_contain_text("saved 0")  # it is counted at the end
     assert page.evaluate("document.getAnimations().length") == 1
 
@@ -317,8 +317,10 @@ def test_a_cancelled_task_says_what_becomes_of_its_items(console: Console) -> No
     console.open(f"/tasks/{CANCELLED}")
     page = console.page
     expect(page.locator(".note")).to_have_text("Cancelled by operator:op-7: the course is withdrawn")
-    expect(page.locator("#reasons-heading")).to_have_text("What happens to the 69 missing items")
-    expect(page.locator(".reasons li")).to_contain_text(["66Generated and paid for", "3Not generated yet"])
+    expect(page.locator("#reasons-heading")).to_have_text(f"What happens to the {23 * TYPES} missing items")
+    expect(page.locator(".reasons li")).to_contain_text(
+        [f"{22 * TYPES}Generated and paid for", f"{TYPES}Not generated yet"]
+    )
     expect(page.locator(".part-F, .bad-text")).to_have_count(0)
 
 

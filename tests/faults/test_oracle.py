@@ -146,7 +146,7 @@ BY_HAND = {
     "I9 an attempt has no end": ("I9", "UPDATE content_attempts SET ended_at = NULL"),
     "I9 the counts of an attempt do not add up": (
         "I9",
-        """UPDATE content_attempts SET saved = '{"tutorial": 0, "resources": 0, "quiz": 0}'""",
+        "UPDATE content_attempts SET saved = (SELECT json_object_agg(key, 0) FROM json_each(planned))",
     ),
     "I9 no failure is current": ("I9", "DELETE FROM content_task_failures"),
     "I7 something is missing": ("I7", "DELETE FROM tutorial_metadata WHERE concept_id = :concept"),
@@ -313,7 +313,7 @@ def test_a_correct_attempt_for_a_part_of_the_items_breaks_no_invariant(
 
 
 NONE_FAILED = """UPDATE content_attempts SET saved = planned,
-    failed = '{"tutorial": 0, "resources": 0, "quiz": 0}' WHERE attempt = 2"""
+    failed = (SELECT json_object_agg(key, 0) FROM json_each(planned)) WHERE attempt = 2"""
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ NONE_FAILED = """UPDATE content_attempts SET saved = planned,
             SCOPES["an item again"],
             False,
             """UPDATE content_attempts SET failed = planned,
-                saved = '{"tutorial": 0, "resources": 0, "quiz": 0}' WHERE attempt = 2""",
+                saved = (SELECT json_object_agg(key, 0) FROM json_each(planned)) WHERE attempt = 2""",
             {"I9"},
         ),
         # Without `replaces`, no request for the new row and for the second generation is known.

@@ -210,7 +210,8 @@ def deadlock(play: Play) -> Iterator[None]:
     lock = "LOCK TABLE quiz_metadata IN SHARE MODE" if play.step is Step.SAVE else _changing(play)
     with (
         _lock_timeout(play, LONG),
-        _role_with(play, "SET deadlock_timeout = '50ms'", "RESET deadlock_timeout", "40P01"),
+        # PostgreSQL looks for a cycle once: after the rival has crossed, on a busy machine too.
+        _role_with(play, "SET deadlock_timeout = '2s'", "RESET deadlock_timeout", "40P01"),
         _rival(play, lock) as rival,
     ):
         rival.execute(text("SET deadlock_timeout = '60s'"))  # the step becomes the victim

@@ -20,7 +20,7 @@ from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.keys import staged_key
 from tests.faults.matrix.rig import Line, Rig
 from tests.faults.matrix.scripts import Gather
-from tests.faults.matrix.steps import Step
+from tests.faults.matrix.steps import Step, of_all
 from tests.support.evidence import TABLES, Log
 from tests.support.factories import USER, bundle_of, quiz
 from tests.support.http_api import Api
@@ -186,7 +186,7 @@ class StackPlay:
         with fault(self):
             ended = self.act()
         self.reconcile_and_check()
-        saved = CONCEPTS * len(ContentType) - self.missing()
+        saved = of_all((total := CONCEPTS * len(ContentType)) - self.missing(), total)
         ending = "; ".join((ended, *self._others, f"{self.status().status} {saved}"))
         self.heal()
         return ending

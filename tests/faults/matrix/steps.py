@@ -59,6 +59,11 @@ class Setting(NamedTuple):
     role: str
 
 
+def of_all(count: int, total: int) -> str:
+    """A number of items in an ending, which is the same however many content types there are."""
+    return str(count) if 2 * count < total else "all" if count == total else f"all but {total - count}"
+
+
 class Play:
     """A task of three concepts: one list of resources is not generated yet. One quiz cannot be saved if the
     step comes after Save, so that the attempt before the fault is incomplete.
@@ -126,11 +131,11 @@ class Play:
     def ending(self) -> str:
         """The executions' ends, the task's status, the number of saved items, the reasons of the others."""
         now = self.world.oracle.look()
-        missing = now.missing()
+        total, missing = len(now.items()), len(now.missing())
         codes = Counter(row["error_code"] for row in _current(now.failures, now.task["attempt"]))
         runs = ", ".join(run.status for run in self.world.runs)
-        reasons = "".join(f", {count} {code}" for code, count in sorted(codes.items()))
-        return f"{runs}; {now.task['status']} {len(now.items()) - len(missing)}{reasons}"
+        reasons = "".join(f", {of_all(count, total)} {code}" for code, count in sorted(codes.items()))
+        return f"{runs}; {now.task['status']} {of_all(total - missing, total)}{reasons}"
 
     def heal(self) -> None:
         """Without the fault, one retry completes the task; one redrive after Finalize or AwaitRedrive."""

@@ -20,9 +20,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-COMPLETED = "SUCCEEDED; completed 12"
+COMPLETED = "SUCCEEDED; completed all"
 NOTHING = "FAILED ContentIncomplete; failed 0"
-ONE_MISSING = "FAILED ContentIncomplete; partial_failure 11"
+ONE_MISSING = "FAILED ContentIncomplete; partial_failure all but 1"
 
 P, G, S, F, A, R, C, B = Step
 
@@ -31,10 +31,10 @@ ENDINGS: Mapping[StackFault, Mapping[Step, str]] = {
         P: NOTHING,
         G: ONE_MISSING,
         S: NOTHING,
-        F: "FAILED DatabaseUnavailableError; partial_failure 11",
-        A: "FAILED DatabaseUnavailableError; partial_failure 11",
-        R: "503 DatabaseUnavailable; partial_failure 11",
-        C: "DatabaseUnavailableError; completed 12",
+        F: "FAILED DatabaseUnavailableError; partial_failure all but 1",
+        A: "FAILED DatabaseUnavailableError; partial_failure all but 1",
+        R: "503 DatabaseUnavailable; partial_failure all but 1",
+        C: "DatabaseUnavailableError; completed all",
     },
     stack_faults.timeout: {
         P: COMPLETED,
@@ -42,17 +42,17 @@ ENDINGS: Mapping[StackFault, Mapping[Step, str]] = {
         S: NOTHING,
         F: ONE_MISSING,
         A: COMPLETED,
-        R: "503 DatabaseUnavailable; partial_failure 11",
-        C: "DatabaseUnavailableError; completed 12",
+        R: "503 DatabaseUnavailable; partial_failure all but 1",
+        C: "DatabaseUnavailableError; completed all",
     },
     stack_faults.killed: {
         P: NOTHING,
         G: ONE_MISSING,
         S: NOTHING,
-        F: "FAILED Runtime.ExitError; partial_failure 11",
-        A: "FAILED Runtime.ExitError; partial_failure 11",
-        R: "502; partial_failure 11",
-        C: "Runtime.ExitError; completed 12",
+        F: "FAILED Runtime.ExitError; partial_failure all but 1",
+        A: "FAILED Runtime.ExitError; partial_failure all but 1",
+        R: "502; partial_failure all but 1",
+        C: "Runtime.ExitError; completed all",
     },
     stack_faults.throttled: {
         P: COMPLETED,
@@ -60,23 +60,23 @@ ENDINGS: Mapping[StackFault, Mapping[Step, str]] = {
         S: COMPLETED,
         F: ONE_MISSING,
         A: COMPLETED,
-        R: "429; partial_failure 11",
-        C: "TooManyRequestsException; completed 12",
+        R: "429; partial_failure all but 1",
+        C: "TooManyRequestsException; completed all",
     },
-    stack_faults.stalled: {S: NOTHING, R: "503 DatabaseUnavailable; partial_failure 11"},
-    stack_faults.stopped: {P: "ABORTED; failed 0", S: "ABORTED; completed 12"},
-    stack_faults.timed_out: {F: "TIMED_OUT; partial_failure 11"},
+    stack_faults.stalled: {S: NOTHING, R: "503 DatabaseUnavailable; partial_failure all but 1"},
+    stack_faults.stopped: {P: "ABORTED; failed 0", S: "ABORTED; completed all"},
+    stack_faults.timed_out: {F: "TIMED_OUT; partial_failure all but 1"},
     stack_faults.redriven_beside_a_retry: {
-        G: "ABORTED; 202, SUCCEEDED; 409 ClaimRefused; completed 12",
-        S: "ABORTED; 200; 202, SUCCEEDED; completed 12",
+        G: "ABORTED; 202, SUCCEEDED; 409 ClaimRefused; completed all",
+        S: "ABORTED; 200; 202, SUCCEEDED; completed all",
     },
     stack_faults.large_handover: {F: ONE_MISSING},
-    stack_faults.large_event: {C: "answered; completed 12"},
-    stack_faults.start_refused: {B: "202, not started; completed 12"},
-    stack_faults.start_unanswered: {B: "502; completed 12"},
-    stack_faults.killed_before_start: {B: "502; completed 12"},
-    stack_faults.killed_after_start: {B: "502; completed 12"},
-    stack_faults.cancelled_before_start: {B: "202, FAILED ContentIncomplete; cancelled 11"},
+    stack_faults.large_event: {C: "answered; completed all"},
+    stack_faults.start_refused: {B: "202, not started; completed all"},
+    stack_faults.start_unanswered: {B: "502; completed all"},
+    stack_faults.killed_before_start: {B: "502; completed all"},
+    stack_faults.killed_after_start: {B: "502; completed all"},
+    stack_faults.cancelled_before_start: {B: "202, FAILED ContentIncomplete; cancelled all but 1"},
     storage_faults.s3_denied: {P: NOTHING, G: ONE_MISSING, S: NOTHING, F: NOTHING},
     storage_faults.s3_busy: {P: NOTHING, S: NOTHING},
     storage_faults.s3_half: {G: ONE_MISSING, S: NOTHING},

@@ -25,8 +25,8 @@ pytestmark = [
 
 P, G, S, F, A, R, C = STEPS
 
-COMPLETED = "SUCCEEDED; completed 9"
-INCOMPLETE = "FAILED; partial_failure 8, 1 InvalidContent"
+COMPLETED = "SUCCEEDED; completed all"
+INCOMPLETE = "FAILED; partial_failure all but 1, 1 InvalidContent"
 """The invalid quiz was found before the fault."""
 
 UNDISTURBED = {
@@ -35,28 +35,28 @@ UNDISTURBED = {
     S: COMPLETED,
     F: INCOMPLETE,
     A: COMPLETED,
-    R: "FAILED, SUCCEEDED; completed 9",
-    C: "ABORTED; completed 9",
+    R: "FAILED, SUCCEEDED; completed all",
+    C: "ABORTED; completed all",
 }
 PASSES = {step: f"done; {ending}" for step, ending in UNDISTURBED.items()}
 UNAVAILABLE = {
-    P: "DatabaseUnavailable; FAILED; failed 0, 9 DatabaseUnavailable",
-    G: "DatabaseUnavailable; FAILED; partial_failure 8, 1 NotStaged",
-    S: "done; FAILED; failed 0, 9 DatabaseUnavailable",
+    P: "DatabaseUnavailable; FAILED; failed 0, all DatabaseUnavailable",
+    G: "DatabaseUnavailable; FAILED; partial_failure all but 1, 1 NotStaged",
+    S: "done; FAILED; failed 0, all DatabaseUnavailable",
     F: f"DatabaseUnavailable; {INCOMPLETE}",
     A: f"DatabaseUnavailable; {INCOMPLETE}",
     R: f"DatabaseUnavailable; {INCOMPLETE}",
-    C: "DatabaseUnavailable; ABORTED; completed 9",
+    C: "DatabaseUnavailable; ABORTED; completed all",
 }
 UNAVAILABLE_TO_WRITES = UNAVAILABLE | {
     G: f"DatabaseUnavailable; {COMPLETED}",
-    C: "NotReconciled; ABORTED; completed 9",
+    C: "NotReconciled; ABORTED; completed all",
 }
 REFUSED = {step: ending.replace("DatabaseUnavailable", "DataRefused") for step, ending in UNAVAILABLE.items()}
 REFUSED_WRITES = REFUSED | {
     G: f"DataRefused; {COMPLETED}",
-    S: "done; FAILED; partial_failure 6, 3 U0001",
-    C: "NotReconciled; ABORTED; completed 9",
+    S: "done; FAILED; partial_failure all but 3, 3 U0001",
+    C: "NotReconciled; ABORTED; completed all",
 }
 
 FAULTS: Mapping[str, tuple[Fault, Mapping[Step, str]]] = {
@@ -85,11 +85,11 @@ FAULTS: Mapping[str, tuple[Fault, Mapping[Step, str]]] = {
     "deadlock": (database_faults.deadlock, {step: PASSES[step] for step in (S, F, C)}),
 }
 
-BATCH_LOST = "FAILED; failed 0, 9 Runtime.ExitError"
+BATCH_LOST = "FAILED; failed 0, all Runtime.ExitError"
 KILLED: Mapping[When, Mapping[Step, str]] = {
     When.BEFORE: UNDISTURBED | {P: BATCH_LOST, S: BATCH_LOST, A: INCOMPLETE, R: INCOMPLETE},
     # The claim of AwaitRedrive is committed then, and its attempt ends with the execution.
-    When.AFTER: UNDISTURBED | {P: BATCH_LOST, A: "FAILED; partial_failure 8, 1 FAILED"},
+    When.AFTER: UNDISTURBED | {P: BATCH_LOST, A: "FAILED; partial_failure all but 1, 1 FAILED"},
 }
 """The endings if the process is killed at a COMMIT, and the step is not repeated."""
 
@@ -98,27 +98,27 @@ CHANGES: Mapping[Callable[[Play], object], Mapping[Step, str]] = {
         P: "Cancelled; FAILED; cancelled 0",
         G: "Cancelled; FAILED; cancelled 0",
         S: "done; FAILED; cancelled 0",
-        F: "done; FAILED; cancelled 8, 1 InvalidContent",
-        A: "Cancelled; FAILED; cancelled 8, 1 InvalidContent",
+        F: "done; FAILED; cancelled all but 1, 1 InvalidContent",
+        A: "Cancelled; FAILED; cancelled all but 1, 1 InvalidContent",
         R: PASSES[R],
-        C: "done; ABORTED; cancelled 9",
+        C: "done; ABORTED; cancelled all",
     },
-    product_changes.finish: PASSES | {G: "StaleAttempt; FAILED; partial_failure 8, 1 NotStaged"},
+    product_changes.finish: PASSES | {G: "StaleAttempt; FAILED; partial_failure all but 1, 1 NotStaged"},
     product_changes.delete_roadmap: PASSES
     | {
-        P: "RoadmapNotFound; FAILED; failed 0, 9 NotReported",
-        G: "done; FAILED; failed 0, 9 RoadmapNotFound",
-        S: "done; FAILED; failed 0, 9 RoadmapNotFound",
+        P: "RoadmapNotFound; FAILED; failed 0, all NotReported",
+        G: "done; FAILED; failed 0, all RoadmapNotFound",
+        S: "done; FAILED; failed 0, all RoadmapNotFound",
         A: f"RoadmapNotFound; {INCOMPLETE}",
         R: f"RoadmapNotFound; {INCOMPLETE}",
     },
     product_changes.save_tutorial: PASSES,
     product_changes.restore_backup: {R: f"done; FAILED, {INCOMPLETE}", C: PASSES[C]},
     product_changes.stop: {
-        P: "StaleAttempt; ABORTED; failed 0, 9 ABORTED",
-        G: "StaleAttempt; ABORTED; failed 0, 9 ABORTED",
-        S: "done; ABORTED; completed 9",
-        F: "done; ABORTED; partial_failure 8, 1 InvalidContent",
+        P: "StaleAttempt; ABORTED; failed 0, all ABORTED",
+        G: "StaleAttempt; ABORTED; failed 0, all ABORTED",
+        S: "done; ABORTED; completed all",
+        F: "done; ABORTED; partial_failure all but 1, 1 InvalidContent",
         A: f"StaleAttempt; {INCOMPLETE}",
     },
 }
