@@ -53,7 +53,7 @@ def main() -> None:
         time = _sizes(database, author, arguments.sizes, arguments.rounds)
     show_values("Saving all three artefacts, commits included", "concepts", time, DATABASE)
     show_machine("SQLAlchemy", "pg8000", "psycopg", "asyncpg")
-    show_limits(list(_limits(time)), room=1.0 if arguments.short else None)
+    show_limits(list(_limits(time)), room=2.0 if arguments.short else None)
 
 
 def _sizes(database: Database, author: Author, sizes: Sequence[int], rounds: int) -> Values:
