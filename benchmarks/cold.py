@@ -149,7 +149,7 @@ def main() -> None:
         250 / 254,
         reason="It imports its own modules besides the packages of the set.",
     )
-    show_limits([saver], room=0.3 if arguments.short else None)
+    show_limits([saver], room=0.6 if arguments.short else None)
 
 
 def _imported(functions: Functions, name: str) -> float:
