@@ -308,7 +308,9 @@ def test_a_task_that_stands_still_says_why_and_nothing_of_it_pulses(console: Con
     console.open(f"/tasks/{RUNNING}")
     console.settled()
     expect(page.locator(".running")).to_be_visible()
-    expect(page.locator(".attempt .counts")).to_have_text(re.compile(f"^planned {24 * TYPES}.*saving$"))
+    expect(page.locator(".attempt .counts")).to_have_text(
+        re.compile(f"^planned {24 * TYPES}.*generating and saving$")
+    )
     expect(page.locator(".attempt .counts")).not_to_contain_text("saved 0")  # it is counted at the end
     assert page.evaluate("document.getAnimations().length") == 1
 

@@ -1,4 +1,4 @@
-"""`python -m tests.support.run_counts`: the requests of a run to each service, and then `documents.cost`.
+"""`python -m tests.support.run_counts`: the requests of a run to each service, and the bill of them.
 
 Real: the steps, PostgreSQL, the log lines and metrics. Emulated: S3 in memory, and the state machine
 (`tests/support/machine_model.py`). The offline generator stands for the model.
