@@ -291,6 +291,7 @@ function Head({ task, items, acts, onRetry, onRedrive, onCancel }) {
   const total = items ? items.states.length : known.total;
   const saved = counts.S ?? 0;
   const missing = total - saved;
+  const shown = [...STATES].reverse().filter((state) => state === "S" || (counts[state] ?? 0) > 0);
   const waits = isWaiting(task);
   const url = safeLink(task.execution_url);
   return html`
@@ -322,16 +323,14 @@ function Head({ task, items, acts, onRetry, onRedrive, onCancel }) {
       html`
         <p class="saved"><strong class="big">${percent(saved, total)} %</strong> ${T.task.saved(number(saved), number(total))}${missing > 0 && ` · ${T.task.missing(missing)}`}</p>
         <div class="wide-bar">
-          <${Bar} parts=${[...STATES].reverse().map((state) => [state, counts[state] ?? 0])} total=${total} label=${STATES.map((state) => `${T.states[state]} ${number(counts[state] ?? 0)}`).join(", ")} />
+          <${Bar} parts=${shown.map((state) => [state, counts[state] ?? 0])} total=${total} label=${shown.map((state) => `${T.states[state]} ${number(counts[state] ?? 0)}`).join(", ")} />
         </div>
         <ul class="legend">
-          ${[...STATES].reverse()
-            .filter((state) => state === "S" || (counts[state] ?? 0) > 0)
-            .map(
-              (state) => html`<li key=${state} title=${T.statesHelp[state]}>
-                <${Mark} state=${state} /> ${T.states[state]} <strong>${number(counts[state] ?? 0)}</strong>
-              </li>`,
-            )}
+          ${shown.map(
+            (state) => html`<li key=${state} title=${T.statesHelp[state]}>
+              <${Mark} state=${state} /> ${T.states[state]} <strong>${number(counts[state] ?? 0)}</strong>
+            </li>`,
+          )}
         </ul>
       `
     }

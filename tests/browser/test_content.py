@@ -160,6 +160,7 @@ def test_the_numbers_of_a_task_agree(console: Console) -> None:
     # Also before the items have arrived.
     legend, saved = page.locator(".legend li"), f"saved {CONCEPTS * TYPES - MISSING}"
     expect(legend).to_have_text([saved])
+    expect(page.locator(".wide-bar .bar")).to_have_accessible_name(saved)  # and not "failed 0"
     slow[0].continue_()
     expect(legend).to_have_text([saved, "rejected 1", f"failed {MISSING - 1}"])
     expect(page.locator("#reasons-heading")).to_have_text(f"What happens to the {MISSING} missing items")

@@ -24,6 +24,5 @@ def test_the_batches_of_a_large_roadmap_are_limited() -> None:
 
 
 def test_the_document_has_what_the_command_prints() -> None:
-    document = PAGE.read_text()
     for printed in printed_bill(read_template(REPOSITORY / "template.yaml")):
-        assert printed in document
+        assert printed in PAGE.read_text()
