@@ -195,7 +195,7 @@ class World:
         with self._noting_what_is_generated_late(run):
             run.step(self.services, self.deadline())
         if state is State.FINALIZE and run.outcome is not None:
-            self._note_recorded(run.outcome.attempt)
+            self.log.note_outcome(run.outcome)
 
     @contextmanager
     def _noting_what_is_generated_late(self, run: Run) -> Iterator[None]:
@@ -224,19 +224,20 @@ class World:
         else:
             self.log.live.pop(run.arn, None)
 
-    def _note_recorded(self, attempt: int | None) -> None:
-        if attempt is not None:
-            self.log.recorded.add(attempt)
-
     # Recoveries.
 
     def recover(self, canary: int, budget: int | None) -> None:
         """An operator creates a recovery of the task and of another one that may be deleted, which starts
         them.
         """
-        limits = Limits(rate_per_minute=100_000, concurrency=2, token_budget=budget, canary=canary)
-        tasks = TaskFilter(task_ids=(self.task_id, DELETED))
-        create(self.services, tasks, limits, "operator:op", "why", self.deadline())
+        create(
+            self.services,
+            TaskFilter(task_ids=(self.task_id, DELETED)),
+            Limits(rate_per_minute=100_000, concurrency=2, token_budget=budget, canary=canary),
+            "operator:op",
+            "why",
+            self.deadline(),
+        )
 
     def recovery_ids(self) -> list[str]:
         """The recoveries, oldest first."""
@@ -263,7 +264,7 @@ class World:
         save_batch(request, self.services, self.deadline())
 
     def finalize_again(self, run: Run) -> None:
-        self._note_recorded(finalize_task(run.finalize_request(), self.services, self.deadline()).attempt)
+        self.log.note_outcome(finalize_task(run.finalize_request(), self.services, self.deadline()))
 
     # Repairs.
 

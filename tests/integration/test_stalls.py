@@ -105,5 +105,5 @@ def test_a_lock_that_could_not_be_released_ends_with_its_work(pipeline: Pipeline
     with other.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as watcher:
         assert watcher.scalar(LOCKS) == 1
         locks.close()
-        assert becomes_true(lambda: watcher.scalar(LOCKS) == 0, 600)
+        assert becomes_true(lambda: watcher.scalar(LOCKS) == 0, 60)
     other.engine.dispose()

@@ -267,9 +267,9 @@ class Explorer:
                 process.kill()
             return trace, [str(error)]
         trace += [Step(process.number, f"-> {process.ending()}") for process in self._processes]
-        faults = [f"{process.name}: {process.fault!r}" for process in self._processes if process.fault]
-        faults += [
-            f"{process.name}: locks in another order" for process in self._processes if process.deadlocks
+        faults = [
+            *(f"{process.name}: {process.fault!r}" for process in self._processes if process.fault),
+            *(f"{process.name}: locks in another order" for process in self._processes if process.deadlocks),
         ]
         return trace, faults + [f"at once: {one}" for one in broken_in_order(self._processes)]
 

@@ -35,7 +35,7 @@ from tests.support.runs import Runs
 # and does so only once.
 # No limit of time: a process that is stopped waits as long as the other one needs.
 _SESSION = """
-SELECT pg_backend_pid(), set_config('deadlock_timeout', '1ms', false), set_config('lock_timeout', '0', false),
+SELECT pg_backend_pid(), set_config('deadlock_timeout', '1s', false), set_config('lock_timeout', '0', false),
     set_config('statement_timeout', '0', false), set_config('idle_in_transaction_session_timeout', '0', false)
 """
 

@@ -13,7 +13,7 @@ from tests.schedules.situations import SITUATIONS
 BLOCKED_BY = text("SELECT pg_blocking_pids(:pid)")
 
 NOT_ARRIVED_SECONDS = 0.004
-"""A process that has not arrived after this time may wait for a lock. Longer than `deadlock_timeout`."""
+"""A process that has not arrived after this time may wait for a lock."""
 
 MOST_STEPS = 400
 

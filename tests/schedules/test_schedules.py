@@ -28,6 +28,9 @@ pytestmark = pytest.mark.slow
         "replaced/cancel.2/regenerate",
         # The product's cancellation, which committed in between, was lifted: the task was completed.
         "regenerating/cancel.1/product-cancel",
+        # The roadmap of a task that missed nothing was deleted during a retry: a cancelled task had failed.
+        "cancelled/delete-roadmap.1/retry.4/product-cancel",
+        "cancelled/cancel.8/delete-roadmap.1/retry",
         # The product had taken the task over in between. It was completed beside the product's work.
         "replaced/cancel.1/take-over",
         # The rule was wrong: a cancelled attempt may be superseded before its execution has ended.
@@ -46,11 +49,17 @@ pytestmark = pytest.mark.slow
         "replaced/restore.12/erase",
         "replaced/save.2/erase",
         "waiting/erase/admit",
+        # The error of a task was recorded after its rows had been deleted.
+        "arrived/sweep.46/erase.34/plan",
         # The claim was decided before the erasure, waited for its locks, and committed after its end.
         "fresh/erase.25/plan",
         "contended/automatic.5/erase",
         # The rule was wrong: a retry completes a cancelled task if no item is missing.
         "regenerating/cancel/product-cancel/retry",
+        # The rule was wrong: the outcome of a deleted roadmap names no item, and a newer attempt had begun.
+        "stopped/delete-roadmap.1/finalize.10/regenerate",
+        # The rule was wrong: Restore looked for a deadlock before the product's trigger gave up.
+        "replaced/new-row.2/erase.34/restore",
     ],
 )
 def test_a_schedule_that_found_a_defect(explorers: Explorers, schedule: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import text
 
 from roadmap_content.content.registry import CONTENT_KINDS
+from roadmap_content.contracts.payloads import FinalizeResult
 
 PRODUCT_TYPES = ("tutorial", "resources", "quiz")
 """The content types of the product. The expectations of them do not depend on the registry."""
@@ -154,6 +155,11 @@ class Log:
 
     framework: Row | None = None
     """`framework_data` as the product wrote it last; initially, as in the bundle."""
+
+    def note_outcome(self, result: FinalizeResult) -> None:
+        """Note that an attempt's outcome is recorded. Without a readable framework, it names no item."""
+        if result.attempt is not None and (result.complete or any(result.missing.values())):
+            self.recorded.add(result.attempt)
 
 
 class TaskSnapshot(NamedTuple):

@@ -67,11 +67,12 @@ WHERE {_IS_CHECKED} AND t.task_id NOT IN (SELECT json_array_elements_text(CAST(:
 ORDER BY coalesce(c.checked_at, {instant("t.updated_at")}), t.task_id LIMIT :limit
 """)
 
+# A task that another session holds stays due: an erasure may be removing what this would write.
 RECORD = text("""
 INSERT INTO content_checks AS c (task_id, checked_at, next_check_at, pause, error_code, reason)
 SELECT task_id, timezone('utc', now()), timezone('utc', now()) + make_interval(secs => :first),
     make_interval(secs => :first), :error_code, :reason
-FROM roadmap_tasks WHERE task_id = :task_id AND attempt > 0
+FROM roadmap_tasks WHERE task_id = :task_id AND attempt > 0 FOR NO KEY UPDATE SKIP LOCKED
 ON CONFLICT (task_id) DO UPDATE SET
     checked_at = excluded.checked_at, error_code = excluded.error_code, reason = excluded.reason,
     next_check_at = CASE WHEN excluded.error_code IS NULL THEN excluded.checked_at + c.pause
@@ -108,6 +109,5 @@ def record_check(
     connection: Connection, task_id: str, error_code: str | None = None, reason: str | None = None
 ) -> None:
     """Record that a task was checked, with the error if the check failed, and plan its next check."""
-    reason = None if reason is None else storable_text(reason)
-    check = {"task_id": task_id, "error_code": error_code, "reason": reason}
+    check = {"task_id": task_id, "error_code": error_code, "reason": reason and storable_text(reason)}
     connection.execute(RECORD, check | {"first": _FIRST, "longest": _LONGEST})

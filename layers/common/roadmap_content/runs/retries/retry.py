@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 
 from ...content.registry import CONTENT_KINDS
 from ...content.roadmaps.framework import Framework
-from ...content.roadmaps.metadata import lock_roadmap
+from ...content.roadmaps.metadata import load_framework, lock_roadmap
 from ...content.rows import current_revisions
 from ...contracts.api.capacity import QueuePlace, RetryAnswer
 from ...contracts.errors import (
@@ -269,6 +269,7 @@ def _nothing_missing(services: Services, task: Task, deadline: Deadline, *, is_c
     def first(connection: Connection) -> None:
         if is_complete:
             lock_roadmap(connection, task.roadmap_id or "")
+            load_framework(connection, task.roadmap_id, task.user_id)  # deleted since then: the task stays
             lift_cancellation(connection, task.task_id, "processing")
 
     result = finalize_attempt(services, task.task_id, task.attempt, RunEnd(), deadline, first=first)
