@@ -377,6 +377,7 @@ def test_filters_are_in_the_address_and_survive_a_reload(console: Console) -> No
     page.wait_for_url(re.compile("q=Systems"))
     rows = page.locator(".task")
     expect(rows.first).to_contain_text("Systems engineer")
+    console.settled()
     shown = rows.count()
     page.reload()
     expect(page.locator(".task")).to_have_count(shown)
