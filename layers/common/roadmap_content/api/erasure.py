@@ -31,7 +31,7 @@ from ..state.erasure import register, rows
 from ..state.erasure.objects import clear_objects
 from ..state.erasure.rows import Subjects
 from ..state.services import Services
-from ..state.tasks.attempts import end_attempts_of, open_attempts_of
+from ..state.tasks.attempts import end_attempts_of, open_attempts_of, quiet_at
 from .cancel import cancel_task
 
 PAGE = 20
@@ -115,8 +115,8 @@ def erase_user(services: Services, request: Erasure, deadline: Deadline) -> Eras
     if request.after is None:
         register.store_copy(services.bucket, entry)
     before = None if request.replay is None else entry.ended_at
-    if quiet_at := _stop_runs(services, request, before, deadline):
-        return ErasureAnswer(dry_run=False, complete=False, waits_until=utc(quiet_at))
+    if waits_until := _stop_runs(services, request, before, deadline):
+        return ErasureAnswer(dry_run=False, complete=False, waits_until=utc(waits_until))
     place, found = request.place, Removed()
     while deadline.remaining > PART_SECONDS:
         page = transact(services.engine, read, deadline)
@@ -140,8 +140,7 @@ def due_erasures(services: Services, deadline: Deadline) -> ReplayAnswer:
         services.engine, lambda connection: register.unite(connection, services.bucket), deadline
     )
     users = transact(services.reading_engine, rows.all_users, deadline)
-    key = services.erasure_key
-    known = {register.hash_user(key, user_id): user_id for user_id in users} if entries else {}
+    known = {register.hash_user(services.erasure_key, user): user for user in users} if entries else {}
     due = [
         DueErasure(
             erasure_id=entry.erasure_id, user_id=known[entry.user_hash], product_rows=entry.product_rows
@@ -149,7 +148,7 @@ def due_erasures(services: Services, deadline: Deadline) -> ReplayAnswer:
         for entry in entries
         if entry.user_hash in known
     ]
-    others = sum(not entry.user_hash.startswith(register.mark_of(key)) for entry in entries)
+    others = sum(not entry.user_hash.startswith(register.mark_of(services.erasure_key)) for entry in entries)
     return ReplayAnswer(registered=len(entries), of_another_key=others, due=due)
 
 
@@ -182,13 +181,13 @@ def _erase_page(
     deadline: Deadline,
 ) -> Removed | None:
     """Delete the rows of a page, and add them and the deleted objects to the receipt; `None` if a claim that
-    began before the erasure has made an attempt: its run is stopped first.
+    began before the erasure has made an attempt: its run is stopped first, and may have written until then.
     """
 
     def erase(connection: Connection) -> Removed | None:
         rows.lock_subjects(connection, subjects)
-        if open_attempts_of(connection, request.user_id, before):
-            return None
+        if quiet_at(connection, request.user_id, before):
+            return None  # also if another request for this user has just stopped the run
         found = objects + rows.erase_rows(
             connection, request.user_id, subjects, product_rows=entry.product_rows
         )
@@ -253,6 +252,10 @@ def _remains(services: Services) -> list[Remainder]:
         "executions of Step Functions: ids": 90,
         "traces: paths with ids, addresses": 30,
     }
-    expiring = [Remainder(data=data, until=now + timedelta(days=kept)) for data, kept in days.items()]
-    backups = "their retention; after a restore, apply the register again"
-    return [*expiring, Remainder(data="backups of the database", until=backups)]
+    return [
+        *(Remainder(data=data, until=now + timedelta(days=kept)) for data, kept in days.items()),
+        Remainder(
+            data="backups of the database",
+            until="their retention; after a restore, apply the register again",
+        ),
+    ]

@@ -161,10 +161,12 @@ WHERE {_OF_USER} AND ended_at IS NULL
 
 # If Finalize has counted every batch, no step came after it.
 QUIET_AT = text(f"""
-SELECT max(ended_at) + make_interval(secs => :seconds) FROM content_attempts a
-WHERE {_OF_USER} AND ended_at > timezone('utc', now()) - make_interval(secs => :seconds)
+SELECT max(coalesce(ended_at, timezone('utc', now()))) + make_interval(secs => :seconds)
+FROM content_attempts a
+WHERE {_OF_USER} AND (ended_at IS NULL
+    OR ended_at > timezone('utc', now()) - make_interval(secs => :seconds)
     AND (outcome IN ('cancelled', 'superseded') OR EXISTS (SELECT FROM content_failures f
-        WHERE (f.task_id, f.attempt) = (a.task_id, a.attempt) AND f.stage = 'workflow'))
+        WHERE (f.task_id, f.attempt) = (a.task_id, a.attempt) AND f.stage = 'workflow')))
 """)
 
 # One of sixteen rows per hour, so that attempts that end together do not wait for each other.
@@ -293,16 +295,23 @@ def open_attempts_of(
     connection: Connection, user_id: str, before: datetime | None
 ) -> Sequence[tuple[str, str | None]]:
     """A user's open attempts, also of deleted tasks, claimed before a time if given: task and execution."""
-    found = connection.execute(OPEN_OF_USER, {"user_id": user_id, "before": before})
-    return [(row.task_id, row.execution_arn) for row in found]
+    return [
+        (row.task_id, row.execution_arn)
+        for row in connection.execute(OPEN_OF_USER, {"user_id": user_id, "before": before})
+    ]
 
 
 def end_attempts_of(connection: Connection, user_id: str, before: datetime | None) -> datetime | None:
-    """End these attempts; return the time (UTC) at which the last step is over, `None` if it is."""
-    parameters = {"user_id": user_id, "before": before}
-    connection.execute(END_OF_USER, parameters)
-    quiet_at: datetime | None = connection.scalar(QUIET_AT, parameters | {"seconds": STEP_SECONDS})
-    return quiet_at
+    """End these attempts; return `quiet_at`."""
+    connection.execute(END_OF_USER, {"user_id": user_id, "before": before})
+    return quiet_at(connection, user_id, before)
+
+
+def quiet_at(connection: Connection, user_id: str, before: datetime | None) -> datetime | None:
+    """The earliest time (UTC) at which the last step of these attempts is over; `None` if it is."""
+    parameters = {"user_id": user_id, "before": before, "seconds": STEP_SECONDS}
+    found: datetime | None = connection.scalar(QUIET_AT, parameters)
+    return found
 
 
 def is_cancelled(connection: Connection, task_id: str, attempt: int) -> bool:
