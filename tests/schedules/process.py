@@ -31,8 +31,7 @@ from tests.support.pipeline import SETTINGS as DEFAULTS
 from tests.support.pipeline import services_for
 from tests.support.runs import Runs
 
-# A victim of a deadlock is the session that closes the cycle: the other one has looked for a cycle before,
-# and does so only once.
+# As in production: an insert of the product gives up before a session of this system looks for a deadlock.
 # No limit of time: a process that is stopped waits as long as the other one needs.
 _SESSION = """
 SELECT pg_backend_pid(), set_config('deadlock_timeout', '1s', false), set_config('lock_timeout', '0', false),

@@ -148,7 +148,8 @@ def due_erasures(services: Services, deadline: Deadline) -> ReplayAnswer:
         for entry in entries
         if entry.user_hash in known
     ]
-    others = sum(not entry.user_hash.startswith(register.mark_of(services.erasure_key)) for entry in entries)
+    mark = register.mark_of(services.erasure_key)
+    others = sum(not entry.user_hash.startswith(mark) for entry in entries)
     return ReplayAnswer(registered=len(entries), of_another_key=others, due=due)
 
 
