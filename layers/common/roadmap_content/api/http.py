@@ -27,7 +27,7 @@ from ..contracts.errors import (
     TransientError,
 )
 from ..contracts.payloads import TASK_ID
-from ..platform.postgres.transactions import transact
+from ..platform.postgres.transactions import AccessRefusedError, transact
 from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.log import logger
 from ..platform.runtime.metrics import Metric, emit
@@ -47,6 +47,7 @@ _STATUSES: Mapping[type[ContentError], HTTPStatus] = {
     ConflictError: HTTPStatus.CONFLICT,
     InvalidRequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
     TransientError: HTTPStatus.SERVICE_UNAVAILABLE,
+    AccessRefusedError: HTTPStatus.SERVICE_UNAVAILABLE,
     ContentError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 """The status of each error of this system: that of the first matching type."""

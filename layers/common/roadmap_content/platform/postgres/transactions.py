@@ -20,7 +20,8 @@ from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from .driver import wait_at_most
-from .sqlstate import TOO_MANY_CONNECTIONS, explain, is_transient
+from .findings import record_refusal
+from .sqlstate import INSUFFICIENT_PRIVILEGE, TOO_MANY_CONNECTIONS, explain, is_transient
 
 T = TypeVar("T")
 
@@ -41,11 +42,16 @@ class DataRefusedError(PermanentError, code="DataRefused"):
         self.sqlstate = sqlstate
 
 
+class AccessRefusedError(DataRefusedError, code="AccessRefused"):
+    """A role of this system lacks a privilege, or a policy hides rows from it. The API answers 503."""
+
+
 def transact(engine: Engine, work: Callable[[Connection], T], deadline: Deadline) -> T:
     """Run `work` in one transaction; commit if it returns, roll back if it raises.
 
     Raises:
         DataRefusedError: the server refused a row or a statement; nothing was written.
+        AccessRefusedError: the role may not read or write the row.
         DatabaseUnavailableError: transient errors until the deadline came too close.
     """
     wait = _FIRST_WAIT
@@ -57,6 +63,8 @@ def transact(engine: Engine, work: Callable[[Connection], T], deadline: Deadline
         except (DBAPIError, OSError, NoFreeConnection) as error:
             sqlstate, reason = diagnose(error)
             # `from None`: the driver's error quotes SQL and rows, which must not reach users or logs.
+            if sqlstate == INSUFFICIENT_PRIVILEGE:
+                raise AccessRefusedError(sqlstate, reason) from None
             if not is_transient(sqlstate):
                 raise DataRefusedError(sqlstate, reason) from None
             refused = sqlstate == TOO_MANY_CONNECTIONS
@@ -75,8 +83,8 @@ def transact(engine: Engine, work: Callable[[Connection], T], deadline: Deadline
 
 @contextmanager
 def isolated(connection: Connection, event: str, *, when: bool = True, **ids: str) -> Iterator[None]:
-    """Undo only this part of the transaction if the server refuses a statement of it, and log the `event`. It
-    takes two round trips more, so `when` limits it to a transaction that is tried again.
+    """Undo only this part of the transaction if the server refuses a statement of it; log and record the
+    `event`. It takes two round trips more, so `when` limits it to a transaction that is tried again.
     """
     if not when:
         yield
@@ -89,6 +97,7 @@ def isolated(connection: Connection, event: str, *, when: bool = True, **ids: st
         if is_transient(sqlstate):
             raise
         logger.error(event, extra={**ids, "sqlstate": sqlstate, "reason": reason})
+        record_refusal(connection, event.removesuffix("_refused"), sqlstate)
 
 
 def diagnose(error: DBAPIError | OSError | NoFreeConnection) -> tuple[str, str]:

@@ -10,10 +10,12 @@ from sqlalchemy import Connection
 from ...contracts.api.capacity import ClassInQueue
 from ...contracts.errors import named
 from ...contracts.states import QueueClass
+from ...platform.postgres.findings import condense_findings
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
+from ...state.installation import find_differences
 from ...state.outbox import deliver_events
 from ...state.queue.admission import admit_waiting, start_unconfirmed
 from ...state.queue.capacity import queue_by_class, read_capacity
@@ -112,6 +114,16 @@ def report_queue(services: Services, deadline: Deadline) -> None:
     )
 
 
+def report_database(services: Services, deadline: Deadline) -> None:
+    """Write how many findings about the database there are, for the alarm."""
+
+    def read(connection: Connection) -> int:
+        condense_findings(connection)
+        return len(find_differences(connection))
+
+    emit({Metric.DATABASE_FINDINGS: transact(services.engine, read, deadline)})
+
+
 STARTS = (
     Job("unconfirmed starts", 15, start_again),
     Job("recoveries", 30, advance_all),
@@ -127,5 +139,6 @@ BEFORE_THE_CHECKS = (
     Job("delivery of events", 30, deliver_events),
     Job("retention", 15, remove_expired),
     Job("plan of checks", 20, plan_changed),
+    Job("findings of the database", 10, report_database),
 )
 """Their limits leave the checks of tasks a quarter of the invocation's 240 seconds."""
