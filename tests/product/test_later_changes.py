@@ -17,10 +17,10 @@ from sqlalchemy.exc import DBAPIError
 from local_stack.postgres_server import Server
 from migrations import migrate
 from migrations.installation import restore
-from roadmap_content.api.health import read_health
 from roadmap_content.platform.postgres.transactions import diagnose
 from tests.product.operations import OPERATIONS
 from tests.product.product import Product
+from tests.product.running import findings_of
 from tests.product.test_adoption import CONCEPTS, IDS, fill
 from tests.support.databases import copied_database
 from tests.support.product_schema import FORMS
@@ -411,15 +411,6 @@ def templates(database_server: Server) -> Iterator[tuple[str, str]]:
         filled(adopted_url)
         migrate(adopted_url)
         yield alone, beside
-
-
-def findings_of(engine: Engine) -> set[str]:
-    with engine.connect() as connection:
-        health = read_health(connection, "release")
-    assert [found.what for found in health.attention if found.what == "database"] == ["database"] * bool(
-        health.database
-    )
-    return {f"{found.kind} {found.object}" for found in health.database}
 
 
 @pytest.mark.parametrize("name", CHANGES)
