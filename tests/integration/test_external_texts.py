@@ -5,6 +5,7 @@ steps, and the verdicts of the product's check: a new field is covered on the da
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
@@ -28,6 +29,7 @@ from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
 from roadmap_content.runs.steps.save import save_batch
 from tests.integration.test_content_check import ACCEPT, REJECT, checked
 from tests.support.factories import CONTENT_TABLES, TYPES, bundle_of, concept_ids
+from tests.support.openapi import DOCUMENT, resolved, value_of
 from tests.support.pipeline import Pipeline
 from tests.support.product_schema import EXECUTION_LOGS
 from tests.support.requests_to_api import OPERATOR, Ask
@@ -44,19 +46,20 @@ HOSTILE = f"a\x00\ud83d\udc4d\udfff{STORABLE}\ud83d"
 Path = tuple[str, ...]
 
 
-def text_fields(schema: Mapping[str, Any], part: Mapping[str, Any], path: Path = ()) -> Iterator[Path]:
+def text_fields(document: Mapping[str, Any], part: Mapping[str, Any], path: Path = ()) -> Iterator[Path]:
     """The paths of the free texts in a model's JSON schema. `*` is each entry of a list."""
     match part:
         case {"$ref": str(target)}:
-            yield from text_fields(schema, schema["$defs"][target.rsplit("/", 1)[1]], path)
+            models = document.get("$defs") or document["components"]["schemas"]
+            yield from text_fields(document, models[target.rsplit("/", 1)[1]], path)
         case {"anyOf": [*parts]}:
             for each in parts:
-                yield from text_fields(schema, each, path)
+                yield from text_fields(document, each, path)
         case {"properties": dict(properties)}:
             for name, each in properties.items():
-                yield from text_fields(schema, each, (*path, name))
+                yield from text_fields(document, each, (*path, name))
         case {"type": "array", "items": dict(each)}:
-            yield from text_fields(schema, each, (*path, "*"))
+            yield from text_fields(document, each, (*path, "*"))
         case {"type": "string"} if not part.keys() & {"enum", "const", "format"}:
             yield path
 
@@ -345,3 +348,55 @@ def test_the_error_of_a_generator(
     steps.start()
     steps.run(BatchRequest)
     require_recorded(pipeline, ask, caplog, 1)
+
+
+REFUSED = ("a\x00b", "a\ud800")
+TEXTS = (*REFUSED, CONTROLS, "\u202e\u2066\ufeff\u2028", "%00", "'\"\\", "x" * 2**20, "\x01" * 2**20)
+"""Each alone, because the first two are refused in every field."""
+
+PATH = {"task_id": "t-1", "content_type": "quiz", "revision_id": "r", "recovery_id": "r", "group_id": "a"}
+
+
+def texts_of_requests() -> Iterator[tuple[str, str, Path]]:
+    """The texts of all requests in docs/openapi.json: method, path, and place in the request."""
+    for path, operations in DOCUMENT["paths"].items():
+        for method, operation in operations.items():
+            for parameter in operation.get("parameters", ()):
+                parameter = resolved(DOCUMENT, parameter)
+                yield method, path, (parameter["in"], parameter["name"])
+            if "requestBody" in operation:
+                schema = operation["requestBody"]["content"]["application/json"]["schema"]
+                for place in text_fields(DOCUMENT, schema):
+                    yield method, path, ("body", *place)
+
+
+REQUESTS = list(texts_of_requests())
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=map(ascii, (text[:9] for text in TEXTS)))
+def test_each_text_of_a_request(pipeline: Pipeline, ask: Ask, text: str) -> None:
+    """A text that cannot be stored is refused with the name of its field, and without its value. No answer is
+    larger than Lambda permits, whatever the request quotes.
+    """
+    pipeline.load(bundle_of(IDS))
+    for method, path, (part, *place) in REQUESTS:
+        operation = DOCUMENT["paths"][path][method]
+        request: dict[str, Any] = {"query": {"concept_id": IDS[0]}, "body": None}
+        if "requestBody" in operation:
+            schema = operation["requestBody"]["content"]["application/json"]["schema"]
+            request["body"] = value_of(DOCUMENT, schema)
+        names = PATH | {"user_id": "nobody"}
+        if part == "body":
+            request["body"] = changed(request["body"], tuple(place), text)
+        elif part == "query":
+            request["query"] |= {place[0]: [text]}
+        else:
+            names |= {place[0]: text[:8_000]}  # more is refused by API Gateway
+        answer = ask(method.upper(), path.removeprefix("/api/v1").format_map(names), **request, **OPERATOR)
+        assert answer.status < 500, (method, path, part, place, answer)
+        assert len(json.dumps(json.dumps(answer.body))) < 2**20
+        if text in REFUSED:
+            assert answer.status in (404, 422), (method, path, part, place, answer)
+            assert part == "path" or {"body", *place} & {*re.findall(r"\w+", answer.body["message"])}
+            assert text not in json.dumps(answer.body)
+    assert pipeline.status().task_id == "t-1"  # the connection is not one response behind
