@@ -55,7 +55,7 @@ RUNNING = text("""
 SELECT r.task_id, t.task_id IS NOT NULL AS exists, t.status, a.saved IS NOT NULL AS ended, a.outcome,
     coalesce(a.tokens, 0) AS tokens, coalesce(g.top_reason, f.top_reason),
     CASE WHEN r.items IS NOT NULL THEN coalesce((
-        SELECT sum(CAST(p.value AS integer) - CAST(a.saved ->> p.key AS integer))
+        SELECT sum(CAST(p.value AS integer) - coalesce(CAST(a.saved ->> p.key AS integer), 0))
         FROM json_each_text(a.planned) p), 0) END AS unreplaced
 FROM content_recovery_tasks r
 LEFT JOIN roadmap_tasks t ON t.task_id = r.task_id
