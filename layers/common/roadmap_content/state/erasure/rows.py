@@ -9,12 +9,14 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
+from urllib.parse import quote
 
 from sqlalchemy import Connection, text
 
 from ...content.registry import CONTENT_KINDS
 from ...content.roadmaps.metadata import lock_contents
 from ...contracts.erasure import Removed
+from ...platform.storage.keys import prefixes_of
 from ..failures.current import forget_failures
 from ..tasks.task import disown_tasks, lock_tasks
 from ..tasks.time_zone import instant
@@ -73,6 +75,8 @@ BY_HASH = """hashtextextended(roadmap_id, 0) IN (
 _ACTOR_COLUMNS = ("actor", "changed_by")
 _DOCUMENT_COLUMNS = ("detail", "filter")
 
+# What a task or an attempt names stays if its owner is another: the product's row says who that is. Of a
+# roadmap without a row, other users' attempts say it.
 # A roadmap or task with a newer attempt is not older than `before`.
 _SUBJECTS = f"""
 WITH found AS (
@@ -82,8 +86,13 @@ WITH found AS (
     UNION ALL SELECT task_id, roadmap_id, {instant("created_at")} FROM roadmap_tasks WHERE user_id = :user_id
     UNION ALL SELECT NULL, roadmap_id, {instant("created_at")} FROM roadmap_metadata WHERE user_id = :user_id
 ), subjects AS (
-    SELECT 'roadmap' AS kind, roadmap_id AS id, at FROM found WHERE roadmap_id IS NOT NULL
-    UNION ALL SELECT 'task', task_id, at FROM found WHERE task_id IS NOT NULL
+    SELECT 'roadmap' AS kind, roadmap_id AS id, at FROM found f WHERE roadmap_id IS NOT NULL
+        AND coalesce((SELECT r.user_id = :user_id FROM roadmap_metadata r WHERE r.roadmap_id = f.roadmap_id),
+            NOT EXISTS (SELECT FROM content_attempts a WHERE a.user_id <> :user_id
+                AND hashtextextended(a.roadmap_id, 0) = hashtextextended(f.roadmap_id, 0)
+                AND a.roadmap_id = f.roadmap_id))
+    UNION ALL SELECT 'task', task_id, at FROM found f WHERE task_id IS NOT NULL AND NOT EXISTS (
+        SELECT FROM roadmap_tasks t WHERE t.task_id = f.task_id AND t.user_id <> :user_id)
 )
 """
 
@@ -104,6 +113,22 @@ SELECT EXISTS (SELECT FROM content_attempts WHERE user_id = :user_id)
 """)
 
 TEXTS = text("SELECT content_url FROM tutorial_metadata WHERE roadmap_id = ANY(:roadmaps)")
+
+# Whatever the form of the URL. The table is read as a whole: the product has no index of its texts. The rows
+# of a user that is erased with the product's rows do not count, nor those of a deleted roadmap.
+TEXTS_OF_OTHERS = text("""
+SELECT content_url FROM tutorial_metadata t
+WHERE NOT starts_with(content_url, roadmap_id || '/concepts/')
+    AND EXISTS (SELECT FROM unnest(CAST(:prefixes AS text[])) AS p WHERE strpos(content_url, p) > 0)
+    AND EXISTS (SELECT FROM roadmap_metadata r
+        WHERE r.roadmap_id = t.roadmap_id AND r.user_id IS DISTINCT FROM :user_id)
+""")
+
+# The rows of an attempt follow its task to another owner. The attempts that wait have left the queue before.
+HAND_OVER = """
+UPDATE {table} c SET {column} = {owner} FROM roadmap_tasks t
+WHERE t.task_id = c.task_id AND t.user_id <> :user_id AND c.{column} = :former
+"""
 
 ROADMAPS = text("SELECT roadmap_id FROM roadmap_tasks WHERE task_id = ANY(:tasks) AND roadmap_id IS NOT NULL")
 
@@ -252,6 +277,24 @@ def is_left(connection: Connection, user_id: str) -> bool:
 def named_texts(connection: Connection, roadmap_ids: Sequence[str]) -> list[str]:
     """The URLs of the texts that rows of the product name."""
     return [url for url in connection.scalars(TEXTS, {"roadmaps": list(roadmap_ids)}) if url]
+
+
+def texts_of_others(
+    connection: Connection, roadmap_ids: Sequence[str], user_id: str | None = None
+) -> list[str]:
+    """The URLs of texts of these roadmaps that rows of other roadmaps name, without those of a user."""
+    forms = prefixes_of(roadmap_ids, []).keys()
+    prefixes = [*forms, *map(quote, forms)]
+    return list(connection.scalars(TEXTS_OF_OTHERS, {"prefixes": prefixes, "user_id": user_id}))
+
+
+def hand_over(connection: Connection, user_id: str) -> None:
+    """Give the rows of tasks that have another owner now, and not this user any more, to their owner."""
+    for table in ("content_attempts", "content_task_failures"):
+        statement = HAND_OVER.format(table=table, column="user_id", owner="t.user_id")
+        connection.execute(text(statement), {"user_id": user_id, "former": user_id})
+    statement = HAND_OVER.format(table="content_queue", column="queue_key", owner="'user:' || t.user_id")
+    connection.execute(text(statement), _user(user_id) | {"former": f"user:{user_id}"})
 
 
 def all_users(connection: Connection) -> list[str]:
