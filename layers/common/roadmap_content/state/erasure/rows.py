@@ -20,9 +20,7 @@ from ...platform.storage.keys import prefixes_of
 from ..failures.current import forget_failures
 from ..tasks.task import disown_tasks, lock_tasks
 from ..tasks.time_zone import instant
-
-ERASED = "erased"
-"""Replaces the name of a user in rows that are about others."""
+from .names import ERASED, replace_names
 
 NAMELESS = frozenset(
     {
@@ -66,14 +64,14 @@ _SUBJECT_COLUMNS: Mapping[str, str] = {
     "roadmap_id": "roadmap_id = ANY(:roadmaps)",
     "quiz_id": "quiz_id IN (SELECT q.quiz_id FROM quiz_metadata q WHERE q.roadmap_id = ANY(:roadmaps))",
 }
-# A row that may lack both is counted once.
-_BY_EITHER = "(roadmap_id = ANY(:roadmaps) OR roadmap_id IS NULL AND task_id = ANY(:tasks))"
+# A row that may lack both is counted once, and another user's task may name the roadmap.
+_BY_EITHER = "(task_id = ANY(:tasks) OR task_id IS NULL AND roadmap_id = ANY(:roadmaps))"
 # Our indexes have a hash in place of an id of any length.
 BY_HASH = """hashtextextended(roadmap_id, 0) IN (
     SELECT hashtextextended(one, 0) FROM unnest(CAST(:roadmaps AS text[])) AS one) AND """
 
 _ACTOR_COLUMNS = ("actor", "changed_by")
-_DOCUMENT_COLUMNS = ("detail", "filter")
+_DOCUMENT_COLUMNS = ("detail", "filter")  # of events: the actor; of recoveries
 
 # What a task or an attempt names stays if its owner is another: the product's row says who that is. Of a
 # roadmap without a row, other users' attempts say it.
@@ -237,7 +235,9 @@ def erase_rows(
         if rule.condition and (product_rows or not rule.is_of_product):
             connection.execute(text(f"DELETE FROM {rule.table} WHERE {rule.condition}"), _page(subjects))
         if "filter" in rule.columns:
-            _replace(connection, rule, "filter", (*subjects.tasks, *subjects.roadmaps))
+            both = [*subjects.tasks, *subjects.roadmaps]
+            ids = {"task_ids": subjects.tasks, "roadmap_id": subjects.roadmaps, "q": both}
+            _replace(connection, rule, "filter", ids)
     return ours + of_product if product_rows else ours
 
 
@@ -264,7 +264,7 @@ def erase_names(
             change, where = f"UPDATE {table} SET {column} = :erased", f"{column} = ANY(:names)"
             replaced[table] += _change(connection, rule, change, where, own, names=names, erased=ERASED)
         for column in rule.columns & {*_DOCUMENT_COLUMNS}:
-            wanted = (*names, user_id) if column == "filter" else names
+            wanted = {"user_id": [user_id]} if column == "filter" else {"actor": names}
             replaced[table] += _replace(connection, rule, column, wanted, own)
     return Removed() + Removed(rows=rows, names=replaced)
 
@@ -303,16 +303,27 @@ def all_users(connection: Connection) -> list[str]:
 
 
 def _replace(
-    connection: Connection, rule: Rule, column: str, names: Sequence[str], own: Subjects | None = None
+    connection: Connection,
+    rule: Rule,
+    column: str,
+    names: Mapping[str, Sequence[str]],
+    own: Subjects | None = None,
 ) -> int:
-    """Replace texts of JSON documents that equal one of the names; return the number of documents."""
+    """Replace the names that are values of these fields in JSON documents; return the number of documents."""
     document = f"CAST({column} AS text)"
-    change = f"UPDATE {rule.table} SET {column} = CAST(replace({document}, :quoted, :erased) AS json)"
-    where, erased = f"strpos({document}, :quoted) > 0", json.dumps(ERASED)
-    return sum(
-        _change(connection, rule, change, where, own, quoted=json.dumps(name), erased=erased)
-        for name in names
+    quoted = sorted({json.dumps(name) for values in names.values() for name in values})
+    found = text(
+        f"SELECT DISTINCT {document} FROM {rule.table}"
+        f" WHERE EXISTS (SELECT FROM unnest(CAST(:quoted AS text[])) AS q WHERE strpos({document}, q) > 0)"
     )
+    change, where = f"UPDATE {rule.table} SET {column} = CAST(:after AS json)", f"{document} = :before"
+    changed = 0
+    for before in connection.scalars(found, {"quoted": quoted}).all():
+        read = json.loads(before)
+        replaced = replace_names(read, names)
+        if replaced != read:
+            changed += _change(connection, rule, change, where, own, before=before, after=json.dumps(replaced))
+    return changed
 
 
 def _change(
