@@ -66,6 +66,8 @@ def preview_erasure(services: Services, request: Erasure, deadline: Deadline) ->
     place = request.place
 
     def read(connection: Connection) -> tuple[Subjects | None, Removed, Removed, _Texts]:
+        if request.product_rows:
+            rows.require_privileges(connection)
         page = rows.next_subjects(connection, request.user_id, place, None, PAGE)
         if page is None:
             names = rows.erase_names(
@@ -100,10 +102,14 @@ def erase_user(services: Services, request: Erasure, deadline: Deadline) -> Eras
 
     def begin(connection: Connection) -> register.Entry:
         if request.replay is not None:
-            return register.reopen_erasure(connection, request.replay, request.user_id, user_hash)
-        return register.begin_erasure(
-            connection, request.user_id, user_hash, request.actor, product_rows=request.product_rows
-        )
+            entry = register.reopen_erasure(connection, request.replay, request.user_id, user_hash)
+        else:
+            entry = register.begin_erasure(
+                connection, request.user_id, user_hash, request.actor, product_rows=request.product_rows
+            )
+        if entry.product_rows:
+            rows.require_privileges(connection)
+        return entry
 
     def read(connection: Connection) -> tuple[Subjects, _Texts] | None:
         page = rows.next_subjects(connection, request.user_id, place, before, PAGE)
@@ -121,7 +127,7 @@ def erase_user(services: Services, request: Erasure, deadline: Deadline) -> Eras
     while deadline.remaining > PART_SECONDS:
         page = transact(services.engine, read, deadline)
         if page is None:
-            return _end(services, request, entry, found, deadline)
+            return _end(services, request, entry, found, before, deadline)
         subjects, named = page
         objects, _ = _clear(services.bucket, subjects, named, deadline, erase=True)
         removed = _erase_page(services, request, entry, subjects, objects, before, deadline)
@@ -198,24 +204,29 @@ def _erase_page(
     try:
         return transact(services.engine, erase, deadline)
     except DataRefusedError as error:
+        if not error.sqlstate.startswith("23"):  # not a constraint
+            raise
         raise ErasureRefusedError(f"the product must delete its own rows first: {error}") from error
 
 
 def _end(
-    services: Services, request: Erasure, entry: register.Entry, found: Removed, deadline: Deadline
+    services: Services,
+    request: Erasure,
+    entry: register.Entry,
+    found: Removed,
+    before: datetime | None,
+    deadline: Deadline,
 ) -> ErasureAnswer:
     """End the erasure, if no claim has come in between. Then the user is a new one."""
 
     def end(connection: Connection) -> tuple[register.Entry | None, Removed]:
         rows.hand_over(connection, request.user_id)
-        is_left = rows.is_left(connection, request.user_id)
-        if is_left and request.replay is None:
+        if request.replay is None and rows.is_left(connection, request.user_id):
             return None, Removed()
-        # The names of a user who came back after the erasure that is applied again are newer.
-        names = Removed()
-        if not is_left:
-            names = rows.erase_names(connection, request.user_id, product_rows=entry.product_rows)
-            register.add_removed(connection, entry.erasure_id, names)
+        names = rows.erase_names(
+            connection, request.user_id, product_rows=entry.product_rows, before=before
+        )
+        register.add_removed(connection, entry.erasure_id, names)
         return register.end_erasure(connection, entry.erasure_id), names
 
     ended, names = transact(services.engine, end, deadline)
