@@ -90,7 +90,7 @@ class AttemptEvents(NamedTuple):
         correction would not be reported again.
         """
         identity = (concept_id, occurred_at)
-        items = [{"content_type": failure.item.content_type, **failure.why} for failure in failures]
+        items = [{"content_type": failure.item.content_type, **failure.for_others.why} for failure in failures]
         return self._event(DetailType.CONCEPT_FAILED, *identity, concept_id=concept_id, items=items)
 
     def batch_saved(self, batch: int, content_type: str, saved: int, failed: int) -> Event:
@@ -105,7 +105,7 @@ class AttemptEvents(NamedTuple):
     def item_failed(self, failure: Failure) -> Event:
         """The attempt could not save an item. Its outcome confirms it: see `concept_failed`."""
         identity = (*failure.item, failure.stage, failure.error_code)
-        data = failure.item._asdict() | failure.why
+        data = failure.item._asdict() | failure.for_others.why
         return self._event(DetailType.ITEM_FAILED, *identity, **data)
 
     def item_restored(self, item: Item, revision: str, restored_from: str, actor: str) -> Event:
