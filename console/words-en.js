@@ -583,6 +583,7 @@ export const en = {
       failure_groups: "Failures that need a person.",
       generation_stopped: "Generation is stopped.",
       time_zone: "Time zone.",
+      database: "The database differs from what was installed.",
       queue_halted: "The queue stands still.",
       sweep_overdue: "The sweep is overdue.",
       sweep_refused: "The sweep could not correct all tasks.",

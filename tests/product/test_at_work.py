@@ -361,11 +361,7 @@ def test_a_sweep_merges_duplicates_of_our_tasks(
     newest = "UPDATE quiz_metadata SET questions = '[\"newest\"]' WHERE quiz_id LIKE 'second %'"
     adopted.execute(newest)
     for number, prefix in enumerate(attempted):
-        adopted.execute(
-            f"INSERT INTO quiz_attempts VALUES (:a, 'u', :q, 80, {NOW})",
-            a=str(number),
-            q=f"{prefix} {CONCEPTS[0]}",
-        )
+        adopted.answer(f"{prefix} {CONCEPTS[0]}", str(number))
 
     sweep(completed.services)
 

@@ -11,6 +11,7 @@ from ..contracts.states import RINGING_STATES, QueueClass
 from ..contracts.times import utc
 from ..runs.reconciliation.sweeps import Sweep, last_sweep
 from ..state.failures.group_states import count_groups
+from ..state.installation import find_differences
 from ..state.outbox import count_events_aside, count_waiting_events
 from ..state.queue.capacity import Capacity, queue_by_class, read_capacity
 from ..state.tasks.attempt_reading import claimed_before
@@ -38,6 +39,10 @@ MOST_WAITING_AT_REST = 1_000
 """The number of waiting events that needs no attention."""
 
 FINDINGS: Mapping[str, tuple[str, str]] = {
+    "database": (
+        "Differences between the database and what was installed in it: {}. `database` lists them.",
+        "the-database-differs",
+    ),
     "generation_stopped": ("{}. It goes on when an operator resumes it.", "stop-paying-for-the-model"),
     "time_zone": (
         (
@@ -95,6 +100,7 @@ def read_health(connection: Connection, release: str) -> Health:
     groups, counts = count_groups(connection, MOST_GROUPS), count_by_status(connection)
     spent, saved_by_staging = tokens_of_a_day(connection)
     classes, now = queue_by_class(connection), datetime.now(UTC)
+    differences = find_differences(connection)
     attention = attention_for(
         stuck=min(stuck, MOST_STUCK),
         more_stuck=stuck > MOST_STUCK,
@@ -106,6 +112,7 @@ def read_health(connection: Connection, release: str) -> Health:
         ahead=time_ahead(connection),
         stop=capacity.stop,
         ringing=sum(groups[state] for state in RINGING_STATES),
+        differences=len(differences),
     )
     return Health(
         status="attention" if attention else "ok",
@@ -130,6 +137,7 @@ def read_health(connection: Connection, release: str) -> Health:
         tasks_estimated=[status for status, total in counts.items() if not total.is_exact],
         recoveries_running=connection.scalar(RUNNING_RECOVERIES) or 0,
         failure_groups=groups,
+        database=differences,
         schema_revision=connection.scalar(REVISION) or "",
         release=release,
         attention=attention,
@@ -177,14 +185,17 @@ def attention_for(
     ahead: timedelta = timedelta(0),
     stop: GenerationStop | None = None,
     ringing: int = 0,
+    differences: int = 0,
 ) -> Sequence[Attention]:
     """The list of things that a person should check. No I/O.
 
     `halted`: attempts wait and none is at work. `more_stuck`: there are more stuck tasks than the number
     `stuck`. `ahead` is the time by which the newest tasks are ahead of the clock; `stop` the stop of
-    generation; `ringing` the number of failure groups that are new or have come back.
+    generation; `ringing` the number of failure groups that are new or have come back; `differences` the
+    number of findings about the database.
     """
     values = {
+        "database": differences,
         "generation_stopped": stop,
         "time_zone": contradicts(ahead) and describe_offset(ahead),
         "stuck_tasks": stuck and f"{'more than ' if more_stuck else ''}{stuck}",
