@@ -579,6 +579,8 @@ export const en = {
     attention: "Something needs attention.",
     /** @type {Record<string, string>} */
     what: {
+      not_visible: "The database refuses our roles.",
+      sweep_held: "The sweep changes nothing.",
       stuck_tasks: "Stuck tasks.",
       failure_groups: "Failures that need a person.",
       generation_stopped: "Generation is stopped.",
