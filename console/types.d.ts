@@ -112,6 +112,12 @@ export interface ClassInQueue {
 
 export type ContentType = "tutorial" | "resources" | "quiz";
 
+export interface DatabaseFinding {
+  kind: string;
+  object: string;
+  message: string;
+}
+
 export interface DueErasure {
   erasure_id: string;
   user_id: string;
@@ -239,6 +245,7 @@ export interface Health {
   tasks_estimated: (string)[];
   recoveries_running: number;
   failure_groups: Record<string, number>;
+  database: (DatabaseFinding)[];
   schema_revision: string;
   release: string;
   attention: (Attention)[];

@@ -579,12 +579,12 @@ export const en = {
     attention: "Something needs attention.",
     /** @type {Record<string, string>} */
     what: {
-      not_visible: "The database refuses our roles.",
       sweep_held: "The sweep changes nothing.",
       stuck_tasks: "Stuck tasks.",
       failure_groups: "Failures that need a person.",
       generation_stopped: "Generation is stopped.",
       time_zone: "Time zone.",
+      database: "The database differs from what was installed.",
       queue_halted: "The queue stands still.",
       sweep_overdue: "The sweep is overdue.",
       sweep_refused: "The sweep could not correct all tasks.",

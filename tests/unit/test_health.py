@@ -36,12 +36,12 @@ def test_every_finding_is_in_the_runbook() -> None:
             ahead=timedelta(hours=8),
             stop=GenerationStop(since=NOW, reason="the bill"),
             ringing=2,
-            faults=["row level security"],
+            differences=1,
         ),
     ]
     assert [attention.what for attention in found] == [
         "stuck_tasks", "sweep_refused", "outbox", "outbox_aside", "sweep_overdue",
-        "not_visible", "sweep_held", "generation_stopped", "time_zone", "failure_groups", "queue_halted",
+        "database", "sweep_held", "generation_stopped", "time_zone", "failure_groups", "queue_halted",
     ]  # fmt: skip
     for attention in found:
         path, _, anchor = attention.runbook.partition("#")

@@ -48,7 +48,7 @@ from ...platform.runtime.log import logger
 from ...platform.runtime.settings import Settings
 from ...state.services import Services
 from ...state.tasks.time_zone import contradicts, describe_offset, time_ahead
-from ...state.visibility import OPEN_ROWS, visibility_faults
+from ...state.visibility import find_hidden
 
 _SEND_SECONDS = 10.0
 _LONGEST_REASON = 1_000
@@ -121,9 +121,8 @@ def _migrate(settings: Settings, seconds: int, dry_run: bool, connection: Connec
     grant_access(connection, writer, reader)
     for role in (writer, reader):
         require_row_security(connection, role)
-    migrator = connection.scalar(text("SELECT current_user"))
-    if faults := visibility_faults(connection, (str(migrator), writer, reader)):
-        raise MigrationRefusedError(f"{'; '.join(faults)} ({OPEN_ROWS})")
+    if hidden := find_hidden(connection):
+        raise MigrationRefusedError("; ".join(f"{one.object}: {one.message}" for one in hidden))
     if settings.database_session == "role":
         for role in (writer, reader):
             require_session_limits(connection, role, session_limits())
