@@ -579,6 +579,7 @@ export const en = {
     attention: "Something needs attention.",
     /** @type {Record<string, string>} */
     what: {
+      sweep_held: "The sweep changes nothing.",
       stuck_tasks: "Stuck tasks.",
       failure_groups: "Failures that need a person.",
       generation_stopped: "Generation is stopped.",

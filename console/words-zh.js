@@ -561,6 +561,7 @@ export const zh = {
     ok: "一切正常。",
     attention: "有需要注意的情况。",
     what: {
+      sweep_held: "巡检未作任何更改。",
       stuck_tasks: "卡住的任务。",
       failure_groups: "需要处理的失败。",
       generation_stopped: "生成已停止。",

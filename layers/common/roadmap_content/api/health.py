@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from ..contracts.api.capacity import ClassInQueue, GenerationStop
-from ..contracts.api.system import Attention, Health, LastSweep, QueueHealth, TokenSums
+from ..contracts.api.system import Attention, DatabaseFinding, Health, LastSweep, QueueHealth, TokenSums
 from ..contracts.states import RINGING_STATES, QueueClass
 from ..contracts.times import utc
+from ..platform.postgres.sqlstate import INSUFFICIENT_PRIVILEGE
+from ..platform.postgres.transactions import diagnose
 from ..runs.reconciliation.sweeps import Sweep, last_sweep
 from ..state.failures.group_states import count_groups
 from ..state.installation import find_differences
@@ -42,6 +45,13 @@ FINDINGS: Mapping[str, tuple[str, str]] = {
     "database": (
         "Differences between the database and what was installed in it: {}. `database` lists them.",
         "the-database-differs",
+    ),
+    "sweep_held": (
+        (
+            "The last sweep changed nothing: {}. Restore the rows; or, if they were removed on purpose, run "
+            "`roadmap reconcile --accept-loss REASON`."
+        ),
+        "the-sweep-changes-nothing",
     ),
     "generation_stopped": ("{}. It goes on when an operator resumes it.", "stop-paying-for-the-model"),
     "time_zone": (
@@ -93,6 +103,43 @@ RUNNING_RECOVERIES = text("SELECT count(*) FROM content_recoveries WHERE ended_a
 
 
 def read_health(connection: Connection, release: str) -> Health:
+    """The state of the system. If a table is refused to the reader, only the differences are known."""
+    differences = find_differences(connection)
+    try:
+        with connection.begin_nested():
+            return _read(connection, release, differences)
+    except DBAPIError as error:
+        sqlstate, reason = diagnose(error)
+        if sqlstate != INSUFFICIENT_PRIVILEGE:
+            raise
+        unnamed = DatabaseFinding(kind="privilege_missing", object="a table", message=reason)
+        return _unknown(release, differences or [unnamed])
+
+
+def _unknown(release: str, differences: Sequence[DatabaseFinding]) -> Health:
+    return Health(
+        status="attention",
+        stuck_tasks=0,
+        drifted_tasks=0,
+        last_sweep=None,
+        outbox_waiting=0,
+        outbox_aside=0,
+        queue=QueueHealth(waiting=0, oldest_waiting_since=None, at_work=0, slots=0, stopped_reason=None),
+        tokens=TokenSums(spent_24h=0, saved_by_staging_24h=0),
+        tasks={},
+        tasks_estimated=[],
+        recoveries_running=0,
+        failure_groups={},
+        database=list(differences),
+        schema_revision="",
+        release=release,
+        attention=attention_for(
+            stuck=0, overdue=False, sweep=None, outbox=0, aside=0, differences=len(differences)
+        ),
+    )
+
+
+def _read(connection: Connection, release: str, differences: Sequence[DatabaseFinding]) -> Health:
     sweep, capacity = last_sweep(connection), read_capacity(connection)
     has_old_attempts = sweep is None and claimed_before(connection, SWEEP_OVERDUE)
     stuck = count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK + 1)
@@ -100,7 +147,6 @@ def read_health(connection: Connection, release: str) -> Health:
     groups, counts = count_groups(connection, MOST_GROUPS), count_by_status(connection)
     spent, saved_by_staging = tokens_of_a_day(connection)
     classes, now = queue_by_class(connection), datetime.now(UTC)
-    differences = find_differences(connection)
     attention = attention_for(
         stuck=min(stuck, MOST_STUCK),
         more_stuck=stuck > MOST_STUCK,
@@ -137,7 +183,7 @@ def read_health(connection: Connection, release: str) -> Health:
         tasks_estimated=[status for status, total in counts.items() if not total.is_exact],
         recoveries_running=connection.scalar(RUNNING_RECOVERIES) or 0,
         failure_groups=groups,
-        database=differences,
+        database=list(differences),
         schema_revision=connection.scalar(REVISION) or "",
         release=release,
         attention=attention,
@@ -196,6 +242,7 @@ def attention_for(
     """
     values = {
         "database": differences,
+        "sweep_held": sweep is not None and not overdue and sweep.held,
         "generation_stopped": stop,
         "time_zone": contradicts(ahead) and describe_offset(ahead),
         "stuck_tasks": stuck and f"{'more than ' if more_stuck else ''}{stuck}",

@@ -3,8 +3,9 @@
 from sqlalchemy import Connection
 
 from ..contracts.api.system import DatabaseFinding
+from .visibility import find_hidden
 
 
-def find_differences(_connection: Connection) -> list[DatabaseFinding]:
+def find_differences(connection: Connection) -> list[DatabaseFinding]:
     """Every difference, in one list: health and `roadmap doctor` show it, and the sweep counts it."""
-    return []
+    return find_hidden(connection)

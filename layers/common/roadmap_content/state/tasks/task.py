@@ -212,13 +212,8 @@ class Task:
 
     @property
     def recorded_summary(self) -> Mapping[str, Any]:
-        """The value of `execution_summary` if this system wrote it; otherwise empty."""
-        summary = _decoded(self.execution_summary)
-        match summary:
-            case {"attempt": int(), "duration_seconds": int() | float() as seconds} if math.isfinite(seconds):
-                return dict(summary)
-            case _:
-                return {}
+        """`read_summary` of the row."""
+        return read_summary(self.execution_summary)
 
 
 def read_task(connection: Connection, task_id: str, user_id: str | None = None) -> Task:
@@ -272,6 +267,16 @@ def _decoded(column: str | None) -> Any:  # noqa: ANN401 - any JSON value
         return None if column is None else decode(column)
     except UndecodableError:
         return None
+
+
+def read_summary(execution_summary: str | None) -> Mapping[str, Any]:
+    """The value of a column `execution_summary` if this system wrote it; otherwise empty."""
+    summary = _decoded(execution_summary)
+    match summary:
+        case {"attempt": int(), "duration_seconds": int() | float() as seconds} if math.isfinite(seconds):
+            return dict(summary)
+        case _:
+            return {}
 
 
 def claim_row(connection: Connection, task: Task, execution_arn: str) -> bool:
