@@ -103,7 +103,7 @@ def concept_row(
 
 _IDS = uuid.UUID("b8d2a0c4-9f51-5d55-9b0c-6f0d1f6a2e11")
 
-LOGS_EXIST = text("SELECT to_regclass('execution_logs') IS NOT NULL")
+LOG_EXISTS = text("SELECT to_regclass('execution_logs') IS NOT NULL")
 
 INSERT_LOGS = text("""
 INSERT INTO execution_logs (id, task_id, roadmap_id, concept_id, level, category, step, agent_name, message,
@@ -140,17 +140,26 @@ class LogEntry(NamedTuple):
         }
 
 
+def log_exists(connection: Connection) -> bool:
+    """Whether the product's log exists."""
+    return bool(connection.scalar(LOG_EXISTS))
+
+
 def write_log(connection: Connection, entries: Sequence[LogEntry]) -> None:
-    """Write entries, if the table exists. Entries that it refuses are left out, so that the rest is kept."""
-    if not entries or not connection.scalar(LOGS_EXIST):
+    """Write entries, last in their transaction. Entries that the table refuses, also because it does not
+    exist any more, are left out, so that the rest is kept.
+    """
+    if not entries:
         return
+    # Without a RELEASE: the COMMIT that follows releases it, without a round trip.
+    connection.exec_driver_sql("SAVEPOINT product_log")
     try:
-        with connection.begin_nested():
-            connection.execute(INSERT_LOGS, {"rows": json.dumps([entry.row for entry in entries])})
+        connection.execute(INSERT_LOGS, {"rows": json.dumps([entry.row for entry in entries])})
     except DBAPIError as error:
         sqlstate, message = diagnose(error)
         if is_transient(sqlstate):
             raise
+        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT product_log")
         logger.error("execution_logs_refused", sqlstate=sqlstate, reason=message)
 
 
