@@ -178,6 +178,17 @@ MISSING: list[tuple[str, dict[str, Any], dict[str, str]]] = [
         for absent in ("s3", "states", "secretsmanager", "bedrock-runtime", "events")
     ),
     (
+        "nor to an endpoint of secretsmanager",  # with IAM, for the key of erasures
+        {
+            "ec2.DescribeVpcEndpoints": {
+                "VpcEndpoints": [
+                    each for each in (GATEWAY, *INTERFACES) if "secretsmanager" not in each["ServiceName"]
+                ]
+            }
+        },
+        {"DatabaseAuth": "iam", **dict.fromkeys((n for n in GIVEN if n.endswith("rSecretArn")), "")},
+    ),
+    (
         "an endpoint of states (one exists, but without private DNS)",
         {
             "ec2.DescribeVpcEndpoints": {

@@ -6,6 +6,10 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
+from checks.template.endpoints import needed_endpoints
+from local_stack.builds import REPOSITORY
+from local_stack.template_file import read_template
+
 from ..clients import Clients
 from .problem import Problem, Target
 
@@ -68,13 +72,8 @@ def check(clients: Clients, target: Target) -> Iterator[Problem]:
 
 def needed_services(parameters: Mapping[str, str]) -> list[str]:
     """The services that functions in the VPC call, by the names of their endpoints."""
-    optional = {
-        "secretsmanager": parameters["DatabaseAuth"] == "secret",
-        "bedrock-runtime": parameters["Generator"] == "bedrock",
-        "events": bool(parameters["EventBusArn"]),
-        "lambda": bool(parameters["ContentCheckFunctionArn"]) or parameters["LinkCheck"] == "true",
-    }
-    return ["s3", "states", *(name for name, needed in optional.items() if needed)]
+    by_function = needed_endpoints(read_template(REPOSITORY / "template.yaml"), parameters)
+    return sorted(set().union(*by_function.values()))
 
 
 def problems_of(network: Network, services: Sequence[str], functions: Collection[str]) -> Iterator[Problem]:

@@ -70,7 +70,7 @@ class Part(NamedTuple):
     @classmethod
     def failed(cls, failure: Failure) -> "Part":
         """The attempt could not save an item. Its outcome confirms it: see `concept_failed`."""
-        return cls(PartType.ITEM_FAILED, {"concept_id": failure.item.concept_id} | _reason(failure))
+        return cls(PartType.ITEM_FAILED, {"concept_id": failure.item.concept_id} | failure.why)
 
     @classmethod
     def completed(cls, concept_id: str, name: str) -> "Part":
@@ -133,7 +133,7 @@ class AttemptEvents(NamedTuple):
         correction would not be reported again.
         """
         identity = (concept_id, occurred_at)
-        items = [{"content_type": failure.item.content_type, **_reason(failure)} for failure in failures]
+        items = [{"content_type": failure.item.content_type, **failure.why} for failure in failures]
         return self._event(DetailType.CONCEPT_FAILED, *identity, concept_id=concept_id, items=items)
 
     def batch_saved(self, batch: int, content_type: str, parts: Sequence[Part]) -> Sequence[Event]:
@@ -198,10 +198,6 @@ class AttemptEvents(NamedTuple):
         return self._event(
             DetailType.AUTOMATIC_ATTEMPTS_EXHAUSTED, group["group_id"], group=group, console=page
         )
-
-
-def _reason(failure: Failure) -> dict[str, str]:
-    return {"stage": failure.stage, "error_code": failure.error_code, "reason": failure.reason}
 
 
 def recovery_ended(recovery_id: str, state: str, counts: Mapping[str, int]) -> Event:
