@@ -136,11 +136,13 @@ def test_an_item_that_was_saved_since_the_plan_is_not_generated(pipeline: Pipeli
     ]
     assert adopted.rows("SELECT 1 FROM content_failures") == []
     announced = adopted.rows(
-        "SELECT detail -> 'data' AS item FROM content_events WHERE detail_type = 'Item Saved'"
+        "SELECT detail -> 'data' AS batch FROM content_events WHERE detail_type = 'Batch Saved'"
     )
-    assert {(row["item"]["concept_id"], row["item"]["content_type"]) for row in announced} == {
-        (concept_id, content_type) for concept_id in CONCEPTS[:2] for content_type in ContentType
-    }
+    assert {
+        (concept_id, row["batch"]["content_type"])
+        for row in announced
+        for concept_id in row["batch"]["saved_items"]
+    } == {(concept_id, content_type) for concept_id in CONCEPTS[:2] for content_type in ContentType}
 
 
 @pytest.mark.parametrize("checkpoint", [False, True])

@@ -192,10 +192,20 @@ class Change(Payload):
     """One change of a task."""
 
     cursor: Annotated[str, Field(description="`after` for a request that continues with the next change.")]
-    id: Annotated[str, Field(description="The id of the event. A change has the same id in every answer.")]
-    type: Annotated[str, Field(description="The `detail-type` of the event: see events.md.")]
+    id: Annotated[
+        str,
+        Field(
+            description="The id of the event; of a part of a saved batch, with its place. A change has the "
+            "same id in every answer."
+        ),
+    ]
+    type: Annotated[
+        str, Field(description="The `detail-type` of the event, or the kind of the part: see events.md.")
+    ]
     time: AwareDatetime
-    data: Annotated[dict[str, Any], Field(description="The `data` of the event: see events.md.")]
+    data: Annotated[
+        dict[str, Any], Field(description="The `data` of the event, or of the part: see events.md.")
+    ]
 
 
 class ChangePage(Payload):

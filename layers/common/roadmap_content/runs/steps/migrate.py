@@ -172,7 +172,9 @@ def _refusal(connection: Connection, kind: ContentKind, roadmap_id: str) -> str 
     row = kind.to_row(roadmap_id, concept.concept_id, content)
     row = with_origin(row, Origin(generator="offline"), roadmap_id, 1, "")
     outcome = save_in_parts(connection, kind.save_sql, [save_parameters(roadmap_id, [row])])
-    refusals = [status for _, status in outcome.refusals] + [str(error) for error in outcome.refused.values()]
+    refusals = [status for _, status in outcome.unwritten] + [
+        str(error) for error in outcome.refused.values()
+    ]
     return "; ".join(refusals) or None
 
 
