@@ -256,7 +256,7 @@ def test_events_that_fail_reach_the_queue_whatever_the_stack_is_called() -> None
         for function, each in of_type(STACK, "AWS::Serverless::Function").items()
         for event, source in each.get("Events", {}).items()
         if source["Type"] in ("EventBridgeRule", "Schedule")
-        and source["Properties"]["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}}
+        and source["Properties"].get("DeadLetterConfig") == {"Arn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}}
     }
     sources = allowed["Condition"]["ArnEquals"]["aws:SourceArn"]
     assert {tuple(source["Fn::GetAtt"]) for source in sources} == {(rule, "Arn") for rule in rules}

@@ -6,6 +6,7 @@ import tomllib
 from math import sqrt
 from typing import Any
 
+import botocore.session
 import pytest
 
 from local_stack.builds import REPOSITORY
@@ -158,6 +159,20 @@ def test_a_throttle_is_waited_for_as_long_as_the_run_may_take(name: str) -> None
     ]  # with full jitter, half of the maximum on average
     deviation = sqrt(sum(delay**2 for delay in delays) / 3)
     assert sum(delays) - 3 * deviation >= DEFINITION["TimeoutSeconds"]
+
+
+@pytest.mark.parametrize("name", tasks())
+def test_a_function_that_wakes_up_is_waited_for(name: str) -> None:
+    """The names are those of Lambda's service model."""
+    model = botocore.session.get_session().get_service_model("lambda").operation_model("Invoke")
+    asleep = {
+        f"Lambda.{shape.name}"
+        for shape in model.error_shapes
+        if re.search("(Resource|SnapStart)NotReady", shape.name)
+    }
+    assert len(asleep) == 2
+    (retrier,) = [each for each in tasks()[name]["Retry"] if asleep <= set(each["ErrorEquals"])]
+    assert (retrier["IntervalSeconds"], retrier["MaxAttempts"], retrier["BackoffRate"]) == (10, 12, 1)
 
 
 def test_the_layers_equal_the_locally_built_ones() -> None:
