@@ -10,12 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
 
+from ..contracts.documents import storable_json
 from ..contracts.items import ContentType
-from ..platform.postgres.sqlstate import is_transient
-from ..platform.postgres.transactions import diagnose
-from ..platform.runtime.log import logger
+from ..platform.postgres.transactions import isolated
 from .kind import Row, status_field
 from .registry import CONTENT_KINDS
 
@@ -78,7 +76,7 @@ def project_concept_metadata(
 ) -> int:
     """Project the content tables into `concept_metadata`; return the number of changed rows."""
     rows = [concept_row(roadmap_id, concept_id, current) for concept_id in concept_ids]
-    return connection.execute(PROJECT, {"rows": json.dumps(rows)}).rowcount
+    return connection.execute(PROJECT, {"rows": storable_json(rows)}).rowcount
 
 
 def concept_row(
@@ -144,14 +142,8 @@ def write_log(connection: Connection, entries: Sequence[LogEntry]) -> None:
     """Write entries, if the table exists. Entries that it refuses are left out, so that the rest is kept."""
     if not entries or not connection.scalar(LOGS_EXIST):
         return
-    try:
-        with connection.begin_nested():
-            connection.execute(INSERT_LOGS, {"rows": json.dumps([entry.row for entry in entries])})
-    except DBAPIError as error:
-        sqlstate, message = diagnose(error)
-        if is_transient(sqlstate):
-            raise
-        logger.error("execution_logs_refused", sqlstate=sqlstate, reason=message)
+    with isolated(connection, "execution_logs_refused"):
+        connection.execute(INSERT_LOGS, {"rows": storable_json([entry.row for entry in entries])})
 
 
 def concept_completed_entry(

@@ -90,7 +90,7 @@ class AttemptEvents(NamedTuple):
         correction would not be reported again.
         """
         identity = (concept_id, occurred_at)
-        items = [{"content_type": failure.item.content_type, **_reason(failure)} for failure in failures]
+        items = [{"content_type": failure.item.content_type, **failure.why} for failure in failures]
         return self._event(DetailType.CONCEPT_FAILED, *identity, concept_id=concept_id, items=items)
 
     def batch_saved(self, batch: int, content_type: str, saved: int, failed: int) -> Event:
@@ -105,7 +105,7 @@ class AttemptEvents(NamedTuple):
     def item_failed(self, failure: Failure) -> Event:
         """The attempt could not save an item. Its outcome confirms it: see `concept_failed`."""
         identity = (*failure.item, failure.stage, failure.error_code)
-        data = failure.item._asdict() | _reason(failure)
+        data = failure.item._asdict() | failure.why
         return self._event(DetailType.ITEM_FAILED, *identity, **data)
 
     def item_restored(self, item: Item, revision: str, restored_from: str, actor: str) -> Event:
@@ -144,10 +144,6 @@ class AttemptEvents(NamedTuple):
         return self._event(
             DetailType.AUTOMATIC_ATTEMPTS_EXHAUSTED, group["group_id"], group=group, console=page
         )
-
-
-def _reason(failure: Failure) -> dict[str, str]:
-    return {"stage": failure.stage, "error_code": failure.error_code, "reason": failure.reason}
 
 
 def recovery_ended(recovery_id: str, state: str, counts: Mapping[str, int]) -> Event:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
+from ..contracts.documents import storable_json
 from ..contracts.errors import ContentError
 from ..contracts.events import Event, detail_of
 from ..platform.aws.event_bus import MAX_BYTES, MAX_ENTRIES, REQUEST_SECONDS, Entry, EventBusUnavailableError
@@ -131,7 +132,7 @@ def record_events(services: Services, connection: Connection, events: Iterable[E
     ]
     if rows:
         has_bus = bool(services.settings.event_bus)
-        connection.execute(RECORD, {"events": json.dumps(rows), "has_bus": has_bus})
+        connection.execute(RECORD, {"events": storable_json(rows), "has_bus": has_bus})
 
 
 class RecordedEvent(NamedTuple):

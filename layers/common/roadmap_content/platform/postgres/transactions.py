@@ -7,7 +7,8 @@ of work of this system is idempotent.
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -70,6 +71,24 @@ def transact(engine: Engine, work: Callable[[Connection], T], deadline: Deadline
             emit({Metric.TRANSACTIONS_RETRIED: 1})
             time.sleep(pause)
             wait = min(2 * wait, _LONGEST_WAIT)
+
+
+@contextmanager
+def isolated(connection: Connection, event: str, *, when: bool = True, **ids: str) -> Iterator[None]:
+    """Undo only this part of the transaction if the server refuses a statement of it, and log the `event`. It
+    takes two round trips more, so `when` limits it to a transaction that is tried again.
+    """
+    if not when:
+        yield
+        return
+    try:
+        with connection.begin_nested():
+            yield
+    except DBAPIError as error:
+        sqlstate, reason = diagnose(error)
+        if is_transient(sqlstate):
+            raise
+        logger.error(event, extra={**ids, "sqlstate": sqlstate, "reason": reason})
 
 
 def diagnose(error: DBAPIError | OSError | NoFreeConnection) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, text
 
-from ...state.failures.failures import storable_text
+from ...contracts.items import MAX_REASON
 from ...state.tasks.time_zone import instant
 
 FIRST_PAUSE = timedelta(minutes=15)
@@ -109,5 +109,5 @@ def record_check(
     connection: Connection, task_id: str, error_code: str | None = None, reason: str | None = None
 ) -> None:
     """Record that a task was checked, with the error if the check failed, and plan its next check."""
-    check = {"task_id": task_id, "error_code": error_code, "reason": reason and storable_text(reason)}
+    check = {"task_id": task_id, "error_code": error_code, "reason": reason and reason[:MAX_REASON]}
     connection.execute(RECORD, check | {"first": _FIRST, "longest": _LONGEST})

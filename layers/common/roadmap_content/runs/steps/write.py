@@ -21,7 +21,7 @@ from ...contracts.errors import (
 from ...contracts.items import Failure, Item, Stage
 from ...contracts.payloads import BatchRequest, Origin
 from ...platform.postgres.partial_save import save_in_parts
-from ...platform.postgres.transactions import DataRefusedError, transact
+from ...platform.postgres.transactions import DataRefusedError, isolated, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...state.failures.failures import record_failures
@@ -81,11 +81,13 @@ class Writer:
         else:
             missing = RoadmapNotFoundError(f"there is no roadmap {plan.roadmap_id!r}")
             failures += [failure_of(entry.item, missing) for entry in ready]
-        self._record(connection, failures)
+        with isolated(connection, "failures_not_recorded", when=in_parts):
+            self._record(connection, failures)
         lost = {failure.item for failure in failures}
         saved = [entry.item for entry in ready if entry.item not in lost]
         names = {item: self._batch.concepts[item].name for item in saved}
-        report_batch(self._services, connection, self._request, names, sorted(saved_by_others), failures)
+        with isolated(connection, "batch_not_reported", when=in_parts):
+            report_batch(self._services, connection, self._request, names, sorted(saved_by_others), failures)
         return failures
 
     def _saved_by_others(self, connection: Connection, failed: Sequence[Failure]) -> frozenset[Item]:

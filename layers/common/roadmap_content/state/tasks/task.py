@@ -3,7 +3,6 @@
 The columns `attempt` and `execution_arn` belong to this system; all others are shared with the product.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from sqlalchemy import Connection, text
 from ...content.roadmaps.framework import Framework
 from ...content.roadmaps.metadata import load_framework
 from ...content.rows import saved_concepts
-from ...contracts.documents import UndecodableError, decode
+from ...contracts.documents import UndecodableError, decode, storable_json
 from ...contracts.errors import RoadmapLockedError, TaskNotFoundError
 from ...contracts.events import AttemptEvents
 from ...contracts.items import ContentType, Item
@@ -339,8 +338,8 @@ def record_outcome(
             "attempt": attempt,
             "status": outcome.status,
             "current_step": COMPLETED if outcome.status == COMPLETED else "content_generation",
-            "failed_concepts": None if failed is None else json.dumps(failed),
-            "execution_summary": json.dumps(summary),
+            "failed_concepts": None if failed is None else storable_json(failed),
+            "execution_summary": storable_json(summary),
             "error_message": message,
         },
     )
