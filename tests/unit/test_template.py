@@ -80,10 +80,7 @@ def rule_of(page: dict[str, Any]) -> str:
 def test_only_one_page_per_cause_notifies_the_topic() -> None:
     told = {"Fn::If": ["TellsAlarms", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
     pages, alarms = resources("AWS::CloudWatch::CompositeAlarm"), resources("AWS::CloudWatch::Alarm")
-    assert all(page["AlarmActions"] == told for page in pages.values())
-    # The reminder ends each hour while the page is still red: that is not good news.
-    silent = {name for name, page in pages.items() if page.get("OKActions") != told}
-    assert silent == {"ReminderPage"}
+    assert all(page["AlarmActions"] == page["OKActions"] == told for page in pages.values())
     assert not [name for name, alarm in alarms.items() if "AlarmActions" in alarm or "OKActions" in alarm]
     for name in alarms:
         paging = [page for page in pages.values() if f"${{{name}}}" in rule_of(page)]
@@ -120,7 +117,7 @@ def test_functions_of_the_api_are_deployed_gradually_and_rolled_back_by_an_alarm
         assert TEMPLATE["Conditions"][condition] == {
             "Fn::Not": [{"Fn::Equals": [{"Ref": "ApiDeployment"}, "AllAtOnce"]}]
         }
-        assert alarms == [{"Ref": f"Api{kind}Alarm"} for kind in ("Errors", "Unauthorized", "Throttled")]
+        assert alarms == [{"Ref": f"Api{kind}Alarm"} for kind in ("Errors", "Unauthorized")]
         assert without == [], "a raised alarm would stop the deployment of its fix"
 
 
