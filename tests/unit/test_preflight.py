@@ -247,6 +247,7 @@ MISSING: list[tuple[str, dict[str, Any], dict[str, str]]] = [
         },
         {"DatabaseAuth": "iam", "DatabaseResourceId": "prx-1", "DatabaseHost": "p.example"},
     ),
+    ("10 slots use about 71076923 tokens", {}, {"TokensPerHour": "400000000"}),
     ("arn:topic has no confirmed sub", {"sns.GetTopicAttributes": topic(SubscriptionsConfirmed="0")}, {}),
     ("there is no topic arn:topic", {"sns.GetTopicAttributes": refusal("NotFound")}, {}),
     (
