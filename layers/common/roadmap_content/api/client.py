@@ -75,8 +75,8 @@ class Client(SystemRequests):
 
         `token` returns a token for the API for a given user. `user_id` is the user of requests that name
         none, for example an operator: they are about a task of that user or, if the token's scope permits
-        it, of any user. A request that the API does not answer is sent again for `resend_seconds`, unless it
-        may have changed data. `stage` needs `bucket`, `start` needs `state_machine_arn`.
+        it, of any user. A request that the API does not answer is sent again for `resend_seconds`, if sending
+        it twice does no harm. `stage` needs `bucket`, `start` needs `state_machine_arn`.
         """
         self._api = HttpApi(api_url, token, user_id, resend_seconds)
         self._bucket = bucket

@@ -187,7 +187,7 @@ class SchemaProperties(Payload):
 
     release: str = Field(alias="Release")
     settings: list[Any] = Field(alias="Settings")
-    """The values of all parameters of the stack."""
+    """The values of the parameters in the versions of functions."""
 
     @property
     def identity(self) -> str:
