@@ -434,6 +434,7 @@ export interface RecoveryFilter {
   q?: string | null;
   group_id?: string | null;
   task_ids?: (string)[];
+  all_missing?: boolean;
 }
 
 export interface RecoveryPage {
@@ -446,6 +447,8 @@ export interface RecoveryPreview {
   tasks: number;
   items: PreviewItems;
   estimated_tokens: number | null;
+  other_items: number;
+  other_tokens: number | null;
   estimated_minutes: number;
   refused: Record<string, number>;
 }

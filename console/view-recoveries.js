@@ -170,11 +170,11 @@ function StopReason({ reason }) {
 }
 
 /** @param {Recovery["filter"]} filter */
-function filterText({ regenerate, ...filter }) {
+function filterText({ regenerate, all_missing: all, ...filter }) {
   const parts = Object.entries({ ...filter, ...regenerate })
     .filter(([, value]) => value !== null && value !== undefined && value.length > 0)
     .map(([name, value]) => `${T.filters[name] ?? name}: ${Array.isArray(value) ? (value.length > 3 ? number(value.length) : value.map(valueText).join(", ")) : /_(after|before)$/.test(name) ? moment(value) : valueText(value)}`);
-  return `${regenerate ? `${T.recoveries.regenerates} ` : ""}${parts.join(" · ") || T.all}`;
+  return `${regenerate ? `${T.recoveries.regenerates} ` : ""}${parts.join(" · ") || T.all}${all ? ` · ${T.filters.all_missing}` : ""}`;
 }
 
 /** @param {string} value */

@@ -152,6 +152,7 @@ export const en = {
     generated_after: "generated after",
     generated_before: "generated before",
     roadmap_id: "roadmap",
+    all_missing: "all missing items",
   },
   origin: {
     heading: "Origin",
@@ -452,6 +453,9 @@ export const en = {
     takeOver: "Take it over",
     nothingMissing: "Nothing is missing. The retry only corrects the task's record.",
     nothingToDo: "No task matches any more.",
+    price: "Tokens, about",
+    /** @param {string} items */
+    allMissing: (items) => `Also retry what these tasks miss for other causes: ${items}`,
     redriveText: "The last execution continues from the state that failed. It processes only the missing items.",
     cancelText:
       "The run is stopped and the task is marked as cancelled. Staged content is kept, and a retry can continue later.",

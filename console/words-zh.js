@@ -178,6 +178,7 @@ export const zh = {
     generated_after: "生成晚于",
     generated_before: "生成早于",
     roadmap_id: "路线图",
+    all_missing: "所有缺失内容",
   },
   origin: {
     heading: "来源",
@@ -443,6 +444,9 @@ export const zh = {
     takeOver: "接管",
     nothingMissing: "没有缺失。重试只会修正任务的记录。",
     nothingToDo: "已没有匹配的任务。",
+    price: "token 约",
+    /** @param {string} items */
+    allMissing: (items) => `同时重试这些任务因其他原因缺失的内容：${items}`,
     redriveText: "上次执行从失败的状态继续：它会计算缺失内容，并只运行这些内容。",
     cancelText: "运行会停止，任务标记为已取消。已暂存的内容会保留，之后可以重试继续。",
     regenerateText: "已保存的内容会被新生成的内容替换，会消耗 token。",

@@ -118,15 +118,16 @@ class Assistant:
         group_id: str | None = None,
         error_code: str | None = None,
         status: list[str] | None = None,
+        all_missing: bool = False,
         rate_per_minute: int = 60,
         canary: int = 5,
         breaker: int = 10,
     ) -> dict[str, Any]:
         """What a recovery of a group, of an error code or of statuses would do. Starts nothing. Its token
-        permits start_recovery.
+        permits start_recovery. It retries the items with this cause; with all_missing, also `other_items`.
         """
         chosen = {"group_id": group_id, "error_code": error_code, "status": status}
-        task_filter = {name: value for name, value in chosen.items() if value}
+        task_filter = {name: value for name, value in chosen.items() if value} | {"all_missing": all_missing}
         limits: dict[str, Any] = {"rate_per_minute": rate_per_minute, "canary": canary, "breaker": breaker}
         preview = self.client.preview_recovery(task_filter, "preview", **limits)
         return self._permitted(
