@@ -633,6 +633,7 @@ export interface TaskDetail {
   execution_url: string | null;
   actions: Actions;
   tokens: TaskTokens;
+  erased: Receipt | null;
 }
 
 export interface TaskPage {
