@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import anyio
 import pytest
 
+from documents.assistant import PAGE, page_with_tools
 from local_stack.builds import REPOSITORY
 from local_stack.database_roles import DatabaseRoles
 from local_stack.postgres_server import Server
