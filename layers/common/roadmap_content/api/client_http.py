@@ -4,6 +4,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from http.client import HTTPException
 from itertools import chain
@@ -57,15 +58,21 @@ class HttpApi:
     """The API of one deployment."""
 
     def __init__(
-        self, url: str, token: Callable[[str], str], user_id: str | None, resend_seconds: float
+        self,
+        url: str,
+        token: Callable[[str], str],
+        user_id: str | None,
+        resend_seconds: float,
+        waiting: Callable[[str], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        """`user_id` is the user of requests that name none."""
+        """`user_id` is the user of requests that name none. Each request is sent within `waiting`."""
         if not callable(token):
             raise TypeError(f"token is a function that returns a user's token, not {type(token).__name__}")
         self._url = url
         self._token = token
         self.user_id = user_id
         self._resend_seconds = resend_seconds
+        self._waiting = waiting
 
     def request(
         self,
@@ -92,14 +99,15 @@ class HttpApi:
         url = f"{self._url}/api/v1{path}" + (f"?{encoded}" if encoded else "")
         document = None if body is None else json.dumps(body).encode()
         pauses = _pauses(max(resend_seconds, self._resend_seconds))
-        while True:
-            try:
-                return _accepted(send(method, url, self._token(user_id), document))
-            except ApiUnavailableError as error:
-                pause = next(pauses, None)
-                if pause is None or not (method == "GET" or isinstance(error, TooManyRequestsError)):
-                    raise
-                sleep(pause)
+        with self._waiting(f"{method} {path}"):
+            while True:
+                try:
+                    return _accepted(send(method, url, self._token(user_id), document))
+                except ApiUnavailableError as error:
+                    pause = next(pauses, None)
+                    if pause is None or not (method == "GET" or isinstance(error, TooManyRequestsError)):
+                        raise
+                    sleep(pause)
 
     def call(
         self,
