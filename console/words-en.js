@@ -130,6 +130,8 @@ export const en = {
   /** @param {string} count @param {string} type */
   ofType: (count, type) => `${count} ${type.toLowerCase()}`,
   needsPerson: "Needs a person",
+  /** What a person does, by error code, in the place of the API's text. @type {Record<string, string>} */
+  remedies: {},
 
   reasons: REASONS,
   /** @param {string} sentence @param {string} path */
@@ -479,7 +481,8 @@ export const en = {
   },
 
   failures: {
-    intro: "Current failures, grouped by cause. You can heal a whole group.",
+    intro: "Current failures, grouped by cause.",
+    introOperator: "Current failures, grouped by cause. You can heal a whole group.",
     empty: "There are no failures. The latest attempt of every task saved all planned items, or no attempt has run yet.",
     noMatch: "No failure matches this filter.",
     /** @param {number} items @param {string} tasks @returns {string} */
@@ -495,7 +498,7 @@ export const en = {
     /** @type {Record<string, string>} */
     states: { new: "new", regressed: "came back", acknowledged: "acknowledged", ignored: "ignored", resolved: "resolved" },
     allStates: "All states",
-    ringing: "Needs a person",
+    ringing: "Without a decision",
     history: "History",
     noHistory: "Nobody has decided about this group yet.",
     decide: "Decide…",
@@ -506,9 +509,9 @@ export const en = {
       acknowledged: "Acknowledge: being worked on",
       ignored: "Ignore: count it, but stay silent",
       resolved: "Resolve: its cause is removed",
-      new: "Reopen: it needs a person again",
+      new: "Reopen: it has no decision",
     },
-    decideHelp: "A resolved group whose failures come back needs a person again. An acknowledged one is resolved when its last failure is gone.",
+    decideHelp: "A resolved group whose failures come back needs a new decision. An acknowledged one is resolved when its last failure is gone.",
     note: "Note",
     untilTasks: "Until this number of tasks",
     untilTasksHelp: "Empty: without a limit.",
@@ -584,7 +587,7 @@ export const en = {
     /** @type {Record<string, string>} */
     what: {
       stuck_tasks: "Stuck tasks.",
-      failure_groups: "Failures that need a person.",
+      failure_groups: "Causes without a decision.",
       generation_stopped: "Generation is stopped.",
       time_zone: "Time zone.",
       queue_halted: "The queue stands still.",
@@ -598,7 +601,7 @@ export const en = {
     generation: "Generation",
     runs: "on",
     stopped: "stopped",
-    groups: "Causes that need a person",
+    groups: "Causes without a decision",
     queue: "Attempts in the queue",
     queueHelp: "No attempt waits.",
     /** @param {string} age */

@@ -65,7 +65,7 @@ class Assistant:
         return _data(self.client.health())
 
     def list_failure_groups(self, state: list[GroupState] | None = None) -> dict[str, Any]:
-        """Current failures by cause, the largest first. `new` and `regressed` groups need a person."""
+        """Current failures by cause, the largest first. `new` and `regressed` groups lack a decision."""
         return _rows(self.client.failures(state=state))
 
     def get_failure_group(self, group_id: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Self
 
 from ..contracts.api.capacity import RetryAnswer
@@ -38,7 +38,7 @@ from ..contracts.errors import InvalidRequestError, MissingSettingError, Roadmap
 from ..contracts.items import ContentType, Item
 from ..contracts.payloads import TASK_ID, PayloadT
 from ..contracts.states import UNFINISHED
-from .client_http import ApiRefusedError, ApiUnavailableError, HttpApi, QueryValue, path_of, rows
+from .client_http import ApiRefusedError, ApiUnavailableError, HttpApi, QueryValue, Waiting, path_of, rows
 from .client_system import SystemRequests
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Client(SystemRequests):
         state_machine_arn: str = "",
         user_id: str | None = None,
         resend_seconds: float = 0,
-        waiting: Callable[[str], AbstractContextManager[None]] = nullcontext,
+        waiting: Waiting = nullcontext,
         s3: "S3Client | None" = None,
         stepfunctions: "SFNClient | None" = None,
     ) -> None:

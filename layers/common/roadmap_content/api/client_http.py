@@ -16,6 +16,9 @@ from urllib.parse import quote, urlencode
 from ..contracts.errors import InvalidRequestError, PermanentError, TransientError
 from ..contracts.payloads import Page, PayloadT, RowT
 
+Waiting = Callable[[str], AbstractContextManager[object]]
+"""Entered while an answer is waited for, with the request's method and path."""
+
 QueryValue = str | int | datetime | Sequence[str] | None
 
 
@@ -63,7 +66,7 @@ class HttpApi:
         token: Callable[[str], str],
         user_id: str | None,
         resend_seconds: float,
-        waiting: Callable[[str], AbstractContextManager[None]] = nullcontext,
+        waiting: Waiting = nullcontext,
     ) -> None:
         """`user_id` is the user of requests that name none. Each request is sent within `waiting`."""
         if not callable(token):
