@@ -25,7 +25,8 @@ from .cloud import Cloud
 from .database_roles import DatabaseRoles, create_roles
 from .deploy import PythonRuntime, create_stack, package, upload_template
 from .environments import environment_python
-from .errors import NoStackError, StackEndedError
+from .errors import NoStackError, RefusedError, StackEndedError
+from .failing_model import parse
 from .given_database import (
     AdoptedDatabase,
     GivenDatabase,
@@ -119,7 +120,7 @@ class LocalStack:
                 database: Server = undo.enter_context(
                     adopted or _start_database(directory, detached=detached, keep=keep, fsync=fsync)
                 )
-                runtime = PythonRuntime(interpreter.result(), layers.result())
+                runtime = PythonRuntime(interpreter.result(), layers.result(), _failures(directory))
                 cloud = undo.enter_context(
                     Cloud.start(directory / "cloud", wait_scale=wait_scale, detached=detached, keep=keep)
                 )
@@ -152,6 +153,18 @@ class LocalStack:
         if fresh:
             cls.forget(directory)
         return cls.start(directory, parameters=parameters, detached=True, keep=True, adopted=adopted)
+
+    @classmethod
+    def fail(cls, failures: str, directory: Path = LOCAL) -> None:
+        """Let the offline model fail (`refuse 10 %`), from now on; an empty text ends it.
+        Raises RefusedError: the text does not name failures.
+        """
+        try:
+            parse(failures)
+        except ValueError as error:
+            raise RefusedError(str(error)) from error
+        directory.mkdir(parents=True, exist_ok=True)
+        _failures(directory).write_text(failures)
 
     @classmethod
     def forget(cls, directory: Path = LOCAL) -> None:
@@ -399,6 +412,10 @@ def _find_database(directory: Path, record: Mapping[str, Any]) -> Server | None:
 
 def _kept_databases(directory: Path) -> Path:
     return directory / "databases.json"
+
+
+def _failures(directory: Path) -> Path:
+    return directory / "model-failures"
 
 
 def _record_file(directory: Path) -> Path:
