@@ -238,7 +238,7 @@ def test_an_unknown_failure_is_refused(wrong: str, tmp_path: Path) -> None:
 
 
 def test_a_draft_that_replaces_a_saved_item_differs() -> None:
-    deadline = Deadline.after(5)
+    Deadline.after(5)
     for content_type in ContentType:
         first, again, third = (
             GENERATOR.generate(
