@@ -441,6 +441,7 @@ export interface RecoveryFilter {
   q?: string | null;
   group_id?: string | null;
   task_ids?: (string)[];
+  all_missing?: boolean;
 }
 
 export interface RecoveryPage {
@@ -453,6 +454,8 @@ export interface RecoveryPreview {
   tasks: number;
   items: PreviewItems;
   estimated_tokens: number | null;
+  other_items: number;
+  other_tokens: number | null;
   estimated_minutes: number;
   refused: Record<string, number>;
 }
@@ -637,6 +640,7 @@ export interface TaskDetail {
   execution_url: string | null;
   actions: Actions;
   tokens: TaskTokens;
+  erased: Receipt | null;
 }
 
 export interface TaskPage {

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field
 
+from ..erasure import Receipt
 from ..items import ContentType, Stage
 from ..payloads import Count, Page, Payload
 from ..states import Cause
@@ -91,6 +92,10 @@ class TaskDetail(TaskStatus):
     execution_url: str | None
     actions: Actions
     tokens: TaskTokens
+    erased: Annotated[
+        Receipt | None,
+        Field(description="Everything of this system about the task was erased; the product's rows stayed."),
+    ] = None
 
 
 class ItemTotals(Payload):
