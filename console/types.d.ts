@@ -669,7 +669,7 @@ export interface TaskSource {
   task_id: string;
   user_id: string;
   roadmap_id: string;
-  user_request: any;
+  user_request: Record<string, any> | null;
   roadmap: RoadmapSource;
   framework_data: string;
   next_cursor: string | null;

@@ -40,7 +40,7 @@ def read_task_source(
         task_id=task_id,
         user_id=task.user_id,
         roadmap_id=task.roadmap_id or "",
-        user_request=None if unstorable(request) else request,
+        user_request=request if isinstance(request, dict) and not unstorable(request) else None,
         roadmap=RoadmapSource.model_validate(row._mapping),
         framework_data=row.piece,
         next_cursor=encode_cursor(list_name, [end, row.fingerprint]) if end < row.size else None,

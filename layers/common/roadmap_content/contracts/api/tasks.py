@@ -161,7 +161,10 @@ class TaskSource(Payload):
     task_id: str
     user_id: str
     roadmap_id: str
-    user_request: Annotated[Any, Field(description="As the product wrote it; null if it cannot be read.")]
+    user_request: Annotated[
+        dict[str, Any] | None,
+        Field(description="As the product wrote it; null if it cannot be read or is no object."),
+    ]
     roadmap: RoadmapSource
     framework_data: Annotated[str, Field(description="A piece of the JSON text, from the cursor on.")]
     next_cursor: str | None
