@@ -588,6 +588,13 @@ export interface Revisions {
   items: (Revision)[];
 }
 
+export interface RoadmapSource {
+  user_id: string;
+  title: string | null;
+  total_estimated_hours: number | null;
+  recommended_completion_weeks: number | null;
+}
+
 export type Role = "owner" | "viewer" | "operator";
 
 export interface SavedContent {
@@ -667,6 +674,16 @@ export interface TaskRow {
   top_reason: TopReason | null;
   needs_person: boolean;
   ours: boolean;
+}
+
+export interface TaskSource {
+  task_id: string;
+  user_id: string;
+  roadmap_id: string;
+  user_request: Record<string, any> | null;
+  roadmap: RoadmapSource;
+  framework_data: string;
+  next_cursor: string | null;
 }
 
 export interface TaskTokens {

@@ -33,6 +33,7 @@ from ..contracts.api.tasks import (
     ChangePage,
     RetryPreview,
     TaskDetail,
+    TaskSource,
 )
 from ..contracts.errors import InvalidRequestError, MissingSettingError, RoadmapNotFoundError, requires_extra
 from ..contracts.items import ContentType, Item
@@ -249,6 +250,11 @@ class Client(SystemRequests):
         return self._task(
             "GET", SavedItem, user_id, *path, concept_id=concept_id, version=version, revision_id=revision_id
         )
+
+    def source(self, task_id: str, user_id: str | None = None) -> Iterator[TaskSource]:
+        """A task's request and roadmap, with the pieces of the text of its framework. Operators only."""
+        path = path_of("tasks", task_id, "source")
+        return self._api.pages(path, TaskSource, user_id, user_id=user_id)
 
     def changes(
         self, task_id: str, user_id: str | None = None, *, after: str | None = None
