@@ -530,6 +530,7 @@ export interface Removed {
   rows: Record<string, number>;
   objects: Record<string, ObjectCount>;
   names: Record<string, number>;
+  shared: (string)[];
 }
 
 export interface ReplayAnswer {
