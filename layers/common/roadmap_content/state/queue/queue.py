@@ -306,7 +306,7 @@ def enqueue(
 
 
 def was_admitted(connection: Connection, task_id: str, attempt: int) -> bool:
-    """Whether an attempt was ever admitted. Exact while the capacity is locked."""
+    """Whether an attempt was ever admitted. Exact after the entry of the next attempt, which ends it."""
     return bool(connection.scalar(WAS_ADMITTED, {"task_id": task_id, "attempt": attempt}))
 
 
