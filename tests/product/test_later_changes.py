@@ -312,8 +312,7 @@ FINDINGS: Mapping[str, set[str]] = {
     | fails("roadmap_tasks", "before_task"),
     "status renamed": renamed("status", "state", (), ("roadmap_tasks",))
     | _NOTING
-    | fails("roadmap_tasks", "before_task", "note_task")
-    | {"not_readable roadmap_tasks"},
+    | fails("roadmap_tasks", "before_task", "note_task"),
     "overall_status renamed": renamed("overall_status", "whole_status", ("concept_metadata",)),
     "content_version dropped": each("column_missing", TUTORIAL, "content_version")
     | each("index_missing", TUTORIAL, "content_tutorial_by_version")
@@ -325,15 +324,12 @@ FINDINGS: Mapping[str, set[str]] = {
     "quizzes renamed": {f"table_missing {QUIZ}"} | fails("quizzes", "before_quiz"),
     "tutorials renamed": {f"table_missing {TUTORIAL}"}
     | fails("tutorials", *_SAVING_TUTORIALS, "keep_version"),
-    "tasks renamed": {"table_missing roadmap_tasks", "not_readable roadmap_tasks"}
-    | _NOTING
-    | fails("tasks", "note_task"),
+    "tasks renamed": {"table_missing roadmap_tasks"} | _NOTING | fails("tasks", "note_task"),
     "roadmaps renamed": {"table_missing roadmap_metadata"}.union(
         *(fails(table, *_KEEPING[table]) for table in CONTENT), fails(QUIZ, "keep_quiz_changed")
     ),
     "quizzes moved": {f"table_missing {QUIZ}"} | fails(QUIZ, "before_quiz"),
     "everything moved": {f"table_missing {table}" for table in TABLES}
-    | {"not_readable roadmap_tasks"}
     | _OF_ROWS
     | _NOTING
     | fails(TUTORIAL, "keep_version")

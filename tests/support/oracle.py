@@ -376,7 +376,9 @@ class Oracle:
             if row["ended_at"] is None:
                 yield Broken("I9", f"attempt {row['attempt']} is over and has no end")
                 continue
-            for kind in TYPES if row["planned"] else ():
+            if row["saved"] == {} and now.task["failed_concepts"] is not None:
+                yield Broken("I9", f"attempt {row['attempt']} has unknown counts, and the task has them")
+            for kind in TYPES if row["planned"] and row["saved"] != {} else ():
                 planned, saved, failed = (row[name][kind] for name in ("planned", "saved", "failed"))
                 cancelled = row["outcome"] == "cancelled"
                 if planned != saved + failed and not (cancelled and planned > saved + failed):
@@ -442,9 +444,9 @@ class Oracle:
         """
         rejected: Counter[Item] = Counter()
         for key in now.objects:
-            match key.split("/"):
-                case ["rejected", roadmap_id, kind, concept_id, _] if unquote(roadmap_id) == self._roadmap_id:
-                    rejected[unquote(concept_id), kind] += 1
+            match [unquote(segment) for segment in key.split("/")]:
+                case ["rejected", "items", self._roadmap_id, kind, concept_id, _]:
+                    rejected[concept_id, kind] += 1
         replaced = now.replaced()
         for item, count in Counter(self._log.generated).items():
             allowed = (item not in self._staged) + rejected[item] + self._log.unstaged[item]
@@ -497,7 +499,7 @@ class Oracle:
         """The planned items of each recorded attempt, one set per manifest."""
         for key in now.objects:
             match key.split("/"):
-                case ["manifests", task_id, name] if unquote(task_id) == self._task_id:
+                case ["manifests", "tasks", task_id, name] if unquote(task_id) == self._task_id:
                     attempt = int(name.split("-")[0])
                 case _:
                     continue

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
@@ -11,7 +10,7 @@ from ..contracts.api.capacity import ClassInQueue, GenerationStop
 from ..contracts.api.system import Attention, DatabaseFinding, Health, LastSweep, QueueHealth, TokenSums
 from ..contracts.states import RINGING_STATES, QueueClass
 from ..contracts.times import utc
-from ..platform.postgres.sqlstate import is_transient
+from ..platform.postgres.sqlstate import INSUFFICIENT_PRIVILEGE, is_transient
 from ..platform.postgres.transactions import diagnose
 from ..runs.reconciliation.sweeps import Sweep, last_sweep
 from ..state.failures.group_states import count_groups
@@ -20,7 +19,7 @@ from ..state.outbox import count_events_aside, count_waiting_events
 from ..state.queue.capacity import Capacity, queue_by_class, read_capacity
 from ..state.tasks.attempt_reading import claimed_before
 from ..state.tasks.attempts import tokens_of_a_day
-from ..state.tasks.counting import Total, count_by_status
+from ..state.tasks.counting import count_by_status
 from ..state.tasks.time_zone import contradicts, describe_offset, time_ahead
 from ..state.tasks.unfinished import STUCK_AFTER, count_stuck_tasks
 
@@ -46,6 +45,13 @@ FINDINGS: Mapping[str, tuple[str, str]] = {
     "database": (
         "Differences between the database and what was installed in it: {}. `database` lists them.",
         "the-database-differs",
+    ),
+    "sweep_held": (
+        (
+            "The last sweep changed nothing: {}. Restore the rows; or, if they were removed on purpose, run "
+            "`roadmap reconcile --accept-loss REASON`."
+        ),
+        "the-sweep-changes-nothing",
     ),
     "generation_stopped": ("{}. It goes on when an operator resumes it.", "stop-paying-for-the-model"),
     "time_zone": (
@@ -97,13 +103,49 @@ RUNNING_RECOVERIES = text("SELECT count(*) FROM content_recoveries WHERE ended_a
 
 
 def read_health(connection: Connection, release: str) -> Health:
+    """The state of the system. If a table cannot be read, only the differences are known."""
     differences = find_differences(connection)
+    try:
+        with connection.begin_nested():
+            return _read(connection, release, differences)
+    except DBAPIError as error:
+        sqlstate, reason = diagnose(error)
+        if is_transient(sqlstate):
+            raise
+        kind = "privilege_missing" if sqlstate == INSUFFICIENT_PRIVILEGE else "not_readable"
+        unnamed = DatabaseFinding(kind=kind, object="a table", message=reason)
+        return _unknown(release, differences or [unnamed])
+
+
+def _unknown(release: str, differences: Sequence[DatabaseFinding]) -> Health:
+    return Health(
+        status="attention",
+        stuck_tasks=0,
+        drifted_tasks=0,
+        last_sweep=None,
+        outbox_waiting=0,
+        outbox_aside=0,
+        queue=QueueHealth(waiting=0, oldest_waiting_since=None, at_work=0, slots=0, stopped_reason=None),
+        tokens=TokenSums(spent_24h=0, saved_by_staging_24h=0),
+        tasks={},
+        tasks_estimated=[],
+        recoveries_running=0,
+        failure_groups={},
+        database=list(differences),
+        schema_revision="",
+        release=release,
+        attention=attention_for(
+            stuck=0, overdue=False, sweep=None, outbox=0, aside=0, differences=len(differences)
+        ),
+    )
+
+
+def _read(connection: Connection, release: str, differences: Sequence[DatabaseFinding]) -> Health:
     sweep, capacity = last_sweep(connection), read_capacity(connection)
     has_old_attempts = sweep is None and claimed_before(connection, SWEEP_OVERDUE)
+    stuck = count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK + 1)
     outbox, aside = count_waiting_events(connection, MOST_WAITING), count_events_aside(connection)
-    groups = count_groups(connection, MOST_GROUPS)
-    tasks = _read_changed_tasks(connection, differences) if differences else _read_tasks(connection)
-    stuck, counts = tasks.stuck, tasks.counts
+    groups, counts = count_groups(connection, MOST_GROUPS), count_by_status(connection)
     spent, saved_by_staging = tokens_of_a_day(connection)
     classes, now = queue_by_class(connection), datetime.now(UTC)
     attention = attention_for(
@@ -114,7 +156,7 @@ def read_health(connection: Connection, release: str) -> Health:
         sweep=sweep,
         outbox=outbox,
         aside=aside,
-        ahead=tasks.ahead,
+        ahead=time_ahead(connection),
         stop=capacity.stop,
         ringing=sum(groups[state] for state in RINGING_STATES),
         differences=len(differences),
@@ -142,38 +184,11 @@ def read_health(connection: Connection, release: str) -> Health:
         tasks_estimated=[status for status, total in counts.items() if not total.is_exact],
         recoveries_running=connection.scalar(RUNNING_RECOVERIES) or 0,
         failure_groups=groups,
-        database=differences,
+        database=list(differences),
         schema_revision=connection.scalar(REVISION) or "",
         release=release,
         attention=attention,
     )
-
-
-class TaskFacts(NamedTuple):
-    """What health reads of the product's tables."""
-
-    stuck: int
-    counts: Mapping[str, Total]
-    ahead: timedelta
-    """The time by which the newest tasks are ahead of the clock."""
-
-
-def _read_tasks(connection: Connection) -> TaskFacts:
-    stuck = count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK + 1)
-    return TaskFacts(stuck, count_by_status(connection), time_ahead(connection))
-
-
-def _read_changed_tasks(connection: Connection, differences: list[DatabaseFinding]) -> TaskFacts:
-    """Read the tasks of a database that differs; if that is not possible, add this to the differences."""
-    try:
-        with connection.begin_nested():
-            return _read_tasks(connection)
-    except DBAPIError as error:
-        sqlstate, reason = diagnose(error)
-        if is_transient(sqlstate):
-            raise
-        differences.append(DatabaseFinding(kind="not_readable", object="roadmap_tasks", message=reason))
-        return TaskFacts(0, {}, timedelta(0))
 
 
 def _queue_health(classes: Sequence[ClassInQueue], capacity: Capacity) -> QueueHealth:
@@ -228,6 +243,7 @@ def attention_for(
     """
     values = {
         "database": differences,
+        "sweep_held": sweep is not None and not overdue and sweep.held,
         "generation_stopped": stop,
         "time_zone": contradicts(ahead) and describe_offset(ahead),
         "stuck_tasks": stuck and f"{'more than ' if more_stuck else ''}{stuck}",

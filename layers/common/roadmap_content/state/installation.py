@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from ..contracts.api.system import DatabaseFinding
 from ..platform.postgres.findings import read_findings
 from ..platform.postgres.sqlstate import explain
+from .visibility import find_hidden
 
 # Reads the catalogue only, which every role may read. A type is compared by its class: a longer text, or a
 # bigger number, is no difference; a time with a time zone is one.
@@ -80,4 +81,4 @@ def find_differences(connection: Connection) -> list[DatabaseFinding]:
         reason = f"{found.sqlstate}: {found.message}" if found.message else explain(found.sqlstate)
         message = f"{reason}; last at {found.found_at:%Y-%m-%d %H:%M} UTC"
         differences.append(DatabaseFinding(kind=found.kind, object=found.object, message=message))
-    return differences
+    return [*differences, *find_hidden(connection)]

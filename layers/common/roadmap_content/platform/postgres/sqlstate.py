@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 
 TOO_MANY_CONNECTIONS = "53300"
+INSUFFICIENT_PRIVILEGE = "42501"
 SERVER_STATES = "^(08|28|40|53|55|57|58|25006$|25P03$)"
 """A regular expression, in Python's and PostgreSQL's syntax: class 08 connection, 40 rollback (deadlock,
 serialization), 53 resources (connections, memory, disk), 55 object not in the required state (lock timeout),
@@ -19,7 +20,6 @@ idle-in-transaction timeout.
 _CONTENT_STATES = "^(21|22|23|54|P0001$)"
 """Class 21 cardinality, 22 data, 23 integrity, 54 program limit; P0001: a trigger's default."""
 
-INSUFFICIENT_PRIVILEGE = "42501"
 FOREIGN_KEY_VIOLATION = "23503"
 UNIQUE_VIOLATION = "23505"
 
@@ -37,7 +37,7 @@ _MEANINGS: Mapping[str, str] = {
     "28": "the database does not accept the credentials",
     "40P01": "a deadlock with another transaction",
     "40": "a conflict with another transaction",
-    INSUFFICIENT_PRIVILEGE: "the role has no right to the table or to the row",
+    INSUFFICIENT_PRIVILEGE: "the role has no right to the table or to a row, or does not see every row",
     "42": "the statement does not fit the database's schema",
     "53": "the database has no resources left",
     "54": "a value is too large",

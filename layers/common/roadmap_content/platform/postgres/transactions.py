@@ -42,8 +42,11 @@ class DataRefusedError(PermanentError, code="DataRefused"):
         self.sqlstate = sqlstate
 
 
-class AccessRefusedError(DataRefusedError, code="AccessRefused"):
-    """A role of this system lacks a privilege, or a policy hides rows from it. The API answers 503."""
+class InsufficientPrivilegeError(DataRefusedError, code="InsufficientPrivilege"):
+    """The role may not read or write a table, or row level security would hide rows of it. Rows that cannot
+    be seen are not missing, so nothing is concluded from them. Permanent: it lasts until an administrator
+    changes the database, so neither this transaction nor an automatic attempt is tried again.
+    """
 
 
 def transact(engine: Engine, work: Callable[[Connection], T], deadline: Deadline) -> T:
@@ -51,7 +54,7 @@ def transact(engine: Engine, work: Callable[[Connection], T], deadline: Deadline
 
     Raises:
         DataRefusedError: the server refused a row or a statement; nothing was written.
-        AccessRefusedError: the role may not read or write the row.
+        InsufficientPrivilegeError: the role may not do it, or does not see every row.
         DatabaseUnavailableError: transient errors until the deadline came too close.
     """
     wait = _FIRST_WAIT
@@ -64,7 +67,7 @@ def transact(engine: Engine, work: Callable[[Connection], T], deadline: Deadline
             sqlstate, reason = diagnose(error)
             # `from None`: the driver's error quotes SQL and rows, which must not reach users or logs.
             if sqlstate == INSUFFICIENT_PRIVILEGE:
-                raise AccessRefusedError(sqlstate, reason) from None
+                raise InsufficientPrivilegeError(sqlstate, reason) from None
             if not is_transient(sqlstate):
                 raise DataRefusedError(sqlstate, reason) from None
             refused = sqlstate == TOO_MANY_CONNECTIONS
@@ -84,18 +87,20 @@ def transact(engine: Engine, work: Callable[[Connection], T], deadline: Deadline
 @contextmanager
 def isolated(connection: Connection, event: str, *, when: bool = True, **ids: str) -> Iterator[None]:
     """Undo only this part of the transaction if the server refuses a statement of it; log and record the
-    `event`. It takes two round trips more, so `when` limits it to a transaction that is tried again.
+    `event`. It takes a round trip more, so `when` limits it to a transaction that is tried again. The COMMIT
+    releases the savepoint.
     """
     if not when:
         yield
         return
+    connection.exec_driver_sql(f"SAVEPOINT {event}")
     try:
-        with connection.begin_nested():
-            yield
+        yield
     except DBAPIError as error:
         sqlstate, reason = diagnose(error)
         if is_transient(sqlstate):
             raise
+        connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {event}")
         logger.error(event, extra={**ids, "sqlstate": sqlstate, "reason": reason})
         record_refusal(connection, event.removesuffix("_refused"), sqlstate)
 
