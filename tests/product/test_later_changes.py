@@ -8,15 +8,20 @@ would be after the change, and succeeds without us.
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
+from typer.testing import CliRunner
 
+from local_stack.errors import RefusedError
 from local_stack.postgres_server import Server
 from migrations import migrate
 from migrations.installation import restore
+from roadmap_command.main import app
+from roadmap_command.product_migration import rehearse
 from roadmap_content.platform.postgres.transactions import diagnose
 from tests.product.operations import OPERATIONS
 from tests.product.product import Product
@@ -456,6 +461,46 @@ def test_migrating_restores_a_recreated_table(beside: Product) -> None:
 
     assert findings_of(beside.engine) == set()
     assert beside.rows("SELECT 1 FROM content_archive WHERE source_table = 'quiz_metadata'")
+
+
+MIGRATION = """
+-- a comment; with a semicolon
+BEGIN;
+ALTER TABLE quiz_metadata RENAME concept_id TO topic_id;
+COMMIT;
+CREATE INDEX CONCURRENTLY another ON quiz_metadata (topic_id);
+DO $$ BEGIN PERFORM 1; PERFORM 'a;b'; END $$;
+ALTER TABLE roadmap_tasks ALTER COLUMN status TYPE text
+"""
+
+
+def test_a_migration_is_rehearsed_on_a_copy(beside: Product, tmp_path: Path) -> None:
+    file = tmp_path / "product.sql"
+    file.write_text(MIGRATION)
+    beside.engine.dispose()
+    before = beside.everything()
+    arguments = ("doctor", "--product-migration", str(file), "--database", beside.url)
+
+    found = CliRunner().invoke(app, arguments)
+
+    assert found.exit_code == 1, found.output
+    broken, _, old = found.stdout.partition("only in sessions from before")
+    assert {" ".join(line.split(":")[0].split()) for line in broken.splitlines()} == {
+        *renamed("concept_id", "topic_id", (QUIZ,)),
+        *fails(QUIZ, "before_quiz", "keep_quiz_deleted"),
+    }
+    assert "note_task of roadmap_tasks" in old
+    assert beside.rows("SELECT count(*) AS rows FROM quiz_metadata") == [{"rows": len(before[QUIZ])}]
+
+    file.write_text("ALTER TABLE quiz_metadata ADD COLUMN tenant text")
+    again = CliRunner().invoke(app, arguments)
+    assert (again.exit_code, again.stdout) == (0, "the migration breaks nothing of ours\n")
+
+
+def test_a_rehearsal_refuses_a_database_that_is_not_adopted(product: Product) -> None:
+    with pytest.raises(RefusedError, match="no copy of an adopted database"):
+        rehearse("DROP TABLE quiz_metadata CASCADE", product.url)
+    assert product.has("quiz_metadata")
 
 
 def test_what_cannot_be_restored_stays_a_finding(beside: Product) -> None:
