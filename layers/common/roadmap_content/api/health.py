@@ -10,6 +10,7 @@ from ..contracts.api.system import Attention, Health, LastSweep, QueueHealth, To
 from ..contracts.states import RINGING_STATES, QueueClass
 from ..contracts.times import utc
 from ..runs.reconciliation.sweeps import Sweep, last_sweep
+from ..state.erasure.register import count_unfinished
 from ..state.failures.group_states import count_groups
 from ..state.outbox import count_events_aside, count_waiting_events
 from ..state.queue.capacity import Capacity, queue_by_class, read_capacity
@@ -80,6 +81,13 @@ FINDINGS: Mapping[str, tuple[str, str]] = {
         "Events that could not be sent and were set aside: {}. No consumer receives them.",
         "an-event-was-set-aside",
     ),
+    "erasures_unfinished": (
+        (
+            "Erasures that have begun and were not repeated until they ended: {}. Nothing is started for their"
+            " users: repeat `roadmap erase`."
+        ),
+        "an-erasure-is-unfinished",
+    ),
 }
 """The sentence of each finding, and its section in the runbook, in the order in which they are listed."""
 
@@ -92,6 +100,7 @@ def read_health(connection: Connection, release: str) -> Health:
     has_old_attempts = sweep is None and claimed_before(connection, SWEEP_OVERDUE)
     stuck = count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK + 1)
     outbox, aside = count_waiting_events(connection, MOST_WAITING), count_events_aside(connection)
+    unfinished = count_unfinished(connection)
     groups, counts = count_groups(connection, MOST_GROUPS), count_by_status(connection)
     spent, saved_by_staging = tokens_of_a_day(connection)
     classes, now = queue_by_class(connection), datetime.now(UTC)
@@ -105,6 +114,7 @@ def read_health(connection: Connection, release: str) -> Health:
         aside=aside,
         ahead=time_ahead(connection),
         stop=capacity.stop,
+        unfinished=unfinished,
         ringing=sum(groups[state] for state in RINGING_STATES),
     )
     return Health(
@@ -124,6 +134,7 @@ def read_health(connection: Connection, release: str) -> Health:
         ),
         outbox_waiting=outbox,
         outbox_aside=aside,
+        erasures_unfinished=unfinished,
         queue=_queue_health(classes, capacity),
         tokens=TokenSums(spent_24h=spent, saved_by_staging_24h=saved_by_staging),
         tasks={status: total.tasks for status, total in counts.items()},
@@ -177,12 +188,14 @@ def attention_for(
     ahead: timedelta = timedelta(0),
     stop: GenerationStop | None = None,
     ringing: int = 0,
+    unfinished: int = 0,
 ) -> Sequence[Attention]:
     """The list of things that a person should check. No I/O.
 
     `halted`: attempts wait and none is at work. `more_stuck`: there are more stuck tasks than the number
     `stuck`. `ahead` is the time by which the newest tasks are ahead of the clock; `stop` the stop of
-    generation; `ringing` the number of failure groups that are new or have come back.
+    generation; `ringing` the number of failure groups that are new or have come back; `unfinished` that of
+    erasures.
     """
     values = {
         "generation_stopped": stop,
@@ -194,6 +207,7 @@ def attention_for(
         "sweep_refused": sweep is not None and not overdue and sweep.refused,
         "outbox": outbox > MOST_WAITING_AT_REST and outbox,
         "outbox_aside": aside,
+        "erasures_unfinished": unfinished,
     }
     return [
         Attention(what=name, text=sentence.format(values[name]), runbook=f"docs/runbook.md#{section}")

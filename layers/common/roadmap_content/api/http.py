@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from types import UnionType
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response, content_types
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
@@ -123,10 +124,12 @@ def _cors_headers(event: Mapping[str, Any], settings: Settings) -> dict[str, str
 
 
 def _require_storable(app: APIGatewayRestResolver, proceed: NextMiddleware) -> Response[Any]:
-    """Refuse texts that the driver cannot bind, for all parameters and bodies.
+    """Refuse texts that the driver cannot bind, for paths, parameters and bodies.
     Raises InvalidRequestError: names the parameter, but not its value.
     """
     event = app.current_event.raw_event
+    if fault := unstorable(unquote(event["path"]), "path"):
+        raise InvalidRequestError(fault)
     for name, values in (event.get("multiValueQueryStringParameters") or {}).items():
         if fault := unstorable(values, f"query.{name}"):
             raise InvalidRequestError(fault)
