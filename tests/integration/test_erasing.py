@@ -1,5 +1,6 @@
 """`DELETE /api/v1/users/{user_id}/content`, and the register. Every row and object is compared as text."""
 
+import json
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
@@ -87,6 +88,8 @@ def run_of(pipeline: Pipeline, user: str, number: int) -> Pipeline:
     task.services.bucket.put(keys.rejected_key(task.roadmap_id, Item(ids[0], ContentType.QUIZ), 1, "x"), b"{")
     task.run()
     task.services.bucket.put(f"{task.roadmap_id}/concepts/{ids[0]}/v1.md", b"an unnamed text")
+    for row in task.rows("SELECT content_url FROM tutorial_metadata WHERE roadmap_id = :r", r=task.roadmap_id):
+        task.services.bucket.put(row["content_url"], task.services.bucket.get(row["content_url"]).body)
     task.services.bucket.delete(keys.staged_key(task.roadmap_id, Item(ids[1], ContentType.QUIZ)))
     task.execute(
         "INSERT INTO content_events (event_id, detail_type, task_id, detail) VALUES (:id, 'a', :id, '{}')",
@@ -163,6 +166,19 @@ def test_nothing_is_claimed_meanwhile_and_nothing_is_deleted_while_a_step_may_wr
     assert answer["waits_until"] is not None
     assert before <= named(of_two_users, "alice").keys()
     assert ask("POST", "/tasks/alice-t-1/cancel", user_id="alice").status == 409
+    (restored,) = of_two_users.rows(
+        "SELECT concept_id, quiz_id FROM quiz_metadata WHERE roadmap_id = 'alice-r-1'"
+    )
+    path = path_of("tasks", "alice-t-1", "items", "quiz", "revisions", restored["quiz_id"], "restore")
+    query = {"concept_id": restored["concept_id"]}
+    assert ask("POST", path, query, **OPERATOR).body["error"] == "ErasureRunning"
+    limits = {"rate_per_minute": 1, "concurrency": 1, "reason": "why"}
+    for dry_run in (True, False):
+        chosen = {"filter": {"task_ids": ["alice-t-1", "bob-t-1"]}, "dry_run": dry_run, **limits}
+        assert ask("POST", "/recoveries", body=chosen, **OPERATOR).body["error"] == "ErasureRunning"
+    every = {"filter": {"status": ["partial_failure"]}, **limits}
+    assert ask("POST", "/recoveries", body=every, **OPERATOR).status == 201
+    assert of_two_users.rows("SELECT task_id FROM content_recovery_tasks") == [{"task_id": "bob-t-1"}]
     with pytest.raises(ErasureRunningError):
         retry_task(of_two_users.services, "alice-t-1", "alice", Deadline.after(60), user_start("alice"))
     by_hand = Pipeline(of_two_users.services, "alice-t-1", of_two_users.engine)
@@ -181,20 +197,29 @@ def test_nothing_is_claimed_meanwhile_and_nothing_is_deleted_while_a_step_may_wr
     assert (retried.status, retried.attempt) == ("processing", 1)
 
 
+def findings(ask: Ask) -> list[str]:
+    return [found["what"] for found in ask("GET", "/health", **OPERATOR).body["attention"]]
+
+
 def test_an_interrupted_erasure_is_repeated(
-    of_two_users: Pipeline, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    of_two_users: Pipeline, s3: "S3Client", ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each request has time for one page of one roadmap or task; the second client begins anew."""
     monkeypatch.setattr("roadmap_content.api.erasure.PAGE", 1)
-    preview = erase(ask, "alice", dry_run="true")
+    preview = erase(ask, "alice", dry_run="true", product_rows="true")
     with monkeypatch.context() as interrupted:
         interrupted.setattr(rows_of_users, "erase_rows", once(rows_of_users.erase_rows))
         with pytest.raises(RuntimeError):
-            erase(ask, "alice")
-    assert erase(ask, "alice")["complete"]
+            erase(ask, "alice", product_rows="true")
+    assert "erasures_unfinished" not in findings(ask)
+    of_two_users.execute("UPDATE content_erasures SET requested_at = requested_at - interval '2 hours'")
+    assert "erasures_unfinished" in findings(ask)
+    assert erase(ask, "alice")["complete"]  # what was asked for first still applies
+    assert "erasures_unfinished" not in findings(ask)
     (entry,) = of_two_users.rows("SELECT removed, user_id FROM content_erasures")
     assert Removed.model_validate(entry["removed"]).rows == preview["removed"].rows
     assert entry["user_id"] is None
+    assert versions(s3, "alice") == []
 
 
 def once(work: Callable[..., Any]) -> Callable[..., Any]:
@@ -222,19 +247,87 @@ def test_after_a_restore_the_register_is_applied_to_what_is_older(
             s3.delete_object(Bucket="content", Key=key, VersionId=version)
     of_two_users.execute("INSERT INTO content_attempts SELECT * FROM backup")
     of_two_users.execute("DROP TABLE backup")
-    run_of(of_two_users, "alice", 3)  # the user came back
+    # The user came back: as a learner with two roadmaps, of which one is older than the erasure, and as an
+    # operator. Each has an older and a newer row.
+    run_of(of_two_users, "alice", 3)
+    of_two_users.execute("UPDATE content_attempts SET roadmap_id = 'alice-r-1' WHERE task_id = 'alice-t-3'")
+    newer = keys.staged_key("alice-r-1", Item("a newer concept", ContentType.QUIZ))
+    of_two_users.bucket.put(newer, b"{}")
+    of_two_users.execute("UPDATE content_capacity SET changed_by = 'operator:alice', changed_at = now()")
+    for number, at in enumerate(("now()", "now() - interval '1 day'")):
+        of_two_users.execute(
+            "INSERT INTO content_events (event_id, detail_type, task_id, detail, recorded_at) VALUES"
+            f" (:id, 'a', 'bob-t-1', '{{\"data\": {{\"actor\": \"operator:alice\"}}}}', {at})",
+            id=f"by alice {number}",
+        )
     (due,) = ask("POST", "/erasures/due", **OPERATOR).body["due"]
     assert (due["user_id"], due["product_rows"]) == ("alice", False)
+    (before,) = of_two_users.rows("SELECT ended_at FROM content_erasures")
     assert erase(ask, "alice", replay=due["erasure_id"])["complete"]
-    (left,) = named(of_two_users, "alice")["content_attempts"]
-    assert "alice-t-3" in left
+    left = named(of_two_users, "alice")
+    assert ["alice-t-3" in row for row in left["content_attempts"]] == [True]
+    assert ["by alice 0" in row for row in left["content_events"] if "operator:alice" in row] == [True]
+    assert left.keys() >= {"content_capacity", "content_queue_keys"}
+    assert of_two_users.bucket.holds(newer)
     assert len({key for key, _ in versions(s3, keys.ERASURES)}) == 1
     (entry,) = of_two_users.rows("SELECT user_hash, user_id, ended_at FROM content_erasures")
     assert entry["user_id"] is None
-    assert entry["ended_at"] is not None
+    assert entry["ended_at"] == before["ended_at"] is not None
     assert "alice" not in entry["user_hash"]
     of_two_users.services.erasure_key = "the key of another stack"
     assert ask("POST", "/erasures/due", **OPERATOR).body == {"registered": 1, "of_another_key": 1, "due": []}
+
+
+def test_the_register_s_copy_gets_an_end_that_was_not_written(of_two_users: Pipeline, ask: Ask) -> None:
+    erase(ask, "alice")
+    (key,) = of_two_users.bucket.keys(keys.ERASURES, "")
+    ended = of_two_users.bucket.get(key)
+    assert ended is not None
+    of_two_users.bucket.put(key, json.dumps(json.loads(ended.body) | {"ended_at": None}).encode())
+    ask("POST", "/erasures/due", **OPERATOR)
+    assert of_two_users.bucket.get(key) == ended
+
+
+OTHERS = {
+    "content_capacity_changes": "(actor, reason, slots_before, slots, stopped_before, stopped)"
+    " VALUES ('x', 'why', 1, 1, false, false)",
+    "content_group_changes": "(group_id, actor, state, note) VALUES ('g', 'x', 'ignored', 'why')",
+    "content_erasures": "(erasure_id, user_hash, actor, product_rows, removed) VALUES ('e', 'h', 'x', false, '{}')",
+    "quiz_attempts": "VALUES ('a', 'x', 'q', now())",
+}
+
+
+def test_a_replay_finds_each_user_whom_one_row_names(of_two_users: Pipeline, ask: Ask) -> None:
+    """Each column of a table that names somebody names another operator, learner or owner, who is erased."""
+    of_two_users.execute("CREATE TABLE quiz_attempts (id text, user_id text, quiz_id text, attempted_at timestamp)")
+    of_two_users.execute("GRANT ALL ON quiz_attempts TO PUBLIC")
+    for table, values in OTHERS.items():
+        of_two_users.execute(f"INSERT INTO {table} {values}")
+    with of_two_users.engine.connect() as connection:
+        every = [rule for rule in rules(connection) if rule.columns & NAMING.keys()]
+    people = set()
+    for rule in every:
+        for column in rule.columns & NAMING.keys():
+            people.add(name := f"{rule.table}.{column}"[:64])
+            of_two_users.execute(
+                f"UPDATE {rule.table} SET {column} = CAST(:value AS {NAMING[column][0]})"
+                f" WHERE ctid = (SELECT min(ctid) FROM {rule.table})",
+                value=NAMING[column][1] % name,
+            )
+    assert {name.partition(".")[0] for name in people} >= {*OTHERS, "content_queue_keys", "content_recoveries"}
+    with of_two_users.engine.connect() as connection:
+        assert {*rows_of_users.all_users(connection)} >= people
+
+
+NAMING = {
+    "user_id": ("text", "%s"),
+    "actor": ("text", "operator:%s"),
+    "changed_by": ("text", "operator:%s"),
+    "queue_key": ("text", "user:%s"),
+    "filter": ("json", '{"user_id": "%s"}'),
+    "detail": ("json", '{"data": {"actor": "user:%s"}}'),
+}
+"""The columns that name somebody: their type, and a value."""
 
 
 def swept(pipeline: Pipeline) -> None:
