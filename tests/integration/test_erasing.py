@@ -8,8 +8,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy.exc import DBAPIError
 
 from roadmap_content.api.client_http import path_of
+from roadmap_content.content.roadmaps.metadata import lock_roadmap
 from roadmap_content.contracts.erasure import Removed
 from roadmap_content.contracts.errors import ErasureRunningError, RoadmapLockedError
 from roadmap_content.contracts.items import ContentType, Item
@@ -195,6 +198,76 @@ def test_nothing_is_claimed_meanwhile_and_nothing_is_deleted_while_a_step_may_wr
         claim(of_two_users.services, read, "arn", Deadline.after(60), user_start("alice"), NOTHING)
     retried = retry_task(of_two_users.services, "alice-t-1", "alice", Deadline.after(60), user_start("alice"))
     assert (retried.status, retried.attempt) == ("processing", 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "outcome = 'cancelled'",
+        "outcome = 'superseded'",
+        "attempt = 1 WHERE task_id IN (SELECT task_id FROM content_failures WHERE stage = 'workflow')",
+    ],
+)
+def test_an_erasure_waits_for_a_step_that_may_write(of_two_users: Pipeline, ask: Ask, change: str) -> None:
+    """After a run that Finalize has counted, no step writes."""
+    assert erase(ask, "bob")["waits_until"] is None
+    of_two_users.execute("UPDATE content_failures SET stage = 'workflow' WHERE task_id = 'alice-t-1'")
+    of_two_users.execute("DELETE FROM content_failures WHERE stage <> 'workflow'")
+    if "outcome" in change:
+        of_two_users.execute("DELETE FROM content_failures")
+    of_two_users.execute(f"UPDATE content_attempts SET {change}")
+    assert erase(ask, "alice")["waits_until"] is not None
+    of_two_users.execute(QUIET)
+    assert erase(ask, "alice")["complete"]
+
+
+def test_a_run_whose_task_is_deleted_or_completed_is_stopped(
+    of_two_users: Pipeline, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped: list[str] = []
+    monkeypatch.setattr(of_two_users.executions, "stop", lambda arn: stopped.append(arn) is None)
+    of_two_users.execute(
+        "UPDATE content_attempts SET ended_at = NULL, execution_arn = task_id WHERE user_id = 'alice'"
+    )
+    of_two_users.execute("UPDATE roadmap_tasks SET status = 'completed' WHERE task_id = 'alice-t-1'")
+    of_two_users.execute("DELETE FROM roadmap_tasks WHERE task_id = 'alice-t-2'")
+    assert erase(ask, "alice")["waits_until"] is not None
+    assert sorted(stopped) == ["alice-t-1", "alice-t-2"]
+
+
+def test_a_page_waits_for_the_lock_of_its_tasks_roadmaps(of_two_users: Pipeline, database_url: str) -> None:
+    """A task's page comes after that of its roadmap; a save locks the roadmap, not the task."""
+    other = create_engine(database_url, poolclass=NullPool)
+    with of_two_users.engine.connect() as saving, other.connect() as erasing:
+        lock_roadmap(saving, "alice-r-1")
+        erasing.execute(text("SET LOCAL lock_timeout = '50ms'"))
+        with pytest.raises(DBAPIError, match="lock timeout"):
+            rows_of_users.lock_subjects(erasing, rows_of_users.Subjects([], ["alice-t-1"], ("", "")))
+
+
+def test_failures_without_an_attempt_are_of_the_user(of_two_users: Pipeline, ask: Ask) -> None:
+    """Those of a task that was finalized on request, and never claimed; the product has deleted it."""
+    of_two_users.execute("DELETE FROM content_attempts; DELETE FROM roadmap_tasks; DELETE FROM content_queue")
+    with of_two_users.engine.connect() as connection:
+        assert rows_of_users.is_left(connection, "alice")
+    assert erase(ask, "alice")["complete"]
+    assert named(of_two_users, "alice").get("content_task_failures") is None
+
+
+def test_a_table_that_the_product_creates_later_stops_only_an_erasure_of_its_rows(
+    of_two_users: Pipeline, ask: Ask
+) -> None:
+    of_two_users.execute("CREATE TABLE concept_progress (id text, user_id text, roadmap_id text)")
+    try:
+        wanted = {"product_rows": "true", "exact": "alice"}
+        for dry_run in ("true", "false"):
+            refused = ask("DELETE", "/users/alice/content", wanted | {"dry_run": dry_run}, **OPERATOR)
+            assert (refused.status, refused.body["error"]) == (409, "ErasureRefused")
+            assert "concept_progress" in refused.body["message"]
+            assert "migration" in refused.body["message"]
+        assert erase(ask, "alice")["complete"]
+    finally:
+        of_two_users.execute("DROP TABLE concept_progress")
 
 
 def findings(ask: Ask) -> list[str]:
