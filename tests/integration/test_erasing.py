@@ -22,6 +22,7 @@ from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage import keys
 from roadmap_content.platform.storage.bucket import Bucket, StoredVersion
 from roadmap_content.runs.reconciliation import deleted
+from roadmap_content.runs.reconciliation.deleted import Deletions
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.erasure import rows as rows_of_users
@@ -463,6 +464,66 @@ def test_many_deleted_tasks_and_texts_go_in_steps_also_after_an_interruption(
     assert bucket.keys(keys.MANIFESTS, "") == [
         keys.manifest_key(f"alice-t-{number}", 1, b"") for number in (0, 7)
     ]
+
+
+def test_what_goes_some_days_after_its_roadmap_is_deleted_and_what_does_not(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six tasks of a user, each with a roadmap, staged content, and a text that no row names.
+
+    1: its roadmap returns. 2: a task that is at work names its roadmap, too. 3: is due. 4: an attempt of the
+    task names another roadmap, which was deleted later. 5: its roadmap was deleted later. 6: its roadmap stays.
+    """
+    bucket = pipeline.bucket
+    for statement in TASKS.split(";")[:3]:
+        pipeline.execute(statement, u="alice", **({"n": 6} if ":n)" in statement else {}))
+    pipeline.execute(QUIET)
+    attempt = (
+        "INSERT INTO content_attempts (task_id, attempt, actor, cause, step, ended_at, outcome, user_id,"
+        " roadmap_id, saved) VALUES (:task, 2, 'auto', 'retry', 'ended', CAST(:ended AS timestamp), 'failed',"
+        " 'alice', :roadmap, '{}')"
+    )
+    pipeline.execute(attempt, task="alice-t-6", ended=None, roadmap="alice-r-2")
+    pipeline.execute(attempt, task="alice-t-4", ended="2026-01-01", roadmap="alice-r-4b")
+    roadmaps = {f"alice-r-{number}" for number in (1, 2, 3, 4, "4b", 5, 6)}
+    for roadmap_id in roadmaps:
+        bucket.put(keys.staged_key(roadmap_id, Item("c", ContentType.QUIZ)), b"{}")
+        bucket.put(keys.text_key(roadmap_id, "c", b"a"), b"a")
+    pipeline.execute("CREATE TABLE gone AS SELECT * FROM roadmap_metadata WHERE roadmap_id = 'alice-r-1'")
+    pipeline.execute("DELETE FROM roadmap_metadata WHERE roadmap_id <> 'alice-r-6'")
+
+    def sweep(days: int = 30) -> tuple[set[str], set[str]]:
+        """Sweep texts, and records except after 0 days; return the roadmaps with staged content, and with a text."""
+        settings = SETTINGS | {"RETENTION_DAYS": f"deleted_by_product={days}"}
+        pipeline.services.settings = Settings(settings)
+        Deletions().remove_texts(pipeline.services, Deadline.after(60))
+        if days:
+            Deletions().remove_records(pipeline.services, Deadline.after(60))
+        staged = {key.split("/")[2] for key in bucket.all_keys(keys.STAGED)}
+        return staged, {key.split("/")[0] for key in bucket.all_keys("alice-")}
+
+    def days_pass(where: str) -> None:
+        days = "roadmap_gone_since = roadmap_gone_since - interval '31 days'"
+        pipeline.execute(f"UPDATE content_attempts SET {days} WHERE {where}")
+
+    assert sweep() == (roadmaps, roadmaps), "they are not old enough"
+    assert sweep(0) == (roadmaps, roadmaps - {"alice-r-6"}), "the others go with their roadmaps"
+    pipeline.execute("INSERT INTO roadmap_metadata SELECT * FROM gone; DROP TABLE gone")
+    days_pass("roadmap_id NOT IN ('alice-r-4b', 'alice-r-5')")
+    assert sweep() == (roadmaps - {"alice-r-3"}, roadmaps - {"alice-r-3", "alice-r-6"})
+    (forgotten,) = pipeline.rows("SELECT * FROM content_attempts WHERE task_id = 'alice-t-3'")
+    assert (forgotten["roadmap_id"], forgotten["roadmap_gone_since"]) == (None, None)
+    assert forgotten["user_id"] == "alice"
+
+    days_pass("roadmap_id IN ('alice-r-4b', 'alice-r-5')")
+    pipeline.execute("UPDATE content_attempts SET ended_at = '2026-01-01' WHERE ended_at IS NULL")
+    with monkeypatch.context() as late:
+        late.setattr(deleted, "RESERVE", 1_000)
+        late.setattr(deleted, "TASKS", 5)
+        jobs = Deletions()
+        jobs.remove_records(pipeline.services, Deadline.after(60))
+        assert jobs.tasks_checked_to == "", "the next sweep begins with the same page"
+    assert sweep() == ({"alice-r-1", "alice-r-6"}, {"alice-r-1"})
 
 
 def test_exactly_the_user_of_the_path_is_erased(pipeline: Pipeline, ask: Ask) -> None:
