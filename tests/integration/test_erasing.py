@@ -92,7 +92,9 @@ def run_of(pipeline: Pipeline, user: str, number: int) -> Pipeline:
     task.services.bucket.put(keys.rejected_key(task.roadmap_id, Item(ids[0], ContentType.QUIZ), 1, "x"), b"{")
     task.run()
     task.services.bucket.put(f"{task.roadmap_id}/concepts/{ids[0]}/v1.md", b"an unnamed text")
-    for row in task.rows("SELECT content_url FROM tutorial_metadata WHERE roadmap_id = :r", r=task.roadmap_id):
+    for row in task.rows(
+        "SELECT content_url FROM tutorial_metadata WHERE roadmap_id = :r", r=task.roadmap_id
+    ):
         task.services.bucket.put(row["content_url"], task.services.bucket.get(row["content_url"]).body)
     task.services.bucket.delete(keys.staged_key(task.roadmap_id, Item(ids[1], ContentType.QUIZ)))
     task.execute(
@@ -373,7 +375,9 @@ OTHERS = {
 
 def test_a_replay_finds_each_user_whom_one_row_names(of_two_users: Pipeline, ask: Ask) -> None:
     """Each column of a table that names somebody names another operator, learner or owner, who is erased."""
-    of_two_users.execute("CREATE TABLE quiz_attempts (id text, user_id text, quiz_id text, attempted_at timestamp)")
+    of_two_users.execute(
+        "CREATE TABLE quiz_attempts (id text, user_id text, quiz_id text, attempted_at timestamp)"
+    )
     of_two_users.execute("GRANT ALL ON quiz_attempts TO PUBLIC")
     for table, values in OTHERS.items():
         of_two_users.execute(f"INSERT INTO {table} {values}")
@@ -388,7 +392,11 @@ def test_a_replay_finds_each_user_whom_one_row_names(of_two_users: Pipeline, ask
                 f" WHERE ctid = (SELECT min(ctid) FROM {rule.table})",
                 value=NAMING[column][1] % name,
             )
-    assert {name.partition(".")[0] for name in people} >= {*OTHERS, "content_queue_keys", "content_recoveries"}
+    assert {name.partition(".")[0] for name in people} >= {
+        *OTHERS,
+        "content_queue_keys",
+        "content_recoveries",
+    }
     with of_two_users.engine.connect() as connection:
         assert {*rows_of_users.all_users(connection)} >= people
 

@@ -134,7 +134,12 @@ def test_what_was_handed_over_or_is_named_by_others_too_stays(pipeline: Pipeline
         "t-alice": "alice"
     }
     assert rows_with(pipeline.engine, "user:bob") == {}
-    of_product = {"roadmap_metadata", "tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata"}
+    of_product = {
+        "roadmap_metadata",
+        "tutorial_metadata",
+        "resource_recommendation_metadata",
+        "quiz_metadata",
+    }
     assert {row for row in before if row[0] in of_product} == {row for row in rows if row[0] in of_product}
     assert erased(pipeline.services, "alice").removed.objects["staged"].objects >= 1, "nobody else names it"
     assert not pipeline.bucket.holds(shared)
@@ -147,7 +152,9 @@ def test_a_text_that_a_row_of_another_roadmap_names_stays(pipeline: Pipeline) ->
     for user in ("alice", "bob", "carol", "dave"):
         run_of(pipeline, user, user)
     pipeline.execute(QUIET)
-    named = {row["roadmap_id"]: row["content_url"] for row in pipeline.rows("SELECT * FROM tutorial_metadata")}
+    named = {
+        row["roadmap_id"]: row["content_url"] for row in pipeline.rows("SELECT * FROM tutorial_metadata")
+    }
     copies = [named["alice"], f"https://content.s3.amazonaws.com/{quote(named['bob'])}?X=1", named["carol"]]
     for version, url in enumerate(copies, 2):
         pipeline.execute(

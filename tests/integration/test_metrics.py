@@ -271,7 +271,9 @@ def test_what_waits_or_is_stopped_by_intention_rings_no_alarm(
     planned.execute("UPDATE content_queue SET enqueued_at = enqueued_at - interval '1 hour'")
     reported = {}
     for state, queue_class in (("running", "interactive"), ("waiting", "bulk"), ("waiting", "interactive")):
-        planned.execute("UPDATE content_queue SET state = :state, class = :name", state=state, name=queue_class)
+        planned.execute(
+            "UPDATE content_queue SET state = :state, class = :name", state=state, name=queue_class
+        )
         capsys.readouterr()
         report_queue(planned.services, Deadline.after(60))
         sums = counted(capsys)

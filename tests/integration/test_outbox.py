@@ -14,7 +14,12 @@ from roadmap_content.platform.aws.event_bus import MAX_BYTES, Entry
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.state.outbox import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, deliver_events, record_events
+from roadmap_content.state.outbox import (
+    FIRST_PAUSE_SECONDS,
+    LONGEST_PAUSE_SECONDS,
+    deliver_events,
+    record_events,
+)
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import SETTINGS, Pipeline
 from tests.support.received_events import Received
@@ -155,7 +160,9 @@ def test_the_locks_of_several_tasks_events_are_taken_in_one_order(pipeline: Pipe
     with pipeline.engine.begin() as connection:
         connection.execute(text("SET LOCAL search_path = public, pg_catalog"))
         record_events(pipeline.services, connection, started)
-    keys = "SELECT hashtextextended('content_events ' || task_id, 0) AS key FROM content_events ORDER BY task_id"
+    keys = (
+        "SELECT hashtextextended('content_events ' || task_id, 0) AS key FROM content_events ORDER BY task_id"
+    )
     assert pipeline.rows("SELECT key FROM taken ORDER BY place") == pipeline.rows(keys)
 
 

@@ -303,9 +303,8 @@ def test_a_claim_of_another_task_than_the_canary_is_refused(
     recovery_id = create_waiting(canary=1)
     pipeline.execute("UPDATE content_recoveries SET state = 'canary'")
     (other,) = pipeline.rows("SELECT task_id FROM content_recovery_tasks WHERE NOT canary")
-    with pipeline.services.engine.begin() as connection:
-        with pytest.raises(RecoveryStoppedError):
-            claim_task(connection, recovery_id, WaitingTask(other["task_id"], "failed", None), 2)
+    with pipeline.services.engine.begin() as connection, pytest.raises(RecoveryStoppedError):
+        claim_task(connection, recovery_id, WaitingTask(other["task_id"], "failed", None), 2)
 
 
 def test_after_a_successful_canary_the_other_tasks_start(

@@ -228,9 +228,7 @@ def test_a_restore_waits_for_the_lock_of_its_task_before_that_of_its_events(
     with other.connect() as ending:
         ending.execute(text("SELECT FROM roadmap_tasks FOR UPDATE"))
         with pytest.raises(DatabaseUnavailableError):
-            restore_revision(
-                pipeline.services, "t-1", None, item, former, Deadline.after(4), "auto", None
-            )
+            restore_revision(pipeline.services, "t-1", None, item, former, Deadline.after(4), "auto", None)
 
 
 def test_an_attempted_quiz_keeps_its_id(pipeline: Pipeline, ask: Ask) -> None:
