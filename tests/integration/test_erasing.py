@@ -139,7 +139,8 @@ def test_a_user_is_erased_and_the_neighbour_is_not_changed(
     answer = erase(ask, "alice", **wanted)
     assert named(of_two_users, "alice").keys() == (set() if product_rows else PRODUCT_TABLES)
     tasks = of_two_users.rows("SELECT attempt, execution_arn FROM roadmap_tasks WHERE user_id = 'alice'")
-    assert tasks == ([] if product_rows else [{"attempt": 0, "execution_arn": None}] * 2)
+    mark = f"erasure:{answer['receipt']['erasure_id']}"
+    assert tasks == ([] if product_rows else [{"attempt": 0, "execution_arn": mark}] * 2)
     texts = of_two_users.rows("SELECT content_url FROM tutorial_metadata WHERE roadmap_id LIKE 'alice%'")
     assert sorted(key for key, _ in versions(s3, "alice")) == sorted(row["content_url"] for row in texts)
     assert {row for lines in named(of_two_users, "bob").values() for row in lines} >= bobs
@@ -161,6 +162,26 @@ def test_a_user_is_erased_and_the_neighbour_is_not_changed(
     once = ("content_attempts", "content_capacity", "content_events", "content_recoveries")
     assert removed.names == dict.fromkeys(once, 1)
     assert not erase(ask, "alice", dry_run="true", **wanted)["removed"]
+
+
+def test_the_status_of_an_erased_user_s_task_is_the_receipt_until_the_next_claim(
+    of_two_users: Pipeline, ask: Ask
+) -> None:
+    """Regression: it read like a task that only the product had processed."""
+
+    def status(user: str) -> dict[str, Any]:
+        answer = ask("GET", f"/tasks/{user}-t-1", **OPERATOR)
+        assert answer.status == 200, answer
+        return dict(answer.body)
+
+    receipt = erase(ask, "alice")["receipt"]
+    erased = status("alice")
+    assert (erased["erased"], erased["attempt"], erased["execution_arn"]) == (receipt, 0, None)
+    assert erased["erased"]["ended_at"] is not None
+    assert status("bob")["erased"] is None
+
+    assert ask("POST", "/tasks/alice-t-1/retry", **OPERATOR).status == 202
+    assert (status("alice")["erased"], status("alice")["attempt"]) == (None, 1)
 
 
 def test_nothing_is_claimed_meanwhile_and_nothing_is_deleted_while_a_step_may_write(

@@ -204,7 +204,13 @@ class ItemPreparation:
 
     def _draft(self, item: Item, refused: str | None) -> tuple[Draft, Origin]:
         """Generate the item, and count the used tokens even if it fails."""
-        allowance = Allowance(self._deadline, self._budget, self.quota, is_bulk=self._context.is_bulk)
+        allowance = Allowance(
+            self._deadline,
+            self._budget,
+            self.quota,
+            is_bulk=self._context.is_bulk,
+            draft_number=self._plan.attempt if item in self._replaces else 1,
+        )
         try:
             draft = self._generator.generate(
                 self._concepts[item],

@@ -20,8 +20,10 @@ from ...state.services import Services
 from .prepare import Prepared, Preparer
 from .write import Writer
 
-READ_AT_ONCE = 64
-"""Items that are read together. This number of the largest items fits into a function's memory."""
+READ_AT_ONCE = 60
+"""Items that are read together. This number of the largest items fits into a function's memory. It is a
+multiple of a group's items, so that a transaction usually has all items of its concepts.
+"""
 
 TRANSACTION_BYTES = 4 * 1024 * 1024
 """Bytes of items that are saved in one transaction. Usually a whole batch is smaller."""

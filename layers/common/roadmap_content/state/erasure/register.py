@@ -61,6 +61,8 @@ SELECT count(*) FROM content_erasures
 WHERE user_id IS NOT NULL AND requested_at < timezone('utc', now()) - interval '1 hour'
 """)
 
+READ = text(f"SELECT {_COLUMNS} FROM content_erasures WHERE erasure_id = :erasure_id")
+
 ALL = text(f"SELECT {_COLUMNS} FROM content_erasures ORDER BY began_at, erasure_id")
 
 INSERT = text(f"""
@@ -139,6 +141,11 @@ def hold_up_erasures(connection: Connection) -> None:
 def count_unfinished(connection: Connection) -> int:
     """The number of erasures that nobody has continued for an hour. Their users' tasks are not started."""
     return int(connection.scalar(UNFINISHED) or 0)
+
+
+def read_receipt(connection: Connection, erasure_id: str) -> Receipt | None:
+    row = connection.execute(READ, {"erasure_id": erasure_id}).one_or_none()
+    return None if row is None else _entry(row).receipt
 
 
 def add_removed(connection: Connection, erasure_id: str, removed: Removed) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection, text
 
-from ...content.registry import CONTENT_KINDS
+from ...content.product import PRODUCT
 from ...content.roadmaps.metadata import lock_contents
 from ...contracts.erasure import Removed
 from ...contracts.errors import ErasureRefusedError
@@ -34,17 +34,6 @@ NAMELESS = frozenset(
     }
 )
 """The tables of ours whose rows name no user, task or roadmap."""
-
-PRODUCT = (
-    "quiz_attempts",
-    "concept_progress",
-    "concept_metadata",
-    "execution_logs",
-    *(kind.table for kind in CONTENT_KINDS.values()),
-    "roadmap_tasks",
-    "roadmap_metadata",
-)
-"""The tables of the product, where they exist, in an order that foreign keys permit."""
 
 LEARNERS = ("quiz_attempts", "concept_progress")
 """Those of them with rows of a user about the roadmaps of others."""
