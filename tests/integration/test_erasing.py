@@ -92,10 +92,9 @@ def run_of(pipeline: Pipeline, user: str, number: int) -> Pipeline:
     task.services.bucket.put(keys.rejected_key(task.roadmap_id, Item(ids[0], ContentType.QUIZ), 1, "x"), b"{")
     task.run()
     task.services.bucket.put(f"{task.roadmap_id}/concepts/{ids[0]}/v1.md", b"an unnamed text")
-    for row in task.rows(
-        "SELECT content_url FROM tutorial_metadata WHERE roadmap_id = :r", r=task.roadmap_id
-    ):
-        task.services.bucket.put(row["content_url"], task.services.bucket.get(row["content_url"]).body)
+    of_roadmap = "SELECT content_url FROM tutorial_metadata WHERE roadmap_id = :id"
+    for row in task.rows(of_roadmap, id=task.roadmap_id):
+        task.services.bucket.put(row["content_url"], b"another version")
     task.services.bucket.delete(keys.staged_key(task.roadmap_id, Item(ids[1], ContentType.QUIZ)))
     task.execute(
         "INSERT INTO content_events (event_id, detail_type, task_id, detail) VALUES (:id, 'a', :id, '{}')",
@@ -249,7 +248,7 @@ def test_a_run_whose_task_is_deleted_or_completed_is_stopped(
     of_two_users: Pipeline, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopped: list[str] = []
-    monkeypatch.setattr(of_two_users.executions, "stop", lambda arn: stopped.append(arn) is None)
+    monkeypatch.setattr(of_two_users.executions, "stop", stopped.append)
     of_two_users.execute(
         "UPDATE content_attempts SET ended_at = NULL, execution_arn = task_id WHERE user_id = 'alice'"
     )
@@ -389,7 +388,8 @@ OTHERS = {
     "content_capacity_changes": "(actor, reason, slots_before, slots, stopped_before, stopped)"
     " VALUES ('x', 'why', 1, 1, false, false)",
     "content_group_changes": "(group_id, actor, state, note) VALUES ('g', 'x', 'ignored', 'why')",
-    "content_erasures": "(erasure_id, user_hash, actor, product_rows, removed) VALUES ('e', 'h', 'x', false, '{}')",
+    "content_erasures": "(erasure_id, user_hash, actor, product_rows, removed)"
+    " VALUES ('e', 'h', 'x', false, '{}')",
     "quiz_attempts": "VALUES ('a', 'x', 'q', now())",
 }
 
@@ -501,7 +501,7 @@ def test_what_goes_some_days_after_its_roadmap_is_deleted_and_what_does_not(
     """Six tasks of a user, each with a roadmap, staged content, and a text that no row names.
 
     1: its roadmap returns. 2: a task that is at work names its roadmap, too. 3: is due. 4: an attempt of the
-    task names another roadmap, which was deleted later. 5: its roadmap was deleted later. 6: its roadmap stays.
+    task names another roadmap, which was deleted later. 5: its roadmap was deleted later. 6: it stays.
     """
     bucket = pipeline.bucket
     for statement in TASKS.split(";")[:3]:
@@ -522,7 +522,7 @@ def test_what_goes_some_days_after_its_roadmap_is_deleted_and_what_does_not(
     pipeline.execute("DELETE FROM roadmap_metadata WHERE roadmap_id <> 'alice-r-6'")
 
     def sweep(days: int = 30) -> tuple[set[str], set[str]]:
-        """Sweep texts, and records except after 0 days; return the roadmaps with staged content, and with a text."""
+        """Sweep texts, and records except after 0 days; return the roadmaps with staged content and texts."""
         settings = SETTINGS | {"RETENTION_DAYS": f"deleted_by_product={days}"}
         pipeline.services.settings = Settings(settings)
         Deletions().remove_texts(pipeline.services, Deadline.after(60))

@@ -14,7 +14,7 @@ from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage.keys import staged_key
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from tests.support.erasing import QUIET, erased, rows_with
-from tests.support.factories import bundle_of, concept_ids
+from tests.support.factories import CONTENT_TABLES, bundle_of, concept_ids
 from tests.support.pipeline import S3, SETTINGS, Pipeline
 
 FIELDS = sorted({*RecoveryFilter.model_fields, *RegenerationFilter.model_fields})
@@ -46,7 +46,7 @@ def everything(pipeline: Pipeline) -> tuple[Found, Found]:
 
 
 def run_of(pipeline: Pipeline, user: str, neighbour: str) -> None:
-    """A user's roadmap and task with these ids, a text of the product, and a task for a neighbour's roadmap."""
+    """A user's roadmap and task with this id, a text of the product, and a task for a neighbour's roadmap."""
     task = Pipeline(pipeline.services, "t", pipeline.engine)
     ids = concept_ids(1, user)
     bundle: dict[str, Any] = bundle_of(ids, roadmap_id=user, task_id="t")
@@ -130,24 +130,18 @@ def test_what_was_handed_over_or_is_named_by_others_too_stays(pipeline: Pipeline
     rows, left = everything(pipeline)
     assert objects <= left
     attempts = pipeline.rows("SELECT task_id, user_id FROM content_attempts")
-    assert {row["task_id"]: row["user_id"] for row in attempts} == dict(alice="alice", bob="carol") | {
-        "t-alice": "alice"
-    }
+    owners = {row["task_id"]: row["user_id"] for row in attempts}
+    assert owners == {"alice": "alice", "bob": "carol", "t-alice": "alice"}
     assert rows_with(pipeline.engine, "user:bob") == {}
-    of_product = {
-        "roadmap_metadata",
-        "tutorial_metadata",
-        "resource_recommendation_metadata",
-        "quiz_metadata",
-    }
+    of_product = {"roadmap_metadata", *CONTENT_TABLES}
     assert {row for row in before if row[0] in of_product} == {row for row in rows if row[0] in of_product}
     assert erased(pipeline.services, "alice").removed.objects["staged"].objects >= 1, "nobody else names it"
     assert not pipeline.bucket.holds(shared)
 
 
 def test_a_text_that_a_row_of_another_roadmap_names_stays(pipeline: Pipeline) -> None:
-    """Also under the URL of its bucket; until that row is gone. An erasure, the deletion by the product, and a
-    roadmap that does not name the text any more.
+    """Until that row is gone, and under any URL: the text of a user who is erased, of a roadmap that the
+    product deletes, and of one that does not name the text any more.
     """
     for user in ("alice", "bob", "carol", "dave"):
         run_of(pipeline, user, user)
@@ -160,12 +154,13 @@ def test_a_text_that_a_row_of_another_roadmap_names_stays(pipeline: Pipeline) ->
         pipeline.execute(
             "INSERT INTO tutorial_metadata (tutorial_id, concept_id, roadmap_id, title, summary, content_url,"
             " content_version, content_status, is_latest, estimated_completion_time)"
-            " VALUES (CAST(:version AS text), 'dave:c-1-1-1', 'dave', 'T', 'S', :url, :version, 'completed', false, 1)",
+            " VALUES (CAST(:version AS text), 'dave:c-1-1-1', 'dave', 'T', 'S', :url, :version, 'completed',"
+            " false, 1)",
             url=url,
             version=version,
         )
     assert erased(pipeline.services, "alice", product_rows=True).removed.shared == [named["alice"]]
-    for table in ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata"):
+    for table in CONTENT_TABLES:
         pipeline.execute(f"DELETE FROM {table} WHERE roadmap_id = 'bob'")
     pipeline.execute("DELETE FROM roadmap_tasks WHERE user_id = 'bob'")
     pipeline.execute("DELETE FROM roadmap_metadata WHERE roadmap_id = 'bob'")

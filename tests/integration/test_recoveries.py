@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import TextClause, text
 
 from roadmap_content.contracts.api.recoveries import RecoveryFilter
-from roadmap_content.contracts.errors import RecoveryStateError
+from roadmap_content.contracts.errors import RecoveryStateError, RecoveryStoppedError
 from roadmap_content.contracts.events import DetailType
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput
@@ -29,7 +29,6 @@ from roadmap_content.runs.recoveries.recovery_tasks import (
     LAST_ENDED,
     PROGRESS,
     WAITING,
-    RecoveryStoppedError,
     WaitingTask,
     claim_task,
 )
@@ -341,7 +340,7 @@ def test_a_claim_of_another_task_than_the_canary_is_refused(
     pipeline.execute("UPDATE content_recoveries SET state = 'canary'")
     (other,) = pipeline.rows("SELECT task_id FROM content_recovery_tasks WHERE NOT canary")
     with pipeline.services.engine.begin() as connection, pytest.raises(RecoveryStoppedError):
-        claim_task(connection, recovery_id, WaitingTask(other["task_id"], "failed", None), 2)
+        claim_task(connection, recovery_id, WaitingTask(other["task_id"], "failed", 1, None, {}), 2)
 
 
 def test_after_a_successful_canary_the_other_tasks_start(

@@ -98,8 +98,8 @@ FINDINGS: Mapping[str, tuple[str, str]] = {
     ),
     "erasures_unfinished": (
         (
-            "Erasures that have begun and were not repeated until they ended: {}. Nothing is started for their"
-            " users: repeat `roadmap erase`."
+            "Erasures that have begun and were not repeated until they ended: {}. Nothing is started for "
+            "their users: repeat `roadmap erase`."
         ),
         "an-erasure-is-unfinished",
     ),
@@ -132,6 +132,7 @@ def _unknown(release: str, differences: Sequence[DatabaseFinding]) -> Health:
         last_sweep=None,
         outbox_waiting=0,
         outbox_aside=0,
+        erasures_unfinished=0,
         queue=QueueHealth(waiting=0, oldest_waiting_since=None, at_work=0, slots=0, stopped_reason=None),
         tokens=TokenSums(spent_24h=0, saved_by_staging_24h=0),
         tasks={},

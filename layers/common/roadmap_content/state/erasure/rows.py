@@ -283,8 +283,8 @@ def erase_names(
         if "queue_key" in rule.columns and not rule.condition and not is_back:
             of_user = {"queue_key": f"user:{user_id}"}
         for column, value in of_user.items():
-            where, values = f"{column} = :value", {"value": value, "before": before}
-            rows[table] = _change(connection, rule, f"DELETE FROM {table}", where, own, values)
+            where, named = f"{column} = :value", {"value": value, "before": before}
+            rows[table] = _change(connection, rule, f"DELETE FROM {table}", where, own, named)
         replaced[table] = 0
         for column in rule.actors:
             change, where = f"UPDATE {table} SET {column} = :erased", f"{column} = ANY(:names)"
