@@ -307,6 +307,8 @@ def test_an_interrupted_erasure_is_repeated(
         interrupted.setattr(rows_of_users, "erase_rows", once(rows_of_users.erase_rows))
         with pytest.raises(RuntimeError):
             erase(ask, "alice", product_rows="true")
+    for row in of_two_users.rows("SELECT content_url FROM tutorial_metadata WHERE roadmap_id LIKE 'alice%'"):
+        of_two_users.bucket.put(row["content_url"], b"as if the page's objects were not deleted yet")
     assert "erasures_unfinished" not in findings(ask)
     of_two_users.execute("UPDATE content_erasures SET requested_at = requested_at - interval '2 hours'")
     assert "erasures_unfinished" in findings(ask)

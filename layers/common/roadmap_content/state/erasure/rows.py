@@ -310,6 +310,8 @@ def texts_of_others(
     connection: Connection, roadmap_ids: Sequence[str], user_id: str | None = None
 ) -> list[str]:
     """The URLs of texts of these roadmaps that rows of other roadmaps name, without those of a user."""
+    if not roadmap_ids:
+        return []
     forms = prefixes_of(roadmap_ids, []).keys()
     prefixes = [*forms, *map(quote, forms)]
     return list(connection.scalars(TEXTS_OF_OTHERS, {"prefixes": prefixes, "user_id": user_id}))
