@@ -614,7 +614,8 @@ def test_the_sweep_counts_the_attempt_that_its_recovery_supersedes(
     first, second = pipeline.rows("SELECT * FROM content_attempts ORDER BY attempt")
     assert (first["outcome"], first["failed"]) == ("superseded", counts(2))
     assert second["ended_at"] is None
-    # Another request supersedes that of the recovery, which has no result before its counts.
+    # Another request has superseded that of the recovery and has ended; the sweep has not counted it yet.
+    pipeline.execute("UPDATE roadmap_tasks SET status = 'completed'")
     pipeline.execute("UPDATE content_attempts SET ended_at = now(), outcome = 'superseded' WHERE attempt = 2")
     advance(pipeline.services, recovery_id, Deadline.after(600))
     assert pipeline.rows("SELECT result FROM content_recovery_tasks") == [{"result": "running"}]
