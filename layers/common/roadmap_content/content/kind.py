@@ -180,7 +180,7 @@ class ContentKind(NamedTuple):
 def with_origin(row: Row, origin: Origin, task_id: str, attempt: int, content_fingerprint: str) -> Row:
     """A row for a `save_sql` that records its origin."""
     saved = {"task_id": task_id, "attempt": attempt, "content_fingerprint": content_fingerprint}
-    return row | {"origin": origin.model_dump() | saved}
+    return row | origin.model_dump() | saved
 
 
 def save_parameters(roadmap_id: str, rows: Sequence[Row]) -> dict[str, str]:
