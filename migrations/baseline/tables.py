@@ -141,7 +141,8 @@ CREATE TABLE content_sweeps (
     refused integer NOT NULL,
     finished boolean NOT NULL,
     tasks_checked_to varchar(64),
-    texts_checked_to text
+    texts_checked_to text,
+    held text
 );
 
 -- The last check of a task by a sweep, with the error if it failed, and the next check. No foreign key: a

@@ -17,6 +17,17 @@ from ..platform.postgres.transactions import isolated
 from .kind import Row, status_field
 from .registry import CONTENT_KINDS
 
+PRODUCT = (
+    "quiz_attempts",
+    "concept_progress",
+    "concept_metadata",
+    "execution_logs",
+    *(kind.table for kind in CONTENT_KINDS.values()),
+    "roadmap_tasks",
+    "roadmap_metadata",
+)
+"""The tables of the product, where they exist, in an order in which foreign keys permit to delete rows."""
+
 PRODUCT_TYPES = (ContentType.TUTORIAL, ContentType.RESOURCES, ContentType.QUIZ)
 """The content types with columns in the product's table. Types that are added later have no columns."""
 

@@ -70,7 +70,7 @@ class Part(NamedTuple):
     @classmethod
     def failed(cls, failure: Failure) -> "Part":
         """The attempt could not save an item. Its outcome confirms it: see `concept_failed`."""
-        return cls(PartType.ITEM_FAILED, {"concept_id": failure.item.concept_id} | failure.why)
+        return cls(PartType.ITEM_FAILED, {"concept_id": failure.item.concept_id} | failure.for_others.why)
 
     @classmethod
     def completed(cls, concept_id: str, name: str) -> "Part":
@@ -133,7 +133,7 @@ class AttemptEvents(NamedTuple):
         correction would not be reported again.
         """
         identity = (concept_id, occurred_at)
-        items = [{"content_type": failure.item.content_type, **failure.why} for failure in failures]
+        items = [{"content_type": failure.item.content_type, **failure.for_others.why} for failure in failures]
         return self._event(DetailType.CONCEPT_FAILED, *identity, concept_id=concept_id, items=items)
 
     def batch_saved(self, batch: int, content_type: str, parts: Sequence[Part]) -> Sequence[Event]:

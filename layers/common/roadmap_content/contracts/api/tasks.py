@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field
 
+from ..erasure import Receipt
 from ..items import ContentType, Stage
 from ..payloads import Count, Page, Payload
 from ..states import Cause
@@ -91,6 +92,10 @@ class TaskDetail(TaskStatus):
     execution_url: str | None
     actions: Actions
     tokens: TaskTokens
+    erased: Annotated[
+        Receipt | None,
+        Field(description="Everything of this system about the task was erased; the product's rows stayed."),
+    ] = None
 
 
 class ItemTotals(Payload):
@@ -144,6 +149,30 @@ class TaskPage(Page[TaskRow]):
     total: Count
     total_is_exact: bool
     """If false, `total` is an estimate: counting would read too many tasks."""
+
+
+class RoadmapSource(Payload):
+    """The part of a roadmap that its contents and their projections do not have."""
+
+    user_id: str
+    title: str | None
+    total_estimated_hours: float | None
+    recommended_completion_weeks: int | None
+
+
+class TaskSource(Payload):
+    """From what a task's contents were made. It contains data about the user: ids and the request."""
+
+    task_id: str
+    user_id: str
+    roadmap_id: str
+    user_request: Annotated[
+        dict[str, Any] | None,
+        Field(description="As the product wrote it; null if it cannot be read or is no object."),
+    ]
+    roadmap: RoadmapSource
+    framework_data: Annotated[str, Field(description="A piece of the JSON text, from the cursor on.")]
+    next_cursor: str | None
 
 
 class AttemptScope(Payload):

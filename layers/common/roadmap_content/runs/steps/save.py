@@ -70,7 +70,7 @@ def save_batch(request: BatchRequest, services: Services, deadline: Deadline) ->
 
     for failure in failures:
         name = f"{failure.item.content_type}_save_failed"
-        logger.warning(name, **failure.item._asdict(), **failure.why)
+        logger.warning(name, **failure.item._asdict(), **failure.for_others.why)
     saved = len(items.concepts) - len(failures) - len(not_started)
     report = SaveReport(batch=batch, saved=saved, failed=len(failures), not_started=len(not_started))
     logger.info("batch_saved", **ids, **report.model_dump(include={"saved", "failed", "not_started"}))
