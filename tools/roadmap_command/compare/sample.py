@@ -1,0 +1,86 @@
+"""The sample: saved items of bundles, with what a generator needs to write them again."""
+
+import json
+import random
+from collections.abc import Collection, Sequence
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from roadmap_content.content.bundle import Bundle, parse_bundle
+from roadmap_content.content.generation.generator import Learner, learner_from
+from roadmap_content.content.generation.prompting import language_of
+from roadmap_content.content.roadmaps.framework import Concept, concept_from, read_framework
+from roadmap_content.contracts.documents import Document
+from roadmap_content.contracts.items import ContentType, Item
+
+
+class StoredItem(NamedTuple):
+    """A saved item of a course."""
+
+    roadmap_id: str
+    concept: Concept
+    content_type: ContentType
+    learner: Learner
+    language: str
+    content: Document
+    origin: Document
+    """Empty if the bundle has none."""
+
+    @property
+    def name(self) -> str:
+        """The item for people."""
+        return f"{self.content_type}/{self.concept.concept_id}"
+
+
+class Selection(NamedTuple):
+    """Which items may be drawn; an empty part selects all."""
+
+    content_types: Collection[ContentType] = ()
+    languages: Collection[str] = ()
+    models: Collection[str] = ()
+
+    def has(self, item: StoredItem) -> bool:
+        """Whether an item may be drawn."""
+        return (
+            item.content_type in (self.content_types or ContentType)
+            and (not self.languages or item.language.split("-")[0] in self.languages)
+            and (not self.models or item.origin.get("model_id") in self.models)
+        )
+
+
+def read_course(path: Path) -> list[StoredItem]:
+    """The valid items of a bundle. Raises InvalidBundleError: the file is no bundle."""
+    body = path.read_bytes()
+    return stored_items(parse_bundle(body, strict=False, name=str(path)), json.loads(body).get("origins", []))
+
+
+def stored_items(bundle: Bundle, origins: Sequence[Document]) -> list[StoredItem]:
+    """The valid items of a bundle, with their origins."""
+    framework = read_framework(bundle.roadmap.framework_data)
+    learner = learner_from(bundle.task.user_request)
+    known: dict[Any, Document] = {
+        (origin.get("concept_id"), origin.get("content_type")): origin for origin in origins
+    }
+    concepts = {concept_id: concept_from(framework.description(concept_id)) for concept_id in framework.nodes}
+
+    def stored(item: Item, content: Document) -> StoredItem:
+        concept = concepts[item.concept_id]
+        language = language_of(concept, learner)
+        origin = known.get(tuple(item), {})
+        roadmap_id = bundle.roadmap.roadmap_id
+        return StoredItem(roadmap_id, concept, item.content_type, learner, language, content, origin)
+
+    return [stored(item, content) for item, content in bundle.content.items()]
+
+
+def draw(items: Sequence[StoredItem], number: int, seed: int) -> list[StoredItem]:
+    """Draw items by chance, in turn of each content type. The same seed draws the same items, whatever the
+    order of the bundles; a larger number draws the same ones first.
+    """
+    distinct = {(item.roadmap_id, item.name): item for item in items}
+    shuffled = [distinct[key] for key in sorted(distinct)]
+    random.Random(seed).shuffle(shuffled)  # noqa: S311 - a sample, no secret
+    by_type = [[item for item in shuffled if item.content_type == each] for each in ContentType]
+    in_turn = chain.from_iterable(zip_longest(*by_type))
+    return [item for item in in_turn if item is not None][:number]
