@@ -97,10 +97,14 @@ def rows_of(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
         said["preferred"] = f"{summary['ties']} ties"
     sides = [(name, summary["present"][name], summary["candidate"][name]) for name in ROWS]
     return [
-        (ROWS[name], "" if present is None else str(present), str(candidate), said.get(name, ""))
+        (ROWS[name], "" if present is None else _shown(present), _shown(candidate), said.get(name, ""))
         for name, present, candidate in sides
         if candidate is not None
     ]
+
+
+def _shown(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
 
 
 def verdict_of(summary: dict[str, Any]) -> str:
