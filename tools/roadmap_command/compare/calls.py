@@ -37,7 +37,7 @@ class Calls:
         self._most_tokens = most_tokens
         self._interval = 60 / calls_per_minute
         self._clock, self._sleep = clock, sleep
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._next = float("-inf")
         self._reserved = 0
         self.paid = 0
@@ -52,11 +52,11 @@ class Calls:
     def begin(self, most_tokens: int) -> None:
         """Reserve the tokens of a call, and wait for its turn. Raises TokensUsedUpError."""
         with self._lock:
-            if self.paid + self._reserved + most_tokens > self._most_tokens:
-                raise TokensUsedUpError(
-                    f"{self.paid + self._reserved} of {self._most_tokens} tokens are used or reserved, and a"
-                    f" call may take {most_tokens}: continue with a higher --tokens"
-                )
+            # Calls in progress will return most of their tokens.
+            while self.paid + most_tokens <= self._most_tokens < self.paid + self._reserved + most_tokens:
+                self._lock.wait()
+            if self.paid + most_tokens > self._most_tokens:
+                raise TokensUsedUpError(f"all {self._most_tokens} of --tokens are used: continue with more")
             self._reserved += most_tokens
             turn = max(self._clock(), self._next)
             self._next = turn + self._interval
@@ -69,6 +69,7 @@ class Calls:
         with self._lock:
             self._reserved -= most_tokens
             self.paid += paid
+            self._lock.notify_all()
 
 
 class KeptModel:

@@ -199,13 +199,9 @@ def _announcement(
     judge: "BedrockModel | None",
 ) -> Iterator[str]:
     """What is sent to which model. Raises RefusedError: the changed prompts cannot be used."""
-    try:
-        versions = {
-            prompt_for(item.concept, item.content_type, item.learner, None, prompts).version
-            for item in sample
-        }
-    except (KeyError, ValueError, OSError) as error:
-        raise RefusedError(f"--prompts: a template cannot be filled in: {error!r:.200}") from error
+    versions, packaged = _versions(sample, prompts), _versions(sample, None)
+    if prompts is not None and versions == packaged:
+        raise RefusedError("--prompts has no template of the sample: TYPE/prompt.LANGUAGE.md")
     region = candidate.client.meta.region_name
     yield f"To {candidate.model_id} in {region}: the concepts of {_described(sample)}."
     yield f"Prompts: {', '.join(sorted(versions))}"
@@ -214,6 +210,16 @@ def _announcement(
     yield from sorted(f"  {each:.500}" for each in preferences)
     if judge is not None:
         yield f"To {judge.model_id} in {region}: the contents of these items, and the candidate's."
+
+
+def _versions(sample: Sequence[StoredItem], prompts: Path | None) -> set[str]:
+    try:
+        return {
+            prompt_for(item.concept, item.content_type, item.learner, None, prompts).version
+            for item in sample
+        }
+    except (KeyError, ValueError, OSError) as error:
+        raise RefusedError(f"--prompts: a template cannot be filled in: {error!r:.200}") from error
 
 
 def _run(comparison: Comparison, sample: Sequence[StoredItem]) -> list[Pair | NotCompared]:
