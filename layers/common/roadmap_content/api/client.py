@@ -20,6 +20,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Self
 
 from ..contracts.api.capacity import RetryAnswer
@@ -38,7 +39,7 @@ from ..contracts.errors import InvalidRequestError, MissingSettingError, Roadmap
 from ..contracts.items import ContentType, Item
 from ..contracts.payloads import TASK_ID, PayloadT
 from ..contracts.states import UNFINISHED
-from .client_http import ApiRefusedError, ApiUnavailableError, HttpApi, QueryValue, path_of, rows
+from .client_http import ApiRefusedError, ApiUnavailableError, HttpApi, QueryValue, Waiting, path_of, rows
 from .client_system import SystemRequests
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Client(SystemRequests):
         state_machine_arn: str = "",
         user_id: str | None = None,
         resend_seconds: float = 0,
+        waiting: Waiting = nullcontext,
         s3: "S3Client | None" = None,
         stepfunctions: "SFNClient | None" = None,
     ) -> None:
@@ -76,10 +78,11 @@ class Client(SystemRequests):
 
         `token` returns a token for the API for a given user. `user_id` is the user of requests that name
         none, for example an operator: they are about a task of that user or, if the token's scope permits
-        it, of any user. A request that the API does not answer is sent again for `resend_seconds`, unless it
-        may have changed data. `stage` needs `bucket`, `start` needs `state_machine_arn`.
+        it, of any user. A request that the API does not answer is sent again for `resend_seconds`, if sending
+        it twice does no harm. `waiting` is entered for each request, with its method and path. `stage` needs
+        `bucket`, `start` needs `state_machine_arn`.
         """
-        self._api = HttpApi(api_url, token, user_id, resend_seconds)
+        self._api = HttpApi(api_url, token, user_id, resend_seconds, waiting)
         self._bucket = bucket
         self._state_machine_arn = state_machine_arn
         self._s3 = s3

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field
 
+from ..erasure import Receipt
 from ..items import ContentType, Stage
 from ..payloads import Count, Page, Payload
 from ..states import Cause
@@ -91,6 +92,10 @@ class TaskDetail(TaskStatus):
     execution_url: str | None
     actions: Actions
     tokens: TaskTokens
+    erased: Annotated[
+        Receipt | None,
+        Field(description="Everything of this system about the task was erased; the product's rows stayed."),
+    ] = None
 
 
 class ItemTotals(Payload):
@@ -216,10 +221,20 @@ class Change(Payload):
     """One change of a task."""
 
     cursor: Annotated[str, Field(description="`after` for a request that continues with the next change.")]
-    id: Annotated[str, Field(description="The id of the event. A change has the same id in every answer.")]
-    type: Annotated[str, Field(description="The `detail-type` of the event: see events.md.")]
+    id: Annotated[
+        str,
+        Field(
+            description="The id of the event; of a part of a saved batch, with its place. A change has the "
+            "same id in every answer."
+        ),
+    ]
+    type: Annotated[
+        str, Field(description="The `detail-type` of the event, or the kind of the part: see events.md.")
+    ]
     time: AwareDatetime
-    data: Annotated[dict[str, Any], Field(description="The `data` of the event: see events.md.")]
+    data: Annotated[
+        dict[str, Any], Field(description="The `data` of the event, or of the part: see events.md.")
+    ]
 
 
 class ChangePage(Payload):
