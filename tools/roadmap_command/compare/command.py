@@ -17,9 +17,8 @@ from roadmap_command.commands.content import exported_from
 from roadmap_command.compare.calls import Calls
 from roadmap_command.compare.comparison import Comparison, NotCompared, Pair
 from roadmap_command.compare.report import page_of
-from roadmap_command.compare.sample import Selection, StoredItem, draw, read_course, stored_items
+from roadmap_command.compare.sample import StoredItem, draw, read_course, stored_items
 from roadmap_command.compare.summary import summary_of, table_of
-from roadmap_command.compare.verdict import Verdict
 from roadmap_command.interface import (
     ExitCode,
     Json,
@@ -128,8 +127,14 @@ def compare(
     from roadmap_content.content.generation.bedrock import create_model
 
     rates = _rates(price)
-    selection = Selection(content_type or (), language or (), of_model or ())
-    stored = [item for bundle in bundles for item in read_course(bundle) if selection.has(item)]
+    stored = [
+        item
+        for bundle in bundles
+        for item in read_course(bundle)
+        if item.content_type in (content_type or ContentType)
+        and (not language or item.language in language)
+        and (not of_model or item.origin.get("model_id") in of_model)
+    ]
     sample = draw(stored, items, seed)
     if not sample:
         raise RefusedError("the bundles have no saved item of this selection")
@@ -148,7 +153,8 @@ def compare(
     with if_interrupted(f"The answers are kept in {answers}: the same command continues."):
         results = _run(Comparison(calls, candidate, judging, prompts), sample)
     pairs = [result for result in results if isinstance(result, Pair)]
-    summary = summary_of(pairs, margin, rates) | {
+    verdict, summary = summary_of(pairs, margin, rates)
+    summary |= {
         "model": candidate.model_id,
         "judge": judging and judging.model_id,
         "seed": seed,
@@ -170,7 +176,7 @@ def compare(
         output().print(table_of(summary))
         for line in _remarks(summary):
             errors.print(line, soft_wrap=True)
-    raise typer.Exit(Verdict[summary["verdict"].upper().replace(" ", "_")])
+    raise typer.Exit(verdict)
 
 
 def _rates(price: str | None) -> tuple[float, float] | None:
@@ -224,21 +230,25 @@ def _versions(sample: Sequence[StoredItem], prompts: Path | None) -> set[str]:
 
 def _run(comparison: Comparison, sample: Sequence[StoredItem]) -> list[Pair | NotCompared]:
     """Compare all items, with a bar. If it is interrupted, the calls that were sent are received and kept."""
-    logger.setLevel(logging.CRITICAL)  # it writes to stdout, and each item reports its own reason
     columns = (TextColumn("comparing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with (
-        Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar,
-        ThreadPoolExecutor(THREADS) as threads,
-    ):
-        task = bar.add_task("comparing", total=len(sample))
-        futures = [threads.submit(comparison.compare, item) for item in sample]
-        try:
-            for _ in as_completed(futures):
-                bar.advance(task)
-        except BaseException:
-            threads.shutdown(cancel_futures=True)
-            raise
-        return [future.result() for future in futures]
+    level = logger.log_level
+    logger.setLevel(logging.CRITICAL)  # it writes to stdout; each item has its own reason
+    try:
+        with (
+            Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar,
+            ThreadPoolExecutor(THREADS) as threads,
+        ):
+            task = bar.add_task("comparing", total=len(sample))
+            futures = [threads.submit(comparison.compare, item) for item in sample]
+            try:
+                for _ in as_completed(futures):
+                    bar.advance(task)
+            except BaseException:
+                threads.shutdown(cancel_futures=True)
+                raise
+            return [future.result() for future in futures]
+    finally:
+        logger.setLevel(level)
 
 
 def _remarks(summary: dict[str, Any]) -> Iterator[str]:

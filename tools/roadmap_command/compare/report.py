@@ -12,8 +12,6 @@ from roadmap_command.compare.summary import rows_of, verdict_of
 from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.items import ContentType
 
-_WORDS = re.compile(r"[^\W\u3040-\u30ff\u3400-\u9fff]+|.", re.DOTALL)
-
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
@@ -61,18 +59,12 @@ def _rank(pair: Pair) -> tuple[bool, bool]:
 def _article(pair: Pair) -> str:
     lines = [_lines(pair.item.content_type, side.content or {}) for side in (pair.present, pair.candidate)]
     texts = [[line.text for line in side] for side in lines]
-    matcher = SequenceMatcher(None, texts[0], texts[1], autojunk=False)
     marked: tuple[list[str], list[str]] = ([], [])
-    for kind, begin, end, other_begin, other_end in matcher.get_opcodes():
-        old, new = texts[0][begin:end], texts[1][other_begin:other_end]
-        if kind == "replace" and len(old) == len(new):
-            for pair_of_lines in zip(old, new, strict=True):
-                for column, text in zip(marked, _marked_words(*pair_of_lines), strict=True):
-                    column.append(text)
-        else:
-            form = "{}" if kind == "equal" else "<mark>{}</mark>"
-            marked[0].extend(form.format(escape(text)) for text in old)
-            marked[1].extend(form.format(escape(text)) for text in new)
+    for kind, *ends in SequenceMatcher(None, texts[0], texts[1], autojunk=False).get_opcodes():
+        form = "{}" if kind == "equal" else "<mark>{}</mark>"
+        for side in (0, 1):
+            differing = texts[side][ends[2 * side] : ends[2 * side + 1]]
+            marked[side].extend(form.format(escape(text)) for text in differing)
     name = escape(f"{pair.item.name} · {pair.item.concept.name}")
     preference = f"<p>Preferred: {pair.preference}</p>" if pair.preference else ""
     columns = [
@@ -107,18 +99,6 @@ def _notes(side: Examined) -> Iterator[tuple[str, str]]:
     for doubt in side.solved.doubts if side.solved else ():
         named = ", ".join(str(option + 1) for option in doubt.answers)
         yield f"questions[{doubt.question}]", f"Doubtful: the judge answers {named}"
-
-
-def _marked_words(old: str, new: str) -> tuple[str, str]:
-    """Two lines as HTML, with the words marked that differ."""
-    words = [_WORDS.findall(text) for text in (old, new)]
-    sides = ["", ""]
-    matcher = SequenceMatcher(None, words[0], words[1], autojunk=False)
-    for kind, *ends in matcher.get_opcodes():
-        for side in (0, 1):
-            text = escape("".join(words[side][ends[2 * side] : ends[2 * side + 1]]))
-            sides[side] += text if kind == "equal" or not text else f"<mark>{text}</mark>"
-    return sides[0], sides[1]
 
 
 def _lines(content_type: ContentType, content: Document) -> list[_Line]:

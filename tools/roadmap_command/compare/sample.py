@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,22 +31,6 @@ class StoredItem(NamedTuple):
     def name(self) -> str:
         """The item for people."""
         return f"{self.content_type}/{self.concept.concept_id}"
-
-
-class Selection(NamedTuple):
-    """Which items may be drawn; an empty part selects all."""
-
-    content_types: Collection[ContentType] = ()
-    languages: Collection[str] = ()
-    models: Collection[str] = ()
-
-    def has(self, item: StoredItem) -> bool:
-        """Whether an item may be drawn."""
-        return (
-            item.content_type in (self.content_types or ContentType)
-            and (not self.languages or item.language.split("-")[0] in self.languages)
-            and (not self.models or item.origin.get("model_id") in self.models)
-        )
 
 
 def read_course(path: Path) -> list[StoredItem]:

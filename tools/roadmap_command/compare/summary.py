@@ -6,7 +6,7 @@ from typing import Any
 from rich.table import Table
 
 from roadmap_command.compare.comparison import Examined, Pair
-from roadmap_command.compare.verdict import Pairs, decide
+from roadmap_command.compare.verdict import Pairs, Verdict, decide
 
 ROWS = {
     "faulty": "faulty items, per 100",
@@ -19,8 +19,8 @@ ROWS = {
 
 
 def summary_of(
-    pairs: Sequence[Pair], margin: float, rates: tuple[float, float] | None = None
-) -> dict[str, Any]:
+    pairs: Sequence[Pair], margin: float, rates: tuple[float, float] | None
+) -> tuple[Verdict, dict[str, Any]]:
     """Decide, and count both sides. `margin` is in items per 100, `rates` in dollars per million tokens of
     input and of output.
     """
@@ -37,7 +37,7 @@ def summary_of(
     for name, side in sides.items():
         side["preferred"] = preferences.count(name) if preferences else None
     sides["candidate"]["seconds"] = round(sum(pair.seconds for pair in pairs) / max(1, len(pairs)), 1)
-    return {
+    return decision.verdict, {
         "verdict": decision.verdict.words,
         "margin": margin,
         "items": len(pairs),
