@@ -76,8 +76,8 @@ TRUTH = {
 def data_of(request: Document) -> Document:
     """What a judge was sent, which must be within one pair of tags."""
     (message,) = request["messages"]
-    before, rest = message["content"][0]["text"].split("<content>\n")
-    data, _task = rest.split("\n</content>")
+    before, rest = message["content"][0]["text"].split("<content>")
+    data, _task = rest.split("</content>")
     assert before == ""
     document: Document = json.loads(data)
     return document
@@ -176,6 +176,21 @@ def test_the_doubtful_questions_are_those_with_a_planted_wrong_key(compare: Comp
     summary = compare(*JUDGED, bundle=bundle)
     assert doubtful(summary, "present") == planted
     assert doubtful(summary, "candidate") == {}
+
+
+def test_a_judge_that_prefers_a_place_doubts_only_what_is_wrong_at_both_places(
+    server: ConverseServer, compare: Compare
+) -> None:
+    server.judge = lambda request: {
+        "answers": [{"question": each["question"], "options": [0]} for each in data_of(request)["questions"]]
+    }
+    expected = {
+        f"quiz/{IDS[number]}": [
+            index for index, each in enumerate(questions) if each["correct_answer"] not in ([0], [1])
+        ]
+        for number, questions in enumerate(quizzes(course()))
+    }
+    assert doubtful(compare(*JUDGED, "--type", "quiz"), "present") == expected
 
 
 def test_a_candidate_with_wrong_keys_is_worse(server: ConverseServer, compare: Compare) -> None:
@@ -348,7 +363,7 @@ def test_injections_in_contents_reach_the_judge_as_data_and_move_no_answer(
 def frame_of(request: Document) -> Document:
     """A judge's request without the data."""
     text = request["messages"][0]["content"][0]["text"]
-    task = text.split("\n</content>")[1]
+    task = text.split("</content>")[1]
     return {key: request[key] for key in ("system", "toolConfig", "inferenceConfig")} | {"task": task}
 
 
