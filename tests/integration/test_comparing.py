@@ -193,6 +193,24 @@ def test_a_judge_that_prefers_a_place_doubts_only_what_is_wrong_at_both_places(
     assert doubtful(compare(*JUDGED, "--type", "quiz"), "present") == expected
 
 
+def test_an_unusable_answer_of_the_judge_is_sent_back_once(server: ConverseServer, compare: Compare) -> None:
+    def judge(request: Document) -> Document:
+        is_correction = len(request["messages"]) > 1
+        request = request | {"messages": request["messages"][:1]}
+        answer = knows_the_truth(request)
+        answer["answers"] = answer["answers"][
+            : None if is_correction or "5" not in data_of(request)["concept"] else 1
+        ]
+        return answer
+
+    server.judge = judge
+    summary = compare(*JUDGED, "--type", "quiz")
+    assert (summary["items"], doubtful(summary, "present")) == (len(IDS), {})
+    server.judge = lambda request: judge(request | {"messages": request["messages"][:1]})
+    again = compare(*JUDGED, "--type", "quiz", "--answers", "others")
+    assert {each["item"] for each in again["not_compared"]} == {f"quiz/{IDS[4]}", f"quiz/{IDS[14]}"}
+
+
 def test_a_candidate_with_wrong_keys_is_worse(server: ConverseServer, compare: Compare) -> None:
     def answer(call: Call) -> Reply:
         if call.content_type is not ContentType.QUIZ:
@@ -248,7 +266,7 @@ def test_each_item_is_compared_or_has_a_reason(
     asked = len(server.calls)
     server.behaviour = answers
     again = compare(*MODELS)
-    assert again["items"] == ITEMS
+    assert (again["items"], again["in_flight"]) == (ITEMS, [])  # what was refused was not paid
     assert len(server.calls) - asked == 3
 
 
@@ -418,10 +436,11 @@ def test_the_page_loads_nothing_and_shows_doubtful_questions_first(compare: Comp
     assert text[note:].split("</p>")[1].endswith('<p dir="auto"><mark>## نهاية</mark>')
 
 
-def test_a_sample_depends_on_its_seed_only_and_is_the_start_of_a_larger_one(tmp_path: Path) -> None:
-    path = tmp_path / "course.json"
-    path.write_text(json.dumps(course()))
-    items = read_course(path)
+def test_a_sample_depends_on_its_seed_only_and_is_the_start_of_a_larger_one() -> None:
+    bundle = course()
+    bundle["content"][0]["quiz"]["questions"] = None
+    items, refused = read_course(json.dumps(bundle).encode(), "course.json")
+    assert (len(items), len(refused)) == (ITEMS - 1, 1)
     sample = draw(items, 12, seed=1)
     assert sample == draw(items[::-1], 12, seed=1) == draw(items, 30, seed=1)[:12]
     assert {item.content_type for item in sample[:3]} == set(ContentType)

@@ -21,7 +21,7 @@ OWN = REPOSITORY / "tests/workflow/curricula/reading-data.json"
 CURRICULA = sorted((REPOSITORY.parent / "shared/data").glob("iot-for-beginners.*.json"))
 """Courses that people wrote, beside the repository; not part of it."""
 
-ITEMS = [item for path in [OWN, *CURRICULA] for item in read_course(path)]
+ITEMS = [item for path in [OWN, *CURRICULA] for item in read_course(path.read_bytes(), path.name).items]
 
 TRUE_FINDINGS = {
     # Both languages: an address without TLS and a page that is listed twice; an address of the reader's own

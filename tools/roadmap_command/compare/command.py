@@ -17,7 +17,7 @@ from roadmap_command.commands.content import exported_from
 from roadmap_command.compare.calls import Calls
 from roadmap_command.compare.comparison import Comparison, NotCompared, Pair
 from roadmap_command.compare.report import page_of
-from roadmap_command.compare.sample import StoredItem, draw, read_course, stored_items
+from roadmap_command.compare.sample import StoredItem, draw, read_course
 from roadmap_command.compare.summary import summary_of, table_of
 from roadmap_command.interface import (
     ExitCode,
@@ -30,7 +30,6 @@ from roadmap_command.interface import (
     print_json,
 )
 from roadmap_command.views import counted
-from roadmap_content.content.bundle import read_bundle
 from roadmap_content.content.findings import findings_of
 from roadmap_content.content.generation.prompting import prompt_for
 from roadmap_content.contracts.items import ContentType
@@ -56,10 +55,9 @@ def findings(
     """List what a careful reader sees in saved contents without knowing the subject. The exit code is 1 if
     there is anything.
     """
-    if Path(course).is_file():
-        items = read_course(Path(course))
-    else:
-        items = stored_items(read_bundle(exported_from(stack, course).bundle, strict=False), [])
+    path = Path(course)
+    body = path.read_bytes() if path.is_file() else json.dumps(exported_from(stack, course).bundle).encode()
+    items = _items_of(body, course)
     found = [
         {"concept_id": item.concept.concept_id, "content_type": item.content_type, **finding._asdict()}
         for item in items
@@ -130,9 +128,9 @@ def compare(
     stored = [
         item
         for bundle in bundles
-        for item in read_course(bundle)
+        for item in _items_of(bundle.read_bytes(), str(bundle))
         if item.content_type in (content_type or ContentType)
-        and (not language or item.language in language)
+        and (not language or item.language.split("-")[0] in language)
         and (not of_model or item.origin.get("model_id") in of_model)
     ]
     sample = draw(stored, items, seed)
@@ -177,6 +175,14 @@ def compare(
         for line in _remarks(summary):
             errors.print(line, soft_wrap=True)
     raise typer.Exit(verdict)
+
+
+def _items_of(body: bytes, name: str) -> Sequence[StoredItem]:
+    """The items of a bundle; what is not valid is named."""
+    course = read_course(body, name)
+    for fault in course.refused:
+        errors.print(f"{name}: left out: {fault}", soft_wrap=True)
+    return course.items
 
 
 def _rates(price: str | None) -> tuple[float, float] | None:

@@ -4,12 +4,11 @@ Contents are data: JSON between two tags that no content can close. The system p
 instructions in them. An answer is a few numbers or one of three words; nothing else of it is used.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from roadmap_content.content.generation.generator import Allowance
-from roadmap_content.content.generation.model import ModelGenerator
+from roadmap_content.content.generation.model import ModelGenerator, Rejected
 from roadmap_content.content.generation.prompting import Prompt, encoded
 from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.errors import InvalidContentError, ModelDeclinedError
@@ -42,9 +41,10 @@ _ANSWERS = {
     "properties": {"answers": {"type": "array", "items": _ANSWER}},
     "required": ["answers"],
 }
+_BETTER = ["first", "second", "neither"]
 _CHOICE = {
     "type": "object",
-    "properties": {"better": {"type": "string", "enum": ["first", "second", "neither"]}},
+    "properties": {"better": {"type": "string", "enum": _BETTER}},
     "required": ["better"],
 }
 
@@ -70,6 +70,7 @@ class Solved(NamedTuple):
     doubts: Sequence[Doubt]
 
 
+AnswerT = TypeVar("AnswerT")
 Preference = Literal["present", "candidate", "tie"]
 
 
@@ -107,15 +108,15 @@ class Judge:
             }
             for index, question in enumerate(questions)
         ]
-        output = self._ask(_SOLVE, "answer_quiz", _ANSWERS, {"concept": concept, "questions": shown})
-        named: dict[int, set[int]] = {}
-        try:
+
+        def read(output: Any) -> list[set[int]]:  # noqa: ANN401 - any JSON value
+            named: dict[int, set[int]] = {}
             for answer in output["answers"]:
                 size = len(questions[answer["question"]]["options"])
                 named[answer["question"]] = {(option + shift) % size for option in answer["options"]}
             return [named[index] for index in range(len(questions))]
-        except (KeyError, IndexError, TypeError) as error:
-            raise InvalidContentError(f"the judge did not answer each question: {error!r:.80}") from error
+
+        return self._ask(_SOLVE, "answer_quiz", _ANSWERS, {"concept": concept, "questions": shown}, read)
 
     def prefer(
         self, concept: str, content_type: ContentType, present: Document, candidate: Document
@@ -130,19 +131,30 @@ class Judge:
             return "present"
         return "candidate" if (straight, turned) == ("second", "first") else "tie"
 
-    def _better(self, concept: str, first: Document, second: Document) -> object:
-        data = {"concept": concept, "first": first, "second": second}
-        better = self._ask(_PREFER, "compare_contents", _CHOICE, data).get("better")
-        if better not in ("first", "second", "neither"):
-            raise InvalidContentError(f"the judge answered {better!r:.80}")
-        return better
+    def _better(self, concept: str, first: Document, second: Document) -> str:
+        def read(output: Any) -> str:  # noqa: ANN401 - any JSON value
+            return _BETTER[_BETTER.index(output["better"])]
 
-    def _ask(self, task: str, tool: str, schema: Document, data: Document) -> Any:  # noqa: ANN401 - any JSON value
+        data = {"concept": concept, "first": first, "second": second}
+        return self._ask(_PREFER, "compare_contents", _CHOICE, data, read)
+
+    def _ask(
+        self, task: str, tool: str, schema: Document, data: Document, read: Callable[[Any], AnswerT]
+    ) -> AnswerT:
+        """Ask, and read the answer. If it cannot be read, request one correction."""
         user = f"<content>\n{encoded(data)}\n</content>\n\n{task}"
-        prompt = Prompt(_SYSTEM, user, tool, "Hands in the answer.", schema, tool, OUTPUT_SHARE)
-        answer = self._generator.ask(replace(prompt, is_bulk=True), None, self._allowance)
-        if answer.declined is not None:
-            raise ModelDeclinedError(f"the judge: {answer.declined}")
-        if answer.fault is not None or not isinstance(answer.output, dict):
-            raise InvalidContentError(f"the judge: {answer.fault or 'no object'}")
-        return answer.output
+        prompt = Prompt(_SYSTEM, user, tool, "Hands in the answer.", schema, tool, OUTPUT_SHARE, is_bulk=True)
+        rejected: Rejected | None = None
+        while True:
+            answer = self._generator.ask(prompt, rejected, self._allowance)
+            if answer.declined is not None:
+                raise ModelDeclinedError(answer.declined)
+            try:
+                if answer.fault is None:
+                    return read(answer.output)
+                fault = answer.fault
+            except (KeyError, IndexError, TypeError, ValueError) as error:
+                fault = f"the input does not answer everything: {error!r:.80}"
+            if rejected is not None:
+                raise InvalidContentError(fault)
+            rejected = Rejected(answer, fault)

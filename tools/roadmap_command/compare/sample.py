@@ -4,15 +4,14 @@ import json
 import random
 from collections.abc import Sequence
 from itertools import chain, zip_longest
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from roadmap_content.content.bundle import Bundle, parse_bundle
+from roadmap_content.content.bundle import parse_bundle
 from roadmap_content.content.generation.generator import Learner, learner_from
 from roadmap_content.content.generation.prompting import language_of
 from roadmap_content.content.roadmaps.framework import Concept, concept_from, read_framework
 from roadmap_content.contracts.documents import Document
-from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.contracts.items import ContentType
 
 
 class StoredItem(NamedTuple):
@@ -33,29 +32,37 @@ class StoredItem(NamedTuple):
         return f"{self.content_type}/{self.concept.concept_id}"
 
 
-def read_course(path: Path) -> list[StoredItem]:
-    """The valid items of a bundle. Raises InvalidBundleError: the file is no bundle."""
-    body = path.read_bytes()
-    return stored_items(parse_bundle(body, strict=False, name=str(path)), json.loads(body).get("origins", []))
+class Course(NamedTuple):
+    """The items of a bundle."""
+
+    items: Sequence[StoredItem]
+    refused: Sequence[str]
+    """The faults of contents that are not valid. They are no part of a sample."""
 
 
-def stored_items(bundle: Bundle, origins: Sequence[Document]) -> list[StoredItem]:
-    """The valid items of a bundle, with their origins."""
-    framework = read_framework(bundle.roadmap.framework_data)
+def read_course(body: bytes, name: str) -> Course:
+    """Read a bundle. `name` is for messages. Raises InvalidBundleError: it is none."""
+    bundle = parse_bundle(body, strict=False, name=name)
     learner = learner_from(bundle.task.user_request)
-    known: dict[Any, Document] = {
-        (origin.get("concept_id"), origin.get("content_type")): origin for origin in origins
-    }
+    framework = read_framework(bundle.roadmap.framework_data)
     concepts = {concept_id: concept_from(framework.description(concept_id)) for concept_id in framework.nodes}
-
-    def stored(item: Item, content: Document) -> StoredItem:
-        concept = concepts[item.concept_id]
-        language = language_of(concept, learner)
-        origin = known.get(tuple(item), {})
-        roadmap_id = bundle.roadmap.roadmap_id
-        return StoredItem(roadmap_id, concept, item.content_type, learner, language, content, origin)
-
-    return [stored(item, content) for item, content in bundle.content.items()]
+    origins: dict[Any, Document] = {
+        (origin.get("concept_id"), origin.get("content_type")): origin
+        for origin in json.loads(body).get("origins", [])
+    }
+    items = [
+        StoredItem(
+            roadmap_id=bundle.roadmap.roadmap_id,
+            concept=concepts[item.concept_id],
+            content_type=item.content_type,
+            learner=learner,
+            language=language_of(concepts[item.concept_id], learner),
+            content=content,
+            origin=origins.get(tuple(item), {}),
+        )
+        for item, content in bundle.content.items()
+    ]
+    return Course(items, [each.fault for each in bundle.invalid])
 
 
 def draw(items: Sequence[StoredItem], number: int, seed: int) -> list[StoredItem]:
