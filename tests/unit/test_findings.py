@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from pathlib import Path
 
 import pytest
 
@@ -54,24 +53,37 @@ ENGLISH = (
 )
 
 
-def with_text(change: Callable[[str, str], str]) -> Callable[[StoredItem], Document]:
-    """A tutorial whose text is changed; `change` receives the text and the language."""
-    return lambda item: item.content | {"markdown": change(item.content["markdown"], item.language)}
+Plant = Callable[[StoredItem], Document]
+Planted = tuple[ContentType, str | None, Plant]
+"""A content type, the code that sees the fault (`None`: only a judge can), and how it is planted."""
+
+
+def in_text(code: str | None, change: Callable[[str, str], str]) -> Planted:
+    """A fault of a tutorial. `change` receives the text and the language."""
+
+    def plant(item: StoredItem) -> Document:
+        return item.content | {"markdown": change(item.content["markdown"], item.language)}
+
+    return ContentType.TUTORIAL, code, plant
+
+
+def below(code: str, added: str) -> Planted:
+    return in_text(code, lambda text, _: f"{text}\n\n{added}\n")
+
+
+def in_quiz(code: str | None, change: Callable[[list[Document]], object]) -> Planted:
+    def plant(item: StoredItem) -> Document:
+        content = deepcopy(item.content)
+        change(content["questions"])
+        return content
+
+    return ContentType.QUIZ, code, plant
 
 
 def cut_off(text: str, _language: str) -> str:
     """End in the middle of the longest paragraph of prose."""
     paragraph = max((part for part in text.split("\n\n") if part[0].isalpha() and "`" not in part), key=len)
     return text[: text.index(paragraph) + len(paragraph) // 2].rstrip(" .,。")
-
-
-def with_questions(change: Callable[[list[Document]], object]) -> Callable[[StoredItem], Document]:
-    def changed(item: StoredItem) -> Document:
-        content = deepcopy(item.content)
-        change(content["questions"])
-        return content
-
-    return changed
 
 
 def key_first(questions: list[Document]) -> None:
@@ -95,55 +107,24 @@ def wrong_key(questions: list[Document]) -> None:
     questions[0]["correct_answer"] = [(questions[0]["correct_answer"][0] + 1) % len(questions[0]["options"])]
 
 
-Plant = Callable[[StoredItem], Document]
-PLANTED: dict[str, tuple[ContentType, str | None, Plant]] = {
-    "code fence left open": (
-        ContentType.TUTORIAL,
-        "open-code-fence",
-        with_text(lambda text, _: f"{text}\n\n```python\nprint(1)\n"),
-    ),
-    "diagram of no kind": (
-        ContentType.TUTORIAL,
-        "unknown-diagram",
-        with_text(lambda text, _: f"```mermaid\nA --> B\n```\n{text}"),
-    ),
-    "end cut off": (ContentType.TUTORIAL, "cut-off", with_text(cut_off)),
-    "empty section": (
-        ContentType.TUTORIAL,
-        "empty-section",
-        with_text(lambda text, _: f"{text}\n\n## Solution\n"),
-    ),
-    "placeholder": (
-        ContentType.TUTORIAL,
-        "placeholder",
-        with_text(lambda text, _: f"{text}\n\n[Insert an example here]\n"),
-    ),
-    "another language": (
-        ContentType.TUTORIAL,
-        "wrong-language",
-        with_text(lambda _, language: f"# 1\n\n{ENGLISH if language == 'zh' else CHINESE}\n"),
-    ),
-    "section twice": (
-        ContentType.TUTORIAL,
-        "repeated-heading",
-        with_text(lambda text, _: f"{text}\n\n## A\n\nB.\n\n## A\n\nB.\n"),
-    ),
-    "key always first": (ContentType.QUIZ, "same-place", with_questions(key_first)),
-    "explanation of another option": (
-        ContentType.QUIZ,
-        "explanation-names-another",
-        with_questions(name_another),
-    ),
-    "question twice": (
-        ContentType.QUIZ,
-        "repeated-question",
-        with_questions(lambda questions: questions.append(questions[0])),
-    ),
-    "wrong key": (ContentType.QUIZ, None, with_questions(wrong_key)),
-    "thin text": (ContentType.TUTORIAL, None, with_text(lambda *_: "# 1\n\nGood. 好。")),
-}
-"""Twelve faults: a content type, the code that sees it (`None`: only a judge can), and how it is planted."""
+def another_language(_text: str, language: str) -> str:
+    return f"# 1\n\n{ENGLISH if language == 'zh' else CHINESE}\n"
 
+
+PLANTED: dict[str, Planted] = {
+    "code fence left open": below("open-code-fence", "```python\nprint(1)"),
+    "diagram of no kind": below("unknown-diagram", "```mermaid\nA --> B\n```"),
+    "end cut off": in_text("cut-off", cut_off),
+    "empty section": below("empty-section", "## Solution"),
+    "placeholder": below("placeholder", "[Insert an example here]"),
+    "another language": in_text("wrong-language", another_language),
+    "section twice": below("repeated-heading", "## A\n\nB.\n\n## A\n\nB."),
+    "key always first": in_quiz("same-place", key_first),
+    "explanation of another option": in_quiz("explanation-names-another", name_another),
+    "question twice": in_quiz("repeated-question", lambda questions: questions.append(questions[0])),
+    "wrong key": in_quiz(None, wrong_key),
+    "thin text": in_text(None, lambda *_: "# 1\n\nGood. 好。"),
+}
 MISSED = {
     "end cut off": 2,  # behind a closing mark
     "key always first": 4,  # of a short quiz, or of one about true and false: by chance
@@ -226,6 +207,6 @@ def contents() -> Iterator[tuple[ContentType, Document]]:
 def test_each_content_type_can_be_examined() -> None:
     """Also one without findings of its own, and a field that a draft lacks."""
     for content_type, content in contents():
-        json.dumps([finding._asdict() for finding in findings_of(content_type, content, "en")])
-        assert isinstance(findings_of(content_type, {}, "en"), list)
-        assert Path(REPOSITORY / f"layers/common/roadmap_content/content/{content_type}").is_dir()
+        for examined in (content, {}):
+            findings = findings_of(content_type, examined, "en")
+            assert json.loads(json.dumps(findings)) == [list(finding) for finding in findings]
