@@ -95,21 +95,23 @@ class KeptModel:
         sent = kept.with_suffix(".sent")
         sent.write_text(f"{self._subject} by {self.model_id}", "utf-8")
         begun = time.monotonic()
+        paid = need  # unless it is known to be less
         try:
             answer = self._model.ask(prompt, rejected)
+            document = {**vars(answer), "seconds": time.monotonic() - begun}
+            partial = kept.with_suffix(".part")
+            partial.write_text(json.dumps(document), "utf-8")
+            partial.replace(kept)
+            sent.unlink()
+            paid = answer.usage.total
         except AnswerLostError:
-            self._calls.end(need, need)
             raise
         except ContentError:  # refused: nothing is paid
-            self._calls.end(need, 0)
             sent.unlink()
+            paid = 0
             raise
-        document = {**vars(answer), "seconds": time.monotonic() - begun}
-        partial = kept.with_suffix(".part")
-        partial.write_text(json.dumps(document), "utf-8")
-        partial.replace(kept)
-        sent.unlink()
-        self._calls.end(need, answer.usage.total)
+        finally:
+            self._calls.end(need, paid)
         return self._count(document)
 
     def _key(self, prompt: Prompt, rejected: Rejected | None) -> str:

@@ -105,7 +105,8 @@ def compare(
     ] = 5_000_000,
     calls_per_minute: Annotated[float, typer.Option("--calls-per-minute", min=0.1, help="The pace.")] = 60,
     price: Annotated[
-        str | None, typer.Option("--price", help="Dollars per million tokens, IN/OUT: 0.8/3.2.")
+        str | None,
+        typer.Option("--price", help="The candidate's dollars per million tokens, IN/OUT: 0.8/3.2."),
     ] = None,
     answers: Annotated[
         Path, typer.Option("--answers", file_okay=False, help="The folder of the kept answers.")

@@ -22,13 +22,13 @@ def summary_of(
     pairs: Sequence[Pair], margin: float, rates: tuple[float, float] | None
 ) -> tuple[Verdict, dict[str, Any]]:
     """Decide, and count both sides. `margin` is in items per 100, `rates` in dollars per million tokens of
-    input and of output.
+    the candidate's input and output.
     """
     faulty = [(pair.present.is_faulty, pair.candidate.is_faulty) for pair in pairs]
     counts = Pairs(len(pairs), faulty.count((True, False)), faulty.count((False, True)))
     decision = decide(counts, margin / 100)
     sides = {
-        "present": _side([pair.present for pair in pairs], [_past_tokens(pair) for pair in pairs], rates),
+        "present": _side([pair.present for pair in pairs], [_past_tokens(pair) for pair in pairs], None),
         "candidate": _side(
             [pair.candidate for pair in pairs], [(pair.tokens_in, pair.tokens_out) for pair in pairs], rates
         ),
