@@ -27,12 +27,13 @@ from roadmap_command.commands import (
     runs,
     stack,
 )
+from roadmap_command.compare import command as compare
 from roadmap_command.interface import errors_in_one_line
 from roadmap_content import __version__
 
 GROUPS = (
-    stack, content, runs, history, revisions, operate, failure_groups, recoveries, capacity, erase, doctor,
-    reconcile, connect, demo
+    stack, content, compare, runs, history, revisions, operate, failure_groups, recoveries, capacity, erase,
+    doctor, reconcile, connect, demo
 )  # fmt: skip
 """The modules with commands, in the order in which `roadmap --help` lists them."""
 
