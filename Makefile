@@ -114,8 +114,8 @@ mutants: $(INSTALLED) ## Remove each guard from a copy of the code; a test must 
 drill: $(INSTALLED) ## 1,000 tasks break in four ways, and one recovery heals them (DRILL=restore: a restored backup, TASKS=).
 	$(RUN)/python -m tests.faults.soak $(or $(DRILL),outages) $(addprefix --tasks=,$(TASKS))
 
-load: $(INSTALLED) ## A thousand roadmaps at once and other loads, through the real admission, in virtual time.
-	$(RUN)/python -m benchmarks.load
+load: $(INSTALLED) ## A thousand roadmaps at once and other loads, through the real admission, in virtual time (SHORT=1: a tenth of them).
+	$(RUN)/python -m benchmarks.load $(if $(SHORT),--short)
 
 BENCH ?= saving growth cold peers
 bench: $(VENV)/.more ## Measure: saving, growth, cold start, peers (BENCH=cold: one; SHORT=1: fails where a limit is missed by far).
@@ -123,16 +123,17 @@ bench: $(VENV)/.more ## Measure: saving, growth, cold start, peers (BENCH=cold: 
 		$(RUN)/python -m benchmarks.$$each $(if $(SHORT),--short) || failed="$$failed $$each"; done; \
 	test -z "$$failed" || { echo "Failed:$$failed" >&2; exit 1; }
 
-# Shortest first. A part is the target of its name, or the command `part-…`.
+# The commands that documents name for their figures, with `+` for each space. They run in their short form.
+FIGURES := $(shell grep -ohE '`(make (bench|load|drill)|\.venv/bin/python -m documents)[^`]*`' docs/*.md | tr -d '`' | tr ' ' '+' | sort -u)
+
+# A part is the target of its name, the command `part-…`, or a command of `FIGURES`.
 NIGHTLY := audit package nightly-tests incidents sam-deploy-local sam-local product verify-template browser coverage \
-	bench drill restore schedules faults mutants
+	$(FIGURES) schedules faults mutants
 part-package = $(MAKE) workflow TESTS=tests/package
 part-nightly-tests = $(RUN)/python -m pytest -m nightly tests/unit tests/integration tests/package tests/workflow
 part-incidents = $(MAKE) workflow TESTS=tests/workflow/incidents.py
 part-verify-template = $(MAKE) verify-template ALL=1
 part-coverage = $(MAKE) test COVERAGE=1
-part-bench = $(MAKE) bench SHORT=1 BENCH="saving growth cold"
-part-restore = $(MAKE) drill DRILL=restore
 part-schedules = $(MAKE) schedules SCHEDULES=third MINUTES=5
 part-faults = $(MAKE) faults LONG=1
 
@@ -140,7 +141,7 @@ nightly: $(INSTALLED) ## Everything that the gate leaves out; ends with a line f
 	@lines=; failed=; \
 	part() { local name=$$1 begun=$$SECONDS result=passed; shift; echo "$$name: $$*"; "$$@" || { result=FAILED; failed=1; }; \
 		lines+="$$name: $$result in $$((SECONDS - begun)) s"$$'\n'; }; \
-	$(foreach name,$(NIGHTLY),$(if $(and $(OFFLINE),$(filter audit,$(name))),lines+=$$'$(name): left out\n';,part $(name) $(or $(part-$(name)),$(MAKE) $(name));)) \
+	$(foreach name,$(NIGHTLY),$(if $(and $(OFFLINE),$(filter audit,$(name))),lines+=$$'$(name): left out\n';,part $(name) $(or $(part-$(name)),$(if $(findstring +,$(name)),env SHORT=1 $(subst +, ,$(name)),$(MAKE) $(name)));)) \
 	printf '%s' "$$lines"; test -z "$$failed"
 
 ## Release

@@ -56,6 +56,7 @@ SECONDS = (35.0, 8.0, 15.0)
 """Of an item of each type."""
 
 PLAN, SAVE, FINALIZE = 2.0, 1.0, 2.0
+DAY = 24 * 3_600.0
 SLOTS = 10
 CONCEPTS = 30
 QUOTAS = {1: 100_000, 10: 200_000, 100: 400_000}
@@ -138,6 +139,10 @@ class Admission:
         """The sweep of each minute."""
         return []
 
+    def states(self) -> Sequence[str]:
+        """The states of the queue's entries, with their numbers."""
+        return []
+
 
 TASK = text(
     "INSERT INTO roadmap_tasks (task_id, user_id, status, attempt) VALUES (:id, :user, 'processing', 1)"
@@ -154,6 +159,8 @@ RESET = text("TRUNCATE roadmap_tasks, content_attempts, content_queue, content_q
 ADMIT = text(queue.ADMIT.text.replace(f"interval '{queue.RECENT_MINUTES} minutes'", "interval '12 hours'"))
 ADMIT_ANY = text(ADMIT.text.replace("2 * own.grants < c.slots", "true"))
 """The admission as it was: also a user's large runs may hold all slots."""
+
+STATES = text("SELECT count(*) || ' ' || state FROM content_queue WHERE state <> 'ended' GROUP BY state")
 
 AGE = text("""
 UPDATE content_queue SET enqueued_at = enqueued_at - interval '1 day' WHERE task_id = ANY(:tasks)
@@ -180,9 +187,11 @@ class Queue(Admission):
         with self._engine.begin() as connection:
             connection.execute(TASK, {"id": task_id, "user": run.user})
             connection.execute(ATTEMPT, {"id": task_id})
-            queue.enqueue(connection, task_id, 1, run.queue_class, QueueState.WAITING, work, run.tenant)
+            self._age(connection, run.arrives)
             self._recent.append(run)
-            return self._admit(connection, run.arrives)
+            entry = run.queue_class, QueueState.WAITING, work, run.tenant
+            with patch.object(queue, "ADMIT", self._statement):
+                return self._runs_of(queue.enqueue(connection, task_id, 1, *entry))
 
     def planned(self, run: Run) -> None:
         items = len(TYPES) * run.concepts
@@ -202,14 +211,24 @@ class Queue(Admission):
             queue.lock_capacity(connection)
             return self._admit(connection, now)
 
+    def states(self) -> Sequence[str]:
+        with self._engine.connect() as connection:
+            return connection.scalars(STATES).all()
+
     def _admit(self, connection: Connection, now: float) -> list[Run]:
+        self._age(connection, now)
+        with patch.object(queue, "ADMIT", self._statement):
+            return self._runs_of(queue.admit(connection, 100))
+
+    def _age(self, connection: Connection, now: float) -> None:
         aged = []
         while self._recent and self._recent[0].arrives <= now - 60 * queue.RECENT_MINUTES:
             aged.append(str(self._recent.popleft().number))
         if aged:
             connection.execute(AGE, {"tasks": aged})
-        with patch.object(queue, "ADMIT", self._statement):
-            return [self._runs[one.task_id] for one in queue.admit(connection, 100)]
+
+    def _runs_of(self, admitted: Sequence[queue.Admitted]) -> list[Run]:
+        return [self._runs[one.task_id] for one in admitted]
 
 
 class Simulation:
@@ -225,7 +244,9 @@ class Simulation:
         self._order = count()
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._busy = 0
+        self._runs = runs
         self._open = len(runs)
+        self._progressed_at = 0.0
         self.now = 0.0
         for run in runs:
             self._at(run.arrives, lambda run=run: self._start(self._admission.claim(run)))  # type: ignore[misc]
@@ -239,10 +260,23 @@ class Simulation:
 
     def _sweep(self) -> None:
         self._start(self._admission.sweep(self.now))
+        if self._open and self.now - self._progressed_at > DAY:
+            sys.exit(self._reason())
         if self._open:
             self._at(self.now + 60, self._sweep)
 
+    def _reason(self) -> str:
+        arrived = [run for run in self._runs if run.arrives <= self.now and run.ended is None]
+        started = sum(run.started is not None for run in arrived)
+        return (
+            f"No run has started, saved a batch or ended for a day: {len(arrived) - started} wait for their "
+            f"start, {started} are at work, {self._busy} of {SLOTS} slots are taken; "
+            f"the queue: {', '.join(self._admission.states()) or 'empty'}"
+        )
+
     def _start(self, runs: Sequence[Run]) -> None:
+        if runs:
+            self._progressed_at = self.now
         for run in runs:
             run.started = self.now
             self._at(self.now + PLAN, lambda run=run: self._fan_out(run))  # type: ignore[misc]
@@ -276,6 +310,7 @@ class Simulation:
         self._at(self.now + SAVE, lambda: self._saved(run))
 
     def _saved(self, run: Run) -> None:
+        self._progressed_at = self.now
         run.at_work -= 1
         if run.ended is not None:
             return
@@ -285,6 +320,7 @@ class Simulation:
             self._at(self.now + FINALIZE, lambda: self._end(run))
 
     def _end(self, run: Run) -> None:
+        self._progressed_at = self.now
         run.ended = self.now
         self._open -= 1
         self._start(self._admission.end(run))
@@ -545,7 +581,7 @@ def main() -> None:
             if each.before is not None
         },
     )
-    show_limits([each.as_limit for each in outcomes])
+    show_limits([each.as_limit for each in outcomes], room=1.0 if arguments.short else None)
 
 
 if __name__ == "__main__":

@@ -112,6 +112,12 @@ export interface ClassInQueue {
 
 export type ContentType = "tutorial" | "resources" | "quiz";
 
+export interface DatabaseFinding {
+  kind: string;
+  object: string;
+  message: string;
+}
+
 export interface DueErasure {
   erasure_id: string;
   user_id: string;
@@ -239,6 +245,7 @@ export interface Health {
   tasks_estimated: (string)[];
   recoveries_running: number;
   failure_groups: Record<string, number>;
+  database: (DatabaseFinding)[];
   schema_revision: string;
   release: string;
   attention: (Attention)[];
@@ -523,6 +530,7 @@ export interface Removed {
   rows: Record<string, number>;
   objects: Record<string, ObjectCount>;
   names: Record<string, number>;
+  shared: (string)[];
 }
 
 export interface ReplayAnswer {
@@ -579,6 +587,13 @@ export interface Revision {
 
 export interface Revisions {
   items: (Revision)[];
+}
+
+export interface RoadmapSource {
+  user_id: string;
+  title: string | null;
+  total_estimated_hours: number | null;
+  recommended_completion_weeks: number | null;
 }
 
 export type Role = "owner" | "viewer" | "operator";
@@ -660,6 +675,16 @@ export interface TaskRow {
   top_reason: TopReason | null;
   needs_person: boolean;
   ours: boolean;
+}
+
+export interface TaskSource {
+  task_id: string;
+  user_id: string;
+  roadmap_id: string;
+  user_request: Record<string, any> | null;
+  roadmap: RoadmapSource;
+  framework_data: string;
+  next_cursor: string | null;
 }
 
 export interface TaskTokens {

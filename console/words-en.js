@@ -586,10 +586,12 @@ export const en = {
     attention: "Something needs attention.",
     /** @type {Record<string, string>} */
     what: {
+      sweep_held: "The sweep changes nothing.",
       stuck_tasks: "Stuck tasks.",
       failure_groups: "Causes without a decision.",
       generation_stopped: "Generation is stopped.",
       time_zone: "Time zone.",
+      database: "The database differs from what was installed.",
       queue_halted: "The queue stands still.",
       sweep_overdue: "The sweep is overdue.",
       sweep_refused: "The sweep could not correct all tasks.",

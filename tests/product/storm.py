@@ -170,12 +170,7 @@ class Storm:
         require(len(page) <= 1, f"{len(page)} quizzes of {concept_id}")
         self.over.wait(dice.random())
         for row in page:
-            self.product.execute(
-                f"INSERT INTO quiz_attempts VALUES (:a, :u, :q, 80, {NOW})",
-                a=f"{dice.getrandbits(64):x}",
-                u=USER,
-                q=row["quiz_id"],
-            )
+            self.product.answer(row["quiz_id"], f"{dice.getrandbits(64):x}")
 
     def read(self, dice: random.Random) -> None:
         """Look for a concept with two rows, a running attempt that a restart has marked, and an attempt that

@@ -136,11 +136,13 @@ def test_an_item_that_was_saved_since_the_plan_is_not_generated(pipeline: Pipeli
     ]
     assert adopted.rows("SELECT 1 FROM content_failures") == []
     announced = adopted.rows(
-        "SELECT detail -> 'data' AS item FROM content_events WHERE detail_type = 'Item Saved'"
+        "SELECT detail -> 'data' AS batch FROM content_events WHERE detail_type = 'Batch Saved'"
     )
-    assert {(row["item"]["concept_id"], row["item"]["content_type"]) for row in announced} == {
-        (concept_id, content_type) for concept_id in CONCEPTS[:2] for content_type in ContentType
-    }
+    assert {
+        (concept_id, row["batch"]["content_type"])
+        for row in announced
+        for concept_id in row["batch"]["saved_items"]
+    } == {(concept_id, content_type) for concept_id in CONCEPTS[:2] for content_type in ContentType}
 
 
 @pytest.mark.parametrize("checkpoint", [False, True])
@@ -361,11 +363,7 @@ def test_a_sweep_merges_duplicates_of_our_tasks(
     newest = "UPDATE quiz_metadata SET questions = '[\"newest\"]' WHERE quiz_id LIKE 'second %'"
     adopted.execute(newest)
     for number, prefix in enumerate(attempted):
-        adopted.execute(
-            f"INSERT INTO quiz_attempts VALUES (:a, 'u', :q, 80, {NOW})",
-            a=str(number),
-            q=f"{prefix} {CONCEPTS[0]}",
-        )
+        adopted.answer(f"{prefix} {CONCEPTS[0]}", str(number))
 
     sweep(completed.services)
 

@@ -11,41 +11,51 @@ import pytest
 
 from checks.template.concrete import concrete
 from checks.template.declared import functions_in
-from checks.template.reachable import reached_by
+from checks.template.deployments import EXAMPLES
+from checks.template.endpoints import in_vpc, needed_endpoints
+from checks.template.reachable import endpoint_of, reached_by
+from checks.template.sam_transform import Deployment, accepted, packaged
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template, read_template
+from release.stamp import parameters_of
 from tests.support.security_groups import rules_of
 
 DATABASE = read_template(REPOSITORY / "database/template.yaml")
 
-NAMES = {"stepfunctions": "states"}
-"""Endpoints with a name that differs from the service's."""
-
-LOCAL = {"rds"}
-"""Services without requests: an IAM token is signed locally."""
-
-NOT_WITH_IAM = {"secretsmanager"}
-"""Services that are not needed with IAM: functions in a VPC read only the database's secrets, and this
-database has none for them.
-"""
+EVERYTHING = {**EXAMPLES, "DatabaseAuth": "iam", "Generator": "bedrock", "LinkCheck": "true"}
+"""Parameters with which every optional part of the template exists."""
 
 
-def test_the_endpoints_are_those_of_the_services_that_functions_reach(template: Template) -> None:
-    in_vpc = [
-        function
-        for function in functions_in(template)
-        if template["Resources"][function.logical_id]["Properties"].get("VpcConfig")
-        != {"Ref": "AWS::NoValue"}
-    ]
-    reached = {operation.service for function in in_vpc for operation in reached_by(function.name).operations}
-    needed = {NAMES.get(service, service) for service in reached - LOCAL - NOT_WITH_IAM}
-    database: dict[str, Any] = DATABASE["Resources"]
-    endpoints = {
-        re.sub(r"^com\.amazonaws\.\$\{AWS::Region\}\.", "", each["Properties"]["ServiceName"]["Fn::Sub"])
-        for each in database.values()
-        if each["Type"] == "AWS::EC2::VPCEndpoint"
-    }
-    assert endpoints == needed
+def test_roles_and_code_need_the_same_endpoints(template: Template) -> None:
+    """The preflight derives the needs of a deployment from the roles; the code is the other source."""
+    needed = needed_endpoints(template, EVERYTHING)
+    for function in functions_in(template):
+        if function.logical_id in needed:
+            reached = {endpoint_of(each) for each in reached_by(function.name).operations}
+            assert reached - {None} == needed[function.logical_id], function.logical_id
+
+
+def test_the_functions_in_the_vpc_are_those_of_the_transformed_template(template: Template) -> None:
+    (transformed,) = accepted([Deployment(packaged(template), EVERYTHING)])
+    resources = concrete(transformed, EVERYTHING, "stack")["Resources"]
+    functions = {n: each for n, each in resources.items() if each["Type"] == "AWS::Lambda::Function"}
+    assert {n for n, each in functions.items() if "VpcConfig" in each["Properties"]} == set(in_vpc(template))
+
+
+def created(given: dict[str, str]) -> set[str]:
+    """The services of the endpoints that the database's stack creates."""
+    return {each["ServiceName"].rpartition(".")[2] for each in endpoints_for(given).values()}
+
+
+def test_the_database_s_stack_has_an_endpoint_for_each_need_of_a_function(template: Template) -> None:
+    every = set().union(*needed_endpoints(template, EVERYTHING).values())
+    assert created(dict.fromkeys(CHOICES, "true")) == every
+
+
+def test_its_defaults_are_the_needs_of_a_deployment_without_options(template: Template) -> None:
+    given = parameters_of(template, {name: EXAMPLES[name] for name in ("ModelId", "ModelArns")})
+    needed = needed_endpoints(template, given | {"DatabaseAuth": "iam"})
+    assert created({}) == set().union(*needed.values())
 
 
 CHOICES = sorted(name for name in DATABASE["Parameters"] if re.fullmatch(r"Create\w+Endpoint", name))

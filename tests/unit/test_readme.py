@@ -23,6 +23,22 @@ def test_every_make_target_exists() -> None:
     assert {(name, target) for name, target in named if target not in defined()} == set()
 
 
+def test_each_figure_of_the_documents_has_a_command_in_the_nightly_run() -> None:
+    dump = subprocess.run(
+        ("make", "--print-data-base", "--dry-run", "help"),
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    (parts,) = re.findall(r"^NIGHTLY := (.*)", dump, re.MULTILINE)
+    page = (REPOSITORY / "docs/performance.md").read_text()
+    commands = re.findall(r"^## .*`(.+)`$", page, re.MULTILINE)
+    assert len(commands) == page.count("\n## ")
+    others = ".venv/bin/python -m documents.cost", "make drill", "make drill DRILL=restore"
+    assert {*commands, *others} <= {part.replace("+", " ") for part in parts.split()}
+
+
 def test_the_nightly_run_goes_on_after_a_failed_part_and_ends_with_a_line_for_each() -> None:
     # With newer lock files, it would make the environment anew in which this test runs.
     options = "--no-print-directory", "--assume-old=.venv/.installed"

@@ -309,11 +309,24 @@ def _analyse(apps: Mapping[str, Path], layer: Iterable[Path]) -> Analysis:
 
 
 @cache
-def _methods(service: str) -> frozenset[str]:
-    session = botocore.session.get_session()
-    methods = {xform_name(name) for name in session.get_service_model(service).operation_names}
-    return frozenset(methods | {"generate_db_auth_token"} if service == "rds" else methods)
+def _requests(service: str) -> frozenset[str]:
+    """The methods of a client that send a request: those of the operations in the service's model."""
+    model = botocore.session.get_session().get_service_model(service)
+    return frozenset(map(xform_name, model.operation_names))
+
+
+@cache
+def endpoint_of(operation: Operation) -> str | None:
+    """The name of the endpoint to which an operation sends its request, such as `states`.
+
+    `None` if it sends none, as a token for the login to a database, which is signed locally.
+    """
+    if operation.method not in _requests(operation.service):
+        return None
+    prefix: str = botocore.session.get_session().get_service_model(operation.service).endpoint_prefix
+    return prefix
 
 
 def _is_operation(operation: Operation) -> bool:
-    return operation.method in _methods(operation.service)
+    needs_permission_only = operation == Operation("rds", "generate_db_auth_token")
+    return needs_permission_only or operation.method in _requests(operation.service)

@@ -6,7 +6,10 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
+from checks.template.endpoints import needed_endpoints
+
 from ..clients import Clients
+from ..connections import our_template
 from .problem import Problem, Target
 
 _HTTPS = 443
@@ -68,13 +71,8 @@ def check(clients: Clients, target: Target) -> Iterator[Problem]:
 
 def needed_services(parameters: Mapping[str, str]) -> list[str]:
     """The services that functions in the VPC call, by the names of their endpoints."""
-    optional = {
-        "secretsmanager": parameters["DatabaseAuth"] == "secret",
-        "bedrock-runtime": parameters["Generator"] == "bedrock",
-        "events": bool(parameters["EventBusArn"]),
-        "lambda": bool(parameters["ContentCheckFunctionArn"]) or parameters["LinkCheck"] == "true",
-    }
-    return ["s3", "states", *(name for name, needed in optional.items() if needed)]
+    by_function = needed_endpoints(our_template(), parameters)
+    return sorted(set().union(*by_function.values()))
 
 
 def problems_of(network: Network, services: Sequence[str], functions: Collection[str]) -> Iterator[Problem]:

@@ -50,6 +50,11 @@ def doctor(stack: Stack = None, as_json: Json = False) -> None:
             )
             if command := FIRST.get(found.what):
                 console.print(f"  begin with: {command_name()} {command}")
+            if found.what == "database":
+                for finding in health.database:
+                    console.print(
+                        f"  {finding.kind} {finding.object}: {finding.message}", soft_wrap=True, markup=False
+                    )
         if not health.attention:
             console.print("nothing needs attention", style="green")
     if health.status != "ok":

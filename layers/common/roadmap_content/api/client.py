@@ -33,6 +33,7 @@ from ..contracts.api.tasks import (
     ChangePage,
     RetryPreview,
     TaskDetail,
+    TaskSource,
 )
 from ..contracts.errors import InvalidRequestError, MissingSettingError, RoadmapNotFoundError, requires_extra
 from ..contracts.items import ContentType, Item
@@ -77,8 +78,8 @@ class Client(SystemRequests):
 
         `token` returns a token for the API for a given user. `user_id` is the user of requests that name
         none, for example an operator: they are about a task of that user or, if the token's scope permits
-        it, of any user. A request that the API does not answer is sent again for `resend_seconds`, unless it
-        may have changed data. `waiting` is entered for each request, with its method and path. `stage` needs
+        it, of any user. A request that the API does not answer is sent again for `resend_seconds`, if sending
+        it twice does no harm. `waiting` is entered for each request, with its method and path. `stage` needs
         `bucket`, `start` needs `state_machine_arn`.
         """
         self._api = HttpApi(api_url, token, user_id, resend_seconds, waiting)
@@ -249,6 +250,11 @@ class Client(SystemRequests):
         return self._task(
             "GET", SavedItem, user_id, *path, concept_id=concept_id, version=version, revision_id=revision_id
         )
+
+    def source(self, task_id: str, user_id: str | None = None) -> Iterator[TaskSource]:
+        """A task's request and roadmap, with the pieces of the text of its framework. Operators only."""
+        path = path_of("tasks", task_id, "source")
+        return self._api.pages(path, TaskSource, user_id, user_id=user_id)
 
     def changes(
         self, task_id: str, user_id: str | None = None, *, after: str | None = None

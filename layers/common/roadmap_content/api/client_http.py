@@ -1,6 +1,7 @@
 """HTTP for the client: requests with a user's token, sent again while the API does not respond."""
 
 import json
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +16,21 @@ from urllib.parse import quote, urlencode
 
 from ..contracts.errors import InvalidRequestError, PermanentError, TransientError
 from ..contracts.payloads import Page, PayloadT, RowT
+
+REPEATABLE: Mapping[str, str] = MappingProxyType(
+    {
+        "PUT /capacity": "a value that is set already changes nothing",
+        "PUT /failures/[^/]+": "it sets a state",
+        "POST /tasks/[^/]+/cancel": "a cancelled task stays as it is",
+        "POST /recoveries/[^/]+/(pause|cancel)": "a state that is reached already is kept",
+        "POST /recoveries/[^/]+/undo": "it continues where it ended",
+        "POST /erasures/due": "it only reads",
+        "DELETE /users/[^/]+/content": "it continues where it ended",
+    }
+)
+"""Requests with an effect that may be sent twice, and why. All others might pay twice, or start twice: a lost
+answer does not tell whether the request was executed.
+"""
 
 Waiting = Callable[[str], AbstractContextManager[object]]
 """Entered while an answer is waited for, with the request's method and path."""
@@ -88,7 +104,7 @@ class HttpApi:
     ) -> HttpAnswer:
         """Send a request below `/api/v1` with the token of `caller`; without it, of the client's own user.
 
-        A request without an answer is sent again with growing pauses, unless it may have changed data.
+        A request without an answer is sent again with growing pauses, if sending it twice does no harm.
 
         Raises:
             ApiRefusedError: the API refused it; the message is the API's.
@@ -108,7 +124,8 @@ class HttpApi:
                     return _accepted(send(method, url, self._token(user_id), document))
                 except ApiUnavailableError as error:
                     pause = next(pauses, None)
-                    if pause is None or not (method == "GET" or isinstance(error, TooManyRequestsError)):
+                    not_executed = isinstance(error, TooManyRequestsError)
+                    if pause is None or not (not_executed or _is_repeatable(method, path)):
                         raise
                     sleep(pause)
 
@@ -137,6 +154,11 @@ class HttpApi:
             if answer["next_cursor"] is None:
                 return
             cursor = {"cursor": answer["next_cursor"]}
+
+
+def _is_repeatable(method: str, path: str) -> bool:
+    request = f"{method} {path}"
+    return method == "GET" or any(re.fullmatch(pattern, request) for pattern in REPEATABLE)
 
 
 def _given(query: Mapping[str, QueryValue]) -> dict[str, str | int | Sequence[str]]:

@@ -27,7 +27,8 @@ from ..contracts.errors import (
     TransientError,
 )
 from ..contracts.payloads import TASK_ID
-from ..platform.postgres.transactions import transact
+from ..platform.aws.awake import keeps_awake
+from ..platform.postgres.transactions import InsufficientPrivilegeError, transact
 from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.log import logger
 from ..platform.runtime.metrics import Metric, emit
@@ -47,6 +48,7 @@ _STATUSES: Mapping[type[ContentError], HTTPStatus] = {
     ConflictError: HTTPStatus.CONFLICT,
     InvalidRequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
     TransientError: HTTPStatus.SERVICE_UNAVAILABLE,
+    InsufficientPrivilegeError: HTTPStatus.SERVICE_UNAVAILABLE,  # of the database, not of the caller
     ContentError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 """The status of each error of this system: that of the first matching type."""
@@ -57,7 +59,10 @@ _REFUSALS: Mapping[int, str] = {
     404: "The resource does not exist or belongs to another user",
     409: "The state of the task or recovery does not permit this; the message contains the reason",
     422: "A parameter is malformed",
-    503: "PostgreSQL, S3 or Step Functions did not answer in time: send the request again",
+    503: (
+        "PostgreSQL, S3 or Step Functions did not answer in time: send the request again. Or PostgreSQL "
+        "refused our role (InsufficientPrivilege): the system's health names the table"
+    ),
 }
 
 
@@ -74,7 +79,9 @@ class Api:
         self.app.not_found(_refuse_unknown)
         self.app.use([_require_storable])
         # Explicit, because an environment variable could enable it, and an event contains texts of users.
-        self.handler = logger.inject_lambda_context(clear_state=True, log_event=False)(self._answer)
+        self.handler = keeps_awake(
+            logger.inject_lambda_context(clear_state=True, log_event=False)(self._answer)
+        )
 
     def _answer(self, event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
         """Answer a request, so that a page of a configured origin can read every answer. Each log line of the

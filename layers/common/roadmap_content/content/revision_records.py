@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from ..contracts.documents import storable_json
 from ..contracts.errors import OtherBucketError, TextUnavailableError
 from ..contracts.items import Failure, Item
 from ..contracts.payloads import Origin
@@ -144,7 +145,7 @@ def record_refused(
         for failure, origin in refused
     ]
     subject = {"roadmap_id": roadmap_id, "task_id": task_id, "attempt": attempt}
-    connection.execute(text(RECORD_REFUSED), subject | {"refused": json.dumps(rows)})
+    connection.execute(text(RECORD_REFUSED), subject | {"refused": storable_json(rows)})
 
 
 def record_restored(

@@ -9,6 +9,7 @@ too: the depth at which Python or PostgreSQL runs out of stack varies, and the e
 import json
 import math
 import re
+from datetime import datetime
 from typing import Any
 
 Document = dict[str, Any]
@@ -23,6 +24,33 @@ MAX_DEPTH = 100
 """Maximum nesting of lists and objects. Content needs much less, and every stack allows much more."""
 
 _CONTAINERS = frozenset({dict, list})
+
+
+# A pair of surrogates is one character, and an escaped backslash begins no other escape sequence.
+_ESCAPED = re.compile(r"(\\\\|\\ud[89ab]..\\ud[c-f]..)|\\u0000|\\ud[89a-f]..", re.IGNORECASE)
+_MAY_BE_UNSTORABLE = ("\\u0000", "\\ud", "\\uD")
+
+
+def storable_text(value: str) -> str:
+    """The text with U+FFFD in place of each character that PostgreSQL cannot store. The driver stores every
+    text so.
+    """
+    if value.isascii() and "\x00" not in value:  # much faster than the search
+        return value
+    return _UNSTORABLE.sub("\ufffd", value)
+
+
+def storable_json(value: object) -> str:
+    """Encode rows or events of ours, whose texts come from outside: each text as `storable_text` returns it.
+    Content is checked instead, because it must not be changed: see `unstorable`.
+    """
+    return _with_storable_texts(json.dumps(value, default=datetime.isoformat))
+
+
+def _with_storable_texts(encoded: str) -> str:
+    if not any(escape in encoded for escape in _MAY_BE_UNSTORABLE):  # much faster than the search
+        return encoded
+    return _ESCAPED.sub(lambda escaped: escaped[1] or r"\ufffd", encoded)
 
 
 class UndecodableError(ValueError):
@@ -43,6 +71,16 @@ def decode(text: str) -> Any:  # noqa: ANN401 - any JSON value
             )
     except (RecursionError, ValueError) as error:
         raise UndecodableError("nested too deep, or not JSON") from error
+
+
+def read_json(value: str) -> Any:  # noqa: ANN401 - any JSON value
+    """Decode a column with texts as `storable_text` returns them: an answer of the API cannot encode others.
+    Returns `None` if Python cannot decode it, because an error of the driver would break the connection.
+    """
+    try:
+        return decode(_with_storable_texts(value))
+    except UndecodableError:
+        return None
 
 
 def unstorable(value: object, path: str = "") -> str | None:

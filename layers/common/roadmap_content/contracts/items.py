@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
+
+from .documents import storable_text
 
 
 class ContentType(StrEnum):
@@ -28,9 +30,14 @@ class Item(NamedTuple):
     content_type: ContentType
 
 
-class Failure(NamedTuple):
-    """The reason why an item is missing after one attempt."""
+REJECTED_BY_CHECK = "Check."
+"""The beginning of the code of a refusal by the product's check of contents."""
 
+MAX_REASON = 500
+"""Maximum characters of a reason, so that content is not copied into it."""
+
+
+class _Failure(NamedTuple):
     item: Item
     stage: Stage
     error_code: str
@@ -39,10 +46,39 @@ class Failure(NamedTuple):
     content_fingerprint: str | None = None
     """The fingerprint of the refused content, if the content itself was the cause."""
 
+
+class Failure(_Failure):
+    """The reason why an item is missing after one attempt. Code and reason may come from outside, and are as
+    they are stored, so that what is computed from them equals what is computed from the table.
+    """
+
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        item: Item,
+        stage: Stage,
+        error_code: str,
+        reason: str,
+        transient: bool,
+        content_fingerprint: str | None = None,
+    ) -> Self:
+        code, reason = storable_text(error_code[:MAX_REASON]), storable_text(reason[:MAX_REASON])
+        return super().__new__(cls, item, stage, code, reason, transient, content_fingerprint)
+
     @property
     def why(self) -> dict[str, Any]:
-        """Stage, code and reason, as events, logs and `failed_concepts` state them."""
+        """Stage, code and reason, as the records of the item state them."""
         return {"stage": self.stage, "error_code": self.error_code, "reason": self.reason}
+
+    @property
+    def for_others(self) -> Self:
+        """The failure as groups, events and logs state it. A reason that the product's check wrote is content
+        of a user: only the records of the item have it.
+        """
+        if not self.error_code.startswith(REJECTED_BY_CHECK):
+            return self
+        return self._replace(reason="the product's check has refused the content")
 
 
 RecordedFailure = tuple[int, Failure]

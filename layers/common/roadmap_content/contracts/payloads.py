@@ -12,6 +12,7 @@ from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from .documents import storable_json, storable_text
 from .errors import InvalidPayloadError
 from .items import ContentType
 
@@ -47,9 +48,11 @@ class Page(Payload, Generic[RowT]):
 
 
 def parse(payload_type: type[PayloadT], event: Any) -> PayloadT:  # noqa: ANN401 - any JSON value
-    """Validate an event. Raises InvalidPayloadError: it does not match; the message names the first error."""
+    """Validate an event, of which Step Functions may have cut a text inside a character.
+    Raises InvalidPayloadError: it does not match; the message names the first error.
+    """
     try:
-        return payload_type.model_validate(event)
+        return payload_type.model_validate(json.loads(storable_json(event)))
     except ValidationError as error:
         raise InvalidPayloadError(f"{payload_type.__name__}: {first_fault(error)}") from error
 
@@ -100,7 +103,9 @@ class StateError(Payload):
     def reason(self) -> str:
         """The error message for people. The cause of a function's error is JSON, possibly truncated."""
         message = _ERROR_MESSAGE.match(self.cause)
-        return self.cause if message is None else json.loads(f'"{message[1]}"', strict=False)
+        if message is None:
+            return self.cause
+        return storable_text(json.loads(f'"{message[1]}"', strict=False))
 
 
 class BatchReference(Payload):

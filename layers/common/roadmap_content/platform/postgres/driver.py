@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy
 from pg8000 import core, dbapi
 
-from ...contracts.documents import UndecodableError, decode
+from ...contracts.documents import read_json, storable_text
 
 _TIMESTAMP, _TIMESTAMPTZ, _JSON, _JSONB = 1114, 1184, 114, 3802
 """Type OIDs of PostgreSQL."""
@@ -48,14 +48,6 @@ def read_time(value: str) -> datetime:
         return datetime(1, 1, 2, tzinfo=zone) if past else datetime(9999, 12, 30, tzinfo=zone)
 
 
-def read_json(value: str) -> Any:  # noqa: ANN401 - any JSON value
-    """Read JSON; `None` if Python cannot decode it, because an error here would break the connection."""
-    try:
-        return decode(value)
-    except UndecodableError:
-        return None
-
-
 class Cursor(dbapi.Cursor):  # type: ignore[misc] # pg8000 has no types
     """A cursor that caches the parameter numbering of statements."""
 
@@ -79,7 +71,9 @@ class Cursor(dbapi.Cursor):  # type: ignore[misc] # pg8000 has no types
 
 
 class Connection(dbapi.Connection):  # type: ignore[misc] # pg8000 has no types
-    """A connection that sends all messages of a statement at once, and reads values of any content."""
+    """A connection that sends all messages of a statement at once, and stores and reads texts of any
+    content.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the arguments of pg8000
         super().__init__(*args, **kwargs)
@@ -87,6 +81,7 @@ class Connection(dbapi.Connection):  # type: ignore[misc] # pg8000 has no types
             self.register_in_adapter(oid, read_time)
         for oid in (_JSON, _JSONB):
             self.register_in_adapter(oid, read_json)
+        self.register_out_adapter(str, storable_text)
 
     longest_wait: float | None = None
     """Maximum seconds for any response; `None` for no limit."""

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, text
 
-from ...state.failures.failures import storable_text
+from ...contracts.items import MAX_REASON
 from ...state.tasks.time_zone import instant
 
 FIRST_PAUSE = timedelta(minutes=15)
@@ -21,7 +21,7 @@ FIRST_PAUSE = timedelta(minutes=15)
 LONGEST_PAUSE = timedelta(days=30)
 
 # Selects only our tasks: not those that were never claimed, nor those whose roadmap the product has deleted.
-_IS_CHECKED = """t.status IN ('completed', 'partial_failure', 'failed', 'cancelled') AND t.attempt > 0
+IS_CHECKED = """t.status IN ('completed', 'partial_failure', 'failed', 'cancelled') AND t.attempt > 0
     AND EXISTS (SELECT FROM roadmap_metadata r
         WHERE r.roadmap_id = t.roadmap_id AND r.deleted_at IS NULL)"""
 
@@ -49,7 +49,7 @@ SELECT count(*) FROM changes
 # A row without a finished task of ours would stay the next one for ever. The next change plans it again.
 FORGET = text(f"""
 DELETE FROM content_checks c WHERE c.next_check_at <= timezone('utc', now())
-    AND NOT EXISTS (SELECT FROM roadmap_tasks t WHERE t.task_id = c.task_id AND {_IS_CHECKED})
+    AND NOT EXISTS (SELECT FROM roadmap_tasks t WHERE t.task_id = c.task_id AND {IS_CHECKED})
 """)
 
 DUE = text(f"""
@@ -58,12 +58,12 @@ SELECT t.task_id FROM (SELECT task_id, next_check_at FROM content_checks
         AND task_id NOT IN (SELECT json_array_elements_text(CAST(:seen AS json)))
     ORDER BY next_check_at, task_id LIMIT :limit) AS c
 JOIN roadmap_tasks t USING (task_id)
-WHERE {_IS_CHECKED} ORDER BY c.next_check_at, t.task_id
+WHERE {IS_CHECKED} ORDER BY c.next_check_at, t.task_id
 """)
 
 FINISHED = text(f"""
 SELECT t.task_id FROM roadmap_tasks t LEFT JOIN content_checks c ON c.task_id = t.task_id
-WHERE {_IS_CHECKED} AND t.task_id NOT IN (SELECT json_array_elements_text(CAST(:seen AS json)))
+WHERE {IS_CHECKED} AND t.task_id NOT IN (SELECT json_array_elements_text(CAST(:seen AS json)))
 ORDER BY coalesce(c.checked_at, {instant("t.updated_at")}), t.task_id LIMIT :limit
 """)
 
@@ -109,5 +109,5 @@ def record_check(
     connection: Connection, task_id: str, error_code: str | None = None, reason: str | None = None
 ) -> None:
     """Record that a task was checked, with the error if the check failed, and plan its next check."""
-    check = {"task_id": task_id, "error_code": error_code, "reason": reason and storable_text(reason)}
+    check = {"task_id": task_id, "error_code": error_code, "reason": reason and reason[:MAX_REASON]}
     connection.execute(RECORD, check | {"first": _FIRST, "longest": _LONGEST})

@@ -1,12 +1,12 @@
 """The table `content_recovery_tasks`: the tasks of each recovery, and their results."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
 from ...contracts.api.recoveries import cause_of
+from ...contracts.documents import storable_json
 from ...contracts.errors import RecoveryStoppedError
 from ...contracts.states import RecoveryState, TaskResult
 from .decisions import Progress, RunningTask, Settlement, interval, may_start
@@ -197,7 +197,7 @@ def read_tasks_to_undo(connection: Connection, recovery_id: str) -> Sequence[Any
 
 
 def record_undone(connection: Connection, recovery_id: str, task_id: str, report: Mapping[str, Any]) -> None:
-    parameters = {"recovery_id": recovery_id, "task_id": task_id, "report": json.dumps(report)}
+    parameters = {"recovery_id": recovery_id, "task_id": task_id, "report": storable_json(report)}
     connection.execute(RECORD_UNDONE, parameters)
 
 
@@ -275,7 +275,7 @@ def end_task(
 
 def record_settlements(connection: Connection, recovery_id: str, settled: Sequence[Settlement]) -> None:
     if settled:
-        rows = json.dumps([vars(settlement) for settlement in settled])
+        rows = storable_json([vars(settlement) for settlement in settled])
         spent = connection.execute(SETTLE, {"recovery_id": recovery_id, "settled": rows}).one()
         if spent.paid:
             add_tokens(connection, recovery_id, spent.tokens, spent.paid)

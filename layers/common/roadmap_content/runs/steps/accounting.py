@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from ...content.kind import Row
 from ...content.manifest import read_batch
@@ -17,8 +16,7 @@ from ...content.rows import current_rows, merge_items, unreplaced
 from ...contracts.errors import StorageUnavailableError, code_of
 from ...contracts.items import ContentType, Failure, Item, Stage
 from ...contracts.payloads import BatchReference, Payload, StateError
-from ...platform.postgres.sqlstate import is_transient
-from ...platform.postgres.transactions import diagnose
+from ...platform.postgres.transactions import isolated
 from ...platform.runtime.log import logger
 from ...platform.storage.bucket import Bucket
 from ...state.failures.failures import (
@@ -64,7 +62,7 @@ def account_for(
     explanations: Mapping[Item, StateError],
     error: StateError | None,
     *,
-    project: bool,
+    in_parts: bool,
 ) -> Account:
     """Compute the outcome, make the recorded failures equal to the items that are missing or not replaced,
     and project `framework_data`. An item without a recorded failure gets its explanation, or else the error
@@ -85,15 +83,16 @@ def account_for(
     if scope == NO_ITEM or not is_cancelled(connection, task_id, attempt):
         unrecorded = [item for item in (*missing, *not_replaced) if item not in failures]
         others = _explain(connection, task_id, attempt, unrecorded, scope, explanations, error)
-        record_failures(connection, task_id, attempt, others.values(), keep=True)
-        expire_failures(connection, task_id, attempt)
+        with isolated(connection, "failures_not_recorded", when=in_parts):
+            record_failures(connection, task_id, attempt, others.values(), keep=True)
+            expire_failures(connection, task_id, attempt)
         failures |= others
     left = [*filter(scope.includes, missing), *not_replaced]
     return Account(
         compute_outcome(len(framework.nodes), missing, failures),
         left,
         [failures[item] for item in left if item in failures],
-        project_rows(connection, roadmap_id, framework, rows) if project else [],
+        project_rows(connection, roadmap_id, framework, rows, in_parts=in_parts),
     )
 
 
@@ -141,28 +140,25 @@ def project_rows(
     roadmap_id: str,
     framework: Framework,
     rows: Mapping[ContentType, Mapping[str, Row]],
+    *,
+    in_parts: bool = False,
 ) -> list[str]:
     """Write the differences from the current rows; return the names of the changed projections.
 
     The caller must have locked the roadmap before reading the rows. If the product's table refuses the rows,
-    `framework_data` is still written.
+    `framework_data` is still written; with `in_parts`, also the reverse.
     """
     changed = []
     projected = framework.project(rows)
     if projected is not None:
-        write_framework(connection, roadmap_id, projected)
-        logger.info("framework_data_updated", roadmap_id=roadmap_id)
-        changed.append("framework_data")
+        with isolated(connection, "framework_data_refused", when=in_parts, roadmap_id=roadmap_id):
+            write_framework(connection, roadmap_id, projected)
+            logger.info("framework_data_updated", roadmap_id=roadmap_id)
+            changed.append("framework_data")
     if not has_concept_metadata(connection):
         return changed
-    try:
-        with connection.begin_nested():
-            concepts = project_concept_metadata(connection, roadmap_id, framework.nodes, rows)
-    except DBAPIError as error:
-        sqlstate, message = diagnose(error)
-        if is_transient(sqlstate):
-            raise
-        logger.error("concept_metadata_refused", roadmap_id=roadmap_id, sqlstate=sqlstate, reason=message)
-        return changed
-    logger.info("concept_metadata_updated", roadmap_id=roadmap_id, concepts=concepts)
-    return [*changed, "concept_metadata"] if concepts else changed
+    with isolated(connection, "concept_metadata_refused", roadmap_id=roadmap_id):
+        if concepts := project_concept_metadata(connection, roadmap_id, framework.nodes, rows):
+            logger.info("concept_metadata_updated", roadmap_id=roadmap_id, concepts=concepts)
+            changed.append("concept_metadata")
+    return changed

@@ -15,17 +15,16 @@ from ...contracts.errors import (
     StaleAttemptError,
     TaskNotFoundError,
 )
-from ...contracts.items import ContentType, Failure, Item, count_by_type
+from ...contracts.items import MAX_REASON, ContentType, Failure, Item, count_by_type
 from ...contracts.payloads import Execution, FinalizeResult, Payload, Plan, RunInput, StateError
 from ...contracts.times import utc
-from ...platform.postgres.transactions import DataRefusedError, transact
+from ...platform.postgres.transactions import DataRefusedError, isolated, transact
 from ...platform.runtime.collection import collection_paused
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
 from ...state.failures.automatic_attempts import plan_automatic_attempt
 from ...state.failures.current import replace_current_failures
-from ...state.failures.failures import storable_text
 from ...state.failures.group_states import call_a_person
 from ...state.failures.groups import group_failures
 from ...state.outbox import record_events
@@ -116,9 +115,9 @@ def finalize_attempt(
         DatabaseUnavailableError: nothing was written; a retry may succeed.
     """
 
-    def record(connection: Connection, *, project: bool = True) -> FinalizeResult:
+    def record(connection: Connection, *, in_parts: bool = False) -> FinalizeResult:
         first(connection)
-        result = _record(services, connection, task_id, attempt, run_end, project=project)
+        result = _record(services, connection, task_id, attempt, run_end, in_parts=in_parts)
         if dry_run:
             connection.rollback()
         return result
@@ -126,13 +125,13 @@ def finalize_attempt(
     try:
         return transact(services.engine, record, deadline)
     except DataRefusedError as refusal:
-        # The projection of the roadmap was refused: record the outcome without it.
-        logger.error("framework_data_refused", sqlstate=refusal.sqlstate, reason=str(refusal))
-        return transact(services.engine, partial(record, project=False), deadline)
+        # The projection of the roadmap, or a report, was refused: record the outcome without it.
+        logger.warning("outcome_recorded_in_parts", sqlstate=refusal.sqlstate, reason=str(refusal))
+        return transact(services.engine, partial(record, in_parts=True), deadline)
 
 
 def _record(
-    services: Services, connection: Connection, task_id: str, attempt: int, run_end: RunEnd, *, project: bool
+    services: Services, connection: Connection, task_id: str, attempt: int, run_end: RunEnd, *, in_parts: bool
 ) -> FinalizeResult:
     lock_roadmap(connection, read_task(connection, task_id).roadmap_id or "")
     task = read_task(connection, task_id)
@@ -140,7 +139,7 @@ def _record(
         raise TaskNotFoundError(f"the data of the user of task {task_id} was erased")
     error = run_end.error
     try:
-        account = account_for(connection, task, attempt, run_end.explanations, error, project=project)
+        account = account_for(connection, task, attempt, run_end.explanations, error, in_parts=in_parts)
     except (RoadmapNotFoundError, InvalidFrameworkError) as unreadable:
         if isinstance(unreadable, RoadmapNotFoundError) and task.status != "processing":
             return _leave_as_it_is(connection, task, attempt, unreadable)
@@ -156,10 +155,13 @@ def _record(
         changed.append("attempt")  # the outcome equals that of the previous attempt
     if changed:
         account = account._replace(changed=changed)
-        _write_outcome(services, connection, task, attempt, run_end, account, status, error)
+        _write_outcome(
+            services, connection, task, attempt, run_end, account, status, error, in_parts=in_parts
+        )
     needs_person = False
     if task.attempt == attempt:
-        needs_person = _record_what_remains(services, connection, task, outcome, account.failed)
+        with isolated(connection, "failures_not_grouped", when=in_parts):
+            needs_person = _record_what_remains(services, connection, task, outcome, account.failed)
         if task.is_in_queue:
             release(connection, task_id, attempt)  # last: admission waits for the user's counter
     return FinalizeResult(
@@ -183,12 +185,14 @@ def _write_outcome(
     account: Account,
     status: str,
     error: StateError | None,
+    *,
+    in_parts: bool,
 ) -> None:
     """Write the outcome to the rows of task and attempt, and report it; nothing for a stale attempt."""
     outcome = account.outcome
     message = outcome.error_message
     if error is not None and outcome.status != COMPLETED:
-        message = storable_text(f"{error.error}: {error.reason}")
+        message = f"{error.error}: {error.reason}"[:MAX_REASON]
     generated = generated_by(connection, task.task_id, attempt)
     summary = outcome.execution_summary(attempt, _duration(task, attempt, run_end), generated)
     recorded = record_outcome(connection, task.task_id, attempt, outcome, summary, message)
@@ -205,7 +209,8 @@ def _write_outcome(
     failed_items = (failure.item for failure in account.failed)
     close_attempt(connection, task.task_id, attempt, count_by_type(account.left), count_by_type(failed_items))
     event = task.events.finalized(status, outcome.missing, generated, task.updated_at)
-    report_outcome(services, connection, task, event, account.failed, outcome, message)
+    with isolated(connection, "outcome_not_reported", when=in_parts):
+        report_outcome(services, connection, task, event, account.failed, outcome, message)
 
 
 def _leave_as_it_is(

@@ -127,9 +127,8 @@ class ItemPreparation:
                 assert refusal is not None  # noqa: S101 - only a refusal leads to rejection
                 attempt, failure = refusal
                 self._staging.reject(item, failure, attempt)
-                code, reason = failure.error_code, failure.reason
-                logger.warning("staged_content_rejected", item=item, error_code=code, reason=reason)
-                self._generate(item, self._newest_text(item)[1], reason)
+                logger.warning("staged_content_rejected", **item._asdict(), **failure.for_others.why)
+                self._generate(item, self._newest_text(item)[1], failure.reason)
             case Remedy.NEW_ID:
                 self._amend(item, lambda _: self._new_identity(item))
             case Remedy.NEXT_VERSION:

@@ -5,7 +5,6 @@ type. The sums by group (`content_failure_groups`) and by group and hour (`conte
 in the same transaction by the difference, so that reading them costs the same for any number of tasks.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -13,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from .failures import storable_text
+from ...contracts.documents import storable_json
 from .groups import TaskFailures
 
 READ = text("""
@@ -98,7 +97,7 @@ def replace_current_failures(
     ]
     connection.execute(REMOVE, {"task_id": task_id})
     if rows:
-        connection.execute(INSERT, {"task_id": task_id, "attempt": attempt, "groups": _json(rows)})
+        connection.execute(INSERT, {"task_id": task_id, "attempt": attempt, "groups": storable_json(rows)})
     _add_to_sums(connection, before, rows)
     return groups_before
 
@@ -113,9 +112,9 @@ def forget_failures(connection: Connection, task_ids: Iterable[str]) -> None:
 def _add_to_sums(connection: Connection, before: Sequence[_Row], after: Sequence[_Row]) -> None:
     changes, hours = _differences(before, after)
     if changes:
-        connection.execute(ADD_TO_GROUPS, {"groups": _json(changes)})
+        connection.execute(ADD_TO_GROUPS, {"groups": storable_json(changes)})
     if hours:
-        connection.execute(ADD_TO_HOURS, {"hours": _json(hours)})
+        connection.execute(ADD_TO_HOURS, {"hours": storable_json(hours)})
 
 
 def _row(group: TaskFailures, known: _Row | None, attempt: int, now: datetime) -> dict[str, Any]:
@@ -123,13 +122,12 @@ def _row(group: TaskFailures, known: _Row | None, attempt: int, now: datetime) -
         "group_id": group.key.group_id,
         **group.key._asdict(),
         "content_type": group.content_type,
-        "reason": storable_text(group.key.reason),
         "transient": group.transient,
         "items": group.items,
         "first_seen": now if known is None else known["first_seen"],
         "last_seen": now if known is None or known["attempt"] != attempt else known["last_seen"],
         "example_concept_id": group.example.item.concept_id,
-        "example_reason": storable_text(group.example.reason),
+        "example_reason": group.example.for_others.reason,
     }
 
 
@@ -166,7 +164,3 @@ def _differences(
             if count
         ],
     )
-
-
-def _json(rows: Sequence[_Row]) -> str:
-    return json.dumps(rows, default=datetime.isoformat)

@@ -1,17 +1,14 @@
 """The table `content_failures`: the reasons why items failed, per attempt."""
 
 import json
-import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import starmap
 from typing import Any
 
 from sqlalchemy import Connection, text
 
+from ...contracts.documents import storable_json
 from ...contracts.items import ContentType, Failure, Item, RecordedFailure, Stage
-
-MAX_REASON = 500
-"""Maximum characters of a reason, so that content is not copied into it."""
 
 KEPT_ATTEMPTS = 20
 """The number of attempts for which failures are kept. Content that is still refused is recorded again."""
@@ -113,9 +110,7 @@ def record_failures(
     rows: list[dict[str, object]] = [
         {
             **failure.item._asdict(),
-            "stage": failure.stage,
-            "error_code": storable_text(failure.error_code),
-            "reason": storable_text(failure.reason),
+            **failure.why,
             "transient": failure.transient,
             "content_fingerprint": failure.content_fingerprint,
         }
@@ -124,7 +119,7 @@ def record_failures(
     ]
     for chunk in _chunks(rows):
         connection.execute(
-            RECORD, {"task_id": task_id, "attempt": attempt, "failures": json.dumps(chunk), "keep": keep}
+            RECORD, {"task_id": task_id, "attempt": attempt, "failures": storable_json(chunk), "keep": keep}
         )
 
 
@@ -184,11 +179,6 @@ def _seen(
     *others: Any,  # noqa: ANN401 - the other fields of a failure
 ) -> RecordedFailure:
     return attempt, Failure(Item(concept_id, ContentType(content_type)), Stage(stage), *others)
-
-
-def storable_text(value: str) -> str:
-    """Make a reason storable: remove characters that PostgreSQL refuses, and truncate it."""
-    return re.sub("[\x00\ud800-\udfff]", "\ufffd", value)[:MAX_REASON]
 
 
 def _chunks(rows: list[dict[str, object]]) -> Iterator[list[dict[str, object]]]:

@@ -61,7 +61,7 @@ class GroupKey(NamedTuple):
 
 
 def group_of(failure: Failure) -> GroupKey:
-    return GroupKey(failure.error_code, failure.stage, normalise_reason(failure.reason))
+    return GroupKey(failure.error_code, failure.stage, normalise_reason(failure.for_others.reason))
 
 
 def has_cause(failure: Failure, cause: Mapping[str, str]) -> bool:

@@ -3,7 +3,6 @@
 The columns `attempt` and `execution_arn` belong to this system; all others are shared with the product.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from sqlalchemy import Connection, text
 from ...content.roadmaps.framework import Framework
 from ...content.roadmaps.metadata import load_framework
 from ...content.rows import saved_concepts
-from ...contracts.documents import UndecodableError, decode
+from ...contracts.documents import UndecodableError, decode, storable_json
 from ...contracts.errors import RoadmapLockedError, TaskNotFoundError
 from ...contracts.events import AttemptEvents
 from ...contracts.items import ContentType, Item
@@ -111,7 +110,8 @@ WHY_STOPPED = text("""
 SELECT t.status = 'cancelled' OR t.attempt < :attempt OR EXISTS (SELECT FROM content_attempts a
         WHERE a.task_id = t.task_id AND a.attempt = :attempt AND a.outcome = 'cancelled') AS cancelled,
     r.deleted_at IS NOT NULL AS roadmap_deleted,
-    (SELECT stopped_reason FROM content_capacity) AS generation_stopped
+    (SELECT stopped_reason FROM content_capacity) AS generation_stopped,
+    to_regclass('execution_logs') IS NOT NULL AS has_log
 FROM roadmap_tasks t LEFT JOIN roadmap_metadata r USING (roadmap_id) WHERE task_id = :task_id
 """)
 
@@ -219,13 +219,8 @@ class Task:
 
     @property
     def recorded_summary(self) -> Mapping[str, Any]:
-        """The value of `execution_summary` if this system wrote it; otherwise empty."""
-        summary = _decoded(self.execution_summary)
-        match summary:
-            case {"attempt": int(), "duration_seconds": int() | float() as seconds} if math.isfinite(seconds):
-                return dict(summary)
-            case _:
-                return {}
+        """`read_summary` of the row."""
+        return read_summary(self.execution_summary)
 
 
 def read_task(connection: Connection, task_id: str, user_id: str | None = None) -> Task:
@@ -281,6 +276,16 @@ def _decoded(column: str | None) -> Any:  # noqa: ANN401 - any JSON value
         return None
 
 
+def read_summary(execution_summary: str | None) -> Mapping[str, Any]:
+    """The value of a column `execution_summary` if this system wrote it; otherwise empty."""
+    summary = _decoded(execution_summary)
+    match summary:
+        case {"attempt": int(), "duration_seconds": int() | float() as seconds} if math.isfinite(seconds):
+            return dict(summary)
+        case _:
+            return {}
+
+
 def claim_row(connection: Connection, task: Task, execution_arn: str) -> bool:
     """Claim the next attempt of a task for an execution; `False` if the row has another attempt, or the task
     was cancelled, since it was read.
@@ -309,6 +314,9 @@ class StopReasons(NamedTuple):
 
     generation_stopped: str | None
     """An operator has stopped generation, for all tasks. Generated content may be saved."""
+
+    has_log: bool = False
+    """No reason: whether the product's log exists. It is asked here because a round trip takes longer."""
 
 
 def why_stopped(connection: Connection, task_id: str, attempt: int) -> StopReasons:
@@ -345,8 +353,8 @@ def record_outcome(
             "attempt": attempt,
             "status": outcome.status,
             "current_step": COMPLETED if outcome.status == COMPLETED else "content_generation",
-            "failed_concepts": None if failed is None else json.dumps(failed),
-            "execution_summary": json.dumps(summary),
+            "failed_concepts": None if failed is None else storable_json(failed),
+            "execution_summary": storable_json(summary),
             "error_message": message,
         },
     )
