@@ -108,7 +108,7 @@ export const en = {
   /** @type {Record<string, string>} */
   states: {
     F: "failed",
-    R: "rejected",
+    R: "failed",
     M: "not generated",
     G: "generating",
     T: "staged",
@@ -217,6 +217,7 @@ export const en = {
     ofTask: (restored, left) => `undone: ${restored} restored${left ? `, ${left} left alone` : ""}`,
   },
   content: {
+    read: "Read",
     heading: "Content",
     staged: "Staged content",
     refused: "Refused content",
@@ -280,8 +281,12 @@ export const en = {
     orderOnly: (count) => `Only the ${count} tasks that are shown are in this order.`,
     groupOnly: "Only tasks of one failure group",
     clear: "Clear filter",
-    moreFilters: "More filters",
-    fewerFilters: "Fewer filters",
+    filter: "Filter",
+    roadmap: "Roadmap",
+    progress: "Saved",
+    /** @param {string} place */
+    queued: (place) => `queued, place ${place}`,
+    stopped: "queued; generation is stopped",
     /** @param {number} count @param {boolean} exact @param {string} text */
     found: (count, exact, text) => (exact ? (count === 1 ? "1 task" : `${text} tasks`) : `about ${text} tasks`),
     live: "Live",
@@ -307,10 +312,8 @@ export const en = {
     neverRun: "not started",
     /** @param {string} saved @param {string} total */
     saved: (saved, total) => `${saved} of ${total} saved`,
-    /** @param {string} count @param {string} total */
-    missing: (count, total) => `${count} of ${total} missing`,
-    /** @param {string} total */
-    allSaved: (total) => `all ${total} saved`,
+    /** @param {string} saved @param {string} total */
+    ofAll: (saved, total) => `${saved} of ${total}`,
     firstAttempt: "first attempt under way",
     untitled: "Untitled",
     notOurs: "handled by the product",
@@ -323,13 +326,21 @@ export const en = {
     waiting: "waiting",
     /** @param {string} count */
     retry: (count) => `Retry missing (${count})`,
+    retryPart: "Retry a part of it",
+    id: "Task",
+    erasedPill: "erased",
+    /** @param {string} date */
+    erased: (date) => `Erased on ${date}.`,
+    erasing: "The user's data is being erased.",
+    erasedText: "Nothing of this system is left about this task; the product's own rows stayed.",
+    receipt: "Receipt",
+    /** @param {string} count */
+    erasedRows: (count) => `${count} rows removed`,
     start: "Start",
     /** @param {string} position @param {string | null} time */
     waits: (position, time) => `Waits in the queue, place ${position}${time ? `; starts in about ${time}` : ""}.`,
     stopped: "Generation is stopped; what is staged is saved. The attempt waits until an operator resumes it:",
     untouched: "Only the product has processed this task so far; this system has not changed it. Start generates and saves what is missing.",
-    /** @param {number} count */
-    missing: (count) => `${count.toLocaleString("en-GB")} missing`,
     /** @param {number} count */
     earlier: (count) => n(count, "earlier attempt"),
     retryOne: "Retry this item",
