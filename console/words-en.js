@@ -233,6 +233,7 @@ export const en = {
     resourceTypes: { article: "article", video: "video", book: "book", course: "course", documentation: "documentation", tool: "tool" },
   },
   palette: {
+    cause: "cause",
     open: "Go to…",
     heading: "Go to",
     help: "A view, a status, a task's title or id, a recovery",
@@ -500,7 +501,9 @@ export const en = {
     counts: (items, tasks) => `${items === 1 ? "item" : "items"} in ${tasks}`,
     first: "First seen",
     last: "Last seen",
-    overTime: "Over time",
+    overTime: "Failed items over time",
+    /** @param {string} items */
+    atMost: (items) => `Failed items by hour, at most ${items}`,
     /** @param {string} count @param {string} hour */
     inHour: (count, hour) => `${count} at ${hour}`,
     example: "Example",
@@ -593,6 +596,11 @@ export const en = {
   },
 
   health: {
+    /** @param {string} labels */
+    zeros: (labels) => `None: ${labels}`,
+    stillWorks: "Running items end, staged content is saved, retries and recoveries wait.",
+    resume: "Resume generation",
+    resumeText: "Waiting attempts start in the order of the queue.",
     ok: "All is well.",
     attention: "Something needs attention.",
     /** @type {Record<string, string>} */
@@ -611,12 +619,8 @@ export const en = {
     },
     /** Sentences in the place of the API's. @type {Record<string, (health: import("./types").Health) => string>} */
     sentences: {},
-    generation: "Generation",
-    runs: "on",
-    stopped: "stopped",
     groups: "Causes without a decision",
     queue: "Attempts in the queue",
-    queueHelp: "No attempt waits.",
     /** @param {string} age */
     oldest: (age) => `The oldest joined ${age}.`,
     atWork: "Attempts at work",

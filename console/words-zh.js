@@ -262,6 +262,7 @@ export const zh = {
     resourceTypes: { article: "文章", video: "视频", book: "书籍", course: "课程", documentation: "文档", tool: "工具" },
   },
   palette: {
+    cause: "原因",
     open: "前往…",
     heading: "前往",
     help: "视图、状态、任务标题或 ID、批量恢复",
@@ -494,7 +495,8 @@ export const zh = {
     counts: (_items, tasks) => `项，涉及 ${tasks}`,
     first: "首次出现",
     last: "最近出现",
-    overTime: "时间分布",
+    overTime: "失败项随时间变化",
+    atMost: (items) => `每小时失败项，最多 ${items}`,
     inHour: (count, hour) => `${hour}：${count}`,
     example: "示例",
     showTasks: "查看任务",
@@ -582,6 +584,10 @@ export const zh = {
   },
 
   health: {
+    zeros: (labels) => `无：${labels}`,
+    stillWorks: "正在进行的项目会完成，已暂存的内容会保存，重试和批量恢复会等待。",
+    resume: "恢复生成",
+    resumeText: "等待的尝试按队列顺序开始。",
     ok: "一切正常。",
     attention: "有需要注意的情况。",
     what: {
@@ -609,12 +615,8 @@ export const zh = {
       outbox: ({ outbox_waiting }) => `${outbox_waiting} 个事件等待投递，巡检会投递它们。`,
       outbox_aside: ({ outbox_aside }) => `${outbox_aside} 个事件无法发送，已被搁置，没有消费者会收到。`,
     },
-    generation: "生成",
-    runs: "开启",
-    stopped: "已停止",
     groups: "尚无决定的原因",
     queue: "排队的尝试",
-    queueHelp: "没有尝试在等待。",
     oldest: (age) => `最早的一个于${age}开始等待。`,
     atWork: "进行中的尝试",
     slots: (slots) => `批次槽位：${slots}。`,
