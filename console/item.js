@@ -190,7 +190,7 @@ function Details({ detail, load, revisions }) {
     </dl>
     ${
       saved &&
-      html`<${Fold} label=${T.origin.heading} shown=${false}>${() => html`<${OriginFacts} origin=${detail.saved?.origin} />`}<//>
+      html`<${Fold} label=${T.origin.heading} shown=${true}>${() => html`<${OriginFacts} origin=${detail.saved?.origin} />`}<//>
         <${Fold} label=${T.revisions.list} shown=${false}>${() => revisions(saved)}<//>`
     }
     ${
