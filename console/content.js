@@ -29,7 +29,7 @@ export function SavedContent({ taskId, conceptId, type, revision, scope, title }
   const content = html`<div class="content" role="group" aria-label=${T.content.heading} data-content=${type}><${Content} type=${type} content=${data.content} /></div>`;
   return html`<p><button type="button" class="small" onClick=${() => setReads(true)}>${T.content.read}</button></p>
     ${content}
-    ${reads && html`<${Dialog} heading=${html`<${Text} value=${title} />`} reading onClose=${() => setReads(false)}>${content}<//>`}`;
+    ${reads && html`<${Dialog} heading=${html`<${Text} value=${title} />`} reading onClose=${() => setReads(false)}><h3 class="visually-hidden">${T.types[type]}</h3>${content}<//>`}`;
 }
 
 /** Whether content has the shape that is shown as text, and not as JSON. @param {string} type @param {any} content */

@@ -90,6 +90,7 @@ export function ItemDrawer({ task, concept, type, states, session, acts, changes
         )}
       </div>
       <section id="tab-panel" key=${type} data-type=${type} role="tabpanel" aria-labelledby="tab-${type}" class="item chosen">
+        <h3 class="visually-hidden">${T.types[type]}</h3>
         <p class="item-head">
           <span class="state">${T.states[state]}</span>
           ${

@@ -279,7 +279,7 @@ function TaskList({ rows, live, users, chosen, toggle, choose }) {
       }
       <div class="task-card meta" aria-hidden="true">
         <span class="title">${T.tasksView.roadmap}</span><span class="state">${T.tasksView.status}</span><span class="progress">${T.tasksView.progress}</span>
-        <span class="reason">${T.recoveries.reason}</span><span class="time">${T.tasksView.updated}</span>
+        <span class="reason">${T.recoveries.reason}</span>${users && html`<span class="user">${T.tasksView.user}</span>`}<span class="time">${T.tasksView.updated}</span>
       </div>
     </div>
     <ul class="tasks" tabindex="-1">
@@ -302,8 +302,9 @@ function TaskList({ rows, live, users, chosen, toggle, choose }) {
               ${task.top_reason && html`<${ReasonLine} code=${task.top_reason.error_code} reason=${task.top_reason.reason} />`}
             </div>
             <p class="ids meta">
-              <${Id} value=${task.task_id} />${users && html`<${Link} to=${href(["tasks"], { user_id: task.user_id })}><${Id} value=${task.user_id} /><//>`}
+              <${Id} value=${task.task_id} />
             </p>
+            ${users && html`<span class="user meta"><${Link} to=${href(["tasks"], { user_id: task.user_id })}><${Id} value=${task.user_id} /><//></span>`}
           </div>
         </li>`;
       })}

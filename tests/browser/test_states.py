@@ -18,6 +18,7 @@ from tests.browser.tasks import (
     PARTLY_FAILED,
     RUNNING,
     large,
+    partly_failed,
     running,
     stopped,
     views,
@@ -360,12 +361,16 @@ def test_a_task_in_the_list_shows_its_present_progress_and_its_place_in_the_queu
 
 
 def test_the_task_of_an_erased_user_shows_the_receipt_and_no_start(console: Console, api: RealApi) -> None:
-    """Regression: it read like a task of the product, and its primary button would have generated it again."""
+    """Regression: it read like a task of the product, and its button would have generated it again."""
     partly_failed(api, "of-erased")
     receipt = {
-        "erasure_id": "6d0f5f9a", "actor": "operator:op", "product_rows": False, "ended_at": "2026-11-28T02:00:00Z",
-        "began_at": "2026-11-28T02:00:00Z", "removed": {"rows": {"content_attempts": 4}, "objects": {}, "names": {}},
-    }  # fmt: skip
+        "erasure_id": "6d0f5f9a",
+        "actor": "operator:op",
+        "began_at": "2026-11-28T02:00:00Z",
+        "ended_at": "2026-11-28T02:00:00Z",
+        "product_rows": False,
+        "removed": {"rows": {"content_attempts": 4}, "objects": {}, "names": {}},
+    }
     console.alter("**/tasks/of-erased", lambda task: task.update(attempt=0, erased=receipt))
     console.open("/tasks/of-erased")
     console.settled()
