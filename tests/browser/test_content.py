@@ -247,7 +247,7 @@ def test_health_is_in_words_with_what_to_do(console: Console) -> None:
     console.alter("**/health", lambda body: body["attention"].append(SET_ASIDE))
     console.open("/health")
     warning = page.locator(".note.warn")
-    expect(warning).to_contain_text("Failures that need a person.")
+    expect(warning).to_contain_text("Causes without a decision.")
     expect(warning).not_to_contain_text("failure_groups")
     warning.get_by_role("listitem").filter(has_text="Events were set aside.").get_by_role(
         "link", name="Runbook"
@@ -487,7 +487,7 @@ def phone(browser: Browser, api: RealApi) -> Iterator[Console]:
 def test_on_a_phone_the_action_of_a_dialog_is_always_visible(phone: Console) -> None:
     page = phone.page
     phone.open("/failures")
-    page.locator(".group-actions .primary").first.click()
+    page.locator(".group-actions button").first.click()
     page.locator("dialog .tiles").wait_for()
     expect(page.get_by_role("button", name="Start the recovery")).to_be_in_viewport(ratio=1)
 
