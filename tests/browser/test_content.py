@@ -116,7 +116,7 @@ def test_content_is_read_in_its_own_direction(console: Console, task: str, start
 def test_the_heading_of_an_opened_item_is_below_the_head_of_the_panel(console: Console) -> None:
     """Also if the item is taller than the panel, which then scrolls."""
     console.page.set_viewport_size({"width": 1280, "height": 500})
-    heading = open_item(console, "tutorial", 1).get_by_role("heading").first
+    heading = open_item(console, "tutorial", 1).get_by_role("heading", name="Attention")
     expect(heading).to_be_in_viewport(ratio=1)
     head = console.page.locator(".drawer-head").bounding_box()
     box = heading.bounding_box()

@@ -39,7 +39,7 @@ GROUPS = (
 
 PANELS: Mapping[str, Sequence[str]] = {
     "Try it on this machine": ("up", "down", "demo"),
-    "One roadmap": ("load", "run", "retry", "cancel", "status", "watch", "show", "logs"),
+    "One roadmap": ("load", "run", "retry", "cancel", "status", "watch", "show", "logs", "export"),
     "One lesson": ("revisions", "restore"),
     "Many tasks": ("tasks", "failures", "heal", "recoveries", "pause", "resume", "regenerate", "undo"),
     "The whole system": ("doctor", "capacity", "erase"),
