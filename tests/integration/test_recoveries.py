@@ -31,6 +31,7 @@ from roadmap_content.runs.recoveries.recovery_tasks import (
     WAITING,
     WaitingTask,
     claim_task,
+    read_progress,
 )
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
@@ -206,6 +207,24 @@ def test_a_recovery_of_a_cause_retries_its_items_and_its_preview_says_what_else_
     (attempt,) = pipeline.rows("SELECT planned, generated FROM content_attempts WHERE attempt = 2")
     assert sum(attempt["planned"].values()) == 1 + all_missing
     assert sum(attempt["generated"].values()) == int(all_missing)
+
+
+def test_the_breaker_of_a_recovery_of_a_cause_does_not_look_at_what_it_does_not_retry(
+    pipeline: Pipeline, send: Send
+) -> None:
+    """Otherwise all tasks that fail would have the invalid quiz in common, whatever they fail for."""
+    saved, taken, invalid = concept_ids(3)
+    pipeline.load(bundle_of([saved, taken, invalid]))
+    pipeline.stage(Item(taken, QUIZ), json.dumps(quiz(taken, quiz_id=quiz(saved)["quiz_id"])).encode())
+    pipeline.stage(Item(invalid, QUIZ), b"{}")
+    pipeline.run()
+    recovery_id = send("POST", "", {"filter": {"error_code": "IdTaken"}, "reason": "r"}).body["recovery_id"]
+    finish(pipeline, recovery_id, fails=True)
+    with pipeline.engine.connect() as connection:
+        (groups,) = read_progress(connection, recovery_id, breaker=4).last_failed
+    assert [text.partition(":")[0] for text in groups.values()] == ["NotReported"]
+    (task,) = send("GET", f"/{recovery_id}/tasks").body["items"]
+    assert task["reason"].startswith("NotReported: ")
 
 
 def test_no_more_than_the_concurrency_and_the_rate_allow(
