@@ -1,11 +1,18 @@
 """`roadmap doctor`: check the health of a stack."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
 import typer
 from rich.text import Text
 
+from local_stack.errors import RefusedError
 from roadmap_command.interface import ExitCode, Json, Stack, command_name, output, print_json
+from roadmap_command.product_migration import rehearse
 from roadmap_command.target import Target
 from roadmap_command.views import time_text
+from roadmap_content.contracts.api.system import DatabaseFinding
 
 group = typer.Typer()
 
@@ -22,8 +29,39 @@ FIRST = {
 
 
 @group.command()
-def doctor(stack: Stack = None, as_json: Json = False) -> None:
+def doctor(
+    product_migration: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.sql",
+            exists=True,
+            dir_okay=False,
+            help="Apply a migration of the product to a copy of its database instead; print what breaks.",
+        ),
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="The copy, which is changed. Never the database itself."),
+    ] = None,
+    stack: Stack = None,
+    as_json: Json = False,
+) -> None:
     """Check the stack through its API; exit with 1 if a person should check something."""
+    if (product_migration is None) != (database is None):
+        raise RefusedError("--product-migration and --database are used together")
+    if product_migration is not None and database is not None:
+        rehearsal = rehearse(product_migration.read_text(), database)
+        is_broken = bool(rehearsal.findings or rehearsal.only_in_old_sessions)
+        if as_json:
+            print_json(rehearsal)
+        elif not is_broken:
+            output().print("the migration breaks nothing of ours", style="green")
+        else:
+            _print_findings(rehearsal.findings)
+            if rehearsal.only_in_old_sessions:
+                output().print("only in sessions from before the migration, until the product restarts:")
+                _print_findings(rehearsal.only_in_old_sessions)
+        raise typer.Exit(ExitCode.ITEMS_MISSING if is_broken else ExitCode.COMPLETE)
     health = Target.named(stack).client().health()
     if as_json:
         print_json(health)
@@ -51,11 +89,13 @@ def doctor(stack: Stack = None, as_json: Json = False) -> None:
             if command := FIRST.get(found.what):
                 console.print(f"  begin with: {command_name()} {command}")
             if found.what == "database":
-                for finding in health.database:
-                    console.print(
-                        f"  {finding.kind} {finding.object}: {finding.message}", soft_wrap=True, markup=False
-                    )
+                _print_findings(health.database)
         if not health.attention:
             console.print("nothing needs attention", style="green")
     if health.status != "ok":
         raise typer.Exit(ExitCode.ITEMS_MISSING)
+
+
+def _print_findings(findings: Sequence[DatabaseFinding]) -> None:
+    for found in findings:
+        output().print(f"  {found.kind} {found.object}: {found.message}", soft_wrap=True, markup=False)

@@ -10,7 +10,7 @@ from ..contracts.api.capacity import ClassInQueue, GenerationStop
 from ..contracts.api.system import Attention, DatabaseFinding, Health, LastSweep, QueueHealth, TokenSums
 from ..contracts.states import RINGING_STATES, QueueClass
 from ..contracts.times import utc
-from ..platform.postgres.sqlstate import INSUFFICIENT_PRIVILEGE
+from ..platform.postgres.sqlstate import INSUFFICIENT_PRIVILEGE, is_transient
 from ..platform.postgres.transactions import diagnose
 from ..runs.reconciliation.sweeps import Sweep, last_sweep
 from ..state.erasure.register import count_unfinished
@@ -111,16 +111,17 @@ RUNNING_RECOVERIES = text("SELECT count(*) FROM content_recoveries WHERE ended_a
 
 
 def read_health(connection: Connection, release: str) -> Health:
-    """The state of the system. If a table is refused to the reader, only the differences are known."""
+    """The state of the system. If a table cannot be read, only the differences are known."""
     differences = find_differences(connection)
     try:
         with connection.begin_nested():
             return _read(connection, release, differences)
     except DBAPIError as error:
         sqlstate, reason = diagnose(error)
-        if sqlstate != INSUFFICIENT_PRIVILEGE:
+        if is_transient(sqlstate):
             raise
-        unnamed = DatabaseFinding(kind="privilege_missing", object="a table", message=reason)
+        kind = "privilege_missing" if sqlstate == INSUFFICIENT_PRIVILEGE else "not_readable"
+        unnamed = DatabaseFinding(kind=kind, object="a table", message=reason)
         return _unknown(release, differences or [unnamed])
 
 
