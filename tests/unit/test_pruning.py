@@ -49,7 +49,9 @@ class Deployed:
                 },
                 "stepfunctions.ListExecutions": lambda request: {
                     "executions": [e for e in self.executions if e["status"] == request["statusFilter"]][
-                        : request.get("maxResults", 100)  # one page, which is as large as the request wants
+                        : request.get(
+                            "maxResults", 100
+                        )  # one page, which is as large as the request wants
                     ]
                 },
                 "stepfunctions.DescribeStateMachine": self.describe_machine,
