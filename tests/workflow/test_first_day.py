@@ -33,7 +33,7 @@ def test_the_first_day_runs_whole_on_the_local_stack_and_leaves_nothing(
     monkeypatch.chdir(tmp_path)
     local = Stack(
         stack.log_group.rpartition("/")[2],
-        lambda service, _: stack.client(service),  # type: ignore[call-overload]
+        lambda service, _: stack.client(service),
         Ledger(tmp_path / "todo.json"),
         api_url=stack.api_url,
         is_local=True,

@@ -3,7 +3,7 @@
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -149,10 +149,3 @@ class Belief(ABC):
     def making(self, **made: str) -> None:
         """Record what is about to be made or changed."""
         self.stack.ledger.note(self.name, made)
-
-
-def requests_of(belief: type[Belief]) -> Iterator[tuple[str, str]]:
-    """The service and the operation of each request of a plan."""
-    for request in belief.plan:
-        service, _, operation = request.partition(".")
-        yield service, operation

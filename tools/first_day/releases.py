@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from local_stack.builds import REPOSITORY
 
 from .belief import Answer, Belief, NotRemovedError, NotTriedError, held_if
-from .trial import TRIAL_PLAN, TrialBelief
+from .trial import RUN_PLAN, TrialBelief
 
 _STATUS = ("cloudformation.DescribeStacks",)
 
@@ -113,7 +113,7 @@ class RedriveKeepsItsVersions(TrialBelief, Deploying):
     """A run of an earlier release is redriven on that release's own versions."""
 
     name = "own_versions"
-    plan = (*TRIAL_PLAN, "stepfunctions.GetExecutionHistory")
+    plan = (*RUN_PLAN, "stepfunctions.GetExecutionHistory")
     disturbs = True
 
     def attempt(self) -> Answer:

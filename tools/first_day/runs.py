@@ -3,14 +3,14 @@
 from roadmap_content.contracts.erasure import Removed
 
 from .belief import Answer, NotTriedError, held_if
-from .trial import TRIAL_PLAN, TrialBelief
+from .trial import INSERT_PLAN, RUN_PLAN, TrialBelief
 
 
 class FirstObjectNeedsNoDecrypt(TrialBelief):
     """A role with `kms:GenerateDataKey` alone writes the first object under the bucket's key."""
 
     name = "bucket_key"
-    plan = (*TRIAL_PLAN, "s3.ListObjectsV2", "s3.HeadObject")
+    plan = (*RUN_PLAN, "s3.ListObjectsV2", "s3.HeadObject")
 
     def attempt(self) -> Answer:
         trial = self.insert()
@@ -51,6 +51,7 @@ class UserIsErased(TrialBelief):
     """An erasure completes in the functions' network, and leaves nothing of the user."""
 
     name = "erasure"
+    plan = INSERT_PLAN
     smoke = local = True
 
     def attempt(self) -> Answer:
@@ -67,8 +68,7 @@ class RunSurvivesAFailover(TrialBelief):
 
     name = "failover"
     plan = (
-        *TRIAL_PLAN,
-        "lambda.GetFunctionConfiguration",
+        *RUN_PLAN,
         "rds.DescribeDBProxies",
         "rds.DescribeDBProxyTargets",
         "rds.DescribeDBClusters",

@@ -17,20 +17,19 @@ from roadmap_content.platform.storage.keys import staged_key
 
 from .belief import Belief, NotRemovedError, NotTriedError
 
-TRIAL_PLAN = (
+INSERT_PLAN = (
     "cloudformation.DescribeStacks",
     "cloudformation.ListStackResources",
     "lambda.Invoke",
     "s3.PutObject",
-    "stepfunctions.StartExecution",
-    "stepfunctions.DescribeExecution",
 )
+RUN_PLAN = (*INSERT_PLAN, "stepfunctions.StartExecution", "stepfunctions.DescribeExecution")
 
 
 class TrialBelief(Belief):
     """A belief that runs a trial."""
 
-    plan: ClassVar[tuple[str, ...]] = TRIAL_PLAN
+    plan: ClassVar[tuple[str, ...]] = RUN_PLAN
 
     def insert(self, *, with_a_fault: bool = False) -> str:
         """Insert and stage a trial; return its id. With a fault, two quizzes have the same id."""

@@ -53,7 +53,7 @@ class MigrationRefusedError(PermanentError, code="MigrationRefused"):
 
 
 class MigrateRequest(Payload):
-    """`trial`: insert the roadmap of a trial in place of the migration (`make first-day`), which erases it."""
+    """`trial`: insert a roadmap in place of the migration, for `make first-day`, which erases it."""
 
     dry_run: bool = False
     trial: str | None = Field(None, pattern=r"^first-day-[0-9a-f]{12}$")
