@@ -112,6 +112,12 @@ export interface ClassInQueue {
 
 export type ContentType = "tutorial" | "resources" | "quiz";
 
+export interface DatabaseFinding {
+  kind: string;
+  object: string;
+  message: string;
+}
+
 export interface DueErasure {
   erasure_id: string;
   user_id: string;
@@ -239,6 +245,7 @@ export interface Health {
   tasks_estimated: (string)[];
   recoveries_running: number;
   failure_groups: Record<string, number>;
+  database: (DatabaseFinding)[];
   schema_revision: string;
   release: string;
   attention: (Attention)[];
@@ -434,6 +441,7 @@ export interface RecoveryFilter {
   q?: string | null;
   group_id?: string | null;
   task_ids?: (string)[];
+  all_missing?: boolean;
 }
 
 export interface RecoveryPage {
@@ -446,6 +454,8 @@ export interface RecoveryPreview {
   tasks: number;
   items: PreviewItems;
   estimated_tokens: number | null;
+  other_items: number;
+  other_tokens: number | null;
   estimated_minutes: number;
   refused: Record<string, number>;
 }
@@ -520,6 +530,7 @@ export interface Removed {
   rows: Record<string, number>;
   objects: Record<string, ObjectCount>;
   names: Record<string, number>;
+  shared: (string)[];
 }
 
 export interface ReplayAnswer {
@@ -578,6 +589,13 @@ export interface Revisions {
   items: (Revision)[];
 }
 
+export interface RoadmapSource {
+  user_id: string;
+  title: string | null;
+  total_estimated_hours: number | null;
+  recommended_completion_weeks: number | null;
+}
+
 export type Role = "owner" | "viewer" | "operator";
 
 export interface SavedContent {
@@ -630,6 +648,7 @@ export interface TaskDetail {
   execution_url: string | null;
   actions: Actions;
   tokens: TaskTokens;
+  erased: Receipt | null;
 }
 
 export interface TaskPage {
@@ -656,6 +675,16 @@ export interface TaskRow {
   top_reason: TopReason | null;
   needs_person: boolean;
   ours: boolean;
+}
+
+export interface TaskSource {
+  task_id: string;
+  user_id: string;
+  roadmap_id: string;
+  user_request: Record<string, any> | null;
+  roadmap: RoadmapSource;
+  framework_data: string;
+  next_cursor: string | null;
 }
 
 export interface TaskTokens {

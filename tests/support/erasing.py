@@ -5,9 +5,9 @@ import re
 from sqlalchemy import Engine, text
 
 from roadmap_content.api.erasure import Erasure, erase_user
+from roadmap_content.content.product import PRODUCT
 from roadmap_content.contracts.erasure import ErasureAnswer, Removed
 from roadmap_content.platform.runtime.deadline import Deadline
-from roadmap_content.state.erasure.rows import PRODUCT
 from roadmap_content.state.services import Services
 
 QUIET = "UPDATE content_attempts SET ended_at = ended_at - interval '16 minutes' WHERE ended_at IS NOT NULL"

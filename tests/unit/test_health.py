@@ -29,18 +29,19 @@ def test_every_finding_is_in_the_runbook() -> None:
         *attention_for(
             stuck=0,
             overdue=False,
-            sweep=swept(1),
+            sweep=swept(1)._replace(held="3 roadmaps have no quiz any more"),
             outbox=0,
             aside=0,
             halted=True,
             ahead=timedelta(hours=8),
             stop=GenerationStop(since=NOW, reason="the bill"),
             ringing=2,
+            differences=1,
         ),
     ]
     assert [attention.what for attention in found] == [
         "stuck_tasks", "sweep_refused", "outbox", "outbox_aside", "sweep_overdue",
-        "generation_stopped", "time_zone", "failure_groups", "queue_halted",
+        "database", "sweep_held", "generation_stopped", "time_zone", "failure_groups", "queue_halted",
     ]  # fmt: skip
     for attention in found:
         path, _, anchor = attention.runbook.partition("#")

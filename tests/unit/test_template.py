@@ -12,6 +12,7 @@ import pytest
 from local_stack.builds import REPOSITORY
 from local_stack.layers import LAYERS
 from local_stack.template_file import read_template
+from roadmap_content.platform.storage.keys import MANIFESTS, STAGED
 from tests.support.templates import DATABASE
 from tests.support.templates import STACK as TEMPLATE
 
@@ -63,7 +64,7 @@ def test_objects_that_a_redrive_needs_are_kept_for_90_days() -> None:
         for rule in bucket["LifecycleConfiguration"]["Rules"]
         if "ExpirationInDays" in rule
     }
-    assert (expiring["staged/"], expiring["manifests/"]) == ({"Ref": "StagedRetentionDays"}, 90)
+    assert (expiring[STAGED], expiring[MANIFESTS]) == ({"Ref": "StagedRetentionDays"}, 90)
     assert TEMPLATE["Parameters"]["StagedRetentionDays"]["MinValue"] >= 90
 
 

@@ -39,6 +39,11 @@ def doctor(stack: Stack = None, as_json: Json = False) -> None:
             )
             if stack is None and found.what == "sweep_overdue":
                 console.print(f"  the local stack has no schedule; sweep with: {command_name()} reconcile")
+            if found.what == "database":
+                for finding in health.database:
+                    console.print(
+                        f"  {finding.kind} {finding.object}: {finding.message}", soft_wrap=True, markup=False
+                    )
         if not health.attention:
             console.print("nothing needs attention", style="green")
     if health.status != "ok":

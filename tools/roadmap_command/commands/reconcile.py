@@ -13,11 +13,20 @@ group = typer.Typer()
 @group.command()
 def reconcile(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report the repairs only.")] = False,
+    accept_loss: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REASON",
+            help="All rows of a content type were removed on purpose: record that their items are missing.",
+        ),
+    ] = None,
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
     """Finalize tasks whose run ended without an outcome, and repair records that differ from the tables."""
-    result = Target.named(stack).invoke("ReconcileTaskFunction", {"dry_run": dry_run})
+    result = Target.named(stack).invoke(
+        "ReconcileTaskFunction", {"dry_run": dry_run, "accept_loss": accept_loss}
+    )
     if as_json:
         print_json(result)
         return

@@ -5,6 +5,7 @@ import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from http.client import HTTPException
 from itertools import chain
@@ -30,6 +31,9 @@ REPEATABLE: Mapping[str, str] = MappingProxyType(
 """Requests with an effect that may be sent twice, and why. All others might pay twice, or start twice: a lost
 answer does not tell whether the request was executed.
 """
+
+Waiting = Callable[[str], AbstractContextManager[object]]
+"""Entered while an answer is waited for, with the request's method and path."""
 
 QueryValue = str | int | datetime | Sequence[str] | None
 
@@ -73,15 +77,21 @@ class HttpApi:
     """The API of one deployment."""
 
     def __init__(
-        self, url: str, token: Callable[[str], str], user_id: str | None, resend_seconds: float
+        self,
+        url: str,
+        token: Callable[[str], str],
+        user_id: str | None,
+        resend_seconds: float,
+        waiting: Waiting = nullcontext,
     ) -> None:
-        """`user_id` is the user of requests that name none."""
+        """`user_id` is the user of requests that name none. Each request is sent within `waiting`."""
         if not callable(token):
             raise TypeError(f"token is a function that returns a user's token, not {type(token).__name__}")
         self._url = url
         self._token = token
         self.user_id = user_id
         self._resend_seconds = resend_seconds
+        self._waiting = waiting
 
     def request(
         self,
@@ -108,15 +118,16 @@ class HttpApi:
         url = f"{self._url}/api/v1{path}" + (f"?{encoded}" if encoded else "")
         document = None if body is None else json.dumps(body).encode()
         pauses = _pauses(max(resend_seconds, self._resend_seconds))
-        while True:
-            try:
-                return _accepted(send(method, url, self._token(user_id), document))
-            except ApiUnavailableError as error:
-                pause = next(pauses, None)
-                not_executed = isinstance(error, TooManyRequestsError)
-                if pause is None or not (not_executed or _is_repeatable(method, path)):
-                    raise
-                sleep(pause)
+        with self._waiting(f"{method} {path}"):
+            while True:
+                try:
+                    return _accepted(send(method, url, self._token(user_id), document))
+                except ApiUnavailableError as error:
+                    pause = next(pauses, None)
+                    not_executed = isinstance(error, TooManyRequestsError)
+                    if pause is None or not (not_executed or _is_repeatable(method, path)):
+                        raise
+                    sleep(pause)
 
     def call(
         self,

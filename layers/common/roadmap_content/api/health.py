@@ -4,13 +4,17 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from ..contracts.api.capacity import ClassInQueue, GenerationStop
-from ..contracts.api.system import Attention, Health, LastSweep, QueueHealth, TokenSums
+from ..contracts.api.system import Attention, DatabaseFinding, Health, LastSweep, QueueHealth, TokenSums
 from ..contracts.states import RINGING_STATES, QueueClass
 from ..contracts.times import utc
+from ..platform.postgres.sqlstate import INSUFFICIENT_PRIVILEGE
+from ..platform.postgres.transactions import diagnose
 from ..runs.reconciliation.sweeps import Sweep, last_sweep
 from ..state.failures.group_states import count_groups
+from ..state.installation import find_differences
 from ..state.outbox import count_events_aside, count_waiting_events
 from ..state.queue.capacity import Capacity, queue_by_class, read_capacity
 from ..state.tasks.attempt_reading import claimed_before
@@ -38,6 +42,17 @@ MOST_WAITING_AT_REST = 1_000
 """The number of waiting events that needs no attention."""
 
 FINDINGS: Mapping[str, tuple[str, str]] = {
+    "database": (
+        "Differences between the database and what was installed in it: {}. `database` lists them.",
+        "the-database-differs",
+    ),
+    "sweep_held": (
+        (
+            "The last sweep changed nothing: {}. Restore the rows; or, if they were removed on purpose, run "
+            "`roadmap reconcile --accept-loss REASON`."
+        ),
+        "the-sweep-changes-nothing",
+    ),
     "generation_stopped": ("{}. It goes on when an operator resumes it.", "stop-paying-for-the-model"),
     "time_zone": (
         (
@@ -88,6 +103,43 @@ RUNNING_RECOVERIES = text("SELECT count(*) FROM content_recoveries WHERE ended_a
 
 
 def read_health(connection: Connection, release: str) -> Health:
+    """The state of the system. If a table is refused to the reader, only the differences are known."""
+    differences = find_differences(connection)
+    try:
+        with connection.begin_nested():
+            return _read(connection, release, differences)
+    except DBAPIError as error:
+        sqlstate, reason = diagnose(error)
+        if sqlstate != INSUFFICIENT_PRIVILEGE:
+            raise
+        unnamed = DatabaseFinding(kind="privilege_missing", object="a table", message=reason)
+        return _unknown(release, differences or [unnamed])
+
+
+def _unknown(release: str, differences: Sequence[DatabaseFinding]) -> Health:
+    return Health(
+        status="attention",
+        stuck_tasks=0,
+        drifted_tasks=0,
+        last_sweep=None,
+        outbox_waiting=0,
+        outbox_aside=0,
+        queue=QueueHealth(waiting=0, oldest_waiting_since=None, at_work=0, slots=0, stopped_reason=None),
+        tokens=TokenSums(spent_24h=0, saved_by_staging_24h=0),
+        tasks={},
+        tasks_estimated=[],
+        recoveries_running=0,
+        failure_groups={},
+        database=list(differences),
+        schema_revision="",
+        release=release,
+        attention=attention_for(
+            stuck=0, overdue=False, sweep=None, outbox=0, aside=0, differences=len(differences)
+        ),
+    )
+
+
+def _read(connection: Connection, release: str, differences: Sequence[DatabaseFinding]) -> Health:
     sweep, capacity = last_sweep(connection), read_capacity(connection)
     has_old_attempts = sweep is None and claimed_before(connection, SWEEP_OVERDUE)
     stuck = count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK + 1)
@@ -106,6 +158,7 @@ def read_health(connection: Connection, release: str) -> Health:
         ahead=time_ahead(connection),
         stop=capacity.stop,
         ringing=sum(groups[state] for state in RINGING_STATES),
+        differences=len(differences),
     )
     return Health(
         status="attention" if attention else "ok",
@@ -130,6 +183,7 @@ def read_health(connection: Connection, release: str) -> Health:
         tasks_estimated=[status for status, total in counts.items() if not total.is_exact],
         recoveries_running=connection.scalar(RUNNING_RECOVERIES) or 0,
         failure_groups=groups,
+        database=list(differences),
         schema_revision=connection.scalar(REVISION) or "",
         release=release,
         attention=attention,
@@ -177,14 +231,18 @@ def attention_for(
     ahead: timedelta = timedelta(0),
     stop: GenerationStop | None = None,
     ringing: int = 0,
+    differences: int = 0,
 ) -> Sequence[Attention]:
     """The list of things that a person should check. No I/O.
 
     `halted`: attempts wait and none is at work. `more_stuck`: there are more stuck tasks than the number
     `stuck`. `ahead` is the time by which the newest tasks are ahead of the clock; `stop` the stop of
-    generation; `ringing` the number of failure groups that are new or have come back.
+    generation; `ringing` the number of failure groups that are new or have come back; `differences` the
+    number of findings about the database.
     """
     values = {
+        "database": differences,
+        "sweep_held": sweep is not None and not overdue and sweep.held,
         "generation_stopped": stop,
         "time_zone": contradicts(ahead) and describe_offset(ahead),
         "stuck_tasks": stuck and f"{'more than ' if more_stuck else ''}{stuck}",

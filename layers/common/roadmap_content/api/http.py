@@ -28,7 +28,7 @@ from ..contracts.errors import (
 )
 from ..contracts.payloads import TASK_ID
 from ..platform.aws.awake import keeps_awake
-from ..platform.postgres.transactions import transact
+from ..platform.postgres.transactions import InsufficientPrivilegeError, transact
 from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.log import logger
 from ..platform.runtime.metrics import Metric, emit
@@ -48,6 +48,7 @@ _STATUSES: Mapping[type[ContentError], HTTPStatus] = {
     ConflictError: HTTPStatus.CONFLICT,
     InvalidRequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
     TransientError: HTTPStatus.SERVICE_UNAVAILABLE,
+    InsufficientPrivilegeError: HTTPStatus.SERVICE_UNAVAILABLE,  # of the database, not of the caller
     ContentError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 """The status of each error of this system: that of the first matching type."""
@@ -58,7 +59,10 @@ _REFUSALS: Mapping[int, str] = {
     404: "The resource does not exist or belongs to another user",
     409: "The state of the task or recovery does not permit this; the message contains the reason",
     422: "A parameter is malformed",
-    503: "PostgreSQL, S3 or Step Functions did not answer in time: send the request again",
+    503: (
+        "PostgreSQL, S3 or Step Functions did not answer in time: send the request again. Or PostgreSQL "
+        "refused our role (InsufficientPrivilege): the system's health names the table"
+    ),
 }
 
 

@@ -47,6 +47,18 @@ class Attention(Payload):
     runbook: str
 
 
+class DatabaseFinding(Payload):
+    """A difference between the database and what this system has installed in it, or needs of it."""
+
+    kind: str
+    """What differs, such as `trigger_missing` or `column_missing`."""
+
+    object: str
+    """The object of the database, such as `quiz_metadata.concept_id`."""
+
+    message: str
+
+
 class Health(Payload):
     """The state of the system."""
 
@@ -70,6 +82,10 @@ class Health(Payload):
     recoveries_running: Count
     failure_groups: Mapping[GroupState, Count]
     """The groups of current failures by state. New and regressed ones call a person."""
+
+    database: list[DatabaseFinding] = Field(
+        default=[], description="What keeps this system from working in the product's database."
+    )
 
     schema_revision: str
     release: str

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 
 TOO_MANY_CONNECTIONS = "53300"
+INSUFFICIENT_PRIVILEGE = "42501"
 SERVER_STATES = "^(08|28|40|53|55|57|58|25006$|25P03$)"
 """A regular expression, in Python's and PostgreSQL's syntax: class 08 connection, 40 rollback (deadlock,
 serialization), 53 resources (connections, memory, disk), 55 object not in the required state (lock timeout),
@@ -36,7 +37,7 @@ _MEANINGS: Mapping[str, str] = {
     "28": "the database does not accept the credentials",
     "40P01": "a deadlock with another transaction",
     "40": "a conflict with another transaction",
-    "42501": "the role has no right to the table or to the row",
+    INSUFFICIENT_PRIVILEGE: "the role has no right to the table or to a row, or does not see every row",
     "42": "the statement does not fit the database's schema",
     "53": "the database has no resources left",
     "54": "a value is too large",

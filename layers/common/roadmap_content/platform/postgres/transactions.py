@@ -20,7 +20,7 @@ from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from .driver import wait_at_most
-from .sqlstate import TOO_MANY_CONNECTIONS, explain, is_transient
+from .sqlstate import INSUFFICIENT_PRIVILEGE, TOO_MANY_CONNECTIONS, explain, is_transient
 
 T = TypeVar("T")
 
@@ -41,11 +41,19 @@ class DataRefusedError(PermanentError, code="DataRefused"):
         self.sqlstate = sqlstate
 
 
+class InsufficientPrivilegeError(DataRefusedError, code="InsufficientPrivilege"):
+    """The role may not read or write a table, or row level security would hide rows of it. Rows that cannot
+    be seen are not missing, so nothing is concluded from them. Permanent: it lasts until an administrator
+    changes the database, so neither this transaction nor an automatic attempt is tried again.
+    """
+
+
 def transact(engine: Engine, work: Callable[[Connection], T], deadline: Deadline) -> T:
     """Run `work` in one transaction; commit if it returns, roll back if it raises.
 
     Raises:
         DataRefusedError: the server refused a row or a statement; nothing was written.
+        InsufficientPrivilegeError: the role may not do it, or does not see every row.
         DatabaseUnavailableError: transient errors until the deadline came too close.
     """
     wait = _FIRST_WAIT
@@ -57,6 +65,8 @@ def transact(engine: Engine, work: Callable[[Connection], T], deadline: Deadline
         except (DBAPIError, OSError, NoFreeConnection) as error:
             sqlstate, reason = diagnose(error)
             # `from None`: the driver's error quotes SQL and rows, which must not reach users or logs.
+            if sqlstate == INSUFFICIENT_PRIVILEGE:
+                raise InsufficientPrivilegeError(sqlstate, reason) from None
             if not is_transient(sqlstate):
                 raise DataRefusedError(sqlstate, reason) from None
             refused = sqlstate == TOO_MANY_CONNECTIONS
@@ -76,18 +86,20 @@ def transact(engine: Engine, work: Callable[[Connection], T], deadline: Deadline
 @contextmanager
 def isolated(connection: Connection, event: str, *, when: bool = True, **ids: str) -> Iterator[None]:
     """Undo only this part of the transaction if the server refuses a statement of it, and log the `event`. It
-    takes two round trips more, so `when` limits it to a transaction that is tried again.
+    takes a round trip more, so `when` limits it to a transaction that is tried again. The COMMIT releases the
+    savepoint.
     """
     if not when:
         yield
         return
+    connection.exec_driver_sql(f"SAVEPOINT {event}")
     try:
-        with connection.begin_nested():
-            yield
+        yield
     except DBAPIError as error:
         sqlstate, reason = diagnose(error)
         if is_transient(sqlstate):
             raise
+        connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {event}")
         logger.error(event, extra={**ids, "sqlstate": sqlstate, "reason": reason})
 
 

@@ -21,7 +21,7 @@ FIRST_PAUSE = timedelta(minutes=15)
 LONGEST_PAUSE = timedelta(days=30)
 
 # Selects only our tasks: not those that were never claimed, nor those whose roadmap the product has deleted.
-_IS_CHECKED = """t.status IN ('completed', 'partial_failure', 'failed', 'cancelled') AND t.attempt > 0
+IS_CHECKED = """t.status IN ('completed', 'partial_failure', 'failed', 'cancelled') AND t.attempt > 0
     AND EXISTS (SELECT FROM roadmap_metadata r
         WHERE r.roadmap_id = t.roadmap_id AND r.deleted_at IS NULL)"""
 
@@ -49,7 +49,7 @@ SELECT count(*) FROM changes
 # A row without a finished task of ours would stay the next one for ever. The next change plans it again.
 FORGET = text(f"""
 DELETE FROM content_checks c WHERE c.next_check_at <= timezone('utc', now())
-    AND NOT EXISTS (SELECT FROM roadmap_tasks t WHERE t.task_id = c.task_id AND {_IS_CHECKED})
+    AND NOT EXISTS (SELECT FROM roadmap_tasks t WHERE t.task_id = c.task_id AND {IS_CHECKED})
 """)
 
 DUE = text(f"""
@@ -58,12 +58,12 @@ SELECT t.task_id FROM (SELECT task_id, next_check_at FROM content_checks
         AND task_id NOT IN (SELECT json_array_elements_text(CAST(:seen AS json)))
     ORDER BY next_check_at, task_id LIMIT :limit) AS c
 JOIN roadmap_tasks t USING (task_id)
-WHERE {_IS_CHECKED} ORDER BY c.next_check_at, t.task_id
+WHERE {IS_CHECKED} ORDER BY c.next_check_at, t.task_id
 """)
 
 FINISHED = text(f"""
 SELECT t.task_id FROM roadmap_tasks t LEFT JOIN content_checks c ON c.task_id = t.task_id
-WHERE {_IS_CHECKED} AND t.task_id NOT IN (SELECT json_array_elements_text(CAST(:seen AS json)))
+WHERE {IS_CHECKED} AND t.task_id NOT IN (SELECT json_array_elements_text(CAST(:seen AS json)))
 ORDER BY coalesce(c.checked_at, {instant("t.updated_at")}), t.task_id LIMIT :limit
 """)
 

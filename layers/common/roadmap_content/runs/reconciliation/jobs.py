@@ -24,6 +24,7 @@ from ...state.tasks.unfinished import STUCK_AFTER, count_stuck_tasks
 from ..recoveries.advance import advance_all
 from ..retries.retry import give_up_redrive, start_due_attempts
 from .checks import forget_unchecked_tasks, plan_checks
+from .content_loss import why_held
 from .retention import remove_expired
 from .superseded import count_superseded
 from .task_repair import repair_each, repair_task
@@ -79,6 +80,14 @@ def start_again(services: Services, deadline: Deadline) -> None:
         give_up_redrive(services, task_id, attempt, deadline)
 
 
+def start_unless_held(services: Services, deadline: Deadline) -> None:
+    """Start due automatic attempts, unless content is lost: they would generate it again."""
+    if held := why_held(services, deadline):
+        logger.warning("automatic_attempts_held", **held.why)
+    else:
+        start_due_attempts(services, deadline)
+
+
 def plan_changed(services: Services, deadline: Deadline) -> None:
     """Plan the checks of the tasks with changed rows."""
     while transact(services.engine, lambda connection: plan_checks(connection, CHANGES), deadline) == CHANGES:
@@ -115,17 +124,20 @@ def report_queue(services: Services, deadline: Deadline) -> None:
 STARTS = (
     Job("unconfirmed starts", 15, start_again),
     Job("recoveries", 30, advance_all),
-    Job("automatic attempts", 15, start_due_attempts),
+    Job("automatic attempts", 15, start_unless_held),
     Job("admission", 15, admit_waiting),
 )
 
 EVERY_MINUTE = (Job("slots of ended runs", 60, free_slots), *STARTS)
 
-BEFORE_THE_CHECKS = (
+FIRST = (Job("plan of checks", 20, plan_changed),)
+"""Before the sweep decides whether it changes anything: a task with a changed row is checked next."""
+
+ALWAYS = (
     *STARTS,
     Job("counts of superseded attempts", 15, count_superseded),  # the starts supersede some
     Job("delivery of events", 30, deliver_events),
-    Job("retention", 15, remove_expired),
-    Job("plan of checks", 20, plan_changed),
 )
+
+BEFORE_THE_CHECKS = (*ALWAYS, Job("retention", 15, remove_expired))
 """Their limits leave the checks of tasks a quarter of the invocation's 240 seconds."""

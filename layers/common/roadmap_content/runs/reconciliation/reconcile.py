@@ -22,9 +22,19 @@ from ...state.queue.claims import STARTING
 from ...state.services import Services
 from ...state.tasks.unfinished import processing_tasks
 from .checks import due_tasks, finished_tasks, record_check
+from .content_loss import why_held
 from .deleted import Deletions
 from .execution_end import ExecutionEnd, record_execution_end
-from .jobs import BEFORE_THE_CHECKS, EVERY_MINUTE, Job, in_transaction, report_queue, run_jobs
+from .jobs import (
+    ALWAYS,
+    BEFORE_THE_CHECKS,
+    EVERY_MINUTE,
+    FIRST,
+    Job,
+    in_transaction,
+    report_queue,
+    run_jobs,
+)
 from .sweeps import record_sweep
 from .task_repair import TASK_SECONDS, Repair, Repairs, repair_each, repair_task
 
@@ -46,6 +56,9 @@ class ReconcileRequest(Payload):
 
     starts_only: bool = False
     """The schedule of each minute: start waiting and due attempts, and free the slots of ended runs."""
+
+    accept_loss: str | None = None
+    """An operator's word, with the reason: rows that are gone were removed on purpose (`content_loss.py`)."""
 
     @field_validator("detail", mode="before")
     @classmethod
@@ -75,6 +88,7 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
 
     Raises:
         NotReconciledError: names a task that could not be reconciled; all others were checked.
+        SweepHeldError: the sweep changed nothing.
         DatabaseUnavailableError: no task was checked.
     """
     if request.detail is not None:
@@ -85,19 +99,23 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
     if request.dry_run:
         repairs = _check_tasks(services, deadline, is_scheduled=False, dry_run=True)
         return _result(repairs, services, deadline, dry_run=True)
-    return _sweep(services, deadline, is_scheduled=request.time is not None)
+    return _sweep(request, services, deadline)
 
 
-def _sweep(services: Services, deadline: Deadline, *, is_scheduled: bool) -> ReconcileResult:
+def _sweep(request: ReconcileRequest, services: Services, deadline: Deadline) -> ReconcileResult:
     """Run the jobs of the sweep, then check tasks while there is time."""
-    started, deleted = time.monotonic(), Deletions()
+    started, deleted, is_scheduled = time.monotonic(), Deletions(), request.time is not None
     jobs = (
         Job("records of deleted tasks", 15, deleted.remove_records),
         Job("texts that no row names", 10, deleted.remove_texts),
     )
-    run_jobs((*BEFORE_THE_CHECKS, *jobs), services, deadline)
+    run_jobs(FIRST, services, deadline)
     try:
-        repairs = _check_tasks(services, deadline, is_scheduled=is_scheduled)
+        held = None if request.accept_loss else why_held(services, deadline)
+        if request.accept_loss:
+            logger.warning("loss_accepted", reason=request.accept_loss)
+        run_jobs(ALWAYS if held else (*BEFORE_THE_CHECKS, *jobs), services, deadline)
+        repairs = Repairs() if held else _check_tasks(services, deadline, is_scheduled=is_scheduled)
     except DatabaseUnavailableError:
         if is_scheduled:  # the sweep runs; the database's page has the cause
             emit({Metric.SWEEPS: 1})
@@ -113,11 +131,15 @@ def _sweep(services: Services, deadline: Deadline, *, is_scheduled: bool) -> Rec
         finished=repairs.is_finished,
         tasks_checked_to=deleted.tasks_checked_to,
         texts_checked_to=deleted.texts_checked_to,
+        held=None if held is None else str(held),
     )
     run_jobs([Job("record of the sweep", 10, in_transaction(record))], services, deadline)
     if is_scheduled:
         emit({Metric.SWEEPS: 1})
         run_jobs([Job("metrics of the queue", 10, report_queue)], services, deadline)
+    if held:
+        logger.error("sweep_held", **held.why)
+        raise held
     return _result(repairs, services, deadline)
 
 

@@ -6,24 +6,25 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ...platform.storage.keys import encode
+from ...platform.storage.keys import prefixes_of
 
 RECORD = text("""
 INSERT INTO content_sweeps
-    (swept_at, seconds, checked, repaired, refused, finished, tasks_checked_to, texts_checked_to)
+    (swept_at, seconds, checked, repaired, refused, finished, tasks_checked_to, texts_checked_to, held)
 VALUES (timezone('utc', now()), :seconds, :checked, :repaired, :refused, :finished, :tasks_checked_to,
-    :texts_checked_to)
+    :texts_checked_to, :held)
 ON CONFLICT (swept_at) DO NOTHING
 """)
 
 FORGET_PLACES = text("""
 UPDATE content_sweeps SET tasks_checked_to = '', texts_checked_to = ''
-WHERE tasks_checked_to = ANY(:tasks) OR split_part(texts_checked_to, '/', 1) = ANY(:roadmaps)
+WHERE tasks_checked_to = ANY(:tasks) OR texts_checked_to ^@ ANY(:prefixes)
 """)
 
 LAST = text("""
 SELECT swept_at, seconds, checked, repaired, refused, finished,
-    coalesce(tasks_checked_to, '') AS tasks_checked_to, coalesce(texts_checked_to, '') AS texts_checked_to
+    coalesce(tasks_checked_to, '') AS tasks_checked_to, coalesce(texts_checked_to, '') AS texts_checked_to,
+    held
 FROM content_sweeps ORDER BY swept_at DESC LIMIT 1
 """)
 
@@ -43,6 +44,9 @@ class Sweep(NamedTuple):
     texts_checked_to: str = ""
     """The key after which the next sweep looks for texts that no row names."""
 
+    held: str | None = None
+    """Why the sweep changed nothing (`content_loss.py`)."""
+
 
 def record_sweep(
     connection: Connection,
@@ -54,6 +58,7 @@ def record_sweep(
     finished: bool,
     tasks_checked_to: str,
     texts_checked_to: str,
+    held: str | None,
 ) -> None:
     connection.execute(
         RECORD,
@@ -65,14 +70,15 @@ def record_sweep(
             "finished": finished,
             "tasks_checked_to": tasks_checked_to,
             "texts_checked_to": texts_checked_to,
+            "held": held,
         },
     )
 
 
 def forget_places(connection: Connection, task_ids: Sequence[str], roadmap_ids: Sequence[str]) -> None:
     """Remove the places at which sweeps stopped, if they name one of these. The next sweep begins anew."""
-    roadmaps = [encode(roadmap_id) for roadmap_id in roadmap_ids]
-    connection.execute(FORGET_PLACES, {"tasks": list(task_ids), "roadmaps": roadmaps})
+    prefixes = [*prefixes_of(roadmap_ids, [])]
+    connection.execute(FORGET_PLACES, {"tasks": list(task_ids), "prefixes": prefixes})
 
 
 def last_sweep(connection: Connection) -> Sweep | None:

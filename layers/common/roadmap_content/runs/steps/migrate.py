@@ -26,7 +26,12 @@ from migrations import (
     migrate_at_once,
     use_time_zone,
 )
-from migrations.grants import RolesIncompleteError, grant_access, require_session_limits
+from migrations.grants import (
+    RolesIncompleteError,
+    grant_access,
+    require_row_security,
+    require_session_limits,
+)
 from migrations.rehearsal import insert_roadmap, insert_trial
 
 from ...content.generation.offline import OfflineGenerator
@@ -43,6 +48,7 @@ from ...platform.runtime.log import logger
 from ...platform.runtime.settings import Settings
 from ...state.services import Services
 from ...state.tasks.time_zone import contradicts, describe_offset, time_ahead
+from ...state.visibility import find_hidden
 
 _SEND_SECONDS = 10.0
 _LONGEST_REASON = 1_000
@@ -75,7 +81,8 @@ def migrate_database(request: MigrateRequest, services: Services, deadline: Dead
 
     Raises:
         MigrationRefusedError: another migration is running, the schema is older than the first migration,
-            rows contradict the time zone, or the two roles cannot be granted their rights.
+            rows contradict the time zone, the two roles cannot be granted their rights, or row level security
+            hides rows from a role.
         CannotAdoptError: the product's schema needs a manual decision.
         RehearsalFailedError: this release does not save valid content; nothing was changed.
         DataRefusedError, DatabaseUnavailableError: nothing was changed.
@@ -105,6 +112,7 @@ def _insert_trial(trial: str, connection: Connection) -> MigrateResult:
 
 def _migrate(settings: Settings, seconds: int, dry_run: bool, connection: Connection) -> MigrateResult:
     # SET LOCAL also works behind RDS Proxy, which refuses session options at connect time.
+    connection.execute(text("SET LOCAL row_security = off"))  # an error in place of a row that is hidden
     connection.execute(text(f"SET LOCAL statement_timeout = '{seconds}s'"))
     connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{seconds}s'"))
     before = current_revision(connection)
@@ -123,6 +131,10 @@ def _migrate(settings: Settings, seconds: int, dry_run: bool, connection: Connec
         rehearse(connection)
     writer, reader = settings.writer_role, settings.reader_role
     grant_access(connection, writer, reader)
+    for role in (writer, reader):
+        require_row_security(connection, role)
+    if hidden := find_hidden(connection):
+        raise MigrationRefusedError("; ".join(f"{one.object}: {one.message}" for one in hidden))
     if settings.database_session == "role":
         for role in (writer, reader):
             require_session_limits(connection, role, session_limits())
@@ -172,7 +184,9 @@ def _refusal(connection: Connection, kind: ContentKind, roadmap_id: str) -> str 
     row = kind.to_row(roadmap_id, concept.concept_id, content)
     row = with_origin(row, Origin(generator="offline"), roadmap_id, 1, "")
     outcome = save_in_parts(connection, kind.save_sql, [save_parameters(roadmap_id, [row])])
-    refusals = [status for _, status in outcome.refusals] + [str(error) for error in outcome.refused.values()]
+    refusals = [status for _, status in outcome.unwritten] + [
+        str(error) for error in outcome.refused.values()
+    ]
     return "; ".join(refusals) or None
 
 

@@ -1,0 +1,252 @@
+"""What our roles may not see is not missing: row level security, missing privileges, and lost content."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import NullPool, create_engine, make_url
+
+from local_stack.database_roles import DatabaseRoles, create_roles, drop_roles
+from roadmap_content.api.health import read_health
+from roadmap_content.content.product import PRODUCT_TYPES
+from roadmap_content.content.registry import CONTENT_KINDS
+from roadmap_content.contracts.items import ContentType
+from roadmap_content.contracts.payloads import RunInput
+from roadmap_content.platform.postgres.transactions import InsufficientPrivilegeError, transact
+from roadmap_content.runs.reconciliation.content_loss import SEVERAL, SweepHeldError
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, ReconcileResult, reconcile
+from roadmap_content.runs.steps.migrate import MigrateRequest, MigrationRefusedError, migrate_database
+from tests.product.product import Product
+from tests.product.running import deadline, heal, retry
+from tests.product.test_healing import Counted
+from tests.support.engines import shared_engine
+from tests.support.machine_model import Run, State
+from tests.support.pipeline import SETTINGS, services_for
+
+CONTENT = ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata")
+TABLES = (*CONTENT, "roadmap_metadata", "roadmap_tasks", "concept_metadata", "execution_logs")
+TASKS = SEVERAL
+
+ZONE = {"DATABASE_SESSION": "options", "DATABASE_TIME_ZONE": "Asia/Shanghai"}
+
+
+class Deployment:
+    """The product's database, and our functions with the roles of a deployment."""
+
+    def __init__(self, product: Product, roles: DatabaseRoles) -> None:
+        self.product = product
+        self.roles = roles
+        names = {"DATABASE_WRITER": roles.names.writer, "DATABASE_READER": roles.names.reader}
+        self.services = services_for(roles.writer, SETTINGS | names | ZONE)
+        self.services.engine = shared_engine(roles.writer)
+        self.services.reading_engine = shared_engine(roles.reader)
+
+    def migrate(self) -> None:
+        migrator = services_for(self.roles.migrator)
+        migrator.settings = self.services.settings
+        migrator.open_engine = lambda **_: shared_engine(self.roles.migrator)  # type: ignore[method-assign]
+        migrate_database(MigrateRequest(), migrator, deadline())
+
+    def findings(self) -> dict[str, str]:
+        """What health, and therefore doctor, says."""
+        health = transact(
+            self.services.reading_engine, lambda connection: read_health(connection, ""), deadline()
+        )
+        differences = {f"{finding.kind} {finding.object}": finding.message for finding in health.database}
+        return {attention.what: attention.text for attention in health.attention} | differences
+
+    def sweep(self, *, accept_loss: str | None = None) -> ReconcileResult:
+        time = None if accept_loss else datetime.now(UTC)
+        return reconcile(ReconcileRequest(time=time, accept_loss=accept_loss), self.services, deadline())
+
+
+@pytest.fixture
+def deployment(product: Product, bucket_name: str) -> Iterator[Deployment]:
+    name = make_url(product.url).database
+    roles = create_roles(product.url, f"{name}_")
+    yield Deployment(product, roles)
+    product.engine.dispose()
+    with create_engine(product.url, poolclass=NullPool).begin() as connection:
+        connection.exec_driver_sql(f"DROP OWNED BY {', '.join(roles.names)} CASCADE")
+    drop_roles(product.url, f"{name}_")
+
+
+def secure(product: Product, tables: tuple[str, ...], verb: str = "ENABLE") -> None:
+    for table in tables:
+        product.execute(f"ALTER TABLE {table} {verb} ROW LEVEL SECURITY")
+
+
+def contents(product: Product) -> dict[str, list[str]]:
+    return {table: rows for table, rows in product.everything().items() if table in CONTENT}
+
+
+def fill(product: Product) -> None:
+    """Tasks with a complete concept each, which the product calls failed."""
+    for number in range(1, TASKS + 1):
+        product.roadmap(f"r-{number}", [f"r-{number}:c"])
+        product.task(f"t-{number}", "failed", roadmap_id=f"r-{number}")
+        product.complete(f"r-{number}", f"r-{number}:c")
+
+
+def finish(deployment: Deployment) -> None:
+    """Adopt the product's tasks, and let our runs finish them: their quizzes are missing."""
+    fill(deployment.product)
+    deployment.product.execute("DELETE FROM quiz_metadata")
+    deployment.migrate()
+    for number in range(1, TASKS + 1):
+        heal(deployment.services, f"t-{number}")
+    deployment.sweep()
+
+
+@pytest.mark.parametrize("tables", [("quiz_metadata",), TABLES])
+def test_row_level_security_before_adoption_is_refused_by_name(
+    deployment: Deployment, tables: tuple[str, ...]
+) -> None:
+    fill(deployment.product)
+    secure(deployment.product, tables)
+    before = deployment.product.everything()
+
+    with pytest.raises(MigrationRefusedError) as refused:
+        deployment.migrate()
+
+    for name in (*tables, deployment.roles.names.writer, deployment.roles.names.reader, "BYPASSRLS"):
+        assert name in str(refused.value)
+    assert deployment.product.everything() == before
+    secure(deployment.product, tables, "DISABLE")
+    deployment.migrate()
+    for number in range(1, TASKS + 1):
+        heal(deployment.services, f"t-{number}")
+    assert contents(deployment.product) == {table: before[table] for table in CONTENT}
+
+
+@pytest.mark.parametrize("tables", [("quiz_metadata",), ("concept_metadata",), CONTENT, TABLES])
+def test_rows_that_are_not_visible_are_not_missing(deployment: Deployment, tables: tuple[str, ...]) -> None:
+    finish(deployment)
+    assert deployment.findings() == {}
+    deployment.product.execute("UPDATE content_checks SET next_check_at = now() - interval '1 hour'")
+    before = deployment.product.everything()
+    secure(deployment.product, tables)
+
+    if tables != ("concept_metadata",):  # nothing that an outcome is computed from
+        with pytest.raises(SweepHeldError, match="42501"):
+            deployment.sweep()
+        with pytest.raises(InsufficientPrivilegeError):
+            retry(deployment.services)
+        with pytest.raises(SweepHeldError, match="42501"):
+            reconcile(ReconcileRequest(), deployment.services, deadline())
+    else:
+        deployment.sweep()
+
+    found = deployment.findings()
+    for table in tables:
+        message = found[f"rows_hidden {table}"]
+        assert deployment.roles.names.writer in message
+        assert deployment.roles.names.reader in message
+    assert deployment.product.everything() == before
+    secure(deployment.product, tables, "DISABLE")
+    assert deployment.sweep().repairs == []
+    assert deployment.findings() == {}
+    assert deployment.product.everything() == before
+
+
+def test_a_run_that_loses_sight_of_the_rows_pays_for_nothing_twice(deployment: Deployment) -> None:
+    deployment.product.roadmap("r-1", ["r-1:c"])
+    deployment.product.task("t-1", "failed", roadmap_id="r-1")
+    deployment.migrate()
+    services = deployment.services
+    counted = Counted(services.generator)
+    services.generator = counted  # type: ignore[assignment]
+    answer = retry(services)
+    assert answer.execution_arn is not None
+    execution = Run(answer.execution_arn, RunInput(task_id="t-1", attempt=answer.attempt))
+    while execution.state is not State.SAVE:
+        execution.step(services, deadline())
+    paid = len(counted.asked)
+
+    secure(deployment.product, TABLES)
+    while execution.running:
+        execution.advance(services)
+    with pytest.raises(SweepHeldError):
+        deployment.sweep()
+    secure(deployment.product, TABLES, "DISABLE")
+
+    deployment.product.execute("UPDATE roadmap_tasks SET updated_at = updated_at - interval '1 hour'")
+    assert [repair.status for repair in deployment.sweep().repairs] == ["failed"]
+    heal(services)
+    assert deployment.product.rows("SELECT status FROM roadmap_tasks") == [{"status": "completed"}]
+    assert paid == len(counted.asked) > 0
+
+
+@pytest.mark.parametrize("way", ["ALTER ROLE {} BYPASSRLS", "ALTER ROLE {} SET row_security = on"])
+def test_two_ways_permit_a_role_to_read_a_table_with_row_level_security(
+    deployment: Deployment, way: str
+) -> None:
+    fill(deployment.product)
+    secure(deployment.product, TABLES)
+    for table in TABLES:
+        deployment.product.execute(f"CREATE POLICY every_row ON {table} USING (true)")
+    for role in (deployment.roles.names.writer, deployment.roles.names.reader):
+        deployment.product.execute(way.format(role))
+
+    deployment.migrate()
+    heal(deployment.services)
+
+    assert deployment.findings() == {}
+    (task,) = deployment.product.rows("SELECT status FROM roadmap_tasks WHERE task_id = 't-1'")
+    assert task["status"] == "completed"
+
+
+def test_a_role_that_would_filter_silently_is_refused(deployment: Deployment) -> None:
+    reader = deployment.roles.names.reader
+    deployment.product.execute(f"ALTER ROLE {reader} RESET row_security")
+    with pytest.raises(MigrationRefusedError, match=f"ALTER ROLE {reader} SET row_security = 'off'"):
+        deployment.migrate()
+
+
+def test_a_table_that_the_product_creates_again_is_refused_and_named(deployment: Deployment) -> None:
+    finish(deployment)
+    deployment.product.execute("ALTER TABLE quiz_metadata RENAME TO former")
+    deployment.product.execute("CREATE TABLE quiz_metadata (LIKE former INCLUDING ALL)")
+    with pytest.raises(InsufficientPrivilegeError):
+        retry(deployment.services)
+    message = deployment.findings()["privilege_missing quiz_metadata"]
+    assert f"{deployment.roles.names.writer} has no right to DELETE, SELECT" in message
+
+
+@pytest.mark.parametrize("content_type", PRODUCT_TYPES)
+def test_a_sweep_does_not_believe_that_all_rows_of_a_type_are_gone(
+    deployment: Deployment, content_type: ContentType
+) -> None:
+    finish(deployment)
+    table = CONTENT_KINDS[content_type].table
+    deployment.product.execute(f"CREATE TABLE former AS TABLE {table}")
+    deployment.product.execute(f"TRUNCATE {table} CASCADE")
+    deployment.product.execute("UPDATE content_checks SET next_check_at = now() - interval '1 hour'")
+    before = deployment.product.everything()
+    expected = f"{TASKS} roadmaps have no {content_type} any more"
+
+    for _ in range(2):
+        with pytest.raises(SweepHeldError, match=expected):
+            deployment.sweep()
+    with pytest.raises(SweepHeldError, match=expected):
+        reconcile(ReconcileRequest(), deployment.services, deadline())
+    assert deployment.product.everything() == before
+    assert expected in deployment.findings()["sweep_held"]
+
+    deployment.product.execute(f"INSERT INTO {table} TABLE former")
+    assert deployment.sweep().repairs == []
+    assert deployment.findings() == {}
+
+
+def test_an_operator_s_word_and_fewer_roadmaps_are_no_loss(deployment: Deployment) -> None:
+    finish(deployment)
+    deployment.product.execute("DELETE FROM quiz_metadata WHERE roadmap_id = 'r-1'")
+    assert [repair.task_id for repair in deployment.sweep().repairs] == ["t-1"]
+    heal(deployment.services)
+    deployment.product.execute("TRUNCATE quiz_metadata CASCADE")
+
+    repairs = deployment.sweep(accept_loss="the quizzes are made anew").repairs
+
+    assert sorted(repair.task_id for repair in repairs) == ["t-1", "t-2", "t-3"]
+    assert deployment.sweep().repairs == []
+    assert "sweep_held" not in deployment.findings()
