@@ -14,13 +14,13 @@ from typing import Annotated
 
 import boto3
 import typer
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from release.clients import Clients
+from release.clients import Clients, clients_of
 from release.command import run
 from release.configuration import CONFIGURATION, stack_in
 from release.errors import ReleaseError
+from roadmap_command.target import patient_lambda_client
 from roadmap_content.contracts.errors import ContentError
 
 from .alarms import AlarmsAreCalculated, PageArrives
@@ -50,8 +50,6 @@ BELIEFS: Sequence[type[Belief]] = (
     RedriveKeepsItsVersions,
 )
 BY_NAME = {belief.name: belief for belief in BELIEFS}
-PATIENT = Config(read_timeout=910, retries={"total_max_attempts": 1})
-"""For Lambda: it waits as long as a function may run, and never invokes one twice."""
 
 
 def first_day(
@@ -142,13 +140,11 @@ def stack_named(name: str) -> Stack:
         )
     with suppress(ReleaseError):  # it is the name of a stack
         name = stack_in(CONFIGURATION, name)
-    session = boto3.Session()
-
-    def client(service: str, region: str) -> object:
-        config = PATIENT if service == "lambda" else None
-        return session.client(service, region_name=region or None, config=config)  # type: ignore[call-overload]
-
-    return Stack(name, client, ledger)
+    shared = clients_of(boto3.Session())
+    invoking = patient_lambda_client()
+    return Stack(
+        name, lambda service, region: invoking if service == "lambda" else shared(service, region), ledger
+    )
 
 
 if __name__ == "__main__":

@@ -103,9 +103,11 @@ class Stack:
 
     def invoke(self, logical_id: str, event: Mapping[str, Any]) -> tuple[Any, str]:
         """Invoke a function's alias; return its answer, and the kind of its error if it failed."""
-        answer = self.client("lambda").invoke(
-            FunctionName=self.functions[logical_id], Qualifier="live", Payload=json.dumps(event)
-        )
+        return self.invoke_named(f"{self.functions[logical_id]}:live", event)
+
+    def invoke_named(self, name: str, event: Mapping[str, Any]) -> tuple[Any, str]:
+        """The same for a function by its name."""
+        answer = self.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event))
         return json.loads(answer["Payload"].read()), answer.get("FunctionError", "")
 
     def until(self, ready: Callable[[], Any], seconds: int, every: int = 5) -> Any:  # noqa: ANN401

@@ -118,14 +118,12 @@ class ErrorsHaveTheirNames(Belief):
 
         if not self.stack.until(is_active, 60):
             raise NotTriedError("a new function was not active within a minute")
-        said = {size: self._error(name, size) for size in self.expected}
+        said = {
+            size: str(self.stack.invoke_named(name, {"bytes": size})[0].get("errorType"))
+            for size in self.expected
+        }
         as_believed = all(said[size] in names for size, names in self.expected.items())
         return held_if(as_believed, ", ".join(said.values()))
-
-    def _error(self, function: str, size: int) -> str:
-        answer = self.stack.client("lambda").invoke(FunctionName=function, Payload=f'{{"bytes": {size}}}')
-        found: str = json_of(answer).get("errorType", "no errorType")
-        return found
 
     def undo(self, made: Mapping[str, str]) -> None:
         try:
@@ -133,11 +131,3 @@ class ErrorsHaveTheirNames(Belief):
         except ClientError as error:
             if error.response["Error"]["Code"] != "ResourceNotFoundException":
                 raise
-
-
-def json_of(answer: Mapping[str, object]) -> dict[str, str]:
-    """The payload of an answer of Invoke."""
-    import json
-
-    payload: dict[str, str] = json.loads(answer["Payload"].read())  # type: ignore[attr-defined]
-    return payload

@@ -9,10 +9,10 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from local_stack.builds import REPOSITORY
 from migrations.rehearsal import trial_framework
 from roadmap_command.demo import with_offline_content
-from roadmap_content.content.bundle import read_bundle
-from roadmap_content.contracts.documents import Document
+from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.storage.keys import staged_key
 
 from .belief import Belief, NotRemovedError, NotTriedError
@@ -38,29 +38,16 @@ class TrialBelief(Belief):
         answer, failed = self.stack.invoke("MigrateDatabaseFunction", {"trial": trial})
         if failed:
             raise NotTriedError(f"the trial's roadmap was refused: {answer.get('errorMessage')}")
-        document = with_offline_content(
-            {
-                "roadmap": {
-                    "roadmap_id": trial,
-                    "user_id": trial,
-                    "title": "Trial",
-                    "total_estimated_hours": 1.0,
-                    "recommended_completion_weeks": 1,
-                    "framework_data": trial_framework(trial),
-                },
-                "task": {"task_id": trial, "user_id": trial, "roadmap_id": trial},
-            }
-        )
-        first, second, *_ = document["content"]
+        framework = {"roadmap": {"framework_data": trial_framework(trial)}}
+        first, second, *others = with_offline_content(framework)["content"]
         if with_a_fault:
             second["quiz"]["quiz_id"] = first["quiz"]["quiz_id"]
-        self._stage(trial, document)
-        return trial
-
-    def _stage(self, trial: str, document: Document) -> None:
         s3, bucket = self.stack.client("s3"), self.stack.outputs["ContentBucket"]
-        for item, content in read_bundle(document).content.items():
-            s3.put_object(Bucket=bucket, Key=staged_key(trial, item), Body=json.dumps(content).encode())
+        for entry in (first, second, *others):
+            for content_type in ContentType:
+                key = staged_key(trial, Item(entry["concept_id"], content_type))
+                s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(entry[content_type]).encode())
+        return trial
 
     def start(self, trial: str) -> str:
         """Start a trial's run; return the execution's ARN."""
@@ -102,23 +89,10 @@ class TrialBelief(Belief):
 
 
 def request_event(method: str, path: str, query: Mapping[str, str]) -> dict[str, Any]:
-    """An event of API Gateway, with a caller that the authorizer has verified as an operator."""
-    path = f"/api/v1{path}"
-    return {
-        "resource": path,
-        "path": path,
-        "httpMethod": method,
-        "headers": {},
-        "multiValueHeaders": {},
-        "queryStringParameters": dict(query) or None,
-        "multiValueQueryStringParameters": {name: [value] for name, value in query.items()} or None,
-        "pathParameters": None,
-        "requestContext": {
-            "authorizer": {"user_id": "first-day", "roles": "operator"},
-            "requestId": "first-day",
-            "path": path,
-            "stage": "live",
-        },
-        "body": None,
-        "isBase64Encoded": False,
-    }
+    """The example event of API Gateway as another request, of a verified operator."""
+    event: dict[str, Any] = json.loads((REPOSITORY / "events/task_api.json").read_text())
+    event |= {"httpMethod": method, "path": f"/api/v1{path}", "resource": f"/api/v1{path}"}
+    event["queryStringParameters"] = dict(query) or None
+    event["multiValueQueryStringParameters"] = {name: [value] for name, value in query.items()} or None
+    event["requestContext"]["authorizer"] = {"user_id": "first-day", "roles": "operator"}
+    return event
