@@ -30,6 +30,8 @@ class PageArrives(Belief):
         topics = found["CompositeAlarms"][0]["AlarmActions"] if found["CompositeAlarms"] else []
         if not topics:
             raise NotTriedError("AlarmTopicArn is empty: no page notifies anybody")
+        if found["CompositeAlarms"][0].get("StateValue") == "ALARM":
+            raise NotTriedError(f"{page} is red already, and notifies only of a change")
         if problems := list(problems_of(self.stack.clients, topics[0])):
             return Answer(Verdict.REFUTED, "; ".join(problem.wrong for problem in problems))
         alarm, since = self.stack.resource("ConnectionsRefusedAlarm"), datetime.now(UTC)
