@@ -498,9 +498,15 @@ def test_the_command_removes_what_is_left_tries_and_keeps_the_answers(
     assert ended.value.code == 0
     assert account.things == set()
     kept = json.loads((tmp_path / "first-day-s.json").read_text())
-    assert [(each["belief"], each["verdict"]) for each in kept] == [
-        (belief.name, "held") for belief in command.BELIEFS if belief.smoke
-    ]
+    assert {name: each["verdict"] for name, each in kept.items()} == {
+        belief.name: "held" for belief in command.BELIEFS if belief.smoke
+    }
+    account.reset()
+    account.invoked = lambda sent: FAILED if "trial" in sent else None
+    AWS.answer_with(account.answers)
+    with pytest.raises(SystemExit) as ended:
+        command.first_day("s", smoke=True)
+    assert ended.value.code == 1, "a pipeline does not go on with a trial that was refused"
     AWS.called.clear()
     command.first_day("s", dry_run=True)
     assert AWS.called == []

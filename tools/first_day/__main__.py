@@ -1,7 +1,8 @@
 """`python -m first_day STACK`: try on a deployed stack what we believe about AWS. docs/first-day.md.
 
 Never run against AWS yet. STACK is a stack on AWS or an environment of samconfig.toml; `local` is the running
-local stack, which answers a part. Exit codes: 0 (nothing is refuted, and nothing is left), 1, 3 (no access).
+local stack, which answers a part. Exit codes: 0 (nothing is refuted, with --smoke all is held, and nothing is
+left to remove), 1, 3 (no access).
 """
 
 import json
@@ -77,11 +78,14 @@ def first_day(
     results = Path(f"first-day-{stack}.json")
     answers = {belief.name: tried(belief(deployed)) for belief in chosen}
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    lines = [{"belief": name, "at": at, **answer._asdict()} for name, answer in answers.items()]
-    results.write_text(json.dumps(lines, indent=1) + "\n")
-    refuted = [name for name, answer in answers.items() if answer.verdict is Verdict.REFUTED]
-    typer.echo(f"{results}: {len(answers)} beliefs; refuted: {', '.join(refuted) or 'none'}")
-    sys.exit(1 if refuted or deployed.ledger.entries else 0)
+    kept = json.loads(results.read_text()) if results.exists() else {}
+    kept |= {name: {"at": at, **answer._asdict()} for name, answer in answers.items()}
+    results.write_text(json.dumps(kept, indent=1) + "\n")
+    # A pipeline must not go on with what was not tried, either.
+    good = {Verdict.HELD} if smoke else {Verdict.HELD, Verdict.NOT_TRIED}
+    bad = [name for name, answer in answers.items() if answer.verdict not in good]
+    typer.echo(f"{results}: {len(answers)} beliefs; bad: {', '.join(bad) or 'none'}")
+    sys.exit(1 if bad or deployed.ledger.entries else 0)
 
 
 def chosen_beliefs(only: str, *, smoke: bool) -> list[type[Belief]]:
