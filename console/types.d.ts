@@ -239,6 +239,7 @@ export interface Health {
   last_sweep: LastSweep | null;
   outbox_waiting: number;
   outbox_aside: number;
+  erasures_unfinished: number;
   queue: QueueHealth;
   tokens: TokenSums;
   tasks: Record<string, number>;

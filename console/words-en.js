@@ -597,6 +597,7 @@ export const en = {
       sweep_refused: "The sweep could not correct all tasks.",
       outbox: "Events are late.",
       outbox_aside: "Events were set aside.",
+      erasures_unfinished: "An erasure is unfinished.",
     },
     /** Sentences in the place of the API's. @type {Record<string, (health: import("./types").Health) => string>} */
     sentences: {},

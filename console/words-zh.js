@@ -585,6 +585,7 @@ export const zh = {
       sweep_refused: "巡检未能修正全部任务。",
       outbox: "事件延迟。",
       outbox_aside: "有事件被搁置。",
+      erasures_unfinished: "有清除尚未完成。",
     },
     sentences: {
       generation_stopped: ({ queue }) => `已暂存的内容仍会保存；其余内容等到运维恢复生成后再生成。原因：${queue.stopped_reason}`,
@@ -597,6 +598,7 @@ export const zh = {
       sweep_refused: ({ last_sweep }) => `最近一次巡检未能修正 ${last_sweep?.refused} 个任务，其 ID 见日志。`,
       outbox: ({ outbox_waiting }) => `${outbox_waiting} 个事件等待投递，巡检会投递它们。`,
       outbox_aside: ({ outbox_aside }) => `${outbox_aside} 个事件无法发送，已被搁置，没有消费者会收到。`,
+      erasures_unfinished: ({ erasures_unfinished }) => `${erasures_unfinished} 个已开始的清除没有继续到结束，其用户的任务不会启动。请重复 roadmap erase。`,
     },
     generation: "生成",
     runs: "开启",

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from typing import Annotated, Any
-from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
 
 from roadmap_content.api.capacity import describe_capacity, set_capacity
-from roadmap_content.api.erasure import Erasure, due_erasures, erase_user, preview_erasure
+from roadmap_content.api.erasure import Erasure, decode_user, due_erasures, erase_user, preview_erasure
 from roadmap_content.api.failure_groups import describe_group, set_group_state
 from roadmap_content.api.http import Api, answered, respond
 from roadmap_content.api.parameters import Cursor, Limit
@@ -267,6 +266,9 @@ def put_capacity(request: Annotated[CapacityRequest, Body()]) -> CapacityAnswer:
 )
 def delete_content(
     user_id: Annotated[str, Path(description="The user.")],
+    exact: Annotated[
+        str | None, Query(description="The user again: required if the path has to encode the id.")
+    ] = None,
     dry_run: Annotated[bool, Query(description="Only count what would be removed.")] = False,
     product_rows: Annotated[
         bool, Query(description="Delete the product's rows, and the texts that they name, too.")
@@ -285,7 +287,8 @@ def delete_content(
     """
     caller = api.caller
     caller.require_operator()
-    request = Erasure(unquote(user_id), caller.actor, product_rows, after, replay)
+    user = decode_user(user_id, exact)
+    request = Erasure(user, caller.actor, product_rows, after, replay)
     return (preview_erasure if dry_run else erase_user)(services, request, api.deadline)
 
 

@@ -170,7 +170,8 @@ class SystemRequests:
         """
         path, after = path_of("users", user_id, "content"), None
         removed, stays = Removed(), Removed()
-        query: dict[str, QueryValue] = {"product_rows": product_rows, "dry_run": dry_run, "replay": replay}
+        query: dict[str, QueryValue] = {"exact": user_id, "product_rows": product_rows, "dry_run": dry_run}
+        query["replay"] = replay
         while True:
             answer = self._api.call("DELETE", path, ErasureAnswer, caller, **query, after=after)
             removed, stays, after = removed + answer.removed, stays + answer.stays, answer.after
