@@ -14,7 +14,7 @@ INSTALLED := $(VENV)/.installed
 INSTALL := install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement
 
 .PHONY: help setup demo test lint workflow product browser schedules faults mutants drill load bench nightly \
-	verify-template sam-build sam-deploy-local sam-local preflight artifact deploy smoke openapi lock audit
+	verify-template sam-build sam-deploy-local sam-local preflight artifact deploy first-day openapi lock audit
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^## /{ print "\n" substr($$0, 4) } /^[a-z-]+:.*## /{ printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,11 +69,11 @@ workflow: $(INSTALLED) ## Run the whole system on the local cloud (ALL=1: also t
 product: $(INSTALLED) ## Beside the product: adopt its database, its 21 write operations, its rows, our runs beside its own (MINUTES=10 SEED=: both at once, for so long).
 	$(if $(MINUTES),STORM_MINUTES=$(MINUTES) STORM_SEED=$(SEED)) $(RUN)/python -m pytest $(BY_FILE) $(if $(MINUTES),-rP -k no_operation_of_the_product_fails) tests/product
 
-browser: $(VENV)/.more ## Go through the console with a real Chromium, on the real API with real tasks in every state (LOOKS=sample: a story and one look of each view; PICTURES=1: take the documents' pictures).
+browser: $(VENV)/.more ## Go through the console with a real Chromium, on the real API with real tasks in every state (LOOKS=sample: a story and one look of each view; INSTALL=1: only install the browser; PICTURES=1: take the documents' pictures).
 	$(RUN)/python -m checks.console.machine
 ifdef PICTURES
 	$(RUN)/python -m tests.browser.pictures
-else
+else ifndef INSTALL
 	$(RUN)/python -m checks.console.types
 	$(RUN)/python -m pytest $(BY_FILE) $(if $(filter sample,$(LOOKS)),,-m "") tests/browser
 endif
@@ -155,9 +155,9 @@ artifact: $(INSTALLED) ## Build the checked-out commit once, for every environme
 deploy: $(INSTALLED) ## Preflight, build and deploy one release: make deploy ENV=dev (staging, prod; ARTIFACT=FILE: in place of a build; RELEASES=3: how many are kept)
 	$(RUN)/python -m release $(ENV) $(if $(ARTIFACT),--artifact $(ARTIFACT)) $(if $(YES),--yes) $(if $(RELEASES),--keep $(RELEASES))
 
-smoke: $(INSTALLED) ## On a deployed stack, what only AWS can prove (never yet run): make smoke STACK=NAME
-	@test -n "$(STACK)" || { echo "Name the stack: make smoke STACK=NAME" >&2; exit 2; }
-	$(RUN)/python -m smoke $(STACK)
+first-day: $(INSTALLED) ## Try on a deployed stack what we believe about AWS (never yet run): make first-day STACK=staging (STACK=local; DRY_RUN=1; SMOKE=1; ONLY=failover,limit; ARTIFACT=FILE).
+	@test -n "$(STACK)" || { echo "Name the stack: make first-day STACK=staging" >&2; exit 2; }
+	$(RUN)/python -m first_day $(STACK) $(if $(SMOKE),--smoke) $(if $(DRY_RUN),--dry-run) $(addprefix --only=,$(ONLY)) $(addprefix --artifact=,$(ARTIFACT))
 
 ## Generate and maintain
 

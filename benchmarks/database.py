@@ -18,7 +18,14 @@ from .curriculum import Author, concept_ids
 from .stock import ROADMAP, TASK
 
 NEIGHBOUR = "neighbour-5f2a8c31"
-TABLES = ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata", "content_failures")
+CONTENT = ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata")
+OURS = ("content_events", "content_origins", "content_archive", "content_changes", "content_failures")
+"""The tables that a save writes."""
+
+INDEXES = text("""
+SELECT CAST(CAST(indrelid AS regclass) AS text), coalesce(pg_get_expr(indpred, indrelid), 'true')
+FROM pg_index WHERE CAST(CAST(indrelid AS regclass) AS text) = ANY(:tables)
+""")
 
 INSERT_ROADMAP = text("""
 INSERT INTO roadmap_metadata (roadmap_id, user_id, title, framework_data) VALUES (:id, 'u', 'A roadmap', '{}')
@@ -47,6 +54,10 @@ class Database:
                 " updated_at, attempt)"
                 f" VALUES ('{TASK}', 'u', 'processing', 'content_generation', '{ROADMAP}', now(), now(), 1)"
             )
+            connection.exec_driver_sql(
+                "INSERT INTO content_attempts (task_id, attempt, actor, cause, step)"
+                f" VALUES ('{TASK}', 1, 'user:u', 'first_run', 'planned')"
+            )
             ids = concept_ids(NEIGHBOUR, concepts)
             entries = [author.entry(concept_id, number, 0) for number, concept_id in enumerate(ids)]
             for content_type, kind in CONTENT_KINDS.items():
@@ -58,9 +69,9 @@ class Database:
         """Delete the rows of a trial, vacuum and checkpoint, so that the next trial is not affected."""
         self.administer(
             [
-                *(f"DELETE FROM {table} WHERE roadmap_id = '{ROADMAP}'" for table in TABLES[:3]),
-                "DELETE FROM content_failures",
-                f"VACUUM {', '.join(TABLES)}",
+                *(f"DELETE FROM {table} WHERE roadmap_id = '{ROADMAP}'" for table in CONTENT),
+                f"TRUNCATE {', '.join(OURS)}",
+                f"VACUUM {', '.join(CONTENT)}",
                 "CHECKPOINT",
             ]
         )
@@ -73,11 +84,19 @@ class Database:
 
     def count(self) -> int:
         """The number of rows of the benchmarked roadmap in all three tables."""
-        counted = " + ".join(
-            f"(SELECT count(*) FROM {table} WHERE roadmap_id = '{ROADMAP}')" for table in TABLES[:3]
-        )
-        with self.engine.connect() as connection:
-            return int(connection.scalar(text(f"SELECT {counted}")) or 0)
+        return sum(self._count(table, f"roadmap_id = '{ROADMAP}'") for table in CONTENT)
+
+    def written(self) -> tuple[int, int, int]:
+        """The rows and the index entries of the tables that a save writes, and the bytes of WAL so far."""
+        with self._administrator.connect() as connection:
+            wal = int(connection.scalar(text("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")) or 0)
+            indexes = connection.execute(INDEXES, {"tables": [*CONTENT, *OURS]}).all()
+        rows = sum(self._count(table) for table in (*CONTENT, *OURS))
+        return rows, sum(self._count(*index) for index in indexes), wal
+
+    def _count(self, table: str, condition: str = "true") -> int:
+        with self._administrator.connect() as connection:
+            return int(connection.scalar(text(f"SELECT count(*) FROM {table} WHERE {condition}")) or 0)
 
 
 @contextmanager

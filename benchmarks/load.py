@@ -1,8 +1,7 @@
 """`make load`: a thousand roadmaps at once, and other loads, through the queue.
 
 The admission is the real one, on PostgreSQL. Step Functions, the concurrency of Lambda and the model are
-simulated in virtual time: an event takes place at its time, and no time passes in between. Each scenario also
-runs without a queue (*before*).
+simulated in virtual time: an event takes place at its time, and no time passes in between.
 
 Ten slots; a roadmap has 30 concepts unless a scenario says otherwise. An item takes the time of a model: a
 tutorial 35 seconds, a quiz 15, resources 8. The batches are those that Plan makes, and an invocation
@@ -14,17 +13,15 @@ times, and p95 is that of all of their runs. *The model's quota as the bottlenec
 share 100,000, 200,000 and 400,000 tokens per minute. The pace, the calls and the shared bucket are the
 product's own. A server implements Converse over HTTP, with answers after 15 seconds (varied by a third), and
 counts as Bedrock documents it. It holds 20 seconds of the quota (emulated: Bedrock does not document this),
-and is full at first. *Used* is what calls had taken when the last one started, of the quota until then;
-*before* is the same without a configured quota.
+and is full at first. *Used* is what calls had taken when the last one started, of the quota until then.
 """
 
-import argparse
 import json
 import logging
 import random
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from heapq import heappop, heappush
@@ -33,7 +30,7 @@ from statistics import quantiles
 from typing import NamedTuple
 from unittest.mock import patch
 
-from sqlalchemy import Connection, Engine, TextClause, text
+from sqlalchemy import Connection, Engine, text
 
 from documents.cost import seconds_of
 from local_stack.builds import REPOSITORY
@@ -48,7 +45,7 @@ from tests.support.factories import concept_ids
 
 from . import quota
 from .database import own_database
-from .report import Limit, show_limits, show_machine, show_table
+from .report import Limit, arguments_of, show_limits, show_machine
 
 TYPES = (ContentType.TUTORIAL, ContentType.RESOURCES, ContentType.QUIZ)
 
@@ -97,7 +94,6 @@ class Run:
     arrives: float
     concepts: int = CONCEPTS
     queue_class: QueueClass = QueueClass.INTERACTIVE
-    tenant: str | None = None
     started: float | None = None
     ended: float | None = None
     timed_out: bool = False
@@ -121,29 +117,6 @@ class Run:
         return (self.started or 0) - self.arrives
 
 
-class Admission:
-    """Decides when a run starts: this one, at once, as without a queue. Returns the runs that start now."""
-
-    def claim(self, run: Run) -> Sequence[Run]:
-        """A run arrives."""
-        return [run]
-
-    def planned(self, run: Run) -> None:
-        """A run has its batches."""
-
-    def end(self, _run: Run) -> Sequence[Run]:
-        """A run has ended."""
-        return []
-
-    def sweep(self, _now: float) -> Sequence[Run]:
-        """The sweep of each minute."""
-        return []
-
-    def states(self) -> Sequence[str]:
-        """The states of the queue's entries, with their numbers."""
-        return []
-
-
 TASK = text(
     "INSERT INTO roadmap_tasks (task_id, user_id, status, attempt) VALUES (:id, :user, 'processing', 1)"
 )
@@ -157,8 +130,6 @@ RESET = text("TRUNCATE roadmap_tasks, content_attempts, content_queue, content_q
 
 # In virtual time, an attempt is recent until `AGE`.
 ADMIT = text(queue.ADMIT.text.replace(f"interval '{queue.RECENT_MINUTES} minutes'", "interval '12 hours'"))
-ADMIT_ANY = text(ADMIT.text.replace("2 * own.grants < c.slots", "true"))
-"""The admission as it was: also a user's large runs may hold all slots."""
 
 STATES = text("SELECT count(*) || ' ' || state FROM content_queue WHERE state <> 'ended' GROUP BY state")
 
@@ -167,12 +138,11 @@ UPDATE content_queue SET enqueued_at = enqueued_at - interval '1 day' WHERE task
 """)
 
 
-class Queue(Admission):
-    """The product's admission."""
+class Queue:
+    """The product's admission. A method returns the runs that start now."""
 
-    def __init__(self, engine: Engine, admit: TextClause = ADMIT) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._statement = admit
         self._runs: dict[str, Run] = {}
         self._recent: deque[Run] = deque()
         with engine.begin() as connection:
@@ -180,6 +150,7 @@ class Queue(Admission):
             connection.execute(text("UPDATE content_capacity SET slots = :slots"), {"slots": SLOTS})
 
     def claim(self, run: Run) -> Sequence[Run]:
+        """A run arrives."""
         task_id = str(run.number)
         self._runs[task_id] = run
         items = len(TYPES) * run.concepts
@@ -189,17 +160,19 @@ class Queue(Admission):
             connection.execute(ATTEMPT, {"id": task_id})
             self._age(connection, run.arrives)
             self._recent.append(run)
-            entry = run.queue_class, QueueState.WAITING, work, run.tenant
-            with patch.object(queue, "ADMIT", self._statement):
+            entry = run.queue_class, QueueState.WAITING, work
+            with patch.object(queue, "ADMIT", ADMIT):
                 return self._runs_of(queue.enqueue(connection, task_id, 1, *entry))
 
     def planned(self, run: Run) -> None:
+        """A run has its batches."""
         items = len(TYPES) * run.concepts
         work = Work(items * TOKENS_PER_ITEM, min(MAX_CONCURRENCY, len(run.remaining)))
         with self._engine.begin() as connection:
             queue.confirm(connection, str(run.number), 1, work)
 
     def end(self, run: Run) -> Sequence[Run]:
+        """A run has ended."""
         with self._engine.begin() as connection:
             connection.execute(USED, {"id": str(run.number), "tokens": run.tokens})
             queue.release(connection, str(run.number), 1)
@@ -207,17 +180,19 @@ class Queue(Admission):
             return self._admit(connection, run.ended or 0)
 
     def sweep(self, now: float) -> Sequence[Run]:
+        """The sweep of each minute."""
         with self._engine.begin() as connection:
             queue.lock_capacity(connection)
             return self._admit(connection, now)
 
     def states(self) -> Sequence[str]:
+        """The states of the queue's entries, with their numbers."""
         with self._engine.connect() as connection:
             return connection.scalars(STATES).all()
 
     def _admit(self, connection: Connection, now: float) -> list[Run]:
         self._age(connection, now)
-        with patch.object(queue, "ADMIT", self._statement):
+        with patch.object(queue, "ADMIT", ADMIT):
             return self._runs_of(queue.admit(connection, 100))
 
     def _age(self, connection: Connection, now: float) -> None:
@@ -236,7 +211,7 @@ class Simulation:
 
     def __init__(
         self,
-        admission: Admission,
+        admission: Queue,
         runs: Sequence[Run],
     ) -> None:
         self._admission = admission
@@ -328,26 +303,6 @@ class Simulation:
 
 BACK_OFF = "A refused batch waits longer each time, while a slot may be free."
 
-UNKNOWN = "The cause was not measured."
-"""The reason for a missed limit, unless a measurement shows another one."""
-
-
-class Outcome(NamedTuple):
-    """The measurement of a scenario, its limit, and the same without a queue."""
-
-    label: str
-    value: float
-    limit: float
-    before: float | None = None
-    unit: str = "×"
-    at_least: bool = False
-    reason: str = UNKNOWN
-
-    @property
-    def as_limit(self) -> Limit:
-        """The same for the table of limits."""
-        return Limit(self.label, self.value, self.limit, self.unit, self.at_least, self.reason)
-
 
 def p95(runs: Sequence[Run]) -> float:
     """The response time of which 5 % of runs take longer. A run that timed out counts with its time."""
@@ -369,19 +324,18 @@ def longest_pause(runs: Sequence[Run]) -> float:
 
 
 class Beside(NamedTuple):
-    """Runs of light users, and of others beside them: a list for each repetition."""
+    """Runs of light users alone, and with others beside them: a list for each repetition."""
 
     alone: list[list[Run]]
-    after: list[list[Run]]
-    before: list[list[Run]]
+    together: list[list[Run]]
 
-    def outcome(self, label: str) -> Outcome:
+    def outcome(self, label: str) -> Limit:
         """The p95 of the light users, relative to their p95 alone."""
-        alone, after, before = (
+        alone, together = (
             p95([run for run in chain(*repetitions) if _is_light(run)]) for repetitions in self
         )
         reason = "No batch is interrupted for another one; and the wait for an admission."
-        return Outcome(label, after / alone, 1.5, before / alone, reason=reason)
+        return Limit(label, together / alone, 1.5, reason=reason)
 
 
 def _is_light(run: Run) -> bool:
@@ -394,7 +348,6 @@ class Load:
 
     def __init__(self, engine: Engine, share: float) -> None:
         self._engine = engine
-        self.admit = ADMIT
         self._share = share
         self._numbers = count()
 
@@ -415,28 +368,15 @@ class Load:
             runs.append(self.run(f"s{seed}-{index}", time))
         return runs
 
-    def both(self, build: Callable[[], list[Run]]) -> tuple[list[Run], list[Run]]:
-        """The runs of a scenario after it, with the queue and without one."""
-        after, before = build(), build()
-        Simulation(Queue(self._engine, self.admit), after)
-        Simulation(Admission(), before)
-        return after, before
+    def outcomes(self) -> Iterator[Limit]:
+        """The outcomes of all scenarios."""
+        yield from self.at_once()
+        yield self.beside(self.of(50), 0.3, self.flood).outcome(FLOOD)
+        yield self.beside(self.of(50), 0.3, self.sizes).outcome(SIZES)
+        yield from self.recovery()
+        yield from self.quota()
 
-    def outcomes(self, *names: str) -> Iterator[Outcome]:
-        """The outcomes of scenarios, of all by default."""
-        scenarios: Mapping[str, Callable[[], Sequence[Outcome]]] = {
-            "at_once": self.at_once,
-            "flooder": lambda: [self.flooder("500 roadmaps of one user", None)],
-            "tenant": lambda: [self.flooder("500 roadmaps of 100 ids of one tenant", "t")],
-            "sizes": lambda: [self.beside(self.of(50), 0.3, self.sizes).outcome(SIZES)],
-            "recovery": self.recovery,
-            "quota": self.quota,
-        }
-        for name, measure in scenarios.items():
-            if not names or name in names:
-                yield from measure()
-
-    def quota(self) -> list[Outcome]:
+    def quota(self) -> list[Limit]:
         """The model's quota as the bottleneck."""
         return [
             outcome
@@ -444,74 +384,44 @@ class Load:
             for outcome in self._quota(max(1, int(roadmaps * self._share)), tokens_per_minute)
         ]
 
-    def _quota(self, roadmaps: int, tokens_per_minute: int) -> list[Outcome]:
+    def _quota(self, roadmaps: int, tokens_per_minute: int) -> list[Limit]:
         run = quota.measure(self._engine, roadmaps, tokens_per_minute)
-        before = (
-            quota.measure(self._engine, roadmaps, tokens_per_minute, is_configured=False)
-            if roadmaps < max(QUOTAS)  # it takes some minutes
-            else None
-        )
         assert not run.lost, run.lost  # noqa: S101 - a lost item is a defect, not a measurement
         about = f"the model's quota as the bottleneck, {roadmaps} at once: "
         return [
-            Outcome(f"{about}the quota used", run.used, 0.97, before and before.used, "", at_least=True),
-            Outcome(f"{about}calls throttled, of all", run.throttled, 0.01, before and before.throttled, ""),
-            Outcome(f"{about}tokens wasted", run.wasted, 0, before and before.wasted, ""),
+            Limit(f"{about}the quota used", run.used, 0.97, "", at_least=True),
+            Limit(f"{about}calls throttled, of all", run.throttled, 0.01, ""),
+            Limit(f"{about}tokens wasted", run.wasted, 0, ""),
         ]
 
-    def at_once(self) -> list[Outcome]:
+    def at_once(self) -> list[Limit]:
         """1,000 roadmaps of 1,000 users at once."""
         number = self.of(1_000)
-
-        def build() -> list[Run]:
-            return [self.run(f"u{index}", index * 60 / number) for index in range(number)]
-
-        after, before = self.both(build)
+        runs = [self.run(f"u{index}", index * 60 / number) for index in range(number)]
+        Simulation(Queue(self._engine), runs)
         about = "1,000 roadmaps at once: "
-        longest, longest_before = (
-            max((run.ended or 0) - (run.started or 0) for run in runs) / TIMEOUT for runs in (after, before)
-        )
-        throttled, throttled_before = (
-            sum(run.throttled for run in runs) / number for runs in (after, before)
-        )
-        timed_out, timed_out_before = (sum(run.timed_out for run in runs) for runs in (after, before))
+        longest = max((run.ended or 0) - (run.started or 0) for run in runs) / TIMEOUT
         return [
-            Outcome(
-                f"{about}the time of all, of the ideal",
-                makespan(after),
-                1.04,
-                makespan(before),
-                reason=BACK_OFF,
-            ),
-            Outcome(f"{about}throttled calls a run", throttled, 100, throttled_before, ""),
-            Outcome(f"{about}runs that time out", timed_out, 0, timed_out_before, ""),
-            Outcome(f"{about}the longest run, of its timeout", longest, 0.5, longest_before),
+            Limit(f"{about}the time of all, of the ideal", makespan(runs), 1.04, reason=BACK_OFF),
+            Limit(f"{about}throttled calls a run", sum(run.throttled for run in runs) / number, 100, ""),
+            Limit(f"{about}runs that time out", sum(run.timed_out for run in runs), 0, ""),
+            Limit(f"{about}the longest run, of its timeout", longest, 0.5),
         ]
 
     def beside(self, number: int, load: float, others: Callable[[], list[Run]]) -> "Beside":
         """Light users beside other runs, with several arrivals at random."""
-        found = Beside([], [], [])
+        found = Beside([], [])
         for seed in range(ARRIVALS):
-
-            def light(seed: int = seed) -> list[Run]:
-                return self.stream(number, load, seed)
-
-            alone = light()
-            Simulation(Queue(self._engine, self.admit), alone)
-            after, before = self.both(lambda light=light: [*others(), *light()])  # type: ignore[misc]
-            for runs, more in zip(found, (alone, after, before), strict=True):
-                runs.append(more)
+            alone = self.stream(number, load, seed)
+            together = [*others(), *self.stream(number, load, seed)]
+            for runs, repetitions in zip((alone, together), found, strict=True):
+                Simulation(Queue(self._engine), runs)
+                repetitions.append(runs)
         return found
 
-    def flooder(self, about: str, tenant: str | None) -> Outcome:
-        """500 roadmaps of one user, or of one tenant, beside 50 light users."""
-        ids = 1 if tenant is None else 100
-
-        def flood() -> list[Run]:
-            return [self.run(f"f{index % ids}", 0, tenant=tenant) for index in range(self.of(500))]
-
-        found = self.beside(self.of(50), 0.3, flood)
-        return found.outcome(f"{about} beside light users: their p95, of alone")
+    def flood(self) -> list[Run]:
+        """500 roadmaps of one user."""
+        return [self.run("f", 0) for _ in range(self.of(500))]
 
     def sizes(self) -> list[Run]:
         """One user's roadmaps of 600 concepts and of one, in turn, a minute apart, after ten minutes."""
@@ -519,7 +429,7 @@ class Load:
             self.run("f", 600 + 60 * turn, concepts=1 if turn % 2 else 600) for turn in range(self.of(40))
         ]
 
-    def recovery(self) -> list[Outcome]:
+    def recovery(self) -> list[Limit]:
         """A recovery of 1,000 tasks beside interactive runs at 60 % load."""
 
         def bulk() -> list[Run]:
@@ -527,61 +437,32 @@ class Load:
 
         found = self.beside(self.of(300), 0.6, bulk)
         alone_run = sum(batches_of(CONCEPTS))
-        pause, pause_before = (max(map(longest_pause, runs)) for runs in (found.after, found.before))
+        pause = max(map(longest_pause, found.together))
         about = "a recovery of 1,000 tasks beside people: "
         return [
             found.outcome(f"{about}the p95 of the people, of alone"),
-            Outcome(
-                f"{about}its longest pause, of a run on one slot",
-                pause / alone_run,
-                5,
-                pause_before / alone_run,
-            ),
+            Limit(f"{about}its longest pause, of a run on one slot", pause / alone_run, 5),
         ]
 
 
+FLOOD = "500 roadmaps of one user beside light users: their p95, of alone"
 SIZES = "600 concepts and 1 of one user in turn, beside light users: their p95, of alone"
-
-
-def show_rules(load: Load) -> None:
-    """Scenarios without and with the limit of a user's grants to half of the slots."""
-    rows: dict[str, list[str]] = {}
-    for name in ("sizes", "flooder"):
-        with patch.object(load, "admit", ADMIT_ANY):
-            before = list(load.outcomes(name))
-        pairs = zip(before, load.outcomes(name), strict=True)
-        rows |= {new.label: [f"{old.value:.2f}", f"{new.value:.2f}"] for old, new in pairs}
-    show_table("A user's grants below half of the slots", ["before", "now"], rows)
 
 
 def main() -> None:
     """Simulate and print."""
-    parser = argparse.ArgumentParser(description="A thousand roadmaps at once, and other loads.")
-    parser.add_argument("--short", action="store_true", help="a tenth of the runs")
-    parser.add_argument("--only", nargs="+", default=[], help="names of scenarios")
-    arguments = parser.parse_args()
+    is_short = arguments_of(__doc__ or "").short
     logging.getLogger(logger.name or "").disabled = True
     with own_database() as database:
         # The time of a COMMIT is not measured.
         database.administer(["ALTER SYSTEM SET synchronous_commit = off", "SELECT pg_reload_conf()"])
         outcomes = []
-        load = Load(database.engine, 0.1 if arguments.short else 1)
-        for each in load.outcomes(*arguments.only):
+        load = Load(database.engine, 0.1 if is_short else 1)
+        for each in load.outcomes():
             print(f"{each.label}: {each.value:.3f} (limit {each.limit})", file=sys.stderr)  # noqa: T201
             outcomes.append(each)
-        if not arguments.only:
-            show_rules(load)
     show_machine("SQLAlchemy")
-    show_table(
-        "The same without a queue",
-        ["with the queue", "before"],
-        {
-            each.label: [f"{each.value:.2f}", f"{each.before:.2f}"]
-            for each in outcomes
-            if each.before is not None
-        },
-    )
-    show_limits([each.as_limit for each in outcomes], room=1.0 if arguments.short else None)
+    show_limits(outcomes, room=1.0 if is_short else None)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,8 @@ Every contestant generates the same items (each counts as one payment) and saves
 PostgreSQL, with one commit for each of its units. *Ours*: the four steps. Step Functions is emulated, and S3
 is a server that outlives the worker. *Durable functions*: a generate step and a save step per item, or per
 batch of 25, in the test runner of the SDK, FLAT, `all_completed`; only connection errors are retried. *DBOS*:
-a queue, a workflow per item, or per batch of 25; a step generates, a datasource transaction saves. *One
-concept per iteration*: the plain Step Functions pattern, emulated. The rows of the peers are plain upserts
-that refuse the id of another item; ours also locks and checks.
+a queue, a workflow per item, or per batch of 25; a step generates, a datasource transaction saves. The peers'
+rows are plain upserts that refuse the id of another item; ours also locks and checks.
 
 *Operations*: transitions of Step Functions, operations of durable functions, recorded workflows and steps of
 DBOS. *Commits* and *WAL* include everything that the contestant did. *History*: bytes of the inputs and
@@ -22,13 +21,11 @@ database's.
 *Lost*: items without a row. *Paid twice*: items that were generated again without need. *Wrong*: items with a
 row that disagrees with the recorded outcome. *Retry*: the method of the contestant's documentation after a
 run has ended: ours, a new attempt; durable functions, a new execution with the items that the first reported
-as failed; DBOS, `rewind_workflow` to the save; one concept per iteration, a new execution. *Failed half way*:
-the run ends as FAILED, stopped or cancelled after a third was saved; then ours gets a new attempt, durable
-functions a new execution, DBOS `resume_workflow`, one concept per iteration a redrive (emulated from
-documentation).
+as failed; DBOS, `rewind_workflow` to the save. *Failed half way*: the run ends as FAILED, stopped or
+cancelled after a third was saved; then ours gets a new attempt, durable functions a new execution, DBOS
+`resume_workflow`.
 """
 
-import argparse
 import json
 import os
 import re
@@ -56,7 +53,7 @@ from tests.support.factories import bundle_of
 from .contestants.peers.work import ROADMAP
 from .curriculum import Author, concept_ids
 from .object_server import ObjectServer
-from .report import show_machine, show_table
+from .report import arguments_of, show_machine, show_table
 from .stock import PLAN_SETTINGS
 
 CONCEPTS, FAULTED_CONCEPTS = 334, 10
@@ -367,16 +364,7 @@ def _failed_half_way(trial: Trial) -> list[str]:
 
 def main() -> None:
     """Run every contestant, and print the counts."""
-    parser = argparse.ArgumentParser(description="Compare our pipeline with its peers.")
-    parser.add_argument("--only", nargs="+", help="words of contestants' names, besides ours")
-    parser.add_argument("--short", action="store_true", help="a tenth of the concepts")
-    arguments = parser.parse_args()
-    concepts = CONCEPTS // 10 if arguments.short else CONCEPTS
-    chosen = {
-        name: contestant
-        for name, contestant in CONTESTANTS.items()
-        if name == OURS or not arguments.only or any(word in name for word in arguments.only)
-    }
+    concepts = CONCEPTS // 10 if arguments_of(__doc__ or "").short else CONCEPTS
     counts: dict[str, list[str]] = {}
     faults: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory(prefix="roadmap-peers-") as directory, ObjectServer() as objects:
@@ -392,7 +380,7 @@ def main() -> None:
             def trial(contestant: Contestant, number: str, concepts: int) -> Trial:
                 return Trial(contestant, server, objects, folder / number, concepts)
 
-            for number, (name, contestant) in enumerate(chosen.items()):
+            for number, (name, contestant) in enumerate(CONTESTANTS.items()):
                 sys.stderr.write(f"{name} …\n")
                 few = FAULTED_CONCEPTS
                 clean = trial(contestant, f"{number}a", concepts)

@@ -185,9 +185,6 @@ def measure(
     engine: Engine,
     roadmaps: int,
     tokens_per_minute: int,
-    *,
-    burndown: float = 1.0,
-    is_configured: bool = True,
 ) -> Run:
     """Generate roadmaps in batches, as many at the same time as there are slots, and as a run may have."""
     clock = VirtualTime()
@@ -203,18 +200,17 @@ def measure(
         BURST,
         clock.now,
         clock.sleep,
-        burndown=burndown,
         output=output,
     )
     with engine.begin() as connection:
         connection.execute(RESET)
-        connection.execute(CONFIGURE, {"tokens": tokens_per_minute if is_configured else None})
+        connection.execute(CONFIGURE, {"tokens": tokens_per_minute})
     with (
         ConverseServer(quota) as server,
         _client(server) as client,
         quota_clock(engine, clock.now),
     ):
-        settings = Settings(server.settings(MODEL_ID=MODEL_ID, MODEL_OUTPUT_BURNDOWN=str(burndown)))
+        settings = Settings(server.settings(MODEL_ID=MODEL_ID))
         slots = _Slots(engine, settings, BedrockModel(client, MODEL_ID, MAX_OUTPUT, LATENCY * 4), clock)
         slots.work([batch for number in range(roadmaps) for batch in _batches(number)], roadmaps)
         assert not server.faults, server.faults  # noqa: S101 - otherwise the requests were invalid

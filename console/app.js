@@ -11,6 +11,7 @@ import { Empty, ErrorNote, Link, Loading, OnDemand, Text } from "./parts.js";
 import { change, currentRoute, href, useRoute } from "./router.js";
 import { currentToken, finishSignIn, onSession, signOut, takeLink } from "./session.js";
 import { SignInView } from "./sign-in.js";
+import { StoppedNote } from "./stop.js";
 import { FailuresView } from "./view-failures.js";
 import { TaskView } from "./view-task.js";
 import { TasksView } from "./view-tasks.js";
@@ -111,7 +112,7 @@ function SignedIn({ route, section }) {
   return html`
     <${Header} section=${section} session=${session} />
     <main id="main" tabindex="-1">
-      ${session?.sees && html`<${StoppedNote} />`}
+      ${session?.sees && html`<${StoppedNote} operates=${session.operates} />`}
       ${
         session
           ? html`<${Boundary} key=${route.path.join("/")}><${View} route=${route} section=${section} session=${session} /><//>`
@@ -121,23 +122,6 @@ function SignedIn({ route, section }) {
       }
     </main>
   `;
-}
-
-/** On every page while generation is stopped. The API refuses health to owners: they see it at a waiting task. */
-function StoppedNote() {
-  const { data } = useLive(
-    "stopped",
-    /** @type {(signal: AbortSignal) => Promise<import("./types").Health>} */ ((signal) => get(["health"], {}, signal)),
-    () => 20_000,
-  );
-  const reason = data?.queue.stopped_reason ?? null;
-  return (
-    reason !== null &&
-    html`<p class="note bad stopped" role="status">
-      <strong>${T.health.what.generation_stopped}</strong> <${Text} value=${reason} />${" "}
-      <${Link} to=${href(["runbook", "stop-paying-for-the-model"])}>${T.health.runbook}<//>
-    </p>`
-  );
 }
 
 /** @param {{ route: import("./router.js").Route, section: string, session: Session }} props */

@@ -1,19 +1,21 @@
 // The content of an item: a tutorial's text, a quiz with its answers, links; and refused content with its fault marked.
 
+import { useState } from "./vendor/hooks.js";
 import { get } from "./api.js";
 import { html } from "./html.js";
 import { T, number } from "./language.js";
 import { useLive } from "./live.js";
 import { Markdown, safeLink } from "./markdown.js";
-import { ErrorNote, Loading, pathOf } from "./parts.js";
+import { Dialog, ErrorNote, Loading, Text, pathOf } from "./parts.js";
 
 /** @typedef {import("./types").SavedItem} SavedItem */
 
 /**
  * The saved content of an item. @param {{ taskId: string, conceptId: string, type:
- * import("./types").ContentType, revision: string, scope: { user_id?: string } }} props
+ * import("./types").ContentType, revision: string, scope: { user_id?: string }, title: string }} props
  */
-export function SavedContent({ taskId, conceptId, type, revision, scope }) {
+export function SavedContent({ taskId, conceptId, type, revision, scope, title }) {
+  const [reads, setReads] = useState(false);
   const { data, error, refresh } = useLive(
     `content ${taskId} ${conceptId} ${type} ${revision}`,
     /** @type {(signal: AbortSignal) => Promise<SavedItem>} */ (
@@ -24,7 +26,10 @@ export function SavedContent({ taskId, conceptId, type, revision, scope }) {
   if (!data) return error ? html`<${ErrorNote} error=${error} retry=${refresh} missing=${T.content.gone} />` : html`<${Loading} />`;
   const large = safeLink(data.content_link);
   if (data.content_link) return html`<p>${T.content.large} ${large && html`<a href=${large} target="_blank" rel="noopener noreferrer">${T.content.open} ↗</a>`}</p>`;
-  return html`<div class="content" role="group" aria-label=${T.content.heading} data-content=${type}><${Content} type=${type} content=${data.content} /></div>`;
+  const content = html`<div class="content" role="group" aria-label=${T.content.heading} data-content=${type}><${Content} type=${type} content=${data.content} /></div>`;
+  return html`<p><button type="button" class="small" onClick=${() => setReads(true)}>${T.content.read}</button></p>
+    ${content}
+    ${reads && html`<${Dialog} heading=${html`<${Text} value=${title} />`} reading onClose=${() => setReads(false)}><h3 class="visually-hidden">${T.types[type]}</h3>${content}<//>`}`;
 }
 
 /** Whether content has the shape that is shown as text, and not as JSON. @param {string} type @param {any} content */

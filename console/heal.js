@@ -12,7 +12,7 @@ import { go, href } from "./router.js";
 /** @typedef {{ task_id: string, user_id: string }} TaskName */
 
 /** A request that is sent on demand: its result, and whether it is in progress. */
-function useRequest() {
+export function useRequest() {
   const [state, setState] = useState(
     /** @type {{ busy: boolean, answer: any, error: ApiError | null }} */ ({ busy: false, answer: null, error: null }),
   );
@@ -67,7 +67,7 @@ function Preview({ staged, toGenerate, tokens, basis, tasks, minutes }) {
 }
 
 /** @param {{ value: string, onInput: (value: string) => void, missing?: boolean }} props */
-function ReasonField({ value, onInput, missing }) {
+export function ReasonField({ value, onInput, missing }) {
   return html`
     <div class="field">
       <label for="reason">${T.heal.reason}</label>
@@ -86,7 +86,7 @@ function ReasonField({ value, onInput, missing }) {
 }
 
 /** @param {{ error: ApiError }} props */
-const Refusal = ({ error }) => html`
+export const Refusal = ({ error }) => html`
   <div class="note ${error.kind === "conflict" ? "warn" : "bad"}" role="alert">
     <p>${errorSentence(error)}</p>
     ${error.code && html`<p class="meta"><code>${error.code}</code>${T.conflicts[error.code] && error.message && html` <${Text} value=${error.message} />`}</p>`}

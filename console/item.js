@@ -10,6 +10,7 @@ import { T, ago, number, size } from "./language.js";
 import { useLive } from "./live.js";
 import { Age, ErrorNote, Id, Loading, Mark, Reason, Remedy, Text } from "./parts.js";
 import { OriginFacts, Revisions } from "./revisions.js";
+import { change } from "./router.js";
 
 /** @typedef {import("./types").ItemDetail} ItemDetail */
 /** @typedef {import("./types").ContentType} ContentType */
@@ -48,10 +49,12 @@ export function ItemDrawer({ task, concept, type, states, session, acts, changes
   );
   const loaded = details.data !== null;
   useEffect(() => {
-    const section = drawer.current?.querySelector(`[data-type="${type}"]`);
-    (section?.querySelector("mark") ?? section)?.scrollIntoView({ block: "nearest" });
+    drawer.current?.querySelector("mark")?.scrollIntoView({ block: "nearest" });
   }, [type, loaded]);
   const missing = TYPES.filter((_, k) => states[k] !== "S" && states[k] !== "G");
+  const place = TYPES.indexOf(type);
+  const state = states[place] ?? "M";
+  const detail = details.data?.[place];
   return html`
     <aside
       class="drawer"
@@ -68,56 +71,68 @@ export function ItemDrawer({ task, concept, type, states, session, acts, changes
         <h2 id="drawer-heading" tabindex="-1" ref=${heading} class="clamp3"><${Text} value=${concept.name} /></h2>
         <button type="button" class="quiet" onClick=${onClose}>${T.close} ✕</button>
       </div>
-      <p class="meta clamp3"><${Id} value=${concept.id} /></p>
-      ${details.data?.[0]?.module && html`<p class="meta">${T.item.module}: <${Text} value=${details.data[0].module} /></p>`}
-      ${
-        acts &&
-        missing.length > 1 &&
-        html`<p><button type="button" onClick=${() => onRetry({ concept_id: concept.id })}>${T.task.retryConcept}</button></p>`
-      }
-      ${TYPES.map(
-        (each, k) => html`
-          <section key=${each} data-type=${each} class="item ${each === type ? "chosen" : ""}">
-            <h3>${T.types[each]}</h3>
-            <p class="state"><${Mark} state=${states[k] ?? "M"} /> ${T.states[states[k] ?? "M"]}</p>
-            ${
-              details.data?.[k] &&
-              html`<${Details}
-                detail=${details.data[k]}
-                chosen=${each === type}
-                load=${(/** @type {string} */ revision) =>
-                  html`<${SavedContent} taskId=${task.task_id} conceptId=${concept.id} type=${each} revision=${revision} scope=${session.scope()} />`}
-                revisions=${(/** @type {string} */ saved) =>
-                  html`<${Revisions}
-                    item=${{ taskId: task.task_id, userId: session.userFor(task.user_id), conceptId: concept.id, name: concept.name, type: each, scope: session.scope() }}
-                    saved=${saved}
-                    acts=${acts}
-                    show=${show}
-                    onDone=${onDone}
-                  />`}
-              />`
-            }
-            ${
-              acts &&
-              html`<p>
-                ${
-                  states[k] === "S"
-                    ? html`<button type="button" class="small" onClick=${() => onRetry({ concept_id: concept.id, content_type: each, regenerate: true })}>
-                        ${T.task.regenerate}
-                      </button>`
-                    : states[k] !== "G" &&
-                      html`<button type="button" class="small" onClick=${() => onRetry({ concept_id: concept.id, content_type: each })}>
-                        ${T.task.retryOne}
-                      </button>`
-                }
-              </p>`
-            }
-          </section>
-        `,
-      )}
+      ${details.data?.[0]?.module && html`<p class="meta"><${Text} value=${details.data[0].module} /></p>`}
+      <div class="tabs" role="tablist">
+        ${TYPES.map(
+          (each, k) => html`<button
+            type="button"
+            key=${each}
+            role="tab"
+            id="tab-${each}"
+            aria-selected=${each === type}
+            aria-controls="tab-panel"
+            tabindex=${each === type ? 0 : -1}
+            onClick=${() => change({ type: each }, { replace: true })}
+            onKeyDown=${(/** @type {KeyboardEvent} */ event) => moveTab(event, each)}
+          >
+            <${Mark} state=${states[k] ?? "M"} /> ${T.types[each]}
+          </button>`,
+        )}
+      </div>
+      <section id="tab-panel" key=${type} data-type=${type} role="tabpanel" aria-labelledby="tab-${type}" class="item chosen">
+        <h3 class="visually-hidden">${T.types[type]}</h3>
+        <p class="item-head">
+          <span class="state">${T.states[state]}</span>
+          ${
+            acts &&
+            state !== "G" &&
+            html`<button type="button" class="small" onClick=${() => onRetry({ concept_id: concept.id, content_type: type, ...(state === "S" ? { regenerate: true } : {}) })}>
+              ${state === "S" ? T.task.regenerate : T.task.retryOne}
+            </button>`
+          }
+          ${acts && missing.length > 1 && html`<button type="button" class="small" onClick=${() => onRetry({ concept_id: concept.id })}>${T.task.retryConcept}</button>`}
+        </p>
+        ${
+          detail &&
+          html`<${Details}
+            detail=${detail}
+            load=${(/** @type {string} */ revision) =>
+              html`<${SavedContent} taskId=${task.task_id} conceptId=${concept.id} type=${type} revision=${revision} scope=${session.scope()} title=${concept.name} />`}
+            revisions=${(/** @type {string} */ saved) =>
+              html`<${Revisions}
+                item=${{ taskId: task.task_id, userId: session.userFor(task.user_id), conceptId: concept.id, name: concept.name, type, scope: session.scope() }}
+                saved=${saved}
+                acts=${acts}
+                show=${show}
+                onDone=${onDone}
+              />`}
+          />`
+        }
+        <p class="meta"><${Id} value=${concept.id} /></p>
+      </section>
       ${details.error ? html`<${ErrorNote} error=${details.error} retry=${details.refresh} />` : !details.data && html`<${Loading} />`}
     </aside>
   `;
+}
+
+/** The arrow keys move between the tabs. @param {KeyboardEvent} event @param {ContentType} type */
+function moveTab(event, type) {
+  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  if (!step) return;
+  event.preventDefault();
+  const next = TYPES[(TYPES.indexOf(type) + step + TYPES.length) % TYPES.length] ?? type;
+  change({ type: next }, { replace: true });
+  document.getElementById(`tab-${next}`)?.focus();
 }
 
 /** A part that is shown on demand. @param {{ label: string, shown: boolean, children: () => any }} props */
@@ -130,8 +145,8 @@ function Fold({ label, shown, children }) {
   </details>`;
 }
 
-/** @param {{ detail: ItemDetail, chosen: boolean, load: (revision: string) => any, revisions: (saved: string) => any }} props */
-function Details({ detail, chosen, load, revisions }) {
+/** @param {{ detail: ItemDetail, load: (revision: string) => any, revisions: (saved: string) => any }} props */
+function Details({ detail, load, revisions }) {
   const saved = detail.saved && `${detail.saved.id} ${detail.saved.version} ${detail.saved.generated_at}`;
   const [latest] = detail.failures;
   const missing = detail.state !== "saved";
@@ -148,11 +163,11 @@ function Details({ detail, chosen, load, revisions }) {
       missing &&
       html`<${Remedy} code=${latest?.error_code} action=${detail.next_action} text=${detail.next_action_text} />`
     }
-    ${saved && html`<${Fold} label=${T.content.heading} shown=${chosen}>${() => load(saved)}<//>`}
+    ${saved && html`<${Fold} label=${T.content.heading} shown=${true}>${() => load(saved)}<//>`}
     ${
       missing &&
       detail.staged?.text &&
-      html`<${Fold} label=${detail.state === "rejected" ? T.content.refused : T.content.staged} shown=${chosen}>
+      html`<${Fold} label=${detail.state === "rejected" ? T.content.refused : T.content.staged} shown=${true}>
         ${() => html`<${UnsavedContent} type=${detail.content_type} text=${detail.staged?.text} reason=${latest?.reason ?? null} label=${detail.state === "rejected" ? T.content.refused : T.content.staged} />`}
       <//>`
     }
@@ -176,12 +191,12 @@ function Details({ detail, chosen, load, revisions }) {
     </dl>
     ${
       saved &&
-      html`<${Fold} label=${T.origin.heading} shown=${chosen}>${() => html`<${OriginFacts} origin=${detail.saved?.origin} />`}<//>
+      html`<${Fold} label=${T.origin.heading} shown=${true}>${() => html`<${OriginFacts} origin=${detail.saved?.origin} />`}<//>
         <${Fold} label=${T.revisions.list} shown=${false}>${() => revisions(saved)}<//>`
     }
     ${
       detail.rejected.length > 0 &&
-      html`<details open=${missing && chosen}>
+      html`<details open=${missing}>
         <summary>${T.item.rejected} (${number(detail.rejected.length)})</summary>
         <ul class="plain">
           ${detail.rejected.map(

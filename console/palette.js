@@ -125,14 +125,16 @@ const fixed = (sections) => [
   ...Object.entries(T.status).map(([status, name]) => ({ to: href(["tasks"], { status }), kind: T.palette.filter, name })),
 ];
 
-/** The tasks and recoveries with this beginning. @param {string} q @param {import("./app.js").Session} session @param {AbortSignal} signal @returns {Promise<Place[]>} */
+/** The tasks, recoveries and causes of failures with this beginning or text. @param {string} q @param {import("./app.js").Session} session @param {AbortSignal} signal @returns {Promise<Place[]>} */
 async function search(q, session, signal) {
   if (q.length < 2) return [];
   try {
-    const [tasks, recoveries] = await Promise.all([
+    const [tasks, recoveries, failures] = await Promise.all([
       get(["tasks"], { q, limit: 8 }, signal),
       session.sees ? get(["recoveries"], { limit: 50 }, signal) : { items: [] },
+      get(["failures"], { limit: 50 }, signal),
     ]);
+    const holds = (/** @type {string} */ text) => text.toLocaleLowerCase().includes(q.toLocaleLowerCase());
     return [
       ...tasks.items.map((/** @type {import("./types").TaskRow} */ task) => ({
         to: href(["tasks", task.task_id]),
@@ -141,8 +143,16 @@ async function search(q, session, signal) {
         id: task.task_id,
       })),
       ...recoveries.items
-        .filter((/** @type {import("./types").RecoveryAnswer} */ each) => each.reason.toLocaleLowerCase().includes(q.toLocaleLowerCase()))
+        .filter((/** @type {import("./types").RecoveryAnswer} */ each) => holds(each.reason))
         .map((/** @type {import("./types").RecoveryAnswer} */ each) => ({ to: href(["recoveries", each.recovery_id]), kind: T.palette.recovery, name: each.reason })),
+      ...failures.items
+        .map((/** @type {import("./types").FailureGroup} */ each) => ({
+          to: href(["tasks"], { group_id: each.group_id }),
+          kind: T.palette.cause,
+          name: T.reasons[each.error_code] ?? each.reason,
+          id: each.error_code,
+        }))
+        .filter((/** @type {Place} */ each) => holds(`${each.name} ${each.id}`)),
     ];
   } catch (error) {
     if (signal.aborted || error instanceof ApiError) return [];

@@ -84,7 +84,7 @@ export const Progress = ({ saved, failed, missing, total }) => html`
     total=${total}
     label=${T.tasksView.saved(number(saved), number(total))}
   />
-  <span class="progress-text">${missing ? T.tasksView.missing(number(missing), number(total)) : T.tasksView.allSaved(number(total))}</span>
+  <span class="progress-text">${T.tasksView.ofAll(number(saved), number(total))}</span>
 `;
 
 /**
@@ -145,9 +145,9 @@ export const Link = ({ to, children, class: name, current }) =>
 
 /**
  * A modal dialog. The browser keeps the focus in it and gives it back; Escape closes it.
- * @param {{ heading: string, wide?: boolean, onClose: () => void, children: any }} props
+ * @param {{ heading: any, wide?: boolean, reading?: boolean, onClose: () => void, children: any }} props
  */
-export function Dialog({ heading, wide = false, onClose, children }) {
+export function Dialog({ heading, wide = false, reading = false, onClose, children }) {
   const element = useRef(/** @type {HTMLDialogElement | null} */ (null));
   // Not after the page is painted: keys that are pressed before would be lost.
   useLayoutEffect(() => {
@@ -158,7 +158,7 @@ export function Dialog({ heading, wide = false, onClose, children }) {
     };
   }, []);
   return html`
-    <dialog ref=${element} class=${wide ? "wide" : ""} aria-labelledby="dialog-heading" onClose=${onClose}>
+    <dialog ref=${element} class=${reading ? "reading" : wide ? "wide" : ""} aria-labelledby="dialog-heading" onClose=${onClose}>
       <div class="dialog-head">
         <h2 id="dialog-heading">${heading}</h2>
         <button type="button" class="quiet" aria-label=${T.close} onClick=${onClose}>✕</button>

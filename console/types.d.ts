@@ -239,6 +239,7 @@ export interface Health {
   last_sweep: LastSweep | null;
   outbox_waiting: number;
   outbox_aside: number;
+  erasures_unfinished: number;
   queue: QueueHealth;
   tokens: TokenSums;
   tasks: Record<string, number>;
@@ -589,13 +590,6 @@ export interface Revisions {
   items: (Revision)[];
 }
 
-export interface RoadmapSource {
-  user_id: string;
-  title: string | null;
-  total_estimated_hours: number | null;
-  recommended_completion_weeks: number | null;
-}
-
 export type Role = "owner" | "viewer" | "operator";
 
 export interface SavedContent {
@@ -682,7 +676,10 @@ export interface TaskSource {
   user_id: string;
   roadmap_id: string;
   user_request: Record<string, any> | null;
-  roadmap: RoadmapSource;
+  owner_id: string;
+  title: string;
+  total_estimated_hours: number | null;
+  recommended_completion_weeks: number | null;
   framework_data: string;
   next_cursor: string | null;
 }

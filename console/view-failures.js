@@ -31,9 +31,8 @@ export function FailuresView({ query, session }) {
     ),
     () => 10_000,
   );
-  // One button at most is blue: the first group that a retry heals.
-  const primary = data?.items.find((group) => !group.needs_person);
-  const most = Math.max(1, ...(data?.items ?? []).flatMap((group) => group.by_hour.map(([, items]) => items)));
+  const groups = data?.items ?? [];
+  const allNew = groups.every((group) => group.state === "new");
   return html`
     <div class="head"><h1 tabindex="-1">${T.sections.failures}</h1></div>
     <p class="meta">${session.operates ? T.failures.introOperator : T.failures.intro}</p>
@@ -47,9 +46,10 @@ export function FailuresView({ query, session }) {
     </div>
     ${error && html`<${ErrorNote} error=${error} at=${data ? at : null} retry=${refresh} />`}
     ${!data && !error && html`<${Loading} like="groups" />`}
+    ${groups.length > 0 && html`<${Hours} groups=${groups} />`}
     ${data && data.items.length === 0 && html`<${Empty}>${Object.keys(filter).length || ringing ? T.failures.noMatch : T.failures.empty}<//>`}
     <ul class="groups" tabindex="-1">
-      ${data?.items.map(
+      ${groups.map(
         (group) => html`
           <li key=${group.group_id} class="group cause ${group.needs_person ? "person" : ""}">
             <div class="group-count">
@@ -58,15 +58,14 @@ export function FailuresView({ query, session }) {
             </div>
             <div class="group-what">
               <h2><${ReasonLine} code=${group.error_code} reason=${group.example?.reason ?? group.reason} /></h2>
-              <p class="meta"><${Pill} value=${group.state} words=${T.failures.states} /> ${ofTypes(group.by_type)} · ${T.stages[group.stage] ?? group.stage} · <code>${group.error_code}</code></p>
+              <p class="meta">${!allNew && html`<${Pill} value=${group.state} words=${T.failures.states} /> `}${ofTypes(group.by_type)} · ${T.stages[group.stage] ?? group.stage} · <code>${group.error_code}</code></p>
               <${Remedy} code=${group.error_code} action=${group.remedy} text=${group.remedy_text} />
               <${StateLine} group=${group} />
             </div>
             <div class="group-side">
-              <p class="meta"><span>${T.failures.first} <${Age} at=${group.first_seen} /></span> <span>${T.failures.last} <${Age} at=${group.last_seen} /></span></p>
-              <${Hours} byHour=${group.by_hour} most=${most} />
+              <p class="meta"><span>${T.failures.first} <${Age} at=${group.first_seen} /></span> · <span>${T.failures.last} <${Age} at=${group.last_seen} /></span></p>
               <div class="group-actions">
-                ${session.operates && html`<button type="button" class=${group === primary ? "primary" : ""} onClick=${() => setHealing(group)}>${T.failures.heal}</button>`}
+                ${session.operates && html`<button type="button" onClick=${() => setHealing(group)}>${T.failures.heal}</button>`}
                 ${session.sees && html`<button type="button" onClick=${() => setDeciding(group)}>${session.operates ? T.failures.decide : T.failures.history}</button>`}
                 <${Link} to=${href(["tasks"], { group_id: group.group_id })}>${T.failures.showTasks}<//>
               </div>
@@ -118,22 +117,28 @@ function lastHours() {
 /** The beginning of an hour, in milliseconds. @param {string} time */
 const hourOf = (time) => Math.floor(Date.parse(time) / HOUR) * HOUR;
 
-/** Items by hour, of the last 24 hours. @param {{ byHour: FailureGroup["by_hour"], most: number }} props */
-function Hours({ byHour: hours, most }) {
-  const byHour = new Map(hours.map(([hour, items]) => [hourOf(hour), items]));
+/** The failed items of all groups by hour, of the last 24 hours. @param {{ groups: FailureGroup[] }} props */
+function Hours({ groups }) {
+  /** @type {Map<number, number>} */
+  const byHour = new Map();
+  for (const group of groups) for (const [hour, items] of group.by_hour) byHour.set(hourOf(hour), (byHour.get(hourOf(hour)) ?? 0) + items);
   const bars = lastHours();
+  const most = Math.max(1, ...bars.map((hour) => byHour.get(hour) ?? 0));
   const label = bars
     .filter((hour) => byHour.has(hour))
     .map((hour) => T.failures.inHour(T.items(byHour.get(hour) ?? 0), moment(hour)))
     .join("; ");
   return html`
-    <svg class="hours" width="196" height="36" viewBox="0 0 196 36" role="img" aria-label=${`${T.failures.overTime}: ${label || T.none}`}>
-      <path class="axis" d="M2 34.5H194" />
-      ${bars.map((hour, k) => {
-        const items = byHour.get(hour) ?? 0;
-        const height = items ? Math.max(2, Math.round((30 * Math.sqrt(items)) / Math.sqrt(most))) : 0;
-        return items > 0 && html`<rect key=${k} x=${2 + 8 * k} y=${34 - height} width="6" height=${height}><title>${T.failures.inHour(T.items(items), moment(hour))}</title></rect>`;
-      })}
-    </svg>
+    <figure class="hours" dir="ltr">
+      <svg viewBox="0 0 480 44" preserveAspectRatio="none" role="img" aria-label=${`${T.failures.overTime}: ${label || T.none}`}>
+        <path class="axis" d="M0 43.5H480" />
+        ${bars.map((hour, k) => {
+          const items = byHour.get(hour) ?? 0;
+          const height = items ? Math.max(2, (40 * items) / most) : 0;
+          return items > 0 && html`<rect key=${k} x=${20 * k + 2} y=${43 - height} width="16" height=${height}><title>${T.failures.inHour(T.items(items), moment(hour))}</title></rect>`;
+        })}
+      </svg>
+      <figcaption class="meta"><span>${moment(bars[0] ?? 0)}</span><span>${T.failures.atMost(number(most))}</span><span>${T.justNow}</span></figcaption>
+    </figure>
   `;
 }

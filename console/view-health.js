@@ -16,6 +16,9 @@ export function HealthView() {
     () => 15_000,
   );
   const ringing = (data?.failure_groups?.new ?? 0) + (data?.failure_groups?.regressed ?? 0);
+  // The bar above each view says that generation is stopped.
+  const attention = data?.attention.filter((each) => each.what !== "generation_stopped") ?? [];
+  const tiles = data ? tilesOf(data, ringing) : [];
   return html`
     <div class="head"><h1 tabindex="-1">${T.sections.health}</h1></div>
     ${error && html`<${ErrorNote} error=${error} at=${data ? at : null} retry=${refresh} forbidden=${T.health.notAllowed} />`}
@@ -23,40 +26,29 @@ export function HealthView() {
     ${
       data &&
       html`
-        <div class="note ${data.status === "ok" ? "good" : "warn"}">
-          <p><strong>${data.status === "ok" ? T.health.ok : T.health.attention}</strong></p>
-          ${
-            data.attention.length > 0 &&
-            html`<ul>
-              ${data.attention.map((each) => {
-                const sentence = T.health.sentences[each.what]?.(data);
-                const url = safeLink(each.runbook);
-                const anchor = each.runbook?.split("#")[1];
-                return html`<li key=${each.what}>
-                  <strong>${T.health.what[each.what] ?? each.what}</strong> ${sentence ?? html`<${Text} value=${each.text} />`}${" "}
-                  ${url ? html`<a href=${url} target="_blank" rel="noopener noreferrer">${T.health.runbook} ↗</a>` : anchor && html`<${Link} to=${href(["runbook", anchor])}>${T.health.runbook}<//>`}
-                  ${sentence && html`<details class="original"><summary>${T.reasonOriginal}</summary><${Text} value=${each.text} /></details>`}
-                </li>`;
-              })}
-            </ul>`
-          }
-        </div>
-        <dl class="tiles health">
-          <${Tile} label=${T.health.generation} help=${data.queue.stopped_reason} value=${data.queue.stopped_reason === null ? T.health.runs : T.health.stopped} bad=${data.queue.stopped_reason !== null} />
-          <${Tile} label=${T.health.groups} value=${ringing} bad=${ringing > 0} to=${href(["failures"], { ringing: "yes" })} />
-          <${Tile} label=${T.health.stuck} help=${T.health.stuckHelp} value=${data.stuck_tasks} more=${data.more_stuck_tasks} bad=${data.stuck_tasks > 0} />
-          <${Tile} label=${T.health.drifted} help=${T.health.driftedHelp} value=${data.drifted_tasks} bad=${data.drifted_tasks > 0} />
-          <${Tile}
-            label=${T.health.queue}
-            help=${data.queue.oldest_waiting_since ? T.health.oldest(ago(data.queue.oldest_waiting_since)) : T.health.queueHelp}
-            value=${data.queue.waiting}
-          />
-          <${Tile} label=${T.health.atWork} help=${T.health.slots(number(data.queue.slots))} value=${data.queue.at_work} />
-          <${Tile} label=${T.health.outbox} help=${T.health.outboxHelp} value=${data.outbox_waiting} />
-          <${Tile} label=${T.health.spent} value=${data.tokens.spent_24h} />
-          <${Tile} label=${T.health.savedByStaging} value=${data.tokens.saved_by_staging_24h} />
-          <${Tile} label=${T.health.recoveries} value=${data.recoveries_running} to=${href(["recoveries"])} />
-        </dl>
+        ${
+          (attention.length > 0 || data.status === "ok") &&
+          html`<div class="note ${attention.length ? "warn" : "good"}">
+            <p><strong>${attention.length ? T.health.attention : T.health.ok}</strong></p>
+            ${
+              attention.length > 0 &&
+              html`<ul>
+                ${attention.map((each) => {
+                  const sentence = T.health.sentences[each.what]?.(data);
+                  const url = safeLink(each.runbook);
+                  const anchor = each.runbook?.split("#")[1];
+                  return html`<li key=${each.what}>
+                    <strong>${T.health.what[each.what] ?? each.what}</strong> ${sentence ?? html`<${Text} value=${each.text} />`}${" "}
+                    ${url ? html`<a href=${url} target="_blank" rel="noopener noreferrer">${T.health.runbook} ↗</a>` : anchor && html`<${Link} to=${href(["runbook", anchor])}>${T.health.runbook}<//>`}
+                    ${sentence && html`<details class="original"><summary>${T.reasonOriginal}</summary><${Text} value=${each.text} /></details>`}
+                  </li>`;
+                })}
+              </ul>`
+            }
+          </div>`
+        }
+        <dl class="tiles health">${tiles.filter((tile) => tile.value).map((tile) => html`<${Tile} key=${tile.label} ...${tile} />`)}</dl>
+        ${tiles.some((tile) => !tile.value) && html`<p class="meta zeros">${T.health.zeros(tiles.filter((tile) => !tile.value).map((tile) => tile.label).join(" · "))}</p>`}
         <h2>${T.health.sweep}</h2>
         <p>
           ${
@@ -83,6 +75,19 @@ export function HealthView() {
     }
   `;
 }
+
+/** Red is what somebody must act on: the sweep corrects drifted tasks. @param {import("./types").Health} data @param {number} ringing */
+const tilesOf = (data, ringing) => [
+  { label: T.health.groups, value: ringing, bad: true, to: href(["failures"], { ringing: "yes" }) },
+  { label: T.health.stuck, help: T.health.stuckHelp, value: data.stuck_tasks, more: data.more_stuck_tasks, bad: true },
+  { label: T.health.queue, help: data.queue.oldest_waiting_since ? T.health.oldest(ago(data.queue.oldest_waiting_since)) : null, value: data.queue.waiting },
+  { label: T.health.atWork, help: T.health.slots(number(data.queue.slots)), value: data.queue.at_work },
+  { label: T.health.recoveries, value: data.recoveries_running, to: href(["recoveries"]) },
+  { label: T.health.spent, value: data.tokens.spent_24h },
+  { label: T.health.savedByStaging, value: data.tokens.saved_by_staging_24h },
+  { label: T.health.drifted, help: T.health.driftedHelp, value: data.drifted_tasks },
+  { label: T.health.outbox, help: T.health.outboxHelp, value: data.outbox_waiting },
+];
 
 /** @param {{ label: string, help?: string | null, value: number | string | null, more?: boolean, bad?: boolean, to?: string }} props */
 const Tile = ({ label, help, value, more, bad, to }) => html`

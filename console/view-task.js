@@ -87,7 +87,7 @@ export function TaskView({ id, query, session }) {
   const chosen = query.get("reason");
   const chosenIndex = shown && chosen ? shown.reasons.findIndex((each) => reasonKey(each) === chosen) : -1;
   const reason = chosenIndex >= 0 ? chosenIndex : null;
-  const acts = session.acts && !session.viewsOnly;
+  const acts = session.acts && !session.viewsOnly && !found.erased;
   const concept = shown?.outline.concepts.find((each) => each.id === openItem) ?? null;
 
   return html`
@@ -98,13 +98,15 @@ export function TaskView({ id, query, session }) {
           task=${found}
           items=${shown}
           acts=${acts}
-          onRetry=${() => setDialog(html`<${RetryDialog} task=${name} first=${found.attempt === 0} onClose=${close} onDone=${onDone} />`)}
+          sees=${session.sees}
+          onRetry=${(/** @type {any} */ part) =>
+            setDialog(html`<${RetryDialog} task=${name} first=${found.attempt === 0} part=${part} what=${part && T.typesMany[part.content_type]} onClose=${close} onDone=${onDone} />`)}
           onRedrive=${() => setDialog(html`<${RedriveDialog} task=${name} onClose=${close} onDone=${onDone} />`)}
           onCancel=${() => setDialog(html`<${CancelDialog} task=${name} onClose=${close} onDone=${onDone} />`)}
         />
         ${task.error && html`<${ErrorNote} error=${task.error} at=${task.at} retry=${refresh} />`}
         <div class="columns">
-          ${shown && html`<${Missing} task=${found} items=${shown} chosen=${reason} />`}
+          ${shown && !found.erased && html`<${Missing} task=${found} items=${shown} chosen=${reason} />`}
           <${Attempts} session=${session} waits=${isWaiting(found)} attempts=${attempts.data} error=${attempts.error} retry=${attempts.refresh}>
             <${Log} id=${id} session=${session} version=${version} />
           <//>
@@ -125,8 +127,6 @@ export function TaskView({ id, query, session }) {
                 <section aria-labelledby="map-heading">
                   <div class="head">
                     <h2 id="map-heading">${T.task.map}</h2>
-                    <${TypeRetries} task=${found} acts=${acts && found.actions.narrow && found.attempt > 0} onRetry=${(/** @type {any} */ part) =>
-                      setDialog(html`<${RetryDialog} task=${name} part=${part} what=${T.typesMany[part.content_type]} onClose=${close} onDone=${onDone} />`)} />
                     ${shown.outline.concepts.length > 100 && html`<${FindConcept} outline=${shown.outline} onOpen=${onOpen} />`}
                   </div>
                   <p class="meta">${TYPES.map((type) => html`<span class="letter" key=${type}><strong>${T.typesShort[type]}</strong> ${T.typesMany[type]}</span>`)}<span class="keys" id="map-help">${T.task.mapHelp}</span></p>
@@ -279,13 +279,19 @@ function totals(task) {
   return { total, saved, missing: total - saved };
 }
 
-/** @param {{ task: Task, items: Items | null, acts: boolean, onRetry: () => void, onRedrive: () => void, onCancel: () => void }} props */
-function Head({ task, items, acts, onRetry, onRedrive, onCancel }) {
+/**
+ * @param {{
+ *   task: Task, items: Items | null, acts: boolean, sees: boolean, onRetry: (part?: { content_type: string }) => void,
+ *   onRedrive: () => void, onCancel: () => void,
+ * }} props
+ */
+function Head({ task, items, acts, sees, onRetry, onRedrive, onCancel }) {
   const known = totals(task);
   const counts = useMemo(() => {
     /** @type {Record<string, number>} */
     const found = { S: items ? 0 : known.saved };
-    for (const state of items?.states ?? "") found[state] = (found[state] ?? 0) + 1;
+    // Rejected is a reason of a failed item, and no second number.
+    for (const state of items?.states.replaceAll("R", "F") ?? "") found[state] = (found[state] ?? 0) + 1;
     return found;
   }, [items?.states, known.saved]);
   const total = items ? items.states.length : known.total;
@@ -293,47 +299,50 @@ function Head({ task, items, acts, onRetry, onRedrive, onCancel }) {
   const missing = total - saved;
   const shown = [...STATES].reverse().filter((state) => state === "S" || (counts[state] ?? 0) > 0);
   const waits = isWaiting(task);
-  const url = safeLink(task.execution_url);
+  const erased = task.erased ?? null;
   return html`
     <div class="task-head">
       <h1 tabindex="-1" class="clamp3"><${Text} value=${task.title || T.tasksView.untitled} /></h1>
-      <${Pill} value=${task.status} />
+      ${erased ? html`<span class="pill calm">${T.task.erasedPill}</span>` : html`<${Pill} value=${task.status} />`}
       ${task.live && (waits ? html`<span class="meta">${T.task.waiting}</span>` : html`<span class="running"><span class="pulse on"></span>${T.task.live}</span>`)}
     </div>
-    <p class="meta"><${Id} value=${task.task_id} /></p>
-    ${task.attempt === 0 && html`<p class="note">${T.task.untouched}</p>`}
-    ${task.error_message && !COUNTED.test(task.error_message) && html`<p class="note calm clamp3"><${Text} value=${task.error_message} /></p>`}
-    ${task.generation_stopped && html`<p class="note">${T.task.stopped} <${Text} value=${task.generation_stopped.reason} />${task.generation_stopped.since && html` (<${Age} at=${task.generation_stopped.since} />)`}</p>`}
+    ${erased && html`<${Erased} receipt=${erased} />`}
+    ${task.attempt === 0 && !erased && html`<p class="note">${T.task.untouched}</p>`}
+    ${task.error_message && !erased && !COUNTED.test(task.error_message) && html`<p class="note calm clamp3"><${Text} value=${task.error_message} /></p>`}
+    ${!sees && task.generation_stopped && html`<p class="note">${T.task.stopped} <${Text} value=${task.generation_stopped.reason} />${task.generation_stopped.since && html` (<${Age} at=${task.generation_stopped.since} />)`}</p>`}
     ${task.queue && !task.queue.stopped && html`<p class="note">${T.task.waits(number(task.queue.position), !task.queue.starts_in_seconds ? null : duration(task.queue.starts_in_seconds))}</p>`}
-    <div class="task-actions">
+    <div class="task-top">
       ${
-        acts &&
-        task.actions.retry &&
-        (missing > 0 || task.status !== "completed") &&
-        html`<button type="button" class="primary" onClick=${onRetry}>
-          ${missing === 0 ? T.task.finalize : task.attempt === 0 ? T.task.start : T.task.retry(number(missing))}
-        </button>`
+        total > 0 &&
+        !erased &&
+        html`<div>
+          <p class="saved"><strong class="big">${percent(saved, total)} %</strong> ${T.task.saved(number(saved), number(total))}</p>
+          <div class="wide-bar">
+            <${Bar} parts=${shown.map((state) => [state, counts[state] ?? 0])} total=${total} label=${shown.map((state) => `${T.states[state]} ${number(counts[state] ?? 0)}`).join(", ")} />
+          </div>
+          <ul class="legend">
+            ${shown.map(
+              (state) => html`<li key=${state} title=${T.statesHelp[state]}>
+                <${Mark} state=${state} /> ${T.states[state]} <strong>${number(counts[state] ?? 0)}</strong>
+              </li>`,
+            )}
+          </ul>
+        </div>`
       }
-      ${acts && task.actions.checkpoint && html`<button type="button" onClick=${onRedrive}>${T.task.redrive}</button>`}
-      ${acts && task.actions.cancel && html`<button type="button" onClick=${onCancel}>${T.task.cancelTask}</button>`}
-      ${url && html`<a href=${url} target="_blank" rel="noopener noreferrer">${T.task.execution} ↗</a>`}
+      <div class="task-actions">
+        ${
+          acts &&
+          task.actions.retry &&
+          (missing > 0 || task.status !== "completed") &&
+          html`<button type="button" class="primary" onClick=${() => onRetry()}>
+            ${missing === 0 ? T.task.finalize : task.attempt === 0 ? T.task.start : T.task.retry(number(missing))}
+          </button>`
+        }
+        ${acts && task.actions.narrow && task.attempt > 0 && html`<${TypeRetries} task=${task} onRetry=${onRetry} />`}
+        ${acts && task.actions.checkpoint && html`<button type="button" onClick=${onRedrive}>${T.task.redrive}</button>`}
+        ${acts && task.actions.cancel && html`<button type="button" onClick=${onCancel}>${T.task.cancelTask}</button>`}
+      </div>
     </div>
-    ${
-      total > 0 &&
-      html`
-        <p class="saved"><strong class="big">${percent(saved, total)} %</strong> ${T.task.saved(number(saved), number(total))}${missing > 0 && ` · ${T.task.missing(missing)}`}</p>
-        <div class="wide-bar">
-          <${Bar} parts=${shown.map((state) => [state, counts[state] ?? 0])} total=${total} label=${shown.map((state) => `${T.states[state]} ${number(counts[state] ?? 0)}`).join(", ")} />
-        </div>
-        <ul class="legend">
-          ${shown.map(
-            (state) => html`<li key=${state} title=${T.statesHelp[state]}>
-              <${Mark} state=${state} /> ${T.states[state]} <strong>${number(counts[state] ?? 0)}</strong>
-            </li>`,
-          )}
-        </ul>
-      `
-    }
     <dl class="facts">
       <div><dt>${T.task.updated}</dt><dd><${Age} at=${task.updated_at} /></dd></div>
       <div><dt>${T.task.created}</dt><dd><${Age} at=${task.created_at} /></dd></div>
@@ -342,11 +351,18 @@ function Head({ task, items, acts, onRetry, onRedrive, onCancel }) {
         html`<div><dt>${T.task.tokens}</dt>
           <dd>${task.tokens.budget === null ? number(task.tokens.used) : T.task.ofBudget(number(task.tokens.used), number(task.tokens.budget))}</dd></div>`
       }
+      <div><dt>${T.task.id}</dt><dd><${Id} value=${task.task_id} /></dd></div>
       <div><dt>${T.task.user}</dt><dd><${Id} value=${task.user_id} /></dd></div>
       ${task.roadmap_id && html`<div><dt>${T.task.roadmap}</dt><dd><${Id} value=${task.roadmap_id} /></dd></div>`}
     </dl>
   `;
 }
+
+/** @param {{ receipt: import("./types").Receipt }} props */
+const Erased = ({ receipt }) => html`<div class="note">
+  <p><strong>${receipt.ended_at ? T.task.erased(moment(receipt.ended_at)) : T.task.erasing}</strong> ${T.task.erasedText}</p>
+  <p class="meta">${T.task.receipt} <${Id} value=${receipt.erasure_id} /> · <${Actor} actor=${receipt.actor} /> · ${T.task.erasedRows(number(sum(receipt.removed.rows)))}</p>
+</div>`;
 
 /** A message that only repeats the counts shown above it. */
 const COUNTED = /^\d+ of \d+ items? (is|are) missing$/;
@@ -403,17 +419,20 @@ function Missing({ task, items: { states, reasons }, chosen }) {
   `;
 }
 
-/** @param {{ task: Task, acts: boolean, onRetry: (part: { content_type: string }) => void }} props */
-function TypeRetries({ task, acts, onRetry }) {
+/** The retries of one content type, as a menu of the retry. @param {{ task: Task, onRetry: (part: { content_type: string }) => void }} props */
+function TypeRetries({ task, onRetry }) {
   const missing = TYPES.filter((type) => (task.progress?.[type]?.missing ?? 0) > 0);
-  if (!acts || missing.length === 0) return null;
-  return html`<span class="type-retries">
-    ${missing.map(
-      (type) => html`<button type="button" key=${type} class="small" onClick=${() => onRetry({ content_type: type })}>
-        ${T.task.retryType((T.typesMany[type] ?? type).toLocaleLowerCase(), number(task.progress[type]?.missing ?? 0))}
-      </button>`,
-    )}
-  </span>`;
+  if (missing.length < 2) return null;
+  return html`<details class="choices">
+    <summary aria-label=${T.task.retryPart}>▾</summary>
+    <div>
+      ${missing.map(
+        (type) => html`<button type="button" key=${type} class="quiet" onClick=${() => onRetry({ content_type: type })}>
+          ${T.task.retryType((T.typesMany[type] ?? type).toLocaleLowerCase(), number(task.progress[type]?.missing ?? 0))}
+        </button>`,
+      )}
+    </div>
+  </details>`;
 }
 
 /** @param {{ outline: import("./map.js").Outline, onOpen: (id: string, type: any) => void }} props */
@@ -468,6 +487,7 @@ function Attempts({ session, waits, attempts, error, retry, children }) {
       <h2 id="attempts-heading">${T.task.attempts}</h2>
       ${error && html`<${ErrorNote} error=${error} retry=${retry} />`} ${!attempts && !error && html`<${Loading} />`}
       ${attempts && !latest && html`<p class="meta">${T.task.noAttempts}</p>`}
+      ${older.length > 0 && html`<${AttemptsChart} attempts=${[...older].reverse().concat(latest ?? [])} />`}
       ${latest && html`<ol><${AttemptEntry} key=${latest.attempt} attempt=${latest} waits=${waits} session=${session} /></ol>`}
       ${
         older.length > 0 &&
@@ -479,6 +499,34 @@ function Attempts({ session, waits, attempts, error, retry, children }) {
       ${children}
     </section>
   `;
+}
+
+const CHART = { width: 480, height: 56, least: 8 };
+
+/** When each attempt ran, how long, and what it saved and failed. @param {{ attempts: Attempt[] }} props */
+function AttemptsChart({ attempts }) {
+  const { width, height, least } = CHART;
+  const now = Date.now();
+  const spans = attempts.map((each) => ({ each, from: Date.parse(each.claimed_at), to: each.ended_at ? Date.parse(each.ended_at) : now }));
+  const start = spans[0]?.from ?? now;
+  const scale = (width - least * attempts.length) / Math.max(1, Math.max(...spans.map(({ to }) => to)) - start);
+  const most = Math.max(1, ...attempts.map((each) => sum(each.planned)));
+  const label = attempts.map((each) => `${T.task.attemptNumber(each.attempt)}: ${T.task.savedCount} ${number(sum(each.saved))}, ${T.task.failedCount} ${number(sum(each.failed))}`).join("; ");
+  return html`<svg class="attempts-chart" viewBox="0 0 ${width} ${height}" role="img" aria-label=${label} dir="ltr">
+    <path class="axis" d="M0 ${height - 0.5}H${width}" />
+    ${spans.map(({ each, from, to }, k) => {
+      const x = (from - start) * scale + least * k;
+      const w = Math.max(least - 2, (to - from) * scale);
+      const tall = (/** @type {Attempt["saved"]} */ counts) => (sum(counts) * (height - 4)) / most;
+      const [saved, failed] = [tall(each.saved), tall(each.failed)];
+      return html`<g key=${each.attempt}>
+        <title>${T.task.attemptNumber(each.attempt)} · ${moment(each.claimed_at)} · ${duration((to - from) / 1000)}</title>
+        <rect class="state-M" x=${x} width=${w} y=${height - Math.max(3, tall(each.planned)) - 1} height=${Math.max(3, tall(each.planned))} />
+        <rect class="state-S" x=${x} width=${w} y=${height - saved - 1} height=${saved} />
+        <rect class="state-F" x=${x} width=${w} y=${height - saved - failed - 1} height=${failed} />
+      </g>`;
+    })}
+  </svg>`;
 }
 
 /** @param {{ attempt: Attempt, waits?: boolean, session: Session }} props */

@@ -54,6 +54,20 @@ async function readPage(filter, cursor, signal) {
   }
 }
 
+const MOST_LIVE = 8;
+
+/**
+ * The first page, with the present state of the tasks at work: the list has only what was recorded at their last outcome.
+ * @param {import("./types").RecoveryFilter} filter @param {Session} session @param {AbortSignal} signal
+ * @returns {Promise<TaskPage & { live: Map<string, import("./types").TaskDetail> }>}
+ */
+async function readFirst(filter, session, signal) {
+  const page = await readPage(filter, null, signal);
+  const atWork = page.items.filter((task) => task.ours && task.status === "processing").slice(0, MOST_LIVE);
+  const details = await Promise.all(atWork.map((task) => get(["tasks", task.task_id], session.scope(), signal).catch(() => null)));
+  return { ...page, live: new Map(details.filter(Boolean).map((task) => [task.task_id, task])) };
+}
+
 /** @param {{ query: URLSearchParams, session: Session }} props */
 export function TasksView({ query, session }) {
   const filter = filterOf(query);
@@ -68,7 +82,7 @@ export function TasksView({ query, session }) {
 
   const { data, error, at, refresh } = useLive(
     `tasks ${key}`,
-    (signal) => readPage(filter, null, signal),
+    (signal) => readFirst(filter, session, signal),
     (page) => (live ? (page?.items.some((task) => task.status === "processing") ? 3000 : 10_000) : null),
   );
 
@@ -126,7 +140,7 @@ export function TasksView({ query, session }) {
         <span class="visually-hidden">: ${live ? T.tasksView.pause : T.tasksView.resume}</span>
       </button>
     </div>
-    <${FilterBar} query=${query} session=${session} filtered=${filtered} />
+    ${(filtered || (data?.total ?? 1) > 0) && html`<${FilterBar} query=${query} session=${session} filtered=${filtered} />`}
     ${error && html`<${ErrorNote} error=${error} at=${data ? at : null} retry=${refresh} />`}
     ${!data && !error && html`<${Loading} like="list" />`}
     ${
@@ -147,7 +161,7 @@ export function TasksView({ query, session }) {
     }
     ${
       rows.length > 0 &&
-      html`<${TaskList} rows=${rows} users=${session.sees} chosen=${session.operates ? chosen : null} toggle=${toggle} choose=${setChosen} />`
+      html`<${TaskList} rows=${rows} live=${data?.live} users=${session.sees} chosen=${session.operates ? chosen : null} toggle=${toggle} choose=${setChosen} />`
     }
     ${order && cursor && html`<p class="meta">${T.tasksView.orderOnly(number(rows.length))}</p>`}
     ${cursor && html`<p class="more"><button type="button" disabled=${loadingMore} onClick=${more}>${T.more}</button></p>`}
@@ -174,22 +188,40 @@ function SearchField({ value, onChange }) {
   return html`<input ref=${input} type="search" placeholder=${T.tasksView.searchHelp} maxlength="200" onChange=${onChange} />`;
 }
 
+/** The filters that are shown on demand. */
+const FURTHER = ["content_type", "error_code", "user_id", "within", "order"];
+
 /** @param {{ query: URLSearchParams, session: Session, filtered: boolean }} props */
 function FilterBar({ query, session, filtered }) {
   const chosen = query.getAll("status");
   /** @param {string} name */
   const set = (name) => (/** @type {any} */ event) => change({ [name]: event.currentTarget.value.trim() });
   const group = query.get("group_id");
-  const [open, setOpen] = useState(false);
+  const [open, setOpen] = useState(FURTHER.some((name) => query.get(name)));
   return html`
     <form class="filters ${open ? "open" : ""}" role="search" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
       <label class="field search">
-        <span>${T.tasksView.search}</span>
+        <span class="visually-hidden">${T.tasksView.search}</span>
         <${SearchField} value=${query.get("q") ?? ""} onChange=${set("q")} />
       </label>
-      <button type="button" class="quiet small toggle" aria-expanded=${open} onClick=${() => setOpen(!open)}>
-        ${open ? T.tasksView.fewerFilters : T.tasksView.moreFilters}
-      </button>
+      <fieldset class="chips">
+        <legend class="visually-hidden">${T.tasksView.status}</legend>
+        ${STATUSES.map(
+          (status) => html`<label key=${status} class="chip ${chosen.includes(status) ? "on" : ""}">
+            <input
+              class="visually-hidden"
+              type="checkbox"
+              checked=${chosen.includes(status)}
+              onChange=${() =>
+                change({
+                  status: chosen.includes(status) ? chosen.filter((each) => each !== status) : [...chosen, status],
+                })}
+            />
+            ${T.status[status]}
+          </label>`,
+        )}
+      </fieldset>
+      <button type="button" class="toggle" aria-expanded=${open} onClick=${() => setOpen(!open)}>${T.tasksView.filter}</button>
       <label class="field extra">
         <span>${T.tasksView.type}</span>
         <select value=${query.get("content_type") ?? ""} onChange=${set("content_type")}>
@@ -223,22 +255,6 @@ function FilterBar({ query, session, filtered }) {
           ${Object.entries(T.tasksView.orders).map(([value, text]) => html`<option key=${value} value=${value}>${text}</option>`)}
         </select>
       </label>
-      <fieldset class="chips">
-        <legend>${T.tasksView.status}</legend>
-        ${STATUSES.map(
-          (status) => html`<label key=${status} class="chip ${chosen.includes(status) ? "on" : ""}">
-            <input
-              type="checkbox"
-              checked=${chosen.includes(status)}
-              onChange=${() =>
-                change({
-                  status: chosen.includes(status) ? chosen.filter((each) => each !== status) : [...chosen, status],
-                })}
-            />
-            ${T.status[status]}
-          </label>`,
-        )}
-      </fieldset>
       ${group && html`<p class="meta group-only">${T.tasksView.groupOnly} <button type="button" class="quiet" onClick=${() => change({ group_id: null })}>✕<span class="visually-hidden">${T.tasksView.clear}</span></button></p>`}
       ${filtered && html`<p class="clear"><${Link} to=${href(["tasks"])}>${T.tasksView.clear}<//></p>`}
     </form>
@@ -246,17 +262,26 @@ function FilterBar({ query, session, filtered }) {
 }
 
 /**
- * @param {{ rows: TaskRow[], users: boolean, chosen: ReadonlySet<string> | null, toggle: (id: string) => void, choose: (ids: Set<string>) => void }} props
+ * @param {{
+ *   rows: TaskRow[], live: Map<string, import("./types").TaskDetail> | undefined, users: boolean,
+ *   chosen: ReadonlySet<string> | null, toggle: (id: string) => void, choose: (ids: Set<string>) => void,
+ * }} props
  */
-function TaskList({ rows, users, chosen, toggle, choose }) {
+function TaskList({ rows, live, users, chosen, toggle, choose }) {
   const every = chosen !== null && rows.every((task) => chosen.has(task.task_id));
   return html`
-    ${
-      chosen &&
-      html`<label class="check">
-        <input type="checkbox" checked=${every} onChange=${() => choose(every ? new Set() : new Set(rows.map((task) => task.task_id)))} /> ${T.tasksView.selectPage}
-      </label>`
-    }
+    <div class="tasks-head">
+      ${
+        chosen &&
+        html`<label class="check" title=${T.tasksView.selectPage}>
+          <input type="checkbox" aria-label=${T.tasksView.selectPage} checked=${every} onChange=${() => choose(every ? new Set() : new Set(rows.map((task) => task.task_id)))} />
+        </label>`
+      }
+      <div class="task-card meta" aria-hidden="true">
+        <span class="title">${T.tasksView.roadmap}</span><span class="state">${T.tasksView.status}</span><span class="progress">${T.tasksView.progress}</span>
+        <span class="reason">${T.recoveries.reason}</span>${users && html`<span class="user">${T.tasksView.user}</span>`}<span class="time">${T.tasksView.updated}</span>
+      </div>
+    </div>
     <ul class="tasks" tabindex="-1">
       ${rows.map((task) => {
         const title = task.title || T.tasksView.untitled;
@@ -271,14 +296,15 @@ function TaskList({ rows, users, chosen, toggle, choose }) {
             <${Link} to=${href(["tasks", task.task_id])} class="title"><${Text} value=${title} /><//>
             <span class="state"><${Pill} value=${task.status} /></span>
             <span class="time meta"><${Age} at=${task.updated_at ?? task.created_at} /></span>
-            <div class="progress">${task.progress ? html`<${Progress} ...${task.progress} />` : html`<span class="meta">${neverRun(task)}</span>`}</div>
+            <div class="progress"><${RowProgress} task=${task} detail=${live?.get(task.task_id)} /></div>
             <div class="reason">
+              ${task.needs_person && html`<span class="needs" title=${T.needsPerson}>▲<span class="visually-hidden">${T.needsPerson}</span></span>`}
               ${task.top_reason && html`<${ReasonLine} code=${task.top_reason.error_code} reason=${task.top_reason.reason} />`}
-              ${task.needs_person && html`<span class="needs">▲ ${T.needsPerson}</span>`}
             </div>
             <p class="ids meta">
-              <${Id} value=${task.task_id} />${users && html`<${Link} to=${href(["tasks"], { user_id: task.user_id })}><${Id} value=${task.user_id} /><//>`}
+              <${Id} value=${task.task_id} />
             </p>
+            ${users && html`<span class="user meta"><${Link} to=${href(["tasks"], { user_id: task.user_id })}><${Id} value=${task.user_id} /><//></span>`}
           </div>
         </li>`;
       })}
@@ -286,8 +312,17 @@ function TaskList({ rows, users, chosen, toggle, choose }) {
   `;
 }
 
-/** A task without an outcome of this system. @param {TaskRow} task */
-function neverRun(task) {
-  if (task.ours) return T.tasksView.firstAttempt;
-  return task.status === "processing" ? T.tasksView.notOurs : T.tasksView.neverRun;
+/** How much of a task is saved; of one at work now, of others at their last outcome. @param {{ task: TaskRow, detail: import("./types").TaskDetail | undefined }} props */
+function RowProgress({ task, detail }) {
+  if (detail?.queue) return html`<span class="meta">${detail.queue.stopped ? T.tasksView.stopped : T.tasksView.queued(number(detail.queue.position))}</span>`;
+  if (detail) {
+    const parts = Object.values(detail.progress);
+    const [saved, total] = [sum(parts.map((each) => each.saved)), sum(parts.map((each) => each.total))];
+    if (total) return html`<${Progress} saved=${saved} failed=${0} missing=${total - saved} total=${total} />`;
+  }
+  if (task.progress) return html`<${Progress} ...${task.progress} />`;
+  return html`<span class="meta">${task.ours ? T.tasksView.firstAttempt : task.status === "processing" ? T.tasksView.notOurs : T.tasksView.neverRun}</span>`;
 }
+
+/** @param {number[]} counts */
+const sum = (counts) => counts.reduce((all, count) => all + count, 0);

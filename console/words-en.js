@@ -108,7 +108,7 @@ export const en = {
   /** @type {Record<string, string>} */
   states: {
     F: "failed",
-    R: "rejected",
+    R: "failed",
     M: "not generated",
     G: "generating",
     T: "staged",
@@ -217,6 +217,7 @@ export const en = {
     ofTask: (restored, left) => `undone: ${restored} restored${left ? `, ${left} left alone` : ""}`,
   },
   content: {
+    read: "Read",
     heading: "Content",
     staged: "Staged content",
     refused: "Refused content",
@@ -232,6 +233,7 @@ export const en = {
     resourceTypes: { article: "article", video: "video", book: "book", course: "course", documentation: "documentation", tool: "tool" },
   },
   palette: {
+    cause: "cause",
     open: "Go to…",
     heading: "Go to",
     help: "A view, a status, a task's title or id, a recovery",
@@ -280,8 +282,12 @@ export const en = {
     orderOnly: (count) => `Only the ${count} tasks that are shown are in this order.`,
     groupOnly: "Only tasks of one failure group",
     clear: "Clear filter",
-    moreFilters: "More filters",
-    fewerFilters: "Fewer filters",
+    filter: "Filter",
+    roadmap: "Roadmap",
+    progress: "Saved",
+    /** @param {string} place */
+    queued: (place) => `queued, place ${place}`,
+    stopped: "queued; generation is stopped",
     /** @param {number} count @param {boolean} exact @param {string} text */
     found: (count, exact, text) => (exact ? (count === 1 ? "1 task" : `${text} tasks`) : `about ${text} tasks`),
     live: "Live",
@@ -307,10 +313,8 @@ export const en = {
     neverRun: "not started",
     /** @param {string} saved @param {string} total */
     saved: (saved, total) => `${saved} of ${total} saved`,
-    /** @param {string} count @param {string} total */
-    missing: (count, total) => `${count} of ${total} missing`,
-    /** @param {string} total */
-    allSaved: (total) => `all ${total} saved`,
+    /** @param {string} saved @param {string} total */
+    ofAll: (saved, total) => `${saved} of ${total}`,
     firstAttempt: "first attempt under way",
     untitled: "Untitled",
     notOurs: "handled by the product",
@@ -323,13 +327,21 @@ export const en = {
     waiting: "waiting",
     /** @param {string} count */
     retry: (count) => `Retry missing (${count})`,
+    retryPart: "Retry a part of it",
+    id: "Task",
+    erasedPill: "erased",
+    /** @param {string} date */
+    erased: (date) => `Erased on ${date}.`,
+    erasing: "The user's data is being erased.",
+    erasedText: "Nothing of this system is left about this task; the product's own rows stayed.",
+    receipt: "Receipt",
+    /** @param {string} count */
+    erasedRows: (count) => `${count} rows removed`,
     start: "Start",
     /** @param {string} position @param {string | null} time */
     waits: (position, time) => `Waits in the queue, place ${position}${time ? `; starts in about ${time}` : ""}.`,
     stopped: "Generation is stopped; what is staged is saved. The attempt waits until an operator resumes it:",
     untouched: "Only the product has processed this task so far; this system has not changed it. Start generates and saves what is missing.",
-    /** @param {number} count */
-    missing: (count) => `${count.toLocaleString("en-GB")} missing`,
     /** @param {number} count */
     earlier: (count) => n(count, "earlier attempt"),
     retryOne: "Retry this item",
@@ -489,7 +501,9 @@ export const en = {
     counts: (items, tasks) => `${items === 1 ? "item" : "items"} in ${tasks}`,
     first: "First seen",
     last: "Last seen",
-    overTime: "Over time",
+    overTime: "Failed items over time",
+    /** @param {string} items */
+    atMost: (items) => `Failed items by hour, at most ${items}`,
     /** @param {string} count @param {string} hour */
     inHour: (count, hour) => `${count} at ${hour}`,
     example: "Example",
@@ -582,6 +596,11 @@ export const en = {
   },
 
   health: {
+    /** @param {string} labels */
+    zeros: (labels) => `None: ${labels}`,
+    stillWorks: "Running items end, staged content is saved, retries and recoveries wait.",
+    resume: "Resume generation",
+    resumeText: "Waiting attempts start in the order of the queue.",
     ok: "All is well.",
     attention: "Something needs attention.",
     /** @type {Record<string, string>} */
@@ -597,15 +616,12 @@ export const en = {
       sweep_refused: "The sweep could not correct all tasks.",
       outbox: "Events are late.",
       outbox_aside: "Events were set aside.",
+      erasures_unfinished: "An erasure is unfinished.",
     },
     /** Sentences in the place of the API's. @type {Record<string, (health: import("./types").Health) => string>} */
     sentences: {},
-    generation: "Generation",
-    runs: "on",
-    stopped: "stopped",
     groups: "Causes without a decision",
     queue: "Attempts in the queue",
-    queueHelp: "No attempt waits.",
     /** @param {string} age */
     oldest: (age) => `The oldest joined ${age}.`,
     atWork: "Attempts at work",

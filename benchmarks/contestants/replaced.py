@@ -12,7 +12,7 @@ from sqlalchemy.ext.declarative import DeferredReflection
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
 from roadmap_content.contracts.items import ContentType
-from roadmap_content.platform.storage.keys import product_text_key
+from roadmap_content.platform.storage.keys import text_key
 
 from ..stock import ROADMAP, Entry, Stock
 
@@ -92,7 +92,7 @@ async def _save_tutorial(session: AsyncSession, concept_id: str, content: dict[s
             roadmap_id=ROADMAP,
             title=content["title"],
             summary=content["summary"],
-            content_url=product_text_key(ROADMAP, concept_id, content["content_version"]),
+            content_url=text_key(ROADMAP, concept_id, content["markdown"].encode()),
             content_status="completed",
             content_version=content["content_version"],
             is_latest=True,

@@ -2,16 +2,15 @@
 
 from collections.abc import Callable
 from typing import Annotated, Any
-from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
 
 from roadmap_content.api.capacity import describe_capacity, set_capacity
-from roadmap_content.api.erasure import Erasure, due_erasures, erase_user, preview_erasure
+from roadmap_content.api.erasure import Erasure, decode_user, due_erasures, erase_user, preview_erasure
 from roadmap_content.api.failure_groups import describe_group, set_group_state
 from roadmap_content.api.http import Api, answered, respond
-from roadmap_content.api.parameters import Cursor, Limit
+from roadmap_content.api.parameters import Cursor, Limit, Reason
 from roadmap_content.api.recovery_list import describe, limits_of, list_recoveries, list_recovery_tasks
 from roadmap_content.api.recovery_undo import undo_recovery
 from roadmap_content.contracts.api.capacity import CapacityAnswer, CapacityRequest
@@ -130,9 +129,9 @@ def get_recovery_tasks(
     summary="Pause a recovery",
     responses=answered(RecoveryAnswer, "The recovery is paused", 404, 409, 422, 503),
 )
-def post_pause(recovery_id: RecoveryId) -> RecoveryAnswer:
+def post_pause(recovery_id: RecoveryId, reason: Reason = None) -> RecoveryAnswer:
     """Start no further tasks until the recovery is resumed. Running tasks continue."""
-    return _change(advance.pause, recovery_id)
+    return _change(advance.pause, recovery_id, reason)
 
 
 @app.post(
@@ -142,9 +141,9 @@ def post_pause(recovery_id: RecoveryId) -> RecoveryAnswer:
     summary="Resume a recovery",
     responses=answered(RecoveryAnswer, "The recovery continues", 404, 409, 422, 503),
 )
-def post_resume(recovery_id: RecoveryId) -> RecoveryAnswer:
+def post_resume(recovery_id: RecoveryId, reason: Reason = None) -> RecoveryAnswer:
     """Resume a paused recovery."""
-    return _change(advance.resume, recovery_id)
+    return _change(advance.resume, recovery_id, reason)
 
 
 @app.post(
@@ -154,9 +153,9 @@ def post_resume(recovery_id: RecoveryId) -> RecoveryAnswer:
     summary="Cancel a recovery",
     responses=answered(RecoveryAnswer, "The recovery is cancelled", 404, 409, 422, 503),
 )
-def post_cancel(recovery_id: RecoveryId) -> RecoveryAnswer:
+def post_cancel(recovery_id: RecoveryId, reason: Reason = None) -> RecoveryAnswer:
     """Start no further tasks, permanently. Attempts that wait for a slot end; running tasks continue."""
-    return _change(advance.cancel, recovery_id)
+    return _change(advance.cancel, recovery_id, reason)
 
 
 @app.post(
@@ -166,20 +165,22 @@ def post_cancel(recovery_id: RecoveryId) -> RecoveryAnswer:
     summary="Undo a regeneration",
     responses=answered(UndoAnswer, "What was restored so far", 404, 409, 422, 503),
 )
-def post_undo(recovery_id: RecoveryId) -> UndoAnswer:
+def post_undo(recovery_id: RecoveryId, reason: Reason = None) -> UndoAnswer:
     """Restore the revision that each item had before an ended recovery regenerated it.
 
     An item that was changed since is left alone; the recovery's tasks list it. Repeat the request until
     `complete`: each one continues.
     """
     api.caller.require_operator()
-    return undo_recovery(services, recovery_id, api.caller.actor, api.deadline)
+    return undo_recovery(services, recovery_id, api.caller.actor, api.deadline, reason)
 
 
-def _change(change: Callable[[Services, str, Deadline], None], recovery_id: str) -> RecoveryAnswer:
+def _change(
+    change: Callable[[Services, str, Deadline], None], recovery_id: str, reason: str | None
+) -> RecoveryAnswer:
     api.caller.require_operator()
     change(services, recovery_id, api.deadline)
-    logger.info("recovery_changed_by", recovery_id=recovery_id, actor=api.caller.actor)
+    logger.info("recovery_changed_by", recovery_id=recovery_id, actor=api.caller.actor, reason=reason)
     return _read(recovery_id)
 
 
@@ -267,6 +268,9 @@ def put_capacity(request: Annotated[CapacityRequest, Body()]) -> CapacityAnswer:
 )
 def delete_content(
     user_id: Annotated[str, Path(description="The user.")],
+    exact: Annotated[
+        str | None, Query(description="The user again: required if the path has to encode the id.")
+    ] = None,
     dry_run: Annotated[bool, Query(description="Only count what would be removed.")] = False,
     product_rows: Annotated[
         bool, Query(description="Delete the product's rows, and the texts that they name, too.")
@@ -285,7 +289,8 @@ def delete_content(
     """
     caller = api.caller
     caller.require_operator()
-    request = Erasure(unquote(user_id), caller.actor, product_rows, after, replay)
+    user = decode_user(user_id, exact)
+    request = Erasure(user, caller.actor, product_rows, after, replay)
     return (preview_erasure if dry_run else erase_user)(services, request, api.deadline)
 
 

@@ -366,7 +366,8 @@ CREATE TABLE content_queue_keys (
 CREATE INDEX content_queue_key_by_charge ON content_queue_keys (class, waiting, charged, queue_key);
 
 -- The register of erasures. `user_hash` is a keyed hash; `user_id` is set only while the erasure runs, and
--- permits no claim of the user's tasks. `removed` has the numbers of rows and objects.
+-- permits no claim of the user's tasks. `requested_at` is the time of the last request. `removed` has the
+-- numbers of rows and objects.
 CREATE TABLE content_erasures (
     erasure_id varchar(64) PRIMARY KEY,
     user_hash varchar(64) NOT NULL,
@@ -374,6 +375,7 @@ CREATE TABLE content_erasures (
     actor text NOT NULL,
     product_rows boolean NOT NULL,
     began_at timestamp NOT NULL DEFAULT timezone('utc', now()),
+    requested_at timestamp NOT NULL DEFAULT timezone('utc', now()),
     ended_at timestamp,
     removed json NOT NULL
 );

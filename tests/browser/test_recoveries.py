@@ -24,7 +24,7 @@ def test_a_viewer_sees_all_tasks_and_changes_none(browser: Browser, api: RealApi
         )
         assert answer.status == 403
         console.open("/health")
-        expect(page.locator(".tiles")).to_contain_text("Stuck tasks")
+        expect(page.locator(".zeros")).to_contain_text("Stuck tasks")
         assert console.axe() == []
 
 

@@ -28,16 +28,18 @@ def test_one_item_one_type_and_a_saved_item(browser: Browser, api: RealApi) -> N
         expect(page.locator(".saved")).to_contain_text(f"{ITEMS - 2} of {ITEMS} items saved")
 
         page.locator(".map .row").first.click()
+        page.get_by_role("tab", name="quiz").click()
         of_quiz = page.locator('.drawer [data-type="quiz"]')
         of_quiz.get_by_role("button", name="Retry this item").click()
         start_and_play(page, api)
         expect(page.locator(".saved")).to_contain_text(f"{ITEMS - 1} of {ITEMS} items saved")
         expect(page.locator(".attempt")).to_have_count(2)
 
-        page.get_by_role("button", name="Retry quizzes (1)").click()
+        page.get_by_role("button", name="Retry missing (1)").click()
         start_and_play(page, api)
         expect(page.locator(".saved")).to_contain_text(f"{ITEMS} of {ITEMS} items saved")
         expect(page.locator(".task-head")).to_contain_text("complete")
+        page.get_by_role("tab", name="tutorial").click()
 
         of_tutorial = page.locator('.drawer [data-type="tutorial"]')
         expect(of_tutorial).to_contain_text("version 1")

@@ -259,7 +259,7 @@ def test_a_function_that_crashes_answers_wrongly_is_slow_or_gets_too_much_is_a_f
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     crash = json.dumps({"errorType": "KeyError", "errorMessage": "'key'"}).encode()
-    with pytest.raises(ContentCheckFailedError, match="the function failed: KeyError$"):
+    with pytest.raises(ContentCheckFailedError, match=r"the function failed: KeyError$"):
         stubbed(StatusCode=200, FunctionError="Unhandled", Payload=body(crash)).ask({}, 100)
     with pytest.raises(ContentCheckFailedError, match="not JSON"):
         stubbed(StatusCode=200, Payload=body(b"<html>")).ask({}, 100)

@@ -1,5 +1,6 @@
 """`DELETE /api/v1/users/{user_id}/content`, and the register. Every row and object is compared as text."""
 
+import json
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
@@ -7,8 +8,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy.exc import DBAPIError
 
 from roadmap_content.api.client_http import path_of
+from roadmap_content.content.roadmaps.metadata import lock_roadmap
 from roadmap_content.contracts.erasure import Removed
 from roadmap_content.contracts.errors import ErasureRunningError, RoadmapLockedError
 from roadmap_content.contracts.items import ContentType, Item
@@ -18,6 +22,7 @@ from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage import keys
 from roadmap_content.platform.storage.bucket import Bucket, StoredVersion
 from roadmap_content.runs.reconciliation import deleted
+from roadmap_content.runs.reconciliation.deleted import Deletions
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.erasure import rows as rows_of_users
@@ -61,7 +66,7 @@ def erase(ask: Ask, user: str, **query: str) -> dict[str, Any]:
     total = Removed()
     after: dict[str, str] = {}
     while True:
-        reply = ask("DELETE", path_of("users", user, "content"), query | after, **OPERATOR)
+        reply = ask("DELETE", path_of("users", user, "content"), query | after | {"exact": user}, **OPERATOR)
         assert reply.status == 200, reply.body
         total += Removed.model_validate(reply.body["removed"])
         if reply.body["complete"] or reply.body["waits_until"]:
@@ -87,6 +92,9 @@ def run_of(pipeline: Pipeline, user: str, number: int) -> Pipeline:
     task.services.bucket.put(keys.rejected_key(task.roadmap_id, Item(ids[0], ContentType.QUIZ), 1, "x"), b"{")
     task.run()
     task.services.bucket.put(f"{task.roadmap_id}/concepts/{ids[0]}/v1.md", b"an unnamed text")
+    of_roadmap = "SELECT content_url FROM tutorial_metadata WHERE roadmap_id = :id"
+    for row in task.rows(of_roadmap, id=task.roadmap_id):
+        task.services.bucket.put(row["content_url"], b"another version")
     task.services.bucket.delete(keys.staged_key(task.roadmap_id, Item(ids[1], ContentType.QUIZ)))
     task.execute(
         "INSERT INTO content_events (event_id, detail_type, task_id, detail) VALUES (:id, 'a', :id, '{}')",
@@ -184,6 +192,19 @@ def test_nothing_is_claimed_meanwhile_and_nothing_is_deleted_while_a_step_may_wr
     assert answer["waits_until"] is not None
     assert before <= named(of_two_users, "alice").keys()
     assert ask("POST", "/tasks/alice-t-1/cancel", user_id="alice").status == 409
+    (restored,) = of_two_users.rows(
+        "SELECT concept_id, quiz_id FROM quiz_metadata WHERE roadmap_id = 'alice-r-1'"
+    )
+    path = path_of("tasks", "alice-t-1", "items", "quiz", "revisions", restored["quiz_id"], "restore")
+    query = {"concept_id": restored["concept_id"]}
+    assert ask("POST", path, query, **OPERATOR).body["error"] == "ErasureRunning"
+    limits = {"rate_per_minute": 1, "concurrency": 1, "reason": "why"}
+    for dry_run in (True, False):
+        chosen = {"filter": {"task_ids": ["alice-t-1", "bob-t-1"]}, "dry_run": dry_run, **limits}
+        assert ask("POST", "/recoveries", body=chosen, **OPERATOR).body["error"] == "ErasureRunning"
+    every = {"filter": {"status": ["partial_failure"]}, **limits}
+    assert ask("POST", "/recoveries", body=every, **OPERATOR).status == 201
+    assert of_two_users.rows("SELECT task_id FROM content_recovery_tasks") == [{"task_id": "bob-t-1"}]
     with pytest.raises(ErasureRunningError):
         retry_task(of_two_users.services, "alice-t-1", "alice", Deadline.after(60), user_start("alice"))
     by_hand = Pipeline(of_two_users.services, "alice-t-1", of_two_users.engine)
@@ -202,20 +223,101 @@ def test_nothing_is_claimed_meanwhile_and_nothing_is_deleted_while_a_step_may_wr
     assert (retried.status, retried.attempt) == ("processing", 1)
 
 
-def test_an_interrupted_erasure_is_repeated(
+@pytest.mark.parametrize(
+    "change",
+    [
+        "outcome = 'cancelled'",
+        "outcome = 'superseded'",
+        "attempt = 1 WHERE task_id IN (SELECT task_id FROM content_failures WHERE stage = 'workflow')",
+    ],
+)
+def test_an_erasure_waits_for_a_step_that_may_write(of_two_users: Pipeline, ask: Ask, change: str) -> None:
+    """After a run that Finalize has counted, no step writes."""
+    assert erase(ask, "bob")["waits_until"] is None
+    of_two_users.execute("UPDATE content_failures SET stage = 'workflow' WHERE task_id = 'alice-t-1'")
+    of_two_users.execute("DELETE FROM content_failures WHERE stage <> 'workflow'")
+    if "outcome" in change:
+        of_two_users.execute("DELETE FROM content_failures")
+    of_two_users.execute(f"UPDATE content_attempts SET {change}")
+    assert erase(ask, "alice")["waits_until"] is not None
+    of_two_users.execute(QUIET)
+    assert erase(ask, "alice")["complete"]
+
+
+def test_a_run_whose_task_is_deleted_or_completed_is_stopped(
     of_two_users: Pipeline, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped: list[str] = []
+    monkeypatch.setattr(of_two_users.executions, "stop", stopped.append)
+    of_two_users.execute(
+        "UPDATE content_attempts SET ended_at = NULL, execution_arn = task_id WHERE user_id = 'alice'"
+    )
+    of_two_users.execute("UPDATE roadmap_tasks SET status = 'completed' WHERE task_id = 'alice-t-1'")
+    of_two_users.execute("DELETE FROM roadmap_tasks WHERE task_id = 'alice-t-2'")
+    assert erase(ask, "alice")["waits_until"] is not None
+    assert sorted(stopped) == ["alice-t-1", "alice-t-2"]
+
+
+def test_a_page_waits_for_the_lock_of_its_tasks_roadmaps(of_two_users: Pipeline, database_url: str) -> None:
+    """A task's page comes after that of its roadmap; a save locks the roadmap, not the task."""
+    other = create_engine(database_url, poolclass=NullPool)
+    with of_two_users.engine.connect() as saving, other.connect() as erasing:
+        lock_roadmap(saving, "alice-r-1")
+        erasing.execute(text("SET LOCAL lock_timeout = '50ms'"))
+        with pytest.raises(DBAPIError, match="lock timeout"):
+            rows_of_users.lock_subjects(erasing, rows_of_users.Subjects([], ["alice-t-1"], ("", "")))
+
+
+def test_failures_without_an_attempt_are_of_the_user(of_two_users: Pipeline, ask: Ask) -> None:
+    """Those of a task that was finalized on request, and never claimed; the product has deleted it."""
+    of_two_users.execute("DELETE FROM content_attempts; DELETE FROM roadmap_tasks; DELETE FROM content_queue")
+    with of_two_users.engine.connect() as connection:
+        assert rows_of_users.is_left(connection, "alice")
+    assert erase(ask, "alice")["complete"]
+    assert named(of_two_users, "alice").get("content_task_failures") is None
+
+
+def test_a_table_that_the_product_creates_later_stops_only_an_erasure_of_its_rows(
+    of_two_users: Pipeline, ask: Ask
+) -> None:
+    of_two_users.execute("CREATE TABLE concept_progress (id text, user_id text, roadmap_id text)")
+    try:
+        wanted = {"product_rows": "true", "exact": "alice"}
+        for dry_run in ("true", "false"):
+            refused = ask("DELETE", "/users/alice/content", wanted | {"dry_run": dry_run}, **OPERATOR)
+            assert (refused.status, refused.body["error"]) == (409, "ErasureRefused")
+            assert "concept_progress" in refused.body["message"]
+            assert "migration" in refused.body["message"]
+        assert erase(ask, "alice")["complete"]
+    finally:
+        of_two_users.execute("DROP TABLE concept_progress")
+
+
+def findings(ask: Ask) -> list[str]:
+    return [found["what"] for found in ask("GET", "/health", **OPERATOR).body["attention"]]
+
+
+def test_an_interrupted_erasure_is_repeated(
+    of_two_users: Pipeline, s3: "S3Client", ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each request has time for one page of one roadmap or task; the second client begins anew."""
     monkeypatch.setattr("roadmap_content.api.erasure.PAGE", 1)
-    preview = erase(ask, "alice", dry_run="true")
+    preview = erase(ask, "alice", dry_run="true", product_rows="true")
     with monkeypatch.context() as interrupted:
         interrupted.setattr(rows_of_users, "erase_rows", once(rows_of_users.erase_rows))
         with pytest.raises(RuntimeError):
-            erase(ask, "alice")
-    assert erase(ask, "alice")["complete"]
+            erase(ask, "alice", product_rows="true")
+    for row in of_two_users.rows("SELECT content_url FROM tutorial_metadata WHERE roadmap_id LIKE 'alice%'"):
+        of_two_users.bucket.put(row["content_url"], b"as if the page's objects were not deleted yet")
+    assert "erasures_unfinished" not in findings(ask)
+    of_two_users.execute("UPDATE content_erasures SET requested_at = requested_at - interval '2 hours'")
+    assert "erasures_unfinished" in findings(ask)
+    assert erase(ask, "alice")["complete"]  # what was asked for first still applies
+    assert "erasures_unfinished" not in findings(ask)
     (entry,) = of_two_users.rows("SELECT removed, user_id FROM content_erasures")
     assert Removed.model_validate(entry["removed"]).rows == preview["removed"].rows
     assert entry["user_id"] is None
+    assert versions(s3, "alice") == []
 
 
 def once(work: Callable[..., Any]) -> Callable[..., Any]:
@@ -243,19 +345,94 @@ def test_after_a_restore_the_register_is_applied_to_what_is_older(
             s3.delete_object(Bucket="content", Key=key, VersionId=version)
     of_two_users.execute("INSERT INTO content_attempts SELECT * FROM backup")
     of_two_users.execute("DROP TABLE backup")
-    run_of(of_two_users, "alice", 3)  # the user came back
+    # The user came back: as a learner with two roadmaps, of which one is older than the erasure, and as an
+    # operator. Each has an older and a newer row.
+    run_of(of_two_users, "alice", 3)
+    of_two_users.execute("UPDATE content_attempts SET roadmap_id = 'alice-r-1' WHERE task_id = 'alice-t-3'")
+    newer = keys.staged_key("alice-r-1", Item("a newer concept", ContentType.QUIZ))
+    of_two_users.bucket.put(newer, b"{}")
+    of_two_users.execute("UPDATE content_capacity SET changed_by = 'operator:alice', changed_at = now()")
+    for number, at in enumerate(("now()", "now() - interval '1 day'")):
+        of_two_users.execute(
+            "INSERT INTO content_events (event_id, detail_type, task_id, detail, recorded_at) VALUES"
+            f" (:id, 'a', 'bob-t-1', '{{\"data\": {{\"actor\": \"operator:alice\"}}}}', {at})",
+            id=f"by alice {number}",
+        )
     (due,) = ask("POST", "/erasures/due", **OPERATOR).body["due"]
     assert (due["user_id"], due["product_rows"]) == ("alice", False)
+    (before,) = of_two_users.rows("SELECT ended_at FROM content_erasures")
     assert erase(ask, "alice", replay=due["erasure_id"])["complete"]
-    (left,) = named(of_two_users, "alice")["content_attempts"]
-    assert "alice-t-3" in left
+    left = named(of_two_users, "alice")
+    assert ["alice-t-3" in row for row in left["content_attempts"]] == [True]
+    assert ["by alice 0" in row for row in left["content_events"] if "operator:alice" in row] == [True]
+    assert left.keys() >= {"content_capacity", "content_queue_keys"}
+    assert of_two_users.bucket.holds(newer)
     assert len({key for key, _ in versions(s3, keys.ERASURES)}) == 1
     (entry,) = of_two_users.rows("SELECT user_hash, user_id, ended_at FROM content_erasures")
     assert entry["user_id"] is None
-    assert entry["ended_at"] is not None
+    assert entry["ended_at"] == before["ended_at"] is not None
     assert "alice" not in entry["user_hash"]
     of_two_users.services.erasure_key = "the key of another stack"
     assert ask("POST", "/erasures/due", **OPERATOR).body == {"registered": 1, "of_another_key": 1, "due": []}
+
+
+def test_the_register_s_copy_gets_an_end_that_was_not_written(of_two_users: Pipeline, ask: Ask) -> None:
+    erase(ask, "alice")
+    (key,) = of_two_users.bucket.keys(keys.ERASURES, "")
+    ended = of_two_users.bucket.get(key)
+    assert ended is not None
+    of_two_users.bucket.put(key, json.dumps(json.loads(ended.body) | {"ended_at": None}).encode())
+    ask("POST", "/erasures/due", **OPERATOR)
+    assert of_two_users.bucket.get(key) == ended
+
+
+OTHERS = {
+    "content_capacity_changes": "(actor, reason, slots_before, slots, stopped_before, stopped)"
+    " VALUES ('x', 'why', 1, 1, false, false)",
+    "content_group_changes": "(group_id, actor, state, note) VALUES ('g', 'x', 'ignored', 'why')",
+    "content_erasures": "(erasure_id, user_hash, actor, product_rows, removed)"
+    " VALUES ('e', 'h', 'x', false, '{}')",
+    "quiz_attempts": "VALUES ('a', 'x', 'q', now())",
+}
+
+
+def test_a_replay_finds_each_user_whom_one_row_names(of_two_users: Pipeline, ask: Ask) -> None:
+    """Each column of a table that names somebody names another operator, learner or owner, who is erased."""
+    of_two_users.execute(
+        "CREATE TABLE quiz_attempts (id text, user_id text, quiz_id text, attempted_at timestamp)"
+    )
+    of_two_users.execute("GRANT ALL ON quiz_attempts TO PUBLIC")
+    for table, values in OTHERS.items():
+        of_two_users.execute(f"INSERT INTO {table} {values}")
+    with of_two_users.engine.connect() as connection:
+        every = [rule for rule in rules(connection) if rule.columns & NAMING.keys()]
+    people = set()
+    for rule in every:
+        for column in rule.columns & NAMING.keys():
+            people.add(name := f"{rule.table}.{column}"[:64])
+            of_two_users.execute(
+                f"UPDATE {rule.table} SET {column} = CAST(:value AS {NAMING[column][0]})"
+                f" WHERE ctid = (SELECT min(ctid) FROM {rule.table})",
+                value=NAMING[column][1] % name,
+            )
+    assert {name.partition(".")[0] for name in people} >= {
+        *OTHERS,
+        "content_queue_keys",
+        "content_recoveries",
+    }
+    with of_two_users.engine.connect() as connection:
+        assert {*rows_of_users.all_users(connection)} >= people
+
+
+NAMING = {
+    "user_id": ("text", "%s"),
+    "actor": ("text", "operator:%s"),
+    "changed_by": ("text", "operator:%s"),
+    "queue_key": ("text", "user:%s"),
+    "filter": ("json", '{"user_id": "%s"}'),
+    "detail": ("json", '{"data": {"actor": "user:%s"}}'),
+}
+"""The columns that name somebody: their type, and a value."""
 
 
 def swept(pipeline: Pipeline) -> None:
@@ -320,8 +497,68 @@ def test_many_deleted_tasks_and_texts_go_in_steps_also_after_an_interruption(
     ]
 
 
+def test_what_goes_some_days_after_its_roadmap_is_deleted_and_what_does_not(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six tasks of a user, each with a roadmap, staged content, and a text that no row names.
+
+    1: its roadmap returns. 2: a task that is at work names its roadmap, too. 3: is due. 4: an attempt of the
+    task names another roadmap, which was deleted later. 5: its roadmap was deleted later. 6: it stays.
+    """
+    bucket = pipeline.bucket
+    for statement in TASKS.split(";")[:3]:
+        pipeline.execute(statement, u="alice", **({"n": 6} if ":n)" in statement else {}))
+    pipeline.execute(QUIET)
+    attempt = (
+        "INSERT INTO content_attempts (task_id, attempt, actor, cause, step, ended_at, outcome, user_id,"
+        " roadmap_id, saved) VALUES (:task, 2, 'auto', 'retry', 'ended', CAST(:ended AS timestamp), 'failed',"
+        " 'alice', :roadmap, '{}')"
+    )
+    pipeline.execute(attempt, task="alice-t-6", ended=None, roadmap="alice-r-2")
+    pipeline.execute(attempt, task="alice-t-4", ended="2026-01-01", roadmap="alice-r-4b")
+    roadmaps = {f"alice-r-{number}" for number in (1, 2, 3, 4, "4b", 5, 6)}
+    for roadmap_id in roadmaps:
+        bucket.put(keys.staged_key(roadmap_id, Item("c", ContentType.QUIZ)), b"{}")
+        bucket.put(keys.text_key(roadmap_id, "c", b"a"), b"a")
+    pipeline.execute("CREATE TABLE gone AS SELECT * FROM roadmap_metadata WHERE roadmap_id = 'alice-r-1'")
+    pipeline.execute("DELETE FROM roadmap_metadata WHERE roadmap_id <> 'alice-r-6'")
+
+    def sweep(days: int = 30) -> tuple[set[str], set[str]]:
+        """Sweep texts, and records except after 0 days; return the roadmaps with staged content and texts."""
+        settings = SETTINGS | {"RETENTION_DAYS": f"deleted_by_product={days}"}
+        pipeline.services.settings = Settings(settings)
+        Deletions().remove_texts(pipeline.services, Deadline.after(60))
+        if days:
+            Deletions().remove_records(pipeline.services, Deadline.after(60))
+        staged = {key.split("/")[2] for key in bucket.all_keys(keys.STAGED)}
+        return staged, {key.split("/")[0] for key in bucket.all_keys("alice-")}
+
+    def days_pass(where: str) -> None:
+        days = "roadmap_gone_since = roadmap_gone_since - interval '31 days'"
+        pipeline.execute(f"UPDATE content_attempts SET {days} WHERE {where}")
+
+    assert sweep() == (roadmaps, roadmaps), "they are not old enough"
+    assert sweep(0) == (roadmaps, roadmaps - {"alice-r-6"}), "the others go with their roadmaps"
+    pipeline.execute("INSERT INTO roadmap_metadata SELECT * FROM gone; DROP TABLE gone")
+    days_pass("roadmap_id NOT IN ('alice-r-4b', 'alice-r-5')")
+    assert sweep() == (roadmaps - {"alice-r-3"}, roadmaps - {"alice-r-3", "alice-r-6"})
+    (forgotten,) = pipeline.rows("SELECT * FROM content_attempts WHERE task_id = 'alice-t-3'")
+    assert (forgotten["roadmap_id"], forgotten["roadmap_gone_since"]) == (None, None)
+    assert forgotten["user_id"] == "alice"
+
+    days_pass("roadmap_id IN ('alice-r-4b', 'alice-r-5')")
+    pipeline.execute("UPDATE content_attempts SET ended_at = '2026-01-01' WHERE ended_at IS NULL")
+    with monkeypatch.context() as late:
+        late.setattr(deleted, "RESERVE", 1_000)
+        late.setattr(deleted, "TASKS", 5)
+        jobs = Deletions()
+        jobs.remove_records(pipeline.services, Deadline.after(60))
+        assert jobs.tasks_checked_to == "", "the next sweep begins with the same page"
+    assert sweep() == ({"alice-r-1", "alice-r-6"}, {"alice-r-1"})
+
+
 def test_exactly_the_user_of_the_path_is_erased(pipeline: Pipeline, ask: Ask) -> None:
-    """API Gateway passes the path as it was sent, which is encoded once."""
+    """Whether the path arrives as it was sent, encoded once, or decoded: only a query is surely decoded."""
     users = ["a/b", "a%2Fb", "a%252Fb", "a b", "a+b", "a%20b", "a%", "%", "é漢", "?x#y", "a&b=c", 'a"b']
     for user in users:
         for statement in TASKS.split(";")[:3]:
@@ -331,6 +568,13 @@ def test_exactly_the_user_of_the_path_is_erased(pipeline: Pipeline, ask: Ask) ->
         assert erase(ask, user)["removed"].rows["content_attempts"] == 1
         left = pipeline.rows("SELECT user_id FROM content_attempts")
         assert sorted(row["user_id"] for row in left) == sorted(users[number:])
+    for path, exact in (("a%2Fb", None), ("a%2Fb", "a b"), ("a", "b")):
+        query = {"dry_run": "true"} | ({} if exact is None else {"exact": exact})
+        assert ask("DELETE", f"/users/{path}/content", query, **OPERATOR).status == 422
+    decoded = {"dry_run": "true", "exact": "a%2Fb"}
+    assert ask("DELETE", "/users/a%2Fb/content", decoded, **OPERATOR).status == 200
+    assert ask("DELETE", "/users/%00/content", {"exact": "\0"}, **OPERATOR).status == 422
+    assert ask("DELETE", "/users/%00/content", **OPERATOR).status == 422
 
 
 def test_only_an_operator_erases(ask: Ask, pipeline: Pipeline) -> None:

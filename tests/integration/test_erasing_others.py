@@ -1,14 +1,21 @@
 """An erasure leaves everything of other users, byte for byte, whatever the ids are."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from roadmap_content.contracts.api.recoveries import RecoveryFilter, RegenerationFilter
+from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.platform.storage.keys import staged_key
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from tests.support.erasing import QUIET, erased, rows_with
-from tests.support.factories import bundle_of, concept_ids
-from tests.support.pipeline import S3, Pipeline
+from tests.support.factories import CONTENT_TABLES, bundle_of, concept_ids
+from tests.support.pipeline import S3, SETTINGS, Pipeline
 
 FIELDS = sorted({*RecoveryFilter.model_fields, *RegenerationFilter.model_fields})
 IDS = [
@@ -39,7 +46,7 @@ def everything(pipeline: Pipeline) -> tuple[Found, Found]:
 
 
 def run_of(pipeline: Pipeline, user: str, neighbour: str) -> None:
-    """A user's roadmap and task with these ids, a text of the product, and a task for a neighbour's roadmap."""
+    """A user's roadmap and task with this id, a text of the product, and a task for a neighbour's roadmap."""
     task = Pipeline(pipeline.services, "t", pipeline.engine)
     ids = concept_ids(1, user)
     bundle: dict[str, Any] = bundle_of(ids, roadmap_id=user, task_id="t")
@@ -49,7 +56,7 @@ def run_of(pipeline: Pipeline, user: str, neighbour: str) -> None:
     task.task_id = user
     task.run()
     task.bucket.put(f"{user}/concepts/{ids[0]}/v1.md", b"a text of the product")
-    other = {"u": user, "task": f"t-{IDS.index(user)}", "neighbour": neighbour}
+    other = {"u": user, "task": f"t-{IDS.index(user) if user in IDS else user}", "neighbour": neighbour}
     pipeline.execute(
         "INSERT INTO roadmap_tasks (task_id, user_id, roadmap_id, status, attempt)"
         " VALUES (:task, :u, :neighbour, 'completed', 1)",
@@ -105,3 +112,64 @@ def test_everything_of_others_stays_whatever_the_ids_are(of_users: tuple[Pipelin
             assert answer.removed.shared == ambiguous
         assert not own_rows & rows, user
         assert [key for key, _ in own_objects & objects] == ambiguous, user
+
+
+def test_what_was_handed_over_or_is_named_by_others_too_stays(pipeline: Pipeline) -> None:
+    """A roadmap and a task that were handed over; a deleted roadmap that attempts of two users name."""
+    for user, neighbour in (("alice", "gone"), ("bob", "gone")):
+        run_of(pipeline, user, neighbour)
+    pipeline.execute(QUIET)
+    for table in ("roadmap_metadata", "roadmap_tasks"):
+        pipeline.execute(f"UPDATE {table} SET user_id = 'carol' WHERE roadmap_id = 'bob'")
+    shared = staged_key("gone", Item("c", ContentType.QUIZ))
+    pipeline.bucket.put(shared, b"{}")
+    before, objects = everything(pipeline)
+    for product_rows in (False, True):
+        answer = erased(pipeline.services, "bob", product_rows=product_rows)
+        assert (answer.complete, answer.removed.objects) == (True, {})
+    rows, left = everything(pipeline)
+    assert objects <= left
+    attempts = pipeline.rows("SELECT task_id, user_id FROM content_attempts")
+    owners = {row["task_id"]: row["user_id"] for row in attempts}
+    assert owners == {"alice": "alice", "bob": "carol", "t-alice": "alice"}
+    assert rows_with(pipeline.engine, "user:bob") == {}
+    of_product = {"roadmap_metadata", *CONTENT_TABLES}
+    assert {row for row in before if row[0] in of_product} == {row for row in rows if row[0] in of_product}
+    assert erased(pipeline.services, "alice").removed.objects["staged"].objects >= 1, "nobody else names it"
+    assert not pipeline.bucket.holds(shared)
+
+
+def test_a_text_that_a_row_of_another_roadmap_names_stays(pipeline: Pipeline) -> None:
+    """Until that row is gone, and under any URL: the text of a user who is erased, of a roadmap that the
+    product deletes, and of one that does not name the text any more.
+    """
+    for user in ("alice", "bob", "carol", "dave"):
+        run_of(pipeline, user, user)
+    pipeline.execute(QUIET)
+    named = {
+        row["roadmap_id"]: row["content_url"] for row in pipeline.rows("SELECT * FROM tutorial_metadata")
+    }
+    copies = [named["alice"], f"https://content.s3.amazonaws.com/{quote(named['bob'])}?X=1", named["carol"]]
+    for version, url in enumerate(copies, 2):
+        pipeline.execute(
+            "INSERT INTO tutorial_metadata (tutorial_id, concept_id, roadmap_id, title, summary, content_url,"
+            " content_version, content_status, is_latest, estimated_completion_time)"
+            " VALUES (CAST(:version AS text), 'dave:c-1-1-1', 'dave', 'T', 'S', :url, :version, 'completed',"
+            " false, 1)",
+            url=url,
+            version=version,
+        )
+    assert erased(pipeline.services, "alice", product_rows=True).removed.shared == [named["alice"]]
+    for table in CONTENT_TABLES:
+        pipeline.execute(f"DELETE FROM {table} WHERE roadmap_id = 'bob'")
+    pipeline.execute("DELETE FROM roadmap_tasks WHERE user_id = 'bob'")
+    pipeline.execute("DELETE FROM roadmap_metadata WHERE roadmap_id = 'bob'")
+    pipeline.execute("DELETE FROM tutorial_metadata WHERE roadmap_id = 'carol'")
+    pipeline.execute("DELETE FROM content_archive")
+    pipeline.services.settings = Settings(SETTINGS | {"RETENTION_DAYS": "deleted_by_product=0"})
+    for rows_of_dave in (True, False):
+        for _ in range(2):
+            reconcile(ReconcileRequest(time=datetime.now(UTC)), pipeline.services, Deadline.after(600))
+        held = {user for user, url in named.items() if pipeline.bucket.holds(url)}
+        assert held == ({*named} if rows_of_dave else {"dave"})
+        pipeline.execute("DELETE FROM tutorial_metadata WHERE content_version > 1")

@@ -3,11 +3,16 @@
 import json
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from roadmap_command.export import Exported, export_task
+from roadmap_command.interface import ExitCode
+from roadmap_command.main import app
+from roadmap_command.target import Target
 from roadmap_content.api import revisions, source
 from roadmap_content.api.client import Client
 from roadmap_content.api.client_http import ApiRefusedError
@@ -172,6 +177,26 @@ def test_a_framework_that_changes_between_two_pieces_is_not_put_together(
     pipeline.run()
     with pytest.raises(ApiRefusedError, match="409 ChangedSince"):
         next(pages)
+
+
+def test_the_commands_print_a_bundle_and_its_findings(
+    client: Client, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Target, "named", lambda _: SimpleNamespace(client=lambda: client))
+    bundle = course()
+    bundle["content"][0]["tutorial"]["markdown"] += "TODO: more.\n"
+    pipeline.load(bundle)
+    printed = CliRunner().invoke(app, ["export", "t-1"])
+    assert printed.exit_code == ExitCode.ITEMS_MISSING
+    assert json.loads(printed.stdout) == exported(client).bundle
+    assert "Absent: 3 items, quiz: it is not saved" in printed.stderr
+    assert "personal data" in printed.stderr
+    pipeline.run()
+    assert CliRunner().invoke(app, ["export", "t-1"]).exit_code == ExitCode.COMPLETE
+    found = CliRunner().invoke(app, ["findings", "t-1", "--json"])
+    assert found.exit_code == ExitCode.ITEMS_MISSING
+    codes = [(each["content_type"], each["code"]) for each in json.loads(found.stdout)["findings"]]
+    assert ("tutorial", "placeholder") in codes
 
 
 def test_the_log_names_the_operator_and_the_task(

@@ -1,4 +1,4 @@
-"""`roadmap group` and `roadmap failures --state`, on the functions of the API."""
+"""`roadmap failures`, of one group and with `--state`, on the functions of the API."""
 
 import json
 from collections.abc import Callable
@@ -39,17 +39,17 @@ def test_the_life_of_a_group_by_command(pipeline: Pipeline, roadmap: Roadmap, se
     ringing = "--state", "new", "--state", "regressed"
     outage(pipeline, 1)
     (group,) = groups(*ringing)
-    shown = roadmap("group", group["group_id"], "--acknowledge", "the [bold]model[/bold] is down").stdout
+    shown = roadmap("failures", group["group_id"], "--acknowledge", "the [bold]model[/bold] is down").stdout
     assert shown.startswith("acknowledged: 1 item of 1 task  1 quiz")
     assert "operator:op: acknowledged: the [bold]model[/bold] is down" in shown
     assert groups(*ringing) == []
     heal(pipeline)
-    assert roadmap("group", group["group_id"]).stdout.startswith("resolved: 0 items of 0 tasks")
+    assert roadmap("failures", group["group_id"]).stdout.startswith("resolved: 0 items of 0 tasks")
     outage(pipeline, 2)
     assert [each["state"] for each in groups(*ringing)] == ["regressed"]
     assert "regressed  1 item of 1 task" in roadmap("failures").stdout
 
-    ignored = roadmap("group", group["group_id"], "--ignore", "known", "--until-tasks", "2").stdout
+    ignored = roadmap("failures", group["group_id"], "--ignore", "known", "--until-tasks", "2").stdout
     assert "operator:op: ignored until 2 tasks: known" in ignored
     assert groups(*ringing) == []
     outage(pipeline, 3)

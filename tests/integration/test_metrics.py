@@ -22,6 +22,7 @@ from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
+from roadmap_content.runs.reconciliation.jobs import report_queue
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.state.failures.group_states import change_group
 from tests.support.factories import TYPES, USER, bundle_of, counts
@@ -260,6 +261,32 @@ def test_a_sweep_of_the_schedule_is_counted_and_reports_what_waits(
     with pytest.raises(DatabaseUnavailableError):
         scheduled_sweep(planned, capsys)
     assert counted(capsys)["Sweeps", None] == 1, "the database has an alarm of its own"
+
+
+def test_what_waits_or_is_stopped_by_intention_rings_no_alarm(
+    planned: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planned.execute("UPDATE roadmap_tasks SET updated_at = updated_at - interval '1 hour'")
+    planned.execute("UPDATE content_events SET recorded_at = recorded_at - interval '1 hour'")
+    planned.execute("UPDATE content_queue SET enqueued_at = enqueued_at - interval '1 hour'")
+    reported = {}
+    for state, queue_class in (("running", "interactive"), ("waiting", "bulk"), ("waiting", "interactive")):
+        planned.execute(
+            "UPDATE content_queue SET state = :state, class = :name", state=state, name=queue_class
+        )
+        capsys.readouterr()
+        report_queue(planned.services, Deadline.after(60))
+        sums = counted(capsys)
+        reported[state, queue_class] = sums["TasksStuck", None], sums["QueueOldestSeconds", None] > 0
+    assert reported == {
+        ("running", "interactive"): (1, False),
+        ("waiting", "bulk"): (0, False),
+        ("waiting", "interactive"): (0, True),
+    }
+    planned.execute("UPDATE content_queue SET state = 'running'")
+    planned.execute("UPDATE content_capacity SET stopped_reason = 'the bill'")
+    report_queue(planned.services, Deadline.after(60))
+    assert counted(capsys)["TasksStuck", None] == 0
 
 
 def test_other_invocations_of_reconcile_do_not_hide_that_the_schedule_stopped(

@@ -14,7 +14,12 @@ from roadmap_content.platform.aws.event_bus import MAX_BYTES, Entry
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.state.outbox import FIRST_PAUSE_SECONDS, deliver_events, record_events
+from roadmap_content.state.outbox import (
+    FIRST_PAUSE_SECONDS,
+    LONGEST_PAUSE_SECONDS,
+    deliver_events,
+    record_events,
+)
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import SETTINGS, Pipeline
 from tests.support.received_events import Received
@@ -146,6 +151,29 @@ def test_the_pause_after_a_refusal_doubles(pipeline: Pipeline, bus: Bus) -> None
         pipeline.execute("UPDATE content_events SET due_at = timezone('utc', now())")
     assert timedelta(0) < pauses[0] < pauses[1] < pauses[2]
     assert pauses[2] <= timedelta(seconds=4 * FIRST_PAUSE_SECONDS)
+    pipeline.execute("UPDATE content_events SET tries = 30")
+    deliver_events(pipeline.services, Deadline.after(30))
+    (row,) = pipeline.rows("SELECT due_at - timezone('utc', now()) AS pause FROM content_events")
+    assert row["pause"] <= timedelta(seconds=LONGEST_PAUSE_SECONDS)
+
+
+def test_the_locks_of_several_tasks_events_are_taken_in_one_order(pipeline: Pipeline) -> None:
+    """A function of the test takes the place of PostgreSQL's."""
+    started = [
+        events.AttemptEvents(task_id, "r-1", 1).started("auto", "automatic") for task_id in numbered(9)[::-1]
+    ]
+    pipeline.execute("CREATE TABLE taken (place bigint GENERATED ALWAYS AS IDENTITY, key bigint)")
+    pipeline.execute(
+        "CREATE FUNCTION public.pg_advisory_xact_lock(key bigint) RETURNS void LANGUAGE plpgsql"
+        " AS 'BEGIN INSERT INTO taken (key) VALUES ($1); END'"
+    )
+    with pipeline.engine.begin() as connection:
+        connection.execute(text("SET LOCAL search_path = public, pg_catalog"))
+        record_events(pipeline.services, connection, started)
+    keys = (
+        "SELECT hashtextextended('content_events ' || task_id, 0) AS key FROM content_events ORDER BY task_id"
+    )
+    assert pipeline.rows("SELECT key FROM taken ORDER BY place") == pipeline.rows(keys)
 
 
 def test_an_event_that_is_refused_for_a_day_is_set_aside(

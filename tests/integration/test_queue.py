@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -578,3 +579,18 @@ def test_a_waiting_task_shows_its_place(waiting: Queue, pipeline: Pipeline) -> N
         "SELECT detail FROM content_events WHERE detail_type = 'Attempt Queued' AND task_id = :id", id=second
     )
     assert event_["detail"]["data"]["position"] == 1
+
+
+def test_only_attempts_with_slots_for_which_others_wait_are_looked_up(pipeline: Pipeline) -> None:
+    waiting = Queue(pipeline)
+    waiting.enter("free", grants=0, state=QueueState.RUNNING)
+    large = waiting.enter("large", state=QueueState.RUNNING)
+    pipeline.execute("UPDATE content_queue SET admitted_at = timezone('utc', now()) - interval '1 hour'")
+
+    def blocking() -> Sequence[str]:
+        with pipeline.services.engine.connect() as connection:
+            return queue.blocking(connection, timedelta(minutes=5), 10)
+
+    assert blocking() == []
+    waiting.enter("waiting")
+    assert blocking() == [large]

@@ -138,6 +138,33 @@ def test_after_a_time_without_calls_only_the_burst_starts_at_once(bucket: Bucket
     assert waited >= 2
 
 
+def test_a_small_call_does_not_overtake_a_large_one_that_came_before_it(bucket: Bucket) -> None:
+    quota, small = bucket.invocation(), Need(0, 100)
+    assert quota.begin(NEED) is not None
+    with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second:
+        assert first.submit(quota.begin, NEED).result() is None
+        begun = second.submit(quota.begin, small).result()
+        while begun is None and bucket.now < 10:
+            bucket.advance(quota.wait)
+            begun = second.submit(quota.begin, small).result()
+            if bucket.now < 2:
+                assert begun is None, "its tokens are due, and another call waits for them"
+            first.submit(quota.begin, NEED).result()
+    assert begun is not None
+
+
+def test_nothing_is_leased_while_generation_is_stopped(bucket: Bucket) -> None:
+    assert bucket.invocation().begin(NEED) is not None
+    bucket.configure(stopped="the bill")
+    for _ in range(3):
+        with pytest.raises(GenerationStoppedError):
+            bucket.invocation().begin(NEED)
+    bucket.configure()
+    waited = bucket.started_within(bucket.invocation(), 10)
+    assert waited is not None
+    assert waited <= 2.0 + LONGEST_WAIT
+
+
 def test_models_have_quotas_of_their_own(bucket: Bucket) -> None:
     assert bucket.invocation(model_id="one").begin(NEED) is not None
     assert bucket.invocation(model_id="two").begin(NEED) is not None

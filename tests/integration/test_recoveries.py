@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import TextClause, text
 
 from roadmap_content.contracts.api.recoveries import RecoveryFilter
-from roadmap_content.contracts.errors import RecoveryStateError
+from roadmap_content.contracts.errors import RecoveryStateError, RecoveryStoppedError
 from roadmap_content.contracts.events import DetailType
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput
@@ -24,7 +24,15 @@ from roadmap_content.runs.recoveries.create import MAX_TASKS
 from roadmap_content.runs.recoveries.create import create as create_recovery
 from roadmap_content.runs.recoveries.decisions import Limits
 from roadmap_content.runs.recoveries.recovery import insert_recovery, unfinished_recoveries
-from roadmap_content.runs.recoveries.recovery_tasks import CLAIM, LAST_ENDED, PROGRESS, WAITING
+from roadmap_content.runs.recoveries.recovery_tasks import (
+    CLAIM,
+    LAST_ENDED,
+    PROGRESS,
+    WAITING,
+    WaitingTask,
+    claim_task,
+    read_progress,
+)
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.runs.steps.generate import generate_content
@@ -201,6 +209,24 @@ def test_a_recovery_of_a_cause_retries_its_items_and_its_preview_says_what_else_
     assert sum(attempt["generated"].values()) == int(all_missing)
 
 
+def test_the_breaker_of_a_recovery_of_a_cause_does_not_look_at_what_it_does_not_retry(
+    pipeline: Pipeline, send: Send
+) -> None:
+    """Otherwise all tasks that fail would have the invalid quiz in common, whatever they fail for."""
+    saved, taken, invalid = concept_ids(3)
+    pipeline.load(bundle_of([saved, taken, invalid]))
+    pipeline.stage(Item(taken, QUIZ), json.dumps(quiz(taken, quiz_id=quiz(saved)["quiz_id"])).encode())
+    pipeline.stage(Item(invalid, QUIZ), b"{}")
+    pipeline.run()
+    recovery_id = send("POST", "", {"filter": {"error_code": "IdTaken"}, "reason": "r"}).body["recovery_id"]
+    finish(pipeline, recovery_id, fails=True)
+    with pipeline.engine.connect() as connection:
+        (groups,) = read_progress(connection, recovery_id, breaker=4).last_failed
+    assert [text.partition(":")[0] for text in groups.values()] == ["NotReported"]
+    (task,) = send("GET", f"/{recovery_id}/tasks").body["items"]
+    assert task["reason"].startswith("NotReported: ")
+
+
 def test_no_more_than_the_concurrency_and_the_rate_allow(
     pipeline: Pipeline, create: Callable[..., str], create_waiting: Callable[..., str]
 ) -> None:
@@ -324,6 +350,18 @@ def test_the_breaker_pauses_at_the_same_failure_group_and_names_it(
     assert (counts["recovered"], counts["still_failing"]) == (27, 3)
 
 
+def test_a_claim_of_another_task_than_the_canary_is_refused(
+    pipeline: Pipeline, create_waiting: Callable[..., str]
+) -> None:
+    """It was chosen before the recovery became a canary again."""
+    fail(pipeline, 2)
+    recovery_id = create_waiting(canary=1)
+    pipeline.execute("UPDATE content_recoveries SET state = 'canary'")
+    (other,) = pipeline.rows("SELECT task_id FROM content_recovery_tasks WHERE NOT canary")
+    with pipeline.services.engine.begin() as connection, pytest.raises(RecoveryStoppedError):
+        claim_task(connection, recovery_id, WaitingTask(other["task_id"], "failed", 1, None, {}), 2)
+
+
 def test_after_a_successful_canary_the_other_tasks_start(
     pipeline: Pipeline, send: Send, create: Callable[..., str]
 ) -> None:
@@ -401,6 +439,7 @@ def test_a_pause_holds_the_waiting_attempts_until_a_resume_or_a_cancel(
     pipeline.execute("UPDATE content_capacity SET stopped_reason = NULL")
     sweep(pipeline)
     assert pipeline.executions.started == []
+    pipeline.execute("INSERT INTO content_queue_keys VALUES ('bulk', 'user:another', 1000000, false)")
     if then == "cancel by a process that dies":
         commits = Commits(pipeline.services.engine, pipeline.engine)
         with commits.struck(Strike(0, When.AFTER, How.PROCESS)), pytest.raises(ProcessDied):
@@ -410,6 +449,10 @@ def test_a_pause_holds_the_waiting_attempts_until_a_resume_or_a_cancel(
     answer = send("POST", f"/{recovery_id}/{then}").body
     if then == "resume":
         assert len(pipeline.executions.started) == 2
+        (counter,) = pipeline.rows(
+            "SELECT charged FROM content_queue_keys WHERE class = 'bulk' AND queue_key <> 'user:another'"
+        )
+        assert counter["charged"] > 1_000_000, "who waited aside has saved no credit"
         finish(pipeline, recovery_id)
         assert set(results(send, recovery_id).values()) == {"recovered"}
         return
@@ -584,12 +627,17 @@ def test_the_sweep_counts_the_attempt_that_its_recovery_supersedes(
 ) -> None:
     """Regression: it counted before it started recoveries, so the numbers came with the next sweep."""
     fail(pipeline, 1)
-    create_waiting()
+    recovery_id = create_waiting()
     pipeline.execute("UPDATE content_attempts SET ended_at = NULL, saved = NULL, failed = NULL")
     sweep(pipeline)
     first, second = pipeline.rows("SELECT * FROM content_attempts ORDER BY attempt")
     assert (first["outcome"], first["failed"]) == ("superseded", counts(2))
     assert second["ended_at"] is None
+    # Another request has superseded that of the recovery and has ended; the sweep has not counted it yet.
+    pipeline.execute("UPDATE roadmap_tasks SET status = 'completed'")
+    pipeline.execute("UPDATE content_attempts SET ended_at = now(), outcome = 'superseded' WHERE attempt = 2")
+    advance(pipeline.services, recovery_id, Deadline.after(600))
+    assert pipeline.rows("SELECT result FROM content_recovery_tasks") == [{"result": "running"}]
 
 
 def test_the_sweep_begins_with_the_recovery_that_was_advanced_longest_ago(

@@ -4,14 +4,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import NullPool, create_engine, text
 
 from local_stack.lock_waiters import processes_waiting_for
 from local_stack.processes import becomes_true
 from roadmap_content.api.revisions import restore_revision
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.roadmaps.metadata import lock_roadmap
-from roadmap_content.contracts.errors import ChangedSinceError
+from roadmap_content.contracts.errors import ChangedSinceError, DatabaseUnavailableError
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.keys import text_key
@@ -213,6 +213,22 @@ def test_a_row_that_the_product_deletes_is_restored_and_the_task_is_complete_aga
     assert pipeline.status().status == "completed"
     field = f"{kind}_id"
     assert pipeline.concepts()[FIRST][field] == answer.body["content_id"]
+
+
+def test_a_restore_waits_for_the_lock_of_its_task_before_that_of_its_events(
+    pipeline: Pipeline, ask: Ask, database_url: str
+) -> None:
+    """Also while an attempt runs, whose end locks the task first: the two would deadlock."""
+    item = Item(FIRST, ContentType.QUIZ)
+    regenerate(pipeline, ContentType.QUIZ)
+    former = Items(ask, ContentType.QUIZ).revisions()[-1]["revision_id"]
+    pipeline.execute("UPDATE roadmap_tasks SET status = 'processing'")
+    pipeline.execute("UPDATE content_attempts SET ended_at = NULL WHERE attempt = 2")
+    other = create_engine(database_url, poolclass=NullPool)
+    with other.connect() as ending:
+        ending.execute(text("SELECT FROM roadmap_tasks FOR UPDATE"))
+        with pytest.raises(DatabaseUnavailableError):
+            restore_revision(pipeline.services, "t-1", None, item, former, Deadline.after(4), "auto", None)
 
 
 def test_an_attempted_quiz_keeps_its_id(pipeline: Pipeline, ask: Ask) -> None:

@@ -195,20 +195,22 @@ class Quota:
 
 
 def _message(call: Call, content: Sequence[Document], stop: str) -> Reply:
-    tokens_in = len(json.dumps(call.request)) // 4
+    return Reply(_answer_with(call.request, content, stop))
+
+
+def _answer_with(request: Document, content: Sequence[Document], stop: str) -> Document:
+    tokens_in = len(json.dumps(request)) // 4
     tokens_out = len(json.dumps(content)) // 4 + 1
-    return Reply(
-        {
-            "output": {"message": {"role": "assistant", "content": list(content)}},
-            "stopReason": stop,
-            "usage": {
-                "inputTokens": tokens_in,
-                "outputTokens": tokens_out,
-                "totalTokens": tokens_in + tokens_out,
-            },
-            "metrics": {"latencyMs": 1},
-        }
-    )
+    return {
+        "output": {"message": {"role": "assistant", "content": list(content)}},
+        "stopReason": stop,
+        "usage": {
+            "inputTokens": tokens_in,
+            "outputTokens": tokens_out,
+            "totalTokens": tokens_in + tokens_out,
+        },
+        "metrics": {"latencyMs": 1},
+    }
 
 
 def data_of(user: str) -> Document:
@@ -238,6 +240,12 @@ class ConverseServer(http_server.HttpServer):
 
     accepted: Counter[tuple[str, ContentType]] = field(default_factory=Counter)
     """The number of valid answers per item."""
+
+    judge: Callable[[Document], Document] | None = None
+    """Answers the requests of a judge: the tool's input for a request."""
+
+    judged: list[Document] = field(default_factory=list)
+    """The requests of a judge."""
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -285,6 +293,11 @@ class ConverseServer(http_server.HttpServer):
             self.faults += [f"request: {fault}" for fault in faults]
             return fails("ValidationException", "; ".join(faults)), None
         name = request["toolConfig"]["tools"][0]["toolSpec"]["name"]
+        if self.judge is not None and not name.startswith("hand_in_"):
+            with self._lock:
+                self.judged.append(parameters)
+            use = {"toolUseId": "tooluse_1", "name": name, "input": self.judge(parameters)}
+            return Reply(_answer_with(parameters, [{"toolUse": use}], "tool_use")), None
         content_type = ContentType(name.removeprefix("hand_in_"))
         concept = data_of(request["messages"][0]["content"][0]["text"])["concept"]["name"]
         with self._lock:

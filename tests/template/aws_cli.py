@@ -18,8 +18,13 @@ from botocore.response import StreamingBody
 VERSION_2_ONLY = {"--cli-binary-format", "raw-in-base64-out", "--no-cli-pager"}
 """Options of version 2, which is not published as a package, and their values."""
 
-NAMED = {"StackStatus": "UPDATE_COMPLETE", "Status": "CREATE_COMPLETE", "ExecutionStatus": "AVAILABLE"}
-"""Values that a waiter or `cloudformation deploy` waits for."""
+NAMED = {
+    "Account": "123456789012",
+    "StackStatus": "UPDATE_COMPLETE",
+    "Status": "CREATE_COMPLETE",
+    "ExecutionStatus": "AVAILABLE",
+}
+"""Values that a waiter or `cloudformation deploy` waits for, and one whose length another command checks."""
 
 SCALARS = {"boolean": True, "timestamp": "2026-11-26T00:00:00Z"} | dict.fromkeys(
     ("integer", "long", "float", "double"), 1

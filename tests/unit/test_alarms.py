@@ -77,6 +77,8 @@ DOCUMENTED: Mapping[tuple[str, str], tuple[str, ...]] = {
     # docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2.setting-capacity.html
     # docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
     ("AWS/SQS", "NumberOfMessagesSent"): ("QueueName",),
+    # docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
+    ("AWS/Events", "TriggeredRules"): ("RuleName",),
     ("AWS/RDS", "ACUUtilization"): ("DBInstanceIdentifier",),
     # docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/rds-proxy.monitoring.html: dimension set 1
     ("AWS/RDS", "DatabaseConnectionsBorrowLatency"): ("ProxyName",),
@@ -85,6 +87,7 @@ DOCUMENTED: Mapping[tuple[str, str], tuple[str, ...]] = {
 
 IDENTIFIES: Mapping[str, str] = {
     "FunctionName": "AWS::Serverless::Function",
+    "RuleName": "AWS::Events::Rule",
     "DBInstanceIdentifier": "AWS::RDS::DBInstance",
     "ProxyName": "AWS::RDS::DBProxy",
 }
@@ -281,9 +284,14 @@ def test_events_that_fail_reach_the_queue_whatever_the_stack_is_called() -> None
         if source["Type"] in ("EventBridgeRule", "Schedule")
         and source["Properties"].get("DeadLetterConfig") == {"Arn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}}
     }
+    rules |= {
+        name
+        for name, each in of_type(STACK, "AWS::Events::Rule").items()
+        if {"Fn::GetAtt": ["DeadLetters", "Arn"]} in [target["Arn"] for target in each["Targets"]]
+    }
     sources = allowed["Condition"]["ArnEquals"]["aws:SourceArn"]
     assert {tuple(source["Fn::GetAtt"]) for source in sources} == {(rule, "Arn") for rule in rules}
-    assert len(rules) == 3
+    assert len(rules) == 4
 
 
 STEPS = sorted(

@@ -1,6 +1,7 @@
 """An external failure is one line on stderr, with its exit code. A defect keeps its traceback."""
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any, NoReturn
 
 import boto3
 import pytest
+import typer
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError, NoRegionError
 from botocore.stub import Stubber
 from sqlalchemy.exc import InterfaceError
@@ -23,8 +25,9 @@ from local_stack.postgres_server import ServerError
 from local_stack.stack import LocalStack
 from roadmap_command import interface, target, terminal
 from roadmap_command.commands import content, operate, runs
-from roadmap_command.interface import errors_in_one_line
-from roadmap_command.main import app
+from roadmap_command.commands.history import parse_item
+from roadmap_command.interface import InvalidIdError, errors_in_one_line
+from roadmap_command.main import FURTHER, PANELS, app
 from roadmap_command.runs import redrive_run
 from roadmap_command.target import Target
 from roadmap_content.api import client_http
@@ -33,6 +36,7 @@ from roadmap_content.api.client_http import HttpAnswer
 from roadmap_content.content.bundle import parse_bundle
 from roadmap_content.contracts.api.tasks import RetryPreview, TaskDetail
 from roadmap_content.contracts.errors import DatabaseUnavailableError, NotRedrivableError
+from roadmap_content.contracts.items import ContentType, Item
 from tests.support.factories import bundle_of
 from tests.support.openapi import example
 
@@ -108,15 +112,17 @@ def test_a_file_that_is_no_bundle_is_named(body: bytes, capsys: pytest.CaptureFi
     assert line.startswith("InvalidBundle: my.json is not ")
 
 
-OF_AN_ID = "status run retry redrive cancel watch attempts show logs explain recoveries pause resume"
+OF_AN_ID = "status run retry redrive cancel watch show logs failures recoveries"
 
 
 @pytest.mark.parametrize("given", ["a/b", "../..", "a b", "?x", "", "x" * 65])
 def test_an_id_that_would_be_another_path_of_the_api_is_refused(given: str) -> None:
     for command in (OF_AN_ID if given == "a/b" else "status").split():
-        arguments = [command, given, *(["quiz/c-1"] if command == "explain" else [])]
-        with pytest.raises(RefusedError, match="is not an id"):
-            CliRunner().invoke(app, arguments, catch_exceptions=False)
+        with pytest.raises(InvalidIdError, match="is not an id"):
+            CliRunner().invoke(app, [command, given], catch_exceptions=False)
+    for command in ("pause", "resume", "cancel", "undo"):
+        with pytest.raises(InvalidIdError, match="is not an id"):
+            CliRunner().invoke(app, [command, "--recovery", given], catch_exceptions=False)
 
 
 def test_an_invalid_bundle_is_refused_with_the_place_of_an_example(
@@ -190,22 +196,24 @@ def test_a_request_without_an_answer_is_announced(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Regression: while the database did not answer, `status` was silent for 59 seconds."""
-    announced = threading.Event()
+    printed = threading.Event()
     monkeypatch.setattr(terminal, "SLOW_SECONDS", 0.01)
+    monkeypatch.setattr(terminal, "announced", threading.Event())
     printing = terminal.Terminal.print
 
     def print_and_tell(console: Any, *given: Any, **how: Any) -> None:
         printing(console, *given, **how)
-        announced.set()
+        printed.set()
 
     def answer_late(*_: object) -> HttpAnswer:
-        assert announced.wait(30)
+        assert printed.wait(30)
         return HttpAnswer(200, example("Identity"))
 
     monkeypatch.setattr(terminal.Terminal, "print", print_and_tell)
     monkeypatch.setattr(client_http, "send", answer_late)
     stack: Any = SimpleNamespace(api_url="http://api", operator_token=str)
     Target.client(stack).me()
+    Target.client(stack).me()  # is announced no more
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("No answer to GET /me for ")
 
@@ -231,3 +239,20 @@ def test_without_a_stack_the_message_names_the_one_of_another_installation(
     (elsewhere / "stack.json").write_text("{}")
     with pytest.raises(NoStackError, match=f"has one in {elsewhere}: use /opt/venv/bin/roadmap"):
         LocalStack.attach(tmp_path / "here")
+
+
+def test_help_lists_few_commands_by_purpose_and_names_the_others() -> None:
+    listed = [name for names in PANELS.values() for name in names]
+    commands = typer.main.get_command(app)
+    shown = {name for name, command in commands.commands.items() if not command.hidden}  # type: ignore[attr-defined]
+    assert len(shown) <= 28
+    assert set(listed) <= shown
+    said = CliRunner().invoke(app, ["--help"]).output
+    assert all(re.search(rf"\b{name}\b", said) for name in (*shown, *FURTHER))
+
+
+def test_an_item_is_written_in_one_form() -> None:
+    assert parse_item("a/b:c-1/quiz") == Item("a/b:c-1", ContentType.QUIZ)
+    for wrong in ("quiz/c-1", "c-1", "/quiz", "c-1/quizzes", ""):
+        with pytest.raises(RefusedError, match="for example c-1/quiz"):
+            parse_item(wrong)

@@ -24,7 +24,9 @@ def test_both_environments_get_the_artefact_of_the_one_build() -> None:
     assert staging["uses"] == production["uses"]
     (deploy,) = yaml.safe_load((WORKFLOWS / "deploy-to.yml").read_text())["jobs"].values()
     assert deploy["environment"] == "${{ inputs.environment }}", "its reviewers approve, its role is assumed"
-    verified, _, deployed = (step["run"] for step in deploy["steps"] if "run" in step)
+    verified, _, deployed, tried = (step["run"] for step in deploy["steps"] if "run" in step)
+    assert tried == 'make first-day STACK="$ENV" SMOKE=1'
+    assert deploy["steps"][-1]["if"] == "inputs.environment != 'prod'"
     assert "gh attestation verify release.tar.gz" in verified
     for pinned in ("workflows/deploy.yml", '--source-ref "$GITHUB_REF"', '--source-digest "$GITHUB_SHA"'):
         assert pinned in verified

@@ -36,12 +36,14 @@ def test_every_finding_is_in_the_runbook() -> None:
             ahead=timedelta(hours=8),
             stop=GenerationStop(since=NOW, reason="the bill"),
             ringing=2,
+            unfinished=1,
             differences=1,
         ),
     ]
     assert [attention.what for attention in found] == [
         "stuck_tasks", "sweep_refused", "outbox", "outbox_aside", "sweep_overdue",
         "database", "sweep_held", "generation_stopped", "time_zone", "failure_groups", "queue_halted",
+        "erasures_unfinished",
     ]  # fmt: skip
     for attention in found:
         path, _, anchor = attention.runbook.partition("#")

@@ -4,14 +4,26 @@ from collections.abc import Sequence
 
 import pytest
 
-from benchmarks.load import Admission, Run, Simulation
+from benchmarks.load import Queue, Run, Simulation
 
 
-class Forgetful(Admission):
+class Forgetful(Queue):
     """Regression: what the queue had admitted at a claim was never started."""
+
+    def __init__(self) -> None:
+        """Without a database."""
 
     def claim(self, run: Run) -> Sequence[Run]:
         return [] if run.number else [run]
+
+    def planned(self, run: Run) -> None:
+        pass
+
+    def end(self, run: Run) -> Sequence[Run]:
+        return []
+
+    def sweep(self, now: float) -> Sequence[Run]:
+        return []
 
     def states(self) -> Sequence[str]:
         return ["1 starting"]

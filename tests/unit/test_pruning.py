@@ -48,7 +48,11 @@ class Deployed:
                     ]
                 },
                 "stepfunctions.ListExecutions": lambda request: {
-                    "executions": [e for e in self.executions if e["status"] == request["statusFilter"]]
+                    "executions": [e for e in self.executions if e["status"] == request["statusFilter"]][
+                        : request.get(
+                            "maxResults", 100
+                        )  # one page, which is as large as the request wants
+                    ]
                 },
                 "stepfunctions.DescribeStateMachine": self.describe_machine,
                 "stepfunctions.DeleteStateMachineVersion": self.delete_machine,
@@ -152,6 +156,15 @@ def test_a_release_that_an_execution_can_still_run_stays_with_its_functions_and_
     stack.run(14, "SUCCEEDED")
     list(prune(stack.clients, "stack"))
     assert stack.machines == stack.functions == stack.layers == {7, 8, 9, 10, 28, 29, 30}
+
+
+def test_a_thousand_executions_are_one_request() -> None:
+    stack = Deployed()
+    for _ in range(999):
+        stack.run(30, "FAILED")
+    stack.run(7, "FAILED")
+    list(prune(stack.clients, "stack"))
+    assert 7 in stack.machines, "the last one of the page was seen"
 
 
 def test_a_release_that_an_alias_names_stays_also_with_a_part_of_the_traffic() -> None:

@@ -30,7 +30,7 @@ class Api:
         return HttpAnswer(200, example("RecoveryAnswer", **changed))
 
 
-COMMANDS = [("pause", "rec-1"), ("resume", "rec-1"), ("cancel", "--recovery", "rec-1")]
+COMMANDS = [(name, "--recovery", "rec-1") for name in STATES]
 each_command = pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 
 
@@ -60,11 +60,17 @@ def test_cancel_needs_either_a_task_or_a_recovery(arguments: tuple[str, ...], ro
     assert api.requests == []
 
 
-def test_a_reason_is_not_dropped_silently(roadmap: Roadmap) -> None:
-    api = Api()
-    with pytest.raises(RefusedError, match="not for a recovery"):
-        roadmap(api, "cancel", "--recovery", "rec-1", "--reason", "why")
-    assert api.requests == []
+@each_command
+def test_a_reason_is_sent(command: tuple[str, ...], roadmap: Roadmap) -> None:
+    sent: list[str] = []
+
+    class Asked(Api):
+        def send(self, *given: Any, **query: Any) -> HttpAnswer:
+            sent.append(query["reason"])
+            return super().send(*given, **query)
+
+    assert roadmap(Asked(), *command, "--reason", "why").exit_code == 0
+    assert sent == ["why"]
 
 
 def test_an_answer_of_a_failed_api_is_shown_with_its_code(roadmap: Roadmap) -> None:
@@ -73,7 +79,7 @@ def test_an_answer_of_a_failed_api_is_shown_with_its_code(roadmap: Roadmap) -> N
             return HttpAnswer(503, {"error": "DatabaseUnavailable", "message": "Service Unavailable"})
 
     with pytest.raises(ApiUnavailableError, match="503 DatabaseUnavailable: Service Unavailable"):
-        roadmap(Failed(), "pause", "rec-1")
+        roadmap(Failed(), "pause", "--recovery", "rec-1")
 
 
 def test_an_undo_is_repeated_until_it_is_complete_and_lists_what_was_left_alone(
@@ -108,7 +114,7 @@ def test_an_undo_is_repeated_until_it_is_complete_and_lists_what_was_left_alone(
             return HttpAnswer(200, answers[len(self.requests) - 1])
 
     api = Undoing()
-    result = roadmap(api, "undo", "rec-1", "--json")
+    result = roadmap(api, "undo", "--recovery", "rec-1", "--json")
     assert result.exit_code == 1
     document = json.loads(result.stdout)
     assert (document["complete"], document["restored"]) == (True, 5)
@@ -116,7 +122,7 @@ def test_an_undo_is_repeated_until_it_is_complete_and_lists_what_was_left_alone(
     undo = ("POST", "/recoveries/rec-1/undo")
     first, last = ("GET", "/recoveries/rec-1"), ("GET", "/recoveries/rec-1/tasks")
     assert api.requests == [first, undo, undo, last]
-    said = roadmap(Undoing(), "undo", "rec-1").stdout
+    said = roadmap(Undoing(), "undo", "--recovery", "rec-1").stdout
     assert said.startswith("rec-1: 5 items restored (2 of them by an earlier undo), 0 had not")
 
 
@@ -127,7 +133,7 @@ def test_an_undo_of_an_unknown_recovery_promises_nothing(roadmap: Roadmap) -> No
             return HttpAnswer(404, refusal)
 
     with pytest.raises(ApiRefusedError, match="there is none"):
-        roadmap(Unknown(), "undo", "nope")
+        roadmap(Unknown(), "undo", "--recovery", "nope")
 
 
 def test_a_regeneration_sends_its_conditions(roadmap: Roadmap) -> None:

@@ -253,6 +253,7 @@ ACCEPTED = {
         ({"JwtSecretArn": "arn", "JwtJwksUrl": "https://keys.example"}, False),
         ({"SubnetIds": "subnet-1,subnet-2"}, False),
         ({"SubnetIds": "subnet-1,subnet-2", "SecurityGroupIds": "sg-1"}, True),
+        ({"DomainName": "api.example"}, False),
         ({"ModelRegion": "us-east-1"}, True),
         ({"ModelRegion": "us-east-1", "SubnetIds": "subnet-1", "SecurityGroupIds": "sg-1"}, False),
         (
@@ -342,7 +343,9 @@ def test_each_environment_has_its_tags_and_gives_every_required_parameter(name: 
 def test_the_stage_is_named_after_the_alias_that_it_runs() -> None:
     (api,) = resources("AWS::Serverless::Api").values()
     assert api["StageName"] == TEMPLATE["Globals"]["Function"]["AutoPublishAlias"] == "live"
-    assert TEMPLATE["Outputs"]["ApiUrl"]["Value"]["Fn::Sub"].endswith("/live")
+    _, named, own = TEMPLATE["Outputs"]["ApiUrl"]["Value"]["Fn::If"]
+    assert own["Fn::Sub"].endswith("/live")
+    assert named["Fn::Sub"] == "https://${DomainName}", "the domain is mapped to the stage"
 
 
 def database(kind: str) -> dict[str, dict[str, Any]]:

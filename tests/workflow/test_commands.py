@@ -63,10 +63,10 @@ def test_a_retry_can_be_limited_to_an_item_and_generate_a_saved_one_again(
     machine.run()
     task = machine.task_id
 
-    assert roadmap("retry", task, "--concept-id", ids[0], "--content-type", "quiz").exit_code == 1
+    assert roadmap("retry", task, f"{ids[0]}/quiz").exit_code == 1
     assert f"1 of {2 * TYPES} items are missing" in roadmap("status", task).stdout
 
-    again = ("retry", task, "--concept-id", ids[0], "--content-type", "tutorial", "--regenerate")
+    again = ("retry", task, f"{ids[0]}/tutorial", "--regenerate")
     preview = json.loads(roadmap(*again, "--dry-run", "--json").stdout)
     assert (preview["staged"]["tutorial"], preview["to_generate"]["tutorial"]) == (0, 1)
     assert "will be generated: 1" in roadmap(*again, "--dry-run").stdout
@@ -88,29 +88,29 @@ def test_the_history_of_an_item_is_explained_and_logged(machine: Machine, roadma
     machine.stage(item, b"not json")
     machine.run()
 
-    explained = roadmap("explain", machine.task_id, f"quiz/{ids[0]}").stdout
+    explained = roadmap("show", machine.task_id, f"{ids[0]}/quiz").stdout
     assert f"quiz of {ids[0]}" in explained
     assert "attempt 1: InvalidContent (save, permanent): not JSON" in explained
     assert "next: " in explained
 
-    attempt = roadmap("explain", machine.task_id).stdout
+    attempt = roadmap("show", machine.task_id, "--attempt", "1").stdout
     assert f"attempt 1 of {machine.task_id}: partial_failure" in attempt
     assert "failed: 0 tutorial, 0 resources, 1 quiz" in attempt
     assert "InvalidContent (save): not JSON" in attempt
-    document = json.loads(roadmap("explain", machine.task_id, "--attempt", "1", "--json").stdout)
+    document = json.loads(roadmap("show", machine.task_id, "--attempt", "1", "--json").stdout)
     assert document["execution_arn"] == machine.status().execution_arn
     assert [item["concept_id"] for item in document["failed_items"]] == [ids[0]]
     with pytest.raises(RefusedError, match="no attempt 2"):
-        roadmap("explain", machine.task_id, "--attempt", "2")
+        roadmap("show", machine.task_id, "--attempt", "2")
 
-    lines = json.loads(roadmap("logs", machine.task_id, "--item", f"quiz/{ids[0]}", "--json").stdout)
+    lines = json.loads(roadmap("logs", machine.task_id, f"{ids[0]}/quiz", "--json").stdout)
     (failed,) = (line for line in lines if line["message"] == "quiz_save_failed")
     named = {"task_id", "attempt", "roadmap_id", "concept_id", "content_type", "batch"}
     assert named <= failed.keys()
     assert all(line["task_id"] == machine.task_id for line in lines)
     assert "quiz_save_failed" in roadmap("logs", machine.task_id).stdout
     with pytest.raises(RefusedError, match="is not an item"):
-        roadmap("explain", machine.task_id, "video/c-1")
+        roadmap("show", machine.task_id, "c-1/video")
 
 
 def test_an_operator_needs_no_access_to_the_database(
@@ -129,10 +129,9 @@ def test_an_operator_needs_no_access_to_the_database(
         assert roadmap("run", machine.task_id).exit_code == 1
         assert f"1 of {2 * TYPES} items are missing" in roadmap("status", machine.task_id).stdout
         for command in (
-            ("explain", machine.task_id),
-            ("explain", machine.task_id, f"quiz/{ids[0]}"),
             ("show", machine.task_id),
-            ("attempts", machine.task_id),
+            ("show", machine.task_id, "--attempt", "1"),
+            ("show", machine.task_id, f"{ids[0]}/quiz"),
             ("logs", machine.task_id),
             ("tasks",),
             ("failures",),

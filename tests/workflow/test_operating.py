@@ -3,6 +3,7 @@ unchanged.
 """
 
 import json
+import re
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -64,13 +65,13 @@ def test_tasks_and_failures_are_listed_by_filter(
     same = document("tasks", "--group", group["group_id"], "-q", machine.task_id)
     assert same["items"] == listed["items"]
 
-    shown = roadmap("tasks", "-q", machine.task_id).stdout
-    assert machine.task_id in shown
-    assert "1 of 1 task" in shown
+    listed = roadmap("tasks", "-q", machine.task_id)
+    assert machine.task_id in listed.stdout
+    assert "1 of 1 task" in listed.stderr
     shown = roadmap("failures", "-q", machine.task_id).stdout
     assert f"group {group['group_id']}" in shown
     assert "moves the content to rejected/" in shown
-    assert "No task fails" in roadmap("failures", "-q", "no such task").stdout
+    assert "No task fails" in roadmap("failures", "-q", "no such task").stderr
 
 
 def test_heal_previews_a_filter_and_follows_the_recovery(
@@ -82,15 +83,15 @@ def test_heal_previews_a_filter_and_follows_the_recovery(
     assert "1 task: 0 items to save, 1 to generate" in roadmap(*heal, "--dry-run").stdout
     with pytest.raises(RefusedError, match="not started"):
         roadmap(*heal, stdin="n\n")
-    assert [row["attempt"] for row in document("attempts", machine.task_id)["items"]] == [1]
+    assert [row["attempt"] for row in document("show", machine.task_id)["attempts"]] == [1]
 
     healed = document(*heal, "--canary", "1", "--budget", "100000", "--yes")
     assert (healed["state"], healed["counts"]["recovered"]) == ("completed", 1)
     assert (healed["canary"], healed["token_budget"], healed["reason"]) == (1, 100000, "unreadable quizzes")
 
-    newest, _ = document("attempts", machine.task_id)["items"]
+    newest, _ = document("show", machine.task_id)["attempts"]
     assert (newest["actor"], newest["cause"]) == (f"recovery:{healed['recovery_id']}", "recovery")
-    assert f"recovery:{healed['recovery_id']}" in roadmap("attempts", machine.task_id).stdout
+    assert f"recovery:{healed['recovery_id']}" in roadmap("show", machine.task_id).stdout
 
     assert healed["recovery_id"] in [row["recovery_id"] for row in document("recoveries")["items"]]
     one = document("recoveries", healed["recovery_id"], "--result", "recovered")
@@ -152,7 +153,7 @@ def test_the_doctor_lists_what_a_person_should_check(
 ) -> None:
     target.invoke("ReconcileTaskFunction", {})
     for failing in document("failures")["items"]:  # of other tests
-        roadmap("group", failing["group_id"], "--acknowledge", "a person knows it")
+        roadmap("failures", failing["group_id"], "--acknowledge", "a person knows it")
     health = document("doctor")
     assert (health["status"], health["attention"]) == ("ok", [])
     well = roadmap("doctor")
@@ -164,4 +165,4 @@ def test_the_doctor_lists_what_a_person_should_check(
     ill = roadmap("doctor")
     assert ill.exit_code == 1
     assert f"see {overdue['attention'][0]['runbook']}" in ill.stdout
-    assert "sweep with: " in ill.stdout
+    assert re.search("begin with: .* reconcile$", ill.stdout, re.MULTILINE)

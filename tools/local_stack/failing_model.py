@@ -10,6 +10,7 @@ import os
 import random
 import re
 import runpy
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -65,6 +66,7 @@ def main() -> NoReturn:
     """Start the runtime's client, with the handler that is the argument of this program."""
     if "GenerateContent" in os.environ.get("AWS_LAMBDA_FUNCTION_NAME", ""):
         fail_sometimes(Path(os.environ[FAILURES]))
+    sys.path.insert(0, str(Path.cwd()))  # the function's code, as with `python -m`
     runpy.run_module("awslambdaric", run_name="__main__", alter_sys=True)
     raise SystemExit
 

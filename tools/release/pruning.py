@@ -66,7 +66,11 @@ def _used_versions(client: Any, machine: str) -> Iterator[str]:  # noqa: ANN401
         yield from (route["stateMachineVersionArn"] for route in described["routingConfiguration"])
     since = datetime.now(UTC) - REDRIVABLE
     for status in ("RUNNING", *_ENDED):
-        pages = client.get_paginator("list_executions").paginate(stateMachineArn=machine, statusFilter=status)
+        # A redriven execution keeps its start while its end moves, so no page can be the last one. Few large
+        # pages: the quota of ListExecutions is small.
+        pages = client.get_paginator("list_executions").paginate(
+            stateMachineArn=machine, statusFilter=status, PaginationConfig={"PageSize": 1_000}
+        )
         for execution in (execution for page in pages for execution in page["executions"]):
             if "stateMachineVersionArn" in execution and execution.get("stopDate", since) >= since:
                 yield execution["stateMachineVersionArn"]

@@ -46,7 +46,7 @@ def export_task(client: Client, task_id: str, on_item: Callable[[int], object]) 
     source = pieces[0]
     framework = parse_framework("".join(piece.framework_data for piece in pieces))
     # The API describes the items of a roadmap to its owner's tasks only; their contents can be read.
-    is_handed_over = source.user_id != source.roadmap.user_id
+    is_handed_over = source.user_id != source.owner_id
     items = list(framework.items())
 
     def read(item: Item) -> _Read:
@@ -60,17 +60,19 @@ def export_task(client: Client, task_id: str, on_item: Callable[[int], object]) 
         if each.content is not None:
             entry = content.setdefault(each.item.concept_id, {"concept_id": each.item.concept_id})
             entry[each.item.content_type] = each.content
-    owner = source.roadmap.user_id
     bundle = {
         "roadmap": {
             "roadmap_id": source.roadmap_id,
-            **source.roadmap.model_dump(),
+            "user_id": source.owner_id,
+            "title": source.title,
+            "total_estimated_hours": source.total_estimated_hours,
+            "recommended_completion_weeks": source.recommended_completion_weeks,
             "framework_data": framework.document,
         },
         # A run accepts only a task of the roadmap's owner.
         "task": {
             "task_id": task_id,
-            "user_id": owner,
+            "user_id": source.owner_id,
             "roadmap_id": source.roadmap_id,
             "user_request": source.user_request or {},
         },

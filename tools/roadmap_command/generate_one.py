@@ -57,13 +57,18 @@ def generate_one(
             MODEL_REGION.
         ContentError: the item could not be generated; the message is the reason.
     """
-    options = {"MODEL_ID": model_id, "MODEL_REGION": region}
-    settings = Settings(_defaults() | dict(os.environ) | _given(options))
+    settings = settings_for(model_id, region)
     allowance = Allowance(Deadline.after(socket_timeout))
     started = time.monotonic()
     generator = generator_named("bedrock", settings)
     draft = generator.generate(concept, content_type, Learner(language), allowance)
     return Generated(draft.model_dump(mode="json"), allowance.usage, time.monotonic() - started)
+
+
+def settings_for(model_id: str | None, region: str | None) -> Settings:
+    """The settings of a deployed function, with this machine's credentials and another model or region."""
+    options = {"MODEL_ID": model_id, "MODEL_REGION": region}
+    return Settings(_defaults() | dict(os.environ) | _given(options))
 
 
 def _defaults() -> dict[str, str]:

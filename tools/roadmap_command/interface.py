@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from pydantic import BaseModel
@@ -22,6 +22,7 @@ from roadmap_command import views
 from roadmap_command.runs import follow_run
 from roadmap_command.target import Target
 from roadmap_command.terminal import Terminal
+from roadmap_content.api.client_http import ApiRefusedError
 from roadmap_content.contracts.api.tasks import TaskStatus
 from roadmap_content.contracts.errors import ContentError, TransientError
 from roadmap_content.contracts.payloads import TASK_ID
@@ -53,13 +54,18 @@ Stack = Annotated[
     str | None,
     typer.Option("--stack", envvar="ROADMAP_STACK", help="A stack on AWS. Default: the local stack."),
 ]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="Rows to show.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+class InvalidIdError(RefusedError, code="InvalidId"):
+    """The id of a task, recovery or failure group has a character that no id has."""
 
 
 def _checked_id(given: str | None) -> str | None:
     """An id as the API accepts it. Another one may be another path of the API."""
     if given is not None and re.fullmatch(TASK_ID, given) is None:
-        raise RefusedError(f"{given[:80]!r} is not an id: an id has 1 to 64 letters, digits, - and _")
+        raise InvalidIdError(f"{given[:80]!r} is not an id: an id has 1 to 64 letters, digits, - and _")
     return given
 
 
@@ -67,18 +73,23 @@ TaskId = Annotated[str, typer.Argument(metavar="TASK_ID", help="The task.", call
 OptionalTaskId = Annotated[
     str | None, typer.Argument(metavar="[TASK_ID]", help="The task.", callback=_checked_id)
 ]
-RecoveryId = Annotated[str, typer.Argument(metavar="RECOVERY_ID", help="The recovery.", callback=_checked_id)]
+GroupId = Annotated[
+    str | None,
+    typer.Argument(metavar="[GROUP_ID]", help="One group, with its history.", callback=_checked_id),
+]
 OptionalRecoveryId = Annotated[
     str | None,
     typer.Argument(metavar="[RECOVERY_ID]", help="One recovery, with its tasks.", callback=_checked_id),
 ]
 
-RecoveryOption = Annotated[
-    str | None,
-    typer.Option(
-        "--recovery", metavar="RECOVERY_ID", help="A recovery instead of a task.", callback=_checked_id
-    ),
-]
+
+def _recovery(purpose: str) -> Any:  # noqa: ANN401 - an option of Typer
+    return typer.Option("--recovery", metavar="RECOVERY_ID", help=purpose, callback=_checked_id)
+
+
+Recovery = Annotated[str, _recovery("The recovery.")]
+OptionalRecovery = Annotated[str | None, _recovery("A recovery instead of a task.")]
+Reason = Annotated[str, typer.Option("--reason", help="The reason, for the audit trail.")]
 
 
 def finish(target: Target, task_id: str, execution_arn: str | None, *, as_json: bool) -> None:
@@ -196,6 +207,8 @@ def errors_in_one_line() -> Iterator[None]:
         if exited.code == ExitCode.REFUSED and exited.__context__ is not None:
             _print_json_error("WrongUsage", str(exited.__context__))
         raise
+    except ApiRefusedError as error:
+        _fail(error.error, str(error), ExitCode.REFUSED)
     except ContentError as error:
         external = isinstance(error, TransientError | LocalServiceError)
         _fail(error.code, error, ExitCode.EXTERNAL_FAILURE if external else ExitCode.REFUSED)

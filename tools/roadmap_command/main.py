@@ -6,6 +6,7 @@ its own, listed in `GROUPS`). The options and exit codes that commands share are
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from io import TextIOWrapper
 from typing import Annotated
 
@@ -27,20 +28,34 @@ from roadmap_command.commands import (
     runs,
     stack,
 )
+from roadmap_command.compare import command as compare
 from roadmap_command.interface import errors_in_one_line
 from roadmap_content import __version__
 
 GROUPS = (
-    stack, content, runs, history, revisions, operate, failure_groups, recoveries, capacity, erase, doctor,
-    reconcile, connect, demo
+    stack, content, compare, runs, history, revisions, operate, failure_groups, recoveries, capacity, erase,
+    doctor, reconcile, connect, demo
 )  # fmt: skip
-"""The modules with commands, in the order in which `roadmap --help` lists them."""
+"""The modules with commands."""
+
+PANELS: Mapping[str, Sequence[str]] = {
+    "Try it on this machine": ("up", "down", "demo"),
+    "One roadmap": ("load", "run", "retry", "cancel", "status", "watch", "show", "logs", "export"),
+    "One lesson": ("revisions", "restore"),
+    "Many tasks": ("tasks", "failures", "heal", "recoveries", "pause", "resume", "regenerate", "undo"),
+    "The whole system": ("doctor", "capacity", "erase"),
+}
+"""The commands of `roadmap --help`, by what a person wants to do."""
+
+FURTHER = ("env", "generate-one", "invoke", "mcp", "origins", "reconcile", "redrive", "relay", "token")
+"""Commands that the documents name where they are needed."""
 
 app = typer.Typer(
     name="roadmap",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
+    epilog=f"Further commands: {', '.join(FURTHER)}. Each has its own help: roadmap COMMAND --help.",
 )
 
 
@@ -61,6 +76,10 @@ def options(
 
 
 for module in GROUPS:
+    for command in module.group.registered_commands:
+        name = command.name or getattr(command.callback, "__name__", "")
+        command.hidden = name in FURTHER
+        command.rich_help_panel = next((panel for panel in PANELS if name in PANELS[panel]), "Commands")
     app.add_typer(module.group)
 
 

@@ -3,13 +3,16 @@
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from threading import Timer
+from threading import Event, Timer
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 SLOW_SECONDS = 3.0
 """An answer that takes longer is announced."""
+
+announced = Event()
+"""Whether this command has announced that it waits."""
 
 # Control characters but line feed and tab, and those that change the direction of text.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -33,9 +36,12 @@ class Terminal(Console):
 
 @contextmanager
 def waiting_is_said(request: str) -> Iterator[None]:
-    """If an answer takes long, print one line on stderr that says what is waited for."""
+    """If an answer takes long, print one line on stderr that says what is waited for: one for a command."""
 
     def say() -> None:
+        if announced.is_set():
+            return
+        announced.set()
         line = f"No answer to {request} for {SLOW_SECONDS:.0f} s; waiting for at most another minute."
         Terminal(stderr=True).print(line, soft_wrap=True)
 

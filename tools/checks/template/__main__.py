@@ -8,6 +8,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
+from pathlib import Path
 
 from local_stack.builds import REPOSITORY
 from local_stack.steps import console, step
@@ -24,7 +25,7 @@ from .transformed import check_transformed
 from .variables import check_variables
 
 TEMPLATE = REPOSITORY / "template.yaml"
-DATABASE_TEMPLATE = REPOSITORY / "database/template.yaml"
+OTHER_TEMPLATES = (REPOSITORY / "database/template.yaml", REPOSITORY / "deployment/role.yaml")
 DEFINITIONS = sorted((REPOSITORY / "statemachine").glob("*.asl.json"))
 
 
@@ -46,7 +47,9 @@ def main(*, every_value: bool = False) -> int:
         "cfn-lint": lambda: lint_with_cfn_lint(TEMPLATE),
         "sam validate --lint": lambda: lint_with_sam(TEMPLATE),
         "checkov": lambda: lint_with_checkov(TEMPLATE, template),
-        "the database's template": lambda: _lint_database_template(),
+        "the templates of the database and of the deploying role": lambda: chain.from_iterable(
+            map(_lint_other, OTHER_TEMPLATES)
+        ),
         "asl-validator and statelint": lambda: chain.from_iterable(map(lint_state_machine, DEFINITIONS)),
     }
     found: list[Finding] = []
@@ -63,9 +66,9 @@ def main(*, every_value: bool = False) -> int:
     return 1 if found else 0
 
 
-def _lint_database_template() -> Iterator[Finding]:
-    yield from lint_with_cfn_lint(DATABASE_TEMPLATE)
-    yield from lint_with_checkov(DATABASE_TEMPLATE, read_template(DATABASE_TEMPLATE))
+def _lint_other(path: Path) -> Iterator[Finding]:
+    yield from lint_with_cfn_lint(path)
+    yield from lint_with_checkov(path, read_template(path))
 
 
 if __name__ == "__main__":

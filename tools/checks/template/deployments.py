@@ -32,6 +32,8 @@ EXAMPLES: Mapping[str, str] = {
     "DatabaseReaderSecretArn": _SECRET.format("reader"),
     "DatabaseResourceId": "cluster-ABCDEFGHIJKL",
     "DatabaseWriterSecretArn": _SECRET.format("writer"),
+    "DomainCertificateArn": _ARN.format("acm", "certificate/12345678-1234-1234-1234-123456789012"),
+    "DomainName": "roadmaps.example",
     "EventBusArn": _ARN.format("events", "event-bus/product"),
     "JwtAudience": "roadmap-content",
     "JwtIssuer": "https://issuer.example",
@@ -50,6 +52,7 @@ EXAMPLES: Mapping[str, str] = {
 
 _TOGETHER: Mapping[str, tuple[str, ...]] = {
     "DatabaseAuth": ("DatabaseHost", "DatabaseResourceId"),
+    "DomainName": ("DomainCertificateArn",),
     "Generator": ("ModelArns", "ModelId"),
     "SubnetIds": ("SecurityGroupIds",),
 }

@@ -12,7 +12,7 @@ from local_stack.template_file import Template
 from .concrete import concrete
 from .declared import statements_of
 from .permissions import NEEDS
-from .reachable import endpoint_of
+from .reachable import Operation, endpoint_of
 
 
 def in_vpc(template: Template) -> list[str]:
@@ -27,6 +27,14 @@ def in_vpc(template: Template) -> list[str]:
 
 def needed_endpoints(template: Template, parameters: Mapping[str, str]) -> dict[str, set[str]]:
     """The names of the endpoints that a deployment needs, by the logical id of each function in the VPC."""
+    return {
+        logical_id: {name for operation in operations if (name := endpoint_of(operation))}
+        for logical_id, operations in requests_in_vpc(template, parameters).items()
+    }
+
+
+def requests_in_vpc(template: Template, parameters: Mapping[str, str]) -> dict[str, set[Operation]]:
+    """The operations that send a request to AWS, by the logical id of each function in the VPC."""
     resources = concrete(template, parameters, "stack")["Resources"]
     needed = {}
     for logical_id in in_vpc(template):
@@ -37,6 +45,9 @@ def needed_endpoints(template: Template, parameters: Mapping[str, str]) -> dict[
             if statement.effect == "Allow"
             for action in statement.actions
         }
-        operations = [operation for operation, actions in NEEDS.items() if actions <= allowed]
-        needed[logical_id] = {name for operation in operations if (name := endpoint_of(operation))}
+        needed[logical_id] = {
+            operation
+            for operation, actions in NEEDS.items()
+            if actions <= allowed and endpoint_of(operation) is not None
+        }
     return needed

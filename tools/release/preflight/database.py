@@ -23,7 +23,7 @@ class Server(NamedTuple):
 
 def check(clients: Clients, target: Target) -> Iterator[Problem]:
     """Find the server among those of RDS, and decide. Another PostgreSQL cannot be read from outside."""
-    server = _find(clients("rds", ""), target.parameters)
+    server = find_server(clients("rds", ""), target.parameters)
     if server is not None:
         has_roots = any(path.is_file() for path in authorities_of(target.region, CERTIFICATES))
         yield from problems_of(server, target, has_roots=has_roots)
@@ -57,7 +57,7 @@ def problems_of(server: Server, target: Target, *, has_roots: bool) -> Iterator[
         )
 
 
-def _find(client: Any, parameters: Mapping[str, str]) -> Server | None:  # noqa: ANN401
+def find_server(client: Any, parameters: Mapping[str, str]) -> Server | None:  # noqa: ANN401
     """The server with the resource id or the host of the parameters."""
     resource_id, host = parameters["DatabaseResourceId"], parameters["DatabaseHost"]
     if resource_id.startswith("prx-"):

@@ -15,6 +15,17 @@ from roadmap_content.contracts.api.system import DatabaseFinding
 
 group = typer.Typer()
 
+FIRST = {
+    "stuck_tasks": "reconcile",
+    "failure_groups": "failures --state new --state regressed",
+    "generation_stopped": "capacity",
+    "queue_halted": "reconcile",
+    "sweep_overdue": "reconcile",
+    "sweep_refused": "reconcile",
+    "outbox": "reconcile",
+}
+"""The first command for a finding."""
+
 
 @group.command()
 def doctor(
@@ -63,8 +74,8 @@ def doctor(
                 Text.assemble((found.what, "yellow"), f": {found.text}\n  see {found.runbook}"),
                 soft_wrap=True,
             )
-            if stack is None and found.what == "sweep_overdue":
-                console.print(f"  the local stack has no schedule; sweep with: {command_name()} reconcile")
+            if command := FIRST.get(found.what):
+                console.print(f"  begin with: {command_name()} {command}")
             if found.what == "database":
                 _print_findings(health.database)
         if not health.attention:

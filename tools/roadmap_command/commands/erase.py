@@ -112,5 +112,7 @@ def _add(table: Table, title: str, part: Removed) -> None:
         table.add_row(title, name, str(count), "")
     for name, objects in part.objects.items():
         table.add_row(title, f"{name}/ (S3)", str(objects.objects), str(objects.bytes))
+    for key in part.shared:
+        table.add_row("stays, may be another's", key, "", "")
     for name, count in part.names.items():
         table.add_row("renamed" if title == "removed" else "names", name, str(count), "")

@@ -1,16 +1,20 @@
-"""`roadmap group`: one failure group with its history, and the decisions about it, through the API."""
+"""`roadmap failures`: failure groups; one group with its history, and the decisions about it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
-from roadmap_command.interface import Json, Stack, output, print_json
+from roadmap_command.commands.history import MAX_PAGE
+from roadmap_command.filter_options import filtered
+from roadmap_command.interface import GroupId, Json, Limit, Stack, errors, output, print_json
 from roadmap_command.target import Target
 from roadmap_command.views import counted, of_types, time_text
-from roadmap_content.contracts.api.failures import FailureGroupDetail
+from roadmap_content.contracts.api.failures import FailureGroup, FailureGroupDetail
+from roadmap_content.contracts.states import RINGING_STATES, GroupState
 
 group = typer.Typer()
 
@@ -19,9 +23,15 @@ def _note(option: str, purpose: str) -> Any:  # noqa: ANN401 - an option of Type
     return typer.Option(option, metavar="NOTE", help=purpose)
 
 
-@group.command(name="group")
-def show_or_change_group(
-    group_id: Annotated[str, typer.Argument(metavar="GROUP_ID", help="A group of `roadmap failures`.")],
+@group.command()
+@filtered
+def failures(
+    chosen: dict[str, Any],
+    of_group: GroupId = None,
+    state: Annotated[
+        list[GroupState] | None, typer.Option("--state", help="Only groups in this state. Repeatable.")
+    ] = None,
+    limit: Limit = 50,
     acknowledge: Annotated[
         str | None, _note("--acknowledge", "Somebody works on it: silent until it is gone and comes back.")
     ] = None,
@@ -47,24 +57,54 @@ def show_or_change_group(
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
-    """Show a failure group with its history; acknowledge, ignore, resolve or reopen it."""
+    """List current failures by group, with the state and the action of the next attempt for each; or show a
+    group with its history: acknowledge, ignore, resolve or reopen it.
+    """
     notes = {"acknowledged": acknowledge, "ignored": ignore, "resolved": resolve, "new": reopen}
     given = {state: note for state, note in notes.items() if note is not None}
     if len(given) > 1:
         raise typer.BadParameter("--acknowledge, --ignore, --resolve and --reopen exclude each other")
     if (until or until_tasks) and ignore is None:
         raise typer.BadParameter("--until and --until-tasks need --ignore")
+    if given and of_group is None:
+        raise typer.BadParameter("--acknowledge, --ignore, --resolve and --reopen need a GROUP_ID")
     client = Target.named(stack).client()
+    if of_group is None:
+        groups = client.failures(state=state, limit=min(limit, MAX_PAGE), **chosen)
+        _list(list(islice(groups, limit)), as_json=as_json)
+        return
     if given:
-        ((state, note),) = given.items()
-        found = client.change_failure_group(group_id, state, note, until=until, until_tasks=until_tasks)
+        ((decision, note),) = given.items()
+        found = client.change_failure_group(of_group, decision, note, until=until, until_tasks=until_tasks)
     else:
-        found = client.failure_group(group_id)
+        found = client.failure_group(of_group)
     if as_json:
         print_json(found)
         return
     for line in _description(found):
         output().print(line, soft_wrap=True)
+
+
+def _list(rows: Sequence[FailureGroup], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"items": rows})
+        return
+    console = output()
+    for row in rows:
+        console.print(
+            Text.assemble(
+                (row.state, "bold red" if row.state in RINGING_STATES else "dim"),
+                (f"  {counted(row.items, 'item')} of {counted(row.tasks, 'task')}", "bold"),
+                f"  {of_types(row.by_type)}  ",
+                (row.error_code, "red"),
+                f" ({row.stage}): {row.reason}\n  ",
+                (row.remedy_text, "yellow" if row.needs_person else "green"),
+                f"\n  group {row.group_id}, last seen {time_text(row.last_seen)}",
+                "" if row.note is None else f"\n  {row.state_by}: {row.note}",
+            )
+        )
+    if not rows:
+        errors.print("No task fails.")
 
 
 def _description(found: FailureGroupDetail) -> Iterator[Text]:

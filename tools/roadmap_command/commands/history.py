@@ -1,17 +1,18 @@
-"""`roadmap logs`, `explain`: the history of a task, of an attempt and of one item."""
+"""`roadmap logs`, `show`: what happened to a task, in an attempt, and to one item."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Annotated, Any, NamedTuple
 
 import typer
+from rich.table import Table
 from rich.text import Text
 
 from local_stack.errors import RefusedError
 from roadmap_command.interface import Json, Stack, TaskId, command_name, output, print_json
 from roadmap_command.target import Target
-from roadmap_command.views import in_words, reasons, time_text
+from roadmap_command.views import fitted, in_words, of_types, reasons, time_text
 from roadmap_content.api.client import Client
 from roadmap_content.contracts.api.items import ItemDetail, ItemOrigin
 from roadmap_content.contracts.api.tasks import AttemptRow, TaskDetail
@@ -22,7 +23,22 @@ group = typer.Typer()
 MOST_ATTEMPTS = 1_000
 """Attempts of a task that are looked through, the newest first."""
 
-ITEM_FORM = "CONTENT_TYPE/CONCEPT_ID"
+MAX_PAGE, MAX_CONCEPTS = 200, 3_000
+"""The largest pages of the API."""
+
+_STATES = {
+    "S": "saved",
+    "T": "staged",
+    "M": "missing",
+    "R": "rejected",
+    "G": "generating",
+    "F": "failed",
+}
+
+ITEM_FORM = "CONCEPT/TYPE"
+OptionalItem = Annotated[
+    str | None, typer.Argument(metavar=f"[{ITEM_FORM}]", help="One item, for example c-1/quiz.")
+]
 _LEVELS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 _NOT_SHOWN = frozenset(
     {
@@ -63,7 +79,7 @@ class LogLine(NamedTuple):
 @group.command()
 def logs(
     task_id: TaskId,
-    item: Annotated[str | None, typer.Option("--item", help=f"Only lines about {ITEM_FORM}.")] = None,
+    item: OptionalItem = None,
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
@@ -84,48 +100,86 @@ def logs(
 
 
 @group.command()
-def explain(
+def show(
     task_id: TaskId,
-    item: Annotated[
-        str | None, typer.Argument(metavar="[ITEM]", help=f"An item: {ITEM_FORM}. Without it, an attempt.")
-    ] = None,
-    attempt: Annotated[
-        int | None, typer.Option(min=1, help="An attempt; without it and without an item, the last one.")
-    ] = None,
+    item: OptionalItem = None,
+    attempt: Annotated[int | None, typer.Option(min=1, help="Explain this attempt.")] = None,
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
-    """Explain an attempt: its counts and, of the last one, its place in the queue and the reasons of missing
-    items; or one item: its state, failures and next action.
+    """Show a task's items by state and reason, and its attempts; or one item, over all attempts; or one
+    attempt, with its counts.
     """
     if item is not None and attempt is not None:
-        raise RefusedError("give an item or --attempt: an item is explained over all its attempts")
+        raise RefusedError("give an item or --attempt: an item is shown over all its attempts")
     wanted = None if item is None else parse_item(item)
     client = Target.named(stack).client()
     if wanted is not None:
         found = client.item(task_id, None, wanted.concept_id, wanted.content_type)
-        described: object = found
-        lines: Iterator[str | Text] = explanation(found)
-    else:
+        _print(found, explanation(found), as_json=as_json)
+    elif attempt is not None:
         explained = _explained_attempt(client, task_id, attempt)
-        described, lines = explained.document(), explained.lines()
+        _print(explained.document(), explained.lines(), as_json=as_json)
+    else:
+        _show_task(client, task_id, as_json=as_json)
+
+
+def _print(document: object, lines: Iterable[str | Text], *, as_json: bool) -> None:
     if as_json:
-        print_json(described)
+        print_json(document)
         return
     console = output()
     for line in lines:
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+        console.print(line, soft_wrap=True)
+
+
+def _show_task(client: Client, task_id: str, *, as_json: bool) -> None:
+    task = client.status(task_id)
+    items = next(client.items(task_id, states_only=True, limit=MAX_CONCEPTS))
+    attempts = list(islice(client.attempts(task_id, limit=MAX_PAGE), MOST_ATTEMPTS))
+    if as_json:
+        print_json({"task": task, "items": items, "attempts": attempts})
+        return
+    console = output()
+    console.print(f"task {task_id}, attempt {task.attempt}: {task.status}  {task.title or ''}")
+    counts = {name: items.states.count(letter) for letter, name in _STATES.items()}
+    console.print(", ".join(f"{count} {name}" for name, count in counts.items() if count))
+    for reason in items.reasons:
+        console.print(
+            Text.assemble(
+                f"  {of_types(reason.by_type)}: ",
+                (reason.error_code, "red"),
+                f" ({reason.stage}): {reason.reason}\n    {reason.remedy_text}",
+            )
+        )
+    if attempts:
+        console.print(fitted(_attempts(attempts), console), soft_wrap=True)
+
+
+def _attempts(rows: Iterable[AttemptRow]) -> Table:
+    counted = "planned", "saved", "failed", "generated"
+    table = Table("attempt", "actor", "cause", "outcome", *counted, "tokens", "reason")
+    for row in rows:
+        counts = [
+            "" if count is None else str(sum(count.values()))
+            for count in (getattr(row, name) for name in counted)
+        ]
+        outcome = row.outcome or row.step
+        table.add_row(
+            str(row.attempt), row.actor, row.cause, outcome, *counts, str(row.tokens), row.reason or ""
+        )
+    return table
 
 
 def parse_item(text: str) -> Item:
-    """Parse `CONTENT_TYPE/CONCEPT_ID`, the form of the keys of staged content.
+    """Parse `CONCEPT/TYPE`. A concept's id may contain any character.
 
     Raises:
         RefusedError: the text has another form.
     """
-    content_type, separator, concept_id = text.partition("/")
-    if not separator or content_type not in tuple(ContentType) or not concept_id:
-        raise RefusedError(f"{text!r} is not an item: give {ITEM_FORM}, for example quiz/c-1")
+    concept_id, _, content_type = text.rpartition("/")
+    if content_type not in tuple(ContentType) or not concept_id:
+        raise RefusedError(f"{text!r} is not an item: give {ITEM_FORM}, for example c-1/quiz")
     return Item(concept_id, ContentType(content_type))
 
 
@@ -169,15 +223,12 @@ class ExplainedAttempt(NamedTuple):
             yield from reasons(self.task.failed_items)
 
 
-def _explained_attempt(client: Client, task_id: str, attempt: int | None) -> ExplainedAttempt:
+def _explained_attempt(client: Client, task_id: str, attempt: int) -> ExplainedAttempt:
     task = client.status(task_id)
-    if not task.attempt:
-        raise RefusedError(f"task {task_id} has no attempt; start one with: {command_name()} run {task_id}")
-    wanted = attempt or task.attempt
-    for row in islice(client.attempts(task_id, limit=200), MOST_ATTEMPTS):
-        if row.attempt == wanted:
+    for row in islice(client.attempts(task_id, limit=MAX_PAGE), MOST_ATTEMPTS):
+        if row.attempt == attempt:
             return ExplainedAttempt(task, row)
-    raise RefusedError(f"task {task_id} has no attempt {wanted}")
+    raise RefusedError(f"task {task_id} has no attempt {attempt}")
 
 
 def explanation(item: ItemDetail) -> Iterator[str]:

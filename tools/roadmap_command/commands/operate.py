@@ -1,10 +1,7 @@
-"""`roadmap tasks`, `failures`, `show`, `attempts`, `cancel`, `watch`: list and follow tasks, through the
-API.
-"""
+"""`roadmap tasks`, `failures`, `cancel`, `watch`: list and follow tasks, through the API."""
 
 import time
-from itertools import islice
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.live import Live
@@ -12,14 +9,16 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from local_stack.errors import RefusedError
-from roadmap_command.commands.history import ITEM_FORM, MOST_ATTEMPTS, explanation, parse_item
+from roadmap_command.commands.history import MAX_PAGE
 from roadmap_command.commands.recoveries import print_change
 from roadmap_command.filter_options import filtered
 from roadmap_command.interface import (
     ExitCode,
     Json,
+    Limit,
+    OptionalRecovery,
     OptionalTaskId,
-    RecoveryOption,
+    Reason,
     Stack,
     TaskId,
     command_name,
@@ -29,17 +28,10 @@ from roadmap_command.interface import (
     print_json,
 )
 from roadmap_command.target import Target
-from roadmap_command.views import counted, fitted, in_words, of_types, time_text
+from roadmap_command.views import counted, fitted, in_words
 from roadmap_content.contracts.api.tasks import TaskRow, TaskStatus
-from roadmap_content.contracts.states import RINGING_STATES, GroupState
 
 group = typer.Typer()
-
-Limit = Annotated[int, typer.Option("--limit", min=1, help="Rows to show.")]
-
-MAX_PAGE = 200
-MAX_CONCEPTS = 3_000
-"""The largest pages of the API."""
 
 POLL_SECONDS = 1.0
 PENDING_SECONDS = 30.0
@@ -75,7 +67,7 @@ def tasks(
     console = output()
     console.print(fitted(table, console), soft_wrap=True)
     about = "" if page.total_is_exact else "about "
-    console.print(f"{len(rows)} of {about}{counted(page.total, 'task')}")
+    errors.print(f"{len(rows)} of {about}{counted(page.total, 'task')}")
 
 
 def _about(row: TaskRow) -> str:
@@ -87,118 +79,10 @@ def _about(row: TaskRow) -> str:
 
 
 @group.command()
-@filtered
-def failures(
-    chosen: dict[str, Any],
-    state: Annotated[
-        list[GroupState] | None, typer.Option("--state", help="Only groups in this state. Repeatable.")
-    ] = None,
-    limit: Limit = 50,
-    stack: Stack = None,
-    as_json: Json = False,
-) -> None:
-    """List current failures by group, with the state and the action of the next attempt for each."""
-    groups = Target.named(stack).client().failures(state=state, limit=min(limit, MAX_PAGE), **chosen)
-    rows = list(islice(groups, limit))
-    if as_json:
-        print_json({"items": rows})
-        return
-    console = output()
-    for row in rows:
-        console.print(
-            Text.assemble(
-                (row.state, "bold red" if row.state in RINGING_STATES else "dim"),
-                (f"  {counted(row.items, 'item')} of {counted(row.tasks, 'task')}", "bold"),
-                f"  {of_types(row.by_type)}  ",
-                (row.error_code, "red"),
-                f" ({row.stage}): {row.reason}\n  ",
-                (row.remedy_text, "yellow" if row.needs_person else "green"),
-                f"\n  group {row.group_id}, last seen {time_text(row.last_seen)}",
-                "" if row.note is None else f"\n  {row.state_by}: {row.note}",
-            )
-        )
-    if not rows:
-        console.print("No task fails.")
-
-
-@group.command()
-def show(
-    task_id: TaskId,
-    item: Annotated[str | None, typer.Argument(metavar="[ITEM]", help=f"An item: {ITEM_FORM}.")] = None,
-    stack: Stack = None,
-    as_json: Json = False,
-) -> None:
-    """Show a task's items by state and reason, or one item with all its data."""
-    client = Target.named(stack).client()
-    if item is not None:
-        wanted = parse_item(item)
-        found = client.item(task_id, None, wanted.concept_id, wanted.content_type)
-        if as_json:
-            print_json(found)
-            return
-        for line in explanation(found):
-            output().print(line, soft_wrap=True)
-        return
-    task = client.status(task_id)
-    items = next(client.items(task_id, states_only=True, limit=MAX_CONCEPTS))
-    if as_json:
-        print_json({"task": task, "items": items})
-        return
-    console = output()
-    console.print(f"task {task_id}, attempt {task.attempt}: {task.status}  {task.title or ''}")
-    names = {
-        "S": "saved",
-        "T": "staged",
-        "M": "missing",
-        "R": "rejected",
-        "G": "generating",
-        "F": "failed",
-    }
-    counts = {name: items.states.count(letter) for letter, name in names.items()}
-    console.print(", ".join(f"{count} {name}" for name, count in counts.items() if count))
-    for reason in items.reasons:
-        console.print(
-            Text.assemble(
-                f"  {of_types(reason.by_type)}: ",
-                (reason.error_code, "red"),
-                f" ({reason.stage}): {reason.reason}\n    {reason.remedy_text}",
-            )
-        )
-
-
-@group.command()
-def attempts(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
-    """List a task's attempts: actor, cause, outcome, counts and reason."""
-    rows = list(islice(Target.named(stack).client().attempts(task_id, limit=MAX_PAGE), MOST_ATTEMPTS))
-    if as_json:
-        print_json({"items": rows})
-        return
-    table = Table(
-        "attempt", "actor", "cause", "outcome", "planned", "saved", "failed", "generated", "tokens", "reason"
-    )
-    for row in rows:
-        counts = [
-            "" if count is None else str(sum(count.values()))
-            for count in (row.planned, row.saved, row.failed, row.generated)
-        ]
-        table.add_row(
-            str(row.attempt),
-            row.actor,
-            row.cause,
-            row.outcome or row.step,
-            *counts,
-            str(row.tokens),
-            row.reason or "",
-        )
-    console = output()
-    console.print(fitted(table, console), soft_wrap=True)
-
-
-@group.command()
 def cancel(
     task_id: OptionalTaskId = None,
-    recovery_id: RecoveryOption = None,
-    reason: Annotated[str, typer.Option("--reason", help="The reason, for the audit trail.")] = "",
+    recovery_id: OptionalRecovery = None,
+    reason: Reason = "",
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
@@ -207,12 +91,11 @@ def cancel(
     """
     if (task_id is None) == (recovery_id is None):
         raise RefusedError("name a task, or a recovery with --recovery")
+    client = Target.named(stack).client()
     if recovery_id is not None:
-        if reason:
-            raise RefusedError("--reason is for the audit trail of a task, not for a recovery")
-        print_change(Target.named(stack).client().cancel_recovery(recovery_id), as_json=as_json)
+        print_change(client.cancel_recovery(recovery_id, reason=reason or None), as_json=as_json)
         return
-    answer = Target.named(stack).client().cancel(task_id or "", reason=reason or None)
+    answer = client.cancel(task_id or "", reason=reason or None)
     if as_json:
         print_json(answer)
     else:

@@ -11,12 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from local_stack.errors import RefusedError
+from roadmap_command.commands.history import MAX_PAGE
 from roadmap_command.filter_options import filtered
 from roadmap_command.interface import (
     ExitCode,
     Json,
+    Limit,
     OptionalRecoveryId,
-    RecoveryId,
+    Reason,
+    Recovery,
     Stack,
     command_name,
     confirmed,
@@ -35,9 +38,6 @@ group = typer.Typer()
 
 POLL_SECONDS = 1.0
 
-MAX_PAGE = 200
-
-Reason = Annotated[str, typer.Option("--reason", help="The reason, for the audit trail.")]
 Rate = Annotated[int, typer.Option("--rate", min=1, help="Tasks a minute.")]
 Concurrency = Annotated[int, typer.Option("--concurrency", min=1, help="Maximum concurrent tasks.")]
 Canary = Annotated[int, typer.Option("--canary", min=0, help="Start this number of tasks first.")]
@@ -149,7 +149,7 @@ def regenerate(
 
 
 @group.command()
-def undo(recovery_id: RecoveryId, stack: Stack = None, as_json: Json = False) -> None:
+def undo(recovery_id: Recovery, reason: Reason = "", stack: Stack = None, as_json: Json = False) -> None:
     """Restore what each item had before a recovery regenerated it; exit with 1 if items were left alone.
 
     Items that were changed since are left alone, and listed.
@@ -160,8 +160,8 @@ def undo(recovery_id: RecoveryId, stack: Stack = None, as_json: Json = False) ->
     def progress(answer: UndoAnswer) -> None:
         errors.print(f"{answer.restored} items restored, {answer.tasks_left} tasks left")
 
-    with continues_without_us("What is restored stays restored. The rest", f"undo {recovery_id}"):
-        answer = client.undo_recovery(recovery_id, progress=progress)
+    with continues_without_us("What is restored stays restored. The rest", f"undo --recovery {recovery_id}"):
+        answer = client.undo_recovery(recovery_id, reason=reason or None, progress=progress)
     left_alone = [
         {"task_id": task.task_id, **item.model_dump(mode="json")}
         for task in client.recovery_tasks(recovery_id, limit=MAX_PAGE)
@@ -222,7 +222,7 @@ def _create(stack: str | None, request: dict[str, Any], *, dry_run: bool, yes: b
 def recoveries(
     recovery_id: OptionalRecoveryId = None,
     result: Annotated[str | None, typer.Option("--result", help="Only tasks with this result.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Rows to show.")] = 50,
+    limit: Limit = 50,
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
@@ -252,15 +252,17 @@ def recoveries(
 
 
 @group.command()
-def pause(recovery_id: RecoveryId, stack: Stack = None, as_json: Json = False) -> None:
+def pause(recovery_id: Recovery, reason: Reason = "", stack: Stack = None, as_json: Json = False) -> None:
     """Pause a recovery: start no further task until it is resumed. Running tasks continue."""
-    print_change(Target.named(stack).client().pause_recovery(recovery_id), as_json=as_json)
+    client = Target.named(stack).client()
+    print_change(client.pause_recovery(recovery_id, reason=reason or None), as_json=as_json)
 
 
 @group.command()
-def resume(recovery_id: RecoveryId, stack: Stack = None, as_json: Json = False) -> None:
+def resume(recovery_id: Recovery, reason: Reason = "", stack: Stack = None, as_json: Json = False) -> None:
     """Resume a paused recovery. A recovery that is not paused is not changed."""
-    print_change(Target.named(stack).client().resume_recovery(recovery_id), as_json=as_json)
+    client = Target.named(stack).client()
+    print_change(client.resume_recovery(recovery_id, reason=reason or None), as_json=as_json)
 
 
 def print_change(recovery: RecoveryAnswer, *, as_json: bool) -> None:

@@ -6,14 +6,14 @@ import typer
 from rich.table import Column, Table
 
 from roadmap_command.commands.history import ITEM_FORM, origin_text, parse_item
-from roadmap_command.interface import Json, Stack, TaskId, output, print_json
+from roadmap_command.interface import Json, Reason, Stack, TaskId, output, print_json
 from roadmap_command.target import Target
 from roadmap_command.views import fitted, time_text
 from roadmap_content.contracts.api.items import Revision
 
 group = typer.Typer()
 
-ItemName = Annotated[str, typer.Argument(metavar="ITEM", help=f"The item: {ITEM_FORM}.")]
+ItemName = Annotated[str, typer.Argument(metavar=ITEM_FORM, help="The item, for example c-1/quiz.")]
 
 
 @group.command()
@@ -67,7 +67,7 @@ def restore(
     revision_id: Annotated[
         str, typer.Argument(metavar="REVISION", help="The revision, as `roadmap revisions` prints it.")
     ],
-    reason: Annotated[str, typer.Option("--reason", help="The reason, for the origin of the content.")] = "",
+    reason: Reason = "",
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from local_stack.errors import RefusedError
+from roadmap_command.commands.history import OptionalItem, parse_item
 from roadmap_command.interface import (
     ExitCode,
     Json,
@@ -74,8 +75,13 @@ def status(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
 @group.command()
 def retry(
     task_id: TaskId,
-    concept_id: Annotated[str | None, typer.Option(help="Only the items of this concept.")] = None,
-    content_type: Annotated[ContentType | None, typer.Option(help="Only items of this type.")] = None,
+    item: OptionalItem = None,
+    concept_id: Annotated[
+        str | None, typer.Option("--concept", help="Only the items of this concept.")
+    ] = None,
+    content_type: Annotated[
+        ContentType | None, typer.Option("--type", help="Only items of this type.")
+    ] = None,
     regenerate: Annotated[
         bool, typer.Option("--regenerate", help="Also generate saved items again and replace them.")
     ] = False,
@@ -86,6 +92,8 @@ def retry(
     as_json: Json = False,
 ) -> None:
     """Retry the items that are missing in PostgreSQL, through the API, and wait for the end."""
+    if item is not None:
+        concept_id, content_type = parse_item(item)
     target = Target.named(stack)
     client = target.client()
     if dry_run:

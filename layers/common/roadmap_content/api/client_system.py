@@ -138,17 +138,26 @@ class SystemRequests:
         path = path_of("recoveries", recovery_id, "tasks")
         return rows(self._api.pages(path, RecoveryTaskPage, caller, result=result, limit=limit))
 
-    def pause_recovery(self, recovery_id: str, *, caller: str | None = None) -> RecoveryAnswer:
+    def pause_recovery(
+        self, recovery_id: str, *, reason: str | None = None, caller: str | None = None
+    ) -> RecoveryAnswer:
         """Start no further tasks until the recovery is resumed."""
-        return self._api.call("POST", path_of("recoveries", recovery_id, "pause"), RecoveryAnswer, caller)
+        path = path_of("recoveries", recovery_id, "pause")
+        return self._api.call("POST", path, RecoveryAnswer, caller, reason=reason)
 
-    def resume_recovery(self, recovery_id: str, *, caller: str | None = None) -> RecoveryAnswer:
+    def resume_recovery(
+        self, recovery_id: str, *, reason: str | None = None, caller: str | None = None
+    ) -> RecoveryAnswer:
         """Resume a paused recovery."""
-        return self._api.call("POST", path_of("recoveries", recovery_id, "resume"), RecoveryAnswer, caller)
+        path = path_of("recoveries", recovery_id, "resume")
+        return self._api.call("POST", path, RecoveryAnswer, caller, reason=reason)
 
-    def cancel_recovery(self, recovery_id: str, *, caller: str | None = None) -> RecoveryAnswer:
+    def cancel_recovery(
+        self, recovery_id: str, *, reason: str | None = None, caller: str | None = None
+    ) -> RecoveryAnswer:
         """Start no further tasks, permanently."""
-        return self._api.call("POST", path_of("recoveries", recovery_id, "cancel"), RecoveryAnswer, caller)
+        path = path_of("recoveries", recovery_id, "cancel")
+        return self._api.call("POST", path, RecoveryAnswer, caller, reason=reason)
 
     def erase(
         self,
@@ -170,7 +179,8 @@ class SystemRequests:
         """
         path, after = path_of("users", user_id, "content"), None
         removed, stays = Removed(), Removed()
-        query: dict[str, QueryValue] = {"product_rows": product_rows, "dry_run": dry_run, "replay": replay}
+        query: dict[str, QueryValue] = {"exact": user_id, "product_rows": product_rows, "dry_run": dry_run}
+        query["replay"] = replay
         while True:
             answer = self._api.call("DELETE", path, ErasureAnswer, caller, **query, after=after)
             removed, stays, after = removed + answer.removed, stays + answer.stays, answer.after
@@ -187,6 +197,7 @@ class SystemRequests:
         self,
         recovery_id: str,
         *,
+        reason: str | None = None,
         caller: str | None = None,
         progress: Callable[[UndoAnswer], object] = lambda _: None,
     ) -> UndoAnswer:
@@ -199,6 +210,6 @@ class SystemRequests:
             ApiUnavailableError: the same request continues later.
         """
         path = path_of("recoveries", recovery_id, "undo")
-        while not (answer := self._api.call("POST", path, UndoAnswer, caller)).complete:
+        while not (answer := self._api.call("POST", path, UndoAnswer, caller, reason=reason)).complete:
             progress(answer)
         return answer

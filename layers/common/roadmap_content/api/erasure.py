@@ -8,6 +8,7 @@ interruption, the caller begins again: deleted rows are not found again.
 
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from sqlalchemy import Connection
 
@@ -58,6 +59,20 @@ class Erasure(NamedTuple):
         if kind not in ("", "roadmap", "task"):
             raise InvalidRequestError("after is not of a previous answer")
         return kind, name
+
+
+def decode_user(segment: str, exact: str | None) -> str:
+    """The user in a path. A query is decoded exactly once; a path could be decoded before this, and an id
+    with `%` would become that of another user.
+
+    Raises:
+        InvalidRequestError: the id is encoded, and not given again; or another one is.
+    """
+    if exact is None and "%" in segment:
+        raise InvalidRequestError("the id of the user is encoded in the path: give it again as `exact`")
+    if exact is not None and exact not in (segment, unquote(segment)):
+        raise InvalidRequestError("`exact` is not the user of the path")
+    return segment if exact is None else exact
 
 
 def preview_erasure(services: Services, request: Erasure, deadline: Deadline) -> ErasureAnswer:
@@ -223,9 +238,7 @@ def _end(
         rows.hand_over(connection, request.user_id)
         if request.replay is None and rows.is_left(connection, request.user_id):
             return None, Removed()
-        names = rows.erase_names(
-            connection, request.user_id, product_rows=entry.product_rows, before=before
-        )
+        names = rows.erase_names(connection, request.user_id, product_rows=entry.product_rows, before=before)
         register.add_removed(connection, entry.erasure_id, names)
         return register.end_erasure(connection, entry.erasure_id), names
 

@@ -13,6 +13,7 @@ from ..contracts.times import utc
 from ..platform.postgres.sqlstate import INSUFFICIENT_PRIVILEGE, is_transient
 from ..platform.postgres.transactions import diagnose
 from ..runs.reconciliation.sweeps import Sweep, last_sweep
+from ..state.erasure.register import count_unfinished
 from ..state.failures.group_states import count_groups
 from ..state.installation import find_differences
 from ..state.outbox import count_events_aside, count_waiting_events
@@ -95,6 +96,13 @@ FINDINGS: Mapping[str, tuple[str, str]] = {
         "Events that could not be sent and were set aside: {}. No consumer receives them.",
         "an-event-was-set-aside",
     ),
+    "erasures_unfinished": (
+        (
+            "Erasures that have begun and were not repeated until they ended: {}. Nothing is started for "
+            "their users: repeat `roadmap erase`."
+        ),
+        "an-erasure-is-unfinished",
+    ),
 }
 """The sentence of each finding, and its section in the runbook, in the order in which they are listed."""
 
@@ -125,6 +133,7 @@ def _unknown(release: str, differences: Sequence[DatabaseFinding]) -> Health:
         last_sweep=None,
         outbox_waiting=0,
         outbox_aside=0,
+        erasures_unfinished=0,
         queue=QueueHealth(waiting=0, oldest_waiting_since=None, at_work=0, slots=0, stopped_reason=None),
         tokens=TokenSums(spent_24h=0, saved_by_staging_24h=0),
         tasks={},
@@ -145,6 +154,7 @@ def _read(connection: Connection, release: str, differences: Sequence[DatabaseFi
     has_old_attempts = sweep is None and claimed_before(connection, SWEEP_OVERDUE)
     stuck = count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK + 1)
     outbox, aside = count_waiting_events(connection, MOST_WAITING), count_events_aside(connection)
+    unfinished = count_unfinished(connection)
     groups, counts = count_groups(connection, MOST_GROUPS), count_by_status(connection)
     spent, saved_by_staging = tokens_of_a_day(connection)
     classes, now = queue_by_class(connection), datetime.now(UTC)
@@ -158,6 +168,7 @@ def _read(connection: Connection, release: str, differences: Sequence[DatabaseFi
         aside=aside,
         ahead=time_ahead(connection),
         stop=capacity.stop,
+        unfinished=unfinished,
         ringing=sum(groups[state] for state in RINGING_STATES),
         differences=len(differences),
     )
@@ -178,6 +189,7 @@ def _read(connection: Connection, release: str, differences: Sequence[DatabaseFi
         ),
         outbox_waiting=outbox,
         outbox_aside=aside,
+        erasures_unfinished=unfinished,
         queue=_queue_health(classes, capacity),
         tokens=TokenSums(spent_24h=spent, saved_by_staging_24h=saved_by_staging),
         tasks={status: total.tasks for status, total in counts.items()},
@@ -232,14 +244,15 @@ def attention_for(
     ahead: timedelta = timedelta(0),
     stop: GenerationStop | None = None,
     ringing: int = 0,
+    unfinished: int = 0,
     differences: int = 0,
 ) -> Sequence[Attention]:
     """The list of things that a person should check. No I/O.
 
     `halted`: attempts wait and none is at work. `more_stuck`: there are more stuck tasks than the number
     `stuck`. `ahead` is the time by which the newest tasks are ahead of the clock; `stop` the stop of
-    generation; `ringing` the number of failure groups that are new or have come back; `differences` the
-    number of findings about the database.
+    generation; `ringing` the number of failure groups that are new or have come back; `unfinished` that of
+    erasures; `differences` that of findings about the database.
     """
     values = {
         "database": differences,
@@ -253,6 +266,7 @@ def attention_for(
         "sweep_refused": sweep is not None and not overdue and sweep.refused,
         "outbox": outbox > MOST_WAITING_AT_REST and outbox,
         "outbox_aside": aside,
+        "erasures_unfinished": unfinished,
     }
     return [
         Attention(what=name, text=sentence.format(values[name]), runbook=f"docs/runbook.md#{section}")

@@ -32,8 +32,10 @@ UNDO_SECONDS = 5.0
 """The time that must be left to process another item."""
 
 
-def undo_recovery(services: Services, recovery_id: str, actor: str, deadline: Deadline) -> UndoAnswer:
-    """Restore the revision that each item had before a regeneration, item by item.
+def undo_recovery(
+    services: Services, recovery_id: str, actor: str, deadline: Deadline, why: str | None = None
+) -> UndoAnswer:
+    """Restore the revision that each item had before a regeneration, item by item; `why` is in its origin.
 
     An item that was changed since is left alone, and listed. The undo may be interrupted anywhere, and
     repeated: an item that is restored already is only counted, one that was left alone is looked at again.
@@ -52,7 +54,7 @@ def undo_recovery(services: Services, recovery_id: str, actor: str, deadline: De
             raise RecoveryStateError(f"recovery {recovery_id} is {recovery.state}: cancel it first")
         return read_tasks_to_undo(connection, recovery_id)
 
-    reason = f"undo of {recovery_id}"
+    reason = f"undo of {recovery_id}" + (f": {why}" if why else "")
     for row in transact(services.engine, begin, deadline):
         undo = _TaskUndo(services, recovery_id, row.task_id, row.attempt, actor, reason, deadline)
         if not undo.process(decode_revisions(row.items)):

@@ -63,6 +63,7 @@ from ..platform.runtime.log import logger
 from ..platform.storage.bucket import ObjectTooLargeError
 from ..runs.steps.accounting import project_rows
 from ..runs.steps.finalize import RunEnd, finalize_attempt
+from ..state.erasure.register import require_no_erasure
 from ..state.outbox import record_events
 from ..state.services import Services
 from ..state.tasks.task import Task, lock_task, read_task
@@ -204,6 +205,7 @@ def restore_revision(
         ItemNotFoundError: there is no such revision.
         RestoreRefusedError: the database refused the content, or its text is not available.
         ChangedSinceError: the item has another content than `replacing`.
+        ErasureRunningError: the data of the task's user is being erased.
         RoadmapNotFoundError, InvalidFrameworkError: the projections cannot be written.
         DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
     """
@@ -220,6 +222,7 @@ def restore_revision(
         nonlocal restored, current
         roadmap_id = task.roadmap_id or ""
         lock_roadmap(connection, roadmap_id)
+        require_no_erasure(connection, task_id)  # a page of the erasure waits for the lock
         framework = load_framework(connection, task.roadmap_id, task.user_id)
         merge_items(connection, roadmap_id)
         if replacing is not None and current_revisions(connection, roadmap_id, [item]).get(item) != replacing:

@@ -3,7 +3,7 @@
 from sqlalchemy import Connection
 
 from ..content.roadmaps.metadata import read_source
-from ..contracts.api.tasks import RoadmapSource, TaskSource
+from ..contracts.api.tasks import TaskSource
 from ..contracts.documents import unstorable
 from ..contracts.errors import ChangedSinceError
 from ..platform.runtime.log import logger
@@ -41,7 +41,10 @@ def read_task_source(
         user_id=task.user_id,
         roadmap_id=task.roadmap_id or "",
         user_request=request if isinstance(request, dict) and not unstorable(request) else None,
-        roadmap=RoadmapSource.model_validate(row._mapping),
+        owner_id=row.user_id,
+        title=row.title,
+        total_estimated_hours=row.total_estimated_hours,
+        recommended_completion_weeks=row.recommended_completion_weeks,
         framework_data=row.piece,
         next_cursor=encode_cursor(list_name, [end, row.fingerprint]) if end < row.size else None,
     )

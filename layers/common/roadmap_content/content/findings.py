@@ -6,6 +6,7 @@ people and for comparisons. No content is refused because of one.
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 from importlib import import_module
 from importlib.util import find_spec
@@ -57,11 +58,13 @@ def wrong_language(text: str, language: str) -> list[Finding]:
     spoken = language.casefold().split("-")[0]
     if len(words) < MIN_WORDS or not spoken:
         return []
-    letters = "".join(words)
-    script = _SCRIPTS.get(spoken)
-    in_script = sum(unicodedata.name(letter, "").startswith(script or "") for letter in letters)
+    letters = Counter("".join(words))
+    script = _SCRIPTS.get(spoken, "")
+    in_script = sum(
+        number for letter, number in letters.items() if unicodedata.name(letter, "").startswith(script)
+    )
     english = len(_ENGLISH.findall(text)) / len(words)
     is_english = english >= MIN_ENGLISH if spoken == "en" else english > MAX_ENGLISH
-    if in_script / len(letters) >= MIN_SCRIPT and is_english == (spoken == "en"):
+    if in_script / letters.total() >= MIN_SCRIPT and is_english == (spoken == "en"):
         return []
     return [Finding("wrong-language", "text", f"The text is not in the language {language}")]

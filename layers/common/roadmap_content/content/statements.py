@@ -17,13 +17,13 @@ _COLUMNS = (
     " tokens_in integer, tokens_out integer"
 )
 
+ORIGIN_COLUMNS = f"task_id text, attempt integer, {_COLUMNS}"
+"""The part of an incoming row that is its origin."""
+
 # Guarantees: a repeated record of the same refusal changes nothing.
 RECORD_REFUSED = f"""
-INSERT INTO content_origins (content_type, roadmap_id, concept_id, task_id, attempt, actor, refused_code,
-    {_NAMES})
-SELECT r.content_type, :roadmap_id, r.concept_id, :task_id, :attempt,
-    (SELECT a.actor FROM content_attempts a WHERE a.task_id = :task_id AND a.attempt = :attempt),
-    r.refused_code, {_NAMES}
+INSERT INTO content_origins (content_type, roadmap_id, concept_id, task_id, attempt, refused_code, {_NAMES})
+SELECT r.content_type, :roadmap_id, r.concept_id, :task_id, :attempt, r.refused_code, {_NAMES}
 FROM json_to_recordset(CAST(:refused AS json)) AS r(
     content_type text, concept_id text, refused_code text, {_COLUMNS})
 WHERE NOT EXISTS (SELECT FROM content_origins k WHERE k.task_id = :task_id AND k.attempt = :attempt
@@ -42,10 +42,12 @@ FROM (SELECT 1) AS one LEFT JOIN LATERAL (SELECT * FROM content_origins
     ORDER BY origin_id DESC LIMIT 1) AS o ON true
 """
 
+# The actor of an attempt is in its row; that of a restored content is not.
 OF_CONTENT = """
 SELECT generator, model_id, prompt_version, service_tier, tokens_in, tokens_out, content_fingerprint,
-    task_id, attempt, actor, reason, restored_from, recorded_at
-FROM content_origins
+    task_id, attempt, coalesce(o.actor, (SELECT a.actor FROM content_attempts a
+        WHERE a.task_id = o.task_id AND a.attempt = o.attempt)) AS actor, reason, restored_from, recorded_at
+FROM content_origins o
 WHERE content_id = :content_id AND content_type = :content_type AND roadmap_id = :roadmap_id
     AND concept_id = :concept_id
 ORDER BY origin_id DESC LIMIT 1
@@ -56,12 +58,9 @@ def origin_sql(content_type: ContentType, key: str, written: str) -> str:
     """A part of a `save_sql`: records the origins of rows of `checked` whose concepts `written` returns."""
     return (
         "INSERT INTO content_origins (content_type, content_id, roadmap_id, concept_id, task_id, attempt,"
-        f" actor, {_NAMES})"
-        f" SELECT '{content_type}', j.{key}, :roadmap_id, j.concept_id, o.task_id, o.attempt,"
-        " (SELECT a.actor FROM content_attempts a WHERE a.task_id = o.task_id AND a.attempt = o.attempt),"
-        f" {_NAMES}"
+        f" {_NAMES})"
+        f" SELECT '{content_type}', j.{key}, :roadmap_id, j.concept_id, task_id, attempt, {_NAMES}"
         f" FROM checked j JOIN ({written}) w ON w.concept_id = j.concept_id"
-        f" CROSS JOIN LATERAL json_to_record(j.origin) AS o(task_id text, attempt integer, {_COLUMNS})"
     )
 
 
@@ -199,7 +198,7 @@ _SAVE = """
 WITH incoming AS (
     SELECT r.*, row_number() OVER (PARTITION BY r.{key} ORDER BY r.ordinal) AS id_rank
     FROM json_to_recordset(CAST(:rows AS json)) AS r(
-        ordinal integer, concept_id text, {key} text, {typed_columns}, replaces text, origin json)
+        ordinal integer, concept_id text, {key} text, {typed_columns}, replaces text, {origin_columns})
 ), checked AS (
     SELECT i.*, mine.{key} AS row_id, CASE
         WHEN mine.{key} IS NOT NULL AND mine.revision IS DISTINCT FROM i.replaces THEN 'kept'
@@ -279,6 +278,7 @@ def single_row_statements(
         new_columns=", ".join(f"j.{name}" for name in columns),
         set_columns=", ".join(f"{name} = j.{name}" for name in columns),
         revision_of_mine=revision_sql(table, f"m.{key}"),
+        origin_columns=ORIGIN_COLUMNS,
         origin=origin_sql(content_type, key, "TABLE inserted UNION ALL TABLE replaced"),
     )
     return {

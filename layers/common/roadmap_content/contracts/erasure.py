@@ -29,7 +29,7 @@ class Removed(Payload):
     )
     shared: list[str] = Field(
         default_factory=list,
-        description="Texts that may belong to another roadmap, or that a row of another one names: they stay.",
+        description="Texts that stay: they may belong to another roadmap, or another one's row names it.",
     )
 
     def __add__(self, other: "Removed") -> "Removed":

@@ -95,7 +95,7 @@ UPDATE content_events SET due_at = timezone('utc', now()) + make_interval(secs =
 WHERE event_id IN {_IDS}
 """)
 
-RELEASE = text(f"UPDATE content_events SET due_at = recorded_at WHERE event_id IN {_IDS} AND {_IS_WAITING}")
+RELEASE = text(f"UPDATE content_events SET due_at = recorded_at WHERE event_id IN {_IDS}")
 
 DELIVERED = text(f"UPDATE content_events SET delivered_at = timezone('utc', now()) WHERE event_id IN {_IDS}")
 

@@ -188,7 +188,7 @@ class ModelGenerator:
         prompt = prompt_for(concept, content_type, learner, refused, self._prompts)
         prompt = replace(prompt, is_bulk=allowance.is_bulk)
         allowance.model_id, allowance.prompt_version = self._model.model_id, prompt.version
-        answer = self._ask(prompt, None, allowance)
+        answer = self.ask(prompt, None, allowance)
         try:
             return _accept(content_type, answer)
         except InvalidContentError as error:
@@ -196,9 +196,9 @@ class ModelGenerator:
             logger.warning(
                 "answer_sent_back", concept_id=concept_id, content_type=content_type, reason=rejected.fault
             )
-        return _accept(content_type, self._ask(prompt, rejected, allowance))
+        return _accept(content_type, self.ask(prompt, rejected, allowance))
 
-    def _ask(self, prompt: Prompt, rejected: Rejected | None, allowance: Allowance) -> Answer:
+    def ask(self, prompt: Prompt, rejected: Rejected | None, allowance: Allowance) -> Answer:
         """Call the model with retries, as long as the time suffices. A call is started only if the time left
         covers its timeout: because an abandoned call is charged and its answer is lost.
         """

@@ -1,6 +1,5 @@
 """Quizzes: the contract, the table `quiz_metadata`, and the fields in `framework_data`."""
 
-import json
 from collections import Counter
 from typing import Annotated, Literal, Self, TypeVar
 
@@ -17,6 +16,7 @@ from ..kind import (
     Names,
     NonNegative,
     Row,
+    encode,
     repeated,
     status_field,
 )
@@ -108,7 +108,7 @@ def _to_row(_roadmap_id: str, concept_id: str, quiz: Document) -> Row:
         "easy_count": difficulties["easy"],
         "medium_count": difficulties["medium"],
         "hard_count": difficulties["hard"],
-        DOCUMENT: json.dumps(quiz["questions"]),
+        DOCUMENT: encode(quiz["questions"]),
     }
 
 

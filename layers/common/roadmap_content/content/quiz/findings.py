@@ -16,7 +16,8 @@ _STATED = re.compile(
     r"\b(?:correct|right) (?:answer|option|choice) is:? |\banswer: |(?:答案|选项)(?:应?[是为]|[:：])\s*",
     re.IGNORECASE,
 )
-_LETTER = re.compile(r"(?:option |选项)?[“\"'(（]?([A-H])(?![\w’'])")
+_LETTER = re.compile(r"(?:option |选项)?[(（]?([A-H])(?![\w’'])")
+_MARKS = " .。!“”\"'"
 
 
 def find(quiz: Document, language: str) -> Iterator[Finding]:
@@ -27,9 +28,9 @@ def find(quiz: Document, language: str) -> Iterator[Finding]:
     seen: set[tuple[str, ...]] = set()
     for index, question in enumerate(questions):
         place, options = f"questions[{index}]", question["options"]
-        stated = _stated_option(str(question.get("explanation", "")), options)
-        if stated is not None and stated not in question["correct_answer"]:
-            sentence = f"The explanation states that option {stated + 1} is right, the key does not"
+        stated = _stated_options(str(question.get("explanation", "")), options)
+        if stated and stated.isdisjoint(question["correct_answer"]):
+            sentence = f"The explanation states that option {min(stated) + 1} is right, the key does not"
             yield Finding("explanation-names-another", f"{place}.explanation", sentence)
         forms = sorted(map(_form, options))
         if len(set(forms)) < len(forms):
@@ -50,22 +51,25 @@ def _has_one_place(questions: Sequence[Document]) -> bool:
     return len(places) == 1 and min(sizes) * prod(1 / size for size in sizes) <= MAX_CHANCE
 
 
-def _stated_option(explanation: str, options: Sequence[str]) -> int | None:
-    """The option that an explanation states to be right, by its text or its letter."""
+def _stated_options(explanation: str, options: Sequence[str]) -> set[int]:
+    """The option that an explanation states to be right, by its text or its letter; several if they differ in
+    case only.
+    """
     stated = _STATED.search(explanation)
     if stated is None:
-        return None
-    rest = explanation[stated.end() :]
-    forms = [_form(_LABEL.sub("", option)) for option in options]
-    if begun := [form for form in forms if form and _form(rest).startswith(form)]:
-        return forms.index(max(begun, key=len))
+        return set()
+    rest = explanation[stated.end() :].strip(_MARKS)
+    forms = [_LABEL.sub("", option).strip(_MARKS).casefold() for option in options]
+    begun = {form for form in forms if form and rest.casefold().startswith(form)}
+    if begun:
+        longest = max(begun, key=len)
+        return {index for index, form in enumerate(forms) if form == longest}
     letter = _LETTER.match(rest)
-    index = "ABCDEFGH".index(letter[1]) if letter else len(options)
-    return index if index < len(options) else None
+    return {index for index in range(len(options)) if letter and letter[1] == chr(ord("A") + index)}
 
 
 def _form(text: str) -> str:
     """A text without what only its form has. Of a short one, case and marks may matter: it may be code."""
     plain = " ".join(unicodedata.normalize("NFKC", text).split())
     is_short = len(plain.split()) < 3 and plain.isascii()
-    return plain if is_short else _LABEL.sub("", plain).casefold().strip(" .。!“”\"'")
+    return plain if is_short else _LABEL.sub("", plain).casefold().strip(_MARKS)

@@ -1,6 +1,5 @@
 """Resources: contract, table `resource_recommendation_metadata`, and fields in `framework_data`."""
 
-import json
 import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -9,7 +8,18 @@ from pydantic import Field, StringConstraints
 
 from ...contracts.documents import Document
 from ...contracts.items import ContentType
-from ..kind import DOCUMENT, Content, ContentId, ContentKind, Draft, Names, Row, repeated, status_field
+from ..kind import (
+    DOCUMENT,
+    Content,
+    ContentId,
+    ContentKind,
+    Draft,
+    Names,
+    Row,
+    encode,
+    repeated,
+    status_field,
+)
 from ..statements import single_row_statements
 
 # Publicly resolvable host names: no IP address, no `localhost`, no single-label name.
@@ -83,7 +93,7 @@ def _to_row(_roadmap_id: str, concept_id: str, resources: Document) -> Row:
         "id": resources["id"],
         "resources_count": len(resources["resources"]),
         "search_queries_used": resources["search_queries_used"],
-        DOCUMENT: json.dumps(resources["resources"]),
+        DOCUMENT: encode(resources["resources"]),
     }
 
 

@@ -24,7 +24,7 @@ from ..kind import (
     Title,
     status_field,
 )
-from ..statements import origin_sql, revision_sql, revision_statements
+from ..statements import ORIGIN_COLUMNS, origin_sql, revision_sql, revision_statements
 
 
 class Tutorial(Content):
@@ -62,7 +62,7 @@ WITH incoming AS (
     SELECT r.*, row_number() OVER (PARTITION BY r.tutorial_id ORDER BY r.ordinal) AS id_rank
     FROM json_to_recordset(CAST(:rows AS json)) AS r(
         ordinal integer, concept_id text, tutorial_id text, title text, summary text, content_url text,
-        content_version integer, estimated_completion_time integer, origin json)
+        content_version integer, estimated_completion_time integer, {ORIGIN_COLUMNS})
 ), checked AS (
     SELECT i.*, CASE
         WHEN mine.content_status = 'completed' THEN 'kept'

@@ -73,6 +73,9 @@ class Health(Payload):
     outbox_aside: Count
     """Events that could not be sent: too large, or refused for a day."""
 
+    erasures_unfinished: Count
+    """Erasures that nobody has continued for an hour."""
+
     queue: QueueHealth
     tokens: TokenSums
     tasks: Mapping[str, Count]

@@ -151,15 +151,6 @@ class TaskPage(Page[TaskRow]):
     """If false, `total` is an estimate: counting would read too many tasks."""
 
 
-class RoadmapSource(Payload):
-    """The part of a roadmap that its contents and their projections do not have."""
-
-    user_id: str
-    title: str | None
-    total_estimated_hours: float | None
-    recommended_completion_weeks: int | None
-
-
 class TaskSource(Payload):
     """From what a task's contents were made. It contains data about the user: ids and the request."""
 
@@ -170,7 +161,10 @@ class TaskSource(Payload):
         dict[str, Any] | None,
         Field(description="As the product wrote it; null if it cannot be read or is no object."),
     ]
-    roadmap: RoadmapSource
+    owner_id: Annotated[str, Field(description="The roadmap's user.")]
+    title: str
+    total_estimated_hours: float | None
+    recommended_completion_weeks: int | None
     framework_data: Annotated[str, Field(description="A piece of the JSON text, from the cursor on.")]
     next_cursor: str | None
 

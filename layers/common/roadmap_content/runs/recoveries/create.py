@@ -20,6 +20,7 @@ from ...contracts.states import NextAction
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
+from ...state.erasure.register import IS_NOT_ERASED, hold_up_erasures, require_no_erasure
 from ...state.services import Services
 from ...state.tasks.attempt_reading import COST
 from ...state.tasks.listing import Selection, select_every_task
@@ -70,8 +71,8 @@ _PRICE = f"{COST} WHERE a.task_id IN (SELECT task_id FROM chosen LIMIT 1000)"
 
 
 def resolve(task_filter: RecoveryFilter, regeneration: RegenerationFilter | None = None) -> Selection:
-    """The tasks that a recovery's filter selects; without a status, only tasks with missing items, or for a
-    regeneration all that are neither running nor cancelled.
+    """The tasks that a recovery's filter selects, without those of users who are being erased; without a
+    status, only tasks with missing items, or for a regeneration all that are neither running nor cancelled.
     Raises InvalidRequestError: there is no condition.
     """
     if regeneration is not None and not regeneration.conditions:
@@ -81,7 +82,8 @@ def resolve(task_filter: RecoveryFilter, regeneration: RegenerationFilter | None
     if not task_filter.status and not task_filter.task_ids:
         status = UNHEALED if regeneration is None else SAVED
         task_filter = task_filter.model_copy(update={"status": list(status)})
-    return select_every_task(task_filter)
+    selection = select_every_task(task_filter)
+    return selection._replace(where=[*selection.where, IS_NOT_ERASED])
 
 
 def with_missing(selection: Selection) -> Chosen:
@@ -96,7 +98,10 @@ def preview(
     limits: Limits,
     regeneration: RegenerationFilter | None = None,
 ) -> RecoveryPreview:
-    """Preview a recovery. Raises NothingMatchesError, TooManyTasksError: it cannot be created."""
+    """Preview a recovery. Raises NothingMatchesError, TooManyTasksError, ErasureRunningError: it cannot be
+    created.
+    """
+    require_no_erasure(connection, *task_filter.task_ids)
     selection = resolve(task_filter, regeneration)
     if regeneration is not None:
         return _preview_regeneration(connection, selection, regeneration, limits)
@@ -203,11 +208,14 @@ def create(
 
     Raises:
         InvalidRequestError: the filter selects no task, or too many; nothing has been created.
+        ErasureRunningError: the filter names a task of a user who is being erased.
         DatabaseUnavailableError: it is unknown whether the recovery was created.
     """
     recovery_id = f"rec-{secrets.token_hex(8)}"
 
     def insert(connection: Connection) -> int:
+        hold_up_erasures(connection)
+        require_no_erasure(connection, *task_filter.task_ids)
         conditions = task_filter.conditions
         if regeneration is not None:
             conditions["regenerate"] = regeneration.conditions

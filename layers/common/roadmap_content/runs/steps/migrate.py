@@ -33,7 +33,7 @@ from migrations.grants import (
     require_session_limits,
 )
 from migrations.installation import restore
-from migrations.rehearsal import insert_roadmap
+from migrations.rehearsal import insert_roadmap, insert_trial
 
 from ...content.generation.offline import OfflineGenerator
 from ...content.kind import ContentKind, save_parameters, with_origin
@@ -60,7 +60,10 @@ class MigrationRefusedError(PermanentError, code="MigrationRefused"):
 
 
 class MigrateRequest(Payload):
+    """`trial`: insert a roadmap in place of the migration, for `make first-day`, which erases it."""
+
     dry_run: bool = False
+    trial: str | None = Field(None, pattern=r"^first-day-[0-9a-f]{12}$")
 
 
 class MigrateResult(Payload):
@@ -89,14 +92,23 @@ def migrate_database(request: MigrateRequest, services: Services, deadline: Dead
     seconds = max(1, int(deadline.remaining - RESERVE))
     # The socket timeout must not be shorter than the statement timeout.
     engine = services.open_engine(statement_timeout=seconds)
+    work = partial(_migrate, services.settings, seconds, request.dry_run)
+    if request.trial is not None:
+        work = partial(_insert_trial, request.trial)
     try:
-        result = transact(engine, partial(_migrate, services.settings, seconds, request.dry_run), deadline)
+        result = transact(engine, work, deadline)
     except (MigrationRunningError, RevisionTooOldError, UnknownTimeZoneError, RolesIncompleteError) as error:
         raise MigrationRefusedError(str(error)) from error
     finally:
         engine.dispose()
     logger.info("database_migrated", **result.model_dump())
     return result
+
+
+def _insert_trial(trial: str, connection: Connection) -> MigrateResult:
+    insert_trial(connection, trial)
+    revision = current_revision(connection)
+    return MigrateResult(before=revision, after=revision, dry_run=False)
 
 
 def _migrate(settings: Settings, seconds: int, dry_run: bool, connection: Connection) -> MigrateResult:

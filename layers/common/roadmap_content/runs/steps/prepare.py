@@ -110,8 +110,10 @@ class Preparer:
         staged, unread = _each(self._read, list(map(Entry, items)), in_parallel)
         valid, invalid = _each(self._validate, staged)
         checked, refused = _each(partial(self._judge, self._verdicts(valid)), valid)
-        ready, unpublished = _each(self._publish, checked, in_parallel)
-        return Prepared(ready, [*unread, *invalid, *refused, *unpublished])
+        in_rows = [entry for entry in checked if CONTENT_KINDS[entry.item.content_type].publish is None]
+        texts = [entry for entry in checked if CONTENT_KINDS[entry.item.content_type].publish is not None]
+        published, unpublished = _each(self._publish, texts, in_parallel)
+        return Prepared([*published, *in_rows], [*unread, *invalid, *refused, *unpublished])
 
     def _read(self, entry: Entry) -> Entry:
         require_indexable(self._plan.roadmap_id, entry.item.concept_id)

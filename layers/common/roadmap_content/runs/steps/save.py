@@ -13,6 +13,7 @@ from ...content.manifest import read_batch
 from ...contracts.errors import ContentError, TaskCancelledError, TransientError
 from ...contracts.items import Failure, Item, count_by_type
 from ...contracts.payloads import BatchReference, BatchRequest, Count, Payload, StateError
+from ...platform.runtime.collection import collection_paused
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
@@ -43,6 +44,7 @@ class SaveReport(Payload):
     error: StateError | None = None
 
 
+@collection_paused()
 def save_batch(request: BatchRequest, services: Services, deadline: Deadline) -> SaveReport:
     """Save the staged items of a batch once, and record the reasons for the items that could not be saved.
     The items are saved in one transaction, or, if they are large, in several. Idempotent, also if batches

@@ -25,12 +25,12 @@ BEGIN = text(f"""
 INSERT INTO content_erasures AS e (erasure_id, user_hash, user_id, actor, product_rows, removed)
 VALUES (:erasure_id, :user_hash, :user_id, :actor, :product_rows, '{{}}')
 ON CONFLICT (user_id) WHERE user_id IS NOT NULL DO UPDATE SET
-    product_rows = e.product_rows OR excluded.product_rows
+    product_rows = e.product_rows OR excluded.product_rows, requested_at = timezone('utc', now())
 RETURNING {_COLUMNS}
 """)
 
 REOPEN = text(f"""
-UPDATE content_erasures SET user_id = :user_id
+UPDATE content_erasures SET user_id = :user_id, requested_at = timezone('utc', now())
 WHERE erasure_id = :erasure_id AND user_hash = :user_hash RETURNING {_COLUMNS}
 """)
 
@@ -45,7 +45,20 @@ WHERE erasure_id = :erasure_id RETURNING {_COLUMNS}
 """)
 
 IS_RUNNING = text("""
-SELECT EXISTS (SELECT FROM content_erasures e JOIN roadmap_tasks t USING (user_id) WHERE t.task_id = :task_id)
+SELECT t.task_id FROM content_erasures e JOIN roadmap_tasks t USING (user_id)
+WHERE t.task_id = ANY(:task_ids) LIMIT 1
+""")
+
+IS_NOT_ERASED = "NOT EXISTS (SELECT FROM content_erasures e WHERE e.user_id = t.user_id)"
+"""Whether no erasure of the user of a task `t` runs, as SQL."""
+
+# An erasure that begins, or continues, waits for the end of this transaction, and finds what it has written.
+HOLD_UP = text("LOCK TABLE content_erasures IN SHARE MODE")
+
+# A request is repeated within minutes until the erasure ends.
+UNFINISHED = text("""
+SELECT count(*) FROM content_erasures
+WHERE user_id IS NOT NULL AND requested_at < timezone('utc', now()) - interval '1 hour'
 """)
 
 READ = text(f"SELECT {_COLUMNS} FROM content_erasures WHERE erasure_id = :erasure_id")
@@ -113,10 +126,21 @@ def reopen_erasure(connection: Connection, erasure_id: str, user_id: str, user_h
     return _entry(row)
 
 
-def require_no_erasure(connection: Connection, task_id: str) -> None:
-    """Require that the data of a task's user is not being erased. Raises ErasureRunningError: it is."""
-    if connection.scalar(IS_RUNNING, {"task_id": task_id}):
+def require_no_erasure(connection: Connection, *task_ids: str) -> None:
+    """Require that no data of the tasks' users is being erased. Raises ErasureRunningError: it is."""
+    task_id = connection.scalar(IS_RUNNING, {"task_ids": list(task_ids)})
+    if task_id is not None:
         raise ErasureRunningError(f"the data of the user of task {task_id} is being erased")
+
+
+def hold_up_erasures(connection: Connection) -> None:
+    """Let no erasure begin or continue until the end of the transaction."""
+    connection.execute(HOLD_UP)
+
+
+def count_unfinished(connection: Connection) -> int:
+    """The number of erasures that nobody has continued for an hour. Their users' tasks are not started."""
+    return int(connection.scalar(UNFINISHED) or 0)
 
 
 def read_receipt(connection: Connection, erasure_id: str) -> Receipt | None:

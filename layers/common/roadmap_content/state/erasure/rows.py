@@ -285,8 +285,8 @@ def erase_names(
         if "queue_key" in rule.columns and not rule.condition and not is_back:
             of_user = {"queue_key": f"user:{user_id}"}
         for column, value in of_user.items():
-            where, values = f"{column} = :value", {"value": value, "before": before}
-            rows[table] = _change(connection, rule, f"DELETE FROM {table}", where, own, values)
+            where, named = f"{column} = :value", {"value": value, "before": before}
+            rows[table] = _change(connection, rule, f"DELETE FROM {table}", where, own, named)
         replaced[table] = 0
         for column in rule.actors:
             change, where = f"UPDATE {table} SET {column} = :erased", f"{column} = ANY(:names)"
@@ -312,6 +312,8 @@ def texts_of_others(
     connection: Connection, roadmap_ids: Sequence[str], user_id: str | None = None
 ) -> list[str]:
     """The URLs of texts of these roadmaps that rows of other roadmaps name, without those of a user."""
+    if not roadmap_ids:
+        return []
     forms = prefixes_of(roadmap_ids, []).keys()
     prefixes = [*forms, *map(quote, forms)]
     return list(connection.scalars(TEXTS_OF_OTHERS, {"prefixes": prefixes, "user_id": user_id}))

@@ -1,0 +1,520 @@
+"""Each belief of the first day, held and refuted by recorded answers. Requests and answers are validated
+against the services' models, and compared with the plan that `--dry-run` prints.
+"""
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from botocore.exceptions import NoCredentialsError
+
+from first_day import __main__ as command
+from first_day import gateway, releases
+from first_day.belief import Stack, Verdict
+from first_day.ledger import Ledger
+from local_stack.builds import REPOSITORY
+from release.clients import clients_of
+from release.errors import ReleaseError
+from release.stamp import parameters_of
+from roadmap_content.contracts.erasure import Removed
+from tests.support.prepared_account import topic
+from tests.support.recorded_aws import Answers, RecordedAws, refusal
+from tests.support.templates import STACK
+
+PROXY = {"DBProxyName": "p", "DBProxyArn": "arn:aws:rds:r:1:db-proxy:prx-1"}
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+ARN = "arn:aws:{}:eu-central-1:123456789012:{}"
+MACHINE = ARN.format("states", "stateMachine:s-save-content")
+EXECUTION = ARN.format("states", "execution:s-save-content:x")
+FUNCTIONS = [
+    name for name, each in STACK["Resources"].items() if each["Type"].endswith("Serverless::Function")
+]
+PARAMETERS = parameters_of(STACK, {"DatabaseResourceId": "prx-1", "ModelArns": "a"})
+NOTHING = Removed().model_dump(mode="json")
+QUERY = {"Id": "value", "Expression": "1 + 1"}
+FAILED = {"errorType": "DatabaseUnavailableError", "errorMessage": "no answer"}
+
+
+def described(status: str = "UPDATE_COMPLETE", environment: str = "staging") -> dict[str, Any]:
+    outputs = {"StateMachineArn": MACHINE, "ContentBucket": "bucket", "ApiUrl": "http://api"}
+    return {
+        "Stacks": [
+            {
+                "StackName": "s",
+                "CreationTime": AT,
+                "StackStatus": status,
+                "Tags": [{"Key": "environment", "Value": environment}],
+                "Outputs": [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()],
+                "Parameters": [
+                    {"ParameterKey": key, "ParameterValue": value} for key, value in PARAMETERS.items()
+                ],
+            }
+        ]
+    }
+
+
+class Account:
+    """A stack of which every belief holds. A test changes one answer."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew."""
+        self.ends = iter(["FAILED", "SUCCEEDED"])
+        self.updates = iter(["UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE"])
+        self.invoked: Callable[[Mapping[str, Any]], Any] = lambda _: None
+        """The answer of a function to an event that a test changes; `None` for the usual one."""
+
+        self.things: set[str] = set()
+        """What was made, and is not removed."""
+
+        self.codes = iter([1, 0])
+        self.statuses: Callable[[str], int] = self.status_of
+        version = {
+            "State": "Active",
+            "LastUpdateStatus": "Successful",
+            "Role": "arn:aws:iam::123456789012:role/r",
+        }
+        self.answers: Answers = {
+            "cloudformation.DescribeStacks": lambda _: described(),
+            "cloudformation.ListStackResources": {
+                "StackResourceSummaries": [
+                    {
+                        "LogicalResourceId": name,
+                        "PhysicalResourceId": name,
+                        "ResourceType": "AWS::Lambda::Function",
+                        "LastUpdatedTimestamp": AT,
+                        "ResourceStatus": "CREATE_COMPLETE",
+                    }
+                    for name in FUNCTIONS
+                ]
+            },
+            "cloudformation.DescribeStackResource": lambda request: {
+                "StackResourceDetail": {
+                    "LogicalResourceId": request["LogicalResourceId"],
+                    "PhysicalResourceId": "an-alarm",
+                    "ResourceType": "AWS::CloudWatch::Alarm",
+                    "LastUpdatedTimestamp": AT,
+                    "ResourceStatus": "CREATE_COMPLETE",
+                }
+            },
+            "cloudformation.UpdateStack": self.update,
+            "cloudformation.DescribeStackEvents": events("StaleReleaseError: parameters have changed"),
+            "cloudwatch.DescribeAlarms": {
+                "MetricAlarms": [
+                    {"AlarmName": "s-a", "Metrics": [QUERY]},
+                    {
+                        "AlarmName": "s-b",
+                        "Namespace": "N",
+                        "MetricName": "M",
+                        "Dimensions": [{"Name": "service", "Value": "s"}],
+                        "Period": 300,
+                        "Statistic": "Sum",
+                    },
+                ],
+                "CompositeAlarms": [{"AlarmName": "s-page-database", "AlarmActions": ["arn:topic"]}],
+            },
+            "cloudwatch.GetMetricData": data("Complete"),
+            "cloudwatch.SetAlarmState": self.set_alarm,
+            "cloudwatch.DescribeAlarmHistory": history("Successfully executed action arn:topic"),
+            "cloudwatch.GetMetricStatistics": {"Datapoints": [{"Sum": 1000.0}]},
+            "sns.GetTopicAttributes": topic(),
+            "kms.DescribeKey": {"KeyMetadata": {"KeyId": "1", "KeyManager": "CUSTOMER"}},
+            "logs.FilterLogEvents": self.lines,
+            "lambda.GetFunctionConfiguration": version,
+            "lambda.CreateFunction": self.makes("a function"),
+            "lambda.DeleteFunction": self.removes("a function"),
+            "lambda.GetFunctionConcurrency": {},
+            "lambda.PutFunctionConcurrency": self.makes("a reservation"),
+            "lambda.DeleteFunctionConcurrency": self.removes("a reservation"),
+            "lambda.Invoke": self.invoke,
+            "s3.PutObject": {},
+            "s3.ListObjectsV2": {"Contents": [{"Key": "manifests/m"}]},
+            "s3.HeadObject": {"ServerSideEncryption": "aws:kms", "BucketKeyEnabled": True},
+            "stepfunctions.StartExecution": {"executionArn": EXECUTION, "startDate": AT},
+            "stepfunctions.DescribeExecution": self.describe_execution,
+            "stepfunctions.GetExecutionHistory": invoking("s-save:7"),
+            "rds.DescribeDBClusters": {
+                "DBClusters": [
+                    {
+                        "DBClusterIdentifier": "db",
+                        "DbClusterResourceId": "cluster-1",
+                        "Endpoint": "db.example",
+                        "EngineVersion": "17.5",
+                    }
+                ]
+            },
+            "rds.FailoverDBCluster": {},
+            "rds.DescribeDBProxies": {
+                "DBProxies": [{"DBProxyName": "p", "DBProxyArn": "arn:aws:rds:r:1:db-proxy:prx-1"}]
+            },
+            "rds.DescribeDBProxyTargets": {"Targets": [{"TrackedClusterId": "db"}]},
+        }
+
+    def makes(self, thing: str) -> Callable[[Mapping[str, Any]], Any]:
+        def make(_: Mapping[str, Any]) -> Any:
+            self.things.add(thing)
+            return {}
+
+        return make
+
+    def removes(self, thing: str) -> Callable[[Mapping[str, Any]], Any]:
+        def remove(_: Mapping[str, Any]) -> Any:
+            gone = thing not in self.things
+            self.things.discard(thing)
+            return refusal("ResourceNotFoundException") if gone and thing == "a function" else {}
+
+        return remove
+
+    def set_alarm(self, request: Mapping[str, Any]) -> Any:
+        change = self.makes if request["StateValue"] == "ALARM" else self.removes
+        return change("an alarm")(request)
+
+    def describe_execution(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "executionArn": EXECUTION,
+            "stateMachineArn": MACHINE,
+            "status": next(self.ends),
+            "startDate": AT,
+        }
+
+    def update(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        self.answers["cloudformation.DescribeStacks"] = lambda _: described(
+            next(self.updates, "UPDATE_ROLLBACK_COMPLETE")
+        )
+        return {}
+
+    def invoke(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        event = json.loads(request["Payload"])
+        usual = self.usual(event)
+        answer = self.invoked(event) or usual
+        failed = {"FunctionError": "Unhandled"} if "errorType" in answer else {}
+        return {"Payload": io.BytesIO(json.dumps(answer).encode()), "StatusCode": 200} | failed
+
+    def usual(self, event: Mapping[str, Any]) -> Any:
+        match event:
+            case {"keep_awake": True, "services": services}:
+                return dict.fromkeys(services, "reached")
+            case {"bytes": size}:
+                return {"errorType": "Runtime.OutOfMemory" if size else "Sandbox.Timedout"}
+            case {"trial": trial}:
+                self.things.add(trial)
+            case {"httpMethod": "DELETE", "path": path, "queryStringParameters": query}:
+                if "dry_run" not in query:
+                    self.things.discard(path.split("/")[4])
+                return reply(200, {"complete": True, "removed": NOTHING})
+            case {"httpMethod": "POST"}:
+                return reply(202, {"status": "processing"})
+            case {"httpMethod": "GET"}:
+                return reply(200, {"status": "completed"})
+        return {"before": "9", "after": "9"}
+
+    def status_of(self, url: str) -> int:
+        if "/console/" in url:
+            return 500
+        if url.endswith(gateway.PREFLIGHT):
+            return 429
+        return 403 if "/unknown-" in url else 401
+
+    def lines(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        mark = request["filterPattern"].strip('"')
+        lines = [
+            {"path": f"/live/{kind}-{mark}", "status": str(status), "error": error}
+            for kind, (status, error) in gateway.RefusalsAreLogged.expected.items()
+        ]
+        return {"events": [{"message": json.dumps(line)} for line in lines]}
+
+
+def reply(status: int, body: object) -> dict[str, Any]:
+    return {"statusCode": status, "body": json.dumps(body)}
+
+
+def data(code: str) -> dict[str, Any]:
+    return {"MetricDataResults": [{"Id": "value", "StatusCode": code}]}
+
+
+def history(summary: str) -> dict[str, Any]:
+    return {"AlarmHistoryItems": [{"AlarmName": "s-page-database", "HistorySummary": summary}]}
+
+
+def events(reason: str) -> dict[str, Any]:
+    event = {
+        "StackId": "s",
+        "EventId": "1",
+        "StackName": "s",
+        "Timestamp": AT,
+        "ResourceStatusReason": reason,
+    }
+    return {"StackEvents": [event]}
+
+
+def invoking(*versions: str) -> Callable[[Mapping[str, Any]], Any]:
+    """Histories that name one version each, the last one again and again."""
+    left = list(versions)
+
+    def answer(_: Mapping[str, Any]) -> Any:
+        name = ARN.format("lambda", f"function:{left.pop(0) if len(left) > 1 else left[0]}")
+        scheduled = {
+            "resourceType": "lambda",
+            "resource": "invoke",
+            "region": "eu-central-1",
+            "parameters": json.dumps({"FunctionName": name}),
+        }
+        event = {"timestamp": AT, "type": "TaskScheduled", "id": 1, "taskScheduledEventDetails": scheduled}
+        return {"events": [event]}
+
+    return answer
+
+
+class Process:
+    """A deployment that ends at the second look."""
+
+    def __init__(self, code: int) -> None:
+        self._looks, self._code = iter([None, code]), code
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def poll(self) -> int | None:
+        return next(self._looks)
+
+    def wait(self) -> int:
+        return self._code
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Account:
+    account = Account()
+    monkeypatch.setattr(gateway, "status_of", lambda url, **_: account.statuses(url))
+    monkeypatch.setattr(releases.Deploying, "deploy", lambda _: Process(next(account.codes)))
+    return account
+
+
+AWS = RecordedAws()
+CLIENTS = clients_of(AWS.session)
+
+
+def stack_of(account: Account, folder: Path) -> Stack:
+    AWS.answer_with(account.answers)
+    ledger = Ledger(folder / "todo.json")
+    return Stack("s", CLIENTS, ledger, artifact="another.tar.gz", pause=lambda _: None)
+
+
+def nothing(_: Account) -> None:
+    """Change nothing."""
+
+
+def run_whole(name: str) -> Callable[[Account], None]:
+    """What an account needs for a belief about a run that succeeds at once."""
+
+    def change(account: Account) -> None:
+        account.ends = iter(["SUCCEEDED"])
+
+    return change if name in ("bucket_key", "failover") else nothing
+
+
+def rolled_back(account: Account) -> None:
+    account.updates = iter([*["UPDATE_IN_PROGRESS"] * 3, "UPDATE_ROLLBACK_COMPLETE"])
+    account.update({})
+
+
+PREPARED: Mapping[str, Callable[[Account], None]] = {
+    "bucket_key": run_whole("bucket_key"),
+    "failover": run_whole("failover"),
+    "rollback": rolled_back,
+    "own_versions": lambda account: setattr(account, "codes", iter([0])),
+}
+
+
+def answering(operation: str, answer: Any) -> Callable[[Account], None]:
+    return lambda account: account.answers.update({operation: answer})
+
+
+def event(key: str, answer: Any) -> Callable[[Account], None]:
+    """A function that answers events with a key, or requests with a method, in another way."""
+    return lambda account: setattr(
+        account, "invoked", lambda sent: answer if key in sent or sent.get("httpMethod") == key else None
+    )
+
+
+def status(answer: int) -> Callable[[Account], None]:
+    return lambda account: setattr(account, "statuses", lambda _: answer)
+
+
+REFUTING: Mapping[str, tuple[Callable[[Account], None], str]] = {
+    "aliases": (
+        answering("lambda.GetFunctionConfiguration", {"State": "Inactive", "LastUpdateStatus": "Successful"}),
+        "PlanBatchesFunction: Inactive",
+    ),
+    "database": (event("dry_run", FAILED), "DatabaseUnavailableError: no answer"),
+    "endpoints": (
+        event("keep_awake", {"s3": "reached", "secretsmanager": "timed out"}),
+        "secretsmanager: timed out",
+    ),
+    "alarms": (
+        answering("cloudwatch.GetMetricData", refusal("ValidationError", "AVG is not a function")),
+        "AVG is not a function",
+    ),
+    "page": (answering("cloudwatch.DescribeAlarmHistory", history("Failed to execute action")), "Failed to"),
+    "refusals": (status(404), "'unknown': 404"),
+    "error_names": (event("bytes", {"errorType": "Runtime.Killed"}), "Runtime.Killed"),
+    "bucket_key": (answering("s3.ListObjectsV2", {}), "has no manifest"),
+    "redrive": (event("POST", reply(409, {"message": "not redrivable"})), "redrive 409"),
+    "erasure": (
+        event("DELETE", reply(200, {"complete": True, "removed": NOTHING | {"tasks": 1}})),
+        "'tasks': 1",
+    ),
+    "reservation": (status(429), "the console answers 429"),
+    "limit": (answering("cloudwatch.GetMetricStatistics", {"Datapoints": []}), "refused, 4XXError 0"),
+    "failover": (lambda account: setattr(account, "ends", iter(["FAILED"])), "FAILED"),
+    "migration_failure": (
+        answering("cloudformation.DescribeStackEvents", events("timed out")),
+        "no event has",
+    ),
+    "rollback": (lambda account: setattr(account, "codes", iter([1, 1])), "exit code 1"),
+    "own_versions": (
+        answering("stepfunctions.GetExecutionHistory", invoking("s-save:7", "s-save:8")),
+        "save:8",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", command.BY_NAME)
+def test_a_belief_is_held_and_refuted_by_what_aws_answers(
+    name: str, account: Account, tmp_path: Path
+) -> None:
+    belief, (refuting, said) = command.BY_NAME[name], REFUTING[name]
+    prepare = PREPARED.get(name, nothing)
+    prepare(account)
+    held = command.tried(belief(stack_of(account, tmp_path)))
+    sent = set(AWS.called)
+    assert held.verdict is Verdict.HELD, held
+    account.reset()
+    prepare(account)
+    refuting(account)
+    refuted = command.tried(belief(stack_of(account, tmp_path)))
+    assert (refuted.verdict, said in refuted.said) == (Verdict.REFUTED, True), refuted
+    assert sent | set(AWS.called) == set(belief.plan), "what --dry-run prints"
+    assert not account.things | set(Ledger(tmp_path / "todo.json").entries), "all is removed"
+
+
+class KilledError(BaseException):
+    """The process ends here."""
+
+
+def ending_after(answers: Answers, requests: int, lost: BaseException) -> Answers:
+    """Answers of which all after so many do not arrive; of a process that is killed, with their effect."""
+    left = iter(range(requests))
+
+    def ending(answer: Any) -> Callable[[Mapping[str, Any]], Any]:
+        def respond(request: Mapping[str, Any]) -> Any:
+            ended = next(left, None) is None
+            if ended and isinstance(lost, NoCredentialsError):
+                raise lost  # the request is not sent
+            answered = answer(request) if callable(answer) else answer
+            if ended:
+                raise lost
+            return answered
+
+        return respond
+
+    return {operation: ending(answer) for operation, answer in answers.items()}
+
+
+@pytest.mark.parametrize("lost", [KilledError(), NoCredentialsError()], ids=["killed", "credentials lost"])
+@pytest.mark.parametrize("name", command.BY_NAME)
+def test_an_interruption_at_any_request_leaves_a_list_that_a_second_call_works_off(
+    name: str, lost: BaseException, account: Account, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made: set[str] = set()
+    interrupted, survived = True, 0
+    while interrupted:
+        account.reset()
+        PREPARED.get(name, nothing)(account)
+        stack, whole = stack_of(account, tmp_path), dict(account.answers)
+        account.answers |= ending_after(whole, survived, lost)
+        with suppress(KilledError):
+            command.tried(command.BY_NAME[name](stack))
+        interrupted = survived < len(AWS.called)
+        survived += 1
+        made |= account.things
+        listed = [value for entry in stack.ledger.entries for value in entry.made.values()]
+        assert len(account.things) <= len(listed), "the list names what is left"
+        if listed and isinstance(lost, NoCredentialsError):
+            assert listed[0] in capsys.readouterr().err
+        account.answers |= whole
+        assert command.remove_all(stack) == []
+        assert not account.things | set(stack.ledger.entries)
+    assert made or not MAKING.intersection(command.BY_NAME[name].plan)
+
+
+MAKING = {
+    "s3.PutObject",
+    "lambda.CreateFunction",
+    "lambda.PutFunctionConcurrency",
+    "cloudwatch.SetAlarmState",
+}
+
+
+def test_beliefs_that_disturb_are_asked_for_by_name_and_never_in_production(
+    account: Account, tmp_path: Path
+) -> None:
+    disturbing = [belief for belief in command.BELIEFS if belief.disturbs]
+    assert len(disturbing) == 6
+    assert not set(disturbing) & set(command.chosen_beliefs("", smoke=False))
+    assert command.chosen_beliefs("failover,limit", smoke=False) == [
+        command.BY_NAME["failover"],
+        command.BY_NAME["limit"],
+    ]
+    with pytest.raises(ReleaseError, match="no belief fail"):
+        command.chosen_beliefs("fail", smoke=False)
+    account.answers["cloudformation.DescribeStacks"] = lambda _: described(environment="prod")
+    for belief in disturbing:
+        answer = command.tried(belief(stack_of(account, tmp_path)))
+        assert (answer.verdict, "environment=prod" in answer.said) == (Verdict.NOT_TRIED, True)
+        assert AWS.called == ["cloudformation.DescribeStacks"]
+
+
+def test_the_command_removes_what_is_left_tries_and_keeps_the_answers(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stack = stack_of(account, tmp_path)
+    monkeypatch.setattr(command, "stack_named", lambda _: stack)
+    account.things.add("a reservation")
+    stack.ledger.note("reservation", {"function": "ConsoleFunction"})
+    account.ends = iter(["FAILED", "SUCCEEDED"])
+    with pytest.raises(SystemExit) as ended:
+        command.first_day("s", smoke=True)
+    assert ended.value.code == 0
+    assert account.things == set()
+    kept = json.loads((tmp_path / "first-day-s.json").read_text())
+    assert {name: each["verdict"] for name, each in kept.items()} == {
+        belief.name: "held" for belief in command.BELIEFS if belief.smoke
+    }
+    account.reset()
+    account.invoked = lambda sent: FAILED if "trial" in sent else None
+    AWS.answer_with(account.answers)
+    with pytest.raises(SystemExit) as ended:
+        command.first_day("s", smoke=True)
+    assert ended.value.code == 1, "a pipeline does not go on with a trial that was refused"
+    AWS.called.clear()
+    command.first_day("s", dry_run=True)
+    assert AWS.called == []
+
+
+PAGE = (REPOSITORY / "docs/first-day.md").read_text()
+
+
+def test_the_page_has_each_belief_once() -> None:
+    rows = [line.split("`")[1] for line in PAGE.splitlines() if line.startswith("| `")]
+    assert rows == list(command.BY_NAME)

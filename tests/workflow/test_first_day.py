@@ -1,0 +1,50 @@
+"""The first day's beliefs that the local stack can answer. Redrive is emulated from documentation there."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import MetaData, select
+
+from first_day import __main__ as command
+from first_day.belief import Stack
+from first_day.ledger import Ledger
+from local_stack.stack import LocalStack
+from roadmap_command.target import Target
+
+pytestmark = pytest.mark.nightly
+
+
+def left_by_trials(target: Target) -> list[str]:
+    """The rows and the objects of trials."""
+    metadata = MetaData()
+    metadata.reflect(target.engine)
+    with target.engine.connect() as connection:
+        rows = [str(row) for table in metadata.sorted_tables for row in connection.execute(select(table))]
+    versions: Any = target.s3.list_object_versions(Bucket=target.bucket.name)
+    keys = [each["Key"] for kind in ("Versions", "DeleteMarkers") for each in versions.get(kind, [])]
+    return [each for each in (*rows, *keys) if "first-day-" in each]
+
+
+def test_the_first_day_runs_whole_on_the_local_stack_and_leaves_nothing(
+    stack: LocalStack, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    local = Stack(
+        stack.log_group.rpartition("/")[2],
+        lambda service, _: stack.client(service),
+        Ledger(tmp_path / "todo.json"),
+        api_url=stack.api_url,
+        is_local=True,
+    )
+    monkeypatch.setattr(command, "stack_named", lambda _: local)
+    with pytest.raises(SystemExit) as ended:
+        command.first_day("local")
+    results = json.loads(Path("first-day-local.json").read_text())
+    answered = {name for name, belief in command.BY_NAME.items() if belief.local}
+    assert {name for name, each in results.items() if each["verdict"] == "held"} == answered, results
+    others = [each for name, each in results.items() if name not in answered]
+    assert all((each["verdict"], each["said"]) == ("not tried", "only AWS can answer") for each in others)
+    assert ended.value.code == 0
+    assert left_by_trials(target) == []

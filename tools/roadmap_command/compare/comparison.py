@@ -1,0 +1,108 @@
+"""Make the candidate's items and examine the pairs: findings of both, doubtful questions, preferences."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from roadmap_command.compare.calls import Calls, KeptModel
+from roadmap_command.compare.judge import SHOWN, Judge, Preference, Solved
+from roadmap_command.compare.sample import StoredItem
+from roadmap_content.content.findings import Finding, findings_of
+from roadmap_content.content.generation.generator import Allowance
+from roadmap_content.content.generation.model import ModelGenerator
+from roadmap_content.contracts.documents import Document
+from roadmap_content.contracts.errors import ContentError, InvalidContentError, ModelDeclinedError
+from roadmap_content.contracts.items import ContentType
+from roadmap_content.platform.runtime.deadline import Deadline
+
+if TYPE_CHECKING:
+    from roadmap_content.content.generation.bedrock import BedrockModel
+
+ITEM_SECONDS = 1_800
+"""The time for one item, and for the judge's answers about it: enough for calls that are throttled."""
+
+
+class Examined(NamedTuple):
+    """One content of a pair."""
+
+    content: Document | None
+    """`None` if the candidate could not generate it."""
+
+    findings: Sequence[Finding]
+    solved: Solved | None = None
+
+    @property
+    def is_faulty(self) -> bool:
+        """Whether it counts as faulty for the verdict."""
+        return bool(self.findings or (self.solved and self.solved.doubts))
+
+
+class Pair(NamedTuple):
+    """A stored item and the candidate's, examined."""
+
+    item: StoredItem
+    present: Examined
+    candidate: Examined
+    preference: Preference | None
+    tokens_in: int
+    tokens_out: int
+    seconds: float
+    """What the candidate's item took, with a correction."""
+
+
+class NotCompared(NamedTuple):
+    """An item without a result, and the reason."""
+
+    item: StoredItem
+    reason: str
+
+
+@dataclass
+class Comparison:
+    """Compares items. Safe for several threads, with one item per thread."""
+
+    calls: Calls
+    candidate: "BedrockModel"
+    judge: "BedrockModel | None"
+    prompts: Path | None = None
+    """A folder with changed templates; see `prompt_for`."""
+
+    def compare(self, item: StoredItem) -> Pair | NotCompared:
+        """Make the candidate's item, and examine both."""
+        kept = KeptModel(self.candidate, self.calls, item.name)
+        generator = ModelGenerator(kept, prompts=self.prompts)
+        allowance = Allowance(Deadline.after(ITEM_SECONDS), is_bulk=True)
+        try:
+            draft = generator.generate(item.concept, item.content_type, item.learner, allowance)
+            content: Document | None = draft.model_dump(mode="json")
+            findings = findings_of(item.content_type, draft.model_dump(mode="json"), item.language)
+        except (InvalidContentError, ModelDeclinedError) as error:
+            content, findings = None, [Finding("not-generated", "item", f"{error.code}: {error}")]
+        except ContentError as error:
+            return NotCompared(item, f"{error.code}: {error}")
+        present = Examined(item.content, findings_of(item.content_type, item.content, item.language))
+        candidate = Examined(content, findings)
+        preference: Preference | None = None
+        if self.judge is not None:
+            try:
+                present, candidate, preference = self._judged(self.judge, item, present, candidate)
+            except ContentError as error:
+                return NotCompared(item, f"judge: {error.code}: {error}")
+        return Pair(item, present, candidate, preference, *kept.usage, kept.seconds)
+
+    def _judged(
+        self, model: "BedrockModel", item: StoredItem, present: Examined, candidate: Examined
+    ) -> tuple[Examined, Examined, Preference | None]:
+        generator = ModelGenerator(KeptModel(model, self.calls, item.name))
+        judge = Judge(generator, Allowance(Deadline.after(ITEM_SECONDS)))
+        name = item.concept.name
+        if item.content_type is ContentType.QUIZ:
+            solved = [
+                None if each.content is None else judge.solve(name, each.content)
+                for each in (present, candidate)
+            ]
+            return present._replace(solved=solved[0]), candidate._replace(solved=solved[1]), None
+        if present.content is None or candidate.content is None or item.content_type not in SHOWN:
+            return present, candidate, None
+        return present, candidate, judge.prefer(name, item.content_type, present.content, candidate.content)

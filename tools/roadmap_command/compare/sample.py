@@ -1,0 +1,77 @@
+"""The sample: saved items of bundles, with what a generator needs to write them again."""
+
+import json
+import random
+from collections.abc import Sequence
+from itertools import chain, zip_longest
+from typing import Any, NamedTuple
+
+from roadmap_content.content.bundle import parse_bundle
+from roadmap_content.content.generation.generator import Learner, learner_from
+from roadmap_content.content.generation.prompting import language_of
+from roadmap_content.content.roadmaps.framework import Concept, concept_from, read_framework
+from roadmap_content.contracts.documents import Document
+from roadmap_content.contracts.items import ContentType
+
+
+class StoredItem(NamedTuple):
+    """A saved item of a course."""
+
+    roadmap_id: str
+    concept: Concept
+    content_type: ContentType
+    learner: Learner
+    language: str
+    content: Document
+    origin: Document
+    """Empty if the bundle has none."""
+
+    @property
+    def name(self) -> str:
+        """The item for people."""
+        return f"{self.content_type}/{self.concept.concept_id}"
+
+
+class Course(NamedTuple):
+    """The items of a bundle."""
+
+    items: Sequence[StoredItem]
+    refused: Sequence[str]
+    """The faults of contents that are not valid. They are no part of a sample."""
+
+
+def read_course(body: bytes, name: str) -> Course:
+    """Read a bundle. `name` is for messages. Raises InvalidBundleError: it is none."""
+    bundle = parse_bundle(body, strict=False, name=name)
+    learner = learner_from(bundle.task.user_request)
+    framework = read_framework(bundle.roadmap.framework_data)
+    concepts = {concept_id: concept_from(framework.description(concept_id)) for concept_id in framework.nodes}
+    origins: dict[Any, Document] = {
+        (origin.get("concept_id"), origin.get("content_type")): origin
+        for origin in json.loads(body).get("origins", [])
+    }
+    items = [
+        StoredItem(
+            roadmap_id=bundle.roadmap.roadmap_id,
+            concept=concepts[item.concept_id],
+            content_type=item.content_type,
+            learner=learner,
+            language=language_of(concepts[item.concept_id], learner),
+            content=content,
+            origin=origins.get(tuple(item), {}),
+        )
+        for item, content in bundle.content.items()
+    ]
+    return Course(items, [each.fault for each in bundle.invalid])
+
+
+def draw(items: Sequence[StoredItem], number: int, seed: int) -> list[StoredItem]:
+    """Draw items by chance, in turn of each content type. The same seed draws the same items, whatever the
+    order of the bundles; a larger number draws the same ones first.
+    """
+    distinct = {(item.roadmap_id, item.name): item for item in items}
+    shuffled = [distinct[key] for key in sorted(distinct)]
+    random.Random(seed).shuffle(shuffled)  # noqa: S311 - a sample, no secret
+    by_type = [[item for item in shuffled if item.content_type == each] for each in ContentType]
+    in_turn = chain.from_iterable(zip_longest(*by_type))
+    return [item for item in in_turn if item is not None][:number]

@@ -1,1 +1,0 @@
-"""Checks that only a deployed stack permits."""
