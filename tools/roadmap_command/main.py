@@ -20,6 +20,7 @@ from roadmap_command.commands import (
     erase,
     failure_groups,
     history,
+    leave,
     operate,
     reconcile,
     recoveries,
@@ -31,8 +32,8 @@ from roadmap_command.interface import errors_in_one_line
 from roadmap_content import __version__
 
 GROUPS = (
-    stack, content, runs, history, revisions, operate, failure_groups, recoveries, capacity, erase, doctor,
-    reconcile, connect, demo
+    stack, content, runs, history, revisions, operate, failure_groups, recoveries, capacity, erase, leave,
+    doctor, reconcile, connect, demo
 )  # fmt: skip
 """The modules with commands, in the order in which `roadmap --help` lists them."""
 
