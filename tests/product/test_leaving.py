@@ -1,16 +1,21 @@
 """After leaving, nothing of this system is left in the product's database, and its operations pass."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
+from typer.testing import CliRunner
 
-from roadmap_content.runs.steps.leave import LeaveResult, StillOpenError
+from roadmap_command.main import app
+from roadmap_command.target import Target
+from roadmap_content.runs.steps.leave import LeaveRequest, LeaveResult, StillOpenError, leave_database
 from tests.product.deployment import Deployment, deployment
 from tests.product.operations import OPERATIONS, perform
 from tests.product.product import Product
-from tests.product.running import heal, retry
+from tests.product.running import deadline, heal, retry
 from tests.product.test_adoption import CONCEPTS, IDS, fill
 from tests.support.factories import LATER_KINDS
+from tests.support.pipeline import S3
 
 __all__ = ["deployment"]
 
@@ -139,3 +144,34 @@ def test_it_works_after_the_product_has_removed_or_moved_objects_of_ours(deploym
         deployment.product.execute(statement)
     stays = deployment.leave(forget=True).stays
     assert {line.split()[1].split("_")[0] for line in stays} == {"learning.content"}
+
+
+def test_the_command_copies_the_texts_then_leaves(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment.product.failed(CONCEPTS)
+    deployment.migrate()
+    heal(deployment.services)
+    S3.create_bucket(Bucket="of-the-product")
+
+    def invoke(function: str, event: dict[str, object]) -> dict[str, object]:
+        assert function == "MigrateDatabaseFunction"
+        request = LeaveRequest.model_validate(event)
+        return leave_database(request, deployment.migrator(), deadline()).model_dump(mode="json")
+
+    target = SimpleNamespace(bucket=deployment.services.bucket, s3=S3.client, invoke=invoke)
+    monkeypatch.setattr(Target, "named", lambda _stack: target)
+
+    def roadmap(*arguments: str, code: int = 0) -> str:
+        result = CliRunner().invoke(app, ["leave", *arguments])
+        assert result.exit_code == code, result.output
+        return result.output
+
+    assert "to remove: " in roadmap(code=1)
+    assert deployment.product.has("content_queue")
+    assert "removed: " in roadmap("--yes", "--texts-to", "of-the-product")
+    urls = deployment.product.rows("SELECT content_url FROM tutorial_metadata")
+    copied = S3.list_objects_v2(Bucket="of-the-product")["Contents"]
+    assert {entry["Key"] for entry in copied} == {row["content_url"] for row in urls}
+    assert len(urls) == len(CONCEPTS)
+    assert "nothing is left to remove" in roadmap("--yes")

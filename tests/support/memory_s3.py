@@ -110,11 +110,12 @@ class MemoryS3:
         Bucket: str,  # noqa: N803
         Key: str,  # noqa: N803
         CopySource: Mapping[str, str],  # noqa: N803
-        Metadata: Mapping[str, str],  # noqa: N803
-        MetadataDirective: str,  # noqa: N803
+        Metadata: Mapping[str, str] | None = None,  # noqa: N803
+        MetadataDirective: str = "COPY",  # noqa: N803
     ) -> None:
         found = self._find(CopySource["Bucket"], CopySource["Key"], "CopyObject")
-        self.put_object(Bucket=Bucket, Key=Key, Body=found.body or b"", Metadata=Metadata)
+        metadata = found.metadata if MetadataDirective == "COPY" else Metadata or {}
+        self.put_object(Bucket=Bucket, Key=Key, Body=found.body or b"", Metadata=metadata)
 
     def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
         found = self._find(Bucket, Key, "HeadObject")
