@@ -261,10 +261,11 @@ export function RecoveryDialog({ filter, scope, onClose }) {
   const [canary, setCanary] = useState("");
   const [breaker, setBreaker] = useState("");
   const [budget, setBudget] = useState("");
+  const [allMissing, setAllMissing] = useState(false);
 
   /** @param {{ dry: boolean }} options */
   const body = ({ dry }) => ({
-    filter,
+    filter: { ...filter, all_missing: allMissing },
     reason: reason.trim() || "preview",
     rate_per_minute: whole(rate) ?? 60,
     concurrency: whole(concurrency) ?? 10,
@@ -278,7 +279,7 @@ export function RecoveryDialog({ filter, scope, onClose }) {
     if (answer && canary === "") setCanary(answer.tasks >= 20 ? "5" : "0");
     if (answer && breaker === "") setBreaker(answer.tasks >= 20 ? "10" : "0");
   };
-  useEffect(() => void look(), []);
+  useEffect(() => void look(), [allMissing]);
 
   const submit = async () => {
     setAsked(true);
@@ -303,6 +304,15 @@ export function RecoveryDialog({ filter, scope, onClose }) {
         />`
       }
       ${found && found.tasks === 0 && html`<p>${T.heal.nothingToDo}</p>`}
+      ${
+        found &&
+        found.other_items > 0 &&
+        html`<label class="check">
+          <input type="checkbox" checked=${allMissing} onChange=${(/** @type {any} */ event) => setAllMissing(event.currentTarget.checked)} />
+          <span>${T.heal.allMissing(T.items(found.other_items))}</span>
+          <span class="meta">${T.heal.price}: ${found.other_tokens === null ? T.heal.noEstimate : found.other_tokens ? T.tokens(found.other_tokens) : T.heal.free}</span>
+        </label>`
+      }
       ${
         found &&
         sum(found.refused) > 0 &&

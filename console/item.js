@@ -8,7 +8,7 @@ import { TYPES } from "./content-types.js";
 import { html } from "./html.js";
 import { T, ago, number, size } from "./language.js";
 import { useLive } from "./live.js";
-import { Age, ErrorNote, Id, Loading, Mark, Reason, Text } from "./parts.js";
+import { Age, ErrorNote, Id, Loading, Mark, Reason, Remedy, Text } from "./parts.js";
 import { OriginFacts, Revisions } from "./revisions.js";
 
 /** @typedef {import("./types").ItemDetail} ItemDetail */
@@ -135,7 +135,6 @@ function Details({ detail, chosen, load, revisions }) {
   const saved = detail.saved && `${detail.saved.id} ${detail.saved.version} ${detail.saved.generated_at}`;
   const [latest] = detail.failures;
   const missing = detail.state !== "saved";
-  const person = detail.next_action === "person";
   return html`
     ${
       missing &&
@@ -147,9 +146,7 @@ function Details({ detail, chosen, load, revisions }) {
     }
     ${
       missing &&
-      html`<p class=${person ? "needs" : ""}>
-        ${person ? `▲ ${T.needsPerson}. ` : ""}${T.actions[detail.next_action] ?? detail.next_action_text}
-      </p>`
+      html`<${Remedy} code=${latest?.error_code} action=${detail.next_action} text=${detail.next_action_text} />`
     }
     ${saved && html`<${Fold} label=${T.content.heading} shown=${chosen}>${() => load(saved)}<//>`}
     ${

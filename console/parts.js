@@ -220,6 +220,15 @@ export function Reason({ code, reason, children }) {
     <${Recorded} code=${code} reason=${reason} />`;
 }
 
+/**
+ * What becomes of items with a cause, or what a person must do first.
+ * @param {{ code: string | undefined, action: string, text: string }} props `text` is the API's
+ */
+export const Remedy = ({ code, action, text }) =>
+  action === "person"
+    ? html`<p class="needs">▲ ${T.needsPerson}: ${T.remedies[code ?? ""] ?? text}</p>`
+    : html`<p class="heals">${T.actions[action] ?? text}</p>`;
+
 /** The recorded text of a reason, on demand. @param {{ code: string, reason: string | null | undefined }} props */
 export const Recorded = ({ code, reason }) => html`<details class="original">
   <summary>${T.reasonOriginal}</summary>

@@ -441,6 +441,7 @@ export interface RecoveryFilter {
   q?: string | null;
   group_id?: string | null;
   task_ids?: (string)[];
+  all_missing?: boolean;
 }
 
 export interface RecoveryPage {
@@ -453,6 +454,8 @@ export interface RecoveryPreview {
   tasks: number;
   items: PreviewItems;
   estimated_tokens: number | null;
+  other_items: number;
+  other_tokens: number | null;
   estimated_minutes: number;
   refused: Record<string, number>;
 }
@@ -527,6 +530,7 @@ export interface Removed {
   rows: Record<string, number>;
   objects: Record<string, ObjectCount>;
   names: Record<string, number>;
+  shared: (string)[];
 }
 
 export interface ReplayAnswer {
@@ -585,6 +589,13 @@ export interface Revisions {
   items: (Revision)[];
 }
 
+export interface RoadmapSource {
+  user_id: string;
+  title: string | null;
+  total_estimated_hours: number | null;
+  recommended_completion_weeks: number | null;
+}
+
 export type Role = "owner" | "viewer" | "operator";
 
 export interface SavedContent {
@@ -637,6 +648,7 @@ export interface TaskDetail {
   execution_url: string | null;
   actions: Actions;
   tokens: TaskTokens;
+  erased: Receipt | null;
 }
 
 export interface TaskPage {
@@ -663,6 +675,16 @@ export interface TaskRow {
   top_reason: TopReason | null;
   needs_person: boolean;
   ours: boolean;
+}
+
+export interface TaskSource {
+  task_id: string;
+  user_id: string;
+  roadmap_id: string;
+  user_request: Record<string, any> | null;
+  roadmap: RoadmapSource;
+  framework_data: string;
+  next_cursor: string | null;
 }
 
 export interface TaskTokens {

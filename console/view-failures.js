@@ -7,7 +7,7 @@ import { RecoveryDialog } from "./heal.js";
 import { html } from "./html.js";
 import { T, moment, number } from "./language.js";
 import { useLive } from "./live.js";
-import { Age, Empty, ErrorNote, Id, Link, Loading, Pill, ReasonLine, Recorded, ofTypes, useTitle } from "./parts.js";
+import { Age, Empty, ErrorNote, Id, Link, Loading, Pill, ReasonLine, Recorded, Remedy, ofTypes, useTitle } from "./parts.js";
 import { change, href } from "./router.js";
 import { filterOf } from "./view-tasks.js";
 
@@ -36,7 +36,7 @@ export function FailuresView({ query, session }) {
   const most = Math.max(1, ...(data?.items ?? []).flatMap((group) => group.by_hour.map(([, items]) => items)));
   return html`
     <div class="head"><h1 tabindex="-1">${T.sections.failures}</h1></div>
-    <p class="meta">${T.failures.intro}</p>
+    <p class="meta">${session.operates ? T.failures.introOperator : T.failures.intro}</p>
     <div class="chips" role="group" aria-label=${T.failures.ringing}>
       ${[false, true].map(
         (only) =>
@@ -59,9 +59,7 @@ export function FailuresView({ query, session }) {
             <div class="group-what">
               <h2><${ReasonLine} code=${group.error_code} reason=${group.example?.reason ?? group.reason} /></h2>
               <p class="meta"><${Pill} value=${group.state} words=${T.failures.states} /> ${ofTypes(group.by_type)} · ${T.stages[group.stage] ?? group.stage} · <code>${group.error_code}</code></p>
-              <p class=${group.needs_person ? "needs" : "heals"}>
-                ${group.needs_person ? `▲ ${T.needsPerson}. ` : ""}${T.actions[group.remedy] ?? group.remedy_text}
-              </p>
+              <${Remedy} code=${group.error_code} action=${group.remedy} text=${group.remedy_text} />
               <${StateLine} group=${group} />
             </div>
             <div class="group-side">

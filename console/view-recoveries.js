@@ -96,6 +96,8 @@ export function RecoveryView({ id, query, session }) {
   const active = ACTIVE.includes(data.state);
   const paused = data.state.startsWith("paused");
   const left = data.counts.waiting + data.counts.running;
+  // Measured, because the slots and the model may allow less than the configured rate.
+  const rate = data.started_at ? (1000 * done(data)) / Math.max(1, Date.now() - Date.parse(data.started_at)) : 0;
   const undone = data.undone ?? null;
   const undoable = data.filter.regenerate !== undefined && data.ended_at !== null && (undone === null || undone.tasks_left > 0);
   return html`
@@ -124,7 +126,7 @@ export function RecoveryView({ id, query, session }) {
     ${data.stop_reason && html`<${StopReason} reason=${data.stop_reason} />`}
     <dl class="facts">
       <div><dt>${T.recoveries.rateLabel}</dt><dd>${T.recoveries.rate(data.rate_actual === null ? T.none : number(Math.round(data.rate_actual * 10) / 10), number(data.rate_per_minute))}</dd></div>
-      ${active && left > 0 && html`<div><dt>${T.recoveries.remaining}</dt><dd>${duration((60 * left) / data.rate_per_minute)}</dd></div>`}
+      ${active && left > 0 && html`<div><dt>${T.recoveries.remaining}</dt><dd>${rate ? duration(left / rate) : T.none}</dd></div>`}
       <div><dt>${T.recoveries.canary}</dt><dd>${data.canary ? T.tasks(data.canary) : T.recoveries.noCanary}</dd></div>
       <div><dt>${T.recoveries.breaker}</dt><dd>${data.breaker ? T.recoveries.breakerOf(data.breaker) : T.recoveries.noBreaker}</dd></div>
       <div><dt>${T.recoveries.limits}</dt><dd>${T.recoveries.concurrency(number(data.concurrency))}</dd></div>
@@ -170,11 +172,11 @@ function StopReason({ reason }) {
 }
 
 /** @param {Recovery["filter"]} filter */
-function filterText({ regenerate, ...filter }) {
+function filterText({ regenerate, all_missing: all, ...filter }) {
   const parts = Object.entries({ ...filter, ...regenerate })
     .filter(([, value]) => value !== null && value !== undefined && value.length > 0)
     .map(([name, value]) => `${T.filters[name] ?? name}: ${Array.isArray(value) ? (value.length > 3 ? number(value.length) : value.map(valueText).join(", ")) : /_(after|before)$/.test(name) ? moment(value) : valueText(value)}`);
-  return `${regenerate ? `${T.recoveries.regenerates} ` : ""}${parts.join(" · ") || T.all}`;
+  return `${regenerate ? `${T.recoveries.regenerates} ` : ""}${parts.join(" · ") || T.all}${all ? ` · ${T.filters.all_missing}` : ""}`;
 }
 
 /** @param {string} value */

@@ -10,7 +10,7 @@ import { useLive } from "./live.js";
 import { TYPE_COUNT, TaskMap } from "./map.js";
 import { STATES } from "./marks.js";
 import { safeLink } from "./markdown.js";
-import { Actor, Age, Announce, Bar, Empty, ErrorNote, Id, Link, Loading, Mark, OnDemand, Pill, Reason, Text, ofTypes, sum, useTitle, useToast } from "./parts.js";
+import { Actor, Age, Announce, Bar, Empty, ErrorNote, Id, Link, Loading, Mark, OnDemand, Pill, Reason, Remedy, Text, ofTypes, sum, useTitle, useToast } from "./parts.js";
 import { change, href } from "./router.js";
 
 /** @typedef {import("./types").TaskDetail} Task */
@@ -374,7 +374,7 @@ function Missing({ task, items: { states, reasons }, chosen }) {
             <li key=${index} class=${chosen === index ? "chosen" : ""}>
               <strong class="count">${number(reason.items)}</strong>
               <div class="reason-what"><${Reason} code=${reason.error_code} reason=${reason.reason}><p class="meta">${ofTypes(reason.by_type)} · ${T.stages[reason.stage] ?? reason.stage}</p><//></div>
-              <p class=${reason.needs_person ? "needs" : "heals"}>${reason.needs_person ? `▲ ${T.needsPerson}. ` : ""}${T.actions[reason.remedy] ?? reason.remedy_text}</p>
+              <${Remedy} code=${reason.error_code} action=${reason.remedy} text=${reason.remedy_text} />
               <button
                 type="button"
                 class="small"

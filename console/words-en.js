@@ -130,6 +130,8 @@ export const en = {
   /** @param {string} count @param {string} type */
   ofType: (count, type) => `${count} ${type.toLowerCase()}`,
   needsPerson: "Needs a person",
+  /** What a person does, by error code, in the place of the API's text. @type {Record<string, string>} */
+  remedies: {},
 
   reasons: REASONS,
   /** @param {string} sentence @param {string} path */
@@ -152,6 +154,7 @@ export const en = {
     generated_after: "generated after",
     generated_before: "generated before",
     roadmap_id: "roadmap",
+    all_missing: "all missing items",
   },
   origin: {
     heading: "Origin",
@@ -452,6 +455,9 @@ export const en = {
     takeOver: "Take it over",
     nothingMissing: "Nothing is missing. The retry only corrects the task's record.",
     nothingToDo: "No task matches any more.",
+    price: "Tokens, about",
+    /** @param {string} items */
+    allMissing: (items) => `Also retry what these tasks miss for other causes: ${items}`,
     redriveText: "The last execution continues from the state that failed. It processes only the missing items.",
     cancelText:
       "The run is stopped and the task is marked as cancelled. Staged content is kept, and a retry can continue later.",
@@ -475,7 +481,8 @@ export const en = {
   },
 
   failures: {
-    intro: "Current failures, grouped by cause. You can heal a whole group.",
+    intro: "Current failures, grouped by cause.",
+    introOperator: "Current failures, grouped by cause. You can heal a whole group.",
     empty: "There are no failures. The latest attempt of every task saved all planned items, or no attempt has run yet.",
     noMatch: "No failure matches this filter.",
     /** @param {number} items @param {string} tasks @returns {string} */
@@ -491,7 +498,7 @@ export const en = {
     /** @type {Record<string, string>} */
     states: { new: "new", regressed: "came back", acknowledged: "acknowledged", ignored: "ignored", resolved: "resolved" },
     allStates: "All states",
-    ringing: "Needs a person",
+    ringing: "Without a decision",
     history: "History",
     noHistory: "Nobody has decided about this group yet.",
     decide: "Decide…",
@@ -502,9 +509,9 @@ export const en = {
       acknowledged: "Acknowledge: being worked on",
       ignored: "Ignore: count it, but stay silent",
       resolved: "Resolve: its cause is removed",
-      new: "Reopen: it needs a person again",
+      new: "Reopen: it has no decision",
     },
-    decideHelp: "A resolved group whose failures come back needs a person again. An acknowledged one is resolved when its last failure is gone.",
+    decideHelp: "A resolved group whose failures come back needs a new decision. An acknowledged one is resolved when its last failure is gone.",
     note: "Note",
     untilTasks: "Until this number of tasks",
     untilTasksHelp: "Empty: without a limit.",
@@ -581,7 +588,7 @@ export const en = {
     what: {
       sweep_held: "The sweep changes nothing.",
       stuck_tasks: "Stuck tasks.",
-      failure_groups: "Failures that need a person.",
+      failure_groups: "Causes without a decision.",
       generation_stopped: "Generation is stopped.",
       time_zone: "Time zone.",
       database: "The database differs from what was installed.",
@@ -596,7 +603,7 @@ export const en = {
     generation: "Generation",
     runs: "on",
     stopped: "stopped",
-    groups: "Causes that need a person",
+    groups: "Causes without a decision",
     queue: "Attempts in the queue",
     queueHelp: "No attempt waits.",
     /** @param {string} age */

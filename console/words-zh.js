@@ -101,10 +101,18 @@ export const zh = {
     next_version: "下次尝试会以下一个可用版本保存，不消耗 token。",
     reject_and_generate: "下次尝试会把内容移到 rejected/ 并重新生成。",
     wait: "请等待：原因是暂时的，下次尝试可以成功。",
-    person: "下次尝试会以同样的方式失败。",
   },
   ofType: (count, type) => `${count} 个${type}`,
   needsPerson: "需要人工处理",
+  remedies: {
+    TokenBudgetExhausted: "提高 TaskTokenBudget，然后重试。",
+    ModelRefusedRequest: "检查模型的 ID、访问权限和限额，然后重试。",
+    ModelDeclined: "修改概念的文本或更换模型，然后重试。",
+    MissingSetting: "更正设置，然后重试。",
+    RoadmapNotFound: "恢复路线图，然后重试。",
+    ConceptIdTooLong: "修改路线图中概念的 ID，然后重试。",
+    InvalidFramework: "更正 framework_data，然后重试。",
+  },
 
   reasons: {
     IdTaken: "其 ID 已属于另一个概念或路线图。",
@@ -178,6 +186,7 @@ export const zh = {
     generated_after: "生成晚于",
     generated_before: "生成早于",
     roadmap_id: "路线图",
+    all_missing: "所有缺失内容",
   },
   origin: {
     heading: "来源",
@@ -443,6 +452,9 @@ export const zh = {
     takeOver: "接管",
     nothingMissing: "没有缺失。重试只会修正任务的记录。",
     nothingToDo: "已没有匹配的任务。",
+    price: "token 约",
+    /** @param {string} items */
+    allMissing: (items) => `同时重试这些任务因其他原因缺失的内容：${items}`,
     redriveText: "上次执行从失败的状态继续：它会计算缺失内容，并只运行这些内容。",
     cancelText: "运行会停止，任务标记为已取消。已暂存的内容会保留，之后可以重试继续。",
     regenerateText: "已保存的内容会被新生成的内容替换，会消耗 token。",
@@ -464,7 +476,8 @@ export const zh = {
   },
 
   failures: {
-    intro: "当前的失败，按原因分组。可以整组恢复。",
+    intro: "当前的失败，按原因分组。",
+    introOperator: "当前的失败，按原因分组。可以整组恢复。",
     empty: "没有失败。各任务的最近一次尝试都保存了计划的内容，或者还没有运行过。",
     noMatch: "没有失败符合此筛选条件。",
     counts: (_items, tasks) => `项，涉及 ${tasks}`,
@@ -477,7 +490,7 @@ export const zh = {
     heal: "恢复此分组",
     states: { new: "新出现", regressed: "再次出现", acknowledged: "已确认", ignored: "已忽略", resolved: "已解决" },
     allStates: "全部状态",
-    ringing: "需要处理",
+    ringing: "尚无决定",
     history: "历史",
     noHistory: "还没有人处理过此分组。",
     decide: "处理…",
@@ -487,7 +500,7 @@ export const zh = {
       acknowledged: "确认：有人在处理",
       ignored: "忽略：计数但不提醒",
       resolved: "解决：原因已排除",
-      new: "重新打开：再次需要处理",
+      new: "重新打开：尚无决定",
     },
     decideHelp: "已解决的分组若再次出现失败，会再次提醒。已确认的分组在最后一个失败消失后视为已解决。",
     note: "说明",
@@ -563,7 +576,7 @@ export const zh = {
     what: {
       sweep_held: "巡检未作任何更改。",
       stuck_tasks: "卡住的任务。",
-      failure_groups: "需要处理的失败。",
+      failure_groups: "尚无决定的原因。",
       generation_stopped: "生成已停止。",
       time_zone: "时区。",
       database: "数据库与安装的状态不同。",
@@ -588,7 +601,7 @@ export const zh = {
     generation: "生成",
     runs: "开启",
     stopped: "已停止",
-    groups: "需要人工处理的原因",
+    groups: "尚无决定的原因",
     queue: "排队的尝试",
     queueHelp: "没有尝试在等待。",
     oldest: (age) => `最早的一个于${age}开始等待。`,

@@ -29,7 +29,7 @@ _BASELINE_WRITES: Mapping[str, tuple[str, ...]] = {
     "content_recoveries": ("INSERT", "UPDATE"),
     "content_recovery_tasks": ("INSERT", "UPDATE", "DELETE"),
     "content_sweeps": ("INSERT", "UPDATE", "DELETE"),
-    "content_task_failures": ("INSERT", "DELETE"),  # UPDATE: a sweep locks rows
+    "content_task_failures": ("INSERT", "UPDATE", "DELETE"),
     "content_token_hours": ("INSERT", "UPDATE", "DELETE"),
     "execution_logs": ("INSERT", "DELETE"),
     "generation_tokens": ("INSERT", "UPDATE", "DELETE"),

@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from roadmap_content.contracts.errors import ContentError
 from roadmap_content.platform.authorization.authenticate import UnauthorizedError, allow, authenticate
 from roadmap_content.platform.authorization.settings import AuthorizationSettings
+from roadmap_content.platform.aws.awake import keeps_awake
 from roadmap_content.platform.aws.clients import preload_for_snapstart
 from roadmap_content.platform.runtime.log import logger
 
@@ -15,6 +16,7 @@ preload_for_snapstart()
 
 
 # Explicit, because an environment variable could enable it, and the event contains the token.
+@keeps_awake
 @logger.inject_lambda_context(log_event=False)
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Return a policy, or raise `Unauthorized`, which API Gateway answers with 401.

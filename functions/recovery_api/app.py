@@ -18,12 +18,12 @@ from roadmap_content.contracts.api.capacity import CapacityAnswer, CapacityReque
 from roadmap_content.contracts.api.failures import FailureGroupDetail, GroupStateRequest
 from roadmap_content.contracts.api.recoveries import (
     RecoveryAnswer,
+    RecoveryFilter,
     RecoveryPage,
     RecoveryPreview,
     RecoveryRequest,
     RecoveryTaskPage,
     RegenerationFilter,
-    TaskFilter,
     UndoAnswer,
 )
 from roadmap_content.contracts.erasure import ErasureAnswer, ReplayAnswer
@@ -56,12 +56,15 @@ RecoveryId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="
 def post_recovery(request: Annotated[RecoveryRequest, Body()]) -> Response[Any]:
     """Retry the tasks that a filter currently selects, with a rate limit and other limits.
 
+    If the filter names a cause (`group_id`, `error_code`, `content_type`), only items with this cause are
+    retried; with `all_missing`, every missing item of the tasks.
+
     With `regenerate`, saved items of these tasks are replaced: those that its conditions select when the
     recovery is created. Each stays readable until its successor is saved; an item that is changed meanwhile
     is left alone.
     """
     api.caller.require_operator()
-    task_filter = TaskFilter.in_utc(dict(request.filter))
+    task_filter = RecoveryFilter.in_utc(dict(request.filter))
     regeneration = request.regenerate and RegenerationFilter.in_utc(dict(request.regenerate))
     limits = limits_of(request)
     if request.dry_run:

@@ -38,6 +38,7 @@ from roadmap_content.api.parameters import (
 )
 from roadmap_content.api.preview import preview_retry
 from roadmap_content.api.revisions import list_revisions, read_content, read_origin_counts, restore_revision
+from roadmap_content.api.source import read_task_source
 from roadmap_content.api.status import read_detail
 from roadmap_content.api.task_list import list_tasks
 from roadmap_content.contracts.api.capacity import RetryAnswer
@@ -60,6 +61,7 @@ from roadmap_content.contracts.api.tasks import (
     RetryPreview,
     TaskDetail,
     TaskPage,
+    TaskSource,
 )
 from roadmap_content.contracts.errors import InvalidRequestError
 from roadmap_content.contracts.items import ContentType, Item
@@ -260,6 +262,22 @@ def get_changes(
     user = api.caller.reads_for(user_id)
     page, pause = api.read(services, lambda connection: list_changes(connection, task_id, user, after, limit))
     return respond(200, page, {"Retry-After": str(pause)})
+
+
+@app.get(
+    "/api/v1/tasks/<task_id>/source",
+    operation_id="get_source",
+    tags=["content"],
+    summary="Read a task's request and framework",
+    responses=answered(TaskSource, "The request, and a piece of the framework", 404, 409, 422, 503),
+)
+def get_source(task_id: TaskId, cursor: Cursor = None, user_id: UserId = None) -> TaskSource:
+    """Read what an export needs besides the contents. A large framework is read in pieces. Requires the
+    operator's scope; the log names the operator.
+    """
+    api.caller.require_operator()
+    caller, user = api.caller, api.caller.reads_for(user_id)
+    return api.read(services, lambda connection: read_task_source(connection, caller, task_id, user, cursor))
 
 
 @app.get(

@@ -211,13 +211,15 @@ CREATE INDEX content_recovery_task_by_result ON content_recovery_tasks (recovery
 CREATE INDEX content_recovery_task_by_end ON content_recovery_tasks (recovery_id, ended_at, position)
     WHERE ended_at IS NOT NULL;
 
--- The outbox: events, until they are delivered and for some time after.
+-- The outbox: events, until they are delivered and for some time after. `changes` is the number that the feed
+-- makes of the event.
 CREATE TABLE content_events (
     event_id varchar(64) PRIMARY KEY,
     position bigint GENERATED ALWAYS AS IDENTITY,
     detail_type varchar(64) NOT NULL,
     task_id varchar(64),
     detail json NOT NULL,
+    changes integer NOT NULL DEFAULT 1,
     recorded_at timestamp NOT NULL DEFAULT timezone('utc', now()),
     delivered_at timestamp,
     due_at timestamp NOT NULL DEFAULT timezone('utc', now()),

@@ -83,7 +83,7 @@ def test_a_group_is_acknowledged_healed_comes_back_and_rings_and_an_ignored_one_
     expect(state()).to_have_text("ignored")
     assert ringing() == others
     expect(group).to_contain_text("in 2 tasks")
-    page.get_by_role("button", name="Needs a person").click()
+    page.get_by_role("button", name="Without a decision").click()
     expect(group).to_have_count(0)
 
 

@@ -318,7 +318,7 @@ def test_a_task_that_stands_still_says_why_and_nothing_of_it_pulses(console: Con
 def test_a_cancelled_task_says_what_becomes_of_its_items(console: Console) -> None:
     console.open(f"/tasks/{CANCELLED}")
     page = console.page
-    expect(page.locator(".note")).to_have_text("Cancelled by operator:op-7: the course is withdrawn")
+    expect(page.locator(".note")).to_have_text("Cancelled by operator: the course is withdrawn")
     expect(page.locator("#reasons-heading")).to_have_text(f"What happens to the {23 * TYPES} missing items")
     expect(page.locator(".reasons li")).to_contain_text(
         [f"{22 * TYPES}Generated and paid for", f"{TYPES}Not generated yet"]

@@ -323,7 +323,7 @@ class Histories(RuleBasedStateMachine):
     @rule(concept_id=concepts, kind=kinds)
     def lose_what_is_staged(self, concept_id: str, kind: str) -> None:
         world = self._world
-        world.pipeline.bucket.delete(f"staged/r-1/{kind}/{concept_id}.json")
+        world.pipeline.bucket.delete(f"staged/items/r-1/{kind}/{concept_id}.json")
         world.log.unstaged[concept_id, kind] += 1
         self._check("lose_what_is_staged", concept_id, kind)
 

@@ -174,14 +174,14 @@ def overwrite_text(bucket: Bucket) -> None:
 
 
 def overwrite_quarantined(bucket: Bucket) -> None:
-    bucket.put("rejected/r-1/quiz/c/1.json", b"another")
+    bucket.put("rejected/items/r-1/quiz/c/1.json", b"another")
 
 
 @pytest.mark.parametrize("change", [delete_text, overwrite_text, overwrite_quarantined])
 def test_an_invalid_change_of_the_bucket_is_detected(
     complete: Watched, change: Callable[[Bucket], None]
 ) -> None:
-    complete.pipeline.bucket.put("rejected/r-1/quiz/c/1.json", b"refused")
+    complete.pipeline.bucket.put("rejected/items/r-1/quiz/c/1.json", b"refused")
     complete.oracle.require(complete.broken())
     change(complete.pipeline.bucket)
     assert {broken.invariant for broken in complete.broken()} == {"I4"}
@@ -234,7 +234,7 @@ def test_an_invalid_event_in_the_log_is_detected(
 def test_refused_or_removed_content_may_be_generated_again(complete: Watched, excuse: str) -> None:
     complete.log.generated.append((IDS[0], "quiz"))
     if excuse == "rejected":
-        complete.pipeline.bucket.put(f"rejected/r-1/quiz/{IDS[0]}/1.json", b"refused")
+        complete.pipeline.bucket.put(f"rejected/items/r-1/quiz/{IDS[0]}/1.json", b"refused")
     else:
         complete.log.unstaged[IDS[0], "quiz"] += 1
     assert complete.broken() == []

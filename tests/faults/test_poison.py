@@ -162,7 +162,7 @@ class Case:
         self.pipeline.execute(save_sql, **save_parameters(self.roadmap_id, rows))
 
     def _key(self, concept_id: str) -> str:
-        return f"staged/{self.roadmap_id}/{self.kind}/{concept_id}.json"
+        return f"staged/items/{self.roadmap_id}/{self.kind}/{concept_id}.json"
 
     def run(self) -> None:
         self.pipeline.run()
@@ -299,7 +299,7 @@ def test_an_id_of_another_concept_of_the_roadmap_is_refused(bench: Bench, kind: 
         id=case.roadmap_id,
     )
     body = with_id(kind, "", row_id).body(eleventh)
-    case.pipeline.bucket.put(f"staged/{case.roadmap_id}/{kind}/{eleventh}.json", body)
+    case.pipeline.bucket.put(f"staged/items/{case.roadmap_id}/{kind}/{eleventh}.json", body)
     case.run()
     failed = case.pipeline.task()["failed_concepts"]["items"]
     assert [entry["error_code"] for entry in failed if entry["content_type"] == kind] == ["IdTaken"]

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import text
 
 from roadmap_content.content.generation.offline import OfflineGenerator
-from roadmap_content.contracts.api.recoveries import TaskFilter
+from roadmap_content.contracts.api.recoveries import RecoveryFilter
 from roadmap_content.contracts.errors import ContentError
 from roadmap_content.contracts.payloads import BatchRequest, RunInput, StateError
 from roadmap_content.platform.aws.event_bus import Entry
@@ -232,7 +232,7 @@ class World:
         """
         create(
             self.services,
-            TaskFilter(task_ids=(self.task_id, DELETED)),
+            RecoveryFilter(task_ids=(self.task_id, DELETED)),
             Limits(rate_per_minute=100_000, concurrency=2, token_budget=budget, canary=canary),
             "operator:op",
             "why",

@@ -1,9 +1,10 @@
 """The feed of a task's changes: complete, in order, each change once, and cheap to poll."""
 
+import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
+from itertools import accumulate, count
 from typing import Any
 from unittest import mock
 
@@ -13,13 +14,17 @@ from sqlalchemy import Connection, event, text
 
 from local_stack.lock_waiters import processes_waiting_for
 from local_stack.processes import becomes_true
+from roadmap_content.api import history
 from roadmap_content.api.cancel import cancel_task
-from roadmap_content.contracts.events import AttemptEvents
+from roadmap_content.api.pages import encode_cursor
+from roadmap_content.contracts.events import AttemptEvents, DetailType, Part, PartType
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.storage.keys import staged_key
 from roadmap_content.runs.retries.retry import retry_task
+from roadmap_content.runs.steps import save
 from roadmap_content.state import outbox
-from roadmap_content.state.outbox import count_waiting_events, record_events
+from roadmap_content.state.outbox import count_waiting_events, events_of_task, record_events
 from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.attempts import user_start
 from tests.support.factories import TYPES, USER, bundle_of, concept_ids
@@ -88,8 +93,8 @@ def test_a_reader_between_two_transactions_that_overlap_misses_no_change(
     other = services_for(database_url)
 
     def write(services: Services, connection: Connection, concept_id: str) -> None:
-        saved = AttemptEvents("t-1", "r-1", 1).item_saved(Item(concept_id, ContentType.QUIZ))
-        record_events(services, connection, [saved])
+        saved = [Part.saved(Item(concept_id, ContentType.QUIZ))]
+        record_events(services, connection, AttemptEvents("t-1", "r-1", 1).batch_saved(0, "quiz", saved))
 
     def write_and_commit() -> None:
         with other.engine.begin() as connection:
@@ -97,7 +102,8 @@ def test_a_reader_between_two_transactions_that_overlap_misses_no_change(
 
     def read(after: str | None) -> tuple[list[str], str | None]:
         page = poll(ask, after).body
-        return [change["data"]["concept_id"] for change in page["items"]], page["next_cursor"]
+        saved = [change for change in page["items"] if change["type"] == PartType.ITEM_SAVED]
+        return [change["data"]["concept_id"] for change in saved], page["next_cursor"]
 
     with ThreadPoolExecutor(1) as pool:
         with pipeline.engine.begin() as first:
@@ -139,7 +145,7 @@ def test_a_poll_looks_up_the_task_s_changes_by_index(pipeline: Pipeline, ask: As
             )
         )
         connection.execute(text("ANALYZE content_events"))
-        parameters = {"task_id": "t-1", "first": 0, "limit": 100}
+        parameters = {"task_id": "t-1", "first": 0, "part": -1, "limit": 100}
         plan = "\n".join(connection.scalars(text(f"EXPLAIN {outbox.CHANGES}"), parameters))
     assert "content_event_of_task" in plan
 
@@ -175,21 +181,129 @@ def test_a_cursor_from_before_a_restored_backup_reads_from_the_start(pipeline: P
     last = changes[-1]["cursor"]
     pipeline.execute("DELETE FROM content_events WHERE position > 3")
     pipeline.execute("ALTER TABLE content_events ALTER COLUMN position RESTART WITH 4")
+    kept = changes[: 1 + 2 * (len(IDS) + 1)]  # the start, and two content types of the batch
 
     def read(after: str) -> tuple[bool, list[dict[str, Any]]]:
         page = poll(ask, after).body
         return page["restarted"], page["items"]
 
-    assert read(last) == (True, changes[:3])
-    again = [
-        AttemptEvents("t-1", "r-1", 2).item_saved(Item(str(number), ContentType.QUIZ)) for number in range(20)
-    ]
+    assert read(last) == (True, kept)
+    again = [AttemptEvents("t-1", "r-1", 2).cancelled(f"user:{USER}") for _ in range(20)]
     with pipeline.engine.begin() as connection:
         record_events(pipeline.services, connection, again)
     restarted, items = read(last)
-    assert (restarted, items[:3], len(items)) == (True, changes[:3], 23)
-    assert read(changes[2]["cursor"]) == (False, items[3:])
+    assert (restarted, items[: len(kept)], len(items)) == (True, kept, len(kept) + 20)
+    assert read(kept[-1]["cursor"]) == (False, items[len(kept) :])
     assert read(items[-1]["cursor"]) == (False, [])
+
+
+def record_batch(pipeline: Pipeline, number: int, ids: Sequence[str], *, crash: bool = False) -> None:
+    """Record a saved batch with all content types, as one transaction of Save does."""
+    subject = AttemptEvents("t-1", "r-1", 1)
+    completed = [Part.completed(concept_id, f"the name of {concept_id}") for concept_id in ids]
+    with pipeline.engine.begin() as connection:
+        for content_type in ContentType:
+            saved = [Part.saved(Item(concept_id, content_type)) for concept_id in ids]
+            last = content_type is list(ContentType)[-1]
+            events = subject.batch_saved(number, content_type, saved + completed * last)
+            record_events(pipeline.services, connection, events)
+        if crash:
+            raise InterruptedError
+
+
+def test_three_readers_see_each_change_of_a_thousand_concepts_once(pipeline: Pipeline, ask: Ask) -> None:
+    """Batches are saved in any order, a transaction is rolled back, a step is repeated after a restart."""
+    ids = concept_ids(1_000)
+    batches = [(number, ids[start : start + 100]) for number, start in enumerate(range(0, len(ids), 100))]
+    random.Random(4).shuffle(batches)  # noqa: S311 - an order
+    seen: dict[int, list[tuple[str, ...]]] = {41: [], 99: [], 200: []}
+    cursors: dict[int, str | None] = dict.fromkeys(seen)
+
+    def read(limit: int) -> bool:
+        page = poll(ask, cursors[limit], limit).body
+        assert len(page["items"]) == limit or not page["more"]
+        seen[limit] += [
+            (change["type"], *(change["data"].get(name) for name in ("concept_id", "content_type", "batch")))
+            for change in page["items"]
+        ]
+        cursors[limit] = page["next_cursor"]
+        return bool(page["more"])
+
+    for number, concepts in batches:
+        with pytest.raises(InterruptedError):
+            record_batch(pipeline, number, concepts, crash=True)
+        record_batch(pipeline, number, concepts)
+        for limit in seen:
+            read(limit)
+    record_batch(pipeline, *batches[0])
+    pipeline.services.reading_engine.dispose()
+    for limit in seen:
+        while read(limit):
+            pass
+
+    assert Counter(seen[41]) == Counter(
+        [
+            *((PartType.ITEM_SAVED, each, str(of_type), None) for each in ids for of_type in ContentType),
+            *((PartType.CONCEPT_COMPLETED, each, None, None) for each in ids),
+            *((DetailType.BATCH_SAVED, None, str(of_type), n) for n, _ in batches for of_type in ContentType),
+        ]
+    )
+    assert seen[41] == seen[99] == seen[200]
+
+
+def test_a_poll_reads_only_the_events_of_its_page(pipeline: Pipeline, ask: Ask) -> None:
+    ids = concept_ids(50)
+    for number in range(20):
+        record_batch(pipeline, number, ids)
+    for after in (None, poll(ask, limit=30).body["next_cursor"]):
+        with mock.patch.object(history, "events_of_task", wraps=events_of_task) as read:
+            poll(ask, after, limit=50)
+        with pipeline.engine.connect() as connection:
+            assert len(events_of_task(connection, *read.call_args.args[1:])) <= 2
+
+
+def test_the_cursor_of_an_earlier_release_is_after_its_whole_event(pipeline: Pipeline, ask: Ask) -> None:
+    for number in range(3):
+        record_batch(pipeline, number, IDS)
+    changes = list(pages(ask, limit=100))
+    rows = pipeline.rows("SELECT position, recorded_at FROM content_events ORDER BY position")
+    for row, after in zip(rows, accumulate([4, 4, 7] * 3), strict=True):
+        cursor = encode_cursor("changes t-1", [row["position"], row["recorded_at"]])
+        for limit in (1, 100):
+            assert poll(ask, cursor, limit).body["items"] == changes[after:][:limit]
+
+
+def test_a_save_that_is_repeated_and_saves_more_reports_each_change_once(
+    pipeline: Pipeline, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also a batch in several transactions, whose identity was the same."""
+    monkeypatch.setattr(save, "READ_AT_ONCE", 2)
+    monkeypatch.setattr(save, "TRANSACTION_BYTES", 1)
+    late = Item(IDS[0], ContentType.QUIZ)
+    (request,) = pipeline.requests(pipeline.plan())
+    body = pipeline.bucket.get(staged_key(pipeline.roadmap_id, late))
+    assert body is not None
+    pipeline.stage(late, b"[]")
+    for _ in range(2):
+        assert pipeline.save(request).failed == 1
+    pipeline.stage(late, body.body)
+    for _ in range(2):
+        assert pipeline.save(request).failed == 0
+
+    changes = list(pages(ask, limit=100))
+    counted = Counter(
+        (change["type"], change["data"].get("concept_id"), change["data"].get("content_type"))
+        for change in changes
+        if change["type"] in list(PartType)
+    )
+    assert counted == Counter(
+        [
+            (PartType.ITEM_FAILED, *late),
+            *((PartType.ITEM_SAVED, each, of_type) for each in IDS for of_type in ContentType),
+            *((PartType.CONCEPT_COMPLETED, each, None) for each in IDS),
+        ]
+    )
+    assert len({change["id"] for change in changes}) == len(changes)
 
 
 def test_a_cursor_belongs_to_its_task(pipeline: Pipeline, ask: Ask) -> None:

@@ -16,6 +16,7 @@ from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.kind import Draft
 from roadmap_content.contracts.errors import ContentCheckFailedError
 from roadmap_content.platform.runtime.settings import Settings
+from tests.support.erasing import rows_with
 from tests.support.factories import TYPES, bundle_of, concept_ids
 from tests.support.pipeline import S3, SETTINGS, Pipeline
 
@@ -91,7 +92,7 @@ def test_one_batch_is_one_call_with_what_the_scope_names(pipeline: Pipeline, sco
 
 
 def test_a_rejection_is_listed_and_the_next_attempt_gives_its_reason_to_the_model(
-    pipeline: Pipeline,
+    pipeline: Pipeline, capfd: pytest.CaptureFixture[str]
 ) -> None:
     load_missing(pipeline)
     checked(pipeline, lambda item: REJECT if is_bad(item) else ACCEPT)
@@ -102,9 +103,14 @@ def test_a_rejection_is_listed_and_the_next_attempt_gives_its_reason_to_the_mode
     (failed,) = status.failed_items
     assert (failed.concept_id, failed.error_code) == (IDS[1], "Check.WrongKey")
     assert failed.reason == REJECT["reason"]
+    (listed,) = pipeline.task()["failed_concepts"]["items"]
+    assert listed["reason"] == REJECT["reason"]
     assert pipeline.rows("SELECT error_code, transient FROM content_task_failures") == [
         {"error_code": "Check.WrongKey", "transient": False}
     ]
+    named = rows_with(pipeline.engine, REJECT["reason"])
+    assert named.keys() == {"content_failures", "roadmap_tasks"}, "the reason is content of the user"
+    assert REJECT["reason"] not in capfd.readouterr().out, "a log line has it"
     assert noting.refused == []
     (refused,) = pipeline.rows("SELECT concept_id FROM content_origins WHERE refused_code = 'Check.WrongKey'")
     assert refused["concept_id"] == IDS[1]
@@ -253,7 +259,7 @@ def test_a_function_that_crashes_answers_wrongly_is_slow_or_gets_too_much_is_a_f
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     crash = json.dumps({"errorType": "KeyError", "errorMessage": "'key'"}).encode()
-    with pytest.raises(ContentCheckFailedError, match="the function failed: KeyError: 'key'"):
+    with pytest.raises(ContentCheckFailedError, match="the function failed: KeyError$"):
         stubbed(StatusCode=200, FunctionError="Unhandled", Payload=body(crash)).ask({}, 100)
     with pytest.raises(ContentCheckFailedError, match="not JSON"):
         stubbed(StatusCode=200, Payload=body(b"<html>")).ask({}, 100)

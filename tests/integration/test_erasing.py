@@ -1,6 +1,5 @@
 """`DELETE /api/v1/users/{user_id}/content`, and the register. Every row and object is compared as text."""
 
-import inspect
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
@@ -131,7 +130,8 @@ def test_a_user_is_erased_and_the_neighbour_is_not_changed(
     answer = erase(ask, "alice", **wanted)
     assert named(of_two_users, "alice").keys() == (set() if product_rows else PRODUCT_TABLES)
     tasks = of_two_users.rows("SELECT attempt, execution_arn FROM roadmap_tasks WHERE user_id = 'alice'")
-    assert tasks == ([] if product_rows else [{"attempt": 0, "execution_arn": None}] * 2)
+    mark = f"erasure:{answer['receipt']['erasure_id']}"
+    assert tasks == ([] if product_rows else [{"attempt": 0, "execution_arn": mark}] * 2)
     texts = of_two_users.rows("SELECT content_url FROM tutorial_metadata WHERE roadmap_id LIKE 'alice%'")
     assert sorted(key for key, _ in versions(s3, "alice")) == sorted(row["content_url"] for row in texts)
     assert {row for lines in named(of_two_users, "bob").values() for row in lines} >= bobs
@@ -153,6 +153,26 @@ def test_a_user_is_erased_and_the_neighbour_is_not_changed(
     once = ("content_attempts", "content_capacity", "content_events", "content_recoveries")
     assert removed.names == dict.fromkeys(once, 1)
     assert not erase(ask, "alice", dry_run="true", **wanted)["removed"]
+
+
+def test_the_status_of_an_erased_user_s_task_is_the_receipt_until_the_next_claim(
+    of_two_users: Pipeline, ask: Ask
+) -> None:
+    """Regression: it read like a task that only the product had processed."""
+
+    def status(user: str) -> dict[str, Any]:
+        answer = ask("GET", f"/tasks/{user}-t-1", **OPERATOR)
+        assert answer.status == 200, answer
+        return dict(answer.body)
+
+    receipt = erase(ask, "alice")["receipt"]
+    erased = status("alice")
+    assert (erased["erased"], erased["attempt"], erased["execution_arn"]) == (receipt, 0, None)
+    assert erased["erased"]["ended_at"] is not None
+    assert status("bob")["erased"] is None
+
+    assert ask("POST", "/tasks/alice-t-1/retry", **OPERATOR).status == 202
+    assert (status("alice")["erased"], status("alice")["attempt"]) == (None, 1)
 
 
 def test_nothing_is_claimed_meanwhile_and_nothing_is_deleted_while_a_step_may_write(
@@ -219,7 +239,7 @@ def test_after_a_restore_the_register_is_applied_to_what_is_older(
     if lost == "database":
         of_two_users.execute("DELETE FROM content_erasures")
     else:
-        for key, version in versions(s3, "erasures/"):
+        for key, version in versions(s3, keys.ERASURES):
             s3.delete_object(Bucket="content", Key=key, VersionId=version)
     of_two_users.execute("INSERT INTO content_attempts SELECT * FROM backup")
     of_two_users.execute("DROP TABLE backup")
@@ -229,7 +249,7 @@ def test_after_a_restore_the_register_is_applied_to_what_is_older(
     assert erase(ask, "alice", replay=due["erasure_id"])["complete"]
     (left,) = named(of_two_users, "alice")["content_attempts"]
     assert "alice-t-3" in left
-    assert len({key for key, _ in versions(s3, "erasures/")}) == 1
+    assert len({key for key, _ in versions(s3, keys.ERASURES)}) == 1
     (entry,) = of_two_users.rows("SELECT user_hash, user_id, ended_at FROM content_erasures")
     assert entry["user_id"] is None
     assert entry["ended_at"] is not None
@@ -295,7 +315,7 @@ def test_many_deleted_tasks_and_texts_go_in_steps_also_after_an_interruption(
         left.append((attempts["rows"], len(bucket.keys("r/", ""))))
     # Two pages of tasks are marked. A page of manifests leads past all of them; two of texts follow.
     assert left == [(200, 200), (200, 1), (200 - deleted.STEP, 0), (60, 0), (1, 0)]
-    assert bucket.keys("manifests/", "") == [
+    assert bucket.keys(keys.MANIFESTS, "") == [
         keys.manifest_key(f"alice-t-{number}", 1, b"") for number in (0, 7)
     ]
 
@@ -330,22 +350,6 @@ def test_a_table_without_a_rule_is_refused(pipeline: Pipeline) -> None:
             rules(connection)
 
 
-def test_each_key_of_a_roadmap_or_task_is_below_a_prefix_of_theirs() -> None:
-    """A new function of keys is found by its name."""
-    item = Item("c", ContentType.QUIZ)
-    known: dict[str, Any] = {
-        "roadmap_id": "r", "task_id": "t", "concept_id": "c", "text": b"", "version": 1, "item": item,
-        "replaced_id": "i", "attempt": 1, "content_fingerprint": "f", "body": b"",
-    }  # fmt: skip
-    functions = {name: made for name, made in vars(keys).items() if name.endswith("_key")}
-    assert functions.pop("erasure_key")("e").startswith(keys.ERASURES)
-    assert len(functions) == 6
-    for name, made in functions.items():
-        key = made(**{each: known[each] for each in inspect.signature(made).parameters})
-        assert key.startswith(tuple(keys.prefixes_of(["r"], ["t"]))), name
-    assert "a/b/concepts/" not in keys.prefixes_of(["a/b"], [])
-
-
 TASKS = """
 INSERT INTO roadmap_metadata (roadmap_id, user_id, title)
 SELECT :u || '-r-' || n, :u, 'T' FROM generate_series(1, :n) n;
@@ -375,7 +379,7 @@ class _Objects(Bucket):
 
     def versions(self, prefix: str, after: object = None) -> tuple[list[StoredVersion], None]:
         """The objects of a prefix."""
-        if prefix in self.deleted or not prefix.startswith("staged/"):
+        if prefix in self.deleted or not prefix.startswith("staged/items/"):
             return [], None
         return [StoredVersion(f"{prefix}{number}", "v", 9, True) for number in range(90)], None
 

@@ -150,9 +150,9 @@ def test_content_refused_with_an_unclassified_sqlstate_is_kept(pipeline: Pipelin
         "CREATE TRIGGER refuse BEFORE INSERT ON quiz_metadata FOR EACH ROW EXECUTE FUNCTION refuse()"
     )
     pipeline.run()
-    staged = pipeline.bucket.get(f"staged/r-1/quiz/{IDS[3]}.json")
+    staged = pipeline.bucket.get(f"staged/items/r-1/quiz/{IDS[3]}.json")
     pipeline.run()
-    assert pipeline.bucket.get(f"staged/r-1/quiz/{IDS[3]}.json") == staged
+    assert pipeline.bucket.get(f"staged/items/r-1/quiz/{IDS[3]}.json") == staged
     pipeline.execute("DROP TRIGGER refuse ON quiz_metadata")
     assert pipeline.run().complete
 

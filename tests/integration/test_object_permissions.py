@@ -129,13 +129,13 @@ def test_the_run_uses_objects_of_every_kind(used: Used) -> None:
 @pytest.mark.parametrize(
     ("function", "action", "key"),
     [
-        ("SaveBatchFunction", "s3:DeleteObject", "staged/r-1/quiz/c-1.json"),
-        ("SaveBatchFunction", "s3:PutObject", "staged/r-1/quiz/c-1.json"),
+        ("SaveBatchFunction", "s3:DeleteObject", "staged/items/r-1/quiz/c-1.json"),
+        ("SaveBatchFunction", "s3:PutObject", "staged/items/r-1/quiz/c-1.json"),
         ("SaveBatchFunction", "s3:GetObject", "r-1/concepts/c-1/v1.md"),
         ("FinalizeTaskFunction", "s3:GetObject", "r-1/concepts/c-1/v1.md"),
         ("PlanBatchesFunction", "s3:PutObject", "r-1/concepts/c-1/v1.md"),
         ("GenerateContentFunction", "s3:PutObject", "r-1/concepts/c-1/v1.md"),
-        ("GenerateContentFunction", "s3:DeleteObject", "rejected/r-1/quiz/c-1/1-a.json"),
+        ("GenerateContentFunction", "s3:DeleteObject", "rejected/items/r-1/quiz/c-1/1-a.json"),
     ],
 )
 def test_a_role_does_not_allow_what_its_step_does_not_do(function: str, action: str, key: str) -> None:

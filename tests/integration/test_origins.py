@@ -173,6 +173,6 @@ def test_metadata_of_another_writer_is_the_product_s(pipeline: Pipeline, metadat
     item = Item(STAGED, ContentType.QUIZ)
     body = pipeline.staging().read(item)
     assert body is not None
-    pipeline.bucket.put(f"staged/r-1/quiz/{STAGED}.json", body, {"origin": metadata})
+    pipeline.bucket.put(f"staged/items/r-1/quiz/{STAGED}.json", body, {"origin": metadata})
     pipeline.run()
     assert origins(pipeline)[item]["generator"] == "product"

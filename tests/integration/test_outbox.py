@@ -105,8 +105,10 @@ def test_a_concept_with_a_long_name_is_reported(pipeline: Pipeline, bus: Bus) ->
 
     deliver_events(pipeline.services, LONG)
 
-    (completed,) = bus.of(DetailType.CONCEPT_COMPLETED)
-    assert completed["data"]["concept_name"] == "字" * events.MAX_NAME
+    (completed,) = (
+        name for event in bus.of(DetailType.BATCH_SAVED) for name in event["data"]["completed_concepts"]
+    )
+    assert completed["concept_name"] == "字" * events.MAX_NAME
 
 
 def test_refused_events_do_not_keep_younger_ones_back(pipeline: Pipeline, bus: Bus) -> None:

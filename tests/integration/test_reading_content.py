@@ -95,6 +95,6 @@ def test_a_large_text_is_a_link_that_reads_it(
 def test_a_row_that_names_another_roadmap_s_text_gives_no_access_to_it(pipeline: Pipeline, ask: Ask) -> None:
     pipeline.run()
     pipeline.bucket.put("r-2/concepts/c/v1.md", b"somebody else's")
-    for key in ("r-2/concepts/c/v1.md", "staged/r-1/quiz/x.json"):
+    for key in ("r-2/concepts/c/v1.md", "staged/items/r-1/quiz/x.json"):
         pipeline.execute("UPDATE tutorial_metadata SET content_url = :key", key=key)
         assert read(ask, "tutorial").status == 404

@@ -1,6 +1,7 @@
 """Every task of a recovery gets a result, under every fault."""
 
 import importlib
+import json
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -9,9 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import TextClause, text
 
-from roadmap_content.contracts.api.recoveries import TaskFilter
+from roadmap_content.contracts.api.recoveries import RecoveryFilter
 from roadmap_content.contracts.errors import RecoveryStateError
 from roadmap_content.contracts.events import DetailType
+from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput
 from roadmap_content.platform.aws.executions import ExecutionState, ExecutionsUnavailableError
 from roadmap_content.platform.runtime.deadline import Deadline
@@ -36,9 +38,12 @@ from tests.integration.test_concurrency import at_once
 from tests.integration.test_metrics import counted
 from tests.integration.test_queue import blocks
 from tests.support.commits import Commits, How, ProcessDied, Strike, When
-from tests.support.factories import TYPES, USER, bundle_of, concept_ids, counts
+from tests.support.factories import TYPES, USER, bundle_of, concept_ids, counts, quiz
 from tests.support.pipeline import SETTINGS, Pipeline, services_for
 from tests.support.received_events import Received
+from tests.support.requests_to_api import OPERATOR, Ask
+
+QUIZ, RESOURCES = ContentType.QUIZ, ContentType.RESOURCES
 
 
 @pytest.fixture
@@ -73,7 +78,7 @@ def create_waiting(pipeline: Pipeline) -> Callable[..., str]:
 
     def insert(**limits: Any) -> str:
         given = {"rate_per_minute": 6_000, "concurrency": 10, "token_budget": None, "canary": 0} | limits
-        failed = TaskFilter(status=("failed", "partial_failure"))
+        failed = RecoveryFilter(status=("failed", "partial_failure"))
         return create_recovery(
             pipeline.services, failed, Limits(**given), "operator:op", "r", Deadline.after(5)
         )
@@ -162,6 +167,38 @@ def test_a_recovery_retries_the_selected_tasks_and_counts_them(
     with pipeline.engine.connect() as connection:
         assert read_attempts(connection, tasks[0], 9, 9)[0].reason == recovery["reason"] != recovery_id
     assert [one["recovery_id"] for one in send("GET", "").body["items"]] == [recovery_id]
+
+
+@pytest.mark.parametrize("all_missing", [False, True], ids=["its items", "all missing items"])
+@pytest.mark.parametrize("cause", ["error_code", "group_id", "content_type"])
+def test_a_recovery_of_a_cause_retries_its_items_and_its_preview_says_what_else_is_missing(
+    pipeline: Pipeline, send: Send, ask: Ask, cause: str, all_missing: bool
+) -> None:
+    """Regression: an item whose id is taken costs no tokens, but an invalid item of the same task was
+    generated again.
+    """
+    saved, taken, invalid = concept_ids(3)
+    pipeline.load(bundle_of([saved, taken, invalid]))
+    pipeline.stage(Item(taken, QUIZ), json.dumps(quiz(taken, quiz_id=quiz(saved)["quiz_id"])).encode())
+    other = Item(invalid, RESOURCES if cause == "content_type" else QUIZ)
+    pipeline.stage(other, b"{}")
+    pipeline.run()
+    groups = {group["error_code"]: group for group in ask("GET", "/failures", **OPERATOR).body["items"]}
+    chosen = {**groups["IdTaken"], "content_type": "quiz"}[cause]
+    body = {"filter": {cause: chosen, "all_missing": all_missing}, "reason": "r"}
+
+    preview = send("POST", "", body | {"dry_run": True}).body
+    numbers = [sum(preview["items"][name].values()) for name in ("staged", "to_generate")]
+    assert (numbers, preview["other_items"]) == ([1, int(all_missing)], 1)
+
+    recovery_id = send("POST", "", body).body["recovery_id"]
+    finish(pipeline, recovery_id)
+    assert results(send, recovery_id) == {"t-1": "recovered"}
+    left = [Item(item.concept_id, item.content_type) for item in pipeline.status().failed_items]
+    assert left == [] if all_missing else [other]
+    (attempt,) = pipeline.rows("SELECT planned, generated FROM content_attempts WHERE attempt = 2")
+    assert sum(attempt["planned"].values()) == 1 + all_missing
+    assert sum(attempt["generated"].values()) == int(all_missing)
 
 
 def test_no_more_than_the_concurrency_and_the_rate_allow(

@@ -9,8 +9,7 @@ from roadmap_content.content.roadmaps import metadata as roadmaps
 from roadmap_content.content.roadmaps.framework import parse_framework
 from roadmap_content.contracts.api.tasks import MOST_ITEMS
 from roadmap_content.contracts.errors import TaskNotFoundError
-from roadmap_content.contracts.items import ContentType
-from roadmap_content.state.failures.failures import MAX_REASON
+from roadmap_content.contracts.items import MAX_REASON, ContentType
 from tests.support.factories import TYPES, bundle_of, concept_ids, framework_of
 from tests.support.pipeline import Pipeline
 

@@ -124,8 +124,11 @@ OPERATIONS: Mapping[str, list[str]] = {
     "save a batch of quizzes": [*_save_quiz(_FIRST), *_save_quiz(_SECOND)],
     "record a quiz attempt": [
         (
-            "INSERT INTO quiz_attempts SELECT CAST(gen_random_uuid() AS text), :user_id, quiz_id, 80, "
-            f"{_NOW} FROM quiz_metadata WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id LIMIT 1"
+            "INSERT INTO quiz_attempts (id, user_id, roadmap_id, concept_id, quiz_id, total_questions, "
+            "correct_answers, score_percentage, incorrect_question_indices, attempted_at) "
+            "SELECT CAST(gen_random_uuid() AS text), :user_id, roadmap_id, concept_id, quiz_id, 5, 4, 80, "
+            f"'[3]', {_NOW} FROM quiz_metadata "
+            "WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id LIMIT 1"
         )
     ],
     "write the framework": [

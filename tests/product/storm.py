@@ -25,7 +25,7 @@ from sqlalchemy import Connection, text
 
 from migrations import migrate, use_time_zone
 from roadmap_content.api.cancel import cancel_task
-from roadmap_content.contracts.api.recoveries import TaskFilter
+from roadmap_content.contracts.api.recoveries import RecoveryFilter
 from roadmap_content.contracts.errors import ContentError
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.runtime.deadline import Deadline
@@ -170,12 +170,7 @@ class Storm:
         require(len(page) <= 1, f"{len(page)} quizzes of {concept_id}")
         self.over.wait(dice.random())
         for row in page:
-            self.product.execute(
-                f"INSERT INTO quiz_attempts VALUES (:a, :u, :q, 80, {NOW})",
-                a=f"{dice.getrandbits(64):x}",
-                u=USER,
-                q=row["quiz_id"],
-            )
+            self.product.answer(row["quiz_id"], f"{dice.getrandbits(64):x}")
 
     def read(self, dice: random.Random) -> None:
         """Look for a concept with two rows, a running attempt that a restart has marked, and an attempt that
@@ -217,7 +212,7 @@ class Storm:
 
     def recover(self, dice: random.Random) -> None:
         """A recovery of all failed and cancelled tasks, to its end."""
-        wanted = TaskFilter(status=("failed", "cancelled", "partial_failure"), q="t-")
+        wanted = RecoveryFilter(status=("failed", "cancelled", "partial_failure"), q="t-")
         limits = Limits(rate_per_minute=600, concurrency=ROADMAPS, token_budget=None, canary=0)
 
         def recovery() -> None:

@@ -341,10 +341,8 @@ def test_adoption_fails_without_a_change_if_duplicates_have_attempts(product: Pr
         "INSERT INTO quiz_metadata SELECT 'newer ' || quiz_id, concept_id, roadmap_id, questions, 1, 1, 0, "
         "0, generated_at + interval '1 day' FROM quiz_metadata"
     )
-    product.execute(
-        "INSERT INTO quiz_attempts VALUES ('a', 'u', 'quiz of r-1:c-2', 1, now()), "
-        "('b', 'u', 'newer quiz of r-1:c-1', 1, now())"
-    )
+    product.answer("quiz of r-1:c-2", "a")
+    product.answer("newer quiz of r-1:c-1", "b")
     before = product.everything()
 
     with pytest.raises(CannotAdoptError, match=r"1 older duplicates .*quiz_attempts.*: quiz of r-1:c-2$"):

@@ -12,7 +12,7 @@ from local_stack.postgres_server import Server
 from roadmap_content.api.http import refusal_of
 from roadmap_content.api.preview import preview_retry
 from roadmap_content.content.roadmaps.framework import Concept
-from roadmap_content.contracts.api.recoveries import TaskFilter
+from roadmap_content.contracts.api.recoveries import RecoveryFilter
 from roadmap_content.contracts.api.system import Refusal
 from roadmap_content.contracts.errors import AtWorkElsewhereError, ContentError
 from roadmap_content.contracts.items import ContentType
@@ -84,7 +84,7 @@ def test_announced_work_refuses_a_retry(pipeline: Pipeline, adopted: Product) ->
 def test_a_recovery_reports_the_task_as_refused(pipeline: Pipeline, adopted: Product) -> None:
     services = pipeline.services
     limits = Limits(rate_per_minute=60, concurrency=1, token_budget=None, canary=0)
-    create(services, TaskFilter(status=("failed",)), limits, "operator:o", "why", deadline())
+    create(services, RecoveryFilter(status=("failed",)), limits, "operator:o", "why", deadline())
 
     (task,) = adopted.rows("SELECT result, reason FROM content_recovery_tasks")
     assert task["result"] == "refused"
@@ -136,11 +136,13 @@ def test_an_item_that_was_saved_since_the_plan_is_not_generated(pipeline: Pipeli
     ]
     assert adopted.rows("SELECT 1 FROM content_failures") == []
     announced = adopted.rows(
-        "SELECT detail -> 'data' AS item FROM content_events WHERE detail_type = 'Item Saved'"
+        "SELECT detail -> 'data' AS batch FROM content_events WHERE detail_type = 'Batch Saved'"
     )
-    assert {(row["item"]["concept_id"], row["item"]["content_type"]) for row in announced} == {
-        (concept_id, content_type) for concept_id in CONCEPTS[:2] for content_type in ContentType
-    }
+    assert {
+        (concept_id, row["batch"]["content_type"])
+        for row in announced
+        for concept_id in row["batch"]["saved_items"]
+    } == {(concept_id, content_type) for concept_id in CONCEPTS[:2] for content_type in ContentType}
 
 
 @pytest.mark.parametrize("checkpoint", [False, True])
@@ -361,11 +363,7 @@ def test_a_sweep_merges_duplicates_of_our_tasks(
     newest = "UPDATE quiz_metadata SET questions = '[\"newest\"]' WHERE quiz_id LIKE 'second %'"
     adopted.execute(newest)
     for number, prefix in enumerate(attempted):
-        adopted.execute(
-            f"INSERT INTO quiz_attempts VALUES (:a, 'u', :q, 80, {NOW})",
-            a=str(number),
-            q=f"{prefix} {CONCEPTS[0]}",
-        )
+        adopted.answer(f"{prefix} {CONCEPTS[0]}", str(number))
 
     sweep(completed.services)
 

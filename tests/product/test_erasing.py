@@ -6,7 +6,7 @@ from migrations import migrate
 from roadmap_content.contracts.payloads import RunInput
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.tasks.attempts import user_start
-from tests.product.product import NOW, Product
+from tests.product.product import Product
 from tests.product.running import deadline, heal, retry, run, sweep
 from tests.support.engines import shared_engine
 from tests.support.erasing import QUIET, erased, erased_at_last, left_of, rows_with
@@ -14,18 +14,12 @@ from tests.support.factories import CONTENT_TABLES, USER, concept_ids
 from tests.support.machine_model import Run
 from tests.support.pipeline import Pipeline, services_for
 
-PROGRESS = """
-CREATE TABLE concept_progress (
-    id varchar PRIMARY KEY, user_id varchar NOT NULL, concept_id varchar NOT NULL,
-    roadmap_id varchar NOT NULL REFERENCES roadmap_metadata, is_completed boolean NOT NULL)
-"""
 NAMES = USER, "r-1", "r-9", "t-1", "t-9"
 
 
 @pytest.fixture
 def beside(product: Product, bucket_name: str) -> Pipeline:
     """A user's finished task in the adopted database, and that of a neighbour."""
-    product.execute(PROGRESS)
     product.engine.dispose()
     migrate(product.url)
     services = services_for(product.url)
@@ -48,7 +42,7 @@ LOSSES = {
     "cascade": "; ".join(
         f"ALTER TABLE {table} ADD FOREIGN KEY (roadmap_id) REFERENCES roadmap_metadata ON DELETE CASCADE,"
         f" DROP CONSTRAINT {table}_roadmap_id_fkey"
-        for table in ("concept_metadata", *CONTENT_TABLES)
+        for table in ("concept_metadata", "quiz_attempts", *CONTENT_TABLES)
     )
     + "; DELETE FROM roadmap_tasks WHERE task_id = 't-1'"
     + "; DELETE FROM roadmap_metadata WHERE roadmap_id = 'r-1'",
@@ -163,11 +157,10 @@ def test_records_of_what_the_product_restores_stay(
 
 
 def test_rows_that_refer_to_those_of_the_product_go_with_them(beside: Pipeline, product: Product) -> None:
-    product.execute(
-        f"INSERT INTO quiz_attempts SELECT 'a-' || quiz_id, 'another', quiz_id, 80, {NOW} FROM quiz_metadata"
-    )
-    product.execute("INSERT INTO concept_progress VALUES ('p-1', 'another', 'r-1:c-1', 'r-1', true)")
-    product.execute(f"INSERT INTO concept_progress VALUES ('p-2', '{USER}', 'r-2:c-1', 'r-2', true)")
+    for quiz in product.rows("SELECT quiz_id FROM quiz_metadata"):
+        product.answer(quiz["quiz_id"], f"a-{quiz['quiz_id']}", "another")
+    product.execute("INSERT INTO concept_progress VALUES ('p-1', 'another', 'r-1', 'r-1:c-1', true)")
+    product.execute(f"INSERT INTO concept_progress VALUES ('p-2', '{USER}', 'r-2', 'r-2:c-1', true)")
     assert erased(beside.services, USER, product_rows=True).complete
     assert left_of(beside.engine, beside.services, *NAMES, product_rows=True) == {}
     assert len(product.rows("SELECT quiz_id FROM quiz_attempts")) == 2

@@ -52,13 +52,13 @@ def test_a_run_sends_events_of_its_start_its_concepts_and_its_end(
 
     assert Counter(entry.detail_type for entry in bus.entries) == {
         DetailType.ATTEMPT_STARTED: 1,
-        DetailType.CONCEPT_COMPLETED: 2,
-        DetailType.ITEM_SAVED: 2 * TYPES,
         DetailType.BATCH_SAVED: TYPES,
         DetailType.TASK_FINALIZED: 1,
     }
-    completed = bus.of(DetailType.CONCEPT_COMPLETED)
-    assert [event["data"]["concept_id"] for event in completed] == CONCEPTS[1:]
+    batches = [event["data"] for event in bus.of(DetailType.BATCH_SAVED)]
+    assert [batch["saved_items"] for batch in batches] == [CONCEPTS[1:]] * TYPES
+    completed = [concept["concept_id"] for batch in batches for concept in batch["completed_concepts"]]
+    assert completed == CONCEPTS[1:]
     (finalized,) = bus.of(DetailType.TASK_FINALIZED)
     assert finalized["data"]["status"] == "completed"
     assert bus.entries[0].detail_type == DetailType.ATTEMPT_STARTED
@@ -66,7 +66,7 @@ def test_a_run_sends_events_of_its_start_its_concepts_and_its_end(
         jsonschema.validate(json.loads(entry.detail), schemas()[entry.detail_type])
         assert json.loads(entry.detail)["metadata"]["id"] == entry.event_id
     deliver_events(pipeline.services, deadline())
-    assert len(bus.entries) == 1 + 2 + 3 * TYPES + 1
+    assert len(bus.entries) == 1 + TYPES + 1
 
 
 def test_missing_items_are_sent_as_events_with_their_reasons(

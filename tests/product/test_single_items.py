@@ -19,7 +19,7 @@ from roadmap_content.runs.steps.save import save_batch
 from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.scope import Scope
 from tests.product.product import EVERY_FORM, NOW, Product
-from tests.product.running import deadline, heal, retry, sweep
+from tests.product.running import deadline, heal, retry, sql_of, sweep
 from tests.support.factories import TYPES, USER
 from tests.support.pipeline import Pipeline
 
@@ -318,9 +318,8 @@ def test_a_quiz_with_attempts_is_replaced_in_place(
     with adopted.engine.begin() as connection:
         use_time_zone(connection, "Asia/Shanghai")
     (old,) = rows_of(adopted, ContentType.QUIZ)
-    attempt = f"INSERT INTO quiz_attempts VALUES (:a, 'u', :q, 80, {NOW})"
     adopted.execute("UPDATE quiz_metadata SET questions = '[\"the first\"]' WHERE concept_id = :c", c=CONCEPT)
-    adopted.execute(attempt, a="a-1", q=old["quiz_id"])
+    adopted.answer(old["quiz_id"], "a-1")
 
     for _ in range(2):
         heal(completed, scope=again(ContentType.QUIZ))
@@ -330,10 +329,9 @@ def test_a_quiz_with_attempts_is_replaced_in_place(
     assert new["questions"] != ["the first"]
     assert len(generator.made) == 2, "the second time, the content of the first is not used again"
     assert audit(adopted)["saved"] == one(ContentType.QUIZ)
-    adopted.execute(attempt, a="a-2", q=old["quiz_id"])  # the page was opened before
-    read = adopted.rows(
-        "SELECT content_quiz_at(quiz_id, created_at) AS questions FROM quiz_attempts ORDER BY attempt_id"
-    )
+    adopted.answer(old["quiz_id"], "a-2")  # the page was opened before
+    (statement,) = (found for found in sql_of("adopting.md") if "content_quiz_at" in found)
+    read = adopted.rows(f"{statement} ORDER BY a.id")
     assert [row["questions"] for row in read] == [["the first"], new["questions"]]
     assert all(result.repairs == [] for result in sweep(completed))
 

@@ -102,7 +102,8 @@ def deploy_run_and_delete(built: Built) -> str:
             if batch_size != "7":
                 raise AssertionError(f"the alias of PlanBatchesFunction has BATCH_SIZE {batch_size}")
             with step("sam deploy of another parameter under the same release is refused"):
-                same = release_of("second", parameters_of(read_template(changed), parameters))
+                template = read_template(changed)
+                same = release_of("second", template, parameters_of(template, parameters))
                 other = {**parameters, "BatchSize": "8"}
                 again = partial(releases.deploy, changed, "second", other, release=same)
                 _require_refusal(releases, "StaleReleaseError", again)
@@ -135,7 +136,7 @@ class Releases:
             CommandFailedError: the deployment failed.
         """
         template = read_template(built)
-        release = release or release_of(commit, parameters_of(template, parameters))
+        release = release or release_of(commit, template, parameters_of(template, parameters))
         stamped_path = built.with_name("release.json")
         stamped_path.write_text(json.dumps(stamped(template, release)))
         sam(

@@ -165,7 +165,7 @@ def _status(
             runs = [run.arn for run in world.runs if run.running and run.arn not in started]
             if task["execution_arn"] in runs:
                 yield Broken("I4", "the task was cancelled, and its execution was not stopped")
-    if status == "cancelled" and message.startswith("Cancelled by user:") and now["outcome"] == "completed":
+    if status == "cancelled" and message.startswith("Cancelled by user") and now["outcome"] == "completed":
         yield Broken("I4", f"attempt {task['attempt']} completed the task, and a cancel has changed it")
     if now["outcome"] is None and status not in ("processing", "cancelled"):
         yield Broken("I12", f"attempt {task['attempt']} has no outcome, and the task is {status}")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from roadmap_content.content.generation.generator import OutOfTimeError
-from roadmap_content.contracts.api.recoveries import TaskFilter
+from roadmap_content.contracts.api.recoveries import RecoveryFilter
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.contracts.states import Cause
 from roadmap_content.platform.runtime.deadline import Deadline
@@ -147,7 +147,7 @@ def recovering(world: World) -> None:
     failed(world)
     limits = Limits(rate_per_minute=100_000, concurrency=2, token_budget=None, canary=0)
     # With so little time it is created, and not advanced.
-    tasks = TaskFilter(task_ids=(world.task_id,))
+    tasks = RecoveryFilter(task_ids=(world.task_id,))
     create(world.services, tasks, limits, "operator:op", "why", Deadline.after(5))
 
 

@@ -442,9 +442,9 @@ class Oracle:
         """
         rejected: Counter[Item] = Counter()
         for key in now.objects:
-            match key.split("/"):
-                case ["rejected", roadmap_id, kind, concept_id, _] if unquote(roadmap_id) == self._roadmap_id:
-                    rejected[unquote(concept_id), kind] += 1
+            match [unquote(segment) for segment in key.split("/")]:
+                case ["rejected", "items", self._roadmap_id, kind, concept_id, _]:
+                    rejected[concept_id, kind] += 1
         replaced = now.replaced()
         for item, count in Counter(self._log.generated).items():
             allowed = (item not in self._staged) + rejected[item] + self._log.unstaged[item]
@@ -497,7 +497,7 @@ class Oracle:
         """The planned items of each recorded attempt, one set per manifest."""
         for key in now.objects:
             match key.split("/"):
-                case ["manifests", task_id, name] if unquote(task_id) == self._task_id:
+                case ["manifests", "tasks", task_id, name] if unquote(task_id) == self._task_id:
                     attempt = int(name.split("-")[0])
                 case _:
                     continue

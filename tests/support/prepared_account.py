@@ -109,6 +109,14 @@ def concurrency(unreserved: int) -> dict[str, Any]:
     return {"AccountLimit": limit, "AccountUsage": {}}
 
 
+def topic(**different: str) -> dict[str, Any]:
+    return {"Attributes": {"SubscriptionsConfirmed": "1", "KmsMasterKeyId": "alias/own", **different}}
+
+
+def stack_in(status: str) -> dict[str, Any]:
+    return {"Stacks": [{"StackName": "s", "CreationTime": "2026-01-01T00:00:00Z", "StackStatus": status}]}
+
+
 RATE = "Throttle token bucket refill rate per second for StateTransition"
 
 
@@ -120,6 +128,9 @@ def prepared() -> Answers:
             "throttleSettings": {"rateLimit": 10_000.0, "burstLimit": 5_000},
         },
         "lambda.GetAccountSettings": concurrency(900),
+        "cloudformation.DescribeStacks": refusal("ValidationError", "Stack does not exist"),
+        "sns.GetTopicAttributes": topic(),
+        "kms.DescribeKey": {"KeyMetadata": {"KeyId": "1", "KeyManager": "CUSTOMER"}},
         "cloudformation.ListStackResources": refusal("ValidationError", "Stack does not exist"),
         "service-quotas.ListServiceQuotas": {"Quotas": [quota("Another", 1.0), quota(RATE, 800.0)]},
         "secretsmanager.GetSecretValue": secret(SECRETS),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from checks.template.concrete import concrete
 from checks.template.sam_transform import Deployment, accepted, packaged
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template, read_template
@@ -32,7 +33,7 @@ BASE = {name: value or "given" for name, value in parameters_of(TEMPLATE, {}).it
 
 
 def released(parameters: Mapping[str, str], commit: str = COMMIT) -> Deployment:
-    return Deployment(stamped(packaged(TEMPLATE), release_of(commit, parameters)), parameters)
+    return Deployment(stamped(packaged(TEMPLATE), release_of(commit, TEMPLATE, parameters)), parameters)
 
 
 def live_versions(template: Template) -> dict[str, str]:
@@ -53,7 +54,7 @@ def another(name: str) -> str:
 @functools.cache
 def deployed() -> dict[str, dict[str, str]]:
     """The versions behind the aliases, by deployment."""
-    release = release_of(COMMIT, BASE)
+    release = release_of(COMMIT, TEMPLATE, BASE)
     deployments = {
         "base": released(BASE),
         "again": released(BASE),
@@ -84,9 +85,33 @@ def test_the_same_release_publishes_nothing() -> None:
     assert changed("again") == set()
 
 
+@functools.cache
+def transformed_base() -> Template:
+    (template,) = accepted([released(BASE)])
+    return template
+
+
+def versioned(parameters: Mapping[str, str]) -> dict[str, Any]:
+    """What a version of a function or of the state machine keeps, with the values of parameters."""
+    resources = concrete(transformed_base(), parameters, "stack")["Resources"]
+    kept = {
+        name: {key: value for key, value in each["Properties"].items() if key not in NOT_OF_A_VERSION}
+        for name, each in resources.items()
+        if each["Type"] in ("AWS::Lambda::Function", "AWS::StepFunctions::StateMachine")
+    }
+    del kept["MigrateDatabaseFunction"]["Environment"]["Variables"]["SCHEMA_REVISION"]
+    return kept
+
+
+NOT_OF_A_VERSION = {"ReservedConcurrentExecutions"}
+"""A property of a function that all its versions share, and that needs no new one."""
+
+
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_a_changed_parameter_reaches_every_alias(name: str) -> None:
-    assert changed(f"parameter {name}") == FUNCTIONS
+def test_a_changed_parameter_reaches_every_alias_if_a_version_has_it(name: str) -> None:
+    bases = (BASE, BASE | {"LinkCheck": "true"})  # with a check of links, another one is not given
+    reaches = any(versioned(base) != versioned(base | {name: another(name)}) for base in bases)
+    assert changed(f"parameter {name}") == (FUNCTIONS if reaches else set())
 
 
 def test_a_new_commit_reaches_every_alias() -> None:
@@ -156,7 +181,8 @@ def test_every_function_but_the_one_that_migrates_changes_after_the_schema() -> 
     assert token == {"Ref": "MigrateDatabaseFunctionAliaslive"}, "else the migration before would run"
 
 
-def test_the_schema_is_deployed_with_every_parameter_and_every_layer() -> None:
+def test_the_schema_is_deployed_with_every_parameter_of_a_version_and_every_layer() -> None:
     schema = TEMPLATE["Resources"]["Schema"]["Properties"]
-    assert sorted(each["Ref"] for each in schema["Settings"]) == PARAMETERS
+    of_versions = {name for name in PARAMETERS if changed(f"parameter {name}")}
+    assert {each["Ref"] for each in schema["Settings"]} == of_versions
     assert {each["Ref"] for each in schema["Code"]} == LAYERS

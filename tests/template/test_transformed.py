@@ -13,6 +13,7 @@ from checks.template.sam_transform import Deployment, accepted, packaged
 from checks.template.transformed import check_transformed
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template, read_template
+from roadmap_content.platform.storage.keys import REJECTED, WORKING
 
 TEMPLATE = read_template(REPOSITORY / "template.yaml")
 BY_NAME = {each.name: each for each in deployments_of(TEMPLATE, REPOSITORY / "samconfig.toml")}
@@ -152,5 +153,5 @@ def test_rejected_content_expires_after_the_parameter_s_days() -> None:
         for rule in bucket["LifecycleConfiguration"]["Rules"]
         if rule["Status"] == "Enabled" and "ExpirationInDays" in rule
     }
-    assert days["rejected/"] == "12"
-    assert days.keys() == {"staged/", "manifests/", "rejected/"}
+    assert days[REJECTED] == "12"
+    assert days.keys() == {*WORKING}

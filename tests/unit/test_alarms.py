@@ -8,6 +8,7 @@ import json
 import re
 import runpy
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
 from itertools import product
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -67,7 +68,9 @@ DOCUMENTED: Mapping[tuple[str, str], tuple[str, ...]] = {
     # docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
     ("AWS/Lambda", "Errors"): ("FunctionName",),
     ("AWS/Lambda", "Invocations"): ("FunctionName",),
+    ("AWS/Lambda", "Throttles"): ("FunctionName",),
     # docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
+    ("AWS/ApiGateway", "4XXError"): ("ApiName", "Stage"),
     ("AWS/ApiGateway", "5XXError"): ("ApiName", "Stage"),
     ("AWS/ApiGateway", "Count"): ("ApiName", "Stage"),
     ("AWS/ApiGateway", "Latency"): ("ApiName", "Stage"),
@@ -153,19 +156,39 @@ FILTERS = {
     for each in of_type(STACK, "AWS::Logs::MetricFilter").values()
     for change in each["MetricTransformations"]
 }
+UNKNOWN_PATH = "MISSING_AUTHENTICATION_TOKEN"
+"""What API Gateway writes of a path that it does not have: a scanner's."""
+
 COUNTED = {(name, False) for name in FILTERS}
 """The metrics that CloudWatch counts in the API's access log."""
 
 
+def matches(pattern: str, line: Mapping[str, str]) -> bool:
+    """Whether CloudWatch's pattern selects a line: emulated from its documentation."""
+
+    def holds(term: str) -> bool:
+        field, sign, value = term.strip(" ()").split(" ", 2)
+        return fnmatch(line[field.removeprefix("$.")], value.strip('"')) is (sign == "=")
+
+    return all(any(map(holds, part.split("||"))) for part in pattern.strip("{} ").split("&&"))
+
+
 @pytest.mark.parametrize(
-    ("name", "statuses"), [("ApiUnauthorized", {"401", "403"}), ("ApiThrottled", {"429"})]
+    ("name", "counted"),
+    [
+        ("ApiUnauthorized", {"401 -", "403 -"}),
+        ("ApiRefused", {"401 -", "403 -", "404 -", f"403 {UNKNOWN_PATH}"}),
+    ],
 )
-def test_a_filter_counts_statuses_as_the_access_log_writes_them(name: str, statuses: set[str]) -> None:
+def test_a_filter_counts_lines_as_the_access_log_writes_them(name: str, counted: set[str]) -> None:
     pattern, change = FILTERS[name]
     (api,) = of_type(STACK, "AWS::Serverless::Api").values()
     line = json.loads(api["AccessLogSetting"]["Format"]["Fn::Sub"].replace("\n", ""))
     assert line["status"] == "$context.status", "a text, in the JSON of a line"
-    assert pattern == "{ " + " || ".join(f'$.status = "{status}"' for status in sorted(statuses)) + " }"
+    assert line["error"] == "$context.error.responseType"
+    answers = [f"{status} -" for status in (200, 304, 401, 403, 404, 429, 500)] + [f"403 {UNKNOWN_PATH}"]
+    lines = {each: dict(zip(("status", "error"), each.split(), strict=True)) for each in answers}
+    assert {each for each, values in lines.items() if matches(pattern, values)} == counted
     assert change["MetricNamespace"] == NAMESPACE
     assert change["Dimensions"] == [{"Key": "service", "Value": "$.service"}]
     assert line["service"] == "${AWS::StackName}"
@@ -256,7 +279,7 @@ def test_events_that_fail_reach_the_queue_whatever_the_stack_is_called() -> None
         for function, each in of_type(STACK, "AWS::Serverless::Function").items()
         for event, source in each.get("Events", {}).items()
         if source["Type"] in ("EventBridgeRule", "Schedule")
-        and source["Properties"]["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}}
+        and source["Properties"].get("DeadLetterConfig") == {"Arn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}}
     }
     sources = allowed["Condition"]["ArnEquals"]["aws:SourceArn"]
     assert {tuple(source["Fn::GetAtt"]) for source in sources} == {(rule, "Arn") for rule in rules}

@@ -1,5 +1,7 @@
 """Requests while the API refuses them at its limit, or does not respond."""
 
+import json
+import re
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from local_stack.builds import REPOSITORY
 from roadmap_command.commands import recoveries
 from roadmap_command.main import app
 from roadmap_content.api import client, client_http
@@ -82,6 +85,40 @@ def test_a_request_that_changes_data_is_sent_again_only_where_it_was_not_execute
         with pytest.raises(ApiUnavailableError):
             ask(api, "POST", "/tasks/t-1/retry")
         assert len(api.requests) == 1
+
+
+ONLY_ONCE = {
+    "retry_task": "a regeneration would be paid for twice",
+    "create_recovery": "two recoveries pay twice",
+    "resume_recovery": "the breaker may have paused it again in between",
+    "restore_revision": "a tutorial would get another version",
+}
+"""The requests that are not sent again, and why."""
+
+
+def test_for_each_request_with_an_effect_it_is_decided_whether_it_is_sent_again() -> None:
+    paths = json.loads((REPOSITORY / "docs/openapi.json").read_text())["paths"]
+    changing = {
+        operation["operationId"]: f"{method.upper()} {re.sub('{.*?}', 'an-id', path.removeprefix('/api/v1'))}"
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+        if method != "get"
+    }
+    repeated = {
+        name
+        for name, request in changing.items()
+        if any(re.fullmatch(pattern, request) for pattern in client_http.REPEATABLE)
+    }
+    assert repeated.isdisjoint(ONLY_ONCE)
+    assert repeated | ONLY_ONCE.keys() == changing.keys()
+    assert len(repeated) >= len(client_http.REPEATABLE)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_the_stop_switch_is_sent_again_while_its_function_wakes_up(
+    status: int, ask: Ask, pauses: list[float]
+) -> None:
+    assert ask(Api(HttpAnswer(status, "asleep"), OK), "PUT", "/capacity") == OK.body
 
 
 def test_an_api_that_stays_away_is_an_external_failure_in_the_end(ask: Ask, pauses: list[float]) -> None:

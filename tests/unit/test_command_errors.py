@@ -4,8 +4,10 @@ import json
 import socket
 import subprocess
 import sys
+import threading
+from pathlib import Path
 from types import SimpleNamespace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import boto3
 import pytest
@@ -14,16 +16,20 @@ from botocore.stub import Stubber
 from sqlalchemy.exc import InterfaceError
 from typer.testing import CliRunner
 
-from local_stack.errors import RefusedError, StackEndedError
+from local_stack import stack
+from local_stack.errors import NoStackError, RefusedError, StackEndedError
 from local_stack.given_database import AdoptedDatabase, given_server
 from local_stack.postgres_server import ServerError
-from roadmap_command import interface
+from local_stack.stack import LocalStack
+from roadmap_command import interface, target, terminal
 from roadmap_command.commands import content, operate, runs
 from roadmap_command.interface import errors_in_one_line
 from roadmap_command.main import app
 from roadmap_command.runs import redrive_run
 from roadmap_command.target import Target
+from roadmap_content.api import client_http
 from roadmap_content.api.client import Client
+from roadmap_content.api.client_http import HttpAnswer
 from roadmap_content.content.bundle import parse_bundle
 from roadmap_content.contracts.api.tasks import RetryPreview, TaskDetail
 from roadmap_content.contracts.errors import DatabaseUnavailableError, NotRedrivableError
@@ -178,3 +184,50 @@ def test_a_strange_execution_is_not_redrivable(arn: str) -> None:
 def test_a_defect_keeps_its_traceback() -> None:
     with pytest.raises(KeyError), errors_in_one_line():
         raise KeyError("defect")
+
+
+def test_a_request_without_an_answer_is_announced(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Regression: while the database did not answer, `status` was silent for 59 seconds."""
+    announced = threading.Event()
+    monkeypatch.setattr(terminal, "SLOW_SECONDS", 0.01)
+    printing = terminal.Terminal.print
+
+    def print_and_tell(console: Any, *given: Any, **how: Any) -> None:
+        printing(console, *given, **how)
+        announced.set()
+
+    def answer_late(*_: object) -> HttpAnswer:
+        assert announced.wait(30)
+        return HttpAnswer(200, example("Identity"))
+
+    monkeypatch.setattr(terminal.Terminal, "print", print_and_tell)
+    monkeypatch.setattr(client_http, "send", answer_late)
+    stack: Any = SimpleNamespace(api_url="http://api", operator_token=str)
+    Target.client(stack).me()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("No answer to GET /me for ")
+
+
+def test_a_function_that_the_stack_does_not_have_is_a_refusal() -> None:
+    """Regression: `roadmap invoke check_links` on a local stack ended in a traceback."""
+    with pytest.raises(RefusedError, match="has no CheckLinksFunction"):
+        target.invoke_function(boto3.client("lambda", "us-east-1"), {}, "CheckLinksFunction", {})
+
+
+def test_without_a_stack_the_message_names_the_one_of_another_installation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: a clone and an installed package answered only that there is no stack: start one."""
+    elsewhere = tmp_path / "elsewhere"
+    monkeypatch.setattr(stack, "LATEST", tmp_path / "latest.json")
+    with pytest.raises(NoStackError, match="start one with `roadmap up`"):
+        LocalStack.attach(tmp_path / "here")
+    stack.LATEST.write_text(json.dumps({"directory": str(elsewhere), "python": "/opt/venv"}))
+    with pytest.raises(NoStackError, match="start one with `roadmap up`"):  # it has ended
+        LocalStack.attach(tmp_path / "here")
+    elsewhere.mkdir()
+    (elsewhere / "stack.json").write_text("{}")
+    with pytest.raises(NoStackError, match=f"has one in {elsewhere}: use /opt/venv/bin/roadmap"):
+        LocalStack.attach(tmp_path / "here")

@@ -12,7 +12,10 @@ from functions.console import app
 from local_stack.builds import REPOSITORY
 from roadmap_content.api.console import StaticFiles
 from roadmap_content.contracts.errors import MissingSettingError
+from roadmap_content.contracts.items import Stage
+from roadmap_content.contracts.reasons import SENTENCES
 from roadmap_content.contracts.states import RecoveryState
+from roadmap_content.state.tasks.next_actions import advice_for
 from tests.support.pictured import pictured_digest
 
 ASSETS = REPOSITORY / "console"
@@ -181,6 +184,15 @@ def test_every_state_of_a_recovery_has_a_word(language: str) -> None:
     words = (ASSETS / f"words-{language}.js").read_text()
     named = set(re.findall(r'^ {6}(\w+): "', words, re.MULTILINE))
     assert set(RecoveryState) <= named
+
+
+def test_a_person_is_told_in_chinese_what_to_do() -> None:
+    """Regression: the card said only that the next attempt would fail, too."""
+    chinese = (ASSETS / "words-zh.js").read_text()
+    told = re.findall(
+        r"^    (\w+): ", chinese.partition("  remedies: {\n")[2].partition("  },\n")[0], re.MULTILINE
+    )
+    assert {code for code in SENTENCES if advice_for(code, Stage.SAVE).needs_person} == set(told) != set()
 
 
 def test_vendored_files_match_their_recorded_hashes() -> None:

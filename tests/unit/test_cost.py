@@ -2,11 +2,21 @@
 
 import pytest
 
-from documents.cost import PAGE, batches_of, printed_bill, transitions_of
+from documents.cost import (
+    PAGE,
+    TOKENS_IN,
+    TOKENS_OUT,
+    batches_of,
+    model_cost,
+    printed_bill,
+    requests_per_second,
+    transitions_of,
+)
 from local_stack.builds import REPOSITORY
-from local_stack.template_file import read_template
+from local_stack.template_file import default_of
 from roadmap_content.content.manifest import MAX_BATCHES
 from tests.support.simulated_run import run_of
+from tests.support.templates import DATABASE, STACK
 
 
 @pytest.mark.parametrize("concepts", [1, 30, 1_000])
@@ -24,5 +34,18 @@ def test_the_batches_of_a_large_roadmap_are_limited() -> None:
 
 
 def test_the_document_has_what_the_command_prints() -> None:
-    for printed in printed_bill(read_template(REPOSITORY / "template.yaml")):
+    for printed in printed_bill(STACK, DATABASE):
         assert printed in PAGE.read_text()
+
+
+def test_the_limit_of_requests_fits_the_busiest_hour_as_the_page_of_capacity_says() -> None:
+    batch_size, slots = default_of(STACK, "BatchSize"), default_of(STACK, "GeneratorConcurrency")
+    needed = requests_per_second(batch_size, slots)
+    assert needed <= default_of(STACK, "ApiRequestsPerSecond") <= 1.5 * needed
+    assert f"{needed:.0f} requests a second" in (REPOSITORY / "docs/capacity.md").read_text()
+
+
+def test_the_alarm_of_spend_rings_a_small_product_at_fifty_dollars_an_hour() -> None:
+    limit = default_of(STACK, "TokensPerHour")
+    dollars = [cost * limit / (1_000 * (TOKENS_IN + TOKENS_OUT)) for cost in model_cost(1_000).values()]
+    assert max(dollars) == pytest.approx(50, rel=0.1)

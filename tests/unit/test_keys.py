@@ -1,6 +1,8 @@
 """Different ids never get the same key."""
 
 import hashlib
+import inspect
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
@@ -8,13 +10,21 @@ from hypothesis import strategies as st
 
 from roadmap_content.contracts.errors import OtherBucketError
 from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.storage import keys as functions_of_keys
 from roadmap_content.platform.storage.keys import (
+    ERASURES,
+    WORKING,
     encode,
     fingerprint,
     hash_in,
+    is_ours,
+    is_text_of,
     key_in_url,
     manifest_key,
     next_place,
+    owners_of,
+    places_of,
+    prefixes_of,
     product_text_key,
     rejected_key,
     staged_key,
@@ -23,6 +33,15 @@ from roadmap_content.platform.storage.keys import (
 )
 
 ids = st.text(min_size=1, max_size=400) | st.text("./~%:\x00\ud800é漢", min_size=1, max_size=12)
+
+characters = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+awkward = st.sampled_from(["staged", "items", "concepts", "/", "..", "%", "%2F", "a", "v1.md", "/concepts/"])
+storable_ids = (
+    st.text(characters, min_size=1, max_size=300)
+    | st.lists(awkward, min_size=1, max_size=5).map("".join)
+    | st.sampled_from(["staged/items", "manifests/tasks/t", "erasures", "rejected"])
+)
+"""Ids that PostgreSQL stores."""
 
 
 @given(ids, ids)
@@ -71,7 +90,61 @@ def test_a_key_of_a_text_names_its_roadmap(roadmap_id: str, concept_id: str) -> 
     if len(encode(roadmap_id)) < 200 and "\0" not in roadmap_id and "\ud800" not in roadmap_id:
         assert text_in(key) is not None
     assert next_place(key) == key
-    assert next_place(f"staged/{key}") == "staged0"
+    assert next_place(f"staged/items/{key}") == "staged/items0"
+
+
+@given(storable_ids, storable_ids)
+def test_an_object_of_ours_has_one_owner(one_id: str, concept_id: str) -> None:
+    """A new function of keys is found by its name."""
+    known: dict[str, Any] = {
+        "roadmap_id": one_id, "task_id": one_id, "concept_id": concept_id, "text": b"",
+        "item": Item(concept_id, ContentType.QUIZ), "replaced_id": concept_id, "attempt": 1,
+        "content_fingerprint": "f", "body": b"",
+    }  # fmt: skip
+    made = {name: make for name, make in vars(functions_of_keys).items() if name.endswith("_key")}
+    assert made.pop("erasure_key")(one_id).startswith(ERASURES)
+    del made["product_text_key"]
+    assert len(made) == 5
+    for name, make in made.items():
+        key = make(**{each: known[each] for each in inspect.signature(make).parameters})
+        assert len(owners_of(key)) == 1, name
+        assert owners_of(key) <= places_of([one_id], [one_id]).keys(), name
+        assert key.startswith(tuple(prefixes_of([one_id], [one_id]))), name
+        assert is_ours(key), name
+        assert key.startswith(WORKING) is (name != "text_key"), "a text expires"
+
+
+@given(storable_ids, storable_ids, storable_ids)
+def test_a_text_of_the_product_belongs_to_its_roadmap_and_to_no_other_one_alone(
+    roadmap_id: str, concept_id: str, other_id: str
+) -> None:
+    key = f"{roadmap_id}/concepts/{concept_id}/v1.md"
+    assert is_text_of(roadmap_id, key)
+    assert key.startswith(tuple(prefixes_of([roadmap_id], [])))
+    assert not is_ours(key)
+    assert "/" in roadmap_id or not key.startswith((*WORKING, ERASURES)), "a text expires"
+    if other_id != roadmap_id:
+        assert not owners_of(key) <= places_of([other_id], [other_id]).keys()
+    assert is_text_of(roadmap_id, product_text_key(roadmap_id, concept_id, 1))
+
+
+@pytest.mark.parametrize(
+    ("key", "owners"),
+    [
+        ("r-1/concepts/r-1:c/v1.md", ["r-1"]),
+        ("r-1/concepts/concepts/v1.md", ["r-1"]),
+        ("r-1/concepts/c/a picture.png", ["r-1"]),
+        ("staged/concepts/quiz/v1.md", ["staged"]),
+        ("a/b/concepts/c/v1.md", ["a/b"]),
+        ("a%2Fb/concepts/c/v1.md", ["a/b", "a%2Fb"]),
+        ("%/concepts/c/v1.md", ["%"]),
+        ("r-1/concepts/x/concepts/c/v1.md", ["r-1", "r-1/concepts/x"]),
+        ("staged/items/r-1/concepts/c/v1.md", ["staged/items/r-1"]),
+        ("staged/items/r-1", []),
+    ],
+)
+def test_only_what_reads_in_two_ways_has_two_owners(key: str, owners: list[str]) -> None:
+    assert owners_of(key) == {f"{encode(owner)}/concepts/" for owner in owners}
 
 
 def test_a_key_with_a_hash_is_the_key_of_one_text() -> None:

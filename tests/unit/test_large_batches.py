@@ -23,13 +23,13 @@ class Sized:
 @pytest.mark.parametrize(
     ("size", "expected"),
     [
-        (4_000, [250]),
-        (TRANSACTION_BYTES // READ_AT_ONCE // 2, [2 * READ_AT_ONCE, 250 - 2 * READ_AT_ONCE]),
-        (TRANSACTION_BYTES, [READ_AT_ONCE, READ_AT_ONCE, READ_AT_ONCE, 250 - 3 * READ_AT_ONCE]),
+        (4_000, [3 * READ_AT_ONCE + 10]),
+        (TRANSACTION_BYTES // READ_AT_ONCE // 2, [2 * READ_AT_ONCE, READ_AT_ONCE + 10]),
+        (TRANSACTION_BYTES, [READ_AT_ONCE, READ_AT_ONCE, READ_AT_ONCE, 10]),
     ],
 )
 def test_a_transaction_saves_as_many_items_as_their_size_allows(size: int, expected: list[int]) -> None:
-    items = [Item(str(number), ContentType.QUIZ) for number in range(250)]
+    items = [Item(str(number), ContentType.QUIZ) for number in range(3 * READ_AT_ONCE + 10)]
     preparer: Any = Sized(size)
     prepared = [transaction.ready for transaction in by_transaction(preparer, items)]
     assert [len(ready) for ready in prepared] == expected

@@ -1,20 +1,26 @@
 """The offline generator: valid for any concept, deterministic, with correct answers."""
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roadmap_content.content.generation.generator import Learner, generator_named
+from local_stack.errors import RefusedError
+from local_stack.failing_model import fail_sometimes
+from local_stack.stack import LocalStack
+from roadmap_content.content.generation.generator import ANYONE, Allowance, Learner, generator_named
+from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.quiz import QuestionDraft, QuizDraft
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.resources import ResourcesDraft
 from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.content.tutorial import TutorialDraft
 from roadmap_content.contracts.documents import Document, unstorable
-from roadmap_content.contracts.errors import MissingSettingError
+from roadmap_content.contracts.errors import ContentError, MissingSettingError
 from roadmap_content.contracts.items import ContentType
+from roadmap_content.platform.runtime.deadline import Deadline
 
 GENERATOR = generator_named("offline")
 
@@ -196,3 +202,48 @@ def test_the_language_is_the_requested_one_or_the_roadmaps(
 def test_characters_that_cannot_be_stored_are_replaced_and_surrogate_pairs_joined() -> None:
     assert tutorial(RETRIES._replace(name="a\x00b\ud800c\udc00")).title == "a\ufffdb\ufffdc\ufffd"
     assert tutorial(RETRIES._replace(name="\ud83d\ude00 smile")).title == "😀 smile"
+
+
+@pytest.mark.parametrize(
+    ("failures", "error"),
+    [
+        ("refuse 10 %", "ModelRefusedRequest"),
+        ("throttle", "ModelThrottled"),
+        ("slow 0 %, down 50", "ModelBusy"),
+    ],
+)
+def test_the_model_of_a_local_stack_fails_as_its_file_says(
+    failures: str, error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OfflineGenerator, "generate", OfflineGenerator.generate)  # is restored
+    file, drawn = tmp_path / "failures", 0.0
+    fail_sometimes(file, lambda: drawn)
+    GENERATOR.generate(RETRIES, ContentType.QUIZ)  # without a file, it does not fail
+    file.write_text(failures)
+    with pytest.raises(ContentError) as failed:
+        GENERATOR.generate(RETRIES, ContentType.QUIZ)
+    assert failed.value.code == error
+    drawn = 0.999
+    if failures != "throttle":
+        GENERATOR.generate(RETRIES, ContentType.QUIZ)
+    drawn = 0.0
+    file.write_text("")
+    GENERATOR.generate(RETRIES, ContentType.QUIZ)
+
+
+@pytest.mark.parametrize("wrong", ["explode", "refuse 1000 %", "refuse often"])
+def test_an_unknown_failure_is_refused(wrong: str, tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match="none of refuse, throttle"):
+        LocalStack.fail(wrong, tmp_path)
+
+
+def test_a_draft_that_replaces_a_saved_item_differs() -> None:
+    Deadline.after(5)
+    for content_type in ContentType:
+        first, again, third = (
+            GENERATOR.generate(
+                RETRIES, content_type, ANYONE, Allowance(Deadline.after(5), draft_number=number)
+            )
+            for number in (1, 1, 3)
+        )
+        assert first == again != third

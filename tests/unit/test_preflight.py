@@ -38,6 +38,8 @@ from tests.support.prepared_account import (
     quota,
     route_table,
     secret,
+    stack_in,
+    topic,
 )
 from tests.support.recorded_aws import Answers, refusal
 from tests.support.templates import STACK as TEMPLATE
@@ -53,6 +55,7 @@ GIVEN = {
     "ModelId": "maker.model-v1",
     "ModelArns": MODEL,
     "EventBusArn": "arn:bus",
+    "AlarmTopicArn": "arn:topic",
     "SubnetIds": "subnet-1,subnet-2",
     "SecurityGroupIds": "sg-functions",
 }
@@ -243,6 +246,21 @@ MISSING: list[tuple[str, dict[str, Any], dict[str, str]]] = [
             "rds.DescribeDBProxyTargets": {"Targets": [{"TrackedClusterId": "db"}]},
         },
         {"DatabaseAuth": "iam", "DatabaseResourceId": "prx-1", "DatabaseHost": "p.example"},
+    ),
+    ("10 slots use about 71076923 tokens", {}, {"TokensPerHour": "400000000"}),
+    ("arn:topic has no confirmed sub", {"sns.GetTopicAttributes": topic(SubscriptionsConfirmed="0")}, {}),
+    ("there is no topic arn:topic", {"sns.GetTopicAttributes": refusal("NotFound")}, {}),
+    (
+        "arn:topic is encrypted with alias/aws/sns",
+        {
+            "sns.GetTopicAttributes": topic(KmsMasterKeyId="alias/aws/sns"),
+            "kms.DescribeKey": {"KeyMetadata": {"KeyId": "1", "KeyManager": "AWS"}},
+        },
+        {},
+    ),
+    *(
+        (f"roadmap-content-prod is {status}", {"cloudformation.DescribeStacks": stack_in(status)}, {})
+        for status in ("ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED")
     ),
     (
         "secrets: An error occurred (AccessDeniedException)",

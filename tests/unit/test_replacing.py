@@ -1,5 +1,7 @@
 """Replacing saved items takes few retries, and no retry replaces another saved item."""
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,14 +29,9 @@ def test_the_scopes_cover_each_item_once_and_no_other_saved_one(saved: set[Item]
     assert sorted(item for item in covered if item in saved) == sorted(items)
 
 
-def test_an_earlier_release_regenerates_nothing_instead_of_a_frozen_list() -> None:
-    frozen = Scope(regenerate=True, revisions={Item("a", QUIZ): "q-1"})
-    document = frozen.document
-    assert document is not None
-    # An earlier release reads these three fields only.
-    assert {name: document[name] for name in ("concept_id", "content_type", "regenerate")} == {
-        "concept_id": None,
-        "content_type": None,
-        "regenerate": False,
-    }
-    assert scope_from(document) == frozen
+@given(st.booleans(), st.none() | st.dictionaries(st.sampled_from(ALL), st.none() | st.just("q-1")))
+def test_the_document_of_a_scope_is_read_as_the_scope(
+    regenerate: bool, revisions: dict[Item, str | None] | None
+) -> None:
+    scope = Scope("a", QUIZ, regenerate, revisions)
+    assert scope_from(json.loads(json.dumps(scope.document))) == scope

@@ -6,11 +6,13 @@ import tomllib
 from math import sqrt
 from typing import Any
 
+import botocore.session
 import pytest
 
 from local_stack.builds import REPOSITORY
 from local_stack.layers import LAYERS
 from local_stack.template_file import read_template
+from roadmap_content.platform.storage.keys import MANIFESTS, STAGED
 from tests.support.templates import DATABASE
 from tests.support.templates import STACK as TEMPLATE
 
@@ -62,7 +64,7 @@ def test_objects_that_a_redrive_needs_are_kept_for_90_days() -> None:
         for rule in bucket["LifecycleConfiguration"]["Rules"]
         if "ExpirationInDays" in rule
     }
-    assert (expiring["staged/"], expiring["manifests/"]) == ({"Ref": "StagedRetentionDays"}, 90)
+    assert (expiring[STAGED], expiring[MANIFESTS]) == ({"Ref": "StagedRetentionDays"}, 90)
     assert TEMPLATE["Parameters"]["StagedRetentionDays"]["MinValue"] >= 90
 
 
@@ -79,10 +81,7 @@ def rule_of(page: dict[str, Any]) -> str:
 def test_only_one_page_per_cause_notifies_the_topic() -> None:
     told = {"Fn::If": ["TellsAlarms", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
     pages, alarms = resources("AWS::CloudWatch::CompositeAlarm"), resources("AWS::CloudWatch::Alarm")
-    assert all(page["AlarmActions"] == told for page in pages.values())
-    # The reminder ends each hour while the page is still red: that is not good news.
-    silent = {name for name, page in pages.items() if page.get("OKActions") != told}
-    assert silent == {"ReminderPage"}
+    assert all(page["AlarmActions"] == page["OKActions"] == told for page in pages.values())
     assert not [name for name, alarm in alarms.items() if "AlarmActions" in alarm or "OKActions" in alarm]
     for name in alarms:
         paging = [page for page in pages.values() if f"${{{name}}}" in rule_of(page)]
@@ -119,7 +118,7 @@ def test_functions_of_the_api_are_deployed_gradually_and_rolled_back_by_an_alarm
         assert TEMPLATE["Conditions"][condition] == {
             "Fn::Not": [{"Fn::Equals": [{"Ref": "ApiDeployment"}, "AllAtOnce"]}]
         }
-        assert alarms == [{"Ref": f"Api{kind}Alarm"} for kind in ("Errors", "Unauthorized", "Throttled")]
+        assert alarms == [{"Ref": f"Api{kind}Alarm"} for kind in ("Errors", "Unauthorized")]
         assert without == [], "a raised alarm would stop the deployment of its fix"
 
 
@@ -158,6 +157,20 @@ def test_a_throttle_is_waited_for_as_long_as_the_run_may_take(name: str) -> None
     ]  # with full jitter, half of the maximum on average
     deviation = sqrt(sum(delay**2 for delay in delays) / 3)
     assert sum(delays) - 3 * deviation >= DEFINITION["TimeoutSeconds"]
+
+
+@pytest.mark.parametrize("name", tasks())
+def test_a_function_that_wakes_up_is_waited_for(name: str) -> None:
+    """The names are those of Lambda's service model."""
+    model = botocore.session.get_session().get_service_model("lambda").operation_model("Invoke")
+    asleep = {
+        f"Lambda.{shape.name}"
+        for shape in model.error_shapes
+        if re.search("(Resource|SnapStart)NotReady", shape.name)
+    }
+    assert len(asleep) == 2
+    (retrier,) = [each for each in tasks()[name]["Retry"] if asleep <= set(each["ErrorEquals"])]
+    assert (retrier["IntervalSeconds"], retrier["MaxAttempts"], retrier["BackoffRate"]) == (10, 12, 1)
 
 
 def test_the_layers_equal_the_locally_built_ones() -> None:

@@ -120,8 +120,6 @@ def test_the_document_connects_a_product(
     assert set(kinds) == {
         "Attempt Started",
         "Batch Saved",
-        "Concept Completed",
-        "Item Saved",
         "Task Finalized",
     }
 

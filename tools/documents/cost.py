@@ -48,7 +48,15 @@ API_SECONDS = 0.05
 POLLS_PER_MINUTE = 30
 """A client asks for the status of a running task every two seconds (assumed)."""
 
+BUSY_HOUR, QUEUE_MINUTES = 0.1, 5
+"""The share of a large day's roadmaps that begin in its busiest hour, and for how long each of them waits in
+the queue, where it is polled, too (assumed).
+"""
+
+HOURS_OF_A_MONTH, ZONES, KEPT_VERSIONS = 730, 2, 3
+
 COUNTS = REPOSITORY / "tools/documents/counts.json"
+TEMPLATES = (REPOSITORY / "template.yaml", REPOSITORY / "database/template.yaml")
 PAGE = REPOSITORY / "docs/deploy.md"
 
 
@@ -145,6 +153,54 @@ def bill(template: Template) -> Mapping[str, tuple[float, float]]:
     return {name: (one[name], many[name]) for name in one}
 
 
+def idle_month(template: Template, database: Template) -> Mapping[str, float]:
+    """Dollars of a month without a task, with a created database, WAF and SnapStart."""
+    both = [*template["Resources"].values(), *database["Resources"].values()]
+
+    def count(kind: str) -> int:
+        return sum(resource["Type"] == kind for resource in both)
+
+    cluster = database["Resources"]["DatabaseCluster"]["Properties"]
+    units = cluster["ServerlessV2ScalingConfiguration"]["MinCapacity"] * count("AWS::RDS::DBInstance")
+    endpoints = {name for name, each in database["Parameters"].items() if each.get("Default") == "true"}
+    interfaces = [
+        name
+        for name, each in database["Resources"].items()
+        if each.get("Properties", {}).get("VpcEndpointType") == "Interface" and f"Create{name}" in endpoints
+    ]
+    snapshots = sum(
+        memory_of(template, name)
+        for name, each in template["Resources"].items()
+        if "SnapStart" in each.get("Properties", {})
+    )
+    alarms = [each["Properties"] for each in both if each["Type"] == "AWS::CloudWatch::Alarm"]
+    metrics = sum(sum("MetricStat" in m for m in alarm.get("Metrics", ())) or 1 for alarm in alarms)
+    rules = len(template["Resources"]["ApiFirewall"]["Properties"]["Rules"])
+    return {
+        "instances": units * HOURS_OF_A_MONTH * prices.ACU_HOUR.dollars,
+        "proxy": HOURS_OF_A_MONTH * prices.PROXY_HOUR.dollars,
+        "endpoints": len(interfaces) * ZONES * HOURS_OF_A_MONTH * prices.ENDPOINT_HOUR.dollars,
+        "SnapStart": snapshots * KEPT_VERSIONS * HOURS_OF_A_MONTH * 3600 * prices.SNAPSHOT_GB_SECOND.dollars,
+        "alarms": metrics * prices.ALARM_METRIC.dollars
+        + count("AWS::CloudWatch::CompositeAlarm") * prices.PAGE.dollars,
+        "WAF, keys and secrets": prices.FIREWALL.dollars
+        + rules * prices.FIREWALL_RULE.dollars
+        + count("AWS::KMS::Key") * prices.KEY.dollars
+        + (count("AWS::SecretsManager::Secret") + 1) * prices.SECRET.dollars,  # and the administrator's
+    }
+
+
+def requests_per_second(batch_size: int, parallel: int) -> float:
+    """The requests in the busiest hour of a large day: each roadmap is polled while it waits and runs."""
+    minutes = QUEUE_MINUTES + run_minutes(CONCEPTS_OF_A_DAY, batch_size, parallel)
+    return DAY_OF_ROADMAPS * BUSY_HOUR * minutes * POLLS_PER_MINUTE / 3600
+
+
+def tokens_of_a_slot(batch_size: int) -> float:
+    """The tokens that a slot uses in an hour without a pause."""
+    return DAY_OF_ROADMAPS * CONCEPTS_OF_A_DAY * (TOKENS_IN + TOKENS_OUT) / 24 / slots_of_a_day(batch_size)
+
+
 def slots_of_a_day(batch_size: int) -> float:
     """The slots that a large day takes on average."""
     return DAY_OF_ROADMAPS * generating_seconds(CONCEPTS_OF_A_DAY, batch_size) / 86_400
@@ -162,8 +218,8 @@ def old_prices(year: int) -> list[str]:
     return [price.unit for price in found if price.checked < str(year)]
 
 
-def printed_bill(template: Template) -> tuple[str, str]:
-    """The bill as a table; and a sentence with the slots and the tokens of the day."""
+def printed_bill(template: Template, database: Template) -> tuple[str, str, str]:
+    """The bill as a table; a sentence with the slots and the tokens of the day; and the idle month."""
     table = Table(
         "",
         Column("1,000 concepts, $", justify="right"),
@@ -178,18 +234,26 @@ def printed_bill(template: Template) -> tuple[str, str]:
         default_of(template, "GeneratorConcurrency"),
     )
     tokens = DAY_OF_ROADMAPS * CONCEPTS_OF_A_DAY * (TOKENS_IN + TOKENS_OUT) / 1_440
-    return "\n".join(map(str.rstrip, printed.getvalue().splitlines())), (
-        f"The day needs {slots:.0f} slots on average and {tokens / 1e6:.1f} million tokens a minute; "
-        f"{given} slots make {DAY_OF_ROADMAPS * given / slots:,.0f} roadmaps."
+    idle = idle_month(template, database)
+    return (
+        "\n".join(map(str.rstrip, printed.getvalue().splitlines())),
+        (
+            f"The day needs {slots:.0f} slots on average and {tokens / 1e6:.1f} million tokens a minute; "
+            f"{given} slots make {DAY_OF_ROADMAPS * given / slots:,.0f} roadmaps."
+        ),
+        (
+            f"A month without a task costs about ${sum(idle.values()):.0f} with a created database, WAF and "
+            f"SnapStart: {', '.join(f'{name} ${dollars:.0f}' for name, dollars in idle.items())}."
+        ),
     )
 
 
 def main() -> None:
     """Print the bill, and write its table into the document."""
-    table, needs = printed_bill(read_template(REPOSITORY / "template.yaml"))
+    table, *sentences = printed_bill(*map(read_template, TEMPLATES))
     page = PAGE.read_text()
     PAGE.write_text(page[: page.index("┏")] + table + page.partition("┘")[2])
-    sys.stdout.write(f"{table}\n{needs}\n")
+    sys.stdout.write("\n".join([table, *sentences, ""]))
     year = datetime.now(UTC).year
     sys.stdout.write(f"Prices that were not read in {year}: {', '.join(old_prices(year)) or 'none'}.\n")
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import failing_model
 from .builds import source_files
 from .errors import LocalServiceError
 from .processes import becomes_true
@@ -52,13 +53,20 @@ class PythonRuntime:
     layers: Mapping[str, Path]
     """The folder of each layer, by logical id."""
 
+    failures: Path | None = None
+    """The file with the failures of the offline model; see `failing_model`."""
+
     def bootstrap(self, layers: Sequence[str]) -> str:
         """The executable of a custom runtime, which starts the Python runtime's client."""
         path = ":".join(str(self.layers[layer] / "python") for layer in layers)
+        program = "-m awslambdaric"
+        if self.failures is not None:
+            program = f"-P {shlex.quote(failing_model.__file__)}"
         return (
             "#!/bin/sh\n"
             f"export PYTHONPATH={shlex.quote(path)}\n"
-            f'exec {shlex.quote(str(self.interpreter))} -m awslambdaric "$_HANDLER"\n'
+            f"export {failing_model.FAILURES}={shlex.quote(str(self.failures))}\n"
+            f'exec {shlex.quote(str(self.interpreter))} {program} "$_HANDLER"\n'
         )
 
 

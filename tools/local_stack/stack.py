@@ -7,6 +7,7 @@ import platform
 import re
 import secrets
 import shutil
+import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from filelock import FileLock
+from platformdirs import user_data_path
 from sqlalchemy import make_url
 
 from roadmap_content.contracts.errors import PermanentError
@@ -25,7 +27,8 @@ from .cloud import Cloud
 from .database_roles import DatabaseRoles, create_roles
 from .deploy import PythonRuntime, create_stack, package, upload_template
 from .environments import environment_python
-from .errors import NoStackError, StackEndedError
+from .errors import NoStackError, RefusedError, StackEndedError
+from .failing_model import parse
 from .given_database import (
     AdoptedDatabase,
     GivenDatabase,
@@ -42,6 +45,9 @@ from .tokens import sign_token
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+LATEST = user_data_path("roadmap-content") / "latest-stack.json"
+"""The folder of the stack that was started last, by any installation."""
 
 _NAME = "roadmap"
 _ARTIFACTS = "artifacts"
@@ -119,7 +125,7 @@ class LocalStack:
                 database: Server = undo.enter_context(
                     adopted or _start_database(directory, detached=detached, keep=keep, fsync=fsync)
                 )
-                runtime = PythonRuntime(interpreter.result(), layers.result())
+                runtime = PythonRuntime(interpreter.result(), layers.result(), _failures(directory))
                 cloud = undo.enter_context(
                     Cloud.start(directory / "cloud", wait_scale=wait_scale, detached=detached, keep=keep)
                 )
@@ -154,6 +160,18 @@ class LocalStack:
         return cls.start(directory, parameters=parameters, detached=True, keep=True, adopted=adopted)
 
     @classmethod
+    def fail(cls, failures: str, directory: Path = LOCAL) -> None:
+        """Let the offline model fail (`refuse 10 %`), from now on; an empty text ends it.
+        Raises RefusedError: the text does not name failures.
+        """
+        try:
+            parse(failures)
+        except ValueError as error:
+            raise RefusedError(str(error)) from error
+        directory.mkdir(parents=True, exist_ok=True)
+        _failures(directory).write_text(failures)
+
+    @classmethod
     def forget(cls, directory: Path = LOCAL) -> None:
         """Remove the data of the last stack in `directory`. The data of a running stack is not changed."""
         if not _is_running(directory.resolve()):
@@ -176,7 +194,7 @@ class LocalStack:
         directory = directory.resolve()
         record = _read_record(directory)
         if record is None:
-            raise NoStackError("no local stack is running; start one with `roadmap up`")
+            raise NoStackError(f"no local stack is running; {_where_to_look(directory)}")
         database, cloud = _find_database(directory, record), Cloud.find(directory / "cloud")
         for part, found in (("PostgreSQL", database), ("the local cloud", cloud)):
             if found is None:
@@ -311,6 +329,8 @@ class LocalStack:
         unfinished.touch(mode=0o600)  # it contains secrets
         unfinished.write_text(json.dumps(record, indent=2))
         unfinished.rename(_record_file(self.directory))
+        LATEST.parent.mkdir(parents=True, exist_ok=True)
+        LATEST.write_text(json.dumps({"directory": str(self.directory), "python": sys.prefix}))
 
 
 def _start_database(directory: Path, *, detached: bool, keep: bool, fsync: bool) -> Server:
@@ -401,6 +421,10 @@ def _kept_databases(directory: Path) -> Path:
     return directory / "databases.json"
 
 
+def _failures(directory: Path) -> Path:
+    return directory / "model-failures"
+
+
 def _record_file(directory: Path) -> Path:
     return directory / "stack.json"
 
@@ -411,6 +435,18 @@ def _read_record(directory: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     return record
+
+
+def _where_to_look(directory: Path) -> str:
+    """What to do without a stack in `directory`. A clone and a wheel have folders of their own."""
+    start = "start one with `roadmap up`"
+    if not LATEST.exists():
+        return start
+    latest = json.loads(LATEST.read_text())
+    elsewhere = Path(latest["directory"])
+    if elsewhere == directory or _read_record(elsewhere) is None:
+        return start
+    return f"another installation has one in {elsewhere}: use {latest['python']}/bin/roadmap, or {start}"
 
 
 def _kept_bucket(directory: Path) -> str | None:

@@ -25,6 +25,7 @@ from .configuration import CONFIGURATION, overrides_in, stack_in
 from .errors import ReleaseError
 from .preflight.problem import Target
 from .preflight.report import require_prepared
+from .preflight.stack import rollback_of
 from .pruning import KEPT, prune
 from .stamp import parameters_of, release_of, require_filled_in, stamped
 
@@ -49,7 +50,9 @@ def deploy(
         architecture = parameters["Architecture"]
         built = unpack(artifact, Path(folder)) if artifact else build(commit, architecture)
         require_architecture(built, architecture)
-        release = release_of(built.commit, parameters)
+        release = release_of(
+            built.commit, read_template(built.template), parameters, rollback_of(clients, stack)
+        )
         typer.echo(f"release {release} → {environment}")
         command = deploy_command(built, environment, overrides, release, ask=not yes)
         done = subprocess.run(command, cwd=REPOSITORY, env={**os.environ, "SAM_CLI_TELEMETRY": "0"})

@@ -30,11 +30,12 @@ class Holder(NamedTuple):
 
 def holders(parameters: Mapping[str, str], template: Template | None = None) -> list[Holder]:
     """The functions of a deployment that can log in to the database, by default of our template."""
-    return list(_holders(template or _ours(), parameters))
+    return list(_holders(template or our_template(), parameters))
 
 
 @cache
-def _ours() -> Template:
+def our_template() -> Template:
+    """The template of this repository, which is read once."""
     return read_template(TEMPLATE)
 
 

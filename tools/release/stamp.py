@@ -37,9 +37,16 @@ def require_filled_in(parameters: Mapping[str, str]) -> None:
         raise ReleaseError(f"samconfig.toml has no value yet for {', '.join(placeholders)}")
 
 
-def release_of(commit: str, parameters: Mapping[str, str]) -> str:
-    """The name of a release: its commit, and a hash of its parameters."""
-    digest = hashlib.sha256(json.dumps(dict(parameters), sort_keys=True).encode()).hexdigest()
+def release_of(commit: str, template: Template, parameters: Mapping[str, str], rolled_back: str = "") -> str:
+    """The name of a release: its commit, and a hash of the parameters in the versions of its functions.
+
+    A change of another parameter, such as an alarm's, publishes nothing. `rolled_back` identifies the
+    rollback that the deployment follows. CloudFormation has kept the versions of the release that was rolled
+    back, and Lambda does not publish the same code and settings again, so the same release must differ.
+    """
+    names = [each["Ref"] for each in template["Resources"]["Schema"]["Properties"]["Settings"]]
+    identity = [{name: parameters.get(name, "") for name in names}, rolled_back]
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     return f"{commit}-{digest[:10]}"
 
 

@@ -65,7 +65,7 @@ class Assistant:
         return _data(self.client.health())
 
     def list_failure_groups(self, state: list[GroupState] | None = None) -> dict[str, Any]:
-        """Current failures by cause, the largest first. `new` and `regressed` groups need a person."""
+        """Current failures by cause, the largest first. `new` and `regressed` groups lack a decision."""
         return _rows(self.client.failures(state=state))
 
     def get_failure_group(self, group_id: str) -> dict[str, Any]:
@@ -118,15 +118,16 @@ class Assistant:
         group_id: str | None = None,
         error_code: str | None = None,
         status: list[str] | None = None,
+        all_missing: bool = False,
         rate_per_minute: int = 60,
         canary: int = 5,
         breaker: int = 10,
     ) -> dict[str, Any]:
         """What a recovery of a group, of an error code or of statuses would do. Starts nothing. Its token
-        permits start_recovery.
+        permits start_recovery. It retries the items with this cause; with all_missing, also `other_items`.
         """
         chosen = {"group_id": group_id, "error_code": error_code, "status": status}
-        task_filter = {name: value for name, value in chosen.items() if value}
+        task_filter = {name: value for name, value in chosen.items() if value} | {"all_missing": all_missing}
         limits: dict[str, Any] = {"rate_per_minute": rate_per_minute, "canary": canary, "breaker": breaker}
         preview = self.client.preview_recovery(task_filter, "preview", **limits)
         return self._permitted(
@@ -142,11 +143,6 @@ class Assistant:
             "cancel_task", status, lambda reason: self.client.cancel(task_id, reason=reason)
         )
 
-    def preview_erasure(self, user_id: str) -> dict[str, Any]:
-        """What an erasure of a user's data would remove, and what stays. Its token permits erase_user."""
-        preview = self.client.erase(user_id, dry_run=True)
-        return self._permitted("erase_user", preview, lambda _: self.client.erase(user_id))
-
     def retry_task(self, preview_token: str, reason: str) -> dict[str, Any]:
         """Retry the task of a preview_retry, once."""
         return self._perform("retry_task", preview_token, reason)
@@ -158,10 +154,6 @@ class Assistant:
     def cancel_task(self, preview_token: str, reason: str) -> dict[str, Any]:
         """Cancel the task of a preview_cancel, once. Staged content stays staged."""
         return self._perform("cancel_task", preview_token, reason)
-
-    def erase_user(self, preview_token: str, reason: str) -> dict[str, Any]:
-        """Erase the user of a preview_erasure, for ever. The product's own rows stay."""
-        return self._perform("erase_user", preview_token, reason)
 
     def _permitted(
         self, operation: str, preview: BaseModel, perform: Callable[[str], BaseModel]
@@ -178,6 +170,24 @@ class Assistant:
             raise InvalidRequestError(f"{operation} needs a reason, for the audit trail")
         del self._previewed[preview_token]
         return _data(perform(reason))
+
+
+READING = (
+    "get_health",
+    "list_failure_groups",
+    "get_failure_group",
+    "list_tasks",
+    "get_task",
+    "list_attempts",
+    "explain_item",
+    "list_recoveries",
+    "get_recovery",
+    "preview_retry",
+    "preview_recovery",
+)
+PREVIEWING = "preview_cancel"
+CHANGING = "retry_task", "start_recovery", "cancel_task"
+"""Not the erasure of a user: nothing brings back what a misled assistant erases."""
 
 
 def server_for(assistant: Assistant, *, allow_writes: bool) -> "MCPServer":
@@ -212,25 +222,10 @@ def server_for(assistant: Assistant, *, allow_writes: bool) -> "MCPServer":
             raise ToolError(first_fault(error.__cause__)) from None
 
     server.call_tool = call_tool
-    reads = (
-        assistant.get_health,
-        assistant.list_failure_groups,
-        assistant.get_failure_group,
-        assistant.list_tasks,
-        assistant.get_task,
-        assistant.list_attempts,
-        assistant.explain_item,
-        assistant.list_recoveries,
-        assistant.get_recovery,
-        assistant.preview_retry,
-        assistant.preview_recovery,
-    )
-    previews = assistant.preview_cancel, assistant.preview_erasure
-    for read in (*reads, *previews) if allow_writes else reads:
-        server.add_tool(explained(read), annotations=ToolAnnotations(**_READS))
-    writes = assistant.retry_task, assistant.start_recovery, assistant.cancel_task, assistant.erase_user
-    for write in writes if allow_writes else ():
-        server.add_tool(explained(write), annotations=ToolAnnotations(**_WRITES))
+    for name in (*READING, PREVIEWING) if allow_writes else READING:
+        server.add_tool(explained(getattr(assistant, name)), annotations=ToolAnnotations(**_READS))
+    for name in CHANGING if allow_writes else ():
+        server.add_tool(explained(getattr(assistant, name)), annotations=ToolAnnotations(**_WRITES))
     for anchor, (title, text) in runbook_sections(RUNBOOK.read_text()).items():
         server.resource(f"runbook://{anchor}", name=anchor, title=title, mime_type="text/markdown")(
             _returning(text)

@@ -30,7 +30,7 @@ ON CONFLICT (roadmap_id) DO NOTHING
 
 INSERT_TASK = text("""
 INSERT INTO roadmap_tasks (task_id, user_id, status, user_request, roadmap_id, created_at, updated_at)
-VALUES (:task_id, :user_id, 'pending', '{}', :roadmap_id, content_now(), content_now())
+VALUES (:task_id, :user_id, 'pending', CAST(:user_request AS json), :roadmap_id, content_now(), content_now())
 ON CONFLICT (task_id) DO NOTHING
 """)
 
@@ -77,7 +77,7 @@ def load_bundle(
         roadmap, task = bundle.roadmap, bundle.task
         framework = json.dumps(roadmap.framework_data)
         connection.execute(INSERT_ROADMAP, roadmap.model_dump() | {"framework_data": framework})
-        connection.execute(INSERT_TASK, task.model_dump())
+        connection.execute(INSERT_TASK, task.model_dump() | {"user_request": json.dumps(task.user_request)})
         owners = connection.execute(OWNERS, task.model_dump()).one()
         if owners.roadmap_user != roadmap.user_id:
             raise InvalidBundleError(f"roadmap {roadmap.roadmap_id!r} exists and belongs to another user")

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import Engine, make_url
 
-from local_stack.errors import FunctionFailedError, NoStackError
+from local_stack.errors import FunctionFailedError, NoStackError, RefusedError
 from local_stack.stack_functions import functions_of
 from roadmap_command.local import local_stack
+from roadmap_command.terminal import waiting_is_said
 from roadmap_content.api.client import Client
 from roadmap_content.contracts.errors import MissingSettingError
 from roadmap_content.platform.postgres.engine import Credentials, open_engine
@@ -70,6 +71,7 @@ class Target:
             token=(lambda _: self.operator_token()) if user_id is None else self.token,
             user_id=user_id or OPERATOR,
             resend_seconds=RESEND_SECONDS,
+            waiting=waiting_is_said,
         )
 
     @classmethod
@@ -94,7 +96,7 @@ class Target:
             api_url=stack.api_url,
             token=stack.token,
             operator_token=partial(stack.token, OPERATOR, "content:operate"),
-            invoke=partial(_invoke, stack.client("lambda"), stack.functions),
+            invoke=partial(invoke_function, stack.client("lambda"), stack.functions),
             logs=stack.client("logs"),
             log_group=stack.log_group,
         )
@@ -123,7 +125,7 @@ class Target:
             api_url=outputs["ApiUrl"],
             token=_token_of_the_environment,
             operator_token=partial(_token_of_the_environment, OPERATOR),
-            invoke=partial(_invoke, patient_lambda_client(), functions),
+            invoke=partial(invoke_function, patient_lambda_client(), functions),
             logs=boto3.client("logs"),
             log_group=f"/aws/lambda/{name}",
         )
@@ -155,9 +157,11 @@ def _token_of_the_environment(_user_id: str) -> str:
     return token
 
 
-def _invoke(
+def invoke_function(
     client: "LambdaClient", functions: Mapping[str, str], logical_id: str, event: dict[str, Any]
 ) -> dict[str, Any]:
+    if logical_id not in functions:
+        raise RefusedError(f"the stack has no {logical_id}: it was deployed without it (template.yaml)")
     answer = client.invoke(FunctionName=functions[logical_id], Qualifier="live", Payload=json.dumps(event))
     result: dict[str, Any] = json.load(answer["Payload"])
     if "FunctionError" in answer:

@@ -1,10 +1,15 @@
 """The terminal of a person. All text that other people wrote passes through it."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from threading import Timer
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+
+SLOW_SECONDS = 3.0
+"""An answer that takes longer is announced."""
 
 # Control characters but line feed and tab, and those that change the direction of text.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -24,6 +29,23 @@ class Terminal(Console):
         """Render an object without the control characters of its text."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+
+@contextmanager
+def waiting_is_said(request: str) -> Iterator[None]:
+    """If an answer takes long, print one line on stderr that says what is waited for."""
+
+    def say() -> None:
+        line = f"No answer to {request} for {SLOW_SECONDS:.0f} s; waiting for at most another minute."
+        Terminal(stderr=True).print(line, soft_wrap=True)
+
+    timer = Timer(SLOW_SECONDS, say)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def printable(text: str) -> str:

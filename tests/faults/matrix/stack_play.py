@@ -240,7 +240,7 @@ class StackPlay:
 
     def _count_generated(self) -> None:
         """Count everything that Generate stages as generated: no id is replaced here."""
-        prefix = f"/{self.rig.stack.bucket}/staged/{self.roadmap_id}/"
+        prefix = f"/{self.rig.stack.bucket}/staged/items/{self.roadmap_id}/"
         self.log.generated[:] = [
             (concept.removesuffix(".json"), kind)
             for request in self.rig.lines[Step.GENERATE].s3.requests

@@ -315,6 +315,7 @@ def _requests(service: str) -> frozenset[str]:
     return frozenset(map(xform_name, model.operation_names))
 
 
+@cache
 def endpoint_of(operation: Operation) -> str | None:
     """The name of the endpoint to which an operation sends its request, such as `states`.
 

@@ -5,6 +5,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from documents.cost import tokens_of_a_slot
+
 from ..clients import Clients
 from .problem import Problem, Target
 
@@ -22,6 +24,7 @@ def check(clients: Clients, target: Target) -> Iterator[Problem]:
     parameters = target.parameters
     if parameters["Generator"] != "bedrock":
         return
+    yield from problems_of_spend(parameters)
     region = parameters["ModelRegion"]
     client = clients("bedrock", region)
     name, allowed = parameters["ModelId"], target.values("ModelArns")
@@ -41,6 +44,18 @@ def check(clients: Clients, target: Target) -> Iterator[Problem]:
         yield from problems_of_arns(name, [model["modelDetails"]["modelArn"]], allowed)
     availability = client.get_foundation_model_availability(modelId=name)
     yield from problems_of_access(name, availability)
+
+
+def problems_of_spend(parameters: Mapping[str, str]) -> Iterator[Problem]:
+    """Decide whether the alarm of spend can be raised: all slots at work must use more than its limit."""
+    slots, batch_size = int(parameters["GeneratorConcurrency"]), int(parameters["BatchSize"])
+    reachable = int(slots * tokens_of_a_slot(batch_size))
+    if slots and int(parameters["TokensPerHour"]) > reachable:
+        yield Problem(
+            f"TokensPerHour is {parameters['TokensPerHour']}, and {slots} slots use about {reachable} tokens "
+            "in an hour: its alarm would never be raised",
+            "TokensPerHour of a little more than your busiest hour; at least TaskTokenBudget",
+        )
 
 
 def problems_of_arns(name: str, needed: Sequence[str], allowed: Sequence[str]) -> Iterator[Problem]:

@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from checks.template.endpoints import needed_endpoints
-from local_stack.builds import REPOSITORY
-from local_stack.template_file import read_template
 
 from ..clients import Clients
+from ..connections import our_template
 from .problem import Problem, Target
 
 _HTTPS = 443
@@ -72,7 +71,7 @@ def check(clients: Clients, target: Target) -> Iterator[Problem]:
 
 def needed_services(parameters: Mapping[str, str]) -> list[str]:
     """The services that functions in the VPC call, by the names of their endpoints."""
-    by_function = needed_endpoints(read_template(REPOSITORY / "template.yaml"), parameters)
+    by_function = needed_endpoints(our_template(), parameters)
     return sorted(set().union(*by_function.values()))
 
 

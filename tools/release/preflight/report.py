@@ -9,12 +9,14 @@ from botocore.exceptions import ClientError
 
 from ..clients import Clients
 from ..command import WRONG, has_no_access
-from . import account, connections, database, model, network, secrets
+from . import account, connections, database, model, network, secrets, stack, topic
 from .problem import Problem, Target
 
 CHECKS: Mapping[str, Callable[[Clients, Target], Iterator[Problem]]] = MappingProxyType(
     {
+        "stack": stack.check,
         "account": account.check,
+        "topic": topic.check,
         "secrets": secrets.check,
         "model": model.check,
         "network": network.check,

@@ -1,18 +1,29 @@
-"""`roadmap load`, `generate-one`: content before it is saved."""
+"""`roadmap load`, `export`, `generate-one`: content before it is saved, and afterwards."""
 
+from collections import Counter
 from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from roadmap_command.interface import ExitCode, Json, Stack, command_name, errors, if_interrupted, print_json
+from roadmap_command.export import Exported, export_task
+from roadmap_command.interface import (
+    ExitCode,
+    Json,
+    Stack,
+    TaskId,
+    command_name,
+    errors,
+    if_interrupted,
+    print_json,
+)
 from roadmap_command.load import Loaded, load_bundle
 from roadmap_command.replacing import replace as replace_saved
 from roadmap_command.replacing import scopes_for
 from roadmap_command.target import Target
 from roadmap_command.views import counted
-from roadmap_content.content.bundle import Bundle, InvalidItem, parse_bundle
+from roadmap_content.content.bundle import Bundle, InvalidItem, parse_bundle, read_bundle
 from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.errors import InvalidBundleError
 from roadmap_content.contracts.items import ContentType
@@ -141,6 +152,51 @@ def _report(read: Bundle, loaded: Loaded, failed: int, *, replace: bool) -> None
         )
     if loaded.staged or staged:
         errors.print(f"Save the staged items with: {command_name()} run {task_id}", soft_wrap=True)
+
+
+@group.command()
+def export(task_id: TaskId, stack: Stack = None) -> None:
+    """Print a task as a bundle: its request, its framework, its current contents and their origins.
+
+    `load` reads it. It contains personal data: the user's id, request and preferences. Former revisions are
+    not in it. The exit code is 1 if items are missing, or if `load` would refuse a part.
+    """
+    exported = exported_from(stack, task_id)
+    print_json(exported.bundle)
+    refused = _refused_by_load(exported)
+    for message in (*(f"Absent: {reason}" for reason in _counted(exported)), *refused):
+        errors.print(message, soft_wrap=True)
+    if exported.former_user is not None:
+        errors.print(
+            f"The roadmap belongs to another user than the task, whose user is {exported.former_user}."
+            " In the bundle, both belong to the roadmap's user.",
+            soft_wrap=True,
+        )
+    errors.print("The bundle contains personal data: the user's id, request and preferences.", soft_wrap=True)
+    if exported.absent or refused:
+        raise typer.Exit(ExitCode.ITEMS_MISSING)
+
+
+def exported_from(stack: str | None, task_id: str) -> Exported:
+    """Export a task with a bar of its items; see `export_task`."""
+    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+        items = bar.add_task("reading", total=None)
+        client = Target.named(stack).client()
+        return export_task(client, task_id, lambda total: bar.update(items, total=total, advance=1))
+
+
+def _counted(exported: Exported) -> list[str]:
+    reasons = Counter(f"{item.content_type}: {reason}" for item, reason in exported.absent)
+    return [f"{counted(number, 'item')}, {reason}" for reason, number in reasons.items()]
+
+
+def _refused_by_load(exported: Exported) -> list[str]:
+    try:
+        read = read_bundle(exported.bundle, strict=False)
+    except InvalidBundleError as error:
+        return [f"`load` refuses the bundle: {error}"]
+    return [f"`load` refuses an item: {each.fault}" for each in read.invalid]
 
 
 @group.command("generate-one")

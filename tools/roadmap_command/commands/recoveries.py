@@ -59,6 +59,10 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 def heal(
     chosen: dict[str, Any],
     reason: Reason,
+    all_missing: Annotated[
+        bool,
+        typer.Option("--all-missing", help="Retry every missing item of the tasks, also for other causes."),
+    ] = False,
     rate: Rate = 60,
     concurrency: Concurrency = 10,
     canary: Canary = 0,
@@ -72,10 +76,12 @@ def heal(
     """Retry every task that the filter selects, and follow the recovery; exit with 1 if some tasks still
     fail.
 
-    Without a filter, all failed and partial tasks are retried.
+    Without a filter, all failed and partial tasks are retried. With a cause (--error, --group, --type), only
+    the items that have it are retried.
     """
+    task_filter = chosen or {"status": ["failed", "partial_failure"]}
     request = {
-        "task_filter": chosen or {"status": ["failed", "partial_failure"]},
+        "task_filter": task_filter | {"all_missing": all_missing},
         "reason": reason,
         "rate_per_minute": rate,
         "concurrency": concurrency,
@@ -298,15 +304,21 @@ def _progress(recovery: RecoveryAnswer) -> Text:
 def _preview(preview: RecoveryPreview) -> str:
     staged = sum(preview.items.staged.values())
     generated = sum(preview.items.to_generate.values())
-    tokens = preview.estimated_tokens
     tasks, items = counted(preview.tasks, "task"), counted(staged, "item")
     lines = [
         f"{tasks}: {items} to save, {generated} to generate if not staged",
-        f"about {counted(preview.estimated_minutes, 'minute')} at this rate; "
-        + ("tokens: not known" if tokens is None else f"about {counted(tokens, 'token')}"),
+        f"about {counted(preview.estimated_minutes, 'minute')} at this rate",
+        _price(preview.estimated_tokens),
     ]
+    if preview.other_items:
+        others = f"missing for another cause: {counted(preview.other_items, 'item')}"
+        lines.append(f"{others} ({_price(preview.other_tokens)}); --all-missing retries them, too")
     lines += [f"will be refused: {count} ({why})" for why, count in preview.refused.items()]
     return "\n".join(lines)
+
+
+def _price(tokens: int | None) -> str:
+    return "tokens: not known" if tokens is None else f"about {counted(tokens, 'token')}"
 
 
 def _table(recoveries: list[RecoveryAnswer]) -> Table:

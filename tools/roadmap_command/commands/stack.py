@@ -34,12 +34,20 @@ def up(
         list[str] | None,
         typer.Option(help="The origin of a page that uses the API, such as http://127.0.0.1:8000."),
     ] = None,
+    fail: Annotated[
+        str,
+        typer.Option(
+            "--fail", help="Let the offline model fail: 'refuse 10 %'; also throttle, cut, slow, down."
+        ),
+    ] = "",
 ) -> None:
     """Start the local stack, with the data of the last one. The other commands use it.
 
-    If it is already running, a new link to its console is printed.
+    If it is already running, a new link to its console is printed. The model fails as --fail says, from now
+    on; without it, not.
     """
     stacks = local_stack()
+    stacks.fail(fail)
     from local_stack.cloud import DEFAULT_EVENT_BUS_ARN
     from local_stack.given_database import place_of
     from local_stack.stack import StackRunningError

@@ -56,9 +56,8 @@ def cancel_task(
         own, _ = read_product_work(connection, task_id)
         if is_at_work_elsewhere(own):
             raise AtWorkElsewhereError(f"task {task_id} is {own.status} in the product's workers")
-        cancelled = cancel_row(
-            connection, task_id, f"Cancelled by {actor}" + (f": {reason}" if reason else "")
-        )
+        by = actor.partition(":")[0]  # no name: the row is another user's, and the event has it
+        cancelled = cancel_row(connection, task_id, f"Cancelled by {by}" + (f": {reason}" if reason else ""))
         task = read_task(connection, task_id)
         if task.attempt < before.attempt:
             raise TaskNotFoundError(f"the data of the user of task {task_id} was erased")

@@ -20,6 +20,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Self
 
 from ..contracts.api.capacity import RetryAnswer
@@ -32,12 +33,13 @@ from ..contracts.api.tasks import (
     ChangePage,
     RetryPreview,
     TaskDetail,
+    TaskSource,
 )
 from ..contracts.errors import InvalidRequestError, MissingSettingError, RoadmapNotFoundError, requires_extra
 from ..contracts.items import ContentType, Item
 from ..contracts.payloads import TASK_ID, PayloadT
 from ..contracts.states import UNFINISHED
-from .client_http import ApiRefusedError, ApiUnavailableError, HttpApi, QueryValue, path_of, rows
+from .client_http import ApiRefusedError, ApiUnavailableError, HttpApi, QueryValue, Waiting, path_of, rows
 from .client_system import SystemRequests
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ class Client(SystemRequests):
         state_machine_arn: str = "",
         user_id: str | None = None,
         resend_seconds: float = 0,
+        waiting: Waiting = nullcontext,
         s3: "S3Client | None" = None,
         stepfunctions: "SFNClient | None" = None,
     ) -> None:
@@ -75,10 +78,11 @@ class Client(SystemRequests):
 
         `token` returns a token for the API for a given user. `user_id` is the user of requests that name
         none, for example an operator: they are about a task of that user or, if the token's scope permits
-        it, of any user. A request that the API does not answer is sent again for `resend_seconds`, unless it
-        may have changed data. `stage` needs `bucket`, `start` needs `state_machine_arn`.
+        it, of any user. A request that the API does not answer is sent again for `resend_seconds`, if sending
+        it twice does no harm. `waiting` is entered for each request, with its method and path. `stage` needs
+        `bucket`, `start` needs `state_machine_arn`.
         """
-        self._api = HttpApi(api_url, token, user_id, resend_seconds)
+        self._api = HttpApi(api_url, token, user_id, resend_seconds, waiting)
         self._bucket = bucket
         self._state_machine_arn = state_machine_arn
         self._s3 = s3
@@ -246,6 +250,11 @@ class Client(SystemRequests):
         return self._task(
             "GET", SavedItem, user_id, *path, concept_id=concept_id, version=version, revision_id=revision_id
         )
+
+    def source(self, task_id: str, user_id: str | None = None) -> Iterator[TaskSource]:
+        """A task's request and roadmap, with the pieces of the text of its framework. Operators only."""
+        path = path_of("tasks", task_id, "source")
+        return self._api.pages(path, TaskSource, user_id, user_id=user_id)
 
     def changes(
         self, task_id: str, user_id: str | None = None, *, after: str | None = None

@@ -1,9 +1,11 @@
 """HTTP for the client: requests with a user's token, sent again while the API does not respond."""
 
 import json
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from http.client import HTTPException
 from itertools import chain
@@ -14,6 +16,24 @@ from urllib.parse import quote, urlencode
 
 from ..contracts.errors import InvalidRequestError, PermanentError, TransientError
 from ..contracts.payloads import Page, PayloadT, RowT
+
+REPEATABLE: Mapping[str, str] = MappingProxyType(
+    {
+        "PUT /capacity": "a value that is set already changes nothing",
+        "PUT /failures/[^/]+": "it sets a state",
+        "POST /tasks/[^/]+/cancel": "a cancelled task stays as it is",
+        "POST /recoveries/[^/]+/(pause|cancel)": "a state that is reached already is kept",
+        "POST /recoveries/[^/]+/undo": "it continues where it ended",
+        "POST /erasures/due": "it only reads",
+        "DELETE /users/[^/]+/content": "it continues where it ended",
+    }
+)
+"""Requests with an effect that may be sent twice, and why. All others might pay twice, or start twice: a lost
+answer does not tell whether the request was executed.
+"""
+
+Waiting = Callable[[str], AbstractContextManager[object]]
+"""Entered while an answer is waited for, with the request's method and path."""
 
 QueryValue = str | int | datetime | Sequence[str] | None
 
@@ -57,15 +77,21 @@ class HttpApi:
     """The API of one deployment."""
 
     def __init__(
-        self, url: str, token: Callable[[str], str], user_id: str | None, resend_seconds: float
+        self,
+        url: str,
+        token: Callable[[str], str],
+        user_id: str | None,
+        resend_seconds: float,
+        waiting: Waiting = nullcontext,
     ) -> None:
-        """`user_id` is the user of requests that name none."""
+        """`user_id` is the user of requests that name none. Each request is sent within `waiting`."""
         if not callable(token):
             raise TypeError(f"token is a function that returns a user's token, not {type(token).__name__}")
         self._url = url
         self._token = token
         self.user_id = user_id
         self._resend_seconds = resend_seconds
+        self._waiting = waiting
 
     def request(
         self,
@@ -78,7 +104,7 @@ class HttpApi:
     ) -> HttpAnswer:
         """Send a request below `/api/v1` with the token of `caller`; without it, of the client's own user.
 
-        A request without an answer is sent again with growing pauses, unless it may have changed data.
+        A request without an answer is sent again with growing pauses, if sending it twice does no harm.
 
         Raises:
             ApiRefusedError: the API refused it; the message is the API's.
@@ -92,14 +118,16 @@ class HttpApi:
         url = f"{self._url}/api/v1{path}" + (f"?{encoded}" if encoded else "")
         document = None if body is None else json.dumps(body).encode()
         pauses = _pauses(max(resend_seconds, self._resend_seconds))
-        while True:
-            try:
-                return _accepted(send(method, url, self._token(user_id), document))
-            except ApiUnavailableError as error:
-                pause = next(pauses, None)
-                if pause is None or not (method == "GET" or isinstance(error, TooManyRequestsError)):
-                    raise
-                sleep(pause)
+        with self._waiting(f"{method} {path}"):
+            while True:
+                try:
+                    return _accepted(send(method, url, self._token(user_id), document))
+                except ApiUnavailableError as error:
+                    pause = next(pauses, None)
+                    not_executed = isinstance(error, TooManyRequestsError)
+                    if pause is None or not (not_executed or _is_repeatable(method, path)):
+                        raise
+                    sleep(pause)
 
     def call(
         self,
@@ -126,6 +154,11 @@ class HttpApi:
             if answer["next_cursor"] is None:
                 return
             cursor = {"cursor": answer["next_cursor"]}
+
+
+def _is_repeatable(method: str, path: str) -> bool:
+    request = f"{method} {path}"
+    return method == "GET" or any(re.fullmatch(pattern, request) for pattern in REPEATABLE)
 
 
 def _given(query: Mapping[str, QueryValue]) -> dict[str, str | int | Sequence[str]]:

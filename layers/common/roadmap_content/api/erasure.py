@@ -6,7 +6,6 @@ step of a stopped run is over: anything that it may still have written is delete
 interruption, the caller begins again: deleted rows are not found again.
 """
 
-from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -18,7 +17,6 @@ from ..contracts.errors import (
     ErasureRefusedError,
     InvalidRequestError,
     NotCancellableError,
-    OtherBucketError,
     TaskNotFoundError,
 )
 from ..contracts.times import utc
@@ -67,14 +65,17 @@ def preview_erasure(services: Services, request: Erasure, deadline: Deadline) ->
     found = stays = Removed()
     place = request.place
 
-    def read(connection: Connection) -> tuple[Subjects | None, Removed, Removed, list[str]]:
+    def read(connection: Connection) -> tuple[Subjects | None, Removed, Removed, _Texts]:
+        if request.product_rows:
+            rows.require_privileges(connection)
         page = rows.next_subjects(connection, request.user_id, place, None, PAGE)
         if page is None:
             names = rows.erase_names(
                 connection, request.user_id, product_rows=request.product_rows, dry_run=True
             )
-            return None, names, Removed(), []
-        return page, *rows.count_rows(connection, page), rows.named_texts(connection, page.roadmaps)
+            return None, names, Removed(), _Texts([], [])
+        texts = _texts(connection, request.user_id, page, product_rows=request.product_rows)
+        return page, *rows.count_rows(connection, page), texts
 
     while deadline.remaining > PART_SECONDS:
         page, ours, of_product, named = transact(services.reading_engine, read, deadline)
@@ -83,8 +84,7 @@ def preview_erasure(services: Services, request: Erasure, deadline: Deadline) ->
             return ErasureAnswer(
                 dry_run=True, complete=True, removed=found, stays=stays, remains=_remains(services)
             )
-        stay = _named(services.bucket, [] if request.product_rows else named)
-        removed, texts = clear_objects(services.bucket, page, stay, deadline, erase=False)
+        removed, texts = _clear(services.bucket, page, named, deadline, erase=False)
         found += removed + (of_product if request.product_rows else Removed())
         stays += texts + (Removed() if request.product_rows else of_product)
         place = page.last
@@ -102,14 +102,20 @@ def erase_user(services: Services, request: Erasure, deadline: Deadline) -> Eras
 
     def begin(connection: Connection) -> register.Entry:
         if request.replay is not None:
-            return register.reopen_erasure(connection, request.replay, request.user_id, user_hash)
-        return register.begin_erasure(
-            connection, request.user_id, user_hash, request.actor, product_rows=request.product_rows
-        )
+            entry = register.reopen_erasure(connection, request.replay, request.user_id, user_hash)
+        else:
+            entry = register.begin_erasure(
+                connection, request.user_id, user_hash, request.actor, product_rows=request.product_rows
+            )
+        if entry.product_rows:
+            rows.require_privileges(connection)
+        return entry
 
-    def read(connection: Connection) -> tuple[Subjects, list[str]] | None:
+    def read(connection: Connection) -> tuple[Subjects, _Texts] | None:
         page = rows.next_subjects(connection, request.user_id, place, before, PAGE)
-        return None if page is None else (page, rows.named_texts(connection, page.roadmaps))
+        if page is None:
+            return None
+        return page, _texts(connection, request.user_id, page, product_rows=entry.product_rows)
 
     entry = transact(services.engine, begin, deadline)
     if request.after is None:
@@ -121,10 +127,9 @@ def erase_user(services: Services, request: Erasure, deadline: Deadline) -> Eras
     while deadline.remaining > PART_SECONDS:
         page = transact(services.engine, read, deadline)
         if page is None:
-            return _end(services, request, entry, found, deadline)
+            return _end(services, request, entry, found, before, deadline)
         subjects, named = page
-        stay = _named(services.bucket, [] if entry.product_rows else named)
-        objects, _ = clear_objects(services.bucket, subjects, stay, deadline, erase=True)
+        objects, _ = _clear(services.bucket, subjects, named, deadline, erase=True)
         removed = _erase_page(services, request, entry, subjects, objects, before, deadline)
         if removed is None:
             break
@@ -199,23 +204,29 @@ def _erase_page(
     try:
         return transact(services.engine, erase, deadline)
     except DataRefusedError as error:
+        if not error.sqlstate.startswith("23"):  # not a constraint
+            raise
         raise ErasureRefusedError(f"the product must delete its own rows first: {error}") from error
 
 
 def _end(
-    services: Services, request: Erasure, entry: register.Entry, found: Removed, deadline: Deadline
+    services: Services,
+    request: Erasure,
+    entry: register.Entry,
+    found: Removed,
+    before: datetime | None,
+    deadline: Deadline,
 ) -> ErasureAnswer:
     """End the erasure, if no claim has come in between. Then the user is a new one."""
 
     def end(connection: Connection) -> tuple[register.Entry | None, Removed]:
-        is_left = rows.is_left(connection, request.user_id)
-        if is_left and request.replay is None:
+        rows.hand_over(connection, request.user_id)
+        if request.replay is None and rows.is_left(connection, request.user_id):
             return None, Removed()
-        # The names of a user who came back after the erasure that is applied again are newer.
-        names = Removed()
-        if not is_left:
-            names = rows.erase_names(connection, request.user_id, product_rows=entry.product_rows)
-            register.add_removed(connection, entry.erasure_id, names)
+        names = rows.erase_names(
+            connection, request.user_id, product_rows=entry.product_rows, before=before
+        )
+        register.add_removed(connection, entry.erasure_id, names)
         return register.end_erasure(connection, entry.erasure_id), names
 
     ended, names = transact(services.engine, end, deadline)
@@ -233,15 +244,33 @@ def _end(
     )
 
 
-def _named(bucket: Bucket, urls: Iterable[str]) -> Callable[[StoredVersion], bool]:
-    """Whether a version is the latest of one of these texts. The URL of another bucket names none."""
-    keys = set()
-    for url in urls:
-        try:
-            keys.add(bucket.key_in(url))
-        except OtherBucketError:
-            continue
-    return lambda version: version.is_latest and version.key in keys
+class _Texts(NamedTuple):
+    """The URLs of texts of a page that stay."""
+
+    of_product: list[str]
+    """Rows of the page name them, and stay."""
+
+    of_others: list[str]
+    """Rows of other roadmaps name them."""
+
+
+def _texts(connection: Connection, user_id: str, page: Subjects, *, product_rows: bool) -> _Texts:
+    named = [] if product_rows else rows.named_texts(connection, page.roadmaps)
+    # With the product's rows, those of the user's other roadmaps go, too.
+    others = rows.texts_of_others(connection, page.roadmaps, user_id if product_rows else None)
+    return _Texts(named, others)
+
+
+def _clear(
+    bucket: Bucket, page: Subjects, texts: _Texts, deadline: Deadline, *, erase: bool
+) -> tuple[Removed, Removed]:
+    """Delete or count the objects of a page, without the latest versions of texts that stay."""
+    named, of_others = bucket.keys_in(texts.of_product), bucket.keys_in(texts.of_others)
+
+    def stays(version: StoredVersion) -> bool:
+        return version.is_latest and version.key in named
+
+    return clear_objects(bucket, page, stays, of_others, deadline, erase=erase)
 
 
 def _remains(services: Services) -> list[Remainder]:

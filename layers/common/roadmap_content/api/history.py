@@ -2,16 +2,21 @@
 
 - `GET /api/v1/tasks/{task_id}/attempts`: the audit trail
 - `GET /api/v1/tasks/{task_id}/changes`: the changes, in order, each once. The feed reads the outbox, whether
-  or not an event bus is configured: one index lookup, and no request to AWS.
+  or not an event bus is configured: one index lookup, and no request to AWS. The event of a batch is several
+  changes, and a page may end between two of them.
 """
 
 import json
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from itertools import islice
+from typing import Annotated, Any, NamedTuple
 
+from pydantic import Field
 from sqlalchemy import Connection
 
 from ..contracts.api.tasks import AttemptPage, AttemptRow, Change, ChangePage
+from ..contracts.events import changes_of
 from ..contracts.states import UNFINISHED
 from ..contracts.times import utc
 from ..platform.aws.executions import execution_url
@@ -22,6 +27,22 @@ from ..state.tasks.task import Task, read_task
 from .pages import Integer, Moment, decode_cursor, encode_cursor, first_that_fit, page_of
 
 _BEFORE_ALL = 2**31 - 1
+
+_LAST = 2**31 - 2
+"""As `part`: the last change of any event."""
+
+
+class _Place(NamedTuple):
+    """A change in the feed: its event, and its index among the changes of that event. The cursors of earlier
+    releases have no index: they are after the whole event.
+    """
+
+    position: Integer
+    recorded_at: Moment
+    part: Annotated[Integer, Field(le=_LAST)] = _LAST
+
+
+_BEGINNING = _Place(0, datetime.min, -1)  # noqa: DTZ901 - without a time zone, as in the table
 
 POLL_SECONDS, POLL_SECONDS_AT_REST = 2, 30
 """The pause before the next request: of a task at work, and of a finished one."""
@@ -73,17 +94,17 @@ def list_changes(
         InvalidCursorError: the cursor belongs to another task.
     """
     list_name = f"changes {task_id}"
-    key = decode_cursor(list_name, after, tuple[Integer, Moment])
+    place = decode_cursor(list_name, after, _Place)
     task = read_task(connection, task_id, user_id)
-    found = events_of_task(connection, task_id, 0 if key is None else key[0], limit + 2)
-    restarted = key is not None and key not in [(event.position, event.recorded_at) for event in found[:1]]
+    start = place or _BEGINNING
+    found = events_of_task(connection, task_id, start.position, start.part, limit + 1)
+    restarted = place is not None and place[:2] not in [event[:2] for event in found[:1]]
     if restarted:
-        after, found = None, events_of_task(connection, task_id, 0, limit + 1)
-    elif key is not None:
-        found = found[1:]
-    changes = (_change(list_name, event) for event in found[:limit])
-    items = list(first_that_fit(changes, lambda change: change.model_dump(mode="json")))
-    more = len(found) > len(items)
+        after, start = None, _BEGINNING
+        found = events_of_task(connection, task_id, start.position, start.part, limit + 1)
+    unread = list(islice(_unread(list_name, found, start), limit + 1))
+    items = list(first_that_fit(unread[:limit], lambda change: change.model_dump(mode="json")))
+    more = len(unread) > len(items)
     last = items[-1].cursor if items else after
     page = ChangePage(items=items, next_cursor=last, status=task.status, more=more, restarted=restarted)
     return page, 0 if more else pause_of(task, datetime.now(UTC))
@@ -99,12 +120,15 @@ def pause_of(task: Task, now: datetime) -> int:
     return max(POLL_SECONDS, min(POLL_SECONDS_AT_REST, round(WAITING_SHARE * waited)))
 
 
-def _change(list_name: str, event: RecordedEvent) -> Change:
-    detail = json.loads(event.detail)
-    return Change(
-        cursor=encode_cursor(list_name, [event.position, event.recorded_at]),
-        id=event.event_id,
-        type=event.detail_type,
-        time=detail["metadata"]["time"],
-        data=detail["data"],
-    )
+def _unread(list_name: str, events: Sequence[RecordedEvent], start: _Place) -> Iterator[Change]:
+    """The changes that events report, after `start`."""
+    for event in events:
+        detail = json.loads(event.detail)
+        changes = changes_of(event.event_id, event.detail_type, detail["data"])
+        for part, change in enumerate(changes):
+            if (event.position, part) > (start.position, start.part):
+                yield Change(
+                    cursor=encode_cursor(list_name, [event.position, event.recorded_at, part]),
+                    time=detail["metadata"]["time"],
+                    **change._asdict(),
+                )

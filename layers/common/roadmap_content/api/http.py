@@ -27,6 +27,7 @@ from ..contracts.errors import (
     TransientError,
 )
 from ..contracts.payloads import TASK_ID
+from ..platform.aws.awake import keeps_awake
 from ..platform.postgres.transactions import InsufficientPrivilegeError, transact
 from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.log import logger
@@ -78,7 +79,9 @@ class Api:
         self.app.not_found(_refuse_unknown)
         self.app.use([_require_storable])
         # Explicit, because an environment variable could enable it, and an event contains texts of users.
-        self.handler = logger.inject_lambda_context(clear_state=True, log_event=False)(self._answer)
+        self.handler = keeps_awake(
+            logger.inject_lambda_context(clear_state=True, log_event=False)(self._answer)
+        )
 
     def _answer(self, event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
         """Answer a request, so that a page of a configured origin can read every answer. Each log line of the

@@ -1,6 +1,7 @@
 """Parse a bundle: one JSON document with a roadmap, its task and its generated content.
 
 An invalid bundle is rejected as a whole with an `InvalidBundleError`, which names the first error's path.
+Other keys, such as the `origins` of an export, are ignored.
 """
 
 import json
@@ -30,8 +31,8 @@ class BundleRoadmap(_Part):
     roadmap_id: Annotated[str, StringConstraints(min_length=1)]
     user_id: _Id
     title: Annotated[str, StringConstraints(min_length=1, max_length=500)]
-    total_estimated_hours: float
-    recommended_completion_weeks: int
+    total_estimated_hours: float | None
+    recommended_completion_weeks: int | None
     framework_data: dict[str, Any]
 
 
@@ -39,6 +40,7 @@ class BundleTask(_Part):
     task_id: Annotated[str, StringConstraints(pattern=TASK_ID)]
     user_id: _Id
     roadmap_id: str
+    user_request: dict[str, Any] = {}
 
 
 class _Document(_Part):

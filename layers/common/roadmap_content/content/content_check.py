@@ -9,10 +9,10 @@ from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, Type
 
 from ..contracts.documents import Document
 from ..contracts.errors import ContentCheckFailedError, InvalidContentError, PermanentError
+from ..contracts.items import REJECTED_BY_CHECK
 from ..contracts.payloads import Payload, first_fault
 from ..platform.aws.clients import create_client
 from .kind import ContentKind
-from .remedies import REJECTED_BY_CHECK
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -75,9 +75,10 @@ class ContentCheck:
 
 
 def _message(answer: bytes) -> str:
+    """The type of the error. A message that the function wrote may contain content; its own log has it."""
     try:
         failure = json.loads(answer)
-        return f"{failure.get('errorType', 'Error')}: {failure.get('errorMessage', '')}"[:500]
+        return str(failure.get("errorType") or failure.get("errorMessage"))[:500]
     except (ValueError, AttributeError, RecursionError):
         return "without a reason"
 

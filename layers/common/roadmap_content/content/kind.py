@@ -95,7 +95,9 @@ class ContentKind(NamedTuple):
     """`(draft, version)` → the fields of staged content besides the draft's fields and the id."""
 
     save_sql: str
-    """Saves the rows of `save_parameters` with origins; returns the refusals: `concept_id`, `row_status`."""
+    """Saves the rows of `save_parameters` with origins. Returns `concept_id` and `row_status` of those that
+    were not written: `kept` if there is a completed row, or else the refusal.
+    """
 
     saved_sql: str
     """Selects the `concept_id` of every item of `:roadmap_id` that has a completed row, once each."""

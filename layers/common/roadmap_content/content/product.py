@@ -112,7 +112,7 @@ def concept_row(
 
 _IDS = uuid.UUID("b8d2a0c4-9f51-5d55-9b0c-6f0d1f6a2e11")
 
-LOGS_EXIST = text("SELECT to_regclass('execution_logs') IS NOT NULL")
+LOG_EXISTS = text("SELECT to_regclass('execution_logs') IS NOT NULL")
 
 INSERT_LOGS = text("""
 INSERT INTO execution_logs (id, task_id, roadmap_id, concept_id, level, category, step, agent_name, message,
@@ -149,9 +149,16 @@ class LogEntry(NamedTuple):
         }
 
 
+def log_exists(connection: Connection) -> bool:
+    """Whether the product's log exists."""
+    return bool(connection.scalar(LOG_EXISTS))
+
+
 def write_log(connection: Connection, entries: Sequence[LogEntry]) -> None:
-    """Write entries, if the table exists. Entries that it refuses are left out, so that the rest is kept."""
-    if not entries or not connection.scalar(LOGS_EXIST):
+    """Write entries, last in their transaction. Entries that the table refuses, also because it does not
+    exist any more, are left out, so that the rest is kept.
+    """
+    if not entries:
         return
     with isolated(connection, "execution_logs_refused"):
         connection.execute(INSERT_LOGS, {"rows": storable_json([entry.row for entry in entries])})

@@ -8,12 +8,8 @@ from collections.abc import Sequence
 from enum import Enum, auto
 
 from ..contracts.errors import IdTakenError, InvalidContentError, VersionTakenError
-from ..contracts.items import RecordedFailure
+from ..contracts.items import REJECTED_BY_CHECK, RecordedFailure
 from ..platform.postgres.sqlstate import is_about_content
-
-REJECTED_BY_CHECK = "Check."
-"""The beginning of the code of a refusal by the product's check of contents."""
-
 
 class Remedy(Enum):
     """How `generate_content` prepares an item for saving."""

@@ -240,8 +240,8 @@ WITH incoming AS (
 ), recorded AS (
     {origin}
 )
-SELECT j.concept_id, 'id_taken' AS row_status FROM checked j
-WHERE j.row_status IN ('new', 'id_taken') AND j.concept_id NOT IN (SELECT concept_id FROM inserted)
+SELECT j.concept_id, CASE j.row_status WHEN 'kept' THEN 'kept' ELSE 'id_taken' END AS row_status
+FROM checked j WHERE j.row_status <> 'replaced' AND j.concept_id NOT IN (SELECT concept_id FROM inserted)
 """
 
 

@@ -27,7 +27,8 @@ _CONTAINERS = frozenset({dict, list})
 
 
 # A pair of surrogates is one character, and an escaped backslash begins no other escape sequence.
-_ESCAPED = re.compile(r"(\\\\|\\ud[89ab]..\\ud[c-f]..)|\\u0000|\\ud[89a-f]..")
+_ESCAPED = re.compile(r"(\\\\|\\ud[89ab]..\\ud[c-f]..)|\\u0000|\\ud[89a-f]..", re.IGNORECASE)
+_MAY_BE_UNSTORABLE = ("\\u0000", "\\ud", "\\uD")
 
 
 def storable_text(value: str) -> str:
@@ -43,7 +44,12 @@ def storable_json(value: object) -> str:
     """Encode rows or events of ours, whose texts come from outside: each text as `storable_text` returns it.
     Content is checked instead, because it must not be changed: see `unstorable`.
     """
-    encoded = json.dumps(value, default=datetime.isoformat)
+    return _with_storable_texts(json.dumps(value, default=datetime.isoformat))
+
+
+def _with_storable_texts(encoded: str) -> str:
+    if not any(escape in encoded for escape in _MAY_BE_UNSTORABLE):  # much faster than the search
+        return encoded
     return _ESCAPED.sub(lambda escaped: escaped[1] or r"\ufffd", encoded)
 
 
@@ -65,6 +71,16 @@ def decode(text: str) -> Any:  # noqa: ANN401 - any JSON value
             )
     except (RecursionError, ValueError) as error:
         raise UndecodableError("nested too deep, or not JSON") from error
+
+
+def read_json(value: str) -> Any:  # noqa: ANN401 - any JSON value
+    """Decode a column with texts as `storable_text` returns them: an answer of the API cannot encode others.
+    Returns `None` if Python cannot decode it, because an error of the driver would break the connection.
+    """
+    try:
+        return decode(_with_storable_texts(value))
+    except UndecodableError:
+        return None
 
 
 def unstorable(value: object, path: str = "") -> str | None:

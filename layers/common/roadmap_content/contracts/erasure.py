@@ -20,12 +20,16 @@ class ObjectCount(Payload):
 
 
 class Removed(Payload):
-    """Numbers of rows by table, and of objects by prefix. No content, and no id."""
+    """Numbers of rows by table, and of objects by prefix. No content."""
 
     rows: dict[str, Count] = Field(default_factory=dict)
     objects: dict[str, ObjectCount] = Field(default_factory=dict)
     names: dict[str, Count] = Field(
         default_factory=dict, description="Rows of others in which the user's name is replaced."
+    )
+    shared: list[str] = Field(
+        default_factory=list,
+        description="Texts that may belong to another roadmap, or that a row of another one names: they stay.",
     )
 
     def __add__(self, other: "Removed") -> "Removed":
@@ -35,10 +39,15 @@ class Removed(Payload):
             for name in sorted({*self.objects, *other.objects})
         }
         objects = {name: total for name, total in sums.items() if total.objects}
-        return Removed(rows=_sum(self.rows, other.rows), objects=objects, names=_sum(self.names, other.names))
+        return Removed(
+            rows=_sum(self.rows, other.rows),
+            objects=objects,
+            names=_sum(self.names, other.names),
+            shared=sorted({*self.shared, *other.shared}),
+        )
 
     def __bool__(self) -> bool:
-        """Whether anything was found."""
+        """Whether anything was found that goes."""
         return bool(self.rows or self.objects or self.names)
 
 

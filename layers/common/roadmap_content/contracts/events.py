@@ -6,8 +6,8 @@ that comes back is reported again.
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -23,17 +23,19 @@ MAX_NAME = 1_000
 """Maximum characters of a concept's name in an event: the size of an event is limited, that of a name is not.
 """
 
+MAX_BATCH_BYTES = 240 * 1024
+"""Maximum size of the event of a batch. PutEvents takes 256 KiB, as do targets such as SQS, for which
+EventBridge adds its envelope.
+"""
+
 
 class DetailType(StrEnum):
     """The types of events."""
 
     ATTEMPT_QUEUED = "Attempt Queued"
     ATTEMPT_STARTED = "Attempt Started"
-    CONCEPT_COMPLETED = "Concept Completed"
-    CONCEPT_FAILED = "Concept Failed"
     BATCH_SAVED = "Batch Saved"
-    ITEM_SAVED = "Item Saved"
-    ITEM_FAILED = "Item Failed"
+    CONCEPT_FAILED = "Concept Failed"
     ITEM_RESTORED = "Item Restored"
     TASK_FINALIZED = "Task Finalized"
     TASK_CANCELLED = "Task Cancelled"
@@ -41,22 +43,68 @@ class DetailType(StrEnum):
     RECOVERY_ENDED = "Recovery Ended"
 
 
+class PartType(StrEnum):
+    """The types of changes that the event of a batch reports together."""
+
+    ITEM_SAVED = "Item Saved"
+    ITEM_FAILED = "Item Failed"
+    CONCEPT_COMPLETED = "Concept Completed"
+
+
+_LISTS = "saved_items", "failed_items", "completed_concepts"
+"""The fields with the parts of a batch, for each `PartType` in its order."""
+
+
+class Part(NamedTuple):
+    """A change that the event of a batch reports together with others."""
+
+    type: PartType
+    data: Mapping[str, str]
+    """The concept, and what else is not the same for the whole event."""
+
+    @classmethod
+    def saved(cls, item: Item) -> "Part":
+        """An item has a saved row, and can be read."""
+        return cls(PartType.ITEM_SAVED, {"concept_id": item.concept_id})
+
+    @classmethod
+    def failed(cls, failure: Failure) -> "Part":
+        """The attempt could not save an item. Its outcome confirms it: see `concept_failed`."""
+        return cls(PartType.ITEM_FAILED, {"concept_id": failure.item.concept_id} | failure.for_others.why)
+
+    @classmethod
+    def completed(cls, concept_id: str, name: str) -> "Part":
+        """A concept has all of its content."""
+        data = {"concept_id": concept_id, "concept_name": name[:MAX_NAME]}
+        return cls(PartType.CONCEPT_COMPLETED, data)
+
+
+class Change(NamedTuple):
+    """A change of a task, as a reader of its feed sees it."""
+
+    id: str
+    """Stable: the event's, and of a part of a batch also its place."""
+
+    type: str
+    data: Mapping[str, Any]
+
+
 class Event(NamedTuple):
     """An event before it is recorded."""
 
     detail_type: DetailType
     data: Mapping[str, Any]
-    identity: tuple[object, ...]
-    """The values that distinguish the event from others of its type."""
+    event_id: str
+    """A stable id: the same event always has the same id."""
+
+    @classmethod
+    def of(cls, detail_type: DetailType, data: Mapping[str, Any], *identity: object) -> "Event":
+        """An event; `identity` distinguishes it from others of its type."""
+        return cls(detail_type, data, str(uuid.uuid5(_IDS, json.dumps([detail_type, *identity]))))
 
     @property
     def task_id(self) -> str | None:
         return self.data.get("task_id")
-
-    @property
-    def event_id(self) -> str:
-        """A stable id: the same event always has the same id."""
-        return str(uuid.uuid5(_IDS, json.dumps([self.detail_type, *self.identity])))
 
 
 class AttemptEvents(NamedTuple):
@@ -68,7 +116,7 @@ class AttemptEvents(NamedTuple):
 
     def _event(self, detail_type: DetailType, *identity: object, **data: object) -> Event:
         """An event; `identity` distinguishes it from others of its type and attempt."""
-        return Event(detail_type, self._asdict() | data, (self.task_id, self.attempt, *identity))
+        return Event.of(detail_type, self._asdict() | data, self.task_id, self.attempt, *identity)
 
     def queued(self, actor: str, cause: str, position: int) -> Event:
         """It has been claimed, and waits for a slot. `position` is its place in the queue, from 1."""
@@ -78,11 +126,6 @@ class AttemptEvents(NamedTuple):
         """It has been claimed, and its execution is started."""
         return self._event(DetailType.ATTEMPT_STARTED, actor=actor, cause=cause)
 
-    def concept_completed(self, concept_id: str, name: str) -> Event:
-        """A concept has all of its content."""
-        names = {"concept_id": concept_id, "concept_name": name[:MAX_NAME]}
-        return self._event(DetailType.CONCEPT_COMPLETED, concept_id, **names)
-
     def concept_failed(self, concept_id: str, failures: Sequence[Failure], occurred_at: str) -> Event:
         """The attempt ended, and a part of a concept's content is missing or was not replaced.
 
@@ -90,23 +133,34 @@ class AttemptEvents(NamedTuple):
         correction would not be reported again.
         """
         identity = (concept_id, occurred_at)
-        items = [{"content_type": failure.item.content_type, **failure.why} for failure in failures]
+        items = [{"content_type": failure.item.content_type, **failure.for_others.why} for failure in failures]
         return self._event(DetailType.CONCEPT_FAILED, *identity, concept_id=concept_id, items=items)
 
-    def batch_saved(self, batch: int, content_type: str, saved: int, failed: int) -> Event:
-        """The items of one content type in a batch have been saved; `failed` of them were not."""
-        data = {"batch": batch, "content_type": content_type, "saved": saved, "failed": failed}
-        return self._event(DetailType.BATCH_SAVED, batch, content_type, **data)
+    def batch_saved(self, batch: int, content_type: str, parts: Sequence[Part]) -> Sequence[Event]:
+        """What a transaction has done to the items of one content type in a batch, and, once for all content
+        types, the concepts that it has completed. As many events as the size of the parts requires.
 
-    def item_saved(self, item: Item) -> Event:
-        """An item has a saved row, and can be read."""
-        return self._event(DetailType.ITEM_SAVED, *item, **item._asdict())
-
-    def item_failed(self, failure: Failure) -> Event:
-        """The attempt could not save an item. Its outcome confirms it: see `concept_failed`."""
-        identity = (*failure.item, failure.stage, failure.error_code)
-        data = failure.item._asdict() | failure.why
-        return self._event(DetailType.ITEM_FAILED, *identity, **data)
+        A batch may take several transactions, and one that is repeated may save more: the parts identify the
+        event.
+        """
+        saved, failed, completed = ([part.data for part in parts if part.type is each] for each in PartType)
+        event = self._event(
+            DetailType.BATCH_SAVED,
+            *(batch, content_type, *parts),
+            batch=batch,
+            content_type=content_type,
+            saved=len(saved),
+            failed=len(failed),
+            saved_items=[part["concept_id"] for part in saved],
+            failed_items=failed,
+            completed_concepts=completed,
+        )
+        size = entry_size(event.detail_type, json.dumps(detail_of(event, _ANY_TIME)))
+        if size <= MAX_BATCH_BYTES or len(parts) == 1:
+            return [event]
+        middle = len(parts) // 2
+        halves = parts[:middle], parts[middle:]
+        return [event for half in halves for event in self.batch_saved(batch, content_type, half)]
 
     def item_restored(self, item: Item, revision: str, restored_from: str, actor: str) -> Event:
         """An earlier content of an item is the current one again, as a new revision."""
@@ -148,11 +202,44 @@ class AttemptEvents(NamedTuple):
 
 def recovery_ended(recovery_id: str, state: str, counts: Mapping[str, int]) -> Event:
     data = {"recovery_id": recovery_id, "state": state, "counts": dict(counts)}
-    return Event(DetailType.RECOVERY_ENDED, data, (recovery_id, state))
+    return Event.of(DetailType.RECOVERY_ENDED, data, recovery_id, state)
+
+
+def number_of_changes(data: Mapping[str, Any]) -> int:
+    """The number of changes that `changes_of` returns for an event with this data."""
+    return 1 + sum(len(data.get(name, ())) for name in _LISTS)
+
+
+def changes_of(event_id: str, detail_type: str, data: Mapping[str, Any]) -> Iterator[Change]:
+    """The changes that an event reports, in order: the parts of a batch, and then the event itself without
+    them. The order never changes, because readers continue inside an event.
+    """
+    attempt = {name: data[name] for name in AttemptEvents._fields if name in data}
+    of_type = attempt | {"content_type": data.get("content_type")}
+    parts = [
+        *((PartType.ITEM_SAVED, of_type | {"concept_id": each}) for each in data.get("saved_items", ())),
+        *((PartType.ITEM_FAILED, of_type | each) for each in data.get("failed_items", ())),
+        *((PartType.CONCEPT_COMPLETED, attempt | each) for each in data.get("completed_concepts", ())),
+    ]
+    for place, part in enumerate(parts):
+        yield Change(f"{event_id}-{place}", *part)
+    yield Change(event_id, detail_type, {name: data[name] for name in data if name not in _LISTS})
+
+
+SOURCE = "app.roadmap.content"
+"""The `source` of every event."""
+
+
+def entry_size(detail_type: str, detail: str) -> int:
+    """The bytes of an event's entry that count towards the limit of a PutEvents request."""
+    return len(f"{SOURCE}{detail_type}{detail}".encode())
+
+
+_ANY_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 def detail_of(event: Event, time: datetime) -> dict[str, Any]:
-    """The `detail` of an event as it is sent."""
+    """The `detail` of an event as it is sent. Its size is the same for any time."""
     return {
         "metadata": {
             "id": event.event_id,

@@ -30,6 +30,9 @@ class Item(NamedTuple):
     content_type: ContentType
 
 
+REJECTED_BY_CHECK = "Check."
+"""The beginning of the code of a refusal by the product's check of contents."""
+
 MAX_REASON = 500
 """Maximum characters of a reason, so that content is not copied into it."""
 
@@ -65,8 +68,17 @@ class Failure(_Failure):
 
     @property
     def why(self) -> dict[str, Any]:
-        """Stage, code and reason, as events, logs and `failed_concepts` state them."""
+        """Stage, code and reason, as the records of the item state them."""
         return {"stage": self.stage, "error_code": self.error_code, "reason": self.reason}
+
+    @property
+    def for_others(self) -> Self:
+        """The failure as groups, events and logs state it. A reason that the product's check wrote is content
+        of a user: only the records of the item have it.
+        """
+        if not self.error_code.startswith(REJECTED_BY_CHECK):
+            return self
+        return self._replace(reason="the product's check has refused the content")
 
 
 RecordedFailure = tuple[int, Failure]

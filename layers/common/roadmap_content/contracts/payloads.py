@@ -12,7 +12,7 @@ from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from .documents import storable_json
+from .documents import storable_json, storable_text
 from .errors import InvalidPayloadError
 from .items import ContentType
 
@@ -103,7 +103,9 @@ class StateError(Payload):
     def reason(self) -> str:
         """The error message for people. The cause of a function's error is JSON, possibly truncated."""
         message = _ERROR_MESSAGE.match(self.cause)
-        return self.cause if message is None else json.loads(f'"{message[1]}"', strict=False)
+        if message is None:
+            return self.cause
+        return storable_text(json.loads(f'"{message[1]}"', strict=False))
 
 
 class BatchReference(Payload):

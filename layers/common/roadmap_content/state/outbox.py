@@ -5,7 +5,7 @@ back, and sent at least once. An invocation leases the events of one request, se
 records the result together with the next lease.
 
 The same rows are the feed of a task's changes, which does not need an event bus: without one, events are
-recorded as delivered.
+recorded as delivered. An event of a batch reports many changes (`contracts/events.py`, `changes_of`).
 
 An event that EventBridge refuses is tried again after a pause that doubles, and does not delay the others. An
 event that is too large, or refused for a day, is set aside with the error's code.
@@ -21,7 +21,7 @@ from sqlalchemy import Connection, text
 
 from ..contracts.documents import storable_json
 from ..contracts.errors import ContentError
-from ..contracts.events import Event, detail_of
+from ..contracts.events import Change, DetailType, Event, changes_of, detail_of, number_of_changes
 from ..platform.aws.event_bus import MAX_BYTES, MAX_ENTRIES, REQUEST_SECONDS, Entry, EventBusUnavailableError
 from ..platform.postgres.transactions import RESERVE, transact
 from ..platform.runtime.deadline import Deadline
@@ -51,20 +51,34 @@ _IS_WAITING = "delivered_at IS NULL AND set_aside_at IS NULL"
 RECORD = text("""
 WITH recorded AS (
     SELECT * FROM json_to_recordset(CAST(:events AS json)) AS e(
-        ordinal integer, event_id text, detail_type text, task_id text, detail json)
+        ordinal integer, event_id text, detail_type text, task_id text, detail json, changes integer)
 ), locked AS MATERIALIZED (
     SELECT pg_advisory_xact_lock(hashtextextended('content_events ' || task_id, 0))
     FROM (SELECT DISTINCT task_id FROM recorded WHERE task_id IS NOT NULL ORDER BY task_id) AS tasks
 )
-INSERT INTO content_events (event_id, detail_type, task_id, detail, delivered_at)
-SELECT event_id, detail_type, task_id, detail, CASE WHEN :has_bus THEN NULL ELSE timezone('utc', now()) END
+INSERT INTO content_events (event_id, detail_type, task_id, detail, changes, delivered_at)
+SELECT event_id, detail_type, task_id, detail, changes,
+    CASE WHEN :has_bus THEN NULL ELSE timezone('utc', now()) END
 FROM (SELECT count(*) FROM locked) AS every_lock CROSS JOIN recorded ORDER BY ordinal
 ON CONFLICT (event_id) DO NOTHING
 """)
 
+# Reads only the events with the next `:limit` changes: the document of each may have 240 kB. `:part` is the
+# place of a change in the first event, and `unread` the number of changes between it and an event.
 CHANGES = text("""
-SELECT position, recorded_at, event_id, detail_type, CAST(detail AS text) AS detail FROM content_events
-WHERE task_id = :task_id AND position >= :first ORDER BY position LIMIT :limit
+SELECT position, recorded_at, event_id, detail_type, CAST(detail AS text) AS detail FROM (
+    SELECT e.*, sum(e.changes) OVER (ORDER BY e.position) - e.changes
+        - least(:part + 1, first_value(e.changes) OVER (ORDER BY e.position)) AS unread
+    FROM content_events e WHERE e.task_id = :task_id AND e.position >= :first
+    ORDER BY e.position LIMIT :limit + 1) AS found
+WHERE unread < :limit ORDER BY position
+""")
+
+# The claim of an attempt precedes its events.
+OF_BATCHES = text("""
+SELECT event_id, detail_type, CAST(detail AS text) AS detail FROM content_events
+WHERE task_id = :task_id AND detail_type = :detail_type AND recorded_at >= (
+    SELECT claimed_at FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt)
 """)
 
 # Few events of an attempt have one of the types, and all events of a task are found by its index.
@@ -127,6 +141,7 @@ def record_events(services: Services, connection: Connection, events: Iterable[E
             "detail_type": event.detail_type,
             "task_id": event.task_id,
             "detail": detail_of(event, now),
+            "changes": number_of_changes(event.data),
         }
         for ordinal, event in enumerate(events)
     ]
@@ -150,10 +165,21 @@ class RecordedEvent(NamedTuple):
     """A JSON document: see `detail_of`."""
 
 
-def events_of_task(connection: Connection, task_id: str, first: int, limit: int) -> list[RecordedEvent]:
-    """A task's events from a position on, in order. A delivered event is kept for some days."""
-    rows = connection.execute(CHANGES, {"task_id": task_id, "first": first, "limit": limit})
-    return [RecordedEvent(*row) for row in rows]
+def events_of_task(
+    connection: Connection, task_id: str, first: int, part: int, limit: int
+) -> list[RecordedEvent]:
+    """A task's events from a position on, in order: as many as have the next `limit` changes after the one at
+    `part` in the first event. A delivered event is kept for some days.
+    """
+    parameters = {"task_id": task_id, "first": first, "part": part, "limit": limit}
+    return [RecordedEvent(*row) for row in connection.execute(CHANGES, parameters)]
+
+
+def changes_of_batches(connection: Connection, task_id: str, attempt: int) -> Iterator[Change]:
+    """The changes that the saved batches of an attempt have reported."""
+    about = {"task_id": task_id, "attempt": attempt, "detail_type": DetailType.BATCH_SAVED}
+    for event_id, detail_type, detail in connection.execute(OF_BATCHES, about):
+        yield from changes_of(event_id, detail_type, json.loads(detail)["data"])
 
 
 def deliver_events(services: Services, deadline: Deadline) -> int:

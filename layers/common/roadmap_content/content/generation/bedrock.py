@@ -85,6 +85,11 @@ class BedrockModel:
 
 def create(settings: Settings) -> Generator:
     """Create the generator. Sends no request."""
+    return ModelGenerator(create_model(settings))
+
+
+def create_model(settings: Settings) -> BedrockModel:
+    """Create the model that the settings name. Sends no request."""
     socket_timeout = settings.model_timeout
     client = boto3.client(
         "bedrock-runtime",
@@ -97,16 +102,14 @@ def create(settings: Settings) -> Generator:
             retries={"mode": "standard", "total_max_attempts": 1},  # ModelGenerator retries
         ),
     )
-    return ModelGenerator(
-        BedrockModel(
-            client=client,
-            model_id=settings.model_id,
-            max_output=settings.model_max_output_tokens,
-            socket_timeout=socket_timeout,
-            temperature=settings.model_temperature,
-            strict=settings.model_strict_tools,
-            bulk_tier=settings.model_bulk_tier,
-        )
+    return BedrockModel(
+        client=client,
+        model_id=settings.model_id,
+        max_output=settings.model_max_output_tokens,
+        socket_timeout=socket_timeout,
+        temperature=settings.model_temperature,
+        strict=settings.model_strict_tools,
+        bulk_tier=settings.model_bulk_tier,
     )
 
 

@@ -55,11 +55,15 @@ class Allowance:
         quota: ModelQuota | None = None,
         *,
         is_bulk: bool = False,
+        draft_number: int = 1,
     ) -> None:
         self.deadline = deadline
         self.quota = quota
         self.is_bulk = is_bulk
         """Whether the system started the attempt, and no person waits for it."""
+
+        self.draft_number = draft_number
+        """Above 1 if a saved item is replaced: another number than that of the item's former drafts."""
 
         self.usage = Usage()
         self.model_id: str | None = None

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from ...contracts.documents import Document
@@ -153,9 +154,15 @@ class ModelGenerator:
     """A `Generator` that uses a language model."""
 
     def __init__(
-        self, model: Model, sleep: Callable[[float], None] = time.sleep, pace: Pace | None = None
+        self,
+        model: Model,
+        sleep: Callable[[float], None] = time.sleep,
+        pace: Pace | None = None,
+        prompts: Path | None = None,
     ) -> None:
+        """`prompts` is a folder with changed templates; see `prompt_for`."""
         self._model = model
+        self._prompts = prompts
         self._sleep = sleep
         self._pace = pace or Pace()
 
@@ -178,7 +185,8 @@ class ModelGenerator:
             ContentError: the allowance was not sufficient; see `TaskBudget.reserve`.
         """
         allowance = allowance or Allowance(Deadline.after(float("inf")))
-        prompt = replace(prompt_for(concept, content_type, learner, refused), is_bulk=allowance.is_bulk)
+        prompt = prompt_for(concept, content_type, learner, refused, self._prompts)
+        prompt = replace(prompt, is_bulk=allowance.is_bulk)
         allowance.model_id, allowance.prompt_version = self._model.model_id, prompt.version
         answer = self._ask(prompt, None, allowance)
         try:

@@ -58,11 +58,15 @@ class OfflineGenerator:
         concept: Concept,
         content_type: ContentType,
         learner: Learner = ANYONE,
-        _allowance: Allowance | None = None,
+        allowance: Allowance | None = None,
         _refused: str | None = None,
         /,
     ) -> Draft:
-        """Generate an item. Accepts any concept and never fails."""
+        """Generate an item. Accepts any concept and never fails. A draft that replaces a saved item has its
+        number beside the concept's name, so that it differs.
+        """
+        if allowance is not None and allowance.draft_number > 1:
+            concept = concept._replace(name=f"{concept.name} #{allowance.draft_number}")
         outline = _outline(concept, _language(concept, learner))
         draft: Draft = import_module(f".{content_type}.offline", content.__name__).draft(outline)
         return draft

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from math import ceil
+from pathlib import Path
 from string import Template
 from typing import Any
 
@@ -74,13 +75,22 @@ class Prompt:
         return ceil(maximum * self.output_share)
 
 
+def language_of(concept: Concept, learner: Learner) -> str:
+    """The tag of the learner's language or, if none was requested, of the concept's language."""
+    return learner.language or ("zh" if _CJK.search(concept.name + concept.description) else "en")
+
+
 def prompt_for(
-    concept: Concept, content_type: ContentType, learner: Learner, refused: str | None = None
+    concept: Concept,
+    content_type: ContentType,
+    learner: Learner,
+    refused: str | None = None,
+    changed: Path | None = None,
 ) -> Prompt:
-    """The prompt for an item, in the learner's language or, if none was requested, the concept's language.
-    `refused`: why the item's earlier content was refused.
+    """The prompt for an item. `refused`: why the item's earlier content was refused. `changed`: a folder with
+    templates in place of those with the same path in the package `content`.
     """
-    tag = learner.language or ("zh" if _CJK.search(concept.name + concept.description) else "en")
+    tag = language_of(concept, learner)
     spoken = tag.lower().split("-")[0]
     written = spoken if spoken in LANGUAGES else "en"
     language = LANGUAGES.get(tag.lower(), tag)
@@ -98,20 +108,27 @@ def prompt_for(
     }
     if refused is not None:
         data["avoid_this_fault_of_an_earlier_answer"] = {"fault": refused}
+    system = _template(f"generation/system.{written}.md", changed)
+    template = _template(f"{content_type}/prompt.{written}.md", changed)
     return Prompt(
-        system=_system(written).substitute(language=language),
-        user=_template(written, content_type).substitute(language=language, data=_as_data(data)),
+        system=system.substitute(language=language),
+        user=template.substitute(language=language, data=_as_data(data)),
         tool=f"hand_in_{content_type}",
         description=f"Hands in the {content_type}.",
         schema=schema_of(content_type),
-        version=_version(written, content_type),
+        version=_version(f"{written}/{content_type}", system.template, template.template),
         output_share=CONTENT_KINDS[content_type].output_share,
     )
 
 
 def _as_data(sections: Mapping[str, Mapping[str, object]]) -> str:
-    data = {name: _fitting(section) for name, section in sections.items()}
-    return json.dumps(data, ensure_ascii=False, indent=1).translate(_ESCAPES)
+    return encoded({name: _fitting(section) for name, section in sections.items()})
+
+
+def encoded(data: object) -> str:
+    """Foreign data as JSON that cannot close a tag, without invisible characters."""
+    text = json.dumps(data, ensure_ascii=False, indent=1)
+    return _UNSENDABLE.sub("\ufffd", text).translate(_ESCAPES)
 
 
 def _fitting(section: Mapping[str, object]) -> Document:
@@ -142,19 +159,15 @@ def _clean(value: Any, depth: int) -> Any:  # noqa: ANN401 - any JSON value
 
 
 @cache
-def _system(language: str) -> Template:
-    return Template((files(__package__) / f"system.{language}.md").read_text("utf-8"))
+def _template(path: str, changed: Path | None) -> Template:
+    packaged = files(content.__name__) / path
+    file = changed / path if changed is not None and (changed / path).exists() else packaged
+    return Template(file.read_text("utf-8"))
 
 
 @cache
-def _template(language: str, content_type: ContentType) -> Template:
-    return Template((files(content.__name__) / content_type / f"prompt.{language}.md").read_text("utf-8"))
-
-
-@cache
-def _version(language: str, content_type: ContentType) -> str:
-    texts = [_system(language).template, _template(language, content_type).template]
-    return f"{language}/{content_type}@{hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:12]}"
+def _version(name: str, *texts: str) -> str:
+    return f"{name}@{hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:12]}"
 
 
 def schema_of(content_type: ContentType) -> Document:

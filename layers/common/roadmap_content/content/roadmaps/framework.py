@@ -9,7 +9,15 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from ...contracts.documents import MAX_DEPTH, Document, UndecodableError, decode, is_deep, unstorable
+from ...contracts.documents import (
+    MAX_DEPTH,
+    Document,
+    UndecodableError,
+    decode,
+    is_deep,
+    storable_text,
+    unstorable,
+)
 from ...contracts.errors import InvalidFrameworkError, ItemNotFoundError
 from ...contracts.items import ContentType, Item
 from ..kind import Row
@@ -199,11 +207,11 @@ def _path(*position: int) -> str:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    return storable_text(value) if isinstance(value, str) else ""
 
 
 def _texts(value: object) -> tuple[str, ...]:
-    return tuple(entry for entry in value if isinstance(entry, str)) if isinstance(value, list) else ()
+    return tuple(_text(entry) for entry in value if isinstance(entry, str)) if isinstance(value, list) else ()
 
 
 def _number(value: object) -> float:

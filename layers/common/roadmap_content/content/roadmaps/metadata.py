@@ -33,6 +33,14 @@ FROM roadmap_metadata r, LATERAL (SELECT concat(r.xmin, ' ', r.ctid) AS version)
 WHERE roadmap_id = :roadmap_id
 """)
 
+# `fingerprint` shows whether two pieces are of the same text.
+READ_SOURCE = text("""
+SELECT user_id, title, total_estimated_hours, recommended_completion_weeks, md5(framework) AS fingerprint,
+    length(framework) AS size, substr(framework, :start + 1, :length) AS piece
+FROM roadmap_metadata, LATERAL (SELECT coalesce(CAST(framework_data AS text), 'null') AS framework) AS f
+WHERE roadmap_id = :roadmap_id AND deleted_at IS NULL
+""")
+
 # Guarantees: takes the same locks as `LOCK`, or none if another session holds the row.
 LOCK_AT_ONCE = text("""
 WITH guard AS MATERIALIZED (
@@ -88,6 +96,17 @@ def _read(connection: Connection, roadmap_id: str | None, user_id: str, known_ve
         raise RoadmapNotFoundError(f"there is no roadmap {roadmap_id!r} of the task's user")
     if row.deleted:
         raise RoadmapNotFoundError(f"roadmap {roadmap_id!r} is deleted")
+    return row
+
+
+def read_source(connection: Connection, roadmap_id: str | None, start: int, length: int) -> Row[Any]:
+    """A roadmap of any user, with a piece of the text of `framework_data`.
+    Raises RoadmapNotFoundError: the task has none, or it is deleted.
+    """
+    piece = {"roadmap_id": roadmap_id, "start": start, "length": length}
+    row = connection.execute(READ_SOURCE, piece).one_or_none()
+    if row is None:
+        raise RoadmapNotFoundError("the task has no roadmap, or it is deleted")
     return row
 
 

@@ -103,7 +103,7 @@ WITH incoming AS (
 SELECT j.concept_id, CASE WHEN j.row_status IN ('new', 'prepared') THEN 'id_taken' ELSE j.row_status END
     AS row_status
 FROM checked j
-WHERE j.row_status <> 'kept' AND j.concept_id NOT IN (
+WHERE j.concept_id NOT IN (
     SELECT concept_id FROM inserted UNION ALL SELECT concept_id FROM completed)
 """
 

@@ -20,6 +20,9 @@ Moment = Annotated[datetime | None, Field(description="ISO 8601; without a zone,
 MAX_TOKENS = 10**12
 """Maximum tokens of a budget."""
 
+_OF_FAILURE = "group_id", "error_code", "content_type"
+"""The conditions on a task's current failures."""
+
 
 class Filter(Payload):
     """A filter selects what meets every condition."""
@@ -44,7 +47,7 @@ class Filter(Payload):
     @property
     def conditions(self) -> dict[str, Any]:
         """The conditions that are set."""
-        return {name: value for name, value in self if value not in (None, [])}
+        return {name: value for name, value in self if value not in (None, [], False)}
 
 
 class TaskFilter(Filter):
@@ -90,12 +93,24 @@ class TaskFilter(Filter):
     @property
     def by_failure(self) -> dict[str, str]:
         """The conditions on a task's current failures."""
-        columns = "group_id", "error_code", "content_type"
-        return {name: value for name in columns if (value := getattr(self, name)) is not None}
+        return {name: value for name in _OF_FAILURE if (value := getattr(self, name)) is not None}
 
 
 class RecoveryFilter(TaskFilter):
-    """The tasks of a recovery: those that meet every condition when the recovery is created."""
+    """The tasks of a recovery: those that meet every condition when the recovery is created. Of these tasks,
+    the items that fail for the named cause (group, code, content type) are retried.
+    """
+
+    all_missing: Annotated[
+        bool, Field(description="Retry every missing item of the tasks, also those with another cause.")
+    ] = False
+
+
+def cause_of(conditions: Mapping[str, Any]) -> dict[str, str]:
+    """The cause of the items that a recovery with these conditions retries; empty: every missing item."""
+    if conditions.get("all_missing"):
+        return {}
+    return {name: conditions[name] for name in _OF_FAILURE if name in conditions}
 
 
 class RegenerationFilter(Filter):
@@ -180,8 +195,13 @@ class RecoveryPreview(Payload):
 
     dry_run: bool = True
     tasks: Count
-    items: PreviewItems
+    items: Annotated[PreviewItems, Field(description="The items that the recovery would retry.")]
     estimated_tokens: int | None
+    other_items: Annotated[
+        Count,
+        Field(description="Missing items of these tasks with another cause; `all_missing` retries them."),
+    ]
+    other_tokens: Annotated[int | None, Field(description="The estimated tokens of `other_items`.")]
     estimated_minutes: float
     refused: Mapping[str, Count]
 

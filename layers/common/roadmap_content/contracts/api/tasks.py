@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field
 
+from ..erasure import Receipt
 from ..items import ContentType, Stage
 from ..payloads import Count, Page, Payload
 from ..states import Cause
@@ -91,6 +92,10 @@ class TaskDetail(TaskStatus):
     execution_url: str | None
     actions: Actions
     tokens: TaskTokens
+    erased: Annotated[
+        Receipt | None,
+        Field(description="Everything of this system about the task was erased; the product's rows stayed."),
+    ] = None
 
 
 class ItemTotals(Payload):
@@ -146,6 +151,30 @@ class TaskPage(Page[TaskRow]):
     """If false, `total` is an estimate: counting would read too many tasks."""
 
 
+class RoadmapSource(Payload):
+    """The part of a roadmap that its contents and their projections do not have."""
+
+    user_id: str
+    title: str | None
+    total_estimated_hours: float | None
+    recommended_completion_weeks: int | None
+
+
+class TaskSource(Payload):
+    """From what a task's contents were made. It contains data about the user: ids and the request."""
+
+    task_id: str
+    user_id: str
+    roadmap_id: str
+    user_request: Annotated[
+        dict[str, Any] | None,
+        Field(description="As the product wrote it; null if it cannot be read or is no object."),
+    ]
+    roadmap: RoadmapSource
+    framework_data: Annotated[str, Field(description="A piece of the JSON text, from the cursor on.")]
+    next_cursor: str | None
+
+
 class AttemptScope(Payload):
     """The part of the task that an attempt was for; `null` does not limit."""
 
@@ -192,10 +221,20 @@ class Change(Payload):
     """One change of a task."""
 
     cursor: Annotated[str, Field(description="`after` for a request that continues with the next change.")]
-    id: Annotated[str, Field(description="The id of the event. A change has the same id in every answer.")]
-    type: Annotated[str, Field(description="The `detail-type` of the event: see events.md.")]
+    id: Annotated[
+        str,
+        Field(
+            description="The id of the event; of a part of a saved batch, with its place. A change has the "
+            "same id in every answer."
+        ),
+    ]
+    type: Annotated[
+        str, Field(description="The `detail-type` of the event, or the kind of the part: see events.md.")
+    ]
     time: AwareDatetime
-    data: Annotated[dict[str, Any], Field(description="The `data` of the event: see events.md.")]
+    data: Annotated[
+        dict[str, Any], Field(description="The `data` of the event, or of the part: see events.md.")
+    ]
 
 
 class ChangePage(Payload):

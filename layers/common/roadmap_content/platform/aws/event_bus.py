@@ -5,13 +5,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...contracts.errors import TransientError
+from ...contracts.events import SOURCE, entry_size
 from .clients import create_client
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
-
-SOURCE = "app.roadmap.content"
-"""The `source` of every event."""
 
 MAX_ENTRIES = 10
 """Maximum entries of one PutEvents request."""
@@ -42,7 +40,7 @@ class Entry(NamedTuple):
     @property
     def size(self) -> int:
         """The bytes that count towards `MAX_BYTES`."""
-        return len(f"{SOURCE}{self.detail_type}{self.detail}".encode())
+        return entry_size(self.detail_type, self.detail)
 
 
 class EventBus:

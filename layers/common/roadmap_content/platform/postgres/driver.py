@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy
 from pg8000 import core, dbapi
 
-from ...contracts.documents import UndecodableError, decode, storable_text
+from ...contracts.documents import read_json, storable_text
 
 _TIMESTAMP, _TIMESTAMPTZ, _JSON, _JSONB = 1114, 1184, 114, 3802
 """Type OIDs of PostgreSQL."""
@@ -46,14 +46,6 @@ def read_time(value: str) -> datetime:
         zone = UTC if _ZONE.search(value) else None
         past = value == "-infinity" or value.endswith(" BC")
         return datetime(1, 1, 2, tzinfo=zone) if past else datetime(9999, 12, 30, tzinfo=zone)
-
-
-def read_json(value: str) -> Any:  # noqa: ANN401 - any JSON value
-    """Read JSON; `None` if Python cannot decode it, because an error here would break the connection."""
-    try:
-        return decode(value)
-    except UndecodableError:
-        return None
 
 
 class Cursor(dbapi.Cursor):  # type: ignore[misc] # pg8000 has no types

@@ -19,7 +19,7 @@ GIVE = text("SELECT set_config('roadmap_content.parts', :parts, true)")
 TAKE = text("SELECT current_setting('roadmap_content.outcomes')")
 
 # Guarantees: the writes of a part are rolled back if the server refuses the part, and kept otherwise; an
-# error of the server or the connection ends the transaction. A statement returns its refusals only after it
+# error of the server or the connection ends the transaction. A statement returns its rows only after it
 # has completed, including the checks of foreign keys.
 SAVE_IN_PARTS = """
 DO $save_in_parts$
@@ -61,8 +61,8 @@ _PARAMETER = re.compile(r"(?<!:):(\w+)")
 class Outcome(NamedTuple):
     """The rows that were not saved."""
 
-    refusals: list[tuple[str, str]]
-    """`(concept_id, row_status)` of each row that the save statement refused."""
+    unwritten: list[tuple[str, str]]
+    """`(concept_id, row_status)` of each row that the save statement did not write."""
 
     refused: dict[int, DataRefusedError]
     """The indexes of the parts that the server refused."""
@@ -76,7 +76,7 @@ def save_in_parts(connection: Connection, save_sql: str, parts: Sequence[Mapping
     connection.exec_driver_sql(block.replace("<save_sql>", _PARAMETER.sub(r"part.\1", save_sql)))
     outcomes = json.loads(connection.execute(TAKE).scalar_one())
     return Outcome(
-        refusals=[(one["concept_id"], one["row_status"]) for one in outcomes if "row_status" in one],
+        unwritten=[(one["concept_id"], one["row_status"]) for one in outcomes if "row_status" in one],
         refused={
             one["part"]: DataRefusedError(
                 one["sqlstate"], explain(one["sqlstate"], one["constraint"], one["table"])

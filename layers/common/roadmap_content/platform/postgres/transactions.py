@@ -86,18 +86,20 @@ def transact(engine: Engine, work: Callable[[Connection], T], deadline: Deadline
 @contextmanager
 def isolated(connection: Connection, event: str, *, when: bool = True, **ids: str) -> Iterator[None]:
     """Undo only this part of the transaction if the server refuses a statement of it, and log the `event`. It
-    takes two round trips more, so `when` limits it to a transaction that is tried again.
+    takes a round trip more, so `when` limits it to a transaction that is tried again. The COMMIT releases the
+    savepoint.
     """
     if not when:
         yield
         return
+    connection.exec_driver_sql(f"SAVEPOINT {event}")
     try:
-        with connection.begin_nested():
-            yield
+        yield
     except DBAPIError as error:
         sqlstate, reason = diagnose(error)
         if is_transient(sqlstate):
             raise
+        connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {event}")
         logger.error(event, extra={**ids, "sqlstate": sqlstate, "reason": reason})
 
 

@@ -1,12 +1,13 @@
 """The S3 bucket: the object operations that are used, with one error type for all transient errors."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ... import __version__
-from ...contracts.errors import InvalidContentError, StorageUnavailableError
+from ...contracts.errors import InvalidContentError, OtherBucketError, StorageUnavailableError
 from ..aws.clients import create_client
 from .keys import fingerprint, key_in_url
 
@@ -126,6 +127,14 @@ class Bucket:
         if "://" not in content_url:
             return content_url
         return key_in_url(content_url, self.name, self._client.meta.endpoint_url)
+
+    def keys_in(self, content_urls: Iterable[str]) -> frozenset[str]:
+        """The keys in these URLs. The URL of another bucket has none."""
+        keys = set()
+        for url in content_urls:
+            with suppress(OtherBucketError):
+                keys.add(self.key_in(url))
+        return frozenset(keys)
 
     def copy(self, key: str, target: str, metadata: Mapping[str, str]) -> None:
         """Copy an object of any size within S3, with new metadata."""

@@ -7,7 +7,7 @@ cannot collide, because `~` marks the hash and is escaped in ids.
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import quote, unquote
 
 from ...contracts.errors import OtherBucketError
@@ -32,9 +32,24 @@ def encode(identifier: str) -> str:
     return f"{encoded[:_MAX_ENCODED]}~{digest}"
 
 
+STAGED, REJECTED, MANIFESTS = "staged/items/", "rejected/items/", "manifests/tasks/"
+ERASURES = "erasures/register/"
+"""The second segment is not `concepts`, so that no text of a roadmap with the id `staged` is below it."""
+
+WORKING = (STAGED, REJECTED, MANIFESTS)
+
+_WORKING_DATA = re.compile(f"(?:{'|'.join(WORKING)})[^/]+/")
+
 _HASH = re.compile(r"/([0-9a-f]{64})\.md$")
 
 _TEXT = re.compile(r"([^/]+)/concepts/[^/]+/([0-9a-f]{64})\.md")
+
+_ENCODED_TEXT = re.compile(r"[^/]+/concepts/[^/]+/[^/]+")
+
+_CONCEPT = re.compile(r"(?<=.)(?=/concepts/.*/)", re.DOTALL)
+"""The end of a roadmap's id that is not encoded: there may be several."""
+
+_TRUNCATED = re.compile(r"~[0-9a-f]{64}$")
 
 _AWS_URL = re.compile(
     r"https?://(?:(?P<bucket>[^/?#]+)\.)?s3(?:[.-][a-z0-9-]+)*\.amazonaws\.com(?:\.cn)?(?::\d+)?/"
@@ -72,7 +87,7 @@ def text_in(key: str) -> tuple[str, str] | None:
 
 def is_ours(key: str) -> bool:
     """Whether a key is one that only this system writes."""
-    return key.startswith(WORKING) or hash_in(key) is not None
+    return _working(key) is not None or hash_in(key) is not None
 
 
 def next_place(key: str) -> str:
@@ -81,9 +96,39 @@ def next_place(key: str) -> str:
     return passed[0][:-1] + "0" if passed else key  # `0` comes after `/`
 
 
+def owners_of(key: str) -> set[str]:
+    """The places of the roadmaps or of the task to which an object may belong; see `places_of`.
+
+    Ours has one owner. A text of the product has two if one id reads like the encoded form of another one, or
+    if an id contains `/concepts/`.
+    """
+    working = _working(key)
+    if working is not None:
+        return {working}
+    first = key.partition("/")[0]
+    encoded = {_texts(first)} if _ENCODED_TEXT.fullmatch(key) and _is_encoded(first) else set()
+    if encoded and _TEXT.fullmatch(key):
+        return encoded
+    return encoded | {_texts(encode(key[: found.start()])) for found in _CONCEPT.finditer(key)}
+
+
 def is_text_of(roadmap_id: str, key: str) -> bool:
-    """Whether a key is one of a text of the roadmap. The product does not encode ids."""
-    return key.startswith((f"{roadmap_id}/concepts/", f"{encode(roadmap_id)}/concepts/"))
+    """Whether a key may be one of a text of the roadmap."""
+    return _texts(encode(roadmap_id)) in owners_of(key)
+
+
+def _working(key: str) -> str | None:
+    """The place of working data; `None` in other keys. A text ends with `.md`."""
+    match = None if key.endswith(".md") else _WORKING_DATA.match(key)
+    return None if match is None else match[0]
+
+
+def _is_encoded(segment: str) -> bool:
+    return _TRUNCATED.search(segment) is not None or encode(unquote(segment)) == segment
+
+
+def _texts(form: str) -> str:
+    return f"{form}/concepts/"
 
 
 def key_in_url(url: str, bucket: str, endpoint: str) -> str:
@@ -123,17 +168,17 @@ def replacement_key(roadmap_id: str, item: Item, replaced_id: str) -> str:
 
 def replacement_prefix(roadmap_id: str, content_type: ContentType) -> str:
     """The common prefix of the keys of a roadmap's staged replacements of one content type."""
-    return f"staged/{encode(roadmap_id)}/replacing-{content_type}/"
+    return f"{STAGED}{encode(roadmap_id)}/replacing-{content_type}/"
 
 
 def staged_prefix(roadmap_id: str, content_type: ContentType) -> str:
     """The common prefix of the keys of a roadmap's staged items of one content type."""
-    return f"staged/{encode(roadmap_id)}/{content_type}/"
+    return f"{STAGED}{encode(roadmap_id)}/{content_type}/"
 
 
 def rejected_prefix(roadmap_id: str, item: Item) -> str:
     """The common prefix of the keys of an item's rejected content."""
-    return f"rejected/{encode(roadmap_id)}/{item.content_type}/{encode(item.concept_id)}/"
+    return f"{REJECTED}{encode(roadmap_id)}/{item.content_type}/{encode(item.concept_id)}/"
 
 
 def rejected_key(roadmap_id: str, item: Item, attempt: int, content_fingerprint: str) -> str:
@@ -147,7 +192,7 @@ def manifest_key(task_id: str, attempt: int, body: bytes) -> str:
     """The key of an attempt's manifest. The key contains a fingerprint, so that a repeated Plan does not
     invalidate references into the first manifest.
     """
-    return f"manifests/{encode(task_id)}/{attempt}-{fingerprint(body)}.jsonl"
+    return f"{MANIFESTS}{encode(task_id)}/{attempt}-{fingerprint(body)}.jsonl"
 
 
 def erasure_key(erasure_id: str) -> str:
@@ -155,21 +200,21 @@ def erasure_key(erasure_id: str) -> str:
     return f"{ERASURES}{encode(erasure_id)}.json"
 
 
-ERASURES = "erasures/"
-
-WORKING = ("staged/", "rejected/", "manifests/")
-
-
-def prefixes_of(roadmap_ids: Iterable[str], task_ids: Iterable[str]) -> dict[str, str]:
-    """The prefixes of all objects of roadmaps and tasks, with the names of their kinds. The product does not
-    encode ids. An id with a slash could be another roadmap's prefix: there, only the encoded form is used.
-    """
-    found = {f"manifests/{encode(task_id)}/": "manifests" for task_id in task_ids}
-    for roadmap_id in roadmap_ids:
-        forms = {encode(roadmap_id), encode(roadmap_id) if "/" in roadmap_id else roadmap_id}
-        found |= {f"{form}/concepts/": "texts" for form in forms}
-        found |= {f"{kind}/{encode(roadmap_id)}/": kind for kind in ("staged", "rejected")}
+def places_of(roadmap_ids: Iterable[str], task_ids: Iterable[str]) -> dict[str, str]:
+    """The prefixes of the objects of roadmaps and tasks, with the names of their kinds."""
+    found = {f"{MANIFESTS}{encode(task_id)}/": "manifests" for task_id in task_ids}
+    for encoded in map(encode, roadmap_ids):
+        found |= {_texts(encoded): "texts"}
+        found |= {f"{STAGED}{encoded}/": "staged", f"{REJECTED}{encoded}/": "rejected"}
     return found
+
+
+def prefixes_of(roadmap_ids: Sequence[str], task_ids: Sequence[str]) -> dict[str, str]:
+    """The prefixes under which these objects are found. The product does not encode ids: below such a prefix
+    may be objects of others; see `owners_of`.
+    """
+    raw = {_texts(roadmap_id): "texts" for roadmap_id in roadmap_ids}
+    return raw | places_of(roadmap_ids, task_ids)
 
 
 def fingerprint(body: bytes) -> str:

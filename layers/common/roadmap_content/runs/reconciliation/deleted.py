@@ -20,6 +20,7 @@ from ...state.erasure.deleted import (
     unnamed_texts,
 )
 from ...state.erasure.objects import clear_objects
+from ...state.erasure.rows import texts_of_others
 from ...state.services import Services
 from .retention import days_after_deletion
 from .sweeps import last_sweep
@@ -64,8 +65,9 @@ class Deletions:
             old = {entry.key: text_in(entry.key) for entry in entries if entry.stored_at < before}
             texts = [text for text in old.values() if text is not None]
             if texts:
-                unnamed = transact(services.engine, partial(unnamed_texts, texts=texts), deadline)
-                goes = [key for key, text in old.items() if text in unnamed]
+                unnamed, urls = transact(services.engine, partial(unnamed_texts, texts=texts), deadline)
+                of_others = services.bucket.keys_in(urls)
+                goes = [key for key, text in old.items() if text in unnamed and key not in of_others]
                 in_parallel(services.bucket.delete, goes)
                 logger.info("unnamed_texts_deleted", texts=len(goes))
             self.texts_checked_to = next_place(entries[-1].key) if entries else ""
@@ -76,8 +78,10 @@ class Deletions:
 def _remove(services: Services, due: Sequence[DueTask], days: int, deadline: Deadline) -> None:
     """Remove the objects, and then the rows: after an interruption, the rows are found again."""
     subjects = subjects_of(due)
+    urls = transact(services.engine, lambda connection: texts_of_others(connection, subjects.roadmaps), deadline)
+    of_others = services.bucket.keys_in(urls)
     objects, _ = clear_objects(
-        services.bucket, subjects, lambda version: not is_ours(version.key), deadline, erase=True
+        services.bucket, subjects, lambda version: not is_ours(version.key), of_others, deadline, erase=True
     )
     task_ids = [task.task_id for task in due]
     rows = transact(services.engine, lambda connection: remove_deleted(connection, task_ids, days), deadline)

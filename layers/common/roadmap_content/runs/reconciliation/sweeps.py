@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ...platform.storage.keys import encode
+from ...platform.storage.keys import prefixes_of
 
 RECORD = text("""
 INSERT INTO content_sweeps
@@ -18,7 +18,7 @@ ON CONFLICT (swept_at) DO NOTHING
 
 FORGET_PLACES = text("""
 UPDATE content_sweeps SET tasks_checked_to = '', texts_checked_to = ''
-WHERE tasks_checked_to = ANY(:tasks) OR split_part(texts_checked_to, '/', 1) = ANY(:roadmaps)
+WHERE tasks_checked_to = ANY(:tasks) OR texts_checked_to ^@ ANY(:prefixes)
 """)
 
 LAST = text("""
@@ -77,8 +77,8 @@ def record_sweep(
 
 def forget_places(connection: Connection, task_ids: Sequence[str], roadmap_ids: Sequence[str]) -> None:
     """Remove the places at which sweeps stopped, if they name one of these. The next sweep begins anew."""
-    roadmaps = [encode(roadmap_id) for roadmap_id in roadmap_ids]
-    connection.execute(FORGET_PLACES, {"tasks": list(task_ids), "roadmaps": roadmaps})
+    prefixes = [*prefixes_of(roadmap_ids, [])]
+    connection.execute(FORGET_PLACES, {"tasks": list(task_ids), "prefixes": prefixes})
 
 
 def last_sweep(connection: Connection) -> Sweep | None:

@@ -6,7 +6,7 @@ resumed, at the end of each of its runs, and by the sweep. Each may be repeated,
 the same time as another: every claim checks the recovery's state and limits in its own transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from sqlalchemy import Connection
@@ -20,11 +20,14 @@ from ...contracts.errors import (
     TransientError,
 )
 from ...contracts.events import recovery_ended
+from ...contracts.items import Failure, Item
 from ...contracts.states import Cause, RecoveryState, TaskResult
 from ...platform.postgres.transactions import RESERVE, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
+from ...state.failures.failures import failures_of_attempt
+from ...state.failures.groups import has_cause
 from ...state.outbox import record_events
 from ...state.queue.admission import admit_waiting
 from ...state.queue.queue import hold_attempts, return_attempts, waiting_attempts
@@ -151,7 +154,7 @@ def _observe(services: Services, recovery_id: str, connection: Connection) -> li
     allowed, _ = may_start(state, recovery, progress, recovery.next_start_at, recovery.now)
     if not allowed:
         return []
-    return waiting_tasks(connection, recovery_id, allowed, canary_only=state is RecoveryState.CANARY)
+    return waiting_tasks(connection, recovery, allowed, canary_only=state is RecoveryState.CANARY)
 
 
 def _write_state(
@@ -179,7 +182,7 @@ def _start_task(services: Services, recovery_id: str, task: WaitingTask, deadlin
     def on_claim(connection: Connection, attempt: int) -> None:
         claim_task(connection, recovery_id, task, attempt)
 
-    scope = WHOLE_TASK if task.items is None else Scope(None, None, True, decode_revisions(task.items))
+    scope = _scope_of(services, task, deadline)
     start = AttemptStart(recovery_actor(recovery_id), Cause.RECOVERY, recovery_id, scope, on_claim)
     try:
         answer = retry_task(services, task.task_id, None, deadline, start)
@@ -194,13 +197,27 @@ def _start_task(services: Services, recovery_id: str, task: WaitingTask, deadlin
         result, reason = TaskResult.RECOVERED, "NothingMissing"
         if task.items is not None:
             result, reason = TaskResult.REFUSED, ChangedSinceError.code
-        elif task.status == "completed":  # it was complete before, so nothing has been recovered
-            result = TaskResult.REFUSED
+        elif task.status == "completed" or answer.status != "completed":
+            result = TaskResult.REFUSED  # it was complete before, or misses other items: nothing is recovered
 
     transact(
         services.engine, lambda connection: end_task(connection, recovery_id, task, result, reason), deadline
     )
     return True
+
+
+def _scope_of(services: Services, task: WaitingTask, deadline: Deadline) -> Scope:
+    """The items that a recovery retries, or regenerates, of a task."""
+    if task.items is not None:
+        return Scope(regenerate=True, revisions=decode_revisions(task.items))
+    if not task.cause or task.attempt is None:
+        return WHOLE_TASK
+
+    def read(connection: Connection) -> Mapping[Item, Failure]:
+        return failures_of_attempt(connection, task.task_id, task.attempt or 0)
+
+    failures = transact(services.engine, read, deadline).values()
+    return Scope(revisions={failure.item: None for failure in failures if has_cause(failure, task.cause)})
 
 
 def require_recovery(connection: Connection, recovery_id: str, *, lock: bool = False) -> Recovery:

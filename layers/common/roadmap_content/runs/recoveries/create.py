@@ -2,13 +2,18 @@
 
 import secrets
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, text
 
 from ...content.registry import CONTENT_KINDS
-from ...contracts.api.recoveries import PreviewItems, RecoveryPreview, RegenerationFilter, TaskFilter
+from ...contracts.api.recoveries import (
+    PreviewItems,
+    RecoveryFilter,
+    RecoveryPreview,
+    RegenerationFilter,
+)
 from ...contracts.errors import ContentError, InvalidRequestError, NothingMatchesError, TooManyTasksError
 from ...contracts.items import ContentType, Stage
 from ...contracts.states import NextAction
@@ -40,10 +45,12 @@ SAVED = ("completed", "partial_failure", "failed")
 
 STAGED_ACTIONS = frozenset({NextAction.SAVE, NextAction.REPLACE_ID, NextAction.NEXT_VERSION})
 
-# By code, stage and type, which determine the next attempt's action for an item.
+# By code, stage and type, which determine the next attempt's action for an item; and by whether it has the
+# cause that the filter names.
 _ITEMS = """
-SELECT f.error_code, f.stage, f.content_type, sum(f.items) AS items
-FROM content_task_failures f JOIN chosen c USING (task_id) GROUP BY f.error_code, f.stage, f.content_type
+SELECT error_code, stage, content_type, of_cause, CAST(sum(items) AS integer) AS items
+FROM (SELECT f.*, {of_cause} AS of_cause FROM content_task_failures f JOIN chosen c USING (task_id)) AS i
+GROUP BY error_code, stage, content_type, of_cause
 """
 
 # Tasks without recorded failures: never run, or run before failures were recorded.
@@ -62,14 +69,14 @@ _STATUSES = (
 _PRICE = f"{COST} WHERE a.task_id IN (SELECT task_id FROM chosen LIMIT 1000)"
 
 
-def resolve(task_filter: TaskFilter, regeneration: RegenerationFilter | None = None) -> Selection:
+def resolve(task_filter: RecoveryFilter, regeneration: RegenerationFilter | None = None) -> Selection:
     """The tasks that a recovery's filter selects; without a status, only tasks with missing items, or for a
     regeneration all that are neither running nor cancelled.
     Raises InvalidRequestError: there is no condition.
     """
     if regeneration is not None and not regeneration.conditions:
         raise InvalidRequestError("`regenerate` without a condition would replace every item: add one")
-    if regeneration is None and not task_filter.conditions:
+    if regeneration is None and not task_filter.conditions.keys() - {"all_missing"}:
         raise InvalidRequestError("an empty filter would select every failed task: add a condition")
     if not task_filter.status and not task_filter.task_ids:
         status = UNHEALED if regeneration is None else SAVED
@@ -85,7 +92,7 @@ def with_missing(selection: Selection) -> Chosen:
 
 def preview(
     connection: Connection,
-    task_filter: TaskFilter,
+    task_filter: RecoveryFilter,
     limits: Limits,
     regeneration: RegenerationFilter | None = None,
 ) -> RecoveryPreview:
@@ -103,7 +110,13 @@ def preview(
     statuses = {row.status: row.tasks for row in ask(_STATUSES)}
     tasks = sum(statuses.values())
     require_some(tasks)
-    staged, to_generate = _by_next_action(ask(_ITEMS))
+    of_cause = " AND ".join(f"f.{name} = :{name}" for name in task_filter.by_failure) or "true"
+    rows = ask(_ITEMS.format(of_cause=of_cause))
+    others = [row for row in rows if not row.of_cause]
+    staged, to_generate = _by_next_action(
+        rows if task_filter.all_missing else [row for row in rows if row.of_cause]
+    )
+    _, others_to_generate = _by_next_action(others)
     ((tokens, generated),) = ask(_PRICE)
     missing, refused = _estimate_unknown(connection, ask(_UNKNOWN))
     for content_type, items in missing.items():
@@ -112,16 +125,23 @@ def preview(
         refused["AttemptRunning"] = statuses["processing"]
     if statuses.get("completed"):
         refused["NothingMissing"] = statuses["completed"]
-    estimate = round(int(tokens) / int(generated) * sum(to_generate.values())) if generated else None
-    if not sum(to_generate.values()):
-        estimate = 0
+    per_item = int(tokens) / int(generated) if generated else None
     return RecoveryPreview(
         tasks=tasks,
         items=PreviewItems(staged=staged, to_generate=to_generate),
-        estimated_tokens=estimate,
+        estimated_tokens=_estimate(per_item, to_generate),
+        other_items=sum(row.items for row in others),
+        other_tokens=_estimate(per_item, others_to_generate),
         estimated_minutes=round(tasks / limits.rate_per_minute, 1),
         refused=refused,
     )
+
+
+def _estimate(tokens_per_item: float | None, to_generate: Mapping[ContentType, int]) -> int | None:
+    items = sum(to_generate.values())
+    if items and tokens_per_item is None:
+        return None
+    return round(items * (tokens_per_item or 0))
 
 
 def _by_next_action(rows: Sequence[Any]) -> tuple[dict[ContentType, int], dict[ContentType, int]]:
@@ -129,7 +149,7 @@ def _by_next_action(rows: Sequence[Any]) -> tuple[dict[ContentType, int], dict[C
     for row in rows:
         is_staged = advice_for(row.error_code, Stage(row.stage)).action in STAGED_ACTIONS
         items = staged if is_staged else to_generate
-        items[ContentType(row.content_type)] += int(row.items)
+        items[ContentType(row.content_type)] += row.items
     return staged, to_generate
 
 
@@ -167,7 +187,7 @@ def require_some(tasks: int) -> None:
 
 def create(
     services: Services,
-    task_filter: TaskFilter,
+    task_filter: RecoveryFilter,
     limits: Limits,
     actor: str,
     reason: str,
@@ -261,6 +281,8 @@ def _preview_regeneration(
         tasks=tasks,
         items=PreviewItems(staged=dict.fromkeys(ContentType, 0), to_generate=items),
         estimated_tokens=estimate,
+        other_items=0,
+        other_tokens=0,
         estimated_minutes=round(tasks / limits.rate_per_minute, 1),
         refused={},
     )

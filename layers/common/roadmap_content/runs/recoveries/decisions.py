@@ -39,8 +39,8 @@ class RunningTask:
     outcome: str | None
     tokens: int
     top_reason: str | None
-    unreplaced: int | None = None
-    """The items that a regeneration has not replaced; `None` for a recovery of missing items."""
+    unsaved: int | None = None
+    """The items of the attempt's scope that it has not saved; `None`: its scope is the whole task."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def settle(task: RunningTask) -> Settlement | None:
         return Settlement(task.task_id, TaskResult.REFUSED, TaskNotFoundError.code, task.tokens)
     if not task.ended or task.status == "processing":
         return None
-    if task.unreplaced == 0 or (task.unreplaced is None and task.status == "completed"):
+    if task.unsaved == 0 or (task.unsaved is None and task.status == "completed"):
         return Settlement(task.task_id, TaskResult.RECOVERED, None, task.tokens)
     cancelled = task.status == "cancelled"
     reason = TaskCancelledError.code if cancelled else task.top_reason or task.outcome

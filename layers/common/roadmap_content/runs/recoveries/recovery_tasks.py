@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from ...contracts.api.recoveries import cause_of
 from ...contracts.documents import storable_json
 from ...contracts.errors import RecoveryStoppedError
 from ...contracts.states import RecoveryState, TaskResult
 from .decisions import Progress, RunningTask, Settlement, interval, may_start
-from .recovery import add_tokens, read_recovery, write_recovery
+from .recovery import Recovery, add_tokens, read_recovery, write_recovery
 
 COUNT = text("""
 SELECT result, count(*) AS tasks, coalesce(sum(tokens), 0) AS tokens,
@@ -35,13 +36,20 @@ FROM content_recoveries c CROSS JOIN LATERAL (
 WHERE c.recovery_id = :recovery_id
 """)
 
+# A task's current failures `f` that its recovery `c` is about: of its cause, or new since the attempt `r`.
+_OF_RECOVERY = """(c.filter ->> 'all_missing' IS NOT NULL OR f.first_seen >= r.started_at OR (
+    f.group_id = coalesce(c.filter ->> 'group_id', f.group_id)
+    AND f.error_code = coalesce(c.filter ->> 'error_code', f.error_code)
+    AND f.content_type = coalesce(c.filter ->> 'content_type', f.content_type)))"""
+
 # Not those that were started before the last resume: they paused the recovery and would do so again. The
 # failures of a regeneration are not the task's current ones, so it has no groups here.
-LAST_ENDED = text("""
+LAST_ENDED = text(f"""
 SELECT r.result, coalesce((
     SELECT json_object_agg(
-        g.group_id, concat(g.error_code, ': ', g.reason) ORDER BY g.items DESC, g.group_id)
-    FROM content_task_failures g WHERE g.task_id = r.task_id AND r.items IS NULL), '{}') AS groups
+        f.group_id, concat(f.error_code, ': ', f.reason) ORDER BY f.items DESC, f.group_id)
+    FROM content_task_failures f
+    WHERE f.task_id = r.task_id AND r.items IS NULL AND {_OF_RECOVERY}), '{{}}') AS groups
 FROM content_recovery_tasks r JOIN content_recoveries c USING (recovery_id)
 WHERE recovery_id = :recovery_id AND NOT r.canary AND r.result IN ('recovered', 'still_failing')
     AND r.attempt IS NOT NULL AND r.ended_at IS NOT NULL
@@ -49,30 +57,31 @@ WHERE recovery_id = :recovery_id AND NOT r.canary AND r.result IN ('recovered', 
 ORDER BY r.ended_at DESC, r.position DESC LIMIT :breaker
 """)
 
-# An attempt has ended when it has counts: the sweep counts superseded ones.
+# An attempt has ended when it has counts: the sweep counts superseded ones. An attempt with a scope is judged
+# by its own items.
 # Guarantees: returns the current state of each task; a deleted task is returned as one that does not exist.
-RUNNING = text("""
+RUNNING = text(f"""
 SELECT r.task_id, t.task_id IS NOT NULL AS exists, t.status, a.saved IS NOT NULL AS ended, a.outcome,
     coalesce(a.tokens, 0) AS tokens, coalesce(g.top_reason, f.top_reason),
-    CASE WHEN r.items IS NOT NULL THEN coalesce((
+    CASE WHEN a.scope IS NOT NULL THEN coalesce((
         SELECT sum(CAST(p.value AS integer) - CAST(a.saved ->> p.key AS integer))
-        FROM json_each_text(a.planned) p), 0) END AS unreplaced
-FROM content_recovery_tasks r
+        FROM json_each_text(a.planned) p), 0) END AS unsaved
+FROM content_recovery_tasks r JOIN content_recoveries c USING (recovery_id)
 LEFT JOIN roadmap_tasks t ON t.task_id = r.task_id
 LEFT JOIN content_attempts a ON a.task_id = r.task_id AND a.attempt = r.attempt
 LEFT JOIN LATERAL (
     SELECT concat(f.error_code, ': ', f.reason) AS top_reason
-    FROM content_task_failures f WHERE f.task_id = r.task_id
+    FROM content_task_failures f WHERE f.task_id = r.task_id AND {_OF_RECOVERY}
     ORDER BY f.items DESC, f.group_id LIMIT 1) AS f ON true
 LEFT JOIN LATERAL (
     SELECT concat(e.error_code, ': ', e.reason) AS top_reason FROM content_failures e
     WHERE r.items IS NOT NULL AND e.task_id = r.task_id AND e.attempt = r.attempt
     GROUP BY e.error_code, e.reason ORDER BY count(*) DESC, 1 LIMIT 1) AS g ON true
-WHERE r.recovery_id = :recovery_id AND r.result = 'running' ORDER BY r.position
+WHERE recovery_id = :recovery_id AND r.result = 'running' ORDER BY r.position
 """)
 
 WAITING = text("""
-SELECT r.task_id, t.status, r.items
+SELECT r.task_id, t.status, t.attempt, r.items
 FROM content_recovery_tasks r
 LEFT JOIN roadmap_tasks t ON t.task_id = r.task_id
 WHERE r.recovery_id = :recovery_id AND (r.canary OR NOT :canary) AND r.result = 'waiting'
@@ -162,8 +171,12 @@ class WaitingTask(NamedTuple):
 
     task_id: str
     status: str | None
+    attempt: int | None
     items: Mapping[str, Mapping[str, str]] | None
-    """The items to regenerate with the revisions to replace; `None`: the missing items are retried."""
+    """The items to regenerate with the revisions to replace; `None`: missing items are retried."""
+
+    cause: Mapping[str, str]
+    """The missing items with this cause are retried; empty: all of them."""
 
 
 def insert_tasks(connection: Connection, recovery_id: str, chosen: Chosen, canary: int, limit: int) -> int:
@@ -220,10 +233,12 @@ def running_tasks(connection: Connection, recovery_id: str) -> list[RunningTask]
 
 
 def waiting_tasks(
-    connection: Connection, recovery_id: str, limit: int, *, canary_only: bool
+    connection: Connection, recovery: Recovery, limit: int, *, canary_only: bool
 ) -> list[WaitingTask]:
-    parameters = {"recovery_id": recovery_id, "canary": canary_only, "limit": limit}
-    return [WaitingTask(*row) for row in connection.execute(WAITING, parameters)]
+    parameters = {"recovery_id": recovery.recovery_id, "canary": canary_only, "limit": limit}
+    cause = cause_of(recovery.filter)
+    rows = connection.execute(WAITING, parameters)
+    return [WaitingTask(row.task_id, row.status, row.attempt, row.items, cause) for row in rows]
 
 
 def claim_task(connection: Connection, recovery_id: str, task: WaitingTask, attempt: int) -> None:

@@ -83,8 +83,9 @@ def account_for(
     if scope == NO_ITEM or not is_cancelled(connection, task_id, attempt):
         unrecorded = [item for item in (*missing, *not_replaced) if item not in failures]
         others = _explain(connection, task_id, attempt, unrecorded, scope, explanations, error)
-        record_failures(connection, task_id, attempt, others.values(), keep=True)
-        expire_failures(connection, task_id, attempt)
+        with isolated(connection, "failures_not_recorded", when=in_parts):
+            record_failures(connection, task_id, attempt, others.values(), keep=True)
+            expire_failures(connection, task_id, attempt)
         failures |= others
     left = [*filter(scope.includes, missing), *not_replaced]
     return Account(

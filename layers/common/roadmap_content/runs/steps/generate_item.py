@@ -127,9 +127,8 @@ class ItemPreparation:
                 assert refusal is not None  # noqa: S101 - only a refusal leads to rejection
                 attempt, failure = refusal
                 self._staging.reject(item, failure, attempt)
-                code, reason = failure.error_code, failure.reason
-                logger.warning("staged_content_rejected", item=item, error_code=code, reason=reason)
-                self._generate(item, self._newest_text(item)[1], reason)
+                logger.warning("staged_content_rejected", **item._asdict(), **failure.for_others.why)
+                self._generate(item, self._newest_text(item)[1], failure.reason)
             case Remedy.NEW_ID:
                 self._amend(item, lambda _: self._new_identity(item))
             case Remedy.NEXT_VERSION:
@@ -205,7 +204,13 @@ class ItemPreparation:
 
     def _draft(self, item: Item, refused: str | None) -> tuple[Draft, Origin]:
         """Generate the item, and count the used tokens even if it fails."""
-        allowance = Allowance(self._deadline, self._budget, self.quota, is_bulk=self._context.is_bulk)
+        allowance = Allowance(
+            self._deadline,
+            self._budget,
+            self.quota,
+            is_bulk=self._context.is_bulk,
+            draft_number=self._plan.attempt if item in self._replaces else 1,
+        )
         try:
             draft = self._generator.generate(
                 self._concepts[item],

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...contracts.errors import ContentError, frames_of, named
 from ...contracts.payloads import Payload, PayloadT, parse
+from ...platform.aws.awake import keeps_awake
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
@@ -32,6 +33,7 @@ def step_handler(
     """
     services = services or Services()
 
+    @keeps_awake
     @logger.inject_lambda_context(clear_state=True)
     def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
         logger.set_correlation_id(_execution_arn(event))

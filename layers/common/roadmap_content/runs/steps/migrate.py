@@ -172,7 +172,9 @@ def _refusal(connection: Connection, kind: ContentKind, roadmap_id: str) -> str 
     row = kind.to_row(roadmap_id, concept.concept_id, content)
     row = with_origin(row, Origin(generator="offline"), roadmap_id, 1, "")
     outcome = save_in_parts(connection, kind.save_sql, [save_parameters(roadmap_id, [row])])
-    refusals = [status for _, status in outcome.refusals] + [str(error) for error in outcome.refused.values()]
+    refusals = [status for _, status in outcome.unwritten] + [
+        str(error) for error in outcome.refused.values()
+    ]
     return "; ".join(refusals) or None
 
 
@@ -185,7 +187,7 @@ class SchemaProperties(Payload):
 
     release: str = Field(alias="Release")
     settings: list[Any] = Field(alias="Settings")
-    """The values of all parameters of the stack."""
+    """The values of the parameters in the versions of functions."""
 
     @property
     def identity(self) -> str:

@@ -1,52 +1,90 @@
 """Report a saved batch and a recorded outcome: events in the outbox, and the product's log entries."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from ...content.product import concept_completed_entry, concept_failed_entry, task_finished_entry, write_log
+from ...content.product import (
+    concept_completed_entry,
+    concept_failed_entry,
+    log_exists,
+    task_finished_entry,
+    write_log,
+)
+from ...content.registry import CONTENT_KINDS
 from ...content.rows import complete_concepts
-from ...contracts.events import AttemptEvents, Event
-from ...contracts.items import ContentType, Failure, Item, count_by_type
+from ...contracts.events import AttemptEvents, Event, Part
+from ...contracts.items import ContentType, Failure, Item
 from ...contracts.payloads import BatchRequest
 from ...state.failures.failures import times_of_failures
-from ...state.outbox import record_events
+from ...state.outbox import changes_of_batches, record_events
 from ...state.services import Services
 from ...state.tasks.outcome import Outcome
 from ...state.tasks.task import Task
 
 
+class Saved(NamedTuple):
+    """What one transaction has done to the items of a batch."""
+
+    names: Mapping[Item, str]
+    """The saved items, with their concepts' names."""
+
+    by_others: Sequence[Item]
+    """Items that others have saved. A page that fills itself also needs these."""
+
+    failures: Sequence[Failure]
+    may_be_known: bool
+    """Whether an earlier transaction of the attempt may have reported some of these."""
+
+
 def report_batch(
-    services: Services,
-    connection: Connection,
-    request: BatchRequest,
-    saved: Mapping[Item, str],
-    saved_by_others: Sequence[Item],
-    failures: Sequence[Failure],
+    services: Services, connection: Connection, request: BatchRequest, saved: Saved, *, has_log: bool
 ) -> None:
-    """Record the events of a batch and of the concepts that it completes. `saved` has the concepts' names. A
-    page that fills itself also needs the items that others have saved.
-    """
+    """Record the events of a batch and of the concepts that it completes, each change once."""
     plan, batch = request.plan, request.batch
-    not_saved = count_by_type(failure.item for failure in failures)
-    names = {item.concept_id: name for item, name in saved.items()}
-    complete = complete_concepts(connection, plan.roadmap_id, list(names))
-    completed = [(concept_id, names[concept_id]) for concept_id in complete]
     subject = AttemptEvents(plan.task_id, plan.roadmap_id, plan.attempt)
-    events = [
-        *(subject.item_saved(item) for item in [*saved, *saved_by_others]),
-        *(subject.item_failed(failure) for failure in failures),
-        *(subject.concept_completed(*concept) for concept in completed),
-        *(
-            subject.batch_saved(batch.number, name, number - not_saved[name], not_saved[name])
-            for name, number in batch.items.items()
-        ),
+    completed = _completed(connection, plan.roadmap_id, saved.names)
+    parts = [
+        *((item.content_type, Part.saved(item)) for item in [*saved.names, *saved.by_others]),
+        *((failure.item.content_type, Part.failed(failure)) for failure in saved.failures),
+        *((None, Part.completed(*concept)) for concept in completed.items()),
     ]
+    if saved.may_be_known:
+        changes = changes_of_batches(connection, plan.task_id, plan.attempt)
+        reported = {_key(change.data.get("content_type"), change.type, change.data) for change in changes}
+        parts = [(of_type, part) for of_type, part in parts if _key(of_type, *part) not in reported]
+    last = list(batch.items)[-1]
+    events: list[Event] = []
+    for content_type in batch.items:
+        of_event = [part for of_type, part in parts if (of_type or last) == content_type]
+        if of_event:
+            events += subject.batch_saved(batch.number, content_type, of_event)
     record_events(services, connection, events)
-    types = list(ContentType)
-    write_log(
-        connection, [concept_completed_entry(*subject, *concept, completed=types) for concept in completed]
-    )
+    if has_log:
+        types = list(ContentType)
+        new = [part.data["concept_id"] for of_type, part in parts if of_type is None]
+        write_log(
+            connection,
+            [concept_completed_entry(*subject, each, completed[each], completed=types) for each in new],
+        )
+
+
+def _completed(connection: Connection, roadmap_id: str, names: Mapping[Item, str]) -> dict[str, str]:
+    """The concepts that have all of their content, with their names. The database is asked about those of
+    which not all items have just been saved.
+    """
+    concepts = {item.concept_id: name for item, name in names.items()}
+    saved = Counter(item.concept_id for item in names)
+    partly = [concept_id for concept_id in concepts if saved[concept_id] < len(CONTENT_KINDS)]
+    incomplete = {*partly} - {*complete_concepts(connection, roadmap_id, partly)}
+    return {concept_id: name for concept_id, name in concepts.items() if concept_id not in incomplete}
+
+
+def _key(content_type: str | None, kind: str, data: Mapping[str, str]) -> tuple[str | None, ...]:
+    """The values that distinguish a change of a batch from others of its attempt."""
+    return content_type, kind, data.get("concept_id"), data.get("stage"), data.get("error_code")
 
 
 def report_outcome(
@@ -72,6 +110,8 @@ def report_outcome(
         for concept_id, alike in by_concept.items()
     ]
     record_events(services, connection, [*failed, finalized])
+    if not log_exists(connection):
+        return
     finished = task_finished_entry(
         *subject,
         finalized.data["status"],

@@ -20,8 +20,10 @@ from ...state.services import Services
 from .prepare import Prepared, Preparer
 from .write import Writer
 
-READ_AT_ONCE = 64
-"""Items that are read together. This number of the largest items fits into a function's memory."""
+READ_AT_ONCE = 60
+"""Items that are read together. This number of the largest items fits into a function's memory. It is a
+multiple of a group's items, so that a transaction usually has all items of its concepts.
+"""
 
 TRANSACTION_BYTES = 4 * 1024 * 1024
 """Bytes of items that are saved in one transaction. Usually a whole batch is smaller."""
@@ -66,7 +68,7 @@ def save_batch(request: BatchRequest, services: Services, deadline: Deadline) ->
 
     for failure in failures:
         name = f"{failure.item.content_type}_save_failed"
-        logger.warning(name, **failure.item._asdict(), **failure.why)
+        logger.warning(name, **failure.item._asdict(), **failure.for_others.why)
     saved = len(items.concepts) - len(failures) - len(not_started)
     report = SaveReport(batch=batch, saved=saved, failed=len(failures), not_started=len(not_started))
     logger.info("batch_saved", **ids, **report.model_dump(include={"saved", "failed", "not_started"}))

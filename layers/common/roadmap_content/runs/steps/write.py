@@ -1,6 +1,7 @@
 """The second half of Save: write rows and failures in one transaction, and report them."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
@@ -28,7 +29,7 @@ from ...state.failures.failures import record_failures
 from ...state.services import Services
 from ...state.tasks.task import why_stopped
 from .prepare import Entry, Prepared, failure_of
-from .reporting import report_batch
+from .reporting import Saved, report_batch
 
 PART = 10
 """Rows per part if a statement failed because of an unknown row: few rows per part, and few parts."""
@@ -76,18 +77,23 @@ class Writer:
             raise TaskCancelledError("the task was cancelled before its items were saved")
         saved_by_others = self._saved_by_others(connection, failed)
         failures = [failure for failure in failed if failure.item not in saved_by_others]
+        kept = 0
         if has_roadmap and not reasons.roadmap_deleted:
-            failures += self._save_ready(connection, ready, in_parts=in_parts)
+            refused, kept = self._save_ready(connection, ready, in_parts=in_parts)
+            failures += refused
         else:
             missing = RoadmapNotFoundError(f"there is no roadmap {plan.roadmap_id!r}")
             failures += [failure_of(entry.item, missing) for entry in ready]
         with isolated(connection, "failures_not_recorded", when=in_parts):
             self._record(connection, failures)
         lost = {failure.item for failure in failures}
-        saved = [entry.item for entry in ready if entry.item not in lost]
-        names = {item: self._batch.concepts[item].name for item in saved}
+        names = {
+            entry.item: self._batch.concepts[entry.item].name for entry in ready if entry.item not in lost
+        }
+        may_be_known = bool(kept or failures or saved_by_others or self._batch.replaces)
+        saved = Saved(names, sorted(saved_by_others), failures, may_be_known)
         with isolated(connection, "batch_not_reported", when=in_parts):
-            report_batch(self._services, connection, self._request, names, sorted(saved_by_others), failures)
+            report_batch(self._services, connection, self._request, saved, has_log=reasons.has_log)
         return failures
 
     def _saved_by_others(self, connection: Connection, failed: Sequence[Failure]) -> frozenset[Item]:
@@ -97,13 +103,13 @@ class Writer:
             return frozenset()
         return saved_since(connection, self._plan.roadmap_id, not_staged, self._batch.replaces)
 
-    def _save_ready(self, connection: Connection, ready: Sequence[Entry], *, in_parts: bool) -> list[Failure]:
+    def _save_ready(self, connection: Connection, ready: Sequence[Entry], *, in_parts: bool) -> "Written":
         write = self._write_in_parts if in_parts else self._write
-        failures: list[Failure] = []
+        written = Written([], 0)
         for kind in CONTENT_KINDS.values():
             if of_kind := [entry for entry in ready if entry.item.content_type is kind.content_type]:
-                failures += write(connection, kind, of_kind)
-        return failures
+                written = written.with_others(write(connection, kind, of_kind))
+        return written
 
     def _record(self, connection: Connection, failures: Sequence[Failure]) -> None:
         plan = self._plan
@@ -118,31 +124,48 @@ class Writer:
         ]
         record_refused(connection, plan.roadmap_id, plan.task_id, plan.attempt, refused)
 
-    def _write(self, connection: Connection, kind: ContentKind, ready: Sequence[Entry]) -> list[Failure]:
-        refused = connection.execute(text(kind.save_sql), self._parameters(ready)).all()
-        return _refusals(ready, [(row.concept_id, row.row_status) for row in refused])
+    def _write(self, connection: Connection, kind: ContentKind, ready: Sequence[Entry]) -> "Written":
+        rows = connection.execute(text(kind.save_sql), self._parameters(ready)).all()
+        return _written(ready, [(row.concept_id, row.row_status) for row in rows])
 
     def _write_in_parts(
         self, connection: Connection, kind: ContentKind, ready: Sequence[Entry], size: int = PART
-    ) -> list[Failure]:
+    ) -> "Written":
         """Save rows in parts of `size`, and the rows of failed parts one by one."""
         parts = [ready[start : start + size] for start in range(0, len(ready), size)]
         outcome = save_in_parts(connection, kind.save_sql, [self._parameters(part) for part in parts])
-        failures = _refusals(ready, outcome.refusals)
+        written = _written(ready, outcome.unwritten)
         suspects = [entry for number in outcome.refused for entry in parts[number]]
         if suspects and size > 1:
-            return failures + self._write_in_parts(connection, kind, suspects, 1)
-        return failures + [
+            return written.with_others(self._write_in_parts(connection, kind, suspects, 1))
+        refused = [
             Failure(entry.item, Stage.SAVE, refusal.sqlstate, str(refusal), False, entry.content_fingerprint)
             for entry, refusal in zip(suspects, outcome.refused.values(), strict=True)
         ]
+        return written.with_others(Written(refused, 0))
 
     def _parameters(self, ready: Sequence[Entry]) -> dict[str, str]:
         return save_parameters(self._plan.roadmap_id, [entry.row for entry in ready])
 
 
-def _refusals(ready: Sequence[Entry], refusals: Sequence[tuple[str, str]]) -> list[Failure]:
-    """The failures of the rows, of one content type, that the save statement refused."""
+class Written(NamedTuple):
+    """The result of saving rows."""
+
+    failures: list[Failure]
+    kept: int
+    """The number of items that had a completed row."""
+
+    def with_others(self, others: "Written") -> "Written":
+        return Written(self.failures + others.failures, self.kept + others.kept)
+
+
+def _written(ready: Sequence[Entry], unwritten: Sequence[tuple[str, str]]) -> Written:
+    """The result of a save statement for rows of one content type."""
     by_concept = {entry.item.concept_id: entry for entry in ready}
-    refused = [(by_concept[concept_id], _REFUSALS[row_status]) for concept_id, row_status in refusals]
-    return [failure_of(entry.item, error, entry.content_fingerprint) for entry, error in refused]
+    refused = [
+        (by_concept[concept_id], _REFUSALS[row_status])
+        for concept_id, row_status in unwritten
+        if row_status != "kept"
+    ]
+    failures = [failure_of(entry.item, error, entry.content_fingerprint) for entry, error in refused]
+    return Written(failures, len(unwritten) - len(refused))

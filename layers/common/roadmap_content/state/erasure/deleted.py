@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from ...contracts.erasure import Removed
 from ..failures.current import forget_failures
 from ..tasks.attempts import STEP_SECONDS
-from .rows import BY_HASH, Subjects, erase_rows
+from .rows import BY_HASH, Subjects, erase_rows, texts_of_others
 
 PAGE = text("""
 SELECT DISTINCT task_id FROM content_attempts WHERE task_id > :after ORDER BY task_id LIMIT :limit
@@ -107,12 +107,16 @@ def remove_deleted(connection: Connection, task_ids: Sequence[str], days: int) -
     return erase_rows(connection, None, subjects, product_rows=False)
 
 
-def unnamed_texts(connection: Connection, texts: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Those of the texts, by roadmap and hash, that no row names, current or former. Without the texts of
-    roadmaps on which a step may work, and of those that are removed some days after their deletion.
+def unnamed_texts(
+    connection: Connection, texts: Sequence[tuple[str, str]]
+) -> tuple[set[tuple[str, str]], Sequence[str]]:
+    """Those of the texts, by roadmap and hash, that no row of the roadmap names, current or former; and the
+    URLs of those that rows of other roadmaps name. Without the texts of roadmaps on which a step may work,
+    and of those that are removed some days after their deletion.
     """
     roadmaps = sorted({roadmap_id for roadmap_id, _ in texts})
     parameters = {"roadmaps": roadmaps, "seconds": STEP_SECONDS}
     busy = set(connection.scalars(BUSY, parameters))
     named = {(row.roadmap_id, row.hash) for row in connection.execute(NAMED, parameters)}
-    return {text for text in texts if text[0] not in busy and text not in named}
+    unnamed = {text for text in texts if text[0] not in busy and text not in named}
+    return unnamed, texts_of_others(connection, [text[0] for text in unnamed]) if unnamed else []

@@ -48,6 +48,8 @@ IS_RUNNING = text("""
 SELECT EXISTS (SELECT FROM content_erasures e JOIN roadmap_tasks t USING (user_id) WHERE t.task_id = :task_id)
 """)
 
+READ = text(f"SELECT {_COLUMNS} FROM content_erasures WHERE erasure_id = :erasure_id")
+
 ALL = text(f"SELECT {_COLUMNS} FROM content_erasures ORDER BY began_at, erasure_id")
 
 INSERT = text(f"""
@@ -115,6 +117,11 @@ def require_no_erasure(connection: Connection, task_id: str) -> None:
     """Require that the data of a task's user is not being erased. Raises ErasureRunningError: it is."""
     if connection.scalar(IS_RUNNING, {"task_id": task_id}):
         raise ErasureRunningError(f"the data of the user of task {task_id} is being erased")
+
+
+def read_receipt(connection: Connection, erasure_id: str) -> Receipt | None:
+    row = connection.execute(READ, {"erasure_id": erasure_id}).one_or_none()
+    return None if row is None else _entry(row).receipt
 
 
 def add_removed(connection: Connection, erasure_id: str, removed: Removed) -> None:

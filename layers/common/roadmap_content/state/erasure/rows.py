@@ -9,22 +9,22 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
+from urllib.parse import quote
 
 from sqlalchemy import Connection, text
 
 from ...content.product import PRODUCT
 from ...content.roadmaps.metadata import lock_contents
 from ...contracts.erasure import Removed
+from ...contracts.errors import ErasureRefusedError
+from ...platform.storage.keys import prefixes_of
 from ..failures.current import forget_failures
 from ..tasks.task import disown_tasks, lock_tasks
 from ..tasks.time_zone import instant
-
-ERASED = "erased"
-"""Replaces the name of a user in rows that are about others."""
+from .names import ERASED, replace_names
 
 NAMELESS = frozenset(
     {
-        "content_erasures",  # the register: a keyed hash
         "content_failure_groups",  # sums, from which the rows are subtracted
         "content_failure_hours",
         "content_model_tokens",
@@ -39,12 +39,13 @@ LEARNERS = ("quiz_attempts", "concept_progress")
 """Those of them with rows of a user about the roadmaps of others."""
 
 CATALOGUE = text("""
-SELECT CAST(c.relname AS text) AS table_name, array_agg(CAST(a.attname AS text)) AS columns,
+SELECT CAST(c.relname AS text) AS table_name, has_table_privilege(c.oid, 'SELECT') AS readable,
+    array_agg(CAST(a.attname AS text)) AS columns,
     coalesce(array_agg(CAST(a.attname AS text)) FILTER (WHERE a.attnotnull), '{}') AS required
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE c.relnamespace = CAST(current_schema() AS regnamespace) AND c.relkind IN ('r', 'p')
     AND (c.relname LIKE 'content\\_%' OR c.relname = 'generation_tokens' OR c.relname = ANY(:product))
-GROUP BY c.relname ORDER BY c.relname
+GROUP BY c.oid ORDER BY c.relname
 """)
 
 # In the order of the list: the first that a row cannot lack decides alone, because indexes begin with it.
@@ -53,26 +54,36 @@ _SUBJECT_COLUMNS: Mapping[str, str] = {
     "roadmap_id": "roadmap_id = ANY(:roadmaps)",
     "quiz_id": "quiz_id IN (SELECT q.quiz_id FROM quiz_metadata q WHERE q.roadmap_id = ANY(:roadmaps))",
 }
-# A row that may lack both is counted once.
-_BY_EITHER = "(roadmap_id = ANY(:roadmaps) OR roadmap_id IS NULL AND task_id = ANY(:tasks))"
+# A row that may lack both is counted once, and another user's task may name the roadmap.
+_BY_EITHER = "(task_id = ANY(:tasks) OR task_id IS NULL AND roadmap_id = ANY(:roadmaps))"
 # Our indexes have a hash in place of an id of any length.
 BY_HASH = """hashtextextended(roadmap_id, 0) IN (
     SELECT hashtextextended(one, 0) FROM unnest(CAST(:roadmaps AS text[])) AS one) AND """
 
 _ACTOR_COLUMNS = ("actor", "changed_by")
-_DOCUMENT_COLUMNS = ("detail", "filter")
+_OF_PERSON = "{0} LIKE 'user:%' OR {0} LIKE 'operator:%'"
+_TIMES = ("claimed_at", "changed_at", "recorded_at", "began_at", "created_at", "attempted_at")
+"""The time of a row that names a user: the first of these columns that its table has."""
 
+_DOCUMENT_COLUMNS = ("detail", "filter")  # of events: the actor; of recoveries
+
+# What a task or an attempt names stays if its owner is another: the product's row says who that is. Of a
+# roadmap without a row, other users' attempts say it.
 # A roadmap or task with a newer attempt is not older than `before`.
 _SUBJECTS = f"""
 WITH found AS (
     SELECT task_id, roadmap_id, claimed_at AS at FROM content_attempts WHERE user_id = :user_id
-    UNION ALL SELECT task_id, NULL, enqueued_at FROM content_queue WHERE queue_key = :queue_key
     UNION ALL SELECT task_id, NULL, first_seen FROM content_task_failures WHERE user_id = :user_id
     UNION ALL SELECT task_id, roadmap_id, {instant("created_at")} FROM roadmap_tasks WHERE user_id = :user_id
     UNION ALL SELECT NULL, roadmap_id, {instant("created_at")} FROM roadmap_metadata WHERE user_id = :user_id
 ), subjects AS (
-    SELECT 'roadmap' AS kind, roadmap_id AS id, at FROM found WHERE roadmap_id IS NOT NULL
-    UNION ALL SELECT 'task', task_id, at FROM found WHERE task_id IS NOT NULL
+    SELECT 'roadmap' AS kind, roadmap_id AS id, at FROM found f WHERE roadmap_id IS NOT NULL
+        AND coalesce((SELECT r.user_id = :user_id FROM roadmap_metadata r WHERE r.roadmap_id = f.roadmap_id),
+            NOT EXISTS (SELECT FROM content_attempts a WHERE a.user_id <> :user_id
+                AND hashtextextended(a.roadmap_id, 0) = hashtextextended(f.roadmap_id, 0)
+                AND a.roadmap_id = f.roadmap_id))
+    UNION ALL SELECT 'task', task_id, at FROM found f WHERE task_id IS NOT NULL AND NOT EXISTS (
+        SELECT FROM roadmap_tasks t WHERE t.task_id = f.task_id AND t.user_id <> :user_id)
 )
 """
 
@@ -88,19 +99,28 @@ ORDER BY s.kind, s.id LIMIT :limit
 # Not the product's own rows: an erasure may leave them.
 LEFT = text("""
 SELECT EXISTS (SELECT FROM content_attempts WHERE user_id = :user_id)
-    OR EXISTS (SELECT FROM content_queue WHERE queue_key = :queue_key)
     OR EXISTS (SELECT FROM content_task_failures WHERE user_id = :user_id)
 """)
 
 TEXTS = text("SELECT content_url FROM tutorial_metadata WHERE roadmap_id = ANY(:roadmaps)")
 
-ROADMAPS = text("SELECT roadmap_id FROM roadmap_tasks WHERE task_id = ANY(:tasks) AND roadmap_id IS NOT NULL")
-
-USERS = text("""
-SELECT user_id FROM roadmap_tasks UNION SELECT user_id FROM roadmap_metadata
-UNION SELECT user_id FROM content_attempts UNION SELECT user_id FROM content_task_failures
-UNION SELECT substr(queue_key, 6) FROM content_queue_keys WHERE queue_key LIKE 'user:%'
+# Whatever the form of the URL. The table is read as a whole: the product has no index of its texts. The rows
+# of a user that is erased with the product's rows do not count, nor those of a deleted roadmap.
+TEXTS_OF_OTHERS = text("""
+SELECT content_url FROM tutorial_metadata t
+WHERE NOT starts_with(content_url, roadmap_id || '/concepts/')
+    AND EXISTS (SELECT FROM unnest(CAST(:prefixes AS text[])) AS p WHERE strpos(content_url, p) > 0)
+    AND EXISTS (SELECT FROM roadmap_metadata r
+        WHERE r.roadmap_id = t.roadmap_id AND r.user_id IS DISTINCT FROM :user_id)
 """)
+
+# The rows of an attempt follow its task to another owner. The attempts that wait have left the queue before.
+HAND_OVER = """
+UPDATE {table} c SET {column} = {owner} FROM roadmap_tasks t
+WHERE t.task_id = c.task_id AND t.user_id <> :user_id AND c.{column} = :former
+"""
+
+ROADMAPS = text("SELECT roadmap_id FROM roadmap_tasks WHERE task_id = ANY(:tasks) AND roadmap_id IS NOT NULL")
 
 
 class RuleMissingError(Exception):
@@ -125,15 +145,35 @@ class Rule(NamedTuple):
     columns: frozenset[str]
 
     @property
+    def actors(self) -> list[str]:
+        """The columns that name an actor."""
+        return sorted(self.columns & {*_ACTOR_COLUMNS})
+
+    @property
+    def documents(self) -> list[str]:
+        """The JSON columns that may name an actor or a user."""
+        return sorted(self.columns & {*_DOCUMENT_COLUMNS})
+
+    @property
+    def at(self) -> str | None:
+        """The time of a row in UTC, as SQL; `None` if rows have none."""
+        column = next((name for name in _TIMES if name in self.columns), None)
+        return column if column is None or not self.is_of_product else instant(column)
+
+    @property
     def is_of_product(self) -> bool:
         """Whether the product owns the rows."""
         return self.table in PRODUCT
 
 
 def rules(connection: Connection) -> list[Rule]:
-    """The rule of each table, the product's first. Raises RuleMissingError: a table has none."""
+    """The rule of each table, the product's first, without those of the product that we may not read.
+    Raises RuleMissingError: a table has none.
+    """
     found = []
     for table in connection.execute(CATALOGUE, {"product": list(PRODUCT)}):
+        if table.table_name in PRODUCT and not table.readable:
+            continue
         columns = frozenset(table.columns)
         named = [column for column in _SUBJECT_COLUMNS if column in columns]
         decisive = [column for column in named if column in table.required][:1] or named
@@ -153,12 +193,25 @@ def rules(connection: Connection) -> list[Rule]:
     return sorted(found, key=lambda rule: order.get(rule.table, len(order)))
 
 
+def require_privileges(connection: Connection) -> None:
+    """Require that the product's rows can be deleted. Raises ErasureRefusedError: a table has been created
+    since the last migration, which grants the privileges.
+    """
+    for table in connection.execute(CATALOGUE, {"product": list(PRODUCT)}):
+        if table.table_name in PRODUCT and not table.readable:
+            raise ErasureRefusedError(
+                f"the product has created {table.table_name} since the last migration, which grants the"
+                " privileges: deploy again, or erase without the product's rows"
+            )
+
+
 def next_subjects(
     connection: Connection, user_id: str, after: tuple[str, str], before: datetime | None, limit: int | None
 ) -> Subjects | None:
     """The next roadmaps and tasks of a user, older than `before`, if it is given; `None` after the last."""
-    parameters = _user(user_id) | {"after_kind": after[0], "after_id": after[1], "before": before}
-    found = connection.execute(SUBJECTS, parameters | {"limit": limit}).all()
+    place = {"after_kind": after[0], "after_id": after[1]}
+    parameters = {"user_id": user_id, "before": before, "limit": limit}
+    found = connection.execute(SUBJECTS, parameters | place).all()
     if not found:
         return None
     ids = {kind: [row.id for row in found if row.kind == kind] for kind in ("roadmap", "task")}
@@ -201,14 +254,24 @@ def erase_rows(
         if rule.condition and (product_rows or not rule.is_of_product):
             connection.execute(text(f"DELETE FROM {rule.table} WHERE {rule.condition}"), _page(subjects))
         if "filter" in rule.columns:
-            _replace(connection, rule, "filter", (*subjects.tasks, *subjects.roadmaps))
+            both = [*subjects.tasks, *subjects.roadmaps]
+            ids = {"task_ids": subjects.tasks, "roadmap_id": subjects.roadmaps, "q": both}
+            _replace(connection, rule, "filter", ids)
     return ours + of_product if product_rows else ours
 
 
 def erase_names(
-    connection: Connection, user_id: str, *, product_rows: bool, dry_run: bool = False
+    connection: Connection,
+    user_id: str,
+    *,
+    product_rows: bool,
+    before: datetime | None = None,
+    dry_run: bool = False,
 ) -> Removed:
-    """Delete the user's counters, and replace the user's name in rows about others; return the numbers."""
+    """Delete the user's counters, and replace the user's name in rows about others, if they are older than
+    `before`; return the numbers. The counters of a user who came back after it stay.
+    """
+    is_back = before is not None and is_left(connection, user_id)
     names = [f"user:{user_id}", f"operator:{user_id}"]
     own = None
     if dry_run:
@@ -217,25 +280,25 @@ def erase_names(
     for rule in rules(connection):
         table = rule.table
         of_user = {"user_id": user_id} if product_rows and table in LEARNERS else {}
-        if "queue_key" in rule.columns and not rule.condition:
+        if "queue_key" in rule.columns and not rule.condition and not is_back:
             of_user = {"queue_key": f"user:{user_id}"}
         for column, value in of_user.items():
-            rows[table] = _change(
-                connection, rule, f"DELETE FROM {table}", f"{column} = :value", own, value=value
-            )
+            where, values = f"{column} = :value", {"value": value, "before": before}
+            rows[table] = _change(connection, rule, f"DELETE FROM {table}", where, own, values)
         replaced[table] = 0
-        for column in rule.columns & {*_ACTOR_COLUMNS}:
+        for column in rule.actors:
             change, where = f"UPDATE {table} SET {column} = :erased", f"{column} = ANY(:names)"
-            replaced[table] += _change(connection, rule, change, where, own, names=names, erased=ERASED)
-        for column in rule.columns & {*_DOCUMENT_COLUMNS}:
-            wanted = (*names, user_id) if column == "filter" else names
-            replaced[table] += _replace(connection, rule, column, wanted, own)
+            values = {"names": names, "erased": ERASED, "before": before}
+            replaced[table] += _change(connection, rule, change, where, own, values)
+        for column in rule.documents:
+            wanted = {"user_id": [user_id]} if column == "filter" else {"actor": names}
+            replaced[table] += _replace(connection, rule, column, wanted, own, before)
     return Removed() + Removed(rows=rows, names=replaced)
 
 
 def is_left(connection: Connection, user_id: str) -> bool:
     """Whether a row of ours still names a user's task."""
-    return bool(connection.scalar(LEFT, _user(user_id)))
+    return bool(connection.scalar(LEFT, {"user_id": user_id}))
 
 
 def named_texts(connection: Connection, roadmap_ids: Sequence[str]) -> list[str]:
@@ -243,36 +306,86 @@ def named_texts(connection: Connection, roadmap_ids: Sequence[str]) -> list[str]
     return [url for url in connection.scalars(TEXTS, {"roadmaps": list(roadmap_ids)}) if url]
 
 
+def texts_of_others(
+    connection: Connection, roadmap_ids: Sequence[str], user_id: str | None = None
+) -> list[str]:
+    """The URLs of texts of these roadmaps that rows of other roadmaps name, without those of a user."""
+    forms = prefixes_of(roadmap_ids, []).keys()
+    prefixes = [*forms, *map(quote, forms)]
+    return list(connection.scalars(TEXTS_OF_OTHERS, {"prefixes": prefixes, "user_id": user_id}))
+
+
+def hand_over(connection: Connection, user_id: str) -> None:
+    """Give the rows of tasks that have another owner now, and not this user any more, to their owner."""
+    for table in ("content_attempts", "content_task_failures"):
+        statement = HAND_OVER.format(table=table, column="user_id", owner="t.user_id")
+        connection.execute(text(statement), {"user_id": user_id, "former": user_id})
+    statement = HAND_OVER.format(table="content_queue", column="queue_key", owner="'user:' || t.user_id")
+    connection.execute(text(statement), {"user_id": user_id, "former": f"user:{user_id}"})
+
+
 def all_users(connection: Connection) -> list[str]:
-    """Every user that the database names."""
-    return [user for user in connection.scalars(USERS) if user]
+    """Every user that the database names: also those who are only learners or operators."""
+    parts = []
+    for rule in rules(connection):
+        persons = [*rule.actors, *(rule.columns & {"queue_key"})]
+        if "user_id" in rule.columns:
+            parts.append(f"SELECT user_id AS name FROM {rule.table}")
+        if "filter" in rule.columns:
+            parts.append(f"SELECT filter ->> 'user_id' FROM {rule.table}")
+        if "detail" in rule.columns:
+            persons.append("detail #>> '{data,actor}'")
+        parts += [
+            f"SELECT substr({person}, strpos({person}, ':') + 1) FROM {rule.table}"
+            f" WHERE {_OF_PERSON.format(f'({person})')}"
+            for person in persons
+        ]
+    return [user for user in connection.scalars(text(" UNION ".join(parts))) if user]
 
 
 def _replace(
-    connection: Connection, rule: Rule, column: str, names: Sequence[str], own: Subjects | None = None
+    connection: Connection,
+    rule: Rule,
+    column: str,
+    names: Mapping[str, Sequence[str]],
+    own: Subjects | None = None,
+    older_than: datetime | None = None,
 ) -> int:
-    """Replace texts of JSON documents that equal one of the names; return the number of documents."""
+    """Replace the names that are values of these fields in JSON documents; return the number of documents."""
     document = f"CAST({column} AS text)"
-    change = f"UPDATE {rule.table} SET {column} = CAST(replace({document}, :quoted, :erased) AS json)"
-    where, erased = f"strpos({document}, :quoted) > 0", json.dumps(ERASED)
-    return sum(
-        _change(connection, rule, change, where, own, quoted=json.dumps(name), erased=erased)
-        for name in names
+    quoted = sorted({json.dumps(name) for values in names.values() for name in values})
+    found = text(
+        f"SELECT DISTINCT {document} FROM {rule.table}"
+        f" WHERE EXISTS (SELECT FROM unnest(CAST(:quoted AS text[])) AS q WHERE strpos({document}, q) > 0)"
     )
+    change, where = f"UPDATE {rule.table} SET {column} = CAST(:new AS json)", f"{document} = :old"
+    changed = 0
+    for old in connection.scalars(found, {"quoted": quoted}).all():
+        read = json.loads(old)
+        new = replace_names(read, names)
+        if new != read:
+            values = {"old": old, "new": json.dumps(new), "before": older_than}
+            changed += _change(connection, rule, change, where, own, values)
+    return changed
 
 
 def _change(
-    connection: Connection, rule: Rule, change: str, where: str, own: Subjects | None, **parameters: object
+    connection: Connection,
+    rule: Rule,
+    change: str,
+    where: str,
+    own: Subjects | None,
+    parameters: Mapping[str, object],
 ) -> int:
-    """Change rows; or only count them, without the user's `own`, which are deleted. Return their number."""
+    """Change rows older than `before`; or only count them, without the user's `own`, which are deleted.
+    Return their number.
+    """
+    if rule.at is not None:
+        where += f" AND coalesce({rule.at} < CAST(:before AS timestamp), true)"
     if own is None:
         return connection.execute(text(f"{change} WHERE {where}"), parameters).rowcount
     count = f"SELECT count(*) FROM {rule.table} WHERE {where} AND ({rule.condition or 'false'}) IS NOT TRUE"
-    return int(connection.execute(text(count), parameters | _page(own)).scalar_one())
-
-
-def _user(user_id: str) -> dict[str, str]:
-    return {"user_id": user_id, "queue_key": f"user:{user_id}"}
+    return int(connection.execute(text(count), {**parameters, **_page(own)}).scalar_one())
 
 
 def _page(subjects: Subjects) -> dict[str, list[str]]:

@@ -127,7 +127,7 @@ def _row(group: TaskFailures, known: _Row | None, attempt: int, now: datetime) -
         "first_seen": now if known is None else known["first_seen"],
         "last_seen": now if known is None or known["attempt"] != attempt else known["last_seen"],
         "example_concept_id": group.example.item.concept_id,
-        "example_reason": group.example.reason,
+        "example_reason": group.example.for_others.reason,
     }
 
 

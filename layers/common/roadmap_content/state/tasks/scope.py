@@ -15,8 +15,8 @@ class Scope(NamedTuple):
     regenerate: bool = False
     """Whether saved items are replaced as well."""
 
-    revisions: Mapping[Item, str] | None = None
-    """Only these items, each only while it has this revision."""
+    revisions: Mapping[Item, str | None] | None = None
+    """Only these items, each only while it has this revision, or none."""
 
     def includes(self, item: Item) -> bool:
         if self.revisions is not None and item not in self.revisions:
@@ -43,11 +43,11 @@ class Scope(NamedTuple):
         """The JSON form; `None` for the whole task."""
         if self == WHOLE_TASK:
             return None
-        document: dict[str, Any] = {"concept_id": self.concept_id, "content_type": self.content_type}
+        document = self._asdict()
         if self.revisions is None:
-            return document | {"regenerate": self.regenerate}
-        # An earlier release ignores `revisions`: it must not regenerate the whole task instead.
-        return document | {"regenerate": False, "revisions": encode_revisions(self.revisions)}
+            del document["revisions"]
+            return document
+        return document | {"revisions": encode_revisions(self.revisions)}
 
 
 WHOLE_TASK = Scope()
@@ -65,14 +65,14 @@ def scope_from(document: Mapping[str, Any] | None) -> Scope:
     return Scope(
         document["concept_id"],
         None if content_type is None else ContentType(content_type),
-        document["regenerate"] or revisions is not None,
+        document["regenerate"],
         revisions,
     )
 
 
-def encode_revisions(revisions: Mapping[Item, str]) -> dict[str, dict[str, str]]:
+def encode_revisions(revisions: Mapping[Item, str | None]) -> dict[str, dict[str, str | None]]:
     """The JSON form of revisions by item: concept ids and revisions by content type."""
-    by_type: dict[str, dict[str, str]] = {}
+    by_type: dict[str, dict[str, str | None]] = {}
     for item, revision in revisions.items():
         by_type.setdefault(item.content_type, {})[item.concept_id] = revision
     return by_type

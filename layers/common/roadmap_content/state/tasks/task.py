@@ -24,7 +24,9 @@ from .time_zone import instant
 
 # Times are stored in the zone of the database's owner, and read in UTC.
 _READ = f"""
-SELECT task_id, user_id, roadmap_id, status, current_step, attempt, execution_arn, error_message,
+SELECT task_id, user_id, roadmap_id, status, current_step, attempt, error_message,
+    CASE WHEN attempt > 0 THEN execution_arn END AS execution_arn,
+    CASE WHEN attempt = 0 THEN replace(execution_arn, 'erasure:', '') END AS erasure_id,
     CAST(failed_concepts AS text) AS failed_concepts,
     CAST(execution_summary AS text) AS execution_summary,
     {instant("created_at")} AS created_at, {instant("updated_at")} AS updated_at,
@@ -48,8 +50,10 @@ LOCK_AT_ONCE = text("SELECT 1 FROM roadmap_tasks WHERE task_id = :task_id FOR NO
 LOCK_ALL = text("SELECT FROM roadmap_tasks WHERE task_id = ANY(:tasks) ORDER BY task_id FOR UPDATE")
 
 # All of the user's tasks of a roadmap at once: otherwise a trigger would note a change for the others.
+# Guarantees: until the next claim, the task's row names the erasure, and no execution.
 DISOWN = text("""
-UPDATE roadmap_tasks SET attempt = 0, execution_arn = NULL
+UPDATE roadmap_tasks SET attempt = 0, execution_arn = (
+    SELECT 'erasure:' || erasure_id FROM content_erasures e WHERE e.user_id = :user_id)
 WHERE attempt > 0 AND user_id = :user_id AND (task_id = ANY(:tasks) OR roadmap_id = ANY(ARRAY(
     SELECT roadmap_id FROM roadmap_tasks WHERE task_id = ANY(:tasks) AND attempt > 0)))
 """)
@@ -106,7 +110,8 @@ WHY_STOPPED = text("""
 SELECT t.status = 'cancelled' OR t.attempt < :attempt OR EXISTS (SELECT FROM content_attempts a
         WHERE a.task_id = t.task_id AND a.attempt = :attempt AND a.outcome = 'cancelled') AS cancelled,
     r.deleted_at IS NOT NULL AS roadmap_deleted,
-    (SELECT stopped_reason FROM content_capacity) AS generation_stopped
+    (SELECT stopped_reason FROM content_capacity) AS generation_stopped,
+    to_regclass('execution_logs') IS NOT NULL AS has_log
 FROM roadmap_tasks t LEFT JOIN roadmap_metadata r USING (roadmap_id) WHERE task_id = :task_id
 """)
 
@@ -181,6 +186,8 @@ class Task:
     """Whether the row's attempt was claimed and has no recorded outcome."""
 
     read_at: datetime = field(compare=False)
+    erasure_id: str | None = None
+    """The erasure after which the task is the product's own again; `None` after the next claim."""
 
     @property
     def is_live(self) -> bool:
@@ -307,6 +314,9 @@ class StopReasons(NamedTuple):
 
     generation_stopped: str | None
     """An operator has stopped generation, for all tasks. Generated content may be saved."""
+
+    has_log: bool = False
+    """No reason: whether the product's log exists. It is asked here because a round trip takes longer."""
 
 
 def why_stopped(connection: Connection, task_id: str, attempt: int) -> StopReasons:

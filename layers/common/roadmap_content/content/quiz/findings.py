@@ -1,0 +1,71 @@
+"""What a careful reader sees in a quiz without knowing its subject."""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from math import prod
+
+from ...contracts.documents import Document
+from ..findings import Finding, wrong_language
+
+MAX_CHANCE = 1 / 50
+"""Keys at one place are a finding if a smaller share of quizzes would have them there by chance."""
+
+_LABEL = re.compile(r"^\s*[(（]?[A-Ha-h][.)）、:：]\s*")
+_STATED = re.compile(
+    r"\b(?:correct|right) (?:answer|option|choice) is:? |\banswer: |(?:答案|选项)(?:应?[是为]|[:：])\s*",
+    re.IGNORECASE,
+)
+_LETTER = re.compile(r"(?:option |选项)?[“\"'(（]?([A-H])(?![\w’'])")
+
+
+def find(quiz: Document, language: str) -> Iterator[Finding]:
+    """Findings of a quiz, each with the path of a question."""
+    questions: list[Document] = quiz.get("questions", [])
+    if _has_one_place(questions):
+        yield Finding("same-place", "questions", "The right option has the same place in all questions")
+    seen: set[tuple[str, ...]] = set()
+    for index, question in enumerate(questions):
+        place, options = f"questions[{index}]", question["options"]
+        stated = _stated_option(str(question.get("explanation", "")), options)
+        if stated is not None and stated not in question["correct_answer"]:
+            sentence = f"The explanation states that option {stated + 1} is right, the key does not"
+            yield Finding("explanation-names-another", f"{place}.explanation", sentence)
+        forms = sorted(map(_form, options))
+        if len(set(forms)) < len(forms):
+            yield Finding("same-options", f"{place}.options", "Two options differ only in form")
+        asked = (_form(question["question"]), *forms)
+        if asked in seen:
+            yield Finding("repeated-question", place, "The question occurs twice")
+        seen.add(asked)
+    texts = [text for question in questions for text in (question["question"], *question["options"])]
+    yield from wrong_language("\n".join(texts), language)
+
+
+def _has_one_place(questions: Sequence[Document]) -> bool:
+    """Whether the keys of all questions with one answer have one place, and hardly by chance."""
+    single = [question for question in questions if len(question["correct_answer"]) == 1]
+    sizes = [len(question["options"]) for question in single]
+    places = {question["correct_answer"][0] for question in single}
+    return len(places) == 1 and min(sizes) * prod(1 / size for size in sizes) <= MAX_CHANCE
+
+
+def _stated_option(explanation: str, options: Sequence[str]) -> int | None:
+    """The option that an explanation states to be right, by its text or its letter."""
+    stated = _STATED.search(explanation)
+    if stated is None:
+        return None
+    rest = explanation[stated.end() :]
+    forms = [_form(_LABEL.sub("", option)) for option in options]
+    if begun := [form for form in forms if form and _form(rest).startswith(form)]:
+        return forms.index(max(begun, key=len))
+    letter = _LETTER.match(rest)
+    index = "ABCDEFGH".index(letter[1]) if letter else len(options)
+    return index if index < len(options) else None
+
+
+def _form(text: str) -> str:
+    """A text without what only its form has. Of a short one, case and marks may matter: it may be code."""
+    plain = " ".join(unicodedata.normalize("NFKC", text).split())
+    is_short = len(plain.split()) < 3 and plain.isascii()
+    return plain if is_short else _LABEL.sub("", plain).casefold().strip(" .。!“”\"'")

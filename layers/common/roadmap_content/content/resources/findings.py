@@ -1,0 +1,38 @@
+"""What a careful reader sees in a list of resources without opening one."""
+
+from collections.abc import Iterator
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from ...contracts.documents import Document
+from ..findings import Finding
+
+MIN_RESOURCES = 3
+
+
+def find(content: Document, _language: str) -> Iterator[Finding]:
+    """Findings of a list of resources, each with the path of a resource."""
+    resources: list[Document] = content.get("resources", [])
+    if len(resources) < MIN_RESOURCES:
+        yield Finding("too-few", "resources", f"There are {len(resources)}, fewer than {MIN_RESOURCES}")
+    seen: dict[str, int] = {}
+    for index, resource in enumerate(resources):
+        place, url, title = f"resources[{index}]", resource["url"], resource["title"]
+        page = _page(url)
+        if page in seen:
+            yield Finding("repeated-url", f"{place}.url", f"It is the page of resources[{seen[page]}]")
+        seen.setdefault(page, index)
+        if not url.casefold().startswith("https://"):
+            yield Finding("insecure-url", f"{place}.url", "The address does not begin with https://")
+        if title.strip().casefold().startswith(("http://", "https://", "www.")):
+            yield Finding("title-is-url", f"{place}.title", "The title is an address")
+
+
+def _page(url: str) -> str:
+    """A URL without what does not select the page: scheme, `www.`, closing slash and campaign parameters."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url
+    query = [(name, value) for name, value in parse_qsl(parts.query) if not name.startswith(("utm_", "WT."))]
+    host = parts.netloc.casefold().removeprefix("www.")
+    return f"{host}{parts.path.rstrip('/')}?{urlencode(query)}#{parts.fragment}"

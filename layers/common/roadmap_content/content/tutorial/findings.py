@@ -1,0 +1,107 @@
+"""What a careful reader sees in a tutorial without knowing its subject."""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from ...contracts.documents import Document
+from ..findings import Finding, wrong_language
+from . import heading_in
+
+# Also within a quote or an item of a list.
+_FENCE = re.compile(r"^[\s>]*(?:[-*+]\s+|\d+[.)]\s+)?(`{3,}(?=[^`]*$)|~{3,})\s*(\S*)")
+
+# Behind front matter and comments, Mermaid expects one of these keywords.
+_DIAGRAM = re.compile(
+    r"(?:\s*---\n.*?\n---)?(?:\s*%%[^\n]*\n)*\s*(?:graph|flowchart|sequenceDiagram|classDiagram|stateDiagram"
+    r"|erDiagram|journey|gantt|pie|quadrantChart|requirement|gitGraph|C4\w+|mindmap|timeline|zenuml|sankey"
+    r"|xychart|block|packet|kanban|architecture|radar|treemap|info|venn|ishikawa)",
+    re.DOTALL,
+)
+_PLACEHOLDER = re.compile(
+    r"^[\s>*-]*TODO\b|\bTODO:|\bTBD\b|\bFIXME\b|lorem ipsum|\[(?:insert|add|your)\b[^\]]*\](?!\()"
+    r"|(?:content|text|example) goes here|\bas an AI (?:language )?model\b"
+    r"|待补充|此处(?:填写|插入|省略)|作为(?:一个|一名)?(?:AI|人工智能)(?:语言)?(?:模型|助手)",
+    re.IGNORECASE,
+)
+_CODE_SPAN = re.compile(r"`[^`]*`")
+
+# Headings, tables, quotes, items, links, images and HTML need no full stop.
+_NOT_PROSE = re.compile(r"\s*(?:[#|<>]|[-*+]\s|\d+[.)]\s|!?\[.*\)\s*$)")
+_UNFINISHED = re.compile(r"[,;:(\[{，、；：（—–]$")
+_UNFINISHED_PROSE = re.compile(rf"\w$|-$|{_UNFINISHED.pattern}")
+
+
+class _Block(NamedTuple):
+    """A block of code. `line` is that of its opening fence."""
+
+    line: int
+    kind: str
+    code: list[str]
+
+
+def find(tutorial: Document, language: str) -> Iterator[Finding]:
+    """Findings of a tutorial, each with a line of its text."""
+    lines, blocks, is_open = _read(str(tutorial.get("markdown", "")))
+    if is_open:
+        yield Finding("open-code-fence", f"line {blocks[-1].line}", "The block of code is never closed")
+    for block in blocks:
+        if block.kind == "mermaid" and not _DIAGRAM.match("\n".join(block.code) + "\n"):
+            yield Finding("unknown-diagram", f"line {block.line}", "Mermaid knows no diagram that begins so")
+    for number, line in enumerate(lines, start=1):
+        if found := _PLACEHOLDER.search(_CODE_SPAN.sub("", line)):
+            yield Finding("placeholder", f"line {number}", f"A placeholder was left: {found[0].strip()}")
+    yield from _in_sections(lines)
+    if not is_open:
+        yield from _at_the_end(lines)
+    yield from wrong_language("\n".join(lines), language)
+
+
+def _read(markdown: str) -> tuple[list[str], list[_Block], bool]:
+    """The lines of a text, blank in place of code; its blocks of code; and whether the last one is open."""
+    lines: list[str] = []
+    blocks: list[_Block] = []
+    fence = ""
+    for number, line in enumerate(markdown.splitlines(), start=1):
+        match = _FENCE.match(line)
+        closes = fence and match and match[1].startswith(fence) and not match[2]
+        if match and not fence:
+            fence = match[1]
+            blocks.append(_Block(number, match[2].casefold(), []))
+        elif closes:
+            fence = ""
+        elif fence:
+            blocks[-1].code.append(line)
+            line = ""
+        lines.append(line)
+    return lines, blocks, bool(fence)
+
+
+def _in_sections(lines: Sequence[str]) -> Iterator[Finding]:
+    """Headings with nothing below, and headings that occur twice in one section."""
+    headings = [
+        (number, heading) for number, line in enumerate(lines, start=1) if (heading := heading_in(line))
+    ]
+    levels = {number: len(lines[number - 1].split()[0]) for number, _ in headings}
+    path: dict[int, str] = {}
+    seen: set[tuple[str, ...]] = set()
+    for (number, heading), (next_number, _) in pairwise([*headings, (len(lines) + 1, "")]):
+        if levels.get(next_number, 0) <= levels[number] and not any(
+            map(str.strip, lines[number : next_number - 1])
+        ):
+            yield Finding("empty-section", f"line {number}", f"Nothing is written below “{heading}”")
+        path = {level: name for level, name in path.items() if level < levels[number]}
+        path[levels[number]] = heading.casefold()
+        if tuple(path.values()) in seen:
+            yield Finding("repeated-heading", f"line {number}", f"The section “{heading}” occurs twice")
+        seen.add(tuple(path.values()))
+
+
+def _at_the_end(lines: Sequence[str]) -> Iterator[Finding]:
+    """A last line that ends within a sentence or a pair of marks."""
+    number = max((number for number, line in enumerate(lines, start=1) if line.strip()), default=0)
+    line = lines[number - 1] if number else ""
+    unfinished = _UNFINISHED if _NOT_PROSE.match(line) else _UNFINISHED_PROSE
+    if unfinished.search(line.rstrip(" *_")) or line.count("**") % 2:
+        yield Finding("cut-off", f"line {number}", f"The text ends with “{line[-40:]}”")

@@ -1,0 +1,29 @@
+"""Replace names in JSON documents. No I/O."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+ERASED = "erased"
+"""Replaces the name of a user in rows that are about others."""
+
+
+def replace_names(document: Any, names: Mapping[str, Collection[str]]) -> Any:  # noqa: ANN401 - any JSON value
+    """The document with `ERASED` in place of names. `names` has those of each field that names somebody: as
+    its value, or in its list. The same text in another field is not a name.
+    """
+    match document:
+        case dict():
+            return {
+                field: _without(value, names[field]) if field in names else replace_names(value, names)
+                for field, value in document.items()
+            }
+        case list():
+            return [replace_names(entry, names) for entry in document]
+        case _:
+            return document
+
+
+def _without(value: Any, names: Collection[str]) -> Any:  # noqa: ANN401 - any JSON value
+    if isinstance(value, list):
+        return [_without(entry, names) for entry in value]
+    return ERASED if isinstance(value, str) and value in names else value

@@ -1,0 +1,107 @@
+"""An erasure leaves everything of other users, byte for byte, whatever the ids are."""
+
+import json
+from typing import Any
+
+import pytest
+
+from roadmap_content.contracts.api.recoveries import RecoveryFilter, RegenerationFilter
+from tests.support.erasing import QUIET, erased, rows_with
+from tests.support.factories import bundle_of, concept_ids
+from tests.support.pipeline import S3, Pipeline
+
+FIELDS = sorted({*RecoveryFilter.model_fields, *RegenerationFilter.model_fields})
+IDS = [
+    "staged", "manifests", "rejected", "erasures", "concepts", "a%2Fb", "a/b", "%", "..", "x" * 64, *FIELDS,
+]  # fmt: skip
+IDENTITIES = {"user_id", "task_ids", "q", "roadmap_id"}
+"""The fields of a filter whose values may name a user, a task or a roadmap."""
+
+SUMS = {
+    "content_capacity",
+    "content_erasures",
+    "content_failure_groups",
+    "content_failure_hours",
+    "content_sweeps",
+    "content_token_hours",
+}
+"""The tables of sums, of the register, and of places."""
+
+Found = set[tuple[str, str]]
+
+
+def everything(pipeline: Pipeline) -> tuple[Found, Found]:
+    """Each row as text, and each version of an object."""
+    rows = rows_with(pipeline.engine).items()
+    versions = S3.client.list_object_versions(Bucket="content")
+    objects = {(each["Key"], each["VersionId"]) for each in versions["Versions"]}
+    return {(table, row) for table, found in rows if table not in SUMS for row in found}, objects
+
+
+def run_of(pipeline: Pipeline, user: str, neighbour: str) -> None:
+    """A user's roadmap and task with these ids, a text of the product, and a task for a neighbour's roadmap."""
+    task = Pipeline(pipeline.services, "t", pipeline.engine)
+    ids = concept_ids(1, user)
+    bundle: dict[str, Any] = bundle_of(ids, roadmap_id=user, task_id="t")
+    bundle["roadmap"]["user_id"] = bundle["task"]["user_id"] = user
+    task.load(bundle)
+    task.execute("UPDATE roadmap_tasks SET task_id = :u WHERE task_id = 't'", u=user)
+    task.task_id = user
+    task.run()
+    task.bucket.put(f"{user}/concepts/{ids[0]}/v1.md", b"a text of the product")
+    other = {"u": user, "task": f"t-{IDS.index(user)}", "neighbour": neighbour}
+    pipeline.execute(
+        "INSERT INTO roadmap_tasks (task_id, user_id, roadmap_id, status, attempt)"
+        " VALUES (:task, :u, :neighbour, 'completed', 1)",
+        **other,
+    )
+    pipeline.execute(
+        "INSERT INTO content_attempts"
+        " (task_id, attempt, actor, cause, step, ended_at, outcome, user_id, roadmap_id, saved)"
+        " VALUES (:task, 1, 'user:' || :u, 'retry', 'ended', now(), 'completed', :u, :neighbour, '{}')",
+        **other,
+    )
+
+
+Owned = dict[str, tuple[Found, Found]]
+
+
+@pytest.fixture
+def of_users(pipeline: Pipeline) -> tuple[Pipeline, Owned]:
+    """What each user has, and nobody: a recovery whose filter has the name of each user in some field."""
+    S3.put_bucket_versioning(Bucket="content", VersioningConfiguration={"Status": "Enabled"})
+    own: Owned = {}
+    rows, objects = everything(pipeline)
+    for user, neighbour in zip(IDS, [IDS[-1], *IDS], strict=False):
+        run_of(pipeline, user, neighbour)
+        pipeline.execute(f"{QUIET} AND user_id = :u", u=user)
+        now_rows, now_objects = everything(pipeline)
+        own[user] = now_rows - rows, now_objects - objects
+        rows, objects = now_rows, now_objects
+    own = {user: (found & rows, keys) for user, (found, keys) in own.items()}
+    conditions = {field: field for field in FIELDS if field not in IDENTITIES}
+    pipeline.execute(
+        "INSERT INTO content_recoveries (recovery_id, state, actor, reason, filter, rate_per_minute,"
+        " concurrency, canary)"
+        " VALUES ('x', 'completed', 'operator:op', 'why', CAST(:filter AS json), 1, 1, 0)",
+        filter=json.dumps(conditions | {"status": IDS, "regenerate": conditions}),
+    )
+    own["nobody"] = everything(pipeline)[0].difference(*(found for found, _ in own.values())), set()
+    return pipeline, own
+
+
+def test_everything_of_others_stays_whatever_the_ids_are(of_users: tuple[Pipeline, Owned]) -> None:
+    pipeline, own = of_users
+    for user in IDS:
+        own_rows, own_objects = own.pop(user)
+        for product_rows in (False, True):
+            answer = erased(pipeline.services, user, product_rows=product_rows)
+            assert answer.complete
+            rows, objects = everything(pipeline)
+            for name, (rows_of_other, objects_of_other) in own.items():
+                assert rows_of_other <= rows, (user, name, rows_of_other - rows)
+                assert objects_of_other <= objects, (user, name)
+            ambiguous = [f"{user}/concepts/{user}:c-1-1-1/v1.md"] if user == "a%2Fb" else []
+            assert answer.removed.shared == ambiguous
+        assert not own_rows & rows, user
+        assert [key for key, _ in own_objects & objects] == ambiguous, user

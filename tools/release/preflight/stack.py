@@ -1,0 +1,44 @@
+"""The deployed stack: whether it can be updated, and whether its last update was rolled back."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ..clients import Clients
+from .problem import Problem, Target
+
+
+def check(clients: Clients, target: Target) -> Iterator[Problem]:
+    """Read the stack's status and decide."""
+    status = describe(clients, target.stack).get("StackStatus", "")
+    if status == "ROLLBACK_COMPLETE":
+        yield Problem(
+            f"{target.stack} is {status}: its first deployment failed, and CloudFormation cannot update it",
+            f"aws cloudformation delete-stack --stack-name {target.stack}",
+        )
+    elif status == "UPDATE_ROLLBACK_FAILED":
+        yield Problem(
+            f"{target.stack} is {status}: CloudFormation cannot update it",
+            f"aws cloudformation continue-update-rollback --stack-name {target.stack}",
+        )
+
+
+def rollback_of(clients: Clients, stack: str) -> str:
+    """The time of the last update, if it was rolled back, which identifies it; else an empty text."""
+    described = describe(clients, stack)
+    if described.get("StackStatus") != "UPDATE_ROLLBACK_COMPLETE":
+        return ""
+    return str(described["LastUpdatedTime"].isoformat())
+
+
+def describe(clients: Clients, stack: str) -> Mapping[str, Any]:
+    """The stack as CloudFormation describes it; empty before the first deployment."""
+    try:
+        (described,) = clients("cloudformation", "").describe_stacks(StackName=stack)["Stacks"]
+    except ClientError as error:
+        if "does not exist" in error.response["Error"]["Message"]:
+            return {}
+        raise
+    found: Mapping[str, Any] = described
+    return found
