@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from io import BytesIO
 from itertools import count
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from botocore.exceptions import ClientError
@@ -46,8 +45,6 @@ class MemoryS3:
 
     page = 1_000
     """The keys of one answer of a listing."""
-
-    meta = SimpleNamespace(endpoint_url="https://s3.amazonaws.com")
 
     def __init__(self) -> None:
         self._buckets: dict[str, dict[str, _Versions]] = {}
