@@ -223,9 +223,7 @@ def _end(
         rows.hand_over(connection, request.user_id)
         if request.replay is None and rows.is_left(connection, request.user_id):
             return None, Removed()
-        names = rows.erase_names(
-            connection, request.user_id, product_rows=entry.product_rows, before=before
-        )
+        names = rows.erase_names(connection, request.user_id, product_rows=entry.product_rows, before=before)
         register.add_removed(connection, entry.erasure_id, names)
         return register.end_erasure(connection, entry.erasure_id), names
 

@@ -11,6 +11,7 @@ from ..contracts.errors import IdTakenError, InvalidContentError, VersionTakenEr
 from ..contracts.items import REJECTED_BY_CHECK, RecordedFailure
 from ..platform.postgres.sqlstate import is_about_content
 
+
 class Remedy(Enum):
     """How `generate_content` prepares an item for saving."""
 

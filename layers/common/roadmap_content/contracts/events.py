@@ -133,7 +133,9 @@ class AttemptEvents(NamedTuple):
         correction would not be reported again.
         """
         identity = (concept_id, occurred_at)
-        items = [{"content_type": failure.item.content_type, **failure.for_others.why} for failure in failures]
+        items = [
+            {"content_type": failure.item.content_type, **failure.for_others.why} for failure in failures
+        ]
         return self._event(DetailType.CONCEPT_FAILED, *identity, concept_id=concept_id, items=items)
 
     def batch_saved(self, batch: int, content_type: str, parts: Sequence[Part]) -> Sequence[Event]:

@@ -78,7 +78,9 @@ class Deletions:
 def _remove(services: Services, due: Sequence[DueTask], days: int, deadline: Deadline) -> None:
     """Remove the objects, and then the rows: after an interruption, the rows are found again."""
     subjects = subjects_of(due)
-    urls = transact(services.engine, lambda connection: texts_of_others(connection, subjects.roadmaps), deadline)
+    urls = transact(
+        services.engine, lambda connection: texts_of_others(connection, subjects.roadmaps), deadline
+    )
     of_others = services.bucket.keys_in(urls)
     objects, _ = clear_objects(
         services.bucket, subjects, lambda version: not is_ours(version.key), of_others, deadline, erase=True
