@@ -194,6 +194,8 @@ def test_an_operator_s_word_and_fewer_roadmaps_are_no_loss(deployment: Deploymen
     finish(deployment)
     deployment.product.execute("DELETE FROM quiz_metadata WHERE roadmap_id = 'r-1'")
     assert [repair.task_id for repair in deployment.sweep().repairs] == ["t-1"]
+    counted = Counted(deployment.services.generator)
+    deployment.services.generator = counted  # type: ignore[assignment]
     heal(deployment.services)
     deployment.product.execute("TRUNCATE quiz_metadata CASCADE")
 
@@ -202,3 +204,7 @@ def test_an_operator_s_word_and_fewer_roadmaps_are_no_loss(deployment: Deploymen
     assert sorted(repair.task_id for repair in repairs) == ["t-1", "t-2", "t-3"]
     assert deployment.sweep().repairs == []
     assert "sweep_held" not in deployment.findings()
+    for number in range(1, TASKS + 1):
+        heal(deployment.services, f"t-{number}")
+    assert len(deployment.product.rows("SELECT 1 FROM quiz_metadata")) == TASKS
+    assert counted.asked == []  # staged content stays after it is saved
