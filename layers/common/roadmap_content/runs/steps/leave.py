@@ -52,21 +52,24 @@ WHERE p.proname LIKE 'content\_%'
 ORDER BY 1
 """)
 
-# Everything that has a name of ours, in any schema, and every right of our roles on a table.
+# Everything that has a name of ours, in any schema, and every right of our roles on a table. Not a table of
+# the product whose name begins in the same way.
 OURS = text(r"""
-SELECT CASE WHEN relkind IN ('i', 'I') THEN 'index' ELSE 'table' END AS kind,
-    CAST(CAST(oid AS regclass) AS text) AS name
-FROM pg_class WHERE relkind IN ('r', 'p', 'i', 'I')
-    AND (relname LIKE 'content\_%' OR relname LIKE 'generation\_tokens%')
+SELECT 'table' AS kind, CAST(CAST(oid AS regclass) AS text) AS name FROM pg_class
+WHERE relkind = 'r' AND (relname = ANY(:kept) OR pg_get_userbyid(relowner) = current_user
+    AND (relname LIKE 'content\_%' OR relname = 'generation_tokens'))
+UNION ALL SELECT 'index', CAST(CAST(indexrelid AS regclass) AS text)
+FROM pg_index JOIN pg_class i ON i.oid = indexrelid JOIN pg_class t ON t.oid = indrelid
+WHERE i.relname LIKE 'content\_%' AND t.relname = ANY(:product)
 UNION ALL SELECT 'function', CAST(CAST(oid AS regprocedure) AS text)
-FROM pg_proc WHERE proname LIKE 'content\_%'
+FROM pg_proc WHERE proname LIKE 'content\_%' AND pg_get_userbyid(proowner) = current_user
 UNION ALL SELECT 'trigger', tgname || ' of ' || CAST(CAST(tgrelid AS regclass) AS text)
 FROM pg_trigger WHERE tgname LIKE 'content\_%'
 UNION ALL SELECT 'column', 'roadmap_tasks.' || attname FROM pg_attribute
 WHERE attrelid = to_regclass('roadmap_tasks') AND attname IN ('attempt', 'execution_arn')
-UNION ALL SELECT 'right', privilege_type || ' of ' || CAST(CAST(grantee AS regrole) AS text) || ' on '
+UNION ALL SELECT 'right', privilege_type || ' of ' || r.rolname || ' on '
     || CAST(CAST(c.oid AS regclass) AS text)
-FROM pg_class c, aclexplode(c.relacl) WHERE CAST(CAST(grantee AS regrole) AS text) = ANY(:roles)
+FROM pg_class c, aclexplode(c.relacl) g JOIN pg_roles r ON r.oid = g.grantee WHERE r.rolname = ANY(:roles)
 ORDER BY 1, 2
 """)
 
@@ -135,7 +138,8 @@ def leave_database(request: LeaveRequest, services: Services, deadline: Deadline
 
 def _leave(request: LeaveRequest, settings: Settings, connection: Connection) -> LeaveResult:
     roles = {"roles": [settings.writer_role, settings.reader_role]}
-    before = set(map(tuple, connection.execute(OURS, roles)))
+    names = roles | {"product": list(PRODUCT), "kept": list(KEPT)}
+    before = set(map(tuple, connection.execute(OURS, names)))
     revision = current_revision(connection)
     if is_newer_than_this_code(revision):
         raise StillOpenError(
@@ -148,7 +152,7 @@ def _leave(request: LeaveRequest, settings: Settings, connection: Connection) ->
         connection.exec_driver_sql(f"DROP TABLE IF EXISTS {', '.join(KEPT)}")
     for statement in connection.scalars(REVOKE, roles).all():
         connection.exec_driver_sql(statement)
-    after = set(map(tuple, connection.execute(OURS, roles)))
+    after = set(map(tuple, connection.execute(OURS, names)))
     result = LeaveResult(
         removed=Counter(kind for kind, _ in sorted(before - after)),
         stays=[f"{kind} {name}: {_reason(name)}" for kind, name in sorted(after)],
