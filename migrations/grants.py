@@ -21,6 +21,7 @@ _BASELINE_WRITES: Mapping[str, tuple[str, ...]] = {
     "content_failure_groups": ("INSERT", "UPDATE"),
     "content_failure_hours": ("INSERT", "UPDATE", "DELETE"),
     "content_failures": ("INSERT", "UPDATE", "DELETE"),
+    "content_findings": ("INSERT", "DELETE"),
     "content_group_changes": ("INSERT", "UPDATE"),
     "content_model_tokens": ("INSERT", "UPDATE"),
     "content_origins": ("INSERT", "UPDATE", "DELETE"),
@@ -46,13 +47,15 @@ WRITES: Mapping[str, tuple[str, ...]] = {**_BASELINE_WRITES, **writes_of_later_t
 product, are skipped. Not read from the layer: a schema is also used with the layer of the release before.
 """
 
-READS = (*WRITES, VERSION_TABLE)
+READS = (*WRITES, "content_installation", VERSION_TABLE)
 """The tables that the writer and the reader read."""
 
 CALLS: Mapping[str, tuple[str, ...]] = {
+    "content_creators": ("writer", "reader"),
     "content_merge_items": ("writer",),
     "content_now": ("writer",),
     "content_replace_item": ("writer",),
+    "content_rewrite": ("writer",),
     "content_time_zone": ("writer", "reader"),
 }
 """The functions that the SQL of each role names. Nobody else may call one of our functions."""

@@ -14,7 +14,7 @@ resources or a quiz.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, text
 
@@ -25,72 +25,92 @@ log = logging.getLogger(__name__)
 MOST_NAMED = 20
 """Maximum number of rows in an error message."""
 
-# A separate statement per column, so that the same statements complete an existing table.
-PRODUCT_TABLES = """
-CREATE TABLE IF NOT EXISTS roadmap_metadata (roadmap_id text PRIMARY KEY);
-CREATE TABLE IF NOT EXISTS roadmap_tasks (task_id varchar(64) PRIMARY KEY);
-CREATE TABLE IF NOT EXISTS tutorial_metadata (tutorial_id varchar(64) PRIMARY KEY);
-CREATE TABLE IF NOT EXISTS resource_recommendation_metadata (id varchar(64) PRIMARY KEY);
-CREATE TABLE IF NOT EXISTS quiz_metadata (quiz_id varchar(64) PRIMARY KEY);
+COLUMNS: Mapping[str, Mapping[str, str]] = {
+    "roadmap_metadata": {
+        "roadmap_id": "text PRIMARY KEY",
+        "user_id": "varchar(64) NOT NULL",
+        "title": "varchar(500) NOT NULL",
+        "total_estimated_hours": "double precision",
+        "recommended_completion_weeks": "integer",
+        "framework_data": "json",
+        "created_at": "timestamp NOT NULL DEFAULT timezone('utc', now())",
+        "deleted_at": "timestamp",
+        "deleted_by": "varchar(64)",
+    },
+    "roadmap_tasks": {
+        "task_id": "varchar(64) PRIMARY KEY",
+        "user_id": "varchar(64) NOT NULL",
+        "status": "varchar(32) NOT NULL DEFAULT 'pending'",
+        "current_step": "varchar(64)",
+        "user_request": "json",
+        "roadmap_id": "text",
+        "created_at": "timestamp NOT NULL DEFAULT timezone('utc', now())",
+        "updated_at": "timestamp NOT NULL DEFAULT timezone('utc', now())",
+        "completed_at": "timestamp",
+        "error_message": "text",
+        "failed_concepts": "json",
+        "execution_summary": "json",
+        "attempt": "integer NOT NULL DEFAULT 0",
+        "execution_arn": "text",
+    },
+    "tutorial_metadata": {
+        "tutorial_id": "varchar(64) PRIMARY KEY",
+        "concept_id": "text NOT NULL",
+        "roadmap_id": "text NOT NULL REFERENCES roadmap_metadata",
+        "title": "varchar(500) NOT NULL",
+        "summary": "text",
+        "content_url": "text",
+        "content_status": "varchar(32) NOT NULL DEFAULT 'completed'",
+        "content_version": "integer NOT NULL DEFAULT 1",
+        "is_latest": "boolean NOT NULL DEFAULT true",
+        "estimated_completion_time": "integer",
+        "generated_at": "timestamp NOT NULL DEFAULT timezone('utc', now())",
+    },
+    "resource_recommendation_metadata": {
+        "id": "varchar(64) PRIMARY KEY",
+        "concept_id": "text NOT NULL",
+        "roadmap_id": "text NOT NULL REFERENCES roadmap_metadata",
+        "resources": "json NOT NULL",
+        "resources_count": "integer NOT NULL DEFAULT 0",
+        "search_queries_used": "json",
+        "generated_at": "timestamp NOT NULL DEFAULT timezone('utc', now())",
+    },
+    "quiz_metadata": {
+        "quiz_id": "varchar(64) PRIMARY KEY",
+        "concept_id": "text NOT NULL",
+        "roadmap_id": "text NOT NULL REFERENCES roadmap_metadata",
+        "questions": "json NOT NULL",
+        "total_questions": "integer NOT NULL DEFAULT 0",
+        "easy_count": "integer NOT NULL DEFAULT 0",
+        "medium_count": "integer NOT NULL DEFAULT 0",
+        "hard_count": "integer NOT NULL DEFAULT 0",
+        "generated_at": "timestamp NOT NULL DEFAULT timezone('utc', now())",
+    },
+}
+"""The columns of the product's tables that this system needs, the key first."""
 
-LOCK TABLE roadmap_metadata, roadmap_tasks,
-    tutorial_metadata, resource_recommendation_metadata, quiz_metadata;
-
-ALTER TABLE roadmap_metadata
-    ADD COLUMN IF NOT EXISTS user_id varchar(64) NOT NULL,
-    ADD COLUMN IF NOT EXISTS title varchar(500) NOT NULL,
-    ADD COLUMN IF NOT EXISTS total_estimated_hours double precision,
-    ADD COLUMN IF NOT EXISTS recommended_completion_weeks integer,
-    ADD COLUMN IF NOT EXISTS framework_data json,
-    ADD COLUMN IF NOT EXISTS created_at timestamp NOT NULL DEFAULT timezone('utc', now()),
-    ADD COLUMN IF NOT EXISTS deleted_at timestamp,
-    ADD COLUMN IF NOT EXISTS deleted_by varchar(64);
-
-ALTER TABLE roadmap_tasks
-    ADD COLUMN IF NOT EXISTS user_id varchar(64) NOT NULL,
-    ADD COLUMN IF NOT EXISTS status varchar(32) NOT NULL DEFAULT 'pending',
-    ADD COLUMN IF NOT EXISTS current_step varchar(64),
-    ADD COLUMN IF NOT EXISTS user_request json,
-    ADD COLUMN IF NOT EXISTS roadmap_id text,
-    ADD COLUMN IF NOT EXISTS created_at timestamp NOT NULL DEFAULT timezone('utc', now()),
-    ADD COLUMN IF NOT EXISTS updated_at timestamp NOT NULL DEFAULT timezone('utc', now()),
-    ADD COLUMN IF NOT EXISTS completed_at timestamp,
-    ADD COLUMN IF NOT EXISTS error_message text,
-    ADD COLUMN IF NOT EXISTS failed_concepts json,
-    ADD COLUMN IF NOT EXISTS execution_summary json,
-    ADD COLUMN IF NOT EXISTS attempt integer NOT NULL DEFAULT 0,
-    ADD COLUMN IF NOT EXISTS execution_arn text;
-
-ALTER TABLE tutorial_metadata
-    ADD COLUMN IF NOT EXISTS concept_id text NOT NULL,
-    ADD COLUMN IF NOT EXISTS roadmap_id text NOT NULL REFERENCES roadmap_metadata,
-    ADD COLUMN IF NOT EXISTS title varchar(500) NOT NULL,
-    ADD COLUMN IF NOT EXISTS summary text,
-    ADD COLUMN IF NOT EXISTS content_url text,
-    ADD COLUMN IF NOT EXISTS content_status varchar(32) NOT NULL DEFAULT 'completed',
-    ADD COLUMN IF NOT EXISTS content_version integer NOT NULL DEFAULT 1,
-    ADD COLUMN IF NOT EXISTS is_latest boolean NOT NULL DEFAULT true,
-    ADD COLUMN IF NOT EXISTS estimated_completion_time integer,
-    ADD COLUMN IF NOT EXISTS generated_at timestamp NOT NULL DEFAULT timezone('utc', now());
-
-ALTER TABLE resource_recommendation_metadata
-    ADD COLUMN IF NOT EXISTS concept_id text NOT NULL,
-    ADD COLUMN IF NOT EXISTS roadmap_id text NOT NULL REFERENCES roadmap_metadata,
-    ADD COLUMN IF NOT EXISTS resources json NOT NULL,
-    ADD COLUMN IF NOT EXISTS resources_count integer NOT NULL DEFAULT 0,
-    ADD COLUMN IF NOT EXISTS search_queries_used json,
-    ADD COLUMN IF NOT EXISTS generated_at timestamp NOT NULL DEFAULT timezone('utc', now());
-
-ALTER TABLE quiz_metadata
-    ADD COLUMN IF NOT EXISTS concept_id text NOT NULL,
-    ADD COLUMN IF NOT EXISTS roadmap_id text NOT NULL REFERENCES roadmap_metadata,
-    ADD COLUMN IF NOT EXISTS questions json NOT NULL,
-    ADD COLUMN IF NOT EXISTS total_questions integer NOT NULL DEFAULT 0,
-    ADD COLUMN IF NOT EXISTS easy_count integer NOT NULL DEFAULT 0,
-    ADD COLUMN IF NOT EXISTS medium_count integer NOT NULL DEFAULT 0,
-    ADD COLUMN IF NOT EXISTS hard_count integer NOT NULL DEFAULT 0,
-    ADD COLUMN IF NOT EXISTS generated_at timestamp NOT NULL DEFAULT timezone('utc', now());
-"""
+OPTIONAL_COLUMNS: Mapping[str, Sequence[str]] = {
+    "concept_metadata": (
+        *(
+            "concept_id",
+            "roadmap_id",
+            "overall_status",
+            "all_content_completed_at",
+            "created_at",
+            "updated_at",
+        ),
+        *(
+            f"{noun}_{column}"
+            for noun in ("tutorial", "resources", "quiz")
+            for column in ("status", "id", "completed_at")
+        ),
+    ),
+    "execution_logs": (
+        *("id", "task_id", "roadmap_id", "concept_id", "level", "category", "step", "agent_name"),
+        *("message", "details", "created_at"),
+    ),
+}
+"""Those of the tables that only some databases have."""
 
 # A row keeps its version unless the previous row has taken it. Among rows with the same version, the one that
 # readers see now comes last, so that it stays the highest.
@@ -184,21 +204,20 @@ CREATE INDEX content_task_by_creation ON roadmap_tasks (created_at, task_id);
 CREATE INDEX content_task_by_status_and_creation ON roadmap_tasks (status, created_at, task_id);
 CREATE INDEX content_task_by_user_and_creation ON roadmap_tasks (user_id, created_at, task_id);
 CREATE INDEX content_task_by_update ON roadmap_tasks (updated_at);
-CREATE INDEX content_task_by_prefix ON roadmap_tasks (task_id text_pattern_ops);
+-- The casts let the product change the types of these columns.
+CREATE INDEX content_task_by_prefix ON roadmap_tasks (CAST(task_id AS text) text_pattern_ops);
 -- Only prefixes are indexed: an insert with a text too long for an index entry would fail.
 CREATE INDEX content_task_by_roadmap ON roadmap_tasks ("left"(roadmap_id, 100) text_pattern_ops);
 CREATE INDEX content_roadmap_by_title ON roadmap_metadata ("left"(lower(title), 100) text_pattern_ops);
--- Not unique: a version is inserted before the previous one is marked as not the latest.
-CREATE INDEX content_tutorial_latest ON tutorial_metadata (roadmap_id, concept_id) WHERE is_latest;
 """
 
 REMOVE = """
 DROP INDEX IF EXISTS
-    content_roadmap_by_title, content_task_by_creation, content_task_by_execution, content_task_by_prefix,
-    content_task_by_roadmap, content_task_by_status, content_task_by_status_and_creation,
-    content_task_by_update, content_task_by_user_and_creation, content_tutorial_latest,
     content_quiz_by_concept, content_quiz_by_roadmap, content_resources_by_concept,
-    content_resources_by_roadmap, content_tutorial_by_roadmap, content_tutorial_by_version;
+    content_resources_by_roadmap, content_roadmap_by_title, content_task_by_creation,
+    content_task_by_execution, content_task_by_prefix, content_task_by_roadmap, content_task_by_status,
+    content_task_by_status_and_creation, content_task_by_update, content_task_by_user_and_creation,
+    content_tutorial_by_roadmap, content_tutorial_by_version;
 ALTER TABLE IF EXISTS roadmap_tasks DROP COLUMN IF EXISTS attempt, DROP COLUMN IF EXISTS execution_arn;
 """
 """Removes our columns and indexes, also if the product has removed some. The tables stay with all rows."""
@@ -206,7 +225,14 @@ ALTER TABLE IF EXISTS roadmap_tasks DROP COLUMN IF EXISTS attempt, DROP COLUMN I
 
 def create_or_adopt(connection: Connection) -> None:
     """Create the product's tables, or add the missing tables and columns, and lock them."""
-    connection.execute(text(PRODUCT_TABLES))
+    for table, columns in COLUMNS.items():
+        key = next(iter(columns))
+        connection.execute(text(f"CREATE TABLE IF NOT EXISTS {table} ({key} {columns[key]})"))
+    connection.execute(text(f"LOCK TABLE {', '.join(COLUMNS)}"))
+    for table, columns in COLUMNS.items():
+        _, *others = columns.items()
+        added = ", ".join(f"ADD COLUMN IF NOT EXISTS {name} {definition}" for name, definition in others)
+        connection.execute(text(f"ALTER TABLE {table} {added}"))
     _refuse_one_tutorial_per_concept(connection)
 
 

@@ -254,6 +254,26 @@ CREATE INDEX IF NOT EXISTS content_archive_by_row ON content_archive (row_id, ar
 CREATE INDEX IF NOT EXISTS content_archive_by_item ON content_archive
     (hashtextextended(roadmap_id, 0), hashtextextended(concept_id, 0));
 
+-- What the product's tables have refused, and which triggers of ours have failed. Triggers insert the rows:
+-- without an index, an insert neither waits nor fails. The sweep keeps the newest row of each object.
+CREATE TABLE content_findings (
+    kind text NOT NULL,
+    object text NOT NULL,
+    sqlstate text NOT NULL,
+    message text,
+    found_at timestamp NOT NULL DEFAULT timezone('utc', now())
+);
+
+-- What this system has installed on the product's tables, with the statement that creates it, and the columns
+-- that it needs, with their types.
+CREATE TABLE content_installation (
+    kind text NOT NULL,
+    table_name text NOT NULL,
+    name text NOT NULL,
+    definition text NOT NULL,
+    PRIMARY KEY (kind, table_name, name)
+);
+
 -- How each saved content came to be (`content_id` is its revision), and each content that was refused.
 CREATE TABLE content_origins (
     origin_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -366,8 +386,8 @@ CREATE INDEX IF NOT EXISTS content_erasure_ended ON content_erasures (ended_at);
 REMOVE = """
 DROP TABLE IF EXISTS
     content_attempts, content_automatic_attempts, content_capacity, content_capacity_changes,
-    content_changes, content_checks, content_events, content_failure_groups,
-    content_failure_hours, content_failures, content_group_changes, content_model_tokens,
+    content_changes, content_checks, content_events, content_failure_groups, content_failure_hours,
+    content_failures, content_findings, content_group_changes, content_installation, content_model_tokens,
     content_origins, content_queue, content_queue_keys, content_recovery_tasks, content_recoveries,
     content_sweeps, content_task_failures, content_token_hours, generation_tokens
 """

@@ -15,8 +15,7 @@
   the questions that a quiz had at a time of the product's clock.
 - The content of a row is archived before the product changes or deletes it. A writer that has archived the
   row itself is passed by: the newest archived row then equals the old one, and, for a change, has the id of
-  the new content. A failure is a warning, because the product's write must succeed. The archive and the
-  origins of a deleted roadmap are deleted.
+  the new content. The archive and the origins of a deleted roadmap are deleted.
 - At its start the product marks tasks in `processing` as failed at the step `recovery_failed`. This does
   not apply to a task with an open attempt of ours, nor to one of ours that has left `processing` since.
 - Changes of rows are noted for the sweep: only of roadmaps with a finished task of ours, and once per
@@ -28,10 +27,22 @@ Save holds an exclusive advisory lock of the roadmap. An insert of the product t
 mode, and waits for less than `deadlock_timeout`: it is never cancelled because of a deadlock, and continues
 without the lock instead of failing. Two inserts of the product do not wait for each other.
 
+No trigger fails a write of the product, also after later migrations of its tables: `_TRIGGER` is around each
+body. An error rolls the body back, with its locks and settings; the row is written as it came, PostgreSQL
+logs a warning, and `content_findings` gets a row. Errors that PostgreSQL raises at the COMMIT (conflicts of
+serializable transactions, deferred constraints) and cancelled statements (57014) are not caught. A handler
+does not catch errors of its own DECLARE section, nor those of compiling. So no trigger's function declares a
+variable with the type of a table, and bodies declare their variables inside the handler.
+
 The functions run with the privileges of the migrating role, so the product's role needs none on our tables.
-They must not run its code with these privileges: they name the schema of each object, their `search_path` has
-no schema in which the product may create an object, and only roles that `migrations.grants` names may call
-them. PostgreSQL checks no privilege on a trigger's function when the trigger fires.
+They must not run code of other roles with these privileges: they name the schema of each object, their
+`search_path` has no schema in which a role may create an object, and only roles that `migrations.grants`
+names may call them. PostgreSQL checks no privilege on a trigger's function when the trigger fires.
+
+Triggers and checks of the product may name objects without a schema, and those that a statement of ours fires
+inherit the path of our function. So the statements that change rows of the product run in `content_rewrite`.
+Its path has the schemas in which no role but the owners of the product's tables may create an object, and
+the statements name each operator with its schema.
 
 They look up rows by index (`enable_seqscan = off`): a session keeps the plan of a statement in a trigger,
 and a plan that was made while a table was empty would read the whole table until the table is analyzed.
@@ -71,9 +82,72 @@ EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
 END $$
 """
 
-BEFORE_TUTORIAL = """
-CREATE FUNCTION content_before_tutorial() RETURNS trigger
+# The rollback of a block does not restore NEW, so its copy is returned.
+_TRIGGER = """
+CREATE FUNCTION {function}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+    unchanged record;
+BEGIN
+    unchanged = NEW;
+{body}
+EXCEPTION WHEN OTHERS THEN
+    BEGIN
+        PERFORM {schema}.content_trigger_failed(TG_NAME || ' of ' || TG_TABLE_NAME, SQLSTATE, SQLERRM);
+    EXCEPTION WHEN OTHERS THEN
+        RAISE WARNING 'the failure of the trigger % of % is not recorded: %', TG_NAME, TG_TABLE_NAME, SQLERRM;
+    END;
+    RETURN unchanged;
+END $$
+"""
+
+# Once per transaction and trigger. A plain insert into a table without an index makes no session wait. Only
+# messages of class 42 are kept: they name columns and tables, and others may quote content.
+TRIGGER_FAILED = """
+CREATE FUNCTION content_trigger_failed(failing text, state text, reason text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    recorded text = coalesce(current_setting('roadmap_content.failed', true), '');
+BEGIN
+    IF strpos(recorded, failing || ';') > 0 THEN
+        RETURN;
+    END IF;
+    RAISE WARNING 'the trigger % failed, and the row is written as it came: % (%)', failing, reason, state;
+    PERFORM set_config('roadmap_content.failed', recorded || failing || ';', true);
+    INSERT INTO {schema}.content_findings (kind, object, sqlstate, message)
+    VALUES ('trigger_fails', failing, state, CASE WHEN state LIKE '42%' THEN reason END);
+END $$
+"""
+
+# The roles that may create an object in a schema of the search path, besides its owner, superusers, this
+# function's owner, and roles with the privileges of the owner of the product's tables.
+CREATORS = """
+CREATE FUNCTION content_creators() RETURNS TABLE (schema_name text, role_name text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT n.nspname, coalesce(r.rolname, 'PUBLIC')
+    FROM pg_namespace n CROSS JOIN aclexplode(n.nspacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
+    WHERE n.nspname = ANY(CAST({schemas} AS name[])) AND a.privilege_type = 'CREATE'
+        AND a.grantee <> n.nspowner AND (r.oid IS NULL OR NOT r.rolsuper AND r.rolname <> current_user
+            AND NOT pg_has_role(r.oid, (SELECT t.relowner FROM pg_class t
+                WHERE t.oid = to_regclass('{schema}.roadmap_metadata')), 'USAGE'))
+$$
+"""
+
+REWRITE = """
+CREATE OR REPLACE FUNCTION content_rewrite(statement text, older anyelement, newer anycompatible) RETURNS void
+LANGUAGE plpgsql SET search_path = {path} SET enable_seqscan = off AS $$
+BEGIN
+    EXECUTE statement USING older, newer;
+END $$
+"""
+
+SAFE_PATH = """
+SELECT coalesce(string_agg(quote_ident(name) || ', ', '' ORDER BY place), '')
+FROM unnest(current_schemas(false)) WITH ORDINALITY AS p(name, place)
+WHERE name NOT IN (SELECT schema_name FROM content_creators()) AND name <> 'pg_catalog'
+"""
+
+BEFORE_TUTORIAL = """
 DECLARE
     highest integer;
 BEGIN
@@ -90,28 +164,29 @@ BEGIN
         NEW.content_version = highest + 1;
     END IF;
     RETURN NEW;
-END $$
+END;
 """
 
 # An AFTER trigger, because a statement that inserts a row and demotes the others itself fails (27000) if a
 # trigger has updated them before. A row that another transaction is updating is skipped, because
 # that transaction marks it as not the latest.
 AFTER_TUTORIAL = """
-CREATE FUNCTION content_after_tutorial() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    older record;
 BEGIN
     IF NEW.is_latest IS NOT TRUE OR NEW.content_version <= 1 THEN
         RETURN NULL;
     END IF;
-    UPDATE {schema}.tutorial_metadata SET is_latest = false WHERE tutorial_id IN (
-        SELECT tutorial_id FROM {schema}.tutorial_metadata
+    FOR older IN SELECT tutorial_id FROM {schema}.tutorial_metadata
         WHERE roadmap_id = NEW.roadmap_id AND concept_id = NEW.concept_id AND is_latest
             AND content_version < NEW.content_version
-        FOR UPDATE SKIP LOCKED);
+        FOR UPDATE SKIP LOCKED
+    LOOP
+        PERFORM {schema}.content_rewrite('UPDATE {schema}.tutorial_metadata SET is_latest = false '
+            'WHERE tutorial_id OPERATOR(pg_catalog.=) $1', older.tutorial_id, 0);
+    END LOOP;
     RETURN NULL;
-END $$;
-CREATE TRIGGER content_after_tutorial AFTER INSERT ON tutorial_metadata
-FOR EACH ROW EXECUTE FUNCTION content_after_tutorial()
+END;
 """
 
 REFERENCES = """
@@ -150,29 +225,28 @@ END $$
 
 # All columns but the key, because an adopted table may have columns that we do not know.
 REPLACE = """
-CREATE FUNCTION content_replace_item(target regclass, key_column name, kept anyelement, newer anyelement)
+CREATE FUNCTION content_replace_item(target regclass, key_column name, kept anyelement, newer anycompatible)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
     columns text;
     given text;
 BEGIN
-    SELECT string_agg(quote_ident(attname), ', '), string_agg(format('($1).%I', attname), ', ')
+    SELECT string_agg(quote_ident(attname), ', '), string_agg(format('($2).%I', attname), ', ')
     INTO columns, given FROM pg_attribute
     WHERE attrelid = target AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
-        AND attname <> key_column;
-    EXECUTE format('UPDATE %s SET (%s) = (SELECT %s) WHERE %I = ($2).%I',
-        target, columns, given, key_column, key_column) USING newer, kept;
+        AND attidentity <> 'a' AND attname <> key_column;
+    PERFORM {schema}.content_rewrite(
+        format('UPDATE %s SET (%s) = (SELECT %s) WHERE %I OPERATOR(pg_catalog.=) ($1).%I',
+            target, columns, given, key_column, key_column), kept, newer);
 END $$
 """
 
 # A row that cannot be locked for deletion, but can be locked for an update, is about to be referred to.
 BEFORE_ITEM = """
-CREATE FUNCTION content_before_{noun}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-    older {schema}.{table};
-    newer {schema}.{table} = NEW;
-    kept {schema}.{table};
+    older record;
+    kept record;
+    is_kept boolean = false;
 BEGIN
     IF NOT pg_try_advisory_xact_lock_shared(hashtextextended('content of ' || NEW.roadmap_id, 0)) THEN
         PERFORM {schema}.content_wait_for_savers(NEW.roadmap_id);
@@ -182,31 +256,32 @@ BEGIN
         OR EXISTS (SELECT FROM {schema}.{table} WHERE {key} = NEW.{key}) THEN
         RETURN NEW;
     END IF;
-    FOR older IN SELECT * FROM {schema}.{table}
+    FOR older IN SELECT t AS item, t.{key} AS key FROM {schema}.{table} t
         WHERE roadmap_id = NEW.roadmap_id AND concept_id = NEW.concept_id FOR NO KEY UPDATE SKIP LOCKED
     LOOP
-        PERFORM FROM {schema}.{table} WHERE {key} = older.{key} FOR UPDATE SKIP LOCKED;
-        IF NOT FOUND OR {schema}.content_is_referenced(TG_RELID, older) THEN
+        PERFORM FROM {schema}.{table} WHERE {key} = older.key FOR UPDATE SKIP LOCKED;
+        IF NOT FOUND OR {schema}.content_is_referenced('{schema}.{table}', older.item) THEN
             kept = older;
+            is_kept = true;
         ELSE
-            INSERT INTO {schema}.content_archive (source_table, source_row, reason, row_id)
-            VALUES ('{table}', to_json(older), 'a newer row was inserted for the same concept', older.{key});
-            DELETE FROM {schema}.{table} WHERE {key} = older.{key};
+            INSERT INTO {schema}.content_archive
+                (source_table, source_row, roadmap_id, concept_id, reason, row_id)
+            VALUES ('{table}', to_json(older.item), NEW.roadmap_id, NEW.concept_id,
+                'a newer row was inserted for the same concept', older.key);
+            PERFORM {schema}.content_rewrite(
+                'DELETE FROM {schema}.{table} WHERE {key} OPERATOR(pg_catalog.=) $1', older.key, 0);
         END IF;
     END LOOP;
-    IF kept.{key} IS NULL THEN
+    IF NOT is_kept THEN
         RETURN NEW;
     END IF;
-    INSERT INTO {schema}.content_archive (source_table, source_row, reason, row_id, replaced_by)
-    VALUES ('{table}', to_json(kept), 'a newer row replaced it in place', kept.{key}, NEW.{key});
-    PERFORM {schema}.content_replace_item(TG_RELID, '{key}', kept, newer);
+    INSERT INTO {schema}.content_archive
+        (source_table, source_row, roadmap_id, concept_id, reason, row_id, replaced_by)
+    VALUES ('{table}', to_json(kept.item), NEW.roadmap_id, NEW.concept_id,
+        'a newer row replaced it in place', kept.key, NEW.{key});
+    PERFORM {schema}.content_replace_item('{schema}.{table}', '{key}', kept.item, NEW);
     RETURN NULL;
-END $$
-"""
-
-BEFORE = """
-CREATE TRIGGER content_before_{noun} BEFORE INSERT ON {table}
-FOR EACH ROW EXECUTE FUNCTION content_before_{noun}()
+END;
 """
 
 # The row that others refer to is kept, with the content of the newest row. If others refer to several rows,
@@ -239,22 +314,27 @@ BEGIN
         LOOP
             BEGIN
                 FOR reference IN SELECT * FROM {schema}.content_references('{schema}.{table}') LOOP
-                    EXECUTE format(
-                        'UPDATE %s SET %I = ($1).%I WHERE CAST(%I AS text) = CAST(($2).%I AS text)',
+                    PERFORM {schema}.content_rewrite(format('UPDATE %s SET %I = ($2).%I '
+                        'WHERE CAST(%I AS text) OPERATOR(pg_catalog.=) CAST(($1).%I AS text)',
                         reference.referring, reference.own_column, reference.far_column,
-                        reference.own_column, reference.far_column) USING kept, other;
+                        reference.own_column, reference.far_column), other, kept);
                 END LOOP;
-                INSERT INTO {schema}.content_archive (source_table, source_row, reason, row_id)
-                VALUES ('{table}', to_json(other), 'merged with another row of the concept', other.{key});
-                DELETE FROM {schema}.{table} WHERE {key} = other.{key};
+                INSERT INTO {schema}.content_archive
+                    (source_table, source_row, roadmap_id, concept_id, reason, row_id)
+                VALUES ('{table}', to_json(other), merged_roadmap, merged_concept,
+                    'merged with another row of the concept', other.{key});
+                PERFORM {schema}.content_rewrite(
+                    'DELETE FROM {schema}.{table} WHERE {key} OPERATOR(pg_catalog.=) $1', other.{key}, 0);
                 merged = merged + 1;
             EXCEPTION WHEN integrity_constraint_violation THEN
                 RAISE WARNING 'the row % of {table} is referred to and stays', other.{key};
             END;
         END LOOP;
         IF kept.{key} <> newest.{key} THEN
-            INSERT INTO {schema}.content_archive (source_table, source_row, reason, row_id, replaced_by)
-            VALUES ('{table}', to_json(kept), 'a newer row replaced it in place', kept.{key}, newest.{key});
+            INSERT INTO {schema}.content_archive
+                (source_table, source_row, roadmap_id, concept_id, reason, row_id, replaced_by)
+            VALUES ('{table}', to_json(kept), merged_roadmap, merged_concept,
+                'a newer row replaced it in place', kept.{key}, newest.{key});
             PERFORM {schema}.content_replace_item('{schema}.{table}', '{key}', kept, newest);
         END IF;
     END LOOP;
@@ -282,8 +362,6 @@ $$
 """
 
 KEEP_VERSION = """
-CREATE FUNCTION content_keep_version() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
     IF NEW.content_version IS DISTINCT FROM OLD.content_version AND EXISTS (
         SELECT FROM {schema}.tutorial_metadata WHERE roadmap_id = NEW.roadmap_id
@@ -292,15 +370,11 @@ BEGIN
         NEW.content_version = OLD.content_version;
     END IF;
     RETURN NEW;
-END $$;
-CREATE TRIGGER content_keep_version BEFORE UPDATE ON tutorial_metadata
-FOR EACH ROW EXECUTE FUNCTION content_keep_version()
+END;
 """
 
 # The update succeeds and changes nothing.
 BEFORE_TASK = """
-CREATE FUNCTION content_before_task() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
     IF OLD.attempt IS NULL OR OLD.attempt <= 0 OR NEW.status IS DISTINCT FROM 'failed'
         OR NEW.current_step IS DISTINCT FROM 'recovery_failed'
@@ -312,31 +386,11 @@ BEGIN
         RETURN OLD;
     END IF;
     RETURN NEW;
-END $$;
-CREATE TRIGGER content_before_task BEFORE UPDATE ON roadmap_tasks
-FOR EACH ROW EXECUTE FUNCTION content_before_task()
-"""
-
-# Writers that do not give the ids archive a row that still exists.
-ARCHIVED_ITEM = """
-CREATE FUNCTION content_archived_item() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
-BEGIN
-    EXECUTE format('SELECT roadmap_id, concept_id FROM {schema}.%I WHERE CAST(%I AS text) = $1',
-        NEW.source_table, CASE NEW.source_table WHEN 'tutorial_metadata' THEN 'tutorial_id'
-            WHEN 'quiz_metadata' THEN 'quiz_id' ELSE 'id' END)
-    INTO NEW.roadmap_id, NEW.concept_id USING NEW.row_id;
-    RETURN NEW;
-END $$;
-CREATE TRIGGER content_archived_item BEFORE INSERT ON content_archive
-FOR EACH ROW WHEN (NEW.roadmap_id IS NULL AND NEW.row_id IS NOT NULL)
-EXECUTE FUNCTION content_archived_item()
+END;
 """
 
 # A row that a foreign key deletes is deleted after its roadmap, whose archive is deleted already.
 KEEP = """
-CREATE FUNCTION content_keep_{noun}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
     former json;
     newest text;
@@ -358,19 +412,10 @@ BEGIN
             OLD.{key}, CASE TG_OP WHEN 'UPDATE' THEN CAST(gen_random_uuid() AS text) END);
     END IF;
     RETURN NULL;
-EXCEPTION WHEN OTHERS THEN
-    RAISE WARNING 'the former content of % in {table} is not archived: %', OLD.{key}, SQLERRM;
-    RETURN NULL;
-END $$;
-CREATE TRIGGER content_keep_{noun}_changed AFTER UPDATE ON {table}
-FOR EACH ROW EXECUTE FUNCTION content_keep_{noun}();
-CREATE TRIGGER content_keep_{noun}_deleted AFTER DELETE ON {table}
-FOR EACH ROW EXECUTE FUNCTION content_keep_{noun}()
+END;
 """
 
 FORGET = """
-CREATE FUNCTION content_forget_roadmap() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
     digest bigint;
 BEGIN
@@ -385,18 +430,12 @@ BEGIN
     DELETE FROM {schema}.content_origins
     WHERE hashtextextended(roadmap_id, 0) = digest AND roadmap_id = OLD.roadmap_id;
     RETURN NULL;
-END $$;
-CREATE TRIGGER content_forget_roadmap AFTER DELETE ON roadmap_metadata
-FOR EACH ROW EXECUTE FUNCTION content_forget_roadmap();
-CREATE TRIGGER content_forget_roadmaps AFTER TRUNCATE ON roadmap_metadata
-FOR EACH STATEMENT EXECUTE FUNCTION content_forget_roadmap()
+END;
 """
 
 # Several rows of one roadmap in one transaction are one change. The tasks' own trigger does not use this: a
 # task may finish in a transaction that has changed its roadmap before.
 NOTE_CHANGE = """
-CREATE FUNCTION content_note_change() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
     changed text = coalesce(NEW.roadmap_id, OLD.roadmap_id);
 BEGIN
@@ -409,13 +448,11 @@ BEGIN
             AND t.attempt > 0 AND t.status <> 'processing');
     PERFORM set_config('roadmap_content.changed', changed, true);
     RETURN NULL;
-END $$
+END;
 """
 
 # A task of the product, too: a task of ours with the same roadmap is checked when the product's has ended.
 NOTE_TASK = """
-CREATE FUNCTION content_note_task() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
     IF NEW.status = 'processing' THEN
         RETURN NULL;
@@ -426,19 +463,7 @@ BEGIN
         WHERE "left"(t.roadmap_id, 100) = "left"(NEW.roadmap_id, 100) AND t.roadmap_id = NEW.roadmap_id
             AND t.attempt > 0 AND t.status <> 'processing');
     RETURN NULL;
-END $$;
-CREATE TRIGGER content_note_task AFTER INSERT OR UPDATE ON roadmap_tasks
-FOR EACH ROW EXECUTE FUNCTION content_note_task()
-"""
-
-WATCH = """
-DO $$
-BEGIN
-    IF to_regclass('{table}') IS NOT NULL THEN
-        CREATE TRIGGER content_note_change AFTER INSERT OR UPDATE OR DELETE ON {table}
-        FOR EACH ROW EXECUTE FUNCTION content_note_change();
-    END IF;
-END $$
+END;
 """
 
 TABLES = {
@@ -458,14 +483,15 @@ WATCHED = ("roadmap_metadata", *(table for table, _ in TABLES.values()), "concep
 
 REMOVE = """
 DROP FUNCTION IF EXISTS
-    content_after_tutorial(), content_archived_item(), content_before_quiz(), content_before_resources(),
-    content_before_task(), content_before_tutorial(), content_forget_roadmap(),
+    content_after_tutorial(), content_before_quiz(), content_before_resources(), content_before_task(),
+    content_before_tutorial(), content_creators(), content_forget_roadmap(),
     content_is_referenced(regclass, anyelement), content_keep_quiz(), content_keep_resources(),
     content_keep_tutorial(), content_keep_version(), content_merge_items(text), content_merge_quiz(text),
     content_merge_resources(text), content_note_change(), content_note_task(), content_now(),
     content_quiz_at(text, timestamp), content_references(regclass),
-    content_replace_item(regclass, name, anyelement, anyelement), content_time_zone(),
-    content_wait_for_savers(text)
+    content_replace_item(regclass, name, anyelement, anycompatible),
+    content_rewrite(text, anyelement, anycompatible), content_time_zone(),
+    content_trigger_failed(text, text, text), content_wait_for_savers(text)
 CASCADE
 """
 """Removes the triggers with their functions."""
@@ -473,23 +499,42 @@ CASCADE
 
 def create_triggers(connection: Connection) -> None:
     """Create the functions and the triggers."""
-    for template in (CLOCK, WAIT, BEFORE_TUTORIAL, AFTER_TUTORIAL, REFERENCES, REPLACE):
+    for template in (CLOCK, WAIT, TRIGGER_FAILED, REFERENCES, REPLACE):
         _create(connection, template)
+    schemas = connection.scalar(text("SELECT quote_literal(CAST(current_schemas(false) AS text))"))
+    _create(connection, CREATORS, schemas=schemas)
+    create_rewrite(connection)
     for noun, (table, key) in TABLES.items():
         names = {"noun": noun, "table": table, "key": key}
-        if noun != "tutorial":
-            _create(connection, BEFORE_ITEM, **names)
+        if noun == "tutorial":
+            _create_trigger(connection, "content_before_tutorial", "BEFORE INSERT", table, BEFORE_TUTORIAL)
+        else:
+            _create_trigger(
+                connection, f"content_before_{noun}", "BEFORE INSERT", table, BEFORE_ITEM, key=key
+            )
             _create(connection, MERGE, **names)
-        _create(connection, BEFORE, **names)
         # Only the rows of tutorials may be prepared, without content.
         prepared = "OLD.content_status IS DISTINCT FROM 'completed'" if noun == "tutorial" else "false"
         keep_content(connection, noun, table, key, CONTENT[noun], prepared)
-    for template in (MERGE_ITEMS, QUIZ_AT, KEEP_VERSION, BEFORE_TASK, ARCHIVED_ITEM, FORGET):
+    for template in (MERGE_ITEMS, QUIZ_AT):
         _create(connection, template)
-    _create(connection, NOTE_CHANGE)
-    _create(connection, NOTE_TASK)
+    tutorials, tasks, roadmaps = "tutorial_metadata", "roadmap_tasks", "roadmap_metadata"
+    _create_trigger(connection, "content_after_tutorial", "AFTER INSERT", tutorials, AFTER_TUTORIAL)
+    _create_trigger(connection, "content_keep_version", "BEFORE UPDATE", tutorials, KEEP_VERSION)
+    _create_trigger(connection, "content_before_task", "BEFORE UPDATE", tasks, BEFORE_TASK)
+    _create_trigger(connection, "content_note_task", "AFTER INSERT OR UPDATE", tasks, NOTE_TASK)
+    _create_trigger(connection, "content_forget_roadmap", "AFTER DELETE", roadmaps, FORGET)
+    truncated = ("content_forget_roadmaps", "AFTER TRUNCATE", roadmaps, "content_forget_roadmap", "STATEMENT")
+    _add_trigger(connection, *truncated)
+    _create_function(connection, "content_note_change", NOTE_CHANGE)
     for table in WATCHED:
         watch_table(connection, table)
+
+
+def create_rewrite(connection: Connection) -> None:
+    """Create or replace the function in which the product's triggers run, with the path that is safe now."""
+    path = connection.scalar(text(SAFE_PATH))
+    _create(connection, REWRITE, path=f"pg_catalog, {path}pg_temp")
 
 
 def keep_content(
@@ -508,12 +553,38 @@ def keep_content(
     changed = " OR ".join(
         f"CAST(OLD.{column} AS text) IS DISTINCT FROM CAST(NEW.{column} AS text)" for column in columns
     )
-    _create(connection, KEEP, noun=noun, table=table, key=key, changed=changed, skipped=skipped)
+    function = f"content_keep_{noun}"
+    _create_function(connection, function, KEEP, table=table, key=key, changed=changed, skipped=skipped)
+    _add_trigger(connection, f"{function}_changed", "AFTER UPDATE", table, function)
+    _add_trigger(connection, f"{function}_deleted", "AFTER DELETE", table, function)
 
 
 def watch_table(connection: Connection, table: str) -> None:
     """Create the trigger of a table, if it exists, that notes changes for the sweep."""
-    _create(connection, WATCH, table=table)
+    if connection.scalar(text("SELECT to_regclass(:table)"), {"table": table}) is not None:
+        event = "AFTER INSERT OR UPDATE OR DELETE"
+        _add_trigger(connection, "content_note_change", event, table, "content_note_change")
+
+
+def _create_trigger(
+    connection: Connection, name: str, event: str, table: str, body: str, **names: str
+) -> None:
+    """Create a trigger and its function, which has the same name."""
+    _create_function(connection, name, body, table=table, **names)
+    _add_trigger(connection, name, event, table, name)
+
+
+def _add_trigger(
+    connection: Connection, name: str, event: str, table: str, function: str, level: str = "ROW"
+) -> None:
+    connection.exec_driver_sql(
+        f"CREATE TRIGGER {name} {event} ON {table} FOR EACH {level} EXECUTE FUNCTION {function}()"
+    )
+
+
+def _create_function(connection: Connection, function: str, body: str, **names: str) -> None:
+    """Create the function of a trigger from its body."""
+    _create(connection, _TRIGGER.replace("{body}", body.strip()), function=function, **names)
 
 
 def _create(connection: Connection, template: str, **names: str) -> None:

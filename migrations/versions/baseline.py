@@ -7,6 +7,7 @@ system. The product's tables stay with all rows, and the tables of `KEPT` if the
 from alembic import op
 from sqlalchemy import text
 
+from migrations import installation
 from migrations.baseline import product_tables, tables, triggers
 
 revision = "0028"
@@ -20,6 +21,7 @@ def upgrade() -> None:
     product_tables.repair_rows(connection)
     product_tables.add_indexes(connection)
     triggers.create_triggers(connection)
+    installation.record(connection)
 
 
 def downgrade() -> None:

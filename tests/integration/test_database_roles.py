@@ -14,11 +14,13 @@ from local_stack.database_roles import DatabaseRoles, create_roles, drop_roles
 from local_stack.postgres_server import Server, create_database, drop_database
 from migrations import migrate
 from migrations.grants import CALLS, READS, WRITES, RolesIncompleteError, grant_access
+from migrations.installation import restore
 from roadmap_content.content.product import PRODUCT
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.platform.postgres.transactions import diagnose
 from roadmap_content.runs.reconciliation.retention import RETENTIONS
 from roadmap_content.state.erasure.rows import rules
+from roadmap_content.state.installation import find_differences
 from tests.support.engines import shared_engine
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
@@ -116,7 +118,8 @@ def test_each_function_has_a_safe_search_path_and_the_callers_that_are_listed(
     assert {row["proname"] for row in found} > {"content_now", "content_note_change", *CALLS}
     for row in found:
         paths = [setting for setting in row["proconfig"] or () if setting.startswith("search_path=")]
-        assert paths == ["search_path=pg_catalog, pg_temp"], row["proname"]
+        schemas = "public, " if row["proname"] == "content_rewrite" else ""
+        assert paths == [f"search_path=pg_catalog, {schemas}pg_temp"], row["proname"]
         roles = ("migrator", *CALLS.get(row["proname"], ()))
         assert set(row["callers"]) == {getattr(database_roles.names, role) for role in roles}, row["proname"]
 
@@ -190,16 +193,42 @@ def test_no_function_runs_code_of_the_product_with_our_privileges(
             product.exec_driver_sql(SHADOW.format(**shadow._mapping))
         for statement in WRITTEN.split(";"):
             product.exec_driver_sql(statement)
+        # A trigger that fails records it, also with our privileges.
+        product.exec_driver_sql("RESET ROLE; ALTER TABLE public.roadmap_tasks RENAME status TO state")
+        product.exec_driver_sql(
+            "SET LOCAL ROLE attacker;"
+            "INSERT INTO public.roadmap_tasks (task_id, user_id, roadmap_id) VALUES ('u', 'u', 'r')"
+        )
         assert set(product.scalars(text("SELECT role FROM pg_temp.spied"))) == set()
         called = set(product.scalars(text("SELECT funcname FROM pg_stat_xact_user_functions")))
         catalogue = {row.proname for row in product.execute(text(FUNCTIONS))}
         later = {f"content_keep_{added}" for added in list(CONTENT_KINDS)[3:]}  # of the same template
         merges = {"content_merge_items", "content_merge_quiz", "content_merge_resources"}
-        assert catalogue - called == merges | later
+        assert catalogue - called == merges | later | {"content_creators"}  # called by our roles only
         for name in merges:
             with pytest.raises(DatabaseError) as refused, product.begin_nested():
                 product.exec_driver_sql(f"SELECT public.{name}(NULL)")
             assert diagnose(refused.value)[0] == INSUFFICIENT_PRIVILEGE, name
+
+
+def test_the_product_s_triggers_run_without_a_schema_in_which_another_role_may_create(
+    pipeline: Pipeline, database_roles: DatabaseRoles
+) -> None:
+    """Its objects could take the names in such a trigger, which runs with the migrator's rights in ours."""
+    path = "SELECT proconfig[1] AS path FROM pg_proc WHERE proname = 'content_rewrite'"
+    for grantee, grant, expected in (
+        (database_roles.names.reader, "GRANT {} TO {}", "pg_catalog, pg_temp"),
+        (database_roles.names.reader, "REVOKE {} FROM {}", "pg_catalog, public, pg_temp"),
+        (database_roles.names.migrator, "GRANT {} TO {}", "pg_catalog, public, pg_temp"),
+        ("PUBLIC", "GRANT {} TO {}", "pg_catalog, pg_temp"),
+    ):
+        pipeline.execute(grant.format("CREATE ON SCHEMA public", grantee))
+        with create_engine(database_roles.migrator, poolclass=NullPool).begin() as connection:
+            restore(connection)
+        assert pipeline.rows(path) == [{"path": f"search_path={expected}"}], grantee
+        with pipeline.services.reading_engine.connect() as connection:
+            found = [(one.kind, one.object, one.message.split()[0]) for one in find_differences(connection)]
+        assert found == [("schema_open", "public", grantee)] * ("public" not in expected)
 
 
 def test_no_role_of_ours_is_an_administrator(pipeline: Pipeline, database_roles: DatabaseRoles) -> None:

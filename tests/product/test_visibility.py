@@ -97,7 +97,7 @@ def test_rows_that_are_not_visible_are_not_missing(deployment: Deployment, table
     assert deployment.product.everything() == before
     secure(deployment.product, tables, "DISABLE")
     assert deployment.sweep().repairs == []
-    assert deployment.findings() == {}
+    assert not any(name.startswith("rows_hidden") for name in deployment.findings())
     assert deployment.product.everything() == before
 
 

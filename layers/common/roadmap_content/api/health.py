@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
@@ -10,7 +11,7 @@ from ..contracts.api.capacity import ClassInQueue, GenerationStop
 from ..contracts.api.system import Attention, DatabaseFinding, Health, LastSweep, QueueHealth, TokenSums
 from ..contracts.states import RINGING_STATES, QueueClass
 from ..contracts.times import utc
-from ..platform.postgres.sqlstate import INSUFFICIENT_PRIVILEGE
+from ..platform.postgres.sqlstate import INSUFFICIENT_PRIVILEGE, is_transient
 from ..platform.postgres.transactions import diagnose
 from ..runs.reconciliation.sweeps import Sweep, last_sweep
 from ..state.failures.group_states import count_groups
@@ -19,9 +20,10 @@ from ..state.outbox import count_events_aside, count_waiting_events
 from ..state.queue.capacity import Capacity, queue_by_class, read_capacity
 from ..state.tasks.attempt_reading import claimed_before
 from ..state.tasks.attempts import tokens_of_a_day
-from ..state.tasks.counting import count_by_status
+from ..state.tasks.counting import Total, count_by_status
 from ..state.tasks.time_zone import contradicts, describe_offset, time_ahead
 from ..state.tasks.unfinished import STUCK_AFTER, count_stuck_tasks
+from ..state.visibility import find_hidden
 
 SWEEP_OVERDUE = timedelta(minutes=20)
 """The time without a sweep that counts as overdue. The schedule is every five minutes.
@@ -103,20 +105,19 @@ RUNNING_RECOVERIES = text("SELECT count(*) FROM content_recoveries WHERE ended_a
 
 
 def read_health(connection: Connection, release: str) -> Health:
-    """The state of the system. If a table is refused to the reader, only the differences are known."""
-    differences = find_differences(connection)
+    """The state of the system. If a table of ours is refused to the reader, only the reason is known."""
     try:
         with connection.begin_nested():
-            return _read(connection, release, differences)
+            return _read(connection, release)
     except DBAPIError as error:
         sqlstate, reason = diagnose(error)
         if sqlstate != INSUFFICIENT_PRIVILEGE:
             raise
         unnamed = DatabaseFinding(kind="privilege_missing", object="a table", message=reason)
-        return _unknown(release, differences or [unnamed])
+        return _unknown(release, find_hidden(connection) or [unnamed])
 
 
-def _unknown(release: str, differences: Sequence[DatabaseFinding]) -> Health:
+def _unknown(release: str, differences: list[DatabaseFinding]) -> Health:
     return Health(
         status="attention",
         stuck_tasks=0,
@@ -130,7 +131,7 @@ def _unknown(release: str, differences: Sequence[DatabaseFinding]) -> Health:
         tasks_estimated=[],
         recoveries_running=0,
         failure_groups={},
-        database=list(differences),
+        database=differences,
         schema_revision="",
         release=release,
         attention=attention_for(
@@ -139,12 +140,14 @@ def _unknown(release: str, differences: Sequence[DatabaseFinding]) -> Health:
     )
 
 
-def _read(connection: Connection, release: str, differences: Sequence[DatabaseFinding]) -> Health:
+def _read(connection: Connection, release: str) -> Health:
+    differences = find_differences(connection)
     sweep, capacity = last_sweep(connection), read_capacity(connection)
     has_old_attempts = sweep is None and claimed_before(connection, SWEEP_OVERDUE)
-    stuck = count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK + 1)
     outbox, aside = count_waiting_events(connection, MOST_WAITING), count_events_aside(connection)
-    groups, counts = count_groups(connection, MOST_GROUPS), count_by_status(connection)
+    groups = count_groups(connection, MOST_GROUPS)
+    tasks = _read_changed_tasks(connection, differences) if differences else _read_tasks(connection)
+    stuck, counts = tasks.stuck, tasks.counts
     spent, saved_by_staging = tokens_of_a_day(connection)
     classes, now = queue_by_class(connection), datetime.now(UTC)
     attention = attention_for(
@@ -155,7 +158,7 @@ def _read(connection: Connection, release: str, differences: Sequence[DatabaseFi
         sweep=sweep,
         outbox=outbox,
         aside=aside,
-        ahead=time_ahead(connection),
+        ahead=tasks.ahead,
         stop=capacity.stop,
         ringing=sum(groups[state] for state in RINGING_STATES),
         differences=len(differences),
@@ -183,11 +186,38 @@ def _read(connection: Connection, release: str, differences: Sequence[DatabaseFi
         tasks_estimated=[status for status, total in counts.items() if not total.is_exact],
         recoveries_running=connection.scalar(RUNNING_RECOVERIES) or 0,
         failure_groups=groups,
-        database=list(differences),
+        database=differences,
         schema_revision=connection.scalar(REVISION) or "",
         release=release,
         attention=attention,
     )
+
+
+class TaskFacts(NamedTuple):
+    """What health reads of the product's tables."""
+
+    stuck: int
+    counts: Mapping[str, Total]
+    ahead: timedelta
+    """The time by which the newest tasks are ahead of the clock."""
+
+
+def _read_tasks(connection: Connection) -> TaskFacts:
+    stuck = count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK + 1)
+    return TaskFacts(stuck, count_by_status(connection), time_ahead(connection))
+
+
+def _read_changed_tasks(connection: Connection, differences: list[DatabaseFinding]) -> TaskFacts:
+    """Read the tasks of a database that differs; if that is not possible, add this to the differences."""
+    try:
+        with connection.begin_nested():
+            return _read_tasks(connection)
+    except DBAPIError as error:
+        sqlstate, reason = diagnose(error)
+        if is_transient(sqlstate):
+            raise
+        differences.append(DatabaseFinding(kind="not_readable", object="roadmap_tasks", message=reason))
+        return TaskFacts(0, {}, timedelta(0))
 
 
 def _queue_health(classes: Sequence[ClassInQueue], capacity: Capacity) -> QueueHealth:

@@ -44,33 +44,51 @@ SELECT attname FROM pg_attribute
 WHERE attrelid = to_regclass('concept_metadata') AND attnum > 0 AND NOT attisdropped
 """)
 
-# Guarantees: each concept's row matches the content tables; a missing row is created; a row that already
-# matches is not written, and a row of another roadmap is not changed. An unreplaced item keeps its time.
+# An unreplaced item keeps its time.
 _KEPT = {
     f"{content_type}_completed_at": (
-        f"CASE WHEN known.{content_type}_id = excluded.{content_type}_id AND "
+        f"CASE WHEN known.{content_type}_id = projected.{content_type}_id AND "
         f"known.{content_type}_status = 'completed' AND known.{content_type}_completed_at IS NOT NULL "
-        f"THEN known.{content_type}_completed_at ELSE excluded.{content_type}_completed_at END"
+        f"THEN known.{content_type}_completed_at ELSE projected.{content_type}_completed_at END"
     )
     for content_type in PRODUCT_TYPES
 } | {
     "all_content_completed_at": (
-        "CASE WHEN known.overall_status = 'completed' AND excluded.overall_status = 'completed' AND "
+        "CASE WHEN known.overall_status = 'completed' AND projected.overall_status = 'completed' AND "
         "known.all_content_completed_at IS NOT NULL "
-        "THEN known.all_content_completed_at ELSE excluded.all_content_completed_at END"
+        "THEN known.all_content_completed_at ELSE projected.all_content_completed_at END"
     )
 }
-_VALUES = [_KEPT.get(column, f"excluded.{column}") for column in _COLUMNS]
-PROJECT = text(f"""
-INSERT INTO concept_metadata AS known (concept_id, {", ".join(_COLUMNS)}, created_at, updated_at)
+_VALUES = [_KEPT.get(column, f"projected.{column}") for column in _COLUMNS]
+
+# Guarantees: each row that exists matches the content tables; a row that already matches is not written, and
+# a row of another roadmap is not changed.
+UPDATE = text(f"""
+WITH projected AS (
+    SELECT * FROM json_populate_recordset(CAST(NULL AS concept_metadata), CAST(:rows AS json))
+), updated AS (
+    UPDATE concept_metadata AS known SET
+        {", ".join(f"{column} = {value}" for column, value in zip(_COLUMNS, _VALUES, strict=True))},
+        updated_at = content_now()
+    FROM projected
+    WHERE known.concept_id = projected.concept_id AND known.roadmap_id = projected.roadmap_id
+        AND ({", ".join(f"known.{column}" for column in _COLUMNS)})
+            IS DISTINCT FROM ({", ".join(_VALUES)})
+    RETURNING known.concept_id
+)
+SELECT (SELECT count(*) FROM updated) AS rows, EXISTS (
+    SELECT FROM projected p WHERE NOT EXISTS (
+        SELECT FROM concept_metadata k WHERE k.concept_id = p.concept_id)) AS some_are_absent
+""")
+
+# Not one statement with the UPDATE: an INSERT with ON CONFLICT checks a NOT NULL column that the product has
+# added also for rows that exist.
+INSERT = text(f"""
+INSERT INTO concept_metadata (concept_id, {", ".join(_COLUMNS)}, created_at, updated_at)
 SELECT concept_id, {", ".join(_COLUMNS)}, content_now(), content_now()
-FROM json_populate_recordset(CAST(NULL AS concept_metadata), CAST(:rows AS json))
-ON CONFLICT (concept_id) DO UPDATE SET
-    {", ".join(f"{column} = {value}" for column, value in zip(_COLUMNS, _VALUES, strict=True))},
-    updated_at = content_now()
-WHERE known.roadmap_id = excluded.roadmap_id
-    AND ({", ".join(f"known.{column}" for column in _COLUMNS)})
-        IS DISTINCT FROM ({", ".join(_VALUES)})
+FROM json_populate_recordset(CAST(NULL AS concept_metadata), CAST(:rows AS json)) p
+WHERE NOT EXISTS (SELECT FROM concept_metadata k WHERE k.concept_id = p.concept_id)
+ON CONFLICT (concept_id) DO NOTHING
 """)
 
 
@@ -87,7 +105,13 @@ def project_concept_metadata(
 ) -> int:
     """Project the content tables into `concept_metadata`; return the number of changed rows."""
     rows = [concept_row(roadmap_id, concept_id, current) for concept_id in concept_ids]
-    return connection.execute(PROJECT, {"rows": storable_json(rows)}).rowcount
+    parameters = {"rows": storable_json(rows)}
+    updated = connection.execute(UPDATE, parameters).one()
+    changed = int(updated.rows)
+    if updated.some_are_absent:
+        with isolated(connection, "concept_metadata_refused", roadmap_id=roadmap_id):
+            changed += connection.execute(INSERT, parameters).rowcount
+    return changed
 
 
 def concept_row(

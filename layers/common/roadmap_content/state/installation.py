@@ -1,11 +1,84 @@
-"""Compare the database with what this system has installed in it, and with what it needs of the product."""
+"""Compare the database with what this system has installed in it, and with what it needs of the product.
 
-from sqlalchemy import Connection
+The product's later migrations may remove either. `content_installation` has what the migrations installed;
+`content_findings` what has failed since.
+"""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, text
 
 from ..contracts.api.system import DatabaseFinding
+from ..platform.postgres.findings import read_findings
+from ..platform.postgres.sqlstate import explain
 from .visibility import find_hidden
+
+# Reads the catalogue only, which every role may read. A type is compared by its class: a longer text, or a
+# bigger number, is no difference; a time with a time zone is one.
+DIFFERENCES = text("""
+WITH expected AS (
+    SELECT e.kind, e.table_name, e.name, e.definition, to_regclass(quote_ident(e.table_name)) AS relation
+    FROM content_installation e
+), classes AS (
+    SELECT oid, CASE WHEN typcategory IN ('D', 'U') THEN replace(typname, 'jsonb', 'json')
+        ELSE CAST(typcategory AS text) END AS class
+    FROM pg_type
+), columns AS (
+    SELECT e.table_name, e.name, e.definition, a.atttypid, format_type(a.atttypid, a.atttypmod) AS type
+    FROM expected e
+    LEFT JOIN pg_attribute a ON a.attrelid = e.relation AND a.attname = e.name AND NOT a.attisdropped
+    WHERE e.kind = 'column' AND e.relation IS NOT NULL
+)
+SELECT DISTINCT 'table_missing' AS kind, table_name AS object, '' AS detail
+FROM expected WHERE relation IS NULL
+UNION ALL
+SELECT CASE WHEN g.oid IS NULL THEN 'trigger_missing' ELSE 'trigger_disabled' END,
+    e.name || ' of ' || e.table_name, ''
+FROM expected e LEFT JOIN pg_trigger g ON g.tgrelid = e.relation AND g.tgname = e.name
+WHERE e.kind = 'trigger' AND e.relation IS NOT NULL AND coalesce(g.tgenabled, 'D') IN ('D', 'R')
+UNION ALL
+SELECT 'index_missing', e.name || ' of ' || e.table_name, '' FROM expected e
+WHERE e.kind = 'index' AND e.relation IS NOT NULL AND NOT EXISTS (
+    SELECT FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
+    WHERE x.indrelid = e.relation AND i.relname = e.name)
+UNION ALL
+SELECT 'column_missing', table_name || '.' || name, '' FROM columns WHERE atttypid IS NULL
+UNION ALL
+SELECT 'column_type', c.table_name || '.' || c.name, c.type || ', was ' || c.definition
+FROM columns c JOIN classes now ON now.oid = c.atttypid JOIN classes was ON was.oid = to_regtype(c.definition)
+WHERE now.class <> was.class
+UNION ALL
+SELECT 'column_required', e.table_name || '.' || a.attname, ''
+FROM (SELECT DISTINCT table_name, relation FROM expected) e JOIN pg_attribute a ON a.attrelid = e.relation
+WHERE e.table_name NOT IN ('roadmap_metadata', 'roadmap_tasks') AND a.attnum > 0 AND NOT a.attisdropped
+    AND a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND NOT EXISTS (
+        SELECT FROM columns c WHERE c.table_name = e.table_name AND c.name = a.attname)
+UNION ALL
+SELECT 'schema_open', schema_name, role_name FROM content_creators()
+ORDER BY kind, object
+""")
+
+MESSAGES: Mapping[str, str] = {
+    "table_missing": "the table is not in the schemas that this system reads",
+    "trigger_missing": "the table does not have this trigger: invoke migrate_database, which restores it",
+    "trigger_disabled": "the trigger is disabled: ALTER TABLE … ENABLE TRIGGER",
+    "index_missing": "the table does not have this index: invoke migrate_database, which restores it",
+    "column_missing": "this system needs the column, and the table does not have it",
+    "column_type": "this system does not know the type: {}",
+    "column_required": "the column is NOT NULL without a default, so this system cannot insert rows",
+    "schema_open": "{} may create objects here: triggers of the product that name objects without a schema "
+    "fail inside ours. REVOKE CREATE ON SCHEMA, then invoke migrate_database",
+}
 
 
 def find_differences(connection: Connection) -> list[DatabaseFinding]:
     """Every difference, in one list: health and `roadmap doctor` show it, and the sweep counts it."""
-    return find_hidden(connection)
+    differences = find_hidden(connection) + [
+        DatabaseFinding(kind=row.kind, object=row.object, message=MESSAGES[row.kind].format(row.detail))
+        for row in connection.execute(DIFFERENCES)
+    ]
+    for found in read_findings(connection):
+        reason = f"{found.sqlstate}: {found.message}" if found.message else explain(found.sqlstate)
+        message = f"{reason}; last at {found.found_at:%Y-%m-%d %H:%M} UTC"
+        differences.append(DatabaseFinding(kind=found.kind, object=found.object, message=message))
+    return differences

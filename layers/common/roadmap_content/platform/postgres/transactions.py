@@ -20,6 +20,7 @@ from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from .driver import wait_at_most
+from .findings import record_refusal
 from .sqlstate import INSUFFICIENT_PRIVILEGE, TOO_MANY_CONNECTIONS, explain, is_transient
 
 T = TypeVar("T")
@@ -85,9 +86,9 @@ def transact(engine: Engine, work: Callable[[Connection], T], deadline: Deadline
 
 @contextmanager
 def isolated(connection: Connection, event: str, *, when: bool = True, **ids: str) -> Iterator[None]:
-    """Undo only this part of the transaction if the server refuses a statement of it, and log the `event`. It
-    takes a round trip more, so `when` limits it to a transaction that is tried again. The COMMIT releases the
-    savepoint.
+    """Undo only this part of the transaction if the server refuses a statement of it; log and record the
+    `event`. It takes a round trip more, so `when` limits it to a transaction that is tried again. The COMMIT
+    releases the savepoint.
     """
     if not when:
         yield
@@ -101,6 +102,7 @@ def isolated(connection: Connection, event: str, *, when: bool = True, **ids: st
             raise
         connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {event}")
         logger.error(event, extra={**ids, "sqlstate": sqlstate, "reason": reason})
+        record_refusal(connection, event.removesuffix("_refused"), sqlstate)
 
 
 def diagnose(error: DBAPIError | OSError | NoFreeConnection) -> tuple[str, str]:

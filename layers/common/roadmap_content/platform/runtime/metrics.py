@@ -58,6 +58,7 @@ class Metric(StrEnum):
     STEPS_EXCUSED = "StepsExcused"
     API_EXCUSED = "ApiExcused"
     EVENTS_SET_ASIDE = "EventsSetAside"
+    DATABASE_FINDINGS = "DatabaseFindings"
 
 
 SUMMED = frozenset({Metric.ITEMS_GENERATED, Metric.TOKENS_IN, Metric.TOKENS_OUT})

@@ -10,10 +10,12 @@ from sqlalchemy import Connection
 from ...contracts.api.capacity import ClassInQueue
 from ...contracts.errors import named
 from ...contracts.states import QueueClass
+from ...platform.postgres.findings import condense_findings
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
+from ...state.installation import find_differences
 from ...state.outbox import deliver_events
 from ...state.queue.admission import admit_waiting, start_unconfirmed
 from ...state.queue.capacity import queue_by_class, read_capacity
@@ -121,6 +123,16 @@ def report_queue(services: Services, deadline: Deadline) -> None:
     )
 
 
+def report_database(services: Services, deadline: Deadline) -> None:
+    """Write how many findings about the database there are, for the alarm."""
+
+    def read(connection: Connection) -> int:
+        condense_findings(connection)
+        return len(find_differences(connection))
+
+    emit({Metric.DATABASE_FINDINGS: transact(services.engine, read, deadline)})
+
+
 STARTS = (
     Job("unconfirmed starts", 15, start_again),
     Job("recoveries", 30, advance_all),
@@ -137,6 +149,7 @@ ALWAYS = (
     *STARTS,
     Job("counts of superseded attempts", 15, count_superseded),  # the starts supersede some
     Job("delivery of events", 30, deliver_events),
+    Job("findings of the database", 10, report_database),
 )
 
 BEFORE_THE_CHECKS = (*ALWAYS, Job("retention", 15, remove_expired))

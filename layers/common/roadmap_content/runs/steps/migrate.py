@@ -32,6 +32,7 @@ from migrations.grants import (
     require_row_security,
     require_session_limits,
 )
+from migrations.installation import restore
 from migrations.rehearsal import insert_roadmap
 
 from ...content.generation.offline import OfflineGenerator
@@ -108,6 +109,7 @@ def _migrate(settings: Settings, seconds: int, dry_run: bool, connection: Connec
         logger.warning("schema_is_newer", revision=before)
     else:
         migrate_at_once(connection)
+        restore(connection)
         zone = settings.database_time_zone
         use_time_zone(connection, zone)
         # Only at the adoption: later, a wrong clock of the product must not stop a deployment.

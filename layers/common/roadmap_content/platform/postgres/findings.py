@@ -1,0 +1,51 @@
+"""The table `content_findings`: what the product's tables have refused. The triggers write into it, too."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection, text
+
+RECORD = text(
+    "INSERT INTO content_findings (kind, object, sqlstate) VALUES ('write_refused', :object, :sqlstate)"
+)
+
+READ = text("""
+SELECT DISTINCT ON (kind, object) kind, object, sqlstate, message, found_at FROM content_findings
+ORDER BY kind, object, found_at DESC
+""")
+
+# Guarantees: the newest row of each object stays, for a day.
+CONDENSE = text("""
+DELETE FROM content_findings WHERE ctid IN (
+    SELECT ctid FROM (
+        SELECT ctid, found_at, row_number() OVER (PARTITION BY kind, object ORDER BY found_at DESC) AS place
+        FROM content_findings) AS found
+    WHERE place > 1 OR found_at < timezone('utc', now()) - interval '1 day')
+""")
+
+
+class Finding(NamedTuple):
+    """A refusal of the product's tables, or a failure of a trigger of ours. The time is UTC."""
+
+    kind: str
+    object: str
+    sqlstate: str
+    message: str | None
+    """The message of PostgreSQL, if it can only name objects of the database."""
+
+    found_at: datetime
+
+
+def record_refusal(connection: Connection, refused: str, sqlstate: str) -> None:
+    connection.execute(RECORD, {"object": refused, "sqlstate": sqlstate})
+
+
+def read_findings(connection: Connection) -> Sequence[Finding]:
+    """The newest finding of each object."""
+    return [Finding(*row) for row in connection.execute(READ)]
+
+
+def condense_findings(connection: Connection) -> None:
+    """Remove all but the newest finding of each object. Triggers may have written many."""
+    connection.execute(CONDENSE)

@@ -1,0 +1,83 @@
+"""What this system has installed on the product's tables: recorded by each migration, and restored.
+
+The product may recreate a table, for instance to partition it. The new table has none of our columns, indexes
+and triggers. Columns that only the product defines are recorded, but never added again.
+"""
+
+import json
+import logging
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from .baseline.product_tables import COLUMNS, OPTIONAL_COLUMNS
+from .baseline.triggers import create_rewrite
+
+log = logging.getLogger(__name__)
+
+OWN_COLUMNS = ("attempt", "execution_arn")
+"""The columns that we have added to `roadmap_tasks`."""
+
+# Guarantees: what an earlier migration has recorded is kept.
+RECORD = text("""
+WITH tables AS (
+    SELECT oid, relname FROM pg_class
+    WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relkind IN ('r', 'p')
+        AND relname NOT LIKE 'content\\_%'
+)
+INSERT INTO content_installation (kind, table_name, name, definition)
+SELECT 'trigger', t.relname, g.tgname, pg_get_triggerdef(g.oid)
+FROM tables t JOIN pg_trigger g ON g.tgrelid = t.oid
+WHERE g.tgname LIKE 'content\\_%' AND NOT g.tgisinternal
+UNION ALL
+SELECT 'index', t.relname, i.relname, pg_get_indexdef(i.oid)
+FROM tables t JOIN pg_index x ON x.indrelid = t.oid JOIN pg_class i ON i.oid = x.indexrelid
+WHERE i.relname LIKE 'content\\_%'
+UNION ALL
+SELECT 'column', t.relname, a.attname, format_type(a.atttypid, a.atttypmod)
+FROM tables t JOIN pg_attribute a ON a.attrelid = t.oid
+JOIN json_each(CAST(:columns AS json)) AS needed(table_name, names) ON needed.table_name = t.relname
+WHERE EXISTS (SELECT FROM json_array_elements_text(needed.names) AS n(name) WHERE n.name = a.attname)
+ON CONFLICT (kind, table_name, name) DO NOTHING
+""")
+
+MISSING = text("""
+SELECT e.kind, e.table_name, e.name, e.definition FROM content_installation e
+JOIN pg_class t ON t.oid = to_regclass(quote_ident(e.table_name))
+WHERE e.kind = 'trigger' AND NOT EXISTS (
+        SELECT FROM pg_trigger g WHERE g.tgrelid = t.oid AND g.tgname = e.name)
+    OR e.kind = 'index' AND NOT EXISTS (
+        SELECT FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
+        WHERE x.indrelid = t.oid AND i.relname = e.name)
+    OR e.kind = 'column' AND e.table_name = 'roadmap_tasks' AND e.name = ANY(:own_columns) AND NOT EXISTS (
+        SELECT FROM pg_attribute a WHERE a.attrelid = t.oid AND a.attname = e.name AND NOT a.attisdropped)
+ORDER BY e.kind, e.table_name, e.name
+""")
+
+
+def record(connection: Connection) -> None:
+    """Record what is installed now."""
+    columns = {table: list(names) for table, names in {**COLUMNS, **OPTIONAL_COLUMNS}.items()}
+    connection.execute(RECORD, {"columns": json.dumps(columns)})
+
+
+def restore(connection: Connection) -> None:
+    """Restore what is missing on tables that exist: columns first, then indexes, then triggers. What cannot
+    be restored is logged, and stays a finding of health.
+    """
+    create_rewrite(connection)
+    connection.execute(text("DELETE FROM content_findings"))
+    for missing in connection.execute(MISSING, {"own_columns": list(OWN_COLUMNS)}).all():
+        statement = missing.definition
+        if missing.kind == "column":
+            definition = COLUMNS[missing.table_name][missing.name]
+            statement = f"ALTER TABLE {missing.table_name} ADD COLUMN {missing.name} {definition}"
+        if missing.kind == "index":  # the product may have renamed the old table, which keeps the index
+            statement = f"DROP INDEX IF EXISTS {missing.name}; {statement}"
+        try:
+            with connection.begin_nested():
+                connection.execute(text(statement))
+        except DBAPIError:
+            log.warning("not_restored", extra={"object": f"{missing.name} of {missing.table_name}"})
+        else:
+            log.info("restored", extra={"object": f"{missing.name} of {missing.table_name}"})
