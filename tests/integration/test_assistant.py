@@ -338,6 +338,8 @@ def test_a_cause_of_many_items_is_told_once_and_a_wrong_argument_without_the_lib
     async def script(call: Call, _: "mcp.Client") -> None:
         wrong = await call("explain_item", task_id="t", concept_id="c", content_type="nope")
         assert wrong.startswith("content_type: Input should be 'tutorial', 'resources'")
+        half = await call("explain_item", task_id="t", concept_id="a\ud800", content_type="quiz")
+        assert "half of a surrogate pair" in half
         for task_id in drill.tasks:
             task = (await call("get_task", task_id=task_id))["data"]
             missing = sum(each["missing"] for each in task["progress"].values())

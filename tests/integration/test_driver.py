@@ -57,6 +57,11 @@ def test_a_statement_always_gets_the_same_parameter_numbers(engine: Engine) -> N
             assert row == (f"a% '%s'{number}", None)
 
 
+def test_a_text_that_cannot_be_stored_is_bound_with_other_characters(engine: Engine) -> None:
+    with engine.begin() as connection:
+        assert connection.scalar(text("SELECT CAST(:a AS text)"), {"a": "a\x00\ud83d"}) == "a\ufffd\ufffd"
+
+
 def test_a_refused_statement_leaves_the_connection_usable(engine: Engine) -> None:
     for statement in ("SELECT 1 / CAST(:value AS int)", "SELECT nothing FROM nowhere WHERE :value = 1"):
         with pytest.raises(DBAPIError), engine.begin() as connection:

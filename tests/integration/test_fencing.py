@@ -1,5 +1,6 @@
 """At most one live attempt per task: with retries, redrives from any state, and late deliveries."""
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -180,6 +181,23 @@ def test_a_claim_whose_commit_is_not_answered_starts_its_execution(
     assert commits.strikes == 1
     found = pipeline.executions
     assert (found.started, found.redriven) == (([], [arn]) if redrives else ([("t-1", 2)], []))
+
+
+def test_a_claim_that_was_rolled_back_does_not_take_a_rival_s_for_its_own(
+    pipeline: Pipeline, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two redrives claim the same execution: only the transaction tells whose claim it is."""
+    arn, _ = stopped_in_fan_out(pipeline)
+    aside = services_for(database_url)
+    aside.executions = pipeline.executions
+    rivals: list[RetryAnswer] = []
+    monkeypatch.setattr(time, "sleep", lambda _: rivals.append(redrive(Pipeline(aside))))
+    commits = Commits(pipeline.services.engine, aside.engine)
+    with commits.struck(Strike(1, When.BEFORE, How.CONNECTION)), pytest.raises(ClaimRefusedError):
+        redrive(pipeline)
+    aside.engine.dispose()
+    assert [rival.attempt for rival in rivals] == [2]
+    assert pipeline.executions.redriven == [arn]
 
 
 @pytest.mark.parametrize("by", ["the API", "the console"])

@@ -96,6 +96,14 @@ def test_an_event_that_is_too_large_is_set_aside_alone(pipeline: Pipeline, bus: 
     assert deliver_events(pipeline.services, LONG) == 0
 
 
+def test_an_event_with_any_text_is_recorded_and_sent(pipeline: Pipeline, bus: Bus) -> None:
+    record(pipeline, "t", roadmap_id="a\x00\ud83d")
+    assert deliver_events(pipeline.services, LONG) == 1
+    assert pipeline.rows("SELECT detail -> 'data' ->> 'roadmap_id' AS r FROM content_events") == [
+        {"r": "a\ufffd\ufffd"}
+    ]
+
+
 def test_a_concept_with_a_long_name_is_reported(pipeline: Pipeline, bus: Bus) -> None:
     bundle = bundle_of(concept_ids(1))
     (concept,) = bundle["roadmap"]["framework_data"]["stages"][0]["modules"][0]["concepts"]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from roadmap_content.api.history import list_attempts
 from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.kind import Draft
 from roadmap_content.content.registry import CONTENT_KINDS
@@ -27,10 +28,13 @@ from roadmap_content.platform.storage.keys import (
     staged_key,
     text_key,
 )
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
+from roadmap_content.runs.reconciliation.superseded import count_superseded
 from roadmap_content.runs.steps.generate import generate_content
 from roadmap_content.runs.steps.handler import step_handler
 from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
 from roadmap_content.state.failures.failures import record_failures, refusals
+from roadmap_content.state.tasks.attempts import uncounted_attempts
 from tests.support.factories import (
     TYPES,
     bundle_of,
@@ -435,7 +439,38 @@ def test_a_roadmap_deleted_during_the_run_leaves_its_content_staged(
     }
     assert pipeline.staging().read(Item("a", ContentType.QUIZ)) is not None
     pipeline.finalize(planned)
-    assert pipeline.task()["error_message"].startswith("RoadmapNotFound: ")
+    task = pipeline.task()
+    assert task["error_message"].startswith("RoadmapNotFound: ")
+    assert not task["execution_summary"].keys() & set(map(str, ContentType))
+    reconcile(ReconcileRequest(), pipeline.services, Deadline.after(60))
+    require_unknown_counts(pipeline)
+
+
+def require_unknown_counts(pipeline: Pipeline) -> None:
+    """The attempt has ended, and its counts are unknown: not 0, and the sweep does not count again."""
+    (attempt,) = pipeline.rows("SELECT * FROM content_attempts")
+    assert attempt["ended_at"] is not None
+    assert (attempt["planned"], attempt["saved"], attempt["failed"]) == (counts(1), {}, {})
+    assert pipeline.rows("SELECT sum(saved_by_staging) AS n FROM content_token_hours") == [{"n": None}]
+    with pipeline.engine.connect() as connection:
+        assert uncounted_attempts(connection, 10) == []
+        (shown,) = list_attempts(connection, "t-1", None, None, 10).items
+    assert (shown.planned, shown.saved, shown.failed, shown.not_started) == (counts(1), None, None, None)
+
+
+@pytest.mark.parametrize("status", ["failed", "processing"])
+def test_an_attempt_of_an_unreadable_roadmap_has_unknown_counts(pipeline: Pipeline, status: str) -> None:
+    """It has ended with its task, or a later claim has superseded it, and the sweep counts it."""
+    pipeline.load(bundle_of(["a"]))
+    planned = pipeline.plan()
+    pipeline.execute("UPDATE roadmap_tasks SET status = :status", status=status)
+    pipeline.execute("UPDATE roadmap_metadata SET deleted_at = now()")
+    if status == "failed":
+        assert pipeline.finalize(planned).missing == {}
+    else:
+        pipeline.execute("UPDATE content_attempts SET ended_at = now(), outcome = 'superseded'")
+        count_superseded(pipeline.services, Deadline.after(60))
+    require_unknown_counts(pipeline)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The content that a learner reads: saved items of one's own roadmap, and not again if it is known."""
 
+import json
 import urllib.parse
 
 import pytest
@@ -10,6 +11,7 @@ from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.storage.bucket import Bucket
 from roadmap_content.platform.storage.keys import product_text_key, text_key
 from tests.support.factories import bundle_of, concept_ids, content_of, tutorial
+from tests.support.memory_s3 import MemoryS3
 from tests.support.pipeline import Pipeline
 from tests.support.requests_to_api import Ask, Reply
 
@@ -90,6 +92,36 @@ def test_a_large_text_is_a_link_that_reads_it(
     assert urllib.parse.unquote(link.path).endswith(KEY)
     query = dict(urllib.parse.parse_qsl(link.query))
     assert (query["X-Amz-Algorithm"], query["X-Amz-Expires"]) == ("AWS4-HMAC-SHA256", "300")
+
+
+def test_a_text_that_is_too_large_with_its_escapes_is_a_link(
+    pipeline: Pipeline, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Lambda response is limited to 6 MB, and a control character takes seven bytes of it."""
+    pipeline.run()
+    monkeypatch.setattr(pipeline.bucket, "link", Bucket(pipeline.bucket.name).link)
+    pipeline.bucket.put("r-1/concepts/a/v1.md", b"\x01" * 1_000_000)
+    pipeline.execute("UPDATE tutorial_metadata SET content_url = 'r-1/concepts/a/v1.md'")
+    body = read(ask, "tutorial").body
+    assert len(json.dumps(json.dumps(body))) < 6 * 1024**2
+    assert "v1.md" in body["content_link"]
+
+
+def test_the_sizes_of_revisions_take_no_request_each(
+    pipeline: Pipeline, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.run()
+    pipeline.execute(
+        "INSERT INTO tutorial_metadata (tutorial_id, concept_id, roadmap_id, title, summary, content_url,"
+        " content_status, content_version, is_latest, estimated_completion_time, generated_at)"
+        " SELECT 'of ' || n, :concept, 'r-1', 'T', 'S', content_url, 'completed', n, true, 1, now()"
+        " FROM tutorial_metadata, generate_series(2, 40) AS n WHERE concept_id = :concept",
+        concept=FIRST,
+    )
+    monkeypatch.delattr(MemoryS3, "head_object")
+    revisions = ask("GET", "/tasks/t-1/items/tutorial/revisions", {"concept_id": FIRST}).body["items"]
+    assert len(revisions) == 40
+    assert all(revision["size"] for revision in revisions)
 
 
 def test_a_row_that_names_another_roadmap_s_text_gives_no_access_to_it(pipeline: Pipeline, ask: Ask) -> None:

@@ -181,11 +181,10 @@ class Unprintable:
 @pytest.mark.parametrize(
     ("kind", "poison", "answers"),
     [
-        ("text", "\ud800", {"a": "a", "b": "b"}),
         ("text", Unprintable(), {"a": "a", "b": "b"}),
         ("time", "24:00", {"1:00": time(1), "2:00": time(2)}),  # Python's `time` cannot represent it
     ],
-    ids=["a surrogate", "an unprintable value", "an answer that cannot be decoded"],
+    ids=["an unprintable value", "an answer that cannot be decoded"],
 )
 def test_an_error_of_the_driver_does_not_affect_the_next_transaction(
     engine: Engine, kind: str, poison: object, answers: dict[str, object]

@@ -4,7 +4,10 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from sqlalchemy import Engine
+
 from local_stack.builds import REPOSITORY
+from roadmap_content.api.health import read_health
 from roadmap_content.contracts.api.capacity import RetryAnswer
 from roadmap_content.contracts.payloads import RunInput
 from roadmap_content.platform.runtime.deadline import Deadline
@@ -59,3 +62,11 @@ def sweep(services: Services) -> list[ReconcileResult]:
     """Sweep as the schedule does, which checks the changed tasks, and then by hand, which checks all."""
     requests = (ReconcileRequest(time=datetime.now(UTC)), ReconcileRequest())
     return [reconcile(request, services, deadline()) for request in requests]
+
+
+def findings_of(engine: Engine) -> set[str]:
+    """The findings of health about the database."""
+    with engine.connect() as connection:
+        health = read_health(connection, "release")
+    assert bool(health.database) == ("database" in {found.what for found in health.attention})
+    return {f"{found.kind} {found.object}" for found in health.database}

@@ -16,7 +16,7 @@ from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.storage.keys import staged_key
 from roadmap_content.state.tasks.task import read_task
 from tests.product.product import EVERY_FORM, Product
-from tests.product.running import heal, sweep
+from tests.product.running import findings_of, heal, sweep
 from tests.support.factories import CONTENT_TABLES, TYPES, USER, framework_of
 from tests.support.pipeline import Pipeline
 
@@ -159,6 +159,31 @@ def test_the_outcome_is_recorded_although_concept_metadata_is_refused(
     assert task["status"] == "completed"
     (roadmap,) = adopted.rows("SELECT framework_data FROM roadmap_metadata")
     assert all(concept["quiz_id"] for concept in concepts_of(roadmap["framework_data"]))
+    assert "write_refused concept_metadata" in findings_of(adopted.engine)
+
+
+def test_a_required_column_of_concept_metadata_stops_only_new_rows(
+    pipeline: Pipeline, adopted: Product, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An INSERT with ON CONFLICT checks the column also for the rows that exist."""
+    report_s_state(adopted, "ids empty")
+    adopted.execute("DELETE FROM concept_metadata WHERE concept_id = 'r-1:c-1'")
+    adopted.execute("ALTER TABLE concept_metadata ADD COLUMN tenant text NOT NULL DEFAULT 't'")
+    adopted.execute("ALTER TABLE concept_metadata ALTER COLUMN tenant DROP DEFAULT")
+
+    heal(pipeline.services)
+
+    rows = adopted.rows("SELECT DISTINCT overall_status FROM concept_metadata")
+    assert rows == [{"overall_status": "completed"}]
+    found = {"column_required concept_metadata.tenant", "write_refused concept_metadata"}
+    assert findings_of(adopted.engine) == found
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "RoadmapContent")
+    sweep(pipeline.services)
+    assert '"DatabaseFindings": [2.0]' in capsys.readouterr().out, "an alarm reads it"
+
+    adopted.execute("ALTER TABLE concept_metadata ALTER COLUMN tenant SET DEFAULT 't'")
+    heal(pipeline.services)
+    require_concept_metadata_complete(adopted)
 
 
 def test_times_are_written_in_the_product_s_zone_and_returned_in_utc(

@@ -101,6 +101,16 @@ def test_rows_that_are_not_visible_are_not_missing(deployment: Deployment, table
     assert deployment.product.everything() == before
 
 
+def test_health_names_the_rule_also_if_it_hides_our_own_tables(deployment: Deployment) -> None:
+    finish(deployment)
+    ours = deployment.product.rows(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'content\\_%'"
+    )
+    secure(deployment.product, tuple(row["relname"] for row in ours))
+    found = deployment.findings()
+    assert {"database", "rows_hidden content_attempts", "rows_hidden content_findings"} <= found.keys()
+
+
 def test_a_run_that_loses_sight_of_the_rows_pays_for_nothing_twice(deployment: Deployment) -> None:
     deployment.product.roadmap("r-1", ["r-1:c"])
     deployment.product.task("t-1", "failed", roadmap_id="r-1")

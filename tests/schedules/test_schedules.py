@@ -60,6 +60,10 @@ pytestmark = pytest.mark.slow
         "regenerating/cancel/product-cancel/retry",
         # The rule was wrong: the outcome of a deleted roadmap names no item, and a newer attempt had begun.
         "stopped/delete-roadmap.1/finalize.10/regenerate",
+        # An attempt that the product had cancelled was admitted between a retry's read and its claim.
+        "admissible/product-cancel.2/retry.3/admit",
+        "admissible/product-cancel.2/retry.3/sweep",
+        "waiting/product-cancel.2/retry.3/release",
         # The rule was wrong: Restore looked for a deadlock before the product's trigger gave up.
         "replaced/new-row.2/erase.34/restore",
     ],

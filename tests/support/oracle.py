@@ -376,7 +376,9 @@ class Oracle:
             if row["ended_at"] is None:
                 yield Broken("I9", f"attempt {row['attempt']} is over and has no end")
                 continue
-            for kind in TYPES if row["planned"] else ():
+            if row["saved"] == {} and now.task["failed_concepts"] is not None:
+                yield Broken("I9", f"attempt {row['attempt']} has unknown counts, and the task has them")
+            for kind in TYPES if row["planned"] and row["saved"] != {} else ():
                 planned, saved, failed = (row[name][kind] for name in ("planned", "saved", "failed"))
                 cancelled = row["outcome"] == "cancelled"
                 if planned != saved + failed and not (cancelled and planned > saved + failed):

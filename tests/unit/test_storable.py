@@ -8,7 +8,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from roadmap_content.contracts.documents import MAX_DEPTH, is_plain_json, unstorable
+from roadmap_content.contracts.documents import (
+    MAX_DEPTH,
+    is_plain_json,
+    read_json,
+    storable_json,
+    storable_text,
+    unstorable,
+)
 
 texts = st.text(st.characters(codec=None) | st.sampled_from('\x00\ud800\udfff\\u0d"'))
 values = st.recursive(
@@ -64,6 +71,24 @@ def test_plain_bytes_are_never_those_of_a_value_that_cannot_be_stored(
     body = json.dumps(without_fractions(value), ensure_ascii=ascii_only).encode(encoding, "surrogatepass")
     if is_plain_json(body):
         assert unstorable(json.loads(body)) is None
+
+
+@given(texts)
+def test_a_text_is_made_storable_and_a_storable_one_is_kept(text: str) -> None:
+    stored = storable_text(text)
+    assert not bad(stored)
+    assert len(stored) == len(text)
+    assert bad(text) or stored == text
+
+
+@given(values)
+@example({"a\\ud800": ["\\\\u0000", "\x00", "\ud83d\udc4d", "\udc4d\ud83d", "\ud83d"]})
+def test_every_text_of_a_value_is_made_storable(value: Any) -> None:
+    value = without_fractions(value)
+    encoded = storable_json(value)
+    assert not bad(json.loads(encoded))
+    assert bad(value) or encoded == json.dumps(value)
+    assert not bad(read_json(json.dumps(value).replace("\\ud", "\\uD")))
 
 
 @pytest.mark.parametrize("hexadecimal", ["\\u0000", "\\uD800", "\\ud800", "\\uDFFF"])

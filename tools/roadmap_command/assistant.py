@@ -206,6 +206,8 @@ def server_for(assistant: Assistant, *, allow_writes: bool) -> "MCPServer":
             except ContentError as error:
                 quoted = {"notice": NOTICE, "error": error.code, "data": str(error)}
                 raise ToolError(json.dumps(quoted)) from error
+            except UnicodeEncodeError:
+                raise ToolError("an argument holds half of a surrogate pair: no URL can contain it") from None
 
         return call
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
@@ -20,10 +19,9 @@ from ..state.outbox import count_events_aside, count_waiting_events
 from ..state.queue.capacity import Capacity, queue_by_class, read_capacity
 from ..state.tasks.attempt_reading import claimed_before
 from ..state.tasks.attempts import tokens_of_a_day
-from ..state.tasks.counting import Total, count_by_status
+from ..state.tasks.counting import count_by_status
 from ..state.tasks.time_zone import contradicts, describe_offset, time_ahead
 from ..state.tasks.unfinished import STUCK_AFTER, count_stuck_tasks
-from ..state.visibility import find_hidden
 
 SWEEP_OVERDUE = timedelta(minutes=20)
 """The time without a sweep that counts as overdue. The schedule is every five minutes.
@@ -105,19 +103,21 @@ RUNNING_RECOVERIES = text("SELECT count(*) FROM content_recoveries WHERE ended_a
 
 
 def read_health(connection: Connection, release: str) -> Health:
-    """The state of the system. If a table of ours is refused to the reader, only the reason is known."""
+    """The state of the system. If a table cannot be read, only the differences are known."""
+    differences = find_differences(connection)
     try:
         with connection.begin_nested():
-            return _read(connection, release)
+            return _read(connection, release, differences)
     except DBAPIError as error:
         sqlstate, reason = diagnose(error)
-        if sqlstate != INSUFFICIENT_PRIVILEGE:
+        if is_transient(sqlstate):
             raise
-        unnamed = DatabaseFinding(kind="privilege_missing", object="a table", message=reason)
-        return _unknown(release, find_hidden(connection) or [unnamed])
+        kind = "privilege_missing" if sqlstate == INSUFFICIENT_PRIVILEGE else "not_readable"
+        unnamed = DatabaseFinding(kind=kind, object="a table", message=reason)
+        return _unknown(release, differences or [unnamed])
 
 
-def _unknown(release: str, differences: list[DatabaseFinding]) -> Health:
+def _unknown(release: str, differences: Sequence[DatabaseFinding]) -> Health:
     return Health(
         status="attention",
         stuck_tasks=0,
@@ -131,7 +131,7 @@ def _unknown(release: str, differences: list[DatabaseFinding]) -> Health:
         tasks_estimated=[],
         recoveries_running=0,
         failure_groups={},
-        database=differences,
+        database=list(differences),
         schema_revision="",
         release=release,
         attention=attention_for(
@@ -140,14 +140,12 @@ def _unknown(release: str, differences: list[DatabaseFinding]) -> Health:
     )
 
 
-def _read(connection: Connection, release: str) -> Health:
-    differences = find_differences(connection)
+def _read(connection: Connection, release: str, differences: Sequence[DatabaseFinding]) -> Health:
     sweep, capacity = last_sweep(connection), read_capacity(connection)
     has_old_attempts = sweep is None and claimed_before(connection, SWEEP_OVERDUE)
+    stuck = count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK + 1)
     outbox, aside = count_waiting_events(connection, MOST_WAITING), count_events_aside(connection)
-    groups = count_groups(connection, MOST_GROUPS)
-    tasks = _read_changed_tasks(connection, differences) if differences else _read_tasks(connection)
-    stuck, counts = tasks.stuck, tasks.counts
+    groups, counts = count_groups(connection, MOST_GROUPS), count_by_status(connection)
     spent, saved_by_staging = tokens_of_a_day(connection)
     classes, now = queue_by_class(connection), datetime.now(UTC)
     attention = attention_for(
@@ -158,7 +156,7 @@ def _read(connection: Connection, release: str) -> Health:
         sweep=sweep,
         outbox=outbox,
         aside=aside,
-        ahead=tasks.ahead,
+        ahead=time_ahead(connection),
         stop=capacity.stop,
         ringing=sum(groups[state] for state in RINGING_STATES),
         differences=len(differences),
@@ -186,38 +184,11 @@ def _read(connection: Connection, release: str) -> Health:
         tasks_estimated=[status for status, total in counts.items() if not total.is_exact],
         recoveries_running=connection.scalar(RUNNING_RECOVERIES) or 0,
         failure_groups=groups,
-        database=differences,
+        database=list(differences),
         schema_revision=connection.scalar(REVISION) or "",
         release=release,
         attention=attention,
     )
-
-
-class TaskFacts(NamedTuple):
-    """What health reads of the product's tables."""
-
-    stuck: int
-    counts: Mapping[str, Total]
-    ahead: timedelta
-    """The time by which the newest tasks are ahead of the clock."""
-
-
-def _read_tasks(connection: Connection) -> TaskFacts:
-    stuck = count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK + 1)
-    return TaskFacts(stuck, count_by_status(connection), time_ahead(connection))
-
-
-def _read_changed_tasks(connection: Connection, differences: list[DatabaseFinding]) -> TaskFacts:
-    """Read the tasks of a database that differs; if that is not possible, add this to the differences."""
-    try:
-        with connection.begin_nested():
-            return _read_tasks(connection)
-    except DBAPIError as error:
-        sqlstate, reason = diagnose(error)
-        if is_transient(sqlstate):
-            raise
-        differences.append(DatabaseFinding(kind="not_readable", object="roadmap_tasks", message=reason))
-        return TaskFacts(0, {}, timedelta(0))
 
 
 def _queue_health(classes: Sequence[ClassInQueue], capacity: Capacity) -> QueueHealth:

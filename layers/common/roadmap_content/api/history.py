@@ -72,12 +72,14 @@ def list_attempts(
 
 def _attempt(row: Any) -> AttemptRow:  # noqa: ANN401 - a SQLAlchemy row
     not_started = None
-    if row.saved is not None:
+    if row.saved:
         not_started = {name: row.planned[name] - row.saved[name] - row.failed[name] for name in row.planned}
     derived = {
         "scope": None if row.scope is None else scope_from(row.scope)._asdict(),
         "execution_url": execution_url(row.execution_arn),
         "not_started": not_started,
+        # Empty: unknown, because the roadmap could not be read.
+        **{name: row._mapping[name] or None for name in ("planned", "saved", "failed")},
     }
     return AttemptRow.model_validate({**row._mapping, **derived})
 

@@ -1,10 +1,12 @@
 """Shared parts of the API's functions: the resolver, CORS, refusals, and the description of responses."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from types import UnionType
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response, content_types
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
@@ -70,12 +72,9 @@ class Api:
     """The resolver of one function of the API."""
 
     def __init__(self) -> None:
-        self.app = APIGatewayRestResolver(enable_validation=True)
+        self.app = APIGatewayRestResolver(enable_validation=True, json_body_deserializer=_decode_body)
         self.app.exception_handler(ContentError)(_refuse)
         self.app.exception_handler(RequestValidationError)(_refuse_invalid)
-        self.app.exception_handler(RecursionError)(
-            lambda _: _refuse(InvalidRequestError("the body is nested too deep"))
-        )
         self.app.not_found(_refuse_unknown)
         self.app.use([_require_storable])
         # Explicit, because an environment variable could enable it, and an event contains texts of users.
@@ -129,11 +128,24 @@ def _cors_headers(event: Mapping[str, Any], settings: Settings) -> dict[str, str
     }
 
 
+def _decode_body(body: str) -> Any:  # noqa: ANN401 - any JSON value
+    """Decode a body. Raises JSONDecodeError, which the validation answers with 422: also for a body that is
+    nested too deep, or has an integer of more digits than Python reads.
+    """
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise json.JSONDecodeError(str(error), "", 0) from None
+
+
 def _require_storable(app: APIGatewayRestResolver, proceed: NextMiddleware) -> Response[Any]:
-    """Refuse texts that the driver cannot bind, for all parameters and bodies.
+    """Refuse texts that PostgreSQL cannot store, for the path, all parameters and bodies: stored with another
+    character, an id would be another one.
     Raises InvalidRequestError: names the parameter, but not its value.
     """
     event = app.current_event.raw_event
+    if unstorable(unquote(event["path"])):
+        raise InvalidRequestError("path: holds a character that cannot be stored")
     for name, values in (event.get("multiValueQueryStringParameters") or {}).items():
         if fault := unstorable(values, f"query.{name}"):
             raise InvalidRequestError(fault)

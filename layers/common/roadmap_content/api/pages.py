@@ -64,14 +64,19 @@ def page_of(
     return shown, encode_cursor(list_name, key(shown[-1])) if len(rows) > limit else None
 
 
-def first_that_fit(values: Iterable[RowT], as_json: Callable[[RowT], object]) -> Iterator[RowT]:
-    """The first values that fit into an answer, at least one. The body is a JSON string inside a JSON
-    document, so a backslash is sent twice.
+def encoded_size(value: object) -> int:
+    """The bytes of a value in an answer. The body is a JSON string inside a JSON document, so a backslash is
+    sent twice, and a control character takes seven bytes.
     """
+    return len(json.dumps(json.dumps(value)))
+
+
+def first_that_fit(values: Iterable[RowT], as_json: Callable[[RowT], object]) -> Iterator[RowT]:
+    """The first values that fit into an answer, at least one."""
     size = 0
     for value in values:
         before = size
-        size += len(json.dumps(json.dumps(as_json(value))))
+        size += encoded_size(as_json(value))
         if before and size > MOST_BYTES:
             return
         yield value

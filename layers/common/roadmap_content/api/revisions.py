@@ -24,7 +24,7 @@ from ..content.revision_records import (
     revision_content,
     revision_source,
     revisions_of,
-    text_size,
+    text_sizes,
 )
 from ..content.roadmaps.metadata import load_framework, lock_roadmap
 from ..content.rows import (
@@ -37,6 +37,7 @@ from ..content.rows import (
 )
 from ..contracts.api.items import (
     LINK_SECONDS,
+    MOST_ENCODED_BYTES,
     MOST_TEXT_BYTES,
     ItemOrigin,
     OriginCount,
@@ -59,12 +60,13 @@ from ..platform.postgres.sqlstate import is_transient
 from ..platform.postgres.transactions import diagnose, transact
 from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.log import logger
-from ..platform.storage.bucket import ObjectTooLargeError, in_parallel
+from ..platform.storage.bucket import ObjectTooLargeError
 from ..runs.steps.accounting import project_rows
 from ..runs.steps.finalize import RunEnd, finalize_attempt
 from ..state.outbox import record_events
 from ..state.services import Services
 from ..state.tasks.task import Task, lock_task, read_task
+from .pages import encoded_size
 
 
 def read_content(
@@ -102,14 +104,17 @@ def read_content(
     tagged: list[object] = [row]
     if kind.stored_text is not None:
         content_url = str(content.pop(kind.stored_text.key_column))
+        fits = False
         try:
             text = read_text(services.bucket, roadmap_id, content_url, MOST_TEXT_BYTES)
-        except ObjectTooLargeError as large:
-            link = services.bucket.link(services.bucket.key_in(content_url), LINK_SECONDS)
-            tagged.append(large.etag)
-        else:
-            content[kind.stored_text.field] = text
             tagged.append(text)
+            fits = encoded_size(text) <= MOST_ENCODED_BYTES
+        except ObjectTooLargeError as large:
+            tagged.append(large.etag)
+        if fits:
+            content[kind.stored_text.field] = text
+        else:
+            link = services.bucket.link(services.bucket.key_in(content_url), LINK_SECONDS)
     saved = SavedItem(**item._asdict(), generated_at=row["generated_at"], content=content, content_link=link)
     tag = hashlib.sha256(json.dumps(tagged, default=datetime.isoformat).encode()).hexdigest()[:32]
     return saved, f'"{tag}"'
@@ -168,12 +173,12 @@ def list_revisions(
             for row in revisions_of(connection, roadmap_id, item)
         ]
 
-    def with_size(row: dict[str, Any]) -> Revision:
-        if row["content_url"] is not None:
-            row["size"] = text_size(services.bucket, row["content_url"])
-        return Revision.model_validate(row)
-
-    return Revisions(items=in_parallel(with_size, transact(services.reading_engine, read, deadline)))
+    rows = transact(services.reading_engine, read, deadline)
+    with_text = [row for row in rows if row["content_url"] is not None]
+    sizes = text_sizes(services.bucket, [row["content_url"] for row in with_text])
+    for row in with_text:
+        row["size"] = sizes.get(row["content_url"])
+    return Revisions(items=[Revision.model_validate(row) for row in rows])
 
 
 def restore_revision(

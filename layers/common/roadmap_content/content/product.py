@@ -214,18 +214,12 @@ def task_finished_entry(
     attempt: int,
     status: str,
     message: str | None,
-    *,
-    tutorials: int,
-    failed_concepts: int,
+    statistics: Mapping[str, int],
 ) -> LogEntry:
-    """An attempt's outcome has been recorded. The card of the product's page links to the roadmap.
-    `tutorials` is the number of saved tutorials.
+    """An attempt's outcome has been recorded. The card of the product's page links to the roadmap, and has
+    the statistics, if they are known.
     """
-    details: dict[str, Any] = {
-        "status": status,
-        "statistics": {"tutorials_generated": tutorials, "failed_concepts": failed_concepts},
-        "next_actions": [],
-    }
+    details: dict[str, Any] = {"status": status, "statistics": dict(statistics), "next_actions": []}
     if roadmap_id is not None:
         page = f"/roadmap/{roadmap_id}"
         view = {"action": "view_roadmap", "label": "View Roadmap", "url": page, "primary": True}

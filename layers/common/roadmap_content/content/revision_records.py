@@ -4,6 +4,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from ..contracts.documents import storable_json
 from ..contracts.errors import OtherBucketError, TextUnavailableError
 from ..contracts.items import Failure, Item
 from ..contracts.payloads import Origin
-from ..platform.storage.bucket import Bucket
+from ..platform.storage.bucket import Bucket, in_parallel
 from ..platform.storage.keys import hash_in, is_text_of
 from .registry import CONTENT_KINDS
 from .rows import current_row, first_row
@@ -119,13 +120,17 @@ def read_text(bucket: Bucket, roadmap_id: str, content_url: str, limit: int) -> 
     return stored.body.decode(errors="replace")
 
 
-def text_size(bucket: Bucket, content_url: str) -> int | None:
-    """The bytes of the text of a row; `None` if there is none in this bucket."""
-    try:
-        text = bucket.describe(bucket.key_in(content_url))
-    except OtherBucketError:
-        return None
-    return None if text is None else text.size
+def text_sizes(bucket: Bucket, content_urls: Collection[str]) -> dict[str, int]:
+    """The bytes of the texts of an item's rows, without those that are not in this bucket, or not among the
+    1,000 first of their folder. All of them are usually in one: one request lists it.
+    """
+    keys: dict[str, str] = {}
+    for content_url in content_urls:
+        with suppress(OtherBucketError):
+            keys[content_url] = bucket.key_in(content_url)
+    folders = {f"{key.rpartition('/')[0]}/" for key in keys.values()}
+    sizes = {entry.key: entry.size for page in in_parallel(bucket.entries, folders) for entry in page}
+    return {content_url: sizes[key] for content_url, key in keys.items() if key in sizes}
 
 
 def record_refused(

@@ -33,7 +33,10 @@ class CapacityRequest(Payload):
     ] = None
     stopped: Annotated[
         bool | None,
-        Field(description="Admit no attempt and generate no further item, until it is `false` again."),
+        Field(
+            strict=True,
+            description="Admit no attempt and generate no further item, until it is `false` again.",
+        ),
     ] = None
     reason: Annotated[
         str, Field(min_length=1, max_length=500, pattern=r"\S", description="For the audit trail.")

@@ -96,8 +96,9 @@ class RestoreAnswer(Payload):
     version: Annotated[int | None, Field(description="A tutorial's current version.")]
 
 
-MOST_TEXT_BYTES = 1_000_000
-"""Bytes of a text that an answer contains. A Lambda response is limited to 6 MB, with escaping."""
+MOST_TEXT_BYTES, MOST_ENCODED_BYTES = 1_000_000, 5_000_000
+"""Bytes of a text that an answer contains, as it is stored and with escaping. A Lambda response is limited to
+6 MB."""
 
 LINK_SECONDS = 300
 
@@ -117,8 +118,9 @@ class SavedItem(Payload):
     content_link: Annotated[
         str | None,
         Field(
-            description=f"Where to read a text of more than {MOST_TEXT_BYTES:,} bytes: a link that is valid "
-            f"for {LINK_SECONDS} seconds. `content` then has no `markdown`."
+            description=f"Where to read a text of more than {MOST_TEXT_BYTES:,} bytes, or of more than "
+            f"{MOST_ENCODED_BYTES:,} bytes in an answer: a link that is valid for {LINK_SECONDS} seconds. "
+            "`content` then has no `markdown`."
         ),
     ] = None
 

@@ -180,7 +180,7 @@ class RecoveryRequest(Payload):
             "with the same failure group; 0: do not.",
         ),
     ] = 0
-    dry_run: Annotated[bool, Field(description="Return a preview. Nothing is started.")] = False
+    dry_run: Annotated[bool, Field(strict=True, description="Return a preview. Nothing is started.")] = False
 
 
 class PreviewItems(Payload):

@@ -201,8 +201,11 @@ class AttemptRow(Payload):
     ended_at: UtcTime | None
     outcome: str | None
     planned: Mapping[ContentType, Count] | None
-    saved: Mapping[ContentType, Count] | None
-    failed: Mapping[ContentType, Count] | None
+    saved: Annotated[
+        Mapping[ContentType, Count] | None,
+        Field(description="`null` before the end, or if the roadmap could not be read then: unknown."),
+    ]
+    failed: Annotated[Mapping[ContentType, Count] | None, Field(description="`null` if `saved` is.")]
     not_started: Annotated[
         Mapping[ContentType, Count] | None,
         Field(description="planned − saved − failed: only of a cancelled attempt."),

@@ -20,7 +20,6 @@ idle-in-transaction timeout.
 _CONTENT_STATES = "^(21|22|23|54|P0001$)"
 """Class 21 cardinality, 22 data, 23 integrity, 54 program limit; P0001: a trigger's default."""
 
-INSUFFICIENT_PRIVILEGE = "42501"
 FOREIGN_KEY_VIOLATION = "23503"
 UNIQUE_VIOLATION = "23505"
 

@@ -34,20 +34,26 @@ def count_superseded(services: Services, deadline: Deadline) -> None:
 
 def _count(task_id: str, attempt: int, outcome: str, connection: Connection) -> None:
     """Complete one attempt. The items of a cancelled attempt without a recorded failure were not started."""
-    failed = missing = _missing(connection, task_id, attempt)
+    missing = _missing(connection, task_id, attempt)
+    if missing is None:
+        close_attempt(connection, task_id, attempt, None, {}, outcome)
+        return
+    failed = missing
     if outcome == "cancelled":
         recorded = failures_of_attempt(connection, task_id, attempt)
         failed = [item for item in missing if item in recorded]
     close_attempt(connection, task_id, attempt, count_by_type(missing), count_by_type(failed), outcome)
 
 
-def _missing(connection: Connection, task_id: str, attempt: int) -> list[Item]:
-    """The items of an attempt that are currently not saved or not replaced."""
+def _missing(connection: Connection, task_id: str, attempt: int) -> list[Item] | None:
+    """The items of an attempt that are currently not saved or not replaced; `None` without a readable
+    framework.
+    """
     task = read_task(connection, task_id)
     scope, replaces = read_scope(connection, task_id, attempt)
     try:
         framework = load_framework(connection, task.roadmap_id, task.user_id)
     except (RoadmapNotFoundError, InvalidFrameworkError):
-        return []  # as in the outcome of a task without a readable framework
+        return None
     rows = current_rows(connection, task.roadmap_id or "")
     return [*filter(scope.includes, framework.missing(rows)), *unreplaced(rows, replaces)]

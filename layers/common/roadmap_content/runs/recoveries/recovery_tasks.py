@@ -64,7 +64,7 @@ RUNNING = text(f"""
 SELECT r.task_id, t.task_id IS NOT NULL AS exists, t.status, a.saved IS NOT NULL AS ended, a.outcome,
     coalesce(a.tokens, 0) AS tokens, coalesce(g.top_reason, f.top_reason),
     CASE WHEN a.scope IS NOT NULL THEN coalesce((
-        SELECT sum(CAST(p.value AS integer) - CAST(a.saved ->> p.key AS integer))
+        SELECT sum(CAST(p.value AS integer) - coalesce(CAST(a.saved ->> p.key AS integer), 0))
         FROM json_each_text(a.planned) p), 0) END AS unsaved
 FROM content_recovery_tasks r JOIN content_recoveries c USING (recovery_id)
 LEFT JOIN roadmap_tasks t ON t.task_id = r.task_id

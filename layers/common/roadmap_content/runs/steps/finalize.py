@@ -15,7 +15,7 @@ from ...contracts.errors import (
     StaleAttemptError,
     TaskNotFoundError,
 )
-from ...contracts.items import MAX_REASON, ContentType, Failure, Item, count_by_type
+from ...contracts.items import MAX_REASON, Failure, Item, count_by_type
 from ...contracts.payloads import Execution, FinalizeResult, Payload, Plan, RunInput, StateError
 from ...contracts.times import utc
 from ...platform.postgres.transactions import DataRefusedError, isolated, transact
@@ -206,8 +206,9 @@ def _write_outcome(
     )
     if not recorded:
         return
-    failed_items = (failure.item for failure in account.failed)
-    close_attempt(connection, task.task_id, attempt, count_by_type(account.left), count_by_type(failed_items))
+    left = count_by_type(account.left) if outcome.total else None  # unknown without a readable framework
+    failed = count_by_type(failure.item for failure in account.failed)
+    close_attempt(connection, task.task_id, attempt, left, failed)
     event = task.events.finalized(status, outcome.missing, generated, task.updated_at)
     with isolated(connection, "outcome_not_reported", when=in_parts):
         report_outcome(services, connection, task, event, account.failed, outcome, message)
@@ -218,15 +219,14 @@ def _leave_as_it_is(
 ) -> FinalizeResult:
     """End the attempt of a finished task without a roadmap; its row is not changed."""
     if task.attempt == attempt and is_open(connection, task.task_id, attempt):
-        nothing = dict.fromkeys(ContentType, 0)
-        close_attempt(connection, task.task_id, attempt, nothing, nothing)
+        close_attempt(connection, task.task_id, attempt, None, {})
         release(connection, task.task_id, attempt)
     return FinalizeResult(
         task_id=task.task_id,
         attempt=attempt,
         status=task.status,
         complete=task.status == COMPLETED,
-        missing=dict.fromkeys(ContentType, 0),
+        missing={},
         error=StateError(error=reason.code, cause=str(reason)),
     )
 
@@ -308,6 +308,6 @@ def _nothing_to_record(request: FinalizeRequest, reason: ContentError) -> Finali
         attempt=None,
         status="unrecorded",
         complete=False,
-        missing=dict.fromkeys(ContentType, 0),
+        missing={},
         error=request.error or StateError(error=reason.code, cause=str(reason)),
     )

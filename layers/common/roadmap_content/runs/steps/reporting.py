@@ -112,13 +112,11 @@ def report_outcome(
     record_events(services, connection, [*failed, finalized])
     if not log_exists(connection):
         return
-    finished = task_finished_entry(
-        *subject,
-        finalized.data["status"],
-        message,
-        tutorials=outcome.counts[ContentType.TUTORIAL]["completed"],
-        failed_concepts=(outcome.failed_concepts or {"count": 0})["count"],
-    )
+    statistics = {}
+    if outcome.total:
+        statistics["tutorials_generated"] = outcome.counts[ContentType.TUTORIAL]["completed"]
+        statistics["failed_concepts"] = (outcome.failed_concepts or {"count": 0})["count"]
+    finished = task_finished_entry(*subject, finalized.data["status"], message, statistics)
     entries = (
         concept_failed_entry(*subject, event.data["concept_id"], event.data["items"]) for event in failed
     )

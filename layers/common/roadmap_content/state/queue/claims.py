@@ -29,9 +29,9 @@ from ..outbox import record_events
 from ..services import Services
 from ..tasks.attempts import CONSOLE, AttemptStart, open_attempt
 from ..tasks.ownership import why_not_startable
-from ..tasks.task import Task, claim_row, read_product_work, read_task
+from ..tasks.task import Task, claim_row, is_committed, read_product_work, read_task
 from .capacity import NOTHING, Work, read_place
-from .queue import Admitted, enqueue
+from .queue import Admitted, enqueue, was_admitted
 
 STARTING = timedelta(seconds=60)
 """The age at which a sweep looks at a task in `processing`, and starts an admitted attempt again."""
@@ -157,8 +157,8 @@ class _NewAttempt:
     work: Work = NOTHING
     redrive_count: int = 0
     take_over: bool = False
-    was_claimed: bool = False
-    """Whether an earlier try of the transaction has claimed it: its COMMIT may have got no answer."""
+    transaction_id: str | None = None
+    """The last try of the transaction that has claimed it: its COMMIT may have got no answer."""
 
     @property
     def number(self) -> int:
@@ -167,9 +167,10 @@ class _NewAttempt:
     def claim(self, connection: Connection) -> bool:
         """Claim the task's row; `False` if it has another attempt, or was cancelled, since it was read."""
         require_startable(connection, self.task, take_over=self.take_over)
-        if not claim_row(connection, self.task, self.execution_arn):
+        transaction_id = claim_row(connection, self.task, self.execution_arn)
+        if transaction_id is None:
             return False
-        self.was_claimed = True
+        self.transaction_id = transaction_id
         return True
 
     def record(self, connection: Connection) -> None:
@@ -188,11 +189,16 @@ class _NewAttempt:
             self.start.on_claim(connection, self.number)
 
     def enqueue(self, connection: Connection, services: Services) -> Claim:
-        """Put it into the queue, and admit waiting attempts, perhaps itself. Locks the capacity."""
+        """Put it into the queue, and admit waiting attempts, perhaps itself. Locks the capacity.
+        Raises ClaimRefusedError: the attempt before it, which waited, was admitted since the task was read.
+        """
         task_id, start, place = self.task.task_id, self.start, None
         waits = self.state is QueueState.WAITING
         entry = start.cause.queue_class, self.state, self.work, start.tenant
         admitted = enqueue(connection, task_id, self.number, *entry)
+        has_waited = self.task.queue_state == QueueState.WAITING
+        if has_waited and was_admitted(connection, task_id, self.task.attempt):
+            raise ClaimRefusedError(task_id, self.task.attempt, self.task.execution_arn)
         events = [one.event for one in admitted]
         if (task_id, self.number) not in [one[:2] for one in admitted]:
             mine = AttemptEvents(task_id, self.task.roadmap_id, self.number)
@@ -210,7 +216,9 @@ class _NewAttempt:
         if now.attempt == self.task.attempt:
             raise TaskCancelledError(f"task {now.task_id} was cancelled before its attempt was claimed")
         # Another request for a redrive claims the same execution. The steps of a run may be delivered twice.
-        may_be_ours = self.was_claimed or self.start.cause is not Cause.CHECKPOINT
+        may_be_ours = self.start.cause is not Cause.CHECKPOINT or (
+            self.transaction_id is not None and is_committed(connection, self.transaction_id)
+        )
         if not may_be_ours or (now.attempt, now.execution_arn) != (self.number, self.execution_arn):
             raise ClaimRefusedError(now.task_id, now.attempt, now.execution_arn)
         admitted = []

@@ -77,6 +77,11 @@ ON CONFLICT (task_id, attempt) DO UPDATE SET
     ended_at = NULL
 """)
 
+WAS_ADMITTED = text("""
+SELECT EXISTS (SELECT FROM content_queue
+    WHERE task_id = :task_id AND attempt = :attempt AND admitted_at IS NOT NULL)
+""")
+
 LOCK = text("SELECT FROM content_capacity FOR UPDATE")
 
 # Requires the lock of the capacity. Guarantees: an attempt is admitted only while the sum of the grants at
@@ -298,6 +303,11 @@ def enqueue(
     entry = {"task_id": task_id, "attempt": attempt, "class": queue_class, "state": state, "tenant": tenant}
     connection.execute(ENQUEUE, entry | work._asdict())
     return admit(connection, most) if state is QueueState.WAITING else []
+
+
+def was_admitted(connection: Connection, task_id: str, attempt: int) -> bool:
+    """Whether an attempt was ever admitted. Exact after the entry of the next attempt, which ends it."""
+    return bool(connection.scalar(WAS_ADMITTED, {"task_id": task_id, "attempt": attempt}))
 
 
 def lock_capacity(connection: Connection) -> None:

@@ -328,13 +328,15 @@ def close_attempt(
     connection: Connection,
     task_id: str,
     attempt: int,
-    missing: Mapping[ContentType, int],
+    missing: Mapping[ContentType, int] | None,
     failed: Mapping[ContentType, int],
     outcome: str | None = None,
 ) -> None:
     """Complete an attempt's row from the tables. `missing` counts the items of the attempt's scope that are
-    missing, or not replaced, at its end; `failed` those of them that have failed. `outcome` is the task's
-    status by default. If it is called again after the tables have changed, the row is updated.
+    missing, or not replaced, at its end; `failed` those of them that have failed. Without `missing`, nobody
+    can read what is missing: the counts of saved and failed items are unknown, which an empty object says.
+    `outcome` is the task's status by default. If it is called again after the tables have changed, the row is
+    updated.
     """
     row = connection.execute(READ_FOR_OUTCOME, {"task_id": task_id, "attempt": attempt}).one_or_none()
     if row is None:
@@ -345,7 +347,7 @@ def close_attempt(
     end = {name: json.dumps(items) for name, items in counts.items()} | {"outcome": outcome or row.status}
     connection.execute(CLOSE, {"task_id": task_id, "attempt": attempt, "tokens": row.tokens, **end})
     spent = row.tokens - row.tokens_before
-    staged = sum(saved.values()) - sum(generated.values()) if row.saved is None else 0
+    staged = sum(saved.values()) - sum(generated.values()) if saved and row.saved is None else 0
     price = row.tokens / sum(generated.values()) if any(generated.values()) else 0
     saved_by_staging = round(max(0, staged) * price)
     if spent or saved_by_staging:
@@ -359,15 +361,20 @@ def uncounted_attempts(connection: Connection, limit: int) -> Sequence[tuple[str
 
 
 def balance(
-    planned: Mapping[str, int] | None, missing: Mapping[ContentType, int], failed: Mapping[ContentType, int]
+    planned: Mapping[str, int] | None,
+    missing: Mapping[ContentType, int] | None,
+    failed: Mapping[ContentType, int],
 ) -> tuple[dict[ContentType, int], dict[ContentType, int], dict[ContentType, int]]:
-    """`(planned, saved, failed)` of an attempt with these planned, missing and failed items.
+    """`(planned, saved, failed)` of an attempt with these planned, missing and failed items. Without
+    `missing`, what was saved and has failed is unknown: empty.
 
     planned = saved + failed, unless some of the missing items have not failed: they were not started. For an
     attempt that failed before its plan, planned is the number of missing items at its end. An item that
     became missing after the plan is not counted.
     """
-    plan = dict(missing) if planned is None else {name: planned.get(name, 0) for name in ContentType}
+    plan = dict(missing or {}) if planned is None else {name: planned.get(name, 0) for name in ContentType}
+    if missing is None:
+        return plan, {}, {}
     saved = {name: plan[name] - min(plan[name], missing[name]) for name in ContentType}
     of_plan = {name: min(plan[name] - saved[name], failed[name]) for name in ContentType}
     return plan, saved, of_plan

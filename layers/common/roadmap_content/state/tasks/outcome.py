@@ -39,7 +39,9 @@ class Outcome:
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
-        """The counts per content type, for `execution_summary`. The other items were not started."""
+        """The counts per content type, for `execution_summary`; empty if they are unknown. The other items
+        were not started.
+        """
         failed = count_by_type(failure.item for failure in self.failures)
         return {
             content_type: {
@@ -47,7 +49,7 @@ class Outcome:
                 "completed": self.total[content_type] - self.missing[content_type],
                 "failed": failed[content_type],
             }
-            for content_type in ContentType
+            for content_type in self.total
         }
 
     def execution_summary(
@@ -76,6 +78,5 @@ def compute_outcome(concepts: int, missing: Sequence[Item], failures: Mapping[It
 
 
 def unknown_outcome() -> Outcome:
-    """The outcome of a task without a readable framework."""
-    nothing = dict.fromkeys(ContentType, 0)
-    return Outcome(FAILED, nothing, nothing, [])
+    """The outcome of a task without a readable framework. It has no counts: none is 0."""
+    return Outcome(FAILED, {}, {}, [])

@@ -74,7 +74,10 @@ UPDATE roadmap_tasks SET
     current_step = 'content_generation', completed_at = NULL, error_message = NULL, updated_at = content_now()
 WHERE task_id = :task_id AND attempt = :attempt
     AND (status <> 'cancelled' OR CAST(:was_cancelled AS boolean))
+RETURNING CAST(pg_current_xact_id() AS text)
 """)
+
+IS_COMMITTED = text("SELECT pg_xact_status(CAST(:transaction_id AS xid8)) = 'committed'")
 
 # Guarantees: only the row's own attempt writes; a cancelled task keeps its status, step and message. The step
 # is one of the product's steps, because its pages support no others.
@@ -286,12 +289,18 @@ def read_summary(execution_summary: str | None) -> Mapping[str, Any]:
             return {}
 
 
-def claim_row(connection: Connection, task: Task, execution_arn: str) -> bool:
-    """Claim the next attempt of a task for an execution; `False` if the row has another attempt, or the task
-    was cancelled, since it was read.
+def claim_row(connection: Connection, task: Task, execution_arn: str) -> str | None:
+    """Claim the next attempt of a task for an execution; return the id of the transaction. `None` if the row
+    has another attempt, or the task was cancelled, since it was read.
     """
     seen = {"task_id": task.task_id, "attempt": task.attempt, "was_cancelled": task.status == "cancelled"}
-    return connection.execute(CLAIM, seen | {"execution_arn": execution_arn}).rowcount == 1
+    transaction_id: str | None = connection.scalar(CLAIM, seen | {"execution_arn": execution_arn})
+    return transaction_id
+
+
+def is_committed(connection: Connection, transaction_id: str) -> bool:
+    """Whether an earlier try of a transaction has changed the tables: its COMMIT may have got no answer."""
+    return bool(connection.scalar(IS_COMMITTED, {"transaction_id": transaction_id}))
 
 
 def cancel_row(connection: Connection, task_id: str, message: str) -> bool:
