@@ -142,6 +142,8 @@ export const zh = {
     RestoreRefused: "数据库不接受其以前的内容，或其文本已不存在。",
     ItemNotFound: "找不到其以前的内容。",
     NotReported: "尝试已结束，但没有它的结果。",
+    AddedSince: "该概念是在尝试之后添加的。",
+    InsufficientPrivilege: "数据库拒绝了本系统的角色，或对其隐藏了行。",
     DatabaseUnavailable: "无法连接数据库。",
     StorageUnavailable: "无法连接存储（S3）。",
     SecretUnavailable: "无法读取数据库的密码。",

@@ -47,9 +47,14 @@ def migrate(url: str, revision: str = "head") -> None:
 def downgrade(url: str, revision: str) -> None:
     """Downgrade the database at `url` to `revision`; `base` leaves only the product's schema."""
     with _locked(url) as connection:
-        command.downgrade(_configure(connection), revision)
-        if revision == "base":
-            connection.execute(text(f"DROP TABLE {VERSION_TABLE}"))
+        downgrade_at_once(connection, revision)
+
+
+def downgrade_at_once(connection: Connection, revision: str) -> None:
+    """Like `downgrade`, in the transaction of `connection`."""
+    command.downgrade(_configure(connection), revision)
+    if revision == "base":
+        connection.execute(text(f"DROP TABLE {VERSION_TABLE}"))
 
 
 def migrate_at_once(connection: Connection, revision: str = "head") -> None:

@@ -1,17 +1,21 @@
-"""Lambda that migrates the database schema, for CloudFormation in each deployment or for an operator."""
+"""Lambda that migrates the database schema, for CloudFormation in each deployment or for an operator, and
+removes it for an operator who leaves.
+"""
 
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from roadmap_content.runs.steps.handler import step_handler
+from roadmap_content.runs.steps.leave import LeaveRequest, leave_database
 from roadmap_content.runs.steps.migrate import MigrateRequest, answer_cloudformation, migrate_database
 
 migrate = step_handler(MigrateRequest, migrate_database, is_alarmed=False)
+leave = step_handler(LeaveRequest, leave_database, is_alarmed=False)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Migrate, or answer a request from CloudFormation."""
+    """Migrate, leave, or answer a request from CloudFormation."""
     if "RequestType" in event:
         return answer_cloudformation(event, lambda: migrate({"dry_run": False}, context)["after"])
-    return migrate(event, context)
+    return (leave if event.get("leave") else migrate)(event, context)

@@ -218,9 +218,9 @@ DROP INDEX IF EXISTS
     content_task_by_execution, content_task_by_prefix, content_task_by_roadmap, content_task_by_status,
     content_task_by_status_and_creation, content_task_by_update, content_task_by_user_and_creation,
     content_tutorial_by_roadmap, content_tutorial_by_version;
-ALTER TABLE roadmap_tasks DROP COLUMN IF EXISTS attempt, DROP COLUMN IF EXISTS execution_arn;
+ALTER TABLE IF EXISTS roadmap_tasks DROP COLUMN IF EXISTS attempt, DROP COLUMN IF EXISTS execution_arn;
 """
-"""Removes our columns and indexes. The tables stay with all rows: another program may use them."""
+"""Removes our columns and indexes, also if the product has removed some. The tables stay with all rows."""
 
 
 def create_or_adopt(connection: Connection) -> None:

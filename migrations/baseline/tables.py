@@ -368,7 +368,7 @@ CREATE INDEX content_queue_key_by_charge ON content_queue_keys (class, waiting, 
 -- The register of erasures. `user_hash` is a keyed hash; `user_id` is set only while the erasure runs, and
 -- permits no claim of the user's tasks. `requested_at` is the time of the last request. `removed` has the
 -- numbers of rows and objects.
-CREATE TABLE content_erasures (
+CREATE TABLE IF NOT EXISTS content_erasures (
     erasure_id varchar(64) PRIMARY KEY,
     user_hash varchar(64) NOT NULL,
     user_id text,
@@ -379,16 +379,23 @@ CREATE TABLE content_erasures (
     ended_at timestamp,
     removed json NOT NULL
 );
-CREATE UNIQUE INDEX content_erasure_running ON content_erasures (user_id) WHERE user_id IS NOT NULL;
-CREATE INDEX content_erasure_ended ON content_erasures (ended_at); -- each claim asks for the newest
+CREATE UNIQUE INDEX IF NOT EXISTS content_erasure_running ON content_erasures (user_id)
+    WHERE user_id IS NOT NULL;
+-- Each claim asks for the newest.
+CREATE INDEX IF NOT EXISTS content_erasure_ended ON content_erasures (ended_at);
 """
 
 REMOVE = """
-DROP TABLE
+DROP TABLE IF EXISTS
     content_attempts, content_automatic_attempts, content_capacity, content_capacity_changes,
-    content_changes, content_checks, content_erasures, content_events, content_failure_groups,
-    content_failure_hours, content_failures, content_findings, content_group_changes, content_installation,
-    content_model_tokens, content_origins, content_queue, content_queue_keys, content_recovery_tasks,
-    content_recoveries, content_sweeps, content_task_failures, content_token_hours, generation_tokens
+    content_changes, content_checks, content_events, content_failure_groups, content_failure_hours,
+    content_failures, content_findings, content_group_changes, content_installation, content_model_tokens,
+    content_origins, content_queue, content_queue_keys, content_recovery_tasks, content_recoveries,
+    content_sweeps, content_task_failures, content_token_hours, generation_tokens
 """
-"""Removes all tables but the archive."""
+"""Removes all tables but those of `KEPT`."""
+
+KEPT = ("content_archive", "content_erasures")
+"""The tables that stay while they have rows: former content, and the register of erasures, which is applied
+again after a restore. An adoption finds them.
+"""

@@ -482,7 +482,7 @@ CONTENT = {
 WATCHED = ("roadmap_metadata", *(table for table, _ in TABLES.values()), "concept_metadata")
 
 REMOVE = """
-DROP FUNCTION
+DROP FUNCTION IF EXISTS
     content_after_tutorial(), content_before_quiz(), content_before_resources(), content_before_task(),
     content_before_tutorial(), content_creators(), content_forget_roadmap(),
     content_is_referenced(regclass, anyelement), content_keep_quiz(), content_keep_resources(),

@@ -1,7 +1,7 @@
 """The whole schema: the product's tables, created or adopted, and everything of this system.
 
 Nothing was deployed before, so there is no earlier revision. Downgrading removes only the parts of this
-system. The product's tables stay with all rows, and `content_archive` stays if it has rows.
+system. The product's tables stay with all rows, and the tables of `KEPT` if they have rows.
 """
 
 from alembic import op
@@ -29,5 +29,6 @@ def downgrade() -> None:
     connection.execute(text(triggers.REMOVE))
     connection.execute(text(product_tables.REMOVE))
     connection.execute(text(tables.REMOVE))
-    if not connection.scalar(text("SELECT EXISTS (SELECT FROM content_archive)")):
-        connection.execute(text("DROP TABLE content_archive"))
+    for table in tables.KEPT:
+        if not connection.scalar(text(f"SELECT EXISTS (SELECT FROM {table})")):
+            connection.execute(text(f"DROP TABLE {table}"))

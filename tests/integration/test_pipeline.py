@@ -554,6 +554,18 @@ def test_items_without_a_recorded_cause_get_the_failure_not_reported(pipeline: P
     }
 
 
+def test_a_concept_that_was_added_after_the_attempt_is_not_its_failure(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(["a"]))
+    pipeline.run()
+    framework = json.dumps(framework_of(["a", "b"]))
+    pipeline.execute("UPDATE roadmap_metadata SET framework_data = CAST(:f AS json)", f=framework)
+    pipeline.finalize(None)
+    failures = pipeline.rows("SELECT concept_id, error_code, reason, transient FROM content_failures")
+    assert {tuple(row.values()) for row in failures} == {
+        ("b", "AddedSince", "the concept was added after the attempt", False)
+    }
+
+
 def test_a_first_execution_that_failed_before_its_claim_is_recorded(pipeline: Pipeline) -> None:
     """Regression: the task stayed pending forever, because without an attempt the execution's end could not
     be recorded.

@@ -3,13 +3,20 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import NullPool, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from local_stack.given_database import AdoptedDatabase, WrongTimeZoneError, propose_offset
+from local_stack.given_database import (
+    AdoptedDatabase,
+    NotPermittedError,
+    WrongTimeZoneError,
+    propose_offset,
+)
 from local_stack.postgres_server import Server
+from local_stack.stack import LocalStack
 from migrations import CannotAdoptError, migrate
 from roadmap_content.api.health import attention_for
 from roadmap_content.content.kind import save_parameters
@@ -462,3 +469,16 @@ def test_the_contradiction_stays_visible_when_the_time_has_passed(
     assert found.what == "time_zone"
     adopted.execute("UPDATE roadmap_tasks SET created_at = created_at - interval '8 hours'")
     assert ahead() == timedelta(0)
+
+
+def test_a_user_who_may_not_create_the_roles_is_refused_before_anything_is_built(
+    product: Product, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    product.execute("CREATE ROLE poor LOGIN PASSWORD 'p'")
+    url = make_url(product.url).set(username="poor", password="p").render_as_string(hide_password=False)
+    monkeypatch.setattr("local_stack.stack.build_layers", lambda: pytest.fail("it builds"))
+    try:
+        with pytest.raises(NotPermittedError, match="poor of DATABASE_URL may not create the roles"):
+            LocalStack.start(tmp_path, adopted=AdoptedDatabase(url))
+    finally:
+        product.execute("DROP ROLE poor")

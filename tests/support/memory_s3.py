@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from io import BytesIO
 from itertools import count
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from botocore.exceptions import ClientError
@@ -46,8 +45,6 @@ class MemoryS3:
 
     page = 1_000
     """The keys of one answer of a listing."""
-
-    meta = SimpleNamespace(endpoint_url="https://s3.amazonaws.com")
 
     def __init__(self) -> None:
         self._buckets: dict[str, dict[str, _Versions]] = {}
@@ -110,11 +107,12 @@ class MemoryS3:
         Bucket: str,  # noqa: N803
         Key: str,  # noqa: N803
         CopySource: Mapping[str, str],  # noqa: N803
-        Metadata: Mapping[str, str],  # noqa: N803
-        MetadataDirective: str,  # noqa: N803
+        Metadata: Mapping[str, str] | None = None,  # noqa: N803
+        MetadataDirective: str = "COPY",  # noqa: N803
     ) -> None:
         found = self._find(CopySource["Bucket"], CopySource["Key"], "CopyObject")
-        self.put_object(Bucket=Bucket, Key=Key, Body=found.body or b"", Metadata=Metadata)
+        metadata = found.metadata if MetadataDirective == "COPY" else Metadata or {}
+        self.put_object(Bucket=Bucket, Key=Key, Body=found.body or b"", Metadata=metadata)
 
     def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
         found = self._find(Bucket, Key, "HeadObject")

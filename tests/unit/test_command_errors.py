@@ -26,6 +26,7 @@ from local_stack.stack import LocalStack
 from roadmap_command import interface, target, terminal
 from roadmap_command.commands import content, operate, runs
 from roadmap_command.commands.history import parse_item
+from roadmap_command.commands.stack import parameters_from
 from roadmap_command.interface import InvalidIdError, errors_in_one_line
 from roadmap_command.main import FURTHER, PANELS, app
 from roadmap_command.runs import redrive_run
@@ -101,6 +102,19 @@ def test_a_database_that_cannot_be_reached_is_not_adopted(
     assert exit_.value.code == 3
     (line,) = capsys.readouterr().err.splitlines()
     assert f"host 127.0.0.1 and port {port}" in line
+
+
+def test_a_parameter_that_the_template_lacks_is_refused_before_anything_is_built(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as exit_, errors_in_one_line():
+        parameters_from(["JwtIssuer=none", "JwtIsuer=https://a=b"])
+    assert exit_.value.code == 2
+    assert "no parameter JwtIsuer" in capsys.readouterr().err
+    assert parameters_from(["JwtIssuer=none", "JwtJwksUrl=https://a=b"]) == {
+        "JwtIssuer": "none",
+        "JwtJwksUrl": "https://a=b",
+    }
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[1]", b"\xff\xfe\x00", b"[" * 100_000, b"9" * 6_000])

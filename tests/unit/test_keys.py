@@ -166,6 +166,9 @@ def test_a_key_with_a_hash_is_the_key_of_one_text() -> None:
         "https://s3-eu-west-1.amazonaws.com/content/",
         "https://s3.eu-west-1.amazonaws.com/content/",
         "http://127.0.0.1:5000/content/",
+        "https://0123456789abcdef.r2.cloudflarestorage.com/content/",
+        "https://content.0123456789abcdef.r2.cloudflarestorage.com/",
+        "http://minio:9000/content/",
         "s3://content/",
     ],
 )
@@ -173,7 +176,7 @@ def test_the_url_of_an_object_of_the_bucket_has_its_key(place: str) -> None:
     for path in ("r-1/concepts/r-1%3Ac/v1%20%252E.md", "r-1/concepts/r-1:c/v1%20%252E.md"):
         for signature in ("", "?X-Amz-Expires=3600&X-Amz-Signature=a/content/b", "#top"):
             url = f"{place}{path}{signature}"
-            assert key_in_url(url, "content", "http://127.0.0.1:5000") == "r-1/concepts/r-1:c/v1 %2E.md"
+            assert key_in_url(url, "content") == "r-1/concepts/r-1:c/v1 %2E.md"
 
 
 @pytest.mark.parametrize(
@@ -182,11 +185,11 @@ def test_the_url_of_an_object_of_the_bucket_has_its_key(place: str) -> None:
         "https://other.s3.amazonaws.com/content/r-1/concepts/c/v1.md?X-Amz-Signature=secret",
         "https://content.old.s3.amazonaws.com/r-1/concepts/c/v1.md?X-Amz-Signature=secret",
         "https://s3.eu-west-1.amazonaws.com/other/r-1/concepts/c/v1.md?X-Amz-Signature=secret",
-        "https://content.s3.amazonaws.com.example.org/r-1/concepts/c/v1.md?X-Amz-Signature=secret",
-        "https://example.org/content/r-1/concepts/c/v1.md?X-Amz-Signature=secret",
+        "https://minio:9000/other/r-1/concepts/content/v1.md?X-Amz-Signature=secret",
+        "https://contents.example.org/r-1/concepts/c/v1.md?X-Amz-Signature=secret",
     ],
 )
 def test_the_url_of_another_object_is_refused_without_its_signature(url: str) -> None:
     with pytest.raises(OtherBucketError) as raised:
-        key_in_url(url, "content", "http://127.0.0.1:5000")
+        key_in_url(url, "content")
     assert str(raised.value) == f"its text is at {url.split('?')[0]}, not in the bucket content"

@@ -82,4 +82,4 @@ def test_a_code_is_stated_by_its_error_type_alone() -> None:
     }
     assert stated == NOT_CODES
     explained = {code for code in SENTENCES if re.fullmatch("[A-Z][a-z][A-Za-z]+", code)}
-    assert explained - known == {"BatchLost", "NotReported", "NothingMissing"}
+    assert explained - known == {"AddedSince", "BatchLost", "NotReported", "NothingMissing"}

@@ -93,6 +93,7 @@ class LocalStack:
         wait_scale: float = 1.0,
         fsync: bool = True,
         adopted: AdoptedDatabase | None = None,
+        token_secret: str = "",
     ) -> Self:
         """Start a stack; `parameters` are template parameters, in addition to those that a local stack needs.
 
@@ -102,10 +103,11 @@ class LocalStack:
         If it is detached, it keeps running when this process ends, and other processes may `attach`.
         Otherwise it stops with the thread that started it. `wait_scale` and `fsync` are those of `Cloud` and
         `PostgresServer`. With `adopted`, the stack uses that database directly, and its deployment migrates
-        it.
+        it. `token_secret` signs the tokens of its API, by default a new one.
 
         Raises:
             StackRunningError: a detached stack is running in `directory`.
+            NotPermittedError: the user of the database to adopt may not create the roles; nothing was built.
             ServerError, CloudError, StackFailedError: a part did not start; the others are stopped again.
         """
         directory = directory.resolve()
@@ -117,6 +119,7 @@ class LocalStack:
                 )
             cls.down(directory, forget=not keep)
             kept = _kept_bucket(directory) if keep else None
+            roles = adopted and adopted.create_roles()
             with ExitStack() as undo, ThreadPoolExecutor() as pool:
                 interpreter = pool.submit(environment_python, "runtime")
                 layers = pool.submit(build_layers)
@@ -129,13 +132,14 @@ class LocalStack:
                 cloud = undo.enter_context(
                     Cloud.start(directory / "cloud", wait_scale=wait_scale, detached=detached, keep=keep)
                 )
-                token_secret = secrets.token_urlsafe(32)
+                token_secret = token_secret or secrets.token_urlsafe(32)
+                roles = roles or create_roles(database.url, f"{make_url(database.url).database}_")
                 given = dict(parameters or {})
                 if kept is not None:
                     # As on AWS, where a new stack takes over the bucket of another one.
                     _require_bucket(cloud.client("s3"), kept)
                     given = {"ContentBucketName": kept} | given
-                outputs = _deploy(cloud, runtime, _roles_of(database), token_secret, given)
+                outputs = _deploy(cloud, runtime, roles, token_secret, given)
                 functions = functions_of(cloud.client("cloudformation"), _NAME)
                 stack = cls(directory, database, cloud, outputs, functions, token_secret)
                 if detached:
@@ -151,13 +155,21 @@ class LocalStack:
         fresh: bool = False,
         adopted: AdoptedDatabase | None = None,
         parameters: Mapping[str, str] | None = None,
+        token_secret: str = "",
     ) -> Self:
         """Start a detached stack with the data of the last one or, with `fresh`, without data; see
         `start`.
         """
         if fresh:
             cls.forget(directory)
-        return cls.start(directory, parameters=parameters, detached=True, keep=True, adopted=adopted)
+        return cls.start(
+            directory,
+            parameters=parameters,
+            detached=True,
+            keep=True,
+            adopted=adopted,
+            token_secret=token_secret,
+        )
 
     @classmethod
     def fail(cls, failures: str, directory: Path = LOCAL) -> None:
@@ -339,12 +351,6 @@ def _start_database(directory: Path, *, detached: bool, keep: bool, fsync: bool)
             return kept_database(_kept_databases(directory), server_url)
         return given_or_embedded(directory / "postgres")
     return PostgresServer.start(directory / "postgres", detached=detached, fsync=fsync)
-
-
-def _roles_of(database: Server) -> DatabaseRoles:
-    if isinstance(database, AdoptedDatabase):
-        return database.create_roles()
-    return create_roles(database.url, f"{make_url(database.url).database}_")
 
 
 def _deploy(

@@ -21,6 +21,7 @@ from roadmap_command.commands import (
     erase,
     failure_groups,
     history,
+    leave,
     operate,
     reconcile,
     recoveries,
@@ -34,7 +35,7 @@ from roadmap_content import __version__
 
 GROUPS = (
     stack, content, compare, runs, history, revisions, operate, failure_groups, recoveries, capacity, erase,
-    doctor, reconcile, connect, demo
+    leave, doctor, reconcile, connect, demo
 )  # fmt: skip
 """The modules with commands."""
 
@@ -43,7 +44,8 @@ PANELS: Mapping[str, Sequence[str]] = {
     "One roadmap": ("load", "run", "retry", "cancel", "status", "watch", "show", "logs", "export"),
     "One lesson": ("revisions", "restore"),
     "Many tasks": ("tasks", "failures", "heal", "recoveries", "pause", "resume", "regenerate", "undo"),
-    "The whole system": ("doctor", "capacity", "erase"),
+    "Before a new model or prompt": ("findings", "compare"),
+    "The whole system": ("doctor", "capacity", "erase", "leave"),
 }
 """The commands of `roadmap --help`, by what a person wants to do."""
 

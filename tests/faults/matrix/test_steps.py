@@ -53,6 +53,9 @@ UNAVAILABLE_TO_WRITES = UNAVAILABLE | {
     C: "NotReconciled; ABORTED; completed all",
 }
 REFUSED = {step: ending.replace("DatabaseUnavailable", "DataRefused") for step, ending in UNAVAILABLE.items()}
+LOST_RIGHT = {
+    step: ending.replace("DataRefused", "InsufficientPrivilege") for step, ending in REFUSED.items()
+}
 REFUSED_WRITES = REFUSED | {
     G: f"DataRefused; {COMPLETED}",
     S: "done; FAILED; partial_failure all but 3, 3 U0001",
@@ -65,7 +68,7 @@ FAULTS: Mapping[str, tuple[Fault, Mapping[Step, str]]] = {
     "the connection is lost in the first statement": (database_faults.lost_in_statement, PASSES),
     "connection limit": (database_faults.connection_limit, UNAVAILABLE),
     "read-only": (database_faults.read_only, UNAVAILABLE_TO_WRITES),
-    "a lost right": (database_faults.without_rights, REFUSED),
+    "a lost right": (database_faults.without_rights, LOST_RIGHT),
     "disk full": (raising("53100"), UNAVAILABLE_TO_WRITES),
     "statement timeout": (raising("57014"), UNAVAILABLE_TO_WRITES),
     "SQLSTATE of the product": (raising("U0001"), REFUSED_WRITES),

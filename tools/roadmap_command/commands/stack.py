@@ -1,11 +1,14 @@
 """`roadmap up`, `down`: the local stack."""
 
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from local_stack.builds import REPOSITORY
 from local_stack.errors import RefusedError
+from local_stack.template_file import read_template
 from roadmap_command.interface import confirmed, errors
 from roadmap_command.local import local_stack
 from roadmap_command.target import Target
@@ -34,6 +37,16 @@ def up(
         list[str] | None,
         typer.Option(help="The origin of a page that uses the API, such as http://127.0.0.1:8000."),
     ] = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A parameter of template.yaml, such as JwtIssuer=none."),
+    ] = None,
+    token_secret: Annotated[
+        str,
+        typer.Option(
+            envvar="ROADMAP_TOKEN_SECRET", help="The secret of the API's tokens, to try those of the product."
+        ),
+    ] = "",
     fail: Annotated[
         str,
         typer.Option(
@@ -60,10 +73,12 @@ def up(
         parameters["EventBusArn"] = DEFAULT_EVENT_BUS_ARN
     if origin:
         parameters["CorsOrigins"] = ",".join(origin)
+    if parameter:
+        parameters |= parameters_from(parameter)
     interrupted = stacks.has_data() and not fresh
     try:
         with errors.status("starting PostgreSQL and the local cloud"):
-            stack = stacks.up(fresh=fresh, adopted=adopted, parameters=parameters)
+            stack = stacks.up(fresh=fresh, adopted=adopted, parameters=parameters, token_secret=token_secret)
     except StackRunningError:
         if fresh or adopt or parameters:
             raise  # the running stack may have other settings
@@ -77,6 +92,15 @@ def up(
     )
     errors.print("The console, signed in as an operator for one hour:")
     errors.print(stack.console_link(), soft_wrap=True)
+
+
+def parameters_from(pairs: Iterable[str]) -> dict[str, str]:
+    """Parameters of the template. Raises RefusedError: it has no such parameter."""
+    known = read_template(REPOSITORY / "template.yaml")["Parameters"]
+    given = dict(pair.partition("=")[::2] for pair in pairs)
+    if unknown := given.keys() - known:
+        raise RefusedError(f"template.yaml has no parameter {', '.join(sorted(unknown))}")
+    return given
 
 
 def _record_lost_executions(target: Target) -> None:

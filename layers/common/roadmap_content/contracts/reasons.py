@@ -34,6 +34,8 @@ SENTENCES: Mapping[str, str] = {
     "RestoreRefused": "The database does not accept its former content, or its text does not exist any more.",
     "ItemNotFound": "Its former content was not found.",
     "NotReported": "The attempt ended without a result for it.",
+    "AddedSince": "The concept was added after the attempt.",
+    "InsufficientPrivilege": "The database refused the role of this system, or hid rows from it.",
     "DatabaseUnavailable": "The database could not be reached.",
     "StorageUnavailable": "The storage (S3) could not be reached.",
     "SecretUnavailable": "The database's password could not be read.",

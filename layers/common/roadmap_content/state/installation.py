@@ -7,10 +7,12 @@ The product's later migrations may remove either. `content_installation` has wha
 from collections.abc import Mapping
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from ..contracts.api.system import DatabaseFinding
 from ..platform.postgres.findings import read_findings
-from ..platform.postgres.sqlstate import explain
+from ..platform.postgres.sqlstate import INSUFFICIENT_PRIVILEGE, explain
+from ..platform.postgres.transactions import diagnose
 from .visibility import find_hidden
 
 # Reads the catalogue only, which every role may read. A type is compared by its class: a longer text, or a
@@ -72,7 +74,20 @@ MESSAGES: Mapping[str, str] = {
 
 
 def find_differences(connection: Connection) -> list[DatabaseFinding]:
-    """Every difference, in one list: health and `roadmap doctor` show it, and the sweep counts it."""
+    """Every difference, in one list: health and `roadmap doctor` show it, and the sweep counts it. If our own
+    tables are hidden from the role, only that.
+    """
+    hidden = find_hidden(connection)
+    try:
+        with connection.begin_nested():
+            return _find_installed(connection) + hidden
+    except DBAPIError as error:
+        if diagnose(error)[0] != INSUFFICIENT_PRIVILEGE or not hidden:
+            raise
+        return hidden
+
+
+def _find_installed(connection: Connection) -> list[DatabaseFinding]:
     differences = [
         DatabaseFinding(kind=row.kind, object=row.object, message=MESSAGES[row.kind].format(row.detail))
         for row in connection.execute(DIFFERENCES)
@@ -81,4 +96,4 @@ def find_differences(connection: Connection) -> list[DatabaseFinding]:
         reason = f"{found.sqlstate}: {found.message}" if found.message else explain(found.sqlstate)
         message = f"{reason}; last at {found.found_at:%Y-%m-%d %H:%M} UTC"
         differences.append(DatabaseFinding(kind=found.kind, object=found.object, message=message))
-    return [*differences, *find_hidden(connection)]
+    return differences

@@ -31,8 +31,8 @@ WHERE c.relnamespace = to_regnamespace(quote_ident(current_schema())) AND c.relr
         WHERE s.setrole = r.oid AND 'row_security=on' = ANY(s.setconfig))
 GROUP BY c.relname
 UNION ALL
-SELECT 'privilege_missing', t.name, r.rolname || ' has no right to ' || string_agg(p.privilege, ', ' ORDER BY p.privilege)
-    || ': migrate'
+SELECT 'privilege_missing', t.name, r.rolname || ' has no right to '
+    || string_agg(p.privilege, ', ' ORDER BY p.privilege) || ': migrate'
 FROM roles r, unnest(CAST(:product AS text[])) AS t (name), (VALUES ('SELECT'), ('DELETE')) AS p (privilege)
 WHERE NOT has_table_privilege(r.oid, to_regclass(t.name), p.privilege)
     AND (p.privilege = 'SELECT' OR has_table_privilege(r.oid, to_regclass('content_attempts'), 'INSERT'))

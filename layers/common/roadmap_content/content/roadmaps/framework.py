@@ -97,6 +97,12 @@ class Framework:
         described["stage"], described["module"] = self.places[concept_id]
         return described
 
+    def was_projected(self, item: Item) -> bool:
+        """Whether the document says that the item is completed or failed."""
+        node = self.nodes[item.concept_id]
+        keys = CONTENT_KINDS[item.content_type].project(None)
+        return any(node.get(key) in ("completed", "failed") for key in keys if key.endswith("_status"))
+
     def project(self, current: Mapping[ContentType, Mapping[str, Row]]) -> str | None:
         """The text with the projected fields; `None` if nothing changes."""
         kinds = [(kind.project, current[content_type]) for content_type, kind in CONTENT_KINDS.items()]

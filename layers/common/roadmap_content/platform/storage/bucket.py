@@ -126,7 +126,7 @@ class Bucket:
         """
         if "://" not in content_url:
             return content_url
-        return key_in_url(content_url, self.name, self._client.meta.endpoint_url)
+        return key_in_url(content_url, self.name)
 
     def keys_in(self, content_urls: Iterable[str]) -> frozenset[str]:
         """The keys in these URLs. The URL of another bucket has none."""

@@ -51,11 +51,9 @@ _CONCEPT = re.compile(r"(?<=.)(?=/concepts/.*/)", re.DOTALL)
 
 _TRUNCATED = re.compile(r"~[0-9a-f]{64}$")
 
-_AWS_URL = re.compile(
-    r"https?://(?:(?P<bucket>[^/?#]+)\.)?s3(?:[.-][a-z0-9-]+)*\.amazonaws\.com(?:\.cn)?(?::\d+)?/"
-    r"(?P<path>[^?#]*)"
-)
-"""A URL of S3: the bucket is a part of the host, or the first segment of the path."""
+_URL = re.compile(r"(?:https?|s3)://(?P<host>[^/?#]+)/(?P<path>[^?#]*)")
+
+_AWS_HOST = re.compile(r"(?:(?P<bucket>.+)\.)?s3(?:[.-][a-z0-9-]+)*\.amazonaws\.com(?:\.cn)?(?::\d+)?")
 
 
 def text_key(roadmap_id: str, concept_id: str, text: bytes) -> str:
@@ -131,25 +129,20 @@ def _texts(form: str) -> str:
     return f"{form}/concepts/"
 
 
-def key_in_url(url: str, bucket: str, endpoint: str) -> str:
-    """The key of an object from its URL, signed or not.
-
-    Args:
-        url: the URL, on a host of AWS or on the endpoint.
-        bucket: the bucket that must contain the object.
-        endpoint: the address of another service with the API of S3.
+def key_in_url(url: str, bucket: str) -> str:
+    """The key of an object from its URL, signed or not. The bucket is the first part of the host, or of the
+    path. The host may be that of another service with the API of S3, from which the product has moved.
 
     Raises:
-        OtherBucketError: the URL is not one of this bucket.
+        OtherBucketError: the URL does not name the bucket.
     """
-    match = _AWS_URL.match(url)
-    if match is not None and match["bucket"] is not None:
-        if match["bucket"] == bucket:
-            return unquote(match["path"])
-    else:
-        place = re.sub(f"^(s3:/|{re.escape(endpoint)})/", "", url)
-        path = match["path"] if match else re.split("[?#]", place)[0]
-        if path.startswith(f"{bucket}/"):
+    if match := _URL.match(url):
+        host, path = match["host"], match["path"]
+        on_aws = _AWS_HOST.fullmatch(host)
+        in_host = on_aws["bucket"] if on_aws else bucket if f"{host}.".startswith(f"{bucket}.") else None
+        if in_host == bucket:
+            return unquote(path)
+        if in_host is None and path.startswith(f"{bucket}/"):
             return unquote(path.removeprefix(f"{bucket}/"))
     raise OtherBucketError(f"its text is at {re.split('[?#]', url)[0]}, not in the bucket {bucket}")
 

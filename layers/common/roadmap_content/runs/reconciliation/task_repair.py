@@ -15,7 +15,7 @@ from ...state.queue.claims import is_at_work
 from ...state.queue.queue import leave_queue
 from ...state.services import Services
 from ...state.tasks.ownership import is_at_work_elsewhere, is_ours
-from ...state.tasks.task import Task, lock_task_at_once, read_product_work, read_task
+from ...state.tasks.task import Task, lock_task_at_once, read_product_work, read_task, why_stopped
 from ..steps.finalize import RunEnd, emit_outcome, finalize_attempt
 from .checks import record_check
 from .finish import start_next
@@ -94,7 +94,8 @@ def repair_task(
     task = transact(services.engine, lambda connection: read_task(connection, task_id), deadline)
     # Also a cancelled task's attempt is open until its run has ended. If it were recorded before, the run
     # would take itself for redriven.
-    if is_at_work(services.executions, task) or not may_be_compared(services, task, deadline):
+    at_work = not _waits_in_vain(services, task, deadline) and is_at_work(services.executions, task)
+    if at_work or not may_be_compared(services, task, deadline):
         if is_ours(task) and task.status != "processing" and not dry_run:
             # The end of the work on it is a change, so it is checked earlier then.
             transact(services.engine, lambda connection: record_check(connection, task_id), deadline)
@@ -107,6 +108,15 @@ def repair_task(
         record_check(connection, task_id)
 
     return finalize_over(services, task, NO_OUTCOME, deadline, first=first, dry_run=dry_run)
+
+
+def _waits_in_vain(services: Services, task: Task, deadline: Deadline) -> bool:
+    """Whether the task's attempt waits in the queue, and its roadmap was deleted meanwhile."""
+    return task.is_waiting and transact(
+        services.engine,
+        lambda connection: why_stopped(connection, task.task_id, task.attempt).roadmap_deleted,
+        deadline,
+    )
 
 
 def may_be_compared(services: Services, task: Task, deadline: Deadline) -> bool:

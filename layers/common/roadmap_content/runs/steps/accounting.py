@@ -83,6 +83,8 @@ def account_for(
     if scope == NO_ITEM or not is_cancelled(connection, task_id, attempt):
         unrecorded = [item for item in (*missing, *not_replaced) if item not in failures]
         others = _explain(connection, task_id, attempt, unrecorded, scope, explanations, error)
+        if not task.attempt_is_open:
+            others |= _added_since(framework, unrecorded)
         with isolated(connection, "failures_not_recorded", when=in_parts):
             record_failures(connection, task_id, attempt, others.values(), keep=True)
             expire_failures(connection, task_id, attempt)
@@ -120,6 +122,16 @@ def _explain(
             reason = "no attempt was started for this item"
             failures[item] = Failure(item, Stage.WORKFLOW, "NotRequested", reason, transient=False)
     return failures
+
+
+def _added_since(framework: Framework, items: Iterable[Item]) -> dict[Item, Failure]:
+    """The failures of items for which no outcome has ever been projected. The attempt's end would have."""
+    reason = "the concept was added after the attempt"
+    return {
+        item: Failure(item, Stage.WORKFLOW, "AddedSince", reason, transient=False)
+        for item in items
+        if not framework.was_projected(item)
+    }
 
 
 def explain_lost(bucket: Bucket, manifest: str, lost: Sequence[LostBatch]) -> dict[Item, StateError]:

@@ -21,6 +21,7 @@ _IS_WAITING = """EXISTS (SELECT FROM content_queue q
 _JUST_NOW = """BETWEEN timezone('utc', now()) - make_interval(secs => :starting)
         AND timezone('utc', now()) + make_interval(secs => :starting)"""
 
+# A waiting attempt is left to admission, unless the roadmap is deleted: then nothing will start it.
 # Selects only our tasks. Those without progress for the longest time come first: a run that has died makes no
 # progress, so it is reached even if each sweep checks only a page of them.
 PROCESSING = text(f"""
@@ -28,7 +29,8 @@ SELECT t.task_id FROM roadmap_tasks t
 WHERE t.status = 'processing' AND t.attempt > 0
     AND NOT {instant("t.updated_at")} {_JUST_NOW}
     AND NOT {earliest_instant("t.updated_at")} {_JUST_NOW}
-    AND NOT {_IS_WAITING}
+    AND (NOT {_IS_WAITING} OR EXISTS (SELECT FROM roadmap_metadata r
+        WHERE r.roadmap_id = t.roadmap_id AND r.deleted_at IS NOT NULL))
     AND t.task_id NOT IN (SELECT json_array_elements_text(CAST(:seen AS json)))
 ORDER BY {_PROGRESSED_AT}, t.task_id LIMIT :limit
 """)

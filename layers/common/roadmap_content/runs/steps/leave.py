@@ -1,0 +1,184 @@
+"""Leave the product's database: remove everything of this system, and name what stays and why.
+
+What was removed, and what is left, is read from PostgreSQL's catalogue, not from the lists of the migrations.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from sqlalchemy import Connection, text
+
+from migrations import current_revision, downgrade_at_once, is_newer_than_this_code
+from migrations.baseline.tables import KEPT
+
+from ...content.product import PRODUCT
+from ...contracts.errors import PermanentError
+from ...contracts.payloads import Payload
+from ...platform.postgres.transactions import RESERVE, transact
+from ...platform.runtime.deadline import Deadline
+from ...platform.runtime.log import logger
+from ...platform.runtime.settings import Settings
+from ...state.services import Services
+
+MOST_NAMED = 20
+"""Maximum tasks in a refusal."""
+
+# Shorter than PostgreSQL's `deadlock_timeout`: a session of the product never fails because it waits for us.
+LOCK_TIMEOUT = text("SET LOCAL lock_timeout = '800ms'")
+
+# The tables with a trigger of ours, in the order of the product's locks, and those of claims.
+LOCKED = text(r"""
+SELECT CAST(CAST(c.oid AS regclass) AS text) FROM pg_class c
+WHERE c.oid IN (SELECT tgrelid FROM pg_trigger WHERE tgname LIKE 'content\_%')
+    OR c.oid IN (to_regclass('content_attempts'), to_regclass('content_queue'))
+ORDER BY array_position(CAST(:product AS text[]), CAST(c.relname AS text)) DESC NULLS LAST, 1
+""")
+
+# A waiting attempt has no run, but its task would stay in `processing` for ever.
+OPEN = text(f"""
+SELECT 'task ' || task_id FROM content_attempts WHERE ended_at IS NULL
+UNION SELECT 'task ' || task_id FROM content_queue WHERE state <> 'ended'
+UNION SELECT 'erasure ' || erasure_id FROM content_erasures WHERE user_id IS NOT NULL
+ORDER BY 1 LIMIT {MOST_NAMED}
+""")
+
+# PostgreSQL removes a view with a function that it calls.
+CALLERS = text(r"""
+SELECT DISTINCT pg_describe_object(d.classid, d.objid, 0) FROM pg_proc p JOIN pg_depend d
+    ON d.refclassid = CAST('pg_proc' AS regclass) AND d.refobjid = p.oid
+WHERE p.proname LIKE 'content\_%'
+    AND d.classid NOT IN (CAST('pg_trigger' AS regclass), CAST('pg_proc' AS regclass))
+ORDER BY 1
+""")
+
+# Everything that has a name of ours, in any schema, and every right of our roles on a table. Not a table of
+# the product whose name begins in the same way.
+OURS = text(r"""
+SELECT 'table' AS kind, CAST(CAST(oid AS regclass) AS text) AS name FROM pg_class
+WHERE relkind = 'r' AND (relname = ANY(:kept) OR pg_get_userbyid(relowner) = current_user
+    AND (relname LIKE 'content\_%' OR relname = 'generation_tokens'))
+UNION ALL SELECT 'index', CAST(CAST(indexrelid AS regclass) AS text)
+FROM pg_index JOIN pg_class i ON i.oid = indexrelid JOIN pg_class t ON t.oid = indrelid
+WHERE i.relname LIKE 'content\_%' AND t.relname = ANY(:product)
+UNION ALL SELECT 'function', CAST(CAST(oid AS regprocedure) AS text)
+FROM pg_proc WHERE proname LIKE 'content\_%' AND pg_get_userbyid(proowner) = current_user
+UNION ALL SELECT 'trigger', tgname || ' of ' || CAST(CAST(tgrelid AS regclass) AS text)
+FROM pg_trigger WHERE tgname LIKE 'content\_%'
+UNION ALL SELECT 'column', 'roadmap_tasks.' || attname FROM pg_attribute
+WHERE attrelid = to_regclass('roadmap_tasks') AND attname IN ('attempt', 'execution_arn')
+UNION ALL SELECT 'right', privilege_type || ' of ' || r.rolname || ' on '
+    || CAST(CAST(c.oid AS regclass) AS text)
+FROM pg_class c, aclexplode(c.relacl) g JOIN pg_roles r ON r.oid = g.grantee WHERE r.rolname = ANY(:roles)
+ORDER BY 1, 2
+""")
+
+REVOKE = text("""
+SELECT DISTINCT format('REVOKE ALL ON %s FROM %I', CAST(c.oid AS regclass), r.rolname)
+FROM pg_class c, aclexplode(c.relacl) g JOIN pg_roles r ON r.oid = g.grantee
+WHERE r.rolname = ANY(:roles) AND pg_has_role(c.relowner, 'USAGE')
+""")
+
+# The new owner of what the migrator owns is that of the product's tables.
+ADMINISTRATOR = text("""
+WITH ours AS (SELECT oid, rolname FROM pg_roles WHERE rolname = current_user OR rolname = ANY(:roles)),
+product AS (
+    SELECT pg_get_userbyid(relowner) AS owner FROM pg_class WHERE oid = to_regclass('roadmap_metadata'))
+SELECT format('REASSIGN OWNED BY %I TO %I', rolname,
+    coalesce(nullif((SELECT owner FROM product), rolname), 'the_product')) AS statement, 1 AS place
+FROM ours WHERE EXISTS (SELECT FROM pg_shdepend d JOIN pg_database b ON b.oid = d.dbid
+    WHERE b.datname = current_database() AND d.refclassid = CAST('pg_authid' AS regclass)
+        AND d.refobjid = ours.oid AND d.deptype = 'o')
+UNION SELECT format('REVOKE ALL ON SCHEMA %I FROM %I', nspname, rolname), 2
+FROM pg_namespace, aclexplode(nspacl) g JOIN ours ON ours.oid = g.grantee
+UNION SELECT format('DROP ROLE %I', rolname), 3 FROM ours
+ORDER BY place, statement
+""")
+
+
+class StillOpenError(PermanentError, code="StillOpen"):
+    """Work of this system is not over, or the product uses a function of it. Nothing was changed."""
+
+
+class LeaveRequest(Payload):
+    leave: bool
+    dry_run: bool = False
+    forget: bool = False
+    """Whether the former content and the register of erasures are removed, too."""
+
+
+class LeaveResult(Payload):
+    removed: Mapping[str, int]
+    """The number of removed objects and rights of each kind."""
+
+    stays: Sequence[str]
+    """What is left, with the reason."""
+
+    statements: Sequence[str]
+    """What only an administrator may send, in order."""
+
+    dry_run: bool
+
+
+def leave_database(request: LeaveRequest, services: Services, deadline: Deadline) -> LeaveResult:
+    """Remove everything in one transaction. Can be repeated.
+
+    Raises:
+        StillOpenError: an attempt or an erasure is not over; or an object of the product uses a function.
+        DataRefusedError, DatabaseUnavailableError: nothing was changed.
+    """
+    engine = services.open_engine(statement_timeout=max(1, int(deadline.remaining - RESERVE)))
+    try:
+        result = transact(engine, partial(_leave, request, services.settings), deadline)
+    finally:
+        engine.dispose()
+    logger.warning("database_left", **result.model_dump())
+    return result
+
+
+def _leave(request: LeaveRequest, settings: Settings, connection: Connection) -> LeaveResult:
+    roles = {"roles": [settings.writer_role, settings.reader_role]}
+    names = roles | {"product": list(PRODUCT), "kept": list(KEPT)}
+    before = set(map(tuple, connection.execute(OURS, names)))
+    revision = current_revision(connection)
+    if is_newer_than_this_code(revision):
+        raise StillOpenError(
+            f"a newer release has migrated the database to {revision}: leave with that release"
+        )
+    if revision is not None:
+        _require_nothing_open(connection)
+        downgrade_at_once(connection, "base")
+    if request.forget:
+        connection.exec_driver_sql(f"DROP TABLE IF EXISTS {', '.join(KEPT)}")
+    for statement in connection.scalars(REVOKE, roles).all():
+        connection.exec_driver_sql(statement)
+    after = set(map(tuple, connection.execute(OURS, names)))
+    result = LeaveResult(
+        removed=Counter(kind for kind, _ in sorted(before - after)),
+        stays=[f"{kind} {name}: {_reason(name)}" for kind, name in sorted(after)],
+        statements=connection.scalars(ADMINISTRATOR, roles).all(),
+        dry_run=request.dry_run,
+    )
+    if request.dry_run:
+        connection.rollback()
+    return result
+
+
+def _require_nothing_open(connection: Connection) -> None:
+    """Lock the tables against the product's writes and our claims, in the order of an adoption."""
+    connection.execute(LOCK_TIMEOUT)
+    tables = connection.scalars(LOCKED, {"product": list(PRODUCT)}).all()
+    connection.exec_driver_sql(f"LOCK TABLE {', '.join(tables)}")
+    if unfinished := connection.scalars(OPEN).all():
+        raise StillOpenError(
+            f"not over: {', '.join(unfinished)}; stop generation (`roadmap capacity --stop`), then cancel "
+            "these or wait for their end"
+        )
+    if callers := connection.scalars(CALLERS).all():
+        raise StillOpenError(f"these use functions of this system; drop them first: {', '.join(callers)}")
+
+
+def _reason(name: str) -> str:
+    if name.startswith(KEPT):
+        return "former content, or the register of erasures; `--forget` removes it"
+    return "another schema or another owner; remove it as its owner"

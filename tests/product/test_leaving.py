@@ -1,0 +1,177 @@
+"""After leaving, nothing of this system is left in the product's database, and its operations pass."""
+
+import re
+from types import SimpleNamespace
+
+import pytest
+from typer.testing import CliRunner
+
+from roadmap_command.main import app
+from roadmap_command.target import Target
+from roadmap_content.runs.steps.leave import LeaveRequest, LeaveResult, StillOpenError, leave_database
+from tests.product.deployment import Deployment, deployment
+from tests.product.operations import OPERATIONS, perform
+from tests.product.product import Product
+from tests.product.running import deadline, heal, retry
+from tests.product.test_adoption import CONCEPTS, IDS, fill
+from tests.support.factories import LATER_KINDS
+from tests.support.pipeline import S3
+
+__all__ = ["deployment"]
+
+# Every object by PostgreSQL's own description, and every right on a table but those of its owner.
+CATALOGUE = """
+SELECT pg_describe_object(CAST('pg_class' AS regclass), oid, 0) AS line FROM pg_class
+WHERE oid >= 16384 AND relnamespace <> CAST('pg_toast' AS regnamespace)
+UNION ALL SELECT pg_describe_object(CAST('pg_proc' AS regclass), oid, 0) FROM pg_proc WHERE oid >= 16384
+UNION ALL SELECT pg_describe_object(CAST('pg_constraint' AS regclass), oid, 0) FROM pg_constraint
+WHERE oid >= 16384
+UNION ALL SELECT pg_describe_object(CAST('pg_trigger' AS regclass), oid, 0) FROM pg_trigger
+WHERE NOT tgisinternal
+UNION ALL SELECT relname || '.' || attname || ' ' || format_type(atttypid, atttypmod) FROM pg_attribute
+JOIN pg_class c ON c.oid = attrelid
+WHERE attrelid >= 16384 AND attnum > 0 AND NOT attisdropped
+    AND relnamespace <> CAST('pg_toast' AS regnamespace)
+UNION ALL SELECT relname || ' ' || CAST(g AS text) FROM pg_class c, aclexplode(relacl) g
+WHERE c.oid >= 16384 AND g.grantee <> relowner
+"""
+
+
+def catalogue(product: Product) -> set[str]:
+    return {row["line"] for row in product.rows(CATALOGUE)}
+
+
+def rows_of(product: Product) -> dict[str, list[str]]:
+    return {
+        table: [re.sub(r',"attempt":\d+,"execution_arn":[^,}]+', "", line) for line in lines]
+        for table, lines in product.everything().items()
+    }
+
+
+def at_work(deployment: Deployment) -> None:
+    """An adopted database with a task that we have completed, and former content."""
+    product = deployment.product
+    fill(product)
+    product.execute("DELETE FROM quiz_metadata")
+    deployment.migrate()
+    heal(deployment.services)
+    product.execute("UPDATE quiz_metadata SET questions = '[]'")
+
+
+def test_nothing_is_left_and_the_product_goes_on_and_may_adopt_again(deployment: Deployment) -> None:
+    product = deployment.product
+    before = catalogue(product)
+    at_work(deployment)
+    adopted, rows = catalogue(product), rows_of(product)
+
+    preview = deployment.leave(dry_run=True, forget=True)
+    assert catalogue(product) == adopted
+    left = deployment.leave(forget=True)
+
+    later = {line for line in catalogue(product) if any(kind.table in line for kind in LATER_KINDS)}
+    assert catalogue(product) - later == before
+    assert rows_of(product) == rows
+    assert (left.removed, left.stays) == (preview.removed, [])
+    assert {"table", "index", "function", "trigger", "column", "right"} <= left.removed.keys()
+    assert deployment.leave(forget=True) == LeaveResult(
+        removed={}, stays=[], statements=left.statements, dry_run=False
+    )
+    for name in OPERATIONS:
+        perform(product.engine, name, IDS)
+    deployment.migrate()
+    assert retry(deployment.services).success
+
+
+def test_former_content_and_the_register_stay_unless_they_are_asked_for(deployment: Deployment) -> None:
+    at_work(deployment)
+    product = deployment.product
+    product.execute(
+        "INSERT INTO content_erasures (erasure_id, user_hash, actor, product_rows, removed)"
+        " VALUES ('e-1', 'h', 'operator:o', false, '{}')"
+    )
+    archived = product.rows("SELECT * FROM content_archive")
+
+    stays = deployment.leave().stays
+
+    assert len(archived) == len(CONCEPTS)
+    assert {line.split(":")[0] for line in stays if line.startswith("table")} == {
+        "table content_archive",
+        "table content_erasures",
+    }
+    deployment.migrate()
+    assert product.rows("SELECT * FROM content_archive") == archived
+    assert product.rows("SELECT erasure_id FROM content_erasures") == [{"erasure_id": "e-1"}]
+    assert deployment.leave(forget=True).stays == []
+
+
+def test_the_statements_for_the_administrator_remove_the_roles(deployment: Deployment) -> None:
+    at_work(deployment)
+    for statement in deployment.leave().statements:
+        deployment.product.execute(statement)
+    roles = deployment.product.rows(
+        "SELECT rolname FROM pg_roles WHERE rolname = ANY(:names)", names=list(deployment.roles.names)
+    )
+    assert roles == []
+
+
+def test_it_is_refused_while_an_attempt_is_open_or_a_view_calls_a_function(deployment: Deployment) -> None:
+    fill(deployment.product)
+    deployment.product.execute("DELETE FROM quiz_metadata")
+    deployment.migrate()
+    retry(deployment.services)
+    with pytest.raises(StillOpenError, match="task t-1"):
+        deployment.leave()
+    deployment.product.execute("UPDATE content_attempts SET ended_at = now()")
+    deployment.product.execute("UPDATE content_queue SET state = 'ended'")
+    deployment.product.execute("CREATE VIEW asked AS SELECT content_quiz_at('q', content_now()) AS questions")
+    before = catalogue(deployment.product)
+    with pytest.raises(StillOpenError, match="view asked"):
+        deployment.leave()
+    assert catalogue(deployment.product) == before
+    deployment.product.execute("DROP VIEW asked")
+    deployment.leave()
+
+
+def test_it_works_after_the_product_has_removed_or_moved_objects_of_ours(deployment: Deployment) -> None:
+    at_work(deployment)
+    for statement in (
+        "DROP INDEX content_task_by_status",
+        "ALTER TABLE roadmap_tasks DROP COLUMN execution_arn",
+        "DROP TRIGGER content_before_task ON roadmap_tasks",
+        "CREATE SCHEMA learning",
+        "ALTER TABLE tutorial_metadata SET SCHEMA learning",
+    ):
+        deployment.product.execute(statement)
+    stays = deployment.leave(forget=True).stays
+    assert {line.split()[1].split("_")[0] for line in stays} == {"learning.content"}
+
+
+def test_the_command_copies_the_texts_then_leaves(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment.product.failed(CONCEPTS)
+    deployment.migrate()
+    heal(deployment.services)
+    S3.create_bucket(Bucket="of-the-product")
+
+    def invoke(function: str, event: dict[str, object]) -> dict[str, object]:
+        assert function == "MigrateDatabaseFunction"
+        request = LeaveRequest.model_validate(event)
+        return leave_database(request, deployment.migrator(), deadline()).model_dump(mode="json")
+
+    target = SimpleNamespace(bucket=deployment.services.bucket, s3=S3.client, invoke=invoke)
+    monkeypatch.setattr(Target, "named", lambda _stack: target)
+
+    def roadmap(*arguments: str, code: int = 0) -> str:
+        result = CliRunner().invoke(app, ["leave", *arguments])
+        assert result.exit_code == code, result.output
+        return result.output
+
+    assert "to remove: " in roadmap(code=1)
+    assert deployment.product.has("content_queue")
+    assert "removed: " in roadmap("--yes", "--texts-to", "of-the-product")
+    urls = deployment.product.rows("SELECT content_url FROM tutorial_metadata")
+    copied = S3.list_objects_v2(Bucket="of-the-product")["Contents"]
+    assert {entry["Key"] for entry in copied} == {row["content_url"] for row in urls}
+    assert len(urls) == len(CONCEPTS)
+    assert "nothing is left to remove" in roadmap("--yes")
