@@ -25,7 +25,7 @@ def test_the_status_lists_failed_items_with_their_reasons(machine: Machine, api:
     assert set(body) == {
         "task_id", "roadmap_id", "status", "current_step", "attempt", "execution_arn", "progress",
         "failed_items", "error_message", "updated_at", "completed_at", "title", "created_at", "user_id",
-        "live", "execution_url", "actions", "tokens", "queue", "generation_stopped",
+        "live", "execution_url", "actions", "tokens", "queue", "generation_stopped", "erased",
     }  # fmt: skip
     assert body["failed_items"] == [
         {
