@@ -360,7 +360,9 @@ OLD_SESSIONS: Mapping[str, set[str]] = {
     | fails("roadmap_tasks", "note_task"),
     "large numbers": fails(TUTORIAL, *_SAVING_TUTORIALS) | fails("roadmap_tasks", "before_task"),
 }
-"""What fails only in the sessions from before a change: PL/pgSQL keeps the types of NEW with its plans."""
+"""What may fail only in sessions from before a change: PL/pgSQL keeps the types of NEW with the plan of an
+expression. They do not fail if the server has reset the plans of all sessions since.
+"""
 
 
 @contextmanager
@@ -436,7 +438,9 @@ def test_every_write_succeeds_after_a_later_change(
         assert write(new, change) == []
         assert findings_of(migrating) == findings
         assert write(old, change) == []
-        assert findings_of(migrating) == findings | OLD_SESSIONS.get(name, set())
+        old_findings = findings_of(migrating)
+        assert old_findings >= findings
+        assert old_findings - findings <= OLD_SESSIONS.get(name, set())
 
 
 @pytest.fixture
@@ -481,15 +485,14 @@ def test_a_migration_is_rehearsed_on_a_copy(beside: Product, tmp_path: Path) -> 
     before = beside.everything()
     arguments = ("doctor", "--product-migration", str(file), "--database", beside.url)
 
-    found = CliRunner().invoke(app, arguments)
+    found = CliRunner().invoke(app, arguments, catch_exceptions=False)
 
     assert found.exit_code == 1, found.output
-    broken, _, old = found.stdout.partition("only in sessions from before")
+    broken, *_ = found.stdout.partition("only in sessions from before")
     assert {" ".join(line.split(":")[0].split()) for line in broken.splitlines()} == {
         *renamed("concept_id", "topic_id", (QUIZ,)),
         *fails(QUIZ, "before_quiz", "keep_quiz_deleted"),
     }
-    assert "note_task of roadmap_tasks" in old
     assert beside.rows("SELECT count(*) AS rows FROM quiz_metadata") == [{"rows": len(before[QUIZ])}]
 
     file.write_text("ALTER TABLE quiz_metadata ADD COLUMN tenant text")

@@ -6,7 +6,7 @@ follow from the catalogue, because those of the product are not known.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from pydantic import BaseModel
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
@@ -86,21 +86,24 @@ def rehearse(script: str, database: str) -> Rehearsal:
         with migrating.connect() as connection:
             if not connection.scalar(ADOPTED):
                 raise RefusedError(f"{url.database} is no copy of an adopted database")
-            before = set(_described(find_differences(connection))) | set(_described(_play(old)))
+            before = _names(_play(old))
             for statement in statements(script):
                 _apply(connection, statement)
-            findings = [*find_differences(connection), *_play(new)]
-            known = before | set(_described(findings))
-            only_old = [found for found in _play(old) if (found.kind, found.object) not in known]
-        caused = [found for found in findings if (found.kind, found.object) not in before]
+        findings = _play(new)
+        only_old = [found for found in _play(old) if _name(found) not in before | _names(findings)]
+        caused = [found for found in findings if _name(found) not in before]
         return Rehearsal(findings=caused, only_in_old_sessions=only_old)
     finally:
         for engine in (migrating, old, new):
             engine.dispose()
 
 
-def _described(findings: Sequence[DatabaseFinding]) -> Iterator[tuple[str, str]]:
-    return ((found.kind, found.object) for found in findings)
+def _name(finding: DatabaseFinding) -> tuple[str, str]:
+    return finding.kind, finding.object
+
+
+def _names(findings: Iterable[DatabaseFinding]) -> set[tuple[str, str]]:
+    return {_name(found) for found in findings}
 
 
 def _apply(connection: Connection, statement: str) -> None:
@@ -113,13 +116,13 @@ def _apply(connection: Connection, statement: str) -> None:
 
 
 def _play(engine: Engine) -> list[DatabaseFinding]:
-    """What fails in the writes of one session, which are rolled back."""
-    failures: dict[tuple[str, str], DatabaseFinding] = {}
+    """The differences, and what fails in the writes of one session, which are rolled back."""
     with engine.connect() as connection:
+        failures = {_name(found): found for found in find_differences(connection)}
         for table in connection.execute(WRITES).all():
             for kind in ("update", "insert", "delete"):
                 for found in _write(connection, table.name, kind, table._mapping[kind]):
-                    failures[found.kind, found.object] = found
+                    failures[_name(found)] = found
         connection.rollback()
     return list(failures.values())
 
