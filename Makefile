@@ -69,11 +69,11 @@ workflow: $(INSTALLED) ## Run the whole system on the local cloud (ALL=1: also t
 product: $(INSTALLED) ## Beside the product: adopt its database, its 21 write operations, its rows, our runs beside its own (MINUTES=10 SEED=: both at once, for so long).
 	$(if $(MINUTES),STORM_MINUTES=$(MINUTES) STORM_SEED=$(SEED)) $(RUN)/python -m pytest $(BY_FILE) $(if $(MINUTES),-rP -k no_operation_of_the_product_fails) tests/product
 
-browser: $(VENV)/.more ## Go through the console with a real Chromium, on the real API with real tasks in every state (LOOKS=sample: a story and one look of each view; INSTALL=1: only install the browser; PICTURES=1: take the documents' pictures).
+browser: $(VENV)/.more ## Go through the console with a real Chromium, on the real API with real tasks in every state (LOOKS=sample: a story and one look of each view; SETUP=1: only install the browser; PICTURES=1: take the documents' pictures).
 	$(RUN)/python -m checks.console.machine
 ifdef PICTURES
 	$(RUN)/python -m tests.browser.pictures
-else ifndef INSTALL
+else ifndef SETUP
 	$(RUN)/python -m checks.console.types
 	$(RUN)/python -m pytest $(BY_FILE) $(if $(filter sample,$(LOOKS)),,-m "") tests/browser
 endif
