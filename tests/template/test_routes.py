@@ -67,7 +67,8 @@ def test_services_invoke_the_alias_and_only_for_this_stack(deployed: Template) -
     asleep = set(in_vpc(TEMPLATE)) | {
         name for name, each in of_type(TEMPLATE, "AWS::Serverless::Function").items() if "SnapStart" in each
     }
-    kept = {target["Arn"]["Ref"] for target in targets}
+    # The record of a key at risk goes to a queue.
+    kept = {target["Arn"]["Ref"] for target in targets if "Ref" in target["Arn"]}
     assert kept == {f"{name}Aliaslive" for name in asleep}, "else Lambda deactivates it after idle weeks"
 
 
