@@ -118,7 +118,7 @@ design a lower one.
 """
 
 NOISE = 0.25
-"""The spread of a ratio between runs of the short form on a machine with other work, as a share."""
+"""The share by which the short form may miss a limit: a margin for noise that was chosen, not measured."""
 
 
 def _limits(time: Values) -> Iterator[Limit]:
