@@ -11,6 +11,7 @@ from documents import console_types, content_types
 from documents.openapi import DOCUMENT, PAGE, openapi_document, operations, page_with_operations
 from documents.schemas import schema_document, schema_file
 from roadmap_content.contracts.items import ContentType
+from roadmap_content.contracts.payloads import TASK_ID
 from tests.support.openapi import resolved
 
 WHOLE: dict[str, Any] = json.loads(DOCUMENT.read_text())
@@ -30,6 +31,16 @@ def test_the_console_s_names_of_content_types_are_up_to_date() -> None:
 
 def test_the_console_s_types_are_those_of_the_document() -> None:
     assert console_types.FILE.read_text() == console_types.declarations(WHOLE), "run `make openapi`"
+
+
+def test_every_response_of_a_retry_is_described() -> None:
+    retry = WHOLE["paths"]["/api/v1/tasks/{task_id}/retry"]["post"]
+    assert set(retry["responses"]) == {"200", "202", "401", "403", "404", "409", "422", "503"}
+    parameters = [resolved(WHOLE, each) for each in retry["parameters"]]
+    (task_id,) = (each for each in parameters if each["name"] == "task_id")
+    assert task_id["schema"]["pattern"] == TASK_ID
+    answer = retry["responses"]["200"]["content"]["application/json"]["schema"]
+    assert {each["$ref"].rpartition("/")[2] for each in answer["anyOf"]} == {"RetryAnswer", "RetryPreview"}
 
 
 def test_every_operation_requires_a_token() -> None:
