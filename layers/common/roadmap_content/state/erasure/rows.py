@@ -18,7 +18,9 @@ from ...content.roadmaps.metadata import lock_contents
 from ...contracts.erasure import Removed
 from ...contracts.errors import ErasureRefusedError
 from ...platform.storage.keys import prefixes_of
-from ..failures.current import forget_failures
+from ..failures.current import forget_failures, hand_over_failures
+from ..queue.queue import hand_over_queue
+from ..tasks.attempts import hand_over_attempts
 from ..tasks.task import disown_tasks, lock_tasks
 from ..tasks.time_zone import instant
 from .names import ERASED, replace_names
@@ -115,22 +117,6 @@ WHERE NOT starts_with(content_url, roadmap_id || '/concepts/')
     AND EXISTS (SELECT FROM roadmap_metadata r
         WHERE r.roadmap_id = t.roadmap_id AND r.user_id IS DISTINCT FROM :user_id)
 """)
-
-# The rows of an attempt follow its task to another owner. The attempts that wait have left the queue before.
-HAND_OVER = (
-    text("""
-UPDATE content_attempts c SET user_id = t.user_id FROM roadmap_tasks t
-WHERE t.task_id = c.task_id AND t.user_id <> :user_id AND c.user_id = :user_id
-"""),
-    text("""
-UPDATE content_task_failures c SET user_id = t.user_id FROM roadmap_tasks t
-WHERE t.task_id = c.task_id AND t.user_id <> :user_id AND c.user_id = :user_id
-"""),
-    text("""
-UPDATE content_queue c SET queue_key = 'user:' || t.user_id FROM roadmap_tasks t
-WHERE t.task_id = c.task_id AND t.user_id <> :user_id AND c.queue_key = 'user:' || CAST(:user_id AS text)
-"""),
-)
 
 ROADMAPS = text("SELECT roadmap_id FROM roadmap_tasks WHERE task_id = ANY(:tasks) AND roadmap_id IS NOT NULL")
 
@@ -331,8 +317,9 @@ def texts_of_others(
 
 def hand_over(connection: Connection, user_id: str) -> None:
     """Give the rows of tasks that have another owner now, and not this user any more, to their owner."""
-    for statement in HAND_OVER:
-        connection.execute(statement, {"user_id": user_id})
+    hand_over_attempts(connection, user_id)
+    hand_over_failures(connection, user_id)
+    hand_over_queue(connection, user_id)
 
 
 def all_users(connection: Connection) -> list[str]:

@@ -69,6 +69,12 @@ ON CONFLICT (group_id, hour) DO UPDATE SET items = known.items + excluded.items
 """)
 
 # If two sweeps delete the same rows, only one of them gets and subtracts the rows.
+# The current failures of a task follow it to another owner.
+HAND_OVER = text("""
+UPDATE content_task_failures f SET user_id = t.user_id FROM roadmap_tasks t
+WHERE t.task_id = f.task_id AND t.user_id <> :user_id AND f.user_id = :user_id
+""")
+
 TAKE = text("""
 DELETE FROM content_task_failures WHERE task_id = :task_id
 RETURNING group_id, attempt, error_code, stage, content_type, reason, transient, items, first_seen, last_seen
@@ -107,6 +113,11 @@ def forget_failures(connection: Connection, task_ids: Iterable[str]) -> None:
     for task_id in task_ids:
         taken = connection.execute(TAKE, {"task_id": task_id}).mappings()
         _add_to_sums(connection, [dict(row) for row in taken], [])
+
+
+def hand_over_failures(connection: Connection, user_id: str) -> None:
+    """Give a user's failures of tasks that have another owner now to that owner."""
+    connection.execute(HAND_OVER, {"user_id": user_id})
 
 
 def _add_to_sums(connection: Connection, before: Sequence[_Row], after: Sequence[_Row]) -> None:

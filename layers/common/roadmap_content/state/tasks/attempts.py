@@ -159,6 +159,12 @@ UPDATE content_attempts SET step = 'ended', outcome = 'cancelled', ended_at = ti
 WHERE {_OF_USER} AND ended_at IS NULL
 """)
 
+# The attempts of a task follow it to another owner.
+HAND_OVER = text("""
+UPDATE content_attempts a SET user_id = t.user_id FROM roadmap_tasks t
+WHERE t.task_id = a.task_id AND t.user_id <> :user_id AND a.user_id = :user_id
+""")
+
 # If Finalize has counted every batch, no step came after it.
 QUIET_AT = text(f"""
 SELECT max(coalesce(ended_at, timezone('utc', now()))) + make_interval(secs => :seconds)
@@ -305,6 +311,11 @@ def end_attempts_of(connection: Connection, user_id: str, before: datetime | Non
     """End these attempts; return `quiet_at`."""
     connection.execute(END_OF_USER, {"user_id": user_id, "before": before})
     return quiet_at(connection, user_id, before)
+
+
+def hand_over_attempts(connection: Connection, user_id: str) -> None:
+    """Give a user's attempts of tasks that have another owner now to that owner."""
+    connection.execute(HAND_OVER, {"user_id": user_id})
 
 
 def quiet_at(connection: Connection, user_id: str, before: datetime | None) -> datetime | None:
