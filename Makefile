@@ -165,7 +165,6 @@ openapi: $(INSTALLED) ## Write what is generated from the code: docs/openapi.jso
 	$(RUN)/python -m documents.openapi
 	$(RUN)/python -m documents.schemas
 	$(RUN)/python -m documents.events
-	$(RUN)/python -m documents.assistant
 	$(RUN)/python -m documents.content_types
 	$(RUN)/python -m documents.console_types
 

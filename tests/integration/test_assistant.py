@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,6 @@ from urllib.parse import parse_qs, urlsplit
 import anyio
 import pytest
 
-from documents.assistant import PAGE, page_with_tools
 from local_stack.builds import REPOSITORY
 from local_stack.database_roles import DatabaseRoles
 from local_stack.postgres_server import Server
@@ -263,8 +261,8 @@ def test_without_allow_writes_no_request_changes_anything(drill: Drill, log: Log
     assert drill.rows("SELECT * FROM roadmap_tasks ORDER BY task_id") == before
 
 
-def test_the_document_has_every_tool_and_none_of_them_erases_a_user(drill: Drill, log: Log) -> None:
-    """Regression: `--allow-writes` had an erasure, which no document named."""
+def test_no_tool_erases_a_user(drill: Drill, log: Log) -> None:
+    """Regression: `--allow-writes` had an erasure."""
 
     async def script(_: Call, connected: "mcp.Client") -> None:
         tools = {tool.name for tool in (await connected.list_tools()).tools}
@@ -272,8 +270,6 @@ def test_the_document_has_every_tool_and_none_of_them_erases_a_user(drill: Drill
         assert not [tool for tool in tools if "eras" in tool]
 
     converse(script, allow_writes=True)
-    assert PAGE.read_text() == page_with_tools(PAGE.read_text()), "run `make openapi`"
-    assert set(re.findall(r"^\| `(\w+)`", PAGE.read_text(), re.MULTILINE)) == READ | WRITE
 
 
 def test_a_change_needs_the_unused_token_of_its_own_preview(drill: Drill, log: Log) -> None:

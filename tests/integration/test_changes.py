@@ -4,7 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import accumulate, count
+from itertools import count
 from typing import Any
 from unittest import mock
 
@@ -16,7 +16,6 @@ from local_stack.lock_waiters import processes_waiting_for
 from local_stack.processes import becomes_true
 from roadmap_content.api import history
 from roadmap_content.api.cancel import cancel_task
-from roadmap_content.api.pages import encode_cursor
 from roadmap_content.contracts.events import AttemptEvents, DetailType, Part, PartType
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.deadline import Deadline
@@ -260,17 +259,6 @@ def test_a_poll_reads_only_the_events_of_its_page(pipeline: Pipeline, ask: Ask) 
             poll(ask, after, limit=50)
         with pipeline.engine.connect() as connection:
             assert len(events_of_task(connection, *read.call_args.args[1:])) <= 2
-
-
-def test_the_cursor_of_an_earlier_release_is_after_its_whole_event(pipeline: Pipeline, ask: Ask) -> None:
-    for number in range(3):
-        record_batch(pipeline, number, IDS)
-    changes = list(pages(ask, limit=100))
-    rows = pipeline.rows("SELECT position, recorded_at FROM content_events ORDER BY position")
-    for row, after in zip(rows, accumulate([4, 4, 7] * 3), strict=True):
-        cursor = encode_cursor("changes t-1", [row["position"], row["recorded_at"]])
-        for limit in (1, 100):
-            assert poll(ask, cursor, limit).body["items"] == changes[after:][:limit]
 
 
 def test_a_save_that_is_repeated_and_saves_more_reports_each_change_once(

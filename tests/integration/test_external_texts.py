@@ -37,8 +37,10 @@ from tests.support.requests_to_api import Context as ApiContext
 
 IDS = concept_ids(3)
 CONTROLS = "".join(map(chr, (*range(1, 32), *range(127, 160))))
-STORABLE = f"a{CONTROLS}\u202e\u2066\u2069\u200e\u2028\ufeff\uffff'\"\\u0000</script>{'x' * 2**20}"
-"""A megabyte with controls, marks of direction and escapes: what a column of type `text` can hold."""
+STORABLE = f"a{CONTROLS}\u202e\u2066\u2069\u200e\u2028\ufeff\uffff'\"\\u0000</script>{'x' * 2**18}"
+"""Longer than an event or a log line may be, with controls, marks of direction and escapes: what a column of
+type `text` can hold.
+"""
 
 HOSTILE = f"a\x00\ud83d\udc4d\udfff{STORABLE}\ud83d"
 """Also with what PostgreSQL refuses, which JSON can hold."""

@@ -139,19 +139,6 @@ def test_an_event_of_a_rolled_back_change_is_never_sent(
     assert bus.entries == []
 
 
-def test_an_event_recorded_again_is_the_same_event(
-    pipeline: Pipeline, adopted: Product, bus: Received
-) -> None:
-    event = events.recovery_ended("recovery-1", "completed", {"total": 1, "recovered": 1})
-    for _ in range(2):
-        with pipeline.engine.begin() as connection:
-            record_events(pipeline.services, connection, [event])
-    deliver_events(pipeline.services, deadline())
-
-    (told,) = bus.of(DetailType.RECOVERY_ENDED)
-    jsonschema.validate(told, schemas()[DetailType.RECOVERY_ENDED])
-
-
 def test_every_event_has_a_schema() -> None:
     assert schemas().keys() == set(DetailType)
 

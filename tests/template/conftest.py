@@ -23,9 +23,3 @@ def read_deploy_options(tmp_path_factory: pytest.TempPathFactory) -> Iterator[De
 def template() -> Template:
     """The template, which a test may change."""
     return copy.deepcopy(_TEMPLATE)
-
-
-@pytest.fixture
-def definition() -> str:
-    """The state machine's definition."""
-    return (REPOSITORY / "statemachine/save_content.asl.json").read_text()

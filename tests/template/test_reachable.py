@@ -1,52 +1,6 @@
-"""The AWS operations that each function's code can reach, derived from its types."""
+"""The settings that each function's code can reach, derived from its types."""
 
-import pytest
-
-from checks.template.reachable import Operation, reached_by
-
-DATABASE = {Operation("rds", "generate_db_auth_token"), Operation("secretsmanager", "get_secret_value")}
-EVENTS = {Operation("events", "put_events")}  # sends the events of its transactions
-READ, WRITE, COPY = (Operation("s3", f"{verb}_object") for verb in ("get", "put", "copy"))
-LIST, HEAD, DELETE = (Operation("s3", name) for name in ("list_objects_v2", "head_object", "delete_object"))
-DESCRIBE, START, REDRIVE, STOP = (
-    Operation("stepfunctions", f"{verb}_execution") for verb in ("describe", "start", "redrive", "stop")
-)
-STEP = DATABASE | EVENTS
-ERASE = {Operation("s3", "delete_objects"), Operation("s3", "list_object_versions")}
-
-
-@pytest.mark.parametrize(
-    ("name", "operations"),
-    [
-        ("plan_batches", STEP | {LIST, HEAD, WRITE, DESCRIBE, START, REDRIVE}),  # it looks for staged items
-        (
-            "generate_content",  # the generator is imported by its name
-            STEP | {READ, WRITE, COPY, LIST, HEAD, DELETE} | {Operation("bedrock-runtime", "converse")},
-        ),
-        # writes through a function in a field of the content type; asks the product's check of content
-        ("save_batch", STEP | {READ, WRITE} | {Operation("lambda", "invoke")}),
-        (
-            "finalize_task",
-            STEP | {READ, LIST, HEAD, DESCRIBE, START, REDRIVE},
-        ),  # starts what waits for the end
-        ("await_redrive", STEP | {DESCRIBE}),
-        # finalizes attempts as Finalize does, but reads no batch; starts what waits or is due; removes the
-        # objects of deleted tasks, and unnamed texts
-        ("reconcile_task", STEP | ERASE | {LIST, HEAD, DELETE, DESCRIBE, START, REDRIVE}),
-        ("migrate_database", STEP),
-        # the details of an item, and the staged items of a preview
-        ("task_api", DATABASE | {DESCRIBE, START, REDRIVE, STOP} | {READ, LIST, HEAD}),
-        (
-            "recovery_api",  # erases, too
-            DATABASE | ERASE | {READ, LIST, HEAD, WRITE, DELETE, DESCRIBE, START, REDRIVE, STOP},
-        ),
-        ("authorize_request", {Operation("secretsmanager", "get_secret_value")}),
-        ("console", set()),
-        ("check_links", set()),
-    ],
-)
-def test_the_operations_of_a_function(name: str, operations: set[Operation]) -> None:
-    assert reached_by(name).operations == operations
+from checks.template.reachable import reached_by
 
 
 def test_the_settings_of_a_function() -> None:

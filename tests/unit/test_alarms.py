@@ -216,7 +216,7 @@ def test_the_dashboard_shows_every_metric_with_the_dimensions_that_it_is_written
     assert shown == {(str(name), typed) for name, typed in EMITTED} | COUNTED
 
 
-def test_the_dashboard_answers_its_questions_from_top_to_bottom() -> None:
+def test_no_widget_of_the_dashboard_covers_another_one() -> None:
     (dashboard,) = of_type(STACK, "AWS::CloudWatch::Dashboard").values()
     widgets = json.loads(dashboard["DashboardBody"]["Fn::Sub"])["widgets"]
     places = [(each["y"], each["x"]) for each in widgets]
@@ -226,14 +226,6 @@ def test_the_dashboard_answers_its_questions_from_top_to_bottom() -> None:
         for each, (y, x) in zip(widgets, places, strict=True)
     ]
     assert sum(map(len, covered)) == len(set().union(*covered)), "widgets overlap"
-    headings = [each["properties"]["markdown"] for each in widgets if each["type"] == "text"]
-    assert [heading.split(". ")[1] for heading in headings] == [
-        "Are users served?",
-        "What waits, and since when?",
-        "What fails, and why?",
-        "What does it cost?",
-        "What is at its limit?",
-    ]
 
 
 PAGE = (REPOSITORY / "docs/alarms.md").read_text()

@@ -81,10 +81,3 @@ def test_batches_with_other_items_are_other_events() -> None:
     )
     again = SUBJECT.batch_saved(0, ContentType.QUIZ, [Part.saved(Item("a", ContentType.QUIZ))])[0]
     assert first.event_id == again.event_id != second.event_id
-
-
-def test_an_event_of_an_earlier_release_is_one_change() -> None:
-    data = {"task_id": "t-1", "batch": 0, "content_type": "quiz", "saved": 3, "failed": 0}
-    (change,) = changes_of("id", "Batch Saved", data)
-    assert change == ("id", "Batch Saved", data)
-    assert number_of_changes(data) == 1

@@ -10,6 +10,7 @@ from migrations.grants import READS
 from roadmap_content.content.product import PRODUCT_TYPES
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.platform.postgres.engine import CERTIFICATES
+from tests.support.anchors import anchors
 
 DOCUMENTS = sorted(
     [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md"), *REPOSITORY.glob("events/*.md")]
@@ -66,10 +67,8 @@ def test_certificates_are_downloaded_to_the_folder_that_connections_trust(docume
     assert {(REPOSITORY / target).parent for target in targets} == {CERTIFICATES}
 
 
-def test_the_sections_of_the_runbook_that_alarms_refer_to_exist() -> None:
-    titles = re.findall(r"^#+ +(.+)$", (REPOSITORY / "docs/runbook.md").read_text(), re.MULTILINE)
-    anchors = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+def test_the_sections_of_the_runbook_that_code_refers_to_exist() -> None:
     code = [REPOSITORY / "template.yaml", *LAYER.rglob("*.py")]
     named = {a for file in code for a in re.findall(r"docs/runbook\.md#([a-z0-9-]+)", file.read_text())}
     assert named
-    assert named <= anchors
+    assert named <= anchors("docs/runbook.md")

@@ -1,14 +1,13 @@
 """The health endpoint refers to a section of the runbook for everything that a person should check."""
 
-import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from local_stack.builds import REPOSITORY
 from roadmap_content.api.health import attention_for, is_sweep_overdue
 from roadmap_content.contracts.api.capacity import GenerationStop
 from roadmap_content.runs.reconciliation.sweeps import Sweep
+from tests.support.anchors import anchors
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -47,9 +46,7 @@ def test_every_finding_is_in_the_runbook() -> None:
     ]  # fmt: skip
     for attention in found:
         path, _, anchor = attention.runbook.partition("#")
-        titles = re.findall(r"^#+ (.+)$", (REPOSITORY / path).read_text(), flags=re.MULTILINE)
-        anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
-        assert anchor in anchors, attention
+        assert anchor in anchors(path), attention
 
 
 @pytest.mark.parametrize(

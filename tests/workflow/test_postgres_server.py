@@ -2,14 +2,11 @@
 
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pg8000.dbapi
-import psutil
 import pytest
 from sqlalchemy import NullPool, create_engine, make_url, text
 
@@ -20,19 +17,8 @@ from local_stack.given_database import (
     kept_database,
 )
 from local_stack.postgres_server import PostgresServer, Server
-from local_stack.processes import becomes_true
 
 pytestmark = pytest.mark.nightly
-
-START = """
-import signal, sys
-from pathlib import Path
-from local_stack.postgres_server import PostgresServer
-
-server = PostgresServer.start(Path(sys.argv[1]), detached=sys.argv[2] == "detached", fsync=False)
-print(server.pid, flush=True)
-signal.pause()
-"""
 
 
 @pytest.fixture
@@ -43,13 +29,6 @@ def data_dir(tmp_path: Path) -> Path:
 @pytest.fixture
 def server(data_dir: Path) -> Iterator[PostgresServer]:
     with PostgresServer.start(data_dir, fsync=False) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    """One server for all tests that do not change it."""
-    with PostgresServer.start(tmp_path_factory.mktemp("postgres"), fsync=False) as server:
         yield server
 
 
@@ -80,77 +59,12 @@ def session(server: PostgresServer, password: str) -> Iterator[pg8000.dbapi.Curs
             os.close(connected.detach())
 
 
-def starter_of(data_dir: Path, bond: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", START, str(data_dir), bond]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-
-def has_ended(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
-def test_the_server_listens_on_loopback_only(shared_server: PostgresServer) -> None:
-    listening = [tuple(at.laddr) for at in psutil.net_connections("tcp") if at.status == psutil.CONN_LISTEN]
-
-    assert [at for at in listening if shared_server.port in at] == [("127.0.0.1", shared_server.port)]
-    assert scalars(shared_server.url, "SHOW unix_socket_directories") == [""]
-
-
-def test_the_server_does_not_run_as_root(shared_server: PostgresServer) -> None:
-    assert psutil.Process(shared_server.pid).uids().effective != 0
-
-
-def test_the_server_requires_the_password(shared_server: PostgresServer) -> None:
-    with pytest.raises(pg8000.dbapi.Error) as refused, session(shared_server, "guessed"):
+def test_the_server_requires_the_password(server: PostgresServer) -> None:
+    with pytest.raises(pg8000.dbapi.Error) as refused, session(server, "guessed"):
         pass
 
     assert refused.value.args[0]["C"] == "28P01"
-    assert shared_server.password not in repr(shared_server)
-
-
-def test_a_kill_keeps_exactly_the_committed_rows(server: PostgresServer) -> None:
-    execute(server.url, "CREATE TABLE numbers (n integer)")
-    for round_ in range(3):
-        with session(server, server.password) as cursor:
-            execute(server.url, f"INSERT INTO numbers VALUES ({round_})")
-            cursor.execute("INSERT INTO numbers VALUES (-1)")
-            server.kill()
-        server.start_again()
-
-    assert scalars(server.url, "SELECT n FROM numbers ORDER BY n") == [0, 1, 2]
-
-
-def test_a_detached_server_keeps_running_after_its_parent_and_is_found(data_dir: Path) -> None:
-    with starter_of(data_dir, "detached") as starter:
-        assert starter.stdout is not None
-        pid = int(starter.stdout.readline())
-        starter.kill()
-    found = PostgresServer.find(data_dir)
-
-    assert found is not None
-    with found:
-        assert found.pid == pid
-        assert scalars(found.url, "SELECT 1") == [1]
-        found.kill()
-        found.start_again()
-        assert scalars(found.url, "SHOW fsync") == ["off"]
-    assert has_ended(pid)
-    assert has_ended(found.pid)
-
-
-if sys.platform == "linux":  # other platforms have no signal for the death of a parent process
-
-    def test_a_server_stops_with_its_parent_process(data_dir: Path) -> None:
-        with starter_of(data_dir, "tied") as starter:
-            assert starter.stdout is not None
-            pid = int(starter.stdout.readline())
-            assert not has_ended(pid)
-            starter.kill()
-
-        assert becomes_true(lambda: has_ended(pid), 600)
+    assert server.password not in repr(server)
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql+psycopg"])

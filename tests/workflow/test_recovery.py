@@ -6,9 +6,6 @@ the product follows the documented rules, not that AWS does.
 
 import json
 
-import pytest
-from botocore.exceptions import ClientError
-
 from roadmap_content.contracts.items import ContentType, Item
 from tests.support.factories import quiz
 from tests.support.http_api import Api
@@ -37,21 +34,6 @@ def test_a_redrive_plans_the_missing_items_and_completes(machine: Machine) -> No
     assert all(row in after for row in before)
     assert len(after) == 6
     machine.require_invariants()
-
-
-def test_an_execution_can_be_redriven_repeatedly(machine: Machine) -> None:
-    machine.load(2)
-    with machine.function_changed("SaveBatchFunction", Environment={"Variables": {}}):
-        arn = machine.run()["executionArn"]
-        for count in (1, 2, 3):
-            machine.client.redrive_execution(executionArn=arn)
-            ended = machine.wait(arn)
-            assert (ended["status"], ended["error"]) == ("FAILED", "ContentIncomplete")
-            assert (machine.status().attempt, machine.status().status) == (count + 1, "failed")
-    machine.client.redrive_execution(executionArn=arn)
-    assert machine.wait(arn)["status"] == "SUCCEEDED"
-    with pytest.raises(ClientError, match="ExecutionNotRedrivable"):
-        machine.client.redrive_execution(executionArn=arn)
 
 
 def test_force_checkpoint_redrives_the_execution(machine: Machine, api: Api) -> None:

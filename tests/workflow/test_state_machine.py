@@ -133,12 +133,6 @@ def test_a_plan_that_fails_is_recorded(machine: Machine) -> None:
     )
 
 
-def test_an_execution_for_an_unknown_task_fails_with_the_reason(machine: Machine) -> None:
-    execution = machine.run()
-    assert (execution["status"], execution["error"]) == ("FAILED", "ContentIncomplete")
-    assert "TaskNotFoundError" in execution["cause"]
-
-
 def test_a_release_that_would_save_nothing_is_refused_by_its_migration(machine: Machine) -> None:
     """The function that CloudFormation invokes before it updates any other, on the local cloud."""
     machine.execute("ALTER TABLE quiz_metadata ADD CONSTRAINT refuse CHECK (total_questions > 99) NOT VALID")

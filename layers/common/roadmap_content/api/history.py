@@ -29,17 +29,15 @@ from .pages import Integer, Moment, decode_cursor, encode_cursor, first_that_fit
 _BEFORE_ALL = 2**31 - 1
 
 _LAST = 2**31 - 2
-"""As `part`: the last change of any event."""
+"""The largest `part` that PostgreSQL compares."""
 
 
 class _Place(NamedTuple):
-    """A change in the feed: its event, and its index among the changes of that event. The cursors of earlier
-    releases have no index: they are after the whole event.
-    """
+    """A change in the feed: its event, and its index among the changes of that event."""
 
     position: Integer
     recorded_at: Moment
-    part: Annotated[Integer, Field(le=_LAST)] = _LAST
+    part: Annotated[Integer, Field(le=_LAST)]
 
 
 _BEGINNING = _Place(0, datetime.min, -1)  # noqa: DTZ901 - without a time zone, as in the table

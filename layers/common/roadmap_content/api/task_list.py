@@ -19,8 +19,7 @@ from .pages import Moment, Text, decode_cursor, encode_cursor
 
 def list_tasks(connection: Connection, task_filter: TaskFilter, cursor: str | None, limit: int) -> TaskPage:
     """Read a page of the selected tasks. Raises InvalidCursorError: the cursor belongs to another list."""
-    # "by row": cursors of earlier releases contained a time in UTC.
-    list_name = f"tasks by row {task_filter.fingerprint}"
+    list_name = f"tasks {task_filter.fingerprint}"
     key = decode_cursor(list_name, cursor, tuple[Moment, Text])
     selection = select_tasks(connection, task_filter)
     page = read_page(connection, selection, None if key is None else Key(*key), limit)
