@@ -7,13 +7,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
 from typing import Annotated, Any, NoReturn
 
 import typer
 from pydantic import BaseModel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -154,6 +155,21 @@ def report(task: TaskStatus, *, as_json: bool) -> None:
         print_json(task)
     else:
         output().print(views.outcome(task), soft_wrap=True)
+
+
+@contextmanager
+def bar(name: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+    """Show a bar of items, on stderr, for the duration of the block. It advances with each call of what is
+    yielded; `total` may be given there, too.
+    """
+    columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        task = progress.add_task(name, total=total)
+
+        def advance(total: int | None = total) -> None:
+            progress.update(task, total=total, advance=1)
+
+        yield advance
 
 
 def output() -> Terminal:

@@ -4,7 +4,6 @@ from collections import Counter
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from roadmap_command.export import Exported, export_task
@@ -13,6 +12,7 @@ from roadmap_command.interface import (
     Json,
     Stack,
     TaskId,
+    bar,
     command_name,
     errors,
     if_interrupted,
@@ -99,23 +99,8 @@ def load(
 
 def _stage(target: Target, read: Bundle, *, replace: bool) -> Loaded:
     """Load the bundle, with a bar of the staged items."""
-    with Progress(
-        TextColumn("staging"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=errors,
-        transient=True,
-        disable=not errors.is_terminal,
-    ) as bar:
-        items = bar.add_task("staging", total=len(read.content) + len(read.invalid))
-        return load_bundle(
-            read,
-            target.engine,
-            target.bucket,
-            Deadline.after(300),
-            lambda: bar.advance(items),
-            replace=replace,
-        )
+    with bar("staging", len(read.content) + len(read.invalid)) as advance:
+        return load_bundle(read, target.engine, target.bucket, Deadline.after(300), advance, replace=replace)
 
 
 def _is_staged(invalid: InvalidItem, loaded: Loaded) -> bool:
@@ -179,11 +164,8 @@ def export(task_id: TaskId, stack: Stack = None) -> None:
 
 def exported_from(stack: str | None, task_id: str) -> Exported:
     """Export a task with a bar of its items; see `export_task`."""
-    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        items = bar.add_task("reading", total=None)
-        client = Target.named(stack).client()
-        return export_task(client, task_id, lambda total: bar.update(items, total=total, advance=1))
+    with bar("reading") as advance:
+        return export_task(Target.named(stack).client(), task_id, advance)
 
 
 def _counted(exported: Exported) -> list[str]:

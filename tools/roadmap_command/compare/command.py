@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from local_stack.errors import RefusedError
 from roadmap_command.commands.content import exported_from
@@ -23,6 +22,7 @@ from roadmap_command.interface import (
     ExitCode,
     Json,
     Stack,
+    bar,
     confirmed,
     errors,
     if_interrupted,
@@ -237,19 +237,14 @@ def _versions(sample: Sequence[StoredItem], prompts: Path | None) -> set[str]:
 
 def _run(comparison: Comparison, sample: Sequence[StoredItem]) -> list[Pair | NotCompared]:
     """Compare all items, with a bar. If it is interrupted, the calls that were sent are received and kept."""
-    columns = (TextColumn("comparing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     level = logger.log_level
     logger.setLevel(logging.CRITICAL)  # it writes to stdout; each item has its own reason
     try:
-        with (
-            Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar,
-            ThreadPoolExecutor(THREADS) as threads,
-        ):
-            task = bar.add_task("comparing", total=len(sample))
+        with bar("comparing", len(sample)) as advance, ThreadPoolExecutor(THREADS) as threads:
             futures = [threads.submit(comparison.compare, item) for item in sample]
             try:
                 for _ in as_completed(futures):
-                    bar.advance(task)
+                    advance()
             except BaseException:
                 threads.shutdown(cancel_futures=True)
                 raise
