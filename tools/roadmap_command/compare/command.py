@@ -68,7 +68,7 @@ def findings(
     else:
         for each in found:
             name = f"{each['content_type']}/{each['concept_id']}"
-            output().print(f"{name}  {each['code']}  {each['place']}: {each['sentence']}", soft_wrap=True)
+            output().print(f"{name}  {each['code']}  {each['place']}: {each['sentence']}")
         errors.print(f"{len(found)} findings in {len(items)} items")
     if found:
         raise typer.Exit(ExitCode.ITEMS_MISSING)
@@ -146,7 +146,7 @@ def compare(
         f"At most {tokens:,} tokens. They are of the account's quota, which production uses, too.",
         *(f"An earlier run has sent this, and may have paid for the answer: {call}" for call in in_flight),
     ):
-        errors.print(message, soft_wrap=True)
+        errors.print(message)
     if not yes and not confirmed("Send it?"):
         raise RefusedError("nothing was sent; --yes sends without a question")
     with if_interrupted(f"The answers are kept in {answers}: the same command continues."):
@@ -171,10 +171,10 @@ def compare(
     if as_json:
         print_json(summary)
     else:
-        output().print(f"{summary['sample']} (seed {seed})", soft_wrap=True)
+        output().print(f"{summary['sample']} (seed {seed})")
         output().print(table_of(summary))
         for line in _remarks(summary):
-            errors.print(line, soft_wrap=True)
+            errors.print(line)
     raise typer.Exit(verdict)
 
 
@@ -182,7 +182,7 @@ def _items_of(body: bytes, name: str) -> Sequence[StoredItem]:
     """The items of a bundle; what is not valid is named."""
     course = read_course(body, name)
     for fault in course.refused:
-        errors.print(f"{name}: left out: {fault}", soft_wrap=True)
+        errors.print(f"{name}: left out: {fault}")
     return course.items
 
 
