@@ -33,13 +33,12 @@ def up(
     events: Annotated[
         bool, typer.Option("--events", help="Send events to the default bus of the local cloud.")
     ] = False,
-    origin: Annotated[
-        list[str] | None,
-        typer.Option(help="The origin of a page that uses the API, such as http://127.0.0.1:8000."),
-    ] = None,
     parameter: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="A parameter of template.yaml, such as JwtIssuer=none."),
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="A parameter of template.yaml, such as CorsOrigins=http://127.0.0.1:8000.",
+        ),
     ] = None,
     token_secret: Annotated[
         str,
@@ -71,8 +70,6 @@ def up(
     parameters = {} if adopted is None else {"DatabaseTimeZone": adopted.time_zone(time_zone)}
     if events:
         parameters["EventBusArn"] = DEFAULT_EVENT_BUS_ARN
-    if origin:
-        parameters["CorsOrigins"] = ",".join(origin)
     if parameter:
         parameters |= parameters_from(parameter)
     interrupted = stacks.has_data() and not fresh
