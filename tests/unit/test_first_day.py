@@ -6,7 +6,6 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,7 +25,6 @@ from tests.support.prepared_account import topic
 from tests.support.recorded_aws import Answers, RecordedAws, refusal
 from tests.support.templates import STACK
 
-AT = datetime(2026, 1, 1, tzinfo=UTC)
 ARN = "arn:aws:{}:eu-central-1:123456789012:{}"
 MACHINE = ARN.format("states", "stateMachine:s-save-content")
 EXECUTION = ARN.format("states", "execution:s-save-content:x")
@@ -44,8 +42,6 @@ def described(status: str = "UPDATE_COMPLETE", environment: str = "staging") -> 
     return {
         "Stacks": [
             {
-                "StackName": "s",
-                "CreationTime": AT,
                 "StackStatus": status,
                 "Tags": [{"Key": "environment", "Value": environment}],
                 "Outputs": [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()],
@@ -88,20 +84,12 @@ class Account:
                         "LogicalResourceId": name,
                         "PhysicalResourceId": name,
                         "ResourceType": "AWS::Lambda::Function",
-                        "LastUpdatedTimestamp": AT,
-                        "ResourceStatus": "CREATE_COMPLETE",
                     }
                     for name in FUNCTIONS
                 ]
             },
-            "cloudformation.DescribeStackResource": lambda request: {
-                "StackResourceDetail": {
-                    "LogicalResourceId": request["LogicalResourceId"],
-                    "PhysicalResourceId": "an-alarm",
-                    "ResourceType": "AWS::CloudWatch::Alarm",
-                    "LastUpdatedTimestamp": AT,
-                    "ResourceStatus": "CREATE_COMPLETE",
-                }
+            "cloudformation.DescribeStackResource": {
+                "StackResourceDetail": {"PhysicalResourceId": "an-alarm"}
             },
             "cloudformation.UpdateStack": self.update,
             "cloudformation.DescribeStackEvents": events("StaleReleaseError: parameters have changed"),
@@ -136,8 +124,8 @@ class Account:
             "s3.PutObject": {},
             "s3.ListObjectsV2": {"Contents": [{"Key": "manifests/m"}]},
             "s3.HeadObject": {"ServerSideEncryption": "aws:kms", "BucketKeyEnabled": True},
-            "stepfunctions.StartExecution": {"executionArn": EXECUTION, "startDate": AT},
-            "stepfunctions.DescribeExecution": self.describe_execution,
+            "stepfunctions.StartExecution": {"executionArn": EXECUTION},
+            "stepfunctions.DescribeExecution": lambda _: {"status": next(self.ends)},
             "stepfunctions.GetExecutionHistory": invoking("s-save:7"),
             "rds.DescribeDBClusters": {
                 "DBClusters": [
@@ -174,14 +162,6 @@ class Account:
     def set_alarm(self, request: Mapping[str, Any]) -> Any:
         change = self.makes if request["StateValue"] == "ALARM" else self.removes
         return change("an alarm")(request)
-
-    def describe_execution(self, _: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            "executionArn": EXECUTION,
-            "stateMachineArn": MACHINE,
-            "status": next(self.ends),
-            "startDate": AT,
-        }
 
     def update(self, _: Mapping[str, Any]) -> dict[str, Any]:
         self.answers["cloudformation.DescribeStacks"] = lambda _: described(
@@ -243,14 +223,7 @@ def history(summary: str) -> dict[str, Any]:
 
 
 def events(reason: str) -> dict[str, Any]:
-    event = {
-        "StackId": "s",
-        "EventId": "1",
-        "StackName": "s",
-        "Timestamp": AT,
-        "ResourceStatusReason": reason,
-    }
-    return {"StackEvents": [event]}
+    return {"StackEvents": [{"ResourceStatusReason": reason}]}
 
 
 def invoking(*versions: str) -> Callable[[Mapping[str, Any]], Any]:
@@ -259,13 +232,8 @@ def invoking(*versions: str) -> Callable[[Mapping[str, Any]], Any]:
 
     def answer(_: Mapping[str, Any]) -> Any:
         name = ARN.format("lambda", f"function:{left.pop(0) if len(left) > 1 else left[0]}")
-        scheduled = {
-            "resourceType": "lambda",
-            "resource": "invoke",
-            "region": "eu-central-1",
-            "parameters": json.dumps({"FunctionName": name}),
-        }
-        event = {"timestamp": AT, "type": "TaskScheduled", "id": 1, "taskScheduledEventDetails": scheduled}
+        scheduled = {"parameters": json.dumps({"FunctionName": name})}
+        event = {"type": "TaskScheduled", "id": 1, "taskScheduledEventDetails": scheduled}
         return {"events": [event]}
 
     return answer
