@@ -29,7 +29,7 @@ from roadmap_content.contracts.items import ContentType
 from tests.support.converse_server import Call, ConverseServer, Reply, answers, fails, fills_in, is_cut_off
 from tests.support.factories import bundle_of, concept_ids
 
-IDS = concept_ids(20)
+IDS = concept_ids(12)
 ITEMS = 3 * len(IDS)
 OFFLINE = generator_named("offline")
 PREFERENCES = {"primary_language": "en", "current_level": "beginner"}
@@ -134,17 +134,18 @@ def compare(server: ConverseServer, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def doubtful(summary: dict[str, Any], side: str) -> dict[str, list[int]]:
-    return {
-        each["item"]: each[side]["doubtful_questions"]
-        for each in summary["faults"]
-        if each[side]["doubtful_questions"]
-    }
+    found: dict[str, list[int]] = {}
+    for each in summary["faults"]:
+        for finding in each[side]:
+            if finding["code"] == "doubtful":
+                found.setdefault(each["item"], []).append(int(finding["place"][len("questions[") : -1]))
+    return found
 
 
 def test_an_equal_candidate_is_no_worse_and_is_asked_as_the_function_asks(
     server: ConverseServer, compare: Compare
 ) -> None:
-    summary = compare(*JUDGED, "--price", "100/200.5")
+    summary = compare(*JUDGED, "--price", "100/200.5", "--margin", "10")
     assert (summary["verdict"], summary["exit"], summary["items"]) == ("no worse", 0, ITEMS)
     assert summary["not_compared"] == summary["in_flight"] == []
     assert (summary["present"]["faulty"], doubtful(summary, "present")) == (
@@ -158,22 +159,18 @@ def test_an_equal_candidate_is_no_worse_and_is_asked_as_the_function_asks(
     assert (asked, {request["modelId"] for request in server.judged}) == ({"the.candidate"}, {"the.judge"})
     assert "current_level" in summary["stderr"]
     assert "not sent" not in json.dumps([server.judged, [call.request for call in server.calls]])
-    assert (
-        summary["tokens_paid"]
-        == sum(usage["totalTokens"] for usage in server.usages)
-        + summary["tokens_paid"]
-        - summary["candidate"]["tokens"]
-    )
+    assert summary["candidate"]["tokens"] == sum(usage["totalTokens"] for usage in server.usages)
+    assert summary["tokens_paid"] > summary["candidate"]["tokens"], "the judge's answers, too"
 
 
 def test_the_doubtful_questions_are_those_with_a_planted_wrong_key(compare: Compare) -> None:
     bundle = course()
-    planted = {f"quiz/{IDS[index]}": [index % 2] for index in (0, 3, 7, 8, 12)}
-    for index in (0, 3, 7, 8, 12):
+    planted = {f"quiz/{IDS[index]}": [index % 2] for index in (0, 3, 8)}
+    for index in (0, 3, 8):
         question = quizzes(bundle)[index][index % 2]
         right = question["correct_answer"]
         question["correct_answer"] = [next(place for place in range(3) if place not in right)]
-    summary = compare(*JUDGED, bundle=bundle)
+    summary = compare(*JUDGED, "--type", "quiz", bundle=bundle)
     assert doubtful(summary, "present") == planted
     assert doubtful(summary, "candidate") == {}
 
@@ -208,19 +205,17 @@ def test_an_unusable_answer_of_the_judge_is_sent_back_once(server: ConverseServe
     assert (summary["items"], doubtful(summary, "present")) == (len(IDS), {})
     server.judge = lambda request: judge(request | {"messages": request["messages"][:1]})
     again = compare(*JUDGED, "--type", "quiz", "--answers", "others")
-    assert {each["item"] for each in again["not_compared"]} == {f"quiz/{IDS[4]}", f"quiz/{IDS[14]}"}
+    assert {each["item"] for each in again["not_compared"]} == {f"quiz/{IDS[4]}"}
 
 
 def test_a_candidate_with_wrong_keys_is_worse(server: ConverseServer, compare: Compare) -> None:
     def answer(call: Call) -> Reply:
-        if call.content_type is not ContentType.QUIZ:
-            return answers(call)
         output = deepcopy(quizzes(course())[int(call.concept.split()[-1]) - 1])
         output[0]["correct_answer"] = [(output[0]["correct_answer"][0] + 1) % 3]
         return fills_in(call, {"questions": output})
 
     server.behaviour = answer
-    summary = compare(*JUDGED)
+    summary = compare(*JUDGED, "--type", "quiz")
     assert (summary["verdict"], summary["exit"]) == ("worse", 1)
     assert len(doubtful(summary, "candidate")) == len(IDS)
 
@@ -229,13 +224,13 @@ def test_a_preference_that_turns_with_the_order_is_a_tie(server: ConverseServer,
     bundle = course()
     for entry in bundle["content"][:3]:
         entry["tutorial"]["markdown"] += "\nMore.\n"
-    preferred = compare(*JUDGED, bundle=bundle)
+    preferred = compare(*JUDGED, "--type", "tutorial", bundle=bundle)
     assert (preferred["present"]["preferred"], preferred["candidate"]["preferred"]) == (3, 0)
     server.judge = lambda request: (
         {"better": "first"} if "first" in data_of(request) else knows_the_truth(request)
     )
-    turned = compare(*JUDGED, "--answers", "others", bundle=bundle)
-    assert (turned["present"]["preferred"], turned["ties"]) == (0, 2 * len(IDS))
+    turned = compare(*JUDGED, "--type", "tutorial", "--answers", "others", bundle=bundle)
+    assert (turned["present"]["preferred"], turned["ties"]) == (0, len(IDS))
 
 
 def test_each_item_is_compared_or_has_a_reason(
@@ -260,7 +255,7 @@ def test_each_item_is_compared_or_has_a_reason(
     assert summary["items"] == ITEMS - 3
     not_generated = [
         each["item"] for each in summary["faults"]
-        if [finding["code"] for finding in each["candidate"]["findings"]] == ["not-generated"]
+        if [finding["code"] for finding in each["candidate"]] == ["not-generated"]
     ]  # fmt: skip
     assert sorted(not_generated) == sorted(f"{each}/{IDS[5]}" for each in ContentType)
     asked = len(server.calls)
@@ -271,33 +266,32 @@ def test_each_item_is_compared_or_has_a_reason(
 
 
 def test_a_longer_run_and_a_second_judge_pay_nothing_twice(server: ConverseServer, compare: Compare) -> None:
-    first = compare(*JUDGED, "--items", "30")
+    first = compare(*JUDGED, "--items", "15")
     called = len(server.calls), len(server.judged)
-    again = compare(*JUDGED, "--items", "30")
+    again = compare(*JUDGED, "--items", "15")
     assert (len(server.calls), len(server.judged)) == called
     assert (again["tokens_paid"], again["candidate"]) == (0, first["candidate"])
-    compare(*MODELS, "--items", "45")
-    assert len(server.calls) == 45
-    compare(*MODELS, "--judge", "another.judge", "--items", "45")
-    assert len(server.calls) == 45
+    compare(*MODELS, "--judge", "another.judge", "--items", "20")
+    assert len(server.calls) == 20
     assert max(server.accepted.values()) == 1
 
 
 def test_the_limit_of_tokens_ends_the_run_and_a_higher_one_continues_it(
     server: ConverseServer, compare: Compare
 ) -> None:
-    summary = compare(*MODELS, "--tokens", "50000")
+    summary = compare(*MODELS, "--tokens", "25000")
     assert 0 < summary["items"] < ITEMS
-    assert summary["tokens_paid"] <= 50_000
+    assert summary["tokens_paid"] <= 25_000
     assert {each["reason"].split(":")[0] for each in summary["not_compared"]} == {"TokensUsedUp"}
     compare(*MODELS)
     assert max(server.accepted.values()) == 1
 
 
+@pytest.mark.slow
 def test_after_a_kill_kept_answers_are_not_paid_again_and_calls_in_flight_are_named(
     server: ConverseServer, compare: Compare
 ) -> None:
-    kept = threading.Semaphore(25)
+    kept = threading.Semaphore(15)
     in_flight: list[str] = []
     stuck = threading.Event()
 
@@ -359,10 +353,7 @@ def test_injections_in_contents_reach_the_judge_as_data_and_move_no_answer(
         for question in entry["quiz"]["questions"]:
             question["explanation"] += injection
             wrong = next(place for place in range(3) if place not in question["correct_answer"])
-            question["options"][wrong:] = [
-                f"{question['options'][wrong]} {injection}",
-                *question["options"][wrong + 1 :],
-            ]
+            question["options"][wrong] += f" {injection}"
     server.judge = lambda request: (
         knows_the_truth(request) if "questions" in data_of(request) else {"better": "neither"}
     )

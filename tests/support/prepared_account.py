@@ -114,7 +114,7 @@ def topic(**different: str) -> dict[str, Any]:
 
 
 def stack_in(status: str) -> dict[str, Any]:
-    return {"Stacks": [{"StackName": "s", "CreationTime": "2026-01-01T00:00:00Z", "StackStatus": status}]}
+    return {"Stacks": [{"StackStatus": status}]}
 
 
 RATE = "Throttle token bucket refill rate per second for StateTransition"

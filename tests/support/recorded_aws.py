@@ -1,6 +1,7 @@
 """Clients of AWS that answer from a table, with requests and answers validated against botocore's shapes."""
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -45,10 +46,28 @@ class RecordedAws:
         if isinstance(answer, Exception):
             raise answer
         if model.output_shape is not None:
+            answer = completed(answer, model.output_shape)
             validate_parameters(answer, model.output_shape)
         headers: dict[str, str] = {}
         answered = {**answer, "ResponseMetadata": {"HTTPStatusCode": 200, "HTTPHeaders": headers}}
         return type("Response", (), {"status_code": 200, "headers": headers})(), answered
+
+
+_OF_TYPE: Mapping[str, Any] = {"string": "x", "timestamp": datetime(2026, 1, 1, tzinfo=UTC), "list": []}
+
+
+def completed(answer: Any, shape: Any) -> Any:
+    """An answer with the fields that AWS always sends and a test does not name."""
+    if shape.type_name == "list" and isinstance(answer, list):
+        return [completed(each, shape.member) for each in answer]
+    if shape.type_name != "structure" or not isinstance(answer, Mapping):
+        return answer
+    members = shape.members
+    required = {name: _OF_TYPE.get(members[name].type_name) for name in shape.required_members}
+    named = {
+        name: completed(value, members[name]) if name in members else value for name, value in answer.items()
+    }
+    return required | named
 
 
 def refusal(code: str, message: str = "refused", operation: str = "Operation") -> ClientError:

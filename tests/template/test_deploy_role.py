@@ -76,7 +76,7 @@ def test_it_may_create_every_kind_of_resource() -> None:
 
 
 @pytest.mark.parametrize("belief", BELIEFS, ids=lambda belief: belief.name)
-def test_it_may_try_each_belief(belief: type[Belief]) -> None:
+def test_it_may_try_each_belief(belief: Belief) -> None:
     assert missing(actions_of(belief.plan)) == []
 
 

@@ -6,7 +6,6 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,8 +14,8 @@ from botocore.exceptions import NoCredentialsError
 
 from first_day import __main__ as command
 from first_day import gateway, releases
-from first_day.belief import Stack, Verdict
-from first_day.ledger import Ledger
+from first_day.belief import Verdict
+from first_day.stack import Stack
 from local_stack.builds import REPOSITORY
 from release.clients import clients_of
 from release.errors import ReleaseError
@@ -26,8 +25,6 @@ from tests.support.prepared_account import topic
 from tests.support.recorded_aws import Answers, RecordedAws, refusal
 from tests.support.templates import STACK
 
-PROXY = {"DBProxyName": "p", "DBProxyArn": "arn:aws:rds:r:1:db-proxy:prx-1"}
-AT = datetime(2026, 1, 1, tzinfo=UTC)
 ARN = "arn:aws:{}:eu-central-1:123456789012:{}"
 MACHINE = ARN.format("states", "stateMachine:s-save-content")
 EXECUTION = ARN.format("states", "execution:s-save-content:x")
@@ -45,8 +42,6 @@ def described(status: str = "UPDATE_COMPLETE", environment: str = "staging") -> 
     return {
         "Stacks": [
             {
-                "StackName": "s",
-                "CreationTime": AT,
                 "StackStatus": status,
                 "Tags": [{"Key": "environment", "Value": environment}],
                 "Outputs": [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()],
@@ -89,20 +84,12 @@ class Account:
                         "LogicalResourceId": name,
                         "PhysicalResourceId": name,
                         "ResourceType": "AWS::Lambda::Function",
-                        "LastUpdatedTimestamp": AT,
-                        "ResourceStatus": "CREATE_COMPLETE",
                     }
                     for name in FUNCTIONS
                 ]
             },
-            "cloudformation.DescribeStackResource": lambda request: {
-                "StackResourceDetail": {
-                    "LogicalResourceId": request["LogicalResourceId"],
-                    "PhysicalResourceId": "an-alarm",
-                    "ResourceType": "AWS::CloudWatch::Alarm",
-                    "LastUpdatedTimestamp": AT,
-                    "ResourceStatus": "CREATE_COMPLETE",
-                }
+            "cloudformation.DescribeStackResource": {
+                "StackResourceDetail": {"PhysicalResourceId": "an-alarm"}
             },
             "cloudformation.UpdateStack": self.update,
             "cloudformation.DescribeStackEvents": events("StaleReleaseError: parameters have changed"),
@@ -137,8 +124,8 @@ class Account:
             "s3.PutObject": {},
             "s3.ListObjectsV2": {"Contents": [{"Key": "manifests/m"}]},
             "s3.HeadObject": {"ServerSideEncryption": "aws:kms", "BucketKeyEnabled": True},
-            "stepfunctions.StartExecution": {"executionArn": EXECUTION, "startDate": AT},
-            "stepfunctions.DescribeExecution": self.describe_execution,
+            "stepfunctions.StartExecution": {"executionArn": EXECUTION},
+            "stepfunctions.DescribeExecution": lambda _: {"status": next(self.ends)},
             "stepfunctions.GetExecutionHistory": invoking("s-save:7"),
             "rds.DescribeDBClusters": {
                 "DBClusters": [
@@ -175,14 +162,6 @@ class Account:
     def set_alarm(self, request: Mapping[str, Any]) -> Any:
         change = self.makes if request["StateValue"] == "ALARM" else self.removes
         return change("an alarm")(request)
-
-    def describe_execution(self, _: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            "executionArn": EXECUTION,
-            "stateMachineArn": MACHINE,
-            "status": next(self.ends),
-            "startDate": AT,
-        }
 
     def update(self, _: Mapping[str, Any]) -> dict[str, Any]:
         self.answers["cloudformation.DescribeStacks"] = lambda _: described(
@@ -226,7 +205,7 @@ class Account:
         mark = request["filterPattern"].strip('"')
         lines = [
             {"path": f"/live/{kind}-{mark}", "status": str(status), "error": error}
-            for kind, (status, error) in gateway.RefusalsAreLogged.expected.items()
+            for kind, (status, error) in gateway.REFUSALS.items()
         ]
         return {"events": [{"message": json.dumps(line)} for line in lines]}
 
@@ -244,14 +223,7 @@ def history(summary: str) -> dict[str, Any]:
 
 
 def events(reason: str) -> dict[str, Any]:
-    event = {
-        "StackId": "s",
-        "EventId": "1",
-        "StackName": "s",
-        "Timestamp": AT,
-        "ResourceStatusReason": reason,
-    }
-    return {"StackEvents": [event]}
+    return {"StackEvents": [{"ResourceStatusReason": reason}]}
 
 
 def invoking(*versions: str) -> Callable[[Mapping[str, Any]], Any]:
@@ -260,13 +232,8 @@ def invoking(*versions: str) -> Callable[[Mapping[str, Any]], Any]:
 
     def answer(_: Mapping[str, Any]) -> Any:
         name = ARN.format("lambda", f"function:{left.pop(0) if len(left) > 1 else left[0]}")
-        scheduled = {
-            "resourceType": "lambda",
-            "resource": "invoke",
-            "region": "eu-central-1",
-            "parameters": json.dumps({"FunctionName": name}),
-        }
-        event = {"timestamp": AT, "type": "TaskScheduled", "id": 1, "taskScheduledEventDetails": scheduled}
+        scheduled = {"parameters": json.dumps({"FunctionName": name})}
+        event = {"type": "TaskScheduled", "id": 1, "taskScheduledEventDetails": scheduled}
         return {"events": [event]}
 
     return answer
@@ -295,7 +262,7 @@ class Process:
 def account(monkeypatch: pytest.MonkeyPatch) -> Account:
     account = Account()
     monkeypatch.setattr(gateway, "status_of", lambda url, **_: account.statuses(url))
-    monkeypatch.setattr(releases.Deploying, "deploy", lambda _: Process(next(account.codes)))
+    monkeypatch.setattr(releases, "deploy", lambda _: Process(next(account.codes)))
     return account
 
 
@@ -305,21 +272,16 @@ CLIENTS = clients_of(AWS.session)
 
 def stack_of(account: Account, folder: Path) -> Stack:
     AWS.answer_with(account.answers)
-    ledger = Ledger(folder / "todo.json")
-    return Stack("s", CLIENTS, ledger, artifact="another.tar.gz", pause=lambda _: None)
+    todo = folder / "todo.json"
+    return Stack("s", CLIENTS, todo, command.UNDOING, artifact="another.tar.gz", pause=lambda _: None)
 
 
 def nothing(_: Account) -> None:
     """Change nothing."""
 
 
-def run_whole(name: str) -> Callable[[Account], None]:
-    """What an account needs for a belief about a run that succeeds at once."""
-
-    def change(account: Account) -> None:
-        account.ends = iter(["SUCCEEDED"])
-
-    return change if name in ("bucket_key", "failover") else nothing
+def succeeds(account: Account) -> None:
+    account.ends = iter(["SUCCEEDED"])
 
 
 def rolled_back(account: Account) -> None:
@@ -328,8 +290,8 @@ def rolled_back(account: Account) -> None:
 
 
 PREPARED: Mapping[str, Callable[[Account], None]] = {
-    "bucket_key": run_whole("bucket_key"),
-    "failover": run_whole("failover"),
+    "bucket_key": succeeds,
+    "failover": succeeds,
     "rollback": rolled_back,
     "own_versions": lambda account: setattr(account, "codes", iter([0])),
 }
@@ -395,16 +357,16 @@ def test_a_belief_is_held_and_refuted_by_what_aws_answers(
     belief, (refuting, said) = command.BY_NAME[name], REFUTING[name]
     prepare = PREPARED.get(name, nothing)
     prepare(account)
-    held = command.tried(belief(stack_of(account, tmp_path)))
+    held = command.tried(belief, stack_of(account, tmp_path))
     sent = set(AWS.called)
     assert held.verdict is Verdict.HELD, held
     account.reset()
     prepare(account)
     refuting(account)
-    refuted = command.tried(belief(stack_of(account, tmp_path)))
+    refuted = command.tried(belief, stack_of(account, tmp_path))
     assert (refuted.verdict, said in refuted.said) == (Verdict.REFUTED, True), refuted
     assert sent | set(AWS.called) == set(belief.plan), "what --dry-run prints"
-    assert not account.things | set(Ledger(tmp_path / "todo.json").entries), "all is removed"
+    assert (account.things, (tmp_path / "todo.json").exists()) == (set(), False), "all is removed"
 
 
 class KilledError(BaseException):
@@ -443,17 +405,17 @@ def test_an_interruption_at_any_request_leaves_a_list_that_a_second_call_works_o
         stack, whole = stack_of(account, tmp_path), dict(account.answers)
         account.answers |= ending_after(whole, survived, lost)
         with suppress(KilledError):
-            command.tried(command.BY_NAME[name](stack))
+            command.tried(command.BY_NAME[name], stack)
         interrupted = survived < len(AWS.called)
         survived += 1
         made |= account.things
-        listed = [value for entry in stack.ledger.entries for value in entry.made.values()]
+        listed = list(map(str, stack.left))
         assert len(account.things) <= len(listed), "the list names what is left"
         if listed and isinstance(lost, NoCredentialsError):
             assert listed[0] in capsys.readouterr().err
         account.answers |= whole
         assert command.remove_all(stack) == []
-        assert not account.things | set(stack.ledger.entries)
+        assert (account.things, stack.left) == (set(), [])
     assert made or not MAKING.intersection(command.BY_NAME[name].plan)
 
 
@@ -479,7 +441,7 @@ def test_beliefs_that_disturb_are_asked_for_by_name_and_never_in_production(
         command.chosen_beliefs("fail", smoke=False)
     account.answers["cloudformation.DescribeStacks"] = lambda _: described(environment="prod")
     for belief in disturbing:
-        answer = command.tried(belief(stack_of(account, tmp_path)))
+        answer = command.tried(belief, stack_of(account, tmp_path))
         assert (answer.verdict, "environment=prod" in answer.said) == (Verdict.NOT_TRIED, True)
         assert AWS.called == ["cloudformation.DescribeStacks"]
 
@@ -491,7 +453,7 @@ def test_the_command_removes_what_is_left_tries_and_keeps_the_answers(
     stack = stack_of(account, tmp_path)
     monkeypatch.setattr(command, "stack_named", lambda _: stack)
     account.things.add("a reservation")
-    stack.ledger.note("reservation", {"function": "ConsoleFunction"})
+    stack.before("lambda.DeleteFunctionConcurrency", FunctionName="ConsoleFunction")
     account.ends = iter(["FAILED", "SUCCEEDED"])
     with pytest.raises(SystemExit) as ended:
         command.first_day("s", smoke=True)

@@ -323,8 +323,6 @@ def test_reservations_of_the_deployed_stack_are_replaced_and_not_added() -> None
         "LogicalResourceId": "SaveBatchFunction",
         "PhysicalResourceId": "stack-save-batch",
         "ResourceType": "AWS::Lambda::Function",
-        "ResourceStatus": "CREATE_COMPLETE",
-        "LastUpdatedTimestamp": "2026-01-01T00:00:00Z",
     }
     deployed = prepared() | {
         "lambda.GetAccountSettings": concurrency(151),

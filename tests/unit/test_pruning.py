@@ -37,9 +37,7 @@ class Deployed:
                 },
                 "stepfunctions.ListStateMachineVersions": self.list_machines,
                 "stepfunctions.ListStateMachineAliases": {
-                    "stateMachineAliases": [
-                        {"stateMachineAliasArn": f"{MACHINE}:live", "creationDate": datetime.now(UTC)}
-                    ]
+                    "stateMachineAliases": [{"stateMachineAliasArn": f"{MACHINE}:live"}]
                 },
                 "stepfunctions.DescribeStateMachineAlias": lambda _: {
                     "routingConfiguration": [
@@ -83,9 +81,6 @@ class Deployed:
     def run(self, release: int, status: str, days_ago: int = 0) -> None:
         at = datetime.now(UTC) - timedelta(days=days_ago)
         execution = {
-            "executionArn": f"arn:aws:states:{ACCOUNT}:execution:stack-save-content:{release}",
-            "stateMachineArn": MACHINE,
-            "name": str(release),
             "status": status,
             "startDate": at - timedelta(days=60),
             "stateMachineVersionArn": f"{MACHINE}:{release}",
@@ -97,24 +92,14 @@ class Deployed:
         numbers = sorted(self.machines, reverse=True)
         shown = numbers[20:] if "nextToken" in request else numbers[:20]
         page: dict[str, Any] = {
-            "stateMachineVersions": [
-                {"stateMachineVersionArn": f"{MACHINE}:{number}", "creationDate": datetime.now(UTC)}
-                for number in shown
-            ]
+            "stateMachineVersions": [{"stateMachineVersionArn": f"{MACHINE}:{number}"} for number in shown]
         }
         return page if "nextToken" in request else page | {"nextToken": "2"}
 
     def describe_machine(self, request: Mapping[str, Any]) -> Answer:
         number = request["stateMachineArn"].removeprefix(MACHINE).removeprefix(":") or "30"
         invoked = f"arn:aws:lambda:{ACCOUNT}:function:stack-save:{number}"
-        return {
-            "stateMachineArn": request["stateMachineArn"],
-            "name": "stack-save-content",
-            "definition": json.dumps({"Arguments": {"FunctionName": invoked}}),
-            "roleArn": "arn:aws:iam::111111111111:role/r",
-            "type": "STANDARD",
-            "creationDate": datetime.now(UTC),
-        }
+        return {"definition": json.dumps({"Arguments": {"FunctionName": invoked}})}
 
     def delete_machine(self, request: Mapping[str, Any]) -> Answer:
         self.machines.remove(int(request["stateMachineVersionArn"].rpartition(":")[2]))
@@ -130,13 +115,7 @@ class Deployed:
 
 
 def resource(kind: str, physical_id: str) -> dict[str, Any]:
-    return {
-        "LogicalResourceId": kind.replace(":", ""),
-        "PhysicalResourceId": physical_id,
-        "ResourceType": kind,
-        "LastUpdatedTimestamp": datetime.now(UTC),
-        "ResourceStatus": "UPDATE_COMPLETE",
-    }
+    return {"PhysicalResourceId": physical_id, "ResourceType": kind}
 
 
 def test_thirty_releases_become_three() -> None:

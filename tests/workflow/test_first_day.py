@@ -8,8 +8,7 @@ import pytest
 from sqlalchemy import MetaData, select
 
 from first_day import __main__ as command
-from first_day.belief import Stack
-from first_day.ledger import Ledger
+from first_day.stack import Stack
 from local_stack.stack import LocalStack
 from roadmap_command.target import Target
 
@@ -34,7 +33,8 @@ def test_the_first_day_runs_whole_on_the_local_stack_and_leaves_nothing(
     local = Stack(
         stack.log_group.rpartition("/")[2],
         lambda service, _: stack.client(service),
-        Ledger(tmp_path / "todo.json"),
+        tmp_path / "todo.json",
+        command.UNDOING,
         api_url=stack.api_url,
         is_local=True,
     )
@@ -42,7 +42,7 @@ def test_the_first_day_runs_whole_on_the_local_stack_and_leaves_nothing(
     with pytest.raises(SystemExit) as ended:
         command.first_day("local")
     results = json.loads(Path("first-day-local.json").read_text())
-    answered = {name for name, belief in command.BY_NAME.items() if belief.local}
+    answered = {name for name, belief in command.BY_NAME.items() if belief.smoke}
     assert {name for name, each in results.items() if each["verdict"] == "held"} == answered, results
     others = [each for name, each in results.items() if name not in answered]
     assert all((each["verdict"], each["said"]) == ("not tried", "only AWS can answer") for each in others)

@@ -1,18 +1,15 @@
 """`python -m documents.cost`: the bill of a run, and of a day of 20,000 roadmaps; also in docs/deploy.md.
 
-Counted requests × unit prices: the counts are measured (`python -m tests.support.run_counts`), the prices are
-in `documents/prices.py`. Durations and tokens are assumptions, named below. docs/deploy.md names what is not
-included.
+The prices are in `documents/prices.py`. Durations and tokens are assumptions, named below. docs/deploy.md
+names what is not included.
 """
 
 import heapq
-import json
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from io import StringIO
 from math import ceil
-from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -55,24 +52,8 @@ the queue, where it is polled, too (assumed).
 
 HOURS_OF_A_MONTH, ZONES, KEPT_VERSIONS = 730, 2, 3
 
-COUNTS = REPOSITORY / "tools/documents/counts.json"
 TEMPLATES = (REPOSITORY / "template.yaml", REPOSITORY / "database/template.yaml")
 PAGE = REPOSITORY / "docs/deploy.md"
-
-
-class Counts(NamedTuple):
-    """The requests of a run to each service. Measured: `python -m tests.support.run_counts`."""
-
-    gets: int
-    puts: int
-    transactions: int
-    log_bytes: int
-    events: int
-
-
-def counts_of(concepts: int) -> Counts:
-    """The measured counts of a run that generates everything."""
-    return Counts(**json.loads(COUNTS.read_text())[str(concepts)])
 
 
 def batches_of(concepts: int, batch_size: int) -> int:
@@ -110,7 +91,7 @@ def run_minutes(concepts: int, batch_size: int, parallel: int) -> float:
     return (seconds + SAVE_SECONDS + sum(OTHER_SECONDS.values())) / 60
 
 
-def cost_of(concepts: int, batch_size: int, template: Template, counts: Counts) -> Mapping[str, float]:
+def cost_of(concepts: int, batch_size: int, template: Template) -> Mapping[str, float]:
     """Dollars of a run that generates and saves every item, without the model and the database."""
 
     def lambda_cost(function: str, invocations: float, seconds: float) -> float:
@@ -126,11 +107,8 @@ def cost_of(concepts: int, batch_size: int, template: Template, counts: Counts) 
         "Lambda: Generate waits for the model": lambda_cost("GenerateContentFunction", batches, generating),
         "Lambda: all others": lambda_cost("SaveBatchFunction", batches, batches * SAVE_SECONDS) + others,
         "Step Functions": transitions_of(batches) * prices.TRANSITION.dollars,
-        "S3": counts.puts * prices.PUT.dollars + counts.gets * prices.GET.dollars,
         "API, with its functions": requests * prices.API_REQUEST.dollars
         + lambda_cost("TaskApiFunction", requests, requests * API_SECONDS),
-        "logs": counts.log_bytes / 1e9 * prices.LOG_GB.dollars,
-        "events, with a bus": counts.events * prices.EVENT.dollars,
     }
 
 
@@ -147,7 +125,7 @@ def bill(template: Template) -> Mapping[str, tuple[float, float]]:
     batch_size = default_of(template, "BatchSize")
     columns = []
     for concepts, times in ((1_000, 1), (CONCEPTS_OF_A_DAY, DAY_OF_ROADMAPS)):
-        run = {**model_cost(concepts), **cost_of(concepts, batch_size, template, counts_of(concepts))}
+        run = {**model_cost(concepts), **cost_of(concepts, batch_size, template)}
         columns.append({name: times * dollars for name, dollars in run.items()})
     one, many = columns
     return {name: (one[name], many[name]) for name in one}

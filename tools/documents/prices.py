@@ -27,7 +27,6 @@ GB_SECOND = Price(0.0000133334, "GB-second on arm64", "aws.amazon.com/lambda/pri
 PUT = Price(0.005e-3, "PUT, COPY or LIST", "aws.amazon.com/s3/pricing", "2025")
 GET = Price(0.0004e-3, "GET or HEAD", "aws.amazon.com/s3/pricing", "2025")
 API_REQUEST = Price(3.50e-6, "request of a REST API", "aws.amazon.com/api-gateway/pricing", "2026-11")
-LOG_GB = Price(0.50, "GB of logs", "aws.amazon.com/cloudwatch/pricing", "2026-11")
 ACU_HOUR = Price(
     0.12, "Aurora capacity unit for an hour", "c3x.dev/blog/aws-aurora-serverless-v2-cost", "2026-12"
 )
@@ -53,4 +52,3 @@ FIREWALL = Price(5.00, "web ACL for a month", "c3x.dev/blog/aws-waf-cost-explain
 FIREWALL_RULE = Price(1.00, "rule of a web ACL for a month", "c3x.dev/blog/aws-waf-cost-explained", "2026-12")
 KEY = Price(1.00, "KMS key for a month", "aws.amazon.com/kms/pricing", "2025")
 SECRET = Price(0.40, "secret for a month", "aws.amazon.com/secrets-manager/pricing", "2025")
-EVENT = Price(1.00e-6, "own event", "aws.amazon.com/eventbridge/pricing", "2025")

@@ -7,7 +7,6 @@ left to remove), 1, 3 (no access).
 
 import json
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,42 +14,42 @@ from typing import Annotated
 
 import boto3
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
 
 from release.clients import Clients, clients_of
 from release.command import run
 from release.configuration import CONFIGURATION, stack_in
 from release.errors import ReleaseError
 from roadmap_command.target import patient_lambda_client
-from roadmap_content.contracts.errors import ContentError
 
-from .alarms import AlarmsAreCalculated, PageArrives
-from .belief import Answer, Belief, NotTriedError, Stack, Verdict
-from .functions import AliasesAreActive, DatabaseIsReached, ErrorsHaveTheirNames, ServicesAreReached
-from .gateway import ExcessIsCounted, RefusalsAreLogged, ReservationIsA500
-from .ledger import Ledger
-from .releases import AlarmRollsBack, FailedMigrationIsRolledBack, RedriveKeepsItsVersions
-from .runs import FirstObjectNeedsNoDecrypt, RunIsRedriven, RunSurvivesAFailover, UserIsErased
+from .alarms import alarms, page
+from .belief import Answer, Belief, NotTriedError, Verdict
+from .functions import aliases, database, endpoints, error_names
+from .gateway import limit, refusals, reservation
+from .releases import migration_failure, own_versions, rollback
+from .runs import bucket_key, erasure, failover, redrive
+from .stack import FAILURES, Stack
+from .trial import erase
 
-BELIEFS: Sequence[type[Belief]] = (
-    AliasesAreActive,
-    DatabaseIsReached,
-    ServicesAreReached,
-    AlarmsAreCalculated,
-    PageArrives,
-    RefusalsAreLogged,
-    ErrorsHaveTheirNames,
-    FirstObjectNeedsNoDecrypt,
-    RunIsRedriven,
-    UserIsErased,
-    ReservationIsA500,
-    ExcessIsCounted,
-    RunSurvivesAFailover,
-    FailedMigrationIsRolledBack,
-    AlarmRollsBack,
-    RedriveKeepsItsVersions,
+BELIEFS = (
+    aliases,
+    database,
+    endpoints,
+    alarms,
+    page,
+    refusals,
+    error_names,
+    bucket_key,
+    redrive,
+    erasure,
+    reservation,
+    limit,
+    failover,
+    migration_failure,
+    rollback,
+    own_versions,
 )
 BY_NAME = {belief.name: belief for belief in BELIEFS}
+UNDOING = {"erase": erase}
 
 
 def first_day(
@@ -67,16 +66,15 @@ def first_day(
     if dry_run:
         for belief in chosen:
             kind = "  asked for by name: it disturbs users" if belief.disturbs else ""
-            typer.echo(f"{belief.name}: {belief.__doc__}{kind}\n  sends {', '.join(belief.plan)}")
+            typer.echo(f"{belief.name}: {belief.claim}{kind}\n  sends {', '.join(belief.plan)}")
         return
     deployed = stack_named(stack)
     deployed.artifact = artifact
-    left = remove_all(deployed)
-    if left:
+    if remove_all(deployed):
         typer.echo("nothing was tried before this is removed", err=True)
         sys.exit(1)
     results = Path(f"first-day-{stack}.json")
-    answers = {belief.name: tried(belief(deployed)) for belief in chosen}
+    answers = {belief.name: tried(belief, deployed) for belief in chosen}
     at = datetime.now(UTC).isoformat(timespec="seconds")
     kept = json.loads(results.read_text()) if results.exists() else {}
     kept |= {name: {"at": at, **answer._asdict()} for name, answer in answers.items()}
@@ -85,10 +83,10 @@ def first_day(
     good = {Verdict.HELD} if smoke else {Verdict.HELD, Verdict.NOT_TRIED}
     bad = [name for name, answer in answers.items() if answer.verdict not in good]
     typer.echo(f"{results}: {len(answers)} beliefs; bad: {', '.join(bad) or 'none'}")
-    sys.exit(1 if bad or deployed.ledger.entries else 0)
+    sys.exit(1 if bad or deployed.left else 0)
 
 
-def chosen_beliefs(only: str, *, smoke: bool) -> list[type[Belief]]:
+def chosen_beliefs(only: str, *, smoke: bool) -> list[Belief]:
     """The beliefs to try. Raises ReleaseError: there is none of a name."""
     names = [name for name in only.split(",") if name]
     if unknown := sorted(set(names) - BY_NAME.keys()):
@@ -98,56 +96,52 @@ def chosen_beliefs(only: str, *, smoke: bool) -> list[type[Belief]]:
     return [belief for belief in BELIEFS if not belief.disturbs and (belief.smoke or not smoke)]
 
 
-def tried(belief: Belief) -> Answer:
-    """Try a belief, remove what it made, and print the answer."""
-    answer = _answer(belief)
-    typer.echo(f"{answer.verdict:9} {belief.name}: {belief.__doc__}\n          {answer.said}")
-    remove_all(belief.stack)
+def tried(belief: Belief, stack: Stack) -> Answer:
+    """Try a belief, print the answer, and remove what it made."""
+    try:
+        answer = _answer(belief, stack)
+    except FAILURES as error:
+        answer = Answer(Verdict.NOT_TRIED, str(error))
+    typer.echo(f"{answer.verdict:9} {belief.name}: {belief.claim}\n          {answer.said}")
+    remove_all(stack)
     return answer
 
 
-def _answer(belief: Belief) -> Answer:
-    try:
-        if belief.stack.is_local and not belief.local:
-            raise NotTriedError("only AWS can answer")
-        if belief.disturbs and belief.stack.tags.get("environment") == "prod":
-            raise NotTriedError("it disturbs users, and the stack is tagged environment=prod")
-        return belief.attempt()
-    except (BotoCoreError, ClientError, ContentError, OSError) as error:
-        return Answer(Verdict.NOT_TRIED, str(error))
+def _answer(belief: Belief, stack: Stack) -> Answer:
+    if stack.is_local and not belief.smoke:
+        raise NotTriedError("only AWS can answer")
+    if belief.disturbs and stack.tags.get("environment") == "prod":
+        raise NotTriedError("it disturbs users, and the stack is tagged environment=prod")
+    return belief.attempt(stack)
 
 
 def remove_all(stack: Stack) -> list[str]:
-    """Undo every entry of the ledger; return what is left, which is printed and stays in its file."""
-    left = []
-    for entry in stack.ledger.entries:
-        try:
-            BY_NAME[entry.belief](stack).undo(entry.made)
-            stack.ledger.forget(entry)
-        except (BotoCoreError, ClientError, ContentError, OSError) as error:
-            left.append(f"{entry.belief}: {json.dumps(entry.made)}: {error}")
+    """Undo every change; return what is left, which is printed and stays in its file."""
+    left = stack.remove_all()
     for each in left:
-        typer.echo(f"to remove {each}\n          by another call; the list is {stack.ledger.path}", err=True)
+        typer.echo(f"to remove: {each}\n          by another call; the list is {stack.todo}", err=True)
     return left
 
 
 def stack_named(name: str) -> Stack:
     """The stack of an environment, a stack on AWS, or the local one."""
-    ledger = Ledger(Path(f"first-day-{name}.todo.json"))
+    todo = Path(f"first-day-{name}.todo.json")
     if name == "local":
         from roadmap_command.local import local_stack
 
         local = local_stack().attach()
         clients: Clients = lambda service, _: local.client(service)  # noqa: E731
-        return Stack(
-            local.log_group.rpartition("/")[2], clients, ledger, api_url=local.api_url, is_local=True
-        )
+        of_logs = local.log_group.rpartition("/")[2]
+        return Stack(of_logs, clients, todo, UNDOING, api_url=local.api_url, is_local=True)
     with suppress(ReleaseError):  # it is the name of a stack
         name = stack_in(CONFIGURATION, name)
     shared = clients_of(boto3.Session())
     invoking = patient_lambda_client()
     return Stack(
-        name, lambda service, region: invoking if service == "lambda" else shared(service, region), ledger
+        name,
+        lambda service, region: invoking if service == "lambda" else shared(service, region),
+        todo,
+        UNDOING,
     )
 
 

@@ -1,19 +1,13 @@
-"""A belief about AWS: a plan that can be read, a try, and an undo for everything that the try makes."""
+"""A belief about AWS: a function that tries it on a stack, with the claim as its docstring."""
 
-import json
-import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import NamedTuple
 
-from local_stack.stack_functions import functions_of
-from release.clients import Clients
 from roadmap_content.contracts.errors import PermanentError
 
-from .ledger import Ledger
+from .stack import Stack
 
 
 class Verdict(StrEnum):
@@ -40,114 +34,38 @@ class NotTriedError(PermanentError, code="NotTried"):
     """Something that the try needs is missing. The message names it."""
 
 
-class NotRemovedError(PermanentError, code="NotRemoved"):
-    """Something could not be removed yet. The message says when or how it can be."""
+Attempt = Callable[[Stack], Answer]
 
 
-@dataclass
-class Stack:
-    """A deployed stack, on AWS or local."""
+@dataclass(frozen=True)
+class Belief:
+    """A belief. What a try makes is recorded by `Stack.before`, and removed afterwards."""
 
-    name: str
-    clients: Clients
-    ledger: Ledger
-    api_url: str = ""
-    """Of a local stack; on AWS, the output `ApiUrl`."""
+    attempt: Attempt
+    """Raises NotTriedError: something is missing."""
 
-    is_local: bool = False
-    artifact: str = ""
-    pause: Callable[[float], None] = field(default=time.sleep)
-
-    def client(self, service: str) -> Any:  # noqa: ANN401 - of any service
-        """A client of AWS."""
-        return self.clients(service, "")
-
-    @cached_property
-    def described(self) -> Mapping[str, Any]:
-        """The stack as CloudFormation describes it."""
-        (described,) = self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
-        found: Mapping[str, Any] = described
-        return found
-
-    @property
-    def tags(self) -> dict[str, str]:
-        """The stack's tags, which the deployment sets."""
-        return {tag["Key"]: tag["Value"] for tag in self.described.get("Tags", ())}
-
-    @property
-    def outputs(self) -> dict[str, str]:
-        """The stack's outputs."""
-        return {output["OutputKey"]: output["OutputValue"] for output in self.described["Outputs"]}
-
-    @property
-    def parameters(self) -> dict[str, str]:
-        """The stack's parameters."""
-        return {each["ParameterKey"]: each["ParameterValue"] for each in self.described["Parameters"]}
-
-    @cached_property
-    def functions(self) -> dict[str, str]:
-        """The names of the functions, by logical id."""
-        return functions_of(self.client("cloudformation"), self.name)
-
-    @property
-    def url(self) -> str:
-        """The base URL of the API."""
-        return self.api_url or self.outputs["ApiUrl"]
-
-    def resource(self, logical_id: str) -> str:
-        """The physical id of a resource."""
-        answer = self.client("cloudformation").describe_stack_resource(
-            StackName=self.name, LogicalResourceId=logical_id
-        )
-        return str(answer["StackResourceDetail"]["PhysicalResourceId"])
-
-    def invoke(self, logical_id: str, event: Mapping[str, Any]) -> tuple[Any, str]:
-        """Invoke a function's alias; return its answer, and the kind of its error if it failed."""
-        return self.invoke_named(f"{self.functions[logical_id]}:live", event)
-
-    def invoke_named(self, name: str, event: Mapping[str, Any]) -> tuple[Any, str]:
-        """The same for a function by its name."""
-        answer = self.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event))
-        return json.loads(answer["Payload"].read()), answer.get("FunctionError", "")
-
-    def until(self, ready: Callable[[], Any], seconds: int, every: int = 5) -> Any:  # noqa: ANN401
-        """What `ready` returns as soon as it is true, or in the end."""
-        for _ in range(seconds // every):
-            if found := ready():
-                return found
-            self.pause(every)
-        return ready()
-
-
-class Belief(ABC):
-    """A belief. The docstring of its class is the claim."""
-
-    name: ClassVar[str]
-    plan: ClassVar[tuple[str, ...]]
+    plan: tuple[str, ...]
     """The operations that a try and its undo may send, as `service.Operation`."""
 
-    disturbs: ClassVar[bool] = False
+    disturbs: bool
     """Whether users may notice the try: it runs only if it is named, and never in production."""
 
-    smoke: ClassVar[bool] = False
-    """Whether it belongs to the short part that runs between staging and production."""
+    smoke: bool
+    """Whether it belongs to the short part that runs between staging and production. The local stack can
+    answer it, too.
+    """
 
-    local: ClassVar[bool] = False
-    """Whether the local stack can answer."""
+    @property
+    def name(self) -> str:
+        """The name on the command line."""
+        return self.attempt.__name__
 
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
+    @property
+    def claim(self) -> str:
+        """What is believed."""
+        return str(self.attempt.__doc__)
 
-    @abstractmethod
-    def attempt(self) -> Answer:
-        """Try it. Raises NotTriedError: something is missing."""
 
-    def undo(self, made: Mapping[str, str]) -> None:
-        """Remove or restore what an entry of the ledger names; nothing happens if that is done already.
-        Raises NotRemovedError: not yet.
-        """
-        raise NotImplementedError(f"{self.name} makes nothing: {made}")
-
-    def making(self, **made: str) -> None:
-        """Record what is about to be made or changed."""
-        self.stack.ledger.note(self.name, made)
+def belief(*plan: str, disturbs: bool = False, smoke: bool = False) -> Callable[[Attempt], Belief]:
+    """Make a belief of the function that tries it."""
+    return lambda attempt: Belief(attempt, plan, disturbs, smoke)

@@ -2,73 +2,49 @@
 
 import io
 import zipfile
-from collections.abc import Mapping
-
-from botocore.exceptions import ClientError
 
 from checks.template.endpoints import requests_in_vpc
-from local_stack.template_file import Template
 from release.connections import our_template
 
-from .belief import Answer, Belief, NotTriedError, held_if
-
-_INVOKING = ("cloudformation.DescribeStacks", "cloudformation.ListStackResources", "lambda.Invoke")
-
-
-class ServicesAreReached(Belief):
-    """Each function in the VPC reaches every service that its own code calls."""
-
-    name = "endpoints"
-    plan = _INVOKING
-    smoke = local = True
-
-    def attempt(self) -> Answer:
-        template: Template = our_template()
-        faults, connections = [], 0
-        for function, operations in requests_in_vpc(template, self.stack.parameters).items():
-            services = sorted({operation.service for operation in operations})
-            answer, failed = self.stack.invoke(function, {"keep_awake": True, "services": services})
-            if failed:
-                faults.append(f"{function}: {answer.get('errorType')}: {answer.get('errorMessage')}")
-                continue
-            faults += [f"{function}, {each}: {said}" for each, said in answer.items() if said != "reached"]
-            connections += len(answer)
-        return held_if(not faults and connections, "; ".join(faults) or f"{connections} connections")
+from .belief import Answer, NotTriedError, belief, held_if
+from .stack import Stack
 
 
-class DatabaseIsReached(Belief):
-    """A function logs in to the database: the proxy, its IAM login and TLS accept it."""
-
-    name = "database"
-    plan = _INVOKING[1:]
-    smoke = local = True
-
-    def attempt(self) -> Answer:
-        answer, failed = self.stack.invoke("MigrateDatabaseFunction", {"dry_run": True})
-        said = f"{answer.get('errorType')}: {answer.get('errorMessage')}" if failed else answer
-        return held_if(not failed and answer["before"] == answer["after"], said)
-
-
-class AliasesAreActive(Belief):
+@belief("cloudformation.ListStackResources", "lambda.GetFunctionConfiguration", smoke=True)
+def aliases(stack: Stack) -> Answer:
     """Every alias runs a version that is active; its snapshot is ready, if it has one."""
+    faults = []
+    for logical_id, name in stack.functions.items():
+        version = stack.client("lambda").get_function_configuration(FunctionName=name, Qualifier="live")
+        snapshot = version.get("SnapStart", {})
+        states = [version.get("State"), version.get("LastUpdateStatus", "Successful")]
+        if snapshot.get("ApplyOn", "None") != "None":
+            states.append(f"snapshot {snapshot['OptimizationStatus']}")
+        if not {"Active", "Successful", "snapshot On"}.issuperset(states):
+            faults.append(f"{logical_id}: {', '.join(map(str, states))}")
+    return held_if(stack.functions and not faults, "; ".join(faults) or "all are active")
 
-    name = "aliases"
-    plan = ("cloudformation.ListStackResources", "lambda.GetFunctionConfiguration")
-    smoke = local = True
 
-    def attempt(self) -> Answer:
-        faults = []
-        for logical_id, name in self.stack.functions.items():
-            version = self.stack.client("lambda").get_function_configuration(
-                FunctionName=name, Qualifier="live"
-            )
-            snapshot = version.get("SnapStart", {})
-            states = [version.get("State"), version.get("LastUpdateStatus", "Successful")]
-            if snapshot.get("ApplyOn", "None") != "None":
-                states.append(f"snapshot {snapshot['OptimizationStatus']}")
-            if not {"Active", "Successful", "snapshot On"}.issuperset(states):
-                faults.append(f"{logical_id}: {', '.join(map(str, states))}")
-        return held_if(self.stack.functions and not faults, "; ".join(faults) or "all are active")
+@belief("cloudformation.ListStackResources", "lambda.Invoke", smoke=True)
+def database(stack: Stack) -> Answer:
+    """A function logs in to the database: the proxy, its IAM login and TLS accept it."""
+    answer, fault = stack.invoke(stack.alias("MigrateDatabaseFunction"), {"dry_run": True})
+    return held_if(not fault and answer["before"] == answer["after"], fault or answer)
+
+
+@belief("cloudformation.DescribeStacks", "cloudformation.ListStackResources", "lambda.Invoke", smoke=True)
+def endpoints(stack: Stack) -> Answer:
+    """Each function in the VPC reaches every service that its own code calls."""
+    faults, connections = [], 0
+    for function, operations in requests_in_vpc(our_template(), stack.parameters).items():
+        services = sorted({operation.service for operation in operations})
+        answer, fault = stack.invoke(stack.alias(function), {"keep_awake": True, "services": services})
+        if fault:
+            faults.append(f"{function}: {fault}")
+            continue
+        faults += [f"{function}, {service}: {said}" for service, said in answer.items() if said != "reached"]
+        connections += len(answer)
+    return held_if(not faults and connections, "; ".join(faults) or f"{connections} connections")
 
 
 SLOW_OR_LARGE = b"""
@@ -77,57 +53,40 @@ def handler(event, context):
     while True:
         kept.extend([bytes(event["bytes"])] * bool(event["bytes"]))
 """
+ERRORS = {0: ("Sandbox.Timedout",), 50_000_000: ("Runtime.ExitError", "Runtime.OutOfMemory")}
+"""The error names, by the bytes that the function takes in each round."""
 
 
-class ErrorsHaveTheirNames(Belief):
+@belief(
+    "cloudformation.ListStackResources",
+    "lambda.GetFunctionConfiguration",
+    "lambda.CreateFunction",
+    "lambda.Invoke",
+    "lambda.DeleteFunction",
+)
+def error_names(stack: Stack) -> Answer:
     """A timeout is `Sandbox.Timedout`, and a lack of memory `Runtime.ExitError` or `Runtime.OutOfMemory`."""
-
-    name = "error_names"
-    plan = (
-        "cloudformation.ListStackResources",
-        "lambda.GetFunctionConfiguration",
-        "lambda.CreateFunction",
-        "lambda.Invoke",
-        "lambda.DeleteFunction",
+    client, name = stack.client("lambda"), f"{stack.name}-first-day"[-64:]
+    role = client.get_function_configuration(FunctionName=stack.functions["ConsoleFunction"])["Role"]
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("app.py", SLOW_OR_LARGE)
+    stack.before("lambda.DeleteFunction", FunctionName=name)
+    client.create_function(
+        FunctionName=name,
+        Runtime="python3.13",
+        Handler="app.handler",
+        Role=role,
+        Timeout=3,
+        MemorySize=128,
+        Code={"ZipFile": code.getvalue()},
     )
-    expected: Mapping[int, tuple[str, ...]] = {
-        0: ("Sandbox.Timedout",),
-        50_000_000: ("Runtime.ExitError", "Runtime.OutOfMemory"),
-    }
-    """By the bytes that the function takes in each round."""
 
-    def attempt(self) -> Answer:
-        client, name = self.stack.client("lambda"), f"{self.stack.name}-first-day"[-64:]
-        role = client.get_function_configuration(FunctionName=self.stack.functions["ConsoleFunction"])["Role"]
-        code = io.BytesIO()
-        with zipfile.ZipFile(code, "w") as archive:
-            archive.writestr("app.py", SLOW_OR_LARGE)
-        self.making(function=name)
-        client.create_function(
-            FunctionName=name,
-            Runtime="python3.13",
-            Handler="app.handler",
-            Role=role,
-            Timeout=3,
-            MemorySize=128,
-            Code={"ZipFile": code.getvalue()},
-        )
+    def is_active() -> bool:
+        return bool(client.get_function_configuration(FunctionName=name)["State"] == "Active")
 
-        def is_active() -> bool:
-            return bool(client.get_function_configuration(FunctionName=name)["State"] == "Active")
-
-        if not self.stack.until(is_active, 60):
-            raise NotTriedError("a new function was not active within a minute")
-        said = {
-            size: str(self.stack.invoke_named(name, {"bytes": size})[0].get("errorType"))
-            for size in self.expected
-        }
-        as_believed = all(said[size] in names for size, names in self.expected.items())
-        return held_if(as_believed, ", ".join(said.values()))
-
-    def undo(self, made: Mapping[str, str]) -> None:
-        try:
-            self.stack.client("lambda").delete_function(FunctionName=made["function"])
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ResourceNotFoundException":
-                raise
+    if not stack.until(is_active, 60):
+        raise NotTriedError("a new function was not active within a minute")
+    faults = {size: stack.invoke(name, {"bytes": size})[1] for size in ERRORS}
+    as_believed = all(fault.partition(":")[0] in ERRORS[size] for size, fault in faults.items())
+    return held_if(as_believed, "; ".join(faults.values()))

@@ -7,15 +7,17 @@ are events of its functions, so that no token is needed.
 import json
 import secrets
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from local_stack.builds import REPOSITORY
 from migrations.rehearsal import trial_framework
 from roadmap_command.demo import with_offline_content
+from roadmap_content.contracts.errors import PermanentError
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.storage.keys import staged_key
 
-from .belief import Belief, NotRemovedError, NotTriedError
+from .belief import NotTriedError
+from .stack import Stack
 
 INSERT_PLAN = (
     "cloudformation.DescribeStacks",
@@ -26,66 +28,69 @@ INSERT_PLAN = (
 RUN_PLAN = (*INSERT_PLAN, "stepfunctions.StartExecution", "stepfunctions.DescribeExecution")
 
 
-class TrialBelief(Belief):
-    """A belief that runs a trial."""
+class NotErasedError(PermanentError, code="NotErased"):
+    """A trial could not be erased yet. The message says when or why."""
 
-    plan: ClassVar[tuple[str, ...]] = RUN_PLAN
 
-    def insert(self, *, with_a_fault: bool = False) -> str:
-        """Insert and stage a trial; return its id. With a fault, two quizzes have the same id."""
-        trial = f"first-day-{secrets.token_hex(6)}"
-        self.making(trial=trial)
-        answer, failed = self.stack.invoke("MigrateDatabaseFunction", {"trial": trial})
-        if failed:
-            raise NotTriedError(f"the trial's roadmap was refused: {answer.get('errorMessage')}")
-        framework = {"roadmap": {"framework_data": trial_framework(trial)}}
-        first, second, *others = with_offline_content(framework)["content"]
-        if with_a_fault:
-            second["quiz"]["quiz_id"] = first["quiz"]["quiz_id"]
-        s3, bucket = self.stack.client("s3"), self.stack.outputs["ContentBucket"]
-        for entry in (first, second, *others):
-            for content_type in ContentType:
-                key = staged_key(trial, Item(entry["concept_id"], content_type))
-                s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(entry[content_type]).encode())
-        return trial
+def insert(stack: Stack, *, with_a_fault: bool = False) -> str:
+    """Insert and stage a trial; return its id. With a fault, two quizzes have the same id."""
+    trial = f"first-day-{secrets.token_hex(6)}"
+    stack.before("erase", trial=trial)
+    _, fault = stack.invoke(stack.alias("MigrateDatabaseFunction"), {"trial": trial})
+    if fault:
+        raise NotTriedError(f"the trial's roadmap was refused: {fault}")
+    framework = {"roadmap": {"framework_data": trial_framework(trial)}}
+    first, second, *others = with_offline_content(framework)["content"]
+    if with_a_fault:
+        second["quiz"]["quiz_id"] = first["quiz"]["quiz_id"]
+    s3, bucket = stack.client("s3"), stack.outputs["ContentBucket"]
+    for entry in (first, second, *others):
+        for content_type in ContentType:
+            key = staged_key(trial, Item(entry["concept_id"], content_type))
+            s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(entry[content_type]).encode())
+    return trial
 
-    def start(self, trial: str) -> str:
-        """Start a trial's run; return the execution's ARN."""
-        machine = f"{self.stack.outputs['StateMachineArn']}:live"
-        answer = self.stack.client("stepfunctions").start_execution(
-            stateMachineArn=machine, name=f"{trial}-run", input=json.dumps({"task_id": trial})
-        )
-        return str(answer["executionArn"])
 
-    def end_of(self, execution: str) -> str:
-        """The status of an execution at its end, or after ten minutes."""
+def erase(stack: Stack, trial: str) -> None:
+    """Erase a trial with its user. Raises NotErasedError: not yet."""
+    query = {"product_rows": "true"}
+    while True:
+        status, answer = ask(stack, "DELETE", f"/users/{trial}/content", **query)
+        if status != 200:
+            raise NotErasedError(f"{status} {answer}")
+        if answer["complete"]:
+            return
+        if answer.get("waits_until"):
+            raise NotErasedError(f"a run was stopped; again after {answer['waits_until']}")
+        query["after"] = answer["after"]
 
-        def ended() -> str:
-            answer = self.stack.client("stepfunctions").describe_execution(executionArn=execution)
-            return "" if answer["status"] == "RUNNING" else str(answer["status"])
 
-        return str(self.stack.until(ended, 600)) or "RUNNING"
+def start(stack: Stack, trial: str) -> str:
+    """Start a trial's run; return the execution's ARN."""
+    machine = f"{stack.outputs['StateMachineArn']}:live"
+    answer = stack.client("stepfunctions").start_execution(
+        stateMachineArn=machine, name=f"{trial}-run", input=json.dumps({"task_id": trial})
+    )
+    return str(answer["executionArn"])
 
-    def ask(self, method: str, path: str, **query: str) -> tuple[int, Any]:
-        """Send a request to the function that serves it, as an operator; return the status and the answer."""
-        function = "RecoveryApiFunction" if path.startswith("/users/") else "TaskApiFunction"
-        answer, failed = self.stack.invoke(function, request_event(method, path, query))
-        if failed:
-            return 500, answer
-        return answer["statusCode"], json.loads(answer["body"] or "null")
 
-    def undo(self, made: Mapping[str, str]) -> None:
-        """Erase a trial with its user."""
-        query = {"product_rows": "true"}
-        while True:
-            status, answer = self.ask("DELETE", f"/users/{made['trial']}/content", **query)
-            if status != 200:
-                raise NotRemovedError(f"{status} {answer}")
-            if answer["complete"]:
-                return
-            if answer.get("waits_until"):
-                raise NotRemovedError(f"a run was stopped; again after {answer['waits_until']}")
-            query["after"] = answer["after"]
+def end_of(stack: Stack, execution: str) -> str:
+    """The status of an execution at its end, or after ten minutes."""
+
+    def ended() -> str:
+        answer = stack.client("stepfunctions").describe_execution(executionArn=execution)
+        return "" if answer["status"] == "RUNNING" else str(answer["status"])
+
+    return str(stack.until(ended, 600)) or "RUNNING"
+
+
+def ask(stack: Stack, method: str, path: str, **query: str) -> tuple[int, Any]:
+    """Send a request to the function that serves it, as an operator; return the status and the answer."""
+    function = "RecoveryApiFunction" if path.startswith("/users/") else "TaskApiFunction"
+    answer, fault = stack.invoke(stack.alias(function), request_event(method, path, query))
+    if fault:
+        return 500, {"message": fault}
+    return answer["statusCode"], json.loads(answer["body"] or "null")
 
 
 def request_event(method: str, path: str, query: Mapping[str, str]) -> dict[str, Any]:

@@ -33,7 +33,6 @@ from .stamp import parameters_of, release_of, require_filled_in, stamped
 def deploy(
     environment: str,
     artifact: Annotated[Path | None, typer.Option(help="Deploy this artefact instead of building.")] = None,
-    commit: Annotated[str, typer.Option(help="The name of what is built; by default the commit.")] = "",
     unchecked: Annotated[bool, typer.Option("--unchecked", help="Do not run the preflight.")] = False,
     keep: Annotated[int, typer.Option(min=1, help="The newest releases that are kept, used or not.")] = KEPT,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the change set is executed.")] = False,
@@ -48,7 +47,7 @@ def deploy(
         require_prepared(Target(stack, session.region_name or "", parameters), clients)
     with TemporaryDirectory(prefix="roadmap-release-") as folder:
         architecture = parameters["Architecture"]
-        built = unpack(artifact, Path(folder)) if artifact else build(commit, architecture)
+        built = unpack(artifact, Path(folder)) if artifact else build(architecture)
         require_architecture(built, architecture)
         release = release_of(
             built.commit, read_template(built.template), parameters, rollback_of(clients, stack)

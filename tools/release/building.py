@@ -13,9 +13,9 @@ from .artifact import Artifact, pack, self_contained
 from .command import run
 
 
-def build(commit: str = "", architecture: str = "") -> Artifact:
-    """Build for AWS. Without a commit, it is the checked-out one."""
-    return self_contained(build_for_aws(architecture).template, commit or checked_out())
+def build(architecture: str = "") -> Artifact:
+    """Build the checked-out commit for AWS."""
+    return self_contained(build_for_aws(architecture).template, checked_out())
 
 
 def checked_out() -> str:
@@ -29,7 +29,7 @@ def write_artifact(
     architecture: Annotated[str, typer.Option(help="arm64 or x86_64; the template's default if empty.")] = "",
 ) -> None:
     """Build the checked-out commit and write it as one archive, with its bill of materials beside it."""
-    built = build(architecture=architecture)
+    built = build(architecture)
     bill = pack(built, archive)
     typer.echo(f"{archive}: {built.commit} for {built.architecture}; its packages: {bill}")
 

@@ -121,7 +121,7 @@ def run_demo(bundle_file: Path | None, *, keep: bool = False, fresh: bool = Fals
     if keep:
         console.rule(Text("7. The console", style="bold"))
         say("The stack is kept until `roadmap down`. This link signs you in as an operator for an hour:")
-        console.print(stack.console_link(), soft_wrap=True)
+        console.print(stack.console_link())
     sys.stdout.write(json.dumps(told) + "\n")
 
 
@@ -179,7 +179,7 @@ def run_with_faults(target: Target, database_url: str, bundle: Bundle) -> TaskSt
     with _killing_the_saver_of(database_url, resources["id"]) as kills:
         first = _run(target, task_id)
     say(f"{len(kills)} processes were killed. All other items are saved, and the missing ones are listed:")
-    console.print(views.outcome(first), soft_wrap=True)
+    console.print(views.outcome(first))
     return first
 
 
@@ -189,7 +189,7 @@ def _tell(target: Target, database_url: str, bundle: Bundle) -> dict[str, Any]:
 
     console.rule(Text("5. One retry over HTTP, without manual repairs", style="bold"))
     second = _retry(target, bundle.task)
-    console.print(views.outcome(second), soft_wrap=True)
+    console.print(views.outcome(second))
     say(_what_became_of(target, bundle, concepts))
 
     console.rule(Text("6. The task of the bug report itself", style="bold"))
@@ -197,7 +197,7 @@ def _tell(target: Target, database_url: str, bundle: Bundle) -> dict[str, Any]:
     saved = load_the_report(target, report)
     say(f"The task is failed and lists no failures. {saved} tutorials are saved, the other items are not.")
     healed = _retry(target, report.task)
-    console.print(views.outcome(healed), soft_wrap=True)
+    console.print(views.outcome(healed))
     if healed.status != second.status:
         raise DemoError(f"the bug report's task ended {healed.status}")
     return {
@@ -211,7 +211,7 @@ def _tell(target: Target, database_url: str, bundle: Bundle) -> dict[str, Any]:
 
 def say(sentence: str) -> None:
     """Print a sentence of the narration."""
-    console.print(sentence, soft_wrap=True)  # the terminal wraps it: no ARN is split by a line feed
+    console.print(sentence)  # the terminal wraps it: no ARN is split by a line feed
 
 
 def _run(target: Target, task_id: str) -> TaskStatus:

@@ -7,6 +7,7 @@ credentials.
 import os
 import time
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 from local_stack.builds import REPOSITORY
@@ -68,13 +69,14 @@ def generate_one(
 def settings_for(model_id: str | None, region: str | None) -> Settings:
     """The settings of a deployed function, with this machine's credentials and another model or region."""
     options = {"MODEL_ID": model_id, "MODEL_REGION": region}
-    return Settings(_defaults() | dict(os.environ) | _given(options))
+    of_this_machine = _given({"MODEL_REGION": os.environ.get("AWS_REGION")}) | dict(os.environ)
+    return Settings(_defaults() | of_this_machine | _given(options))
 
 
+@cache
 def _defaults() -> dict[str, str]:
     template = read_template(REPOSITORY / "template.yaml")
-    defaults = {name: str(default_of(template, parameter)) for name, parameter in _PARAMETERS.items()}
-    return defaults | _given({"MODEL_REGION": os.environ.get("AWS_REGION")})
+    return {name: str(default_of(template, parameter)) for name, parameter in _PARAMETERS.items()}
 
 
 def _given(values: Mapping[str, str | None]) -> dict[str, str]:

@@ -7,13 +7,15 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
 from typing import Annotated, Any, NoReturn
 
 import typer
 from pydantic import BaseModel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -112,7 +114,7 @@ def continues_without_us(work: str, command: str) -> Iterator[None]:
         with if_interrupted(hint):
             yield
     except ContentError:
-        errors.print(hint, soft_wrap=True)
+        errors.print(hint)
         raise
 
 
@@ -122,7 +124,7 @@ def if_interrupted(hint: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        errors.print(hint, soft_wrap=True)
+        errors.print(hint)
         raise
 
 
@@ -153,12 +155,33 @@ def report(task: TaskStatus, *, as_json: bool) -> None:
     if as_json:
         print_json(task)
     else:
-        output().print(views.outcome(task), soft_wrap=True)
+        output().print(views.outcome(task))
+
+
+@contextmanager
+def bar(name: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+    """Show a bar of items, on stderr, for the duration of the block. It advances with each call of what is
+    yielded; `total` may be given there, too.
+    """
+    columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        task = progress.add_task(name, total=total)
+
+        def advance(total: int | None = total) -> None:
+            progress.update(task, total=total, advance=1)
+
+        yield advance
 
 
 def output() -> Terminal:
     """The console for results on stdout. Piped output is not wrapped, so that no id or ARN is split."""
     return Terminal(width=None if sys.stdout.isatty() else _UNLIMITED)
+
+
+def print_table(table: Table) -> None:
+    """Print a table as a result: aligned, in blocks where it is too wide, or for another program."""
+    console = output()
+    console.print(views.fitted(table, console))
 
 
 def confirmed(question: str) -> bool:
@@ -252,7 +275,7 @@ slow.
 def _fail(name: str, error: object, code: ExitCode) -> NoReturn:
     first_line = str(error).strip().split("\n", 1)[0]
     with suppress(OSError):  # where stderr cannot be written, the exit code remains
-        errors.print(Text.assemble((name, "red"), f": {first_line}"), soft_wrap=True)
+        errors.print(Text.assemble((name, "red"), f": {first_line}"))
     _print_json_error(name, first_line)
     sys.exit(code)
 

@@ -140,7 +140,7 @@ class Bars:
         """Update the bars from a task's status. A stop of generation is printed once."""
         if status.generation_stopped not in (None, self._stop):
             stop = Text(str(status.generation_stopped), style="yellow")
-            self._progress.console.print(stop, soft_wrap=True)
+            self._progress.console.print(stop)
         self._stop = status.generation_stopped
         for content_type, progress in status.progress.items():
             self._progress.update(self._bars[content_type], total=progress.total, completed=progress.saved)

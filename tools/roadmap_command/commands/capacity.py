@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from roadmap_command.interface import Json, Stack, output, print_json
+from roadmap_command.interface import Json, Stack, output, print_json, print_table
 from roadmap_command.target import Target
-from roadmap_command.views import fitted, time_text
+from roadmap_command.views import time_text
 from roadmap_content.contracts.api.capacity import ClassInQueue, UserInQueue
 
 group = typer.Typer()
@@ -55,7 +55,7 @@ def capacity(
     state = f"stopped: {found.stopped_reason}" if found.stopped else "running"
     quota = found.tokens_per_minute
     limits = f"{found.slots} slots" + (f", {quota} tokens a minute" if quota else "")
-    console.print(f"generation is {state}; {limits}", markup=False, soft_wrap=True)
+    console.print(f"generation is {state}; {limits}")
     table = Table(
         "class",
         "user or tenant",
@@ -69,7 +69,7 @@ def capacity(
     for queue in found.users:
         _add(table, queue.queue_key, queue)
     if found.classes:
-        console.print(fitted(table, console), soft_wrap=True)
+        print_table(table)
 
 
 def _add(table: Table, name: str, totals: ClassInQueue | UserInQueue) -> None:

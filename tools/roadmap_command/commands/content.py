@@ -4,7 +4,6 @@ from collections import Counter
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from roadmap_command.export import Exported, export_task
@@ -13,6 +12,7 @@ from roadmap_command.interface import (
     Json,
     Stack,
     TaskId,
+    bar,
     command_name,
     errors,
     if_interrupted,
@@ -99,23 +99,8 @@ def load(
 
 def _stage(target: Target, read: Bundle, *, replace: bool) -> Loaded:
     """Load the bundle, with a bar of the staged items."""
-    with Progress(
-        TextColumn("staging"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=errors,
-        transient=True,
-        disable=not errors.is_terminal,
-    ) as bar:
-        items = bar.add_task("staging", total=len(read.content) + len(read.invalid))
-        return load_bundle(
-            read,
-            target.engine,
-            target.bucket,
-            Deadline.after(300),
-            lambda: bar.advance(items),
-            replace=replace,
-        )
+    with bar("staging", len(read.content) + len(read.invalid)) as advance:
+        return load_bundle(read, target.engine, target.bucket, Deadline.after(300), advance, replace=replace)
 
 
 def _is_staged(invalid: InvalidItem, loaded: Loaded) -> bool:
@@ -127,31 +112,26 @@ def _report(read: Bundle, loaded: Loaded, failed: int, *, replace: bool) -> None
     task_id = read.task.task_id
     for each in read.invalid:
         name = f"{each.content_type or 'content'} of {each.concept_id}"
-        errors.print(Text.assemble((name, "red"), f": {each.fault}"), soft_wrap=True)
+        errors.print(Text.assemble((name, "red"), f": {each.fault}"))
     staged = sum(_is_staged(each, loaded) for each in read.invalid)
     if staged:
-        errors.print(
-            f"Staged, but invalid: {counted(staged, 'item')}; a run records them as failed.", soft_wrap=True
-        )
+        errors.print(f"Staged, but invalid: {counted(staged, 'item')}; a run records them as failed.")
     if staged < len(read.invalid):
-        errors.print(f"{len(read.invalid) - staged} entries of the content are not staged.", soft_wrap=True)
+        errors.print(f"{len(read.invalid) - staged} entries of the content are not staged.")
     if loaded.staged or not loaded.saved_already:
-        errors.print(f"Staged for task {task_id}: {counted(loaded.staged, 'item')}.", soft_wrap=True)
+        errors.print(f"Staged for task {task_id}: {counted(loaded.staged, 'item')}.")
     if loaded.saved_already and not replace:
         errors.print(
-            f"{loaded.saved_already} are saved already, not replaced; --replace replaces those that differ.",
-            soft_wrap=True,
+            f"{loaded.saved_already} are saved already, not replaced; --replace replaces those that differ."
         )
     if replace:
         errors.print(
             f"{len(loaded.replacing)} of {loaded.saved_already} saved items differ and are replaced."
         )
     if failed:
-        errors.print(
-            f"Failed: {counted(failed, 'item')}; see: {command_name()} status {task_id}", soft_wrap=True
-        )
+        errors.print(f"Failed: {counted(failed, 'item')}; see: {command_name()} status {task_id}")
     if loaded.staged or staged:
-        errors.print(f"Save the staged items with: {command_name()} run {task_id}", soft_wrap=True)
+        errors.print(f"Save the staged items with: {command_name()} run {task_id}")
 
 
 @group.command()
@@ -165,25 +145,21 @@ def export(task_id: TaskId, stack: Stack = None) -> None:
     print_json(exported.bundle)
     refused = _refused_by_load(exported)
     for message in (*(f"Absent: {reason}" for reason in _counted(exported)), *refused):
-        errors.print(message, soft_wrap=True)
+        errors.print(message)
     if exported.former_user is not None:
         errors.print(
             f"The roadmap belongs to another user than the task, whose user is {exported.former_user}."
-            " In the bundle, both belong to the roadmap's user.",
-            soft_wrap=True,
+            " In the bundle, both belong to the roadmap's user."
         )
-    errors.print("The bundle contains personal data: the user's id, request and preferences.", soft_wrap=True)
+    errors.print("The bundle contains personal data: the user's id, request and preferences.")
     if exported.absent or refused:
         raise typer.Exit(ExitCode.ITEMS_MISSING)
 
 
 def exported_from(stack: str | None, task_id: str) -> Exported:
     """Export a task with a bar of its items; see `export_task`."""
-    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        items = bar.add_task("reading", total=None)
-        client = Target.named(stack).client()
-        return export_task(client, task_id, lambda total: bar.update(items, total=total, advance=1))
+    with bar("reading") as advance:
+        return export_task(Target.named(stack).client(), task_id, advance)
 
 
 def _counted(exported: Exported) -> list[str]:

@@ -70,10 +70,7 @@ def doctor(
         oldest = "" if since is None else f" since {time_text(since)}"
         console.print(f"queue: {queue.waiting} waiting{oldest}, {queue.at_work} at work, {queue.slots} slots")
         for found in health.attention:
-            console.print(
-                Text.assemble((found.what, "yellow"), f": {found.text}\n  see {found.runbook}"),
-                soft_wrap=True,
-            )
+            console.print(Text.assemble((found.what, "yellow"), f": {found.text}\n  see {found.runbook}"))
             if command := FIRST.get(found.what):
                 console.print(f"  begin with: {command_name()} {command}")
             if found.what == "database":
@@ -108,4 +105,4 @@ def _rehearse(file: Path, database: str, *, as_json: bool) -> None:
 
 def _print_findings(findings: Sequence[DatabaseFinding]) -> None:
     for found in findings:
-        output().print(f"  {found.kind} {found.object}: {found.message}", soft_wrap=True, markup=False)
+        output().print(f"  {found.kind} {found.object}: {found.message}")

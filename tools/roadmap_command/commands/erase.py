@@ -92,13 +92,13 @@ def _print(answer: ErasureAnswer) -> None:
     for title, part in ((verb, answer.removed), ("stays", answer.stays)):
         _add(table, title, part)
     if table.row_count or answer.waits_until is None:
-        console.print(fitted(table, console) if table.row_count else "nothing is left", soft_wrap=True)
+        console.print(fitted(table, console) if table.row_count else "nothing is left")
     for remainder in answer.remains:
         until = remainder.until if isinstance(remainder.until, str) else time_text(remainder.until)
-        console.print(f"expires by itself: {remainder.data}: {until}", markup=False, soft_wrap=True)
+        console.print(f"expires by itself: {remainder.data}: {until}")
     if answer.receipt is not None:
         line = f"receipt {answer.receipt.erasure_id} by {answer.receipt.actor}, SHA-256 {answer.digest}"
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line)
     if answer.waits_until is not None:
         errors.print(
             f"Nothing is removed yet: a step of a run that ended early may write until"

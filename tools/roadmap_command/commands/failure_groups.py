@@ -82,7 +82,7 @@ def failures(
         print_json(found)
         return
     for line in _description(found):
-        output().print(line, soft_wrap=True)
+        output().print(line)
 
 
 def _list(rows: Sequence[FailureGroup], *, as_json: bool) -> None:

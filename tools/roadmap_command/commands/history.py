@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from local_stack.errors import RefusedError
-from roadmap_command.interface import Json, Stack, TaskId, command_name, output, print_json
+from roadmap_command.interface import Json, Stack, TaskId, command_name, output, print_json, print_table
 from roadmap_command.target import Target
-from roadmap_command.views import fitted, in_words, of_types, reasons, time_text
+from roadmap_command.views import in_words, of_types, reasons, time_text
 from roadmap_content.api.client import Client
 from roadmap_content.contracts.api.items import ItemDetail, ItemOrigin
 from roadmap_content.contracts.api.tasks import AttemptRow, TaskDetail
@@ -96,7 +96,7 @@ def logs(
         return
     console = output()
     for line in lines:
-        console.print(line.text(), soft_wrap=True)
+        console.print(line.text())
 
 
 @group.command()
@@ -130,7 +130,7 @@ def _print(document: object, lines: Iterable[str | Text], *, as_json: bool) -> N
         return
     console = output()
     for line in lines:
-        console.print(line, soft_wrap=True)
+        console.print(line)
 
 
 def _show_task(client: Client, task_id: str, *, as_json: bool) -> None:
@@ -153,7 +153,7 @@ def _show_task(client: Client, task_id: str, *, as_json: bool) -> None:
             )
         )
     if attempts:
-        console.print(fitted(_attempts(attempts), console), soft_wrap=True)
+        print_table(_attempts(attempts))
 
 
 def _attempts(rows: Iterable[AttemptRow]) -> Table:

@@ -76,4 +76,4 @@ def _print(result: dict[str, Any], bucket: str, texts_to: str | None) -> None:
         )
     lines += [f"for an administrator: {statement};" for statement in result["statements"]]
     for line in lines:
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line)

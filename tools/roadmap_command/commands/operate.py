@@ -26,9 +26,10 @@ from roadmap_command.interface import (
     errors,
     output,
     print_json,
+    print_table,
 )
 from roadmap_command.target import Target
-from roadmap_command.views import counted, fitted, in_words
+from roadmap_command.views import counted, in_words
 from roadmap_content.contracts.api.tasks import TaskRow, TaskStatus
 
 group = typer.Typer()
@@ -64,8 +65,7 @@ def tasks(
             _about(row),
             row.title or "",
         )
-    console = output()
-    console.print(fitted(table, console), soft_wrap=True)
+    print_table(table)
     about = "" if page.total_is_exact else "about "
     errors.print(f"{len(rows)} of {about}{counted(page.total, 'task')}")
 
@@ -121,7 +121,7 @@ def watch(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
         errors.line()  # Live ends the line of a terminal only
     if task.status == "pending":
         hint = f"no attempt has started; start one with: {command_name()} run {task_id}"
-        errors.print(hint, soft_wrap=True)
+        errors.print(hint)
     if as_json:
         print_json(task)
     if any(progress.missing for progress in task.progress.values()):

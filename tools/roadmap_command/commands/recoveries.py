@@ -27,9 +27,10 @@ from roadmap_command.interface import (
     errors,
     output,
     print_json,
+    print_table,
 )
 from roadmap_command.target import Target
-from roadmap_command.views import counted, fitted
+from roadmap_command.views import counted
 from roadmap_content.api.client import Client
 from roadmap_content.contracts.api.recoveries import RecoveryAnswer, RecoveryPreview, UndoAnswer
 from roadmap_content.contracts.items import ContentType
@@ -171,17 +172,15 @@ def undo(recovery_id: Recovery, reason: Reason = "", stack: Stack = None, as_jso
     if as_json:
         print_json(answer.model_dump(mode="json") | {"items": left_alone})
     else:
-        console = output()
-        console.print(
+        output().print(
             f"{recovery_id}: {_restored(answer.restored, before.restored if before else 0)}, "
-            f"{answer.not_replaced} had not been replaced, {answer.left_alone} left alone",
-            soft_wrap=True,
+            f"{answer.not_replaced} had not been replaced, {answer.left_alone} left alone"
         )
         if left_alone:
             table = Table("task", "concept", "type", "reason")
             for item in left_alone:
                 table.add_row(item["task_id"], item["concept_id"], item["content_type"], item["reason"])
-            console.print(fitted(table, console), soft_wrap=True)
+            print_table(table)
     if answer.left_alone:
         raise typer.Exit(ExitCode.ITEMS_MISSING)
 
@@ -196,7 +195,7 @@ def _create(stack: str | None, request: dict[str, Any], *, dry_run: bool, yes: b
     client = Target.named(stack).client()
     preview = client.preview_recovery(**request)
     if preview.tasks == 0 and request.get("regenerate"):
-        errors.print(f"No item matches; list what wrote the items: {command_name()} origins", soft_wrap=True)
+        errors.print(f"No item matches; list what wrote the items: {command_name()} origins")
     if dry_run:
         if as_json:
             print_json(preview)
@@ -234,21 +233,19 @@ def recoveries(
         if as_json:
             print_json({"items": listed})
         else:
-            console = output()
-            console.print(fitted(_table(listed), console), soft_wrap=True)
+            print_table(_table(listed))
         return
     recovery = client.recovery(recovery_id)
     rows = list(islice(client.recovery_tasks(recovery_id, result=result, limit=page), limit))
     if as_json:
         print_json({"recovery": recovery, "tasks": rows})
         return
-    console = output()
-    console.print(fitted(_table([recovery]), console), soft_wrap=True)
+    print_table(_table([recovery]))
     table = Table("task", "result", "attempt", "reason")
     for row in rows:
         attempt = "" if row.attempt is None else str(row.attempt)
         table.add_row(row.task_id, row.result, attempt, row.reason or "")
-    console.print(fitted(table, console), soft_wrap=True)
+    print_table(table)
 
 
 @group.command()
@@ -273,8 +270,7 @@ def print_change(recovery: RecoveryAnswer, *, as_json: bool) -> None:
     counts = recovery.counts
     output().print(
         f"recovery {recovery.recovery_id}: {recovery.state}, {counts['waiting']} waiting and "
-        f"{counts['running']} running of {counted(counts['total'], 'task')}",
-        soft_wrap=True,
+        f"{counts['running']} running of {counted(counts['total'], 'task')}"
     )
 
 

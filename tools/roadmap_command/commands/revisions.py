@@ -6,9 +6,9 @@ import typer
 from rich.table import Column, Table
 
 from roadmap_command.commands.history import ITEM_FORM, origin_text, parse_item
-from roadmap_command.interface import Json, Reason, Stack, TaskId, output, print_json
+from roadmap_command.interface import Json, Reason, Stack, TaskId, output, print_json, print_table
 from roadmap_command.target import Target
-from roadmap_command.views import fitted, time_text
+from roadmap_command.views import time_text
 from roadmap_content.contracts.api.items import Revision
 
 group = typer.Typer()
@@ -34,8 +34,7 @@ def origins(stack: Stack = None, as_json: Json = False) -> None:
             str(row.saved),
             str(row.refused),
         )
-    console = output()
-    console.print(fitted(table, console), soft_wrap=True)
+    print_table(table)
 
 
 @group.command()
@@ -56,8 +55,7 @@ def revisions(task_id: TaskId, item: ItemName, stack: Stack = None, as_json: Jso
             "current" if row.current else _replaced(row),
             origin_text(row.origin),
         )
-    console = output()
-    console.print(fitted(table, console), soft_wrap=True)
+    print_table(table)
 
 
 @group.command()
@@ -81,9 +79,9 @@ def restore(
     if as_json:
         print_json(answer)
     elif answer.restored:
-        output().print(f"{item}: revision {revision_id} is restored as {answer.content_id}", soft_wrap=True)
+        output().print(f"{item}: revision {revision_id} is restored as {answer.content_id}")
     else:
-        output().print(f"{item} has the content of revision {revision_id} already", soft_wrap=True)
+        output().print(f"{item} has the content of revision {revision_id} already")
 
 
 def _replaced(revision: Revision) -> str:

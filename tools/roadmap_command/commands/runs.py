@@ -43,7 +43,7 @@ def run(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
             )
         missing, not_staged = _planned_work(client, task_id)
         if not_staged:
-            errors.print(announcement(missing, not_staged, local=stack is None), soft_wrap=True)
+            errors.print(announcement(missing, not_staged, local=stack is None))
     with may_start(task_id):
         arn = start_run(target.stepfunctions, target.state_machine_arn, task_id)
     finish(target, task_id, arn, as_json=as_json)

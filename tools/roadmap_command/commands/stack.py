@@ -33,13 +33,12 @@ def up(
     events: Annotated[
         bool, typer.Option("--events", help="Send events to the default bus of the local cloud.")
     ] = False,
-    origin: Annotated[
-        list[str] | None,
-        typer.Option(help="The origin of a page that uses the API, such as http://127.0.0.1:8000."),
-    ] = None,
     parameter: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="A parameter of template.yaml, such as JwtIssuer=none."),
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="A parameter of template.yaml, such as CorsOrigins=http://127.0.0.1:8000.",
+        ),
     ] = None,
     token_secret: Annotated[
         str,
@@ -71,8 +70,6 @@ def up(
     parameters = {} if adopted is None else {"DatabaseTimeZone": adopted.time_zone(time_zone)}
     if events:
         parameters["EventBusArn"] = DEFAULT_EVENT_BUS_ARN
-    if origin:
-        parameters["CorsOrigins"] = ",".join(origin)
     if parameter:
         parameters |= parameters_from(parameter)
     interrupted = stacks.has_data() and not fresh
@@ -87,11 +84,10 @@ def up(
     if interrupted:
         _record_lost_executions(Target.local(stack))
     errors.print(
-        f"The stack is up: the cloud at {stack.endpoint_url}, the database {place_of(stack.database_url)}.",
-        soft_wrap=True,
+        f"The stack is up: the cloud at {stack.endpoint_url}, the database {place_of(stack.database_url)}."
     )
     errors.print("The console, signed in as an operator for one hour:")
-    errors.print(stack.console_link(), soft_wrap=True)
+    errors.print(stack.console_link())
 
 
 def parameters_from(pairs: Iterable[str]) -> dict[str, str]:
@@ -108,10 +104,7 @@ def _record_lost_executions(target: Target) -> None:
     with errors.status("recording what the last stack did not"):
         result = target.invoke("ReconcileTaskFunction", {})
     for repair in result["repairs"]:
-        errors.print(
-            f"Task {repair['task_id']}, whose run ended with the last stack, is {repair['status']}.",
-            soft_wrap=True,
-        )
+        errors.print(f"Task {repair['task_id']}, whose run ended with the last stack, is {repair['status']}.")
 
 
 def _adopted(*, yes: bool) -> "AdoptedDatabase":
@@ -122,8 +115,7 @@ def _adopted(*, yes: bool) -> "AdoptedDatabase":
     errors.print(
         f"The stack will work in the database {adopted.place} itself and migrate it: tables, columns, "
         f"indexes, triggers and three roles ({adopted.role_prefix}…) are added (docs/adopting.md). "
-        "`roadmap down` does not change it.",
-        soft_wrap=True,
+        "`roadmap down` does not change it."
     )
     if not yes:
         if not sys.stdin.isatty():

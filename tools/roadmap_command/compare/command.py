@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from local_stack.errors import RefusedError
 from roadmap_command.commands.content import exported_from
@@ -23,6 +22,7 @@ from roadmap_command.interface import (
     ExitCode,
     Json,
     Stack,
+    bar,
     confirmed,
     errors,
     if_interrupted,
@@ -68,7 +68,7 @@ def findings(
     else:
         for each in found:
             name = f"{each['content_type']}/{each['concept_id']}"
-            output().print(f"{name}  {each['code']}  {each['place']}: {each['sentence']}", soft_wrap=True)
+            output().print(f"{name}  {each['code']}  {each['place']}: {each['sentence']}")
         errors.print(f"{len(found)} findings in {len(items)} items")
     if found:
         raise typer.Exit(ExitCode.ITEMS_MISSING)
@@ -146,7 +146,7 @@ def compare(
         f"At most {tokens:,} tokens. They are of the account's quota, which production uses, too.",
         *(f"An earlier run has sent this, and may have paid for the answer: {call}" for call in in_flight),
     ):
-        errors.print(message, soft_wrap=True)
+        errors.print(message)
     if not yes and not confirmed("Send it?"):
         raise RefusedError("nothing was sent; --yes sends without a question")
     with if_interrupted(f"The answers are kept in {answers}: the same command continues."):
@@ -171,10 +171,10 @@ def compare(
     if as_json:
         print_json(summary)
     else:
-        output().print(f"{summary['sample']} (seed {seed})", soft_wrap=True)
+        output().print(f"{summary['sample']} (seed {seed})")
         output().print(table_of(summary))
         for line in _remarks(summary):
-            errors.print(line, soft_wrap=True)
+            errors.print(line)
     raise typer.Exit(verdict)
 
 
@@ -182,7 +182,7 @@ def _items_of(body: bytes, name: str) -> Sequence[StoredItem]:
     """The items of a bundle; what is not valid is named."""
     course = read_course(body, name)
     for fault in course.refused:
-        errors.print(f"{name}: left out: {fault}", soft_wrap=True)
+        errors.print(f"{name}: left out: {fault}")
     return course.items
 
 
@@ -237,19 +237,14 @@ def _versions(sample: Sequence[StoredItem], prompts: Path | None) -> set[str]:
 
 def _run(comparison: Comparison, sample: Sequence[StoredItem]) -> list[Pair | NotCompared]:
     """Compare all items, with a bar. If it is interrupted, the calls that were sent are received and kept."""
-    columns = (TextColumn("comparing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     level = logger.log_level
     logger.setLevel(logging.CRITICAL)  # it writes to stdout; each item has its own reason
     try:
-        with (
-            Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar,
-            ThreadPoolExecutor(THREADS) as threads,
-        ):
-            task = bar.add_task("comparing", total=len(sample))
+        with bar("comparing", len(sample)) as advance, ThreadPoolExecutor(THREADS) as threads:
             futures = [threads.submit(comparison.compare, item) for item in sample]
             try:
                 for _ in as_completed(futures):
-                    bar.advance(task)
+                    advance()
             except BaseException:
                 threads.shutdown(cancel_futures=True)
                 raise

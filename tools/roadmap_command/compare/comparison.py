@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from roadmap_command.compare.calls import Calls, KeptModel
-from roadmap_command.compare.judge import SHOWN, Judge, Preference, Solved
+from roadmap_command.compare.judge import DOUBTFUL, SHOWN, Judge, Preference
 from roadmap_command.compare.sample import StoredItem
 from roadmap_content.content.findings import Finding, findings_of
 from roadmap_content.content.generation.generator import Allowance
@@ -30,12 +30,15 @@ class Examined(NamedTuple):
     """`None` if the candidate could not generate it."""
 
     findings: Sequence[Finding]
-    solved: Solved | None = None
+    """It counts as faulty for the verdict if there is one. The doubtful questions are among them."""
+
+    questions: int = 0
+    """The questions that the judge has answered."""
 
     @property
-    def is_faulty(self) -> bool:
-        """Whether it counts as faulty for the verdict."""
-        return bool(self.findings or (self.solved and self.solved.doubts))
+    def doubtful(self) -> int:
+        """The number of doubtful questions."""
+        return sum(finding.code == DOUBTFUL for finding in self.findings)
 
 
 class Pair(NamedTuple):
@@ -97,12 +100,15 @@ class Comparison:
         generator = ModelGenerator(KeptModel(model, self.calls, item.name))
         judge = Judge(generator, Allowance(Deadline.after(ITEM_SECONDS)))
         name = item.concept.name
+
+        def solved(side: Examined) -> Examined:
+            if side.content is None:
+                return side
+            doubts = judge.solve(name, side.content)
+            return Examined(side.content, [*doubts, *side.findings], len(side.content["questions"]))
+
         if item.content_type is ContentType.QUIZ:
-            solved = [
-                None if each.content is None else judge.solve(name, each.content)
-                for each in (present, candidate)
-            ]
-            return present._replace(solved=solved[0]), candidate._replace(solved=solved[1]), None
+            return solved(present), solved(candidate), None
         if present.content is None or candidate.content is None or item.content_type not in SHOWN:
             return present, candidate, None
         return present, candidate, judge.prefer(name, item.content_type, present.content, candidate.content)

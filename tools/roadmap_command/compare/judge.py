@@ -5,8 +5,9 @@ instructions in them. An answer is a few numbers or one of three words; nothing 
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, TypeVar
 
+from roadmap_content.content.findings import Finding
 from roadmap_content.content.generation.generator import Allowance
 from roadmap_content.content.generation.model import ModelGenerator, Rejected
 from roadmap_content.content.generation.prompting import Prompt, encoded
@@ -55,20 +56,8 @@ SHOWN = {
 """The fields of a content that the judge compares: ids would tell which one is the candidate's."""
 
 
-class Doubt(NamedTuple):
-    """A question that the judge answers differently from the key, in both orders of its options."""
-
-    question: int
-    answers: Sequence[int]
-    """The options of the judge's first answer."""
-
-
-class Solved(NamedTuple):
-    """The result of a quiz."""
-
-    questions: int
-    doubts: Sequence[Doubt]
-
+DOUBTFUL = "doubtful"
+"""The code of the finding of a question that the judge answers differently from the key, in both orders."""
 
 AnswerT = TypeVar("AnswerT")
 Preference = Literal["present", "candidate", "tie"]
@@ -81,8 +70,9 @@ class Judge:
         self._generator = generator
         self._allowance = allowance
 
-    def solve(self, concept: str, quiz: Document) -> Solved:
-        """Answer each question twice, the second time with the options in another order.
+    def solve(self, concept: str, quiz: Document) -> list[Finding]:
+        """Answer each question twice, the second time with the options in another order; return the doubtful
+        ones.
 
         Raises:
             InvalidContentError, ModelDeclinedError: the judge gave no usable answer.
@@ -90,12 +80,15 @@ class Judge:
         """
         questions: list[Document] = quiz["questions"]
         given, turned = (self._answers(concept, questions, shift) for shift in (0, 1))
-        doubts = [
-            Doubt(index, sorted(given[index]))
+        return [
+            Finding(
+                DOUBTFUL,
+                f"questions[{index}]",
+                f"The judge answers {', '.join(str(option + 1) for option in sorted(given[index]))}",
+            )
             for index, question in enumerate(questions)
             if set(question["correct_answer"]) not in (given[index], turned[index])
         ]
-        return Solved(len(questions), doubts)
 
     def _answers(self, concept: str, questions: Sequence[Document], shift: int) -> list[set[int]]:
         """The options that the judge names for each question, with the options moved by `shift` places."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from roadmap_command.compare.comparison import Examined, Pair
 from roadmap_command.compare.summary import rows_of, verdict_of
+from roadmap_content.content.findings import Finding
 from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.items import ContentType
 
@@ -52,8 +53,7 @@ def page_of(summary: dict[str, Any], pairs: Sequence[Pair]) -> str:
 def _rank(pair: Pair) -> tuple[bool, bool]:
     """Doubtful questions first, then findings."""
     sides = (pair.present, pair.candidate)
-    is_doubtful = any(side.solved and side.solved.doubts for side in sides)
-    return not is_doubtful, not any(side.findings for side in sides)
+    return not any(side.doubtful for side in sides), not any(side.findings for side in sides)
 
 
 def _article(pair: Pair) -> str:
@@ -79,26 +79,21 @@ def _article(pair: Pair) -> str:
 
 
 def _column(title: str, side: Examined, lines: Sequence[_Line], marked: Sequence[str], language: str) -> str:
-    """One content, with each note before the first line of its place."""
-    notes = list(_notes(side))
+    """One content, with each finding before the first line of its place."""
+    left = list(side.findings)
     body: list[str] = []
     for line, text in zip(lines, marked, strict=True):
-        here = [
-            note for place, note in notes if line.place and re.match(rf"{re.escape(line.place)}(?!\d)", place)
-        ]
-        notes = [(place, note) for place, note in notes if note not in here]
-        body += [f'<p class="note">{escape(note)}</p>' for note in here]
+        place = re.compile(rf"{re.escape(line.place)}(?!\d)")
+        here = [finding for finding in left if line.place and place.match(finding.place)]
+        left = [finding for finding in left if finding not in here]
+        body += [_note(finding) for finding in here]
         body.append(f'<p dir="auto">{text}</p>')
-    rest = "".join(f'<p class="note">{escape(note)}</p>' for _, note in notes)
+    rest = "".join(map(_note, left))
     return f'<section lang="{escape(language)}"><h3 lang="en">{title}</h3>{rest}{"".join(body)}</section>'
 
 
-def _notes(side: Examined) -> Iterator[tuple[str, str]]:
-    for finding in side.findings:
-        yield finding.place, f"{finding.code}, {finding.place}: {finding.sentence}"
-    for doubt in side.solved.doubts if side.solved else ():
-        named = ", ".join(str(option + 1) for option in doubt.answers)
-        yield f"questions[{doubt.question}]", f"Doubtful: the judge answers {named}"
+def _note(finding: Finding) -> str:
+    return f'<p class="note">{escape(f"{finding.code}, {finding.place}: {finding.sentence}")}</p>'
 
 
 def _lines(content_type: ContentType, content: Document) -> list[_Line]:

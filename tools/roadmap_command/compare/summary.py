@@ -24,7 +24,7 @@ def summary_of(
     """Decide, and count both sides. `margin` is in items per 100, `rates` in dollars per million tokens of
     the candidate's input and output.
     """
-    faulty = [(pair.present.is_faulty, pair.candidate.is_faulty) for pair in pairs]
+    faulty = [(bool(pair.present.findings), bool(pair.candidate.findings)) for pair in pairs]
     counts = Pairs(len(pairs), faulty.count((True, False)), faulty.count((False, True)))
     decision = decide(counts, margin / 100)
     sides = {
@@ -45,7 +45,15 @@ def summary_of(
         "items_to_decide": decision.items_to_decide,
         "ties": preferences.count("tie"),
         **sides,
-        "faults": [_faults(pair) for pair in pairs if pair.present.is_faulty or pair.candidate.is_faulty],
+        "faults": [
+            {
+                "item": pair.item.name,
+                "present": [finding._asdict() for finding in pair.present.findings],
+                "candidate": [finding._asdict() for finding in pair.candidate.findings],
+            }
+            for pair in pairs
+            if pair.present.findings or pair.candidate.findings
+        ],
     }
 
 
@@ -62,12 +70,11 @@ def _side(
     rates: tuple[float, float] | None,
 ) -> dict[str, Any]:
     """The figures of one side; `None` for those that are not known of all items."""
-    solved = [each.solved for each in examined if each.solved is not None]
-    questions = sum(each.questions for each in solved)
-    doubtful = sum(len(each.doubts) for each in solved)
+    questions = sum(each.questions for each in examined)
+    doubtful = sum(each.doubtful for each in examined)
     known = [each for each in tokens if each is not None]
     used = [sum(side) for side in zip(*known, strict=True)] if known and len(known) == len(tokens) else None
-    share = sum(each.is_faulty for each in examined) / max(1, len(examined))
+    share = sum(bool(each.findings) for each in examined) / max(1, len(examined))
     dollars = used and rates and sum(number * rate for number, rate in zip(used, rates, strict=True)) / 1e6
     return {
         "faulty": round(100 * share, 1),
@@ -75,17 +82,6 @@ def _side(
         "tokens": used and sum(used),
         "dollars": dollars and round(dollars, 2),
         "seconds": None,
-    }
-
-
-def _faults(pair: Pair) -> dict[str, Any]:
-    sides = {"present": pair.present, "candidate": pair.candidate}
-    return {"item": pair.item.name} | {
-        name: {
-            "findings": [finding._asdict() for finding in side.findings],
-            "doubtful_questions": [doubt.question for doubt in side.solved.doubts] if side.solved else [],
-        }
-        for name, side in sides.items()
     }
 
 

@@ -170,6 +170,7 @@ def _version(name: str, *texts: str) -> str:
     return f"{name}@{hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:12]}"
 
 
+@cache
 def schema_of(content_type: ContentType) -> Document:
     """The JSON schema of a content type's draft, from its pydantic model. References are inlined, and the
     root has only `type`, `properties` and `required`, because models differ in their support for JSON Schema.
