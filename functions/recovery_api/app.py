@@ -33,10 +33,11 @@ from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.log import logger
 from roadmap_content.runs.recoveries import advance
 from roadmap_content.runs.recoveries.create import create, preview
+from roadmap_content.runs.recoveries.hooks import RECOVERIES
 from roadmap_content.state.services import Services
 
 preload_for_snapstart()
-services = Services()
+services = Services(capabilities=(RECOVERIES,))
 api = Api()
 app = api.app
 

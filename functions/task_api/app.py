@@ -67,13 +67,14 @@ from roadmap_content.contracts.errors import InvalidRequestError
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.states import Cause
 from roadmap_content.platform.aws.clients import preload_for_snapstart
+from roadmap_content.runs.recoveries.hooks import RECOVERIES
 from roadmap_content.runs.retries.retry import redrive_task, retry_task
 from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.attempts import AttemptStart
 from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope
 
 preload_for_snapstart()
-services = Services()
+services = Services(capabilities=(RECOVERIES,))
 api = Api()
 app = api.app
 
@@ -342,7 +343,7 @@ def get_health() -> Health:
     """Return the health of the system. Requires the operator's or the viewer's scope."""
     api.caller.require_sight()
     release = services.settings.release_id
-    return api.read(services, lambda connection: read_health(connection, release))
+    return api.read(services, lambda connection: read_health(connection, services.capabilities, release))
 
 
 @app.get(

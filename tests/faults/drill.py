@@ -43,6 +43,7 @@ from tests.support.factories import USER, bundle_of, concept_ids, quiz, resource
 from tests.support.machine_model import Run, State, error_of
 from tests.support.memory_s3 import MemoryS3
 from tests.support.oracle import OracleOfOne
+from tests.support.pipeline import CAPABILITIES
 from tests.support.requests_to_api import Reply, request
 from tests.support.runs import QueuedRuns
 from tests.support.soak import Found, console
@@ -150,7 +151,7 @@ class Drill:
         self.own = self.services()
 
     def services(self) -> Services:
-        services = Services(Settings(self._settings))
+        services = Services(Settings(self._settings), CAPABILITIES)
         services.engine = services.reading_engine = open_engine(lambda: self._credentials, tls=False)
         services.bucket = self.bucket
         services.generator = self.generator

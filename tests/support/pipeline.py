@@ -19,6 +19,7 @@ from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage.bucket import Bucket
 from roadmap_content.platform.storage.keys import staged_key
 from roadmap_content.platform.storage.staging import Staging
+from roadmap_content.runs.recoveries.hooks import RECOVERIES
 from roadmap_content.runs.steps.accounting import LostBatch
 from roadmap_content.runs.steps.finalize import finalize_task
 from roadmap_content.runs.steps.plan import PlanResult, plan_batches
@@ -67,9 +68,13 @@ class RecordedExecutions(Executions):
         self.states[execution_arn] = ExecutionState.RUNNING
 
 
+CAPABILITIES = (RECOVERIES,)
+"""All of them: tests of the whole system compose them in each function."""
+
+
 def services_for(database_url: str, settings: Mapping[str, str] = SETTINGS) -> Services:
     """Services with the test's database and an S3 in memory."""
-    services = Services(Settings(settings))
+    services = Services(Settings(settings), CAPABILITIES)
     services.bucket = Bucket(services.settings.content_bucket, S3.client)
     credentials = Credentials.from_url(make_url(database_url))
     services.engine = services.reading_engine = open_engine(lambda: credentials, tls=False)

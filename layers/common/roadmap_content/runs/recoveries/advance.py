@@ -32,12 +32,19 @@ from ...state.outbox import record_events
 from ...state.queue.admission import admit_waiting
 from ...state.queue.queue import hold_attempts, return_attempts, waiting_attempts
 from ...state.services import Services
-from ...state.tasks.attempts import AttemptStart, cancel_attempt, recovery_actor
+from ...state.tasks.attempts import AttemptStart, cancel_attempt
 from ...state.tasks.scope import WHOLE_TASK, Scope, decode_revisions
 from ..retries.retry import retry_task
 from ..steps.finalize import RunEnd, finalize_attempt
 from .decisions import FINAL_STATES, PAUSED_STATES, Settlement, is_over, may_start, next_state, settle
-from .recovery import Recovery, read_recovery, resume_recovery, unfinished_recoveries, write_recovery
+from .recovery import (
+    Recovery,
+    read_recovery,
+    recovery_actor,
+    resume_recovery,
+    unfinished_recoveries,
+    write_recovery,
+)
 from .recovery_tasks import (
     WaitingTask,
     claim_task,
