@@ -238,7 +238,7 @@ def _admit(connection: Connection) -> None:
 
 def _claim(connection: Connection) -> None:
     connection.execute(text("UPDATE content_recoveries SET state = 'running'"))
-    claim_task(connection, "all", WaitingTask("p-1", "completed", 1, None, {}), 2)
+    claim_task(connection, "all", WaitingTask("p-1", "completed", 1, None, {}, ""), 2)
     open_attempt(
         connection,
         "p-1",

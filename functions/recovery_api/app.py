@@ -5,13 +5,20 @@ from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
+from sqlalchemy import Connection
 
 from roadmap_content.api.capacity import describe_capacity, set_capacity
 from roadmap_content.api.erasure import Erasure, decode_user, due_erasures, erase_user, preview_erasure
-from roadmap_content.api.failure_groups import describe_group, set_group_state
+from roadmap_content.api.failure_groups import describe_group
 from roadmap_content.api.http import Api, answered, respond
 from roadmap_content.api.parameters import Cursor, Limit, Reason
-from roadmap_content.api.recovery_list import describe, limits_of, list_recoveries, list_recovery_tasks
+from roadmap_content.api.recovery_list import (
+    describe,
+    describe_latest_of_group,
+    limits_of,
+    list_recoveries,
+    list_recovery_tasks,
+)
 from roadmap_content.api.recovery_undo import undo_recovery
 from roadmap_content.contracts.api.capacity import CapacityAnswer, CapacityRequest
 from roadmap_content.contracts.api.failures import FailureGroupDetail, GroupStateRequest
@@ -34,6 +41,7 @@ from roadmap_content.platform.runtime.log import logger
 from roadmap_content.runs.recoveries import advance
 from roadmap_content.runs.recoveries.create import create, preview
 from roadmap_content.runs.recoveries.hooks import RECOVERIES
+from roadmap_content.state.failures.group_states import change_group
 from roadmap_content.state.services import Services
 
 preload_for_snapstart()
@@ -203,7 +211,7 @@ def _read(recovery_id: str) -> RecoveryAnswer:
 def get_failure_group(group_id: GroupId) -> FailureGroupDetail:
     """Get a failure group with its history. Requires the operator's or the viewer's scope."""
     api.caller.require_sight()
-    return api.read(services, lambda connection: describe_group(connection, group_id))
+    return api.read(services, lambda connection: _describe_group(connection, group_id))
 
 
 @app.put(
@@ -220,13 +228,18 @@ def put_failure_group(group_id: GroupId, request: Annotated[GroupStateRequest, B
     `regressed`.
     """
     api.caller.require_operator()
-    answer = transact(
-        services.engine,
-        lambda connection: set_group_state(connection, group_id, request, api.caller.actor),
-        api.deadline,
-    )
+
+    def change(connection: Connection) -> FailureGroupDetail:
+        change_group(connection, group_id, api.caller.actor, request)
+        return _describe_group(connection, group_id)
+
+    answer = transact(services.engine, change, api.deadline)
     logger.info("failure_group_changed", group_id=group_id, actor=api.caller.actor, state=request.state)
     return answer
+
+
+def _describe_group(connection: Connection, group_id: str) -> FailureGroupDetail:
+    return describe_group(connection, group_id, describe_latest_of_group(connection, group_id))
 
 
 @app.get(

@@ -220,8 +220,8 @@ class Analysis:
             self.given[field].add(symbol)
             self.fields[symbol].add(field)
         for expression in mentions:
-            field = given_to.get(id(expression))
-            self._read(symbol if field is None else _given(symbol, field), expression)
+            given = given_to.get(id(expression))
+            self._read(symbol if given is None else _given(symbol, given), expression)
 
     def _read(self, symbol: str, expression: Expression) -> None:
         if isinstance(expression, RefExpr) and expression.fullname.startswith(_OURS):

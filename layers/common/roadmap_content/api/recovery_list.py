@@ -1,7 +1,10 @@
 """Requests and responses of the API for recoveries."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection
 
+from ..contracts.api.failures import MOST_RECOVERIES
 from ..contracts.api.recoveries import (
     RecoveryAnswer,
     RecoveryPage,
@@ -14,7 +17,7 @@ from ..contracts.states import TaskResult
 from ..runs.recoveries.advance import require_recovery
 from ..runs.recoveries.create import MAX_TASKS
 from ..runs.recoveries.decisions import Limits
-from ..runs.recoveries.recovery import Recovery, read_recoveries
+from ..runs.recoveries.recovery import Recovery, read_recoveries, recoveries_of_group
 from ..runs.recoveries.recovery_tasks import count_tasks, count_undone, read_tasks
 from .pages import Integer, Moment, Text, decode_cursor, page_of
 
@@ -53,6 +56,12 @@ def list_recovery_tasks(
         items=[RecoveryTask.model_validate(row, from_attributes=True) for row in rows],
         next_cursor=next_cursor,
     )
+
+
+def describe_latest_of_group(connection: Connection, group_id: str) -> Sequence[RecoveryAnswer]:
+    """The latest recoveries of a failure group."""
+    recoveries = recoveries_of_group(connection, group_id, MOST_RECOVERIES)
+    return [describe(connection, recovery) for recovery in recoveries]
 
 
 def describe(connection: Connection, recovery: Recovery) -> RecoveryAnswer:

@@ -190,7 +190,7 @@ def _start_task(services: Services, recovery_id: str, task: WaitingTask, deadlin
         claim_task(connection, recovery_id, task, attempt)
 
     scope = _scope_of(services, task, deadline)
-    start = AttemptStart(recovery_actor(recovery_id), Cause.RECOVERY, recovery_id, scope, on_claim)
+    start = AttemptStart(recovery_actor(recovery_id), Cause.RECOVERY, task.reason, scope, on_claim)
     try:
         answer = retry_task(services, task.task_id, None, deadline, start)
     except (RecoveryStoppedError, TransientError):
