@@ -12,14 +12,17 @@ from roadmap_content.api.erasure import Erasure, decode_user, due_erasures, eras
 from roadmap_content.api.failure_groups import describe_group
 from roadmap_content.api.http import Api, answered, respond
 from roadmap_content.api.parameters import Cursor, Limit, Reason
-from roadmap_content.api.recovery_list import (
+from roadmap_content.capabilities.recoveries import advance
+from roadmap_content.capabilities.recoveries.answers import (
     describe,
     describe_latest_of_group,
     limits_of,
     list_recoveries,
     list_recovery_tasks,
 )
-from roadmap_content.api.recovery_undo import undo_recovery
+from roadmap_content.capabilities.recoveries.create import create, preview
+from roadmap_content.capabilities.recoveries.hooks import RECOVERIES
+from roadmap_content.capabilities.recoveries.undo import undo_recovery
 from roadmap_content.contracts.api.capacity import CapacityAnswer, CapacityRequest
 from roadmap_content.contracts.api.failures import FailureGroupDetail, GroupStateRequest
 from roadmap_content.contracts.api.recoveries import (
@@ -38,9 +41,6 @@ from roadmap_content.platform.aws.clients import preload_for_snapstart
 from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.log import logger
-from roadmap_content.runs.recoveries import advance
-from roadmap_content.runs.recoveries.create import create, preview
-from roadmap_content.runs.recoveries.hooks import RECOVERIES
 from roadmap_content.state.failures.group_states import change_group
 from roadmap_content.state.services import Services
 

@@ -41,6 +41,7 @@ from roadmap_content.api.revisions import list_revisions, read_content, read_ori
 from roadmap_content.api.source import read_task_source
 from roadmap_content.api.status import read_detail
 from roadmap_content.api.task_list import list_tasks
+from roadmap_content.capabilities.recoveries.hooks import RECOVERIES
 from roadmap_content.contracts.api.capacity import RetryAnswer
 from roadmap_content.contracts.api.failures import FailurePage
 from roadmap_content.contracts.api.items import (
@@ -67,7 +68,6 @@ from roadmap_content.contracts.errors import InvalidRequestError
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.states import Cause
 from roadmap_content.platform.aws.clients import preload_for_snapstart
-from roadmap_content.runs.recoveries.hooks import RECOVERIES
 from roadmap_content.runs.retries.retry import redrive_task, retry_task
 from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.attempts import AttemptStart

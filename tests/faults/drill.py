@@ -21,6 +21,7 @@ from sqlalchemy import make_url, text
 
 from migrations import migrate
 from roadmap_command.load import load_bundle
+from roadmap_content.capabilities.recoveries.advance import advance
 from roadmap_content.content.bundle import read_bundle
 from roadmap_content.content.generation.model import ModelBusyError
 from roadmap_content.content.generation.offline import OfflineGenerator
@@ -35,7 +36,6 @@ from roadmap_content.platform.runtime.log import logger
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage.bucket import Bucket
 from roadmap_content.platform.storage.keys import staged_key
-from roadmap_content.runs.recoveries.advance import advance
 from roadmap_content.state.services import Services
 from tests.support.databases import temporary_server
 from tests.support.evidence import Log

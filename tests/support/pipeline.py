@@ -7,6 +7,7 @@ from sqlalchemy import Engine, make_url
 
 from roadmap_command.load import load_bundle
 from roadmap_content.api.status import read_status
+from roadmap_content.capabilities.recoveries.hooks import RECOVERIES
 from roadmap_content.content.bundle import read_bundle
 from roadmap_content.contracts.api.tasks import TaskStatus
 from roadmap_content.contracts.errors import ContentError
@@ -19,7 +20,6 @@ from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage.bucket import Bucket
 from roadmap_content.platform.storage.keys import staged_key
 from roadmap_content.platform.storage.staging import Staging
-from roadmap_content.runs.recoveries.hooks import RECOVERIES
 from roadmap_content.runs.steps.accounting import LostBatch
 from roadmap_content.runs.steps.finalize import finalize_task
 from roadmap_content.runs.steps.plan import PlanResult, plan_batches

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from ..contracts.api.failures import MOST_RECOVERIES
-from ..contracts.api.recoveries import (
+from ...api.pages import Integer, Moment, Text, decode_cursor, page_of
+from ...contracts.api.failures import MOST_RECOVERIES
+from ...contracts.api.recoveries import (
     RecoveryAnswer,
     RecoveryPage,
     RecoveryRequest,
@@ -13,13 +14,12 @@ from ..contracts.api.recoveries import (
     RecoveryTaskPage,
     UndoCounts,
 )
-from ..contracts.states import TaskResult
-from ..runs.recoveries.advance import require_recovery
-from ..runs.recoveries.create import MAX_TASKS
-from ..runs.recoveries.decisions import Limits
-from ..runs.recoveries.recovery import Recovery, read_recoveries, recoveries_of_group
-from ..runs.recoveries.recovery_tasks import count_tasks, count_undone, read_tasks
-from .pages import Integer, Moment, Text, decode_cursor, page_of
+from ...contracts.states import TaskResult
+from .advance import require_recovery
+from .create import MAX_TASKS
+from .decisions import Limits
+from .recovery import Recovery, read_recoveries, recoveries_of_group
+from .recovery_tasks import count_tasks, count_undone, read_tasks
 
 
 def limits_of(request: RecoveryRequest) -> Limits:

@@ -26,6 +26,8 @@ from ...platform.postgres.transactions import RESERVE, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
+from ...runs.retries.retry import retry_task
+from ...runs.steps.finalize import RunEnd, finalize_attempt
 from ...state.failures.failures import failures_of_attempt
 from ...state.failures.groups import has_cause
 from ...state.outbox import record_events
@@ -34,8 +36,6 @@ from ...state.queue.queue import hold_attempts, return_attempts, waiting_attempt
 from ...state.services import Services
 from ...state.tasks.attempts import AttemptStart, cancel_attempt
 from ...state.tasks.scope import WHOLE_TASK, Scope, decode_revisions
-from ..retries.retry import retry_task
-from ..steps.finalize import RunEnd, finalize_attempt
 from .decisions import FINAL_STATES, PAUSED_STATES, Settlement, is_over, may_start, next_state, settle
 from .recovery import (
     Recovery,
