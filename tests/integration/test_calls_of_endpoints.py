@@ -41,6 +41,7 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     "get_me": Endpoint("GET", "/me"),
     "list_tasks": Endpoint("GET", "/tasks", running=True),
     "get_task": Endpoint("GET", "/tasks/t-1", running=True),
+    "get_source": Endpoint("GET", "/tasks/t-1/source"),
     "list_items": Endpoint("GET", "/tasks/t-1/items", running=True),
     "get_item": Endpoint("GET", "/tasks/t-1/items/tutorial", CONCEPT, running=True),
     "get_content": Endpoint("GET", "/tasks/t-1/content/tutorial", CONCEPT, running=True),

@@ -27,6 +27,9 @@ class CountingClient:
         self.asked: Counter[str] = Counter()
         self.gate: Barrier | None = None
 
+    def open_gate(self) -> None:
+        self.gate = None
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
         def ask(**arguments: Any) -> Any:
             self.asked[name] += 1
@@ -86,6 +89,7 @@ def test_a_generated_item_is_looked_up_once_under_each_key(
 
 def test_staged_items_are_read_concurrently(pipeline: Pipeline, counted: CountingClient) -> None:
     request = batch_of(pipeline, counted)
-    counted.gate = Barrier(PARALLEL)
+    gate = counted.gate = Barrier(PARALLEL, action=counted.open_gate)
     assert pipeline.save(request).saved == ITEMS
-    assert not counted.gate.broken
+    assert not gate.broken
+    assert counted.gate is None, "so many requests were in flight at once"

@@ -13,7 +13,6 @@ from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from local_stack.errors import RefusedError
-from local_stack.postgres_server import DRIVER
 from roadmap_content.contracts.api.system import DatabaseFinding
 from roadmap_content.platform.postgres.transactions import diagnose
 from roadmap_content.state.installation import find_differences
@@ -59,6 +58,10 @@ class Rehearsal(BaseModel):
     only_in_old_sessions: list[DatabaseFinding]
     """What fails until the product has restarted."""
 
+    @property
+    def is_broken(self) -> bool:
+        return bool(self.findings or self.only_in_old_sessions)
+
 
 def statements(script: str) -> Iterator[str]:
     """The statements of a file, so that each has a transaction of its own unless the file begins one."""
@@ -76,7 +79,7 @@ def rehearse(script: str, database: str) -> Rehearsal:
     Raises:
         RefusedError: the database is not adopted, or a statement of the migration fails.
     """
-    url = make_url(database).set(drivername=DRIVER)
+    url = make_url(database).set(drivername="postgresql+pg8000")
     migrating = create_engine(url, isolation_level="AUTOCOMMIT")
     old, new = (create_engine(url, pool_size=1, max_overflow=0) for _ in range(2))
     try:

@@ -9,7 +9,6 @@ from rich.text import Text
 
 from local_stack.errors import RefusedError
 from roadmap_command.interface import ExitCode, Json, Stack, command_name, output, print_json
-from roadmap_command.product_migration import rehearse
 from roadmap_command.target import Target
 from roadmap_command.views import time_text
 from roadmap_content.contracts.api.system import DatabaseFinding
@@ -34,7 +33,6 @@ def doctor(
         Path | None,
         typer.Option(
             metavar="FILE.sql",
-            exists=True,
             dir_okay=False,
             help="Apply a migration of the product to a copy of its database instead; print what breaks.",
         ),
@@ -50,18 +48,8 @@ def doctor(
     if (product_migration is None) != (database is None):
         raise RefusedError("--product-migration and --database are used together")
     if product_migration is not None and database is not None:
-        rehearsal = rehearse(product_migration.read_text(), database)
-        is_broken = bool(rehearsal.findings or rehearsal.only_in_old_sessions)
-        if as_json:
-            print_json(rehearsal)
-        elif not is_broken:
-            output().print("the migration breaks nothing of ours", style="green")
-        else:
-            _print_findings(rehearsal.findings)
-            if rehearsal.only_in_old_sessions:
-                output().print("only in sessions from before the migration, until the product restarts:")
-                _print_findings(rehearsal.only_in_old_sessions)
-        raise typer.Exit(ExitCode.ITEMS_MISSING if is_broken else ExitCode.COMPLETE)
+        _rehearse(product_migration, database, as_json=as_json)
+        return
     health = Target.named(stack).client().health()
     if as_json:
         print_json(health)
@@ -93,6 +81,28 @@ def doctor(
         if not health.attention:
             console.print("nothing needs attention", style="green")
     if health.status != "ok":
+        raise typer.Exit(ExitCode.ITEMS_MISSING)
+
+
+def _rehearse(file: Path, database: str, *, as_json: bool) -> None:
+    """Rehearse a migration of the product; exit with 1 if it breaks something of ours."""
+    from roadmap_command.product_migration import rehearse  # the driver of PostgreSQL
+
+    try:
+        script = file.read_text()
+    except (OSError, ValueError) as error:
+        raise RefusedError(f"{file} cannot be read as text: {error}") from error
+    rehearsal = rehearse(script, database)
+    if as_json:
+        print_json(rehearsal)
+    elif not rehearsal.is_broken:
+        output().print("the migration breaks nothing of ours", style="green")
+    else:
+        _print_findings(rehearsal.findings)
+        if rehearsal.only_in_old_sessions:
+            output().print("only in sessions from before the migration, until the product restarts:")
+            _print_findings(rehearsal.only_in_old_sessions)
+    if rehearsal.is_broken:
         raise typer.Exit(ExitCode.ITEMS_MISSING)
 
 

@@ -117,10 +117,20 @@ WHERE NOT starts_with(content_url, roadmap_id || '/concepts/')
 """)
 
 # The rows of an attempt follow its task to another owner. The attempts that wait have left the queue before.
-HAND_OVER = """
-UPDATE {table} c SET {column} = {owner} FROM roadmap_tasks t
-WHERE t.task_id = c.task_id AND t.user_id <> :user_id AND c.{column} = :former
-"""
+HAND_OVER = (
+    text("""
+UPDATE content_attempts c SET user_id = t.user_id FROM roadmap_tasks t
+WHERE t.task_id = c.task_id AND t.user_id <> :user_id AND c.user_id = :user_id
+"""),
+    text("""
+UPDATE content_task_failures c SET user_id = t.user_id FROM roadmap_tasks t
+WHERE t.task_id = c.task_id AND t.user_id <> :user_id AND c.user_id = :user_id
+"""),
+    text("""
+UPDATE content_queue c SET queue_key = 'user:' || t.user_id FROM roadmap_tasks t
+WHERE t.task_id = c.task_id AND t.user_id <> :user_id AND c.queue_key = 'user:' || CAST(:user_id AS text)
+"""),
+)
 
 ROADMAPS = text("SELECT roadmap_id FROM roadmap_tasks WHERE task_id = ANY(:tasks) AND roadmap_id IS NOT NULL")
 
@@ -321,11 +331,8 @@ def texts_of_others(
 
 def hand_over(connection: Connection, user_id: str) -> None:
     """Give the rows of tasks that have another owner now, and not this user any more, to their owner."""
-    for table in ("content_attempts", "content_task_failures"):
-        statement = HAND_OVER.format(table=table, column="user_id", owner="t.user_id")
-        connection.execute(text(statement), {"user_id": user_id, "former": user_id})
-    statement = HAND_OVER.format(table="content_queue", column="queue_key", owner="'user:' || t.user_id")
-    connection.execute(text(statement), {"user_id": user_id, "former": f"user:{user_id}"})
+    for statement in HAND_OVER:
+        connection.execute(statement, {"user_id": user_id})
 
 
 def all_users(connection: Connection) -> list[str]:
