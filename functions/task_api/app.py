@@ -44,6 +44,7 @@ from roadmap_content.api.task_list import list_tasks
 from roadmap_content.capabilities.recoveries.hooks import RECOVERIES
 from roadmap_content.contracts.api.capacity import RetryAnswer
 from roadmap_content.contracts.api.failures import FailurePage
+from roadmap_content.contracts.api.filters import TaskFilter
 from roadmap_content.contracts.api.items import (
     DEFAULT_CONCEPTS,
     ItemDetail,
@@ -53,7 +54,6 @@ from roadmap_content.contracts.api.items import (
     Revisions,
     SavedItem,
 )
-from roadmap_content.contracts.api.recoveries import TaskFilter
 from roadmap_content.contracts.api.system import Health, Identity
 from roadmap_content.contracts.api.tasks import (
     AttemptPage,

@@ -13,7 +13,8 @@ from ..contracts.api.failures import (
     FailureGroupDetail,
     FailurePage,
 )
-from ..contracts.api.recoveries import RecoveryAnswer, TaskFilter
+from ..contracts.api.filters import TaskFilter
+from ..contracts.api.recoveries import RecoveryAnswer
 from ..contracts.items import Stage
 from ..contracts.reasons import sentence_of
 from ..contracts.states import GroupState
