@@ -15,10 +15,10 @@ from typing import Any
 
 from sqlalchemy import Connection, NullPool, create_engine, text
 
+from roadmap_content.capabilities.recoveries.advance import advance
+from roadmap_content.capabilities.recoveries.recovery_tasks import WaitingTask, claim_task
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.runs.recoveries.advance import advance
-from roadmap_content.runs.recoveries.recovery_tasks import WaitingTask, claim_task
 from roadmap_content.state.queue import queue
 from roadmap_content.state.queue.capacity import read_place
 from roadmap_content.state.tasks.attempts import open_attempt, user_start
@@ -238,7 +238,7 @@ def _admit(connection: Connection) -> None:
 
 def _claim(connection: Connection) -> None:
     connection.execute(text("UPDATE content_recoveries SET state = 'running'"))
-    claim_task(connection, "all", WaitingTask("p-1", "completed", 1, None, {}), 2)
+    claim_task(connection, "all", WaitingTask("p-1", "completed", 1, None, {}, ""), 2)
     open_attempt(
         connection,
         "p-1",

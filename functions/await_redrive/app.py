@@ -3,4 +3,4 @@
 from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest, await_redrive
 from roadmap_content.runs.steps.handler import step_handler
 
-handler = step_handler(AwaitRedriveRequest, await_redrive, is_alarmed=False)
+handler = step_handler(AwaitRedriveRequest, await_redrive, capabilities=(), is_alarmed=False)

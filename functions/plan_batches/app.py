@@ -3,4 +3,4 @@
 from roadmap_content.runs.steps.handler import step_handler
 from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
 
-handler = step_handler(PlanRequest, plan_batches)
+handler = step_handler(PlanRequest, plan_batches, capabilities=())

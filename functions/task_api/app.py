@@ -41,8 +41,10 @@ from roadmap_content.api.revisions import list_revisions, read_content, read_ori
 from roadmap_content.api.source import read_task_source
 from roadmap_content.api.status import read_detail
 from roadmap_content.api.task_list import list_tasks
+from roadmap_content.capabilities.recoveries.hooks import RECOVERIES
 from roadmap_content.contracts.api.capacity import RetryAnswer
 from roadmap_content.contracts.api.failures import FailurePage
+from roadmap_content.contracts.api.filters import TaskFilter
 from roadmap_content.contracts.api.items import (
     DEFAULT_CONCEPTS,
     ItemDetail,
@@ -52,7 +54,6 @@ from roadmap_content.contracts.api.items import (
     Revisions,
     SavedItem,
 )
-from roadmap_content.contracts.api.recoveries import TaskFilter
 from roadmap_content.contracts.api.system import Health, Identity
 from roadmap_content.contracts.api.tasks import (
     AttemptPage,
@@ -73,7 +74,7 @@ from roadmap_content.state.tasks.attempts import AttemptStart
 from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope
 
 preload_for_snapstart()
-services = Services()
+services = Services(capabilities=(RECOVERIES,))
 api = Api()
 app = api.app
 
@@ -342,7 +343,7 @@ def get_health() -> Health:
     """Return the health of the system. Requires the operator's or the viewer's scope."""
     api.caller.require_sight()
     release = services.settings.release_id
-    return api.read(services, lambda connection: read_health(connection, release))
+    return api.read(services, lambda connection: read_health(connection, services.capabilities, release))
 
 
 @app.get(

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
+from roadmap_content.capabilities.recoveries.advance import advance
 from roadmap_content.contracts.errors import ContentError, ModelDeclinedError, TokenBudgetExhaustedError
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.keys import staged_key
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.runs.recoveries.advance import advance
 from tests.browser.real_api import BATCH, RealApi
 from tests.browser.texts import (
     ARABIC_QUESTIONS,

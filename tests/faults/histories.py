@@ -14,12 +14,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from roadmap_content.api.revisions import list_revisions, restore_revision
 from roadmap_content.api.status import read_status
+from roadmap_content.capabilities.recoveries.advance import advance, cancel, pause, resume
 from roadmap_content.contracts.api.capacity import RetryAnswer
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
-from roadmap_content.runs.recoveries.advance import advance, cancel, pause, resume
 from roadmap_content.runs.retries.retry import redrive_task, retry_task
 from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.attempts import user_start

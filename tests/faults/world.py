@@ -12,6 +12,8 @@ from typing import Any
 
 from sqlalchemy import text
 
+from roadmap_content.capabilities.recoveries.create import create
+from roadmap_content.capabilities.recoveries.decisions import Limits
 from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.contracts.api.recoveries import RecoveryFilter
 from roadmap_content.contracts.errors import ContentError
@@ -21,8 +23,6 @@ from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.bucket import Bucket
 from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.runs.recoveries.create import create
-from roadmap_content.runs.recoveries.decisions import Limits
 from roadmap_content.runs.steps.finalize import finalize_task
 from roadmap_content.runs.steps.generate import generate_content
 from roadmap_content.runs.steps.plan import plan_batches

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from roadmap_content.contracts.api.recoveries import TaskFilter
+from roadmap_content.contracts.api.filters import TaskFilter
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
 from tests.support.requests_to_api import OPERATOR, Ask, Reply

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Connection, text
 
-from roadmap_content.contracts.api.recoveries import TaskFilter
+from roadmap_content.contracts.api.filters import TaskFilter
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.checks import finished_tasks, record_check
 from roadmap_content.runs.retries.retry import retry_task

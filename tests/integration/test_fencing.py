@@ -20,6 +20,7 @@ from roadmap_content.runs.steps.generate import generate_content
 from roadmap_content.runs.steps.plan import PlanRequest, PlanResult, plan_batches
 from roadmap_content.state.queue.admission import admit_waiting
 from roadmap_content.state.queue.capacity import TOKENS_PER_ITEM
+from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.attempts import AttemptStart, user_start
 from tests.support.commits import Commits, How, Strike, When
 from tests.support.factories import CONTENT_TABLES, USER, bundle_of, concept_ids, counts
@@ -67,6 +68,16 @@ def stopped_in_fan_out(pipeline: Pipeline) -> tuple[str, PlanResult]:
     reconcile(end, pipeline.services, Deadline.after(600))
     assert pipeline.task()["status"] == "failed"
     return arn, planned
+
+
+def test_a_function_without_a_tuple_of_capabilities_claims_nothing(pipeline: Pipeline) -> None:
+    """Its claim would miss the fences of capabilities that it forgot."""
+    services = Services(loaded(pipeline).services.settings)
+    services.engine, services.executions = pipeline.services.engine, pipeline.executions
+    request = PlanRequest(input=RunInput(task_id=pipeline.task_id), execution=Execution(arn="arn:run:1"))
+    with pytest.raises(RuntimeError, match="without a tuple of capabilities"):
+        plan_batches(request, services, Deadline.after(600))
+    assert not pipeline.rows("SELECT attempt FROM content_attempts")
 
 
 def test_a_redrive_over_the_api_sets_the_status_processing(pipeline: Pipeline) -> None:

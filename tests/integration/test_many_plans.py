@@ -9,7 +9,7 @@ from sqlalchemy import NullPool, create_engine, text
 
 from local_stack.database_roles import DatabaseRoles
 from local_stack.postgres_server import Server
-from roadmap_content.contracts.api.recoveries import TaskFilter
+from roadmap_content.contracts.api.filters import TaskFilter
 from roadmap_content.state.tasks import counting, listing
 from roadmap_content.state.tasks.counting import Total, count_tasks
 from roadmap_content.state.tasks.listing import Page, read_page, select_tasks

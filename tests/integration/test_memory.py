@@ -41,7 +41,7 @@ def handler_of(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Callable[
     """Creates a step's handler with the test's services."""
 
     def make(*step: Any) -> Handler:
-        monkeypatch.setattr(handlers, "Services", lambda: pipeline.services)
+        monkeypatch.setattr(handlers, "Services", lambda **_: pipeline.services)
         # pytest keeps every logged line in memory.
         monkeypatch.setattr(logging.getLogger(logger.name), "disabled", True)
         return step_handler(*step)

@@ -244,7 +244,7 @@ def scheduled_sweep(
 def test_a_sweep_of_the_schedule_is_counted_and_reports_what_waits(
     planned: Pipeline, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("roadmap_content.runs.reconciliation.reconcile.BEFORE_THE_CHECKS", ())
+    monkeypatch.setattr("roadmap_content.runs.reconciliation.reconcile.before_the_checks", lambda _: ())
     planned.execute(
         "UPDATE content_queue SET state = 'waiting', class = 'interactive', "
         "enqueued_at = timezone('utc', now()) - interval '1 hour'"

@@ -11,9 +11,9 @@ from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.storage.bucket import Bucket
 from roadmap_content.platform.storage.keys import product_text_key
 from tests.integration.conftest import Send
-from tests.integration.test_recoveries import finish
-from tests.integration.test_regeneration import regenerate as regenerate_all
-from tests.integration.test_regeneration import undo
+from tests.integration.recoveries.test_recoveries import finish
+from tests.integration.recoveries.test_regeneration import regenerate as regenerate_all
+from tests.integration.recoveries.test_regeneration import undo
 from tests.integration.test_revisions import FIRST, IDS, Items, regenerate
 from tests.product.operations import _save_tutorial
 from tests.support.factories import bundle_of

@@ -16,7 +16,7 @@ from roadmap_content.state.services import Services
 from tests.product.product import Product
 from tests.product.running import deadline
 from tests.support.engines import shared_engine
-from tests.support.pipeline import SETTINGS, services_for
+from tests.support.pipeline import CAPABILITIES, SETTINGS, services_for
 
 ZONE = {"DATABASE_SESSION": "options", "DATABASE_TIME_ZONE": "Asia/Shanghai"}
 
@@ -48,7 +48,9 @@ class Deployment:
     def findings(self) -> dict[str, str]:
         """What health, and therefore doctor, says."""
         health = transact(
-            self.services.reading_engine, lambda connection: read_health(connection, ""), deadline()
+            self.services.reading_engine,
+            lambda connection: read_health(connection, CAPABILITIES, ""),
+            deadline(),
         )
         differences = {f"{finding.kind} {finding.object}": finding.message for finding in health.database}
         return {attention.what: attention.text for attention in health.attention} | differences

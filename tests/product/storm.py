@@ -25,6 +25,9 @@ from sqlalchemy import Connection, text
 
 from migrations import migrate, use_time_zone
 from roadmap_content.api.cancel import cancel_task
+from roadmap_content.capabilities.recoveries.advance import advance
+from roadmap_content.capabilities.recoveries.create import create
+from roadmap_content.capabilities.recoveries.decisions import Limits
 from roadmap_content.contracts.api.recoveries import RecoveryFilter
 from roadmap_content.contracts.errors import ContentError
 from roadmap_content.contracts.items import ContentType
@@ -33,9 +36,6 @@ from roadmap_content.platform.storage.bucket import Bucket
 from roadmap_content.platform.storage.keys import product_text_key
 from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.runs.recoveries.advance import advance
-from roadmap_content.runs.recoveries.create import create
-from roadmap_content.runs.recoveries.decisions import Limits
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.attempts import user_start

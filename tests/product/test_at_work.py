@@ -11,14 +11,14 @@ from sqlalchemy import text
 from local_stack.postgres_server import Server
 from roadmap_content.api.http import refusal_of
 from roadmap_content.api.preview import preview_retry
+from roadmap_content.capabilities.recoveries.create import create
+from roadmap_content.capabilities.recoveries.decisions import Limits
 from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.api.recoveries import RecoveryFilter
 from roadmap_content.contracts.api.system import Refusal
 from roadmap_content.contracts.errors import AtWorkElsewhereError, ContentError
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.aws.executions import ExecutionState
-from roadmap_content.runs.recoveries.create import create
-from roadmap_content.runs.recoveries.decisions import Limits
 from roadmap_content.runs.retries.retry import redrive_task, retry_task
 from roadmap_content.state.tasks.attempts import user_start
 from tests.product.operations import NEEDS, OPERATIONS, perform

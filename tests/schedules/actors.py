@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from roadmap_content.api.cancel import cancel_task
 from roadmap_content.api.revisions import list_revisions, restore_revision
+from roadmap_content.capabilities.recoveries.advance import advance, cancel
 from roadmap_content.contracts.api.capacity import RetryAnswer
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.states import Cause
@@ -14,7 +15,6 @@ from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
 from roadmap_content.runs.reconciliation.finish import finish_run
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.runs.recoveries.advance import advance, cancel
 from roadmap_content.runs.retries.retry import redrive_task, retry_task
 from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest, AwaitRedriveResult, await_redrive
 from roadmap_content.runs.steps.generate import generate_content

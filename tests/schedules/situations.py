@@ -9,13 +9,13 @@ task, which keeps the sweep from waiting, not from writing.
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from roadmap_content.capabilities.recoveries.create import create
+from roadmap_content.capabilities.recoveries.decisions import Limits
 from roadmap_content.content.generation.generator import OutOfTimeError
 from roadmap_content.contracts.api.recoveries import RecoveryFilter
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.contracts.states import Cause
 from roadmap_content.platform.runtime.deadline import Deadline
-from roadmap_content.runs.recoveries.create import create
-from roadmap_content.runs.recoveries.decisions import Limits
 from roadmap_content.runs.retries.retry import redrive_task, retry_task
 from roadmap_content.state.tasks.attempts import AttemptStart, user_start
 from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope

@@ -1,6 +1,15 @@
-"""The settings that each function's code can reach, derived from its types."""
+"""What each function's code can reach, derived from its types."""
+
+import ast
+from dataclasses import fields
+from importlib import import_module
+
+import pytest
 
 from checks.template.reachable import reached_by
+from local_stack.builds import REPOSITORY
+from roadmap_content.state.services import Capability
+
 
 
 def test_the_settings_of_a_function() -> None:
@@ -16,3 +25,44 @@ def test_the_settings_of_a_function() -> None:
     }
     assert {"BATCH_SIZE", "CONTENT_BUCKET", "STATE_MACHINE_ARN"} <= reached_by("plan_batches").settings
     assert "STATE_MACHINE_ARN" not in reached_by("save_batch").settings
+
+
+LAYER = REPOSITORY / "layers/common"
+SERVICES = "roadmap_content.state.services"
+FUNCTIONS = sorted(path.parent.name for path in REPOSITORY.glob("functions/*/app.py"))
+
+
+def capabilities() -> dict[str, Capability]:
+    """Every capability of the layer, by the symbol that a function composes."""
+    paths = sorted(LAYER.glob("roadmap_content/**/hooks.py"))
+    modules = [import_module(".".join(path.relative_to(LAYER).with_suffix("").parts)) for path in paths]
+    return {
+        f"{module.__name__}.{name}": value
+        for module in modules
+        for name, value in vars(module).items()
+        if isinstance(value, Capability)
+    }
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_that_calls_a_hook_composes_every_capability_that_has_it(name: str) -> None:
+    """A function without one would lose a fence, without an error."""
+    symbols = reached_by(name).symbols
+    called = [hook.name for hook in fields(Capability) if f"{SERVICES}.Capability.{hook.name}" in symbols]
+    needed = {
+        symbol for symbol, given in capabilities().items() if any(getattr(given, hook) for hook in called)
+    }
+    assert needed <= symbols
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_that_claims_or_finishes_a_run_gives_its_services_a_tuple(name: str) -> None:
+    app = ast.parse((REPOSITORY / f"functions/{name}/app.py").read_text())
+    given = {node.arg for node in ast.walk(app) if isinstance(node, ast.keyword)}
+    assert ("capabilities" in given) == (f"{SERVICES}.Services.capabilities" in reached_by(name).symbols)
+
+
+def test_some_functions_call_hooks() -> None:
+    assert f"{SERVICES}.Capability.after_run" in reached_by("finalize_task").symbols
+    assert f"{SERVICES}.Capability.after_run" not in reached_by("plan_batches").symbols
+    assert f"{SERVICES}.Services.capabilities" in reached_by("await_redrive").symbols

@@ -10,10 +10,10 @@ import pytest
 from checks.template.events import CONTRACTS, check_events
 from documents.events import events_after_a_plan
 from local_stack.builds import REPOSITORY
+from roadmap_content.capabilities.recoveries.decisions import FINAL_STATES
 from roadmap_content.contracts.events import detail_of, recovery_ended
 from roadmap_content.contracts.payloads import parse
 from roadmap_content.contracts.states import RecoveryState
-from roadmap_content.runs.recoveries.decisions import FINAL_STATES
 from tests.support.templates import STACK
 
 

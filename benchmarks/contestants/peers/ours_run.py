@@ -62,7 +62,7 @@ def main() -> None:
     logging.disable()
     job = Job(Path(sys.argv[1]))
     sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - metrics
-    services = Services(Settings(dict(os.environ)))
+    services = Services(Settings(dict(os.environ)), capabilities=())
     credentials = Credentials.from_url(make_url(job.database_url))
     services.engine = open_engine(lambda: credentials, tls=False)
     services.executions = _Idle("arn:aws:states:us-east-1:123456789012:stateMachine:peers")

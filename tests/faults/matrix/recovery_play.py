@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import StrEnum
 from functools import cached_property, partial
 
+from roadmap_content.capabilities.recoveries.advance import advance, cancel, pause, resume
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import StateError
 from roadmap_content.contracts.states import TaskResult
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.reconciliation.finish import finish_run
-from roadmap_content.runs.recoveries.advance import advance, cancel, pause, resume
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.tasks.attempts import user_start
 from tests.faults.matrix.scripts import Refuse

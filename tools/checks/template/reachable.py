@@ -4,8 +4,11 @@ The code is fully typed, so its types identify the calls: `self._bucket.put(…)
 `self._client.put_object(…)` in it is an operation of S3. The types come from mypy. Symbols (functions,
 methods, classes, module variables) are the nodes of a graph; references in their definitions are its edges. A
 function reaches everything that is reachable from its `app.py`. The result may contain more than the function
-calls, but never less, except for calls by computed names. Generators are loaded so (`_LOADED_BY_NAME`), and
-content types: their functions are reached as fields of `ContentKind`, and offline drafts ask no service.
+calls, but never less, except for calls by computed names. Generators and content types are loaded so
+(`_LOADED_BY_NAME`); offline drafts ask no service.
+
+A function in a field of an object is reached where the field is used, by those who also reach the symbol that
+makes the object: a hook of a capability is reached only in a function that composes the capability.
 """
 
 import json
@@ -37,6 +40,7 @@ from mypy.nodes import (
     OverloadedFuncDef,
     RefExpr,
     StrExpr,
+    TupleExpr,
     TypeInfo,
 )
 from mypy.options import Options
@@ -62,8 +66,9 @@ _LAYER = REPOSITORY / "layers/common"
 _GENERATION = "roadmap_content.content.generation"
 _LOADED_BY_NAME: Mapping[str, str] = {
     f"{_GENERATION}.generator.generator_named": f"{_GENERATION}.*.create",
+    "roadmap_content.content.registry.CONTENT_KINDS": "roadmap_content.content.*.KIND",
 }
-"""The function that imports a module by its name, and the functions that it calls there."""
+"""The symbol that imports modules by their names, and what it uses of them."""
 
 _SETTING = re.compile(r"[A-Z][A-Z0-9_]{3,}")
 
@@ -81,10 +86,11 @@ class Operation(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """The reachable operations and settings of a function."""
+    """The reachable operations, settings and symbols of a function."""
 
     operations: frozenset[Operation]
     settings: frozenset[str]
+    symbols: frozenset[str] = frozenset()
 
 
 class Analysis:
@@ -105,6 +111,12 @@ class Analysis:
         """By symbol: the services for which it creates boto3 clients."""
 
         self.settings: dict[str, set[str]] = defaultdict(set)
+        self.given: dict[str, set[str]] = defaultdict(set)
+        """By field of a class: the symbols that make objects with a function in it."""
+
+        self.fields: dict[str, set[str]] = defaultdict(set)
+        """By symbol that makes objects: their fields with a function."""
+
         self.classes: dict[str, TypeInfo] = {}
         for name, tree in result.files.items():
             if f"{name}.".startswith(_OURS):
@@ -123,6 +135,8 @@ class Analysis:
                 continue
             reached.add(symbol)
             waiting += self.edges[symbol]
+            waiting += [_given(maker, symbol) for maker in self.given[symbol] if maker in reached]
+            waiting += [_given(symbol, field) for field in self.fields[symbol] if field in reached]
             # A member is that of the class or of its implementations, if they are instantiated. Each pair of
             # a wanted member and an instantiated class is looked at once.
             new = self.members[symbol] - wanted
@@ -134,6 +148,7 @@ class Analysis:
         return Reached(
             frozenset(self._operations(reached)),
             frozenset(setting for symbol in reached for setting in self.settings[symbol]),
+            frozenset(reached),
         )
 
     def symbols_of(self, module: str) -> list[str]:
@@ -189,10 +204,11 @@ class Analysis:
         self.edges[symbol] |= {symbol.rpartition(".")[0]} if symbol.startswith("functions.") else set()
         if symbol in _LOADED_BY_NAME:
             package, _, member = _LOADED_BY_NAME[symbol].partition(".*.")
-            modules = (_LAYER / package.replace(".", "/")).glob("*.py")
-            self.edges[symbol] |= {f"{package}.{module.stem}.{member}" for module in modules}
+            folder = _LAYER / package.replace(".", "/")
+            modules = [path.stem for path in folder.glob("*.py")]
+            modules += [path.parent.name for path in folder.glob("*/__init__.py")]
+            self.edges[symbol] |= {f"{package}.{module}.{member}" for module in modules}
         mentions = [expression for node in nodes for expression in get_subexpressions(node)]
-        # A function in a field of a class is reached where the field is used.
         given_to = {
             id(part): field
             for call in mentions
@@ -200,8 +216,12 @@ class Analysis:
             for field, argument in _fields(call)
             for part in get_subexpressions(argument)
         }
+        for field in set(given_to.values()):
+            self.given[field].add(symbol)
+            self.fields[symbol].add(field)
         for expression in mentions:
-            self._read(given_to.get(id(expression), symbol), expression)
+            given = given_to.get(id(expression))
+            self._read(symbol if given is None else _given(symbol, given), expression)
 
     def _read(self, symbol: str, expression: Expression) -> None:
         if isinstance(expression, RefExpr) and expression.fullname.startswith(_OURS):
@@ -231,6 +251,11 @@ class Analysis:
         return None if found is None else _classes_in(found)
 
 
+def _given(maker: str, field: str) -> str:
+    """The node of what a symbol gives to a field of the objects that it makes."""
+    return f"{maker} gives {field}"
+
+
 def _fields(call: CallExpr) -> Iterator[tuple[str, Expression]]:
     """The fields of one of our classes in a call, with the functions passed to them."""
     callee = call.callee
@@ -240,7 +265,7 @@ def _fields(call: CallExpr) -> Iterator[tuple[str, Expression]]:
         and callee.fullname.startswith(_OURS)
     ):
         for name, argument in zip(call.arg_names, call.args, strict=True):
-            if name is not None and isinstance(argument, RefExpr | LambdaExpr):
+            if name is not None and isinstance(argument, RefExpr | LambdaExpr | TupleExpr):
                 yield f"{callee.fullname}.{name}", argument
 
 
@@ -268,7 +293,7 @@ def _classes_in(found: Type) -> list[TypeInfo] | None:
 
 @cache
 def reached_by(name: str) -> Reached:
-    """The reachable operations and settings of the function in `functions/<name>`.
+    """What the function in `functions/<name>` can reach.
 
     The analysis takes half a minute; its result is kept for other processes, until the code changes.
 
@@ -287,13 +312,13 @@ def reached_by(name: str) -> Reached:
         directory.mkdir()
         for app in apps:
             reached = analysis.reach(analysis.symbols_of(f"functions.{app}.app"))
-            found = {"operations": sorted(reached.operations), "settings": sorted(reached.settings)}
+            found = {kind: sorted(members) for kind, members in reached._asdict().items()}
             (directory / f"{app}.json").write_text(json.dumps(found))
 
     directory = build_once(LOCAL / "reachable" / fingerprint(names, *read, *rules), analyse)
     kept = json.loads((directory / f"{name}.json").read_text())
     operations = (Operation(service, method) for service, method in kept["operations"])
-    return Reached(frozenset(operations), frozenset(kept["settings"]))
+    return Reached(frozenset(operations), frozenset(kept["settings"]), frozenset(kept["symbols"]))
 
 
 def _analyse(apps: Mapping[str, Path], layer: Iterable[Path]) -> Analysis:

@@ -9,22 +9,19 @@ from sqlalchemy import Connection
 
 from ..contracts.api.failures import (
     MOST_CHANGES,
-    MOST_RECOVERIES,
     FailureGroup,
     FailureGroupDetail,
     FailurePage,
-    GroupStateRequest,
 )
-from ..contracts.api.recoveries import TaskFilter
+from ..contracts.api.filters import TaskFilter
+from ..contracts.api.recoveries import RecoveryAnswer
 from ..contracts.items import Stage
 from ..contracts.reasons import sentence_of
 from ..contracts.states import GroupState
-from ..runs.recoveries.recovery import recoveries_of_group
 from ..state.failures.group_list import read_group, read_groups
-from ..state.failures.group_states import change_group, group_changes
+from ..state.failures.group_states import group_changes
 from ..state.tasks.next_actions import advice_for
 from .pages import Integer, Text, decode_cursor, page_of
-from .recovery_list import describe
 
 
 def list_failures(
@@ -46,25 +43,20 @@ def list_failures(
     )
 
 
-def describe_group(connection: Connection, group_id: str) -> FailureGroupDetail:
-    """Read a group with its history. Raises FailureGroupNotFoundError: there is no such group."""
+def describe_group(
+    connection: Connection, group_id: str, recoveries: Sequence[RecoveryAnswer]
+) -> FailureGroupDetail:
+    """Read a group with its history; `recoveries` are its latest ones.
+    Raises FailureGroupNotFoundError: there is no such group.
+    """
     fields = _fields(read_group(connection, group_id))
-    recoveries = recoveries_of_group(connection, group_id, MOST_RECOVERIES)
     return FailureGroupDetail.model_validate(
         fields
         | {
             "changes": [row._mapping for row in group_changes(connection, group_id, MOST_CHANGES)],
-            "recoveries": [describe(connection, recovery) for recovery in recoveries],
+            "recoveries": recoveries,
         }
     )
-
-
-def set_group_state(
-    connection: Connection, group_id: str, request: GroupStateRequest, actor: str
-) -> FailureGroupDetail:
-    """Change a group's state; return the group. Raises FailureGroupNotFoundError: there is no such group."""
-    change_group(connection, group_id, actor, request)
-    return describe_group(connection, group_id)
 
 
 def _fields(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a SQLAlchemy row

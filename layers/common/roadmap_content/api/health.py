@@ -18,6 +18,7 @@ from ..state.failures.group_states import count_groups
 from ..state.installation import find_differences
 from ..state.outbox import count_events_aside, count_waiting_events
 from ..state.queue.capacity import Capacity, queue_by_class, read_capacity
+from ..state.services import Capability
 from ..state.tasks.attempt_reading import claimed_before
 from ..state.tasks.attempts import tokens_of_a_day
 from ..state.tasks.counting import count_by_status
@@ -107,15 +108,14 @@ FINDINGS: Mapping[str, tuple[str, str]] = {
 """The sentence of each finding, and its section in the runbook, in the order in which they are listed."""
 
 REVISION = text("SELECT version_num FROM content_schema_version")
-RUNNING_RECOVERIES = text("SELECT count(*) FROM content_recoveries WHERE ended_at IS NULL")
 
 
-def read_health(connection: Connection, release: str) -> Health:
+def read_health(connection: Connection, capabilities: Sequence[Capability], release: str) -> Health:
     """The state of the system. If a table cannot be read, only the differences are known."""
     differences = find_differences(connection)
     try:
         with connection.begin_nested():
-            return _read(connection, release, differences)
+            return _read(connection, capabilities, release, differences)
     except DBAPIError as error:
         sqlstate, reason = diagnose(error)
         if is_transient(sqlstate):
@@ -149,7 +149,12 @@ def _unknown(release: str, differences: Sequence[DatabaseFinding]) -> Health:
     )
 
 
-def _read(connection: Connection, release: str, differences: Sequence[DatabaseFinding]) -> Health:
+def _read(
+    connection: Connection,
+    capabilities: Sequence[Capability],
+    release: str,
+    differences: Sequence[DatabaseFinding],
+) -> Health:
     sweep, capacity = last_sweep(connection), read_capacity(connection)
     has_old_attempts = sweep is None and claimed_before(connection, SWEEP_OVERDUE)
     stuck = count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK + 1)
@@ -158,6 +163,7 @@ def _read(connection: Connection, release: str, differences: Sequence[DatabaseFi
     groups, counts = count_groups(connection, MOST_GROUPS), count_by_status(connection)
     spent, saved_by_staging = tokens_of_a_day(connection)
     classes, now = queue_by_class(connection), datetime.now(UTC)
+    numbers = _numbers(connection, capabilities)
     attention = attention_for(
         stuck=min(stuck, MOST_STUCK),
         more_stuck=stuck > MOST_STUCK,
@@ -194,13 +200,22 @@ def _read(connection: Connection, release: str, differences: Sequence[DatabaseFi
         tokens=TokenSums(spent_24h=spent, saved_by_staging_24h=saved_by_staging),
         tasks={status: total.tasks for status, total in counts.items()},
         tasks_estimated=[status for status, total in counts.items() if not total.is_exact],
-        recoveries_running=connection.scalar(RUNNING_RECOVERIES) or 0,
+        recoveries_running=numbers.get("recoveries_running", 0),
         failure_groups=groups,
         database=list(differences),
         schema_revision=connection.scalar(REVISION) or "",
         release=release,
         attention=attention,
     )
+
+
+def _numbers(connection: Connection, capabilities: Sequence[Capability]) -> Mapping[str, int]:
+    """The numbers of the composed capabilities."""
+    numbers: dict[str, int] = {}
+    for capability in capabilities:
+        if capability.count is not None:
+            numbers |= capability.count(connection)
+    return numbers
 
 
 def _queue_health(classes: Sequence[ClassInQueue], capacity: Capacity) -> QueueHealth:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ..contracts.api.recoveries import TaskFilter
+from ..contracts.api.filters import TaskFilter
 from ..contracts.api.tasks import ItemTotals, TaskPage, TaskRow, TopReason
 from ..contracts.items import ContentType, Stage
 from ..contracts.reasons import sentence_of

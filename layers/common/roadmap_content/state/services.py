@@ -1,10 +1,13 @@
-"""The clients that an execution environment keeps between invocations. Each is created on first use."""
+"""What an execution environment keeps between invocations: clients, each created on first use, and the
+capabilities that the function composes.
+"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from ..content.roadmaps.metadata import FrameworkCache
 from ..contracts.errors import DatabaseUnavailableError
@@ -12,6 +15,7 @@ from ..platform.aws.event_bus import EventBus
 from ..platform.aws.executions import Executions
 from ..platform.aws.secret import SecretUnavailableError, read_secret
 from ..platform.postgres.engine import STATEMENT_TIMEOUT, Credentials, open_engine
+from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.settings import Settings
 from ..platform.storage.bucket import Bucket
 
@@ -20,11 +24,58 @@ if TYPE_CHECKING:
     from ..content.generation.generator import Generator
 
 
+class Job(NamedTuple):
+    """A part of the sweep."""
+
+    name: str
+    seconds: float
+    """Its limit of time."""
+
+    run: Callable[["Services", Deadline], object]
+
+
+@dataclass(frozen=True)
+class Capability:
+    """The hooks by which the core calls a capability, which it does not import.
+
+    Each hook is called in the order of the tuple that the function gave to `Services`.
+    """
+
+    starts: Sequence[Job] = ()
+    """Jobs that start attempts, in each sweep and each minute: after unconfirmed starts are repeated, and
+    before waiting attempts are admitted. No transaction is open.
+    """
+
+    after_run: Callable[["Services", str, Deadline], None] | None = None
+    """Called with the actor of an attempt after its outcome is committed, and before waiting attempts are
+    admitted. No transaction is open. The sweep repeats what it could not do.
+    """
+
+    count: Callable[[Connection], Mapping[str, int]] | None = None
+    """Its numbers in `Health`, read with the reader's role."""
+
+
 class Services:
     """The external services that a function uses. Tests pass other settings or replace single services."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(
+        self, settings: Settings | None = None, capabilities: Sequence[Capability] | None = None
+    ) -> None:
+        """`capabilities`: those that the function composes; without them, it cannot claim an attempt."""
         self.settings = settings or Settings()
+        self._capabilities = capabilities
+
+    @property
+    def capabilities(self) -> Sequence[Capability]:
+        """The composed capabilities.
+
+        Raises:
+            RuntimeError: none were given. A claim or an outcome would miss a fence. A function that composes
+                none says so with an empty tuple.
+        """
+        if self._capabilities is None:
+            raise RuntimeError("Services was created without a tuple of capabilities")
+        return self._capabilities
 
     @cached_property
     def engine(self) -> Engine:

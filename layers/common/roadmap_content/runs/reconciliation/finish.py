@@ -1,4 +1,4 @@
-"""Finish a run: record its outcome, then give its slots to waiting attempts and advance its recovery."""
+"""Finish a run: record its outcome, then give its slots to waiting attempts."""
 
 from sqlalchemy import Connection
 
@@ -10,9 +10,7 @@ from ...platform.runtime.log import logger
 from ...state.queue.admission import admit_waiting
 from ...state.services import Services
 from ...state.tasks.attempt_reading import actor_of
-from ...state.tasks.attempts import recovery_of
 from ...state.tasks.task import read_task
-from ..recoveries.advance import advance_if_possible
 from ..steps.finalize import FinalizeRequest, finalize_task
 
 CONTINUE_SECONDS = 20.0
@@ -29,17 +27,18 @@ def finish_run(request: FinalizeRequest, services: Services, deadline: Deadline)
 
 
 def start_next(services: Services, task_id: str, deadline: Deadline) -> None:
-    """Advance the recovery that started a run, after its end, and admit waiting attempts. An error is logged:
-    the outcome is recorded, and the sweep does the same.
+    """After a run's end, let capabilities continue, and admit waiting attempts. An error is logged: the
+    outcome is recorded, and the sweep does the same.
     """
 
     def read(connection: Connection) -> str | None:
-        return recovery_of(actor_of(connection, task_id, read_task(connection, task_id).attempt))
+        return actor_of(connection, task_id, read_task(connection, task_id).attempt)
 
     try:
-        recovery_id = transact(services.engine, read, deadline)
-        if recovery_id is not None:
-            advance_if_possible(services, recovery_id, deadline)
+        actor = transact(services.engine, read, deadline)
+        for capability in services.capabilities:
+            if capability.after_run is not None and actor is not None:
+                capability.after_run(services, actor, deadline)
         admit_waiting(services, deadline)
     except ContentError as error:
         logger.warning("next_not_started", task_id=task_id, **error.why)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -21,9 +20,8 @@ from ...state.queue.admission import admit_waiting, start_unconfirmed
 from ...state.queue.capacity import queue_by_class, read_capacity
 from ...state.queue.claims import STARTING
 from ...state.queue.queue import blocking
-from ...state.services import Services
+from ...state.services import Job, Services
 from ...state.tasks.unfinished import STUCK_AFTER, count_stuck_tasks
-from ..recoveries.advance import advance_all
 from ..retries.retry import give_up_redrive, start_due_attempts
 from .checks import forget_unchecked_tasks, plan_checks
 from .content_loss import why_held
@@ -39,16 +37,6 @@ CHANGES = 1_000
 
 MOST_STUCK = 1_000
 """Stuck tasks are counted up to this limit, for the alarm."""
-
-
-class Job(NamedTuple):
-    """A part of the sweep."""
-
-    name: str
-    seconds: float
-    """Its limit of time."""
-
-    run: Callable[[Services, Deadline], object]
 
 
 def run_jobs(jobs: Iterable[Job], services: Services, deadline: Deadline) -> None:
@@ -133,24 +121,34 @@ def report_database(services: Services, deadline: Deadline) -> None:
     emit({Metric.DATABASE_FINDINGS: transact(services.engine, read, deadline)})
 
 
-STARTS = (
-    Job("unconfirmed starts", 15, start_again),
-    Job("recoveries", 30, advance_all),
-    Job("automatic attempts", 15, start_unless_held),
-    Job("admission", 15, admit_waiting),
-)
+def starts(services: Services) -> Sequence[Job]:
+    """The jobs that start attempts."""
+    return (
+        Job("unconfirmed starts", 15, start_again),
+        *(job for capability in services.capabilities for job in capability.starts),
+        Job("automatic attempts", 15, start_unless_held),
+        Job("admission", 15, admit_waiting),
+    )
 
-EVERY_MINUTE = (Job("slots of ended runs", 60, free_slots), *STARTS)
+
+def every_minute(services: Services) -> Sequence[Job]:
+    return (Job("slots of ended runs", 60, free_slots), *starts(services))
+
 
 FIRST = (Job("plan of checks", 20, plan_changed),)
 """Before the sweep decides whether it changes anything: a task with a changed row is checked next."""
 
-ALWAYS = (
-    *STARTS,
-    Job("counts of superseded attempts", 15, count_superseded),  # the starts supersede some
-    Job("delivery of events", 30, deliver_events),
-    Job("findings of the database", 10, report_database),
-)
 
-BEFORE_THE_CHECKS = (*ALWAYS, Job("retention", 15, remove_expired))
-"""Their limits leave the checks of tasks a quarter of the invocation's 240 seconds."""
+def always(services: Services) -> Sequence[Job]:
+    """The jobs of a sweep, also of one that is held."""
+    return (
+        *starts(services),
+        Job("counts of superseded attempts", 15, count_superseded),  # the starts supersede some
+        Job("delivery of events", 30, deliver_events),
+        Job("findings of the database", 10, report_database),
+    )
+
+
+def before_the_checks(services: Services) -> Sequence[Job]:
+    """Their limits leave the checks of tasks a quarter of the invocation's 240 seconds."""
+    return (*always(services), Job("retention", 15, remove_expired))

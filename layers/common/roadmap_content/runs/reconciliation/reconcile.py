@@ -19,18 +19,17 @@ from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
 from ...state.queue.claims import STARTING
-from ...state.services import Services
+from ...state.services import Job, Services
 from ...state.tasks.unfinished import processing_tasks
 from .checks import due_tasks, finished_tasks, record_check
 from .content_loss import why_held
 from .deleted import Deletions
 from .execution_end import ExecutionEnd, record_execution_end
 from .jobs import (
-    ALWAYS,
-    BEFORE_THE_CHECKS,
-    EVERY_MINUTE,
     FIRST,
-    Job,
+    always,
+    before_the_checks,
+    every_minute,
     in_transaction,
     report_queue,
     run_jobs,
@@ -94,7 +93,7 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
     if request.detail is not None:
         return _result(record_execution_end(request.detail, services, deadline), services, deadline)
     if request.starts_only:
-        run_jobs(EVERY_MINUTE, services, deadline)
+        run_jobs(every_minute(services), services, deadline)
         return ReconcileResult(checked=0, repairs=[], finished=True, dry_run=False)
     if request.dry_run:
         repairs = _check_tasks(services, deadline, is_scheduled=False, dry_run=True)
@@ -114,7 +113,7 @@ def _sweep(request: ReconcileRequest, services: Services, deadline: Deadline) ->
         held = None if request.accept_loss else why_held(services, deadline)
         if request.accept_loss:
             logger.warning("loss_accepted", reason=request.accept_loss)
-        run_jobs(ALWAYS if held else (*BEFORE_THE_CHECKS, *jobs), services, deadline)
+        run_jobs(always(services) if held else (*before_the_checks(services), *jobs), services, deadline)
         repairs = Repairs() if held else _check_tasks(services, deadline, is_scheduled=is_scheduled)
     except DatabaseUnavailableError:
         if is_scheduled:  # the sweep runs; the database's page has the cause

@@ -1,6 +1,6 @@
 """Create the Lambda handler of a step: parse the event, run the step, return its result."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...contracts.errors import ContentError, frames_of, named
@@ -10,7 +10,7 @@ from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
 from ...state.outbox import deliver_events
-from ...state.services import Services
+from ...state.services import Capability, Services
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -26,12 +26,14 @@ def step_handler(
     step: Callable[[PayloadT, Services, Deadline], Payload],
     services: Services | None = None,
     *,
+    capabilities: Sequence[Capability] | None = None,
     is_alarmed: bool = True,
 ) -> Handler:
-    """Create the handler of a step. Its services are kept for the next invocation. `is_alarmed`:
-    StepErrorsAlarm counts Lambda's errors of the function, and subtracts those that it excuses.
+    """Create the handler of a step. Its services are kept for the next invocation; `capabilities` are those
+    that they compose. `is_alarmed`: StepErrorsAlarm counts Lambda's errors of the function, and subtracts
+    those that it excuses.
     """
-    services = services or Services()
+    services = services or Services(capabilities=capabilities)
 
     @keeps_awake
     @logger.inject_lambda_context(clear_state=True)

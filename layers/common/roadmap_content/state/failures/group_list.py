@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from ...contracts.api.recoveries import TaskFilter
+from ...contracts.api.filters import TaskFilter
 from ...contracts.errors import FailureGroupNotFoundError
 from ...contracts.states import GroupState
 from ..tasks.listing import task_conditions

@@ -229,7 +229,10 @@ class _NewAttempt:
 
 
 def _take(services: Services, new: _NewAttempt, deadline: Deadline) -> Claim:
-    """Claim an attempt and put it into the queue, in one transaction, so that a crash loses neither."""
+    """Claim an attempt and put it into the queue, in one transaction, so that a crash loses neither.
+    Raises RuntimeError: the function composes no capabilities, not even an empty tuple.
+    """
+    _ = services.capabilities
 
     def take(connection: Connection) -> Claim:
         if not new.claim(connection):

@@ -23,15 +23,10 @@ LEFT JOIN LATERAL (
 
 ACTOR = text("SELECT actor FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt")
 
-# The reason of an attempt of a recovery is the operator's reason for the recovery.
 PAGE = text("""
-SELECT attempt, actor, cause,
-    coalesce(
-        (SELECT r.reason FROM content_recoveries r WHERE a.actor = 'recovery:' || r.recovery_id), a.reason
-    ) AS reason,
-    execution_arn, redrive_count, step, claimed_at, ended_at, outcome, planned, saved, failed, generated,
-    tokens, scope
-FROM content_attempts a WHERE task_id = :task_id AND attempt < :before ORDER BY attempt DESC LIMIT :limit
+SELECT attempt, actor, cause, reason, execution_arn, redrive_count, step, claimed_at, ended_at, outcome,
+    planned, saved, failed, generated, tokens, scope
+FROM content_attempts WHERE task_id = :task_id AND attempt < :before ORDER BY attempt DESC LIMIT :limit
 """)
 
 # The attempts from the last one that was not automatic on, latest first.

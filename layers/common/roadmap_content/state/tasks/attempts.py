@@ -45,16 +45,6 @@ def user_start(user_id: str, reason: str | None = None) -> AttemptStart:
     return AttemptStart(f"user:{user_id}", Cause.RETRY, reason)
 
 
-def recovery_actor(recovery_id: str) -> str:
-    return f"recovery:{recovery_id}"
-
-
-def recovery_of(actor: str | None) -> str | None:
-    """The recovery that started an attempt with this actor; `None` if none did."""
-    prefix = recovery_actor("")
-    return actor.removeprefix(prefix) if actor is not None and actor.startswith(prefix) else None
-
-
 # Guarantees: one row per attempt. Earlier attempts without a recorded outcome end; the sweep counts them.
 # Returns whether the data of the task's user is being erased; `None` if not. `False`: an erasure of any user,
 # who is a hash then, has ended since the task was read. The claim has locked the task's row: an erasure that

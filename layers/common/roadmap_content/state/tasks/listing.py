@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ...contracts.api.recoveries import TaskFilter
+from ...contracts.api.filters import TaskFilter
 from .time_zone import WIDEST_SHIFT, instant, local
 
 MAX_CANDIDATES = 10_000

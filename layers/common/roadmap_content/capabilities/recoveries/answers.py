@@ -1,8 +1,12 @@
 """Requests and responses of the API for recoveries."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection
 
-from ..contracts.api.recoveries import (
+from ...api.pages import Integer, Moment, Text, decode_cursor, page_of
+from ...contracts.api.failures import MOST_RECOVERIES
+from ...contracts.api.recoveries import (
     RecoveryAnswer,
     RecoveryPage,
     RecoveryRequest,
@@ -10,13 +14,12 @@ from ..contracts.api.recoveries import (
     RecoveryTaskPage,
     UndoCounts,
 )
-from ..contracts.states import TaskResult
-from ..runs.recoveries.advance import require_recovery
-from ..runs.recoveries.create import MAX_TASKS
-from ..runs.recoveries.decisions import Limits
-from ..runs.recoveries.recovery import Recovery, read_recoveries
-from ..runs.recoveries.recovery_tasks import count_tasks, count_undone, read_tasks
-from .pages import Integer, Moment, Text, decode_cursor, page_of
+from ...contracts.states import TaskResult
+from .advance import require_recovery
+from .create import MAX_TASKS
+from .decisions import Limits
+from .recovery import Recovery, read_recoveries, recoveries_of_group
+from .recovery_tasks import count_tasks, count_undone, read_tasks
 
 
 def limits_of(request: RecoveryRequest) -> Limits:
@@ -53,6 +56,12 @@ def list_recovery_tasks(
         items=[RecoveryTask.model_validate(row, from_attributes=True) for row in rows],
         next_cursor=next_cursor,
     )
+
+
+def describe_latest_of_group(connection: Connection, group_id: str) -> Sequence[RecoveryAnswer]:
+    """The latest recoveries of a failure group."""
+    recoveries = recoveries_of_group(connection, group_id, MOST_RECOVERIES)
+    return [describe(connection, recovery) for recovery in recoveries]
 
 
 def describe(connection: Connection, recovery: Recovery) -> RecoveryAnswer:

@@ -10,6 +10,20 @@ from typing import Any
 import pytest
 from sqlalchemy import TextClause, text
 
+from roadmap_content.capabilities.recoveries.advance import advance, cancel, pause, resume
+from roadmap_content.capabilities.recoveries.create import MAX_TASKS
+from roadmap_content.capabilities.recoveries.create import create as create_recovery
+from roadmap_content.capabilities.recoveries.decisions import Limits
+from roadmap_content.capabilities.recoveries.recovery import insert_recovery, unfinished_recoveries
+from roadmap_content.capabilities.recoveries.recovery_tasks import (
+    CLAIM,
+    LAST_ENDED,
+    PROGRESS,
+    WAITING,
+    WaitingTask,
+    claim_task,
+    read_progress,
+)
 from roadmap_content.contracts.api.recoveries import RecoveryFilter
 from roadmap_content.contracts.errors import RecoveryStateError, RecoveryStoppedError
 from roadmap_content.contracts.events import DetailType
@@ -19,20 +33,6 @@ from roadmap_content.platform.aws.executions import ExecutionState, ExecutionsUn
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.runs.recoveries.advance import advance, cancel, pause, resume
-from roadmap_content.runs.recoveries.create import MAX_TASKS
-from roadmap_content.runs.recoveries.create import create as create_recovery
-from roadmap_content.runs.recoveries.decisions import Limits
-from roadmap_content.runs.recoveries.recovery import insert_recovery, unfinished_recoveries
-from roadmap_content.runs.recoveries.recovery_tasks import (
-    CLAIM,
-    LAST_ENDED,
-    PROGRESS,
-    WAITING,
-    WaitingTask,
-    claim_task,
-    read_progress,
-)
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.runs.steps.generate import generate_content
@@ -359,7 +359,7 @@ def test_a_claim_of_another_task_than_the_canary_is_refused(
     pipeline.execute("UPDATE content_recoveries SET state = 'canary'")
     (other,) = pipeline.rows("SELECT task_id FROM content_recovery_tasks WHERE NOT canary")
     with pipeline.services.engine.begin() as connection, pytest.raises(RecoveryStoppedError):
-        claim_task(connection, recovery_id, WaitingTask(other["task_id"], "failed", 1, None, {}), 2)
+        claim_task(connection, recovery_id, WaitingTask(other["task_id"], "failed", 1, None, {}, ""), 2)
 
 
 def test_after_a_successful_canary_the_other_tasks_start(
@@ -665,7 +665,7 @@ def test_the_rate_follows_the_clock_of_the_database(
             return datetime.now(tz) + timedelta(days=1)
 
     for module in ("advance", "decisions", "recovery"):
-        path = f"roadmap_content.runs.recoveries.{module}"
+        path = f"roadmap_content.capabilities.recoveries.{module}"
         monkeypatch.setattr(importlib.import_module(path), "datetime", Tomorrow, raising=False)
     turn(pipeline, recovery_id)
     (row,) = pipeline.rows(
@@ -798,7 +798,7 @@ SELECT 't-' || n, 'u', 'failed', 'r-' || n, 1 FROM generate_series(1, :tasks) AS
 def test_a_recovery_has_a_limited_number_of_tasks(
     pipeline: Pipeline, send: Send, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    monkeypatch.setattr("roadmap_content.runs.recoveries.create.MAX_TASKS", most)
+    monkeypatch.setattr("roadmap_content.capabilities.recoveries.create.MAX_TASKS", most)
     body = {"filter": {"status": ["failed"]}, "reason": "r", "rate_per_minute": most // 2}
     pipeline.execute(MANY_TASKS, tasks=most)
     pipeline.execute("ANALYZE roadmap_tasks")

@@ -49,6 +49,8 @@ WHERE ended_at IS NULL AND (state NOT IN ('paused', 'paused_by_breaker') OR EXIS
 ORDER BY advanced_at NULLS FIRST, recovery_id
 """)
 
+COUNT_UNFINISHED = text("SELECT count(*) FROM content_recoveries WHERE ended_at IS NULL")
+
 WRITE = text("""
 UPDATE content_recoveries SET
     state = :state, stop_reason = :stop_reason, next_start_at = :next_start_at,
@@ -67,6 +69,16 @@ RESUME = text("""
 UPDATE content_recoveries SET state = :state, stop_reason = NULL, resumed_at = timezone('utc', now())
 WHERE recovery_id = :recovery_id
 """)
+
+
+def recovery_actor(recovery_id: str) -> str:
+    return f"recovery:{recovery_id}"
+
+
+def recovery_of(actor: str | None) -> str | None:
+    """The recovery that started an attempt with this actor; `None` if none did."""
+    prefix = recovery_actor("")
+    return actor.removeprefix(prefix) if actor is not None and actor.startswith(prefix) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +133,11 @@ def recoveries_of_group(connection: Connection, group_id: str, limit: int) -> li
 
 def _read(connection: Connection, statement: TextClause, parameters: Mapping[str, Any]) -> list[Recovery]:
     return [Recovery(**row) for row in connection.execute(statement, parameters).mappings()]
+
+
+def count_unfinished_recoveries(connection: Connection) -> int:
+    """The number of recoveries that have not ended."""
+    return connection.scalar(COUNT_UNFINISHED) or 0
 
 
 def unfinished_recoveries(connection: Connection) -> Sequence[str]:

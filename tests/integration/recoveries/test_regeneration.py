@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from roadmap_content.api.recovery_undo import UNDO_SECONDS, undo_recovery
+from roadmap_content.capabilities.recoveries.undo import UNDO_SECONDS, undo_recovery
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.runtime.deadline import Deadline
 from tests.integration.conftest import Send
+from tests.integration.recoveries.test_recoveries import finish, run_started, turn
 from tests.integration.test_content_check import ACCEPT, REJECT, checked
-from tests.integration.test_recoveries import finish, run_started, turn
 from tests.support.commits import Commits, How, ProcessDied, Strike, When
 from tests.support.factories import TYPES, bundle_of, concept_ids, counts
 from tests.support.pipeline import Pipeline, services_for

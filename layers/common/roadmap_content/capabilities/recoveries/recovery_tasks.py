@@ -178,6 +178,9 @@ class WaitingTask(NamedTuple):
     cause: Mapping[str, str]
     """The missing items with this cause are retried; empty: all of them."""
 
+    reason: str
+    """The operator's reason for the recovery."""
+
 
 def insert_tasks(connection: Connection, recovery_id: str, chosen: Chosen, canary: int, limit: int) -> int:
     """Store the tasks that are chosen now, oldest first, `limit` at most; return their number."""
@@ -238,7 +241,9 @@ def waiting_tasks(
     parameters = {"recovery_id": recovery.recovery_id, "canary": canary_only, "limit": limit}
     cause = cause_of(recovery.filter)
     rows = connection.execute(WAITING, parameters)
-    return [WaitingTask(row.task_id, row.status, row.attempt, row.items, cause) for row in rows]
+    return [
+        WaitingTask(row.task_id, row.status, row.attempt, row.items, cause, recovery.reason) for row in rows
+    ]
 
 
 def claim_task(connection: Connection, recovery_id: str, task: WaitingTask, attempt: int) -> None:

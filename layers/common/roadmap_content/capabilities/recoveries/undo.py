@@ -6,27 +6,27 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from ..content.revision_records import origin_of, record_restored, revisions_of
-from ..content.rows import current_revisions
-from ..contracts.api.recoveries import LeftAlone, TaskUndo, UndoAnswer
-from ..contracts.errors import (
+from ...api.revisions import restore_revision
+from ...content.revision_records import origin_of, record_restored, revisions_of
+from ...content.rows import current_revisions
+from ...contracts.api.recoveries import LeftAlone, TaskUndo, UndoAnswer
+from ...contracts.errors import (
     ChangedSinceError,
     ContentError,
     ItemNotFoundError,
     RecoveryStateError,
     TransientError,
 )
-from ..contracts.items import Item
-from ..platform.postgres.transactions import transact
-from ..platform.runtime.deadline import Deadline
-from ..platform.runtime.log import logger
-from ..runs.recoveries.advance import require_recovery
-from ..runs.recoveries.decisions import Undone, undo_of
-from ..runs.recoveries.recovery_tasks import count_undone, read_tasks_to_undo, record_undone
-from ..state.services import Services
-from ..state.tasks.scope import decode_revisions
-from ..state.tasks.task import read_task
-from .revisions import restore_revision
+from ...contracts.items import Item
+from ...platform.postgres.transactions import transact
+from ...platform.runtime.deadline import Deadline
+from ...platform.runtime.log import logger
+from ...state.services import Services
+from ...state.tasks.scope import decode_revisions
+from ...state.tasks.task import read_task
+from .advance import require_recovery
+from .decisions import Undone, undo_of
+from .recovery_tasks import count_undone, read_tasks_to_undo, record_undone
 
 UNDO_SECONDS = 5.0
 """The time that must be left to process another item."""

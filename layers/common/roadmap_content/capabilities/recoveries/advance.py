@@ -26,18 +26,25 @@ from ...platform.postgres.transactions import RESERVE, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
+from ...runs.retries.retry import retry_task
+from ...runs.steps.finalize import RunEnd, finalize_attempt
 from ...state.failures.failures import failures_of_attempt
 from ...state.failures.groups import has_cause
 from ...state.outbox import record_events
 from ...state.queue.admission import admit_waiting
 from ...state.queue.queue import hold_attempts, return_attempts, waiting_attempts
 from ...state.services import Services
-from ...state.tasks.attempts import AttemptStart, cancel_attempt, recovery_actor
+from ...state.tasks.attempts import AttemptStart, cancel_attempt
 from ...state.tasks.scope import WHOLE_TASK, Scope, decode_revisions
-from ..retries.retry import retry_task
-from ..steps.finalize import RunEnd, finalize_attempt
 from .decisions import FINAL_STATES, PAUSED_STATES, Settlement, is_over, may_start, next_state, settle
-from .recovery import Recovery, read_recovery, resume_recovery, unfinished_recoveries, write_recovery
+from .recovery import (
+    Recovery,
+    read_recovery,
+    recovery_actor,
+    resume_recovery,
+    unfinished_recoveries,
+    write_recovery,
+)
 from .recovery_tasks import (
     WaitingTask,
     claim_task,
@@ -183,7 +190,7 @@ def _start_task(services: Services, recovery_id: str, task: WaitingTask, deadlin
         claim_task(connection, recovery_id, task, attempt)
 
     scope = _scope_of(services, task, deadline)
-    start = AttemptStart(recovery_actor(recovery_id), Cause.RECOVERY, recovery_id, scope, on_claim)
+    start = AttemptStart(recovery_actor(recovery_id), Cause.RECOVERY, task.reason, scope, on_claim)
     try:
         answer = retry_task(services, task.task_id, None, deadline, start)
     except (RecoveryStoppedError, TransientError):
