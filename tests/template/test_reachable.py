@@ -11,7 +11,6 @@ from local_stack.builds import REPOSITORY
 from roadmap_content.state.services import Capability
 
 
-
 def test_the_settings_of_a_function() -> None:
     assert reached_by("authorize_request").settings == {
         "JWT_ISSUER",
