@@ -41,7 +41,7 @@ from roadmap_content.api.revisions import list_revisions, read_content, read_ori
 from roadmap_content.api.source import read_task_source
 from roadmap_content.api.status import read_detail
 from roadmap_content.api.task_list import list_tasks
-from roadmap_content.capabilities.recoveries.hooks import RECOVERIES
+from roadmap_content.capabilities.composed import EVERY
 from roadmap_content.contracts.api.capacity import RetryAnswer
 from roadmap_content.contracts.api.failures import FailurePage
 from roadmap_content.contracts.api.filters import TaskFilter
@@ -74,7 +74,7 @@ from roadmap_content.state.tasks.attempts import AttemptStart
 from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope
 
 preload_for_snapstart()
-services = Services(capabilities=(RECOVERIES,))
+services = Services(capabilities=EVERY)
 api = Api()
 app = api.app
 

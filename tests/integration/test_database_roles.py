@@ -15,11 +15,11 @@ from local_stack.postgres_server import Server, create_database, drop_database
 from migrations import migrate
 from migrations.grants import CALLS, READS, WRITES, RolesIncompleteError, grant_access
 from migrations.installation import restore
+from roadmap_content.capabilities.erasure.rows import rules
 from roadmap_content.content.product import PRODUCT
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.platform.postgres.transactions import diagnose
 from roadmap_content.runs.reconciliation.retention import RETENTIONS
-from roadmap_content.state.erasure.rows import rules
 from roadmap_content.state.installation import find_differences
 from tests.support.engines import shared_engine
 from tests.support.factories import bundle_of, concept_ids

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
@@ -13,7 +14,6 @@ from ..contracts.times import utc
 from ..platform.postgres.sqlstate import INSUFFICIENT_PRIVILEGE, is_transient
 from ..platform.postgres.transactions import diagnose
 from ..runs.reconciliation.sweeps import Sweep, last_sweep
-from ..state.erasure.register import count_unfinished
 from ..state.failures.group_states import count_groups
 from ..state.installation import find_differences
 from ..state.outbox import count_events_aside, count_waiting_events
@@ -159,7 +159,6 @@ def _read(
     has_old_attempts = sweep is None and claimed_before(connection, SWEEP_OVERDUE)
     stuck = count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK + 1)
     outbox, aside = count_waiting_events(connection, MOST_WAITING), count_events_aside(connection)
-    unfinished = count_unfinished(connection)
     groups, counts = count_groups(connection, MOST_GROUPS), count_by_status(connection)
     spent, saved_by_staging = tokens_of_a_day(connection)
     classes, now = queue_by_class(connection), datetime.now(UTC)
@@ -174,7 +173,7 @@ def _read(
         aside=aside,
         ahead=time_ahead(connection),
         stop=capacity.stop,
-        unfinished=unfinished,
+        unfinished=numbers.get("erasures_unfinished", 0),
         ringing=sum(groups[state] for state in RINGING_STATES),
         differences=len(differences),
     )
@@ -195,7 +194,7 @@ def _read(
         ),
         outbox_waiting=outbox,
         outbox_aside=aside,
-        erasures_unfinished=unfinished,
+        erasures_unfinished=numbers.get("erasures_unfinished", 0),
         queue=_queue_health(classes, capacity),
         tokens=TokenSums(spent_24h=spent, saved_by_staging_24h=saved_by_staging),
         tasks={status: total.tasks for status, total in counts.items()},
@@ -209,9 +208,9 @@ def _read(
     )
 
 
-def _numbers(connection: Connection, capabilities: Sequence[Capability]) -> Mapping[str, int]:
+def _numbers(connection: Connection, capabilities: Sequence[Capability]) -> Mapping[str, Any]:
     """The numbers of the composed capabilities."""
-    numbers: dict[str, int] = {}
+    numbers: dict[str, Any] = {}
     for capability in capabilities:
         if capability.count is not None:
             numbers |= capability.count(connection)

@@ -4,8 +4,9 @@ capabilities that the function composes.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, Engine
 
@@ -22,6 +23,7 @@ from ..platform.storage.bucket import Bucket
 if TYPE_CHECKING:
     from ..content.content_check import ContentCheck
     from ..content.generation.generator import Generator
+    from .tasks.task import Task
 
 
 class Job(NamedTuple):
@@ -34,11 +36,40 @@ class Job(NamedTuple):
     run: Callable[["Services", Deadline], object]
 
 
+class Scan(NamedTuple):
+    """A part of the sweep that continues where the last sweep stopped."""
+
+    name: str
+    seconds: float
+    run: Callable[["Services", str, Deadline], str]
+    """Called with the place at which it stopped, empty at the beginning. Returns the next one."""
+
+
+class Fence(NamedTuple):
+    """Keeps requests and attempts away from some tasks."""
+
+    require: Callable[[Connection, Sequence[str], datetime | None], None]
+    """Requires that tasks may be changed. With a time, also that nothing has been lifted since then on which
+    a decision may rest. Raises ContentError.
+    """
+
+    hold_up: Callable[[Connection], None]
+    """Lets no task become fenced until the end of the transaction. Locks no row of a task."""
+
+    permits: str
+    """As SQL: whether a task `t` is not fenced."""
+
+
 @dataclass(frozen=True)
 class Capability:
     """The hooks by which the core calls a capability, which it does not import.
 
     Each hook is called in the order of the tuple that the function gave to `Services`.
+    """
+
+    fence: Fence | None = None
+    """Asked before a request's decision, and again in the transaction of a claim, a cancellation or a
+    restore, when it has locked the task's or the roadmap's row, before the queue's.
     """
 
     starts: Sequence[Job] = ()
@@ -51,8 +82,14 @@ class Capability:
     admitted. No transaction is open. The sweep repeats what it could not do.
     """
 
-    count: Callable[[Connection], Mapping[str, int]] | None = None
-    """Its numbers in `Health`, read with the reader's role."""
+    scans: Sequence[Scan] = ()
+    """The last jobs of a sweep that is not held. No transaction is open."""
+
+    count: Callable[[Connection], Mapping[str, Any]] | None = None
+    """Its fields in `Health`, read with the reader's role."""
+
+    describe: Callable[[Connection, "Task"], Mapping[str, Any]] | None = None
+    """Its fields in `TaskDetail`, read with the reader's role."""
 
 
 class Services:
@@ -76,6 +113,23 @@ class Services:
         if self._capabilities is None:
             raise RuntimeError("Services was created without a tuple of capabilities")
         return self._capabilities
+
+    @property
+    def fences(self) -> Sequence[Fence]:
+        """The fences of the composed capabilities."""
+        return [capability.fence for capability in self.capabilities if capability.fence is not None]
+
+    def require_permitted(
+        self, connection: Connection, *task_ids: str, read_at: datetime | None = None
+    ) -> None:
+        """Require that every fence permits the tasks, which were read at this time. Raises ContentError."""
+        for fence in self.fences:
+            fence.require(connection, task_ids, read_at)
+
+    def describe(self, connection: Connection, task: "Task") -> dict[str, Any]:
+        """The fields of the composed capabilities in `TaskDetail`."""
+        hooks = [capability.describe for capability in self.capabilities if capability.describe is not None]
+        return {name: value for hook in hooks for name, value in hook(connection, task).items()}
 
     @cached_property
     def engine(self) -> Engine:

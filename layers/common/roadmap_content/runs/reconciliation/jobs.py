@@ -20,7 +20,7 @@ from ...state.queue.admission import admit_waiting, start_unconfirmed
 from ...state.queue.capacity import queue_by_class, read_capacity
 from ...state.queue.claims import STARTING
 from ...state.queue.queue import blocking
-from ...state.services import Job, Services
+from ...state.services import Job, Scan, Services
 from ...state.tasks.unfinished import STUCK_AFTER, count_stuck_tasks
 from ..retries.retry import give_up_redrive, start_due_attempts
 from .checks import forget_unchecked_tasks, plan_checks
@@ -149,6 +149,22 @@ def always(services: Services) -> Sequence[Job]:
     )
 
 
-def before_the_checks(services: Services) -> Sequence[Job]:
+def continued(scan: Scan, places: dict[str, str]) -> Job:
+    """The job that continues a scan. `places` has the place of each, and gets the next one. After an error,
+    the next sweep begins at the same place.
+    """
+
+    def run(services: Services, deadline: Deadline) -> None:
+        places[scan.name] = scan.run(services, places.get(scan.name, ""), deadline)
+
+    return Job(scan.name, scan.seconds, run)
+
+
+def before_the_checks(services: Services, places: dict[str, str]) -> Sequence[Job]:
     """Their limits leave the checks of tasks a quarter of the invocation's 240 seconds."""
-    return (*always(services), Job("retention", 15, remove_expired))
+    scans = [scan for capability in services.capabilities for scan in capability.scans]
+    return (
+        *always(services),
+        Job("retention", 10, remove_expired),
+        *(continued(scan, places) for scan in scans),
+    )

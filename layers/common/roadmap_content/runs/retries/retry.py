@@ -33,7 +33,6 @@ from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
 from ...platform.storage.staging import Staging
-from ...state.erasure.register import require_no_erasure
 from ...state.failures.automatic_attempts import (
     PlannedAttempt,
     due_attempts,
@@ -231,7 +230,7 @@ def _read(
 
     def read(connection: Connection) -> TaskSnapshot:
         task = read_task(connection, task_id, user_id)
-        require_no_erasure(connection, task_id)
+        services.require_permitted(connection, task_id)
         require_startable(connection, task, take_over=take_over)
         return read_snapshot(connection, task)
 

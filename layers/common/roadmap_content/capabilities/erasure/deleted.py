@@ -8,8 +8,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from ...contracts.erasure import Removed
-from ..failures.current import forget_failures
-from ..tasks.attempts import STEP_SECONDS
+from ...state.failures.current import forget_failures
+from ...state.tasks.attempts import STEP_SECONDS
 from .rows import BY_HASH, Subjects, erase_rows, texts_of_others
 
 PAGE = text("""
@@ -104,7 +104,7 @@ def remove_deleted(connection: Connection, task_ids: Sequence[str], days: int) -
     """Delete the rows of those of the tasks and their roadmaps that are still due; return the numbers."""
     subjects = subjects_of(mark_deleted(connection, task_ids, days))
     connection.execute(FORGET, {"roadmaps": subjects.roadmaps})
-    return erase_rows(connection, None, subjects, product_rows=False)
+    return erase_rows(connection, subjects, product_rows=False)
 
 
 def unnamed_texts(
