@@ -23,6 +23,7 @@ from ..platform.storage.bucket import Bucket
 if TYPE_CHECKING:
     from ..content.content_check import ContentCheck
     from ..content.generation.generator import Generator
+    from .failures.groups import FailuresChanged, Remains
     from .tasks.task import Task
 
 
@@ -34,6 +35,26 @@ class Job(NamedTuple):
     """Its limit of time."""
 
     run: Callable[["Services", Deadline], object]
+
+
+class Retention(NamedTuple):
+    """How long the rows of a table are kept, or those of one kind."""
+
+    name: str
+    """The name in the parameter `RetentionDays`."""
+
+    days: int
+    since: str
+    """The column from which the days count."""
+
+    key: str
+    order: str
+    """Columns of an index in the order of age: a step reads only its beginning."""
+
+    table: str = ""
+    """The table, if it is not the name."""
+
+    condition: str = "true"
 
 
 class Scan(NamedTuple):
@@ -77,10 +98,26 @@ class Capability:
     before waiting attempts are admitted. No transaction is open.
     """
 
+    failures_changed: "FailuresChanged | None" = None
+    """Called with the current failures of a task before and after a change, in its transaction. The task's
+    row is locked; rows of several groups are locked in the order of their ids.
+    """
+
+    plan_next: Callable[["Services", Connection, "Remains"], bool] | None = None
+    """Called in the transaction of an outcome, after `failures_changed` and before the queue's rows are
+    locked: whether another attempt follows, for which nobody has to ask.
+    """
+
+    is_known: Callable[[Connection, Sequence[str]], bool] | None = None
+    """Whether people know all of these failure groups. Called after `plan_next`, if no attempt follows."""
+
     after_run: Callable[["Services", str, Deadline], None] | None = None
     """Called with the actor of an attempt after its outcome is committed, and before waiting attempts are
     admitted. No transaction is open. The sweep repeats what it could not do.
     """
+
+    retentions: Sequence[Retention] = ()
+    """The rules of its tables. Others are kept."""
 
     scans: Sequence[Scan] = ()
     """The last jobs of a sweep that is not held. No transaction is open."""
@@ -113,6 +150,12 @@ class Services:
         if self._capabilities is None:
             raise RuntimeError("Services was created without a tuple of capabilities")
         return self._capabilities
+
+    @property
+    def failure_hooks(self) -> "Sequence[FailuresChanged]":
+        """The hooks `failures_changed` of the composed capabilities."""
+        hooks = (capability.failures_changed for capability in self.capabilities)
+        return [hook for hook in hooks if hook is not None]
 
     @property
     def fences(self) -> Sequence[Fence]:

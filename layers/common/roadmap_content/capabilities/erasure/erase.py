@@ -212,7 +212,9 @@ def _erase_page(
             return None  # also if another request for this user has just stopped the run
         if not entry.product_rows:
             disown_tasks(connection, request.user_id, subjects.tasks, register.mark_of_task(entry.erasure_id))
-        found = objects + rows.erase_rows(connection, subjects, product_rows=entry.product_rows)
+        found = objects + rows.erase_rows(
+            connection, services.failure_hooks, subjects, product_rows=entry.product_rows
+        )
         forget_places(connection, subjects.tasks, subjects.roadmaps)
         register.add_removed(connection, entry.erasure_id, found)
         return found

@@ -19,6 +19,7 @@ from ...contracts.erasure import Removed
 from ...contracts.errors import ErasureRefusedError
 from ...platform.storage.keys import prefixes_of
 from ...state.failures.current import forget_failures, hand_over_failures
+from ...state.failures.groups import FailuresChanged
 from ...state.queue.queue import hand_over_queue
 from ...state.tasks.attempts import hand_over_attempts
 from ...state.tasks.task import lock_tasks
@@ -238,12 +239,14 @@ def lock_subjects(connection: Connection, subjects: Subjects) -> None:
     lock_tasks(connection, subjects.tasks)
 
 
-def erase_rows(connection: Connection, subjects: Subjects, *, product_rows: bool) -> Removed:
+def erase_rows(
+    connection: Connection, hooks: Sequence[FailuresChanged], subjects: Subjects, *, product_rows: bool
+) -> Removed:
     """Delete the rows of a page; return their numbers."""
     lock_subjects(connection, subjects)
     known = rules(connection)
     ours, of_product = count_rows(connection, subjects, known)
-    forget_failures(connection, subjects.tasks)
+    forget_failures(connection, hooks, subjects.tasks)
     for rule in known:  # ours last: the triggers of the product's tables write into them
         if rule.condition and (product_rows or not rule.is_of_product):
             connection.execute(text(f"DELETE FROM {rule.table} WHERE {rule.condition}"), _page(subjects))

@@ -40,7 +40,8 @@ def remove_records(services: Services, after: str, deadline: Deadline) -> str:
     """
     days = days_after_deletion(services.settings)
     page = transact(services.engine, lambda connection: next_tasks(connection, after, TASKS), deadline)
-    due = transact(services.engine, lambda connection: mark_deleted(connection, page, days), deadline)
+    mark = partial(mark_deleted, hooks=services.failure_hooks, task_ids=page, days=days)
+    due = transact(services.engine, mark, deadline)
     for start in range(0, len(due), STEP):
         if deadline.remaining < RESERVE:
             return after  # the next sweep begins with the same page
@@ -80,5 +81,6 @@ def _remove(services: Services, due: Sequence[DueTask], days: int, deadline: Dea
         services.bucket, subjects, lambda version: not is_ours(version.key), of_others, deadline, erase=True
     )
     task_ids = [task.task_id for task in due]
-    rows = transact(services.engine, lambda connection: remove_deleted(connection, task_ids, days), deadline)
+    remove = partial(remove_deleted, hooks=services.failure_hooks, task_ids=task_ids, days=days)
+    rows = transact(services.engine, remove, deadline)
     logger.info("deleted_tasks_forgotten", tasks=task_ids, **(objects + rows).model_dump(exclude={"names"}))

@@ -22,9 +22,8 @@ from ...state.queue.claims import STARTING
 from ...state.queue.queue import blocking
 from ...state.services import Job, Scan, Services
 from ...state.tasks.unfinished import STUCK_AFTER, count_stuck_tasks
-from ..retries.retry import give_up_redrive, start_due_attempts
+from ..retries.retry import give_up_redrive
 from .checks import forget_unchecked_tasks, plan_checks
-from .content_loss import why_held
 from .retention import remove_expired
 from .superseded import count_superseded
 from .task_repair import repair_each, repair_task
@@ -68,14 +67,6 @@ def start_again(services: Services, deadline: Deadline) -> None:
     """Start the admitted attempts that have not started; end those that cannot be redriven."""
     for task_id, attempt in start_unconfirmed(services, deadline):
         give_up_redrive(services, task_id, attempt, deadline)
-
-
-def start_unless_held(services: Services, deadline: Deadline) -> None:
-    """Start due automatic attempts, unless content is lost: they would generate it again."""
-    if held := why_held(services, deadline):
-        logger.warning("automatic_attempts_held", **held.why)
-    else:
-        start_due_attempts(services, deadline)
 
 
 def plan_changed(services: Services, deadline: Deadline) -> None:
@@ -126,7 +117,6 @@ def starts(services: Services) -> Sequence[Job]:
     return (
         Job("unconfirmed starts", 15, start_again),
         *(job for capability in services.capabilities for job in capability.starts),
-        Job("automatic attempts", 15, start_unless_held),
         Job("admission", 15, admit_waiting),
     )
 

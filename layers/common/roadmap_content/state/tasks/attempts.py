@@ -45,10 +45,7 @@ def user_start(user_id: str, reason: str | None = None) -> AttemptStart:
 
 # Guarantees: one row per attempt. Earlier attempts without a recorded outcome end; the sweep counts them.
 OPEN = text("""
-WITH planned_automatically AS (
-    DELETE FROM content_automatic_attempts WHERE task_id = :task_id
-),
-superseded AS (
+WITH superseded AS (
     UPDATE content_attempts SET step = 'ended', ended_at = timezone('utc', now()), outcome = CASE
         WHEN outcome = 'cancelled' OR CAST(:was_cancelled AS boolean) THEN 'cancelled' ELSE 'superseded' END
     WHERE task_id = :task_id AND attempt < :attempt AND ended_at IS NULL
