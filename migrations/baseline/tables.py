@@ -132,7 +132,7 @@ CREATE TABLE content_automatic_attempts (
 );
 CREATE INDEX content_automatic_attempt_by_due ON content_automatic_attempts (due_at);
 
--- The sweeps, and up to which task and text each looked for deleted tasks and unnamed texts.
+-- The sweeps. `places` has the task or the key up to which each scan has come.
 CREATE TABLE content_sweeps (
     swept_at timestamp PRIMARY KEY,
     seconds double precision NOT NULL,
@@ -140,8 +140,7 @@ CREATE TABLE content_sweeps (
     repaired integer NOT NULL,
     refused integer NOT NULL,
     finished boolean NOT NULL,
-    tasks_checked_to varchar(64),
-    texts_checked_to text,
+    places json NOT NULL DEFAULT '{}',
     held text
 );
 
