@@ -334,6 +334,15 @@ CREATE TABLE content_model_tokens (
     refilled_at timestamp NOT NULL
 );
 
+-- Its leases that are not due: an invocation that was killed does not return its own.
+CREATE TABLE content_model_leases (
+    lease_id varchar(64) PRIMARY KEY,
+    model_id text NOT NULL,
+    range_end double precision NOT NULL,
+    rest double precision NOT NULL,
+    seen_at timestamp NOT NULL
+);
+
 -- Claimed attempts that wait or work, and for some time those that have ended. No foreign key: a task may be
 -- deleted.
 CREATE TABLE content_queue (
@@ -389,8 +398,8 @@ REMOVE = """
 DROP TABLE IF EXISTS
     content_attempts, content_automatic_attempts, content_capacity, content_capacity_changes,
     content_changes, content_checks, content_events, content_failure_groups, content_failure_hours,
-    content_failures, content_findings, content_group_changes, content_installation, content_model_tokens,
-    content_origins, content_queue, content_queue_keys, content_recovery_tasks, content_recoveries,
+    content_failures, content_findings, content_group_changes, content_installation, content_model_leases,
+    content_model_tokens, content_origins, content_queue, content_queue_keys, content_recovery_tasks, content_recoveries,
     content_sweeps, content_task_failures, content_token_hours, generation_tokens
 """
 """Removes all tables but those of `KEPT`."""

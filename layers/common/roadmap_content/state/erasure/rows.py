@@ -31,6 +31,7 @@ NAMELESS = frozenset(
         "content_failure_hours",
         "content_findings",
         "content_installation",
+        "content_model_leases",
         "content_model_tokens",
         "content_schema_version",
         "content_sweeps",  # the place of a sweep, which `runs/reconciliation/sweeps.py` removes
