@@ -1,5 +1,7 @@
 """The tables of this system, with their indexes. Their timestamps have no time zone and are UTC."""
 
+import re
+
 TABLES = """
 -- Why an item is missing, per attempt. An index entry holds 2,704 bytes, and an id may be any text: of a
 -- longer id, `concept_id` is the digest.
@@ -394,17 +396,10 @@ CREATE UNIQUE INDEX IF NOT EXISTS content_erasure_running ON content_erasures (u
 CREATE INDEX IF NOT EXISTS content_erasure_ended ON content_erasures (ended_at);
 """
 
-REMOVE = """
-DROP TABLE IF EXISTS
-    content_attempts, content_automatic_attempts, content_capacity, content_capacity_changes,
-    content_changes, content_checks, content_events, content_failure_groups, content_failure_hours,
-    content_failures, content_findings, content_group_changes, content_installation, content_model_leases,
-    content_model_tokens, content_origins, content_queue, content_queue_keys, content_recovery_tasks, content_recoveries,
-    content_sweeps, content_task_failures, content_token_hours, generation_tokens
-"""
-"""Removes all tables but those of `KEPT`."""
-
 KEPT = ("content_archive", "content_erasures")
 """The tables that stay while they have rows: former content, and the register of erasures, which is applied
 again after a restore. An adoption finds them.
 """
+
+OWN = tuple(name for name in re.findall(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+)", TABLES) if name not in KEPT)
+"""The tables that a downgrade removes with their rows."""

@@ -1,4 +1,5 @@
-"""The limits of tokens: the tables `content_model_tokens` and `content_model_leases`, and for the budgets of tasks `generation_tokens`.
+"""The limits of tokens: the tables `content_model_tokens` and `content_model_leases`, and for the budgets of
+tasks `generation_tokens`.
 
 All invocations share the model's quota. Its bucket counts as Bedrock does: a call takes its input and its
 maximum output when it starts; at its end, this is replaced by its input and its output, whose tokens may
@@ -239,11 +240,12 @@ class ModelQuota:
 
     def _return(self) -> None:
         """Give back the tokens that this process does not need: all of them if no call waits."""
-        if not self._waiting:
+        is_kept = bool(self._waiting)
+        if not is_kept:
             self._returned += self._available
             self._available = 0.0
-        is_kept = bool(self._waiting)
-        if not self._is_limited or not self._returned and (is_kept or not self._lease.rest):
+        is_lease_ended = bool(self._lease.rest) and not is_kept
+        if not self._is_limited or not (self._returned or is_lease_ended):
             return
         try:
             # One try, so that staging of the content is not delayed.
@@ -252,8 +254,8 @@ class ModelQuota:
             logger.warning("quota_not_returned", **error.why)
 
     def _exchange(self, deadline: Deadline, *, is_kept: bool = True) -> str | None:
-        """Return tokens, and lease those that are missing; of an earlier lease, take the tokens due by now, or
-        end it. Return why generation is stopped, or `None`.
+        """Return tokens, and lease those that are missing. Of an earlier lease, take the tokens due by now,
+        or end it. Return why generation is stopped, or `None`.
         """
         asked = 0.0 if self._lease.rest else self._missing()
         lease = Lease(uuid4().hex, asked) if asked else self._lease
