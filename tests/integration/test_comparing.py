@@ -33,7 +33,7 @@ IDS = concept_ids(12)
 ITEMS = 3 * len(IDS)
 OFFLINE = generator_named("offline")
 PREFERENCES = {"primary_language": "en", "current_level": "beginner"}
-MODELS = ("--model", "the.candidate", "--region", "eu-central-1", "--yes", "--calls-per-minute", "1000000")
+MODELS = ("--model", "the.candidate", "--yes", "--calls-per-minute", "1000000")
 JUDGED = (*MODELS, "--judge", "the.judge")
 Compare = Callable[..., dict[str, Any]]
 
@@ -112,6 +112,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ConverseServer]:
         monkeypatch.setattr(model, pause, 0.0)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
     with ConverseServer(judge=knows_the_truth) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", server.url)
         yield server
@@ -145,7 +146,7 @@ def doubtful(summary: dict[str, Any], side: str) -> dict[str, list[int]]:
 def test_an_equal_candidate_is_no_worse_and_is_asked_as_the_function_asks(
     server: ConverseServer, compare: Compare
 ) -> None:
-    summary = compare(*JUDGED, "--price", "100/200.5", "--margin", "10")
+    summary = compare(*JUDGED, "--price", "100/200.5", "--margin", "10", "--region", "eu-west-1")
     assert (summary["verdict"], summary["exit"], summary["items"]) == ("no worse", 0, ITEMS)
     assert summary["not_compared"] == summary["in_flight"] == []
     assert (summary["present"]["faulty"], doubtful(summary, "present")) == (
@@ -157,6 +158,7 @@ def test_an_equal_candidate_is_no_worse_and_is_asked_as_the_function_asks(
     assert all(call.data["learner_preferences"] == {"current_level": "beginner"} for call in server.calls)
     asked = {call.request["modelId"] for call in server.calls}
     assert (asked, {request["modelId"] for request in server.judged}) == ({"the.candidate"}, {"the.judge"})
+    assert "To the.candidate in eu-west-1" in summary["stderr"]
     assert "current_level" in summary["stderr"]
     assert "not sent" not in json.dumps([server.judged, [call.request for call in server.calls]])
     assert summary["candidate"]["tokens"] == sum(usage["totalTokens"] for usage in server.usages)

@@ -17,6 +17,7 @@ from roadmap_command.compare.calls import Calls
 from roadmap_command.compare.comparison import Comparison, NotCompared, Pair
 from roadmap_command.compare.report import page_of
 from roadmap_command.compare.sample import StoredItem, draw, read_course
+from roadmap_command.compare.settings import settings_for
 from roadmap_command.compare.summary import summary_of, table_of
 from roadmap_command.interface import (
     ExitCode,
@@ -121,9 +122,7 @@ def compare(
     or a question that the judge doubts, are counted on both sides. Exit codes: 0 no worse, 1 worse, 2 not
     decided. Answers are kept, so that another run or another judge pays nothing twice.
     """
-    # Imported here, because boto3 is slow.
-    from roadmap_command.generate_one import settings_for
-    from roadmap_content.content.generation.bedrock import create_model
+    from roadmap_content.content.generation.bedrock import create_model  # boto3 is slow
 
     rates = _rates(price)
     stored = [
