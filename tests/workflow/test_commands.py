@@ -86,16 +86,6 @@ def test_the_history_of_an_item_is_explained_and_logged(machine: Machine, roadma
     assert "attempt 1: InvalidContent (save, permanent): not JSON" in explained
     assert "next: " in explained
 
-    attempt = roadmap("show", machine.task_id, "--attempt", "1").stdout
-    assert f"attempt 1 of {machine.task_id}: partial_failure" in attempt
-    assert "failed: 0 tutorial, 0 resources, 1 quiz" in attempt
-    assert "InvalidContent (save): not JSON" in attempt
-    document = json.loads(roadmap("show", machine.task_id, "--attempt", "1", "--json").stdout)
-    assert document["execution_arn"] == machine.status().execution_arn
-    assert [item["concept_id"] for item in document["failed_items"]] == [ids[0]]
-    with pytest.raises(RefusedError, match="no attempt 2"):
-        roadmap("show", machine.task_id, "--attempt", "2")
-
     lines = json.loads(roadmap("logs", machine.task_id, f"{ids[0]}/quiz", "--json").stdout)
     (failed,) = (line for line in lines if line["message"] == "quiz_save_failed")
     named = {"task_id", "attempt", "roadmap_id", "concept_id", "content_type", "batch"}
@@ -123,7 +113,6 @@ def test_an_operator_needs_no_access_to_the_database(
         assert f"1 of {2 * TYPES} items are missing" in roadmap("status", machine.task_id).stdout
         for command in (
             ("show", machine.task_id),
-            ("show", machine.task_id, "--attempt", "1"),
             ("show", machine.task_id, f"{ids[0]}/quiz"),
             ("logs", machine.task_id),
             ("tasks",),
