@@ -61,6 +61,10 @@ def stack_commands(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
             return LocalStack.up(directory, **arguments)
 
         @staticmethod
+        def fail(failures: str) -> None:
+            LocalStack.fail(failures, directory)
+
+        @staticmethod
         def has_data() -> bool:
             return LocalStack.has_data(directory)
 
