@@ -307,9 +307,7 @@ CREATE TABLE content_capacity (
     capacity_id smallint PRIMARY KEY DEFAULT 1 CHECK (capacity_id = 1),
     slots integer NOT NULL CHECK (slots > 0),
     tokens_per_minute bigint CHECK (tokens_per_minute > 0),
-    stopped_reason text,
-    changed_by text,
-    changed_at timestamp
+    stopped_reason text
 );
 INSERT INTO content_capacity (slots) VALUES (10);
 

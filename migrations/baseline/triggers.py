@@ -483,15 +483,12 @@ WATCHED = ("roadmap_metadata", *(table for table, _ in TABLES.values()), "concep
 
 REMOVE = """
 DROP FUNCTION IF EXISTS
-    content_after_tutorial(), content_before_quiz(), content_before_resources(), content_before_task(),
-    content_before_tutorial(), content_creators(), content_forget_roadmap(),
-    content_is_referenced(regclass, anyelement), content_keep_quiz(), content_keep_resources(),
-    content_keep_tutorial(), content_keep_version(), content_merge_items(text), content_merge_quiz(text),
-    content_merge_resources(text), content_note_change(), content_note_task(), content_now(),
-    content_quiz_at(text, timestamp), content_references(regclass),
-    content_replace_item(regclass, name, anyelement, anycompatible),
-    content_rewrite(text, anyelement, anycompatible), content_time_zone(),
-    content_trigger_failed(text, text, text), content_wait_for_savers(text)
+    content_after_tutorial, content_before_quiz, content_before_resources, content_before_task,
+    content_before_tutorial, content_creators, content_forget_roadmap, content_is_referenced,
+    content_keep_quiz, content_keep_resources, content_keep_tutorial, content_keep_version,
+    content_merge_items, content_merge_quiz, content_merge_resources, content_note_change,
+    content_note_task, content_now, content_quiz_at, content_references, content_replace_item,
+    content_rewrite, content_time_zone, content_trigger_failed, content_wait_for_savers
 CASCADE
 """
 """Removes the triggers with their functions."""
