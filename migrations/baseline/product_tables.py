@@ -90,26 +90,16 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
 """The columns of the product's tables that this system needs, the key first."""
 
 OPTIONAL_COLUMNS: Mapping[str, Sequence[str]] = {
-    "concept_metadata": (
-        *(
-            "concept_id",
-            "roadmap_id",
-            "overall_status",
-            "all_content_completed_at",
-            "created_at",
-            "updated_at",
-        ),
-        *(
-            f"{noun}_{column}"
-            for noun in ("tutorial", "resources", "quiz")
-            for column in ("status", "id", "completed_at")
-        ),
-    ),
-    "execution_logs": (
-        *("id", "task_id", "roadmap_id", "concept_id", "level", "category", "step", "agent_name"),
-        *("message", "details", "created_at"),
-    ),
-}
+    "concept_metadata": [
+        "concept_id", "roadmap_id", "overall_status", "all_content_completed_at", "created_at", "updated_at",
+        "tutorial_status", "tutorial_id", "tutorial_completed_at", "quiz_status", "quiz_id",
+        "quiz_completed_at", "resources_status", "resources_id", "resources_completed_at",
+    ],
+    "execution_logs": [
+        "id", "task_id", "roadmap_id", "concept_id", "level", "category", "step", "agent_name", "message",
+        "details", "created_at",
+    ],
+}  # fmt: skip
 """Those of the tables that only some databases have."""
 
 # A row keeps its version unless the previous row has taken it. Among rows with the same version, the one that
