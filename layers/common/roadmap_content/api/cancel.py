@@ -17,7 +17,6 @@ from ..platform.postgres.transactions import transact
 from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.log import logger
 from ..runs.steps.finalize import RunEnd, finalize_attempt
-from ..state.erasure.register import require_no_erasure
 from ..state.outbox import record_events
 from ..state.queue.queue import leave_queue
 from ..state.services import Services
@@ -52,7 +51,7 @@ def cancel_task(
         before = read_task(connection, task_id, user_id)
         lock_task(connection, task_id)  # otherwise a claim may come between these statements
         if user_id is not None:
-            require_no_erasure(connection, task_id)
+            services.require_permitted(connection, task_id)
         own, _ = read_product_work(connection, task_id)
         if is_at_work_elsewhere(own):
             raise AtWorkElsewhereError(f"task {task_id} is {own.status} in the product's workers")

@@ -26,7 +26,7 @@ from .time_zone import instant
 _READ = f"""
 SELECT task_id, user_id, roadmap_id, status, current_step, attempt, error_message,
     CASE WHEN attempt > 0 THEN execution_arn END AS execution_arn,
-    CASE WHEN attempt = 0 THEN replace(execution_arn, 'erasure:', '') END AS erasure_id,
+    CASE WHEN attempt = 0 THEN execution_arn END AS disowned_by,
     CAST(failed_concepts AS text) AS failed_concepts,
     CAST(execution_summary AS text) AS execution_summary,
     {instant("created_at")} AS created_at, {instant("updated_at")} AS updated_at,
@@ -50,10 +50,9 @@ LOCK_AT_ONCE = text("SELECT 1 FROM roadmap_tasks WHERE task_id = :task_id FOR NO
 LOCK_ALL = text("SELECT FROM roadmap_tasks WHERE task_id = ANY(:tasks) ORDER BY task_id FOR UPDATE")
 
 # All of the user's tasks of a roadmap at once: otherwise a trigger would note a change for the others.
-# Guarantees: until the next claim, the task's row names the erasure, and no execution.
+# Guarantees: until the next claim, the task's row has a mark, and names no execution.
 DISOWN = text("""
-UPDATE roadmap_tasks SET attempt = 0, execution_arn = (
-    SELECT 'erasure:' || erasure_id FROM content_erasures e WHERE e.user_id = :user_id)
+UPDATE roadmap_tasks SET attempt = 0, execution_arn = :mark
 WHERE attempt > 0 AND user_id = :user_id AND (task_id = ANY(:tasks) OR roadmap_id = ANY(ARRAY(
     SELECT roadmap_id FROM roadmap_tasks WHERE task_id = ANY(:tasks) AND attempt > 0)))
 """)
@@ -189,8 +188,8 @@ class Task:
     """Whether the row's attempt was claimed and has no recorded outcome."""
 
     read_at: datetime = field(compare=False)
-    erasure_id: str | None = None
-    """The erasure after which the task is the product's own again; `None` after the next claim."""
+    disowned_by: str | None = None
+    """The mark of what made the task the product's own again; `None` after the next claim."""
 
     @property
     def is_live(self) -> bool:
@@ -247,9 +246,9 @@ def lock_task(connection: Connection, task_id: str) -> None:
     connection.execute(LOCK, {"task_id": task_id})
 
 
-def disown_tasks(connection: Connection, user_id: str, task_ids: Sequence[str]) -> None:
+def disown_tasks(connection: Connection, user_id: str, task_ids: Sequence[str], mark: str | None) -> None:
     """Make a user's tasks the product's own again: no sweep, and no late step, writes anything for them."""
-    connection.execute(DISOWN, {"user_id": user_id, "tasks": list(task_ids)})
+    connection.execute(DISOWN, {"user_id": user_id, "tasks": list(task_ids), "mark": mark})
 
 
 def lock_tasks(connection: Connection, task_ids: Sequence[str]) -> None:
