@@ -7,7 +7,7 @@ from sqlalchemy import Engine, make_url
 
 from roadmap_command.load import load_bundle
 from roadmap_content.api.status import read_status
-from roadmap_content.capabilities.recoveries.hooks import RECOVERIES
+from roadmap_content.capabilities.composed import EVERY
 from roadmap_content.content.bundle import read_bundle
 from roadmap_content.contracts.api.tasks import TaskStatus
 from roadmap_content.contracts.errors import ContentError
@@ -21,7 +21,7 @@ from roadmap_content.platform.storage.bucket import Bucket
 from roadmap_content.platform.storage.keys import staged_key
 from roadmap_content.platform.storage.staging import Staging
 from roadmap_content.runs.steps.accounting import LostBatch
-from roadmap_content.runs.steps.finalize import finalize_task
+from roadmap_content.runs.steps.finalize import record_run_end
 from roadmap_content.runs.steps.plan import PlanResult, plan_batches
 from roadmap_content.runs.steps.save import SaveReport, save_batch
 from roadmap_content.state.services import Services
@@ -68,13 +68,9 @@ class RecordedExecutions(Executions):
         self.states[execution_arn] = ExecutionState.RUNNING
 
 
-CAPABILITIES = (RECOVERIES,)
-"""All of them: tests of the whole system compose them in each function."""
-
-
 def services_for(database_url: str, settings: Mapping[str, str] = SETTINGS) -> Services:
     """Services with the test's database and an S3 in memory."""
-    services = Services(Settings(settings), CAPABILITIES)
+    services = Services(Settings(settings), EVERY)
     services.bucket = Bucket(services.settings.content_bucket, S3.client)
     credentials = Credentials.from_url(make_url(database_url))
     services.engine = services.reading_engine = open_engine(lambda: credentials, tls=False)
@@ -142,7 +138,7 @@ class Pipeline(Tables):
     ) -> FinalizeResult:
         run = Run(self.execution().arn, RunInput(task_id=self.task_id))
         run.planned, run.lost, run.error = planned, lost or [], error
-        return finalize_task(run.finalize_request(), self.services, Deadline.after(self.seconds))
+        return record_run_end(run.finalize_request(), self.services, Deadline.after(self.seconds))
 
     def run(self) -> FinalizeResult:
         """Run the state machine until its outcome is recorded."""
