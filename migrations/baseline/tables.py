@@ -1,4 +1,6 @@
-"""The tables of this system, with their indexes. Their timestamps have no time zone and are UTC."""
+"""The tables of this system, with their indexes. Their timestamps have no time zone and are UTC. No
+foreign key refers to a table of the product, which may delete its rows.
+"""
 
 import re
 
@@ -78,8 +80,7 @@ CREATE INDEX content_attempt_uncounted ON content_attempts (task_id) WHERE saved
 CREATE INDEX content_attempt_by_user ON content_attempts (user_id, task_id);
 CREATE INDEX content_attempt_by_roadmap ON content_attempts (hashtextextended(roadmap_id, 0));
 
--- Claimed attempts that wait or work, and for some time those that have ended. No foreign key: a task may be
--- deleted.
+-- Claimed attempts that wait or work, and for some time those that have ended.
 CREATE TABLE content_queue (
     task_id varchar(64) NOT NULL,
     attempt integer NOT NULL,
@@ -114,9 +115,7 @@ CREATE TABLE content_capacity (
     capacity_id smallint PRIMARY KEY DEFAULT 1 CHECK (capacity_id = 1),
     slots integer NOT NULL CHECK (slots > 0),
     tokens_per_minute bigint CHECK (tokens_per_minute > 0),
-    stopped_reason text,
-    changed_by text,
-    changed_at timestamp
+    stopped_reason text
 );
 INSERT INTO content_capacity (slots) VALUES (10);
 
@@ -143,8 +142,7 @@ CREATE INDEX content_event_due ON content_events (due_at, position)
     WHERE delivered_at IS NULL AND set_aside_at IS NULL;
 CREATE INDEX content_event_aside ON content_events (set_aside_at) WHERE set_aside_at IS NOT NULL;
 
--- The last check of a task by a sweep, with the error if it failed, and the next check. No foreign key: a
--- task may be deleted.
+-- The last check of a task by a sweep, with the error if it failed, and the next check.
 CREATE TABLE content_checks (
     task_id varchar(64) PRIMARY KEY,
     checked_at timestamp,
@@ -155,8 +153,7 @@ CREATE TABLE content_checks (
 );
 CREATE INDEX content_check_by_time ON content_checks (next_check_at, task_id);
 
--- Changes of rows of finished tasks that no sweep has seen. Triggers insert them: without another index and
--- without a foreign key, an insert neither waits nor fails.
+-- Changes of rows of finished tasks that no sweep has seen. Triggers insert them: no index.
 CREATE TABLE content_changes (
     change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     roadmap_id text,
@@ -178,7 +175,7 @@ CREATE TABLE content_sweeps (
 """What a run, a retry, the sweep and a status need."""
 
 GENERATION = """
--- Tokens used by the generation of a task. No foreign key: they are kept even if the task was deleted.
+-- Tokens used by the generation of a task.
 CREATE TABLE generation_tokens (task_id varchar(64) PRIMARY KEY, tokens bigint NOT NULL);
 
 -- Tokens per hour, in shards, so that attempts that end at the same time do not wait for one row.
@@ -372,7 +369,7 @@ CREATE INDEX IF NOT EXISTS content_erasure_ended ON content_erasures (ended_at);
 
 OPERATIONS = """
 -- What the product's tables have refused, and which triggers of ours have failed. Triggers insert the rows:
--- without an index, an insert neither waits nor fails. The sweep keeps the newest row of each object.
+-- no index. The sweep keeps the newest row of each object.
 CREATE TABLE content_findings (
     kind text NOT NULL,
     object text NOT NULL,
