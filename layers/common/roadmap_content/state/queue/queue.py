@@ -173,13 +173,14 @@ WHERE q.state IN ('starting', 'redriving')
 ORDER BY q.admitted_at LIMIT :limit
 """)
 
-# If nobody waits, nobody misses the slots of an attempt whose end was not recorded. Of more attempts than the
-# limit, others are selected each time.
+# If nobody waits, nobody misses the slots of an attempt whose end was not recorded. The keys say whether
+# somebody waits: a look-up in the queue would read its ended rows. Of more attempts than the limit, others
+# are selected each time.
 BLOCKING = text(f"""
 SELECT q.task_id FROM content_queue q JOIN roadmap_tasks t USING (task_id, attempt)
 WHERE q.state IN ({AT_WORK}) AND q.grants > 0
     AND q.admitted_at < timezone('utc', now()) - make_interval(secs => :seconds)
-    AND EXISTS (SELECT FROM content_queue w WHERE w.state = 'waiting')
+    AND EXISTS (SELECT FROM content_queue_keys k WHERE k.class IN ('interactive', 'bulk') AND k.waiting)
 ORDER BY random() LIMIT :limit
 """)
 
