@@ -11,10 +11,10 @@ from ...content.generation.generator import learner_from
 from ...content.generation.quota import GenerationStoppedError
 from ...content.manifest import read_batch
 from ...content.registry import CONTENT_KINDS
-from ...content.remedies import Remedy
 from ...content.revision_records import record_refused
 from ...contracts.items import ContentType, Failure, Item, count_by_type
 from ...contracts.payloads import BatchRequest, Count, Origin, Payload
+from ...contracts.states import NextAction
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
@@ -38,9 +38,9 @@ class Outcomes(NamedTuple):
     not_started: Mapping[ContentType, int] = count_by_type([])
 
 
-_COUNTED_AS: Mapping[Remedy | Unprepared, str] = {
-    Remedy.GENERATE: "generated",
-    Remedy.REJECT: "generated",
+_COUNTED_AS: Mapping[NextAction | Unprepared, str] = {
+    NextAction.GENERATE: "generated",
+    NextAction.REJECT_AND_GENERATE: "generated",
     Unprepared.WAITING: "waiting",
     Unprepared.NOT_STARTED: "not_started",
 }
