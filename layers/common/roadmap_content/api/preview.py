@@ -84,9 +84,7 @@ def _rejections(connection: Connection, task_id: str, items: Sequence[Item]) -> 
     return {
         item: recorded
         for item, recorded in refusals(connection, task_id, refused).items()
-        if any(
-            remedy_of_code(failure.error_code) is NextAction.REJECT_AND_GENERATE for _, failure in recorded
-        )
+        if NextAction.REJECT_AND_GENERATE in {remedy_of_code(failure.error_code) for _, failure in recorded}
     }
 
 

@@ -114,9 +114,8 @@ class ItemPreparation:
     def _make_fit(self, item: Item) -> NextAction:
         """Apply the item's current remedy. The previous holder of its lock may have prepared it already."""
         remedy, refusal = self._remedy(item)
-        if remedy in (NextAction.GENERATE, NextAction.REJECT_AND_GENERATE) and self._is_saved_since_the_plan(
-            item
-        ):
+        generates = remedy in (NextAction.GENERATE, NextAction.REJECT_AND_GENERATE)
+        if generates and self._is_saved_since_the_plan(item):
             logger.info("item_saved_since_the_plan", item=item)
             return NextAction.SAVE
         match remedy:
