@@ -1,4 +1,4 @@
-"""The second half of Save: write rows and failures in one transaction, and report them."""
+"""Write the rows and failures of a batch in one transaction, and report them."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -27,7 +27,7 @@ from ...platform.runtime.deadline import Deadline
 from ...state.failures.failures import record_failures
 from ...state.services import Services
 from ...state.tasks.task import why_stopped
-from .prepare import Entry, Prepared, failure_of
+from .entries import Entry, Prepared, failure_of
 from .reporting import Saved, report_batch
 
 PART = 10
