@@ -23,7 +23,7 @@ _IDS = uuid.UUID("5c0c9b5e-6c1f-4b8e-9a51-0f4b6f3f6e0d")
 def stage_replacement(bucket: Bucket, roadmap_id: str, item: Item, content: Document, row: Row) -> bool:
     """Stage content that replaces a saved row; `False` if the row was saved from the same content."""
     kind = CONTENT_KINDS[item.content_type]
-    version = row["content_version"] if kind.versions_sql is not None else None
+    version = row["content_version"] if kind.sql.versions is not None else None
     replaced_id = row["revision"]
     if replaced_id == _id_of(roadmap_id, item, content, version):
         return False

@@ -147,9 +147,9 @@ def _recall(connection: Connection, request: BatchRequest, items: Collection[Ite
     versions = {}
     for kind in CONTENT_KINDS.values():
         concept_ids = [item.concept_id for item in items if item.content_type is kind.content_type]
-        if kind.versions_sql is not None and concept_ids:
+        if kind.sql.versions is not None and concept_ids:
             parameters = {"roadmap_id": plan.roadmap_id, "concept_ids": json.dumps(concept_ids)}
-            for row in connection.execute(text(kind.versions_sql), parameters):
+            for row in connection.execute(text(kind.sql.versions), parameters):
                 versions[Item(row.concept_id, kind.content_type)] = row.version
     user_request, is_bulk = read_user_request(connection, plan.task_id)
     return BatchContext(

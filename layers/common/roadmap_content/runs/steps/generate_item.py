@@ -174,7 +174,7 @@ class ItemPreparation:
         """The text of the highest version above all rows, and the first version for which none is stored."""
         newest = None
         free = self._context.versions.get(item, 0) + 1
-        if CONTENT_KINDS[item.content_type].versions_sql is not None:
+        if CONTENT_KINDS[item.content_type].sql.versions is not None:
             while text := self._bucket.get(product_text_key(self._plan.roadmap_id, item.concept_id, free)):
                 newest = text.body
                 free += 1
