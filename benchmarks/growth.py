@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, NullPool, create_engine, text
 
+from roadmap_content.capabilities.erasure.fence import FENCE
 from roadmap_content.capabilities.recoveries.advance import advance
 from roadmap_content.capabilities.recoveries.recovery_tasks import WaitingTask, claim_task
 from roadmap_content.platform.runtime.deadline import Deadline
@@ -125,7 +126,7 @@ FROM generate_series(5 * :first - 4, 5 * :last) AS n
 
 # One task is due, and the next sweep looks up a whole page of tasks, at every size.
 IS_DUE = text("""
-WITH anew AS (UPDATE content_sweeps SET tasks_checked_to = '')
+WITH anew AS (UPDATE content_sweeps SET places = '{}')
 UPDATE content_checks SET next_check_at = timezone('utc', now()) WHERE task_id = 't-1'
 """)
 
@@ -239,16 +240,8 @@ def _admit(connection: Connection) -> None:
 def _claim(connection: Connection) -> None:
     connection.execute(text("UPDATE content_recoveries SET state = 'running'"))
     claim_task(connection, "all", WaitingTask("p-1", "completed", 1, None, {}, ""), 2)
-    open_attempt(
-        connection,
-        "p-1",
-        2,
-        None,
-        user_start("u"),
-        0,
-        was_cancelled=False,
-        read_at=datetime.now(UTC).replace(tzinfo=None),
-    )
+    open_attempt(connection, "p-1", 2, None, user_start("u"), 0, was_cancelled=False)
+    FENCE.require(connection, ["p-1"], datetime.now(UTC).replace(tzinfo=None))
 
 
 @contextmanager

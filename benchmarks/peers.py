@@ -14,7 +14,7 @@ rows are plain upserts that refuse the id of another item; ours also locks and c
 DBOS. *Commits* and *WAL* include everything that the contestant did. *History*: bytes of the inputs and
 outputs in the history of Step Functions, of the checkpoints of durable functions, of the rows of DBOS.
 
-*Price*: the operations and the S3 requests of 1,000 items in us-east-1 (`documents/prices.py`), without the
+*Price*: the operations and the S3 requests of 1,000 items in us-east-1 (`documents/aws.csv`), without the
 time of Lambda, the tokens and the database. DBOS writes its operations into the database: its price is that
 database's.
 
@@ -39,7 +39,7 @@ import boto3
 import psycopg
 from sqlalchemy import NullPool, create_engine, make_url, text
 
-from documents import prices
+from documents.aws import PRICES as AWS_PRICES
 from local_stack.builds import REPOSITORY
 from local_stack.postgres_server import PostgresServer, create_database
 from migrations import migrate
@@ -78,10 +78,10 @@ FAULTS = (
 )
 
 PRICES = {
-    "transitions": prices.TRANSITION,
-    "operations": prices.DURABLE_OPERATION,
-    "puts": prices.PUT,
-    "gets": prices.GET,
+    "transitions": AWS_PRICES["TRANSITION"],
+    "operations": AWS_PRICES["DURABLE_OPERATION"],
+    "puts": AWS_PRICES["PUT"],
+    "gets": AWS_PRICES["GET"],
 }
 
 
@@ -303,8 +303,8 @@ class Counts(NamedTuple):
 
     def row(self, unit: str | None) -> list[str]:
         """The counts for 1,000 items."""
-        dollars = self.puts * PRICES["puts"].dollars + self.gets * PRICES["gets"].dollars
-        dollars += self.operations * PRICES[unit].dollars if unit else 0
+        dollars = self.puts * PRICES["puts"] + self.gets * PRICES["gets"]
+        dollars += self.operations * PRICES[unit] if unit else 0
         part = 1_000 / self.items
         return [
             f"{self.operations * part:,.0f}",

@@ -7,7 +7,6 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from roadmap_content.api.cancel import cancel_task
 from roadmap_content.api.entity_tags import is_known
-from roadmap_content.api.failure_groups import list_failures
 from roadmap_content.api.health import read_health
 from roadmap_content.api.history import list_attempts, list_changes
 from roadmap_content.api.http import Api, answered, respond
@@ -20,7 +19,6 @@ from roadmap_content.api.parameters import (
     ErrorCode,
     FailingGroup,
     FailingType,
-    GroupStates,
     ItemType,
     Limit,
     MaxConcepts,
@@ -41,9 +39,9 @@ from roadmap_content.api.revisions import list_revisions, read_content, read_ori
 from roadmap_content.api.source import read_task_source
 from roadmap_content.api.status import read_detail
 from roadmap_content.api.task_list import list_tasks
-from roadmap_content.capabilities.recoveries.hooks import RECOVERIES
+from roadmap_content.capabilities.composed import EVERY
+from roadmap_content.capabilities.failure_groups.routes import add_failure_list
 from roadmap_content.contracts.api.capacity import RetryAnswer
-from roadmap_content.contracts.api.failures import FailurePage
 from roadmap_content.contracts.api.filters import TaskFilter
 from roadmap_content.contracts.api.items import (
     DEFAULT_CONCEPTS,
@@ -74,7 +72,7 @@ from roadmap_content.state.tasks.attempts import AttemptStart
 from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope
 
 preload_for_snapstart()
-services = Services(capabilities=(RECOVERIES,))
+services = Services(capabilities=EVERY)
 api = Api()
 app = api.app
 
@@ -296,40 +294,7 @@ def get_attempts(
     return api.read(services, lambda connection: list_attempts(connection, task_id, user, cursor, limit))
 
 
-@app.get(
-    "/api/v1/failures",
-    operation_id="list_failures",
-    tags=["failures"],
-    summary="List groups of current failures",
-    responses=answered(FailurePage, "A page of groups, largest first", 422, 503),
-)
-def get_failures(
-    status: Statuses = None,
-    error_code: ErrorCode = None,
-    content_type: FailingType = None,
-    user_id: UserId = None,
-    updated_after: Time = None,
-    updated_before: Time = None,
-    q: Prefix = None,
-    group_id: FailingGroup = None,
-    state: GroupStates = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-) -> FailurePage:
-    """List current failures, grouped by error code, stage, content type and normalised reason."""
-    chosen = _filter(
-        user_id,
-        status=status,
-        error_code=error_code,
-        content_type=content_type,
-        updated_after=updated_after,
-        updated_before=updated_before,
-        q=q,
-        group_id=group_id,
-    )
-    return api.read(
-        services, lambda connection: list_failures(connection, chosen, state or (), cursor, limit)
-    )
+add_failure_list(api, lambda: services)
 
 
 @app.get(

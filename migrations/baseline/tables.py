@@ -1,5 +1,7 @@
 """The tables of this system, with their indexes. Their timestamps have no time zone and are UTC."""
 
+import re
+
 TABLES = """
 -- Why an item is missing, per attempt. An index entry holds 2,704 bytes, and an id may be any text: of a
 -- longer id, `concept_id` is the digest.
@@ -132,7 +134,7 @@ CREATE TABLE content_automatic_attempts (
 );
 CREATE INDEX content_automatic_attempt_by_due ON content_automatic_attempts (due_at);
 
--- The sweeps, and up to which task and text each looked for deleted tasks and unnamed texts.
+-- The sweeps. `places` has the task or the key up to which each scan has come.
 CREATE TABLE content_sweeps (
     swept_at timestamp PRIMARY KEY,
     seconds double precision NOT NULL,
@@ -140,8 +142,7 @@ CREATE TABLE content_sweeps (
     repaired integer NOT NULL,
     refused integer NOT NULL,
     finished boolean NOT NULL,
-    tasks_checked_to varchar(64),
-    texts_checked_to text,
+    places json NOT NULL DEFAULT '{}',
     held text
 );
 
@@ -334,6 +335,15 @@ CREATE TABLE content_model_tokens (
     refilled_at timestamp NOT NULL
 );
 
+-- Its leases that are not due: an invocation that was killed does not return its own.
+CREATE TABLE content_model_leases (
+    lease_id varchar(64) PRIMARY KEY,
+    model_id text NOT NULL,
+    range_end double precision NOT NULL,
+    rest double precision NOT NULL,
+    seen_at timestamp NOT NULL
+);
+
 -- Claimed attempts that wait or work, and for some time those that have ended. No foreign key: a task may be
 -- deleted.
 CREATE TABLE content_queue (
@@ -385,17 +395,10 @@ CREATE UNIQUE INDEX IF NOT EXISTS content_erasure_running ON content_erasures (u
 CREATE INDEX IF NOT EXISTS content_erasure_ended ON content_erasures (ended_at);
 """
 
-REMOVE = """
-DROP TABLE IF EXISTS
-    content_attempts, content_automatic_attempts, content_capacity, content_capacity_changes,
-    content_changes, content_checks, content_events, content_failure_groups, content_failure_hours,
-    content_failures, content_findings, content_group_changes, content_installation, content_model_tokens,
-    content_origins, content_queue, content_queue_keys, content_recovery_tasks, content_recoveries,
-    content_sweeps, content_task_failures, content_token_hours, generation_tokens
-"""
-"""Removes all tables but those of `KEPT`."""
-
 KEPT = ("content_archive", "content_erasures")
 """The tables that stay while they have rows: former content, and the register of erasures, which is applied
 again after a restore. An adoption finds them.
 """
+
+OWN = tuple(name for name in re.findall(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+)", TABLES) if name not in KEPT)
+"""The tables that a downgrade removes with their rows."""

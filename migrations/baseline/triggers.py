@@ -507,11 +507,9 @@ def create_triggers(connection: Connection) -> None:
     for noun, (table, key) in TABLES.items():
         names = {"noun": noun, "table": table, "key": key}
         if noun == "tutorial":
-            _create_trigger(connection, "content_before_tutorial", "BEFORE INSERT", table, BEFORE_TUTORIAL)
+            create_trigger(connection, "content_before_tutorial", "BEFORE INSERT", table, BEFORE_TUTORIAL)
         else:
-            _create_trigger(
-                connection, f"content_before_{noun}", "BEFORE INSERT", table, BEFORE_ITEM, key=key
-            )
+            create_trigger(connection, f"content_before_{noun}", "BEFORE INSERT", table, BEFORE_ITEM, key=key)
             _create(connection, MERGE, **names)
         # Only the rows of tutorials may be prepared, without content.
         prepared = "OLD.content_status IS DISTINCT FROM 'completed'" if noun == "tutorial" else "false"
@@ -519,11 +517,11 @@ def create_triggers(connection: Connection) -> None:
     for template in (MERGE_ITEMS, QUIZ_AT):
         _create(connection, template)
     tutorials, tasks, roadmaps = "tutorial_metadata", "roadmap_tasks", "roadmap_metadata"
-    _create_trigger(connection, "content_after_tutorial", "AFTER INSERT", tutorials, AFTER_TUTORIAL)
-    _create_trigger(connection, "content_keep_version", "BEFORE UPDATE", tutorials, KEEP_VERSION)
-    _create_trigger(connection, "content_before_task", "BEFORE UPDATE", tasks, BEFORE_TASK)
-    _create_trigger(connection, "content_note_task", "AFTER INSERT OR UPDATE", tasks, NOTE_TASK)
-    _create_trigger(connection, "content_forget_roadmap", "AFTER DELETE", roadmaps, FORGET)
+    create_trigger(connection, "content_after_tutorial", "AFTER INSERT", tutorials, AFTER_TUTORIAL)
+    create_trigger(connection, "content_keep_version", "BEFORE UPDATE", tutorials, KEEP_VERSION)
+    create_trigger(connection, "content_before_task", "BEFORE UPDATE", tasks, BEFORE_TASK)
+    create_trigger(connection, "content_note_task", "AFTER INSERT OR UPDATE", tasks, NOTE_TASK)
+    create_trigger(connection, "content_forget_roadmap", "AFTER DELETE", roadmaps, FORGET)
     truncated = ("content_forget_roadmaps", "AFTER TRUNCATE", roadmaps, "content_forget_roadmap", "STATEMENT")
     _add_trigger(connection, *truncated)
     _create_function(connection, "content_note_change", NOTE_CHANGE)
@@ -566,7 +564,7 @@ def watch_table(connection: Connection, table: str) -> None:
         _add_trigger(connection, "content_note_change", event, table, "content_note_change")
 
 
-def _create_trigger(
+def create_trigger(
     connection: Connection, name: str, event: str, table: str, body: str, **names: str
 ) -> None:
     """Create a trigger and its function, which has the same name."""

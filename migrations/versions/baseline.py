@@ -28,7 +28,7 @@ def downgrade() -> None:
     connection = op.get_bind()
     connection.execute(text(triggers.REMOVE))
     connection.execute(text(product_tables.REMOVE))
-    connection.execute(text(tables.REMOVE))
+    connection.execute(text(f"DROP TABLE IF EXISTS {', '.join(tables.OWN)}"))
     for table in tables.KEPT:
         if not connection.scalar(text(f"SELECT EXISTS (SELECT FROM {table})")):
             connection.execute(text(f"DROP TABLE {table}"))

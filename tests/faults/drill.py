@@ -21,6 +21,7 @@ from sqlalchemy import make_url, text
 
 from migrations import migrate
 from roadmap_command.load import load_bundle
+from roadmap_content.capabilities.composed import EVERY
 from roadmap_content.capabilities.recoveries.advance import advance
 from roadmap_content.content.bundle import read_bundle
 from roadmap_content.content.generation.model import ModelBusyError
@@ -43,7 +44,6 @@ from tests.support.factories import USER, bundle_of, concept_ids, quiz, resource
 from tests.support.machine_model import Run, State, error_of
 from tests.support.memory_s3 import MemoryS3
 from tests.support.oracle import OracleOfOne
-from tests.support.pipeline import CAPABILITIES
 from tests.support.requests_to_api import Reply, request
 from tests.support.runs import QueuedRuns
 from tests.support.soak import Found, console
@@ -151,7 +151,7 @@ class Drill:
         self.own = self.services()
 
     def services(self) -> Services:
-        services = Services(Settings(self._settings), CAPABILITIES)
+        services = Services(Settings(self._settings), EVERY)
         services.engine = services.reading_engine = open_engine(lambda: self._credentials, tls=False)
         services.bucket = self.bucket
         services.generator = self.generator

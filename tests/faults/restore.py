@@ -2,8 +2,10 @@
 
 It runs on a local stack: the real template, state machine, handlers and HTTP API, and PostgreSQL with fsync.
 Half of the tasks run before the backup, half after it, and then a user of the backup is erased. PostgreSQL's
-files are copied while it is stopped. After the restore, each newer task is retried, and must find its content
-in S3; the register of erasures is applied again, and must find the user.
+files are copied while it is stopped. After the restore, the commands of the runbook's "The database is lost"
+are run as they stand there: the newer tasks must find their content in S3, and the register of erasures the
+user. Then the bucket is emptied, and the commands of "The bucket or its key is lost" must bring every text
+back.
 """
 
 import argparse
@@ -14,8 +16,10 @@ import tempfile
 import time
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from sqlalchemy import text
 
@@ -25,14 +29,20 @@ from local_stack.stack import LocalStack
 from roadmap_command.load import load_bundle
 from roadmap_command.runs import follow_run
 from roadmap_command.target import Target
+from roadmap_content.client.http import ApiRefusedError
 from roadmap_content.content.bundle import read_bundle
+from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.runtime.deadline import Deadline
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.http_api import Api
+from tests.support.runbook import blocks_of, run
 from tests.support.soak import Found
 
 TASKS, CONCEPTS = 40, 10
-ZEROS = ("incomplete", "to_generate_again", "tokens", "left_of_the_erased_user")
+ZEROS = (
+    *("incomplete", "to_generate_again", "tokens", "left_of_the_erased_user"),
+    *("tasks_with_texts_in_a_lost_bucket", "tasks_without_texts"),
+)
 """The counts that must be 0."""
 
 EXECUTION = text("SELECT execution_arn FROM roadmap_tasks WHERE task_id = :task_id")
@@ -58,27 +68,27 @@ class Restore:
     def __init__(self, stack: LocalStack, deadline: Deadline, tasks: int) -> None:
         assert isinstance(stack.database, PostgresServer)
         self._database, self._deadline = stack.database, deadline
-        self._target = Target.local(stack)
+        self.target = Target.local(stack)
         self._stepfunctions = stack.client("stepfunctions")
         self._subjects = [subject(number) for number in range(tasks)]
         self.counts: dict[str, float] = {}
 
     def run(self) -> list[str]:
         """Run one half, back up, run the other half, erase a user, restore, retry the other half."""
-        database, client = self._database, self._target.client()
+        database, client = self._database, self.target.client()
         cluster, backup = database.data_dir / "cluster", database.data_dir / "backup"
         half = len(self._subjects) // 2
         erased, known, newer = self._subjects[0], self._subjects[1:half], self._subjects[half:]
         for bundle in self._subjects:
-            load_bundle(read_bundle(bundle), self._target.engine, self._target.bucket, self._deadline)
+            load_bundle(read_bundle(bundle), self.target.engine, self.target.bucket, self._deadline)
         self._run([erased, *known])
-        self._target.engine.dispose()
+        self.target.engine.dispose()
         database.stop()
         _copy(cluster, backup)
         database.start_again()
         self._run(newer)
         assert client.erase(ERASED, product_rows=True).complete
-        self._target.engine.dispose()
+        self.target.engine.dispose()
         database.kill()
 
         began = time.monotonic()
@@ -86,32 +96,52 @@ class Restore:
         database.start_again()
         restored = time.monotonic()
         due = client.due_erasures().due
-        replayed = [
-            client.erase(each.user_id, replay=each.erasure_id, product_rows=each.product_rows) for each in due
-        ]
+        previews = [client.preview_retry(bundle["task"]["task_id"]) for bundle in newer]
+        self._follow("The database is lost")
         left = client.erase(ERASED, product_rows=True, dry_run=True).removed
-        to_generate = sum(self._heal(bundle) for bundle in newer)
         found = [client.status(bundle["task"]["task_id"]) for bundle in (*known, *newer)]
         self.counts = {
             "tasks": len(self._subjects),
             "newer_than_the_backup": len(newer),
             "incomplete": sum(task.status != "completed" for task in found),
-            "to_generate_again": to_generate,
+            "to_generate_again": sum(sum(preview.to_generate.values()) for preview in previews),
             "tokens": sum(task.tokens.used for task in found),
-            "erasures_applied_again": sum(answer.complete for answer in replayed),
+            "erasures_applied_again": len(due),
             "left_of_the_erased_user": sum([*left.rows.values(), *left.names.values()])
             + sum(count.objects for count in left.objects.values()),
             "restore_seconds": round(restored - began, 1),
             "recover_seconds": round(time.monotonic() - restored, 1),
         }
+        kept = [*known, *newer]
+        self._lose_the_bucket()
+        self.counts["tasks_with_texts_in_a_lost_bucket"] = sum(map(self._has_texts, kept))
+        self._follow("The bucket or its key is lost")
+        self.counts["tasks_without_texts"] = len(kept) - sum(map(self._has_texts, kept))
         broken = [f"{self.counts[name]} {name}" for name in ZEROS if self.counts[name]]
         return broken if self.counts["erasures_applied_again"] == 1 else [*broken, "the user was not found"]
 
-    def _heal(self, bundle: dict[str, Any]) -> int:
-        """Retry a task, and wait; return the number of items to generate."""
-        preview = self._target.client().preview_retry(bundle["task"]["task_id"])
-        self._run([bundle])
-        return sum(preview.to_generate.values())
+    def _follow(self, section: str) -> None:
+        """Run the commands of a section of the runbook that need no AWS."""
+        for line in chain.from_iterable(blocks_of(section)):
+            if line.startswith("$ roadmap "):
+                result = run(line.removeprefix("$ "))
+                assert result.exit_code == 0, f"{line}\n{result.output}"
+
+    def _lose_the_bucket(self) -> None:
+        bucket = self.target.bucket
+        while keys := bucket.keys("", ""):
+            for key in keys:
+                self.target.s3.delete_object(Bucket=bucket.name, Key=key)
+
+    def _has_texts(self, bundle: dict[str, Any]) -> bool:
+        """Whether every tutorial of a task can be read."""
+        task_id, client = bundle["task"]["task_id"], self.target.client()
+        try:
+            for entry in bundle["content"]:
+                client.content(task_id, None, entry["concept_id"], ContentType.TUTORIAL)
+        except ApiRefusedError:
+            return False
+        return True
 
     def _run(self, bundles: Sequence[dict[str, Any]]) -> None:
         """Request an attempt of each task; wait until all executions are over."""
@@ -119,13 +149,13 @@ class Restore:
             is_begun = partial(self._is_begun, bundle["task"])
             assert becomes_true(is_begun, self._deadline.remaining), bundle["task"]
         for bundle in bundles:
-            with self._target.engine.connect() as connection:
+            with self.target.engine.connect() as connection:
                 arn = connection.execute(EXECUTION, {"task_id": bundle["task"]["task_id"]}).scalar_one()
             follow_run(self._stepfunctions, arn, lambda: None)
 
     def _is_begun(self, task: dict[str, str]) -> bool:
         """Request an attempt; whether one has started, now or before."""
-        return Api.of(self._target, task["user_id"]).retry(task["task_id"]).status in (202, 409)
+        return Api.of(self.target, task["user_id"]).retry(task["task_id"]).status in (202, 409)
 
 
 def _copy(source: Path, destination: Path) -> None:
@@ -145,5 +175,6 @@ def play(options: argparse.Namespace) -> Found:
         LocalStack.start(Path(directory), wait_scale=0.01, parameters={}) as stack,
     ):
         restore = Restore(stack, deadline, options.tasks or TASKS)
-        broken = restore.run()
+        with patch.object(Target, "named", lambda _: restore.target):
+            broken = restore.run()
     return Found(restore.counts, broken)

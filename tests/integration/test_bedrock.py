@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from roadmap_command.generate_one import generate_one
 from roadmap_content.content.generation import model
 from roadmap_content.content.generation.generator import Allowance, Learner, generator_named
 from roadmap_content.content.generation.model import (
@@ -239,19 +238,6 @@ def use(pipeline: Pipeline, server: ConverseServer, **changes: str) -> None:
     given = {"BATCH_SIZE": "24", "MAX_CONCURRENCY": "5", **server.settings(**changes)}
     pipeline.services.settings = Settings(SETTINGS | given)
     vars(pipeline.services).pop("generator", None)
-
-
-def test_generate_one_item_needs_no_stack(server: ConverseServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    profile = "eu.amazon.nova-pro-v1:0"
-    generated = generate_one(ENGLISH, ContentType.RESOURCES, language="zh", model_id=profile)
-    document = generated.document()
-    assert set(document) == {"draft", "tokens_in", "tokens_out", "seconds"}
-    assert document["tokens_in"] + document["tokens_out"] == total_tokens(server)
-    (call,) = server.calls
-    assert document["draft"] == valid_output(call)
-    assert call.request["modelId"] == profile
-    assert "简体中文" in call.request["system"][0]["text"]
 
 
 def generate(pipeline: Pipeline, request: BatchRequest, seconds: float = 600) -> GenerateReport:

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from roadmap_command.commands.operate import watched
 from roadmap_command.views import bars, outcome
 from roadmap_content.api.health import read_health
+from roadmap_content.capabilities.composed import EVERY
 from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.generation.quota import GenerationStoppedError
 from roadmap_content.content.kind import Draft
@@ -25,7 +26,7 @@ from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reco
 from roadmap_content.runs.steps.generate import GenerateReport, generate_content
 from tests.integration.test_queue import retry
 from tests.support.factories import TYPES, USER, bundle_of, concept_ids
-from tests.support.pipeline import CAPABILITIES, Pipeline
+from tests.support.pipeline import Pipeline
 from tests.support.requests_to_api import OPERATOR, Ask, Reply
 
 Send = Callable[..., Reply]
@@ -241,7 +242,7 @@ def test_a_stop_is_visible_wherever_it_is_met(pipeline: Pipeline, send: Send) ->
 
 def attention(pipeline: Pipeline) -> list[Attention]:
     with pipeline.services.reading_engine.connect() as connection:
-        return read_health(connection, CAPABILITIES, "release").attention
+        return read_health(connection, EVERY, "release").attention
 
 
 def test_a_queue_that_stands_still_needs_a_person(pipeline: Pipeline, send: Send) -> None:

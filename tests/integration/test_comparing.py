@@ -19,11 +19,9 @@ from typer.testing import CliRunner
 from local_stack.builds import REPOSITORY
 from local_stack.errors import RefusedError
 from roadmap_command.compare.sample import draw, read_course
+from roadmap_command.demo import with_offline_content
 from roadmap_command.main import app
 from roadmap_content.content.generation import model
-from roadmap_content.content.generation.generator import generator_named
-from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.content.roadmaps.framework import concept_from
 from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.items import ContentType
 from tests.support.converse_server import Call, ConverseServer, Reply, answers, fails, fills_in, is_cut_off
@@ -31,30 +29,16 @@ from tests.support.factories import bundle_of, concept_ids
 
 IDS = concept_ids(12)
 ITEMS = 3 * len(IDS)
-OFFLINE = generator_named("offline")
 PREFERENCES = {"primary_language": "en", "current_level": "beginner"}
-MODELS = ("--model", "the.candidate", "--region", "eu-central-1", "--yes", "--calls-per-minute", "1000000")
+MODELS = ("--model", "the.candidate", "--yes", "--calls-per-minute", "1000000")
 JUDGED = (*MODELS, "--judge", "the.judge")
 Compare = Callable[..., dict[str, Any]]
 
 
 def course() -> dict[str, Any]:
     """A course whose contents are what the server's candidate answers, with the origin of one model."""
-    bundle = bundle_of(IDS)
+    bundle = with_offline_content(bundle_of(IDS))
     bundle["task"]["user_request"] = {"preferences": PREFERENCES, "secret": "not sent"}
-    concepts = [
-        concept
-        for stage in bundle["roadmap"]["framework_data"]["stages"]
-        for module in stage["modules"]
-        for concept in module["concepts"]
-    ]
-    bundle["content"] = [{"concept_id": concept["concept_id"]} for concept in concepts]
-    for entry, concept in zip(bundle["content"], concepts, strict=True):
-        for content_type in ContentType:
-            kind = CONTENT_KINDS[content_type]
-            draft = OFFLINE.generate(concept_from(concept), content_type).model_dump(mode="json")
-            identity = {kind.id_field: f"{content_type}-{concept['zebra']}"}
-            entry[content_type] = identity | draft | kind.complete(draft, 1)
     bundle["origins"] = [
         {"concept_id": each, "content_type": "quiz", "model_id": "old", "tokens_in": 10, "tokens_out": 20}
         for each in IDS
@@ -64,6 +48,11 @@ def course() -> dict[str, Any]:
 
 def quizzes(bundle: dict[str, Any]) -> list[list[Document]]:
     return [entry["quiz"]["questions"] for entry in bundle["content"]]
+
+
+def plant_a_wrong_key(question: Document) -> None:
+    right = question["correct_answer"]
+    question["correct_answer"] = [next(place for place in range(3) if place not in right)]
 
 
 TRUTH = {
@@ -112,6 +101,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ConverseServer]:
         monkeypatch.setattr(model, pause, 0.0)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
     with ConverseServer(judge=knows_the_truth) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", server.url)
         yield server
@@ -145,7 +135,7 @@ def doubtful(summary: dict[str, Any], side: str) -> dict[str, list[int]]:
 def test_an_equal_candidate_is_no_worse_and_is_asked_as_the_function_asks(
     server: ConverseServer, compare: Compare
 ) -> None:
-    summary = compare(*JUDGED, "--price", "100/200.5", "--margin", "10")
+    summary = compare(*JUDGED, "--price", "100", "200.5", "--margin", "10", "--region", "eu-west-1")
     assert (summary["verdict"], summary["exit"], summary["items"]) == ("no worse", 0, ITEMS)
     assert summary["not_compared"] == summary["in_flight"] == []
     assert (summary["present"]["faulty"], doubtful(summary, "present")) == (
@@ -157,6 +147,7 @@ def test_an_equal_candidate_is_no_worse_and_is_asked_as_the_function_asks(
     assert all(call.data["learner_preferences"] == {"current_level": "beginner"} for call in server.calls)
     asked = {call.request["modelId"] for call in server.calls}
     assert (asked, {request["modelId"] for request in server.judged}) == ({"the.candidate"}, {"the.judge"})
+    assert "To the.candidate in eu-west-1" in summary["stderr"]
     assert "current_level" in summary["stderr"]
     assert "not sent" not in json.dumps([server.judged, [call.request for call in server.calls]])
     assert summary["candidate"]["tokens"] == sum(usage["totalTokens"] for usage in server.usages)
@@ -167,9 +158,7 @@ def test_the_doubtful_questions_are_those_with_a_planted_wrong_key(compare: Comp
     bundle = course()
     planted = {f"quiz/{IDS[index]}": [index % 2] for index in (0, 3, 8)}
     for index in (0, 3, 8):
-        question = quizzes(bundle)[index][index % 2]
-        right = question["correct_answer"]
-        question["correct_answer"] = [next(place for place in range(3) if place not in right)]
+        plant_a_wrong_key(quizzes(bundle)[index][index % 2])
     summary = compare(*JUDGED, "--type", "quiz", bundle=bundle)
     assert doubtful(summary, "present") == planted
     assert doubtful(summary, "candidate") == {}
@@ -211,7 +200,7 @@ def test_an_unusable_answer_of_the_judge_is_sent_back_once(server: ConverseServe
 def test_a_candidate_with_wrong_keys_is_worse(server: ConverseServer, compare: Compare) -> None:
     def answer(call: Call) -> Reply:
         output = deepcopy(quizzes(course())[int(call.concept.split()[-1]) - 1])
-        output[0]["correct_answer"] = [(output[0]["correct_answer"][0] + 1) % 3]
+        plant_a_wrong_key(output[0])
         return fills_in(call, {"questions": output})
 
     server.behaviour = answer
@@ -401,7 +390,7 @@ def test_nothing_is_sent_without_a_yes_and_unusable_prompts_are_refused(
 
 def test_the_page_loads_nothing_and_shows_doubtful_questions_first(compare: Compare) -> None:
     bundle = course()
-    bundle["content"][4]["quiz"]["questions"][0]["correct_answer"] = [1]
+    plant_a_wrong_key(quizzes(bundle)[4][0])
     bundle["content"][9]["tutorial"]["markdown"] += "<script>alert(1)</script>\n\n## نهاية\n"
     compare(*JUDGED, "--out", "page.html", bundle=bundle)
     text = Path("page.html").read_text("utf-8")

@@ -15,11 +15,11 @@ from local_stack.postgres_server import Server, create_database, drop_database
 from migrations import migrate
 from migrations.grants import CALLS, READS, WRITES, RolesIncompleteError, grant_access
 from migrations.installation import restore
+from roadmap_content.capabilities.erasure.rows import rules
 from roadmap_content.content.product import PRODUCT
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.platform.postgres.transactions import diagnose
-from roadmap_content.runs.reconciliation.retention import RETENTIONS
-from roadmap_content.state.erasure.rows import rules
+from roadmap_content.runs.reconciliation.retention import retentions
 from roadmap_content.state.installation import find_differences
 from tests.support.engines import shared_engine
 from tests.support.factories import bundle_of, concept_ids
@@ -59,7 +59,7 @@ def test_the_writer_has_exactly_the_privileges_of_the_code(pipeline: Pipeline) -
             found[table].add("UPDATE")
         for table in LOCK.findall(source):
             found[table].add("UPDATE")
-    for retention in RETENTIONS:
+    for retention, _ in retentions(pipeline.services):
         found[retention.table or retention.name].add("DELETE")
     # An erasure derives its statements from the catalogue; some tables of the product do not exist here.
     for table in PRODUCT:

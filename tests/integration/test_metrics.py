@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from roadmap_content.api.cancel import cancel_task
+from roadmap_content.capabilities.failure_groups.states import change_group
 from roadmap_content.content.generation.model import ModelThrottledError
 from roadmap_content.contracts.api.failures import GroupStateRequest
 from roadmap_content.contracts.errors import (
@@ -24,7 +25,6 @@ from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
 from roadmap_content.runs.reconciliation.jobs import report_queue
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.state.failures.group_states import change_group
 from tests.support.factories import TYPES, USER, bundle_of, counts
 from tests.support.pipeline import SETTINGS, Pipeline
 
@@ -244,7 +244,7 @@ def scheduled_sweep(
 def test_a_sweep_of_the_schedule_is_counted_and_reports_what_waits(
     planned: Pipeline, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("roadmap_content.runs.reconciliation.reconcile.before_the_checks", lambda _: ())
+    monkeypatch.setattr("roadmap_content.runs.reconciliation.reconcile.before_the_checks", lambda *_: ())
     planned.execute(
         "UPDATE content_queue SET state = 'waiting', class = 'interactive', "
         "enqueued_at = timezone('utc', now()) - interval '1 hour'"

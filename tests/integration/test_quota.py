@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from roadmap_content.content.generation.quota import (
+    ABANDONED_SECONDS,
     BURST_SECONDS,
     CLOCK_SECONDS,
     EXCHANGE,
@@ -220,6 +221,26 @@ def test_the_end_of_an_invocation_returns_what_it_did_not_use(bucket: Bucket) ->
     assert second.begin(NEED) is not None
 
 
+def test_the_leases_of_killed_invocations_delay_others_for_seconds(bucket: Bucket) -> None:
+    """Twenty, each for four seconds of the quota."""
+    assert bucket.invocation().begin(NEED) is not None
+    for _ in range(20):
+        assert bucket.invocation().begin(Need(0, 2 * BURST)) is None
+    waited = bucket.started_within(bucket.invocation(), 200)
+    assert waited is not None
+    assert waited <= ABANDONED_SECONDS + LONGEST_WAIT
+
+
+def test_an_invocation_that_was_taken_for_a_killed_one_leases_anew(bucket: Bucket) -> None:
+    slow, other = bucket.invocation(), bucket.invocation()
+    assert other.begin(NEED) is not None
+    assert slow.begin(NEED) is None
+    bucket.advance(ABANDONED_SECONDS + 1)
+    assert other.begin(NEED) is not None, "the rest of the other lease"
+    assert slow.begin(NEED) is None, "its tokens were given to others"
+    assert bucket.started_within(slow, 10) is not None
+
+
 @pytest.mark.parametrize("end", ["give up", "close"])
 def test_a_lease_that_ends_before_its_time_is_not_waited_for(bucket: Bucket, end: str) -> None:
     """It was for twenty times the burst; the next call takes the burst."""
@@ -248,6 +269,7 @@ def test_the_calls_of_an_invocation_return_their_tokens_together(bucket: Bucket)
     assert next(bucket.exchanges) == before + 3
 
 
+NOTHING = {"model_id": "m", "asked": 0, "returned": 0, "lease_id": "", "is_kept": False}
 AHEAD = "UPDATE content_model_tokens SET refilled_at = refilled_at + interval '1 hour'"
 
 
@@ -268,7 +290,7 @@ def test_an_exchange_that_began_earlier_does_not_refill_twice(pipeline: Pipeline
         earlier.execute(text("SELECT now()"))
         exchange(pipeline.engine)
         (before,) = pipeline.rows(refilled)
-        earlier.execute(EXCHANGE, {"model_id": "m", "asked": 0, "returned": 0})
+        earlier.execute(EXCHANGE, NOTHING)
         earlier.commit()
     assert pipeline.rows(refilled) == [before]
 
@@ -276,7 +298,7 @@ def test_an_exchange_that_began_earlier_does_not_refill_twice(pipeline: Pipeline
 def exchange(engine: Engine) -> None:
     """Exchange nothing, by PostgreSQL's own clock."""
     with engine.begin() as connection:
-        connection.execute(EXCHANGE, {"model_id": "m", "asked": 0, "returned": 0})
+        connection.execute(EXCHANGE, NOTHING)
 
 
 def test_an_unreachable_database_fails_the_call_and_not_the_end_of_another(

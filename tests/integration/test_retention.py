@@ -2,11 +2,13 @@
 
 import pytest
 
+from roadmap_content.capabilities.composed import EVERY
 from roadmap_content.contracts.errors import MissingSettingError
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.reconciliation import retention
-from roadmap_content.runs.reconciliation.retention import RETENTIONS, remove_expired, retentions
+from roadmap_content.runs.reconciliation.retention import remove_expired, retentions
+from roadmap_content.state.services import Services
 from tests.support.pipeline import SETTINGS, Pipeline
 
 ROWS = {
@@ -32,7 +34,7 @@ def counts(pipeline: Pipeline) -> dict[str, int]:
         rule.name: pipeline.rows(
             f"SELECT count(*) AS rows FROM {rule.table or rule.name} WHERE {rule.since} IS NOT NULL"
         )[0]["rows"]
-        for rule in RETENTIONS
+        for rule, _ in retentions(pipeline.services)
     }
 
 
@@ -40,7 +42,7 @@ def test_rows_are_removed_after_their_days_in_bounded_steps(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "STEP", 2)
-    for rule in RETENTIONS:
+    for rule, _ in retentions(pipeline.services):
         for days, number in ((rule.days + 1, 5), (rule.days - 1, 3)):
             pipeline.execute(
                 f"INSERT INTO {rule.table or rule.name} {ROWS[rule.name]} "
@@ -66,7 +68,7 @@ def test_rows_are_removed_after_their_days_in_bounded_steps(
 
 def test_a_parameter_that_names_another_table_is_refused() -> None:
     with pytest.raises(MissingSettingError, match="roadmap_tasks"):
-        retentions(Settings({"RETENTION_DAYS": "roadmap_tasks=1"}))
+        retentions(Services(Settings({"RETENTION_DAYS": "roadmap_tasks=1"}), EVERY))
 
 
 def test_every_table_of_ours_has_a_rule_or_a_reason_to_have_none(pipeline: Pipeline) -> None:
@@ -75,7 +77,7 @@ def test_every_table_of_ours_has_a_rule_or_a_reason_to_have_none(pipeline: Pipel
         " AND (tablename LIKE 'content\\_%' OR tablename = 'generation_tokens')"
     )
     ours = {row["tablename"] for row in found} - {"content_schema_version"}
-    assert ours == {rule.table or rule.name for rule in RETENTIONS} | {
+    assert ours == {rule.table or rule.name for rule, _ in retentions(pipeline.services)} | {
         "content_attempts",  # this and the next six: as long as the task
         "content_automatic_attempts",
         "content_checks",
@@ -87,6 +89,7 @@ def test_every_table_of_ours_has_a_rule_or_a_reason_to_have_none(pipeline: Pipel
         "content_capacity_changes",  # decisions of operators: few
         "content_group_changes",
         "content_capacity",  # one row, or one for each model
+        "content_model_leases",
         "content_model_tokens",
         "content_erasures",  # the register, which names no user
         "content_failure_groups",  # one row for each reason

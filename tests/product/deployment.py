@@ -8,6 +8,7 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 
 from local_stack.database_roles import DatabaseRoles, create_roles, drop_roles
 from roadmap_content.api.health import read_health
+from roadmap_content.capabilities.composed import EVERY
 from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, ReconcileResult, reconcile
 from roadmap_content.runs.steps.leave import LeaveRequest, LeaveResult, leave_database
@@ -16,7 +17,7 @@ from roadmap_content.state.services import Services
 from tests.product.product import Product
 from tests.product.running import deadline
 from tests.support.engines import shared_engine
-from tests.support.pipeline import CAPABILITIES, SETTINGS, services_for
+from tests.support.pipeline import SETTINGS, services_for
 
 ZONE = {"DATABASE_SESSION": "options", "DATABASE_TIME_ZONE": "Asia/Shanghai"}
 
@@ -49,7 +50,7 @@ class Deployment:
         """What health, and therefore doctor, says."""
         health = transact(
             self.services.reading_engine,
-            lambda connection: read_health(connection, CAPABILITIES, ""),
+            lambda connection: read_health(connection, EVERY, ""),
             deadline(),
         )
         differences = {f"{finding.kind} {finding.object}": finding.message for finding in health.database}

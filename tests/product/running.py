@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from local_stack.builds import REPOSITORY
 from roadmap_content.api.health import read_health
+from roadmap_content.capabilities.composed import EVERY
 from roadmap_content.contracts.api.capacity import RetryAnswer
 from roadmap_content.contracts.payloads import RunInput
 from roadmap_content.platform.runtime.deadline import Deadline
@@ -18,7 +19,6 @@ from roadmap_content.state.tasks.attempts import user_start
 from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope
 from tests.support.factories import USER
 from tests.support.machine_model import Run
-from tests.support.pipeline import CAPABILITIES
 
 
 def deadline() -> Deadline:
@@ -68,6 +68,6 @@ def sweep(services: Services) -> list[ReconcileResult]:
 def findings_of(engine: Engine) -> set[str]:
     """The findings of health about the database."""
     with engine.connect() as connection:
-        health = read_health(connection, CAPABILITIES, "release")
+        health = read_health(connection, EVERY, "release")
     assert bool(health.database) == ("database" in {found.what for found in health.attention})
     return {f"{found.kind} {found.object}" for found in health.database}

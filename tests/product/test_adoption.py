@@ -9,12 +9,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from local_stack.given_database import (
-    AdoptedDatabase,
-    NotPermittedError,
-    WrongTimeZoneError,
-    propose_offset,
-)
+from local_stack.given_database import AdoptedDatabase, NotPermittedError
 from local_stack.postgres_server import Server
 from local_stack.stack import LocalStack
 from migrations import CannotAdoptError, migrate
@@ -26,7 +21,7 @@ from roadmap_content.content.roadmaps.metadata import lock_roadmap
 from roadmap_content.content.rows import current_rows, merge_items, saved_concepts
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.postgres.transactions import transact
-from roadmap_content.state.tasks.time_zone import describe_offset, time_ahead
+from roadmap_content.state.tasks.time_zone import time_ahead
 from tests.product.operations import NEEDS, OPERATIONS, perform
 from tests.product.product import EVERY_FORM, Product
 from tests.product.running import deadline, heal
@@ -394,56 +389,6 @@ def test_a_role_that_may_only_write_its_own_tables_still_writes_them(adopted: Pr
     assert len(adopted.rows("SELECT 1 FROM content_archive")) == 2
 
 
-def hours(count: float) -> timedelta:
-    return timedelta(hours=count)
-
-
-@pytest.mark.usefixtures("form")
-@pytest.mark.parametrize(
-    ("ahead", "offset"),
-    [
-        (hours(7.99), hours(8)),
-        (hours(8), hours(8)),
-        (hours(8.05), hours(8)),
-        (hours(5.4), hours(5.5)),
-        (hours(0), hours(0)),
-        (hours(-0.4), hours(0)),
-        (hours(-0.6), None),
-        (hours(-100), None),
-    ],
-)
-def test_the_offset_of_a_new_row(ahead: timedelta, offset: timedelta | None) -> None:
-    assert propose_offset(ahead) == offset
-    assert describe_offset(hours(8)) == "08:00"
-
-
-def zone_of(product: Product, given: str | None) -> str:
-    return AdoptedDatabase(product.url).time_zone(given)
-
-
-def test_adoption_proposes_the_zone_of_the_newest_rows(product: Product) -> None:
-    assert zone_of(product, None) == "UTC", "without rows nothing contradicts it"
-    product.task("t-1", "failed", age="1 second")
-
-    for wrong in (None, "UTC", "Europe/Berlin"):
-        with pytest.raises(WrongTimeZoneError, match="--time-zone Asia/Shanghai"):
-            zone_of(product, wrong)
-
-    assert zone_of(product, "Asia/Shanghai") == "Asia/Shanghai"
-
-
-def test_adoption_does_not_guess_from_old_rows(product: Product) -> None:
-    product.task("t-1", "failed", age="3 days")
-    with pytest.raises(WrongTimeZoneError, match="state it"):
-        zone_of(product, None)
-    assert zone_of(product, "Asia/Shanghai") == "Asia/Shanghai"
-
-
-def test_adoption_takes_utc_if_the_newest_rows_agree(product: Product) -> None:
-    product.task("t-1", "failed", age="8 hours 1 minute")
-    assert zone_of(product, None) == "UTC"
-
-
 def test_the_contradiction_stays_visible_when_the_time_has_passed(
     pipeline: Pipeline, adopted: Product
 ) -> None:
@@ -455,7 +400,7 @@ def test_the_contradiction_stays_visible_when_the_time_has_passed(
     adopted.roadmap("r-1", ["r-1:c-1"])
     assert ahead() == timedelta(0)
     adopted.task("t-1", "failed", roadmap_id="r-1", age="1 second")
-    assert hours(7.9) < ahead() < hours(8)
+    assert timedelta(hours=7.9) < ahead() < timedelta(hours=8)
 
     heal(pipeline.services)
     (task,) = adopted.rows("SELECT created_at, completed_at, execution_summary FROM roadmap_tasks")
@@ -464,7 +409,7 @@ def test_the_contradiction_stays_visible_when_the_time_has_passed(
     for table, column in (("roadmap_tasks", "created_at"), ("content_attempts", "claimed_at")):
         adopted.execute(f"UPDATE {table} SET {column} = {column} - interval '2 days'")
 
-    assert hours(7.9) < ahead() < hours(8)
+    assert timedelta(hours=7.9) < ahead() < timedelta(hours=8)
     (found,) = attention_for(stuck=0, overdue=False, sweep=None, outbox=0, aside=0, ahead=ahead())
     assert found.what == "time_zone"
     adopted.execute("UPDATE roadmap_tasks SET created_at = created_at - interval '8 hours'")

@@ -61,6 +61,10 @@ def stack_commands(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
             return LocalStack.up(directory, **arguments)
 
         @staticmethod
+        def fail(failures: str) -> None:
+            LocalStack.fail(failures, directory)
+
+        @staticmethod
         def has_data() -> bool:
             return LocalStack.has_data(directory)
 
@@ -86,8 +90,9 @@ def is_adopted(product: Product) -> bool:
 @pytest.mark.usefixtures("stack_commands")
 def test_a_team_tries_it_on_a_copy_of_its_own_data(product: Product) -> None:
     before = product.everything()
-    with pytest.raises(RefusedError, match="--yes"):
-        roadmap("up", "--adopt")
+    for missing, options in (("--time-zone", ("--yes",)), ("--yes", ("--time-zone", "UTC"))):
+        with pytest.raises(RefusedError, match=missing):
+            roadmap("up", "--adopt", *options)
     assert not is_adopted(product)
     assert product.everything() == before
 

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from local_stack.errors import RefusedError
 from local_stack.postgres_server import Server
 from migrations import migrate
+from migrations.baseline.triggers import create_trigger
 from migrations.installation import restore
 from roadmap_command.main import app
 from roadmap_command.product_migration import rehearse
@@ -207,6 +208,9 @@ CHANGES: Mapping[str, Change] = {
     ),
     "quizzes moved": Change(move("quiz_metadata"), {"quiz_metadata": "app.quiz_metadata"}),
     "everything moved": Change(move(*TABLES, "quiz_attempts"), search_path="app,public"),
+    "the schema renamed": Change(
+        "ALTER SCHEMA public RENAME TO app; CREATE SCHEMA public", search_path="app,public"
+    ),
     "quizzes partitioned": Change(PARTITIONED),
     "concept_metadata dropped": Change(
         "DROP TABLE concept_metadata",
@@ -323,6 +327,7 @@ FINDINGS: Mapping[str, set[str]] = {
     | _NOTING
     | fails(TUTORIAL, "keep_version")
     | fails("roadmap_tasks", "note_task"),
+    "the schema renamed": {"table_missing content_installation"},
     "quizzes partitioned": each("trigger_missing", QUIZ, *_QUIZ_TRIGGERS)
     | each("index_missing", QUIZ, "content_quiz_by_concept"),
     "concept_metadata dropped": {"table_missing concept_metadata"},
@@ -509,6 +514,17 @@ def test_a_failure_is_recorded_once_per_transaction_and_trigger(beside: Product)
     assert beside.rows("SELECT object, count(*) AS rows FROM content_findings GROUP BY object") == [
         {"object": "content_before_task of roadmap_tasks", "rows": 2}
     ]
+
+
+def test_the_row_is_written_as_it_came_also_if_the_trigger_changed_it_before_it_failed(
+    beside: Product,
+) -> None:
+    body = "BEGIN NEW.title = 'of ours'; RAISE 'failed'; END;"
+    with beside.engine.begin() as connection:
+        create_trigger(connection, "content_changes_titles", "BEFORE UPDATE", TUTORIAL, body)
+    beside.execute("UPDATE tutorial_metadata SET title = 'of the product'")
+    assert {row["title"] for row in beside.rows("SELECT title FROM tutorial_metadata")} == {"of the product"}
+    assert findings_of(beside.engine) == fails(TUTORIAL, "changes_titles")
 
 
 def test_a_write_succeeds_if_the_failure_cannot_even_be_recorded(beside: Product) -> None:

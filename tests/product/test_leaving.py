@@ -1,5 +1,6 @@
 """After leaving, nothing of this system is left in the product's database, and its operations pass."""
 
+import json
 import re
 from types import SimpleNamespace
 
@@ -146,7 +147,7 @@ def test_it_works_after_the_product_has_removed_or_moved_objects_of_ours(deploym
     assert {line.split()[1].split("_")[0] for line in stays} == {"learning.content"}
 
 
-def test_the_command_copies_the_texts_then_leaves(
+def test_the_command_copies_or_lists_the_texts(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deployment.product.failed(CONCEPTS)
@@ -174,4 +175,9 @@ def test_the_command_copies_the_texts_then_leaves(
     copied = S3.list_objects_v2(Bucket="of-the-product")["Contents"]
     assert {entry["Key"] for entry in copied} == {row["content_url"] for row in urls}
     assert len(urls) == len(CONCEPTS)
-    assert "nothing is left to remove" in roadmap("--yes")
+    again = roadmap("--yes")
+    assert "nothing is left to remove" in again
+    listed = {line.removeprefix("text: ") for line in again.splitlines() if line.startswith("text: ")}
+    assert (
+        listed == {row["content_url"] for row in urls} == {*json.loads(roadmap("--yes", "--json"))["texts"]}
+    )

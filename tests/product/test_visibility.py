@@ -7,6 +7,7 @@ from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.contracts.payloads import RunInput
 from roadmap_content.platform.postgres.transactions import InsufficientPrivilegeError
+from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.reconciliation.content_loss import SEVERAL, SweepHeldError
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.steps.migrate import MigrationRefusedError
@@ -15,6 +16,7 @@ from tests.product.product import Product
 from tests.product.running import deadline, heal, retry
 from tests.product.test_healing import Counted
 from tests.support.machine_model import Run, State
+from tests.support.pipeline import SETTINGS
 
 __all__ = ["deployment"]
 
@@ -48,6 +50,19 @@ def finish(deployment: Deployment) -> None:
     for number in range(1, TASKS + 1):
         heal(deployment.services, f"t-{number}")
     deployment.sweep()
+
+
+def test_a_time_zone_that_the_newest_rows_contradict_is_refused(deployment: Deployment) -> None:
+    """The product writes Beijing time."""
+    deployment.product.task("t-1", "failed", age="1 second")
+    right = deployment.services.settings
+    deployment.services.settings = Settings(SETTINGS | {"DATABASE_TIME_ZONE": "UTC"})
+    with pytest.raises(MigrationRefusedError, match="08:00 hours in the future of the time zone UTC"):
+        deployment.migrate()
+    assert not deployment.product.has("content_attempts")
+    deployment.services.settings = right
+    deployment.migrate()
+    assert deployment.product.has("content_attempts")
 
 
 @pytest.mark.parametrize("tables", [("quiz_metadata",), TABLES])

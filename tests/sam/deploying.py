@@ -46,7 +46,7 @@ CHANGED = Change(
     'result.model_dump(mode="json") | {"layer": "changed"}',
 )
 REFUSES_EVERY_ITEM = Change(
-    "python/roadmap_content/content/kind.py", "json.loads(body,", "json.loads(b'[' + body,"
+    "python/roadmap_content/content/kind.py", "_DECODER.decode(text)", "_DECODER.decode('[' + text)"
 )
 """No step raises an error: each item fails with `InvalidContentError`."""
 

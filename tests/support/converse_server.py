@@ -82,7 +82,8 @@ def answers(call: Call) -> Reply:
 
 
 def valid_output(call: Call) -> Document:
-    concept = concept_from({"concept_id": call.concept} | call.data["concept"])
+    described = call.data["concept"] | call.data["place_in_the_roadmap"]
+    concept = concept_from({"concept_id": call.concept} | described)
     return _OFFLINE.generate(concept, call.content_type).model_dump(mode="json")
 
 

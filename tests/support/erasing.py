@@ -4,7 +4,7 @@ import re
 
 from sqlalchemy import Engine, text
 
-from roadmap_content.api.erasure import Erasure, erase_user
+from roadmap_content.capabilities.erasure.erase import Erasure, erase_user
 from roadmap_content.content.product import PRODUCT
 from roadmap_content.contracts.erasure import ErasureAnswer, Removed
 from roadmap_content.platform.runtime.deadline import Deadline

@@ -7,7 +7,7 @@ from sqlalchemy import Engine, make_url
 
 from roadmap_command.load import load_bundle
 from roadmap_content.api.status import read_status
-from roadmap_content.capabilities.recoveries.hooks import RECOVERIES
+from roadmap_content.capabilities.composed import EVERY
 from roadmap_content.content.bundle import read_bundle
 from roadmap_content.contracts.api.tasks import TaskStatus
 from roadmap_content.contracts.errors import ContentError
@@ -68,13 +68,9 @@ class RecordedExecutions(Executions):
         self.states[execution_arn] = ExecutionState.RUNNING
 
 
-CAPABILITIES = (RECOVERIES,)
-"""All of them: tests of the whole system compose them in each function."""
-
-
 def services_for(database_url: str, settings: Mapping[str, str] = SETTINGS) -> Services:
     """Services with the test's database and an S3 in memory."""
-    services = Services(Settings(settings), CAPABILITIES)
+    services = Services(Settings(settings), EVERY)
     services.bucket = Bucket(services.settings.content_bucket, S3.client)
     credentials = Credentials.from_url(make_url(database_url))
     services.engine = services.reading_engine = open_engine(lambda: credentials, tls=False)

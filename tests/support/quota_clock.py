@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, event, text
 from roadmap_content.content.generation.quota import EXCHANGE
 
 SHIFT = text("""
+WITH leases AS (UPDATE content_model_leases SET seen_at = seen_at - make_interval(secs => :ago))
 UPDATE content_model_tokens SET refilled_at = timezone('utc', now()) - make_interval(secs => :ago)
 """)
 

@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import threading
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
@@ -18,11 +17,9 @@ from botocore.stub import Stubber
 from sqlalchemy.exc import InterfaceError
 from typer.testing import CliRunner
 
-from local_stack import stack
-from local_stack.errors import NoStackError, RefusedError, StackEndedError
+from local_stack.errors import RefusedError, StackEndedError
 from local_stack.given_database import AdoptedDatabase, given_server
 from local_stack.postgres_server import ServerError
-from local_stack.stack import LocalStack
 from roadmap_command import interface, target, terminal
 from roadmap_command.commands import content, operate, runs
 from roadmap_command.commands.history import parse_item
@@ -31,9 +28,9 @@ from roadmap_command.interface import InvalidIdError, errors_in_one_line
 from roadmap_command.main import FURTHER, PANELS, app
 from roadmap_command.runs import redrive_run
 from roadmap_command.target import Target
-from roadmap_content.api import client_http
-from roadmap_content.api.client import Client
-from roadmap_content.api.client_http import HttpAnswer
+from roadmap_content.client import http as client_http
+from roadmap_content.client.client import Client
+from roadmap_content.client.http import HttpAnswer
 from roadmap_content.content.bundle import parse_bundle
 from roadmap_content.contracts.api.tasks import RetryPreview, TaskDetail
 from roadmap_content.contracts.errors import DatabaseUnavailableError, NotRedrivableError
@@ -236,23 +233,6 @@ def test_a_function_that_the_stack_does_not_have_is_a_refusal() -> None:
     """Regression: `roadmap invoke check_links` on a local stack ended in a traceback."""
     with pytest.raises(RefusedError, match="has no CheckLinksFunction"):
         target.invoke_function(boto3.client("lambda", "us-east-1"), {}, "CheckLinksFunction", {})
-
-
-def test_without_a_stack_the_message_names_the_one_of_another_installation(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Regression: a clone and an installed package answered only that there is no stack: start one."""
-    elsewhere = tmp_path / "elsewhere"
-    monkeypatch.setattr(stack, "LATEST", tmp_path / "latest.json")
-    with pytest.raises(NoStackError, match="start one with `roadmap up`"):
-        LocalStack.attach(tmp_path / "here")
-    stack.LATEST.write_text(json.dumps({"directory": str(elsewhere), "python": "/opt/venv"}))
-    with pytest.raises(NoStackError, match="start one with `roadmap up`"):  # it has ended
-        LocalStack.attach(tmp_path / "here")
-    elsewhere.mkdir()
-    (elsewhere / "stack.json").write_text("{}")
-    with pytest.raises(NoStackError, match=f"has one in {elsewhere}: use /opt/venv/bin/roadmap"):
-        LocalStack.attach(tmp_path / "here")
 
 
 def test_help_lists_few_commands_by_purpose_and_names_the_others() -> None:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from roadmap_content.contracts.errors import InvalidPayloadError
-from roadmap_content.contracts.payloads import StateError, parse
+from roadmap_content.contracts.payloads import RunInput, StateError, parse
 from roadmap_content.runs.steps.plan import PlanRequest
 
 
@@ -29,3 +29,11 @@ def test_a_truncated_cause_is_read_up_to_its_end(cause: str, reason: str) -> Non
 def test_a_payload_of_another_shape_is_refused_with_its_type(event: object) -> None:
     with pytest.raises(InvalidPayloadError, match="PlanRequest"):
         parse(PlanRequest, event)
+
+
+@pytest.mark.parametrize("task_id", ["t-\0", "t-\ud800"])
+def test_a_task_id_that_cannot_be_stored_is_not_that_of_another_task(task_id: str) -> None:
+    with pytest.raises(InvalidPayloadError, match="task_id"):
+        parse(RunInput, {"task_id": task_id})
+    with pytest.raises(ValueError, match="task_id"):
+        RunInput.model_validate_json(json.dumps({"task_id": task_id}))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from documents.aws import FACTS
 from documents.cost import (
     PAGE,
     TOKENS_IN,
@@ -12,6 +13,7 @@ from documents.cost import (
     requests_per_second,
     transitions_of,
 )
+from local_stack.builds import REPOSITORY
 from local_stack.template_file import default_of
 from roadmap_content.content.manifest import MAX_BATCHES
 from tests.support.simulated_run import run_of
@@ -47,3 +49,8 @@ def test_the_alarm_of_spend_rings_a_small_product_at_fifty_dollars_an_hour() -> 
     limit = default_of(STACK, "TokensPerHour")
     dollars = [cost * limit / (1_000 * (TOKENS_IN + TOKENS_OUT)) for cost in model_cost(1_000).values()]
     assert max(dollars) == pytest.approx(50, rel=0.1)
+
+
+def test_each_name_and_limit_of_aws_stands_in_the_file_that_relies_on_it() -> None:
+    facts = [fact for fact in FACTS if fact.kind != "price"]
+    assert [fact for fact in facts if fact.value not in (REPOSITORY / fact.about).read_text()] == []

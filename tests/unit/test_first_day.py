@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -444,6 +445,18 @@ def test_beliefs_that_disturb_are_asked_for_by_name_and_never_in_production(
         answer = command.tried(belief, stack_of(account, tmp_path))
         assert (answer.verdict, "environment=prod" in answer.said) == (Verdict.NOT_TRIED, True)
         assert AWS.called == ["cloudformation.DescribeStacks"]
+
+
+def test_beliefs_about_deployments_ask_for_another_release(
+    account: Account, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("rollback", "own_versions"):
+        answer = command.tried(command.BY_NAME[name], replace(stack_of(account, tmp_path), artifact=""))
+        assert (answer.verdict, "ARTIFACT=FILE" in answer.said) == (Verdict.NOT_TRIED, True)
+    assert set(AWS.called) <= {"cloudformation.DescribeStacks"}
+    capsys.readouterr()
+    command.first_day("s", only="rollback,own_versions,failover", dry_run=True)
+    assert capsys.readouterr().out.count("needs another release: ARTIFACT=FILE") == 2
 
 
 def test_the_command_removes_what_is_left_tries_and_keeps_the_answers(

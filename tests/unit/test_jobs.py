@@ -2,12 +2,13 @@
 
 from functools import partial
 
+from roadmap_content.capabilities.composed import EVERY
 from roadmap_content.contracts.errors import DatabaseUnavailableError
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.reconciliation.jobs import before_the_checks, run_jobs
 from roadmap_content.state.services import Job, Services
-from tests.support.pipeline import CAPABILITIES, SETTINGS
+from tests.support.pipeline import SETTINGS
 
 
 def test_an_error_of_a_job_does_not_stop_the_next_one() -> None:
@@ -27,4 +28,5 @@ def test_an_error_of_a_job_does_not_stop_the_next_one() -> None:
 
 
 def test_the_jobs_of_a_sweep_leave_time_for_its_checks() -> None:
-    assert sum(job.seconds for job in before_the_checks(Services(Settings(SETTINGS), CAPABILITIES))) <= 160
+    jobs = before_the_checks(Services(Settings(SETTINGS), EVERY), {})
+    assert sum(job.seconds for job in jobs) <= 160

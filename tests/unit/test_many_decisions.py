@@ -20,6 +20,7 @@ from roadmap_content.api.pages import (
     encode_cursor,
 )
 from roadmap_content.api.task_list import item_totals
+from roadmap_content.capabilities.automatic_attempts.plans import FIRST_PAUSE, pause_before
 from roadmap_content.capabilities.recoveries.decisions import (
     BURST,
     FINAL_STATES,
@@ -37,7 +38,6 @@ from roadmap_content.contracts.api.tasks import ItemTotals
 from roadmap_content.contracts.errors import InvalidCursorError, code_of
 from roadmap_content.contracts.items import ContentType, Failure, Item, Stage
 from roadmap_content.contracts.states import Cause, NextAction, RecoveryState, TaskResult
-from roadmap_content.state.failures.automatic_attempts import FIRST_PAUSE, pause_before
 from roadmap_content.state.failures.groups import MAX_NORMALISED, group_failures, group_of, normalise_reason
 from roadmap_content.state.tasks.attempts import balance
 from roadmap_content.state.tasks.listing import Key

@@ -17,10 +17,9 @@ LAYER = REPOSITORY / "layers" / "common" / "roadmap_content"
 
 WRITE = re.compile(r"\b(?:INTO|UPDATE|DELETE FROM)\s+(\w+)")
 SECOND_WRITERS = {
-    # The statement that opens an attempt removes the plan of an automatic one, in the same round trip.
-    "content_automatic_attempts": {"state/tasks/attempts.py"},
-    # Two columns, which nothing else reads, note since when a task and its roadmap are gone.
-    "content_attempts": {"state/erasure/deleted.py"},
+    # Two columns, which nothing else reads, note since when a task and its roadmap are gone. An erasure ends
+    # the attempts of its user.
+    "content_attempts": {"capabilities/erasure/deleted.py", "capabilities/erasure/attempts.py"},
 }
 
 

@@ -1,14 +1,11 @@
 """Lists: on a terminal no cell is cut, however narrow it is; in a pipe no cell is padded."""
 
 import io
-from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.table import Column, Table
 
-from roadmap_command.commands.history import ExplainedAttempt
 from roadmap_command.views import counted, fitted
-from roadmap_content.contracts.api.tasks import Actions, AttemptRow, TaskDetail, TaskTokens
 
 TASK_ID = "925bf0ca-f462-5bdd-a653-4b32c3663a3a"
 REASON = "InvalidContent: questions[0]: correct_answer 5 is not an index of the 2 options"
@@ -69,46 +66,3 @@ def test_a_piped_table_has_a_line_for_each_row_without_padding() -> None:
 
 def test_one_is_singular() -> None:
     assert [counted(number, "task") for number in (0, 1, 2)] == ["0 tasks", "1 task", "2 tasks"]
-
-
-def test_the_last_attempt_is_explained_with_its_queue_its_stop_and_the_reasons() -> None:
-    moment = datetime(2026, 11, 25, tzinfo=UTC)
-    times = dict.fromkeys(("created_at", "updated_at", "completed_at"), moment)
-    nothing = dict.fromkeys(("roadmap_id", "current_step", "execution_arn", "error_message", "title"))
-    failed = {
-        "concept_id": "c-1",
-        "content_type": "quiz",
-        "stage": "save",
-        "error_code": "E",
-        "reason": "why",
-    }
-    task = TaskDetail.model_validate(
-        {**times, **nothing, "task_id": "t-1", "status": "processing", "attempt": 2, "progress": {}}
-        | {"queue": {"position": 3, "at_least": False, "stopped": True, "starts_in_seconds": None}}
-        | {"generation_stopped": {"since": moment, "reason": "a wrong prompt"}}
-        | {"failed_items": [failed], "user_id": "u", "live": True, "execution_url": None}
-        | {"actions": Actions(retry=False, cancel=True, checkpoint=False, narrow=False)}
-        | {"tokens": TaskTokens(used=7, budget=None)}
-    )
-    unknown = dict.fromkeys(
-        ("ended_at", "outcome", "planned", "saved", "failed", "not_started", "generated", "scope")
-    )
-    row = AttemptRow.model_validate(
-        {**unknown, "attempt": 2, "actor": "user:u", "cause": "retry", "reason": "please", "tokens": 7}
-        | {"execution_arn": "arn:x", "execution_url": None, "redrive_count": 0, "step": "queued"}
-        | {"claimed_at": moment, "planned": {"tutorial": 0, "resources": 0, "quiz": 1}}
-    )
-    lines = [str(line) for line in ExplainedAttempt(task, row).lines()]
-    assert lines == [
-        "attempt 2 of t-1: queued",
-        "  retry by user:u, claimed at 2026-11-25T00:00:00Z, not ended",
-        "  reason: please",
-        "  planned: 0 tutorial, 0 resources, 1 quiz",
-        "  tokens: 7",
-        "  execution: arn:x",
-        "  Generation is stopped since 2026-11-25 00:00 UTC: a wrong prompt; what is staged is saved",
-        "  waiting in the queue, position 3: it waits until generation is resumed",
-        "  quiz of c-1\n    E (save): why",
-    ]
-    former = ExplainedAttempt(task, row.model_copy(update={"attempt": 1}))
-    assert [str(line) for line in former.lines()][1:] == lines[1:6]

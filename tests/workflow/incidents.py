@@ -4,15 +4,12 @@ A section has three blocks of commands: look and contain, repair, and how to tel
 parses each command; a line of a block without `$` must be in the output of the command before it.
 """
 
-import re
-import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 from typer.testing import Result
 
-from local_stack.builds import REPOSITORY
 from local_stack.errors import RefusedError
 from local_stack.processes import becomes_true
 from local_stack.template_file import Template
@@ -21,31 +18,19 @@ from tests.support.converse_server import Behaviour, ConverseServer, Reply, answ
 from tests.support.factories import bundle_of
 from tests.support.local_release import deployed
 from tests.support.machine import Machine
+from tests.support.runbook import blocks_of, run
 
 Roadmap = Callable[..., Result]
-RUNBOOK = REPOSITORY / "docs/runbook.md"
 EXIT_CODES = (0, 1)
 """1: items are missing, or a person should check something."""
 
 KEPT = {"content_schema_version", "content_capacity"}
 
 
-def blocks_of(section: str, values: Mapping[str, str]) -> list[list[str]]:
-    """The lines of each block of commands of a section, with values instead of `TASK_ID` and the like."""
-    _, _, rest = RUNBOOK.read_text().partition(f"\n#### {section}\n")
-    text = re.split(r"^#{2,4} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
-    for name, value in values.items():
-        text = re.sub(rf"\b{name}\b", value, text)
-    return [block.splitlines() for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL)]
-
-
 class Section:
-    """A section of the runbook, followed with `roadmap`, and with a deployment in place of `make deploy`."""
+    """A section of the runbook, followed with a deployment in place of `make deploy`."""
 
-    def __init__(
-        self, roadmap: Roadmap, name: str, deploy: Callable[[], None] | None = None, **values: str
-    ) -> None:
-        self._roadmap = roadmap
+    def __init__(self, name: str, deploy: Callable[[], None] | None = None, **values: str) -> None:
         self._deploy = deploy
         self.contain, self.repair, self.over = blocks_of(name, values)
 
@@ -63,10 +48,7 @@ class Section:
             assert self._deploy, "the section must not deploy"
             self._deploy()
             return 0, ""
-        # The shell prints the arguments that the command would get.
-        script = f'roadmap() {{ printf "%s\\0" "$@"; }}; {command}'
-        parsed = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True, env={})
-        result = self._roadmap(*parsed.stdout.split("\0")[:-1])
+        result = run(command)
         return result.exit_code, result.output
 
 
@@ -108,8 +90,9 @@ def codes(machine: Machine) -> set[str]:
     return {item.error_code for item in machine.status().failed_items}
 
 
-def test_the_model_is_throttled(machine: Machine, roadmap: Roadmap) -> None:
-    section = Section(roadmap, "ModelThrottledAlarm")
+@pytest.mark.usefixtures("roadmap")
+def test_the_model_is_throttled(machine: Machine) -> None:
+    section = Section("ModelThrottledAlarm")
     load(machine)
     with asking(machine, lambda _: fails("ThrottlingException")) as server:
         machine.run()
@@ -122,7 +105,7 @@ def test_the_model_is_throttled(machine: Machine, roadmap: Roadmap) -> None:
 
 
 def test_a_task_is_processing_for_two_hours(machine: Machine, roadmap: Roadmap) -> None:
-    section = Section(roadmap, "TasksStuckAlarm", TASK_ID=machine.task_id)
+    section = Section("TasksStuckAlarm", TASK_ID=machine.task_id)
     load(machine)
     with asking(machine, lambda _: Reply({}, late=True), timeout=15) as server:
         machine.start()
@@ -139,7 +122,8 @@ def test_a_task_is_processing_for_two_hours(machine: Machine, roadmap: Roadmap) 
     assert machine.status().status == "completed"
 
 
-def test_a_bad_release(machine: Machine, roadmap: Roadmap) -> None:
+@pytest.mark.usefixtures("roadmap")
+def test_a_bad_release(machine: Machine) -> None:
     def break_save(template: Template) -> None:
         template["Resources"]["SaveBatchFunction"]["Properties"]["Handler"] = "app.no_such_handler"
 
@@ -147,20 +131,21 @@ def test_a_bad_release(machine: Machine, roadmap: Roadmap) -> None:
     with deployed(machine.stack, "bad", break_save) as deploy_former:
         machine.run()
         (code,) = codes(machine)
-        section = Section(roadmap, "StepErrorsAlarm", deploy_former, ERROR_CODE=code)
+        section = Section("StepErrorsAlarm", deploy_former, ERROR_CODE=code)
         section.follow(section.contain)
         section.follow(section.repair)
         section.follow(section.over)
     assert machine.status().status == "completed"
 
 
-def test_tokens_run_away(machine: Machine, roadmap: Roadmap) -> None:
+@pytest.mark.usefixtures("roadmap")
+def test_tokens_run_away(machine: Machine) -> None:
     load(machine)
     with asking(machine, lambda call: fills_in(call, {"title": "and nothing else"})) as server:
         machine.run()
         (code,) = codes(machine)
         assert len(server.calls) > len(ContentType), "each item was asked for repeatedly"
-        section = Section(roadmap, "TokensPerItemAlarm", ERROR_CODE=code)
+        section = Section("TokensPerItemAlarm", ERROR_CODE=code)
         section.follow(section.contain)
         server.behaviour = answers
         section.follow(section.repair)
@@ -176,7 +161,7 @@ def is_logged(text: str, machine: Machine, roadmap: Roadmap) -> bool:
 
 
 def test_the_database_is_at_its_connection_limit(machine: Machine, roadmap: Roadmap) -> None:
-    section = Section(roadmap, "ConnectionsRefusedAlarm")
+    section = Section("ConnectionsRefusedAlarm")
     load(machine)
     machine.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE '%writer'")
     roadmap("capacity", "--slots", "10", "--reason", "the API has a connection")

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 from typer.testing import Result
 
 from local_stack.errors import RefusedError
@@ -16,12 +15,6 @@ from tests.support.factories import TYPES, bundle_of, counts
 from tests.support.machine import Machine
 
 Roadmap = Callable[..., Result]
-
-TUTORIALS = text(
-    "SELECT concept_id, content_version, is_latest, content_url FROM tutorial_metadata"
-    " WHERE roadmap_id = :roadmap_id ORDER BY concept_id, content_version"
-)
-ARCHIVED = text("SELECT source_table FROM content_archive WHERE source_row ->> 'concept_id' = :concept_id")
 
 
 def test_invalid_and_unstaged_items_are_listed_before_a_run(machine: Machine, roadmap: Roadmap) -> None:
@@ -93,16 +86,6 @@ def test_the_history_of_an_item_is_explained_and_logged(machine: Machine, roadma
     assert "attempt 1: InvalidContent (save, permanent): not JSON" in explained
     assert "next: " in explained
 
-    attempt = roadmap("show", machine.task_id, "--attempt", "1").stdout
-    assert f"attempt 1 of {machine.task_id}: partial_failure" in attempt
-    assert "failed: 0 tutorial, 0 resources, 1 quiz" in attempt
-    assert "InvalidContent (save): not JSON" in attempt
-    document = json.loads(roadmap("show", machine.task_id, "--attempt", "1", "--json").stdout)
-    assert document["execution_arn"] == machine.status().execution_arn
-    assert [item["concept_id"] for item in document["failed_items"]] == [ids[0]]
-    with pytest.raises(RefusedError, match="no attempt 2"):
-        roadmap("show", machine.task_id, "--attempt", "2")
-
     lines = json.loads(roadmap("logs", machine.task_id, f"{ids[0]}/quiz", "--json").stdout)
     (failed,) = (line for line in lines if line["message"] == "quiz_save_failed")
     named = {"task_id", "attempt", "roadmap_id", "concept_id", "content_type", "batch"}
@@ -130,7 +113,6 @@ def test_an_operator_needs_no_access_to_the_database(
         assert f"1 of {2 * TYPES} items are missing" in roadmap("status", machine.task_id).stdout
         for command in (
             ("show", machine.task_id),
-            ("show", machine.task_id, "--attempt", "1"),
             ("show", machine.task_id, f"{ids[0]}/quiz"),
             ("logs", machine.task_id),
             ("tasks",),
@@ -156,40 +138,3 @@ def test_the_client_waits_for_a_long_invocation_and_does_not_repeat_it(
     config: Any = patient_lambda_client().meta.config
     assert config.read_timeout > 900, "Lambda's longest timeout"
     assert config.retries["total_max_attempts"] == 1
-
-
-def test_saved_items_are_replaced_on_purpose_and_the_old_ones_kept(
-    machine: Machine, roadmap: Roadmap, target: Target
-) -> None:
-    ids = machine.concept_ids(2)
-    bundle = bundle_of(ids, roadmap_id=machine.roadmap_id, task_id=machine.task_id)
-    roadmap("load", "-", stdin=json.dumps(bundle))
-    roadmap("run", machine.task_id)
-    bundle["content"][0]["tutorial"]["markdown"] = "# Edited"
-    bundle["content"][1]["quiz"]["questions"][0]["question"] = "Edited?"
-
-    assert (
-        f"{2 * TYPES} are saved already, not replaced"
-        in roadmap("load", "-", stdin=json.dumps(bundle)).stderr
-    )
-    replaced = roadmap("load", "-", "--replace", "--json", stdin=json.dumps(bundle))
-    assert replaced.exit_code == 0, replaced.stderr
-    assert json.loads(replaced.stdout) == {
-        "task_id": machine.task_id,
-        "staged": 0,
-        "saved_already": 2 * TYPES,
-        "replaced": 2,
-        "failed": 0,
-        "invalid": [],
-    }
-    with target.engine.connect() as connection:
-        rows = connection.execute(TUTORIALS, {"roadmap_id": machine.roadmap_id}).all()
-        archived = connection.scalars(ARCHIVED, {"concept_id": ids[1]}).all()
-    assert [tuple(row[:3]) for row in rows] == [(ids[0], 1, False), (ids[0], 2, True), (ids[1], 1, True)]
-    assert archived == ["quiz_metadata"]
-    texts = [target.bucket.get(row.content_url) for row in rows[:2]]
-    assert [each.body.decode() for each in texts if each][1] == "# Edited"
-    assert len([each for each in texts if each]) == 2, "the old text is kept"
-
-    again = roadmap("load", "-", "--replace", "--json", stdin=json.dumps(bundle))
-    assert json.loads(again.stdout)["replaced"] == 0

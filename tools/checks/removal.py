@@ -27,12 +27,13 @@ CHECKS = (
 
 def without(source: str, capability: str) -> str:
     """A module that composes capabilities, without one: its imports, and what it names of them."""
-    imported = rf"from roadmap_content\.capabilities\.{capability}\b[.\w]* import (\([^)]*\)|.*)\n"
+    imported = rf"from (?:roadmap_content\.capabilities)?\.{capability}\b[.\w]* import (\([^)]*\)|.*)\n"
     names = {name for found in re.finditer(imported, source) for name in re.findall(r"\w+", found[1])}
     source = re.sub(imported, "", source)
     for name in names:
-        source = re.sub(rf"\b{name}\([^()]*\)", "()", source)  # what it adds
-        source = re.sub(rf"\b{name}, ?", "", source)  # in a tuple
+        source = re.sub(rf"^{name}\([^()]*\)\n", "", source, flags=re.MULTILINE)  # what it adds
+        source = re.sub(rf", \w+={name}\b", "", source)  # what another one asks of it
+        source = re.sub(rf"\b{name}, ?|, {name}(?=\))", "", source)  # in a tuple
     return source
 
 
@@ -40,7 +41,7 @@ def remove(root: Path, capability: str) -> None:
     """Remove a capability from a copy of the repository."""
     shutil.rmtree(root / CAPABILITIES / capability)
     shutil.rmtree(root / "tests/integration" / capability)
-    for path in [*root.glob("functions/*/app.py"), root / "tests/support/pipeline.py"]:
+    for path in [*root.glob("functions/*/app.py"), root / CAPABILITIES / "composed.py"]:
         path.write_text(without(path.read_text(), capability))
 
 

@@ -1,6 +1,6 @@
 """`python -m documents.cost`: the bill of a run, and of a day of 20,000 roadmaps; also in docs/deploy.md.
 
-The prices are in `documents/prices.py`. Durations and tokens are assumptions, named below. docs/deploy.md
+The prices are in `documents/aws.csv`. Durations and tokens are assumptions, named below. docs/deploy.md
 names what is not included.
 """
 
@@ -14,7 +14,7 @@ from math import ceil
 from rich.console import Console
 from rich.table import Column, Table
 
-from documents import prices
+from documents.aws import FACTS, PRICES
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template, default_of, read_template
 from roadmap_content.content.manifest import generation_order, planned_batch_sizes
@@ -25,8 +25,8 @@ TOKENS_IN, TOKENS_OUT = 2_700, 5_000
 """Tokens of a concept: docs/generation.md."""
 
 MODELS = {
-    "tokens, at $3 and $15 per million": (prices.TOKENS_IN, prices.TOKENS_OUT),
-    "or at $0.80 and $3.20": (prices.CHEAP_TOKENS_IN, prices.CHEAP_TOKENS_OUT),
+    "tokens, at $3 and $15 per million": (PRICES["TOKENS_IN"], PRICES["TOKENS_OUT"]),
+    "or at $0.80 and $3.20": (PRICES["CHEAP_TOKENS_IN"], PRICES["CHEAP_TOKENS_OUT"]),
 }
 
 DAY_OF_ROADMAPS, CONCEPTS_OF_A_DAY = 20_000, 30
@@ -96,7 +96,7 @@ def cost_of(concepts: int, batch_size: int, template: Template) -> Mapping[str, 
 
     def lambda_cost(function: str, invocations: float, seconds: float) -> float:
         gigabytes = memory_of(template, function)
-        return invocations * prices.INVOCATION.dollars + seconds * gigabytes * prices.GB_SECOND.dollars
+        return invocations * PRICES["INVOCATION"] + seconds * gigabytes * PRICES["GB_SECOND"]
 
     batches = batches_of(concepts, batch_size)
     others = sum(lambda_cost(name, 1, seconds) for name, seconds in OTHER_SECONDS.items())
@@ -106,8 +106,8 @@ def cost_of(concepts: int, batch_size: int, template: Template) -> Mapping[str, 
     return {
         "Lambda: Generate waits for the model": lambda_cost("GenerateContentFunction", batches, generating),
         "Lambda: all others": lambda_cost("SaveBatchFunction", batches, batches * SAVE_SECONDS) + others,
-        "Step Functions": transitions_of(batches) * prices.TRANSITION.dollars,
-        "API, with its functions": requests * prices.API_REQUEST.dollars
+        "Step Functions": transitions_of(batches) * PRICES["TRANSITION"],
+        "API, with its functions": requests * PRICES["API_REQUEST"]
         + lambda_cost("TaskApiFunction", requests, requests * API_SECONDS),
     }
 
@@ -115,8 +115,7 @@ def cost_of(concepts: int, batch_size: int, template: Template) -> Mapping[str, 
 def model_cost(concepts: int) -> Mapping[str, float]:
     """Dollars of the tokens of a run, by model."""
     return {
-        name: concepts * (TOKENS_IN * read.dollars + TOKENS_OUT * written.dollars)
-        for name, (read, written) in MODELS.items()
+        name: concepts * (TOKENS_IN * read + TOKENS_OUT * written) for name, (read, written) in MODELS.items()
     }
 
 
@@ -155,16 +154,16 @@ def idle_month(template: Template, database: Template) -> Mapping[str, float]:
     metrics = sum(sum("MetricStat" in m for m in alarm.get("Metrics", ())) or 1 for alarm in alarms)
     rules = len(template["Resources"]["ApiFirewall"]["Properties"]["Rules"])
     return {
-        "instances": units * HOURS_OF_A_MONTH * prices.ACU_HOUR.dollars,
-        "proxy": HOURS_OF_A_MONTH * prices.PROXY_HOUR.dollars,
-        "endpoints": len(interfaces) * ZONES * HOURS_OF_A_MONTH * prices.ENDPOINT_HOUR.dollars,
-        "SnapStart": snapshots * KEPT_VERSIONS * HOURS_OF_A_MONTH * 3600 * prices.SNAPSHOT_GB_SECOND.dollars,
-        "alarms": metrics * prices.ALARM_METRIC.dollars
-        + count("AWS::CloudWatch::CompositeAlarm") * prices.PAGE.dollars,
-        "WAF, keys and secrets": prices.FIREWALL.dollars
-        + rules * prices.FIREWALL_RULE.dollars
-        + count("AWS::KMS::Key") * prices.KEY.dollars
-        + (count("AWS::SecretsManager::Secret") + 1) * prices.SECRET.dollars,  # and the administrator's
+        "instances": units * HOURS_OF_A_MONTH * PRICES["ACU_HOUR"],
+        "proxy": HOURS_OF_A_MONTH * PRICES["PROXY_HOUR"],
+        "endpoints": len(interfaces) * ZONES * HOURS_OF_A_MONTH * PRICES["ENDPOINT_HOUR"],
+        "SnapStart": snapshots * KEPT_VERSIONS * HOURS_OF_A_MONTH * 3600 * PRICES["SNAPSHOT_GB_SECOND"],
+        "alarms": metrics * PRICES["ALARM_METRIC"]
+        + count("AWS::CloudWatch::CompositeAlarm") * PRICES["PAGE"],
+        "WAF, keys and secrets": PRICES["FIREWALL"]
+        + rules * PRICES["FIREWALL_RULE"]
+        + count("AWS::KMS::Key") * PRICES["KEY"]
+        + (count("AWS::SecretsManager::Secret") + 1) * PRICES["SECRET"],  # and the administrator's
     }
 
 
@@ -190,10 +189,9 @@ def memory_of(template: Template, function: str) -> float:
     return float(template["Resources"][function]["Properties"].get("MemorySize", default)) / 1024
 
 
-def old_prices(year: int) -> list[str]:
-    """The units with prices that were not compared with a page since the beginning of a year."""
-    found = (value for value in vars(prices).values() if isinstance(value, prices.Price))
-    return [price.unit for price in found if price.checked < str(year)]
+def not_read(year: int) -> list[str]:
+    """The facts about AWS whose sources were not read since the beginning of a year."""
+    return [fact.name for fact in FACTS if fact.read < str(year)]
 
 
 def printed_bill(template: Template, database: Template) -> tuple[str, str, str]:
@@ -233,7 +231,7 @@ def main() -> None:
     PAGE.write_text(page[: page.index("┏")] + table + page.partition("┘")[2])
     sys.stdout.write("\n".join([table, *sentences, ""]))
     year = datetime.now(UTC).year
-    sys.stdout.write(f"Prices that were not read in {year}: {', '.join(old_prices(year)) or 'none'}.\n")
+    sys.stdout.write(f"Not read in {year}: {', '.join(not_read(year)) or 'none'}.\n")
 
 
 if __name__ == "__main__":

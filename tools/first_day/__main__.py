@@ -66,7 +66,8 @@ def first_day(
     if dry_run:
         for belief in chosen:
             kind = "  asked for by name: it disturbs users" if belief.disturbs else ""
-            typer.echo(f"{belief.name}: {belief.claim}{kind}\n  sends {', '.join(belief.plan)}")
+            needs = "  needs another release: ARTIFACT=FILE" if belief.needs_release else ""
+            typer.echo(f"{belief.name}: {belief.claim}{kind}{needs}\n  sends {', '.join(belief.plan)}")
         return
     deployed = stack_named(stack)
     deployed.artifact = artifact
@@ -112,6 +113,8 @@ def _answer(belief: Belief, stack: Stack) -> Answer:
         raise NotTriedError("only AWS can answer")
     if belief.disturbs and stack.tags.get("environment") == "prod":
         raise NotTriedError("it disturbs users, and the stack is tagged environment=prod")
+    if belief.needs_release and not stack.artifact:
+        raise NotTriedError("it needs another release: ARTIFACT=FILE")
     return belief.attempt(stack)
 
 

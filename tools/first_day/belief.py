@@ -50,6 +50,9 @@ class Belief:
     disturbs: bool
     """Whether users may notice the try: it runs only if it is named, and never in production."""
 
+    needs_release: bool
+    """Whether the try deploys another release, the artefact given as ARTIFACT."""
+
     smoke: bool
     """Whether it belongs to the short part that runs between staging and production. The local stack can
     answer it, too.
@@ -66,6 +69,8 @@ class Belief:
         return str(self.attempt.__doc__)
 
 
-def belief(*plan: str, disturbs: bool = False, smoke: bool = False) -> Callable[[Attempt], Belief]:
+def belief(
+    *plan: str, disturbs: bool = False, needs_release: bool = False, smoke: bool = False
+) -> Callable[[Attempt], Belief]:
     """Make a belief of the function that tries it."""
-    return lambda attempt: Belief(attempt, plan, disturbs, smoke)
+    return lambda attempt: Belief(attempt, plan, disturbs, needs_release, smoke)

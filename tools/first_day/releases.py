@@ -7,7 +7,7 @@ import sys
 from local_stack.builds import REPOSITORY
 
 from .alarms import raise_alarm
-from .belief import Answer, NotTriedError, belief, held_if
+from .belief import Answer, belief, held_if
 from .stack import Stack
 from .trial import RUN_PLAN, ask, end_of, insert, start
 
@@ -24,8 +24,6 @@ def settled(stack: Stack) -> str:
 
 def deploy(stack: Stack) -> "subprocess.Popen[bytes]":
     """Start to deploy the artefact given as ARTIFACT, which must differ from what is deployed."""
-    if not stack.artifact:
-        raise NotTriedError("give another release: ARTIFACT=FILE")
     words = ["-m", "release", stack.tags["environment"], "--artifact", stack.artifact, "--yes"]
     return subprocess.Popen([sys.executable, *words], cwd=REPOSITORY, stdout=sys.stderr)
 
@@ -61,6 +59,7 @@ def migration_failure(stack: Stack) -> Answer:
     "cloudformation.DescribeStackResource",
     "cloudwatch.SetAlarmState",
     disturbs=True,
+    needs_release=True,
 )
 def rollback(stack: Stack) -> Answer:
     """An alarm rolls a deployment back, and the same release deploys afterwards."""
@@ -80,11 +79,9 @@ def rollback(stack: Stack) -> Answer:
     return held_if(code == 0, f"{after}; deployed again: {settled(stack)}, exit code {code}")
 
 
-@belief(*RUN_PLAN, "stepfunctions.GetExecutionHistory", disturbs=True)
+@belief(*RUN_PLAN, "stepfunctions.GetExecutionHistory", disturbs=True, needs_release=True)
 def own_versions(stack: Stack) -> Answer:
     """A run of an earlier release is redriven on that release's own versions."""
-    if not stack.artifact:
-        raise NotTriedError("give another release: ARTIFACT=FILE")
     trial = insert(stack, with_a_fault=True)
     execution = start(stack, trial)
     end_of(stack, execution)

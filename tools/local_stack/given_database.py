@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
 
@@ -17,7 +16,6 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, SQLAlchemyError
 
 from roadmap_content.contracts.errors import PermanentError
 from roadmap_content.platform.postgres.transactions import diagnose
-from roadmap_content.state.tasks.time_zone import TOLERANCE, contradicts
 
 from .database_roles import DatabaseRoles, create_roles, drop_roles
 from .postgres_server import (
@@ -41,21 +39,6 @@ _INSUFFICIENT_PRIVILEGE = "42501"
 
 _FORM = "its form is postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 
-STEP = timedelta(minutes=30)
-"""Offsets of time zones are multiples of this, with a few exceptions of a quarter of an hour."""
-
-
-def propose_offset(ahead_of_utc: timedelta) -> timedelta | None:
-    """The offset of the zone in which a row that is this much ahead of UTC was created a moment ago. No I/O.
-
-    `None` if the row is so old that it shows nothing.
-    """
-    if ahead_of_utc <= -STEP:
-        return None
-    if not contradicts(ahead_of_utc):
-        return timedelta(0)
-    return -(-(ahead_of_utc - TOLERANCE) // STEP) * STEP
-
 
 class InvalidDatabaseUrlError(PermanentError, code="InvalidDatabaseUrl"):
     """The value of `DATABASE_URL` cannot be used."""
@@ -69,24 +52,11 @@ class NoDatabaseError(PermanentError, code="NoDatabase"):
     """`DATABASE_URL` contains no database to adopt."""
 
 
-class WrongTimeZoneError(PermanentError, code="WrongTimeZone"):
-    """The rows of a database to adopt contradict its time zone, or show none."""
-
-
 OWNERS = text("""
 SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class
 WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relname IN (
     'concept_metadata', 'execution_logs', 'quiz_metadata', 'resource_recommendation_metadata',
     'roadmap_metadata', 'roadmap_tasks', 'tutorial_metadata')
-""")
-
-NEWEST = text("SELECT max(created_at) FROM roadmap_tasks")
-NOW = text("SELECT timezone('UTC', now()) AS utc, timezone(:zone, now()) AS there")
-
-# Etc/GMT-8 is eight hours ahead of UTC.
-PROPOSAL = text("""
-SELECT name FROM pg_timezone_names WHERE utc_offset = :offset
-ORDER BY name <> 'Asia/Shanghai', name <> 'UTC', name NOT LIKE 'Etc/GMT%', name LIMIT 1
 """)
 
 
@@ -167,35 +137,6 @@ class AdoptedDatabase:
     def place(self) -> str:
         """The database and its server, without the password."""
         return place_of(self.url)
-
-    def time_zone(self, given: str | None) -> str:
-        """The time zone of the database's timestamps: `given`, or UTC if the newest rows agree with it.
-
-        Raises:
-            WrongTimeZoneError: a row contradicts the zone, or no row shows one; the message has a proposal.
-        """
-        engine = create_engine(self.url, poolclass=NullPool, connect_args={"timeout": _CONNECT_SECONDS})
-        with engine.connect() as connection:
-            if not connection.scalar(text("SELECT to_regclass('roadmap_tasks') IS NOT NULL")):
-                return given or "UTC"
-            newest: datetime | None = connection.scalar(NEWEST)
-            if newest is None:
-                return given or "UTC"
-            now, now_there = connection.execute(NOW, {"zone": given or "UTC"}).one()
-            offset = propose_offset(newest - now)
-            proposal = None if offset is None else connection.scalar(PROPOSAL, {"offset": offset})
-        try_it = f"try --time-zone {proposal}, or another zone of this offset" if proposal else ""
-        if contradicts(newest - now_there):
-            raise WrongTimeZoneError(
-                f"the newest task was created at {newest:%Y-%m-%d %H:%M}, and in {given or 'UTC'} it is "
-                f"{now_there:%Y-%m-%d %H:%M}; {try_it or 'the clock of the product is wrong'}"
-            )
-        if given is None and offset is None:
-            raise WrongTimeZoneError(
-                f"the newest task was created at {newest:%Y-%m-%d %H:%M}, which does not show the database's "
-                "time zone; state it: --time-zone UTC, or another zone"
-            )
-        return given or "UTC"
 
     def create_roles(self) -> DatabaseRoles:
         """Create the three roles of a deployment for this database, or set new passwords for them.

@@ -7,7 +7,6 @@ import platform
 import re
 import secrets
 import shutil
-import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from filelock import FileLock
-from platformdirs import user_data_path
 from sqlalchemy import make_url
 
 from roadmap_content.contracts.errors import PermanentError
@@ -45,9 +43,6 @@ from .tokens import sign_token
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-LATEST = user_data_path("roadmap-content") / "latest-stack.json"
-"""The folder of the stack that was started last, by any installation."""
 
 _NAME = "roadmap"
 _ARTIFACTS = "artifacts"
@@ -206,7 +201,7 @@ class LocalStack:
         directory = directory.resolve()
         record = _read_record(directory)
         if record is None:
-            raise NoStackError(f"no local stack is running; {_where_to_look(directory)}")
+            raise NoStackError("no local stack is running; start one with: roadmap up")
         database, cloud = _find_database(directory, record), Cloud.find(directory / "cloud")
         for part, found in (("PostgreSQL", database), ("the local cloud", cloud)):
             if found is None:
@@ -341,8 +336,6 @@ class LocalStack:
         unfinished.touch(mode=0o600)  # it contains secrets
         unfinished.write_text(json.dumps(record, indent=2))
         unfinished.rename(_record_file(self.directory))
-        LATEST.parent.mkdir(parents=True, exist_ok=True)
-        LATEST.write_text(json.dumps({"directory": str(self.directory), "python": sys.prefix}))
 
 
 def _start_database(directory: Path, *, detached: bool, keep: bool, fsync: bool) -> Server:
@@ -441,18 +434,6 @@ def _read_record(directory: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     return record
-
-
-def _where_to_look(directory: Path) -> str:
-    """What to do without a stack in `directory`. A clone and a wheel have folders of their own."""
-    start = "start one with `roadmap up`"
-    if not LATEST.exists():
-        return start
-    latest = json.loads(LATEST.read_text())
-    elsewhere = Path(latest["directory"])
-    if elsewhere == directory or _read_record(elsewhere) is None:
-        return start
-    return f"another installation has one in {elsewhere}: use {latest['python']}/bin/roadmap, or {start}"
 
 
 def _kept_bucket(directory: Path) -> str | None:

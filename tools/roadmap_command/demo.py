@@ -91,7 +91,7 @@ NOT_GENERATED = slice(-10, -2)
 """Concepts of the sample without content. The first run generates it."""
 
 
-def run_demo(bundle_file: Path | None, *, keep: bool = False, fresh: bool = False) -> None:
+def run_demo(*, keep: bool = False, fresh: bool = False) -> None:
     """Run the demonstration, and print its result as one JSON object.
 
     With `keep`, the stack is the one that `roadmap up` would start. It keeps running until `roadmap down`.
@@ -100,7 +100,7 @@ def run_demo(bundle_file: Path | None, *, keep: bool = False, fresh: bool = Fals
     Raises:
         RefusedError: with `keep`, there is data that the stack would replace.
     """
-    bundle = demo_bundle(bundle_file)
+    bundle = demo_bundle()
     if keep and LocalStack.has_data() and not fresh:
         raise RefusedError(
             "the local stack has data, which the demonstration would replace;"
@@ -125,12 +125,9 @@ def run_demo(bundle_file: Path | None, *, keep: bool = False, fresh: bool = Fals
     sys.stdout.write(json.dumps(told) + "\n")
 
 
-def demo_bundle(bundle_file: Path | None = None) -> Bundle:
-    """The project's sample, or another bundle. If it has no content, the offline generator creates it."""
-    file = bundle_file or SAMPLE
-    bundle = parse_bundle(file.read_bytes(), name=str(file))
-    if bundle.content:
-        return bundle
+def demo_bundle() -> Bundle:
+    """The project's sample, with content from the offline generator."""
+    bundle = parse_bundle(SAMPLE.read_bytes())
     roadmap, task = bundle.roadmap.model_dump(), bundle.task.model_dump()
     document = with_offline_content({"roadmap": roadmap, "task": task})
     del document["content"][NOT_GENERATED]

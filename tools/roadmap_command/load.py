@@ -1,13 +1,11 @@
 """Load a bundle: its roadmap and task into PostgreSQL, and its content staged in S3."""
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import compress
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, text
 
-from roadmap_command.replacing import stage_replacement
 from roadmap_content.content.bundle import Bundle
 from roadmap_content.content.kind import Row
 from roadmap_content.content.rows import current_rows
@@ -47,9 +45,6 @@ class Loaded(NamedTuple):
     saved_already: int
     """Items of the bundle that have a completed row and are therefore not staged again."""
 
-    replacing: Sequence[Item] = ()
-    """Saved items with other content in the bundle, which is staged to replace them."""
-
     saved: Collection[Item] = ()
     """All saved items of the roadmap."""
 
@@ -60,14 +55,11 @@ def load_bundle(
     bucket: Bucket,
     deadline: Deadline,
     on_staged: Callable[[], object] = lambda: None,
-    *,
-    replace: bool = False,
 ) -> Loaded:
     """Load a bundle. Loading it again changes no row, and stages the content of unsaved items again.
 
     Invalid content of unsaved items is staged unchanged, so that a run records why it cannot be saved.
-    `on_staged` is called after each item, by several threads. With `replace`, content that differs from a
-    saved item's is staged to replace it.
+    `on_staged` is called after each item, by several threads.
 
     Raises:
         InvalidBundleError: the roadmap or the task exists and belongs to another user; nothing was written.
@@ -89,14 +81,11 @@ def load_bundle(
     roadmap_id = bundle.roadmap.roadmap_id
     staging = Staging(bucket, roadmap_id)
 
-    def stage(entry: tuple[Item, Any]) -> bool:
+    def stage(entry: tuple[Item, Any]) -> None:
         item, content = entry
-        row = rows[item.content_type].get(item.concept_id)
-        if row is None:
+        if item.concept_id not in rows[item.content_type]:
             staging.write(item, content)
-        replaces = row is not None and replace and stage_replacement(bucket, roadmap_id, item, content, row)
         on_staged()
-        return replaces
 
     def stage_invalid(entry: tuple[Item, object]) -> None:
         item, content = entry
@@ -108,12 +97,7 @@ def load_bundle(
     in_parallel(
         stage_invalid, [(each.item, each.content) for each in bundle.invalid if each.item is not None]
     )
-    replaced = in_parallel(stage, list(bundle.content.items()))
+    in_parallel(stage, list(bundle.content.items()))
     saved = {Item(concept_id, content_type) for content_type, found in rows.items() for concept_id in found}
     saved_already = len(saved & bundle.content.keys())
-    return Loaded(
-        staged=len(bundle.content) - saved_already,
-        saved_already=saved_already,
-        replacing=list(compress(bundle.content, replaced)),
-        saved=saved,
-    )
+    return Loaded(len(bundle.content) - saved_already, saved_already, saved)

@@ -49,7 +49,7 @@ PANELS: Mapping[str, Sequence[str]] = {
 }
 """The commands of `roadmap --help`, by what a person wants to do."""
 
-FURTHER = ("env", "generate-one", "invoke", "mcp", "origins", "reconcile", "redrive", "relay", "token")
+FURTHER = ("env", "invoke", "mcp", "origins", "reconcile", "redrive", "relay", "token")
 """Commands that the documents name where they are needed."""
 
 app = typer.Typer(

@@ -1,4 +1,4 @@
-"""`roadmap load`, `export`, `generate-one`: content before it is saved, and afterwards."""
+"""`roadmap load`, `export`: content before it is saved, and afterwards."""
 
 from collections import Counter
 from typing import Annotated
@@ -19,14 +19,10 @@ from roadmap_command.interface import (
     print_json,
 )
 from roadmap_command.load import Loaded, load_bundle
-from roadmap_command.replacing import replace as replace_saved
-from roadmap_command.replacing import scopes_for
 from roadmap_command.target import Target
 from roadmap_command.views import counted
 from roadmap_content.content.bundle import Bundle, InvalidItem, parse_bundle, read_bundle
-from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.errors import InvalidBundleError
-from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.runtime.deadline import Deadline
 
 group = typer.Typer()
@@ -39,20 +35,13 @@ def load(
         typer.Argument(metavar="BUNDLE.json", help="A bundle (docs/integrating.md); - reads stdin."),
     ],
     strict: Annotated[bool, typer.Option("--strict", help="Load nothing if any item is invalid.")] = False,
-    replace: Annotated[
-        bool,
-        typer.Option(
-            "--replace", help="Replace saved items with other content in the bundle. The old content is kept."
-        ),
-    ] = False,
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
     """Load a roadmap, its task and its generated content. The content is staged, and not saved yet.
 
     Invalid items are listed, and also staged, so that a run records the reasons. The exit code is then 1.
-    Saved items are not replaced without --replace. A replaced tutorial's text stays under its version, and a
-    replaced row stays in content_archive.
+    Saved items are not replaced.
 
     Entries of an unknown type or concept, entries given twice, and invalid entries of saved items are listed
     and not staged; the exit code is 1, too.
@@ -68,9 +57,8 @@ def load(
     )
     with if_interrupted(hint):
         target = Target.named(stack)
-        loaded = _stage(target, read, replace=replace)
-        scopes = list(scopes_for(loaded.replacing, loaded.saved)) if loaded.replacing else []
-        failed = replace_saved(target, task_id, scopes)
+        with bar("staging", len(read.content) + len(read.invalid)) as advance:
+            loaded = load_bundle(read, target.engine, target.bucket, Deadline.after(300), advance)
     if as_json:
         invalid = [
             {
@@ -86,21 +74,13 @@ def load(
                 "task_id": task_id,
                 "staged": loaded.staged,
                 "saved_already": loaded.saved_already,
-                "replaced": len(loaded.replacing),
-                "failed": failed,
                 "invalid": invalid,
             }
         )
     else:
-        _report(read, loaded, failed, replace=replace)
-    if read.invalid or failed:
+        _report(read, loaded)
+    if read.invalid:
         raise typer.Exit(ExitCode.ITEMS_MISSING)
-
-
-def _stage(target: Target, read: Bundle, *, replace: bool) -> Loaded:
-    """Load the bundle, with a bar of the staged items."""
-    with bar("staging", len(read.content) + len(read.invalid)) as advance:
-        return load_bundle(read, target.engine, target.bucket, Deadline.after(300), advance, replace=replace)
 
 
 def _is_staged(invalid: InvalidItem, loaded: Loaded) -> bool:
@@ -108,7 +88,7 @@ def _is_staged(invalid: InvalidItem, loaded: Loaded) -> bool:
     return invalid.item is not None and invalid.item not in loaded.saved
 
 
-def _report(read: Bundle, loaded: Loaded, failed: int, *, replace: bool) -> None:
+def _report(read: Bundle, loaded: Loaded) -> None:
     task_id = read.task.task_id
     for each in read.invalid:
         name = f"{each.content_type or 'content'} of {each.concept_id}"
@@ -120,16 +100,8 @@ def _report(read: Bundle, loaded: Loaded, failed: int, *, replace: bool) -> None
         errors.print(f"{len(read.invalid) - staged} entries of the content are not staged.")
     if loaded.staged or not loaded.saved_already:
         errors.print(f"Staged for task {task_id}: {counted(loaded.staged, 'item')}.")
-    if loaded.saved_already and not replace:
-        errors.print(
-            f"{loaded.saved_already} are saved already, not replaced; --replace replaces those that differ."
-        )
-    if replace:
-        errors.print(
-            f"{len(loaded.replacing)} of {loaded.saved_already} saved items differ and are replaced."
-        )
-    if failed:
-        errors.print(f"Failed: {counted(failed, 'item')}; see: {command_name()} status {task_id}")
+    if loaded.saved_already:
+        errors.print(f"{loaded.saved_already} are saved already, and not replaced.")
     if loaded.staged or staged:
         errors.print(f"Save the staged items with: {command_name()} run {task_id}")
 
@@ -173,30 +145,3 @@ def _refused_by_load(exported: Exported) -> list[str]:
     except InvalidBundleError as error:
         return [f"`load` refuses the bundle: {error}"]
     return [f"`load` refuses an item: {each.fault}" for each in read.invalid]
-
-
-@group.command("generate-one")
-def generate_one_item(
-    concept: Annotated[str, typer.Option("--concept", help="The concept's name.")],
-    content_type: Annotated[
-        ContentType, typer.Option("--type", help="The content type to generate.")
-    ] = ContentType.QUIZ,
-    description: Annotated[str, typer.Option("--description", help="What the concept is about.")] = "",
-    language: Annotated[str, typer.Option("--language", help="A language tag: zh, en.")] = "",
-    model: Annotated[
-        str | None, typer.Option("--model", help="A model's id, or an inference profile's id or ARN.")
-    ] = None,
-    region: Annotated[str | None, typer.Option("--region", help="The model's AWS region.")] = None,
-) -> None:
-    """Generate one item with a real model; print the item, its tokens and its duration. Nothing is saved."""
-    from roadmap_command.generate_one import generate_one
-
-    with errors.status("waiting for the model"):
-        made = generate_one(
-            Concept("one", concept, description),
-            content_type,
-            language=language,
-            model_id=model,
-            region=region,
-        )
-    print_json(made.document())

@@ -1,6 +1,5 @@
 """`roadmap demo`: the complete demonstration on a separate stack."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,10 +9,6 @@ group = typer.Typer()
 
 @group.command()
 def demo(
-    bundle: Annotated[
-        Path | None,
-        typer.Option("--bundle", help="A roadmap to use instead of the project's sample.", exists=True),
-    ] = None,
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the stack at the end, and print a link to its console.")
     ] = False,
@@ -24,4 +19,4 @@ def demo(
     """Run a roadmap through a separate stack, with three real faults, and repair it."""
     from roadmap_command.demo import run_demo
 
-    run_demo(bundle, keep=keep, fresh=fresh)
+    run_demo(keep=keep, fresh=fresh)

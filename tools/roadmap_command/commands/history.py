@@ -12,10 +12,10 @@ from rich.text import Text
 from local_stack.errors import RefusedError
 from roadmap_command.interface import Json, Stack, TaskId, command_name, output, print_json, print_table
 from roadmap_command.target import Target
-from roadmap_command.views import in_words, of_types, reasons, time_text
-from roadmap_content.api.client import Client
+from roadmap_command.views import of_types, time_text
+from roadmap_content.client.client import Client
 from roadmap_content.contracts.api.items import ItemDetail, ItemOrigin
-from roadmap_content.contracts.api.tasks import AttemptRow, TaskDetail
+from roadmap_content.contracts.api.tasks import AttemptRow
 from roadmap_content.contracts.items import ContentType, Item
 
 group = typer.Typer()
@@ -103,34 +103,21 @@ def logs(
 def show(
     task_id: TaskId,
     item: OptionalItem = None,
-    attempt: Annotated[int | None, typer.Option(min=1, help="Explain this attempt.")] = None,
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
-    """Show a task's items by state and reason, and its attempts; or one item, over all attempts; or one
-    attempt, with its counts.
-    """
-    if item is not None and attempt is not None:
-        raise RefusedError("give an item or --attempt: an item is shown over all its attempts")
+    """Show a task's items by state and reason, and its attempts; or one item, over all attempts."""
     wanted = None if item is None else parse_item(item)
     client = Target.named(stack).client()
-    if wanted is not None:
-        found = client.item(task_id, None, wanted.concept_id, wanted.content_type)
-        _print(found, explanation(found), as_json=as_json)
-    elif attempt is not None:
-        explained = _explained_attempt(client, task_id, attempt)
-        _print(explained.document(), explained.lines(), as_json=as_json)
-    else:
+    if wanted is None:
         _show_task(client, task_id, as_json=as_json)
-
-
-def _print(document: object, lines: Iterable[str | Text], *, as_json: bool) -> None:
-    if as_json:
-        print_json(document)
         return
-    console = output()
-    for line in lines:
-        console.print(line)
+    found = client.item(task_id, None, wanted.concept_id, wanted.content_type)
+    if as_json:
+        print_json(found)
+        return
+    for line in explanation(found):
+        output().print(line)
 
 
 def _show_task(client: Client, task_id: str, *, as_json: bool) -> None:
@@ -181,54 +168,6 @@ def parse_item(text: str) -> Item:
     if content_type not in tuple(ContentType) or not concept_id:
         raise RefusedError(f"{text!r} is not an item: give {ITEM_FORM}, for example c-1/quiz")
     return Item(concept_id, ContentType(content_type))
-
-
-class ExplainedAttempt(NamedTuple):
-    """An attempt and its task."""
-
-    task: TaskDetail
-    row: AttemptRow
-
-    @property
-    def is_last(self) -> bool:
-        """Whether the task's place in the queue and its failures are those of this attempt."""
-        return self.row.attempt == self.task.attempt
-
-    def document(self) -> dict[str, Any]:
-        """The document of `--json`."""
-        document = self.row.model_dump(mode="json")
-        of_last = self.task.model_dump(mode="json", include={"queue", "generation_stopped", "failed_items"})
-        return document | of_last if self.is_last else document
-
-    def lines(self) -> Iterator[str | Text]:
-        """The lines that explain the attempt."""
-        row = self.row
-        yield f"attempt {row.attempt} of {self.task.task_id}: {row.outcome or row.step}"
-        ended = f"ended at {time_text(row.ended_at)}" if row.ended_at else "not ended"
-        yield f"  {row.cause} by {row.actor}, claimed at {time_text(row.claimed_at)}, {ended}"
-        if row.reason:
-            yield f"  reason: {row.reason}"
-        for name in ("planned", "saved", "failed", "not_started", "generated"):
-            if counts := getattr(row, name):
-                by_type = ", ".join(f"{count} {content_type}" for content_type, count in counts.items())
-                yield f"  {name.replace('_', ' ')}: {by_type}"
-        yield f"  tokens: {row.tokens}"
-        if execution := row.execution_url or row.execution_arn:
-            yield f"  execution: {execution}"
-        if self.is_last:
-            if self.task.generation_stopped is not None:
-                yield f"  {self.task.generation_stopped}"
-            if self.task.queue is not None:
-                yield f"  {in_words(self.task.queue)}"
-            yield from reasons(self.task.failed_items)
-
-
-def _explained_attempt(client: Client, task_id: str, attempt: int) -> ExplainedAttempt:
-    task = client.status(task_id)
-    for row in islice(client.attempts(task_id, limit=MAX_PAGE), MOST_ATTEMPTS):
-        if row.attempt == attempt:
-            return ExplainedAttempt(task, row)
-    raise RefusedError(f"task {task_id} has no attempt {attempt}")
 
 
 def explanation(item: ItemDetail) -> Iterator[str]:

@@ -64,10 +64,10 @@ def up(
     from local_stack.given_database import place_of
     from local_stack.stack import StackRunningError
 
+    if adopt != (time_zone is not None):
+        raise RefusedError("--adopt and --time-zone are used together (docs/adopting.md)")
     adopted = _adopted(yes=yes) if adopt else None
-    if time_zone is not None and adopted is None:
-        raise RefusedError("--time-zone requires --adopt: the stack's own database uses UTC")
-    parameters = {} if adopted is None else {"DatabaseTimeZone": adopted.time_zone(time_zone)}
+    parameters = {} if time_zone is None else {"DatabaseTimeZone": time_zone}
     if events:
         parameters["EventBusArn"] = DEFAULT_EVENT_BUS_ARN
     if parameter:

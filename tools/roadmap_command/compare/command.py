@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -17,6 +16,7 @@ from roadmap_command.compare.calls import Calls
 from roadmap_command.compare.comparison import Comparison, NotCompared, Pair
 from roadmap_command.compare.report import page_of
 from roadmap_command.compare.sample import StoredItem, draw, read_course
+from roadmap_command.compare.settings import settings_for
 from roadmap_command.compare.summary import summary_of, table_of
 from roadmap_command.interface import (
     ExitCode,
@@ -105,8 +105,8 @@ def compare(
     ] = 5_000_000,
     calls_per_minute: Annotated[float, typer.Option("--calls-per-minute", min=0.1, help="The pace.")] = 60,
     price: Annotated[
-        str | None,
-        typer.Option("--price", help="The candidate's dollars per million tokens, IN/OUT: 0.8/3.2."),
+        tuple[float, float] | None,
+        typer.Option("--price", help="The candidate's dollars per million tokens of input and output."),
     ] = None,
     answers: Annotated[
         Path, typer.Option("--answers", file_okay=False, help="The folder of the kept answers.")
@@ -121,11 +121,8 @@ def compare(
     or a question that the judge doubts, are counted on both sides. Exit codes: 0 no worse, 1 worse, 2 not
     decided. Answers are kept, so that another run or another judge pays nothing twice.
     """
-    # Imported here, because boto3 is slow.
-    from roadmap_command.generate_one import settings_for
-    from roadmap_content.content.generation.bedrock import create_model
+    from roadmap_content.content.generation.bedrock import create_model  # boto3 is slow
 
-    rates = _rates(price)
     stored = [
         item
         for bundle in bundles
@@ -152,7 +149,7 @@ def compare(
     with if_interrupted(f"The answers are kept in {answers}: the same command continues."):
         results = _run(Comparison(calls, candidate, judging, prompts), sample)
     pairs = [result for result in results if isinstance(result, Pair)]
-    verdict, summary = summary_of(pairs, margin, rates)
+    verdict, summary = summary_of(pairs, margin, price)
     summary |= {
         "model": candidate.model_id,
         "judge": judging and judging.model_id,
@@ -184,15 +181,6 @@ def _items_of(body: bytes, name: str) -> Sequence[StoredItem]:
     for fault in course.refused:
         errors.print(f"{name}: left out: {fault}")
     return course.items
-
-
-def _rates(price: str | None) -> tuple[float, float] | None:
-    if price is None:
-        return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)/(\d+(?:\.\d+)?)", price)
-    if match is None:
-        raise RefusedError(f"--price is {price!r:.80}, not IN/OUT such as 0.8/3.2")
-    return float(match[1]), float(match[2])
 
 
 def _described(sample: Sequence[StoredItem]) -> str:

@@ -16,7 +16,6 @@ from ..platform.postgres.transactions import transact, transact_in_parts
 from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.log import logger
 from ..runs.steps.end_attempt import RunEnd, end_attempt
-from ..state.erasure.register import require_no_erasure
 from ..state.outbox import record_events
 from ..state.queue.queue import leave_queue
 from ..state.services import Services
@@ -51,7 +50,7 @@ def cancel_task(
         lock_task(connection, task_id, user_id)  # otherwise a claim may come between these statements
         task = read_task(connection, task_id, user_id)
         if user_id is not None:
-            require_no_erasure(connection, task_id)
+            services.require_permitted(connection, task_id)
         own, _ = read_product_work(connection, task_id)
         if is_at_work_elsewhere(own):
             raise AtWorkElsewhereError(f"task {task_id} is {own.status} in the product's workers")

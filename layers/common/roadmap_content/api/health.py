@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
@@ -13,8 +14,6 @@ from ..contracts.times import utc
 from ..platform.postgres.sqlstate import INSUFFICIENT_PRIVILEGE, is_transient
 from ..platform.postgres.transactions import diagnose
 from ..runs.reconciliation.sweeps import Sweep, last_sweep
-from ..state.erasure.register import count_unfinished
-from ..state.failures.group_states import count_groups
 from ..state.installation import find_differences
 from ..state.outbox import count_events_aside, count_waiting_events
 from ..state.queue.capacity import Capacity, queue_by_class, read_capacity
@@ -35,9 +34,9 @@ directly after the first deployment.
 HALTED_AFTER = timedelta(minutes=10)
 """Each sweep admits waiting attempts, so two have not, if one waits for longer while none is at work."""
 
-MOST_STUCK, MOST_WAITING, MOST_GROUPS = 100, 10_000, 1_000
-"""Stuck tasks, waiting events and failure groups are counted up to these limits. Each stuck task needs a
-look-up of its latest event.
+MOST_STUCK, MOST_WAITING = 100, 10_000
+"""Stuck tasks and waiting events are counted up to these limits. Each stuck task needs a look-up of its
+latest event.
 """
 
 MOST_WAITING_AT_REST = 1_000
@@ -159,11 +158,11 @@ def _read(
     has_old_attempts = sweep is None and claimed_before(connection, SWEEP_OVERDUE)
     stuck = count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK + 1)
     outbox, aside = count_waiting_events(connection, MOST_WAITING), count_events_aside(connection)
-    unfinished = count_unfinished(connection)
-    groups, counts = count_groups(connection, MOST_GROUPS), count_by_status(connection)
+    counts = count_by_status(connection)
     spent, saved_by_staging = tokens_of_a_day(connection)
     classes, now = queue_by_class(connection), datetime.now(UTC)
     numbers = _numbers(connection, capabilities)
+    groups = numbers.get("failure_groups", {})
     attention = attention_for(
         stuck=min(stuck, MOST_STUCK),
         more_stuck=stuck > MOST_STUCK,
@@ -174,8 +173,8 @@ def _read(
         aside=aside,
         ahead=time_ahead(connection),
         stop=capacity.stop,
-        unfinished=unfinished,
-        ringing=sum(groups[state] for state in RINGING_STATES),
+        unfinished=numbers.get("erasures_unfinished", 0),
+        ringing=sum(groups.get(state, 0) for state in RINGING_STATES),
         differences=len(differences),
     )
     return Health(
@@ -195,7 +194,7 @@ def _read(
         ),
         outbox_waiting=outbox,
         outbox_aside=aside,
-        erasures_unfinished=unfinished,
+        erasures_unfinished=numbers.get("erasures_unfinished", 0),
         queue=_queue_health(classes, capacity),
         tokens=TokenSums(spent_24h=spent, saved_by_staging_24h=saved_by_staging),
         tasks={status: total.tasks for status, total in counts.items()},
@@ -209,9 +208,9 @@ def _read(
     )
 
 
-def _numbers(connection: Connection, capabilities: Sequence[Capability]) -> Mapping[str, int]:
+def _numbers(connection: Connection, capabilities: Sequence[Capability]) -> Mapping[str, Any]:
     """The numbers of the composed capabilities."""
-    numbers: dict[str, int] = {}
+    numbers: dict[str, Any] = {}
     for capability in capabilities:
         if capability.count is not None:
             numbers |= capability.count(connection)

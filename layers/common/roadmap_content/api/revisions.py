@@ -63,7 +63,6 @@ from ..platform.runtime.log import logger
 from ..platform.storage.bucket import ObjectTooLargeError
 from ..runs.steps.accounting import project_rows
 from ..runs.steps.end_attempt import RunEnd, end_attempt
-from ..state.erasure.register import require_no_erasure
 from ..state.outbox import record_events
 from ..state.services import Services
 from ..state.tasks.task import Task, lock_task, read_task
@@ -222,7 +221,7 @@ def restore_revision(
         nonlocal restored, current
         roadmap_id = task.roadmap_id or ""
         lock_roadmap(connection, roadmap_id)
-        require_no_erasure(connection, task_id)  # a page of the erasure waits for the lock
+        services.require_permitted(connection, task_id)  # a page of the erasure waits for the lock
         framework = load_framework(connection, task.roadmap_id, task.user_id)
         merge_items(connection, roadmap_id)
         if replacing is not None and current_revisions(connection, roadmap_id, [item]).get(item) != replacing:

@@ -20,7 +20,6 @@ from ..contracts.api.tasks import (
 from ..contracts.errors import InvalidFrameworkError, RoadmapNotFoundError
 from ..contracts.items import ContentType, Failure, Item, count_by_type
 from ..platform.aws.executions import execution_url
-from ..state.erasure.register import read_receipt
 from ..state.failures.failures import failures_of_attempt
 from ..state.queue.capacity import read_capacity, read_place
 from ..state.services import Services
@@ -48,7 +47,7 @@ def read_detail(
         execution_url=execution_url(status.execution_arn),
         actions=actions_for(caller, task, status.progress),
         tokens=TaskTokens(used=extras.tokens, budget=budget),
-        erased=read_receipt(connection, task.erasure_id) if task.erasure_id is not None else None,
+        **services.describe(connection, task),
     )
 
 

@@ -22,7 +22,9 @@ TASK_ID = r"^[A-Za-z0-9_-]{1,64}$"
 USER_ID = r"^[^\x00-\x1f\x7f]{1,64}$"
 """Valid user ids: every token subject that can be stored."""
 
-TaskId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+TaskId = Annotated[str, StringConstraints(pattern=r"^[^\x00\x{FFFD}]{1,64}$")]
+"""U+FFFD stands for a character that cannot be stored: the id could be that of another task."""
+
 Positive = Annotated[int, Field(ge=1)]
 Attempt = Positive
 Count = Annotated[int, Field(ge=0)]

@@ -60,6 +60,13 @@ SELECT 'schema_open', schema_name, role_name FROM content_creators()
 ORDER BY kind, object
 """)
 
+# No row while our tables are in the schemas that this system reads.
+MOVED = text("""
+SELECT coalesce(string_agg(quote_ident(n.nspname), ', '), 'no schema') AS schemas
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = 'content_installation'
+HAVING to_regclass('content_installation') IS NULL
+""")
+
 MESSAGES: Mapping[str, str] = {
     "table_missing": "the table is not in the schemas that this system reads",
     "trigger_missing": "the table does not have this trigger: invoke migrate_database, which restores it",
@@ -75,8 +82,11 @@ MESSAGES: Mapping[str, str] = {
 
 def find_differences(connection: Connection) -> list[DatabaseFinding]:
     """Every difference, in one list: health and `roadmap doctor` show it, and the sweep counts it. If our own
-    tables are hidden from the role, only that.
+    tables are hidden from the role, or in a schema that the product has renamed, only that.
     """
+    if moved := connection.scalar(MOVED):
+        message = f"{MESSAGES['table_missing']}: it is in {moved}"
+        return [DatabaseFinding(kind="table_missing", object="content_installation", message=message)]
     hidden = find_hidden(connection)
     try:
         with connection.begin_nested():

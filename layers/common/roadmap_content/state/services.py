@@ -4,8 +4,9 @@ capabilities that the function composes.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, Engine
 
@@ -22,6 +23,8 @@ from ..platform.storage.bucket import Bucket
 if TYPE_CHECKING:
     from ..content.content_check import ContentCheck
     from ..content.generation.generator import Generator
+    from .failures.groups import FailuresChanged, Remains
+    from .tasks.task import Task
 
 
 class Job(NamedTuple):
@@ -34,6 +37,50 @@ class Job(NamedTuple):
     run: Callable[["Services", Deadline], object]
 
 
+class Retention(NamedTuple):
+    """How long the rows of a table are kept, or those of one kind."""
+
+    name: str
+    """The name in the parameter `RetentionDays`."""
+
+    days: int
+    since: str
+    """The column from which the days count."""
+
+    key: str
+    order: str
+    """Columns of an index in the order of age: a step reads only its beginning."""
+
+    table: str = ""
+    """The table, if it is not the name."""
+
+    condition: str = "true"
+
+
+class Scan(NamedTuple):
+    """A part of the sweep that continues where the last sweep stopped."""
+
+    name: str
+    seconds: float
+    run: Callable[["Services", str, Deadline], str]
+    """Called with the place at which it stopped, empty at the beginning. Returns the next one."""
+
+
+class Fence(NamedTuple):
+    """Keeps requests and attempts away from some tasks."""
+
+    require: Callable[[Connection, Sequence[str], datetime | None], None]
+    """Requires that tasks may be changed. With a time, also that nothing has been lifted since then on which
+    a decision may rest. Raises ContentError.
+    """
+
+    hold_up: Callable[[Connection], None]
+    """Lets no task become fenced until the end of the transaction. Locks no row of a task."""
+
+    permits: str
+    """As SQL: whether a task `t` is not fenced."""
+
+
 @dataclass(frozen=True)
 class Capability:
     """The hooks by which the core calls a capability, which it does not import.
@@ -41,18 +88,45 @@ class Capability:
     Each hook is called in the order of the tuple that the function gave to `Services`.
     """
 
+    fence: Fence | None = None
+    """Asked before a request's decision, and again in the transaction of a claim, a cancellation or a
+    restore, when it has locked the task's or the roadmap's row, before the queue's.
+    """
+
     starts: Sequence[Job] = ()
     """Jobs that start attempts, in each sweep and each minute: after unconfirmed starts are repeated, and
     before waiting attempts are admitted. No transaction is open.
     """
+
+    failures_changed: "FailuresChanged | None" = None
+    """Called with the current failures of a task before and after a change, in its transaction. The task's
+    row is locked; rows of several groups are locked in the order of their ids.
+    """
+
+    plan_next: Callable[["Services", Connection, "Remains"], bool] | None = None
+    """Called in the transaction of an outcome, after `failures_changed` and before the queue's rows are
+    locked: whether another attempt follows, for which nobody has to ask.
+    """
+
+    is_known: Callable[[Connection, Sequence[str]], bool] | None = None
+    """Whether people know all of these failure groups. Called after `plan_next`, if no attempt follows."""
 
     after_run: Callable[["Services", str, Deadline], None] | None = None
     """Called with the actor of an attempt after its outcome is committed, and before waiting attempts are
     admitted. No transaction is open. The sweep repeats what it could not do.
     """
 
-    count: Callable[[Connection], Mapping[str, int]] | None = None
-    """Its numbers in `Health`, read with the reader's role."""
+    retentions: Sequence[Retention] = ()
+    """The rules of its tables. Others are kept."""
+
+    scans: Sequence[Scan] = ()
+    """The last jobs of a sweep that is not held. No transaction is open."""
+
+    count: Callable[[Connection], Mapping[str, Any]] | None = None
+    """Its fields in `Health`, read with the reader's role."""
+
+    describe: Callable[[Connection, "Task"], Mapping[str, Any]] | None = None
+    """Its fields in `TaskDetail`, read with the reader's role."""
 
 
 class Services:
@@ -76,6 +150,29 @@ class Services:
         if self._capabilities is None:
             raise RuntimeError("Services was created without a tuple of capabilities")
         return self._capabilities
+
+    @property
+    def failure_hooks(self) -> "Sequence[FailuresChanged]":
+        """The hooks `failures_changed` of the composed capabilities."""
+        hooks = (capability.failures_changed for capability in self.capabilities)
+        return [hook for hook in hooks if hook is not None]
+
+    @property
+    def fences(self) -> Sequence[Fence]:
+        """The fences of the composed capabilities."""
+        return [capability.fence for capability in self.capabilities if capability.fence is not None]
+
+    def require_permitted(
+        self, connection: Connection, *task_ids: str, read_at: datetime | None = None
+    ) -> None:
+        """Require that every fence permits the tasks, which were read at this time. Raises ContentError."""
+        for fence in self.fences:
+            fence.require(connection, task_ids, read_at)
+
+    def describe(self, connection: Connection, task: "Task") -> dict[str, Any]:
+        """The fields of the composed capabilities in `TaskDetail`."""
+        hooks = [capability.describe for capability in self.capabilities if capability.describe is not None]
+        return {name: value for hook in hooks for name, value in hook(connection, task).items()}
 
     @cached_property
     def engine(self) -> Engine:

@@ -20,8 +20,7 @@ from ...contracts.states import NextAction
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
-from ...state.erasure.register import IS_NOT_ERASED, hold_up_erasures, require_no_erasure
-from ...state.services import Services
+from ...state.services import Fence, Services
 from ...state.tasks.attempt_reading import COST
 from ...state.tasks.listing import Selection, select_every_task
 from ...state.tasks.next_actions import advice_for
@@ -70,9 +69,11 @@ _STATUSES = (
 _PRICE = f"{COST} WHERE a.task_id IN (SELECT task_id FROM chosen LIMIT 1000)"
 
 
-def resolve(task_filter: RecoveryFilter, regeneration: RegenerationFilter | None = None) -> Selection:
-    """The tasks that a recovery's filter selects, without those of users who are being erased; without a
-    status, only tasks with missing items, or for a regeneration all that are neither running nor cancelled.
+def resolve(
+    fences: Sequence[Fence], task_filter: RecoveryFilter, regeneration: RegenerationFilter | None = None
+) -> Selection:
+    """The tasks that a recovery's filter selects and every fence permits; without a status, only tasks with
+    missing items, or for a regeneration all that are neither running nor cancelled.
     Raises InvalidRequestError: there is no condition.
     """
     if regeneration is not None and not regeneration.conditions:
@@ -83,7 +84,7 @@ def resolve(task_filter: RecoveryFilter, regeneration: RegenerationFilter | None
         status = UNHEALED if regeneration is None else SAVED
         task_filter = task_filter.model_copy(update={"status": list(status)})
     selection = select_every_task(task_filter)
-    return selection._replace(where=[*selection.where, IS_NOT_ERASED])
+    return selection._replace(where=[*selection.where, *(fence.permits for fence in fences)])
 
 
 def with_missing(selection: Selection) -> Chosen:
@@ -94,6 +95,7 @@ def with_missing(selection: Selection) -> Chosen:
 
 def preview(
     connection: Connection,
+    services: Services,
     task_filter: RecoveryFilter,
     limits: Limits,
     regeneration: RegenerationFilter | None = None,
@@ -101,8 +103,8 @@ def preview(
     """Preview a recovery. Raises NothingMatchesError, TooManyTasksError, ErasureRunningError: it cannot be
     created.
     """
-    require_no_erasure(connection, *task_filter.task_ids)
-    selection = resolve(task_filter, regeneration)
+    services.require_permitted(connection, *task_filter.task_ids)
+    selection = resolve(services.fences, task_filter, regeneration)
     if regeneration is not None:
         return _preview_regeneration(connection, selection, regeneration, limits)
     chosen = selection.sql(f"DISTINCT {selection.order}.task_id")
@@ -214,14 +216,15 @@ def create(
     recovery_id = f"rec-{secrets.token_hex(8)}"
 
     def insert(connection: Connection) -> int:
-        hold_up_erasures(connection)
-        require_no_erasure(connection, *task_filter.task_ids)
+        for fence in services.fences:
+            fence.hold_up(connection)
+        services.require_permitted(connection, *task_filter.task_ids)
         conditions = task_filter.conditions
         if regeneration is not None:
             conditions["regenerate"] = regeneration.conditions
         if not insert_recovery(connection, recovery_id, conditions, limits, actor, reason):
             return 0  # an earlier COMMIT succeeded without an answer
-        selection = resolve(task_filter, regeneration)
+        selection = resolve(services.fences, task_filter, regeneration)
         chosen = with_missing(selection) if regeneration is None else with_saved(selection, regeneration)
         tasks = insert_tasks(connection, recovery_id, chosen, limits.canary, MAX_TASKS + 1)
         require_some(tasks)

@@ -58,7 +58,8 @@ def add_recovery_routes(api: Api, services: Callable[[], Services]) -> None:
         limits = limits_of(request)
         if request.dry_run:
             found = api.read(
-                services(), lambda connection: preview(connection, task_filter, limits, regeneration)
+                services(),
+                lambda connection: preview(connection, services(), task_filter, limits, regeneration),
             )
             return respond(200, found)
         subject = task_filter, limits, api.caller.actor, request.reason

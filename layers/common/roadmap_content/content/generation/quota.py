@@ -1,4 +1,5 @@
-"""The limits of tokens: the table `content_model_tokens`, and for the budgets of tasks `generation_tokens`.
+"""The limits of tokens: the tables `content_model_tokens` and `content_model_leases`, and for the budgets of
+tasks `generation_tokens`.
 
 All invocations share the model's quota. Its bucket counts as Bedrock does: a call takes its input and its
 maximum output when it starts; at its end, this is replaced by its input and its output, whose tokens may
@@ -8,8 +9,9 @@ calls that wait, and gives back the tokens that its calls did not use.
 `supplied` is the sum of all tokens that the quota supplied, and `promised` of all that were leased. A lease
 is the range of `promised` that it added; its tokens may be used as soon as `supplied` has reached them. So
 leases are served in the order in which they were asked for, without a list of those that wait. The rest of a
-lease whose invocation ends before its time is supplied at once. Those that asked before it may use it early,
-until the quota has supplied as much; without this, each later call would wait for tokens that nobody uses.
+lease whose invocation ends before its time is supplied at once, or within seconds if it was killed: one that
+waits asks at least every `LONGEST_WAIT` seconds. Those that asked before it may use it early, until the quota
+has supplied as much; without this, each later call would wait for tokens that nobody uses.
 """
 
 import threading
@@ -17,6 +19,7 @@ import time
 from collections.abc import Callable
 from math import ceil
 from typing import NamedTuple
+from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, text
 
@@ -42,8 +45,12 @@ CLOCK_SECONDS = 10.0
 two at the same time, the later one may have begun first.
 """
 
+ABANDONED_SECONDS = 10.0
+"""A lease that its invocation has not asked for during this time is ended."""
+
 # Requires no lock: one statement. Guarantees: the sum of the leases that are due never exceeds what the quota
-# supplied. No row if no quota is configured. While generation is stopped, nothing is leased.
+# supplied. No row if no quota is configured. While generation is stopped, nothing is leased. `range_end` and
+# `rest` are NULL if the invocation has no lease, also because it was ended as abandoned.
 # A retry after a COMMIT with an unknown outcome leases or returns twice, once.
 EXCHANGE = text(f"""
 WITH capacity AS MATERIALIZED (
@@ -52,19 +59,36 @@ WITH capacity AS MATERIALIZED (
     FROM (SELECT CAST(tokens_per_minute AS double precision) / 60 AS rate, stopped_reason
         FROM content_capacity WHERE tokens_per_minute IS NOT NULL) AS quota
 ),
+ended AS (
+    DELETE FROM content_model_leases USING capacity c
+    WHERE model_id = :model_id AND CASE WHEN lease_id = :lease_id THEN NOT CAST(:is_kept AS boolean)
+        ELSE abs(extract(epoch FROM c.at - seen_at)) > {ABANDONED_SECONDS} END
+    RETURNING rest
+),
 exchanged AS (
     INSERT INTO content_model_tokens AS known (model_id, supplied, promised, refilled_at)
     SELECT :model_id, c.burst, c.asked, c.at FROM capacity c
     ON CONFLICT (model_id) DO UPDATE SET
         supplied = least(known.promised + (SELECT burst FROM capacity), known.supplied + :returned
-            + (SELECT rate FROM capacity)
+            + (SELECT coalesce(sum(rest), 0) FROM ended) + (SELECT rate FROM capacity)
                 * greatest(0, extract(epoch FROM excluded.refilled_at - known.refilled_at))),
         promised = known.promised + excluded.promised,
         refilled_at = greatest(excluded.refilled_at,
             least(known.refilled_at, excluded.refilled_at + make_interval(secs => {CLOCK_SECONDS})))
     RETURNING supplied, promised
+),
+leased AS (
+    INSERT INTO content_model_leases (lease_id, model_id, range_end, rest, seen_at)
+    SELECT :lease_id, :model_id, e.promised, least(c.asked, greatest(0, e.promised - e.supplied)), c.at
+    FROM exchanged e, capacity c WHERE c.asked > 0 RETURNING range_end, rest
+),
+renewed AS (
+    UPDATE content_model_leases SET rest = least(rest, greatest(0, range_end - e.supplied)), seen_at = c.at
+    FROM exchanged e, capacity c WHERE lease_id = :lease_id AND CAST(:is_kept AS boolean)
+    RETURNING range_end, rest
 )
-SELECT e.supplied, e.promised, c.rate, c.asked, c.stopped_reason FROM exchanged e, capacity c
+SELECT e.supplied, c.rate, c.stopped_reason, l.range_end, l.rest FROM exchanged e CROSS JOIN capacity c
+LEFT JOIN (SELECT * FROM leased UNION ALL SELECT * FROM renewed) AS l ON true
 """)
 
 
@@ -98,14 +122,10 @@ class GenerationStoppedError(TransientError, code="GenerationStopped", is_excuse
 
 
 class Lease(NamedTuple):
-    """Promised tokens of which some may not be due yet: the range of `promised` that ends at `end`."""
+    """Promised tokens of which some are not due yet."""
 
-    end: float = 0
-    left: float = 0
-
-    def due(self, supplied: float) -> float:
-        """The tokens of it that may be used."""
-        return min(self.left, max(0, supplied - (self.end - self.left)))
+    lease_id: str = ""
+    rest: float = 0
 
 
 class ModelQuota:
@@ -157,7 +177,7 @@ class ModelQuota:
         # Before the lock: the thread that holds it leases for all that wait.
         self._waiting.setdefault(threading.get_ident(), tokens)
         with self._lock:
-            if self._returned > 0 and not self._lease.left:
+            if self._returned > 0 and not self._lease.rest:
                 self._available, self._returned = self._available + self._returned, 0.0
             if self._take():
                 return self._started()
@@ -220,22 +240,32 @@ class ModelQuota:
 
     def _return(self) -> None:
         """Give back the tokens that this process does not need: all of them if no call waits."""
-        if not self._waiting:
-            self._returned += self._available + self._lease.left
-            self._available, self._lease = 0.0, Lease()
-        if not self._returned or not self._is_limited:
+        is_kept = bool(self._waiting)
+        if not is_kept:
+            self._returned += self._available
+            self._available = 0.0
+        is_lease_ended = bool(self._lease.rest) and not is_kept
+        if not self._is_limited or not (self._returned or is_lease_ended):
             return
         try:
-            self._exchange(Deadline.after(0))  # one try, so that staging of the content is not delayed
+            # One try, so that staging of the content is not delayed.
+            self._exchange(Deadline.after(0), is_kept=is_kept)
         except ContentError as error:
             logger.warning("quota_not_returned", **error.why)
 
-    def _exchange(self, deadline: Deadline) -> str | None:
-        """Return tokens, and lease those that are missing; of an earlier lease, take the tokens due by now.
-        Return why generation is stopped, or `None`.
+    def _exchange(self, deadline: Deadline, *, is_kept: bool = True) -> str | None:
+        """Return tokens, and lease those that are missing. Of an earlier lease, take the tokens due by now,
+        or end it. Return why generation is stopped, or `None`.
         """
-        asked = 0.0 if self._lease.left else self._missing()
-        parameters = {"model_id": self._settings.model_id, "asked": asked, "returned": self._returned}
+        asked = 0.0 if self._lease.rest else self._missing()
+        lease = Lease(uuid4().hex, asked) if asked else self._lease
+        parameters = {
+            "model_id": self._settings.model_id,
+            "asked": asked,
+            "returned": self._returned,
+            "lease_id": lease.lease_id,
+            "is_kept": is_kept,
+        }
         exchanged = transact(
             self._engine, lambda connection: connection.execute(EXCHANGE, parameters).one_or_none(), deadline
         )
@@ -248,11 +278,12 @@ class ModelQuota:
         elapsed = now - self._exchanged_at
         supply = (exchanged.supplied - self._supplied) / elapsed if 0 < elapsed < 60 else 0.0
         self._rate, self._supplied, self._exchanged_at = exchanged.rate, exchanged.supplied, now
-        lease = Lease(exchanged.promised, exchanged.asked) if exchanged.asked else self._lease
-        due = lease.due(exchanged.supplied)
-        self._lease = lease._replace(left=lease.left - due)
-        self._available += due
-        missing = self._lease.end - exchanged.supplied if self._lease.left else 0.0
+        missing = 0.0
+        self._lease = Lease()
+        if exchanged.rest is not None:
+            self._available += lease.rest - exchanged.rest
+            self._lease = lease._replace(rest=exchanged.rest)
+            missing = exchanged.range_end - exchanged.supplied if exchanged.rest else 0.0
         self._exchange_at = now + min(max(missing / max(supply, exchanged.rate), SHORTEST_WAIT), LONGEST_WAIT)
         stopped_reason: str | None = exchanged.stopped_reason
         return stopped_reason

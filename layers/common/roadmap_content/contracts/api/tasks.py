@@ -54,7 +54,10 @@ class TaskStatus(Payload):
             description="While an attempt waits or runs: an operator has stopped generation for all tasks."
         ),
     ] = None
-    progress: Mapping[ContentType, Progress]
+    progress: Annotated[
+        Mapping[ContentType, Progress],
+        Field(description="The items of the framework; every `total` is 0 only without a readable one."),
+    ]
     failed_items: Annotated[
         list[FailedItem], Field(description=f"In framework order, {MOST_ITEMS} and 3 MB at most.")
     ]

@@ -20,11 +20,10 @@ from ...state.queue.admission import admit_waiting, start_unconfirmed
 from ...state.queue.capacity import queue_by_class, read_capacity
 from ...state.queue.claims import STARTING
 from ...state.queue.queue import blocking
-from ...state.services import Job, Services
+from ...state.services import Job, Scan, Services
 from ...state.tasks.unfinished import STUCK_AFTER, count_stuck_tasks
-from ..retries.retry import give_up_redrive, start_due_attempts
+from ..retries.retry import give_up_redrive
 from .checks import forget_unchecked_tasks, plan_checks
-from .content_loss import why_held
 from .retention import remove_expired
 from .superseded import count_superseded
 from .task_repair import repair_each, repair_task
@@ -68,14 +67,6 @@ def start_again(services: Services, deadline: Deadline) -> None:
     """Start the admitted attempts that have not started; end those that cannot be redriven."""
     for task_id, attempt in start_unconfirmed(services, deadline):
         give_up_redrive(services, task_id, attempt, deadline)
-
-
-def start_unless_held(services: Services, deadline: Deadline) -> None:
-    """Start due automatic attempts, unless content is lost: they would generate it again."""
-    if held := why_held(services, deadline):
-        logger.warning("automatic_attempts_held", **held.why)
-    else:
-        start_due_attempts(services, deadline)
 
 
 def plan_changed(services: Services, deadline: Deadline) -> None:
@@ -126,7 +117,6 @@ def starts(services: Services) -> Sequence[Job]:
     return (
         Job("unconfirmed starts", 15, start_again),
         *(job for capability in services.capabilities for job in capability.starts),
-        Job("automatic attempts", 15, start_unless_held),
         Job("admission", 15, admit_waiting),
     )
 
@@ -149,6 +139,22 @@ def always(services: Services) -> Sequence[Job]:
     )
 
 
-def before_the_checks(services: Services) -> Sequence[Job]:
+def continued(scan: Scan, places: dict[str, str]) -> Job:
+    """The job that continues a scan. `places` has the place of each, and gets the next one. After an error,
+    the next sweep begins at the same place.
+    """
+
+    def run(services: Services, deadline: Deadline) -> None:
+        places[scan.name] = scan.run(services, places.get(scan.name, ""), deadline)
+
+    return Job(scan.name, scan.seconds, run)
+
+
+def before_the_checks(services: Services, places: dict[str, str]) -> Sequence[Job]:
     """Their limits leave the checks of tasks a quarter of the invocation's 240 seconds."""
-    return (*always(services), Job("retention", 15, remove_expired))
+    scans = [scan for capability in services.capabilities for scan in capability.scans]
+    return (
+        *always(services),
+        Job("retention", 10, remove_expired),
+        *(continued(scan, places) for scan in scans),
+    )

@@ -23,7 +23,6 @@ from ...state.services import Job, Services
 from ...state.tasks.unfinished import processing_tasks
 from .checks import due_tasks, finished_tasks, record_check
 from .content_loss import why_held
-from .deleted import Deletions
 from .execution_end import ExecutionEnd, record_execution_end
 from .jobs import (
     FIRST,
@@ -34,7 +33,7 @@ from .jobs import (
     report_queue,
     run_jobs,
 )
-from .sweeps import record_sweep
+from .sweeps import last_sweep, record_sweep
 from .task_repair import TASK_SECONDS, Repair, Repairs, repair_each, repair_task
 
 PAGE = 100
@@ -103,17 +102,16 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
 
 def _sweep(request: ReconcileRequest, services: Services, deadline: Deadline) -> ReconcileResult:
     """Run the jobs of the sweep, then check tasks while there is time."""
-    started, deleted, is_scheduled = time.monotonic(), Deletions(), request.time is not None
-    jobs = (
-        Job("records of deleted tasks", 15, deleted.remove_records),
-        Job("texts that no row names", 10, deleted.remove_texts),
-    )
+    started, is_scheduled = time.monotonic(), request.time is not None
+    places: dict[str, str] = {}
     run_jobs(FIRST, services, deadline)
     try:
         held = None if request.accept_loss else why_held(services, deadline)
         if request.accept_loss:
             logger.warning("loss_accepted", reason=request.accept_loss)
-        run_jobs(always(services) if held else (*before_the_checks(services), *jobs), services, deadline)
+        last = transact(services.engine, last_sweep, deadline)
+        places.update({} if last is None else last.places)
+        run_jobs(always(services) if held else before_the_checks(services, places), services, deadline)
         repairs = Repairs() if held else _check_tasks(services, deadline, is_scheduled=is_scheduled)
     except DatabaseUnavailableError:
         if is_scheduled:  # the sweep runs; the database's page has the cause
@@ -128,8 +126,7 @@ def _sweep(request: ReconcileRequest, services: Services, deadline: Deadline) ->
         repaired=len(repairs.repaired),
         refused=len(repairs.refused),
         finished=repairs.is_finished,
-        tasks_checked_to=deleted.tasks_checked_to,
-        texts_checked_to=deleted.texts_checked_to,
+        places=places,
         held=None if held is None else str(held),
     )
     run_jobs([Job("record of the sweep", 10, in_transaction(record))], services, deadline)

@@ -1,7 +1,5 @@
 """How long rows are kept, by table. A job of the sweep removes older rows."""
 
-from typing import NamedTuple
-
 from sqlalchemy import text
 
 from ...contracts.errors import ContentError, MissingSettingError
@@ -9,30 +7,10 @@ from ...platform.postgres.transactions import RESERVE, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.settings import Settings
-from ...state.services import Services
+from ...state.services import Retention, Services
 
 STEP = 1_000
 """Rows per transaction."""
-
-
-class Retention(NamedTuple):
-    """The rule of one table, or of one kind of its rows."""
-
-    name: str
-    """The name in the parameter `RetentionDays`."""
-
-    days: int
-    since: str
-    """The column from which the days count."""
-
-    key: str
-    order: str
-    """Columns of an index in the order of age: a step reads only its beginning."""
-
-    table: str = ""
-    """The table, if it is not the name."""
-
-    condition: str = "true"
 
 
 RETENTIONS = (
@@ -51,7 +29,6 @@ RETENTIONS = (
         condition="set_aside_at IS NOT NULL",
     ),
     Retention("content_token_hours", 400, "hour", "hour, shard", "hour"),
-    Retention("content_failure_hours", 400, "hour", "hour, group_id", "hour"),
     Retention("content_archive", 365, "archived_at", "archive_id", "archive_id"),
     Retention("content_origins", 365, "recorded_at", "origin_id", "origin_id"),
 )
@@ -67,7 +44,7 @@ def days_after_deletion(settings: Settings) -> int:
 
 def remove_expired(services: Services, deadline: Deadline) -> None:
     """Remove rows that are older than their retention, table by table, while there is time."""
-    for retention, days in retentions(services.settings):
+    for retention, days in retentions(services):
         try:
             while deadline.remaining > RESERVE and _remove(services, retention, days, deadline) == STEP:
                 pass
@@ -75,12 +52,13 @@ def remove_expired(services: Services, deadline: Deadline) -> None:
             logger.warning("rows_not_removed", table=retention.name, **error.why)
 
 
-def retentions(settings: Settings) -> list[tuple[Retention, int]]:
+def retentions(services: Services) -> list[tuple[Retention, int]]:
     """Each rule with its days, which the parameter may change.
     Raises MissingSettingError: the parameter names another table.
     """
-    changed = {name: days for name, days in settings.retention_days.items() if name != DELETED}
-    rules = [(retention, changed.pop(retention.name, retention.days)) for retention in RETENTIONS]
+    changed = {name: days for name, days in services.settings.retention_days.items() if name != DELETED}
+    every = [*RETENTIONS, *(rule for capability in services.capabilities for rule in capability.retentions)]
+    rules = [(retention, changed.pop(retention.name, retention.days)) for retention in every]
     if changed:
         raise MissingSettingError(f"RETENTION_DAYS: {', '.join(changed)} has no retention")
     return rules

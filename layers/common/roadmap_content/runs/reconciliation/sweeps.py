@@ -1,6 +1,7 @@
 """The table `content_sweeps`: the results of the last sweeps."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -10,21 +11,19 @@ from ...platform.storage.keys import prefixes_of
 
 RECORD = text("""
 INSERT INTO content_sweeps
-    (swept_at, seconds, checked, repaired, refused, finished, tasks_checked_to, texts_checked_to, held)
-VALUES (timezone('utc', now()), :seconds, :checked, :repaired, :refused, :finished, :tasks_checked_to,
-    :texts_checked_to, :held)
+    (swept_at, seconds, checked, repaired, refused, finished, places, held)
+VALUES (timezone('utc', now()), :seconds, :checked, :repaired, :refused, :finished,
+    CAST(:places AS json), :held)
 ON CONFLICT (swept_at) DO NOTHING
 """)
 
 FORGET_PLACES = text("""
-UPDATE content_sweeps SET tasks_checked_to = '', texts_checked_to = ''
-WHERE tasks_checked_to = ANY(:tasks) OR texts_checked_to ^@ ANY(:prefixes)
+UPDATE content_sweeps SET places = '{}' WHERE EXISTS (
+    SELECT FROM json_each_text(places) AS p WHERE p.value = ANY(:tasks) OR p.value ^@ ANY(:prefixes))
 """)
 
 LAST = text("""
-SELECT swept_at, seconds, checked, repaired, refused, finished,
-    coalesce(tasks_checked_to, '') AS tasks_checked_to, coalesce(texts_checked_to, '') AS texts_checked_to,
-    held
+SELECT swept_at, seconds, checked, repaired, refused, finished, places, held
 FROM content_sweeps ORDER BY swept_at DESC LIMIT 1
 """)
 
@@ -38,11 +37,8 @@ class Sweep(NamedTuple):
     repaired: int
     refused: int
     finished: bool
-    tasks_checked_to: str = ""
-    """The task after which the next sweep looks for deleted tasks."""
-
-    texts_checked_to: str = ""
-    """The key after which the next sweep looks for texts that no row names."""
+    places: Mapping[str, str]
+    """By the name of a scan: the task or the key after which the next sweep continues it."""
 
     held: str | None = None
     """Why the sweep changed nothing (`content_loss.py`)."""
@@ -56,8 +52,7 @@ def record_sweep(
     repaired: int,
     refused: int,
     finished: bool,
-    tasks_checked_to: str,
-    texts_checked_to: str,
+    places: Mapping[str, str],
     held: str | None,
 ) -> None:
     connection.execute(
@@ -68,8 +63,7 @@ def record_sweep(
             "repaired": repaired,
             "refused": refused,
             "finished": finished,
-            "tasks_checked_to": tasks_checked_to,
-            "texts_checked_to": texts_checked_to,
+            "places": json.dumps(places),
             "held": held,
         },
     )

@@ -1,5 +1,4 @@
-"""Retry: find a task's missing items in the content tables, and claim an attempt for them: on request, or
-because an automatic attempt is due.
+"""Retry: find a task's missing items in the content tables, and claim an attempt for them.
 
 The attempt enters the queue; it is started at once if there is capacity.
 
@@ -8,7 +7,6 @@ were missing, and the retry relied on it.
 """
 
 from collections.abc import Sequence
-from functools import partial
 
 from sqlalchemy import Connection, Engine
 
@@ -19,7 +17,6 @@ from ...content.rows import current_revisions
 from ...contracts.api.capacity import QueuePlace, RetryAnswer
 from ...contracts.errors import (
     ClaimRefusedError,
-    ContentError,
     NotRedrivableError,
     TaskCancelledError,
     TransientError,
@@ -28,32 +25,19 @@ from ...contracts.items import Item, count_by_type
 from ...contracts.payloads import FinalizeResult, StateError
 from ...contracts.states import Cause
 from ...platform.aws.executions import ExecutionState
-from ...platform.postgres.transactions import RESERVE, transact, transact_in_parts
+from ...platform.postgres.transactions import transact, transact_in_parts
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
-from ...platform.runtime.metrics import Metric, emit
 from ...platform.storage.staging import Staging
-from ...state.erasure.register import require_no_erasure
-from ...state.failures.automatic_attempts import (
-    PlannedAttempt,
-    due_attempts,
-    forget_automatic_attempt,
-    postpone_automatic_attempt,
-)
 from ...state.failures.failures import refused_items
 from ...state.queue.admission import start_admitted, start_without_slot
 from ...state.queue.capacity import work_of
 from ...state.queue.claims import claim, is_at_work, require_startable
 from ...state.services import Services
-from ...state.tasks.attempts import AUTOMATIC, AttemptStart
+from ...state.tasks.attempts import AttemptStart
 from ...state.tasks.scope import Scope
 from ...state.tasks.task import Task, TaskSnapshot, lift_cancellation, read_snapshot, read_task
 from ..steps.end_attempt import RunEnd, end_attempt
-
-MOST_STARTED = 50
-"""Maximum tasks per sweep. The next sweep continues."""
-
-TASK_SECONDS = 5.0
 
 
 def retry_task(
@@ -235,7 +219,7 @@ def _read(
 
     def read(connection: Connection) -> TaskSnapshot:
         task = read_task(connection, task_id, user_id)
-        require_no_erasure(connection, task_id)
+        services.require_permitted(connection, task_id)
         require_startable(connection, task, take_over=take_over)
         return read_snapshot(connection, task)
 
@@ -304,39 +288,3 @@ def _answer(
         queue=place if waits else None,
         message=message,
     )
-
-
-def start_due_attempts(services: Services, deadline: Deadline) -> int:
-    """Start the automatic attempts that are due; return their number. A refused task does not affect the
-    others. Called by the sweep.
-    Raises DatabaseUnavailableError: it is unknown whether an attempt was started.
-    """
-    if not services.settings.automatic_attempts:
-        return 0
-    due = transact(services.engine, lambda connection: due_attempts(connection, MOST_STARTED), deadline)
-    started = refused = 0
-    for planned in due:
-        if deadline.remaining < TASK_SECONDS + RESERVE:
-            break
-        change = forget_automatic_attempt  # without a claim, the plan still exists
-        start = AttemptStart(AUTOMATIC, Cause.AUTOMATIC, on_claim=partial(_require_next, planned))
-        try:
-            retry_task(services, planned.task_id, None, deadline, start)
-            started += 1
-        except ContentError as error:
-            if isinstance(error, TransientError):
-                change = postpone_automatic_attempt
-            else:
-                refused += 1
-            logger.warning("automatic_attempt_refused", task_id=planned.task_id, **error.why)
-        transact(services.engine, partial(change, planned=planned), deadline)
-    if due:
-        emit({Metric.AUTOMATIC_ATTEMPTS_STARTED: started, Metric.AUTOMATIC_ATTEMPTS_REFUSED: refused})
-        logger.info("automatic_attempts_started", due=len(due), started=started, refused=refused)
-    return started
-
-
-def _require_next(planned: PlannedAttempt, _connection: Connection, attempt: int) -> None:
-    """Check that no other attempt was made since the plan: after another one, a new plan applies."""
-    if attempt != planned.attempt + 1:
-        raise ClaimRefusedError(planned.task_id, attempt - 1, None)

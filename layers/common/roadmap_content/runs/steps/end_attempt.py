@@ -15,10 +15,8 @@ from ...platform.postgres.transactions import isolated
 from ...platform.runtime.collection import collection_paused
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
-from ...state.failures.automatic_attempts import plan_automatic_attempt
 from ...state.failures.current import replace_current_failures
-from ...state.failures.group_states import call_a_person
-from ...state.failures.groups import group_failures
+from ...state.failures.groups import Remains, group_failures
 from ...state.outbox import record_events
 from ...state.queue.queue import release
 from ...state.services import Services
@@ -158,22 +156,25 @@ def _leave_as_it_is(connection: Connection, task: Task, attempt: int, error: Sta
 def _record_what_remains(
     services: Services, connection: Connection, task: Task, outcome: Outcome, failed: Sequence[Failure]
 ) -> bool:
-    """Record the current failures of a task, and plan its next automatic attempt.
+    """Record the current failures of a task, and let capabilities plan its next attempt.
 
-    Returns whether a person is needed: there will be no such attempt, and somebody is to be called for the
-    items that `failed` in this attempt.
+    Returns whether a person is needed: no attempt follows, and nobody knows the reasons of the items that
+    `failed` in this attempt.
     """
-    groups = group_failures(outcome.failures)
-    before = replace_current_failures(connection, task.task_id, task.attempt, groups)
+    groups, capabilities = group_failures(outcome.failures), services.capabilities
+    before = replace_current_failures(connection, services.failure_hooks, task.task_id, task.attempt, groups)
     if task.status != "processing":
         return False
-    limit = services.settings.automatic_attempts
-    is_planned = plan_automatic_attempt(connection, task.task_id, task.attempt, groups, before, limit)
-    if is_planned or not failed or not groups:
+    remains = Remains(task.task_id, task.attempt, groups, before)
+    for capability in capabilities:
+        if capability.plan_next is not None and capability.plan_next(services, connection, remains):
+            return False
+    if not failed or not groups:
         return False
-    needs_person = call_a_person(connection, [group.key.group_id for group in groups])
     record_events(services, connection, [task.events.exhausted(groups[0].summary)])
-    return needs_person
+    group_ids = [group.key.group_id for group in groups]
+    judges = [capability.is_known for capability in capabilities if capability.is_known is not None]
+    return not any(is_known(connection, group_ids) for is_known in judges)
 
 
 def _differing(task: Task, outcome: Outcome) -> list[str]:

@@ -4,7 +4,9 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
 
 from ...contracts.items import ContentType, Failure, Stage
 
@@ -91,6 +93,23 @@ class TaskFailures(NamedTuple):
         """The group and its number of items, for an event."""
         own = {"content_type": self.content_type, "items": self.items}
         return {"group_id": self.key.group_id, **self.key._asdict(), **own}
+
+
+FailureRow = Mapping[str, Any]
+"""A task's failures of one group and content type, with the columns of `content_task_failures`."""
+
+FailuresChanged = Callable[[Connection, Sequence[FailureRow], Sequence[FailureRow]], None]
+"""Takes a task's rows before and after a change."""
+
+
+class Remains(NamedTuple):
+    """What is missing when an attempt has ended."""
+
+    task_id: str
+    attempt: int
+    groups: Sequence[TaskFailures]
+    groups_before: frozenset[str]
+    """The ids of the groups that the task had before."""
 
 
 def group_failures(failures: Iterable[Failure]) -> list[TaskFailures]:

@@ -167,8 +167,10 @@ class _NewAttempt:
         task, self.transaction_id = claimed
         return task
 
-    def record(self, connection: Connection) -> None:
-        """Write the audit trail, and the record of the caller that belongs to the claim."""
+    def record(self, connection: Connection, services: Services) -> None:
+        """Write the audit trail, ask the fences, and write the caller's record that belongs to the claim.
+        Raises ContentError: a fence refuses the attempt.
+        """
         open_attempt(
             connection,
             self.task.task_id,
@@ -177,8 +179,9 @@ class _NewAttempt:
             self.start,
             self.redrive_count,
             was_cancelled=self.task.status == "cancelled",
-            read_at=self.task.read_at,
         )
+        # After the claim, which has locked the task's row: what fences the task later waits for that lock.
+        services.require_permitted(connection, self.task.task_id, read_at=self.task.read_at)
         if self.start.on_claim is not None:
             self.start.on_claim(connection, self.number)
 
@@ -227,16 +230,13 @@ class _NewAttempt:
 
 
 def _take(services: Services, new: _NewAttempt, deadline: Deadline) -> Claim:
-    """Claim an attempt and put it into the queue, in one transaction, so that a crash loses neither.
-    Raises RuntimeError: the function composes no capabilities, not even an empty tuple.
-    """
-    _ = services.capabilities
+    """Claim an attempt and put it into the queue, in one transaction, so that a crash loses neither."""
 
     def take(connection: Connection) -> Claim:
         claimed = new.claim(connection)
         if claimed is None:
             return new.claimed_before(connection)
-        new.record(connection)
+        new.record(connection, services)
         return new.enqueue(connection, services, claimed)
 
     return transact(services.engine, take, deadline)

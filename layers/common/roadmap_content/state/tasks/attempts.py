@@ -6,12 +6,10 @@ planned = saved + failed, for each content type; in a cancelled attempt the othe
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ...contracts.errors import ErasureRunningError, RoadmapLockedError
 from ...contracts.items import ContentType, Item
 from ...contracts.states import Cause
 from .scope import NO_ITEM, WHOLE_TASK, Scope, decode_revisions, encode_revisions, scope_from
@@ -46,31 +44,18 @@ def user_start(user_id: str, reason: str | None = None) -> AttemptStart:
 
 
 # Guarantees: one row per attempt. Earlier attempts without a recorded outcome end; the sweep counts them.
-# Returns whether the data of the task's user is being erased; `None` if not. `False`: an erasure of any user,
-# who is a hash then, has ended since the task was read. The claim has locked the task's row: an erasure that
-# begins after this statement waits for it, and sees the attempt.
 OPEN = text("""
-WITH planned_automatically AS (
-    DELETE FROM content_automatic_attempts WHERE task_id = :task_id
-),
-superseded AS (
+WITH superseded AS (
     UPDATE content_attempts SET step = 'ended', ended_at = timezone('utc', now()), outcome = CASE
         WHEN outcome = 'cancelled' OR CAST(:was_cancelled AS boolean) THEN 'cancelled' ELSE 'superseded' END
     WHERE task_id = :task_id AND attempt < :attempt AND ended_at IS NULL
-),
-opened AS (
-    INSERT INTO content_attempts
-        (task_id, attempt, actor, cause, reason, execution_arn, redrive_count, step, scope, user_id,
-        roadmap_id)
-    VALUES (:task_id, :attempt, :actor, :cause, :reason, :execution_arn, :redrive_count, 'claimed',
-        CAST(:scope AS json), (SELECT user_id FROM roadmap_tasks WHERE task_id = :task_id),
-        (SELECT roadmap_id FROM roadmap_tasks WHERE task_id = :task_id))
-    ON CONFLICT (task_id, attempt) DO NOTHING
 )
-SELECT CASE
-    WHEN EXISTS (SELECT FROM content_erasures e JOIN roadmap_tasks t USING (user_id)
-        WHERE t.task_id = :task_id) THEN true
-    WHEN EXISTS (SELECT FROM content_erasures WHERE ended_at > :read_at) THEN false END
+INSERT INTO content_attempts
+    (task_id, attempt, actor, cause, reason, execution_arn, redrive_count, step, scope, user_id, roadmap_id)
+VALUES (:task_id, :attempt, :actor, :cause, :reason, :execution_arn, :redrive_count, 'claimed',
+    CAST(:scope AS json), (SELECT user_id FROM roadmap_tasks WHERE task_id = :task_id),
+    (SELECT roadmap_id FROM roadmap_tasks WHERE task_id = :task_id))
+ON CONFLICT (task_id, attempt) DO NOTHING
 """)
 
 # The attempts of deleted tasks stay uncounted.
@@ -131,31 +116,10 @@ WHERE saved IS NULL AND ended_at IS NULL
     AND NOT EXISTS (SELECT FROM roadmap_tasks t WHERE t.task_id = a.task_id)
 """)
 
-_OF_USER = "user_id = :user_id AND coalesce(claimed_at < CAST(:before AS timestamp), true)"
-
-OPEN_OF_USER = text(f"""
-SELECT task_id, execution_arn FROM content_attempts WHERE {_OF_USER} AND ended_at IS NULL
-""")
-
-END_OF_USER = text(f"""
-UPDATE content_attempts SET step = 'ended', outcome = 'cancelled', ended_at = timezone('utc', now())
-WHERE {_OF_USER} AND ended_at IS NULL
-""")
-
 # The attempts of a task follow it to another owner.
 HAND_OVER = text("""
 UPDATE content_attempts a SET user_id = t.user_id FROM roadmap_tasks t
 WHERE t.task_id = a.task_id AND t.user_id <> :user_id AND a.user_id = :user_id
-""")
-
-# If Finalize has counted every batch, no step came after it.
-QUIET_AT = text(f"""
-SELECT max(coalesce(ended_at, timezone('utc', now()))) + make_interval(secs => :seconds)
-FROM content_attempts a
-WHERE {_OF_USER} AND (ended_at IS NULL
-    OR ended_at > timezone('utc', now()) - make_interval(secs => :seconds)
-    AND (outcome IN ('cancelled', 'superseded') OR EXISTS (SELECT FROM content_failures f
-        WHERE (f.task_id, f.attempt) = (a.task_id, a.attempt) AND f.stage = 'workflow')))
 """)
 
 # One of sixteen rows per hour, so that attempts that end together do not wait for each other.
@@ -193,15 +157,9 @@ def open_attempt(
     redrive_count: int,
     *,
     was_cancelled: bool,
-    read_at: datetime,
 ) -> None:
     """Record the claim of an attempt, and the end of earlier ones without a recorded outcome. Idempotent.
-
-    `was_cancelled`: whether the claim has lifted the task's cancellation. `read_at`: when the task was read.
-
-    Raises:
-        ErasureRunningError: the data of the task's user is being erased.
-        RoadmapLockedError: an erasure has ended since the task was read: decide anew.
+    `was_cancelled`: whether the claim has lifted the task's cancellation.
     """
     by = {"actor": start.actor, "cause": start.cause, "reason": start.reason}
     parameters = by | {
@@ -211,13 +169,8 @@ def open_attempt(
         "redrive_count": redrive_count,
         "scope": _encoded(start.scope.document),
         "was_cancelled": was_cancelled,
-        "read_at": read_at,
     }
-    is_erasing = connection.scalar(OPEN, parameters)
-    if is_erasing:
-        raise ErasureRunningError(f"the data of the user of task {task_id} is being erased")
-    if is_erasing is False:
-        raise RoadmapLockedError(f"an erasure has ended since task {task_id} was read")
+    connection.execute(OPEN, parameters)
 
 
 def record_plan(
@@ -285,32 +238,9 @@ def end_attempts_of_deleted_tasks(connection: Connection) -> None:
     connection.execute(END_OF_DELETED_TASKS)
 
 
-def open_attempts_of(
-    connection: Connection, user_id: str, before: datetime | None
-) -> Sequence[tuple[str, str | None]]:
-    """A user's open attempts, also of deleted tasks, claimed before a time if given: task and execution."""
-    return [
-        (row.task_id, row.execution_arn)
-        for row in connection.execute(OPEN_OF_USER, {"user_id": user_id, "before": before})
-    ]
-
-
-def end_attempts_of(connection: Connection, user_id: str, before: datetime | None) -> datetime | None:
-    """End these attempts; return `quiet_at`."""
-    connection.execute(END_OF_USER, {"user_id": user_id, "before": before})
-    return quiet_at(connection, user_id, before)
-
-
 def hand_over_attempts(connection: Connection, user_id: str) -> None:
     """Give a user's attempts of tasks that have another owner now to that owner."""
     connection.execute(HAND_OVER, {"user_id": user_id})
-
-
-def quiet_at(connection: Connection, user_id: str, before: datetime | None) -> datetime | None:
-    """The earliest time (UTC) at which the last step of these attempts is over; `None` if it is."""
-    parameters = {"user_id": user_id, "before": before, "seconds": STEP_SECONDS}
-    found: datetime | None = connection.scalar(QUIET_AT, parameters)
-    return found
 
 
 def record_attempt_outcome(

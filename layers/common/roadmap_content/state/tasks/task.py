@@ -25,7 +25,7 @@ from .time_zone import instant
 # Times are stored in the zone of the database's owner, and read in UTC.
 _ROW = f"""t.task_id, t.user_id, t.roadmap_id, t.status, t.current_step, t.attempt, t.error_message,
     CASE WHEN t.attempt > 0 THEN t.execution_arn END AS execution_arn,
-    CASE WHEN t.attempt = 0 THEN replace(t.execution_arn, 'erasure:', '') END AS erasure_id,
+    CASE WHEN t.attempt = 0 THEN t.execution_arn END AS disowned_by,
     CAST(t.failed_concepts AS text) AS failed_concepts,
     CAST(t.execution_summary AS text) AS execution_summary,
     {instant("t.created_at")} AS created_at, {instant("t.updated_at")} AS updated_at,
@@ -47,10 +47,9 @@ LOCK_AT_ONCE = text("SELECT 1 FROM roadmap_tasks WHERE task_id = :task_id FOR NO
 LOCK_ALL = text("SELECT FROM roadmap_tasks WHERE task_id = ANY(:tasks) ORDER BY task_id FOR UPDATE")
 
 # All of the user's tasks of a roadmap at once: otherwise a trigger would note a change for the others.
-# Guarantees: until the next claim, the task's row names the erasure, and no execution.
+# Guarantees: until the next claim, the task's row has a mark, and names no execution.
 DISOWN = text("""
-UPDATE roadmap_tasks SET attempt = 0, execution_arn = (
-    SELECT 'erasure:' || erasure_id FROM content_erasures e WHERE e.user_id = :user_id)
+UPDATE roadmap_tasks SET attempt = 0, execution_arn = :mark
 WHERE attempt > 0 AND user_id = :user_id AND (task_id = ANY(:tasks) OR roadmap_id = ANY(ARRAY(
     SELECT roadmap_id FROM roadmap_tasks WHERE task_id = ANY(:tasks) AND attempt > 0)))
 """)
@@ -190,8 +189,8 @@ class Task:
     """Whether the row's attempt was claimed and has no recorded outcome."""
 
     read_at: datetime = field(compare=False)
-    erasure_id: str | None = None
-    """The erasure after which the task is the product's own again; `None` after the next claim."""
+    disowned_by: str | None = None
+    """The mark of what made the task the product's own again; `None` after the next claim."""
 
     @property
     def state(self) -> QueueState | None:
@@ -265,9 +264,9 @@ def lock_task(connection: Connection, task_id: str, user_id: str | None = None) 
     connection.execute(LOCK, {"task_id": task_id, "user_id": user_id})
 
 
-def disown_tasks(connection: Connection, user_id: str, task_ids: Sequence[str]) -> None:
+def disown_tasks(connection: Connection, user_id: str, task_ids: Sequence[str], mark: str | None) -> None:
     """Make a user's tasks the product's own again: no sweep, and no late step, writes anything for them."""
-    connection.execute(DISOWN, {"user_id": user_id, "tasks": list(task_ids)})
+    connection.execute(DISOWN, {"user_id": user_id, "tasks": list(task_ids), "mark": mark})
 
 
 def lock_tasks(connection: Connection, task_ids: Sequence[str]) -> None:

@@ -8,8 +8,9 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from ...contracts.erasure import Removed
-from ..failures.current import forget_failures
-from ..tasks.attempts import STEP_SECONDS
+from ...state.failures.current import forget_failures
+from ...state.failures.groups import FailuresChanged
+from ...state.tasks.attempts import STEP_SECONDS
 from .rows import BY_HASH, Subjects, erase_rows, texts_of_others
 
 PAGE = text("""
@@ -84,13 +85,15 @@ def next_tasks(connection: Connection, after: str, limit: int) -> Sequence[str]:
     return connection.scalars(PAGE, {"after": after, "limit": limit}).all()
 
 
-def mark_deleted(connection: Connection, task_ids: Sequence[str], days: int) -> list[DueTask]:
+def mark_deleted(
+    connection: Connection, hooks: Sequence[FailuresChanged], task_ids: Sequence[str], days: int
+) -> list[DueTask]:
     """Note which of the tasks, and of their roadmaps, do not exist. Return those that a sweep has missed for
     this number of days, without those on which a step may still work.
 
-    The failure groups lose the tasks at once.
+    Their current failures are removed at once.
     """
-    forget_failures(connection, connection.scalars(MARK, {"tasks": list(task_ids)}).all())
+    forget_failures(connection, hooks, connection.scalars(MARK, {"tasks": list(task_ids)}).all())
     parameters = {"tasks": list(task_ids), "days": days, "seconds": STEP_SECONDS}
     return [DueTask(*row) for row in connection.execute(DUE, parameters)]
 
@@ -100,11 +103,13 @@ def subjects_of(due: Sequence[DueTask]) -> Subjects:
     return Subjects(roadmaps, [task.task_id for task in due if task.task_gone], ("", ""))
 
 
-def remove_deleted(connection: Connection, task_ids: Sequence[str], days: int) -> Removed:
+def remove_deleted(
+    connection: Connection, hooks: Sequence[FailuresChanged], task_ids: Sequence[str], days: int
+) -> Removed:
     """Delete the rows of those of the tasks and their roadmaps that are still due; return the numbers."""
-    subjects = subjects_of(mark_deleted(connection, task_ids, days))
+    subjects = subjects_of(mark_deleted(connection, hooks, task_ids, days))
     connection.execute(FORGET, {"roadmaps": subjects.roadmaps})
-    return erase_rows(connection, None, subjects, product_rows=False)
+    return erase_rows(connection, hooks, subjects, product_rows=False)
 
 
 def unnamed_texts(

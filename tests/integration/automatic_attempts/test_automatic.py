@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from roadmap_content.api.cancel import cancel_task
+from roadmap_content.capabilities.automatic_attempts import start
+from roadmap_content.capabilities.automatic_attempts.plans import FIRST_PAUSE, due_attempts
 from roadmap_content.content.generation.generator import Generator
 from roadmap_content.content.generation.model import ModelBusyError
 from roadmap_content.content.generation.offline import OfflineGenerator
@@ -18,8 +20,6 @@ from roadmap_content.platform.aws.executions import ExecutionsUnavailableError
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.runs.retries import retry as automatic
-from roadmap_content.state.failures.automatic_attempts import FIRST_PAUSE, due_attempts
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.machine_model import Run
 from tests.support.pipeline import SETTINGS, Pipeline
@@ -173,9 +173,9 @@ def test_a_task_cancelled_or_retried_meanwhile_is_not_changed(pipeline: Pipeline
     make_due(pipeline)
     model.error = None
     pipeline.run()  # a user's retry completes it
-    assert pause(pipeline) is None
     sweep(pipeline)
     assert run_started(pipeline) == 0
+    assert pause(pipeline) is None
 
 
 def test_a_plan_that_was_replaced_after_the_sweep_read_it_is_kept(
@@ -189,7 +189,7 @@ def test_a_plan_that_was_replaced_after_the_sweep_read_it_is_kept(
         due = due_attempts(connection, 50)
     pipeline.run()
     assert pause(pipeline) == FIRST_PAUSE
-    monkeypatch.setattr(automatic, "due_attempts", lambda *_: due)
+    monkeypatch.setattr(start, "due_attempts", lambda *_: due)
     sweep(pipeline)
     assert run_started(pipeline) == 0
     assert pipeline.rows("SELECT attempt FROM content_automatic_attempts") == [{"attempt": 2}]

@@ -7,21 +7,21 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ..contracts.api.failures import (
+from ...api.pages import Integer, Text, decode_cursor, page_of
+from ...contracts.api.failures import (
     MOST_CHANGES,
     FailureGroup,
     FailureGroupDetail,
     FailurePage,
 )
-from ..contracts.api.filters import TaskFilter
-from ..contracts.api.recoveries import RecoveryAnswer
-from ..contracts.items import Stage
-from ..contracts.reasons import sentence_of
-from ..contracts.states import GroupState
-from ..state.failures.group_list import read_group, read_groups
-from ..state.failures.group_states import group_changes
-from ..state.tasks.next_actions import advice_for
-from .pages import Integer, Text, decode_cursor, page_of
+from ...contracts.api.filters import TaskFilter
+from ...contracts.api.recoveries import RecoveryAnswer
+from ...contracts.items import Stage
+from ...contracts.reasons import sentence_of
+from ...contracts.states import GroupState
+from ...state.tasks.next_actions import advice_for
+from .lists import read_group, read_groups
+from .states import group_changes
 
 
 def list_failures(

@@ -7,13 +7,17 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from ...contracts.states import Cause
-from ..tasks.attempt_reading import latest_attempts
-from .groups import TaskFailures
+from ...state.failures.groups import Remains, TaskFailures
+from ...state.services import Services
+from ...state.tasks.attempt_reading import latest_attempts
 
 FIRST_PAUSE = timedelta(minutes=5)
 """The pause before the first automatic attempt. Each further pause is twice as long."""
 
 LONGEST_PAUSE = timedelta(hours=6)
+
+LOOKED_AT = 1_000
+"""Due plans of one sweep, most of which may be over."""
 
 SAME_REASON_LIMIT = 2
 """The number of consecutive automatic attempts that may fail for the same reasons and save nothing."""
@@ -27,9 +31,17 @@ ON CONFLICT (task_id) DO UPDATE SET attempt = excluded.attempt, due_at = exclude
 WHERE known.attempt < excluded.attempt
 """)
 
+# A plan is over when a later attempt was claimed, whoever asked for it. The claim leaves it here.
 DUE = text("""
-SELECT task_id, attempt FROM content_automatic_attempts
-WHERE due_at <= timezone('utc', now()) ORDER BY due_at LIMIT :limit
+WITH due AS (
+    SELECT task_id, attempt, due_at, EXISTS (SELECT FROM roadmap_tasks t
+        WHERE t.task_id = a.task_id AND t.attempt > a.attempt) AS is_over
+    FROM content_automatic_attempts a WHERE due_at <= timezone('utc', now()) ORDER BY due_at LIMIT :looked_at
+), forgotten AS (
+    DELETE FROM content_automatic_attempts a USING due d
+    WHERE (a.task_id, a.attempt) = (d.task_id, d.attempt) AND d.is_over
+)
+SELECT task_id, attempt FROM due WHERE NOT is_over ORDER BY due_at LIMIT :limit
 """)
 
 # Not a plan that a later attempt has written meanwhile.
@@ -62,17 +74,12 @@ def pause_before(
     return min(doubled, LONGEST_PAUSE)
 
 
-def plan_automatic_attempt(
-    connection: Connection,
-    task_id: str,
-    attempt: int,
-    groups: Sequence[TaskFailures],
-    groups_before: frozenset[str],
-    limit: int,
-) -> bool:
+def plan_automatic_attempt(services: Services, connection: Connection, remains: Remains) -> bool:
     """Plan an automatic attempt after one that has just ended, if the conditions for it are met. Returns
     whether there will be one.
     """
+    task_id, attempt, groups, groups_before = remains
+    limit = services.settings.automatic_attempts
     if not limit or not groups:
         return False
     attempts = latest_attempts(connection, task_id, limit + 1)
@@ -91,8 +98,9 @@ class PlannedAttempt(NamedTuple):
 
 
 def due_attempts(connection: Connection, limit: int) -> list[PlannedAttempt]:
-    """The due automatic attempts, the longest overdue first."""
-    return [PlannedAttempt(*row) for row in connection.execute(DUE, {"limit": limit})]
+    """The due automatic attempts, the longest overdue first. Plans that are over are forgotten."""
+    parameters = {"limit": limit, "looked_at": LOOKED_AT}
+    return [PlannedAttempt(*row) for row in connection.execute(DUE, parameters)]
 
 
 def forget_automatic_attempt(connection: Connection, planned: PlannedAttempt) -> None:

@@ -13,10 +13,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, text
 
 from ...contracts.erasure import Receipt, Removed
-from ...contracts.errors import ErasureRunningError, InvalidRequestError
+from ...contracts.errors import InvalidRequestError
 from ...contracts.times import utc
 from ...platform.storage.bucket import Bucket, in_parallel
 from ...platform.storage.keys import ERASURES, erasure_key
+from ...state.tasks.task import Task
+
+_MARK = "erasure:"
 
 _COLUMNS = "erasure_id, user_hash, actor, product_rows, began_at, ended_at, removed"
 
@@ -43,17 +46,6 @@ END = text(f"""
 UPDATE content_erasures SET user_id = NULL, ended_at = coalesce(ended_at, timezone('utc', now()))
 WHERE erasure_id = :erasure_id RETURNING {_COLUMNS}
 """)
-
-IS_RUNNING = text("""
-SELECT t.task_id FROM content_erasures e JOIN roadmap_tasks t USING (user_id)
-WHERE t.task_id = ANY(:task_ids) LIMIT 1
-""")
-
-IS_NOT_ERASED = "NOT EXISTS (SELECT FROM content_erasures e WHERE e.user_id = t.user_id)"
-"""Whether no erasure of the user of a task `t` runs, as SQL."""
-
-# An erasure that begins, or continues, waits for the end of this transaction, and finds what it has written.
-HOLD_UP = text("LOCK TABLE content_erasures IN SHARE MODE")
 
 # A request is repeated within minutes until the erasure ends.
 UNFINISHED = text("""
@@ -126,25 +118,20 @@ def reopen_erasure(connection: Connection, erasure_id: str, user_id: str, user_h
     return _entry(row)
 
 
-def require_no_erasure(connection: Connection, *task_ids: str) -> None:
-    """Require that no data of the tasks' users is being erased. Raises ErasureRunningError: it is."""
-    task_id = connection.scalar(IS_RUNNING, {"task_ids": list(task_ids)})
-    if task_id is not None:
-        raise ErasureRunningError(f"the data of the user of task {task_id} is being erased")
-
-
-def hold_up_erasures(connection: Connection) -> None:
-    """Let no erasure begin or continue until the end of the transaction."""
-    connection.execute(HOLD_UP)
-
-
 def count_unfinished(connection: Connection) -> int:
     """The number of erasures that nobody has continued for an hour. Their users' tasks are not started."""
     return int(connection.scalar(UNFINISHED) or 0)
 
 
-def read_receipt(connection: Connection, erasure_id: str) -> Receipt | None:
-    row = connection.execute(READ, {"erasure_id": erasure_id}).one_or_none()
+def mark_of_task(erasure_id: str) -> str:
+    """The mark of a task that an erasure has made the product's own again."""
+    return f"{_MARK}{erasure_id}"
+
+
+def read_receipt(connection: Connection, task: Task) -> Receipt | None:
+    """The receipt of the erasure that has made a task the product's own again; `None` if none has."""
+    erasure_id = (task.disowned_by or "").removeprefix(_MARK)
+    row = connection.execute(READ, {"erasure_id": erasure_id}).one_or_none() if erasure_id else None
     return None if row is None else _entry(row).receipt
 
 

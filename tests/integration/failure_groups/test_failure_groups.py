@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from roadmap_content.capabilities.failure_groups.sums import ADD_TO_GROUPS
 from roadmap_content.contracts.items import ContentType, Item
-from roadmap_content.state.failures.current import ADD_TO_GROUPS
 from tests.support.factories import bundle_of, concept_ids, quiz
 from tests.support.pipeline import Pipeline
 from tests.support.requests_to_api import OPERATOR, Ask, Reply

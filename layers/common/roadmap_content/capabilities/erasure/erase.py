@@ -12,26 +12,27 @@ from urllib.parse import unquote
 
 from sqlalchemy import Connection
 
-from ..contracts.erasure import DueErasure, ErasureAnswer, Remainder, Removed, ReplayAnswer
-from ..contracts.errors import (
+from ...api.cancel import cancel_task
+from ...contracts.erasure import DueErasure, ErasureAnswer, Remainder, Removed, ReplayAnswer
+from ...contracts.errors import (
     AtWorkElsewhereError,
     ErasureRefusedError,
     InvalidRequestError,
     NotCancellableError,
     TaskNotFoundError,
 )
-from ..contracts.times import utc
-from ..platform.postgres.transactions import DataRefusedError, transact
-from ..platform.runtime.deadline import Deadline
-from ..platform.runtime.log import logger
-from ..platform.storage.bucket import Bucket, StoredVersion
-from ..runs.reconciliation.sweeps import forget_places
-from ..state.erasure import register, rows
-from ..state.erasure.objects import clear_objects
-from ..state.erasure.rows import Subjects
-from ..state.services import Services
-from ..state.tasks.attempts import end_attempts_of, open_attempts_of, quiet_at
-from .cancel import cancel_task
+from ...contracts.times import utc
+from ...platform.postgres.transactions import DataRefusedError, transact
+from ...platform.runtime.deadline import Deadline
+from ...platform.runtime.log import logger
+from ...platform.storage.bucket import Bucket, StoredVersion
+from ...runs.reconciliation.sweeps import forget_places
+from ...state.services import Services
+from ...state.tasks.task import disown_tasks
+from . import register, rows
+from .attempts import end_attempts_of, open_attempts_of, quiet_at
+from .objects import clear_objects
+from .rows import Subjects
 
 PAGE = 20
 """Roadmaps and tasks of one transaction."""
@@ -209,8 +210,10 @@ def _erase_page(
         rows.lock_subjects(connection, subjects)
         if quiet_at(connection, request.user_id, before):
             return None  # also if another request for this user has just stopped the run
+        if not entry.product_rows:
+            disown_tasks(connection, request.user_id, subjects.tasks, register.mark_of_task(entry.erasure_id))
         found = objects + rows.erase_rows(
-            connection, request.user_id, subjects, product_rows=entry.product_rows
+            connection, services.failure_hooks, subjects, product_rows=entry.product_rows
         )
         forget_places(connection, subjects.tasks, subjects.roadmaps)
         register.add_removed(connection, entry.erasure_id, found)

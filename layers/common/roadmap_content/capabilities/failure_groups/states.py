@@ -18,6 +18,9 @@ from ...contracts.times import naive_utc
 if TYPE_CHECKING:  # each end of a run asks for a person, without the models of the API
     from ...contracts.api.failures import GroupStateRequest
 
+MOST_COUNTED = 1_000
+"""Groups are counted up to this limit."""
+
 # `first_seen` is the beginning of the group's present failures: it is later than a change only if all
 # failures of the time of the change are gone. An ignored group whose limit is reached is new again.
 WITH_STATE = """
@@ -70,12 +73,12 @@ def group_changes(connection: Connection, group_id: str, limit: int) -> Sequence
     return connection.execute(CHANGES, {"group_id": group_id, "limit": limit}).all()
 
 
-def call_a_person(connection: Connection, group_ids: Sequence[str]) -> bool:
-    """Whether one of the groups is new or has regressed."""
-    return bool(connection.scalar(RINGING, {"group_ids": json.dumps(group_ids)}))
+def are_known(connection: Connection, group_ids: Sequence[str]) -> bool:
+    """Whether none of the groups is new or has regressed."""
+    return not connection.scalar(RINGING, {"group_ids": json.dumps(group_ids)})
 
 
-def count_groups(connection: Connection, limit: int) -> Mapping[GroupState, int]:
-    """The number of groups with current failures by state, of `limit` groups at most."""
-    groups = {row.state: row.groups for row in connection.execute(COUNT, {"limit": limit})}
-    return {state: groups.get(state, 0) for state in GroupState}
+def count_groups(connection: Connection) -> Mapping[str, Mapping[GroupState, int]]:
+    """The numbers of groups with current failures by state."""
+    groups = {row.state: row.groups for row in connection.execute(COUNT, {"limit": MOST_COUNTED})}
+    return {"failure_groups": {state: groups.get(state, 0) for state in GroupState}}

@@ -11,7 +11,11 @@ import pytest
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from roadmap_content.api.client_http import path_of
+from roadmap_content.capabilities.erasure import rows as rows_of_users
+from roadmap_content.capabilities.erasure import sweep as sweep_of_erasure
+from roadmap_content.capabilities.erasure.deleted import remove_deleted
+from roadmap_content.capabilities.erasure.rows import RuleMissingError, rules
+from roadmap_content.client.http import path_of
 from roadmap_content.content.roadmaps.metadata import lock_roadmap
 from roadmap_content.contracts.erasure import Removed
 from roadmap_content.contracts.errors import ErasureRunningError, RoadmapLockedError
@@ -21,13 +25,8 @@ from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage import keys
 from roadmap_content.platform.storage.bucket import Bucket, StoredVersion
-from roadmap_content.runs.reconciliation import deleted
-from roadmap_content.runs.reconciliation.deleted import Deletions
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.retries.retry import retry_task
-from roadmap_content.state.erasure import rows as rows_of_users
-from roadmap_content.state.erasure.deleted import remove_deleted
-from roadmap_content.state.erasure.rows import RuleMissingError, rules
 from roadmap_content.state.queue.capacity import NOTHING
 from roadmap_content.state.queue.claims import claim
 from roadmap_content.state.tasks.attempts import user_start
@@ -301,7 +300,7 @@ def test_an_interrupted_erasure_is_repeated(
     of_two_users: Pipeline, s3: "S3Client", ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each request has time for one page of one roadmap or task; the second client begins anew."""
-    monkeypatch.setattr("roadmap_content.api.erasure.PAGE", 1)
+    monkeypatch.setattr("roadmap_content.capabilities.erasure.erase.PAGE", 1)
     preview = erase(ask, "alice", dry_run="true", product_rows="true")
     with monkeypatch.context() as interrupted:
         interrupted.setattr(rows_of_users, "erase_rows", once(rows_of_users.erase_rows))
@@ -480,18 +479,18 @@ def test_many_deleted_tasks_and_texts_go_in_steps_also_after_an_interruption(
         pipeline.execute(statement, u="alice", **({"n": 200} if ":n)" in statement else {}))
     pipeline.execute("UPDATE content_attempts SET ended_at = now() - interval '1 day'")
     pipeline.execute("DELETE FROM roadmap_tasks WHERE task_id <> 'alice-t-7'")
-    monkeypatch.setattr(deleted, "TASKS", 120)
-    monkeypatch.setattr(deleted, "PAGES", 1)
+    monkeypatch.setattr(sweep_of_erasure, "TASKS", 120)
+    monkeypatch.setattr(sweep_of_erasure, "PAGES", 1)
     left = []
     for interrupted in (False, False, True, False, False):
         with monkeypatch.context() as patch:
             if interrupted:
-                patch.setattr(deleted, "remove_deleted", once(remove_deleted))
+                patch.setattr(sweep_of_erasure, "remove_deleted", once(remove_deleted))
             swept(pipeline)
         (attempts,) = pipeline.rows("SELECT count(*) AS rows FROM content_attempts")
         left.append((attempts["rows"], len(bucket.keys("r/", ""))))
     # Two pages of tasks are marked. A page of manifests leads past all of them; two of texts follow.
-    assert left == [(200, 200), (200, 1), (200 - deleted.STEP, 0), (60, 0), (1, 0)]
+    assert left == [(200, 200), (200, 1), (200 - sweep_of_erasure.STEP, 0), (60, 0), (1, 0)]
     assert bucket.keys(keys.MANIFESTS, "") == [
         keys.manifest_key(f"alice-t-{number}", 1, b"") for number in (0, 7)
     ]
@@ -527,9 +526,9 @@ def test_what_goes_some_days_after_its_roadmap_is_deleted_and_what_does_not(
         """Sweep texts, and records except after 0 days; return the roadmaps with staged content and texts."""
         settings = SETTINGS | {"RETENTION_DAYS": f"deleted_by_product={days}"}
         pipeline.services.settings = Settings(settings)
-        Deletions().remove_texts(pipeline.services, Deadline.after(60))
+        sweep_of_erasure.remove_texts(pipeline.services, "", Deadline.after(60))
         if days:
-            Deletions().remove_records(pipeline.services, Deadline.after(60))
+            sweep_of_erasure.remove_records(pipeline.services, "", Deadline.after(60))
         staged = {key.split("/")[2] for key in bucket.all_keys(keys.STAGED)}
         return staged, {key.split("/")[0] for key in bucket.all_keys("alice-")}
 
@@ -549,11 +548,10 @@ def test_what_goes_some_days_after_its_roadmap_is_deleted_and_what_does_not(
     days_pass("roadmap_id IN ('alice-r-4b', 'alice-r-5')")
     pipeline.execute("UPDATE content_attempts SET ended_at = '2026-01-01' WHERE ended_at IS NULL")
     with monkeypatch.context() as late:
-        late.setattr(deleted, "RESERVE", 1_000)
-        late.setattr(deleted, "TASKS", 5)
-        jobs = Deletions()
-        jobs.remove_records(pipeline.services, Deadline.after(60))
-        assert jobs.tasks_checked_to == "", "the next sweep begins with the same page"
+        late.setattr(sweep_of_erasure, "RESERVE", 1_000)
+        late.setattr(sweep_of_erasure, "TASKS", 5)
+        place = sweep_of_erasure.remove_records(pipeline.services, "", Deadline.after(60))
+        assert place == "", "the next sweep begins with the same page"
     assert sweep() == ({"alice-r-1", "alice-r-6"}, {"alice-r-1"})
 
 

@@ -8,8 +8,8 @@ from sqlalchemy import Connection, text
 from ...contracts.api.filters import TaskFilter
 from ...contracts.errors import FailureGroupNotFoundError
 from ...contracts.states import GroupState
-from ..tasks.listing import task_conditions
-from .group_states import WITH_STATE
+from ...state.tasks.listing import task_conditions
+from .states import WITH_STATE
 
 # Reads the stored sums, not the failures.
 _SUMS = f"SELECT * FROM ({WITH_STATE}) AS w WHERE items > 0"

@@ -1,0 +1,66 @@
+"""Start the automatic attempts that are due."""
+
+from functools import partial
+
+from sqlalchemy import Connection
+
+from ...contracts.errors import ClaimRefusedError, ContentError, TransientError
+from ...contracts.states import Cause
+from ...platform.postgres.transactions import RESERVE, transact
+from ...platform.runtime.deadline import Deadline
+from ...platform.runtime.log import logger
+from ...platform.runtime.metrics import Metric, emit
+from ...runs.reconciliation.content_loss import why_held
+from ...runs.retries.retry import retry_task
+from ...state.services import Services
+from ...state.tasks.attempts import AUTOMATIC, AttemptStart
+from .plans import PlannedAttempt, due_attempts, forget_automatic_attempt, postpone_automatic_attempt
+
+MOST_STARTED = 50
+"""Maximum tasks per sweep. The next sweep continues."""
+
+TASK_SECONDS = 5.0
+
+
+def start_unless_held(services: Services, deadline: Deadline) -> None:
+    """Start due automatic attempts, unless content is lost: they would generate it again."""
+    if held := why_held(services, deadline):
+        logger.warning("automatic_attempts_held", **held.why)
+    else:
+        start_due_attempts(services, deadline)
+
+
+def start_due_attempts(services: Services, deadline: Deadline) -> int:
+    """Start the automatic attempts that are due; return their number. A refused task does not affect the
+    others. Called by the sweep.
+    Raises DatabaseUnavailableError: it is unknown whether an attempt was started.
+    """
+    if not services.settings.automatic_attempts:
+        return 0
+    due = transact(services.engine, lambda connection: due_attempts(connection, MOST_STARTED), deadline)
+    started = refused = 0
+    for planned in due:
+        if deadline.remaining < TASK_SECONDS + RESERVE:
+            break
+        change = forget_automatic_attempt  # without a claim, the plan still exists
+        start = AttemptStart(AUTOMATIC, Cause.AUTOMATIC, on_claim=partial(_require_next, planned))
+        try:
+            retry_task(services, planned.task_id, None, deadline, start)
+            started += 1
+        except ContentError as error:
+            if isinstance(error, TransientError):
+                change = postpone_automatic_attempt
+            else:
+                refused += 1
+            logger.warning("automatic_attempt_refused", task_id=planned.task_id, **error.why)
+        transact(services.engine, partial(change, planned=planned), deadline)
+    if due:
+        emit({Metric.AUTOMATIC_ATTEMPTS_STARTED: started, Metric.AUTOMATIC_ATTEMPTS_REFUSED: refused})
+        logger.info("automatic_attempts_started", due=len(due), started=started, refused=refused)
+    return started
+
+
+def _require_next(planned: PlannedAttempt, _connection: Connection, attempt: int) -> None:
+    """Check that no other attempt was made since the plan: after another one, a new plan applies."""
+    if attempt != planned.attempt + 1:
+        raise ClaimRefusedError(planned.task_id, attempt - 1, None)

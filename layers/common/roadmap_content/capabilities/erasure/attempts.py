@@ -1,0 +1,52 @@
+"""The attempts of a user, until the last step of each is over."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from ...state.tasks.attempts import STEP_SECONDS
+
+_OF_USER = "user_id = :user_id AND coalesce(claimed_at < CAST(:before AS timestamp), true)"
+
+OPEN_OF_USER = text(f"""
+SELECT task_id, execution_arn FROM content_attempts WHERE {_OF_USER} AND ended_at IS NULL
+""")
+
+END_OF_USER = text(f"""
+UPDATE content_attempts SET step = 'ended', outcome = 'cancelled', ended_at = timezone('utc', now())
+WHERE {_OF_USER} AND ended_at IS NULL
+""")
+
+# If Finalize has counted every batch, no step came after it.
+QUIET_AT = text(f"""
+SELECT max(coalesce(ended_at, timezone('utc', now()))) + make_interval(secs => :seconds)
+FROM content_attempts a
+WHERE {_OF_USER} AND (ended_at IS NULL
+    OR ended_at > timezone('utc', now()) - make_interval(secs => :seconds)
+    AND (outcome IN ('cancelled', 'superseded') OR EXISTS (SELECT FROM content_failures f
+        WHERE (f.task_id, f.attempt) = (a.task_id, a.attempt) AND f.stage = 'workflow')))
+""")
+
+
+def open_attempts_of(
+    connection: Connection, user_id: str, before: datetime | None
+) -> Sequence[tuple[str, str | None]]:
+    """A user's open attempts, also of deleted tasks, claimed before a time if given: task and execution."""
+    return [
+        (row.task_id, row.execution_arn)
+        for row in connection.execute(OPEN_OF_USER, {"user_id": user_id, "before": before})
+    ]
+
+
+def end_attempts_of(connection: Connection, user_id: str, before: datetime | None) -> datetime | None:
+    """End these attempts; return `quiet_at`."""
+    connection.execute(END_OF_USER, {"user_id": user_id, "before": before})
+    return quiet_at(connection, user_id, before)
+
+
+def quiet_at(connection: Connection, user_id: str, before: datetime | None) -> datetime | None:
+    """The earliest time (UTC) at which the last step of these attempts is over; `None` if it is."""
+    parameters = {"user_id": user_id, "before": before, "seconds": STEP_SECONDS}
+    found: datetime | None = connection.scalar(QUIET_AT, parameters)
+    return found

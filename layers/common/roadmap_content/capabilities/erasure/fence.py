@@ -1,0 +1,48 @@
+"""The fence of an erasure: while it runs, nothing starts, cancels or restores a task of its user. It needs no
+model of the API, and is imported by every step that claims.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from ...contracts.errors import ErasureRunningError, RoadmapLockedError
+from ...state.services import Fence
+
+# An erasure names its user only while it runs. One that has ended may be of any user.
+FENCED = text("""
+SELECT (SELECT t.task_id FROM content_erasures e JOIN roadmap_tasks t USING (user_id)
+        WHERE t.task_id = ANY(:task_ids) LIMIT 1) AS task_id,
+    EXISTS (SELECT FROM content_erasures WHERE ended_at > CAST(:read_at AS timestamp)) AS has_ended
+""")
+
+# An erasure that begins, or continues, waits for the end of this transaction, and finds what it has written.
+HOLD_UP = text("LOCK TABLE content_erasures IN SHARE MODE")
+
+
+def require_no_erasure(connection: Connection, task_ids: Sequence[str], read_at: datetime | None) -> None:
+    """Require that no data of the tasks' users is being erased, nor has been since they were read.
+
+    An erasure that begins later waits for the rows that the caller has locked, and finds what it has written.
+
+    Raises:
+        ErasureRunningError: the data of a task's user is being erased.
+        RoadmapLockedError: an erasure has ended since the tasks were read: decide anew.
+    """
+    found = connection.execute(FENCED, {"task_ids": list(task_ids), "read_at": read_at}).one()
+    if found.task_id is not None:
+        raise ErasureRunningError(f"the data of the user of task {found.task_id} is being erased")
+    if found.has_ended:
+        raise RoadmapLockedError(f"an erasure has ended since task {task_ids[0]} was read")
+
+
+def _hold_up(connection: Connection) -> None:
+    connection.execute(HOLD_UP)
+
+
+FENCE = Fence(
+    require=require_no_erasure,
+    hold_up=_hold_up,
+    permits="NOT EXISTS (SELECT FROM content_erasures e WHERE e.user_id = t.user_id)",
+)

@@ -1,0 +1,64 @@
+"""The API of erasure."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+
+from ...api.http import Api, answered
+from ...contracts.erasure import ErasureAnswer, ReplayAnswer
+from ...state.services import Services
+from .erase import Erasure, decode_user, due_erasures, erase_user, preview_erasure
+
+
+def add_erasure_routes(api: Api, services: Callable[[], Services]) -> None:
+    """Add the operations of erasure to a function's API. `services` are asked for at each request."""
+    app = api.app
+
+    @app.delete(
+        "/api/v1/users/<user_id>/content",
+        operation_id="erase_user",
+        tags=["erasure"],
+        summary="Erase a user's data, or preview it",
+        responses=answered(ErasureAnswer, "A part of the erasure or of the preview", 409, 422, 503),
+    )
+    def delete_content(
+        user_id: Annotated[str, Path(description="The user.")],
+        exact: Annotated[
+            str | None, Query(description="The user again: required if the path has to encode the id.")
+        ] = None,
+        dry_run: Annotated[bool, Query(description="Only count what would be removed.")] = False,
+        product_rows: Annotated[
+            bool, Query(description="Delete the product's rows, and the texts that they name, too.")
+        ] = False,
+        after: Annotated[
+            str | None, Query(max_length=1000, description="`after` of the previous answer.")
+        ] = None,
+        replay: Annotated[
+            str | None, Query(max_length=64, description="An erasure to apply again, to what is older.")
+        ] = None,
+    ) -> ErasureAnswer:
+        """Erase everything of this system that names a user or holds their content.
+
+        Requires the operator's scope. Each request does a part: repeat it with `after` until `complete`, and
+        after `waits_until` without it.
+        """
+        caller = api.caller
+        caller.require_operator()
+        user = decode_user(user_id, exact)
+        request = Erasure(user, caller.actor, product_rows, after, replay)
+        return (preview_erasure if dry_run else erase_user)(services(), request, api.deadline)
+
+    @app.post(
+        "/api/v1/erasures/due",
+        operation_id="list_due_erasures",
+        tags=["erasure"],
+        summary="List the erasures to apply again",
+        responses=answered(ReplayAnswer, "The users of whom the database has rows again", 503),
+    )
+    def post_due() -> ReplayAnswer:
+        """After the restore of a backup: unite the register in the database with the one in the bucket, and
+        return the erasures to apply again, each with `replay`. Requires the operator's scope.
+        """
+        api.caller.require_operator()
+        return due_erasures(services(), api.deadline)

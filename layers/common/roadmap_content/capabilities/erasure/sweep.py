@@ -1,0 +1,86 @@
+"""Two jobs of the sweep remove the rows and objects of deleted tasks and roadmaps, some days after the
+deletion, and the texts that no row names. Each continues after the last sweep.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from ...platform.postgres.transactions import RESERVE, transact
+from ...platform.runtime.deadline import Deadline
+from ...platform.runtime.log import logger
+from ...platform.storage.bucket import in_parallel
+from ...platform.storage.keys import is_ours, next_place, text_in
+from ...runs.reconciliation.retention import days_after_deletion
+from ...state.services import Services
+from .deleted import (
+    DueTask,
+    mark_deleted,
+    next_tasks,
+    remove_deleted,
+    subjects_of,
+    unnamed_texts,
+)
+from .objects import clear_objects
+from .rows import texts_of_others
+
+TASKS = 1_000
+"""Tasks that one sweep looks up, so that its cost does not grow with their number: 288,000 a day."""
+
+STEP = 20
+"""Tasks of one transaction."""
+
+PAGES = 20
+"""Pages of 1,000 keys that one sweep reads."""
+
+
+def remove_records(services: Services, after: str, deadline: Deadline) -> str:
+    """Look up a page of tasks, and remove the records of those that are due, step by step. Returns the last
+    task of the page.
+    """
+    days = days_after_deletion(services.settings)
+    page = transact(services.engine, lambda connection: next_tasks(connection, after, TASKS), deadline)
+    mark = partial(mark_deleted, hooks=services.failure_hooks, task_ids=page, days=days)
+    due = transact(services.engine, mark, deadline)
+    for start in range(0, len(due), STEP):
+        if deadline.remaining < RESERVE:
+            return after  # the next sweep begins with the same page
+        _remove(services, due[start : start + STEP], days, deadline)
+    return page[-1] if len(page) == TASKS else ""
+
+
+def remove_texts(services: Services, after: str, deadline: Deadline) -> str:
+    """Delete the texts of some pages of the bucket that are old enough and that no row names. Where the
+    bucket has versions, its lifecycle deletes them for ever. Returns the last key.
+    """
+    before = datetime.now(UTC) - timedelta(days=days_after_deletion(services.settings))
+    for _ in range(PAGES):
+        entries = services.bucket.entries("", after)
+        old = {entry.key: text_in(entry.key) for entry in entries if entry.stored_at < before}
+        texts = [text for text in old.values() if text is not None]
+        if texts:
+            unnamed, urls = transact(services.engine, partial(unnamed_texts, texts=texts), deadline)
+            of_others = services.bucket.keys_in(urls)
+            goes = [key for key, text in old.items() if text in unnamed and key not in of_others]
+            in_parallel(services.bucket.delete, goes)
+            logger.info("unnamed_texts_deleted", texts=len(goes))
+        after = next_place(entries[-1].key) if entries else ""
+        if not entries or deadline.remaining < RESERVE:
+            break
+    return after
+
+
+def _remove(services: Services, due: Sequence[DueTask], days: int, deadline: Deadline) -> None:
+    """Remove the objects, and then the rows: after an interruption, the rows are found again."""
+    subjects = subjects_of(due)
+    urls = transact(
+        services.engine, lambda connection: texts_of_others(connection, subjects.roadmaps), deadline
+    )
+    of_others = services.bucket.keys_in(urls)
+    objects, _ = clear_objects(
+        services.bucket, subjects, lambda version: not is_ours(version.key), of_others, deadline, erase=True
+    )
+    task_ids = [task.task_id for task in due]
+    remove = partial(remove_deleted, hooks=services.failure_hooks, task_ids=task_ids, days=days)
+    rows = transact(services.engine, remove, deadline)
+    logger.info("deleted_tasks_forgotten", tasks=task_ids, **(objects + rows).model_dump(exclude={"names"}))

@@ -1,0 +1,12 @@
+"""The hooks of failure groups."""
+
+from ...state.services import Capability, Retention
+from .states import are_known, count_groups
+from .sums import change_sums
+
+FAILURE_GROUPS = Capability(
+    failures_changed=change_sums,
+    is_known=are_known,
+    retentions=(Retention("content_failure_hours", 400, "hour", "hour, group_id", "hour"),),
+    count=count_groups,
+)

@@ -1,0 +1,31 @@
+"""The settings of a model that this machine asks as a deployed function would."""
+
+import os
+from functools import cache
+
+from local_stack.builds import REPOSITORY
+from local_stack.template_file import default_of, read_template
+from roadmap_content.platform.runtime.settings import Settings
+
+_PARAMETERS = {
+    "MODEL_STRICT_TOOLS": "ModelStrictTools",
+    "MODEL_TEMPERATURE": "ModelTemperature",
+    "MODEL_MAX_OUTPUT_TOKENS": "ModelMaxOutputTokens",
+    "MODEL_OUTPUT_BURNDOWN": "ModelOutputBurndown",
+    "MODEL_BULK_TIER": "ModelBulkTier",
+    "MODEL_TIMEOUT": "ModelTimeout",
+}
+"""The settings that have a default in the template."""
+
+
+def settings_for(model_id: str | None, region: str | None) -> Settings:
+    """The settings of a deployed function, with this machine's credentials, and its region by default."""
+    options = {"MODEL_ID": model_id, "MODEL_REGION": region}
+    of_this_machine = {"MODEL_REGION": os.environ.get("AWS_REGION", "")} | dict(os.environ)
+    return Settings(_defaults() | of_this_machine | {name: value for name, value in options.items() if value})
+
+
+@cache
+def _defaults() -> dict[str, str]:
+    template = read_template(REPOSITORY / "template.yaml")
+    return {name: str(default_of(template, parameter)) for name, parameter in _PARAMETERS.items()}
