@@ -88,7 +88,7 @@ def refuse_in_the_contract(monkeypatch: pytest.MonkeyPatch, _: str) -> None:
 def refuse_in_the_statement(monkeypatch: pytest.MonkeyPatch, _: str) -> None:
     quiz = CONTENT_KINDS[ContentType.QUIZ]
     statement = "SELECT 'c' AS concept_id, 'id_taken' AS row_status"
-    kinds = {**CONTENT_KINDS, ContentType.QUIZ: quiz._replace(save_sql=statement)}
+    kinds = {**CONTENT_KINDS, ContentType.QUIZ: quiz._replace(sql=quiz.sql._replace(save=statement))}
     monkeypatch.setattr("roadmap_content.runs.installation.migrate.CONTENT_KINDS", kinds)
 
 
