@@ -1,5 +1,5 @@
-"""The limits of tokens: the tables `content_model_tokens` and `content_model_leases`, and for the budgets of
-tasks `generation_tokens`.
+"""The limits of tokens: of the model (`content_model_tokens`, `content_model_leases`), and of each task
+(`generation_tokens`).
 
 All invocations share the model's quota. Its bucket counts as Bedrock does: a call takes its input and its
 maximum output when it starts; at its end, this is replaced by its input and its output, whose tokens may
@@ -80,11 +80,13 @@ exchanged AS (
 leased AS (
     INSERT INTO content_model_leases (lease_id, model_id, range_end, rest, seen_at)
     SELECT :lease_id, :model_id, e.promised, least(c.asked, greatest(0, e.promised - e.supplied)), c.at
-    FROM exchanged e, capacity c WHERE c.asked > 0 RETURNING range_end, rest
+    FROM exchanged e, capacity c WHERE c.asked > 0
+    ON CONFLICT (lease_id) DO UPDATE SET range_end = excluded.range_end, rest = excluded.rest
+    RETURNING range_end, rest
 ),
 renewed AS (
     UPDATE content_model_leases SET rest = least(rest, greatest(0, range_end - e.supplied)), seen_at = c.at
-    FROM exchanged e, capacity c WHERE lease_id = :lease_id AND CAST(:is_kept AS boolean)
+    FROM exchanged e, capacity c WHERE lease_id = :lease_id AND CAST(:is_kept AS boolean) AND c.asked = 0
     RETURNING range_end, rest
 )
 SELECT e.supplied, c.rate, c.stopped_reason, l.range_end, l.rest FROM exchanged e CROSS JOIN capacity c
