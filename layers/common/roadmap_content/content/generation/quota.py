@@ -123,13 +123,6 @@ class GenerationStoppedError(TransientError, code="GenerationStopped", is_excuse
     """An operator has stopped generation. The state machine repeats the batch until it is resumed."""
 
 
-class Lease(NamedTuple):
-    """Promised tokens of which some are not due yet."""
-
-    lease_id: str = ""
-    rest: float = 0
-
-
 class ModelQuota:
     """The share of one invocation in the model's quota. Safe for use by several threads. The settings are
     read at the first call of a model.
@@ -154,7 +147,9 @@ class ModelQuota:
         """
 
         self._at_work = 0
-        self._lease = Lease()
+        self._lease_id, self._rest = "", 0.0
+        """The lease, and its tokens that are not due."""
+
         self._available = 0.0
         """Tokens that are due and not used by a call."""
 
@@ -179,7 +174,7 @@ class ModelQuota:
         # Before the lock: the thread that holds it leases for all that wait.
         self._waiting.setdefault(threading.get_ident(), tokens)
         with self._lock:
-            if self._returned > 0 and not self._lease.rest:
+            if self._returned > 0 and not self._rest:
                 self._available, self._returned = self._available + self._returned, 0.0
             if self._take():
                 return self._started()
@@ -246,7 +241,7 @@ class ModelQuota:
         if not is_kept:
             self._returned += self._available
             self._available = 0.0
-        is_lease_ended = bool(self._lease.rest) and not is_kept
+        is_lease_ended = bool(self._rest) and not is_kept
         if not self._is_limited or not (self._returned or is_lease_ended):
             return
         try:
@@ -259,13 +254,14 @@ class ModelQuota:
         """Return tokens, and lease those that are missing. Of an earlier lease, take the tokens due by now,
         or end it. Return why generation is stopped, or `None`.
         """
-        asked = 0.0 if self._lease.rest else self._missing()
-        lease = Lease(uuid4().hex, asked) if asked else self._lease
+        asked = 0.0 if self._rest else self._missing()
+        if asked:
+            self._lease_id, self._rest = uuid4().hex, asked
         parameters = {
             "model_id": self._settings.model_id,
             "asked": asked,
             "returned": self._returned,
-            "lease_id": lease.lease_id,
+            "lease_id": self._lease_id,
             "is_kept": is_kept,
         }
         exchanged = transact(
@@ -280,12 +276,10 @@ class ModelQuota:
         elapsed = now - self._exchanged_at
         supply = (exchanged.supplied - self._supplied) / elapsed if 0 < elapsed < 60 else 0.0
         self._rate, self._supplied, self._exchanged_at = exchanged.rate, exchanged.supplied, now
-        missing = 0.0
-        self._lease = Lease()
         if exchanged.rest is not None:
-            self._available += lease.rest - exchanged.rest
-            self._lease = lease._replace(rest=exchanged.rest)
-            missing = exchanged.range_end - exchanged.supplied if exchanged.rest else 0.0
+            self._available += self._rest - exchanged.rest
+        self._rest = exchanged.rest or 0.0
+        missing = exchanged.range_end - exchanged.supplied if self._rest else 0.0
         self._exchange_at = now + min(max(missing / max(supply, exchanged.rate), SHORTEST_WAIT), LONGEST_WAIT)
         stopped_reason: str | None = exchanged.stopped_reason
         return stopped_reason
