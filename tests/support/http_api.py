@@ -6,8 +6,8 @@ from typing import Self
 from urllib.parse import quote, urlencode
 
 from roadmap_command.target import OPERATOR, Target
-from roadmap_content.api.client_http import HttpAnswer as Answer
-from roadmap_content.api.client_http import send
+from roadmap_content.client.http import HttpAnswer as Answer
+from roadmap_content.client.http import send
 from roadmap_content.contracts.items import Item
 
 

@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from roadmap_content.api.client_http import path_of
 from roadmap_content.capabilities.erasure import rows as rows_of_users
 from roadmap_content.capabilities.erasure import sweep as sweep_of_erasure
 from roadmap_content.capabilities.erasure.deleted import remove_deleted
 from roadmap_content.capabilities.erasure.rows import RuleMissingError, rules
+from roadmap_content.client.http import path_of
 from roadmap_content.content.roadmaps.metadata import lock_roadmap
 from roadmap_content.contracts.erasure import Removed
 from roadmap_content.contracts.errors import ErasureRunningError, RoadmapLockedError

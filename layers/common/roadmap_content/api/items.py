@@ -117,8 +117,7 @@ def read_item_map(
 
 def _read_snapshot(connection: Connection, task_id: str, user_id: str | None) -> tuple[TaskSnapshot, Scope]:
     snapshot = read_snapshot(connection, read_task(connection, task_id, user_id))
-    scope, _ = read_scope(connection, task_id, snapshot.task.attempt)
-    return snapshot, scope
+    return snapshot, read_scope(connection, task_id, snapshot.task.attempt).scope
 
 
 def _is_run(snapshot: TaskSnapshot) -> bool:

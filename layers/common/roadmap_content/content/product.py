@@ -109,7 +109,7 @@ def project_concept_metadata(
     updated = connection.execute(UPDATE, parameters).one()
     changed = int(updated.rows)
     if updated.some_are_absent:
-        with isolated(connection, "concept_metadata_refused", roadmap_id=roadmap_id):
+        with isolated(connection, "concept_metadata_refused", always=True, roadmap_id=roadmap_id):
             changed += connection.execute(INSERT, parameters).rowcount
     return changed
 
@@ -184,7 +184,7 @@ def write_log(connection: Connection, entries: Sequence[LogEntry]) -> None:
     """
     if not entries:
         return
-    with isolated(connection, "execution_logs_refused"):
+    with isolated(connection, "execution_logs_refused", always=True):
         connection.execute(INSERT_LOGS, {"rows": storable_json([entry.row for entry in entries])})
 
 

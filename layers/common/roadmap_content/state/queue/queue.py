@@ -136,14 +136,14 @@ others AS MATERIALIZED (
 admitted AS (
     UPDATE content_queue q SET state = {_ADMITTED}, admitted_at = timezone('utc', clock_timestamp())
     FROM next n WHERE (q.task_id, q.attempt) = (n.task_id, n.attempt)
-    RETURNING q.task_id, q.attempt, q.class, q.queue_key, q.tokens, q.grants
+    RETURNING q.task_id, q.attempt, q.state, q.tokens, q.grants
 ),
 charged AS (
     UPDATE content_queue_keys k SET waiting = o.waiting,
         charged = k.charged + coalesce((SELECT tokens FROM admitted), 0)
     FROM next_key n, others o WHERE (k.class, k.queue_key) = (n.class, n.queue_key)
 )
-SELECT a.task_id, a.attempt, c.execution_arn, c.actor, c.cause, t.roadmap_id,
+SELECT a.task_id, a.attempt, a.state, c.execution_arn, c.actor, c.cause, t.roadmap_id,
     (SELECT count(*) FROM next_key) > 0 AND (a.task_id IS NULL
         OR (SELECT w.grants + a.grants < m.most FROM at_work w, capacity m)
         AND ((SELECT waiting FROM others) OR EXISTS (SELECT FROM content_queue_keys k, next_key n
@@ -161,12 +161,12 @@ UPDATE content_queue q SET
 FROM content_attempts c LEFT JOIN roadmap_tasks t ON t.task_id = c.task_id
 WHERE q.task_id = :task_id AND q.attempt = :attempt AND q.state = 'waiting'
     AND c.task_id = q.task_id AND c.attempt = q.attempt
-RETURNING q.task_id, q.attempt, c.execution_arn, c.actor, c.cause, t.roadmap_id
+RETURNING q.task_id, q.attempt, q.state, c.execution_arn, c.actor, c.cause, t.roadmap_id
 """)
 
 # Admitted, and not known to have started: the process may have ended before StartExecution.
 UNCONFIRMED = text("""
-SELECT q.task_id, q.attempt, a.execution_arn, a.actor, a.cause, NULL AS roadmap_id
+SELECT q.task_id, q.attempt, q.state, a.execution_arn, a.actor, a.cause, NULL AS roadmap_id
 FROM content_queue q JOIN content_attempts a USING (task_id, attempt)
 WHERE q.state IN ('starting', 'redriving')
     AND q.admitted_at < timezone('utc', now()) - make_interval(secs => :seconds)
@@ -276,6 +276,9 @@ class Admitted(NamedTuple):
 
     task_id: str
     attempt: int
+    state: str
+    """`QueueState.STARTING` or `REDRIVING`."""
+
     execution_arn: str
     actor: str
     cause: str

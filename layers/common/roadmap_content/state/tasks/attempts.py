@@ -99,13 +99,6 @@ UPDATE content_attempts SET outcome = 'cancelled'
 WHERE task_id = :task_id AND attempt = :attempt AND ended_at IS NULL
 """)
 
-# The task's status counts until the end of the attempt is recorded.
-IS_CANCELLED = text("""
-SELECT coalesce(
-    (SELECT outcome FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt),
-    (SELECT status FROM roadmap_tasks WHERE task_id = :task_id)) = 'cancelled'
-""")
-
 # A cancelled attempt stays cancelled, although its task may be completed.
 CLOSE = text("""
 UPDATE content_attempts SET
@@ -144,15 +137,12 @@ SELECT coalesce(sum(spent), 0), coalesce(sum(saved_by_staging), 0) FROM content_
 WHERE hour > timezone('utc', now()) - interval '24 hours'
 """)
 
-IS_OPEN = text("""
-SELECT EXISTS (
-    SELECT FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt AND ended_at IS NULL
-)
-""")
-
+# The task's status counts until the end of the attempt is recorded.
 SCOPE = text("""
-SELECT scope, replaces, outcome = 'cancelled' AND step = 'claimed' AS withdrawn
-FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt
+SELECT a.scope, a.replaces, coalesce(a.outcome, t.status) = 'cancelled' AS is_cancelled,
+    coalesce(a.outcome = 'cancelled' AND a.step = 'claimed', false) AS is_withdrawn
+FROM roadmap_tasks t LEFT JOIN content_attempts a ON a.task_id = t.task_id AND a.attempt = :attempt
+WHERE t.task_id = :task_id
 """)
 
 GENERATED = text("SELECT generated FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt")
@@ -199,14 +189,22 @@ def _encoded(document: Mapping[Any, Any] | None) -> str | None:
     return None if document is None else json.dumps(document)
 
 
-def read_scope(connection: Connection, task_id: str, attempt: int) -> tuple[Scope, dict[Item, str]]:
-    """The scope of an attempt, and the ids of the rows to replace. A withdrawn attempt has no item."""
-    row = connection.execute(SCOPE, {"task_id": task_id, "attempt": attempt}).one_or_none()
-    if row is None:
-        return WHOLE_TASK, {}  # claimed without an audit row, by an earlier release
-    if row.withdrawn:
-        return NO_ITEM, {}
-    return scope_from(row.scope), decode_revisions(row.replaces or {})
+class AttemptScope(NamedTuple):
+    scope: Scope
+    replaces: Mapping[Item, str]
+    """The ids of the rows to replace."""
+
+    is_cancelled: bool
+
+
+def read_scope(connection: Connection, task_id: str, attempt: int) -> AttemptScope:
+    """The scope of an attempt of an existing task. A withdrawn attempt has no item; a task that was never
+    claimed has all.
+    """
+    row = connection.execute(SCOPE, {"task_id": task_id, "attempt": attempt}).one()
+    if row.is_withdrawn:
+        return AttemptScope(NO_ITEM, {}, row.is_cancelled)
+    return AttemptScope(scope_from(row.scope), decode_revisions(row.replaces or {}), row.is_cancelled)
 
 
 def add_generated(
@@ -245,17 +243,7 @@ def hand_over_attempts(connection: Connection, user_id: str) -> None:
     connection.execute(HAND_OVER, {"user_id": user_id})
 
 
-def is_cancelled(connection: Connection, task_id: str, attempt: int) -> bool:
-    """Whether an attempt was cancelled, or its task before its end is recorded."""
-    return bool(connection.scalar(IS_CANCELLED, {"task_id": task_id, "attempt": attempt}))
-
-
-def is_open(connection: Connection, task_id: str, attempt: int) -> bool:
-    """Whether an attempt has no recorded end."""
-    return bool(connection.scalar(IS_OPEN, {"task_id": task_id, "attempt": attempt}))
-
-
-def close_attempt(
+def record_attempt_outcome(
     connection: Connection,
     task_id: str,
     attempt: int,
