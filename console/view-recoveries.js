@@ -91,7 +91,7 @@ export function RecoveryView({ id, query, session }) {
   const back = html`<p><${Link} to=${href(["recoveries"])}>← ${T.recoveries.all}<//></p>`;
   if (!data) {
     return html`<h1 tabindex="-1"><${Id} value=${id} /></h1>
-      ${error ? html`<${ErrorNote} error=${error} retry=${refresh} missing=${T.recoveries.vanished} forbidden=${T.recoveries.notAllowed} back=${html`<${Link} to=${href(["recoveries"])}>${T.recoveries.all}<//>`} />` : html`<${Loading} like="task" />`}`;
+      ${error ? html`<${ErrorNote} error=${error} retry=${refresh} missing=${T.recoveries.vanished} forbidden=${T.recoveries.notAllowed} back=${html`<${Link} to=${href(["recoveries"])}>${T.recoveries.all}<//>`} />` : html`<${Loading} like="one" />`}`;
   }
   const active = ACTIVE.includes(data.state);
   const paused = data.state.startsWith("paused");
