@@ -27,7 +27,8 @@ const RecoveryBar = ({ recovery }) =>
     label=${RESULTS.map((result) => `${T.recoveries.results[result]} ${recovery.counts[result]}`).join(", ")}
   />`;
 
-export function RecoveriesView() {
+/** @param {{ session: Session }} props */
+export function RecoveriesView({ session }) {
   useTitle(T.sections.recoveries);
   const { data, error, at, refresh } = useLive(
     "recoveries",
@@ -39,7 +40,7 @@ export function RecoveriesView() {
     <p class="meta">${T.recoveries.intro}</p>
     ${error && html`<${ErrorNote} error=${error} at=${data ? at : null} retry=${refresh} forbidden=${T.recoveries.notAllowed} />`}
     ${!data && !error && html`<${Loading} like="groups" />`}
-    ${data && data.items.length === 0 && html`<${Empty}>${T.recoveries.empty}<//>`}
+    ${data && data.items.length === 0 && html`<${Empty}>${T.recoveries.empty} ${session.operates && T.recoveries.startOne}<//>`}
     <ul class="groups">
       ${data?.items.map(
         (recovery) => html`

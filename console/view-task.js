@@ -87,7 +87,7 @@ export function TaskView({ id, query, session }) {
   const chosen = query.get("reason");
   const chosenIndex = shown && chosen ? shown.reasons.findIndex((each) => reasonKey(each) === chosen) : -1;
   const reason = chosenIndex >= 0 ? chosenIndex : null;
-  const acts = session.acts && !session.viewsOnly && !found.erased;
+  const acts = session.acts && !found.erased;
   const concept = shown?.outline.concepts.find((each) => each.id === openItem) ?? null;
 
   return html`
@@ -182,9 +182,8 @@ function checksum(text) {
 }
 
 /**
- * Load a task's items. Names are loaded once; later only states, unless the roadmap has changed. @param
- * {string} id @param {Session} session @param {number} attempt @param {AbortSignal} signal @param {Items
- * | null} previous @returns {Promise<Items>}
+ * Load a task's items. Names are loaded once; later only states, unless the roadmap has changed.
+ * @param {string} id @param {Session} session @param {number} attempt @param {AbortSignal} signal @param {Items | null} previous @returns {Promise<Items>}
  */
 async function loadItems(id, session, attempt, signal, previous) {
   if (previous && previous.outline.concepts.length > 0) {
