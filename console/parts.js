@@ -122,12 +122,21 @@ export function errorSentence(error, { missing, forbidden } = {}) {
   return T.errors[error.kind];
 }
 
-/**
- * Grey shapes in the place of what is being loaded, as large as it will be.
- * @param {{ like?: "lines" | "list" | "groups" | "tiles" | "task" }} props
- */
-export const Loading = ({ like = "lines" }) =>
-  html`<div class="loading ${like}" role="status" aria-label=${T.loading}>${Array.from({ length: like === "lines" ? 3 : 6 }, (_, k) => html`<span key=${k}></span>`)}</div>`;
+/** The rows of what is being loaded: their number, and their classes and those of their parts, which give them its layout. @type {Record<string, [number, string, string[]]>} */
+const SKELETONS = {
+  lines: [3, "", [""]],
+  list: [8, "task-card", ["title", "state", "progress", "reason", "time"]],
+  groups: [4, "group cause", ["group-count", "group-what", "group-side"]],
+  tiles: [4, "", [""]],
+  task: [1, "columns", ["title", "percent", "wide-bar", "legend", "reasons", "attempts"]],
+};
+
+/** Grey shapes in the place of what is being loaded. @param {{ like?: string }} props */
+export const Loading = ({ like = "lines" }) => {
+  const [count, row, parts] = SKELETONS[like] ?? [1, "", [""]];
+  const spans = parts.map((part) => html`<span key=${part} class=${part}></span>`);
+  return html`<div class="loading ${like}" role="status" aria-label=${T.loading}>${Array.from({ length: count }, (_, k) => html`<div key=${k} class=${row}>${spans}</div>`)}</div>`;
+};
 
 /** A component of a module that is read when it is shown; `of` is its key. @param {any} props */
 export function OnDemand({ from, name, of, ...props }) {

@@ -1,4 +1,6 @@
-"""The tables of this system, with their indexes. Their timestamps have no time zone and are UTC."""
+"""The tables of this system, with their indexes. Their timestamps have no time zone and are UTC. No
+foreign key refers to a table of the product, which may delete its rows.
+"""
 
 import re
 
@@ -20,7 +22,7 @@ CREATE TABLE content_failures (
     PRIMARY KEY (task_id, attempt, concept_id, content_type)
 );
 
--- Tokens used by the generation of a task. No foreign key: they are kept even if the task was deleted.
+-- Tokens used by the generation of a task.
 CREATE TABLE generation_tokens (task_id varchar(64) PRIMARY KEY, tokens bigint NOT NULL);
 
 -- The audit trail: one row per attempt, written with its claim and completed with its outcome. `scope` is
@@ -146,8 +148,7 @@ CREATE TABLE content_sweeps (
     held text
 );
 
--- The last check of a task by a sweep, with the error if it failed, and the next check. No foreign key: a
--- task may be deleted.
+-- The last check of a task by a sweep, with the error if it failed, and the next check.
 CREATE TABLE content_checks (
     task_id varchar(64) PRIMARY KEY,
     checked_at timestamp,
@@ -158,8 +159,7 @@ CREATE TABLE content_checks (
 );
 CREATE INDEX content_check_by_time ON content_checks (next_check_at, task_id);
 
--- Changes of rows of finished tasks that no sweep has seen. Triggers insert them: without another index and
--- without a foreign key, an insert neither waits nor fails.
+-- Changes of rows of finished tasks that no sweep has seen. Triggers insert them: no index.
 CREATE TABLE content_changes (
     change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     roadmap_id text,
@@ -256,7 +256,7 @@ CREATE INDEX IF NOT EXISTS content_archive_by_item ON content_archive
     (hashtextextended(roadmap_id, 0), hashtextextended(concept_id, 0));
 
 -- What the product's tables have refused, and which triggers of ours have failed. Triggers insert the rows:
--- without an index, an insert neither waits nor fails. The sweep keeps the newest row of each object.
+-- no index. The sweep keeps the newest row of each object.
 CREATE TABLE content_findings (
     kind text NOT NULL,
     object text NOT NULL,
@@ -307,9 +307,7 @@ CREATE TABLE content_capacity (
     capacity_id smallint PRIMARY KEY DEFAULT 1 CHECK (capacity_id = 1),
     slots integer NOT NULL CHECK (slots > 0),
     tokens_per_minute bigint CHECK (tokens_per_minute > 0),
-    stopped_reason text,
-    changed_by text,
-    changed_at timestamp
+    stopped_reason text
 );
 INSERT INTO content_capacity (slots) VALUES (10);
 
@@ -344,8 +342,7 @@ CREATE TABLE content_model_leases (
     seen_at timestamp NOT NULL
 );
 
--- Claimed attempts that wait or work, and for some time those that have ended. No foreign key: a task may be
--- deleted.
+-- Claimed attempts that wait or work, and for some time those that have ended.
 CREATE TABLE content_queue (
     task_id varchar(64) NOT NULL,
     attempt integer NOT NULL,

@@ -27,8 +27,11 @@ SELECT actor FROM content_attempts WHERE task_id = :task_id ORDER BY attempt DES
 
 PAGE = text("""
 SELECT attempt, actor, cause, reason, execution_arn, redrive_count, step, claimed_at, ended_at, outcome,
-    planned, saved, failed, generated, tokens, scope
-FROM content_attempts WHERE task_id = :task_id AND attempt < :before ORDER BY attempt DESC LIMIT :limit
+    planned, saved, failed, generated, tokens, scope,
+    (SELECT coalesce(json_object_agg(error_code, items), '{}') FROM (
+        SELECT error_code, count(*) AS items FROM content_failures f
+        WHERE (f.task_id, f.attempt) = (a.task_id, a.attempt) AND f.transient GROUP BY 1) AS t) AS temporary
+FROM content_attempts a WHERE task_id = :task_id AND attempt < :before ORDER BY attempt DESC LIMIT :limit
 """)
 
 # The attempts from the last one that was not automatic on, latest first.
