@@ -21,6 +21,7 @@ from roadmap_content.state.tasks.scope import Scope
 from tests.support.commits import Commits
 from tests.support.factories import USER, bundle_of, concept_ids, tutorial
 from tests.support.pipeline import Pipeline, services_for
+from tests.support.prepared import prepare
 from tests.support.requests_to_api import Ask, Reply
 
 IDS = concept_ids(2)
@@ -29,10 +30,14 @@ KINDS = pytest.mark.parametrize("kind", list(ContentType))
 TABLES = {content_type: kind.table for content_type, kind in CONTENT_KINDS.items()}
 
 
-@pytest.fixture(autouse=True)
-def saved(pipeline: Pipeline) -> None:
+def save(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     pipeline.run()
+
+
+@pytest.fixture(autouse=True)
+def saved(pipeline: Pipeline) -> None:
+    prepare(pipeline, save)
 
 
 class Items:

@@ -48,6 +48,7 @@ from tests.integration.test_queue import blocks
 from tests.support.commits import Commits, How, ProcessDied, Strike, When
 from tests.support.factories import TYPES, USER, bundle_of, concept_ids, counts, quiz
 from tests.support.pipeline import SETTINGS, Pipeline, services_for
+from tests.support.prepared import prepare
 from tests.support.received_events import Received
 from tests.support.requests_to_api import OPERATOR, Ask
 
@@ -70,14 +71,17 @@ def create(send: Send) -> Callable[..., str]:
 
 def fail(pipeline: Pipeline, count: int, *, staged: bool = True) -> list[str]:
     """Tasks with a first run that saved nothing."""
-    tasks = [f"t-{number}" for number in range(count)]
-    for number, task_id in enumerate(tasks):
+    prepare(pipeline, save_nothing, count, staged)
+    return [f"t-{number}" for number in range(count)]
+
+
+def save_nothing(pipeline: Pipeline, count: int, staged: bool) -> None:
+    for number in range(count):
         ids = concept_ids(2, f"r-{number}")
-        pipeline.task_id = task_id
-        bundle = bundle_of(ids, roadmap_id=f"r-{number}", task_id=task_id)
+        pipeline.task_id = f"t-{number}"
+        bundle = bundle_of(ids, roadmap_id=f"r-{number}", task_id=pipeline.task_id)
         pipeline.load(bundle if staged else bundle | {"content": []})
         pipeline.finalize(pipeline.plan())
-    return tasks
 
 
 @pytest.fixture
