@@ -13,6 +13,7 @@ from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.tasks.attempts import user_start
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
+from tests.support.prepared import prepare
 
 IDS = concept_ids(2)
 
@@ -24,6 +25,10 @@ def sweep(pipeline: Pipeline, *, dry_run: bool = False) -> ReconcileResult:
 
 def finish(pipeline: Pipeline) -> None:
     """A completed task with its next check far away."""
+    prepare(pipeline, check_at_last)
+
+
+def check_at_last(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     pipeline.run()
     assert sweep(pipeline).checked == 1
