@@ -25,7 +25,8 @@ _made: dict[Hashable, _State] = {}
 
 def prepare(pipeline: Pipeline, build: Callable[..., object], *arguments: Hashable) -> None:
     """Give a pipeline without rows and objects those that `build(pipeline, *arguments)` leaves."""
-    key = build.__module__, build.__qualname__, arguments
+    composed = tuple(map(id, vars(pipeline.services)["_capabilities"]))
+    key = build.__module__, build.__qualname__, arguments, composed
     engine = pipeline.engine.execution_options(isolation_level="AUTOCOMMIT")
     state = _made.get(key)
     if state is not None and time.monotonic() < state.made_at + _SECONDS:
