@@ -48,6 +48,12 @@ STEAL := --numprocesses 2 --dist worksteal
 # The tests of a file run in one process, because they share a stack.
 BY_FILE := --numprocesses 2 --dist loadfile
 
+# Where an environment forbids compiled files beside the sources, each process would compile all tests anew: 3 s.
+ifdef PYTHONDONTWRITEBYTECODE
+test: export PYTHONDONTWRITEBYTECODE :=
+test: export PYTHONPYCACHEPREFIX := $(CURDIR)/.local/compiled
+endif
+
 lint: $(INSTALLED) ## Check style, types and imports.
 	$(RUN)/ruff check
 	$(RUN)/ruff format --check

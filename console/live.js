@@ -20,7 +20,7 @@ export async function loadModule(name) {
 
 /**
  * @template T
- * @typedef {{ data: T | null, error: ApiError | null, loading: boolean, at: number | null, refresh: () => void }} Live
+ * @typedef {{ data: T | null, error: ApiError | null, at: number | null, refresh: () => void }} Live
  */
 
 /**
@@ -36,13 +36,7 @@ export async function loadModule(name) {
  */
 export function useLive(key, load, interval, version = "") {
   const [state, setState] = useState(
-    /** @type {{ key: string, data: T | null, error: ApiError | null, loading: boolean, at: number | null }} */ ({
-      key,
-      data: null,
-      error: null,
-      loading: true,
-      at: null,
-    }),
+    /** @type {{ key: string, data: T | null, error: ApiError | null, at: number | null }} */ ({ key, data: null, error: null, at: null }),
   );
   const [turn, setTurn] = useState(0);
   const current = useRef({ load, interval, state });
@@ -68,7 +62,7 @@ export function useLive(key, load, interval, version = "") {
       try {
         data = await current.current.load(abort.signal, data);
         failures = 0;
-        if (!abort.signal.aborted) setState({ key, data, error: null, loading: false, at: Date.now() });
+        if (!abort.signal.aborted) setState({ key, data, error: null, at: Date.now() });
       } catch (error) {
         if (abort.signal.aborted) return;
         if (!(error instanceof ApiError)) throw error;
@@ -77,7 +71,6 @@ export function useLive(key, load, interval, version = "") {
           key,
           data: before.key === key && error.kind !== "missing" ? before.data : null,
           error,
-          loading: false,
           at: before.key === key ? before.at : null,
         }));
       } finally {
@@ -103,6 +96,6 @@ export function useLive(key, load, interval, version = "") {
   }, [key, turn, version]);
 
   const refresh = useCallback(() => setTurn((before) => before + 1), []);
-  const own = state.key === key ? state : { ...state, data: null, error: null, loading: true };
-  return { data: own.data, error: own.error, loading: own.loading, at: own.at, refresh };
+  const own = state.key === key ? state : { ...state, data: null, error: null };
+  return { data: own.data, error: own.error, at: own.at, refresh };
 }

@@ -6,7 +6,7 @@ import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } fr
 import { TYPES } from "./content-types.js";
 import { html } from "./html.js";
 import { T, number } from "./language.js";
-import { PROBLEMS, STATES, outline } from "./marks.js";
+import { STATES, outline } from "./marks.js";
 
 /** @typedef {import("./types").ContentType} ContentType */
 /** @typedef {{ id: string, name: string, index: number }} Concept */
@@ -76,12 +76,11 @@ export function TaskMap({ outline: tree, states, reasonOf, reason, open, onOpen 
     }
   };
 
-  /** Whether a concept has a problem, of the selected reason if one is selected. @param {number} index
-   * */
+  /** Whether a concept has a problem, of the selected reason if one is selected. @param {number} index */
   const troubled = (index) =>
     TYPES.some((_, type) => {
       const item = TYPE_COUNT * index + type;
-      return reason === null ? PROBLEMS.includes(states[item] ?? "S") : reasonOf.get(item) === reason;
+      return reason === null ? states[item] === "F" : reasonOf.get(item) === reason;
     });
 
   /** The concept above or below: the same place in the line before or after. @param {number} step */
@@ -250,7 +249,7 @@ function drawModule({ module, states, reasonOf, reason, named, pitch, perLine, w
   let problems = 0;
   for (const state of states) {
     if (state === "S") saved += 1;
-    if (PROBLEMS.includes(state)) problems += 1;
+    if (state === "F") problems += 1;
   }
   const lineHeight = TYPE_COUNT * pitch + Math.round(pitch * 0.6);
   const lines = Math.ceil(size / perLine);

@@ -1,10 +1,13 @@
 // A tutorial's text as elements: headings, paragraphs, lists, quotations, tables, code, emphasis and links.
-// Everything else, HTML included, is shown as the text that it is. Images are links, because the policy loads none.
+// Everything else, HTML included, is shown as the text that it is. A picture is shown if the deployment allows its
+// origin. Any other is a link: loading it would tell a host of the text's choice who reads, and when.
 
 import { html } from "./html.js";
 
 /** A URL that is safe in a link, or null. The API is trusted, but its input may not be. @param {string | null} url */
 export const safeLink = (url) => (url && /^https:\/\//i.test(url) ? url : null);
+
+const PICTURES = (document.querySelector('meta[name="pictures"]')?.getAttribute("content") ?? "").split(" ").filter(Boolean);
 
 const FENCE = /^ {0,3}(`{3,}|~{3,})/;
 const HEADING = /^ {0,3}(#{1,6})\s+(.*?)(?:\s+#+)?\s*$/;
@@ -110,7 +113,7 @@ function inline(text) {
     if (found.index > 0) made.push(rest.slice(0, found.index));
     rest = rest.slice(found.index + all.length);
     if (code !== undefined) made.push(html`<code>${code}</code>`);
-    else if (image !== undefined) made.push(link(source ?? "", `▧ ${image}`));
+    else if (image !== undefined) made.push(picture(source ?? "", image));
     else if (label !== undefined) made.push(link(target ?? "", inline(label.replace(/!\[([^\]]*)\]\([^)]*\)/g, "▧ $1"))));
     else if (strong !== undefined) made.push(html`<strong>${inline(strong)}</strong>`);
     else if (bare !== undefined) made.push(link(bare, bare));
@@ -118,6 +121,9 @@ function inline(text) {
   }
   return made;
 }
+
+/** @param {string} url @param {string} text */
+const picture = (url, text) => (PICTURES.some((origin) => url.startsWith(`${origin}/`)) ? html`<img src=${url} alt=${text} loading="lazy" />` : link(url, `▧ ${text}`));
 
 /** @param {string} url @param {any} text */
 const link = (url, text) =>

@@ -1,10 +1,7 @@
 // The shapes of an item's states. Saved items are small squares; all other states have a larger shape to be noticed.
 
 /** The states by importance, worst first. */
-export const STATES = ["F", "R", "M", "G", "T", "S"];
-
-/** The states of missing items with a recorded reason. */
-export const PROBLEMS = "FR";
+export const STATES = ["F", "M", "G", "T", "S"];
 
 /**
  * The outline of a state's shape around a point; r is half its width. Fill rule: even-odd.
@@ -20,8 +17,6 @@ export function outline(state, x, y, r) {
         `L${x + a} ${y + a - b}L${x + a - b} ${y + a}L${x} ${y + b}L${x - a + b} ${y + a}L${x - a} ${y + a - b}L${x - b} ${y}Z`
       );
     }
-    case "R":
-      return `M${x} ${y - r}L${x + r} ${y + r * 0.85}L${x - r} ${y + r * 0.85}Z`;
     case "G":
       return `M${x - r} ${y}A${r} ${r} 0 1 1 ${x + r} ${y}A${r} ${r} 0 1 1 ${x - r} ${y}Z`;
     case "M": {

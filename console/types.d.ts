@@ -28,6 +28,7 @@ export interface AttemptRow {
   saved: Record<string, number> | null;
   failed: Record<string, number> | null;
   not_started: Record<string, number> | null;
+  temporary: Record<string, number>;
   generated: Record<string, number> | null;
   tokens: number;
   scope: AttemptScope | null;
@@ -669,6 +670,7 @@ export interface TaskRow {
   top_reason: TopReason | null;
   needs_person: boolean;
   ours: boolean;
+  erased: boolean;
 }
 
 export interface TaskSource {

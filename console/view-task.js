@@ -10,7 +10,7 @@ import { useLive } from "./live.js";
 import { TYPE_COUNT, TaskMap } from "./map.js";
 import { STATES } from "./marks.js";
 import { safeLink } from "./markdown.js";
-import { Actor, Age, Announce, Bar, Empty, ErrorNote, Id, Link, Loading, Mark, OnDemand, Pill, Reason, Remedy, Text, ofTypes, sum, useTitle, useToast } from "./parts.js";
+import { Actor, Age, Announce, Bar, Empty, ErrorNote, Id, Link, Loading, Mark, OnDemand, Pill, Reason, ReasonLine, Remedy, Text, ofTypes, sum, useTitle, useToast } from "./parts.js";
 import { change, href } from "./router.js";
 
 /** @typedef {import("./types").TaskDetail} Task */
@@ -77,7 +77,7 @@ export function TaskView({ id, query, session }) {
   if (!task.data) {
     return html`
       <h1 tabindex="-1"><${Id} value=${id} /></h1>
-      ${task.error ? html`<${ErrorNote} error=${task.error} retry=${task.refresh} missing=${T.task.vanished} back=${html`<${Link} to=${href(["tasks"])}>${T.task.allTasks}<//>`} />` : html`<${Loading} like="task" />`}
+      ${task.error ? html`<${ErrorNote} error=${task.error} retry=${task.refresh} missing=${T.task.vanished} back=${html`<${Link} to=${href(["tasks"])}>${T.task.allTasks}<//>`} />` : html`<${Loading} like="one" />`}
     `;
   }
 
@@ -87,7 +87,7 @@ export function TaskView({ id, query, session }) {
   const chosen = query.get("reason");
   const chosenIndex = shown && chosen ? shown.reasons.findIndex((each) => reasonKey(each) === chosen) : -1;
   const reason = chosenIndex >= 0 ? chosenIndex : null;
-  const acts = session.acts && !session.viewsOnly && !found.erased;
+  const acts = session.acts && !found.erased;
   const concept = shown?.outline.concepts.find((each) => each.id === openItem) ?? null;
 
   return html`
@@ -107,9 +107,12 @@ export function TaskView({ id, query, session }) {
         ${task.error && html`<${ErrorNote} error=${task.error} at=${task.at} retry=${refresh} />`}
         <div class="columns">
           ${shown && !found.erased && html`<${Missing} task=${found} items=${shown} chosen=${reason} />`}
-          <${Attempts} session=${session} waits=${isWaiting(found)} attempts=${attempts.data} error=${attempts.error} retry=${attempts.refresh}>
-            <${Log} id=${id} session=${session} version=${version} />
-          <//>
+          ${
+            !found.erased &&
+            html`<${Attempts} session=${session} waits=${isWaiting(found)} attempts=${attempts.data} error=${attempts.error} retry=${attempts.refresh}>
+              <${Log} id=${id} session=${session} version=${version} />
+            <//>`
+          }
         </div>
         ${
           !shown &&
@@ -179,9 +182,8 @@ function checksum(text) {
 }
 
 /**
- * Load a task's items. Names are loaded once; later only states, unless the roadmap has changed. @param
- * {string} id @param {Session} session @param {number} attempt @param {AbortSignal} signal @param {Items
- * | null} previous @returns {Promise<Items>}
+ * Load a task's items. Names are loaded once; later only states, unless the roadmap has changed.
+ * @param {string} id @param {Session} session @param {number} attempt @param {AbortSignal} signal @param {Items | null} previous @returns {Promise<Items>}
  */
 async function loadItems(id, session, attempt, signal, previous) {
   if (previous && previous.outline.concepts.length > 0) {
@@ -223,7 +225,7 @@ async function loadPages(id, query, signal) {
       const place = places[reason];
       if (place !== undefined) reasonOf.set(states.length + item, place);
     }
-    states += page.states;
+    states += page.states.replaceAll("R", "F"); // rejected is a reason of a failed item, and no second state
     for (const stage of page.stages ?? []) {
       // A page may end within a stage or a module; the next page continues with the same name.
       const last = stages.at(-1);
@@ -290,8 +292,7 @@ function Head({ task, items, acts, sees, onRetry, onRedrive, onCancel }) {
   const counts = useMemo(() => {
     /** @type {Record<string, number>} */
     const found = { S: items ? 0 : known.saved };
-    // Rejected is a reason of a failed item, and no second number.
-    for (const state of items?.states.replaceAll("R", "F") ?? "") found[state] = (found[state] ?? 0) + 1;
+    for (const state of items?.states ?? "") found[state] = (found[state] ?? 0) + 1;
     return found;
   }, [items?.states, known.saved]);
   const total = items ? items.states.length : known.total;
@@ -348,6 +349,7 @@ function Head({ task, items, acts, sees, onRetry, onRedrive, onCancel }) {
       <div><dt>${T.task.created}</dt><dd><${Age} at=${task.created_at} /></dd></div>
       ${
         task.tokens &&
+        !erased &&
         html`<div><dt>${T.task.tokens}</dt>
           <dd>${task.tokens.budget === null ? number(task.tokens.used) : T.task.ofBudget(number(task.tokens.used), number(task.tokens.budget))}</dd></div>`
       }
@@ -503,30 +505,44 @@ function Attempts({ session, waits, attempts, error, retry, children }) {
 
 const CHART = { width: 480, height: 56, least: 8 };
 
-/** When each attempt ran, how long, and what it saved and failed. @param {{ attempts: Attempt[] }} props */
+/** When each attempt ran, how long, and what it saved and failed; of that, what failed for a temporary reason, such as an outage. @param {{ attempts: Attempt[] }} props */
 function AttemptsChart({ attempts }) {
   const { width, height, least } = CHART;
   const now = Date.now();
   const spans = attempts.map((each) => ({ each, from: Date.parse(each.claimed_at), to: each.ended_at ? Date.parse(each.ended_at) : now }));
   const start = spans[0]?.from ?? now;
-  const scale = (width - least * attempts.length) / Math.max(1, Math.max(...spans.map(({ to }) => to)) - start);
+  const end = Math.max(...spans.map(({ to }) => to));
+  const scale = (width - least * attempts.length) / Math.max(1, end - start);
   const most = Math.max(1, ...attempts.map((each) => sum(each.planned)));
-  const label = attempts.map((each) => `${T.task.attemptNumber(each.attempt)}: ${T.task.savedCount} ${number(sum(each.saved))}, ${T.task.failedCount} ${number(sum(each.failed))}`).join("; ");
-  return html`<svg class="attempts-chart" viewBox="0 0 ${width} ${height}" role="img" aria-label=${label} dir="ltr">
-    <path class="axis" d="M0 ${height - 0.5}H${width}" />
-    ${spans.map(({ each, from, to }, k) => {
-      const x = (from - start) * scale + least * k;
-      const w = Math.max(least - 2, (to - from) * scale);
-      const tall = (/** @type {Attempt["saved"]} */ counts) => (sum(counts) * (height - 4)) / most;
-      const [saved, failed] = [tall(each.saved), tall(each.failed)];
-      return html`<g key=${each.attempt}>
-        <title>${T.task.attemptNumber(each.attempt)} · ${moment(each.claimed_at)} · ${duration((to - from) / 1000)}</title>
-        <rect class="state-M" x=${x} width=${w} y=${height - Math.max(3, tall(each.planned)) - 1} height=${Math.max(3, tall(each.planned))} />
-        <rect class="state-S" x=${x} width=${w} y=${height - saved - 1} height=${saved} />
-        <rect class="state-F" x=${x} width=${w} y=${height - saved - failed - 1} height=${failed} />
-      </g>`;
-    })}
-  </svg>`;
+  /** @param {Attempt} each @returns {[string, string, number][]} */
+  const parts = (each) => [
+    ["S", T.task.savedCount, sum(each.saved)],
+    ["F", T.task.failedCount, sum(each.failed) - sum(each.temporary)],
+    ["outage", T.task.temporary, sum(each.temporary)],
+  ];
+  const text = (/** @type {Attempt} */ each) => `${T.task.attemptNumber(each.attempt)}: ${parts(each).map(([, name, count]) => `${name} ${number(count)}`).join(", ")}`;
+  return html`<figure class="attempts-chart">
+    <svg viewBox="0 0 ${width} ${height}" role="img" aria-label=${attempts.map(text).join("; ")} dir="ltr">
+      <path class="axis" d="M0 ${height - 0.5}H${width}" />
+      ${spans.map(({ each, from, to }, k) => {
+        const place = { x: (from - start) * scale + least * k, width: Math.max(least - 2, (to - from) * scale) };
+        const planned = Math.max(3, (sum(each.planned) * (height - 4)) / most);
+        let top = height - 1;
+        return html`<g key=${each.attempt}>
+          <title>${text(each)} · ${moment(from)} · ${duration((to - from) / 1000)}</title>
+          <rect class="state-M" ...${place} y=${top - planned} height=${planned} />
+          ${parts(each).map(([state, , count]) => {
+            const tall = (count * (height - 4)) / most;
+            top -= tall;
+            return html`<rect key=${state} class="state-${state}" ...${place} y=${top} height=${tall} />`;
+          })}
+        </g>`;
+      })}
+    </svg>
+    <figcaption class="meta">
+      <span>${moment(start)}</span>${attempts.some((each) => sum(each.temporary)) && html`<span><span class="swatch state-outage"></span> ${T.task.temporary}</span>`}<span>${moment(end)}</span>
+    </figcaption>
+  </figure>`;
 }
 
 /** @param {{ attempt: Attempt, waits?: boolean, session: Session }} props */
@@ -565,6 +581,7 @@ function AttemptEntry({ attempt, waits, session }) {
         ${attempt.tokens ? html`<span>${T.tokens(attempt.tokens)}</span>` : ""}
         ${!attempt.outcome && !waits && attempt.step ? html`<span class="meta">${T.task.steps[attempt.step] ?? attempt.step}</span>` : ""}
       </p>
+      ${Object.entries(attempt.temporary).map(([code, items]) => html`<p class="meta outage" key=${code}>${T.task.temporary} ${number(items)}: <${ReasonLine} code=${code} reason=${code} /></p>`)}
     </li>
   `;
 }

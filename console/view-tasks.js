@@ -6,7 +6,7 @@ import { RecoveryDialog } from "./heal.js";
 import { html } from "./html.js";
 import { T, number } from "./language.js";
 import { useLive } from "./live.js";
-import { Age, Empty, ErrorNote, Id, Link, Loading, Pill, Progress, ReasonLine, Text, useTitle } from "./parts.js";
+import { Age, Empty, ErrorNote, Id, Link, Loading, Pill, Progress, ReasonLine, Text, sum, useTitle } from "./parts.js";
 import { change, href } from "./router.js";
 
 /** @typedef {import("./types").TaskRow} TaskRow */
@@ -148,7 +148,7 @@ export function TasksView({ query, session }) {
       rows.length === 0 &&
       (filtered
         ? html`<${Empty}>${T.tasksView.noMatch}<//>`
-        : html`<${Empty}>${session.sees ? T.tasksView.empty : T.tasksView.emptyOwner}<pre>roadmap load BUNDLE.json${"\n"}roadmap run TASK_ID</pre><//>`)
+        : html`<${Empty}>${session.sees ? T.tasksView.empty : T.tasksView.emptyOwner}${session.operates && html`<pre>roadmap load BUNDLE.json${"\n"}roadmap run TASK_ID</pre>`}<//>`)
     }
     ${
       session.operates &&
@@ -268,13 +268,14 @@ function FilterBar({ query, session, filtered }) {
  * }} props
  */
 function TaskList({ rows, live, users, chosen, toggle, choose }) {
-  const every = chosen !== null && rows.every((task) => chosen.has(task.task_id));
+  const eligible = rows.filter((task) => !task.erased);
+  const every = chosen !== null && eligible.every((task) => chosen.has(task.task_id));
   return html`
     <div class="tasks-head">
       ${
         chosen &&
         html`<label class="check" title=${T.tasksView.selectPage}>
-          <input type="checkbox" aria-label=${T.tasksView.selectPage} checked=${every} onChange=${() => choose(every ? new Set() : new Set(rows.map((task) => task.task_id)))} />
+          <input type="checkbox" aria-label=${T.tasksView.selectPage} checked=${every} onChange=${() => choose(every ? new Set() : new Set(eligible.map((task) => task.task_id)))} />
         </label>`
       }
       <div class="task-card meta" aria-hidden="true">
@@ -289,12 +290,12 @@ function TaskList({ rows, live, users, chosen, toggle, choose }) {
           ${
             chosen &&
             html`<label class="check">
-              <input type="checkbox" aria-label=${T.tasksView.selectOne(title.slice(0, 200))} checked=${chosen.has(task.task_id)} onChange=${() => toggle(task.task_id)} />
+              <input type="checkbox" disabled=${task.erased} aria-label=${T.tasksView.selectOne(title.slice(0, 200))} checked=${chosen.has(task.task_id)} onChange=${() => toggle(task.task_id)} />
             </label>`
           }
           <div class="task-card">
             <${Link} to=${href(["tasks", task.task_id])} class="title"><${Text} value=${title} /><//>
-            <span class="state"><${Pill} value=${task.status} /></span>
+            <span class="state">${task.erased ? html`<span class="pill calm">${T.task.erasedPill}</span>` : html`<${Pill} value=${task.status} />`}</span>
             <span class="time meta"><${Age} at=${task.updated_at ?? task.created_at} /></span>
             <div class="progress"><${RowProgress} task=${task} detail=${live?.get(task.task_id)} /></div>
             <div class="reason">
@@ -320,9 +321,7 @@ function RowProgress({ task, detail }) {
     const [saved, total] = [sum(parts.map((each) => each.saved)), sum(parts.map((each) => each.total))];
     if (total) return html`<${Progress} saved=${saved} failed=${0} missing=${total - saved} total=${total} />`;
   }
+  if (task.erased) return "";
   if (task.progress) return html`<${Progress} ...${task.progress} />`;
   return html`<span class="meta">${task.ours ? T.tasksView.firstAttempt : task.status === "processing" ? T.tasksView.notOurs : T.tasksView.neverRun}</span>`;
 }
-
-/** @param {number[]} counts */
-const sum = (counts) => counts.reduce((all, count) => all + count, 0);

@@ -108,7 +108,6 @@ export const en = {
   /** @type {Record<string, string>} */
   states: {
     F: "failed",
-    R: "failed",
     M: "not generated",
     G: "generating",
     T: "staged",
@@ -117,7 +116,6 @@ export const en = {
   /** @type {Record<string, string>} */
   statesHelp: {
     F: "It could not be generated or saved; the reason is recorded.",
-    R: "The content was refused and moved to rejected/. It will be generated again.",
     M: "Not generated yet, and no failure is recorded.",
     G: "An attempt is processing it.",
     T: "Generated and paid for; the next attempt saves it.",
@@ -307,8 +305,8 @@ export const en = {
     heal: (count) => `Heal ${count} selected`,
     onlyMatching: "Heal the one that matches",
     unselect: "Unselect",
-    empty: "There are no tasks yet. A task appears here when its roadmap reaches the content stage, or by two commands:",
-    emptyOwner: "You have no tasks yet. A task appears here when a roadmap of yours is generated, or by two commands of an operator:",
+    empty: "There are no tasks yet. A task appears here when its roadmap reaches the content stage.",
+    emptyOwner: "You have no tasks yet. A task appears here when a roadmap of yours is generated.",
     noMatch: "No task matches this filter.",
     neverRun: "not started",
     /** @param {string} saved @param {string} total */
@@ -372,7 +370,6 @@ export const en = {
     matches: (count) => `${count} found`,
     nothing: "This task has no content to show yet.",
     noRoadmap: "This task has not reached the content stage yet. It has no roadmap yet.",
-    step: "Step",
     /** @type {Record<string, string>} */
     steps: { claimed: "being planned", working: "generating and saving" },
     attempt: "Attempt",
@@ -408,6 +405,7 @@ export const en = {
     planned: "planned",
     savedCount: "saved",
     failedCount: "failed",
+    temporary: "temporary failure",
     /** @param {string} count */
     notStarted: (count) => `${count} not started: the attempt was cancelled`,
     generated: "generated",
@@ -427,7 +425,6 @@ export const en = {
     nothingStaged: "Nothing is staged.",
     temporary: "temporary",
     permanent: "permanent",
-    module: "Module",
   },
 
   heal: {
@@ -536,7 +533,8 @@ export const en = {
 
   recoveries: {
     intro: "Bulk retries of many tasks, at a limited rate.",
-    empty: "There has been no recovery yet. Start one from Tasks (select, then Heal) or from a failure group.",
+    empty: "There has been no recovery yet.",
+    startOne: "Start one from Tasks (select, then Heal) or from a failure group.",
     notAllowed: "Only operators and viewers can see recoveries.",
     /** @type {Record<string, string>} */
     states: {

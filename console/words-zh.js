@@ -83,10 +83,9 @@ export const zh = {
   types: NAMES.zh.one,
   typesMany: NAMES.zh.many,
   typesShort: NAMES.zh.letter,
-  states: { F: "失败", R: "失败", M: "未生成", G: "生成中", T: "已暂存", S: "已保存" },
+  states: { F: "失败", M: "未生成", G: "生成中", T: "已暂存", S: "已保存" },
   statesHelp: {
     F: "未能生成或保存；已记录原因。",
-    R: "内容被拒绝并已移开，将重新生成。",
     M: "尚未生成，也没有记录失败。",
     G: "正在处理。",
     T: "已生成并付费；下次尝试会保存它。",
@@ -329,8 +328,8 @@ export const zh = {
     heal: (count) => `恢复所选的 ${count} 个`,
     onlyMatching: "恢复匹配的 1 个",
     unselect: "取消选择",
-    empty: "还没有任务。路线图进入内容阶段后，任务会出现在这里；也可以用两条命令创建：",
-    emptyOwner: "您还没有任务。您的路线图开始生成后，任务会出现在这里；运维也可以用两条命令创建：",
+    empty: "还没有任务。路线图进入内容阶段后，任务会出现在这里。",
+    emptyOwner: "您还没有任务。您的路线图开始生成后，任务会出现在这里。",
     noMatch: "没有任务符合此筛选条件。",
     neverRun: "未开始",
     saved: (saved, total) => `已保存 ${saved} / ${total}`,
@@ -380,7 +379,6 @@ export const zh = {
     matches: (count) => `找到 ${count} 个`,
     nothing: "此任务还没有可显示的内容。",
     noRoadmap: "此任务尚未进入内容阶段，没有可绘制的路线图。",
-    step: "步骤",
     steps: { claimed: "计划中", working: "生成与保存中" },
     attempt: "尝试",
     tokens: "Token",
@@ -411,6 +409,7 @@ export const zh = {
     planned: "计划",
     savedCount: "已保存",
     failedCount: "失败",
+    temporary: "暂时性失败",
     /** @param {string} count */
     notStarted: (count) => `${count} 项未开始：该次尝试已取消`,
     generated: "已生成",
@@ -429,7 +428,6 @@ export const zh = {
     nothingStaged: "没有暂存内容。",
     temporary: "暂时",
     permanent: "永久",
-    module: "模块",
   },
 
   heal: {
@@ -527,7 +525,8 @@ export const zh = {
 
   recoveries: {
     intro: "以受限的速率批量重试任务。",
-    empty: "还没有批量恢复。可在“任务”（选择后点“恢复”）或失败分组中开始。",
+    empty: "还没有批量恢复。",
+    startOne: "可在“任务”（选择后点“恢复”）或失败分组中开始。",
     notAllowed: "只有运维和查看者可以查看批量恢复。",
     states: {
       waiting: "等待中",

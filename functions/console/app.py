@@ -13,6 +13,7 @@ def load() -> StaticFiles:
     policy = {
         "default-src": "'self'",
         "connect-src": " ".join(["'self'", *settings.origins]),
+        "img-src": f"'self' {settings.pictures}".strip(),
         "object-src": "'none'",
         "base-uri": "'none'",
         "form-action": "'none'",

@@ -67,9 +67,7 @@ def test_the_writer_has_exactly_the_privileges_of_the_code(pipeline: Pipeline) -
     with pipeline.engine.connect() as connection:
         for rule in rules(connection):
             found[rule.table] |= {"DELETE"} if rule.condition or "queue_key" in rule.columns else set()
-            found[rule.table] |= (
-                {"UPDATE"} if rule.columns & {"actor", "changed_by", "detail", "filter"} else set()
-            )
+            found[rule.table] |= {"UPDATE"} if rule.columns & {"actor", "detail", "filter"} else set()
     assert {table: set(privileges) for table, privileges in WRITES.items()} == dict(found)
 
 

@@ -322,7 +322,7 @@ def test_the_error_of_a_generator(
 
 
 REFUSED = ("a\x00b", "a\ud800")
-TEXTS = (*REFUSED, CONTROLS, "\u202e\u2066\ufeff\u2028", "%00", "'\"\\", "x" * 2**20, "\x01" * 2**20)
+TEXTS = (*REFUSED, CONTROLS, "\u202e\u2066\ufeff\u2028%00'\"\\", "\x01" * 2**20)
 """Each alone, because the first two are refused in every field."""
 
 PATH = {"task_id": "t-1", "content_type": "quiz", "revision_id": "r", "recovery_id": "r", "group_id": "a"}

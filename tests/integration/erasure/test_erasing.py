@@ -34,6 +34,7 @@ from roadmap_content.state.tasks.task import read_task
 from tests.support.erasing import QUIET, erased, rows_with
 from tests.support.factories import CONTENT_TABLES, bundle_of, concept_ids
 from tests.support.pipeline import S3, SETTINGS, Pipeline
+from tests.support.prepared import prepare
 from tests.support.requests_to_api import OPERATOR, Ask
 
 if TYPE_CHECKING:
@@ -102,13 +103,24 @@ def run_of(pipeline: Pipeline, user: str, number: int) -> Pipeline:
     return task
 
 
+BY_ALICE = (
+    "INSERT INTO content_capacity_changes (actor, reason, slots_before, slots, stopped_before, stopped)"
+    " VALUES ('operator:alice', 'why', 1, 2, false, false)"
+)
+
+
 @pytest.fixture
 def of_two_users(pipeline: Pipeline, s3: "S3Client") -> Pipeline:
+    prepare(pipeline, two_users)
+    return pipeline
+
+
+def two_users(pipeline: Pipeline) -> None:
     """A run with failures for each of two users, and a second one of the first user, who is an operator."""
     for user, number in (("alice", 1), ("bob", 1), ("alice", 2)):
         run_of(pipeline, user, number)
     pipeline.execute("UPDATE content_attempts SET actor = 'operator:alice' WHERE task_id LIKE '%-t-1'")
-    pipeline.execute("UPDATE content_capacity SET changed_by = 'operator:alice'")
+    pipeline.execute(BY_ALICE)
     pipeline.execute(
         "INSERT INTO content_recoveries (recovery_id, state, actor, reason, filter, rate_per_minute,"
         " concurrency, canary)"
@@ -118,7 +130,6 @@ def of_two_users(pipeline: Pipeline, s3: "S3Client") -> Pipeline:
         "INSERT INTO content_events (event_id, detail_type, task_id, detail)"
         " VALUES ('e', 'a', 'bob-t-1', '{\"actor\": \"operator:alice\"}')"
     )
-    return pipeline
 
 
 PRODUCT_TABLES = {"roadmap_tasks", "roadmap_metadata", *CONTENT_TABLES}
@@ -154,10 +165,10 @@ def test_a_user_is_erased_and_the_neighbour_is_not_changed(
     assert removed.rows | {"content_attempts": 3} == {
         table: count
         for table, count in own.items()
-        if table not in ("content_capacity", "content_recoveries")
+        if table not in ("content_capacity_changes", "content_recoveries")
     } | {"content_events": own["content_events"] - 1}
     assert Removed.model_validate(answer["receipt"]["removed"]) == removed
-    once = ("content_attempts", "content_capacity", "content_events", "content_recoveries")
+    once = ("content_attempts", "content_capacity_changes", "content_events", "content_recoveries")
     assert removed.names == dict.fromkeys(once, 1)
     assert not erase(ask, "alice", dry_run="true", **wanted)["removed"]
 
@@ -350,7 +361,7 @@ def test_after_a_restore_the_register_is_applied_to_what_is_older(
     of_two_users.execute("UPDATE content_attempts SET roadmap_id = 'alice-r-1' WHERE task_id = 'alice-t-3'")
     newer = keys.staged_key("alice-r-1", Item("a newer concept", ContentType.QUIZ))
     of_two_users.bucket.put(newer, b"{}")
-    of_two_users.execute("UPDATE content_capacity SET changed_by = 'operator:alice', changed_at = now()")
+    of_two_users.execute(BY_ALICE)
     for number, at in enumerate(("now()", "now() - interval '1 day'")):
         of_two_users.execute(
             "INSERT INTO content_events (event_id, detail_type, task_id, detail, recorded_at) VALUES"
@@ -364,7 +375,7 @@ def test_after_a_restore_the_register_is_applied_to_what_is_older(
     left = named(of_two_users, "alice")
     assert ["alice-t-3" in row for row in left["content_attempts"]] == [True]
     assert ["by alice 0" in row for row in left["content_events"] if "operator:alice" in row] == [True]
-    assert left.keys() >= {"content_capacity", "content_queue_keys"}
+    assert left.keys() >= {"content_capacity_changes", "content_queue_keys"}
     assert of_two_users.bucket.holds(newer)
     assert len({key for key, _ in versions(s3, keys.ERASURES)}) == 1
     (entry,) = of_two_users.rows("SELECT user_hash, user_id, ended_at FROM content_erasures")
@@ -426,7 +437,6 @@ def test_a_replay_finds_each_user_whom_one_row_names(of_two_users: Pipeline, ask
 NAMING = {
     "user_id": ("text", "%s"),
     "actor": ("text", "operator:%s"),
-    "changed_by": ("text", "operator:%s"),
     "queue_key": ("text", "user:%s"),
     "filter": ("json", '{"user_id": "%s"}'),
     "detail": ("json", '{"data": {"actor": "user:%s"}}'),

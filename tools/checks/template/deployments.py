@@ -22,6 +22,7 @@ EXAMPLES: Mapping[str, str] = {
     "AlarmTopicArn": _ARN.format("sns", "alarms"),
     "AwsEndpointUrl": "http://127.0.0.1:4566",
     "ConsoleClientId": "console",
+    "ConsolePictureOrigins": "https://pictures.example",
     "ConsoleTokenOrigin": "https://login.example",
     "ContentBucketKeyArn": _KEY,
     "ContentBucketName": "the-products-bucket",

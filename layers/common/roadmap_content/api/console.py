@@ -42,15 +42,19 @@ class ConsoleSettings:
     origins: tuple[str, ...] = ()
     """Further origins to which the page may send requests."""
 
+    pictures: str = ""
+    """The origins of pictures that lessons show, separated by spaces; other pictures are links."""
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
-        """Read CONSOLE_CLIENT_ID and, if it is set, JWT_ISSUER, JWT_AUDIENCE, CONSOLE_SCOPE and
-        CONSOLE_TOKEN_ORIGIN.
-        Raises MissingSettingError: the issuer or the token endpoint's origin is not an https URL.
+        """Read CONSOLE_PICTURE_ORIGINS, CONSOLE_CLIENT_ID and, if that is set, JWT_ISSUER, JWT_AUDIENCE,
+        CONSOLE_SCOPE and CONSOLE_TOKEN_ORIGIN. Raises MissingSettingError: one of the URLs is not https.
         """
+        name = "CONSOLE_PICTURE_ORIGINS"
+        pictures = " ".join(_origin_of(name, url) for url in environ.get(name, "").split())
         client = environ.get("CONSOLE_CLIENT_ID", "")
         if not client:
-            return cls()
+            return cls(pictures=pictures)
         issuer = environ.get("JWT_ISSUER", "")
         urls = {"JWT_ISSUER": issuer, "CONSOLE_TOKEN_ORIGIN": environ.get("CONSOLE_TOKEN_ORIGIN") or issuer}
         return cls(
@@ -59,6 +63,7 @@ class ConsoleSettings:
             client=client,
             scope=environ.get("CONSOLE_SCOPE", ""),
             origins=tuple(sorted({_origin_of(name, url) for name, url in urls.items()})),
+            pictures=pictures,
         )
 
 

@@ -140,6 +140,7 @@ class TaskRow(Payload):
     top_reason: TopReason | None
     needs_person: bool
     ours: bool
+    erased: Annotated[bool, Field(description="Everything of this system about the task was erased.")]
 
 
 class TaskPage(Page[TaskRow]):
@@ -206,6 +207,10 @@ class AttemptRow(Payload):
     not_started: Annotated[
         Mapping[ContentType, Count] | None,
         Field(description="planned − saved − failed: only of a cancelled attempt."),
+    ]
+    temporary: Annotated[
+        Mapping[str, Count],
+        Field(description="The failed items with a temporary reason, such as an outage, by error code."),
     ]
     generated: Mapping[ContentType, Count] | None
     tokens: Count

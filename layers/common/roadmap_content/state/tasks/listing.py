@@ -110,6 +110,7 @@ class Selection(NamedTuple):
 # The columns contain the local time of the database's owner; pages and filters are in UTC.
 _ROW = f"""
 SELECT t.task_id, t.roadmap_id, r.title, t.user_id, t.status, t.current_step, t.attempt,
+    t.attempt = 0 AND t.execution_arn IS NOT NULL AS erased,
     {instant("t.updated_at")} AS updated_at,
     {instant("t.created_at")} AS created_at,
     {instant("t.completed_at")} AS completed_at,
