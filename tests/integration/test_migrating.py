@@ -21,7 +21,7 @@ from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.postgres.engine import Credentials, open_engine
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import SessionSource, Settings
-from roadmap_content.runs.steps.migrate import (
+from roadmap_content.runs.installation.migrate import (
     MigrateRequest,
     MigrationRefusedError,
     RehearsalFailedError,
@@ -88,8 +88,8 @@ def refuse_in_the_contract(monkeypatch: pytest.MonkeyPatch, _: str) -> None:
 def refuse_in_the_statement(monkeypatch: pytest.MonkeyPatch, _: str) -> None:
     quiz = CONTENT_KINDS[ContentType.QUIZ]
     statement = "SELECT 'c' AS concept_id, 'id_taken' AS row_status"
-    kinds = {**CONTENT_KINDS, ContentType.QUIZ: quiz._replace(save_sql=statement)}
-    monkeypatch.setattr("roadmap_content.runs.steps.migrate.CONTENT_KINDS", kinds)
+    kinds = {**CONTENT_KINDS, ContentType.QUIZ: quiz._replace(sql=quiz.sql._replace(save=statement))}
+    monkeypatch.setattr("roadmap_content.runs.installation.migrate.CONTENT_KINDS", kinds)
 
 
 def refuse_in_the_schema(_: pytest.MonkeyPatch, url: str) -> None:
@@ -106,18 +106,17 @@ def refuse_in_the_schema(_: pytest.MonkeyPatch, url: str) -> None:
     ],
 )
 def test_a_release_that_refuses_everything_is_refused_before_any_function_runs_it(
-    empty_database_url: str,
+    new_database_url: str,
     monkeypatch: pytest.MonkeyPatch,
     fault: Callable[[pytest.MonkeyPatch, str], None],
     reason: str,
 ) -> None:
     """The migration precedes every function: `tests/template/test_release.py`."""
-    database = Database(empty_database_url)
-    migrate_database(MigrateRequest(), database, Deadline.after(600))
-    fault(monkeypatch, empty_database_url)
+    database = Database(new_database_url)
+    fault(monkeypatch, new_database_url)
     with pytest.raises(RehearsalFailedError, match=reason):
         migrate_database(MigrateRequest(), database, Deadline.after(600))
-    with create_engine(empty_database_url, poolclass=NullPool).connect() as connection:
+    with create_engine(new_database_url, poolclass=NullPool).connect() as connection:
         for table in ("roadmap_metadata", "tutorial_metadata", "content_origins", "content_archive"):
             assert connection.scalar(text(f"SELECT count(*) FROM {table}")) == 0, table
 
@@ -132,21 +131,19 @@ def test_a_migration_is_refused_while_another_one_runs(empty_database_url: str) 
     assert revision(empty_database_url) is not None
 
 
-def test_a_schema_from_before_the_first_migration_is_refused(empty_database_url: str) -> None:
-    migrate(empty_database_url)
-    with create_engine(empty_database_url, poolclass=NullPool).begin() as connection:
+def test_a_schema_from_before_the_first_migration_is_refused(new_database_url: str) -> None:
+    with create_engine(new_database_url, poolclass=NullPool).begin() as connection:
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0012'"))
     with pytest.raises(MigrationRefusedError, match="revision 0012"):
-        migrate_database(MigrateRequest(), Database(empty_database_url), Deadline.after(600))
-    assert revision(empty_database_url) == "0012"
+        migrate_database(MigrateRequest(), Database(new_database_url), Deadline.after(600))
+    assert revision(new_database_url) == "0012"
 
 
-def test_a_schema_of_a_later_release_is_left_as_it_is(empty_database_url: str) -> None:
+def test_a_schema_of_a_later_release_is_left_as_it_is(new_database_url: str) -> None:
     """After a rollback, a release runs on the schema of the next one."""
-    migrate(empty_database_url)
-    with create_engine(empty_database_url, poolclass=NullPool).begin() as connection:
+    with create_engine(new_database_url, poolclass=NullPool).begin() as connection:
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
-    result = migrate_database(MigrateRequest(), Database(empty_database_url), Deadline.after(600))
+    result = migrate_database(MigrateRequest(), Database(new_database_url), Deadline.after(600))
     assert result.before == result.after == "9999"
 
 
@@ -215,6 +212,6 @@ def test_a_migration_overrides_the_time_limit_of_its_role(
         seen.append(str(connection.scalar(text("SHOW statement_timeout"))))
         migrate_at_once(connection)
 
-    monkeypatch.setattr("roadmap_content.runs.steps.migrate.migrate_at_once", note)
+    monkeypatch.setattr("roadmap_content.runs.installation.migrate.migrate_at_once", note)
     migrate_database(MigrateRequest(), Database(roles.migrator, "role", roles), Deadline.after(603))
     assert seen in (["599s"], ["10min"])

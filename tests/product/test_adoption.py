@@ -162,7 +162,7 @@ def save(product: Product, concept_id: str, content_type: ContentType, hold: thr
     with product.engine.begin() as connection:
         lock_roadmap(connection, "r-1")
         row = kind.to_row("r-1", concept_id, document)
-        connection.execute(text(kind.save_sql), save_parameters("r-1", [row]))
+        connection.execute(text(kind.sql.save), save_parameters("r-1", [row]))
         if hold is not None:
             hold.wait(600)
 
@@ -201,7 +201,7 @@ def test_the_product_inserts_while_save_has_not_committed(
             lock_roadmap(connection, "r-1")
             kind = CONTENT_KINDS[content_type]
             row = kind.to_row("r-1", "r-1:c-1", content_of(content_type, "r-1:c-1"))
-            connection.execute(text(kind.save_sql), save_parameters("r-1", [row]))
+            connection.execute(text(kind.sql.save), save_parameters("r-1", [row]))
             saved.set()
             hold.wait(600)
 
