@@ -17,9 +17,8 @@ import { TaskView } from "./view-task.js";
 import { TasksView } from "./view-tasks.js";
 
 /**
- * The caller and the derived permissions. @typedef {{ me: import("./types").Identity, operates: boolean,
- * sees: boolean, viewsOnly: boolean, acts: boolean, scope: () => { user_id?: string }, userFor:
- * (owner: string) => string, }} Session
+ * The caller and the derived permissions.
+ * @typedef {{ me: import("./types").Identity, operates: boolean, sees: boolean, acts: boolean, scope: () => { user_id?: string }, userFor: (owner: string) => string }} Session
  */
 
 /** @param {import("./types").Identity} me @returns {Session} */
@@ -30,7 +29,6 @@ function sessionOf(me) {
     me,
     operates,
     sees,
-    viewsOnly: sees && !operates,
     acts: operates || !sees,
     scope: () => (sees ? {} : { user_id: me.user_id }),
     userFor: (owner) => (sees ? owner : me.user_id),
@@ -136,7 +134,7 @@ function View({ route, section, session }) {
     // Loaded on demand, because owners never open them.
     case "recoveries":
       return id === undefined
-        ? html`<${OnDemand} from="./view-recoveries.js" name="RecoveriesView" />`
+        ? html`<${OnDemand} from="./view-recoveries.js" name="RecoveriesView" session=${session} />`
         : html`<${OnDemand} from="./view-recoveries.js" name="RecoveryView" key=${id} id=${id} query=${query} session=${session} />`;
     case "health":
       return html`<${OnDemand} from="./view-health.js" name="HealthView" />`;

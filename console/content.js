@@ -11,8 +11,8 @@ import { Dialog, ErrorNote, Loading, Text, pathOf } from "./parts.js";
 /** @typedef {import("./types").SavedItem} SavedItem */
 
 /**
- * The saved content of an item. @param {{ taskId: string, conceptId: string, type:
- * import("./types").ContentType, revision: string, scope: { user_id?: string }, title: string }} props
+ * The saved content of an item.
+ * @param {{ taskId: string, conceptId: string, type: import("./types").ContentType, revision: string, scope: { user_id?: string }, title: string }} props
  */
 export function SavedContent({ taskId, conceptId, type, revision, scope, title }) {
   const [reads, setReads] = useState(false);

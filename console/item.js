@@ -1,5 +1,4 @@
-// The drawer next to the map: one concept and its items, with the reason and the next action of missing
-// ones.
+// The drawer next to the map: one concept and its items, with the reason and the next action of missing ones.
 
 import { useEffect, useRef, useState } from "./vendor/hooks.js";
 import { get } from "./api.js";
@@ -28,8 +27,7 @@ export function ItemDrawer({ task, concept, type, states, session, acts, changes
   const drawer = useRef(/** @type {HTMLElement | null} */ (null));
   useEffect(() => heading.current?.focus({ preventScroll: true }), []);
   useEffect(() => {
-    // Below 700 px the drawer is a sheet at the bottom. The opened concept must stay visible above
-    // it.
+    // Below 700 px the drawer is a sheet at the bottom. The opened concept must stay visible above it.
     if (window.matchMedia("(max-width: 700px)").matches) {
       document.querySelector(`[data-index="${concept.index}"]`)?.scrollIntoView({ block: "end" });
     }
@@ -159,10 +157,7 @@ function Details({ detail, load, revisions }) {
         <p class="meta">${T.stages[latest.stage] ?? latest.stage} · ${latest.transient ? T.item.temporary : T.item.permanent}</p>
       </div>`
     }
-    ${
-      missing &&
-      html`<${Remedy} code=${latest?.error_code} action=${detail.next_action} text=${detail.next_action_text} />`
-    }
+    ${missing && html`<${Remedy} code=${latest?.error_code} action=${detail.next_action} text=${detail.next_action_text} />`}
     ${saved && html`<${Fold} label=${T.content.heading} shown=${true}>${() => load(saved)}<//>`}
     ${
       missing &&

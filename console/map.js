@@ -76,8 +76,7 @@ export function TaskMap({ outline: tree, states, reasonOf, reason, open, onOpen 
     }
   };
 
-  /** Whether a concept has a problem, of the selected reason if one is selected. @param {number} index
-   * */
+  /** Whether a concept has a problem, of the selected reason if one is selected. @param {number} index */
   const troubled = (index) =>
     TYPES.some((_, type) => {
       const item = TYPE_COUNT * index + type;

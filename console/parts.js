@@ -58,20 +58,13 @@ const TONES = {
 export const Pill = ({ value, words = T.status }) =>
   html`<span class="pill ${TONES[value] ?? "calm"}">${words[value] ?? value}</span>`;
 
-/**
- * A bar of parts. Its label contains the values. @param {{ parts: [string, number][], total:
- * number, label: string }} props
- */
+/** A bar of parts. Its label contains the values. @param {{ parts: [string, number][], total: number, label: string }} props */
 export const Bar = ({ parts, total, label }) => html`
   <span class="bar" role="img" aria-label=${label}>
     ${parts.map(
       ([kind, count]) =>
         count > 0 &&
-        html`<span
-          key=${kind}
-          class="part part-${kind}"
-          style=${{ flexGrow: count }}
-        ></span>`,
+        html`<span key=${kind} class="part part-${kind}" style=${{ flexGrow: count }}></span>`,
     )}
     <span style=${{ flexGrow: total - parts.reduce((all, [, count]) => all + count, 0) }}></span>
   </span>
@@ -97,10 +90,7 @@ export function ErrorNote({ error, at, retry, missing, forbidden, back }) {
   const sentence = errorSentence(error, { missing, forbidden });
   return html`
     <div class="note bad" role="alert">
-      <p>
-        ${sentence}${" "}
-        ${at ? T.errors.stale(ago(at)) : ""}
-      </p>
+      <p>${sentence} ${at ? T.errors.stale(ago(at)) : ""}</p>
       ${error.code && html`<p class="meta"><code>${error.code}</code> ${error.status}</p>`}
       ${lost && back ? html`<p>${back}</p>` : retry && html`<button type="button" onClick=${retry}>${T.tryAgain}</button>`}
     </div>
@@ -125,10 +115,10 @@ export function errorSentence(error, { missing, forbidden } = {}) {
 /** The rows of what is being loaded: their number, and their classes and those of their parts, which give them its layout. @type {Record<string, [number, string, string[]]>} */
 const SKELETONS = {
   lines: [3, "", [""]],
-  list: [8, "task-card", ["title", "state", "progress", "reason", "time"]],
+  list: [8, "task-card", ["title", "ids", "state", "progress", "reason", "time"]],
   groups: [4, "group cause", ["group-count", "group-what", "group-side"]],
   tiles: [4, "", [""]],
-  task: [1, "columns", ["title", "percent", "wide-bar", "legend", "reasons", "attempts"]],
+  one: [1, "columns", ["title", "percent", "wide-bar", "legend", "reasons", "attempts"]],
 };
 
 /** Grey shapes in the place of what is being loaded. @param {{ like?: string }} props */
@@ -198,7 +188,7 @@ export function useTitle(/** @type {string} */ title) {
   }, [title]);
 }
 
-/** @param {Record<string, number> | Partial<Record<string, number>> | null | undefined} counts */
+/** @param {number[] | Record<string, number> | Partial<Record<string, number>> | null | undefined} counts */
 export const sum = (counts) => Object.values(counts ?? {}).reduce((/** @type {number} */ a, b) => a + (b ?? 0), 0);
 
 /** Counts by content type, in words. @param {Partial<Record<string, number>>} counts */

@@ -26,8 +26,8 @@ export function StoppedNote({ operates }) {
   return html`
     <div class="note bad stopped" role="status">
       <p>
-        <strong>${T.health.what.generation_stopped}</strong> <${Text} value=${data.reason} />${" "}
-        ${data.since && html`<span class="meta"><${Actor} actor=${data.since.actor} /> · ${ago(data.since.at)}.</span> `}
+        <strong>${T.health.what.generation_stopped}</strong> “<${Text} value=${data.reason} />”${" "}
+        ${data.since && html`<span class="meta"><${Actor} actor=${data.since.actor} /> · ${ago(data.since.at)} · </span>`}
         <span class="meta">${T.health.stillWorks} <${Link} to=${href(["runbook", "stop-paying-for-the-model"])}>${T.health.runbook}<//></span>
       </p>
       ${operates && html`<button type="button" class="primary" onClick=${() => setAsking(true)}>${T.health.resume}</button>`}

@@ -27,7 +27,8 @@ const RecoveryBar = ({ recovery }) =>
     label=${RESULTS.map((result) => `${T.recoveries.results[result]} ${recovery.counts[result]}`).join(", ")}
   />`;
 
-export function RecoveriesView() {
+/** @param {{ session: Session }} props */
+export function RecoveriesView({ session }) {
   useTitle(T.sections.recoveries);
   const { data, error, at, refresh } = useLive(
     "recoveries",
@@ -39,7 +40,7 @@ export function RecoveriesView() {
     <p class="meta">${T.recoveries.intro}</p>
     ${error && html`<${ErrorNote} error=${error} at=${data ? at : null} retry=${refresh} forbidden=${T.recoveries.notAllowed} />`}
     ${!data && !error && html`<${Loading} like="groups" />`}
-    ${data && data.items.length === 0 && html`<${Empty}>${T.recoveries.empty}<//>`}
+    ${data && data.items.length === 0 && html`<${Empty}>${T.recoveries.empty} ${session.operates && T.recoveries.startOne}<//>`}
     <ul class="groups">
       ${data?.items.map(
         (recovery) => html`
@@ -91,7 +92,7 @@ export function RecoveryView({ id, query, session }) {
   const back = html`<p><${Link} to=${href(["recoveries"])}>← ${T.recoveries.all}<//></p>`;
   if (!data) {
     return html`<h1 tabindex="-1"><${Id} value=${id} /></h1>
-      ${error ? html`<${ErrorNote} error=${error} retry=${refresh} missing=${T.recoveries.vanished} forbidden=${T.recoveries.notAllowed} back=${html`<${Link} to=${href(["recoveries"])}>${T.recoveries.all}<//>`} />` : html`<${Loading} like="task" />`}`;
+      ${error ? html`<${ErrorNote} error=${error} retry=${refresh} missing=${T.recoveries.vanished} forbidden=${T.recoveries.notAllowed} back=${html`<${Link} to=${href(["recoveries"])}>${T.recoveries.all}<//>`} />` : html`<${Loading} like="one" />`}`;
   }
   const active = ACTIVE.includes(data.state);
   const paused = data.state.startsWith("paused");

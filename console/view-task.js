@@ -77,7 +77,7 @@ export function TaskView({ id, query, session }) {
   if (!task.data) {
     return html`
       <h1 tabindex="-1"><${Id} value=${id} /></h1>
-      ${task.error ? html`<${ErrorNote} error=${task.error} retry=${task.refresh} missing=${T.task.vanished} back=${html`<${Link} to=${href(["tasks"])}>${T.task.allTasks}<//>`} />` : html`<${Loading} like="task" />`}
+      ${task.error ? html`<${ErrorNote} error=${task.error} retry=${task.refresh} missing=${T.task.vanished} back=${html`<${Link} to=${href(["tasks"])}>${T.task.allTasks}<//>`} />` : html`<${Loading} like="one" />`}
     `;
   }
 
@@ -87,7 +87,7 @@ export function TaskView({ id, query, session }) {
   const chosen = query.get("reason");
   const chosenIndex = shown && chosen ? shown.reasons.findIndex((each) => reasonKey(each) === chosen) : -1;
   const reason = chosenIndex >= 0 ? chosenIndex : null;
-  const acts = session.acts && !session.viewsOnly && !found.erased;
+  const acts = session.acts && !found.erased;
   const concept = shown?.outline.concepts.find((each) => each.id === openItem) ?? null;
 
   return html`
@@ -107,9 +107,12 @@ export function TaskView({ id, query, session }) {
         ${task.error && html`<${ErrorNote} error=${task.error} at=${task.at} retry=${refresh} />`}
         <div class="columns">
           ${shown && !found.erased && html`<${Missing} task=${found} items=${shown} chosen=${reason} />`}
-          <${Attempts} session=${session} waits=${isWaiting(found)} attempts=${attempts.data} error=${attempts.error} retry=${attempts.refresh}>
-            <${Log} id=${id} session=${session} version=${version} />
-          <//>
+          ${
+            !found.erased &&
+            html`<${Attempts} session=${session} waits=${isWaiting(found)} attempts=${attempts.data} error=${attempts.error} retry=${attempts.refresh}>
+              <${Log} id=${id} session=${session} version=${version} />
+            <//>`
+          }
         </div>
         ${
           !shown &&
@@ -179,9 +182,8 @@ function checksum(text) {
 }
 
 /**
- * Load a task's items. Names are loaded once; later only states, unless the roadmap has changed. @param
- * {string} id @param {Session} session @param {number} attempt @param {AbortSignal} signal @param {Items
- * | null} previous @returns {Promise<Items>}
+ * Load a task's items. Names are loaded once; later only states, unless the roadmap has changed.
+ * @param {string} id @param {Session} session @param {number} attempt @param {AbortSignal} signal @param {Items | null} previous @returns {Promise<Items>}
  */
 async function loadItems(id, session, attempt, signal, previous) {
   if (previous && previous.outline.concepts.length > 0) {
@@ -347,6 +349,7 @@ function Head({ task, items, acts, sees, onRetry, onRedrive, onCancel }) {
       <div><dt>${T.task.created}</dt><dd><${Age} at=${task.created_at} /></dd></div>
       ${
         task.tokens &&
+        !erased &&
         html`<div><dt>${T.task.tokens}</dt>
           <dd>${task.tokens.budget === null ? number(task.tokens.used) : T.task.ofBudget(number(task.tokens.used), number(task.tokens.budget))}</dd></div>`
       }
@@ -536,7 +539,9 @@ function AttemptsChart({ attempts }) {
         </g>`;
       })}
     </svg>
-    <figcaption class="meta"><span>${moment(start)}</span><span>${moment(end)}</span></figcaption>
+    <figcaption class="meta">
+      <span>${moment(start)}</span>${attempts.some((each) => sum(each.temporary)) && html`<span><span class="swatch state-outage"></span> ${T.task.temporary}</span>`}<span>${moment(end)}</span>
+    </figcaption>
   </figure>`;
 }
 

@@ -6,7 +6,7 @@ import { RecoveryDialog } from "./heal.js";
 import { html } from "./html.js";
 import { T, number } from "./language.js";
 import { useLive } from "./live.js";
-import { Age, Empty, ErrorNote, Id, Link, Loading, Pill, Progress, ReasonLine, Text, useTitle } from "./parts.js";
+import { Age, Empty, ErrorNote, Id, Link, Loading, Pill, Progress, ReasonLine, Text, sum, useTitle } from "./parts.js";
 import { change, href } from "./router.js";
 
 /** @typedef {import("./types").TaskRow} TaskRow */
@@ -148,7 +148,7 @@ export function TasksView({ query, session }) {
       rows.length === 0 &&
       (filtered
         ? html`<${Empty}>${T.tasksView.noMatch}<//>`
-        : html`<${Empty}>${session.sees ? T.tasksView.empty : T.tasksView.emptyOwner}<pre>roadmap load BUNDLE.json${"\n"}roadmap run TASK_ID</pre><//>`)
+        : html`<${Empty}>${session.sees ? T.tasksView.empty : T.tasksView.emptyOwner}${session.operates && html`<pre>roadmap load BUNDLE.json${"\n"}roadmap run TASK_ID</pre>`}<//>`)
     }
     ${
       session.operates &&
@@ -325,6 +325,3 @@ function RowProgress({ task, detail }) {
   if (task.progress) return html`<${Progress} ...${task.progress} />`;
   return html`<span class="meta">${task.ours ? T.tasksView.firstAttempt : task.status === "processing" ? T.tasksView.notOurs : T.tasksView.neverRun}</span>`;
 }
-
-/** @param {number[]} counts */
-const sum = (counts) => counts.reduce((all, count) => all + count, 0);

@@ -305,8 +305,8 @@ export const en = {
     heal: (count) => `Heal ${count} selected`,
     onlyMatching: "Heal the one that matches",
     unselect: "Unselect",
-    empty: "There are no tasks yet. A task appears here when its roadmap reaches the content stage, or by two commands:",
-    emptyOwner: "You have no tasks yet. A task appears here when a roadmap of yours is generated, or by two commands of an operator:",
+    empty: "There are no tasks yet. A task appears here when its roadmap reaches the content stage.",
+    emptyOwner: "You have no tasks yet. A task appears here when a roadmap of yours is generated.",
     noMatch: "No task matches this filter.",
     neverRun: "not started",
     /** @param {string} saved @param {string} total */
@@ -533,7 +533,8 @@ export const en = {
 
   recoveries: {
     intro: "Bulk retries of many tasks, at a limited rate.",
-    empty: "There has been no recovery yet. Start one from Tasks (select, then Heal) or from a failure group.",
+    empty: "There has been no recovery yet.",
+    startOne: "Start one from Tasks (select, then Heal) or from a failure group.",
     notAllowed: "Only operators and viewers can see recoveries.",
     /** @type {Record<string, string>} */
     states: {

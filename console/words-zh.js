@@ -328,8 +328,8 @@ export const zh = {
     heal: (count) => `恢复所选的 ${count} 个`,
     onlyMatching: "恢复匹配的 1 个",
     unselect: "取消选择",
-    empty: "还没有任务。路线图进入内容阶段后，任务会出现在这里；也可以用两条命令创建：",
-    emptyOwner: "您还没有任务。您的路线图开始生成后，任务会出现在这里；运维也可以用两条命令创建：",
+    empty: "还没有任务。路线图进入内容阶段后，任务会出现在这里。",
+    emptyOwner: "您还没有任务。您的路线图开始生成后，任务会出现在这里。",
     noMatch: "没有任务符合此筛选条件。",
     neverRun: "未开始",
     saved: (saved, total) => `已保存 ${saved} / ${total}`,
@@ -525,7 +525,8 @@ export const zh = {
 
   recoveries: {
     intro: "以受限的速率批量重试任务。",
-    empty: "还没有批量恢复。可在“任务”（选择后点“恢复”）或失败分组中开始。",
+    empty: "还没有批量恢复。",
+    startOne: "可在“任务”（选择后点“恢复”）或失败分组中开始。",
     notAllowed: "只有运维和查看者可以查看批量恢复。",
     states: {
       waiting: "等待中",

@@ -38,7 +38,7 @@ from ..state.failures.failures import failures_of_item, latest_failures, refusal
 from ..state.failures.groups import GroupKey, group_of
 from ..state.services import Services
 from ..state.tasks.attempts import read_scope
-from ..state.tasks.next_actions import Advice, action_of, advice, advice_for
+from ..state.tasks.next_actions import Advice, advice, advice_for
 from ..state.tasks.scope import Scope
 from ..state.tasks.task import TaskSnapshot, read_snapshot, read_task
 from .pages import AnyText, Integer, decode_cursor, encode_cursor, first_that_fit
@@ -246,7 +246,7 @@ def _read_item(
         live=live,
         staged=staged is not None,
         rejected=bool(rejected),
-        remedy_action=action_of(remedy),
+        remedy=remedy,
         failure=failures[0] if failures and failures[0].attempt == task.attempt else None,
     )
     return ItemDetail(
@@ -285,7 +285,7 @@ def _state(
     live: bool,
     staged: bool,
     rejected: bool,
-    remedy_action: NextAction,
+    remedy: NextAction,
     failure: ItemFailure | None,
 ) -> tuple[ItemState, Advice]:
     if saved:
@@ -296,8 +296,8 @@ def _state(
     if advised is not None and advised.needs_person:
         return ItemState.STAGED if staged else ItemState.MISSING, advised
     if staged:
-        refused = remedy_action is NextAction.REJECT_AND_GENERATE
-        return ItemState.REJECTED if refused else ItemState.STAGED, advice(remedy_action)
+        refused = remedy is NextAction.REJECT_AND_GENERATE
+        return ItemState.REJECTED if refused else ItemState.STAGED, advice(remedy)
     return ItemState.REJECTED if rejected else ItemState.MISSING, advice(NextAction.GENERATE)
 
 

@@ -89,7 +89,7 @@ def read_content(
         DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
     """
     kind = CONTENT_KINDS[item.content_type]
-    if version is not None and kind.versions_sql is None:
+    if version is not None and kind.sql.versions is None:
         raise InvalidRequestError(f"version: {item.content_type} has no versions")
     if version is not None and revision_id is not None:
         raise InvalidRequestError("version and revision_id cannot be combined")

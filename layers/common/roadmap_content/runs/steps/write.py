@@ -1,4 +1,4 @@
-"""The second half of Save: write rows and failures in one transaction, and report them."""
+"""Write the rows and failures of a batch in one transaction, and report them."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -27,7 +27,7 @@ from ...platform.runtime.deadline import Deadline
 from ...state.failures.failures import record_failures
 from ...state.services import Services
 from ...state.tasks.task import why_stopped
-from .prepare import Entry, Prepared, failure_of
+from .entries import Entry, Prepared, failure_of
 from .reporting import Saved, report_batch
 
 PART = 10
@@ -119,7 +119,7 @@ class Writer:
         record_refused(connection, plan.roadmap_id, plan.task_id, plan.attempt, refused)
 
     def _write(self, connection: Connection, kind: ContentKind, ready: Sequence[Entry]) -> "Written":
-        rows = connection.execute(text(kind.save_sql), self._parameters(ready)).all()
+        rows = connection.execute(text(kind.sql.save), self._parameters(ready)).all()
         return _written(ready, [(row.concept_id, row.row_status) for row in rows])
 
     def _write_in_parts(
@@ -127,7 +127,7 @@ class Writer:
     ) -> "Written":
         """Save rows in parts of `size`, and the rows of failed parts one by one."""
         parts = [ready[start : start + size] for start in range(0, len(ready), size)]
-        outcome = save_in_parts(connection, kind.save_sql, [self._parameters(part) for part in parts])
+        outcome = save_in_parts(connection, kind.sql.save, [self._parameters(part) for part in parts])
         written = _written(ready, outcome.unwritten)
         suspects = [entry for number in outcome.refused for entry in parts[number]]
         if suspects and size > 1:

@@ -26,7 +26,7 @@ from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
 from ..outbox import record_events
 from ..services import Services
-from ..tasks.attempts import CONSOLE, AttemptStart, open_attempt
+from ..tasks.attempts import CONSOLE, AttemptStart, NewAttempt
 from ..tasks.ownership import why_not_startable
 from ..tasks.task import Task, claim_row, is_committed, read_product_work, read_task
 from .capacity import NOTHING, Work, read_place
@@ -158,41 +158,31 @@ class _NewAttempt:
     def number(self) -> int:
         return self.task.attempt + 1
 
-    def claim(self, connection: Connection) -> Task | None:
-        """Claim the task's row; `None` if it has another attempt, or was cancelled, since it was read."""
+    def claim(self, connection: Connection, services: Services) -> Task | None:
+        """Claim the task's row, and write the caller's record that belongs to the claim. `None` if the row
+        has another attempt, or the task was cancelled, since it was read.
+        Raises ContentError: the product, a fence or the caller refuses the attempt.
+        """
         require_startable(connection, self.task, take_over=self.take_over)
         claimed = claim_row(connection, self.task, self.execution_arn)
         if claimed is None:
             return None
         task, self.transaction_id = claimed
-        return task
-
-    def record(self, connection: Connection, services: Services) -> None:
-        """Write the audit trail, ask the fences, and write the caller's record that belongs to the claim.
-        Raises ContentError: a fence refuses the attempt.
-        """
-        open_attempt(
-            connection,
-            self.task.task_id,
-            self.number,
-            self.execution_arn,
-            self.start,
-            self.redrive_count,
-            was_cancelled=self.task.status == "cancelled",
-        )
         # After the claim, which has locked the task's row: what fences the task later waits for that lock.
-        services.require_permitted(connection, self.task.task_id, read_at=self.task.read_at)
+        services.require_permitted(connection, task.task_id, read_at=self.task.read_at)
         if self.start.on_claim is not None:
             self.start.on_claim(connection, self.number)
+        return task
 
     def enqueue(self, connection: Connection, services: Services, claimed: Task) -> Claim:
-        """Put it into the queue, and admit waiting attempts, perhaps itself. Locks the capacity.
+        """Write the audit trail, put it into the queue, and admit waiting attempts, perhaps itself.
         Raises ClaimRefusedError: the attempt before it, which waited, was admitted since the task was read.
         """
         task_id, start, place = self.task.task_id, self.start, None
         waits = self.state is QueueState.WAITING
-        entry = start.cause.queue_class, self.state, self.work, start.tenant
-        admitted = enqueue(connection, task_id, self.number, *entry)
+        was_cancelled = self.task.status == "cancelled"
+        new = NewAttempt(task_id, self.number, self.execution_arn, start, self.redrive_count, was_cancelled)
+        admitted = enqueue(connection, new, self.state, self.work)
         has_waited = self.task.queue_state == QueueState.WAITING
         if has_waited and was_admitted(connection, task_id, self.task.attempt):
             raise ClaimRefusedError(task_id, self.task.attempt, self.task.execution_arn)
@@ -233,10 +223,9 @@ def _take(services: Services, new: _NewAttempt, deadline: Deadline) -> Claim:
     """Claim an attempt and put it into the queue, in one transaction, so that a crash loses neither."""
 
     def take(connection: Connection) -> Claim:
-        claimed = new.claim(connection)
+        claimed = new.claim(connection, services)
         if claimed is None:
             return new.claimed_before(connection)
-        new.record(connection, services)
         return new.enqueue(connection, services, claimed)
 
     return transact(services.engine, take, deadline)

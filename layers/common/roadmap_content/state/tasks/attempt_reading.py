@@ -25,12 +25,19 @@ LATEST_ACTOR = text("""
 SELECT actor FROM content_attempts WHERE task_id = :task_id ORDER BY attempt DESC LIMIT 1
 """)
 
+# The failures of items outside an attempt's scope are those of earlier attempts.
 PAGE = text("""
 SELECT attempt, actor, cause, reason, execution_arn, redrive_count, step, claimed_at, ended_at, outcome,
     planned, saved, failed, generated, tokens, scope,
     (SELECT coalesce(json_object_agg(error_code, items), '{}') FROM (
-        SELECT error_code, count(*) AS items FROM content_failures f
-        WHERE (f.task_id, f.attempt) = (a.task_id, a.attempt) AND f.transient GROUP BY 1) AS t) AS temporary
+        SELECT error_code, count(*) AS items
+        FROM content_failures f, coalesce(f.long_concept_id, f.concept_id) AS item
+        WHERE (f.task_id, f.attempt) = (a.task_id, a.attempt) AND f.transient
+            AND coalesce(a.scope ->> 'content_type' = f.content_type, true)
+            AND coalesce(a.scope ->> 'concept_id' = item, true)
+            AND (a.scope -> 'revisions' IS NULL
+                OR a.scope #> ARRAY['revisions', f.content_type, item] IS NOT NULL)
+        GROUP BY 1) AS t) AS temporary
 FROM content_attempts a WHERE task_id = :task_id AND attempt < :before ORDER BY attempt DESC LIMIT :limit
 """)
 

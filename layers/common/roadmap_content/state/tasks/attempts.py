@@ -43,20 +43,23 @@ def user_start(user_id: str, reason: str | None = None) -> AttemptStart:
     return AttemptStart(f"user:{user_id}", Cause.RETRY, reason)
 
 
+# A part of the statement by which an attempt enters the queue; the parameters are those of `NewAttempt`.
 # Guarantees: one row per attempt. Earlier attempts without a recorded outcome end; the sweep counts them.
-OPEN = text("""
-WITH superseded AS (
+OPENED = """superseded_attempts AS (
     UPDATE content_attempts SET step = 'ended', ended_at = timezone('utc', now()), outcome = CASE
         WHEN outcome = 'cancelled' OR CAST(:was_cancelled AS boolean) THEN 'cancelled' ELSE 'superseded' END
     WHERE task_id = :task_id AND attempt < :attempt AND ended_at IS NULL
-)
-INSERT INTO content_attempts
-    (task_id, attempt, actor, cause, reason, execution_arn, redrive_count, step, scope, user_id, roadmap_id)
-VALUES (:task_id, :attempt, :actor, :cause, :reason, :execution_arn, :redrive_count, 'claimed',
-    CAST(:scope AS json), (SELECT user_id FROM roadmap_tasks WHERE task_id = :task_id),
-    (SELECT roadmap_id FROM roadmap_tasks WHERE task_id = :task_id))
-ON CONFLICT (task_id, attempt) DO NOTHING
-""")
+    RETURNING attempt
+),
+opened AS (
+    INSERT INTO content_attempts (task_id, attempt, actor, cause, reason, execution_arn, redrive_count, step,
+        scope, user_id, roadmap_id)
+    VALUES (:task_id, :attempt, :actor, :cause, :reason, :execution_arn, :redrive_count, 'claimed',
+        CAST(:scope AS json), (SELECT user_id FROM roadmap_tasks WHERE task_id = :task_id),
+        (SELECT roadmap_id FROM roadmap_tasks WHERE task_id = :task_id))
+    ON CONFLICT (task_id, attempt) DO NOTHING
+    RETURNING attempt
+)"""
 
 # The attempts of deleted tasks stay uncounted.
 UNCOUNTED = text("""
@@ -148,29 +151,24 @@ WHERE t.task_id = :task_id
 GENERATED = text("SELECT generated FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt")
 
 
-def open_attempt(
-    connection: Connection,
-    task_id: str,
-    attempt: int,
-    execution_arn: str | None,
-    start: AttemptStart,
-    redrive_count: int,
-    *,
-    was_cancelled: bool,
-) -> None:
-    """Record the claim of an attempt, and the end of earlier ones without a recorded outcome. Idempotent.
-    `was_cancelled`: whether the claim has lifted the task's cancellation.
-    """
-    by = {"actor": start.actor, "cause": start.cause, "reason": start.reason}
-    parameters = by | {
-        "task_id": task_id,
-        "attempt": attempt,
-        "execution_arn": execution_arn,
-        "redrive_count": redrive_count,
-        "scope": _encoded(start.scope.document),
-        "was_cancelled": was_cancelled,
-    }
-    connection.execute(OPEN, parameters)
+class NewAttempt(NamedTuple):
+    """An attempt at its claim."""
+
+    task_id: str
+    attempt: int
+    execution_arn: str | None
+    start: AttemptStart
+    redrive_count: int = 0
+    was_cancelled: bool = False
+    """Whether the claim has lifted the task's cancellation."""
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of `OPENED`."""
+        parameters = self._asdict()
+        start = parameters.pop("start")
+        by = {"actor": start.actor, "cause": start.cause, "reason": start.reason}
+        return parameters | by | {"scope": _encoded(start.scope.document)}
 
 
 def record_plan(
