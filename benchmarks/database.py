@@ -62,7 +62,7 @@ class Database:
             entries = [author.entry(concept_id, number, 0) for number, concept_id in enumerate(ids)]
             for content_type, kind in CONTENT_KINDS.items():
                 rows = [kind.to_row(NEIGHBOUR, entry["concept_id"], entry[content_type]) for entry in entries]
-                connection.execute(text(kind.save_sql), save_parameters(NEIGHBOUR, rows))
+                connection.execute(text(kind.sql.save), save_parameters(NEIGHBOUR, rows))
         self.administer(["ANALYZE"])
 
     def forget(self) -> None:

@@ -18,11 +18,12 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 from roadmap_content.capabilities.erasure.fence import FENCE
 from roadmap_content.capabilities.recoveries.advance import advance
 from roadmap_content.capabilities.recoveries.recovery_tasks import WaitingTask, claim_task
+from roadmap_content.contracts.states import QueueState
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.state.queue import queue
-from roadmap_content.state.queue.capacity import read_place
-from roadmap_content.state.tasks.attempts import open_attempt, user_start
+from roadmap_content.state.queue.capacity import NOTHING, read_place
+from roadmap_content.state.tasks.attempts import NewAttempt, user_start
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import S3, Pipeline, services_for
 from tests.support.requests_to_api import request
@@ -240,8 +241,8 @@ def _admit(connection: Connection) -> None:
 def _claim(connection: Connection) -> None:
     connection.execute(text("UPDATE content_recoveries SET state = 'running'"))
     claim_task(connection, "all", WaitingTask("p-1", "completed", 1, None, {}, ""), 2)
-    open_attempt(connection, "p-1", 2, None, user_start("u"), 0, was_cancelled=False)
     FENCE.require(connection, ["p-1"], datetime.now(UTC).replace(tzinfo=None))
+    queue.enqueue(connection, NewAttempt("p-1", 2, None, user_start("u")), QueueState.RUNNING, NOTHING)
 
 
 @contextmanager

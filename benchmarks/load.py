@@ -37,10 +37,11 @@ from local_stack.builds import REPOSITORY
 from local_stack.template_file import default_of, read_template
 from roadmap_content.content.manifest import generation_order, planned_batch_sizes
 from roadmap_content.contracts.items import ContentType, Item
-from roadmap_content.contracts.states import QueueClass, QueueState
+from roadmap_content.contracts.states import Cause, QueueClass, QueueState
 from roadmap_content.platform.runtime.log import logger
 from roadmap_content.state.queue import queue
 from roadmap_content.state.queue.capacity import TOKENS_PER_ITEM, Work, work_of
+from roadmap_content.state.tasks.attempts import AttemptStart, NewAttempt
 from tests.support.factories import concept_ids
 
 from . import quota
@@ -160,9 +161,10 @@ class Queue:
             connection.execute(ATTEMPT, {"id": task_id})
             self._age(connection, run.arrives)
             self._recent.append(run)
-            entry = run.queue_class, QueueState.WAITING, work
+            cause = Cause.RECOVERY if run.queue_class is QueueClass.BULK else Cause.RETRY
+            new = NewAttempt(task_id, 1, None, AttemptStart(f"user:{run.user}", cause))
             with patch.object(queue, "ADMIT", ADMIT):
-                return self._runs_of(queue.enqueue(connection, task_id, 1, *entry))
+                return self._runs_of(queue.enqueue(connection, new, QueueState.WAITING, work))
 
     def planned(self, run: Run) -> None:
         """A run has its batches."""

@@ -69,7 +69,7 @@ MAX_CONCURRENCY: int = default_of(_TEMPLATE, "MaxConcurrency")
 MAX_OUTPUT: int = default_of(_TEMPLATE, "ModelMaxOutputTokens")
 MODEL_ID = "test.model-v1:0"
 
-RESET = text("DELETE FROM content_model_tokens")
+RESET = text("TRUNCATE content_model_tokens, content_model_leases")
 CONFIGURE = text("UPDATE content_capacity SET tokens_per_minute = :tokens")
 
 

@@ -9,8 +9,9 @@ from roadmap_content.content.manifest import read_batch
 from roadmap_content.contracts.items import Failure
 from roadmap_content.contracts.payloads import BatchRequest
 from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.runs.steps.entries import Prepared
 from roadmap_content.runs.steps.handler import step_handler
-from roadmap_content.runs.steps.prepare import Prepared, Preparer
+from roadmap_content.runs.steps.prepare import Preparer
 from roadmap_content.runs.steps.save import save_batch
 from roadmap_content.runs.steps.write import Writer
 from roadmap_content.state.services import Services

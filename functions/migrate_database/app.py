@@ -6,9 +6,9 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from roadmap_content.runs.installation.leave import LeaveRequest, leave_database
+from roadmap_content.runs.installation.migrate import MigrateRequest, answer_cloudformation, migrate_database
 from roadmap_content.runs.steps.handler import step_handler
-from roadmap_content.runs.steps.leave import LeaveRequest, leave_database
-from roadmap_content.runs.steps.migrate import MigrateRequest, answer_cloudformation, migrate_database
 
 migrate = step_handler(MigrateRequest, migrate_database, is_alarmed=False)
 leave = step_handler(LeaveRequest, leave_database, is_alarmed=False)

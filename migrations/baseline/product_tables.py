@@ -90,26 +90,16 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
 """The columns of the product's tables that this system needs, the key first."""
 
 OPTIONAL_COLUMNS: Mapping[str, Sequence[str]] = {
-    "concept_metadata": (
-        *(
-            "concept_id",
-            "roadmap_id",
-            "overall_status",
-            "all_content_completed_at",
-            "created_at",
-            "updated_at",
-        ),
-        *(
-            f"{noun}_{column}"
-            for noun in ("tutorial", "resources", "quiz")
-            for column in ("status", "id", "completed_at")
-        ),
-    ),
-    "execution_logs": (
-        *("id", "task_id", "roadmap_id", "concept_id", "level", "category", "step", "agent_name"),
-        *("message", "details", "created_at"),
-    ),
-}
+    "concept_metadata": [
+        "concept_id", "roadmap_id", "overall_status", "all_content_completed_at", "created_at", "updated_at",
+        "tutorial_status", "tutorial_id", "tutorial_completed_at", "quiz_status", "quiz_id",
+        "quiz_completed_at", "resources_status", "resources_id", "resources_completed_at",
+    ],
+    "execution_logs": [
+        "id", "task_id", "roadmap_id", "concept_id", "level", "category", "step", "agent_name", "message",
+        "details", "created_at",
+    ],
+}  # fmt: skip
 """Those of the tables that only some databases have."""
 
 # A row keeps its version unless the previous row has taken it. Among rows with the same version, the one that
@@ -212,15 +202,9 @@ CREATE INDEX content_roadmap_by_title ON roadmap_metadata ("left"(lower(title), 
 """
 
 REMOVE = """
-DROP INDEX IF EXISTS
-    content_quiz_by_concept, content_quiz_by_roadmap, content_resources_by_concept,
-    content_resources_by_roadmap, content_roadmap_by_title, content_task_by_creation,
-    content_task_by_execution, content_task_by_prefix, content_task_by_roadmap, content_task_by_status,
-    content_task_by_status_and_creation, content_task_by_update, content_task_by_user_and_creation,
-    content_tutorial_by_roadmap, content_tutorial_by_version;
 ALTER TABLE IF EXISTS roadmap_tasks DROP COLUMN IF EXISTS attempt, DROP COLUMN IF EXISTS execution_arn;
 """
-"""Removes our columns and indexes, also if the product has removed some. The tables stay with all rows."""
+"""Removes our columns, also if the product has removed one. The tables stay with all rows."""
 
 
 def create_or_adopt(connection: Connection) -> None:
@@ -277,16 +261,10 @@ def _archive_duplicates(connection: Connection, table: str, key: str) -> None:
             raise CannotAdoptError(
                 f"{table} has {len(referenced)} older duplicates of a concept's row that {reference.name} of "
                 f"{reference.table_name} refers to; remove these duplicates, or let their references name "
-                f"the newer row, then migrate again: {_named(referenced)}"
+                f"the newer row, then migrate again: {', '.join(referenced[:MOST_NAMED])}"
             )
     archived = connection.execute(text(ARCHIVE_DUPLICATES.format(table=table, key=key, ranked=ranked)))
     log.info("duplicates_archived", extra={"table": table, "rows": archived.rowcount})
-
-
-def _named(ids: Sequence[str]) -> str:
-    """The first of many ids, and the number of the others."""
-    shown = ", ".join(ids[:MOST_NAMED])
-    return shown if len(ids) <= MOST_NAMED else f"{shown} and {len(ids) - MOST_NAMED} more"
 
 
 def _add_index(connection: Connection, table: str, columns: list[str], prefix: str, noun: str) -> None:

@@ -1,8 +1,10 @@
-"""The tables of this system, with their indexes. Their timestamps have no time zone and are UTC."""
+"""The tables of this system, with their indexes. Their timestamps have no time zone and are UTC. No
+foreign key refers to a table of the product, which may delete its rows.
+"""
 
 import re
 
-TABLES = """
+CORE = """
 -- Why an item is missing, per attempt. An index entry holds 2,704 bytes, and an id may be any text: of a
 -- longer id, `concept_id` is the digest.
 CREATE TABLE content_failures (
@@ -20,8 +22,30 @@ CREATE TABLE content_failures (
     PRIMARY KEY (task_id, attempt, concept_id, content_type)
 );
 
--- Tokens used by the generation of a task. No foreign key: they are kept even if the task was deleted.
-CREATE TABLE generation_tokens (task_id varchar(64) PRIMARY KEY, tokens bigint NOT NULL);
+-- Current failures of a task by group and content type: those of its latest attempt that has ended. Its user
+-- and creation are copied, so that one index returns a page of a group's tasks in order.
+CREATE TABLE content_task_failures (
+    task_id varchar(64) NOT NULL,
+    group_id varchar(32) NOT NULL,
+    attempt integer NOT NULL,
+    error_code text NOT NULL,
+    stage varchar(16) NOT NULL,
+    content_type varchar(16) NOT NULL,
+    reason text NOT NULL,
+    transient boolean NOT NULL,
+    items integer NOT NULL,
+    first_seen timestamp NOT NULL,
+    last_seen timestamp NOT NULL,
+    example_concept_id text NOT NULL,
+    example_reason text NOT NULL,
+    user_id text NOT NULL,
+    created_at timestamp NOT NULL,
+    PRIMARY KEY (task_id, group_id, content_type)
+);
+CREATE INDEX content_task_failure_by_group ON content_task_failures (group_id, created_at, task_id);
+CREATE INDEX content_task_failure_by_code ON content_task_failures (error_code, created_at, task_id);
+CREATE INDEX content_task_failure_by_type ON content_task_failures (content_type, created_at, task_id);
+CREATE INDEX content_task_failure_by_user ON content_task_failures (user_id, group_id);
 
 -- The audit trail: one row per attempt, written with its claim and completed with its outcome. `scope` is
 -- NULL for an attempt for all missing items; `replaces` has the ids of the current rows that it replaces:
@@ -56,31 +80,182 @@ CREATE INDEX content_attempt_uncounted ON content_attempts (task_id) WHERE saved
 CREATE INDEX content_attempt_by_user ON content_attempts (user_id, task_id);
 CREATE INDEX content_attempt_by_roadmap ON content_attempts (hashtextextended(roadmap_id, 0));
 
--- Current failures of a task by group and content type: those of its latest attempt that has ended. Its user
--- and creation are copied, so that one index returns a page of a group's tasks in order.
-CREATE TABLE content_task_failures (
+-- Claimed attempts that wait or work, and for some time those that have ended.
+CREATE TABLE content_queue (
     task_id varchar(64) NOT NULL,
-    group_id varchar(32) NOT NULL,
     attempt integer NOT NULL,
-    error_code text NOT NULL,
-    stage varchar(16) NOT NULL,
-    content_type varchar(16) NOT NULL,
-    reason text NOT NULL,
-    transient boolean NOT NULL,
-    items integer NOT NULL,
-    first_seen timestamp NOT NULL,
-    last_seen timestamp NOT NULL,
-    example_concept_id text NOT NULL,
-    example_reason text NOT NULL,
-    user_id text NOT NULL,
-    created_at timestamp NOT NULL,
-    PRIMARY KEY (task_id, group_id, content_type)
+    class varchar(16) NOT NULL,
+    queue_key text NOT NULL,
+    state varchar(16) NOT NULL,
+    tokens bigint NOT NULL,
+    grants integer NOT NULL,
+    enqueued_at timestamp NOT NULL DEFAULT timezone('utc', now()),
+    admitted_at timestamp,
+    ended_at timestamp,
+    PRIMARY KEY (task_id, attempt)
 );
-CREATE INDEX content_task_failure_by_group ON content_task_failures (group_id, created_at, task_id);
-CREATE INDEX content_task_failure_by_code ON content_task_failures (error_code, created_at, task_id);
-CREATE INDEX content_task_failure_by_type ON content_task_failures (content_type, created_at, task_id);
-CREATE INDEX content_task_failure_by_user ON content_task_failures (user_id, group_id);
+CREATE INDEX content_queue_waiting ON content_queue (class, queue_key, enqueued_at, task_id)
+    WHERE state = 'waiting';
+CREATE INDEX content_queue_at_work ON content_queue (class, queue_key)
+    WHERE state IN ('starting', 'redriving', 'running');
+CREATE INDEX content_queue_by_end ON content_queue (ended_at) WHERE state = 'ended';
 
+-- The fairness counter of each user or tenant, per class: tokens charged at admission.
+CREATE TABLE content_queue_keys (
+    class varchar(16) NOT NULL,
+    queue_key text NOT NULL,
+    charged double precision NOT NULL,
+    waiting boolean NOT NULL,
+    PRIMARY KEY (class, queue_key)
+);
+CREATE INDEX content_queue_key_by_charge ON content_queue_keys (class, waiting, charged, queue_key);
+
+-- The limits of generation, and the switch that stops it: one row.
+CREATE TABLE content_capacity (
+    capacity_id smallint PRIMARY KEY DEFAULT 1 CHECK (capacity_id = 1),
+    slots integer NOT NULL CHECK (slots > 0),
+    tokens_per_minute bigint CHECK (tokens_per_minute > 0),
+    stopped_reason text
+);
+INSERT INTO content_capacity (slots) VALUES (10);
+
+-- The outbox: events, until they are delivered and for some time after. `changes` is the number that the feed
+-- makes of the event.
+CREATE TABLE content_events (
+    event_id varchar(64) PRIMARY KEY,
+    position bigint GENERATED ALWAYS AS IDENTITY,
+    detail_type varchar(64) NOT NULL,
+    task_id varchar(64),
+    detail json NOT NULL,
+    changes integer NOT NULL DEFAULT 1,
+    recorded_at timestamp NOT NULL DEFAULT timezone('utc', now()),
+    delivered_at timestamp,
+    due_at timestamp NOT NULL DEFAULT timezone('utc', now()),
+    tries int NOT NULL DEFAULT 0,
+    error_code text,
+    set_aside_at timestamp
+);
+CREATE INDEX content_event_waiting ON content_events (position) WHERE delivered_at IS NULL;
+CREATE INDEX content_event_by_delivery ON content_events (delivered_at);
+CREATE INDEX content_event_of_task ON content_events (task_id, position);
+CREATE INDEX content_event_due ON content_events (due_at, position)
+    WHERE delivered_at IS NULL AND set_aside_at IS NULL;
+CREATE INDEX content_event_aside ON content_events (set_aside_at) WHERE set_aside_at IS NOT NULL;
+
+-- The last check of a task by a sweep, with the error if it failed, and the next check.
+CREATE TABLE content_checks (
+    task_id varchar(64) PRIMARY KEY,
+    checked_at timestamp,
+    error_code text,
+    reason text,
+    next_check_at timestamp NOT NULL DEFAULT timezone('utc', now()) + interval '15 minutes',
+    pause interval NOT NULL DEFAULT interval '15 minutes'
+);
+CREATE INDEX content_check_by_time ON content_checks (next_check_at, task_id);
+
+-- Changes of rows of finished tasks that no sweep has seen. Triggers insert them: no index.
+CREATE TABLE content_changes (
+    change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    roadmap_id text,
+    task_id text
+);
+
+-- The sweeps. `places` has the task or the key up to which each scan has come.
+CREATE TABLE content_sweeps (
+    swept_at timestamp PRIMARY KEY,
+    seconds double precision NOT NULL,
+    checked integer NOT NULL,
+    repaired integer NOT NULL,
+    refused integer NOT NULL,
+    finished boolean NOT NULL,
+    places json NOT NULL DEFAULT '{}',
+    held text
+);
+"""
+"""What a run, a retry, the sweep and a status need."""
+
+GENERATION = """
+-- Tokens used by the generation of a task.
+CREATE TABLE generation_tokens (task_id varchar(64) PRIMARY KEY, tokens bigint NOT NULL);
+
+-- Tokens per hour, in shards, so that attempts that end at the same time do not wait for one row.
+CREATE TABLE content_token_hours (
+    hour timestamp NOT NULL,
+    shard smallint NOT NULL,
+    spent bigint NOT NULL,
+    saved_by_staging bigint NOT NULL,
+    PRIMARY KEY (hour, shard)
+);
+
+-- The model's quota of tokens: the bucket that invocations share.
+CREATE TABLE content_model_tokens (
+    model_id text PRIMARY KEY,
+    supplied double precision NOT NULL,
+    promised double precision NOT NULL,
+    refilled_at timestamp NOT NULL
+);
+
+-- Its leases that are not due: an invocation that was killed does not return its own.
+CREATE TABLE content_model_leases (
+    lease_id varchar(64) PRIMARY KEY,
+    model_id text NOT NULL,
+    range_end double precision NOT NULL,
+    rest double precision NOT NULL,
+    seen_at timestamp NOT NULL
+);
+"""
+
+CONTENT = """
+-- Rows that were removed from a content table, or replaced in place, with all columns. A row's revision is
+-- the newest `replaced_by`, or its own id if there is none. The ids of the item are not generated from the
+-- row: PostgreSQL's operators decode the whole document, and fail on an escaped NUL character, which `json`
+-- accepts. The table exists already if a downgrade has kept it.
+CREATE TABLE IF NOT EXISTS content_archive (
+    archive_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source_table text NOT NULL,
+    source_row json NOT NULL,
+    reason text NOT NULL,
+    archived_at timestamp NOT NULL DEFAULT timezone('utc', now()),
+    row_id text,
+    replaced_by text,
+    roadmap_id text,
+    concept_id text
+);
+CREATE INDEX IF NOT EXISTS content_archive_by_row ON content_archive (row_id, archive_id)
+    WHERE row_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS content_archive_by_item ON content_archive
+    (hashtextextended(roadmap_id, 0), hashtextextended(concept_id, 0));
+
+-- How each saved content came to be (`content_id` is its revision), and each content that was refused.
+CREATE TABLE content_origins (
+    origin_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    content_type varchar(16) NOT NULL,
+    content_id text,
+    roadmap_id text NOT NULL,
+    concept_id text NOT NULL,
+    task_id varchar(64),
+    attempt integer,
+    actor text,
+    reason text,
+    generator text,
+    model_id text,
+    prompt_version text,
+    service_tier text,
+    tokens_in integer,
+    tokens_out integer,
+    content_fingerprint text,
+    restored_from text,
+    refused_code text,
+    recorded_at timestamp NOT NULL DEFAULT timezone('utc', now())
+);
+CREATE INDEX content_origin_by_content ON content_origins (content_id) WHERE content_id IS NOT NULL;
+-- By digests, as in the archive: an id may be longer than an index entry.
+CREATE INDEX content_origin_by_roadmap ON content_origins (hashtextextended(roadmap_id, 0));
+CREATE INDEX content_origin_refused ON content_origins (task_id, attempt) WHERE refused_code IS NOT NULL;
+"""
+"""Former contents, and how each came to be."""
+
+CAPABILITIES = """
 -- The sums of `content_task_failures` by group, and by group and hour, updated in the same transactions.
 CREATE TABLE content_failure_groups (
     group_id varchar(32) PRIMARY KEY,
@@ -117,15 +292,6 @@ CREATE TABLE content_group_changes (
 );
 CREATE INDEX content_group_change_by_group ON content_group_changes (group_id, change_id);
 
--- Tokens per hour, in shards, so that attempts that end at the same time do not wait for one row.
-CREATE TABLE content_token_hours (
-    hour timestamp NOT NULL,
-    shard smallint NOT NULL,
-    spent bigint NOT NULL,
-    saved_by_staging bigint NOT NULL,
-    PRIMARY KEY (hour, shard)
-);
-
 -- Tasks for which the sweep starts the next attempt.
 CREATE TABLE content_automatic_attempts (
     task_id varchar(64) PRIMARY KEY,
@@ -133,38 +299,6 @@ CREATE TABLE content_automatic_attempts (
     due_at timestamp NOT NULL
 );
 CREATE INDEX content_automatic_attempt_by_due ON content_automatic_attempts (due_at);
-
--- The sweeps. `places` has the task or the key up to which each scan has come.
-CREATE TABLE content_sweeps (
-    swept_at timestamp PRIMARY KEY,
-    seconds double precision NOT NULL,
-    checked integer NOT NULL,
-    repaired integer NOT NULL,
-    refused integer NOT NULL,
-    finished boolean NOT NULL,
-    places json NOT NULL DEFAULT '{}',
-    held text
-);
-
--- The last check of a task by a sweep, with the error if it failed, and the next check. No foreign key: a
--- task may be deleted.
-CREATE TABLE content_checks (
-    task_id varchar(64) PRIMARY KEY,
-    checked_at timestamp,
-    error_code text,
-    reason text,
-    next_check_at timestamp NOT NULL DEFAULT timezone('utc', now()) + interval '15 minutes',
-    pause interval NOT NULL DEFAULT interval '15 minutes'
-);
-CREATE INDEX content_check_by_time ON content_checks (next_check_at, task_id);
-
--- Changes of rows of finished tasks that no sweep has seen. Triggers insert them: without another index and
--- without a foreign key, an insert neither waits nor fails.
-CREATE TABLE content_changes (
-    change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    roadmap_id text,
-    task_id text
-);
 
 -- Bulk recoveries, and the result for each of their tasks. `items` has the items that a recovery regenerates,
 -- with the revisions that it replaces (NULL: it retries missing items); `undone` is what an undo did to them.
@@ -212,169 +346,6 @@ CREATE INDEX content_recovery_task_by_result ON content_recovery_tasks (recovery
 CREATE INDEX content_recovery_task_by_end ON content_recovery_tasks (recovery_id, ended_at, position)
     WHERE ended_at IS NOT NULL;
 
--- The outbox: events, until they are delivered and for some time after. `changes` is the number that the feed
--- makes of the event.
-CREATE TABLE content_events (
-    event_id varchar(64) PRIMARY KEY,
-    position bigint GENERATED ALWAYS AS IDENTITY,
-    detail_type varchar(64) NOT NULL,
-    task_id varchar(64),
-    detail json NOT NULL,
-    changes integer NOT NULL DEFAULT 1,
-    recorded_at timestamp NOT NULL DEFAULT timezone('utc', now()),
-    delivered_at timestamp,
-    due_at timestamp NOT NULL DEFAULT timezone('utc', now()),
-    tries int NOT NULL DEFAULT 0,
-    error_code text,
-    set_aside_at timestamp
-);
-CREATE INDEX content_event_waiting ON content_events (position) WHERE delivered_at IS NULL;
-CREATE INDEX content_event_by_delivery ON content_events (delivered_at);
-CREATE INDEX content_event_of_task ON content_events (task_id, position);
-CREATE INDEX content_event_due ON content_events (due_at, position)
-    WHERE delivered_at IS NULL AND set_aside_at IS NULL;
-CREATE INDEX content_event_aside ON content_events (set_aside_at) WHERE set_aside_at IS NOT NULL;
-
--- Rows that were removed from a content table, or replaced in place, with all columns. A row's revision is
--- the newest `replaced_by`, or its own id if there is none. The ids of the item are not generated from the
--- row: PostgreSQL's operators decode the whole document, and fail on an escaped NUL character, which `json`
--- accepts. The table exists already if a downgrade has kept it.
-CREATE TABLE IF NOT EXISTS content_archive (
-    archive_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    source_table text NOT NULL,
-    source_row json NOT NULL,
-    reason text NOT NULL,
-    archived_at timestamp NOT NULL DEFAULT timezone('utc', now()),
-    row_id text,
-    replaced_by text,
-    roadmap_id text,
-    concept_id text
-);
-CREATE INDEX IF NOT EXISTS content_archive_by_row ON content_archive (row_id, archive_id)
-    WHERE row_id IS NOT NULL;
-CREATE INDEX IF NOT EXISTS content_archive_by_item ON content_archive
-    (hashtextextended(roadmap_id, 0), hashtextextended(concept_id, 0));
-
--- What the product's tables have refused, and which triggers of ours have failed. Triggers insert the rows:
--- without an index, an insert neither waits nor fails. The sweep keeps the newest row of each object.
-CREATE TABLE content_findings (
-    kind text NOT NULL,
-    object text NOT NULL,
-    sqlstate text NOT NULL,
-    message text,
-    found_at timestamp NOT NULL DEFAULT timezone('utc', now())
-);
-
--- What this system has installed on the product's tables, with the statement that creates it, and the columns
--- that it needs, with their types.
-CREATE TABLE content_installation (
-    kind text NOT NULL,
-    table_name text NOT NULL,
-    name text NOT NULL,
-    definition text NOT NULL,
-    PRIMARY KEY (kind, table_name, name)
-);
-
--- How each saved content came to be (`content_id` is its revision), and each content that was refused.
-CREATE TABLE content_origins (
-    origin_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    content_type varchar(16) NOT NULL,
-    content_id text,
-    roadmap_id text NOT NULL,
-    concept_id text NOT NULL,
-    task_id varchar(64),
-    attempt integer,
-    actor text,
-    reason text,
-    generator text,
-    model_id text,
-    prompt_version text,
-    service_tier text,
-    tokens_in integer,
-    tokens_out integer,
-    content_fingerprint text,
-    restored_from text,
-    refused_code text,
-    recorded_at timestamp NOT NULL DEFAULT timezone('utc', now())
-);
-CREATE INDEX content_origin_by_content ON content_origins (content_id) WHERE content_id IS NOT NULL;
--- By digests, as in the archive: an id may be longer than an index entry.
-CREATE INDEX content_origin_by_roadmap ON content_origins (hashtextextended(roadmap_id, 0));
-CREATE INDEX content_origin_refused ON content_origins (task_id, attempt) WHERE refused_code IS NOT NULL;
-
--- The limits of generation, and the switch that stops it: one row.
-CREATE TABLE content_capacity (
-    capacity_id smallint PRIMARY KEY DEFAULT 1 CHECK (capacity_id = 1),
-    slots integer NOT NULL CHECK (slots > 0),
-    tokens_per_minute bigint CHECK (tokens_per_minute > 0),
-    stopped_reason text,
-    changed_by text,
-    changed_at timestamp
-);
-INSERT INTO content_capacity (slots) VALUES (10);
-
--- Who changed the capacity, when and why.
-CREATE TABLE content_capacity_changes (
-    change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    changed_at timestamp NOT NULL DEFAULT timezone('utc', now()),
-    actor text NOT NULL,
-    reason text NOT NULL,
-    slots_before integer NOT NULL,
-    slots integer NOT NULL,
-    stopped_before boolean NOT NULL,
-    stopped boolean NOT NULL,
-    tokens_per_minute_before bigint,
-    tokens_per_minute bigint
-);
-
--- The model's quota of tokens: the bucket that invocations share.
-CREATE TABLE content_model_tokens (
-    model_id text PRIMARY KEY,
-    supplied double precision NOT NULL,
-    promised double precision NOT NULL,
-    refilled_at timestamp NOT NULL
-);
-
--- Its leases that are not due: an invocation that was killed does not return its own.
-CREATE TABLE content_model_leases (
-    lease_id varchar(64) PRIMARY KEY,
-    model_id text NOT NULL,
-    range_end double precision NOT NULL,
-    rest double precision NOT NULL,
-    seen_at timestamp NOT NULL
-);
-
--- Claimed attempts that wait or work, and for some time those that have ended. No foreign key: a task may be
--- deleted.
-CREATE TABLE content_queue (
-    task_id varchar(64) NOT NULL,
-    attempt integer NOT NULL,
-    class varchar(16) NOT NULL,
-    queue_key text NOT NULL,
-    state varchar(16) NOT NULL,
-    tokens bigint NOT NULL,
-    grants integer NOT NULL,
-    enqueued_at timestamp NOT NULL DEFAULT timezone('utc', now()),
-    admitted_at timestamp,
-    ended_at timestamp,
-    PRIMARY KEY (task_id, attempt)
-);
-CREATE INDEX content_queue_waiting ON content_queue (class, queue_key, enqueued_at, task_id)
-    WHERE state = 'waiting';
-CREATE INDEX content_queue_at_work ON content_queue (class, queue_key)
-    WHERE state IN ('starting', 'redriving', 'running');
-CREATE INDEX content_queue_by_end ON content_queue (ended_at) WHERE state = 'ended';
-
--- The fairness counter of each user or tenant, per class: tokens charged at admission.
-CREATE TABLE content_queue_keys (
-    class varchar(16) NOT NULL,
-    queue_key text NOT NULL,
-    charged double precision NOT NULL,
-    waiting boolean NOT NULL,
-    PRIMARY KEY (class, queue_key)
-);
-CREATE INDEX content_queue_key_by_charge ON content_queue_keys (class, waiting, charged, queue_key);
-
 -- The register of erasures. `user_hash` is a keyed hash; `user_id` is set only while the erasure runs, and
 -- permits no claim of the user's tasks. `requested_at` is the time of the last request. `removed` has the
 -- numbers of rows and objects.
@@ -394,6 +365,46 @@ CREATE UNIQUE INDEX IF NOT EXISTS content_erasure_running ON content_erasures (u
 -- Each claim asks for the newest.
 CREATE INDEX IF NOT EXISTS content_erasure_ended ON content_erasures (ended_at);
 """
+"""The tables of the folders of `capabilities/`."""
+
+OPERATIONS = """
+-- What the product's tables have refused, and which triggers of ours have failed. Triggers insert the rows:
+-- no index. The sweep keeps the newest row of each object.
+CREATE TABLE content_findings (
+    kind text NOT NULL,
+    object text NOT NULL,
+    sqlstate text NOT NULL,
+    message text,
+    found_at timestamp NOT NULL DEFAULT timezone('utc', now())
+);
+
+-- What this system has installed on the product's tables, with the statement that creates it, and the columns
+-- that it needs, with their types.
+CREATE TABLE content_installation (
+    kind text NOT NULL,
+    table_name text NOT NULL,
+    name text NOT NULL,
+    definition text NOT NULL,
+    PRIMARY KEY (kind, table_name, name)
+);
+
+-- Who changed the capacity, when and why.
+CREATE TABLE content_capacity_changes (
+    change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    changed_at timestamp NOT NULL DEFAULT timezone('utc', now()),
+    actor text NOT NULL,
+    reason text NOT NULL,
+    slots_before integer NOT NULL,
+    slots integer NOT NULL,
+    stopped_before boolean NOT NULL,
+    stopped boolean NOT NULL,
+    tokens_per_minute_before bigint,
+    tokens_per_minute bigint
+);
+"""
+"""Decisions of operators, and what is installed on the product's tables."""
+
+TABLES = CORE + GENERATION + CONTENT + CAPABILITIES + OPERATIONS
 
 KEPT = ("content_archive", "content_erasures")
 """The tables that stay while they have rows: former content, and the register of erasures, which is applied

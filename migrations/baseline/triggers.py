@@ -1,48 +1,42 @@
 """The functions of this system, and its triggers on the product's tables.
 
-- The clock of the product's tables. Their timestamps have no time zone, and the product writes local time.
-  This system must write the same local time: two clocks in one column give durations that are eight hours
-  too long, or negative. The zone is stored in the database, so that every session uses the same one, also
-  through a pooler. It is UTC until `migrations.use_time_zone` sets another one.
+- The product's timestamps have no time zone, and are local times. Ours must be of the same zone: durations
+  between two clocks are hours too long, or negative. The zone is a function, so that every session has the
+  same one, also through a pooler. It is UTC until `migrations.use_time_zone` sets another one.
 - The product writes each tutorial as version 1, with a new id, and updates it with version 1 again. A
-  tutorial that is inserted as the latest, at a version that is not above the concept's others, gets the
-  version after the highest, and the others stop being the latest. An update keeps the version if another
-  row has the new one.
+  tutorial that is inserted as the latest gets the version after the highest, and the others stop being the
+  latest. An update keeps the version if another row has the new one.
 - A second row of a concept's resources or quiz replaces the first, which moves to `content_archive`. If
   another row refers to the first (a foreign key, or `quiz_attempts` without one), it keeps its id and gets
   the new content: a learner with the old quiz on the screen can save an attempt, and each page finds one
-  row. `content_merge_items` merges rows that were inserted at the same moment. `content_quiz_at` returns
-  the questions that a quiz had at a time of the product's clock.
-- The content of a row is archived before the product changes or deletes it. A writer that has archived the
-  row itself is passed by: the newest archived row then equals the old one, and, for a change, has the id of
-  the new content. The archive and the origins of a deleted roadmap are deleted.
+  row. `content_merge_items` merges rows that were inserted at the same moment.
+- The content of a row is archived before the product changes or deletes it, unless the writer has archived
+  it: the newest archived row then equals the old one, and, for a change, has the id of the new content.
 - At its start the product marks tasks in `processing` as failed at the step `recovery_failed`. This does
   not apply to a task with an open attempt of ours, nor to one of ours that has left `processing` since.
-- Changes of rows are noted for the sweep: only of roadmaps with a finished task of ours, and once per
-  transaction and roadmap. `concept_metadata` is only watched if it exists now. Changes that no trigger
-  sees, such as those of a session with `session_replication_role = replica`, are found by the next planned
-  check.
+- Changes of rows are noted for the sweep: of roadmaps with a finished task of ours, once per transaction and
+  roadmap. The next planned check finds changes that no trigger sees.
 
 Save holds an exclusive advisory lock of the roadmap. An insert of the product takes the lock in shared
 mode, and waits for less than `deadlock_timeout`: it is never cancelled because of a deadlock, and continues
 without the lock instead of failing. Two inserts of the product do not wait for each other.
 
 No trigger fails a write of the product, also after later migrations of its tables: `_TRIGGER` is around each
-body. An error rolls the body back, with its locks and settings; the row is written as it came, PostgreSQL
-logs a warning, and `content_findings` gets a row. Errors that PostgreSQL raises at the COMMIT (conflicts of
-serializable transactions, deferred constraints) and cancelled statements (57014) are not caught. A handler
-does not catch errors of its own DECLARE section, nor those of compiling. So no trigger's function declares a
-variable with the type of a table, and bodies declare their variables inside the handler.
+body. An error rolls the body back, with its locks and settings; the row is written as it came, and
+`content_findings` gets a row. Errors at the COMMIT (conflicts of serializable transactions, deferred
+constraints) and cancelled statements (57014) are not caught. A handler does not catch errors of its own
+DECLARE section, nor those of compiling: no trigger's function declares a variable with the type of a table,
+and bodies declare their variables inside the handler.
 
 The functions run with the privileges of the migrating role, so the product's role needs none on our tables.
 They must not run code of other roles with these privileges: they name the schema of each object, their
 `search_path` has no schema in which a role may create an object, and only roles that `migrations.grants`
 names may call them. PostgreSQL checks no privilege on a trigger's function when the trigger fires.
 
-Triggers and checks of the product may name objects without a schema, and those that a statement of ours fires
-inherit the path of our function. So the statements that change rows of the product run in `content_rewrite`.
-Its path has the schemas in which no role but the owners of the product's tables may create an object, and
-the statements name each operator with its schema.
+Triggers and checks of the product may name objects without a schema, and inherit the path of the function
+that fires them. So the statements that change rows of the product run in `content_rewrite`. Its path has the
+schemas in which only the owners of the product's tables may create an object, and the statements name each
+operator with its schema.
 
 They look up rows by index (`enable_seqscan = off`): a session keeps the plan of a statement in a trigger,
 and a plan that was made while a table was empty would read the whole table until the table is analyzed.
@@ -483,15 +477,12 @@ WATCHED = ("roadmap_metadata", *(table for table, _ in TABLES.values()), "concep
 
 REMOVE = """
 DROP FUNCTION IF EXISTS
-    content_after_tutorial(), content_before_quiz(), content_before_resources(), content_before_task(),
-    content_before_tutorial(), content_creators(), content_forget_roadmap(),
-    content_is_referenced(regclass, anyelement), content_keep_quiz(), content_keep_resources(),
-    content_keep_tutorial(), content_keep_version(), content_merge_items(text), content_merge_quiz(text),
-    content_merge_resources(text), content_note_change(), content_note_task(), content_now(),
-    content_quiz_at(text, timestamp), content_references(regclass),
-    content_replace_item(regclass, name, anyelement, anycompatible),
-    content_rewrite(text, anyelement, anycompatible), content_time_zone(),
-    content_trigger_failed(text, text, text), content_wait_for_savers(text)
+    content_after_tutorial, content_before_quiz, content_before_resources, content_before_task,
+    content_before_tutorial, content_creators, content_forget_roadmap, content_is_referenced,
+    content_keep_quiz, content_keep_resources, content_keep_tutorial, content_keep_version,
+    content_merge_items, content_merge_quiz, content_merge_resources, content_note_change,
+    content_note_task, content_now, content_quiz_at, content_references, content_replace_item,
+    content_rewrite, content_time_zone, content_trigger_failed, content_wait_for_savers
 CASCADE
 """
 """Removes the triggers with their functions."""

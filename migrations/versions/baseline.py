@@ -14,6 +14,9 @@ revision = "0028"
 down_revision = None
 
 
+INDEXES = text("SELECT quote_ident(name) FROM content_installation WHERE kind = 'index'")
+
+
 def upgrade() -> None:
     connection = op.get_bind()
     product_tables.create_or_adopt(connection)
@@ -27,6 +30,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     connection = op.get_bind()
     connection.execute(text(triggers.REMOVE))
+    for name in connection.scalars(INDEXES).all():
+        connection.exec_driver_sql(f"DROP INDEX IF EXISTS {name}")
     connection.execute(text(product_tables.REMOVE))
     connection.execute(text(f"DROP TABLE IF EXISTS {', '.join(tables.OWN)}"))
     for table in tables.KEPT:

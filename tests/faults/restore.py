@@ -29,7 +29,7 @@ from local_stack.stack import LocalStack
 from roadmap_command.load import load_bundle
 from roadmap_command.runs import follow_run
 from roadmap_command.target import Target
-from roadmap_content.api.client_http import ApiRefusedError
+from roadmap_content.client.http import ApiRefusedError
 from roadmap_content.content.bundle import read_bundle
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.runtime.deadline import Deadline

@@ -157,7 +157,7 @@ class Case:
         if other in SAVED:
             self.pipeline.execute(SAVED[other], roadmap_id=self.roadmap_id, ids=json.dumps(self.ids))
             return
-        to_row, save_sql = CONTENT_KINDS[other].to_row, CONTENT_KINDS[other].save_sql
+        to_row, save_sql = CONTENT_KINDS[other].to_row, CONTENT_KINDS[other].sql.save
         rows = [to_row(self.roadmap_id, each, content_of(other, each)) for each in self.ids]
         self.pipeline.execute(save_sql, **save_parameters(self.roadmap_id, rows))
 

@@ -23,7 +23,7 @@ from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.bucket import Bucket
 from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.runs.steps.finalize import finalize_task
+from roadmap_content.runs.steps.finalize import record_run_end
 from roadmap_content.runs.steps.generate import generate_content
 from roadmap_content.runs.steps.plan import plan_batches
 from roadmap_content.runs.steps.save import save_batch
@@ -264,7 +264,7 @@ class World:
         save_batch(request, self.services, self.deadline())
 
     def finalize_again(self, run: Run) -> None:
-        self.log.note_outcome(finalize_task(run.finalize_request(), self.services, self.deadline()))
+        self.log.note_outcome(record_run_end(run.finalize_request(), self.services, self.deadline()))
 
     # Repairs.
 

@@ -24,8 +24,8 @@ from roadmap_command.assistant import (
     server_for,
 )
 from roadmap_content import Client
-from roadmap_content.api import client_http
-from roadmap_content.api.client_http import HttpAnswer
+from roadmap_content.client import http as client_http
+from roadmap_content.client.http import HttpAnswer
 from roadmap_content.contracts.states import NextAction
 from tests.faults.drill import CONCEPTS, OUTAGES, Drill
 from tests.support.databases import copied_database, restoring
@@ -361,7 +361,7 @@ def test_the_sections_of_the_runbook_are_resources(drill: Drill, log: Log) -> No
 COMMAND = """
 import sys
 from roadmap_command import main
-from roadmap_content.api.client_http import HttpAnswer
+from roadmap_content.client.http import HttpAnswer
 from tests.unit.conftest import stand_in
 class Api:
     def send(self, *_, **__):

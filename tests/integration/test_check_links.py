@@ -322,7 +322,7 @@ def test_the_time_for_a_text_grows_with_its_length(text: Callable[[int], str]) -
         app.without_links("tutorial", content, set(app.links_in("tutorial", content)))
         return process_time() - began
 
-    short, long = (min(seconds(length) for _ in range(2)) for length in (2_000, 16_000))
+    short, long = (min(seconds(length) for _ in range(2)) for length in (1_000, 8_000))
     assert long < max(0.02, 24 * short), "8 if it is linear, 64 if it is quadratic"
 
 

@@ -6,9 +6,9 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from roadmap_content.api import client_http
-from roadmap_content.api.client import Client
-from roadmap_content.api.client_http import ApiRefusedError, ApiUnavailableError, HttpAnswer
+from roadmap_content.client import http as client_http
+from roadmap_content.client.client import Client
+from roadmap_content.client.http import ApiRefusedError, ApiUnavailableError, HttpAnswer
 from roadmap_content.contracts.errors import (
     ContentError,
     InvalidRequestError,
@@ -125,7 +125,7 @@ def test_changes_are_followed_over_an_outage_and_each_is_read_once(
 
     monkeypatch.setattr(client_http, "send", send)
     monkeypatch.setattr(client_http, "sleep", pauses.append)
-    monkeypatch.setattr("roadmap_content.api.client.time.sleep", pauses.append)
+    monkeypatch.setattr("roadmap_content.client.client.time.sleep", pauses.append)
     assert [change.cursor for change in client.changes("t-1", "u-1")] == ["a", "b", "c"]
     assert asked == [None, "b", "b", "b"]
     assert pauses == [0, 0.5, 2]

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from local_stack.builds import REPOSITORY
 from local_stack.errors import RefusedError
+from roadmap_command.compare.calls import Calls
 from roadmap_command.compare.sample import draw, read_course
 from roadmap_command.demo import with_offline_content
 from roadmap_command.main import app
@@ -414,6 +415,15 @@ def test_the_page_loads_nothing_and_shows_doubtful_questions_first(compare: Comp
     assert len(headings) == ITEMS
     note = text.index("empty-section, line")
     assert text[note:].split("</p>")[1].endswith('<p dir="auto"><mark>## نهاية</mark>')
+
+
+def test_calls_begin_at_their_pace(tmp_path: Path) -> None:
+    pauses: list[float] = []
+    times = iter([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 10.0, 10.0])
+    calls = Calls(tmp_path, 100, calls_per_minute=60, clock=lambda: next(times), sleep=pauses.append)
+    for _ in range(4):
+        calls.begin(1)
+    assert pauses == [1.0, 2.0]
 
 
 def test_a_sample_depends_on_its_seed_only_and_is_the_start_of_a_larger_one() -> None:

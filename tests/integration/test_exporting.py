@@ -14,8 +14,8 @@ from roadmap_command.interface import ExitCode
 from roadmap_command.main import app
 from roadmap_command.target import Target
 from roadmap_content.api import revisions, source
-from roadmap_content.api.client import Client
-from roadmap_content.api.client_http import ApiRefusedError
+from roadmap_content.client.client import Client
+from roadmap_content.client.http import ApiRefusedError
 from roadmap_content.content.bundle import read_bundle
 from roadmap_content.content.generation.generator import learner_from
 from roadmap_content.contracts.items import ContentType, Item

@@ -22,7 +22,7 @@ from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.log import logger
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest, await_redrive
-from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
+from roadmap_content.runs.steps.finalize import FinalizeRequest, record_run_end
 from roadmap_content.runs.steps.generate import generate_content
 from roadmap_content.runs.steps.handler import Handler, step_handler
 from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
@@ -101,7 +101,7 @@ class Steps:
         self._generate = step_handler(BatchRequest, generate_content, services)
         self._handlers: dict[type[Payload], Handler] = {
             BatchRequest: step_handler(BatchRequest, save_batch, services),
-            FinalizeRequest: step_handler(FinalizeRequest, finalize_task, services),
+            FinalizeRequest: step_handler(FinalizeRequest, record_run_end, services),
             AwaitRedriveRequest: step_handler(AwaitRedriveRequest, await_redrive, services),
             ReconcileRequest: step_handler(ReconcileRequest, reconcile, services),
         }
@@ -322,7 +322,7 @@ def test_the_error_of_a_generator(
 
 
 REFUSED = ("a\x00b", "a\ud800")
-TEXTS = (*REFUSED, CONTROLS, "\u202e\u2066\ufeff\u2028", "%00", "'\"\\", "x" * 2**20, "\x01" * 2**20)
+TEXTS = (*REFUSED, CONTROLS, "\u202e\u2066\ufeff\u2028%00'\"\\", "\x01" * 2**20)
 """Each alone, because the first two are refused in every field."""
 
 PATH = {"task_id": "t-1", "content_type": "quiz", "revision_id": "r", "recovery_id": "r", "group_id": "a"}

@@ -15,7 +15,7 @@ from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.retries.retry import redrive_task, retry_task
 from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
-from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
+from roadmap_content.runs.steps.finalize import FinalizeRequest, record_run_end
 from roadmap_content.runs.steps.generate import generate_content
 from roadmap_content.runs.steps.plan import PlanRequest, PlanResult, plan_batches
 from roadmap_content.state.queue.admission import admit_waiting
@@ -146,7 +146,7 @@ def test_a_redrive_over_the_api_waits_for_its_turn_and_is_charged_like_a_start(p
     finalize = FinalizeRequest(
         input=RunInput(task_id="t-1", attempt=1), execution=Execution(arn=arn, redrive_count=1), plan=planned
     )
-    finalize_task(finalize, pipeline.services, Deadline.after(600))
+    record_run_end(finalize, pipeline.services, Deadline.after(600))
     assert charged(pipeline) >= before
 
 
@@ -228,7 +228,7 @@ def test_redriven_inside_fan_out_a_run_generates_nothing_before_its_claim(
     finalize = FinalizeRequest(
         input=RunInput(task_id="t-1", attempt=1), execution=execution, plan=planned.plan
     )
-    outcome = finalize_task(finalize, pipeline.services, Deadline.after(600))
+    outcome = record_run_end(finalize, pipeline.services, Deadline.after(600))
     assert outcome.missing == counts(resources=1)
     again = await_redrive(
         AwaitRedriveRequest(
@@ -245,7 +245,7 @@ def test_redriven_inside_fan_out_a_run_generates_nothing_before_its_claim(
     finalize = FinalizeRequest(
         input=RunInput(task_id="t-1", attempt=2), execution=execution, plan=planned.plan
     )
-    assert finalize_task(finalize, pipeline.services, Deadline.after(600)).complete
+    assert record_run_end(finalize, pipeline.services, Deadline.after(600)).complete
     assert pipeline.task()["status"] == "completed"
 
 
@@ -262,7 +262,7 @@ def test_redriven_at_finalize_a_run_with_nothing_missing_completes_the_claimed_a
     finalize = FinalizeRequest(
         input=RunInput(task_id="t-1", attempt=1), execution=execution, plan=planned.plan
     )
-    result = finalize_task(finalize, pipeline.services, Deadline.after(600))
+    result = record_run_end(finalize, pipeline.services, Deadline.after(600))
     task = pipeline.task()
     assert result.complete
     assert (task["attempt"], task["status"]) == (2, "completed")
@@ -307,7 +307,7 @@ def test_a_plan_delivered_after_the_end_of_its_attempt_plans_nothing(
     finalize = FinalizeRequest(
         input=RunInput(task_id="t-1", attempt=1), execution=Execution(arn=arn), plan=planned.plan
     )
-    assert finalize_task(finalize, pipeline.services, Deadline.after(600)).complete
+    assert record_run_end(finalize, pipeline.services, Deadline.after(600)).complete
     pipeline.executions.states[arn] = ExecutionState.SUCCEEDED
     before = pipeline.task()
     with pytest.raises(StaleAttemptError):

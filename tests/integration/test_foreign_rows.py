@@ -103,14 +103,14 @@ def test_an_unforeseen_error_affects_only_its_task(
     from roadmap_content.runs.reconciliation import task_repair as module
 
     two_stuck_tasks(pipeline)
-    finalize_attempt = module.finalize_attempt  # type: ignore[attr-defined]
+    end_attempt = module.end_attempt  # type: ignore[attr-defined]
 
-    def fail(services: Any, task_id: str, *rest: Any, **more: Any) -> Any:
+    def fail(services: Any, connection: Any, task_id: str, *rest: Any) -> Any:
         if task_id == "t-1":
             raise KeyError("secret content of the row")
-        return finalize_attempt(services, task_id, *rest, **more)
+        return end_attempt(services, connection, task_id, *rest)
 
-    monkeypatch.setattr(module, "finalize_attempt", fail)
+    monkeypatch.setattr(module, "end_attempt", fail)
     with pytest.raises(NotReconciledError, match=r"t-1 .*KeyError") as caught:
         sweep(pipeline)
     assert "secret" not in str(caught.value)

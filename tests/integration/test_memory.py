@@ -14,7 +14,7 @@ from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import BatchRequest
 from roadmap_content.platform.runtime.log import logger
 from roadmap_content.runs.steps import handler as handlers
-from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
+from roadmap_content.runs.steps.finalize import FinalizeRequest, record_run_end
 from roadmap_content.runs.steps.handler import Handler, step_handler
 from roadmap_content.runs.steps.save import save_batch
 from tests.support.factories import bundle_of, concept_ids
@@ -86,7 +86,7 @@ def test_memory_of_finalize_is_constant(pipeline: Pipeline, handler_of: Callable
         "execution": {"Id": pipeline.execution().arn},
         "plan": planned.plan.model_dump(mode="json"),
     }
-    handler = handler_of(FinalizeRequest, finalize_task)
+    handler = handler_of(FinalizeRequest, record_run_end)
     assert handler(event, Context())["status"] == "failed"
     assert_constant_memory(handler, event)
 

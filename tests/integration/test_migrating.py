@@ -21,7 +21,7 @@ from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.postgres.engine import Credentials, open_engine
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import SessionSource, Settings
-from roadmap_content.runs.steps.migrate import (
+from roadmap_content.runs.installation.migrate import (
     MigrateRequest,
     MigrationRefusedError,
     RehearsalFailedError,
@@ -88,8 +88,8 @@ def refuse_in_the_contract(monkeypatch: pytest.MonkeyPatch, _: str) -> None:
 def refuse_in_the_statement(monkeypatch: pytest.MonkeyPatch, _: str) -> None:
     quiz = CONTENT_KINDS[ContentType.QUIZ]
     statement = "SELECT 'c' AS concept_id, 'id_taken' AS row_status"
-    kinds = {**CONTENT_KINDS, ContentType.QUIZ: quiz._replace(save_sql=statement)}
-    monkeypatch.setattr("roadmap_content.runs.steps.migrate.CONTENT_KINDS", kinds)
+    kinds = {**CONTENT_KINDS, ContentType.QUIZ: quiz._replace(sql=quiz.sql._replace(save=statement))}
+    monkeypatch.setattr("roadmap_content.runs.installation.migrate.CONTENT_KINDS", kinds)
 
 
 def refuse_in_the_schema(_: pytest.MonkeyPatch, url: str) -> None:
@@ -215,6 +215,6 @@ def test_a_migration_overrides_the_time_limit_of_its_role(
         seen.append(str(connection.scalar(text("SHOW statement_timeout"))))
         migrate_at_once(connection)
 
-    monkeypatch.setattr("roadmap_content.runs.steps.migrate.migrate_at_once", note)
+    monkeypatch.setattr("roadmap_content.runs.installation.migrate.migrate_at_once", note)
     migrate_database(MigrateRequest(), Database(roles.migrator, "role", roles), Deadline.after(603))
     assert seen in (["599s"], ["10min"])

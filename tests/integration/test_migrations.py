@@ -492,8 +492,8 @@ def test_content_can_be_saved_after_adoption(empty_database_url: str, unique: st
         ]
 
         with connected(empty_database_url) as connection:
-            unwritten = connection.execute(text(kind.save_sql), save_parameters("r", incoming)).all()
-            current = connection.execute(text(kind.current_sql), {"roadmap_id": "r"}).mappings().all()
+            unwritten = connection.execute(text(kind.sql.save), save_parameters("r", incoming)).all()
+            current = connection.execute(text(kind.sql.current), {"roadmap_id": "r"}).mappings().all()
 
         ids = {row["concept_id"]: row[kind.id_field] for row in current}
         assert ids["r:c-9"] == "new id of r:c-9"

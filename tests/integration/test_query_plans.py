@@ -102,7 +102,7 @@ def test_triggers_read_no_rows_of_other_concepts(pipeline: Pipeline, kind: Conte
 
 def test_versions_are_looked_up_for_the_concepts_asked_for(grown: Connection) -> None:
     """The query that Generate runs for each batch."""
-    (statement,) = (kind.versions_sql for kind in CONTENT_KINDS.values() if kind.versions_sql is not None)
+    (statement,) = (kind.sql.versions for kind in CONTENT_KINDS.values() if kind.sql.versions is not None)
     asked = {
         "roadmap_id": "r-1",
         "concept_ids": json.dumps([entry["concept_id"] for entry in bundle()["content"][SAVED:]]),
@@ -151,7 +151,7 @@ def test_the_id_of_an_item_is_that_of_its_projected_row(grown: Connection, kind:
 
 def _without_constraints(connection: Connection, kind: ContentKind) -> tuple[str, list[str]]:
     """Remove the uniqueness of an item's rows; return the table of a kind and its columns."""
-    (table,) = (name for name in CONTENT_TABLES if name in kind.saved_sql)
+    (table,) = (name for name in CONTENT_TABLES if name in kind.sql.saved)
     connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
     indexes = connection.execute(
         text(
@@ -173,7 +173,7 @@ def _save(
     connection: Connection, kind: ContentKind, roadmap_id: str, entries: list[dict[str, Any]], how: str = ""
 ) -> Any:
     rows = [kind.to_row(roadmap_id, entry["concept_id"], entry[kind.content_type]) for entry in entries]
-    return connection.scalar(text(f"{how} {kind.save_sql}"), save_parameters(roadmap_id, rows))
+    return connection.scalar(text(f"{how} {kind.sql.save}"), save_parameters(roadmap_id, rows))
 
 
 def _rows_read(plan: list[dict[str, Any]]) -> float:

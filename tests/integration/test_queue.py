@@ -9,14 +9,14 @@ import pytest
 from sqlalchemy import Connection, TextClause, text
 
 from roadmap_content.contracts.api.capacity import QueuePlace
-from roadmap_content.contracts.states import QueueClass, QueueState
+from roadmap_content.contracts.states import Cause, QueueClass, QueueState
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.queue import queue
 from roadmap_content.state.queue.admission import admit_waiting
 from roadmap_content.state.queue.capacity import Work, granted_batches, read_place
 from roadmap_content.state.queue.queue import RECENT_MINUTES
-from roadmap_content.state.tasks.attempts import user_start
+from roadmap_content.state.tasks.attempts import AttemptStart, NewAttempt, user_start
 from tests.integration.test_concurrency import at_once
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline, RecordedExecutions, services_for
@@ -71,8 +71,10 @@ class Queue:
     ) -> str:
         """Put a task of a user into the queue, a new one by default; return its id."""
         task = task or self.claimed(user)
+        cause = Cause.RECOVERY if queue_class is BULK else Cause.RETRY
+        new = NewAttempt(task, 1, None, AttemptStart(f"user:{user}", cause, tenant=tenant))
         with self._engine.begin() as connection:
-            queue.enqueue(connection, task, 1, queue_class, state, Work(tokens, grants), tenant, most=0)
+            queue.enqueue(connection, new, state, Work(tokens, grants), most=0)
         return task
 
     def pass_minutes(self, minutes: int) -> None:

@@ -295,10 +295,17 @@ def test_an_exchange_that_began_earlier_does_not_refill_twice(pipeline: Pipeline
     assert pipeline.rows(refilled) == [before]
 
 
-def exchange(engine: Engine) -> None:
-    """Exchange nothing, by PostgreSQL's own clock."""
+def test_an_exchange_whose_commit_was_not_answered_is_repeated(pipeline: Pipeline) -> None:
+    Bucket(pipeline).configure()
+    for _ in range(2):
+        exchange(pipeline.engine, asked=BURST, lease_id="a", is_kept=True)
+    assert pipeline.rows("SELECT range_end FROM content_model_leases") == [{"range_end": 2 * BURST}]
+
+
+def exchange(engine: Engine, **parameters: object) -> None:
+    """Exchange by PostgreSQL's own clock."""
     with engine.begin() as connection:
-        connection.execute(EXCHANGE, NOTHING)
+        connection.execute(EXCHANGE, NOTHING | parameters).one()
 
 
 def test_an_unreachable_database_fails_the_call_and_not_the_end_of_another(

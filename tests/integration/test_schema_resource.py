@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from roadmap_content.contracts.errors import DatabaseUnavailableError
-from roadmap_content.runs.steps.migrate import (
+from roadmap_content.runs.installation.migrate import (
     SchemaProperties,
     StaleReleaseError,
     answer_cloudformation,

@@ -10,9 +10,9 @@ from local_stack.database_roles import DatabaseRoles, create_roles, drop_roles
 from roadmap_content.api.health import read_health
 from roadmap_content.capabilities.composed import EVERY
 from roadmap_content.platform.postgres.transactions import transact
+from roadmap_content.runs.installation.leave import LeaveRequest, LeaveResult, leave_database
+from roadmap_content.runs.installation.migrate import MigrateRequest, migrate_database
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, ReconcileResult, reconcile
-from roadmap_content.runs.steps.leave import LeaveRequest, LeaveResult, leave_database
-from roadmap_content.runs.steps.migrate import MigrateRequest, migrate_database
 from roadmap_content.state.services import Services
 from tests.product.product import Product
 from tests.product.running import deadline

@@ -130,7 +130,7 @@ class Product(Tables):
         for kind in LATER_KINDS:
             if self.has(kind.table):
                 row = kind.to_row(roadmap_id, concept_id, content_of(kind.content_type, concept_id))
-                self.execute(kind.save_sql, **save_parameters(roadmap_id, [row]))
+                self.execute(kind.sql.save, **save_parameters(roadmap_id, [row]))
 
     def answer(self, quiz_id: str, attempt_id: str, user_id: str = USER) -> None:
         """A learner's attempt at a quiz."""

@@ -27,7 +27,8 @@ from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput
 from roadmap_content.contracts.states import Role
 from roadmap_content.platform.aws.executions import ExecutionState
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.runs.steps.finalize import FinalizeRequest, RunEnd, finalize_attempt, finalize_task
+from roadmap_content.runs.steps.end_attempt import RunEnd, end_attempt
+from roadmap_content.runs.steps.finalize import FinalizeRequest, record_run_end
 from roadmap_content.runs.steps.generate import generate_content
 from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
 from roadmap_content.runs.steps.save import save_batch
@@ -131,7 +132,7 @@ def test_the_endpoint_cancels_and_stops_the_execution(
 
     assert (cancelled.status, cancelled.attempt) == ("cancelled", 1)
     assert [cancelled.stopped_execution] == stopped == [answer.execution_arn]
-    assert state_of(adopted)[:2] == ("cancelled", f"Cancelled by user:{USER}: too long")
+    assert state_of(adopted)[:2] == ("cancelled", "Cancelled by user: too long")
 
 
 def test_completed_and_unknown_tasks_cannot_be_cancelled(pipeline: Pipeline, adopted: Product) -> None:
@@ -185,7 +186,7 @@ def test_a_task_cancelled_before_its_first_step_is_not_started(
 
     with pytest.raises(TaskCancelledError):
         plan_batches(PlanRequest(input=given, execution=started), pipeline.services, deadline())
-    finalize_task(FinalizeRequest(input=given, execution=started), pipeline.services, deadline())
+    record_run_end(FinalizeRequest(input=given, execution=started), pipeline.services, deadline())
 
     assert adopted.everything() == before
     redriven = started.model_copy(update={"redrive_count": redrives + 1, "redrive_time": now + minute})
@@ -202,7 +203,8 @@ def being_cancelled_while_waiting(pipeline: Pipeline, adopted: Product) -> None:
 def with_a_run_that_is_ending(pipeline: Pipeline, adopted: Product) -> None:
     """Its outcome is recorded, and the execution goes on to AwaitRedrive."""
     arn = retry(pipeline.services).execution_arn or ""
-    finalize_attempt(pipeline.services, "t-1", 1, RunEnd(execution_arn=arn), deadline())
+    with pipeline.services.engine.begin() as connection:
+        end_attempt(pipeline.services, connection, "t-1", 1, RunEnd(execution_arn=arn))
     pipeline.executions.states[arn] = ExecutionState.RUNNING
 
 
@@ -396,7 +398,7 @@ def test_the_items_of_a_cancelled_attempt_are_not_started(
     if ending == "recorded":
         lost = StateError(error="States.Timeout", cause="the run was too long")
         end = FinalizeRequest(input=given, execution=execution, plan=planned.plan, error=lost)
-        assert finalize_task(end, pipeline.services, deadline()).status == "cancelled"
+        assert record_run_end(end, pipeline.services, deadline()).status == "cancelled"
         groups = adopted.rows("SELECT error_code, items FROM content_task_failures")
         assert groups == [{"error_code": "ModelBusy", "items": 1}]
     else:

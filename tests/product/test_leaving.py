@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from roadmap_command.main import app
 from roadmap_command.target import Target
-from roadmap_content.runs.steps.leave import LeaveRequest, LeaveResult, StillOpenError, leave_database
+from roadmap_content.runs.installation.leave import LeaveRequest, LeaveResult, StillOpenError, leave_database
 from tests.product.deployment import Deployment, deployment
 from tests.product.operations import OPERATIONS, perform
 from tests.product.product import Product

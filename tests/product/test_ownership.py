@@ -16,7 +16,7 @@ from roadmap_content.contracts.payloads import Execution, RunInput
 from roadmap_content.runs.reconciliation.checks import finished_tasks
 from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
+from roadmap_content.runs.steps.finalize import FinalizeRequest, record_run_end
 from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
 from roadmap_content.state.tasks.scope import Scope
 from roadmap_content.state.tasks.unfinished import processing_tasks
@@ -220,7 +220,7 @@ def test_a_run_that_the_console_starts_does_not_take_the_product_s_task(
 
     with pytest.raises((AtWorkElsewhereError, NotAtContentStageError)):
         plan_batches(PlanRequest(input=given, execution=execution), pipeline.services, deadline())
-    finalize_task(FinalizeRequest(input=given, execution=execution), pipeline.services, deadline())
+    record_run_end(FinalizeRequest(input=given, execution=execution), pipeline.services, deadline())
     end = ExecutionEnd(execution_arn="arn:console", status="FAILED", input=given.model_dump_json())
     reconcile(ReconcileRequest(detail=end), pipeline.services, deadline())
 

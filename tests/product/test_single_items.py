@@ -12,7 +12,7 @@ from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.errors import ItemNotFoundError, TransientError
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput
-from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
+from roadmap_content.runs.steps.finalize import FinalizeRequest, record_run_end
 from roadmap_content.runs.steps.generate import generate_content
 from roadmap_content.runs.steps.plan import PlanRequest, PlanResult, plan_batches
 from roadmap_content.runs.steps.save import save_batch
@@ -128,7 +128,7 @@ class Steps:
 
     def finalize(self) -> str:
         request = FinalizeRequest(input=self.input, execution=self.execution, plan=self.planned.plan)
-        return finalize_task(request, self.services, deadline()).status
+        return record_run_end(request, self.services, deadline()).status
 
 
 @pytest.mark.parametrize(

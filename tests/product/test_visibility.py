@@ -8,9 +8,9 @@ from roadmap_content.contracts.items import ContentType
 from roadmap_content.contracts.payloads import RunInput
 from roadmap_content.platform.postgres.transactions import InsufficientPrivilegeError
 from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.runs.installation.migrate import MigrationRefusedError
 from roadmap_content.runs.reconciliation.content_loss import SEVERAL, SweepHeldError
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.runs.steps.migrate import MigrationRefusedError
 from tests.product.deployment import Deployment, deployment
 from tests.product.product import Product
 from tests.product.running import deadline, heal, retry

@@ -13,10 +13,10 @@ from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.states import Cause
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
-from roadmap_content.runs.reconciliation.finish import finish_run
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.retries.retry import redrive_task, retry_task
 from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest, AwaitRedriveResult, await_redrive
+from roadmap_content.runs.steps.finalize import finalize_task
 from roadmap_content.runs.steps.generate import generate_content
 from roadmap_content.runs.steps.plan import plan_batches
 from roadmap_content.runs.steps.save import save_batch
@@ -55,7 +55,7 @@ def _event(world: World, services: Services) -> object:
 
 
 def _finalize(world: World, services: Services) -> object:
-    result = finish_run(world.runs[-1].finalize_request(), services, _time())
+    result = finalize_task(world.runs[-1].finalize_request(), services, _time())
     world.log.note_outcome(result)
     return result
 
@@ -146,7 +146,7 @@ ACTORS: dict[str, Actor] = {
     "sweep": lambda _, services: reconcile(ReconcileRequest(), services, _time()),
     "advance": lambda world, services: advance(services, world.recovery_ids()[0], _time()),
     "admit": lambda _, services: admit_waiting(services, _time()),
-    "release": lambda world, services: finish_run(world.runs[0].finalize_request(), services, _time()),
+    "release": lambda world, services: finalize_task(world.runs[0].finalize_request(), services, _time()),
     # Writes of the product.
     "take-over": _writing(f"UPDATE roadmap_tasks SET status = 'processing', celery_task_id = 'c-1' {_TASK}"),
     "product-cancel": _writing(

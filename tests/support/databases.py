@@ -117,20 +117,23 @@ class _Copy:
 class ReusedDatabase:
     """A copy of a template that many tests use, one after the other.
 
-    `clear` restores its rows. If a test has changed anything else, the next test gets a new copy.
+    `clear` restores its rows. If a test has changed anything else, the next test gets a new copy. That has
+    the same name, so that the engines that tests share find it: what they have compiled is 50 ms of
+    processor time.
     """
 
     def __init__(self, server_url: str, template: str) -> None:
         self._server_url = server_url
         self._template = template
+        self._name = f"test_{secrets.token_hex(8)}"
         self._copy: _Copy | None = None
 
     @property
     def url(self) -> str:
         """The administrator's URL of the database, which has exactly the rows of the template."""
         if self._copy is None:
-            name = f"test_{secrets.token_hex(8)}"
-            self._copy = _Copy(name, create_database(self._server_url, name, template=self._template))
+            url = create_database(self._server_url, self._name, template=self._template)
+            self._copy = _Copy(self._name, url)
         return self._copy.url
 
     def clear(self) -> None:

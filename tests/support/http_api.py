@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Self
 from urllib.parse import quote, urlencode
 
-from roadmap_command.target import OPERATOR, Target
-from roadmap_content.api.client_http import HttpAnswer as Answer
-from roadmap_content.api.client_http import send
+from roadmap_command.target import Target
+from roadmap_content.client.http import HttpAnswer as Answer
+from roadmap_content.client.http import send
 from roadmap_content.contracts.items import Item
 
 
@@ -23,11 +23,6 @@ class Api:
     def of(cls, target: Target, user_id: str) -> Self:
         """The API of a stack, for a user."""
         return cls(target.api_url, user_id, target.token(user_id))
-
-    @classmethod
-    def of_operator(cls, target: Target) -> Self:
-        """The API of a stack, for an operator."""
-        return cls(target.api_url, OPERATOR, target.operator_token())
 
     def request(
         self,

@@ -11,10 +11,9 @@ from enum import StrEnum
 from roadmap_content.contracts.errors import ContentError
 from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput, StateError
 from roadmap_content.platform.runtime.deadline import Deadline
-from roadmap_content.runs.reconciliation.finish import finish_run
 from roadmap_content.runs.steps.accounting import LostBatch
 from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
-from roadmap_content.runs.steps.finalize import FinalizeRequest
+from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.runs.steps.generate import generate_content
 from roadmap_content.runs.steps.plan import PlanRequest, PlanResult, plan_batches
 from roadmap_content.runs.steps.save import save_batch
@@ -126,7 +125,7 @@ class Run:
                     self.lost.append(LostBatch(batch=report.batch, error=report.error))
                 self.next_batch()
             case State.FINALIZE:
-                result = finish_run(self.finalize_request(), services, deadline)
+                result = finalize_task(self.finalize_request(), services, deadline)
                 self.outcome = FinalizedOutcome(
                     **result.model_dump(), planned_redrive_count=self.planned_redrives
                 )

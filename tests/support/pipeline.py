@@ -21,7 +21,7 @@ from roadmap_content.platform.storage.bucket import Bucket
 from roadmap_content.platform.storage.keys import staged_key
 from roadmap_content.platform.storage.staging import Staging
 from roadmap_content.runs.steps.accounting import LostBatch
-from roadmap_content.runs.steps.finalize import finalize_task
+from roadmap_content.runs.steps.finalize import record_run_end
 from roadmap_content.runs.steps.plan import PlanResult, plan_batches
 from roadmap_content.runs.steps.save import SaveReport, save_batch
 from roadmap_content.state.services import Services
@@ -138,7 +138,7 @@ class Pipeline(Tables):
     ) -> FinalizeResult:
         run = Run(self.execution().arn, RunInput(task_id=self.task_id))
         run.planned, run.lost, run.error = planned, lost or [], error
-        return finalize_task(run.finalize_request(), self.services, Deadline.after(self.seconds))
+        return record_run_end(run.finalize_request(), self.services, Deadline.after(self.seconds))
 
     def run(self) -> FinalizeResult:
         """Run the state machine until its outcome is recorded."""

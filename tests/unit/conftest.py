@@ -12,8 +12,8 @@ from typer.testing import CliRunner, Result
 from roadmap_command.main import app
 from roadmap_command.target import Target
 from roadmap_content import Client
-from roadmap_content.api import client_http
-from roadmap_content.api.client_http import HttpAnswer
+from roadmap_content.client import http as client_http
+from roadmap_content.client.http import HttpAnswer
 
 Roadmap = Callable[..., Result]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from roadmap_content.api.client_http import HttpAnswer
+from roadmap_content.client.http import HttpAnswer
 from tests.unit.conftest import Roadmap
 
 CLASS = {

@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 from local_stack.builds import REPOSITORY
 from roadmap_command.commands import recoveries
 from roadmap_command.main import app
-from roadmap_content.api import client, client_http
-from roadmap_content.api.client import Client
-from roadmap_content.api.client_http import ApiRefusedError, ApiUnavailableError, HttpAnswer, HttpApi
+from roadmap_content.client import client
+from roadmap_content.client import http as client_http
+from roadmap_content.client.client import Client
+from roadmap_content.client.http import ApiRefusedError, ApiUnavailableError, HttpAnswer, HttpApi
 from roadmap_content.contracts.errors import InvalidRequestError
 from tests.support.http_server import HttpServer, Reply
 from tests.support.openapi import example

@@ -28,9 +28,9 @@ from roadmap_command.interface import InvalidIdError, errors_in_one_line
 from roadmap_command.main import FURTHER, PANELS, app
 from roadmap_command.runs import redrive_run
 from roadmap_command.target import Target
-from roadmap_content.api import client_http
-from roadmap_content.api.client import Client
-from roadmap_content.api.client_http import HttpAnswer
+from roadmap_content.client import http as client_http
+from roadmap_content.client.client import Client
+from roadmap_content.client.http import HttpAnswer
 from roadmap_content.content.bundle import parse_bundle
 from roadmap_content.contracts.api.tasks import RetryPreview, TaskDetail
 from roadmap_content.contracts.errors import DatabaseUnavailableError, NotRedrivableError

@@ -14,7 +14,7 @@ from local_stack.errors import NoStackError
 from roadmap_command import main
 from roadmap_command.commands import connect
 from roadmap_command.target import Target
-from roadmap_content.api.client_http import HttpAnswer
+from roadmap_content.client.http import HttpAnswer
 from roadmap_content.contracts.erasure import ErasureAnswer
 from tests.support.factories import bundle_of
 from tests.unit.conftest import Roadmap, stand_in

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from roadmap_content.contracts.items import ContentType, Item
-from roadmap_content.runs.steps.prepare import Entry, Prepared
+from roadmap_content.runs.steps.entries import Entry, Prepared
 from roadmap_content.runs.steps.save import READ_AT_ONCE, TRANSACTION_BYTES, by_transaction
 
 

@@ -53,13 +53,13 @@ EVER_NEW = (*["Lambda.ServiceException"] * 6, *["Lambda.Unknown"] * 2)
 @pytest.mark.parametrize(
     ("generate", "save"),
     [
-        (lost("Lambda.ServiceException"), lost("Lambda.ServiceException")),
-        (lost("Lambda.Unknown"), lost("Lambda.Unknown")),
-        (lost("States.Timeout"), lost("States.Timeout")),
-        (lost(*EVER_NEW), lost(*EVER_NEW)),
-        (lost("Lambda.Unknown"), refuse),
+        *(
+            pytest.param(lost(error), lost(error), marks=pytest.mark.slow, id=error)
+            for error in ("Lambda.ServiceException", "Lambda.Unknown", "States.Timeout")
+        ),
+        pytest.param(lost(*EVER_NEW), lost(*EVER_NEW), id="ever new"),
+        pytest.param(lost("Lambda.Unknown"), refuse, id="no database"),
     ],
-    ids=["out of service", "dying", "timing out", "ever new", "no database"],
 )
 def test_finalize_receives_every_lost_batch_of_the_largest_run(generate: Function, save: Function) -> None:
     received: list[FinalizeRequest] = []

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from local_stack.errors import RefusedError
-from roadmap_content.api.client_http import ApiRefusedError, ApiUnavailableError, HttpAnswer
+from roadmap_content.client.http import ApiRefusedError, ApiUnavailableError, HttpAnswer
 from tests.support.openapi import example
 from tests.unit.conftest import Roadmap
 

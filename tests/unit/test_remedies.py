@@ -2,8 +2,9 @@
 
 import pytest
 
-from roadmap_content.content.remedies import Remedy, remedy_for
+from roadmap_content.content.remedies import remedy_for
 from roadmap_content.contracts.items import ContentType, Failure, Item, Stage
+from roadmap_content.contracts.states import NextAction
 
 ITEM = Item("c", ContentType.TUTORIAL)
 
@@ -15,32 +16,32 @@ def refusal(attempt: int, error_code: str, content: str = "bad") -> tuple[int, F
 @pytest.mark.parametrize(
     ("error_code", "remedy"),
     [
-        ("IdTaken", Remedy.NEW_ID),
-        ("VersionTaken", Remedy.NEXT_VERSION),
-        ("InvalidContent", Remedy.REJECT),
-        ("22001", Remedy.REJECT),
-        ("22P05", Remedy.REJECT),
-        ("23514", Remedy.REJECT),
-        ("23502", Remedy.REJECT),
-        ("54000", Remedy.REJECT),
-        ("P0001", Remedy.REJECT),
-        ("23503", Remedy.KEEP),
-        ("23505", Remedy.KEEP),
-        ("RoadmapNotFound", Remedy.KEEP),
+        ("IdTaken", NextAction.REPLACE_ID),
+        ("VersionTaken", NextAction.NEXT_VERSION),
+        ("InvalidContent", NextAction.REJECT_AND_GENERATE),
+        ("22001", NextAction.REJECT_AND_GENERATE),
+        ("22P05", NextAction.REJECT_AND_GENERATE),
+        ("23514", NextAction.REJECT_AND_GENERATE),
+        ("23502", NextAction.REJECT_AND_GENERATE),
+        ("54000", NextAction.REJECT_AND_GENERATE),
+        ("P0001", NextAction.REJECT_AND_GENERATE),
+        ("23503", NextAction.SAVE),
+        ("23505", NextAction.SAVE),
+        ("RoadmapNotFound", NextAction.SAVE),
     ],
 )
-def test_the_error_code_decides_the_remedy(error_code: str, remedy: Remedy) -> None:
+def test_the_error_code_decides_the_remedy(error_code: str, remedy: NextAction) -> None:
     refusals = refusal(1, error_code)
-    expected = (remedy, refusals if remedy is not Remedy.KEEP else None)
+    expected = (remedy, refusals if remedy is not NextAction.SAVE else None)
     assert remedy_for("bad", [refusals]) == expected
 
 
 def test_an_item_without_staged_content_is_generated() -> None:
-    assert remedy_for(None, [refusal(1, "InvalidContent")]) == (Remedy.GENERATE, None)
+    assert remedy_for(None, [refusal(1, "InvalidContent")]) == (NextAction.GENERATE, None)
 
 
 def test_a_refusal_of_other_content_is_ignored() -> None:
-    assert remedy_for("mended", [refusal(1, "InvalidContent")]) == (Remedy.KEEP, None)
+    assert remedy_for("mended", [refusal(1, "InvalidContent")]) == (NextAction.SAVE, None)
 
 
 @pytest.mark.parametrize(
@@ -50,4 +51,4 @@ def test_a_refusal_of_other_content_is_ignored() -> None:
 )
 def test_a_later_refusal_does_not_hide_an_earlier_one_of_this_content(later: tuple[int, Failure]) -> None:
     refusals = [later, refusal(2, "IdTaken")]
-    assert remedy_for("bad", refusals) == (Remedy.NEW_ID, refusals[1])
+    assert remedy_for("bad", refusals) == (NextAction.REPLACE_ID, refusals[1])

@@ -29,7 +29,7 @@ def test_each_table_is_written_by_one_module() -> None:
         for table in WRITE.findall(path.read_text()):
             writers[table].add(str(path.relative_to(LAYER)))
     for content_type, kind in CONTENT_KINDS.items():
-        if kind.table in WRITE.findall(kind.save_sql):
+        if kind.table in WRITE.findall(kind.sql.save):
             writers[kind.table].add(f"content/{content_type}/__init__.py")
     tables = set(READS)
     assert {"roadmap_tasks", "content_failures", "quiz_metadata"} <= writers.keys() & tables

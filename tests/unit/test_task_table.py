@@ -1,6 +1,6 @@
 """`roadmap tasks` as a table."""
 
-from roadmap_content.api.client_http import HttpAnswer
+from roadmap_content.client.http import HttpAnswer
 from tests.support.openapi import example
 from tests.unit.conftest import Roadmap
 

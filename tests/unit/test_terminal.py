@@ -11,7 +11,7 @@ from rich import progress as rich_progress
 from roadmap_command import main, views
 from roadmap_command.interface import output
 from roadmap_command.terminal import Terminal
-from roadmap_content.api.client_http import HttpAnswer
+from roadmap_content.client.http import HttpAnswer
 from roadmap_content.contracts.api.tasks import TaskStatus
 from roadmap_content.contracts.items import ContentType
 from tests.support.openapi import example

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from roadmap_command.commands import operate
-from roadmap_content.api.client_http import HttpAnswer
+from roadmap_content.client.http import HttpAnswer
 from tests.support.openapi import example
 from tests.unit.conftest import Roadmap
 

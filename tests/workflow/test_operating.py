@@ -17,7 +17,7 @@ from local_stack.errors import RefusedError
 from local_stack.lock_waiters import processes_waiting_for
 from local_stack.processes import becomes_true
 from roadmap_command.target import Target
-from roadmap_content.api.client_http import ApiRefusedError
+from roadmap_content.client.http import ApiRefusedError
 from roadmap_content.contracts.items import ContentType, Item
 from tests.support.factories import USER
 from tests.support.machine import Machine

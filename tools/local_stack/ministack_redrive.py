@@ -1,7 +1,7 @@
 """RedriveExecution for ministack, with the rules of `redrive_rules`. Emulated from documentation.
 
-Not emulated: after a redrive of a Map, every iteration runs again, not only the failed ones; and variables
-(Assign) are not restored, but the product's state machine has none.
+Not emulated: the limits of time and of events; after a redrive of a Map, every iteration runs again, not only
+the failed ones; and variables (Assign) are not restored, but the product's state machine has none.
 
 For the local cloud's own Python: standard library and ministack only.
 """
@@ -9,13 +9,12 @@ For the local cloud's own Python: standard library and ministack only.
 import contextvars
 import json
 import threading
-from datetime import UTC, datetime
 from typing import Any
 
 from ministack.core.responses import error_response_json, json_response, now_iso
 from ministack.services import stepfunctions as engine
 
-from local_stack.redrive_rules import Step, derive_definition, refusal, unsuccessful_step
+from local_stack.redrive_rules import REDRIVABLE_STATUSES, Step, derive_definition, unsuccessful_step
 
 Execution = dict[str, Any]
 
@@ -56,15 +55,8 @@ def redrive_execution(data: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack'
         return error_response_json("ExecutionDoesNotExist", f"Execution {arn} not found", 400)
     # The definition of the version, if the execution was started with one.
     machine = engine._state_machines[execution["stateMachineArn"]]
-    now = datetime.now(UTC)
-    reason = refusal(
-        execution["status"],
-        started_at=datetime.fromisoformat(execution["startDate"]),
-        stopped_at=datetime.fromisoformat(execution["stopDate"] or execution["startDate"]),
-        events=len(execution["events"]),
-        now=now,
-    )
-    if reason is not None:
+    if execution["status"] not in REDRIVABLE_STATUSES:
+        reason = f"Execution is {execution['status']} and cannot be redriven"
         return error_response_json("ExecutionNotRedrivable", reason, 400)
 
     definition = json.loads(machine["definition"])

@@ -12,15 +12,11 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 Definition = dict[str, Any]
 
 REDRIVABLE_STATUSES = frozenset({"FAILED", "ABORTED", "TIMED_OUT"})
-REDRIVABLE_PERIOD = timedelta(days=14)
-LONGEST_EXECUTION = timedelta(days=365)
-MOST_EVENTS = 24_999
 
 
 @dataclass(frozen=True)
@@ -30,25 +26,6 @@ class Step:
     state: str
     input: str
     """JSON."""
-
-
-def refusal(
-    status: str, *, started_at: datetime, stopped_at: datetime, events: int, now: datetime
-) -> str | None:
-    """The reason why Step Functions would refuse to redrive a Standard execution; `None` if it would redrive
-    it.
-
-    Emulated from documentation: the conditions of RedriveExecution, the reasons of DescribeExecution.
-    """
-    if status not in REDRIVABLE_STATUSES:
-        return f"Execution is {status} and cannot be redriven"
-    if now - stopped_at > REDRIVABLE_PERIOD:
-        return "Execution redrivable period exceeded"
-    if now - started_at > LONGEST_EXECUTION:
-        return "Execution has exceeded the max execution time"
-    if events >= MOST_EVENTS:
-        return "Execution history event limit exceeded"
-    return None
 
 
 def unsuccessful_step(history: Iterable[Mapping[str, Any]], definition: Definition) -> Step | None:

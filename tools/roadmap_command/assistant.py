@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from local_stack.builds import REPOSITORY
-from roadmap_content.api.client import Client
+from roadmap_content.client.client import Client
 from roadmap_content.contracts.api.tasks import FailedItem
 from roadmap_content.contracts.errors import ContentError, InvalidRequestError
 from roadmap_content.contracts.items import ContentType

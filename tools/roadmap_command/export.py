@@ -4,8 +4,8 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from roadmap_content.api.client import Client
-from roadmap_content.api.client_http import ApiRefusedError
+from roadmap_content.client.client import Client
+from roadmap_content.client.http import ApiRefusedError
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.roadmaps.framework import parse_framework
 from roadmap_content.contracts.api.items import ItemOrigin

@@ -1,21 +1,13 @@
 """The options of a filter of tasks, for every command that has one."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import typer
 
 from roadmap_content.contracts.items import ContentType
-
-
-class _Option(NamedTuple):
-    """An option, and the corresponding parameter of the API."""
-
-    parameter: str
-    annotation: Any
-
 
 _STATUSES = (
     "pending",
@@ -28,36 +20,24 @@ _STATUSES = (
 )
 """The statuses of tasks; the product alone writes the last one."""
 
-_OPTIONS = {
-    "status": _Option(
-        "status",
-        Annotated[
-            list[str] | None,
-            typer.Option(
-                "--status", help=f"Only tasks with this status ({', '.join(_STATUSES)}). Repeatable."
-            ),
-        ],
-    ),
-    "error": _Option(
-        "error_code",
-        Annotated[str | None, typer.Option("--error", help="Only tasks with failures of this code.")],
-    ),
-    "content_type": _Option(
-        "content_type",
-        Annotated[ContentType | None, typer.Option("--type", help="Only tasks with failures of this type.")],
-    ),
-    "user": _Option(
-        "user_id", Annotated[str | None, typer.Option("--user", help="Only tasks of this user.")]
-    ),
-    "group_id": _Option(
-        "group_id",
-        Annotated[str | None, typer.Option("--group", help="Only tasks with failures of this group.")],
-    ),
-    "query": _Option(
-        "q",
-        Annotated[str | None, typer.Option("--query", "-q", help="The beginning of an id or of a title.")],
-    ),
+_OPTIONS: Mapping[str, Any] = {
+    "status": Annotated[
+        list[str] | None,
+        typer.Option("--status", help=f"Only tasks with this status ({', '.join(_STATUSES)}). Repeatable."),
+    ],
+    "error_code": Annotated[
+        str | None, typer.Option("--error", help="Only tasks with failures of this code.")
+    ],
+    "content_type": Annotated[
+        ContentType | None, typer.Option("--type", help="Only tasks with failures of this type.")
+    ],
+    "user_id": Annotated[str | None, typer.Option("--user", help="Only tasks of this user.")],
+    "group_id": Annotated[
+        str | None, typer.Option("--group", help="Only tasks with failures of this group.")
+    ],
+    "q": Annotated[str | None, typer.Option("--query", "-q", help="The beginning of an id or of a title.")],
 }
+"""The options, by the parameters of the API."""
 
 
 def filtered(command: Callable[..., None]) -> Callable[..., None]:
@@ -66,14 +46,14 @@ def filtered(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def wrapper(**given: Any) -> None:  # noqa: ANN401 - the values of any options
-        chosen = {option.parameter: given.pop(name) for name, option in _OPTIONS.items()}
+        chosen = {name: given.pop(name) for name in _OPTIONS}
         for status in set(chosen["status"] or ()) - set(_STATUSES):
             raise typer.BadParameter(f"no task has the status {status!r}: {', '.join(_STATUSES)}")
         command(chosen={name: value for name, value in chosen.items() if value}, **given)
 
     options = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option.annotation)
-        for name, option in _OPTIONS.items()
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in _OPTIONS.items()
     ]
     others = [
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)

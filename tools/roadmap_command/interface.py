@@ -24,7 +24,7 @@ from roadmap_command import views
 from roadmap_command.runs import follow_run
 from roadmap_command.target import Target
 from roadmap_command.terminal import Terminal
-from roadmap_content.api.client_http import ApiRefusedError
+from roadmap_content.client.http import ApiRefusedError
 from roadmap_content.contracts.api.tasks import TaskStatus
 from roadmap_content.contracts.errors import ContentError, TransientError
 from roadmap_content.contracts.payloads import TASK_ID

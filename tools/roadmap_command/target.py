@@ -13,7 +13,7 @@ from local_stack.errors import FunctionFailedError, NoStackError, RefusedError
 from local_stack.stack_functions import functions_of
 from roadmap_command.local import local_stack
 from roadmap_command.terminal import waiting_is_said
-from roadmap_content.api.client import Client
+from roadmap_content.client.client import Client
 from roadmap_content.contracts.errors import MissingSettingError
 from roadmap_content.platform.postgres.engine import Credentials, open_engine
 from roadmap_content.platform.storage.bucket import Bucket

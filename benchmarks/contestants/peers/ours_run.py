@@ -25,7 +25,7 @@ from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.steps.accounting import LostBatch
-from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
+from roadmap_content.runs.steps.finalize import FinalizeRequest, record_run_end
 from roadmap_content.runs.steps.generate import generate_content
 from roadmap_content.runs.steps.plan import PlanRequest, PlanResult, plan_batches
 from roadmap_content.runs.steps.save import save_batch
@@ -99,7 +99,7 @@ def main() -> None:
     else:
         lost = [LostBatch.model_validate(report) for report in history["over"] if report["error"]]
         finalize = FinalizeRequest(input=start, execution=execution, plan=planned.plan, lost=lost)
-        status = finalize_task(finalize, services, deadline).status
+        status = record_run_end(finalize, services, deadline).status
     with services.engine.connect() as connection:
         failed = _failed(
             connection.exec_driver_sql(

@@ -21,8 +21,8 @@ from .contracts.errors import (
 from .contracts.items import ContentType
 
 if TYPE_CHECKING:
-    from .api.client import Client
-    from .api.client_http import ApiRefusedError, ApiUnavailableError
+    from .client.client import Client
+    from .client.http import ApiRefusedError, ApiUnavailableError
 
 # Imported modules are never freed, and parsed JSON has no reference cycles. With CPython's default
 # thresholds, the garbage collector takes a large part of a cold start and of reading a large framework.
@@ -51,6 +51,6 @@ def __getattr__(name: str) -> object:
     """Import the client on first use: the functions do not need it."""
     if name not in ("ApiRefusedError", "ApiUnavailableError", "Client"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .api import client
+    from .client import client
 
     return getattr(client, name)

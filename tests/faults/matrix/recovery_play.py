@@ -13,8 +13,8 @@ from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import StateError
 from roadmap_content.contracts.states import TaskResult
 from roadmap_content.platform.runtime.settings import Settings
-from roadmap_content.runs.reconciliation.finish import finish_run
 from roadmap_content.runs.retries.retry import retry_task
+from roadmap_content.runs.steps.finalize import finalize_task
 from roadmap_content.state.tasks.attempts import user_start
 from tests.faults.matrix.scripts import Refuse
 from tests.faults.matrix.steps import Setting
@@ -122,7 +122,7 @@ class RecoveryPlay:
             case RecoveryStep.SWEEP:
                 world.reconcile()
             case RecoveryStep.FINALIZE:
-                finish_run(self._run.finalize_request(), world.services, world.deadline())
+                finalize_task(self._run.finalize_request(), world.services, world.deadline())
             case RecoveryStep.START:
                 self._advance()
 

@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from roadmap_content.api.client_http import path_of
 from roadmap_content.capabilities.erasure import rows as rows_of_users
 from roadmap_content.capabilities.erasure import sweep as sweep_of_erasure
 from roadmap_content.capabilities.erasure.deleted import remove_deleted
 from roadmap_content.capabilities.erasure.rows import RuleMissingError, rules
+from roadmap_content.client.http import path_of
 from roadmap_content.content.roadmaps.metadata import lock_roadmap
 from roadmap_content.contracts.erasure import Removed
 from roadmap_content.contracts.errors import ErasureRunningError, RoadmapLockedError
@@ -102,13 +102,19 @@ def run_of(pipeline: Pipeline, user: str, number: int) -> Pipeline:
     return task
 
 
+BY_ALICE = (
+    "INSERT INTO content_capacity_changes (actor, reason, slots_before, slots, stopped_before, stopped)"
+    " VALUES ('operator:alice', 'why', 1, 2, false, false)"
+)
+
+
 @pytest.fixture
 def of_two_users(pipeline: Pipeline, s3: "S3Client") -> Pipeline:
     """A run with failures for each of two users, and a second one of the first user, who is an operator."""
     for user, number in (("alice", 1), ("bob", 1), ("alice", 2)):
         run_of(pipeline, user, number)
     pipeline.execute("UPDATE content_attempts SET actor = 'operator:alice' WHERE task_id LIKE '%-t-1'")
-    pipeline.execute("UPDATE content_capacity SET changed_by = 'operator:alice'")
+    pipeline.execute(BY_ALICE)
     pipeline.execute(
         "INSERT INTO content_recoveries (recovery_id, state, actor, reason, filter, rate_per_minute,"
         " concurrency, canary)"
@@ -154,10 +160,10 @@ def test_a_user_is_erased_and_the_neighbour_is_not_changed(
     assert removed.rows | {"content_attempts": 3} == {
         table: count
         for table, count in own.items()
-        if table not in ("content_capacity", "content_recoveries")
+        if table not in ("content_capacity_changes", "content_recoveries")
     } | {"content_events": own["content_events"] - 1}
     assert Removed.model_validate(answer["receipt"]["removed"]) == removed
-    once = ("content_attempts", "content_capacity", "content_events", "content_recoveries")
+    once = ("content_attempts", "content_capacity_changes", "content_events", "content_recoveries")
     assert removed.names == dict.fromkeys(once, 1)
     assert not erase(ask, "alice", dry_run="true", **wanted)["removed"]
 
@@ -350,7 +356,7 @@ def test_after_a_restore_the_register_is_applied_to_what_is_older(
     of_two_users.execute("UPDATE content_attempts SET roadmap_id = 'alice-r-1' WHERE task_id = 'alice-t-3'")
     newer = keys.staged_key("alice-r-1", Item("a newer concept", ContentType.QUIZ))
     of_two_users.bucket.put(newer, b"{}")
-    of_two_users.execute("UPDATE content_capacity SET changed_by = 'operator:alice', changed_at = now()")
+    of_two_users.execute(BY_ALICE)
     for number, at in enumerate(("now()", "now() - interval '1 day'")):
         of_two_users.execute(
             "INSERT INTO content_events (event_id, detail_type, task_id, detail, recorded_at) VALUES"
@@ -364,7 +370,7 @@ def test_after_a_restore_the_register_is_applied_to_what_is_older(
     left = named(of_two_users, "alice")
     assert ["alice-t-3" in row for row in left["content_attempts"]] == [True]
     assert ["by alice 0" in row for row in left["content_events"] if "operator:alice" in row] == [True]
-    assert left.keys() >= {"content_capacity", "content_queue_keys"}
+    assert left.keys() >= {"content_capacity_changes", "content_queue_keys"}
     assert of_two_users.bucket.holds(newer)
     assert len({key for key, _ in versions(s3, keys.ERASURES)}) == 1
     (entry,) = of_two_users.rows("SELECT user_hash, user_id, ended_at FROM content_erasures")
@@ -426,7 +432,6 @@ def test_a_replay_finds_each_user_whom_one_row_names(of_two_users: Pipeline, ask
 NAMING = {
     "user_id": ("text", "%s"),
     "actor": ("text", "operator:%s"),
-    "changed_by": ("text", "operator:%s"),
     "queue_key": ("text", "user:%s"),
     "filter": ("json", '{"user_id": "%s"}'),
     "detail": ("json", '{"data": {"actor": "user:%s"}}'),

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from roadmap_command.main import app
-from roadmap_content.api.client_http import HttpAnswer
+from roadmap_content.client.http import HttpAnswer
 from tests.integration.failure_groups.test_failure_groups import Send, heal, outage, send
 from tests.support.pipeline import Pipeline
 from tests.unit.conftest import stand_in

@@ -34,7 +34,7 @@ from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.retries.retry import retry_task
-from roadmap_content.runs.steps.finalize import FinalizeRequest, finalize_task
+from roadmap_content.runs.steps.finalize import FinalizeRequest, record_run_end
 from roadmap_content.runs.steps.generate import generate_content
 from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
 from roadmap_content.runs.steps.save import save_batch
@@ -126,7 +126,7 @@ def run_started(pipeline: Pipeline, *, fails: bool = False) -> None:
             generate_content(asked, pipeline.services, Deadline.after(600))
             save_batch(asked, pipeline.services, Deadline.after(600))
         ended = FinalizeRequest(input=start, execution=run, plan=planned.plan)
-        finalize_task(ended, pipeline.services, Deadline.after(600))
+        record_run_end(ended, pipeline.services, Deadline.after(600))
     executions.started.clear()
     executions.names.clear()
 

@@ -18,7 +18,7 @@ from .connections import check_connections
 from .deployments import deployments_of, environments_of
 from .events import check_events
 from .findings import Finding
-from .linters import lint_state_machine, lint_with_cfn_lint, lint_with_checkov, lint_with_sam
+from .linters import lint_state_machine, lint_with_cfn_lint, lint_with_checkov
 from .permissions import check_permissions
 from .statemachine import check_substitutions
 from .transformed import check_transformed
@@ -45,7 +45,6 @@ def main(*, every_value: bool = False) -> int:
             [(template, deployed) for deployed in deployments(template, REPOSITORY / "samconfig.toml")]
         ),
         "cfn-lint": lambda: lint_with_cfn_lint(TEMPLATE),
-        "sam validate --lint": lambda: lint_with_sam(TEMPLATE),
         "checkov": lambda: lint_with_checkov(TEMPLATE, template),
         "the templates of the database and of the deploying role": lambda: chain.from_iterable(
             map(_lint_other, OTHER_TEMPLATES)

@@ -9,10 +9,10 @@ from local_stack.template_file import Template
 from roadmap_content.api.callers import caller_of
 from roadmap_content.contracts.errors import ContentError
 from roadmap_content.contracts.payloads import BatchRequest, Payload, parse
+from roadmap_content.runs.installation.migrate import MigrateRequest
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest
 from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest
 from roadmap_content.runs.steps.finalize import FinalizeRequest
-from roadmap_content.runs.steps.migrate import MigrateRequest
 from roadmap_content.runs.steps.plan import PlanRequest
 
 from .declared import functions_in

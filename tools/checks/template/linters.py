@@ -1,7 +1,7 @@
 """Run linters in environments made from lock files, and return their findings.
 
-`sam validate --lint` does not check the state machine's definition. asl-validator checks its JSONata, and
-statelint its transitions.
+cfn-lint, which `sam validate --lint` runs, too, does not check the state machine's definition. asl-validator
+checks its JSONata, and statelint its transitions.
 """
 
 import json
@@ -14,9 +14,7 @@ from typing import Any
 
 from checks.npm import node, npm_packages
 from local_stack.environments import environment_python
-from local_stack.errors import CommandFailedError
 from local_stack.template_file import Template
-from release.sam_cli import sam
 
 from .findings import Finding
 from .statemachine import substituted, without_computed_numbers
@@ -28,14 +26,6 @@ _CFN_LINT = "from cfnlint.runner import main; main()"
 
 class LinterError(Exception):
     """A linter could not run. The message contains its output."""
-
-
-def lint_with_sam(template: Path) -> Iterator[Finding]:
-    """`sam validate --lint`."""
-    try:
-        sam("validate", "--lint", "--region", _REGION, "--template-file", template)
-    except CommandFailedError as error:
-        yield Finding("sam validate", str(error).partition("\n")[2])
 
 
 def lint_with_cfn_lint(template: Path) -> Iterator[Finding]:

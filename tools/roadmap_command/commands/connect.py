@@ -15,7 +15,7 @@ from local_stack.template_file import read_template
 from roadmap_command.interface import Stack, errors, print_json
 from roadmap_command.local import local_stack
 from roadmap_command.target import ALIAS, Target
-from roadmap_content.api.client import API_URL, BUCKET, STATE_MACHINE_ARN
+from roadmap_content.client.client import API_URL, BUCKET, STATE_MACHINE_ARN
 from roadmap_content.contracts.errors import requires_extra
 
 if TYPE_CHECKING:

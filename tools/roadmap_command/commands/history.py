@@ -13,7 +13,7 @@ from local_stack.errors import RefusedError
 from roadmap_command.interface import Json, Stack, TaskId, command_name, output, print_json, print_table
 from roadmap_command.target import Target
 from roadmap_command.views import of_types, time_text
-from roadmap_content.api.client import Client
+from roadmap_content.client.client import Client
 from roadmap_content.contracts.api.items import ItemDetail, ItemOrigin
 from roadmap_content.contracts.api.tasks import AttemptRow
 from roadmap_content.contracts.items import ContentType, Item

@@ -31,7 +31,7 @@ from roadmap_command.interface import (
 )
 from roadmap_command.target import Target
 from roadmap_command.views import counted
-from roadmap_content.api.client import Client
+from roadmap_content.client.client import Client
 from roadmap_content.contracts.api.recoveries import RecoveryAnswer, RecoveryPreview, UndoAnswer
 from roadmap_content.contracts.items import ContentType
 

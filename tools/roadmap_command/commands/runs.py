@@ -21,8 +21,8 @@ from roadmap_command.interface import (
 )
 from roadmap_command.runs import is_running, redrive_run, start_run
 from roadmap_command.target import Target
-from roadmap_content.api.client import Client
-from roadmap_content.api.client_http import ApiRefusedError
+from roadmap_content.client.client import Client
+from roadmap_content.client.http import ApiRefusedError
 from roadmap_content.contracts.api.tasks import RetryPreview
 from roadmap_content.contracts.items import ContentType
 

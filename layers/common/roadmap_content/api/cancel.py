@@ -11,16 +11,15 @@ from ..contracts.errors import (
     InvalidFrameworkError,
     NotCancellableError,
     RoadmapNotFoundError,
-    TaskNotFoundError,
 )
-from ..platform.postgres.transactions import transact
+from ..platform.postgres.transactions import transact, transact_in_parts
 from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.log import logger
-from ..runs.steps.finalize import RunEnd, finalize_attempt
+from ..runs.steps.end_attempt import RunEnd, end_attempt
 from ..state.outbox import record_events
 from ..state.queue.queue import leave_queue
 from ..state.services import Services
-from ..state.tasks.attempts import cancel_attempt, is_open
+from ..state.tasks.attempts import cancel_attempt
 from ..state.tasks.ownership import is_at_work_elsewhere
 from ..state.tasks.task import (
     Task,
@@ -47,38 +46,40 @@ def cancel_task(
         DatabaseUnavailableError, ExecutionsUnavailableError: a retry may succeed.
     """
 
-    def cancel(connection: Connection) -> tuple[Task, bool]:
-        before = read_task(connection, task_id, user_id)
-        lock_task(connection, task_id)  # otherwise a claim may come between these statements
+    def cancel(connection: Connection) -> tuple[Task, str, bool]:
+        lock_task(connection, task_id, user_id)  # otherwise a claim may come between these statements
+        task = read_task(connection, task_id, user_id)
         if user_id is not None:
             services.require_permitted(connection, task_id)
         own, _ = read_product_work(connection, task_id)
         if is_at_work_elsewhere(own):
             raise AtWorkElsewhereError(f"task {task_id} is {own.status} in the product's workers")
-        by = actor.partition(":")[0]  # no name: the row is another user's, and the event has it
-        cancelled = cancel_row(connection, task_id, f"Cancelled by {by}" + (f": {reason}" if reason else ""))
-        task = read_task(connection, task_id)
-        if task.attempt < before.attempt:
-            raise TaskNotFoundError(f"the data of the user of task {task_id} was erased")
-        if not cancelled and task.status == "completed":
+        if task.status == "completed":
             raise NotCancellableError(f"task {task_id} is completed")
-        if cancelled and is_open(connection, task_id, task.attempt) and _misses_nothing(connection, task):
-            cancel_attempt(connection, task_id, task.attempt)
-            lift_cancellation(connection, task_id, "completed")
-        waited = leave_queue(connection, task_id, task.attempt)
-        if cancelled:
+        status = "cancelled"
+        if task.status != "cancelled":
+            by = actor.partition(":")[0]  # no name: the row is another user's, and the event has it
+            cancel_row(connection, task_id, f"Cancelled by {by}" + (f": {reason}" if reason else ""))
+            if task.attempt_is_open and _misses_nothing(connection, task):
+                cancel_attempt(connection, task_id, task.attempt)
+                status = "completed"
+                lift_cancellation(connection, task_id, status)
             record_events(services, connection, [task.events.cancelled(actor)])
-        return read_task(connection, task_id), waited
+        return task, status, leave_queue(connection, task_id, task.attempt)
 
-    task, waited = transact(services.engine, cancel, deadline)
+    task, status, waited = transact(services.engine, cancel, deadline)
     stopped = None
     if waited:  # there is no execution that would record the attempt's end
-        finalize_attempt(services, task_id, task.attempt, RunEnd(), deadline)
+        transact_in_parts(
+            services.engine,
+            lambda connection: end_attempt(services, connection, task_id, task.attempt, RunEnd()),
+            deadline,
+        )
     elif task.execution_arn is not None and services.executions.stop(task.execution_arn):
         stopped = task.execution_arn
     logger.info("task_cancelled", task_id=task_id, attempt=task.attempt, stopped_execution=stopped)
     return CancelAnswer.model_validate(
-        {"task_id": task_id, "status": task.status, "attempt": task.attempt, "stopped_execution": stopped}
+        {"task_id": task_id, "status": status, "attempt": task.attempt, "stopped_execution": stopped}
     )
 
 

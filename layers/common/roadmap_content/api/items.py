@@ -38,7 +38,7 @@ from ..state.failures.failures import failures_of_item, latest_failures, refusal
 from ..state.failures.groups import GroupKey, group_of
 from ..state.services import Services
 from ..state.tasks.attempts import read_scope
-from ..state.tasks.next_actions import Advice, action_of, advice, advice_for
+from ..state.tasks.next_actions import Advice, advice, advice_for
 from ..state.tasks.scope import Scope
 from ..state.tasks.task import TaskSnapshot, read_snapshot, read_task
 from .pages import AnyText, Integer, decode_cursor, encode_cursor, first_that_fit
@@ -117,8 +117,7 @@ def read_item_map(
 
 def _read_snapshot(connection: Connection, task_id: str, user_id: str | None) -> tuple[TaskSnapshot, Scope]:
     snapshot = read_snapshot(connection, read_task(connection, task_id, user_id))
-    scope, _ = read_scope(connection, task_id, snapshot.task.attempt)
-    return snapshot, scope
+    return snapshot, read_scope(connection, task_id, snapshot.task.attempt).scope
 
 
 def _is_run(snapshot: TaskSnapshot) -> bool:
@@ -247,7 +246,7 @@ def _read_item(
         live=live,
         staged=staged is not None,
         rejected=bool(rejected),
-        remedy_action=action_of(remedy),
+        remedy=remedy,
         failure=failures[0] if failures and failures[0].attempt == task.attempt else None,
     )
     return ItemDetail(
@@ -286,7 +285,7 @@ def _state(
     live: bool,
     staged: bool,
     rejected: bool,
-    remedy_action: NextAction,
+    remedy: NextAction,
     failure: ItemFailure | None,
 ) -> tuple[ItemState, Advice]:
     if saved:
@@ -297,8 +296,8 @@ def _state(
     if advised is not None and advised.needs_person:
         return ItemState.STAGED if staged else ItemState.MISSING, advised
     if staged:
-        refused = remedy_action is NextAction.REJECT_AND_GENERATE
-        return ItemState.REJECTED if refused else ItemState.STAGED, advice(remedy_action)
+        refused = remedy is NextAction.REJECT_AND_GENERATE
+        return ItemState.REJECTED if refused else ItemState.STAGED, advice(remedy)
     return ItemState.REJECTED if rejected else ItemState.MISSING, advice(NextAction.GENERATE)
 
 

@@ -5,10 +5,11 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Connection, text
 from sqlalchemy.sql.elements import TextClause
 
-from ..content.remedies import Remedy, remedy_for, remedy_of_code
+from ..content.remedies import remedy_for, remedy_of_code
 from ..content.rows import current_revisions
 from ..contracts.api.tasks import Basis, RetryPreview
 from ..contracts.items import Item, RecordedFailure, count_by_type
+from ..contracts.states import NextAction
 from ..platform.postgres.transactions import transact
 from ..platform.runtime.deadline import Deadline
 from ..platform.storage.bucket import in_parallel
@@ -83,7 +84,7 @@ def _rejections(connection: Connection, task_id: str, items: Sequence[Item]) -> 
     return {
         item: recorded
         for item, recorded in refusals(connection, task_id, refused).items()
-        if any(remedy_of_code(failure.error_code) is Remedy.REJECT for _, failure in recorded)
+        if NextAction.REJECT_AND_GENERATE in {remedy_of_code(failure.error_code) for _, failure in recorded}
     }
 
 
@@ -96,7 +97,7 @@ def _rejected_among(staging: Staging, staged: Collection[Item], rejections: Refu
     return frozenset(
         item
         for item, fingerprint in zip(items, fingerprints, strict=True)
-        if remedy_for(fingerprint, rejections[item])[0] is Remedy.REJECT
+        if remedy_for(fingerprint, rejections[item])[0] is NextAction.REJECT_AND_GENERATE
     )
 
 

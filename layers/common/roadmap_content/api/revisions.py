@@ -57,12 +57,12 @@ from ..contracts.errors import (
 )
 from ..contracts.items import Item
 from ..platform.postgres.sqlstate import is_transient
-from ..platform.postgres.transactions import diagnose, transact
+from ..platform.postgres.transactions import diagnose, transact, transact_in_parts
 from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.log import logger
 from ..platform.storage.bucket import ObjectTooLargeError
 from ..runs.steps.accounting import project_rows
-from ..runs.steps.finalize import RunEnd, finalize_attempt
+from ..runs.steps.end_attempt import RunEnd, end_attempt
 from ..state.outbox import record_events
 from ..state.services import Services
 from ..state.tasks.task import Task, lock_task, read_task
@@ -89,7 +89,7 @@ def read_content(
         DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
     """
     kind = CONTENT_KINDS[item.content_type]
-    if version is not None and kind.versions_sql is None:
+    if version is not None and kind.sql.versions is None:
         raise InvalidRequestError(f"version: {item.content_type} has no versions")
     if version is not None and revision_id is not None:
         raise InvalidRequestError("version and revision_id cannot be combined")
@@ -240,10 +240,12 @@ def restore_revision(
         event = task.events.item_restored(item, content_id, again.content_id, actor)
         record_events(services, connection, [event])
 
-    if task.attempt == 0 or task.is_live:
-        transact(services.engine, restore, deadline)
-    else:
-        finalize_attempt(services, task_id, task.attempt, RunEnd(), deadline, first=restore)
+    def record(connection: Connection) -> None:
+        restore(connection)
+        if task.is_ours and not task.is_live:
+            end_attempt(services, connection, task_id, task.attempt, RunEnd())
+
+    transact_in_parts(services.engine, record, deadline)
     logger.info("revision_restored", task_id=task_id, item=item, revision_id=revision_id, content_id=restored)
     return RestoreAnswer(
         task_id=task_id,

@@ -16,7 +16,7 @@ from ..contracts.documents import Document, is_plain_json, unstorable
 from ..contracts.errors import ConceptIdTooLongError, InvalidContentError
 from ..contracts.items import ContentType
 from ..contracts.payloads import Origin, first_fault
-from .statements import RevisionStatements
+from .statements import TableStatements
 
 if TYPE_CHECKING:
     from ..platform.storage.bucket import Bucket
@@ -89,39 +89,13 @@ class ContentKind(NamedTuple):
     """The name of the item's id, both in staged content and as the table's primary key."""
 
     to_row: Callable[[str, str, Document], Row]
-    """`(roadmap_id, concept_id, content)` → the item's row, for `save_sql`."""
+    """`(roadmap_id, concept_id, content)` → the item's row, for `sql.save`."""
 
     complete: Callable[[Document, int], Document]
     """`(draft, version)` → the fields of staged content besides the draft's fields and the id."""
 
-    save_sql: str
-    """Saves the rows of `save_parameters` with origins. Returns `concept_id` and `row_status` of those that
-    were not written: `kept` if there is a completed row, or else the refusal.
-    """
-
-    saved_sql: str
-    """Selects the `concept_id` of every item of `:roadmap_id` that has a completed row, once each."""
-
-    current_sql: str
-    """Selects the current row of every completed item of `:roadmap_id`, for `project`, and its `revision`:
-    the id of its current content.
-    """
-
-    item_sql: str
-    """The id, revision and time of generation of the current row of `:concept_id` in `:roadmap_id`: the row
-    that `current_sql` selects.
-    """
-
-    all_current_sql: str
-    """Selects `roadmap_id`, `concept_id` and `content_id` (the revision) of the current row of every item."""
-
-    content_sql: str
-    """Selects `generated_at` and the fields of the content in the current row of `:concept_id` in
-    `:roadmap_id`: the row that `current_sql` selects. With `:version`, in the newest row of that version.
-    """
-
-    revisions: RevisionStatements
-    """The statements that list, read and restore the revisions of an item."""
+    sql: TableStatements
+    """The statements of its table."""
 
     project: Callable[[Row | None], Document]
     """The concept's fields in `framework_data`, from its current row or from `None`."""
@@ -136,11 +110,6 @@ class ContentKind(NamedTuple):
 
     stored_text: StoredText | None = None
     """The field of the content that is not in the row."""
-
-    versions_sql: str | None = None
-    """Selects the highest `version`, completed or not, of each of `:concept_ids` (a JSON array) in
-    `:roadmap_id`. `None` for a content type without versions.
-    """
 
     def parse(self, body: bytes) -> Document:
         """Parse one staged item.
@@ -175,13 +144,13 @@ class ContentKind(NamedTuple):
 
 
 def with_origin(row: Row, origin: Origin, task_id: str, attempt: int, content_fingerprint: str) -> Row:
-    """A row for a `save_sql` that records its origin."""
+    """A row for `sql.save` that records its origin."""
     saved = {"task_id": task_id, "attempt": attempt, "content_fingerprint": content_fingerprint}
     return row | origin.model_dump() | saved
 
 
 def save_parameters(roadmap_id: str, rows: Sequence[Row]) -> dict[str, str]:
-    """The parameters of a `save_sql`: `rows`, a JSON array with an `ordinal` from 1 on, and `documents`.
+    """The parameters of `sql.save`: `rows`, a JSON array with an `ordinal` from 1 on, and `documents`.
 
     `documents` has one encoded document per line: escaped JSON contains no line feed. Inside `rows`,
     documents would be escaped and parsed twice, and copied in the steps that only check the rows.

@@ -4,10 +4,8 @@ Its pages and its own retry read `concept_metadata`, a projection of the content
 `framework_data`. `execution_logs` is the source of its task page. Older databases do not have them.
 """
 
-import json
-import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -109,7 +107,7 @@ def project_concept_metadata(
     updated = connection.execute(UPDATE, parameters).one()
     changed = int(updated.rows)
     if updated.some_are_absent:
-        with isolated(connection, "concept_metadata_refused", roadmap_id=roadmap_id):
+        with isolated(connection, "concept_metadata_refused", always=True, roadmap_id=roadmap_id):
             changed += connection.execute(INSERT, parameters).rowcount
     return changed
 
@@ -132,98 +130,3 @@ def concept_row(
         fields[f"{content_type}_id"] = row and row[CONTENT_KINDS[content_type].id_field]
         fields[f"{content_type}_completed_at"] = row and row["generated_at"]
     return fields
-
-
-_IDS = uuid.UUID("b8d2a0c4-9f51-5d55-9b0c-6f0d1f6a2e11")
-
-LOG_EXISTS = text("SELECT to_regclass('execution_logs') IS NOT NULL")
-
-INSERT_LOGS = text("""
-INSERT INTO execution_logs (id, task_id, roadmap_id, concept_id, level, category, step, agent_name, message,
-    details, created_at)
-SELECT id, task_id, roadmap_id, concept_id, level, 'workflow', 'content_generation', 'roadmap-content',
-    message, details, content_now()
-FROM json_populate_recordset(CAST(NULL AS execution_logs), CAST(:rows AS json)) ON CONFLICT (id) DO NOTHING
-""")
-
-
-class LogEntry(NamedTuple):
-    """A row of `execution_logs`, with its attempt. An entry that is recorded twice is stored once."""
-
-    log_type: str
-    task_id: str
-    roadmap_id: str | None
-    attempt: int
-    message: str
-    level: str = "info"
-    concept_id: str | None = None
-    details: dict[str, Any] | None = None
-
-    @property
-    def row(self) -> dict[str, Any]:
-        identity = [self.log_type, self.task_id, self.attempt, self.concept_id]
-        return {
-            "id": str(uuid.uuid5(_IDS, json.dumps(identity))),
-            "task_id": self.task_id,
-            "roadmap_id": self.roadmap_id,
-            "concept_id": self.concept_id,
-            "level": self.level,
-            "message": self.message,
-            "details": {"log_type": self.log_type, "attempt": self.attempt} | (self.details or {}),
-        }
-
-
-def log_exists(connection: Connection) -> bool:
-    """Whether the product's log exists."""
-    return bool(connection.scalar(LOG_EXISTS))
-
-
-def write_log(connection: Connection, entries: Sequence[LogEntry]) -> None:
-    """Write entries, last in their transaction. Entries that the table refuses, also because it does not
-    exist any more, are left out, so that the rest is kept.
-    """
-    if not entries:
-        return
-    with isolated(connection, "execution_logs_refused"):
-        connection.execute(INSERT_LOGS, {"rows": storable_json([entry.row for entry in entries])})
-
-
-def concept_completed_entry(
-    task_id: str, roadmap_id: str | None, attempt: int, concept_id: str, name: str, completed: Sequence[str]
-) -> LogEntry:
-    """A concept has all of its content."""
-    details = {"concept_id": concept_id, "concept_name": name, "completed_content": list(completed)}
-    message = f"Content completed: {name}"
-    return LogEntry("concept_completed", task_id, roadmap_id, attempt, message, "info", concept_id, details)
-
-
-def concept_failed_entry(
-    task_id: str, roadmap_id: str | None, attempt: int, concept_id: str, items: Sequence[dict[str, Any]]
-) -> LogEntry:
-    """An attempt ended, and a part of a concept's content is missing or was not replaced."""
-    details = {"concept_id": concept_id, "items": list(items)}
-    message = f"Content missing: {', '.join(str(item['content_type']) for item in items)}"
-    return LogEntry(
-        "content_generation_failed", task_id, roadmap_id, attempt, message, "error", concept_id, details
-    )
-
-
-def task_finished_entry(
-    task_id: str,
-    roadmap_id: str | None,
-    attempt: int,
-    status: str,
-    message: str | None,
-    statistics: Mapping[str, int],
-) -> LogEntry:
-    """An attempt's outcome has been recorded. The card of the product's page links to the roadmap, and has
-    the statistics, if they are known.
-    """
-    details: dict[str, Any] = {"status": status, "statistics": dict(statistics), "next_actions": []}
-    if roadmap_id is not None:
-        page = f"/roadmap/{roadmap_id}"
-        view = {"action": "view_roadmap", "label": "View Roadmap", "url": page, "primary": True}
-        details |= {"roadmap_id": roadmap_id, "roadmap_url": page, "next_actions": [view]}
-    level = "info" if status == "completed" else "warning"
-    shown = message or "All content is complete"
-    return LogEntry("task_completed", task_id, roadmap_id, attempt, shown, level, details=details)

@@ -5,35 +5,16 @@ a remedy. If its surroundings caused the refusal, the content stays staged and i
 """
 
 from collections.abc import Sequence
-from enum import Enum, auto
 
 from ..contracts.errors import IdTakenError, InvalidContentError, VersionTakenError
 from ..contracts.items import REJECTED_BY_CHECK, RecordedFailure
+from ..contracts.states import NextAction
 from ..platform.postgres.sqlstate import is_about_content
-
-
-class Remedy(Enum):
-    """How `generate_content` prepares an item for saving."""
-
-    GENERATE = auto()
-    """Nothing is staged: generate the item."""
-
-    KEEP = auto()
-    """The staged content can be saved as it is."""
-
-    NEW_ID = auto()
-    """The content is valid, but its id belongs to another concept or roadmap: replace the id."""
-
-    NEXT_VERSION = auto()
-    """The content is valid, but its version is taken by another text: use the next version."""
-
-    REJECT = auto()
-    """The content itself was refused: move it to `rejected/` and generate the item again."""
 
 
 def remedy_for(
     staged: str | None, refusals: Sequence[RecordedFailure]
-) -> tuple[Remedy, RecordedFailure | None]:
+) -> tuple[NextAction, RecordedFailure | None]:
     """Choose the remedy for one item, and return it with the refusal that it is for.
 
     A refusal only applies to the content with its fingerprint, not to content that was staged later.
@@ -43,25 +24,25 @@ def remedy_for(
         refusals: the item's refusals, the latest first.
     """
     if staged is None:
-        return Remedy.GENERATE, None
+        return NextAction.GENERATE, None
     for refusal in refusals:
         _, failure = refusal
         remedy = remedy_of_code(failure.error_code)
-        if remedy is not Remedy.KEEP and failure.content_fingerprint == staged:
+        if remedy is not NextAction.SAVE and failure.content_fingerprint == staged:
             return remedy, refusal
-    return Remedy.KEEP, None
+    return NextAction.SAVE, None
 
 
-def remedy_of_code(error_code: str) -> Remedy:
+def remedy_of_code(error_code: str) -> NextAction:
     """The remedy for staged content that was refused with this code; `KEEP` for any other code."""
     match error_code:
         case IdTakenError.code:
-            return Remedy.NEW_ID
+            return NextAction.REPLACE_ID
         case VersionTakenError.code:
-            return Remedy.NEXT_VERSION
+            return NextAction.NEXT_VERSION
         case InvalidContentError.code:
-            return Remedy.REJECT
+            return NextAction.REJECT_AND_GENERATE
         case refused if refused.startswith(REJECTED_BY_CHECK) or is_about_content(refused):
-            return Remedy.REJECT
+            return NextAction.REJECT_AND_GENERATE
         case _:
-            return Remedy.KEEP
+            return NextAction.SAVE

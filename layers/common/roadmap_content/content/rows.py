@@ -26,8 +26,8 @@ def _for_each_kind(value: str, select: Callable[[ContentKind], str]) -> TextClau
     )
 
 
-SAVED = _for_each_kind("item.concept_id", lambda kind: kind.saved_sql)
-CURRENT = _for_each_kind("row_to_json(item)", lambda kind: kind.current_sql)
+SAVED = _for_each_kind("item.concept_id", lambda kind: kind.sql.saved)
+CURRENT = _for_each_kind("row_to_json(item)", lambda kind: kind.sql.current)
 
 
 def saved_concepts(connection: Connection, roadmap_id: str) -> dict[ContentType, frozenset[str]]:
@@ -38,7 +38,7 @@ def saved_concepts(connection: Connection, roadmap_id: str) -> dict[ContentType,
 COMPLETE = text(
     "SELECT c.concept_id FROM json_array_elements_text(CAST(:concept_ids AS json)) AS c(concept_id) WHERE "
     + " AND ".join(
-        f"EXISTS ({kind.item_sql.replace(':concept_id', 'c.concept_id')})" for kind in CONTENT_KINDS.values()
+        f"EXISTS ({kind.sql.item.replace(':concept_id', 'c.concept_id')})" for kind in CONTENT_KINDS.values()
     )
 )
 
@@ -65,7 +65,7 @@ CURRENT_REVISIONS = text(
         f"SELECT '{content_type}' AS content_type,"
         f" coalesce(json_agg(json_build_array(c.concept_id, item.revision)), '[]') AS found"
         f" FROM json_array_elements_text(CAST(:{content_type} AS json)) AS c(concept_id)"
-        f" CROSS JOIN LATERAL ({kind.item_sql.replace(':concept_id', 'c.concept_id')}) AS item"
+        f" CROSS JOIN LATERAL ({kind.sql.item.replace(':concept_id', 'c.concept_id')}) AS item"
         for content_type, kind in CONTENT_KINDS.items()
     )
 )
@@ -111,7 +111,7 @@ def unreplaced(current: Mapping[ContentType, Mapping[str, Row]], replaces: Mappi
 def current_row(connection: Connection, roadmap_id: str, item: Item) -> dict[str, Any] | None:
     """The id, revision, version where there is one, and time of generation of an item's completed row."""
     parameters = {"roadmap_id": roadmap_id, "concept_id": item.concept_id}
-    return first_row(connection, CONTENT_KINDS[item.content_type].item_sql, parameters)
+    return first_row(connection, CONTENT_KINDS[item.content_type].sql.item, parameters)
 
 
 def saved_content(
@@ -119,7 +119,7 @@ def saved_content(
 ) -> dict[str, Any] | None:
     """The time of generation and the fields of an item's completed row: the current one, or a version's."""
     parameters = {"roadmap_id": roadmap_id, "concept_id": item.concept_id, "version": version}
-    return first_row(connection, CONTENT_KINDS[item.content_type].content_sql, parameters)
+    return first_row(connection, CONTENT_KINDS[item.content_type].sql.content, parameters)
 
 
 def first_row(
@@ -134,7 +134,7 @@ def first_row(
 COUNT_ORIGINS = text(
     "WITH current_content AS ("
     + " UNION ALL ".join(
-        f"SELECT '{content_type}' AS content_type, item.* FROM ({kind.all_current_sql}) AS item"
+        f"SELECT '{content_type}' AS content_type, item.* FROM ({kind.sql.all_current}) AS item"
         for content_type, kind in CONTENT_KINDS.items()
     )
     + """), found AS (

@@ -6,7 +6,7 @@ its `archive_id`; a row of a content table has its own id.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..contracts.items import ContentType
 
@@ -55,7 +55,7 @@ ORDER BY origin_id DESC LIMIT 1
 
 
 def origin_sql(content_type: ContentType, key: str, written: str) -> str:
-    """A part of a `save_sql`: records the origins of rows of `checked` whose concepts `written` returns."""
+    """A part of a `save`: records the origins of rows of `checked` whose concepts `written` returns."""
     return (
         "INSERT INTO content_origins (content_type, content_id, roadmap_id, concept_id, task_id, attempt,"
         f" {_NAMES})"
@@ -107,19 +107,62 @@ class RevisionStatements(NamedTuple):
     """
 
 
-def revision_statements(
-    table: str, key: str, columns: tuple[str, ...], *, size: str | None, versioned: bool = False
-) -> RevisionStatements:
-    """The statements of a content table. Long, because each statement stands whole.
+class TableStatements(NamedTuple):
+    """The statements of a content table."""
+
+    save: str
+    """Saves the rows of `save_parameters` with origins. Returns `concept_id` and `row_status` of those that
+    were not written: `kept` if there is a completed row, or else the refusal.
+    """
+
+    saved: str
+    """Selects the `concept_id` of every item of `:roadmap_id` that has a completed row, once each."""
+
+    current: str
+    """Selects the current row of every completed item of `:roadmap_id`, for `project`, and its `revision`:
+    the id of its current content.
+    """
+
+    item: str
+    """The id, revision and time of generation of the current row of `:concept_id` in `:roadmap_id`: the row
+    that `current` selects.
+    """
+
+    all_current: str
+    """Selects `roadmap_id`, `concept_id` and `content_id` (the revision) of the current row of every item."""
+
+    content: str
+    """Selects `generated_at` and the fields of the content in the current row of `:concept_id` in
+    `:roadmap_id`: the row that `current` selects. With `:version`, in the newest row of that version.
+    """
+
+    revisions: RevisionStatements
+    versions: str | None = None
+    """Selects the highest `version`, completed or not, of each of `:concept_ids` (a JSON array) in
+    `:roadmap_id`. `None` for a content type without versions.
+    """
+
+
+def revision_reads(
+    table: str,
+    key: str,
+    *,
+    condition: str = "true",
+    version: str = "CAST(NULL AS integer)",
+    size: str = "CAST(NULL AS integer)",
+    content_url: str = "CAST(NULL AS text)",
+) -> tuple[str, str]:
+    """The statements `listing` and `source` of `RevisionStatements`.
 
     Args:
-        table: its name.
+        table: the content table.
         key: its primary key.
-        columns: the columns with the fields of the content.
-        size: the column whose bytes are the size of a content; `None` if it is not in the row.
-        versioned: whether each content is a row of its own.
+        condition: of its rows `r` that are contents.
+        version: the version of a revision, from its decoded row `readable`.
+        size: the size of its content in bytes.
+        content_url: the key of its text.
     """
-    document = f"""
+    found = f"""
     SELECT 'archive-' || a.archive_id AS revision_id, a.archive_id, a.source_row AS document,
         coalesce((SELECT p.replaced_by FROM content_archive p WHERE p.row_id = a.row_id
             AND p.source_table = a.source_table AND p.replaced_by IS NOT NULL AND p.archive_id < a.archive_id
@@ -131,21 +174,15 @@ def revision_statements(
         AND a.roadmap_id = :roadmap_id AND a.concept_id = :concept_id AND a.source_table = '{table}'
     UNION ALL
     SELECT r.{key}, NULL, to_json(r), {revision_sql(table, f"r.{key}")}, NULL, NULL
-    FROM {table} r WHERE r.roadmap_id = :roadmap_id AND r.concept_id = :concept_id
-        {"AND r.content_status = 'completed'" if versioned else ""}"""
+    FROM {table} r WHERE r.roadmap_id = :roadmap_id AND r.concept_id = :concept_id AND {condition}"""
     generated_at = (
         "timezone('UTC', timezone(content_time_zone(),"
         " CAST((readable -> 'generated_at') #>> '{}' AS timestamp))) AS generated_at"
     )
-    version = (
-        "CAST((readable -> 'content_version') #>> '{}' AS integer)" if versioned else "CAST(NULL AS integer)"
-    )
-    size_of = f"octet_length(CAST(readable -> '{size}' AS text))" if size else "CAST(NULL AS integer)"
-    content_url = "(readable -> 'content_url') #>> '{}'" if versioned else "CAST(NULL AS text)"
     listing = f"""
 SELECT revision_id, content_id, replaced_at, reason, {generated_at},
-    {version} AS version, {size_of} AS size, {content_url} AS content_url
-FROM ({document}) AS found, {_READABLE}
+    {version} AS version, {size} AS size, {content_url} AS content_url
+FROM ({found}) AS found, {_READABLE}
 ORDER BY archive_id DESC NULLS FIRST, {version} DESC NULLS LAST, generated_at DESC NULLS LAST, revision_id
 LIMIT 100
 """
@@ -153,14 +190,17 @@ LIMIT 100
 WITH revision AS (
     SELECT revision_id, document, content_id, {generated_at}, {content_url} AS content_url,
         concat(readable -> 'title', readable -> 'summary') AS heading
-    FROM ({document}) AS found, {_READABLE})
+    FROM ({found}) AS found, {_READABLE})
 SELECT CAST(document AS text) AS source, content_id, generated_at, content_url,
     EXISTS (SELECT FROM revision later WHERE later.content_url = r.content_url
         AND later.generated_at > r.generated_at AND later.heading <> r.heading) AS is_overwritten
 FROM revision r WHERE revision_id = :revision_id LIMIT 1
 """
-    # Columns that were added since the row was archived keep their values.
-    replace = f"""
+    return listing, source
+
+
+# Columns that were added since the row was archived keep their values.
+_REPLACE = """
 SELECT content_replace_item('{table}', '{key}', older, newer) FROM (
     SELECT older, json_populate_record(json_populate_record(older, CAST(:source AS json)),
         json_build_object('{key}', older.{key}, 'generated_at', content_now())) AS newer
@@ -168,25 +208,13 @@ SELECT content_replace_item('{table}', '{key}', older, newer) FROM (
 WHERE CAST(to_json(older) AS text) <> CAST(to_json(json_populate_record(newer,
     json_build_object('generated_at', (older).generated_at))) AS text)
 """
-    of_item = "roadmap_id = :roadmap_id AND concept_id = :concept_id"
-    next_version = f"(SELECT coalesce(max(content_version), 0) + 1 FROM {table} WHERE {of_item})"
-    as_latest = (
-        "'content_status', 'completed', 'is_latest', true, 'content_url', CAST(:content_url AS text),"
-        f" 'content_version', {next_version},"
-    )
-    compared = [name for name in columns if name not in (key, "content_version")]
-    differs = f"""WHERE ({", ".join(f"r.{name}" for name in compared)}) IS DISTINCT FROM (
-    SELECT ({", ".join(compared)}) FROM {table} WHERE {of_item} AND content_status = 'completed'
-    ORDER BY content_version DESC, is_latest DESC NULLS LAST, generated_at DESC NULLS LAST, {key} LIMIT 1)
-"""
-    insert = f"""
+
+_INSERT = """
 INSERT INTO {table} SELECT r.* FROM json_populate_record(
     json_populate_record(CAST(NULL AS {table}), CAST(:source AS json)),
-    json_build_object({as_latest if versioned else ""} '{key}', CAST(:row_id AS text),
-        'generated_at', content_now())) AS r
-{differs if versioned else ""}RETURNING {key}
+    json_build_object('{key}', CAST(:row_id AS text), 'generated_at', content_now())) AS r
+RETURNING {key}
 """
-    return RevisionStatements(listing, source, columns, None if versioned else replace, insert)
 
 
 # Guarantees: an existing row of a concept is kept; an id that another concept uses is refused, not moved.
@@ -253,8 +281,8 @@ def single_row_statements(
     columns: Mapping[str, str],
     projected: str,
     fields: tuple[str, ...],
-) -> dict[str, Any]:
-    """The fields of a `ContentKind` that follow from its table. Long, because each statement stands whole.
+) -> TableStatements:
+    """The statements of a table with one row for each item. Long, because each statement stands whole.
 
     Args:
         content_type: its content type.
@@ -281,28 +309,28 @@ def single_row_statements(
         origin_columns=ORIGIN_COLUMNS,
         origin=origin_sql(content_type, key, "TABLE inserted UNION ALL TABLE replaced"),
     )
-    return {
-        "table": table,
-        "id_field": key,
-        "save_sql": save,
-        "saved_sql": f"SELECT DISTINCT concept_id FROM {table} WHERE roadmap_id = :roadmap_id",
-        "current_sql": f"""
+    listing, source = revision_reads(table, key, size=f"octet_length(CAST(readable -> '{document}' AS text))")
+    replace, insert = _REPLACE.format(table=table, key=key), _INSERT.format(table=table, key=key)
+    return TableStatements(
+        save=save,
+        saved=f"SELECT DISTINCT concept_id FROM {table} WHERE roadmap_id = :roadmap_id",
+        current=f"""
 SELECT DISTINCT ON (concept_id) concept_id, {key}, {projected}, generated_at, {revision}
 FROM {table} WHERE roadmap_id = :roadmap_id ORDER BY concept_id, {newest}
 """,
-        "item_sql": f"""
+        item=f"""
 SELECT {key}, {generated_at}, {revision} FROM {table}
 WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id ORDER BY {newest} LIMIT 1
 """,
-        "all_current_sql": f"""
+        all_current=f"""
 SELECT DISTINCT ON (roadmap_id, concept_id) roadmap_id, concept_id, {revision_sql(table, key)} AS content_id
 FROM {table} ORDER BY roadmap_id, concept_id, {newest}
 """,
         # The content type has no versions: `:version` is NULL.
-        "content_sql": f"""
+        content=f"""
 SELECT {", ".join(fields)}, {generated_at} FROM {table}
 WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id AND CAST(:version AS integer) IS NULL
 ORDER BY {newest} LIMIT 1
 """,
-        "revisions": revision_statements(table, key, fields, size=document),
-    }
+        revisions=RevisionStatements(listing, source, fields, replace, insert),
+    )

@@ -144,18 +144,6 @@ class VersionTakenError(PermanentError, code="VersionTaken"):
     """The concept already has another row with this version."""
 
 
-class ModelRefusedRequestError(PermanentError, code="ModelRefusedRequest"):
-    """The provider refused the request: the model id, the access to it or a parameter is wrong."""
-
-
-class ModelDeclinedError(PermanentError, code="ModelDeclined"):
-    """The model or a content filter declined to generate the content."""
-
-
-class TokenBudgetExhaustedError(PermanentError, code="TokenBudgetExhausted"):
-    """The task's token budget is exhausted."""
-
-
 class NotStagedError(TransientError, code="NotStaged"):
     """An item that is to be saved is not staged."""
 
@@ -171,14 +159,6 @@ class ClaimRefusedError(ConflictError, code="ClaimRefused", is_excused=True):
         super().__init__(f"task {task_id} is being worked on by attempt {attempt}, {execution_arn}")
         self.attempt = attempt
         self.execution_arn = execution_arn
-
-
-class ErasureRunningError(ConflictError, code="ErasureRunning", is_excused=True):
-    """The data of the task's user is being erased. Nothing is started for its tasks until that has ended."""
-
-
-class ErasureRefusedError(ConflictError, code="ErasureRefused"):
-    """Rows of a table that only the product knows refer to rows that were to be deleted."""
 
 
 class AtWorkElsewhereError(ConflictError, code="AtWorkElsewhere"):
@@ -205,22 +185,6 @@ class OtherBucketError(TextUnavailableError, code="OtherBucket"):
     """The text of a saved tutorial is not in the content bucket."""
 
 
-class FailureGroupNotFoundError(MissingResourceError, code="FailureGroupNotFound"):
-    """No failure has ever been in this group."""
-
-
-class ContentCheckFailedError(TransientError, code="ContentCheckFailed"):
-    """The product's check of contents did not answer in time, crashed, or answered wrongly."""
-
-
-class RestoreRefusedError(ConflictError, code="RestoreRefused"):
-    """A revision cannot become the current one: the database refused it, or its text is not available."""
-
-
-class ChangedSinceError(RestoreRefusedError, code="ChangedSince"):
-    """The item has another revision than the one that was to be replaced."""
-
-
 class NotCancellableError(ConflictError, code="NotCancellable"):
     """The task is already completed and cannot be cancelled."""
 
@@ -245,6 +209,59 @@ class NotRedrivableError(ConflictError, code="NotRedrivable"):
     """Step Functions refused to redrive the execution. The message is the reason."""
 
 
+class ForbiddenError(PermanentError, code="Forbidden"):
+    """The token does not permit the request."""
+
+
+class InvalidCursorError(InvalidRequestError, code="InvalidCursor"):
+    """The cursor is malformed, or belongs to a list with other parameters."""
+
+
+# Of generation.
+
+
+class ModelRefusedRequestError(PermanentError, code="ModelRefusedRequest"):
+    """The provider refused the request: the model id, the access to it or a parameter is wrong."""
+
+
+class ModelDeclinedError(PermanentError, code="ModelDeclined"):
+    """The model or a content filter declined to generate the content."""
+
+
+class TokenBudgetExhaustedError(PermanentError, code="TokenBudgetExhausted"):
+    """The task's token budget is exhausted."""
+
+
+# Of the content of an item.
+
+
+class ContentCheckFailedError(TransientError, code="ContentCheckFailed"):
+    """The product's check of contents did not answer in time, crashed, or answered wrongly."""
+
+
+class RestoreRefusedError(ConflictError, code="RestoreRefused"):
+    """A revision cannot become the current one: the database refused it, or its text is not available."""
+
+
+class ChangedSinceError(RestoreRefusedError, code="ChangedSince"):
+    """The item has another revision than the one that was to be replaced."""
+
+
+# Of capabilities.
+
+
+class ErasureRunningError(ConflictError, code="ErasureRunning", is_excused=True):
+    """The data of the task's user is being erased. Nothing is started for its tasks until that has ended."""
+
+
+class ErasureRefusedError(ConflictError, code="ErasureRefused"):
+    """Rows of a table that only the product knows refer to rows that were to be deleted."""
+
+
+class FailureGroupNotFoundError(MissingResourceError, code="FailureGroupNotFound"):
+    """No failure has ever been in this group."""
+
+
 class RecoveryNotFoundError(MissingResourceError, code="RecoveryNotFound"):
     """There is no such recovery."""
 
@@ -263,11 +280,3 @@ class TooManyTasksError(InvalidRequestError, code="TooManyTasks"):
 
 class RecoveryStoppedError(PermanentError, code="RecoveryStopped"):
     """The recovery may not start a task now: it was paused or stopped, or a limit is reached."""
-
-
-class ForbiddenError(PermanentError, code="Forbidden"):
-    """The token does not permit the request."""
-
-
-class InvalidCursorError(InvalidRequestError, code="InvalidCursor"):
-    """The cursor is malformed, or belongs to a list with other parameters."""

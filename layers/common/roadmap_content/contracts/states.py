@@ -46,10 +46,20 @@ class NextAction(StrEnum):
 
     NONE = "none"
     SAVE = "save"
+    """The staged content can be saved as it is."""
+
     GENERATE = "generate"
+    """Nothing is staged."""
+
     REPLACE_ID = "replace_id"
+    """The staged content is valid, but its id belongs to another concept or roadmap."""
+
     NEXT_VERSION = "next_version"
+    """The staged content is valid, but its version is taken by another text."""
+
     REJECT_AND_GENERATE = "reject_and_generate"
+    """The staged content itself was refused: move it to `rejected/`."""
+
     WAIT = "wait"
     PERSON = "person"
 

@@ -28,6 +28,7 @@ from .names import ERASED, replace_names
 
 NAMELESS = frozenset(
     {
+        "content_capacity",
         "content_failure_groups",  # sums, from which the rows are subtracted
         "content_failure_hours",
         "content_findings",
@@ -66,7 +67,6 @@ _BY_EITHER = "(task_id = ANY(:tasks) OR task_id IS NULL AND roadmap_id = ANY(:ro
 BY_HASH = """hashtextextended(roadmap_id, 0) IN (
     SELECT hashtextextended(one, 0) FROM unnest(CAST(:roadmaps AS text[])) AS one) AND """
 
-_ACTOR_COLUMNS = ("actor", "changed_by")
 _OF_PERSON = "{0} LIKE 'user:%' OR {0} LIKE 'operator:%'"
 _TIMES = ("claimed_at", "changed_at", "recorded_at", "began_at", "created_at", "attempted_at")
 """The time of a row that names a user: the first of these columns that its table has."""
@@ -146,11 +146,6 @@ class Rule(NamedTuple):
     columns: frozenset[str]
 
     @property
-    def actors(self) -> list[str]:
-        """The columns that name an actor."""
-        return sorted(self.columns & {*_ACTOR_COLUMNS})
-
-    @property
     def documents(self) -> list[str]:
         """The JSON columns that may name an actor or a user."""
         return sorted(self.columns & {*_DOCUMENT_COLUMNS})
@@ -184,7 +179,7 @@ def rules(connection: Connection) -> list[Rule]:
             condition = "".join(_SUBJECT_COLUMNS[column] for column in decisive[:1])
         if table.table_name not in PRODUCT and decisive == ["roadmap_id"]:
             condition = BY_HASH + condition
-        others = columns & {"queue_key", *_ACTOR_COLUMNS, *_DOCUMENT_COLUMNS}
+        others = columns & {"queue_key", "actor", *_DOCUMENT_COLUMNS}
         if table.table_name in NAMELESS:
             continue
         if not condition and not others:
@@ -285,8 +280,8 @@ def erase_names(
             where, named = f"{column} = :value", {"value": value, "before": before}
             rows[table] = _change(connection, rule, f"DELETE FROM {table}", where, own, named)
         replaced[table] = 0
-        for column in rule.actors:
-            change, where = f"UPDATE {table} SET {column} = :erased", f"{column} = ANY(:names)"
+        if "actor" in rule.columns:
+            change, where = f"UPDATE {table} SET actor = :erased", "actor = ANY(:names)"
             values = {"names": names, "erased": ERASED, "before": before}
             replaced[table] += _change(connection, rule, change, where, own, values)
         for column in rule.documents:
@@ -327,7 +322,7 @@ def all_users(connection: Connection) -> list[str]:
     """Every user that the database names: also those who are only learners or operators."""
     parts = []
     for rule in rules(connection):
-        persons = [*rule.actors, *(rule.columns & {"queue_key"})]
+        persons = [*(rule.columns & {"actor", "queue_key"})]
         if "user_id" in rule.columns:
             parts.append(f"SELECT user_id AS name FROM {rule.table}")
         if "filter" in rule.columns:

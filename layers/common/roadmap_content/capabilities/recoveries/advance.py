@@ -11,6 +11,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from ...content.roadmaps.metadata import lock_roadmap_of
 from ...contracts.errors import (
     ChangedSinceError,
     ContentError,
@@ -22,12 +23,12 @@ from ...contracts.errors import (
 from ...contracts.events import recovery_ended
 from ...contracts.items import Failure, Item
 from ...contracts.states import Cause, RecoveryState, TaskResult
-from ...platform.postgres.transactions import RESERVE, transact
+from ...platform.postgres.transactions import RESERVE, transact, transact_in_parts
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
 from ...runs.retries.retry import retry_task
-from ...runs.steps.finalize import RunEnd, finalize_attempt
+from ...runs.steps.end_attempt import RunEnd, end_attempt
 from ...state.failures.failures import failures_of_attempt
 from ...state.failures.groups import has_cause
 from ...state.outbox import record_events
@@ -36,6 +37,7 @@ from ...state.queue.queue import hold_attempts, return_attempts, waiting_attempt
 from ...state.services import Services
 from ...state.tasks.attempts import AttemptStart, cancel_attempt
 from ...state.tasks.scope import WHOLE_TASK, Scope, decode_revisions
+from ...state.tasks.task import lock_task
 from .decisions import FINAL_STATES, PAUSED_STATES, Settlement, is_over, may_start, next_state, settle
 from .recovery import (
     Recovery,
@@ -122,14 +124,16 @@ def _end_held(services: Services, recovery_id: str, deadline: Deadline) -> None:
         return waiting_attempts(connection, recovery_actor(recovery_id))
 
     def withdraw(task_id: str, attempt: int, connection: Connection) -> None:
+        lock_roadmap_of(connection, task_id)
+        lock_task(connection, task_id)
         cancel_attempt(connection, task_id, attempt)
         refused = Settlement(task_id, TaskResult.REFUSED, CANCELLED, 0)
         record_settlements(connection, recovery_id, [refused])
+        end_attempt(services, connection, task_id, attempt, RunEnd())
 
     for task_id, attempt in transact(services.engine, held, deadline):
         if deadline.remaining > START_SECONDS + RESERVE:
-            first = partial(withdraw, task_id, attempt)
-            finalize_attempt(services, task_id, attempt, RunEnd(), deadline, first=first)
+            transact_in_parts(services.engine, partial(withdraw, task_id, attempt), deadline)
 
 
 def _observe(services: Services, recovery_id: str, connection: Connection) -> list[WaitingTask]:

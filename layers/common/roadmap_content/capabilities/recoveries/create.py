@@ -253,7 +253,7 @@ _CONDITIONS = {
 
 _CURRENT = " UNION ALL ".join(
     f"SELECT '{content_type}' AS content_type, i.concept_id, i.revision, i.generated_at"
-    f" FROM ({kind.current_sql.replace(':roadmap_id', 'c.roadmap_id')}) AS i"
+    f" FROM ({kind.sql.current.replace(':roadmap_id', 'c.roadmap_id')}) AS i"
     for content_type, kind in CONTENT_KINDS.items()
 )
 

@@ -1,5 +1,5 @@
-"""The limits of tokens: the tables `content_model_tokens` and `content_model_leases`, and for the budgets of
-tasks `generation_tokens`.
+"""The limits of tokens: of the model (`content_model_tokens`, `content_model_leases`), and of each task
+(`generation_tokens`).
 
 All invocations share the model's quota. Its bucket counts as Bedrock does: a call takes its input and its
 maximum output when it starts; at its end, this is replaced by its input and its output, whose tokens may
@@ -80,11 +80,13 @@ exchanged AS (
 leased AS (
     INSERT INTO content_model_leases (lease_id, model_id, range_end, rest, seen_at)
     SELECT :lease_id, :model_id, e.promised, least(c.asked, greatest(0, e.promised - e.supplied)), c.at
-    FROM exchanged e, capacity c WHERE c.asked > 0 RETURNING range_end, rest
+    FROM exchanged e, capacity c WHERE c.asked > 0
+    ON CONFLICT (lease_id) DO UPDATE SET range_end = excluded.range_end, rest = excluded.rest
+    RETURNING range_end, rest
 ),
 renewed AS (
     UPDATE content_model_leases SET rest = least(rest, greatest(0, range_end - e.supplied)), seen_at = c.at
-    FROM exchanged e, capacity c WHERE lease_id = :lease_id AND CAST(:is_kept AS boolean)
+    FROM exchanged e, capacity c WHERE lease_id = :lease_id AND CAST(:is_kept AS boolean) AND c.asked = 0
     RETURNING range_end, rest
 )
 SELECT e.supplied, c.rate, c.stopped_reason, l.range_end, l.rest FROM exchanged e CROSS JOIN capacity c
@@ -121,13 +123,6 @@ class GenerationStoppedError(TransientError, code="GenerationStopped", is_excuse
     """An operator has stopped generation. The state machine repeats the batch until it is resumed."""
 
 
-class Lease(NamedTuple):
-    """Promised tokens of which some are not due yet."""
-
-    lease_id: str = ""
-    rest: float = 0
-
-
 class ModelQuota:
     """The share of one invocation in the model's quota. Safe for use by several threads. The settings are
     read at the first call of a model.
@@ -152,7 +147,9 @@ class ModelQuota:
         """
 
         self._at_work = 0
-        self._lease = Lease()
+        self._lease_id, self._rest = "", 0.0
+        """The lease, and its tokens that are not due."""
+
         self._available = 0.0
         """Tokens that are due and not used by a call."""
 
@@ -177,7 +174,7 @@ class ModelQuota:
         # Before the lock: the thread that holds it leases for all that wait.
         self._waiting.setdefault(threading.get_ident(), tokens)
         with self._lock:
-            if self._returned > 0 and not self._lease.rest:
+            if self._returned > 0 and not self._rest:
                 self._available, self._returned = self._available + self._returned, 0.0
             if self._take():
                 return self._started()
@@ -244,7 +241,7 @@ class ModelQuota:
         if not is_kept:
             self._returned += self._available
             self._available = 0.0
-        is_lease_ended = bool(self._lease.rest) and not is_kept
+        is_lease_ended = bool(self._rest) and not is_kept
         if not self._is_limited or not (self._returned or is_lease_ended):
             return
         try:
@@ -257,13 +254,14 @@ class ModelQuota:
         """Return tokens, and lease those that are missing. Of an earlier lease, take the tokens due by now,
         or end it. Return why generation is stopped, or `None`.
         """
-        asked = 0.0 if self._lease.rest else self._missing()
-        lease = Lease(uuid4().hex, asked) if asked else self._lease
+        asked = 0.0 if self._rest else self._missing()
+        if asked:
+            self._lease_id, self._rest = uuid4().hex, asked
         parameters = {
             "model_id": self._settings.model_id,
             "asked": asked,
             "returned": self._returned,
-            "lease_id": lease.lease_id,
+            "lease_id": self._lease_id,
             "is_kept": is_kept,
         }
         exchanged = transact(
@@ -278,12 +276,10 @@ class ModelQuota:
         elapsed = now - self._exchanged_at
         supply = (exchanged.supplied - self._supplied) / elapsed if 0 < elapsed < 60 else 0.0
         self._rate, self._supplied, self._exchanged_at = exchanged.rate, exchanged.supplied, now
-        missing = 0.0
-        self._lease = Lease()
         if exchanged.rest is not None:
-            self._available += lease.rest - exchanged.rest
-            self._lease = lease._replace(rest=exchanged.rest)
-            missing = exchanged.range_end - exchanged.supplied if exchanged.rest else 0.0
+            self._available += self._rest - exchanged.rest
+        self._rest = exchanged.rest or 0.0
+        missing = exchanged.range_end - exchanged.supplied if self._rest else 0.0
         self._exchange_at = now + min(max(missing / max(supply, exchanged.rate), SHORTEST_WAIT), LONGEST_WAIT)
         stopped_reason: str | None = exchanged.stopped_reason
         return stopped_reason

@@ -125,11 +125,13 @@ KIND = ContentKind(
     names={"en": Names("quiz", "Quizzes", "Q"), "zh": Names("测验", "测验", "测")},
     content=Quiz,
     draft=QuizDraft,
+    table="quiz_metadata",
+    id_field="quiz_id",
     to_row=_to_row,
     complete=lambda draft, _version: {"total_questions": len(draft["questions"])},
     project=_project,
     output_share=0.45,
-    **single_row_statements(
+    sql=single_row_statements(
         ContentType.QUIZ,
         "quiz_metadata",
         "quiz_id",

@@ -110,11 +110,13 @@ KIND = ContentKind(
     names={"en": Names("resources", "Resources", "R"), "zh": Names("资源", "资源", "资")},
     content=Resources,
     draft=ResourcesDraft,
+    table="resource_recommendation_metadata",
+    id_field="id",
     to_row=_to_row,
     complete=lambda _draft, _version: {},
     project=_project,
     output_share=0.3,
-    **single_row_statements(
+    sql=single_row_statements(
         ContentType.RESOURCES,
         "resource_recommendation_metadata",
         "id",

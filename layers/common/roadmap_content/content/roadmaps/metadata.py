@@ -12,12 +12,16 @@ from .framework import Framework, parse_framework
 # A separate statement, so that the next statement's snapshot includes the commit of the previous lock holder.
 # The advisory lock is taken first: while waiting for it, no lock is held that the product could wait for.
 # Triggers on the content tables take it in shared mode before each insert of the product.
-LOCK = text("""
+_LOCK = """
 WITH guard AS MATERIALIZED (
-    SELECT pg_advisory_xact_lock(hashtextextended('content of ' || CAST(:roadmap_id AS text), 0))
+    SELECT pg_advisory_xact_lock(hashtextextended('content of ' || {roadmap_id}, 0))
 )
-SELECT 1 FROM guard, roadmap_metadata WHERE roadmap_id = :roadmap_id FOR NO KEY UPDATE OF roadmap_metadata
-""")
+SELECT 1 FROM guard, roadmap_metadata WHERE roadmap_id = {roadmap_id} FOR NO KEY UPDATE OF roadmap_metadata
+"""
+LOCK = text(_LOCK.format(roadmap_id="CAST(:roadmap_id AS text)"))
+LOCK_OF_TASK = text(
+    _LOCK.format(roadmap_id="(SELECT roadmap_id FROM roadmap_tasks WHERE task_id = :task_id)")
+)
 
 # Guarantees: takes the advisory lock of each roadmap, in one order.
 LOCK_ALL = text("""
@@ -70,6 +74,11 @@ def lock_roadmap_at_once(connection: Connection, roadmap_id: str) -> None:
 def lock_roadmap(connection: Connection, roadmap_id: str) -> bool:
     """Lock the roadmap against concurrent saving and projection; `False` if it does not exist."""
     return connection.execute(LOCK, {"roadmap_id": roadmap_id}).first() is not None
+
+
+def lock_roadmap_of(connection: Connection, task_id: str) -> None:
+    """Lock the roadmap of a task, as `lock_roadmap` does."""
+    connection.execute(LOCK_OF_TASK, {"task_id": task_id})
 
 
 def lock_contents(connection: Connection, roadmap_ids: Sequence[str]) -> None:

@@ -24,7 +24,14 @@ from ..kind import (
     Title,
     status_field,
 )
-from ..statements import ORIGIN_COLUMNS, origin_sql, revision_sql, revision_statements
+from ..statements import (
+    ORIGIN_COLUMNS,
+    RevisionStatements,
+    TableStatements,
+    origin_sql,
+    revision_reads,
+    revision_sql,
+)
 
 
 class Tutorial(Content):
@@ -141,8 +148,10 @@ ORDER BY roadmap_id, concept_id, content_version DESC, is_latest DESC NULLS LAST
     generated_at DESC NULLS LAST, tutorial_id
 """
 
-CONTENT = """
-SELECT tutorial_id, title, summary, content_version, estimated_completion_time, content_url,
+FIELDS = "tutorial_id", "title", "summary", "content_version", "estimated_completion_time", "content_url"
+
+CONTENT = f"""
+SELECT {", ".join(FIELDS)},
     timezone('UTC', timezone(content_time_zone(), generated_at)) AS generated_at
 FROM tutorial_metadata
 WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id AND content_status = 'completed'
@@ -156,6 +165,32 @@ FROM json_array_elements_text(CAST(:concept_ids AS json)) AS c(concept_id), LATE
     SELECT max(content_version) AS version FROM tutorial_metadata
     WHERE roadmap_id = :roadmap_id AND concept_id = c.concept_id) t
 WHERE t.version IS NOT NULL
+"""
+
+
+LISTING, SOURCE = revision_reads(
+    "tutorial_metadata",
+    "tutorial_id",
+    condition="r.content_status = 'completed'",
+    version="CAST((readable -> 'content_version') #>> '{}' AS integer)",
+    content_url="(readable -> 'content_url') #>> '{}'",
+)
+
+# Guarantees: the restored content becomes the latest, under the next free version. Nothing is inserted if it
+# is the current one already.
+INSERT_RESTORED = """
+INSERT INTO tutorial_metadata SELECT r.* FROM json_populate_record(
+    json_populate_record(CAST(NULL AS tutorial_metadata), CAST(:source AS json)),
+    json_build_object('tutorial_id', CAST(:row_id AS text), 'generated_at', content_now(),
+        'content_status', 'completed', 'is_latest', true, 'content_url', CAST(:content_url AS text),
+        'content_version', (SELECT coalesce(max(content_version), 0) + 1 FROM tutorial_metadata
+            WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id))) AS r
+WHERE (r.title, r.summary, r.estimated_completion_time, r.content_url) IS DISTINCT FROM (
+    SELECT (title, summary, estimated_completion_time, content_url) FROM tutorial_metadata
+    WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id AND content_status = 'completed'
+    ORDER BY content_version DESC, is_latest DESC NULLS LAST, generated_at DESC NULLS LAST, tutorial_id
+    LIMIT 1)
+RETURNING tutorial_id
 """
 
 
@@ -202,21 +237,17 @@ KIND = ContentKind(
     to_row=_to_row,
     complete=lambda _draft, version: {"content_version": version},
     publish=_publish,
-    save_sql=SAVE,
-    saved_sql=SAVED,
-    current_sql=CURRENT,
-    item_sql=ITEM,
-    all_current_sql=ALL_CURRENT,
-    content_sql=CONTENT,
-    revisions=revision_statements(
-        "tutorial_metadata",
-        "tutorial_id",
-        ("tutorial_id", "title", "summary", "content_version", "estimated_completion_time", "content_url"),
-        size=None,
-        versioned=True,
+    sql=TableStatements(
+        save=SAVE,
+        saved=SAVED,
+        current=CURRENT,
+        item=ITEM,
+        all_current=ALL_CURRENT,
+        content=CONTENT,
+        revisions=RevisionStatements(LISTING, SOURCE, FIELDS, replace=None, insert=INSERT_RESTORED),
+        versions=VERSIONS,
     ),
     stored_text=StoredText(field="markdown", key_column="content_url"),
-    versions_sql=VERSIONS,
     project=_project,
 )
 

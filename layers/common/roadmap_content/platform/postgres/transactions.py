@@ -30,6 +30,9 @@ RESERVE = 3.0
 """Seconds reserved at the end of an invocation, to record and report failures."""
 
 
+_IN_PARTS = "in_parts"
+"""The execution option of connections for a second try."""
+
 _SHORTEST_ANSWER = 2.0
 """Minimum seconds that the server has for a response, even close to the deadline."""
 
@@ -84,13 +87,29 @@ def transact(engine: Engine, work: Callable[[Connection], T], deadline: Deadline
             wait = min(2 * wait, _LONGEST_WAIT)
 
 
-@contextmanager
-def isolated(connection: Connection, event: str, *, when: bool = True, **ids: str) -> Iterator[None]:
-    """Undo only this part of the transaction if the server refuses a statement of it; log and record the
-    `event`. It takes a round trip more, so `when` limits it to a transaction that is tried again. The COMMIT
-    releases the savepoint.
+def transact_in_parts(engine: Engine, work: Callable[[Connection], T], deadline: Deadline) -> T:
+    """As `transact`. If the server refuses a row or a statement, `work` runs once more, and each `isolated`
+    part of it is undone alone.
     """
-    if not when:
+    try:
+        return transact(engine, work, deadline)
+    except DataRefusedError as refusal:
+        logger.warning("transaction_tried_in_parts", sqlstate=refusal.sqlstate, reason=str(refusal))
+    return transact(engine.execution_options(**{_IN_PARTS: True}), work, deadline)
+
+
+def is_in_parts(connection: Connection) -> bool:
+    """Whether the transaction is the second try of `transact_in_parts`."""
+    return bool(connection.get_execution_options().get(_IN_PARTS))
+
+
+@contextmanager
+def isolated(connection: Connection, event: str, *, always: bool = False, **ids: str) -> Iterator[None]:
+    """A part of the work of `transact_in_parts`: in its second try, or `always`, only this part is undone if
+    the server refuses a statement of it; the `event` is logged and recorded. The savepoint takes a round trip
+    more. The COMMIT releases it.
+    """
+    if not (always or is_in_parts(connection)):
         yield
         return
     connection.exec_driver_sql(f"SAVEPOINT {event}")

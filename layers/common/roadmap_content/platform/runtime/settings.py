@@ -95,39 +95,6 @@ class Settings:
     state_machine_arn = Setting("STATE_MACHINE_ARN", str)
     release_id = Setting("RELEASE", str, "unreleased")
 
-    event_bus = Setting("EVENT_BUS", str, "")
-    """The name or ARN of the EventBridge bus for events; empty: no events."""
-
-    cors_origins = Setting("CORS_ORIGINS", _names, "")
-    """The origins of the pages that may call the API; none by default."""
-
-    cors_headers = Setting("CORS_HEADERS", _names, "")
-    """The request headers that these pages may send."""
-
-    content_check_function = Setting("CONTENT_CHECK_FUNCTION", str, "")
-    """The ARN of the function that checks contents before they are saved; empty: none."""
-
-    content_check_seconds = Setting("CONTENT_CHECK_SECONDS", _positive)
-    """The time limit of one call of this function."""
-
-    checks_all_content = Setting("CONTENT_CHECK_SCOPE", _switch(off="generated", on="all"))
-    """Whether content that the product staged is checked, too."""
-
-    saves_unchecked_content = Setting("CONTENT_CHECK_FAILURE", _switch(off="wait", on="pass"))
-    """Whether content is saved if the check fails; otherwise it waits for the next attempt."""
-
-    automatic_attempts = Setting("AUTOMATIC_ATTEMPTS", _natural, "0")
-    """The number of automatic attempts after an attempt that failed for transient reasons."""
-
-    retention_days = Setting("RETENTION_DAYS", _days, "")
-    """Changed days of `runs/reconciliation/retention.py`."""
-
-    erasure_secret_arn = Setting("ERASURE_SECRET_ARN", str)
-    """The ARN of the secret with the key of the register of erasures."""
-
-    access_log_retention_days = Setting("ACCESS_LOG_RETENTION_DAYS", _positive)
-    log_retention_days = Setting("LOG_RETENTION_DAYS", _positive)
-
     database_auth = Setting("DATABASE_AUTH", _one_of("secret", "iam"))
     """The authentication method: a password from a secret, or IAM."""
 
@@ -165,6 +132,7 @@ class Settings:
     max_concurrency = Setting("MAX_CONCURRENCY", _positive)
     """Maximum batches of a run that are generated at the same time."""
 
+    # Of generation.
     generator = Setting("GENERATOR", str)
     model_region = Setting("MODEL_REGION", str)
     model_id = Setting("MODEL_ID", str)
@@ -193,6 +161,40 @@ class Settings:
 
     known_token_budget = Setting("TASK_TOKEN_BUDGET", lambda text: _positive(text) if text else None, "")
     """`task_token_budget` for a function that only displays it; `None` if it is not set."""
+
+    # Of what an operator may add.
+    event_bus = Setting("EVENT_BUS", str, "")
+    """The name or ARN of the EventBridge bus for events; empty: no events."""
+
+    cors_origins = Setting("CORS_ORIGINS", _names, "")
+    """The origins of the pages that may call the API; none by default."""
+
+    cors_headers = Setting("CORS_HEADERS", _names, "")
+    """The request headers that these pages may send."""
+
+    content_check_function = Setting("CONTENT_CHECK_FUNCTION", str, "")
+    """The ARN of the function that checks contents before they are saved; empty: none."""
+
+    content_check_seconds = Setting("CONTENT_CHECK_SECONDS", _positive)
+    """The time limit of one call of this function."""
+
+    checks_all_content = Setting("CONTENT_CHECK_SCOPE", _switch(off="generated", on="all"))
+    """Whether content that the product staged is checked, too."""
+
+    saves_unchecked_content = Setting("CONTENT_CHECK_FAILURE", _switch(off="wait", on="pass"))
+    """Whether content is saved if the check fails; otherwise it waits for the next attempt."""
+
+    automatic_attempts = Setting("AUTOMATIC_ATTEMPTS", _natural, "0")
+    """The number of automatic attempts after an attempt that failed for transient reasons."""
+
+    retention_days = Setting("RETENTION_DAYS", _days, "")
+    """Changed days of `runs/reconciliation/retention.py`."""
+
+    erasure_secret_arn = Setting("ERASURE_SECRET_ARN", str)
+    """The ARN of the secret with the key of the register of erasures."""
+
+    access_log_retention_days = Setting("ACCESS_LOG_RETENTION_DAYS", _positive)
+    log_retention_days = Setting("LOG_RETENTION_DAYS", _positive)
 
     jwt_issuer = Setting("JWT_ISSUER", str)
     jwt_audiences = Setting("JWT_AUDIENCE", _names)

@@ -16,7 +16,7 @@ from ...platform.runtime.metrics import Metric, emit
 from ...state.queue.claims import claim_to_record, is_at_work
 from ...state.services import Services
 from ...state.tasks.task import Task, read_task, tasks_of_execution
-from .task_repair import Repair, Repairs, finalize_over, may_be_compared, repair_each
+from .task_repair import Repair, Repairs, end_run, may_be_compared, repair_each
 
 
 class ExecutionEnd(Payload):
@@ -58,7 +58,7 @@ def _finalize(services: Services, end: ExecutionEnd, deadline: Deadline, task_id
     if not may_be_compared(services, task, deadline):
         return None
     error = StateError(error=end.error or end.status, cause=end.cause or f"the execution ended {end.status}")
-    return finalize_over(services, task, error, deadline)
+    return end_run(services, task, error, deadline)
 
 
 def _was_stopped(end: ExecutionEnd, task: Task) -> bool:

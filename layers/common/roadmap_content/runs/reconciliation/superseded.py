@@ -13,7 +13,7 @@ from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...state.failures.failures import failures_of_attempt
 from ...state.services import Services
-from ...state.tasks.attempts import close_attempt, read_scope, uncounted_attempts
+from ...state.tasks.attempts import read_scope, record_attempt_outcome, uncounted_attempts
 from ...state.tasks.task import read_task
 
 MOST_COUNTED = 100
@@ -36,13 +36,14 @@ def _count(task_id: str, attempt: int, outcome: str, connection: Connection) -> 
     """Complete one attempt. The items of a cancelled attempt without a recorded failure were not started."""
     missing = _missing(connection, task_id, attempt)
     if missing is None:
-        close_attempt(connection, task_id, attempt, None, {}, outcome)
+        record_attempt_outcome(connection, task_id, attempt, None, {}, outcome)
         return
     failed = missing
     if outcome == "cancelled":
         recorded = failures_of_attempt(connection, task_id, attempt)
         failed = [item for item in missing if item in recorded]
-    close_attempt(connection, task_id, attempt, count_by_type(missing), count_by_type(failed), outcome)
+    counts = count_by_type(missing), count_by_type(failed)
+    record_attempt_outcome(connection, task_id, attempt, *counts, outcome)
 
 
 def _missing(connection: Connection, task_id: str, attempt: int) -> list[Item] | None:
@@ -50,7 +51,7 @@ def _missing(connection: Connection, task_id: str, attempt: int) -> list[Item] |
     framework.
     """
     task = read_task(connection, task_id)
-    scope, replaces = read_scope(connection, task_id, attempt)
+    scope, replaces, _ = read_scope(connection, task_id, attempt)
     try:
         framework = load_framework(connection, task.roadmap_id, task.user_id)
     except (RoadmapNotFoundError, InvalidFrameworkError):

@@ -7,18 +7,18 @@ from sqlalchemy import Connection
 
 from ...content.roadmaps.metadata import lock_roadmap_at_once
 from ...contracts.errors import ContentError, RoadmapLockedError, TaskNotFoundError, named
-from ...contracts.payloads import Payload, StateError
-from ...platform.postgres.transactions import transact
+from ...contracts.payloads import FinalizeResult, Payload, StateError
+from ...platform.postgres.transactions import transact, transact_in_parts
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...state.queue.claims import is_at_work
 from ...state.queue.queue import leave_queue
 from ...state.services import Services
-from ...state.tasks.ownership import is_at_work_elsewhere, is_ours
+from ...state.tasks.ownership import is_at_work_elsewhere
 from ...state.tasks.task import Task, lock_task_at_once, read_product_work, read_task, why_stopped
-from ..steps.finalize import RunEnd, emit_outcome, finalize_attempt
+from ..steps.end_attempt import RunEnd, emit_outcome, end_attempt
+from ..steps.finalize import start_next
 from .checks import record_check
-from .finish import start_next
 
 TASK_SECONDS = 12.0
 """The time limit per task. With less time left, no further task is started."""
@@ -96,18 +96,18 @@ def repair_task(
     # would take itself for redriven.
     at_work = not _waits_in_vain(services, task, deadline) and is_at_work(services.executions, task)
     if at_work or not may_be_compared(services, task, deadline):
-        if is_ours(task) and task.status != "processing" and not dry_run:
+        if task.is_ours and task.status != "processing" and not dry_run:
             # The end of the work on it is a change, so it is checked earlier then.
             transact(services.engine, lambda connection: record_check(connection, task_id), deadline)
         return None
 
-    def first(connection: Connection) -> None:
+    def prepare(connection: Connection) -> None:
         lock_roadmap_at_once(connection, task.roadmap_id or "")
         lock_task_at_once(connection, task_id)
         leave_queue(connection, task_id, task.attempt)  # the product has cancelled the task
         record_check(connection, task_id)
 
-    return finalize_over(services, task, NO_OUTCOME, deadline, first=first, dry_run=dry_run)
+    return end_run(services, task, NO_OUTCOME, deadline, prepare, dry_run=dry_run)
 
 
 def _waits_in_vain(services: Services, task: Task, deadline: Deadline) -> bool:
@@ -125,7 +125,7 @@ def may_be_compared(services: Services, task: Task, deadline: Deadline) -> bool:
     If the product works on another task of the roadmap, only a run without an outcome is recorded: comparing
     a finished task with the tables would mark the items that the product is generating as failed.
     """
-    if not is_ours(task):
+    if not task.is_ours:
         return False
     own, siblings = transact(
         services.engine, lambda connection: read_product_work(connection, task.task_id), deadline
@@ -134,23 +134,29 @@ def may_be_compared(services: Services, task: Task, deadline: Deadline) -> bool:
     return not (is_at_work_elsewhere(own) or (is_finished and any(map(is_at_work_elsewhere, siblings))))
 
 
-def finalize_over(
+def end_run(
     services: Services,
     task: Task,
     error: StateError,
     deadline: Deadline,
+    prepare: Callable[[Connection], None] = lambda _: None,
     *,
-    first: Callable[[Connection], None] = lambda _: None,
     dry_run: bool = False,
 ) -> Repair | None:
-    """Finalize the attempt of a task, after its run, and start waiting work in its place. `error` is the
-    cause if the run recorded no outcome.
+    """End the attempt of a task whose run is over, and start waiting work in its place. `error` is the cause
+    if the run recorded no outcome. `prepare` comes first in the transaction.
     """
     has_outcome = task.status != "processing"
     run_end = RunEnd(error=None if has_outcome else error)
-    result = finalize_attempt(
-        services, task.task_id, task.attempt, run_end, deadline, first=first, dry_run=dry_run
-    )
+
+    def end(connection: Connection) -> FinalizeResult:
+        prepare(connection)
+        result = end_attempt(services, connection, task.task_id, task.attempt, run_end)
+        if dry_run:
+            connection.rollback()
+        return result
+
+    result = transact_in_parts(services.engine, end, deadline)
     if task.is_in_queue and not dry_run:
         start_next(services, task.task_id, deadline)
     if not result.changed:

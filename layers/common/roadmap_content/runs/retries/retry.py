@@ -22,10 +22,10 @@ from ...contracts.errors import (
     TransientError,
 )
 from ...contracts.items import Item, count_by_type
-from ...contracts.payloads import StateError
+from ...contracts.payloads import FinalizeResult, StateError
 from ...contracts.states import Cause
 from ...platform.aws.executions import ExecutionState
-from ...platform.postgres.transactions import transact
+from ...platform.postgres.transactions import transact, transact_in_parts
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.storage.staging import Staging
@@ -37,7 +37,7 @@ from ...state.services import Services
 from ...state.tasks.attempts import AttemptStart
 from ...state.tasks.scope import Scope
 from ...state.tasks.task import Task, TaskSnapshot, lift_cancellation, read_snapshot, read_task
-from ..steps.finalize import RunEnd, finalize_attempt
+from ..steps.end_attempt import RunEnd, end_attempt
 
 
 def retry_task(
@@ -199,7 +199,11 @@ def plan_redrive(
 def give_up_redrive(services: Services, task_id: str, attempt: int, deadline: Deadline) -> None:
     """Finalize an attempt that was claimed for a redrive that Step Functions refused."""
     error = StateError(error=NotRedrivableError.code, cause="the last execution could not be redriven")
-    finalize_attempt(services, task_id, attempt, RunEnd(error=error), deadline)
+    transact_in_parts(
+        services.engine,
+        lambda connection: end_attempt(services, connection, task_id, attempt, RunEnd(error=error)),
+        deadline,
+    )
 
 
 def _read(
@@ -250,13 +254,14 @@ def _nothing_missing(services: Services, task: Task, deadline: Deadline, *, is_c
     cancelled, unless none of its items is missing.
     """
 
-    def first(connection: Connection) -> None:
+    def correct(connection: Connection) -> FinalizeResult:
         if is_complete:
             lock_roadmap(connection, task.roadmap_id or "")
             load_framework(connection, task.roadmap_id, task.user_id)  # deleted since then: the task stays
             lift_cancellation(connection, task.task_id, "processing")
+        return end_attempt(services, connection, task.task_id, task.attempt, RunEnd())
 
-    result = finalize_attempt(services, task.task_id, task.attempt, RunEnd(), deadline, first=first)
+    result = transact_in_parts(services.engine, correct, deadline)
     message = f"; corrected: {', '.join(result.changed)}" if result.changed else ""
     return _answer(task, (), result.status, f"None of the requested items is missing{message}")
 

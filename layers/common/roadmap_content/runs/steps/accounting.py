@@ -26,7 +26,7 @@ from ...state.failures.failures import (
     record_failures,
     withdraw_failures,
 )
-from ...state.tasks.attempts import is_cancelled, read_scope
+from ...state.tasks.attempts import read_scope
 from ...state.tasks.outcome import Outcome, compute_outcome
 from ...state.tasks.scope import NO_ITEM, Scope
 from ...state.tasks.task import Task
@@ -61,8 +61,6 @@ def account_for(
     attempt: int,
     explanations: Mapping[Item, StateError],
     error: StateError | None,
-    *,
-    in_parts: bool,
 ) -> Account:
     """Compute the outcome, make the recorded failures equal to the items that are missing or not replaced,
     and project `framework_data`. An item without a recorded failure gets its explanation, or else the error
@@ -76,16 +74,16 @@ def account_for(
         logger.warning("duplicates_merged", roadmap_id=roadmap_id, rows=merged)
     rows = current_rows(connection, roadmap_id)
     missing = framework.missing(rows)
-    scope, replaces = read_scope(connection, task_id, attempt)
+    scope, replaces, is_cancelled = read_scope(connection, task_id, attempt)
     not_replaced = unreplaced(rows, replaces)
     failures = failures_of_attempt(connection, task_id, attempt)
     withdraw_failures(connection, task_id, attempt, failures.keys() - {*missing, *not_replaced})
-    if scope == NO_ITEM or not is_cancelled(connection, task_id, attempt):
+    if scope == NO_ITEM or not is_cancelled:
         unrecorded = [item for item in (*missing, *not_replaced) if item not in failures]
         others = _explain(connection, task_id, attempt, unrecorded, scope, explanations, error)
         if not task.attempt_is_open:
             others |= _added_since(framework, unrecorded)
-        with isolated(connection, "failures_not_recorded", when=in_parts):
+        with isolated(connection, "failures_not_recorded"):
             record_failures(connection, task_id, attempt, others.values(), keep=True)
             expire_failures(connection, task_id, attempt)
         failures |= others
@@ -94,7 +92,7 @@ def account_for(
         compute_outcome(len(framework.nodes), missing, failures),
         left,
         [failures[item] for item in left if item in failures],
-        project_rows(connection, roadmap_id, framework, rows, in_parts=in_parts),
+        project_rows(connection, roadmap_id, framework, rows),
     )
 
 
@@ -152,24 +150,22 @@ def project_rows(
     roadmap_id: str,
     framework: Framework,
     rows: Mapping[ContentType, Mapping[str, Row]],
-    *,
-    in_parts: bool = False,
 ) -> list[str]:
     """Write the differences from the current rows; return the names of the changed projections.
 
     The caller must have locked the roadmap before reading the rows. If the product's table refuses the rows,
-    `framework_data` is still written; with `in_parts`, also the reverse.
+    `framework_data` is still written; in the second try of `transact_in_parts`, also the reverse.
     """
     changed = []
     projected = framework.project(rows)
     if projected is not None:
-        with isolated(connection, "framework_data_refused", when=in_parts, roadmap_id=roadmap_id):
+        with isolated(connection, "framework_data_refused", roadmap_id=roadmap_id):
             write_framework(connection, roadmap_id, projected)
             logger.info("framework_data_updated", roadmap_id=roadmap_id)
             changed.append("framework_data")
     if not has_concept_metadata(connection):
         return changed
-    with isolated(connection, "concept_metadata_refused", roadmap_id=roadmap_id):
+    with isolated(connection, "concept_metadata_refused", always=True, roadmap_id=roadmap_id):
         if concepts := project_concept_metadata(connection, roadmap_id, framework.nodes, rows):
             logger.info("concept_metadata_updated", roadmap_id=roadmap_id, concepts=concepts)
             changed.append("concept_metadata")

@@ -11,7 +11,7 @@ from ...contracts.states import Cause
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
-from ...state.queue.claims import claim_in_run, is_unfinished
+from ...state.queue.claims import claim_in_run
 from ...state.services import Services
 from ...state.tasks.attempts import CONSOLE, AttemptStart
 from ...state.tasks.task import read_snapshot, read_task
@@ -56,7 +56,7 @@ def await_redrive(request: AwaitRedriveRequest, services: Services, deadline: De
         deadline,
     )
     # An attempt that was claimed for the redrive needs an outcome, even if nothing is missing any more.
-    if not missing and not is_unfinished(task, request.execution.arn):
+    if not missing and not task.is_unfinished(request.execution.arn):
         logger.info("redrive_found_nothing_missing", task_id=task.task_id)
         return AwaitRedriveResult(replan=False, task_id=task.task_id, attempt=outcome.attempt)
     start = AttemptStart(CONSOLE, Cause.CONSOLE_REDRIVE)

@@ -11,10 +11,10 @@ from ...content.generation.generator import learner_from
 from ...content.generation.quota import GenerationStoppedError
 from ...content.manifest import read_batch
 from ...content.registry import CONTENT_KINDS
-from ...content.remedies import Remedy
 from ...content.revision_records import record_refused
 from ...contracts.items import ContentType, Failure, Item, count_by_type
 from ...contracts.payloads import BatchRequest, Count, Origin, Payload
+from ...contracts.states import NextAction
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
@@ -38,9 +38,9 @@ class Outcomes(NamedTuple):
     not_started: Mapping[ContentType, int] = count_by_type([])
 
 
-_COUNTED_AS: Mapping[Remedy | Unprepared, str] = {
-    Remedy.GENERATE: "generated",
-    Remedy.REJECT: "generated",
+_COUNTED_AS: Mapping[NextAction | Unprepared, str] = {
+    NextAction.GENERATE: "generated",
+    NextAction.REJECT_AND_GENERATE: "generated",
     Unprepared.WAITING: "waiting",
     Unprepared.NOT_STARTED: "not_started",
 }
@@ -147,9 +147,9 @@ def _recall(connection: Connection, request: BatchRequest, items: Collection[Ite
     versions = {}
     for kind in CONTENT_KINDS.values():
         concept_ids = [item.concept_id for item in items if item.content_type is kind.content_type]
-        if kind.versions_sql is not None and concept_ids:
+        if kind.sql.versions is not None and concept_ids:
             parameters = {"roadmap_id": plan.roadmap_id, "concept_ids": json.dumps(concept_ids)}
-            for row in connection.execute(text(kind.versions_sql), parameters):
+            for row in connection.execute(text(kind.sql.versions), parameters):
                 versions[Item(row.concept_id, kind.content_type)] = row.version
     user_request, is_bulk = read_user_request(connection, plan.task_id)
     return BatchContext(

@@ -14,7 +14,7 @@ from ...content.generation.quota import GenerationStoppedError, ModelQuota, Task
 from ...content.kind import Draft, require_indexable
 from ...content.manifest import Batch
 from ...content.registry import CONTENT_KINDS
-from ...content.remedies import Remedy, remedy_for
+from ...content.remedies import remedy_for
 from ...content.rows import saved_since
 from ...content.tutorial import draft_from_text
 from ...contracts.documents import Document
@@ -28,6 +28,7 @@ from ...contracts.errors import (
 )
 from ...contracts.items import Failure, Item, RecordedFailure, Stage
 from ...contracts.payloads import BatchRequest, Origin
+from ...contracts.states import NextAction
 from ...platform.postgres.transactions import RESERVE, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
@@ -92,14 +93,14 @@ class ItemPreparation:
         self._context = context
         self._listed = self._staging.listed(self._concepts)
 
-    def prepare(self, item: Item) -> Remedy | Failure | Unprepared:
+    def prepare(self, item: Item) -> NextAction | Failure | Unprepared:
         """Prepare one item; an error of this system is returned as the item's failure."""
         try:
             if self._deadline.remaining < 2 * RESERVE:
                 raise OutOfTimeError("the invocation's time was up before the item was generated")
             require_indexable(self._plan.roadmap_id, item.concept_id)
             if item in self._listed and item not in self._context.refusals:
-                return Remedy.KEEP
+                return NextAction.SAVE
             with self.locks.held(item):
                 return self._make_fit(item)
         except GenerationStoppedError:
@@ -110,28 +111,29 @@ class ItemPreparation:
             logger.warning("item_generation_failed", **item._asdict(), **error.why)
             return Failure(item, Stage.GENERATE, error.code, str(error), isinstance(error, TransientError))
 
-    def _make_fit(self, item: Item) -> Remedy:
+    def _make_fit(self, item: Item) -> NextAction:
         """Apply the item's current remedy. The previous holder of its lock may have prepared it already."""
         remedy, refusal = self._remedy(item)
-        if remedy in (Remedy.GENERATE, Remedy.REJECT) and self._is_saved_since_the_plan(item):
+        generates = remedy in (NextAction.GENERATE, NextAction.REJECT_AND_GENERATE)
+        if generates and self._is_saved_since_the_plan(item):
             logger.info("item_saved_since_the_plan", item=item)
-            return Remedy.KEEP
+            return NextAction.SAVE
         match remedy:
-            case Remedy.KEEP:
+            case NextAction.SAVE:
                 pass
-            case Remedy.GENERATE if item not in self._context.refusals:
+            case NextAction.GENERATE if item not in self._context.refusals:
                 self._adopt_or_generate(item)
-            case Remedy.GENERATE:  # a text that was refused before is not used again
+            case NextAction.GENERATE:  # a text that was refused before is not used again
                 self._generate(item, self._newest_text(item)[1])
-            case Remedy.REJECT:
+            case NextAction.REJECT_AND_GENERATE:
                 assert refusal is not None  # noqa: S101 - only a refusal leads to rejection
                 attempt, failure = refusal
                 self._staging.reject(item, failure, attempt)
                 logger.warning("staged_content_rejected", **item._asdict(), **failure.for_others.why)
                 self._generate(item, self._newest_text(item)[1], failure.reason)
-            case Remedy.NEW_ID:
+            case NextAction.REPLACE_ID:
                 self._amend(item, lambda _: self._new_identity(item))
-            case Remedy.NEXT_VERSION:
+            case NextAction.NEXT_VERSION:
                 # Above every row and above the refused version.
                 highest = self._context.versions.get(item, 0)
                 self._amend(
@@ -139,11 +141,11 @@ class ItemPreparation:
                 )
         return remedy
 
-    def _remedy(self, item: Item) -> tuple[Remedy, RecordedFailure | None]:
+    def _remedy(self, item: Item) -> tuple[NextAction, RecordedFailure | None]:
         """The remedy for an item. Content is read only if it was refused, to see if it is still staged."""
         refusals_of_item = self._context.refusals.get(item)
         if refusals_of_item is None:
-            return (Remedy.KEEP if self._staging.holds(item) else Remedy.GENERATE), None
+            return (NextAction.SAVE if self._staging.holds(item) else NextAction.GENERATE), None
         return remedy_for(self._staging.fingerprint(item), refusals_of_item)
 
     def _generate(self, item: Item, version: int, refused: str | None = None) -> None:
@@ -172,7 +174,7 @@ class ItemPreparation:
         """The text of the highest version above all rows, and the first version for which none is stored."""
         newest = None
         free = self._context.versions.get(item, 0) + 1
-        if CONTENT_KINDS[item.content_type].versions_sql is not None:
+        if CONTENT_KINDS[item.content_type].sql.versions is not None:
             while text := self._bucket.get(product_text_key(self._plan.roadmap_id, item.concept_id, free)):
                 newest = text.body
                 free += 1

@@ -104,7 +104,7 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
 def _select(task_id: str, attempt: int, execution_arn: str, connection: Connection) -> _Selection:
     """Select the items of the attempt's scope, and record them as planned."""
     snapshot = read_snapshot(connection, require_open(connection, task_id, attempt, execution_arn))
-    scope, _ = read_scope(connection, task_id, attempt)
+    scope = read_scope(connection, task_id, attempt).scope
     items = scope.select(snapshot.framework, snapshot.missing)
     # Only a scope that replaces content has saved items.
     saved = set(items).difference(snapshot.missing) if scope.regenerate else set()

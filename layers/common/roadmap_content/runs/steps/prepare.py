@@ -1,11 +1,10 @@
-"""The first half of Save: read, validate and check the staged contents of items, and publish their texts.
+"""Read, validate and check the staged contents of items, and publish their texts.
 
 Each step raises the error of an item; `_each` catches it, and the other items go on.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
 
 from ...content.content_check import (
     ContentCheck,
@@ -16,12 +15,12 @@ from ...content.content_check import (
     read_answer,
     read_verdict,
 )
-from ...content.kind import Row, require_indexable, with_origin
+from ...content.kind import require_indexable, with_origin
 from ...content.manifest import Batch
 from ...content.registry import CONTENT_KINDS
 from ...contracts.documents import Document
-from ...contracts.errors import ContentCheckFailedError, ContentError, NotStagedError, TransientError
-from ...contracts.items import Failure, Item, Stage
+from ...contracts.errors import ContentCheckFailedError, ContentError, NotStagedError
+from ...contracts.items import Failure, Item
 from ...contracts.payloads import BatchRequest, Origin
 from ...platform.postgres.transactions import RESERVE
 from ...platform.runtime.deadline import Deadline
@@ -30,36 +29,7 @@ from ...platform.storage.bucket import ObjectTooLargeError, in_parallel
 from ...platform.storage.keys import fingerprint
 from ...platform.storage.staging import Staging
 from ...state.services import Services
-
-
-class Entry(NamedTuple):
-    """An item of a batch. Each step adds its results."""
-
-    item: Item
-    content_fingerprint: str | None = None
-    size: int = 0
-    """Bytes of the staged content."""
-
-    body: bytes = b""
-    """The staged content, until it is validated."""
-
-    content: Document = {}  # noqa: RUF012 - replaced, never changed
-    row: Row = {}  # noqa: RUF012
-
-
-class Prepared(NamedTuple):
-    """Items that are ready to be saved, and the failures of those that cannot be saved."""
-
-    ready: Sequence[Entry] = ()
-    failed: Sequence[Failure] = ()
-
-    def with_others(self, others: "Prepared") -> "Prepared":
-        return Prepared([*self.ready, *others.ready], [*self.failed, *others.failed])
-
-    @property
-    def size(self) -> int:
-        """Bytes of the staged contents to save."""
-        return sum(entry.size for entry in self.ready)
+from .entries import Entry, Prepared, failure_of
 
 
 def _each(
@@ -80,16 +50,6 @@ def _each(
     outcomes = list(run(attempt, entries))
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     return [outcome for outcome in outcomes if not isinstance(outcome, Failure)], failures
-
-
-def failure_of(item: Item, error: ContentError, content_fingerprint: str | None = None) -> Failure:
-    """The failure of an item. A content is not refused by a transient error, so it has no fingerprint then.
-    An item that is not staged is a failure of Generate: if that has recorded the cause, its record is kept.
-    """
-    stage = Stage.GENERATE if isinstance(error, NotStagedError) else Stage.SAVE
-    code = error.error_code if isinstance(error, RejectedByCheckError) else error.code
-    transient = isinstance(error, TransientError)
-    return Failure(item, stage, code, str(error), transient, None if transient else content_fingerprint)
 
 
 class Preparer:

@@ -1,4 +1,4 @@
-"""Report a saved batch and a recorded outcome: events in the outbox, and the product's log entries."""
+"""Report a saved batch and a recorded outcome: events in the outbox, and in the product's log."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,13 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from ...content.product import (
-    concept_completed_entry,
-    concept_failed_entry,
-    log_exists,
-    task_finished_entry,
-    write_log,
-)
+from ...content.product_log import log_completed, log_exists, log_outcome
 from ...content.registry import CONTENT_KINDS
 from ...content.rows import complete_concepts
 from ...contracts.events import AttemptEvents, Event, Part
@@ -63,12 +57,8 @@ def report_batch(
             events += subject.batch_saved(batch.number, content_type, of_event)
     record_events(services, connection, events)
     if has_log:
-        types = list(ContentType)
         new = [part.data["concept_id"] for of_type, part in parts if of_type is None]
-        write_log(
-            connection,
-            [concept_completed_entry(*subject, each, completed[each], completed=types) for each in new],
-        )
+        log_completed(connection, subject, {concept_id: completed[concept_id] for concept_id in new})
 
 
 def _completed(connection: Connection, roadmap_id: str, names: Mapping[Item, str]) -> dict[str, str]:
@@ -116,8 +106,5 @@ def report_outcome(
     if outcome.total:
         statistics["tutorials_generated"] = outcome.counts[ContentType.TUTORIAL]["completed"]
         statistics["failed_concepts"] = (outcome.failed_concepts or {"count": 0})["count"]
-    finished = task_finished_entry(*subject, finalized.data["status"], message, statistics)
-    entries = (
-        concept_failed_entry(*subject, event.data["concept_id"], event.data["items"]) for event in failed
-    )
-    write_log(connection, [*entries, finished])
+    concepts, status = [event.data for event in failed], finalized.data["status"]
+    log_outcome(connection, subject, concepts, status, message, statistics)

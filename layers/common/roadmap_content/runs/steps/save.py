@@ -18,7 +18,8 @@ from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
 from ...state.services import Services
-from .prepare import Prepared, Preparer
+from .entries import Prepared
+from .prepare import Preparer
 from .write import Writer
 
 READ_AT_ONCE = 60

@@ -1,4 +1,4 @@
-"""The second half of Save: write rows and failures in one transaction, and report them."""
+"""Write the rows and failures of a batch in one transaction, and report them."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -22,13 +22,12 @@ from ...contracts.errors import (
 from ...contracts.items import Failure, Item, Stage
 from ...contracts.payloads import BatchRequest, Origin
 from ...platform.postgres.partial_save import save_in_parts
-from ...platform.postgres.transactions import DataRefusedError, isolated, transact
+from ...platform.postgres.transactions import is_in_parts, isolated, transact_in_parts
 from ...platform.runtime.deadline import Deadline
-from ...platform.runtime.log import logger
 from ...state.failures.failures import record_failures
 from ...state.services import Services
 from ...state.tasks.task import why_stopped
-from .prepare import Entry, Prepared, failure_of
+from .entries import Entry, Prepared, failure_of
 from .reporting import Saved, report_batch
 
 PART = 10
@@ -59,16 +58,11 @@ class Writer:
             TaskCancelledError: the attempt is cancelled, and nothing was written.
             DatabaseUnavailableError: transient errors until the time was up.
         """
+        # In parts if a statement fails because of a row that its own checks have accepted.
         engine = self._services.engine
-        try:
-            return transact(engine, lambda connection: self._save(connection, prepared), deadline)
-        except DataRefusedError as refusal:
-            # The statement failed because of a row that its own checks had accepted.
-            batch, sqlstate = self._request.batch.number, refusal.sqlstate
-            logger.warning("batch_saved_in_parts", batch=batch, sqlstate=sqlstate, reason=str(refusal))
-        return transact(engine, lambda connection: self._save(connection, prepared, in_parts=True), deadline)
+        return transact_in_parts(engine, lambda connection: self._save(connection, prepared), deadline)
 
-    def _save(self, connection: Connection, prepared: Prepared, *, in_parts: bool = False) -> list[Failure]:
+    def _save(self, connection: Connection, prepared: Prepared) -> list[Failure]:
         plan, (ready, failed) = self._plan, prepared
         # Failures alone are recorded without a roadmap, and without its lock.
         has_roadmap = not ready or lock_roadmap(connection, plan.roadmap_id)
@@ -79,12 +73,12 @@ class Writer:
         failures = [failure for failure in failed if failure.item not in saved_by_others]
         kept = 0
         if has_roadmap and not reasons.roadmap_deleted:
-            refused, kept = self._save_ready(connection, ready, in_parts=in_parts)
+            refused, kept = self._save_ready(connection, ready)
             failures += refused
         else:
             missing = RoadmapNotFoundError(f"there is no roadmap {plan.roadmap_id!r}")
             failures += [failure_of(entry.item, missing) for entry in ready]
-        with isolated(connection, "failures_not_recorded", when=in_parts):
+        with isolated(connection, "failures_not_recorded"):
             self._record(connection, failures)
         lost = {failure.item for failure in failures}
         names = {
@@ -92,7 +86,7 @@ class Writer:
         }
         may_be_known = bool(kept or failures or saved_by_others or self._batch.replaces)
         saved = Saved(names, sorted(saved_by_others), failures, may_be_known)
-        with isolated(connection, "batch_not_reported", when=in_parts):
+        with isolated(connection, "batch_not_reported"):
             report_batch(self._services, connection, self._request, saved, has_log=reasons.has_log)
         return failures
 
@@ -103,8 +97,8 @@ class Writer:
             return frozenset()
         return saved_since(connection, self._plan.roadmap_id, not_staged, self._batch.replaces)
 
-    def _save_ready(self, connection: Connection, ready: Sequence[Entry], *, in_parts: bool) -> "Written":
-        write = self._write_in_parts if in_parts else self._write
+    def _save_ready(self, connection: Connection, ready: Sequence[Entry]) -> "Written":
+        write = self._write_in_parts if is_in_parts(connection) else self._write
         written = Written([], 0)
         for kind in CONTENT_KINDS.values():
             if of_kind := [entry for entry in ready if entry.item.content_type is kind.content_type]:
@@ -125,7 +119,7 @@ class Writer:
         record_refused(connection, plan.roadmap_id, plan.task_id, plan.attempt, refused)
 
     def _write(self, connection: Connection, kind: ContentKind, ready: Sequence[Entry]) -> "Written":
-        rows = connection.execute(text(kind.save_sql), self._parameters(ready)).all()
+        rows = connection.execute(text(kind.sql.save), self._parameters(ready)).all()
         return _written(ready, [(row.concept_id, row.row_status) for row in rows])
 
     def _write_in_parts(
@@ -133,7 +127,7 @@ class Writer:
     ) -> "Written":
         """Save rows in parts of `size`, and the rows of failed parts one by one."""
         parts = [ready[start : start + size] for start in range(0, len(ready), size)]
-        outcome = save_in_parts(connection, kind.save_sql, [self._parameters(part) for part in parts])
+        outcome = save_in_parts(connection, kind.sql.save, [self._parameters(part) for part in parts])
         written = _written(ready, outcome.unwritten)
         suspects = [entry for number in outcome.refused for entry in parts[number]]
         if suspects and size > 1:

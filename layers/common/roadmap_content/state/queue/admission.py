@@ -11,7 +11,7 @@ from itertools import takewhile
 from sqlalchemy import Connection
 
 from ...contracts.errors import ContentError, NotRedrivableError
-from ...contracts.states import Cause
+from ...contracts.states import QueueState
 from ...platform.aws.executions import ExecutionState
 from ...platform.postgres.transactions import RESERVE, transact
 from ...platform.runtime.deadline import Deadline
@@ -43,7 +43,7 @@ def start_admitted(
     refused = {}
     for one in admitted:
         try:
-            if one.cause == Cause.CHECKPOINT:
+            if one.state == QueueState.REDRIVING:
                 _redrive(services, one, deadline)
             else:
                 services.executions.start(one.execution_arn, one.task_id, one.attempt)

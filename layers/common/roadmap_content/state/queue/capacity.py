@@ -45,7 +45,7 @@ WITH before AS MATERIALIZED (
     FROM content_capacity FOR UPDATE
 ),
 after AS (
-    UPDATE content_capacity c SET changed_by = :actor, changed_at = timezone('utc', now()),
+    UPDATE content_capacity c SET
         slots = coalesce(CAST(:slots AS integer), b.slots), tokens_per_minute = b.new_tokens_per_minute,
         stopped_reason = CASE CAST(:stopped AS boolean)
             WHEN true THEN CAST(:reason AS text) WHEN false THEN NULL ELSE b.stopped_reason END

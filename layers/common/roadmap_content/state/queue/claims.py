@@ -4,7 +4,7 @@ An attempt number is a fencing token. It is claimed by one conditional UPDATE an
 attempt in the task's row writes the task's status.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -18,7 +18,6 @@ from ...contracts.errors import (
     StaleAttemptError,
     TaskCancelledError,
 )
-from ...contracts.events import AttemptEvents
 from ...contracts.payloads import Execution
 from ...contracts.states import Cause, QueueState
 from ...contracts.times import utc
@@ -27,7 +26,7 @@ from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
 from ..outbox import record_events
 from ..services import Services
-from ..tasks.attempts import CONSOLE, AttemptStart, open_attempt
+from ..tasks.attempts import CONSOLE, AttemptStart, NewAttempt
 from ..tasks.ownership import why_not_startable
 from ..tasks.task import Task, claim_row, is_committed, read_product_work, read_task
 from .capacity import NOTHING, Work, read_place
@@ -46,12 +45,12 @@ def is_at_work(executions: Executions, task: Task) -> bool:
     """
     if task.execution_arn is None or not task.is_live:
         return False
-    if task.queue_state in (QueueState.WAITING, QueueState.REDRIVING):
+    if task.state in (QueueState.WAITING, QueueState.REDRIVING):
         return True
-    state = executions.state(task.execution_arn)
-    if state is ExecutionState.UNKNOWN:
-        return task.queue_state == QueueState.STARTING
-    return state is ExecutionState.RUNNING
+    execution = executions.state(task.execution_arn)
+    if execution is ExecutionState.UNKNOWN:
+        return task.state is QueueState.STARTING
+    return execution is ExecutionState.RUNNING
 
 
 def require_startable(connection: Connection, task: Task, *, take_over: bool) -> None:
@@ -64,11 +63,6 @@ def require_startable(connection: Connection, task: Task, *, take_over: bool) ->
     own, siblings = read_product_work(connection, task.task_id)
     if refusal := why_not_startable(task, own, siblings, take_over=take_over):
         raise refusal
-
-
-def is_unfinished(task: Task, execution_arn: str) -> bool:
-    """Whether the task's attempt belongs to an execution and has no outcome yet."""
-    return task.execution_arn == execution_arn and task.completed_at is None
 
 
 class Claim(NamedTuple):
@@ -119,7 +113,7 @@ def claim_in_run(
     """
     if is_cancelled_since(task, execution):
         raise TaskCancelledError(f"task {task.task_id} was cancelled after {execution.arn} had been started")
-    if is_unfinished(task, execution.arn) and not task.is_waiting:
+    if task.is_unfinished(execution.arn) and not task.is_waiting:
         return task
     if task.execution_arn == execution.arn:
         if task.status == "cancelled" and task.attempt_is_open:
@@ -164,52 +158,44 @@ class _NewAttempt:
     def number(self) -> int:
         return self.task.attempt + 1
 
-    def claim(self, connection: Connection) -> bool:
-        """Claim the task's row; `False` if it has another attempt, or was cancelled, since it was read."""
-        require_startable(connection, self.task, take_over=self.take_over)
-        transaction_id = claim_row(connection, self.task, self.execution_arn)
-        if transaction_id is None:
-            return False
-        self.transaction_id = transaction_id
-        return True
-
-    def record(self, connection: Connection, services: Services) -> None:
-        """Write the audit trail, ask the fences, and write the caller's record that belongs to the claim.
-        Raises ContentError: a fence refuses the attempt.
+    def claim(self, connection: Connection, services: Services) -> Task | None:
+        """Claim the task's row, and write the caller's record that belongs to the claim. `None` if the row
+        has another attempt, or the task was cancelled, since it was read.
+        Raises ContentError: the product, a fence or the caller refuses the attempt.
         """
-        open_attempt(
-            connection,
-            self.task.task_id,
-            self.number,
-            self.execution_arn,
-            self.start,
-            self.redrive_count,
-            was_cancelled=self.task.status == "cancelled",
-        )
+        require_startable(connection, self.task, take_over=self.take_over)
+        claimed = claim_row(connection, self.task, self.execution_arn)
+        if claimed is None:
+            return None
+        task, self.transaction_id = claimed
         # After the claim, which has locked the task's row: what fences the task later waits for that lock.
-        services.require_permitted(connection, self.task.task_id, read_at=self.task.read_at)
+        services.require_permitted(connection, task.task_id, read_at=self.task.read_at)
         if self.start.on_claim is not None:
             self.start.on_claim(connection, self.number)
+        return task
 
-    def enqueue(self, connection: Connection, services: Services) -> Claim:
-        """Put it into the queue, and admit waiting attempts, perhaps itself. Locks the capacity.
+    def enqueue(self, connection: Connection, services: Services, claimed: Task) -> Claim:
+        """Write the audit trail, put it into the queue, and admit waiting attempts, perhaps itself.
         Raises ClaimRefusedError: the attempt before it, which waited, was admitted since the task was read.
         """
         task_id, start, place = self.task.task_id, self.start, None
         waits = self.state is QueueState.WAITING
-        entry = start.cause.queue_class, self.state, self.work, start.tenant
-        admitted = enqueue(connection, task_id, self.number, *entry)
+        was_cancelled = self.task.status == "cancelled"
+        new = NewAttempt(task_id, self.number, self.execution_arn, start, self.redrive_count, was_cancelled)
+        admitted = enqueue(connection, new, self.state, self.work)
         has_waited = self.task.queue_state == QueueState.WAITING
         if has_waited and was_admitted(connection, task_id, self.task.attempt):
             raise ClaimRefusedError(task_id, self.task.attempt, self.task.execution_arn)
         events = [one.event for one in admitted]
-        if (task_id, self.number) not in [one[:2] for one in admitted]:
-            mine = AttemptEvents(task_id, self.task.roadmap_id, self.number)
+        own = next((one for one in admitted if one[:2] == (task_id, self.number)), None)
+        if own is None:
             by = start.actor, str(start.cause)
             place = read_place(connection, task_id, self.number) if waits else None
+            mine = claimed.events
             events.append(mine.started(*by) if place is None else mine.queued(*by, place.position))
         record_events(services, connection, events)
-        return Claim(read_task(connection, task_id), admitted, place)
+        claimed = replace(claimed, queue_state=self.state if own is None else own.state)
+        return Claim(claimed, admitted, place)
 
     def claimed_before(self, connection: Connection) -> Claim:
         """The claim of an earlier try.
@@ -225,9 +211,11 @@ class _NewAttempt:
         if not may_be_ours or (now.attempt, now.execution_arn) != (self.number, self.execution_arn):
             raise ClaimRefusedError(now.task_id, now.attempt, now.execution_arn)
         admitted = []
-        if now.queue_state in (QueueState.STARTING, QueueState.REDRIVING):
-            about = now.task_id, self.number, self.execution_arn, self.start.actor, self.start.cause
-            admitted = [Admitted(*about, now.roadmap_id)]
+        if now.state in (QueueState.STARTING, QueueState.REDRIVING):
+            by = self.start.actor, self.start.cause
+            admitted = [
+                Admitted(now.task_id, self.number, now.state, self.execution_arn, *by, now.roadmap_id)
+            ]
         return Claim(now, admitted, None)
 
 
@@ -235,10 +223,10 @@ def _take(services: Services, new: _NewAttempt, deadline: Deadline) -> Claim:
     """Claim an attempt and put it into the queue, in one transaction, so that a crash loses neither."""
 
     def take(connection: Connection) -> Claim:
-        if not new.claim(connection):
+        claimed = new.claim(connection, services)
+        if claimed is None:
             return new.claimed_before(connection)
-        new.record(connection, services)
-        return new.enqueue(connection, services)
+        return new.enqueue(connection, services, claimed)
 
     return transact(services.engine, take, deadline)
 
@@ -271,7 +259,7 @@ def require_open(connection: Connection, task_id: str, attempt: int, execution_a
     task = read_task(connection, task_id)
     if task.status == "cancelled":
         raise TaskCancelledError(f"task {task_id} is cancelled")
-    if task.attempt != attempt or not is_unfinished(task, execution_arn):
+    if task.attempt != attempt or not task.is_unfinished(execution_arn):
         over = " (over)" if task.completed_at is not None else ""
         raise StaleAttemptError(
             f"attempt {attempt} of task {task_id} is not this execution's, or is over: "

@@ -22,8 +22,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from ...contracts.events import AttemptEvents, Event
-from ...contracts.states import QueueClass, QueueState
-from ..tasks.attempts import end_attempts_of_deleted_tasks
+from ...contracts.states import QueueState
+from ..tasks.attempts import OPENED, NewAttempt, end_attempts_of_deleted_tasks
 from .capacity import AT_WORK, OVERSUBSCRIPTION, Work
 
 _ADMITTED = """CASE (SELECT cause FROM content_attempts c
@@ -40,9 +40,14 @@ RECENT_MINUTES = 15
 #
 # An entry of the same attempt is left from before the task's attempts were reset, as by a restored database.
 # The row of the capacity stays locked until the end of the transaction: the next statement decides about
-# admission with a snapshot that no other admission changes.
+# admission with a snapshot that no other admission changes. It is locked after the rows of the attempts.
 ENQUEUE = text(f"""
-WITH locked AS MATERIALIZED (SELECT FROM content_capacity FOR UPDATE),
+WITH {OPENED},
+locked AS MATERIALIZED (
+    SELECT FROM content_capacity, (SELECT count(*) FROM superseded_attempts) AS earlier,
+        (SELECT count(*) FROM opened) AS new
+    FOR UPDATE OF content_capacity
+),
 superseded AS (
     UPDATE content_queue SET state = 'ended', ended_at = timezone('utc', clock_timestamp())
     WHERE task_id = :task_id AND attempt < :attempt AND state <> 'ended'
@@ -136,14 +141,14 @@ others AS MATERIALIZED (
 admitted AS (
     UPDATE content_queue q SET state = {_ADMITTED}, admitted_at = timezone('utc', clock_timestamp())
     FROM next n WHERE (q.task_id, q.attempt) = (n.task_id, n.attempt)
-    RETURNING q.task_id, q.attempt, q.class, q.queue_key, q.tokens, q.grants
+    RETURNING q.task_id, q.attempt, q.state, q.tokens, q.grants
 ),
 charged AS (
     UPDATE content_queue_keys k SET waiting = o.waiting,
         charged = k.charged + coalesce((SELECT tokens FROM admitted), 0)
     FROM next_key n, others o WHERE (k.class, k.queue_key) = (n.class, n.queue_key)
 )
-SELECT a.task_id, a.attempt, c.execution_arn, c.actor, c.cause, t.roadmap_id,
+SELECT a.task_id, a.attempt, a.state, c.execution_arn, c.actor, c.cause, t.roadmap_id,
     (SELECT count(*) FROM next_key) > 0 AND (a.task_id IS NULL
         OR (SELECT w.grants + a.grants < m.most FROM at_work w, capacity m)
         AND ((SELECT waiting FROM others) OR EXISTS (SELECT FROM content_queue_keys k, next_key n
@@ -161,25 +166,26 @@ UPDATE content_queue q SET
 FROM content_attempts c LEFT JOIN roadmap_tasks t ON t.task_id = c.task_id
 WHERE q.task_id = :task_id AND q.attempt = :attempt AND q.state = 'waiting'
     AND c.task_id = q.task_id AND c.attempt = q.attempt
-RETURNING q.task_id, q.attempt, c.execution_arn, c.actor, c.cause, t.roadmap_id
+RETURNING q.task_id, q.attempt, q.state, c.execution_arn, c.actor, c.cause, t.roadmap_id
 """)
 
 # Admitted, and not known to have started: the process may have ended before StartExecution.
 UNCONFIRMED = text("""
-SELECT q.task_id, q.attempt, a.execution_arn, a.actor, a.cause, NULL AS roadmap_id
+SELECT q.task_id, q.attempt, q.state, a.execution_arn, a.actor, a.cause, NULL AS roadmap_id
 FROM content_queue q JOIN content_attempts a USING (task_id, attempt)
 WHERE q.state IN ('starting', 'redriving')
     AND q.admitted_at < timezone('utc', now()) - make_interval(secs => :seconds)
 ORDER BY q.admitted_at LIMIT :limit
 """)
 
-# If nobody waits, nobody misses the slots of an attempt whose end was not recorded. Of more attempts than the
-# limit, others are selected each time.
+# If nobody waits, nobody misses the slots of an attempt whose end was not recorded. The keys say whether
+# somebody waits: a look-up in the queue would read its ended rows. Of more attempts than the limit, others
+# are selected each time.
 BLOCKING = text(f"""
 SELECT q.task_id FROM content_queue q JOIN roadmap_tasks t USING (task_id, attempt)
 WHERE q.state IN ({AT_WORK}) AND q.grants > 0
     AND q.admitted_at < timezone('utc', now()) - make_interval(secs => :seconds)
-    AND EXISTS (SELECT FROM content_queue w WHERE w.state = 'waiting')
+    AND EXISTS (SELECT FROM content_queue_keys k WHERE k.class IN ('interactive', 'bulk') AND k.waiting)
 ORDER BY random() LIMIT :limit
 """)
 
@@ -276,6 +282,9 @@ class Admitted(NamedTuple):
 
     task_id: str
     attempt: int
+    state: str
+    """`QueueState.STARTING` or `REDRIVING`."""
+
     execution_arn: str
     actor: str
     cause: str
@@ -294,20 +303,13 @@ class Confirmation(NamedTuple):
 
 
 def enqueue(
-    connection: Connection,
-    task_id: str,
-    attempt: int,
-    queue_class: QueueClass,
-    state: QueueState,
-    work: Work,
-    tenant: str | None = None,
-    most: int = MOST_ADMITTED,
+    connection: Connection, new: NewAttempt, state: QueueState, work: Work, most: int = MOST_ADMITTED
 ) -> list[Admitted]:
-    """Put a claimed attempt into the queue, in the transaction that claims it. If it waits, admit waiting
-    attempts, `most` at most, perhaps itself; return these. Locks the capacity.
+    """Record a claimed attempt in the audit trail and put it into the queue, in the transaction that claims
+    it. If it waits, admit waiting attempts, `most` at most, perhaps itself; return these. Locks the capacity.
     """
-    entry = {"task_id": task_id, "attempt": attempt, "class": queue_class, "state": state, "tenant": tenant}
-    connection.execute(ENQUEUE, entry | work._asdict())
+    entry = {"class": new.start.cause.queue_class, "state": state, "tenant": new.start.tenant}
+    connection.execute(ENQUEUE, new.parameters | entry | work._asdict())
     return admit(connection, most) if state is QueueState.WAITING else []
 
 

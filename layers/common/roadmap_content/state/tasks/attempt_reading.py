@@ -21,7 +21,9 @@ LEFT JOIN LATERAL (
 """
 """Tokens and items of the attempts that a WHERE selects, including the tokens of items that failed."""
 
-ACTOR = text("SELECT actor FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt")
+LATEST_ACTOR = text("""
+SELECT actor FROM content_attempts WHERE task_id = :task_id ORDER BY attempt DESC LIMIT 1
+""")
 
 # The failures of items outside an attempt's scope are those of earlier attempts.
 PAGE = text("""
@@ -51,9 +53,9 @@ def read_attempts(connection: Connection, task_id: str, before: int, limit: int)
     return connection.execute(PAGE, {"task_id": task_id, "before": before, "limit": limit}).all()
 
 
-def actor_of(connection: Connection, task_id: str, attempt: int) -> str | None:
-    """The actor of an attempt; `None` if there is none."""
-    actor: str | None = connection.scalar(ACTOR, {"task_id": task_id, "attempt": attempt})
+def latest_actor(connection: Connection, task_id: str) -> str | None:
+    """The actor of a task's latest attempt; `None` if there is none."""
+    actor: str | None = connection.scalar(LATEST_ACTOR, {"task_id": task_id})
     return actor
 
 

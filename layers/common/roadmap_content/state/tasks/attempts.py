@@ -43,20 +43,23 @@ def user_start(user_id: str, reason: str | None = None) -> AttemptStart:
     return AttemptStart(f"user:{user_id}", Cause.RETRY, reason)
 
 
+# A part of the statement by which an attempt enters the queue; the parameters are those of `NewAttempt`.
 # Guarantees: one row per attempt. Earlier attempts without a recorded outcome end; the sweep counts them.
-OPEN = text("""
-WITH superseded AS (
+OPENED = """superseded_attempts AS (
     UPDATE content_attempts SET step = 'ended', ended_at = timezone('utc', now()), outcome = CASE
         WHEN outcome = 'cancelled' OR CAST(:was_cancelled AS boolean) THEN 'cancelled' ELSE 'superseded' END
     WHERE task_id = :task_id AND attempt < :attempt AND ended_at IS NULL
-)
-INSERT INTO content_attempts
-    (task_id, attempt, actor, cause, reason, execution_arn, redrive_count, step, scope, user_id, roadmap_id)
-VALUES (:task_id, :attempt, :actor, :cause, :reason, :execution_arn, :redrive_count, 'claimed',
-    CAST(:scope AS json), (SELECT user_id FROM roadmap_tasks WHERE task_id = :task_id),
-    (SELECT roadmap_id FROM roadmap_tasks WHERE task_id = :task_id))
-ON CONFLICT (task_id, attempt) DO NOTHING
-""")
+    RETURNING attempt
+),
+opened AS (
+    INSERT INTO content_attempts (task_id, attempt, actor, cause, reason, execution_arn, redrive_count, step,
+        scope, user_id, roadmap_id)
+    VALUES (:task_id, :attempt, :actor, :cause, :reason, :execution_arn, :redrive_count, 'claimed',
+        CAST(:scope AS json), (SELECT user_id FROM roadmap_tasks WHERE task_id = :task_id),
+        (SELECT roadmap_id FROM roadmap_tasks WHERE task_id = :task_id))
+    ON CONFLICT (task_id, attempt) DO NOTHING
+    RETURNING attempt
+)"""
 
 # The attempts of deleted tasks stay uncounted.
 UNCOUNTED = text("""
@@ -99,13 +102,6 @@ UPDATE content_attempts SET outcome = 'cancelled'
 WHERE task_id = :task_id AND attempt = :attempt AND ended_at IS NULL
 """)
 
-# The task's status counts until the end of the attempt is recorded.
-IS_CANCELLED = text("""
-SELECT coalesce(
-    (SELECT outcome FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt),
-    (SELECT status FROM roadmap_tasks WHERE task_id = :task_id)) = 'cancelled'
-""")
-
 # A cancelled attempt stays cancelled, although its task may be completed.
 CLOSE = text("""
 UPDATE content_attempts SET
@@ -144,43 +140,35 @@ SELECT coalesce(sum(spent), 0), coalesce(sum(saved_by_staging), 0) FROM content_
 WHERE hour > timezone('utc', now()) - interval '24 hours'
 """)
 
-IS_OPEN = text("""
-SELECT EXISTS (
-    SELECT FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt AND ended_at IS NULL
-)
-""")
-
+# The task's status counts until the end of the attempt is recorded.
 SCOPE = text("""
-SELECT scope, replaces, outcome = 'cancelled' AND step = 'claimed' AS withdrawn
-FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt
+SELECT a.scope, a.replaces, coalesce(a.outcome, t.status) = 'cancelled' AS is_cancelled,
+    coalesce(a.outcome = 'cancelled' AND a.step = 'claimed', false) AS is_withdrawn
+FROM roadmap_tasks t LEFT JOIN content_attempts a ON a.task_id = t.task_id AND a.attempt = :attempt
+WHERE t.task_id = :task_id
 """)
 
 GENERATED = text("SELECT generated FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt")
 
 
-def open_attempt(
-    connection: Connection,
-    task_id: str,
-    attempt: int,
-    execution_arn: str | None,
-    start: AttemptStart,
-    redrive_count: int,
-    *,
-    was_cancelled: bool,
-) -> None:
-    """Record the claim of an attempt, and the end of earlier ones without a recorded outcome. Idempotent.
-    `was_cancelled`: whether the claim has lifted the task's cancellation.
-    """
-    by = {"actor": start.actor, "cause": start.cause, "reason": start.reason}
-    parameters = by | {
-        "task_id": task_id,
-        "attempt": attempt,
-        "execution_arn": execution_arn,
-        "redrive_count": redrive_count,
-        "scope": _encoded(start.scope.document),
-        "was_cancelled": was_cancelled,
-    }
-    connection.execute(OPEN, parameters)
+class NewAttempt(NamedTuple):
+    """An attempt at its claim."""
+
+    task_id: str
+    attempt: int
+    execution_arn: str | None
+    start: AttemptStart
+    redrive_count: int = 0
+    was_cancelled: bool = False
+    """Whether the claim has lifted the task's cancellation."""
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of `OPENED`."""
+        parameters = self._asdict()
+        start = parameters.pop("start")
+        by = {"actor": start.actor, "cause": start.cause, "reason": start.reason}
+        return parameters | by | {"scope": _encoded(start.scope.document)}
 
 
 def record_plan(
@@ -199,14 +187,22 @@ def _encoded(document: Mapping[Any, Any] | None) -> str | None:
     return None if document is None else json.dumps(document)
 
 
-def read_scope(connection: Connection, task_id: str, attempt: int) -> tuple[Scope, dict[Item, str]]:
-    """The scope of an attempt, and the ids of the rows to replace. A withdrawn attempt has no item."""
-    row = connection.execute(SCOPE, {"task_id": task_id, "attempt": attempt}).one_or_none()
-    if row is None:
-        return WHOLE_TASK, {}  # claimed without an audit row, by an earlier release
-    if row.withdrawn:
-        return NO_ITEM, {}
-    return scope_from(row.scope), decode_revisions(row.replaces or {})
+class AttemptScope(NamedTuple):
+    scope: Scope
+    replaces: Mapping[Item, str]
+    """The ids of the rows to replace."""
+
+    is_cancelled: bool
+
+
+def read_scope(connection: Connection, task_id: str, attempt: int) -> AttemptScope:
+    """The scope of an attempt of an existing task. A withdrawn attempt has no item; a task that was never
+    claimed has all.
+    """
+    row = connection.execute(SCOPE, {"task_id": task_id, "attempt": attempt}).one()
+    if row.is_withdrawn:
+        return AttemptScope(NO_ITEM, {}, row.is_cancelled)
+    return AttemptScope(scope_from(row.scope), decode_revisions(row.replaces or {}), row.is_cancelled)
 
 
 def add_generated(
@@ -245,17 +241,7 @@ def hand_over_attempts(connection: Connection, user_id: str) -> None:
     connection.execute(HAND_OVER, {"user_id": user_id})
 
 
-def is_cancelled(connection: Connection, task_id: str, attempt: int) -> bool:
-    """Whether an attempt was cancelled, or its task before its end is recorded."""
-    return bool(connection.scalar(IS_CANCELLED, {"task_id": task_id, "attempt": attempt}))
-
-
-def is_open(connection: Connection, task_id: str, attempt: int) -> bool:
-    """Whether an attempt has no recorded end."""
-    return bool(connection.scalar(IS_OPEN, {"task_id": task_id, "attempt": attempt}))
-
-
-def close_attempt(
+def record_attempt_outcome(
     connection: Connection,
     task_id: str,
     attempt: int,

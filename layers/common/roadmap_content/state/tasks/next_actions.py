@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ...content.remedies import Remedy, remedy_of_code
+from ...content.remedies import remedy_of_code
 from ...contracts.errors import (
     ConceptIdTooLongError,
     InvalidFrameworkError,
@@ -54,16 +54,6 @@ _FOR_A_PERSON: Mapping[str, str] = {
     InvalidFrameworkError.code: "Correct framework_data, then retry.",
 }
 
-_ACTIONS: Mapping[Remedy, NextAction] = {
-    Remedy.NEW_ID: NextAction.REPLACE_ID,
-    Remedy.NEXT_VERSION: NextAction.NEXT_VERSION,
-    Remedy.REJECT: NextAction.REJECT_AND_GENERATE,
-}
-
-
-def action_of(remedy: Remedy) -> NextAction:
-    return _ACTIONS.get(remedy, NextAction.GENERATE if remedy is Remedy.GENERATE else NextAction.SAVE)
-
 
 def advice(action: NextAction) -> Advice:
     """The advice for an action that needs no person."""
@@ -76,4 +66,4 @@ def advice_for(error_code: str, stage: Stage) -> Advice:
         return Advice(NextAction.PERSON, _FOR_A_PERSON[error_code])
     if stage is not Stage.SAVE:
         return advice(NextAction.GENERATE)
-    return advice(_ACTIONS.get(remedy_of_code(error_code), NextAction.SAVE))
+    return advice(remedy_of_code(error_code))

@@ -24,11 +24,6 @@ STEPS_BEFORE_CONTENT = frozenset(
 """The product's steps that create or change a roadmap, before its content is generated."""
 
 
-def is_ours(task: Task) -> bool:
-    """Whether the sweep and other automatic work may change a task."""
-    return task.attempt > 0
-
-
 def is_at_work_elsewhere(work: ProductWork) -> bool:
     """Whether the product is processing a task, or has it in its queue."""
     if work.attempt > 0 and not (work.attempt_ended and work.queue_id):

@@ -23,26 +23,23 @@ from .outcome import COMPLETED, Outcome
 from .time_zone import instant
 
 # Times are stored in the zone of the database's owner, and read in UTC.
-_READ = f"""
-SELECT task_id, user_id, roadmap_id, status, current_step, attempt, error_message,
-    CASE WHEN attempt > 0 THEN execution_arn END AS execution_arn,
-    CASE WHEN attempt = 0 THEN execution_arn END AS disowned_by,
-    CAST(failed_concepts AS text) AS failed_concepts,
-    CAST(execution_summary AS text) AS execution_summary,
-    {instant("created_at")} AS created_at, {instant("updated_at")} AS updated_at,
-    {instant("completed_at")} AS completed_at,
-    coalesce((SELECT a.claimed_at FROM content_attempts a WHERE a.task_id = roadmap_tasks.task_id
-        AND a.attempt = roadmap_tasks.attempt), {instant("updated_at")}) AS claimed_at,
-    (SELECT q.state FROM content_queue q
-        WHERE q.task_id = roadmap_tasks.task_id AND q.attempt = roadmap_tasks.attempt) AS queue_state,
-    EXISTS (SELECT FROM content_attempts a WHERE a.task_id = roadmap_tasks.task_id
-        AND a.attempt = roadmap_tasks.attempt AND a.ended_at IS NULL) AS attempt_is_open,
-    timezone('utc', now()) AS read_at
-FROM roadmap_tasks
-"""
-READ = text(f"{_READ} WHERE task_id = :task_id")
+_ROW = f"""t.task_id, t.user_id, t.roadmap_id, t.status, t.current_step, t.attempt, t.error_message,
+    CASE WHEN t.attempt > 0 THEN t.execution_arn END AS execution_arn,
+    CASE WHEN t.attempt = 0 THEN t.execution_arn END AS disowned_by,
+    CAST(t.failed_concepts AS text) AS failed_concepts,
+    CAST(t.execution_summary AS text) AS execution_summary,
+    {instant("t.created_at")} AS created_at, {instant("t.updated_at")} AS updated_at,
+    {instant("t.completed_at")} AS completed_at, timezone('utc', now()) AS read_at"""
+
 # Another user's task is not read, so that it cannot be distinguished from one that does not exist.
-READ_OF_USER = text(f"{_READ} WHERE task_id = :task_id AND user_id = :user_id")
+READ = text(f"""
+SELECT {_ROW}, coalesce(a.claimed_at, {instant("t.updated_at")}) AS claimed_at,
+    a.task_id IS NOT NULL AND a.ended_at IS NULL AS attempt_is_open, q.state AS queue_state
+FROM roadmap_tasks t
+LEFT JOIN content_attempts a ON (a.task_id, a.attempt) = (t.task_id, t.attempt)
+LEFT JOIN content_queue q ON (q.task_id, q.attempt) = (t.task_id, t.attempt)
+WHERE t.task_id = :task_id AND t.user_id = coalesce(:user_id, t.user_id)
+""")
 
 LOCK_AT_ONCE = text("SELECT 1 FROM roadmap_tasks WHERE task_id = :task_id FOR NO KEY UPDATE SKIP LOCKED")
 
@@ -57,7 +54,10 @@ WHERE attempt > 0 AND user_id = :user_id AND (task_id = ANY(:tasks) OR roadmap_i
     SELECT roadmap_id FROM roadmap_tasks WHERE task_id = ANY(:tasks) AND attempt > 0)))
 """)
 
-LOCK = text("SELECT 1 FROM roadmap_tasks WHERE task_id = :task_id FOR NO KEY UPDATE")
+LOCK = text("""
+SELECT FROM roadmap_tasks WHERE task_id = :task_id AND user_id = coalesce(:user_id, user_id)
+FOR NO KEY UPDATE
+""")
 
 REQUEST = text("""
 SELECT CAST(t.user_request AS text), coalesce(q.class = 'bulk', false)
@@ -66,14 +66,15 @@ WHERE t.task_id = :task_id
 """)
 
 # Guarantees: of several claims of the same attempt, exactly one succeeds; none succeeds for a task that was
-# cancelled after it had been read.
-CLAIM = text("""
-UPDATE roadmap_tasks SET
+# cancelled after it had been read. Returns the task as `READ` does, before its attempt enters the queue.
+CLAIM = text(f"""
+UPDATE roadmap_tasks t SET
     attempt = attempt + 1, execution_arn = :execution_arn, status = 'processing',
     current_step = 'content_generation', completed_at = NULL, error_message = NULL, updated_at = content_now()
 WHERE task_id = :task_id AND attempt = :attempt
     AND (status <> 'cancelled' OR CAST(:was_cancelled AS boolean))
-RETURNING CAST(pg_current_xact_id() AS text)
+RETURNING {_ROW}, timezone('utc', now()) AS claimed_at, true AS attempt_is_open, NULL AS queue_state,
+    CAST(pg_current_xact_id() AS text) AS transaction_id
 """)
 
 IS_COMMITTED = text("SELECT pg_xact_status(CAST(:transaction_id AS xid8)) = 'committed'")
@@ -96,7 +97,7 @@ WHERE task_id = :task_id AND attempt = :attempt
 CANCEL = text("""
 UPDATE roadmap_tasks SET status = 'cancelled', error_message = :message,
     completed_at = content_now(), updated_at = content_now()
-WHERE task_id = :task_id AND status NOT IN ('completed', 'cancelled')
+WHERE task_id = :task_id
 """)
 
 # Only on request: a task that was cancelled while it missed nothing is completed again.
@@ -192,23 +193,40 @@ class Task:
     """The mark of what made the task the product's own again; `None` after the next claim."""
 
     @property
-    def is_live(self) -> bool:
-        """Whether an attempt of ours waits or runs, according to the tables. They decide what a status offers
-        and whether a request is refused. The end of a run that died is recorded later, by its event or by the
-        sweep. An attempt that waits, or has left the queue, is over when its task is cancelled.
+    def state(self) -> QueueState | None:
+        """The state of the row's attempt, according to the tables; `None` if the task was never claimed. The
+        end of a run that died is recorded later, by its event or by the sweep. Nothing will start an attempt
+        that waits, or has left the queue, if its task is cancelled: it has ended.
         """
-        has_no_run = self.queue_state in (QueueState.WAITING, QueueState.ENDED)
-        return self.attempt_is_open and not (has_no_run and self.status == "cancelled")
+        if not self.attempt_is_open:
+            return QueueState.ENDED if self.attempt else None
+        if self.status == "cancelled" and self.queue_state == QueueState.WAITING:
+            return QueueState.ENDED
+        return QueueState(self.queue_state or QueueState.RUNNING)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether an attempt of ours waits or runs. It decides what a status offers, and what is refused."""
+        return self.state not in (None, QueueState.ENDED)
 
     @property
     def is_waiting(self) -> bool:
         """Whether the task's attempt waits in the queue. It has no execution then."""
-        return self.queue_state == QueueState.WAITING and self.status != "cancelled"
+        return self.state is QueueState.WAITING
 
     @property
     def is_in_queue(self) -> bool:
-        """Whether the task's attempt waits or counts against the capacity."""
-        return self.queue_state is not None and self.queue_state != QueueState.ENDED
+        """Whether the row's attempt has an entry in the queue that has not ended, whatever became of it."""
+        return self.queue_state not in (None, QueueState.ENDED)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the sweep and other automatic work may change the task."""
+        return self.attempt > 0
+
+    def is_unfinished(self, execution_arn: str) -> bool:
+        """Whether the task's attempt belongs to this execution and has no outcome yet."""
+        return self.execution_arn == execution_arn and self.completed_at is None
 
     @property
     def events(self) -> AttemptEvents:
@@ -227,8 +245,7 @@ class Task:
 
 def read_task(connection: Connection, task_id: str, user_id: str | None = None) -> Task:
     """Read a task; with `user_id`, only a task of that user. Raises TaskNotFoundError: there is none."""
-    statement = READ if user_id is None else READ_OF_USER
-    row = connection.execute(statement, {"task_id": task_id, "user_id": user_id}).one_or_none()
+    row = connection.execute(READ, {"task_id": task_id, "user_id": user_id}).one_or_none()
     if row is None:
         raise TaskNotFoundError(f"there is no task {task_id!r}")
     return Task(**row._mapping)
@@ -239,11 +256,12 @@ def read_extras(connection: Connection, task_id: str) -> Any:  # noqa: ANN401 - 
     return connection.execute(EXTRAS, {"task_id": task_id}).one()
 
 
-def lock_task(connection: Connection, task_id: str) -> None:
-    """Lock a task's row against concurrent claims. Every transaction takes its locks in one order: the
-    roadmap, the task, its attempt, the queue and its capacity, and the task's events last.
+def lock_task(connection: Connection, task_id: str, user_id: str | None = None) -> None:
+    """Lock a task's row against claims; with `user_id`, only a task of that user. Every transaction
+    takes its locks in one order: the roadmap, the task, its attempt, the queue and its capacity, and the
+    task's events last.
     """
-    connection.execute(LOCK, {"task_id": task_id})
+    connection.execute(LOCK, {"task_id": task_id, "user_id": user_id})
 
 
 def disown_tasks(connection: Connection, user_id: str, task_ids: Sequence[str], mark: str | None) -> None:
@@ -288,13 +306,18 @@ def read_summary(execution_summary: str | None) -> Mapping[str, Any]:
             return {}
 
 
-def claim_row(connection: Connection, task: Task, execution_arn: str) -> str | None:
-    """Claim the next attempt of a task for an execution; return the id of the transaction. `None` if the row
-    has another attempt, or the task was cancelled, since it was read.
+def claim_row(connection: Connection, task: Task, execution_arn: str) -> tuple[Task, str] | None:
+    """Claim the next attempt of a task for an execution; return the task, whose attempt is not in the queue
+    yet, and the id of the transaction. `None` if the row has another attempt, or the task was cancelled,
+    since it was read.
     """
     seen = {"task_id": task.task_id, "attempt": task.attempt, "was_cancelled": task.status == "cancelled"}
-    transaction_id: str | None = connection.scalar(CLAIM, seen | {"execution_arn": execution_arn})
-    return transaction_id
+    row = connection.execute(CLAIM, seen | {"execution_arn": execution_arn}).one_or_none()
+    if row is None:
+        return None
+    claimed = dict(row._mapping)
+    transaction_id = claimed.pop("transaction_id")
+    return Task(**claimed), transaction_id
 
 
 def is_committed(connection: Connection, transaction_id: str) -> bool:
@@ -302,9 +325,9 @@ def is_committed(connection: Connection, transaction_id: str) -> bool:
     return bool(connection.scalar(IS_COMMITTED, {"transaction_id": transaction_id}))
 
 
-def cancel_row(connection: Connection, task_id: str, message: str) -> bool:
-    """Cancel a task; return `False` if it is completed or already cancelled."""
-    return connection.execute(CANCEL, {"task_id": task_id, "message": message}).rowcount == 1
+def cancel_row(connection: Connection, task_id: str, message: str) -> None:
+    """Cancel a locked task that is neither completed nor cancelled."""
+    connection.execute(CANCEL, {"task_id": task_id, "message": message})
 
 
 def lift_cancellation(connection: Connection, task_id: str, status: str) -> None:
@@ -344,7 +367,7 @@ def read_product_work(connection: Connection, task_id: str) -> tuple[ProductWork
     return product_work[0], product_work[1:]
 
 
-def record_outcome(
+def record_task_outcome(
     connection: Connection,
     task_id: str,
     attempt: int,

@@ -18,7 +18,7 @@ from ..contracts.api.recoveries import (
 from ..contracts.api.system import Health, Identity
 from ..contracts.api.tasks import TaskPage, TaskRow
 from ..contracts.erasure import ErasureAnswer, Removed, ReplayAnswer
-from .client_http import HttpApi, QueryValue, path_of, rows
+from .http import HttpApi, QueryValue, path_of, rows
 
 
 class SystemRequests:

@@ -39,8 +39,8 @@ from ..contracts.errors import InvalidRequestError, MissingSettingError, Roadmap
 from ..contracts.items import ContentType, Item
 from ..contracts.payloads import TASK_ID, PayloadT
 from ..contracts.states import UNFINISHED
-from .client_http import ApiRefusedError, ApiUnavailableError, HttpApi, QueryValue, Waiting, path_of, rows
-from .client_system import SystemRequests
+from .http import ApiRefusedError, ApiUnavailableError, HttpApi, QueryValue, Waiting, path_of, rows
+from .system import SystemRequests
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

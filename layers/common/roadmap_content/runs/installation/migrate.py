@@ -185,7 +185,7 @@ def _refusal(connection: Connection, kind: ContentKind, roadmap_id: str) -> str 
         return f"{error.code}: {error}"
     row = kind.to_row(roadmap_id, concept.concept_id, content)
     row = with_origin(row, Origin(generator="offline"), roadmap_id, 1, "")
-    outcome = save_in_parts(connection, kind.save_sql, [save_parameters(roadmap_id, [row])])
+    outcome = save_in_parts(connection, kind.sql.save, [save_parameters(roadmap_id, [row])])
     refusals = [status for _, status in outcome.unwritten] + [
         str(error) for error in outcome.refused.values()
     ]

@@ -1,0 +1,224 @@
+"""The end of an attempt: compute the outcome from the tables, and record it. Nothing else records one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection
+
+from ...content.roadmaps.metadata import lock_roadmap_of
+from ...contracts.errors import InvalidFrameworkError, RoadmapNotFoundError, TaskNotFoundError
+from ...contracts.items import MAX_REASON, Failure, Item, count_by_type
+from ...contracts.payloads import FinalizeResult, StateError
+from ...contracts.times import utc
+from ...platform.postgres.transactions import isolated
+from ...platform.runtime.collection import collection_paused
+from ...platform.runtime.log import logger
+from ...platform.runtime.metrics import Metric, emit
+from ...state.failures.current import replace_current_failures
+from ...state.failures.groups import Remains, group_failures
+from ...state.outbox import record_events
+from ...state.queue.queue import release
+from ...state.services import Services
+from ...state.tasks.attempts import generated_by, record_attempt_outcome
+from ...state.tasks.outcome import COMPLETED, Outcome, unknown_outcome
+from ...state.tasks.task import Task, read_task, record_task_outcome
+from .accounting import Account, account_for
+from .reporting import report_outcome
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """The facts about an attempt's end that are not in the tables."""
+
+    error: StateError | None = None
+    explanations: Mapping[Item, StateError] = field(default_factory=dict)
+    """The causes of failures that are not recorded, by item."""
+
+    started_at: datetime | None = None
+    """The time of the claim; if `None`, the time of the row's last change is used."""
+
+    execution_arn: str | None = None
+    """The ARN of the execution, if it records its own end."""
+
+    def belongs_to_run(self, task: Task) -> bool:
+        """Whether the execution that ended is the one in the task's row."""
+        return self.execution_arn is not None and self.execution_arn == task.execution_arn
+
+
+@collection_paused()
+def end_attempt(
+    services: Services, connection: Connection, task_id: str, attempt: int, run_end: RunEnd
+) -> FinalizeResult:
+    """Recompute `framework_data`, the task's status and its failures from the tables, in the transaction of
+    the caller, which `transact_in_parts` should run. The roadmap's lock comes first; a caller that writes
+    before the end takes it before. The queue comes last: admission waits for the user's counter.
+
+    Idempotent: unchanged values are not written, and a task of a newer attempt is not changed.
+    Raises TaskNotFoundError: the task does not exist, or the data of its user was erased.
+    """
+    lock_roadmap_of(connection, task_id)
+    task = read_task(connection, task_id)
+    if task.attempt < attempt:
+        raise TaskNotFoundError(f"the data of the user of task {task_id} was erased")
+    error = run_end.error
+    try:
+        account = account_for(connection, task, attempt, run_end.explanations, error)
+    except (RoadmapNotFoundError, InvalidFrameworkError) as unreadable:
+        error = StateError(error=unreadable.code, cause=str(unreadable))
+        if isinstance(unreadable, RoadmapNotFoundError) and task.status != "processing":
+            return _leave_as_it_is(connection, task, attempt, error)
+        account = Account(unknown_outcome())
+    outcome = account.outcome
+    if outcome.status == COMPLETED and run_end.belongs_to_run(task):
+        # Redriven over the API after its plan: nothing is left to do for the attempt claimed for the redrive.
+        attempt = task.attempt
+    is_current = task.attempt == attempt
+    changed = [*account.changed, *_differing(task, outcome)]
+    if not changed and is_current and task.attempt_is_open:
+        changed.append("attempt")  # the outcome equals that of the previous attempt
+    if changed:
+        _record_outcome(services, connection, task, attempt, run_end, account, error, changed)
+    needs_person = False
+    if is_current:
+        with isolated(connection, "failures_not_grouped"):
+            needs_person = _record_what_remains(services, connection, task, outcome, account.failed)
+        if task.is_in_queue:
+            release(connection, task_id, attempt)
+    return FinalizeResult(
+        task_id=task_id,
+        attempt=attempt,
+        status=_status_after(task, outcome),
+        complete=outcome.status == COMPLETED,
+        missing=outcome.missing,
+        changed=changed,
+        error=error,
+        needs_person=needs_person,
+    )
+
+
+def _status_after(task: Task, outcome: Outcome) -> str:
+    """A cancelled task keeps its status."""
+    return task.status if task.status == "cancelled" else outcome.status
+
+
+def _record_outcome(
+    services: Services,
+    connection: Connection,
+    task: Task,
+    attempt: int,
+    run_end: RunEnd,
+    account: Account,
+    error: StateError | None,
+    changed: Sequence[str],
+) -> None:
+    """Write the outcome to the rows of task and attempt, and report it; nothing for a stale attempt."""
+    outcome = account.outcome
+    message = outcome.error_message
+    if error is not None and outcome.status != COMPLETED:
+        message = f"{error.error}: {error.reason}"[:MAX_REASON]
+    generated = generated_by(connection, task.task_id, attempt)
+    summary = outcome.execution_summary(attempt, _duration(task, attempt, run_end), generated)
+    recorded = record_task_outcome(connection, task.task_id, attempt, outcome, summary, message)
+    logger.info(
+        "task_finalized" if recorded else "stale_outcome_discarded",
+        task_id=task.task_id,
+        attempt=attempt,
+        status=outcome.status,
+        missing=outcome.missing,
+        changed=changed,
+    )
+    if not recorded:
+        return
+    left = count_by_type(account.left) if outcome.total else None  # unknown without a readable framework
+    failed = count_by_type(failure.item for failure in account.failed)
+    record_attempt_outcome(connection, task.task_id, attempt, left, failed)
+    event = task.events.finalized(_status_after(task, outcome), outcome.missing, generated, task.updated_at)
+    with isolated(connection, "outcome_not_reported"):
+        report_outcome(services, connection, task, event, account.failed, outcome, message)
+
+
+def _leave_as_it_is(connection: Connection, task: Task, attempt: int, error: StateError) -> FinalizeResult:
+    """End the attempt of a finished task without a roadmap; its row is not changed."""
+    if task.attempt == attempt and task.attempt_is_open:
+        record_attempt_outcome(connection, task.task_id, attempt, None, {})
+        release(connection, task.task_id, attempt)
+    return FinalizeResult(
+        task_id=task.task_id,
+        attempt=attempt,
+        status=task.status,
+        complete=task.status == COMPLETED,
+        missing={},
+        error=error,
+    )
+
+
+def _record_what_remains(
+    services: Services, connection: Connection, task: Task, outcome: Outcome, failed: Sequence[Failure]
+) -> bool:
+    """Record the current failures of a task, and let capabilities plan its next attempt.
+
+    Returns whether a person is needed: no attempt follows, and nobody knows the reasons of the items that
+    `failed` in this attempt.
+    """
+    groups, capabilities = group_failures(outcome.failures), services.capabilities
+    before = replace_current_failures(connection, services.failure_hooks, task.task_id, task.attempt, groups)
+    if task.status != "processing":
+        return False
+    remains = Remains(task.task_id, task.attempt, groups, before)
+    for capability in capabilities:
+        if capability.plan_next is not None and capability.plan_next(services, connection, remains):
+            return False
+    if not failed or not groups:
+        return False
+    record_events(services, connection, [task.events.exhausted(groups[0].summary)])
+    group_ids = [group.key.group_id for group in groups]
+    judges = [capability.is_known for capability in capabilities if capability.is_known is not None]
+    return not any(is_known(connection, group_ids) for is_known in judges)
+
+
+def _differing(task: Task, outcome: Outcome) -> list[str]:
+    """The fields of the task's row that differ from the outcome. A cancelled task keeps its status, and a
+    summary that the product wrote is not changed.
+    """
+    counted = task.recorded_summary
+    return [
+        name
+        for name, differs in (
+            ("status", task.status not in (outcome.status, "cancelled")),
+            ("failed_concepts", task.recorded_failures != outcome.failed_concepts),
+            ("execution_summary", bool(counted) and not counted.items() >= outcome.counts.items()),
+            ("completed_at", task.completed_at is None),
+        )
+        if differs
+    ]
+
+
+def _duration(task: Task, attempt: int, run_end: RunEnd) -> float:
+    """The duration of the attempt in seconds. A recorded duration is kept."""
+    recorded = task.recorded_summary
+    if task.completed_at is not None and recorded.get("attempt") == attempt:
+        return float(recorded["duration_seconds"])
+    started_at = run_end.started_at or utc(task.claimed_at)
+    return max(0.0, (datetime.now(UTC) - started_at).total_seconds())
+
+
+LATE_AFTER = timedelta(minutes=30)
+"""The objective for the time from a run's start to its end (docs/alarms.md)."""
+
+
+def emit_outcome(result: FinalizeResult, run_end: RunEnd) -> None:
+    """Write the metrics of a recorded outcome. A cancelled task is not counted as incomplete."""
+    is_incomplete = not result.complete and result.status != "cancelled"
+    counts: dict[Metric, float] = {
+        Metric.TASKS_COMPLETED: int(result.complete),
+        Metric.TASKS_INCOMPLETE: int(is_incomplete),
+        Metric.TASKS_NEED_PERSON: int(result.needs_person),
+    }
+    if run_end.started_at is not None:
+        lasted = datetime.now(UTC) - run_end.started_at
+        counts[Metric.TASK_SECONDS] = lasted.total_seconds()
+        counts[Metric.TASKS_LATE] = int(lasted > LATE_AFTER)
+    emit(counts)
+    for content_type, missing in result.missing.items():
+        emit({Metric.ITEMS_MISSING: missing if is_incomplete else 0}, content_type)
