@@ -4,29 +4,13 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
-from tests.browser.driver import Console, console_in
-from tests.browser.real_api import RealApi, token_of
-from tests.browser.tasks import FORGOTTEN, finish, outage
+from tests.browser.driver import Console
+from tests.browser.real_api import RealApi
+from tests.browser.tasks import finish, outage
 
 pytestmark = pytest.mark.nightly
-
-
-def test_a_viewer_sees_all_tasks_and_changes_none(browser: Browser, api: RealApi) -> None:
-    with console_in(browser, api.url, role="viewer") as console:
-        page = console.page
-        console.open(f"/tasks/{FORGOTTEN}")
-        page.locator(".map .row").first.wait_for()
-        assert page.get_by_role("button", name=re.compile("^(Retry|Redrive|Cancel|Generate)")).count() == 0
-        answer = page.request.post(
-            f"{api.url}/api/v1/tasks/{FORGOTTEN}/retry",
-            headers={"Authorization": f"Bearer {token_of('viewer')}"},
-        )
-        assert answer.status == 403
-        console.open("/health")
-        expect(page.locator(".zeros")).to_contain_text("Stuck tasks")
-        assert console.axe() == []
 
 
 @pytest.mark.parametrize(("recovered", "remaining"), [(4, re.compile("^4 h")), (0, "–")])
