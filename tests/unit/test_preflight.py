@@ -233,13 +233,13 @@ def test_one_missing_thing_is_found_alone(wrong: str, answers: Answers, given: d
 
 def test_everything_that_is_missing_is_listed_at_once() -> None:
     empty: Answers = {
-        "apigateway.GetAccount": {"throttleSettings": {"rateLimit": 10_000.0, "burstLimit": 5_000}},
+        **limits(1e4),
         "lambda.GetAccountSettings": concurrency(10),
-        "secretsmanager.GetSecretValue": secret(dict.fromkeys(SECRETS)),
-        "bedrock.GetFoundationModelAvailability": availability(authorizationStatus="NOT_AUTHORIZED"),
+        **secrets(**dict.fromkeys(SECRETS)),
+        **access(authorizationStatus="NOT_AUTHORIZED"),
         "ec2.DescribeVpcAttribute": attribute(names=False),
-        "ec2.DescribeVpcEndpoints": {"VpcEndpoints": []},
-        "rds.DescribeDBClusters": {"DBClusters": [cluster(EngineVersion="12.1")]},
+        **endpoints(),
+        **database(EngineVersion="12.1"),
     }
     found = [each.wrong for each in find(prepared() | empty)]
     assert len(found) == 2 + 4 + 1 + 6 + 1, "\n".join(found)
@@ -258,12 +258,12 @@ def test_an_endpoint_that_accepts_the_functions_is_enough(source: dict[str, Any]
 
 
 def test_a_nat_gateway_replaces_every_endpoint() -> None:
-    answers = prepared() | {"ec2.DescribeVpcEndpoints": {"VpcEndpoints": []}}
-    assert find(answers | {"ec2.DescribeRouteTables": {"RouteTables": [route_table(NAT)]}}) == []
-    assert (
-        len(find(answers | {"ec2.DescribeRouteTables": {"RouteTables": [route_table(INTERNET_GATEWAY)]}}))
-        == 5
-    )
+    def found(route: Any) -> list[Problem]:
+        routes = {"ec2.DescribeRouteTables": {"RouteTables": [route_table(route)]}}
+        return find(prepared() | endpoints() | routes)
+
+    assert found(NAT) == []
+    assert len(found(INTERNET_GATEWAY)) == 5
 
 
 def test_what_is_not_used_is_not_read() -> None:
