@@ -48,9 +48,11 @@ STEAL := --numprocesses 2 --dist worksteal
 # The tests of a file run in one process, because they share a stack.
 BY_FILE := --numprocesses 2 --dist loadfile
 
-# Without compiled files, each process compiles the tests anew: 3 s. An environment may forbid them beside the sources.
+# Where an environment forbids compiled files beside the sources, each process would compile all tests anew: 3 s.
+ifdef PYTHONDONTWRITEBYTECODE
 test: export PYTHONDONTWRITEBYTECODE :=
 test: export PYTHONPYCACHEPREFIX := $(CURDIR)/.local/compiled
+endif
 
 lint: $(INSTALLED) ## Check style, types and imports.
 	$(RUN)/ruff check

@@ -5,7 +5,6 @@ whether a 5xx came from a function, because functions log every error.
 """
 
 import base64
-import hmac
 import http.client
 import json
 import os
@@ -57,14 +56,9 @@ class Ground:
     def sign(self, user_id: str = USER, secret: str | None = None, **claims: Any) -> str:
         """Sign a token as the issuer would, with some claims changed."""
         known = {"issuer": "https://local.example", "audience": "roadmap-content"}
-        return self.kept_secret(
-            sign_token(secret or self.stack.token_secret, user_id=user_id, **known | claims)
-        )
-
-    def kept_secret(self, value: str) -> str:
-        """The part of a token or secret that must not appear in a log."""
-        self.secrets.add(value)
-        return value
+        token = sign_token(secret or self.stack.token_secret, user_id=user_id, **known | claims)
+        self.secrets.add(token)
+        return token
 
     def logs(self) -> str:
         """All logs of the functions and of the API so far."""
@@ -194,20 +188,9 @@ class Request(NamedTuple):
         return self.method == "OPTIONS" and (status, answer) == (204, "")
 
 
-INVALID_TOKENS = (
-    *("a stranger's", "none", "nothing", "no scheme", "another scheme", "two", "expired", "another's secret"),
-    *(
-        "alg none",
-        "alg None",
-        "HS512",
-        "RS256",
-        "a key of its own",
-        "other claims",
-        "garbage",
-        "long",
-        "dots",
-    ),
-)
+INVALID_TOKENS = ("a stranger's", "none", "nothing", "another's secret", "other claims", "garbage", "long")
+"""What the gateway treats differently. All other invalid tokens: `tests/unit/test_authorization.py`."""
+
 ODD = (
     *("%00", "%2F", "%2e%2e%2f", "%ff%fe", "%0d%0aX-Odd:1", "%zz", "%", "x" * 65, "x" * 5_000),
     *("%F0%9F%99%82", "*", ";"),
@@ -215,37 +198,19 @@ ODD = (
 
 
 def tokens(ground: Ground) -> dict[str, str | None]:
-    """Authorization headers: one valid token of this user, and many invalid ones."""
+    """Authorization headers: one valid token of this user, and invalid ones."""
     good = ground.sign()
     others = jwt.decode(good, options={"verify_signature": False}) | {"sub": NEIGHBOUR}
-    header, payload, signature = good.split(".")
-
-    def headed(**fields: Any) -> str:
-        return f"{_base64(json.dumps(fields).encode())}.{payload}"
-
-    def hmac_of(signed: str, digest: str, key: bytes) -> str:
-        return ground.kept_secret(f"{signed}.{_base64(hmac.digest(key, signed.encode(), digest))}")
-
-    secret = ground.stack.token_secret
+    header, _, signature = good.split(".")
     return {
         "mine": f"Bearer {good}",
         "a stranger's": f"Bearer {ground.sign('a stranger')}",
         "none": None,
         "nothing": "",
-        "no scheme": good,
-        "another scheme": f"Basic {good}",
-        "two": f"Bearer {good} {good}",
-        "expired": f"Bearer {ground.sign(lifetime_seconds=-60)}",
         "another's secret": f"Bearer {ground.sign(secret='x' * 48)}",
-        "alg none": f"Bearer {headed(alg='none', typ='JWT')}.",
-        "alg None": f"Bearer {headed(alg='None', typ='JWT')}.{signature}",
-        "HS512": f"Bearer {hmac_of(headed(alg='HS512', typ='JWT'), 'sha512', secret.encode())}",
-        "RS256": f"Bearer {headed(alg='RS256', typ='JWT', kid='../../etc/passwd')}.{signature}",
-        "a key of its own": f"Bearer {headed(alg='HS256', jwk={'kty': 'oct', 'k': 'AA'})}.{signature}",
         "other claims": f"Bearer {header}.{_base64(json.dumps(others).encode())}.{signature}",
         "garbage": "Bearer \xff\xfe.\x80.{}",
         "long": f"Bearer {'z' * 7_000}",
-        "dots": "Bearer " + "." * 500,
     }
 
 

@@ -372,6 +372,7 @@ sys.exit(main.run())
 """
 
 
+@pytest.mark.slow
 def test_the_command_speaks_the_protocol_on_stdout_and_nothing_else() -> None:
     from mcp import ClientSession
     from mcp.client.stdio import StdioServerParameters, stdio_client

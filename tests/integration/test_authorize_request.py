@@ -540,17 +540,6 @@ def test_a_deleted_secret_is_a_server_error(shared_secret: str, clock: Clock, lo
     assert_server_error(shared_token(), "JWT_SECRET_ARN", logs)
 
 
-@pytest.mark.parametrize(
-    "content", [{"SecretBinary": SECRET.encode()}, {"SecretString": "too short"}], ids=str
-)
-def test_an_unusable_secret_is_a_server_error(
-    shared_secret: str, content: dict[str, Any], logs: Logs
-) -> None:
-    boto3.client("secretsmanager").put_secret_value(SecretId=shared_secret, **content)
-    assert_server_error(shared_token(), "JWT_SECRET_ARN", logs)
-    assert "too short" not in logs.text
-
-
 def test_without_settings_every_request_is_refused(logs: Logs) -> None:
     assert_server_error(shared_token(), "JWT_ISSUER", logs)
     assert_server_error(rsa_token(), "JWT_ISSUER", logs)

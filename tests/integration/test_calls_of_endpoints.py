@@ -18,6 +18,7 @@ from tests.support.endpoint_calls import CALLS, Counted, counted, operation_of
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.memory_s3 import ObservedS3
 from tests.support.pipeline import S3, Pipeline
+from tests.support.prepared import prepare
 from tests.support.requests_to_api import OPERATOR, Ask
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:save-content:live"
@@ -75,6 +76,22 @@ ENDPOINTS: Mapping[str, Endpoint] = {
 }
 
 
+def retry(pipeline: Pipeline, scope: Scope = WHOLE_TASK) -> None:
+    start = user_start(USER)._replace(scope=scope)
+    retry_task(pipeline.services, "t-1", USER, Deadline.after(60), start)
+
+
+def replaced_and_missing(pipeline: Pipeline, concepts: int) -> None:
+    first, *_, last = concept_ids(concepts)
+    pipeline.load(bundle_of(concept_ids(concepts)))
+    pipeline.stage(Item(last, ContentType.QUIZ), b"{")
+    pipeline.run()
+    retry(pipeline, Scope(first, ContentType.TUTORIAL, regenerate=True))
+    pipeline.execute("UPDATE roadmap_tasks SET execution_arn = 'arn:run-2'")
+    pipeline.execute("UPDATE content_attempts SET execution_arn = 'arn:run-2' WHERE attempt = 2")
+    pipeline.run()
+
+
 class Api:
     """The API for an operator, over a roadmap of which an item is missing and one was replaced."""
 
@@ -82,18 +99,10 @@ class Api:
         self.ask = ask
         self.pipeline = pipeline
         self.recovery_id = ""
-        first, *_, last = concept_ids(concepts)
-        pipeline.load(bundle_of(concept_ids(concepts)))
-        pipeline.stage(Item(last, ContentType.QUIZ), b"{")
-        pipeline.run()
-        self.retry(Scope(first, ContentType.TUTORIAL, regenerate=True))
-        pipeline.execute("UPDATE roadmap_tasks SET execution_arn = 'arn:run-2'")
-        pipeline.execute("UPDATE content_attempts SET execution_arn = 'arn:run-2' WHERE attempt = 2")
-        pipeline.run()
+        prepare(pipeline, replaced_and_missing, concepts)
 
-    def retry(self, scope: Scope = WHOLE_TASK) -> None:
-        start = user_start(USER)._replace(scope=scope)
-        retry_task(self.pipeline.services, "t-1", USER, Deadline.after(60), start)
+    def retry(self) -> None:
+        retry(self.pipeline)
 
     def send(self, method: str, path: str, query: Any = None, body: Any = None) -> Any:
         reply = self.ask(method, path, query, body=body, **OPERATOR)

@@ -210,6 +210,7 @@ def record_batch(pipeline: Pipeline, number: int, ids: Sequence[str], *, crash: 
             raise InterruptedError
 
 
+@pytest.mark.slow
 def test_three_readers_see_each_change_of_a_thousand_concepts_once(pipeline: Pipeline, ask: Ask) -> None:
     """Batches are saved in any order, a transaction is rolled back, a step is repeated after a restart."""
     ids = concept_ids(1_000)

@@ -107,6 +107,7 @@ def work(environments: dict[str, list[Services]], pipeline: Pipeline, number: in
                 assert request(module, "POST", f"{path}/{task_id}/retry", roles="operator").status == 202
 
 
+@pytest.mark.slow
 def test_all_environments_work_within_the_budget_and_one_connection_more_is_refused(
     environments: dict[str, list[Services]], database_roles: DatabaseRoles, pipeline: Pipeline
 ) -> None:

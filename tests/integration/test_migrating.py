@@ -106,18 +106,17 @@ def refuse_in_the_schema(_: pytest.MonkeyPatch, url: str) -> None:
     ],
 )
 def test_a_release_that_refuses_everything_is_refused_before_any_function_runs_it(
-    empty_database_url: str,
+    new_database_url: str,
     monkeypatch: pytest.MonkeyPatch,
     fault: Callable[[pytest.MonkeyPatch, str], None],
     reason: str,
 ) -> None:
     """The migration precedes every function: `tests/template/test_release.py`."""
-    database = Database(empty_database_url)
-    migrate_database(MigrateRequest(), database, Deadline.after(600))
-    fault(monkeypatch, empty_database_url)
+    database = Database(new_database_url)
+    fault(monkeypatch, new_database_url)
     with pytest.raises(RehearsalFailedError, match=reason):
         migrate_database(MigrateRequest(), database, Deadline.after(600))
-    with create_engine(empty_database_url, poolclass=NullPool).connect() as connection:
+    with create_engine(new_database_url, poolclass=NullPool).connect() as connection:
         for table in ("roadmap_metadata", "tutorial_metadata", "content_origins", "content_archive"):
             assert connection.scalar(text(f"SELECT count(*) FROM {table}")) == 0, table
 
@@ -132,21 +131,19 @@ def test_a_migration_is_refused_while_another_one_runs(empty_database_url: str) 
     assert revision(empty_database_url) is not None
 
 
-def test_a_schema_from_before_the_first_migration_is_refused(empty_database_url: str) -> None:
-    migrate(empty_database_url)
-    with create_engine(empty_database_url, poolclass=NullPool).begin() as connection:
+def test_a_schema_from_before_the_first_migration_is_refused(new_database_url: str) -> None:
+    with create_engine(new_database_url, poolclass=NullPool).begin() as connection:
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0012'"))
     with pytest.raises(MigrationRefusedError, match="revision 0012"):
-        migrate_database(MigrateRequest(), Database(empty_database_url), Deadline.after(600))
-    assert revision(empty_database_url) == "0012"
+        migrate_database(MigrateRequest(), Database(new_database_url), Deadline.after(600))
+    assert revision(new_database_url) == "0012"
 
 
-def test_a_schema_of_a_later_release_is_left_as_it_is(empty_database_url: str) -> None:
+def test_a_schema_of_a_later_release_is_left_as_it_is(new_database_url: str) -> None:
     """After a rollback, a release runs on the schema of the next one."""
-    migrate(empty_database_url)
-    with create_engine(empty_database_url, poolclass=NullPool).begin() as connection:
+    with create_engine(new_database_url, poolclass=NullPool).begin() as connection:
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
-    result = migrate_database(MigrateRequest(), Database(empty_database_url), Deadline.after(600))
+    result = migrate_database(MigrateRequest(), Database(new_database_url), Deadline.after(600))
     assert result.before == result.after == "9999"
 
 

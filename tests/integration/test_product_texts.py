@@ -18,6 +18,7 @@ from tests.integration.test_revisions import FIRST, IDS, Items, regenerate
 from tests.product.operations import _save_tutorial
 from tests.support.factories import bundle_of
 from tests.support.pipeline import S3, Pipeline
+from tests.support.prepared import prepare
 from tests.support.requests_to_api import Ask
 
 KEY = product_text_key("r-1", FIRST, 1)
@@ -28,6 +29,10 @@ def _saved(request: pytest.FixtureRequest, pipeline: Pipeline) -> None:
     """Our tutorials, in a bucket with versioning or without it."""
     if request.param:
         S3.put_bucket_versioning(Bucket="content", VersioningConfiguration={"Status": "Enabled"})
+    prepare(pipeline, save, request.param)
+
+
+def save(pipeline: Pipeline, _versioned: bool) -> None:
     pipeline.load(bundle_of(IDS))
     pipeline.run()
 

@@ -276,37 +276,6 @@ def test_a_dry_run_starts_no_waiting_attempt(pipeline: Pipeline) -> None:
     assert pipeline.executions.started == []
 
 
-@pytest.mark.parametrize(
-    ("drift", "changed"),
-    [
-        ("UPDATE roadmap_tasks SET status = 'failed'", ["status"]),
-        ("UPDATE roadmap_tasks SET failed_concepts = '{\"count\": 1}'", ["failed_concepts"]),
-        (
-            """UPDATE roadmap_metadata SET framework_data =
-                CAST(replace(CAST(framework_data AS text), 'completed', 'generating') AS json)""",
-            ["framework_data"],
-        ),
-        (
-            "DELETE FROM quiz_metadata",
-            ["framework_data", "status", "failed_concepts", "execution_summary"],
-        ),
-    ],
-)
-def test_drift_is_found_and_repaired_once(pipeline: Pipeline, drift: str, changed: list[str]) -> None:
-    pipeline.load(bundle_of(IDS))
-    pipeline.run()
-    assert sweep(pipeline).repairs == []
-    pipeline.execute(drift)
-    state = pipeline.task(), pipeline.framework()
-
-    dry = sweep(pipeline, dry_run=True)
-    assert [repair.changed for repair in dry.repairs] == [changed]
-    assert (pipeline.task(), pipeline.framework()) == state
-
-    assert sweep(pipeline).repairs == dry.repairs
-    assert sweep(pipeline).repairs == []
-
-
 class RefusesOthers(RecordedExecutions):
     """Step Functions with a role that may describe only this state machine's executions."""
 

@@ -38,7 +38,7 @@ def transactions_of_a_save(
 
 
 @pytest.mark.parametrize(("beside_the_product", "most"), [(False, TYPES + 3), (True, TYPES + 5)])
-@pytest.mark.parametrize("concepts", [1, 30, 100])
+@pytest.mark.parametrize("concepts", [1, 100])
 def test_a_save_takes_few_statements_and_begins_with_the_lock_alone(
     pipeline: Pipeline, concepts: int, beside_the_product: bool, most: int
 ) -> None:

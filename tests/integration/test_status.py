@@ -89,6 +89,7 @@ def test_the_cache_keeps_the_most_recently_used_roadmaps(
     assert asked == [1, 1, 0, 1, 0, 1, 0]
 
 
+@pytest.mark.slow
 def test_the_status_of_the_largest_task_fits_into_a_response(pipeline: Pipeline) -> None:
     """A Lambda response is limited to 6 MB. The reasons have the maximum length."""
     ids = concept_ids(MOST_ITEMS // 2)

@@ -117,9 +117,8 @@ class _Copy:
 class ReusedDatabase:
     """A copy of a template that many tests use, one after the other.
 
-    `clear` restores its rows. If a test has changed anything else, the next test gets a new copy. That has
-    the same name, so that the engines that tests share find it: what they have compiled is 50 ms of
-    processor time.
+    `clear` restores its rows. If a test has changed anything else, the next test gets a new copy of the same
+    name: the engines that tests share keep what they have compiled for it, which is 50 ms of processor time.
     """
 
     def __init__(self, server_url: str, template: str) -> None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -16,6 +16,29 @@ from roadmap_content.client import http as client_http
 from roadmap_content.client.http import HttpAnswer
 
 Roadmap = Callable[..., Result]
+
+
+class Sent(NamedTuple):
+    """A request of a command."""
+
+    method: str
+    path: str
+    document: Any
+    query: dict[str, Any]
+
+
+class Api:
+    """Answers each request with the next document, and all further ones with the last."""
+
+    def __init__(self, *documents: Any, status: int = 200) -> None:
+        self._documents = documents
+        self._status = status
+        self.sent: list[Sent] = []
+
+    def send(self, method: str, path: str, document: Any = None, **query: Any) -> HttpAnswer:
+        self.sent.append(Sent(method, path, document, query))
+        place = min(len(self.sent), len(self._documents)) - 1
+        return HttpAnswer(self._status, self._documents[place])
 
 
 def stand_in(api: Any, set_attribute: Callable[[Any, str, Any], None]) -> None:

@@ -241,8 +241,9 @@ def test_a_public_key_configured_as_the_shared_secret_is_refused() -> None:
 
 def test_a_short_shared_secret_is_refused() -> None:
     weak = forged({"alg": "HS256", "typ": "JWT"}, claims(), b"too short")
-    with pytest.raises(KeysUnavailableError, match="9 bytes"):
+    with pytest.raises(KeysUnavailableError, match="9 bytes") as refused:
         verify(weak, GivenKeys(("HS256",), {None: "too short"}), SETTINGS)
+    assert "too short" not in str(refused.value)
 
 
 def test_a_key_inside_the_token_is_ignored() -> None:

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from roadmap_content.client.http import HttpAnswer
-from tests.unit.conftest import Roadmap
+from tests.unit.conftest import Api, Roadmap
 
 CLASS = {
     "queue_class": "bulk",
@@ -27,17 +26,6 @@ CAPACITY = {
 }  # fmt: skip
 
 
-class Api:
-    """Records each request."""
-
-    def __init__(self) -> None:
-        self.requests: list[tuple[str, str, Any]] = []
-
-    def send(self, method: str, path: str, document: object = None, **_: Any) -> HttpAnswer:
-        self.requests.append((method, path, document))
-        return HttpAnswer(200, CAPACITY)
-
-
 @pytest.mark.parametrize(
     ("arguments", "change"),
     [
@@ -51,15 +39,15 @@ class Api:
 def test_an_option_changes_only_what_it_names(
     roadmap: Roadmap, arguments: list[str], change: dict[str, Any]
 ) -> None:
-    api = Api()
+    api = Api(CAPACITY)
     assert roadmap(api, "capacity", *arguments).exit_code == 0
-    assert api.requests == [("PUT", "/capacity", change)]
+    assert api.sent == [("PUT", "/capacity", change, {})]
 
 
 def test_without_an_option_nothing_is_changed(roadmap: Roadmap) -> None:
-    api = Api()
+    api = Api(CAPACITY)
     shown = roadmap(api, "capacity")
-    assert api.requests == [("GET", "/capacity", None)]
+    assert api.sent == [("GET", "/capacity", None, {})]
     assert "generation is stopped: the bill [1]; 4 slots, 400000 tokens a minute" in shown.stdout
     assert "user:u-1" in shown.stdout
     assert json.loads(roadmap(api, "capacity", "--json").stdout) == CAPACITY

@@ -1,15 +1,13 @@
 """`roadmap watch` follows a task that is still pending after its first run has been requested."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from roadmap_command.commands import operate
-from roadmap_content.client.http import HttpAnswer
 from tests.support.openapi import example
-from tests.unit.conftest import Roadmap
+from tests.unit.conftest import Api, Roadmap
 
 
 def task(status: str, saved: int, *, live: bool = False) -> dict[str, Any]:
@@ -19,17 +17,6 @@ def task(status: str, saved: int, *, live: bool = False) -> dict[str, Any]:
     return example("TaskDetail", **changed, queue=None, generation_stopped=None)
 
 
-class Api:
-    """Answers each request with the next state of the task; the last one is repeated."""
-
-    def __init__(self, states: list[dict[str, Any]]) -> None:
-        self._states: Iterator[dict[str, Any]] = iter(states)
-        self._last = states[-1]
-
-    def send(self, *_: Any, **__: Any) -> HttpAnswer:
-        return HttpAnswer(200, next(self._states, self._last))
-
-
 @pytest.fixture(autouse=True)
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operate, "POLL_SECONDS", 0)
@@ -37,7 +24,7 @@ def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_run_that_has_not_claimed_its_attempt_yet_is_waited_for(roadmap: Roadmap) -> None:
     states = [task("pending", 0)] * 3 + [task("processing", 1, live=True), task("completed", 2)]
-    result = roadmap(Api(states), "watch", "t-1")
+    result = roadmap(Api(*states), "watch", "t-1")
     assert "attempt 1: completed, 2 of 2 items are saved" in result.stderr
     assert result.exit_code == 0
 
@@ -46,7 +33,7 @@ def test_a_task_that_nobody_starts_is_not_waited_for_forever(
     roadmap: Roadmap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(operate, "PENDING_SECONDS", 0.05, raising=False)
-    result = roadmap(Api([task("pending", 0)]), "watch", "t-1")
+    result = roadmap(Api(task("pending", 0)), "watch", "t-1")
     state, hint = result.stderr.splitlines()
     assert state == "attempt 0: pending, 0 of 2 items are saved"
     assert re.fullmatch(r"no attempt has started; start one with: \S+ run t-1", hint)
@@ -54,6 +41,6 @@ def test_a_task_that_nobody_starts_is_not_waited_for_forever(
 
 
 def test_a_task_with_missing_items_and_no_attempt_ends_at_once(roadmap: Roadmap) -> None:
-    result = roadmap(Api([task("partial_failure", 1), task("completed", 2)]), "watch", "t-1")
+    result = roadmap(Api(task("partial_failure", 1), task("completed", 2)), "watch", "t-1")
     assert "partial_failure, 1 of 2" in result.stderr
     assert result.exit_code == 1

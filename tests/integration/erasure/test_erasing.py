@@ -34,6 +34,7 @@ from roadmap_content.state.tasks.task import read_task
 from tests.support.erasing import QUIET, erased, rows_with
 from tests.support.factories import CONTENT_TABLES, bundle_of, concept_ids
 from tests.support.pipeline import S3, SETTINGS, Pipeline
+from tests.support.prepared import prepare
 from tests.support.requests_to_api import OPERATOR, Ask
 
 if TYPE_CHECKING:
@@ -110,6 +111,11 @@ BY_ALICE = (
 
 @pytest.fixture
 def of_two_users(pipeline: Pipeline, s3: "S3Client") -> Pipeline:
+    prepare(pipeline, two_users)
+    return pipeline
+
+
+def two_users(pipeline: Pipeline) -> None:
     """A run with failures for each of two users, and a second one of the first user, who is an operator."""
     for user, number in (("alice", 1), ("bob", 1), ("alice", 2)):
         run_of(pipeline, user, number)
@@ -124,7 +130,6 @@ def of_two_users(pipeline: Pipeline, s3: "S3Client") -> Pipeline:
         "INSERT INTO content_events (event_id, detail_type, task_id, detail)"
         " VALUES ('e', 'a', 'bob-t-1', '{\"actor\": \"operator:alice\"}')"
     )
-    return pipeline
 
 
 PRODUCT_TABLES = {"roadmap_tasks", "roadmap_metadata", *CONTENT_TABLES}

@@ -15,19 +15,25 @@ from tests.integration.test_content_check import ACCEPT, REJECT, checked
 from tests.support.commits import Commits, How, ProcessDied, Strike, When
 from tests.support.factories import TYPES, bundle_of, concept_ids, counts
 from tests.support.pipeline import Pipeline, services_for
+from tests.support.prepared import prepare
 from tests.support.requests_to_api import request
+
+TASKS = {f"t-{number}": concept_ids(2, f"r-{number}") for number in range(2)}
 
 
 @pytest.fixture
 def roadmaps(pipeline: Pipeline) -> dict[str, list[str]]:
     """Two complete roadmaps by the model `old`: the concepts of each task."""
-    tasks = {f"t-{number}": concept_ids(2, f"r-{number}") for number in range(2)}
-    for number, (task_id, ids) in enumerate(tasks.items()):
+    prepare(pipeline, complete)
+    return TASKS
+
+
+def complete(pipeline: Pipeline) -> None:
+    for number, (task_id, ids) in enumerate(TASKS.items()):
         pipeline.task_id = task_id
         pipeline.load(bundle_of(ids, roadmap_id=f"r-{number}", task_id=task_id))
         assert pipeline.run().complete
     pipeline.execute("UPDATE content_origins SET model_id = 'old', tokens_in = 100, tokens_out = 400")
-    return tasks
 
 
 def contents(pipeline: Pipeline) -> dict[tuple[str, str, str], Any]:

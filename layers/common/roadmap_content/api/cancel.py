@@ -56,16 +56,19 @@ def cancel_task(
             raise AtWorkElsewhereError(f"task {task_id} is {own.status} in the product's workers")
         if task.status == "completed":
             raise NotCancellableError(f"task {task_id} is completed")
+        is_cancelled_now = task.status != "cancelled"
         status = "cancelled"
-        if task.status != "cancelled":
+        if is_cancelled_now:
             by = actor.partition(":")[0]  # no name: the row is another user's, and the event has it
             cancel_row(connection, task_id, f"Cancelled by {by}" + (f": {reason}" if reason else ""))
             if task.attempt_is_open and _misses_nothing(connection, task):
                 cancel_attempt(connection, task_id, task.attempt)
                 status = "completed"
                 lift_cancellation(connection, task_id, status)
+        waited = leave_queue(connection, task_id, task.attempt)
+        if is_cancelled_now:
             record_events(services, connection, [task.events.cancelled(actor)])
-        return task, status, leave_queue(connection, task_id, task.attempt)
+        return task, status, waited
 
     task, status, waited = transact(services.engine, cancel, deadline)
     stopped = None

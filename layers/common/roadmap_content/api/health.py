@@ -241,9 +241,12 @@ def is_queue_halted(classes: Sequence[ClassInQueue], capacity: Capacity, now: da
     """
     if capacity.stop is not None or not capacity.slots or any(each.at_work for each in classes):
         return False
-    unpaused = [each for each in classes if each.queue_class is not QueueClass.BULK_PAUSED]
-    oldest = [each.oldest_waiting_since for each in unpaused if each.oldest_waiting_since is not None]
-    return bool(oldest) and now - min(oldest) > HALTED_AFTER
+    waiting_since = [
+        totals.oldest_waiting_since
+        for totals in classes
+        if totals.queue_class is not QueueClass.BULK_PAUSED and totals.oldest_waiting_since is not None
+    ]
+    return bool(waiting_since) and now - min(waiting_since) > HALTED_AFTER
 
 
 def attention_for(

@@ -81,29 +81,34 @@ def preview_erasure(services: Services, request: Erasure, deadline: Deadline) ->
     found = stays = Removed()
     place = request.place
 
-    def read(connection: Connection) -> tuple[Subjects | None, Removed, Removed, _Texts]:
+    def read(connection: Connection) -> tuple[Subjects, Removed, Removed, _Texts] | None:
         if request.product_rows:
             rows.require_privileges(connection)
         page = rows.next_subjects(connection, request.user_id, place, None, PAGE)
         if page is None:
-            names = rows.erase_names(
-                connection, request.user_id, product_rows=request.product_rows, dry_run=True
-            )
-            return None, names, Removed(), _Texts([], [])
+            return None
         texts = _texts(connection, request.user_id, page, product_rows=request.product_rows)
         return page, *rows.count_rows(connection, page), texts
 
+    def count_names(connection: Connection) -> Removed:
+        return rows.erase_names(connection, request.user_id, product_rows=request.product_rows, dry_run=True)
+
     while deadline.remaining > PART_SECONDS:
-        page, ours, of_product, named = transact(services.reading_engine, read, deadline)
-        found += ours
+        page = transact(services.reading_engine, read, deadline)
         if page is None:
+            found += transact(services.reading_engine, count_names, deadline)
             return ErasureAnswer(
                 dry_run=True, complete=True, removed=found, stays=stays, remains=_remains(services)
             )
-        removed, texts = _clear(services.bucket, page, named, deadline, erase=False)
-        found += removed + (of_product if request.product_rows else Removed())
-        stays += texts + (Removed() if request.product_rows else of_product)
-        place = page.last
+        subjects, ours, of_product, named = page
+        removed, texts = _clear(services.bucket, subjects, named, deadline, erase=False)
+        found += ours + removed
+        if request.product_rows:
+            found += of_product
+        else:
+            stays += of_product
+        stays += texts
+        place = subjects.last
     return ErasureAnswer(dry_run=True, complete=False, removed=found, stays=stays, after=":".join(place))
 
 
@@ -237,17 +242,18 @@ def _end(
 ) -> ErasureAnswer:
     """End the erasure, if no claim has come in between. Then the user is a new one."""
 
-    def end(connection: Connection) -> tuple[register.Entry | None, Removed]:
+    def end(connection: Connection) -> tuple[register.Entry, Removed] | None:
         rows.hand_over(connection, request.user_id)
         if request.replay is None and rows.is_left(connection, request.user_id):
-            return None, Removed()
+            return None
         names = rows.erase_names(connection, request.user_id, product_rows=entry.product_rows, before=before)
         register.add_removed(connection, entry.erasure_id, names)
         return register.end_erasure(connection, entry.erasure_id), names
 
-    ended, names = transact(services.engine, end, deadline)
-    if ended is None:
+    result = transact(services.engine, end, deadline)
+    if result is None:
         return ErasureAnswer(dry_run=False, complete=False, removed=found)
+    ended, names = result
     register.store_copy(services.bucket, ended)
     logger.info("user_erased", erasure_id=ended.erasure_id, actor=request.actor)
     return ErasureAnswer(

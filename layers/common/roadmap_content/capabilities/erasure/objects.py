@@ -35,7 +35,9 @@ def clear_objects(
     own = places_of(subjects.roadmaps, subjects.tasks).keys()
 
     def is_shared(version: StoredVersion) -> bool:
-        return not owners_of(version.key) <= own or (version.is_latest and version.key in of_others)
+        other_owners = owners_of(version.key) - own
+        is_named = version.is_latest and version.key in of_others
+        return bool(other_owners) or is_named
 
     def clear(prefix: str) -> tuple[Removed, Removed]:
         gone, left, after = Removed(), Removed(), None

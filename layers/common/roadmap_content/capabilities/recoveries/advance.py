@@ -124,6 +124,7 @@ def _end_held(services: Services, recovery_id: str, deadline: Deadline) -> None:
         return waiting_attempts(connection, recovery_actor(recovery_id))
 
     def withdraw(task_id: str, attempt: int, connection: Connection) -> None:
+        """End a waiting attempt, and record that the recovery refuses its task. The locks come in order."""
         lock_roadmap_of(connection, task_id)
         lock_task(connection, task_id)
         cancel_attempt(connection, task_id, attempt)

@@ -238,6 +238,7 @@ def running_tasks(connection: Connection, recovery_id: str) -> list[RunningTask]
 def waiting_tasks(
     connection: Connection, recovery: Recovery, limit: int, *, canary_only: bool
 ) -> list[WaitingTask]:
+    """The next tasks of a recovery to start, `limit` at most, with the cause of failures that it is about."""
     parameters = {"recovery_id": recovery.recovery_id, "canary": canary_only, "limit": limit}
     cause = cause_of(recovery.filter)
     rows = connection.execute(WAITING, parameters)

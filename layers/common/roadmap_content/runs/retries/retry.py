@@ -107,9 +107,10 @@ def _start(
     if refusal := refused.get((task.task_id, claimed.attempt)):
         give_up_redrive(services, task.task_id, claimed.attempt, deadline)
         raise refusal
-    waits = claimed.is_waiting and (
-        start.scope.regenerate or not _start_if_staged(services, claimed, items, deadline)
-    )
+    waits = claimed.is_waiting
+    if waits and not start.scope.regenerate:
+        has_started = _start_if_staged(services, claimed, items, deadline)
+        waits = not has_started
     message = f"Attempt {'queued' if waits else 'started'}{purpose}"
     return _answer(claimed, items, "processing", message, start.cause, waits=waits, place=place)
 

@@ -92,25 +92,25 @@ LOCK = text("SELECT FROM content_capacity FOR UPDATE")
 # Requires the lock of the capacity. Guarantees: an attempt is admitted only while the sum of the grants at
 # work is below the limit and generation is not stopped. The cost does not depend on the number of waiting
 # attempts: each lookup reads the first entry of an index, after those of users with an attempt at work.
-#
-# Others use the queue while one waits, or has entered it recently. Two that wait may hold all slots.
-#
-# After a cancellation, a key may be marked as waiting without a waiting attempt. Then the mark is removed,
-# and `again` is true.
 ADMIT = text(f"""
 WITH at_work AS MATERIALIZED (
     SELECT coalesce(sum(grants), 0) AS grants, coalesce(bool_or(class = 'bulk'), false) AS bulk
     FROM content_queue WHERE state IN ({AT_WORK})
 ),
+capacity AS MATERIALIZED (
+    SELECT slots, ceil(slots * {OVERSUBSCRIPTION}) AS most FROM content_capacity WHERE stopped_reason IS NULL
+),
+-- The users who have entered recently. If the first and the last one are the same, there is no other.
 recent AS MATERIALIZED (
     SELECT min(queue_key) AS first_key, max(queue_key) AS last_key
     FROM content_queue q, (SELECT timezone('utc', now()) - interval '{RECENT_MINUTES} minutes' AS at) AS since
     WHERE q.enqueued_at > since.at
         AND (q.state IN ({AT_WORK}) OR q.state = 'ended' AND q.ended_at > since.at)
 ),
-capacity AS MATERIALIZED (
-    SELECT slots, ceil(slots * {OVERSUBSCRIPTION}) AS most FROM content_capacity WHERE stopped_reason IS NULL
-),
+-- The next user, and the class. Of each class, the user with the smallest counter who may be admitted: with
+-- nothing at work, or below the slots, and below half of them while others use the queue. They do while one
+-- waits, or has entered recently; two that wait may hold all slots. Of the classes, interactive comes first,
+-- unless no bulk attempt is at work; above the slots, bulk only gets its first one.
 next_key AS MATERIALIZED (
     SELECT first.class, first.queue_key
     FROM at_work w, recent r, capacity c, (VALUES ('interactive'), ('bulk')) AS classes (class)
@@ -118,22 +118,26 @@ next_key AS MATERIALIZED (
         SELECT k.class, k.queue_key FROM content_queue_keys k CROSS JOIN LATERAL (
             SELECT sum(q.grants) AS grants FROM content_queue q
             WHERE q.class = k.class AND q.queue_key = k.queue_key AND q.state IN ({AT_WORK})) AS own
+        CROSS JOIN LATERAL (
+            SELECT coalesce(k.queue_key <> r.first_key OR k.queue_key <> r.last_key, false)
+                OR EXISTS (SELECT FROM content_queue_keys o WHERE o.class IN ('interactive', 'bulk')
+                    AND o.waiting AND o.queue_key <> k.queue_key) AS use_the_queue) AS others
         WHERE k.class = classes.class AND k.waiting
-            AND (own.grants IS NULL OR w.grants < c.slots AND (2 * own.grants < c.slots
-                OR NOT (coalesce(k.queue_key <> r.first_key OR k.queue_key <> r.last_key, false)
-                    OR EXISTS (SELECT FROM content_queue_keys o WHERE o.class IN ('interactive', 'bulk')
-                        AND o.waiting AND o.queue_key <> k.queue_key))))
+            AND (own.grants IS NULL
+                OR w.grants < c.slots AND (2 * own.grants < c.slots OR NOT others.use_the_queue))
         ORDER BY k.charged, k.queue_key LIMIT 1) AS first
     WHERE w.grants < c.most AND (w.grants < c.slots OR NOT (first.class = 'bulk' AND w.bulk))
     ORDER BY (first.class = 'bulk' AND NOT w.bulk) DESC, first.class = 'interactive' DESC LIMIT 1
 ),
+-- The user's oldest attempt; none if those that waited were cancelled.
 next AS MATERIALIZED (
     SELECT oldest.task_id, oldest.attempt FROM next_key k CROSS JOIN LATERAL (
         SELECT q.task_id, q.attempt FROM content_queue q
         WHERE q.class = k.class AND q.queue_key = k.queue_key AND q.state = 'waiting'
         ORDER BY q.enqueued_at, q.task_id LIMIT 1 FOR UPDATE) AS oldest
 ),
-others AS MATERIALIZED (
+-- Whether the user has another one.
+key_after AS MATERIALIZED (
     SELECT count(*) > (SELECT count(*) FROM next) AS waiting FROM next_key k CROSS JOIN LATERAL (
         SELECT FROM content_queue q
         WHERE q.class = k.class AND q.queue_key = k.queue_key AND q.state = 'waiting' LIMIT 2) AS two
@@ -144,14 +148,15 @@ admitted AS (
     RETURNING q.task_id, q.attempt, q.state, q.tokens, q.grants
 ),
 charged AS (
-    UPDATE content_queue_keys k SET waiting = o.waiting,
+    UPDATE content_queue_keys k SET waiting = after.waiting,
         charged = k.charged + coalesce((SELECT tokens FROM admitted), 0)
-    FROM next_key n, others o WHERE (k.class, k.queue_key) = (n.class, n.queue_key)
+    FROM next_key n, key_after after WHERE (k.class, k.queue_key) = (n.class, n.queue_key)
 )
+-- `again`: whether the limit is not reached, and somebody still waits, or the next user had no attempt left.
 SELECT a.task_id, a.attempt, a.state, c.execution_arn, c.actor, c.cause, t.roadmap_id,
     (SELECT count(*) FROM next_key) > 0 AND (a.task_id IS NULL
         OR (SELECT w.grants + a.grants < m.most FROM at_work w, capacity m)
-        AND ((SELECT waiting FROM others) OR EXISTS (SELECT FROM content_queue_keys k, next_key n
+        AND ((SELECT waiting FROM key_after) OR EXISTS (SELECT FROM content_queue_keys k, next_key n
             WHERE k.class IN ('interactive', 'bulk') AND k.waiting
                 AND (k.class, k.queue_key) <> (n.class, n.queue_key)))) AS again
 FROM (SELECT) AS always LEFT JOIN admitted a ON true
@@ -234,12 +239,6 @@ WHERE (k.class, k.queue_key) = (r.class, r.queue_key) AND NOT r.waited
 LEAVE = text("""
 UPDATE content_queue SET state = 'ended', ended_at = timezone('utc', clock_timestamp())
 WHERE task_id = :task_id AND attempt = :attempt AND state = 'waiting'
-""")
-
-# An attempt follows its task to another owner. Those that wait have left the queue before.
-HAND_OVER = text("""
-UPDATE content_queue q SET queue_key = 'user:' || t.user_id FROM roadmap_tasks t
-WHERE t.task_id = q.task_id AND t.user_id <> :user_id AND q.queue_key = 'user:' || CAST(:user_id AS text)
 """)
 
 # The product has deleted the task, or a later attempt was claimed by a release without a queue.
@@ -373,11 +372,6 @@ def release(connection: Connection, task_id: str, attempt: int) -> None:
 def leave_queue(connection: Connection, task_id: str, attempt: int) -> bool:
     """Remove an attempt from the queue; `False` if it does not wait."""
     return connection.execute(LEAVE, {"task_id": task_id, "attempt": attempt}).rowcount == 1
-
-
-def hand_over_queue(connection: Connection, user_id: str) -> None:
-    """Give a user's entries of tasks that have another owner now to that owner."""
-    connection.execute(HAND_OVER, {"user_id": user_id})
 
 
 def tidy_queue(connection: Connection) -> None:
