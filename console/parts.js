@@ -115,7 +115,7 @@ export function errorSentence(error, { missing, forbidden } = {}) {
 /** The rows of what is being loaded: their number, and their classes and those of their parts, which give them its layout. @type {Record<string, [number, string, string[]]>} */
 const SKELETONS = {
   lines: [3, "", [""]],
-  list: [8, "task-card", ["title", "ids", "state", "progress", "reason", "time"]],
+  list: [8, "task-card", ["title", "ids", "state", "progress", "reason", "user", "time"]],
   groups: [4, "group cause", ["group-count", "group-what", "group-side"]],
   tiles: [4, "", [""]],
   one: [1, "columns", ["title", "percent", "wide-bar", "legend", "reasons", "attempts"]],

@@ -669,7 +669,6 @@ export interface TaskRow {
   progress: ItemTotals | null;
   top_reason: TopReason | null;
   needs_person: boolean;
-  ours: boolean;
   erased: boolean;
 }
 

@@ -94,6 +94,7 @@ export function TaskView({ id, query, session }) {
     <div class="task-page ${concept ? "with-drawer" : ""}">
       <div class="task-main">
         <p><${Link} to=${href(["tasks"])}>← ${T.task.allTasks}<//></p>
+        ${task.error && html`<${ErrorNote} error=${task.error} at=${task.at} retry=${refresh} />`}
         <${Head}
           task=${found}
           items=${shown}
@@ -104,7 +105,6 @@ export function TaskView({ id, query, session }) {
           onRedrive=${() => setDialog(html`<${RedriveDialog} task=${name} onClose=${close} onDone=${onDone} />`)}
           onCancel=${() => setDialog(html`<${CancelDialog} task=${name} onClose=${close} onDone=${onDone} />`)}
         />
-        ${task.error && html`<${ErrorNote} error=${task.error} at=${task.at} retry=${refresh} />`}
         <div class="columns">
           ${shown && !found.erased && html`<${Missing} task=${found} items=${shown} chosen=${reason} />`}
           ${

@@ -63,7 +63,7 @@ const MOST_LIVE = 8;
  */
 async function readFirst(filter, session, signal) {
   const page = await readPage(filter, null, signal);
-  const atWork = page.items.filter((task) => task.ours && task.status === "processing").slice(0, MOST_LIVE);
+  const atWork = page.items.filter((task) => task.attempt > 0 && task.status === "processing").slice(0, MOST_LIVE);
   const details = await Promise.all(atWork.map((task) => get(["tasks", task.task_id], session.scope(), signal).catch(() => null)));
   return { ...page, live: new Map(details.filter(Boolean).map((task) => [task.task_id, task])) };
 }
@@ -323,5 +323,5 @@ function RowProgress({ task, detail }) {
   }
   if (task.erased) return "";
   if (task.progress) return html`<${Progress} ...${task.progress} />`;
-  return html`<span class="meta">${task.ours ? T.tasksView.firstAttempt : task.status === "processing" ? T.tasksView.notOurs : T.tasksView.neverRun}</span>`;
+  return html`<span class="meta">${task.attempt > 0 ? T.tasksView.firstAttempt : task.status === "processing" ? T.tasksView.notOurs : T.tasksView.neverRun}</span>`;
 }

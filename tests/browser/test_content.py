@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
+from functions.console import app
 from tests.browser.driver import Console, Look, console_in
 from tests.browser.real_api import RealApi
 from tests.browser.tasks import (
@@ -23,7 +24,7 @@ from tests.browser.tasks import (
     partly_failed,
     waiting,
 )
-from tests.browser.texts import HOSTILE, REFUSED_QUESTIONS
+from tests.browser.texts import REFUSED_QUESTIONS
 from tests.support.factories import TYPES
 
 pytestmark = pytest.mark.nightly
@@ -33,6 +34,14 @@ PHONE = Look(width=360)
 SCROLLED = """section => [...section.querySelectorAll("*")].filter(
     (each) => each.scrollHeight > each.clientHeight + 1
         && /auto|scroll/.test(getComputedStyle(each).overflowY)).map((each) => each.className)"""
+
+IN_A_LINE = """each => {
+    each.style.whiteSpace = "nowrap";
+    const all = each.scrollWidth;
+    each.style.whiteSpace = "";
+    return each.textContent.length * each.clientWidth / all;
+}"""
+"""The number of an element's characters for which a line has room."""
 
 
 def open_item(console: Console, kind: str, number: int, task_id: str = PARTLY_FAILED) -> Locator:
@@ -57,10 +66,46 @@ def test_a_tutorial_is_shown_as_text_without_html_of_its_own(console: Console) -
     assert console.axe() == []
 
 
-def test_hostile_text_of_a_tutorial_stays_text(console: Console) -> None:
-    shown = open_item(console, "tutorial", 1, "hostile")
-    expect(shown.locator(".markdown").first).to_contain_text(HOSTILE[:20])
-    assert console.page.locator("main img, main style").count() == 0
+def test_a_picture_is_shown_if_the_deployment_names_its_origin(
+    browser: Browser, api: RealApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONSOLE_PICTURE_ORIGINS", "https://example.org")
+    monkeypatch.setattr(app, "files", app.load())
+    drawing = '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"/>'
+    with console_in(browser, api.url, role="operator") as console:
+        console.page.route(
+            "https://example.org/x.png",
+            lambda route: route.fulfill(content_type="image/svg+xml", body=drawing),
+        )
+        shown = open_item(console, "tutorial", 3).locator(".content")
+        expect(shown.get_by_role("img", name="A diagram")).to_have_js_property("naturalWidth", 40)
+        assert console.axe() == []
+
+
+def test_a_lesson_is_read_in_lines_of_65_to_70_characters_and_printed_alone(console: Console) -> None:
+    page = console.page
+    open_item(console, "tutorial", 3).get_by_role("button", name="Read").click()
+    lesson = page.get_by_role("dialog")
+    assert 65 <= lesson.get_by_text("is compared with every").evaluate(IN_A_LINE) <= 70
+    assert console.axe() == []
+    page.emulate_media(media="print")
+    expect(lesson.get_by_role("heading", name="What it does")).to_be_visible()
+    for hidden in ("header", ".task-main", ".drawer-head", ".tabs", "dialog button"):
+        expect(page.locator(hidden).first).to_be_hidden()
+    page.emulate_media(media="screen")
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert lesson.evaluate("each => [each.offsetWidth, each.offsetHeight]") == [360, 740]
+    assert console.overflow() == 0
+
+
+@pytest.mark.parametrize("width", [701, 768, 1000])
+def test_the_number_of_a_task_is_one_line_beside_an_open_item(
+    browser: Browser, api: RealApi, width: int
+) -> None:
+    """Regression: at 768 pixels the buttons left it 40."""
+    with console_in(browser, api.url, Look(width=width), "owner") as console:
+        open_item(console, "tutorial", 3).locator(".content").wait_for()
+        assert console.page.locator(".saved").evaluate("each => each.clientHeight") < 60
 
 
 def test_a_quiz_is_shown_with_its_answers(console: Console) -> None:
@@ -163,6 +208,7 @@ def test_the_numbers_of_a_task_agree(console: Console) -> None:
     expect(page.locator(".wide-bar .bar")).to_have_accessible_name(saved)  # and not "failed 0"
     slow[0].continue_()
     expect(legend).to_have_text([saved, f"failed {MISSING}"])
+    expect(page.locator(".map .state-F")).to_have_count(MISSING)  # what was rejected is no other state
     expect(page.locator("#reasons-heading")).to_have_text(f"What happens to the {MISSING} missing items")
     # One row for each cause, of all content types.
     expect(page.locator(".reasons li")).to_contain_text(["2 tutorials · 2 resources · 2 quizzes", "", ""])
@@ -223,6 +269,11 @@ def test_the_history_is_above_the_map_and_the_log_is_in_the_page(console: Consol
 def test_attempts_name_who_started_them(console: Console) -> None:
     page = console.page
     console.open(f"/tasks/{HEALED}")
+    expect(page.locator(".attempts-chart svg")).to_have_accessible_name(
+        "Attempt 1: saved 58, failed 2, temporary failure 6; "
+        "Attempt 2: saved 3, failed 0, temporary failure 0; "
+        "Attempt 3: saved 5, failed 0, temporary failure 0"
+    )
     page.get_by_text("2 earlier attempts").click()
     latest, middle, earliest = page.locator(".attempt").all()
     expect(latest.get_by_role("link", name="recovery")).to_have_attribute(
@@ -232,6 +283,7 @@ def test_attempts_name_who_started_them(console: Console) -> None:
     expect(latest).not_to_contain_text("rec-")
     expect(middle).to_contain_text("only the quizzes")
     expect(earliest).to_contain_text("direct start")
+    expect(earliest).to_contain_text(re.compile("temporary failure 6:\\s+The function stopped"))
     expect(page.locator("main")).not_to_contain_text("AWS console")
 
 

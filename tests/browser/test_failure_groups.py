@@ -15,9 +15,7 @@ from tests.support.factories import quiz
 pytestmark = pytest.mark.nightly
 
 
-def test_a_cause_is_one_low_group_with_secondary_actions_and_all_share_a_chart(
-    console: Console,
-) -> None:
+def test_a_cause_is_one_low_group_with_secondary_actions_and_one_chart(console: Console) -> None:
     page = console.page
     console.open("/failures")
     group = page.locator(".group", has_text="TokenBudgetExhausted")

@@ -1,31 +1,32 @@
 """Recoveries of many tasks: the views and actions of an operator and of a viewer."""
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
-from tests.browser.driver import Console, console_in
-from tests.browser.real_api import RealApi, token_of
-from tests.browser.tasks import FORGOTTEN, finish, outage
+from tests.browser.driver import Console
+from tests.browser.real_api import RealApi
+from tests.browser.tasks import finish, outage
 
 pytestmark = pytest.mark.nightly
 
 
-def test_a_viewer_sees_all_tasks_and_changes_none(browser: Browser, api: RealApi) -> None:
-    with console_in(browser, api.url, role="viewer") as console:
-        page = console.page
-        console.open(f"/tasks/{FORGOTTEN}")
-        page.locator(".map .row").first.wait_for()
-        assert page.get_by_role("button", name=re.compile("^(Retry|Redrive|Cancel|Generate)")).count() == 0
-        answer = page.request.post(
-            f"{api.url}/api/v1/tasks/{FORGOTTEN}/retry",
-            headers={"Authorization": f"Bearer {token_of('viewer')}"},
-        )
-        assert answer.status == 403
-        console.open("/health")
-        expect(page.locator(".zeros")).to_contain_text("Stuck tasks")
-        assert console.axe() == []
+@pytest.mark.parametrize(("recovered", "remaining"), [(4, re.compile("^4 h")), (0, "–")])
+def test_the_remaining_time_of_a_recovery_is_measured(
+    console: Console, api: RealApi, recovered: int, remaining: str | re.Pattern[str]
+) -> None:
+    """Regression: 16 waiting tasks, at the configured rate of 6,000 a minute, were "about 0 s"."""
+    counts = {"recovered": recovered, "still_failing": 0, "refused": 0, "running": 0, "waiting": 16}
+    an_hour_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    path = f"/recoveries/{api.recoveries['running']}"
+    console.alter(
+        f"**{path}", lambda body: body.update(started_at=an_hour_ago, counts={**counts, "total": 20})
+    )
+    console.open(path)
+    fact = console.page.locator(".facts > div", has_text="Remaining, about")
+    expect(fact.locator("dd")).to_have_text(remaining)
 
 
 def test_an_operator_recovers_many_tasks_with_canary_pause_and_resume(console: Console, api: RealApi) -> None:

@@ -18,13 +18,14 @@ from tests.browser.tasks import (
     PARTLY_FAILED,
     RUNNING,
     large,
-    partly_failed,
+    load,
     running,
     stopped,
     views,
     waiting,
 )
 from tests.browser.texts import HOSTILE, LONG, RTL
+from tests.support.erasing import erased
 from tests.support.factories import TYPES
 
 pytestmark = pytest.mark.nightly
@@ -153,19 +154,24 @@ def test_an_expired_token_leads_back_to_the_same_view(console: Console) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "sentence"),
+    ("path", "sentence", "action"),
     [
-        ("/tasks", "roadmap run TASK_ID"),
-        ("/tasks?q=nothing", "No task matches this filter"),
-        ("/failures", "There are no failures"),
-        ("/recoveries", "There has been no recovery yet"),
-        ("/health", "All is well"),
+        ("/tasks", "There are no tasks yet", "roadmap run TASK_ID"),
+        ("/tasks?q=nothing", "No task matches this filter", ""),
+        ("/failures", "There are no failures", ""),
+        ("/recoveries", "There has been no recovery yet", "Start one"),
+        ("/health", "All is well", ""),
     ],
 )
-def test_an_empty_system_shows_a_message(browser: Browser, empty: RealApi, path: str, sentence: str) -> None:
-    with console_in(browser, empty.url, role="operator") as console:
-        console.open(path)
-        expect(console.page.locator("main")).to_contain_text(sentence)
+def test_an_empty_system_shows_a_message_and_what_the_role_may_do(
+    browser: Browser, empty: RealApi, path: str, sentence: str, action: str
+) -> None:
+    for role in ("operator", "viewer"):
+        with console_in(browser, empty.url, role=role) as console:
+            console.open(path)
+            main = console.page.locator("main")
+            expect(main).to_contain_text(sentence)
+            assert (action in main.inner_text()) == (role == "operator" or not action)
 
 
 @pytest.mark.parametrize(
@@ -204,19 +210,6 @@ def test_texts_from_content_and_ids_are_never_executed_or_styled(
         assert page.locator("main img, main style, main script").count() == 0
         assert page.title() != "run"
         assert page.locator("header").is_visible()
-
-
-def test_no_link_has_another_scheme(console: Console) -> None:
-    console.open()
-    safe = console.page.evaluate(
-        """async urls => {
-            const base = document.querySelector('script[type=module]').src;
-            const { safeLink } = await import(new URL('markdown.js', base).href);
-            return urls.map(safeLink);
-        }""",
-        ["javascript:alert(1)", "data:text/html,x", " javascript:x", "http://x", "https://a.example/b", None],
-    )
-    assert safe == [None, None, None, None, "https://a.example/b", None]
 
 
 def test_the_map_is_walked_by_keyboard_alone(console: Console) -> None:
@@ -283,7 +276,7 @@ def test_a_stop_of_generation_is_shown_on_every_page(console: Console, api: Real
     with stopped(api, "the bill"):
         for path in views(api).values():
             console.open(path)
-            expect(note).to_contain_text("Generation is stopped. the bill")
+            expect(note).to_contain_text("Generation is stopped. “the bill”")
         assert console.axe() == []
 
 
@@ -305,7 +298,7 @@ def test_a_task_that_stands_still_says_why_and_nothing_of_it_pulses(console: Con
     with waiting(api, "waiting"):
         expect_still("Waits in the queue, place 1")
         with stopped(api, "the bill"):
-            expect_still("Generation is stopped. the bill")
+            expect_still("Generation is stopped. “the bill”")
     console.open(f"/tasks/{RUNNING}")
     console.settled()
     expect(page.locator(".running")).to_be_visible()
@@ -362,29 +355,38 @@ def test_a_task_in_the_list_shows_its_present_progress_and_its_place_in_the_queu
 
 def test_the_task_of_an_erased_user_shows_the_receipt_and_no_start(console: Console, api: RealApi) -> None:
     """Regression: it read like a task of the product, and its button would have generated it again."""
-    partly_failed(api, "of-erased")
-    receipt = {
-        "erasure_id": "6d0f5f9a",
-        "actor": "operator:op",
-        "began_at": "2026-11-28T02:00:00Z",
-        "ended_at": "2026-11-28T02:00:00Z",
-        "product_rows": False,
-        "removed": {"rows": {"content_attempts": 4}, "objects": {}, "names": {}},
-    }
-    console.alter("**/tasks/of-erased", lambda task: task.update(attempt=0, erased=receipt))
-    console.open("/tasks/of-erased")
-    console.settled()
+    load(api, "of-erased", "Cryptography", user="erased")
+    api.executions.begin("of-erased")
+    api.play("of-erased")
+    receipt = erased(api.services, "erased").receipt
+    assert receipt
     page = console.page
-    expect(page.locator(".note")).to_contain_text(re.compile("^Erased on 28 Nov 2026.*Receipt 6d0f5f9a"))
-    expect(page.locator("main .primary, .task-actions button, .reasons")).to_have_count(0)
+    console.open("/tasks?user_id=erased")
+    expect(page.locator(".task .state")).to_have_text("erased")
+    expect(page.locator(".task").get_by_role("checkbox")).to_be_disabled()
+    page.locator(".task .title").click()
+    console.settled()
+    expect(page.locator(".note")).to_contain_text(re.compile(f"^Erased on .*Receipt {receipt.erasure_id}"))
+    expect(page.locator("main .primary, .task-actions button, .reasons, .attempts")).to_have_count(0)
     assert console.axe() == []
 
 
-def test_without_a_stop_no_page_shows_one(console: Console) -> None:
-    with console.page.expect_response(lambda response: response.url.endswith("/health")):
-        console.open()
-    console.settled()
-    expect(console.page.locator(".stopped")).to_have_count(0)
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_a_skeleton_has_the_columns_of_its_list(browser: Browser, api: RealApi, width: int) -> None:
+    with console_in(browser, api.url, Look(width=width), "operator") as console:
+        page, held = console.page, list[Route]()
+        page.route("**/tasks?*", lambda route: held.append(route))
+        console.open("/tasks")
+
+        def lefts(row: str) -> list[int]:
+            """Of each part that is not at the end of its line."""
+            parts = [page.locator(f"{row} .{name}").first for name in ("title", "progress", "reason")]
+            return [round((part.bounding_box() or {"x": -1})["x"]) for part in parts]
+
+        expected = lefts(".loading")
+        held[0].continue_()
+        console.settled()
+        assert lefts(".task") == expected
 
 
 def test_a_task_that_the_product_is_processing_can_be_taken_over(console: Console, api: RealApi) -> None:
@@ -409,7 +411,8 @@ def test_a_redrive_that_is_not_possible_is_answered_with_the_reason(console: Con
 def test_a_viewer_has_no_buttons_that_change_anything(browser: Browser, api: RealApi) -> None:
     with console_in(browser, api.url, role="viewer") as console:
         page = console.page
-        for path in ("/tasks?status=failed", TASK, "/failures", f"/recoveries/{api.recoveries['running']}"):
+        recovery = f"/recoveries/{api.recoveries['running']}"
+        for path in ("/tasks?status=failed", TASK, "/failures", recovery, "/health"):
             console.open(path)
             console.settled()
             expect(page.locator("main h1")).to_be_visible()
@@ -417,7 +420,7 @@ def test_a_viewer_has_no_buttons_that_change_anything(browser: Browser, api: Rea
                 page.locator("main .primary, main .danger, main input[type=checkbox]:not(.chip *)").count()
                 == 0
             )
-            for name in ("Heal", "Retry", "Cancel task", "Pause", "Cancel recovery"):
+            for name in ("Heal", "Retry", "Redrive", "Cancel task", "Pause", "Cancel recovery"):
                 assert page.get_by_role("button", name=re.compile(f"^{name}( |$)")).count() == 0, (path, name)
 
 

@@ -156,7 +156,7 @@ def test_corrected_content_is_saved_with_its_id_and_version(pipeline: Pipeline, 
             assert text.body == b"# corrected"
 
 
-UNUSABLE = {
+UNUSABLE: dict[str, dict[str, Any]] = {
     "unknown": {"verdict": "maybe"},
     "a rejection without a reason": {"verdict": "reject", "code": "X"},
     "a rejection with a malformed code": REJECT | {"code": "wrong-key"},

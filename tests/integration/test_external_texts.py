@@ -278,7 +278,7 @@ def test_each_column_of_the_product(
     steps.start()
     steps.run(BatchRequest)
     if table in CONTENT_TABLES:
-        pipeline.execute(poison, **values)
+        pipeline.execute(f"{poison} WHERE concept_id = '{IDS[0]}'", **values)
         reconcile(ReconcileRequest(), pipeline.services, Deadline.after(pipeline.seconds))
     require_recorded(pipeline, ask, caplog)
     for content_type, end in product(ContentType, ("items/{}", "content/{}", "items/{}/revisions")):

@@ -13,6 +13,7 @@ from roadmap_content.api.http import refusal_of
 from roadmap_content.api.preview import preview_retry
 from roadmap_content.capabilities.recoveries.create import create
 from roadmap_content.capabilities.recoveries.decisions import Limits
+from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.api.recoveries import RecoveryFilter
 from roadmap_content.contracts.api.system import Refusal
@@ -120,6 +121,7 @@ def test_an_item_that_was_saved_since_the_plan_is_not_generated(pipeline: Pipeli
     adopted.failed(CONCEPTS)
     answer = retry(services, "t-1")
     generated: list[tuple[str, ContentType]] = []
+    services.generator = OfflineGenerator()
     generate = services.generator.generate
 
     def count(concept: Concept, content_type: ContentType, *rest: object) -> object:

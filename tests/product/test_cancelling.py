@@ -13,6 +13,7 @@ from roadmap_content.api.cancel import cancel_task
 from roadmap_content.api.history import list_attempts
 from roadmap_content.api.status import read_detail
 from roadmap_content.content.generation.generator import Generator
+from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.api.capacity import RetryAnswer
 from roadmap_content.contracts.errors import (
@@ -75,7 +76,7 @@ def test_a_task_cancelled_during_a_run_starts_no_further_item(
     pipeline: Pipeline, adopted: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adopted.failed(CONCEPTS)
-    meanwhile = Meanwhile(pipeline.services.generator, 3, lambda: cancel(adopted))
+    meanwhile = Meanwhile(OfflineGenerator(), 3, lambda: cancel(adopted))
     monkeypatch.setattr("roadmap_content.runs.steps.generate.PARALLEL", 1)
     pipeline.services.generator = meanwhile  # type: ignore[assignment]
 
@@ -151,7 +152,7 @@ def test_a_roadmap_deleted_during_a_run_gets_no_further_content(pipeline: Pipeli
     adopted.failed(CONCEPTS[:2])
     answer = retry(pipeline.services)
     deletion = "UPDATE roadmap_metadata SET deleted_at = now()"
-    meanwhile = Meanwhile(pipeline.services.generator, 1, lambda: adopted.execute(deletion))
+    meanwhile = Meanwhile(OfflineGenerator(), 1, lambda: adopted.execute(deletion))
     pipeline.services.generator = meanwhile  # type: ignore[assignment]
     before = adopted.rows("SELECT CAST(framework_data AS text) AS f FROM roadmap_metadata")
 
@@ -332,7 +333,7 @@ def test_generate_stops_after_a_regeneration_was_cancelled(
     monkeypatch.setattr("roadmap_content.runs.steps.generate.PARALLEL", 1)
 
     arguments = pipeline.services, "t-1", USER, deadline(), f"user:{USER}", None
-    meanwhile = Meanwhile(pipeline.services.generator, 2, lambda: cancel_task(*arguments))
+    meanwhile = Meanwhile(OfflineGenerator(), 2, lambda: cancel_task(*arguments))
     pipeline.services.generator = meanwhile  # type: ignore[assignment]
 
     run(pipeline.services, answer)

@@ -11,6 +11,7 @@ import pytest
 from migrations import UnknownTimeZoneError, use_time_zone
 from roadmap_content.api.status import read_status
 from roadmap_content.content.generation.generator import Generator
+from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.tutorial import draft_from_text
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.storage.keys import staged_key
@@ -248,7 +249,7 @@ def test_a_text_without_a_row_is_adopted(pipeline: Pipeline, adopted: Product) -
     adopted.failed(concepts)
     pipeline.bucket.put("r-1/concepts/r-1:c-1/v1.md", TEXT.encode())
     pipeline.bucket.put("r-1/concepts/r-1:c-2/v1.md", b"\xff is no text")
-    counted = Counted(pipeline.services.generator)
+    counted = Counted(OfflineGenerator())
     pipeline.services.generator = counted  # type: ignore[assignment]
 
     heal(pipeline.services)
@@ -272,7 +273,7 @@ def test_a_text_that_was_refused_is_not_adopted_again(pipeline: Pipeline, adopte
     adopted.failed(["r-1:c-1"])
     pipeline.bucket.put("r-1/concepts/r-1:c-1/v1.md", TEXT.encode())
     adopted.execute("ALTER TABLE tutorial_metadata ADD CHECK (title <> 'Control planes')")
-    counted = Counted(pipeline.services.generator)
+    counted = Counted(OfflineGenerator())
     pipeline.services.generator = counted  # type: ignore[assignment]
     heal(pipeline.services)
     assert ("r-1:c-1", "tutorial") not in counted.asked

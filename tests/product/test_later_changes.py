@@ -164,12 +164,8 @@ _TENANT = {
 CHANGES: Mapping[str, Change] = {
     "concept_id renamed": rename("concept_id", "topic_id"),
     "roadmap_id renamed": rename("roadmap_id", "course_id"),
-    "tutorial_id renamed": rename("tutorial_id", "lesson_id"),
-    "content_version renamed": rename("content_version", "edition"),
-    "is_latest renamed": rename("is_latest", "is_current"),
     "current_step renamed": rename("current_step", "stage"),
     "status renamed": rename("status", "state"),
-    "overall_status renamed": rename("overall_status", "whole_status"),
     "content_version dropped": Change(
         "ALTER TABLE tutorial_metadata DROP COLUMN content_version",
         replaced={
@@ -191,15 +187,6 @@ CHANGES: Mapping[str, Change] = {
     ),
     "content_version a text": Change(
         "ALTER TABLE tutorial_metadata ALTER COLUMN content_version TYPE text", unused=("modify a tutorial",)
-    ),
-    "is_latest a number": Change(
-        "ALTER TABLE tutorial_metadata ALTER COLUMN is_latest TYPE smallint USING CAST(is_latest AS integer)",
-        replaced={
-            ", true, 15": ", 1, 15",
-            "is_latest = false": "is_latest = 0",
-            "AND is_latest": "AND is_latest = 1",
-            "WHERE is_latest": "WHERE is_latest = 1",
-        },
     ),
     "quizzes renamed": Change("ALTER TABLE quiz_metadata RENAME TO quizzes", {"quiz_metadata": "quizzes"}),
     "tasks renamed": Change("ALTER TABLE roadmap_tasks RENAME TO tasks", {"roadmap_tasks": "tasks"}),
@@ -297,25 +284,17 @@ FINDINGS: Mapping[str, set[str]] = {
     | fails(TUTORIAL, "keep_version")
     | fails("roadmap_metadata", "forget_roadmap")
     | fails("roadmap_tasks", "note_task"),
-    "tutorial_id renamed": renamed("tutorial_id", "lesson_id", (TUTORIAL,), ("concept_metadata",))
-    | fails(TUTORIAL, *_SAVING_TUTORIALS, *_KEEPING[TUTORIAL], "keep_version"),
-    "content_version renamed": renamed("content_version", "edition", (TUTORIAL,))
-    | fails(TUTORIAL, *_SAVING_TUTORIALS, "keep_version"),
-    "is_latest renamed": renamed("is_latest", "is_current", (TUTORIAL,))
-    | fails(TUTORIAL, *_SAVING_TUTORIALS),
     "current_step renamed": renamed("current_step", "stage", (), ("roadmap_tasks",))
     | fails("roadmap_tasks", "before_task"),
     "status renamed": renamed("status", "state", (), ("roadmap_tasks",))
     | _NOTING
     | fails("roadmap_tasks", "before_task", "note_task"),
-    "overall_status renamed": renamed("overall_status", "whole_status", ("concept_metadata",)),
     "content_version dropped": each("column_missing", TUTORIAL, "content_version")
     | each("index_missing", TUTORIAL, "content_tutorial_by_version")
     | fails(TUTORIAL, *_SAVING_TUTORIALS, "keep_version"),
     "is_latest dropped": each("column_missing", TUTORIAL, "is_latest") | fails(TUTORIAL, *_SAVING_TUTORIALS),
     "content_version a text": each("column_type", TUTORIAL, "content_version")
     | fails(TUTORIAL, *_SAVING_TUTORIALS),
-    "is_latest a number": each("column_type", TUTORIAL, "is_latest") | fails(TUTORIAL, *_SAVING_TUTORIALS),
     "quizzes renamed": {f"table_missing {QUIZ}"} | fails("quizzes", "before_quiz"),
     "tasks renamed": {"table_missing roadmap_tasks"} | _NOTING | fails("tasks", "note_task"),
     "roadmaps renamed": {"table_missing roadmap_metadata"}.union(

@@ -7,6 +7,7 @@ import pytest
 from migrations import use_time_zone
 from roadmap_content.api.preview import preview_retry
 from roadmap_content.content.generation.generator import Generator
+from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.product import PRODUCT_TYPES
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.errors import ItemNotFoundError, TransientError
@@ -49,7 +50,7 @@ class Counting:
 
 @pytest.fixture
 def generator(pipeline: Pipeline) -> Counting:
-    counting = Counting(pipeline.services.generator)
+    counting = Counting(OfflineGenerator())
     pipeline.services.generator = counting
     return counting
 

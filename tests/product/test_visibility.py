@@ -2,6 +2,7 @@
 
 import pytest
 
+from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.product import PRODUCT_TYPES
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.items import ContentType
@@ -131,7 +132,7 @@ def test_a_run_that_loses_sight_of_the_rows_pays_for_nothing_twice(deployment: D
     deployment.product.task("t-1", "failed", roadmap_id="r-1")
     deployment.migrate()
     services = deployment.services
-    counted = Counted(services.generator)
+    counted = Counted(OfflineGenerator())
     services.generator = counted  # type: ignore[assignment]
     answer = retry(services)
     assert answer.execution_arn is not None
@@ -219,7 +220,7 @@ def test_an_operator_s_word_and_fewer_roadmaps_are_no_loss(deployment: Deploymen
     finish(deployment)
     deployment.product.execute("DELETE FROM quiz_metadata WHERE roadmap_id = 'r-1'")
     assert [repair.task_id for repair in deployment.sweep().repairs] == ["t-1"]
-    counted = Counted(deployment.services.generator)
+    counted = Counted(OfflineGenerator())
     deployment.services.generator = counted  # type: ignore[assignment]
     heal(deployment.services)
     deployment.product.execute("TRUNCATE quiz_metadata CASCADE")

@@ -25,7 +25,7 @@ _made: dict[Hashable, _State] = {}
 
 def prepare(pipeline: Pipeline, build: Callable[..., object], *arguments: Hashable) -> None:
     """Give a pipeline without rows and objects those that `build(pipeline, *arguments)` leaves."""
-    composed = tuple(map(id, vars(pipeline.services)["_capabilities"]))
+    composed = tuple(map(id, pipeline.services.capabilities))
     key = build.__module__, build.__qualname__, arguments, composed
     engine = pipeline.engine.execution_options(isolation_level="AUTOCOMMIT")
     state = _made.get(key)

@@ -61,7 +61,26 @@ def test_a_function_that_claims_or_finishes_a_run_gives_its_services_a_tuple(nam
     assert ("capabilities" in given) == (f"{SERVICES}.Services.capabilities" in reached_by(name).symbols)
 
 
+HOOKS_OF = {
+    "roadmap_content.state.queue.claims._take": {"fence"},
+    "roadmap_content.runs.steps.end_attempt.end_attempt": {"failures_changed", "plan_next", "is_known"},
+    "roadmap_content.runs.steps.finalize.start_next": {"after_run"},
+}
+"""By the door through which everything claims, or ends an attempt: the hooks that it calls."""
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_what_claims_or_ends_an_attempt_calls_its_hooks(name: str) -> None:
+    symbols = reached_by(name).symbols
+    hooks = {hook for door, called in HOOKS_OF.items() if door in symbols for hook in called}
+    assert {f"{SERVICES}.Capability.{hook}" for hook in hooks} <= symbols
+
+
 def test_some_functions_call_hooks() -> None:
+    claiming = {name for name in FUNCTIONS if f"{SERVICES}.Capability.fence" in reached_by(name).symbols}
+    api = {"task_api", "operator_api"}
+    assert claiming == api | {"plan_batches", "await_redrive", "finalize_task", "reconcile_task"}
+    assert all(any(door in reached_by(name).symbols for name in FUNCTIONS) for door in HOOKS_OF)
     assert f"{SERVICES}.Capability.after_run" in reached_by("finalize_task").symbols
     assert f"{SERVICES}.Capability.after_run" not in reached_by("plan_batches").symbols
     assert f"{SERVICES}.Services.capabilities" in reached_by("await_redrive").symbols

@@ -50,14 +50,6 @@ def test_the_page_is_never_cached_and_refers_to_existing_files() -> None:
         assert get(f"/console/{name}")["statusCode"] == 200
 
 
-def test_the_page_holds_no_script_and_no_style_of_its_own() -> None:
-    page = get("/console/")["body"]
-    assert re.search(r"<script(?![^>]* src=)", page) is None
-    assert "<style" not in page
-    assert " style=" not in page
-    assert re.search(r"\son\w+=", page) is None
-
-
 def test_without_the_trailing_slash_the_page_redirects() -> None:
     answer = get("/console")
     assert (answer["statusCode"], answer["headers"]["Location"]) == (308, "console/")
@@ -104,7 +96,7 @@ def test_cached_files_are_not_sent_again(path: str) -> None:
 def test_every_answer_has_the_security_headers(path: str) -> None:
     headers = get(path)["headers"]
     policy = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
-    assert policy["default-src"] == policy["connect-src"] == "'self'"
+    assert policy["default-src"] == policy["connect-src"] == policy["img-src"] == "'self'"
     assert {policy[name] for name in ("object-src", "base-uri", "form-action", "frame-ancestors")} == {
         "'none'"
     }
@@ -137,7 +129,9 @@ def test_without_a_client_the_page_contains_no_issuer(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     "url", ["http://issuer.example", "https://x; script-src *", "https://a b", "javascript:1"]
 )
-def test_an_issuer_that_is_no_https_url_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_origin_that_is_no_https_url_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(MissingSettingError):
+        loaded(monkeypatch, CONSOLE_PICTURE_ORIGINS=url)
     with pytest.raises(MissingSettingError):
         loaded(monkeypatch, JWT_ISSUER=url, CONSOLE_CLIENT_ID="console")
 
@@ -154,16 +148,9 @@ def test_the_digest_depends_on_every_name_and_content(tmp_path: Path) -> None:
     assert len(set(digests)) == len(digests)
 
 
-def test_modules_import_only_relative_paths() -> None:
-    for path in ASSETS.rglob("*.js"):
-        for name in re.findall(r"""(?:^|[\s;}])(?:import|from)\s*["']([^"']+)["']""", path.read_text()):
-            assert name.startswith("./"), f"{path.name} imports {name}"
-            assert (path.parent / name).is_file()
-
-
 def test_nothing_is_ever_parsed_as_markup() -> None:
     forbidden = re.compile(
-        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc"
+        r"[iI]nnerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc"
     )
     ours = list(ASSETS.glob("*.js"))
     assert len(ours) > 10

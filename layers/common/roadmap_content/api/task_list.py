@@ -38,7 +38,6 @@ def _task_row(row: Any) -> TaskRow:  # noqa: ANN401 - a SQLAlchemy row
         "progress": item_totals(row.execution_summary),
         "top_reason": _top_reason(groups),
         "needs_person": any(advice_for(code, Stage(stage)).needs_person for code, stage, *_ in groups),
-        "ours": row.attempt > 0,
     }
     return TaskRow.model_validate({**row._mapping, **derived})
 

@@ -132,6 +132,9 @@ class Capability:
 class Services:
     """The external services that a function uses. Tests pass other settings or replace single services."""
 
+    generator: "Generator | None" = None
+    """The one of the setting, once `generate_content` has used it; or that of a test."""
+
     def __init__(
         self, settings: Settings | None = None, capabilities: Sequence[Capability] | None = None
     ) -> None:
@@ -209,12 +212,6 @@ class Services:
     @cached_property
     def event_bus(self) -> EventBus:
         return EventBus(self.settings.event_bus)
-
-    @cached_property
-    def generator(self) -> "Generator":
-        from ..content.generation.generator import generator_named  # only `generate_content` needs it
-
-        return generator_named(self.settings.generator, self.settings)
 
     @cached_property
     def framework_cache(self) -> FrameworkCache:

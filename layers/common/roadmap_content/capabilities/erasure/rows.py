@@ -18,10 +18,8 @@ from ...content.roadmaps.metadata import lock_contents
 from ...contracts.erasure import Removed
 from ...contracts.errors import ErasureRefusedError
 from ...platform.storage.keys import prefixes_of
-from ...state.failures.current import forget_failures, hand_over_failures
+from ...state.failures.current import forget_failures
 from ...state.failures.groups import FailuresChanged
-from ...state.queue.queue import hand_over_queue
-from ...state.tasks.attempts import hand_over_attempts
 from ...state.tasks.task import lock_tasks
 from ...state.tasks.time_zone import instant
 from .names import ERASED, replace_names
@@ -313,9 +311,14 @@ def texts_of_others(
 
 def hand_over(connection: Connection, user_id: str) -> None:
     """Give the rows of tasks that have another owner now, and not this user any more, to their owner."""
-    hand_over_attempts(connection, user_id)
-    hand_over_failures(connection, user_id)
-    hand_over_queue(connection, user_id)
+    for rule in rules(connection):  # waiting attempts have left the queue before
+        for column, mark in (("user_id", ""), ("queue_key", "user:")):
+            if not rule.is_of_product and {"task_id", column} <= rule.columns:
+                statement = text(
+                    f"UPDATE {rule.table} r SET {column} = '{mark}' || t.user_id FROM roadmap_tasks t"
+                    f" WHERE t.task_id = r.task_id AND t.user_id <> :user_id AND r.{column} = :name"
+                )
+                connection.execute(statement, {"user_id": user_id, "name": f"{mark}{user_id}"})
 
 
 def all_users(connection: Connection) -> list[str]:

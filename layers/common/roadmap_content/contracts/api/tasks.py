@@ -139,7 +139,6 @@ class TaskRow(Payload):
     progress: ItemTotals | None
     top_reason: TopReason | None
     needs_person: bool
-    ours: bool
     erased: Annotated[bool, Field(description="Everything of this system about the task was erased.")]
 
 

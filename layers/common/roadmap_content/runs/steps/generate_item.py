@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from ...content.generation.generator import Allowance, Learner, OutOfTimeError
+from ...content.generation.generator import Allowance, Learner, OutOfTimeError, generator_named
 from ...content.generation.item_locks import ItemLocks
 from ...content.generation.quota import GenerationStoppedError, ModelQuota, TaskBudget, Usage
 from ...content.kind import Draft, require_indexable
@@ -81,8 +81,10 @@ class ItemPreparation:
         self._bucket = services.bucket
         self._engine = services.engine
         self._staging = Staging(services.bucket, request.plan.roadmap_id, self._replaces)
-        self._generator = services.generator
         self._generator_name = services.settings.generator
+        if services.generator is None:
+            services.generator = generator_named(self._generator_name, services.settings)
+        self._generator = services.generator
         self.refused: dict[Item, Origin] = {}
         """The origins of answers that are not valid content, or that a model declined."""
 

@@ -33,12 +33,6 @@ FROM roadmap_tasks t, json_to_recordset(CAST(:groups AS json)) AS f(
 WHERE t.task_id = :task_id
 """)
 
-# The current failures of a task follow it to another owner.
-HAND_OVER = text("""
-UPDATE content_task_failures f SET user_id = t.user_id FROM roadmap_tasks t
-WHERE t.task_id = f.task_id AND t.user_id <> :user_id AND f.user_id = :user_id
-""")
-
 # If two sweeps delete the same rows, only one of them gets the rows.
 TAKE = text("""
 DELETE FROM content_task_failures WHERE task_id = :task_id
@@ -83,11 +77,6 @@ def forget_failures(
         taken = [dict(row) for row in connection.execute(TAKE, {"task_id": task_id}).mappings()]
         for changed in hooks:
             changed(connection, taken, [])
-
-
-def hand_over_failures(connection: Connection, user_id: str) -> None:
-    """Give a user's failures of tasks that have another owner now to that owner."""
-    connection.execute(HAND_OVER, {"user_id": user_id})
 
 
 def _row(group: TaskFailures, known: FailureRow | None, attempt: int, now: datetime) -> dict[str, Any]:

@@ -241,12 +241,6 @@ UPDATE content_queue SET state = 'ended', ended_at = timezone('utc', clock_times
 WHERE task_id = :task_id AND attempt = :attempt AND state = 'waiting'
 """)
 
-# An attempt follows its task to another owner. Those that wait have left the queue before.
-HAND_OVER = text("""
-UPDATE content_queue q SET queue_key = 'user:' || t.user_id FROM roadmap_tasks t
-WHERE t.task_id = q.task_id AND t.user_id <> :user_id AND q.queue_key = 'user:' || CAST(:user_id AS text)
-""")
-
 # The product has deleted the task, or a later attempt was claimed by a release without a queue.
 END_ORPHANS = text(f"""
 UPDATE content_queue q SET state = 'ended', ended_at = timezone('utc', clock_timestamp())
@@ -378,11 +372,6 @@ def release(connection: Connection, task_id: str, attempt: int) -> None:
 def leave_queue(connection: Connection, task_id: str, attempt: int) -> bool:
     """Remove an attempt from the queue; `False` if it does not wait."""
     return connection.execute(LEAVE, {"task_id": task_id, "attempt": attempt}).rowcount == 1
-
-
-def hand_over_queue(connection: Connection, user_id: str) -> None:
-    """Give a user's entries of tasks that have another owner now to that owner."""
-    connection.execute(HAND_OVER, {"user_id": user_id})
 
 
 def tidy_queue(connection: Connection) -> None:

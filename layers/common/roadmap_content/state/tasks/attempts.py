@@ -119,12 +119,6 @@ WHERE saved IS NULL AND ended_at IS NULL
     AND NOT EXISTS (SELECT FROM roadmap_tasks t WHERE t.task_id = a.task_id)
 """)
 
-# The attempts of a task follow it to another owner.
-HAND_OVER = text("""
-UPDATE content_attempts a SET user_id = t.user_id FROM roadmap_tasks t
-WHERE t.task_id = a.task_id AND t.user_id <> :user_id AND a.user_id = :user_id
-""")
-
 # One of sixteen rows per hour, so that attempts that end together do not wait for each other.
 COUNT_TOKENS = text("""
 INSERT INTO content_token_hours AS known (hour, shard, spent, saved_by_staging)
@@ -234,11 +228,6 @@ def cancel_attempt(connection: Connection, task_id: str, attempt: int) -> None:
 def end_attempts_of_deleted_tasks(connection: Connection) -> None:
     """Record the end of the open attempts of tasks that the product has deleted."""
     connection.execute(END_OF_DELETED_TASKS)
-
-
-def hand_over_attempts(connection: Connection, user_id: str) -> None:
-    """Give a user's attempts of tasks that have another owner now to that owner."""
-    connection.execute(HAND_OVER, {"user_id": user_id})
 
 
 def record_attempt_outcome(
