@@ -370,7 +370,7 @@ migration."""
         (LIMITS | {"DatabaseConnections": "31", "ApiConcurrency": "3"}, []),
         (
             LIMITS | {"DatabaseConnections": "500", "ApiConcurrency": "0"},
-            ["nothing limits the connections of TaskApiFunction, RecoveryApiFunction"],
+            ["nothing limits the connections of TaskApiFunction, OperatorApiFunction"],
         ),
     ],
 )
