@@ -460,20 +460,10 @@ BEGIN
 END;
 """
 
-TABLES = {
-    "tutorial": ("tutorial_metadata", "tutorial_id"),
-    "resources": ("resource_recommendation_metadata", "id"),
-    "quiz": ("quiz_metadata", "quiz_id"),
-}
+ITEMS = (("resources", "resource_recommendation_metadata", "id"), ("quiz", "quiz_metadata", "quiz_id"))
+"""The content types with one row for each item: the name, the table and its key."""
 
-CONTENT = {
-    "tutorial": ("title", "summary", "content_url", "estimated_completion_time"),
-    "resources": ("resources", "search_queries_used"),
-    "quiz": ("questions",),
-}
-"""The columns of each table with the content of an item. `json` has no operator for equality."""
-
-WATCHED = ("roadmap_metadata", *(table for table, _ in TABLES.values()), "concept_metadata")
+WATCHED = ("roadmap_metadata", "tutorial_metadata", *(table for _, table, _ in ITEMS), "concept_metadata")
 
 REMOVE = """
 DROP FUNCTION IF EXISTS
@@ -495,19 +485,18 @@ def create_triggers(connection: Connection) -> None:
     schemas = connection.scalar(text("SELECT quote_literal(CAST(current_schemas(false) AS text))"))
     _create(connection, CREATORS, schemas=schemas)
     create_rewrite(connection)
-    for noun, (table, key) in TABLES.items():
-        names = {"noun": noun, "table": table, "key": key}
-        if noun == "tutorial":
-            create_trigger(connection, "content_before_tutorial", "BEFORE INSERT", table, BEFORE_TUTORIAL)
-        else:
-            create_trigger(connection, f"content_before_{noun}", "BEFORE INSERT", table, BEFORE_ITEM, key=key)
-            _create(connection, MERGE, **names)
-        # Only the rows of tutorials may be prepared, without content.
-        prepared = "OLD.content_status IS DISTINCT FROM 'completed'" if noun == "tutorial" else "false"
-        keep_content(connection, noun, table, key, CONTENT[noun], prepared)
+    for noun, table, key in ITEMS:
+        create_trigger(connection, f"content_before_{noun}", "BEFORE INSERT", table, BEFORE_ITEM, key=key)
+        _create(connection, MERGE, noun=noun, table=table, key=key)
+        content = ["questions"] if noun == "quiz" else ["resources", "search_queries_used"]
+        keep_content(connection, noun, table, key, content)
     for template in (MERGE_ITEMS, QUIZ_AT):
         _create(connection, template)
     tutorials, tasks, roadmaps = "tutorial_metadata", "roadmap_tasks", "roadmap_metadata"
+    content = ["title", "summary", "content_url", "estimated_completion_time"]
+    prepared = "OLD.content_status IS DISTINCT FROM 'completed'"
+    keep_content(connection, "tutorial", tutorials, "tutorial_id", content, prepared)
+    create_trigger(connection, "content_before_tutorial", "BEFORE INSERT", tutorials, BEFORE_TUTORIAL)
     create_trigger(connection, "content_after_tutorial", "AFTER INSERT", tutorials, AFTER_TUTORIAL)
     create_trigger(connection, "content_keep_version", "BEFORE UPDATE", tutorials, KEEP_VERSION)
     create_trigger(connection, "content_before_task", "BEFORE UPDATE", tasks, BEFORE_TASK)
@@ -539,7 +528,7 @@ def keep_content(
         columns: the columns with the content of an item.
         skipped: a condition of rows that are not archived.
     """
-    changed = " OR ".join(
+    changed = " OR ".join(  # `json` has no operator for equality
         f"CAST(OLD.{column} AS text) IS DISTINCT FROM CAST(NEW.{column} AS text)" for column in columns
     )
     function = f"content_keep_{noun}"

@@ -29,7 +29,7 @@ from tests.support.requests_to_api import Reply as Answer
 from tests.support.requests_to_api import request as invoke
 from tests.support.runs import Runs
 
-FUNCTIONS = {name: importlib.import_module(f"functions.{name}.app") for name in ("task_api", "recovery_api")}
+FUNCTIONS = {name: importlib.import_module(f"functions.{name}.app") for name in ("task_api", "operator_api")}
 RECOVERY_PATHS = ("/api/v1/recoveries", "/api/v1/capacity", "/api/v1/failures/")
 
 ROLES = {"owner": "owner", "viewer": "owner,viewer", "operator": "owner,operator"}
@@ -150,7 +150,7 @@ class RealApi:
         return Reply(status, b"" if body is None else json.dumps(body).encode(), headers)
 
     def _invoke(self, method: str, path: str, query: Mapping[str, Sequence[str]], **event: Any) -> Answer:
-        function = FUNCTIONS["recovery_api" if path.startswith(RECOVERY_PATHS) else "task_api"]
+        function = FUNCTIONS["operator_api" if path.startswith(RECOVERY_PATHS) else "task_api"]
         with self._one_at_a_time:  # as in one execution environment
             function.__dict__["services"] = self.services
             return invoke(function, method, path, query, **event)

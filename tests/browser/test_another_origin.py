@@ -177,7 +177,7 @@ def test_the_product_s_page_reads_answers_refusals_and_errors(
     assert ask("GET", "/api/v1/tasks", None)["status"] == 401
     _refuse_all(beside, "/~1api~1v1~1me/GET")
     assert ask("GET", "/api/v1/me")["status"] == 429
-    _delete_recovery_api(beside)
+    _delete_operator_api(beside)
     assert ask("GET", "/api/v1/recoveries", operator)["status"] >= 500
 
     page.goto(origin.replace("127.0.0.1", "localhost"))
@@ -212,11 +212,11 @@ def _refuse_all(stack: LocalStack, method: str) -> None:
     )
 
 
-def _delete_recovery_api(stack: LocalStack) -> None:
+def _delete_operator_api(stack: LocalStack) -> None:
     functions = stack.client("lambda")
     (name,) = (
         each["FunctionName"]
         for each in functions.list_functions()["Functions"]
-        if "RecoveryApi" in each["FunctionName"]
+        if "OperatorApi" in each["FunctionName"]
     )
     functions.delete_function(FunctionName=name)

@@ -228,7 +228,7 @@ class Drill:
         """Advance a recovery until it has ended; return its final state."""
         path = f"/recoveries/{recovery_id}"
         # The sweep's part: the rate also allows starts between the ends of runs.
-        while (recovery := dict(self.ask("recovery_api", "GET", path).body))["ended_at"] is None:
+        while (recovery := dict(self.ask("operator_api", "GET", path).body))["ended_at"] is None:
             advance(self.own, recovery_id, Deadline.after(600))
             time.sleep(SWEEP_SECONDS)
         return recovery
@@ -268,7 +268,7 @@ def heal(drill: Drill, rate: int, concurrency: int) -> tuple[dict[str, Any], flo
         "concurrency": concurrency,
     }
     started = time.monotonic()
-    created = drill.ask("recovery_api", "POST", "/recoveries", body)
+    created = drill.ask("operator_api", "POST", "/recoveries", body)
     if created.status != 201:
         raise SystemExit(f"the recovery was not created: {created}")
     recovery = drill.follow(created.body["recovery_id"])

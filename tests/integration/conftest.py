@@ -19,14 +19,14 @@ Send = Callable[..., Reply]
 def ask(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Ask:
     """Sends a request to the API's function for its path, on the test's own database."""
     functions = {
-        name: importlib.import_module(f"functions.{name}.app") for name in ("task_api", "recovery_api")
+        name: importlib.import_module(f"functions.{name}.app") for name in ("task_api", "operator_api")
     }
     for function in functions.values():
         monkeypatch.setattr(function, "services", pipeline.services)
 
     def call(method: str, path: str, query: Any = None, **who: Any) -> Reply:
         operators = ("/recoveries", "/capacity", "/failures/", "/users/", "/erasures/")
-        name = "recovery_api" if path.startswith(operators) else "task_api"
+        name = "operator_api" if path.startswith(operators) else "task_api"
         return request(functions[name], method, f"/api/v1{path}", query, **who)
 
     return call

@@ -87,7 +87,7 @@ def log(drill: Drill, monkeypatch: pytest.MonkeyPatch) -> Log:
     """Leads the client's requests to the functions. A token is the name of its user."""
     log = Log()
     modules = {
-        name: importlib.import_module(f"functions.{name}.app") for name in ("task_api", "recovery_api")
+        name: importlib.import_module(f"functions.{name}.app") for name in ("task_api", "operator_api")
     }
     for module in modules.values():
         monkeypatch.setattr(module, "services", drill.own)
@@ -95,7 +95,7 @@ def log(drill: Drill, monkeypatch: pytest.MonkeyPatch) -> Log:
     def send(method: str, url: str, token: str, body: bytes | None = None) -> HttpAnswer:
         parts = urlsplit(url)
         path = parts.path
-        api = "recovery_api" if path.startswith(("/api/v1/recoveries", "/api/v1/failures/")) else "task_api"
+        api = "operator_api" if path.startswith(("/api/v1/recoveries", "/api/v1/failures/")) else "task_api"
         document = None if body is None else json.loads(body)
         reply = request(
             modules[api],
@@ -215,7 +215,7 @@ REFUSED: dict[str, set[str]] = {
 def test_every_tool_has_the_scopes_of_the_caller(drill: Drill, log: Log, user: str) -> None:
     group_id = drill.rows("SELECT group_id FROM content_failure_groups WHERE items > 0")[0]["group_id"]
     recovery = drill.ask(
-        "recovery_api", "POST", "/recoveries", {"filter": {"q": "task-00002"}, "reason": "r"}
+        "operator_api", "POST", "/recoveries", {"filter": {"q": "task-00002"}, "reason": "r"}
     )
     names = {"<group>": group_id, "<recovery>": recovery.body["recovery_id"]}
     assert set(ARGUMENTS) == READ | {"preview_cancel"}

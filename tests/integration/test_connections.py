@@ -97,7 +97,7 @@ def work(environments: dict[str, list[Services]], pipeline: Pipeline, number: in
     with pytest.raises(ContentIncomplete):
         run.step(environments[STEPS[run.state]][number], Deadline.after(600))
     reconcile(ReconcileRequest(), environments["ReconcileTaskFunction"][number], Deadline.after(600))
-    for api, function in (("task_api", "TaskApiFunction"), ("recovery_api", "RecoveryApiFunction")):
+    for api, function in (("task_api", "TaskApiFunction"), ("operator_api", "OperatorApiFunction")):
         module = importlib.import_module(f"functions.{api}.app")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module, "services", environments[function][number])

@@ -213,7 +213,12 @@ def test_an_empty_database_gets_every_table_and_those_of_the_product_without_uni
     assert uniques(empty_database_url) == []
 
 
-@pytest.mark.parametrize("unique", UNIQUE)
+SUFFICIENT = [
+    pytest.param(name, marks=pytest.mark.slow) for name in ("as_designed", "indexes_in_another_order")
+]
+
+
+@pytest.mark.parametrize("unique", ["none", "some_that_do_not_suffice", *SUFFICIENT])
 def test_adoption_keeps_rows_and_unique_constraints_and_adds_missing_indexes(
     empty_database_url: str, unique: str
 ) -> None:
@@ -241,13 +246,7 @@ def test_adoption_keeps_rows_and_unique_constraints_and_adds_missing_indexes(
     assert_content_can_be_saved(empty_database_url)
 
 
-@pytest.mark.parametrize(
-    "unique",
-    [
-        "none",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("as_designed", "indexes_in_another_order")),
-    ],
-)
+@pytest.mark.parametrize("unique", ["none", *SUFFICIENT])
 def test_a_downgrade_restores_the_schema_of_the_product(empty_database_url: str, unique: str) -> None:
     execute(empty_database_url, PRODUCT, UNIQUE[unique], ROWS)
     before = schema(empty_database_url), rows(empty_database_url)
@@ -422,7 +421,9 @@ def assert_in_order(before: list[Tutorial], after: list[tuple[int, bool]]) -> No
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("existing", ["", PRODUCT + ROWS + DUPLICATES])
+@pytest.mark.parametrize(
+    "existing", [pytest.param("", marks=pytest.mark.slow), PRODUCT + ROWS + DUPLICATES], ids=["empty", "rows"]
+)
 def test_concurrent_migrations_run_one_after_the_other(empty_database_url: str, existing: str) -> None:
     execute(empty_database_url, existing)
 

@@ -37,7 +37,7 @@ EXPECTED: Mapping[str, Mapping[str, Any]] = {
     "authorize_request": {"errorType": "UnauthorizedError"},  # the event's token has expired
     "console": {"statusCode": 200},
     "check_links": {"verdicts": [{"verdict": "accept"}, {"verdict": "reject", "code": "DeadLinks"}]},
-    "recovery_api": {"statusCode": 200, "body": {"dry_run": True, "tasks": 1}},
+    "operator_api": {"statusCode": 200, "body": {"dry_run": True, "tasks": 1}},
     "task_api": {
         "statusCode": 202,
         "body": {"status": "processing", "total_items": 2 * _FIRST, "attempt": 2},
@@ -45,7 +45,7 @@ EXPECTED: Mapping[str, Mapping[str, Any]] = {
 }
 """The relevant parts of the responses, by the function's folder, which is also the name of its event."""
 
-SIDE_BY_SIDE = ("await_redrive", "reconcile_task", "authorize_request", "console", "recovery_api")
+SIDE_BY_SIDE = ("await_redrive", "reconcile_task", "authorize_request", "console", "operator_api")
 """Functions with events that change nothing that another one sees."""
 
 

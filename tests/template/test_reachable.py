@@ -78,7 +78,7 @@ def test_what_claims_or_ends_an_attempt_calls_its_hooks(name: str) -> None:
 
 def test_some_functions_call_hooks() -> None:
     claiming = {name for name in FUNCTIONS if f"{SERVICES}.Capability.fence" in reached_by(name).symbols}
-    api = {"task_api", "recovery_api"}
+    api = {"task_api", "operator_api"}
     assert claiming == api | {"plan_batches", "await_redrive", "finalize_task", "reconcile_task"}
     assert all(any(door in reached_by(name).symbols for name in FUNCTIONS) for door in HOOKS_OF)
     assert f"{SERVICES}.Capability.after_run" in reached_by("finalize_task").symbols

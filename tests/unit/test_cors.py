@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-import functions.recovery_api.app as recovery_api
+import functions.operator_api.app as operator_api
 import functions.task_api.app as task_api
 from roadmap_content.api.http import Api
 from roadmap_content.contracts.errors import (
@@ -31,7 +31,7 @@ SETTINGS = {
 IDS = {"<attempt>": "1", "<content_type>": "quiz", "<group_id>": "0" * 16}
 ROUTES = [
     (module, route.method, re.sub("<[a-z_]+>", lambda name: IDS.get(name[0], "x"), route.path))
-    for module in (task_api, recovery_api)
+    for module in (task_api, operator_api)
     for route in (*module.app._static_routes, *module.app._dynamic_routes)  # noqa: SLF001 - of the library
 ]
 ERRORS: dict[int, ContentError] = {
@@ -113,7 +113,7 @@ def test_a_preflight_permits_the_route_s_method_and_the_product_s_headers(name: 
 
 def test_the_permitted_headers_are_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CORS_HEADERS", "Authorization, X-Own")
-    headers = headers_of(answer_of(recovery_api, event("OPTIONS", "/api/v1/recoveries")))
+    headers = headers_of(answer_of(operator_api, event("OPTIONS", "/api/v1/recoveries")))
     assert headers["access-control-allow-headers"] == "Authorization,X-Own"
 
 

@@ -51,7 +51,7 @@ NEEDED = {
     | {"roadmap_content.content.generation", "roadmap_content.content.generation.offline"},
     "plan_batches": STEP,
     "reconcile_task": STEP,
-    "recovery_api": STEP | {"aws_lambda_powertools.event_handler"},
+    "operator_api": STEP | {"aws_lambda_powertools.event_handler"},
     "save_batch": STEP,
     "task_api": STEP | {"aws_lambda_powertools.event_handler"},
 }

@@ -82,7 +82,7 @@ def test_a_function_of_the_api_ends_before_api_gateway_gives_up(name: str) -> No
 
 
 def test_functions_that_start_with_packages_for_a_waiting_user_start_from_a_snapshot() -> None:
-    asked = {"TaskApiFunction", "RecoveryApiFunction", "AuthorizeRequestFunction"}
+    asked = {"TaskApiFunction", "OperatorApiFunction", "AuthorizeRequestFunction"}
     assert {name for name, each in FUNCTIONS.items() if "SnapStart" in each} == asked
 
 

@@ -79,193 +79,148 @@ def test_nothing_is_missing_in_a_prepared_account() -> None:
     assert find(prepared()) == []
 
 
-MISSING: list[tuple[str, dict[str, Any], dict[str, str]]] = [
-    (
-        "no role for access logs",
-        {"apigateway.GetAccount": {"throttleSettings": {"rateLimit": 1e4, "burstLimit": 5000}}},
-        {},
+def lacks(wrong: str, answers: Answers | None = None, **given: str) -> tuple[str, Answers, dict[str, str]]:
+    """What is wrong, and the answers of AWS and the parameters that are different then."""
+    return wrong, answers or {}, given
+
+
+def limits(requests: float, **account: str) -> Answers:
+    throttling = {"rateLimit": requests, "burstLimit": 5_000}
+    return {"apigateway.GetAccount": {**account, "throttleSettings": throttling}}
+
+
+def endpoints(*found: Any) -> Answers:
+    return {"ec2.DescribeVpcEndpoints": {"VpcEndpoints": [*found]}}
+
+
+def endpoints_without(service: str) -> Answers:
+    return endpoints(*(each for each in (GATEWAY, *INTERFACES) if not each["ServiceName"].endswith(service)))
+
+
+def secrets(**changed: str | None) -> Answers:
+    return {"secretsmanager.GetSecretValue": secret(SECRETS | changed)}
+
+
+def login(**changed: object) -> str:
+    return json.dumps(LOGIN | changed)
+
+
+IAM = {"DatabaseAuth": "iam"}
+TWO_VPCS = [
+    {"SubnetId": f"subnet-{number}", "VpcId": f"vpc-{number}", "CidrBlock": f"10.{number}.1.0/24"}
+    for number in (1, 2)
+]
+CLOSED = {
+    "ec2.DescribeRouteTables": {"RouteTables": [route_table(NAT)]},
+    "ec2.DescribeSecurityGroups": ingress(IpRanges=[{"CidrIp": "10.0.1.0/24"}]),
+}
+PROXY = {
+    "rds.DescribeDBProxies": {
+        "DBProxies": [{"DBProxyName": "p", "DBProxyArn": "arn:aws:rds:r:1:db-proxy:prx-1"}]
+    },
+    "rds.DescribeDBProxyTargets": {"Targets": [{"TrackedClusterId": "db"}]},
+}
+ENCRYPTED = {
+    "sns.GetTopicAttributes": topic(KmsMasterKeyId="alias/aws/sns"),
+    "kms.DescribeKey": {"KeyMetadata": {"KeyId": "1", "KeyManager": "AWS"}},
+}
+
+
+def rates(*quotas: Any) -> Answers:
+    return {"service-quotas.ListServiceQuotas": {"Quotas": [*quotas]}}
+
+
+def access(**different: Any) -> Answers:
+    return {"bedrock.GetFoundationModelAvailability": availability(**different)}
+
+
+def database(**different: Any) -> Answers:
+    return {"rds.DescribeDBClusters": {"DBClusters": [cluster(**different)]}}
+
+
+MISSING = [
+    lacks("no role for access logs", limits(1e4)),
+    lacks("allows 150 requests per second", limits(150.0, cloudwatchRoleArn="arn:role")),
+    lacks("which leaves 99 of Lambda's concurrency", {"lambda.GetAccountSettings": concurrency(160)}),
+    lacks("no rate of state transitions", rates()),
+    lacks("allows 30 state transitions per second, and 40", rates(quota(RATE, 30.0))),
+    lacks("DatabaseReaderSecretArn: there is no such secret", secrets(reader=None)),
+    lacks("DatabaseWriterSecretArn: the secret is not a JSON object", secrets(writer="password")),
+    lacks("DatabaseWriterSecretArn: the secret is not a JSON object", secrets(writer="[]")),
+    lacks(
+        "DatabaseMigratorSecretArn: the secret lacks dbname, username",
+        secrets(migrator=json.dumps({"host": "h", "port": 1, "password": "x"})),
     ),
-    (
-        "allows 150 requests per second",
-        {
-            "apigateway.GetAccount": {
-                "cloudwatchRoleArn": "arn:role",
-                "throttleSettings": {"rateLimit": 150.0, "burstLimit": 5_000},
-            }
-        },
-        {},
+    lacks("the secret's port is not a number", secrets(writer=login(port="x", username="a"))),
+    lacks(
+        "the secret's username is not roadmap_writer",
+        secrets(writer=login(username="roadmap_reader")),
     ),
-    ("which leaves 99 of Lambda's concurrency", {"lambda.GetAccountSettings": concurrency(160)}, {}),
-    ("no rate of state transitions", {"service-quotas.ListServiceQuotas": {"Quotas": []}}, {}),
-    (
-        "allows 30 state transitions per second, and 40",
-        {"service-quotas.ListServiceQuotas": {"Quotas": [quota(RATE, 30.0)]}},
-        {},
-    ),
-    *(
-        (expected, {"secretsmanager.GetSecretValue": secret(SECRETS | changed)}, {})
-        for expected, changed in (
-            ("DatabaseReaderSecretArn: there is no such secret", {"reader": None}),
-            ("DatabaseWriterSecretArn: the secret is not a JSON object", {"writer": "password"}),
-            ("DatabaseWriterSecretArn: the secret is not a JSON object", {"writer": "[]"}),
-            (
-                "DatabaseMigratorSecretArn: the secret lacks dbname, username",
-                {"migrator": json.dumps({"host": "h", "port": 1, "password": "x"})},
-            ),
-            (
-                "the secret's port is not a number",
-                {"writer": json.dumps({**LOGIN, "port": "x", "username": "a"})},
-            ),
-            (
-                "the secret's username is not roadmap_writer",
-                {"writer": json.dumps({**LOGIN, "username": "roadmap_reader"})},
-            ),
-            ("JwtSecretArn: there is no secret", {"jwt": None}),
-            ("JwtSecretArn: the secret is shorter than 32 bytes", {"jwt": "short"}),
-        )
-    ),
-    (
+    lacks("JwtSecretArn: there is no secret", secrets(jwt=None)),
+    lacks("JwtSecretArn: the secret is shorter than 32 bytes", secrets(jwt="short")),
+    lacks(
         "has no model and no inference profile",
         {"bedrock.GetFoundationModel": refusal("ResourceNotFoundException")},
-        {},
     ),
     *(
-        (
-            f"no access to maker.model-v1: {name} is {value}",
-            {"bedrock.GetFoundationModelAvailability": availability(**{name: value})},
-            {},
-        )
+        lacks(f"no access to maker.model-v1: {name} is {value}", access(**{name: value}))
         for name, value in (
             ("authorizationStatus", "NOT_AUTHORIZED"),
             ("entitlementAvailability", "NOT_AVAILABLE"),
             ("regionAvailability", "NOT_AVAILABLE"),
         )
     ),
-    (
-        "agreementAvailability is PENDING",
-        {"bedrock.GetFoundationModelAvailability": availability(agreementAvailability={"status": "PENDING"})},
-        {},
-    ),
-    ("ModelArns lacks what maker.model-v1 invokes", {}, {"ModelArns": "arn:other"}),
-    (
+    lacks("agreementAvailability is PENDING", access(agreementAvailability={"status": "PENDING"})),
+    lacks("ModelArns lacks what maker.model-v1 invokes", ModelArns="arn:other"),
+    lacks(
         "SubnetIds: no such subnet",
         {"ec2.DescribeSubnets": refusal("InvalidSubnetID.NotFound", "no such subnet")},
-        {},
     ),
-    (
-        "in several VPCs: vpc-1, vpc-2",
-        {
-            "ec2.DescribeSubnets": {
-                "Subnets": [
-                    {"SubnetId": "subnet-1", "VpcId": "vpc-1", "CidrBlock": "10.0.1.0/24"},
-                    {"SubnetId": "subnet-2", "VpcId": "vpc-2", "CidrBlock": "10.1.1.0/24"},
-                ]
-            }
-        },
-        {},
-    ),
-    ("enable-dns-support is off", {"ec2.DescribeVpcAttribute": attribute(support=False)}, {}),
-    ("enable-dns-hostnames is off", {"ec2.DescribeVpcAttribute": attribute(names=False)}, {}),
+    lacks("in several VPCs: vpc-1, vpc-2", {"ec2.DescribeSubnets": {"Subnets": TWO_VPCS}}),
+    lacks("enable-dns-support is off", {"ec2.DescribeVpcAttribute": attribute(support=False)}),
+    lacks("enable-dns-hostnames is off", {"ec2.DescribeVpcAttribute": attribute(names=False)}),
     *(
-        (
-            f"nor to an endpoint of {absent}",
-            {
-                "ec2.DescribeVpcEndpoints": {
-                    "VpcEndpoints": [
-                        each for each in (GATEWAY, *INTERFACES) if not each["ServiceName"].endswith(absent)
-                    ]
-                }
-            },
-            {},
-        )
+        lacks(f"nor to an endpoint of {absent}", endpoints_without(absent))
         for absent in ("s3", "states", "secretsmanager", "bedrock-runtime", "events")
     ),
-    (
+    lacks(
         "nor to an endpoint of secretsmanager",  # with IAM, for the key of erasures
-        {
-            "ec2.DescribeVpcEndpoints": {
-                "VpcEndpoints": [
-                    each for each in (GATEWAY, *INTERFACES) if "secretsmanager" not in each["ServiceName"]
-                ]
-            }
-        },
-        {"DatabaseAuth": "iam", **dict.fromkeys((n for n in GIVEN if n.endswith("rSecretArn")), "")},
+        endpoints_without("secretsmanager"),
+        **IAM,
+        **dict.fromkeys((name for name in GIVEN if name.endswith("rSecretArn")), ""),
     ),
-    (
+    lacks(
         "an endpoint of states (one exists, but without private DNS)",
-        {
-            "ec2.DescribeVpcEndpoints": {
-                "VpcEndpoints": [GATEWAY, *INTERFACES[1:], endpoint("states", PrivateDnsEnabled=False)]
-            }
-        },
-        {},
+        endpoints(GATEWAY, *INTERFACES[1:], endpoint("states", PrivateDnsEnabled=False)),
     ),
-    (
-        "nor to an endpoint of s3",
-        {
-            "ec2.DescribeVpcEndpoints": {
-                "VpcEndpoints": [{**GATEWAY, "RouteTableIds": ["rtb-2"]}, *INTERFACES]
-            }
-        },
-        {},
-    ),
-    (
+    lacks("nor to an endpoint of s3", endpoints({**GATEWAY, "RouteTableIds": ["rtb-2"]}, *INTERFACES)),
+    lacks(
         "nor to an endpoint of states",
-        {
-            "ec2.DescribeVpcEndpoints": {
-                "VpcEndpoints": [GATEWAY, *INTERFACES[1:], endpoint("states", State="pending")]
-            }
-        },
-        {},
+        endpoints(GATEWAY, *INTERFACES[1:], endpoint("states", State="pending")),
     ),
-    (
+    lacks(
         "vpce-states (states): its security groups do not accept port 443",
-        {
-            "ec2.DescribeVpcEndpoints": {"VpcEndpoints": [GATEWAY, endpoint("states")]},
-            "ec2.DescribeRouteTables": {"RouteTables": [route_table(NAT)]},
-            "ec2.DescribeSecurityGroups": ingress(IpRanges=[{"CidrIp": "10.0.1.0/24"}]),
-        },
-        {},
+        endpoints(GATEWAY, endpoint("states")) | CLOSED,
     ),
-    (
-        "db is PostgreSQL 13.9",
-        {"rds.DescribeDBClusters": {"DBClusters": [cluster(EngineVersion="13.9")]}},
-        {},
-    ),
-    (
+    lacks("db is PostgreSQL 13.9", database(EngineVersion="13.9")),
+    lacks(
         "db does not accept IAM logins",
-        {"rds.DescribeDBClusters": {"DBClusters": [cluster(IAMDatabaseAuthenticationEnabled=False)]}},
-        {"DatabaseAuth": "iam", "DatabaseResourceId": "cluster-1"},
+        database(IAMDatabaseAuthenticationEnabled=False),
+        **IAM,
+        DatabaseResourceId="cluster-1",
     ),
-    (
-        "db is behind RDS Proxy",
-        {
-            "rds.DescribeDBProxies": {
-                "DBProxies": [{"DBProxyName": "p", "DBProxyArn": "arn:aws:rds:r:1:db-proxy:prx-1"}]
-            },
-            "rds.DescribeDBProxyTargets": {"Targets": [{"TrackedClusterId": "db"}]},
-        },
-        {"DatabaseAuth": "iam", "DatabaseResourceId": "prx-1", "DatabaseHost": "p.example"},
-    ),
-    ("10 slots use about 71076923 tokens", {}, {"TokensPerHour": "400000000"}),
-    ("arn:topic has no confirmed sub", {"sns.GetTopicAttributes": topic(SubscriptionsConfirmed="0")}, {}),
-    ("there is no topic arn:topic", {"sns.GetTopicAttributes": refusal("NotFound")}, {}),
-    (
-        "arn:topic is encrypted with alias/aws/sns",
-        {
-            "sns.GetTopicAttributes": topic(KmsMasterKeyId="alias/aws/sns"),
-            "kms.DescribeKey": {"KeyMetadata": {"KeyId": "1", "KeyManager": "AWS"}},
-        },
-        {},
-    ),
+    lacks("db is behind RDS Proxy", PROXY, **IAM, DatabaseResourceId="prx-1", DatabaseHost="p.example"),
+    lacks("10 slots use about 71076923 tokens", TokensPerHour="400000000"),
+    lacks("arn:topic has no confirmed sub", {"sns.GetTopicAttributes": topic(SubscriptionsConfirmed="0")}),
+    lacks("there is no topic arn:topic", {"sns.GetTopicAttributes": refusal("NotFound")}),
+    lacks("arn:topic is encrypted with alias/aws/sns", ENCRYPTED),
     *(
-        (f"roadmap-content-prod is {status}", {"cloudformation.DescribeStacks": stack_in(status)}, {})
+        lacks(f"roadmap-content-prod is {status}", {"cloudformation.DescribeStacks": stack_in(status)})
         for status in ("ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED")
     ),
-    (
+    lacks(
         "secrets: An error occurred (AccessDeniedException)",
         {"secretsmanager.GetSecretValue": refusal("AccessDeniedException")},
-        {},
     ),
 ]
 
@@ -278,13 +233,13 @@ def test_one_missing_thing_is_found_alone(wrong: str, answers: Answers, given: d
 
 def test_everything_that_is_missing_is_listed_at_once() -> None:
     empty: Answers = {
-        "apigateway.GetAccount": {"throttleSettings": {"rateLimit": 10_000.0, "burstLimit": 5_000}},
+        **limits(1e4),
         "lambda.GetAccountSettings": concurrency(10),
-        "secretsmanager.GetSecretValue": secret(dict.fromkeys(SECRETS)),
-        "bedrock.GetFoundationModelAvailability": availability(authorizationStatus="NOT_AUTHORIZED"),
+        **secrets(**dict.fromkeys(SECRETS)),
+        **access(authorizationStatus="NOT_AUTHORIZED"),
         "ec2.DescribeVpcAttribute": attribute(names=False),
-        "ec2.DescribeVpcEndpoints": {"VpcEndpoints": []},
-        "rds.DescribeDBClusters": {"DBClusters": [cluster(EngineVersion="12.1")]},
+        **endpoints(),
+        **database(EngineVersion="12.1"),
     }
     found = [each.wrong for each in find(prepared() | empty)]
     assert len(found) == 2 + 4 + 1 + 6 + 1, "\n".join(found)
@@ -303,12 +258,12 @@ def test_an_endpoint_that_accepts_the_functions_is_enough(source: dict[str, Any]
 
 
 def test_a_nat_gateway_replaces_every_endpoint() -> None:
-    answers = prepared() | {"ec2.DescribeVpcEndpoints": {"VpcEndpoints": []}}
-    assert find(answers | {"ec2.DescribeRouteTables": {"RouteTables": [route_table(NAT)]}}) == []
-    assert (
-        len(find(answers | {"ec2.DescribeRouteTables": {"RouteTables": [route_table(INTERNET_GATEWAY)]}}))
-        == 5
-    )
+    def found(route: Any) -> list[Problem]:
+        routes = {"ec2.DescribeRouteTables": {"RouteTables": [route_table(route)]}}
+        return find(prepared() | endpoints() | routes)
+
+    assert found(NAT) == []
+    assert len(found(INTERNET_GATEWAY)) == 5
 
 
 def test_what_is_not_used_is_not_read() -> None:
@@ -415,7 +370,7 @@ migration."""
         (LIMITS | {"DatabaseConnections": "31", "ApiConcurrency": "3"}, []),
         (
             LIMITS | {"DatabaseConnections": "500", "ApiConcurrency": "0"},
-            ["nothing limits the connections of TaskApiFunction, RecoveryApiFunction"],
+            ["nothing limits the connections of TaskApiFunction, OperatorApiFunction"],
         ),
     ],
 )

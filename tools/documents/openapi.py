@@ -15,7 +15,7 @@ from roadmap_content.contracts.states import Role
 
 from .layout import laid_out
 
-FUNCTIONS = ("task_api", "recovery_api")
+FUNCTIONS = ("task_api", "operator_api")
 """The functions behind the API, in the order of their paths in the document."""
 
 DOCUMENT = REPOSITORY / "docs" / "openapi.json"

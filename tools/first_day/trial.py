@@ -86,7 +86,7 @@ def end_of(stack: Stack, execution: str) -> str:
 
 def ask(stack: Stack, method: str, path: str, **query: str) -> tuple[int, Any]:
     """Send a request to the function that serves it, as an operator; return the status and the answer."""
-    function = "RecoveryApiFunction" if path.startswith("/users/") else "TaskApiFunction"
+    function = "OperatorApiFunction" if path.startswith("/users/") else "TaskApiFunction"
     answer, fault = stack.invoke(stack.alias(function), request_event(method, path, query))
     if fault:
         return 500, {"message": fault}

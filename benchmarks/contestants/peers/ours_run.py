@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import make_url
 
+from roadmap_content.capabilities.composed import EVERY
 from roadmap_content.content.generation.generator import generator_named
 from roadmap_content.content.kind import Draft
 from roadmap_content.content.roadmaps.framework import Concept
@@ -62,7 +63,7 @@ def main() -> None:
     logging.disable()
     job = Job(Path(sys.argv[1]))
     sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - metrics
-    services = Services(Settings(dict(os.environ)), capabilities=())
+    services = Services(Settings(dict(os.environ)), EVERY)
     credentials = Credentials.from_url(make_url(job.database_url))
     services.engine = open_engine(lambda: credentials, tls=False)
     services.executions = _Idle("arn:aws:states:us-east-1:123456789012:stateMachine:peers")

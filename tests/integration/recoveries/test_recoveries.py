@@ -181,8 +181,10 @@ def test_a_recovery_retries_the_selected_tasks_and_counts_them(
     assert [one["recovery_id"] for one in send("GET", "").body["items"]] == [recovery_id]
 
 
-@pytest.mark.parametrize("all_missing", [False, True], ids=["its items", "all missing items"])
-@pytest.mark.parametrize("cause", ["error_code", "group_id", "content_type"])
+@pytest.mark.parametrize(
+    ("cause", "all_missing"),
+    [("error_code", False), ("error_code", True), ("group_id", False), ("content_type", True)],
+)
 def test_a_recovery_of_a_cause_retries_its_items_and_its_preview_says_what_else_is_missing(
     pipeline: Pipeline, send: Send, ask: Ask, cause: str, all_missing: bool
 ) -> None:

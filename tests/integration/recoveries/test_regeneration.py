@@ -292,6 +292,7 @@ def test_a_regeneration_is_undone_after_its_waiting_attempts_were_cancelled(
     assert pipeline.rows("SELECT DISTINCT status FROM roadmap_tasks") == [{"status": "completed"}]
 
 
+@pytest.mark.slow
 def test_an_undo_that_is_interrupted_at_any_commit_restores_each_item_once(
     pipeline: Pipeline,
     send: Send,

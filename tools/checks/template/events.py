@@ -47,7 +47,7 @@ def check_events(template: Template, folder: Path) -> Iterator[Finding]:
         "check_links": lambda event: [(item["content_type"], item["content"]) for item in event["items"]],
         "console": lambda event: _require_route(event, template),
         "task_api": lambda event: _read_api_request(event, template),
-        "recovery_api": lambda event: _read_api_request(event, template),
+        "operator_api": lambda event: _read_api_request(event, template),
     }
     for name in sorted(names & files):
         path = folder / f"{name}.json"
