@@ -210,8 +210,9 @@ CHANGES: Mapping[str, Change] = {
         "ALTER TABLE quiz_metadata ALTER COLUMN tenant SET NOT NULL",
         replaced=_TENANT,
     ),
-    "a generated column": Change(
-        "ALTER TABLE quiz_metadata ADD COLUMN n integer GENERATED ALWAYS AS (total_questions * 2) STORED"
+    "generated columns": Change(
+        "ALTER TABLE quiz_metadata ADD COLUMN n integer GENERATED ALWAYS AS (total_questions * 2) STORED,"
+        " ADD COLUMN m bigint GENERATED ALWAYS AS IDENTITY"
     ),
     "a column with a default": Change(
         "ALTER TABLE quiz_metadata ADD COLUMN tenant text NOT NULL DEFAULT 't'"
