@@ -3,6 +3,8 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
+# As in .ci/run: where it is set, each process compiles our modules again, which is 3 s for the tests.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 VENV := .venv
@@ -47,12 +49,6 @@ demo: $(INSTALLED) ## Run a roadmap through the system with three real faults, a
 STEAL := --numprocesses 2 --dist worksteal
 # The tests of a file run in one process, because they share a stack.
 BY_FILE := --numprocesses 2 --dist loadfile
-
-# Where an environment forbids compiled files beside the sources, each process would compile all tests anew: 3 s.
-ifdef PYTHONDONTWRITEBYTECODE
-test: export PYTHONDONTWRITEBYTECODE :=
-test: export PYTHONPYCACHEPREFIX := $(CURDIR)/.local/compiled
-endif
 
 lint: $(INSTALLED) ## Check style, types and imports.
 	$(RUN)/ruff check

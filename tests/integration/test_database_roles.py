@@ -21,6 +21,7 @@ from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.platform.postgres.transactions import diagnose
 from roadmap_content.runs.reconciliation.retention import retentions
 from roadmap_content.state.installation import find_differences
+from tests.support.databases import connected, execute
 from tests.support.engines import shared_engine
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
@@ -223,7 +224,7 @@ def test_the_product_s_triggers_run_without_a_schema_in_which_another_role_may_c
         ("PUBLIC", "GRANT {} TO {}", "pg_catalog, pg_temp"),
     ):
         pipeline.execute(grant.format("CREATE ON SCHEMA public", grantee))
-        with create_engine(database_roles.migrator, poolclass=NullPool).begin() as connection:
+        with connected(database_roles.migrator) as connection:
             restore(connection)
         assert pipeline.rows(path) == [{"path": f"search_path={expected}"}], grantee
         with pipeline.services.reading_engine.connect() as connection:
@@ -282,18 +283,18 @@ def shared(database_server: Server) -> Iterator[tuple[str, DatabaseRoles, str]]:
     name = f"shared_{token_hex(8)}"
     url = create_database(database_server.url, name)
     product = f"{name}_product"
-    with create_engine(url, poolclass=NullPool).begin() as connection:
-        connection.execute(text(f"CREATE ROLE {product} LOGIN PASSWORD 'for-a-test'"))
-        connection.execute(text(f"GRANT USAGE, CREATE ON SCHEMA public TO {product}"))
+    execute(
+        url,
+        f"CREATE ROLE {product} LOGIN PASSWORD 'for-a-test'",
+        f"GRANT USAGE, CREATE ON SCHEMA public TO {product}",
+    )
     roles = create_roles(url, f"{name}_")
-    with create_engine(url, poolclass=NullPool).begin() as connection:
-        connection.execute(text(f"REVOKE {make_url(url).username} FROM {roles.names.migrator}"))
+    execute(url, f"REVOKE {make_url(url).username} FROM {roles.names.migrator}")
     product_url = make_url(url).set(username=product, password="for-a-test")
     yield product_url.render_as_string(hide_password=False), roles, url
     drop_database(database_server.url, name)
     drop_roles(database_server.url, f"{name}_")
-    with create_engine(database_server.url, poolclass=NullPool).begin() as connection:
-        connection.execute(text(f"DROP ROLE {product}"))
+    execute(database_server.url, f"DROP ROLE {product}")
 
 
 PRODUCT_TABLES = """
@@ -314,10 +315,9 @@ def test_the_product_s_role_works_in_the_same_database(shared: tuple[str, Databa
     with engine.begin() as connection:
         for statement in PRODUCT_TABLES.split(";"):
             connection.execute(text(statement))
-    with create_engine(administrator, poolclass=NullPool).begin() as connection:
-        connection.execute(text(f"GRANT {make_url(product).username} TO {roles.names.migrator}"))
+    execute(administrator, f"GRANT {make_url(product).username} TO {roles.names.migrator}")
     migrate(roles.migrator)
-    with create_engine(roles.migrator, poolclass=NullPool).begin() as connection:
+    with connected(roles.migrator) as connection:
         grant_access(connection, roles.names.writer, roles.names.reader)
     with engine.begin() as connection:
         connection.execute(text("INSERT INTO roadmap_metadata VALUES ('r-1', 'u', 't', '{}', now())"))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url, text
+from sqlalchemy import Connection, Engine, make_url, text
 
 from local_stack.database_roles import DatabaseRoles, create_roles, drop_roles
 from migrations import (
@@ -28,6 +28,7 @@ from roadmap_content.runs.installation.migrate import (
     migrate_database,
 )
 from roadmap_content.state.services import Services
+from tests.support.databases import connected, execute
 from tests.support.revisions import head_of
 
 
@@ -59,7 +60,7 @@ class Database(Services):
 
 
 def revision(url: str) -> str | None:
-    with create_engine(url, poolclass=NullPool).connect() as connection:
+    with connected(url) as connection:
         return current_revision(connection)
 
 
@@ -93,8 +94,7 @@ def refuse_in_the_statement(monkeypatch: pytest.MonkeyPatch, _: str) -> None:
 
 
 def refuse_in_the_schema(_: pytest.MonkeyPatch, url: str) -> None:
-    with create_engine(url, poolclass=NullPool).begin() as connection:
-        connection.execute(text("ALTER TABLE quiz_metadata ADD CHECK (total_questions > 1000)"))
+    execute(url, "ALTER TABLE quiz_metadata ADD CHECK (total_questions > 1000)")
 
 
 @pytest.mark.parametrize(
@@ -116,13 +116,13 @@ def test_a_release_that_refuses_everything_is_refused_before_any_function_runs_i
     fault(monkeypatch, new_database_url)
     with pytest.raises(RehearsalFailedError, match=reason):
         migrate_database(MigrateRequest(), database, Deadline.after(600))
-    with create_engine(new_database_url, poolclass=NullPool).connect() as connection:
+    with connected(new_database_url) as connection:
         for table in ("roadmap_metadata", "tutorial_metadata", "content_origins", "content_archive"):
             assert connection.scalar(text(f"SELECT count(*) FROM {table}")) == 0, table
 
 
 def test_a_migration_is_refused_while_another_one_runs(empty_database_url: str) -> None:
-    with create_engine(empty_database_url, poolclass=NullPool).begin() as other:
+    with connected(empty_database_url) as other:
         other.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
         with pytest.raises(MigrationRefusedError, match="another migration"):
             migrate_database(MigrateRequest(), Database(empty_database_url), Deadline.after(600))
@@ -132,8 +132,7 @@ def test_a_migration_is_refused_while_another_one_runs(empty_database_url: str) 
 
 
 def test_a_schema_from_before_the_first_migration_is_refused(new_database_url: str) -> None:
-    with create_engine(new_database_url, poolclass=NullPool).begin() as connection:
-        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0012'"))
+    execute(new_database_url, f"UPDATE {VERSION_TABLE} SET version_num = '0012'")
     with pytest.raises(MigrationRefusedError, match="revision 0012"):
         migrate_database(MigrateRequest(), Database(new_database_url), Deadline.after(600))
     assert revision(new_database_url) == "0012"
@@ -141,8 +140,7 @@ def test_a_schema_from_before_the_first_migration_is_refused(new_database_url: s
 
 def test_a_schema_of_a_later_release_is_left_as_it_is(new_database_url: str) -> None:
     """After a rollback, a release runs on the schema of the next one."""
-    with create_engine(new_database_url, poolclass=NullPool).begin() as connection:
-        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+    execute(new_database_url, f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
     result = migrate_database(MigrateRequest(), Database(new_database_url), Deadline.after(600))
     assert result.before == result.after == "9999"
 
@@ -152,7 +150,7 @@ def roles(empty_database_url: str) -> Iterator[DatabaseRoles]:
     """The roles of the empty database, which are dropped after the test."""
     url = make_url(empty_database_url)
     yield create_roles(empty_database_url, f"{url.database}_")
-    with create_engine(url, poolclass=NullPool).begin() as connection:
+    with connected(url) as connection:
         connection.execute(
             text(f"DROP OWNED BY {url.database}_migrator, {url.database}_writer, {url.database}_reader")
         )
@@ -178,8 +176,7 @@ def test_sessions_without_own_limits_have_those_of_their_role(roles: DatabaseRol
 def test_a_migration_is_refused_if_the_roles_lack_the_limits_of_their_sessions(
     roles: DatabaseRoles, empty_database_url: str
 ) -> None:
-    with create_engine(empty_database_url, poolclass=NullPool).begin() as connection:
-        connection.execute(text(f"ALTER ROLE {roles.names.reader} RESET lock_timeout"))
+    execute(empty_database_url, f"ALTER ROLE {roles.names.reader} RESET lock_timeout")
     missing = f"ALTER ROLE {roles.names.reader} SET lock_timeout = '3s';"
     with pytest.raises(MigrationRefusedError, match=missing):
         migrate_database(MigrateRequest(), Database(roles.migrator, "role", roles), Deadline.after(600))
@@ -191,9 +188,7 @@ def test_a_migration_is_refused_if_the_roles_lack_the_limits_of_their_sessions(
 def test_a_migration_is_refused_if_a_role_does_not_exist(
     roles: DatabaseRoles, empty_database_url: str
 ) -> None:
-    with create_engine(empty_database_url, poolclass=NullPool).begin() as connection:
-        connection.execute(text(f"DROP OWNED BY {roles.names.reader}"))
-        connection.execute(text(f"DROP ROLE {roles.names.reader}"))
+    execute(empty_database_url, f"DROP OWNED BY {roles.names.reader}", f"DROP ROLE {roles.names.reader}")
     with pytest.raises(MigrationRefusedError, match=f"{roles.names.reader} does not exist"):
         migrate_database(MigrateRequest(), Database(roles.migrator, "options", roles), Deadline.after(600))
     assert revision(empty_database_url) is None
@@ -204,8 +199,7 @@ def test_a_migration_overrides_the_time_limit_of_its_role(
     roles: DatabaseRoles, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As behind RDS Proxy, which refuses limits in the startup message."""
-    with create_engine(empty_database_url, poolclass=NullPool).begin() as connection:
-        connection.execute(text(f"ALTER ROLE {roles.names.migrator} SET statement_timeout = '1s'"))
+    execute(empty_database_url, f"ALTER ROLE {roles.names.migrator} SET statement_timeout = '1s'")
     seen: list[str] = []
 
     def note(connection: Connection) -> None:

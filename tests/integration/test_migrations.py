@@ -2,16 +2,14 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from secrets import token_hex
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, NullPool, create_engine, text
+from sqlalchemy import text
 
 from local_stack.postgres_server import Server, create_database, drop_database
 from local_stack.processes import becomes_true
@@ -20,6 +18,7 @@ from migrations.grants import READS
 from roadmap_content.content.kind import save_parameters
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.items import ContentType
+from tests.support.databases import connected, execute
 from tests.support.factories import content_of
 from tests.support.revisions import head_of
 
@@ -145,18 +144,6 @@ WHERE c.relnamespace = CAST(current_schema() AS regnamespace)
 
 Rows = dict[str, dict[str, str]]
 """Per table, each row as PostgreSQL encodes it as JSON, by primary key. Equal only if every character is."""
-
-
-@contextmanager
-def connected(url: str) -> Iterator[Connection]:
-    with create_engine(url, poolclass=NullPool).begin() as connection:
-        yield connection
-
-
-def execute(url: str, *statements: str) -> None:
-    with connected(url) as connection:
-        for statement in filter(str.strip, statements):
-            connection.exec_driver_sql(statement)
 
 
 def schema(url: str) -> list[Any]:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
         # The execution was started, or redriven, before the task was cancelled: the cancellation was lost.
         "arrived/cancel/plan",
         "arrived/product-cancel/plan",
-        "redriven/cancel.9/await-redrive",
+        "redriven/cancel.7/await-redrive",
         # The automatic attempt of a task that its user had cancelled was started.
         "contended/cancel/automatic",
         # The task was claimed between two statements of the cancellation, which was answered with an error.
@@ -40,12 +40,12 @@ pytestmark = pytest.mark.slow
         "arrived/plan.4/erase",
         "at-work/generate.6/erase",
         "at-work/save.4/erase",
-        "at-work/finalize.5/erase",
+        "at-work/finalize.4/erase",
         "failed/retry.7/erase",
         "failed/erase.6/retry",
         # A transaction of the sweep, of a restore or of Save wrote after its rows had been deleted.
-        "failed/event.4/erase",
-        "failed/event.10/erase",
+        "failed/event.3/erase",
+        "failed/event.9/erase",
         "replaced/restore.12/erase",
         "replaced/save.2/erase",
         "waiting/erase/admit",
@@ -59,7 +59,7 @@ pytestmark = pytest.mark.slow
         # The rule was wrong: a retry completes a cancelled task if no item is missing.
         "regenerating/cancel/product-cancel/retry",
         # The rule was wrong: the outcome of a deleted roadmap names no item, and a newer attempt had begun.
-        "stopped/delete-roadmap.1/finalize.10/regenerate",
+        "stopped/delete-roadmap.1/finalize.9/regenerate",
         # An attempt that the product had cancelled was admitted between a retry's read and its claim.
         "admissible/product-cancel.2/retry.3/admit",
         "admissible/product-cancel.2/retry.3/sweep",

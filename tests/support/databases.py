@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, NullPool, create_engine, text
 
 from local_stack.given_database import given_or_embedded
 from local_stack.postgres_server import Server, create_database, drop_database
@@ -173,3 +173,17 @@ def restoring(connection: Connection, *, end_sessions: bool = True) -> str:
                 f"json_populate_recordset(CAST(NULL AS {table}), $rows${rows}$rows$)"
             )
     return ";".join([*statements, *connection.scalars(_SEQUENCES), "COMMIT"])
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Connection]:
+    """A transaction of a session of its own."""
+    with create_engine(url, poolclass=NullPool).begin() as connection:
+        yield connection
+
+
+def execute(url: str, *statements: str) -> None:
+    """Change a database in a transaction of its own."""
+    with connected(url) as connection:
+        for statement in filter(str.strip, statements):
+            connection.exec_driver_sql(statement)

@@ -33,7 +33,7 @@ FUNCTIONS = sorted(path.parent.name for path in REPOSITORY.glob("functions/*/app
 
 def capabilities() -> dict[str, Capability]:
     """Every capability of the layer, by the symbol that a function composes."""
-    paths = sorted(LAYER.glob("roadmap_content/**/hooks.py"))
+    paths = sorted(LAYER.glob("roadmap_content/capabilities/*/*.py"))
     modules = [import_module(".".join(path.relative_to(LAYER).with_suffix("").parts)) for path in paths]
     return {
         f"{module.__name__}.{name}": value

@@ -113,17 +113,17 @@ TWO_VPCS = [
     {"SubnetId": f"subnet-{number}", "VpcId": f"vpc-{number}", "CidrBlock": f"10.{number}.1.0/24"}
     for number in (1, 2)
 ]
-CLOSED = {
+CLOSED: Answers = {
     "ec2.DescribeRouteTables": {"RouteTables": [route_table(NAT)]},
     "ec2.DescribeSecurityGroups": ingress(IpRanges=[{"CidrIp": "10.0.1.0/24"}]),
 }
-PROXY = {
+PROXY: Answers = {
     "rds.DescribeDBProxies": {
         "DBProxies": [{"DBProxyName": "p", "DBProxyArn": "arn:aws:rds:r:1:db-proxy:prx-1"}]
     },
     "rds.DescribeDBProxyTargets": {"Targets": [{"TrackedClusterId": "db"}]},
 }
-ENCRYPTED = {
+ENCRYPTED: Answers = {
     "sns.GetTopicAttributes": topic(KmsMasterKeyId="alias/aws/sns"),
     "kms.DescribeKey": {"KeyMetadata": {"KeyId": "1", "KeyManager": "AWS"}},
 }

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
@@ -17,7 +16,7 @@ from ..runs.reconciliation.sweeps import Sweep, last_sweep
 from ..state.installation import find_differences
 from ..state.outbox import count_events_aside, count_waiting_events
 from ..state.queue.capacity import Capacity, queue_by_class, read_capacity
-from ..state.services import Capability
+from ..state.services import Capability, fields_of
 from ..state.tasks.attempt_reading import claimed_before
 from ..state.tasks.attempts import tokens_of_a_day
 from ..state.tasks.counting import count_by_status
@@ -161,7 +160,7 @@ def _read(
     counts = count_by_status(connection)
     spent, saved_by_staging = tokens_of_a_day(connection)
     classes, now = queue_by_class(connection), datetime.now(UTC)
-    numbers = _numbers(connection, capabilities)
+    numbers = fields_of((capability.count for capability in capabilities), connection)
     groups = numbers.get("failure_groups", {})
     attention = attention_for(
         stuck=min(stuck, MOST_STUCK),
@@ -206,15 +205,6 @@ def _read(
         release=release,
         attention=attention,
     )
-
-
-def _numbers(connection: Connection, capabilities: Sequence[Capability]) -> Mapping[str, Any]:
-    """The numbers of the composed capabilities."""
-    numbers: dict[str, Any] = {}
-    for capability in capabilities:
-        if capability.count is not None:
-            numbers |= capability.count(connection)
-    return numbers
 
 
 def _queue_health(classes: Sequence[ClassInQueue], capacity: Capacity) -> QueueHealth:

@@ -22,7 +22,7 @@ from ..contracts.items import ContentType, Failure, Item, count_by_type
 from ..platform.aws.executions import execution_url
 from ..state.failures.failures import failures_of_attempt
 from ..state.queue.capacity import read_capacity, read_place
-from ..state.services import Services
+from ..state.services import Services, fields_of
 from ..state.tasks.attempts import generated_by
 from ..state.tasks.ownership import reached_content
 from ..state.tasks.task import Task, read_extras, read_task
@@ -47,7 +47,7 @@ def read_detail(
         execution_url=execution_url(status.execution_arn),
         actions=actions_for(caller, task, status.progress),
         tokens=TaskTokens(used=extras.tokens, budget=budget),
-        **services.describe(connection, task),
+        **fields_of((capability.describe for capability in services.capabilities), connection, task),
     )
 
 

@@ -1,8 +1,9 @@
 """All capabilities, for the functions that compose every one. Their order is that of their locks."""
 
 from .automatic_attempts.hooks import AUTOMATIC_ATTEMPTS
+from .erasure.fence import ERASURE_FENCE
 from .erasure.hooks import ERASURE
 from .failure_groups.hooks import FAILURE_GROUPS
 from .recoveries.hooks import RECOVERIES
 
-EVERY = (ERASURE, FAILURE_GROUPS, RECOVERIES, AUTOMATIC_ATTEMPTS)
+EVERY = (ERASURE_FENCE, FAILURE_GROUPS, RECOVERIES, AUTOMATIC_ATTEMPTS, ERASURE)

@@ -2,7 +2,7 @@
 capabilities that the function composes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -172,11 +172,6 @@ class Services:
         for fence in self.fences:
             fence.require(connection, task_ids, read_at)
 
-    def describe(self, connection: Connection, task: "Task") -> dict[str, Any]:
-        """The fields of the composed capabilities in `TaskDetail`."""
-        hooks = [capability.describe for capability in self.capabilities if capability.describe is not None]
-        return {name: value for hook in hooks for name, value in hook(connection, task).items()}
-
     @cached_property
     def engine(self) -> Engine:
         """The SQLAlchemy engine of the database, with the function's own role."""
@@ -256,6 +251,11 @@ class Services:
         except BotoCoreError as error:
             raise DatabaseUnavailableError(f"no credentials: {error}") from error
         return Credentials(host, port, settings.database_name, user, token)
+
+
+def fields_of(hooks: Iterable[Callable[..., Mapping[str, Any]] | None], *arguments: object) -> dict[str, Any]:
+    """The fields that capabilities add to an answer."""
+    return {name: value for hook in hooks if hook for name, value in hook(*arguments).items()}
 
 
 def _secret_credentials(arn: str) -> Credentials:

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from ...contracts.errors import ErasureRunningError, RoadmapLockedError
-from ...state.services import Fence
+from ...state.services import Capability, Fence
 
 # An erasure names its user only while it runs. One that has ended may be of any user.
 FENCED = text("""
@@ -46,3 +46,4 @@ FENCE = Fence(
     hold_up=_hold_up,
     permits="NOT EXISTS (SELECT FROM content_erasures e WHERE e.user_id = t.user_id)",
 )
+ERASURE_FENCE = Capability(fence=FENCE)

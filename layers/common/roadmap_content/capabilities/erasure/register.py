@@ -118,9 +118,9 @@ def reopen_erasure(connection: Connection, erasure_id: str, user_id: str, user_h
     return _entry(row)
 
 
-def count_unfinished(connection: Connection) -> int:
+def count_unfinished(connection: Connection) -> dict[str, int]:
     """The number of erasures that nobody has continued for an hour. Their users' tasks are not started."""
-    return int(connection.scalar(UNFINISHED) or 0)
+    return {"erasures_unfinished": int(connection.scalar(UNFINISHED) or 0)}
 
 
 def mark_of_task(erasure_id: str) -> str:
@@ -128,11 +128,11 @@ def mark_of_task(erasure_id: str) -> str:
     return f"{_MARK}{erasure_id}"
 
 
-def read_receipt(connection: Connection, task: Task) -> Receipt | None:
+def read_receipt(connection: Connection, task: Task) -> dict[str, Receipt | None]:
     """The receipt of the erasure that has made a task the product's own again; `None` if none has."""
     erasure_id = (task.disowned_by or "").removeprefix(_MARK)
     row = connection.execute(READ, {"erasure_id": erasure_id}).one_or_none() if erasure_id else None
-    return None if row is None else _entry(row).receipt
+    return {"erased": None if row is None else _entry(row).receipt}
 
 
 def add_removed(connection: Connection, erasure_id: str, removed: Removed) -> None:

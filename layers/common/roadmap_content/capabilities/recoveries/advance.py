@@ -130,7 +130,7 @@ def _end_held(services: Services, recovery_id: str, deadline: Deadline) -> None:
         cancel_attempt(connection, task_id, attempt)
         refused = Settlement(task_id, TaskResult.REFUSED, CANCELLED, 0)
         record_settlements(connection, recovery_id, [refused])
-        end_attempt(services, connection, task_id, attempt, RunEnd())
+        end_attempt(services, task_id, attempt, RunEnd(), connection)
 
     for task_id, attempt in transact(services.engine, held, deadline):
         if deadline.remaining > START_SECONDS + RESERVE:

@@ -10,13 +10,14 @@ from pydantic import Field, ValidationError
 
 from ...contracts.payloads import Payload, RunInput, StateError
 from ...platform.aws.executions import CANCELLED
-from ...platform.postgres.transactions import transact
+from ...platform.postgres.transactions import transact, transact_in_parts
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.metrics import Metric, emit
 from ...state.queue.claims import claim_to_record, is_at_work
 from ...state.services import Services
 from ...state.tasks.task import Task, read_task, tasks_of_execution
-from .task_repair import Repair, Repairs, end_run, may_be_compared, repair_each
+from ..steps.end_attempt import end_attempt
+from .task_repair import Repair, Repairs, after_end, may_be_compared, repair_each, run_end_of
 
 
 class ExecutionEnd(Payload):
@@ -58,7 +59,10 @@ def _finalize(services: Services, end: ExecutionEnd, deadline: Deadline, task_id
     if not may_be_compared(services, task, deadline):
         return None
     error = StateError(error=end.error or end.status, cause=end.cause or f"the execution ended {end.status}")
-    return end_run(services, task, error, deadline)
+    run_end = run_end_of(task, error)
+    record = partial(end_attempt, services, task_id, task.attempt, run_end)
+    result = transact_in_parts(services.engine, record, deadline)
+    return after_end(services, task, run_end, result, deadline)
 
 
 def _was_stopped(end: ExecutionEnd, task: Task) -> bool:

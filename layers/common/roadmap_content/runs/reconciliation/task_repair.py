@@ -101,13 +101,20 @@ def repair_task(
             transact(services.engine, lambda connection: record_check(connection, task_id), deadline)
         return None
 
-    def prepare(connection: Connection) -> None:
+    run_end = run_end_of(task, NO_OUTCOME)
+
+    def repair(connection: Connection) -> FinalizeResult:
         lock_roadmap_at_once(connection, task.roadmap_id or "")
         lock_task_at_once(connection, task_id)
         leave_queue(connection, task_id, task.attempt)  # the product has cancelled the task
         record_check(connection, task_id)
+        result = end_attempt(services, task_id, task.attempt, run_end, connection)
+        if dry_run:
+            connection.rollback()
+        return result
 
-    return end_run(services, task, NO_OUTCOME, deadline, prepare, dry_run=dry_run)
+    result = transact_in_parts(services.engine, repair, deadline)
+    return after_end(services, task, run_end, result, deadline, dry_run=dry_run)
 
 
 def _waits_in_vain(services: Services, task: Task, deadline: Deadline) -> bool:
@@ -134,34 +141,26 @@ def may_be_compared(services: Services, task: Task, deadline: Deadline) -> bool:
     return not (is_at_work_elsewhere(own) or (is_finished and any(map(is_at_work_elsewhere, siblings))))
 
 
-def end_run(
+def run_end_of(task: Task, error: StateError) -> RunEnd:
+    """The end of a task's run. `error` is the cause if the run recorded no outcome."""
+    return RunEnd(error=error if task.status == "processing" else None)
+
+
+def after_end(
     services: Services,
     task: Task,
-    error: StateError,
+    run_end: RunEnd,
+    result: FinalizeResult,
     deadline: Deadline,
-    prepare: Callable[[Connection], None] = lambda _: None,
     *,
     dry_run: bool = False,
 ) -> Repair | None:
-    """End the attempt of a task whose run is over, and start waiting work in its place. `error` is the cause
-    if the run recorded no outcome. `prepare` comes first in the transaction.
-    """
-    has_outcome = task.status != "processing"
-    run_end = RunEnd(error=None if has_outcome else error)
-
-    def end(connection: Connection) -> FinalizeResult:
-        prepare(connection)
-        result = end_attempt(services, connection, task.task_id, task.attempt, run_end)
-        if dry_run:
-            connection.rollback()
-        return result
-
-    result = transact_in_parts(services.engine, end, deadline)
+    """Start waiting work in place of a task's ended run, and report what was corrected."""
     if task.is_in_queue and not dry_run:
         start_next(services, task.task_id, deadline)
     if not result.changed:
         return None
-    if not has_outcome and not dry_run:
+    if run_end.error is not None and not dry_run:
         emit_outcome(result, run_end)
     repair = Repair(task_id=task.task_id, status=result.status, changed=result.changed)
     logger.warning("task_reconciled", dry_run=dry_run, **repair.model_dump(mode="json"))

@@ -7,6 +7,7 @@ were missing, and the retry relied on it.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from sqlalchemy import Connection, Engine
 
@@ -200,11 +201,8 @@ def plan_redrive(
 def give_up_redrive(services: Services, task_id: str, attempt: int, deadline: Deadline) -> None:
     """Finalize an attempt that was claimed for a redrive that Step Functions refused."""
     error = StateError(error=NotRedrivableError.code, cause="the last execution could not be redriven")
-    transact_in_parts(
-        services.engine,
-        lambda connection: end_attempt(services, connection, task_id, attempt, RunEnd(error=error)),
-        deadline,
-    )
+    end = partial(end_attempt, services, task_id, attempt, RunEnd(error=error))
+    transact_in_parts(services.engine, end, deadline)
 
 
 def _read(
@@ -260,7 +258,7 @@ def _nothing_missing(services: Services, task: Task, deadline: Deadline, *, is_c
             lock_roadmap(connection, task.roadmap_id or "")
             load_framework(connection, task.roadmap_id, task.user_id)  # deleted since then: the task stays
             lift_cancellation(connection, task.task_id, "processing")
-        return end_attempt(services, connection, task.task_id, task.attempt, RunEnd())
+        return end_attempt(services, task.task_id, task.attempt, RunEnd(), connection)
 
     result = transact_in_parts(services.engine, correct, deadline)
     message = f"; corrected: {', '.join(result.changed)}" if result.changed else ""

@@ -1,6 +1,7 @@
 """Finalize: record the outcome of a run, after success or failure, and start waiting work in its place."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -49,11 +50,8 @@ def record_run_end(request: FinalizeRequest, services: Services, deadline: Deadl
         attempt, run_end = _ended(request, services, deadline)
     except (TaskNotFoundError, StaleAttemptError) as reason:
         return _nothing_to_record(request, reason)
-    result = transact_in_parts(
-        services.engine,
-        lambda connection: end_attempt(services, connection, task_id, attempt, run_end),
-        deadline,
-    )
+    end = partial(end_attempt, services, task_id, attempt, run_end)
+    result = transact_in_parts(services.engine, end, deadline)
     emit_outcome(result, run_end)
     return result
 
