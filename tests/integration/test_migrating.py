@@ -150,7 +150,7 @@ def roles(empty_database_url: str) -> Iterator[DatabaseRoles]:
     """The roles of the empty database, which are dropped after the test."""
     url = make_url(empty_database_url)
     yield create_roles(empty_database_url, f"{url.database}_")
-    with connected(url) as connection:
+    with connected(empty_database_url) as connection:
         connection.execute(
             text(f"DROP OWNED BY {url.database}_migrator, {url.database}_writer, {url.database}_reader")
         )
