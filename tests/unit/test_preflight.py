@@ -5,7 +5,6 @@ AWS answers from a table, with requests and answers of botocore's shapes.
 
 import json
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import boto3
@@ -80,11 +79,9 @@ def test_nothing_is_missing_in_a_prepared_account() -> None:
     assert find(prepared()) == []
 
 
-def lacks(
-    wrong: str, answers: Mapping[str, Any] | None = None, **given: str
-) -> tuple[str, Answers, dict[str, str]]:
+def lacks(wrong: str, answers: Answers | None = None, **given: str) -> tuple[str, Answers, dict[str, str]]:
     """What is wrong, and the answers of AWS and the parameters that are different then."""
-    return wrong, dict(answers or {}), given
+    return wrong, answers or {}, given
 
 
 def limits(requests: float, **account: str) -> Answers:
