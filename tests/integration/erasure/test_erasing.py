@@ -176,7 +176,7 @@ def test_a_user_is_erased_and_the_neighbour_is_not_changed(
 def test_the_status_of_an_erased_user_s_task_is_the_receipt_until_the_next_claim(
     of_two_users: Pipeline, ask: Ask
 ) -> None:
-    """Regression: it read like a task that only the product had processed."""
+    """Regressions: it read like a task that only the product had processed; a recovery paid for it again."""
 
     def status(user: str) -> dict[str, Any]:
         answer = ask("GET", f"/tasks/{user}-t-1", **OPERATOR)
@@ -188,6 +188,10 @@ def test_the_status_of_an_erased_user_s_task_is_the_receipt_until_the_next_claim
     assert (erased["erased"], erased["attempt"], erased["execution_arn"]) == (receipt, 0, None)
     assert erased["erased"]["ended_at"] is not None
     assert status("bob")["erased"] is None
+
+    every = {"filter": {"status": ["partial_failure"]}, "rate_per_minute": 1, "concurrency": 1}
+    assert ask("POST", "/recoveries", body=every | {"reason": "why"}, **OPERATOR).status == 201
+    assert of_two_users.rows("SELECT task_id FROM content_recovery_tasks") == [{"task_id": "bob-t-1"}]
 
     assert ask("POST", "/tasks/alice-t-1/retry", **OPERATOR).status == 202
     assert (status("alice")["erased"], status("alice")["attempt"]) == (None, 1)

@@ -78,7 +78,7 @@ class Fence(NamedTuple):
     """Lets no task become fenced until the end of the transaction. Locks no row of a task."""
 
     permits: str
-    """As SQL: whether a task `t` is not fenced."""
+    """As SQL: whether a filter may select a task `t`."""
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,8 @@ def _hold_up(connection: Connection) -> None:
 FENCE = Fence(
     require=require_no_erasure,
     hold_up=_hold_up,
-    permits="NOT EXISTS (SELECT FROM content_erasures e WHERE e.user_id = t.user_id)",
+    # Only a retry of the task itself, and nobody's filter, starts an erased user's task again.
+    permits="NOT EXISTS (SELECT FROM content_erasures e WHERE e.user_id = t.user_id)"
+    " AND NOT (t.attempt = 0 AND t.execution_arn IS NOT NULL)",
 )
 ERASURE_FENCE = Capability(fence=FENCE)
