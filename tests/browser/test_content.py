@@ -417,14 +417,14 @@ def test_a_view_is_saved_under_a_name(console: Console) -> None:
 
 def test_operators_see_whose_task_it_is(browser: Browser, console: Console, api: RealApi) -> None:
     console.open("/tasks?q=broken-43")
-    user = console.page.locator(".task .ids a")
+    user = console.page.locator(".task .user a")
     expect(user).to_have_text("user-1")
     user.click()
     expect(console.page.get_by_label("User", exact=True)).to_have_value("user-1")
     with console_in(browser, api.url, role="owner") as owner:
         owner.open("/tasks")
         expect(owner.page.locator(".task .ids").first).to_be_visible()
-        assert owner.page.locator(".task .ids a").count() == 0
+        assert owner.page.locator(".task .user").count() == 0
 
 
 def test_a_filter_is_in_the_words_of_the_page(console: Console, api: RealApi) -> None:
