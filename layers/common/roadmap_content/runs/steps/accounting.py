@@ -81,7 +81,8 @@ def account_for(
     if scope == NO_ITEM or not is_cancelled:
         unrecorded = [item for item in (*missing, *not_replaced) if item not in failures]
         others = _explain(connection, task_id, attempt, unrecorded, scope, explanations, error)
-        if not task.attempt_is_open:
+        # An attempt that ended while its roadmap was deleted has left neither.
+        if not task.attempt_is_open and (framework.has_outcomes or any(rows.values())):
             others |= _added_since(framework, unrecorded)
         with isolated(connection, "failures_not_recorded"):
             record_failures(connection, task_id, attempt, others.values(), keep=True)
@@ -123,7 +124,7 @@ def _explain(
 
 
 def _added_since(framework: Framework, items: Iterable[Item]) -> dict[Item, Failure]:
-    """The failures of items for which no outcome has ever been projected. The attempt's end would have."""
+    """The failures of items without a projected outcome. The attempt's end projects that of each item."""
     reason = "the concept was added after the attempt"
     return {
         item: Failure(item, Stage.WORKFLOW, "AddedSince", reason, transient=False)
