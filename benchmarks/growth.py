@@ -210,7 +210,7 @@ class Stand:
 
     def _page(self, path: str, query: Mapping[str, str]) -> Callable[[], object]:
         def ask() -> None:
-            self._api.services = self._services  # type: ignore[attr-defined]
+            self._api.api.services = self._services
             answer = request(self._api, "GET", f"/api/v1{path}", query, roles="owner,operator")
             if answer.status != 200:
                 raise SystemExit(f"{path}: {answer}")

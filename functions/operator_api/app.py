@@ -16,12 +16,11 @@ from roadmap_content.platform.aws.clients import preload_for_snapstart
 from roadmap_content.state.services import Services
 
 preload_for_snapstart()
-services = Services(capabilities=EVERY)
-api = Api()
+api = Api(Services(capabilities=EVERY))
 app = api.app
 
-add_recovery_routes(api, lambda: services)
-add_failure_group_routes(api, lambda: services, recoveries_of=describe_latest_of_group)
+add_recovery_routes(api)
+add_failure_group_routes(api, recoveries_of=describe_latest_of_group)
 
 
 @app.get(
@@ -34,7 +33,7 @@ add_failure_group_routes(api, lambda: services, recoveries_of=describe_latest_of
 def get_capacity() -> CapacityAnswer:
     """Return the capacity, and the attempts that wait or work, by class and by user."""
     api.caller.require_operator()
-    return api.read(services, describe_capacity)
+    return api.read(describe_capacity)
 
 
 @app.put(
@@ -51,10 +50,10 @@ def put_capacity(request: Annotated[CapacityRequest, Body()]) -> CapacityAnswer:
     nothing is lost: everything continues when it is resumed.
     """
     api.caller.require_operator()
-    set_capacity(services, request, api.caller.actor, api.deadline)
-    return api.read(services, describe_capacity)
+    set_capacity(api.services, request, api.caller.actor, api.deadline)
+    return api.read(describe_capacity)
 
 
-add_erasure_routes(api, lambda: services)
+add_erasure_routes(api)
 
 handler = api.handler

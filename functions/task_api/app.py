@@ -42,7 +42,6 @@ from roadmap_content.api.task_list import list_tasks
 from roadmap_content.capabilities.composed import EVERY
 from roadmap_content.capabilities.failure_groups.routes import add_failure_list
 from roadmap_content.contracts.api.capacity import RetryAnswer
-from roadmap_content.contracts.api.filters import TaskFilter
 from roadmap_content.contracts.api.items import (
     DEFAULT_CONCEPTS,
     ItemDetail,
@@ -72,14 +71,8 @@ from roadmap_content.state.tasks.attempts import AttemptStart
 from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope
 
 preload_for_snapstart()
-services = Services(capabilities=EVERY)
-api = Api()
+api = Api(Services(capabilities=EVERY))
 app = api.app
-
-
-def _filter(user_id: str | None, **conditions: object) -> TaskFilter:
-    """A filter of the tasks that the caller may see."""
-    return TaskFilter.in_utc({"user_id": api.caller.reads_for(user_id), **conditions})
 
 
 @app.get(
@@ -114,7 +107,7 @@ def get_tasks(
     limit: Limit = 50,
 ) -> TaskPage:
     """List tasks, filtered and newest first."""
-    chosen = _filter(
+    chosen = api.caller.filter(
         user_id,
         status=status,
         error_code=error_code,
@@ -124,7 +117,7 @@ def get_tasks(
         q=q,
         group_id=group_id,
     )
-    return api.read(services, lambda connection: list_tasks(connection, chosen, cursor, limit))
+    return api.read(lambda connection: list_tasks(connection, chosen, cursor, limit))
 
 
 @app.get(
@@ -137,7 +130,7 @@ def get_tasks(
 def get_task(task_id: TaskId, user_id: UserId = None) -> TaskDetail:
     """Return the status of a task, with saved and missing items computed from the content tables."""
     caller, user = api.caller, api.caller.reads_for(user_id)
-    return api.read(services, lambda connection: read_detail(connection, services, task_id, user, caller))
+    return api.read(lambda connection: read_detail(connection, api.services, task_id, user, caller))
 
 
 @app.get(
@@ -162,7 +155,9 @@ def get_items(
     was rejected. `reason_of` has `[index in states, index in reasons]` for each failure.
     """
     user = api.caller.reads_for(user_id)
-    return read_item_map(services, task_id, user, cursor, limit, api.deadline, with_stages=not states_only)
+    return read_item_map(
+        api.services, task_id, user, cursor, limit, api.deadline, with_stages=not states_only
+    )
 
 
 @app.get(
@@ -177,7 +172,7 @@ def get_item(
 ) -> ItemDetail:
     """Get one item with its failures per attempt and its staged, rejected and saved content."""
     user, item = api.caller.reads_for(user_id), Item(concept_id, content_type)
-    return read_one_item(services, task_id, user, item, api.deadline)
+    return read_one_item(api.services, task_id, user, item, api.deadline)
 
 
 @app.get(
@@ -198,7 +193,7 @@ def get_content(
 ) -> Response[Any]:
     """Read a tutorial, a list of resources or a quiz as soon as it is saved."""
     user, item = api.caller.reads_for(user_id), Item(concept_id, content_type)
-    saved, etag = read_content(services, task_id, user, item, version, revision_id, api.deadline)
+    saved, etag = read_content(api.services, task_id, user, item, version, revision_id, api.deadline)
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if is_known(etag, app.current_event.headers.get("if-none-match")):
         return Response(status_code=304, headers=headers)
@@ -219,7 +214,7 @@ def get_revisions(
     product or by a restore.
     """
     user, item = api.caller.reads_for(user_id), Item(concept_id, content_type)
-    return list_revisions(services, task_id, user, item, api.deadline)
+    return list_revisions(api.services, task_id, user, item, api.deadline)
 
 
 @app.post(
@@ -242,7 +237,9 @@ def post_restore(
     """
     caller = api.caller
     user, item = caller.changes_for(user_id), Item(concept_id, content_type)
-    return restore_revision(services, task_id, user, item, revision_id, api.deadline, caller.actor, reason)
+    return restore_revision(
+        api.services, task_id, user, item, revision_id, api.deadline, caller.actor, reason
+    )
 
 
 @app.get(
@@ -259,7 +256,7 @@ def get_changes(
 ) -> Response[ChangePage]:
     """Read what happened to a task since a change: items saved and failed, attempts, cancellations."""
     user = api.caller.reads_for(user_id)
-    page, pause = api.read(services, lambda connection: list_changes(connection, task_id, user, after, limit))
+    page, pause = api.read(lambda connection: list_changes(connection, task_id, user, after, limit))
     return respond(200, page, {"Retry-After": str(pause)})
 
 
@@ -276,7 +273,7 @@ def get_source(task_id: TaskId, cursor: Cursor = None, user_id: UserId = None) -
     """
     api.caller.require_operator()
     caller, user = api.caller, api.caller.reads_for(user_id)
-    return api.read(services, lambda connection: read_task_source(connection, caller, task_id, user, cursor))
+    return api.read(lambda connection: read_task_source(connection, caller, task_id, user, cursor))
 
 
 @app.get(
@@ -291,10 +288,10 @@ def get_attempts(
 ) -> AttemptPage:
     """List a task's attempts with their actors, causes and outcomes."""
     user = api.caller.reads_for(user_id)
-    return api.read(services, lambda connection: list_attempts(connection, task_id, user, cursor, limit))
+    return api.read(lambda connection: list_attempts(connection, task_id, user, cursor, limit))
 
 
-add_failure_list(api, lambda: services)
+add_failure_list(api)
 
 
 @app.get(
@@ -307,8 +304,8 @@ add_failure_list(api, lambda: services)
 def get_health() -> Health:
     """Return the health of the system. Requires the operator's or the viewer's scope."""
     api.caller.require_sight()
-    release = services.settings.release_id
-    return api.read(services, lambda connection: read_health(connection, services.capabilities, release))
+    release = api.services.settings.release_id
+    return api.read(lambda connection: read_health(connection, api.services.capabilities, release))
 
 
 @app.get(
@@ -323,7 +320,7 @@ def get_origins() -> OriginCounts:
     operator's or the viewer's scope.
     """
     api.caller.require_sight()
-    return api.read(services, read_origin_counts)
+    return api.read(read_origin_counts)
 
 
 @app.post(
@@ -356,13 +353,13 @@ def post_retry(
         raise InvalidRequestError("force_checkpoint cannot be combined with a part of the items")
     if dry_run:
         modes = {"take_over": take_over, "force_checkpoint": force_checkpoint}
-        return respond(200, preview_retry(services, task_id, user, api.deadline, scope, **modes))
+        return respond(200, preview_retry(api.services, task_id, user, api.deadline, scope, **modes))
     cause = Cause.CHECKPOINT if force_checkpoint else Cause.RETRY
     start = AttemptStart(caller.actor, cause, reason, scope, tenant=caller.queue_tenant)
     if force_checkpoint:
-        answer = redrive_task(services, task_id, user, api.deadline, start)
+        answer = redrive_task(api.services, task_id, user, api.deadline, start)
     else:
-        answer = retry_task(services, task_id, user, api.deadline, start, take_over=take_over)
+        answer = retry_task(api.services, task_id, user, api.deadline, start, take_over=take_over)
     return respond(202 if answer.status == "processing" else 200, answer)
 
 
@@ -378,7 +375,7 @@ def post_cancel(task_id: TaskId, user_id: UserId = None, reason: Reason = None) 
     `completed`: only its attempt, which replaces saved items, is cancelled.
     """
     caller = api.caller
-    return cancel_task(services, task_id, caller.changes_for(user_id), api.deadline, caller.actor, reason)
+    return cancel_task(api.services, task_id, caller.changes_for(user_id), api.deadline, caller.actor, reason)
 
 
 handler = api.handler

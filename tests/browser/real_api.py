@@ -152,7 +152,7 @@ class RealApi:
     def _invoke(self, method: str, path: str, query: Mapping[str, Sequence[str]], **event: Any) -> Answer:
         function = FUNCTIONS["operator_api" if path.startswith(RECOVERY_PATHS) else "task_api"]
         with self._one_at_a_time:  # as in one execution environment
-            function.__dict__["services"] = self.services
+            function.api.services = self.services
             return invoke(function, method, path, query, **event)
 
     def send(self, method: str, path: str, body: object = None, **query: str) -> Any:

@@ -220,7 +220,7 @@ class Drill:
         """Send a request to the API, one at a time, as a function's process handles them."""
         module = importlib.import_module(f"functions.{function}.app")
         with self._asking:
-            module.services = services or self.own  # type: ignore[attr-defined]
+            module.api.services = services or self.own
             user_id = "op" if "operator" in roles else USER
             return request(module, method, f"/api/v1{path}", query, user_id=user_id, roles=roles, body=body)
 

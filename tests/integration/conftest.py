@@ -22,7 +22,7 @@ def ask(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Ask:
         name: importlib.import_module(f"functions.{name}.app") for name in ("task_api", "operator_api")
     }
     for function in functions.values():
-        monkeypatch.setattr(function, "services", pipeline.services)
+        monkeypatch.setattr(function.api, "services", pipeline.services)
 
     def call(method: str, path: str, query: Any = None, **who: Any) -> Reply:
         operators = ("/recoveries", "/capacity", "/failures/", "/users/", "/erasures/")

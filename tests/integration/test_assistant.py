@@ -90,7 +90,7 @@ def log(drill: Drill, monkeypatch: pytest.MonkeyPatch) -> Log:
         name: importlib.import_module(f"functions.{name}.app") for name in ("task_api", "operator_api")
     }
     for module in modules.values():
-        monkeypatch.setattr(module, "services", drill.own)
+        monkeypatch.setattr(module.api, "services", drill.own)
 
     def send(method: str, url: str, token: str, body: bytes | None = None) -> HttpAnswer:
         parts = urlsplit(url)

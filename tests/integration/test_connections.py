@@ -100,7 +100,7 @@ def work(environments: dict[str, list[Services]], pipeline: Pipeline, number: in
     for api, function in (("task_api", "TaskApiFunction"), ("operator_api", "OperatorApiFunction")):
         module = importlib.import_module(f"functions.{api}.app")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(module, "services", environments[function][number])
+            patch.setattr(module.api, "services", environments[function][number])
             path = "/api/v1/tasks" if api == "task_api" else "/api/v1/recoveries"
             assert request(module, "GET", path, roles="operator").status == 200
             if api == "task_api":

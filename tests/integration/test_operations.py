@@ -98,7 +98,7 @@ def module_of(operation: Operation) -> ModuleType:
 def status(operation: Operation, monkeypatch: pytest.MonkeyPatch) -> Answer:
     """Sends a request for the operation; returns the status."""
     module = module_of(operation)
-    monkeypatch.setattr(module, "services", Absent())
+    monkeypatch.setattr(module.api, "services", Absent())
 
     def send(caller: Mapping[str, Any] = OPERATOR, body: Any = None, **query: Any) -> int:
         method, path, required = operation.request(**query)

@@ -39,7 +39,7 @@ def complete(pipeline: Pipeline) -> None:
 def contents(pipeline: Pipeline) -> dict[tuple[str, str, str], Any]:
     """The content of every item as a learner reads it: with the texts of tutorials, without ids."""
     task_api = importlib.import_module("functions.task_api.app")
-    task_api.__dict__["services"] = pipeline.services
+    task_api.api.services = pipeline.services
     found = {}
     for task_id, roadmap_id in (("t-0", "r-0"), ("t-1", "r-1")):
         for concept_id in concept_ids(2, roadmap_id):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ..contracts.api.filters import TaskFilter
 from ..contracts.api.system import Identity
 from ..contracts.errors import ForbiddenError
 from ..contracts.states import Role
@@ -52,6 +53,10 @@ class Caller(NamedTuple):
         Raises ForbiddenError: the request names another user, and the caller has no scope for that.
         """
         return user_id if self.sees_all else self._own(user_id)
+
+    def filter(self, user_id: str | None, **conditions: object) -> TaskFilter:
+        """A filter of the tasks that the caller may see. Raises ForbiddenError: as `reads_for`."""
+        return TaskFilter.in_utc({"user_id": self.reads_for(user_id), **conditions})
 
     def changes_for(self, user_id: str | None) -> str | None:
         """The user whose task a request changes; `None` means any user.

@@ -69,9 +69,10 @@ _REFUSALS: Mapping[int, str] = {
 
 
 class Api:
-    """The resolver of one function of the API."""
+    """The resolver of one function of the API, and the services that its operations use."""
 
-    def __init__(self) -> None:
+    def __init__(self, services: Services) -> None:
+        self.services = services
         self.app = APIGatewayRestResolver(enable_validation=True, json_body_deserializer=_decode_body)
         self.app.exception_handler(ContentError)(_refuse)
         self.app.exception_handler(RequestValidationError)(_refuse_invalid)
@@ -104,9 +105,9 @@ class Api:
         """The deadline of the current invocation."""
         return Deadline.of(self.app.lambda_context)
 
-    def read(self, services: Services, work: Callable[[Connection], ReadT]) -> ReadT:
+    def read(self, work: Callable[[Connection], ReadT]) -> ReadT:
         """Run a reading transaction. The reader's role has only the privilege SELECT."""
-        return transact(services.reading_engine, work, self.deadline)
+        return transact(self.services.reading_engine, work, self.deadline)
 
 
 def _cors_headers(event: Mapping[str, Any], settings: Settings) -> dict[str, str]:

@@ -1,18 +1,16 @@
 """The API of erasure."""
 
-from collections.abc import Callable
 from typing import Annotated
 
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from ...api.http import Api, answered
 from ...contracts.erasure import ErasureAnswer, ReplayAnswer
-from ...state.services import Services
 from .erase import Erasure, decode_user, due_erasures, erase_user, preview_erasure
 
 
-def add_erasure_routes(api: Api, services: Callable[[], Services]) -> None:
-    """Add the operations of erasure to a function's API. `services` are asked for at each request."""
+def add_erasure_routes(api: Api) -> None:
+    """Add the operations of erasure to a function's API."""
     app = api.app
 
     @app.delete(
@@ -47,7 +45,7 @@ def add_erasure_routes(api: Api, services: Callable[[], Services]) -> None:
         caller.require_operator()
         user = decode_user(user_id, exact)
         request = Erasure(user, caller.actor, product_rows, after, replay)
-        return (preview_erasure if dry_run else erase_user)(services(), request, api.deadline)
+        return (preview_erasure if dry_run else erase_user)(api.services, request, api.deadline)
 
     @app.post(
         "/api/v1/erasures/due",
@@ -61,4 +59,4 @@ def add_erasure_routes(api: Api, services: Callable[[], Services]) -> None:
         return the erasures to apply again, each with `replay`. Requires the operator's scope.
         """
         api.caller.require_operator()
-        return due_erasures(services(), api.deadline)
+        return due_erasures(api.services, api.deadline)

@@ -20,19 +20,17 @@ from ...api.parameters import (
     UserId,
 )
 from ...contracts.api.failures import FailureGroupDetail, FailurePage, GroupStateRequest
-from ...contracts.api.filters import TaskFilter
 from ...contracts.api.recoveries import RecoveryAnswer
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.log import logger
-from ...state.services import Services
 from .answers import describe_group, list_failures
 from .states import change_group
 
 GroupId = Annotated[str, Path(pattern=r"^[0-9a-f]{1,32}$", description="The failure group.")]
 
 
-def add_failure_list(api: Api, services: Callable[[], Services]) -> None:
-    """Add the list of failure groups to a function's API. `services` are asked for at each request."""
+def add_failure_list(api: Api) -> None:
+    """Add the list of failure groups to a function's API."""
     app = api.app
 
     @app.get(
@@ -56,25 +54,21 @@ def add_failure_list(api: Api, services: Callable[[], Services]) -> None:
         limit: Limit = 50,
     ) -> FailurePage:
         """List current failures, grouped by error code, stage, content type and normalised reason."""
-        conditions = {
-            "user_id": api.caller.reads_for(user_id),
-            "status": status,
-            "error_code": error_code,
-            "content_type": content_type,
-            "updated_after": updated_after,
-            "updated_before": updated_before,
-            "q": q,
-            "group_id": group_id,
-        }
-        chosen = TaskFilter.in_utc(conditions)
-        return api.read(
-            services(), lambda connection: list_failures(connection, chosen, state or (), cursor, limit)
+        chosen = api.caller.filter(
+            user_id,
+            status=status,
+            error_code=error_code,
+            content_type=content_type,
+            updated_after=updated_after,
+            updated_before=updated_before,
+            q=q,
+            group_id=group_id,
         )
+        return api.read(lambda connection: list_failures(connection, chosen, state or (), cursor, limit))
 
 
 def add_failure_group_routes(
     api: Api,
-    services: Callable[[], Services],
     recoveries_of: Callable[[Connection, str], Sequence[RecoveryAnswer]] = lambda *_: (),
 ) -> None:
     """Add the operations of one failure group; `recoveries_of` reads the latest recoveries of a group."""
@@ -95,7 +89,7 @@ def add_failure_group_routes(
     def get_failure_group(group_id: GroupId) -> FailureGroupDetail:
         """Get a failure group with its history. Requires the operator's or the viewer's scope."""
         api.caller.require_sight()
-        return api.read(services(), lambda connection: describe(connection, group_id))
+        return api.read(lambda connection: describe(connection, group_id))
 
     @app.put(
         "/api/v1/failures/<group_id>",
@@ -118,6 +112,6 @@ def add_failure_group_routes(
             change_group(connection, group_id, api.caller.actor, request)
             return describe(connection, group_id)
 
-        answer = transact(services().engine, change, api.deadline)
+        answer = transact(api.services.engine, change, api.deadline)
         logger.info("failure_group_changed", group_id=group_id, actor=api.caller.actor, state=request.state)
         return answer

@@ -30,8 +30,8 @@ from .undo import undo_recovery
 RecoveryId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The recovery.")]
 
 
-def add_recovery_routes(api: Api, services: Callable[[], Services]) -> None:
-    """Add the operations of recoveries to a function's API. `services` are asked for at each request."""
+def add_recovery_routes(api: Api) -> None:
+    """Add the operations of recoveries to a function's API."""
     app = api.app
 
     @app.post(
@@ -58,12 +58,11 @@ def add_recovery_routes(api: Api, services: Callable[[], Services]) -> None:
         limits = limits_of(request)
         if request.dry_run:
             found = api.read(
-                services(),
-                lambda connection: preview(connection, services(), task_filter, limits, regeneration),
+                lambda connection: preview(connection, api.services, task_filter, limits, regeneration),
             )
             return respond(200, found)
         subject = task_filter, limits, api.caller.actor, request.reason
-        recovery_id = create(services(), *subject, api.deadline, regeneration)
+        recovery_id = create(api.services, *subject, api.deadline, regeneration)
         return respond(201, _read(recovery_id))
 
     @app.get(
@@ -76,7 +75,7 @@ def add_recovery_routes(api: Api, services: Callable[[], Services]) -> None:
     def get_recoveries(cursor: Cursor = None, limit: Limit = 50) -> RecoveryPage:
         """List recoveries with their counts."""
         api.caller.require_sight()
-        return api.read(services(), lambda connection: list_recoveries(connection, cursor, limit))
+        return api.read(lambda connection: list_recoveries(connection, cursor, limit))
 
     @app.get(
         "/api/v1/recoveries/<recovery_id>",
@@ -108,7 +107,7 @@ def add_recovery_routes(api: Api, services: Callable[[], Services]) -> None:
         """List the result of each task."""
         api.caller.require_sight()
         return api.read(
-            services(), lambda connection: list_recovery_tasks(connection, recovery_id, result, cursor, limit)
+            lambda connection: list_recovery_tasks(connection, recovery_id, result, cursor, limit)
         )
 
     @app.post(
@@ -161,17 +160,16 @@ def add_recovery_routes(api: Api, services: Callable[[], Services]) -> None:
         `complete`: each one continues.
         """
         api.caller.require_operator()
-        return undo_recovery(services(), recovery_id, api.caller.actor, api.deadline, reason)
+        return undo_recovery(api.services, recovery_id, api.caller.actor, api.deadline, reason)
 
     def _change(
         change: Callable[[Services, str, Deadline], None], recovery_id: str, reason: str | None
     ) -> RecoveryAnswer:
-        change(services(), recovery_id, api.deadline)
+        change(api.services, recovery_id, api.deadline)
         logger.info("recovery_changed_by", recovery_id=recovery_id, actor=api.caller.actor, reason=reason)
         return _read(recovery_id)
 
     def _read(recovery_id: str) -> RecoveryAnswer:
         return api.read(
-            services(),
             lambda connection: describe(connection, advance.require_recovery(connection, recovery_id)),
         )
