@@ -559,6 +559,18 @@ def test_a_concept_that_was_added_after_the_attempt_is_not_its_failure(pipeline:
     }
 
 
+def test_an_item_that_an_attempt_could_not_see_is_not_added_since(pipeline: Pipeline) -> None:
+    """Regression: after the deletion of its roadmap during the run was taken back."""
+    pipeline.load(bundle_of(["a"]))
+    planned = pipeline.plan()
+    pipeline.execute("UPDATE roadmap_metadata SET deleted_at = now()")
+    pipeline.finalize(planned)
+    pipeline.execute("UPDATE roadmap_metadata SET deleted_at = NULL")
+    pipeline.finalize(None)
+    failures = pipeline.rows("SELECT DISTINCT error_code, transient FROM content_failures")
+    assert [tuple(row.values()) for row in failures] == [("NotReported", True)]
+
+
 def test_a_first_execution_that_failed_before_its_claim_is_recorded(pipeline: Pipeline) -> None:
     """Regression: the task stayed pending forever, because without an attempt the execution's end could not
     be recorded.

@@ -103,11 +103,6 @@ class Framework:
         keys = CONTENT_KINDS[item.content_type].project(None)
         return any(node.get(key) in ("completed", "failed") for key in keys if key.endswith("_status"))
 
-    @property
-    def has_outcomes(self) -> bool:
-        """Whether the document says of any item that it is completed or failed."""
-        return any(self.was_projected(Item(node, each)) for node in self.nodes for each in CONTENT_KINDS)
-
     def project(self, current: Mapping[ContentType, Mapping[str, Row]]) -> str | None:
         """The text with the projected fields; `None` if nothing changes."""
         kinds = [(kind.project, current[content_type]) for content_type, kind in CONTENT_KINDS.items()]

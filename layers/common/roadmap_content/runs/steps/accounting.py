@@ -81,9 +81,10 @@ def account_for(
     if scope == NO_ITEM or not is_cancelled:
         unrecorded = [item for item in (*missing, *not_replaced) if item not in failures]
         others = _explain(connection, task_id, attempt, unrecorded, scope, explanations, error)
-        # An attempt that ended while its roadmap was deleted has left neither.
-        if not task.attempt_is_open and (framework.has_outcomes or any(rows.values())):
-            others |= _added_since(framework, unrecorded)
+        if not task.attempt_is_open:
+            # An end without a readable framework has counted no type, and projected no item.
+            counted = [item for item in unrecorded if item.content_type in task.recorded_summary]
+            others |= _added_since(framework, counted)
         with isolated(connection, "failures_not_recorded"):
             record_failures(connection, task_id, attempt, others.values(), keep=True)
             expire_failures(connection, task_id, attempt)
