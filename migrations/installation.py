@@ -56,7 +56,7 @@ ORDER BY e.kind, e.table_name, e.name
 
 
 def record(connection: Connection) -> None:
-    """Record what is installed now."""
+    """Record the installed objects."""
     columns = {table: list(names) for table, names in {**COLUMNS, **OPTIONAL_COLUMNS}.items()}
     connection.execute(RECORD, {"columns": json.dumps(columns)})
 

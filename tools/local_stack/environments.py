@@ -36,7 +36,7 @@ def environment_python(name: Environment, base: Path | None = None) -> Path:
         pip = (sys.executable, "-m", "pip", "--python", directory / "bin/python")
         install = INSTALL if name in _COMPILED else (*INSTALL, "--no-compile")
         subprocess.run([*pip, *install, "--requirement", lock], check=True)
-        subprocess.run([*pip, "check"], check=True, stdout=_STDERR)
+        subprocess.run([*pip, "check", "--quiet"], check=True, stdout=_STDERR)
 
     made_from = fingerprint(lock) if base is None else fingerprint(lock, str(base))
     return build_once(LOCAL / "environments" / f"{name}-{made_from}", build) / "bin/python"

@@ -139,8 +139,8 @@ class AttemptEvents(NamedTuple):
         return self._event(DetailType.CONCEPT_FAILED, *identity, concept_id=concept_id, items=items)
 
     def batch_saved(self, batch: int, content_type: str, parts: Sequence[Part]) -> Sequence[Event]:
-        """What a transaction has done to the items of one content type in a batch, and, once for all content
-        types, the concepts that it has completed. As many events as the size of the parts requires.
+        """The results of a transaction for the items of one content type in a batch, and, once for all
+        content types, the concepts that it has completed. As many events as the size of the parts requires.
 
         A batch may take several transactions, and one that is repeated may save more: the parts identify the
         event.

@@ -1,4 +1,4 @@
-"""Compare the database with what this system has installed in it, and with what it needs of the product.
+"""Compare the database with the installed objects of this system, and with its needs of the product.
 
 The product's later migrations may remove either. `content_installation` has what the migrations installed;
 `content_findings` what has failed since.

@@ -1,4 +1,4 @@
-"""What an execution environment keeps between invocations: clients, each created on first use, and the
+"""Kept by an execution environment between invocations: clients, each created on first use, and the
 capabilities that the function composes.
 """
 

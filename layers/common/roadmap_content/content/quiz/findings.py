@@ -1,4 +1,4 @@
-"""What a careful reader sees in a quiz without knowing its subject."""
+"""Faults that a careful reader sees in a quiz without knowing its subject."""
 
 import re
 import unicodedata
@@ -69,7 +69,9 @@ def _stated_options(explanation: str, options: Sequence[str]) -> set[int]:
 
 
 def _form(text: str) -> str:
-    """A text without what only its form has. Of a short one, case and marks may matter: it may be code."""
+    """A text for comparisons: texts that differ in form only are equal. Of a short one, case and marks may
+    matter: it may be code.
+    """
     plain = " ".join(unicodedata.normalize("NFKC", text).split())
     is_short = len(plain.split()) < 3 and plain.isascii()
     return plain if is_short else _LABEL.sub("", plain).casefold().strip(_MARKS)

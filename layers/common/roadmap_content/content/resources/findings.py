@@ -1,4 +1,4 @@
-"""What a careful reader sees in a list of resources without opening one."""
+"""Faults that a careful reader sees in a list of resources without opening one."""
 
 from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlencode, urlsplit

@@ -98,7 +98,7 @@ class Framework:
         return described
 
     def was_projected(self, item: Item) -> bool:
-        """Whether the document says that the item is completed or failed."""
+        """Whether the item is completed or failed in the document."""
         node = self.nodes[item.concept_id]
         keys = CONTENT_KINDS[item.content_type].project(None)
         return any(node.get(key) in ("completed", "failed") for key in keys if key.endswith("_status"))

@@ -1,4 +1,4 @@
-"""What a careful reader sees in a tutorial without knowing its subject."""
+"""Faults that a careful reader sees in a tutorial without knowing its subject."""
 
 import re
 from collections.abc import Iterator, Sequence

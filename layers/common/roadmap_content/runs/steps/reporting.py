@@ -20,7 +20,7 @@ from ...state.tasks.task import Task
 
 
 class Saved(NamedTuple):
-    """What one transaction has done to the items of a batch."""
+    """The results of one transaction for the items of a batch."""
 
     names: Mapping[Item, str]
     """The saved items, with their concepts' names."""

@@ -103,7 +103,7 @@ FailuresChanged = Callable[[Connection, Sequence[FailureRow], Sequence[FailureRo
 
 
 class Remains(NamedTuple):
-    """What is missing when an attempt has ended."""
+    """The missing items when an attempt has ended."""
 
     task_id: str
     attempt: int
