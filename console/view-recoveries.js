@@ -234,7 +234,7 @@ function Results({ id, recovery, result }) {
               <th>${T.tasksView.status}</th>
               <th>${T.sections.tasks}</th>
               <th>${T.recoveries.reason}</th>
-              <th class="right">${T.recoveries.ended}</th>
+              <th class="right">${T.tasksView.updated}</th>
             </tr>
           </thead>
           <tbody>

@@ -276,6 +276,7 @@ function TaskList({ rows, live, users, chosen, toggle, choose }) {
         chosen &&
         html`<label class="check" title=${T.tasksView.selectPage}>
           <input type="checkbox" aria-label=${T.tasksView.selectPage} checked=${every} onChange=${() => choose(every ? new Set() : new Set(eligible.map((task) => task.task_id)))} />
+          <span class="narrow-only" aria-hidden="true">${T.tasksView.selectPage}</span>
         </label>`
       }
       <div class="task-card meta" aria-hidden="true">

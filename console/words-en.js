@@ -122,7 +122,7 @@ export const en = {
     S: "In the content table.",
   },
   /** @type {Record<string, string>} */
-  stages: { generate: "generating", save: "saving", workflow: "the run" },
+  stages: { generate: "generating", save: "saving", workflow: "running" },
   /** The actions of the next attempt; the API's are English. @type {Record<string, string>} */
   actions: {},
   /** @param {string} count @param {string} type */
