@@ -275,7 +275,7 @@ export const en = {
     updated: "Updated",
     within: { "": "any time", "1h": "last hour", "24h": "last 24 hours", "7d": "last 7 days" },
     order: "Order",
-    orders: { "": "newest first", updated: "last updated first", missing: "most missing first", person: "a person's first" },
+    orders: { "": "newest first", updated: "last updated first", missing: "most missing first", person: "needs a person first" },
     /** @param {string} count */
     orderOnly: (count) => `Only the ${count} tasks that are shown are in this order.`,
     groupOnly: "Only tasks of one failure group",

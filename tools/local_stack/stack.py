@@ -139,7 +139,7 @@ class LocalStack:
                 functions = functions_of(cloud.client("cloudformation"), _NAME)
                 stack = cls(directory, database, cloud, outputs, functions, token_secret)
                 if detached:
-                    stack._record()
+                    stack.record()
                 undo.pop_all()
         return stack
 
@@ -325,7 +325,8 @@ class LocalStack:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _record(self) -> None:
+    def record(self) -> None:
+        """Let other processes `attach` to this stack, and name it where there is none."""
         given = asdict(self.database) if isinstance(self.database, GivenDatabase) else None
         adopted = self.database.url if isinstance(self.database, AdoptedDatabase) else None
         record = {

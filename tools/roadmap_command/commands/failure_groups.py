@@ -41,14 +41,14 @@ def failures(
     resolve: Annotated[
         str | None, _note("--resolve", "Its cause is removed: one more failure is a regression.")
     ] = None,
-    reopen: Annotated[str | None, _note("--reopen", "New again.")] = None,
+    reopen: Annotated[str | None, _note("--reopen", "Withdraw the decision: the group is new.")] = None,
     until: Annotated[
         datetime | None,
         typer.Option(
             "--until",
             metavar="TIME",
             parser=datetime.fromisoformat,
-            help="End --ignore then (ISO 8601, UTC)",
+            help="End --ignore at this time (ISO 8601, UTC).",
         ),
     ] = None,
     until_tasks: Annotated[

@@ -47,7 +47,7 @@ Breaker = Annotated[
     typer.Option(
         "--breaker",
         min=0,
-        help="Pause if most of this number of last tasks fail, or half of it for one cause.",
+        help="Pause if more than half of this number of last tasks fail, or half for one cause.",
     ),
 ]
 Budget = Annotated[int | None, typer.Option("--budget", min=1, help="Maximum tokens.")]
@@ -110,7 +110,7 @@ def regenerate(
     roadmap: Annotated[str | None, typer.Option("--roadmap", help="Only items of this roadmap.")] = None,
     error: Annotated[
         str | None,
-        typer.Option("--error", help="Only items that were refused later with this code (Check.…)."),
+        typer.Option("--error", help="Only items in which a later check found this: Check.DeadLinks."),
     ] = None,
     rate: Rate = 60,
     concurrency: Concurrency = 10,
