@@ -66,7 +66,7 @@ export function FailuresView({ query, session }) {
               <${StateLine} group=${group} />
             </div>
             <div class="group-side">
-              <p class="meta"><span>${T.failures.first} <${Age} at=${group.first_seen} /></span> · <span>${T.failures.last} <${Age} at=${group.last_seen} /></span></p>
+              <p class="meta"><span>${T.failures.first} <${Age} at=${group.first_seen} /></span><span>${T.failures.last} <${Age} at=${group.last_seen} /></span></p>
               <div class="group-actions">
                 ${session.operates && html`<button type="button" onClick=${() => setHealing(group)}>${T.failures.heal}</button>`}
                 ${session.sees && html`<button type="button" onClick=${() => setDeciding(group)}>${session.operates ? T.failures.decide : T.failures.history}</button>`}

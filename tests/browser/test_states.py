@@ -72,7 +72,7 @@ def test_a_task_in_the_list_has_room_for_its_title_and_few_lines(
 ) -> None:
     with console_in(browser, api.url, Look(width=width), role) as console:
         console.open("/tasks")
-        title = console.page.locator(".task .title", has_text="Systems engineer").first
+        title = console.page.locator(".task .title .text", has_text="Systems engineer").first
         expect(title).to_be_visible()
         sizes = title.evaluate(
             "each => [each.clientWidth, each.scrollWidth, each.closest('.task').clientHeight]"
