@@ -113,8 +113,7 @@ def test_a_command_without_a_stack_names_the_one_of_another_installation(
     clone.mkdir()
     monkeypatch.setattr(stack, "LAST_STACK", tmp_path / "last-stack")
     monkeypatch.setattr(stack, "LOCAL", clone)
-    cloud = Cloud(clone / "cloud")
-    LocalStack(clone, AdoptedDatabase("postgresql://"), cloud, {}, {}, "secret").record()
+    LocalStack(clone, AdoptedDatabase("postgresql://"), Cloud(clone / "cloud"), {}, {}, "secret").record()
     used_by = re.escape(f"in {installed} (the one in {clone} is used by {sys.prefix}/bin/roadmap)")
     with pytest.raises(NoStackError, match=used_by):
         LocalStack.attach(installed)
