@@ -9,7 +9,7 @@ from roadmap_content.api.cancel import cancel_task
 from roadmap_content.api.entity_tags import is_known
 from roadmap_content.api.health import read_health
 from roadmap_content.api.history import list_attempts, list_changes
-from roadmap_content.api.http import Api, answered, respond
+from roadmap_content.api.http import Api, Exact, answered, exact_id, respond
 from roadmap_content.api.items import read_item_map, read_one_item
 from roadmap_content.api.parameters import (
     After,
@@ -227,19 +227,20 @@ def get_revisions(
 def post_restore(
     task_id: TaskId,
     content_type: ItemType,
-    revision_id: Annotated[str, Path(description="The `revision_id` in the list of revisions.")],
+    revision_id: Annotated[
+        str, Path(description="`revision_id` in the list of revisions; `-` for `exact`.")
+    ],
     concept_id: ConceptId,
+    exact: Exact = None,
     user_id: UserId = None,
     reason: Reason = None,
 ) -> RestoreAnswer:
     """Make a former content of an item the current one again. A tutorial gets its next version; resources and
     a quiz keep their id. The replaced content is kept as a revision. Nothing is generated.
     """
-    caller = api.caller
+    caller, revision = api.caller, exact_id(revision_id, exact)
     user, item = caller.changes_for(user_id), Item(concept_id, content_type)
-    return restore_revision(
-        api.services, task_id, user, item, revision_id, api.deadline, caller.actor, reason
-    )
+    return restore_revision(api.services, task_id, user, item, revision, api.deadline, caller.actor, reason)
 
 
 @app.get(
