@@ -227,9 +227,7 @@ def get_revisions(
 def post_restore(
     task_id: TaskId,
     content_type: ItemType,
-    revision_id: Annotated[
-        str, Path(description="`revision_id` in the list of revisions; `-` for `exact`.")
-    ],
+    revision_id: Annotated[str, Path(description="`revision_id` in the list of revisions; `-` for `exact`.")],
     concept_id: ConceptId,
     exact: Exact = None,
     user_id: UserId = None,
