@@ -18,6 +18,7 @@ from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ..outbox import record_events
 from ..services import Services
+from .capacity import lock_capacity
 from .claims import STARTING
 from .queue import (
     MOST_ADMITTED,
@@ -25,7 +26,6 @@ from .queue import (
     admit,
     admit_free,
     confirm_redrive,
-    lock_capacity,
     tidy_queue,
     unconfirmed,
 )
