@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 
 SENTENCES: Mapping[str, str] = {
-    # Of the core.
     "IdTaken": "Its id already belongs to another concept or roadmap.",
     "VersionTaken": "Its version already belongs to another text.",
     "InvalidContent": "The content does not have the required form.",
@@ -15,6 +14,15 @@ SENTENCES: Mapping[str, str] = {
     "RoadmapNotFound": "The roadmap does not exist any more.",
     "RoadmapLocked": "Another process held the roadmap for too long.",
     "InvalidFramework": "The roadmap's structure cannot be read.",
+    "TokenBudgetExhausted": "The task has used its token budget.",
+    "ModelRefusedRequest": "The model refused the request.",
+    "ModelDeclined": "The model declined to write this content.",
+    "ModelThrottled": "The model received more requests than its limit allows.",
+    "ModelBusy": "The model was overloaded.",
+    "AnswerLost": "The model's answer was lost on the way.",
+    "OutOfTime": "There was not enough time left in the run.",
+    "ItemLocked": "Another run was still generating it.",
+    "StagedContentGone": "The staged content was removed before it was saved.",
     "NotStaged": "There was no staged content to save.",
     "StaleAttempt": "A newer attempt has taken over.",
     "Cancelled": "The task was cancelled before its turn.",
@@ -22,6 +30,9 @@ SENTENCES: Mapping[str, str] = {
     "AtWorkElsewhere": "The product's own workers are processing it.",
     "NotAtContentStage": "The task has not reached the content stage yet.",
     "ClaimRefused": "Another attempt was running.",
+    "ChangedSince": "It has been changed since.",
+    "RestoreRefused": "The database does not accept its former content, or its text does not exist any more.",
+    "ItemNotFound": "Its former content was not found.",
     "NotReported": "The attempt ended without a result for it.",
     "AddedSince": "The concept was added after the attempt.",
     "InsufficientPrivilege": "The database refused the role of this system, or hid rows from it.",
@@ -50,20 +61,6 @@ SENTENCES: Mapping[str, str] = {
     "57": "The database was restarting, or too slow.",
     "58": "The database's system failed.",
     "P0": "A trigger of the database does not accept the content.",
-    # Of generation.
-    "StagedContentGone": "The staged content was removed before it was saved.",
-    "ItemLocked": "Another run was still generating it.",
-    "TokenBudgetExhausted": "The task has used its token budget.",
-    "ModelThrottled": "The model received more requests than its limit allows.",
-    "ModelBusy": "The model was overloaded.",
-    "AnswerLost": "The model's answer was lost on the way.",
-    "OutOfTime": "There was not enough time left in the run.",
-    "ModelDeclined": "The model declined to write this content.",
-    "ModelRefusedRequest": "The model refused the request.",
-    # Of revisions.
-    "ChangedSince": "It has been changed since.",
-    "RestoreRefused": "The database does not accept its former content, or its text does not exist any more.",
-    "ItemNotFound": "Its former content was not found.",
 }
 """By code; an SQLSTATE also by its class, a code of the cloud by its prefix."""
 
