@@ -101,7 +101,7 @@ def set_capacity(services: Services, request: CapacityRequest, actor: str, deadl
     if set(request.model_dump(exclude={"reason"}).values()) == {None}:
         raise InvalidRequestError("body: slots, tokens_per_minute or stopped is required")
 
-    changed = transact(services.engine, lambda connection: _change(connection, actor, request), deadline)
+    changed = transact(services.engine, _change, deadline, actor, request)
     if not changed:
         return
     logger.warning("capacity_changed", actor=actor, **request.model_dump(mode="json"))

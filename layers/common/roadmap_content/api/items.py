@@ -217,15 +217,9 @@ def read_one_item(
         TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError, ItemNotFoundError: there is none.
         DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
     """
-    snapshot, scope = transact(
-        services.reading_engine, lambda connection: _read_snapshot(connection, task_id, user_id), deadline
-    )
+    snapshot, scope = transact(services.reading_engine, _read_snapshot, deadline, task_id, user_id)
     live = _is_run(snapshot) and scope.includes(item)
-    return transact(
-        services.reading_engine,
-        lambda connection: _read_item(connection, services, snapshot, item, live=live),
-        deadline,
-    )
+    return transact(services.reading_engine, _read_item, deadline, services, snapshot, item, live=live)
 
 
 def _read_item(

@@ -7,7 +7,6 @@ the same time as another: every claim checks the recovery's state and limits in 
 """
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 from sqlalchemy import Connection
 
@@ -82,7 +81,7 @@ def advance(services: Services, recovery_id: str, deadline: Deadline) -> None:
     again = True  # a task that ends without an attempt leaves its place to another one
     while again and deadline.remaining > START_SECONDS + RESERVE:
         again = False
-        for task in transact(services.engine, partial(_observe, services, recovery_id), deadline):
+        for task in transact(services.engine, _observe, deadline, services, recovery_id):
             if deadline.remaining < START_SECONDS + RESERVE:
                 return
             try:
@@ -123,21 +122,21 @@ def _end_held(services: Services, recovery_id: str, deadline: Deadline) -> None:
             return []
         return waiting_attempts(connection, recovery_actor(recovery_id))
 
-    def withdraw(task_id: str, attempt: int, connection: Connection) -> None:
+    def withdraw(connection: Connection, task_id: str, attempt: int) -> None:
         """End a waiting attempt, and record that the recovery refuses its task. The locks come in order."""
         lock_roadmap_of(connection, task_id)
         lock_task(connection, task_id)
         cancel_attempt(connection, task_id, attempt)
         refused = Settlement(task_id, TaskResult.REFUSED, CANCELLED, 0)
         record_settlements(connection, recovery_id, [refused])
-        end_attempt(services, task_id, attempt, RunEnd(), connection)
+        end_attempt(connection, services, task_id, attempt, RunEnd())
 
     for task_id, attempt in transact(services.engine, held, deadline):
         if deadline.remaining > START_SECONDS + RESERVE:
-            transact_in_parts(services.engine, partial(withdraw, task_id, attempt), deadline)
+            transact_in_parts(services.engine, withdraw, deadline, task_id, attempt)
 
 
-def _observe(services: Services, recovery_id: str, connection: Connection) -> list[WaitingTask]:
+def _observe(connection: Connection, services: Services, recovery_id: str) -> list[WaitingTask]:
     """Record ended tasks, decide the state, and return the tasks to start."""
     recovery = read_recovery(connection, recovery_id, lock=True)
     if recovery is None or recovery.ended_at is not None:
@@ -212,9 +211,7 @@ def _start_task(services: Services, recovery_id: str, task: WaitingTask, deadlin
         elif task.status == "completed" or answer.status != "completed":
             result = TaskResult.REFUSED  # it was complete before, or misses other items: nothing is recovered
 
-    transact(
-        services.engine, lambda connection: end_task(connection, recovery_id, task, result, reason), deadline
-    )
+    transact(services.engine, end_task, deadline, recovery_id, task, result, reason)
     return True
 
 

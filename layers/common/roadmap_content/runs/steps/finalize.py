@@ -1,7 +1,6 @@
 """Finalize: record the outcome of a run, after success or failure, and start waiting work in its place."""
 
 from collections.abc import Sequence
-from functools import partial
 
 from sqlalchemy import Connection
 
@@ -50,8 +49,7 @@ def record_run_end(request: FinalizeRequest, services: Services, deadline: Deadl
         attempt, run_end = _ended(request, services, deadline)
     except (TaskNotFoundError, StaleAttemptError) as reason:
         return _nothing_to_record(request, reason)
-    end = partial(end_attempt, services, task_id, attempt, run_end)
-    result = transact_in_parts(services.engine, end, deadline)
+    result = transact_in_parts(services.engine, end_attempt, deadline, services, task_id, attempt, run_end)
     emit_outcome(result, run_end)
     return result
 
@@ -69,7 +67,7 @@ def _ended(request: FinalizeRequest, services: Services, deadline: Deadline) -> 
         explanations = explain_lost(services.bucket, plan.manifest, request.lost)
         return plan.attempt, RunEnd(request.error, explanations, utc(plan.claimed_at), arn)
     task_id = request.input.task_id
-    task = transact(services.engine, lambda connection: read_task(connection, task_id), deadline)
+    task = transact(services.engine, read_task, deadline, task_id)
     if request.input.attempt is None:
         task = claim_to_record(services, task, arn, deadline)
     if task.execution_arn != arn:
