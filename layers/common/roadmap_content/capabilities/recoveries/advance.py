@@ -6,7 +6,7 @@ resumed, at the end of each of its runs, and by the sweep. Each may be repeated,
 the same time as another: every claim checks the recovery's state and limits in its own transaction.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
@@ -20,7 +20,6 @@ from ...contracts.errors import (
     TransientError,
 )
 from ...contracts.events import recovery_ended
-from ...contracts.items import Failure, Item
 from ...contracts.states import Cause, RecoveryState, TaskResult
 from ...platform.postgres.transactions import RESERVE, transact, transact_in_parts
 from ...platform.runtime.deadline import Deadline
@@ -221,12 +220,9 @@ def _scope_of(services: Services, task: WaitingTask, deadline: Deadline) -> Scop
         return Scope(regenerate=True, revisions=decode_revisions(task.items))
     if not task.cause or task.attempt is None:
         return WHOLE_TASK
-
-    def read(connection: Connection) -> Mapping[Item, Failure]:
-        return failures_of_attempt(connection, task.task_id, task.attempt or 0)
-
-    failures = transact(services.engine, read, deadline).values()
-    return Scope(revisions={failure.item: None for failure in failures if has_cause(failure, task.cause)})
+    failures = transact(services.engine, failures_of_attempt, deadline, task.task_id, task.attempt)
+    revisions = {item: None for item, failure in failures.items() if has_cause(failure, task.cause)}
+    return Scope(revisions=revisions)
 
 
 def require_recovery(connection: Connection, recovery_id: str, *, lock: bool = False) -> Recovery:

@@ -119,11 +119,9 @@ def repair_task(
 
 def _waits_in_vain(services: Services, task: Task, deadline: Deadline) -> bool:
     """Whether the task's attempt waits in the queue, and its roadmap was deleted meanwhile."""
-    return task.is_waiting and transact(
-        services.engine,
-        lambda connection: why_stopped(connection, task.task_id, task.attempt).roadmap_deleted,
-        deadline,
-    )
+    if not task.is_waiting:
+        return False
+    return transact(services.engine, why_stopped, deadline, task.task_id, task.attempt).roadmap_deleted
 
 
 def may_be_compared(services: Services, task: Task, deadline: Deadline) -> bool:

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection
-
 from ...contracts.errors import ContentError, StaleAttemptError, TaskNotFoundError
 from ...contracts.payloads import Execution, FinalizeResult, Payload, Plan, RunInput, StateError
 from ...contracts.times import utc
@@ -93,12 +91,8 @@ def start_next(services: Services, task_id: str, deadline: Deadline) -> None:
     """After a run's end, let capabilities continue, and admit waiting attempts. An error is logged: the
     outcome is recorded, and the sweep does the same.
     """
-
-    def read(connection: Connection) -> str | None:
-        return latest_actor(connection, task_id)
-
     try:
-        actor = transact(services.engine, read, deadline)
+        actor = transact(services.engine, latest_actor, deadline, task_id)
         for capability in services.capabilities:
             if capability.after_run is not None and actor is not None:
                 capability.after_run(services, actor, deadline)
