@@ -117,7 +117,7 @@ def get_tasks(
         q=q,
         group_id=group_id,
     )
-    return api.read(lambda connection: list_tasks(connection, chosen, cursor, limit))
+    return api.read(list_tasks, chosen, cursor, limit)
 
 
 @app.get(
@@ -130,7 +130,7 @@ def get_tasks(
 def get_task(task_id: TaskId, user_id: UserId = None) -> TaskDetail:
     """Return the status of a task, with saved and missing items computed from the content tables."""
     caller, user = api.caller, api.caller.reads_for(user_id)
-    return api.read(lambda connection: read_detail(connection, api.services, task_id, user, caller))
+    return api.read(read_detail, api.services, task_id, user, caller)
 
 
 @app.get(
@@ -255,7 +255,7 @@ def get_changes(
 ) -> Response[ChangePage]:
     """Read what happened to a task since a change: items saved and failed, attempts, cancellations."""
     user = api.caller.reads_for(user_id)
-    page, pause = api.read(lambda connection: list_changes(connection, task_id, user, after, limit))
+    page, pause = api.read(list_changes, task_id, user, after, limit)
     return respond(200, page, {"Retry-After": str(pause)})
 
 
@@ -272,7 +272,7 @@ def get_source(task_id: TaskId, cursor: Cursor = None, user_id: UserId = None) -
     """
     api.caller.require_operator()
     caller, user = api.caller, api.caller.reads_for(user_id)
-    return api.read(lambda connection: read_task_source(connection, caller, task_id, user, cursor))
+    return api.read(read_task_source, caller, task_id, user, cursor)
 
 
 @app.get(
@@ -287,7 +287,7 @@ def get_attempts(
 ) -> AttemptPage:
     """List a task's attempts with their actors, causes and outcomes."""
     user = api.caller.reads_for(user_id)
-    return api.read(lambda connection: list_attempts(connection, task_id, user, cursor, limit))
+    return api.read(list_attempts, task_id, user, cursor, limit)
 
 
 add_failure_list(api)
@@ -304,7 +304,7 @@ def get_health() -> Health:
     """Return the health of the system. Requires the operator's or the viewer's scope."""
     api.caller.require_sight()
     release = api.services.settings.release_id
-    return api.read(lambda connection: read_health(connection, api.services.capabilities, release))
+    return api.read(read_health, api.services.capabilities, release)
 
 
 @app.get(

@@ -14,7 +14,7 @@ from roadmap_command.interface import Json, Stack, TaskId, command_name, output,
 from roadmap_command.target import Target
 from roadmap_command.views import of_types, time_text
 from roadmap_content.client.client import Client
-from roadmap_content.contracts.api.items import ItemDetail, ItemOrigin
+from roadmap_content.contracts.api.items import LETTERS, ItemDetail, ItemOrigin
 from roadmap_content.contracts.api.tasks import AttemptRow
 from roadmap_content.contracts.items import ContentType, Item
 
@@ -25,15 +25,6 @@ MOST_ATTEMPTS = 1_000
 
 MAX_PAGE, MAX_CONCEPTS = 200, 3_000
 """The largest pages of the API."""
-
-_STATES = {
-    "S": "saved",
-    "T": "staged",
-    "M": "missing",
-    "R": "rejected",
-    "G": "generating",
-    "F": "failed",
-}
 
 ITEM_FORM = "CONCEPT/TYPE"
 OptionalItem = Annotated[
@@ -129,8 +120,8 @@ def _show_task(client: Client, task_id: str, *, as_json: bool) -> None:
         return
     console = output()
     console.print(f"task {task_id}, attempt {task.attempt}: {task.status}  {task.title or ''}")
-    counts = {name: items.states.count(letter) for letter, name in _STATES.items()}
-    console.print(", ".join(f"{count} {name}" for name, count in counts.items() if count))
+    counts = {state: items.states.count(letter) for state, letter in LETTERS.items()}
+    console.print(", ".join(f"{count} {state}" for state, count in counts.items() if count))
     for reason in items.reasons:
         console.print(
             Text.assemble(

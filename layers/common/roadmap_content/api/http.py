@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response, content_types
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
 ReadT = TypeVar("ReadT")
+P = ParamSpec("P")
 
 _STATUSES: Mapping[type[ContentError], HTTPStatus] = {
     ForbiddenError: HTTPStatus.FORBIDDEN,
@@ -112,9 +113,11 @@ class Api:
         """The deadline of the current invocation."""
         return Deadline.of(self.app.lambda_context)
 
-    def read(self, work: Callable[[Connection], ReadT]) -> ReadT:
+    def read(
+        self, work: Callable[Concatenate[Connection, P], ReadT], *arguments: P.args, **named: P.kwargs
+    ) -> ReadT:
         """Run a reading transaction. The reader's role has only the privilege SELECT."""
-        return transact(self.services.reading_engine, work, self.deadline)
+        return transact(self.services.reading_engine, work, self.deadline, *arguments, **named)
 
 
 def _cors_headers(event: Mapping[str, Any], settings: Settings) -> dict[str, str]:

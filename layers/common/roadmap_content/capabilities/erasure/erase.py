@@ -147,9 +147,7 @@ def erase_user(services: Services, request: Erasure, deadline: Deadline) -> Eras
 
 def due_erasures(services: Services, deadline: Deadline) -> ReplayAnswer:
     """Unite the registers of database and bucket; return the erasures of users with rows in the database."""
-    entries = transact(
-        services.engine, lambda connection: register.unite(connection, services.bucket), deadline
-    )
+    entries = transact(services.engine, register.unite, deadline, services.bucket)
     users = transact(services.reading_engine, rows.all_users, deadline)
     known = {register.hash_user(services.erasure_key, user): user for user in users} if entries else {}
     due = [
@@ -168,9 +166,7 @@ def _stop_runs(
     services: Services, request: Erasure, before: datetime | None, deadline: Deadline
 ) -> datetime | None:
     """Cancel the user's attempts that wait or run; return when their last step is over, if one is at work."""
-    found = transact(
-        services.engine, lambda connection: open_attempts_of(connection, request.user_id, before), deadline
-    )
+    found = transact(services.engine, open_attempts_of, deadline, request.user_id, before)
     for task_id, execution_arn in found:
         try:
             cancel_task(services, task_id, None, deadline, request.actor, "the user's data is erased")
@@ -178,9 +174,7 @@ def _stop_runs(
             logger.info("erased_task_not_cancelled", task_id=task_id, reason=str(error))
             if execution_arn is not None:
                 services.executions.stop(execution_arn)
-    return transact(
-        services.engine, lambda connection: end_attempts_of(connection, request.user_id, before), deadline
-    )
+    return transact(services.engine, end_attempts_of, deadline, request.user_id, before)
 
 
 def _erase_page(
