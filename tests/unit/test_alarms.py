@@ -16,24 +16,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import pytest
 
 from local_stack.builds import REPOSITORY
-from local_stack.template_file import Template
 from roadmap_content.content.generation.quota import GenerationStoppedError
 from roadmap_content.contracts.errors import ContentError, DatabaseUnavailableError
 from roadmap_content.contracts.payloads import Payload
 from roadmap_content.platform.runtime.metrics import SUMMED, Metric
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.steps.handler import step_handler
-from tests.support.templates import DATABASE, STACK
+from tests.support.templates import DATABASE, STACK, behind_the_api, of_type
 
 if TYPE_CHECKING:
     from roadmap_content.state.services import Services
 
 LAYER = REPOSITORY / "layers/common/roadmap_content"
 NAMESPACE = "RoadmapContent"
-
-
-def of_type(template: Template, kind: str) -> dict[str, Any]:
-    return {name: each["Properties"] for name, each in template["Resources"].items() if each["Type"] == kind}
 
 
 ALARMS = {
@@ -216,18 +211,6 @@ def test_the_dashboard_shows_every_metric_with_the_dimensions_that_it_is_written
     assert shown == {(str(name), typed) for name, typed in EMITTED} | COUNTED
 
 
-def behind_the_api() -> set[str]:
-    """The functions that API Gateway invokes."""
-    functions = of_type(STACK, "AWS::Serverless::Function")
-    served = {
-        name
-        for name, each in functions.items()
-        if any(event["Type"] == "Api" for event in each.get("Events", {}).values())
-    }
-    (api,) = of_type(STACK, "AWS::Serverless::Api").values()
-    return served | {name for name in functions if name in json.dumps(api["Auth"])}
-
-
 @pytest.mark.parametrize("name", ["ApiErrorsAlarm", "ApiErrorsSlowAlarm", "ApiReservationAlarm"])
 def test_a_used_up_reservation_of_each_function_behind_the_api_is_told_from_an_error(name: str) -> None:
     throttled = {
@@ -255,7 +238,7 @@ def is_red(name: str, series: Mapping[str, list[float]]) -> bool:
         points[key] = [eval(text, MATH, moment) for moment in moments]  # noqa: S307 - the template's own
     latest = points["value"][-alarm["EvaluationPeriods"] :]
     breaching = sum(value > alarm["Threshold"] for value in latest)
-    return breaching >= alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"])
+    return bool(breaching >= alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"]))
 
 
 def of_a_day(*counts: float) -> dict[str, list[float]]:
