@@ -91,7 +91,13 @@ class Api:
         if event.get("httpMethod") == "OPTIONS":
             return {"statusCode": 204, "headers": permitted, "body": ""}
         logger.append_keys(**_identifiers(event))
-        answer = self.app.resolve(event, context)
+        # A body is JSON, whatever its Content-Type says: Powertools would read forms, and fail on some.
+        headers = {
+            name: value
+            for name, value in (event.get("headers") or {}).items()
+            if name.lower() != "content-type"
+        }
+        answer = self.app.resolve(event | {"headers": headers}, context)
         answer["multiValueHeaders"] |= {name: [value] for name, value in permitted.items()}
         return answer
 

@@ -62,16 +62,21 @@ class Erasure(NamedTuple):
         return kind, name
 
 
+ANY_USER = "-"
+"""In the path: the user is `exact`. A gateway does not lead every id to a function: one with `/` is another
+path, and `..` none."""
+
+
 def decode_user(segment: str, exact: str | None) -> str:
-    """The user in a path. A query is decoded exactly once; a path could be decoded before this, and an id
+    """The user of a request. A query is decoded exactly once; a path could be decoded before this, and an id
     with `%` would become that of another user.
 
     Raises:
         InvalidRequestError: the id is encoded, and not given again; or another one is.
     """
-    if exact is None and "%" in segment:
-        raise InvalidRequestError("the id of the user is encoded in the path: give it again as `exact`")
-    if exact is not None and exact not in (segment, unquote(segment)):
+    if exact is None and ("%" in segment or segment == ANY_USER):
+        raise InvalidRequestError("the path does not name the user exactly: give the id as `exact`")
+    if exact is not None and exact not in (segment, unquote(segment)) and segment != ANY_USER:
         raise InvalidRequestError("`exact` is not the user of the path")
     return segment if exact is None else exact
 

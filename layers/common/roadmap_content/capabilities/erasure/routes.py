@@ -21,9 +21,12 @@ def add_erasure_routes(api: Api) -> None:
         responses=answered(ErasureAnswer, "A part of the erasure or of the preview", 409, 422, 503),
     )
     def delete_content(
-        user_id: Annotated[str, Path(description="The user.")],
+        user_id: Annotated[str, Path(description="The user; `-` for the one in `exact`.")],
         exact: Annotated[
-            str | None, Query(description="The user again: required if the path has to encode the id.")
+            str | None,
+            Query(
+                min_length=1, description="The user: required if the path has to encode the id, or is `-`."
+            ),
         ] = None,
         dry_run: Annotated[bool, Query(description="Only count what would be removed.")] = False,
         product_rows: Annotated[
