@@ -14,7 +14,7 @@ from roadmap_command.interface import Json, Stack, TaskId, command_name, print_a
 from roadmap_command.target import Target
 from roadmap_command.views import of_types, time_text
 from roadmap_content.client.client import Client
-from roadmap_content.contracts.api.items import ItemDetail, ItemOrigin
+from roadmap_content.contracts.api.items import LETTERS, ItemDetail, ItemOrigin
 from roadmap_content.contracts.api.tasks import AttemptRow
 from roadmap_content.contracts.items import ContentType, Item
 
@@ -25,15 +25,6 @@ MOST_ATTEMPTS = 1_000
 
 MAX_PAGE, MAX_CONCEPTS = 200, 3_000
 """The largest pages of the API."""
-
-_STATES = {
-    "S": "saved",
-    "T": "staged",
-    "M": "missing",
-    "R": "rejected",
-    "G": "generating",
-    "F": "failed",
-}
 
 ITEM_FORM = "CONCEPT/TYPE"
 OptionalItem = Annotated[
@@ -115,7 +106,7 @@ def _show_task(client: Client, task_id: str, *, as_json: bool) -> None:
     task = client.status(task_id)
     items = next(client.items(task_id, states_only=True, limit=MAX_CONCEPTS))
     attempts = list(islice(client.attempts(task_id, limit=MAX_PAGE), MOST_ATTEMPTS))
-    counts = {name: items.states.count(letter) for letter, name in _STATES.items()}
+    counts = {state: items.states.count(letter) for state, letter in LETTERS.items()}
     reasons = [
         Text.assemble(
             f"  {of_types(reason.by_type)}: ",
@@ -127,7 +118,7 @@ def _show_task(client: Client, task_id: str, *, as_json: bool) -> None:
     print_answer(
         {"task": task, "items": items, "attempts": attempts},
         f"task {task_id}, attempt {task.attempt}: {task.status}  {task.title or ''}",
-        ", ".join(f"{count} {name}" for name, count in counts.items() if count),
+        ", ".join(f"{count} {state}" for state, count in counts.items() if count),
         *reasons,
         *([_attempts(attempts)] if attempts else ()),
         as_json=as_json,
