@@ -417,7 +417,6 @@ def test_a_viewer_has_no_buttons_that_change_anything(browser: Browser, api: Rea
 def test_filters_are_in_the_address_and_survive_a_reload(console: Console) -> None:
     page = console.page
     console.open()
-    assert page.locator(".chip input").first.evaluate("each => each.offsetWidth") <= 1, "no box in a chip"
     page.locator(".chip", has_text="incomplete").click()
     page.get_by_role("button", name="Filter").click()
     page.get_by_label("Content type").select_option("quiz")
