@@ -116,7 +116,7 @@ def test_the_page_of_the_document_fills_itself(
     assert Api.of(target, USER).retry("t-2").status == 202
     expect(page).to_have_title("completed")
     lines = page.locator("#lessons > li").all_text_contents()
-    assert lines == [f"Concept {number}{''.join(ContentType)}" for number in (1, 2, 3)]
+    assert lines == [f"Concept {number} {''.join(ContentType)}" for number in (1, 2, 3)]
     assert page.locator("#lessons button:enabled").count() == 3 * len(ContentType)
     page.locator("#lessons button").first.click()
     expect(page.locator("#lesson")).to_contain_text("an emoji 🙂")
@@ -149,7 +149,7 @@ def test_the_page_of_the_document_shows_its_reader_what_goes_wrong(
     assert Api.of(target, USER).retry("t-3").status == 202
     expect(page).to_have_title("partial_failure")
     expect(note).to_have_text("Some lessons are missing. The next attempt makes them.")
-    expect(page.locator("#lessons")).to_contain_text("Concept 2tutorial: not available yet")
+    expect(page.locator("#lessons")).to_contain_text("Concept 2 tutorial: not available yet")
     expect(page.locator("#lessons > li")).to_have_count(2)
 
 
