@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import pytest
 
 from local_stack.builds import REPOSITORY
+from local_stack.template_file import of_type
 from roadmap_content.content.generation.quota import GenerationStoppedError
 from roadmap_content.contracts.errors import ContentError, DatabaseUnavailableError
 from roadmap_content.contracts.payloads import Payload
 from roadmap_content.platform.runtime.metrics import SUMMED, Metric
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.steps.handler import step_handler
-from tests.support.templates import DATABASE, STACK, behind_the_api, of_type
+from tests.support.templates import DATABASE, STACK, behind_the_api
 
 if TYPE_CHECKING:
     from roadmap_content.state.services import Services
