@@ -40,7 +40,7 @@ from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.states import Cause, QueueClass, QueueState
 from roadmap_content.platform.runtime.log import logger
 from roadmap_content.state.queue import queue
-from roadmap_content.state.queue.capacity import TOKENS_PER_ITEM, Work, work_of
+from roadmap_content.state.queue.capacity import TOKENS_PER_ITEM, Work, lock_capacity, work_of
 from roadmap_content.state.tasks.attempts import AttemptStart, NewAttempt
 from tests.support.factories import concept_ids
 
@@ -178,13 +178,13 @@ class Queue:
         with self._engine.begin() as connection:
             connection.execute(USED, {"id": str(run.number), "tokens": run.tokens})
             queue.release(connection, str(run.number), 1)
-            queue.lock_capacity(connection)
+            lock_capacity(connection)
             return self._admit(connection, run.ended or 0)
 
     def sweep(self, now: float) -> Sequence[Run]:
         """The sweep of each minute."""
         with self._engine.begin() as connection:
-            queue.lock_capacity(connection)
+            lock_capacity(connection)
             return self._admit(connection, now)
 
     def states(self) -> Sequence[str]:

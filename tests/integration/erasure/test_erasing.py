@@ -570,7 +570,7 @@ def test_what_goes_some_days_after_its_roadmap_is_deleted_and_what_does_not(
 
 
 def test_exactly_the_user_of_the_request_is_erased(pipeline: Pipeline, ask: Ask) -> None:
-    """A path arrives as it was sent, encoded once, or decoded; and `a/b` or an emoji did not arrive at all."""
+    """A path arrives as it was sent, encoded, or decoded; `a/b` and an emoji did not arrive at all."""
     users = ["a/b", "a%2Fb", "a%252Fb", "a b", "a+b", "a%20b", "a%", "%", "é漢", "?x#y", "a&b=c", 'a"b']
     users += ["..", "-", "😀", "\x94"]
     for user in users:
