@@ -14,7 +14,7 @@ from local_stack.for_containers import reachable_at
 from local_stack.processes import becomes_true
 from local_stack.stack import LocalStack
 from local_stack.steps import step
-from local_stack.template_file import Template, read_template
+from local_stack.template_file import Template, of_type, read_template
 from roadmap_command.commands.connect import variables_for_sam
 from roadmap_command.demo import SAMPLE
 from roadmap_command.load import load_bundle
@@ -81,11 +81,8 @@ def run_in_containers(template: Path, engine: Engine, directory: Path) -> str:
 
 def functions_by_folder(template: Template) -> dict[str, str]:
     """The logical ids of a template's functions, by the name of their code's folder."""
-    return {
-        Path(resource["Properties"]["CodeUri"]).name: logical_id
-        for logical_id, resource in template["Resources"].items()
-        if resource["Type"] == "AWS::Serverless::Function"
-    }
+    functions = of_type(template, "AWS::Serverless::Function")
+    return {Path(each["CodeUri"]).name: logical_id for logical_id, each in functions.items()}
 
 
 def _containers(built: Path, stack: LocalStack, engine: Engine, directory: Path) -> Containers:

@@ -11,11 +11,10 @@ import pytest
 
 from checks.template.concrete import concrete
 from checks.template.sam_transform import Deployment, accepted, packaged
-from local_stack.template_file import Template
+from local_stack.template_file import Template, of_type
 from release.stamp import parameters_of, release_of, stamped
 from tests.support.templates import FUNCTIONS as OF_TEMPLATE
 from tests.support.templates import STACK as TEMPLATE
-from tests.support.templates import of_type
 
 COMMIT = "1234567890ab"
 PARAMETERS = sorted(TEMPLATE["Parameters"])

@@ -4,10 +4,9 @@ import pytest
 
 from checks.template.endpoints import in_vpc
 from checks.template.sam_transform import Deployment, accepted, packaged
-from local_stack.template_file import Template
+from local_stack.template_file import Template, of_type
 from release.stamp import parameters_of
 from tests.support.templates import STACK as TEMPLATE
-from tests.support.templates import of_type
 
 PUBLIC = {("get", "/console"), ("get", "/console/{asset+}"), ("options", "/api/v1/{proxy+}")}
 """The console's files, and a browser's preflight request. Neither has a token, and neither returns data."""

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import pytest
 
 from local_stack.builds import REPOSITORY
+from local_stack.template_file import of_type
 from roadmap_content.content.generation.quota import GenerationStoppedError
 from roadmap_content.contracts.errors import ContentError, DatabaseUnavailableError
 from roadmap_content.contracts.payloads import Payload
 from roadmap_content.platform.runtime.metrics import SUMMED, Metric
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.steps.handler import step_handler
-from tests.support.templates import DATABASE, STACK, behind_the_api, of_type
+from tests.support.templates import DATABASE, STACK, behind_the_api
 
 if TYPE_CHECKING:
     from roadmap_content.state.services import Services
@@ -227,63 +228,51 @@ def test_a_used_up_reservation_of_each_function_behind_the_api_is_told_from_an_e
 MATH = {"IF": lambda condition, yes, no: yes if condition else no, "FILL": lambda value, _: value, "MAX": max}
 
 
-def is_red(name: str, series: Mapping[str, list[float]]) -> bool:
-    """Whether an alarm is red after the given datapoints: emulated from CloudWatch's documentation."""
-    alarm, points = ALARMS[name][1], dict(series)
-    expressions = {each["Id"]: each["Expression"] for each in alarm["Metrics"] if "Expression" in each}
-    for key in reversed(expressions):  # `value`, which uses the others, stands first
-        text = re.sub(r"AVG\((\w+)\)", lambda found: str(mean(points[found[1]])), expressions[key])
-        text = text.replace(" AND ", " and ")
-        moments = [dict(zip(points, values, strict=True)) for values in zip(*points.values(), strict=True)]
-        points[key] = [eval(text, MATH, moment) for moment in moments]  # noqa: S307 - the template's own
-    latest = points["value"][-alarm["EvaluationPeriods"] :]
-    breaching = sum(value > alarm["Threshold"] for value in latest)
-    return bool(breaching >= alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"]))
+def is_red(name: str, counts: Mapping[str, float | list[float]]) -> bool:
+    """Whether an alarm is red after its periods: emulated from CloudWatch's documentation. `counts` has those
+    of all periods, or of each, by a metric's id; the others are zero.
+    """
+    alarm = ALARMS[name][1]
+    periods = alarm["EvaluationPeriods"]
+    points: dict[str, list[float]] = {}
+    for each in alarm["Metrics"]:
+        if "MetricStat" in each:
+            count = counts.get(each["Id"], 0.0)
+            points[each["Id"]] = count if isinstance(count, list) else [count] * periods
+    for each in reversed(alarm["Metrics"]):  # `value`, which uses the others, stands first
+        if "Expression" in each:
+            text = re.sub(r"AVG\((\w+)\)", lambda found: str(mean(points[found[1]])), each["Expression"])
+            moments = [{key: values[period] for key, values in points.items()} for period in range(periods)]
+            points[each["Id"]] = [eval(text.replace("AND", "and"), MATH, moment) for moment in moments]  # noqa: S307
+    breaching = sum(value > alarm["Threshold"] for value in points["value"])
+    return bool(breaching >= alarm.get("DatapointsToAlarm", periods))
 
 
-def of_a_day(*counts: float) -> dict[str, list[float]]:
-    return {
-        name: [count] for name, count in zip(("bad", "late", "complete", "incomplete"), counts, strict=True)
-    }
-
-
-def of_minutes(minutes: int, **counts: float) -> dict[str, list[float]]:
-    """The same counts in each minute; zero for those that are not given."""
-    names = (
-        "errors",
-        "excused",
-        "tasks",
-        "recoveries",
-        "authorizer",
-        "console",
-        "clients",
-        "logged",
-        "refused",
-    )
-    return {name: [counts.get(name, 0.0)] * minutes for name in names} | {"requests": [100.0] * minutes}
-
-
-LOCKED_OUT = of_minutes(15) | {name: [0.0] * 12 + [40.0] * 3 for name in ("refused", "clients")}
+LOCKED_OUT = [0.0] * 12 + [40.0] * 3
 
 
 @pytest.mark.parametrize(
-    ("name", "series", "red"),
+    ("name", "counts", "red"),
     [
-        pytest.param("TasksOfADayAlarm", of_a_day(5, 0, 0, 5), True, id="five roadmaps, all failed"),
-        pytest.param("TasksOfADayAlarm", of_a_day(0, 4, 6, 0), True, id="four of six late"),
-        pytest.param("TasksOfADayAlarm", of_a_day(3, 0, 3, 3), False, id="half of six"),
-        pytest.param("TasksOfADayAlarm", of_a_day(2, 0, 0, 2), False, id="two"),
-        pytest.param("ApiErrorsAlarm", of_minutes(3, errors=30), True, id="errors"),
-        pytest.param("ApiErrorsAlarm", of_minutes(3, errors=30, console=30), False, id="no concurrency"),
-        pytest.param("ApiReservationAlarm", of_minutes(3, errors=30, console=30), True, id="no concurrency"),
-        pytest.param("ApiUnauthorizedAlarm", of_minutes(15, refused=20, clients=20), False, id="a scanner"),
-        pytest.param("ApiUnauthorizedAlarm", LOCKED_OUT, True, id="locked out"),
-        pytest.param("ApiThrottledAlarm", of_minutes(3, clients=90), True, id="a flood"),
-        pytest.param("ApiThrottledAlarm", of_minutes(3, clients=90, logged=90), False, id="other refusals"),
+        pytest.param("TasksOfADayAlarm", {"bad": 5, "incomplete": 5}, True, id="five roadmaps, all failed"),
+        pytest.param("TasksOfADayAlarm", {"late": 4, "complete": 6}, True, id="four of six late"),
+        pytest.param("TasksOfADayAlarm", {"bad": 3, "complete": 3, "incomplete": 3}, False, id="half of six"),
+        pytest.param("TasksOfADayAlarm", {"bad": 2, "incomplete": 2}, False, id="two"),
+        pytest.param("ApiErrorsAlarm", {"errors": 30}, True, id="errors"),
+        pytest.param("ApiErrorsAlarm", {"errors": 30, "console": 30}, False, id="no concurrency"),
+        pytest.param("ApiReservationAlarm", {"console": 30}, True, id="no concurrency"),
+        pytest.param("ApiUnauthorizedAlarm", {"refused": 20, "clients": 20}, False, id="a scanner"),
+        pytest.param(
+            "ApiUnauthorizedAlarm", {"refused": LOCKED_OUT, "clients": LOCKED_OUT}, True, id="locked out"
+        ),
+        pytest.param("ApiThrottledAlarm", {"clients": 90}, True, id="a flood"),
+        pytest.param("ApiThrottledAlarm", {"clients": 90, "logged": 90}, False, id="other refusals"),
     ],
 )
-def test_an_alarm_is_red_for_what_it_is_for(name: str, series: dict[str, list[float]], red: bool) -> None:
-    assert is_red(name, series) is red
+def test_an_alarm_is_red_for_what_it_is_for(
+    name: str, counts: dict[str, float | list[float]], red: bool
+) -> None:
+    assert is_red(name, {"requests": 100.0} | counts) is red
 
 
 PAGE = (REPOSITORY / "docs/alarms.md").read_text()

@@ -25,14 +25,11 @@ from release.stamp import parameters_of
 from roadmap_content.contracts.erasure import Removed
 from tests.support.prepared_account import topic
 from tests.support.recorded_aws import Answers, RecordedAws, refusal
-from tests.support.templates import STACK
+from tests.support.templates import FUNCTIONS, STACK
 
 ARN = "arn:aws:{}:eu-central-1:123456789012:{}"
 MACHINE = ARN.format("states", "stateMachine:s-save-content")
 EXECUTION = ARN.format("states", "execution:s-save-content:x")
-FUNCTIONS = [
-    name for name, each in STACK["Resources"].items() if each["Type"].endswith("Serverless::Function")
-]
 PARAMETERS = parameters_of(STACK, {"DatabaseResourceId": "prx-1", "ModelArns": "a"})
 NOTHING = Removed().model_dump(mode="json")
 QUERY = {"Id": "value", "Expression": "1 + 1"}

@@ -7,9 +7,9 @@ import pytest
 
 from checks.template.concrete import concrete
 from local_stack.builds import REPOSITORY
-from local_stack.template_file import Template
+from local_stack.template_file import Template, of_type
 from tests.support.security_groups import rules_of
-from tests.support.templates import DATABASE, FUNCTIONS, STACK, of_type
+from tests.support.templates import DATABASE, FUNCTIONS, STACK
 
 API_GATEWAY_WAITS = 29
 """Seconds after which API Gateway gives up."""

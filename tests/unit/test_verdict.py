@@ -13,8 +13,9 @@ MARGIN = 0.05
 COMPARISONS = 1_000
 SEED = 20261201
 
-# Tables of Cavo (2012) and Bentur (2009) with the interval that the R package `contingencytables` (3.0.0,
-# `Wald_CI_BonettPrice_paired_2x2`) asserts in its own tests, and that of the paper of Fagerland (2014).
+# Tables of Cavo (2012), with the interval that the R package `contingencytables` asserts in its own tests
+# (github.com/ocbe-uio/contingencytables: tests/testthat/test-ch8.R), and of Bentur (2009), with that of the
+# paper of Fagerland (2014). No package of Python has Bonett and Price's interval.
 PUBLISHED = [
     (Pairs(161, only_present=16, only_candidate=6), -0.0621, -0.1195, -0.0032),
     (Pairs(21, only_present=7, only_candidate=1), -0.286, -0.508, -0.013),

@@ -19,6 +19,12 @@ def default_of(template: Template, parameter: str) -> Any:  # noqa: ANN401 - of 
     return template["Parameters"][parameter]["Default"]
 
 
+def of_type(template: Template, kind: str) -> dict[str, Any]:
+    """The properties of the resources of a type, by logical id."""
+    resources = template["Resources"].items()
+    return {name: each.get("Properties", {}) for name, each in resources if each["Type"] == kind}
+
+
 # The parser in C reads the template in a tenth of the time. PyYAML's wheels have it.
 _Loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from local_stack.builds import LOCAL, REPOSITORY
 from local_stack.stack import ARCHITECTURE
 from local_stack.steps import step
-from local_stack.template_file import Template, default_of, read_template
+from local_stack.template_file import Template, default_of, of_type, read_template
 
 from .errors import ReleaseError
 from .sam_cli import sam
@@ -64,11 +64,7 @@ def _build(directory: Path, architecture: str) -> Built:
 
 
 def _folders(base: Path, template: Template, kind: str, property_name: str) -> list[Path]:
-    return [
-        base / resource["Properties"][property_name]
-        for resource in template["Resources"].values()
-        if resource["Type"] == kind
-    ]
+    return [base / each[property_name] for each in of_type(template, kind).values()]
 
 
 def foreign_libraries(folder: Path, architecture: str) -> Iterable[Path]:

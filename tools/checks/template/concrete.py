@@ -82,6 +82,8 @@ class _Resolver:
                 return all(map(self._holds, parts))
             case {"Fn::Or": list(parts)}:
                 return any(map(self._holds, parts))
+            case {"Fn::EachMemberEquals": [members, value]}:
+                return all(member == value for member in self._resolve(members))
         raise NotImplementedError(f"the condition {condition}")
 
     def _resolve(self, part: Any) -> Any:  # noqa: ANN401

@@ -7,7 +7,7 @@ deployment follow from its parameters, without a list of services or of exceptio
 
 from collections.abc import Mapping
 
-from local_stack.template_file import Template
+from local_stack.template_file import Template, of_type
 
 from .concrete import concrete
 from .declared import statements_of
@@ -19,9 +19,8 @@ def in_vpc(template: Template) -> list[str]:
     """The logical ids of the functions that are in the VPC, if the deployment has one."""
     return [
         logical_id
-        for logical_id, resource in template["Resources"].items()
-        if resource["Type"] == "AWS::Serverless::Function"
-        and resource["Properties"].get("VpcConfig") != {"Ref": "AWS::NoValue"}
+        for logical_id, function in of_type(template, "AWS::Serverless::Function").items()
+        if function.get("VpcConfig") != {"Ref": "AWS::NoValue"}
     ]
 
 

@@ -11,7 +11,7 @@ import typer
 
 from local_stack.builds import REPOSITORY
 from local_stack.errors import RefusedError
-from local_stack.template_file import read_template
+from local_stack.template_file import of_type, read_template
 from roadmap_command.interface import Stack, errors, print_json
 from roadmap_command.local import local_stack
 from roadmap_command.target import ALIAS, Target
@@ -139,12 +139,8 @@ def _logical_id(function: str) -> str:
 
 def _folders() -> dict[str, str]:
     """The folder of each function, by logical id."""
-    resources = read_template(REPOSITORY / "template.yaml")["Resources"]
-    return {
-        logical_id: Path(resource["Properties"]["CodeUri"]).name
-        for logical_id, resource in resources.items()
-        if resource["Type"] == "AWS::Serverless::Function"
-    }
+    functions = of_type(read_template(REPOSITORY / "template.yaml"), "AWS::Serverless::Function")
+    return {logical_id: Path(each["CodeUri"]).name for logical_id, each in functions.items()}
 
 
 def variables_for_sam(stack: "LocalStack", address: str | None = None) -> dict[str, dict[str, str]]:

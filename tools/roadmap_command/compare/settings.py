@@ -4,18 +4,8 @@ import os
 from functools import cache
 
 from local_stack.builds import REPOSITORY
-from local_stack.template_file import default_of, read_template
+from local_stack.template_file import default_of, of_type, read_template
 from roadmap_content.platform.runtime.settings import Settings
-
-_PARAMETERS = {
-    "MODEL_STRICT_TOOLS": "ModelStrictTools",
-    "MODEL_TEMPERATURE": "ModelTemperature",
-    "MODEL_MAX_OUTPUT_TOKENS": "ModelMaxOutputTokens",
-    "MODEL_OUTPUT_BURNDOWN": "ModelOutputBurndown",
-    "MODEL_BULK_TIER": "ModelBulkTier",
-    "MODEL_TIMEOUT": "ModelTimeout",
-}
-"""The settings that have a default in the template."""
 
 
 def settings_for(model_id: str | None, region: str | None) -> Settings:
@@ -27,5 +17,10 @@ def settings_for(model_id: str | None, region: str | None) -> Settings:
 
 @cache
 def _defaults() -> dict[str, str]:
+    """The variables of the function that generates whose value is a parameter with a default."""
     template = read_template(REPOSITORY / "template.yaml")
-    return {name: str(default_of(template, parameter)) for name, parameter in _PARAMETERS.items()}
+    function = of_type(template, "AWS::Serverless::Function")["GenerateContentFunction"]
+    parameters = {
+        name: value["Ref"] for name, value in function["Environment"]["Variables"].items() if "Ref" in value
+    }
+    return {name: str(default_of(template, parameter)) for name, parameter in parameters.items()}

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 from .clients import create_client
 
-KEEP_AWAKE = "keep_awake"
 CONNECT_SECONDS = 3.0
 
 HandlerT = TypeVar("HandlerT", bound=Callable[[dict[str, Any], Any], dict[str, Any]])
@@ -24,7 +23,7 @@ def keeps_awake(handler: HandlerT) -> HandlerT:
 
     @wraps(handler)
     def answer(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401
-        if KEEP_AWAKE not in event:
+        if "keep_awake" not in event:
             return handler(event, context)
         return {service: _reach(service) for service in event.get("services", ())}
 
