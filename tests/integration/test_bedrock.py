@@ -26,7 +26,7 @@ from roadmap_content.contracts.errors import (
     ModelRefusedRequestError,
     TokenBudgetExhaustedError,
 )
-from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.contracts.items import ContentType
 from roadmap_content.contracts.payloads import BatchRequest
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
@@ -109,19 +109,6 @@ def test_an_item_is_generated_with_one_call(
     assert ("English" if language == "en" else "简体中文") in call.request["system"][0]["text"]
     assert 0 < allowance.usage.total == total_tokens(server)
     assert bool(re.search("[\u4e00-\u9fff]", draft.model_dump_json())) is (language == "zh")
-
-
-@pytest.mark.parametrize(
-    "model_id",
-    [
-        "anthropic.claude-sonnet-4-20250514-v1:0",
-        "eu.anthropic.claude-sonnet-4-20250514-v1:0",
-        "arn:aws:bedrock:eu-central-1:123456789012:application-inference-profile/a1b2c3d4e5f6",
-    ],
-)
-def test_the_model_id_is_passed_on_unchanged(server: ConverseServer, model_id: str) -> None:
-    assert ask(server, MODEL_ID=model_id)
-    assert server.calls[0].request["modelId"] == model_id
 
 
 def test_the_temperature_is_omitted_if_the_setting_is_none(server: ConverseServer) -> None:
@@ -254,60 +241,6 @@ def counted(pipeline: Pipeline) -> int:
 
 
 @pytest.mark.slow
-def test_only_the_failed_half_of_a_batch_is_generated_again(
-    roadmap: Pipeline, server: ConverseServer
-) -> None:
-    server.behaviour = lambda call: malformed(call) if int(call.concept.split()[1]) % 2 else answers(call)
-    planned = roadmap.plan()
-    reports = [generate(roadmap, request) for request in roadmap.requests(planned)]
-    assert [(report.planned, report.generated, report.failed) for report in reports] == [
-        (24 * TYPES, 12 * TYPES, 12 * TYPES)
-    ]
-    assert len(server.calls) == TYPES * (12 + 2 * 12)
-    for failure in failures(roadmap):
-        assert (failure["stage"], failure["error_code"], failure["transient"]) == (
-            "generate",
-            "InvalidContent",
-            False,
-        )
-        assert failure["reason"]
-    assert len(failures(roadmap)) == 12 * TYPES
-    for request in roadmap.requests(planned):
-        assert roadmap.save(request).saved == 12 * TYPES
-    assert roadmap.finalize(planned).status == "partial_failure"
-
-    server.behaviour = answers
-    server.calls.clear()
-    assert roadmap.run().status == "completed"
-    assert len(server.calls) == 12 * TYPES
-    assert set(server.accepted.values()) == {1}
-    assert len(server.accepted) == 24 * TYPES
-    assert counted(roadmap) == total_tokens(server)
-
-
-@pytest.mark.slow
-def test_finished_items_are_staged_at_once_and_late_items_fail_as_transient(
-    roadmap: Pipeline, server: ConverseServer
-) -> None:
-    use(roadmap, server, MODEL_TIMEOUT="2")
-    server.behaviour = lambda call: replace(answers(call), late=call.concept.endswith("2"))
-    request = roadmap.requests(roadmap.plan())[0]
-    report = generate(roadmap, request, seconds=13)  # a call needs eight seconds
-    late = {concept_id for concept_id in IDS if concept_id.endswith("2")}
-    recorded = {failure["concept_id"]: failure for failure in failures(roadmap)}
-    assert (report.generated, report.failed) == (TYPES * (24 - len(late)), TYPES * len(late))
-    assert set(recorded) == late
-    assert all(failure["transient"] for failure in recorded.values())
-    for concept_id in set(IDS) - late:
-        assert all(roadmap.staging().holds(Item(concept_id, content_type)) for content_type in ContentType)
-
-    server.behaviour = answers
-    server.calls.clear()
-    assert generate(roadmap, request).generated == TYPES * len(late)
-    assert {call.concept for call in server.calls} == {f"Concept {IDS.index(each) + 1}" for each in late}
-
-
-@pytest.mark.slow
 def test_generation_stops_at_the_budget_and_continues_after_it_is_raised(
     roadmap: Pipeline, server: ConverseServer
 ) -> None:
@@ -408,6 +341,13 @@ def assert_strict(schema: Any) -> None:
         assert schema.get("minItems", 0) <= 1
         assert_strict(schema["items"])
     assert not {"minLength", "maxLength", "pattern", "minimum", "maximum", "maxItems"} & schema.keys()
+
+
+def test_a_strict_tool_has_a_closed_schema(server: ConverseServer) -> None:
+    assert ask(server, MODEL_STRICT_TOOLS="true")
+    tool = server.calls[0].request["toolConfig"]["tools"][0]["toolSpec"]
+    assert tool["strict"] is True
+    assert_strict(tool["inputSchema"]["json"])
 
 
 @pytest.mark.slow
