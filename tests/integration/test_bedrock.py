@@ -27,10 +27,8 @@ from roadmap_content.contracts.errors import (
     TokenBudgetExhaustedError,
 )
 from roadmap_content.contracts.items import ContentType
-from roadmap_content.contracts.payloads import BatchRequest
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
-from roadmap_content.runs.steps.generate import GenerateReport, generate_content
 from tests.support.converse_server import (
     Behaviour,
     Call,
@@ -227,10 +225,6 @@ def use(pipeline: Pipeline, server: ConverseServer, **changes: str) -> None:
     vars(pipeline.services).pop("generator", None)
 
 
-def generate(pipeline: Pipeline, request: BatchRequest, seconds: float = 600) -> GenerateReport:
-    return generate_content(request, pipeline.services, Deadline.after(seconds))
-
-
 def failures(pipeline: Pipeline) -> list[dict[str, Any]]:
     return pipeline.rows("SELECT * FROM content_failures ORDER BY attempt, concept_id, content_type")
 
@@ -300,7 +294,7 @@ def test_the_prompt_has_the_language_and_preferences_of_the_user(
         "UPDATE roadmap_tasks SET user_request = CAST(:request AS json)",
         request=json.dumps({"user_id": "u", "preferences": preferences}),
     )
-    generate(roadmap, roadmap.requests(roadmap.plan())[0])
+    roadmap.generate(roadmap.requests(roadmap.plan())[0])
     assert len(server.calls) == ITEMS
     for call in server.calls:
         assert "简体中文" in call.request["system"][0]["text"]
@@ -316,7 +310,7 @@ def test_tokens_are_counted_per_item(
 ) -> None:
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "roadmap-content")
     server.behaviour = first(malformed)
-    generate(roadmap, roadmap.requests(roadmap.plan())[0])
+    roadmap.generate(roadmap.requests(roadmap.plan())[0])
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "TokensIn" in line]
     assert Counter(line["content_type"] for line in lines) == dict.fromkeys(ContentType, 24)
     spent = [Usage(int(line["TokensIn"][0]), int(line["TokensOut"][0])) for line in lines]
@@ -328,7 +322,7 @@ def test_a_generator_without_its_settings_names_the_missing_one(
 ) -> None:
     use(roadmap, server, MODEL_ID="")
     with pytest.raises(ContentError, match="MODEL_ID is not set"):
-        generate(roadmap, roadmap.requests(roadmap.plan())[0])
+        roadmap.generate(roadmap.requests(roadmap.plan())[0])
 
 
 def assert_strict(schema: Any) -> None:
@@ -365,6 +359,6 @@ def test_only_bulk_items_use_the_tier_for_them(
     use(roadmap, server, MODEL_BULK_TIER=tier)
     planned = roadmap.plan()
     roadmap.execute("UPDATE content_queue SET class = :class", **{"class": class_})
-    generate(roadmap, roadmap.requests(planned)[0])
+    roadmap.generate(roadmap.requests(planned)[0])
     assert len(server.calls) == ITEMS
     assert [call.request.get("serviceTier") for call in server.calls] == [sent] * ITEMS

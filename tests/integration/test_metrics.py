@@ -135,7 +135,7 @@ def test_a_run_that_no_event_reported_is_counted_as_a_repair_of_the_sweep(
 ) -> None:
     planned.execute("UPDATE roadmap_tasks SET updated_at = updated_at - interval '1 hour'")
     capsys.readouterr()
-    reconcile(ReconcileRequest(), planned.services, Deadline.after(600))
+    planned.sweep()
     assert counted(capsys)["TasksRepaired", None] == 1
 
 
@@ -237,7 +237,7 @@ def scheduled_sweep(
     pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
 ) -> Counter[tuple[str, str | None]]:
     capsys.readouterr()
-    reconcile(ReconcileRequest(time=datetime.now(UTC)), pipeline.services, Deadline.after(600))
+    pipeline.sweep(time=datetime.now(UTC))
     return counted(capsys)
 
 
@@ -295,7 +295,7 @@ def test_other_invocations_of_reconcile_do_not_hide_that_the_schedule_stopped(
     assert ended(planned, "FAILED", capsys)["Sweeps", None] == 0
     starts = ReconcileRequest(starts_only=True, time=datetime.now(UTC))
     reconcile(starts, planned.services, Deadline.after(600))
-    reconcile(ReconcileRequest(), planned.services, Deadline.after(600))
+    planned.sweep()
     assert counted(capsys)["Sweeps", None] == 0
 
 

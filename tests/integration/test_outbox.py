@@ -13,7 +13,6 @@ from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.aws.event_bus import MAX_BYTES, Entry
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
-from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.state.outbox import (
     FIRST_PAUSE_SECONDS,
     LONGEST_PAUSE_SECONDS,
@@ -323,6 +322,6 @@ def test_a_refusal_before_its_checks_does_not_stop_the_sweep(
         writer = connection.scalar(text("SELECT current_user"))
     pipeline.execute(f'REVOKE {privilege} ON {table} FROM "{writer}"')
 
-    reconcile(ReconcileRequest(), pipeline.services, LONG)
+    pipeline.sweep()
 
     assert pipeline.task()["status"] == "completed"

@@ -26,9 +26,7 @@ from roadmap_content.platform.storage.keys import (
     staged_key,
     text_key,
 )
-from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.reconciliation.superseded import count_superseded
-from roadmap_content.runs.steps.generate import generate_content
 from roadmap_content.runs.steps.handler import step_handler
 from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
 from roadmap_content.state.failures.failures import record_failures, refusals
@@ -166,7 +164,7 @@ def test_staged_content_removed_before_save_is_generated_by_the_next_attempt(
     pipeline.bucket.delete(staged_key(pipeline.roadmap_id, Item(IDS[3], ContentType.QUIZ)))
     for request in pipeline.requests(planned):
         assert request.batch.staged
-        report = generate_content(request, pipeline.services, Deadline.after(600))
+        report = pipeline.generate(request)
         assert (report.staged, report.generated) == (len(IDS) * TYPES, 0)
         pipeline.save(request)
     assert pipeline.finalize(planned).missing[ContentType.QUIZ] == 1
@@ -253,7 +251,7 @@ def test_an_item_that_fails_neither_delays_nor_loses_the_others_of_its_concept(p
     pipeline.services.generator = Failing()
     pipeline.load({**bundle_of(IDS[:3]), "content": []})
     (request,) = pipeline.requests(pipeline.plan())
-    report = generate_content(request, pipeline.services, Deadline.after(600))
+    report = pipeline.generate(request)
     assert (report.generated, report.failed) == (3 * TYPES - 1, 1)
     saved = pipeline.save(request)
     assert (saved.saved, saved.failed) == (3 * TYPES - 1, 1)
@@ -271,7 +269,7 @@ def test_an_item_that_fails_neither_delays_nor_loses_the_others_of_its_concept(p
 def test_an_item_after_the_time_of_the_invocation_is_tried_again(pipeline: Pipeline) -> None:
     pipeline.load({**bundle_of(IDS[:1]), "content": []})
     (request,) = pipeline.requests(pipeline.plan())
-    assert generate_content(request, pipeline.services, Deadline.after(2 * RESERVE - 1)).failed == TYPES
+    assert pipeline.generate(request, 2 * RESERVE - 1).failed == TYPES
     assert pipeline.rows("SELECT DISTINCT error_code, transient FROM content_failures") == [
         {"error_code": "OutOfTime", "transient": True}
     ]
@@ -281,10 +279,9 @@ def test_an_error_without_a_name_is_reported_without_its_text(pipeline: Pipeline
     def step(*_: object) -> Any:
         raise KeyError("a secret")
 
-    context: Any = Context()
     with pytest.raises(UnexpectedError, match=r"^KeyError in step \(test_pipeline\.py:\d+\)$"):
         step_handler(PlanRequest, step, pipeline.services)(
-            pipeline.start().plan_request().model_dump(mode="json"), context
+            pipeline.start().plan_request().model_dump(mode="json"), Context()
         )
 
 
@@ -412,6 +409,8 @@ def test_a_roadmap_deleted_during_the_run_leaves_its_content_staged(
     pipeline.load(bundle_of(["a"]))
     planned = pipeline.plan()
     pipeline.execute(deletion)
+    shown = "SELECT CAST(framework_data AS text) FROM roadmap_metadata"
+    before = pipeline.rows(shown)
     reports = [pipeline.save(request) for request in pipeline.requests(planned)]
     assert [(report.saved, report.failed) for report in reports] == [(0, TYPES)]
     assert {row["error_code"] for row in pipeline.rows("SELECT * FROM content_failures")} == {
@@ -422,7 +421,8 @@ def test_a_roadmap_deleted_during_the_run_leaves_its_content_staged(
     task = pipeline.task()
     assert task["error_message"].startswith("RoadmapNotFound: ")
     assert not task["execution_summary"].keys() & set(map(str, ContentType))
-    reconcile(ReconcileRequest(), pipeline.services, Deadline.after(60))
+    assert pipeline.rows(shown) == before
+    pipeline.sweep()
     require_unknown_counts(pipeline)
 
 

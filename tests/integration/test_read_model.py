@@ -13,7 +13,6 @@ from roadmap_content.contracts.api.items import ItemMap
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
-from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.tasks.attempts import user_start
 from roadmap_content.state.tasks.unfinished import COUNT_STUCK
@@ -353,7 +352,7 @@ def test_the_next_sweep_removes_a_deleted_task_from_the_groups(pipeline: Pipelin
     for number in range(3):
         run_with_poison(pipeline, number)
     pipeline.execute("DELETE FROM roadmap_tasks WHERE task_id = 't-1'")
-    reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
+    pipeline.sweep()
     assert kept_sums(pipeline) == sums_of_rows(pipeline)
     (group,) = get("/failures").body["items"]
     assert (group["tasks"], group["items"]) == (2, 2)
@@ -364,7 +363,7 @@ def test_a_sweep_forgets_the_failures_of_deleted_tasks(pipeline: Pipeline, get: 
     for number in range(3):
         run_with_poison(pipeline, number)
     pipeline.execute("DELETE FROM roadmap_tasks WHERE task_id = 't-2'")
-    reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
+    pipeline.sweep()
     assert get("/failures").body["items"][0]["tasks"] == 2
 
 

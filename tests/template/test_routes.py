@@ -1,16 +1,14 @@
 """The routes, their authorizer and the permissions to invoke functions, according to SAM's transform."""
 
-from typing import Any
-
 import pytest
 
 from checks.template.endpoints import in_vpc
 from checks.template.sam_transform import Deployment, accepted, packaged
-from local_stack.builds import REPOSITORY
-from local_stack.template_file import Template, read_template
+from local_stack.template_file import Template
 from release.stamp import parameters_of
+from tests.support.templates import STACK as TEMPLATE
+from tests.support.templates import of_type
 
-TEMPLATE = read_template(REPOSITORY / "template.yaml")
 PUBLIC = {("get", "/console"), ("get", "/console/{asset+}"), ("options", "/api/v1/{proxy+}")}
 """The console's files, and a browser's preflight request. Neither has a token, and neither returns data."""
 
@@ -20,10 +18,6 @@ def deployed() -> Template:
     parameters = {name: value or "given" for name, value in parameters_of(TEMPLATE, {}).items()}
     (template,) = accepted([Deployment(packaged(TEMPLATE), parameters)])
     return template
-
-
-def of_type(template: Template, kind: str) -> dict[str, Any]:
-    return {name: each["Properties"] for name, each in template["Resources"].items() if each["Type"] == kind}
 
 
 def test_every_route_but_the_public_ones_requires_a_token(deployed: Template) -> None:

@@ -2,7 +2,6 @@
 
 import re
 from fnmatch import fnmatchcase
-from typing import Any
 
 import pytest
 
@@ -10,18 +9,10 @@ from checks.template.concrete import concrete
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template
 from tests.support.security_groups import rules_of
-from tests.support.templates import DATABASE, STACK
+from tests.support.templates import DATABASE, STACK, of_type
 
 API_GATEWAY_WAITS = 29
 """Seconds after which API Gateway gives up."""
-
-
-def of_type(template: Template, kind: str) -> dict[str, Any]:
-    return {
-        name: each.get("Properties", {})
-        for name, each in template["Resources"].items()
-        if each["Type"] == kind
-    }
 
 
 FUNCTIONS = of_type(STACK, "AWS::Serverless::Function")

@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+from functools import partial
 from math import sqrt
 from typing import Any
 
@@ -14,18 +15,10 @@ from local_stack.layers import LAYERS
 from local_stack.template_file import read_template
 from roadmap_content.platform.storage.keys import MANIFESTS, STAGED
 from tests.support.anchors import anchors
-from tests.support.templates import DATABASE
+from tests.support.templates import DATABASE, of_type
 from tests.support.templates import STACK as TEMPLATE
 
-
-def resources(kind: str) -> dict[str, Any]:
-    return {
-        logical_id: resource.get("Properties", {})
-        for logical_id, resource in TEMPLATE["Resources"].items()
-        if resource["Type"] == kind
-    }
-
-
+resources = partial(of_type, TEMPLATE)
 FUNCTIONS = resources("AWS::Serverless::Function")
 
 

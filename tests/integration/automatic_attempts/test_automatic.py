@@ -19,7 +19,6 @@ from roadmap_content.contracts.payloads import RunInput, StateError
 from roadmap_content.platform.aws.executions import ExecutionsUnavailableError
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
-from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.machine_model import Run
 from tests.support.pipeline import SETTINGS, Pipeline
@@ -49,10 +48,6 @@ def model(pipeline: Pipeline) -> Failing:
     pipeline.services.generator = failing
     pipeline.load(bundle_of(concept_ids(3)) | {"content": []})
     return failing
-
-
-def sweep(pipeline: Pipeline) -> None:
-    reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
 
 
 def pause(pipeline: Pipeline) -> timedelta | None:
@@ -88,11 +83,11 @@ def test_an_attempt_is_started_when_it_is_due_and_not_before(pipeline: Pipeline,
     model.error = ModelBusyError("throttled")
     pipeline.run()
     assert pause(pipeline) == FIRST_PAUSE
-    sweep(pipeline)
+    pipeline.sweep()
     assert run_started(pipeline) == 0
     make_due(pipeline)
     model.error = None
-    sweep(pipeline)
+    pipeline.sweep()
     assert run_started(pipeline) == 1
     assert pipeline.task()["status"] == "completed"
     assert pipeline.rows("SELECT attempt, actor, cause FROM content_attempts ORDER BY attempt")[1] == {
@@ -101,7 +96,7 @@ def test_an_attempt_is_started_when_it_is_due_and_not_before(pipeline: Pipeline,
         "cause": "automatic",
     }
     assert pause(pipeline) is None
-    sweep(pipeline)
+    pipeline.sweep()
     assert run_started(pipeline) == 0
 
 
@@ -110,10 +105,10 @@ def test_automatic_attempts_end_when_the_same_reason_recurs(pipeline: Pipeline, 
     pipeline.run()
     for _ in range(2):
         make_due(pipeline)
-        sweep(pipeline)
+        pipeline.sweep()
         assert run_started(pipeline) == 1
     assert pause(pipeline) is None
-    sweep(pipeline)
+    pipeline.sweep()
     assert run_started(pipeline) == 0
     assert pipeline.task()["attempt"] == 3
 
@@ -126,7 +121,7 @@ def test_the_same_reason_does_not_end_attempts_that_save_something(
     for concept_id in concept_ids(2):
         model.works_for.add(concept_id)
         make_due(pipeline)
-        sweep(pipeline)
+        pipeline.sweep()
         assert run_started(pipeline) == 1
     assert pause(pipeline) == 4 * FIRST_PAUSE
 
@@ -154,7 +149,7 @@ def test_a_task_that_is_cancelled_before_its_automatic_attempt_stays_cancelled(
     else:
         pipeline.execute("UPDATE roadmap_tasks SET status = 'cancelled'")
     make_due(pipeline)
-    sweep(pipeline)
+    pipeline.sweep()
     assert run_started(pipeline) == 0
     assert pipeline.task()["status"] == "cancelled"
     assert pipeline.rows("SELECT attempt FROM content_automatic_attempts") == []
@@ -173,7 +168,7 @@ def test_a_task_cancelled_or_retried_meanwhile_is_not_changed(pipeline: Pipeline
     make_due(pipeline)
     model.error = None
     pipeline.run()  # a user's retry completes it
-    sweep(pipeline)
+    pipeline.sweep()
     assert run_started(pipeline) == 0
     assert pause(pipeline) is None
 
@@ -190,7 +185,7 @@ def test_a_plan_that_was_replaced_after_the_sweep_read_it_is_kept(
     pipeline.run()
     assert pause(pipeline) == FIRST_PAUSE
     monkeypatch.setattr(start, "due_attempts", lambda *_: due)
-    sweep(pipeline)
+    pipeline.sweep()
     assert run_started(pipeline) == 0
     assert pipeline.rows("SELECT attempt FROM content_automatic_attempts") == [{"attempt": 2}]
     assert pause(pipeline) == FIRST_PAUSE
@@ -206,7 +201,7 @@ def test_a_refused_task_does_not_affect_the_others(pipeline: Pipeline, model: Fa
     pipeline.execute("UPDATE roadmap_metadata SET deleted_at = now() WHERE roadmap_id = 'r-1'")
     make_due(pipeline)
     model.error = None
-    sweep(pipeline)
+    pipeline.sweep()
     assert run_started(pipeline) == 1
     assert pipeline.task()["status"] == "completed"
     assert pipeline.rows("SELECT task_id FROM content_automatic_attempts") == []
@@ -224,10 +219,10 @@ def test_an_attempt_that_could_not_be_started_is_started_later(
 
     with monkeypatch.context() as patched:
         patched.setattr(pipeline.services.executions, "new_arn", unavailable)
-        sweep(pipeline)
+        pipeline.sweep()
     assert pause(pipeline) == FIRST_PAUSE
     make_due(pipeline)
     model.error = None
-    sweep(pipeline)
+    pipeline.sweep()
     assert run_started(pipeline) == 1
     assert pipeline.task()["status"] == "completed"
