@@ -22,8 +22,8 @@ from .http import HttpApi, QueryValue, path_of, rows
 
 
 class SystemRequests:
-    """Each request has the token of the client's own user: a viewer's or an operator's. A user's own tasks need
-    no scope; `tasks` takes another user, whose token it sends.
+    """Each request has the token of the client's own user, who needs the scope of a viewer or of an operator.
+    Only `tasks` takes another user, whose own tasks need no scope.
     """
 
     _api: HttpApi
