@@ -13,7 +13,7 @@ from roadmap_content.content.generation.model import ModelBusyError
 from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.kind import Draft
 from roadmap_content.content.roadmaps.framework import Concept
-from roadmap_content.contracts.errors import ContentError, ModelDeclinedError, TokenBudgetExhaustedError
+from roadmap_content.contracts.errors import ContentError
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.contracts.payloads import RunInput, StateError
 from roadmap_content.platform.aws.executions import ExecutionsUnavailableError
@@ -126,18 +126,6 @@ def test_the_same_reason_does_not_end_attempts_that_save_something(
     assert pause(pipeline) == 4 * FIRST_PAUSE
 
 
-@pytest.mark.parametrize(
-    "error", [ModelDeclinedError("no"), TokenBudgetExhaustedError("spent")], ids=lambda error: error.code
-)
-def test_no_automatic_attempt_is_planned_if_a_person_is_needed(
-    pipeline: Pipeline, model: Failing, error: ContentError
-) -> None:
-    model.error = error
-    pipeline.run()
-    assert pipeline.task()["status"] == "failed"
-    assert pause(pipeline) is None
-
-
 @pytest.mark.parametrize("by", ["the API", "the product"])
 def test_a_task_that_is_cancelled_before_its_automatic_attempt_stays_cancelled(
     pipeline: Pipeline, model: Failing, by: str
@@ -153,13 +141,6 @@ def test_a_task_that_is_cancelled_before_its_automatic_attempt_stays_cancelled(
     assert run_started(pipeline) == 0
     assert pipeline.task()["status"] == "cancelled"
     assert pipeline.rows("SELECT attempt FROM content_automatic_attempts") == []
-
-
-def test_zero_disables_automatic_attempts(pipeline: Pipeline, model: Failing) -> None:
-    pipeline.services.settings = Settings(SETTINGS | {"AUTOMATIC_ATTEMPTS": "0"})
-    model.error = ModelBusyError("throttled")
-    pipeline.run()
-    assert pause(pipeline) is None
 
 
 def test_a_task_cancelled_or_retried_meanwhile_is_not_changed(pipeline: Pipeline, model: Failing) -> None:
