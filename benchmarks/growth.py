@@ -22,7 +22,7 @@ from roadmap_content.contracts.states import QueueState
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.state.queue import queue
-from roadmap_content.state.queue.capacity import NOTHING, read_place
+from roadmap_content.state.queue.capacity import NOTHING, lock_capacity, read_place
 from roadmap_content.state.tasks.attempts import NewAttempt, user_start
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import S3, Pipeline, services_for
@@ -233,7 +233,7 @@ class Stand:
 
 def _admit(connection: Connection) -> None:
     connection.execute(text("UPDATE content_capacity SET stopped_reason = NULL"))
-    queue.lock_capacity(connection)
+    lock_capacity(connection)
     if len(queue.admit(connection, 1)) != 1:
         raise SystemExit("nothing was admitted")
 

@@ -8,8 +8,8 @@ tutorial 35 seconds, a quiz 15, resources 8. The batches are those that Plan mak
 generates as many items at the same time as the product does. A refused invocation is repeated with the
 back-off of the state machine's definition. The admission, the charges and their corrections are the product's
 own statements on PostgreSQL. *Alone* is the same load without the other one, and *ideal* the time in which
-the slots could do the work without a gap. Light users and people arrive at random: four times, with other
-times, and p95 is that of all of their runs. *The model's quota as the bottleneck*: 1, 10 and 100 roadmaps
+the slots could do the work without a gap. Light users and people arrive at random: twice, with other
+times, and p95 is that of all of their runs. *The model's quota as the bottleneck*: 1, 10 and 40 roadmaps
 share 100,000, 200,000 and 400,000 tokens per minute. The pace, the calls and the shared bucket are the
 product's own. A server implements Converse over HTTP, with answers after 15 seconds (varied by a third), and
 counts as Bedrock documents it. It holds 20 seconds of the quota (emulated: Bedrock does not document this),
@@ -40,7 +40,7 @@ from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.states import Cause, QueueClass, QueueState
 from roadmap_content.platform.runtime.log import logger
 from roadmap_content.state.queue import queue
-from roadmap_content.state.queue.capacity import TOKENS_PER_ITEM, Work, work_of
+from roadmap_content.state.queue.capacity import TOKENS_PER_ITEM, Work, lock_capacity, work_of
 from roadmap_content.state.tasks.attempts import AttemptStart, NewAttempt
 from tests.support.factories import concept_ids
 
@@ -57,10 +57,10 @@ PLAN, SAVE, FINALIZE = 2.0, 1.0, 2.0
 DAY = 24 * 3_600.0
 SLOTS = 10
 CONCEPTS = 30
-QUOTAS = {1: 100_000, 10: 200_000, 100: 400_000}
+QUOTAS = {1: 100_000, 10: 200_000, 40: 400_000}
 """Roadmaps that are generated at the same time, and the model's quota in tokens per minute."""
 
-ARRIVALS = 4
+ARRIVALS = 2
 """Times that a scenario with random arrivals is repeated, with other arrivals."""
 
 _TEMPLATE = read_template(REPOSITORY / "template.yaml")
@@ -178,13 +178,13 @@ class Queue:
         with self._engine.begin() as connection:
             connection.execute(USED, {"id": str(run.number), "tokens": run.tokens})
             queue.release(connection, str(run.number), 1)
-            queue.lock_capacity(connection)
+            lock_capacity(connection)
             return self._admit(connection, run.ended or 0)
 
     def sweep(self, now: float) -> Sequence[Run]:
         """The sweep of each minute."""
         with self._engine.begin() as connection:
-            queue.lock_capacity(connection)
+            lock_capacity(connection)
             return self._admit(connection, now)
 
     def states(self) -> Sequence[str]:

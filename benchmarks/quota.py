@@ -70,7 +70,7 @@ MAX_OUTPUT: int = default_of(_TEMPLATE, "ModelMaxOutputTokens")
 MODEL_ID = "test.model-v1:0"
 
 RESET = text("TRUNCATE content_model_tokens, content_model_leases")
-CONFIGURE = text("UPDATE content_capacity SET tokens_per_minute = :tokens")
+CONFIGURE = text("UPDATE content_model_quota SET tokens_per_minute = :tokens")
 
 
 class VirtualTime:

@@ -27,7 +27,7 @@ export function SavedContent({ taskId, conceptId, type, revision, scope, title }
   const large = safeLink(data.content_link);
   if (data.content_link) return html`<p>${T.content.large} ${large && html`<a href=${large} target="_blank" rel="noopener noreferrer">${T.content.open} ↗</a>`}</p>`;
   const content = html`<div class="content" role="group" aria-label=${T.content.heading} data-content=${type}><${Content} type=${type} content=${data.content} /></div>`;
-  return html`<p><button type="button" class="small" onClick=${() => setReads(true)}>${T.content.read}</button></p>
+  return html`<p class="reads"><button type="button" class="small" onClick=${() => setReads(true)}>${T.content.read}</button></p>
     ${content}
     ${reads && html`<${Dialog} heading=${html`<${Text} value=${title} />`} reading onClose=${() => setReads(false)}><h3 class="visually-hidden">${T.types[type]}</h3>${content}<//>`}`;
 }

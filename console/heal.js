@@ -206,8 +206,8 @@ export function RestoreDialog({ item, revision, onClose, onDone }) {
   const restore = useRequest();
   const [reason, setReason] = useState("");
   const start = async () => {
-    const query = { user_id: item.userId, concept_id: item.conceptId, reason: reason.trim() };
-    const answer = await restore.run(() => post(["tasks", item.taskId, "items", item.type, "revisions", revision.id, "restore"], query));
+    const query = { user_id: item.userId, concept_id: item.conceptId, exact: revision.id, reason: reason.trim() };
+    const answer = await restore.run(() => post(["tasks", item.taskId, "items", item.type, "revisions", "-", "restore"], query));
     if (answer) onDone(answer.restored ? T.revisions.restored : T.revisions.alreadyCurrent);
   };
   return html`

@@ -127,4 +127,4 @@ const picture = (url, text) => (PICTURES.some((origin) => url.startsWith(`${orig
 
 /** @param {string} url @param {any} text */
 const link = (url, text) =>
-  safeLink(url) ? html`<a href=${url} target="_blank" rel="noopener noreferrer">${text}</a>` : html`<span title=${url.slice(0, 200)}>${text}</span>`;
+  url.startsWith("#/runbook/") ? html`<a href=${url}>${text}</a>` : safeLink(url) ? html`<a href=${url} target="_blank" rel="noopener noreferrer">${text}</a>` : html`<span title=${url.slice(0, 200)}>${text}</span>`;

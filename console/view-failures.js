@@ -36,14 +36,17 @@ export function FailuresView({ query, session }) {
   return html`
     <div class="head"><h1 tabindex="-1">${T.sections.failures}</h1></div>
     <p class="meta">${session.operates ? T.failures.introOperator : T.failures.intro}</p>
-    <div class="chips" role="group" aria-label=${T.failures.ringing}>
-      ${[false, true].map(
-        (only) =>
-          html`<button type="button" key=${only} class="chip ${ringing === only ? "on" : ""}" aria-pressed=${ringing === only} onClick=${() => change({ ringing: only ? "yes" : null }, { replace: true })}>
-            ${only ? T.failures.ringing : T.failures.allStates}
-          </button>`,
-      )}
-    </div>
+    ${
+      (ringing || data?.items.length !== 0) &&
+      html`<div class="chips" role="group" aria-label=${T.failures.ringing}>
+        ${[false, true].map(
+          (only) =>
+            html`<button type="button" key=${only} class="chip ${ringing === only ? "on" : ""}" aria-pressed=${ringing === only} onClick=${() => change({ ringing: only ? "yes" : null }, { replace: true })}>
+              ${only ? T.failures.ringing : T.failures.allStates}
+            </button>`,
+        )}
+      </div>`
+    }
     ${error && html`<${ErrorNote} error=${error} at=${data ? at : null} retry=${refresh} />`}
     ${!data && !error && html`<${Loading} like="groups" />`}
     ${groups.length > 0 && html`<${Hours} groups=${groups} />`}
@@ -63,7 +66,7 @@ export function FailuresView({ query, session }) {
               <${StateLine} group=${group} />
             </div>
             <div class="group-side">
-              <p class="meta"><span>${T.failures.first} <${Age} at=${group.first_seen} /></span> · <span>${T.failures.last} <${Age} at=${group.last_seen} /></span></p>
+              <p class="meta"><span>${T.failures.first} <${Age} at=${group.first_seen} /></span><span>${T.failures.last} <${Age} at=${group.last_seen} /></span></p>
               <div class="group-actions">
                 ${session.operates && html`<button type="button" onClick=${() => setHealing(group)}>${T.failures.heal}</button>`}
                 ${session.sees && html`<button type="button" onClick=${() => setDeciding(group)}>${session.operates ? T.failures.decide : T.failures.history}</button>`}
@@ -74,9 +77,7 @@ export function FailuresView({ query, session }) {
               ${
                 group.example &&
                 html`<p class="example">
-                  ${T.failures.example}: <${Link} to=${href(["tasks", group.example.task_id], { item: group.example.concept_id, type: group.example.content_type })}
-                    ><${Id} value=${group.example.concept_id}
-                  /><//>
+                  ${T.failures.example}: <${Link} to=${href(["tasks", group.example.task_id], { item: group.example.concept_id, type: group.example.content_type })}><${Id} value=${group.example.concept_id} /><//>
                 </p>`
               }
               <${Recorded} code=${group.error_code} reason=${group.example?.reason ?? group.reason} />

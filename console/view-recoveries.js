@@ -108,22 +108,27 @@ export function RecoveryView({ id, query, session }) {
       <${Pill} value=${data.state} words=${T.recoveries.states} />
     </div>
     <p class="meta"><${Id} value=${data.recovery_id} /></p>
-    ${
-      session.operates &&
-      (active || paused || undoable) &&
-      html`<div class="task-actions">
-        ${active && html`<button type="button" disabled=${busy} onClick=${() => act("pause")}>${T.recoveries.pause}</button>`}
-        ${paused && html`<button type="button" class="primary" disabled=${busy} onClick=${() => act("resume")}>${T.recoveries.resume}</button>`}
-        ${(active || paused) && html`<button type="button" disabled=${busy} onClick=${() => setAsking("cancel")}>${T.recoveries.cancel}</button>`}
-        ${undoable && html`<button type="button" onClick=${() => setAsking("undo")}>${undone ? T.undo.proceed : T.undo.open}</button>`}
-      </div>`
-    }
     ${refused && html`<${ErrorNote} error=${refused} />`} ${error && html`<${ErrorNote} error=${error} at=${at} retry=${refresh} />`}
-    <p class="saved"><strong class="big">${percent(done(data), data.counts.total)} %</strong> ${T.recoveries.progress(number(done(data)), number(data.counts.total))}</p>
-    <div class="wide-bar"><${RecoveryBar} recovery=${data} /></div>
-    <ul class="legend">
-      ${RESULTS.filter((each) => active || paused || data.counts[each] > 0).map((each) => html`<li key=${each}><span class="swatch part-${each}"></span> ${T.recoveries.results[each]} <strong>${number(data.counts[each])}</strong></li>`)}
-    </ul>
+    <div class="task-main">
+      <div class="task-top">
+        <div>
+          <p class="saved"><strong class="big">${percent(done(data), data.counts.total)} %</strong> ${T.recoveries.progress(number(done(data)), number(data.counts.total))}</p>
+          <div class="wide-bar"><${RecoveryBar} recovery=${data} /></div>
+          <ul class="legend">
+            ${RESULTS.filter((each) => active || paused || data.counts[each] > 0).map((each) => html`<li key=${each}><span class="swatch part-${each}"></span> ${T.recoveries.results[each]} <strong>${number(data.counts[each])}</strong></li>`)}
+          </ul>
+        </div>
+        ${
+          session.operates &&
+          html`<div class="task-actions">
+            ${active && html`<button type="button" disabled=${busy} onClick=${() => act("pause")}>${T.recoveries.pause}</button>`}
+            ${paused && html`<button type="button" class="primary" disabled=${busy} onClick=${() => act("resume")}>${T.recoveries.resume}</button>`}
+            ${(active || paused) && html`<button type="button" disabled=${busy} onClick=${() => setAsking("cancel")}>${T.recoveries.cancel}</button>`}
+            ${undoable && html`<button type="button" onClick=${() => setAsking("undo")}>${undone ? T.undo.proceed : T.undo.open}</button>`}
+          </div>`
+        }
+      </div>
+    </div>
     ${data.stop_reason && html`<${StopReason} reason=${data.stop_reason} />`}
     <dl class="facts">
       <div><dt>${T.recoveries.rateLabel}</dt><dd>${T.recoveries.rate(data.rate_actual === null ? T.none : number(Math.round(data.rate_actual * 10) / 10), number(data.rate_per_minute))}</dd></div>
@@ -234,7 +239,7 @@ function Results({ id, recovery, result }) {
               <th>${T.tasksView.status}</th>
               <th>${T.sections.tasks}</th>
               <th>${T.recoveries.reason}</th>
-              <th class="right">${T.recoveries.ended}</th>
+              <th class="right">${T.tasksView.updated}</th>
             </tr>
           </thead>
           <tbody>

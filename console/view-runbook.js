@@ -35,7 +35,7 @@ export function RunbookView({ anchor }) {
             ${[...data.replaceAll("`", "").matchAll(/^## (.+)$/gm)].map(([, heading = ""]) => html`<li key=${heading}><${Link} to=${href(["runbook", slug(heading)])}>${heading}<//></li>`)}
           </ul>
         </details>
-        <${Markdown} text=${data.replace(/^# .*\n/, "")} under=${0} />
+        <${Markdown} text=${data.replace(/^# .*\n/, "").replaceAll("](#", "](#/runbook/")} under=${0} />
       </div>`
     }
   `;

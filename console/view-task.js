@@ -393,12 +393,7 @@ function Missing({ task, items: { states, reasons }, chosen }) {
               <strong class="count">${number(reason.items)}</strong>
               <div class="reason-what"><${Reason} code=${reason.error_code} reason=${reason.reason}><p class="meta">${ofTypes(reason.by_type)} · ${T.stages[reason.stage] ?? reason.stage}</p><//></div>
               <${Remedy} code=${reason.error_code} action=${reason.remedy} text=${reason.remedy_text} />
-              <button
-                type="button"
-                class="small"
-                aria-pressed=${chosen === index}
-                onClick=${() => change({ reason: chosen === index ? null : reasonKey(reason) }, { replace: true })}
-              >
+              <button type="button" class="small" aria-pressed=${chosen === index} onClick=${() => change({ reason: chosen === index ? null : reasonKey(reason) }, { replace: true })}>
                 ${chosen === index ? T.task.showAll : T.task.show}
               </button>
             </li>

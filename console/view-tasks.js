@@ -276,6 +276,7 @@ function TaskList({ rows, live, users, chosen, toggle, choose }) {
         chosen &&
         html`<label class="check" title=${T.tasksView.selectPage}>
           <input type="checkbox" aria-label=${T.tasksView.selectPage} checked=${every} onChange=${() => choose(every ? new Set() : new Set(eligible.map((task) => task.task_id)))} />
+          <span class="narrow-only" aria-hidden="true">${T.tasksView.selectPage}</span>
         </label>`
       }
       <div class="task-card meta" aria-hidden="true">
@@ -302,9 +303,7 @@ function TaskList({ rows, live, users, chosen, toggle, choose }) {
               ${task.needs_person && html`<span class="needs" title=${T.needsPerson}>▲<span class="visually-hidden">${T.needsPerson}</span></span>`}
               ${task.top_reason && html`<${ReasonLine} code=${task.top_reason.error_code} reason=${task.top_reason.reason} />`}
             </div>
-            <p class="ids meta">
-              <${Id} value=${task.task_id} />
-            </p>
+            <p class="ids meta"><${Id} value=${task.task_id} /></p>
             ${users && html`<span class="user meta"><${Link} to=${href(["tasks"], { user_id: task.user_id })}><${Id} value=${task.user_id} /><//></span>`}
           </div>
         </li>`;

@@ -122,7 +122,7 @@ export const en = {
     S: "In the content table.",
   },
   /** @type {Record<string, string>} */
-  stages: { generate: "generating", save: "saving", workflow: "the run" },
+  stages: { generate: "generating", save: "saving", workflow: "running" },
   /** The actions of the next attempt; the API's are English. @type {Record<string, string>} */
   actions: {},
   /** @param {string} count @param {string} type */
@@ -275,7 +275,7 @@ export const en = {
     updated: "Updated",
     within: { "": "any time", "1h": "last hour", "24h": "last 24 hours", "7d": "last 7 days" },
     order: "Order",
-    orders: { "": "newest first", updated: "last updated first", missing: "most missing first", person: "a person's first" },
+    orders: { "": "newest first", updated: "last updated first", missing: "most missing first", person: "needs a person first" },
     /** @param {string} count */
     orderOnly: (count) => `Only the ${count} tasks that are shown are in this order.`,
     groupOnly: "Only tasks of one failure group",

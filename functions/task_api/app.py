@@ -9,7 +9,7 @@ from roadmap_content.api.cancel import cancel_task
 from roadmap_content.api.entity_tags import is_known
 from roadmap_content.api.health import read_health
 from roadmap_content.api.history import list_attempts, list_changes
-from roadmap_content.api.http import Api, answered, respond
+from roadmap_content.api.http import Api, Exact, answered, exact_id, respond
 from roadmap_content.api.items import read_item_map, read_one_item
 from roadmap_content.api.parameters import (
     After,
@@ -117,7 +117,7 @@ def get_tasks(
         q=q,
         group_id=group_id,
     )
-    return api.read(lambda connection: list_tasks(connection, chosen, cursor, limit))
+    return api.read(list_tasks, chosen, cursor, limit)
 
 
 @app.get(
@@ -130,7 +130,7 @@ def get_tasks(
 def get_task(task_id: TaskId, user_id: UserId = None) -> TaskDetail:
     """Return the status of a task, with saved and missing items computed from the content tables."""
     caller, user = api.caller, api.caller.reads_for(user_id)
-    return api.read(lambda connection: read_detail(connection, api.services, task_id, user, caller))
+    return api.read(read_detail, api.services, task_id, user, caller)
 
 
 @app.get(
@@ -227,19 +227,18 @@ def get_revisions(
 def post_restore(
     task_id: TaskId,
     content_type: ItemType,
-    revision_id: Annotated[str, Path(description="The `revision_id` in the list of revisions.")],
+    revision_id: Annotated[str, Path(description="`revision_id` in the list of revisions; `-` for `exact`.")],
     concept_id: ConceptId,
+    exact: Exact = None,
     user_id: UserId = None,
     reason: Reason = None,
 ) -> RestoreAnswer:
     """Make a former content of an item the current one again. A tutorial gets its next version; resources and
     a quiz keep their id. The replaced content is kept as a revision. Nothing is generated.
     """
-    caller = api.caller
+    caller, revision = api.caller, exact_id(revision_id, exact)
     user, item = caller.changes_for(user_id), Item(concept_id, content_type)
-    return restore_revision(
-        api.services, task_id, user, item, revision_id, api.deadline, caller.actor, reason
-    )
+    return restore_revision(api.services, task_id, user, item, revision, api.deadline, caller.actor, reason)
 
 
 @app.get(
@@ -256,7 +255,7 @@ def get_changes(
 ) -> Response[ChangePage]:
     """Read what happened to a task since a change: items saved and failed, attempts, cancellations."""
     user = api.caller.reads_for(user_id)
-    page, pause = api.read(lambda connection: list_changes(connection, task_id, user, after, limit))
+    page, pause = api.read(list_changes, task_id, user, after, limit)
     return respond(200, page, {"Retry-After": str(pause)})
 
 
@@ -273,7 +272,7 @@ def get_source(task_id: TaskId, cursor: Cursor = None, user_id: UserId = None) -
     """
     api.caller.require_operator()
     caller, user = api.caller, api.caller.reads_for(user_id)
-    return api.read(lambda connection: read_task_source(connection, caller, task_id, user, cursor))
+    return api.read(read_task_source, caller, task_id, user, cursor)
 
 
 @app.get(
@@ -288,7 +287,7 @@ def get_attempts(
 ) -> AttemptPage:
     """List a task's attempts with their actors, causes and outcomes."""
     user = api.caller.reads_for(user_id)
-    return api.read(lambda connection: list_attempts(connection, task_id, user, cursor, limit))
+    return api.read(list_attempts, task_id, user, cursor, limit)
 
 
 add_failure_list(api)
@@ -305,7 +304,7 @@ def get_health() -> Health:
     """Return the health of the system. Requires the operator's or the viewer's scope."""
     api.caller.require_sight()
     release = api.services.settings.release_id
-    return api.read(lambda connection: read_health(connection, api.services.capabilities, release))
+    return api.read(read_health, api.services.capabilities, release)
 
 
 @app.get(

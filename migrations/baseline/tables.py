@@ -110,12 +110,12 @@ CREATE TABLE content_queue_keys (
 );
 CREATE INDEX content_queue_key_by_charge ON content_queue_keys (class, waiting, charged, queue_key);
 
--- The limits of generation, and the switch that stops it: one row.
+-- The number of slots, and the switch that stops generation: one row.
 CREATE TABLE content_capacity (
     capacity_id smallint PRIMARY KEY DEFAULT 1 CHECK (capacity_id = 1),
     slots integer NOT NULL CHECK (slots > 0),
-    tokens_per_minute bigint CHECK (tokens_per_minute > 0),
-    stopped_reason text
+    stopped_reason text,
+    stopped_since timestamp
 );
 INSERT INTO content_capacity (slots) VALUES (10);
 
@@ -187,7 +187,14 @@ CREATE TABLE content_token_hours (
     PRIMARY KEY (hour, shard)
 );
 
--- The model's quota of tokens: the bucket that invocations share.
+-- The model's quota: one row. NULL: none is configured, and calls adapt to refusals.
+CREATE TABLE content_model_quota (
+    quota_id smallint PRIMARY KEY DEFAULT 1 CHECK (quota_id = 1),
+    tokens_per_minute bigint CHECK (tokens_per_minute > 0)
+);
+INSERT INTO content_model_quota DEFAULT VALUES;
+
+-- Its tokens: the bucket that invocations share.
 CREATE TABLE content_model_tokens (
     model_id text PRIMARY KEY,
     supplied double precision NOT NULL,

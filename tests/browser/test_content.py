@@ -22,7 +22,6 @@ from tests.browser.tasks import (
     large,
     load,
     partly_failed,
-    waiting,
 )
 from tests.browser.texts import REFUSED_QUESTIONS
 from tests.support.factories import TYPES
@@ -245,14 +244,6 @@ def test_a_task_without_an_attempt_is_explained_and_can_be_started(console: Cons
     assert "+" not in dialog.inner_text()
 
 
-def test_a_waiting_task_names_its_place_in_the_queue(console: Console, api: RealApi) -> None:
-    with waiting(api, "waiting"):
-        console.open("/tasks/waiting")
-        expect(console.page.locator("main")).to_contain_text("Waits in the queue, place 1")
-        console.open("/health")
-        expect(console.page.locator(".tiles")).to_contain_text("1Attempts in the queueThe oldest joined")
-
-
 def test_the_history_is_above_the_map_and_the_log_is_in_the_page(console: Console) -> None:
     page = console.page
     console.open(TASK)
@@ -274,11 +265,14 @@ def test_attempts_name_who_started_them(console: Console) -> None:
         "Attempt 2: saved 3, failed 0, temporary failure 0; "
         "Attempt 3: saved 5, failed 0, temporary failure 0"
     )
+    expect(page.get_by_role("link", name="Open the execution")).to_have_count(1)
     page.get_by_text("2 earlier attempts").click()
     latest, middle, earliest = page.locator(".attempt").all()
     expect(latest.get_by_role("link", name="recovery")).to_have_attribute(
         "href", re.compile("^#/recoveries/rec-")
     )
+    address = re.compile(rf"^https://us-east-1\.console\.aws\.amazon\.com/.*:save-content:{HEALED}-r3-")
+    expect(latest.get_by_role("link", name="Open the execution")).to_have_attribute("href", address)
     expect(latest).to_contain_text("after the database outage")
     expect(latest).not_to_contain_text("rec-")
     expect(middle).to_contain_text("only the quizzes")

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -261,8 +262,13 @@ def test_without_allow_writes_no_request_changes_anything(drill: Drill, log: Log
     assert drill.rows("SELECT * FROM roadmap_tasks ORDER BY task_id") == before
 
 
-def test_no_tool_erases_a_user(drill: Drill, log: Log) -> None:
-    """Regression: `--allow-writes` had an erasure."""
+def test_no_tool_erases_a_user_and_the_document_names_each_that_changes_something(
+    drill: Drill, log: Log
+) -> None:
+    """Regression: `--allow-writes` had an erasure, which the document did not name."""
+    document = (REPOSITORY / "docs/assistant.md").read_text()
+    (named,) = re.findall("`--allow-writes` there are also (.+?). Each", document)
+    assert set(re.findall(r"`(\w+)`", named)) == WRITE
 
     async def script(_: Call, connected: "mcp.Client") -> None:
         tools = {tool.name for tool in (await connected.list_tools()).tools}

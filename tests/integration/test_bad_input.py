@@ -38,8 +38,8 @@ def send(pipeline: Pipeline, ask: Ask) -> Iterator[Send]:
         " SELECT 'rec-1', n, 't-' || n, false, 'refused' FROM generate_series(1, 3) AS n"
     )
 
-    def call(method: str, path: str, query: Any = None, body: object = None) -> Reply:
-        return ask(method, path, query, body=body, **OPERATOR)
+    def call(method: str, path: str, query: Any = None, **given: Any) -> Reply:
+        return ask(method, path, query, **given, **OPERATOR)
 
     recoveries = pipeline.rows("SELECT * FROM content_recoveries")
     yield call
@@ -82,6 +82,19 @@ def test_a_body_that_python_cannot_read_is_refused(send: Send) -> None:
     for number, (method, path) in product(("1" * 6_000, "[" * 100_000, "1e999", "NaN"), endpoints):
         answer = send(method, path, body=f'{{"reason": "r", "slots": {number}, "canary": {number}}}')
         assert (answer.status, answer.body["error"]) == (422, "InvalidRequest"), (number[:9], path, answer)
+
+
+OTHER_FORMATS = ("multipart/form-data", "multipart/form-data; boundary=b", "text/plain", "\ud800")
+
+
+@pytest.mark.parametrize("content_type", [*OTHER_FORMATS, "application/x-www-form-urlencoded"])
+def test_a_body_is_json_whatever_its_content_type_says(send: Send, content_type: str) -> None:
+    """A form without a boundary failed the function; a form's fields were not looked at for a NUL."""
+    headers = {"content-type": content_type}
+    for body in ("reason=a%00b&slots=3", "--b\r\n", "", "\xff\u4e00"):
+        require_refused(send("PUT", "/capacity", body=body, headers=headers), "InvalidRequest")
+    changed = send("PUT", "/capacity", body={"reason": "r", "slots": 3}, headers=headers)
+    assert (changed.status, changed.body["slots"]) == (200, 3)
 
 
 def test_a_number_is_no_boolean(send: Send) -> None:

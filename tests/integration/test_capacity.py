@@ -140,12 +140,14 @@ def test_the_model_s_quota_is_set_changed_and_removed_and_each_change_is_recorde
         changed = send("PUT", {"tokens_per_minute": tokens, "reason": "the quota of the account"})
         assert (changed.status, changed.body["tokens_per_minute"]) == (200, expected)
     assert send("PUT", {"slots": 5, "reason": "less"}).body["tokens_per_minute"] is None
-    fields = "tokens_per_minute_before", "tokens_per_minute"
+    send("PUT", {"slots": 6, "tokens_per_minute": 70_000, "stopped": True, "reason": "one change"})
+    fields = "tokens_per_minute_before", "tokens_per_minute", "slots", "stopped"
     assert [tuple(each[field] for field in fields) for each in send("GET").body["changes"]] == [
-        (None, None),
-        (50_000, None),
-        (400_000, 50_000),
-        (None, 400_000),
+        (None, 70_000, 6, True),
+        (None, None, 5, False),
+        (50_000, None, 10, False),
+        (400_000, 50_000, 10, False),
+        (None, 400_000, 10, False),
     ]
 
 

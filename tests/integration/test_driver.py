@@ -1,13 +1,14 @@
 """pg8000 with one round trip per statement: same results and errors as without."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from pg8000 import core
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from roadmap_content.platform.postgres.engine import Credentials, open_engine
+from roadmap_content.platform.postgres.engine import SESSION_DEFAULTS, Credentials, open_engine
 
 
 @pytest.fixture
@@ -16,6 +17,30 @@ def engine(database_url: str) -> Iterator[Engine]:
     engine = open_engine(lambda: credentials, tls=False)
     yield engine
     engine.dispose()
+
+
+def test_a_session_does_not_have_the_settings_of_the_product_s_database(
+    engine: Engine, database_url: str
+) -> None:
+    """With them, the driver read days as months, and a pattern lost its backslash."""
+    name = make_url(database_url).database
+    defaults = {
+        "datestyle": "SQL, DMY",
+        "timezone": "Asia/Kathmandu",
+        "default_transaction_isolation": "serializable",
+        "standard_conforming_strings": "off",
+    }
+    assert defaults.keys() == SESSION_DEFAULTS.keys()
+    owner = create_engine(database_url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with owner.connect() as connection:
+        for setting, value in defaults.items():
+            connection.exec_driver_sql(f"ALTER DATABASE {name} SET {setting} = '{value}'")
+    moment = datetime(2026, 2, 1, tzinfo=UTC)
+    with engine.begin() as connection:
+        row = connection.exec_driver_sql(
+            "SELECT timestamptz '2026-02-01 00:00:00Z', '\\d', current_setting('transaction_isolation')"
+        ).one()
+    assert row == (moment, r"\d", "read committed")
 
 
 @pytest.fixture

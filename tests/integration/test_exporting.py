@@ -73,7 +73,8 @@ def stored_texts() -> dict[str, bytes]:
 def empty_the_stack(pipeline: Pipeline) -> None:
     names = ", ".join(row["name"] for row in pipeline.rows(
         "SELECT relname AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
-        " AND relname ~ '^content_|_metadata$|^roadmap_tasks$' AND relname <> 'content_capacity'"
+        " AND relname ~ '^content_|_metadata$|^roadmap_tasks$'"
+        " AND relname NOT IN ('content_capacity', 'content_model_quota')"
     ))  # fmt: skip
     pipeline.execute(f"TRUNCATE {names}")
     for listed in S3.client.list_objects_v2(Bucket="content").get("Contents", []):

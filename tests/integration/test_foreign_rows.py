@@ -103,10 +103,10 @@ def test_an_unforeseen_error_affects_only_its_task(
     two_stuck_tasks(pipeline)
     end_attempt = module.end_attempt  # type: ignore[attr-defined]
 
-    def fail(services: Any, task_id: str, *rest: Any) -> Any:
+    def fail(connection: Any, services: Any, task_id: str, *rest: Any) -> Any:
         if task_id == "t-1":
             raise KeyError("secret content of the row")
-        return end_attempt(services, task_id, *rest)
+        return end_attempt(connection, services, task_id, *rest)
 
     monkeypatch.setattr(module, "end_attempt", fail)
     with pytest.raises(NotReconciledError, match=r"t-1 .*KeyError") as caught:

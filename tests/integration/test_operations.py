@@ -25,8 +25,8 @@ from tests.support.pipeline import Pipeline
 from tests.support.requests_to_api import OPERATOR, Ask, request
 
 BELOW = "/api/v1"
-VALUES = {"task_id": "t-1", "recovery_id": "rec-1", "group_id": "0" * 16, "revision_id": "r", "user_id": USER,
-          "content_type": "tutorial", "concept_id": "c 1", "exact": USER}  # fmt: skip
+VALUES = {"task_id": "t-1", "recovery_id": "rec-1", "group_id": "0" * 16, "content_type": "tutorial",
+          "concept_id": "c 1", "user_id": USER, "revision_id": USER, "exact": USER}  # fmt: skip
 BODIES: Mapping[str, dict[str, Any]] = {
     "create_recovery": {"filter": {"q": "t"}, "reason": "r"},
     "change_capacity": {"slots": 3, "reason": "r"},

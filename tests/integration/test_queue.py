@@ -13,7 +13,7 @@ from roadmap_content.contracts.states import Cause, QueueClass, QueueState
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.state.queue import queue
 from roadmap_content.state.queue.admission import admit_waiting
-from roadmap_content.state.queue.capacity import Work, granted_batches, read_place
+from roadmap_content.state.queue.capacity import Work, granted_batches, lock_capacity, read_place
 from roadmap_content.state.queue.queue import RECENT_MINUTES
 from roadmap_content.state.tasks.attempts import AttemptStart, NewAttempt
 from tests.integration.test_concurrency import at_once
@@ -84,7 +84,7 @@ class Queue:
 
     def admit(self, most: int = 1_000) -> list[str]:
         with self._engine.begin() as connection:
-            queue.lock_capacity(connection)
+            lock_capacity(connection)
             return [one.task_id for one in queue.admit(connection, most)]
 
     def end(self, task: str, tokens: int = 0) -> None:

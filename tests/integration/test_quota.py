@@ -43,7 +43,8 @@ class Bucket:
 
     def configure(self, tokens_per_minute: int | None = RATE * 60, stopped: str | None = None) -> None:
         self._pipeline.execute(
-            "UPDATE content_capacity SET tokens_per_minute = :tokens, stopped_reason = :stopped",
+            "WITH quota AS (UPDATE content_model_quota SET tokens_per_minute = :tokens)"
+            " UPDATE content_capacity SET stopped_reason = :stopped",
             tokens=tokens_per_minute,
             stopped=stopped,
         )

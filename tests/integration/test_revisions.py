@@ -62,8 +62,9 @@ class Items:
         return {name: value for name, value in reply.body["content"].items() if name not in identity}
 
     def restore(self, revision_id: str) -> Reply:
-        path = f"/tasks/t-1/items/{self.kind}/revisions/{revision_id}/restore"
-        return self.ask("POST", path, {"concept_id": FIRST, "reason": "a wrong key"})
+        path = f"/tasks/t-1/items/{self.kind}/revisions/-/restore"
+        query = {"concept_id": FIRST, "exact": revision_id, "reason": "a wrong key"}
+        return self.ask("POST", path, query)
 
 
 def regenerate(pipeline: Pipeline, kind: ContentType) -> None:

@@ -188,7 +188,7 @@ def with_a_run_that_is_ending(pipeline: Pipeline, adopted: Product) -> None:
     """Its outcome is recorded, and the execution goes on to AwaitRedrive."""
     arn = retry(pipeline.services).execution_arn or ""
     with pipeline.services.engine.begin() as connection:
-        end_attempt(pipeline.services, "t-1", 1, RunEnd(execution_arn=arn), connection)
+        end_attempt(connection, pipeline.services, "t-1", 1, RunEnd(execution_arn=arn))
     pipeline.executions.states[arn] = ExecutionState.RUNNING
 
 

@@ -11,23 +11,16 @@ import pytest
 
 from checks.template.concrete import concrete, references
 from checks.template.sam_transform import Deployment, accepted, packaged
-from local_stack.builds import REPOSITORY
-from local_stack.template_file import Template, read_template
+from local_stack.template_file import Template
 from release.stamp import parameters_of, release_of, stamped
+from tests.support.templates import FUNCTIONS as OF_TEMPLATE
+from tests.support.templates import STACK as TEMPLATE
+from tests.support.templates import of_type
 
-TEMPLATE = read_template(REPOSITORY / "template.yaml")
 COMMIT = "1234567890ab"
 PARAMETERS = sorted(TEMPLATE["Parameters"])
-FUNCTIONS = {
-    logical_id
-    for logical_id, resource in TEMPLATE["Resources"].items()
-    if resource["Type"] == "AWS::Serverless::Function"
-}
-LAYERS = {
-    logical_id
-    for logical_id, resource in TEMPLATE["Resources"].items()
-    if resource["Type"] == "AWS::Serverless::LayerVersion"
-}
+FUNCTIONS = OF_TEMPLATE.keys()
+LAYERS = of_type(TEMPLATE, "AWS::Serverless::LayerVersion").keys()
 # The transform ignores values, except those that determine which resources SAM creates.
 BASE = {name: value or "given" for name, value in parameters_of(TEMPLATE, {}).items()}
 

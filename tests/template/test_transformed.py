@@ -14,6 +14,7 @@ from checks.template.transformed import check_transformed
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template, read_template
 from roadmap_content.platform.storage.keys import REJECTED, WORKING
+from tests.support.templates import of_type
 
 TEMPLATE = read_template(REPOSITORY / "template.yaml")
 BY_NAME = {each.name: each for each in deployments_of(TEMPLATE, REPOSITORY / "samconfig.toml")}
@@ -101,10 +102,6 @@ def as_deployed(deployed: Deployed) -> Template:
     return concrete(template, deployed.parameters, deployed.stack_name)
 
 
-def properties(template: Template, kind: str) -> list[dict[str, Any]]:
-    return [each["Properties"] for each in template["Resources"].values() if each["Type"] == kind]
-
-
 # docs.aws.amazon.com/codedeploy/latest/userguide/deployment-configurations.html, for AWS Lambda.
 CONFIGURATIONS = re.compile(
     r"CodeDeployDefault\.Lambda"
@@ -115,14 +112,14 @@ CONFIGURATIONS = re.compile(
 @pytest.mark.parametrize("value", TEMPLATE["Parameters"]["ApiDeployment"]["AllowedValues"])
 def test_every_value_makes_a_configuration_of_codedeploy(value: str) -> None:
     deployed = PROD._replace(parameters={**PROD.parameters, "ApiDeployment": value})
-    groups = properties(as_deployed(deployed), "AWS::CodeDeploy::DeploymentGroup")
+    groups = of_type(as_deployed(deployed), "AWS::CodeDeploy::DeploymentGroup").values()
     assert groups
     assert all(CONFIGURATIONS.fullmatch(group["DeploymentConfigName"]) for group in groups)
 
 
 def test_rejected_content_expires_after_the_parameter_s_days() -> None:
     deployed = PROD._replace(parameters={**PROD.parameters, "RejectedRetentionDays": "12"})
-    (bucket,) = properties(as_deployed(deployed), "AWS::S3::Bucket")
+    (bucket,) = of_type(as_deployed(deployed), "AWS::S3::Bucket").values()
     days = {
         rule["Prefix"]: rule["ExpirationInDays"]
         for rule in bucket["LifecycleConfiguration"]["Rules"]

@@ -9,7 +9,7 @@ import re
 import runpy
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
-from itertools import product
+from statistics import mean
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -23,7 +23,7 @@ from roadmap_content.platform.runtime.metrics import SUMMED, Metric
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.steps.handler import step_handler
 from tests.support.requests_to_api import Context
-from tests.support.templates import DATABASE, STACK, of_type
+from tests.support.templates import DATABASE, STACK, behind_the_api, of_type
 
 if TYPE_CHECKING:
     from roadmap_content.state.services import Services
@@ -212,16 +212,79 @@ def test_the_dashboard_shows_every_metric_with_the_dimensions_that_it_is_written
     assert shown == {(str(name), typed) for name, typed in EMITTED} | COUNTED
 
 
-def test_no_widget_of_the_dashboard_covers_another_one() -> None:
+@pytest.mark.parametrize("name", ["ApiErrorsAlarm", "ApiErrorsSlowAlarm", "ApiReservationAlarm"])
+def test_a_used_up_reservation_of_each_function_behind_the_api_is_told_from_an_error(name: str) -> None:
+    throttled = {
+        each.dimensions["FunctionName"]["Ref"]
+        for each in watched(ALARMS[name][1])
+        if each.name == "Throttles"
+    }
+    assert throttled == behind_the_api()
     (dashboard,) = of_type(STACK, "AWS::CloudWatch::Dashboard").values()
-    widgets = json.loads(dashboard["DashboardBody"]["Fn::Sub"])["widgets"]
-    places = [(each["y"], each["x"]) for each in widgets]
-    assert places == sorted(places)
-    covered = [
-        set(product(range(x, x + each["width"]), range(y, y + each["height"])))
-        for each, (y, x) in zip(widgets, places, strict=True)
-    ]
-    assert sum(map(len, covered)) == len(set().union(*covered)), "widgets overlap"
+    shown = re.findall(r'"Throttles", "FunctionName", "\$\{(\w+)\}"', dashboard["DashboardBody"]["Fn::Sub"])
+    assert throttled <= set(shown)
+
+
+MATH = {"IF": lambda condition, yes, no: yes if condition else no, "FILL": lambda value, _: value, "MAX": max}
+
+
+def is_red(name: str, series: Mapping[str, list[float]]) -> bool:
+    """Whether an alarm is red after the given datapoints: emulated from CloudWatch's documentation."""
+    alarm, points = ALARMS[name][1], dict(series)
+    expressions = {each["Id"]: each["Expression"] for each in alarm["Metrics"] if "Expression" in each}
+    for key in reversed(expressions):  # `value`, which uses the others, stands first
+        text = re.sub(r"AVG\((\w+)\)", lambda found: str(mean(points[found[1]])), expressions[key])
+        text = text.replace(" AND ", " and ")
+        moments = [dict(zip(points, values, strict=True)) for values in zip(*points.values(), strict=True)]
+        points[key] = [eval(text, MATH, moment) for moment in moments]  # noqa: S307 - the template's own
+    latest = points["value"][-alarm["EvaluationPeriods"] :]
+    breaching = sum(value > alarm["Threshold"] for value in latest)
+    return bool(breaching >= alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"]))
+
+
+def of_a_day(*counts: float) -> dict[str, list[float]]:
+    return {
+        name: [count] for name, count in zip(("bad", "late", "complete", "incomplete"), counts, strict=True)
+    }
+
+
+def of_minutes(minutes: int, **counts: float) -> dict[str, list[float]]:
+    """The same counts in each minute; zero for those that are not given."""
+    names = (
+        "errors",
+        "excused",
+        "tasks",
+        "recoveries",
+        "authorizer",
+        "console",
+        "clients",
+        "logged",
+        "refused",
+    )
+    return {name: [counts.get(name, 0.0)] * minutes for name in names} | {"requests": [100.0] * minutes}
+
+
+LOCKED_OUT = of_minutes(15) | {name: [0.0] * 12 + [40.0] * 3 for name in ("refused", "clients")}
+
+
+@pytest.mark.parametrize(
+    ("name", "series", "red"),
+    [
+        pytest.param("TasksOfADayAlarm", of_a_day(5, 0, 0, 5), True, id="five roadmaps, all failed"),
+        pytest.param("TasksOfADayAlarm", of_a_day(0, 4, 6, 0), True, id="four of six late"),
+        pytest.param("TasksOfADayAlarm", of_a_day(3, 0, 3, 3), False, id="half of six"),
+        pytest.param("TasksOfADayAlarm", of_a_day(2, 0, 0, 2), False, id="two"),
+        pytest.param("ApiErrorsAlarm", of_minutes(3, errors=30), True, id="errors"),
+        pytest.param("ApiErrorsAlarm", of_minutes(3, errors=30, console=30), False, id="no concurrency"),
+        pytest.param("ApiReservationAlarm", of_minutes(3, errors=30, console=30), True, id="no concurrency"),
+        pytest.param("ApiUnauthorizedAlarm", of_minutes(15, refused=20, clients=20), False, id="a scanner"),
+        pytest.param("ApiUnauthorizedAlarm", LOCKED_OUT, True, id="locked out"),
+        pytest.param("ApiThrottledAlarm", of_minutes(3, clients=90), True, id="a flood"),
+        pytest.param("ApiThrottledAlarm", of_minutes(3, clients=90, logged=90), False, id="other refusals"),
+    ],
+)
+def test_an_alarm_is_red_for_what_it_is_for(name: str, series: dict[str, list[float]], red: bool) -> None:
+    assert is_red(name, series) is red
 
 
 PAGE = (REPOSITORY / "docs/alarms.md").read_text()

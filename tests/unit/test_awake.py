@@ -1,6 +1,7 @@
 """Every function that a schedule keeps awake answers its event at once; it tells how services are reached."""
 
 import json
+import re
 import runpy
 import socket
 from collections.abc import Callable
@@ -8,15 +9,27 @@ from typing import Any
 
 import pytest
 
+from checks.template.endpoints import in_vpc
 from local_stack.builds import REPOSITORY
 from roadmap_content.platform.aws.awake import keeps_awake
-from tests.support.templates import STACK
+from tests.support.templates import FUNCTIONS, STACK
 
 KEPT = {
-    resource["Properties"]["CodeUri"]: resource["Properties"]["Events"]["Awake"]["Properties"]["Input"]
-    for resource in STACK["Resources"].values()
-    if "Awake" in resource.get("Properties", {}).get("Events", {})
+    each["CodeUri"]: each["Events"]["Awake"]["Properties"]["Input"]
+    for each in FUNCTIONS.values()
+    if "Awake" in each.get("Events", {})
 }
+
+
+def test_each_function_that_lambda_puts_to_sleep_is_invoked_every_day() -> None:
+    scheduled = {
+        name
+        for name, each in FUNCTIONS.items()
+        for event in each.get("Events", {}).values()
+        if re.fullmatch(r"rate\((1 day|\d+ minutes?)\)", event["Properties"].get("Schedule", ""))
+    }
+    sleeping = {*in_vpc(STACK), *(name for name, each in FUNCTIONS.items() if "SnapStart" in each)}
+    assert sleeping <= scheduled
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ against the services' models, and compared with the plan that `--dry-run` prints
 
 import io
 import json
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -267,14 +268,32 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Account:
     return account
 
 
-AWS = RecordedAws()
+READS = re.compile(r"\w+\.(Describe|Filter|Get|Head|List)")
+
+
+class WatchedAws(RecordedAws):
+    """Requires that a request that changes anything is sent only while the list can undo something."""
+
+    todo = Path()
+
+    def _answer(self, **event: Any) -> Any:
+        operation = f"{event['model'].service_model.service_name}.{event['model'].name}"
+        sent = json.loads(self._given.get("Payload", "{}"))
+        asks = "keep_awake" in sent or "dry_run" in str(sent) or sent.get("httpMethod") == "GET"
+        # CloudFormation itself restores a parameter that the migration refuses.
+        if not (READS.match(operation) or asks or operation == "cloudformation.UpdateStack"):
+            assert self.todo.exists(), f"{operation} is sent, and nothing would undo it"
+        return super()._answer(**event)
+
+
+AWS = WatchedAws()
 CLIENTS = clients_of(AWS.session)
 
 
 def stack_of(account: Account, folder: Path) -> Stack:
     AWS.answer_with(account.answers)
-    todo = folder / "todo.json"
-    return Stack("s", CLIENTS, todo, command.UNDOING, artifact="another.tar.gz", pause=lambda _: None)
+    AWS.todo = folder / "todo.json"
+    return Stack("s", CLIENTS, AWS.todo, command.UNDOING, artifact="another.tar.gz", pause=lambda _: None)
 
 
 def nothing(_: Account) -> None:
@@ -398,7 +417,6 @@ def ending_after(answers: Answers, requests: int, lost: BaseException) -> Answer
 def test_an_interruption_at_any_request_leaves_a_list_that_a_second_call_works_off(
     name: str, lost: BaseException, account: Account, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made: set[str] = set()
     interrupted, survived = True, 0
     while interrupted:
         account.reset()
@@ -409,7 +427,6 @@ def test_an_interruption_at_any_request_leaves_a_list_that_a_second_call_works_o
             command.tried(command.BY_NAME[name], stack)
         interrupted = survived < len(AWS.called)
         survived += 1
-        made |= account.things
         listed = list(map(str, stack.left))
         assert len(account.things) <= len(listed), "the list names what is left"
         if listed and isinstance(lost, NoCredentialsError):
@@ -417,15 +434,6 @@ def test_an_interruption_at_any_request_leaves_a_list_that_a_second_call_works_o
         account.answers |= whole
         assert command.remove_all(stack) == []
         assert (account.things, stack.left) == (set(), [])
-    assert made or not MAKING.intersection(command.BY_NAME[name].plan)
-
-
-MAKING = {
-    "s3.PutObject",
-    "lambda.CreateFunction",
-    "lambda.PutFunctionConcurrency",
-    "cloudwatch.SetAlarmState",
-}
 
 
 def test_beliefs_that_disturb_are_asked_for_by_name_and_never_in_production(

@@ -51,7 +51,9 @@ NEEDED = {
     | {"roadmap_content.content.generation", "roadmap_content.content.generation.offline"},
     "plan_batches": STEP,
     "reconcile_task": STEP,
-    "operator_api": STEP | {"aws_lambda_powertools.event_handler"},
+    "operator_api": STEP
+    # `/capacity` changes the model's quota
+    | {"aws_lambda_powertools.event_handler", "roadmap_content.content.generation"},
     "save_batch": STEP,
     "task_api": STEP | {"aws_lambda_powertools.event_handler"},
 }

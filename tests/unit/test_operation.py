@@ -9,13 +9,11 @@ from checks.template.concrete import concrete
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template
 from tests.support.security_groups import rules_of
-from tests.support.templates import DATABASE, STACK, of_type
+from tests.support.templates import DATABASE, FUNCTIONS, STACK, of_type
 
 API_GATEWAY_WAITS = 29
 """Seconds after which API Gateway gives up."""
 
-
-FUNCTIONS = of_type(STACK, "AWS::Serverless::Function")
 EVENTS = FUNCTIONS["ReconcileTaskFunction"]["Events"]
 
 

@@ -3,7 +3,6 @@
 import json
 import re
 import tomllib
-from functools import partial
 from math import sqrt
 from typing import Any
 
@@ -15,15 +14,12 @@ from local_stack.layers import LAYERS
 from local_stack.template_file import read_template
 from roadmap_content.platform.storage.keys import MANIFESTS, STAGED
 from tests.support.anchors import anchors
-from tests.support.templates import DATABASE, of_type
+from tests.support.templates import DATABASE, FUNCTIONS, behind_the_api, of_type
 from tests.support.templates import STACK as TEMPLATE
-
-resources = partial(of_type, TEMPLATE)
-FUNCTIONS = resources("AWS::Serverless::Function")
 
 
 def test_the_state_machine_pins_versions_and_may_invoke_only_those_of_its_functions() -> None:
-    (machine,) = resources("AWS::Serverless::StateMachine").values()
+    (machine,) = of_type(TEMPLATE, "AWS::Serverless::StateMachine").values()
     substitutions = machine["DefinitionSubstitutions"]
     assert machine["AutoPublishAlias"] == "live"
     names = [name for name in substitutions if name.endswith("Function")]
@@ -47,12 +43,12 @@ def test_the_api_may_start_and_redrive_only_this_state_machine() -> None:
 
 
 def test_the_state_machine_logs_no_content() -> None:
-    for machine in resources("AWS::Serverless::StateMachine").values():
+    for machine in of_type(TEMPLATE, "AWS::Serverless::StateMachine").values():
         assert machine["Logging"]["IncludeExecutionData"] is False
 
 
 def test_objects_that_a_redrive_needs_are_kept_for_90_days() -> None:
-    (bucket,) = resources("AWS::S3::Bucket").values()
+    (bucket,) = of_type(TEMPLATE, "AWS::S3::Bucket").values()
     expiring = {
         rule["Prefix"]: rule["ExpirationInDays"]
         for rule in bucket["LifecycleConfiguration"]["Rules"]
@@ -68,7 +64,8 @@ def rule_of(page: dict[str, Any]) -> str:
 
 def test_only_one_page_per_cause_notifies_the_topic() -> None:
     told = {"Fn::If": ["TellsAlarms", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
-    pages, alarms = resources("AWS::CloudWatch::CompositeAlarm"), resources("AWS::CloudWatch::Alarm")
+    pages = of_type(TEMPLATE, "AWS::CloudWatch::CompositeAlarm")
+    alarms = of_type(TEMPLATE, "AWS::CloudWatch::Alarm")
     assert all(page["AlarmActions"] == page["OKActions"] == told for page in pages.values())
     assert not [name for name, alarm in alarms.items() if "AlarmActions" in alarm or "OKActions" in alarm]
     for name in alarms:
@@ -86,6 +83,11 @@ def test_every_alarm_links_to_its_page(template: str) -> None:
     for name, alarm in alarms.items():
         path, _, anchor = alarm["AlarmDescription"].rpartition(" ")[2].partition("#")
         assert anchor in anchors(path), f"{name}: {path} has no section {anchor}"
+
+
+def test_every_function_of_the_api_is_deployed_gradually() -> None:
+    gradual = {name for name, each in FUNCTIONS.items() if "DeploymentPreference" in each}
+    assert gradual == behind_the_api()
 
 
 DEFINITION = json.loads((REPOSITORY / "statemachine/save_content.asl.json").read_text())
@@ -140,14 +142,14 @@ def test_a_function_that_wakes_up_is_waited_for(name: str) -> None:
 
 
 def test_the_layers_equal_the_locally_built_ones() -> None:
-    layers = resources("AWS::Serverless::LayerVersion")
+    layers = of_type(TEMPLATE, "AWS::Serverless::LayerVersion")
     assert {
         logical_id: str(layer.source.relative_to(REPOSITORY)) for logical_id, layer in LAYERS.items()
     } == {logical_id: properties["ContentUri"] for logical_id, properties in layers.items()}
 
 
 def test_what_is_set_for_one_method_is_set_for_a_method_that_exists() -> None:
-    (api,) = resources("AWS::Serverless::Api").values()
+    (api,) = of_type(TEMPLATE, "AWS::Serverless::Api").values()
     routes = {
         (event["Properties"]["Method"], event["Properties"]["Path"])
         for function in FUNCTIONS.values()
@@ -244,7 +246,7 @@ SAMCONFIG = tomllib.loads((REPOSITORY / "samconfig.toml").read_text())
 
 def rate_rules() -> dict[str, dict[str, Any]]:
     """The rate rules of the firewall, by their aggregation key."""
-    (firewall,) = resources("AWS::WAFv2::WebACL").values()
+    (firewall,) = of_type(TEMPLATE, "AWS::WAFv2::WebACL").values()
     assert firewall["DefaultAction"] == {"Allow": {}}
     rules = {}
     for rule in firewall["Rules"]:
@@ -263,7 +265,7 @@ def test_the_firewall_limits_each_token_and_each_address_by_itself() -> None:
         "IP": {"Ref": "WafAddressRequestsPer5Minutes"},
         "authorization": {"Ref": "WafRequestsPer5Minutes"},
     }
-    (association,) = resources("AWS::WAFv2::WebACLAssociation").values()
+    (association,) = of_type(TEMPLATE, "AWS::WAFv2::WebACLAssociation").values()
     assert association["ResourceArn"]["Fn::Sub"].endswith("/restapis/${TasksApi}/stages/${TasksApi.Stage}")
 
 
@@ -296,7 +298,7 @@ def test_each_environment_gives_every_required_parameter(name: str) -> None:
 
 
 def test_the_stage_is_named_after_the_alias_that_it_runs() -> None:
-    (api,) = resources("AWS::Serverless::Api").values()
+    (api,) = of_type(TEMPLATE, "AWS::Serverless::Api").values()
     assert api["StageName"] == TEMPLATE["Globals"]["Function"]["AutoPublishAlias"] == "live"
     _, named, own = TEMPLATE["Outputs"]["ApiUrl"]["Value"]["Fn::If"]
     assert own["Fn::Sub"].endswith("/live")

@@ -24,7 +24,7 @@ Roadmap = Callable[..., Result]
 EXIT_CODES = (0, 1)
 """1: items are missing, or a person should check something."""
 
-KEPT = {"content_schema_version", "content_capacity"}
+KEPT = {"content_schema_version", "content_capacity", "content_model_quota"}
 
 
 class Section:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from pydantic import BaseModel
+from rich.console import RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -152,10 +153,7 @@ def follow(target: Target, task_id: str, execution_arn: str | None) -> TaskStatu
 
 def report(task: TaskStatus, *, as_json: bool) -> None:
     """Print a task's status."""
-    if as_json:
-        print_json(task)
-    else:
-        output().print(views.outcome(task))
+    print_answer(task, views.outcome(task), as_json=as_json)
 
 
 @contextmanager
@@ -182,6 +180,18 @@ def print_table(table: Table) -> None:
     """Print a table as a result: aligned, in blocks where it is too wide, or for another program."""
     console = output()
     console.print(views.fitted(table, console))
+
+
+def print_answer(answer: object, *shown: RenderableType, as_json: bool) -> None:
+    """Print an answer of the API: as JSON, or as a person reads it."""
+    if as_json:
+        print_json(answer)
+        return
+    for part in shown:
+        if isinstance(part, Table):
+            print_table(part)
+        else:
+            output().print(part)
 
 
 def confirmed(question: str) -> bool:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from roadmap_command.commands.history import MAX_PAGE
 from roadmap_command.filter_options import filtered
-from roadmap_command.interface import GroupId, Json, Limit, Stack, errors, output, print_json
+from roadmap_command.interface import GroupId, Json, Limit, Stack, errors, output, print_answer, print_json
 from roadmap_command.target import Target
 from roadmap_command.views import counted, of_types, time_text
 from roadmap_content.contracts.api.failures import FailureGroup, FailureGroupDetail
@@ -41,14 +41,14 @@ def failures(
     resolve: Annotated[
         str | None, _note("--resolve", "Its cause is removed: one more failure is a regression.")
     ] = None,
-    reopen: Annotated[str | None, _note("--reopen", "New again.")] = None,
+    reopen: Annotated[str | None, _note("--reopen", "Withdraw the decision: the group is new.")] = None,
     until: Annotated[
         datetime | None,
         typer.Option(
             "--until",
             metavar="TIME",
             parser=datetime.fromisoformat,
-            help="End --ignore then (ISO 8601, UTC)",
+            help="End --ignore at this time (ISO 8601, UTC).",
         ),
     ] = None,
     until_tasks: Annotated[
@@ -78,11 +78,7 @@ def failures(
         found = client.change_failure_group(of_group, decision, note, until=until, until_tasks=until_tasks)
     else:
         found = client.failure_group(of_group)
-    if as_json:
-        print_json(found)
-        return
-    for line in _description(found):
-        output().print(line)
+    print_answer(found, *_description(found), as_json=as_json)
 
 
 def _list(rows: Sequence[FailureGroup], *, as_json: bool) -> None:

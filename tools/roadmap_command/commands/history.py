@@ -10,11 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from local_stack.errors import RefusedError
-from roadmap_command.interface import Json, Stack, TaskId, command_name, output, print_json, print_table
+from roadmap_command.interface import Json, Stack, TaskId, command_name, print_answer
 from roadmap_command.target import Target
 from roadmap_command.views import of_types, time_text
 from roadmap_content.client.client import Client
-from roadmap_content.contracts.api.items import ItemDetail, ItemOrigin
+from roadmap_content.contracts.api.items import LETTERS, ItemDetail, ItemOrigin
 from roadmap_content.contracts.api.tasks import AttemptRow
 from roadmap_content.contracts.items import ContentType, Item
 
@@ -25,15 +25,6 @@ MOST_ATTEMPTS = 1_000
 
 MAX_PAGE, MAX_CONCEPTS = 200, 3_000
 """The largest pages of the API."""
-
-_STATES = {
-    "S": "saved",
-    "T": "staged",
-    "M": "missing",
-    "R": "rejected",
-    "G": "generating",
-    "F": "failed",
-}
 
 ITEM_FORM = "CONCEPT/TYPE"
 OptionalItem = Annotated[
@@ -91,12 +82,7 @@ def logs(
     if not lines:
         about = task_id if item is None else f"{item} of task {task_id}"
         raise RefusedError(f"no log line is about {about}; list the tasks with: {command_name()} tasks")
-    if as_json:
-        print_json([line.fields for line in lines])
-        return
-    console = output()
-    for line in lines:
-        console.print(line.text())
+    print_answer([line.fields for line in lines], *(line.text() for line in lines), as_json=as_json)
 
 
 @group.command()
@@ -113,34 +99,30 @@ def show(
         _show_task(client, task_id, as_json=as_json)
         return
     found = client.item(task_id, None, wanted.concept_id, wanted.content_type)
-    if as_json:
-        print_json(found)
-        return
-    for line in explanation(found):
-        output().print(line)
+    print_answer(found, *explanation(found), as_json=as_json)
 
 
 def _show_task(client: Client, task_id: str, *, as_json: bool) -> None:
     task = client.status(task_id)
     items = next(client.items(task_id, states_only=True, limit=MAX_CONCEPTS))
     attempts = list(islice(client.attempts(task_id, limit=MAX_PAGE), MOST_ATTEMPTS))
-    if as_json:
-        print_json({"task": task, "items": items, "attempts": attempts})
-        return
-    console = output()
-    console.print(f"task {task_id}, attempt {task.attempt}: {task.status}  {task.title or ''}")
-    counts = {name: items.states.count(letter) for letter, name in _STATES.items()}
-    console.print(", ".join(f"{count} {name}" for name, count in counts.items() if count))
-    for reason in items.reasons:
-        console.print(
-            Text.assemble(
-                f"  {of_types(reason.by_type)}: ",
-                (reason.error_code, "red"),
-                f" ({reason.stage}): {reason.reason}\n    {reason.remedy_text}",
-            )
+    counts = {state: items.states.count(letter) for state, letter in LETTERS.items()}
+    reasons = [
+        Text.assemble(
+            f"  {of_types(reason.by_type)}: ",
+            (reason.error_code, "red"),
+            f" ({reason.stage}): {reason.reason}\n    {reason.remedy_text}",
         )
-    if attempts:
-        print_table(_attempts(attempts))
+        for reason in items.reasons
+    ]
+    print_answer(
+        {"task": task, "items": items, "attempts": attempts},
+        f"task {task_id}, attempt {task.attempt}: {task.status}  {task.title or ''}",
+        ", ".join(f"{count} {state}" for state, count in counts.items() if count),
+        *reasons,
+        *([_attempts(attempts)] if attempts else ()),
+        as_json=as_json,
+    )
 
 
 def _attempts(rows: Iterable[AttemptRow]) -> Table:

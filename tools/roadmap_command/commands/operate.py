@@ -24,7 +24,7 @@ from roadmap_command.interface import (
     command_name,
     continues_without_us,
     errors,
-    output,
+    print_answer,
     print_json,
     print_table,
 )
@@ -96,10 +96,7 @@ def cancel(
         print_change(client.cancel_recovery(recovery_id, reason=reason or None), as_json=as_json)
         return
     answer = client.cancel(task_id or "", reason=reason or None)
-    if as_json:
-        print_json(answer)
-    else:
-        output().print(f"task {task_id}: {answer.status}")
+    print_answer(answer, f"task {task_id}: {answer.status}", as_json=as_json)
 
 
 @group.command()

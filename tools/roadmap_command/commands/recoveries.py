@@ -26,6 +26,7 @@ from roadmap_command.interface import (
     continues_without_us,
     errors,
     output,
+    print_answer,
     print_json,
     print_table,
 )
@@ -47,7 +48,7 @@ Breaker = Annotated[
     typer.Option(
         "--breaker",
         min=0,
-        help="Pause if most of this number of last tasks fail, or half of it for one cause.",
+        help="Pause if more than half of this number of last tasks fail, or half for one cause.",
     ),
 ]
 Budget = Annotated[int | None, typer.Option("--budget", min=1, help="Maximum tokens.")]
@@ -110,7 +111,7 @@ def regenerate(
     roadmap: Annotated[str | None, typer.Option("--roadmap", help="Only items of this roadmap.")] = None,
     error: Annotated[
         str | None,
-        typer.Option("--error", help="Only items that were refused later with this code (Check.…)."),
+        typer.Option("--error", help="Only items in which a later check found this: Check.DeadLinks."),
     ] = None,
     rate: Rate = 60,
     concurrency: Concurrency = 10,
@@ -197,10 +198,7 @@ def _create(stack: str | None, request: dict[str, Any], *, dry_run: bool, yes: b
     if preview.tasks == 0 and request.get("regenerate"):
         errors.print(f"No item matches; list what wrote the items: {command_name()} origins")
     if dry_run:
-        if as_json:
-            print_json(preview)
-        else:
-            output().print(_preview(preview))
+        print_answer(preview, _preview(preview), as_json=as_json)
         return
     if not yes:
         errors.print(_preview(preview))
@@ -209,10 +207,7 @@ def _create(stack: str | None, request: dict[str, Any], *, dry_run: bool, yes: b
     recovery = client.create_recovery(**request)
     with continues_without_us("The recovery", f"recoveries {recovery.recovery_id}"):
         recovery = follow(client, recovery)
-    if as_json:
-        print_json(recovery)
-    else:
-        output().print(_table([recovery]))
+    print_answer(recovery, _table([recovery]), as_json=as_json)
     if recovery.counts["recovered"] < recovery.counts["total"]:
         raise typer.Exit(ExitCode.ITEMS_MISSING)
 
@@ -230,22 +225,16 @@ def recoveries(
     page = min(limit, MAX_PAGE)
     if recovery_id is None:
         listed = list(islice(client.recoveries(limit=page), limit))
-        if as_json:
-            print_json({"items": listed})
-        else:
-            print_table(_table(listed))
+        print_answer({"items": listed}, _table(listed), as_json=as_json)
         return
     recovery = client.recovery(recovery_id)
     rows = list(islice(client.recovery_tasks(recovery_id, result=result, limit=page), limit))
-    if as_json:
-        print_json({"recovery": recovery, "tasks": rows})
-        return
-    print_table(_table([recovery]))
     table = Table("task", "result", "attempt", "reason")
     for row in rows:
         attempt = "" if row.attempt is None else str(row.attempt)
         table.add_row(row.task_id, row.result, attempt, row.reason or "")
-    print_table(table)
+    document = {"recovery": recovery, "tasks": rows}
+    print_answer(document, _table([recovery]), table, as_json=as_json)
 
 
 @group.command()
@@ -264,14 +253,12 @@ def resume(recovery_id: Recovery, reason: Reason = "", stack: Stack = None, as_j
 
 def print_change(recovery: RecoveryAnswer, *, as_json: bool) -> None:
     """Print a recovery after its state was changed."""
-    if as_json:
-        print_json(recovery)
-        return
     counts = recovery.counts
-    output().print(
+    state = (
         f"recovery {recovery.recovery_id}: {recovery.state}, {counts['waiting']} waiting and "
         f"{counts['running']} running of {counted(counts['total'], 'task')}"
     )
+    print_answer(recovery, state, as_json=as_json)
 
 
 def follow(client: Client, recovery: RecoveryAnswer) -> RecoveryAnswer:

@@ -6,7 +6,7 @@ import typer
 from rich.table import Column, Table
 
 from roadmap_command.commands.history import ITEM_FORM, origin_text, parse_item
-from roadmap_command.interface import Json, Reason, Stack, TaskId, output, print_json, print_table
+from roadmap_command.interface import Json, Reason, Stack, TaskId, print_answer
 from roadmap_command.target import Target
 from roadmap_command.views import time_text
 from roadmap_content.contracts.api.items import Revision
@@ -20,9 +20,6 @@ ItemName = Annotated[str, typer.Argument(metavar=ITEM_FORM, help="The item, for 
 def origins(stack: Stack = None, as_json: Json = False) -> None:
     """Count current items, and contents that were refused, by generator, model and prompt."""
     counts = Target.named(stack).client().origins()
-    if as_json:
-        print_json(counts)
-        return
     columns = (Column(name, justify="right") for name in ("saved", "refused"))
     table = Table("generator", "model", "prompt", "content", *columns)
     for row in counts.items:
@@ -34,7 +31,7 @@ def origins(stack: Stack = None, as_json: Json = False) -> None:
             str(row.saved),
             str(row.refused),
         )
-    print_table(table)
+    print_answer(counts, table, as_json=as_json)
 
 
 @group.command()
@@ -42,9 +39,6 @@ def revisions(task_id: TaskId, item: ItemName, stack: Stack = None, as_json: Jso
     """List the current and the former contents of an item, with their origins."""
     wanted = parse_item(item)
     found = Target.named(stack).client().revisions(task_id, None, wanted.concept_id, wanted.content_type)
-    if as_json:
-        print_json({"items": found})
-        return
     table = Table("revision", "version", "generated", Column("bytes", justify="right"), "replaced", "origin")
     for row in found:
         table.add_row(
@@ -55,7 +49,7 @@ def revisions(task_id: TaskId, item: ItemName, stack: Stack = None, as_json: Jso
             "current" if row.current else _replaced(row),
             origin_text(row.origin),
         )
-    print_table(table)
+    print_answer({"items": found}, table, as_json=as_json)
 
 
 @group.command()
@@ -76,12 +70,9 @@ def restore(
         .client()
         .restore(task_id, None, wanted.concept_id, wanted.content_type, revision_id, reason=reason or None)
     )
-    if as_json:
-        print_json(answer)
-    elif answer.restored:
-        output().print(f"{item}: revision {revision_id} is restored as {answer.content_id}")
-    else:
-        output().print(f"{item} has the content of revision {revision_id} already")
+    done = f"{item}: revision {revision_id} is restored as {answer.content_id}"
+    already = f"{item} has the content of revision {revision_id} already"
+    print_answer(answer, done if answer.restored else already, as_json=as_json)
 
 
 def _replaced(revision: Revision) -> str:

@@ -55,8 +55,8 @@ def up(
 ) -> None:
     """Start the local stack, with the data of the last one. The other commands use it.
 
-    If it is already running, a new link to its console is printed. The model fails as --fail says, from now
-    on; without it, not.
+    If it is already running, a new link to its console is printed. From now on the model fails as --fail
+    says, and works without it.
     """
     stacks = local_stack()
     stacks.fail(fail)

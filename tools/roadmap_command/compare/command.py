@@ -77,7 +77,7 @@ def findings(
 @group.command()
 def compare(
     bundles: Annotated[
-        list[Path], typer.Argument(metavar="BUNDLE.json…", exists=True, help="Courses, of `export`.")
+        list[Path], typer.Argument(metavar="BUNDLE.json…", exists=True, help="Bundles, of `roadmap export`.")
     ],
     model: Annotated[
         str | None, typer.Option("--model", help="The candidate: a model's or a profile's id or ARN.")
@@ -87,7 +87,7 @@ def compare(
         typer.Option("--prompts", exists=True, file_okay=False, help="Changed prompts (docs/generation.md)."),
     ] = None,
     judge: Annotated[
-        str | None, typer.Option("--judge", help="A model of another family, which solves and prefers.")
+        str | None, typer.Option("--judge", help="A model of another family, as the judge.")
     ] = None,
     region: Annotated[str | None, typer.Option("--region", help="The models' AWS region.")] = None,
     items: Annotated[int, typer.Option("--items", min=1, help="Items to compare.")] = 400,
@@ -98,12 +98,10 @@ def compare(
         list[str] | None, typer.Option("--of-model", help="Only items of this model.")
     ] = None,
     margin: Annotated[
-        float, typer.Option("--margin", min=0.5, max=50, help="Accepted further faulty items per 100.")
+        float, typer.Option("--margin", min=0.5, max=50, help="More faulty items per 100 that are accepted.")
     ] = 5,
-    tokens: Annotated[
-        int, typer.Option("--tokens", help="The most tokens that this run pays for.")
-    ] = 5_000_000,
-    calls_per_minute: Annotated[float, typer.Option("--calls-per-minute", min=0.1, help="The pace.")] = 60,
+    tokens: Annotated[int, typer.Option("--tokens", help="Maximum tokens of this run.")] = 5_000_000,
+    calls_per_minute: Annotated[float, typer.Option("--calls-per-minute", min=0.1, help="Per minute.")] = 60,
     price: Annotated[
         tuple[float, float] | None,
         typer.Option("--price", help="The candidate's dollars per million tokens of input and output."),
@@ -117,8 +115,8 @@ def compare(
 ) -> None:
     """Compare another model, or changed prompts, with stored contents, before a stack is changed.
 
-    The candidate makes items again, as the function would, and nothing is saved. Faulty items, with a finding
-    or a question that the judge doubts, are counted on both sides. Exit codes: 0 no worse, 1 worse, 2 not
+    The candidate generates stored items again; nothing is saved. The faulty items of both are counted: those
+    with a finding, or with a question whose answer the judge doubts. Exit codes: 0 no worse, 1 worse, 2 not
     decided. Answers are kept, so that another run or another judge pays nothing twice.
     """
     from roadmap_content.content.generation.bedrock import create_model  # boto3 is slow

@@ -3,8 +3,6 @@ item. A task that misses nothing, because its attempt replaces saved items, is c
 attempt is cancelled.
 """
 
-from functools import partial
-
 from sqlalchemy import Connection
 
 from ..contracts.api.tasks import CancelAnswer
@@ -75,8 +73,7 @@ def cancel_task(
     task, status, waited = transact(services.engine, cancel, deadline)
     stopped = None
     if waited:  # there is no execution that would record the attempt's end
-        end = partial(end_attempt, services, task_id, task.attempt, RunEnd())
-        transact_in_parts(services.engine, end, deadline)
+        transact_in_parts(services.engine, end_attempt, deadline, services, task_id, task.attempt, RunEnd())
     elif task.execution_arn is not None and services.executions.stop(task.execution_arn):
         stopped = task.execution_arn
     logger.info("task_cancelled", task_id=task_id, attempt=task.attempt, stopped_execution=stopped)

@@ -15,6 +15,8 @@ from ..content.remedies import remedy_for
 from ..content.roadmaps.framework import Framework
 from ..content.rows import current_row
 from ..contracts.api.items import (
+    FAILED,
+    LETTERS,
     MAX_TEXT_BYTES,
     ItemDetail,
     ItemFailure,
@@ -44,15 +46,15 @@ from ..state.tasks.task import TaskSnapshot, read_snapshot, read_task
 from .pages import AnyText, Integer, decode_cursor, encode_cursor, first_that_fit
 from .revisions import read_origin
 
-SAVED, STAGED, MISSING, REJECTED, GENERATING, FAILED = "S", "T", "M", "R", "G", "F"
-
 MAX_REJECTED = 20
 
 
 class ItemStates(NamedTuple):
-    """The letters of concepts' items; by index, the failures, and the missing items that may be staged."""
+    """The states of concepts' items; by index, the failures, and the missing items that may be staged."""
 
-    letters: list[str]
+    states: list[str]
+    """`ItemState`, or `FAILED`."""
+
     failures: dict[int, Failure]
     unexplained: dict[int, Item]
 
@@ -93,22 +95,23 @@ def read_item_map(
     shown = list(first_that_fit(concept_ids[start : start + limit], as_json))
     end = start + len(shown)
 
-    states = item_states(
+    items = item_states(
         shown, snapshot.saved, failures, attempt=task.attempt, live=_is_run(snapshot), scope=scope
     )
-    if states.unexplained:
+    if items.unexplained:
         staging = Staging(services.bucket, task.roadmap_id or "")
-        staged = staging.staged_among(list(states.unexplained.values()))
-        for index, item in states.unexplained.items():
-            states.letters[index] = STAGED if item in staged else MISSING
-    reasons, reason_of = _reasons(states.failures)
+        staged = staging.staged_among(list(items.unexplained.values()))
+        for index, item in items.unexplained.items():
+            if item in staged:
+                items.states[index] = ItemState.STAGED
+    reasons, reason_of = _reasons(items.failures)
     return ItemMap(
         task_id=task_id,
         roadmap_id=task.roadmap_id,
         concepts=len(concept_ids),
         first_concept=start,
         stages=_stages(framework, range(start, end)) if with_stages else None,
-        states="".join(states.letters),
+        states="".join(LETTERS[state] for state in items.states),
         reasons=reasons,
         reason_of=reason_of,
         next_cursor=encode_cursor(list_name, [concept_ids[end - 1], end]) if end < len(concept_ids) else None,
@@ -146,21 +149,22 @@ def item_states(
     A failure of an earlier attempt counts only if staged content was refused because of the content itself.
     While an attempt runs, an item of its scope without a failure in it counts as being generated.
     """
-    states = ItemStates([], {}, {})
+    items = ItemStates([], {}, {})
     for index, item in enumerate(starmap(Item, product(concept_ids, ContentType))):
         seen_by, failure = failures.get(item, (0, None))
         if item.concept_id in saved[item.content_type]:
-            states.letters.append(SAVED)
+            items.states.append(ItemState.SAVED)
         elif failure is not None and seen_by == attempt:
-            states.failures[index] = failure
+            items.failures[index] = failure
             action = advice_for(failure.error_code, failure.stage).action
-            states.letters.append(REJECTED if action is NextAction.REJECT_AND_GENERATE else FAILED)
+            refused = action is NextAction.REJECT_AND_GENERATE
+            items.states.append(ItemState.REJECTED if refused else FAILED)
         elif live and scope.includes(item):
-            states.letters.append(GENERATING)
+            items.states.append(ItemState.GENERATING)
         else:
-            states.unexplained[index] = item
-            states.letters.append(MISSING)
-    return states
+            items.unexplained[index] = item
+            items.states.append(ItemState.MISSING)
+    return items
 
 
 def _reasons(failures: Mapping[int, Failure]) -> tuple[list[ReasonRow], list[tuple[int, int]]]:
@@ -213,15 +217,9 @@ def read_one_item(
         TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError, ItemNotFoundError: there is none.
         DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
     """
-    snapshot, scope = transact(
-        services.reading_engine, lambda connection: _read_snapshot(connection, task_id, user_id), deadline
-    )
+    snapshot, scope = transact(services.reading_engine, _read_snapshot, deadline, task_id, user_id)
     live = _is_run(snapshot) and scope.includes(item)
-    return transact(
-        services.reading_engine,
-        lambda connection: _read_item(connection, services, snapshot, item, live=live),
-        deadline,
-    )
+    return transact(services.reading_engine, _read_item, deadline, services, snapshot, item, live=live)
 
 
 def _read_item(

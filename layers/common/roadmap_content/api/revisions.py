@@ -243,7 +243,7 @@ def restore_revision(
     def record(connection: Connection) -> None:
         restore(connection)
         if task.is_ours and not task.is_live:
-            end_attempt(services, task_id, task.attempt, RunEnd(), connection)
+            end_attempt(connection, services, task_id, task.attempt, RunEnd())
 
     transact_in_parts(services.engine, record, deadline)
     logger.info("revision_restored", task_id=task_id, item=item, revision_id=revision_id, content_id=restored)

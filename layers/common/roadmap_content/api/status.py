@@ -41,7 +41,7 @@ def read_detail(
     return TaskDetail(
         **dict(status),
         title=extras.title,
-        created_at=extras.created_at,
+        created_at=task.created_at,
         user_id=task.user_id,
         live=task.is_live,
         execution_url=execution_url(status.execution_arn),

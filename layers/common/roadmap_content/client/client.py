@@ -319,8 +319,9 @@ class Client(SystemRequests):
         """Make a former content of an item the current one again.
         Raises ApiRefusedError: there is no such revision (404), or the database refused it (409).
         """
-        path = task_id, "items", _type(content_type), "revisions", revision_id, "restore"
-        return self._task("POST", RestoreAnswer, user_id, *path, concept_id=concept_id, reason=reason)
+        path = task_id, "items", _type(content_type), "revisions", "-", "restore"
+        query = {"concept_id": concept_id, "exact": revision_id, "reason": reason}
+        return self._task("POST", RestoreAnswer, user_id, *path, **query)
 
     def attempts(
         self, task_id: str, user_id: str | None = None, *, limit: int | None = None

@@ -165,7 +165,8 @@ class SystemRequests:
             ApiRefusedError: a row of the product refers to one that was to be deleted (409).
             ApiUnavailableError: the same request continues later.
         """
-        path, after = path_of("users", user_id, "content"), None
+        # A path cannot name every user: `/` and `..` are others.
+        path, after = path_of("users", "-", "content"), None
         removed, stays = Removed(), Removed()
         query: dict[str, QueryValue] = {"exact": user_id, "product_rows": product_rows, "dry_run": dry_run}
         query["replay"] = replay

@@ -73,6 +73,9 @@ class TransientError(ContentError, code="Transient"):
     """The same operation may succeed later."""
 
 
+# Of the core.
+
+
 class MissingResourceError(PermanentError, code="MissingResource"):
     """The API answers 404: a resource does not exist, or belongs to another user."""
 

@@ -2,66 +2,10 @@
 
 from enum import StrEnum
 
+# Of the core.
 
-class GroupState(StrEnum):
-    """The state of a failure group."""
-
-    NEW = "new"
-    REGRESSED = "regressed"
-    ACKNOWLEDGED = "acknowledged"
-    IGNORED = "ignored"
-    RESOLVED = "resolved"
-
-
-RINGING_STATES = (GroupState.NEW, GroupState.REGRESSED)
-"""The states that call a person."""
-
-
-class RecoveryState(StrEnum):
-    """The state of a recovery."""
-
-    WAITING = "waiting"
-    CANARY = "canary"
-    RUNNING = "running"
-    PAUSED = "paused"
-    PAUSED_BY_BREAKER = "paused_by_breaker"
-    STOPPED_BY_CANARY = "stopped_by_canary"
-    STOPPED_BY_BUDGET = "stopped_by_budget"
-    CANCELLED = "cancelled"
-    COMPLETED = "completed"
-
-
-class TaskResult(StrEnum):
-    """The result of one task of a recovery."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    RECOVERED = "recovered"
-    STILL_FAILING = "still_failing"
-    REFUSED = "refused"
-
-
-class NextAction(StrEnum):
-    """The action of the next attempt for an item."""
-
-    NONE = "none"
-    SAVE = "save"
-    """The staged content can be saved as it is."""
-
-    GENERATE = "generate"
-    """Nothing is staged."""
-
-    REPLACE_ID = "replace_id"
-    """The staged content is valid, but its id belongs to another concept or roadmap."""
-
-    NEXT_VERSION = "next_version"
-    """The staged content is valid, but its version is taken by another text."""
-
-    REJECT_AND_GENERATE = "reject_and_generate"
-    """The staged content itself was refused: move it to `rejected/`."""
-
-    WAIT = "wait"
-    PERSON = "person"
+UNFINISHED = frozenset({"pending", "processing"})
+"""The statuses of a task that changes by itself. Another one changes only by a person's request."""
 
 
 class QueueClass(StrEnum):
@@ -122,6 +66,29 @@ class ItemState(StrEnum):
     GENERATING = "generating"
 
 
+class NextAction(StrEnum):
+    """The action of the next attempt for an item."""
+
+    NONE = "none"
+    SAVE = "save"
+    """The staged content can be saved as it is."""
+
+    GENERATE = "generate"
+    """Nothing is staged."""
+
+    REPLACE_ID = "replace_id"
+    """The staged content is valid, but its id belongs to another concept or roadmap."""
+
+    NEXT_VERSION = "next_version"
+    """The staged content is valid, but its version is taken by another text."""
+
+    REJECT_AND_GENERATE = "reject_and_generate"
+    """The staged content itself was refused: move it to `rejected/`."""
+
+    WAIT = "wait"
+    PERSON = "person"
+
+
 class Role(StrEnum):
     """A role, given by a scope of the token."""
 
@@ -135,5 +102,42 @@ class Role(StrEnum):
     """Sees and changes all tasks."""
 
 
-UNFINISHED = frozenset({"pending", "processing"})
-"""The statuses of a task that changes by itself. Another one changes only by a person's request."""
+# Of capabilities.
+
+
+class GroupState(StrEnum):
+    """The state of a failure group."""
+
+    NEW = "new"
+    REGRESSED = "regressed"
+    ACKNOWLEDGED = "acknowledged"
+    IGNORED = "ignored"
+    RESOLVED = "resolved"
+
+
+RINGING_STATES = (GroupState.NEW, GroupState.REGRESSED)
+"""The states that call a person."""
+
+
+class RecoveryState(StrEnum):
+    """The state of a recovery."""
+
+    WAITING = "waiting"
+    CANARY = "canary"
+    RUNNING = "running"
+    PAUSED = "paused"
+    PAUSED_BY_BREAKER = "paused_by_breaker"
+    STOPPED_BY_CANARY = "stopped_by_canary"
+    STOPPED_BY_BUDGET = "stopped_by_budget"
+    CANCELLED = "cancelled"
+    COMPLETED = "completed"
+
+
+class TaskResult(StrEnum):
+    """The result of one task of a recovery."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    RECOVERED = "recovered"
+    STILL_FAILING = "still_failing"
+    REFUSED = "refused"

@@ -74,6 +74,7 @@ SELECT position, recorded_at, event_id, detail_type, CAST(detail AS text) AS det
 WHERE unread < :limit ORDER BY position
 """)
 
+# Few events of an attempt have one of the types, and all events of a task are found by its index.
 # The claim of an attempt precedes its events.
 OF_BATCHES = text("""
 SELECT event_id, detail_type, CAST(detail AS text) AS detail FROM content_events
@@ -81,7 +82,6 @@ WHERE task_id = :task_id AND detail_type = :detail_type AND recorded_at >= (
     SELECT claimed_at FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt)
 """)
 
-# Few events of an attempt have one of the types, and all events of a task are found by its index.
 # Guarantees: no invocation waits for another one that takes events.
 DUE = text(f"""
 SELECT event_id, detail_type, CAST(detail AS text) AS detail FROM content_events

@@ -37,7 +37,7 @@ def start_due_attempts(services: Services, deadline: Deadline) -> int:
     """
     if not services.settings.automatic_attempts:
         return 0
-    due = transact(services.engine, lambda connection: due_attempts(connection, MOST_STARTED), deadline)
+    due = transact(services.engine, due_attempts, deadline, MOST_STARTED)
     started = refused = 0
     for planned in due:
         if deadline.remaining < TASK_SECONDS + RESERVE:
@@ -53,7 +53,7 @@ def start_due_attempts(services: Services, deadline: Deadline) -> int:
             else:
                 refused += 1
             logger.warning("automatic_attempt_refused", task_id=planned.task_id, **error.why)
-        transact(services.engine, partial(change, planned=planned), deadline)
+        transact(services.engine, change, deadline, planned)
     if due:
         emit({Metric.AUTOMATIC_ATTEMPTS_STARTED: started, Metric.AUTOMATIC_ATTEMPTS_REFUSED: refused})
         logger.info("automatic_attempts_started", due=len(due), started=started, refused=refused)

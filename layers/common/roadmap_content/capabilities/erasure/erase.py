@@ -8,7 +8,6 @@ interruption, the caller begins again: deleted rows are not found again.
 
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
-from urllib.parse import unquote
 
 from sqlalchemy import Connection
 
@@ -60,20 +59,6 @@ class Erasure(NamedTuple):
         if kind not in ("", "roadmap", "task"):
             raise InvalidRequestError("after is not of a previous answer")
         return kind, name
-
-
-def decode_user(segment: str, exact: str | None) -> str:
-    """The user in a path. A query is decoded exactly once; a path could be decoded before this, and an id
-    with `%` would become that of another user.
-
-    Raises:
-        InvalidRequestError: the id is encoded, and not given again; or another one is.
-    """
-    if exact is None and "%" in segment:
-        raise InvalidRequestError("the id of the user is encoded in the path: give it again as `exact`")
-    if exact is not None and exact not in (segment, unquote(segment)):
-        raise InvalidRequestError("`exact` is not the user of the path")
-    return segment if exact is None else exact
 
 
 def preview_erasure(services: Services, request: Erasure, deadline: Deadline) -> ErasureAnswer:
@@ -162,9 +147,7 @@ def erase_user(services: Services, request: Erasure, deadline: Deadline) -> Eras
 
 def due_erasures(services: Services, deadline: Deadline) -> ReplayAnswer:
     """Unite the registers of database and bucket; return the erasures of users with rows in the database."""
-    entries = transact(
-        services.engine, lambda connection: register.unite(connection, services.bucket), deadline
-    )
+    entries = transact(services.engine, register.unite, deadline, services.bucket)
     users = transact(services.reading_engine, rows.all_users, deadline)
     known = {register.hash_user(services.erasure_key, user): user for user in users} if entries else {}
     due = [
@@ -183,9 +166,7 @@ def _stop_runs(
     services: Services, request: Erasure, before: datetime | None, deadline: Deadline
 ) -> datetime | None:
     """Cancel the user's attempts that wait or run; return when their last step is over, if one is at work."""
-    found = transact(
-        services.engine, lambda connection: open_attempts_of(connection, request.user_id, before), deadline
-    )
+    found = transact(services.engine, open_attempts_of, deadline, request.user_id, before)
     for task_id, execution_arn in found:
         try:
             cancel_task(services, task_id, None, deadline, request.actor, "the user's data is erased")
@@ -193,9 +174,7 @@ def _stop_runs(
             logger.info("erased_task_not_cancelled", task_id=task_id, reason=str(error))
             if execution_arn is not None:
                 services.executions.stop(execution_arn)
-    return transact(
-        services.engine, lambda connection: end_attempts_of(connection, request.user_id, before), deadline
-    )
+    return transact(services.engine, end_attempts_of, deadline, request.user_id, before)
 
 
 def _erase_page(

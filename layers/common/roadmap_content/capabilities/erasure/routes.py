@@ -4,9 +4,9 @@ from typing import Annotated
 
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
-from ...api.http import Api, answered
+from ...api.http import Api, Exact, answered, exact_id
 from ...contracts.erasure import ErasureAnswer, ReplayAnswer
-from .erase import Erasure, decode_user, due_erasures, erase_user, preview_erasure
+from .erase import Erasure, due_erasures, erase_user, preview_erasure
 
 
 def add_erasure_routes(api: Api) -> None:
@@ -21,10 +21,8 @@ def add_erasure_routes(api: Api) -> None:
         responses=answered(ErasureAnswer, "A part of the erasure or of the preview", 409, 422, 503),
     )
     def delete_content(
-        user_id: Annotated[str, Path(description="The user.")],
-        exact: Annotated[
-            str | None, Query(description="The user again: required if the path has to encode the id.")
-        ] = None,
+        user_id: Annotated[str, Path(description="The user; `-` for `exact`.")],
+        exact: Exact = None,
         dry_run: Annotated[bool, Query(description="Only count what would be removed.")] = False,
         product_rows: Annotated[
             bool, Query(description="Delete the product's rows, and the texts that they name, too.")
@@ -43,7 +41,7 @@ def add_erasure_routes(api: Api) -> None:
         """
         caller = api.caller
         caller.require_operator()
-        user = decode_user(user_id, exact)
+        user = exact_id(user_id, exact)
         request = Erasure(user, caller.actor, product_rows, after, replay)
         return (preview_erasure if dry_run else erase_user)(api.services, request, api.deadline)
 

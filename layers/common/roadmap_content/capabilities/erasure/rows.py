@@ -32,6 +32,7 @@ NAMELESS = frozenset(
         "content_findings",
         "content_installation",
         "content_model_leases",
+        "content_model_quota",
         "content_model_tokens",
         "content_schema_version",
         "content_sweeps",  # the places of a sweep, which `runs/reconciliation/sweeps.py` removes

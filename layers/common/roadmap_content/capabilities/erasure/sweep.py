@@ -4,7 +4,6 @@ deletion, and the texts that no row names. Each continues after the last sweep.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 from ...platform.postgres.transactions import RESERVE, transact
 from ...platform.runtime.deadline import Deadline
@@ -39,9 +38,8 @@ def remove_records(services: Services, after: str, deadline: Deadline) -> str:
     task of the page.
     """
     days = days_after_deletion(services.settings)
-    page = transact(services.engine, lambda connection: next_tasks(connection, after, TASKS), deadline)
-    mark = partial(mark_deleted, hooks=services.failure_hooks, task_ids=page, days=days)
-    due = transact(services.engine, mark, deadline)
+    page = transact(services.engine, next_tasks, deadline, after, TASKS)
+    due = transact(services.engine, mark_deleted, deadline, services.failure_hooks, page, days)
     for start in range(0, len(due), STEP):
         if deadline.remaining < RESERVE:
             return after  # the next sweep begins with the same page
@@ -59,7 +57,7 @@ def remove_texts(services: Services, after: str, deadline: Deadline) -> str:
         old = {entry.key: text_in(entry.key) for entry in entries if entry.stored_at < before}
         texts = [text for text in old.values() if text is not None]
         if texts:
-            unnamed, urls = transact(services.engine, partial(unnamed_texts, texts=texts), deadline)
+            unnamed, urls = transact(services.engine, unnamed_texts, deadline, texts)
             of_others = services.bucket.keys_in(urls)
             goes = [key for key, text in old.items() if text in unnamed and key not in of_others]
             in_parallel(services.bucket.delete, goes)
@@ -73,14 +71,11 @@ def remove_texts(services: Services, after: str, deadline: Deadline) -> str:
 def _remove(services: Services, due: Sequence[DueTask], days: int, deadline: Deadline) -> None:
     """Remove the objects, and then the rows: after an interruption, the rows are found again."""
     subjects = subjects_of(due)
-    urls = transact(
-        services.engine, lambda connection: texts_of_others(connection, subjects.roadmaps), deadline
-    )
+    urls = transact(services.engine, texts_of_others, deadline, subjects.roadmaps)
     of_others = services.bucket.keys_in(urls)
     objects, _ = clear_objects(
         services.bucket, subjects, lambda version: not is_ours(version.key), of_others, deadline, erase=True
     )
     task_ids = [task.task_id for task in due]
-    remove = partial(remove_deleted, hooks=services.failure_hooks, task_ids=task_ids, days=days)
-    rows = transact(services.engine, remove, deadline)
+    rows = transact(services.engine, remove_deleted, deadline, services.failure_hooks, task_ids, days)
     logger.info("deleted_tasks_forgotten", tasks=task_ids, **(objects + rows).model_dump(exclude={"names"}))

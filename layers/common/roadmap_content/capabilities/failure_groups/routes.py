@@ -64,7 +64,7 @@ def add_failure_list(api: Api) -> None:
             q=q,
             group_id=group_id,
         )
-        return api.read(lambda connection: list_failures(connection, chosen, state or (), cursor, limit))
+        return api.read(list_failures, chosen, state or (), cursor, limit)
 
 
 def add_failure_group_routes(
@@ -89,7 +89,7 @@ def add_failure_group_routes(
     def get_failure_group(group_id: GroupId) -> FailureGroupDetail:
         """Get a failure group with its history. Requires the operator's or the viewer's scope."""
         api.caller.require_sight()
-        return api.read(lambda connection: describe(connection, group_id))
+        return api.read(describe, group_id)
 
     @app.put(
         "/api/v1/failures/<group_id>",

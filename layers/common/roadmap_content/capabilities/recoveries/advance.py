@@ -6,8 +6,7 @@ resumed, at the end of each of its runs, and by the sweep. Each may be repeated,
 the same time as another: every claim checks the recovery's state and limits in its own transaction.
 """
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
@@ -21,7 +20,6 @@ from ...contracts.errors import (
     TransientError,
 )
 from ...contracts.events import recovery_ended
-from ...contracts.items import Failure, Item
 from ...contracts.states import Cause, RecoveryState, TaskResult
 from ...platform.postgres.transactions import RESERVE, transact, transact_in_parts
 from ...platform.runtime.deadline import Deadline
@@ -82,7 +80,7 @@ def advance(services: Services, recovery_id: str, deadline: Deadline) -> None:
     again = True  # a task that ends without an attempt leaves its place to another one
     while again and deadline.remaining > START_SECONDS + RESERVE:
         again = False
-        for task in transact(services.engine, partial(_observe, services, recovery_id), deadline):
+        for task in transact(services.engine, _observe, deadline, services, recovery_id):
             if deadline.remaining < START_SECONDS + RESERVE:
                 return
             try:
@@ -123,21 +121,21 @@ def _end_held(services: Services, recovery_id: str, deadline: Deadline) -> None:
             return []
         return waiting_attempts(connection, recovery_actor(recovery_id))
 
-    def withdraw(task_id: str, attempt: int, connection: Connection) -> None:
+    def withdraw(connection: Connection, task_id: str, attempt: int) -> None:
         """End a waiting attempt, and record that the recovery refuses its task. The locks come in order."""
         lock_roadmap_of(connection, task_id)
         lock_task(connection, task_id)
         cancel_attempt(connection, task_id, attempt)
         refused = Settlement(task_id, TaskResult.REFUSED, CANCELLED, 0)
         record_settlements(connection, recovery_id, [refused])
-        end_attempt(services, task_id, attempt, RunEnd(), connection)
+        end_attempt(connection, services, task_id, attempt, RunEnd())
 
     for task_id, attempt in transact(services.engine, held, deadline):
         if deadline.remaining > START_SECONDS + RESERVE:
-            transact_in_parts(services.engine, partial(withdraw, task_id, attempt), deadline)
+            transact_in_parts(services.engine, withdraw, deadline, task_id, attempt)
 
 
-def _observe(services: Services, recovery_id: str, connection: Connection) -> list[WaitingTask]:
+def _observe(connection: Connection, services: Services, recovery_id: str) -> list[WaitingTask]:
     """Record ended tasks, decide the state, and return the tasks to start."""
     recovery = read_recovery(connection, recovery_id, lock=True)
     if recovery is None or recovery.ended_at is not None:
@@ -212,9 +210,7 @@ def _start_task(services: Services, recovery_id: str, task: WaitingTask, deadlin
         elif task.status == "completed" or answer.status != "completed":
             result = TaskResult.REFUSED  # it was complete before, or misses other items: nothing is recovered
 
-    transact(
-        services.engine, lambda connection: end_task(connection, recovery_id, task, result, reason), deadline
-    )
+    transact(services.engine, end_task, deadline, recovery_id, task, result, reason)
     return True
 
 
@@ -224,12 +220,9 @@ def _scope_of(services: Services, task: WaitingTask, deadline: Deadline) -> Scop
         return Scope(regenerate=True, revisions=decode_revisions(task.items))
     if not task.cause or task.attempt is None:
         return WHOLE_TASK
-
-    def read(connection: Connection) -> Mapping[Item, Failure]:
-        return failures_of_attempt(connection, task.task_id, task.attempt or 0)
-
-    failures = transact(services.engine, read, deadline).values()
-    return Scope(revisions={failure.item: None for failure in failures if has_cause(failure, task.cause)})
+    failures = transact(services.engine, failures_of_attempt, deadline, task.task_id, task.attempt)
+    revisions = {item: None for item, failure in failures.items() if has_cause(failure, task.cause)}
+    return Scope(revisions=revisions)
 
 
 def require_recovery(connection: Connection, recovery_id: str, *, lock: bool = False) -> Recovery:

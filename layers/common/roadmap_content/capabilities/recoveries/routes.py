@@ -57,9 +57,7 @@ def add_recovery_routes(api: Api) -> None:
         regeneration = request.regenerate and RegenerationFilter.in_utc(dict(request.regenerate))
         limits = limits_of(request)
         if request.dry_run:
-            found = api.read(
-                lambda connection: preview(connection, api.services, task_filter, limits, regeneration),
-            )
+            found = api.read(preview, api.services, task_filter, limits, regeneration)
             return respond(200, found)
         subject = task_filter, limits, api.caller.actor, request.reason
         recovery_id = create(api.services, *subject, api.deadline, regeneration)
@@ -75,7 +73,7 @@ def add_recovery_routes(api: Api) -> None:
     def get_recoveries(cursor: Cursor = None, limit: Limit = 50) -> RecoveryPage:
         """List recoveries with their counts."""
         api.caller.require_sight()
-        return api.read(lambda connection: list_recoveries(connection, cursor, limit))
+        return api.read(list_recoveries, cursor, limit)
 
     @app.get(
         "/api/v1/recoveries/<recovery_id>",
@@ -106,9 +104,7 @@ def add_recovery_routes(api: Api) -> None:
     ) -> RecoveryTaskPage:
         """List the result of each task."""
         api.caller.require_sight()
-        return api.read(
-            lambda connection: list_recovery_tasks(connection, recovery_id, result, cursor, limit)
-        )
+        return api.read(list_recovery_tasks, recovery_id, result, cursor, limit)
 
     @app.post(
         "/api/v1/recoveries/<recovery_id>/pause",

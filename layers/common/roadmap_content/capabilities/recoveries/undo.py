@@ -59,7 +59,7 @@ def undo_recovery(
         undo = _TaskUndo(services, recovery_id, row.task_id, row.attempt, actor, reason, deadline)
         if not undo.process(decode_revisions(row.items)):
             break
-    counts = transact(services.engine, lambda connection: count_undone(connection, recovery_id), deadline)
+    counts = transact(services.engine, count_undone, deadline, recovery_id)
     logger.info("recovery_undone", recovery_id=recovery_id, actor=actor, **counts)
     return UndoAnswer(recovery_id=recovery_id, complete=not counts["tasks_left"], **counts)
 
@@ -91,11 +91,7 @@ class _TaskUndo(NamedTuple):
             not_replaced=results[Undone.NOT_REPLACED],
             left_alone=left_alone,
         ).model_dump(mode="json")
-        transact(
-            self.services.engine,
-            lambda connection: record_undone(connection, self.recovery_id, self.task_id, report),
-            self.deadline,
-        )
+        transact(self.services.engine, record_undone, self.deadline, self.recovery_id, self.task_id, report)
         return True
 
     def _undo(self, item: Item, before: str) -> Undone:

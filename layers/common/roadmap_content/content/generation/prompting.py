@@ -108,21 +108,18 @@ def prompt_for(
     }
     if refused is not None:
         data["avoid_this_fault_of_an_earlier_answer"] = {"fault": refused}
+    fitting = encoded({name: _fitting(section) for name, section in data.items()})
     system = _template(f"generation/system.{written}.md", changed)
     template = _template(f"{content_type}/prompt.{written}.md", changed)
     return Prompt(
         system=system.substitute(language=language),
-        user=template.substitute(language=language, data=_as_data(data)),
+        user=template.substitute(language=language, data=fitting),
         tool=f"hand_in_{content_type}",
         description=f"Hands in the {content_type}.",
         schema=schema_of(content_type),
         version=_version(f"{written}/{content_type}", system.template, template.template),
         output_share=CONTENT_KINDS[content_type].output_share,
     )
-
-
-def _as_data(sections: Mapping[str, Mapping[str, object]]) -> str:
-    return encoded({name: _fitting(section) for name, section in sections.items()})
 
 
 def encoded(data: object) -> str:

@@ -1,5 +1,5 @@
-"""The limits of tokens: of the model (`content_model_tokens`, `content_model_leases`), and of each task
-(`generation_tokens`).
+"""The limits of tokens: of the model (`content_model_quota`, `content_model_tokens`, `content_model_leases`),
+and of each task (`generation_tokens`).
 
 All invocations share the model's quota. Its bucket counts as Bedrock does: a call takes its input and its
 maximum output when it starts; at its end, this is replaced by its input and its output, whose tokens may
@@ -56,8 +56,8 @@ EXCHANGE = text(f"""
 WITH capacity AS MATERIALIZED (
     SELECT rate, rate * {BURST_SECONDS} AS burst, stopped_reason, timezone('utc', now()) AS at,
         CASE WHEN stopped_reason IS NULL THEN CAST(:asked AS double precision) ELSE 0 END AS asked
-    FROM (SELECT CAST(tokens_per_minute AS double precision) / 60 AS rate, stopped_reason
-        FROM content_capacity WHERE tokens_per_minute IS NOT NULL) AS quota
+    FROM (SELECT CAST(tokens_per_minute AS double precision) / 60 AS rate FROM content_model_quota
+        WHERE tokens_per_minute IS NOT NULL) AS quota, content_capacity
 ),
 ended AS (
     DELETE FROM content_model_leases USING capacity c
@@ -92,6 +92,21 @@ renewed AS (
 SELECT e.supplied, c.rate, c.stopped_reason, l.range_end, l.rest FROM exchanged e CROSS JOIN capacity c
 LEFT JOIN (SELECT * FROM leased UNION ALL SELECT * FROM renewed) AS l ON true
 """)
+
+
+READ_QUOTA = text("SELECT tokens_per_minute FROM content_model_quota")
+
+CHANGE_QUOTA = text("UPDATE content_model_quota SET tokens_per_minute = :tokens_per_minute")
+
+
+def read_quota(connection: Connection) -> int | None:
+    """The model's quota of tokens per minute; `None` if none is configured."""
+    tokens_per_minute: int | None = connection.scalar(READ_QUOTA)
+    return tokens_per_minute
+
+
+def change_quota(connection: Connection, tokens_per_minute: int | None) -> None:
+    connection.execute(CHANGE_QUOTA, {"tokens_per_minute": tokens_per_minute})
 
 
 class Usage(NamedTuple):

@@ -70,6 +70,7 @@ def _edited(text: str, changes: Mapping[int, Mapping[str, Any]]) -> str:
 
 
 def _edits(text: str, concept: Span, fields: Mapping[str, Any]) -> Iterator[Edit]:
+    """The edits that set fields of a concept, in order: values are replaced, and missing fields appended."""
     missing = dict(fields)
     last = concept[0]
     for key, begin, end in _members(text, concept[0]):

@@ -157,6 +157,22 @@ class ReasonRow(Payload):
     """The items by content type, only types with any."""
 
 
+FAILED = "failed"
+"""In the map, the state of an item that failed in the current attempt. The detail of an item lists its
+failures; its `ItemState` is what the next attempt begins with.
+"""
+
+LETTERS: Mapping[str, str] = {
+    ItemState.SAVED: "S",
+    ItemState.STAGED: "T",
+    ItemState.MISSING: "M",
+    ItemState.REJECTED: "R",
+    ItemState.GENERATING: "G",
+    FAILED: "F",
+}
+"""The letter of each state in the map of a task, which has up to 9,000 items and is polled."""
+
+
 class ItemMap(Payload):
     """The items of a page of concepts.
 

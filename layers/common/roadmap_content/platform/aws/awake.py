@@ -32,7 +32,7 @@ def keeps_awake(handler: HandlerT) -> HandlerT:
 
 
 def _reach(service: str) -> str:
-    """`reached`, or the error of the connection, which is verified as a request's is."""
+    """Connect to a service, and verify its certificate. Returns `reached`, or the error."""
     import socket
     import ssl
 

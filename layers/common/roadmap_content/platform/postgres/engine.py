@@ -33,9 +33,21 @@ the transaction is rolled back and tried again, so that other sessions can conti
 """
 
 
+SESSION_DEFAULTS: Mapping[str, str] = {
+    "timezone": "UTC",
+    "datestyle": "ISO",
+    "default_transaction_isolation": "read committed",
+    "standard_conforming_strings": "on",
+}
+"""Settings on which the effect of our statements and the driver's reading of times depend. The product's
+database may have others: of `SQL, DMY`, days would be read as months.
+"""
+
+
 def session_limits(statement_timeout: int = STATEMENT_TIMEOUT) -> Mapping[str, str]:
     """The settings of every session. `statement_timeout` is in seconds."""
     return {
+        **SESSION_DEFAULTS,
         "statement_timeout": f"{statement_timeout}s",
         "lock_timeout": f"{LOCK_TIMEOUT}s",
         "idle_in_transaction_session_timeout": f"{statement_timeout}s",
@@ -46,7 +58,6 @@ def session_limits(statement_timeout: int = STATEMENT_TIMEOUT) -> Mapping[str, s
         "tcp_keepalives_idle": "30",
         "tcp_keepalives_interval": "10",
         "tcp_keepalives_count": "3",
-        "timezone": "UTC",
         "jit": "off",
     }
 
@@ -108,7 +119,8 @@ def open_engine(
     """
     context = verifying_context() if tls else False
     limits = session_limits(statement_timeout) if session == "options" else {}
-    startup = {"options": " ".join(f"-c {name}={value}" for name, value in limits.items())} if limits else {}
+    options = [f"--{name}={value}".replace(" ", "\\ ") for name, value in limits.items()]
+    startup = {"options": " ".join(options)} if options else {}
     engine = create_engine(
         "postgresql+pg8000://",
         creator=lambda: _connect(credentials(), context, startup, statement_timeout + CONNECT_TIMEOUT),

@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -24,6 +24,7 @@ from .findings import record_refusal
 from .sqlstate import INSUFFICIENT_PRIVILEGE, TOO_MANY_CONNECTIONS, explain, is_transient
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 5.0
 RESERVE = 3.0
@@ -52,8 +53,14 @@ class InsufficientPrivilegeError(DataRefusedError, code="InsufficientPrivilege")
     """
 
 
-def transact(engine: Engine, work: Callable[[Connection], T], deadline: Deadline) -> T:
-    """Run `work` in one transaction; commit if it returns, roll back if it raises.
+def transact(
+    engine: Engine,
+    work: Callable[Concatenate[Connection, P], T],
+    deadline: Deadline,
+    *arguments: P.args,
+    **named: P.kwargs,
+) -> T:
+    """Run `work` with these arguments in one transaction; commit if it returns, roll back if it raises.
 
     Raises:
         DataRefusedError: the server refused a row or a statement; nothing was written.
@@ -65,7 +72,7 @@ def transact(engine: Engine, work: Callable[[Connection], T], deadline: Deadline
         try:
             with engine.begin() as connection:
                 wait_at_most(connection, max(_SHORTEST_ANSWER, deadline.remaining - RESERVE))
-                return work(connection)
+                return work(connection, *arguments, **named)
         except (DBAPIError, OSError, NoFreeConnection) as error:
             sqlstate, reason = diagnose(error)
             # `from None`: the driver's error quotes SQL and rows, which must not reach users or logs.
@@ -87,15 +94,21 @@ def transact(engine: Engine, work: Callable[[Connection], T], deadline: Deadline
             wait = min(2 * wait, _LONGEST_WAIT)
 
 
-def transact_in_parts(engine: Engine, work: Callable[[Connection], T], deadline: Deadline) -> T:
+def transact_in_parts(
+    engine: Engine,
+    work: Callable[Concatenate[Connection, P], T],
+    deadline: Deadline,
+    *arguments: P.args,
+    **named: P.kwargs,
+) -> T:
     """As `transact`. If the server refuses a row or a statement, `work` runs once more, and each `isolated`
     part of it is undone alone.
     """
     try:
-        return transact(engine, work, deadline)
+        return transact(engine, work, deadline, *arguments, **named)
     except DataRefusedError as refusal:
         logger.warning("transaction_tried_in_parts", sqlstate=refusal.sqlstate, reason=str(refusal))
-    return transact(engine.execution_options(**{_IN_PARTS: True}), work, deadline)
+    return transact(engine.execution_options(**{_IN_PARTS: True}), work, deadline, *arguments, **named)
 
 
 def is_in_parts(connection: Connection) -> bool:

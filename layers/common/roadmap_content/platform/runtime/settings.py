@@ -91,6 +91,7 @@ class Settings:
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self.environ = environ
 
+    # Of the core.
     content_bucket = Setting("CONTENT_BUCKET", str)
     state_machine_arn = Setting("STATE_MACHINE_ARN", str)
     release_id = Setting("RELEASE", str, "unreleased")

@@ -5,7 +5,6 @@ What was removed, and what is left, is read from PostgreSQL's catalogue, not fro
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 from sqlalchemy import Connection, text
 
@@ -129,14 +128,14 @@ def leave_database(request: LeaveRequest, services: Services, deadline: Deadline
     """
     engine = services.open_engine(statement_timeout=max(1, int(deadline.remaining - RESERVE)))
     try:
-        result = transact(engine, partial(_leave, request, services.settings), deadline)
+        result = transact(engine, _leave, deadline, request, services.settings)
     finally:
         engine.dispose()
     logger.warning("database_left", **result.model_dump())
     return result
 
 
-def _leave(request: LeaveRequest, settings: Settings, connection: Connection) -> LeaveResult:
+def _leave(connection: Connection, request: LeaveRequest, settings: Settings) -> LeaveResult:
     roles = {"roles": [settings.writer_role, settings.reader_role]}
     names = roles | {"product": list(PRODUCT), "kept": list(KEPT)}
     before = set(map(tuple, connection.execute(OURS, names)))

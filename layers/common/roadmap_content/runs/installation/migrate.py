@@ -9,7 +9,6 @@ import hashlib
 import json
 import urllib.request
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -92,11 +91,11 @@ def migrate_database(request: MigrateRequest, services: Services, deadline: Dead
     seconds = max(1, int(deadline.remaining - RESERVE))
     # The socket timeout must not be shorter than the statement timeout.
     engine = services.open_engine(statement_timeout=seconds)
-    work = partial(_migrate, services.settings, seconds, request.dry_run)
-    if request.trial is not None:
-        work = partial(_insert_trial, request.trial)
     try:
-        result = transact(engine, work, deadline)
+        if request.trial is None:
+            result = transact(engine, _migrate, deadline, services.settings, seconds, request.dry_run)
+        else:
+            result = transact(engine, _insert_trial, deadline, request.trial)
     except (MigrationRunningError, RevisionTooOldError, UnknownTimeZoneError, RolesIncompleteError) as error:
         raise MigrationRefusedError(str(error)) from error
     finally:
@@ -105,13 +104,13 @@ def migrate_database(request: MigrateRequest, services: Services, deadline: Dead
     return result
 
 
-def _insert_trial(trial: str, connection: Connection) -> MigrateResult:
+def _insert_trial(connection: Connection, trial: str) -> MigrateResult:
     insert_trial(connection, trial)
     revision = current_revision(connection)
     return MigrateResult(before=revision, after=revision, dry_run=False)
 
 
-def _migrate(settings: Settings, seconds: int, dry_run: bool, connection: Connection) -> MigrateResult:
+def _migrate(connection: Connection, settings: Settings, seconds: int, dry_run: bool) -> MigrateResult:
     # SET LOCAL also works behind RDS Proxy, which refuses session options at connect time.
     connection.execute(text("SET LOCAL row_security = off"))  # an error in place of a row that is hidden
     connection.execute(text(f"SET LOCAL statement_timeout = '{seconds}s'"))

@@ -43,14 +43,12 @@ def record_execution_end(end: ExecutionEnd, services: Services, deadline: Deadli
     of the run may still hold its locks.
     """
     arn, task_id = end.execution_arn, end.task_id
-    task_ids = transact(
-        services.engine, lambda connection: tasks_of_execution(connection, arn, task_id), deadline
-    )
+    task_ids = transact(services.engine, tasks_of_execution, deadline, arn, task_id)
     return repair_each(task_ids, partial(_finalize, services, end, deadline), deadline)
 
 
 def _finalize(services: Services, end: ExecutionEnd, deadline: Deadline, task_id: str) -> Repair | None:
-    task = transact(services.engine, lambda connection: read_task(connection, task_id), deadline)
+    task = transact(services.engine, read_task, deadline, task_id)
     if _was_stopped(end, task):
         emit({Metric.RUNS_ABORTED: 1})
     if is_at_work(services.executions, task):
@@ -60,8 +58,9 @@ def _finalize(services: Services, end: ExecutionEnd, deadline: Deadline, task_id
         return None
     error = StateError(error=end.error or end.status, cause=end.cause or f"the execution ended {end.status}")
     run_end = run_end_of(task, error)
-    record = partial(end_attempt, services, task_id, task.attempt, run_end)
-    result = transact_in_parts(services.engine, record, deadline)
+    result = transact_in_parts(
+        services.engine, end_attempt, deadline, services, task_id, task.attempt, run_end
+    )
     return after_end(services, task, run_end, result, deadline)
 
 

@@ -55,9 +55,7 @@ def in_transaction(work: Callable[[Connection], object]) -> Callable[[Services, 
 
 def free_slots(services: Services, deadline: Deadline) -> None:
     """Finalize some attempts of ended executions, if others wait for their slots."""
-    task_ids = transact(
-        services.engine, lambda connection: blocking(connection, STARTING, MOST_DESCRIBED), deadline
-    )
+    task_ids = transact(services.engine, blocking, deadline, STARTING, MOST_DESCRIBED)
     repairs = repair_each(task_ids, partial(repair_task, services, deadline), deadline)
     for task_id, error in (repairs.locked | repairs.refused).items():  # the sweep records it, and tries again
         logger.warning("slots_not_freed", task_id=task_id, **error.why)
@@ -71,7 +69,7 @@ def start_again(services: Services, deadline: Deadline) -> None:
 
 def plan_changed(services: Services, deadline: Deadline) -> None:
     """Plan the checks of the tasks with changed rows."""
-    while transact(services.engine, lambda connection: plan_checks(connection, CHANGES), deadline) == CHANGES:
+    while transact(services.engine, plan_checks, deadline, CHANGES) == CHANGES:
         pass
     transact(services.engine, forget_unchecked_tasks, deadline)
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from pydantic import AwareDatetime, field_validator
-from sqlalchemy import Connection
 
 from ...contracts.errors import DatabaseUnavailableError, TransientError
 from ...contracts.payloads import Count, Payload
@@ -144,21 +143,15 @@ def _check_tasks(
 ) -> Repairs:
     """Check tasks in `processing`, and finished ones: all, or those that are due."""
     seen: set[str] = set()
-
-    def processing(connection: Connection) -> Sequence[str]:
-        return processing_tasks(connection, STARTING, seen, PAGE)
-
-    def finished(connection: Connection) -> Sequence[str]:
-        select = due_tasks if is_scheduled else finished_tasks
-        return select(connection, seen, PAGE)
+    finished = due_tasks if is_scheduled else finished_tasks
 
     def task_ids() -> Iterator[str]:
-        while page := transact(services.engine, processing, deadline):
+        while page := transact(services.engine, processing_tasks, deadline, STARTING, seen, PAGE):
             seen.update(page)
             yield from page
             if is_scheduled:
                 break
-        while page := transact(services.engine, finished, deadline):
+        while page := transact(services.engine, finished, deadline, seen, PAGE):
             seen.update(page)
             yield from page
 

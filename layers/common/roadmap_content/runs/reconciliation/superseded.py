@@ -1,7 +1,5 @@
 """Count superseded attempts: those that had no recorded outcome when the next attempt was claimed."""
 
-from functools import partial
-
 from sqlalchemy import Connection
 
 from ...content.roadmaps.metadata import load_framework
@@ -22,17 +20,14 @@ MOST_COUNTED = 100
 
 def count_superseded(services: Services, deadline: Deadline) -> None:
     """Complete the rows of some superseded attempts with the present counts. One does not stop the next."""
-    superseded = transact(
-        services.engine, lambda connection: uncounted_attempts(connection, MOST_COUNTED), deadline
-    )
-    for task_id, attempt, outcome in superseded:
+    for task_id, attempt, outcome in transact(services.engine, uncounted_attempts, deadline, MOST_COUNTED):
         try:
-            transact(services.engine, partial(_count, task_id, attempt, outcome), deadline)
+            transact(services.engine, _count, deadline, task_id, attempt, outcome)
         except ContentError as error:
             logger.warning("attempt_not_counted", task_id=task_id, attempt=attempt, **error.why)
 
 
-def _count(task_id: str, attempt: int, outcome: str, connection: Connection) -> None:
+def _count(connection: Connection, task_id: str, attempt: int, outcome: str) -> None:
     """Complete one attempt. The items of a cancelled attempt without a recorded failure were not started."""
     missing = _missing(connection, task_id, attempt)
     if missing is None:

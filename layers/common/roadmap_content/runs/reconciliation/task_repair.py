@@ -91,14 +91,14 @@ def repair_task(
         TaskNotFoundError: there is no such task.
     """
     deadline = deadline.within(TASK_SECONDS)
-    task = transact(services.engine, lambda connection: read_task(connection, task_id), deadline)
+    task = transact(services.engine, read_task, deadline, task_id)
     # Also a cancelled task's attempt is open until its run has ended. If it were recorded before, the run
     # would take itself for redriven.
     at_work = not _waits_in_vain(services, task, deadline) and is_at_work(services.executions, task)
     if at_work or not may_be_compared(services, task, deadline):
         if task.is_ours and task.status != "processing" and not dry_run:
             # The end of the work on it is a change, so it is checked earlier then.
-            transact(services.engine, lambda connection: record_check(connection, task_id), deadline)
+            transact(services.engine, record_check, deadline, task_id)
         return None
 
     run_end = run_end_of(task, NO_OUTCOME)
@@ -108,7 +108,7 @@ def repair_task(
         lock_task_at_once(connection, task_id)
         leave_queue(connection, task_id, task.attempt)  # the product has cancelled the task
         record_check(connection, task_id)
-        result = end_attempt(services, task_id, task.attempt, run_end, connection)
+        result = end_attempt(connection, services, task_id, task.attempt, run_end)
         if dry_run:
             connection.rollback()
         return result
@@ -119,11 +119,9 @@ def repair_task(
 
 def _waits_in_vain(services: Services, task: Task, deadline: Deadline) -> bool:
     """Whether the task's attempt waits in the queue, and its roadmap was deleted meanwhile."""
-    return task.is_waiting and transact(
-        services.engine,
-        lambda connection: why_stopped(connection, task.task_id, task.attempt).roadmap_deleted,
-        deadline,
-    )
+    if not task.is_waiting:
+        return False
+    return transact(services.engine, why_stopped, deadline, task.task_id, task.attempt).roadmap_deleted
 
 
 def may_be_compared(services: Services, task: Task, deadline: Deadline) -> bool:
@@ -134,9 +132,7 @@ def may_be_compared(services: Services, task: Task, deadline: Deadline) -> bool:
     """
     if not task.is_ours:
         return False
-    own, siblings = transact(
-        services.engine, lambda connection: read_product_work(connection, task.task_id), deadline
-    )
+    own, siblings = transact(services.engine, read_product_work, deadline, task.task_id)
     is_finished = task.status != "processing"
     return not (is_at_work_elsewhere(own) or (is_finished and any(map(is_at_work_elsewhere, siblings))))
 

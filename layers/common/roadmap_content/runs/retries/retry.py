@@ -7,7 +7,6 @@ were missing, and the retry relied on it.
 """
 
 from collections.abc import Sequence
-from functools import partial
 
 from sqlalchemy import Connection, Engine
 
@@ -124,9 +123,7 @@ def _start_if_staged(services: Services, claimed: Task, items: Sequence[Item], d
         staged = Staging(services.bucket, claimed.roadmap_id or "").staged_among(items)
         if len(staged) < len(items):
             return False
-        refused = transact(
-            services.engine, lambda connection: refused_items(connection, claimed.task_id), deadline
-        )
+        refused = transact(services.engine, refused_items, deadline, claimed.task_id)
         if not staged.isdisjoint(refused):
             return False
         return start_without_slot(services, claimed.task_id, claimed.attempt, deadline)
@@ -156,7 +153,7 @@ def plan_retry(
     if scope.revisions is None:
         return snapshot, items
     roadmap_id = snapshot.task.roadmap_id or ""
-    current = transact(engine, lambda connection: current_revisions(connection, roadmap_id, items), deadline)
+    current = transact(engine, current_revisions, deadline, roadmap_id, items)
     return snapshot, scope.unchanged(items, current)
 
 
@@ -201,8 +198,8 @@ def plan_redrive(
 def give_up_redrive(services: Services, task_id: str, attempt: int, deadline: Deadline) -> None:
     """Finalize an attempt that was claimed for a redrive that Step Functions refused."""
     error = StateError(error=NotRedrivableError.code, cause="the last execution could not be redriven")
-    end = partial(end_attempt, services, task_id, attempt, RunEnd(error=error))
-    transact_in_parts(services.engine, end, deadline)
+    run_end = RunEnd(error=error)
+    transact_in_parts(services.engine, end_attempt, deadline, services, task_id, attempt, run_end)
 
 
 def _read(
@@ -258,7 +255,7 @@ def _nothing_missing(services: Services, task: Task, deadline: Deadline, *, is_c
             lock_roadmap(connection, task.roadmap_id or "")
             load_framework(connection, task.roadmap_id, task.user_id)  # deleted since then: the task stays
             lift_cancellation(connection, task.task_id, "processing")
-        return end_attempt(services, task.task_id, task.attempt, RunEnd(), connection)
+        return end_attempt(connection, services, task.task_id, task.attempt, RunEnd())
 
     result = transact_in_parts(services.engine, correct, deadline)
     message = f"; corrected: {', '.join(result.changed)}" if result.changed else ""

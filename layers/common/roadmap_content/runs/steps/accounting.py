@@ -125,7 +125,7 @@ def _explain(
 
 
 def _added_since(framework: Framework, items: Iterable[Item]) -> dict[Item, Failure]:
-    """The failures of items without a projected outcome. The attempt's end projects that of each item."""
+    """The failures of the items that were added after the attempt: its end has projected all others."""
     reason = "the concept was added after the attempt"
     return {
         item: Failure(item, Stage.WORKFLOW, "AddedSince", reason, transient=False)

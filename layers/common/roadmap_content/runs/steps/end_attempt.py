@@ -48,7 +48,7 @@ class RunEnd:
 
 @collection_paused()
 def end_attempt(
-    services: Services, task_id: str, attempt: int, run_end: RunEnd, connection: Connection
+    connection: Connection, services: Services, task_id: str, attempt: int, run_end: RunEnd
 ) -> FinalizeResult:
     """Recompute `framework_data`, the task's status and its failures from the tables, in the transaction of
     the caller, which `transact_in_parts` should run. The roadmap's lock comes first; a caller that writes

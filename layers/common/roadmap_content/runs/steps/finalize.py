@@ -1,9 +1,6 @@
 """Finalize: record the outcome of a run, after success or failure, and start waiting work in its place."""
 
 from collections.abc import Sequence
-from functools import partial
-
-from sqlalchemy import Connection
 
 from ...contracts.errors import ContentError, StaleAttemptError, TaskNotFoundError
 from ...contracts.payloads import Execution, FinalizeResult, Payload, Plan, RunInput, StateError
@@ -50,8 +47,7 @@ def record_run_end(request: FinalizeRequest, services: Services, deadline: Deadl
         attempt, run_end = _ended(request, services, deadline)
     except (TaskNotFoundError, StaleAttemptError) as reason:
         return _nothing_to_record(request, reason)
-    end = partial(end_attempt, services, task_id, attempt, run_end)
-    result = transact_in_parts(services.engine, end, deadline)
+    result = transact_in_parts(services.engine, end_attempt, deadline, services, task_id, attempt, run_end)
     emit_outcome(result, run_end)
     return result
 
@@ -69,7 +65,7 @@ def _ended(request: FinalizeRequest, services: Services, deadline: Deadline) -> 
         explanations = explain_lost(services.bucket, plan.manifest, request.lost)
         return plan.attempt, RunEnd(request.error, explanations, utc(plan.claimed_at), arn)
     task_id = request.input.task_id
-    task = transact(services.engine, lambda connection: read_task(connection, task_id), deadline)
+    task = transact(services.engine, read_task, deadline, task_id)
     if request.input.attempt is None:
         task = claim_to_record(services, task, arn, deadline)
     if task.execution_arn != arn:
@@ -95,12 +91,8 @@ def start_next(services: Services, task_id: str, deadline: Deadline) -> None:
     """After a run's end, let capabilities continue, and admit waiting attempts. An error is logged: the
     outcome is recorded, and the sweep does the same.
     """
-
-    def read(connection: Connection) -> str | None:
-        return latest_actor(connection, task_id)
-
     try:
-        actor = transact(services.engine, read, deadline)
+        actor = transact(services.engine, latest_actor, deadline, task_id)
         for capability in services.capabilities:
             if capability.after_run is not None and actor is not None:
                 capability.after_run(services, actor, deadline)

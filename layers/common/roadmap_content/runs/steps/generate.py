@@ -94,9 +94,7 @@ def generate_content(request: BatchRequest, services: Services, deadline: Deadli
 def _prepare(request: BatchRequest, services: Services, deadline: Deadline) -> Outcomes:
     plan, batch = request.plan, request.batch
     items = read_batch(services.bucket, plan.manifest, batch)
-    context = transact(
-        services.engine, lambda connection: _recall(connection, request, items.concepts.keys()), deadline
-    )
+    context = transact(services.engine, _recall, deadline, request, items.concepts.keys())
     preparation = ItemPreparation(request, services, deadline, items, context)
     try:
         # Threads of its own: an item may take minutes.

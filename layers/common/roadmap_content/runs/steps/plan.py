@@ -1,7 +1,6 @@
 """Plan: find the missing items and write the manifest."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -63,14 +62,14 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
         DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
     """
     task_id, execution_arn = request.input.task_id, request.execution.arn
-    task = transact(services.engine, lambda connection: read_task(connection, task_id), deadline)
+    task = transact(services.engine, read_task, deadline, task_id)
     if request.input.attempt is None or task.execution_arn == execution_arn:
         start = AttemptStart(CONSOLE, _cause(task, request.execution))
         attempt = claim_in_run(services, task, request.execution, deadline, start).attempt
     else:
         attempt = request.input.attempt
 
-    selection = transact(services.engine, partial(_select, task_id, attempt, execution_arn), deadline)
+    selection = transact(services.engine, _select, deadline, task_id, attempt, execution_arn)
     task, replaces = selection.snapshot.task, selection.replaces
     batch_size = services.settings.batch_size
     # Not for the items to replace: the staged content under their own key is the content that was saved.
@@ -101,7 +100,7 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
     return PlanResult(plan=plan, batches=manifest.batches)
 
 
-def _select(task_id: str, attempt: int, execution_arn: str, connection: Connection) -> _Selection:
+def _select(connection: Connection, task_id: str, attempt: int, execution_arn: str) -> _Selection:
     """Select the items of the attempt's scope, and record them as planned."""
     snapshot = read_snapshot(connection, require_open(connection, task_id, attempt, execution_arn))
     scope = read_scope(connection, task_id, attempt).scope
@@ -122,9 +121,7 @@ def _confirm(services: Services, task: Task, manifest: Manifest, deadline: Deadl
     to_generate = [batch for batch in manifest.batches if not batch.staged]
     items = sum(batch.total for batch in to_generate)
     work = Work(items * TOKENS_PER_ITEM, min(services.settings.max_concurrency, len(to_generate)))
-    confirmed = transact(
-        services.engine, lambda connection: confirm(connection, task.task_id, task.attempt, work), deadline
-    )
+    confirmed = transact(services.engine, confirm, deadline, task.task_id, task.attempt, work)
     if confirmed is not None and confirmed.freed:
         admit_waiting(services, deadline)
     return confirmed

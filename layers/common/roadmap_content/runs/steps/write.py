@@ -59,8 +59,7 @@ class Writer:
             DatabaseUnavailableError: transient errors until the time was up.
         """
         # In parts if a statement fails because of a row that its own checks have accepted.
-        engine = self._services.engine
-        return transact_in_parts(engine, lambda connection: self._save(connection, prepared), deadline)
+        return transact_in_parts(self._services.engine, self._save, deadline, prepared)
 
     def _save(self, connection: Connection, prepared: Prepared) -> list[Failure]:
         plan, (ready, failed) = self._plan, prepared

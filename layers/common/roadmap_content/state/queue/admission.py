@@ -18,6 +18,7 @@ from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ..outbox import record_events
 from ..services import Services
+from .capacity import lock_capacity
 from .claims import STARTING
 from .queue import (
     MOST_ADMITTED,
@@ -25,7 +26,6 @@ from .queue import (
     admit,
     admit_free,
     confirm_redrive,
-    lock_capacity,
     tidy_queue,
     unconfirmed,
 )
@@ -88,9 +88,7 @@ def start_without_slot(services: Services, task_id: str, attempt: int, deadline:
 def start_unconfirmed(services: Services, deadline: Deadline) -> Iterable[tuple[str, int]]:
     """Start unconfirmed attempts again; return those that cannot be redriven, as task and attempt."""
     transact(services.engine, tidy_queue, deadline)
-    unstarted = transact(
-        services.engine, lambda connection: unconfirmed(connection, STARTING, MOST_UNCONFIRMED), deadline
-    )
+    unstarted = transact(services.engine, unconfirmed, deadline, STARTING, MOST_UNCONFIRMED)
     in_time = takewhile(lambda _: deadline.remaining > 2 * RESERVE, unstarted)
     return start_admitted(services, in_time, deadline)
 
@@ -103,6 +101,4 @@ def _redrive(services: Services, one: Admitted, deadline: Deadline) -> None:
         # An earlier try may have redriven it, or AWS's console.
         if services.executions.state(one.execution_arn) is not ExecutionState.RUNNING:
             raise
-    transact(
-        services.engine, lambda connection: confirm_redrive(connection, one.task_id, one.attempt), deadline
-    )
+    transact(services.engine, confirm_redrive, deadline, one.task_id, one.attempt)

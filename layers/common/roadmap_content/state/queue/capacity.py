@@ -1,8 +1,7 @@
-"""The capacity: the number of slots, the model's quota, and the switch that stops generation; and its
-use: the attempts that wait or work, and the place of a waiting one.
+"""The capacity: the number of slots, and the switch that stops generation; and its use: the attempts that
+wait or work, and the place of a waiting one.
 
-The slots, the quota and the switch are one row, `content_capacity`, and take effect at once, without a
-deployment. Each change has a row in `content_capacity_changes`.
+The slots and the switch are one row, `content_capacity`, and take effect at once, without a deployment.
 """
 
 from datetime import datetime
@@ -13,8 +12,6 @@ from sqlalchemy import Connection, text
 
 from ...content.manifest import planned_batch_sizes
 from ...contracts.api.capacity import (
-    CapacityChange,
-    CapacityRequest,
     ClassInQueue,
     GenerationStop,
     QueuePlace,
@@ -29,43 +26,15 @@ OVERSUBSCRIPTION = 1.3
 end one by one. The reserved concurrency of Generate stays the hard limit.
 """
 
-READ = text("""
-SELECT slots, tokens_per_minute, stopped_reason, CASE WHEN stopped_reason IS NOT NULL
-    THEN (SELECT max(changed_at) FROM content_capacity_changes WHERE stopped AND NOT stopped_before) END
-FROM content_capacity
-""")
+READ = text("SELECT slots, stopped_reason, stopped_since FROM content_capacity")
 
-# Guarantees: a change and its record exist together, and are recorded in the order in which they apply. A
-# change to the current values is not recorded. NULL keeps the current value; 0 tokens remove the quota.
+LOCK = text("SELECT FROM content_capacity FOR UPDATE")
+
+# Generation that is stopped again stays stopped since the first time.
 CHANGE = text("""
-WITH before AS MATERIALIZED (
-    SELECT slots, stopped_reason, tokens_per_minute,
-        CASE WHEN CAST(:tokens_per_minute AS bigint) IS NULL THEN tokens_per_minute
-            ELSE nullif(CAST(:tokens_per_minute AS bigint), 0) END AS new_tokens_per_minute
-    FROM content_capacity FOR UPDATE
-),
-after AS (
-    UPDATE content_capacity c SET
-        slots = coalesce(CAST(:slots AS integer), b.slots), tokens_per_minute = b.new_tokens_per_minute,
-        stopped_reason = CASE CAST(:stopped AS boolean)
-            WHEN true THEN CAST(:reason AS text) WHEN false THEN NULL ELSE b.stopped_reason END
-    FROM before b
-    WHERE coalesce(CAST(:slots AS integer), b.slots) <> b.slots
-        OR CAST(:stopped AS boolean) <> (b.stopped_reason IS NOT NULL)
-        OR b.new_tokens_per_minute IS DISTINCT FROM b.tokens_per_minute
-    RETURNING c.slots, c.stopped_reason
-)
-INSERT INTO content_capacity_changes (actor, reason, slots_before, slots, tokens_per_minute_before,
-    tokens_per_minute, stopped_before, stopped)
-SELECT :actor, :reason, b.slots, a.slots, b.tokens_per_minute, b.new_tokens_per_minute,
-    b.stopped_reason IS NOT NULL, a.stopped_reason IS NOT NULL
-FROM before b, after a
-""")
-
-CHANGES = text("""
-SELECT changed_at AS at, actor, reason, slots_before, slots, tokens_per_minute_before, tokens_per_minute,
-    stopped_before, stopped
-FROM content_capacity_changes ORDER BY change_id DESC LIMIT :limit
+UPDATE content_capacity SET slots = :slots, stopped_reason = CAST(:stopped_reason AS text),
+    stopped_since = CASE WHEN CAST(:stopped_reason AS text) IS NOT NULL
+        THEN coalesce(stopped_since, timezone('utc', now())) END
 """)
 
 BY_CLASS = text(f"""
@@ -176,9 +145,6 @@ def work_of(items: int, concepts: int, batch_size: int, max_concurrency: int) ->
 
 class Capacity(NamedTuple):
     slots: int
-    tokens_per_minute: int | None
-    """The model's quota; `None` if none is configured."""
-
     stopped_reason: str | None
     stopped_since: datetime | None
 
@@ -193,16 +159,13 @@ def read_capacity(connection: Connection) -> Capacity:
     return Capacity(*connection.execute(READ).one())
 
 
-def change_capacity(connection: Connection, actor: str, request: CapacityRequest) -> bool:
-    """Change the capacity and record the change; return whether anything changed. `None` keeps a value, and
-    0 tokens remove the quota.
-    """
-    return connection.execute(CHANGE, {"actor": actor, **request.model_dump()}).rowcount == 1
+def lock_capacity(connection: Connection) -> None:
+    """Lock the row of the capacity, so that admissions and changes run one after another."""
+    connection.execute(LOCK)
 
 
-def latest_changes(connection: Connection, limit: int) -> list[CapacityChange]:
-    rows = connection.execute(CHANGES, {"limit": limit})
-    return [CapacityChange.model_validate(row._mapping) for row in rows]
+def change_capacity(connection: Connection, slots: int, stopped_reason: str | None) -> None:
+    connection.execute(CHANGE, {"slots": slots, "stopped_reason": stopped_reason})
 
 
 def queue_by_class(connection: Connection) -> list[ClassInQueue]:

@@ -245,7 +245,7 @@ def claim_to_record(services: Services, task: Task, execution_arn: str, deadline
     except (AtWorkElsewhereError, NotAtContentStageError):
         return task
     except (ClaimRefusedError, TaskCancelledError):
-        return transact(services.engine, lambda connection: read_task(connection, task.task_id), deadline)
+        return transact(services.engine, read_task, deadline, task.task_id)
 
 
 def require_open(connection: Connection, task_id: str, attempt: int, execution_arn: str) -> Task:

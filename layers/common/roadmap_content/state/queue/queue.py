@@ -87,8 +87,6 @@ SELECT EXISTS (SELECT FROM content_queue
     WHERE task_id = :task_id AND attempt = :attempt AND admitted_at IS NOT NULL)
 """)
 
-LOCK = text("SELECT FROM content_capacity FOR UPDATE")
-
 # Requires the lock of the capacity. Guarantees: an attempt is admitted only while the sum of the grants at
 # work is below the limit and generation is not stopped. The cost does not depend on the number of waiting
 # attempts: each lookup reads the first entry of an index, after those of users with an attempt at work.
@@ -315,11 +313,6 @@ def enqueue(
 def was_admitted(connection: Connection, task_id: str, attempt: int) -> bool:
     """Whether an attempt was ever admitted. Exact after the entry of the next attempt, which ends it."""
     return bool(connection.scalar(WAS_ADMITTED, {"task_id": task_id, "attempt": attempt}))
-
-
-def lock_capacity(connection: Connection) -> None:
-    """Lock the row of the capacity, so that admissions run one after another."""
-    connection.execute(LOCK)
 
 
 def admit(connection: Connection, most: int) -> list[Admitted]:

@@ -140,9 +140,8 @@ SELECT task_id FROM roadmap_tasks
 WHERE execution_arn = :execution_arn OR (task_id = :task_id AND attempt = 0)
 """)
 
-EXTRAS = text(f"""
-SELECT {instant("t.created_at")} AS created_at,
-    r.title, coalesce(g.tokens, 0) AS tokens
+EXTRAS = text("""
+SELECT r.title, coalesce(g.tokens, 0) AS tokens
 FROM roadmap_tasks t LEFT JOIN roadmap_metadata r ON r.roadmap_id = t.roadmap_id
 LEFT JOIN generation_tokens g ON g.task_id = t.task_id WHERE t.task_id = :task_id
 """)
@@ -252,7 +251,7 @@ def read_task(connection: Connection, task_id: str, user_id: str | None = None) 
 
 
 def read_extras(connection: Connection, task_id: str) -> Any:  # noqa: ANN401 - a SQLAlchemy row
-    """The task's `created_at`, its roadmap's `title`, and the `tokens` used by its attempts."""
+    """The `title` of a task's roadmap, and the `tokens` used by its attempts."""
     return connection.execute(EXTRAS, {"task_id": task_id}).one()
 
 
