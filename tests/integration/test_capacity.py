@@ -20,8 +20,6 @@ from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.api.system import Attention
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.aws.executions import ExecutionState
-from roadmap_content.platform.runtime.deadline import Deadline
-from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from tests.integration.test_queue import retry
 from tests.support.factories import TYPES, USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
@@ -95,8 +93,7 @@ def test_a_run_that_ended_unnoticed_frees_its_slots_within_a_minute_if_others_wa
     def each_minute() -> None:
         pipeline.execute("UPDATE content_queue SET admitted_at = admitted_at - interval '1 minute'")
         described.clear()
-        request = ReconcileRequest(starts_only=True, time=datetime.now(UTC))
-        reconcile(request, pipeline.services, Deadline.after(600))
+        pipeline.sweep(starts_only=True, time=datetime.now(UTC))
 
     send("PUT", {"slots": 1, "reason": "less"})
     first, second = load(pipeline, 1), load(pipeline, 2)

@@ -6,9 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
-from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.checks import FIRST_PAUSE, LONGEST_PAUSE, plan_checks
-from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, ReconcileResult, reconcile
+from roadmap_content.runs.reconciliation.reconcile import ReconcileResult
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
 from tests.support.prepared import prepare
@@ -17,8 +16,7 @@ IDS = concept_ids(2)
 
 
 def sweep(pipeline: Pipeline, *, dry_run: bool = False) -> ReconcileResult:
-    request = ReconcileRequest(time=datetime.now(UTC), dry_run=dry_run)
-    return reconcile(request, pipeline.services, Deadline.after(600))
+    return pipeline.sweep(time=datetime.now(UTC), dry_run=dry_run)
 
 
 def finish(pipeline: Pipeline) -> None:

@@ -7,12 +7,11 @@ import pytest
 
 from roadmap_content.contracts.api.capacity import RetryAnswer
 from roadmap_content.contracts.errors import ClaimRefusedError, NotRedrivableError, StaleAttemptError
-from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput
+from roadmap_content.contracts.payloads import BatchRequest, Execution, FinalizeResult, RunInput
 from roadmap_content.contracts.states import Cause
 from roadmap_content.platform.aws.executions import Executions, ExecutionState, new_execution_name
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
-from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.retries.retry import redrive_task
 from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
 from roadmap_content.runs.steps.finalize import FinalizeRequest, record_run_end
@@ -51,6 +50,13 @@ def requests_of(planned: PlanResult, arn: str) -> list[BatchRequest]:
     return [BatchRequest(plan=planned.plan, batch=batch, execution_arn=arn) for batch in planned.batches]
 
 
+def finalize(pipeline: Pipeline, planned: PlanResult, run: Execution, attempt: int = 1) -> FinalizeResult:
+    request = FinalizeRequest(
+        input=RunInput(task_id=pipeline.task_id, attempt=attempt), execution=run, plan=planned.plan
+    )
+    return record_run_end(request, pipeline.services, Deadline.after(600))
+
+
 def stopped_in_fan_out(pipeline: Pipeline) -> tuple[str, PlanResult]:
     """A run that was planned and then stopped, with its end recorded."""
     arn = loaded(pipeline).retry().execution_arn
@@ -58,8 +64,7 @@ def stopped_in_fan_out(pipeline: Pipeline) -> tuple[str, PlanResult]:
     pipeline.executions.states[arn] = ExecutionState.RUNNING
     planned = plan(pipeline, arn, 1)
     pipeline.executions.states[arn] = ExecutionState.OVER
-    end = ReconcileRequest(detail=ExecutionEnd(execution_arn=arn, status="ABORTED"))
-    reconcile(end, pipeline.services, Deadline.after(600))
+    pipeline.sweep(detail=ExecutionEnd(execution_arn=arn, status="ABORTED"))
     assert pipeline.task()["status"] == "failed"
     return arn, planned
 
@@ -135,12 +140,9 @@ def test_a_redrive_over_the_api_waits_for_its_turn_and_is_charged_like_a_start(p
     admit_again(pipeline)
     assert (pipeline.executions.started, pipeline.executions.redriven) == ([("t-1", 1)], [arn])
     assert charged(pipeline) == before + 3 * len(CONTENT_TABLES) * TOKENS_PER_ITEM
-    planned = plan(pipeline, arn, 1, redrives=1).plan
+    planned = plan(pipeline, arn, 1, redrives=1)
     pipeline.execute("UPDATE content_attempts SET tokens = 7 WHERE attempt = 2")
-    finalize = FinalizeRequest(
-        input=RunInput(task_id="t-1", attempt=1), execution=Execution(arn=arn, redrive_count=1), plan=planned
-    )
-    record_run_end(finalize, pipeline.services, Deadline.after(600))
+    finalize(pipeline, planned, Execution(arn=arn, redrive_count=1))
     assert charged(pipeline) >= before
 
 
@@ -220,10 +222,7 @@ def test_redriven_inside_fan_out_a_run_generates_nothing_before_its_claim(
             pipeline.generate(request)
         pipeline.save(request)
     execution = Execution(arn=arn, redrive_count=1)
-    finalize = FinalizeRequest(
-        input=RunInput(task_id="t-1", attempt=1), execution=execution, plan=planned.plan
-    )
-    outcome = record_run_end(finalize, pipeline.services, Deadline.after(600))
+    outcome = finalize(pipeline, planned, execution)
     assert outcome.missing == counts(resources=1)
     again = await_redrive(
         AwaitRedriveRequest(
@@ -237,10 +236,7 @@ def test_redriven_inside_fan_out_a_run_generates_nothing_before_its_claim(
     for request in requests_of(planned, arn):
         pipeline.generate(request)
         pipeline.save(request)
-    finalize = FinalizeRequest(
-        input=RunInput(task_id="t-1", attempt=2), execution=execution, plan=planned.plan
-    )
-    assert record_run_end(finalize, pipeline.services, Deadline.after(600)).complete
+    assert finalize(pipeline, planned, execution, attempt=2).complete
     assert pipeline.task()["status"] == "completed"
 
 
@@ -253,11 +249,7 @@ def test_redriven_at_finalize_a_run_with_nothing_missing_completes_the_claimed_a
     redrive(pipeline)
     for request in requests_of(planned, arn):
         pipeline.save(request)
-    execution = Execution(arn=arn, redrive_count=1)
-    finalize = FinalizeRequest(
-        input=RunInput(task_id="t-1", attempt=1), execution=execution, plan=planned.plan
-    )
-    result = record_run_end(finalize, pipeline.services, Deadline.after(600))
+    result = finalize(pipeline, planned, Execution(arn=arn, redrive_count=1))
     task = pipeline.task()
     assert result.complete
     assert (task["attempt"], task["status"]) == (2, "completed")
@@ -299,10 +291,7 @@ def test_a_plan_delivered_after_the_end_of_its_attempt_plans_nothing(
     planned = plan(pipeline, arn, 1)
     for request in requests_of(planned, arn):
         pipeline.save(request)
-    finalize = FinalizeRequest(
-        input=RunInput(task_id="t-1", attempt=1), execution=Execution(arn=arn), plan=planned.plan
-    )
-    assert record_run_end(finalize, pipeline.services, Deadline.after(600)).complete
+    assert finalize(pipeline, planned, Execution(arn=arn)).complete
     pipeline.executions.states[arn] = ExecutionState.SUCCEEDED
     before = pipeline.task()
     with pytest.raises(StaleAttemptError):

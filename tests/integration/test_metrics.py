@@ -24,7 +24,6 @@ from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
 from roadmap_content.runs.reconciliation.jobs import report_queue
-from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from tests.support.factories import TYPES, USER, bundle_of, counts
 from tests.support.pipeline import SETTINGS, Pipeline
 
@@ -95,8 +94,7 @@ def ended(
     """The metrics of the reconciliation of the current execution, which ended with this status."""
     capsys.readouterr()
     end = ExecutionEnd(execution_arn=pipeline.execution().arn, status=status, error=error)
-    event = ReconcileRequest(detail=end, time=datetime.now(UTC))  # as EventBridge sends it
-    reconcile(event, pipeline.services, Deadline.after(600))
+    pipeline.sweep(detail=end, time=datetime.now(UTC))  # as EventBridge sends it
     return counted(capsys)
 
 
@@ -288,8 +286,7 @@ def test_other_invocations_of_reconcile_do_not_hide_that_the_schedule_stopped(
     planned: Pipeline, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ended(planned, "FAILED", capsys)["Sweeps", None] == 0
-    starts = ReconcileRequest(starts_only=True, time=datetime.now(UTC))
-    reconcile(starts, planned.services, Deadline.after(600))
+    planned.sweep(starts_only=True, time=datetime.now(UTC))
     planned.sweep()
     assert counted(capsys)["Sweeps", None] == 0
 

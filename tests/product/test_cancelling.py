@@ -26,7 +26,6 @@ from roadmap_content.contracts.items import ContentType, Failure, Item, Stage
 from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput, StateError
 from roadmap_content.contracts.states import Role
 from roadmap_content.platform.aws.executions import ExecutionState
-from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.steps.end_attempt import RunEnd, end_attempt
 from roadmap_content.runs.steps.finalize import FinalizeRequest, record_run_end
 from roadmap_content.runs.steps.generate import generate_content
@@ -241,7 +240,7 @@ def test_a_waiting_attempt_leaves_the_queue_when_the_product_cancels_its_task(
     being_cancelled_while_waiting(pipeline, adopted)
     assert pipeline.status().queue is None
 
-    reconcile(ReconcileRequest(time=datetime.now(UTC)), pipeline.services, deadline())
+    pipeline.sweep(time=datetime.now(UTC))
 
     assert adopted.rows("SELECT state FROM content_queue") == [{"state": "ended"}]
     assert adopted.rows("SELECT outcome, ended_at IS NOT NULL AS ended FROM content_attempts") == [
@@ -386,7 +385,7 @@ def test_the_items_of_a_cancelled_attempt_are_not_started(
         assert groups == [{"error_code": "ModelBusy", "items": 1}]
     else:
         retry(pipeline.services)
-        reconcile(ReconcileRequest(), pipeline.services, deadline())
+        pipeline.sweep()
 
     assert adopted.rows("SELECT error_code FROM content_failures") == [{"error_code": "ModelBusy"}]
     with adopted.engine.begin() as connection:
