@@ -114,11 +114,11 @@ class Queue:
         with self._engine.begin() as connection:
             queue.tidy_queue(connection)
 
-    def charged(self, user: str, queue_class: QueueClass = INTERACTIVE) -> float:
+    def charged(self, user: str) -> float:
         (row,) = self._pipeline.rows(
-            "SELECT charged FROM content_queue_keys WHERE queue_key = 'user:' || :user AND class = :class",
+            "SELECT charged FROM content_queue_keys"
+            " WHERE queue_key = 'user:' || :user AND class = 'interactive'",
             user=user,
-            **{"class": queue_class},
         )
         return float(row["charged"])
 

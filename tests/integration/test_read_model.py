@@ -35,9 +35,9 @@ def get(ask: Ask) -> Get:
     return send
 
 
-def run_with_poison(pipeline: Pipeline, number: int, *, user_id: str = USER, concepts: int = 3) -> list[str]:
+def run_with_poison(pipeline: Pipeline, number: int, *, user_id: str = USER) -> list[str]:
     """A task with an invalid quiz, after its first run."""
-    ids = concept_ids(concepts, f"r-{number}")
+    ids = concept_ids(3, f"r-{number}")
     bundle = bundle_of(ids, roadmap_id=f"r-{number}", task_id=f"t-{number}", user_id=user_id)
     pipeline.task_id = f"t-{number}"
     pipeline.load(bundle)

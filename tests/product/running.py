@@ -63,11 +63,9 @@ def run(services: Services, answer: RetryAnswer, *, after_plan: Callable[[], Non
     assert execution.outcome is not None, "Finalize failed"
 
 
-def heal(
-    services: Services, task_id: str = "t-1", scope: Scope = WHOLE_TASK, *, take_over: bool = False
-) -> RetryAnswer:
+def heal(services: Services, task_id: str = "t-1", scope: Scope = WHOLE_TASK) -> RetryAnswer:
     """Send one POST, and run the execution if items are missing."""
-    answer = retry(services, task_id, scope, take_over=take_over)
+    answer = retry(services, task_id, scope)
     if answer.status == "processing":
         run(services, answer)
     return answer

@@ -100,12 +100,11 @@ def turn(pipeline: Pipeline, recovery_id: str) -> None:
     advance(pipeline.services, recovery_id, Deadline.after(600))
 
 
-def pass_time(pipeline: Pipeline, recovery_id: str, seconds: int = 5) -> None:
-    """Simulate for the rate that `seconds` have passed."""
+def pass_time(pipeline: Pipeline, recovery_id: str) -> None:
+    """Simulate for the rate that five seconds have passed."""
     pipeline.execute(
-        "UPDATE content_recoveries SET next_start_at = next_start_at - make_interval(secs => :seconds)"
+        "UPDATE content_recoveries SET next_start_at = next_start_at - interval '5 seconds'"
         " WHERE recovery_id = :id",
-        seconds=seconds,
         id=recovery_id,
     )
 
