@@ -57,7 +57,7 @@ def downgrade_at_once(connection: Connection, revision: str) -> None:
         connection.execute(text(f"DROP TABLE {VERSION_TABLE}"))
 
 
-def migrate_at_once(connection: Connection, revision: str = "head") -> None:
+def migrate_at_once(connection: Connection) -> None:
     """Like `migrate`, in the transaction of `connection`, but raise if another migration is running.
 
     Raises:
@@ -66,7 +66,7 @@ def migrate_at_once(connection: Connection, revision: str = "head") -> None:
     """
     if not connection.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": LOCK}):
         raise MigrationRunningError("another migration of this database is running")
-    _upgrade(connection, revision)
+    _upgrade(connection, "head")
 
 
 def is_newer_than_this_code(revision: str | None) -> bool:

@@ -74,11 +74,11 @@ class Console:
         """Wait until a view has loaded its data."""
         expect(self.page.locator("main .loading")).to_have_count(0)
 
-    def answer_with(self, status: int, body: object = None) -> None:
+    def answer_with(self, status: int) -> None:
         """Let the API answer every request with an error, except for the caller's name and roles."""
 
         def answer(route: Route) -> None:
-            route.fulfill(status=status, json=body or {"message": "not now"})
+            route.fulfill(status=status, json={"message": "not now"})
 
         self.page.route(re.compile("/api/v1/(?!me$)"), answer)
 

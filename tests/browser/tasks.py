@@ -144,9 +144,9 @@ def complete(
         )
 
 
-def running(api: RealApi, task_id: str, title: str = "从零开始的数据工程") -> None:
+def running(api: RealApi, task_id: str) -> None:
     """A task of which only the first batch is saved."""
-    load(api, task_id, title, concepts=24)
+    load(api, task_id, "从零开始的数据工程", concepts=24)
     api.executions.begin(task_id)
     api.play(task_id, until=1)
 

@@ -2,10 +2,8 @@
 
 import json
 import re
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 from urllib.request import urlopen
@@ -26,6 +24,7 @@ from tests.browser.driver import DEADLINE_MS
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.http_api import Api
 from tests.support.http_server import HttpServer, Reply, Request
+from tests.support.stacks import temporary_stack
 
 pytestmark = pytest.mark.nightly
 
@@ -64,12 +63,7 @@ def origin() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def beside(origin: str) -> Iterator[LocalStack]:
     """A stack of its own: the test breaks a function of it."""
-    with (
-        tempfile.TemporaryDirectory(prefix="roadmap-origin-") as directory,
-        LocalStack.start(
-            Path(directory), parameters={"CorsOrigins": origin}, wait_scale=0.01, fsync=False
-        ) as stack,
-    ):
+    with temporary_stack({"CorsOrigins": origin}) as stack:
         yield stack
 
 

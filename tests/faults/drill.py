@@ -134,24 +134,21 @@ class Machine(QueuedRuns):
 class Drill:
     """A database, a bucket, and tasks to break and heal."""
 
-    def __init__(
-        self, url: str, tasks: int, settings: Mapping[str, str] = SETTINGS, generator: Any = None
-    ) -> None:
+    def __init__(self, url: str, tasks: int) -> None:
         self._credentials = Credentials.from_url(make_url(url))
-        self._settings = settings
         self._asking = threading.Lock()
         self.memory = MemoryS3()
         self.memory.create_bucket(Bucket=BUCKET)
         self.s3 = self.memory.client
         self.bucket = PoisoningBucket(BUCKET, self.s3)
-        self.generator = generator or Generator()
+        self.generator = Generator()
         self.tasks = [f"task-{number:05}" for number in range(tasks)]
         self.bundles: dict[str, dict[str, Any]] = {}
         self.machine = Machine(self)
         self.own = self.services()
 
     def services(self) -> Services:
-        services = Services(Settings(self._settings), EVERY)
+        services = Services(Settings(SETTINGS), EVERY)
         services.engine = services.reading_engine = open_engine(lambda: self._credentials, tls=False)
         services.bucket = self.bucket
         services.generator = self.generator

@@ -35,83 +35,6 @@ class Poison(NamedTuple):
     heals: Heals = Heals.GENERATED
 
 
-Values = dict[str, object]
-
-_MISSING = object()
-
-_TEXT: Values = {
-    "NUL": "a\x00b",
-    "lone surrogate": "a\ud800b",
-    "null": None,
-    "missing": _MISSING,
-    "a number": 7,
-    "a truth": True,
-    "a list": ["text"],
-    "an object": {"text": "text"},
-}
-_NOT_EMPTY: Values = _TEXT | {"empty": ""}
-_ID: Values = _NOT_EMPTY | {"too long": "x" * 65}
-_TITLE: Values = _NOT_EMPTY | {"too long": "漢" * 501}
-_NUMBER: Values = {
-    "below the range": -1,
-    "above the range": 2**31,
-    "above 64 bits": 2**64,
-    "400 digits": 10**400,
-    "a fraction": 1.5,
-    "infinite": float("inf"),
-    "not a number": float("nan"),
-    "a text": "1",
-    "a truth": True,
-    "null": None,
-    "missing": _MISSING,
-    "a list": [1],
-}
-_LIST: Values = {
-    "null": None,
-    "missing": _MISSING,
-    "a text": "text",
-    "a number": 7,
-    "an object": {"0": "text"},
-    "a list of null": [None],
-    "a list with a NUL": ["a\x00b"],
-    "a list with a lone surrogate": ["\udfff"],
-}
-_URL: Values = _NOT_EMPTY | {
-    "of no web page": "javascript:alert(1)",
-    "with a space": "https://example.org/a b",
-}
-
-Path = tuple[str | int, ...]
-
-# A path into the content, and invalid values for it.
-_FIELDS: Mapping[str, Mapping[Path, Values]] = {
-    "tutorial": {
-        ("tutorial_id",): _ID,
-        ("title",): _TITLE,
-        ("summary",): _TEXT,
-        ("content_version",): {**_NUMBER, "zero": 0},
-        ("estimated_completion_time",): _NUMBER,
-        ("markdown",): _TEXT,
-    },
-    "resources": {
-        ("id",): _ID,
-        ("resources",): _LIST,
-        ("resources", 0, "title"): _NOT_EMPTY,
-        ("resources", 1, "url"): _URL,
-        ("search_queries_used",): _LIST,
-    },
-    "quiz": {
-        ("quiz_id",): _ID,
-        ("questions",): _LIST,
-        ("questions", 0, "question"): _NOT_EMPTY,
-        ("questions", 1, "options"): {**_LIST, "empty": []},
-        ("questions", 1, "correct_answer"): {**_LIST, "empty": [], "no index": [3], "negative": [-1]},
-        ("questions", 2, "difficulty"): {**_NOT_EMPTY, "unknown": "impossible"},
-        ("total_questions",): {**_NUMBER, "another number": 2},
-    },
-}
-
-
 # Unknown fields are kept, so they can be invalid, too.
 _UNKNOWN: Mapping[str, Content] = {
     "NUL": {"note": {"deep": ["\x00"]}},
@@ -140,7 +63,7 @@ _BODIES: Mapping[str, bytes] = {
 
 def poisons_of(kind: str) -> list[Poison]:
     """Every poison of a content type that needs no other rows."""
-    return [*_in_fields(kind), *_in_the_unknown(kind), *_in_depth(kind), *_whole(kind)]
+    return [*_in_the_unknown(kind), *_in_depth(kind), *_whole(kind)]
 
 
 def with_id(kind: str, name: str, content_id: str) -> Poison:
@@ -172,13 +95,6 @@ def marked(kind: str, name: str, mark: str, code: str) -> Poison:
     return Poison(name, kind, body, code)
 
 
-def _in_fields(kind: str) -> Iterator[Poison]:
-    for path, values in _FIELDS[kind].items():
-        for name, value in values.items():
-            where = ".".join(map(str, path))
-            yield Poison(f"{where}: {name}", kind, partial(_changed, kind, path, value))
-
-
 def _in_the_unknown(kind: str) -> Iterator[Poison]:
     for name, extra in _UNKNOWN.items():
         yield Poison(f"an unknown key: {name}", kind, partial(_extended, kind, extra))
@@ -192,18 +108,6 @@ def _in_depth(kind: str) -> Iterator[Poison]:
 def _whole(kind: str) -> Iterator[Poison]:
     for name, body in _BODIES.items():
         yield Poison(f"the whole: {name}", kind, partial(_replaced, body))
-
-
-def _changed(kind: str, path: Path, value: object, concept_id: str) -> bytes:
-    content = VALID[kind](concept_id)
-    place: Any = content
-    for step in path[:-1]:
-        place = place[step]
-    if value is _MISSING:
-        del place[path[-1]]
-    else:
-        place[path[-1]] = value
-    return json.dumps(content).encode()
 
 
 def _extended(kind: str, extra: Content, concept_id: str) -> bytes:

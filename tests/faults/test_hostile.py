@@ -10,7 +10,6 @@ import json
 import os
 import re
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +30,7 @@ from tests.support.evidence import Log
 from tests.support.factories import USER, bundle_of
 from tests.support.machine import Machine
 from tests.support.oracle import Oracle
+from tests.support.stacks import temporary_stack
 
 SEED = int(os.environ.get("FAULTS_SEED", "1"))
 NEIGHBOUR = "somebody else"
@@ -88,12 +88,7 @@ class Ground:
 @pytest.fixture(scope="module")
 def ground() -> Iterator[Ground]:
     """A separate stack without throttling, which would hide the behaviour behind it."""
-    with (
-        tempfile.TemporaryDirectory(prefix="roadmap-hostile-") as directory,
-        LocalStack.start(
-            Path(directory), wait_scale=0.01, fsync=False, parameters={"ApiRequestsPerSecond": "1000000"}
-        ) as stack,
-    ):
+    with temporary_stack({"ApiRequestsPerSecond": "1000000"}) as stack:
         target = Target.local(stack)
         mine, theirs = Machine(stack, target), Machine(stack, target)
         for machine, user_id in ((mine, USER), (theirs, NEIGHBOUR)):

@@ -14,7 +14,6 @@ from typing import Any
 import boto3
 import jwt
 import pytest
-from aws_lambda_powertools.utilities.typing import LambdaContext
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -29,6 +28,7 @@ from roadmap_content.platform.authorization.keys import KeysUnavailableError
 from roadmap_content.platform.aws.secret import read_secret
 from roadmap_content.platform.runtime.log import logger
 from tests.support.http_server import HttpServer, Reply, Request
+from tests.support.requests_to_api import Context
 from tests.support.signing_keys import EC_KEY, OTHER_RSA_KEY, RSA_KEY
 
 ROOT = Path(__file__).parents[2]
@@ -179,15 +179,6 @@ def logs(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> L
     return Logs(stream, caplog)
 
 
-class Context(LambdaContext):
-    """The context of an invocation."""
-
-    _function_name = "authorize-request"
-    _memory_limit_in_mb = 512
-    _invoked_function_arn = "arn:aws:lambda:eu-central-1:123456789012:function:authorize-request"
-    _aws_request_id = "request-1"
-
-
 def claims(**changes: object) -> dict[str, Any]:
     now = int(time.time())
     return {"iss": ISSUER, "aud": AUDIENCE, "sub": "user-1", "iat": now, "exp": now + 600, **changes}
@@ -279,10 +270,6 @@ def test_a_tenant_that_postgresql_cannot_store_is_refused(
 ) -> None:
     monkeypatch.setenv("TENANT_CLAIM", "org")
     assert_unauthorized(jwt.encode(claims(org="a\0b"), SECRET, "HS256"), "UnusableTenant", logs)
-
-
-def test_the_example_event_is_refused(shared_secret: str, logs: Logs) -> None:
-    assert_unauthorized(EVENT["authorizationToken"].removeprefix("Bearer "), "InvalidSignature", logs)
 
 
 @pytest.mark.parametrize(

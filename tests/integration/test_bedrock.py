@@ -26,11 +26,9 @@ from roadmap_content.contracts.errors import (
     ModelRefusedRequestError,
     TokenBudgetExhaustedError,
 )
-from roadmap_content.contracts.items import ContentType, Item
-from roadmap_content.contracts.payloads import BatchRequest
+from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
-from roadmap_content.runs.steps.generate import GenerateReport, generate_content
 from tests.support.converse_server import (
     Behaviour,
     Call,
@@ -109,19 +107,6 @@ def test_an_item_is_generated_with_one_call(
     assert ("English" if language == "en" else "简体中文") in call.request["system"][0]["text"]
     assert 0 < allowance.usage.total == total_tokens(server)
     assert bool(re.search("[\u4e00-\u9fff]", draft.model_dump_json())) is (language == "zh")
-
-
-@pytest.mark.parametrize(
-    "model_id",
-    [
-        "anthropic.claude-sonnet-4-20250514-v1:0",
-        "eu.anthropic.claude-sonnet-4-20250514-v1:0",
-        "arn:aws:bedrock:eu-central-1:123456789012:application-inference-profile/a1b2c3d4e5f6",
-    ],
-)
-def test_the_model_id_is_passed_on_unchanged(server: ConverseServer, model_id: str) -> None:
-    assert ask(server, MODEL_ID=model_id)
-    assert server.calls[0].request["modelId"] == model_id
 
 
 def test_the_temperature_is_omitted_if_the_setting_is_none(server: ConverseServer) -> None:
@@ -240,10 +225,6 @@ def use(pipeline: Pipeline, server: ConverseServer, **changes: str) -> None:
     vars(pipeline.services).pop("generator", None)
 
 
-def generate(pipeline: Pipeline, request: BatchRequest, seconds: float = 600) -> GenerateReport:
-    return generate_content(request, pipeline.services, Deadline.after(seconds))
-
-
 def failures(pipeline: Pipeline) -> list[dict[str, Any]]:
     return pipeline.rows("SELECT * FROM content_failures ORDER BY attempt, concept_id, content_type")
 
@@ -251,60 +232,6 @@ def failures(pipeline: Pipeline) -> list[dict[str, Any]]:
 def counted(pipeline: Pipeline) -> int:
     """The tokens that are counted against the budget."""
     return sum(row["tokens"] for row in pipeline.rows("SELECT tokens FROM generation_tokens"))
-
-
-@pytest.mark.slow
-def test_only_the_failed_half_of_a_batch_is_generated_again(
-    roadmap: Pipeline, server: ConverseServer
-) -> None:
-    server.behaviour = lambda call: malformed(call) if int(call.concept.split()[1]) % 2 else answers(call)
-    planned = roadmap.plan()
-    reports = [generate(roadmap, request) for request in roadmap.requests(planned)]
-    assert [(report.planned, report.generated, report.failed) for report in reports] == [
-        (24 * TYPES, 12 * TYPES, 12 * TYPES)
-    ]
-    assert len(server.calls) == TYPES * (12 + 2 * 12)
-    for failure in failures(roadmap):
-        assert (failure["stage"], failure["error_code"], failure["transient"]) == (
-            "generate",
-            "InvalidContent",
-            False,
-        )
-        assert failure["reason"]
-    assert len(failures(roadmap)) == 12 * TYPES
-    for request in roadmap.requests(planned):
-        assert roadmap.save(request).saved == 12 * TYPES
-    assert roadmap.finalize(planned).status == "partial_failure"
-
-    server.behaviour = answers
-    server.calls.clear()
-    assert roadmap.run().status == "completed"
-    assert len(server.calls) == 12 * TYPES
-    assert set(server.accepted.values()) == {1}
-    assert len(server.accepted) == 24 * TYPES
-    assert counted(roadmap) == total_tokens(server)
-
-
-@pytest.mark.slow
-def test_finished_items_are_staged_at_once_and_late_items_fail_as_transient(
-    roadmap: Pipeline, server: ConverseServer
-) -> None:
-    use(roadmap, server, MODEL_TIMEOUT="2")
-    server.behaviour = lambda call: replace(answers(call), late=call.concept.endswith("2"))
-    request = roadmap.requests(roadmap.plan())[0]
-    report = generate(roadmap, request, seconds=13)  # a call needs eight seconds
-    late = {concept_id for concept_id in IDS if concept_id.endswith("2")}
-    recorded = {failure["concept_id"]: failure for failure in failures(roadmap)}
-    assert (report.generated, report.failed) == (TYPES * (24 - len(late)), TYPES * len(late))
-    assert set(recorded) == late
-    assert all(failure["transient"] for failure in recorded.values())
-    for concept_id in set(IDS) - late:
-        assert all(roadmap.staging().holds(Item(concept_id, content_type)) for content_type in ContentType)
-
-    server.behaviour = answers
-    server.calls.clear()
-    assert generate(roadmap, request).generated == TYPES * len(late)
-    assert {call.concept for call in server.calls} == {f"Concept {IDS.index(each) + 1}" for each in late}
 
 
 @pytest.mark.slow
@@ -367,7 +294,7 @@ def test_the_prompt_has_the_language_and_preferences_of_the_user(
         "UPDATE roadmap_tasks SET user_request = CAST(:request AS json)",
         request=json.dumps({"user_id": "u", "preferences": preferences}),
     )
-    generate(roadmap, roadmap.requests(roadmap.plan())[0])
+    roadmap.generate(roadmap.requests(roadmap.plan())[0])
     assert len(server.calls) == ITEMS
     for call in server.calls:
         assert "简体中文" in call.request["system"][0]["text"]
@@ -383,7 +310,7 @@ def test_tokens_are_counted_per_item(
 ) -> None:
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "roadmap-content")
     server.behaviour = first(malformed)
-    generate(roadmap, roadmap.requests(roadmap.plan())[0])
+    roadmap.generate(roadmap.requests(roadmap.plan())[0])
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "TokensIn" in line]
     assert Counter(line["content_type"] for line in lines) == dict.fromkeys(ContentType, 24)
     spent = [Usage(int(line["TokensIn"][0]), int(line["TokensOut"][0])) for line in lines]
@@ -395,7 +322,7 @@ def test_a_generator_without_its_settings_names_the_missing_one(
 ) -> None:
     use(roadmap, server, MODEL_ID="")
     with pytest.raises(ContentError, match="MODEL_ID is not set"):
-        generate(roadmap, roadmap.requests(roadmap.plan())[0])
+        roadmap.generate(roadmap.requests(roadmap.plan())[0])
 
 
 def assert_strict(schema: Any) -> None:
@@ -408,6 +335,13 @@ def assert_strict(schema: Any) -> None:
         assert schema.get("minItems", 0) <= 1
         assert_strict(schema["items"])
     assert not {"minLength", "maxLength", "pattern", "minimum", "maximum", "maxItems"} & schema.keys()
+
+
+def test_a_strict_tool_has_a_closed_schema(server: ConverseServer) -> None:
+    assert ask(server, MODEL_STRICT_TOOLS="true")
+    tool = server.calls[0].request["toolConfig"]["tools"][0]["toolSpec"]
+    assert tool["strict"] is True
+    assert_strict(tool["inputSchema"]["json"])
 
 
 @pytest.mark.slow
@@ -425,6 +359,6 @@ def test_only_bulk_items_use_the_tier_for_them(
     use(roadmap, server, MODEL_BULK_TIER=tier)
     planned = roadmap.plan()
     roadmap.execute("UPDATE content_queue SET class = :class", **{"class": class_})
-    generate(roadmap, roadmap.requests(planned)[0])
+    roadmap.generate(roadmap.requests(planned)[0])
     assert len(server.calls) == ITEMS
     assert [call.request.get("serviceTier") for call in server.calls] == [sent] * ITEMS

@@ -5,10 +5,6 @@ from datetime import UTC, datetime
 import pytest
 
 from roadmap_content.platform.aws.executions import ExecutionState
-from roadmap_content.platform.runtime.deadline import Deadline
-from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.runs.retries.retry import retry_task
-from roadmap_content.state.tasks.attempts import user_start
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline, RecordedExecutions
 
@@ -39,7 +35,7 @@ def test_a_scheduled_sweep_describes_a_page_and_reaches_a_run_that_died(
     """Even if more runs than a page are older, as long as these make progress."""
     monkeypatch.setattr("roadmap_content.runs.reconciliation.reconcile.PAGE", page := 10)
     pipeline.load(bundle_of(IDS))
-    retry_task(pipeline.services, "t-1", USER, Deadline.after(60), user_start(USER))
+    pipeline.retry()
     pipeline.execute(
         "INSERT INTO roadmap_tasks (task_id, user_id, roadmap_id, status, attempt, execution_arn, created_at,"
         " updated_at) SELECT 'other-' || n, :user, 'r-1', 'processing', 1, 'arn:' || n, now(), now()"
@@ -63,7 +59,7 @@ def test_a_scheduled_sweep_describes_a_page_and_reaches_a_run_that_died(
     (died,) = executions.names
     executions.states[died] = ExecutionState.OVER
     executions.described.clear()
-    reconcile(ReconcileRequest(time=datetime.now(UTC)), pipeline.services, Deadline.after(600))
+    pipeline.sweep(time=datetime.now(UTC))
     assert len(executions.described) <= page
     assert pipeline.rows("SELECT status FROM roadmap_tasks WHERE task_id = 't-1'") == [{"status": "failed"}]
 
@@ -72,7 +68,7 @@ def test_a_sweep_describes_no_execution_of_a_finished_task(pipeline: Pipeline, e
     pipeline.load(bundle_of(IDS))
     pipeline.run()
     executions.described.clear()
-    result = reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
+    result = pipeline.sweep()
     assert (result.checked, executions.described) == (1, [])
 
 
@@ -81,13 +77,13 @@ def test_a_sweep_leaves_a_cancelled_task_s_attempt_open_until_its_run_has_ended(
 ) -> None:
     """Otherwise the run would take itself for redriven, and claim another attempt of the cancelled task."""
     pipeline.load(bundle_of(IDS))
-    retry_task(pipeline.services, "t-1", USER, Deadline.after(60), user_start(USER))
+    pipeline.retry()
     pipeline.execute("UPDATE roadmap_tasks SET status = 'cancelled', completed_at = now()")
     open_attempts = "SELECT attempt FROM content_attempts WHERE ended_at IS NULL"
-    reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
+    pipeline.sweep()
     assert pipeline.rows(open_attempts) == [{"attempt": 1}]
     (run,) = executions.names
     executions.states[run] = ExecutionState.OVER
-    reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
+    pipeline.sweep()
     assert pipeline.rows(open_attempts) == []
     assert pipeline.task()["status"] == "cancelled"

@@ -19,11 +19,7 @@ from roadmap_content.content.kind import Draft
 from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.api.system import Attention
 from roadmap_content.contracts.items import ContentType
-from roadmap_content.contracts.payloads import BatchRequest
 from roadmap_content.platform.aws.executions import ExecutionState
-from roadmap_content.platform.runtime.deadline import Deadline
-from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.runs.steps.generate import GenerateReport, generate_content
 from tests.integration.test_queue import retry
 from tests.support.factories import TYPES, USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
@@ -47,10 +43,6 @@ def load(pipeline: Pipeline, number: int = 1) -> str:
 
 def started(pipeline: Pipeline) -> list[str]:
     return [task_id for task_id, _ in pipeline.executions.started]
-
-
-def generate(pipeline: Pipeline, batch: BatchRequest) -> GenerateReport:
-    return generate_content(batch, pipeline.services, Deadline.after(600))
 
 
 def staged(pipeline: Pipeline) -> int:
@@ -101,8 +93,7 @@ def test_a_run_that_ended_unnoticed_frees_its_slots_within_a_minute_if_others_wa
     def each_minute() -> None:
         pipeline.execute("UPDATE content_queue SET admitted_at = admitted_at - interval '1 minute'")
         described.clear()
-        request = ReconcileRequest(starts_only=True, time=datetime.now(UTC))
-        reconcile(request, pipeline.services, Deadline.after(600))
+        pipeline.sweep(starts_only=True, time=datetime.now(UTC))
 
     send("PUT", {"slots": 1, "reason": "less"})
     first, second = load(pipeline, 1), load(pipeline, 2)
@@ -203,15 +194,15 @@ def test_a_running_attempt_generates_no_further_item_until_the_resumption(
     batch, *others = pipeline.requests(planned)
     for each in (batch, *others):
         with pytest.raises(GenerationStoppedError):
-            generate(pipeline, each)
+            pipeline.generate(each)
     assert len(generator.generated) == staged(pipeline) == 2
     assert pipeline.rows("SELECT * FROM content_failures") == []
 
     send("PUT", {"stopped": False, "reason": "paid"})
-    report = generate(pipeline, batch)
+    report = pipeline.generate(batch)
     assert (report.staged, report.generated, report.failed) == (2, report.planned - 2, 0)
     for each in others:
-        generate(pipeline, each)
+        pipeline.generate(each)
     for each in (batch, *others):
         pipeline.save(each)
     assert pipeline.finalize(planned).complete

@@ -159,7 +159,7 @@ def test_the_pause_between_polls_follows_the_task(pipeline: Pipeline, ask: Ask) 
 
 
 def test_a_task_that_waits_long_in_the_queue_is_polled_rarely(pipeline: Pipeline, ask: Ask) -> None:
-    retry_task(pipeline.services, "t-1", USER, Deadline.after(60), user_start(USER))
+    pipeline.retry()
     pipeline.execute("UPDATE content_queue SET state = 'waiting', admitted_at = NULL")
 
     def pause(minutes: int) -> int:

@@ -6,12 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
-from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.checks import FIRST_PAUSE, LONGEST_PAUSE, plan_checks
-from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, ReconcileResult, reconcile
-from roadmap_content.runs.retries.retry import retry_task
-from roadmap_content.state.tasks.attempts import user_start
-from tests.support.factories import USER, bundle_of, concept_ids
+from roadmap_content.runs.reconciliation.reconcile import ReconcileResult
+from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
 from tests.support.prepared import prepare
 
@@ -19,8 +16,7 @@ IDS = concept_ids(2)
 
 
 def sweep(pipeline: Pipeline, *, dry_run: bool = False) -> ReconcileResult:
-    request = ReconcileRequest(time=datetime.now(UTC), dry_run=dry_run)
-    return reconcile(request, pipeline.services, Deadline.after(600))
+    return pipeline.sweep(time=datetime.now(UTC), dry_run=dry_run)
 
 
 def finish(pipeline: Pipeline) -> None:
@@ -137,7 +133,7 @@ def test_a_write_of_the_product_does_not_wait_for_a_check(pipeline: Pipeline) ->
 def test_an_attempt_that_waits_for_a_deleted_roadmap_ends(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["a"]) | {"content": []})
     pipeline.execute("UPDATE content_capacity SET stopped_reason = 'the bill'")
-    retry_task(pipeline.services, "t-1", USER, Deadline.after(600), user_start(USER))
+    pipeline.retry()
     pipeline.execute("UPDATE roadmap_tasks SET updated_at = updated_at - interval '1 hour'")
     assert sweep(pipeline).repairs == []
     pipeline.execute("UPDATE roadmap_metadata SET deleted_at = now()")

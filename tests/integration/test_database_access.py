@@ -101,12 +101,6 @@ def test_the_error_contains_a_setting_that_is_not_set(name: str) -> None:
         credentials({key: value for key, value in IAM.items() if key != name})
 
 
-@pytest.mark.parametrize("name", ["DATABASE_AUTH", "DATABASE_SESSION"])
-def test_an_unknown_value_of_a_setting_is_refused(name: str) -> None:
-    with pytest.raises(MissingSettingError, match=f"{name} is 'other'"):
-        getattr(Settings({name: "other"}), name.lower())
-
-
 def test_a_certificate_authority_in_the_folder_is_trusted(tmp_path: Path) -> None:
     with server(tmp_path / "server", "localhost") as (port, authority):
         with pytest.raises(ssl.SSLCertVerificationError):

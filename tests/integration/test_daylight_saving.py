@@ -10,15 +10,12 @@ import pytest
 from sqlalchemy import Connection, text
 
 from roadmap_content.contracts.api.filters import TaskFilter
-from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.checks import finished_tasks, record_check
-from roadmap_content.runs.retries.retry import retry_task
-from roadmap_content.state.tasks.attempts import user_start
 from roadmap_content.state.tasks.listing import read_page, select_tasks
 from roadmap_content.state.tasks.task import read_task
 from roadmap_content.state.tasks.time_zone import time_ahead
 from roadmap_content.state.tasks.unfinished import count_stuck_tasks, processing_tasks
-from tests.support.factories import USER, bundle_of, concept_ids
+from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
 
 IDS = concept_ids(1)
@@ -57,7 +54,7 @@ def set_back(pipeline: Pipeline, table: str, column: str, ago: timedelta, task_i
 def claim(pipeline: Pipeline, ago: timedelta) -> None:
     """Claim an attempt of a task, as it was claimed some time ago."""
     pipeline.load(bundle_of(IDS))
-    retry_task(pipeline.services, "t-1", USER, Deadline.after(60), user_start(USER))
+    pipeline.retry()
     set_back(pipeline, "roadmap_tasks", "updated_at", ago)
     set_back(pipeline, "roadmap_tasks", "created_at", ago + MINUTE)
     set_back(pipeline, "content_attempts", "claimed_at", ago)

@@ -18,7 +18,6 @@ from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.errors import ContentIncomplete, TokenBudgetExhaustedError
 from roadmap_content.contracts.items import MAX_REASON, ContentType
 from roadmap_content.contracts.payloads import BatchRequest, Payload
-from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.log import logger
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest, await_redrive
@@ -88,7 +87,8 @@ OURS = ("task_id", "roadmap_id", "manifest", "execution_arn", "Id", "executionAr
 class Context(ApiContext):
     """An invocation with time for the product's check."""
 
-    def get_remaining_time_in_millis(self) -> int:
+    @staticmethod
+    def get_remaining_time_in_millis() -> int:
         return 600_000
 
 
@@ -151,7 +151,7 @@ class Steps:
 
 def _answer(handler: Handler, event: dict[str, Any]) -> Any:
     """The answer of a function. Lambda's runtime encodes it as UTF-8."""
-    answer = handler(json.loads(json.dumps(event)), Context())  # type: ignore[arg-type]
+    answer = handler(json.loads(json.dumps(event)), Context())
     return json.loads(json.dumps(answer, ensure_ascii=False).encode())
 
 
@@ -199,7 +199,7 @@ def require_recorded(
         *(f"/tasks/t-1{end}" for end in ("", "/items", "/attempts", "/changes")),
     ):
         assert ask("GET", path, **OPERATOR).status == 200, path
-    assert not reconcile(ReconcileRequest(), pipeline.services, Deadline.after(pipeline.seconds)).repairs
+    assert not pipeline.sweep().repairs
     for record in caplog.records:
         assert len(logger.registered_formatter.format(record).encode()) < 2**18
 
@@ -279,7 +279,7 @@ def test_each_column_of_the_product(
     steps.run(BatchRequest)
     if table in CONTENT_TABLES:
         pipeline.execute(f"{poison} WHERE concept_id = '{IDS[0]}'", **values)
-        reconcile(ReconcileRequest(), pipeline.services, Deadline.after(pipeline.seconds))
+        pipeline.sweep()
     require_recorded(pipeline, ask, caplog)
     for content_type, end in product(ContentType, ("items/{}", "content/{}", "items/{}/revisions")):
         path = f"/tasks/t-1/{end.format(content_type)}"

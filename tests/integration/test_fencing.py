@@ -7,21 +7,19 @@ import pytest
 
 from roadmap_content.contracts.api.capacity import RetryAnswer
 from roadmap_content.contracts.errors import ClaimRefusedError, NotRedrivableError, StaleAttemptError
-from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput
+from roadmap_content.contracts.payloads import BatchRequest, Execution, FinalizeResult, RunInput
 from roadmap_content.contracts.states import Cause
 from roadmap_content.platform.aws.executions import Executions, ExecutionState, new_execution_name
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
-from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.runs.retries.retry import redrive_task, retry_task
+from roadmap_content.runs.retries.retry import redrive_task
 from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
 from roadmap_content.runs.steps.finalize import FinalizeRequest, record_run_end
-from roadmap_content.runs.steps.generate import generate_content
 from roadmap_content.runs.steps.plan import PlanRequest, PlanResult, plan_batches
 from roadmap_content.state.queue.admission import admit_waiting
 from roadmap_content.state.queue.capacity import TOKENS_PER_ITEM
 from roadmap_content.state.services import Services
-from roadmap_content.state.tasks.attempts import AttemptStart, user_start
+from roadmap_content.state.tasks.attempts import AttemptStart
 from tests.support.commits import Commits, How, Strike, When
 from tests.support.factories import CONTENT_TABLES, USER, bundle_of, concept_ids, counts
 from tests.support.pipeline import Pipeline, services_for
@@ -35,11 +33,6 @@ def loaded(pipeline: Pipeline) -> Pipeline:
     del bundle["content"][0]["resources"]
     pipeline.load(bundle)
     return pipeline
-
-
-def retry(pipeline: Pipeline) -> RetryAnswer:
-    start = user_start(USER)
-    return retry_task(pipeline.services, pipeline.task_id, USER, Deadline.after(600), start)
 
 
 def redrive(pipeline: Pipeline) -> RetryAnswer:
@@ -57,15 +50,21 @@ def requests_of(planned: PlanResult, arn: str) -> list[BatchRequest]:
     return [BatchRequest(plan=planned.plan, batch=batch, execution_arn=arn) for batch in planned.batches]
 
 
+def finalize(pipeline: Pipeline, planned: PlanResult, run: Execution, attempt: int = 1) -> FinalizeResult:
+    request = FinalizeRequest(
+        input=RunInput(task_id=pipeline.task_id, attempt=attempt), execution=run, plan=planned.plan
+    )
+    return record_run_end(request, pipeline.services, Deadline.after(600))
+
+
 def stopped_in_fan_out(pipeline: Pipeline) -> tuple[str, PlanResult]:
     """A run that was planned and then stopped, with its end recorded."""
-    arn = retry(loaded(pipeline)).execution_arn
+    arn = loaded(pipeline).retry().execution_arn
     assert arn is not None
     pipeline.executions.states[arn] = ExecutionState.RUNNING
     planned = plan(pipeline, arn, 1)
     pipeline.executions.states[arn] = ExecutionState.OVER
-    end = ReconcileRequest(detail=ExecutionEnd(execution_arn=arn, status="ABORTED"))
-    reconcile(end, pipeline.services, Deadline.after(600))
+    pipeline.sweep(detail=ExecutionEnd(execution_arn=arn, status="ABORTED"))
     assert pipeline.task()["status"] == "failed"
     return arn, planned
 
@@ -87,7 +86,7 @@ def test_a_redrive_over_the_api_sets_the_status_processing(pipeline: Pipeline) -
     assert (answer.attempt, answer.status) == (2, "processing")
     assert (task["attempt"], task["status"], task["completed_at"]) == (2, "processing", None)
     with pytest.raises(ClaimRefusedError):
-        retry(pipeline)
+        pipeline.retry()
 
 
 def refuse_redrives(pipeline: Pipeline) -> None:
@@ -134,19 +133,16 @@ def admit_again(pipeline: Pipeline) -> None:
 def test_a_redrive_over_the_api_waits_for_its_turn_and_is_charged_like_a_start(pipeline: Pipeline) -> None:
     arn = waiting_redrive(pipeline)
     with pytest.raises(ClaimRefusedError):
-        retry(pipeline)
+        pipeline.retry()
     with pytest.raises(StaleAttemptError):
         plan(pipeline, arn, 1)  # of the run that is over, delivered late
     before = charged(pipeline)
     admit_again(pipeline)
     assert (pipeline.executions.started, pipeline.executions.redriven) == ([("t-1", 1)], [arn])
     assert charged(pipeline) == before + 3 * len(CONTENT_TABLES) * TOKENS_PER_ITEM
-    planned = plan(pipeline, arn, 1, redrives=1).plan
+    planned = plan(pipeline, arn, 1, redrives=1)
     pipeline.execute("UPDATE content_attempts SET tokens = 7 WHERE attempt = 2")
-    finalize = FinalizeRequest(
-        input=RunInput(task_id="t-1", attempt=1), execution=Execution(arn=arn, redrive_count=1), plan=planned
-    )
-    record_run_end(finalize, pipeline.services, Deadline.after(600))
+    finalize(pipeline, planned, Execution(arn=arn, redrive_count=1))
     assert charged(pipeline) >= before
 
 
@@ -169,7 +165,7 @@ def test_the_sweep_ends_a_waiting_redrive_that_is_refused(pipeline: Pipeline) ->
     admit_again(pipeline)
     assert queue_state(pipeline) == "redriving"
     pipeline.execute("UPDATE content_queue SET admitted_at = admitted_at - interval '2 minutes'")
-    reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
+    pipeline.sweep()
     assert (pipeline.task()["status"], queue_state(pipeline)) == ("failed", "ended")
 
 
@@ -187,7 +183,8 @@ def test_a_claim_whose_commit_is_not_answered_starts_its_execution(
     aside = services_for(database_url).engine
     commits = Commits(pipeline.services.engine, aside)
     with commits.struck(Strike(1, When.AFTER, How.CONNECTION)):
-        assert (redrive if redrives else retry)(pipeline).attempt == 2
+        answer = redrive(pipeline) if redrives else pipeline.retry()
+    assert answer.attempt == 2
     aside.dispose()
     assert commits.strikes == 1
     found = pipeline.executions
@@ -222,13 +219,10 @@ def test_redriven_inside_fan_out_a_run_generates_nothing_before_its_claim(
         pipeline.executions.states[arn] = ExecutionState.RUNNING
     for request in requests_of(planned, arn):
         with pytest.raises(StaleAttemptError):
-            generate_content(request, pipeline.services, Deadline.after(600))
+            pipeline.generate(request)
         pipeline.save(request)
     execution = Execution(arn=arn, redrive_count=1)
-    finalize = FinalizeRequest(
-        input=RunInput(task_id="t-1", attempt=1), execution=execution, plan=planned.plan
-    )
-    outcome = record_run_end(finalize, pipeline.services, Deadline.after(600))
+    outcome = finalize(pipeline, planned, execution)
     assert outcome.missing == counts(resources=1)
     again = await_redrive(
         AwaitRedriveRequest(
@@ -240,12 +234,9 @@ def test_redriven_inside_fan_out_a_run_generates_nothing_before_its_claim(
     assert (again.replan, again.attempt) == (True, 2)
     planned = plan(pipeline, arn, again.attempt, redrives=1)
     for request in requests_of(planned, arn):
-        generate_content(request, pipeline.services, Deadline.after(600))
+        pipeline.generate(request)
         pipeline.save(request)
-    finalize = FinalizeRequest(
-        input=RunInput(task_id="t-1", attempt=2), execution=execution, plan=planned.plan
-    )
-    assert record_run_end(finalize, pipeline.services, Deadline.after(600)).complete
+    assert finalize(pipeline, planned, execution, attempt=2).complete
     assert pipeline.task()["status"] == "completed"
 
 
@@ -258,11 +249,7 @@ def test_redriven_at_finalize_a_run_with_nothing_missing_completes_the_claimed_a
     redrive(pipeline)
     for request in requests_of(planned, arn):
         pipeline.save(request)
-    execution = Execution(arn=arn, redrive_count=1)
-    finalize = FinalizeRequest(
-        input=RunInput(task_id="t-1", attempt=1), execution=execution, plan=planned.plan
-    )
-    result = record_run_end(finalize, pipeline.services, Deadline.after(600))
+    result = finalize(pipeline, planned, Execution(arn=arn, redrive_count=1))
     task = pipeline.task()
     assert result.complete
     assert (task["attempt"], task["status"]) == (2, "completed")
@@ -273,7 +260,7 @@ def test_an_attempt_without_a_recorded_end_ends_at_the_next_claim_and_is_counted
     pipeline: Pipeline,
 ) -> None:
     """It was stopped without an event, and no sweep came before the retry."""
-    arn = retry(loaded(pipeline)).execution_arn
+    arn = loaded(pipeline).retry().execution_arn
     assert arn is not None
     pipeline.executions.states[arn] = ExecutionState.RUNNING
     planned = plan(pipeline, arn, 1)
@@ -283,10 +270,10 @@ def test_an_attempt_without_a_recorded_end_ends_at_the_next_claim_and_is_counted
         if table != "tutorial_metadata":
             pipeline.execute(f"DELETE FROM {table}")
     pipeline.executions.states[arn] = ExecutionState.OVER
-    assert retry(pipeline).attempt == 2
+    assert pipeline.retry().attempt == 2
     (ended,) = pipeline.rows("SELECT * FROM content_attempts WHERE attempt = 1")
     assert (ended["outcome"], ended["step"], ended["saved"]) == ("superseded", "ended", None)
-    reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
+    pipeline.sweep()
     (first,) = pipeline.rows("SELECT * FROM content_attempts WHERE attempt = 1")
     assert (first["outcome"], first["ended_at"]) == ("superseded", ended["ended_at"])
     assert first["planned"] == counts(3)
@@ -299,15 +286,12 @@ def test_a_plan_delivered_after_the_end_of_its_attempt_plans_nothing(
     pipeline: Pipeline, attempt: int | None
 ) -> None:
     pipeline.load(bundle_of(IDS))
-    arn = retry(pipeline).execution_arn
+    arn = pipeline.retry().execution_arn
     assert arn is not None
     planned = plan(pipeline, arn, 1)
     for request in requests_of(planned, arn):
         pipeline.save(request)
-    finalize = FinalizeRequest(
-        input=RunInput(task_id="t-1", attempt=1), execution=Execution(arn=arn), plan=planned.plan
-    )
-    assert record_run_end(finalize, pipeline.services, Deadline.after(600)).complete
+    assert finalize(pipeline, planned, Execution(arn=arn)).complete
     pipeline.executions.states[arn] = ExecutionState.SUCCEEDED
     before = pipeline.task()
     with pytest.raises(StaleAttemptError):
@@ -318,10 +302,10 @@ def test_a_plan_delivered_after_the_end_of_its_attempt_plans_nothing(
 def test_a_restored_database_starts_another_execution(pipeline: Pipeline) -> None:
     """Step Functions keeps names that are not in the restored rows."""
     loaded(pipeline)
-    retry(pipeline)
+    pipeline.retry()
     pipeline.execute("UPDATE roadmap_tasks SET attempt = 0, execution_arn = NULL, status = 'pending'")
     pipeline.execute("DELETE FROM content_attempts")
-    retry(pipeline)
+    pipeline.retry()
     assert pipeline.executions.started == [("t-1", 1), ("t-1", 1)]
     assert len(set(pipeline.executions.names)) == 2
 
@@ -339,15 +323,15 @@ def test_a_claim_with_a_future_date_and_no_execution_is_started_by_the_sweep(
 ) -> None:
     """A wrong clock or zone of the database's owner has no influence on the queue."""
     loaded(pipeline)
-    arn = retry(pipeline).execution_arn
+    arn = pipeline.retry().execution_arn
     assert arn is not None
     pipeline.executions.states[arn] = ExecutionState.UNKNOWN
     pipeline.execute("UPDATE roadmap_tasks SET updated_at = updated_at + :ahead", ahead=ahead)
     pipeline.execute("UPDATE content_queue SET admitted_at = admitted_at - interval '2 minutes'")
-    assert reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600)).repairs == []
+    assert pipeline.sweep().repairs == []
     assert pipeline.executions.names == [arn, arn]
     with pytest.raises(ClaimRefusedError):
-        retry(pipeline)
+        pipeline.retry()
 
 
 class Denied(Executions):

@@ -7,12 +7,8 @@ from typing import Any
 import pytest
 
 from roadmap_content.contracts.errors import ContentError
-from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.reconcile import (
     NotReconciledError,
-    ReconcileRequest,
-    ReconcileResult,
-    reconcile,
 )
 from tests.support.factories import TYPES, bundle_of, concept_ids, counts
 from tests.support.pipeline import Pipeline
@@ -52,10 +48,6 @@ END $$
 """
 
 
-def sweep(pipeline: Pipeline) -> ReconcileResult:
-    return reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
-
-
 def two_stuck_tasks(pipeline: Pipeline) -> None:
     """`t-1` and then `t-2`, both in `processing` after their runs have ended."""
     for number in (1, 2):
@@ -79,7 +71,7 @@ def test_a_row_that_python_cannot_read_is_reconciled_like_any_other(pipeline: Pi
     for task_id, change in tasks.items():
         if change:
             pipeline.execute(f"UPDATE roadmap_tasks SET {change} WHERE task_id = :id", id=task_id)
-    sweep(pipeline)
+    pipeline.sweep()
     assert statuses(pipeline) == dict.fromkeys(tasks, "failed")
     for one in each:
         assert one.status().status == "failed"
@@ -97,7 +89,7 @@ def test_a_row_that_a_trigger_refuses_is_reported_and_the_sweep_continues(pipeli
         pipeline.execute(STUCK)
         pipeline.execute(TRIGGER.format(condition="NEW.task_id = 't-1'", sqlstate=sqlstate))
         with pytest.raises(NotReconciledError, match="t-1") as caught:
-            sweep(pipeline)
+            pipeline.sweep()
         assert sqlstate in str(caught.value)
         assert "secret" not in str(caught.value)
         assert statuses(pipeline) == {"t-1": "processing", "t-2": "failed"}
@@ -118,7 +110,7 @@ def test_an_unforeseen_error_affects_only_its_task(
 
     monkeypatch.setattr(module, "end_attempt", fail)
     with pytest.raises(NotReconciledError, match=r"t-1 .*KeyError") as caught:
-        sweep(pipeline)
+        pipeline.sweep()
     assert "secret" not in str(caught.value)
     assert statuses(pipeline)["t-2"] == "failed"
 

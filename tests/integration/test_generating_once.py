@@ -6,9 +6,7 @@ from sqlalchemy import event
 
 from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.contracts.payloads import BatchRequest
-from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.bucket import Bucket
-from roadmap_content.runs.steps.generate import generate_content
 from tests.support.commits import Commits, How, Strike, When
 from tests.support.factories import bundle_of, concept_ids, counts
 from tests.support.memory_s3 import ObservedS3
@@ -43,7 +41,7 @@ def test_a_generated_item_is_staged_without_other_work_in_between(pipeline: Pipe
     )
     pipeline.services.bucket = Bucket("content", observed.client)
     event.listen(pipeline.services.engine, "begin", lambda _: happened.append("transaction"))
-    generate_content(request, pipeline.services, Deadline.after(600))
+    pipeline.generate(request)
     after = happened[happened.index("generated") + 1]
     assert after.startswith("put_object staged/")
 
@@ -54,7 +52,7 @@ def test_items_are_counted_once_if_the_commit_is_not_answered(pipeline: Pipeline
     commits = Commits(pipeline.services.engine, aside)
     last = 4  # after the context, the lock, the check for cancellation, and the release of the lock
     with commits.struck(Strike(last, When.AFTER, How.CONNECTION)):
-        generate_content(request, pipeline.services, Deadline.after(600))
+        pipeline.generate(request)
     (attempt,) = pipeline.rows("SELECT generated FROM content_attempts")
     aside.dispose()
     assert commits.strikes == 1

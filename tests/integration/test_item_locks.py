@@ -18,7 +18,7 @@ from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import BatchRequest
 from roadmap_content.platform.postgres.transactions import RESERVE
 from roadmap_content.platform.runtime.deadline import Deadline
-from roadmap_content.runs.steps.generate import GenerateReport, generate_content
+from roadmap_content.runs.steps.generate import GenerateReport
 from tests.support.factories import TYPES, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline, services_for
 
@@ -103,7 +103,7 @@ def request_for_quizzes(pipeline: Pipeline, ids: list[str]) -> BatchRequest:
 
 def generate(pipeline: Pipeline, request: BatchRequest, generator: Slow) -> GenerateReport:
     pipeline.services.generator = generator
-    return generate_content(request, pipeline.services, Deadline.after(600))
+    return pipeline.generate(request)
 
 
 def test_two_invocations_of_a_batch_generate_each_item_once(
@@ -138,7 +138,7 @@ def test_an_item_locked_until_the_deadline_fails_as_transient(pipeline: Pipeline
     generator.may_go_on.set()
     pipeline.services.generator = generator
     with locks(other).held(Item(ids[0], ContentType.QUIZ)):
-        report = generate_content(request, pipeline.services, Deadline.after(2 * RESERVE + 1))
+        report = pipeline.generate(request, 2 * RESERVE + 1)
 
     assert generator.made == ids[1:]
     assert (report.generated, report.failed) == (1, 1)

@@ -67,12 +67,6 @@ def test_an_invalid_bundle_is_refused_with_the_path_of_its_fault_and_nothing_is_
     assert S3.client.list_objects_v2(Bucket="content")["KeyCount"] == 0
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"null", b"[]", b"[" * 100_000])
-def test_a_body_that_is_not_a_json_object_is_refused(body: bytes) -> None:
-    with pytest.raises(InvalidBundleError):
-        parse_bundle(body)
-
-
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(DOCUMENTS)
 def test_an_arbitrary_document_is_either_loaded_or_refused(document: object) -> None:

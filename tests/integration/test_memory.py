@@ -8,7 +8,6 @@ from typing import Any
 
 import psutil
 import pytest
-from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import BatchRequest
@@ -19,21 +18,9 @@ from roadmap_content.runs.steps.handler import Handler, step_handler
 from roadmap_content.runs.steps.save import save_batch
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
+from tests.support.requests_to_api import Context
 
 WARM_UP, INVOCATIONS = 200, 1_000
-
-
-class Context(LambdaContext):
-    """A Lambda context with one minute left."""
-
-    _function_name = "f"
-    _memory_limit_in_mb = 512
-    _invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:f"
-    _aws_request_id = "r"
-
-    @staticmethod
-    def get_remaining_time_in_millis() -> int:
-        return 60_000
 
 
 @pytest.fixture

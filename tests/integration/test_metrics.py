@@ -24,7 +24,6 @@ from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
 from roadmap_content.runs.reconciliation.jobs import report_queue
-from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from tests.support.factories import TYPES, USER, bundle_of, counts
 from tests.support.pipeline import SETTINGS, Pipeline
 
@@ -95,8 +94,7 @@ def ended(
     """The metrics of the reconciliation of the current execution, which ended with this status."""
     capsys.readouterr()
     end = ExecutionEnd(execution_arn=pipeline.execution().arn, status=status, error=error)
-    event = ReconcileRequest(detail=end, time=datetime.now(UTC))  # as EventBridge sends it
-    reconcile(event, pipeline.services, Deadline.after(600))
+    pipeline.sweep(detail=end, time=datetime.now(UTC))  # as EventBridge sends it
     return counted(capsys)
 
 
@@ -128,6 +126,7 @@ def test_other_ends_of_a_run_are_no_aborted_runs(
     """Step Functions' own metrics count them."""
     sums = ended(planned, status, capsys)
     assert (sums["RunsAborted", None], sums["TasksRepaired", None]) == (0, 0)
+    assert sums["TasksIncomplete", None] == 1, "without an outcome, it is a task that ended"
 
 
 def test_a_run_that_no_event_reported_is_counted_as_a_repair_of_the_sweep(
@@ -135,7 +134,7 @@ def test_a_run_that_no_event_reported_is_counted_as_a_repair_of_the_sweep(
 ) -> None:
     planned.execute("UPDATE roadmap_tasks SET updated_at = updated_at - interval '1 hour'")
     capsys.readouterr()
-    reconcile(ReconcileRequest(), planned.services, Deadline.after(600))
+    planned.sweep()
     assert counted(capsys)["TasksRepaired", None] == 1
 
 
@@ -227,17 +226,11 @@ def test_a_release_that_refuses_everything_is_seen_in_what_the_canary_watches(
     assert (sums["ItemsPlanned", None], sums["ItemsRefused", None]) == (3 * TYPES, refused)
 
 
-def test_a_run_that_ends_without_an_outcome_is_counted_as_a_task_that_ended(
-    planned: Pipeline, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert ended(planned, "TIMED_OUT", capsys)["TasksIncomplete", None] == 1
-
-
 def scheduled_sweep(
     pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
 ) -> Counter[tuple[str, str | None]]:
     capsys.readouterr()
-    reconcile(ReconcileRequest(time=datetime.now(UTC)), pipeline.services, Deadline.after(600))
+    pipeline.sweep(time=datetime.now(UTC))
     return counted(capsys)
 
 
@@ -293,9 +286,8 @@ def test_other_invocations_of_reconcile_do_not_hide_that_the_schedule_stopped(
     planned: Pipeline, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ended(planned, "FAILED", capsys)["Sweeps", None] == 0
-    starts = ReconcileRequest(starts_only=True, time=datetime.now(UTC))
-    reconcile(starts, planned.services, Deadline.after(600))
-    reconcile(ReconcileRequest(), planned.services, Deadline.after(600))
+    planned.sweep(starts_only=True, time=datetime.now(UTC))
+    planned.sweep()
     assert counted(capsys)["Sweeps", None] == 0
 
 

@@ -29,7 +29,7 @@ from roadmap_content.runs.installation.migrate import (
 )
 from roadmap_content.state.services import Services
 from tests.support.databases import connected, execute
-from tests.support.revisions import head_of
+from tests.support.revisions import newest_revision
 
 
 class Database(Services):
@@ -69,13 +69,13 @@ def test_an_empty_database_is_migrated_once(empty_database_url: str) -> None:
     first = migrate_database(MigrateRequest(), database, Deadline.after(600))
     second = migrate_database(MigrateRequest(), database, Deadline.after(600))
     assert first.before is None
-    assert first.after == second.before == second.after == revision(empty_database_url) == head_of()
+    assert first.after == second.before == second.after == revision(empty_database_url) == newest_revision()
 
 
 def test_a_dry_run_lists_the_migrations_and_changes_nothing(empty_database_url: str) -> None:
     result = migrate_database(MigrateRequest(dry_run=True), Database(empty_database_url), Deadline.after(600))
     assert (result.before, result.dry_run) == (None, True)
-    assert result.after == latest_revision() == head_of()
+    assert result.after == latest_revision() == newest_revision()
     assert revision(empty_database_url) is None
 
 

@@ -20,7 +20,7 @@ from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.items import ContentType
 from tests.support.databases import connected, execute
 from tests.support.factories import content_of
-from tests.support.revisions import head_of
+from tests.support.revisions import newest_revision
 
 # The product's tables in older variants: shorter ids, columns that we do not use, its own Alembic table.
 PRODUCT = """
@@ -420,7 +420,7 @@ def test_concurrent_migrations_run_one_after_the_other(empty_database_url: str, 
 
     with connected(empty_database_url) as connection:
         applied = connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}")).all()
-    assert applied == [head_of()]
+    assert applied == [newest_revision()]
     assert uniques(empty_database_url) == []
 
 

@@ -156,7 +156,7 @@ def text_of(name: str, schema: Mapping[str, Any]) -> str | list[str]:
 
 
 ELSEWHERE = {
-    "401": "API Gateway answers before it invokes the function: tests/workflow/test_api.py",
+    "401": "API Gateway answers before it invokes the function: tests/workflow/test_item_logs.py",
     "404": "test_another_user_finds_nothing",
     "409": "a state of the data: test_recovery, test_recoveries, test_revisions, test_read_model",
 }

@@ -13,7 +13,6 @@ from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.aws.event_bus import MAX_BYTES, Entry
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
-from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.state.outbox import (
     FIRST_PAUSE_SECONDS,
     LONGEST_PAUSE_SECONDS,
@@ -199,14 +198,17 @@ def test_an_event_that_is_refused_for_a_day_is_set_aside(
     assert "outbox_aside" in [found["what"] for found in health["attention"]]
 
 
-def test_events_wait_however_long_the_bus_is_down(pipeline: Pipeline, bus: Bus) -> None:
+def test_events_wait_however_long_the_bus_is_down_and_the_sweep_sends_them(
+    pipeline: Pipeline, bus: Bus
+) -> None:
     record(pipeline, *numbered(3))
     pipeline.execute("UPDATE content_events SET recorded_at = recorded_at - interval '25 hours'")
     bus.down = True
     assert deliver_events(pipeline.services, LONG) == 0
     bus.down = False
 
-    assert deliver_events(pipeline.services, LONG) == 3
+    pipeline.sweep()
+
     assert bus.received == numbered(3)
 
 
@@ -323,6 +325,6 @@ def test_a_refusal_before_its_checks_does_not_stop_the_sweep(
         writer = connection.scalar(text("SELECT current_user"))
     pipeline.execute(f'REVOKE {privilege} ON {table} FROM "{writer}"')
 
-    reconcile(ReconcileRequest(), pipeline.services, LONG)
+    pipeline.sweep()
 
     assert pipeline.task()["status"] == "completed"

@@ -11,12 +11,11 @@ from sqlalchemy import Connection, TextClause, text
 from roadmap_content.contracts.api.capacity import QueuePlace
 from roadmap_content.contracts.states import Cause, QueueClass, QueueState
 from roadmap_content.platform.runtime.deadline import Deadline
-from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.queue import queue
 from roadmap_content.state.queue.admission import admit_waiting
 from roadmap_content.state.queue.capacity import Work, granted_batches, lock_capacity, read_place
 from roadmap_content.state.queue.queue import RECENT_MINUTES
-from roadmap_content.state.tasks.attempts import AttemptStart, NewAttempt, user_start
+from roadmap_content.state.tasks.attempts import AttemptStart, NewAttempt
 from tests.integration.test_concurrency import at_once
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline, RecordedExecutions, services_for
@@ -115,11 +114,11 @@ class Queue:
         with self._engine.begin() as connection:
             queue.tidy_queue(connection)
 
-    def charged(self, user: str, queue_class: QueueClass = INTERACTIVE) -> float:
+    def charged(self, user: str) -> float:
         (row,) = self._pipeline.rows(
-            "SELECT charged FROM content_queue_keys WHERE queue_key = 'user:' || :user AND class = :class",
+            "SELECT charged FROM content_queue_keys"
+            " WHERE queue_key = 'user:' || :user AND class = 'interactive'",
             user=user,
-            **{"class": queue_class},
         )
         return float(row["charged"])
 
@@ -446,7 +445,7 @@ def load(pipeline: Pipeline, number: int, *, staged: bool = False) -> str:
 
 def retry(pipeline: Pipeline, task_id: str) -> str:
     """Retry a task as its user; return the message of the answer."""
-    return retry_task(pipeline.services, task_id, USER, Deadline.after(600), user_start(USER)).message
+    return pipeline.retry(task_id=task_id).message
 
 
 def queue_keys(pipeline: Pipeline) -> list[str]:
@@ -571,7 +570,7 @@ def test_without_a_measurement_no_start_is_named(waiting: Queue, pipeline: Pipel
 def test_a_waiting_task_shows_its_place(waiting: Queue, pipeline: Pipeline) -> None:
     first, second = load(pipeline, 1), load(pipeline, 2)
     retry(pipeline, first)
-    answer = retry_task(pipeline.services, second, USER, Deadline.after(600), user_start(USER))
+    answer = pipeline.retry(task_id=second)
     assert answer.queue is not None
     assert answer.queue.position == 1
     for task_id, shown in ((first, None), (second, answer.queue)):

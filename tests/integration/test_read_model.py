@@ -13,7 +13,6 @@ from roadmap_content.contracts.api.items import ItemMap
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
-from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.tasks.attempts import user_start
 from roadmap_content.state.tasks.unfinished import COUNT_STUCK
@@ -36,9 +35,9 @@ def get(ask: Ask) -> Get:
     return send
 
 
-def run_with_poison(pipeline: Pipeline, number: int, *, user_id: str = USER, concepts: int = 3) -> list[str]:
+def run_with_poison(pipeline: Pipeline, number: int, *, user_id: str = USER) -> list[str]:
     """A task with an invalid quiz, after its first run."""
-    ids = concept_ids(concepts, f"r-{number}")
+    ids = concept_ids(3, f"r-{number}")
     bundle = bundle_of(ids, roadmap_id=f"r-{number}", task_id=f"t-{number}", user_id=user_id)
     pipeline.task_id = f"t-{number}"
     pipeline.load(bundle)
@@ -353,7 +352,7 @@ def test_the_next_sweep_removes_a_deleted_task_from_the_groups(pipeline: Pipelin
     for number in range(3):
         run_with_poison(pipeline, number)
     pipeline.execute("DELETE FROM roadmap_tasks WHERE task_id = 't-1'")
-    reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
+    pipeline.sweep()
     assert kept_sums(pipeline) == sums_of_rows(pipeline)
     (group,) = get("/failures").body["items"]
     assert (group["tasks"], group["items"]) == (2, 2)
@@ -364,7 +363,7 @@ def test_a_sweep_forgets_the_failures_of_deleted_tasks(pipeline: Pipeline, get: 
     for number in range(3):
         run_with_poison(pipeline, number)
     pipeline.execute("DELETE FROM roadmap_tasks WHERE task_id = 't-2'")
-    reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
+    pipeline.sweep()
     assert get("/failures").body["items"][0]["tasks"] == 2
 
 

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
 
 from local_stack.processes import becomes_true
-from roadmap_content.contracts.api.capacity import RetryAnswer
 from roadmap_content.contracts.errors import (
     ClaimRefusedError,
     ContentIncomplete,
@@ -24,24 +22,15 @@ from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
 from roadmap_content.runs.reconciliation.reconcile import (
     NotReconciledError,
     ReconcileRequest,
-    ReconcileResult,
     reconcile,
 )
-from roadmap_content.runs.retries.retry import redrive_task, retry_task
+from roadmap_content.runs.retries.retry import redrive_task
 from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
 from roadmap_content.state.tasks.attempts import user_start
 from tests.support.factories import USER, bundle_of, concept_ids, counts
 from tests.support.pipeline import SETTINGS, Pipeline, RecordedExecutions, services_for
 
 IDS = concept_ids(30)
-
-
-def retry(pipeline: Pipeline, user_id: str = USER) -> RetryAnswer:
-    return retry_task(pipeline.services, pipeline.task_id, user_id, Deadline.after(600), user_start(user_id))
-
-
-def sweep(pipeline: Pipeline, **request: Any) -> ReconcileResult:
-    return reconcile(ReconcileRequest(**request), pipeline.services, Deadline.after(60))
 
 
 def the_report(pipeline: Pipeline) -> None:
@@ -63,7 +52,7 @@ def test_missing_items_are_read_from_the_tables_and_not_from_the_framework(
 ) -> None:
     the_report(pipeline)
     saved = pipeline.rows("SELECT * FROM tutorial_metadata ORDER BY concept_id")
-    answer = retry(pipeline)
+    answer = pipeline.retry()
     missing = sum(concept_id > IDS[14] for concept_id in IDS)
     assert dict(answer.items_to_retry) == counts(tutorial=missing, quiz=30)
     assert (answer.status, answer.attempt, answer.total_items) == ("processing", 1, 30 + missing)
@@ -82,7 +71,7 @@ def test_a_task_without_missing_items_is_finalized_at_once_by_a_retry(pipeline: 
     for request in pipeline.requests(planned):
         pipeline.save(request)
     pipeline.execute("UPDATE roadmap_tasks SET status = 'failed', attempt = 0, execution_arn = NULL")
-    answer = retry(pipeline)
+    answer = pipeline.retry()
     assert (answer.status, answer.total_items) == ("completed", 0)
     task = pipeline.task()
     assert (task["status"], task["failed_concepts"], task["error_message"]) == ("completed", None, None)
@@ -90,7 +79,7 @@ def test_a_task_without_missing_items_is_finalized_at_once_by_a_retry(pipeline: 
     assert pipeline.executions.started == []
 
     before = pipeline.task()
-    assert retry(pipeline).message == "None of the requested items is missing"
+    assert pipeline.retry().message == "None of the requested items is missing"
     assert pipeline.task() == before
 
 
@@ -109,14 +98,14 @@ def test_a_summary_of_the_product_does_not_prevent_a_retry(pipeline: Pipeline) -
             " execution_summary = CAST(:summary AS json)",
             summary=summary,
         )
-        assert retry(pipeline).status == "completed"
+        assert pipeline.retry().status == "completed"
         assert pipeline.task()["execution_summary"]["duration_seconds"] >= 0, summary
 
 
 def test_a_task_of_another_user_is_not_found(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     with pytest.raises(TaskNotFoundError):
-        retry(pipeline, "somebody else")
+        pipeline.retry("somebody else")
 
 
 def test_a_task_whose_execution_runs_is_not_retried(pipeline: Pipeline) -> None:
@@ -126,7 +115,7 @@ def test_a_task_whose_execution_runs_is_not_retried(pipeline: Pipeline) -> None:
     for status in ("processing", "cancelled", "partial_failure"):
         pipeline.execute("UPDATE roadmap_tasks SET status = :status", status=status)
         with pytest.raises(ClaimRefusedError) as caught:
-            retry(pipeline)
+            pipeline.retry()
         assert caught.value.attempt == 1
 
 
@@ -135,18 +124,18 @@ def test_a_task_with_an_ended_execution_is_retried_in_every_status(pipeline: Pip
     pipeline.load(bundle_of(IDS))
     pipeline.plan()
     pipeline.execute("UPDATE roadmap_tasks SET status = :status", status=status)
-    assert retry(pipeline).attempt == 2
+    assert pipeline.retry().attempt == 2
 
 
 def test_an_attempt_that_was_claimed_and_not_started_is_not_retried(pipeline: Pipeline) -> None:
     """However long ago: the sweep starts it."""
     pipeline.load(bundle_of(IDS))
-    answer = retry(pipeline)
+    answer = pipeline.retry()
     assert answer.execution_arn is not None
     pipeline.executions.states[answer.execution_arn] = ExecutionState.UNKNOWN
     pipeline.execute("UPDATE roadmap_tasks SET updated_at = updated_at - interval '1 day'")
     with pytest.raises(ClaimRefusedError):
-        retry(pipeline)
+        pipeline.retry()
 
 
 def test_a_task_that_was_never_run_has_nothing_to_redrive(pipeline: Pipeline) -> None:
@@ -195,7 +184,7 @@ def test_a_redriven_execution_with_nothing_missing_writes_nothing(pipeline: Pipe
 
 def test_an_execution_that_is_redriven_during_a_retry_loses_the_claim(pipeline: Pipeline) -> None:
     request = awaiting(incomplete(pipeline), planned=0, seen=1)
-    answer = retry(pipeline)
+    answer = pipeline.retry()
     assert answer.execution_arn is not None
     pipeline.executions.states[answer.execution_arn] = ExecutionState.RUNNING
     with pytest.raises(ClaimRefusedError, match="attempt 2"):
@@ -208,12 +197,12 @@ def test_the_end_of_an_execution_without_finalize_is_recorded(pipeline: Pipeline
     for request in pipeline.requests(pipeline.plan())[:2]:
         pipeline.save(request)
     end = ExecutionEnd(execution_arn="arn:run-1", status="ABORTED")
-    result = sweep(pipeline, detail=end)
+    result = pipeline.sweep(detail=end)
     assert [(repair.task_id, repair.status) for repair in result.repairs] == [("t-1", "partial_failure")]
     task = pipeline.task()
     assert task["error_message"] == "ABORTED: the execution ended ABORTED"
     assert {item["error_code"] for item in task["failed_concepts"]["items"]} == {"ABORTED"}
-    assert sweep(pipeline, detail=end).repairs == []
+    assert pipeline.sweep(detail=end).repairs == []
 
 
 def test_the_end_of_an_execution_without_a_claim_is_recorded_for_the_task_in_its_input(
@@ -221,20 +210,20 @@ def test_the_end_of_an_execution_without_a_claim_is_recorded_for_the_task_in_its
 ) -> None:
     pipeline.load(bundle_of(IDS))
     end = ExecutionEnd(execution_arn="arn:run-1", status="TIMED_OUT", input='{"task_id": "t-1"}')
-    assert [(repair.task_id, repair.status) for repair in sweep(pipeline, detail=end).repairs] == [
+    assert [(repair.task_id, repair.status) for repair in pipeline.sweep(detail=end).repairs] == [
         ("t-1", "failed")
     ]
     task = pipeline.task()
     assert (task["attempt"], task["execution_arn"]) == (1, "arn:run-1")
     assert task["error_message"] == "TIMED_OUT: the execution ended TIMED_OUT"
-    assert sweep(pipeline, detail=end).repairs == []
+    assert pipeline.sweep(detail=end).repairs == []
 
 
 def test_an_input_without_a_valid_task_is_ignored(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     for run_input in (None, "", "[]", '{"task_id": 7}', '{"task_id": "another"}'):
         end = ExecutionEnd(execution_arn="arn:run-1", status="FAILED", input=run_input)
-        assert sweep(pipeline, detail=end).checked == 0
+        assert pipeline.sweep(detail=end).checked == 0
         assert pipeline.task()["status"] == "pending"
 
 
@@ -243,20 +232,20 @@ def test_a_running_execution_is_not_changed(pipeline: Pipeline) -> None:
     pipeline.plan()
     pipeline.executions.states["arn:run-1"] = ExecutionState.RUNNING
     before = pipeline.task()
-    assert sweep(pipeline, detail=ExecutionEnd(execution_arn="arn:run-1", status="FAILED")).repairs == []
+    assert pipeline.sweep(detail=ExecutionEnd(execution_arn="arn:run-1", status="FAILED")).repairs == []
     assert pipeline.task() == before
 
 
 def test_the_sweep_starts_an_attempt_that_was_claimed_and_never_started(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
-    answer = retry(pipeline)
+    answer = pipeline.retry()
     assert answer.execution_arn is not None
     pipeline.executions.states[answer.execution_arn] = ExecutionState.UNKNOWN
     pipeline.executions.started.clear()
-    assert (sweep(pipeline).checked, pipeline.executions.started) == (0, [])
+    assert (pipeline.sweep().checked, pipeline.executions.started) == (0, [])
     pipeline.execute("UPDATE roadmap_tasks SET updated_at = updated_at - interval '2 minutes'")
     pipeline.execute("UPDATE content_queue SET admitted_at = admitted_at - interval '2 minutes'")
-    assert sweep(pipeline).repairs == []
+    assert pipeline.sweep().repairs == []
     assert pipeline.executions.started == [("t-1", 1)]
     assert pipeline.executions.names[-1] == answer.execution_arn
     assert pipeline.task()["status"] == "processing"
@@ -266,13 +255,13 @@ def test_a_dry_run_starts_no_waiting_attempt(pipeline: Pipeline) -> None:
     """The queue has room; a sweep would record the end of the first run and start the second task's."""
     for number in (1, 2):
         pipeline.load(bundle_of([f"c-{number}"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
-        retry_task(pipeline.services, f"t-{number}", USER, Deadline.after(60), user_start(USER))
+        pipeline.retry(task_id=f"t-{number}")
     pipeline.execute("UPDATE roadmap_tasks SET updated_at = updated_at - interval '1 hour'")
     pipeline.execute("UPDATE content_queue SET state = 'waiting' WHERE task_id = 't-2'")
     pipeline.execute("UPDATE content_queue_keys SET waiting = true")
     pipeline.execute("UPDATE content_queue SET state = 'running' WHERE task_id = 't-1'")
     pipeline.executions.started.clear()
-    assert [repair.task_id for repair in sweep(pipeline, dry_run=True).repairs] == ["t-1"]
+    assert [repair.task_id for repair in pipeline.sweep(dry_run=True).repairs] == ["t-1"]
     assert pipeline.executions.started == []
 
 
@@ -314,7 +303,7 @@ def test_a_task_that_cannot_be_reconciled_does_not_stop_the_sweep(
     pipeline.services.executions = RefusesOthers()
     trouble(pipeline)
     with pytest.raises(NotReconciledError, match=r"1 of 2 tasks, the first: t-1 \(\w+: "):
-        sweep(pipeline)
+        pipeline.sweep()
     found = pipeline.rows("SELECT task_id, status FROM roadmap_tasks ORDER BY task_id")
     assert [task["status"] for task in found] == ["processing", "failed"]
 
@@ -332,10 +321,10 @@ def test_a_task_with_a_locked_roadmap_is_left_for_the_next_sweep(
     )
     with pipeline.engine.begin() as holder:
         holder.execute(text("SELECT FROM roadmap_metadata WHERE roadmap_id = 'r-1' FOR UPDATE"))
-        assert sweep(patient).locked == ["t-1"]
+        assert patient.sweep().locked == ["t-1"]
     found = pipeline.rows("SELECT task_id, status FROM roadmap_tasks ORDER BY task_id")
     assert [task["status"] for task in found] == ["processing", "failed"]
-    assert [repair.task_id for repair in sweep(patient).repairs] == ["t-1"]
+    assert [repair.task_id for repair in patient.sweep().repairs] == ["t-1"]
     patient.engine.dispose()
 
 
@@ -377,11 +366,11 @@ def test_a_sweep_checks_every_finished_task_and_then_waits(
         pipeline.load(bundle_of([f"c-{number}"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
     pipeline.execute("UPDATE roadmap_tasks SET status = 'completed', attempt = 1, completed_at = now()")
     now = "2026-01-01T00:00:00Z"  # a scheduled sweep; a manual sweep checks all of them at any time
-    found = [repair.task_id for repair in sweep(pipeline, time=now).repairs]
+    found = [repair.task_id for repair in pipeline.sweep(time=now).repairs]
     assert sorted(found) == sorted(f"t-{number}" for number in range(7))
-    assert sweep(pipeline, time=now).checked == 7  # the repairs are changes
-    assert sweep(pipeline, time=now).checked == 0
-    assert sweep(pipeline).checked == 7
+    assert pipeline.sweep(time=now).checked == 7  # the repairs are changes
+    assert pipeline.sweep(time=now).checked == 0
+    assert pipeline.sweep().checked == 7
 
 
 def test_new_tasks_do_not_delay_waiting_tasks_of_a_sweep(
@@ -395,7 +384,7 @@ def test_new_tasks_do_not_delay_waiting_tasks_of_a_sweep(
         pipeline.load(bundle_of([f"c-{number}"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
     pipeline.execute("UPDATE roadmap_tasks SET status = 'completed', attempt = 1, completed_at = now()")
     for number in range(6, 12):
-        assert sweep(pipeline, time="2026-01-01T00:00:00Z").checked == 1  # there is no time for another task
+        assert pipeline.sweep(time="2026-01-01T00:00:00Z").checked == 1  # there is no time for another task
         pipeline.load(bundle_of([f"c-{number}"], roadmap_id=f"r-{number}", task_id=f"a-{number}"))
         pipeline.execute(
             "UPDATE roadmap_tasks SET status = 'completed', attempt = 1 WHERE status = 'pending'"
@@ -421,13 +410,13 @@ def test_a_sweep_skips_locked_tasks_and_retries_them_at_its_end(
     with pipeline.engine.begin() as holder:
         holder.execute(text("SELECT FROM roadmap_metadata WHERE roadmap_id < 'r-20' FOR UPDATE"))
         holder.execute(text("SELECT FROM roadmap_tasks WHERE task_id BETWEEN 't-20' AND 't-24' FOR UPDATE"))
-        result = sweep(swept)
+        result = swept.sweep()
     assert result.locked == [f"t-{number:02}" for number in range(25)]
     found = pipeline.rows("SELECT task_id FROM roadmap_tasks WHERE status = 'failed'")
     assert [row["task_id"] for row in found] == ["t-25"]
     named = pipeline.rows("SELECT DISTINCT error_code FROM content_checks WHERE error_code IS NOT NULL")
     assert [row["error_code"] for row in named] == ["RoadmapLocked"]
-    assert len(sweep(swept).repairs) == 25
+    assert len(swept.sweep().repairs) == 25
     swept.engine.dispose()
 
 
@@ -444,9 +433,9 @@ class StartsWithoutAnAnswer(RecordedExecutions):
 def test_a_start_with_a_lost_response_is_not_repeated_as_another_attempt(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     pipeline.services.executions = StartsWithoutAnAnswer()
-    assert retry(pipeline).status == "processing"
+    assert pipeline.retry().status == "processing"
     with pytest.raises(ClaimRefusedError) as caught:
-        retry(pipeline)
+        pipeline.retry()
     assert caught.value.attempt == 1
     assert pipeline.executions.started == [("t-1", 1)]
 
@@ -464,7 +453,7 @@ def test_every_reader_refuses_a_framework_that_is_nested_too_deep(pipeline: Pipe
     assert pipeline.run().status == "failed"
     assert pipeline.task()["error_message"] == f"InvalidFramework: {message}"
     with pytest.raises(InvalidFrameworkError, match=message):
-        retry(pipeline)
+        pipeline.retry()
     assert pipeline.status().status == "failed"
     pipeline.execute("UPDATE roadmap_tasks SET status = 'processing', updated_at = now() - interval '1 hour'")
-    assert [repair.status for repair in sweep(pipeline).repairs] == ["failed"]
+    assert [repair.status for repair in pipeline.sweep().repairs] == ["failed"]

@@ -1,50 +1,45 @@
 """The number of S3 requests of a batch, and their concurrency."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Mapping
 from threading import Barrier
 from typing import Any
 
 import pytest
 
 from roadmap_content.contracts.payloads import BatchRequest
-from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage.bucket import PARALLEL, Bucket
-from roadmap_content.runs.steps.generate import generate_content
 from tests.support.factories import TYPES, bundle_of, concept_ids
-from tests.support.pipeline import SETTINGS, Pipeline
+from tests.support.memory_s3 import ObservedS3
+from tests.support.pipeline import S3, SETTINGS, Pipeline
 
 CONCEPTS = 2 * PARALLEL
 ITEMS = TYPES * CONCEPTS
 
 
-class CountingClient:
-    """An S3 client that counts requests and can hold them until a given number is in flight."""
+class CountingClient(ObservedS3):
+    """Counts requests, and can hold them until a given number is in flight."""
 
     def __init__(self, client: Any) -> None:
-        self._client = client
+        super().__init__(client, self._count)
         self.asked: Counter[str] = Counter()
         self.gate: Barrier | None = None
 
     def open_gate(self) -> None:
         self.gate = None
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        def ask(**arguments: Any) -> Any:
-            self.asked[name] += 1
-            if self.gate is not None and name == "get_object" and "Range" not in arguments:
-                self.gate.wait(timeout=600)
-            return getattr(self._client, name)(**arguments)
-
-        return ask
+    def _count(self, name: str, arguments: Mapping[str, Any]) -> None:
+        self.asked[name] += 1
+        if self.gate is not None and name == "get_object" and "Range" not in arguments:
+            self.gate.wait(timeout=600)
 
 
 @pytest.fixture
 def counted(pipeline: Pipeline) -> CountingClient:
-    client = CountingClient(pipeline.bucket._client)  # noqa: SLF001 - replaces the client
-    pipeline.services.bucket = Bucket(pipeline.bucket.name, client)  # type: ignore[arg-type]
-    return client
+    counting = CountingClient(S3.client)
+    pipeline.services.bucket = Bucket(pipeline.bucket.name, counting.client)
+    return counting
 
 
 def batch_of(pipeline: Pipeline, counted: CountingClient) -> BatchRequest:
@@ -60,7 +55,7 @@ def test_staged_items_are_listed_with_one_request_per_content_type_and_read_once
     pipeline: Pipeline, counted: CountingClient
 ) -> None:
     request = batch_of(pipeline, counted)
-    report = generate_content(request, pipeline.services, Deadline.after(600))
+    report = pipeline.generate(request)
     assert report.staged == ITEMS
     assert counted.asked == {"get_object": 1, "list_objects_v2": TYPES}
 
@@ -77,7 +72,7 @@ def test_a_generated_item_is_looked_up_once_under_each_key(
     pipeline.load({**bundle_of(concept_ids(CONCEPTS)), "content": []})
     (request,) = pipeline.requests(pipeline.plan())
     counted.asked.clear()
-    report = generate_content(request, pipeline.services, Deadline.after(600))
+    report = pipeline.generate(request)
     assert report.generated == request.batch.total == ITEMS
     assert counted.asked == {
         "get_object": 1 + CONCEPTS,

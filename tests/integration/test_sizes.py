@@ -10,18 +10,12 @@ from roadmap_content.api.items import read_item_map
 from roadmap_content.contracts.api.items import MAX_CONCEPTS
 from roadmap_content.contracts.documents import MAX_STAGED
 from roadmap_content.contracts.items import ContentType, Item
-from roadmap_content.contracts.payloads import BatchRequest
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage import bucket as storage
-from roadmap_content.runs.steps.generate import generate_content
 from tests.support.factories import TYPES, USER, bundle_of, concept_ids, counts, resources
 from tests.support.pipeline import Pipeline
 
 IDS = concept_ids(3)
-
-
-def generate(pipeline: Pipeline, request: BatchRequest) -> None:
-    generate_content(request, pipeline.services, Deadline.after(600))
 
 
 def test_staged_content_that_is_too_large_is_refused_unread_and_regenerated(

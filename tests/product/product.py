@@ -103,16 +103,15 @@ class Product(Tables):
         self.roadmap("r-1", concept_ids)
         self.task("t-1", "failed", roadmap_id="r-1")
 
-    def complete(self, roadmap_id: str, concept_id: str, *, version: int = 1, suffix: str = "") -> None:
+    def complete(self, roadmap_id: str, concept_id: str, *, suffix: str = "") -> None:
         """All rows of a concept: those that the product's generators save, and those of later types."""
         self.execute(
             "INSERT INTO tutorial_metadata VALUES "
-            f"(:t, :c, :r, 'T', 'S', :u, 'completed', :v, true, 9, {NOW})",
+            f"(:t, :c, :r, 'T', 'S', :u, 'completed', 1, true, 9, {NOW})",
             t=f"tutorial of {concept_id}{suffix}",
             c=concept_id,
             r=roadmap_id,
-            u=f"{roadmap_id}/concepts/{concept_id}/v{version}.md",
-            v=version,
+            u=f"{roadmap_id}/concepts/{concept_id}/v1.md",
         )
         self.execute(
             "INSERT INTO resource_recommendation_metadata VALUES "

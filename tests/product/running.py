@@ -3,13 +3,18 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import Engine
 
 from local_stack.builds import REPOSITORY
 from roadmap_content.api.health import read_health
 from roadmap_content.capabilities.composed import EVERY
+from roadmap_content.content.generation.offline import OfflineGenerator
+from roadmap_content.content.kind import Draft
+from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.api.capacity import RetryAnswer
+from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import RunInput
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, ReconcileResult, reconcile
@@ -19,6 +24,20 @@ from roadmap_content.state.tasks.attempts import user_start
 from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope
 from tests.support.factories import USER
 from tests.support.machine_model import Run
+
+
+class CountingGenerator(OfflineGenerator):
+    """A generator that records its items, and fails on request."""
+
+    def __init__(self) -> None:
+        self.made: list[Item] = []
+        self.error: Exception | None = None
+
+    def generate(self, concept: Concept, content_type: ContentType, *how: Any) -> Draft:
+        if self.error is not None:
+            raise self.error
+        self.made.append(Item(concept.concept_id, content_type))
+        return super().generate(concept, content_type, *how)
 
 
 def deadline() -> Deadline:
@@ -44,11 +63,9 @@ def run(services: Services, answer: RetryAnswer, *, after_plan: Callable[[], Non
     assert execution.outcome is not None, "Finalize failed"
 
 
-def heal(
-    services: Services, task_id: str = "t-1", scope: Scope = WHOLE_TASK, *, take_over: bool = False
-) -> RetryAnswer:
+def heal(services: Services, task_id: str = "t-1", scope: Scope = WHOLE_TASK) -> RetryAnswer:
     """Send one POST, and run the execution if items are missing."""
-    answer = retry(services, task_id, scope, take_over=take_over)
+    answer = retry(services, task_id, scope)
     if answer.status == "processing":
         run(services, answer)
     return answer

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import NullPool, create_engine, make_url, text
-from sqlalchemy.exc import DBAPIError
 
 from local_stack.given_database import AdoptedDatabase, NotPermittedError
 from local_stack.postgres_server import Server
@@ -139,20 +138,6 @@ def test_adoption_changes_no_row_and_succeeds_with_every_row(product: Product) -
         line.replace(',"attempt":0,"execution_arn":null', "") for line in after["roadmap_tasks"]
     ]
     assert after == before | {kind.table: [] for kind in LATER_KINDS}
-
-
-def test_with_a_unique_version_three_operations_fail(product: Product) -> None:
-    product.execute("ALTER TABLE tutorial_metadata ADD UNIQUE (roadmap_id, concept_id, content_version)")
-    fill(product)
-    failed = []
-
-    for name in OPERATIONS:
-        try:
-            perform(product.engine, name, IDS)
-        except DBAPIError:
-            failed.append(name)
-
-    assert failed == ["save a tutorial", "save a tutorial's metadata", "save a batch of tutorials"]
 
 
 def save(product: Product, concept_id: str, content_type: ContentType, hold: threading.Event | None) -> None:

@@ -13,8 +13,6 @@ from roadmap_content.api.http import refusal_of
 from roadmap_content.api.preview import preview_retry
 from roadmap_content.capabilities.recoveries.create import create
 from roadmap_content.capabilities.recoveries.decisions import Limits
-from roadmap_content.content.generation.offline import OfflineGenerator
-from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.api.recoveries import RecoveryFilter
 from roadmap_content.contracts.api.system import Refusal
 from roadmap_content.contracts.errors import AtWorkElsewhereError, ContentError
@@ -24,7 +22,7 @@ from roadmap_content.runs.retries.retry import redrive_task, retry_task
 from roadmap_content.state.tasks.attempts import user_start
 from tests.product.operations import NEEDS, OPERATIONS, perform
 from tests.product.product import NOW, Product
-from tests.product.running import deadline, heal, retry, run, sql_of, sweep
+from tests.product.running import CountingGenerator, deadline, heal, retry, run, sql_of, sweep
 from tests.product.storm import Storm, play
 from tests.support.databases import copied_database
 from tests.support.factories import TYPES, USER, counts
@@ -120,19 +118,11 @@ def test_an_item_that_was_saved_since_the_plan_is_not_generated(pipeline: Pipeli
     services = pipeline.services
     adopted.failed(CONCEPTS)
     answer = retry(services, "t-1")
-    generated: list[tuple[str, ContentType]] = []
-    services.generator = OfflineGenerator()
-    generate = services.generator.generate
-
-    def count(concept: Concept, content_type: ContentType, *rest: object) -> object:
-        generated.append((concept.concept_id, content_type))
-        return generate(concept, content_type, *rest)  # type: ignore[arg-type]
-
-    services.generator.generate = count  # type: ignore[assignment,method-assign]
+    counting = services.generator = CountingGenerator()
 
     run(services, answer, after_plan=lambda: adopted.complete("r-1", CONCEPTS[0]))
 
-    assert {concept_id for concept_id, _ in generated} == {CONCEPTS[1]}
+    assert {item.concept_id for item in counting.made} == {CONCEPTS[1]}
     assert adopted.rows("SELECT outcome, planned FROM content_attempts") == [
         {"outcome": "completed", "planned": counts(2)}
     ]

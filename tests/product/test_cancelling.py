@@ -12,9 +12,8 @@ from roadmap_content.api.callers import Caller
 from roadmap_content.api.cancel import cancel_task
 from roadmap_content.api.history import list_attempts
 from roadmap_content.api.status import read_detail
-from roadmap_content.content.generation.generator import Generator
 from roadmap_content.content.generation.offline import OfflineGenerator
-from roadmap_content.content.registry import CONTENT_KINDS
+from roadmap_content.content.kind import Draft
 from roadmap_content.contracts.api.capacity import RetryAnswer
 from roadmap_content.contracts.errors import (
     AtWorkElsewhereError,
@@ -27,7 +26,6 @@ from roadmap_content.contracts.items import ContentType, Failure, Item, Stage
 from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput, StateError
 from roadmap_content.contracts.states import Role
 from roadmap_content.platform.aws.executions import ExecutionState
-from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.steps.end_attempt import RunEnd, end_attempt
 from roadmap_content.runs.steps.finalize import FinalizeRequest, record_run_end
 from roadmap_content.runs.steps.generate import generate_content
@@ -50,18 +48,18 @@ def cancel(product: Product) -> None:
     perform(product.engine, "cancel a task", {"task_id": "t-1"})
 
 
-class Meanwhile:
+class Meanwhile(OfflineGenerator):
     """A generator; something happens before the item with a number."""
 
-    def __init__(self, generator: Generator, number: int, happens: Callable[[], object]) -> None:
-        self.generator, self._number, self._happens = generator, number, happens
+    def __init__(self, number: int, happens: Callable[[], object]) -> None:
+        self._number, self._happens = number, happens
         self.asked = 0
 
-    def generate(self, *arguments: object) -> object:
+    def generate(self, *arguments: Any) -> Draft:
         self.asked += 1
         if self.asked == self._number:
             self._happens()
-        return self.generator.generate(*arguments)  # type: ignore[arg-type]
+        return super().generate(*arguments)
 
 
 def state_of(product: Product) -> tuple[str, str | None, str]:
@@ -76,9 +74,8 @@ def test_a_task_cancelled_during_a_run_starts_no_further_item(
     pipeline: Pipeline, adopted: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adopted.failed(CONCEPTS)
-    meanwhile = Meanwhile(OfflineGenerator(), 3, lambda: cancel(adopted))
+    meanwhile = pipeline.services.generator = Meanwhile(3, lambda: cancel(adopted))
     monkeypatch.setattr("roadmap_content.runs.steps.generate.PARALLEL", 1)
-    pipeline.services.generator = meanwhile  # type: ignore[assignment]
 
     run(pipeline.services, retry(pipeline.services))
 
@@ -90,7 +87,7 @@ def test_a_task_cancelled_during_a_run_starts_no_further_item(
     assert task["execution_summary"]["quiz"] == {"total": 30, "completed": 0, "failed": 0}
     assert [repair for result in sweep(pipeline.services) for repair in result.repairs] == []
 
-    pipeline.services.generator = meanwhile.generator
+    pipeline.services.generator = OfflineGenerator()
     answer = heal(pipeline.services)
 
     assert state_of(adopted) == ("completed", None, "completed")
@@ -146,21 +143,6 @@ def test_completed_and_unknown_tasks_cannot_be_cancelled(pipeline: Pipeline, ado
     adopted.execute("UPDATE roadmap_tasks SET status = 'pending'")
     # No attempt of ours works on it, so that nothing is lost is no outcome of ours.
     assert cancel_task(pipeline.services, "t-1", USER, deadline(), "user:u", None).status == "cancelled"
-
-
-def test_a_roadmap_deleted_during_a_run_gets_no_further_content(pipeline: Pipeline, adopted: Product) -> None:
-    adopted.failed(CONCEPTS[:2])
-    answer = retry(pipeline.services)
-    deletion = "UPDATE roadmap_metadata SET deleted_at = now()"
-    meanwhile = Meanwhile(OfflineGenerator(), 1, lambda: adopted.execute(deletion))
-    pipeline.services.generator = meanwhile  # type: ignore[assignment]
-    before = adopted.rows("SELECT CAST(framework_data AS text) AS f FROM roadmap_metadata")
-
-    run(pipeline.services, answer)
-
-    assert adopted.rows("SELECT CAST(framework_data AS text) AS f FROM roadmap_metadata") == before
-    for content_type in ContentType:
-        assert adopted.rows(f"SELECT 1 FROM {CONTENT_KINDS[content_type].table}") == []
 
 
 def in_beijing_time(product: Product) -> None:
@@ -258,7 +240,7 @@ def test_a_waiting_attempt_leaves_the_queue_when_the_product_cancels_its_task(
     being_cancelled_while_waiting(pipeline, adopted)
     assert pipeline.status().queue is None
 
-    reconcile(ReconcileRequest(time=datetime.now(UTC)), pipeline.services, deadline())
+    pipeline.sweep(time=datetime.now(UTC))
 
     assert adopted.rows("SELECT state FROM content_queue") == [{"state": "ended"}]
     assert adopted.rows("SELECT outcome, ended_at IS NOT NULL AS ended FROM content_attempts") == [
@@ -333,8 +315,7 @@ def test_generate_stops_after_a_regeneration_was_cancelled(
     monkeypatch.setattr("roadmap_content.runs.steps.generate.PARALLEL", 1)
 
     arguments = pipeline.services, "t-1", USER, deadline(), f"user:{USER}", None
-    meanwhile = Meanwhile(OfflineGenerator(), 2, lambda: cancel_task(*arguments))
-    pipeline.services.generator = meanwhile  # type: ignore[assignment]
+    meanwhile = pipeline.services.generator = Meanwhile(2, lambda: cancel_task(*arguments))
 
     run(pipeline.services, answer)
 
@@ -404,7 +385,7 @@ def test_the_items_of_a_cancelled_attempt_are_not_started(
         assert groups == [{"error_code": "ModelBusy", "items": 1}]
     else:
         retry(pipeline.services)
-        reconcile(ReconcileRequest(), pipeline.services, deadline())
+        pipeline.sweep()
 
     assert adopted.rows("SELECT error_code FROM content_failures") == [{"error_code": "ModelBusy"}]
     with adopted.engine.begin() as connection:

@@ -16,8 +16,8 @@ from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.state.outbox import deliver_events, record_events
 from roadmap_content.state.tasks.scope import Scope
 from tests.product.product import Product
-from tests.product.running import deadline, heal, retry, run, sweep
-from tests.support.factories import TYPES, counts
+from tests.product.running import deadline, heal, retry, run
+from tests.support.factories import TYPES
 from tests.support.pipeline import SETTINGS, Pipeline
 from tests.support.received_events import Received
 
@@ -69,24 +69,6 @@ def test_a_run_sends_events_of_its_start_its_concepts_and_its_end(
     assert len(bus.entries) == 1 + TYPES + 1
 
 
-def test_missing_items_are_sent_as_events_with_their_reasons(
-    pipeline: Pipeline, adopted: Product, bus: Received
-) -> None:
-    adopted.failed(CONCEPTS)
-    answer = retry(pipeline.services)
-    adopted.execute("ALTER TABLE quiz_metadata ADD CHECK (concept_id <> 'r-1:c-2')")
-
-    run(pipeline.services, answer)
-    deliver_events(pipeline.services, deadline())
-
-    (failed,) = bus.of(DetailType.CONCEPT_FAILED)
-    assert failed["data"]["concept_id"] == "r-1:c-2"
-    assert [item["content_type"] for item in failed["data"]["items"]] == ["quiz"]
-    jsonschema.validate(failed, schemas()[DetailType.CONCEPT_FAILED])
-    (finalized,) = bus.of(DetailType.TASK_FINALIZED)
-    assert finalized["data"]["missing"] == counts(quiz=1)
-
-
 def test_an_attempt_for_a_part_sends_events_of_that_part_only(
     pipeline: Pipeline, adopted: Product, bus: Received
 ) -> None:
@@ -99,6 +81,7 @@ def test_an_attempt_for_a_part_sends_events_of_that_part_only(
     deliver_events(pipeline.services, deadline())
 
     (failed,) = bus.of(DetailType.CONCEPT_FAILED)
+    jsonschema.validate(failed, schemas()[DetailType.CONCEPT_FAILED])
     assert failed["data"]["concept_id"] == CONCEPTS[0]
     assert [item["content_type"] for item in failed["data"]["items"]] == ["quiz"]
     logged = adopted.rows("SELECT concept_id, details ->> 'log_type' AS log_type FROM execution_logs")
@@ -106,22 +89,6 @@ def test_an_attempt_for_a_part_sends_events_of_that_part_only(
         "content_generation_failed": CONCEPTS[0],
         "task_completed": None,
     }
-
-
-def test_an_event_that_could_not_be_sent_is_sent_by_the_sweep(
-    pipeline: Pipeline, adopted: Product, bus: Received
-) -> None:
-    """The process died after the commit, or the bus was down: the outbox has it."""
-    adopted.failed(CONCEPTS)
-    heal(pipeline.services)
-    bus.down = True
-    assert deliver_events(pipeline.services, deadline()) == 0
-    bus.down = False
-
-    sweep(pipeline.services)
-
-    assert len(bus.of(DetailType.TASK_FINALIZED)) == 1
-    assert adopted.rows("SELECT 1 FROM content_events WHERE delivered_at IS NULL") == []
 
 
 def test_an_event_of_a_rolled_back_change_is_never_sent(
@@ -141,19 +108,6 @@ def test_an_event_of_a_rolled_back_change_is_never_sent(
 
 def test_every_event_has_a_schema() -> None:
     assert schemas().keys() == set(DetailType)
-
-
-def test_without_a_bus_no_event_waits_for_its_delivery(
-    pipeline: Pipeline, adopted: Product, bus: Received
-) -> None:
-    """Also if a bus is configured later."""
-    with_a_bus = pipeline.services.settings
-    pipeline.services.settings = Settings(SETTINGS)
-    adopted.failed(CONCEPTS)
-    heal(pipeline.services)
-    pipeline.services.settings = with_a_bus
-    assert deliver_events(pipeline.services, deadline()) == 0
-    assert bus.entries == []
 
 
 def test_the_product_s_task_page_gets_its_entries(pipeline: Pipeline, adopted: Product) -> None:

@@ -10,14 +10,12 @@ import pytest
 
 from migrations import UnknownTimeZoneError, use_time_zone
 from roadmap_content.api.status import read_status
-from roadmap_content.content.generation.generator import Generator
-from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.tutorial import draft_from_text
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.storage.keys import staged_key
 from roadmap_content.state.tasks.task import read_task
 from tests.product.product import EVERY_FORM, Product
-from tests.product.running import findings_of, heal, sweep
+from tests.product.running import CountingGenerator, findings_of, heal, sweep
 from tests.support.factories import CONTENT_TABLES, TYPES, USER, framework_of
 from tests.support.pipeline import Pipeline
 
@@ -232,30 +230,17 @@ More.
 """
 
 
-class Counted:
-    """A generator that records the requested items."""
-
-    def __init__(self, generator: Generator) -> None:
-        self._generator = generator
-        self.asked: list[tuple[str, str]] = []
-
-    def generate(self, concept: object, content_type: object, *others: object) -> object:
-        self.asked.append((concept.concept_id, str(content_type)))  # type: ignore[attr-defined]
-        return self._generator.generate(concept, content_type, *others)  # type: ignore[arg-type]
-
-
 def test_a_text_without_a_row_is_adopted(pipeline: Pipeline, adopted: Product) -> None:
     concepts = ["r-1:c-1", "r-1:c-2", "r-1:c-3"]
     adopted.failed(concepts)
     pipeline.bucket.put("r-1/concepts/r-1:c-1/v1.md", TEXT.encode())
     pipeline.bucket.put("r-1/concepts/r-1:c-2/v1.md", b"\xff is no text")
-    counted = Counted(OfflineGenerator())
-    pipeline.services.generator = counted  # type: ignore[assignment]
+    counted = pipeline.services.generator = CountingGenerator()
 
     heal(pipeline.services)
 
-    assert ("r-1:c-1", "tutorial") not in counted.asked
-    assert {("r-1:c-2", "tutorial"), ("r-1:c-3", "tutorial")} <= set(counted.asked)
+    assert Item("r-1:c-1", ContentType.TUTORIAL) not in counted.made
+    assert {Item(concept_id, ContentType.TUTORIAL) for concept_id in concepts[1:]} <= set(counted.made)
     (row,) = adopted.rows("SELECT * FROM tutorial_metadata WHERE concept_id = 'r-1:c-1'")
     assert (row["title"], row["summary"]) == (
         "Control planes",
@@ -273,16 +258,15 @@ def test_a_text_that_was_refused_is_not_adopted_again(pipeline: Pipeline, adopte
     adopted.failed(["r-1:c-1"])
     pipeline.bucket.put("r-1/concepts/r-1:c-1/v1.md", TEXT.encode())
     adopted.execute("ALTER TABLE tutorial_metadata ADD CHECK (title <> 'Control planes')")
-    counted = Counted(OfflineGenerator())
-    pipeline.services.generator = counted  # type: ignore[assignment]
+    counted = pipeline.services.generator = CountingGenerator()
     heal(pipeline.services)
-    assert ("r-1:c-1", "tutorial") not in counted.asked
+    assert Item("r-1:c-1", ContentType.TUTORIAL) not in counted.made
     assert adopted.rows("SELECT 1 FROM tutorial_metadata") == []
     pipeline.bucket.delete(staged_key("r-1", Item("r-1:c-1", ContentType.TUTORIAL)))
 
     heal(pipeline.services)
 
-    assert ("r-1:c-1", "tutorial") in counted.asked
+    assert Item("r-1:c-1", ContentType.TUTORIAL) in counted.made
     (row,) = adopted.rows("SELECT content_version FROM tutorial_metadata")
     assert row["content_version"] == 2, "the refused text stays under its own version"
 

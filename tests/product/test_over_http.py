@@ -1,9 +1,7 @@
 """The deployed stack with the product's bucket, tokens and cancelling, over real HTTP."""
 
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import jwt
 import pytest
@@ -21,6 +19,7 @@ from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.keys import product_text_key, text_key
 from tests.support.factories import USER, bundle_of, concept_ids, counts, quiz
 from tests.support.http_api import Api
+from tests.support.stacks import temporary_stack
 
 BUCKET = "products-own"
 THEIR_RULE = {"ID": "theirs", "Status": "Enabled", "Filter": {"Prefix": "tmp/"}, "Expiration": {"Days": 1}}
@@ -33,12 +32,9 @@ PARAMETERS = {
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[LocalStack]:
-    with (
-        tempfile.TemporaryDirectory(prefix="roadmap-beside-") as directory,
-        pytest.MonkeyPatch.context() as patch,
-    ):
+    with pytest.MonkeyPatch.context() as patch:
         patch.delenv("DATABASE_URL", raising=False)
-        with LocalStack.start(Path(directory), parameters=PARAMETERS, wait_scale=0.01, fsync=False) as stack:
+        with temporary_stack(PARAMETERS) as stack:
             s3 = stack.client("s3")
             assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["artifacts"]
             s3.create_bucket(Bucket=BUCKET)

@@ -15,7 +15,6 @@ from roadmap_content.contracts.items import ContentType
 from roadmap_content.contracts.payloads import Execution, RunInput
 from roadmap_content.runs.reconciliation.checks import finished_tasks
 from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
-from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.steps.finalize import FinalizeRequest, record_run_end
 from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
 from roadmap_content.state.tasks.scope import Scope
@@ -121,7 +120,7 @@ def test_a_finished_task_whose_roadmap_is_deleted_stays_as_it_is(
 
     for run_of in (answer, regeneration):
         end = ExecutionEnd(execution_arn=run_of.execution_arn or "", status="ABORTED")
-        reconcile(ReconcileRequest(detail=end), pipeline.services, deadline())
+        pipeline.sweep(detail=end)
     sweep(pipeline.services)
 
     assert adopted.everything() == before
@@ -222,7 +221,7 @@ def test_a_run_that_the_console_starts_does_not_take_the_product_s_task(
         plan_batches(PlanRequest(input=given, execution=execution), pipeline.services, deadline())
     record_run_end(FinalizeRequest(input=given, execution=execution), pipeline.services, deadline())
     end = ExecutionEnd(execution_arn="arn:console", status="FAILED", input=given.model_dump_json())
-    reconcile(ReconcileRequest(detail=end), pipeline.services, deadline())
+    pipeline.sweep(detail=end)
 
     assert adopted.everything() == before
 

@@ -6,8 +6,6 @@ import pytest
 
 from migrations import use_time_zone
 from roadmap_content.api.preview import preview_retry
-from roadmap_content.content.generation.generator import Generator
-from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.product import PRODUCT_TYPES
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.errors import ItemNotFoundError, TransientError
@@ -20,7 +18,7 @@ from roadmap_content.runs.steps.save import save_batch
 from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.scope import Scope
 from tests.product.product import EVERY_FORM, NOW, Product
-from tests.product.running import deadline, heal, retry, sql_of, sweep
+from tests.product.running import CountingGenerator, deadline, heal, retry, sql_of, sweep
 from tests.support.factories import TYPES, USER
 from tests.support.pipeline import Pipeline
 
@@ -33,30 +31,15 @@ class AwayError(TransientError, code="ModelBusy"):
     """The model does not respond."""
 
 
-class Counting:
-    """A generator that counts its calls, and fails on request."""
-
-    def __init__(self, generator: Generator) -> None:
-        self.generator = generator
-        self.made: list[Item] = []
-        self.error: Exception | None = None
-
-    def generate(self, concept: Any, content_type: ContentType, *rest: Any) -> Any:
-        if self.error is not None:
-            raise self.error
-        self.made.append(Item(concept.concept_id, content_type))
-        return self.generator.generate(concept, content_type, *rest)
-
-
 @pytest.fixture
-def generator(pipeline: Pipeline) -> Counting:
-    counting = Counting(OfflineGenerator())
+def generator(pipeline: Pipeline) -> CountingGenerator:
+    counting = CountingGenerator()
     pipeline.services.generator = counting
     return counting
 
 
 @pytest.fixture
-def completed(adopted: Product, pipeline: Pipeline, generator: Counting) -> Services:
+def completed(adopted: Product, pipeline: Pipeline, generator: CountingGenerator) -> Services:
     """A completed task with content that was saved by us."""
     adopted.failed(CONCEPTS)
     heal(pipeline.services)
@@ -141,7 +124,7 @@ class Steps:
     ],
 )
 def test_a_limited_retry_generates_its_part_and_keeps_the_other_failures(
-    pipeline: Pipeline, adopted: Product, generator: Counting, scope: Scope, total: int
+    pipeline: Pipeline, adopted: Product, generator: CountingGenerator, scope: Scope, total: int
 ) -> None:
     adopted.failed(CONCEPTS)
     generator.error = AwayError("too many requests")
@@ -166,7 +149,7 @@ def test_a_limited_retry_generates_its_part_and_keeps_the_other_failures(
 
 
 def test_a_first_attempt_for_one_item_records_that_the_others_were_not_requested(
-    pipeline: Pipeline, adopted: Product, generator: Counting
+    pipeline: Pipeline, adopted: Product, generator: CountingGenerator
 ) -> None:
     adopted.failed(CONCEPTS)
 
@@ -192,7 +175,7 @@ def test_a_retry_of_a_part_without_missing_items_starts_nothing(
 
 @EVERY_FORM
 def test_a_regenerated_tutorial_gets_the_next_version(
-    completed: Services, adopted: Product, generator: Counting
+    completed: Services, adopted: Product, generator: CountingGenerator
 ) -> None:
     (first,) = rows_of(adopted, ContentType.TUTORIAL)
     text = completed.bucket.get(first["content_url"])
@@ -238,7 +221,7 @@ def test_resources_and_quizzes_are_replaced_only_when_the_new_ones_are_saved(
 
 @pytest.mark.parametrize("content_type", list(ContentType))
 def test_a_failed_generation_does_not_change_the_saved_item(
-    completed: Services, adopted: Product, generator: Counting, content_type: ContentType
+    completed: Services, adopted: Product, generator: CountingGenerator, content_type: ContentType
 ) -> None:
     before = adopted.everything()
     steps = Steps(completed, again(content_type))
@@ -274,7 +257,7 @@ def test_after_a_crash_items_to_replace_count_as_failed(completed: Services, ado
 
 @pytest.mark.parametrize("content_type", list(ContentType))
 def test_generated_but_unsaved_content_is_saved_by_the_next_request(
-    completed: Services, adopted: Product, generator: Counting, content_type: ContentType
+    completed: Services, adopted: Product, generator: CountingGenerator, content_type: ContentType
 ) -> None:
     table, _ = TABLES[content_type]
     adopted.execute(f"ALTER TABLE {table} ADD CONSTRAINT refuses CHECK (generated_at IS NULL) NOT VALID")
@@ -314,7 +297,7 @@ def test_a_row_that_the_product_writes_meanwhile_is_kept(
 
 @pytest.mark.parametrize("form", ["create_all", "with_constraints"], indirect=True)
 def test_a_quiz_with_attempts_is_replaced_in_place(
-    completed: Services, adopted: Product, generator: Counting
+    completed: Services, adopted: Product, generator: CountingGenerator
 ) -> None:
     with adopted.engine.begin() as connection:
         use_time_zone(connection, "Asia/Shanghai")
@@ -338,7 +321,7 @@ def test_a_quiz_with_attempts_is_replaced_in_place(
 
 
 def test_staged_copies_of_saved_items_do_not_count_as_new_content(
-    completed: Services, adopted: Product, generator: Counting
+    completed: Services, adopted: Product, generator: CountingGenerator
 ) -> None:
     """With more items than fit into a batch, Plan lists the staged items, and every saved item is staged."""
     completed.settings = type(completed.settings)(

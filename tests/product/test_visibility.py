@@ -2,7 +2,6 @@
 
 import pytest
 
-from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.product import PRODUCT_TYPES
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.items import ContentType
@@ -14,8 +13,7 @@ from roadmap_content.runs.reconciliation.content_loss import SEVERAL, SweepHeldE
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from tests.product.deployment import Deployment, deployment
 from tests.product.product import Product
-from tests.product.running import deadline, heal, retry
-from tests.product.test_healing import Counted
+from tests.product.running import CountingGenerator, deadline, heal, retry
 from tests.support.machine_model import Run, State
 from tests.support.pipeline import SETTINGS
 
@@ -132,14 +130,13 @@ def test_a_run_that_loses_sight_of_the_rows_pays_for_nothing_twice(deployment: D
     deployment.product.task("t-1", "failed", roadmap_id="r-1")
     deployment.migrate()
     services = deployment.services
-    counted = Counted(OfflineGenerator())
-    services.generator = counted  # type: ignore[assignment]
+    counted = services.generator = CountingGenerator()
     answer = retry(services)
     assert answer.execution_arn is not None
     execution = Run(answer.execution_arn, RunInput(task_id="t-1", attempt=answer.attempt))
     while execution.state is not State.SAVE:
         execution.step(services, deadline())
-    paid = len(counted.asked)
+    paid = len(counted.made)
 
     secure(deployment.product, TABLES)
     while execution.running:
@@ -152,7 +149,7 @@ def test_a_run_that_loses_sight_of_the_rows_pays_for_nothing_twice(deployment: D
     assert [repair.status for repair in deployment.sweep().repairs] == ["failed"]
     heal(services)
     assert deployment.product.rows("SELECT status FROM roadmap_tasks") == [{"status": "completed"}]
-    assert paid == len(counted.asked) > 0
+    assert paid == len(counted.made) > 0
 
 
 @pytest.mark.parametrize("way", ["ALTER ROLE {} BYPASSRLS", "ALTER ROLE {} SET row_security = on"])
@@ -220,8 +217,7 @@ def test_an_operator_s_word_and_fewer_roadmaps_are_no_loss(deployment: Deploymen
     finish(deployment)
     deployment.product.execute("DELETE FROM quiz_metadata WHERE roadmap_id = 'r-1'")
     assert [repair.task_id for repair in deployment.sweep().repairs] == ["t-1"]
-    counted = Counted(OfflineGenerator())
-    deployment.services.generator = counted  # type: ignore[assignment]
+    counted = deployment.services.generator = CountingGenerator()
     heal(deployment.services)
     deployment.product.execute("TRUNCATE quiz_metadata CASCADE")
 
@@ -233,4 +229,4 @@ def test_an_operator_s_word_and_fewer_roadmaps_are_no_loss(deployment: Deploymen
     for number in range(1, TASKS + 1):
         heal(deployment.services, f"t-{number}")
     assert len(deployment.product.rows("SELECT 1 FROM quiz_metadata")) == TASKS
-    assert counted.asked == []  # staged content stays after it is saved
+    assert counted.made == []  # staged content stays after it is saved

@@ -118,7 +118,7 @@ class Quota:
     """A behaviour: answers after a model's latency, within quotas of requests and of tokens.
 
     As Bedrock documents it, a call takes its input and its `maxTokens` when it is admitted. At its end, its
-    input and `burndown` times its output replace them. If the quota does not hold the first amount, the call
+    input and its output replace them. If the quota does not hold the first amount, the call
     is refused immediately, and nothing is charged. Each quota is a token bucket that holds `burst` seconds'
     worth. That is emulated: Bedrock documents its quotas per minute, not how it counts within a minute.
     """
@@ -131,10 +131,9 @@ class Quota:
         burst: float,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
-        burndown: float = 1.0,
         output: Callable[[Call], int] | None = None,
     ) -> None:
-        self._burndown, self._output = burndown, output
+        self._output = output
         self._rates = (requests_per_second, tokens_per_second)
         self._latency = latency
         self._clock, self._sleep = clock, sleep
@@ -159,7 +158,7 @@ class Quota:
         if not self._admit(taken):
             return fails("ThrottlingException", "Too many requests, please wait before trying again.")
         self._sleep(self._latency * random.uniform(0.67, 1.33))  # noqa: S311
-        self._end(taken - usage["inputTokens"] - self._burndown * usage["outputTokens"])
+        self._end(taken - usage["inputTokens"] - usage["outputTokens"])
         return reply
 
     def _admit(self, tokens: float) -> bool:

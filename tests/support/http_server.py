@@ -60,7 +60,7 @@ def json_reply(document: object, status: int = 200, **headers: str) -> Reply:
 class HttpServer:
     """Listens inside a `with` block, with a thread for each connection."""
 
-    def __init__(self, answer: Answer, port: int = 0) -> None:
+    def __init__(self, answer: Answer) -> None:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             # Headers and body are two packets: otherwise the second waits until the first is acknowledged.
@@ -89,7 +89,7 @@ class HttpServer:
             def log_message(self, *_: object) -> None:
                 """Log nothing."""
 
-        self._server = ThreadingHTTPServer((HOST, port), Handler)
+        self._server = ThreadingHTTPServer((HOST, 0), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 

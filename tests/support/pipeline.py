@@ -9,6 +9,7 @@ from roadmap_command.load import load_bundle
 from roadmap_content.api.status import read_status
 from roadmap_content.capabilities.composed import EVERY
 from roadmap_content.content.bundle import read_bundle
+from roadmap_content.contracts.api.capacity import RetryAnswer
 from roadmap_content.contracts.api.tasks import TaskStatus
 from roadmap_content.contracts.errors import ContentError
 from roadmap_content.contracts.items import Item
@@ -20,11 +21,15 @@ from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage.bucket import Bucket
 from roadmap_content.platform.storage.keys import staged_key
 from roadmap_content.platform.storage.staging import Staging
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, ReconcileResult, reconcile
+from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.runs.steps.accounting import LostBatch
 from roadmap_content.runs.steps.finalize import record_run_end
+from roadmap_content.runs.steps.generate import GenerateReport, generate_content
 from roadmap_content.runs.steps.plan import PlanResult, plan_batches
 from roadmap_content.runs.steps.save import SaveReport, save_batch
 from roadmap_content.state.services import Services
+from roadmap_content.state.tasks.attempts import user_start
 from roadmap_content.state.tasks.task import read_task
 from tests.support.factories import LATER_KINDS, USER
 from tests.support.machine_model import Run, State, batch_requests
@@ -127,6 +132,9 @@ class Pipeline(Tables):
     def requests(self, planned: PlanResult) -> list[BatchRequest]:
         return batch_requests(planned, self.execution().arn)
 
+    def generate(self, request: BatchRequest, seconds: float = 600.0) -> GenerateReport:
+        return generate_content(request, self.services, Deadline.after(seconds))
+
     def save(self, request: BatchRequest) -> SaveReport:
         return save_batch(request, self.services, Deadline.after(self.seconds))
 
@@ -151,6 +159,15 @@ class Pipeline(Tables):
                     raise
                 run.catch(StateError(error=type(error).__name__, cause=str(error)))
         return run.outcome
+
+    def retry(self, user_id: str = USER, task_id: str | None = None) -> RetryAnswer:
+        """Send a user's retry, without the run that it starts."""
+        deadline = Deadline.after(self.seconds)
+        return retry_task(self.services, task_id or self.task_id, user_id, deadline, user_start(user_id))
+
+    def sweep(self, **request: Any) -> ReconcileResult:
+        """Sweep by hand; with `time`, as the schedule does; with `detail`, record the end of a run."""
+        return reconcile(ReconcileRequest(**request), self.services, Deadline.after(self.seconds))
 
     def status(self, user_id: str = USER) -> TaskStatus:
         """The task's status, as the API returns it to the user."""

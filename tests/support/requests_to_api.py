@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
 from tests.support.factories import USER
 
 
@@ -22,16 +24,17 @@ Ask = Callable[..., Reply]
 OPERATOR: dict[str, Any] = {"user_id": "op", "roles": "owner,operator"}
 
 
-class Context:
+class Context(LambdaContext):
     """The context that Lambda passes to an invocation."""
 
-    function_name = "task-api"
-    function_version = "1"
-    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:task-api"
-    memory_limit_in_mb = 1024
-    aws_request_id = "request"
+    _function_name = "task-api"
+    _function_version = "1"
+    _invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:task-api"
+    _memory_limit_in_mb = 1024
+    _aws_request_id = "request"
 
-    def get_remaining_time_in_millis(self) -> int:
+    @staticmethod
+    def get_remaining_time_in_millis() -> int:
         """The timeout in the template."""
         return 28_000
 

@@ -63,13 +63,3 @@ def test_the_alarms_watch_the_functions_of_the_machine(machine: str) -> None:
     substitutions = resources[machine]["Properties"]["DefinitionSubstitutions"]
     steps = {name for name in substitutions if name.endswith("Function")}
     assert steps - watched == {"AwaitRedriveFunction"}, "it ends an incomplete run with an error"
-
-
-def test_a_previous_version_survives_a_deployment() -> None:
-    """Traffic can only be shifted back, also by an operator, to a version that still exists."""
-    kinds = ("AWS::StepFunctions::StateMachineVersion", "AWS::Lambda::Version")
-    versions = {name: each for name, each in deployed()["Resources"].items() if each["Type"] in kinds}
-    assert versions
-    assert {name: each.get("DeletionPolicy") for name, each in versions.items()} == dict.fromkeys(
-        versions, "Retain"
-    )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from checks.template.concrete import concrete
+from checks.template.concrete import concrete, references
 from checks.template.sam_transform import Deployment, accepted, packaged
 from local_stack.template_file import Template, of_type
 from release.stamp import parameters_of, release_of, stamped
@@ -138,19 +138,6 @@ def functions_change_after(logical_id: str, template: Template) -> set[str]:
     """The functions that CloudFormation updates after a resource, according to the references."""
     resources = template["Resources"]
 
-    def references(part: Any) -> set[str]:
-        match part:
-            case {"Ref": str(name)}:
-                return {name}
-            case {"Fn::GetAtt": [str(name), *_]}:
-                return {name}
-            case dict():
-                return set().union(*map(references, part.values())) if part else set()
-            case list():
-                return set().union(*map(references, part)) if part else set()
-            case _:
-                return set()
-
     def waits(name: str) -> bool:
         seen, waiting = set(), [name]
         while waiting:
@@ -159,7 +146,7 @@ def functions_change_after(logical_id: str, template: Template) -> set[str]:
                 return True
             if current in resources and current not in seen:
                 seen.add(current)
-                waiting += references(resources[current].get("Properties", {}))
+                waiting += set(references(resources[current].get("Properties", {})))
         return False
 
     functions = {name for name, each in resources.items() if each["Type"] == "AWS::Lambda::Function"}

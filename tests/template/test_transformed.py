@@ -49,38 +49,13 @@ def resource(name: str, *path: Any) -> Callable[[Template], None]:
 
 
 MISTAKES = {
-    "eleven alarms of a deployment": Mistake(
-        resource("TaskApiFunction", "DeploymentPreference", "Alarms", [{"Ref": "ApiErrorsAlarm"}] * 11),
-        "AlarmConfiguration",
-    ),
     "a layer that is deleted": Mistake(
         resource("CommonLayer", "RetentionPolicy", "Delete"), "no rollback is possible"
-    ),
-    "three repetitions of an event": Mistake(
-        resource("ReconcileTaskFunction", "EventInvokeConfig", "MaximumRetryAttempts", 3),
-        "MaximumRetryAttempts",
-    ),
-    "a schedule in the plural": Mistake(
-        resource("ReconcileTaskFunction", "Events", "Sweep", "Properties", "Schedule", "rate(1 minutes)"),
-        "ScheduleExpression",
-    ),
-    "a canary of all executions": Mistake(
-        resource(
-            "SaveContentStateMachine",
-            "DeploymentPreference",
-            {"Type": "CANARY", "Percentage": 100, "Interval": 5},
-        ),
-        "DeploymentPreference",
     ),
     "a log level that Lambda does not have": Mistake(
         put("Mappings", "LogLevels", "WARNING", "Lambda", "WARNING"),
         "'WARNING' is not one of",
         parameters={"LogLevel": "WARNING"},
-    ),
-    "days that CloudWatch does not have": Mistake(
-        put("Parameters", "LogRetentionDays", "AllowedValues", [10]),
-        "'10' is not one of",
-        parameters={"LogRetentionDays": "10"},
     ),
     "a reference to a bucket that is not created": Mistake(
         put("Outputs", "ContentBucket", "Value", {"Ref": "ContentBucket"}),

@@ -23,6 +23,7 @@ from roadmap_content.contracts.payloads import Payload
 from roadmap_content.platform.runtime.metrics import SUMMED, Metric
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.steps.handler import step_handler
+from tests.support.requests_to_api import Context
 from tests.support.templates import DATABASE, STACK, behind_the_api
 
 if TYPE_CHECKING:
@@ -365,15 +366,10 @@ def test_the_errors_that_the_alarm_of_the_steps_excuses_are_those_that_it_counts
     monkeypatch.setattr("roadmap_content.runs.steps.handler.step_handler", failing)
     handler = runpy.run_path(str(REPOSITORY / f"functions/{function}/app.py"))["handler"]
     event = json.loads((REPOSITORY / f"events/{function}.json").read_text())
-    context = SimpleNamespace(
-        get_remaining_time_in_millis=lambda: 60_000,
-        **dict.fromkeys(("function_name", "invoked_function_arn", "aws_request_id"), "a"),
-        memory_limit_in_mb=128,
-    )
     excused = set()
     while pending:
         with pytest.raises(pending[0]):
-            handler(event, context)
+            handler(event, Context())
         if Metric.STEPS_EXCUSED in capsys.readouterr().out:
             excused.add(pending[0])
         pending.pop(0)

@@ -26,8 +26,6 @@ from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.errors import (
     ContentError,
     InvalidContentError,
-    ModelDeclinedError,
-    ModelRefusedRequestError,
     PermanentError,
     TransientError,
 )
@@ -212,17 +210,6 @@ def test_retries_stop_in_time_and_raise_the_last_error() -> None:
     assert request.clock.deadline.remaining >= 60
 
 
-def test_an_invalid_answer_is_sent_back_once_with_its_fault() -> None:
-    request = ItemRequest(BAD, GOOD)
-    assert request.generate()
-    first, second = request.model.asked
-    assert first is None
-    assert second is not None
-    assert second.answer is BAD
-    assert second.fault == "questions: List should have at least 1 item after validation, not 0"
-    assert request.allowance.usage == Usage(200, 70)
-
-
 def test_a_second_invalid_answer_fails_with_its_fault() -> None:
     request = ItemRequest(BAD, Answer(Usage(1, 1), fault="the answer was cut off"))
     with pytest.raises(InvalidContentError, match="cut off"):
@@ -234,21 +221,6 @@ def test_a_busy_model_is_also_retried_for_a_correction() -> None:
     request = ItemRequest(BAD, BUSY, GOOD)
     assert request.generate()
     assert [rejected is not None for rejected in request.model.asked] == [False, True, True]
-
-
-@pytest.mark.parametrize(
-    ("said", "error"),
-    [
-        (Answer(Usage(1, 1), declined="the content filter"), ModelDeclinedError),
-        (ModelRefusedRequestError("AccessDeniedException"), ModelRefusedRequestError),
-    ],
-)
-def test_permanent_errors_are_not_retried(said: Answer | ContentError, error: type[ContentError]) -> None:
-    request = ItemRequest(said)
-    with pytest.raises(error):
-        request.generate()
-    assert len(request.model.asked) == 1
-    assert request.budget.left >= 1_000_000 - 2
 
 
 def test_throttled_calls_do_not_count_as_tries_and_cost_nothing() -> None:

@@ -174,6 +174,7 @@ def test_text_from_users_is_cut_to_the_limits() -> None:
         (COLD_STARTS, "zh-TW", "一律使用zh-TW。"),
         (COLD_STARTS, "pt-BR", "reads in pt-BR."),
         (SENSORS, "", "一律使用简体中文。"),
+        (Concept("c-1", "Docker", stage="入门"), "", "一律使用简体中文。"),
         (SENSORS, "en", "reads in English."),
     ],
 )

@@ -135,7 +135,7 @@ def test_a_parameter_that_the_template_lacks_is_refused_before_anything_is_built
     }
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[1]", b"\xff\xfe\x00", b"[" * 100_000, b"9" * 6_000])
+@pytest.mark.parametrize("body", [b"", b"{", b"null", b"[1]", b"\xff\xfe\x00", b"[" * 100_000, b"9" * 6_000])
 def test_a_file_that_is_no_bundle_is_named(body: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_, errors_in_one_line():
         parse_bundle(body, name="my.json")

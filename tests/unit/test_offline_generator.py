@@ -175,28 +175,13 @@ def test_minutes_follow_from_plausible_hours(hours: float, minutes: int) -> None
 
 
 def test_a_chinese_concept_gets_chinese_content() -> None:
+    asked_for = GENERATOR.generate(RETRIES, ContentType.RESOURCES, Learner("zh-CN"))
+    assert isinstance(asked_for, ResourcesDraft)
+    assert {resource.language for resource in asked_for.resources} == {"zh"}
     draft = tutorial(SENSORS)
     assert not re.search("[A-Za-z]", draft.markdown + draft.summary)
     for question in questions(SENSORS):
         assert not re.search("[A-Za-z]", question.question + question.explanation + "".join(question.options))
-
-
-@pytest.mark.parametrize(
-    ("concept", "requested", "language"),
-    [
-        (Concept("c-1", "Docker", stage="入门"), "", "zh"),
-        (Concept("c-1", "Docker", module="Containers"), "", "en"),
-        (RETRIES, "zh-CN", "zh"),
-        (SENSORS, "en", "en"),
-        (SENSORS, "ar", "en"),
-    ],
-)
-def test_the_language_is_the_requested_one_or_the_roadmaps(
-    concept: Concept, requested: str, language: str
-) -> None:
-    draft = GENERATOR.generate(concept, ContentType.RESOURCES, Learner(requested))
-    assert isinstance(draft, ResourcesDraft)
-    assert {resource.language for resource in draft.resources} == {language}
 
 
 def test_characters_that_cannot_be_stored_are_replaced_and_surrogate_pairs_joined() -> None:

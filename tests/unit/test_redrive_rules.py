@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from local_stack.redrive_rules import Step, derive_definition, unsuccessful_step
+from local_stack.redrive_rules import Step, unsuccessful_step
 
 
 def entered(name: str, data: str) -> dict[str, Any]:
@@ -18,30 +18,3 @@ def test_the_redrive_starts_at_the_top_level_state_entered_last() -> None:
 
 def test_an_execution_without_an_entered_state_cannot_be_redriven() -> None:
     assert unsuccessful_step([], {"StartAt": "Plan", "States": {"Plan": {}}}) is None
-
-
-def test_every_reference_to_the_execution_context_is_replaced() -> None:
-    definition = {
-        "StartAt": "Plan",
-        "States": {
-            "Plan": {
-                "Arguments": {"Payload": "{% { 'e': $states.context.Execution } %}"},
-                "Retry": [{"MaxAttempts": 3}],
-                "Comment": "{% $states.context.ExecutionLike %}",
-            },
-            "Map": {"ItemSelector": {"arn": "{% $states.context.Execution.Id %}"}},
-        },
-    }
-    derived = derive_definition(definition, "Map", {"Id": 'arn:\\1 "x"'})
-    literal = '({"Id": "arn:\\\\1 \\"x\\""})'
-    assert derived == {
-        "StartAt": "Map",
-        "States": {
-            "Plan": {
-                "Arguments": {"Payload": f"{{% {{ 'e': {literal} }} %}}"},
-                "Retry": [{"MaxAttempts": 3}],
-                "Comment": "{% $states.context.ExecutionLike %}",
-            },
-            "Map": {"ItemSelector": {"arn": f"{{% {literal}.Id %}}"}},
-        },
-    }

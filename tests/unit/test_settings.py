@@ -17,6 +17,8 @@ def test_no_setting_is_required_before_it_is_used() -> None:
         ("batch_size", "0"),
         ("batch_size", "-1"),
         ("batch_size", "ten"),
+        ("database_auth", "other"),
+        ("database_session", "other"),
         ("database_tls", "yes"),
         ("model_temperature", "1.5"),
         ("model_output_burndown", "nan"),

@@ -80,21 +80,9 @@ def test_every_alarm_links_to_its_page(template: Template) -> None:
             assert anchor in anchors(path), f"{name}: {path} has no section {anchor}"
 
 
-def test_functions_of_the_api_are_deployed_gradually_and_rolled_back_by_an_alarm() -> None:
-    gradual = {
-        name: properties["DeploymentPreference"]
-        for name, properties in FUNCTIONS.items()
-        if "DeploymentPreference" in properties
-    }
-    assert gradual.keys() == behind_the_api()
-    for preference in gradual.values():
-        assert preference["Type"] == {"Ref": "ApiDeployment"}
-        condition, alarms, without = preference["Alarms"]["Fn::If"]
-        assert TEMPLATE["Conditions"][condition] == {
-            "Fn::Not": [{"Fn::Equals": [{"Ref": "ApiDeployment"}, "AllAtOnce"]}]
-        }
-        assert alarms == [{"Ref": f"Api{kind}Alarm"} for kind in ("Errors", "Unauthorized")]
-        assert without == [], "a raised alarm would stop the deployment of its fix"
+def test_every_function_of_the_api_is_deployed_gradually() -> None:
+    gradual = {name for name, each in FUNCTIONS.items() if "DeploymentPreference" in each}
+    assert gradual == behind_the_api()
 
 
 DEFINITION = json.loads((REPOSITORY / "statemachine/save_content.asl.json").read_text())

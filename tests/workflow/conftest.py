@@ -1,8 +1,6 @@
 """Fixtures of the workflow tests: the whole local stack with the real template, one per test worker."""
 
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -12,17 +10,12 @@ from roadmap_command.main import app
 from roadmap_command.target import Target
 from tests.support.http_api import Api
 from tests.support.machine import Machine
+from tests.support.stacks import temporary_stack
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[LocalStack]:
-    """A running stack whose state machine waits a hundredth of the time between retries."""
-    # Not pytest's own directory: if root runs the tests, only root can read it, and PostgreSQL runs as
-    # another user.
-    with (
-        tempfile.TemporaryDirectory(prefix="roadmap-stack-") as directory,
-        LocalStack.start(Path(directory), wait_scale=0.01, fsync=False) as stack,
-    ):
+    with temporary_stack() as stack:
         yield stack
 
 

@@ -44,6 +44,8 @@ def test_one_item_is_followed_by_one_correlation_id(machine: Machine, api: Api) 
 def test_a_refused_request_is_found_by_its_task(machine: Machine, api: Api) -> None:
     """The reason of a refusal need not contain the id, so the line has it."""
     machine.load(1)
+    unsigned = api.request("GET", f"/api/v1/tasks/{machine.task_id}", {}, token="no-token")
+    assert unsigned.status == 401, "the authorizer is asked"
     refused = api.get(machine.task_id, user_id="somebody-else")
     assert refused.status == 403
     lines = [line.fields for line in _lines_of(machine.target, machine.task_id)]

@@ -9,7 +9,7 @@ import pytest
 from local_stack.lock_waiters import processes_waiting_for
 from roadmap_content.contracts.items import ContentType, Item
 from tests.integration.test_pipeline import without_ours
-from tests.support.factories import TYPES, quiz, tutorial
+from tests.support.factories import TYPES
 from tests.support.machine import Machine
 
 CURRICULA = sorted((Path(__file__).parent / "curricula").glob("*.json"))
@@ -42,33 +42,6 @@ def test_a_real_bundle_is_saved_character_for_character(machine: Machine, curric
         (row,) = machine.rows(f"SELECT * FROM quiz_metadata WHERE {condition}", **where)
         assert {key: row[key] for key in entry["quiz"]} == entry["quiz"]
     assert without_ours(machine.framework()) == without_ours(bundle["roadmap"]["framework_data"])
-
-
-def test_a_partial_failure_fails_the_execution_and_a_second_one_completes(machine: Machine) -> None:
-    ids = machine.load(12)
-    other = machine.another()
-    other.load(1)
-    assert other.run()["status"] == "SUCCEEDED"
-    taken = tutorial(other.concept_ids(1)[0])["tutorial_id"]
-    machine.stage(
-        Item(ids[0], ContentType.TUTORIAL), json.dumps(tutorial(ids[0], tutorial_id=taken)).encode()
-    )
-    machine.stage(Item(ids[5], ContentType.QUIZ), json.dumps(quiz(ids[5], note="\x00")).encode())
-
-    first = machine.run()
-    assert (first["status"], first["error"]) == ("FAILED", "ContentIncomplete")
-    assert "1 tutorial, 1 quiz" in first["cause"]
-    assert machine.status().status == "partial_failure"
-    assert failed_items(machine) == {
-        Item(ids[0], ContentType.TUTORIAL): "IdTaken",
-        Item(ids[5], ContentType.QUIZ): "InvalidContent",
-    }
-    (task,) = machine.rows("SELECT * FROM roadmap_tasks WHERE task_id = :id", id=machine.task_id)
-    assert task["failed_concepts"]["concept_ids"] == [ids[0], ids[5]]
-    assert task["execution_summary"]["tutorial"] == {"total": 12, "completed": 11, "failed": 1}
-
-    assert machine.run()["status"] == "SUCCEEDED"
-    assert (machine.status().status, machine.status().attempt) == ("completed", 2)
 
 
 def test_a_save_that_crashes_is_retried_and_then_recorded_as_a_lost_batch(machine: Machine) -> None:

@@ -71,7 +71,7 @@ def spawn(
     )
 
 
-def kill_group(process: psutil.Process, deadline_seconds: float = 30) -> None:
+def kill_group(process: psutil.Process) -> None:
     """Kill a process that `spawn` started and all its descendants. Can be repeated.
 
     Raises:
@@ -82,7 +82,7 @@ def kill_group(process: psutil.Process, deadline_seconds: float = 30) -> None:
     members = [process, *process.children(recursive=True)]
     os.killpg(process.pid, signal.SIGKILL)
     for member in members:
-        if not becomes_true(lambda member=member: has_ended(member), deadline_seconds):  # type: ignore[misc]
+        if not becomes_true(lambda member=member: has_ended(member), 30):  # type: ignore[misc]
             raise TimeoutError(f"process {member.pid} was killed and has not ended")
 
 

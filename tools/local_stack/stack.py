@@ -302,12 +302,12 @@ class LocalStack:
             scope=scope,
         )
 
-    def console_link(self, user_id: str = "operator", scope: str = OPERATOR_SCOPE) -> str:
-        """A link that opens the console signed in, by default as an operator.
+    def console_link(self) -> str:
+        """A link that opens the console signed in as an operator.
 
         The token is in the fragment, which the browser does not send.
         """
-        return f"{self.api_url}/console/#token={self.token(user_id, scope)}"
+        return f"{self.api_url}/console/#token={self.token('operator', OPERATOR_SCOPE)}"
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - each service has its own class
         """A boto3 client of this stack's cloud."""

@@ -8,12 +8,10 @@ tenths of seconds, and the waits of the state machine before a retry takes a tho
 
 import json
 import re
-import tempfile
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -31,6 +29,7 @@ from tests.faults.matrix.steps import Step
 from tests.support.http_proxy import HttpProxy
 from tests.support.product_schema import CONCEPT_METADATA
 from tests.support.published_machine import PublishedMachine
+from tests.support.stacks import temporary_stack
 
 LIMITS = {"lock_timeout": "400ms", "statement_timeout": "800ms"}
 
@@ -94,13 +93,7 @@ class Rig:
     @classmethod
     @contextmanager
     def start(cls) -> "Iterator[Rig]":
-        # Not pytest's directory: if root runs the tests, only root can read it, and PostgreSQL runs as
-        # another user.
-        with (
-            tempfile.TemporaryDirectory(prefix="roadmap-matrix-") as directory,
-            LocalStack.start(Path(directory), wait_scale=WAIT_SCALE, fsync=False) as stack,
-            ExitStack() as resources,
-        ):
+        with temporary_stack(wait_scale=WAIT_SCALE) as stack, ExitStack() as resources:
             yield cls(stack, resources)
 
     def _wire(self, line: Line) -> None:

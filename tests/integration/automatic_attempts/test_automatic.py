@@ -13,13 +13,12 @@ from roadmap_content.content.generation.model import ModelBusyError
 from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.kind import Draft
 from roadmap_content.content.roadmaps.framework import Concept
-from roadmap_content.contracts.errors import ContentError, ModelDeclinedError, TokenBudgetExhaustedError
+from roadmap_content.contracts.errors import ContentError
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.contracts.payloads import RunInput, StateError
 from roadmap_content.platform.aws.executions import ExecutionsUnavailableError
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
-from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.machine_model import Run
 from tests.support.pipeline import SETTINGS, Pipeline
@@ -43,16 +42,14 @@ class Failing:
 
 @pytest.fixture
 def model(pipeline: Pipeline) -> Failing:
-    """The model of a task without staged items."""
+    """A model that was busy during the first run of a task without staged items."""
     pipeline.services.settings = Settings(SETTINGS | {"AUTOMATIC_ATTEMPTS": str(LIMIT)})
     failing = Failing()
     pipeline.services.generator = failing
     pipeline.load(bundle_of(concept_ids(3)) | {"content": []})
+    failing.error = ModelBusyError("throttled")
+    pipeline.run()
     return failing
-
-
-def sweep(pipeline: Pipeline) -> None:
-    reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
 
 
 def pause(pipeline: Pipeline) -> timedelta | None:
@@ -84,16 +81,19 @@ def run_started(pipeline: Pipeline) -> int:
     return len(started)
 
 
-def test_an_attempt_is_started_when_it_is_due_and_not_before(pipeline: Pipeline, model: Failing) -> None:
-    model.error = ModelBusyError("throttled")
-    pipeline.run()
-    assert pause(pipeline) == FIRST_PAUSE
-    sweep(pipeline)
-    assert run_started(pipeline) == 0
+def start_due(pipeline: Pipeline) -> int:
+    """Make the planned attempts due, sweep, and run what that started; return the number of executions."""
     make_due(pipeline)
+    pipeline.sweep()
+    return run_started(pipeline)
+
+
+def test_an_attempt_is_started_when_it_is_due_and_not_before(pipeline: Pipeline, model: Failing) -> None:
+    assert pause(pipeline) == FIRST_PAUSE
+    pipeline.sweep()
+    assert run_started(pipeline) == 0
     model.error = None
-    sweep(pipeline)
-    assert run_started(pipeline) == 1
+    assert start_due(pipeline) == 1
     assert pipeline.task()["status"] == "completed"
     assert pipeline.rows("SELECT attempt, actor, cause FROM content_attempts ORDER BY attempt")[1] == {
         "attempt": 2,
@@ -101,19 +101,15 @@ def test_an_attempt_is_started_when_it_is_due_and_not_before(pipeline: Pipeline,
         "cause": "automatic",
     }
     assert pause(pipeline) is None
-    sweep(pipeline)
+    pipeline.sweep()
     assert run_started(pipeline) == 0
 
 
 def test_automatic_attempts_end_when_the_same_reason_recurs(pipeline: Pipeline, model: Failing) -> None:
-    model.error = ModelBusyError("throttled")
-    pipeline.run()
     for _ in range(2):
-        make_due(pipeline)
-        sweep(pipeline)
-        assert run_started(pipeline) == 1
+        assert start_due(pipeline) == 1
     assert pause(pipeline) is None
-    sweep(pipeline)
+    pipeline.sweep()
     assert run_started(pipeline) == 0
     assert pipeline.task()["attempt"] == 3
 
@@ -121,59 +117,30 @@ def test_automatic_attempts_end_when_the_same_reason_recurs(pipeline: Pipeline, 
 def test_the_same_reason_does_not_end_attempts_that_save_something(
     pipeline: Pipeline, model: Failing
 ) -> None:
-    model.error = ModelBusyError("throttled")
-    pipeline.run()
     for concept_id in concept_ids(2):
         model.works_for.add(concept_id)
-        make_due(pipeline)
-        sweep(pipeline)
-        assert run_started(pipeline) == 1
+        assert start_due(pipeline) == 1
     assert pause(pipeline) == 4 * FIRST_PAUSE
-
-
-@pytest.mark.parametrize(
-    "error", [ModelDeclinedError("no"), TokenBudgetExhaustedError("spent")], ids=lambda error: error.code
-)
-def test_no_automatic_attempt_is_planned_if_a_person_is_needed(
-    pipeline: Pipeline, model: Failing, error: ContentError
-) -> None:
-    model.error = error
-    pipeline.run()
-    assert pipeline.task()["status"] == "failed"
-    assert pause(pipeline) is None
 
 
 @pytest.mark.parametrize("by", ["the API", "the product"])
 def test_a_task_that_is_cancelled_before_its_automatic_attempt_stays_cancelled(
     pipeline: Pipeline, model: Failing, by: str
 ) -> None:
-    model.error = ModelBusyError("throttled")
-    pipeline.run()
     if by == "the API":
         cancel_task(pipeline.services, pipeline.task_id, USER, Deadline.after(600), f"user:{USER}", None)
     else:
         pipeline.execute("UPDATE roadmap_tasks SET status = 'cancelled'")
-    make_due(pipeline)
-    sweep(pipeline)
-    assert run_started(pipeline) == 0
+    assert start_due(pipeline) == 0
     assert pipeline.task()["status"] == "cancelled"
     assert pipeline.rows("SELECT attempt FROM content_automatic_attempts") == []
 
 
-def test_zero_disables_automatic_attempts(pipeline: Pipeline, model: Failing) -> None:
-    pipeline.services.settings = Settings(SETTINGS | {"AUTOMATIC_ATTEMPTS": "0"})
-    model.error = ModelBusyError("throttled")
-    pipeline.run()
-    assert pause(pipeline) is None
-
-
 def test_a_task_cancelled_or_retried_meanwhile_is_not_changed(pipeline: Pipeline, model: Failing) -> None:
-    model.error = ModelBusyError("throttled")
-    pipeline.run()
     make_due(pipeline)
     model.error = None
     pipeline.run()  # a user's retry completes it
-    sweep(pipeline)
+    pipeline.sweep()
     assert run_started(pipeline) == 0
     assert pause(pipeline) is None
 
@@ -182,15 +149,13 @@ def test_a_plan_that_was_replaced_after_the_sweep_read_it_is_kept(
     pipeline: Pipeline, model: Failing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the two, a user's retry fails: its automatic attempt is due later."""
-    model.error = ModelBusyError("throttled")
-    pipeline.run()
     make_due(pipeline)
     with pipeline.engine.connect() as connection:
         due = due_attempts(connection, 50)
     pipeline.run()
     assert pause(pipeline) == FIRST_PAUSE
     monkeypatch.setattr(start, "due_attempts", lambda *_: due)
-    sweep(pipeline)
+    pipeline.sweep()
     assert run_started(pipeline) == 0
     assert pipeline.rows("SELECT attempt FROM content_automatic_attempts") == [{"attempt": 2}]
     assert pause(pipeline) == FIRST_PAUSE
@@ -199,15 +164,11 @@ def test_a_plan_that_was_replaced_after_the_sweep_read_it_is_kept(
 def test_a_refused_task_does_not_affect_the_others(pipeline: Pipeline, model: Failing) -> None:
     ids = concept_ids(1, "r-2")
     pipeline.load(bundle_of(ids, roadmap_id="r-2", task_id="t-2") | {"content": []})
-    model.error = ModelBusyError("throttled")
-    for task_id in ("t-1", "t-2"):
-        pipeline.task_id = task_id
-        pipeline.run()
+    pipeline.task_id = "t-2"
+    pipeline.run()
     pipeline.execute("UPDATE roadmap_metadata SET deleted_at = now() WHERE roadmap_id = 'r-1'")
-    make_due(pipeline)
     model.error = None
-    sweep(pipeline)
-    assert run_started(pipeline) == 1
+    assert start_due(pipeline) == 1
     assert pipeline.task()["status"] == "completed"
     assert pipeline.rows("SELECT task_id FROM content_automatic_attempts") == []
 
@@ -215,8 +176,6 @@ def test_a_refused_task_does_not_affect_the_others(pipeline: Pipeline, model: Fa
 def test_an_attempt_that_could_not_be_started_is_started_later(
     pipeline: Pipeline, model: Failing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model.error = ModelBusyError("throttled")
-    pipeline.run()
     make_due(pipeline)
 
     def unavailable(*_: Any) -> None:
@@ -224,10 +183,8 @@ def test_an_attempt_that_could_not_be_started_is_started_later(
 
     with monkeypatch.context() as patched:
         patched.setattr(pipeline.services.executions, "new_arn", unavailable)
-        sweep(pipeline)
+        pipeline.sweep()
     assert pause(pipeline) == FIRST_PAUSE
-    make_due(pipeline)
     model.error = None
-    sweep(pipeline)
-    assert run_started(pipeline) == 1
+    assert start_due(pipeline) == 1
     assert pipeline.task()["status"] == "completed"

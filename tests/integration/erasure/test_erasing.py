@@ -25,7 +25,6 @@ from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage import keys
 from roadmap_content.platform.storage.bucket import Bucket, StoredVersion
-from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.queue.capacity import NOTHING
 from roadmap_content.state.queue.claims import claim
@@ -451,7 +450,7 @@ NAMING = {
 def swept(pipeline: Pipeline) -> None:
     """A sweep, for which everything is old enough."""
     pipeline.services.settings = Settings(SETTINGS | {"RETENTION_DAYS": "deleted_by_product=0"})
-    reconcile(ReconcileRequest(time=datetime.now(UTC)), pipeline.services, Deadline.after(600))
+    pipeline.sweep(time=datetime.now(UTC))
 
 
 def test_a_text_goes_when_no_row_names_it(of_two_users: Pipeline, s3: "S3Client", ask: Ask) -> None:

@@ -9,10 +9,8 @@ import pytest
 
 from roadmap_content.contracts.api.recoveries import RecoveryFilter, RegenerationFilter
 from roadmap_content.contracts.items import ContentType, Item
-from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage.keys import staged_key
-from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from tests.support.erasing import QUIET, erased, rows_with
 from tests.support.factories import CONTENT_TABLES, bundle_of, concept_ids
 from tests.support.pipeline import S3, SETTINGS, Pipeline
@@ -169,7 +167,7 @@ def test_a_text_that_a_row_of_another_roadmap_names_stays(pipeline: Pipeline) ->
     pipeline.services.settings = Settings(SETTINGS | {"RETENTION_DAYS": "deleted_by_product=0"})
     for rows_of_dave in (True, False):
         for _ in range(2):
-            reconcile(ReconcileRequest(time=datetime.now(UTC)), pipeline.services, Deadline.after(600))
+            pipeline.sweep(time=datetime.now(UTC))
         held = {user for user, url in named.items() if pipeline.bucket.holds(url)}
         assert held == ({*named} if rows_of_dave else {"dave"})
         pipeline.execute("DELETE FROM tutorial_metadata WHERE content_version > 1")

@@ -32,21 +32,17 @@ from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput
 from roadmap_content.platform.aws.executions import ExecutionState, ExecutionsUnavailableError
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
-from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.runs.steps.finalize import FinalizeRequest, record_run_end
-from roadmap_content.runs.steps.generate import generate_content
 from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
 from roadmap_content.runs.steps.save import save_batch
 from roadmap_content.state.outbox import deliver_events
 from roadmap_content.state.tasks.attempt_reading import read_attempts
-from roadmap_content.state.tasks.attempts import user_start
 from tests.integration.conftest import Send
 from tests.integration.test_concurrency import at_once
 from tests.integration.test_metrics import counted
 from tests.integration.test_queue import blocks
 from tests.support.commits import Commits, How, ProcessDied, Strike, When
-from tests.support.factories import TYPES, USER, bundle_of, concept_ids, counts, quiz
+from tests.support.factories import TYPES, bundle_of, concept_ids, counts, quiz
 from tests.support.pipeline import SETTINGS, Pipeline, services_for
 from tests.support.prepared import prepare
 from tests.support.received_events import Received
@@ -104,12 +100,11 @@ def turn(pipeline: Pipeline, recovery_id: str) -> None:
     advance(pipeline.services, recovery_id, Deadline.after(600))
 
 
-def pass_time(pipeline: Pipeline, recovery_id: str, seconds: int = 5) -> None:
-    """Simulate for the rate that `seconds` have passed."""
+def pass_time(pipeline: Pipeline, recovery_id: str) -> None:
+    """Simulate for the rate that five seconds have passed."""
     pipeline.execute(
-        "UPDATE content_recoveries SET next_start_at = next_start_at - make_interval(secs => :seconds)"
+        "UPDATE content_recoveries SET next_start_at = next_start_at - interval '5 seconds'"
         " WHERE recovery_id = :id",
-        seconds=seconds,
         id=recovery_id,
     )
 
@@ -127,16 +122,12 @@ def run_started(pipeline: Pipeline, *, fails: bool = False) -> None:
         )
         for batch in [] if fails else planned.batches:
             asked = BatchRequest(plan=planned.plan, batch=batch, execution_arn=run.arn)
-            generate_content(asked, pipeline.services, Deadline.after(600))
+            pipeline.generate(asked)
             save_batch(asked, pipeline.services, Deadline.after(600))
         ended = FinalizeRequest(input=start, execution=run, plan=planned.plan)
         record_run_end(ended, pipeline.services, Deadline.after(600))
     executions.started.clear()
     executions.names.clear()
-
-
-def sweep(pipeline: Pipeline) -> None:
-    reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
 
 
 def finish(pipeline: Pipeline, recovery_id: str, rounds: int = 30, **run: Any) -> None:
@@ -443,14 +434,14 @@ def test_a_pause_holds_the_waiting_attempts_until_a_resume_or_a_cancel(
     assert send("GET", f"/{recovery_id}").body["counts"]["running"] == 2
     send("POST", f"/{recovery_id}/pause")
     pipeline.execute("UPDATE content_capacity SET stopped_reason = NULL")
-    sweep(pipeline)
+    pipeline.sweep()
     assert pipeline.executions.started == []
     pipeline.execute("INSERT INTO content_queue_keys VALUES ('bulk', 'user:another', 1000000, false)")
     if then == "cancel by a process that dies":
         commits = Commits(pipeline.services.engine, pipeline.engine)
         with commits.struck(Strike(0, When.AFTER, How.PROCESS)), pytest.raises(ProcessDied):
             cancel(pipeline.services, recovery_id, Deadline.after(600))
-        sweep(pipeline)
+        pipeline.sweep()
         then = "cancel"
     answer = send("POST", f"/{recovery_id}/{then}").body
     if then == "resume":
@@ -462,7 +453,7 @@ def test_a_pause_holds_the_waiting_attempts_until_a_resume_or_a_cancel(
         finish(pipeline, recovery_id)
         assert set(results(send, recovery_id).values()) == {"recovered"}
         return
-    sweep(pipeline)
+    pipeline.sweep()
     assert (answer["state"], answer["counts"]["refused"], pipeline.executions.started) == ("cancelled", 2, [])
     assert answer["ended_at"] is not None
     assert [pipeline.rows(sql) for sql in (recorded, groups, events)] == before
@@ -483,7 +474,7 @@ def test_the_breaker_holds_the_waiting_attempts(
     run_started(pipeline, fails=True)
     turn(pipeline, recovery_id)
     pipeline.execute("UPDATE content_capacity SET stopped_reason = NULL")
-    sweep(pipeline)
+    pipeline.sweep()
     recovery = send("GET", f"/{recovery_id}").body
     assert (recovery["state"], recovery["counts"]["running"]) == ("paused_by_breaker", 1)
     assert pipeline.executions.started == []
@@ -600,7 +591,7 @@ def test_the_sweep_starts_an_attempt_after_a_lost_response(
         pipeline.executions.states[row["execution_arn"]] = ExecutionState.UNKNOWN
     pipeline.execute("UPDATE content_queue SET admitted_at = admitted_at - interval '2 minutes'")
     pass_time(pipeline, recovery_id)  # the sweep starts the second task, too
-    sweep(pipeline)
+    pipeline.sweep()
     assert len(pipeline.executions.started) == 2
     finish(pipeline, recovery_id)
     assert set(results(send, recovery_id).values()) == {"recovered"}
@@ -619,7 +610,7 @@ def test_paused_recoveries_do_not_hide_others_from_the_sweep_and_each_is_listed_
         " FROM content_recoveries r, generate_series(1, 60) n"
     )
     last = create_waiting()
-    sweep(pipeline)
+    pipeline.sweep()
     assert len(pipeline.executions.started) == 1
     assert send("GET", f"/{last}").body["counts"]["running"] == 1
     first = send("GET", "", query={"limit": "40"}).body
@@ -635,7 +626,7 @@ def test_the_sweep_counts_the_attempt_that_its_recovery_supersedes(
     fail(pipeline, 1)
     recovery_id = create_waiting()
     pipeline.execute("UPDATE content_attempts SET ended_at = NULL, saved = NULL, failed = NULL")
-    sweep(pipeline)
+    pipeline.sweep()
     first, second = pipeline.rows("SELECT * FROM content_attempts ORDER BY attempt")
     assert (first["outcome"], first["failed"]) == ("superseded", counts(2))
     assert second["ended_at"] is None
@@ -840,7 +831,7 @@ def test_a_recovery_records_a_user_s_retry_after_its_own_attempt(
     (task_id,) = fail(pipeline, 1)
     recovery_id = create(rate_per_minute=6_000)
     run_started(pipeline, fails=True)
-    retry_task(pipeline.services, task_id, USER, Deadline.after(600), user_start(USER))
+    pipeline.retry(task_id=task_id)
     turn(pipeline, recovery_id)
     assert results(send, recovery_id) == {task_id: "running"}
     run_started(pipeline)

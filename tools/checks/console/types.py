@@ -10,16 +10,15 @@ from checks.npm import node, npm_packages
 from local_stack.builds import REPOSITORY
 
 HERE = Path(__file__).parent
-ASSETS = REPOSITORY / "console"
 
 
-def check_types(assets: Path = ASSETS) -> str:
-    """The findings of `tsc --noEmit` in a folder of modules; empty if there are none."""
+def check_types() -> str:
+    """The findings of `tsc --noEmit` in the console's modules; empty if there are none."""
     packages = npm_packages(HERE)
     # In a separate folder, next to the packages with the types that they use.
     with TemporaryDirectory() as directory:
         folder = Path(directory)
-        shutil.copytree(assets, folder / "assets")
+        shutil.copytree(REPOSITORY / "console", folder / "assets")
         shutil.copy(HERE / "tsconfig.json", folder)
         (folder / "node_modules").symlink_to(packages)
         command: list[str | Path] = [

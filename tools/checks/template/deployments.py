@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from local_stack.template_file import Template
-from release.configuration import overrides_in
+from release.configuration import overrides_in, stack_in
 from release.stamp import parameters_of
 
 _ARN = "arn:aws:{}:eu-central-1:123456789012:{}"
@@ -74,7 +74,7 @@ def environments_of(template: Template, configuration: Path) -> Iterator[Deploye
     """Every environment, as it is deployed."""
     for environment in sorted(tomllib.loads(configuration.read_text()).keys() - {"version", "default"}):
         base = _filled_in(parameters_of(template, overrides_in(configuration, environment)))
-        yield Deployed(environment, stack_name_in(configuration, environment), base)
+        yield Deployed(environment, stack_in(configuration, environment), base)
 
 
 def deployments_of(template: Template, configuration: Path) -> Iterator[Deployed]:
@@ -88,12 +88,6 @@ def deployments_of(template: Template, configuration: Path) -> Iterator[Deployed
             for value in _values_of(name, declared):
                 changed = {**deployed.parameters, **needed, name: value}
                 yield Deployed(f"{deployed.name}, {name}={value}", deployed.stack_name, changed)
-
-
-def stack_name_in(configuration: Path, environment: str) -> str:
-    """The name of an environment's stack."""
-    name: str = tomllib.loads(configuration.read_text())[environment]["global"]["parameters"]["stack_name"]
-    return name
 
 
 def _filled_in(parameters: Mapping[str, str]) -> dict[str, str]:

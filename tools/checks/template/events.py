@@ -30,10 +30,6 @@ CONTRACTS: Mapping[str, type[Payload]] = {
 """The payload types of the functions that API Gateway does not invoke."""
 
 
-class UnknownRequestError(ContentError, code="UnknownRequest"):
-    """An event is not a request of API Gateway for this API."""
-
-
 def check_events(template: Template, folder: Path) -> Iterator[Finding]:
     """Check that every function has an event and accepts it."""
     names = {function.name for function in functions_in(template)}
@@ -62,7 +58,7 @@ def check_events(template: Template, folder: Path) -> Iterator[Finding]:
 
 def _read_token_request(event: Mapping[str, Any]) -> None:
     if event["type"] != "TOKEN":
-        raise UnknownRequestError(f"type is {event['type']!r}, not TOKEN")
+        raise ValueError(f"type is {event['type']!r}, not TOKEN")
     for key in ("methodArn", "authorizationToken"):
         event[key]
 
@@ -76,7 +72,7 @@ def _require_route(event: Mapping[str, Any], template: Template) -> None:
     }
     route = (event["httpMethod"], event["resource"])
     if route not in routes:
-        raise UnknownRequestError(f"{' '.join(route)} is not a route of the API")
+        raise ValueError(f"{' '.join(route)} is not a route of the API")
 
 
 def _read_api_request(event: Mapping[str, Any], template: Template) -> None:

@@ -134,7 +134,7 @@ class HttpApi:
         method: str,
         path: str,
         model: type[PayloadT],
-        caller: str | None,
+        caller: str | None = None,
         body: Mapping[str, Any] | None = None,
         /,
         **query: QueryValue,
@@ -144,7 +144,7 @@ class HttpApi:
         return model.model_validate(self.request(method, path, caller, query, given).body)
 
     def pages(
-        self, path: str, page: type[PayloadT], caller: str | None, /, **query: QueryValue
+        self, path: str, page: type[PayloadT], caller: str | None = None, /, **query: QueryValue
     ) -> Iterator[PayloadT]:
         """The pages of a list, each when it is needed."""
         cursor: dict[str, str] = {}

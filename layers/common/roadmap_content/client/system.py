@@ -22,8 +22,8 @@ from .http import HttpApi, QueryValue, path_of, rows
 
 
 class SystemRequests:
-    """Each request has the token of `caller`, or of the client's own user. A user's own tasks need no scope;
-    all others need that of a viewer or of an operator.
+    """Each request has the token of the client's own user, who needs the scope of a viewer or of an operator.
+    Only `tasks` takes another user, whose own tasks need no scope.
     """
 
     _api: HttpApi
@@ -36,13 +36,13 @@ class SystemRequests:
         """The pages of `tasks`, each with the number of all tasks."""
         return self._api.pages("/tasks", TaskPage, caller, **filters)
 
-    def failures(self, caller: str | None = None, /, **filters: QueryValue) -> Iterator[FailureGroup]:
+    def failures(self, **filters: QueryValue) -> Iterator[FailureGroup]:
         """Groups of current failures, the largest first. `filters` as for `tasks`."""
-        return rows(self._api.pages("/failures", FailurePage, caller, **filters))
+        return rows(self._api.pages("/failures", FailurePage, **filters))
 
-    def failure_group(self, group_id: str, *, caller: str | None = None) -> FailureGroupDetail:
+    def failure_group(self, group_id: str) -> FailureGroupDetail:
         """One failure group, the changes of its state and its recoveries."""
-        return self._api.call("GET", path_of("failures", group_id), FailureGroupDetail, caller)
+        return self._api.call("GET", path_of("failures", group_id), FailureGroupDetail)
 
     def change_failure_group(
         self,
@@ -52,30 +52,29 @@ class SystemRequests:
         *,
         until: datetime | None = None,
         until_tasks: int | None = None,
-        caller: str | None = None,
     ) -> FailureGroupDetail:
         """Make a failure group `acknowledged`, `ignored` (until a time or a number of tasks), `resolved` or
         `new`. Only new and regressed groups call a person.
         """
         end = until and until.isoformat()
         body = {"state": state, "note": note, "until": end, "until_tasks": until_tasks}
-        return self._api.call("PUT", path_of("failures", group_id), FailureGroupDetail, caller, body)
+        return self._api.call("PUT", path_of("failures", group_id), FailureGroupDetail, None, body)
 
-    def me(self, caller: str | None = None) -> Identity:
+    def me(self) -> Identity:
         """The identity and the roles of the token."""
-        return self._api.call("GET", "/me", Identity, caller)
+        return self._api.call("GET", "/me", Identity)
 
-    def health(self, caller: str | None = None) -> Health:
+    def health(self) -> Health:
         """The state of the system."""
-        return self._api.call("GET", "/health", Health, caller)
+        return self._api.call("GET", "/health", Health)
 
-    def origins(self, caller: str | None = None) -> OriginCounts:
+    def origins(self) -> OriginCounts:
         """The number of items per generator, model and prompt."""
-        return self._api.call("GET", "/origins", OriginCounts, caller)
+        return self._api.call("GET", "/origins", OriginCounts)
 
-    def capacity(self, caller: str | None = None) -> CapacityAnswer:
+    def capacity(self) -> CapacityAnswer:
         """The capacity and the queue."""
-        return self._api.call("GET", "/capacity", CapacityAnswer, caller)
+        return self._api.call("GET", "/capacity", CapacityAnswer)
 
     def change_capacity(
         self,
@@ -84,11 +83,10 @@ class SystemRequests:
         slots: int | None = None,
         tokens_per_minute: int | None = None,
         stopped: bool | None = None,
-        caller: str | None = None,
     ) -> CapacityAnswer:
         """Change the number of slots or the model's quota (0: none), or stop or resume generation."""
         limits = {"slots": slots, "tokens_per_minute": tokens_per_minute, "stopped": stopped}
-        return self._api.call("PUT", "/capacity", CapacityAnswer, caller, {"reason": reason} | limits)
+        return self._api.call("PUT", "/capacity", CapacityAnswer, None, {"reason": reason} | limits)
 
     def create_recovery(
         self,
@@ -96,14 +94,13 @@ class SystemRequests:
         reason: str,
         *,
         regenerate: Mapping[str, Any] | None = None,
-        caller: str | None = None,
         **limits: int | None,
     ) -> RecoveryAnswer:
         """Retry the tasks that a filter selects now, with a rate limit and other limits. With `regenerate`,
         the saved items that its conditions select now are replaced instead.
         """
         body = {"filter": task_filter, "reason": reason, "regenerate": regenerate, **limits}
-        return self._api.call("POST", "/recoveries", RecoveryAnswer, caller, body)
+        return self._api.call("POST", "/recoveries", RecoveryAnswer, None, body)
 
     def preview_recovery(
         self,
@@ -111,20 +108,19 @@ class SystemRequests:
         reason: str,
         *,
         regenerate: Mapping[str, Any] | None = None,
-        caller: str | None = None,
         **limits: int | None,
     ) -> RecoveryPreview:
         """Count the tasks and items that `create_recovery` would retry. Nothing is started."""
         body = {"filter": task_filter, "reason": reason, "regenerate": regenerate, **limits, "dry_run": True}
-        return self._api.call("POST", "/recoveries", RecoveryPreview, caller, body)
+        return self._api.call("POST", "/recoveries", RecoveryPreview, None, body)
 
-    def recoveries(self, caller: str | None = None, *, limit: int | None = None) -> Iterator[RecoveryAnswer]:
+    def recoveries(self, *, limit: int | None = None) -> Iterator[RecoveryAnswer]:
         """Recoveries, the newest first, requested in pages of `limit`."""
-        return rows(self._api.pages("/recoveries", RecoveryPage, caller, limit=limit))
+        return rows(self._api.pages("/recoveries", RecoveryPage, limit=limit))
 
-    def recovery(self, recovery_id: str, *, caller: str | None = None) -> RecoveryAnswer:
+    def recovery(self, recovery_id: str) -> RecoveryAnswer:
         """One recovery with its counts."""
-        return self._api.call("GET", path_of("recoveries", recovery_id), RecoveryAnswer, caller)
+        return self._api.call("GET", path_of("recoveries", recovery_id), RecoveryAnswer)
 
     def recovery_tasks(
         self,
@@ -132,32 +128,25 @@ class SystemRequests:
         *,
         result: str | None = None,
         limit: int | None = None,
-        caller: str | None = None,
     ) -> Iterator[RecoveryTask]:
         """The result of each task of a recovery, or of those with one result, in pages of `limit`."""
         path = path_of("recoveries", recovery_id, "tasks")
-        return rows(self._api.pages(path, RecoveryTaskPage, caller, result=result, limit=limit))
+        return rows(self._api.pages(path, RecoveryTaskPage, result=result, limit=limit))
 
-    def pause_recovery(
-        self, recovery_id: str, *, reason: str | None = None, caller: str | None = None
-    ) -> RecoveryAnswer:
+    def pause_recovery(self, recovery_id: str, *, reason: str | None = None) -> RecoveryAnswer:
         """Start no further tasks until the recovery is resumed."""
         path = path_of("recoveries", recovery_id, "pause")
-        return self._api.call("POST", path, RecoveryAnswer, caller, reason=reason)
+        return self._api.call("POST", path, RecoveryAnswer, reason=reason)
 
-    def resume_recovery(
-        self, recovery_id: str, *, reason: str | None = None, caller: str | None = None
-    ) -> RecoveryAnswer:
+    def resume_recovery(self, recovery_id: str, *, reason: str | None = None) -> RecoveryAnswer:
         """Resume a paused recovery."""
         path = path_of("recoveries", recovery_id, "resume")
-        return self._api.call("POST", path, RecoveryAnswer, caller, reason=reason)
+        return self._api.call("POST", path, RecoveryAnswer, reason=reason)
 
-    def cancel_recovery(
-        self, recovery_id: str, *, reason: str | None = None, caller: str | None = None
-    ) -> RecoveryAnswer:
+    def cancel_recovery(self, recovery_id: str, *, reason: str | None = None) -> RecoveryAnswer:
         """Start no further tasks, permanently."""
         path = path_of("recoveries", recovery_id, "cancel")
-        return self._api.call("POST", path, RecoveryAnswer, caller, reason=reason)
+        return self._api.call("POST", path, RecoveryAnswer, reason=reason)
 
     def erase(
         self,
@@ -166,7 +155,6 @@ class SystemRequests:
         product_rows: bool = False,
         dry_run: bool = False,
         replay: str | None = None,
-        caller: str | None = None,
         progress: Callable[[ErasureAnswer], object] = lambda _: None,
     ) -> ErasureAnswer:
         """Erase everything that names a user, or with `dry_run` count it; return the last answer, with the
@@ -183,23 +171,22 @@ class SystemRequests:
         query: dict[str, QueryValue] = {"exact": user_id, "product_rows": product_rows, "dry_run": dry_run}
         query["replay"] = replay
         while True:
-            answer = self._api.call("DELETE", path, ErasureAnswer, caller, **query, after=after)
+            answer = self._api.call("DELETE", path, ErasureAnswer, **query, after=after)
             removed, stays, after = removed + answer.removed, stays + answer.stays, answer.after
             answer = answer.model_copy(update={"removed": removed, "stays": stays})
             if answer.complete or answer.waits_until is not None:
                 return answer
             progress(answer)
 
-    def due_erasures(self, *, caller: str | None = None) -> ReplayAnswer:
+    def due_erasures(self) -> ReplayAnswer:
         """The erasures of users that the database has rows of again, as after the restore of a backup."""
-        return self._api.call("POST", "/erasures/due", ReplayAnswer, caller)
+        return self._api.call("POST", "/erasures/due", ReplayAnswer)
 
     def undo_recovery(
         self,
         recovery_id: str,
         *,
         reason: str | None = None,
-        caller: str | None = None,
         progress: Callable[[UndoAnswer], object] = lambda _: None,
     ) -> UndoAnswer:
         """Restore the contents of before a recovery regenerated them; see `recovery_tasks` for each task.
@@ -211,6 +198,6 @@ class SystemRequests:
             ApiUnavailableError: the same request continues later.
         """
         path = path_of("recoveries", recovery_id, "undo")
-        while not (answer := self._api.call("POST", path, UndoAnswer, caller, reason=reason)).complete:
+        while not (answer := self._api.call("POST", path, UndoAnswer, reason=reason)).complete:
             progress(answer)
         return answer

@@ -14,6 +14,7 @@ from ...platform.runtime.settings import Settings
 from ..kind import Draft
 from ..roadmaps.framework import Concept
 from .generator import ANYONE, Allowance, Generator, Learner
+from .prompting import language_of, written_in
 
 MAX_LINE = 200
 """Maximum characters of a name, keyword or prerequisite, which are used in headings and options."""
@@ -23,7 +24,6 @@ MAX_DESCRIPTION = 1000
 MAX_HOURS = 10_000
 """Estimated hours above this are implausible and ignored."""
 
-_CJK = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _NOTHING = {"en": "The outline has none.", "zh": "大纲中没有。"}
 
 _HEADING_MARK = re.compile(r"^\s*#+\s")
@@ -67,21 +67,13 @@ class OfflineGenerator:
         """
         if allowance is not None and allowance.draft_number > 1:
             concept = concept._replace(name=f"{concept.name} #{allowance.draft_number}")
-        outline = _outline(concept, _language(concept, learner))
+        outline = _outline(concept, written_in(language_of(concept, learner)))
         draft: Draft = import_module(f".{content_type}.offline", content.__name__).draft(outline)
         return draft
 
 
 def create(_settings: Settings) -> Generator:
     return OfflineGenerator()
-
-
-def _language(concept: Concept, learner: Learner) -> str:
-    """The requested language, or the roadmap's. English replaces every language other than Chinese."""
-    if learner.language:
-        return "zh" if learner.language.split("-")[0].casefold() == "zh" else "en"
-    written = concept.name + concept.description + concept.module + concept.stage
-    return "zh" if _CJK.search(written) else "en"
 
 
 def _outline(concept: Concept, language: str) -> Outline:

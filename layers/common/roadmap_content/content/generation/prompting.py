@@ -76,8 +76,15 @@ class Prompt:
 
 
 def language_of(concept: Concept, learner: Learner) -> str:
-    """The tag of the learner's language or, if none was requested, of the concept's language."""
-    return learner.language or ("zh" if _CJK.search(concept.name + concept.description) else "en")
+    """The tag of the learner's language or, if none was requested, of the roadmap's language."""
+    written = concept.name + concept.description + concept.module + concept.stage
+    return learner.language or ("zh" if _CJK.search(written) else "en")
+
+
+def written_in(tag: str) -> str:
+    """The language of templates and drafts for a tag: English replaces every language other than Chinese."""
+    spoken = tag.lower().split("-")[0]
+    return spoken if spoken in LANGUAGES else "en"
 
 
 def prompt_for(
@@ -91,8 +98,7 @@ def prompt_for(
     templates in place of those with the same path in the package `content`.
     """
     tag = language_of(concept, learner)
-    spoken = tag.lower().split("-")[0]
-    written = spoken if spoken in LANGUAGES else "en"
+    written = written_in(tag)
     language = LANGUAGES.get(tag.lower(), tag)
     data: dict[str, Mapping[str, object]] = {
         "concept": {

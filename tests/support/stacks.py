@@ -1,0 +1,22 @@
+"""Local stacks for tests."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from local_stack.stack import LocalStack
+
+
+@contextmanager
+def temporary_stack(
+    parameters: Mapping[str, str] | None = None, *, wait_scale: float = 0.01
+) -> Iterator[LocalStack]:
+    """A stack whose state machine waits a hundredth of the time between retries."""
+    # Not pytest's own directory: if root runs the tests, only root can read it, and PostgreSQL runs as
+    # another user.
+    with (
+        tempfile.TemporaryDirectory(prefix="roadmap-stack-") as directory,
+        LocalStack.start(Path(directory), parameters=parameters, wait_scale=wait_scale, fsync=False) as stack,
+    ):
+        yield stack
