@@ -3,8 +3,7 @@
 from checks.template.concrete import concrete, references
 from checks.template.declared import functions_in, statements_of
 from checks.template.deployments import EXAMPLES
-from local_stack.template_file import Template
-from tests.support.templates import of_type
+from local_stack.template_file import Template, of_type
 
 MADE = {"ContentBucket", "ContentBucketPolicy"}
 
