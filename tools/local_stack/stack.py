@@ -451,7 +451,10 @@ def _other_stack() -> str:
     except FileNotFoundError:
         return ""
     record = _read_record(other)
-    return f" (the one in {other} is used by {record['command']})" if record else ""
+    if record is None:
+        return ""
+    # Another version may have written the record.
+    return f" (the one in {other} is used by {record.get('command', 'its own command')})"
 
 
 def _kept_bucket(directory: Path) -> str | None:
