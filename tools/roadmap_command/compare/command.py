@@ -101,7 +101,9 @@ def compare(
         float, typer.Option("--margin", min=0.5, max=50, help="More faulty items per 100 that are accepted.")
     ] = 5,
     tokens: Annotated[int, typer.Option("--tokens", help="Maximum tokens of this run.")] = 5_000_000,
-    calls_per_minute: Annotated[float, typer.Option("--calls-per-minute", min=0.1, help="The pace of the requests.")] = 60,
+    calls_per_minute: Annotated[
+        float, typer.Option("--calls-per-minute", min=0.1, help="The pace of the requests.")
+    ] = 60,
     price: Annotated[
         tuple[float, float] | None,
         typer.Option("--price", help="The candidate's dollars per million tokens of input and output."),
