@@ -146,7 +146,7 @@ def lock_timeout(play: Play) -> Iterator[None]:
     """Another session holds the row through two lock timeouts."""
     with (
         _rival(play, _changing(play)) as rival,
-        _lock_timeout(play, SHORT),
+        _limits(play, lock_timeout=SHORT),
         _ReleaseAtSecondTimeout(play, rival),
     ):
         yield
@@ -155,7 +155,7 @@ def lock_timeout(play: Play) -> Iterator[None]:
 @contextmanager
 def idle_holder(play: Play) -> Iterator[None]:
     """A session is idle in a transaction that holds the row."""
-    with _rival(play, _changing(play)), _lock_timeout(play, SHORT), _answering(play, "55P03"):
+    with _rival(play, _changing(play)), _limits(play, lock_timeout=SHORT), _answering(play, "55P03"):
         yield
 
 
@@ -163,7 +163,7 @@ def idle_holder(play: Play) -> Iterator[None]:
 def locked_roadmap(play: Play) -> Iterator[None]:
     """A person selects the roadmap FOR UPDATE and leaves the session open."""
     lock = "SELECT FROM roadmap_metadata WHERE roadmap_id = 'r-1' FOR UPDATE"
-    with _rival(play, lock), _lock_timeout(play, SHORT), _answering(play, "55P03"):
+    with _rival(play, lock), _limits(play, lock_timeout=SHORT), _answering(play, "55P03"):
         yield
 
 
@@ -192,11 +192,10 @@ def _when_waited_for(play: Play, rival: Connection, work: Callable[[], object]) 
 
 @contextmanager
 def serialization(play: Play) -> Iterator[None]:
-    """The role's default isolation is REPEATABLE READ, and another session changes the row meanwhile."""
-    name = "default_transaction_isolation"
+    """The session's isolation is REPEATABLE READ, and another session changes the row meanwhile."""
     with (
-        _lock_timeout(play, LONG),
-        _role_with(play, f"SET {name} = 'repeatable read'", f"RESET {name}", "40001"),
+        _limits(play, lock_timeout=LONG, default_transaction_isolation="repeatable read"),
+        _answering(play, "40001"),
         _rival(play, _changing(play)) as rival,
         _when_waited_for(play, rival, rival.commit),
     ):
@@ -209,7 +208,7 @@ def deadlock(play: Play) -> Iterator[None]:
     # Not by an insert: its trigger would lock the roadmap before Save does.
     lock = "LOCK TABLE quiz_metadata IN SHARE MODE" if play.step is Step.SAVE else _changing(play)
     with (
-        _lock_timeout(play, LONG),
+        _limits(play, lock_timeout=LONG),
         # PostgreSQL looks for a cycle once: after the rival has crossed, on a busy machine too.
         _role_with(play, "SET deadlock_timeout = '2s'", "RESET deadlock_timeout", "40P01"),
         _rival(play, lock) as rival,
@@ -225,10 +224,10 @@ def deadlock(play: Play) -> Iterator[None]:
 
 
 @contextmanager
-def _lock_timeout(play: Play, timeout: str) -> Iterator[None]:
-    """Another lock timeout for the step's next sessions."""
+def _limits(play: Play, **limits: str) -> Iterator[None]:
+    """Other limits for the step's next sessions."""
     proxy = play.setting.proxy
-    proxy.limits = {"lock_timeout": timeout}
+    proxy.limits = limits
     proxy.cut_all()
     try:
         yield

@@ -165,7 +165,11 @@ class DatabaseProxy:
     def _limited(self, startup: bytes) -> bytes:
         body = startup[4:]
         for name, value in self.limits.items():
-            body = re.sub(rf"(-c {name}=)\w+".encode(), rf"\g<1>{value}".encode(), body)
+            given = rf"--{name}=(?:\\ |[^ \0])+".encode()
+            limit = f"--{name}={value}".replace(" ", "\\ ").encode()
+            body, found = re.subn(given, lambda _, limit=limit: limit, body)
+            if not found:
+                raise ValueError(f"a client that does not set {name}")
         return struct.pack("!i", len(body) + 4) + body
 
 
