@@ -166,8 +166,8 @@ class DatabaseProxy:
         body = startup[4:]
         for name, value in self.limits.items():
             given = rf"--{name}=(?:\\ |[^ \0])+".encode()
-            limit = f"--{name}={value}".replace(" ", "\\ ").encode()
-            body, found = re.subn(given, lambda _, limit=limit: limit, body)
+            limit = f"--{name}={value}".replace(" ", r"\\ ").encode()  # escaped for `subn`, too
+            body, found = re.subn(given, limit, body)
             if not found:
                 raise ValueError(f"a client that does not set {name}")
         return struct.pack("!i", len(body) + 4) + body
