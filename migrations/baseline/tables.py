@@ -172,7 +172,7 @@ CREATE TABLE content_sweeps (
     held text
 );
 """
-"""What a run, a retry, the sweep and a status need."""
+"""The tables that a run, a retry, the sweep and a status need."""
 
 GENERATION = """
 -- Tokens used by the generation of a task.

@@ -1,4 +1,4 @@
-"""What we read about AWS: the prices, names and limits in the table `aws.csv`. Change them there only.
+"""The prices, names and limits of AWS in the table `aws.csv`. Change them there only.
 
 A price is of US East (N. Virginia), in dollars, without the free tier. Of a name or a limit, `about` is a
 file that relies on it. `read` is the day on which the source was read; it is empty if nobody could read it.

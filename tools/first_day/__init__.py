@@ -1,1 +1,1 @@
-"""Try on a deployed stack what we believe about AWS: `make first-day STACK=staging`, docs/first-day.md."""
+"""Try our beliefs about AWS on a deployed stack: `make first-day STACK=staging`, docs/first-day.md."""

@@ -1,4 +1,4 @@
-"""`python -m first_day STACK`: try on a deployed stack what we believe about AWS. docs/first-day.md.
+"""`python -m first_day STACK`: try our beliefs about AWS on a deployed stack. docs/first-day.md.
 
 Never run against AWS yet. STACK is a stack on AWS or an environment of samconfig.toml; `local` is the running
 local stack, which answers a part. Exit codes: 0 (nothing is refuted, with --smoke all is held, and nothing is
@@ -61,7 +61,7 @@ def first_day(
     artifact: Annotated[str, typer.Option(help="Another release, for rollback and own_versions.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, and send nothing.")] = False,
 ) -> None:
-    """Try beliefs, remove what the tries made, and write the results into first-day-STACK.json."""
+    """Try beliefs, undo their changes, and write the results into first-day-STACK.json."""
     chosen = chosen_beliefs(only, smoke=smoke)
     if dry_run:
         for belief in chosen:
@@ -98,7 +98,7 @@ def chosen_beliefs(only: str, *, smoke: bool) -> list[Belief]:
 
 
 def tried(belief: Belief, stack: Stack) -> Answer:
-    """Try a belief, print the answer, and remove what it made."""
+    """Try a belief, print the answer, and undo its changes."""
     try:
         answer = _answer(belief, stack)
     except FAILURES as error:
@@ -119,7 +119,7 @@ def _answer(belief: Belief, stack: Stack) -> Answer:
 
 
 def remove_all(stack: Stack) -> list[str]:
-    """Undo every change; return what is left, which is printed and stays in its file."""
+    """Undo every change; print, return and keep in its file the changes that are left."""
     left = stack.remove_all()
     for each in left:
         typer.echo(f"to remove: {each}\n          by another call; the list is {stack.todo}", err=True)

@@ -19,7 +19,7 @@ class Verdict(StrEnum):
 
 
 class Answer(NamedTuple):
-    """A verdict, and what AWS answered."""
+    """A verdict, and AWS's answer."""
 
     verdict: Verdict
     said: str
@@ -39,7 +39,7 @@ Attempt = Callable[[Stack], Answer]
 
 @dataclass(frozen=True)
 class Belief:
-    """A belief. What a try makes is recorded by `Stack.before`, and removed afterwards."""
+    """A belief. `Stack.before` records each change of a try, which is undone afterwards."""
 
     attempt: Attempt
     """Raises NotTriedError: something is missing."""
@@ -65,7 +65,7 @@ class Belief:
 
     @property
     def claim(self) -> str:
-        """What is believed."""
+        """The belief, as a sentence."""
         return str(self.attempt.__doc__)
 
 

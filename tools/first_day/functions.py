@@ -1,4 +1,4 @@
-"""Beliefs about Lambda: what functions reach, their login, their aliases, the names of their errors."""
+"""Beliefs about Lambda: the services that functions reach, their login, aliases, and names of errors."""
 
 import io
 import zipfile

@@ -23,7 +23,7 @@ def settled(stack: Stack) -> str:
 
 
 def deploy(stack: Stack) -> "subprocess.Popen[bytes]":
-    """Start to deploy the artefact given as ARTIFACT, which must differ from what is deployed."""
+    """Start to deploy the artefact given as ARTIFACT, which must differ from the deployed one."""
     words = ["-m", "release", stack.tags["environment"], "--artifact", stack.artifact, "--yes"]
     return subprocess.Popen([sys.executable, *words], cwd=REPOSITORY, stdout=sys.stderr)
 

@@ -1,4 +1,4 @@
-"""A deployed stack, and the list of what must be removed from it.
+"""A deployed stack, and the list of changes to undo.
 
 The list is a file with the requests that undo a change. Each is written before the change is made, so that a
 process that is killed leaves it, and the next call sends them.
@@ -40,10 +40,10 @@ class Stack:
     name: str
     clients: Clients
     todo: Path
-    """The file with what must be removed."""
+    """The file with the changes to undo."""
 
     undoing: Mapping[str, Callable[..., None]]
-    """What undoes a change with more than one request, by a name. It is called with the stack."""
+    """Functions that undo a change with more than one request, by a name. Each is called with the stack."""
 
     api_url: str = ""
     """Of a local stack; on AWS, the output `ApiUrl`."""
@@ -58,7 +58,7 @@ class Stack:
 
     @property
     def left(self) -> list[Undo]:
-        """What is still to be removed, the oldest first."""
+        """The changes to undo, the oldest first."""
         return [Undo(*each) for each in json.loads(self.todo.read_text())] if self.todo.exists() else []
 
     def before(self, operation: str, **request: Any) -> None:  # noqa: ANN401 - parameters of AWS
@@ -67,7 +67,7 @@ class Stack:
         self._keep([*(each for each in self.left if each != undo), undo])
 
     def remove_all(self) -> list[str]:
-        """Undo every change; return what is left, with the reasons."""
+        """Undo every change; return those that are left, with the reasons."""
         faults = []
         for undo in self.left:
             try:
@@ -152,7 +152,7 @@ class Stack:
         return answer, f"{answer.get('errorType')}: {answer.get('errorMessage')}" if has_failed else ""
 
     def until(self, ready: Callable[[], Any], seconds: int, every: int = 5) -> Any:  # noqa: ANN401
-        """What `ready` returns as soon as it is true, or in the end."""
+        """The result of `ready` as soon as it is true, or in the end."""
         for _ in range(seconds // every):
             if found := ready():
                 return found

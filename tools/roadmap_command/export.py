@@ -1,4 +1,4 @@
-"""Export a task as a bundle, through the API: what `roadmap load` reads, and the origins of the contents."""
+"""Export a task as a bundle, through the API, for `roadmap load`, with the origins of the contents."""
 
 import urllib.request
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from roadmap_content.contracts.items import Item
 from roadmap_content.platform.storage.bucket import in_parallel
 
 ORIGIN_FIELDS = {"generator", "model_id", "prompt_version", "tokens_in", "tokens_out"}
-"""What a bundle says about an origin: nothing about people."""
+"""The fields of an origin in a bundle: nothing about people."""
 
 
 class Exported(NamedTuple):

@@ -52,11 +52,11 @@ _KEPT_BY_REFERENCES = ("23503", "23505")
 
 
 class Rehearsal(BaseModel):
-    """What a migration of the product breaks."""
+    """The effects of a migration of the product."""
 
     findings: list[DatabaseFinding]
     only_in_old_sessions: list[DatabaseFinding]
-    """What fails until the product has restarted."""
+    """The failures until the product has restarted."""
 
     @property
     def is_broken(self) -> bool:
@@ -116,7 +116,7 @@ def _apply(connection: Connection, statement: str) -> None:
 
 
 def _play(engine: Engine) -> list[DatabaseFinding]:
-    """The differences, and what fails in the writes of one session, which are rolled back."""
+    """The differences, and the failures of the writes of one session, which are rolled back."""
     with engine.connect() as connection:
         failures = {_name(found): found for found in find_differences(connection)}
         for table in connection.execute(WRITES).all():

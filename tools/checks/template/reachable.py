@@ -252,7 +252,7 @@ class Analysis:
 
 
 def _given(maker: str, field: str) -> str:
-    """The node of what a symbol gives to a field of the objects that it makes."""
+    """The node of the value that a symbol gives to a field of the objects that it makes."""
     return f"{maker} gives {field}"
 
 
@@ -293,7 +293,7 @@ def _classes_in(found: Type) -> list[TypeInfo] | None:
 
 @cache
 def reached_by(name: str) -> Reached:
-    """What the function in `functions/<name>` can reach.
+    """The symbols and settings that the function in `functions/<name>` can reach.
 
     The analysis takes half a minute; its result is kept for other processes, until the code changes.
 

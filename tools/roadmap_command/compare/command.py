@@ -176,7 +176,7 @@ def compare(
 
 
 def _items_of(body: bytes, name: str) -> Sequence[StoredItem]:
-    """The items of a bundle; what is not valid is named."""
+    """The items of a bundle; invalid ones are named."""
     course = read_course(body, name)
     for fault in course.refused:
         errors.print(f"{name}: left out: {fault}")
@@ -199,7 +199,7 @@ def _announcement(
     candidate: "BedrockModel",
     judge: "BedrockModel | None",
 ) -> Iterator[str]:
-    """What is sent to which model. Raises RefusedError: the changed prompts cannot be used."""
+    """The requests that are sent to each model. Raises RefusedError: the changed prompts cannot be used."""
     versions, packaged = _versions(sample, prompts), _versions(sample, None)
     if prompts is not None and versions == packaged:
         raise RefusedError("--prompts has no template of the sample: TYPE/prompt.LANGUAGE.md")

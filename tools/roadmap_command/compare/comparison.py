@@ -51,7 +51,7 @@ class Pair(NamedTuple):
     tokens_in: int
     tokens_out: int
     seconds: float
-    """What the candidate's item took, with a correction."""
+    """The tokens and the time of the candidate's item, with a correction."""
 
 
 class NotCompared(NamedTuple):

@@ -1,4 +1,4 @@
-"""The sample: saved items of bundles, with what a generator needs to write them again."""
+"""The sample: saved items of bundles, with the input of a generator to write them again."""
 
 import json
 import random

@@ -86,7 +86,7 @@ def _side(
 
 
 def rows_of(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
-    """The rows of the table: a name, both sides, and what is said about their difference."""
+    """The rows of the table: a name, both sides, and their difference."""
     difference, low, high = (f"{number:+.1f}" for number in summary["difference"])
     said = {"faulty": f"{difference} ({low} … {high})  {verdict_of(summary)}"}
     if summary["present"]["preferred"] is not None:

@@ -57,7 +57,7 @@ def _sum(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
 
 
 class Receipt(Payload):
-    """What an erasure has removed, when, and by whom."""
+    """The objects that an erasure has removed, the time, and the operator."""
 
     erasure_id: str
     actor: str

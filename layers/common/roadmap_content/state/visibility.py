@@ -1,4 +1,4 @@
-"""What the database hides from our roles: rows, by row level security, and tables, by missing privileges.
+"""Data that is hidden from our roles: rows, by row level security, and tables, by missing privileges.
 
 A row that is not visible is not missing. Each role has `row_security = off`, so PostgreSQL raises an error
 where it would filter; this module names the tables. Two ways permit a role to read a table with row level

@@ -28,7 +28,7 @@ class FailureGroup(Payload):
     group_id: str
     error_code: str
     sentence: str | None
-    """What the code means; `None` for a code of a content check."""
+    """The meaning of the code; `None` for a code of a content check."""
 
     stage: Stage
     reason: str

@@ -134,7 +134,7 @@ class LeftAlone(Payload):
 
 
 class TaskUndo(Payload):
-    """What an undo did to the items of one task."""
+    """The results of an undo for the items of one task."""
 
     restored: Count = 0
     not_replaced: Annotated[Count, Field(description="Items that the recovery had not replaced.")] = 0

@@ -1,6 +1,6 @@
-"""Leave the product's database: remove everything of this system, and name what stays and why.
+"""Leave the product's database: remove everything of this system, and name the rest, with the reasons.
 
-What was removed, and what is left, is read from PostgreSQL's catalogue, not from the lists of the migrations.
+Removed and remaining objects are read from PostgreSQL's catalogue, not from the lists of the migrations.
 """
 
 from collections import Counter
@@ -111,10 +111,10 @@ class LeaveResult(Payload):
     """The number of removed objects and rights of each kind."""
 
     stays: Sequence[str]
-    """What is left, with the reason."""
+    """The remaining objects, with the reason."""
 
     statements: Sequence[str]
-    """What only an administrator may send, in order."""
+    """The statements that only an administrator may send, in order."""
 
     dry_run: bool
 

@@ -47,7 +47,7 @@ class SweepHeldError(TransientError, code="SweepHeld"):
 
 
 class RecordedOutcome(NamedTuple):
-    """What a task's last outcome counted, and what its roadmap has now."""
+    """The counts of a task's last outcome, and of its roadmap now."""
 
     roadmap_id: str
     completed: Mapping[ContentType, int]

@@ -189,7 +189,7 @@ class Task:
 
     read_at: datetime = field(compare=False)
     disowned_by: str | None = None
-    """The mark of what made the task the product's own again; `None` after the next claim."""
+    """The mark of the change that made the task the product's own again; `None` after the next claim."""
 
     @property
     def state(self) -> QueueState | None:
@@ -205,7 +205,7 @@ class Task:
 
     @property
     def is_live(self) -> bool:
-        """Whether an attempt of ours waits or runs. It decides what a status offers, and what is refused."""
+        """Whether an attempt of ours waits or runs. The actions of a status depend on it."""
         return self.state not in (None, QueueState.ENDED)
 
     @property
