@@ -9,7 +9,7 @@ from roadmap_content.api.cancel import cancel_task
 from roadmap_content.api.entity_tags import is_known
 from roadmap_content.api.health import read_health
 from roadmap_content.api.history import list_attempts, list_changes
-from roadmap_content.api.http import Api, Exact, answered, exact_id, respond
+from roadmap_content.api.http import Api, answered, respond
 from roadmap_content.api.items import read_item_map, read_one_item
 from roadmap_content.api.parameters import (
     After,
@@ -17,6 +17,7 @@ from roadmap_content.api.parameters import (
     ConceptId,
     Cursor,
     ErrorCode,
+    Exact,
     FailingGroup,
     FailingType,
     ItemType,
@@ -33,6 +34,7 @@ from roadmap_content.api.parameters import (
     Time,
     UserId,
     Version,
+    exact_id,
 )
 from roadmap_content.api.preview import preview_retry
 from roadmap_content.api.revisions import list_revisions, read_content, read_origin_counts, restore_revision

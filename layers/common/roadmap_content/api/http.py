@@ -5,14 +5,13 @@ import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response, content_types
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
-from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from pydantic import BaseModel
 from sqlalchemy import Connection
@@ -168,31 +167,6 @@ def _require_storable(app: APIGatewayRestResolver, proceed: NextMiddleware) -> R
         if fault := unstorable(body, "body"):
             raise InvalidRequestError(fault)
     return proceed(app)
-
-
-NOT_IN_PATH = "-"
-"""In a path, for an id that stands in `exact`. Some ids would lead to no operation: `/` ends a segment, `..`
-removes one, and Powertools has a list of characters.
-"""
-
-Exact = Annotated[
-    str | None,
-    Query(min_length=1, description="The id of the path: required if the path encodes it, or has `-`."),
-]
-
-
-def exact_id(segment: str, exact: str | None) -> str:
-    """The id that a segment of a path and `exact` name. A query is decoded exactly once; a path could be
-    decoded before this, and an id with `%` would become another one.
-
-    Raises:
-        InvalidRequestError: the id is encoded, and not given again; or another one is.
-    """
-    if exact is None and ("%" in segment or segment == NOT_IN_PATH):
-        raise InvalidRequestError("the path does not name the id exactly: give it as `exact`")
-    if exact is not None and exact not in (segment, unquote(segment)) and segment != NOT_IN_PATH:
-        raise InvalidRequestError("`exact` is not the id of the path")
-    return segment if exact is None else exact
 
 
 def answered(

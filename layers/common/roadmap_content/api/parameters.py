@@ -2,12 +2,14 @@
 
 from datetime import datetime
 from typing import Annotated
+from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from ..contracts.api.items import MAX_CONCEPTS
+from ..contracts.errors import InvalidRequestError
 from ..contracts.items import ContentType
-from ..contracts.payloads import TASK_ID, USER_ID
+from ..contracts.payloads import NOT_IN_PATH, TASK_ID, USER_ID
 from ..contracts.states import GroupState
 
 TaskId = Annotated[str, Path(pattern=TASK_ID, description="The task.")]
@@ -17,6 +19,13 @@ UserId = Annotated[
         pattern=USER_ID,
         description="A user. For an owner, the token's subject or nothing; an operator or a viewer may name "
         "another user, or leave it out for all.",
+    ),
+]
+Exact = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        description=f"The id of the path: required if the path encodes it, or has `{NOT_IN_PATH}`.",
     ),
 ]
 ItemType = Annotated[ContentType, Path(description="The content type of the item.")]
@@ -73,3 +82,17 @@ Regenerate = Annotated[
 ]
 Checkpoint = Annotated[bool, Query(description="Redrive the last execution from the failed state, in turn.")]
 TakeOver = Annotated[bool, Query(description="Start even if the product processes a task of the roadmap.")]
+
+
+def exact_id(segment: str, exact: str | None) -> str:
+    """The id that a segment of a path and `exact` name. A query is decoded exactly once; a path could be
+    decoded before this, and an id with `%` would become another one.
+
+    Raises:
+        InvalidRequestError: the id is encoded, and not given again; or another one is.
+    """
+    if exact is None and ("%" in segment or segment == NOT_IN_PATH):
+        raise InvalidRequestError("the path does not name the id exactly: give it as `exact`")
+    if exact is not None and exact not in (segment, unquote(segment)) and segment != NOT_IN_PATH:
+        raise InvalidRequestError("`exact` is not the id of the path")
+    return segment if exact is None else exact

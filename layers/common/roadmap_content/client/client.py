@@ -37,7 +37,7 @@ from ..contracts.api.tasks import (
 )
 from ..contracts.errors import InvalidRequestError, MissingSettingError, RoadmapNotFoundError, requires_extra
 from ..contracts.items import ContentType, Item
-from ..contracts.payloads import TASK_ID, PayloadT
+from ..contracts.payloads import NOT_IN_PATH, TASK_ID, PayloadT
 from ..contracts.states import UNFINISHED
 from .http import ApiRefusedError, ApiUnavailableError, HttpApi, QueryValue, Waiting, path_of, rows
 from .system import SystemRequests
@@ -319,7 +319,7 @@ class Client(SystemRequests):
         """Make a former content of an item the current one again.
         Raises ApiRefusedError: there is no such revision (404), or the database refused it (409).
         """
-        path = task_id, "items", _type(content_type), "revisions", "-", "restore"
+        path = task_id, "items", _type(content_type), "revisions", NOT_IN_PATH, "restore"
         query = {"concept_id": concept_id, "exact": revision_id, "reason": reason}
         return self._task("POST", RestoreAnswer, user_id, *path, **query)
 

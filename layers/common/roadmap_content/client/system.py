@@ -18,6 +18,7 @@ from ..contracts.api.recoveries import (
 from ..contracts.api.system import Health, Identity
 from ..contracts.api.tasks import TaskPage, TaskRow
 from ..contracts.erasure import ErasureAnswer, Removed, ReplayAnswer
+from ..contracts.payloads import NOT_IN_PATH
 from .http import HttpApi, QueryValue, path_of, rows
 
 
@@ -165,8 +166,7 @@ class SystemRequests:
             ApiRefusedError: a row of the product refers to one that was to be deleted (409).
             ApiUnavailableError: the same request continues later.
         """
-        # A path cannot name every user: `/` and `..` are others.
-        path, after = path_of("users", "-", "content"), None
+        path, after = path_of("users", NOT_IN_PATH, "content"), None
         removed, stays = Removed(), Removed()
         query: dict[str, QueryValue] = {"exact": user_id, "product_rows": product_rows, "dry_run": dry_run}
         query["replay"] = replay

@@ -22,6 +22,11 @@ TASK_ID = r"^[A-Za-z0-9_-]{1,64}$"
 USER_ID = r"^[^\x00-\x1f\x7f]{1,64}$"
 """Valid user ids: every token subject that can be stored."""
 
+NOT_IN_PATH = "-"
+"""In a path, for an id that is in the query as `exact`. Some ids would lead to no operation: `/` ends a
+segment, `..` removes one, and the API's framework has a list of characters.
+"""
+
 TaskId = Annotated[str, StringConstraints(pattern=r"^[^\x00\x{FFFD}]{1,64}$")]
 """U+FFFD stands for a character that cannot be stored: the id could be that of another task."""
 

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
-from ...api.http import Api, Exact, answered, exact_id
+from ...api.http import Api, answered
+from ...api.parameters import Exact, exact_id
 from ...contracts.erasure import ErasureAnswer, ReplayAnswer
 from .erase import Erasure, due_erasures, erase_user, preview_erasure
 
