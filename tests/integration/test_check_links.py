@@ -134,9 +134,10 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
     def count(_: socket.socket) -> None:
         web.private += 1
 
-    public = serve((PUBLIC, 0), web.answer)
-    port = public.server_address[1]
-    private = serve((PRIVATE, port), count)
+    # The private address chooses the port: other servers, and all clients, have theirs there.
+    private = serve((PRIVATE, 0), count)
+    port = private.server_address[1]
+    public = serve((PUBLIC, port), web.answer)
     monkeypatch.setattr(app, "PORTS", {"http": port, "https": 443})
     monkeypatch.setattr(app, "resolve", web.resolve)
     monkeypatch.setattr(app, "is_public", lambda address: address == PUBLIC or real_is_public(address))
