@@ -244,7 +244,8 @@ def is_red(name: str, counts: Mapping[str, float | list[float]]) -> bool:
         if "Expression" in each:
             text = re.sub(r"AVG\((\w+)\)", lambda found: str(mean(points[found[1]])), each["Expression"])
             moments = [{key: values[period] for key, values in points.items()} for period in range(periods)]
-            points[each["Id"]] = [eval(text.replace("AND", "and"), MATH, moment) for moment in moments]  # noqa: S307
+            formula = text.replace("AND", "and")
+            points[each["Id"]] = [eval(formula, MATH, moment) for moment in moments]  # noqa: S307 - our template's
     breaching = sum(value > alarm["Threshold"] for value in points["value"])
     return bool(breaching >= alarm.get("DatapointsToAlarm", periods))
 

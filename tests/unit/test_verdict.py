@@ -15,7 +15,7 @@ SEED = 20261201
 
 # Tables of Cavo (2012), with the interval that the R package `contingencytables` asserts in its own tests
 # (github.com/ocbe-uio/contingencytables: tests/testthat/test-ch8.R), and of Bentur (2009), with that of the
-# paper of Fagerland (2014). No package of Python has Bonett and Price's interval.
+# paper of Fagerland (2014), which was not read again. No package of Python has Bonett and Price's interval.
 PUBLISHED = [
     (Pairs(161, only_present=16, only_candidate=6), -0.0621, -0.1195, -0.0032),
     (Pairs(21, only_present=7, only_candidate=1), -0.286, -0.508, -0.013),
@@ -46,7 +46,7 @@ def shares(items: int, present: float, candidate: float) -> dict[Verdict, float]
         pairs = Pairs(items, faulty.count((True, False)), faulty.count((False, True)))
         counts[decide(pairs, MARGIN).verdict] += 1
     found = {verdict: counts[verdict] / COMPARISONS for verdict in Verdict}
-    print(f"{items} items, {present:.1%} and {candidate:.1%} faulty, seed {SEED}:", found)  # noqa: T201
+    print(f"{items} items, {present:.1%} and {candidate:.1%} faulty, seed {SEED}:", found)  # noqa: T201 - shown with `-s`
     return found
 
 
