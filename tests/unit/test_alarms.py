@@ -9,6 +9,7 @@ import re
 import runpy
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
+from itertools import product
 from statistics import mean
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -211,6 +212,18 @@ def test_the_dashboard_shows_every_metric_with_the_dimensions_that_it_is_written
     assert body.count("SEARCH(") == len(by_type)
     shown = {(name, False) for name in alone} | {(name, True) for name in by_type}
     assert shown == {(str(name), typed) for name, typed in EMITTED} | COUNTED
+
+
+def test_no_widget_of_the_dashboard_covers_another_one() -> None:
+    (dashboard,) = of_type(STACK, "AWS::CloudWatch::Dashboard").values()
+    widgets = json.loads(dashboard["DashboardBody"]["Fn::Sub"])["widgets"]
+    places = [(each["y"], each["x"]) for each in widgets]
+    assert places == sorted(places)
+    covered = [
+        set(product(range(x, x + each["width"]), range(y, y + each["height"])))
+        for each, (y, x) in zip(widgets, places, strict=True)
+    ]
+    assert sum(map(len, covered)) == len(set().union(*covered)), "widgets overlap"
 
 
 @pytest.mark.parametrize("name", ["ApiErrorsAlarm", "ApiErrorsSlowAlarm", "ApiReservationAlarm"])
