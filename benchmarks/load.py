@@ -146,6 +146,8 @@ class Queue:
         self._engine = engine
         self._runs: dict[str, Run] = {}
         self._recent: deque[Run] = deque()
+        self._changed = False
+        """Whether a sweep could admit a run: every claim and every end has admitted those that it could."""
         with engine.begin() as connection:
             connection.execute(RESET)
             connection.execute(text("UPDATE content_capacity SET slots = :slots"), {"slots": SLOTS})
@@ -172,6 +174,7 @@ class Queue:
         work = Work(items * TOKENS_PER_ITEM, min(MAX_CONCURRENCY, len(run.remaining)))
         with self._engine.begin() as connection:
             queue.confirm(connection, str(run.number), 1, work)
+        self._changed = True
 
     def end(self, run: Run) -> Sequence[Run]:
         """A run has ended."""
@@ -184,6 +187,9 @@ class Queue:
     def sweep(self, now: float) -> Sequence[Run]:
         """The sweep of each minute."""
         with self._engine.begin() as connection:
+            self._age(connection, now)
+            if not self._changed:
+                return []
             lock_capacity(connection)
             return self._admit(connection, now)
 
@@ -194,6 +200,7 @@ class Queue:
 
     def _admit(self, connection: Connection, now: float) -> list[Run]:
         self._age(connection, now)
+        self._changed = False
         with patch.object(queue, "ADMIT", ADMIT):
             return self._runs_of(queue.admit(connection, 100))
 
@@ -203,6 +210,7 @@ class Queue:
             aged.append(str(self._recent.popleft().number))
         if aged:
             connection.execute(AGE, {"tasks": aged})
+            self._changed = True
 
     def _runs_of(self, admitted: Sequence[queue.Admitted]) -> list[Run]:
         return [self._runs[one.task_id] for one in admitted]
