@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from roadmap_command.compare.calls import Calls, KeptModel
-from roadmap_command.compare.judge import DOUBTFUL, SHOWN, Judge, Preference
+from roadmap_command.compare.calls import KeptModel, Limits
+from roadmap_command.compare.judge import DOUBTFUL, ITEM_SECONDS, Judge, Preference
 from roadmap_command.compare.sample import StoredItem
 from roadmap_content.content.findings import Finding, findings_of
 from roadmap_content.content.generation.generator import Allowance
 from roadmap_content.content.generation.model import ModelGenerator
+from roadmap_content.content.generation.quota import Usage
 from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.errors import ContentError, InvalidContentError, ModelDeclinedError
 from roadmap_content.contracts.items import ContentType
@@ -18,9 +19,6 @@ from roadmap_content.platform.runtime.deadline import Deadline
 
 if TYPE_CHECKING:
     from roadmap_content.content.generation.bedrock import BedrockModel
-
-ITEM_SECONDS = 1_800
-"""The time for one item, and for the judge's answers about it: enough for calls that are throttled."""
 
 
 class Examined(NamedTuple):
@@ -48,8 +46,7 @@ class Pair(NamedTuple):
     present: Examined
     candidate: Examined
     preference: Preference | None
-    tokens_in: int
-    tokens_out: int
+    usage: Usage
     seconds: float
     """The tokens and the time of the candidate's item, with a correction."""
 
@@ -57,7 +54,7 @@ class Pair(NamedTuple):
 class NotCompared(NamedTuple):
     """An item without a result, and the reason."""
 
-    item: StoredItem
+    item: str
     reason: str
 
 
@@ -65,50 +62,45 @@ class NotCompared(NamedTuple):
 class Comparison:
     """Compares items. Safe for several threads, with one item per thread."""
 
-    calls: Calls
+    limits: Limits
     candidate: "BedrockModel"
     judge: "BedrockModel | None"
-    prompts: Path | None = None
+    prompts: Path | None
     """A folder with changed templates; see `prompt_for`."""
 
     def compare(self, item: StoredItem) -> Pair | NotCompared:
         """Make the candidate's item, and examine both."""
-        kept = KeptModel(self.candidate, self.calls, item.name)
-        generator = ModelGenerator(kept, prompts=self.prompts)
-        allowance = Allowance(Deadline.after(ITEM_SECONDS), is_bulk=True)
         try:
-            draft = generator.generate(item.concept, item.content_type, item.learner, allowance)
-            content: Document | None = draft.model_dump(mode="json")
-            findings = findings_of(item.content_type, draft.model_dump(mode="json"), item.language)
-        except (InvalidContentError, ModelDeclinedError) as error:
-            content, findings = None, [Finding("not-generated", "item", f"{error.code}: {error}")]
+            return self._compare(item)
         except ContentError as error:
-            return NotCompared(item, f"{error.code}: {error}")
-        present = Examined(item.content, findings_of(item.content_type, item.content, item.language))
-        candidate = Examined(content, findings)
-        preference: Preference | None = None
+            return NotCompared(item.name, f"{error.code}: {error}")
+
+    def _compare(self, item: StoredItem) -> Pair:
+        kept = KeptModel(self.candidate, self.limits, item.name)
+        allowance = Allowance(Deadline.after(ITEM_SECONDS), is_bulk=True)
+        judge = None
         if self.judge is not None:
-            try:
-                present, candidate, preference = self._judged(self.judge, item, present, candidate)
-            except ContentError as error:
-                return NotCompared(item, f"judge: {error.code}: {error}")
-        return Pair(item, present, candidate, preference, *kept.usage, kept.seconds)
+            judge = Judge(ModelGenerator(KeptModel(self.judge, self.limits, item.name)))
+        preference = None
+        try:
+            draft = ModelGenerator(kept, prompts=self.prompts).generate(
+                item.concept, item.content_type, item.learner, allowance
+            )
+            content = draft.model_dump(mode="json")
+        except (InvalidContentError, ModelDeclinedError) as error:
+            finding = Finding("not-generated", "item", f"{error.code}: {error}")
+            candidate = Examined(None, [finding])
+        else:
+            candidate = _examined(item, content, judge)
+            if judge is not None and item.content_type is not ContentType.QUIZ:
+                preference = judge.prefer(item.concept.name, item.content, content)
+        present = _examined(item, item.content, judge)
+        return Pair(item, present, candidate, preference, allowance.usage, kept.seconds)
 
-    def _judged(
-        self, model: "BedrockModel", item: StoredItem, present: Examined, candidate: Examined
-    ) -> tuple[Examined, Examined, Preference | None]:
-        generator = ModelGenerator(KeptModel(model, self.calls, item.name))
-        judge = Judge(generator, Allowance(Deadline.after(ITEM_SECONDS)))
-        name = item.concept.name
 
-        def solved(side: Examined) -> Examined:
-            if side.content is None:
-                return side
-            doubts = judge.solve(name, side.content)
-            return Examined(side.content, [*doubts, *side.findings], len(side.content["questions"]))
-
-        if item.content_type is ContentType.QUIZ:
-            return solved(present), solved(candidate), None
-        if present.content is None or candidate.content is None or item.content_type not in SHOWN:
-            return present, candidate, None
-        return present, candidate, judge.prefer(name, item.content_type, present.content, candidate.content)
+def _examined(item: StoredItem, content: Document, judge: Judge | None) -> Examined:
+    findings = findings_of(item.content_type, content, item.language)
+    if judge is None or item.content_type is not ContentType.QUIZ:
+        return Examined(content, findings)
+    questions: list[Document] = content["questions"]
+    return Examined(content, [*judge.solve(item.concept.name, questions), *findings], len(questions))

@@ -53,6 +53,12 @@ class Decision(NamedTuple):
     items_to_decide: int | None
     """The number of items with which these shares would decide; `None` if they do."""
 
+    @property
+    def interval(self) -> str:
+        """The difference with its interval, in items per 100, and the verdict."""
+        difference, low, high = (f"{100 * share:+.1f}" for share in self[1:4])
+        return f"{difference} ({low} … {high})  {self.verdict.words}"
+
 
 def decide(pairs: Pairs, margin: float) -> Decision:
     """Decide by the pairs. `margin` is a share: 0.05 accepts 5 more faulty items of 100."""
