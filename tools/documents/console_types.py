@@ -1,12 +1,12 @@
 """Write the console's types of the API from its OpenAPI document: `console/types.d.ts`."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from local_stack.builds import REPOSITORY
 
-from .openapi import DOCUMENT, operations
+from .openapi import DOCUMENT, operations, references
 
 FILE = REPOSITORY / "console" / "types.d.ts"
 
@@ -17,24 +17,13 @@ def declarations(document: dict[str, Any]) -> str:
     """A declaration for each schema. An answer has all of its fields; a request may leave some out."""
     schemas: Mapping[str, Any] = document["components"]["schemas"]
     bodies = [operation["requestBody"] for operation in operations(document) if "requestBody" in operation]
-    requested = set(_references(bodies))
-    while further := {name for known in requested for name in _references(schemas[known])} - requested:
+    requested = set(references(bodies))
+    while further := {name for known in requested for name in references(schemas[known])} - requested:
         requested |= further
     parts = ["// The types of the API's answers and requests. Written by `make openapi`.\n"]
     for name, schema in schemas.items():
         parts.append(_declaration(name, schema, optional=name in requested))
     return "\n".join(parts)
-
-
-def _references(node: object) -> Iterator[str]:
-    if isinstance(node, Mapping):
-        if "$ref" in node:
-            yield node["$ref"].rpartition("/")[2]
-        for value in node.values():
-            yield from _references(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _references(value)
 
 
 def _declaration(name: str, schema: Mapping[str, Any], *, optional: bool) -> str:

@@ -11,8 +11,6 @@ from roadmap_content.content.roadmaps.framework import read_framework
 from roadmap_content.contracts.items import count_by_type
 from roadmap_content.platform.storage.keys import manifest_key
 
-from .layout import laid_out
-
 BATCH_SIZE = 10
 
 
@@ -33,7 +31,7 @@ def events_after_a_plan() -> dict[Path, str]:
         event: dict[str, Any] = json.loads(path.read_text())
         event["plan"] |= plan
         (event["lost"][0] if "lost" in event else event)["batch"] = batch
-        written[path] = laid_out(event)
+        written[path] = json.dumps(event, ensure_ascii=False, indent=2) + "\n"
     return written
 
 

@@ -13,8 +13,6 @@ from local_stack.builds import REPOSITORY
 from roadmap_content import __version__
 from roadmap_content.contracts.states import Role
 
-from .layout import laid_out
-
 FUNCTIONS = ("task_api", "operator_api")
 """The functions behind the API, in the order of their paths in the document."""
 
@@ -69,7 +67,7 @@ def openapi_document() -> str:
     whole["components"]["schemas"] = _plain(schemas)
     whole["paths"] = _plain(whole["paths"])
     _share(whole)
-    return laid_out(whole)
+    return json.dumps(whole, ensure_ascii=False, indent=2) + "\n"
 
 
 def operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -151,12 +149,12 @@ def _used_schemas(document: dict[str, Any]) -> dict[str, Any]:
     """The schemas that an operation refers to, directly or through another schema."""
     schemas = document["components"]["schemas"]
     used: dict[str, Any] = {}
-    open_ = list(_references(document["paths"]))
+    open_ = list(references(document["paths"]))
     while open_:
         name = open_.pop()
         if name not in used:
             used[name] = schemas[name]
-            open_ += _references(schemas[name])
+            open_ += references(schemas[name])
     return used
 
 
@@ -195,17 +193,18 @@ def _share(document: dict[str, Any]) -> None:
         document["components"][kind] = dict(sorted(shared.items()))
 
 
-def _references(node: object) -> Iterator[str]:
+def references(node: object) -> Iterator[str]:
+    """The names of the schemas and shared parts to which a part of a document refers."""
     match node:
         case {"$ref": str(target), **rest}:
             yield target.rpartition("/")[2]
-            yield from _references(rest)
+            yield from references(rest)
         case dict():
             for value in node.values():
-                yield from _references(value)
+                yield from references(value)
         case list():
             for value in node:
-                yield from _references(value)
+                yield from references(value)
 
 
 def main() -> None:

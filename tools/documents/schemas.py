@@ -1,12 +1,11 @@
 """Write the JSON Schema of each content type's staged content to `docs/schemas/`, from the code's models."""
 
+import json
 from pathlib import Path
 
 from local_stack.builds import REPOSITORY
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.items import ContentType
-
-from .layout import laid_out
 
 FOLDER = REPOSITORY / "docs" / "schemas"
 
@@ -20,7 +19,7 @@ def schema_document(content_type: ContentType) -> str:
     """The schema of a content type's staged content, as JSON."""
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     schema |= CONTENT_KINDS[content_type].content.model_json_schema()
-    return laid_out(schema)
+    return json.dumps(schema, indent=2) + "\n"
 
 
 if __name__ == "__main__":
