@@ -16,14 +16,12 @@ from roadmap_command.commands import (
     capacity,
     connect,
     content,
-    demo,
     doctor,
     erase,
     failure_groups,
     history,
     leave,
     operate,
-    reconcile,
     recoveries,
     revisions,
     runs,
@@ -35,7 +33,7 @@ from roadmap_content import __version__
 
 GROUPS = (
     stack, content, compare, runs, history, revisions, operate, failure_groups, recoveries, capacity, erase,
-    leave, doctor, reconcile, connect, demo
+    leave, doctor, connect
 )  # fmt: skip
 """The modules with commands."""
 

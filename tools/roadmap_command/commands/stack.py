@@ -1,4 +1,4 @@
-"""`roadmap up`, `down`: the local stack."""
+"""`roadmap up`, `down`, `demo`: the local stack, and a demonstration on one of its own."""
 
 import sys
 from collections.abc import Iterable
@@ -130,3 +130,18 @@ def down() -> None:
     """Stop the local stack. Tasks and content are kept for the next `roadmap up`; executions are not."""
     local_stack().down()
     errors.print("The stack is down.")
+
+
+@group.command()
+def demo(
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the stack at the end, and print a link to its console.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="With --keep: delete the data of the last local stack first.")
+    ] = False,
+) -> None:
+    """Run a roadmap through a separate stack, with three real faults, and repair it."""
+    from roadmap_command.demo import run_demo
+
+    run_demo(keep=keep, fresh=fresh)
