@@ -76,7 +76,8 @@ def stored_texts() -> dict[str, bytes]:
 
 
 def empty_the_stack(pipeline: Pipeline) -> None:
-    pipeline.execute("TRUNCATE roadmap_metadata, roadmap_tasks CASCADE")
+    own = "content_attempts, content_changes, content_events, content_queue, content_queue_keys"
+    pipeline.execute(f"TRUNCATE roadmap_metadata, roadmap_tasks, {own} CASCADE")
     for key in stored_keys(""):
         S3.client.delete_object(Bucket="content", Key=key)
 

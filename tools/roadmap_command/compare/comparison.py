@@ -70,37 +70,42 @@ class Comparison:
 
     def compare(self, item: StoredItem) -> Pair | NotCompared:
         """Make the candidate's item, and examine both."""
-        try:
-            return self._compare(item)
-        except ContentError as error:
-            return NotCompared(item.name, f"{error.code}: {error}")
-
-    def _compare(self, item: StoredItem) -> Pair:
         kept = KeptModel(self.candidate, self.limits, item.name)
         allowance = Allowance(Deadline.after(ITEM_SECONDS), is_bulk=True)
-        judge = None
-        if self.judge is not None:
-            judge = Judge(ModelGenerator(KeptModel(self.judge, self.limits, item.name)))
-        preference = None
+        content: Document | None = None
+        findings: list[Finding] = []
         try:
             draft = ModelGenerator(kept, prompts=self.prompts).generate(
                 item.concept, item.content_type, item.learner, allowance
             )
             content = draft.model_dump(mode="json")
+            findings = findings_of(item.content_type, content, item.language)
         except (InvalidContentError, ModelDeclinedError) as error:
-            finding = Finding("not-generated", "item", f"{error.code}: {error}")
-            candidate = Examined(None, [finding])
-        else:
-            candidate = _examined(item, content, judge)
-            if judge is not None and item.content_type is not ContentType.QUIZ:
-                preference = judge.prefer(item.concept.name, item.content, content)
-        present = _examined(item, item.content, judge)
-        return Pair(item, present, candidate, preference, allowance.usage, kept.seconds)
+            findings = [Finding("not-generated", "item", f"{error.code}: {error}")]
+        except ContentError as error:
+            return NotCompared(item.name, f"{error.code}: {error}")
+        present = Examined(item.content, findings_of(item.content_type, item.content, item.language))
+        pair = Pair(item, present, Examined(content, findings), None, allowance.usage, kept.seconds)
+        try:
+            return pair if self.judge is None else self._judged(self.judge, pair)
+        except ContentError as error:
+            return NotCompared(item.name, f"judge: {error.code}: {error}")
 
+    def _judged(self, model: "BedrockModel", pair: Pair) -> Pair:
+        """The pair with doubtful questions or a preference."""
+        judge = Judge(ModelGenerator(KeptModel(model, self.limits, pair.item.name)))
+        concept = pair.item.concept.name
+        if pair.item.content_type is not ContentType.QUIZ:
+            if pair.candidate.content is None:
+                return pair
+            preference = judge.prefer(concept, pair.item.content, pair.candidate.content)
+            return pair._replace(preference=preference)
 
-def _examined(item: StoredItem, content: Document, judge: Judge | None) -> Examined:
-    findings = findings_of(item.content_type, content, item.language)
-    if judge is None or item.content_type is not ContentType.QUIZ:
-        return Examined(content, findings)
-    questions: list[Document] = content["questions"]
-    return Examined(content, [*judge.solve(item.concept.name, questions), *findings], len(questions))
+        def solved(quiz: Examined) -> Examined:
+            if quiz.content is None:
+                return quiz
+            questions: list[Document] = quiz.content["questions"]
+            findings = [*judge.solve(concept, questions), *quiz.findings]
+            return Examined(quiz.content, findings, len(questions))
+
+        return pair._replace(present=solved(pair.present), candidate=solved(pair.candidate))

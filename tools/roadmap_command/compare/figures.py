@@ -40,7 +40,9 @@ def decision_of(pairs: Sequence[Pair], margin: float) -> Decision:
 def figures_of(pairs: Sequence[Pair], decision: Decision, price: tuple[float, float] | None) -> list[Figure]:
     """The figures. `price`: dollars per million tokens of the candidate's input and output."""
     present, candidate = [pair.present for pair in pairs], [pair.candidate for pair in pairs]
-    figures = [Figure("faulty items, per 100", _faulty(present), _faulty(candidate), decision.interval)]
+    difference, low, high = (f"{number:+.1f}" for number in decision.per_hundred)
+    interval = f"{difference} ({low} … {high})  {decision.verdict.words}"
+    figures = [Figure("faulty items, per 100", _faulty(present), _faulty(candidate), interval)]
     if any(examined.questions for examined in present):
         figures.append(Figure("questions solved blind", _solved(present), _solved(candidate)))
     preferred = Counter(pair.preference for pair in pairs if pair.preference is not None)

@@ -90,7 +90,7 @@ class Judge:
         solved = self._ask(_SOLVE, "answer_quiz", _Solutions, {"concept": concept, "questions": shown})
         named = {solution.question: solution.options for solution in solved.answers}
         if named.keys() != set(range(len(questions))):
-            raise InvalidContentError(f"it answers the questions {sorted(named)} of {len(questions)}")
+            raise InvalidContentError(f"the questions {sorted(named)} are answered, of {len(questions)}")
         return [
             {(option + shift) % len(question["options"]) for option in named[index]}
             for index, question in enumerate(questions)

@@ -54,10 +54,9 @@ class Decision(NamedTuple):
     """The number of items with which these shares would decide; `None` if they do."""
 
     @property
-    def interval(self) -> str:
-        """The difference with its interval, in items per 100, and the verdict."""
-        difference, low, high = (f"{100 * share:+.1f}" for share in self[1:4])
-        return f"{difference} ({low} … {high})  {self.verdict.words}"
+    def per_hundred(self) -> list[float]:
+        """The difference and the ends of its interval, in items per 100."""
+        return [round(100 * share, 1) for share in (self.difference, self.low, self.high)]
 
 
 def decide(pairs: Pairs, margin: float) -> Decision:
