@@ -80,7 +80,7 @@ else ifndef SETUP
 	$(RUN)/python -m pytest $(BY_FILE) $(if $(filter sample,$(LOOKS)),,-m "") tests/browser
 endif
 
-verify-template: $(INSTALLED) ## Check the template, the state machine, the events and every role (ALL=1: each value of each parameter, and the checks themselves).
+verify-template: $(INSTALLED) ## Check the template, the state machine and every role (ALL=1: each value of each parameter, and the checks themselves).
 	$(RUN)/python -m checks.template $(if $(ALL),--every-value)
 	$(RUN)/python -m pytest $(BY_FILE) $(if $(ALL),-m "") tests/template tests/sam
 

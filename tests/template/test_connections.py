@@ -1,16 +1,16 @@
-"""The check of the connections finds a function that logs in and that nothing limits."""
+"""What logs in to the database has a limit, in each environment that limits what saves."""
 
-from checks.template.connections import check_connections
 from checks.template.deployments import environments_of
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template
+from release.connections import holders
 
 
-def test_a_function_without_a_reservation_is_found_in_each_environment_that_reserves(
-    template: Template,
-) -> None:
-    environments = list(environments_of(template, REPOSITORY / "samconfig.toml"))
-    assert list(check_connections(template, environments)) == []
-    del template["Resources"]["FinalizeTaskFunction"]["Properties"]["ReservedConcurrentExecutions"]
-    found = [finding.place for finding in check_connections(template, environments)]
-    assert found == ["prod: FinalizeTaskFunction", "staging: FinalizeTaskFunction"]
+def test_every_function_that_logs_in_has_a_reservation_where_save_has_one(template: Template) -> None:
+    reserving = []
+    for deployed in environments_of(template, REPOSITORY / "samconfig.toml"):
+        at_once = {each.function: each.at_once for each in holders(deployed.parameters, template)}
+        if at_once["SaveBatchFunction"]:
+            reserving.append(deployed.name)
+            assert all(at_once.values()), deployed.name
+    assert reserving == ["prod", "staging"]

@@ -1,4 +1,4 @@
-"""The check of permissions detects missing, unused and too broad permissions."""
+"""Each role allows what its function's code calls; missing, unused and too broad permissions are found."""
 
 import pytest
 
@@ -34,6 +34,11 @@ def without(function: Function, action: str) -> Function:
 
 def allowing(function: Function, action: str, resource: str = "${ContentBucket.Arn}/staged/*") -> Function:
     return function._replace(statements=(*function.statements, Statement("Allow", (action,), (resource,))))
+
+
+@pytest.mark.parametrize("logical_id", FUNCTIONS)
+def test_a_role_allows_exactly_the_calls_of_the_code(logical_id: str) -> None:
+    assert faults(FUNCTIONS[logical_id]) == []
 
 
 @pytest.mark.parametrize(("logical_id", "action"), NEEDED)

@@ -6,9 +6,11 @@ from importlib import import_module
 
 import pytest
 
+from checks.template.declared import Function, functions_in
 from checks.template.reachable import reached_by
 from local_stack.builds import REPOSITORY
 from roadmap_content.state.services import Capability
+from tests.support.templates import STACK
 
 
 def test_the_settings_of_a_function() -> None:
@@ -24,6 +26,12 @@ def test_the_settings_of_a_function() -> None:
     }
     assert {"BATCH_SIZE", "CONTENT_BUCKET", "STATE_MACHINE_ARN"} <= reached_by("plan_batches").settings
     assert "STATE_MACHINE_ARN" not in reached_by("save_batch").settings
+
+
+@pytest.mark.parametrize("function", functions_in(STACK), ids=lambda function: function.name)
+def test_a_function_reads_the_settings_that_are_set_for_it_and_no_others(function: Function) -> None:
+    settings = reached_by(function.name).settings
+    assert function.own_variables <= settings <= function.variables
 
 
 LAYER = REPOSITORY / "layers/common"

@@ -1,28 +1,61 @@
 """`events/` contains one valid example event per function."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
-from checks.template.events import CONTRACTS, check_events
 from documents.events import events_after_a_plan
 from local_stack.builds import REPOSITORY
+from roadmap_content.api.callers import caller_of
 from roadmap_content.capabilities.recoveries.decisions import FINAL_STATES
 from roadmap_content.contracts.events import detail_of, recovery_ended
-from roadmap_content.contracts.payloads import parse
+from roadmap_content.contracts.payloads import BatchRequest, Payload, parse
 from roadmap_content.contracts.states import RecoveryState
-from tests.support.templates import STACK
+from roadmap_content.runs.installation.migrate import MigrateRequest
+from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest
+from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest
+from roadmap_content.runs.steps.finalize import FinalizeRequest
+from roadmap_content.runs.steps.plan import PlanRequest
+from tests.support.templates import FUNCTIONS
 
 
 def event(name: str) -> Any:
     return json.loads((REPOSITORY / "events" / f"{name}.json").read_text())
 
 
-def test_every_function_has_a_valid_example_event() -> None:
-    assert list(check_events(STACK, REPOSITORY / "events")) == []
+CONTRACTS: Mapping[str, type[Payload]] = {
+    "plan_batches": PlanRequest,
+    "generate_content": BatchRequest,
+    "save_batch": BatchRequest,
+    "finalize_task": FinalizeRequest,
+    "await_redrive": AwaitRedriveRequest,
+    "reconcile_task": ReconcileRequest,
+    "migrate_database": MigrateRequest,
+}
+"""The payload types of the functions that API Gateway does not invoke."""
+
+
+OTHERS = ("authorize_request", "check_links", "console", "operator_api", "task_api")
+
+
+def test_every_function_has_an_example_event() -> None:
+    names = {Path(each["CodeUri"]).name for each in FUNCTIONS.values()}
+    assert names == {*CONTRACTS, *OTHERS} == {path.stem for path in (REPOSITORY / "events").glob("*.json")}
+
+
+@pytest.mark.parametrize("name", ["console", "operator_api", "task_api"])
+def test_an_example_of_a_request_has_a_route_of_its_function(name: str) -> None:
+    request = event(name)
+    (function,) = (each for each in FUNCTIONS.values() if Path(each["CodeUri"]).name == name)
+    routes = [each["Properties"] for each in function["Events"].values() if each["Type"] == "Api"]
+    assert (request["httpMethod"], request["resource"]) in [(each["Method"], each["Path"]) for each in routes]
+    if name != "console":
+        caller_of(request).reads_for((request["queryStringParameters"] or {}).get("user_id"))
 
 
 @pytest.mark.parametrize("name", CONTRACTS)

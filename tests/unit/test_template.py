@@ -22,6 +22,8 @@ from tests.support.templates import STACK as TEMPLATE
 def test_the_state_machine_pins_versions_and_may_invoke_only_those_of_its_functions() -> None:
     (machine,) = of_type(TEMPLATE, "AWS::Serverless::StateMachine").values()
     substitutions = machine["DefinitionSubstitutions"]
+    definition = (REPOSITORY / machine["DefinitionUri"]).read_text()
+    assert set(re.findall(r"\$\{(\w+)\}", definition)) == substitutions.keys()
     assert machine["AutoPublishAlias"] == "live"
     names = [name for name in substitutions if name.endswith("Function")]
     assert [substitutions[name] for name in names] == [{"Ref": f"{name}.Version"} for name in names]

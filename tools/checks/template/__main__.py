@@ -14,15 +14,10 @@ from local_stack.builds import REPOSITORY
 from local_stack.steps import console, step
 from local_stack.template_file import read_template
 
-from .connections import check_connections
 from .deployments import deployments_of, environments_of
-from .events import check_events
 from .findings import Finding
 from .linters import lint_state_machine, lint_with_cfn_lint, lint_with_checkov
-from .permissions import check_permissions
-from .statemachine import check_substitutions
 from .transformed import check_transformed
-from .variables import check_variables
 
 TEMPLATE = REPOSITORY / "template.yaml"
 OTHER_TEMPLATES = (REPOSITORY / "database/template.yaml", REPOSITORY / "deployment/role.yaml")
@@ -34,13 +29,6 @@ def main(*, every_value: bool = False) -> int:
     deployments = deployments_of if every_value else environments_of
     template = read_template(TEMPLATE)
     checks: Mapping[str, Callable[[], Iterator[Finding]]] = {
-        "every function accepts its event": lambda: check_events(template, REPOSITORY / "events"),
-        "the state machine has all substitutions": lambda: check_substitutions(template, REPOSITORY),
-        "functions have the settings that they read": lambda: check_variables(template),
-        "roles allow exactly the calls of the code": lambda: check_permissions(template),
-        "connections to the database are limited": lambda: check_connections(
-            template, environments_of(template, REPOSITORY / "samconfig.toml")
-        ),
         "every deployment, after SAM's transform": lambda: check_transformed(
             [(template, deployed) for deployed in deployments(template, REPOSITORY / "samconfig.toml")]
         ),

@@ -3,11 +3,9 @@
 from collections.abc import Iterator, Mapping
 from itertools import product
 
-from local_stack.template_file import Template
-
-from .declared import Function, functions_in
+from .declared import Function
 from .findings import Finding
-from .reachable import Operation, Reached, reached_by
+from .reachable import Operation, Reached
 
 NEEDS: Mapping[Operation, frozenset[str]] = {
     Operation("bedrock-runtime", "converse"): frozenset({"bedrock:InvokeModel"}),
@@ -101,12 +99,6 @@ OWN: Mapping[str, frozenset[str]] = {
     "states:StartExecution": frozenset({_STATES + ":stateMachine:${AWS::StackName}-save-content"}),
 }
 """The resources of this stack by service: a bucket by prefixes, state machines, and those in parameters."""
-
-
-def check_permissions(template: Template) -> Iterator[Finding]:
-    """Check every role against the code that uses it."""
-    for function in functions_in(template):
-        yield from compare(function, reached_by(function.name))
 
 
 def compare(function: Function, reached: Reached) -> Iterator[Finding]:

@@ -1,30 +1,11 @@
-"""Check the `${Substitution}`s of the state machine's definition against the template."""
+"""The state machine's definition for linters, which know no `${Substitution}`."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
-
-from local_stack.template_file import Template
-
-from .findings import Finding
 
 _SUBSTITUTION = re.compile(r"\$\{(\w+)\}")
 _NUMBERS = frozenset({"MaxConcurrency"})
 _COMPUTED_SECONDS = re.compile(r'"Seconds": "\{%[^"]*%\}"')
 _ONLY_A_NUMBER = re.compile(r'"\{% (\d+) %\}"')
-
-
-def check_substitutions(template: Template, base: Path) -> Iterator[Finding]:
-    """Check that every substitution is defined and used."""
-    for logical_id, resource in template["Resources"].items():
-        if resource["Type"] != "AWS::Serverless::StateMachine":
-            continue
-        given = resource["Properties"].get("DefinitionSubstitutions", {}).keys()
-        used = set(_SUBSTITUTION.findall((base / resource["Properties"]["DefinitionUri"]).read_text()))
-        for name in sorted(used - given):
-            yield Finding(logical_id, f"${{{name}}} is used in the definition and not defined")
-        for name in sorted(given - used):
-            yield Finding(logical_id, f"${{{name}}} is defined and not used in the definition")
 
 
 def substituted(definition: str) -> str:
