@@ -25,16 +25,7 @@ from roadmap_content.content.generation import model
 from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.storage.bucket import PARALLEL
-from tests.support.converse_server import (
-    Call,
-    ConverseServer,
-    Reply,
-    answers,
-    fails,
-    fills_in,
-    is_cut_off,
-    valid_output,
-)
+from tests.support.converse_server import Call, ConverseServer, Reply, answers, fails, fills_in, is_cut_off
 from tests.support.factories import bundle_of, concept_ids
 
 IDS = concept_ids(12)
@@ -162,9 +153,9 @@ def test_the_doubtful_questions_are_those_with_a_wrong_key_and_decide(
     server: ConverseServer, compare: Compare
 ) -> None:
     def answer(call: Call) -> Reply:
-        output = valid_output(call)
-        give_a_wrong_key(output["questions"][0])
-        return fills_in(call, output)
+        questions = quizzes(course())[number_of(call.concept)]
+        give_a_wrong_key(questions[0])
+        return fills_in(call, {"questions": questions})
 
     server.behaviour = answer
     bundle = course()
