@@ -17,6 +17,7 @@ from tests.browser.tasks import (
     HEALED,
     PARTLY_FAILED,
     RUNNING,
+    UNTOUCHED,
     large,
     load,
     running,
@@ -76,6 +77,9 @@ def test_a_task_in_the_list_has_room_for_its_title_and_few_lines(
         assert sizes[0] >= sizes[1], "the title is not cut"
         assert sizes[0] >= (180 if width < 700 else 300 if width <= 1000 else 220)
         assert sizes[2] <= (112 if width <= 700 else 76 if width <= 1000 else 40)
+        pills = console.page.locator(".task .pill")
+        ends = pills.evaluate_all("all => all.map((each) => Math.round(each.getBoundingClientRect().right))")
+        assert width > 1000 or len(set(ends)) == 1, "states stand below each other"
         assert console.overflow() == 0
 
 
@@ -307,6 +311,8 @@ def test_a_cancelled_task_says_what_becomes_of_its_items(console: Console) -> No
         [f"{22 * TYPES}Generated and paid for", f"{TYPES}Not generated yet"]
     )
     expect(page.locator(".part-F, .bad-text")).to_have_count(0)
+    console.open(f"/tasks/{CANCELLED}?lang=zh")
+    expect(page.locator(".note")).to_have_text("已由运维取消: the course is withdrawn")
 
 
 def test_an_operator_resumes_generation_where_the_stop_is_read(
@@ -402,7 +408,7 @@ def test_a_viewer_has_no_buttons_that_change_anything(browser: Browser, api: Rea
     with console_in(browser, api.url, role="viewer") as console:
         page = console.page
         recovery = f"/recoveries/{api.recoveries['running']}"
-        for path in ("/tasks?status=failed", TASK, "/failures", recovery, "/health"):
+        for path in ("/tasks?status=failed", TASK, f"/tasks/{UNTOUCHED}", "/failures", recovery, "/health"):
             console.open(path)
             console.settled()
             expect(page.locator("main h1")).to_be_visible()
@@ -410,6 +416,7 @@ def test_a_viewer_has_no_buttons_that_change_anything(browser: Browser, api: Rea
                 page.locator("main .primary, main .danger, main input[type=checkbox]:not(.chip *)").count()
                 == 0
             )
+            assert "Start" not in "".join(page.locator("main .note").all_inner_texts())
             for name in ("Heal", "Retry", "Redrive", "Cancel task", "Pause", "Cancel recovery"):
                 assert page.get_by_role("button", name=re.compile(f"^{name}( |$)")).count() == 0, (path, name)
 
@@ -431,6 +438,19 @@ def test_filters_are_in_the_address_and_survive_a_reload(console: Console) -> No
     expect(page.locator(".task")).to_have_count(shown)
     expect(page.get_by_label("incomplete")).to_be_checked()
     assert page.get_by_label("Search").input_value() == "Systems"
+    page.get_by_role("button", name="Filter").click()
+    expect(page.get_by_label("Content type")).to_be_hidden()
+
+
+def test_in_a_chip_only_its_text_is_drawn(console: Console) -> None:
+    """Its checkbox was a box in a box."""
+    chip = console.page.locator(".chip", has_text="incomplete")
+    for query, visibility in (("", "hidden"), ("?status=partial_failure", "visible")):
+        console.open(f"/tasks{query}")
+        console.settled()
+        shown = chip.screenshot()
+        chip.evaluate("(each, to) => [...each.children].map((x) => (x.style.visibility = to))", visibility)
+        assert chip.screenshot() == shown
 
 
 def test_the_language_is_the_browsers_and_can_be_changed(browser: Browser, api: RealApi) -> None:
