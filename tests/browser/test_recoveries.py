@@ -29,12 +29,6 @@ def test_the_remaining_time_of_a_recovery_is_measured(
     expect(fact.locator("dd")).to_have_text(remaining)
 
 
-def test_a_task_that_a_stopped_recovery_did_not_start_says_why(console: Console, api: RealApi) -> None:
-    console.open(f"/recoveries/{api.recoveries['stopped_by_canary']}?result=refused")
-    reason = console.page.locator("td.reason").first
-    expect(reason).to_have_text("The recovery stopped before its turn, because of its canary.")
-
-
 def test_an_operator_recovers_many_tasks_with_canary_pause_and_resume(console: Console, api: RealApi) -> None:
     tasks = outage(api, "outage", 12)
     page = console.page

@@ -63,13 +63,10 @@ ADVANCE_SECONDS = 8.0
 START_SECONDS = 3.0
 """The time limit for starting one task, in seconds."""
 
-CANCELLED = "RecoveryCancelled"
-"""The reason of tasks that a cancelled recovery does not start."""
-
-_STOP_REASONS = {
+_STOP_REASONS = {  # of the tasks that a stopped recovery does not start
     RecoveryState.STOPPED_BY_CANARY: "RecoveryStoppedByCanary",
     RecoveryState.STOPPED_BY_BUDGET: "RecoveryStoppedByBudget",
-    RecoveryState.CANCELLED: CANCELLED,
+    RecoveryState.CANCELLED: "RecoveryCancelled",
 }
 
 
@@ -126,8 +123,8 @@ def _end_held(services: Services, recovery_id: str, deadline: Deadline) -> None:
         lock_roadmap_of(connection, task_id)
         lock_task(connection, task_id)
         cancel_attempt(connection, task_id, attempt)
-        refused = Settlement(task_id, TaskResult.REFUSED, CANCELLED, 0)
-        record_settlements(connection, recovery_id, [refused])
+        reason = _STOP_REASONS[RecoveryState.CANCELLED]
+        record_settlements(connection, recovery_id, [Settlement(task_id, TaskResult.REFUSED, reason, 0)])
         end_attempt(connection, services, task_id, attempt, RunEnd())
 
     for task_id, attempt in transact(services.engine, held, deadline):
@@ -271,9 +268,8 @@ def resume(services: Services, recovery_id: str, deadline: Deadline) -> None:
 
 
 def cancel(services: Services, recovery_id: str, deadline: Deadline) -> None:
-    """Cancel a recovery: start no further task, permanently. Running tasks are still recorded; attempts that
-    wait for a slot end, and their tasks return to their former states. The sweep records the rest, if the
-    time is up.
+    """Cancel a recovery: start no further task, permanently. Running tasks are still recorded; waiting
+    attempts end, and their tasks return to their former states. The sweep records what is left, if any.
     Raises RecoveryNotFoundError, RecoveryStateError: there is none, or it has ended otherwise.
     """
 
@@ -282,7 +278,7 @@ def cancel(services: Services, recovery_id: str, deadline: Deadline) -> None:
         if recovery.state == RecoveryState.CANCELLED:
             return
         _require_open(recovery)
-        refuse_waiting(connection, recovery_id, CANCELLED)
+        refuse_waiting(connection, recovery_id, _STOP_REASONS[RecoveryState.CANCELLED])
         hold_attempts(connection, recovery_actor(recovery_id))
         running = read_progress(connection, recovery_id).running
         _write_state(services, connection, recovery, RecoveryState.CANCELLED, ended=not running)
