@@ -4,7 +4,7 @@ import re
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.browser.driver import Console, Look, console_in
 from tests.browser.real_api import RealApi, token_of
@@ -56,9 +56,7 @@ def test_the_header_is_one_row_and_names_the_caller_once(browser: Browser, api: 
 
 
 @pytest.mark.parametrize(("role", "more"), [("owner", []), ("viewer", ["Recoveries", "Health"])])
-def test_a_role_is_offered_the_views_that_it_may_see(
-    browser: Browser, api: RealApi, role: str, more: list[str]
-) -> None:
+def test_a_role_is_offered_its_views(browser: Browser, api: RealApi, role: str, more: list[str]) -> None:
     with console_in(browser, api.url, role=role) as console:
         console.open("/tasks")
         expect(console.page.locator("nav a")).to_have_text(["Tasks", "Failures", *more])
@@ -135,7 +133,7 @@ def test_a_refused_request_shows_a_message_and_a_next_step(
     assert console.axe() == []
 
 
-def test_without_a_network_the_view_stays_and_updates_again_afterwards(console: Console) -> None:
+def test_without_a_network_the_view_stays_and_updates_again_until_it_is_paused(console: Console) -> None:
     console.open("/tasks?q=Systems")
     console.settled()
     console.page.context.set_offline(True)
@@ -144,7 +142,8 @@ def test_without_a_network_the_view_stays_and_updates_again_afterwards(console: 
     expect(console.page.get_by_role("link", name="Systems engineer")).to_be_visible()
     console.page.context.set_offline(False)
     expect(console.page.get_by_role("alert")).to_have_count(0)
-    expect(console.page.get_by_role("button", name=re.compile("^Live"))).to_be_visible()
+    console.page.get_by_role("button", name=re.compile("^Live")).click()
+    expect(console.page.get_by_role("button", name=re.compile("^Paused"))).to_be_visible()
 
 
 def test_an_expired_token_leads_back_to_the_same_view(console: Console) -> None:
@@ -541,12 +540,12 @@ def test_the_palette_keeps_its_height_and_has_the_actions_of_the_page(console: C
     expect(dialog.get_by_role("heading", name="Retry missing content")).to_be_visible()
 
 
-def test_updates_can_be_paused(console: Console) -> None:
-    page: Page = console.page
+def test_the_bar_of_selected_tasks_covers_none_of_them(console: Console) -> None:
     console.open()
-    console.settled()
-    page.get_by_role("button", name=re.compile("^Live")).click()
-    expect(page.get_by_role("button", name=re.compile("^Paused"))).to_be_visible()
+    row = console.page.locator(".task:has(input:enabled)").last
+    row.get_by_role("checkbox").check()
+    bar = "document.querySelector('.bulk').getBoundingClientRect()"
+    assert row.evaluate(f"row => {bar}.top === 0 && {bar}.bottom <= row.getBoundingClientRect().top")
 
 
 def test_selected_tasks_are_retried_after_a_preview_with_a_reason(console: Console, api: RealApi) -> None:
