@@ -616,15 +616,15 @@ def test_what_is_opened_before_the_attempts_arrive_stays_open_and_their_place_is
     browser: Browser, api: RealApi
 ) -> None:
     """Regression: nothing showed that attempts were loading, and the task's log stood in their place."""
-    held: list[Route] = []
+    held, released = list[Route](), list[bool]()
     with console_in(browser, api.url, role="operator") as console:
-        console.page.route("**/attempts?*", lambda route: held.append(route))
+        console.page.route("**/attempts?*", lambda it: it.continue_() if released else held.append(it))
         console.open(f"/tasks/{HEALED}")
         attempts = console.page.locator(".attempts")
         expect(attempts.get_by_role("status", name="Loading")).to_be_visible()
         log = attempts.locator("details").filter(has_text="Log of this task")
         log.locator("summary").click()
-        console.page.unroute("**/attempts?*")
+        released.append(True)
         for route in held:
             route.continue_()
         expect(attempts.get_by_role("status", name="Loading")).to_have_count(0)
