@@ -14,7 +14,6 @@ from ...content.roadmaps.metadata import lock_roadmap_of
 from ...contracts.errors import (
     ChangedSinceError,
     ContentError,
-    RecoveryNotFoundError,
     RecoveryStateError,
     RecoveryStoppedError,
     TransientError,
@@ -117,9 +116,8 @@ def _end_held(services: Services, recovery_id: str, deadline: Deadline) -> None:
 
     def held(connection: Connection) -> Sequence[tuple[str, int]]:
         recovery = read_recovery(connection, recovery_id)
-        if recovery is None or recovery.state != RecoveryState.CANCELLED:
-            return []
-        return waiting_attempts(connection, recovery_actor(recovery_id))
+        is_cancelled = recovery.state == RecoveryState.CANCELLED
+        return waiting_attempts(connection, recovery_actor(recovery_id)) if is_cancelled else []
 
     def withdraw(connection: Connection, task_id: str, attempt: int) -> None:
         """End a waiting attempt, and record that the recovery refuses its task. The locks come in order."""
@@ -138,7 +136,7 @@ def _end_held(services: Services, recovery_id: str, deadline: Deadline) -> None:
 def _observe(connection: Connection, services: Services, recovery_id: str) -> list[WaitingTask]:
     """Record ended tasks, decide the state, and return the tasks to start."""
     recovery = read_recovery(connection, recovery_id, lock=True)
-    if recovery is None or recovery.ended_at is not None:
+    if recovery.ended_at is not None:
         return []
     ended = [*filter(None, map(settle, running_tasks(connection, recovery_id)))]
     record_settlements(connection, recovery_id, ended)
@@ -225,14 +223,6 @@ def _scope_of(services: Services, task: WaitingTask, deadline: Deadline) -> Scop
     return Scope(revisions=revisions)
 
 
-def require_recovery(connection: Connection, recovery_id: str, *, lock: bool = False) -> Recovery:
-    """Read a recovery. Raises RecoveryNotFoundError: there is none."""
-    recovery = read_recovery(connection, recovery_id, lock=lock)
-    if recovery is None:
-        raise RecoveryNotFoundError(f"there is no recovery {recovery_id!r}")
-    return recovery
-
-
 def pause(services: Services, recovery_id: str, deadline: Deadline) -> None:
     """Pause a recovery: start no further task. Its waiting attempts leave the order of the queue until it is
     resumed. Running tasks are still recorded. Idempotent.
@@ -240,7 +230,7 @@ def pause(services: Services, recovery_id: str, deadline: Deadline) -> None:
     """
 
     def change(connection: Connection) -> None:
-        recovery = require_recovery(connection, recovery_id, lock=True)
+        recovery = read_recovery(connection, recovery_id, lock=True)
         _require_open(recovery)
         if recovery.state not in PAUSED_STATES:
             write_recovery(connection, recovery, state=RecoveryState.PAUSED)
@@ -256,7 +246,7 @@ def resume(services: Services, recovery_id: str, deadline: Deadline) -> None:
     """
 
     def change(connection: Connection) -> bool:
-        recovery = require_recovery(connection, recovery_id, lock=True)
+        recovery = read_recovery(connection, recovery_id, lock=True)
         _require_open(recovery)
         if recovery.state not in PAUSED_STATES:
             return False
@@ -278,7 +268,7 @@ def cancel(services: Services, recovery_id: str, deadline: Deadline) -> None:
     """
 
     def change(connection: Connection) -> None:
-        recovery = require_recovery(connection, recovery_id, lock=True)
+        recovery = read_recovery(connection, recovery_id, lock=True)
         if recovery.state == RecoveryState.CANCELLED:
             return
         _require_open(recovery)

@@ -254,8 +254,6 @@ def claim_task(connection: Connection, recovery_id: str, task: WaitingTask, atte
     Raises RecoveryStoppedError: the recovery may not start this task now.
     """
     recovery = read_recovery(connection, recovery_id, lock=True)
-    if recovery is None:
-        raise RecoveryStoppedError(f"there is no recovery {recovery_id!r}")
     state = RecoveryState(recovery.state)
     progress = read_progress(connection, recovery_id)
     allowed, start_at = may_start(state, recovery, progress, recovery.next_start_at, recovery.now)
