@@ -116,17 +116,12 @@ class ContentKind(NamedTuple):
         Raises InvalidContentError: the body is not JSON, does not match the contract, or cannot be stored;
         the message names the first error and its path.
         """
-        # Searching the bytes is much faster than encoding the document again.
-        is_plain = is_plain_json(body)
         try:
-            text = body.decode(json.detect_encoding(body), "surrogatepass")
-            try:
-                document = _DECODER.decode(text)
-            except _InfiniteNumberError:
-                is_plain, document = False, json.loads(text)
+            document = _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
         except (ValueError, RecursionError) as error:
             raise InvalidContentError(f"not JSON: {error}") from error
-        return self._validate(document) if is_plain else self.check(document)
+        # Searching the bytes is much faster than encoding the document again.
+        return self._validate(document) if is_plain_json(body) else self.check(document)
 
     def check(self, document: object) -> Document:
         """Validate a decoded item against this type's contract; see `parse`."""
@@ -182,14 +177,10 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
-class _InfiniteNumberError(ValueError):
-    """A number is larger than a float can be."""
-
-
 def _finite(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise _InfiniteNumberError(digits)
+        raise ValueError(f"{digits:.80} is larger than a float can be")
     return number
 
 

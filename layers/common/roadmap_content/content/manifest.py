@@ -18,6 +18,7 @@ from ..contracts.errors import StorageUnavailableError
 from ..contracts.items import ContentType, Item
 from ..contracts.payloads import BatchReference
 from ..platform.storage.bucket import Bucket
+from .kind import encode
 from .registry import CONTENT_KINDS
 from .roadmaps.framework import Concept, Framework, concept_from
 
@@ -89,7 +90,7 @@ def make_manifest(
             | ({"replaces": replaced[concept_id]} if concept_id in replaced else {})
             for concept_id, content_types in group
         ]
-        encoded = _encode(line).encode() + b"\n"
+        encoded = encode(line).encode() + b"\n"
         batches.append(
             BatchReference(
                 number=len(batches),
@@ -101,10 +102,6 @@ def make_manifest(
         )
         body += encoded
     return Manifest(bytes(body), batches)
-
-
-# Decoded JSON has no cycles, and the check for them takes a sixth of the time.
-_encode = json.JSONEncoder(check_circular=False).encode
 
 
 _ByConcept = dict[str, list[ContentType]]

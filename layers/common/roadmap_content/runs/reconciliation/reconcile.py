@@ -89,13 +89,13 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
         DatabaseUnavailableError: no task was checked.
     """
     if request.detail is not None:
-        return _result(record_execution_end(request.detail, services, deadline), services, deadline)
+        return _reported(record_execution_end(request.detail, services, deadline), services, deadline)
     if request.starts_only:
         run_jobs(every_minute(services), services, deadline)
         return ReconcileResult(checked=0, repairs=[], finished=True, dry_run=False)
     if request.dry_run:
         repairs = _check_tasks(services, deadline, is_scheduled=False, dry_run=True)
-        return _result(repairs, services, deadline, dry_run=True)
+        return _reported(repairs, services, deadline, dry_run=True)
     return _sweep(request, services, deadline)
 
 
@@ -135,7 +135,7 @@ def _sweep(request: ReconcileRequest, services: Services, deadline: Deadline) ->
     if held:
         logger.error("sweep_held", **held.why)
         raise held
-    return _result(repairs, services, deadline)
+    return _reported(repairs, services, deadline)
 
 
 def _check_tasks(
@@ -158,10 +158,13 @@ def _check_tasks(
     return repair_each(task_ids(), partial(repair_task, services, deadline, dry_run=dry_run), deadline)
 
 
-def _result(
+def _reported(
     repairs: Repairs, services: Services, deadline: Deadline, *, dry_run: bool = False
 ) -> ReconcileResult:
-    """Record tasks' errors; their next turn checks them again. Raises NotReconciledError: names the first."""
+    """Log the repairs, and record the errors of tasks, whose next check comes soon; return the result.
+
+    Raises NotReconciledError: a task could not be reconciled; names the first one.
+    """
     for task_id, error in (repairs.locked | repairs.refused).items():
         logger.error("task_not_reconciled", task_id=task_id, **error.why)
         if not dry_run:
