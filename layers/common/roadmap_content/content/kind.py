@@ -8,7 +8,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
+from typing import Annotated, Any, NamedTuple, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -17,9 +17,6 @@ from ..contracts.errors import ConceptIdTooLongError, InvalidContentError
 from ..contracts.items import ContentType
 from ..contracts.payloads import Origin, first_fault
 from .statements import TableStatements
-
-if TYPE_CHECKING:
-    from ..platform.storage.bucket import Bucket
 
 MAX_INTEGER = 2**31 - 1
 """The largest value of PostgreSQL's `integer`."""
@@ -103,13 +100,8 @@ class ContentKind(NamedTuple):
     output_share: float = 1.0
     """The maximum output tokens of a model's answer, as a share of the maximum for any answer."""
 
-    publish: "Callable[[Bucket, Row, Document], None] | None" = None
-    """Stores the part of the content that is not in the row, before the row is saved. `None` for a content
-    type that is stored in its row alone.
-    """
-
     stored_text: StoredText | None = None
-    """The field of the content that is not in the row."""
+    """The part of the content that is not in the row, and is stored before the row is saved."""
 
     def parse(self, body: bytes) -> Document:
         """Parse one staged item.

@@ -82,31 +82,6 @@ _READABLE = (
 )
 
 
-class RevisionStatements(NamedTuple):
-    """The statements for the revisions of an item: `:concept_id` in `:roadmap_id`."""
-
-    listing: str
-    """The newest 100 revisions: first the rows of the content table, then those in the archive."""
-
-    source: str
-    """The row of `:revision_id` as a JSON text, its `content_id`, `generated_at` and `content_url`,
-    and whether a later row with another title or summary has the same `content_url`.
-    """
-
-    columns: tuple[str, ...]
-    """The columns with the fields of the content."""
-
-    replace: str | None
-    """Gives the row `:row_id` the content of the row `:source`; returns a row if this changes it. `None` if
-    each content is a row of its own.
-    """
-
-    insert: str
-    """Inserts the content of the row `:source` as the row `:row_id`, and returns it. Where each content is a
-    row of its own, only if the current row has another content.
-    """
-
-
 class TableStatements(NamedTuple):
     """The statements of a content table."""
 
@@ -136,7 +111,29 @@ class TableStatements(NamedTuple):
     `:roadmap_id`: the row that `current` selects. With `:version`, in the newest row of that version.
     """
 
-    revisions: RevisionStatements
+    fields: tuple[str, ...]
+    """The columns with the fields of the content."""
+
+    listing: str
+    """The newest 100 revisions of `:concept_id` in `:roadmap_id`: first the rows of the content table, then
+    those in the archive.
+    """
+
+    source: str
+    """Of these, the row of `:revision_id` as a JSON text, its `content_id`, `generated_at` and `content_url`,
+    and whether a later row with another title or summary has the same `content_url`.
+    """
+
+    insert: str
+    """Inserts the content of the row `:source` as the row `:row_id`, and returns it. Where each content is a
+    row of its own, only if the current row has another content.
+    """
+
+    replace: str | None = None
+    """Gives the row `:row_id` the content of the row `:source`; returns a row if this changes it. `None` if
+    each content is a row of its own.
+    """
+
     versions: str | None = None
     """Selects the highest `version`, completed or not, of each of `:concept_ids` (a JSON array) in
     `:roadmap_id`. `None` for a content type without versions.
@@ -180,6 +177,7 @@ def table_statements(
     if version is not None:
         identity = f"{key}, {version}"
         of_version = f"({of_version} OR {version} = CAST(:version AS integer))"
+    listing, source = _revision_reads(table, key, condition, version, size, content_url)
     return TableStatements(
         save=save,
         saved=f"SELECT DISTINCT concept_id FROM {table} WHERE roadmap_id = :roadmap_id AND {condition}",
@@ -195,9 +193,11 @@ FROM {table} WHERE {condition} ORDER BY roadmap_id, concept_id, {newest}
         content=f"""
 SELECT {", ".join(fields)}, {generated_at} {of_item} AND {of_version} ORDER BY {newest} LIMIT 1
 """,
-        revisions=RevisionStatements(
-            *_revision_reads(table, key, condition, version, size, content_url), fields, replace, insert
-        ),
+        fields=fields,
+        listing=listing,
+        source=source,
+        insert=insert,
+        replace=replace,
         versions=versions,
     )
 
@@ -205,7 +205,7 @@ SELECT {", ".join(fields)}, {generated_at} {of_item} AND {of_version} ORDER BY {
 def _revision_reads(
     table: str, key: str, condition: str, version_column: str | None, size: str, content_url: str
 ) -> tuple[str, str]:
-    """The statements `listing` and `source` of `RevisionStatements`."""
+    """The statements `listing` and `source` of a content table."""
     version = "CAST(NULL AS integer)"
     if version_column is not None:
         version = f"CAST((readable -> '{version_column}') #>> '{{}}' AS integer)"

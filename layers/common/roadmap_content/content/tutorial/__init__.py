@@ -9,7 +9,6 @@ import re
 
 from ...contracts.documents import Document, unstorable
 from ...contracts.items import ContentType
-from ...platform.storage.bucket import Bucket
 from ...platform.storage.keys import text_key
 from ..kind import (
     Content,
@@ -149,10 +148,6 @@ def _to_row(roadmap_id: str, concept_id: str, tutorial: Document) -> Row:
     }
 
 
-def _publish(bucket: Bucket, row: Row, tutorial: Document) -> None:
-    bucket.put_text(row["content_url"], tutorial["markdown"])
-
-
 def _project(row: Row | None) -> Document:
     status = {"content_status": status_field(row)}
     if row is None:
@@ -179,7 +174,6 @@ KIND = ContentKind(
     id_field="tutorial_id",
     to_row=_to_row,
     complete=lambda _draft, version: {"content_version": version},
-    publish=_publish,
     sql=table_statements(
         "tutorial_metadata",
         "tutorial_id",
