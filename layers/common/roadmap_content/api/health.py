@@ -14,7 +14,7 @@ from ..platform.postgres.sqlstate import INSUFFICIENT_PRIVILEGE, is_transient
 from ..platform.postgres.transactions import diagnose
 from ..runs.reconciliation.sweeps import Sweep, last_sweep
 from ..state.installation import find_differences
-from ..state.outbox import count_events_aside, count_waiting_events
+from ..state.outbox import count_unsent_events
 from ..state.queue.capacity import Capacity, queue_by_class, read_capacity
 from ..state.services import Capability, fields_of
 from ..state.tasks.attempt_reading import claimed_before
@@ -154,7 +154,7 @@ def _read(
     sweep, capacity = last_sweep(connection), read_capacity(connection)
     has_old_attempts = sweep is None and claimed_before(connection, SWEEP_OVERDUE)
     stuck = count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK + 1)
-    outbox, aside = count_waiting_events(connection, MOST_WAITING), count_events_aside(connection)
+    outbox, aside = count_unsent_events(connection, MOST_WAITING)
     counts = count_by_status(connection)
     spent, saved_by_staging = tokens_of_a_day(connection)
     classes, now = queue_by_class(connection), datetime.now(UTC)
@@ -178,16 +178,7 @@ def _read(
         stuck_tasks=min(stuck, MOST_STUCK),
         more_stuck_tasks=stuck > MOST_STUCK,
         drifted_tasks=0 if sweep is None else sweep.repaired,
-        last_sweep=None
-        if sweep is None
-        else LastSweep(
-            at=utc(sweep.swept_at),
-            seconds=sweep.seconds,
-            checked=sweep.checked,
-            repaired=sweep.repaired,
-            refused=sweep.refused,
-            finished=sweep.finished,
-        ),
+        last_sweep=sweep and LastSweep.model_validate(sweep._asdict() | {"at": utc(sweep.swept_at)}),
         outbox_waiting=outbox,
         outbox_aside=aside,
         erasures_unfinished=numbers.get("erasures_unfinished", 0),

@@ -70,7 +70,6 @@ def describe(connection: Connection, recovery: Recovery) -> RecoveryAnswer:
         vars(recovery)
         | {
             "counts": {"total": sum(results.values())} | results,
-            "tokens_used": counts.tokens_used,
             "rate_actual": _rate(recovery, counts.attempted),
             "undone": _undone(connection, recovery),
         }

@@ -22,7 +22,8 @@ ON CONFLICT (recovery_id) DO NOTHING
 
 _COLUMNS = """
 SELECT recovery_id, state, actor, reason, filter, rate_per_minute, concurrency, token_budget, canary, breaker,
-    created_at, started_at, ended_at, stop_reason, next_start_at, timezone('utc', clock_timestamp()) AS now
+    created_at, started_at, ended_at, stop_reason, next_start_at, tokens_used,
+    timezone('utc', clock_timestamp()) AS now
 FROM content_recoveries
 """
 
@@ -94,6 +95,9 @@ class Recovery(Limits):
     ended_at: datetime | None
     stop_reason: str | None
     next_start_at: datetime | None
+    tokens_used: int
+    """By the tasks that have ended."""
+
     now: datetime
     """The database's clock when the row was read."""
 

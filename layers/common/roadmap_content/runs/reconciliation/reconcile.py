@@ -7,6 +7,7 @@ and then more and more rarely (`checks.py`).
 
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from functools import partial
 
 from pydantic import AwareDatetime, field_validator
@@ -32,7 +33,7 @@ from .jobs import (
     report_queue,
     run_jobs,
 )
-from .sweeps import last_sweep, record_sweep
+from .sweeps import Sweep, last_sweep, record_sweep
 from .task_repair import TASK_SECONDS, Repair, Repairs, repair_each, repair_task
 
 PAGE = 100
@@ -118,9 +119,9 @@ def _sweep(request: ReconcileRequest, services: Services, deadline: Deadline) ->
         raise
     emit({Metric.TASKS_REPAIRED: len(repairs.repaired)})
 
-    record = partial(
-        record_sweep,
-        seconds=time.monotonic() - started,
+    sweep = Sweep(
+        swept_at=datetime.now(UTC).replace(tzinfo=None),
+        seconds=round(time.monotonic() - started, 3),
         checked=repairs.checked,
         repaired=len(repairs.repaired),
         refused=len(repairs.refused),
@@ -128,6 +129,7 @@ def _sweep(request: ReconcileRequest, services: Services, deadline: Deadline) ->
         places=places,
         held=None if held is None else str(held),
     )
+    record = partial(record_sweep, sweep=sweep)
     run_jobs([Job("record of the sweep", 10, in_transaction(record))], services, deadline)
     if is_scheduled:
         emit({Metric.SWEEPS: 1})

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ...content.manifest import planned_batch_sizes
+from ...content.manifest import planned_batch_size
 from ...contracts.api.capacity import (
     ClassInQueue,
     GenerationStop,
@@ -139,7 +139,7 @@ NOTHING = Work(0, 0)
 def work_of(items: int, concepts: int, batch_size: int, max_concurrency: int) -> Work:
     if not items:
         return NOTHING
-    batches = ceil(concepts / planned_batch_sizes(concepts, 0, batch_size).generate)
+    batches = ceil(concepts / planned_batch_size(concepts, 0, batch_size))
     return Work(items * TOKENS_PER_ITEM, min(max_concurrency, batches))
 
 
