@@ -8,12 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from ...content.registry import CONTENT_KINDS
-from ...contracts.api.recoveries import (
-    PreviewItems,
-    RecoveryFilter,
-    RecoveryPreview,
-    RegenerationFilter,
-)
+from ...contracts.api.recoveries import PreviewItems, RecoveryFilter, RecoveryPreview, RegenerationFilter
 from ...contracts.errors import ContentError, InvalidRequestError, NothingMatchesError, TooManyTasksError
 from ...contracts.items import ContentType, Stage
 from ...contracts.states import NextAction

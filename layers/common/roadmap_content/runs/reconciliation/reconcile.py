@@ -24,15 +24,7 @@ from ...state.tasks.unfinished import processing_tasks
 from .checks import due_tasks, finished_tasks, record_check
 from .content_loss import why_held
 from .execution_end import ExecutionEnd, record_execution_end
-from .jobs import (
-    FIRST,
-    always,
-    before_the_checks,
-    every_minute,
-    in_transaction,
-    report_queue,
-    run_jobs,
-)
+from .jobs import FIRST, always, before_the_checks, every_minute, in_transaction, report_queue, run_jobs
 from .sweeps import Sweep, last_sweep, record_sweep
 from .task_repair import TASK_SECONDS, Repair, Repairs, repair_each, repair_task
 

@@ -11,12 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from ...content.manifest import planned_batch_size
-from ...contracts.api.capacity import (
-    ClassInQueue,
-    GenerationStop,
-    QueuePlace,
-    UserInQueue,
-)
+from ...contracts.api.capacity import ClassInQueue, GenerationStop, QueuePlace, UserInQueue
 
 AT_WORK = "'starting', 'redriving', 'running'"
 """The states of the attempts that count against the capacity."""
