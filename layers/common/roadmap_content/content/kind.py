@@ -172,7 +172,7 @@ def _refuse_constant(name: str) -> NoReturn:
 def _finite(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise ValueError(f"{digits:.80} is larger than a float can be")
+        raise ValueError("a number is larger than a float can be")
     return number
 
 

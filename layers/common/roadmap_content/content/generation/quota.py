@@ -205,8 +205,8 @@ class ModelQuota:
         return max(SHORTEST_WAIT / 5, self._exchange_at - self._clock())
 
     def give_up(self) -> None:
-        """The calling thread does not wait any more, whether it got tokens or not. If no other one waits, the
-        tokens that were leased for it are given back. Never raises.
+        """The calling thread does not wait any more. If it got no tokens, and no other one waits, those that
+        were leased are given back. Never raises.
         """
         if self._waiting.pop(threading.get_ident(), None) is None or self._waiting:
             return
