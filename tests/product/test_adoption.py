@@ -379,7 +379,7 @@ def test_the_contradiction_stays_visible_when_the_time_has_passed(
         adopted.execute(f"UPDATE {table} SET {column} = {column} - interval '2 days'")
 
     assert timedelta(hours=7.9) < ahead() < timedelta(hours=8)
-    (found,) = attention_for(stuck=0, overdue=False, sweep=None, outbox=0, aside=0, ahead=ahead())
+    (found,) = attention_for(ahead=ahead())
     assert found.what == "time_zone"
     adopted.execute("UPDATE roadmap_tasks SET created_at = created_at - interval '8 hours'")
     assert ahead() == timedelta(0)

@@ -356,7 +356,7 @@ def test_a_claim_of_another_task_than_the_canary_is_refused(
     pipeline.execute("UPDATE content_recoveries SET state = 'canary'")
     (other,) = pipeline.rows("SELECT task_id FROM content_recovery_tasks WHERE NOT canary")
     with pipeline.services.engine.begin() as connection, pytest.raises(RecoveryStoppedError):
-        claim_task(connection, recovery_id, WaitingTask(other["task_id"], "failed", 1, None, {}, ""), 2)
+        claim_task(connection, recovery_id, WaitingTask(other["task_id"], "failed", 1, None), 2)
 
 
 def test_after_a_successful_canary_the_other_tasks_start(

@@ -147,9 +147,7 @@ def test_an_item_that_was_changed_before_its_turn_is_not_replaced(
         pipeline.execute("UPDATE tutorial_metadata SET summary = 'x' WHERE concept_id = :c", c=concept_id)
         for kind in CONTENT_KINDS.values():
             if kind.content_type is not ContentType.TUTORIAL:
-                emptied = (
-                    f"UPDATE {kind.table} SET {kind.sql.revisions.columns[1]} = '[]' WHERE concept_id = :c"
-                )
+                emptied = f"UPDATE {kind.table} SET {kind.sql.fields[1]} = '[]' WHERE concept_id = :c"
                 pipeline.execute(emptied, c=concept_id)
     changed_contents = contents(pipeline)
     finish(pipeline, recovery_id)
