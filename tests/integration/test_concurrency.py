@@ -5,10 +5,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from sqlalchemy import text
-
-from local_stack.lock_waiters import processes_waiting_for
-from local_stack.processes import becomes_true
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.staging import Staging
@@ -58,21 +54,6 @@ def test_concurrent_saves_of_versions_leave_the_highest_as_the_only_latest(
     latest = pipeline.rows("SELECT concept_id, content_version FROM tutorial_metadata WHERE is_latest")
     assert sorted(row["concept_id"] for row in latest) == sorted(IDS)
     assert {row["content_version"] for row in latest} == {6}
-
-
-def test_a_save_waits_for_another_save_of_the_same_roadmap(pipeline: Pipeline, database_url: str) -> None:
-    pipeline.load(bundle_of(IDS))
-    request, *_ = pipeline.requests(pipeline.plan())
-    other = services_for(database_url)
-    with other.engine.connect() as holding, ThreadPoolExecutor(1) as pool:
-        holding.execute(text("SELECT FROM roadmap_metadata FOR NO KEY UPDATE"))
-        saving = pool.submit(pipeline.save, request)
-        assert becomes_true(lambda: saving.done() or bool(processes_waiting_for(holding)), 600)
-        assert not saving.done(), "the saver did not wait"
-        holding.rollback()
-        # Staged items fill a batch of up to ten times BATCH_SIZE.
-        assert saving.result(600).saved == len(ContentType) * len(IDS)
-    other.engine.dispose()
 
 
 def test_an_id_that_two_roadmaps_use_is_saved_for_one_of_them(pipeline: Pipeline, database_url: str) -> None:
