@@ -25,7 +25,7 @@ from roadmap_content.capabilities.recoveries.recovery_tasks import (
     read_progress,
 )
 from roadmap_content.contracts.api.recoveries import RecoveryFilter
-from roadmap_content.contracts.errors import RecoveryStateError, RecoveryStoppedError
+from roadmap_content.contracts.errors import RecoveryStoppedError
 from roadmap_content.contracts.events import DetailType
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import RunInput
@@ -35,7 +35,6 @@ from roadmap_content.runs.steps.finalize import record_run_end
 from roadmap_content.state.outbox import deliver_events
 from roadmap_content.state.tasks.attempt_reading import read_attempts
 from tests.integration.conftest import Send
-from tests.integration.test_concurrency import at_once
 from tests.integration.test_metrics import counted
 from tests.integration.test_queue import blocks
 from tests.support.commits import Commits, How, ProcessDied, Strike, When
@@ -458,40 +457,6 @@ def test_the_cost_of_a_claim_does_not_depend_on_the_number_of_tasks(pipeline: Pi
         costs.append(cost)
     few, many = costs
     assert many <= 1.5 * few
-
-
-def test_concurrent_pauses_resumes_and_cancels_leave_no_task_behind(
-    pipeline: Pipeline, send: Send, create: Callable[..., str], database_url: str
-) -> None:
-    """Real threads with connections of their own, each with another order of the changes."""
-    fail(pipeline, 3)
-    recovery_id = create(concurrency=1)
-    refusals: list[RecoveryStateError] = []
-
-    def change(number: int) -> None:
-        services = services_for(database_url)
-        changes = [pause, resume, pause, resume, cancel if number == 0 else pause]
-        for one in (*changes[number:], *changes[:number]):
-            try:
-                one(services, recovery_id, Deadline.after(600))
-            except RecoveryStateError as error:
-                refusals.append(error)
-        services.engine.dispose()
-
-    at_once(5, change)
-    assert {str(error) for error in refusals} <= {f"recovery {recovery_id} is cancelled"}
-    assert pipeline.rows("SELECT state FROM content_recoveries") == [{"state": "cancelled"}]
-    run_started(pipeline)
-    finish(pipeline, recovery_id)
-    counts = send("GET", f"/{recovery_id}").body["counts"]
-    assert counts == {
-        "total": 3,
-        "waiting": 0,
-        "running": 0,
-        "recovered": 1,
-        "still_failing": 0,
-        "refused": 2,
-    }
 
 
 @pytest.mark.parametrize("change", [pause, cancel], ids=["pause", "cancel"])
