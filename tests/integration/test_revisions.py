@@ -172,10 +172,6 @@ PRODUCT_WRITES = {
     for content_type, kind in CONTENT_KINDS.items()
 } | {
     ContentType.TUTORIAL: "UPDATE tutorial_metadata SET summary = 'theirs' WHERE concept_id = :c",
-    ContentType.RESOURCES: (
-        "UPDATE resource_recommendation_metadata SET resources = '[]' WHERE concept_id = :c"
-    ),
-    ContentType.QUIZ: "UPDATE quiz_metadata SET questions = '[]' WHERE concept_id = :c",
 }
 
 
