@@ -240,7 +240,7 @@ def _admit(connection: Connection) -> None:
 
 def _claim(connection: Connection) -> None:
     connection.execute(text("UPDATE content_recoveries SET state = 'running'"))
-    claim_task(connection, "all", WaitingTask("p-1", "completed", 1, None, {}, ""), 2)
+    claim_task(connection, "all", WaitingTask("p-1", "completed", 1, None), 2)
     FENCE.require(connection, ["p-1"], datetime.now(UTC).replace(tzinfo=None))
     queue.enqueue(connection, NewAttempt("p-1", 2, None, user_start("u")), QueueState.RUNNING, NOTHING)
 

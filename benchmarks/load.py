@@ -35,7 +35,7 @@ from sqlalchemy import Connection, Engine, text
 from documents.cost import seconds_of
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import default_of, read_template
-from roadmap_content.content.manifest import generation_order, planned_batch_sizes
+from roadmap_content.content.manifest import generation_order, planned_batch_size
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.states import Cause, QueueClass, QueueState
 from roadmap_content.platform.runtime.log import logger
@@ -77,7 +77,7 @@ _THROTTLED = next(
 @cache
 def batches_of(concepts: int) -> tuple[float, ...]:
     """The seconds of each batch of a roadmap, as Plan makes them."""
-    size = planned_batch_sizes(concepts, 0, BATCH_SIZE).generate
+    size = planned_batch_size(concepts, 0, BATCH_SIZE)
     of_type = dict(zip(TYPES, SECONDS, strict=True))
     batches = (concept_ids(concepts)[start : start + size] for start in range(0, concepts, size))
     return tuple(

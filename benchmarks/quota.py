@@ -31,7 +31,7 @@ from roadmap_content.content.generation.model import (
 )
 from roadmap_content.content.generation.prompting import Prompt
 from roadmap_content.content.generation.quota import ModelQuota
-from roadmap_content.content.manifest import generation_order, planned_batch_sizes
+from roadmap_content.content.manifest import generation_order, planned_batch_size
 from roadmap_content.content.roadmaps.framework import Concept, read_framework
 from roadmap_content.contracts.errors import ContentError
 from roadmap_content.contracts.items import ContentType, Item
@@ -225,7 +225,7 @@ def _batches(roadmap: int) -> list[list[tuple[Concept, ContentType]]]:
     """The items of a roadmap, in the batches that Plan makes."""
     ids = concept_ids(f"roadmap-{roadmap}", CONCEPTS)
     framework = read_framework(bundle_of(ids)["roadmap"]["framework_data"])
-    size = planned_batch_sizes(CONCEPTS, 0, BATCH_SIZE).generate
+    size = planned_batch_size(CONCEPTS, 0, BATCH_SIZE)
     return [
         [
             (framework.concept(item.concept_id), item.content_type)

@@ -21,7 +21,7 @@ from math import ceil
 from sqlalchemy import event
 
 from documents.cost import transitions_of
-from roadmap_content.content.manifest import planned_batch_sizes
+from roadmap_content.content.manifest import STAGED_FACTOR, planned_batch_size
 from roadmap_content.platform.runtime.log import logger
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.state.services import Services
@@ -73,7 +73,7 @@ def _sizes(database: Database, author: Author, sizes: Sequence[int], rounds: int
                 FLOOR: copying.copy(stock, connection),
                 HANDLER: ours.through_the_handler(stock, services, size),
             }
-            if planned_batch_sizes(0, size, BATCH_SIZE).save < size:
+            if planned_batch_size(0, size, BATCH_SIZE) * STAGED_FACTOR < size:
                 works[PLANNED] = ours.database_part(stock, services, BATCH_SIZE)
             # One minute per round; the smaller sizes have warmed everything up.
             warm_up = 0 if size >= 10_000 else 1
@@ -127,7 +127,7 @@ def _limits(time: Values) -> Iterator[Limit]:
             ratio = median_ratio(time[name][size], time[base][size])
             label = f"{name} against {base}, {size:,} concepts"
             yield Limit(label, ratio, limit, at_least=name == REPLACED)
-    batches = ceil(1_000 / planned_batch_sizes(0, 1_000, BATCH_SIZE).save)
+    batches = ceil(1_000 / (planned_batch_size(0, 1_000, BATCH_SIZE) * STAGED_FACTOR))
     yield Limit("transitions of a run that saves 1,000 staged concepts", transitions_of(batches), 40, unit="")
 
 

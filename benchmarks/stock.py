@@ -117,8 +117,8 @@ class Stock:
     def _row(self, content_type: ContentType, entry: Entry) -> Row:
         kind, content = CONTENT_KINDS[content_type], entry.content[content_type]
         row = kind.to_row(ROADMAP, entry.concept_id, content)
-        if kind.publish is not None:
-            kind.publish(self.bucket, row, content)
+        if (text := kind.stored_text) is not None:
+            self.bucket.put_text(row[text.key_column], content[text.field])
         return row
 
 

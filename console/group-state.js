@@ -24,7 +24,7 @@ export function GroupDialog({ id, operates, onClose, onDone }) {
       ${error && html`<${ErrorNote} error=${error} retry=${refresh} />`} ${!data && !error && html`<${Loading} />`}
       ${
         data &&
-        html`<p>${ofTypes(data.by_type)} · ${T.stages[data.stage] ?? data.stage} <code>${data.error_code}</code></p>
+        html`<p>${ofTypes(data.by_type)} · ${T.stages[data.stage] ?? data.stage} · <code>${data.error_code}</code></p>
           <${History} group=${data} />`
       }
       ${data && operates && html`<${Decision} id=${id} onClose=${onClose} onDone=${onDone} />`}

@@ -145,7 +145,7 @@ export function RetryDialog({ task, first, part = {}, what, onClose, onDone }) {
         ${
           found &&
           html`<button type="button" class="primary" disabled=${retry.busy} onClick=${start}>
-            ${found.total_items === 0 ? T.task.finalize : first ? T.task.start : T.heal.startRetry}
+            ${found.total_items === 0 ? T.task.finalize : first ? T.task.start : part.regenerate ? T.task.regenerate : T.heal.startRetry}
           </button>`
         }
         <button type="button" onClick=${onClose}>${T.cancel}</button>
@@ -309,8 +309,7 @@ export function RecoveryDialog({ filter, scope, onClose }) {
         found.other_items > 0 &&
         html`<label class="check">
           <input type="checkbox" checked=${allMissing} onChange=${(/** @type {any} */ event) => setAllMissing(event.currentTarget.checked)} />
-          <span>${T.heal.allMissing(T.items(found.other_items))}</span>
-          <span class="meta">${T.heal.price}: ${found.other_tokens === null ? T.heal.noEstimate : found.other_tokens ? T.tokens(found.other_tokens) : T.heal.free}</span>
+          <span>${T.heal.allMissing(T.items(found.other_items))} · ${T.heal.price}: ${found.other_tokens === null ? T.heal.noEstimate : found.other_tokens ? T.tokens(found.other_tokens) : T.heal.free}</span>
         </label>`
       }
       ${

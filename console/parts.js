@@ -117,6 +117,7 @@ const SKELETONS = {
   lines: [3, "", [""]],
   list: [8, "task-card", ["title", "ids", "state", "progress", "reason", "user", "time"]],
   groups: [4, "group cause", ["group-count", "group-what", "group-side"]],
+  recoveries: [4, "group recovery", ["group-what", "group-time"]],
   tiles: [4, "", [""]],
   one: [1, "columns", ["title", "percent", "wide-bar", "legend", "reasons", "attempts"]],
 };

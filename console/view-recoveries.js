@@ -39,7 +39,7 @@ export function RecoveriesView({ session }) {
     <div class="head"><h1 tabindex="-1">${T.sections.recoveries}</h1></div>
     <p class="meta">${T.recoveries.intro}</p>
     ${error && html`<${ErrorNote} error=${error} at=${data ? at : null} retry=${refresh} forbidden=${T.recoveries.notAllowed} />`}
-    ${!data && !error && html`<${Loading} like="groups" />`}
+    ${!data && !error && html`<${Loading} like="recoveries" />`}
     ${data && data.items.length === 0 && html`<${Empty}>${T.recoveries.empty} ${session.operates && T.recoveries.startOne}<//>`}
     <ul class="groups">
       ${data?.items.map(

@@ -301,6 +301,8 @@ function Head({ task, items, acts, sees, onRetry, onRedrive, onCancel }) {
   const shown = [...STATES].reverse().filter((state) => state === "S" || (counts[state] ?? 0) > 0);
   const waits = isWaiting(task);
   const erased = task.erased ?? null;
+  const [, by, why] = /^Cancelled by (\w+)(?:: (.+))?$/s.exec(task.error_message ?? "") ?? [];
+  const message = by ? `${T.task.cancelledBy(T.actors[by] ?? by)}${why ? `: ${why}` : ""}` : task.error_message;
   return html`
     <div class="task-head">
       <h1 tabindex="-1" class="clamp3"><${Text} value=${task.title || T.tasksView.untitled} /></h1>
@@ -308,9 +310,9 @@ function Head({ task, items, acts, sees, onRetry, onRedrive, onCancel }) {
       ${task.live && (waits ? html`<span class="meta">${T.task.waiting}</span>` : html`<span class="running"><span class="pulse on"></span>${T.task.live}</span>`)}
     </div>
     ${erased && html`<${Erased} receipt=${erased} />`}
-    ${task.attempt === 0 && !erased && html`<p class="note">${T.task.untouched}</p>`}
-    ${task.error_message && !erased && !COUNTED.test(task.error_message) && html`<p class="note calm clamp3"><${Text} value=${task.error_message} /></p>`}
-    ${!sees && task.generation_stopped && html`<p class="note">${T.task.stopped} <${Text} value=${task.generation_stopped.reason} />${task.generation_stopped.since && html` (<${Age} at=${task.generation_stopped.since} />)`}</p>`}
+    ${task.attempt === 0 && !erased && html`<p class="note">${T.task.untouched} ${acts && T.task.startsHere}</p>`}
+    ${message && !erased && !COUNTED.test(message) && html`<p class="note calm clamp3"><${Text} value=${message} /></p>`}
+    ${!sees && task.generation_stopped && html`<p class="note">${T.task.stopped} “<${Text} value=${task.generation_stopped.reason} />”${task.generation_stopped.since && html` (<${Age} at=${task.generation_stopped.since} />)`}</p>`}
     ${task.queue && !task.queue.stopped && html`<p class="note">${T.task.waits(number(task.queue.position), !task.queue.starts_in_seconds ? null : duration(task.queue.starts_in_seconds))}</p>`}
     <div class="task-top">
       ${

@@ -204,6 +204,7 @@ function FilterBar({ query, session, filtered }) {
         <span class="visually-hidden">${T.tasksView.search}</span>
         <${SearchField} value=${query.get("q") ?? ""} onChange=${set("q")} />
       </label>
+      <button type="button" class="toggle" aria-expanded=${open} onClick=${() => setOpen(!open)}>${T.tasksView.filter}</button>
       <fieldset class="chips">
         <legend class="visually-hidden">${T.tasksView.status}</legend>
         ${STATUSES.map(
@@ -221,7 +222,6 @@ function FilterBar({ query, session, filtered }) {
           </label>`,
         )}
       </fieldset>
-      <button type="button" class="toggle" aria-expanded=${open} onClick=${() => setOpen(!open)}>${T.tasksView.filter}</button>
       <label class="field extra">
         <span>${T.tasksView.type}</span>
         <select value=${query.get("content_type") ?? ""} onChange=${set("content_type")}>
@@ -300,7 +300,7 @@ function TaskList({ rows, live, users, chosen, toggle, choose }) {
             <span class="time meta"><${Age} at=${task.updated_at ?? task.created_at} /></span>
             <div class="progress"><${RowProgress} task=${task} detail=${live?.get(task.task_id)} /></div>
             <div class="reason">
-              ${task.needs_person && html`<span class="needs" title=${T.needsPerson}>▲<span class="visually-hidden">${T.needsPerson}</span></span>`}
+              ${task.needs_person && html`<span class="needs" title=${T.needsPerson}>▲ <span>${T.needsPerson}</span></span>`}
               ${task.top_reason && html`<${ReasonLine} code=${task.top_reason.error_code} reason=${task.top_reason.reason} />`}
             </div>
             <p class="ids meta"><${Id} value=${task.task_id} /></p>

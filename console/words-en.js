@@ -122,7 +122,7 @@ export const en = {
     S: "In the content table.",
   },
   /** @type {Record<string, string>} */
-  stages: { generate: "generating", save: "saving", workflow: "running" },
+  stages: { generate: "while generating", save: "while saving", workflow: "while running" },
   /** The actions of the next attempt; the API's are English. @type {Record<string, string>} */
   actions: {},
   /** @param {string} count @param {string} type */
@@ -339,7 +339,10 @@ export const en = {
     /** @param {string} position @param {string | null} time */
     waits: (position, time) => `Waits in the queue, place ${position}${time ? `; starts in about ${time}` : ""}.`,
     stopped: "Generation is stopped; what is staged is saved. The attempt waits until an operator resumes it:",
-    untouched: "Only the product has processed this task so far; this system has not changed it. Start generates and saves what is missing.",
+    untouched: "Only the product has processed this task so far; this system has not changed it.",
+    startsHere: "Start generates and saves what is missing.",
+    /** @param {string} by */
+    cancelledBy: (by) => `Cancelled by ${by}`,
     /** @param {number} count */
     earlier: (count) => n(count, "earlier attempt"),
     retryOne: "Retry this item",
@@ -405,7 +408,7 @@ export const en = {
     planned: "planned",
     savedCount: "saved",
     failedCount: "failed",
-    temporary: "temporary failure",
+    temporary: "temporary failures",
     /** @param {string} count */
     notStarted: (count) => `${count} not started: the attempt was cancelled`,
     generated: "generated",
@@ -443,14 +446,14 @@ export const en = {
     aboutMinutes: (count) => (count === 1 ? "minute, about" : "minutes, about"),
     /** @param {number} count @returns {string} */
     tasksCount: (count) => (count === 1 ? "task" : "tasks"),
-    noEstimate: "unknown",
+    noEstimate: "–",
     free: "none",
     /** @type {Record<string, string>} */
     basis: {
-      task: "estimated from this task's own content",
-      roadmap: "estimated from this roadmap's content",
-      settings: "estimated from the configured average",
-      none: "no estimate is possible",
+      task: "Estimated from this task's own content.",
+      roadmap: "Estimated from this roadmap's content.",
+      settings: "Estimated from the configured average.",
+      none: "No estimate is possible.",
     },
     refused: "These tasks would be refused:",
     reason: "Reason",
@@ -523,7 +526,7 @@ export const en = {
       new: "Reopen: it has no decision",
     },
     decideHelp: "A resolved group whose failures come back needs a new decision. An acknowledged one is resolved when its last failure is gone.",
-    note: "Note",
+    note: "Note (required)",
     untilTasks: "Until this number of tasks",
     untilTasksHelp: "Empty: without a limit.",
     save: "Save",
@@ -557,7 +560,7 @@ export const en = {
       waiting: "waiting",
     },
     /** @param {string} done @param {string} total */
-    progress: (done, total) => `${done} of ${total} tasks done`,
+    progress: (done, total) => `${done} of ${total} ${total === "1" ? "task" : "tasks"} done`,
     /** @param {string} actual @param {string} limit */
     rate: (actual, limit) => `${actual} of ${limit} tasks per minute`,
     rateLabel: "Rate",

@@ -16,18 +16,11 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 
 VERSION_TABLE = "content_schema_version"
 
-BASELINE = "0028"
-"""The first revision; later ones are greater. Databases of earlier ones were never deployed."""
-
 LOCK = 0x726F61646D6170  # "roadmap": any number that no other application locks
 
 
 class CannotAdoptError(Exception):
     """The product's schema needs a manual decision. Nothing was changed."""
-
-
-class RevisionTooOldError(Exception):
-    """The database has a revision from before the baseline. Nothing was changed."""
 
 
 class UnknownTimeZoneError(Exception):
@@ -41,7 +34,7 @@ class MigrationRunningError(Exception):
 def migrate(url: str, revision: str = "head") -> None:
     """Migrate the database at `url` up to `revision`. It may be empty, the product's, or already migrated."""
     with _locked(url) as connection:
-        _upgrade(connection, revision)
+        command.upgrade(_configure(connection), revision)
 
 
 def downgrade(url: str, revision: str) -> None:
@@ -58,19 +51,16 @@ def downgrade_at_once(connection: Connection, revision: str) -> None:
 
 
 def migrate_at_once(connection: Connection) -> None:
-    """Like `migrate`, in the transaction of `connection`, but raise if another migration is running.
-
-    Raises:
-        MigrationRunningError: another one is running.
-        RevisionTooOldError: the database is older than the baseline.
-    """
+    """Like `migrate`, in the transaction of `connection`. Raises MigrationRunningError: another one runs."""
     if not connection.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": LOCK}):
         raise MigrationRunningError("another migration of this database is running")
-    _upgrade(connection, "head")
+    command.upgrade(_configure(connection), "head")
 
 
 def is_newer_than_this_code(revision: str | None) -> bool:
-    """Whether a database has a revision of a later release, which this code does not have."""
+    """Whether a database has a revision of a later release, which this code does not have: each is greater
+    than those before it.
+    """
     return revision is not None and revision > latest_revision()
 
 
@@ -126,16 +116,6 @@ def _locked(url: str) -> Iterator[Connection]:
     with create_engine(url, poolclass=NullPool).begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
         yield connection
-
-
-def _upgrade(connection: Connection, revision: str) -> None:
-    found = current_revision(connection)
-    if found is not None and found < BASELINE:
-        raise RevisionTooOldError(
-            f"the database has revision {found} of the schema, which was never released; the first one is "
-            f"{BASELINE}. `roadmap up --fresh` replaces the database of a local stack"
-        )
-    command.upgrade(_configure(connection), revision)
 
 
 def _scripts() -> ScriptDirectory:

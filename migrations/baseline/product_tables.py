@@ -188,7 +188,6 @@ WHERE i.indrelid = to_regclass(:table) AND i.indexprs IS NULL
 """
 
 INDEXES = """
-CREATE INDEX content_task_by_status ON roadmap_tasks (status, updated_at);
 CREATE INDEX content_task_by_execution ON roadmap_tasks (execution_arn);
 CREATE INDEX content_task_by_creation ON roadmap_tasks (created_at, task_id);
 CREATE INDEX content_task_by_status_and_creation ON roadmap_tasks (status, created_at, task_id);

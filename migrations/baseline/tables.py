@@ -135,7 +135,6 @@ CREATE TABLE content_events (
     error_code text,
     set_aside_at timestamp
 );
-CREATE INDEX content_event_waiting ON content_events (position) WHERE delivered_at IS NULL;
 CREATE INDEX content_event_by_delivery ON content_events (delivered_at);
 CREATE INDEX content_event_of_task ON content_events (task_id, position);
 CREATE INDEX content_event_due ON content_events (due_at, position)

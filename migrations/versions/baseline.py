@@ -1,7 +1,7 @@
 """The whole schema: the product's tables, created or adopted, and everything of this system.
 
-Nothing was deployed before, so there is no earlier revision. Downgrading removes only the parts of this
-system. The product's tables stay with all rows, and the tables of `KEPT` if they have rows.
+Downgrading removes only the parts of this system. The product's tables stay with all rows, and the tables of
+`KEPT` if they have rows.
 """
 
 from alembic import op

@@ -46,7 +46,7 @@ def test_one_item_one_type_and_a_saved_item(browser: Browser, api: RealApi) -> N
         of_tutorial.get_by_role("button", name="Generate again").click()
         expect(page.get_by_role("dialog")).to_contain_text("replaced by newly generated content")
         assert console.axe() == []
-        start_and_play(page, api)
+        start_and_play(page, api, "Generate again")
         expect(of_tutorial).to_contain_text("version 2")
         expect(page.locator(".attempt")).to_have_count(4)
         expect(page.locator(".saved")).to_contain_text(f"{ITEMS} of {ITEMS} items saved")
@@ -69,12 +69,12 @@ def test_one_item_one_type_and_a_saved_item(browser: Browser, api: RealApi) -> N
         expect(page.get_by_role("dialog")).to_contain_text("Both have the same content.")
 
 
-def start_and_play(page: Page, api: RealApi) -> None:
+def start_and_play(page: Page, api: RealApi, action: str = "Start the retry") -> None:
     """Start the action of a dialog, whose preview has one item to generate, and run the attempt."""
     dialog = page.get_by_role("dialog")
     numbers = dialog.locator(".tiles dd")
     numbers.first.wait_for()
     assert numbers.all_inner_texts()[:2] == ["0", "1"]
-    dialog.get_by_role("button", name="Start the retry").click()
+    dialog.get_by_role("button", name=action).click()
     expect(dialog).to_have_count(0)
     api.play(TASK)

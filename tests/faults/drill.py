@@ -25,9 +25,6 @@ from roadmap_content.capabilities.composed import EVERY
 from roadmap_content.capabilities.recoveries.advance import advance
 from roadmap_content.content.bundle import read_bundle
 from roadmap_content.content.generation.model import ModelBusyError
-from roadmap_content.content.generation.offline import OfflineGenerator
-from roadmap_content.content.kind import Draft
-from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.errors import DatabaseUnavailableError
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import RunInput
@@ -41,6 +38,7 @@ from roadmap_content.state.services import Services
 from tests.support.databases import temporary_server
 from tests.support.evidence import Log
 from tests.support.factories import USER, bundle_of, concept_ids, quiz, resources
+from tests.support.generators import FakeModel
 from tests.support.machine_model import Run, State, error_of
 from tests.support.memory_s3 import MemoryS3
 from tests.support.oracle import OracleOfOne
@@ -61,6 +59,7 @@ SWEEP_SECONDS = 1
 OUTAGES = ("a dead database", "a throttled model", "a bad release", "real poison")
 ORACLE_SAMPLE = 100
 TASKS = 1_000
+BUSY = ModelBusyError("ThrottlingException: too many tokens, please wait")
 ZEROS = ("lost", "repeated_calls", "wrong_statuses", "unaccounted")
 """The counts that must be 0."""
 
@@ -83,25 +82,6 @@ class PoisoningBucket(Bucket):
         if self.bad and key.startswith("staged/") and "/quiz/" in key:
             body = json.dumps({**json.loads(body), "note": "\x00"}).encode()
         super().put(key, body, metadata)
-
-
-class Generator:
-    """The offline generator, which can be throttled and counts its items."""
-
-    def __init__(self) -> None:
-        self._good = OfflineGenerator()
-        self._lock = threading.Lock()
-        self.made: Counter[Item] = Counter()
-        self.throttled = False
-
-    def generate(self, concept: Concept, content_type: ContentType, *rest: Any) -> Draft:
-        """Generate an item, or fail because of the outage."""
-        if self.throttled:
-            raise ModelBusyError("ThrottlingException: too many tokens, please wait")
-        draft: Draft = self._good.generate(concept, content_type, *rest)
-        with self._lock:
-            self.made[Item(concept.concept_id, content_type)] += 1
-        return draft
 
 
 class Machine(QueuedRuns):
@@ -141,7 +121,7 @@ class Drill:
         self.memory.create_bucket(Bucket=BUCKET)
         self.s3 = self.memory.client
         self.bucket = PoisoningBucket(BUCKET, self.s3)
-        self.generator = Generator()
+        self.generator = FakeModel()
         self.tasks = [f"task-{number:05}" for number in range(tasks)]
         self.bundles: dict[str, dict[str, Any]] = {}
         self.machine = Machine(self)
@@ -185,11 +165,11 @@ class Drill:
         """Run every task once, under its outage."""
         for number, task_id in enumerate(self.tasks):
             outage = self.outage_of(number)
-            self.generator.throttled = outage == OUTAGES[1]
+            self.generator.error = BUSY if outage == OUTAGES[1] else None
             self.bucket.bad = outage == OUTAGES[2]
             run = Run(f"arn:first-{number}", RunInput(task_id=task_id))
             self.run(run, dead_database=outage == OUTAGES[0])
-        self.generator.throttled = self.bucket.bad = False
+        self.generator.error, self.bucket.bad = None, False
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         with self.own.engine.connect() as connection:
@@ -293,7 +273,8 @@ def verdict(drill: Drill, recovery: dict[str, Any], seconds: float, rate: int) -
         for row in results
     )
     refused = drill.rejected_generations()
-    repeated = sum(max(0, made - 1 - refused[item]) for item, made in drill.generator.made.items())
+    made = Counter(drill.generator.made)
+    repeated = sum(max(0, times - 1 - refused[item]) for item, times in made.items())
     return {
         "tasks": len(drill.tasks),
         "healed": recovery["counts"]["recovered"],

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from roadmap_content.content.kind import Draft
 from roadmap_content.contracts.errors import DatabaseUnavailableError
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.states import Cause
@@ -18,6 +17,7 @@ from roadmap_content.state.tasks.scope import Scope
 from tests.faults.world import Scene, World
 from tests.support.evidence import Log
 from tests.support.factories import USER, bundle_of, concept_ids
+from tests.support.generators import FakeModel
 from tests.support.oracle import Broken, Oracle
 from tests.support.pipeline import S3, SETTINGS, Pipeline
 from tests.support.product_schema import CONCEPT_METADATA
@@ -263,13 +263,6 @@ def test_a_wrong_row_of_concept_metadata_is_detected(pipeline: Pipeline, change:
     assert {(broken.invariant, *broken.items) for broken in watched.broken()} == {("I2", IDS[1])}
 
 
-class Unavailable:
-    """A `Generator` that fails."""
-
-    def generate(self, *_: object) -> Draft:
-        raise DatabaseUnavailableError("down")
-
-
 SCOPES = {
     "an item again": Scope(IDS[0], ContentType.QUIZ, regenerate=True),
     "a concept again": Scope(IDS[0], regenerate=True),
@@ -292,7 +285,7 @@ def narrowed(database_url: str) -> Iterator[Callable[[Scope, bool], World]]:
         world.run_to_its_end(world.start_by_hand())
         world.oracle.require(world.oracle.at_any_time(), world.oracle.at_rest())
         if fails:
-            world.services.generator = Unavailable()
+            world.services.generator = FakeModel(DatabaseUnavailableError("down"))
         start = AttemptStart("user:u", Cause.RETRY, scope=scope)
         retry_task(world.services, world.task_id, USER, world.deadline(), start)
         world.run_to_its_end(world.runs[-1])

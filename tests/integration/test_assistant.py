@@ -1,6 +1,5 @@
 """The tools of `roadmap mcp`, on the functions of the API, with the SDK's own client. No model takes part."""
 
-import importlib
 import json
 import re
 import sys
@@ -32,7 +31,7 @@ from tests.faults.drill import CONCEPTS, OUTAGES, Drill
 from tests.support.databases import copied_database, restoring
 from tests.support.factories import USER
 from tests.support.pipeline import RecordedExecutions
-from tests.support.requests_to_api import request
+from tests.support.requests_to_api import functions_with, request
 
 if TYPE_CHECKING:
     import mcp
@@ -87,21 +86,15 @@ def drill(_broken: tuple[Drill, str, Any]) -> Drill:
 def log(drill: Drill, monkeypatch: pytest.MonkeyPatch) -> Log:
     """Leads the client's requests to the functions. A token is the name of its user."""
     log = Log()
-    modules = {
-        name: importlib.import_module(f"functions.{name}.app") for name in ("task_api", "operator_api")
-    }
-    for module in modules.values():
-        monkeypatch.setattr(module.api, "services", drill.own)
+    function_for = functions_with(drill.own, monkeypatch)
 
     def send(method: str, url: str, token: str, body: bytes | None = None) -> HttpAnswer:
         parts = urlsplit(url)
-        path = parts.path
-        api = "operator_api" if path.startswith(("/api/v1/recoveries", "/api/v1/failures/")) else "task_api"
         document = None if body is None else json.loads(body)
         reply = request(
-            modules[api],
+            function_for(parts.path.removeprefix("/api/v1")),
             method,
-            path,
+            parts.path,
             parse_qs(parts.query),
             user_id=token,
             roles=ROLES[token],

@@ -9,11 +9,8 @@ import pytest
 from local_stack.builds import REPOSITORY
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.aws.executions import Executions
-from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.bucket import Bucket
-from roadmap_content.runs.retries.retry import retry_task
-from roadmap_content.state.tasks.attempts import user_start
-from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope
+from tests.integration.test_revisions import regenerate
 from tests.support.endpoint_calls import CALLS, Counted, counted, operation_of
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.memory_s3 import ObservedS3
@@ -76,20 +73,12 @@ ENDPOINTS: Mapping[str, Endpoint] = {
 }
 
 
-def retry(pipeline: Pipeline, scope: Scope = WHOLE_TASK) -> None:
-    start = user_start(USER)._replace(scope=scope)
-    retry_task(pipeline.services, "t-1", USER, Deadline.after(60), start)
-
-
 def replaced_and_missing(pipeline: Pipeline, concepts: int) -> None:
-    first, *_, last = concept_ids(concepts)
+    last = concept_ids(concepts)[-1]
     pipeline.load(bundle_of(concept_ids(concepts)))
     pipeline.stage(Item(last, ContentType.QUIZ), b"{")
     pipeline.run()
-    retry(pipeline, Scope(first, ContentType.TUTORIAL, regenerate=True))
-    pipeline.execute("UPDATE roadmap_tasks SET execution_arn = 'arn:run-2'")
-    pipeline.execute("UPDATE content_attempts SET execution_arn = 'arn:run-2' WHERE attempt = 2")
-    pipeline.run()
+    regenerate(pipeline, ContentType.TUTORIAL)
 
 
 class Api:
@@ -100,9 +89,6 @@ class Api:
         self.pipeline = pipeline
         self.recovery_id = ""
         prepare(pipeline, replaced_and_missing, concepts)
-
-    def retry(self) -> None:
-        retry(self.pipeline)
 
     def send(self, method: str, path: str, query: Any = None, body: Any = None) -> Any:
         reply = self.ask(method, path, query, body=body, **OPERATOR)
@@ -145,7 +131,7 @@ def calls(pipeline: Pipeline) -> Iterator[Counted]:
 def test_the_calls_of_every_endpoint_are_known() -> None:
     paths = json.loads((REPOSITORY / "docs/openapi.json").read_text())["paths"].values()
     operations = {each["operationId"] for path in paths for each in path.values()}
-    assert operations == CALLS.keys() == ENDPOINTS.keys()
+    assert operations == ENDPOINTS.keys() >= CALLS.keys()
 
 
 OF_A_RECOVERY = ["get_recovery", "list_recovery_tasks", "pause_recovery"]
@@ -162,18 +148,18 @@ def test_the_calls_of_an_endpoint_are_those_that_are_stated(
     for operation in sorted(operations, key=lambda name: ENDPOINTS[name].running):
         endpoint = ENDPOINTS[operation]
         if endpoint.running and calls.execution != "RUNNING":
-            api.retry()
+            pipeline.retry()
             calls.execution = "RUNNING"
             pipeline.execute("UPDATE roadmap_tasks SET updated_at = updated_at - interval '1 hour'")
         path = api.named(endpoint.path)
         calls.clear()
         api.send(endpoint.method, path, endpoint.query, endpoint.body)
-        assert calls == CALLS[operation], operation
+        assert calls == CALLS.get(operation, {}), operation
 
 
 def test_polling_running_tasks_makes_no_call(ask: Ask, pipeline: Pipeline, calls: Counted) -> None:
     api = Api(ask, pipeline, 2)
-    api.retry()
+    pipeline.retry()
     calls.execution = "RUNNING"
     pipeline.execute(
         "INSERT INTO roadmap_tasks (task_id, user_id, roadmap_id, status, attempt, execution_arn, created_at,"

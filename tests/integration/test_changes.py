@@ -23,7 +23,7 @@ from roadmap_content.platform.storage.keys import staged_key
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.runs.steps import save
 from roadmap_content.state import outbox
-from roadmap_content.state.outbox import count_waiting_events, events_of_task, record_events
+from roadmap_content.state.outbox import count_unsent_events, events_of_task, record_events
 from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.attempts import user_start
 from tests.support.factories import TYPES, USER, bundle_of, concept_ids
@@ -71,7 +71,7 @@ def test_a_run_is_a_feed_of_changes_without_an_event_bus(pipeline: Pipeline, ask
     }
     assert list(pages(ask, limit=100)) == changes
     with pipeline.engine.connect() as connection:
-        assert count_waiting_events(connection, 100) == 0
+        assert count_unsent_events(connection, 100) == (0, 0)
 
 
 def test_every_cancellation_is_a_change(pipeline: Pipeline, ask: Ask) -> None:

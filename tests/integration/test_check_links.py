@@ -2,24 +2,18 @@
 
 import json
 import socket
-import socketserver
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from time import process_time
-from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from functions.check_links import app
 from local_stack.builds import REPOSITORY
+from tests.support.tls import serve, server_context
 
 PUBLIC, PRIVATE = "127.0.0.2", "127.0.0.1"
 
@@ -111,22 +105,6 @@ class Web:
 real_resolve, real_is_public = app.resolve, app.is_public
 
 
-def serve(address: tuple[str, int], handle: Callable[[socket.socket], None]) -> socketserver.TCPServer:
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            handle(self.request)
-
-    class Server(socketserver.ThreadingTCPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_: Any) -> None:
-            """A client may close its connection at any time."""
-
-    server = Server(address, Handler)
-    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    return server
-
-
 @pytest.fixture
 def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
     web = Web()
@@ -197,7 +175,7 @@ def test_a_link_stays_when_the_time_is_up(web: Web, monkeypatch: pytest.MonkeyPa
 def test_a_certificate_is_valid_for_the_name_of_the_link_only(
     web: Web, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    served = certificate("good.web", tmp_path)
+    served, authority = server_context("good.web", tmp_path, self_signed=True)
 
     def answer(connection: socket.socket) -> None:
         with served.wrap_socket(connection, server_side=True) as encrypted:
@@ -209,30 +187,11 @@ def test_a_certificate_is_valid_for_the_name_of_the_link_only(
         reason = "its certificate is not valid"
         urls = ["https://good.web/ok", "https://other.web/ok"]
         assert app.Check().dead_among(urls) == dict.fromkeys(urls, reason)
-        monkeypatch.setattr(app, "TLS", ssl.create_default_context(cafile=str(tmp_path / "server.pem")))
+        monkeypatch.setattr(app, "TLS", ssl.create_default_context(cadata=authority.decode()))
         assert app.Check().dead_among(urls) == {"https://other.web/ok": reason}
     finally:
         server.shutdown()
         server.server_close()
-
-
-def certificate(host: str, folder: Path) -> ssl.SSLContext:
-    """A server's context with a certificate of its own for a host; writes `server.pem`."""
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    built = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    kinds = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    (folder / "key.pem").write_bytes(key.private_bytes(*kinds))
-    (folder / "server.pem").write_bytes(built.public_bytes(serialization.Encoding.PEM))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "server.pem", folder / "key.pem")
-    return context
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "151.101.1.69", "2606:4700::6810:84e5", "2a00:1450:4001::1"])

@@ -1,22 +1,13 @@
-"""Concurrent Save, Finalize and claims: real threads, each with its own connection."""
+"""Concurrent runs: real threads, each with its own connection."""
 
 import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from sqlalchemy import text
-
-from local_stack.lock_waiters import processes_waiting_for
-from local_stack.processes import becomes_true
 from roadmap_content.contracts.items import ContentType, Item
-from roadmap_content.platform.runtime.deadline import Deadline
-from roadmap_content.platform.storage.staging import Staging
-from roadmap_content.runs.steps.save import save_batch
-from tests.support.factories import bundle_of, concept_ids, tutorial
-from tests.support.pipeline import S3, SETTINGS, Pipeline, services_for
-
-IDS = concept_ids(40)
+from tests.support.factories import bundle_of, tutorial
+from tests.support.pipeline import Pipeline, services_for
 
 
 def at_once(count: int, work: Callable[[int], object]) -> list[object]:
@@ -29,50 +20,6 @@ def at_once(count: int, work: Callable[[int], object]) -> list[object]:
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(start, range(count)))
-
-
-def test_concurrent_saves_of_versions_leave_the_highest_as_the_only_latest(
-    pipeline: Pipeline, database_url: str
-) -> None:
-    pipeline.load(bundle_of(IDS))
-    planned = pipeline.plan()
-    requests = pipeline.requests(planned)
-    manifest = pipeline.bucket.get(planned.plan.manifest)
-    assert manifest is not None
-
-    def save(number: int) -> int:
-        # A separate bucket for each Save, so that each finds its own staged version.
-        bucket = f"version-{number + 1}"
-        S3.client.create_bucket(Bucket=bucket)
-        services = services_for(database_url, SETTINGS | {"CONTENT_BUCKET": bucket})
-        services.bucket.put(planned.plan.manifest, manifest.body)
-        staging = Staging(services.bucket, "r-1")
-        for concept_id in IDS:
-            content = tutorial(concept_id, version=number + 1)
-            staging.write(Item(concept_id, ContentType.TUTORIAL), content)
-        saved = sum(save_batch(request, services, Deadline.after(600)).saved for request in requests)
-        services.engine.dispose()
-        return saved
-
-    assert at_once(6, save) == [40] * 6
-    latest = pipeline.rows("SELECT concept_id, content_version FROM tutorial_metadata WHERE is_latest")
-    assert sorted(row["concept_id"] for row in latest) == sorted(IDS)
-    assert {row["content_version"] for row in latest} == {6}
-
-
-def test_a_save_waits_for_another_save_of_the_same_roadmap(pipeline: Pipeline, database_url: str) -> None:
-    pipeline.load(bundle_of(IDS))
-    request, *_ = pipeline.requests(pipeline.plan())
-    other = services_for(database_url)
-    with other.engine.connect() as holding, ThreadPoolExecutor(1) as pool:
-        holding.execute(text("SELECT FROM roadmap_metadata FOR NO KEY UPDATE"))
-        saving = pool.submit(pipeline.save, request)
-        assert becomes_true(lambda: saving.done() or bool(processes_waiting_for(holding)), 600)
-        assert not saving.done(), "the saver did not wait"
-        holding.rollback()
-        # Staged items fill a batch of up to ten times BATCH_SIZE.
-        assert saving.result(600).saved == len(ContentType) * len(IDS)
-    other.engine.dispose()
 
 
 def test_an_id_that_two_roadmaps_use_is_saved_for_one_of_them(pipeline: Pipeline, database_url: str) -> None:

@@ -5,19 +5,15 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from moto import mock_aws
 
 from roadmap_content.contracts.errors import DatabaseUnavailableError, MissingSettingError
@@ -26,6 +22,7 @@ from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.state.services import Services
+from tests.support.tls import serve, server_context
 
 IAM = {
     "DATABASE_AUTH": "iam",
@@ -169,73 +166,12 @@ def handshake(port: int, name: str, certificates: Path) -> None:
 def server(directory: Path, name: str) -> Iterator[tuple[int, bytes]]:
     """A TLS server with a certificate for `name`: its port, and its authority's certificate."""
     directory.mkdir()
-    authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    authority = certificate("authority", authority_key, authority_key, "authority", authority=True)
-    own = certificate(name, key, authority_key, "authority", authority=False)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    context, authority = server_context(name, directory)
+    listening = serve(
+        ("127.0.0.1", 0), lambda connection: context.wrap_socket(connection, server_side=True).close()
     )
-    (directory / "own.pem").write_bytes(pem + own.public_bytes(serialization.Encoding.PEM))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(directory / "own.pem")
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = threading.Thread(target=accept, args=(listening, context))
-        thread.start()
-        try:
-            yield listening.getsockname()[1], authority.public_bytes(serialization.Encoding.PEM)
-        finally:
-            listening.shutdown(socket.SHUT_RDWR)  # unblocks accept
-            thread.join()
-
-
-def accept(listening: socket.socket, context: ssl.SSLContext) -> None:
-    while True:
-        try:
-            connection, _ = listening.accept()
-        except OSError:
-            return
-        with connection:
-            try:
-                context.wrap_socket(connection, server_side=True).close()
-            except OSError:  # the client does not trust this server
-                continue
-
-
-def certificate(
-    name: str,
-    key: ec.EllipticCurvePrivateKey,
-    issuer_key: ec.EllipticCurvePrivateKey,
-    issuer: str,
-    *,
-    authority: bool,
-) -> x509.Certificate:
-    def named(text: str) -> x509.Name:
-        return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
-
-    now = datetime.now(UTC)
-    # Python 3.13 checks certificates strictly by RFC 5280: they need key identifiers and key usages.
-    usage = dict.fromkeys(
-        (
-            *("content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
-            *("crl_sign", "encipher_only", "decipher_only"),
-        ),
-        False,
-    )
-    issuer_identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
-    return (
-        x509.CertificateBuilder()
-        .subject_name(named(name))
-        .issuer_name(named(issuer))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(issuer_identifier, critical=False)
-        .add_extension(
-            x509.KeyUsage(digital_signature=not authority, key_cert_sign=authority, **usage), critical=True
-        )
-        .sign(issuer_key, hashes.SHA256())
-    )
+    try:
+        yield listening.server_address[1], authority
+    finally:
+        listening.shutdown()
+        listening.server_close()

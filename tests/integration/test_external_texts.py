@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from roadmap_content.content.content_check import Accepted, Rejected
-from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.errors import ContentIncomplete, TokenBudgetExhaustedError
 from roadmap_content.contracts.items import MAX_REASON, ContentType
@@ -28,6 +27,7 @@ from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
 from roadmap_content.runs.steps.save import save_batch
 from tests.integration.test_content_check import ACCEPT, REJECT, checked
 from tests.support.factories import CONTENT_TABLES, TYPES, bundle_of, concept_ids
+from tests.support.generators import FakeModel
 from tests.support.openapi import DOCUMENT, resolved, value_of
 from tests.support.pipeline import Pipeline
 from tests.support.product_schema import EXECUTION_LOGS
@@ -309,13 +309,8 @@ def test_what_is_reported_fails_no_row(pipeline: Pipeline, steps: Steps, table: 
 def test_the_error_of_a_generator(
     pipeline: Pipeline, steps: Steps, ask: Ask, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Failing(OfflineGenerator):
-        def generate(self, *arguments: Any) -> Any:
-            if arguments[1] is ContentType.QUIZ:
-                raise TokenBudgetExhaustedError(HOSTILE)
-            return super().generate(*arguments)
-
-    pipeline.services.generator = Failing()
+    generator = pipeline.services.generator = FakeModel(TokenBudgetExhaustedError(HOSTILE))
+    generator.fails = lambda item: item.content_type is ContentType.QUIZ
     steps.start()
     steps.run(BatchRequest)
     require_recorded(pipeline, ask, caplog, 1)

@@ -1,13 +1,12 @@
 """At most one live attempt per task: with retries, redrives from any state, and late deliveries."""
 
 import time
-from datetime import timedelta
 
 import pytest
 
 from roadmap_content.contracts.api.capacity import RetryAnswer
 from roadmap_content.contracts.errors import ClaimRefusedError, NotRedrivableError, StaleAttemptError
-from roadmap_content.contracts.payloads import BatchRequest, Execution, FinalizeResult, RunInput
+from roadmap_content.contracts.payloads import Execution, FinalizeResult, RunInput
 from roadmap_content.contracts.states import Cause
 from roadmap_content.platform.aws.executions import Executions, ExecutionState, new_execution_name
 from roadmap_content.platform.runtime.deadline import Deadline
@@ -22,6 +21,7 @@ from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.attempts import AttemptStart
 from tests.support.commits import Commits, How, Strike, When
 from tests.support.factories import CONTENT_TABLES, USER, bundle_of, concept_ids, counts
+from tests.support.machine_model import batch_requests
 from tests.support.pipeline import Pipeline, services_for
 
 IDS = concept_ids(3)
@@ -44,10 +44,6 @@ def plan(pipeline: Pipeline, arn: str, attempt: int | None = None, redrives: int
     execution = Execution(arn=arn, redrive_count=redrives)
     request = PlanRequest(input=RunInput(task_id=pipeline.task_id, attempt=attempt), execution=execution)
     return plan_batches(request, pipeline.services, Deadline.after(600))
-
-
-def requests_of(planned: PlanResult, arn: str) -> list[BatchRequest]:
-    return [BatchRequest(plan=planned.plan, batch=batch, execution_arn=arn) for batch in planned.batches]
 
 
 def finalize(pipeline: Pipeline, planned: PlanResult, run: Execution, attempt: int = 1) -> FinalizeResult:
@@ -217,7 +213,7 @@ def test_redriven_inside_fan_out_a_run_generates_nothing_before_its_claim(
         redrive(pipeline)
     else:
         pipeline.executions.states[arn] = ExecutionState.RUNNING
-    for request in requests_of(planned, arn):
+    for request in batch_requests(planned, arn):
         with pytest.raises(StaleAttemptError):
             pipeline.generate(request)
         pipeline.save(request)
@@ -233,7 +229,7 @@ def test_redriven_inside_fan_out_a_run_generates_nothing_before_its_claim(
     )
     assert (again.replan, again.attempt) == (True, 2)
     planned = plan(pipeline, arn, again.attempt, redrives=1)
-    for request in requests_of(planned, arn):
+    for request in batch_requests(planned, arn):
         pipeline.generate(request)
         pipeline.save(request)
     assert finalize(pipeline, planned, execution, attempt=2).complete
@@ -247,7 +243,7 @@ def test_redriven_at_finalize_a_run_with_nothing_missing_completes_the_claimed_a
     bundle = bundle_of(IDS)
     pipeline.load(bundle)
     redrive(pipeline)
-    for request in requests_of(planned, arn):
+    for request in batch_requests(planned, arn):
         pipeline.save(request)
     result = finalize(pipeline, planned, Execution(arn=arn, redrive_count=1))
     task = pipeline.task()
@@ -264,7 +260,7 @@ def test_an_attempt_without_a_recorded_end_ends_at_the_next_claim_and_is_counted
     assert arn is not None
     pipeline.executions.states[arn] = ExecutionState.RUNNING
     planned = plan(pipeline, arn, 1)
-    for request in requests_of(planned, arn):
+    for request in batch_requests(planned, arn):
         pipeline.save(request)
     for table in CONTENT_TABLES:
         if table != "tutorial_metadata":
@@ -289,7 +285,7 @@ def test_a_plan_delivered_after_the_end_of_its_attempt_plans_nothing(
     arn = pipeline.retry().execution_arn
     assert arn is not None
     planned = plan(pipeline, arn, 1)
-    for request in requests_of(planned, arn):
+    for request in batch_requests(planned, arn):
         pipeline.save(request)
     assert finalize(pipeline, planned, Execution(arn=arn)).complete
     pipeline.executions.states[arn] = ExecutionState.SUCCEEDED
@@ -315,23 +311,6 @@ def test_the_longest_task_id_makes_a_name_that_step_functions_takes(label: str) 
     names = {new_execution_name("x" * 64, label) for _ in range(20)}
     assert len(names) == 20
     assert all(len(name) <= 80 for name in names)
-
-
-@pytest.mark.parametrize("ahead", [timedelta(hours=8), timedelta(days=1)])
-def test_a_claim_with_a_future_date_and_no_execution_is_started_by_the_sweep(
-    pipeline: Pipeline, ahead: timedelta
-) -> None:
-    """A wrong clock or zone of the database's owner has no influence on the queue."""
-    loaded(pipeline)
-    arn = pipeline.retry().execution_arn
-    assert arn is not None
-    pipeline.executions.states[arn] = ExecutionState.UNKNOWN
-    pipeline.execute("UPDATE roadmap_tasks SET updated_at = updated_at + :ahead", ahead=ahead)
-    pipeline.execute("UPDATE content_queue SET admitted_at = admitted_at - interval '2 minutes'")
-    assert pipeline.sweep().repairs == []
-    assert pipeline.executions.names == [arn, arn]
-    with pytest.raises(ClaimRefusedError):
-        pipeline.retry()
 
 
 class Denied(Executions):

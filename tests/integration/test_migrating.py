@@ -131,13 +131,6 @@ def test_a_migration_is_refused_while_another_one_runs(empty_database_url: str) 
     assert revision(empty_database_url) is not None
 
 
-def test_a_schema_from_before_the_first_migration_is_refused(new_database_url: str) -> None:
-    execute(new_database_url, f"UPDATE {VERSION_TABLE} SET version_num = '0012'")
-    with pytest.raises(MigrationRefusedError, match="revision 0012"):
-        migrate_database(MigrateRequest(), Database(new_database_url), Deadline.after(600))
-    assert revision(new_database_url) == "0012"
-
-
 def test_a_schema_of_a_later_release_is_left_as_it_is(new_database_url: str) -> None:
     """After a rollback, a release runs on the schema of the next one."""
     execute(new_database_url, f"UPDATE {VERSION_TABLE} SET version_num = '9999'")

@@ -20,49 +20,12 @@ from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.items import ContentType
 from tests.support.databases import connected, execute
 from tests.support.factories import content_of
+from tests.support.product_schema import CONSTRAINTS, CREATE_ALL
 from tests.support.revisions import newest_revision
-
-# The product's tables in older variants: shorter ids, columns that we do not use, its own Alembic table.
-PRODUCT = """
-CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);
-INSERT INTO alembic_version VALUES ('product_revision_17');
-CREATE TABLE roadmap_metadata (
-    roadmap_id varchar(36) PRIMARY KEY, user_id varchar(36) NOT NULL, title varchar(255) NOT NULL,
-    total_estimated_hours double precision NOT NULL, recommended_completion_weeks integer NOT NULL,
-    framework_data json NOT NULL, created_at timestamp NOT NULL, deleted_at timestamp,
-    deleted_by varchar(36), cover_image text);
-CREATE TABLE roadmap_tasks (
-    task_id varchar(36) PRIMARY KEY, user_id varchar(36) NOT NULL, status varchar(20) NOT NULL,
-    current_step varchar(50) NOT NULL, user_request json NOT NULL, roadmap_id varchar(36),
-    created_at timestamp NOT NULL, updated_at timestamp NOT NULL, completed_at timestamp,
-    error_message text, failed_concepts json, execution_summary json,
-    celery_task_id varchar(255), task_type varchar(50) DEFAULT 'creation');
-CREATE TABLE tutorial_metadata (
-    tutorial_id varchar(36) PRIMARY KEY, concept_id varchar(255) NOT NULL,
-    roadmap_id varchar(36) NOT NULL REFERENCES roadmap_metadata, title varchar(255) NOT NULL,
-    summary text NOT NULL, content_url text NOT NULL, content_status varchar(20) NOT NULL,
-    content_version integer NOT NULL, is_latest boolean,
-    estimated_completion_time integer NOT NULL, generated_at timestamp NOT NULL, model varchar(40));
-CREATE TABLE resource_recommendation_metadata (
-    id varchar(36) PRIMARY KEY, concept_id varchar(255) NOT NULL,
-    roadmap_id varchar(36) NOT NULL REFERENCES roadmap_metadata, resources json NOT NULL,
-    resources_count integer NOT NULL, search_queries_used json, generated_at timestamp NOT NULL);
-CREATE TABLE quiz_metadata (
-    quiz_id varchar(36) PRIMARY KEY, concept_id varchar(255) NOT NULL,
-    roadmap_id varchar(36) NOT NULL REFERENCES roadmap_metadata, questions json NOT NULL,
-    total_questions integer NOT NULL, easy_count integer NOT NULL, medium_count integer NOT NULL,
-    hard_count integer NOT NULL, generated_at timestamp NOT NULL, shuffled boolean DEFAULT false);
-"""
 
 UNIQUE = {
     "none": "",
-    "as_designed": """
-        ALTER TABLE tutorial_metadata
-            ADD CONSTRAINT uq_tutorial UNIQUE (roadmap_id, concept_id, content_version);
-        ALTER TABLE resource_recommendation_metadata
-            ADD CONSTRAINT uq_resources UNIQUE (roadmap_id, concept_id);
-        ALTER TABLE quiz_metadata ADD CONSTRAINT uq_quiz UNIQUE (roadmap_id, concept_id);
-    """,
+    "as_designed": CONSTRAINTS,
     "indexes_in_another_order": """
         CREATE UNIQUE INDEX one_version ON tutorial_metadata (concept_id, content_version, roadmap_id);
         CREATE UNIQUE INDEX one_resources ON resource_recommendation_metadata (concept_id, roadmap_id)
@@ -80,38 +43,38 @@ UNIQUE = {
 # `json` preserves spaces, key order and duplicate keys; `jsonb` would not.
 ROWS = """
 INSERT INTO roadmap_metadata VALUES ('r', 'u', 'T', 21.6, 12,
-    '{"stages":  [], "b": 1, "a": 2, "b": 3}', '2025-01-01', NULL, NULL, 'cover.png');
+    '{"stages":  [], "b": 1, "a": 2, "b": 3}', '2025-01-01', NULL, NULL);
 INSERT INTO roadmap_tasks VALUES
-    ('t1', 'u', 'partial_failure', 'content', '{}', 'r', '2025-01-01', '2025-01-02', '2025-01-02',
-        'IntegrityError', '{"count":  1, "concept_ids": ["r:c-1"]}', NULL, 'celery-1', 'creation'),
-    ('t2', 'u', 'processing', 'content', '{}', 'r', '2025-01-01', '2025-01-02', NULL, NULL, NULL, NULL, NULL,
-        NULL);
+    ('t1', 'u', 'partial_failure', 'content', '{}', 'r', 'creation', NULL, NULL, 'celery-1', '2025-01-01',
+        '2025-01-02', '2025-01-02', 'IntegrityError', '{"count":  1, "concept_ids": ["r:c-1"]}'),
+    ('t2', 'u', 'processing', 'content', '{}', 'r', NULL, NULL, NULL, NULL, '2025-01-01', '2025-01-02',
+        NULL, NULL, NULL);
 INSERT INTO tutorial_metadata VALUES
-    ('a1', 'r:c-1', 'r', 'T', 'S', 'r/c-1/v1.md', 'completed', 1, false, 10, '2025-01-01', 'm'),
-    ('a2', 'r:c-1', 'r', 'T', 'S', 'r/c-1/v2.md', 'completed', 2, true, 10, '2025-01-02', 'm'),
-    ('a3', 'r:c-1', 'r', 'T', 'S', 'r/c-1/v3.md', 'pending', 3, false, 10, '2025-01-03', 'm'),
-    ('b1', 'r:c-2', 'r', 'T', 'S', 'r/c-2/v1.md', 'completed', 1, true, 10, '2025-01-01', NULL);
+    ('a1', 'r:c-1', 'r', 'T', 'S', 'r/c-1/v1.md', 'completed', 1, false, 10, '2025-01-01'),
+    ('a2', 'r:c-1', 'r', 'T', 'S', 'r/c-1/v2.md', 'completed', 2, true, 10, '2025-01-02'),
+    ('a3', 'r:c-1', 'r', 'T', 'S', 'r/c-1/v3.md', 'pending', 3, false, 10, '2025-01-03'),
+    ('b1', 'r:c-2', 'r', 'T', 'S', 'r/c-2/v1.md', 'completed', 1, true, 10, '2025-01-01');
 INSERT INTO resource_recommendation_metadata VALUES
     ('e1', 'r:c-1', 'r', '[{"url":  "https://example.org"}]', 1, '["q"]', '2025-01-01'),
     ('e2', 'r:c-2', 'r', '[]', 0, NULL, '2025-01-01');
 INSERT INTO quiz_metadata VALUES
-    ('q1', 'r:c-1', 'r', '[{"b":  1, "a": 2}]', 1, 1, 0, 0, '2025-01-01', true),
-    ('q2', 'r:c-2', 'r', '[]', 0, 0, 0, 0, '2025-01-01', false);
+    ('q1', 'r:c-1', 'r', '[{"b":  1, "a": 2}]', 1, 1, 0, 0, '2025-01-01'),
+    ('q2', 'r:c-2', 'r', '[]', 0, 0, 0, 0, '2025-01-01');
 """
 
 DUPLICATES = """
 INSERT INTO tutorial_metadata VALUES
-    ('c1', 'r:c-3', 'r', 'T', 'old', 'r/c-3/1.md', 'completed', 1, true, 10, '2025-01-01', 'm'),
-    ('c2', 'r:c-3', 'r', 'T', 'new', 'r/c-3/2.md', 'completed', 1, true, 10, '2025-01-02', 'm'),
-    ('d1', 'r:c-4', 'r', 'T', 'old', 'r/c-4/1.md', 'completed', 1, true, 10, '2025-01-02', 'm'),
-    ('d2', 'r:c-4', 'r', 'T', 'new', 'r/c-4/2.md', 'completed', 2, true, 10, '2025-01-01', 'm');
+    ('c1', 'r:c-3', 'r', 'T', 'old', 'r/c-3/1.md', 'completed', 1, true, 10, '2025-01-01'),
+    ('c2', 'r:c-3', 'r', 'T', 'new', 'r/c-3/2.md', 'completed', 1, true, 10, '2025-01-02'),
+    ('d1', 'r:c-4', 'r', 'T', 'old', 'r/c-4/1.md', 'completed', 1, true, 10, '2025-01-02'),
+    ('d2', 'r:c-4', 'r', 'T', 'new', 'r/c-4/2.md', 'completed', 2, true, 10, '2025-01-01');
 INSERT INTO resource_recommendation_metadata VALUES
     ('e3', 'r:c-3', 'r', '[{"url":  "https://example.org/new"}]', 1, '["q"]', '2025-01-02'),
     ('e4', 'r:c-3', 'r', '[{"url":  "https://example.org/old"}]', 1, '["q"]', '2025-01-01');
 INSERT INTO quiz_metadata VALUES
-    ('q3', 'r:c-3', 'r', '[{"a":  1}]', 1, 1, 0, 0, '2025-01-01', true),
-    ('q4', 'r:c-3', 'r', '[{"a":  2}]', 1, 1, 0, 0, '2025-01-03', NULL),
-    ('q5', 'r:c-3', 'r', '[{"a":  3}]', 1, 1, 0, 0, '2025-01-02', false);
+    ('q3', 'r:c-3', 'r', '[{"a":  1}]', 1, 1, 0, 0, '2025-01-01'),
+    ('q4', 'r:c-3', 'r', '[{"a":  2}]', 1, 1, 0, 0, '2025-01-03'),
+    ('q5', 'r:c-3', 'r', '[{"a":  3}]', 1, 1, 0, 0, '2025-01-02');
 """
 
 KEYS = {
@@ -209,7 +172,7 @@ SUFFICIENT = [
 def test_adoption_keeps_rows_and_unique_constraints_and_adds_missing_indexes(
     empty_database_url: str, unique: str
 ) -> None:
-    execute(empty_database_url, PRODUCT, UNIQUE[unique], ROWS)
+    execute(empty_database_url, CREATE_ALL, UNIQUE[unique], ROWS)
     before = rows(empty_database_url), uniques(empty_database_url)
 
     migrate(empty_database_url)
@@ -220,7 +183,7 @@ def test_adoption_keeps_rows_and_unique_constraints_and_adds_missing_indexes(
         ours = connection.execute(text("SELECT attempt, execution_arn FROM roadmap_tasks"))
         assert [tuple(row) for row in ours] == [(0, None), (0, None)]
         product_revision = connection.scalars(text("SELECT version_num FROM alembic_version")).all()
-        assert product_revision == ["product_revision_17"]
+        assert product_revision == ["product_newest"]
     indexes = [
         row
         for row in schema(empty_database_url)
@@ -235,7 +198,7 @@ def test_adoption_keeps_rows_and_unique_constraints_and_adds_missing_indexes(
 
 @pytest.mark.parametrize("unique", ["none", *SUFFICIENT])
 def test_a_downgrade_restores_the_schema_of_the_product(empty_database_url: str, unique: str) -> None:
-    execute(empty_database_url, PRODUCT, UNIQUE[unique], ROWS)
+    execute(empty_database_url, CREATE_ALL, UNIQUE[unique], ROWS)
     before = schema(empty_database_url), rows(empty_database_url)
 
     migrate(empty_database_url)
@@ -250,9 +213,9 @@ def test_a_downgrade_restores_the_schema_of_the_product(empty_database_url: str,
 def test_missing_tables_and_columns_are_added(empty_database_url: str) -> None:
     execute(
         empty_database_url,
-        PRODUCT,
+        CREATE_ALL,
         "ALTER TABLE roadmap_tasks DROP COLUMN execution_summary",
-        "ALTER TABLE quiz_metadata DROP COLUMN hard_count, DROP COLUMN shuffled",
+        "ALTER TABLE quiz_metadata DROP COLUMN hard_count",
         "DROP TABLE resource_recommendation_metadata",
         "INSERT INTO roadmap_metadata VALUES ('r', 'u', 'T', 1, 1, '{}', '2025-01-01')",
         "INSERT INTO quiz_metadata VALUES ('q', 'r:c', 'r', '[]', 2, 1, 1, '2025-01-01')",
@@ -267,7 +230,7 @@ def test_missing_tables_and_columns_are_added(empty_database_url: str) -> None:
 
 
 def test_duplicates_are_repaired_and_nothing_is_lost(empty_database_url: str) -> None:
-    execute(empty_database_url, PRODUCT, ROWS, DUPLICATES)
+    execute(empty_database_url, CREATE_ALL, ROWS, DUPLICATES)
     before = rows(empty_database_url)
 
     migrate(empty_database_url)
@@ -300,7 +263,7 @@ def test_duplicates_are_repaired_and_nothing_is_lost(empty_database_url: str) ->
 
 
 def test_an_archived_row_survives_a_downgrade_and_can_be_restored(empty_database_url: str) -> None:
-    execute(empty_database_url, PRODUCT, ROWS, DUPLICATES)
+    execute(empty_database_url, CREATE_ALL, ROWS, DUPLICATES)
     before = rows(empty_database_url)
     migrate(empty_database_url)
     kept = archived(empty_database_url)
@@ -347,7 +310,8 @@ def test_any_set_of_tutorial_rows_is_repaired(database_server: Server, concepts:
     name = f"test_{token_hex(8)}"
     url = create_database(database_server.url, name)
     try:
-        execute(url, PRODUCT, ROWS, "DELETE FROM tutorial_metadata")
+        execute(url, CREATE_ALL, ROWS, "DELETE FROM tutorial_metadata")
+        execute(url, "ALTER TABLE tutorial_metadata ALTER is_latest DROP NOT NULL")
         with connected(url) as connection:
             connection.execute(
                 text(
@@ -409,7 +373,9 @@ def assert_in_order(before: list[Tutorial], after: list[tuple[int, bool]]) -> No
 
 
 @pytest.mark.parametrize(
-    "existing", [pytest.param("", marks=pytest.mark.slow), PRODUCT + ROWS + DUPLICATES], ids=["empty", "rows"]
+    "existing",
+    [pytest.param("", marks=pytest.mark.slow), CREATE_ALL + ROWS + DUPLICATES],
+    ids=["empty", "rows"],
 )
 def test_concurrent_migrations_run_one_after_the_other(empty_database_url: str, existing: str) -> None:
     execute(empty_database_url, existing)
@@ -425,7 +391,7 @@ def test_concurrent_migrations_run_one_after_the_other(empty_database_url: str, 
 
 
 def test_a_migration_waits_for_open_transactions_and_repairs_their_rows(empty_database_url: str) -> None:
-    execute(empty_database_url, PRODUCT, ROWS)
+    execute(empty_database_url, CREATE_ALL, ROWS)
     waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype = 'relation')"
     with ThreadPoolExecutor() as pool, connected(empty_database_url) as writer:
         writer.exec_driver_sql(DUPLICATES)
@@ -460,7 +426,7 @@ def test_a_migration_waits_for_open_transactions_and_repairs_their_rows(empty_da
 def test_rows_that_need_a_manual_decision_stop_the_migration_without_a_change(
     empty_database_url: str, obstacle: str, named: str
 ) -> None:
-    execute(empty_database_url, PRODUCT, obstacle)
+    execute(empty_database_url, CREATE_ALL, obstacle)
     before = schema(empty_database_url), rows(empty_database_url)
 
     with pytest.raises(CannotAdoptError, match=named):

@@ -102,15 +102,6 @@ def test_saving_again_records_no_second_origin(pipeline: Pipeline) -> None:
     assert {concept_id for concept_id, _ in origins(pipeline)} == {STAGED}
 
 
-def test_rows_that_were_not_saved_have_no_origin(pipeline: Pipeline) -> None:
-    """A constraint of the product refuses one row; the batch is then saved in parts."""
-    loaded(pipeline)
-    pipeline.execute(f"ALTER TABLE quiz_metadata ADD CHECK (concept_id <> '{STAGED}')")
-    pipeline.run()
-    assert (STAGED, "quiz") not in origins(pipeline)
-    assert (GENERATED, "quiz") in origins(pipeline)
-
-
 def test_a_kept_draft_keeps_its_origin_under_a_new_id(pipeline: Pipeline) -> None:
     use_model(loaded(pipeline), Model())
     pipeline.execute(

@@ -6,12 +6,8 @@ from typing import Any
 import pytest
 
 from roadmap_content.api.history import list_attempts
-from roadmap_content.content.generation.offline import OfflineGenerator
-from roadmap_content.content.kind import Draft
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.errors import (
-    InvalidContentError,
     StaleAttemptError,
     UnexpectedError,
 )
@@ -19,7 +15,6 @@ from roadmap_content.contracts.items import ContentType, Failure, Item, Stage
 from roadmap_content.contracts.payloads import Execution, RunInput, StateError
 from roadmap_content.platform.postgres.transactions import RESERVE
 from roadmap_content.platform.runtime.deadline import Deadline
-from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage.keys import (
     fingerprint,
     rejected_key,
@@ -32,6 +27,7 @@ from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
 from roadmap_content.state.failures.failures import record_failures, refusals
 from roadmap_content.state.tasks.attempts import uncounted_attempts
 from tests.support.factories import (
+    OURS,
     TYPES,
     bundle_of,
     concept_ids,
@@ -40,23 +36,12 @@ from tests.support.factories import (
     quiz,
     resources,
     tutorial,
+    without_ours,
 )
-from tests.support.pipeline import SETTINGS, Pipeline
+from tests.support.pipeline import Pipeline
 from tests.support.requests_to_api import Context
 
 IDS = concept_ids(24)
-OURS = {key for kind in CONTENT_KINDS.values() for key in kind.project(None)}
-
-
-def without_ours(framework: dict[str, Any]) -> str:
-    """A framework as text, without the fields that content types project."""
-    framework = json.loads(json.dumps(framework))
-    for stage in framework["stages"]:
-        for module in stage["modules"]:
-            for concept in module["concepts"]:
-                for key in OURS:
-                    concept.pop(key, None)  # a bundle from before a type was added lacks its fields
-    return json.dumps(framework)
 
 
 def test_a_run_without_faults_saves_everything_as_staged(pipeline: Pipeline) -> None:
@@ -156,21 +141,6 @@ def test_staged_items_are_planned_in_large_batches_and_refused_ones_in_small(pip
     ]
 
 
-def test_staged_content_removed_before_save_is_generated_by_the_next_attempt(
-    pipeline: Pipeline,
-) -> None:
-    pipeline.load(bundle_of(IDS))
-    planned = pipeline.plan()
-    pipeline.bucket.delete(staged_key(pipeline.roadmap_id, Item(IDS[3], ContentType.QUIZ)))
-    for request in pipeline.requests(planned):
-        assert request.batch.staged
-        report = pipeline.generate(request)
-        assert (report.staged, report.generated) == (len(IDS) * TYPES, 0)
-        pipeline.save(request)
-    assert pipeline.finalize(planned).missing[ContentType.QUIZ] == 1
-    assert pipeline.run().status == "completed"
-
-
 def test_invalid_content_fails_alone_and_is_repaired_by_the_next_attempt(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["elsewhere"], roadmap_id="r-0", task_id="t-0"))
     other = Pipeline(pipeline.services, "t-0", pipeline.engine)
@@ -239,31 +209,6 @@ def test_a_batch_reads_only_the_refusals_of_its_own_items(pipeline: Pipeline) ->
     with pipeline.engine.connect() as connection:
         recalled = refusals(connection, "t-1", [Item(each, ContentType.QUIZ) for each in awkward])
     assert recalled.keys() == {Item(concept_id, ContentType.QUIZ) for concept_id in awkward}
-
-
-def test_an_item_that_fails_neither_delays_nor_loses_the_others_of_its_concept(pipeline: Pipeline) -> None:
-    class Failing(OfflineGenerator):
-        def generate(self, concept: Concept, content_type: ContentType, *how: Any) -> Draft:
-            if content_type is ContentType.QUIZ and concept.concept_id == IDS[0]:
-                raise InvalidContentError("no quiz")
-            return super().generate(concept, content_type, *how)
-
-    pipeline.services.generator = Failing()
-    pipeline.load({**bundle_of(IDS[:3]), "content": []})
-    (request,) = pipeline.requests(pipeline.plan())
-    report = pipeline.generate(request)
-    assert (report.generated, report.failed) == (3 * TYPES - 1, 1)
-    saved = pipeline.save(request)
-    assert (saved.saved, saved.failed) == (3 * TYPES - 1, 1)
-    for table in ("tutorial_metadata", "resource_recommendation_metadata"):
-        assert pipeline.rows(f"SELECT 1 AS is_saved FROM {table} WHERE concept_id = :id", id=IDS[0])
-    (failure,) = pipeline.rows("SELECT concept_id, content_type, stage, reason FROM content_failures")
-    assert failure == {
-        "concept_id": IDS[0],
-        "content_type": "quiz",
-        "stage": "generate",
-        "reason": "no quiz",
-    }
 
 
 def test_an_item_after_the_time_of_the_invocation_is_tried_again(pipeline: Pipeline) -> None:
@@ -508,20 +453,6 @@ def test_changes_of_the_framework_by_the_product_survive(pipeline: Pipeline) -> 
     assert pipeline.concepts()["a"]["content_status"] == "completed"
 
 
-def test_items_without_a_recorded_cause_get_the_failure_not_reported(pipeline: Pipeline) -> None:
-    pipeline.services.settings = Settings(SETTINGS | {"BATCH_SIZE": "1"})
-    pipeline.load(bundle_of(IDS))
-    planned = pipeline.plan()
-    pipeline.save(pipeline.requests(planned)[0])
-    pipeline.finalize(planned)
-    failures = pipeline.rows("SELECT * FROM content_failures")
-    saved = 10  # concepts of the first batch
-    assert len(failures) == (len(IDS) - saved) * TYPES
-    assert {(row["stage"], row["error_code"], row["transient"]) for row in failures} == {
-        ("workflow", "NotReported", True)
-    }
-
-
 def test_a_concept_that_was_added_after_the_attempt_is_not_its_failure(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["a"]))
     pipeline.run()
@@ -544,24 +475,6 @@ def test_an_item_that_an_attempt_could_not_see_is_not_added_since(pipeline: Pipe
     pipeline.finalize(None)
     failures = pipeline.rows("SELECT DISTINCT error_code, transient FROM content_failures")
     assert [tuple(row.values()) for row in failures] == [("NotReported", True)]
-
-
-def test_a_first_execution_that_failed_before_its_claim_is_recorded(pipeline: Pipeline) -> None:
-    """Regression: the task stayed pending forever, because without an attempt the execution's end could not
-    be recorded.
-    """
-    pipeline.load(bundle_of(concept_ids(2)))
-    lost = StateError(error="DatabaseUnavailableError", cause="no connection")
-    result = pipeline.finalize(None, error=lost)
-    assert (result.attempt, result.status, result.complete) == (1, "failed", False)
-    assert pipeline.task()["error_message"] == "DatabaseUnavailableError: no connection"
-    assert [item["error_code"] for item in pipeline.task()["failed_concepts"]["items"]] == [
-        "DatabaseUnavailable"
-    ] * (2 * TYPES)
-    # Recorded again, the outcome is the same; the task is counted once.
-    again = result.model_copy(update={"changed": [], "needs_person": False})
-    assert pipeline.finalize(None, error=lost) == again
-    assert pipeline.run().complete
 
 
 def test_an_execution_that_failed_before_its_claim_does_not_change_another_executions_task(

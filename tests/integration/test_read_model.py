@@ -12,13 +12,13 @@ from roadmap_content.api.health import MOST_STUCK
 from roadmap_content.contracts.api.items import ItemMap
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.deadline import Deadline
-from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.tasks.attempts import user_start
 from roadmap_content.state.tasks.unfinished import COUNT_STUCK
 from tests.integration.test_concurrency import at_once
+from tests.integration.test_many_plans import nodes
 from tests.support.factories import TYPES, USER, bundle_of, concept_ids, counts, quiz
-from tests.support.pipeline import SETTINGS, Pipeline, services_for
+from tests.support.pipeline import Pipeline, services_for
 from tests.support.requests_to_api import Ask, Reply
 
 OTHER = "somebody-else"
@@ -359,14 +359,6 @@ def test_the_next_sweep_removes_a_deleted_task_from_the_groups(pipeline: Pipelin
     assert sum(items for _, items in group["by_hour"]) == 2
 
 
-def test_a_sweep_forgets_the_failures_of_deleted_tasks(pipeline: Pipeline, get: Get) -> None:
-    for number in range(3):
-        run_with_poison(pipeline, number)
-    pipeline.execute("DELETE FROM roadmap_tasks WHERE task_id = 't-2'")
-    pipeline.sweep()
-    assert get("/failures").body["items"][0]["tasks"] == 2
-
-
 def test_times_are_utc_for_any_zone_of_the_columns(pipeline: Pipeline, get: Get) -> None:
     with pipeline.engine.begin() as connection:
         use_time_zone(connection, "Asia/Shanghai")
@@ -394,15 +386,6 @@ def times_in(answer: Any) -> list[datetime]:
             return [datetime.fromisoformat(answer)]
         case _:
             return []
-
-
-def test_health_counts_the_events_that_wait(pipeline: Pipeline, get: Get) -> None:
-    pipeline.services.settings = Settings(SETTINGS | {"EVENT_BUS": "bus"})
-    run_with_poison(pipeline, 0)
-    (waiting,) = pipeline.rows("SELECT count(*) AS n FROM content_events WHERE delivered_at IS NULL")
-    assert get("/health").body["outbox_waiting"] == waiting["n"] > 0
-    pipeline.execute("UPDATE content_events SET delivered_at = now()")
-    assert get("/health").body["outbox_waiting"] == 0
 
 
 @pytest.mark.parametrize(("stuck", "shown", "more"), [(100, 100, False), (101, 100, True)])
@@ -443,14 +426,10 @@ def test_health_looks_up_no_event_of_a_task_that_changed_recently(pipeline: Pipe
     )
     look_ups = [
         node["Actual Loops"]
-        for node in nodes_of(row["QUERY PLAN"][0]["Plan"])
+        for node in nodes(row["QUERY PLAN"][0]["Plan"])
         if node.get("Relation Name") == "content_events"
     ]
     assert look_ups == [0]
-
-
-def nodes_of(plan: dict[str, Any]) -> list[dict[str, Any]]:
-    return [plan, *(node for part in plan.get("Plans", ()) for node in nodes_of(part))]
 
 
 def test_totals_above_a_thousand_are_marked_as_estimates(pipeline: Pipeline, get: Get) -> None:

@@ -168,14 +168,10 @@ def test_a_restore_compares_the_current_content_when_nobody_changes_the_roadmap(
 
 # For a later type: an empty document, which follows the id.
 PRODUCT_WRITES = {
-    content_type: f"UPDATE {kind.table} SET {kind.sql.revisions.columns[1]} = '[]' WHERE concept_id = :c"
+    content_type: f"UPDATE {kind.table} SET {kind.sql.fields[1]} = '[]' WHERE concept_id = :c"
     for content_type, kind in CONTENT_KINDS.items()
 } | {
     ContentType.TUTORIAL: "UPDATE tutorial_metadata SET summary = 'theirs' WHERE concept_id = :c",
-    ContentType.RESOURCES: (
-        "UPDATE resource_recommendation_metadata SET resources = '[]' WHERE concept_id = :c"
-    ),
-    ContentType.QUIZ: "UPDATE quiz_metadata SET questions = '[]' WHERE concept_id = :c",
 }
 
 

@@ -3,18 +3,13 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import Engine
 
 from local_stack.builds import REPOSITORY
 from roadmap_content.api.health import read_health
 from roadmap_content.capabilities.composed import EVERY
-from roadmap_content.content.generation.offline import OfflineGenerator
-from roadmap_content.content.kind import Draft
-from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.api.capacity import RetryAnswer
-from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import RunInput
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, ReconcileResult, reconcile
@@ -24,20 +19,6 @@ from roadmap_content.state.tasks.attempts import user_start
 from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope
 from tests.support.factories import USER
 from tests.support.machine_model import Run
-
-
-class CountingGenerator(OfflineGenerator):
-    """A generator that records its items, and fails on request."""
-
-    def __init__(self) -> None:
-        self.made: list[Item] = []
-        self.error: Exception | None = None
-
-    def generate(self, concept: Concept, content_type: ContentType, *how: Any) -> Draft:
-        if self.error is not None:
-            raise self.error
-        self.made.append(Item(concept.concept_id, content_type))
-        return super().generate(concept, content_type, *how)
 
 
 def deadline() -> Deadline:
@@ -53,10 +34,16 @@ def retry(
     return retry_task(services, task_id, USER, deadline(), start, take_over=take_over)
 
 
-def run(services: Services, answer: RetryAnswer, *, after_plan: Callable[[], None] = lambda: None) -> None:
+def planned(services: Services, answer: RetryAnswer) -> Run:
+    """The execution that a retry has started, after its plan."""
     assert answer.execution_arn is not None
     execution = Run(answer.execution_arn, RunInput(task_id=answer.task_id, attempt=answer.attempt))
     execution.step(services, deadline())
+    return execution
+
+
+def run(services: Services, answer: RetryAnswer, *, after_plan: Callable[[], None] = lambda: None) -> None:
+    execution = planned(services, answer)
     after_plan()
     while execution.going:
         execution.advance(services)

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from queue import Empty
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from migrations import migrate, use_time_zone
 from roadmap_content.api.cancel import cancel_task
@@ -31,7 +31,6 @@ from roadmap_content.capabilities.recoveries.decisions import Limits
 from roadmap_content.contracts.api.recoveries import RecoveryFilter
 from roadmap_content.contracts.errors import ContentError
 from roadmap_content.contracts.items import ContentType
-from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.bucket import Bucket
 from roadmap_content.platform.storage.keys import product_text_key
 from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
@@ -42,6 +41,7 @@ from roadmap_content.state.tasks.attempts import user_start
 from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope
 from tests.product.operations import OPERATIONS, perform
 from tests.product.product import NOW, Product
+from tests.product.running import deadline
 from tests.support.evidence import Log
 from tests.support.factories import USER, framework_of
 from tests.support.memory_s3 import MemoryS3
@@ -356,11 +356,6 @@ def concepts(roadmap_id: str) -> list[str]:
     return [f"{roadmap_id}:c-{number}" for number in range(1, CONCEPTS + 1)]
 
 
-def deadline() -> Deadline:
-    """A deadline that no step reaches."""
-    return Deadline.after(600)
-
-
 def require(holds: bool, finding: str) -> None:
     if not holds:
         raise AssertionError(finding)
@@ -371,12 +366,8 @@ def prepare(url: str) -> tuple[Product, Services]:
     product = Product(url)
     product.install(FORMS["create_all"])
     migrate(url)
-
-    def set_zone(connection: Connection) -> None:
-        use_time_zone(connection, "Asia/Shanghai")
-
     with product.engine.begin() as connection:
-        set_zone(connection)
+        use_time_zone(connection, "Asia/Shanghai")
     for number in range(ROADMAPS):
         product.roadmap(f"r-{number}", concepts(f"r-{number}"))
         product.task(f"t-{number}", "failed", roadmap_id=f"r-{number}")

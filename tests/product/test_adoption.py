@@ -1,6 +1,7 @@
 """After adoption every write operation of the product still succeeds, also concurrently with our Save."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -140,16 +141,16 @@ def test_adoption_changes_no_row_and_succeeds_with_every_row(product: Product) -
     assert after == before | {kind.table: [] for kind in LATER_KINDS}
 
 
-def save(product: Product, concept_id: str, content_type: ContentType, hold: threading.Event | None) -> None:
-    """Save one item like Save; with `hold`, keep the transaction open until it is set."""
+def save(
+    product: Product, content_type: ContentType, before_commit: Callable[[], object] = lambda: None
+) -> None:
+    """Save an item of the first concept like Save."""
     kind = CONTENT_KINDS[content_type]
-    document = content_of(content_type, concept_id)
     with product.engine.begin() as connection:
         lock_roadmap(connection, "r-1")
-        row = kind.to_row("r-1", concept_id, document)
+        row = kind.to_row("r-1", "r-1:c-1", content_of(content_type, "r-1:c-1"))
         connection.execute(text(kind.sql.save), save_parameters("r-1", [row]))
-        if hold is not None:
-            hold.wait(600)
+        before_commit()
 
 
 _OPERATION_OF = {
@@ -181,21 +182,16 @@ def test_the_product_inserts_while_save_has_not_committed(
     adopted.roadmap("r-1", CONCEPTS)
     saved, hold = threading.Event(), threading.Event()
 
-    def ours() -> None:
-        with adopted.engine.begin() as connection:
-            lock_roadmap(connection, "r-1")
-            kind = CONTENT_KINDS[content_type]
-            row = kind.to_row("r-1", "r-1:c-1", content_of(content_type, "r-1:c-1"))
-            connection.execute(text(kind.sql.save), save_parameters("r-1", [row]))
-            saved.set()
-            hold.wait(600)
+    def wait() -> None:
+        saved.set()
+        hold.wait(600)
 
     def theirs() -> None:
         saved.wait(600)
         perform(adopted.engine, _OPERATION_OF[content_type], IDS)
 
     with ThreadPoolExecutor() as pool:
-        us, product = pool.submit(ours), pool.submit(theirs)
+        us, product = pool.submit(save, adopted, content_type, wait), pool.submit(theirs)
         saved.wait(600)
         await_waiting(adopted)
         hold.set()
@@ -217,7 +213,7 @@ def test_save_runs_while_the_product_has_not_committed(adopted: Product, content
     with ThreadPoolExecutor() as pool:
         product = pool.submit(perform, adopted.engine, _OPERATION_OF[content_type], IDS, wait)
         inserted.wait(600)
-        us = pool.submit(save, adopted, "r-1:c-1", content_type, None)
+        us = pool.submit(save, adopted, content_type)
         await_waiting(adopted)
         hold.set()
         product.result()
@@ -277,7 +273,7 @@ def test_if_two_texts_share_a_version_the_visible_one_is_current(adopted: Produc
         current = current_rows(connection, "r-1")[ContentType.TUTORIAL]
     assert current["r-1:c-1"]["tutorial_id"] == "tutorial of r-1:c-1"
 
-    save(adopted, "r-1:c-1", ContentType.TUTORIAL, None)
+    save(adopted, ContentType.TUTORIAL)
     assert len(adopted.rows("SELECT 1 FROM tutorial_metadata")) == 2
 
 
@@ -379,7 +375,7 @@ def test_the_contradiction_stays_visible_when_the_time_has_passed(
         adopted.execute(f"UPDATE {table} SET {column} = {column} - interval '2 days'")
 
     assert timedelta(hours=7.9) < ahead() < timedelta(hours=8)
-    (found,) = attention_for(stuck=0, overdue=False, sweep=None, outbox=0, aside=0, ahead=ahead())
+    (found,) = attention_for(ahead=ahead())
     assert found.what == "time_zone"
     adopted.execute("UPDATE roadmap_tasks SET created_at = created_at - interval '8 hours'")
     assert ahead() == timedelta(0)

@@ -11,9 +11,6 @@ from sqlalchemy import text
 from local_stack.postgres_server import Server
 from roadmap_content.api.http import refusal_of
 from roadmap_content.api.preview import preview_retry
-from roadmap_content.capabilities.recoveries.create import create
-from roadmap_content.capabilities.recoveries.decisions import Limits
-from roadmap_content.contracts.api.recoveries import RecoveryFilter
 from roadmap_content.contracts.api.system import Refusal
 from roadmap_content.contracts.errors import AtWorkElsewhereError, ContentError
 from roadmap_content.contracts.items import ContentType
@@ -22,10 +19,11 @@ from roadmap_content.runs.retries.retry import redrive_task, retry_task
 from roadmap_content.state.tasks.attempts import user_start
 from tests.product.operations import NEEDS, OPERATIONS, perform
 from tests.product.product import NOW, Product
-from tests.product.running import CountingGenerator, deadline, heal, retry, run, sql_of, sweep
+from tests.product.running import deadline, heal, retry, run, sql_of, sweep
 from tests.product.storm import Storm, play
 from tests.support.databases import copied_database
 from tests.support.factories import TYPES, USER, counts
+from tests.support.generators import FakeModel
 from tests.support.pipeline import Pipeline
 
 CONCEPTS = ["r-1:c-1", "r-1:c-2"]
@@ -79,19 +77,6 @@ def test_announced_work_refuses_a_retry(pipeline: Pipeline, adopted: Product) ->
     assert retry(pipeline.services, "t-1").status == "processing"
 
 
-@pytest.mark.usefixtures("failed_retry")
-def test_a_recovery_reports_the_task_as_refused(pipeline: Pipeline, adopted: Product) -> None:
-    services = pipeline.services
-    limits = Limits(rate_per_minute=60, concurrency=1, token_budget=None, canary=0)
-    create(services, RecoveryFilter(status=("failed",)), limits, "operator:o", "why", deadline())
-
-    (task,) = adopted.rows("SELECT result, reason FROM content_recovery_tasks")
-    assert task["result"] == "refused"
-    assert "AtWorkElsewhere" in task["reason"]
-    assert "t-creation" in task["reason"]
-    assert adopted.rows("SELECT 1 FROM content_attempts") == []
-
-
 def test_our_own_attempt_for_a_sibling_refuses_nothing(pipeline: Pipeline, adopted: Product) -> None:
     adopted.failed(CONCEPTS)
     adopted.task("t-2", "failed", roadmap_id="r-1")
@@ -118,7 +103,7 @@ def test_an_item_that_was_saved_since_the_plan_is_not_generated(pipeline: Pipeli
     services = pipeline.services
     adopted.failed(CONCEPTS)
     answer = retry(services, "t-1")
-    counting = services.generator = CountingGenerator()
+    counting = services.generator = FakeModel()
 
     run(services, answer, after_plan=lambda: adopted.complete("r-1", CONCEPTS[0]))
 

@@ -13,7 +13,6 @@ from roadmap_content.api.cancel import cancel_task
 from roadmap_content.api.history import list_attempts
 from roadmap_content.api.status import read_detail
 from roadmap_content.content.generation.offline import OfflineGenerator
-from roadmap_content.content.kind import Draft
 from roadmap_content.contracts.api.capacity import RetryAnswer
 from roadmap_content.contracts.errors import (
     AtWorkElsewhereError,
@@ -23,22 +22,21 @@ from roadmap_content.contracts.errors import (
     TaskNotFoundError,
 )
 from roadmap_content.contracts.items import ContentType, Failure, Item, Stage
-from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput, StateError
+from roadmap_content.contracts.payloads import Execution, RunInput, StateError
 from roadmap_content.contracts.states import Role
 from roadmap_content.platform.aws.executions import ExecutionState
 from roadmap_content.runs.steps.end_attempt import RunEnd, end_attempt
 from roadmap_content.runs.steps.finalize import FinalizeRequest, record_run_end
-from roadmap_content.runs.steps.generate import generate_content
 from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
-from roadmap_content.runs.steps.save import save_batch
 from roadmap_content.state.failures.failures import record_failures
 from roadmap_content.state.tasks.scope import Scope
 from roadmap_content.state.tasks.task import lock_task
 from tests.integration.test_metrics import counted
 from tests.product.operations import perform
 from tests.product.product import NOW, Product
-from tests.product.running import deadline, heal, retry, run, sweep
+from tests.product.running import deadline, heal, planned, retry, run, sweep
 from tests.support.factories import USER
+from tests.support.generators import Meanwhile
 from tests.support.pipeline import Pipeline
 
 CONCEPTS = [f"r-1:c-{number}" for number in range(1, 31)]
@@ -46,20 +44,6 @@ CONCEPTS = [f"r-1:c-{number}" for number in range(1, 31)]
 
 def cancel(product: Product) -> None:
     perform(product.engine, "cancel a task", {"task_id": "t-1"})
-
-
-class Meanwhile(OfflineGenerator):
-    """A generator; something happens before the item with a number."""
-
-    def __init__(self, number: int, happens: Callable[[], object]) -> None:
-        self._number, self._happens = number, happens
-        self.asked = 0
-
-    def generate(self, *arguments: Any) -> Draft:
-        self.asked += 1
-        if self.asked == self._number:
-            self._happens()
-        return super().generate(*arguments)
 
 
 def state_of(product: Product) -> tuple[str, str | None, str]:
@@ -79,7 +63,7 @@ def test_a_task_cancelled_during_a_run_starts_no_further_item(
 
     run(pipeline.services, retry(pipeline.services))
 
-    assert meanwhile.asked == 3
+    assert len(meanwhile.asked) == 3
     assert state_of(adopted) == CANCELLED
     assert adopted.rows("SELECT 1 FROM tutorial_metadata") == []
     (task,) = adopted.rows("SELECT failed_concepts, execution_summary FROM roadmap_tasks")
@@ -96,14 +80,11 @@ def test_a_task_cancelled_during_a_run_starts_no_further_item(
 
 def test_staged_content_stays_staged_and_is_saved_by_a_retry(pipeline: Pipeline, adopted: Product) -> None:
     adopted.failed(CONCEPTS[:2])
-    answer = retry(pipeline.services)
-    execution = Execution(arn=answer.execution_arn or "")
-    given = RunInput(task_id="t-1", attempt=answer.attempt)
-    plan_batches(PlanRequest(input=given, execution=execution), pipeline.services, deadline())
+    execution = planned(pipeline.services, retry(pipeline.services))
     cancel(adopted)
 
     with pytest.raises(TaskCancelledError):
-        plan_batches(PlanRequest(input=given, execution=execution), pipeline.services, deadline())
+        plan_batches(execution.plan_request(), pipeline.services, deadline())
 
     assert state_of(adopted) == CANCELLED
     heal(pipeline.services)
@@ -145,18 +126,15 @@ def test_completed_and_unknown_tasks_cannot_be_cancelled(pipeline: Pipeline, ado
     assert cancel_task(pipeline.services, "t-1", USER, deadline(), "user:u", None).status == "cancelled"
 
 
-def in_beijing_time(product: Product) -> None:
-    """Read the product's timestamps as it writes them."""
-    with product.engine.begin() as connection:
-        use_time_zone(connection, "Asia/Shanghai")
-
-
 @pytest.mark.parametrize("redrives", [0, 1])
 def test_a_task_cancelled_before_its_first_step_is_not_started(
     pipeline: Pipeline, adopted: Product, redrives: int
 ) -> None:
-    """The run claims its attempt itself, and was started, or redriven, before the user cancelled the task."""
-    in_beijing_time(adopted)
+    """The run claims its attempt itself, and was started, or redriven, before the user cancelled the task.
+    One that was afterwards goes on.
+    """
+    with adopted.engine.begin() as connection:
+        use_time_zone(connection, "Asia/Shanghai")
     adopted.failed(CONCEPTS[:2])
     given = RunInput(task_id="t-1")
     minute = timedelta(minutes=1)
@@ -172,8 +150,9 @@ def test_a_task_cancelled_before_its_first_step_is_not_started(
     record_run_end(FinalizeRequest(input=given, execution=started), pipeline.services, deadline())
 
     assert adopted.everything() == before
-    redriven = started.model_copy(update={"redrive_count": redrives + 1, "redrive_time": now + minute})
-    plan_batches(PlanRequest(input=given, execution=redriven), pipeline.services, deadline())
+    later = {"redrive_count": 2, "redrive_time": now + minute} if redrives else {"start_time": now + minute}
+    again = started.model_copy(update=later)
+    plan_batches(PlanRequest(input=given, execution=again), pipeline.services, deadline())
     assert state_of(adopted)[0] == "processing"
 
 
@@ -263,17 +242,6 @@ def test_a_cancel_changes_nothing_of_a_task_that_the_product_has_taken_over(
     assert adopted.everything() == before
 
 
-def test_a_cancelled_task_can_be_started_manually(pipeline: Pipeline, adopted: Product) -> None:
-    in_beijing_time(adopted)
-    adopted.failed(CONCEPTS[:2])
-    cancel(adopted)
-    started = Execution(arn="arn:by-hand", start_time=datetime.now(UTC) + timedelta(minutes=1))
-
-    plan_batches(PlanRequest(input=RunInput(task_id="t-1"), execution=started), pipeline.services, deadline())
-
-    assert state_of(adopted)[0] == "processing"
-
-
 def regenerating(pipeline: Pipeline, adopted: Product) -> RetryAnswer:
     """A complete task with an attempt that replaces its saved items."""
     adopted.roadmap("r-1", CONCEPTS[:2])
@@ -286,20 +254,16 @@ def regenerating(pipeline: Pipeline, adopted: Product) -> RetryAnswer:
 
 
 def test_a_cancelled_regeneration_leaves_the_task_completed(pipeline: Pipeline, adopted: Product) -> None:
-    answer = regenerating(pipeline, adopted)
-    execution = Execution(arn=answer.execution_arn or "")
-    given = RunInput(task_id="t-1", attempt=1)
-    planned = plan_batches(PlanRequest(input=given, execution=execution), pipeline.services, deadline())
-    request = BatchRequest(plan=planned.plan, batch=planned.batches[0], execution_arn=execution.arn)
+    execution = planned(pipeline.services, regenerating(pipeline, adopted))
     before = adopted.rows("SELECT * FROM tutorial_metadata ORDER BY tutorial_id")
-    generate_content(request, pipeline.services, deadline())
+    pipeline.generate(execution.requests[0])
 
     cancelled = cancel_task(pipeline.services, "t-1", USER, deadline(), f"user:{USER}", None)
 
     assert (cancelled.status, cancelled.attempt) == ("completed", 1)
     assert state_of(adopted) == ("completed", None, "completed")
     # A batch of the run that is still working stops, as for any cancelled task.
-    save_batch(request, pipeline.services, deadline())
+    pipeline.save(execution.requests[0])
     assert adopted.rows("SELECT * FROM tutorial_metadata ORDER BY tutorial_id") == before
     sweep(pipeline.services)
     assert state_of(adopted) == ("completed", None, "completed")
@@ -319,7 +283,7 @@ def test_generate_stops_after_a_regeneration_was_cancelled(
 
     run(pipeline.services, answer)
 
-    assert meanwhile.asked == 2
+    assert len(meanwhile.asked) == 2
     assert state_of(adopted)[0] == "completed"
 
 
@@ -364,23 +328,19 @@ def test_the_items_of_a_cancelled_attempt_are_not_started(
 ) -> None:
     """They make no failure, no group and no event, whatever error ended the run. One had failed before."""
     adopted.failed(CONCEPTS[:2])
-    arn = retry(pipeline.services).execution_arn or ""
-    given = RunInput(task_id="t-1", attempt=1)
-    execution = Execution(arn=arn)
-    planned = plan_batches(PlanRequest(input=given, execution=execution), pipeline.services, deadline())
+    execution = planned(pipeline.services, retry(pipeline.services))
     failed = Failure(Item(CONCEPTS[0], ContentType.QUIZ), Stage.GENERATE, "ModelBusy", "busy", transient=True)
     with adopted.engine.begin() as connection:
         record_failures(connection, "t-1", 1, [failed])
     cancel(adopted)
-    for batch in planned.batches:
-        request = BatchRequest(plan=planned.plan, batch=batch, execution_arn=arn)
-        report = save_batch(request, pipeline.services, deadline())
-        assert (report.saved, report.failed, report.not_started) == (0, 0, batch.total)
+    for request in execution.requests:
+        report = pipeline.save(request)
+        assert (report.saved, report.failed, report.not_started) == (0, 0, request.batch.total)
 
     if ending == "recorded":
-        lost = StateError(error="States.Timeout", cause="the run was too long")
-        end = FinalizeRequest(input=given, execution=execution, plan=planned.plan, error=lost)
-        assert record_run_end(end, pipeline.services, deadline()).status == "cancelled"
+        execution.error = StateError(error="States.Timeout", cause="the run was too long")
+        end = record_run_end(execution.finalize_request(), pipeline.services, deadline())
+        assert end.status == "cancelled"
         groups = adopted.rows("SELECT error_code, items FROM content_task_failures")
         assert groups == [{"error_code": "ModelBusy", "items": 1}]
     else:

@@ -3,15 +3,13 @@
 import pytest
 
 from migrations import migrate
-from roadmap_content.contracts.payloads import RunInput
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.tasks.attempts import user_start
 from tests.product.product import Product
-from tests.product.running import deadline, heal, retry, run, sweep
+from tests.product.running import deadline, heal, planned, retry, run, sweep
 from tests.support.engines import shared_engine
 from tests.support.erasing import QUIET, erased, erased_at_last, left_of, rows_with
 from tests.support.factories import CONTENT_TABLES, USER, concept_ids
-from tests.support.machine_model import Run
 from tests.support.pipeline import Pipeline, services_for
 
 NAMES = USER, "r-1", "r-9", "t-1", "t-9"
@@ -175,10 +173,7 @@ def test_a_late_step_and_a_waiting_attempt_leave_nothing(
     product.roadmap("r-9", concept_ids(2, "r-9"))
     for task in ("t-8", "t-9"):
         product.task(task, "failed", roadmap_id="r-9")
-    answer = retry(services, "t-9")
-    assert answer.execution_arn is not None
-    late = Run(answer.execution_arn, RunInput(task_id="t-9", attempt=answer.attempt))
-    late.step(services, deadline())  # Plan
+    late = planned(services, retry(services, "t-9"))
     product.execute("UPDATE content_capacity SET slots = 1, stopped_reason = 'a test'")
     retry(services, "t-8", take_over=True)
     first = erased(services, USER, product_rows=product_rows)

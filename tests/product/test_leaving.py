@@ -136,7 +136,7 @@ def test_it_is_refused_while_an_attempt_is_open_or_a_view_calls_a_function(deplo
 def test_it_works_after_the_product_has_removed_or_moved_objects_of_ours(deployment: Deployment) -> None:
     at_work(deployment)
     for statement in (
-        "DROP INDEX content_task_by_status",
+        "DROP INDEX content_task_by_update",
         "ALTER TABLE roadmap_tasks DROP COLUMN execution_arn",
         "DROP TRIGGER content_before_task ON roadmap_tasks",
         "CREATE SCHEMA learning",

@@ -53,15 +53,6 @@ def rows_of_every_kind(product: Product) -> None:
     product.task("t-pending", "pending", roadmap_id="r-1")
 
 
-def test_a_sweep_changes_no_row_of_the_product(pipeline: Pipeline, adopted: Product) -> None:
-    rows_of_every_kind(adopted)
-    before = adopted.everything()
-
-    sweep(pipeline.services)
-
-    assert adopted.everything() == before
-
-
 def test_a_sweep_does_not_even_select_a_task_of_the_product(pipeline: Pipeline, adopted: Product) -> None:
     rows_of_every_kind(adopted)
     with pipeline.engine.connect() as connection:

@@ -10,16 +10,14 @@ from roadmap_content.content.product import PRODUCT_TYPES
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.errors import ItemNotFoundError, TransientError
 from roadmap_content.contracts.items import ContentType, Item
-from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput
-from roadmap_content.runs.steps.finalize import FinalizeRequest, record_run_end
-from roadmap_content.runs.steps.generate import generate_content
-from roadmap_content.runs.steps.plan import PlanRequest, PlanResult, plan_batches
 from roadmap_content.runs.steps.save import save_batch
 from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.scope import Scope
 from tests.product.product import EVERY_FORM, NOW, Product
-from tests.product.running import CountingGenerator, deadline, heal, retry, sql_of, sweep
-from tests.support.factories import TYPES, USER
+from tests.product.running import deadline, heal, planned, retry, sql_of, sweep
+from tests.support.factories import TYPES, USER, concepts_of
+from tests.support.generators import FakeModel
+from tests.support.machine_model import Run
 from tests.support.pipeline import Pipeline
 
 CONCEPTS = [f"r-1:c-{number}" for number in range(1, 5)]
@@ -32,14 +30,14 @@ class AwayError(TransientError, code="ModelBusy"):
 
 
 @pytest.fixture
-def generator(pipeline: Pipeline) -> CountingGenerator:
-    counting = CountingGenerator()
+def generator(pipeline: Pipeline) -> FakeModel:
+    counting = FakeModel()
     pipeline.services.generator = counting
     return counting
 
 
 @pytest.fixture
-def completed(adopted: Product, pipeline: Pipeline, generator: CountingGenerator) -> Services:
+def completed(adopted: Product, pipeline: Pipeline, generator: FakeModel) -> Services:
     """A completed task with content that was saved by us."""
     adopted.failed(CONCEPTS)
     heal(pipeline.services)
@@ -54,13 +52,7 @@ def again(content_type: ContentType | None = None, concept_id: str | None = CONC
 def current_id(product: Product, content_type: ContentType) -> str:
     """The concept's status on the product's pages: from the framework, and from its own table."""
     (row,) = product.rows("SELECT framework_data FROM roadmap_metadata")
-    (concept,) = [
-        concept
-        for stage in row["framework_data"]["stages"]
-        for module in stage["modules"]
-        for concept in module["concepts"]
-        if concept["concept_id"] == CONCEPT
-    ]
+    (concept,) = (each for each in concepts_of(row["framework_data"]) if each["concept_id"] == CONCEPT)
     shown: str = concept[f"{content_type}_id"]
     if product.has("concept_metadata"):
         (known,) = product.rows("SELECT * FROM concept_metadata WHERE concept_id = :c", c=CONCEPT)
@@ -86,33 +78,17 @@ def one(content_type: ContentType) -> dict[str, int]:
     return dict.fromkeys(map(str, ContentType), 0) | {str(content_type): 1}
 
 
-class Steps:
-    """The run of a retry, stopped between its steps."""
+def begun(services: Services, scope: Scope) -> Run:
+    """The run of a retry, after its plan."""
+    return planned(services, retry(services, scope=scope))
 
-    def __init__(self, services: Services, scope: Scope) -> None:
-        self.services = services
-        answer = retry(services, "t-1", scope)
-        assert answer.execution_arn is not None
-        self.execution = Execution(arn=answer.execution_arn)
-        self.input = RunInput(task_id="t-1", attempt=answer.attempt)
-        request = PlanRequest(input=self.input, execution=self.execution)
-        self.planned: PlanResult = plan_batches(request, services, deadline())
-        self.requests = [
-            BatchRequest(plan=self.planned.plan, batch=batch, execution_arn=self.execution.arn)
-            for batch in self.planned.batches
-        ]
 
-    def generate(self) -> None:
-        for request in self.requests:
-            generate_content(request, self.services, deadline())
-
-    def save(self) -> None:
-        for request in self.requests:
-            save_batch(request, self.services, deadline())
-
-    def finalize(self) -> str:
-        request = FinalizeRequest(input=self.input, execution=self.execution, plan=self.planned.plan)
-        return record_run_end(request, self.services, deadline()).status
+def finish(services: Services, run: Run) -> str:
+    """Let a run go on until its outcome is recorded; return the task's status."""
+    while run.going:
+        run.step(services, deadline())
+    assert run.outcome is not None
+    return run.outcome.status
 
 
 @pytest.mark.parametrize(
@@ -124,7 +100,7 @@ class Steps:
     ],
 )
 def test_a_limited_retry_generates_its_part_and_keeps_the_other_failures(
-    pipeline: Pipeline, adopted: Product, generator: CountingGenerator, scope: Scope, total: int
+    pipeline: Pipeline, adopted: Product, generator: FakeModel, scope: Scope, total: int
 ) -> None:
     adopted.failed(CONCEPTS)
     generator.error = AwayError("too many requests")
@@ -149,7 +125,7 @@ def test_a_limited_retry_generates_its_part_and_keeps_the_other_failures(
 
 
 def test_a_first_attempt_for_one_item_records_that_the_others_were_not_requested(
-    pipeline: Pipeline, adopted: Product, generator: CountingGenerator
+    pipeline: Pipeline, adopted: Product, generator: FakeModel
 ) -> None:
     adopted.failed(CONCEPTS)
 
@@ -175,7 +151,7 @@ def test_a_retry_of_a_part_without_missing_items_starts_nothing(
 
 @EVERY_FORM
 def test_a_regenerated_tutorial_gets_the_next_version(
-    completed: Services, adopted: Product, generator: CountingGenerator
+    completed: Services, adopted: Product, generator: FakeModel
 ) -> None:
     (first,) = rows_of(adopted, ContentType.TUTORIAL)
     text = completed.bucket.get(first["content_url"])
@@ -203,33 +179,30 @@ def test_resources_and_quizzes_are_replaced_only_when_the_new_ones_are_saved(
     completed: Services, adopted: Product, content_type: ContentType
 ) -> None:
     (old,) = rows_of(adopted, content_type)
-    steps = Steps(completed, again(content_type))
-    steps.generate()
+    run = begun(completed, again(content_type))
+    run.step(completed, deadline())  # it generates
     assert rows_of(adopted, content_type) == [old]
 
-    steps.save()
-    assert steps.finalize() == "completed"
+    assert finish(completed, run) == "completed"
 
     (new,) = rows_of(adopted, content_type)
     assert new["row_id"] == old["row_id"] == current_id(adopted, content_type)
     assert new["generated_at"] > old["generated_at"]
     (archived,) = adopted.rows("SELECT source_row, row_id FROM content_archive")
     assert archived["source_row"][TABLES[content_type][1]] == archived["row_id"] == old["row_id"]
-    steps.save()  # delivered again, late
+    save_batch(run.requests[0], completed, deadline())  # delivered again, late
     assert rows_of(adopted, content_type) == [new]
 
 
 @pytest.mark.parametrize("content_type", list(ContentType))
 def test_a_failed_generation_does_not_change_the_saved_item(
-    completed: Services, adopted: Product, generator: CountingGenerator, content_type: ContentType
+    completed: Services, adopted: Product, generator: FakeModel, content_type: ContentType
 ) -> None:
     before = adopted.everything()
-    steps = Steps(completed, again(content_type))
+    run = begun(completed, again(content_type))
     generator.error = AwayError("too many requests")
-    steps.generate()
-    steps.save()
 
-    assert steps.finalize() == "completed"
+    assert finish(completed, run) == "completed"
 
     after = adopted.everything()
     for table, _ in TABLES.values():
@@ -246,7 +219,7 @@ def test_a_failed_generation_does_not_change_the_saved_item(
 
 
 def test_after_a_crash_items_to_replace_count_as_failed(completed: Services, adopted: Product) -> None:
-    Steps(completed, again(ContentType.QUIZ)).generate()
+    begun(completed, again(ContentType.QUIZ)).step(completed, deadline())
     adopted.execute(f"UPDATE roadmap_tasks SET updated_at = {NOW} - interval '1 hour'")
 
     sweep(completed)
@@ -257,7 +230,7 @@ def test_after_a_crash_items_to_replace_count_as_failed(completed: Services, ado
 
 @pytest.mark.parametrize("content_type", list(ContentType))
 def test_generated_but_unsaved_content_is_saved_by_the_next_request(
-    completed: Services, adopted: Product, generator: CountingGenerator, content_type: ContentType
+    completed: Services, adopted: Product, generator: FakeModel, content_type: ContentType
 ) -> None:
     table, _ = TABLES[content_type]
     adopted.execute(f"ALTER TABLE {table} ADD CONSTRAINT refuses CHECK (generated_at IS NULL) NOT VALID")
@@ -281,15 +254,14 @@ def test_generated_but_unsaved_content_is_saved_by_the_next_request(
 def test_a_row_that_the_product_writes_meanwhile_is_kept(
     completed: Services, adopted: Product, content_type: ContentType
 ) -> None:
-    steps = Steps(completed, again(content_type))
-    steps.generate()
+    run = begun(completed, again(content_type))
+    run.step(completed, deadline())
     adopted.execute(f"DELETE FROM {TABLES[content_type][0]} WHERE concept_id = :c", c=CONCEPT)
     adopted.execute("DELETE FROM tutorial_metadata WHERE concept_id = :c", c=CONCEPT)
     adopted.complete("r-1", CONCEPT, suffix=" theirs")
     theirs = rows_of(adopted, content_type)[-1]
 
-    steps.save()
-    steps.finalize()
+    finish(completed, run)
 
     assert rows_of(adopted, content_type)[-1] == theirs
     assert current_id(adopted, content_type) == theirs["row_id"]
@@ -297,7 +269,7 @@ def test_a_row_that_the_product_writes_meanwhile_is_kept(
 
 @pytest.mark.parametrize("form", ["create_all", "with_constraints"], indirect=True)
 def test_a_quiz_with_attempts_is_replaced_in_place(
-    completed: Services, adopted: Product, generator: CountingGenerator
+    completed: Services, adopted: Product, generator: FakeModel
 ) -> None:
     with adopted.engine.begin() as connection:
         use_time_zone(connection, "Asia/Shanghai")
@@ -321,7 +293,7 @@ def test_a_quiz_with_attempts_is_replaced_in_place(
 
 
 def test_staged_copies_of_saved_items_do_not_count_as_new_content(
-    completed: Services, adopted: Product, generator: CountingGenerator
+    completed: Services, adopted: Product, generator: FakeModel
 ) -> None:
     """With more items than fit into a batch, Plan lists the staged items, and every saved item is staged."""
     completed.settings = type(completed.settings)(
@@ -335,13 +307,11 @@ def test_staged_copies_of_saved_items_do_not_count_as_new_content(
     adopted.execute("DELETE FROM resource_recommendation_metadata WHERE concept_id < :c", c=CONCEPTS[2])
     before = {kind: {row["row_id"] for row in rows_of(adopted, kind)} for kind in ContentType}
 
-    steps = Steps(completed, again(concept_id=None))
+    run = begun(completed, again(concept_id=None))
 
-    staged = [batch for batch in steps.planned.batches if batch.staged]
-    assert [batch.items for batch in staged] == [{ContentType.RESOURCES: 2}]
-    steps.generate()
-    steps.save()
-    steps.finalize()
+    staged = [request.batch.items for request in run.requests if request.batch.staged]
+    assert staged == [{ContentType.RESOURCES: 2}]
+    finish(completed, run)
     assert len(generator.made) == 4 * TYPES - 2
     assert sum(audit(adopted)["saved"].values()) == 4 * TYPES
     assert current_id(adopted, ContentType.QUIZ) in before[ContentType.QUIZ]

@@ -5,7 +5,6 @@ import pytest
 from roadmap_content.content.product import PRODUCT_TYPES
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.items import ContentType
-from roadmap_content.contracts.payloads import RunInput
 from roadmap_content.platform.postgres.transactions import InsufficientPrivilegeError
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.installation.migrate import MigrationRefusedError
@@ -13,8 +12,9 @@ from roadmap_content.runs.reconciliation.content_loss import SEVERAL, SweepHeldE
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from tests.product.deployment import Deployment, deployment
 from tests.product.product import Product
-from tests.product.running import CountingGenerator, deadline, heal, retry
-from tests.support.machine_model import Run, State
+from tests.product.running import deadline, heal, planned, retry
+from tests.support.generators import FakeModel
+from tests.support.machine_model import State
 from tests.support.pipeline import SETTINGS
 
 __all__ = ["deployment"]
@@ -130,10 +130,8 @@ def test_a_run_that_loses_sight_of_the_rows_pays_for_nothing_twice(deployment: D
     deployment.product.task("t-1", "failed", roadmap_id="r-1")
     deployment.migrate()
     services = deployment.services
-    counted = services.generator = CountingGenerator()
-    answer = retry(services)
-    assert answer.execution_arn is not None
-    execution = Run(answer.execution_arn, RunInput(task_id="t-1", attempt=answer.attempt))
+    counted = services.generator = FakeModel()
+    execution = planned(services, retry(services))
     while execution.state is not State.SAVE:
         execution.step(services, deadline())
     paid = len(counted.made)
@@ -217,7 +215,7 @@ def test_an_operator_s_word_and_fewer_roadmaps_are_no_loss(deployment: Deploymen
     finish(deployment)
     deployment.product.execute("DELETE FROM quiz_metadata WHERE roadmap_id = 'r-1'")
     assert [repair.task_id for repair in deployment.sweep().repairs] == ["t-1"]
-    counted = deployment.services.generator = CountingGenerator()
+    counted = deployment.services.generator = FakeModel()
     heal(deployment.services)
     deployment.product.execute("TRUNCATE quiz_metadata CASCADE")
 

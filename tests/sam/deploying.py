@@ -23,10 +23,13 @@ from local_stack.template_file import read_template
 from release.sam_build import Built
 from release.sam_cli import sam
 from release.stamp import parameters_of, release_of, stamped
+from roadmap_command.demo import SAMPLE, with_offline_content
+from roadmap_command.load import load_bundle
 from roadmap_command.runs import follow_run, start_run, task_status
 from roadmap_command.target import Target
+from roadmap_content.content.bundle import read_bundle
+from roadmap_content.platform.runtime.deadline import Deadline
 from tests.sam.python313 import NAME, find_python313
-from tests.sam.sample import load_sample
 
 STACK = "roadmap-content"
 COMMON_LAYER = f"{STACK}-common"
@@ -238,7 +241,10 @@ def _check_runtimes(cloud: Cloud, functions: Mapping[str, str]) -> None:
 
 
 def _run(target: Target) -> int:
-    task = load_sample(target)
+    """Save the sample, with generated content for all of its items."""
+    bundle = read_bundle(with_offline_content(json.loads(SAMPLE.read_bytes())))
+    load_bundle(bundle, target.engine, target.bucket, Deadline.after(300))
+    task = bundle.task
     arn = start_run(target.stepfunctions, target.state_machine_arn, task.task_id)
     ended = follow_run(target.stepfunctions, arn, lambda: None)
     status = task_status(target.engine, task.task_id)

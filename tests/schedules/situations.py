@@ -23,17 +23,11 @@ from tests.faults.world import World
 from tests.support.commits import How, Strike, When
 from tests.support.evidence import DELETED
 from tests.support.factories import USER, bundle_of, concept_ids
+from tests.support.generators import FakeModel
 from tests.support.machine_model import Run
 from tests.support.pipeline import Pipeline
 
 IDS = concept_ids(2)
-
-
-class _Failing:
-    """A generator after its time."""
-
-    def generate(self, *_: object) -> Any:
-        raise OutOfTimeError("the time was up")
 
 
 def bundle(ids: Sequence[str] = IDS, **named: str) -> dict[str, Any]:
@@ -74,7 +68,7 @@ def stopped(world: World) -> None:
 def failed(world: World) -> None:
     """Attempt 1 has ended: one item could not be generated."""
     generator = world.services.generator
-    world.services.generator = _Failing()
+    world.services.generator = FakeModel(OutOfTimeError("the time was up"))
     world.run_to_its_end(retry(world))
     world.services.generator = generator
     world.let_a_minute_pass()

@@ -1,7 +1,8 @@
 """Roadmaps, tasks and content for tests: small, valid, and distinguishable."""
 
+import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from roadmap_content.content.generation.offline import OfflineGenerator
@@ -27,6 +28,9 @@ PENDING = {
     for key, value in kind.project(None).items()
 }
 """The fields of a concept in a new framework."""
+
+OURS = PENDING.keys()
+"""The fields of a concept that content types project."""
 
 
 def concept_ids(count: int, roadmap_id: str = "r-1") -> list[str]:
@@ -60,6 +64,24 @@ def framework_of(ids: Sequence[str], **extra: Any) -> dict[str, Any]:
         ],
         **extra,
     }
+
+
+def concepts_of(framework: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        concept
+        for stage in framework["stages"]
+        for module in stage["modules"]
+        for concept in module["concepts"]
+    ]
+
+
+def without_ours(framework: Mapping[str, Any]) -> str:
+    """A framework as text, because the order of keys counts, without the fields in `OURS`."""
+    framework = json.loads(json.dumps(framework))
+    for concept in concepts_of(framework):
+        for key in OURS:
+            concept.pop(key, None)  # a bundle from before a type was added lacks its fields
+    return json.dumps(framework)
 
 
 def tutorial(concept_id: str, *, version: int = 1, **changes: Any) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from roadmap_content.runs.steps.save import SaveReport, save_batch
 from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.attempts import user_start
 from roadmap_content.state.tasks.task import read_task
-from tests.support.factories import LATER_KINDS, USER
+from tests.support.factories import LATER_KINDS, USER, concepts_of
 from tests.support.machine_model import Run, State, batch_requests
 from tests.support.memory_s3 import MemoryS3
 from tests.support.tables import Tables
@@ -188,9 +188,4 @@ class Pipeline(Tables):
         }
 
     def concepts(self) -> dict[str, dict[str, Any]]:
-        return {
-            concept["concept_id"]: concept
-            for stage in self.framework()["stages"]
-            for module in stage["modules"]
-            for concept in module["concepts"]
-        }
+        return {concept["concept_id"]: concept for concept in concepts_of(self.framework())}

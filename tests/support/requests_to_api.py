@@ -1,12 +1,15 @@
 """Requests to the API's functions in the format of API Gateway, without HTTP."""
 
+import importlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from roadmap_content.state.services import Services
 from tests.support.factories import USER
 
 
@@ -37,6 +40,17 @@ class Context(LambdaContext):
     def get_remaining_time_in_millis() -> int:
         """The timeout in the template."""
         return 28_000
+
+
+def functions_with(services: Services, patch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Let the API's functions use services; return what finds the function for a path below `/api/v1`."""
+    task_api, operator_api = (
+        importlib.import_module(f"functions.{name}.app") for name in ("task_api", "operator_api")
+    )
+    for function in (task_api, operator_api):
+        patch.setattr(function.api, "services", services)
+    operators = ("/recoveries", "/capacity", "/failures/", "/users/", "/erasures/")
+    return lambda path: operator_api if path.startswith(operators) else task_api
 
 
 def request(

@@ -5,11 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from local_stack.builds import REPOSITORY
-from local_stack.template_file import Template, read_template
+from local_stack.template_file import Template
+from tests.support.templates import STACK
 from tests.template.sam_cli import DeployOptions, deploy_options
-
-_TEMPLATE = read_template(REPOSITORY / "template.yaml")
 
 
 @pytest.fixture(scope="session")
@@ -22,4 +20,4 @@ def read_deploy_options(tmp_path_factory: pytest.TempPathFactory) -> Iterator[De
 @pytest.fixture
 def template() -> Template:
     """The template, which a test may change."""
-    return copy.deepcopy(_TEMPLATE)
+    return copy.deepcopy(STACK)

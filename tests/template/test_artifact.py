@@ -14,7 +14,6 @@ from release.artifact import pack, self_contained, unpack
 from release.configuration import CONFIGURATION, overrides_in
 from release.errors import ReleaseError
 from release.sam_cli import sam_command
-from release.stamp import parameters_of, require_filled_in
 from tests.support.http_server import HttpServer, Reply, Request
 from tests.template.sam_cli import DeployOptions, run_sam
 
@@ -151,16 +150,6 @@ def test_sam_gets_every_value_as_it_is_in_the_release(
     options = read_deploy_options(command, tmp_path)
     assert options["parameter_overrides"] == given
     assert options["confirm_changeset"] is False
-
-
-@pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
-def test_a_forgotten_placeholder_is_named_before_anything_is_built(environment: str) -> None:
-    with pytest.raises(ReleaseError, match=r"samconfig\.toml has no value yet for .*JwtIssuer, JwtAudience"):
-        require_filled_in(
-            parameters_of(
-                read_template(REPOSITORY / "template.yaml"), overrides_in(CONFIGURATION, environment)
-            )
-        )
 
 
 @pytest.mark.parametrize("environment", ["dev", "staging", "prod"])

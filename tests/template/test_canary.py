@@ -1,58 +1,44 @@
 """A state machine's alias gets a new release gradually, and an alarm stops it: SAM's transform, evaluated."""
 
-import functools
 from typing import Any
 
-import pytest
-
 from checks.template.concrete import concrete
-from checks.template.sam_transform import accepted
-from local_stack.template_file import Template
-from tests.template.test_release import BASE, released
+from tests.template.test_release import BASE, transformed_base
 
-MACHINES = ("SaveContentStateMachine",)
-
-
-@functools.cache
-def deployed() -> Template:
-    (template,) = accepted([released(BASE)])
-    return template
+MACHINE = "SaveContentStateMachine"
 
 
 def resources_with(**given: str) -> dict[str, Any]:
-    resources: dict[str, Any] = concrete(deployed(), BASE | given, "stack")["Resources"]
+    resources: dict[str, Any] = concrete(transformed_base(), BASE | given, "stack")["Resources"]
     return resources
 
 
-def preference(machine: str, deployment: str) -> dict[str, Any]:
+def preference(deployment: str) -> dict[str, Any]:
     """The alias's deployment preference with a value of `ApiDeployment`."""
     resources = resources_with(ApiDeployment=deployment)
-    found: dict[str, Any] = resources[f"{machine}Aliaslive"]["Properties"]["DeploymentPreference"]
+    found: dict[str, Any] = resources[f"{MACHINE}Aliaslive"]["Properties"]["DeploymentPreference"]
     return found
 
 
-@pytest.mark.parametrize("machine", MACHINES)
-def test_a_tenth_of_the_runs_tries_a_release_first(machine: str) -> None:
-    for deployment in deployed()["Parameters"]["ApiDeployment"]["AllowedValues"]:
+def test_a_tenth_of_the_runs_tries_a_release_first() -> None:
+    for deployment in transformed_base()["Parameters"]["ApiDeployment"]["AllowedValues"]:
         if deployment != "AllAtOnce":
-            assert preference(machine, deployment) == {
+            assert preference(deployment) == {
                 "Type": "CANARY",
                 "Percentage": 10,
                 "Interval": 15,
                 "Alarms": [{"Ref": "StepErrorsAlarm"}, {"Ref": "ItemsRefusedAlarm"}],
-                "StateMachineVersionArn": {"Ref": f"{machine}Version"},
+                "StateMachineVersionArn": {"Ref": f"{MACHINE}Version"},
             }
 
 
-@pytest.mark.parametrize("machine", MACHINES)
-def test_all_at_once_no_alarm_stops_a_fix(machine: str) -> None:
+def test_all_at_once_no_alarm_stops_a_fix() -> None:
     """And no property that CloudFormation refuses with this type."""
-    version = {"Ref": f"{machine}Version"}
-    assert preference(machine, "AllAtOnce") == {"Type": "ALL_AT_ONCE", "StateMachineVersionArn": version}
+    version = {"Ref": f"{MACHINE}Version"}
+    assert preference("AllAtOnce") == {"Type": "ALL_AT_ONCE", "StateMachineVersionArn": version}
 
 
-@pytest.mark.parametrize("machine", MACHINES)
-def test_the_alarms_watch_the_functions_of_the_machine(machine: str) -> None:
+def test_the_alarms_watch_the_functions_of_the_machine() -> None:
     resources = resources_with()
     alarm = resources["StepErrorsAlarm"]["Properties"]
     watched = {
@@ -60,6 +46,6 @@ def test_the_alarms_watch_the_functions_of_the_machine(machine: str) -> None:
         for each in alarm["Metrics"]
         if each.get("MetricStat", {}).get("Metric", {}).get("MetricName") == "Errors"
     }
-    substitutions = resources[machine]["Properties"]["DefinitionSubstitutions"]
+    substitutions = resources[MACHINE]["Properties"]["DefinitionSubstitutions"]
     steps = {name for name in substitutions if name.endswith("Function")}
     assert steps - watched == {"AwaitRedriveFunction"}, "it ends an incomplete run with an error"

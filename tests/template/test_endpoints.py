@@ -15,12 +15,10 @@ from checks.template.deployments import EXAMPLES
 from checks.template.endpoints import in_vpc, needed_endpoints
 from checks.template.reachable import endpoint_of, reached_by
 from checks.template.sam_transform import Deployment, accepted, packaged
-from local_stack.builds import REPOSITORY
-from local_stack.template_file import Template, read_template
+from local_stack.template_file import Template
 from release.stamp import parameters_of
 from tests.support.security_groups import rules_of
-
-DATABASE = read_template(REPOSITORY / "database/template.yaml")
+from tests.support.templates import DATABASE
 
 EVERYTHING = {**EXAMPLES, "DatabaseAuth": "iam", "Generator": "bedrock", "LinkCheck": "true"}
 """Parameters with which every optional part of the template exists."""

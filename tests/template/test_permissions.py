@@ -5,12 +5,9 @@ import pytest
 from checks.template.declared import Function, Statement, functions_in
 from checks.template.permissions import MAY_NEED, RUNTIME, compare
 from checks.template.reachable import Reached, reached_by
-from local_stack.builds import REPOSITORY
-from local_stack.template_file import read_template
+from tests.support.templates import STACK
 
-FUNCTIONS = {
-    function.logical_id: function for function in functions_in(read_template(REPOSITORY / "template.yaml"))
-}
+FUNCTIONS = {function.logical_id: function for function in functions_in(STACK)}
 OPTIONAL = RUNTIME.union(*MAY_NEED.values())
 NEEDED = [
     (logical_id, action)

@@ -3,20 +3,17 @@
 import pytest
 
 from checks.template.endpoints import in_vpc
-from checks.template.sam_transform import Deployment, accepted, packaged
 from local_stack.template_file import Template, of_type
-from release.stamp import parameters_of
 from tests.support.templates import STACK as TEMPLATE
+from tests.template.test_release import transformed_base
 
 PUBLIC = {("get", "/console"), ("get", "/console/{asset+}"), ("options", "/api/v1/{proxy+}")}
 """The console's files, and a browser's preflight request. Neither has a token, and neither returns data."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def deployed() -> Template:
-    parameters = {name: value or "given" for name, value in parameters_of(TEMPLATE, {}).items()}
-    (template,) = accepted([Deployment(packaged(TEMPLATE), parameters)])
-    return template
+    return transformed_base()
 
 
 def test_every_route_but_the_public_ones_requires_a_token(deployed: Template) -> None:

@@ -12,10 +12,10 @@ from checks.template.deployments import Deployed, deployments_of
 from checks.template.sam_transform import Deployment, accepted, packaged
 from checks.template.transformed import check_transformed
 from local_stack.builds import REPOSITORY
-from local_stack.template_file import Template, of_type, read_template
+from local_stack.template_file import Template, of_type
 from roadmap_content.platform.storage.keys import REJECTED, WORKING
+from tests.support.templates import STACK as TEMPLATE
 
-TEMPLATE = read_template(REPOSITORY / "template.yaml")
 BY_NAME = {each.name: each for each in deployments_of(TEMPLATE, REPOSITORY / "samconfig.toml")}
 PROD = BY_NAME["prod"]
 WITH_A_BUCKET = BY_NAME["staging, ContentBucketName=the-products-bucket"]

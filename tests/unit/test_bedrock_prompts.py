@@ -17,6 +17,7 @@ from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.items import ContentType
 from tests.support.converse_server import CONVERSE, data_of, faults_of
+from tests.unit.test_offline_generator import concepts
 
 SNAPSHOTS = Path(__file__).parent / "bedrock_prompts"
 
@@ -63,18 +64,7 @@ any_json = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(any_text, inner, max_size=4),
     max_leaves=20,
 )
-any_concept = st.builds(
-    Concept,
-    concept_id=any_text,
-    name=any_text,
-    description=any_text,
-    difficulty=any_text,
-    keywords=st.lists(any_text, max_size=6).map(tuple),
-    prerequisites=st.lists(any_text, max_size=6).map(tuple),
-    estimated_hours=st.floats(),
-    stage=any_text,
-    module=any_text,
-)
+any_concept = concepts(any_text, st.floats())
 
 
 def shown(prompt: Prompt) -> str:

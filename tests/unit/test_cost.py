@@ -7,7 +7,6 @@ from documents.cost import (
     PAGE,
     TOKENS_IN,
     TOKENS_OUT,
-    batches_of,
     model_cost,
     printed_bill,
     requests_per_second,
@@ -15,7 +14,6 @@ from documents.cost import (
 )
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import default_of
-from roadmap_content.content.manifest import MAX_BATCHES
 from tests.support.simulated_run import run_of
 from tests.support.templates import DATABASE, STACK
 
@@ -24,14 +22,6 @@ from tests.support.templates import DATABASE, STACK
 def test_a_run_takes_two_transitions_per_batch_and_five_more(concepts: int) -> None:
     run = run_of(concepts, 10)
     assert run.transitions == transitions_of(run.invocations["SaveBatchFunction"])
-
-
-def test_a_thousand_staged_concepts_take_few_transitions() -> None:
-    assert run_of(1_000, 10).transitions <= 40
-
-
-def test_the_batches_of_a_large_roadmap_are_limited() -> None:
-    assert batches_of(30_000, 1) <= MAX_BATCHES
 
 
 def test_the_document_has_what_the_command_prints() -> None:

@@ -12,10 +12,9 @@ from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.roadmaps.framework import concept_from, parse_framework, read_framework
 from roadmap_content.contracts.errors import InvalidFrameworkError, ItemNotFoundError
 from roadmap_content.contracts.items import ContentType, Item
-from tests.support.factories import concept_ids, framework_of
+from tests.support.factories import OURS, concept_ids, concepts_of, framework_of, without_ours
 
 NOTHING: dict[ContentType, frozenset[str]] = {content_type: frozenset() for content_type in ContentType}
-OURS = {key for kind in CONTENT_KINDS.values() for key in kind.project(None)}
 
 
 @pytest.mark.parametrize(
@@ -105,17 +104,7 @@ def test_projection_changes_only_the_projected_fields() -> None:
         "quiz_id": None,
         "quiz_questions_count": 0,
     }
-    assert without_projected_fields(json.loads(text)) == without_projected_fields(before)
-
-
-def without_projected_fields(document: Any) -> str:
-    """As text, so that the order of keys counts."""
-    for stage in document["stages"]:
-        for module in stage["modules"]:
-            for concept in module["concepts"]:
-                for key in OURS:
-                    concept.pop(key, None)
-    return json.dumps(document)
+    assert without_ours(json.loads(text)) == without_ours(before)
 
 
 spaces = st.text(" \t\n\r", max_size=2)
@@ -226,7 +215,7 @@ def concept_texts(whole: str) -> list[str]:
 @given(st.dictionaries(st.text(), st.integers() | st.floats() | st.text() | st.none()), st.booleans())
 def test_a_text_as_json_dumps_writes_it_keeps_every_other_byte(fields: Any, ascii_only: bool) -> None:
     document = framework_of(concept_ids(3))
-    concepts = [concept for stage in document["stages"] for concept in stage["modules"][0]["concepts"]]
+    concepts = concepts_of(document)
     for number, concept in enumerate(concepts):
         concept |= fields | {"concept_id": f"c-{number}"}
     text = json.dumps(document, ensure_ascii=ascii_only)

@@ -18,19 +18,15 @@ def swept(minutes_ago: int, refused: int = 0) -> Sweep:
 
 
 def test_a_healthy_system_needs_no_attention() -> None:
-    assert attention_for(stuck=0, overdue=False, sweep=swept(5), outbox=1_000, aside=0) == []
+    assert attention_for(sweep=swept(5), outbox=1_000) == []
 
 
 def test_every_finding_is_in_the_runbook() -> None:
     found = [
-        *attention_for(stuck=1, overdue=False, sweep=swept(5, refused=1), outbox=1_001, aside=1),
-        *attention_for(stuck=0, overdue=True, sweep=swept(21, refused=1), outbox=0, aside=0),
+        *attention_for(stuck=1, sweep=swept(5, refused=1), outbox=1_001, aside=1),
+        *attention_for(overdue=True, sweep=swept(21, refused=1)),
         *attention_for(
-            stuck=0,
-            overdue=False,
             sweep=swept(1)._replace(held="3 roadmaps have no quiz any more"),
-            outbox=0,
-            aside=0,
             halted=True,
             ahead=timedelta(hours=8),
             stop=GenerationStop(since=NOW, reason="the bill"),

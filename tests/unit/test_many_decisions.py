@@ -125,9 +125,6 @@ def test_the_counts_of_an_attempt_add_up(
     ("error_code", "stage", "action"),
     [
         ("IdTaken", Stage.SAVE, NextAction.REPLACE_ID),
-        ("VersionTaken", Stage.SAVE, NextAction.NEXT_VERSION),
-        ("InvalidContent", Stage.SAVE, NextAction.REJECT_AND_GENERATE),
-        ("22P05", Stage.SAVE, NextAction.REJECT_AND_GENERATE),
         ("DatabaseUnavailable", Stage.SAVE, NextAction.SAVE),
         ("ModelBusy", Stage.GENERATE, NextAction.GENERATE),
         ("TokenBudgetExhausted", Stage.GENERATE, NextAction.PERSON),

@@ -8,8 +8,7 @@ import pytest
 
 from local_stack.lock_waiters import processes_waiting_for
 from roadmap_content.contracts.items import ContentType, Item
-from tests.integration.test_pipeline import without_ours
-from tests.support.factories import TYPES
+from tests.support.factories import TYPES, without_ours
 from tests.support.machine import Machine
 
 CURRICULA = sorted((Path(__file__).parent / "curricula").glob("*.json"))
@@ -104,17 +103,3 @@ def test_a_plan_that_fails_is_recorded(machine: Machine) -> None:
         "failed",
         f"RoadmapNotFound: roadmap '{machine.roadmap_id}' is deleted",
     )
-
-
-def test_a_release_that_would_save_nothing_is_refused_by_its_migration(machine: Machine) -> None:
-    """The function that CloudFormation invokes before it updates any other, on the local cloud."""
-    machine.execute("ALTER TABLE quiz_metadata ADD CONSTRAINT refuse CHECK (total_questions > 99) NOT VALID")
-    try:
-        function = machine.stack.functions["MigrateDatabaseFunction"]
-        answer = machine.stack.client("lambda").invoke(FunctionName=function, Qualifier="live", Payload=b"{}")
-        refused = json.loads(answer["Payload"].read())
-    finally:
-        machine.execute("ALTER TABLE quiz_metadata DROP CONSTRAINT refuse")
-    assert refused["errorType"] == "RehearsalFailedError"
-    assert "saves no quiz" in refused["errorMessage"]
-    assert machine.rows("SELECT 1 FROM roadmap_metadata WHERE roadmap_id LIKE 'rehearsal%'") == []

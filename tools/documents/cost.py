@@ -17,7 +17,7 @@ from rich.table import Column, Table
 from documents.aws import FACTS, PRICES
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template, default_of, read_template
-from roadmap_content.content.manifest import generation_order, planned_batch_sizes
+from roadmap_content.content.manifest import generation_order, planned_batch_size
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.storage.bucket import PARALLEL
 
@@ -58,7 +58,7 @@ PAGE = REPOSITORY / "docs/deploy.md"
 
 def batches_of(concepts: int, batch_size: int) -> int:
     """The batches of a run that generates everything."""
-    return ceil(concepts / planned_batch_sizes(concepts, 0, batch_size).generate)
+    return ceil(concepts / planned_batch_size(concepts, 0, batch_size))
 
 
 def transitions_of(batches: int) -> int:
@@ -68,7 +68,7 @@ def transitions_of(batches: int) -> int:
 
 def generating_seconds(concepts: int, batch_size: int) -> float:
     """The seconds of all invocations of Generate, which are those that its slots are taken."""
-    size = planned_batch_sizes(concepts, 0, batch_size).generate
+    size = planned_batch_size(concepts, 0, batch_size)
     full, rest = divmod(concepts, size)
 
     def batch_of(count: int) -> list[Item]:

@@ -18,7 +18,7 @@ from tests.faults.matrix.clients import kill_client_at
 
 _PRODUCT = re.compile(rb"roadmap_|content_|_metadata")
 _SQLSTATE = re.compile(rb"\x00C([0-9A-Z]{5})\x00")
-_STARTUP, _PARSE, _QUERY, _COMPLETE, _ERROR = b"", b"P", b"Q", b"C", b"E"
+_STARTUP, _PARSE, _QUERY, _ERROR = b"", b"P", b"Q", b"E"
 
 
 class Session:
@@ -54,9 +54,6 @@ class Script:
 
     def on_commit(self, session: Session, number: int) -> None:
         """The COMMIT with this number (from 0) is about to be sent to the server."""
-
-    def on_committed(self, session: Session, number: int) -> None:
-        """The COMMIT with this number is done; its response is about to be sent to the client."""
 
     def on_error(self, sqlstate: str) -> None:
         """The server has answered with an error."""
@@ -154,9 +151,7 @@ class DatabaseProxy:
             while True:
                 kind = _read_exactly(server, 1)
                 message = _read_message(server, kind)
-                if kind == _COMPLETE and message[5:] == b"COMMIT\0":
-                    self._script.on_committed(session, session.commits - 1)
-                elif kind == _ERROR and (found := _SQLSTATE.search(message)):
+                if kind == _ERROR and (found := _SQLSTATE.search(message)):
                     self.errors.append(found[1].decode())
                     self._script.on_error(self.errors[-1])
                 client.sendall(message)

@@ -192,12 +192,7 @@ class Rig:
     @contextmanager
     def administering(self) -> Iterator[Connection]:
         """A session of the database owner in autocommit mode."""
-        with self.session("AUTOCOMMIT") as connection:
-            yield connection
-
-    @contextmanager
-    def session(self, isolation: str = "READ COMMITTED") -> Iterator[Connection]:
-        engine = create_engine(self.stack.database_url, isolation_level=isolation, poolclass=NullPool)
+        engine = create_engine(self.stack.database_url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
         with engine.connect() as connection:
             yield connection
 

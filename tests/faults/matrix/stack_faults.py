@@ -117,7 +117,7 @@ def _ended_at_work(play: StackPlay, end: Callable[[], object]) -> Iterator[None]
 
 def stopped(play: StackPlay) -> AbstractContextManager[None]:
     """StopExecution while the step runs."""
-    return _ended_at_work(play, lambda: play.rig.stepfunctions.stop_execution(executionArn=play.running()))
+    return _ended_at_work(play, lambda: play.client.stop_execution(executionArn=play.running()))
 
 
 def timed_out(play: StackPlay) -> AbstractContextManager[None]:

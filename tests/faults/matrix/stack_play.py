@@ -2,45 +2,35 @@
 
 import json
 import threading
-import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 from botocore.exceptions import ClientError
-from sqlalchemy import text
 
 from local_stack.processes import becomes_true
-from roadmap_command.load import load_bundle
-from roadmap_command.runs import start_run, task_status
-from roadmap_content.content.bundle import read_bundle
-from roadmap_content.contracts.api.tasks import TaskStatus
 from roadmap_content.contracts.items import ContentType, Item
-from roadmap_content.platform.runtime.deadline import Deadline
-from roadmap_content.platform.storage.keys import staged_key
 from tests.faults.matrix.rig import Line, Rig
 from tests.faults.matrix.scripts import Gather
 from tests.faults.matrix.steps import Step, of_all
 from tests.support.evidence import TABLES, Log
 from tests.support.factories import USER, bundle_of, quiz
-from tests.support.http_api import Api
-from tests.support.machine import await_end
+from tests.support.machine import Machine, await_end
 from tests.support.oracle import Oracle
 
 CONCEPTS = 4
 
 
-class StackPlay:
+class StackPlay(Machine):
     """One task under one fault: four concepts, one list of resources not generated yet, and one quiz that
     cannot be saved if Save runs before the fault.
     """
 
     def __init__(self, rig: Rig, step: Step) -> None:
+        super().__init__(rig.stack, rig.target)
         self.rig, self.step = rig, step
         self.line: Line = rig.lines[step]
-        self.roadmap_id, self.task_id = f"r-{uuid.uuid4().hex[:8]}", str(uuid.uuid4())
-        self.ids = [f"{self.roadmap_id}:c-1-1-{number}" for number in range(1, CONCEPTS + 1)]
-        self.api = Api.of(rig.target, USER)
+        self.ids = self.concept_ids(CONCEPTS)
         self.arn = ""
         """The running execution."""
 
@@ -52,20 +42,18 @@ class StackPlay:
 
         bundle = bundle_of(self.ids, roadmap_id=self.roadmap_id, task_id=self.task_id)
         del bundle["content"][1]["resources"]
-        loaded = read_bundle(bundle)
-        load_bundle(loaded, rig.target.engine, rig.target.bucket, Deadline.after(600))
+        self.load_bundle(bundle)
         if step in (Step.FINALIZE, Step.AWAIT_REDRIVE, Step.RETRY, Step.START):
             # Save finds it before the fault: one attempt records it, the next one repairs it.
             self.stage_quiz(note="\x00")
         self.log = Log()
-        self.oracle = Oracle(rig.target.engine, rig.s3, rig.stack.bucket, bundle, self.log)
+        self.oracle = Oracle(self.engine, rig.s3, rig.stack.bucket, bundle, self.log)
         rig.lines[Step.GENERATE].s3.requests.clear()
 
     def stage_quiz(self, **changes: str) -> None:
         """Stage the first concept's quiz."""
         body = json.dumps(quiz(self.ids[0], **changes)).encode()
-        key = staged_key(self.roadmap_id, Item(self.ids[0], ContentType.QUIZ))
-        self.rig.target.bucket.put(key, body)
+        self.stage(Item(self.ids[0], ContentType.QUIZ), body)
 
     # The step with the fault: `prepare`, then `act`.
 
@@ -85,7 +73,7 @@ class StackPlay:
         """Stop an execution before Finalize, without an event."""
 
         def stop() -> None:
-            self.rig.stepfunctions.stop_execution(executionArn=self.running())
+            self.client.stop_execution(executionArn=self.running())
 
         save = self.rig.lines[Step.SAVE].database
         with Gather(save, on_all=stop):
@@ -104,7 +92,7 @@ class StackPlay:
             case Step.RECONCILE:
                 return self.invoke(Step.RECONCILE, self.event)
             case Step.AWAIT_REDRIVE:
-                self.rig.stepfunctions.redrive_execution(executionArn=self.arn)
+                self.client.redrive_execution(executionArn=self.arn)
             case _:
                 self.arn = self.start()
         return _said(self.await_end(self.arn))
@@ -112,7 +100,7 @@ class StackPlay:
     def retry(self, **query: str) -> str:
         """Retry once over HTTP and wait for the execution; return how both ended."""
         path = f"/api/v1/tasks/{self.task_id}/retry"
-        answer = self.api.request("POST", path, {"user_id": USER, **query})
+        answer = self.api().request("POST", path, {"user_id": USER, **query})
         if answer.status != 202:
             said = answer.body.get("error", "") if isinstance(answer.body, dict) else ""
             return f"{answer.status} {said}".strip()
@@ -129,7 +117,7 @@ class StackPlay:
         self._others.append(said)
 
     def handed_over(self) -> dict[str, Any]:
-        history = self.rig.stepfunctions.get_execution_history(executionArn=self.arn, maxResults=1000)
+        history = self.client.get_execution_history(executionArn=self.arn, maxResults=1000)
         inputs = {
             event["stateEnteredEventDetails"]["name"]: event["stateEnteredEventDetails"]["input"]
             for event in history["events"]
@@ -140,7 +128,7 @@ class StackPlay:
 
     def throttles(self) -> int:
         """How often the current execution was refused an invocation for want of concurrency."""
-        pages = self.rig.stepfunctions.get_paginator("get_execution_history")
+        pages = self.client.get_paginator("get_execution_history")
         return sum(
             event.get("taskFailedEventDetails", {}).get("error") == "Lambda.TooManyRequestsException"
             for page in pages.paginate(executionArn=self.running())
@@ -153,7 +141,7 @@ class StackPlay:
 
     def start(self) -> str:
         """Start an execution that claims an attempt itself; return its ARN."""
-        self.arn = start_run(self.rig.stepfunctions, self.rig.stack.state_machine_arn, self.task_id)
+        self.arn = super().start()
         self._started.set()
         return self.arn
 
@@ -163,8 +151,8 @@ class StackPlay:
 
     def _describe(self, arn: str) -> dict[str, Any]:
         try:
-            return dict(self.rig.stepfunctions.describe_execution(executionArn=arn))
-        except self.rig.stepfunctions.exceptions.ExecutionDoesNotExist:
+            return dict(self.client.describe_execution(executionArn=arn))
+        except self.client.exceptions.ExecutionDoesNotExist:
             return {"status": "not started"}
 
     def invoke(self, step: Step, event: dict[str, Any]) -> str:
@@ -212,7 +200,7 @@ class StackPlay:
             self.await_end(self.arn)
             self.rig.await_quiet()
             self._tell_end()
-        intruder = Api.of(self.rig.target, "somebody-else").retry(self.task_id)
+        intruder = self.api("somebody-else").retry(self.task_id)
         self.log.intrusions.append(("retry", "refused" if intruder.status == 404 else str(intruder)))
         self.check()
 
@@ -250,13 +238,6 @@ class StackPlay:
 
     def missing(self) -> int:
         return sum(progress.missing for progress in self.status().progress.values())
-
-    def status(self) -> TaskStatus:
-        return task_status(self.rig.target.engine, self.task_id)
-
-    def execute(self, sql: str, **parameters: object) -> None:
-        with self.rig.target.engine.begin() as connection:
-            connection.execute(text(sql), parameters)
 
     def forget(self) -> None:
         """Remove the task and its rows, so that it does not slow down the next cell."""

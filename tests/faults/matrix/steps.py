@@ -18,7 +18,6 @@ from roadmap_content.state.tasks.attempts import user_start
 from tests.faults.matrix.database_proxy import DatabaseProxy
 from tests.faults.world import Scene, World
 from tests.support.commits import Strike
-from tests.support.evidence import Row
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.machine_model import State
 
@@ -132,7 +131,8 @@ class Play:
         """The executions' ends, the task's status, the number of saved items, the reasons of the others."""
         now = self.world.oracle.look()
         total, missing = len(now.items()), len(now.missing())
-        codes = Counter(row["error_code"] for row in _current(now.failures, now.task["attempt"]))
+        current = [row for row in now.failures if row["attempt"] == now.task["attempt"]]
+        codes = Counter(row["error_code"] for row in current)
         runs = ", ".join(run.status for run in self.world.runs)
         reasons = "".join(f", {of_all(count, total)} {code}" for code, count in sorted(codes.items()))
         return f"{runs}; {now.task['status']} {of_all(total - missing, total)}{reasons}"
@@ -189,7 +189,3 @@ class Play:
                 return self.retry
             case _:
                 return partial(world.reconcile, run)
-
-
-def _current(failures: list[Row], attempt: int) -> list[Row]:
-    return [row for row in failures if row["attempt"] == attempt]

@@ -8,46 +8,27 @@ import pytest
 from roadmap_content.api.cancel import cancel_task
 from roadmap_content.capabilities.automatic_attempts import start
 from roadmap_content.capabilities.automatic_attempts.plans import FIRST_PAUSE, due_attempts
-from roadmap_content.content.generation.generator import Generator
 from roadmap_content.content.generation.model import ModelBusyError
-from roadmap_content.content.generation.offline import OfflineGenerator
-from roadmap_content.content.kind import Draft
-from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.errors import ContentError
-from roadmap_content.contracts.items import ContentType
 from roadmap_content.contracts.payloads import RunInput, StateError
 from roadmap_content.platform.aws.executions import ExecutionsUnavailableError
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from tests.support.factories import USER, bundle_of, concept_ids
+from tests.support.generators import FakeModel
 from tests.support.machine_model import Run
 from tests.support.pipeline import SETTINGS, Pipeline
 
 LIMIT = 4
 
 
-class Failing:
-    """A generator that raises the error that a test sets; without one, it generates."""
-
-    def __init__(self) -> None:
-        self.error: ContentError | None = None
-        self.works_for: set[str] = set()
-        self._good: Generator = OfflineGenerator()
-
-    def generate(self, concept: Concept, content_type: ContentType, *rest: Any) -> Draft:
-        if self.error is not None and concept.concept_id not in self.works_for:
-            raise self.error
-        return self._good.generate(concept, content_type, *rest)
-
-
 @pytest.fixture
-def model(pipeline: Pipeline) -> Failing:
+def model(pipeline: Pipeline) -> FakeModel:
     """A model that was busy during the first run of a task without staged items."""
     pipeline.services.settings = Settings(SETTINGS | {"AUTOMATIC_ATTEMPTS": str(LIMIT)})
-    failing = Failing()
+    failing = FakeModel(ModelBusyError("throttled"))
     pipeline.services.generator = failing
     pipeline.load(bundle_of(concept_ids(3)) | {"content": []})
-    failing.error = ModelBusyError("throttled")
     pipeline.run()
     return failing
 
@@ -88,7 +69,7 @@ def start_due(pipeline: Pipeline) -> int:
     return run_started(pipeline)
 
 
-def test_an_attempt_is_started_when_it_is_due_and_not_before(pipeline: Pipeline, model: Failing) -> None:
+def test_an_attempt_is_started_when_it_is_due_and_not_before(pipeline: Pipeline, model: FakeModel) -> None:
     assert pause(pipeline) == FIRST_PAUSE
     pipeline.sweep()
     assert run_started(pipeline) == 0
@@ -105,7 +86,7 @@ def test_an_attempt_is_started_when_it_is_due_and_not_before(pipeline: Pipeline,
     assert run_started(pipeline) == 0
 
 
-def test_automatic_attempts_end_when_the_same_reason_recurs(pipeline: Pipeline, model: Failing) -> None:
+def test_automatic_attempts_end_when_the_same_reason_recurs(pipeline: Pipeline, model: FakeModel) -> None:
     for _ in range(2):
         assert start_due(pipeline) == 1
     assert pause(pipeline) is None
@@ -115,17 +96,19 @@ def test_automatic_attempts_end_when_the_same_reason_recurs(pipeline: Pipeline, 
 
 
 def test_the_same_reason_does_not_end_attempts_that_save_something(
-    pipeline: Pipeline, model: Failing
+    pipeline: Pipeline, model: FakeModel
 ) -> None:
+    failing = set(concept_ids(3))
+    model.fails = lambda item: item.concept_id in failing
     for concept_id in concept_ids(2):
-        model.works_for.add(concept_id)
+        failing.remove(concept_id)
         assert start_due(pipeline) == 1
     assert pause(pipeline) == 4 * FIRST_PAUSE
 
 
 @pytest.mark.parametrize("by", ["the API", "the product"])
 def test_a_task_that_is_cancelled_before_its_automatic_attempt_stays_cancelled(
-    pipeline: Pipeline, model: Failing, by: str
+    pipeline: Pipeline, model: FakeModel, by: str
 ) -> None:
     if by == "the API":
         cancel_task(pipeline.services, pipeline.task_id, USER, Deadline.after(600), f"user:{USER}", None)
@@ -136,7 +119,7 @@ def test_a_task_that_is_cancelled_before_its_automatic_attempt_stays_cancelled(
     assert pipeline.rows("SELECT attempt FROM content_automatic_attempts") == []
 
 
-def test_a_task_cancelled_or_retried_meanwhile_is_not_changed(pipeline: Pipeline, model: Failing) -> None:
+def test_a_task_cancelled_or_retried_meanwhile_is_not_changed(pipeline: Pipeline, model: FakeModel) -> None:
     make_due(pipeline)
     model.error = None
     pipeline.run()  # a user's retry completes it
@@ -146,7 +129,7 @@ def test_a_task_cancelled_or_retried_meanwhile_is_not_changed(pipeline: Pipeline
 
 
 def test_a_plan_that_was_replaced_after_the_sweep_read_it_is_kept(
-    pipeline: Pipeline, model: Failing, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, model: FakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the two, a user's retry fails: its automatic attempt is due later."""
     make_due(pipeline)
@@ -161,7 +144,7 @@ def test_a_plan_that_was_replaced_after_the_sweep_read_it_is_kept(
     assert pause(pipeline) == FIRST_PAUSE
 
 
-def test_a_refused_task_does_not_affect_the_others(pipeline: Pipeline, model: Failing) -> None:
+def test_a_refused_task_does_not_affect_the_others(pipeline: Pipeline, model: FakeModel) -> None:
     ids = concept_ids(1, "r-2")
     pipeline.load(bundle_of(ids, roadmap_id="r-2", task_id="t-2") | {"content": []})
     pipeline.task_id = "t-2"
@@ -174,7 +157,7 @@ def test_a_refused_task_does_not_affect_the_others(pipeline: Pipeline, model: Fa
 
 
 def test_an_attempt_that_could_not_be_started_is_started_later(
-    pipeline: Pipeline, model: Failing, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, model: FakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_due(pipeline)
 

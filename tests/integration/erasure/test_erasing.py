@@ -447,6 +447,29 @@ NAMING = {
 """The columns that name somebody: their type, and a value."""
 
 
+TASKS = """
+INSERT INTO roadmap_metadata (roadmap_id, user_id, title)
+SELECT :u || '-r-' || n, :u, 'T' FROM generate_series(1, :n) n;
+INSERT INTO roadmap_tasks (task_id, user_id, roadmap_id, status, attempt)
+SELECT :u || '-t-' || n, :u, :u || '-r-' || n, 'completed', 1 FROM generate_series(1, :n) n;
+INSERT INTO content_attempts
+    (task_id, attempt, actor, cause, step, ended_at, outcome, user_id, roadmap_id, saved)
+SELECT task_id, 1, 'user:' || :u, 'retry', 'ended', now(), 'completed', :u, roadmap_id, '{}'
+FROM roadmap_tasks WHERE user_id = :u;
+INSERT INTO content_events (event_id, detail_type, task_id, detail, delivered_at)
+SELECT task_id || '-' || n, 'a', task_id, '{}', now()
+FROM roadmap_tasks, generate_series(1, 77) n WHERE user_id = :u;
+INSERT INTO content_origins (content_type, roadmap_id, concept_id, task_id)
+SELECT 'quiz', roadmap_id, 'c-' || n, task_id FROM roadmap_tasks, generate_series(1, 90) n WHERE user_id = :u
+"""
+
+
+def insert_tasks(pipeline: Pipeline, user: str, number: int, statements: int = 3) -> None:
+    """Insert roadmaps, tasks and attempts of a user; with more statements, their events and origins."""
+    for statement in TASKS.split(";")[:statements]:
+        pipeline.execute(statement, u=user, **({"n": number} if ":n)" in statement else {}))
+
+
 def swept(pipeline: Pipeline) -> None:
     """A sweep, for which everything is old enough."""
     pipeline.services.settings = Settings(SETTINGS | {"RETENTION_DAYS": "deleted_by_product=0"})
@@ -488,8 +511,7 @@ def test_many_deleted_tasks_and_texts_go_in_steps_also_after_an_interruption(
     for number in range(201):
         bucket.put(keys.text_key("r", "c", b"%d" % number), b"unnamed")
         bucket.put(keys.manifest_key(f"alice-t-{number}", 1, b""), b"")
-    for statement in TASKS.split(";")[:3]:
-        pipeline.execute(statement, u="alice", **({"n": 200} if ":n)" in statement else {}))
+    insert_tasks(pipeline, "alice", 200)
     pipeline.execute("UPDATE content_attempts SET ended_at = now() - interval '1 day'")
     pipeline.execute("DELETE FROM roadmap_tasks WHERE task_id <> 'alice-t-7'")
     monkeypatch.setattr(sweep_of_erasure, "TASKS", 120)
@@ -518,8 +540,7 @@ def test_what_goes_some_days_after_its_roadmap_is_deleted_and_what_does_not(
     task names another roadmap, which was deleted later. 5: its roadmap was deleted later. 6: it stays.
     """
     bucket = pipeline.bucket
-    for statement in TASKS.split(";")[:3]:
-        pipeline.execute(statement, u="alice", **({"n": 6} if ":n)" in statement else {}))
+    insert_tasks(pipeline, "alice", 6)
     pipeline.execute(QUIET)
     attempt = (
         "INSERT INTO content_attempts (task_id, attempt, actor, cause, step, ended_at, outcome, user_id,"
@@ -573,8 +594,7 @@ def test_exactly_the_user_of_the_request_is_erased(pipeline: Pipeline, ask: Ask)
     users = ["a/b", "a%2Fb", "a%252Fb", "a b", "a+b", "a%20b", "a%", "%", "é漢", "?x#y", "a&b=c", 'a"b']
     users += ["..", "-", "😀", "\x94"]
     for user in users:
-        for statement in TASKS.split(";")[:3]:
-            pipeline.execute(statement, u=user, **({"n": 1} if ":n)" in statement else {}))
+        insert_tasks(pipeline, user, 1)
     pipeline.execute("UPDATE content_attempts SET ended_at = now() - interval '1 day'")
     for number, user in enumerate(users, 1):
         assert erase(ask, user)["removed"].rows["content_attempts"] == 1
@@ -606,23 +626,6 @@ def test_a_table_without_a_rule_is_refused(pipeline: Pipeline) -> None:
             rules(connection)
 
 
-TASKS = """
-INSERT INTO roadmap_metadata (roadmap_id, user_id, title)
-SELECT :u || '-r-' || n, :u, 'T' FROM generate_series(1, :n) n;
-INSERT INTO roadmap_tasks (task_id, user_id, roadmap_id, status, attempt)
-SELECT :u || '-t-' || n, :u, :u || '-r-' || n, 'completed', 1 FROM generate_series(1, :n) n;
-INSERT INTO content_attempts
-    (task_id, attempt, actor, cause, step, ended_at, outcome, user_id, roadmap_id, saved)
-SELECT task_id, 1, 'user:' || :u, 'retry', 'ended', now(), 'completed', :u, roadmap_id, '{}'
-FROM roadmap_tasks WHERE user_id = :u;
-INSERT INTO content_events (event_id, detail_type, task_id, detail, delivered_at)
-SELECT task_id || '-' || n, 'a', task_id, '{}', now()
-FROM roadmap_tasks, generate_series(1, 77) n WHERE user_id = :u;
-INSERT INTO content_origins (content_type, roadmap_id, concept_id, task_id)
-SELECT 'quiz', roadmap_id, 'c-' || n, task_id FROM roadmap_tasks, generate_series(1, 90) n WHERE user_id = :u
-"""
-
-
 class _Objects(Bucket):
     """Ninety objects below each prefix of staged content, until they are deleted."""
 
@@ -651,8 +654,7 @@ def test_the_time_of_an_erasure_grows_with_the_tasks_and_its_memory_does_not(
     seconds, peaks = {}, {}
     for user, number in (("warm", 10), ("few", 100), ("many", 1_000)):
         pipeline.services.bucket = _Objects()
-        for statement in TASKS.split(";"):
-            pipeline.execute(statement, u=user, **({"n": number} if ":n)" in statement else {}))
+        insert_tasks(pipeline, user, number, statements=5)
         pipeline.execute("ANALYZE")
         tracemalloc.start()
         began = time.perf_counter()

@@ -1,28 +1,20 @@
 """Failure groups remember the decisions about them; only new and regressed ones call a person."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from roadmap_content.capabilities.failure_groups.sums import ADD_TO_GROUPS
 from roadmap_content.contracts.items import ContentType, Item
+from tests.integration.conftest import Send
 from tests.support.factories import bundle_of, concept_ids, quiz
 from tests.support.pipeline import Pipeline
-from tests.support.requests_to_api import OPERATOR, Ask, Reply
-
-Send = Callable[..., Reply]
 
 
 @pytest.fixture
-def send(ask: Ask) -> Send:
-    """Sends a request as an operator, by default."""
-
-    def call(method: str, path: str, body: object = None, query: Any = None, **who: Any) -> Reply:
-        return ask(method, path, query, body=body, **(OPERATOR | who))
-
-    return call
+def send(operate: Send) -> Send:
+    return operate
 
 
 def outage(pipeline: Pipeline, number: int = 1, note: str = "\x00") -> None:

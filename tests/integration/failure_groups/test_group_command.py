@@ -9,7 +9,8 @@ from typer.testing import CliRunner, Result
 
 from roadmap_command.main import app
 from roadmap_content.client.http import HttpAnswer
-from tests.integration.failure_groups.test_failure_groups import Send, heal, outage, send
+from tests.integration.conftest import Send
+from tests.integration.failure_groups.test_failure_groups import heal, outage, send
 from tests.support.pipeline import Pipeline
 from tests.unit.conftest import stand_in
 

@@ -25,24 +25,21 @@ from roadmap_content.capabilities.recoveries.recovery_tasks import (
     read_progress,
 )
 from roadmap_content.contracts.api.recoveries import RecoveryFilter
-from roadmap_content.contracts.errors import RecoveryStateError, RecoveryStoppedError
+from roadmap_content.contracts.errors import RecoveryStoppedError
 from roadmap_content.contracts.events import DetailType
 from roadmap_content.contracts.items import ContentType, Item
-from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput
-from roadmap_content.platform.aws.executions import ExecutionState, ExecutionsUnavailableError
+from roadmap_content.contracts.payloads import RunInput
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
-from roadmap_content.runs.steps.finalize import FinalizeRequest, record_run_end
-from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
-from roadmap_content.runs.steps.save import save_batch
+from roadmap_content.runs.steps.finalize import record_run_end
 from roadmap_content.state.outbox import deliver_events
 from roadmap_content.state.tasks.attempt_reading import read_attempts
 from tests.integration.conftest import Send
-from tests.integration.test_concurrency import at_once
 from tests.integration.test_metrics import counted
 from tests.integration.test_queue import blocks
 from tests.support.commits import Commits, How, ProcessDied, Strike, When
 from tests.support.factories import TYPES, bundle_of, concept_ids, counts, quiz
+from tests.support.machine_model import Run
 from tests.support.pipeline import SETTINGS, Pipeline, services_for
 from tests.support.prepared import prepare
 from tests.support.received_events import Received
@@ -115,17 +112,12 @@ def run_started(pipeline: Pipeline, *, fails: bool = False) -> None:
     # Two starts with one name are one execution.
     by_arn = dict(zip(executions.names, executions.started, strict=True))
     for arn, (task_id, attempt) in by_arn.items():
-        run = Execution(arn=arn)
-        start = RunInput(task_id=task_id, attempt=attempt)
-        planned = plan_batches(
-            PlanRequest(input=start, execution=run), pipeline.services, Deadline.after(600)
-        )
-        for batch in [] if fails else planned.batches:
-            asked = BatchRequest(plan=planned.plan, batch=batch, execution_arn=run.arn)
-            pipeline.generate(asked)
-            save_batch(asked, pipeline.services, Deadline.after(600))
-        ended = FinalizeRequest(input=start, execution=run, plan=planned.plan)
-        record_run_end(ended, pipeline.services, Deadline.after(600))
+        run = Run(arn, RunInput(task_id=task_id, attempt=attempt))
+        run.step(pipeline.services, Deadline.after(600))
+        for request in [] if fails else run.requests:
+            pipeline.generate(request)
+            pipeline.save(request)
+        record_run_end(run.finalize_request(), pipeline.services, Deadline.after(600))
     executions.started.clear()
     executions.names.clear()
 
@@ -356,17 +348,7 @@ def test_a_claim_of_another_task_than_the_canary_is_refused(
     pipeline.execute("UPDATE content_recoveries SET state = 'canary'")
     (other,) = pipeline.rows("SELECT task_id FROM content_recovery_tasks WHERE NOT canary")
     with pipeline.services.engine.begin() as connection, pytest.raises(RecoveryStoppedError):
-        claim_task(connection, recovery_id, WaitingTask(other["task_id"], "failed", 1, None, {}, ""), 2)
-
-
-def test_after_a_successful_canary_the_other_tasks_start(
-    pipeline: Pipeline, send: Send, create: Callable[..., str]
-) -> None:
-    fail(pipeline, 3)
-    recovery = send("GET", f"/{create(canary=2, rate_per_minute=6_000)}").body
-    assert (recovery["state"], recovery["counts"]["running"] <= 2) == ("canary", True)
-    finish(pipeline, recovery["recovery_id"])
-    assert send("GET", f"/{recovery['recovery_id']}").body["counts"]["recovered"] == 3
+        claim_task(connection, recovery_id, WaitingTask(other["task_id"], "failed", 1, None), 2)
 
 
 @pytest.mark.parametrize("state", ["completed", "cancelled"])
@@ -388,34 +370,6 @@ def test_the_end_of_a_recovery_is_an_event(
     result = "refused" if state == "cancelled" else "recovered"
     assert (ended["data"]["recovery_id"], ended["data"]["state"]) == (recovery_id, state)
     assert (ended["data"]["counts"]["total"], ended["data"]["counts"][result]) == (2, 2)
-
-
-def test_pause_resume_and_cancel(pipeline: Pipeline, send: Send, create: Callable[..., str]) -> None:
-    fail(pipeline, 4)
-    recovery_id = create(concurrency=1, rate_per_minute=6_000)
-    assert send("POST", f"/{recovery_id}/pause").body["state"] == "paused"
-    run_started(pipeline)
-    turn(pipeline, recovery_id)  # the running task is recorded
-    counts = send("GET", f"/{recovery_id}").body["counts"]
-    assert (counts["recovered"], counts["waiting"], pipeline.executions.started) == (1, 3, [])
-    pass_time(pipeline, recovery_id)
-    resumed = send("POST", f"/{recovery_id}/resume").body
-    assert (resumed["state"], len(pipeline.executions.started)) == ("running", 1)
-    cancelled = send("POST", f"/{recovery_id}/cancel").body
-    assert (cancelled["state"], cancelled["counts"]["refused"], cancelled["ended_at"]) == (
-        "cancelled",
-        2,
-        None,
-    )
-    run_started(pipeline)
-    finish(pipeline, recovery_id)
-    ended = send("GET", f"/{recovery_id}").body
-    assert (ended["counts"]["recovered"], ended["counts"]["running"], ended["ended_at"] is None) == (
-        2,
-        0,
-        False,
-    )
-    assert send("POST", f"/{recovery_id}/resume").status == 409
 
 
 @pytest.mark.parametrize("then", ["resume", "cancel", "cancel by a process that dies"])
@@ -505,40 +459,6 @@ def test_the_cost_of_a_claim_does_not_depend_on_the_number_of_tasks(pipeline: Pi
     assert many <= 1.5 * few
 
 
-def test_concurrent_pauses_resumes_and_cancels_leave_no_task_behind(
-    pipeline: Pipeline, send: Send, create: Callable[..., str], database_url: str
-) -> None:
-    """Real threads with connections of their own, each with another order of the changes."""
-    fail(pipeline, 3)
-    recovery_id = create(concurrency=1)
-    refusals: list[RecoveryStateError] = []
-
-    def change(number: int) -> None:
-        services = services_for(database_url)
-        changes = [pause, resume, pause, resume, cancel if number == 0 else pause]
-        for one in (*changes[number:], *changes[:number]):
-            try:
-                one(services, recovery_id, Deadline.after(600))
-            except RecoveryStateError as error:
-                refusals.append(error)
-        services.engine.dispose()
-
-    at_once(5, change)
-    assert {str(error) for error in refusals} <= {f"recovery {recovery_id} is cancelled"}
-    assert pipeline.rows("SELECT state FROM content_recoveries") == [{"state": "cancelled"}]
-    run_started(pipeline)
-    finish(pipeline, recovery_id)
-    counts = send("GET", f"/{recovery_id}").body["counts"]
-    assert counts == {
-        "total": 3,
-        "waiting": 0,
-        "running": 0,
-        "recovered": 1,
-        "still_failing": 0,
-        "refused": 2,
-    }
-
-
 @pytest.mark.parametrize("change", [pause, cancel], ids=["pause", "cancel"])
 @pytest.mark.parametrize(("commit", "claimed"), [(0, 0), (1, 0), (2, 1)])
 def test_the_next_claim_obeys_a_change_of_the_recovery(
@@ -573,29 +493,6 @@ def test_the_next_claim_obeys_a_change_of_the_recovery(
     wanted = ["recovered"] * (2 if change is pause else claimed)
     assert sorted(results(send, recovery_id).values()) == wanted + ["refused"] * (2 - len(wanted))
     assert results(send, recovery_id).keys() == set(tasks)
-
-
-def test_the_sweep_starts_an_attempt_after_a_lost_response(
-    pipeline: Pipeline, send: Send, create_waiting: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fail(pipeline, 2)
-    recovery_id = create_waiting()
-
-    def unavailable(*_: Any) -> None:
-        raise ExecutionsUnavailableError("StartExecution: not now")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(pipeline.services.executions, "start", unavailable)
-        turn(pipeline, recovery_id)
-    for row in pipeline.rows("SELECT execution_arn FROM roadmap_tasks"):
-        pipeline.executions.states[row["execution_arn"]] = ExecutionState.UNKNOWN
-    pipeline.execute("UPDATE content_queue SET admitted_at = admitted_at - interval '2 minutes'")
-    pass_time(pipeline, recovery_id)  # the sweep starts the second task, too
-    pipeline.sweep()
-    assert len(pipeline.executions.started) == 2
-    finish(pipeline, recovery_id)
-    assert set(results(send, recovery_id).values()) == {"recovered"}
-    assert pipeline.rows("SELECT max(attempt) AS attempts FROM roadmap_tasks") == [{"attempts": 2}]
 
 
 def test_paused_recoveries_do_not_hide_others_from_the_sweep_and_each_is_listed_once(
@@ -685,25 +582,6 @@ def test_a_task_that_misses_nothing_has_the_result_that_the_preview_says(
     finish(pipeline, created["recovery_id"], rounds=1)
     assert results(send, created["recovery_id"]) == {"t-0": "refused", "t-1": "recovered"}
     assert created["state"] == "completed"
-
-
-def test_a_recovery_records_tasks_that_change_meanwhile(
-    pipeline: Pipeline, send: Send, create_waiting: Callable[..., str]
-) -> None:
-    tasks = fail(pipeline, 4)
-    recovery_id = create_waiting()
-    pipeline.execute("DELETE FROM roadmap_tasks WHERE task_id = :id", id=tasks[0])
-    pipeline.execute("UPDATE roadmap_metadata SET deleted_at = now() WHERE roadmap_id = 'r-1'")
-    pipeline.task_id, pipeline.roadmap_id = tasks[2], "r-2"
-    pipeline.run()  # repaired by a user's retry
-    finish(pipeline, recovery_id)
-    assert results(send, recovery_id) == {
-        tasks[0]: "refused", tasks[1]: "refused", tasks[2]: "refused", tasks[3]: "recovered",
-    }  # fmt: skip
-    reasons = {row["task_id"]: row["reason"] for row in send("GET", f"/{recovery_id}/tasks").body["items"]}
-    assert reasons[tasks[0]].startswith("TaskNotFound")
-    assert reasons[tasks[1]].startswith("RoadmapNotFound")
-    assert reasons[tasks[2]] == "NothingMissing"
 
 
 def spend(pipeline: Pipeline, tokens: int) -> None:

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from roadmap_content.capabilities.recoveries.undo import UNDO_SECONDS, undo_recovery
-from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.runtime.deadline import Deadline
 from tests.integration.conftest import Send
 from tests.integration.recoveries.test_recoveries import finish, run_started, turn
 from tests.integration.test_content_check import ACCEPT, REJECT, checked
+from tests.integration.test_revisions import PRODUCT_WRITES
 from tests.support.commits import Commits, How, ProcessDied, Strike, When
 from tests.support.factories import TYPES, bundle_of, concept_ids, counts
 from tests.support.pipeline import Pipeline, services_for
@@ -67,9 +67,7 @@ def undo(send: Send, recovery_id: str) -> dict[str, Any]:
 
 
 def test_what_a_model_wrote_is_replaced_and_an_undo_brings_it_back(
-    pipeline: Pipeline,
-    send: Send,
-    roadmaps: dict[str, list[str]],
+    pipeline: Pipeline, send: Send, roadmaps: dict[str, list[str]]
 ) -> None:
     before = contents(pipeline)
     recovery_id = regenerate(send, {"model_id": "old"}, concurrency=1)
@@ -135,22 +133,15 @@ def test_a_preview_counts_the_items_that_meet_every_condition(
 
 
 def test_an_item_that_was_changed_before_its_turn_is_not_replaced(
-    pipeline: Pipeline,
-    send: Send,
-    roadmaps: dict[str, list[str]],
+    pipeline: Pipeline, send: Send, roadmaps: dict[str, list[str]]
 ) -> None:
     """Also if all items of a task were: no attempt is started for it."""
     recovery_id = regenerate(send, {"model_id": "old"}, concurrency=1, canary=1)
     changed = [roadmaps["t-0"][0], *roadmaps["t-1"]]
     before = contents(pipeline)
     for concept_id in changed:
-        pipeline.execute("UPDATE tutorial_metadata SET summary = 'x' WHERE concept_id = :c", c=concept_id)
-        for kind in CONTENT_KINDS.values():
-            if kind.content_type is not ContentType.TUTORIAL:
-                emptied = (
-                    f"UPDATE {kind.table} SET {kind.sql.revisions.columns[1]} = '[]' WHERE concept_id = :c"
-                )
-                pipeline.execute(emptied, c=concept_id)
+        for change in PRODUCT_WRITES.values():
+            pipeline.execute(change, c=concept_id)
     changed_contents = contents(pipeline)
     finish(pipeline, recovery_id)
     after = contents(pipeline)
@@ -167,9 +158,7 @@ def test_an_item_that_was_changed_before_its_turn_is_not_replaced(
 
 
 def test_an_undo_leaves_items_alone_that_were_changed_since_and_lists_them(
-    pipeline: Pipeline,
-    send: Send,
-    roadmaps: dict[str, list[str]],
+    pipeline: Pipeline, send: Send, roadmaps: dict[str, list[str]]
 ) -> None:
     before = contents(pipeline)
     recovery_id = regenerate(send, {"model_id": "old"})
@@ -214,9 +203,7 @@ def test_two_regenerations_are_undone_in_reverse_order(
 
 
 def test_items_that_a_regeneration_did_not_replace_are_still_failing(
-    pipeline: Pipeline,
-    send: Send,
-    roadmaps: dict[str, list[str]],
+    pipeline: Pipeline, send: Send, roadmaps: dict[str, list[str]]
 ) -> None:
     """The tasks miss nothing, and stay completed; the canary still stops."""
     before = contents(pipeline)
@@ -234,9 +221,7 @@ def test_items_that_a_regeneration_did_not_replace_are_still_failing(
 
 
 def test_what_a_check_refused_is_regenerated_until_it_is_accepted(
-    pipeline: Pipeline,
-    send: Send,
-    roadmaps: dict[str, list[str]],
+    pipeline: Pipeline, send: Send, roadmaps: dict[str, list[str]]
 ) -> None:
     """The refusals of a lesson that has been replaced since do not count."""
     refused = {"error_code": "Check.WrongKey"}
@@ -255,18 +240,13 @@ def test_what_a_check_refused_is_regenerated_until_it_is_accepted(
     assert [item for item in after if after[item] != before[item]] == [("t-0", first, "quiz")]
 
     preview = send("POST", "", {"regenerate": refused, "reason": "r", "dry_run": True}).body
-    assert (preview["tasks"], preview["items"]["to_generate"]) == (
-        1,
-        counts(quiz=1),
-    )
+    assert (preview["tasks"], preview["items"]["to_generate"]) == (1, counts(quiz=1))
     for other in ({"error_code": "Check.Other"}, refused | {"content_type": "tutorial"}):
         assert send("POST", "", {"regenerate": other, "reason": "r", "dry_run": True}).status == 422
 
 
 def test_an_undo_waits_for_the_recovery_and_only_undoes_regenerations(
-    pipeline: Pipeline,
-    send: Send,
-    roadmaps: dict[str, list[str]],
+    pipeline: Pipeline, send: Send, roadmaps: dict[str, list[str]]
 ) -> None:
     recovery_id = regenerate(send, {"model_id": "old"}, concurrency=1)
     assert send("POST", f"/{recovery_id}/undo").status == 409

@@ -14,7 +14,7 @@ from ..platform.postgres.sqlstate import INSUFFICIENT_PRIVILEGE, is_transient
 from ..platform.postgres.transactions import diagnose
 from ..runs.reconciliation.sweeps import Sweep, last_sweep
 from ..state.installation import find_differences
-from ..state.outbox import count_events_aside, count_waiting_events
+from ..state.outbox import count_unsent_events
 from ..state.queue.capacity import Capacity, queue_by_class, read_capacity
 from ..state.services import Capability, fields_of
 from ..state.tasks.attempt_reading import claimed_before
@@ -141,9 +141,7 @@ def _unknown(release: str, differences: Sequence[DatabaseFinding]) -> Health:
         database=list(differences),
         schema_revision="",
         release=release,
-        attention=attention_for(
-            stuck=0, overdue=False, sweep=None, outbox=0, aside=0, differences=len(differences)
-        ),
+        attention=attention_for(differences=len(differences)),
     )
 
 
@@ -156,15 +154,14 @@ def _read(
     sweep, capacity = last_sweep(connection), read_capacity(connection)
     has_old_attempts = sweep is None and claimed_before(connection, SWEEP_OVERDUE)
     stuck = count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK + 1)
-    outbox, aside = count_waiting_events(connection, MOST_WAITING), count_events_aside(connection)
+    outbox, aside = count_unsent_events(connection, MOST_WAITING)
     counts = count_by_status(connection)
     spent, saved_by_staging = tokens_of_a_day(connection)
     classes, now = queue_by_class(connection), datetime.now(UTC)
     numbers = fields_of((capability.count for capability in capabilities), connection)
     groups = numbers.get("failure_groups", {})
     attention = attention_for(
-        stuck=min(stuck, MOST_STUCK),
-        more_stuck=stuck > MOST_STUCK,
+        stuck=stuck,
         overdue=is_sweep_overdue(sweep, now, has_old_attempts=has_old_attempts),
         halted=is_queue_halted(classes, capacity, now),
         sweep=sweep,
@@ -181,16 +178,7 @@ def _read(
         stuck_tasks=min(stuck, MOST_STUCK),
         more_stuck_tasks=stuck > MOST_STUCK,
         drifted_tasks=0 if sweep is None else sweep.repaired,
-        last_sweep=None
-        if sweep is None
-        else LastSweep(
-            at=utc(sweep.swept_at),
-            seconds=sweep.seconds,
-            checked=sweep.checked,
-            repaired=sweep.repaired,
-            refused=sweep.refused,
-            finished=sweep.finished,
-        ),
+        last_sweep=sweep and LastSweep.model_validate(sweep._asdict() | {"at": utc(sweep.swept_at)}),
         outbox_waiting=outbox,
         outbox_aside=aside,
         erasures_unfinished=numbers.get("erasures_unfinished", 0),
@@ -241,12 +229,11 @@ def is_queue_halted(classes: Sequence[ClassInQueue], capacity: Capacity, now: da
 
 def attention_for(
     *,
-    stuck: int,
-    overdue: bool,
-    sweep: Sweep | None,
-    outbox: int,
-    aside: int,
-    more_stuck: bool = False,
+    stuck: int = 0,
+    overdue: bool = False,
+    sweep: Sweep | None = None,
+    outbox: int = 0,
+    aside: int = 0,
     halted: bool = False,
     ahead: timedelta = timedelta(0),
     stop: GenerationStop | None = None,
@@ -256,17 +243,16 @@ def attention_for(
 ) -> Sequence[Attention]:
     """The list of things that a person should check. No I/O.
 
-    `halted`: attempts wait and none is at work. `more_stuck`: there are more stuck tasks than the number
-    `stuck`. `ahead` is the time by which the newest tasks are ahead of the clock; `stop` the stop of
-    generation; `ringing` the number of failure groups that are new or have come back; `unfinished` that of
-    erasures; `differences` that of findings about the database.
+    `halted`: attempts wait and none is at work. `ahead` is the time by which the newest tasks are ahead of
+    the clock; `stop` the stop of generation; `ringing` the number of failure groups that are new or have come
+    back; `unfinished` that of erasures; `differences` that of findings about the database.
     """
     values = {
         "database": differences,
         "sweep_held": sweep is not None and not overdue and sweep.held,
         "generation_stopped": stop,
         "time_zone": contradicts(ahead) and describe_offset(ahead),
-        "stuck_tasks": stuck and f"{'more than ' if more_stuck else ''}{stuck}",
+        "stuck_tasks": f"more than {MOST_STUCK}" if stuck > MOST_STUCK else stuck,
         "failure_groups": ringing,
         "queue_halted": halted,
         "sweep_overdue": overdue,

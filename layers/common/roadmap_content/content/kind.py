@@ -8,7 +8,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
+from typing import Annotated, Any, NamedTuple, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -17,9 +17,6 @@ from ..contracts.errors import ConceptIdTooLongError, InvalidContentError
 from ..contracts.items import ContentType
 from ..contracts.payloads import Origin, first_fault
 from .statements import TableStatements
-
-if TYPE_CHECKING:
-    from ..platform.storage.bucket import Bucket
 
 MAX_INTEGER = 2**31 - 1
 """The largest value of PostgreSQL's `integer`."""
@@ -103,30 +100,20 @@ class ContentKind(NamedTuple):
     output_share: float = 1.0
     """The maximum output tokens of a model's answer, as a share of the maximum for any answer."""
 
-    publish: "Callable[[Bucket, Row, Document], None] | None" = None
-    """Stores the part of the content that is not in the row, before the row is saved. `None` for a content
-    type that is stored in its row alone.
-    """
-
     stored_text: StoredText | None = None
-    """The field of the content that is not in the row."""
+    """The part of the content that is not in the row, and is stored before the row is saved."""
 
     def parse(self, body: bytes) -> Document:
         """Parse one staged item.
         Raises InvalidContentError: the body is not JSON, does not match the contract, or cannot be stored;
         the message names the first error and its path.
         """
-        # Searching the bytes is much faster than encoding the document again.
-        is_plain = is_plain_json(body)
         try:
-            text = body.decode(json.detect_encoding(body), "surrogatepass")
-            try:
-                document = _DECODER.decode(text)
-            except _InfiniteNumberError:
-                is_plain, document = False, json.loads(text)
+            document = _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
         except (ValueError, RecursionError) as error:
             raise InvalidContentError(f"not JSON: {error}") from error
-        return self._validate(document) if is_plain else self.check(document)
+        # Searching the bytes is much faster than encoding the document again.
+        return self._validate(document) if is_plain_json(body) else self.check(document)
 
     def check(self, document: object) -> Document:
         """Validate a decoded item against this type's contract; see `parse`."""
@@ -182,14 +169,10 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
-class _InfiniteNumberError(ValueError):
-    """A number is larger than a float can be."""
-
-
 def _finite(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise _InfiniteNumberError(digits)
+        raise ValueError("a number is larger than a float can be")
     return number
 
 

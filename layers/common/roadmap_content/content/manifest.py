@@ -18,6 +18,7 @@ from ..contracts.errors import StorageUnavailableError
 from ..contracts.items import ContentType, Item
 from ..contracts.payloads import BatchReference
 from ..platform.storage.bucket import Bucket
+from .kind import encode
 from .registry import CONTENT_KINDS
 from .roadmaps.framework import Concept, Framework, concept_from
 
@@ -47,19 +48,12 @@ class Manifest(NamedTuple):
     batches: list[BatchReference]
 
 
-class BatchSizes(NamedTuple):
-    """Maximum concepts of a batch, for items to generate and for staged items."""
-
-    generate: int
-    save: int
-
-
-def planned_batch_sizes(to_generate: int, to_save: int, batch_size: int) -> BatchSizes:
-    """Choose the batch sizes for a number of concepts: larger than `batch_size` if necessary for
-    `MAX_BATCHES`. Each of the two groups may end in a batch that is not full.
+def planned_batch_size(to_generate: int, to_save: int, batch_size: int) -> int:
+    """The concepts of a batch to generate, for a number of concepts; a saved batch has `STAGED_FACTOR` times
+    as many. Larger than `batch_size` if necessary for `MAX_BATCHES`: each of the two groups may end in a
+    batch that is not full.
     """
-    size = max(batch_size, ceil((to_generate + to_save / STAGED_FACTOR) / (MAX_BATCHES - 2)))
-    return BatchSizes(size, size * STAGED_FACTOR)
+    return max(batch_size, ceil((to_generate + to_save / STAGED_FACTOR) / (MAX_BATCHES - 2)))
 
 
 def make_manifest(
@@ -73,7 +67,7 @@ def make_manifest(
     the id of the row that a saved item replaces.
     """
     to_generate, to_save = _by_concept(items, staged)
-    sizes = planned_batch_sizes(len(to_generate), len(to_save), batch_size)
+    size = planned_batch_size(len(to_generate), len(to_save), batch_size)
     replaced: dict[str, dict[ContentType, str]] = defaultdict(dict)
     for item, row_id in (replaces or {}).items():
         replaced[item.concept_id][item.content_type] = row_id
@@ -81,15 +75,15 @@ def make_manifest(
     body = bytearray()
     batches: list[BatchReference] = []
     for group, is_staged in [
-        *((group, False) for group in _groups(to_generate, sizes.generate)),
-        *((group, True) for group in _groups(to_save, sizes.save)),
+        *((group, False) for group in _groups(to_generate, size)),
+        *((group, True) for group in _groups(to_save, size * STAGED_FACTOR)),
     ]:
         line = [
             {"concept": framework.description(concept_id), "missing": content_types}
             | ({"replaces": replaced[concept_id]} if concept_id in replaced else {})
             for concept_id, content_types in group
         ]
-        encoded = _encode(line).encode() + b"\n"
+        encoded = encode(line).encode() + b"\n"
         batches.append(
             BatchReference(
                 number=len(batches),
@@ -101,10 +95,6 @@ def make_manifest(
         )
         body += encoded
     return Manifest(bytes(body), batches)
-
-
-# Decoded JSON has no cycles, and the check for them takes a sixth of the time.
-_encode = json.JSONEncoder(check_circular=False).encode
 
 
 _ByConcept = dict[str, list[ContentType]]

@@ -34,7 +34,7 @@ def remedy_for(
 
 
 def remedy_of_code(error_code: str) -> NextAction:
-    """The remedy for staged content that was refused with this code; `KEEP` for any other code."""
+    """The remedy for staged content that was refused with this code; `SAVE` for any other code."""
     match error_code:
         case IdTakenError.code:
             return NextAction.REPLACE_ID

@@ -39,7 +39,7 @@ class RevisionSource(NamedTuple):
 
 def revisions_of(connection: Connection, roadmap_id: str, item: Item) -> Sequence[Any]:
     """The newest revisions of an item, those in the content table first. Times are UTC without a zone."""
-    listing = text(CONTENT_KINDS[item.content_type].sql.revisions.listing)
+    listing = text(CONTENT_KINDS[item.content_type].sql.listing)
     return connection.execute(listing, _of_item(roadmap_id, item)).all()
 
 
@@ -49,7 +49,7 @@ def revision_source(
     """The row of a revision; `None` if there is no such revision.
     Raises TextUnavailableError: the product has stored the text of a later row under the same key.
     """
-    statement = CONTENT_KINDS[item.content_type].sql.revisions.source
+    statement = CONTENT_KINDS[item.content_type].sql.source
     row = connection.execute(text(statement), _of_item(roadmap_id, item, revision_id)).first()
     if row is None:
         return None
@@ -66,7 +66,7 @@ def revision_content(
     if source is None:
         return None
     row = json.loads(source.row)
-    columns = CONTENT_KINDS[item.content_type].sql.revisions.columns
+    columns = CONTENT_KINDS[item.content_type].sql.fields
     return {name: row[name] for name in columns} | {"generated_at": source.generated_at}
 
 
@@ -87,14 +87,14 @@ def restore_content(
         "source": source.row,
         "content_url": source.content_url,
     }
-    if current is not None and kind.sql.revisions.replace is not None:
+    if current is not None and kind.sql.replace is not None:
         parameters["row_id"] = current[kind.id_field]
-        if connection.execute(text(kind.sql.revisions.replace), parameters).first() is None:
+        if connection.execute(text(kind.sql.replace), parameters).first() is None:
             return None
         changed = current_row(connection, roadmap_id, item)
         return None if changed is None else str(changed["revision"])
     inserted: str | None = connection.scalar(
-        text(kind.sql.revisions.insert), parameters | {"row_id": str(uuid.uuid4())}
+        text(kind.sql.insert), parameters | {"row_id": str(uuid.uuid4())}
     )
     return inserted
 

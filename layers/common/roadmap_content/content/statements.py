@@ -82,31 +82,6 @@ _READABLE = (
 )
 
 
-class RevisionStatements(NamedTuple):
-    """The statements for the revisions of an item: `:concept_id` in `:roadmap_id`."""
-
-    listing: str
-    """The newest 100 revisions: first the rows of the content table, then those in the archive."""
-
-    source: str
-    """The row of `:revision_id` as a JSON text, its `content_id`, `generated_at` and `content_url`,
-    and whether a later row with another title or summary has the same `content_url`.
-    """
-
-    columns: tuple[str, ...]
-    """The columns with the fields of the content."""
-
-    replace: str | None
-    """Gives the row `:row_id` the content of the row `:source`; returns a row if this changes it. `None` if
-    each content is a row of its own.
-    """
-
-    insert: str
-    """Inserts the content of the row `:source` as the row `:row_id`, and returns it. Where each content is a
-    row of its own, only if the current row has another content.
-    """
-
-
 class TableStatements(NamedTuple):
     """The statements of a content table."""
 
@@ -136,32 +111,104 @@ class TableStatements(NamedTuple):
     `:roadmap_id`: the row that `current` selects. With `:version`, in the newest row of that version.
     """
 
-    revisions: RevisionStatements
+    fields: tuple[str, ...]
+    """The columns with the fields of the content."""
+
+    listing: str
+    """The newest 100 revisions of `:concept_id` in `:roadmap_id`: first the rows of the content table, then
+    those in the archive.
+    """
+
+    source: str
+    """Of these, the row of `:revision_id` as a JSON text, its `content_id`, `generated_at` and `content_url`,
+    and whether a later row with another title or summary has the same `content_url`.
+    """
+
+    insert: str
+    """Inserts the content of the row `:source` as the row `:row_id`, and returns it. Where each content is a
+    row of its own, only if the current row has another content.
+    """
+
+    replace: str | None = None
+    """Gives the row `:row_id` the content of the row `:source`; returns a row if this changes it. `None` if
+    each content is a row of its own.
+    """
+
     versions: str | None = None
     """Selects the highest `version`, completed or not, of each of `:concept_ids` (a JSON array) in
     `:roadmap_id`. `None` for a content type without versions.
     """
 
 
-def revision_reads(
+def table_statements(
     table: str,
     key: str,
     *,
+    save: str,
+    insert: str,
+    replace: str | None = None,
+    versions: str | None = None,
     condition: str = "true",
-    version: str = "CAST(NULL AS integer)",
+    newest: str,
+    projected: str,
+    fields: tuple[str, ...],
+    version: str | None = None,
     size: str = "CAST(NULL AS integer)",
     content_url: str = "CAST(NULL AS text)",
-) -> tuple[str, str]:
-    """The statements `listing` and `source` of `RevisionStatements`.
+) -> TableStatements:
+    """The statements of a content table: those that are given, and all reads.
 
     Args:
-        table: the content table.
+        table: its name.
         key: its primary key.
-        condition: of its rows `r` that are contents.
-        version: the version of a revision, from its decoded row `readable`.
-        size: the size of its content in bytes.
-        content_url: the key of its text.
+        save, insert, replace, versions: as in the result.
+        condition: of its rows that are contents.
+        newest: the order of the rows of an item, of which the first is the current one.
+        projected: the columns that `framework_data` needs.
+        fields: the columns with the fields of the content.
+        version: the column with the version of a content.
+        size: the size of a revision in bytes, from its decoded row `readable`.
+        content_url: the key of its text, from the same.
     """
+    revision = revision_sql(table, key)
+    generated_at = "timezone('UTC', timezone(content_time_zone(), generated_at)) AS generated_at"
+    of_item = f"FROM {table} WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id AND {condition}"
+    identity, of_version = key, "CAST(:version AS integer) IS NULL"
+    if version is not None:
+        identity = f"{key}, {version}"
+        of_version = f"({of_version} OR {version} = CAST(:version AS integer))"
+    listing, source = _revision_reads(table, key, condition, version, size, content_url)
+    return TableStatements(
+        save=save,
+        saved=f"SELECT DISTINCT concept_id FROM {table} WHERE roadmap_id = :roadmap_id AND {condition}",
+        current=f"""
+SELECT DISTINCT ON (concept_id) concept_id, {key}, {projected}, generated_at, {revision} AS revision
+FROM {table} WHERE roadmap_id = :roadmap_id AND {condition} ORDER BY concept_id, {newest}
+""",
+        item=f"SELECT {identity}, {generated_at}, {revision} AS revision {of_item} ORDER BY {newest} LIMIT 1",
+        all_current=f"""
+SELECT DISTINCT ON (roadmap_id, concept_id) roadmap_id, concept_id, {revision} AS content_id
+FROM {table} WHERE {condition} ORDER BY roadmap_id, concept_id, {newest}
+""",
+        content=f"""
+SELECT {", ".join(fields)}, {generated_at} {of_item} AND {of_version} ORDER BY {newest} LIMIT 1
+""",
+        fields=fields,
+        listing=listing,
+        source=source,
+        insert=insert,
+        replace=replace,
+        versions=versions,
+    )
+
+
+def _revision_reads(
+    table: str, key: str, condition: str, version_column: str | None, size: str, content_url: str
+) -> tuple[str, str]:
+    """The statements `listing` and `source` of a content table."""
+    version = "CAST(NULL AS integer)"
+    if version_column is not None:
+        version = f"CAST((readable -> '{version_column}') #>> '{{}}' AS integer)"
     found = f"""
     SELECT 'archive-' || a.archive_id AS revision_id, a.archive_id, a.source_row AS document,
         coalesce((SELECT p.replaced_by FROM content_archive p WHERE p.row_id = a.row_id
@@ -282,21 +329,14 @@ def single_row_statements(
     projected: str,
     fields: tuple[str, ...],
 ) -> TableStatements:
-    """The statements of a table with one row for each item. Long, because each statement stands whole.
+    """The statements of a table with one row for each item.
 
     Args:
         content_type: its content type.
-        table: its name.
-        key: its primary key.
+        table, key, projected, fields: as of `table_statements`.
         document: the JSON column with the largest part of the content.
         columns: the names and types of the other columns that a save sets.
-        projected: the column that `framework_data` needs.
-        fields: the columns with the fields of the content.
     """
-    revision = f"{revision_sql(table, key)} AS revision"
-    generated_at = "timezone('UTC', timezone(content_time_zone(), generated_at)) AS generated_at"
-    # The product may have written a second row for the concept: the newest row is current.
-    newest = f"generated_at DESC NULLS LAST, {key} DESC"
     save = _SAVE.format(
         table=table,
         key=key,
@@ -309,28 +349,15 @@ def single_row_statements(
         origin_columns=ORIGIN_COLUMNS,
         origin=origin_sql(content_type, key, "TABLE inserted UNION ALL TABLE replaced"),
     )
-    listing, source = revision_reads(table, key, size=f"octet_length(CAST(readable -> '{document}' AS text))")
-    replace, insert = _REPLACE.format(table=table, key=key), _INSERT.format(table=table, key=key)
-    return TableStatements(
+    return table_statements(
+        table,
+        key,
         save=save,
-        saved=f"SELECT DISTINCT concept_id FROM {table} WHERE roadmap_id = :roadmap_id",
-        current=f"""
-SELECT DISTINCT ON (concept_id) concept_id, {key}, {projected}, generated_at, {revision}
-FROM {table} WHERE roadmap_id = :roadmap_id ORDER BY concept_id, {newest}
-""",
-        item=f"""
-SELECT {key}, {generated_at}, {revision} FROM {table}
-WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id ORDER BY {newest} LIMIT 1
-""",
-        all_current=f"""
-SELECT DISTINCT ON (roadmap_id, concept_id) roadmap_id, concept_id, {revision_sql(table, key)} AS content_id
-FROM {table} ORDER BY roadmap_id, concept_id, {newest}
-""",
-        # The content type has no versions: `:version` is NULL.
-        content=f"""
-SELECT {", ".join(fields)}, {generated_at} FROM {table}
-WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id AND CAST(:version AS integer) IS NULL
-ORDER BY {newest} LIMIT 1
-""",
-        revisions=RevisionStatements(listing, source, fields, replace, insert),
+        insert=_INSERT.format(table=table, key=key),
+        replace=_REPLACE.format(table=table, key=key),
+        # The product may have written a second row for the concept: the newest row is current.
+        newest=f"generated_at DESC NULLS LAST, {key} DESC",
+        projected=projected,
+        fields=fields,
+        size=f"octet_length(CAST(readable -> '{document}' AS text))",
     )

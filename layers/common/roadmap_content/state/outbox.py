@@ -112,11 +112,10 @@ WHERE e.event_id = r.event_id AND {_IS_WAITING}
 RETURNING e.event_id, e.detail_type, e.task_id, e.error_code, e.set_aside_at IS NOT NULL AS is_aside
 """)
 
-COUNT_WAITING = text(f"""
-SELECT count(*) FROM (SELECT FROM content_events WHERE {_IS_WAITING} LIMIT :counted) AS c
+COUNT_UNSENT = text(f"""
+SELECT (SELECT count(*) FROM (SELECT FROM content_events WHERE {_IS_WAITING} LIMIT :counted) AS waiting),
+    (SELECT count(*) FROM content_events WHERE set_aside_at IS NOT NULL)
 """)
-
-COUNT_ASIDE = text("SELECT count(*) FROM content_events WHERE set_aside_at IS NOT NULL")
 
 
 @dataclass(frozen=True)
@@ -271,11 +270,9 @@ def _record(connection: Connection, sent: Sent) -> None:
         )
 
 
-def count_waiting_events(connection: Connection, counted: int) -> int:
-    """The number of events that wait to be sent, at most `counted`."""
-    return int(connection.execute(COUNT_WAITING, {"counted": counted}).scalar_one())
-
-
-def count_events_aside(connection: Connection) -> int:
-    """The number of events that were set aside because they could not be sent."""
-    return int(connection.execute(COUNT_ASIDE).scalar_one())
+def count_unsent_events(connection: Connection, counted: int) -> tuple[int, int]:
+    """The number of events that wait to be sent, at most `counted`, and of those that were set aside because
+    they could not be sent.
+    """
+    waiting, aside = connection.execute(COUNT_UNSENT, {"counted": counted}).one()
+    return waiting, aside

@@ -8,8 +8,8 @@ ERASED = "erased"
 
 
 def replace_names(document: Any, names: Mapping[str, Collection[str]]) -> Any:  # noqa: ANN401 - any JSON value
-    """The document with `ERASED` in place of names. `names` has those of each field that names somebody: as
-    its value, or in its list. The same text in another field is not a name.
+    """The document with `ERASED` in place of names. `names` has them by the field that has them as its value,
+    or in its list. The same text in another field stays.
     """
     match document:
         case dict():

@@ -262,7 +262,7 @@ def erase_names(
     dry_run: bool = False,
 ) -> Removed:
     """Delete the user's counters, and replace the user's name in rows about others, if they are older than
-    `before`; return the numbers. The counters of a user who came back after it stay.
+    `before`; return the numbers. The counters of a user who came back after it stay. `dry_run` only counts.
     """
     is_back = before is not None and is_left(connection, user_id)
     names = [f"user:{user_id}", f"operator:{user_id}"]
@@ -375,8 +375,8 @@ def _change(
     own: Subjects | None,
     parameters: Mapping[str, object],
 ) -> int:
-    """Change rows older than `before`; or only count them, without the user's `own`, which are deleted.
-    Return their number.
+    """Change rows older than `before`; return their number. With `own`, only count them, without the rows of
+    these subjects of the user, which the erasure deletes.
     """
     if rule.at is not None:
         where += f" AND coalesce({rule.at} < CAST(:before AS timestamp), true)"

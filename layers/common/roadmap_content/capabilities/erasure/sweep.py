@@ -12,14 +12,7 @@ from ...platform.storage.bucket import in_parallel
 from ...platform.storage.keys import is_ours, next_place, text_in
 from ...runs.reconciliation.retention import days_after_deletion
 from ...state.services import Services
-from .deleted import (
-    DueTask,
-    mark_deleted,
-    next_tasks,
-    remove_deleted,
-    subjects_of,
-    unnamed_texts,
-)
+from .deleted import DueTask, mark_deleted, next_tasks, remove_deleted, subjects_of, unnamed_texts
 from .objects import clear_objects
 from .rows import texts_of_others
 

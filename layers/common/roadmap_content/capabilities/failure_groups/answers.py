@@ -8,12 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ...api.pages import Integer, Text, decode_cursor, page_of
-from ...contracts.api.failures import (
-    MOST_CHANGES,
-    FailureGroup,
-    FailureGroupDetail,
-    FailurePage,
-)
+from ...contracts.api.failures import MOST_CHANGES, FailureGroup, FailureGroupDetail, FailurePage
 from ...contracts.api.filters import TaskFilter
 from ...contracts.api.recoveries import RecoveryAnswer
 from ...contracts.items import Stage

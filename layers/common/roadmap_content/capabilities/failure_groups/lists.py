@@ -81,6 +81,7 @@ def read_group(connection: Connection, group_id: str) -> Any:  # noqa: ANN401 - 
 
 
 def _page(groups: str, failures: str, hours: str, place: str) -> str:
+    """The statement of a page of groups at a place, each with an example of its failures and its hours."""
     return f"""
 SELECT g.*, e.task_id AS example_task_id, e.example_concept_id, e.example_type, e.example_reason, h.by_hour
 FROM (SELECT * FROM ({groups}) AS s WHERE {place} ORDER BY items DESC, group_id DESC LIMIT :limit) AS g

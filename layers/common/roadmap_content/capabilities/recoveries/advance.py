@@ -6,15 +6,15 @@ resumed, at the end of each of its runs, and by the sweep. Each may be repeated,
 the same time as another: every claim checks the recovery's state and limits in its own transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
 from ...content.roadmaps.metadata import lock_roadmap_of
+from ...contracts.api.recoveries import cause_of
 from ...contracts.errors import (
     ChangedSinceError,
     ContentError,
-    RecoveryNotFoundError,
     RecoveryStateError,
     RecoveryStoppedError,
     TransientError,
@@ -63,13 +63,10 @@ ADVANCE_SECONDS = 8.0
 START_SECONDS = 3.0
 """The time limit for starting one task, in seconds."""
 
-CANCELLED = "RecoveryCancelled"
-"""The reason of tasks that a cancelled recovery does not start."""
-
-_STOP_REASONS = {
+_STOP_REASONS = {  # of the tasks that a stopped recovery does not start
     RecoveryState.STOPPED_BY_CANARY: "RecoveryStoppedByCanary",
     RecoveryState.STOPPED_BY_BUDGET: "RecoveryStoppedByBudget",
-    RecoveryState.CANCELLED: CANCELLED,
+    RecoveryState.CANCELLED: "RecoveryCancelled",
 }
 
 
@@ -80,11 +77,12 @@ def advance(services: Services, recovery_id: str, deadline: Deadline) -> None:
     again = True  # a task that ends without an attempt leaves its place to another one
     while again and deadline.remaining > START_SECONDS + RESERVE:
         again = False
-        for task in transact(services.engine, _observe, deadline, services, recovery_id):
+        recovery, tasks = transact(services.engine, _observe, deadline, services, recovery_id)
+        for task in tasks:
             if deadline.remaining < START_SECONDS + RESERVE:
                 return
             try:
-                if _start_task(services, recovery_id, task, deadline):
+                if _start_task(services, recovery, task, deadline):
                     again = True
             except RecoveryStoppedError:
                 return
@@ -117,17 +115,16 @@ def _end_held(services: Services, recovery_id: str, deadline: Deadline) -> None:
 
     def held(connection: Connection) -> Sequence[tuple[str, int]]:
         recovery = read_recovery(connection, recovery_id)
-        if recovery is None or recovery.state != RecoveryState.CANCELLED:
-            return []
-        return waiting_attempts(connection, recovery_actor(recovery_id))
+        is_cancelled = recovery.state == RecoveryState.CANCELLED
+        return waiting_attempts(connection, recovery_actor(recovery_id)) if is_cancelled else []
 
     def withdraw(connection: Connection, task_id: str, attempt: int) -> None:
         """End a waiting attempt, and record that the recovery refuses its task. The locks come in order."""
         lock_roadmap_of(connection, task_id)
         lock_task(connection, task_id)
         cancel_attempt(connection, task_id, attempt)
-        refused = Settlement(task_id, TaskResult.REFUSED, CANCELLED, 0)
-        record_settlements(connection, recovery_id, [refused])
+        reason = _STOP_REASONS[RecoveryState.CANCELLED]
+        record_settlements(connection, recovery_id, [Settlement(task_id, TaskResult.REFUSED, reason, 0)])
         end_attempt(connection, services, task_id, attempt, RunEnd())
 
     for task_id, attempt in transact(services.engine, held, deadline):
@@ -135,11 +132,13 @@ def _end_held(services: Services, recovery_id: str, deadline: Deadline) -> None:
             transact_in_parts(services.engine, withdraw, deadline, task_id, attempt)
 
 
-def _observe(connection: Connection, services: Services, recovery_id: str) -> list[WaitingTask]:
-    """Record ended tasks, decide the state, and return the tasks to start."""
+def _observe(
+    connection: Connection, services: Services, recovery_id: str
+) -> tuple[Recovery, list[WaitingTask]]:
+    """Record ended tasks, decide the state, and return the recovery and the tasks to start."""
     recovery = read_recovery(connection, recovery_id, lock=True)
-    if recovery is None or recovery.ended_at is not None:
-        return []
+    if recovery.ended_at is not None:
+        return recovery, []
     ended = [*filter(None, map(settle, running_tasks(connection, recovery_id)))]
     record_settlements(connection, recovery_id, ended)
     progress = read_progress(connection, recovery_id, recovery.breaker)
@@ -163,8 +162,9 @@ def _observe(connection: Connection, services: Services, recovery_id: str) -> li
             emit({Metric.RECOVERIES_STOPPED: 1})
     allowed, _ = may_start(state, recovery, progress, recovery.next_start_at, recovery.now)
     if not allowed:
-        return []
-    return waiting_tasks(connection, recovery, allowed, canary_only=state is RecoveryState.CANARY)
+        return recovery, []
+    canary_only = state is RecoveryState.CANARY
+    return recovery, waiting_tasks(connection, recovery_id, allowed, canary_only=canary_only)
 
 
 def _write_state(
@@ -184,16 +184,18 @@ def _write_state(
         record_events(services, connection, [recovery_ended(recovery.recovery_id, state, counts)])
 
 
-def _start_task(services: Services, recovery_id: str, task: WaitingTask, deadline: Deadline) -> bool:
+def _start_task(services: Services, recovery: Recovery, task: WaitingTask, deadline: Deadline) -> bool:
     """Start a task; return whether it has ended without an attempt: it was refused, or misses nothing.
     Raises RecoveryStoppedError, TransientError: it cannot be started now.
     """
 
+    recovery_id = recovery.recovery_id
+
     def on_claim(connection: Connection, attempt: int) -> None:
         claim_task(connection, recovery_id, task, attempt)
 
-    scope = _scope_of(services, task, deadline)
-    start = AttemptStart(recovery_actor(recovery_id), Cause.RECOVERY, task.reason, scope, on_claim)
+    scope = _scope_of(services, cause_of(recovery.filter), task, deadline)
+    start = AttemptStart(recovery_actor(recovery_id), Cause.RECOVERY, recovery.reason, scope, on_claim)
     try:
         answer = retry_task(services, task.task_id, None, deadline, start)
     except (RecoveryStoppedError, TransientError):
@@ -214,23 +216,15 @@ def _start_task(services: Services, recovery_id: str, task: WaitingTask, deadlin
     return True
 
 
-def _scope_of(services: Services, task: WaitingTask, deadline: Deadline) -> Scope:
-    """The items that a recovery retries, or regenerates, of a task."""
+def _scope_of(services: Services, cause: Mapping[str, str], task: WaitingTask, deadline: Deadline) -> Scope:
+    """The items that a recovery retries, or regenerates, of a task: without a cause, all missing ones."""
     if task.items is not None:
         return Scope(regenerate=True, revisions=decode_revisions(task.items))
-    if not task.cause or task.attempt is None:
+    if not cause or task.attempt is None:
         return WHOLE_TASK
     failures = transact(services.engine, failures_of_attempt, deadline, task.task_id, task.attempt)
-    revisions = {item: None for item, failure in failures.items() if has_cause(failure, task.cause)}
+    revisions = {item: None for item, failure in failures.items() if has_cause(failure, cause)}
     return Scope(revisions=revisions)
-
-
-def require_recovery(connection: Connection, recovery_id: str, *, lock: bool = False) -> Recovery:
-    """Read a recovery. Raises RecoveryNotFoundError: there is none."""
-    recovery = read_recovery(connection, recovery_id, lock=lock)
-    if recovery is None:
-        raise RecoveryNotFoundError(f"there is no recovery {recovery_id!r}")
-    return recovery
 
 
 def pause(services: Services, recovery_id: str, deadline: Deadline) -> None:
@@ -240,7 +234,7 @@ def pause(services: Services, recovery_id: str, deadline: Deadline) -> None:
     """
 
     def change(connection: Connection) -> None:
-        recovery = require_recovery(connection, recovery_id, lock=True)
+        recovery = read_recovery(connection, recovery_id, lock=True)
         _require_open(recovery)
         if recovery.state not in PAUSED_STATES:
             write_recovery(connection, recovery, state=RecoveryState.PAUSED)
@@ -256,7 +250,7 @@ def resume(services: Services, recovery_id: str, deadline: Deadline) -> None:
     """
 
     def change(connection: Connection) -> bool:
-        recovery = require_recovery(connection, recovery_id, lock=True)
+        recovery = read_recovery(connection, recovery_id, lock=True)
         _require_open(recovery)
         if recovery.state not in PAUSED_STATES:
             return False
@@ -271,18 +265,17 @@ def resume(services: Services, recovery_id: str, deadline: Deadline) -> None:
 
 
 def cancel(services: Services, recovery_id: str, deadline: Deadline) -> None:
-    """Cancel a recovery: start no further task, permanently. Running tasks are still recorded; attempts that
-    wait for a slot end, and their tasks return to their former states. The sweep records the rest, if the
-    time is up.
+    """Cancel a recovery: start no further task, permanently. Running tasks are still recorded; waiting
+    attempts end, and their tasks return to their former states. The sweep records what is left, if any.
     Raises RecoveryNotFoundError, RecoveryStateError: there is none, or it has ended otherwise.
     """
 
     def change(connection: Connection) -> None:
-        recovery = require_recovery(connection, recovery_id, lock=True)
+        recovery = read_recovery(connection, recovery_id, lock=True)
         if recovery.state == RecoveryState.CANCELLED:
             return
         _require_open(recovery)
-        refuse_waiting(connection, recovery_id, CANCELLED)
+        refuse_waiting(connection, recovery_id, _STOP_REASONS[RecoveryState.CANCELLED])
         hold_attempts(connection, recovery_actor(recovery_id))
         running = read_progress(connection, recovery_id).running
         _write_state(services, connection, recovery, RecoveryState.CANCELLED, ended=not running)

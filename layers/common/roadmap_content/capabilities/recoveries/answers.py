@@ -15,10 +15,9 @@ from ...contracts.api.recoveries import (
     UndoCounts,
 )
 from ...contracts.states import TaskResult
-from .advance import require_recovery
 from .create import MAX_TASKS
 from .decisions import Limits
-from .recovery import Recovery, read_recoveries, recoveries_of_group
+from .recovery import Recovery, read_recoveries, read_recovery, recoveries_of_group
 from .recovery_tasks import count_tasks, count_undone, read_tasks
 
 
@@ -47,7 +46,7 @@ def list_recovery_tasks(
         RecoveryNotFoundError: there is none.
         InvalidCursorError: the cursor belongs to another list.
     """
-    require_recovery(connection, recovery_id)
+    read_recovery(connection, recovery_id)
     list_name = f"recovery tasks {recovery_id} {result or ''}"
     (after,) = decode_cursor(list_name, cursor, tuple[Integer]) or (0,)
     found = read_tasks(connection, recovery_id, result, min(after, MAX_TASKS), limit + 1)
@@ -71,7 +70,6 @@ def describe(connection: Connection, recovery: Recovery) -> RecoveryAnswer:
         vars(recovery)
         | {
             "counts": {"total": sum(results.values())} | results,
-            "tokens_used": counts.tokens_used,
             "rate_actual": _rate(recovery, counts.attempted),
             "undone": _undone(connection, recovery),
         }

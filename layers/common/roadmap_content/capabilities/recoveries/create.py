@@ -8,12 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from ...content.registry import CONTENT_KINDS
-from ...contracts.api.recoveries import (
-    PreviewItems,
-    RecoveryFilter,
-    RecoveryPreview,
-    RegenerationFilter,
-)
+from ...contracts.api.recoveries import PreviewItems, RecoveryFilter, RecoveryPreview, RegenerationFilter
 from ...contracts.errors import ContentError, InvalidRequestError, NothingMatchesError, TooManyTasksError
 from ...contracts.items import ContentType, Stage
 from ...contracts.states import NextAction
@@ -152,6 +147,7 @@ def _estimate(tokens_per_item: float | None, to_generate: Mapping[ContentType, i
 
 
 def _by_next_action(rows: Sequence[Any]) -> tuple[dict[ContentType, int], dict[ContentType, int]]:
+    """The numbers of items that the next attempt saves as they are staged, and of those that it generates."""
     staged, to_generate = dict.fromkeys(ContentType, 0), dict.fromkeys(ContentType, 0)
     for row in rows:
         is_staged = advice_for(row.error_code, Stage(row.stage)).action in STAGED_ACTIONS

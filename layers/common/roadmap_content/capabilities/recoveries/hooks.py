@@ -1,9 +1,5 @@
 """The hooks of recoveries."""
 
-from collections.abc import Mapping
-
-from sqlalchemy import Connection
-
 from ...platform.runtime.deadline import Deadline
 from ...state.services import Capability, Job, Services
 from .advance import advance_all, advance_if_possible
@@ -17,12 +13,8 @@ def _advance_after(services: Services, actor: str, deadline: Deadline) -> None:
         advance_if_possible(services, recovery_id, deadline)
 
 
-def _count(connection: Connection) -> Mapping[str, int]:
-    return {"recoveries_running": count_unfinished_recoveries(connection)}
-
-
 RECOVERIES = Capability(
     starts=(Job("recoveries", 30, advance_all),),
     after_run=_advance_after,
-    count=_count,
+    count=count_unfinished_recoveries,
 )

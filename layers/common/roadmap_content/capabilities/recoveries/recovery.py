@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, TextClause, text
 
+from ...contracts.errors import RecoveryNotFoundError
 from ...contracts.states import RecoveryState
 from .decisions import Limits
 
@@ -21,7 +22,8 @@ ON CONFLICT (recovery_id) DO NOTHING
 
 _COLUMNS = """
 SELECT recovery_id, state, actor, reason, filter, rate_per_minute, concurrency, token_budget, canary, breaker,
-    created_at, started_at, ended_at, stop_reason, next_start_at, timezone('utc', clock_timestamp()) AS now
+    created_at, started_at, ended_at, stop_reason, next_start_at, tokens_used,
+    timezone('utc', clock_timestamp()) AS now
 FROM content_recoveries
 """
 
@@ -29,9 +31,7 @@ READ = text(f"{_COLUMNS} WHERE recovery_id = :recovery_id")
 
 LOCK = text(f"{_COLUMNS} WHERE recovery_id = :recovery_id FOR UPDATE")
 
-FIRST_PAGE = text(f"{_COLUMNS} ORDER BY created_at DESC, recovery_id DESC LIMIT :limit")
-
-NEXT_PAGE = text(f"""
+PAGE = text(f"""
 {_COLUMNS} WHERE (created_at, recovery_id) < (:created_at, :recovery_id)
 ORDER BY created_at DESC, recovery_id DESC LIMIT :limit
 """)
@@ -95,6 +95,9 @@ class Recovery(Limits):
     ended_at: datetime | None
     stop_reason: str | None
     next_start_at: datetime | None
+    tokens_used: int
+    """By the tasks that have ended."""
+
     now: datetime
     """The database's clock when the row was read."""
 
@@ -113,17 +116,21 @@ def insert_recovery(
     return connection.execute(INSERT, stated).rowcount == 1
 
 
-def read_recovery(connection: Connection, recovery_id: str, *, lock: bool = False) -> Recovery | None:
-    """Read a recovery. With `lock`, its row is locked until the end of the transaction."""
+def read_recovery(connection: Connection, recovery_id: str, *, lock: bool = False) -> Recovery:
+    """Read a recovery. With `lock`, its row is locked until the end of the transaction.
+
+    Raises RecoveryNotFoundError: there is none.
+    """
     recoveries = _read(connection, LOCK if lock else READ, {"recovery_id": recovery_id})
-    return recoveries[0] if recoveries else None
+    if not recoveries:
+        raise RecoveryNotFoundError(f"there is no recovery {recovery_id!r}")
+    return recoveries[0]
 
 
 def read_recoveries(connection: Connection, after: tuple[datetime, str] | None, limit: int) -> list[Recovery]:
     """A page of recoveries, newest first."""
-    if after is None:
-        return _read(connection, FIRST_PAGE, {"limit": limit})
-    return _read(connection, NEXT_PAGE, {"created_at": after[0], "recovery_id": after[1], "limit": limit})
+    created_at, recovery_id = after or (datetime.max, "")  # noqa: DTZ901 - without a time zone, as in the table
+    return _read(connection, PAGE, {"created_at": created_at, "recovery_id": recovery_id, "limit": limit})
 
 
 def recoveries_of_group(connection: Connection, group_id: str, limit: int) -> list[Recovery]:
@@ -135,9 +142,9 @@ def _read(connection: Connection, statement: TextClause, parameters: Mapping[str
     return [Recovery(**row) for row in connection.execute(statement, parameters).mappings()]
 
 
-def count_unfinished_recoveries(connection: Connection) -> int:
+def count_unfinished_recoveries(connection: Connection) -> dict[str, int]:
     """The number of recoveries that have not ended."""
-    return connection.scalar(COUNT_UNFINISHED) or 0
+    return {"recoveries_running": connection.scalar(COUNT_UNFINISHED) or 0}
 
 
 def unfinished_recoveries(connection: Connection) -> Sequence[str]:

@@ -5,16 +5,14 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ...contracts.api.recoveries import cause_of
 from ...contracts.documents import storable_json
 from ...contracts.errors import RecoveryStoppedError
 from ...contracts.states import RecoveryState, TaskResult
 from .decisions import Progress, RunningTask, Settlement, interval, may_start
-from .recovery import Recovery, add_tokens, read_recovery, write_recovery
+from .recovery import add_tokens, read_recovery, write_recovery
 
 COUNT = text("""
-SELECT result, count(*) AS tasks, coalesce(sum(tokens), 0) AS tokens,
-    count(*) FILTER (WHERE attempt IS NOT NULL) AS attempted
+SELECT result, count(*) AS tasks, count(*) FILTER (WHERE attempt IS NOT NULL) AS attempted
 FROM content_recovery_tasks WHERE recovery_id = :recovery_id GROUP BY result
 """)
 
@@ -154,7 +152,6 @@ WHERE recovery_id = :recovery_id AND items IS NOT NULL AND attempt IS NOT NULL
 
 class Counts(NamedTuple):
     results: Mapping[TaskResult, int]
-    tokens_used: int
     attempted: int
     """Tasks with an attempt of this recovery."""
 
@@ -174,12 +171,6 @@ class WaitingTask(NamedTuple):
     attempt: int | None
     items: Mapping[str, Mapping[str, str]] | None
     """The items to regenerate with the revisions to replace; `None`: missing items are retried."""
-
-    cause: Mapping[str, str]
-    """The missing items with this cause are retried; empty: all of them."""
-
-    reason: str
-    """The operator's reason for the recovery."""
 
 
 def insert_tasks(connection: Connection, recovery_id: str, chosen: Chosen, canary: int, limit: int) -> int:
@@ -211,13 +202,9 @@ def count_undone(connection: Connection, recovery_id: str) -> dict[str, Any]:
 
 def count_tasks(connection: Connection, recovery_id: str) -> Counts:
     """Count a recovery's tasks by result. Reads all of them."""
-    results = dict.fromkeys(TaskResult, 0)
-    tokens = attempted = 0
-    for row in connection.execute(COUNT, {"recovery_id": recovery_id}):
-        results[TaskResult(row.result)] = row.tasks
-        tokens += int(row.tokens)
-        attempted += row.attempted
-    return Counts(results, tokens, attempted)
+    rows = connection.execute(COUNT, {"recovery_id": recovery_id}).all()
+    results = dict.fromkeys(TaskResult, 0) | {TaskResult(row.result): row.tasks for row in rows}
+    return Counts(results, sum(row.attempted for row in rows))
 
 
 def read_progress(connection: Connection, recovery_id: str, breaker: int = 0) -> Progress:
@@ -236,15 +223,11 @@ def running_tasks(connection: Connection, recovery_id: str) -> list[RunningTask]
 
 
 def waiting_tasks(
-    connection: Connection, recovery: Recovery, limit: int, *, canary_only: bool
+    connection: Connection, recovery_id: str, limit: int, *, canary_only: bool
 ) -> list[WaitingTask]:
-    """The next tasks of a recovery to start, `limit` at most, with the cause of failures that it is about."""
-    parameters = {"recovery_id": recovery.recovery_id, "canary": canary_only, "limit": limit}
-    cause = cause_of(recovery.filter)
-    rows = connection.execute(WAITING, parameters)
-    return [
-        WaitingTask(row.task_id, row.status, row.attempt, row.items, cause, recovery.reason) for row in rows
-    ]
+    """The next tasks of a recovery to start, `limit` at most."""
+    parameters = {"recovery_id": recovery_id, "canary": canary_only, "limit": limit}
+    return [WaitingTask(*row) for row in connection.execute(WAITING, parameters)]
 
 
 def claim_task(connection: Connection, recovery_id: str, task: WaitingTask, attempt: int) -> None:
@@ -254,8 +237,6 @@ def claim_task(connection: Connection, recovery_id: str, task: WaitingTask, atte
     Raises RecoveryStoppedError: the recovery may not start this task now.
     """
     recovery = read_recovery(connection, recovery_id, lock=True)
-    if recovery is None:
-        raise RecoveryStoppedError(f"there is no recovery {recovery_id!r}")
     state = RecoveryState(recovery.state)
     progress = read_progress(connection, recovery_id)
     allowed, start_at = may_start(state, recovery, progress, recovery.next_start_at, recovery.now)

@@ -25,6 +25,7 @@ from ...state.services import Services
 from . import advance
 from .answers import describe, limits_of, list_recoveries, list_recovery_tasks
 from .create import create, preview
+from .recovery import read_recovery
 from .undo import undo_recovery
 
 RecoveryId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The recovery.")]
@@ -166,6 +167,4 @@ def add_recovery_routes(api: Api) -> None:
         return _read(recovery_id)
 
     def _read(recovery_id: str) -> RecoveryAnswer:
-        return api.read(
-            lambda connection: describe(connection, advance.require_recovery(connection, recovery_id)),
-        )
+        return api.read(lambda connection: describe(connection, read_recovery(connection, recovery_id)))

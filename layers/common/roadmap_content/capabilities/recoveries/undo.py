@@ -24,8 +24,8 @@ from ...platform.runtime.log import logger
 from ...state.services import Services
 from ...state.tasks.scope import decode_revisions
 from ...state.tasks.task import read_task
-from .advance import require_recovery
 from .decisions import Undone, undo_of
+from .recovery import read_recovery
 from .recovery_tasks import count_undone, read_tasks_to_undo, record_undone
 
 UNDO_SECONDS = 5.0
@@ -47,7 +47,7 @@ def undo_recovery(
     """
 
     def begin(connection: Connection) -> Sequence[Any]:
-        recovery = require_recovery(connection, recovery_id)
+        recovery = read_recovery(connection, recovery_id)
         if "regenerate" not in recovery.filter:
             raise RecoveryStateError(f"recovery {recovery_id} has replaced no saved items")
         if recovery.ended_at is None:

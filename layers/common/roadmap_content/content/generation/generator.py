@@ -45,43 +45,35 @@ def learner_from(user_request: object) -> Learner:
     return Learner(str(language) if is_tag else "", preferences)
 
 
+@dataclass
 class Allowance:
-    """The time and tokens for one item. Used by one thread; the budget is shared."""
+    """The time and tokens for one item, and what was used. For one thread; the budget is shared."""
 
-    def __init__(
-        self,
-        deadline: Deadline,
-        budget: TaskBudget | None = None,
-        quota: ModelQuota | None = None,
-        *,
-        is_bulk: bool = False,
-        draft_number: int = 1,
-    ) -> None:
-        self.deadline = deadline
-        self.quota = quota
-        self.is_bulk = is_bulk
-        """Whether the system started the attempt, and no person waits for it."""
+    deadline: Deadline
+    budget: TaskBudget | None = None
+    quota: ModelQuota | None = None
+    is_bulk: bool = False
+    """Whether the system started the attempt, and no person waits for it."""
 
-        self.draft_number = draft_number
-        """Above 1 if a saved item is replaced: another number than that of the item's former drafts."""
+    draft_number: int = 1
+    """Above 1 if a saved item is replaced: another number than that of the item's former drafts."""
 
-        self.usage = Usage()
-        self.model_id: str | None = None
-        """The model that was asked; `None` if the generator uses none."""
+    usage: Usage = field(default_factory=Usage)
+    model_id: str | None = None
+    """The model that was asked; `None` if the generator uses none."""
 
-        self.prompt_version: str | None = None
-        self._budget = budget
+    prompt_version: str | None = None
 
     def reserve(self, tokens: int) -> None:
         """Reserve the maximum cost of a call; see `TaskBudget.reserve`."""
-        if self._budget is not None:
-            self._budget.reserve(tokens)
+        if self.budget is not None:
+            self.budget.reserve(tokens)
 
     def record_usage(self, reserved: int, usage: Usage) -> None:
         """Replace a reservation by the call's usage. Without this, the call stays counted at its maximum."""
         self.usage = self.usage.plus(usage)
-        if self._budget is not None:
-            self._budget.release(reserved - usage.total)
+        if self.budget is not None:
+            self.budget.release(reserved - usage.total)
 
 
 class OutOfTimeError(TransientError, code="OutOfTime"):

@@ -220,7 +220,7 @@ class ModelGenerator:
             except ModelError as error:
                 tries_left -= 1
                 pause = random.uniform(0, longest)  # noqa: S311 - jitter
-                if not tries_left or allowance.deadline.remaining - pause < self._needed:
+                if not tries_left or allowance.deadline.remaining - pause < self._call_seconds:
                     raise
                 logger.warning("model_asked_again", **error.why, wait_seconds=pause)
             else:
@@ -229,14 +229,14 @@ class ModelGenerator:
             longest = min(2 * longest, LONGEST_PAUSE)
 
     @property
-    def _needed(self) -> float:
+    def _call_seconds(self) -> float:
         """Seconds that must be left when a call starts."""
         return self._model.socket_timeout + 2 * RESERVE
 
     def _await_turn(self, deadline: Deadline, throttled: ModelThrottledError | None) -> Turn:
         """Wait for the pace. Raises OutOfTimeError, ModelThrottledError: the time left covers no call."""
         while True:
-            if deadline.remaining < self._needed:
+            if deadline.remaining < self._call_seconds:
                 if throttled is not None:
                     emit({Metric.ITEMS_THROTTLED: 1})
                 raise throttled or OutOfTimeError("the invocation had too little time left for the answer")
@@ -254,7 +254,7 @@ class ModelGenerator:
             return 0.0
         try:
             while (taken := quota.begin(need)) is None:
-                if allowance.deadline.remaining - quota.wait < self._needed:
+                if allowance.deadline.remaining - quota.wait < self._call_seconds:
                     emit({Metric.ITEMS_THROTTLED: 1})
                     raise ModelThrottledError(
                         "the tokens per minute of `roadmap capacity` were used up until the time was up"

@@ -191,13 +191,13 @@ class ModelQuota:
         with self._lock:
             if self._returned > 0 and not self._rest:
                 self._available, self._returned = self._available + self._returned, 0.0
-            if self._take():
-                return self._started()
+            if self._has_enough():
+                return self._take()
             if self._is_limited and self._clock() >= self._exchange_at:
                 stopped_reason = self._exchange(self._deadline)
                 if stopped_reason is not None:
                     raise GenerationStoppedError(stopped_reason)
-            return self._started() if self._take() else None
+            return self._take() if self._has_enough() else None
 
     @property
     def wait(self) -> float:
@@ -205,7 +205,9 @@ class ModelQuota:
         return max(SHORTEST_WAIT / 5, self._exchange_at - self._clock())
 
     def give_up(self) -> None:
-        """The calling thread does not wait any more. Never raises."""
+        """The calling thread does not wait any more. If it got no tokens, and no other one waits, those that
+        were leased are given back. Never raises.
+        """
         if self._waiting.pop(threading.get_ident(), None) is None or self._waiting:
             return
         with self._lock:
@@ -234,8 +236,8 @@ class ModelQuota:
         with self._lock:
             self._return()
 
-    def _take(self) -> bool:
-        """Take the tokens of the calling thread, if there are enough for it and those that came before it."""
+    def _has_enough(self) -> bool:
+        """Whether there are enough tokens for the calling thread and those that came before it."""
         before = 0.0
         for thread, tokens in self._waiting.copy().items():
             before += tokens
@@ -243,7 +245,8 @@ class ModelQuota:
                 break
         return not self._is_limited or before <= self._available
 
-    def _started(self) -> float:
+    def _take(self) -> float:
+        """Take the tokens of the calling thread; return how many."""
         tokens = self._waiting.pop(threading.get_ident())
         self._at_work += 1
         if self._is_limited:

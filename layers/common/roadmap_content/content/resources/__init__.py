@@ -66,8 +66,6 @@ class ResourcesDraft(Draft):
         for index, resource in enumerate(self.resources):
             if fault := _malformed(resource.url):
                 return f"resources[{index}].url {fault}"
-            if not 0 <= resource.relevance_score <= 1:
-                return f"resources[{index}].relevance_score is not between 0 and 1"
         return repeated("resources[].url", [resource.url for resource in self.resources])
 
 
@@ -78,8 +76,6 @@ def _malformed(url: str) -> str | None:
         _ = parts.port  # raises ValueError for an invalid port
     except ValueError as error:
         return f"is not a URL: {error}"
-    if parts.scheme not in ("http", "https"):
-        return "does not begin with http:// or https://"
     if parts.username is not None or parts.password is not None:
         return "holds a user name or a password"
     if not _PUBLIC_HOST.fullmatch(parts.hostname or ""):
@@ -107,7 +103,7 @@ def _project(row: Row | None) -> Document:
 
 KIND = ContentKind(
     content_type=ContentType.RESOURCES,
-    names={"en": Names("resources", "Resources", "R"), "zh": Names("资源", "资源", "资")},
+    names={"en": Names("resource list", "Resources", "R"), "zh": Names("资源", "资源", "资")},
     content=Resources,
     draft=ResourcesDraft,
     table="resource_recommendation_metadata",

@@ -9,7 +9,6 @@ import re
 
 from ...contracts.documents import Document, unstorable
 from ...contracts.items import ContentType
-from ...platform.storage.bucket import Bucket
 from ...platform.storage.keys import text_key
 from ..kind import (
     Content,
@@ -24,14 +23,7 @@ from ..kind import (
     Title,
     status_field,
 )
-from ..statements import (
-    ORIGIN_COLUMNS,
-    RevisionStatements,
-    TableStatements,
-    origin_sql,
-    revision_reads,
-    revision_sql,
-)
+from ..statements import ORIGIN_COLUMNS, origin_sql, table_statements
 
 
 class Tutorial(Content):
@@ -114,50 +106,9 @@ WHERE j.concept_id NOT IN (
     SELECT concept_id FROM inserted UNION ALL SELECT concept_id FROM completed)
 """
 
-SAVED = """
-SELECT DISTINCT concept_id FROM tutorial_metadata
-WHERE roadmap_id = :roadmap_id AND content_status = 'completed'
-"""
-
-# Selects the highest completed version and ignores `is_latest`, which may be set on a row that is only
-# prepared. If two texts share a version, it selects the one that the product shows: the latest, then the
-# newest. `framework_data` holds the first 300 characters of the summary.
-CURRENT = f"""
-SELECT DISTINCT ON (concept_id)
-    concept_id, tutorial_id, content_url, content_version, left(summary, 300) AS summary,
-    generated_at, {revision_sql("tutorial_metadata", "tutorial_id")} AS revision
-FROM tutorial_metadata
-WHERE roadmap_id = :roadmap_id AND content_status = 'completed'
-ORDER BY concept_id, content_version DESC, is_latest DESC NULLS LAST, generated_at DESC NULLS LAST,
-    tutorial_id
-"""
-
-ITEM = f"""
-SELECT tutorial_id, content_version, {revision_sql("tutorial_metadata", "tutorial_id")} AS revision,
-    timezone('UTC', timezone(content_time_zone(), generated_at)) AS generated_at
-FROM tutorial_metadata
-WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id AND content_status = 'completed'
-ORDER BY content_version DESC, is_latest DESC NULLS LAST, generated_at DESC NULLS LAST, tutorial_id LIMIT 1
-"""
-
-ALL_CURRENT = f"""
-SELECT DISTINCT ON (roadmap_id, concept_id) roadmap_id, concept_id,
-    {revision_sql("tutorial_metadata", "tutorial_id")} AS content_id
-FROM tutorial_metadata WHERE content_status = 'completed'
-ORDER BY roadmap_id, concept_id, content_version DESC, is_latest DESC NULLS LAST,
-    generated_at DESC NULLS LAST, tutorial_id
-"""
-
-FIELDS = "tutorial_id", "title", "summary", "content_version", "estimated_completion_time", "content_url"
-
-CONTENT = f"""
-SELECT {", ".join(FIELDS)},
-    timezone('UTC', timezone(content_time_zone(), generated_at)) AS generated_at
-FROM tutorial_metadata
-WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id AND content_status = 'completed'
-    AND (CAST(:version AS integer) IS NULL OR content_version = CAST(:version AS integer))
-ORDER BY content_version DESC, is_latest DESC NULLS LAST, generated_at DESC NULLS LAST, tutorial_id LIMIT 1
-"""
+# The highest completed version is current, whatever `is_latest` says: it may be set on a row that is only
+# prepared. If two texts share a version, it is the one that the product shows: the latest, then the newest.
+NEWEST = "content_version DESC, is_latest DESC NULLS LAST, generated_at DESC NULLS LAST, tutorial_id"
 
 VERSIONS = """
 SELECT concept_id, t.version
@@ -168,17 +119,9 @@ WHERE t.version IS NOT NULL
 """
 
 
-LISTING, SOURCE = revision_reads(
-    "tutorial_metadata",
-    "tutorial_id",
-    condition="r.content_status = 'completed'",
-    version="CAST((readable -> 'content_version') #>> '{}' AS integer)",
-    content_url="(readable -> 'content_url') #>> '{}'",
-)
-
 # Guarantees: the restored content becomes the latest, under the next free version. Nothing is inserted if it
 # is the current one already.
-INSERT_RESTORED = """
+INSERT_RESTORED = f"""
 INSERT INTO tutorial_metadata SELECT r.* FROM json_populate_record(
     json_populate_record(CAST(NULL AS tutorial_metadata), CAST(:source AS json)),
     json_build_object('tutorial_id', CAST(:row_id AS text), 'generated_at', content_now(),
@@ -188,8 +131,7 @@ INSERT INTO tutorial_metadata SELECT r.* FROM json_populate_record(
 WHERE (r.title, r.summary, r.estimated_completion_time, r.content_url) IS DISTINCT FROM (
     SELECT (title, summary, estimated_completion_time, content_url) FROM tutorial_metadata
     WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id AND content_status = 'completed'
-    ORDER BY content_version DESC, is_latest DESC NULLS LAST, generated_at DESC NULLS LAST, tutorial_id
-    LIMIT 1)
+    ORDER BY {NEWEST} LIMIT 1)
 RETURNING tutorial_id
 """
 
@@ -204,10 +146,6 @@ def _to_row(roadmap_id: str, concept_id: str, tutorial: Document) -> Row:
         "content_version": tutorial["content_version"],
         "estimated_completion_time": tutorial["estimated_completion_time"],
     }
-
-
-def _publish(bucket: Bucket, row: Row, tutorial: Document) -> None:
-    bucket.put_text(row["content_url"], tutorial["markdown"])
 
 
 def _project(row: Row | None) -> Document:
@@ -236,16 +174,26 @@ KIND = ContentKind(
     id_field="tutorial_id",
     to_row=_to_row,
     complete=lambda _draft, version: {"content_version": version},
-    publish=_publish,
-    sql=TableStatements(
+    sql=table_statements(
+        "tutorial_metadata",
+        "tutorial_id",
         save=SAVE,
-        saved=SAVED,
-        current=CURRENT,
-        item=ITEM,
-        all_current=ALL_CURRENT,
-        content=CONTENT,
-        revisions=RevisionStatements(LISTING, SOURCE, FIELDS, replace=None, insert=INSERT_RESTORED),
+        insert=INSERT_RESTORED,
         versions=VERSIONS,
+        condition="content_status = 'completed'",
+        newest=NEWEST,
+        # `framework_data` holds the first 300 characters of the summary.
+        projected="content_url, content_version, left(summary, 300) AS summary",
+        fields=(
+            "tutorial_id",
+            "title",
+            "summary",
+            "content_version",
+            "estimated_completion_time",
+            "content_url",
+        ),
+        version="content_version",
+        content_url="(readable -> 'content_url') #>> '{}'",
     ),
     stored_text=StoredText(field="markdown", key_column="content_url"),
     project=_project,

@@ -18,19 +18,13 @@ from sqlalchemy.exc import DBAPIError
 
 from migrations import (
     MigrationRunningError,
-    RevisionTooOldError,
     UnknownTimeZoneError,
     current_revision,
     is_newer_than_this_code,
     migrate_at_once,
     use_time_zone,
 )
-from migrations.grants import (
-    RolesIncompleteError,
-    grant_access,
-    require_row_security,
-    require_session_limits,
-)
+from migrations.grants import RolesIncompleteError, grant_access, require_row_security, require_session_limits
 from migrations.installation import restore
 from migrations.rehearsal import insert_roadmap, insert_trial
 
@@ -55,7 +49,7 @@ _LONGEST_REASON = 1_000
 
 
 class MigrationRefusedError(PermanentError, code="MigrationRefused"):
-    """Another migration is running, or the revision, the time zone or the roles do not fit."""
+    """Another migration is running, or the time zone or the roles do not fit."""
 
 
 class MigrateRequest(Payload):
@@ -80,9 +74,8 @@ def migrate_database(request: MigrateRequest, services: Services, deadline: Dead
     schema of the next one.
 
     Raises:
-        MigrationRefusedError: another migration is running, the schema is older than the first migration,
-            rows contradict the time zone, the two roles cannot be granted their rights, or row level security
-            hides rows from a role.
+        MigrationRefusedError: another migration is running, rows contradict the time zone, the two roles
+            cannot be granted their rights, or row level security hides rows from a role.
         CannotAdoptError: the product's schema needs a manual decision.
         RehearsalFailedError: this release does not save valid content; nothing was changed.
         DataRefusedError, DatabaseUnavailableError: nothing was changed.
@@ -96,7 +89,7 @@ def migrate_database(request: MigrateRequest, services: Services, deadline: Dead
             result = transact(engine, _migrate, deadline, services.settings, seconds, request.dry_run)
         else:
             result = transact(engine, _insert_trial, deadline, request.trial)
-    except (MigrationRunningError, RevisionTooOldError, UnknownTimeZoneError, RolesIncompleteError) as error:
+    except (MigrationRunningError, UnknownTimeZoneError, RolesIncompleteError) as error:
         raise MigrationRefusedError(str(error)) from error
     finally:
         engine.dispose()

@@ -7,6 +7,7 @@ and then more and more rarely (`checks.py`).
 
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from functools import partial
 
 from pydantic import AwareDatetime, field_validator
@@ -23,16 +24,8 @@ from ...state.tasks.unfinished import processing_tasks
 from .checks import due_tasks, finished_tasks, record_check
 from .content_loss import why_held
 from .execution_end import ExecutionEnd, record_execution_end
-from .jobs import (
-    FIRST,
-    always,
-    before_the_checks,
-    every_minute,
-    in_transaction,
-    report_queue,
-    run_jobs,
-)
-from .sweeps import last_sweep, record_sweep
+from .jobs import FIRST, always, before_the_checks, every_minute, in_transaction, report_queue, run_jobs
+from .sweeps import Sweep, last_sweep, record_sweep
 from .task_repair import TASK_SECONDS, Repair, Repairs, repair_each, repair_task
 
 PAGE = 100
@@ -89,13 +82,13 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
         DatabaseUnavailableError: no task was checked.
     """
     if request.detail is not None:
-        return _result(record_execution_end(request.detail, services, deadline), services, deadline)
+        return _reported(record_execution_end(request.detail, services, deadline), services, deadline)
     if request.starts_only:
         run_jobs(every_minute(services), services, deadline)
         return ReconcileResult(checked=0, repairs=[], finished=True, dry_run=False)
     if request.dry_run:
         repairs = _check_tasks(services, deadline, is_scheduled=False, dry_run=True)
-        return _result(repairs, services, deadline, dry_run=True)
+        return _reported(repairs, services, deadline, dry_run=True)
     return _sweep(request, services, deadline)
 
 
@@ -118,9 +111,9 @@ def _sweep(request: ReconcileRequest, services: Services, deadline: Deadline) ->
         raise
     emit({Metric.TASKS_REPAIRED: len(repairs.repaired)})
 
-    record = partial(
-        record_sweep,
-        seconds=time.monotonic() - started,
+    sweep = Sweep(
+        swept_at=datetime.now(UTC).replace(tzinfo=None),
+        seconds=round(time.monotonic() - started, 3),
         checked=repairs.checked,
         repaired=len(repairs.repaired),
         refused=len(repairs.refused),
@@ -128,6 +121,7 @@ def _sweep(request: ReconcileRequest, services: Services, deadline: Deadline) ->
         places=places,
         held=None if held is None else str(held),
     )
+    record = partial(record_sweep, sweep=sweep)
     run_jobs([Job("record of the sweep", 10, in_transaction(record))], services, deadline)
     if is_scheduled:
         emit({Metric.SWEEPS: 1})
@@ -135,7 +129,7 @@ def _sweep(request: ReconcileRequest, services: Services, deadline: Deadline) ->
     if held:
         logger.error("sweep_held", **held.why)
         raise held
-    return _result(repairs, services, deadline)
+    return _reported(repairs, services, deadline)
 
 
 def _check_tasks(
@@ -158,10 +152,13 @@ def _check_tasks(
     return repair_each(task_ids(), partial(repair_task, services, deadline, dry_run=dry_run), deadline)
 
 
-def _result(
+def _reported(
     repairs: Repairs, services: Services, deadline: Deadline, *, dry_run: bool = False
 ) -> ReconcileResult:
-    """Record tasks' errors; their next turn checks them again. Raises NotReconciledError: names the first."""
+    """Log the repairs, and record the errors of tasks, whose next check comes soon; return the result.
+
+    Raises NotReconciledError: a task could not be reconciled; names the first one.
+    """
     for task_id, error in (repairs.locked | repairs.refused).items():
         logger.error("task_not_reconciled", task_id=task_id, **error.why)
         if not dry_run:

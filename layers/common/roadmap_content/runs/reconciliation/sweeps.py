@@ -12,7 +12,7 @@ from ...platform.storage.keys import prefixes_of
 RECORD = text("""
 INSERT INTO content_sweeps
     (swept_at, seconds, checked, repaired, refused, finished, places, held)
-VALUES (timezone('utc', now()), :seconds, :checked, :repaired, :refused, :finished,
+VALUES (:swept_at, :seconds, :checked, :repaired, :refused, :finished,
     CAST(:places AS json), :held)
 ON CONFLICT (swept_at) DO NOTHING
 """)
@@ -44,29 +44,9 @@ class Sweep(NamedTuple):
     """Why the sweep changed nothing (`content_loss.py`)."""
 
 
-def record_sweep(
-    connection: Connection,
-    *,
-    seconds: float,
-    checked: int,
-    repaired: int,
-    refused: int,
-    finished: bool,
-    places: Mapping[str, str],
-    held: str | None,
-) -> None:
-    connection.execute(
-        RECORD,
-        {
-            "seconds": round(seconds, 3),
-            "checked": checked,
-            "repaired": repaired,
-            "refused": refused,
-            "finished": finished,
-            "places": json.dumps(places),
-            "held": held,
-        },
-    )
+def record_sweep(connection: Connection, sweep: Sweep) -> None:
+    """Record a sweep, once also if the transaction is repeated."""
+    connection.execute(RECORD, sweep._asdict() | {"places": json.dumps(sweep.places)})
 
 
 def forget_places(connection: Connection, task_ids: Sequence[str], roadmap_ids: Sequence[str]) -> None:

@@ -15,12 +15,7 @@ from ...content.roadmaps.framework import Framework
 from ...content.roadmaps.metadata import load_framework, lock_roadmap
 from ...content.rows import current_revisions
 from ...contracts.api.capacity import QueuePlace, RetryAnswer
-from ...contracts.errors import (
-    ClaimRefusedError,
-    NotRedrivableError,
-    TaskCancelledError,
-    TransientError,
-)
+from ...contracts.errors import ClaimRefusedError, NotRedrivableError, TaskCancelledError, TransientError
 from ...contracts.items import Item, count_by_type
 from ...contracts.payloads import FinalizeResult, StateError
 from ...contracts.states import Cause

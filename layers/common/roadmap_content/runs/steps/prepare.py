@@ -70,8 +70,8 @@ class Preparer:
         staged, unread = _each(self._read, list(map(Entry, items)), in_parallel)
         valid, invalid = _each(self._validate, staged)
         checked, refused = _each(partial(self._judge, self._verdicts(valid)), valid)
-        in_rows = [entry for entry in checked if CONTENT_KINDS[entry.item.content_type].publish is None]
-        texts = [entry for entry in checked if CONTENT_KINDS[entry.item.content_type].publish is not None]
+        in_rows = [entry for entry in checked if CONTENT_KINDS[entry.item.content_type].stored_text is None]
+        texts = [entry for entry in checked if CONTENT_KINDS[entry.item.content_type].stored_text is not None]
         published, unpublished = _each(self._publish, texts, in_parallel)
         return Prepared([*published, *in_rows], [*unread, *invalid, *refused, *unpublished])
 
@@ -161,7 +161,7 @@ class Preparer:
         return self._with_content(entry, content)
 
     def _publish(self, entry: Entry) -> Entry:
-        publish = CONTENT_KINDS[entry.item.content_type].publish
-        if publish is not None:
-            publish(self._services.bucket, entry.row, entry.content)
+        text = CONTENT_KINDS[entry.item.content_type].stored_text
+        if text is not None:
+            self._services.bucket.put_text(entry.row[text.key_column], entry.content[text.field])
         return entry

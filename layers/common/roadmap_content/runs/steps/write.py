@@ -1,6 +1,7 @@
 """Write the rows and failures of a batch in one transaction, and report them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from sqlalchemy import Connection, text
@@ -39,17 +40,14 @@ _REFUSALS: Mapping[str, PermanentError] = {
 }
 
 
+@dataclass(frozen=True)
 class Writer:
     """Writes the items of one batch. `origins`: of the contents that were read."""
 
-    def __init__(
-        self, request: BatchRequest, services: Services, batch: Batch, origins: Mapping[Item, Origin]
-    ) -> None:
-        self._request = request
-        self._plan = request.plan
-        self._services = services
-        self._batch = batch
-        self._origins = origins
+    request: BatchRequest
+    services: Services
+    batch: Batch
+    origins: Mapping[Item, Origin]
 
     def save(self, prepared: Prepared, deadline: Deadline) -> list[Failure]:
         """Save rows and record failures in one transaction; return all failures.
@@ -59,10 +57,10 @@ class Writer:
             DatabaseUnavailableError: transient errors until the time was up.
         """
         # In parts if a statement fails because of a row that its own checks have accepted.
-        return transact_in_parts(self._services.engine, self._save, deadline, prepared)
+        return transact_in_parts(self.services.engine, self._save, deadline, prepared)
 
     def _save(self, connection: Connection, prepared: Prepared) -> list[Failure]:
-        plan, (ready, failed) = self._plan, prepared
+        plan, (ready, failed) = self.request.plan, prepared
         # Failures alone are recorded without a roadmap, and without its lock.
         has_roadmap = not ready or lock_roadmap(connection, plan.roadmap_id)
         reasons = why_stopped(connection, plan.task_id, plan.attempt)
@@ -81,12 +79,12 @@ class Writer:
             self._record(connection, failures)
         lost = {failure.item for failure in failures}
         names = {
-            entry.item: self._batch.concepts[entry.item].name for entry in ready if entry.item not in lost
+            entry.item: self.batch.concepts[entry.item].name for entry in ready if entry.item not in lost
         }
-        may_be_known = bool(kept or failures or saved_by_others or self._batch.replaces)
+        may_be_known = bool(kept or failures or saved_by_others or self.batch.replaces)
         saved = Saved(names, sorted(saved_by_others), failures, may_be_known)
         with isolated(connection, "batch_not_reported"):
-            report_batch(self._services, connection, self._request, saved, has_log=reasons.has_log)
+            report_batch(self.services, connection, self.request, saved, has_log=reasons.has_log)
         return failures
 
     def _saved_by_others(self, connection: Connection, failed: Sequence[Failure]) -> frozenset[Item]:
@@ -94,7 +92,7 @@ class Writer:
         not_staged = [failure.item for failure in failed if failure.error_code == NotStagedError.code]
         if not not_staged:
             return frozenset()
-        return saved_since(connection, self._plan.roadmap_id, not_staged, self._batch.replaces)
+        return saved_since(connection, self.request.plan.roadmap_id, not_staged, self.batch.replaces)
 
     def _save_ready(self, connection: Connection, ready: Sequence[Entry]) -> "Written":
         write = self._write_in_parts if is_in_parts(connection) else self._write
@@ -105,15 +103,15 @@ class Writer:
         return written
 
     def _record(self, connection: Connection, failures: Sequence[Failure]) -> None:
-        plan = self._plan
+        plan = self.request.plan
         consequences = [failure for failure in failures if failure.stage is Stage.GENERATE]
         causes = [failure for failure in failures if failure.stage is not Stage.GENERATE]
         record_failures(connection, plan.task_id, plan.attempt, causes)
         record_failures(connection, plan.task_id, plan.attempt, consequences, keep=True)
         refused = [
-            (failure, self._origins[failure.item])
+            (failure, self.origins[failure.item])
             for failure in causes
-            if failure.content_fingerprint is not None and failure.item in self._origins
+            if failure.content_fingerprint is not None and failure.item in self.origins
         ]
         record_refused(connection, plan.roadmap_id, plan.task_id, plan.attempt, refused)
 
@@ -138,7 +136,7 @@ class Writer:
         return written.with_others(Written(refused, 0))
 
     def _parameters(self, ready: Sequence[Entry]) -> dict[str, str]:
-        return save_parameters(self._plan.roadmap_id, [entry.row for entry in ready])
+        return save_parameters(self.request.plan.roadmap_id, [entry.row for entry in ready])
 
 
 class Written(NamedTuple):

@@ -20,15 +20,7 @@ from ..outbox import record_events
 from ..services import Services
 from .capacity import lock_capacity
 from .claims import STARTING
-from .queue import (
-    MOST_ADMITTED,
-    Admitted,
-    admit,
-    admit_free,
-    confirm_redrive,
-    tidy_queue,
-    unconfirmed,
-)
+from .queue import MOST_ADMITTED, Admitted, admit, admit_free, confirm_redrive, tidy_queue, unconfirmed
 
 MOST_UNCONFIRMED = 100
 """Maximum attempts per sweep that are started again."""

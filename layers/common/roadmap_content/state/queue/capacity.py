@@ -10,13 +10,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ...content.manifest import planned_batch_sizes
-from ...contracts.api.capacity import (
-    ClassInQueue,
-    GenerationStop,
-    QueuePlace,
-    UserInQueue,
-)
+from ...content.manifest import planned_batch_size
+from ...contracts.api.capacity import ClassInQueue, GenerationStop, QueuePlace, UserInQueue
 
 AT_WORK = "'starting', 'redriving', 'running'"
 """The states of the attempts that count against the capacity."""
@@ -139,7 +134,7 @@ NOTHING = Work(0, 0)
 def work_of(items: int, concepts: int, batch_size: int, max_concurrency: int) -> Work:
     if not items:
         return NOTHING
-    batches = ceil(concepts / planned_batch_sizes(concepts, 0, batch_size).generate)
+    batches = ceil(concepts / planned_batch_size(concepts, 0, batch_size))
     return Work(items * TOKENS_PER_ITEM, min(max_concurrency, batches))
 
 

@@ -239,7 +239,7 @@ UPDATE content_queue SET state = 'ended', ended_at = timezone('utc', clock_times
 WHERE task_id = :task_id AND attempt = :attempt AND state = 'waiting'
 """)
 
-# The product has deleted the task, or a later attempt was claimed by a release without a queue.
+# The product has deleted the task.
 END_ORPHANS = text(f"""
 UPDATE content_queue q SET state = 'ended', ended_at = timezone('utc', clock_timestamp())
 WHERE (q.state = 'waiting' OR q.state IN ({AT_WORK})) AND NOT EXISTS (
@@ -344,7 +344,7 @@ def blocking(connection: Connection, older_than: timedelta, limit: int) -> Seque
 
 
 def confirm(connection: Connection, task_id: str, attempt: int, work: Work) -> Confirmation | None:
-    """Record that an attempt runs, and its planned work; `None` if an earlier release has claimed it."""
+    """Record that an attempt runs, and its planned work; `None` if it has ended meanwhile."""
     parameters = {"task_id": task_id, "attempt": attempt, **work._asdict()}
     row = connection.execute(CONFIRM, parameters).one_or_none()
     return None if row is None else Confirmation(*row)

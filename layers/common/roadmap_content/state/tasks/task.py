@@ -306,9 +306,11 @@ def read_summary(execution_summary: str | None) -> Mapping[str, Any]:
 
 
 def claim_row(connection: Connection, task: Task, execution_arn: str) -> tuple[Task, str] | None:
-    """Claim the next attempt of a task for an execution; return the task, whose attempt is not in the queue
-    yet, and the id of the transaction. `None` if the row has another attempt, or the task was cancelled,
-    since it was read.
+    """Claim the next attempt of a task for an execution, if the row still has the attempt of `task`, and the
+    task was not cancelled since it was read; otherwise return `None`.
+
+    Returns the task with its new attempt, which is not in the queue yet, and the id of the transaction: if
+    its COMMIT gets no answer, `is_committed` tells whether this claim was made.
     """
     seen = {"task_id": task.task_id, "attempt": task.attempt, "was_cancelled": task.status == "cancelled"}
     row = connection.execute(CLAIM, seen | {"execution_arn": execution_arn}).one_or_none()
