@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
@@ -17,9 +18,12 @@ from botocore.stub import Stubber
 from sqlalchemy.exc import InterfaceError
 from typer.testing import CliRunner
 
-from local_stack.errors import RefusedError, StackEndedError
+from local_stack import stack
+from local_stack.cloud import Cloud
+from local_stack.errors import NoStackError, RefusedError, StackEndedError
 from local_stack.given_database import AdoptedDatabase, given_server
 from local_stack.postgres_server import ServerError
+from local_stack.stack import LocalStack
 from roadmap_command import interface, target, terminal
 from roadmap_command.commands import content, operate, runs
 from roadmap_command.commands.history import parse_item
@@ -99,6 +103,23 @@ def test_a_database_that_cannot_be_reached_is_not_adopted(
     assert exit_.value.code == 3
     (line,) = capsys.readouterr().err.splitlines()
     assert f"host 127.0.0.1 and port {port}" in line
+
+
+def test_a_command_without_a_stack_names_the_one_of_another_installation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clone and an installed package have a stack each, and did not know of the other's."""
+    clone, installed = tmp_path / "clone", tmp_path / "installed"
+    clone.mkdir()
+    monkeypatch.setattr(stack, "LAST_STACK", tmp_path / "last-stack")
+    monkeypatch.setattr(stack, "LOCAL", clone)
+    LocalStack(clone, AdoptedDatabase("postgresql://"), Cloud(clone / "cloud"), {}, {}, "secret").record()
+    used_by = re.escape(f"in {installed} (the one in {clone} is used by {sys.prefix}/bin/roadmap)")
+    with pytest.raises(NoStackError, match=used_by):
+        LocalStack.attach(installed)
+    LocalStack.down(clone)
+    with pytest.raises(NoStackError, match=re.escape(f"in {installed}; start one")):
+        LocalStack.attach(installed)
 
 
 def test_a_parameter_that_the_template_lacks_is_refused_before_anything_is_built(

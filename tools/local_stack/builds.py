@@ -16,8 +16,12 @@ _IN_CHECKOUT = (_CHECKOUT / "template.yaml").is_file()
 REPOSITORY = _CHECKOUT if _IN_CHECKOUT else Path(__file__).resolve().parent / "product"
 """The deployment's files: the checkout, or the copy in an installed package."""
 
-LOCAL = _CHECKOUT / ".local" if _IN_CHECKOUT else user_data_path("roadmap-content")
+_OF_THE_USER = user_data_path("roadmap-content")
+LOCAL = _CHECKOUT / ".local" if _IN_CHECKOUT else _OF_THE_USER
 """Local files: built layers, environments, the data of the local stack. Never committed."""
+
+LAST_STACK = _OF_THE_USER / "last-stack"
+"""Contains the folder of the last stack: each checkout, and an installed package, has its own."""
 
 
 def build_once(directory: Path, build: Callable[[Path], None]) -> Path:

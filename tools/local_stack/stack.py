@@ -7,6 +7,7 @@ import platform
 import re
 import secrets
 import shutil
+import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -20,7 +21,7 @@ from sqlalchemy import make_url
 from roadmap_content.contracts.errors import PermanentError
 from roadmap_content.platform.authorization.settings import NO_ISSUER
 
-from .builds import LOCAL, REPOSITORY
+from .builds import LAST_STACK, LOCAL, REPOSITORY
 from .cloud import Cloud
 from .database_roles import DatabaseRoles, create_roles
 from .deploy import PythonRuntime, create_stack, package, upload_template
@@ -201,7 +202,9 @@ class LocalStack:
         directory = directory.resolve()
         record = _read_record(directory)
         if record is None:
-            raise NoStackError(f"no local stack is running in {directory}; start one with: roadmap up")
+            raise NoStackError(
+                f"no local stack is running in {directory}{_other_stack()}; start one with: roadmap up"
+            )
         database, cloud = _find_database(directory, record), Cloud.find(directory / "cloud")
         for part, found in (("PostgreSQL", database), ("the local cloud", cloud)):
             if found is None:
@@ -323,7 +326,7 @@ class LocalStack:
         self.stop()
 
     def record(self) -> None:
-        """Let other processes `attach` to this stack."""
+        """Let other processes `attach` to this stack, and name it where there is none."""
         given = asdict(self.database) if isinstance(self.database, GivenDatabase) else None
         adopted = self.database.url if isinstance(self.database, AdoptedDatabase) else None
         record = {
@@ -332,11 +335,15 @@ class LocalStack:
             "outputs": self.outputs,
             "functions": self.functions,
             "token_secret": self.token_secret,
+            "command": str(Path(sys.prefix) / "bin/roadmap"),
         }
         unfinished = self.directory / "stack.json.unfinished"
         unfinished.touch(mode=0o600)  # it contains secrets
         unfinished.write_text(json.dumps(record, indent=2))
         unfinished.rename(_record_file(self.directory))
+        if self.directory == LOCAL.resolve():
+            LAST_STACK.parent.mkdir(parents=True, exist_ok=True)
+            LAST_STACK.write_text(str(self.directory))
 
 
 def _start_database(directory: Path, *, detached: bool, keep: bool, fsync: bool) -> Server:
@@ -435,6 +442,19 @@ def _read_record(directory: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     return record
+
+
+def _other_stack() -> str:
+    """The last stack of another checkout or of an installed package, unless it was stopped."""
+    try:
+        other = Path(LAST_STACK.read_text())
+    except FileNotFoundError:
+        return ""
+    record = _read_record(other)
+    if record is None:
+        return ""
+    # Another version may have written the record.
+    return f" (the one in {other} is used by {record.get('command', 'its own command')})"
 
 
 def _kept_bucket(directory: Path) -> str | None:
