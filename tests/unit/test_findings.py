@@ -19,7 +19,7 @@ OWN = REPOSITORY / "tests/workflow/curricula/reading-data.json"
 CURRICULA = sorted((REPOSITORY.parent / "shared/data").glob("iot-for-beginners.*.json"))
 """Courses that people wrote, beside the repository; not part of it."""
 
-ITEMS = [item for path in [OWN, *CURRICULA] for item in read_course(path.read_bytes(), path.name)[0]]
+ITEMS = [item for path in [OWN, *CURRICULA] for item in read_course(path.read_bytes(), path.name).items]
 
 TRUE_FINDINGS = {
     # Both languages: an address without TLS and a page that is listed twice; an address of the reader's own
@@ -34,21 +34,21 @@ TRUE_FINDINGS = {
 }
 
 
-def found(item: StoredItem, content: Document) -> set[tuple[str, str]]:
-    findings = findings_of(item.content_type, content, item.language)
-    return {(finding.code, finding.place) for finding in findings}
+def found(item: StoredItem, content: Document | None = None) -> list[tuple[str, str]]:
+    findings = findings_of(item.content_type, item.content if content is None else content, item.language)
+    return [(finding.code, finding.place) for finding in findings]
 
 
 @cache
-def items_as_written() -> list[tuple[StoredItem, set[tuple[str, str]]]]:
-    """The items with the findings of what people wrote."""
-    return [(item, found(item, item.content)) for item in ITEMS]
+def found_of_all() -> list[list[tuple[str, str]]]:
+    """The findings of each item as it was written."""
+    return [found(item) for item in ITEMS]
 
 
 def test_of_what_people_wrote_only_true_faults_are_found() -> None:
     seen = Counter(
         (item.concept.concept_id.split(":")[-1], *finding)
-        for item, findings in items_as_written()
+        for item, findings in zip(ITEMS, found_of_all(), strict=True)
         for finding in findings
     )
     assert seen == {key: number for key, number in TRUE_FINDINGS.items() if CURRICULA or key[1] == "too-few"}
@@ -59,71 +59,79 @@ ENGLISH = (
     "The sensor is a part of the device that measures what is around you and sends it to the cloud. " * 20
 )
 
-Plant = Callable[[Document, str], object]
-"""Puts a fault into a content in a language."""
+
+Plant = Callable[[StoredItem], Document]
+Planted = tuple[ContentType, str | None, Plant]
+"""A content type, the code that sees the fault (`None`: only a judge can), and how it is planted."""
 
 
-def below(added: str) -> Plant:
-    def plant(tutorial: Document, _language: str) -> None:
-        tutorial["markdown"] += f"\n\n{added}\n"
+def in_text(code: str | None, change: Callable[[str, str], str]) -> Planted:
+    """A fault of a tutorial. `change` receives the text and the language."""
 
-    return plant
+    def plant(item: StoredItem) -> Document:
+        return item.content | {"markdown": change(item.content["markdown"], item.language)}
+
+    return ContentType.TUTORIAL, code, plant
 
 
-def cut_off(tutorial: Document, _language: str) -> None:
+def below(code: str, added: str) -> Planted:
+    return in_text(code, lambda text, _: f"{text}\n\n{added}\n")
+
+
+def in_quiz(code: str | None, change: Callable[[list[Document]], object]) -> Planted:
+    def plant(item: StoredItem) -> Document:
+        content = deepcopy(item.content)
+        change(content["questions"])
+        return content
+
+    return ContentType.QUIZ, code, plant
+
+
+def cut_off(text: str, _language: str) -> str:
     """End in the middle of the longest paragraph of prose."""
-    text = tutorial["markdown"]
     paragraph = max((part for part in text.split("\n\n") if part[0].isalpha() and "`" not in part), key=len)
-    tutorial["markdown"] = text[: text.index(paragraph) + len(paragraph) // 2].rstrip(" .,。")
+    return text[: text.index(paragraph) + len(paragraph) // 2].rstrip(" .,。")
 
 
-def another_language(tutorial: Document, language: str) -> None:
-    tutorial["markdown"] = f"# 1\n\n{ENGLISH if language == 'zh' else CHINESE}\n"
-
-
-def thin_text(tutorial: Document, _language: str) -> None:
-    tutorial["markdown"] = "# 1\n\nGood. 好。"
-
-
-def key_first(quiz: Document, _language: str) -> None:
-    for question in quiz["questions"]:
-        question["options"].insert(0, question["options"].pop(question["correct_answer"][0]))
+def key_first(questions: list[Document]) -> None:
+    for question in questions:
+        place = question["correct_answer"][0]
+        options = question["options"]
+        question["options"] = [options[place], *options[:place], *options[place + 1 :]]
         question["correct_answer"] = [0]
 
 
-def name_another(quiz: Document, _language: str) -> None:
-    question = quiz["questions"][0]
-    options = enumerate(question["options"])
-    wrong = next(option for index, option in options if index not in question["correct_answer"])
-    question["explanation"] = f"The correct answer is “{wrong}”. 正确答案是“{wrong}”。"
+def name_another(questions: list[Document]) -> None:
+    wrong = next(
+        option
+        for index, option in enumerate(questions[0]["options"])
+        if index not in questions[0]["correct_answer"]
+    )
+    questions[0]["explanation"] = f"The correct answer is “{wrong}”. 正确答案是“{wrong}”。"
 
 
-def ask_twice(quiz: Document, _language: str) -> None:
-    quiz["questions"].append(quiz["questions"][0])
+def wrong_key(questions: list[Document]) -> None:
+    questions[0]["correct_answer"] = [(questions[0]["correct_answer"][0] + 1) % len(questions[0]["options"])]
 
 
-def wrong_key(quiz: Document, _language: str) -> None:
-    question = quiz["questions"][0]
-    question["correct_answer"] = [(question["correct_answer"][0] + 1) % len(question["options"])]
+def another_language(_text: str, language: str) -> str:
+    return f"# 1\n\n{ENGLISH if language == 'zh' else CHINESE}\n"
 
 
-TUTORIAL, QUIZ = ContentType.TUTORIAL, ContentType.QUIZ
-PLANTED: dict[str, tuple[ContentType, str | None, Plant]] = {
-    "code fence left open": (TUTORIAL, "open-code-fence", below("```python\nprint(1)")),
-    "diagram of no kind": (TUTORIAL, "unknown-diagram", below("```mermaid\nA --> B\n```")),
-    "end cut off": (TUTORIAL, "cut-off", cut_off),
-    "empty section": (TUTORIAL, "empty-section", below("## Solution")),
-    "placeholder": (TUTORIAL, "placeholder", below("[Insert an example here]")),
-    "another language": (TUTORIAL, "wrong-language", another_language),
-    "section twice": (TUTORIAL, "repeated-heading", below("## A\n\nB.\n\n## A\n\nB.")),
-    "key always first": (QUIZ, "same-place", key_first),
-    "explanation of another option": (QUIZ, "explanation-names-another", name_another),
-    "question twice": (QUIZ, "repeated-question", ask_twice),
-    "wrong key": (QUIZ, None, wrong_key),
-    "thin text": (TUTORIAL, None, thin_text),
+PLANTED: dict[str, Planted] = {
+    "code fence left open": below("open-code-fence", "```python\nprint(1)"),
+    "diagram of no kind": below("unknown-diagram", "```mermaid\nA --> B\n```"),
+    "end cut off": in_text("cut-off", cut_off),
+    "empty section": below("empty-section", "## Solution"),
+    "placeholder": below("placeholder", "[Insert an example here]"),
+    "another language": in_text("wrong-language", another_language),
+    "section twice": below("repeated-heading", "## A\n\nB.\n\n## A\n\nB."),
+    "key always first": in_quiz("same-place", key_first),
+    "explanation of another option": in_quiz("explanation-names-another", name_another),
+    "question twice": in_quiz("repeated-question", lambda questions: questions.append(questions[0])),
+    "wrong key": in_quiz(None, wrong_key),
+    "thin text": in_text(None, lambda *_: "# 1\n\nGood. 好。"),
 }
-"""A content type, the code that sees the fault (`None`: only a judge can), and how it is planted."""
-
 MISSED = {
     "end cut off": 2,  # behind a closing mark
     "key always first": 4,  # of a short quiz, or of one about true and false: by chance
@@ -133,18 +141,14 @@ MISSED = {
 @pytest.mark.parametrize("fault", PLANTED)
 def test_a_planted_fault_is_seen_or_left_to_the_judge(fault: str) -> None:
     content_type, code, plant = PLANTED[fault]
-    new_codes = []
-    for item, written in items_as_written():
-        if item.content_type == content_type:
-            content = deepcopy(item.content)
-            plant(content, item.language)
-            new_codes.append({code for code, _ in found(item, content) - written})
-    seen = sum(code in codes for codes in new_codes)
-    print(f"{fault}: {seen} of {len(new_codes)}" if code else f"{fault}: only a judge can see it")  # noqa: T201
+    items = [each for each in zip(ITEMS, found_of_all(), strict=True) if each[0].content_type == content_type]
+    new = [set(found(item, plant(item))) - set(before) for item, before in items]
+    seen = sum(code in {finding[0] for finding in each} for each in new)
+    print(f"{fault}: {seen} of {len(items)}" if code else f"{fault}: only a judge can see it")  # noqa: T201
     if code is None:
-        assert not any(new_codes)
+        assert new == [set()] * len(items)
     else:
-        assert seen >= len(new_codes) - MISSED.get(fault, 0)
+        assert seen >= len(items) - MISSED.get(fault, 0)
 
 
 def tutorial(*lines: str, language: str = "en") -> list[str]:
@@ -153,7 +157,9 @@ def tutorial(*lines: str, language: str = "en") -> list[str]:
 
 
 def quiz(*options: str, explanation: str = "") -> list[str]:
-    question = {"question": "Which?", "options": options, "correct_answer": [0], "explanation": explanation}
+    question = {
+        "question": "Which?", "options": list(options), "correct_answer": [0], "explanation": explanation
+    }  # fmt: skip
     return [finding.code for finding in findings_of(ContentType.QUIZ, {"questions": [question]}, "en")]
 
 
@@ -193,17 +199,6 @@ def test_a_text_in_another_language_of_the_same_script_is_seen() -> None:
     assert tutorial(german) == ["wrong-language"]
     assert tutorial(german, language="de") == []
     assert tutorial(ENGLISH, language="de") == ["wrong-language"]
-
-
-def test_each_resource_is_a_page_of_its_own_with_a_title() -> None:
-    urls = ["https://a.org/x?utm_source=b", "http://www.a.org/x/", "https://a.org/y"]
-    resources = [{"url": url, "title": title} for url, title in zip(urls, ("A", "B", urls[2]), strict=True)]
-    found = findings_of(ContentType.RESOURCES, {"resources": resources}, "en")
-    assert [(finding.code, finding.place) for finding in found] == [
-        ("repeated-url", "resources[1].url"),
-        ("insecure-url", "resources[1].url"),
-        ("title-is-url", "resources[2].title"),
-    ]
 
 
 def test_each_content_type_can_be_examined() -> None:

@@ -89,8 +89,10 @@ def export_task(client: Client, task_id: str, on_item: Callable[[int], object]) 
 
 def _read(client: Client, task_id: str, item: Item, *, describes: bool) -> _Read:
     try:
-        saved = client.content(task_id, None, *item)
         row = client.item(task_id, None, *item).saved if describes else None
+        if describes and row is None:
+            return _Read(item, reason="it is not saved")
+        saved = client.content(task_id, None, *item)
     except ApiRefusedError as error:
         if error.status not in (404, 422):
             raise

@@ -3,21 +3,21 @@
 import json
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from local_stack.errors import RefusedError
 from roadmap_command.commands.content import exported_from
-from roadmap_command.compare.calls import ANSWERS, Limits, in_flight
+from roadmap_command.compare.calls import Calls
 from roadmap_command.compare.comparison import Comparison, NotCompared, Pair
-from roadmap_command.compare.figures import HEADER, decision_of, figures_of
 from roadmap_command.compare.report import page_of
 from roadmap_command.compare.sample import StoredItem, draw, read_course
 from roadmap_command.compare.settings import settings_for
+from roadmap_command.compare.summary import summary_of, table_of
 from roadmap_command.interface import (
     ExitCode,
     Json,
@@ -27,7 +27,6 @@ from roadmap_command.interface import (
     errors,
     if_interrupted,
     output,
-    print_answer,
     print_json,
 )
 from roadmap_command.views import counted
@@ -35,9 +34,14 @@ from roadmap_content.content.findings import findings_of
 from roadmap_content.content.generation.prompting import prompt_for
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.runtime.log import logger
-from roadmap_content.platform.storage.bucket import in_parallel
+
+if TYPE_CHECKING:
+    from roadmap_content.content.generation.bedrock import BedrockModel
 
 group = typer.Typer()
+
+THREADS = 8
+"""Items at a time."""
 
 
 @group.command()
@@ -55,7 +59,7 @@ def findings(
     body = path.read_bytes() if path.is_file() else json.dumps(exported_from(stack, course).bundle).encode()
     items = _items_of(body, course)
     found = [
-        {"item": item.name, **finding._asdict()}
+        {"concept_id": item.concept.concept_id, "content_type": item.content_type, **finding._asdict()}
         for item in items
         for finding in findings_of(item.content_type, item.content, item.language)
     ]
@@ -63,7 +67,8 @@ def findings(
         print_json({"items": len(items), "findings": found})
     else:
         for each in found:
-            output().print(f"{each['item']}  {each['code']}  {each['place']}: {each['sentence']}")
+            name = f"{each['content_type']}/{each['concept_id']}"
+            output().print(f"{name}  {each['code']}  {each['place']}: {each['sentence']}")
         errors.print(f"{len(found)} findings in {len(items)} items")
     if found:
         raise typer.Exit(ExitCode.ITEMS_MISSING)
@@ -103,6 +108,9 @@ def compare(
         tuple[float, float] | None,
         typer.Option("--price", help="The candidate's dollars per million tokens of input and output."),
     ] = None,
+    answers: Annotated[
+        Path, typer.Option("--answers", file_okay=False, help="The folder of the kept answers.")
+    ] = Path("compare-answers"),
     out: Annotated[Path | None, typer.Option("--out", help="Write a page with all pairs.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the contents are sent.")] = False,
     as_json: Json = False,
@@ -111,8 +119,7 @@ def compare(
 
     The candidate generates stored items again; nothing is saved. The faulty items of both are counted: those
     with a finding, or with a question whose answer the judge doubts. Exit codes: 0 no worse, 1 worse, 2 not
-    decided. Answers are kept in the folder `compare-answers`, so that another run or another judge pays
-    nothing twice.
+    decided. Answers are kept, so that another run or another judge pays nothing twice.
     """
     from roadmap_content.content.generation.bedrock import create_model  # boto3 is slow
 
@@ -129,69 +136,51 @@ def compare(
         raise RefusedError("the bundles have no saved item of this selection")
     candidate = create_model(settings_for(model, region))
     judging = create_model(settings_for(judge, region)) if judge else None
-    at = candidate.client.meta.region_name
-    errors.print(f"To {candidate.model_id} in {at}: the concepts of {_described(sample)}.")
-    _announce(sample, prompts)
-    if judging is not None:
-        errors.print(f"To {judging.model_id} in {at}: the contents of these items, and the candidate's.")
-    errors.print(f"At most {tokens:,} tokens. They are of the account's quota, which production uses, too.")
-    ANSWERS.mkdir(exist_ok=True)
-    unanswered = in_flight()
-    for call in unanswered:
-        errors.print(f"An earlier run has sent this, and may have paid for the answer: {call}")
+    calls = Calls(answers, tokens, calls_per_minute)
+    in_flight = calls.in_flight()
+    for message in (
+        *_announcement(sample, prompts, candidate, judging),
+        f"At most {tokens:,} tokens. They are of the account's quota, which production uses, too.",
+        *(f"An earlier run has sent this, and may have paid for the answer: {call}" for call in in_flight),
+    ):
+        errors.print(message)
     if not yes and not confirmed("Send it?"):
         raise RefusedError("nothing was sent; --yes sends without a question")
-    limits = Limits(tokens, calls_per_minute)
-    with if_interrupted(f"The answers are kept in {ANSWERS}: the same command continues."):
-        results = _run(Comparison(limits, candidate, judging, prompts), sample)
+    with if_interrupted(f"The answers are kept in {answers}: the same command continues."):
+        results = _run(Comparison(calls, candidate, judging, prompts), sample)
     pairs = [result for result in results if isinstance(result, Pair)]
-    not_compared = [result for result in results if isinstance(result, NotCompared)]
-    decision = decision_of(pairs, margin)
-    figures = figures_of(pairs, decision, price)
-    title = f"{candidate.model_id}: {decision.verdict.words}, with a margin of {margin:g} points"
-    remarks = [f"{_described(sample)} (seed {seed})", f"Paid by this run: {limits.paid:,} tokens"]
-    remarks += [f"An earlier run may have paid for this: {call}" for call in unanswered]
-    remarks += [f"Not compared: {item}: {reason}" for item, reason in not_compared]
-    if decision.items_to_decide is not None:
-        remarks.append(
-            f"About {decision.items_to_decide} items would decide, if the shares stay as they are."
-        )
-    if out is not None:
-        out.write_text(page_of(title, remarks, figures, pairs), "utf-8")
-    document = {
+    verdict, summary = summary_of(pairs, margin, price)
+    summary |= {
         "model": candidate.model_id,
         "judge": judging and judging.model_id,
-        "sample": _described(sample),
         "seed": seed,
-        "margin": margin,
-        "verdict": decision.verdict.words,
-        "difference": decision.per_hundred,
-        "items_to_decide": decision.items_to_decide,
-        "items": len(pairs),
-        "figures": [figure._asdict() for figure in figures],
-        "faults": [
-            {"item": pair.item.name, "side": name, **finding._asdict()}
-            for pair in pairs
-            for name, side in (("present", pair.present), ("candidate", pair.candidate))
-            for finding in side.findings
+        "sample": _described(sample),
+        "tokens_paid": calls.paid,
+        "in_flight": in_flight,
+        "not_compared": [
+            {"item": result.item.name, "reason": result.reason}
+            for result in results
+            if isinstance(result, NotCompared)
         ],
-        "not_compared": [each._asdict() for each in not_compared],
-        "in_flight": unanswered,
-        "tokens_paid": limits.paid,
     }
-    table = Table(*HEADER)
-    for figure in figures:
-        table.add_row(*figure.cells)
-    print_answer(document, title, *remarks, table, as_json=as_json)
-    raise typer.Exit(decision.verdict)
+    if out is not None:
+        out.write_text(page_of(summary, pairs), "utf-8")
+    if as_json:
+        print_json(summary)
+    else:
+        output().print(f"{summary['sample']} (seed {seed})")
+        output().print(table_of(summary))
+        for line in _remarks(summary):
+            errors.print(line)
+    raise typer.Exit(verdict)
 
 
-def _items_of(body: bytes, name: str) -> list[StoredItem]:
+def _items_of(body: bytes, name: str) -> Sequence[StoredItem]:
     """The items of a bundle; invalid ones are named."""
-    items, faults = read_course(body, name)
-    for fault in faults:
+    course = read_course(body, name)
+    for fault in course.refused:
         errors.print(f"{name}: left out: {fault}")
-    return items
+    return course.items
 
 
 def _described(sample: Sequence[StoredItem]) -> str:
@@ -204,41 +193,57 @@ def _described(sample: Sequence[StoredItem]) -> str:
     return f"{counted(len(sample), 'item')} of {counted(courses, 'course')}: {'; '.join(parts)}"
 
 
-def _announce(sample: Sequence[StoredItem], prompts: Path | None) -> None:
-    """Print the prompts and the preferences that are sent. Raises RefusedError: the changed prompts cannot be
-    used.
-    """
-    try:
-        versions = _versions(sample, prompts)
-    except (KeyError, ValueError, OSError) as error:
-        raise RefusedError(f"--prompts: a template cannot be filled in: {error!r:.200}") from error
-    if prompts is not None and versions == _versions(sample, None):
+def _announcement(
+    sample: Sequence[StoredItem],
+    prompts: Path | None,
+    candidate: "BedrockModel",
+    judge: "BedrockModel | None",
+) -> Iterator[str]:
+    """The requests that are sent to each model. Raises RefusedError: the changed prompts cannot be used."""
+    versions, packaged = _versions(sample, prompts), _versions(sample, None)
+    if prompts is not None and versions == packaged:
         raise RefusedError("--prompts has no template of the sample: TYPE/prompt.LANGUAGE.md")
-    errors.print(f"Prompts: {', '.join(sorted(versions))}")
+    region = candidate.client.meta.region_name
+    yield f"To {candidate.model_id} in {region}: the concepts of {_described(sample)}."
+    yield f"Prompts: {', '.join(sorted(versions))}"
     preferences = {json.dumps(item.learner.preferences, ensure_ascii=False) for item in sample}
-    errors.print(f"With the preferences of {counted(len(preferences), 'learner')}:")
-    for each in sorted(preferences):
-        errors.print(f"  {each:.500}")
+    yield f"With the preferences of {counted(len(preferences), 'learner')}:"
+    yield from sorted(f"  {each:.500}" for each in preferences)
+    if judge is not None:
+        yield f"To {judge.model_id} in {region}: the contents of these items, and the candidate's."
 
 
 def _versions(sample: Sequence[StoredItem], prompts: Path | None) -> set[str]:
-    return {
-        prompt_for(item.concept, item.content_type, item.learner, None, prompts).version for item in sample
-    }
+    try:
+        return {
+            prompt_for(item.concept, item.content_type, item.learner, None, prompts).version
+            for item in sample
+        }
+    except (KeyError, ValueError, OSError) as error:
+        raise RefusedError(f"--prompts: a template cannot be filled in: {error!r:.200}") from error
 
 
 def _run(comparison: Comparison, sample: Sequence[StoredItem]) -> list[Pair | NotCompared]:
     """Compare all items, with a bar. If it is interrupted, the calls that were sent are received and kept."""
     level = logger.log_level
     logger.setLevel(logging.CRITICAL)  # it writes to stdout; each item has its own reason
-    with bar("comparing", len(sample)) as advance:
+    try:
+        with bar("comparing", len(sample)) as advance, ThreadPoolExecutor(THREADS) as threads:
+            futures = [threads.submit(comparison.compare, item) for item in sample]
+            try:
+                for _ in as_completed(futures):
+                    advance()
+            except BaseException:
+                threads.shutdown(cancel_futures=True)
+                raise
+            return [future.result() for future in futures]
+    finally:
+        logger.setLevel(level)
 
-        def compare_one(item: StoredItem) -> Pair | NotCompared:
-            result = comparison.compare(item)
-            advance()
-            return result
 
-        try:
-            return in_parallel(compare_one, sample)
-        finally:
-            logger.setLevel(level)
+def _remarks(summary: dict[str, Any]) -> Iterator[str]:
+    for reason, number in Counter(each["reason"] for each in summary["not_compared"]).items():
+        yield f"Not compared: {counted(number, 'item')}: {reason}"
+    yield f"Paid by this run: {summary['tokens_paid']:,} tokens"
+    if summary["items_to_decide"] is not None:
+        yield f"About {summary['items_to_decide']} items would decide, if the shares stay as they are."

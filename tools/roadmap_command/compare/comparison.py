@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from roadmap_command.compare.calls import KeptModel, Limits
-from roadmap_command.compare.judge import DOUBTFUL, ITEM_SECONDS, Judge, Preference
+from roadmap_command.compare.calls import Calls, KeptModel
+from roadmap_command.compare.judge import DOUBTFUL, SHOWN, Judge, Preference
 from roadmap_command.compare.sample import StoredItem
 from roadmap_content.content.findings import Finding, findings_of
 from roadmap_content.content.generation.generator import Allowance
 from roadmap_content.content.generation.model import ModelGenerator
-from roadmap_content.content.generation.quota import Usage
 from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.errors import ContentError, InvalidContentError, ModelDeclinedError
 from roadmap_content.contracts.items import ContentType
@@ -19,6 +18,9 @@ from roadmap_content.platform.runtime.deadline import Deadline
 
 if TYPE_CHECKING:
     from roadmap_content.content.generation.bedrock import BedrockModel
+
+ITEM_SECONDS = 1_800
+"""The time for one item, and for the judge's answers about it: enough for calls that are throttled."""
 
 
 class Examined(NamedTuple):
@@ -46,7 +48,8 @@ class Pair(NamedTuple):
     present: Examined
     candidate: Examined
     preference: Preference | None
-    usage: Usage
+    tokens_in: int
+    tokens_out: int
     seconds: float
     """The tokens and the time of the candidate's item, with a correction."""
 
@@ -54,7 +57,7 @@ class Pair(NamedTuple):
 class NotCompared(NamedTuple):
     """An item without a result, and the reason."""
 
-    item: str
+    item: StoredItem
     reason: str
 
 
@@ -62,50 +65,50 @@ class NotCompared(NamedTuple):
 class Comparison:
     """Compares items. Safe for several threads, with one item per thread."""
 
-    limits: Limits
+    calls: Calls
     candidate: "BedrockModel"
     judge: "BedrockModel | None"
-    prompts: Path | None
+    prompts: Path | None = None
     """A folder with changed templates; see `prompt_for`."""
 
     def compare(self, item: StoredItem) -> Pair | NotCompared:
         """Make the candidate's item, and examine both."""
-        kept = KeptModel(self.candidate, self.limits, item.name)
+        kept = KeptModel(self.candidate, self.calls, item.name)
+        generator = ModelGenerator(kept, prompts=self.prompts)
         allowance = Allowance(Deadline.after(ITEM_SECONDS), is_bulk=True)
-        content: Document | None = None
-        findings: list[Finding] = []
         try:
-            draft = ModelGenerator(kept, prompts=self.prompts).generate(
-                item.concept, item.content_type, item.learner, allowance
-            )
-            content = draft.model_dump(mode="json")
-            findings = findings_of(item.content_type, content, item.language)
+            draft = generator.generate(item.concept, item.content_type, item.learner, allowance)
+            content: Document | None = draft.model_dump(mode="json")
+            findings = findings_of(item.content_type, draft.model_dump(mode="json"), item.language)
         except (InvalidContentError, ModelDeclinedError) as error:
-            findings = [Finding("not-generated", "item", f"{error.code}: {error}")]
+            content, findings = None, [Finding("not-generated", "item", f"{error.code}: {error}")]
         except ContentError as error:
-            return NotCompared(item.name, f"{error.code}: {error}")
+            return NotCompared(item, f"{error.code}: {error}")
         present = Examined(item.content, findings_of(item.content_type, item.content, item.language))
-        pair = Pair(item, present, Examined(content, findings), None, allowance.usage, kept.seconds)
-        try:
-            return pair if self.judge is None else self._judged(self.judge, pair)
-        except ContentError as error:
-            return NotCompared(item.name, f"judge: {error.code}: {error}")
+        candidate = Examined(content, findings)
+        preference: Preference | None = None
+        if self.judge is not None:
+            try:
+                present, candidate, preference = self._judged(self.judge, item, present, candidate)
+            except ContentError as error:
+                return NotCompared(item, f"judge: {error.code}: {error}")
+        return Pair(item, present, candidate, preference, *kept.usage, kept.seconds)
 
-    def _judged(self, model: "BedrockModel", pair: Pair) -> Pair:
-        """The pair with doubtful questions or a preference."""
-        judge = Judge(ModelGenerator(KeptModel(model, self.limits, pair.item.name)))
-        concept = pair.item.concept.name
-        if pair.item.content_type is not ContentType.QUIZ:
-            if pair.candidate.content is None:
-                return pair
-            preference = judge.prefer(concept, pair.item.content, pair.candidate.content)
-            return pair._replace(preference=preference)
+    def _judged(
+        self, model: "BedrockModel", item: StoredItem, present: Examined, candidate: Examined
+    ) -> tuple[Examined, Examined, Preference | None]:
+        generator = ModelGenerator(KeptModel(model, self.calls, item.name))
+        judge = Judge(generator, Allowance(Deadline.after(ITEM_SECONDS)))
+        name = item.concept.name
 
-        def solved(quiz: Examined) -> Examined:
-            if quiz.content is None:
-                return quiz
-            questions: list[Document] = quiz.content["questions"]
-            findings = [*judge.solve(concept, questions), *quiz.findings]
-            return Examined(quiz.content, findings, len(questions))
+        def solved(side: Examined) -> Examined:
+            if side.content is None:
+                return side
+            doubts = judge.solve(name, side.content)
+            return Examined(side.content, [*doubts, *side.findings], len(side.content["questions"]))
 
-        return pair._replace(present=solved(pair.present), candidate=solved(pair.candidate))
+        if item.content_type is ContentType.QUIZ:
+            return solved(present), solved(candidate), None
+        if present.content is None or candidate.content is None or item.content_type not in SHOWN:
+            return present, candidate, None
+        return present, candidate, judge.prefer(name, item.content_type, present.content, candidate.content)

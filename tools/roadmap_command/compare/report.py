@@ -1,40 +1,53 @@
 """The page of a comparison: one HTML file without scripts, which loads nothing."""
 
-from collections import defaultdict
+import re
 from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
 from html import escape
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 from roadmap_command.compare.comparison import Examined, Pair
-from roadmap_command.compare.figures import HEADER, Figure
+from roadmap_command.compare.summary import rows_of, verdict_of
+from roadmap_content.content.findings import Finding
+from roadmap_content.contracts.documents import Document
+from roadmap_content.contracts.items import ContentType
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <title>{title}</title><style>{style}</style></head>
-<body><h1 dir="auto">{title}</h1>
-{remarks}
-<div class="wide"><table>
-{rows}</table></div>
+<body><h1 dir="auto">{title}</h1><p>{sample} (seed {seed})</p>
+<div class="wide"><table><tr><th><th>present<th>candidate<th>difference (95 %)</tr>
+{rows}</table></div>{remarks}
 {pairs}
 </body></html>
 """
 
 
-def page_of(title: str, remarks: Sequence[str], figures: Sequence[Figure], pairs: Sequence[Pair]) -> str:
+class _Line(NamedTuple):
+    """A line of a content. `place` is the one that findings name."""
+
+    place: str
+    text: str
+
+
+def page_of(summary: dict[str, Any], pairs: Sequence[Pair]) -> str:
     """The page: the table, then all pairs, those with doubtful questions and findings first."""
+    rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}' for cell in row)}</tr>\n" for row in rows_of(summary))
+    left_out = [f"{each['item']}: {each['reason']}" for each in summary["not_compared"]]
+    remarks = [f"Not compared: {each}" for each in left_out] + [
+        f"In flight: {each}" for each in summary["in_flight"]
+    ]
     return _PAGE.format(
-        title=escape(title),
+        title=escape(f"{summary['model']}: {verdict_of(summary)}"),
         style=(files(__package__) / "report.css").read_text("utf-8"),
-        remarks="\n".join(f'<p dir="auto">{escape(remark)}</p>' for remark in remarks),
-        rows="\n".join(map(_row, [HEADER, *(figure.cells for figure in figures)])),
+        sample=escape(summary["sample"]),
+        seed=summary["seed"],
+        rows=rows,
+        remarks="".join(f'<p dir="auto">{escape(remark)}</p>' for remark in remarks),
         pairs="\n".join(map(_article, sorted(pairs, key=_rank))),
     )
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"<tr>{''.join(f'<td>{escape(cell)}' for cell in cells)}</tr>"
 
 
 def _rank(pair: Pair) -> tuple[bool, bool]:
@@ -44,43 +57,66 @@ def _rank(pair: Pair) -> tuple[bool, bool]:
 
 
 def _article(pair: Pair) -> str:
+    lines = [_lines(pair.item.content_type, side.content or {}) for side in (pair.present, pair.candidate)]
+    texts = [[line.text for line in side] for side in lines]
+    marked: tuple[list[str], list[str]] = ([], [])
+    for kind, *ends in SequenceMatcher(None, texts[0], texts[1], autojunk=False).get_opcodes():
+        form = "{}" if kind == "equal" else "<mark>{}</mark>"
+        for side in (0, 1):
+            differing = texts[side][ends[2 * side] : ends[2 * side + 1]]
+            marked[side].extend(form.format(escape(text)) for text in differing)
     name = escape(f"{pair.item.name} · {pair.item.concept.name}")
     preference = f"<p>Preferred: {pair.preference}</p>" if pair.preference else ""
-    present = _section("present", pair.present, pair.candidate)
-    candidate = _section("candidate", pair.candidate, pair.present)
+    columns = [
+        _column(title, side, side_lines, side_marked, pair.item.language)
+        for title, side, side_lines, side_marked in zip(
+            ("present", "candidate"), (pair.present, pair.candidate), lines, marked, strict=True
+        )
+    ]
     return (
-        f'<article><h2 dir="auto">{name}</h2>{preference}'
-        f'<div class="pair" lang="{escape(pair.item.language)}">{present}{candidate}</div></article>'
+        f'<article><h2 dir="auto">{name}</h2>{preference}<div class="pair">{"".join(columns)}</div></article>'
     )
 
 
-def _section(title: str, side: Examined, other: Examined) -> str:
-    """One content, with the lines marked that the other lacks, and each finding before its line."""
-    lines = list(_lines(side.content or {}))
-    shared = {text for _, text in lines} & {text for _, text in _lines(other.content or {})}
-    notes: dict[int, list[str]] = defaultdict(list)
-    for finding in side.findings:
-        here = (number for number, (place, _) in enumerate(lines) if place.startswith(finding.place))
-        note = escape(f"{finding.code}, {finding.place}: {finding.sentence}")
-        notes[next(here, -1)].append(f'<p class="note">{note}</p>')
-    body = notes[-1]  # of the whole content
-    for number, (place, text) in enumerate(lines):
-        shown = escape(text) if text in shared else f"<mark>{escape(text)}</mark>"
-        body += [*notes[number], f'<p dir="auto" title="{escape(place)}">{shown}</p>']
-    return f'<section><h3 lang="en">{title}</h3>{"".join(body)}</section>'
+def _column(title: str, side: Examined, lines: Sequence[_Line], marked: Sequence[str], language: str) -> str:
+    """One content, with each finding before the first line of its place."""
+    left = list(side.findings)
+    body: list[str] = []
+    for line, text in zip(lines, marked, strict=True):
+        place = re.compile(rf"{re.escape(line.place)}(?!\d)")
+        here = [finding for finding in left if line.place and place.match(finding.place)]
+        left = [finding for finding in left if finding not in here]
+        body += [_note(finding) for finding in here]
+        body.append(f'<p dir="auto">{text}</p>')
+    rest = "".join(map(_note, left))
+    return f'<section lang="{escape(language)}"><h3 lang="en">{title}</h3>{rest}{"".join(body)}</section>'
 
 
-def _lines(value: Any, place: str = "") -> Iterator[tuple[str, str]]:  # noqa: ANN401 - any JSON value
-    """A content as lines of text, each with its place as findings name it."""
-    match value:
-        case dict():
-            for name, field in value.items():
-                yield from _lines(field, f"{place}.{name}".removeprefix("."))
-        case list():
-            for index, entry in enumerate(value):
-                yield from _lines(entry, f"{place}[{index}]")
-        case str() if place == "markdown":
-            for number, line in enumerate(value.splitlines(), start=1):
-                yield f"line {number}", line
-        case _:
-            yield place, str(value)
+def _note(finding: Finding) -> str:
+    return f'<p class="note">{escape(f"{finding.code}, {finding.place}: {finding.sentence}")}</p>'
+
+
+def _lines(content_type: ContentType, content: Document) -> list[_Line]:
+    """A content as lines of text; of a type that is not known here, its fields."""
+    match content_type:
+        case ContentType.TUTORIAL if content:
+            lines = enumerate(content["markdown"].splitlines(), start=1)
+            title = [_Line("", content["title"]), _Line("", content["summary"]), _Line("", "")]
+            return title + [_Line(f"line {number}", line) for number, line in lines]
+        case ContentType.RESOURCES if content:
+            return [
+                _Line(f"resources[{index}]", f"{each['title']} {each['url']} {each.get('description', '')}")
+                for index, each in enumerate(content["resources"])
+            ]
+        case ContentType.QUIZ if content:
+            return [
+                line for index, each in enumerate(content["questions"]) for line in _question(index, each)
+            ]
+    return [_Line(name, f"{name}: {value}") for name, value in content.items()]
+
+
+def _question(index: int, question: Document) -> Iterator[_Line]:
+    yield _Line(f"questions[{index}]", f"{index + 1}. {question['question']}")
+    for number, option in enumerate(question["options"]):
+        yield _Line("", f"   {'✓' if number in question['correct_answer'] else '·'} {number + 1} {option}")
+    yield _Line("", f"   {question.get('explanation', '')}")

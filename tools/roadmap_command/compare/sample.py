@@ -4,15 +4,14 @@ import json
 import random
 from collections.abc import Sequence
 from itertools import chain, zip_longest
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from roadmap_content.content.bundle import parse_bundle
 from roadmap_content.content.generation.generator import Learner, learner_from
 from roadmap_content.content.generation.prompting import language_of
-from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.roadmaps.framework import Concept, concept_from, read_framework
 from roadmap_content.contracts.documents import Document
-from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.contracts.items import ContentType
 
 
 class StoredItem(NamedTuple):
@@ -22,9 +21,8 @@ class StoredItem(NamedTuple):
     concept: Concept
     content_type: ContentType
     learner: Learner
+    language: str
     content: Document
-    """What a generator makes of it: without its id and version."""
-
     origin: Document
     """Empty if the bundle has none."""
 
@@ -33,39 +31,38 @@ class StoredItem(NamedTuple):
         """The item for people."""
         return f"{self.content_type}/{self.concept.concept_id}"
 
-    @property
-    def language(self) -> str:
-        """The tag of the language in which the content should be."""
-        return language_of(self.concept, self.learner)
+
+class Course(NamedTuple):
+    """The items of a bundle."""
+
+    items: Sequence[StoredItem]
+    refused: Sequence[str]
+    """The faults of contents that are not valid. They are no part of a sample."""
 
 
-def read_course(body: bytes, name: str) -> tuple[list[StoredItem], list[str]]:
-    """Read the items of a bundle, and the faults of contents that are not valid, which are no part of a
-    sample. `name` is for messages. Raises InvalidBundleError: it is no bundle.
-    """
+def read_course(body: bytes, name: str) -> Course:
+    """Read a bundle. `name` is for messages. Raises InvalidBundleError: it is none."""
     bundle = parse_bundle(body, strict=False, name=name)
-    framework = read_framework(bundle.roadmap.framework_data)
     learner = learner_from(bundle.task.user_request)
-    origins = {
-        Item(origin.get("concept_id"), origin.get("content_type")): origin
+    framework = read_framework(bundle.roadmap.framework_data)
+    concepts = {concept_id: concept_from(framework.description(concept_id)) for concept_id in framework.nodes}
+    origins: dict[Any, Document] = {
+        (origin.get("concept_id"), origin.get("content_type")): origin
         for origin in json.loads(body).get("origins", [])
     }
     items = [
         StoredItem(
             roadmap_id=bundle.roadmap.roadmap_id,
-            concept=concept_from(framework.description(item.concept_id)),
+            concept=concepts[item.concept_id],
             content_type=item.content_type,
             learner=learner,
-            content={
-                field: content[field]
-                for field in CONTENT_KINDS[item.content_type].draft.model_fields
-                if field in content
-            },
-            origin=origins.get(item, {}),
+            language=language_of(concepts[item.concept_id], learner),
+            content=content,
+            origin=origins.get(tuple(item), {}),
         )
         for item, content in bundle.content.items()
     ]
-    return items, [each.fault for each in bundle.invalid]
+    return Course(items, [each.fault for each in bundle.invalid])
 
 
 def draw(items: Sequence[StoredItem], number: int, seed: int) -> list[StoredItem]:

@@ -53,11 +53,6 @@ class Decision(NamedTuple):
     items_to_decide: int | None
     """The number of items with which these shares would decide; `None` if they do."""
 
-    @property
-    def per_hundred(self) -> list[float]:
-        """The difference and the ends of its interval, in items per 100."""
-        return [round(100 * share, 1) for share in (self.difference, self.low, self.high)]
-
 
 def decide(pairs: Pairs, margin: float) -> Decision:
     """Decide by the pairs. `margin` is a share: 0.05 accepts 5 more faulty items of 100."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from ... import content
 from ...contracts.documents import Document, unstorable
@@ -122,7 +122,7 @@ def prompt_for(
         user=template.substitute(language=language, data=fitting),
         tool=f"hand_in_{content_type}",
         description=f"Hands in the {content_type}.",
-        schema=schema_of(CONTENT_KINDS[content_type].draft),
+        schema=schema_of(content_type),
         version=_version(f"{written}/{content_type}", system.template, template.template),
         output_share=CONTENT_KINDS[content_type].output_share,
     )
@@ -174,11 +174,11 @@ def _version(name: str, *texts: str) -> str:
 
 
 @cache
-def schema_of(output: type[BaseModel]) -> Document:
-    """The JSON schema of a model's output. References are inlined, and the root has only `type`, `properties`
-    and `required`, because models differ in their support for JSON Schema.
+def schema_of(content_type: ContentType) -> Document:
+    """The JSON schema of a content type's draft, from its pydantic model. References are inlined, and the
+    root has only `type`, `properties` and `required`, because models differ in their support for JSON Schema.
     """
-    schema = output.model_json_schema()
+    schema = CONTENT_KINDS[content_type].draft.model_json_schema()
     root = _inlined(schema, schema.get("$defs", {}))
     return {key: root[key] for key in ("type", "properties", "required")}
 

@@ -30,7 +30,7 @@ def find(quiz: Document, language: str) -> Iterator[Finding]:
         place, options = f"questions[{index}]", question["options"]
         stated = _stated_options(str(question.get("explanation", "")), options)
         if stated and stated.isdisjoint(question["correct_answer"]):
-            sentence = f"It states that “{options[min(stated)]}” is right, the key does not"
+            sentence = f"The explanation states that option {min(stated) + 1} is right, the key does not"
             yield Finding("explanation-names-another", f"{place}.explanation", sentence)
         forms = sorted(map(_form, options))
         if len(set(forms)) < len(forms):
