@@ -13,11 +13,6 @@ from roadmap_content.state.services import Capability
 from tests.support.templates import STACK
 
 
-def test_the_settings_of_a_function() -> None:
-    assert {"BATCH_SIZE", "CONTENT_BUCKET", "STATE_MACHINE_ARN"} <= reached_by("plan_batches").settings
-    assert "STATE_MACHINE_ARN" not in reached_by("save_batch").settings
-
-
 @pytest.mark.parametrize("function", functions_in(STACK), ids=lambda function: function.name)
 def test_a_function_reads_the_settings_that_are_set_for_it_and_no_others(function: Function) -> None:
     settings = reached_by(function.name).settings
