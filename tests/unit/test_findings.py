@@ -201,6 +201,17 @@ def test_a_text_in_another_language_of_the_same_script_is_seen() -> None:
     assert tutorial(ENGLISH, language="de") == ["wrong-language"]
 
 
+def test_each_resource_is_a_page_of_its_own_with_a_title() -> None:
+    urls = ["https://a.org/x?utm_source=b", "http://www.a.org/x/", "https://a.org/y"]
+    resources = [{"url": url, "title": title} for url, title in zip(urls, ("A", "B", urls[2]), strict=True)]
+    found = findings_of(ContentType.RESOURCES, {"resources": resources}, "en")
+    assert [(finding.code, finding.place) for finding in found] == [
+        ("repeated-url", "resources[1].url"),
+        ("insecure-url", "resources[1].url"),
+        ("title-is-url", "resources[2].title"),
+    ]
+
+
 def test_each_content_type_can_be_examined() -> None:
     """Also one without findings of its own, and a field that a draft lacks."""
     for content_type in ContentType:
