@@ -1,5 +1,6 @@
 """`roadmap pause`, `resume` and `cancel --recovery` change a recovery through the API."""
 
+import itertools
 import json
 import shlex
 
@@ -39,7 +40,11 @@ def test_cancel_needs_either_a_task_or_a_recovery(arguments: tuple[str, ...], ro
     assert api.sent == []
 
 
-def test_an_answer_of_a_failed_api_is_shown_with_its_code(roadmap: Roadmap) -> None:
+def test_an_answer_of_a_failed_api_is_shown_with_its_code(
+    roadmap: Roadmap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every_minute = itertools.count(step=60)  # the time to repeat the request is over at once
+    monkeypatch.setattr("roadmap_content.client.http.monotonic", lambda: next(every_minute))
     failed = Api({"error": "DatabaseUnavailable", "message": "Service Unavailable"}, status=503)
     with pytest.raises(ApiUnavailableError, match="503 DatabaseUnavailable: Service Unavailable"):
         roadmap(failed, "pause", "--recovery", "rec-1")
