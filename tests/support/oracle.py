@@ -376,7 +376,9 @@ class Oracle:
             if row["ended_at"] is None:
                 yield Broken("I9", f"attempt {row['attempt']} is over and has no end")
                 continue
-            if row["saved"] == {} and now.task["failed_concepts"] is not None:
+            # What was unknown at the end of an earlier attempt stays so: its items are a later one's since.
+            is_current = row["attempt"] == now.task["attempt"]
+            if is_current and row["saved"] == {} and now.task["failed_concepts"] is not None:
                 yield Broken("I9", f"attempt {row['attempt']} has unknown counts, and the task has them")
             for kind in TYPES if row["planned"] and row["saved"] != {} else ():
                 planned, saved, failed = (row[name][kind] for name in ("planned", "saved", "failed"))
@@ -386,7 +388,7 @@ class Oracle:
                         "I9", f"attempt {row['attempt']} does not add up", (kind, planned, saved, failed)
                     )
                 left = planned - saved if cancelled else failed
-                if row["attempt"] == now.task["attempt"] and left != min(planned, of_its_scope[kind]):
+                if is_current and left != min(planned, of_its_scope[kind]):
                     yield Broken("I9", f"attempt {row['attempt']} says that {left} of {kind} are left")
         if now.attempts and now.is_cancelled(now.task["attempt"]):
             missing &= Counter(kind for _, kind in _items(now.failures, now.task["attempt"]))
