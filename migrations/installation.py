@@ -1,4 +1,4 @@
-"""What this system has installed on the product's tables: recorded by each migration, and restored.
+"""The objects of this system on the product's tables: recorded by each migration, and restored.
 
 The product may recreate a table, for instance to partition it. The new table has none of our columns, indexes
 and triggers. Columns that only the product defines are recorded, but never added again.
@@ -62,7 +62,7 @@ def record(connection: Connection) -> None:
 
 
 def restore(connection: Connection) -> None:
-    """Restore what is missing on tables that exist: columns first, then indexes, then triggers. What cannot
+    """Restore missing objects on tables that exist: columns first, then indexes, then triggers. What cannot
     be restored is logged, and stays a finding of health.
     """
     create_rewrite(connection)

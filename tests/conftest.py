@@ -37,7 +37,7 @@ mock.patch.object(botocore.session, "create_loader", cache(botocore.session.crea
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
-    """Exempt what is imported from garbage collection, which was a tenth of the processor time."""
+    """Exempt the imported modules from garbage collection, which was a tenth of the processor time."""
     gc.enable()
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)

@@ -408,7 +408,7 @@ CREATE TABLE content_capacity_changes (
     tokens_per_minute bigint
 );
 """
-"""Decisions of operators, and what is installed on the product's tables."""
+"""Decisions of operators, and the objects that are installed on the product's tables."""
 
 TABLES = CORE + GENERATION + CONTENT + CAPABILITIES + OPERATIONS
 

@@ -184,7 +184,7 @@ class Request(NamedTuple):
 
 
 INVALID_TOKENS = ("a stranger's", "none", "nothing", "another's secret", "other claims", "garbage", "long")
-"""What the gateway treats differently. All other invalid tokens: `tests/unit/test_authorization.py`."""
+"""Tokens that the gateway treats differently. All other invalid ones: `tests/unit/test_authorization.py`."""
 
 ODD = (
     *("%00", "%2F", "%2e%2e%2f", "%ff%fe", "%0d%0aX-Odd:1", "%zz", "%", "x" * 65, "x" * 5_000),

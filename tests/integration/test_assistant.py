@@ -60,7 +60,7 @@ class Log:
 def _broken(
     database_server: Server, migrated_template: tuple[str, DatabaseRoles]
 ) -> Iterator[tuple[Drill, str, Any]]:
-    """Four tasks, each broken in one of the four ways of `make drill`, and what restores them."""
+    """Four tasks, each broken in one of the four ways of `make drill`, and their repairs."""
     with copied_database(database_server.url, migrated_template[0]) as (_, url):
         drill = Drill(url, 4)
         drill.load()

@@ -265,7 +265,7 @@ def test_a_poll_reads_only_the_events_of_its_page(pipeline: Pipeline, ask: Ask) 
 def test_a_save_that_is_repeated_and_saves_more_reports_each_change_once(
     pipeline: Pipeline, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also a batch in several transactions, whose identity was the same."""
+    """Also a batch in several transactions, which had the same identity."""
     monkeypatch.setattr(save, "READ_AT_ONCE", 2)
     monkeypatch.setattr(save, "TRANSACTION_BYTES", 1)
     late = Item(IDS[0], ContentType.QUIZ)

@@ -37,7 +37,7 @@ Compare = Callable[..., dict[str, Any]]
 
 
 def course() -> dict[str, Any]:
-    """A course whose contents are what the server's candidate answers, with the origin of one model."""
+    """A course with the answers of the server's candidate as its contents, with the origin of one model."""
     bundle = with_offline_content(bundle_of(IDS))
     bundle["task"]["user_request"] = {"preferences": PREFERENCES, "secret": "not sent"}
     bundle["origins"] = [
@@ -64,7 +64,7 @@ TRUTH = {
 
 
 def data_of(request: Document) -> Document:
-    """What a judge was sent, which must be within one pair of tags."""
+    """The data of a judge's request, which must be within one pair of tags."""
     (message,) = request["messages"]
     before, rest = message["content"][0]["text"].split("<content>")
     data, _task = rest.split("</content>")

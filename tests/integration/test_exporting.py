@@ -37,7 +37,7 @@ CHINESE = "# 传感器\n\n传感器测量周围的世界。\u3000“引号”，
 
 @pytest.fixture
 def client(ask: Ask) -> Iterator[Client]:
-    """A client of an operator, whose requests are answered by the API's functions one at a time."""
+    """A client of an operator. The API's functions answer its requests one at a time."""
     lock = threading.Lock()
 
     def answer(request: Request) -> Reply:
@@ -138,7 +138,7 @@ def test_what_is_absent_is_named_with_its_reason_and_origins_name_no_person(
 def test_a_large_text_is_read_by_its_link_and_what_load_refuses_is_named(
     client: Client, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The product's texts may be longer than what can be staged."""
+    """The product's texts may be longer than a staged item."""
     pipeline.load(course())
     pipeline.run()
     monkeypatch.setattr(revisions, "MOST_TEXT_BYTES", 600_000)

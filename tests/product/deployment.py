@@ -47,7 +47,7 @@ class Deployment:
         return leave_database(request, self.migrator(), deadline())
 
     def findings(self) -> dict[str, str]:
-        """What health, and therefore doctor, says."""
+        """The answer of health, and therefore of doctor."""
         health = transact(
             self.services.reading_engine,
             lambda connection: read_health(connection, EVERY, ""),

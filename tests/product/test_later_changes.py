@@ -1,5 +1,5 @@
 """The product migrates its tables after the adoption: its writes still succeed, in old and in new sessions,
-and health names what this system cannot do any more.
+and health names the capabilities that are lost.
 
 `CHANGES` × `WRITES`, with the exact findings of each change. A write is the product's statement as its code
 would be after the change, and succeeds without us.
@@ -68,11 +68,11 @@ WRITES: Mapping[str, list[str]] = {
         "DELETE FROM roadmap_metadata WHERE title = 'T'",
     ],
 }
-"""What the product's code does, and then a script of its operators."""
+"""Statements of the product's code, and then of a script of its operators."""
 
 
 class Change(NamedTuple):
-    """A migration of the product, and what changes in its statements."""
+    """A migration of the product, and the changes in its statements."""
 
     sql: str
     renamed: Mapping[str, str] = {}

@@ -1,4 +1,4 @@
-"""What our roles may not see is not missing: row level security, missing privileges, and lost content."""
+"""Rows that our roles may not see are not missing: row level security, privileges, and lost content."""
 
 import pytest
 

@@ -46,7 +46,7 @@ _READ = re.compile(r"^\s*FROM (\w+)", re.MULTILINE), re.compile(r"\bFROM (\w+)")
 SETTINGS = DEFAULTS | {"EVENT_BUS": "bus", "BATCH_SIZE": "1"}
 
 LASTING = ("COMMIT", "PutObject", "CopyObject", "DeleteObject", "PutEvents", "Start", "Redrive", "Stop")
-"""The beginnings of the steps whose effect outlives the process."""
+"""The beginnings of the steps with an effect that outlives the process."""
 
 
 class Step(NamedTuple):
@@ -57,7 +57,7 @@ class Step(NamedTuple):
 
 
 _thread = threading.local()
-"""Its `process` is the process whose work the thread does."""
+"""Its `process` is the one for which the thread works."""
 
 
 def sleep(_seconds: float) -> None:

@@ -71,7 +71,7 @@ _MEMORY = Path("/dev/shm")  # noqa: S108 - on Linux, a file system in memory
 
 @contextmanager
 def temporary_server() -> Iterator[Server]:
-    """The server of `DATABASE_URL`, or our own, whose files are in memory if there is room.
+    """The server of `DATABASE_URL`, or our own, with its files in memory if there is room.
 
     On a disk, a copy of a database costs 0.1 to 0.5 seconds of processor time, in memory 0.05.
     """

@@ -210,7 +210,7 @@ class TaskSnapshot(NamedTuple):
         return {row["concept_id"]: row for row in rows}
 
     def is_cancelled(self, attempt: int) -> bool:
-        """Whether an attempt was cancelled: what it did not save and did not fail, was not started."""
+        """Whether an attempt was cancelled: items that it neither saved nor failed were not started."""
         return any(row["attempt"] == attempt and row["outcome"] == "cancelled" for row in self.attempts)
 
     def missing(self) -> list[Item]:

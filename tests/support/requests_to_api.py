@@ -43,7 +43,7 @@ class Context(LambdaContext):
 
 
 def functions_with(services: Services, patch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
-    """Let the API's functions use services; return what finds the function for a path below `/api/v1`."""
+    """Let the API's functions use services; return a look-up of the one for a path below `/api/v1`."""
     task_api, operator_api = (
         importlib.import_module(f"functions.{name}.app") for name in ("task_api", "operator_api")
     )

@@ -12,7 +12,7 @@ from local_stack.stack import LocalStack
 def temporary_stack(
     parameters: Mapping[str, str] | None = None, *, wait_scale: float = 0.01
 ) -> Iterator[LocalStack]:
-    """A stack whose state machine waits a hundredth of the time between retries."""
+    """A stack with a state machine that waits a hundredth of the time between retries."""
     # Not pytest's own directory: if root runs the tests, only root can read it, and PostgreSQL runs as
     # another user.
     with (

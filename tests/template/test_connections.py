@@ -1,4 +1,4 @@
-"""What logs in to the database has a limit, in each environment that limits what saves."""
+"""Functions that log in to the database have a limit, in each environment that limits the saver."""
 
 from checks.template.deployments import environments_of
 from local_stack.builds import REPOSITORY

@@ -1,4 +1,4 @@
-"""Each role allows what its function's code calls; missing, unused and too broad permissions are found."""
+"""Each role allows the calls of its function's code; missing, unused and too broad permissions are found."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What each function's code can reach, derived from its types."""
+"""The operations and settings that a function's code can reach, derived from its types."""
 
 import ast
 from dataclasses import fields

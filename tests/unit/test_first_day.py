@@ -66,7 +66,7 @@ class Account:
         """The answer of a function to an event that a test changes; `None` for the usual one."""
 
         self.things: set[str] = set()
-        """What was made, and is not removed."""
+        """The objects that were made, and are not removed."""
 
         self.codes = iter([1, 0])
         self.statuses: Callable[[str], int] = self.status_of

@@ -21,7 +21,7 @@ CAUSE = "理由🙂" * 1_000
 
 
 def lost(*errors: str) -> Function:
-    """A function whose invocations end with each of the errors in turn, repeatedly."""
+    """A function that ends with each of the errors in turn, repeatedly."""
     turns: Iterator[str] = cycle(errors)
 
     def fail(_event: object) -> NoReturn:

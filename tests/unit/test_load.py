@@ -8,7 +8,7 @@ from benchmarks.load import Queue, Run, Simulation
 
 
 class Forgetful(Queue):
-    """Regression: what the queue had admitted at a claim was never started."""
+    """Regression: attempts that the queue admitted at a claim were never started."""
 
     def __init__(self) -> None:
         """Without a database."""

@@ -158,7 +158,7 @@ INTERRUPTED = text("""
 UPDATE roadmap_tasks SET status = 'processing', completed_at = NULL, execution_arn = execution_arn || '-gone',
     updated_at = updated_at - interval '2 minutes'
 """)
-"""A run of two minutes ago, whose execution ended with its stack."""
+"""A run of two minutes ago. Its execution ended with its stack."""
 
 
 @pytest.mark.usefixtures("own_stack")

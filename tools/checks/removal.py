@@ -1,4 +1,4 @@
-"""Take a capability away on a scratch copy: its folder, its tests, and what the functions name of it. What
+"""Take a capability away on a scratch copy: its folder, its tests, and its names in the functions. What
 remains of the layer and the functions must pass imports, types and the core's tests.
 
     python -m checks.removal [CAPABILITY …]
@@ -26,7 +26,7 @@ CHECKS = (
 
 
 def without(source: str, capability: str) -> str:
-    """A module that composes capabilities, without one: its imports, and what it names of them."""
+    """A module that composes capabilities, without one: its imports, and the uses of their names."""
     imported = rf"from (?:roadmap_content\.capabilities)?\.{capability}\b[.\w]* import (\([^)]*\)|.*)\n"
     names = {name for found in re.finditer(imported, source) for name in re.findall(r"\w+", found[1])}
     source = re.sub(imported, "", source)

@@ -1,7 +1,7 @@
 """`python -m documents.cost`: the bill of a run, and of a day of 20,000 roadmaps; also in docs/deploy.md.
 
 The prices are in `documents/aws.csv`. Durations and tokens are assumptions, named below. docs/deploy.md
-names what is not included.
+names the costs that are not included.
 """
 
 import heapq

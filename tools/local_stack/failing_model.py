@@ -35,7 +35,7 @@ def parse(text: str) -> Mapping[str, float]:
 
 
 def fail_sometimes(file: Path, draw: Callable[[], float] = random.random) -> None:
-    """Let the offline generator fail as the file says."""
+    """Let the offline generator fail as the file describes."""
     from roadmap_content.content.generation.model import AnswerLostError, ModelBusyError, ModelThrottledError
     from roadmap_content.content.generation.offline import OfflineGenerator
     from roadmap_content.contracts.errors import ModelRefusedRequestError

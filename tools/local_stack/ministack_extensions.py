@@ -1,4 +1,4 @@
-"""Run ministack with what the local stack needs beyond it: one patch per function, each with its reason.
+"""Run ministack with additions for the local stack: one patch per function, each with its reason.
 
 The reasons are checked against ministack 1.5.33, the newest. Step Functions and Lambda are emulated from
 documentation. Two operations do not exist on AWS. They are for fault tests, so that these need not change a

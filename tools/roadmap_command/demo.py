@@ -1,7 +1,7 @@
 """The case of the bug report on a separate stack: three real faults, their correct record, and one retry.
 
 No code of the product is patched. The faults are a row of another roadmap, invalid staged content, and a
-function whose process is killed while it waits for a lock.
+function that is killed while it waits for a lock.
 """
 
 import json

@@ -1,6 +1,6 @@
 """DBOS Transact: a queue, a workflow per item (or per batch of 25), a generating step, a saving transaction.
 
-As in its documentation: `make` is a step, whose result is recorded; the save is a transaction of a
+As in its documentation: `make` is a step with a recorded result; the save is a transaction of a
 datasource, recorded in the transaction itself. A child's workflow id is the item's, so that a second start of
 the same item is the first one.
 """

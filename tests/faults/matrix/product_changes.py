@@ -47,7 +47,7 @@ def save_tutorial(play: Play) -> None:
 
 
 def stop(play: Play) -> None:
-    """StopExecution, whose event is handled before the step goes on."""
+    """StopExecution. Its event is handled before the step goes on."""
     play.world.stop(play.run)
     play.world.reconcile(play.run)
 

@@ -142,7 +142,7 @@ def redriven_beside_a_retry(play: StackPlay) -> Iterator[None]:
 
 @contextmanager
 def large_handover(play: StackPlay) -> Iterator[None]:
-    """What FanOut hands over is above the limit, here lowered to 100 bytes (States.DataLimitExceeded).
+    """The output of FanOut is above the limit, here lowered to 100 bytes (States.DataLimitExceeded).
 
     Nothing that it hands over comes near to 256 KiB (`tests/unit/test_limits.py`). The limit is emulated from
     documentation.

@@ -63,7 +63,7 @@ def run_started(pipeline: Pipeline) -> int:
 
 
 def start_due(pipeline: Pipeline) -> int:
-    """Make the planned attempts due, sweep, and run what that started; return the number of executions."""
+    """Make the planned attempts due, sweep, and run the started executions; return their number."""
     make_due(pipeline)
     pipeline.sweep()
     return run_started(pipeline)

@@ -1,4 +1,4 @@
-"""An erasure leaves everything of other users, byte for byte, whatever the ids are."""
+"""An erasure leaves everything of other users, byte for byte, with any ids."""
 
 import json
 from datetime import UTC, datetime

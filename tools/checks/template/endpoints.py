@@ -1,4 +1,4 @@
-"""The endpoints of AWS that functions in the VPC need, derived from what their roles allow.
+"""The endpoints of AWS that functions in the VPC need, derived from the actions of their roles.
 
 The roles allow exactly the operations that the functions' code reaches (`permissions.py` compares them), and
 a condition of the template removes a statement together with the need for it. So the endpoints of a

@@ -68,7 +68,7 @@ _LOADED_BY_NAME: Mapping[str, str] = {
     f"{_GENERATION}.generator.generator_named": f"{_GENERATION}.*.create",
     "roadmap_content.content.registry.CONTENT_KINDS": "roadmap_content.content.*.KIND",
 }
-"""The symbol that imports modules by their names, and what it uses of them."""
+"""The symbol that imports modules by their names, and the names that it uses."""
 
 _SETTING = re.compile(r"[A-Z][A-Z0-9_]{3,}")
 

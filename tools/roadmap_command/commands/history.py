@@ -1,4 +1,4 @@
-"""`roadmap logs`, `show`: what happened to a task, in an attempt, and to one item."""
+"""`roadmap logs`, `show`: the history of a task, of an attempt, and of one item."""
 
 import json
 from collections.abc import Iterable, Iterator

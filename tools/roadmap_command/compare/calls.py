@@ -41,7 +41,7 @@ class Calls:
         self._next = float("-inf")
         self._reserved = 0
         self.paid = 0
-        """The tokens of this run's answers, and the most of calls whose answer was lost."""
+        """The tokens of this run's answers, and the most of calls with a lost answer."""
 
     def in_flight(self) -> list[str]:
         """The calls that were sent without an answer being kept, by an earlier run that ended suddenly or
@@ -73,7 +73,7 @@ class Calls:
 
 
 class KeptModel:
-    """A `Model` for the calls about one item, whose answers are kept in files."""
+    """A `Model` for the calls about one item. It keeps its answers in files."""
 
     def __init__(self, model: "BedrockModel", calls: Calls, subject: str) -> None:
         """`subject` is the item, for people."""

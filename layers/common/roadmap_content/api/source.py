@@ -20,7 +20,7 @@ script than Latin has seven bytes in it.
 def read_task_source(
     connection: Connection, caller: Caller, task_id: str, user_id: str | None, cursor: str | None
 ) -> TaskSource:
-    """Read a task's request, its roadmap, and a piece of its framework; log who has read it.
+    """Read a task's request, its roadmap, and a piece of its framework; log the reader.
 
     Raises:
         TaskNotFoundError, RoadmapNotFoundError: there is none.

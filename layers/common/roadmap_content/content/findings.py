@@ -25,7 +25,7 @@ class Finding(NamedTuple):
 
 
 def findings_of(content_type: ContentType, content: Document, language: str) -> list[Finding]:
-    """The findings of a saved item or of a draft, whose texts should be in `language`, a tag.
+    """The findings of a saved item or of a draft with texts in `language`, a tag.
     A content type without a module `findings` has none.
     """
     module = f"{__package__}.{content_type}.findings"

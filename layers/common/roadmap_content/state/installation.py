@@ -1,7 +1,7 @@
 """Compare the database with the installed objects of this system, and with its needs of the product.
 
-The product's later migrations may remove either. `content_installation` has what the migrations installed;
-`content_findings` what has failed since.
+The product's later migrations may remove either. `content_installation` has the objects of the migrations,
+`content_findings` the failures since.
 """
 
 from collections.abc import Mapping

@@ -39,7 +39,7 @@ NAMELESS = frozenset(
         "content_token_hours",
     }
 )
-"""The tables of ours whose rows name no user, task or roadmap."""
+"""The tables of ours without the name of a user, task or roadmap."""
 
 LEARNERS = ("quiz_attempts", "concept_progress")
 """Those of them with rows of a user about the roadmaps of others."""

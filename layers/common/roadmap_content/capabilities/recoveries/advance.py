@@ -266,7 +266,7 @@ def resume(services: Services, recovery_id: str, deadline: Deadline) -> None:
 
 def cancel(services: Services, recovery_id: str, deadline: Deadline) -> None:
     """Cancel a recovery: start no further task, permanently. Running tasks are still recorded; waiting
-    attempts end, and their tasks return to their former states. The sweep records what is left, if any.
+    attempts end, and their tasks return to their former states. The sweep records the others, if any.
     Raises RecoveryNotFoundError, RecoveryStateError: there is none, or it has ended otherwise.
     """
 

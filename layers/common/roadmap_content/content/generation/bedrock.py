@@ -1,6 +1,6 @@
 """Models of Amazon Bedrock through the Converse API, which has one request format for all models.
 
-The request forces the call of one tool whose input is the draft, so that the response is JSON.
+The request forces the call of one tool with the draft as its input, so that the response is JSON.
 """
 
 from collections.abc import Mapping, Sequence

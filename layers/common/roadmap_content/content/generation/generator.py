@@ -47,7 +47,7 @@ def learner_from(user_request: object) -> Learner:
 
 @dataclass
 class Allowance:
-    """The time and tokens for one item, and what was used. For one thread; the budget is shared."""
+    """The time and tokens for one item, and its usage. For one thread; the budget is shared."""
 
     deadline: Deadline
     budget: TaskBudget | None = None

@@ -28,7 +28,7 @@ def find(content: Document, _language: str) -> Iterator[Finding]:
 
 
 def _page(url: str) -> str:
-    """A URL without what does not select the page: scheme, `www.`, closing slash and campaign parameters."""
+    """A URL without scheme, `www.`, closing slash and campaign parameters, which do not select the page."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -196,7 +196,7 @@ def concept_from(fields: Document) -> Concept:
 
 
 def _children(parent: Document, *position: int) -> list[Document]:
-    """The objects one level below `parent`, whose own indexes are `position`."""
+    """The objects one level below `parent`, which has the indexes `position`."""
     key = LEVELS[len(position)]
     children = parent.get(key)
     if not isinstance(children, list):

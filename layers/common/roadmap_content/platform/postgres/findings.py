@@ -1,4 +1,4 @@
-"""The table `content_findings`: what the product's tables have refused. The triggers write into it, too."""
+"""The table `content_findings`: refusals by the product's tables. The triggers write into it, too."""
 
 from collections.abc import Sequence
 from datetime import datetime

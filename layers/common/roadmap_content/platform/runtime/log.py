@@ -18,7 +18,7 @@ MAX_FIELD = 4_000
 
 
 def _encode(line: Mapping[str, object]) -> str:
-    """A line that standard output can encode, whatever text it quotes."""
+    """A line that standard output can encode, with any text in it."""
     fields = {name: value[:MAX_FIELD] if isinstance(value, str) else value for name, value in line.items()}
     return storable_text(json.dumps(fields, ensure_ascii=False, default=str, separators=(",", ":")))
 

@@ -155,7 +155,7 @@ def _check_tasks(
 def _reported(
     repairs: Repairs, services: Services, deadline: Deadline, *, dry_run: bool = False
 ) -> ReconcileResult:
-    """Log the repairs, and record the errors of tasks, whose next check comes soon; return the result.
+    """Log the repairs, and record the errors of tasks, so that these are checked soon; return the result.
 
     Raises NotReconciledError: a task could not be reconciled; names the first one.
     """

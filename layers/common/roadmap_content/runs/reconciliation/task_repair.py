@@ -151,7 +151,7 @@ def after_end(
     *,
     dry_run: bool = False,
 ) -> Repair | None:
-    """Start waiting work in place of a task's ended run, and report what was corrected."""
+    """Start waiting work in place of a task's ended run, and report the repair."""
     if task.is_in_queue and not dry_run:
         start_next(services, task.task_id, deadline)
     if not result.changed:

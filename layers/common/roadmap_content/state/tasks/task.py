@@ -215,7 +215,7 @@ class Task:
 
     @property
     def is_in_queue(self) -> bool:
-        """Whether the row's attempt has an entry in the queue that has not ended, whatever became of it."""
+        """Whether the row's attempt has an entry in the queue that has not ended, in any state."""
         return self.queue_state not in (None, QueueState.ENDED)
 
     @property
