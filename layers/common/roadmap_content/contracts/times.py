@@ -20,7 +20,7 @@ UtcTime = Annotated[datetime, AfterValidator(utc)]
 
 
 def naive_utc(moment: datetime) -> datetime:
-    """Convert a time from a request for a column. A time without a zone is taken as UTC.
+    """Convert a time, such as one of a request, for a column. One without a zone is taken as UTC.
     Raises InvalidRequestError: its year in UTC is below 1 or above 9999.
     """
     if moment.tzinfo is None:

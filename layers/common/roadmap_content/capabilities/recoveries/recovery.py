@@ -32,7 +32,8 @@ READ = text(f"{_COLUMNS} WHERE recovery_id = :recovery_id")
 LOCK = text(f"{_COLUMNS} WHERE recovery_id = :recovery_id FOR UPDATE")
 
 PAGE = text(f"""
-{_COLUMNS} WHERE (created_at, recovery_id) < (:created_at, :recovery_id)
+{_COLUMNS}
+WHERE (created_at, recovery_id) < (coalesce(CAST(:created_at AS timestamp), 'infinity'), :recovery_id)
 ORDER BY created_at DESC, recovery_id DESC LIMIT :limit
 """)
 
@@ -129,7 +130,7 @@ def read_recovery(connection: Connection, recovery_id: str, *, lock: bool = Fals
 
 def read_recoveries(connection: Connection, after: tuple[datetime, str] | None, limit: int) -> list[Recovery]:
     """A page of recoveries, newest first."""
-    created_at, recovery_id = after or (datetime.max, "")  # noqa: DTZ901 - without a time zone, as in the table
+    created_at, recovery_id = after or (None, "")
     return _read(connection, PAGE, {"created_at": created_at, "recovery_id": recovery_id, "limit": limit})
 
 
@@ -143,7 +144,7 @@ def _read(connection: Connection, statement: TextClause, parameters: Mapping[str
 
 
 def count_unfinished_recoveries(connection: Connection) -> dict[str, int]:
-    """The number of recoveries that have not ended."""
+    """The number of recoveries that have not ended, as a field of health."""
     return {"recoveries_running": connection.scalar(COUNT_UNFINISHED) or 0}
 
 
