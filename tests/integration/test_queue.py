@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from random import Random
+from secrets import randbits
 from typing import Any
 
 import pytest
@@ -13,10 +15,12 @@ from roadmap_content.contracts.states import Cause, QueueClass, QueueState
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.state.queue import queue
 from roadmap_content.state.queue.admission import admit_waiting
-from roadmap_content.state.queue.capacity import Work, granted_batches, lock_capacity, read_place
+from roadmap_content.state.queue.capacity import Work, lock_capacity, read_place
+from roadmap_content.state.queue.order import granted_batches
 from roadmap_content.state.queue.queue import RECENT_MINUTES
 from roadmap_content.state.tasks.attempts import AttemptStart, NewAttempt
 from tests.integration.test_concurrency import at_once
+from tests.support.admission_rules import User, expected_users
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline, RecordedExecutions, services_for
 from tests.support.requests_to_api import Ask
@@ -75,6 +79,33 @@ class Queue:
         with self._engine.begin() as connection:
             queue.enqueue(connection, new, state, Work(tokens, grants), most=0)
         return task
+
+    def replace(self, users: Sequence[User], slots: int) -> None:
+        """Replace the whole queue: of each user at most one attempt waits, and one is at work."""
+        for table in ("content_queue", "content_queue_keys", "content_attempts", "roadmap_tasks"):
+            self._pipeline.execute(f"DELETE FROM {table}")
+        for user in users:
+            name = user.queue_key.removeprefix("user:")
+            if user.grants is not None:
+                state = QueueState.RUNNING
+                self.enter(name, queue_class=QueueClass(user.queue_class), grants=user.grants, state=state)
+            if user.waits:
+                self.enter(name, queue_class=QueueClass(user.queue_class), grants=1)
+        self.pass_minutes(RECENT_MINUTES)
+        for user in users:
+            self._pipeline.execute(
+                "UPDATE content_queue_keys SET charged = :charged"
+                " WHERE class = :queue_class AND queue_key = :queue_key",
+                **{name: getattr(user, name) for name in ("charged", "queue_class", "queue_key")},
+            )
+            if user.is_recent:
+                self._pipeline.execute(
+                    "UPDATE content_queue SET enqueued_at = timezone('utc', now())"
+                    " WHERE class = :queue_class AND queue_key = :queue_key AND state <> 'waiting'",
+                    queue_class=user.queue_class,
+                    queue_key=user.queue_key,
+                )
+        self.resume(slots)
 
     def pass_minutes(self, minutes: int) -> None:
         """Let the times of the queue be so long ago."""
@@ -406,6 +437,29 @@ def test_a_recovery_leaves_the_capacity_above_the_slots_to_people(waiting: Queue
     assert waiting.admit() == bulk[:2]
     person = waiting.enter("z", grants=1)
     assert waiting.admit() == [person]
+
+
+def test_an_admission_follows_the_rules_in_any_queue(waiting: Queue, pipeline: Pipeline) -> None:
+    """Compared with a simulation that looks at all users, and shares no code with the product."""
+    seed = randbits(32)
+    random = Random(seed)  # noqa: S311 - not a secret
+    for number in range(40):
+        slots = random.choice([1, 2, 3, 10])
+        users = [
+            User(
+                queue_class,
+                f"user:{name}",
+                charged=random.choice([0, 1, 1, 5, 100]),
+                waits=random.random() < 0.7,
+                grants=random.choice([None, None, 0, 1, 2, slots]),
+                is_recent=random.random() < 0.3,
+            )
+            for queue_class in ("interactive", "bulk")
+            for name in random.sample("abcdefg", 4)
+        ]
+        waiting.replace(users, slots)
+        admitted = users_of(waiting.admit(most=1)) or None
+        assert admitted in expected_users(users, slots), (seed, number, slots, users)
 
 
 def test_many_processes_admit_each_attempt_once(

@@ -10,7 +10,7 @@ from local_stack.template_file import default_of
 from roadmap_content.contracts.payloads import BatchRequest, StateError, parse
 from roadmap_content.runs.steps.finalize import FinalizeRequest
 from roadmap_content.runs.steps.save import SaveReport
-from roadmap_content.state.queue.capacity import OVERSUBSCRIPTION
+from roadmap_content.state.queue.order import OVERSUBSCRIPTION
 from tests.support.factories import TYPES
 from tests.support.simulated_run import run_of
 from tests.support.simulation import HISTORY_LIMIT, PAYLOAD_LIMIT, FailedError, Function

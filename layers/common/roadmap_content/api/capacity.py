@@ -14,12 +14,12 @@ from ..platform.runtime.log import logger
 from ..state.queue.admission import admit_waiting
 from ..state.queue.capacity import (
     change_capacity,
-    granted_batches,
     lock_capacity,
     queue_by_class,
     queue_by_key,
     read_capacity,
 )
+from ..state.queue.order import granted_batches
 from ..state.services import Services
 
 ADMIT_SECONDS = 8.0

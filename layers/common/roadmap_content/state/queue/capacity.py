@@ -16,11 +16,6 @@ from ...contracts.api.capacity import ClassInQueue, GenerationStop, QueuePlace, 
 AT_WORK = "'starting', 'redriving', 'running'"
 """The states of the attempts that count against the capacity."""
 
-OVERSUBSCRIPTION = 1.3
-"""Granted batches per slot, at most. A run does not always have all of them at work, because its last ones
-end one by one. The reserved concurrency of Generate stays the hard limit.
-"""
-
 READ = text("SELECT slots, stopped_reason, stopped_since FROM content_capacity")
 
 LOCK = text("SELECT FROM content_capacity FOR UPDATE")
@@ -50,11 +45,6 @@ FROM content_queue q JOIN content_queue_keys k USING (class, queue_key)
 WHERE q.state = 'waiting' OR q.state IN ({AT_WORK})
 GROUP BY q.class, q.queue_key, k.charged ORDER BY waiting DESC, q.class DESC, q.queue_key LIMIT :limit
 """)
-
-
-def granted_batches(slots: int) -> int:
-    """The limit of the sum of the grants for users without an attempt at work. For others, it is `slots`."""
-    return ceil(slots * OVERSUBSCRIPTION)
 
 
 MOST_AHEAD = 1_000

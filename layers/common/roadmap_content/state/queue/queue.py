@@ -1,18 +1,9 @@
 """The queue of attempts: `content_queue`, and the fairness counters in `content_queue_keys`.
 
 An attempt enters the queue in the transaction that claims it. Admission gives it slots: while the sum of the
-grants of the attempts at work is below the limit, the next waiting attempt is admitted. The sum is computed
-from the rows each time, so that an attempt that is released twice, or by a later sweep, does no harm.
-
-The order: bulk attempts after interactive ones, but one bulk attempt is always at work; within a class, the
-user (or tenant) with the smallest counter of charged tokens; of that user, the oldest attempt.
-
-The limit is the number of slots. Above it, up to the oversubscription, only a user without an attempt at work
-is admitted, and the first bulk attempt. Otherwise one user's many attempts, or a recovery's, would use it up,
-and each other user would wait for the end of a run.
-
-While others use the queue, a user's next attempt is admitted only while the user's grants are below half of
-the slots: a large run holds its slots for long, and nothing is taken away from a run.
+grants of the attempts at work is below the limit, the next waiting attempt is admitted; `order.py` decides
+which. The sum is computed from the rows each time, so that an attempt that is released twice, or by a later
+sweep, does no harm.
 """
 
 from collections.abc import Sequence
@@ -24,7 +15,8 @@ from sqlalchemy import Connection, text
 from ...contracts.events import AttemptEvents, Event
 from ...contracts.states import QueueState
 from ..tasks.attempts import OPENED, NewAttempt, end_attempts_of_deleted_tasks
-from .capacity import AT_WORK, OVERSUBSCRIPTION, Work
+from .capacity import AT_WORK, Work
+from .order import Candidate, Load, next_candidate
 
 _ADMITTED = """CASE (SELECT cause FROM content_attempts c
         WHERE (c.task_id, c.attempt) = (q.task_id, q.attempt))
@@ -87,77 +79,64 @@ SELECT EXISTS (SELECT FROM content_queue
     WHERE task_id = :task_id AND attempt = :attempt AND admitted_at IS NOT NULL)
 """)
 
-# Requires the lock of the capacity. Guarantees: an attempt is admitted only while the sum of the grants at
-# work is below the limit and generation is not stopped. The cost does not depend on the number of waiting
-# attempts: each lookup reads the first entry of an index, after those of users with an attempt at work.
-ADMIT = text(f"""
+# The facts of a decision (`order.py`). Requires the lock of the capacity. No row while generation is stopped.
+# The cost does not depend on the number of users who wait: a lookup in an index finds those at work, and
+# another one reads the first ones of a class, after those at work.
+READ_LOAD = text(f"""
 WITH at_work AS MATERIALIZED (
-    SELECT coalesce(sum(grants), 0) AS grants, coalesce(bool_or(class = 'bulk'), false) AS bulk
-    FROM content_queue WHERE state IN ({AT_WORK})
+    SELECT class, queue_key, sum(grants) AS grants FROM content_queue WHERE state IN ({AT_WORK})
+    GROUP BY class, queue_key
 ),
-capacity AS MATERIALIZED (
-    SELECT slots, ceil(slots * {OVERSUBSCRIPTION}) AS most FROM content_capacity WHERE stopped_reason IS NULL
-),
--- The users who have entered recently. If the first and the last one are the same, there is no other.
 recent AS MATERIALIZED (
     SELECT min(queue_key) AS first_key, max(queue_key) AS last_key
     FROM content_queue q, (SELECT timezone('utc', now()) - interval '{RECENT_MINUTES} minutes' AS at) AS since
     WHERE q.enqueued_at > since.at
         AND (q.state IN ({AT_WORK}) OR q.state = 'ended' AND q.ended_at > since.at)
 ),
--- The next user, and the class. Of each class, the user with the smallest counter who may be admitted: with
--- nothing at work, or below the slots, and below half of them while others use the queue. They do while one
--- waits, or has entered recently; two that wait may hold all slots. Of the classes, interactive comes first,
--- unless no bulk attempt is at work; above the slots, bulk only gets its first one.
-next_key AS MATERIALIZED (
-    SELECT first.class, first.queue_key
-    FROM at_work w, recent r, capacity c, (VALUES ('interactive'), ('bulk')) AS classes (class)
-    CROSS JOIN LATERAL (
-        SELECT k.class, k.queue_key FROM content_queue_keys k CROSS JOIN LATERAL (
-            SELECT sum(q.grants) AS grants FROM content_queue q
-            WHERE q.class = k.class AND q.queue_key = k.queue_key AND q.state IN ({AT_WORK})) AS own
-        CROSS JOIN LATERAL (
-            SELECT coalesce(k.queue_key <> r.first_key OR k.queue_key <> r.last_key, false)
-                OR EXISTS (SELECT FROM content_queue_keys o WHERE o.class IN ('interactive', 'bulk')
-                    AND o.waiting AND o.queue_key <> k.queue_key) AS use_the_queue) AS others
-        WHERE k.class = classes.class AND k.waiting
-            AND (own.grants IS NULL
-                OR w.grants < c.slots AND (2 * own.grants < c.slots OR NOT others.use_the_queue))
-        ORDER BY k.charged, k.queue_key LIMIT 1) AS first
-    WHERE w.grants < c.most AND (w.grants < c.slots OR NOT (first.class = 'bulk' AND w.bulk))
-    ORDER BY (first.class = 'bulk' AND NOT w.bulk) DESC, first.class = 'interactive' DESC LIMIT 1
+candidates AS (
+    SELECT k.class, k.queue_key, k.charged, w.grants FROM at_work w
+    JOIN content_queue_keys k ON (k.class, k.queue_key) = (w.class, w.queue_key)
+    WHERE k.waiting AND k.class IN ('interactive', 'bulk')
+    UNION ALL
+    SELECT first.* FROM (VALUES ('interactive'), ('bulk')) AS classes (class) CROSS JOIN LATERAL (
+        SELECT k.class, k.queue_key, k.charged, CAST(NULL AS bigint) FROM content_queue_keys k
+        WHERE k.class = classes.class AND k.waiting AND (
+            SELECT w.grants FROM at_work w WHERE (w.class, w.queue_key) = (k.class, k.queue_key)) IS NULL
+        ORDER BY k.charged, k.queue_key LIMIT 2) AS first
+)
+SELECT c.slots, (SELECT CAST(coalesce(sum(grants), 0) AS integer) FROM at_work) AS grants,
+    EXISTS (SELECT FROM at_work WHERE class = 'bulk') AS has_bulk,
+    r.first_key AS first_recent, r.last_key AS last_recent,
+    (SELECT coalesce(json_agg(json_build_array(n.class, n.queue_key, n.charged, n.grants)), '[]')
+        FROM candidates n) AS candidates
+FROM content_capacity c, recent r WHERE c.stopped_reason IS NULL
+""")
+
+# Admits the oldest waiting attempt of a user, and charges it; none if those that waited were cancelled.
+# Requires the lock of the capacity. `still_waits`: whether the user has another one.
+ADMIT = text(f"""
+WITH next AS MATERIALIZED (
+    SELECT task_id, attempt FROM content_queue
+    WHERE class = :class AND queue_key = :queue_key AND state = 'waiting'
+    ORDER BY enqueued_at, task_id LIMIT 1 FOR UPDATE
 ),
--- The user's oldest attempt; none if those that waited were cancelled.
-next AS MATERIALIZED (
-    SELECT oldest.task_id, oldest.attempt FROM next_key k CROSS JOIN LATERAL (
-        SELECT q.task_id, q.attempt FROM content_queue q
-        WHERE q.class = k.class AND q.queue_key = k.queue_key AND q.state = 'waiting'
-        ORDER BY q.enqueued_at, q.task_id LIMIT 1 FOR UPDATE) AS oldest
-),
--- Whether the user has another one.
-key_after AS MATERIALIZED (
-    SELECT count(*) > (SELECT count(*) FROM next) AS waiting FROM next_key k CROSS JOIN LATERAL (
-        SELECT FROM content_queue q
-        WHERE q.class = k.class AND q.queue_key = k.queue_key AND q.state = 'waiting' LIMIT 2) AS two
+after AS MATERIALIZED (
+    SELECT count(*) > (SELECT count(*) FROM next) AS still_waits FROM (
+        SELECT FROM content_queue
+        WHERE class = :class AND queue_key = :queue_key AND state = 'waiting' LIMIT 2) AS two
 ),
 admitted AS (
     UPDATE content_queue q SET state = {_ADMITTED}, admitted_at = timezone('utc', clock_timestamp())
     FROM next n WHERE (q.task_id, q.attempt) = (n.task_id, n.attempt)
-    RETURNING q.task_id, q.attempt, q.state, q.tokens, q.grants
+    RETURNING q.task_id, q.attempt, q.state, q.tokens
 ),
 charged AS (
-    UPDATE content_queue_keys k SET waiting = after.waiting,
-        charged = k.charged + coalesce((SELECT tokens FROM admitted), 0)
-    FROM next_key n, key_after after WHERE (k.class, k.queue_key) = (n.class, n.queue_key)
+    UPDATE content_queue_keys SET waiting = (SELECT still_waits FROM after),
+        charged = charged + coalesce((SELECT tokens FROM admitted), 0)
+    WHERE class = :class AND queue_key = :queue_key
 )
--- `again`: whether the limit is not reached, and somebody still waits, or the next user had no attempt left.
-SELECT a.task_id, a.attempt, a.state, c.execution_arn, c.actor, c.cause, t.roadmap_id,
-    (SELECT count(*) FROM next_key) > 0 AND (a.task_id IS NULL
-        OR (SELECT w.grants + a.grants < m.most FROM at_work w, capacity m)
-        AND ((SELECT waiting FROM key_after) OR EXISTS (SELECT FROM content_queue_keys k, next_key n
-            WHERE k.class IN ('interactive', 'bulk') AND k.waiting
-                AND (k.class, k.queue_key) <> (n.class, n.queue_key)))) AS again
-FROM (SELECT) AS always LEFT JOIN admitted a ON true
+SELECT a.task_id, a.attempt, a.state, c.execution_arn, c.actor, c.cause, t.roadmap_id, after.still_waits
+FROM after LEFT JOIN admitted a ON true
 LEFT JOIN content_attempts c ON (c.task_id, c.attempt) = (a.task_id, a.attempt)
 LEFT JOIN roadmap_tasks t ON t.task_id = a.task_id
 """)
@@ -318,12 +297,26 @@ def was_admitted(connection: Connection, task_id: str, attempt: int) -> bool:
 def admit(connection: Connection, most: int) -> list[Admitted]:
     """Admit waiting attempts while there is capacity, `most` at most. Requires the lock of the capacity."""
     admitted: list[Admitted] = []
-    again = True
-    while again and len(admitted) < most:
-        *attempt, again = connection.execute(ADMIT).one()
+    while len(admitted) < most:
+        load = _read_load(connection)
+        chosen = next_candidate(load) if load is not None else None
+        if load is None or chosen is None:
+            break
+        parameters = {"class": chosen.queue_class, "queue_key": chosen.queue_key}
+        *attempt, still_waits = connection.execute(ADMIT, parameters).one()
         if attempt[0] is not None:
             admitted.append(Admitted(*attempt))
+        if not still_waits and len(load.candidates) == 1:
+            break
     return admitted
+
+
+def _read_load(connection: Connection) -> Load | None:
+    """Read the facts of the next decision; `None` while generation is stopped."""
+    row = connection.execute(READ_LOAD).one_or_none()
+    if row is None:
+        return None
+    return Load(**{**row._mapping, "candidates": [Candidate(*one) for one in row.candidates]})
 
 
 def admit_free(connection: Connection, task_id: str, attempt: int) -> list[Admitted]:
