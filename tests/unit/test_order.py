@@ -1,6 +1,6 @@
 """The order of admission, as a property: the decision from few facts equals the rules over all users."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roadmap_content.state.queue.order import Candidate, Load, next_candidate
@@ -9,10 +9,10 @@ from tests.support.admission_rules import User, expected_users
 USERS = st.builds(
     User,
     queue_class=st.sampled_from(["interactive", "bulk"]),
-    queue_key=st.sampled_from([f"user:{name}" for name in "abcdefg"]),
+    queue_key=st.sampled_from([f"user:{name}" for name in "abcd"]),
     charged=st.sampled_from([0.0, 1.0, 5.0]),
     waits=st.booleans(),
-    grants=st.sampled_from([None, None, 0, 1, 2, 5]),
+    grants=st.sampled_from([None, None, 0, 1, 2]),
     is_recent=st.booleans(),
 )
 
@@ -37,9 +37,10 @@ def load_of(users: list[User], slots: int) -> Load:
     )
 
 
+@settings(max_examples=1_000)
 @given(
-    users=st.lists(USERS, max_size=12, unique_by=lambda user: (user.queue_class, user.queue_key)),
-    slots=st.sampled_from([1, 2, 3, 10]),
+    users=st.lists(USERS, max_size=6, unique_by=lambda user: (user.queue_class, user.queue_key)),
+    slots=st.sampled_from([1, 2, 4]),
 )
 def test_the_decision_is_that_of_the_rules(users: list[User], slots: int) -> None:
     chosen = next_candidate(load_of(users, slots))
