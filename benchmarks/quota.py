@@ -69,8 +69,10 @@ MAX_CONCURRENCY: int = default_of(_TEMPLATE, "MaxConcurrency")
 MAX_OUTPUT: int = default_of(_TEMPLATE, "ModelMaxOutputTokens")
 MODEL_ID = "test.model-v1:0"
 
-RESET = text("TRUNCATE content_model_tokens, content_model_leases")
-CONFIGURE = text("UPDATE content_model_quota SET tokens_per_minute = :tokens")
+RESET = text("DELETE FROM content_model_leases")
+CONFIGURE = text("""
+UPDATE content_model_quota SET tokens_per_minute = :tokens, supplied = 0, promised = 0, refilled_at = 'epoch'
+""")
 
 
 class VirtualTime:

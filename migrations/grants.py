@@ -25,7 +25,6 @@ _BASELINE_WRITES: Mapping[str, tuple[str, ...]] = {
     "content_group_changes": ("INSERT", "UPDATE"),
     "content_model_leases": ("INSERT", "UPDATE", "DELETE"),
     "content_model_quota": ("UPDATE",),
-    "content_model_tokens": ("INSERT", "UPDATE"),
     "content_origins": ("INSERT", "UPDATE", "DELETE"),
     "content_queue": ("INSERT", "UPDATE", "DELETE"),
     "content_queue_keys": ("INSERT", "UPDATE", "DELETE"),

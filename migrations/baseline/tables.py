@@ -186,28 +186,23 @@ CREATE TABLE content_token_hours (
     PRIMARY KEY (hour, shard)
 );
 
--- The model's quota: one row. NULL: none is configured, and calls adapt to refusals.
+-- The model's quota, and the bucket that invocations share: one row. NULL: none is configured, and calls
+-- adapt to refusals. The first exchange fills the bucket.
 CREATE TABLE content_model_quota (
     quota_id smallint PRIMARY KEY DEFAULT 1 CHECK (quota_id = 1),
-    tokens_per_minute bigint CHECK (tokens_per_minute > 0)
+    tokens_per_minute bigint CHECK (tokens_per_minute > 0),
+    supplied double precision NOT NULL DEFAULT 0,
+    promised double precision NOT NULL DEFAULT 0,
+    refilled_at timestamptz NOT NULL DEFAULT 'epoch'
 );
 INSERT INTO content_model_quota DEFAULT VALUES;
-
--- Its tokens: the bucket that invocations share.
-CREATE TABLE content_model_tokens (
-    model_id text PRIMARY KEY,
-    supplied double precision NOT NULL,
-    promised double precision NOT NULL,
-    refilled_at timestamp NOT NULL
-);
 
 -- Its leases that are not due: an invocation that was killed does not return its own.
 CREATE TABLE content_model_leases (
     lease_id varchar(64) PRIMARY KEY,
-    model_id text NOT NULL,
     range_end double precision NOT NULL,
     rest double precision NOT NULL,
-    seen_at timestamp NOT NULL
+    seen_at timestamptz NOT NULL
 );
 """
 

@@ -7,11 +7,15 @@ from threading import Barrier
 import pytest
 from sqlalchemy import Engine, text
 
-from roadmap_content.content.generation.quota import (
+from local_stack.lock_waiters import processes_waiting_for
+from local_stack.processes import becomes_true
+from roadmap_content.content.generation.leases import (
     ABANDONED_SECONDS,
     BURST_SECONDS,
-    CLOCK_SECONDS,
-    EXCHANGE,
+    Exchanged,
+    exchange,
+)
+from roadmap_content.content.generation.quota import (
     LONGEST_WAIT,
     GenerationStoppedError,
     ModelQuota,
@@ -52,8 +56,8 @@ class Bucket:
     def advance(self, seconds: float) -> None:
         self.now += seconds
 
-    def invocation(self, burndown: str = "1", model_id: str = "m") -> ModelQuota:
-        settings = Settings({"MODEL_ID": model_id, "MODEL_OUTPUT_BURNDOWN": burndown})
+    def invocation(self, burndown: str = "1") -> ModelQuota:
+        settings = Settings({"MODEL_OUTPUT_BURNDOWN": burndown})
         return ModelQuota(self.engine, settings, Deadline.after(60), lambda: self.now)
 
     def started_within(self, quota: ModelQuota, seconds: int, need: Need = NEED) -> float | None:
@@ -167,12 +171,6 @@ def test_nothing_is_leased_while_generation_is_stopped(bucket: Bucket) -> None:
     assert waited <= 2.0 + LONGEST_WAIT
 
 
-def test_models_have_quotas_of_their_own(bucket: Bucket) -> None:
-    assert bucket.invocation(model_id="one").begin(NEED) is not None
-    assert bucket.invocation(model_id="two").begin(NEED) is not None
-    assert bucket.invocation(model_id="one").begin(NEED) is None
-
-
 @pytest.mark.parametrize("changed", [RATE * 6_000, None], ids=["changed", "removed"])
 def test_a_changed_quota_is_effective_for_waiting_calls(bucket: Bucket, changed: int | None) -> None:
     quota = bucket.invocation()
@@ -270,43 +268,61 @@ def test_the_calls_of_an_invocation_return_their_tokens_together(bucket: Bucket)
     assert next(bucket.exchanges) == before + 3
 
 
-NOTHING = {"model_id": "m", "asked": 0, "returned": 0, "lease_id": "", "is_kept": False}
-AHEAD = "UPDATE content_model_tokens SET refilled_at = refilled_at + interval '1 hour'"
-
-
-def test_a_clock_that_was_ahead_stops_the_refill_for_seconds(pipeline: Pipeline) -> None:
+def test_a_clock_that_was_ahead_does_not_stop_the_refill(pipeline: Pipeline) -> None:
     Bucket(pipeline).configure()
     engine = pipeline.services.engine
-    exchange(engine)
-    pipeline.execute(AHEAD)
-    exchange(engine)
-    (row,) = pipeline.rows("SELECT refilled_at - timezone('utc', now()) AS ahead FROM content_model_tokens")
-    assert row["ahead"].total_seconds() <= CLOCK_SECONDS
+    exchange_by(engine)
+    pipeline.execute("UPDATE content_model_quota SET refilled_at = refilled_at + interval '1 hour'")
+    exchange_by(engine)
+    (row,) = pipeline.rows(
+        "SELECT supplied, refilled_at > clock_timestamp() AS is_ahead FROM content_model_quota"
+    )
+    assert row == {"supplied": BURST, "is_ahead": False}
 
 
-def test_an_exchange_that_began_earlier_does_not_refill_twice(pipeline: Pipeline) -> None:
+def test_of_two_exchanges_the_one_that_began_earlier_does_not_refill_twice(pipeline: Pipeline) -> None:
     Bucket(pipeline).configure()
-    refilled = "SELECT refilled_at FROM content_model_tokens"
     with pipeline.services.engine.connect() as earlier:
         earlier.execute(text("SELECT now()"))
-        exchange(pipeline.engine)
-        (before,) = pipeline.rows(refilled)
-        earlier.execute(EXCHANGE, NOTHING)
+        exchange_by(pipeline.engine, "a", asked=10 * BURST)
+        (before,) = pipeline.rows("SELECT supplied, refilled_at FROM content_model_quota")
+        exchange(earlier, "", asked=0, returned=0, is_kept=False)
         earlier.commit()
-    assert pipeline.rows(refilled) == [before]
+    (after,) = pipeline.rows("SELECT supplied, refilled_at FROM content_model_quota")
+    elapsed = (after["refilled_at"] - before["refilled_at"]).total_seconds()
+    assert elapsed >= 0
+    assert after["supplied"] - before["supplied"] == pytest.approx(RATE * elapsed)
+
+
+def test_a_lease_that_ends_while_its_invocation_waits_for_the_bucket_is_not_renewed(
+    pipeline: Pipeline,
+) -> None:
+    """The other exchange has given its tokens to others."""
+    Bucket(pipeline).configure()
+    exchange_by(pipeline.engine, "slow", asked=10 * BURST)
+    pipeline.execute("UPDATE content_model_leases SET seen_at = seen_at - interval '1 minute'")
+    with pipeline.engine.begin() as other, ThreadPoolExecutor(1) as pool:
+        exchange(other, "other", asked=0, returned=0, is_kept=True)
+        slow = pool.submit(exchange_by, pipeline.services.engine, "slow")
+        assert becomes_true(lambda: bool(processes_waiting_for(other)), 600)
+        other.commit()
+        found = slow.result()
+    assert found is not None
+    assert found.bucket.lease is None
+    assert pipeline.rows("SELECT lease_id FROM content_model_leases") == []
 
 
 def test_an_exchange_whose_commit_was_not_answered_is_repeated(pipeline: Pipeline) -> None:
     Bucket(pipeline).configure()
     for _ in range(2):
-        exchange(pipeline.engine, asked=BURST, lease_id="a", is_kept=True)
+        exchange_by(pipeline.engine, "a", asked=BURST)
     assert pipeline.rows("SELECT range_end FROM content_model_leases") == [{"range_end": 2 * BURST}]
 
 
-def exchange(engine: Engine, **parameters: object) -> None:
+def exchange_by(engine: Engine, lease_id: str = "", asked: float = 0) -> Exchanged | None:
     """Exchange by PostgreSQL's own clock."""
     with engine.begin() as connection:
-        connection.execute(EXCHANGE, NOTHING | parameters).one()
+        return exchange(connection, lease_id, asked=asked, returned=0, is_kept=True)
 
 
 def test_an_unreachable_database_fails_the_call_and_not_the_end_of_another(
@@ -316,7 +332,7 @@ def test_an_unreachable_database_fails_the_call_and_not_the_end_of_another(
     taken = quota.begin(NEED)
     assert taken is not None
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise DatabaseUnavailableError("no connection")
 
     monkeypatch.setattr("roadmap_content.content.generation.quota.transact", fail)

@@ -91,7 +91,6 @@ def test_every_table_of_ours_has_a_rule_or_a_reason_to_have_none(pipeline: Pipel
         "content_capacity",  # one row, or one for each model
         "content_model_leases",
         "content_model_quota",
-        "content_model_tokens",
         "content_erasures",  # the register, which names no user
         "content_failure_groups",  # one row for each reason
         "content_queue_keys",  # one row for each user and class

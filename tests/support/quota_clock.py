@@ -1,39 +1,32 @@
 """A clock for the bucket of the model's quota, instead of PostgreSQL's own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
+from typing import Any
 
 from sqlalchemy import Connection, Engine, event, text
 
-from roadmap_content.content.generation.quota import EXCHANGE
+from roadmap_content.content.generation.leases import READ
 
-SHIFT = text("""
-WITH leases AS (UPDATE content_model_leases SET seen_at = seen_at - make_interval(secs => :ago))
-UPDATE content_model_tokens SET refilled_at = timezone('utc', now()) - make_interval(secs => :ago)
-""")
+READ_AT = text(READ.text.replace("clock_timestamp()", "to_timestamp(1e9 + :virtual_time)"))
 
 
 @contextmanager
 def quota_clock(engine: Engine, now: Callable[[], float]) -> Iterator["Iterator[int]"]:
-    """Let the buckets fill by this clock. Yields a counter: its next value is the number of exchanges.
-
-    The engine must have one connection, so that one exchange follows another. `now()` of PostgreSQL is the
-    start of the transaction, so the time of the statements does not count.
-    """
+    """Let the bucket fill by this clock. Yields a counter: its next value is the number of exchanges."""
     exchanges = count()
-    last = now()
 
-    def shift(connection: Connection, statement: object, *_: object) -> None:
-        nonlocal last
-        if statement is EXCHANGE:
+    def read(
+        _: Connection, statement: object, several: object, parameters: Mapping[str, Any], __: object
+    ) -> tuple[object, object, Mapping[str, Any]]:
+        if statement is READ:
             next(exchanges)
-            at = now()
-            connection.execute(SHIFT, {"ago": at - last})
-            last = at
+            return READ_AT, several, {**parameters, "virtual_time": now()}
+        return statement, several, parameters
 
-    event.listen(engine, "before_execute", shift)
+    event.listen(engine, "before_execute", read, retval=True)
     try:
         yield exchanges
     finally:
-        event.remove(engine, "before_execute", shift)
+        event.remove(engine, "before_execute", read)

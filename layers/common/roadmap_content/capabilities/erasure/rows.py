@@ -33,7 +33,6 @@ NAMELESS = frozenset(
         "content_installation",
         "content_model_leases",
         "content_model_quota",
-        "content_model_tokens",
         "content_schema_version",
         "content_sweeps",  # the places of a sweep, which `runs/reconciliation/sweeps.py` removes
         "content_token_hours",

@@ -1,17 +1,11 @@
-"""The limits of tokens: of the model (`content_model_quota`, `content_model_tokens`, `content_model_leases`),
-and of each task (`generation_tokens`).
+"""The limits of tokens: of the model (its bucket is in `leases.py`), and of each task (`generation_tokens`).
 
 All invocations share the model's quota. Its bucket counts as Bedrock does: a call takes its input and its
 maximum output when it starts; at its end, this is replaced by its input and its output, whose tokens may
 count several times. An invocation does not ask for each call, but leases a few seconds of the quota for the
 calls that wait, and gives back the tokens that its calls did not use.
 
-`supplied` is the sum of all tokens that the quota supplied, and `promised` of all that were leased. A lease
-is the range of `promised` that it added; its tokens may be used as soon as `supplied` has reached them. So
-leases are served in the order in which they were asked for, without a list of those that wait. The rest of a
-lease whose invocation ends before its time is supplied at once, or within seconds if it was killed: one that
-waits asks at least every `LONGEST_WAIT` seconds. Those that asked before it may use it early, until the quota
-has supplied as much; without this, each later call would wait for tokens that nobody uses.
+Leases add nothing to the throughput. They serve people evenly beside a bulk load (docs/performance.md).
 """
 
 import threading
@@ -28,71 +22,13 @@ from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.settings import Settings
-
-BURST_SECONDS = 2.0
-"""The quota that may be used at once after a time without calls. Bedrock documents a quota per minute; the
-less is used at once, the fewer calls it refuses.
-"""
+from .leases import exchange
 
 LEASE_SECONDS = 2.0
 """The largest lease, as a time of the whole quota; at least one call. Longer ones would let others wait."""
 
 SHORTEST_WAIT, LONGEST_WAIT = 0.25, 2.0
 """Seconds between two exchanges. The longest bounds how long tokens that came early are unused."""
-
-CLOCK_SECONDS = 10.0
-"""The longest time without a refill after the database's clock was ahead. Longer than an exchange takes: of
-two at the same time, the later one may have begun first.
-"""
-
-ABANDONED_SECONDS = 10.0
-"""A lease that its invocation has not asked for during this time is ended."""
-
-# Requires no lock: one statement. Guarantees: the sum of the leases that are due never exceeds what the quota
-# supplied. No row if no quota is configured. While generation is stopped, nothing is leased. `range_end` and
-# `rest` are NULL if the invocation has no lease, also because it was ended as abandoned.
-# A retry after a COMMIT with an unknown outcome leases or returns twice, once.
-EXCHANGE = text(f"""
-WITH capacity AS MATERIALIZED (
-    SELECT rate, rate * {BURST_SECONDS} AS burst, stopped_reason, timezone('utc', now()) AS at,
-        CASE WHEN stopped_reason IS NULL THEN CAST(:asked AS double precision) ELSE 0 END AS asked
-    FROM (SELECT CAST(tokens_per_minute AS double precision) / 60 AS rate FROM content_model_quota
-        WHERE tokens_per_minute IS NOT NULL) AS quota, content_capacity
-),
-ended AS (
-    DELETE FROM content_model_leases USING capacity c
-    WHERE model_id = :model_id AND CASE WHEN lease_id = :lease_id THEN NOT CAST(:is_kept AS boolean)
-        ELSE abs(extract(epoch FROM c.at - seen_at)) > {ABANDONED_SECONDS} END
-    RETURNING rest
-),
-exchanged AS (
-    INSERT INTO content_model_tokens AS known (model_id, supplied, promised, refilled_at)
-    SELECT :model_id, c.burst, c.asked, c.at FROM capacity c
-    ON CONFLICT (model_id) DO UPDATE SET
-        supplied = least(known.promised + (SELECT burst FROM capacity), known.supplied + :returned
-            + (SELECT coalesce(sum(rest), 0) FROM ended) + (SELECT rate FROM capacity)
-                * greatest(0, extract(epoch FROM excluded.refilled_at - known.refilled_at))),
-        promised = known.promised + excluded.promised,
-        refilled_at = greatest(excluded.refilled_at,
-            least(known.refilled_at, excluded.refilled_at + make_interval(secs => {CLOCK_SECONDS})))
-    RETURNING supplied, promised
-),
-leased AS (
-    INSERT INTO content_model_leases (lease_id, model_id, range_end, rest, seen_at)
-    SELECT :lease_id, :model_id, e.promised, least(c.asked, greatest(0, e.promised - e.supplied)), c.at
-    FROM exchanged e, capacity c WHERE c.asked > 0
-    ON CONFLICT (lease_id) DO UPDATE SET range_end = excluded.range_end, rest = excluded.rest
-    RETURNING range_end, rest
-),
-renewed AS (
-    UPDATE content_model_leases SET rest = least(rest, greatest(0, range_end - e.supplied)), seen_at = c.at
-    FROM exchanged e, capacity c WHERE lease_id = :lease_id AND CAST(:is_kept AS boolean) AND c.asked = 0
-    RETURNING range_end, rest
-)
-SELECT e.supplied, c.rate, c.stopped_reason, l.range_end, l.rest FROM exchanged e CROSS JOIN capacity c
-LEFT JOIN (SELECT * FROM leased UNION ALL SELECT * FROM renewed) AS l ON true
-""")
-
 
 READ_QUOTA = text("SELECT tokens_per_minute FROM content_model_quota")
 
@@ -275,32 +211,31 @@ class ModelQuota:
         asked = 0.0 if self._rest else self._missing()
         if asked:
             self._lease_id, self._rest = uuid4().hex, asked
-        parameters = {
-            "model_id": self._settings.model_id,
-            "asked": asked,
-            "returned": self._returned,
-            "lease_id": self._lease_id,
-            "is_kept": is_kept,
-        }
         exchanged = transact(
-            self._engine, lambda connection: connection.execute(EXCHANGE, parameters).one_or_none(), deadline
+            self._engine,
+            exchange,
+            deadline,
+            self._lease_id,
+            asked=asked,
+            returned=self._returned,
+            is_kept=is_kept,
         )
         self._returned = 0.0
         if exchanged is None:
             self._is_limited = False
             return None
+        bucket, lease = exchanged.bucket, exchanged.bucket.lease
         now = self._clock()
         # Faster than the quota, because calls return tokens.
         elapsed = now - self._exchanged_at
-        supply = (exchanged.supplied - self._supplied) / elapsed if 0 < elapsed < 60 else 0.0
-        self._rate, self._supplied, self._exchanged_at = exchanged.rate, exchanged.supplied, now
-        if exchanged.rest is not None:
-            self._available += self._rest - exchanged.rest
-        self._rest = exchanged.rest or 0.0
-        missing = exchanged.range_end - exchanged.supplied if self._rest else 0.0
-        self._exchange_at = now + min(max(missing / max(supply, exchanged.rate), SHORTEST_WAIT), LONGEST_WAIT)
-        stopped_reason: str | None = exchanged.stopped_reason
-        return stopped_reason
+        supply = (bucket.supplied - self._supplied) / elapsed if 0 < elapsed < 60 else 0.0
+        self._rate, self._supplied, self._exchanged_at = bucket.rate, bucket.supplied, now
+        if lease is not None:
+            self._available += self._rest - lease.rest
+        self._rest = lease.rest if lease is not None else 0.0
+        missing = lease.range_end - bucket.supplied if lease is not None and lease.rest else 0.0
+        self._exchange_at = now + min(max(missing / max(supply, bucket.rate), SHORTEST_WAIT), LONGEST_WAIT)
+        return exchanged.stopped_reason
 
     def _missing(self) -> float:
         """The tokens to lease: for the calls that have waited longest. A part of a call would be unused."""
