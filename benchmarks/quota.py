@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count, product
+from operator import length_hint
+from statistics import mean
 from typing import Any, NamedTuple, Self
 
 import boto3
@@ -43,6 +45,7 @@ from tests.support.factories import bundle_of
 from tests.support.quota_clock import quota_clock
 
 from .curriculum import concept_ids
+from .report import Limit
 
 CONCEPTS = 30
 SLOTS = 10
@@ -50,6 +53,12 @@ LATENCY, ROUND_TRIP = 15.0, 0.05
 """Seconds of an answer (varies by up to a third) and of a refusal."""
 
 INVOCATION = 900.0
+ROADMAPS_OF_A_PERSON, SLOTS_OF_A_PERSON = 3, 3
+"""One person's roadmaps, one after another, and the batches of one at a time."""
+
+OTHERS, PEOPLE_QUOTA = 30, 400_000
+"""The roadmaps beside a person's, on the other slots, and the tokens per minute of all."""
+
 BURST = 20.0
 """The seconds of the quota that the server lets calls use at once, a third of a minute."""
 
@@ -99,6 +108,13 @@ class VirtualTime:
             heappush(self._waiting, (self._now + seconds, next(self._number), event))
             self._stop_working()
         event.wait()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stop the clock until all slots have their first batch."""
+        self.enter(1)
+        yield
+        self.leave()
 
     def enter(self, threads: int) -> None:
         """Add threads that start now."""
@@ -183,12 +199,25 @@ class Run(NamedTuple):
     """The errors of the items that were not generated."""
 
 
-def measure(
-    engine: Engine,
-    roadmaps: int,
-    tokens_per_minute: int,
-) -> Run:
-    """Generate roadmaps in batches, as many at the same time as there are slots, and as a run may have."""
+class _Model(NamedTuple):
+    """A model with a quota, in virtual time."""
+
+    engine: Engine
+    clock: VirtualTime
+    quota: Quota
+    server: ConverseServer
+    client: Any
+
+    def slots(self) -> "_Slots":
+        """Slots whose calls wait for the shared bucket."""
+        settings = Settings(self.server.settings(MODEL_ID=MODEL_ID))
+        return _Slots(
+            self.engine, settings, BedrockModel(self.client, MODEL_ID, MAX_OUTPUT, LATENCY * 4), self.clock
+        )
+
+
+@contextmanager
+def _model(engine: Engine, tokens_per_minute: int) -> Iterator[_Model]:
     clock = VirtualTime()
     chance = random.Random(27)  # noqa: S311 - a simulation
 
@@ -212,15 +241,55 @@ def measure(
         _client(server) as client,
         quota_clock(engine, clock.now),
     ):
-        settings = Settings(server.settings(MODEL_ID=MODEL_ID))
-        slots = _Slots(engine, settings, BedrockModel(client, MODEL_ID, MAX_OUTPUT, LATENCY * 4), clock)
-        slots.work([batch for number in range(roadmaps) for batch in _batches(number)], roadmaps)
+        yield _Model(engine, clock, quota, server, client)
         assert not server.faults, server.faults  # noqa: S101 - otherwise the requests were invalid
-        paid = sum(usage["totalTokens"] for usage in server.usages)
-        accepted = sum(server.accepted.values())
-        wasted = paid * (len(server.usages) - accepted) // max(1, len(server.usages))
+
+
+def measure(engine: Engine, roadmaps: int, tokens_per_minute: int) -> Run:
+    """Generate roadmaps in batches, as many at the same time as there are slots, and as a run may have."""
+    with _model(engine, tokens_per_minute) as model:
+        slots = model.slots()
+        batches = [batch for number in range(roadmaps) for batch in _batches(number)]
+        with model.clock.paused():
+            slots.begin(batches, min(SLOTS, MAX_CONCURRENCY * roadmaps))
+        slots.wait()
+        paid = sum(usage["totalTokens"] for usage in model.server.usages)
+        accepted = sum(model.server.accepted.values())
+        wasted = paid * (len(model.server.usages) - accepted) // max(1, len(model.server.usages))
+        quota = model.quota
     calls = quota.admitted + quota.throttled
     return Run(quota.used, quota.throttled / calls, wasted, slots.lost)
+
+
+def seconds_of_a_person(engine: Engine, others: int, tokens_per_minute: int) -> list[float]:
+    """The seconds of each of one person's roadmaps, one after another, beside the roadmaps of others."""
+    seconds = []
+    with _model(engine, tokens_per_minute) as model:
+        bulk = model.slots()
+        begun = False
+        for number in range(ROADMAPS_OF_A_PERSON):
+            person, began = model.slots(), model.clock.now()
+            with model.clock.paused():
+                if not begun:
+                    batches = [batch for each in range(others) for batch in _batches(100 + each)]
+                    bulk.begin(batches, SLOTS - SLOTS_OF_A_PERSON)
+                    begun = True
+                person.begin(_batches(number), SLOTS_OF_A_PERSON)
+            person.wait()
+            seconds.append(person.ended_at - began)
+            assert not others or bulk.has_more, "others are at work until the end"  # noqa: S101 - a valid measurement
+        bulk.stop()
+        bulk.wait()
+    return seconds
+
+
+def person_beside_others(engine: Engine) -> Limit:
+    """How much longer the slowest of a person's roadmaps takes beside others. Without leases, each call races
+    for the tokens that are due, and the person waits for as long as luck has it: about 3.4 to 4.2 times.
+    """
+    alone = mean(seconds_of_a_person(engine, 0, PEOPLE_QUOTA))
+    slowest = max(seconds_of_a_person(engine, OTHERS, PEOPLE_QUOTA))
+    return Limit("a person's roadmap beside 30 others, by the model's quota: of alone", slowest / alone, 2.6)
 
 
 def _batches(roadmap: int) -> list[list[tuple[Concept, ContentType]]]:
@@ -246,22 +315,35 @@ class _Slots:
         self._engine, self._settings, self._model, self._clock = engine, settings, model, clock
         self._batches: Iterator[Sequence[tuple[Concept, ContentType]]] = iter(())
         self._done = threading.Semaphore(0)
+        self._slots = 0
+        self.ended_at = 0.0
         self.lost: list[str] = []
 
-    def work(self, batches: Sequence[Sequence[tuple[Concept, ContentType]]], roadmaps: int) -> None:
-        """Generate all batches."""
+    def begin(self, batches: Sequence[Sequence[tuple[Concept, ContentType]]], slots: int) -> None:
+        """Generate batches, on so many slots."""
         self._batches = iter(batches)  # `next` of a list's iterator is atomic
-        slots = min(SLOTS, MAX_CONCURRENCY * roadmaps, len(batches))
-        self._clock.enter(1)  # until all slots have their first batch
-        for _ in range(slots):
+        self._slots = min(slots, len(batches))
+        for _ in range(self._slots):
             self._next_batch()
-        self._clock.leave()
-        for _ in range(slots):
+
+    def stop(self) -> None:
+        """Begin no further batch."""
+        self._batches = iter(())
+
+    def wait(self) -> None:
+        """Wait for the end of the last batch."""
+        for _ in range(self._slots):
             self._done.acquire()
+
+    @property
+    def has_more(self) -> bool:
+        """Whether a batch has not begun."""
+        return length_hint(self._batches) > 0
 
     def _next_batch(self) -> None:
         batch = next(self._batches, None)
         if batch is None:
+            self.ended_at = self._clock.now()
             self._done.release()
             return
         threads = min(PARALLEL, len(batch))

@@ -7,6 +7,7 @@ from threading import Barrier
 import pytest
 from sqlalchemy import Engine, text
 
+from benchmarks.quota import person_beside_others
 from local_stack.lock_waiters import processes_waiting_for
 from local_stack.processes import becomes_true
 from roadmap_content.content.generation.leases import (
@@ -25,7 +26,7 @@ from roadmap_content.content.generation.quota import (
 from roadmap_content.contracts.errors import DatabaseUnavailableError
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
-from tests.support.pipeline import Pipeline
+from tests.support.pipeline import Pipeline, services_for
 from tests.support.quota_clock import quota_clock
 
 RATE = 1_000
@@ -352,3 +353,12 @@ def test_concurrent_invocations_never_take_more_than_the_quota_supplied(bucket: 
         taken += sum(call.result() or 0 for call in begun)
         assert taken <= BURST + RATE * bucket.now
     assert taken >= 0.9 * RATE * bucket.now
+
+
+@pytest.mark.slow
+def test_a_person_s_roadmaps_are_served_evenly_beside_others(database_url: str) -> None:
+    """The limit of `make load`, which fails without leases."""
+    engine = services_for(database_url).engine
+    found = person_beside_others(engine)
+    engine.dispose()
+    assert found.holds(), found

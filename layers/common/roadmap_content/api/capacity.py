@@ -5,7 +5,7 @@ Each change has a row in `content_capacity_changes`, with all three before and a
 
 from sqlalchemy import Connection, text
 
-from ..content.generation.quota import change_quota, read_quota
+from ..content.generation.leases import change_quota, read_quota
 from ..contracts.api.capacity import MOST_CHANGES, MOST_USERS, CapacityAnswer, CapacityChange, CapacityRequest
 from ..contracts.errors import ContentError, InvalidRequestError
 from ..platform.postgres.transactions import transact

@@ -127,3 +127,18 @@ def exchange(
     range_end, rest = bucket.lease or (None, None)
     connection.execute(WRITE, written | {"range_end": range_end, "rest": rest})
     return Exchanged(bucket, row.stopped_reason)
+
+
+READ_QUOTA = text("SELECT tokens_per_minute FROM content_model_quota")
+
+CHANGE_QUOTA = text("UPDATE content_model_quota SET tokens_per_minute = :tokens_per_minute")
+
+
+def read_quota(connection: Connection) -> int | None:
+    """The model's quota of tokens per minute; `None` if none is configured."""
+    tokens_per_minute: int | None = connection.scalar(READ_QUOTA)
+    return tokens_per_minute
+
+
+def change_quota(connection: Connection, tokens_per_minute: int | None) -> None:
+    connection.execute(CHANGE_QUOTA, {"tokens_per_minute": tokens_per_minute})

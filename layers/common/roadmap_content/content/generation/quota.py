@@ -30,20 +30,6 @@ LEASE_SECONDS = 2.0
 SHORTEST_WAIT, LONGEST_WAIT = 0.25, 2.0
 """Seconds between two exchanges. The longest bounds how long tokens that came early are unused."""
 
-READ_QUOTA = text("SELECT tokens_per_minute FROM content_model_quota")
-
-CHANGE_QUOTA = text("UPDATE content_model_quota SET tokens_per_minute = :tokens_per_minute")
-
-
-def read_quota(connection: Connection) -> int | None:
-    """The model's quota of tokens per minute; `None` if none is configured."""
-    tokens_per_minute: int | None = connection.scalar(READ_QUOTA)
-    return tokens_per_minute
-
-
-def change_quota(connection: Connection, tokens_per_minute: int | None) -> None:
-    connection.execute(CHANGE_QUOTA, {"tokens_per_minute": tokens_per_minute})
-
 
 class Usage(NamedTuple):
     tokens_in: int = 0
