@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 TOO_MANY_CONNECTIONS = "53300"
 INSUFFICIENT_PRIVILEGE = "42501"
-SERVER_STATES = "^(08|28|40|53|55|57|58|25006$|25P03$)"
-"""A regular expression, in Python's and PostgreSQL's syntax: class 08 connection, 40 rollback (deadlock,
+_SERVER_STATES = "^(08|28|40|53|55|57|58|25006$|25P03$)"
+"""A regular expression: class 08 connection, 40 rollback (deadlock,
 serialization), 53 resources (connections, memory, disk), 55 object not in the required state (lock timeout),
 57 operator intervention (shutdown, statement timeout), 58 system error; 28 is invalid authorization, which a
 rotated password explains; 25006 read-only transaction (a server that is failing over), 25P03
@@ -54,7 +54,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9_$]{1,63}")
 
 def is_transient(sqlstate: str) -> bool:
     """Whether the statement may succeed later. An empty SQLSTATE means a lost connection: transient."""
-    return not sqlstate or re.match(SERVER_STATES, sqlstate) is not None
+    return not sqlstate or re.match(_SERVER_STATES, sqlstate) is not None
 
 
 def is_about_content(sqlstate: str) -> bool:

@@ -117,24 +117,38 @@ def is_in_parts(connection: Connection) -> bool:
 
 
 @contextmanager
-def isolated(connection: Connection, event: str, *, always: bool = False, **ids: str) -> Iterator[None]:
-    """A part of the work of `transact_in_parts`: in its second try, or `always`, only this part is undone if
-    the server refuses a statement of it; the `event` is logged and recorded. The savepoint takes a round trip
-    more. The COMMIT releases it.
+def savepoint(connection: Connection, name: str) -> Iterator[None]:
+    """Statements that are undone alone if the server refuses one. It takes a round trip more; the COMMIT
+    releases it.
+
+    Raises:
+        DataRefusedError: the server refused a statement. A transient error is raised as it is.
     """
-    if not (always or is_in_parts(connection)):
-        yield
-        return
-    connection.exec_driver_sql(f"SAVEPOINT {event}")
+    connection.exec_driver_sql(f"SAVEPOINT {name}")
     try:
         yield
     except DBAPIError as error:
         sqlstate, reason = diagnose(error)
         if is_transient(sqlstate):
             raise
-        connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {event}")
-        logger.error(event, extra={**ids, "sqlstate": sqlstate, "reason": reason})
-        record_refusal(connection, event.removesuffix("_refused"), sqlstate)
+        connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {name}")
+        raise DataRefusedError(sqlstate, reason) from None
+
+
+@contextmanager
+def isolated(connection: Connection, event: str, *, always: bool = False, **ids: str) -> Iterator[None]:
+    """A part of the work of `transact_in_parts`: in its second try, or `always`, only this part is undone if
+    the server refuses a statement of it; the `event` is logged and recorded.
+    """
+    if not (always or is_in_parts(connection)):
+        yield
+        return
+    try:
+        with savepoint(connection, event):
+            yield
+    except DataRefusedError as refusal:
+        logger.error(event, extra={**ids, "sqlstate": refusal.sqlstate, "reason": str(refusal)})
+        record_refusal(connection, event.removesuffix("_refused"), refusal.sqlstate)
 
 
 def diagnose(error: DBAPIError | OSError | NoFreeConnection) -> tuple[str, str]:

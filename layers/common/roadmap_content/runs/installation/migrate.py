@@ -35,8 +35,7 @@ from ...content.roadmaps.framework import Concept
 from ...contracts.errors import ContentError, PermanentError
 from ...contracts.payloads import Origin, Payload, parse
 from ...platform.postgres.engine import session_limits
-from ...platform.postgres.partial_save import save_in_parts
-from ...platform.postgres.transactions import RESERVE, diagnose, transact
+from ...platform.postgres.transactions import RESERVE, DataRefusedError, diagnose, savepoint, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.settings import Settings
@@ -177,11 +176,13 @@ def _refusal(connection: Connection, kind: ContentKind, roadmap_id: str) -> str 
         return f"{error.code}: {error}"
     row = kind.to_row(roadmap_id, concept.concept_id, content)
     row = with_origin(row, Origin(generator="offline"), roadmap_id, 1, "")
-    outcome = save_in_parts(connection, kind.sql.save, [save_parameters(roadmap_id, [row])])
-    refusals = [status for _, status in outcome.unwritten] + [
-        str(error) for error in outcome.refused.values()
-    ]
-    return "; ".join(refusals) or None
+    try:
+        with savepoint(connection, "rehearsed_save"):
+            connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+            unwritten = connection.execute(text(kind.sql.save), save_parameters(roadmap_id, [row])).all()
+    except DataRefusedError as refusal:
+        return str(refusal)
+    return "; ".join(each.row_status for each in unwritten) or None
 
 
 class StaleReleaseError(PermanentError, code="StaleRelease"):
