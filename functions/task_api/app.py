@@ -37,7 +37,8 @@ from roadmap_content.api.parameters import (
     exact_id,
 )
 from roadmap_content.api.preview import preview_retry
-from roadmap_content.api.revisions import list_revisions, read_content, read_origin_counts, restore_revision
+from roadmap_content.api.restores import Author, Restore
+from roadmap_content.api.revisions import list_revisions, read_content, read_origin_counts
 from roadmap_content.api.source import read_task_source
 from roadmap_content.api.status import read_detail
 from roadmap_content.api.task_list import list_tasks
@@ -240,7 +241,8 @@ def post_restore(
     """
     caller, revision = api.caller, exact_id(revision_id, exact)
     user, item = caller.changes_for(user_id), Item(concept_id, content_type)
-    return restore_revision(api.services, task_id, user, item, revision, api.deadline, caller.actor, reason)
+    restore = Restore(api.services, item, revision, Author(caller.actor, reason))
+    return restore.of_task(task_id, user, api.deadline)
 
 
 @app.get(

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from roadmap_content.api.revisions import list_revisions, restore_revision
+from roadmap_content.api.restores import Author, Restore
+from roadmap_content.api.revisions import list_revisions
 from roadmap_content.api.status import read_status
 from roadmap_content.capabilities.recoveries.advance import advance, cancel, pause, resume
 from roadmap_content.contracts.api.capacity import RetryAnswer
@@ -209,15 +210,12 @@ class Histories(RuleBasedStateMachine):
     def restore(self, concept_id: str, kind: str, number: int, strike: Strike | None) -> None:
         """The user restores a revision of an item: a former one, or the current one."""
         world, item = self._world, Item(concept_id, ContentType(kind))
-        subject = world.services, world.task_id, USER, item
-        found = list_revisions(*subject, world.deadline()).items
+        found = list_revisions(world.services, world.task_id, USER, item, world.deadline()).items
         if found:
             revision_id = found[-1 - number % len(found)].revision_id
             world.log.restored.add((concept_id, kind))
-            ended = world.attempt(
-                lambda: restore_revision(*subject, revision_id, world.deadline(), f"user:{USER}", None),
-                strike,
-            )
+            restore = Restore(world.services, item, revision_id, Author(f"user:{USER}", None))
+            ended = world.attempt(lambda: restore.of_task(world.task_id, USER, world.deadline()), strike)
             self._check("restore", concept_id, kind, number, strike, ended)
 
     # Late and repeated deliveries.

@@ -8,7 +8,7 @@ from sqlalchemy import NullPool, create_engine, text
 
 from local_stack.lock_waiters import processes_waiting_for
 from local_stack.processes import becomes_true
-from roadmap_content.api.revisions import restore_revision
+from roadmap_content.api.restores import Author, Restore
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.roadmaps.metadata import lock_roadmap
 from roadmap_content.contracts.errors import ChangedSinceError, DatabaseUnavailableError
@@ -146,11 +146,11 @@ def test_a_restore_compares_the_current_content_when_nobody_changes_the_roadmap(
     regenerate(pipeline, ContentType.QUIZ)
     product = Pipeline(services_for(database_url))
     current, former = items.revisions()
-    item, subject = Item(FIRST, ContentType.QUIZ), (pipeline.services, "t-1", USER)
+    item, author = Item(FIRST, ContentType.QUIZ), Author("op", None)
 
     def restore() -> None:
-        end = Deadline.after(60), "op", None
-        restore_revision(*subject, item, former["revision_id"], *end, replacing=current["content_id"])
+        replacing = Restore(pipeline.services, item, former["revision_id"], author, current["content_id"])
+        replacing.of_task("t-1", USER, Deadline.after(60))
 
     with ThreadPoolExecutor(2) as pool:
         with pipeline.engine.begin() as saving:
@@ -221,8 +221,9 @@ def test_a_restore_waits_for_the_lock_of_its_task_before_that_of_its_events(
     other = create_engine(database_url, poolclass=NullPool)
     with other.connect() as ending:
         ending.execute(text("SELECT FROM roadmap_tasks FOR UPDATE"))
+        restore = Restore(pipeline.services, item, former, Author("auto", None))
         with pytest.raises(DatabaseUnavailableError):
-            restore_revision(pipeline.services, "t-1", None, item, former, Deadline.after(4), "auto", None)
+            restore.of_task("t-1", None, Deadline.after(4))
 
 
 def test_an_attempted_quiz_keeps_its_id(pipeline: Pipeline, ask: Ask) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from sqlalchemy import text
 
 from roadmap_content.api.cancel import cancel_task
-from roadmap_content.api.revisions import list_revisions, restore_revision
+from roadmap_content.api.restores import Author, Restore
+from roadmap_content.api.revisions import list_revisions
 from roadmap_content.capabilities.recoveries.advance import advance, cancel
 from roadmap_content.contracts.api.capacity import RetryAnswer
 from roadmap_content.contracts.items import ContentType, Item
@@ -70,10 +71,10 @@ def _await_redrive(world: World, services: Services) -> AwaitRedriveResult:
 
 def _restore(world: World, services: Services) -> object:
     item = Item(concept_ids(2)[0], ContentType.QUIZ)
-    subject = services, world.task_id, USER, item
-    oldest = list_revisions(*subject, _time()).items[-1]
+    oldest = list_revisions(services, world.task_id, USER, item, _time()).items[-1]
     world.log.restored.add(item)
-    return restore_revision(*subject, oldest.revision_id, _time(), f"user:{USER}", None)
+    restore = Restore(services, item, oldest.revision_id, Author(f"user:{USER}", None))
+    return restore.of_task(world.task_id, USER, _time())
 
 
 def _writing(statement: str, answer: object = None) -> Actor:

@@ -1,8 +1,7 @@
-"""The saved content of an item: read it, list its revisions, and restore one.
+"""The saved content of an item, and its revisions.
 
 - `GET /api/v1/tasks/{task_id}/content/{content_type}`
 - `GET /api/v1/tasks/{task_id}/items/{content_type}/revisions`
-- `POST /api/v1/tasks/{task_id}/items/{content_type}/revisions/{revision_id}/restore`
 - `GET /api/v1/origins`: how many items each model and prompt wrote
 """
 
@@ -12,27 +11,18 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from ..content.registry import CONTENT_KINDS
 from ..content.revision_records import (
-    RevisionSource,
     origin_of,
     read_text,
-    record_restored,
-    restore_content,
     revision_content,
-    revision_source,
     revisions_of,
     text_sizes,
 )
-from ..content.roadmaps.metadata import load_framework, lock_roadmap
 from ..content.rows import (
     count_origins,
-    current_revisions,
     current_row,
-    current_rows,
-    merge_items,
     saved_content,
 )
 from ..contracts.api.items import (
@@ -42,30 +32,21 @@ from ..contracts.api.items import (
     ItemOrigin,
     OriginCount,
     OriginCounts,
-    RestoreAnswer,
     Revision,
     Revisions,
     SavedItem,
 )
 from ..contracts.documents import Document
 from ..contracts.errors import (
-    ChangedSinceError,
     InvalidRequestError,
     ItemNotFoundError,
-    RestoreRefusedError,
-    TextUnavailableError,
 )
 from ..contracts.items import Item
-from ..platform.postgres.sqlstate import is_transient
-from ..platform.postgres.transactions import diagnose, transact, transact_in_parts
+from ..platform.postgres.transactions import transact
 from ..platform.runtime.deadline import Deadline
-from ..platform.runtime.log import logger
 from ..platform.storage.bucket import ObjectTooLargeError
-from ..runs.steps.accounting import project_rows
-from ..runs.steps.end_attempt import RunEnd, end_attempt
-from ..state.outbox import record_events
 from ..state.services import Services
-from ..state.tasks.task import Task, lock_task, read_task
+from ..state.tasks.task import read_task
 from .pages import encoded_size
 
 
@@ -179,113 +160,3 @@ def list_revisions(
     for row in with_text:
         row["size"] = sizes.get(row["content_url"])
     return Revisions(items=[Revision.model_validate(row) for row in rows])
-
-
-def restore_revision(
-    services: Services,
-    task_id: str,
-    user_id: str | None,
-    item: Item,
-    revision_id: str,
-    deadline: Deadline,
-    actor: str,
-    reason: str | None,
-    *,
-    replacing: str | None = None,
-) -> RestoreAnswer:
-    """Make a former content of an item the current one again, as a new revision. Nothing is deleted.
-
-    The row, its origin, the projections and the event are written in one transaction: its lines are in the
-    order of its locks. The outcome of a task of ours is recomputed, unless an attempt is running, which
-    records its own. With `replacing`, only the content with this id is replaced.
-
-    Raises:
-        TaskNotFoundError: the user has no such task.
-        ItemNotFoundError: there is no such revision.
-        RestoreRefusedError: the database refused the content, or its text is not available.
-        ChangedSinceError: the item has another content than `replacing`.
-        ErasureRunningError: the data of the task's user is being erased.
-        RoadmapNotFoundError, InvalidFrameworkError: the projections cannot be written.
-        DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
-    """
-
-    def read(connection: Connection) -> tuple[Task, RevisionSource]:
-        task = read_task(connection, task_id, user_id)
-        return task, _source(connection, task, item, revision_id)
-
-    task, source = transact(services.engine, read, deadline)
-    key = _checked_text(services, task, source, revision_id)
-    restored, current = None, None
-
-    def restore(connection: Connection) -> None:
-        nonlocal restored, current
-        roadmap_id = task.roadmap_id or ""
-        lock_roadmap(connection, roadmap_id)
-        services.require_permitted(connection, task_id)  # a page of the erasure waits for the lock
-        framework = load_framework(connection, task.roadmap_id, task.user_id)
-        merge_items(connection, roadmap_id)
-        if replacing is not None and current_revisions(connection, roadmap_id, [item]).get(item) != replacing:
-            raise ChangedSinceError("the item has been changed since")
-        again = _source(connection, task, item, revision_id)
-        if again.content_url != source.content_url:
-            raise ChangedSinceError("the revision has been changed since its text was checked")
-        content_id = _restore(connection, roadmap_id, item, again._replace(content_url=key))
-        current = current_row(connection, roadmap_id, item)
-        if content_id is None:
-            return  # also after a COMMIT without an answer
-        restored = content_id
-        record_restored(connection, roadmap_id, item, content_id, again.content_id, actor, reason)
-        project_rows(connection, roadmap_id, framework, current_rows(connection, roadmap_id))
-        lock_task(connection, task_id)  # before the lock of its events, as a claim does
-        event = task.events.item_restored(item, content_id, again.content_id, actor)
-        record_events(services, connection, [event])
-
-    def record(connection: Connection) -> None:
-        restore(connection)
-        if task.is_ours and not task.is_live:
-            end_attempt(connection, services, task_id, task.attempt, RunEnd())
-
-    transact_in_parts(services.engine, record, deadline)
-    logger.info("revision_restored", task_id=task_id, item=item, revision_id=revision_id, content_id=restored)
-    return RestoreAnswer(
-        task_id=task_id,
-        **item._asdict(),
-        restored=restored is not None,
-        content_id=None if current is None else current["revision"],
-        version=None if current is None else current.get("content_version"),
-    )
-
-
-def _source(connection: Connection, task: Task, item: Item, revision_id: str) -> RevisionSource:
-    try:
-        source = revision_source(connection, task.roadmap_id or "", item, revision_id)
-    except TextUnavailableError as error:
-        raise RestoreRefusedError(f"revision {revision_id!r}: {error}") from None
-    if source is None:
-        raise ItemNotFoundError(f"the item has no revision {revision_id!r}")
-    return source
-
-
-def _checked_text(services: Services, task: Task, source: RevisionSource, revision_id: str) -> str | None:
-    """The key of the text of a revision, if that is the text that was saved with it."""
-    if source.content_url is None:
-        return None
-    try:
-        read_text(services.bucket, task.roadmap_id or "", source.content_url, MOST_TEXT_BYTES)
-    except ObjectTooLargeError:
-        pass  # such a text is the product's, and its key has no hash
-    except TextUnavailableError as error:
-        raise RestoreRefusedError(f"revision {revision_id!r}: {error}") from None
-    return services.bucket.key_in(source.content_url)
-
-
-def _restore(connection: Connection, roadmap_id: str, item: Item, source: RevisionSource) -> str | None:
-    """Restore within a savepoint, so that a refusal of the database is one of this request."""
-    try:
-        with connection.begin_nested():
-            return restore_content(connection, roadmap_id, item, source)
-    except DBAPIError as error:
-        sqlstate, message = diagnose(error)
-        if is_transient(sqlstate):
-            raise
-        raise RestoreRefusedError(f"the database refused the revision: {message}") from None

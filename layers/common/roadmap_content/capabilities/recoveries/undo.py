@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from ...api.revisions import restore_revision
+from ...api.restores import Author, Restore
 from ...content.revision_records import origin_of, record_restored, revisions_of
 from ...content.rows import current_revisions
 from ...contracts.api.recoveries import LeftAlone, TaskUndo, UndoAnswer
@@ -116,9 +116,9 @@ class _TaskUndo(NamedTuple):
             return undo
         if revision_id is None:
             raise ItemNotFoundError(f"the item has no revision with the content {before!r}")
-        subject = self.services, self.task_id, None, item, revision_id, self.deadline
+        restore = Restore(self.services, item, revision_id, Author(self.actor, self.reason), current)
         try:
-            answer = restore_revision(*subject, self.actor, self.reason, replacing=current)
+            answer = restore.of_task(self.task_id, None, self.deadline)
         except ChangedSinceError:
             # Also if a COMMIT of this restore got no answer and was repeated.
             if transact(self.services.engine, decide, self.deadline)[0] is not Undone.RESTORED:

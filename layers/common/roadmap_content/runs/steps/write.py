@@ -128,8 +128,8 @@ class Writer:
     def _write_in_halves(
         self, connection: Connection, kind: ContentKind, ready: Sequence[Entry]
     ) -> "Written":
-        """Save rows; if the server refuses one, each half alone, until it is found: about 2 k (1 + log2(n / k))
-        statements for k refused rows of n, each with a savepoint.
+        """Save rows; if the server refuses one, each half alone, until it is found. For k refused rows of n,
+        that takes about 2 k (1 + log2(n / k)) statements, each with a savepoint.
         """
         try:
             with savepoint(connection, "rows"):
