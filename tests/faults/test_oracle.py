@@ -203,7 +203,7 @@ def forgotten(log: Log, bucket: Bucket) -> None:
     log.recorded.add(7)
     line = [{"concept": {"concept_id": IDS[0]}, "missing": ["quiz"]}]
     body = json.dumps(line).encode()
-    bucket.put(manifest_key("t-1", 7, body), body)
+    bucket.put(manifest_key("t-1", 7, "arn:1", body), body)
 
 
 def two_live(log: Log, bucket: Bucket) -> None:

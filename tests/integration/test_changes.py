@@ -93,7 +93,9 @@ def test_a_reader_between_two_transactions_that_overlap_misses_no_change(
 
     def write(services: Services, connection: Connection, concept_id: str) -> None:
         saved = [Part.saved(Item(concept_id, ContentType.QUIZ))]
-        record_events(services, connection, AttemptEvents("t-1", "r-1", 1).batch_saved(0, "quiz", saved))
+        record_events(
+            services, connection, AttemptEvents("t-1", "r-1", 1, "arn:1").batch_saved(0, "quiz", saved)
+        )
 
     def write_and_commit() -> None:
         with other.engine.begin() as connection:
@@ -187,7 +189,7 @@ def test_a_cursor_from_before_a_restored_backup_reads_from_the_start(pipeline: P
         return page["restarted"], page["items"]
 
     assert read(last) == (True, kept)
-    again = [AttemptEvents("t-1", "r-1", 2).cancelled(f"user:{USER}") for _ in range(20)]
+    again = [AttemptEvents("t-1", "r-1", 2, "arn:1").cancelled(f"user:{USER}") for _ in range(20)]
     with pipeline.engine.begin() as connection:
         record_events(pipeline.services, connection, again)
     restarted, items = read(last)
@@ -198,7 +200,7 @@ def test_a_cursor_from_before_a_restored_backup_reads_from_the_start(pipeline: P
 
 def record_batch(pipeline: Pipeline, number: int, ids: Sequence[str], *, crash: bool = False) -> None:
     """Record a saved batch with all content types, as one transaction of Save does."""
-    subject = AttemptEvents("t-1", "r-1", 1)
+    subject = AttemptEvents("t-1", "r-1", 1, "arn:1")
     completed = [Part.completed(concept_id, f"the name of {concept_id}") for concept_id in ids]
     with pipeline.engine.begin() as connection:
         for content_type in ContentType:

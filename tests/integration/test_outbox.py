@@ -62,7 +62,8 @@ def bus(pipeline: Pipeline) -> Bus:
 
 def record(pipeline: Pipeline, *task_ids: str, roadmap_id: str = "r-1") -> None:
     started = [
-        events.AttemptEvents(task_id, roadmap_id, 1).started("auto", "automatic") for task_id in task_ids
+        events.AttemptEvents(task_id, roadmap_id, 1, "arn:1").started("auto", "automatic")
+        for task_id in task_ids
     ]
     with pipeline.services.engine.begin() as connection:
         record_events(pipeline.services, connection, started)
@@ -159,7 +160,8 @@ def test_the_pause_after_a_refusal_doubles(pipeline: Pipeline, bus: Bus) -> None
 def test_the_locks_of_several_tasks_events_are_taken_in_one_order(pipeline: Pipeline) -> None:
     """A function of the test takes the place of PostgreSQL's."""
     started = [
-        events.AttemptEvents(task_id, "r-1", 1).started("auto", "automatic") for task_id in numbered(9)[::-1]
+        events.AttemptEvents(task_id, "r-1", 1, "arn:1").started("auto", "automatic")
+        for task_id in numbered(9)[::-1]
     ]
     pipeline.execute("CREATE TABLE taken (place bigint GENERATED ALWAYS AS IDENTITY, key bigint)")
     pipeline.execute(

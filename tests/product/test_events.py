@@ -95,7 +95,7 @@ def test_an_event_of_a_rolled_back_change_is_never_sent(
     pipeline: Pipeline, adopted: Product, bus: Received
 ) -> None:
     def give_up(connection: Connection) -> None:
-        event = events.AttemptEvents("t-1", "r-1", 1).started("auto", "automatic")
+        event = events.AttemptEvents("t-1", "r-1", 1, "arn:1").started("auto", "automatic")
         record_events(pipeline.services, connection, [event])
         connection.rollback()
 

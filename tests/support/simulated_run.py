@@ -55,7 +55,7 @@ def _plan(event: object, concepts: int, batch_size: int) -> dict[str, Any]:
         roadmap_id="serverless-python-9b2c8d4e",
         attempt=1,
         claimed_at=datetime.now(UTC).replace(tzinfo=None),
-        manifest=manifest_key(request.input.task_id, 1, manifest.body),
+        manifest=manifest_key(request.input.task_id, 1, request.execution.arn, manifest.body),
         planned=planned,
     )
     return PlanResult(plan=plan, batches=manifest.batches).model_dump(mode="json")

@@ -19,7 +19,7 @@ from roadmap_content.contracts.events import (
 from roadmap_content.contracts.items import ContentType, Failure, Item, Stage
 from roadmap_content.platform.aws.event_bus import Entry
 
-SUBJECT = AttemptEvents("t-1", "r-1", 2)
+SUBJECT = AttemptEvents("t-1", "r-1", 2, "arn:1")
 
 LONGEST = "\x01" * MAX_KEY_BYTES
 """Six bytes of JSON for each byte."""

@@ -77,7 +77,7 @@ def test_every_key_fits_into_s3(roadmap_id: str, concept_id: str) -> None:
             staged_key(roadmap_id, item),
             rejected_key(roadmap_id, item, 999, fingerprint(b"")),
             text_key(roadmap_id, concept_id, b""),
-            manifest_key(roadmap_id, 999, b""),
+            manifest_key(roadmap_id, 999, "arn:1", b""),
         ):
             assert len(key.encode()) <= 1024
 
@@ -99,7 +99,7 @@ def test_an_object_of_ours_has_one_owner(one_id: str, concept_id: str) -> None:
     known: dict[str, Any] = {
         "roadmap_id": one_id, "task_id": one_id, "concept_id": concept_id, "text": b"",
         "item": Item(concept_id, ContentType.QUIZ), "replaced_id": concept_id, "attempt": 1,
-        "content_fingerprint": "f", "body": b"",
+        "content_fingerprint": "f", "body": b"", "execution_arn": "arn:1",
     }  # fmt: skip
     made = {name: make for name, make in vars(functions_of_keys).items() if name.endswith("_key")}
     assert made.pop("erasure_key")(one_id).startswith(ERASURES)

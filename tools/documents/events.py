@@ -20,8 +20,9 @@ def events_after_a_plan() -> dict[Path, str]:
     framework = read_framework(sample["roadmap"]["framework_data"])
     items = list(framework.items())
     manifest = make_manifest(framework, items, frozenset(), BATCH_SIZE)
+    execution = json.loads((REPOSITORY / "events/plan_batches.json").read_text())["execution"]["Id"]
     plan = {
-        "manifest": manifest_key(sample["task"]["task_id"], 1, manifest.body),
+        "manifest": manifest_key(sample["task"]["task_id"], 1, execution, manifest.body),
         "planned": count_by_type(items),
     }
     batch = manifest.batches[0].model_dump(mode="json")

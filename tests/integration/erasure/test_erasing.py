@@ -510,7 +510,7 @@ def test_many_deleted_tasks_and_texts_go_in_steps_also_after_an_interruption(
     monkeypatch.setattr(S3, "page", 200)
     for number in range(201):
         bucket.put(keys.text_key("r", "c", b"%d" % number), b"unnamed")
-        bucket.put(keys.manifest_key(f"alice-t-{number}", 1, b""), b"")
+        bucket.put(keys.manifest_key(f"alice-t-{number}", 1, "", b""), b"")
     insert_tasks(pipeline, "alice", 200)
     pipeline.execute("UPDATE content_attempts SET ended_at = now() - interval '1 day'")
     pipeline.execute("DELETE FROM roadmap_tasks WHERE task_id <> 'alice-t-7'")
@@ -527,7 +527,7 @@ def test_many_deleted_tasks_and_texts_go_in_steps_also_after_an_interruption(
     # Two pages of tasks are marked. A page of manifests leads past all of them; two of texts follow.
     assert left == [(200, 200), (200, 1), (200 - sweep_of_erasure.STEP, 0), (60, 0), (1, 0)]
     assert bucket.keys(keys.MANIFESTS, "") == [
-        keys.manifest_key(f"alice-t-{number}", 1, b"") for number in (0, 7)
+        keys.manifest_key(f"alice-t-{number}", 1, "", b"") for number in (0, 7)
     ]
 
 

@@ -73,7 +73,8 @@ def cancel_task(
     task, status, waited = transact(services.engine, cancel, deadline)
     stopped = None
     if waited:  # there is no execution that would record the attempt's end
-        transact_in_parts(services.engine, end_attempt, deadline, services, task_id, task.attempt, RunEnd())
+        subject = task_id, task.attempt, RunEnd(), task.execution_arn
+        transact_in_parts(services.engine, end_attempt, deadline, services, *subject)
     elif task.execution_arn is not None and services.executions.stop(task.execution_arn):
         stopped = task.execution_arn
     logger.info("task_cancelled", task_id=task_id, attempt=task.attempt, stopped_execution=stopped)

@@ -32,6 +32,7 @@ class LogEntry(NamedTuple):
     task_id: str
     roadmap_id: str | None
     attempt: int
+    execution_arn: str | None
     message: str
     level: str = "info"
     concept_id: str | None = None
@@ -39,7 +40,7 @@ class LogEntry(NamedTuple):
 
     @property
     def row(self) -> dict[str, Any]:
-        identity = [self.log_type, self.task_id, self.attempt, self.concept_id]
+        identity = [self.log_type, self.task_id, self.attempt, self.execution_arn, self.concept_id]
         return {
             "id": str(uuid.uuid5(_IDS, json.dumps(identity))),
             "task_id": self.task_id,

@@ -107,16 +107,24 @@ class Event(NamedTuple):
         return self.data.get("task_id")
 
 
+SUBJECT = "task_id", "roadmap_id", "attempt"
+"""The fields of an event of an attempt that name it."""
+
+
 class AttemptEvents(NamedTuple):
     """The events of one attempt."""
 
     task_id: str
     roadmap_id: str | None
     attempt: int
+    execution_arn: str | None
+    """Not in the event: its id differs from that of the same attempt in another life of the task."""
 
     def _event(self, detail_type: DetailType, *identity: object, **data: object) -> Event:
         """An event; `identity` distinguishes it from others of its type and attempt."""
-        return Event.of(detail_type, self._asdict() | data, self.task_id, self.attempt, *identity)
+        *subject, _ = self
+        data = dict(zip(SUBJECT, subject, strict=True)) | data
+        return Event.of(detail_type, data, self.task_id, self.attempt, self.execution_arn, *identity)
 
     def queued(self, actor: str, cause: str, position: int) -> Event:
         """It has been claimed, and waits for a slot. `position` is its place in the queue, from 1."""
@@ -216,7 +224,7 @@ def changes_of(event_id: str, detail_type: str, data: Mapping[str, Any]) -> Iter
     """The changes that an event reports, in order: the parts of a batch, and then the event itself without
     them. The order never changes, because readers continue inside an event.
     """
-    attempt = {name: data[name] for name in AttemptEvents._fields if name in data}
+    attempt = {name: data[name] for name in SUBJECT if name in data}
     of_type = attempt | {"content_type": data.get("content_type")}
     parts = [
         *((PartType.ITEM_SAVED, of_type | {"concept_id": each}) for each in data.get("saved_items", ())),

@@ -181,11 +181,11 @@ def rejected_key(roadmap_id: str, item: Item, attempt: int, content_fingerprint:
     return f"{rejected_prefix(roadmap_id, item)}{attempt}-{content_fingerprint}.json"
 
 
-def manifest_key(task_id: str, attempt: int, body: bytes) -> str:
+def manifest_key(task_id: str, attempt: int, execution_arn: str, body: bytes) -> str:
     """The key of an attempt's manifest. The key contains a fingerprint, so that a repeated Plan does not
-    invalidate references into the first manifest.
+    invalidate references into the first manifest, and a late step of an earlier life of the task finds none.
     """
-    return f"{MANIFESTS}{encode(task_id)}/{attempt}-{fingerprint(body)}.jsonl"
+    return f"{MANIFESTS}{encode(task_id)}/{attempt}-{fingerprint(execution_arn.encode() + body)}.jsonl"
 
 
 def erasure_key(erasure_id: str) -> str:

@@ -30,20 +30,23 @@ class ExecutionEnd(Payload):
     input: str | None = None
 
     @property
-    def task_id(self) -> str | None:
-        """The task in the execution's input; `None` if there is no input or no valid task in it."""
+    def unclaimed_task(self) -> str | None:
+        """The task in the execution's input, if the execution had to claim its attempt itself; `None` also if
+        there is no valid input.
+        """
         try:
-            return RunInput.model_validate_json(self.input or "").task_id
+            run = RunInput.model_validate_json(self.input or "")
         except ValidationError:
             return None
+        return run.task_id if run.attempt is None else None
 
 
 def record_execution_end(end: ExecutionEnd, services: Services, deadline: Deadline) -> Repairs:
     """Finalize the task of the ended execution. The event concerns one task, so there is time to wait: a Save
     of the run may still hold its locks.
     """
-    arn, task_id = end.execution_arn, end.task_id
-    task_ids = transact(services.engine, tasks_of_execution, deadline, arn, task_id)
+    arn, unclaimed = end.execution_arn, end.unclaimed_task
+    task_ids = transact(services.engine, tasks_of_execution, deadline, arn, unclaimed)
     return repair_each(task_ids, partial(_finalize, services, end, deadline), deadline)
 
 
@@ -58,9 +61,8 @@ def _finalize(services: Services, end: ExecutionEnd, deadline: Deadline, task_id
         return None
     error = StateError(error=end.error or end.status, cause=end.cause or f"the execution ended {end.status}")
     run_end = run_end_of(task, error)
-    result = transact_in_parts(
-        services.engine, end_attempt, deadline, services, task_id, task.attempt, run_end
-    )
+    subject = task_id, task.attempt, run_end, task.execution_arn
+    result = transact_in_parts(services.engine, end_attempt, deadline, services, *subject)
     return after_end(services, task, run_end, result, deadline)
 
 

@@ -108,7 +108,7 @@ def repair_task(
         lock_task_at_once(connection, task_id)
         leave_queue(connection, task_id, task.attempt)  # the product has cancelled the task
         record_check(connection, task_id)
-        result = end_attempt(connection, services, task_id, task.attempt, run_end)
+        result = end_attempt(connection, services, task_id, task.attempt, run_end, task.execution_arn)
         if dry_run:
             connection.rollback()
         return result
@@ -121,7 +121,8 @@ def _waits_in_vain(services: Services, task: Task, deadline: Deadline) -> bool:
     """Whether the task's attempt waits in the queue, and its roadmap was deleted meanwhile."""
     if not task.is_waiting:
         return False
-    return transact(services.engine, why_stopped, deadline, task.task_id, task.attempt).roadmap_deleted
+    subject = task.task_id, task.attempt, task.execution_arn
+    return transact(services.engine, why_stopped, deadline, *subject).roadmap_deleted
 
 
 def may_be_compared(services: Services, task: Task, deadline: Deadline) -> bool:

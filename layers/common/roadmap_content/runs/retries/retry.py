@@ -250,7 +250,8 @@ def _nothing_missing(services: Services, task: Task, deadline: Deadline, *, is_c
             lock_roadmap(connection, task.roadmap_id or "")
             load_framework(connection, task.roadmap_id, task.user_id)  # deleted since then: the task stays
             lift_cancellation(connection, task.task_id, "processing")
-        return end_attempt(connection, services, task.task_id, task.attempt, RunEnd())
+        subject = task.task_id, task.attempt, RunEnd(), task.execution_arn
+        return end_attempt(connection, services, *subject)
 
     result = transact_in_parts(services.engine, correct, deadline)
     message = f"; corrected: {', '.join(result.changed)}" if result.changed else ""

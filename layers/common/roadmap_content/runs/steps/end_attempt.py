@@ -20,7 +20,7 @@ from ...state.failures.groups import Remains, group_failures
 from ...state.outbox import record_events
 from ...state.queue.queue import release
 from ...state.services import Services
-from ...state.tasks.attempts import generated_by, record_attempt_outcome
+from ...state.tasks.attempts import generated_by, has_execution, record_attempt_outcome
 from ...state.tasks.outcome import COMPLETED, Outcome, unknown_outcome
 from ...state.tasks.task import Task, read_task, record_task_outcome
 from .accounting import Account, account_for
@@ -48,19 +48,26 @@ class RunEnd:
 
 @collection_paused()
 def end_attempt(
-    connection: Connection, services: Services, task_id: str, attempt: int, run_end: RunEnd
+    connection: Connection,
+    services: Services,
+    task_id: str,
+    attempt: int,
+    run_end: RunEnd,
+    execution_arn: str | None = None,
 ) -> FinalizeResult:
     """Recompute `framework_data`, the task's status and its failures from the tables, in the transaction of
     the caller, which `transact_in_parts` should run. The roadmap's lock comes first; a caller that writes
     before the end takes it before. The queue comes last: admission waits for the user's counter.
 
     Idempotent: unchanged values are not written, and a task of a newer attempt is not changed.
-    Raises TaskNotFoundError: the task does not exist, or the data of its user was erased.
+    `execution_arn` is the attempt's execution, as the caller has read it.
+    Raises TaskNotFoundError: the task does not exist, or the attempt is one of an earlier life of it: the
+    data of its user was erased, or its row was deleted and made again.
     """
     lock_roadmap_of(connection, task_id)
     task = read_task(connection, task_id)
-    if task.attempt < attempt:
-        raise TaskNotFoundError(f"the data of the user of task {task_id} was erased")
+    if not _is_known(connection, task, attempt, execution_arn or run_end.execution_arn):
+        raise TaskNotFoundError(f"attempt {attempt} is not one of task {task_id} any more")
     error = run_end.error
     try:
         account = account_for(connection, task, attempt, run_end.explanations, error)
@@ -95,6 +102,15 @@ def end_attempt(
         error=error,
         needs_person=needs_person,
     )
+
+
+def _is_known(connection: Connection, task: Task, attempt: int, execution_arn: str | None) -> bool:
+    """Whether the attempt is one of the task's present life: an earlier one had other executions."""
+    if task.attempt < attempt:
+        return False
+    if execution_arn is None or (task.attempt, task.execution_arn) == (attempt, execution_arn):
+        return True
+    return has_execution(connection, task.task_id, attempt, execution_arn)
 
 
 def _status_after(task: Task, outcome: Outcome) -> str:

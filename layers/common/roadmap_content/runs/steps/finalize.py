@@ -36,18 +36,16 @@ def finalize_task(request: FinalizeRequest, services: Services, deadline: Deadli
 
 
 def record_run_end(request: FinalizeRequest, services: Services, deadline: Deadline) -> FinalizeResult:
-    """End the attempt of a run.
-
-    Raises:
-        TaskNotFoundError: the data of the task's user was erased.
-        DatabaseUnavailableError: nothing was written; a retry may succeed.
+    """End the attempt of a run. Nothing is recorded if the task has no such attempt, as after an erasure.
+    Raises DatabaseUnavailableError: nothing was written; a retry may succeed.
     """
     task_id = request.input.task_id
     try:
         attempt, run_end = _ended(request, services, deadline)
+        subject = task_id, attempt, run_end
+        result = transact_in_parts(services.engine, end_attempt, deadline, services, *subject)
     except (TaskNotFoundError, StaleAttemptError) as reason:
         return _nothing_to_record(request, reason)
-    result = transact_in_parts(services.engine, end_attempt, deadline, services, task_id, attempt, run_end)
     emit_outcome(result, run_end)
     return result
 

@@ -93,6 +93,7 @@ class ItemPreparation:
         self.locks = ItemLocks(services.engine, request.plan.roadmap_id, deadline)
         self._deadline = deadline
         self._context = context
+        self._execution_arn = request.execution_arn
         self._listed = self._staging.listed(self._concepts)
 
     def prepare(self, item: Item) -> NextAction | Failure | Unprepared:
@@ -189,7 +190,7 @@ class ItemPreparation:
         plan = self._plan
 
         def read(connection: Connection) -> tuple[StopReasons, frozenset[Item]]:
-            return why_stopped(connection, plan.task_id, plan.attempt), saved_since(
+            return why_stopped(connection, plan.task_id, plan.attempt, self._execution_arn), saved_since(
                 connection, plan.roadmap_id, [item], self._replaces
             )
 

@@ -76,7 +76,7 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
     to_save = [item for item in selection.items if item not in replaces]
     staged = _staged(Staging(services.bucket, task.roadmap_id or ""), to_save, batch_size) - selection.refused
     manifest = make_manifest(selection.snapshot.framework, selection.items, staged, batch_size, replaces)
-    key = manifest_key(task_id, attempt, manifest.body)
+    key = manifest_key(task_id, attempt, execution_arn, manifest.body)
     services.bucket.put(key, manifest.body)
     confirmed = _confirm(services, task, manifest, deadline)
     plan = Plan(

@@ -38,7 +38,7 @@ def report_batch(
 ) -> None:
     """Record the events of a batch and of the concepts that it completes, each change once."""
     plan, batch = request.plan, request.batch
-    subject = AttemptEvents(plan.task_id, plan.roadmap_id, plan.attempt)
+    subject = AttemptEvents(plan.task_id, plan.roadmap_id, plan.attempt, request.execution_arn)
     completed = _completed(connection, plan.roadmap_id, saved.names)
     parts = [
         *((item.content_type, Part.saved(item)) for item in [*saved.names, *saved.by_others]),

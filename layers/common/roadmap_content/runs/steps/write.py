@@ -65,7 +65,7 @@ class Writer:
         plan, (ready, failed) = self.request.plan, prepared
         # Failures alone are recorded without a roadmap, and without its lock.
         has_roadmap = not ready or lock_roadmap(connection, plan.roadmap_id)
-        reasons = why_stopped(connection, plan.task_id, plan.attempt)
+        reasons = why_stopped(connection, plan.task_id, plan.attempt, self.request.execution_arn)
         if reasons.cancelled:
             raise TaskCancelledError("the task was cancelled before its items were saved")
         saved_by_others = self._saved_by_others(connection, failed)

@@ -51,6 +51,9 @@ WHERE f.task_id = :task_id AND f.attempt = :attempt
 
 EXPIRE = text("DELETE FROM content_failures WHERE task_id = :task_id AND attempt <= :attempt")
 
+# Those of no attempt are of content that could not be loaded, which is not an earlier life's.
+FORGET = text("DELETE FROM content_failures WHERE task_id = :task_id AND attempt > 0")
+
 # Rows are returned as one JSON value: pg8000 would take longer for single rows than the query itself.
 _SEEN = (
     f"json_build_array(attempt, {_ID}, content_type, stage, error_code, reason, transient,"
@@ -152,6 +155,11 @@ def expire_failures(connection: Connection, task_id: str, attempt: int) -> None:
     """Delete the failures of a task's attempts long before `attempt`."""
     if attempt > KEPT_ATTEMPTS:
         connection.execute(EXPIRE, {"task_id": task_id, "attempt": attempt - KEPT_ATTEMPTS})
+
+
+def forget_failures_of_attempts(connection: Connection, task_id: str) -> None:
+    """Delete the failures in the attempts of an earlier life of a task."""
+    connection.execute(FORGET, {"task_id": task_id})
 
 
 def refusals(

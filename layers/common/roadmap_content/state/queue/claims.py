@@ -24,13 +24,14 @@ from ...contracts.times import utc
 from ...platform.aws.executions import Executions, ExecutionState
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
+from ..failures.failures import forget_failures_of_attempts
 from ..outbox import record_events
 from ..services import Services
-from ..tasks.attempts import CONSOLE, AttemptStart, NewAttempt
+from ..tasks.attempts import CONSOLE, AttemptStart, NewAttempt, forget_attempts
 from ..tasks.ownership import why_not_startable
 from ..tasks.task import Task, claim_row, is_committed, read_product_work, read_task
 from .capacity import NOTHING, Work, read_place
-from .queue import Admitted, enqueue, was_admitted
+from .queue import Admitted, enqueue, forget_entries, was_admitted
 
 STARTING = timedelta(seconds=60)
 """The age at which a sweep looks at a task in `processing`, and starts an admitted attempt again."""
@@ -111,6 +112,8 @@ def claim_in_run(
         ClaimRefusedError: another execution is processing the task, or has claimed it first.
         DatabaseUnavailableError, ExecutionsUnavailableError: a retry may succeed.
     """
+    if task.disowned_by is not None:
+        raise StaleAttemptError(f"the user of task {task.task_id} was erased: only a retry starts it again")
     if is_cancelled_since(task, execution):
         raise TaskCancelledError(f"task {task.task_id} was cancelled after {execution.arn} had been started")
     if task.is_unfinished(execution.arn) and not task.is_waiting:
@@ -182,6 +185,9 @@ class _NewAttempt:
         waits = self.state is QueueState.WAITING
         was_cancelled = self.task.status == "cancelled"
         new = NewAttempt(task_id, self.number, self.execution_arn, start, self.redrive_count, was_cancelled)
+        if self.number == 1 and forget_attempts(connection, task_id):
+            forget_entries(connection, task_id)
+            forget_failures_of_attempts(connection, task_id)
         admitted = enqueue(connection, new, self.state, self.work)
         has_waited = self.task.queue_state == QueueState.WAITING
         if has_waited and was_admitted(connection, task_id, self.task.attempt):
@@ -199,10 +205,12 @@ class _NewAttempt:
 
     def claimed_before(self, connection: Connection) -> Claim:
         """The claim of an earlier try.
-        Raises TaskCancelledError, ClaimRefusedError: there is none: the row was changed by another session.
+        Raises TaskCancelledError, ClaimRefusedError, StaleAttemptError: there is none.
         """
         now = read_task(connection, self.task.task_id)
         if now.attempt == self.task.attempt:
+            if now.status != "cancelled":
+                raise StaleAttemptError(f"{self.execution_arn} is of an earlier life of task {now.task_id}")
             raise TaskCancelledError(f"task {now.task_id} was cancelled before its attempt was claimed")
         # Another request for a redrive claims the same execution. The steps of a run may be delivered twice.
         may_be_ours = self.start.cause is not Cause.CHECKPOINT or (
@@ -235,14 +243,15 @@ def claim_to_record(services: Services, task: Task, execution_arn: str, deadline
     """Claim a task's first attempt for an execution that failed before its claim; return the task.
 
     Without an attempt, the end of the execution could not be recorded, and the task would stay pending
-    forever. A task that was already claimed or cancelled, or that the product is processing, is not changed.
+    forever. A task that was already claimed or cancelled, that the product is processing, or whose user was
+    erased, is not changed: the execution was an earlier life's.
     """
-    if task.attempt > 0 or task.status == "cancelled":
+    if task.attempt > 0 or task.status == "cancelled" or task.disowned_by is not None:
         return task
     try:
         new = _NewAttempt(task, execution_arn, AttemptStart(CONSOLE, Cause.FIRST_RUN))
         return _take(services, new, deadline).task
-    except (AtWorkElsewhereError, NotAtContentStageError):
+    except (AtWorkElsewhereError, NotAtContentStageError, StaleAttemptError):
         return task
     except (ClaimRefusedError, TaskCancelledError):
         return transact(services.engine, read_task, deadline, task.task_id)

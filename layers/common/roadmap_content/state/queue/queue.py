@@ -218,6 +218,8 @@ UPDATE content_queue SET state = 'ended', ended_at = timezone('utc', clock_times
 WHERE task_id = :task_id AND attempt = :attempt AND state = 'waiting'
 """)
 
+FORGET = text("DELETE FROM content_queue WHERE task_id = :task_id")
+
 # The product has deleted the task.
 END_ORPHANS = text(f"""
 UPDATE content_queue q SET state = 'ended', ended_at = timezone('utc', clock_timestamp())
@@ -269,7 +271,8 @@ class Admitted(NamedTuple):
     @property
     def event(self) -> Event:
         """The event, which is recorded in the transaction of the admission."""
-        return AttemptEvents(self.task_id, self.roadmap_id, self.attempt).started(self.actor, self.cause)
+        events = AttemptEvents(self.task_id, self.roadmap_id, self.attempt, self.execution_arn)
+        return events.started(self.actor, self.cause)
 
 
 class Confirmation(NamedTuple):
@@ -358,6 +361,11 @@ def release(connection: Connection, task_id: str, attempt: int) -> None:
 def leave_queue(connection: Connection, task_id: str, attempt: int) -> bool:
     """Remove an attempt from the queue; `False` if it does not wait."""
     return connection.execute(LEAVE, {"task_id": task_id, "attempt": attempt}).rowcount == 1
+
+
+def forget_entries(connection: Connection, task_id: str) -> None:
+    """Delete the entries of an earlier life of a task."""
+    connection.execute(FORGET, {"task_id": task_id})
 
 
 def tidy_queue(connection: Connection) -> None:

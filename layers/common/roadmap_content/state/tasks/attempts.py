@@ -61,6 +61,8 @@ opened AS (
     RETURNING attempt
 )"""
 
+FORGET = text("DELETE FROM content_attempts WHERE task_id = :task_id")
+
 # The attempts of deleted tasks stay uncounted.
 UNCOUNTED = text("""
 SELECT a.task_id, a.attempt, a.outcome FROM content_attempts a JOIN roadmap_tasks t USING (task_id)
@@ -142,6 +144,11 @@ FROM roadmap_tasks t LEFT JOIN content_attempts a ON a.task_id = t.task_id AND a
 WHERE t.task_id = :task_id
 """)
 
+HAS_EXECUTION = text("""
+SELECT EXISTS (SELECT FROM content_attempts
+    WHERE task_id = :task_id AND attempt = :attempt AND execution_arn = :execution_arn)
+""")
+
 GENERATED = text("SELECT generated FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt")
 
 
@@ -218,6 +225,21 @@ def generated_by(connection: Connection, task_id: str, attempt: int) -> Mapping[
     """The numbers of items that an attempt has generated, because they were not staged."""
     counts = connection.scalar(GENERATED, {"task_id": task_id, "attempt": attempt}) or {}
     return {content_type: int(counts.get(content_type, 0)) for content_type in ContentType}
+
+
+def forget_attempts(connection: Connection, task_id: str) -> bool:
+    """Delete the attempts of an earlier life of a task, whose row was deleted and made again; return whether
+    there were any.
+    """
+    return connection.execute(FORGET, {"task_id": task_id}).rowcount > 0
+
+
+def has_execution(connection: Connection, task_id: str, attempt: int, execution_arn: str) -> bool:
+    """Whether an attempt of the task belongs to this execution. An attempt with the same number in an earlier
+    life of the task, before an erasure, had another one.
+    """
+    subject = {"task_id": task_id, "attempt": attempt, "execution_arn": execution_arn}
+    return bool(connection.scalar(HAS_EXECUTION, subject))
 
 
 def cancel_attempt(connection: Connection, task_id: str, attempt: int) -> None:

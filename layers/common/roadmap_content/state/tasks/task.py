@@ -66,13 +66,16 @@ WHERE t.task_id = :task_id
 """)
 
 # Guarantees: of several claims of the same attempt, exactly one succeeds; none succeeds for a task that was
-# cancelled after it had been read. Returns the task as `READ` does, before its attempt enters the queue.
+# cancelled after it had been read, or for an execution of an earlier life of the task: its attempts have
+# higher numbers. Returns the task as `READ` does, before its attempt enters the queue.
 CLAIM = text(f"""
 UPDATE roadmap_tasks t SET
     attempt = attempt + 1, execution_arn = :execution_arn, status = 'processing',
     current_step = 'content_generation', completed_at = NULL, error_message = NULL, updated_at = content_now()
 WHERE task_id = :task_id AND attempt = :attempt
     AND (status <> 'cancelled' OR CAST(:was_cancelled AS boolean))
+    AND NOT EXISTS (SELECT FROM content_attempts a
+        WHERE a.task_id = t.task_id AND a.attempt > t.attempt AND a.execution_arn = :execution_arn)
 RETURNING {_ROW}, timezone('utc', now()) AS claimed_at, true AS attempt_is_open, NULL AS queue_state,
     CAST(pg_current_xact_id() AS text) AS transaction_id
 """)
@@ -107,11 +110,12 @@ UPDATE roadmap_tasks SET status = :status, error_message = NULL, updated_at = co
 WHERE task_id = :task_id AND status = 'cancelled'
 """)
 
-# The attempt is looked up, too: a cancelled attempt that replaces saved items leaves its task completed.
-# An erasure resets the task's attempt.
+# The attempt is looked up, too: a cancelled attempt that replaces saved items leaves its task completed. An
+# attempt of an earlier life of the task has no row, or its number is that of another execution now.
 WHY_STOPPED = text("""
-SELECT t.status = 'cancelled' OR t.attempt < :attempt OR EXISTS (SELECT FROM content_attempts a
-        WHERE a.task_id = t.task_id AND a.attempt = :attempt AND a.outcome = 'cancelled') AS cancelled,
+SELECT t.status = 'cancelled' OR t.attempt < :attempt OR NOT EXISTS (SELECT FROM content_attempts a
+        WHERE a.task_id = t.task_id AND a.attempt = :attempt AND a.execution_arn = :execution_arn
+            AND a.outcome IS DISTINCT FROM 'cancelled') AS cancelled,
     r.deleted_at IS NOT NULL AS roadmap_deleted,
     (SELECT stopped_reason FROM content_capacity) AS generation_stopped,
     to_regclass('execution_logs') IS NOT NULL AS has_log
@@ -134,10 +138,11 @@ WHERE o.task_id IN (
 ORDER BY o.task_id <> :task_id, o.task_id
 """)
 
-# Includes the task of an execution that ended before its claim, which only its input contains.
+# Includes the task of an execution that ended before its claim, which only its input contains. A task that
+# an erasure has made the product's own again has a mark there.
 BY_EXECUTION = text("""
 SELECT task_id FROM roadmap_tasks
-WHERE execution_arn = :execution_arn OR (task_id = :task_id AND attempt = 0)
+WHERE execution_arn = :execution_arn OR (task_id = :task_id AND attempt = 0 AND execution_arn IS NULL)
 """)
 
 EXTRAS = text("""
@@ -229,7 +234,7 @@ class Task:
 
     @property
     def events(self) -> AttemptEvents:
-        return AttemptEvents(self.task_id, self.roadmap_id, self.attempt)
+        return AttemptEvents(self.task_id, self.roadmap_id, self.attempt, self.execution_arn)
 
     @property
     def recorded_failures(self) -> object:
@@ -340,7 +345,9 @@ class StopReasons(NamedTuple):
     """The reasons to start nothing more for an attempt."""
 
     cancelled: bool
-    """The task or the attempt was cancelled, the task was deleted, or its user erased."""
+    """The task or the attempt was cancelled, the task was deleted, or its user erased; or the attempt is one
+    of an earlier life of the task.
+    """
 
     roadmap_deleted: bool
 
@@ -351,9 +358,12 @@ class StopReasons(NamedTuple):
     """No reason: whether the product's log exists. It is asked here because a round trip takes longer."""
 
 
-def why_stopped(connection: Connection, task_id: str, attempt: int) -> StopReasons:
-    """The reasons to start nothing more for an attempt, in one statement: it is read before each item."""
-    row = connection.execute(WHY_STOPPED, {"task_id": task_id, "attempt": attempt}).one_or_none()
+def why_stopped(connection: Connection, task_id: str, attempt: int, execution_arn: str | None) -> StopReasons:
+    """The reasons to start nothing more for the attempt of an execution, in one statement: it is read before
+    each item.
+    """
+    subject = {"task_id": task_id, "attempt": attempt, "execution_arn": execution_arn}
+    row = connection.execute(WHY_STOPPED, subject).one_or_none()
     return StopReasons(True, False, None) if row is None else StopReasons(*row)
 
 
