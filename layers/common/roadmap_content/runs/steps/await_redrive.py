@@ -5,7 +5,9 @@ context's `RedriveCount` is higher than the count that was planned for. It keeps
 the redrive, so the condition `RedriveCount > 0` would plan again forever.
 """
 
-from ...contracts.errors import ContentIncomplete
+from sqlalchemy import Connection
+
+from ...contracts.errors import ContentIncomplete, StaleAttemptError
 from ...contracts.payloads import Count, Execution, FinalizeResult, Payload, TaskId
 from ...contracts.states import Cause
 from ...platform.postgres.transactions import transact
@@ -13,8 +15,8 @@ from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...state.queue.claims import claim_in_run
 from ...state.services import Services
-from ...state.tasks.attempts import CONSOLE, AttemptStart
-from ...state.tasks.task import read_snapshot, read_task
+from ...state.tasks.attempts import CONSOLE, AttemptStart, has_execution
+from ...state.tasks.task import TaskSnapshot, read_snapshot, read_task
 
 
 class FinalizedOutcome(FinalizeResult):
@@ -43,18 +45,15 @@ def await_redrive(request: AwaitRedriveRequest, services: Services, deadline: De
         ContentIncomplete: the run has not been redriven since its plan; contains the number of missing items.
         TaskCancelledError: the task was cancelled after the redrive.
         ClaimRefusedError: another execution is processing the task.
-        StaleAttemptError: the execution has ended, and this call was delivered late.
+        StaleAttemptError: the execution has ended, and this call was delivered late; or its attempt is one of
+            an earlier life of the task.
         DatabaseUnavailableError: a retry may succeed.
     """
     outcome = request.outcome
     if request.execution.redrive_count <= outcome.planned_redrive_count:
         raise ContentIncomplete(_what_is_missing(outcome))
 
-    task, _, _, missing = transact(
-        services.engine,
-        lambda connection: read_snapshot(connection, read_task(connection, outcome.task_id)),
-        deadline,
-    )
+    task, _, _, missing = transact(services.engine, _read, deadline, request)
     # An attempt that was claimed for the redrive needs an outcome, even if nothing is missing any more.
     if not missing and not task.is_unfinished(request.execution.arn):
         logger.info("redrive_found_nothing_missing", task_id=task.task_id)
@@ -63,6 +62,14 @@ def await_redrive(request: AwaitRedriveRequest, services: Services, deadline: De
     claimed = claim_in_run(services, task, request.execution, deadline, start)
     logger.info("redrive_claimed", task_id=claimed.task_id, attempt=claimed.attempt)
     return AwaitRedriveResult(replan=True, task_id=claimed.task_id, attempt=claimed.attempt)
+
+
+def _read(connection: Connection, request: AwaitRedriveRequest) -> TaskSnapshot:
+    task_id, attempt, arn = request.outcome.task_id, request.outcome.attempt, request.execution.arn
+    task = read_task(connection, task_id)
+    if attempt is not None and not has_execution(connection, task_id, attempt, arn):
+        raise StaleAttemptError(f"attempt {attempt} of {arn} is not one of task {task_id} any more")
+    return read_snapshot(connection, task)
 
 
 def _what_is_missing(outcome: FinalizedOutcome) -> str:

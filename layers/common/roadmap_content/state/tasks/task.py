@@ -139,10 +139,12 @@ ORDER BY o.task_id <> :task_id, o.task_id
 """)
 
 # Includes the task of an execution that ended before its claim, which only its input contains. A task that
-# an erasure has made the product's own again has a mark there.
-BY_EXECUTION = text("""
+# an erasure has made the product's own again has a mark there; a row that is younger than the execution was
+# made again.
+BY_EXECUTION = text(f"""
 SELECT task_id FROM roadmap_tasks
-WHERE execution_arn = :execution_arn OR (task_id = :task_id AND attempt = 0 AND execution_arn IS NULL)
+WHERE execution_arn = :execution_arn OR (task_id = :task_id AND attempt = 0 AND execution_arn IS NULL
+    AND coalesce({instant("created_at")} <= CAST(:started_at AS timestamp), true))
 """)
 
 EXTRAS = text("""
@@ -403,9 +405,14 @@ def record_task_outcome(
     return written.rowcount == 1
 
 
-def tasks_of_execution(connection: Connection, execution_arn: str, task_id: str | None) -> Sequence[str]:
-    """The tasks with this execution in their row, and the unclaimed task in the execution's input."""
-    return connection.scalars(BY_EXECUTION, {"execution_arn": execution_arn, "task_id": task_id}).all()
+def tasks_of_execution(
+    connection: Connection, execution_arn: str, task_id: str | None, started_at: datetime | None
+) -> Sequence[str]:
+    """The tasks with this execution in their row, and the unclaimed task in the execution's input. The time
+    is UTC without a zone.
+    """
+    execution = {"execution_arn": execution_arn, "task_id": task_id, "started_at": started_at}
+    return connection.scalars(BY_EXECUTION, execution).all()
 
 
 class TaskSnapshot(NamedTuple):
