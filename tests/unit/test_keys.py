@@ -93,6 +93,11 @@ def test_a_key_of_a_text_names_its_roadmap(roadmap_id: str, concept_id: str) -> 
     assert next_place(f"staged/items/{key}") == "staged/items0"
 
 
+def test_the_manifests_of_two_executions_have_different_keys() -> None:
+    """A late step of an earlier life of a task finds no manifest."""
+    assert manifest_key("t-1", 1, "arn:1", b"") != manifest_key("t-1", 1, "arn:2", b"")
+
+
 @given(storable_ids, storable_ids)
 def test_an_object_of_ours_has_one_owner(one_id: str, concept_id: str) -> None:
     """A new function of keys is found by its name."""

@@ -138,12 +138,11 @@ WHERE o.task_id IN (
 ORDER BY o.task_id <> :task_id, o.task_id
 """)
 
-# Includes the task of an execution that ended before its claim, which only its input contains. A task that
-# an erasure has made the product's own again has a mark there; a row that is younger than the execution was
-# made again.
+# Includes the task of an execution that ended before its claim, which only its input contains. A row that is
+# younger than the execution was made again.
 BY_EXECUTION = text(f"""
 SELECT task_id FROM roadmap_tasks
-WHERE execution_arn = :execution_arn OR (task_id = :task_id AND attempt = 0 AND execution_arn IS NULL
+WHERE execution_arn = :execution_arn OR (task_id = :task_id AND attempt = 0
     AND coalesce({instant("created_at")} <= CAST(:started_at AS timestamp), true))
 """)
 
