@@ -633,6 +633,7 @@ export interface TaskDetail {
   generation_stopped: GenerationStop | null;
   progress: Record<string, Progress>;
   failed_items: (FailedItem)[];
+  skipped_concepts: (string)[];
   error_message: string | null;
   updated_at: string;
   completed_at: string | null;

@@ -41,19 +41,56 @@ NOTHING: dict[ContentType, frozenset[str]] = {content_type: frozenset() for cont
             {"stages": [{"modules": [{"concepts": [{"concept_id": "a\x00"}]}]}]},
             "framework_data.stages[0].modules[0].concepts[0].concept_id holds a NUL character at character 1",
         ),
-        (
-            framework_of(["a", "b", "a"]),
-            (
-                "concept_id 'a' occurs twice: at framework_data.stages[0].modules[0].concepts[0] "
-                "and at framework_data.stages[1].modules[0].concepts[0]"
-            ),
-        ),
     ],
 )
 def test_a_fault_is_named_with_its_position(document: object, place: str) -> None:
     with pytest.raises(InvalidFrameworkError) as caught:
         read_framework(document)
     assert str(caught.value) == place
+
+
+UNUSABLE = {
+    "NUL": ("a\x00", "{place}.concept_id holds a NUL character at character 1"),
+    "half an emoji": ("\ud83d", "{place}.concept_id holds a lone surrogate at character 0"),
+    "empty": ("", "{place}.concept_id is not a text: ''"),
+    "null": (None, "{place}.concept_id is not a text: None"),
+    "a number": (5, "{place}.concept_id is not a text: 5"),
+    "a list": (["a"], "{place}.concept_id is not a text: ['a']"),
+    "repeated": (
+        "a",
+        "concept_id 'a' occurs twice: at framework_data.stages[0].modules[0].concepts[0] and at {place}",
+    ),
+}
+
+
+@pytest.mark.parametrize(("concept_id", "fault"), UNUSABLE.values(), ids=UNUSABLE)
+def test_a_concept_without_a_usable_id_is_skipped_and_its_place_is_named(concept_id: Any, fault: str) -> None:
+    document = framework_of(["a", "b", "c", "d"])
+    nodes = [
+        node for stage in document["stages"] for module in stage["modules"] for node in module["concepts"]
+    ]
+    nodes[2]["concept_id"] = concept_id
+    framework = read_framework(document)
+    assert list(framework.nodes) == ["a", "b", "d"]
+    (found,) = framework.skipped
+    assert found == framework.fault
+    place = re.search(r"framework_data\S+concepts\[\d\](?=[^ ]*$|$|\.)", found)
+    assert place is not None
+    assert found == fault.format(place=place[0], first="framework_data.stages[0].modules[0].concepts[0]")
+
+
+def test_only_the_fields_of_concepts_with_a_usable_id_are_written() -> None:
+    document = framework_of(["a", "b", "c"])
+    nodes = [
+        node for stage in document["stages"] for module in stage["modules"] for node in module["concepts"]
+    ]
+    nodes[0]["concept_id"], nodes[2]["concept_id"] = 5, "b"
+    text = json.dumps(document, indent=1)  # not as the product writes it: the text is edited in place
+    written = parse_framework(text).project({content_type: {} for content_type in ContentType})
+    assert written is not None
+    first, *others = concepts_of(json.loads(written))
+    assert first == nodes[0], "it is the product's"
+    assert [node["quiz_status"] for node in others] == ["failed", "failed"], "a repeated id stands twice"
 
 
 @given(

@@ -31,6 +31,7 @@ STATUS = TaskStatus(
     execution_arn=None,
     progress={},
     failed_items=[],
+    skipped_concepts=[],
     error_message=HOSTILE,
     updated_at=NOW,
     completed_at=None,

@@ -14,7 +14,7 @@ from ..platform.postgres.transactions import transact
 from ..platform.runtime.deadline import Deadline
 from ..platform.storage.bucket import in_parallel
 from ..platform.storage.staging import Staging
-from ..runs.retries.retry import plan_redrive, plan_retry
+from ..runs.retries.retry import plan_redrive, plan_retry, require_usable
 from ..state.failures.failures import refusals, refused_items
 from ..state.services import Services
 from ..state.tasks.attempt_reading import COST
@@ -53,6 +53,8 @@ def preview_retry(
         items = list(snapshot.missing)
     else:
         snapshot, items = plan_retry(services, engine, task_id, user_id, deadline, scope, take_over=take_over)
+        if not items:
+            require_usable(snapshot)
     roadmap_id = snapshot.task.roadmap_id or ""
 
     def read(connection: Connection) -> tuple[dict[Item, str], Refusals, float | None, Basis]:

@@ -6,7 +6,7 @@ from itertools import islice
 from sqlalchemy import Connection
 
 from ..content.roadmaps.framework import missing_items
-from ..content.roadmaps.metadata import FrameworkCache
+from ..content.roadmaps.metadata import FrameworkCache, KnownConcepts
 from ..content.rows import saved_concepts
 from ..contracts.api.tasks import (
     MOST_ITEMS,
@@ -18,7 +18,7 @@ from ..contracts.api.tasks import (
     TaskTokens,
 )
 from ..contracts.errors import InvalidFrameworkError, RoadmapNotFoundError
-from ..contracts.items import ContentType, Failure, Item, count_by_type
+from ..contracts.items import Failure, Item, count_by_type
 from ..platform.aws.executions import execution_url
 from ..state.failures.failures import failures_of_attempt
 from ..state.queue.capacity import read_capacity, read_place
@@ -45,7 +45,7 @@ def read_detail(
         user_id=task.user_id,
         live=task.is_live,
         execution_url=execution_url(status.execution_arn),
-        actions=actions_for(caller, task, status.progress),
+        actions=actions_for(caller, task, status),
         tokens=TaskTokens(used=extras.tokens, budget=budget),
         **fields_of((capability.describe for capability in services.capabilities), connection, task),
     )
@@ -54,12 +54,12 @@ def read_detail(
 def read_status(connection: Connection, task: Task, framework_cache: FrameworkCache) -> TaskStatus:
     """Describe a task. Without a readable framework, all counts are 0."""
     try:
-        concept_ids = framework_cache.concept_ids(connection, task.roadmap_id, task.user_id)
+        concepts = framework_cache.concepts(connection, task.roadmap_id, task.user_id)
     except (RoadmapNotFoundError, InvalidFrameworkError):
-        total, missing = 0, []
+        concepts, missing = KnownConcepts(), []
     else:
-        total = len(concept_ids)
-        missing = missing_items(concept_ids, saved_concepts(connection, task.roadmap_id or ""))
+        missing = missing_items(concepts.ids, saved_concepts(connection, task.roadmap_id or ""))
+    total = len(concepts.ids)
     known = failures_of_attempt(connection, task.task_id, task.attempt)
     generated = generated_by(connection, task.task_id, task.attempt)
     failed = islice(_failed_items(missing, known), MOST_ITEMS)
@@ -79,6 +79,7 @@ def read_status(connection: Connection, task: Task, framework_cache: FrameworkCa
             for content_type, count in count_by_type(missing).items()
         },
         failed_items=list(first_that_fit(failed, lambda item: item.model_dump(mode="json"))),
+        skipped_concepts=list(concepts.skipped),
         error_message=task.error_message,
         updated_at=task.updated_at,
         completed_at=task.completed_at,
@@ -91,16 +92,16 @@ def _failed_items(missing: Sequence[Item], known: Mapping[Item, Failure]) -> Ite
             yield FailedItem.model_validate(item._asdict() | failure._asdict())
 
 
-def actions_for(caller: Caller, task: Task, progress: Mapping[ContentType, Progress]) -> Actions:
+def actions_for(caller: Caller, task: Task, status: TaskStatus) -> Actions:
     """The actions that a caller may take for a task. A request for one of them is refused only because of
     what is not in the task's row: the product's own work, an execution that cannot be redriven. No I/O.
     """
     may = caller.may_change(task.user_id)
-    has_framework = any(each.total for each in progress.values())
-    missing = any(each.missing for each in progress.values())
+    has_framework = any(each.total for each in status.progress.values())
+    missing = any(each.missing for each in status.progress.values())
     startable = may and has_framework and reached_content(task) and not task.is_live
     return Actions(
-        retry=startable and (missing or task.status != "completed"),
+        retry=startable and (missing or (task.status != "completed" and not status.skipped_concepts)),
         cancel=may and task.status in ("pending", "processing"),
         checkpoint=startable and missing and task.execution_arn is not None,
         narrow=startable,

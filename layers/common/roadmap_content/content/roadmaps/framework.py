@@ -5,7 +5,7 @@ byte of its text is kept (see `framework_text`).
 """
 
 import math
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -51,19 +51,35 @@ _DESCRIBED = tuple(name for name in Concept._fields if name not in ("stage", "mo
 
 @dataclass(frozen=True)
 class Framework:
-    """A valid `framework_data`."""
+    """A `framework_data` with at least one concept that has a usable id."""
 
     nodes: Mapping[str, Document] = field(repr=False)
-    """The concept objects of the document, by id, in framework order."""
+    """The concept objects of the document with a usable id, by id, in framework order. Of a repeated id, the
+    first one.
+    """
 
     places: Mapping[str, tuple[str, str]] = field(repr=False)
     """The names of a concept's stage and module, by concept id."""
 
     document: Document = field(repr=False)
 
+    written: Sequence[tuple[str | None, Document]] = field(repr=False)
+    """Every concept object, in document order, with its id; `None` if that is not usable."""
+
+    skipped: Sequence[str] = ()
+    """The faults of the concepts that are left out, with their places: an id that is no text, that cannot be
+    stored, or that an earlier concept has.
+    """
+
     text: str = field(default="", repr=False)
     """The stored text of the document, which `project` edits; empty if the document was not read from text.
     """
+
+    @property
+    def fault(self) -> str | None:
+        """The first skipped concept, and the number of the others; `None` if none is."""
+        others = f" (and {len(self.skipped) - 1} more)" if len(self.skipped) > 1 else ""
+        return f"{self.skipped[0]}{others}" if self.skipped else None
 
     def items(self) -> Iterator[Item]:
         """All items of the roadmap: every concept in framework order, with every content type."""
@@ -107,9 +123,11 @@ class Framework:
         """The text with the projected fields; `None` if nothing changes."""
         kinds = [(kind.project, current[content_type]) for content_type, kind in CONTENT_KINDS.items()]
         changes = []
-        for concept_id, node in self.nodes.items():
+        for concept_id, node in self.written:
             differing: Document = {}
             for project, rows in kinds:
+                if concept_id is None:
+                    break
                 for key, value in project(rows.get(concept_id)).items():
                     if key not in node or node[key] != value or type(node[key]) is not type(value):
                         differing[key] = value
@@ -137,9 +155,9 @@ def parse_framework(text: str) -> Framework:
 
 
 def read_framework(document: object) -> Framework:
-    """Read and check a `framework_data`.
-    Raises InvalidFrameworkError: the document is not stages[] → modules[] → concepts[], has no concept, has a
-    duplicate id or an id that cannot be stored, or is nested too deeply; the message contains the path.
+    """Read and check a `framework_data`. A concept whose id is not usable is skipped; the others are not.
+    Raises InvalidFrameworkError: the document is not stages[] → modules[] → concepts[], has no concept with a
+    usable id, or is nested too deeply; the message contains the path.
     """
     if not isinstance(document, dict):
         raise InvalidFrameworkError(f"framework_data is not an object: {document!r:.80}")
@@ -149,22 +167,33 @@ def read_framework(document: object) -> Framework:
     nodes: dict[str, Document] = {}
     places: dict[str, tuple[str, str]] = {}
     positions: dict[str, Position] = {}
-    for position, place, node in _walk(document):
-        concept_id = node.get("concept_id")
+    written: list[tuple[str | None, Document]] = []
+    skipped: list[str] = []
+    concepts = list(_walk(document))
+    ids = [node.get("concept_id") for _, _, node in concepts]
+    # One search is much faster than one per id.
+    may_be_unstorable = bool(unstorable("".join(each for each in ids if isinstance(each, str))))
+    for (position, place, node), concept_id in zip(concepts, ids, strict=True):
+        usable, fault = "", None
         if not isinstance(concept_id, str) or not concept_id:
-            raise InvalidFrameworkError(f"{_path(*position)}.concept_id is not a text: {concept_id!r:.80}")
-        if concept_id in nodes:
-            raise InvalidFrameworkError(
-                f"concept_id {concept_id!r:.80} occurs twice: "
-                f"at {_path(*positions[concept_id])} and at {_path(*position)}"
+            fault = f"concept_id is not a text: {concept_id!r:.80}"
+        elif may_be_unstorable and (found := unstorable(concept_id, "concept_id")):
+            fault = found
+        else:
+            usable = concept_id
+        written.append((usable or None, node))
+        if fault is not None:
+            skipped.append(f"{_path(*position)}.{fault}")
+        elif usable in nodes:
+            skipped.append(
+                f"concept_id {usable!r:.80} occurs twice: "
+                f"at {_path(*positions[usable])} and at {_path(*position)}"
             )
-        nodes[concept_id], places[concept_id], positions[concept_id] = node, place, position
+        else:
+            nodes[usable], places[usable], positions[usable] = node, place, position
     if not nodes:
-        raise InvalidFrameworkError("framework_data contains no concept")
-    if unstorable("".join(nodes)):  # one search is much faster than one per id
-        faults = ((unstorable(concept_id, "concept_id"), at) for concept_id, at in positions.items())
-        raise InvalidFrameworkError(next(f"{_path(*at)}.{fault}" for fault, at in faults if fault))
-    return Framework(nodes, places, document)
+        raise InvalidFrameworkError(skipped[0] if skipped else "framework_data contains no concept")
+    return Framework(nodes, places, document, written, skipped)
 
 
 Position = tuple[int, int, int]

@@ -1,7 +1,7 @@
 """The table `roadmap_metadata`: read, lock and update roadmaps."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, text
 
@@ -132,6 +132,19 @@ MAX_CONCEPTS = 100_000
 """Maximum cached concept ids of all roadmaps together. Bounds the memory of a long-lived environment."""
 
 
+class KnownConcepts(NamedTuple):
+    """The concepts of a framework."""
+
+    ids: Sequence[str] = ()
+    """In framework order."""
+
+    skipped: Sequence[str] = ()
+    """`Framework.skipped`, the first `MOST_SKIPPED`."""
+
+
+MOST_SKIPPED = 20
+
+
 class FrameworkCache:
     """Cache of a roadmap's concept ids, keyed by row version. Evicts the least recently used.
 
@@ -140,18 +153,19 @@ class FrameworkCache:
     """
 
     def __init__(self) -> None:
-        self._entries: dict[str, tuple[str, Sequence[str]]] = {}
-        """`(row version, concept ids)` by roadmap, least recently used first."""
+        self._entries: dict[str, tuple[str, KnownConcepts]] = {}
+        """`(row version, concepts)` by roadmap, least recently used first."""
 
-    def concept_ids(self, connection: Connection, roadmap_id: str | None, user_id: str) -> Sequence[str]:
-        """The concepts of a user's roadmap, in framework order.
+    def concepts(self, connection: Connection, roadmap_id: str | None, user_id: str) -> KnownConcepts:
+        """The concepts of a user's roadmap.
         Raises RoadmapNotFoundError, InvalidFrameworkError: as `load_framework` does.
         """
-        cached_version, concept_ids = self._entries.pop(roadmap_id or "", ("", ()))
+        cached_version, concepts = self._entries.pop(roadmap_id or "", ("", KnownConcepts()))
         row = _read(connection, roadmap_id, user_id, cached_version)
         if row.version != cached_version:
-            concept_ids = tuple(_framework(row).nodes)
-        self._entries[roadmap_id or ""] = row.version, concept_ids
-        while sum(len(cached) for _, cached in self._entries.values()) > MAX_CONCEPTS:
+            framework = _framework(row)
+            concepts = KnownConcepts(tuple(framework.nodes), framework.skipped[:MOST_SKIPPED])
+        self._entries[roadmap_id or ""] = row.version, concepts
+        while sum(len(cached.ids) for _, cached in self._entries.values()) > MAX_CONCEPTS:
             del self._entries[next(iter(self._entries))]
-        return concept_ids
+        return concepts

@@ -61,6 +61,10 @@ class TaskStatus(Payload):
     failed_items: Annotated[
         list[FailedItem], Field(description=f"In framework order, {MOST_ITEMS} and 3 MB at most.")
     ]
+    skipped_concepts: Annotated[
+        list[str],
+        Field(description="Concepts of the framework without a usable id, with their places, 20 at most."),
+    ]
     error_message: str | None
     updated_at: UtcTime
     completed_at: UtcTime | None

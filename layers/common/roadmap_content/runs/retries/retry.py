@@ -15,7 +15,13 @@ from ...content.roadmaps.framework import Framework
 from ...content.roadmaps.metadata import load_framework, lock_roadmap
 from ...content.rows import current_revisions
 from ...contracts.api.capacity import QueuePlace, RetryAnswer
-from ...contracts.errors import ClaimRefusedError, NotRedrivableError, TaskCancelledError, TransientError
+from ...contracts.errors import (
+    ClaimRefusedError,
+    InvalidFrameworkError,
+    NotRedrivableError,
+    TaskCancelledError,
+    TransientError,
+)
 from ...contracts.items import Item, count_by_type
 from ...contracts.payloads import FinalizeResult, StateError
 from ...contracts.states import Cause
@@ -66,7 +72,10 @@ def retry_task(
     if start.cause is Cause.AUTOMATIC and task.status == "cancelled":
         raise TaskCancelledError(f"task {task_id} was cancelled: only a request starts its next attempt")
     if not items:
-        return _nothing_missing(services, task, deadline, is_complete=not snapshot.missing)
+        is_complete = not snapshot.missing and snapshot.framework.fault is None
+        answer = _nothing_missing(services, task, deadline, is_complete=is_complete)
+        require_usable(snapshot)
+        return answer
     execution_arn = services.executions.new_arn(task_id, task.attempt + 1)
     if task.attempt == 0 and start.cause is Cause.RETRY:
         start = start._replace(cause=Cause.FIRST_RUN)
@@ -74,6 +83,14 @@ def retry_task(
     if start.scope.regenerate:
         purpose = f"; saved items to replace: {len(set(items) - set(snapshot.missing))}"
     return _start(services, task, items, execution_arn, deadline, start, purpose, take_over=take_over)
+
+
+def require_usable(snapshot: TaskSnapshot) -> None:
+    """Require that a task without missing items is complete.
+    Raises InvalidFrameworkError: concepts of its framework have no usable id, and so no items.
+    """
+    if snapshot.framework.fault is not None and not snapshot.missing:
+        raise InvalidFrameworkError(snapshot.framework.fault)
 
 
 def _start(

@@ -91,7 +91,7 @@ def account_for(
         failures |= others
     left = [*filter(scope.includes, missing), *not_replaced]
     return Account(
-        compute_outcome(len(framework.nodes), missing, failures),
+        compute_outcome(len(framework.nodes), missing, failures, framework.fault),
         left,
         [failures[item] for item in left if item in failures],
         project_rows(connection, roadmap_id, framework, rows),

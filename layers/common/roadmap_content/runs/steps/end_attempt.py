@@ -99,7 +99,7 @@ def end_attempt(
         complete=outcome.status == COMPLETED,
         missing=outcome.missing,
         changed=changed,
-        error=error,
+        error=error or _fault_of(outcome),
         needs_person=needs_person,
     )
 
@@ -111,6 +111,12 @@ def _is_known(connection: Connection, task: Task, attempt: int, execution_arn: s
     if execution_arn is None or (task.attempt, task.execution_arn) == (attempt, execution_arn):
         return True
     return has_execution(connection, task.task_id, attempt, execution_arn)
+
+
+def _fault_of(outcome: Outcome) -> StateError | None:
+    if outcome.fault is None:
+        return None
+    return StateError(error=InvalidFrameworkError.code, cause=outcome.fault)
 
 
 def _status_after(task: Task, outcome: Outcome) -> str:
@@ -186,7 +192,7 @@ def _record_what_remains(
         if capability.plan_next is not None and capability.plan_next(services, connection, remains):
             return False
     if not failed or not groups:
-        return False
+        return outcome.fault is not None
     record_events(services, connection, [task.events.exhausted(groups[0].summary)])
     group_ids = [group.key.group_id for group in groups]
     judges = [capability.is_known for capability in capabilities if capability.is_known is not None]

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from ...content.manifest import Manifest, make_manifest
+from ...content.roadmaps.metadata import MOST_SKIPPED
 from ...content.rows import current_revisions
 from ...contracts.items import ContentType, Item, count_by_type
 from ...contracts.payloads import BatchReference, Execution, Payload, Plan, RunInput
@@ -87,6 +88,9 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
         manifest=key,
         planned=count_by_type(selection.items),
     )
+    if skipped := selection.snapshot.framework.skipped:
+        places = list(skipped[:MOST_SKIPPED])
+        logger.warning("concepts_skipped", task_id=task_id, concepts=len(skipped), places=places)
     logger.info(
         "batches_planned",
         task_id=task_id,

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...contracts.items import ContentType, Failure, Item, count_by_type
+from ...contracts.errors import InvalidFrameworkError
+from ...contracts.items import MAX_REASON, ContentType, Failure, Item, count_by_type
 
 COMPLETED, PARTIAL_FAILURE, FAILED = "completed", "partial_failure", "failed"
 
@@ -18,6 +19,9 @@ class Outcome:
     missing: Mapping[ContentType, int]
     failures: Sequence[Failure]
     """The failures of missing items, in framework order. A missing item without one was not started."""
+
+    fault: str | None = None
+    """The concepts of the framework that have no usable id, and so no items. Such a task is not completed."""
 
     @property
     def failed_concepts(self) -> dict[str, Any] | None:
@@ -33,9 +37,12 @@ class Outcome:
 
     @property
     def error_message(self) -> str | None:
-        """The task's `error_message`: one line about the missing items; `None` if complete."""
+        """The task's `error_message`: missing items and skipped concepts in one line; `None` if complete."""
         missing = sum(self.missing.values())
-        return f"{missing} of {sum(self.total.values())} items are missing" if missing else None
+        parts = [f"{missing} of {sum(self.total.values())} items are missing"] if missing else []
+        if self.fault is not None:
+            parts.append(f"{InvalidFrameworkError.code}: {self.fault}"[:MAX_REASON])
+        return "; ".join(parts) or None
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
@@ -63,18 +70,19 @@ class Outcome:
         }
 
 
-def compute_outcome(concepts: int, missing: Sequence[Item], failures: Mapping[Item, Failure]) -> Outcome:
+def compute_outcome(
+    concepts: int, missing: Sequence[Item], failures: Mapping[Item, Failure], fault: str | None = None
+) -> Outcome:
     """Compute the outcome from the number of concepts. A missing item without a failure was not started."""
     total = dict.fromkeys(ContentType, concepts)
     if not missing:
-        status = COMPLETED
+        status = COMPLETED if fault is None else PARTIAL_FAILURE
     elif len(missing) < sum(total.values()):
         status = PARTIAL_FAILURE
     else:
         status = FAILED
-    return Outcome(
-        status, total, count_by_type(missing), [failures[item] for item in missing if item in failures]
-    )
+    known = [failures[item] for item in missing if item in failures]
+    return Outcome(status, total, count_by_type(missing), known, fault)
 
 
 def unknown_outcome() -> Outcome:

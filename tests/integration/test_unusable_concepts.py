@@ -1,0 +1,88 @@
+"""One concept of thirty has no usable id: the other twenty-nine are saved, and the task names the place."""
+
+import json
+from typing import Any
+
+import pytest
+
+from roadmap_content.contracts.errors import InvalidFrameworkError
+from tests.support.factories import USER, bundle_of, concept_ids, concepts_of
+from tests.support.pipeline import Pipeline
+from tests.support.requests_to_api import Ask
+
+IDS = concept_ids(30)
+PLACE = "framework_data.stages["
+UNUSABLE: dict[str, Any] = {
+    "NUL": "a\x00",
+    "half an emoji": "\ud83d",
+    "empty": "",
+    "null": None,
+    "a number": 5,
+    "repeated": IDS[3],
+}
+
+
+def load(pipeline: Pipeline, *unusable: Any) -> list[str]:
+    """Load a roadmap, and change the ids of its last concepts; return the usable ids."""
+    pipeline.load(bundle_of(IDS))
+    framework = pipeline.framework()
+    nodes = concepts_of(framework)
+    for node, concept_id in zip(reversed(nodes), unusable, strict=False):
+        node["concept_id"] = concept_id
+    pipeline.execute("UPDATE roadmap_metadata SET framework_data = CAST(:f AS json)", f=json.dumps(framework))
+    return IDS[: len(IDS) - len(unusable)]
+
+
+@pytest.mark.parametrize("concept_id", UNUSABLE.values(), ids=UNUSABLE)
+def test_the_other_concepts_are_saved_and_the_task_names_the_place(
+    pipeline: Pipeline, ask: Ask, concept_id: Any
+) -> None:
+    usable = load(pipeline, concept_id)
+    result = pipeline.run()
+    assert (result.complete, sum(result.missing.values())) == (False, 0)
+    task = pipeline.task()
+    assert task["status"] == "partial_failure"
+    assert task["error_message"].startswith("InvalidFramework: ")
+    assert PLACE in task["error_message"]
+    saved = pipeline.rows("SELECT DISTINCT concept_id FROM quiz_metadata")
+    assert {row["concept_id"] for row in saved} == set(usable)
+
+    status = ask("GET", "/tasks/t-1", {"user_id": USER}).body
+    (place,) = status["skipped_concepts"]
+    assert PLACE in place
+    assert status["progress"]["quiz"]["total"] == 29
+    assert status["actions"]["retry"] is False
+    for query in ({}, {"dry_run": "true"}):
+        reply = ask("POST", "/tasks/t-1/retry", {"user_id": USER} | query)
+        assert (reply.status, reply.body["error"]) == (409, "InvalidFramework")
+        assert place in reply.body["message"]
+    assert pipeline.sweep().repairs == []
+    assert pipeline.task() == task
+
+
+def test_what_is_missing_beside_it_is_retried(pipeline: Pipeline, ask: Ask) -> None:
+    load(pipeline, 5)
+    pipeline.run()
+    pipeline.execute("DELETE FROM quiz_metadata WHERE concept_id = :c", c=IDS[0])
+    reply = ask("POST", "/tasks/t-1/retry", {"user_id": USER})
+    assert (reply.status, reply.body["total_items"]) == (202, 1)
+
+
+def test_the_task_is_complete_when_the_product_has_corrected_the_id(pipeline: Pipeline) -> None:
+    load(pipeline, None)
+    pipeline.run()
+    bundle = bundle_of(IDS)
+    pipeline.execute(
+        "UPDATE roadmap_metadata SET framework_data = CAST(:f AS json)",
+        f=json.dumps(bundle["roadmap"]["framework_data"]),
+    )
+    assert pipeline.run().complete
+    assert pipeline.task()["status"] == "completed"
+
+
+def test_without_any_usable_id_the_task_fails(pipeline: Pipeline) -> None:
+    load(pipeline, *[None] * len(IDS))
+    assert pipeline.run().status == "failed"
+    assert pipeline.task()["error_message"].startswith(f"InvalidFramework: {PLACE}0]")
+    with pytest.raises(InvalidFrameworkError, match="concept_id is not a text"):
+        pipeline.retry()
