@@ -12,7 +12,7 @@ CREATE TABLE content_failures (
     attempt integer NOT NULL,
     concept_id text NOT NULL,
     content_type varchar(16) NOT NULL,
-    stage varchar(16) NOT NULL,
+    stage varchar(16) NOT NULL CHECK (stage IN ('generate', 'save', 'workflow')),
     error_code text NOT NULL,
     reason text NOT NULL,
     transient boolean NOT NULL,
@@ -29,7 +29,7 @@ CREATE TABLE content_task_failures (
     group_id varchar(32) NOT NULL,
     attempt integer NOT NULL,
     error_code text NOT NULL,
-    stage varchar(16) NOT NULL,
+    stage varchar(16) NOT NULL CHECK (stage IN ('generate', 'save', 'workflow')),
     content_type varchar(16) NOT NULL,
     reason text NOT NULL,
     transient boolean NOT NULL,
@@ -55,14 +55,16 @@ CREATE TABLE content_attempts (
     task_id varchar(64) NOT NULL,
     attempt integer NOT NULL,
     actor text NOT NULL,
-    cause varchar(16) NOT NULL,
+    cause varchar(16) NOT NULL CHECK (cause IN
+        ('first_run', 'retry', 'checkpoint', 'console_redrive', 'automatic', 'recovery')),
     reason text,
     execution_arn text,
     redrive_count integer NOT NULL DEFAULT 0,
-    step varchar(16) NOT NULL,
+    step varchar(16) NOT NULL CHECK (step IN ('claimed', 'working', 'ended')),
     claimed_at timestamp NOT NULL DEFAULT timezone('utc', now()),
-    ended_at timestamp,
-    outcome varchar(32),
+    ended_at timestamp CHECK ((ended_at IS NULL) = (step <> 'ended')),
+    outcome varchar(32) CHECK (outcome IN
+        ('completed', 'partial_failure', 'failed', 'cancelled', 'superseded')),
     planned json,
     saved json,
     failed json,
@@ -76,6 +78,7 @@ CREATE TABLE content_attempts (
     roadmap_gone_since timestamp,
     PRIMARY KEY (task_id, attempt)
 );
+CREATE UNIQUE INDEX content_attempt_open ON content_attempts (task_id) WHERE ended_at IS NULL;
 CREATE INDEX content_attempt_uncounted ON content_attempts (task_id) WHERE saved IS NULL;
 CREATE INDEX content_attempt_by_user ON content_attempts (user_id, task_id);
 CREATE INDEX content_attempt_by_roadmap ON content_attempts (hashtextextended(roadmap_id, 0));
@@ -84,16 +87,18 @@ CREATE INDEX content_attempt_by_roadmap ON content_attempts (hashtextextended(ro
 CREATE TABLE content_queue (
     task_id varchar(64) NOT NULL,
     attempt integer NOT NULL,
-    class varchar(16) NOT NULL,
+    class varchar(16) NOT NULL CHECK (class IN ('interactive', 'bulk', 'bulk_paused')),
     queue_key text NOT NULL,
-    state varchar(16) NOT NULL,
+    state varchar(16) NOT NULL CHECK (state IN ('waiting', 'starting', 'redriving', 'running', 'ended')),
     tokens bigint NOT NULL,
     grants integer NOT NULL,
     enqueued_at timestamp NOT NULL DEFAULT timezone('utc', now()),
     admitted_at timestamp,
-    ended_at timestamp,
-    PRIMARY KEY (task_id, attempt)
+    ended_at timestamp CHECK ((ended_at IS NULL) = (state <> 'ended')),
+    PRIMARY KEY (task_id, attempt),
+    FOREIGN KEY (task_id, attempt) REFERENCES content_attempts ON DELETE CASCADE
 );
+CREATE UNIQUE INDEX content_queue_open ON content_queue (task_id) WHERE state <> 'ended';
 CREATE INDEX content_queue_waiting ON content_queue (class, queue_key, enqueued_at, task_id)
     WHERE state = 'waiting';
 CREATE INDEX content_queue_at_work ON content_queue (class, queue_key)
@@ -102,7 +107,7 @@ CREATE INDEX content_queue_by_end ON content_queue (ended_at) WHERE state = 'end
 
 -- The fairness counter of each user or tenant, per class: tokens charged at admission.
 CREATE TABLE content_queue_keys (
-    class varchar(16) NOT NULL,
+    class varchar(16) NOT NULL CHECK (class IN ('interactive', 'bulk')),
     queue_key text NOT NULL,
     charged double precision NOT NULL,
     waiting boolean NOT NULL,
@@ -261,7 +266,7 @@ CAPABILITIES = """
 CREATE TABLE content_failure_groups (
     group_id varchar(32) PRIMARY KEY,
     error_code text NOT NULL,
-    stage varchar(16) NOT NULL,
+    stage varchar(16) NOT NULL CHECK (stage IN ('generate', 'save', 'workflow')),
     reason text NOT NULL,
     transient boolean NOT NULL,
     tasks bigint NOT NULL,
@@ -286,7 +291,7 @@ CREATE TABLE content_group_changes (
     group_id varchar(32) NOT NULL,
     changed_at timestamp NOT NULL DEFAULT timezone('utc', now()),
     actor text NOT NULL,
-    state varchar(16) NOT NULL,
+    state varchar(16) NOT NULL CHECK (state IN ('new', 'acknowledged', 'ignored', 'resolved')),
     note text NOT NULL,
     until timestamp,
     until_tasks bigint
@@ -305,7 +310,8 @@ CREATE INDEX content_automatic_attempt_by_due ON content_automatic_attempts (due
 -- with the revisions that it replaces (NULL: it retries missing items); `undone` is what an undo did to them.
 CREATE TABLE content_recoveries (
     recovery_id varchar(64) PRIMARY KEY,
-    state varchar(32) NOT NULL,
+    state varchar(32) NOT NULL CHECK (state IN ('waiting', 'canary', 'running', 'paused', 'paused_by_breaker',
+        'stopped_by_canary', 'stopped_by_budget', 'cancelled', 'completed')),
     actor text NOT NULL,
     reason text NOT NULL,
     filter json NOT NULL,
@@ -332,7 +338,8 @@ CREATE TABLE content_recovery_tasks (
     position integer NOT NULL,
     task_id varchar(64) NOT NULL,
     canary boolean NOT NULL,
-    result varchar(16) NOT NULL DEFAULT 'waiting',
+    result varchar(16) NOT NULL DEFAULT 'waiting' CHECK (result IN
+        ('waiting', 'running', 'recovered', 'still_failing', 'refused')),
     reason text,
     attempt integer,
     started_at timestamp,

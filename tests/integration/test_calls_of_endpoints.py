@@ -169,7 +169,7 @@ def test_polling_running_tasks_makes_no_call(ask: Ask, pipeline: Pipeline, calls
     )
     pipeline.execute(
         "INSERT INTO content_attempts (task_id, attempt, actor, cause, step)"
-        " SELECT 'other-' || n, 1, 'console', 'first_run', 'planned' FROM generate_series(1, 20) n"
+        " SELECT 'other-' || n, 1, 'console', 'first_run', 'working' FROM generate_series(1, 20) n"
     )
     calls.clear()
     for number in range(1, 21):

@@ -393,7 +393,9 @@ def test_an_attempt_of_an_unreadable_roadmap_has_unknown_counts(pipeline: Pipeli
     if status == "failed":
         assert pipeline.finalize(planned).missing == {}
     else:
-        pipeline.execute("UPDATE content_attempts SET ended_at = now(), outcome = 'superseded'")
+        pipeline.execute(
+            "UPDATE content_attempts SET step = 'ended', ended_at = now(), outcome = 'superseded'"
+        )
         count_superseded(pipeline.services, Deadline.after(60))
     require_unknown_counts(pipeline)
 

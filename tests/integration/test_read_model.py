@@ -329,8 +329,8 @@ def test_a_preview_of_a_retry_distinguishes_staged_and_missing_items(pipeline: P
     assert answer.body["estimated_tokens"] is None
     assert pipeline.task()["attempt"] == 0
     pipeline.execute(
-        "INSERT INTO content_attempts (task_id, attempt, actor, cause, step, generated, tokens)"
-        " VALUES ('t-1', 1, 'auto', 'automatic', 'ended', :generated, 500)",
+        "INSERT INTO content_attempts (task_id, attempt, actor, cause, step, ended_at, generated, tokens)"
+        " VALUES ('t-1', 1, 'auto', 'automatic', 'ended', now(), :generated, 500)",
         generated=json.dumps(counts(tutorial=1, quiz=1)),
     )
     answer = ask("POST", "/tasks/t-1/retry", {"dry_run": "true"})

@@ -27,6 +27,11 @@ ROWS = {
 }
 """Inserts `n` rows of the age `at`, for each rule."""
 
+ATTEMPTS = (
+    "(task_id, attempt, actor, cause, step, ended_at) SELECT 't' || at, n, 'auto', 'automatic', 'ended', at"
+)
+"""The attempts of the queue's entries."""
+
 
 def counts(pipeline: Pipeline) -> dict[str, int]:
     """The rows by rule."""
@@ -44,11 +49,13 @@ def test_rows_are_removed_after_their_days_in_bounded_steps(
     monkeypatch.setattr(retention, "STEP", 2)
     for rule, _ in retentions(pipeline.services):
         for days, number in ((rule.days + 1, 5), (rule.days - 1, 3)):
-            pipeline.execute(
-                f"INSERT INTO {rule.table or rule.name} {ROWS[rule.name]} "
+            rows = (
                 f"FROM generate_series(1, {number}) n, "
-                f"(SELECT timezone('utc', now()) - interval '{days} days' AS at) AS t"
+                f"(SELECT date_trunc('day', timezone('utc', now())) - interval '{days} days' AS at) AS t"
             )
+            if rule.name == "content_queue":
+                pipeline.execute(f"INSERT INTO content_attempts {ATTEMPTS} {rows}")
+            pipeline.execute(f"INSERT INTO {rule.table or rule.name} {ROWS[rule.name]} {rows}")
     pipeline.execute(
         "UPDATE content_queue SET state = 'running', ended_at = NULL WHERE attempt = 1; "
         "UPDATE content_events SET delivered_at = NULL, set_aside_at = NULL"

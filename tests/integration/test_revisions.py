@@ -216,8 +216,8 @@ def test_a_restore_waits_for_the_lock_of_its_task_before_that_of_its_events(
     item = Item(FIRST, ContentType.QUIZ)
     regenerate(pipeline, ContentType.QUIZ)
     former = Items(ask, ContentType.QUIZ).revisions()[-1]["revision_id"]
-    pipeline.execute("UPDATE content_queue SET state = 'running' WHERE attempt = 2")
-    pipeline.execute("UPDATE content_attempts SET ended_at = NULL WHERE attempt = 2")
+    pipeline.execute("UPDATE content_queue SET state = 'running', ended_at = NULL WHERE attempt = 2")
+    pipeline.execute("UPDATE content_attempts SET ended_at = NULL, step = 'working' WHERE attempt = 2")
     other = create_engine(database_url, poolclass=NullPool)
     with other.connect() as ending:
         ending.execute(text("SELECT FROM roadmap_tasks FOR UPDATE"))

@@ -263,7 +263,8 @@ def test_a_run_whose_task_is_deleted_or_completed_is_stopped(
     stopped: list[str] = []
     monkeypatch.setattr(of_two_users.executions, "stop", stopped.append)
     of_two_users.execute(
-        "UPDATE content_attempts SET ended_at = NULL, execution_arn = task_id WHERE user_id = 'alice'"
+        "UPDATE content_attempts SET ended_at = NULL, step = 'working', execution_arn = task_id"
+        " WHERE user_id = 'alice'"
     )
     of_two_users.execute("UPDATE roadmap_tasks SET status = 'completed' WHERE task_id = 'alice-t-1'")
     of_two_users.execute("DELETE FROM roadmap_tasks WHERE task_id = 'alice-t-2'")
@@ -486,7 +487,9 @@ def test_a_text_goes_when_no_row_names_it(of_two_users: Pipeline, s3: "S3Client"
         of_two_users.services.bucket.put(key, b"never saved")
     of_two_users.execute("DELETE FROM tutorial_metadata WHERE tutorial_id = :id", id=first["tutorial_id"])
     of_two_users.execute(QUIET)
-    of_two_users.execute("UPDATE content_attempts SET ended_at = NULL WHERE roadmap_id = 'alice-r-1'")
+    of_two_users.execute(
+        "UPDATE content_attempts SET ended_at = NULL, step = 'working' WHERE roadmap_id = 'alice-r-1'"
+    )
     before = of_two_users.services.bucket.keys("", "")
     swept(of_two_users)
     assert {*before} - {*of_two_users.services.bucket.keys("", "")} == {unsaved}
@@ -544,8 +547,8 @@ def test_what_goes_some_days_after_its_roadmap_is_deleted_and_what_does_not(
     pipeline.execute(QUIET)
     attempt = (
         "INSERT INTO content_attempts (task_id, attempt, actor, cause, step, ended_at, outcome, user_id,"
-        " roadmap_id, saved) VALUES (:task, 2, 'auto', 'retry', 'ended', CAST(:ended AS timestamp), 'failed',"
-        " 'alice', :roadmap, '{}')"
+        " roadmap_id, saved) VALUES (:task, 2, 'auto', 'retry', CASE WHEN CAST(:ended AS timestamp) IS NULL"
+        " THEN 'working' ELSE 'ended' END, CAST(:ended AS timestamp), 'failed', 'alice', :roadmap, '{}')"
     )
     pipeline.execute(attempt, task="alice-t-6", ended=None, roadmap="alice-r-2")
     pipeline.execute(attempt, task="alice-t-4", ended="2026-01-01", roadmap="alice-r-4b")
@@ -580,7 +583,9 @@ def test_what_goes_some_days_after_its_roadmap_is_deleted_and_what_does_not(
     assert forgotten["user_id"] == "alice"
 
     days_pass("roadmap_id IN ('alice-r-4b', 'alice-r-5')")
-    pipeline.execute("UPDATE content_attempts SET ended_at = '2026-01-01' WHERE ended_at IS NULL")
+    pipeline.execute(
+        "UPDATE content_attempts SET step = 'ended', ended_at = '2026-01-01' WHERE ended_at IS NULL"
+    )
     with monkeypatch.context() as late:
         late.setattr(sweep_of_erasure, "RESERVE", 1_000)
         late.setattr(sweep_of_erasure, "TASKS", 5)

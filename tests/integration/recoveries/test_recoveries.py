@@ -522,14 +522,19 @@ def test_the_sweep_counts_the_attempt_that_its_recovery_supersedes(
     """Regression: it counted before it started recoveries, so the numbers came with the next sweep."""
     fail(pipeline, 1)
     recovery_id = create_waiting()
-    pipeline.execute("UPDATE content_attempts SET ended_at = NULL, saved = NULL, failed = NULL")
+    pipeline.execute(
+        "UPDATE content_attempts SET ended_at = NULL, step = 'working', saved = NULL, failed = NULL"
+    )
     pipeline.sweep()
     first, second = pipeline.rows("SELECT * FROM content_attempts ORDER BY attempt")
     assert (first["outcome"], first["failed"]) == ("superseded", counts(2))
     assert second["ended_at"] is None
     # Another request has superseded that of the recovery and has ended; the sweep has not counted it yet.
     pipeline.execute("UPDATE roadmap_tasks SET status = 'completed'")
-    pipeline.execute("UPDATE content_attempts SET ended_at = now(), outcome = 'superseded' WHERE attempt = 2")
+    pipeline.execute(
+        "UPDATE content_attempts SET step = 'ended', ended_at = now(), outcome = 'superseded'"
+        " WHERE attempt = 2"
+    )
     advance(pipeline.services, recovery_id, Deadline.after(600))
     assert pipeline.rows("SELECT result FROM content_recovery_tasks") == [{"result": "running"}]
 

@@ -21,7 +21,7 @@ from ...state.outbox import record_events
 from ...state.queue.queue import release
 from ...state.services import Services
 from ...state.tasks.attempts import generated_by, has_execution, record_attempt_outcome
-from ...state.tasks.outcome import COMPLETED, Outcome, unknown_outcome
+from ...state.tasks.outcome import COMPLETED, OUTCOMES, SUPERSEDED, Outcome, unknown_outcome
 from ...state.tasks.task import Task, read_task, record_task_outcome
 from .accounting import Account, account_for
 from .reporting import report_outcome
@@ -163,7 +163,9 @@ def _record_outcome(
 def _leave_as_it_is(connection: Connection, task: Task, attempt: int, error: StateError) -> FinalizeResult:
     """End the attempt of a finished task without a roadmap; its row is not changed."""
     if task.attempt == attempt and task.attempt_is_open:
-        record_attempt_outcome(connection, task.task_id, attempt, None, {})
+        # A status of the product is no outcome.
+        outcome = task.status if task.status in OUTCOMES else SUPERSEDED
+        record_attempt_outcome(connection, task.task_id, attempt, None, {}, outcome)
         release(connection, task.task_id, attempt)
     return FinalizeResult(
         task_id=task.task_id,

@@ -22,7 +22,8 @@ from ...contracts.payloads import Execution
 from ...contracts.states import Cause, QueueState
 from ...contracts.times import utc
 from ...platform.aws.executions import Executions, ExecutionState
-from ...platform.postgres.transactions import transact
+from ...platform.postgres.sqlstate import UNIQUE_VIOLATION
+from ...platform.postgres.transactions import DataRefusedError, transact
 from ...platform.runtime.deadline import Deadline
 from ..failures.failures import forget_failures_of_attempts
 from ..outbox import record_events
@@ -31,7 +32,7 @@ from ..tasks.attempts import CONSOLE, AttemptStart, NewAttempt, forget_attempts
 from ..tasks.ownership import why_not_startable
 from ..tasks.task import Task, claim_row, is_committed, read_product_work, read_task
 from .capacity import NOTHING, Work, read_place
-from .queue import Admitted, enqueue, forget_entries, was_admitted
+from .queue import Admitted, enqueue, was_admitted
 
 STARTING = timedelta(seconds=60)
 """The age at which a sweep looks at a task in `processing`, and starts an admitted attempt again."""
@@ -186,7 +187,6 @@ class _NewAttempt:
         was_cancelled = self.task.status == "cancelled"
         new = NewAttempt(task_id, self.number, self.execution_arn, start, self.redrive_count, was_cancelled)
         if self.number == 1 and forget_attempts(connection, task_id):
-            forget_entries(connection, task_id)
             forget_failures_of_attempts(connection, task_id)
         admitted = enqueue(connection, new, self.state, self.work)
         has_waited = self.task.queue_state == QueueState.WAITING
@@ -236,7 +236,14 @@ def _take(services: Services, new: _NewAttempt, deadline: Deadline) -> Claim:
             return new.claimed_before(connection)
         return new.enqueue(connection, services, claimed)
 
-    return transact(services.engine, take, deadline)
+    try:
+        return transact(services.engine, take, deadline)
+    except DataRefusedError as refusal:
+        if refusal.sqlstate != UNIQUE_VIOLATION:
+            raise
+        # The task has another open attempt: this claim is the second of two.
+        now = transact(services.engine, read_task, deadline, new.task.task_id)
+        raise ClaimRefusedError(now.task_id, now.attempt, now.execution_arn) from refusal
 
 
 def claim_to_record(services: Services, task: Task, execution_arn: str, deadline: Deadline) -> Task:

@@ -25,31 +25,32 @@ _ADMITTED = """CASE (SELECT cause FROM content_attempts c
 RECENT_MINUTES = 15
 """A user who has entered the queue within these minutes uses it: others may hold half of the slots."""
 
-# A new user starts above the largest counter of the class: by one, so that users who arrive between two
-# admissions are served in the order of their arrival, not of their ids. Starting at the smallest waiting one
-# would starve users with a large counter while new users keep arriving. The previous attempt of the task has
-# ended, with any result. A user or tenant keeps its key for attempts that the system starts.
-#
-# An entry of the same attempt is left from before the task's attempts were reset, as by a restored database.
-# The row of the capacity stays locked until the end of the transaction: the next statement decides about
-# admission with a snapshot that no other admission changes. It is locked after the rows of the attempts.
-ENQUEUE = text(f"""
+# The previous attempt of the task has ended, with any result. The row of the capacity is locked after those
+# of the attempts, and stays locked until the end of the transaction: the next statements decide about
+# admission with a snapshot that no other admission changes.
+OPEN = text(f"""
 WITH {OPENED},
-locked AS MATERIALIZED (
-    SELECT FROM content_capacity, (SELECT count(*) FROM superseded_attempts) AS earlier,
-        (SELECT count(*) FROM opened) AS new
-    FOR UPDATE OF content_capacity
-),
 superseded AS (
     UPDATE content_queue SET state = 'ended', ended_at = timezone('utc', clock_timestamp())
-    WHERE task_id = :task_id AND attempt < :attempt AND state <> 'ended'
-),
-entry AS MATERIALIZED (
+    WHERE task_id = :task_id AND attempt <> :attempt AND state <> 'ended' RETURNING attempt
+)
+SELECT FROM content_capacity, (SELECT count(*) FROM opened) AS after_opening,
+    (SELECT count(*) FROM superseded) AS after_ending
+FOR UPDATE OF content_capacity
+""")
+
+# A new user starts above the largest counter of the class: by one, so that users who arrive between two
+# admissions are served in the order of their arrival, not of their ids. Starting at the smallest waiting one
+# would starve users with a large counter while new users keep arriving. A user or tenant keeps its key for
+# attempts that the system starts.
+#
+# An entry of the same attempt is left from before the task's attempts were reset, as by a restored database.
+ENQUEUE = text(f"""
+WITH entry AS MATERIALIZED (
     SELECT coalesce('tenant:' || left(CAST(:tenant AS text), 200) || coalesce(encode(sha256(
             convert_to(nullif(substr(CAST(:tenant AS text), 201), ''), 'UTF8')), 'hex'), ''),
         (SELECT q.queue_key FROM content_queue q WHERE q.task_id = :task_id ORDER BY q.attempt DESC LIMIT 1),
         'user:' || (SELECT t.user_id FROM roadmap_tasks t WHERE t.task_id = :task_id)) AS queue_key
-    FROM locked
 ),
 key AS (
     INSERT INTO content_queue_keys AS known (class, queue_key, charged, waiting)
@@ -218,8 +219,6 @@ UPDATE content_queue SET state = 'ended', ended_at = timezone('utc', clock_times
 WHERE task_id = :task_id AND attempt = :attempt AND state = 'waiting'
 """)
 
-FORGET = text("DELETE FROM content_queue WHERE task_id = :task_id")
-
 # The product has deleted the task.
 END_ORPHANS = text(f"""
 UPDATE content_queue q SET state = 'ended', ended_at = timezone('utc', clock_timestamp())
@@ -288,7 +287,9 @@ def enqueue(
     it. If it waits, admit waiting attempts, `most` at most, perhaps itself; return these. Locks the capacity.
     """
     entry = {"class": new.start.cause.queue_class, "state": state, "tenant": new.start.tenant}
-    connection.execute(ENQUEUE, new.parameters | entry | work._asdict())
+    connection.execute(OPEN, new.parameters)
+    subject = {"task_id": new.task_id, "attempt": new.attempt}
+    connection.execute(ENQUEUE, subject | entry | work._asdict())
     return admit(connection, most) if state is QueueState.WAITING else []
 
 
@@ -361,11 +362,6 @@ def release(connection: Connection, task_id: str, attempt: int) -> None:
 def leave_queue(connection: Connection, task_id: str, attempt: int) -> bool:
     """Remove an attempt from the queue; `False` if it does not wait."""
     return connection.execute(LEAVE, {"task_id": task_id, "attempt": attempt}).rowcount == 1
-
-
-def forget_entries(connection: Connection, task_id: str) -> None:
-    """Delete the entries of an earlier life of a task."""
-    connection.execute(FORGET, {"task_id": task_id})
 
 
 def tidy_queue(connection: Connection) -> None:

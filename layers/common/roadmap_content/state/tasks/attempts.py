@@ -43,20 +43,22 @@ def user_start(user_id: str, reason: str | None = None) -> AttemptStart:
     return AttemptStart(f"user:{user_id}", Cause.RETRY, reason)
 
 
-# A part of the statement by which an attempt enters the queue; the parameters are those of `NewAttempt`.
-# Guarantees: one row per attempt. Earlier attempts without a recorded outcome end; the sweep counts them.
+# A part of the statement that opens an attempt; the parameters are those of `NewAttempt`. Guarantees: one row
+# per attempt. The open attempt before it ends first, whatever its number is: a task has one open attempt.
+# The sweep counts it.
 OPENED = """superseded_attempts AS (
     UPDATE content_attempts SET step = 'ended', ended_at = timezone('utc', now()), outcome = CASE
         WHEN outcome = 'cancelled' OR CAST(:was_cancelled AS boolean) THEN 'cancelled' ELSE 'superseded' END
-    WHERE task_id = :task_id AND attempt < :attempt AND ended_at IS NULL
+    WHERE task_id = :task_id AND attempt <> :attempt AND ended_at IS NULL
     RETURNING attempt
 ),
 opened AS (
     INSERT INTO content_attempts (task_id, attempt, actor, cause, reason, execution_arn, redrive_count, step,
         scope, user_id, roadmap_id)
-    VALUES (:task_id, :attempt, :actor, :cause, :reason, :execution_arn, :redrive_count, 'claimed',
+    SELECT :task_id, :attempt, :actor, :cause, :reason, :execution_arn, :redrive_count, 'claimed',
         CAST(:scope AS json), (SELECT user_id FROM roadmap_tasks WHERE task_id = :task_id),
-        (SELECT roadmap_id FROM roadmap_tasks WHERE task_id = :task_id))
+        (SELECT roadmap_id FROM roadmap_tasks WHERE task_id = :task_id)
+    FROM (SELECT count(*) FROM superseded_attempts) AS after_the_end_of_the_one_before
     ON CONFLICT (task_id, attempt) DO NOTHING
     RETURNING attempt
 )"""
@@ -228,8 +230,8 @@ def generated_by(connection: Connection, task_id: str, attempt: int) -> Mapping[
 
 
 def forget_attempts(connection: Connection, task_id: str) -> bool:
-    """Delete the attempts of an earlier life of a task, whose row was deleted and made again; return whether
-    there were any.
+    """Delete the attempts of an earlier life of a task, whose row was deleted and made again, and with them
+    their entries in the queue; return whether there were any.
     """
     return connection.execute(FORGET, {"task_id": task_id}).rowcount > 0
 

@@ -8,6 +8,9 @@ from ...contracts.errors import InvalidFrameworkError
 from ...contracts.items import MAX_REASON, ContentType, Failure, Item, count_by_type
 
 COMPLETED, PARTIAL_FAILURE, FAILED = "completed", "partial_failure", "failed"
+CANCELLED, SUPERSEDED = "cancelled", "superseded"
+OUTCOMES = (COMPLETED, PARTIAL_FAILURE, FAILED, CANCELLED, SUPERSEDED)
+"""Of an attempt. A task has the first four as its status."""
 
 
 @dataclass(frozen=True)
