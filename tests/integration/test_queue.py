@@ -14,7 +14,7 @@ from roadmap_content.contracts.api.capacity import QueuePlace
 from roadmap_content.contracts.states import Cause, QueueClass, QueueState
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.state.queue import queue
-from roadmap_content.state.queue.admission import admit_waiting
+from roadmap_content.state.queue.admission import admit_waiting, start_admitted
 from roadmap_content.state.queue.capacity import Work, lock_capacity, read_place
 from roadmap_content.state.queue.order import granted_batches
 from roadmap_content.state.queue.queue import RECENT_MINUTES
@@ -480,6 +480,31 @@ def test_many_processes_admit_each_attempt_once(
     at_once(4, admit)
     assert len(found) == len(set(found)) == granted_batches(10)
     assert len(waiting_tasks(pipeline)) == len(entered) - len(found)
+
+
+class TimeOfStarts(Deadline):
+    """A deadline that passes with the third start."""
+
+    executions: RecordedExecutions
+
+    @property
+    def remaining(self) -> float:
+        return 60.0 if len(self.executions.started) < 3 else 0.0
+
+
+def test_no_execution_is_started_after_the_deadline(waiting: Queue, pipeline: Pipeline) -> None:
+    """Regression: if each StartExecution hung, Finalize failed after it had recorded its outcome."""
+    waiting.stop()
+    entered = [waiting.enter(f"u{number}", grants=1) for number in range(5)]
+    waiting.resume(slots=10)
+    with pipeline.services.engine.begin() as connection:
+        lock_capacity(connection)
+        admitted = queue.admit(connection, 5)
+    deadline = TimeOfStarts(0.0)
+    deadline.executions = pipeline.executions
+    start_admitted(pipeline.services, admitted, deadline)
+    assert pipeline.executions.started == [(task, 1) for task in entered[:3]]
+    assert waiting.at_work() == sorted(entered), "the sweep starts the others"
 
 
 def waiting_tasks(pipeline: Pipeline) -> list[str]:

@@ -30,10 +30,15 @@ def start_admitted(
     services: Services, admitted: Iterable[Admitted], deadline: Deadline
 ) -> dict[tuple[str, int], NotRedrivableError]:
     """Start or redrive the executions of admitted attempts; return the refused redrives, by task and attempt.
-    The sweep starts those that Step Functions does not accept now, and ends the refused ones.
+    The sweep starts those that Step Functions does not accept now, or for which no time is left, and ends the
+    refused ones.
     """
     refused = {}
     for one in admitted:
+        if deadline.remaining <= 0:
+            why = "no time is left"
+            logger.warning("attempt_not_started", task_id=one.task_id, attempt=one.attempt, reason=why)
+            continue
         try:
             if one.state == QueueState.REDRIVING:
                 _redrive(services, one, deadline)
