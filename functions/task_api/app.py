@@ -175,7 +175,7 @@ def get_item(
 ) -> ItemDetail:
     """Get one item with its failures per attempt and its staged, rejected and saved content."""
     user, item = api.caller.reads_for(user_id), Item(concept_id, content_type)
-    return read_one_item(api.services, task_id, user, item, api.deadline)
+    return api.for_caller(read_one_item(api.services, task_id, user, item, api.deadline))
 
 
 @app.get(
@@ -217,7 +217,7 @@ def get_revisions(
     product or by a restore.
     """
     user, item = api.caller.reads_for(user_id), Item(concept_id, content_type)
-    return list_revisions(api.services, task_id, user, item, api.deadline)
+    return api.for_caller(list_revisions(api.services, task_id, user, item, api.deadline))
 
 
 @app.post(
@@ -291,7 +291,7 @@ def get_attempts(
 ) -> AttemptPage:
     """List a task's attempts with their actors, causes and outcomes."""
     user = api.caller.reads_for(user_id)
-    return api.read(list_attempts, task_id, user, cursor, limit)
+    return api.for_caller(api.read(list_attempts, task_id, user, cursor, limit))
 
 
 add_failure_list(api)

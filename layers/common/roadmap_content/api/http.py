@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response, content_types
@@ -43,6 +43,16 @@ if TYPE_CHECKING:
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
 ReadT = TypeVar("ReadT")
+
+
+class Answer(Protocol):
+    """An answer with texts that operators write, among others."""
+
+    def for_owner(self) -> Self:
+        """The answer without them."""
+
+
+AnswerT = TypeVar("AnswerT", bound=Answer)
 P = ParamSpec("P")
 
 _STATUSES: Mapping[type[ContentError], HTTPStatus] = {
@@ -117,6 +127,10 @@ class Api:
     ) -> ReadT:
         """Run a reading transaction. The reader's role has only the privilege SELECT."""
         return transact(self.services.reading_engine, work, self.deadline, *arguments, **named)
+
+    def for_caller(self, answer: AnswerT) -> AnswerT:
+        """An answer, for an owner without the texts that operators wrote."""
+        return answer if self.caller.sees_all else answer.for_owner()
 
 
 def _cors_headers(event: Mapping[str, Any], settings: Settings) -> dict[str, str]:

@@ -54,6 +54,11 @@ class Page(Payload, Generic[RowT]):
     next_cursor: str | None
 
 
+def reason_for_owner(actor: str | None, reason: str | None) -> str | None:
+    """A reason, unless it may be an operator's: those are for operators, and for viewers."""
+    return reason if actor is not None and actor.startswith("user:") else None
+
+
 def parse(payload_type: type[PayloadT], event: Any) -> PayloadT:  # noqa: ANN401 - any JSON value
     """Validate an event, of which Step Functions may have cut a text inside a character.
     Raises InvalidPayloadError: it does not match; the message names the first error.

@@ -64,7 +64,7 @@ def add_failure_list(api: Api) -> None:
             q=q,
             group_id=group_id,
         )
-        return api.read(list_failures, chosen, state or (), cursor, limit)
+        return api.for_caller(api.read(list_failures, chosen, state or (), cursor, limit))
 
 
 def add_failure_group_routes(

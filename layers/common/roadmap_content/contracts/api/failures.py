@@ -61,6 +61,11 @@ class FailureGroup(Payload):
 class FailurePage(Page[FailureGroup]):
     """A page of groups, the largest first."""
 
+    def for_owner(self) -> Self:
+        """Without the notes of operators."""
+        hidden = {"state_by": None, "note": None}
+        return self.model_copy(update={"items": [each.model_copy(update=hidden) for each in self.items]})
+
 
 MOST_CHANGES = 50
 

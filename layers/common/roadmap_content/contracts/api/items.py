@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
 from ..items import ContentType, Stage
-from ..payloads import Count, Payload
+from ..payloads import Count, Payload, reason_for_owner
 from ..states import ItemState, NextAction
 from ..times import UtcTime
 
@@ -40,6 +40,10 @@ class ItemOrigin(Payload):
         str | None, Field(description="The `content_id` of the revision that was restored.")
     ]
     recorded_at: UtcTime | None
+
+    def for_owner(self) -> Self:
+        """Without a reason that an operator wrote."""
+        return self.model_copy(update={"reason": reason_for_owner(self.actor, self.reason)})
 
 
 class OriginCount(Payload):
@@ -82,6 +86,15 @@ class Revisions(Payload):
     """The newest revisions of an item: first the rows of the content table, then the archived ones."""
 
     items: list[Revision]
+
+    def for_owner(self) -> Self:
+        """Without the reasons that operators wrote."""
+        origins = [each.origin and each.origin.for_owner() for each in self.items]
+        items = [
+            each.model_copy(update={"origin": origin})
+            for each, origin in zip(self.items, origins, strict=True)
+        ]
+        return self.model_copy(update={"items": items})
 
 
 class RestoreAnswer(Payload):
@@ -270,3 +283,10 @@ class ItemDetail(Payload):
     staged: StagedContent | None
     rejected: list[RejectedContent]
     saved: SavedContent | None
+
+    def for_owner(self) -> Self:
+        """Without a reason that an operator wrote."""
+        if self.saved is None or self.saved.origin is None:
+            return self
+        saved = self.saved.model_copy(update={"origin": self.saved.origin.for_owner()})
+        return self.model_copy(update={"saved": saved})

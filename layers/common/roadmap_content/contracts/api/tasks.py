@@ -1,13 +1,13 @@
 """The answers about a task: status, attempts, changes, retry and cancellation; and the list of tasks."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, Field
 
 from ..erasure import Receipt
 from ..items import ContentType, Stage
-from ..payloads import Count, Page, Payload
+from ..payloads import Count, Page, Payload, reason_for_owner
 from ..states import Cause
 from ..times import UtcTime
 from .capacity import GenerationStop, QueuePlace
@@ -223,6 +223,14 @@ class AttemptRow(Payload):
 
 class AttemptPage(Page[AttemptRow]):
     """A page of a task's attempts, newest first."""
+
+    def for_owner(self) -> Self:
+        """Without the reasons that operators wrote."""
+        items = [
+            each.model_copy(update={"reason": reason_for_owner(each.actor, each.reason)})
+            for each in self.items
+        ]
+        return self.model_copy(update={"items": items})
 
 
 class Change(Payload):
