@@ -45,7 +45,7 @@ FROM generate_series(1, 100) AS n
 """,
     """
 INSERT INTO content_attempts (task_id, attempt, actor, cause, step)
-SELECT task_id, 1, 'user', 'retry', 'waiting' FROM roadmap_tasks WHERE task_id LIKE 'w-%'
+SELECT task_id, 1, 'user', 'retry', 'claimed' FROM roadmap_tasks WHERE task_id LIKE 'w-%'
 """,
     """
 INSERT INTO content_queue (task_id, attempt, class, queue_key, state, tokens, grants)

@@ -23,9 +23,25 @@ times have an index.
 """
 
 
+_FIRST, _LAST = "timestamp '0001-01-02'", "timestamp '9999-12-30'"
+
+
+def _bounded(column: str) -> str:
+    """A column, within the times of Python. The product's columns may hold any of PostgreSQL, with infinity,
+    from which no day can be subtracted.
+    """
+    return (
+        f"CASE WHEN {column} < {_FIRST} THEN {_FIRST} WHEN {column} > {_LAST} THEN {_LAST} ELSE {column} END"
+    )
+
+
 def instant(column: str) -> str:
     """The instant of a column, in UTC; the later one, if its local time occurs twice."""
-    return f"timezone('UTC', timezone({_ZONE}, {column}))"
+    return _instant(_bounded(column))
+
+
+def _instant(moment: str) -> str:
+    return f"timezone('UTC', timezone({_ZONE}, {moment}))"
 
 
 def local(moment: str) -> str:
@@ -36,22 +52,25 @@ def local(moment: str) -> str:
 def earliest_instant(column: str) -> str:
     """The instant of a column, in UTC; the earlier one, if its local time occurs twice."""
     # The instant by the offset of the day before, if it has this local time.
-    earlier, later = f"({instant(f'{column} - {_DAY}')} + {_DAY})", instant(column)
+    moment = f"({_bounded(column)})"
+    earlier, later = f"({_instant(f'{moment} - {_DAY}')} + {_DAY})", _instant(moment)
     local_again = f"timezone({_ZONE}, timezone('UTC', {earlier}))"
-    return f"CASE WHEN {local_again} = {column} THEN least({earlier}, {later}) ELSE {later} END"
+    return f"CASE WHEN {local_again} = {moment} THEN least({earlier}, {later}) ELSE {later} END"
 
 
 TOLERANCE = timedelta(minutes=5)
 """The difference between two clocks that proves nothing."""
 
 # The first attempt of a task was claimed after the task was created, so the contradiction stays visible after
-# the time has passed. The newest tasks are read through an index. As seconds, because pg8000 reads the
-# interval `-00:00:01` as positive.
+# the time has passed. No zone is two days ahead of another: later times prove nothing. The newest tasks are
+# read through an index. As seconds, because pg8000 reads the interval `-00:00:01` as positive.
 AHEAD = text(f"""
 SELECT CAST(extract(epoch FROM max(
     {earliest_instant("t.created_at")} - least(timezone('utc', now()), a.claimed_at)
 )) AS double precision)
-FROM (SELECT task_id, created_at FROM roadmap_tasks ORDER BY created_at DESC, task_id DESC LIMIT 100) t
+FROM (SELECT task_id, created_at FROM roadmap_tasks
+    WHERE created_at < timezone('utc', now()) + interval '2 days'
+    ORDER BY created_at DESC, task_id DESC LIMIT 100) t
 LEFT JOIN content_attempts a ON a.task_id = t.task_id AND a.attempt = 1
 """)
 
