@@ -53,7 +53,9 @@ _TRUNCATED = re.compile(r"~[0-9a-f]{64}$")
 
 _URL = re.compile(r"(?:https?|s3)://(?P<host>[^/?#]+)/(?P<path>[^?#]*)")
 
-_AWS_HOST = re.compile(r"(?:(?P<bucket>.+)\.)?s3(?:[.-][a-z0-9-]+)*\.amazonaws\.com(?:\.cn)?(?::\d+)?")
+_AWS_SUFFIX = re.compile(r"\.amazonaws\.com(?:\.cn)?(?::\d+)?$")
+
+_REGION = re.compile(r"[a-z0-9-]+")
 
 
 def text_key(roadmap_id: str, concept_id: str, text: bytes) -> str:
@@ -138,13 +140,27 @@ def key_in_url(url: str, bucket: str) -> str:
     """
     if match := _URL.match(url):
         host, path = match["host"], match["path"]
-        on_aws = _AWS_HOST.fullmatch(host)
-        in_host = on_aws["bucket"] if on_aws else bucket if f"{host}.".startswith(f"{bucket}.") else None
+        is_on_aws, in_host = _bucket_on_aws(host)
+        if not is_on_aws and f"{host}.".startswith(f"{bucket}."):
+            in_host = bucket
         if in_host == bucket:
             return unquote(path)
         if in_host is None and path.startswith(f"{bucket}/"):
             return unquote(path.removeprefix(f"{bucket}/"))
     raise OtherBucketError(f"its text is at {re.split('[?#]', url)[0]}, not in the bucket {bucket}")
+
+
+def _bucket_on_aws(host: str) -> tuple[bool, str | None]:
+    """Whether a host is S3's, and the bucket that it names: the labels before the last `s3` or `s3-…`."""
+    suffix = _AWS_SUFFIX.search(host)
+    labels = host[: suffix.start()].split(".") if suffix is not None else []
+    for place in reversed(range(len(labels))):
+        label = labels[place]
+        if label == "s3" or label.startswith("s3-"):
+            return True, ".".join(labels[:place]) or None
+        if not _REGION.fullmatch(label):
+            break
+    return False, None
 
 
 def staged_key(roadmap_id: str, item: Item) -> str:
