@@ -276,8 +276,8 @@ export function RecoveryDialog({ filter, scope, onClose }) {
   });
   const look = async () => {
     const answer = await preview.run(() => post(["recoveries"], {}, body({ dry: true })));
-    if (answer && canary === "") setCanary(answer.tasks >= 20 ? "5" : "0");
-    if (answer && breaker === "") setBreaker(answer.tasks >= 20 ? "10" : "0");
+    if (answer && canary === "") setCanary("5");
+    if (answer && breaker === "") setBreaker("10");
   };
   useEffect(() => void look(), [allMissing]);
 

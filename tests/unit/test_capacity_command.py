@@ -51,3 +51,12 @@ def test_without_an_option_nothing_is_changed(roadmap: Roadmap) -> None:
     assert "generation is stopped: the bill [1]; 4 slots, 400000 tokens a minute" in shown.stdout
     assert "user:u-1" in shown.stdout
     assert json.loads(roadmap(api, "capacity", "--json").stdout) == CAPACITY
+
+
+def test_a_stop_without_a_reason_is_refused(roadmap: Roadmap) -> None:
+    """Owners of waiting tasks read it."""
+    api = Api(CAPACITY)
+    refused = roadmap(api, "capacity", "--stop", " ")
+    assert refused.exit_code == 2
+    assert "needs a reason" in refused.output
+    assert api.sent == []

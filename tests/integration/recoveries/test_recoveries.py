@@ -53,7 +53,8 @@ def create(send: Send) -> Callable[..., str]:
     """Creates a recovery of all failed tasks; returns its id."""
 
     def post(**limits: Any) -> str:
-        body = {"filter": {"status": ["failed", "partial_failure"]}, "reason": "after the outage", **limits}
+        body = {"filter": {"status": ["failed", "partial_failure"]}, "reason": "after the outage"}
+        body |= {"canary": 0, "breaker": 0} | limits
         answer = send("POST", "", body)
         assert answer.status == 201, answer
         recovery_id: str = answer.body["recovery_id"]
@@ -207,7 +208,8 @@ def test_the_breaker_of_a_recovery_of_a_cause_does_not_look_at_what_it_does_not_
     pipeline.stage(Item(taken, QUIZ), json.dumps(quiz(taken, quiz_id=quiz(saved)["quiz_id"])).encode())
     pipeline.stage(Item(invalid, QUIZ), b"{}")
     pipeline.run()
-    recovery_id = send("POST", "", {"filter": {"error_code": "IdTaken"}, "reason": "r"}).body["recovery_id"]
+    body = {"filter": {"error_code": "IdTaken"}, "reason": "r", "canary": 0}
+    recovery_id = send("POST", "", body).body["recovery_id"]
     finish(pipeline, recovery_id, fails=True)
     with pipeline.engine.connect() as connection:
         (groups,) = read_progress(connection, recovery_id, breaker=4).last_failed
@@ -282,6 +284,15 @@ def test_the_breaker_pauses_a_recovery_whose_tasks_begin_to_fail_and_a_resume_go
     assert recovery()["state"] == "completed"
     assert numbers("recovered", "still_failing", "refused") == [many - failed, failed, 0]
     assert set(results(send, recovery_id)) == set(tasks)
+
+
+def test_a_recovery_has_a_canary_and_a_breaker_unless_it_asks_for_none(
+    pipeline: Pipeline, send: Send
+) -> None:
+    fail(pipeline, 1)
+    body = {"filter": {"status": ["failed", "partial_failure"]}, "reason": "after the outage"}
+    found = send("GET", f"/{send('POST', '', body).body['recovery_id']}").body
+    assert (found["canary"], found["breaker"]) == (5, 10)
 
 
 def test_the_breaker_pauses_again_if_the_tasks_since_the_resume_fail(

@@ -38,6 +38,8 @@ def capacity(
     """Show the capacity and the queue; change the slots or the quota; stop or resume generation."""
     if stop is not None and resume:
         raise typer.BadParameter("--stop and --resume contradict each other")
+    if stop is not None and not stop.strip():
+        raise typer.BadParameter("--stop needs a reason: owners of waiting tasks read it")
     client = Target.named(stack).client()
     if (slots, tokens_per_minute, stop) == (None, None, None) and not resume:
         found = client.capacity()

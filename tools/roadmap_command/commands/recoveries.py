@@ -42,13 +42,13 @@ POLL_SECONDS = 1.0
 
 Rate = Annotated[int, typer.Option("--rate", min=1, help="Tasks a minute.")]
 Concurrency = Annotated[int, typer.Option("--concurrency", min=1, help="Maximum concurrent tasks.")]
-Canary = Annotated[int, typer.Option("--canary", min=0, help="Start this number of tasks first.")]
+Canary = Annotated[int, typer.Option("--canary", min=0, help="Start this number of tasks first; 0: none.")]
 Breaker = Annotated[
     int,
     typer.Option(
         "--breaker",
         min=0,
-        help="Pause if more than half of this number of last tasks fail, or half for one cause.",
+        help="Pause if more than half of this number of last tasks fail, or half for one cause; 0: do not.",
     ),
 ]
 Budget = Annotated[int | None, typer.Option("--budget", min=1, help="Maximum tokens.")]
@@ -67,8 +67,8 @@ def heal(
     ] = False,
     rate: Rate = 60,
     concurrency: Concurrency = 10,
-    canary: Canary = 0,
-    breaker: Breaker = 0,
+    canary: Canary = 5,
+    breaker: Breaker = 10,
     budget: Budget = None,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -115,8 +115,8 @@ def regenerate(
     ] = None,
     rate: Rate = 60,
     concurrency: Concurrency = 10,
-    canary: Canary = 0,
-    breaker: Breaker = 0,
+    canary: Canary = 5,
+    breaker: Breaker = 10,
     budget: Budget = None,
     dry_run: DryRun = False,
     yes: Yes = False,

@@ -68,7 +68,6 @@ class RecoveryRequest(Payload):
                 "filter": {"status": ["failed"], "error_code": "DatabaseUnavailable"},
                 "reason": "The database was down from 02:10 to 02:40",
                 "rate_per_minute": 60,
-                "canary": 5,
             }
         },
     )
@@ -88,8 +87,9 @@ class RecoveryRequest(Payload):
         Field(description="Start no task that would probably exceed it."),
     ] = None
     canary: Annotated[
-        int, Field(ge=0, le=1_000, description="Tasks to retry first. If most of them fail, it stops.")
-    ] = 0
+        int,
+        Field(ge=0, le=1_000, description="Tasks to retry first; 0: none. If most of them fail, it stops."),
+    ] = 5
     breaker: Annotated[
         int,
         Field(
@@ -98,7 +98,7 @@ class RecoveryRequest(Payload):
             description="Pause when more than half of this number of last ended tasks failed, or half of it "
             "with the same failure group; 0: do not.",
         ),
-    ] = 0
+    ] = 10
     dry_run: Annotated[bool, Field(strict=True, description="Return a preview. Nothing is started.")] = False
 
 
