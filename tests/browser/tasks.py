@@ -231,7 +231,7 @@ def make_recoveries(api: RealApi, broken: Sequence[str]) -> None:
     made = api.recoveries
     with refusing(api, ModelDeclinedError("the model declined the concept")):
         for state, tasks, limits in (
-            ("paused_by_breaker", broken[:10], {"breaker": 4, "concurrency": 1}),
+            ("paused_by_breaker", broken[:10], {"breaker": 4, "canary": 0, "concurrency": 1}),
             ("stopped_by_canary", broken[10:20], {"canary": 5}),
         ):
             made[state] = recover(api, f"{state.replace('_', ' ')}, release 41", tasks, **limits)

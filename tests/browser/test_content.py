@@ -142,6 +142,66 @@ def test_refused_content_is_shown_with_its_fault_marked(browser: Browser, api: R
         assert console.overflow() == 0
 
 
+DRAW = """async text => {
+    const here = document.querySelector("script[type=module]").src.replace("app.js", "");
+    const { Markdown } = await import(`${here}markdown.js`);
+    const { h, render } = await import(`${here}vendor/preact.js`);
+    const place = document.createElement("div");
+    render(h(Markdown, { text }), place);
+    return place.firstChild.innerHTML;
+}"""
+"""Draw a text with the page's own modules."""
+
+
+@pytest.mark.parametrize(
+    ("text", "drawn"),
+    [
+        ("| a | b |\n|---|:-:|\n| x \\| y | z |", "<td>x | y</td>"),
+        ("one  \ntwo", "<p>one<br>two</p>"),
+        ("    code", "<code>code</code>"),
+        ("~~gone~~", "<s>gone</s>"),
+        ("Title\n===", "<h4>Title</h4>"),
+        ("&copy; &amp; \\*", "<p>© &amp; *</p>"),
+        ("<b onclick=x>bold</b>", "<p>&lt;b onclick=x&gt;bold&lt;/b&gt;</p>"),
+        ("[a](javascript:alert(1))", '<span title="javascript:alert(1)">a</span>'),
+        ("[a](http://a.example)", '<span title="http://a.example">a</span>'),
+        ("https://a.example/x", '<a href="https://a.example/x" target="_blank" rel="noopener noreferrer">'),
+        ("![alt](https://elsewhere.example/x.png)", ">▧ alt</a>"),
+        ("- one\n- two", "<li>one</li>"),
+        ("[^1]: a footnote", "[^1]: a footnote"),
+        ("- [ ] a box", "[ ] a box"),
+    ],
+)
+def test_a_lesson_is_drawn_as_commonmark_with_tables(console: Console, text: str, drawn: str) -> None:
+    console.open(TASK)
+    assert drawn in console.page.evaluate(DRAW, text)
+
+
+MEASURE = """async ([unit, size]) => {
+    const here = document.querySelector("script[type=module]").src.replace("app.js", "");
+    const { Markdown } = await import(`${here}markdown.js`);
+    const { h, render } = await import(`${here}vendor/preact.js`);
+    const text = unit.repeat(Math.ceil(size / unit.length)).slice(0, size);
+    const durations = [];
+    for (let round = 0; round < 2; round += 1) {
+        const began = performance.now();
+        render(h(Markdown, { text }), document.createElement("div"));
+        durations.push(performance.now() - began);
+    }
+    return Math.min(...durations);
+}"""
+
+
+@pytest.mark.parametrize(
+    "unit", ["[", "![", "`", "`a", "*", "_a", "|a\n|-\n", "#", "# ", "\\ ", "a ", "- ", "> "]
+)
+def test_the_time_to_draw_a_lesson_grows_with_its_text(console: Console, unit: str) -> None:
+    """Regression: a text of 3.2 KB took 2.2 s, and eight times as long for twice the text."""
+    console.open(TASK)
+    short, long = (console.page.evaluate(MEASURE, [unit, size]) for size in (128 * 1024, 256 * 1024))
+    assert long < 3.5 * max(short, 50), "a quadratic one takes four times as long"
+
+
 @pytest.mark.parametrize(("task", "start"), [("right-to-left", "right"), (COMPLETE, "left")])
 def test_content_is_read_in_its_own_direction(console: Console, task: str, start: str) -> None:
     """Regression: in Arabic, the bullets were cut, and the bar of a quotation stood on the wrong side."""

@@ -569,7 +569,7 @@ def test_selected_tasks_are_retried_after_a_preview_with_a_reason(console: Conso
         each for each in api.send("GET", "/recoveries")["items"] if each["reason"] == "two of the outage"
     ]
     assert [f"#/tasks/{task_id}" for task_id in recovery["filter"]["task_ids"]] == chosen
-    assert (recovery["rate_per_minute"], recovery["canary"], recovery["breaker"]) == (120, 0, 0)
+    assert (recovery["rate_per_minute"], recovery["canary"], recovery["breaker"]) == (120, 5, 10)
     expect(page).to_have_url(re.compile(f"#/recoveries/{recovery['recovery_id']}"))
 
 
