@@ -436,7 +436,7 @@ def test_the_queue_shows_the_attempts_of_a_paused_recovery(waiting: Queue, pipel
     waiting.stop()
     waiting.enter("a", queue_class=BULK)
     with pipeline.services.engine.begin() as connection:
-        queue.hold_attempts(connection, "user:a")
+        queue.hold_attempts(connection, "user:u")
         (shown,) = queue_by_key(connection, 10)
     assert (shown.queue_class, shown.queue_key, shown.waiting) == ("bulk_paused", "user:a", 1)
 
