@@ -4,25 +4,40 @@
 // link: loading it would tell a host of the text's choice who reads, and when.
 
 import { html } from "./html.js";
-import markdownit from "./vendor/markdown-it.js";
+import { useEffect, useState } from "./vendor/hooks.js";
 
 /** A URL that is safe in a link, or null. The API is trusted, but its input may not be. @param {string | null} url */
 export const safeLink = (url) => (url && /^https:\/\//i.test(url) ? url : null);
 
 const PICTURES = (document.querySelector('meta[name="pictures"]')?.getAttribute("content") ?? "").split(" ").filter(Boolean);
 
-const reader = markdownit({ html: false, linkify: true });
-reader.linkify.set({ fuzzyLink: false, fuzzyEmail: false, fuzzyIP: false });
-reader.validateLink = () => true; // `link` decides
+/** Loaded with the first lesson: a third of the page's bytes. @type {import("./vendor/markdown-it.js").MarkdownIt | null} */
+let reader = null;
+
+async function load() {
+  const { default: markdownit } = await import("./vendor/markdown-it.js");
+  const made = markdownit({ html: false, linkify: true });
+  made.linkify.set({ fuzzyLink: false, fuzzyEmail: false, fuzzyIP: false });
+  made.validateLink = () => true; // `link` decides
+  reader = made;
+}
+
+/** Load the reader, if necessary; whether it is there, so that texts are drawn. */
+export function useReader() {
+  const [, setLoaded] = useState(reader !== null);
+  useEffect(() => void (reader ?? load().then(() => setLoaded(true))), []);
+  return reader !== null;
+}
 
 /** Elements of a text that is drawn within about a second. One with more is shown as its source. */
 const MOST_TOKENS = 50_000;
 
-/** @typedef {ReturnType<typeof reader.parse>[number]} Token */
+/** @typedef {import("./vendor/markdown-it.js").Token} Token */
 /** @typedef {{ level: number, under: number }} Levels the level of the last heading: no level is left out, whatever the text does */
 
 /** @param {{ text: string, under?: number }} props `under`: the level of the heading above the text */
 export function Markdown({ text, under = 3 }) {
+  if (!useReader() || !reader) return html`<div class="markdown" aria-busy="true"></div>`;
   const tokens = reader.parse(text, {});
   const number = tokens.reduce((sum, token) => sum + 1 + (token.children?.length ?? 0), 0);
   const drawn = number > MOST_TOKENS ? html`<pre tabindex="0">${text}</pre>` : elements(tokens, { level: Math.max(1, under), under });

@@ -5,7 +5,7 @@ import { ApiError } from "./api.js";
 import { html } from "./html.js";
 import { T } from "./language.js";
 import { useLive } from "./live.js";
-import { Markdown } from "./markdown.js";
+import { Markdown, useReader } from "./markdown.js";
 import { ErrorNote, Link, Loading, useTitle } from "./parts.js";
 import { href } from "./router.js";
 
@@ -16,6 +16,7 @@ const WIDE = window.matchMedia("(min-width: 1200px)");
 export function RunbookView({ anchor }) {
   useTitle(T.health.runbook);
   const { data, error, refresh } = useLive("runbook", read, () => null);
+  const isDrawn = useReader();
   useEffect(() => {
     const heading = [...document.querySelectorAll(".markdown :is(h2, h3)")].find((each) => slug(each.textContent ?? "") === anchor);
     if (heading instanceof HTMLElement) {
@@ -23,7 +24,7 @@ export function RunbookView({ anchor }) {
       heading.focus({ preventScroll: true });
       heading.scrollIntoView();
     }
-  }, [data, anchor]);
+  }, [data, anchor, isDrawn]);
   return html`
     ${T.health.runbookLanguage && html`<p class="note">${T.health.runbookLanguage}</p>`} ${error && html`<${ErrorNote} error=${error} retry=${refresh} />`} ${!data && !error && html`<${Loading} />`}
     ${

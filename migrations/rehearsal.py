@@ -13,8 +13,9 @@ VALUES (:roadmap_id, :user_id, 'Rehearsal', 1, 1, CAST(:framework AS json), cont
 """)
 
 INSERT_TASK = text("""
-INSERT INTO roadmap_tasks (task_id, user_id, status, user_request, roadmap_id, created_at, updated_at)
-VALUES (:trial, :trial, 'pending', '{}', :trial, content_now(), content_now())
+INSERT INTO roadmap_tasks
+    (task_id, user_id, status, current_step, user_request, roadmap_id, created_at, updated_at)
+VALUES (:trial, :trial, 'pending', 'content_generation_queued', '{}', :trial, content_now(), content_now())
 """)
 
 

@@ -1,1 +1,1 @@
-export { default } from "markdown-it";
+export { default, type MarkdownIt, type Token } from "markdown-it";

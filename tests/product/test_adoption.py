@@ -1,5 +1,6 @@
 """After adoption every write operation of the product still succeeds, also concurrently with our Save."""
 
+import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,10 +10,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import NullPool, create_engine, make_url, text
 
+from local_stack.builds import REPOSITORY
 from local_stack.given_database import AdoptedDatabase, NotPermittedError
 from local_stack.postgres_server import Server
 from local_stack.stack import LocalStack
 from migrations import migrate
+from migrations.rehearsal import insert_trial
 from roadmap_content.api.health import attention_for
 from roadmap_content.content.kind import save_parameters
 from roadmap_content.content.product import PRODUCT_TYPES
@@ -26,7 +29,7 @@ from tests.product.operations import NEEDS, OPERATIONS, perform
 from tests.product.product import EVERY_FORM, Product
 from tests.product.running import deadline, heal
 from tests.support.databases import copied_database
-from tests.support.factories import LATER_KINDS, USER, content_of
+from tests.support.factories import LATER_KINDS, USER, bundle_of, content_of
 from tests.support.pipeline import Pipeline
 from tests.support.product_schema import FORMS
 
@@ -392,3 +395,32 @@ def test_a_user_who_may_not_create_the_roles_is_refused_before_anything_is_built
             LocalStack.start(tmp_path, adopted=AdoptedDatabase(url))
     finally:
         product.execute("DROP ROLE poor")
+
+
+def test_a_bundle_is_loaded_and_run_beside_the_product(pipeline: Pipeline) -> None:
+    """Regression: the product requires hours, weeks and a step."""
+    bundle = bundle_of(["a"])
+    bundle["roadmap"] |= {"total_estimated_hours": None, "recommended_completion_weeks": None}
+    pipeline.load(bundle)
+    assert pipeline.run().complete
+
+
+def test_a_trial_can_be_inserted_beside_the_product(adopted: Product) -> None:
+    """Regression: the first day on AWS could not begin."""
+    with adopted.engine.begin() as connection:
+        insert_trial(connection, "first-day-1")
+
+
+def test_the_printed_inserts_fit_the_product_s_tables(adopted: Product) -> None:
+    """Of docs/integrating.md."""
+    document = (REPOSITORY / "docs/integrating.md").read_text()
+    statements = [
+        "".join(re.findall(r'"([^"]*)"', block))
+        for block in re.findall(r"text\(\n((?: +\"[^\n]*\"\n)+) +\)", document)
+    ]
+    inserts = [statement for statement in statements if statement.startswith("INSERT INTO roadmap_")]
+    assert len(inserts) == 2
+    with adopted.engine.begin() as connection:
+        for statement in inserts:
+            parameters = {"framework": "{}"} if ":framework" in statement else {}
+            connection.execute(text(statement), parameters)

@@ -23,6 +23,7 @@ from release.clients import clients_of
 from release.errors import ReleaseError
 from release.stamp import parameters_of
 from roadmap_content.contracts.erasure import Removed
+from roadmap_content.platform.storage.keys import manifest_key
 from tests.support.prepared_account import topic
 from tests.support.recorded_aws import Answers, RecordedAws, refusal
 from tests.support.templates import FUNCTIONS, STACK
@@ -50,6 +51,14 @@ def described(status: str = "UPDATE_COMPLETE", environment: str = "staging") -> 
             }
         ]
     }
+
+
+def manifests_below(request: Mapping[str, Any]) -> Any:
+    """The manifest of the trial that a prefix names, as the functions write it."""
+    prefix = request["Prefix"]
+    trial = re.search("first-day-[0-9a-f]+", prefix)
+    key = manifest_key("" if trial is None else trial[0], 1, EXECUTION, b"")
+    return {"Contents": [{"Key": key}]} if key.startswith(prefix) else {}
 
 
 class Account:
@@ -121,7 +130,7 @@ class Account:
             "lambda.DeleteFunctionConcurrency": self.removes("a reservation"),
             "lambda.Invoke": self.invoke,
             "s3.PutObject": {},
-            "s3.ListObjectsV2": {"Contents": [{"Key": "manifests/m"}]},
+            "s3.ListObjectsV2": manifests_below,
             "s3.HeadObject": {"ServerSideEncryption": "aws:kms", "BucketKeyEnabled": True},
             "stepfunctions.StartExecution": {"executionArn": EXECUTION},
             "stepfunctions.DescribeExecution": lambda _: {"status": next(self.ends)},

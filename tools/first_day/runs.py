@@ -2,6 +2,7 @@
 
 from release.preflight.database import find_server
 from roadmap_content.contracts.erasure import Removed
+from roadmap_content.platform.storage.keys import places_of
 
 from .belief import Answer, NotTriedError, belief, held_if
 from .stack import Stack
@@ -15,7 +16,8 @@ def bucket_key(stack: Stack) -> Answer:
     status = end_of(stack, start(stack, trial))
     s3, bucket = stack.client("s3"), stack.outputs["ContentBucket"]
     # Plan writes it, and its role may not decrypt.
-    listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"manifests/{trial}/").get("Contents", [])
+    (prefix,) = places_of([], [trial])
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
     if not listed:
         return held_if(False, f"the run is {status} and has no manifest")
     manifest = s3.head_object(Bucket=bucket, Key=listed[0]["Key"])

@@ -17,18 +17,21 @@ from roadmap_content.platform.storage.bucket import Bucket, in_parallel
 from roadmap_content.platform.storage.keys import staged_key
 from roadmap_content.platform.storage.staging import Staging
 
-# Existing rows are not changed: loading a roadmap again only stages its content again.
+# Existing rows are not changed: loading a roadmap again only stages its content again. The product's tables
+# require hours, weeks and a step.
 INSERT_ROADMAP = text("""
 INSERT INTO roadmap_metadata (roadmap_id, user_id, title, total_estimated_hours,
     recommended_completion_weeks, framework_data, created_at)
-VALUES (:roadmap_id, :user_id, :title, :total_estimated_hours, :recommended_completion_weeks,
-    CAST(:framework_data AS json), content_now())
+VALUES (:roadmap_id, :user_id, :title, coalesce(CAST(:total_estimated_hours AS double precision), 0),
+    coalesce(CAST(:recommended_completion_weeks AS integer), 0), CAST(:framework_data AS json), content_now())
 ON CONFLICT (roadmap_id) DO NOTHING
 """)
 
 INSERT_TASK = text("""
-INSERT INTO roadmap_tasks (task_id, user_id, status, user_request, roadmap_id, created_at, updated_at)
-VALUES (:task_id, :user_id, 'pending', CAST(:user_request AS json), :roadmap_id, content_now(), content_now())
+INSERT INTO roadmap_tasks
+    (task_id, user_id, status, current_step, user_request, roadmap_id, created_at, updated_at)
+VALUES (:task_id, :user_id, 'pending', 'content_generation_queued', CAST(:user_request AS json), :roadmap_id,
+    content_now(), content_now())
 ON CONFLICT (task_id) DO NOTHING
 """)
 
