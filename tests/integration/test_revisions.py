@@ -15,6 +15,7 @@ from roadmap_content.contracts.errors import ChangedSinceError, DatabaseUnavaila
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.keys import text_key
+from roadmap_content.runs.reconciliation.retention import remove_expired
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.tasks.attempts import user_start
 from roadmap_content.state.tasks.scope import Scope
@@ -67,13 +68,29 @@ class Items:
         return self.ask("POST", path, query)
 
 
-def regenerate(pipeline: Pipeline, kind: ContentType) -> None:
+def regenerate(pipeline: Pipeline, kind: ContentType, attempt: int = 2) -> None:
     start = user_start(USER)._replace(scope=Scope(FIRST, kind, regenerate=True))
     retry_task(pipeline.services, "t-1", USER, Deadline.after(60), start)
-    pipeline.execute("UPDATE roadmap_tasks SET execution_arn = 'arn:run-2'")
-    pipeline.execute("UPDATE content_attempts SET execution_arn = 'arn:run-2' WHERE attempt = 2")
-    pipeline.runs = 1
+    pipeline.execute(f"UPDATE roadmap_tasks SET execution_arn = 'arn:run-{attempt}'")
+    pipeline.execute(
+        f"UPDATE content_attempts SET execution_arn = 'arn:run-{attempt}' WHERE attempt = {attempt}"
+    )
+    pipeline.runs = attempt - 1
     pipeline.run()
+
+
+@KINDS
+def test_retention_keeps_the_revision_and_the_origin_of_current_content(
+    pipeline: Pipeline, ask: Ask, kind: ContentType
+) -> None:
+    items = Items(ask, kind)
+    for attempt in (2, 3):
+        before, content = items.revisions()[0], items.content()
+        pipeline.execute("UPDATE content_archive SET archived_at = archived_at - interval '400 days'")
+        remove_expired(pipeline.services, Deadline.after(60))
+        assert items.revisions()[0] == before
+        regenerate(pipeline, kind, attempt)
+        assert items.content() != content
 
 
 @KINDS

@@ -13,6 +13,21 @@ STEP = 1_000
 """Rows per transaction."""
 
 
+# Keeps the newest row of a content that was replaced in place: the revision of the current content is its
+# `replaced_by`. Looks only at rows that are older than the first one to be kept by its age.
+FORMER_ONLY = """
+archive_id < coalesce((SELECT archive_id FROM content_archive
+    WHERE archived_at >= timezone('utc', now()) - make_interval(days => :days)
+    ORDER BY archive_id LIMIT 1), 9223372036854775807)
+AND (replaced_by IS NULL
+    OR EXISTS (SELECT FROM content_archive newer WHERE newer.row_id = content_archive.row_id
+        AND newer.source_table = content_archive.source_table AND newer.replaced_by IS NOT NULL
+        AND newer.archive_id > content_archive.archive_id)
+    OR NOT EXISTS (SELECT FROM quiz_metadata WHERE quiz_id = row_id AND source_table = 'quiz_metadata')
+    AND NOT EXISTS (SELECT FROM resource_recommendation_metadata
+        WHERE id = row_id AND source_table = 'resource_recommendation_metadata'))
+"""
+
 RETENTIONS = (
     Retention("content_sweeps", 7, "swept_at", "swept_at", "swept_at"),
     Retention("content_queue", 7, "ended_at", "task_id, attempt", "ended_at", condition="state = 'ended'"),
@@ -29,7 +44,7 @@ RETENTIONS = (
         condition="set_aside_at IS NOT NULL",
     ),
     Retention("content_token_hours", 400, "hour", "hour, shard", "hour"),
-    Retention("content_archive", 365, "archived_at", "archive_id", "archive_id"),
+    Retention("content_archive", 365, "archived_at", "archive_id", "archive_id", condition=FORMER_ONLY),
     Retention("content_origins", 365, "recorded_at", "origin_id", "origin_id"),
 )
 
