@@ -20,6 +20,7 @@ from roadmap_content.content.roadmaps.metadata import lock_roadmap
 from roadmap_content.contracts.erasure import Removed
 from roadmap_content.contracts.errors import ErasureRunningError, RoadmapLockedError
 from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.aws.executions import ExecutionsUnavailableError
 from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
@@ -270,6 +271,26 @@ def test_a_run_whose_task_is_deleted_or_completed_is_stopped(
     of_two_users.execute("DELETE FROM roadmap_tasks WHERE task_id = 'alice-t-2'")
     assert erase(ask, "alice")["waits_until"] is not None
     assert sorted(stopped) == ["alice-t-1", "alice-t-2"]
+
+
+def test_nothing_is_erased_while_a_run_cannot_be_stopped(
+    of_two_users: Pipeline, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def throttled(_: str) -> bool:
+        raise ExecutionsUnavailableError("DescribeExecution: ThrottlingException")
+
+    monkeypatch.setattr(of_two_users.executions, "stop", throttled)
+    of_two_users.execute(
+        "UPDATE content_attempts SET ended_at = NULL, step = 'working', execution_arn = task_id"
+        " WHERE task_id = 'alice-t-1'"
+    )
+    of_two_users.execute(
+        "UPDATE roadmap_tasks SET status = 'processing', execution_arn = task_id WHERE task_id = 'alice-t-1'"
+    )
+    refused = ask("DELETE", "/users/-/content", {"exact": "alice"}, **OPERATOR)
+    assert (refused.status, refused.body["error"]) == (503, "ExecutionsUnavailable")
+    attempts = "SELECT ended_at, user_id FROM content_attempts WHERE task_id = 'alice-t-1'"
+    assert of_two_users.rows(attempts) == [{"ended_at": None, "user_id": "alice"}]
 
 
 def test_a_page_waits_for_the_lock_of_its_tasks_roadmaps(of_two_users: Pipeline, database_url: str) -> None:

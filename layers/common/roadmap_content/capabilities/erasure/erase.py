@@ -167,13 +167,15 @@ def _stop_runs(
 ) -> datetime | None:
     """Cancel the user's attempts that wait or run; return when their last step is over, if one is at work."""
     found = transact(services.engine, open_attempts_of, deadline, request.user_id, before)
+    reason = "the user's data is erased"
     for task_id, execution_arn in found:
+        stopped = None
         try:
-            cancel_task(services, task_id, None, deadline, request.actor, "the user's data is erased")
+            stopped = cancel_task(services, task_id, None, deadline, request.actor, reason).stopped_execution
         except (TaskNotFoundError, NotCancellableError, AtWorkElsewhereError) as error:
             logger.info("erased_task_not_cancelled", task_id=task_id, reason=str(error))
-            if execution_arn is not None:
-                services.executions.stop(execution_arn)
+        if execution_arn is not None and execution_arn != stopped:
+            services.executions.stop(execution_arn)  # what cannot be stopped may write: nothing is deleted
     return transact(services.engine, end_attempts_of, deadline, request.user_id, before)
 
 
