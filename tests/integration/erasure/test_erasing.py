@@ -328,6 +328,27 @@ def test_a_table_that_the_product_creates_later_stops_only_an_erasure_of_its_row
         of_two_users.execute("DROP TABLE concept_progress")
 
 
+@pytest.mark.parametrize("checked", ["", " DEFERRABLE INITIALLY DEFERRED"], ids=["at once", "at the commit"])
+def test_a_refused_erasure_leaves_the_rows_and_the_texts_that_they_name(
+    of_two_users: Pipeline, s3: "S3Client", ask: Ask, checked: str
+) -> None:
+    """Regression: the texts were deleted first, and the rows still named them."""
+    of_two_users.execute(f"CREATE TABLE bookmarks (roadmap_id text REFERENCES roadmap_metadata{checked})")
+    try:
+        of_two_users.execute("INSERT INTO bookmarks VALUES ('alice-r-1')")
+        before = named(of_two_users, "alice-r-1")["tutorial_metadata"], versions(s3, "alice-r-1")
+        wanted = {"product_rows": "true", "exact": "alice"}
+        refused = ask("DELETE", "/users/-/content", wanted, **OPERATOR)
+        assert (refused.status, refused.body["error"]) == (409, "ErasureRefused")
+        assert "bookmarks" in refused.body["message"]
+        assert (named(of_two_users, "alice-r-1")["tutorial_metadata"], versions(s3, "alice-r-1")) == before
+        of_two_users.execute("DELETE FROM bookmarks")
+        assert erase(ask, "alice")["complete"]
+        assert versions(s3, "alice-r-1") == []
+    finally:
+        of_two_users.execute("DROP TABLE bookmarks")
+
+
 def findings(ask: Ask) -> list[str]:
     return [found["what"] for found in ask("GET", "/health", **OPERATOR).body["attention"]]
 

@@ -6,6 +6,8 @@ step of a stopped run is over: anything that it may still have written is delete
 interruption, the caller begins again: deleted rows are not found again.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -121,6 +123,8 @@ def erase_user(services: Services, request: Erasure, deadline: Deadline) -> Eras
         page = rows.next_subjects(connection, request.user_id, place, before, PAGE)
         if page is None:
             return None
+        if entry.product_rows:
+            rows.rehearse(connection, services.failure_hooks, page)
         return page, _texts(connection, request.user_id, page, product_rows=entry.product_rows)
 
     entry = transact(services.engine, begin, deadline)
@@ -131,7 +135,8 @@ def erase_user(services: Services, request: Erasure, deadline: Deadline) -> Eras
         return ErasureAnswer(dry_run=False, complete=False, waits_until=utc(waits_until))
     place, found = request.place, Removed()
     while deadline.remaining > PART_SECONDS:
-        page = transact(services.engine, read, deadline)
+        with _refused_by_the_product():
+            page = transact(services.engine, read, deadline)
         if page is None:
             return _end(services, request, entry, found, before, deadline)
         subjects, named = page
@@ -205,8 +210,14 @@ def _erase_page(
         register.add_removed(connection, entry.erasure_id, found)
         return found
 
-    try:
+    with _refused_by_the_product():
         return transact(services.engine, erase, deadline)
+
+
+@contextmanager
+def _refused_by_the_product() -> Iterator[None]:
+    try:
+        yield
     except DataRefusedError as error:
         if not error.sqlstate.startswith("23"):  # not a constraint
             raise
