@@ -94,7 +94,7 @@ def test_a_filter_selects_by_the_time_that_is_shown(pipeline: Pipeline, clocks_m
 
 def processing(pipeline: Pipeline) -> Sequence[str]:
     with pipeline.engine.connect() as connection:
-        return processing_tasks(connection, MINUTE, [], 10)
+        return processing_tasks(connection, MINUTE, 10)
 
 
 def test_a_sweep_leaves_an_attempt_that_was_just_claimed(
@@ -151,4 +151,4 @@ def test_tasks_are_checked_in_the_order_of_their_waits(pipeline: Pipeline, clock
             text("UPDATE content_checks SET checked_at = checked_at - CAST(:ago AS interval)"),
             {"ago": 90 * MINUTE},
         )
-        assert finished_tasks(connection, [], 10) == ["changed", "checked"]
+        assert finished_tasks(connection) == ["changed", "checked"]

@@ -24,7 +24,7 @@ from roadmap_content.contracts.errors import (
 from roadmap_content.contracts.items import ContentType, Failure, Item, Stage
 from roadmap_content.contracts.payloads import Execution, RunInput, StateError
 from roadmap_content.contracts.states import Role
-from roadmap_content.platform.aws.executions import ExecutionState
+from roadmap_content.platform.aws.executions import ExecutionState, ExecutionsUnavailableError
 from roadmap_content.runs.steps.end_attempt import RunEnd, end_attempt
 from roadmap_content.runs.steps.finalize import FinalizeRequest, record_run_end
 from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
@@ -112,6 +112,32 @@ def test_the_endpoint_cancels_and_stops_the_execution(
     assert (cancelled.status, cancelled.attempt) == ("cancelled", 1)
     assert [cancelled.stopped_execution] == stopped == [answer.execution_arn]
     assert state_of(adopted)[:2] == ("cancelled", "Cancelled by user: too long")
+
+
+@pytest.mark.parametrize("misses_an_item", [True, False])
+def test_a_cancel_answers_what_was_done_when_the_execution_cannot_be_stopped(
+    pipeline: Pipeline, adopted: Product, monkeypatch: pytest.MonkeyPatch, misses_an_item: bool
+) -> None:
+    """Regression: it answered 503 after it had cancelled the task."""
+    adopted.failed(CONCEPTS[:1])
+    answer = retry(pipeline.services)
+    assert answer.execution_arn is not None
+    if not misses_an_item:
+        adopted.complete("r-1", CONCEPTS[0])
+
+    def throttled(_: str) -> bool:
+        raise ExecutionsUnavailableError("DescribeExecution: ThrottlingException")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(pipeline.executions, "stop", throttled)
+        cancelled = cancel_task(pipeline.services, "t-1", USER, deadline(), f"user:{USER}", None)
+    status = "cancelled" if misses_an_item else "completed"
+    assert (cancelled.status, cancelled.stopped_execution) == (status, None)
+    assert state_of(adopted)[0] == status
+    if misses_an_item:  # a repeated cancel stops the execution
+        monkeypatch.setattr(pipeline.executions, "stop", lambda arn: arn == answer.execution_arn)
+        again = cancel_task(pipeline.services, "t-1", USER, deadline(), f"user:{USER}", None)
+        assert again.stopped_execution == answer.execution_arn
 
 
 def test_completed_and_unknown_tasks_cannot_be_cancelled(pipeline: Pipeline, adopted: Product) -> None:

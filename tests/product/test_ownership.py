@@ -56,8 +56,8 @@ def rows_of_every_kind(product: Product) -> None:
 def test_a_sweep_does_not_even_select_a_task_of_the_product(pipeline: Pipeline, adopted: Product) -> None:
     rows_of_every_kind(adopted)
     with pipeline.engine.connect() as connection:
-        assert processing_tasks(connection, timedelta(0), (), 100) == []
-        assert finished_tasks(connection, (), 100) == []
+        assert processing_tasks(connection, timedelta(0), 100) == []
+        assert finished_tasks(connection) == []
 
 
 def test_a_sweep_does_not_change_a_task_of_ours_that_the_product_is_processing(

@@ -20,6 +20,7 @@ from roadmap_content.content.roadmaps.metadata import lock_roadmap
 from roadmap_content.contracts.erasure import Removed
 from roadmap_content.contracts.errors import ErasureRunningError, RoadmapLockedError
 from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.aws.executions import ExecutionsUnavailableError
 from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
@@ -272,6 +273,26 @@ def test_a_run_whose_task_is_deleted_or_completed_is_stopped(
     assert sorted(stopped) == ["alice-t-1", "alice-t-2"]
 
 
+def test_nothing_is_erased_while_a_run_cannot_be_stopped(
+    of_two_users: Pipeline, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def throttled(_: str) -> bool:
+        raise ExecutionsUnavailableError("DescribeExecution: ThrottlingException")
+
+    monkeypatch.setattr(of_two_users.executions, "stop", throttled)
+    of_two_users.execute(
+        "UPDATE content_attempts SET ended_at = NULL, step = 'working', execution_arn = task_id"
+        " WHERE task_id = 'alice-t-1'"
+    )
+    of_two_users.execute(
+        "UPDATE roadmap_tasks SET status = 'processing', execution_arn = task_id WHERE task_id = 'alice-t-1'"
+    )
+    refused = ask("DELETE", "/users/-/content", {"exact": "alice"}, **OPERATOR)
+    assert (refused.status, refused.body["error"]) == (503, "ExecutionsUnavailable")
+    attempts = "SELECT ended_at, user_id FROM content_attempts WHERE task_id = 'alice-t-1'"
+    assert of_two_users.rows(attempts) == [{"ended_at": None, "user_id": "alice"}]
+
+
 def test_a_page_waits_for_the_lock_of_its_tasks_roadmaps(of_two_users: Pipeline, database_url: str) -> None:
     """A task's page comes after that of its roadmap; a save locks the roadmap, not the task."""
     other = create_engine(database_url, poolclass=NullPool)
@@ -305,6 +326,27 @@ def test_a_table_that_the_product_creates_later_stops_only_an_erasure_of_its_row
         assert erase(ask, "alice")["complete"]
     finally:
         of_two_users.execute("DROP TABLE concept_progress")
+
+
+@pytest.mark.parametrize("checked", ["", " DEFERRABLE INITIALLY DEFERRED"], ids=["at once", "at the commit"])
+def test_a_refused_erasure_leaves_the_rows_and_the_texts_that_they_name(
+    of_two_users: Pipeline, s3: "S3Client", ask: Ask, checked: str
+) -> None:
+    """Regression: the texts were deleted first, and the rows still named them."""
+    of_two_users.execute(f"CREATE TABLE bookmarks (roadmap_id text REFERENCES roadmap_metadata{checked})")
+    try:
+        of_two_users.execute("INSERT INTO bookmarks VALUES ('alice-r-1')")
+        before = named(of_two_users, "alice-r-1")["tutorial_metadata"], versions(s3, "alice-r-1")
+        wanted = {"product_rows": "true", "exact": "alice"}
+        refused = ask("DELETE", "/users/-/content", wanted, **OPERATOR)
+        assert (refused.status, refused.body["error"]) == (409, "ErasureRefused")
+        assert "bookmarks" in refused.body["message"]
+        assert (named(of_two_users, "alice-r-1")["tutorial_metadata"], versions(s3, "alice-r-1")) == before
+        of_two_users.execute("DELETE FROM bookmarks")
+        assert erase(ask, "alice")["complete"]
+        assert versions(s3, "alice-r-1") == []
+    finally:
+        of_two_users.execute("DROP TABLE bookmarks")
 
 
 def findings(ask: Ask) -> list[str]:

@@ -12,6 +12,7 @@ from ..contracts.errors import (
     NotCancellableError,
     RoadmapNotFoundError,
 )
+from ..platform.aws.executions import ExecutionsUnavailableError
 from ..platform.postgres.transactions import transact, transact_in_parts
 from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.log import logger
@@ -43,7 +44,7 @@ def cancel_task(
         TaskNotFoundError: the user has no such task.
         NotCancellableError: the task is completed.
         AtWorkElsewhereError: the product is processing the task.
-        DatabaseUnavailableError, ExecutionsUnavailableError: a retry may succeed.
+        DatabaseUnavailableError: a retry may succeed.
     """
 
     def cancel(connection: Connection) -> tuple[Task, str, bool]:
@@ -75,8 +76,11 @@ def cancel_task(
     if waited:  # there is no execution that would record the attempt's end
         subject = task_id, task.attempt, RunEnd(), task.execution_arn
         transact_in_parts(services.engine, end_attempt, deadline, services, *subject)
-    elif task.execution_arn is not None and services.executions.stop(task.execution_arn):
-        stopped = task.execution_arn
+    elif task.execution_arn is not None:
+        try:
+            stopped = task.execution_arn if services.executions.stop(task.execution_arn) else None
+        except ExecutionsUnavailableError as error:  # the task is cancelled: that is the answer
+            logger.warning("execution_not_stopped", task_id=task_id, reason=str(error))
     logger.info("task_cancelled", task_id=task_id, attempt=task.attempt, stopped_execution=stopped)
     return CancelAnswer.model_validate(
         {"task_id": task_id, "status": status, "attempt": task.attempt, "stopped_execution": stopped}

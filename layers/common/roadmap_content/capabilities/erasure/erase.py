@@ -6,6 +6,8 @@ step of a stopped run is over: anything that it may still have written is delete
 interruption, the caller begins again: deleted rows are not found again.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -121,6 +123,8 @@ def erase_user(services: Services, request: Erasure, deadline: Deadline) -> Eras
         page = rows.next_subjects(connection, request.user_id, place, before, PAGE)
         if page is None:
             return None
+        if entry.product_rows:
+            rows.rehearse(connection, services.failure_hooks, page)
         return page, _texts(connection, request.user_id, page, product_rows=entry.product_rows)
 
     entry = transact(services.engine, begin, deadline)
@@ -131,7 +135,8 @@ def erase_user(services: Services, request: Erasure, deadline: Deadline) -> Eras
         return ErasureAnswer(dry_run=False, complete=False, waits_until=utc(waits_until))
     place, found = request.place, Removed()
     while deadline.remaining > PART_SECONDS:
-        page = transact(services.engine, read, deadline)
+        with _refused_by_the_product():
+            page = transact(services.engine, read, deadline)
         if page is None:
             return _end(services, request, entry, found, before, deadline)
         subjects, named = page
@@ -167,13 +172,15 @@ def _stop_runs(
 ) -> datetime | None:
     """Cancel the user's attempts that wait or run; return when their last step is over, if one is at work."""
     found = transact(services.engine, open_attempts_of, deadline, request.user_id, before)
+    reason = "the user's data is erased"
     for task_id, execution_arn in found:
+        stopped = None
         try:
-            cancel_task(services, task_id, None, deadline, request.actor, "the user's data is erased")
+            stopped = cancel_task(services, task_id, None, deadline, request.actor, reason).stopped_execution
         except (TaskNotFoundError, NotCancellableError, AtWorkElsewhereError) as error:
             logger.info("erased_task_not_cancelled", task_id=task_id, reason=str(error))
-            if execution_arn is not None:
-                services.executions.stop(execution_arn)
+        if execution_arn is not None and execution_arn != stopped:
+            services.executions.stop(execution_arn)  # what cannot be stopped may write: nothing is deleted
     return transact(services.engine, end_attempts_of, deadline, request.user_id, before)
 
 
@@ -203,8 +210,14 @@ def _erase_page(
         register.add_removed(connection, entry.erasure_id, found)
         return found
 
-    try:
+    with _refused_by_the_product():
         return transact(services.engine, erase, deadline)
+
+
+@contextmanager
+def _refused_by_the_product() -> Iterator[None]:
+    try:
+        yield
     except DataRefusedError as error:
         if not error.sqlstate.startswith("23"):  # not a constraint
             raise

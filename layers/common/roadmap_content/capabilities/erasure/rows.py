@@ -252,6 +252,16 @@ def erase_rows(
     return ours + of_product if product_rows else ours
 
 
+def rehearse(connection: Connection, hooks: Sequence[FailuresChanged], subjects: Subjects) -> None:
+    """Delete the rows of a page, also the product's, check the constraints, and undo it: the product may
+    refuse it, and objects, which cannot come back, are deleted before the rows that name them.
+    """
+    with connection.begin_nested() as deleted:
+        erase_rows(connection, hooks, subjects, product_rows=True)
+        connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+        deleted.rollback()
+
+
 def erase_names(
     connection: Connection,
     user_id: str,

@@ -297,3 +297,4 @@ class CancelAnswer(Payload):
 
     attempt: int
     stopped_execution: str | None
+    """`null`: none ran, or Step Functions did not answer. Such a run starts no further item."""

@@ -6,8 +6,7 @@ the changes in `content_changes`, by a plain INSERT: it waits for no lock, so no
 for a sweep. A sweep moves them to `content_checks`.
 """
 
-import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy import Connection, text
@@ -53,18 +52,13 @@ DELETE FROM content_checks c WHERE c.next_check_at <= timezone('utc', now())
 """)
 
 DUE = text(f"""
-SELECT t.task_id FROM (SELECT task_id, next_check_at FROM content_checks
-    WHERE next_check_at <= timezone('utc', now())
-        AND task_id NOT IN (SELECT json_array_elements_text(CAST(:seen AS json)))
-    ORDER BY next_check_at, task_id LIMIT :limit) AS c
-JOIN roadmap_tasks t USING (task_id)
-WHERE {IS_CHECKED} ORDER BY c.next_check_at, t.task_id
+SELECT t.task_id FROM content_checks c JOIN roadmap_tasks t USING (task_id)
+WHERE c.next_check_at <= timezone('utc', now()) AND {IS_CHECKED} ORDER BY c.next_check_at, t.task_id
 """)
 
 FINISHED = text(f"""
 SELECT t.task_id FROM roadmap_tasks t LEFT JOIN content_checks c ON c.task_id = t.task_id
-WHERE {IS_CHECKED} AND t.task_id NOT IN (SELECT json_array_elements_text(CAST(:seen AS json)))
-ORDER BY coalesce(c.checked_at, {instant("t.updated_at")}), t.task_id LIMIT :limit
+WHERE {IS_CHECKED} ORDER BY coalesce(c.checked_at, {instant("t.updated_at")}), t.task_id
 """)
 
 # A task that another session holds stays due: an erasure may be removing what this would write.
@@ -95,14 +89,14 @@ def forget_unchecked_tasks(connection: Connection) -> None:
     connection.execute(FORGET)
 
 
-def due_tasks(connection: Connection, seen: Collection[str], limit: int) -> Sequence[str]:
-    """The finished tasks that are due for a check, the longest wait first, without those in `seen`."""
-    return connection.scalars(DUE, {"seen": json.dumps(list(seen)), "limit": limit}).all()
+def due_tasks(connection: Connection) -> Sequence[str]:
+    """The finished tasks that are due for a check, the longest wait first."""
+    return connection.scalars(DUE).all()
 
 
-def finished_tasks(connection: Connection, seen: Collection[str], limit: int) -> Sequence[str]:
-    """All finished tasks of ours, the longest time without a check first, without those in `seen`."""
-    return connection.scalars(FINISHED, {"seen": json.dumps(list(seen)), "limit": limit}).all()
+def finished_tasks(connection: Connection) -> Sequence[str]:
+    """All finished tasks of ours, the longest time without a check first."""
+    return connection.scalars(FINISHED).all()
 
 
 def record_check(

@@ -137,18 +137,15 @@ def _check_tasks(
     services: Services, deadline: Deadline, *, is_scheduled: bool, dry_run: bool = False
 ) -> Repairs:
     """Check tasks in `processing`, and finished ones: all, or those that are due."""
-    seen: set[str] = set()
+    page = PAGE if is_scheduled else None
     finished = due_tasks if is_scheduled else finished_tasks
 
     def task_ids() -> Iterator[str]:
-        while page := transact(services.engine, processing_tasks, deadline, STARTING, seen, PAGE):
-            seen.update(page)
-            yield from page
-            if is_scheduled:
-                break
-        while page := transact(services.engine, finished, deadline, seen, PAGE):
-            seen.update(page)
-            yield from page
+        # All ids at once: tasks that are checked change their places in the order.
+        processing = transact(services.engine, processing_tasks, deadline, STARTING, page)
+        yield from processing
+        checked = set(processing)
+        yield from (each for each in transact(services.engine, finished, deadline) if each not in checked)
 
     return repair_each(task_ids(), partial(repair_task, services, deadline, dry_run=dry_run), deadline)
 

@@ -1,7 +1,6 @@
 """Tasks in `processing`: those that a sweep looks at, and those that are stuck."""
 
-import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy import Connection, text
@@ -31,7 +30,6 @@ WHERE t.status = 'processing' AND t.attempt > 0
     AND NOT {earliest_instant("t.updated_at")} {_JUST_NOW}
     AND (NOT {_IS_WAITING} OR EXISTS (SELECT FROM roadmap_metadata r
         WHERE r.roadmap_id = t.roadmap_id AND r.deleted_at IS NOT NULL))
-    AND t.task_id NOT IN (SELECT json_array_elements_text(CAST(:seen AS json)))
 ORDER BY {_PROGRESSED_AT}, t.task_id LIMIT :limit
 """)
 
@@ -49,11 +47,9 @@ SELECT count(*) FROM (
 """)
 
 
-def processing_tasks(
-    connection: Connection, older_than: timedelta, seen: Collection[str], limit: int
-) -> Sequence[str]:
-    """The tasks in `processing` unchanged for a while, the longest without progress first, not in `seen`."""
-    parameters = {"starting": older_than.total_seconds(), "seen": json.dumps(list(seen)), "limit": limit}
+def processing_tasks(connection: Connection, older_than: timedelta, limit: int | None) -> Sequence[str]:
+    """The tasks in `processing` unchanged for a while, the longest without progress first."""
+    parameters = {"starting": older_than.total_seconds(), "limit": limit}
     return connection.scalars(PROCESSING, parameters).all()
 
 
