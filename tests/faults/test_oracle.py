@@ -143,7 +143,7 @@ BY_HAND = {
     "I6 another's task changed": ("I6", "UPDATE roadmap_tasks SET updated_at = now() WHERE task_id = 't-2'"),
     "I6 another's row changed": ("I6", "UPDATE quiz_metadata SET total_questions = 9"),
     "I9 an attempt has no row": ("I9", "DELETE FROM content_attempts"),
-    "I9 an attempt has no end": ("I9", "UPDATE content_attempts SET ended_at = NULL"),
+    "I9 an attempt has no end": ("I9", "UPDATE content_attempts SET ended_at = NULL, step = 'working'"),
     "I9 the counts of an attempt do not add up": (
         "I9",
         "UPDATE content_attempts SET saved = (SELECT json_object_agg(key, 0) FROM json_each(planned))",
