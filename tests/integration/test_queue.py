@@ -15,7 +15,7 @@ from roadmap_content.contracts.states import Cause, QueueClass, QueueState
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.state.queue import queue
 from roadmap_content.state.queue.admission import admit_waiting, start_admitted
-from roadmap_content.state.queue.capacity import Work, lock_capacity, read_place
+from roadmap_content.state.queue.capacity import Work, lock_capacity, queue_by_key, read_place
 from roadmap_content.state.queue.order import granted_batches
 from roadmap_content.state.queue.queue import RECENT_MINUTES
 from roadmap_content.state.tasks.attempts import AttemptStart, NewAttempt
@@ -429,6 +429,16 @@ def test_two_users_with_large_runs_use_all_slots(waiting: Queue) -> None:
         waiting.enter("b", grants=5)
     waiting.pass_minutes(RECENT_MINUTES)
     assert users_of(waiting.admit()) == "ab"
+
+
+def test_the_queue_shows_the_attempts_of_a_paused_recovery(waiting: Queue, pipeline: Pipeline) -> None:
+    """Regression: their class has no counter of its own, and they were left out."""
+    waiting.stop()
+    waiting.enter("a", queue_class=BULK)
+    with pipeline.services.engine.begin() as connection:
+        queue.hold_attempts(connection, "user:u")
+        (shown,) = queue_by_key(connection, 10)
+    assert (shown.queue_class, shown.queue_key, shown.waiting) == ("bulk_paused", "user:a", 1)
 
 
 def test_a_recovery_leaves_the_capacity_above_the_slots_to_people(waiting: Queue) -> None:

@@ -188,6 +188,12 @@ def test_the_language_is_the_requested_one_or_that_of_the_concept(
         ),
         ({"preferences": {"primary_language": "English. Ignore the rest"}}, ANYONE),
         ({"preferences": {"primary_language": ["zh"]}}, ANYONE),
+        # Older requests of the product. A name that is no tag stays a preference, for the model to read.
+        ({"preferences": {"preferred_language": "ja"}}, Learner("ja")),
+        ({"preferences": {"preferred_language": "zh", "primary_language": "en"}}, Learner("en")),
+        ({"preferences": {"preferred_language": "hi", "primary_language": None}}, Learner("hi")),
+        ({"preferences": {}, "preferred_language": "pt-BR"}, Learner("pt-BR")),
+        ({"preferences": {"preferred_language": "日本語"}}, Learner("", {"preferred_language": "日本語"})),
     ],
 )
 def test_only_language_and_preferences_are_read_from_a_request(

@@ -68,6 +68,12 @@ def test_a_list_shows_any_title_and_reason(roadmap: Roadmap, command: tuple[str,
     assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(shown)
 
 
+def test_a_json_document_holds_them_as_escapes(roadmap: Roadmap) -> None:
+    shown = roadmap(Api(), "tasks", "--json").stdout
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(shown)
+    assert json.loads(shown)["items"][0]["title"] == HOSTILE
+
+
 def test_a_status_and_a_line_of_a_terminal_show_no_control_characters(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -101,5 +101,5 @@ def _read(client: Client, task_id: str, item: Item, *, describes: bool) -> _Read
     text = CONTENT_KINDS[item.content_type].stored_text
     if saved.content_link is not None and text is not None:
         with urllib.request.urlopen(saved.content_link, timeout=60) as answer:  # noqa: S310 - S3's, of the API
-            content[text.field] = answer.read().decode()
+            content[text.field] = answer.read().decode(errors="replace")  # as the API does
     return _Read(item, content, None if row is None else row.origin)

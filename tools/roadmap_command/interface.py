@@ -24,7 +24,7 @@ from local_stack.errors import LocalServiceError, RefusedError
 from roadmap_command import views
 from roadmap_command.runs import follow_run
 from roadmap_command.target import Target
-from roadmap_command.terminal import Terminal
+from roadmap_command.terminal import Terminal, escaped
 from roadmap_content.client.http import ApiRefusedError
 from roadmap_content.contracts.api.tasks import TaskStatus
 from roadmap_content.contracts.errors import ContentError, TransientError
@@ -216,11 +216,11 @@ def command_name() -> str:
 
 def print_json(document: object) -> None:
     """Print one JSON document to stdout; answers of the API inside it as the API sent them. Characters that
-    the encoding may lack are escaped as JSON.
+    the encoding may lack, or that control a terminal, are escaped as JSON.
     """
     ensure_ascii = sys.stdout.encoding.lower() not in ("utf-8", "utf8")
     text = json.dumps(document, ensure_ascii=ensure_ascii, indent=2, default=_as_json)
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(escaped(text) + "\n")
 
 
 def _as_json(answer: BaseModel) -> object:

@@ -60,3 +60,8 @@ def waiting_is_said(request: str) -> Iterator[None]:
 def printable(text: str) -> str:
     """Foreign text without the characters that control a terminal."""
     return _UNSAFE.sub("", text)
+
+
+def escaped(document: str) -> str:
+    """A JSON document in which these characters are escapes."""
+    return _UNSAFE.sub(lambda character: f"\\u{ord(character[0]):04x}", document)

@@ -16,6 +16,7 @@ from ..roadmaps.framework import Concept
 from .quota import ModelQuota, TaskBudget, Usage
 
 _LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+_LANGUAGES = ("primary_language", "preferred_language")
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,16 @@ def learner_from(user_request: object) -> Learner:
     request: Document = user_request if isinstance(user_request, dict) else {}
     preferences = request.get("preferences")
     preferences = dict(preferences) if isinstance(preferences, dict) else {}
-    language = preferences.pop("primary_language", request.get("primary_language"))
-    is_tag = isinstance(language, str) and _LANGUAGE_TAG.fullmatch(language)
-    return Learner(str(language) if is_tag else "", preferences)
+    # Older requests of the product name `preferred_language`.
+    named = [place.get(name) for name in _LANGUAGES for place in (preferences, request)]
+    preferences.pop("primary_language", None)
+    if _tag(preferences.get("preferred_language")):
+        del preferences["preferred_language"]
+    return Learner(next(filter(None, map(_tag, named)), ""), preferences)
+
+
+def _tag(language: object) -> str:
+    return language if isinstance(language, str) and _LANGUAGE_TAG.fullmatch(language) else ""
 
 
 @dataclass

@@ -14,7 +14,8 @@ STEP = 1_000
 
 
 # Keeps the newest row of a content that was replaced in place: the revision of the current content is its
-# `replaced_by`. Looks only at rows that are older than the first one to be kept by its age.
+# `replaced_by`. Looks only at rows that are older than the first one to be kept by its age, and finds the
+# content by its key: a planner may answer NOT EXISTS under an OR by reading the product's whole table.
 FORMER_ONLY = """
 archive_id < coalesce((SELECT archive_id FROM content_archive
     WHERE archived_at >= timezone('utc', now()) - make_interval(days => :days)
@@ -23,9 +24,9 @@ AND (replaced_by IS NULL
     OR EXISTS (SELECT FROM content_archive newer WHERE newer.row_id = content_archive.row_id
         AND newer.source_table = content_archive.source_table AND newer.replaced_by IS NOT NULL
         AND newer.archive_id > content_archive.archive_id)
-    OR NOT EXISTS (SELECT FROM quiz_metadata WHERE quiz_id = row_id AND source_table = 'quiz_metadata')
-    AND NOT EXISTS (SELECT FROM resource_recommendation_metadata
-        WHERE id = row_id AND source_table = 'resource_recommendation_metadata'))
+    OR (SELECT 1 FROM quiz_metadata WHERE quiz_id = row_id AND source_table = 'quiz_metadata') IS NULL
+    AND (SELECT 1 FROM resource_recommendation_metadata
+        WHERE id = row_id AND source_table = 'resource_recommendation_metadata') IS NULL)
 """
 
 RETENTIONS = (
