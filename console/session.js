@@ -72,7 +72,7 @@ async function discover() {
 /** @param {ArrayBuffer | Uint8Array} bytes */
 function base64url(bytes) {
   const text = String.fromCharCode(...new Uint8Array(bytes));
-  return btoa(text).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+  return btoa(text).replace(/\+/g, "-").replace(/\//g, "_").replace(/=/g, "");
 }
 
 const random = () => base64url(crypto.getRandomValues(new Uint8Array(32)));

@@ -53,7 +53,7 @@ def _looking_at(others: Mapping[str, str]) -> str:
     return f"""
 SELECT json_build_object(
     'task', (SELECT row_to_json(t) FROM roadmap_tasks t WHERE task_id = :task_id),
-    'framework', (SELECT framework_data FROM roadmap_metadata WHERE roadmap_id = :roadmap_id),
+    'framework', (SELECT CAST(framework_data AS text) FROM roadmap_metadata WHERE roadmap_id = :roadmap_id),
     {
         "".join(
             f"'{kind}', (SELECT coalesce(json_agg(t), '[]') FROM ({_with_revision(table, key)}) t),"

@@ -9,6 +9,7 @@ increase" compare two points in time.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -157,19 +158,18 @@ class Oracle:
         task = now.task
         if task["attempt"] == 0:
             return
-        status = (
-            "completed"
-            if not missing
-            else "failed"
-            if len(missing) == len(now.items())
-            else "partial_failure"
-        )
+        usable = [node for node in _nodes(now.framework) if _has_id(node)]
+        is_whole = len(now.concepts) == len(list(_nodes(now.framework)))
+        if not missing and is_whole:
+            status = "completed"
+        else:
+            status = "failed" if len(missing) == len(now.items()) else "partial_failure"
         if task["status"] not in (status, "cancelled"):
             yield Broken("I2", f"status is {task['status']}, the tables say {status}")
         if task["completed_at"] is None:
             yield Broken("I2", "completed_at is not set")
         # After a cancellation the message is kept, even if items are missing.
-        if task["status"] != "cancelled" and (task["error_message"] is None) != (not missing):
+        if task["status"] != "cancelled" and (task["error_message"] is None) != (status == "completed"):
             yield Broken("I2", f"error_message is {task['error_message']!r}, missing are", tuple(missing))
         failures = {
             (row["concept_id"], row["content_type"]): row
@@ -189,9 +189,9 @@ class Oracle:
             yield Broken("I2", f"failed_concepts is {task['failed_concepts']}, the tables say {wanted}")
         for kind in TYPES:
             completed = now.completed(kind)
-            for concept_id, node in now.concepts.items():
-                if wrong := _unlike(node, kind, completed.get(concept_id)):
-                    yield Broken("I2", f"framework_data says {wrong}", ((concept_id, kind),))
+            for node in usable:
+                if wrong := _unlike(node, kind, completed.get(node["concept_id"])):
+                    yield Broken("I2", f"framework_data says {wrong}", ((node["concept_id"], kind),))
         yield from self._concept_metadata(now)
         product = self._log.framework or self._loaded
         if _without_ours(now.framework) != _without_ours(product):
@@ -469,7 +469,8 @@ class Oracle:
                 if now["others"]:
                     now["others"]["concept_metadata"] = connection.scalar(OTHER_CONCEPT_METADATA, mine)
         assert now is not None
-        concepts = {node["concept_id"]: node for node in _nodes(now["framework"])}
+        now["framework"] = json.loads(now["framework"])  # as text, because the driver makes it storable
+        concepts = {node["concept_id"]: node for node in _nodes(now["framework"]) if _has_id(node)}
         rows = {kind: now[kind] for kind in TYPES}
         others = now["others"]
         return TaskSnapshot(
@@ -528,6 +529,12 @@ def _nodes(framework: Row) -> Iterator[Row]:
     for stage in framework["stages"]:
         for module in stage["modules"]:
             yield from module["concepts"]
+
+
+def _has_id(node: Row) -> bool:
+    """Whether a concept has an id that PostgreSQL can store. Others have no items, nor has a repeated one."""
+    concept_id = node.get("concept_id")
+    return isinstance(concept_id, str) and re.fullmatch("[^\0\ud800-\udfff]+", concept_id) is not None
 
 
 def _without_ours(framework: Row) -> str:

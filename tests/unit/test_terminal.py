@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -41,13 +42,15 @@ STATUS = TaskStatus(
 class Api:
     """An API with hostile text in its answers. `missing` items of each type are missing."""
 
-    def __init__(self, missing: int = 1) -> None:
+    def __init__(self, missing: int = 1, skipped: Sequence[str] = ()) -> None:
+        self._skipped = skipped
         self._progress = {"total": 1, "saved": 1 - missing, "missing": missing, "generated": 0}
 
     def send(self, _method: str, path: str, *_: object, **__: object) -> HttpAnswer:
         if path == "/tasks/t-1":
             progress = dict.fromkeys(ContentType, self._progress)
-            return HttpAnswer(200, example("TaskDetail", task_id="t-1", progress=progress))
+            detail = example("TaskDetail", task_id="t-1", progress=progress, skipped_concepts=self._skipped)
+            return HttpAnswer(200, detail)
         if path.endswith("/items"):
             return HttpAnswer(200, example("ItemMap", next_cursor=None))
         if path.endswith("/attempts"):
@@ -84,10 +87,12 @@ def test_a_status_and_a_line_of_a_terminal_show_no_control_characters(
     assert not {"\x1b", "\x07", "\x9b"} & set(shown)
 
 
-@pytest.mark.parametrize("missing", [0, 1])
-def test_status_exits_with_1_if_items_are_missing(roadmap: Roadmap, missing: int) -> None:
-    result = roadmap(Api(missing), "status", "t-1")
-    assert result.exit_code == missing
+@pytest.mark.parametrize(("missing", "skipped"), [(0, ()), (1, ()), (0, ("stages[0]: no id",))])
+def test_the_status_of_an_incomplete_task_exits_with_1(
+    roadmap: Roadmap, missing: int, skipped: Sequence[str]
+) -> None:
+    result = roadmap(Api(missing, skipped), "status", "t-1")
+    assert result.exit_code == int(bool(missing or skipped))
     assert "t-1" in result.stdout
 
 

@@ -14,7 +14,7 @@ def task(status: str, saved: int, *, live: bool = False) -> dict[str, Any]:
     progress = {"quiz": {"total": 2, "saved": saved, "missing": 2 - saved, "generated": 0}}
     attempt = 0 if status == "pending" else 1
     changed = {"status": status, "attempt": attempt, "live": live, "progress": progress}
-    return example("TaskDetail", **changed, queue=None, generation_stopped=None)
+    return example("TaskDetail", **changed, queue=None, generation_stopped=None, skipped_concepts=[])
 
 
 @pytest.fixture(autouse=True)

@@ -121,7 +121,7 @@ def watch(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
         errors.print(hint)
     if as_json:
         print_json(task)
-    if any(progress.missing for progress in task.progress.values()):
+    if task.skipped_concepts or any(progress.missing for progress in task.progress.values()):
         raise typer.Exit(ExitCode.ITEMS_MISSING)
 
 

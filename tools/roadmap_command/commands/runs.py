@@ -68,7 +68,7 @@ def status(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
     with if_interrupted(hint):
         task = Target.named(stack).client().status(task_id)
     report(task, as_json=as_json)
-    if any(progress.missing for progress in task.progress.values()):
+    if task.skipped_concepts or any(progress.missing for progress in task.progress.values()):
         raise typer.Exit(ExitCode.ITEMS_MISSING)
 
 

@@ -1,6 +1,5 @@
 """The page of a comparison: one HTML file without scripts, which loads nothing."""
 
-import re
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from html import escape
@@ -60,7 +59,7 @@ def _article(pair: Pair) -> str:
     lines = [_lines(pair.item.content_type, side.content or {}) for side in (pair.present, pair.candidate)]
     texts = [[line.text for line in side] for side in lines]
     marked: tuple[list[str], list[str]] = ([], [])
-    for kind, *ends in SequenceMatcher(None, texts[0], texts[1], autojunk=False).get_opcodes():
+    for kind, *ends in SequenceMatcher(None, texts[0], texts[1]).get_opcodes():
         form = "{}" if kind == "equal" else "<mark>{}</mark>"
         for side in (0, 1):
             differing = texts[side][ends[2 * side] : ends[2 * side + 1]]
@@ -80,15 +79,15 @@ def _article(pair: Pair) -> str:
 
 def _column(title: str, side: Examined, lines: Sequence[_Line], marked: Sequence[str], language: str) -> str:
     """One content, with each finding before the first line of its place."""
-    left = list(side.findings)
+    places = {line.place for line in lines} - {""}
+    notes: dict[str, list[str]] = {}
+    for finding in side.findings:
+        place = finding.place.partition(".")[0]
+        notes.setdefault(place if place in places else "", []).append(_note(finding))
+    rest = "".join(notes.pop("", []))
     body: list[str] = []
     for line, text in zip(lines, marked, strict=True):
-        place = re.compile(rf"{re.escape(line.place)}(?!\d)")
-        here = [finding for finding in left if line.place and place.match(finding.place)]
-        left = [finding for finding in left if finding not in here]
-        body += [_note(finding) for finding in here]
-        body.append(f'<p dir="auto">{text}</p>')
-    rest = "".join(map(_note, left))
+        body += [*notes.pop(line.place, []), f'<p dir="auto">{text}</p>']
     return f'<section lang="{escape(language)}"><h3 lang="en">{title}</h3>{rest}{"".join(body)}</section>'
 
 

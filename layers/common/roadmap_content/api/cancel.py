@@ -89,6 +89,7 @@ def cancel_task(
 
 def _misses_nothing(connection: Connection, task: Task) -> bool:
     try:
-        return not read_snapshot(connection, task).missing
+        snapshot = read_snapshot(connection, task)
     except (RoadmapNotFoundError, InvalidFrameworkError):
         return False
+    return not snapshot.missing and snapshot.framework.fault is None

@@ -20,7 +20,7 @@ _DIAGRAM = re.compile(
     re.DOTALL,
 )
 _PLACEHOLDER = re.compile(
-    r"^[\s>*-]*TODO\b|\bTODO:|\bTBD\b|\bFIXME\b|lorem ipsum|\[(?:insert|add|your)\b[^\]]*\](?!\()"
+    r"^[\s>*-]*TODO\b|\bTODO:|\bTBD\b|\bFIXME\b|lorem ipsum|\[(?:insert|add|your)\b[^\]]{0,200}\](?!\()"
     r"|(?:content|text|example) goes here|\bas an AI (?:language )?model\b"
     r"|待补充|此处(?:填写|插入|省略)|作为(?:一个|一名)?(?:AI|人工智能)(?:语言)?(?:模型|助手)",
     re.IGNORECASE,

@@ -193,6 +193,7 @@ def plan_redrive(
     Raises ContentError: the redrive is refused; see `redrive_task`.
     """
     snapshot = _read(services, engine, task_id, user_id, deadline, take_over=False)
+    require_usable(snapshot)
     execution_arn = snapshot.task.execution_arn
     if execution_arn is None:
         raise NotRedrivableError(f"task {task_id} has never been run")

@@ -7,7 +7,7 @@ the redrive, so the condition `RedriveCount > 0` would plan again forever.
 
 from sqlalchemy import Connection
 
-from ...contracts.errors import ContentIncomplete, StaleAttemptError
+from ...contracts.errors import ContentIncomplete, InvalidFrameworkError, StaleAttemptError
 from ...contracts.payloads import Count, Execution, FinalizeResult, Payload, TaskId
 from ...contracts.states import Cause
 from ...platform.postgres.transactions import transact
@@ -42,7 +42,8 @@ def await_redrive(request: AwaitRedriveRequest, services: Services, deadline: De
     """Raise until the execution is redriven; then claim a new attempt, or end if nothing is missing.
 
     Raises:
-        ContentIncomplete: the run has not been redriven since its plan; contains the number of missing items.
+        ContentIncomplete: the run has not been redriven since its plan, with the number of missing items; or
+            nothing is missing but concepts without a usable id.
         TaskCancelledError: the task was cancelled after the redrive.
         ClaimRefusedError: another execution is processing the task.
         StaleAttemptError: the execution has ended, and this call was delivered late; or its attempt is one of
@@ -53,9 +54,11 @@ def await_redrive(request: AwaitRedriveRequest, services: Services, deadline: De
     if request.execution.redrive_count <= outcome.planned_redrive_count:
         raise ContentIncomplete(_what_is_missing(outcome))
 
-    task, _, _, missing = transact(services.engine, _read, deadline, request)
+    task, framework, _, missing = transact(services.engine, _read, deadline, request)
     # An attempt that was claimed for the redrive needs an outcome, even if nothing is missing any more.
     if not missing and not task.is_unfinished(request.execution.arn):
+        if framework.fault is not None:
+            raise ContentIncomplete(f"task {task.task_id}; {InvalidFrameworkError.code}: {framework.fault}")
         logger.info("redrive_found_nothing_missing", task_id=task.task_id)
         return AwaitRedriveResult(replan=False, task_id=task.task_id, attempt=outcome.attempt)
     start = AttemptStart(CONSOLE, Cause.CONSOLE_REDRIVE)
