@@ -122,8 +122,8 @@ def test_it_is_refused_while_an_attempt_is_open_or_a_view_calls_a_function(deplo
     retry(deployment.services)
     with pytest.raises(StillOpenError, match="task t-1"):
         deployment.leave()
-    deployment.product.execute("UPDATE content_attempts SET ended_at = now()")
-    deployment.product.execute("UPDATE content_queue SET state = 'ended'")
+    deployment.product.execute("UPDATE content_attempts SET ended_at = now(), step = 'ended'")
+    deployment.product.execute("UPDATE content_queue SET ended_at = now(), state = 'ended'")
     deployment.product.execute("CREATE VIEW asked AS SELECT content_quiz_at('q', content_now()) AS questions")
     before = catalogue(deployment.product)
     with pytest.raises(StillOpenError, match="view asked"):
