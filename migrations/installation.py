@@ -33,11 +33,16 @@ UNION ALL
 SELECT 'index', t.relname, i.relname, pg_get_indexdef(i.oid)
 FROM tables t JOIN pg_index x ON x.indrelid = t.oid JOIN pg_class i ON i.oid = x.indexrelid
 WHERE i.relname LIKE 'content\\_%'
-UNION ALL
-SELECT 'column', t.relname, a.attname, format_type(a.atttypid, a.atttypmod)
-FROM tables t JOIN pg_attribute a ON a.attrelid = t.oid
-JOIN json_each(CAST(:columns AS json)) AS needed(table_name, names) ON needed.table_name = t.relname
-WHERE EXISTS (SELECT FROM json_array_elements_text(needed.names) AS n(name) WHERE n.name = a.attname)
+ON CONFLICT (kind, table_name, name) DO NOTHING
+""")
+
+# Guarantees: a column that was seen once stays needed.
+RECORD_COLUMNS = text("""
+INSERT INTO content_installation (kind, table_name, name, definition)
+SELECT 'column', needed.table_name, a.attname, format_type(a.atttypid, a.atttypmod)
+FROM json_each(CAST(:columns AS json)) AS needed(table_name, names)
+JOIN pg_attribute a ON a.attrelid = to_regclass(needed.table_name) AND a.attnum > 0 AND NOT a.attisdropped
+WHERE a.attname IN (SELECT json_array_elements_text(needed.names))
 ON CONFLICT (kind, table_name, name) DO NOTHING
 """)
 
@@ -56,9 +61,18 @@ ORDER BY e.kind, e.table_name, e.name
 
 
 def record(connection: Connection) -> None:
-    """Record the installed objects."""
-    columns = {table: list(names) for table, names in {**COLUMNS, **OPTIONAL_COLUMNS}.items()}
-    connection.execute(RECORD, {"columns": json.dumps(columns)})
+    """Record the installed objects, and the columns that this system needs."""
+    connection.execute(RECORD)
+    record_columns(connection)
+
+
+def record_columns(connection: Connection) -> None:
+    """Record the needed columns that the product's tables have; later, their absence is a finding."""
+    columns = {
+        table: [*COLUMNS.get(table, ()), *OPTIONAL_COLUMNS.get(table, ())]
+        for table in {*COLUMNS, *OPTIONAL_COLUMNS}
+    }
+    connection.execute(RECORD_COLUMNS, {"columns": json.dumps(columns)})
 
 
 def restore(connection: Connection) -> None:
@@ -67,6 +81,7 @@ def restore(connection: Connection) -> None:
     """
     create_rewrite(connection)
     connection.execute(text("DELETE FROM content_findings"))
+    record_columns(connection)
     for missing in connection.execute(MISSING, {"own_columns": list(OWN_COLUMNS)}).all():
         statement = missing.definition
         if missing.kind == "column":

@@ -99,8 +99,10 @@ OPTIONAL_COLUMNS: Mapping[str, Sequence[str]] = {
         "id", "task_id", "roadmap_id", "concept_id", "level", "category", "step", "agent_name", "message",
         "details", "created_at",
     ],
+    "quiz_attempts": ["quiz_id"],
+    "roadmap_tasks": ["celery_task_id"],
 }  # fmt: skip
-"""Those of the tables that only some databases have."""
+"""The columns that only some databases have. Once seen, they are needed: an absent column is not NULL."""
 
 # A row keeps its version unless the previous row has taken it. Among rows with the same version, the one that
 # readers see now comes last, so that it stays the highest.

@@ -166,6 +166,15 @@ CHANGES: Mapping[str, Change] = {
     "roadmap_id renamed": rename("roadmap_id", "course_id"),
     "current_step renamed": rename("current_step", "stage"),
     "status renamed": rename("status", "state"),
+    "celery_task_id renamed": rename("celery_task_id", "worker_task_id"),
+    "attempts name their quiz otherwise": Change(
+        "ALTER TABLE quiz_attempts DROP CONSTRAINT quiz_attempts_quiz_id_fkey;"
+        "ALTER TABLE quiz_attempts RENAME quiz_id TO quiz_reference",
+        replaced={
+            "concept_id, quiz_id, total": "concept_id, quiz_reference, total",
+            "quiz_attempts WHERE quiz_id": "quiz_attempts WHERE quiz_reference",
+        },
+    ),
     "content_version dropped": Change(
         "ALTER TABLE tutorial_metadata DROP COLUMN content_version",
         replaced={
@@ -290,6 +299,8 @@ FINDINGS: Mapping[str, set[str]] = {
     "status renamed": renamed("status", "state", (), ("roadmap_tasks",))
     | _NOTING
     | fails("roadmap_tasks", "before_task", "note_task"),
+    "celery_task_id renamed": each("column_missing", "roadmap_tasks", "celery_task_id"),
+    "attempts name their quiz otherwise": each("column_missing", "quiz_attempts", "quiz_id"),
     "content_version dropped": each("column_missing", TUTORIAL, "content_version")
     | each("index_missing", TUTORIAL, "content_tutorial_by_version")
     | fails(TUTORIAL, *_SAVING_TUTORIALS, "keep_version"),
@@ -302,7 +313,7 @@ FINDINGS: Mapping[str, set[str]] = {
         *(fails(table, *_KEEPING[table]) for table in CONTENT), fails(QUIZ, "keep_quiz_changed")
     ),
     "quizzes moved": {f"table_missing {QUIZ}"} | fails(QUIZ, "before_quiz"),
-    "everything moved": {f"table_missing {table}" for table in TABLES}
+    "everything moved": {f"table_missing {table}" for table in (*TABLES, "quiz_attempts")}
     | _OF_ROWS
     | _NOTING
     | fails(TUTORIAL, "keep_version")
@@ -419,6 +430,18 @@ def beside(database_server: Server, templates: tuple[str, str]) -> Iterator[Prod
         product = Product(url)
         yield product
         product.engine.dispose()
+
+
+def test_a_quiz_keeps_its_row_if_a_later_migration_renames_what_refers_to_it(beside: Product) -> None:
+    change = CHANGES["attempts name their quiz otherwise"]
+    beside.execute(change.sql.partition(";")[0])
+    beside.execute(change.sql.partition(";")[2])
+    kept = "SELECT quiz_id FROM quiz_metadata WHERE concept_id = :c"
+    before = beside.rows(kept, c=CONCEPTS[1])
+
+    beside.execute(_SECOND_QUIZ, roadmap_id="r-1", other_concept_id=CONCEPTS[1])
+
+    assert beside.rows(kept, c=CONCEPTS[1]) == before
 
 
 def test_migrating_restores_a_recreated_table(beside: Product) -> None:

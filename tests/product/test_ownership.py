@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from migrations.installation import restore
 from roadmap_content.api.cancel import cancel_task
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.errors import (
@@ -20,7 +21,7 @@ from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
 from roadmap_content.state.tasks.scope import Scope
 from roadmap_content.state.tasks.unfinished import processing_tasks
 from tests.product.product import NOW, Product
-from tests.product.running import deadline, heal, retry, run, sweep
+from tests.product.running import deadline, findings_of, heal, retry, run, sweep
 from tests.support.factories import USER
 from tests.support.pipeline import Pipeline
 
@@ -238,3 +239,33 @@ def test_a_retry_of_an_idle_task_of_the_product_repairs_it(
 
     (task,) = adopted.rows("SELECT status FROM roadmap_tasks WHERE task_id = :t", t=task_id)
     assert task["status"] == "completed"
+
+
+@pytest.mark.parametrize("is_adopted_first", [True, False])
+def test_a_queue_that_a_later_migration_renames_is_unknown_and_not_empty(
+    pipeline: Pipeline, adopted: Product, is_adopted_first: bool
+) -> None:
+    """A database that never had the column has no queue."""
+    adopted.roadmap("r-1", CONCEPTS)
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+    adopted.task("t-2", "pending", roadmap_id="r-1", celery="celery-2", step="content_generation_queued")
+    if not is_adopted_first:
+        adopted.execute("DELETE FROM content_installation WHERE name = 'celery_task_id'")
+    adopted.execute("ALTER TABLE roadmap_tasks RENAME celery_task_id TO worker_task_id")
+
+    if is_adopted_first:
+        assert findings_of(pipeline.engine) == {"column_missing roadmap_tasks.celery_task_id"}
+        with pytest.raises(AtWorkElsewhereError, match=r"t-2.*celery_task_id"):
+            retry(pipeline.services)
+    else:
+        assert findings_of(pipeline.engine) == set()
+
+    assert retry(pipeline.services, take_over=is_adopted_first).status == "processing"
+
+
+def test_each_migration_records_a_column_that_the_product_has_added_since(adopted: Product) -> None:
+    adopted.execute("DELETE FROM content_installation WHERE name = 'celery_task_id'")
+    with adopted.engine.begin() as connection:
+        restore(connection)
+    adopted.execute("ALTER TABLE roadmap_tasks RENAME celery_task_id TO worker_task_id")
+    assert findings_of(adopted.engine) == {"column_missing roadmap_tasks.celery_task_id"}

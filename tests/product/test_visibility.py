@@ -176,6 +176,56 @@ def test_a_role_that_would_filter_silently_is_refused(deployment: Deployment) ->
         deployment.migrate()
 
 
+AUDIT = """
+CREATE TABLE audit (what text);
+CREATE FUNCTION audited() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN INSERT INTO public.audit VALUES (TG_OP); RETURN NULL; END $$;
+CREATE TRIGGER notes AFTER INSERT OR UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION audited()
+"""
+"""An ordinary trigger of the product: it runs with the privileges of whoever writes."""
+
+
+@pytest.mark.parametrize("table", ["roadmap_tasks", "quiz_metadata"])
+def test_a_trigger_of_the_product_that_our_role_may_not_run_is_named_with_its_grant(
+    deployment: Deployment, table: str
+) -> None:
+    deployment.product.failed(["r-1:c"])
+    deployment.migrate()
+    deployment.product.execute(AUDIT.format(table))
+
+    if table == "roadmap_tasks":
+        with pytest.raises(InsufficientPrivilegeError, match=r"table audit.*function audited"):
+            retry(deployment.services)
+    else:
+        heal(deployment.services)
+        reasons = deployment.product.rows("SELECT DISTINCT reason FROM content_failures")
+        assert [row["reason"] for row in reasons if "GRANT INSERT ON audit" in row["reason"]] != []
+
+    message = deployment.findings()["privilege_missing audit"]
+    assert f"notes of {table}" in message
+    grant = message[message.index("GRANT") :].partition(" TO ")[0]
+    assert grant == "GRANT INSERT ON audit"
+    deployment.product.execute(f"{grant} TO {deployment.roles.names.writer}")
+    heal(deployment.services)
+    (task,) = deployment.product.rows("SELECT status FROM roadmap_tasks")
+    assert task["status"] == "completed"
+    deployment.migrate()
+    assert deployment.findings() == {}
+
+
+def test_a_text_with_values_is_not_shown(deployment: Deployment) -> None:
+    """A trigger may raise any text with any code."""
+    deployment.product.failed(["r-1:c"])
+    deployment.migrate()
+    secret = "RAISE 'permission denied for table % of Anna', OLD.user_id USING ERRCODE = '42501'"
+    insert = "INSERT INTO public.audit VALUES (TG_OP)"
+    deployment.product.execute(AUDIT.format("roadmap_tasks").replace(insert, secret))
+    with pytest.raises(InsufficientPrivilegeError) as refused:
+        retry(deployment.services)
+    assert "Anna" not in str(refused.value)
+    assert not any("Anna" in message for message in deployment.findings().values())
+
+
 def test_a_table_that_the_product_creates_again_is_refused_and_named(deployment: Deployment) -> None:
     finish(deployment)
     deployment.product.execute("ALTER TABLE quiz_metadata RENAME TO former")

@@ -52,13 +52,16 @@ WHERE now.class <> was.class
 UNION ALL
 SELECT 'column_required', e.table_name || '.' || a.attname, ''
 FROM (SELECT DISTINCT table_name, relation FROM expected) e JOIN pg_attribute a ON a.attrelid = e.relation
-WHERE e.table_name NOT IN ('roadmap_metadata', 'roadmap_tasks') AND a.attnum > 0 AND NOT a.attisdropped
+WHERE e.table_name <> ALL(CAST(:never_inserted AS text[])) AND a.attnum > 0 AND NOT a.attisdropped
     AND a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND NOT EXISTS (
         SELECT FROM columns c WHERE c.table_name = e.table_name AND c.name = a.attname)
 UNION ALL
 SELECT 'schema_open', schema_name, role_name FROM content_creators()
 ORDER BY kind, object
 """)
+
+_NEVER_INSERTED = ("roadmap_metadata", "roadmap_tasks", "quiz_attempts")
+"""The product's tables of which this system changes or deletes rows only."""
 
 # No row while our tables are in the schemas that this system reads.
 MOVED = text("""
@@ -100,7 +103,7 @@ def find_differences(connection: Connection) -> list[DatabaseFinding]:
 def _find_installed(connection: Connection) -> list[DatabaseFinding]:
     differences = [
         DatabaseFinding(kind=row.kind, object=row.object, message=MESSAGES[row.kind].format(row.detail))
-        for row in connection.execute(DIFFERENCES)
+        for row in connection.execute(DIFFERENCES, {"never_inserted": list(_NEVER_INSERTED)})
     ]
     for found in read_findings(connection):
         reason = f"{found.sqlstate}: {found.message}" if found.message else explain(found.sqlstate)

@@ -6,9 +6,19 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
+from .sqlstate import Denial
+
 RECORD = text(
     "INSERT INTO content_findings (kind, object, sqlstate) VALUES ('write_refused', :object, :sqlstate)"
 )
+
+# Names the triggers that call the function.
+RECORD_DENIAL = text("""
+INSERT INTO content_findings (kind, object, sqlstate, message)
+SELECT 'privilege_missing', :object, :sqlstate, concat(CAST(:message AS text), ' (trigger ' || (
+    SELECT string_agg(DISTINCT format('%s of %s', g.tgname, CAST(g.tgrelid AS regclass)), ', ')
+    FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid WHERE p.proname = :function) || ')')
+""")
 
 READ = text("""
 SELECT DISTINCT ON (kind, object) kind, object, sqlstate, message, found_at FROM content_findings
@@ -39,6 +49,12 @@ class Finding(NamedTuple):
 
 def record_refusal(connection: Connection, refused: str, sqlstate: str) -> None:
     connection.execute(RECORD, {"object": refused, "sqlstate": sqlstate})
+
+
+def record_denial(connection: Connection, denied: Denial, sqlstate: str) -> None:
+    """Record a refused right; the transaction of the refused statement was rolled back."""
+    names = {"object": denied.target, "function": denied.function, "message": denied.reason}
+    connection.execute(RECORD_DENIAL, names | {"sqlstate": sqlstate})
 
 
 def read_findings(connection: Connection) -> Sequence[Finding]:

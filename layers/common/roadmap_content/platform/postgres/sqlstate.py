@@ -6,6 +6,7 @@ may raise any code, so every code that is not known to concern the server counts
 
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 TOO_MANY_CONNECTIONS = "53300"
 INSUFFICIENT_PRIVILEGE = "42501"
@@ -67,12 +68,51 @@ def is_about_content(sqlstate: str) -> bool:
     return about_values and sqlstate not in (FOREIGN_KEY_VIOLATION, UNIQUE_VIOLATION)
 
 
-def explain(sqlstate: str, constraint: str | None = None, table: str | None = None) -> str:
-    """A description of a database error for users and logs, with the name of the constraint."""
+class Denial(NamedTuple):
+    """A refused right, from an error of PostgreSQL whose texts name only objects."""
+
+    target: str
+    """The table or function, without its schema."""
+
+    function: str
+    """The function of the product's trigger that one of our statements has set off; empty: our own statement.
+    """
+
+    reason: str
+
+
+_DENIED = re.compile(r"permission denied for (?P<type>[a-z ]+) (?P<target>[A-Za-z0-9_$]{1,63})")
+_IN_FUNCTION = re.compile(
+    r'(SQL statement "\s*(?P<verb>INSERT|UPDATE|DELETE|SELECT)\b.*)?^PL/pgSQL function '
+    r"(\w+\.)?(?P<function>\w+)\(\)",
+    re.DOTALL | re.MULTILINE | re.IGNORECASE,
+)
+
+
+def denial(message: str, context: str) -> Denial | None:
+    """The refused right in PostgreSQL's message; `None` if the message has any other form: a trigger may
+    raise a text with values. Of the context, only a name and the first word of a statement are read.
+    """
+    if not (denied := _DENIED.fullmatch(message)):
+        return None
+    target, function = denied["target"], ""
+    if inner := _IN_FUNCTION.match(context):
+        function = inner["function"]
+        right = {"schema": "USAGE", "function": "EXECUTE", "sequence": "USAGE"}.get(denied["type"])
+        right = right or (inner["verb"] or "SELECT").upper()
+        place = target if denied["type"] == "table" else f"{denied['type'].upper()} {target}"
+        message += f", in the product's function {function}: GRANT {right} ON {place} TO the writer"
+    return Denial(target, function, message)
+
+
+def explain(
+    sqlstate: str, constraint: str | None = None, table: str | None = None, column: str | None = None
+) -> str:
+    """A description of a database error for users and logs, with the names of objects."""
     meaning = _MEANINGS.get(sqlstate) or _MEANINGS.get(sqlstate[:2], "the database does not accept the row")
     names = [
         f'{kind} "{name}"'
-        for kind, name in (("constraint", constraint), ("table", table))
+        for kind, name in (("constraint", constraint), ("table", table), ("column", column))
         if name and _IDENTIFIER.fullmatch(name)
     ]
     return f"{sqlstate}: {meaning}" + (f" ({', '.join(names)})" if names else "")

@@ -7,7 +7,7 @@ of work of this system is idempotent.
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -20,8 +20,8 @@ from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from .driver import wait_at_most
-from .findings import record_refusal
-from .sqlstate import INSUFFICIENT_PRIVILEGE, TOO_MANY_CONNECTIONS, explain, is_transient
+from .findings import record_denial, record_refusal
+from .sqlstate import INSUFFICIENT_PRIVILEGE, TOO_MANY_CONNECTIONS, Denial, denial, explain, is_transient
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -77,6 +77,7 @@ def transact(
             sqlstate, reason = diagnose(error)
             # `from None`: the driver's error quotes SQL and rows, which must not reach users or logs.
             if sqlstate == INSUFFICIENT_PRIVILEGE:
+                _record_denial(engine, error)
                 raise InsufficientPrivilegeError(sqlstate, reason) from None
             if not is_transient(sqlstate):
                 raise DataRefusedError(sqlstate, reason) from None
@@ -155,8 +156,36 @@ def diagnose(error: DBAPIError | OSError | NoFreeConnection) -> tuple[str, str]:
     """`(SQLSTATE, reason)` of an error. The SQLSTATE is empty if the server did not report one."""
     if isinstance(error, NoFreeConnection):
         return "", "no connection: the only one was in use"
+    original, fields = _fields(error)
+    if not (sqlstate := fields.get("C")):
+        return "", f"no connection: {type(original).__name__}"
+    if denied := _denial(error):
+        return sqlstate, f"{sqlstate}: {denied.reason}"
+    return sqlstate, explain(sqlstate, fields.get("n"), fields.get("t"), fields.get("c"))
+
+
+def _fields(error: DBAPIError | OSError) -> tuple[BaseException | None, Mapping[str, str]]:
+    """The driver's error, and its fields by their codes in the protocol; none if the server did not report
+    it.
+    """
     original = error.orig if isinstance(error, DBAPIError) else error
-    fields = original.args[0] if original is not None and original.args else ""
-    if isinstance(fields, dict) and fields.get("C"):
-        return fields["C"], explain(fields["C"], fields.get("n"), fields.get("t"))
-    return "", f"no connection: {type(original).__name__}"
+    fields = original.args[0] if original is not None and original.args else None
+    return original, fields if isinstance(fields, dict) else {}
+
+
+def _denial(error: DBAPIError | OSError) -> Denial | None:
+    _, fields = _fields(error)
+    if fields.get("C") != INSUFFICIENT_PRIVILEGE:
+        return None
+    return denial(fields.get("M", ""), fields.get("W", ""))
+
+
+def _record_denial(engine: Engine, error: DBAPIError | OSError | NoFreeConnection) -> None:
+    """Record a refused right for `roadmap doctor`. The reader cannot; then only the error has it."""
+    if isinstance(error, NoFreeConnection) or not (denied := _denial(error)):
+        return
+    try:
+        with engine.begin() as connection:
+            record_denial(connection, denied, INSUFFICIENT_PRIVILEGE)
+    except DBAPIError as unrecorded:
+        logger.warning("denial_not_recorded", reason=diagnose(unrecorded)[1])

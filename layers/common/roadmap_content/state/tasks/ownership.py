@@ -8,7 +8,7 @@ a roadmap, it generates content for the roadmap, so no other task of the roadmap
 from collections.abc import Sequence
 
 from ...contracts.errors import AtWorkElsewhereError, ContentError, NotAtContentStageError
-from .task import ProductWork, Task
+from .task import QUEUE_UNKNOWN, ProductWork, Task
 
 STEPS_BEFORE_CONTENT = frozenset(
     {
@@ -25,7 +25,9 @@ STEPS_BEFORE_CONTENT = frozenset(
 
 
 def is_at_work_elsewhere(work: ProductWork) -> bool:
-    """Whether the product is processing a task, or has it in its queue."""
+    """Whether the product is processing a task, or has it in its queue. If its queue is unknown, each task
+    that may be in it counts.
+    """
     if work.attempt > 0 and not (work.attempt_ended and work.queue_id):
         return False
     return work.status == "processing" or (work.status == "pending" and work.queue_id is not None)
@@ -54,7 +56,10 @@ def why_not_startable(
     if at_work is None or take_over:
         return None
     of_roadmap = "" if at_work is own else ", of the same roadmap,"
+    where = "in the product's workers"
+    if at_work.queue_id == QUEUE_UNKNOWN:
+        where = f"and perhaps {where} ({QUEUE_UNKNOWN})"
     return AtWorkElsewhereError(
-        f"task {at_work.task_id}{of_roadmap} is {at_work.status} in the product's workers; "
+        f"task {at_work.task_id}{of_roadmap} is {at_work.status} {where}; "
         "take_over=true starts an attempt anyway"
     )

@@ -122,14 +122,20 @@ SELECT t.status = 'cancelled' OR t.attempt < :attempt OR NOT EXISTS (SELECT FROM
 FROM roadmap_tasks t LEFT JOIN roadmap_metadata r USING (roadmap_id) WHERE task_id = :task_id
 """)
 
+QUEUE_UNKNOWN = "the column celery_task_id is missing"
+"""In place of a task's id in the product's queue: a later migration of the product has removed the column."""
+
 # The task itself comes first, then the unfinished tasks of its roadmap. Only the product's table has the
-# column `celery_task_id`. Without it, the name in the inner query means the NULL of `absent`.
-PRODUCT_WORK = text("""
+# column `celery_task_id`. Without it, the name in the inner query means the value of `absent`: NULL, unless a
+# migration has seen the column.
+PRODUCT_WORK = text(f"""
 SELECT o.task_id, o.status, o.attempt,
     (SELECT celery_task_id FROM roadmap_tasks t WHERE t.task_id = o.task_id) AS queue_id,
     EXISTS (SELECT FROM content_attempts a
         WHERE a.task_id = o.task_id AND a.attempt = o.attempt AND a.ended_at IS NOT NULL) AS attempt_ended
-FROM (SELECT CAST(NULL AS text) AS celery_task_id) AS absent, roadmap_tasks o
+FROM (SELECT (SELECT '{QUEUE_UNKNOWN}' FROM content_installation
+        WHERE (kind, table_name, name) = ('column', 'roadmap_tasks', 'celery_task_id')) AS celery_task_id
+    ) AS absent, roadmap_tasks o
 WHERE o.task_id IN (
     SELECT :task_id UNION ALL
     SELECT s.task_id FROM roadmap_tasks m JOIN roadmap_tasks s
@@ -161,7 +167,9 @@ class ProductWork(NamedTuple):
     attempt: int
 
     queue_id: str | None
-    """The task's id in the product's queue (`celery_task_id`); `None` in a database that has no queue."""
+    """The task's id in the product's queue (`celery_task_id`), or `QUEUE_UNKNOWN`; `None` in a database that
+    has no queue.
+    """
 
     attempt_ended: bool
     """Whether the outcome of the row's attempt has been recorded."""
