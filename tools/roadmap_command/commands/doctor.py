@@ -16,6 +16,7 @@ from roadmap_content.contracts.api.system import DatabaseFinding
 group = typer.Typer()
 
 FIRST = {
+    "recoveries_paused": "recoveries",
     "stuck_tasks": "reconcile",
     "failure_groups": "failures --state new --state regressed",
     "generation_stopped": "capacity",
