@@ -246,6 +246,7 @@ export interface Health {
   tasks: Record<string, number>;
   tasks_estimated: (string)[];
   recoveries_running: number;
+  recoveries_paused: number;
   failure_groups: Record<string, number>;
   database: (DatabaseFinding)[];
   schema_revision: string;

@@ -14,7 +14,7 @@ from roadmap_command.views import bars, outcome
 from roadmap_content.api.health import read_health
 from roadmap_content.capabilities.composed import EVERY
 from roadmap_content.content.generation.quota import GenerationStoppedError
-from roadmap_content.contracts.api.system import Attention
+from roadmap_content.contracts.api.system import Attention, Health
 from roadmap_content.platform.aws.executions import ExecutionState
 from tests.integration.test_queue import load, retry, started
 from tests.support.factories import TYPES, USER, bundle_of, concept_ids
@@ -203,8 +203,12 @@ def test_a_stop_is_visible_wherever_it_is_met(pipeline: Pipeline, send: Send) ->
 
 
 def attention(pipeline: Pipeline) -> list[Attention]:
+    return read_state(pipeline).attention
+
+
+def read_state(pipeline: Pipeline) -> Health:
     with pipeline.services.reading_engine.connect() as connection:
-        return read_health(connection, EVERY, "release").attention
+        return read_health(connection, EVERY, "release")
 
 
 def test_a_queue_that_stands_still_needs_a_person(pipeline: Pipeline, send: Send) -> None:

@@ -61,8 +61,8 @@ def stack_commands(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
             return LocalStack.up(directory, **arguments)
 
         @staticmethod
-        def fail(failures: str) -> None:
-            LocalStack.fail(failures, directory)
+        def fail(failures: str) -> str:
+            return LocalStack.fail(failures, directory)
 
         @staticmethod
         def has_data() -> bool:

@@ -122,6 +122,19 @@ def test_a_command_without_a_stack_names_the_one_of_another_installation(
         LocalStack.attach(installed)
 
 
+@pytest.mark.parametrize("record", ["", '{"outputs": {"Cont', "[]", "{}", "\x00"])
+def test_a_damaged_record_of_the_stack_is_named_and_does_not_prevent_down(
+    record: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stack, "LAST_STACK", tmp_path / "last-stack")
+    file = tmp_path / "stack.json"
+    file.write_text(record)
+    with pytest.raises(StackEndedError, match=f"{re.escape(str(file))} cannot be read.*roadmap up"):
+        LocalStack.attach(tmp_path)
+    assert not LocalStack.down(tmp_path)  # no part of it runs
+    assert not file.exists()
+
+
 def test_a_parameter_that_the_template_lacks_is_refused_before_anything_is_built(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -33,10 +33,12 @@ def test_every_finding_is_in_the_runbook() -> None:
             ringing=2,
             unfinished=1,
             differences=1,
+            paused=1,
         ),
     ]
     assert [attention.what for attention in found] == [
         "stuck_tasks", "sweep_refused", "outbox", "outbox_aside", "sweep_overdue",
+        "recoveries_paused",
         "database", "sweep_held", "generation_stopped", "time_zone", "failure_groups", "queue_halted",
         "erasures_unfinished",
     ]  # fmt: skip

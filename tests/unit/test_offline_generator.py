@@ -222,6 +222,11 @@ def test_an_unknown_failure_is_refused(wrong: str, tmp_path: Path) -> None:
         LocalStack.fail(wrong, tmp_path)
 
 
+def test_failures_that_end_are_known(tmp_path: Path) -> None:
+    assert LocalStack.fail("refuse 10 %", tmp_path) == ""
+    assert LocalStack.fail("", tmp_path) == "refuse 10 %"
+
+
 def test_a_draft_that_replaces_a_saved_item_differs() -> None:
     Deadline.after(5)
     for content_type in ContentType:

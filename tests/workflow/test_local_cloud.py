@@ -155,8 +155,9 @@ def database(
 @pytest.mark.usefixtures("database")
 def test_data_survives_until_a_fresh_start(directory: Path) -> None:
     key = f"staged/{'x' * 300}/a.json"
+    origin = {"CorsOrigins": "https://learn.example"}
     try:
-        stack = LocalStack.up(directory)
+        stack = LocalStack.up(directory, parameters=origin)
         stack.client("s3").put_object(Bucket=stack.bucket, Key=key, Body=b"content", Metadata={"a": "b"})
         with create_engine(stack.database_url, poolclass=NullPool).begin() as connection:
             connection.execute(INSERT_ROADMAP)
@@ -165,6 +166,7 @@ def test_data_survives_until_a_fresh_start(directory: Path) -> None:
 
         stack = LocalStack.up(directory)
         assert stack.bucket == bucket  # in its place: nothing is copied
+        assert origin.items() <= stack.parameters().items()
         kept = stack.client("s3").get_object(Bucket=stack.bucket, Key=key)
         assert (kept["Body"].read(), kept["Metadata"]) == (b"content", {"a": "b"})
         assert count_roadmaps(stack) == 1
@@ -173,6 +175,7 @@ def test_data_survives_until_a_fresh_start(directory: Path) -> None:
 
         stack = LocalStack.up(directory, fresh=True)
         assert stack.bucket != bucket
+        assert stack.parameters()["CorsOrigins"] != origin["CorsOrigins"]
         LocalStack.down(directory)
         stack = LocalStack.up(directory)  # with a bucket that holds nothing
         assert "Contents" not in stack.client("s3").list_objects_v2(Bucket=stack.bucket)

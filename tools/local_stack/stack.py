@@ -94,7 +94,7 @@ class LocalStack:
         """Start a stack; `parameters` are template parameters, in addition to those that a local stack needs.
 
         Without `keep`, it is empty. With `keep`, it has the database and the content that were last kept in
-        `directory`, and keeps its own there. Executions are not kept.
+        `directory`, also the `parameters`, and keeps its own there. Executions are not kept.
 
         If it is detached, it keeps running when this process ends, and other processes may `attach`.
         Otherwise it stops with the thread that started it. `wait_scale` and `fsync` are those of `Cloud` and
@@ -131,6 +131,9 @@ class LocalStack:
                 token_secret = token_secret or secrets.token_urlsafe(32)
                 roles = roles or create_roles(database.url, f"{make_url(database.url).database}_")
                 given = dict(parameters or {})
+                if keep and adopted is None:
+                    given = _read_parameters(directory) | given
+                chosen = json.dumps(given)
                 if kept is not None:
                     # As on AWS, where a new stack takes over the bucket of another one.
                     _require_bucket(cloud.client("s3"), kept)
@@ -138,6 +141,8 @@ class LocalStack:
                 outputs = _deploy(cloud, runtime, roles, token_secret, given)
                 functions = functions_of(cloud.client("cloudformation"), _NAME)
                 stack = cls(directory, database, cloud, outputs, functions, token_secret)
+                if keep and adopted is None:
+                    _parameters_file(directory).write_text(chosen)
                 if detached:
                     stack.record()
                 undo.pop_all()
@@ -168,8 +173,10 @@ class LocalStack:
         )
 
     @classmethod
-    def fail(cls, failures: str, directory: Path = LOCAL) -> None:
-        """Let the offline model fail (`refuse 10 %`), from now on; an empty text ends it.
+    def fail(cls, failures: str, directory: Path = LOCAL) -> str:
+        """Let the offline model fail (`refuse 10 %`), from now on; an empty text ends it. Returns the text
+        until now.
+
         Raises RefusedError: the text does not name failures.
         """
         try:
@@ -177,7 +184,9 @@ class LocalStack:
         except ValueError as error:
             raise RefusedError(str(error)) from error
         directory.mkdir(parents=True, exist_ok=True)
+        former = _read_failures(directory)
         _failures(directory).write_text(failures)
+        return former
 
     @classmethod
     def forget(cls, directory: Path = LOCAL) -> None:
@@ -204,6 +213,10 @@ class LocalStack:
         if record is None:
             raise NoStackError(
                 f"no local stack is running in {directory}{_other_stack()}; start one with: roadmap up"
+            )
+        if not record:
+            raise StackEndedError(
+                f"{_record_file(directory)} cannot be read; start the stack again with its data: roadmap up"
             )
         database, cloud = _find_database(directory, record), Cloud.find(directory / "cloud")
         for part, found in (("PostgreSQL", database), ("the local cloud", cloud)):
@@ -286,13 +299,26 @@ class LocalStack:
             for logical_id, name in self.functions.items()
         }
 
+    def parameters(self) -> dict[str, str]:
+        """The template parameters that the stack was deployed with."""
+        (stack,) = self.client("cloudformation").describe_stacks(StackName=_NAME)["Stacks"]
+        return {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
+
+    def kept_parameters(self) -> Mapping[str, str]:
+        """The template parameters that the next `up` uses again."""
+        return _read_parameters(self.directory)
+
+    @property
+    def model_failures(self) -> str:
+        """How the offline model fails on request; empty if it works."""
+        return _read_failures(self.directory)
+
     def token(self, user_id: str, scope: str = "") -> str:
         """A token for `user_id` with the scopes in `scope`, separated by spaces.
 
         It has the issuer and the audience that the stack was deployed with.
         """
-        (stack,) = self.client("cloudformation").describe_stacks(StackName=_NAME)["Stacks"]
-        given = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
+        given = self.parameters()
         issuer = given["JwtIssuer"]
         return sign_token(
             self.token_secret,
@@ -432,16 +458,39 @@ def _failures(directory: Path) -> Path:
     return directory / "model-failures"
 
 
+def _read_failures(directory: Path) -> str:
+    file = _failures(directory)
+    return file.read_text() if file.exists() else ""
+
+
+def _parameters_file(directory: Path) -> Path:
+    return directory / "parameters.json"
+
+
+def _read_parameters(directory: Path) -> dict[str, str]:
+    """The kept parameters, without those that the template does not have any more."""
+    known = read_template(REPOSITORY / "template.yaml")["Parameters"]
+    kept = _read_object(_parameters_file(directory)) or {}
+    return {name: value for name, value in kept.items() if name in known}
+
+
 def _record_file(directory: Path) -> Path:
     return directory / "stack.json"
 
 
 def _read_record(directory: Path) -> dict[str, Any] | None:
+    return _read_object(_record_file(directory))
+
+
+def _read_object(file: Path) -> dict[str, Any] | None:
+    """The object in a file: `None` without the file, empty if it is damaged, as after a full disk."""
     try:
-        record: dict[str, Any] = json.loads(_record_file(directory).read_text())
+        found = json.loads(file.read_text())
     except FileNotFoundError:
         return None
-    return record
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _other_stack() -> str:
@@ -478,6 +527,7 @@ def _remove_data(directory: Path) -> None:
     """Remove the data of a stack except for the cloud's log, which explains a failed start."""
     _remove_temporary(directory, {})
     drop_kept_databases(_kept_databases(directory))
+    _parameters_file(directory).unlink(missing_ok=True)
     for data in (directory / "postgres", directory / "cloud/objects"):
         shutil.rmtree(data, ignore_errors=True)
 

@@ -64,6 +64,9 @@ class Target:
     log_group: str
     """The log group of the functions."""
 
+    model_failures: str = ""
+    """How the offline model of a local stack fails on request; empty if it works."""
+
     def client(self, user_id: str | None = None) -> Client:
         """A client for a user, or for an operator."""
         return Client(
@@ -99,6 +102,7 @@ class Target:
             invoke=partial(invoke_function, stack.client("lambda"), stack.functions),
             logs=stack.client("logs"),
             log_group=stack.log_group,
+            model_failures=stack.model_failures,
         )
 
     @classmethod

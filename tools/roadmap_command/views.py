@@ -157,3 +157,8 @@ def bars(console: Console) -> Iterator[Bars]:
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield Bars(progress)
+
+
+def failing_model(failures: str) -> str:
+    """The sentence about an offline model that fails on request."""
+    return f"The offline model fails as --fail asked: {failures}. `roadmap up` without --fail ends it."

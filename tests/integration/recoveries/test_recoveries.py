@@ -35,6 +35,7 @@ from roadmap_content.runs.steps.finalize import record_run_end
 from roadmap_content.state.outbox import deliver_events
 from roadmap_content.state.tasks.attempt_reading import read_attempts
 from tests.integration.conftest import Send
+from tests.integration.test_capacity import read_state
 from tests.integration.test_metrics import counted
 from tests.integration.test_queue import blocks
 from tests.support.commits import Commits, How, ProcessDied, Strike, When
@@ -270,6 +271,12 @@ def test_the_breaker_pauses_a_recovery_whose_tasks_begin_to_fail_and_a_resume_go
         run_started(pipeline, fails=True)
         turn(pipeline, recovery_id)
     assert (recovery()["state"], recovery()["ended_at"]) == ("paused_by_breaker", None)
+    health = read_state(pipeline)
+    assert (health.attention[0].what, health.recoveries_paused, health.recoveries_running) == (
+        "recoveries_paused",
+        1,
+        0,
+    )
     assert recovery()["stop_reason"].startswith(
         "10 of the last 10 tasks failed, the last 5 of them in the same"
     )
@@ -280,6 +287,9 @@ def test_the_breaker_pauses_a_recovery_whose_tasks_begin_to_fail_and_a_resume_go
 
     resumed = send("POST", f"/{recovery_id}/resume").body
     assert (resumed["state"], resumed["stop_reason"]) == ("running", None)
+    health = read_state(pipeline)
+    assert (health.recoveries_paused, health.recoveries_running) == (0, 1)
+    assert "recoveries_paused" not in [found.what for found in health.attention]
     finish(pipeline, recovery_id)
     assert recovery()["state"] == "completed"
     assert numbers("recovered", "still_failing", "refused") == [many - failed, failed, 0]

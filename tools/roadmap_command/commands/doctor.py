@@ -10,12 +10,13 @@ from rich.text import Text
 from local_stack.errors import RefusedError
 from roadmap_command.interface import ExitCode, Json, Stack, command_name, errors, output, print_json
 from roadmap_command.target import Target
-from roadmap_command.views import time_text
+from roadmap_command.views import failing_model, time_text
 from roadmap_content.contracts.api.system import DatabaseFinding
 
 group = typer.Typer()
 
 FIRST = {
+    "recoveries_paused": "recoveries",
     "stuck_tasks": "reconcile",
     "failure_groups": "failures --state new --state regressed",
     "generation_stopped": "capacity",
@@ -50,7 +51,8 @@ def doctor(
     if product_migration is not None and database is not None:
         _rehearse(product_migration, database, as_json=as_json)
         return
-    health = Target.named(stack).client().health()
+    target = Target.named(stack)
+    health = target.client().health()
     if as_json:
         print_json(health)
     else:
@@ -69,6 +71,8 @@ def doctor(
         since = queue.oldest_waiting_since
         oldest = "" if since is None else f" since {time_text(since)}"
         console.print(f"queue: {queue.waiting} waiting{oldest}, {queue.at_work} at work, {queue.slots} slots")
+        if target.model_failures:
+            console.print(failing_model(target.model_failures))
         for found in health.attention:
             console.print(Text.assemble((found.what, "yellow"), f": {found.text}\n  see {found.runbook}"))
             if command := FIRST.get(found.what):

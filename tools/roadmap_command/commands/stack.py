@@ -12,6 +12,7 @@ from local_stack.template_file import read_template
 from roadmap_command.interface import confirmed, errors
 from roadmap_command.local import local_stack
 from roadmap_command.target import Target
+from roadmap_command.views import failing_model
 
 if TYPE_CHECKING:
     from local_stack.given_database import AdoptedDatabase
@@ -37,7 +38,7 @@ def up(
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE",
-            help="A parameter of template.yaml, such as CorsOrigins=http://127.0.0.1:8000.",
+            help="A parameter of template.yaml, such as CorsOrigins=http://127.0.0.1:8000. It is kept.",
         ),
     ] = None,
     token_secret: Annotated[
@@ -59,7 +60,7 @@ def up(
     says, and works without it.
     """
     stacks = local_stack()
-    stacks.fail(fail)
+    former = stacks.fail(fail)
     from local_stack.cloud import DEFAULT_EVENT_BUS_ARN
     from local_stack.given_database import place_of
     from local_stack.stack import StackRunningError
@@ -86,6 +87,12 @@ def up(
     errors.print(
         f"The stack is up: the cloud at {stack.endpoint_url}, the database {place_of(stack.database_url)}."
     )
+    if kept := stack.kept_parameters():
+        errors.print(f"Its parameters, kept until `up --fresh`: {', '.join(map('='.join, kept.items()))}.")
+    if fail:
+        errors.print(failing_model(fail))
+    elif former:
+        errors.print(f"The offline model works again; until now: {former}.")
     errors.print("The console, signed in as an operator for one hour:")
     errors.print(stack.console_link())
 

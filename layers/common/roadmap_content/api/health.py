@@ -42,6 +42,10 @@ MOST_WAITING_AT_REST = 1_000
 """The number of waiting events that needs no attention."""
 
 FINDINGS: Mapping[str, tuple[str, str]] = {
+    "recoveries_paused": (
+        "Recoveries that their breaker has paused: {}. Remove the cause, then resume or cancel each.",
+        "a-thousand-tasks-failed",
+    ),
     "database": (
         "Differences between the database and what was installed in it: {}. `database` lists them.",
         "the-database-differs",
@@ -137,6 +141,7 @@ def _unknown(release: str, differences: Sequence[DatabaseFinding]) -> Health:
         tasks={},
         tasks_estimated=[],
         recoveries_running=0,
+        recoveries_paused=0,
         failure_groups={},
         database=list(differences),
         schema_revision="",
@@ -172,6 +177,7 @@ def _read(
         unfinished=numbers.get("erasures_unfinished", 0),
         ringing=sum(groups.get(state, 0) for state in RINGING_STATES),
         differences=len(differences),
+        paused=numbers.get("recoveries_paused", 0),
     )
     return Health(
         status="attention" if attention else "ok",
@@ -187,6 +193,7 @@ def _read(
         tasks={status: total.tasks for status, total in counts.items()},
         tasks_estimated=[status for status, total in counts.items() if not total.is_exact],
         recoveries_running=numbers.get("recoveries_running", 0),
+        recoveries_paused=numbers.get("recoveries_paused", 0),
         failure_groups=groups,
         database=list(differences),
         schema_revision=connection.scalar(REVISION) or "",
@@ -240,14 +247,17 @@ def attention_for(
     ringing: int = 0,
     unfinished: int = 0,
     differences: int = 0,
+    paused: int = 0,
 ) -> Sequence[Attention]:
     """The list of things that a person should check. No I/O.
 
     `halted`: attempts wait and none is at work. `ahead` is the time by which the newest tasks are ahead of
     the clock; `stop` the stop of generation; `ringing` the number of failure groups that are new or have come
-    back; `unfinished` that of erasures; `differences` that of findings about the database.
+    back; `unfinished` that of erasures; `differences` that of findings about the database;
+    `paused` that of recoveries that their breaker has paused.
     """
     values = {
+        "recoveries_paused": paused,
         "database": differences,
         "sweep_held": sweep is not None and not overdue and sweep.held,
         "generation_stopped": stop,

@@ -50,7 +50,12 @@ WHERE ended_at IS NULL AND (state NOT IN ('paused', 'paused_by_breaker') OR EXIS
 ORDER BY advanced_at NULLS FIRST, recovery_id
 """)
 
-COUNT_UNFINISHED = text("SELECT count(*) FROM content_recoveries WHERE ended_at IS NULL")
+# One that a person has paused is in neither count.
+COUNT_UNFINISHED = text("""
+SELECT count(*) FILTER (WHERE state NOT IN ('paused', 'paused_by_breaker')) AS recoveries_running,
+    count(*) FILTER (WHERE state = 'paused_by_breaker') AS recoveries_paused
+FROM content_recoveries WHERE ended_at IS NULL
+""")
 
 WRITE = text("""
 UPDATE content_recoveries SET
@@ -145,7 +150,7 @@ def _read(connection: Connection, statement: TextClause, parameters: Mapping[str
 
 def count_unfinished_recoveries(connection: Connection) -> dict[str, int]:
     """The number of recoveries that have not ended, as a field of health."""
-    return {"recoveries_running": connection.scalar(COUNT_UNFINISHED) or 0}
+    return dict(connection.execute(COUNT_UNFINISHED).mappings().one())
 
 
 def unfinished_recoveries(connection: Connection) -> Sequence[str]:

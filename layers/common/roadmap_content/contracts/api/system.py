@@ -83,6 +83,9 @@ class Health(Payload):
     """The statuses with more than 1,000 tasks: their numbers are estimates."""
 
     recoveries_running: Count
+    recoveries_paused: Count
+    """Recoveries that their breaker has paused: they wait for a person."""
+
     failure_groups: Mapping[GroupState, Count]
     """The groups of current failures by state. New and regressed ones call a person."""
 

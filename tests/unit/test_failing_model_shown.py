@@ -1,0 +1,68 @@
+"""A failure that `roadmap up --fail` asked for is visible until it ends, and its end is said."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from local_stack.stack import LocalStack
+from roadmap_command.commands import stack
+from roadmap_command.main import app
+from roadmap_command.target import Target
+from roadmap_content.contracts.api.system import Health, QueueHealth, TokenSums
+
+
+class Client:
+    @staticmethod
+    def health() -> Health:
+        return Health(
+            status="ok",
+            stuck_tasks=0,
+            drifted_tasks=0,
+            last_sweep=None,
+            outbox_waiting=0,
+            outbox_aside=0,
+            erasures_unfinished=0,
+            queue=QueueHealth(waiting=0, oldest_waiting_since=None, at_work=0, slots=1, stopped_reason=None),
+            tokens=TokenSums(spent_24h=0, saved_by_staging_24h=0),
+            tasks={},
+            tasks_estimated=[],
+            recoveries_running=0,
+            recoveries_paused=0,
+            failure_groups={},
+            schema_revision="",
+            release="release",
+            attention=[],
+        )
+
+
+@pytest.fixture
+def failures(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """`up` and `doctor` use a stack that is not started."""
+    running = SimpleNamespace(
+        endpoint_url="http://cloud", database_url="postgresql://host/db", console_link=lambda: "link",
+        kept_parameters=dict,
+    )  # fmt: skip
+    commands = SimpleNamespace(
+        fail=lambda text: LocalStack.fail(text, tmp_path), has_data=lambda: False, up=lambda **_: running
+    )
+    monkeypatch.setattr(stack, "local_stack", lambda: commands)
+
+    def named(_: object) -> Any:
+        return SimpleNamespace(client=Client, model_failures=(tmp_path / "model-failures").read_text())
+
+    monkeypatch.setattr(Target, "named", named)
+
+
+@pytest.mark.usefixtures("failures")
+def test_a_failing_model_is_shown_by_up_and_doctor_until_up_ends_it() -> None:
+    def output(*words: str) -> str:
+        return " ".join(CliRunner().invoke(app, words, catch_exceptions=False).output.split())
+
+    shown = "The offline model fails as --fail asked: refuse 10 %."
+    assert shown in output("up", "--fail", "refuse 10 %")
+    assert shown in output("doctor")
+    assert "The offline model works again; until now: refuse 10 %." in output("up")
+    for words in ("up", "doctor"):
+        assert "offline model" not in output(words)
