@@ -4,7 +4,7 @@
 // link: loading it would tell a host of the text's choice who reads, and when.
 
 import { html } from "./html.js";
-import { useEffect, useState } from "./vendor/hooks.js";
+import { useEffect, useMemo, useState } from "./vendor/hooks.js";
 
 /** A URL that is safe in a link, or null. The API is trusted, but its input may not be. @param {string | null} url */
 export const safeLink = (url) => (url && /^https:\/\//i.test(url) ? url : null);
@@ -19,6 +19,17 @@ async function load() {
   const made = markdownit({ html: false, linkify: true });
   made.linkify.set({ fuzzyLink: false, fuzzyEmail: false, fuzzyIP: false });
   made.validateLink = () => true; // `link` decides
+  const inTime = () => {
+    if (performance.now() > deadline) throw new TooLong();
+    return false;
+  };
+  made.block.ruler.before("table", "deadline", inTime);
+  made.inline.ruler.before("text", "deadline", inTime);
+  // A footnote of one word would be read as the target of a link, and would not be shown.
+  const paragraph = made.block.ruler.getRules("").at(-1);
+  made.block.ruler.before("reference", "footnote", (state, line, end, silent) =>
+    state.src.startsWith("[^", (state.bMarks[line] ?? 0) + (state.tShift[line] ?? 0)) ? Boolean(paragraph?.(state, line, end, silent)) : false,
+  );
   reader = made;
 }
 
@@ -29,19 +40,35 @@ export function useReader() {
   return reader !== null;
 }
 
-/** Elements of a text that is drawn within about a second. One with more is shown as its source. */
+/** A text is drawn within about a second. One that is read for longer, or has more elements, is shown as its source. */
+const LONGEST_MS = 700;
 const MOST_TOKENS = 50_000;
+
+class TooLong extends Error {}
+let deadline = 0;
 
 /** @typedef {import("./vendor/markdown-it.js").Token} Token */
 /** @typedef {{ level: number, under: number }} Levels the level of the last heading: no level is left out, whatever the text does */
 
 /** @param {{ text: string, under?: number }} props `under`: the level of the heading above the text */
 export function Markdown({ text, under = 3 }) {
-  if (!useReader() || !reader) return html`<div class="markdown" aria-busy="true"></div>`;
-  const tokens = reader.parse(text, {});
-  const number = tokens.reduce((sum, token) => sum + 1 + (token.children?.length ?? 0), 0);
-  const drawn = number > MOST_TOKENS ? html`<pre tabindex="0">${text}</pre>` : elements(tokens, { level: Math.max(1, under), under });
-  return html`<div class="markdown" dir="auto">${drawn}</div>`;
+  const read = useReader();
+  // Once for a text, and not whenever the view around it is drawn again.
+  const drawn = useMemo(() => read && draw(text, under), [read, text, under]);
+  return html`<div class="markdown" dir="auto" aria-busy=${!read || undefined}>${drawn}</div>`;
+}
+
+/** @param {string} text @param {number} under */
+function draw(text, under) {
+  deadline = performance.now() + LONGEST_MS;
+  try {
+    const tokens = reader?.parse(text, {}) ?? [];
+    const number = tokens.reduce((sum, token) => sum + 1 + (token.children?.length ?? 0), 0);
+    if (number <= MOST_TOKENS) return elements(tokens, { level: Math.max(1, under), under });
+  } catch (error) {
+    if (!(error instanceof TooLong)) throw error;
+  }
+  return html`<pre tabindex="0">${text}</pre>`;
 }
 
 /** @param {Token[]} tokens @param {Levels} levels @returns {any[]} */
@@ -56,7 +83,10 @@ function elements(tokens, levels) {
       made = [];
     } else if (token.nesting === -1) {
       const ended = open.pop();
-      if (ended) made = [...ended.before, element(ended.token, made, levels)];
+      if (ended) {
+        ended.before.push(element(ended.token, made, levels));
+        made = ended.before;
+      }
     } else if (token.type === "inline") made.push(...elements(token.children ?? [], levels));
     else made.push(leaf(token));
   }

@@ -170,6 +170,7 @@ DRAW = """async text => {
         ("![alt](https://elsewhere.example/x.png)", ">▧ alt</a>"),
         ("- one\n- two", "<li>one</li>"),
         ("[^1]: a footnote", "[^1]: a footnote"),
+        ("[^1]: word", "[^1]: word"),
         ("- [ ] a box", "[ ] a box"),
     ],
 )
