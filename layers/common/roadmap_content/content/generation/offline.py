@@ -14,7 +14,7 @@ from ...platform.runtime.settings import Settings
 from ..kind import Draft
 from ..roadmaps.framework import Concept
 from .generator import ANYONE, Allowance, Generator, Learner
-from .prompting import language_of, written_in
+from .prompting import written_in
 
 MAX_LINE = 200
 """Maximum characters of a name, keyword or prerequisite, which are used in headings and options."""
@@ -67,7 +67,7 @@ class OfflineGenerator:
         """
         if allowance is not None and allowance.draft_number > 1:
             concept = concept._replace(name=f"{concept.name} #{allowance.draft_number}")
-        outline = _outline(concept, written_in(language_of(concept, learner)))
+        outline = _outline(concept, written_in(concept, learner))
         draft: Draft = import_module(f".{content_type}.offline", content.__name__).draft(outline)
         return draft
 
