@@ -133,6 +133,7 @@ PLANTED: dict[str, Planted] = {
     "thin text": in_text(None, lambda *_: "# 1\n\nGood. 好。"),
 }
 MISSED = {
+    "another language": 1,  # in a course of a few words
     "end cut off": 2,  # behind a closing mark
     "key always first": 4,  # of a short quiz, or of one about true and false: by chance
 }

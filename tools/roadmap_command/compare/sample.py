@@ -22,7 +22,7 @@ class StoredItem(NamedTuple):
     content_type: ContentType
     learner: Learner
     language: str
-    """The requested one, or that of the course's names or contents; empty if they do not show it."""
+    """The requested one, or that of the course's names, or of the concept's; empty if they do not show it."""
 
     content: Document
     origin: Document
@@ -48,11 +48,11 @@ def read_course(body: bytes, name: str) -> Course:
     learner = learner_from(bundle.task.user_request)
     framework = read_framework(bundle.roadmap.framework_data)
     concepts = {concept_id: concept_from(framework.description(concept_id)) for concept_id in framework.nodes}
-    written = "\n".join(
-        part for each in concepts.values() for part in (each.name, each.description, each.module, each.stage)
-    )
-    saved = json.dumps([*bundle.content.values()], ensure_ascii=False)  # the names may be too few
-    language = learner.language or language_of(written) or language_of(saved)
+    texts = {
+        concept_id: "\n".join((each.name, each.description, each.module, each.stage))
+        for concept_id, each in concepts.items()
+    }
+    language = learner.language or language_of("\n".join(texts.values()))
     origins: dict[Any, Document] = {
         (origin.get("concept_id"), origin.get("content_type")): origin
         for origin in json.loads(body).get("origins", [])
@@ -63,7 +63,7 @@ def read_course(body: bytes, name: str) -> Course:
             concept=concepts[item.concept_id],
             content_type=item.content_type,
             learner=learner,
-            language=language,
+            language=language or language_of(texts[item.concept_id]),
             content=content,
             origin=origins.get(tuple(item), {}),
         )
