@@ -89,7 +89,8 @@ def wrong_language(text: str, language: str) -> list[Finding]:
         return []
     english = _share_of_english(text, words)
     is_english = english >= MIN_ENGLISH if spoken == "en" else english > MAX_ENGLISH
-    script = _SCRIPTS.get(spoken)
-    if script in (None, _SCRIPTS.get(language_of(text), "LATIN")) and is_english == (spoken == "en"):
+    is_in_script = _share(words, _SCRIPTS.get(spoken, "")) >= MIN_SCRIPT
+    is_japanese = spoken == "zh" and _share(words, _SCRIPTS["ja"]) >= MIN_SCRIPT
+    if is_in_script and not is_japanese and is_english == (spoken == "en"):
         return []
     return [Finding("wrong-language", "text", f"The text is not in the language {language}")]
