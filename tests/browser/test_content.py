@@ -199,8 +199,8 @@ PROSE = ["A sensor measures the world. Its values are *numbers*, and `code` read
 
 @pytest.mark.parametrize("first", SPECIAL)
 def test_the_time_to_draw_a_lesson_grows_with_its_text(console: Console, first: str) -> None:
-    """Regression: a text of 3.2 KB took 2.2 s, and eight times as long for twice the text. Each character that
-    Markdown knows, alone and with each other one. What is quadratic takes four times as long.
+    """Regression: a text of 3.2 KB took 2.2 s, and eight times as long for twice the text. Each character
+    that Markdown knows, alone and with each other one: what is quadratic takes four times as long.
     """
     console.open(TASK)
     (floor,) = console.page.evaluate(MEASURE, [PROSE, 512])
