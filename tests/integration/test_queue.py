@@ -671,16 +671,20 @@ def test_a_waiting_task_shows_its_place(waiting: Queue, pipeline: Pipeline) -> N
     assert event_["detail"]["data"]["position"] == 1
 
 
-def test_only_attempts_with_slots_for_which_others_wait_are_looked_up(pipeline: Pipeline) -> None:
+def test_attempts_without_a_sign_are_looked_up_the_longest_silence_first(pipeline: Pipeline) -> None:
     waiting = Queue(pipeline)
-    waiting.enter("free", grants=0, state=QueueState.RUNNING)
-    large = waiting.enter("large", state=QueueState.RUNNING)
-    pipeline.execute("UPDATE content_queue SET admitted_at = timezone('utc', now()) - interval '1 hour'")
-
-    def blocking() -> Sequence[str]:
-        with pipeline.services.engine.connect() as connection:
-            return queue.blocking(connection, timedelta(minutes=5), 10)
-
-    assert blocking() == []
+    tasks = [
+        waiting.enter(name, state=QueueState.RUNNING) for name in ("busy", "silent", "silent-for-longer")
+    ]
     waiting.enter("waiting")
-    assert blocking() == [large]
+    pipeline.execute("UPDATE content_queue SET admitted_at = timezone('utc', now()) - interval '1 hour'")
+    pipeline.execute(
+        "INSERT INTO content_events (event_id, detail_type, task_id, detail, recorded_at)"
+        " SELECT task_id, 'x', task_id, '{}', timezone('utc', now()) - CAST(ago AS interval)"
+        " FROM (VALUES (:busy, '1 minute'), (:silent, '9 minutes')) AS v(task_id, ago)",
+        busy=tasks[0],
+        silent=tasks[1],
+    )
+    with pipeline.services.engine.connect() as connection:
+        assert queue.silent(connection, timedelta(minutes=5), 10) == [tasks[2], tasks[1]]
+        assert queue.silent(connection, timedelta(minutes=5), 1) == [tasks[2]]

@@ -248,7 +248,7 @@ def test_the_sweep_starts_an_attempt_that_was_claimed_and_never_started(
     assert answer.execution_arn is not None
     pipeline.executions.states[answer.execution_arn] = ExecutionState.UNKNOWN
     pipeline.executions.started.clear()
-    assert (pipeline.sweep().checked, pipeline.executions.started) == (0, [])
+    assert (pipeline.sweep().repairs, pipeline.executions.started) == ([], [])
     pipeline.execute("UPDATE roadmap_tasks SET updated_at = updated_at + :ahead", ahead=ahead)
     pipeline.execute("UPDATE content_queue SET admitted_at = admitted_at - interval '2 minutes'")
     assert pipeline.sweep().repairs == []

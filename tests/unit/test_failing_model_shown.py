@@ -10,7 +10,7 @@ from local_stack.stack import LocalStack
 from roadmap_command.commands import stack
 from roadmap_command.main import app
 from roadmap_command.target import Target
-from roadmap_content.contracts.api.system import Health, QueueHealth, TokenSums
+from roadmap_content.contracts.api.system import AutomaticAttempts, Health, QueueHealth, TokenSums
 
 
 class Client:
@@ -28,9 +28,11 @@ class Client:
             tokens=TokenSums(spent_24h=0, saved_by_staging_24h=0),
             tasks={},
             tasks_estimated=[],
+            automatic=AutomaticAttempts(tasks=0, next_at=None),
             recoveries_running=0,
             recoveries_paused=0,
             failure_groups={},
+            failure_groups_automatic=0,
             schema_revision="",
             release="release",
             attention=[],

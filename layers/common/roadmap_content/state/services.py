@@ -4,7 +4,7 @@ capabilities that the function composes.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -103,9 +103,9 @@ class Capability:
     row is locked; rows of several groups are locked in the order of their ids.
     """
 
-    plan_next: Callable[["Services", Connection, "Remains"], bool] | None = None
+    plan_next: Callable[["Services", Connection, "Remains"], timedelta | None] | None = None
     """Called in the transaction of an outcome, after `failures_changed` and before the queue's rows are
-    locked: whether another attempt follows, for which nobody has to ask.
+    locked: the pause before another attempt, for which nobody has to ask; `None`: none follows.
     """
 
     is_known: Callable[[Connection, Sequence[str]], bool] | None = None

@@ -164,7 +164,6 @@ class ReasonRow(Payload):
     reason: str
     remedy: NextAction
     remedy_text: str
-    needs_person: bool
     items: Count
     by_type: Mapping[ContentType, Count]
     """The items by content type, only types with any."""
@@ -278,7 +277,6 @@ class ItemDetail(Payload):
     state: ItemState
     next_action: NextAction
     next_action_text: str
-    needs_person: bool
     failures: list[ItemFailure]
     staged: StagedContent | None
     rejected: list[RejectedContent]
