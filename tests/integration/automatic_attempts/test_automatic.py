@@ -67,7 +67,9 @@ def run_started(pipeline: Pipeline) -> int:
 def start_due(pipeline: Pipeline) -> int:
     """Make the planned attempts due, sweep, and run the started executions; return their number."""
     make_due(pipeline)
-    pipeline.sweep()
+    pipeline.sweep(
+        time=datetime.now(UTC)
+    )  # at once, a sweep would ask for the executions that it has started
     return run_started(pipeline)
 
 
