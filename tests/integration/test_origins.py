@@ -163,6 +163,18 @@ def test_current_items_and_refusals_are_counted_per_model_and_prompt(pipeline: P
     assert counted(pipeline)["bedrock", "resources"] == (1, 0)
 
 
+def test_a_refusal_is_counted_although_another_run_has_saved_the_item(pipeline: Pipeline) -> None:
+    loaded(pipeline)
+    pipeline.stage(Item(STAGED, ContentType.RESOURCES), b"{")
+    (request,) = pipeline.requests(pipeline.plan())
+    pipeline.execute(
+        "INSERT INTO resource_recommendation_metadata (id, concept_id, roadmap_id, resources)"
+        f" VALUES ('of another run', '{STAGED}', 'r-1', '[]')"
+    )
+    pipeline.save(request)
+    assert counted(pipeline)["product", "resources"] == (0, 1)
+
+
 @pytest.mark.parametrize("metadata", ["[]", '{"generator": "\\u0000"}', '{"tokens_in": "many"}', "{"])
 def test_metadata_of_another_writer_is_the_product_s(pipeline: Pipeline, metadata: str) -> None:
     loaded(pipeline)

@@ -11,8 +11,10 @@ import pytest
 from sqlalchemy import Connection, TextClause, text
 
 from roadmap_content.contracts.api.capacity import QueuePlace
+from roadmap_content.contracts.items import ContentType, Failure, Item, Stage
 from roadmap_content.contracts.states import Cause, QueueClass, QueueState
 from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.state.failures.failures import record_failures
 from roadmap_content.state.queue import queue
 from roadmap_content.state.queue.admission import admit_waiting, start_admitted
 from roadmap_content.state.queue.capacity import Work, lock_capacity, queue_by_key, read_place
@@ -569,6 +571,11 @@ def test_staged_content_is_saved_without_a_slot(waiting: Queue, pipeline: Pipeli
     assert retry(pipeline, first).startswith("Attempt queued" if stopped else "Attempt started")
     assert retry(pipeline, second).startswith("Attempt started")
     assert retry(pipeline, third).startswith("Attempt queued")
+    fourth, refused = load(pipeline, 4, staged=True), Item(concept_ids(1, "r-4")[0], ContentType.QUIZ)
+    with pipeline.engine.begin() as connection:
+        failure = Failure(refused, Stage.SAVE, "InvalidContent", "no", False, "its fingerprint")
+        record_failures(connection, fourth, 1, [failure])
+    assert retry(pipeline, fourth).startswith("Attempt queued"), "it may have to be generated"
     assert started(pipeline) == ([second] if stopped else [first, second])
     (row,) = pipeline.rows("SELECT grants, tokens FROM content_queue WHERE task_id = :id", id=second)
     assert (row["grants"], row["tokens"]) == (0, 0)

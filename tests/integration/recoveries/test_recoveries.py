@@ -13,7 +13,7 @@ from sqlalchemy import TextClause, text
 from roadmap_content.capabilities.recoveries.advance import advance, cancel, pause, resume
 from roadmap_content.capabilities.recoveries.create import MAX_TASKS
 from roadmap_content.capabilities.recoveries.create import create as create_recovery
-from roadmap_content.capabilities.recoveries.decisions import Limits
+from roadmap_content.capabilities.recoveries.decisions import Limits, Settlement
 from roadmap_content.capabilities.recoveries.recovery import insert_recovery, unfinished_recoveries
 from roadmap_content.capabilities.recoveries.recovery_tasks import (
     CLAIM,
@@ -22,13 +22,16 @@ from roadmap_content.capabilities.recoveries.recovery_tasks import (
     WAITING,
     WaitingTask,
     claim_task,
+    end_task,
     read_progress,
+    record_settlements,
 )
 from roadmap_content.contracts.api.recoveries import RecoveryFilter
 from roadmap_content.contracts.errors import RecoveryStoppedError
 from roadmap_content.contracts.events import DetailType
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import RunInput
+from roadmap_content.contracts.states import TaskResult
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.steps.finalize import record_run_end
@@ -370,6 +373,32 @@ def test_a_claim_of_another_task_than_the_canary_is_refused(
     (other,) = pipeline.rows("SELECT task_id FROM content_recovery_tasks WHERE NOT canary")
     with pipeline.services.engine.begin() as connection, pytest.raises(RecoveryStoppedError):
         claim_task(connection, recovery_id, WaitingTask(other["task_id"], "failed", 1, None), 2)
+
+
+def test_a_result_is_recorded_once_and_a_task_that_runs_is_not_refused(
+    pipeline: Pipeline, send: Send, create: Callable[..., str]
+) -> None:
+    """A request and a sweep advance the same recovery at the same time."""
+    first, second = fail(pipeline, 2)
+    recovery_id = create(concurrency=2, rate_per_minute=6_000)
+    turn(pipeline, recovery_id)
+    assert results(send, recovery_id) == {first: "running", second: "running"}
+    with pipeline.services.engine.begin() as connection:
+        for result in (TaskResult.RECOVERED, TaskResult.STILL_FAILING):
+            record_settlements(connection, recovery_id, [Settlement(first, result, None, 70)])
+        task = WaitingTask(second, "failed", 1, None)
+        end_task(connection, recovery_id, task, TaskResult.REFUSED, "ClaimRefused")
+    assert results(send, recovery_id) == {first: "recovered", second: "running"}
+    assert send("GET", f"/{recovery_id}").body["tokens_used"] == 70
+
+
+def test_the_breaker_does_not_count_the_canary(pipeline: Pipeline) -> None:
+    """Ten tasks have ended, the first five of them as the canary."""
+    limits = Limits(60, concurrency=20, token_budget=None, canary=5, breaker=10)
+    with pipeline.engine.begin() as connection:
+        insert_recovery(connection, "r", {}, limits, "op", "r")
+        connection.execute(TASKS_OF_A_RECOVERY, {"recovery_id": "r", "tasks": 20})
+        assert read_progress(connection, "r", breaker=10).last_ended == 5
 
 
 @pytest.mark.parametrize("state", ["completed", "cancelled"])
