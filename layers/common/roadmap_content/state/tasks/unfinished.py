@@ -51,7 +51,8 @@ SELECT count(*) FROM (
 
 def last_sign(connection: Connection, task_id: str) -> datetime | None:
     """The time of the last event of a task, or of its change if that is later."""
-    return connection.scalar(LAST_SIGN, {"task_id": task_id})
+    at: datetime | None = connection.scalar(LAST_SIGN, {"task_id": task_id})
+    return at
 
 
 def processing_tasks(connection: Connection, older_than: timedelta, limit: int | None) -> Sequence[str]:

@@ -1,0 +1,230 @@
+"""Play our own statements as our own roles, in a savepoint each of one transaction that is undone, and report
+what the database says. A migration rehearses its release so, and `roadmap doctor --product-migration` a
+migration of the product. Not rehearsed: S3, the model, and the permissions of functions.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple, cast
+from uuid import uuid4
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from migrations.rehearsal import copy_trial, insert_trial
+
+from ...content.generation.offline import OfflineGenerator
+from ...content.kind import ContentKind, save_parameters, with_origin
+from ...content.registry import CONTENT_KINDS
+from ...content.roadmaps.framework import Concept
+from ...content.rows import current_revisions
+from ...contracts.errors import DatabaseUnavailableError, PermanentError, named
+from ...contracts.items import Item
+from ...contracts.payloads import Execution, Origin
+from ...platform.aws.executions import Executions, ExecutionState
+from ...platform.postgres.transactions import DataRefusedError, diagnose, transact, transact_in_parts
+from ...platform.runtime.deadline import Deadline
+from ...platform.runtime.log import logger
+from ...platform.runtime.settings import Settings
+from ...state.queue.claims import claim_in_run
+from ...state.services import Capability, Services
+from ...state.tasks.attempts import user_start
+from ...state.tasks.task import read_snapshot, read_task
+from ..reconciliation.checks import due_tasks, finished_tasks
+from ..reconciliation.content_loss import read_outcomes
+from ..reconciliation.task_repair import repair_task
+from ..steps.end_attempt import RunEnd, end_attempt
+
+_SECONDS = 10.0
+"""The time of a play that waits for a lock."""
+
+# The settings of a role do not come with it.
+SET_ROLE = text("""
+SELECT set_config('role', :role, true), set_config('row_security', coalesce((
+    SELECT split_part(c.setting, '=', 2) FROM pg_db_role_setting s, unnest(s.setconfig) AS c (setting)
+    WHERE s.setrole = to_regrole(quote_ident(:role)) AND c.setting LIKE 'row\\_security=%' LIMIT 1
+    ), 'off'), true)
+""")
+
+_RESET_ROLE = text("SELECT set_config('role', 'none', true), set_config('row_security', 'off', true)")
+
+
+SAVE = "save of "
+
+
+class Refusal(NamedTuple):
+    """A play that failed, and the database's reason."""
+
+    play: str
+    reason: str
+
+
+class NotRehearsedError(Exception):
+    """The product's rules refuse a roadmap and a task for the rehearsal."""
+
+
+class _Savepoints:
+    """An engine for `transact` and `transact_in_parts`: its transactions are savepoints of a connection."""
+
+    def __init__(self, connection: Connection, options: dict[str, Any] | None = None) -> None:
+        self._connection = connection
+        self._options = options or {}
+
+    def execution_options(self, **options: Any) -> "_Savepoints":  # noqa: ANN401 - as of SQLAlchemy
+        return _Savepoints(self._connection, options)
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        self._connection.execution_options(**self._options)
+        try:
+            with self._connection.begin_nested():
+                yield self._connection
+        finally:  # the connection keeps its options
+            self._connection.execution_options(**dict.fromkeys(self._options, False))
+
+
+class _NoExecutions(Executions):
+    """Step Functions is not asked about the run."""
+
+    def state(self, execution_arn: str) -> ExecutionState:  # noqa: ARG002 - of the class
+        return ExecutionState.OVER
+
+
+@dataclass
+class Stage:
+    """The connection of a rehearsal, and a roadmap and a task with one id."""
+
+    connection: Connection
+    services: Services
+    trial: str
+    refusals: list[Refusal] = field(default_factory=list)
+
+    @property
+    def deadline(self) -> Deadline:
+        return Deadline.after(_SECONDS)
+
+    @property
+    def concept(self) -> Concept:
+        return Concept(f"{self.trial}:c-1-1-1", "Rehearsal", "Whether this release saves content.")
+
+    def play(self, name: str, role: str, work: "Callable[[Stage], object]") -> bool:
+        """Whether the work succeeds as a role. If not, it is undone, and its reason is kept."""
+        nested = self.connection.begin_nested()
+        try:
+            set_role(self.connection, role)
+            work(self)
+            self.connection.execute(_RESET_ROLE)
+        except Exception as error:  # noqa: BLE001 - a changed table may also break our own code
+            nested.rollback()  # also of the role
+            if isinstance(error, DatabaseUnavailableError):  # a lock
+                logger.warning("not_rehearsed", play=name, reason=str(error))
+            else:
+                self.refusals.append(Refusal(name, _reason_of(error)))
+            return False
+        nested.commit()
+        return True
+
+
+def set_role(connection: Connection, role: str) -> None:
+    """Act as a role with its setting of row level security, until the transaction or its savepoint ends.
+    Raises DBAPIError: this role may not.
+    """
+    connection.execute(SET_ROLE, {"role": role})
+
+
+def rehearse(
+    connection: Connection,
+    settings: Settings,
+    writer: str,
+    reader: str,
+    *,
+    capabilities: Sequence[Capability] = (),
+    encore: Callable[[Stage], None] = lambda _: None,
+) -> list[Refusal]:
+    """Play on a roadmap of its own, which the present role inserts; undo everything. `encore` plays more.
+
+    Raises:
+        NotRehearsedError: the product refuses the roadmap, and has none that could be copied.
+    """
+    services = Services(settings, capabilities)
+    services.engine = cast("Engine", _Savepoints(connection))
+    services.executions = _NoExecutions("rehearsal")
+    stage = Stage(connection, services, f"rehearsal-{uuid4()}")
+    with connection.begin_nested() as everything:
+        try:
+            _insert(connection, stage.trial)
+            for kind in CONTENT_KINDS.values():
+                if stage.play(f"{SAVE}{kind.content_type}", writer, partial(_save, kind, 1)):
+                    stage.play(f"replacement of {kind.content_type}", writer, partial(_save, kind, 2))
+            if stage.play("claim", writer, _claim):
+                stage.play("outcome", writer, _end)
+            stage.play("sweep", writer, _sweep)
+            stage.play("read", reader, _read)
+            encore(stage)
+        finally:
+            everything.rollback()
+    return stage.refusals
+
+
+def _insert(connection: Connection, trial: str) -> None:
+    reasons = []
+    for insert in (insert_trial, copy_trial):
+        try:
+            with connection.begin_nested():
+                return insert(connection, trial)
+        except DBAPIError as error:
+            reasons.append(diagnose(error)[1])
+    raise NotRehearsedError("; ".join(dict.fromkeys(reasons)))
+
+
+def _reason_of(error: Exception) -> str:
+    if isinstance(error, DBAPIError):
+        return diagnose(error)[1]
+    known = named(error)
+    return str(known) if isinstance(known, DataRefusedError) else f"{known.code}: {known}"
+
+
+class _RowRefusedError(PermanentError, code="RowRefused"):
+    """A save statement returned its row as refused."""
+
+
+def _save(kind: ContentKind, version: int, stage: Stage) -> None:
+    """Save a valid item, or replace it."""
+    item = Item(stage.concept.concept_id, kind.content_type)
+    stage.connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+    draft = OfflineGenerator().generate(stage.concept, kind.content_type).model_dump(mode="json")
+    document = {kind.id_field: str(uuid4())} | draft | kind.complete(draft, version)
+    content = kind.parse(json.dumps(document).encode())
+    row = kind.to_row(stage.trial, item.concept_id, content)
+    row = with_origin(row, Origin(generator="offline"), stage.trial, 1, "")
+    if replaced := current_revisions(stage.connection, stage.trial, [item]):
+        row["replaces"] = replaced[item]
+    parameters = save_parameters(stage.trial, [row])
+    if unwritten := stage.connection.execute(text(kind.sql.save), parameters).all():
+        raise _RowRefusedError("; ".join(each.row_status for each in unwritten))
+
+
+def _claim(stage: Stage) -> None:
+    task = read_task(stage.connection, stage.trial)
+    read_snapshot(stage.connection, task)  # as a retry does
+    execution = Execution(arn=stage.trial)
+    claim_in_run(stage.services, task, execution, stage.deadline, user_start(task.user_id))
+
+
+def _end(stage: Stage) -> None:
+    run_end = RunEnd(execution_arn=stage.trial)
+    subject = stage.services, stage.trial, 1, run_end
+    transact_in_parts(stage.services.engine, end_attempt, stage.deadline, *subject)
+
+
+def _sweep(stage: Stage) -> None:
+    for read in (due_tasks, finished_tasks, read_outcomes):
+        transact(stage.services.engine, read, stage.deadline)
+    repair_task(stage.services, stage.deadline, stage.trial)
+
+
+def _read(stage: Stage) -> None:
+    read_snapshot(stage.connection, read_task(stage.connection, stage.trial))
