@@ -393,6 +393,7 @@ def test_a_deployment_reads_the_account_before_it_builds(
         raise BuiltError
 
     monkeypatch.setattr(command, "overrides_in", lambda *_: GIVEN)
+    monkeypatch.setattr(command, "settings_in", lambda *_: {})
     monkeypatch.setattr(command, "build", build)
     monkeypatch.setattr(boto3, "Session", lambda: AWS.session)
     AWS.answer_with(prepared() | {"apigateway.GetAccount": {}})
