@@ -145,6 +145,8 @@ def prepared() -> Answers:
         "lambda.GetAccountSettings": concurrency(900),
         "cloudformation.DescribeStacks": refusal("ValidationError", "Stack does not exist"),
         "sns.GetTopicAttributes": topic(),
+        "cloudtrail.DescribeTrails": {"trailList": [{"TrailARN": "arn:trail", "IsMultiRegionTrail": True}]},
+        "cloudtrail.GetTrailStatus": {"IsLogging": True},
         "kms.DescribeKey": {"KeyMetadata": {"KeyId": "1", "KeyManager": "CUSTOMER"}},
         "cloudformation.ListStackResources": refusal("ValidationError", "Stack does not exist"),
         "service-quotas.ListServiceQuotas": {"Quotas": [quota("Another", 1.0), quota(RATE, 800.0)]},

@@ -220,6 +220,8 @@ MISSING = [
     lacks("10 slots use about 71076923 tokens", TokensPerHour="400000000"),
     lacks("arn:topic has no confirmed sub", {"sns.GetTopicAttributes": topic(SubscriptionsConfirmed="0")}),
     lacks("there is no topic arn:topic", {"sns.GetTopicAttributes": refusal("NotFound")}),
+    lacks("no trail of CloudTrail logs eu-central-1", {"cloudtrail.DescribeTrails": {"trailList": []}}),
+    lacks("no trail of CloudTrail logs eu-central-1", {"cloudtrail.GetTrailStatus": {"IsLogging": False}}),
     lacks("arn:topic is encrypted with alias/aws/sns", ENCRYPTED),
     *(
         lacks(f"roadmap-content-prod is {status}", {"cloudformation.DescribeStacks": stack_in(status)})
