@@ -11,6 +11,7 @@ from roadmap_content.platform.authorization.settings import AuthorizationSetting
 from roadmap_content.platform.aws.awake import keeps_awake
 from roadmap_content.platform.aws.clients import preload_for_snapstart
 from roadmap_content.platform.runtime.log import logger
+from roadmap_content.platform.runtime.metrics import Metric, emit
 
 preload_for_snapstart()
 
@@ -30,6 +31,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         return allow(identity, event.get("methodArn"))
     except UnauthorizedError as refusal:
         logger.warning("request_refused", extra={"reason": refusal.reason})
+        if not refusal.is_the_callers:
+            emit({Metric.API_UNAUTHORIZED: 1})
         raise
     except ContentError as error:
         logger.exception("request_not_judged", extra={"error_code": error.code, "reason": str(error)})

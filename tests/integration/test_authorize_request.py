@@ -548,3 +548,26 @@ def test_the_event_is_not_logged_even_if_the_environment_enables_it(
         loaded["handler"]({**EVENT, "authorizationToken": f"Bearer {token}x"}, Context())
     assert "request_refused" in stream.getvalue()
     assert token.rsplit(".", 1)[-1] not in stream.getvalue()
+
+
+@pytest.mark.usefixtures("public_keys", "logs")
+@pytest.mark.parametrize(
+    ("authorization", "counted"),
+    [
+        (f"Bearer {rsa_token(aud='another')}", True),
+        (f"Bearer {rsa_token(iss='https://another.example')}", True),
+        (f"Bearer {rsa_token(key=OTHER_RSA_KEY)}", True),
+        (f"Bearer {rsa_token(exp=1)}", False),
+        ("Bearer a.b.c", False),
+        ("Basic x", False),
+    ],
+    ids=["audience", "issuer", "key", "expired", "scanner", "no token"],
+)
+def test_a_refusal_that_may_be_our_fault_is_counted(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], authorization: str, counted: bool
+) -> None:
+    """Also at the log level at which the line of the refusal is not written."""
+    environment.setenv("POWERTOOLS_METRICS_NAMESPACE", "RoadmapContent")
+    with pytest.raises(UnauthorizedError):
+        call(authorization)
+    assert ("ApiUnauthorized" in capsys.readouterr().out) is counted

@@ -224,6 +224,7 @@ def test_a_release_that_refuses_everything_is_seen_in_what_the_canary_watches(
     pipeline.run()
     sums = counted(capsys)
     assert (sums["ItemsPlanned", None], sums["ItemsRefused", None]) == (3 * TYPES, refused)
+    assert sums["ItemsThrottled", None] == (3 * TYPES if error is THROTTLED else 0)
 
 
 def scheduled_sweep(

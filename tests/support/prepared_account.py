@@ -89,6 +89,21 @@ def availability(**different: Any) -> dict[str, Any]:
     }
 
 
+def offered(*zones: str) -> Callable[[Mapping[str, Any]], Any]:
+    """The zones of the services that a request asks for."""
+
+    def answer(request: Mapping[str, Any]) -> Any:
+        (names,) = request["Filters"]
+        kinds = [{"ServiceType": "Interface"}]
+        found = [
+            {"ServiceName": name, "ServiceType": kinds, "AvailabilityZones": [*zones]}
+            for name in names["Values"]
+        ]
+        return {"ServiceDetails": found}
+
+    return answer
+
+
 def cluster(**different: Any) -> dict[str, Any]:
     return {
         "DBClusterIdentifier": "db",
@@ -130,6 +145,8 @@ def prepared() -> Answers:
         "lambda.GetAccountSettings": concurrency(900),
         "cloudformation.DescribeStacks": refusal("ValidationError", "Stack does not exist"),
         "sns.GetTopicAttributes": topic(),
+        "cloudtrail.DescribeTrails": {"trailList": [{"TrailARN": "arn:trail", "IsMultiRegionTrail": True}]},
+        "cloudtrail.GetTrailStatus": {"IsLogging": True},
         "kms.DescribeKey": {"KeyMetadata": {"KeyId": "1", "KeyManager": "CUSTOMER"}},
         "cloudformation.ListStackResources": refusal("ValidationError", "Stack does not exist"),
         "service-quotas.ListServiceQuotas": {"Quotas": [quota("Another", 1.0), quota(RATE, 800.0)]},
@@ -139,12 +156,18 @@ def prepared() -> Answers:
         "bedrock.GetFoundationModelAvailability": availability(),
         "ec2.DescribeSubnets": {
             "Subnets": [
-                {"SubnetId": f"subnet-{each}", "VpcId": "vpc-1", "CidrBlock": f"10.0.{each}.0/24"}
+                {
+                    "SubnetId": f"subnet-{each}",
+                    "VpcId": "vpc-1",
+                    "CidrBlock": f"10.0.{each}.0/24",
+                    "AvailabilityZone": f"zone-{each}",
+                }
                 for each in (1, 2)
             ]
         },
         "ec2.DescribeVpcAttribute": attribute(),
         "ec2.DescribeVpcEndpoints": {"VpcEndpoints": [GATEWAY, *INTERFACES]},
+        "ec2.DescribeVpcEndpointServices": offered("zone-1", "zone-2", "zone-3"),
         "ec2.DescribeRouteTables": {"RouteTables": [route_table()]},
         "ec2.DescribeSecurityGroups": ingress(IpRanges=[{"CidrIp": "10.0.0.0/16"}]),
         "rds.DescribeDBClusters": {"DBClusters": [cluster()]},

@@ -134,7 +134,8 @@ def test_sam_finds_the_configuration_of_the_environment(
     assert options["stack_name"] == f"roadmap-content-{environment}"
     assert options["tags"] == {"project": "roadmap-content", "environment": environment}
     assert options["capabilities"] == ["CAPABILITY_IAM"]
-    assert options["resolve_s3"] is True
+    assert options["s3_prefix"] == (None if environment == "dev" else options["stack_name"])
+    assert bool(options["role_arn"]) is (environment != "dev")
     assert options["confirm_changeset"] is (environment != "dev")
     assert options["parameter_overrides"] == overrides
     deployed = read_template(Path(options["template_file"]))

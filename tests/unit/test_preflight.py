@@ -34,6 +34,7 @@ from tests.support.prepared_account import (
     concurrency,
     endpoint,
     ingress,
+    offered,
     prepared,
     quota,
     route_table,
@@ -202,6 +203,12 @@ MISSING = [
         "vpce-states (states): its security groups do not accept port 443",
         endpoints(GATEWAY, endpoint("states")) | CLOSED,
     ),
+    lacks(
+        "no server of RDS has DatabaseResourceId",
+        {"rds.DescribeDBEngineVersions": {"DBEngineVersions": [{"EngineVersion": "17.5"}]}},
+        **IAM,
+        DatabaseHost="another.example",
+    ),
     lacks("db is PostgreSQL 13.9", database(EngineVersion="13.9")),
     lacks(
         "db does not accept IAM logins",
@@ -213,6 +220,8 @@ MISSING = [
     lacks("10 slots use about 71076923 tokens", TokensPerHour="400000000"),
     lacks("arn:topic has no confirmed sub", {"sns.GetTopicAttributes": topic(SubscriptionsConfirmed="0")}),
     lacks("there is no topic arn:topic", {"sns.GetTopicAttributes": refusal("NotFound")}),
+    lacks("no trail of CloudTrail logs eu-central-1", {"cloudtrail.DescribeTrails": {"trailList": []}}),
+    lacks("no trail of CloudTrail logs eu-central-1", {"cloudtrail.GetTrailStatus": {"IsLogging": False}}),
     lacks("arn:topic is encrypted with alias/aws/sns", ENCRYPTED),
     *(
         lacks(f"roadmap-content-prod is {status}", {"cloudformation.DescribeStacks": stack_in(status)})
@@ -255,6 +264,21 @@ def test_everything_that_is_missing_is_listed_at_once() -> None:
 )
 def test_an_endpoint_that_accepts_the_functions_is_enough(source: dict[str, Any]) -> None:
     assert find(prepared() | {"ec2.DescribeSecurityGroups": ingress(**source)}) == []
+
+
+def test_a_zone_without_a_service_is_named_before_an_endpoint_is_created() -> None:
+    answers = endpoints_without("states") | {"ec2.DescribeVpcEndpointServices": offered("zone-1", "zone-3")}
+    missing, zone = find(prepared() | answers)
+    assert "nor to an endpoint of states" in missing.wrong
+    assert "no interface endpoint of states in the zones of subnet-2" in zone.wrong
+    assert "subnets in zone-1, zone-3" in zone.remedy
+
+
+@pytest.mark.parametrize(("length", "problems"), [(25, 0), (26, 1)])
+def test_a_stack_name_that_cloudformation_shortens_is_refused(length: int, problems: int) -> None:
+    AWS.answer_with(prepared())
+    found = list(problems_of(CLIENTS, target()._replace(stack="s" * length)))
+    assert len(found) == problems
 
 
 def test_a_nat_gateway_replaces_every_endpoint() -> None:
@@ -393,6 +417,7 @@ def test_a_deployment_reads_the_account_before_it_builds(
         raise BuiltError
 
     monkeypatch.setattr(command, "overrides_in", lambda *_: GIVEN)
+    monkeypatch.setattr(command, "settings_in", lambda *_: {})
     monkeypatch.setattr(command, "build", build)
     monkeypatch.setattr(boto3, "Session", lambda: AWS.session)
     AWS.answer_with(prepared() | {"apigateway.GetAccount": {}})

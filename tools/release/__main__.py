@@ -21,7 +21,7 @@ from .artifact import Artifact, unpack
 from .building import build
 from .clients import Clients, clients_of
 from .command import run
-from .configuration import CONFIGURATION, overrides_in, stack_in
+from .configuration import CONFIGURATION, overrides_in, settings_in, stack_in
 from .errors import ReleaseError
 from .preflight.problem import Target
 from .preflight.report import require_prepared
@@ -40,7 +40,7 @@ def deploy(
     """Deploy to an environment of samconfig.toml."""
     overrides = overrides_in(CONFIGURATION, environment)
     parameters = parameters_of(read_template(REPOSITORY / "template.yaml"), overrides)
-    require_filled_in(parameters)
+    require_filled_in(settings_in(CONFIGURATION, environment) | parameters)
     session, stack = boto3.Session(), stack_in(CONFIGURATION, environment)
     clients = clients_of(session)
     if not unchecked:

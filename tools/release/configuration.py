@@ -18,11 +18,20 @@ def overrides_in(path: Path, environment: str) -> dict[str, str]:
     Raises:
         ReleaseError: there is no such environment.
     """
-    deployed = _environment(path, environment).get("deploy", {}).get("parameters", {})
-    given = deployed.get("parameter_overrides", [])
+    given = settings_in(path, environment).get("parameter_overrides", [])
     # In a list, SAM requires quotes around a value with spaces, too.
     pairs = shlex.split(given) if isinstance(given, str) else [" ".join(shlex.split(each)) for each in given]
     return dict(pair.split("=", 1) for pair in pairs)
+
+
+def settings_in(path: Path, environment: str) -> dict[str, Any]:
+    """The settings of `sam deploy` for an environment.
+
+    Raises:
+        ReleaseError: there is no such environment.
+    """
+    settings: dict[str, Any] = _environment(path, environment).get("deploy", {}).get("parameters", {})
+    return settings
 
 
 def stack_in(path: Path, environment: str) -> str:

@@ -27,13 +27,13 @@ def parameters_of(template: Template, overrides: Mapping[str, str]) -> dict[str,
     return defaults | dict(overrides)
 
 
-def require_filled_in(parameters: Mapping[str, str]) -> None:
+def require_filled_in(settings: Mapping[str, object]) -> None:
     """Refuse a deployment with the placeholders of samconfig.toml.
 
     Raises:
-        ReleaseError: contains the parameters with a placeholder as value.
+        ReleaseError: contains the settings and parameters with a placeholder as value.
     """
-    if placeholders := [name for name, value in parameters.items() if value.startswith("<")]:
+    if placeholders := [name for name, value in settings.items() if str(value).startswith("<")]:
         raise ReleaseError(f"samconfig.toml has no value yet for {', '.join(placeholders)}")
 
 

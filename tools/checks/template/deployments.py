@@ -45,6 +45,7 @@ EXAMPLES: Mapping[str, str] = {
     ),
     "ModelId": "a",
     "ModelRegion": "eu-west-1",
+    "PermissionsBoundary": "arn:aws:iam::123456789012:policy/boundary",
     "SecretsKeyArn": _KEY,
     "SecurityGroupIds": "sg-0123456789abcdef0",
     "SubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1",

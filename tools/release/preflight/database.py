@@ -11,6 +11,9 @@ from .problem import Problem, Target
 OLDEST = 14
 """The oldest supported major version of PostgreSQL."""
 
+ENGINE = {"Engine": "aurora-postgresql", "EngineVersion": "17"}
+"""The engine and major version of a database that is created."""
+
 
 class Server(NamedTuple):
     """The cluster or instance of RDS that the parameters lead to."""
@@ -23,7 +26,15 @@ class Server(NamedTuple):
 
 def check(clients: Clients, target: Target) -> Iterator[Problem]:
     """Find the server among those of RDS, and decide. Another PostgreSQL cannot be read from outside."""
-    server = find_server(clients("rds", ""), target.parameters)
+    client = clients("rds", "")
+    server = find_server(client, target.parameters)
+    if server is None and target.parameters["DatabaseAuth"] == "iam":
+        offered = client.describe_db_engine_versions(**ENGINE, DefaultOnly=True)["DBEngineVersions"]
+        version = offered[0]["EngineVersion"] if offered else "…"
+        yield Problem(
+            "no server of RDS has DatabaseResourceId or DatabaseHost, and DatabaseAuth is iam",
+            f"the outputs of database/template.yaml, deployed with EngineVersion={version}",
+        )
     if server is not None:
         has_roots = any(path.is_file() for path in authorities_of(target.region, CERTIFICATES))
         yield from problems_of(server, target, has_roots=has_roots)

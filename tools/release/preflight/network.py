@@ -38,8 +38,11 @@ class Network(NamedTuple):
     route_tables: Mapping[str, bool]
     """The subnets' route tables, and whether they lead to a NAT gateway or another way to the internet."""
 
-    ranges: Sequence[str]
-    """The address ranges of the subnets."""
+    subnets: Sequence[Mapping[str, Any]]
+    """As EC2 describes them: with their ids, zones and address ranges."""
+
+    zones: Mapping[str, Collection[str]]
+    """The zones in which AWS offers an interface endpoint, by service."""
 
     accepted: Mapping[str, Sequence[Mapping[str, Any]]]
     """The ingress rules of the endpoints' security groups."""
@@ -65,8 +68,9 @@ def check(clients: Clients, target: Target) -> Iterator[Problem]:
     if len(vpcs) > 1:
         yield Problem(f"SubnetIds are in several VPCs: {', '.join(vpcs)}", "choose subnets of one VPC")
         return
-    network = _read(client, vpcs[0], found)
-    yield from problems_of(network, needed_services(target.parameters), target.values("SecurityGroupIds"))
+    services = needed_services(target.parameters)
+    network = _read(client, vpcs[0], found, [f"com.amazonaws.{target.region}.{each}" for each in services])
+    yield from problems_of(network, services, target.values("SecurityGroupIds"))
 
 
 def needed_services(parameters: Mapping[str, str]) -> list[str]:
@@ -97,8 +101,16 @@ def problems_of(network: Network, services: Sequence[str], functions: Collection
             yield Problem(
                 f"{network.vpc}: the route tables {', '.join(cut_off)} lead neither to a NAT gateway nor to "
                 f"an endpoint of {service}{reason}",
-                _creation(service, network.vpc, cut_off),
+                _creation(service, network, cut_off),
             )
+            zones = network.zones.get(service, ())
+            outside = [each["SubnetId"] for each in network.subnets if each["AvailabilityZone"] not in zones]
+            if outside and service != "s3":
+                yield Problem(
+                    f"AWS offers no interface endpoint of {service} in the zones of {', '.join(outside)}, "
+                    "so database/template.yaml could not create it",
+                    f"choose subnets in {', '.join(sorted(zones)) or 'another region'}, or a NAT gateway",
+                )
         for each in interfaces:
             if not _accepts(network, each, functions):
                 yield Problem(
@@ -109,8 +121,8 @@ def problems_of(network: Network, services: Sequence[str], functions: Collection
                 )
 
 
-def _creation(service: str, vpc: str, tables: Sequence[str]) -> str:
-    name = f"aws ec2 create-vpc-endpoint --vpc-id {vpc} --service-name com.amazonaws.REGION.{service}"
+def _creation(service: str, network: Network, tables: Sequence[str]) -> str:
+    name = f"aws ec2 create-vpc-endpoint --vpc-id {network.vpc} --service-name com.amazonaws.REGION.{service}"
     if service == "s3":
         return f"{name} --vpc-endpoint-type Gateway --route-table-ids {' '.join(tables)}"
     return f"{name} --vpc-endpoint-type Interface --private-dns-enabled --subnet-ids … --security-group-ids …"
@@ -121,7 +133,7 @@ def _accepts(network: Network, endpoint: Endpoint, functions: Collection[str]) -
     fitting = [rule for rule in rules if _covers_https(rule)]
     from_group = {pair["GroupId"] for rule in fitting for pair in rule.get("UserIdGroupPairs", ())}
     from_range = [ip_network(each["CidrIp"]) for rule in fitting for each in rule.get("IpRanges", ())]
-    subnets = [ip_network(each) for each in network.ranges]
+    subnets = [ip_network(each["CidrBlock"]) for each in network.subnets]
     by_range = all(any(subnet.subnet_of(each) for each in from_range) for subnet in subnets)  # type: ignore[arg-type]
     return by_range or (bool(functions) and not set(functions).isdisjoint(from_group))
 
@@ -132,7 +144,12 @@ def _covers_https(rule: Mapping[str, Any]) -> bool:
     return rule["IpProtocol"] == "tcp" and _HTTPS in range(rule["FromPort"], rule["ToPort"] + 1)
 
 
-def _read(client: Any, vpc: str, subnets: Sequence[Mapping[str, Any]]) -> Network:  # noqa: ANN401
+def _read(
+    client: Any,  # noqa: ANN401
+    vpc: str,
+    subnets: Sequence[Mapping[str, Any]],
+    services: Sequence[str],
+) -> Network:
     def attribute(name: str) -> bool:
         answer = client.describe_vpc_attribute(VpcId=vpc, Attribute=f"e{name[1:]}")
         return bool(answer[name]["Value"])
@@ -157,6 +174,7 @@ def _read(client: Any, vpc: str, subnets: Sequence[Mapping[str, Any]]) -> Networ
         for table in page["RouteTables"]
     ]
     groups = sorted({group for each in endpoints for group in each.groups})
+    offered = client.describe_vpc_endpoint_services(Filters=[{"Name": "service-name", "Values": services}])
     rules = client.describe_security_groups(GroupIds=groups)["SecurityGroups"] if groups else []
     return Network(
         vpc,
@@ -164,7 +182,12 @@ def _read(client: Any, vpc: str, subnets: Sequence[Mapping[str, Any]]) -> Networ
         attribute("EnableDnsHostnames"),
         endpoints,
         _tables_of([each["SubnetId"] for each in subnets], tables),
-        [each["CidrBlock"] for each in subnets],
+        subnets,
+        {
+            each["ServiceName"].rpartition(".")[2]: each["AvailabilityZones"]
+            for each in offered["ServiceDetails"]
+            if each["ServiceType"][0]["ServiceType"] == "Interface"
+        },
         {each["GroupId"]: each["IpPermissions"] for each in rules},
     )
 

@@ -8,9 +8,18 @@ from botocore.exceptions import ClientError
 from ..clients import Clients
 from .problem import Problem, Target
 
+LONGEST = 25
+"""The characters of a stack's name that CloudFormation keeps in generated names of 64 characters."""
+
 
 def check(clients: Clients, target: Target) -> Iterator[Problem]:
     """Read the stack's status and decide."""
+    if len(target.stack) > LONGEST:
+        yield Problem(
+            f"{target.stack} has {len(target.stack)} characters: CloudFormation shortens it in generated "
+            "names, which the roles of deployment/role.yaml know by their beginning",
+            f"a stack_name of at most {LONGEST} characters in samconfig.toml",
+        )
     status = describe(clients, target.stack).get("StackStatus", "")
     if status == "ROLLBACK_COMPLETE":
         yield Problem(

@@ -12,6 +12,7 @@ def check(clients: Clients, target: Target) -> Iterator[Problem]:
     """Read the topic of `AlarmTopicArn` and decide."""
     if topic := target.parameters["AlarmTopicArn"]:
         yield from problems_of(clients, topic)
+        yield from problems_of_trails(clients, target.region)
 
 
 def problems_of(clients: Clients, topic: str) -> Iterator[Problem]:
@@ -35,4 +36,20 @@ def problems_of(clients: Clients, topic: str) -> Iterator[Problem]:
             f"{topic} has no confirmed subscription: no page reaches anybody",
             f"aws sns subscribe --topic-arn {topic} --protocol email --notification-endpoint NAME@EXAMPLE, "
             "and open the link in the mail",
+        )
+
+
+def problems_of_trails(clients: Clients, region: str) -> Iterator[Problem]:
+    """Decide whether EventBridge learns of a key that is disabled: only a trail that logs sends it calls."""
+    client = clients("cloudtrail", "")
+    names = [
+        trail["TrailARN"]
+        for trail in client.describe_trails()["trailList"]
+        if trail.get("IsMultiRegionTrail") or trail.get("HomeRegion") == region
+    ]
+    if not any(client.get_trail_status(Name=name)["IsLogging"] for name in names):
+        yield Problem(
+            f"no trail of CloudTrail logs {region}: KeyAtRiskAlarm would never be red",
+            "aws cloudtrail create-trail --is-multi-region-trail --name NAME --s3-bucket-name BUCKET, "
+            "then aws cloudtrail start-logging --name NAME",
         )

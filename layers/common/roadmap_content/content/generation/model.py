@@ -237,8 +237,6 @@ class ModelGenerator:
         """Wait for the pace. Raises OutOfTimeError, ModelThrottledError: the time left covers no call."""
         while True:
             if deadline.remaining < self._call_seconds:
-                if throttled is not None:
-                    emit({Metric.ITEMS_THROTTLED: 1})
                 raise throttled or OutOfTimeError("the invocation had too little time left for the answer")
             turn_or_pause = self._pace.begin()
             if isinstance(turn_or_pause, Turn):
@@ -255,7 +253,6 @@ class ModelGenerator:
         try:
             while (taken := quota.begin(need)) is None:
                 if allowance.deadline.remaining - quota.wait < self._call_seconds:
-                    emit({Metric.ITEMS_THROTTLED: 1})
                     raise ModelThrottledError(
                         "the tokens per minute of `roadmap capacity` were used up until the time was up"
                     )

@@ -25,6 +25,9 @@ CLOCK_SKEW_SECONDS = 5
 LATEST_EXPIRY = 253_402_300_799
 """The last second of the year 9999. A later one is an error of the issuer, such as a time in milliseconds."""
 
+_OF_CALLERS = ("Decode", "ExpiredSignature", "NoBearerToken", "TokenTooLong")
+"""The reasons of tokens that no settings of ours would accept."""
+
 _BEARER = re.compile(r"bearer +([\w-]+\.[\w-]+\.[\w-]+)", re.ASCII | re.IGNORECASE)
 _METHOD_ARN = re.compile(r"(arn:[\w-]+:execute-api:[\w-]+:\d+:\w+/[\w-]+)/.*", re.ASCII | re.DOTALL)
 
@@ -37,6 +40,8 @@ class UnauthorizedError(PermanentError, code="Unauthorized"):
     def __init__(self, reason: str) -> None:
         super().__init__("Unauthorized")
         self.reason = reason
+        # For another reason, our audience, issuer or keys may be wrong, and lock callers out.
+        self.is_the_callers = reason in _OF_CALLERS
 
 
 class Identity(NamedTuple):

@@ -57,6 +57,7 @@ class Metric(StrEnum):
     CONNECTIONS_REFUSED = "ConnectionsRefused"
     STEPS_EXCUSED = "StepsExcused"
     API_EXCUSED = "ApiExcused"
+    API_UNAUTHORIZED = "ApiUnauthorized"
     EVENTS_SET_ASIDE = "EventsSetAside"
     DATABASE_FINDINGS = "DatabaseFindings"
 

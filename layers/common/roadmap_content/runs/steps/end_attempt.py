@@ -240,6 +240,7 @@ def emit_outcome(result: FinalizeResult, run_end: RunEnd) -> None:
         Metric.TASKS_COMPLETED: int(result.complete),
         Metric.TASKS_INCOMPLETE: int(is_incomplete),
         Metric.TASKS_NEED_PERSON: int(result.needs_person),
+        Metric.TASKS_LATE: 0,
     }
     if run_end.started_at is not None:
         lasted = datetime.now(UTC) - run_end.started_at

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from ...content.generation.generator import learner_from
+from ...content.generation.model import ModelThrottledError
 from ...content.generation.quota import GenerationStoppedError
 from ...content.manifest import read_batch
 from ...content.registry import CONTENT_KINDS
@@ -104,7 +105,14 @@ def _prepare(request: BatchRequest, services: Services, deadline: Deadline) -> O
         preparation.locks.close()
         preparation.quota.close()
     failures = [result for result in results.values() if isinstance(result, Failure)]
-    emit({Metric.ITEMS_REFUSED: sum(not failure.transient for failure in failures)})
+    throttled = sum(failure.error_code == ModelThrottledError.code for failure in failures)
+    # With the generated items, at the end of the batch: an alarm compares them.
+    emit(
+        {
+            Metric.ITEMS_REFUSED: sum(not failure.transient for failure in failures),
+            Metric.ITEMS_THROTTLED: throttled,
+        }
+    )
     counted: dict[str, list[Item]] = {}
     for item, result in results.items():
         name = "failed" if isinstance(result, Failure) else _COUNTED_AS.get(result, "staged")
