@@ -21,8 +21,8 @@ from ..platform.runtime.settings import Settings
 from ..platform.storage.bucket import Bucket
 
 if TYPE_CHECKING:
-    from ..content.content_check import ContentCheck
     from ..content.generation.generator import Generator
+    from ..platform.aws.team_function import TeamFunction
     from .failures.groups import FailuresChanged, Remains
     from .tasks.task import Task
 
@@ -188,12 +188,12 @@ class Services:
         return Bucket(self.settings.content_bucket)
 
     @cached_property
-    def content_check(self) -> "ContentCheck | None":
+    def content_check(self) -> "TeamFunction | None":
         """The product's check of contents; `None` if there is none."""
-        from ..content.content_check import ContentCheck  # only `save_batch` needs it
+        from ..platform.aws.team_function import team_function  # only `save_batch` needs it
 
         function = self.settings.content_check_function
-        return ContentCheck(function, self.settings.content_check_seconds) if function else None
+        return team_function(function, self.settings.content_check_seconds) if function else None
 
     @cached_property
     def executions(self) -> Executions:
