@@ -11,9 +11,12 @@ from local_stack.errors import RefusedError
 from roadmap_command.interface import ExitCode, Json, Stack, command_name, errors, output, print_json
 from roadmap_command.target import Target
 from roadmap_command.views import counted, failing_model, time_text
+from roadmap_content.client.http import ApiUnavailableError
 from roadmap_content.contracts.api.system import DatabaseFinding
 
 group = typer.Typer()
+
+UNREACHABLE = "docs/runbook.md#databaseerrorsalarm"
 
 FIRST = {
     "recoveries_paused": "recoveries",
@@ -52,7 +55,13 @@ def doctor(
         _rehearse(product_migration, database, as_json=as_json)
         return
     target = Target.named(stack)
-    health = target.client().health()
+    try:
+        health = target.client(resend_seconds=0).health()
+    except ApiUnavailableError as error:
+        raise ApiUnavailableError(
+            f"{error} What is generated stays staged, and runs wait or are tried again. "
+            f"First look at: aws rds describe-db-clusters; see {UNREACHABLE}"
+        ) from error
     if as_json:
         print_json(health)
     else:

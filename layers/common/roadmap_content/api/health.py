@@ -41,6 +41,9 @@ directly after the first deployment.
 HALTED_AFTER = timedelta(minutes=10)
 """Each sweep admits waiting attempts, so two have not, if one waits for longer while none is at work."""
 
+HEALTH_SECONDS = 5.0
+"""The time of the answer: a database that hangs must be said at once."""
+
 MOST_STUCK, MOST_WAITING = 100, 10_000
 """Stuck tasks and waiting events are counted up to these limits. Each stuck task needs a look-up of its
 latest event.
