@@ -52,7 +52,8 @@ def failures(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.setattr(stack, "local_stack", lambda: commands)
 
     def named(_: object) -> Any:
-        return SimpleNamespace(client=Client, model_failures=(tmp_path / "model-failures").read_text())
+        failures = (tmp_path / "model-failures").read_text()
+        return SimpleNamespace(client=lambda **_: Client(), model_failures=failures)
 
     monkeypatch.setattr(Target, "named", named)
 

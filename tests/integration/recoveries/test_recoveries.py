@@ -4,7 +4,7 @@ import importlib
 import json
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -557,7 +557,7 @@ def test_paused_recoveries_do_not_hide_others_from_the_sweep_and_each_is_listed_
         " FROM content_recoveries r, generate_series(1, 60) n"
     )
     last = create_waiting()
-    pipeline.sweep()
+    pipeline.sweep(time=datetime.now(UTC))
     assert len(pipeline.executions.started) == 1
     assert send("GET", f"/{last}").body["counts"]["running"] == 1
     first = send("GET", "", query={"limit": "40"}).body
@@ -575,7 +575,7 @@ def test_the_sweep_counts_the_attempt_that_its_recovery_supersedes(
     pipeline.execute(
         "UPDATE content_attempts SET ended_at = NULL, step = 'working', saved = NULL, failed = NULL"
     )
-    pipeline.sweep()
+    pipeline.sweep(time=datetime.now(UTC))
     first, second = pipeline.rows("SELECT * FROM content_attempts ORDER BY attempt")
     assert (first["outcome"], first["failed"]) == ("superseded", counts(2))
     assert second["ended_at"] is None
