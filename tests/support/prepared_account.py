@@ -129,7 +129,7 @@ def topic(**different: str) -> dict[str, Any]:
 
 
 def stack_in(status: str) -> dict[str, Any]:
-    return {"Stacks": [{"StackStatus": status}]}
+    return {"Stacks": [{"StackStatus": status, "EnableTerminationProtection": True}]}
 
 
 RATE = "Throttle token bucket refill rate per second for StateTransition"

@@ -132,7 +132,8 @@ def test_sam_finds_the_configuration_of_the_environment(
     command = deploy_command(built, environment, overrides, "r-1", ask=True)
     options = read_deploy_options(command, tmp_path)
     assert options["stack_name"] == f"roadmap-content-{environment}"
-    assert options["tags"] == {"project": "roadmap-content", "environment": environment}
+    assert options["tags"]["environment"] == environment
+    assert ("first-day" in options["tags"]) is (environment != "prod"), "users may be disturbed"
     assert options["capabilities"] == ["CAPABILITY_IAM"]
     assert options["s3_prefix"] == (None if environment == "dev" else options["stack_name"])
     assert bool(options["role_arn"]) is (environment != "dev")

@@ -5,12 +5,14 @@ against the services' models, and compared with the plan that `--dry-run` prints
 import io
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
+import jwt
 import pytest
 from botocore.exceptions import NoCredentialsError
 
@@ -31,19 +33,20 @@ from tests.support.templates import FUNCTIONS, STACK
 ARN = "arn:aws:{}:eu-central-1:123456789012:{}"
 MACHINE = ARN.format("states", "stateMachine:s-save-content")
 EXECUTION = ARN.format("states", "execution:s-save-content:x")
-PARAMETERS = parameters_of(STACK, {"DatabaseResourceId": "prx-1", "ModelArns": "a"})
+GIVEN = {"DatabaseResourceId": "prx-1", "ModelArns": "a", "WafRequestsPer5Minutes": "1500"}
+PARAMETERS = parameters_of(STACK, GIVEN)
+TOKEN = "header.claims.signature"
 NOTHING = Removed().model_dump(mode="json")
-QUERY = {"Id": "value", "Expression": "1 + 1"}
 FAILED = {"errorType": "DatabaseUnavailableError", "errorMessage": "no answer"}
 
 
-def described(status: str = "UPDATE_COMPLETE", environment: str = "staging") -> dict[str, Any]:
+def described(status: str = "UPDATE_COMPLETE", first_day: str = "may-disturb") -> dict[str, Any]:
     outputs = {"StateMachineArn": MACHINE, "ContentBucket": "bucket", "ApiUrl": "http://api"}
     return {
         "Stacks": [
             {
                 "StackStatus": status,
-                "Tags": [{"Key": "environment", "Value": environment}],
+                "Tags": [{"Key": "environment", "Value": "x"}, {"Key": "first-day", "Value": first_day}],
                 "Outputs": [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()],
                 "Parameters": [
                     {"ParameterKey": key, "ParameterValue": value} for key, value in PARAMETERS.items()
@@ -78,7 +81,8 @@ class Account:
         """The objects that were made, and are not removed."""
 
         self.codes = iter([1, 0])
-        self.statuses: Callable[[str], int] = self.status_of
+        self.statuses: Callable[[str, str, str], int] = self.status_of
+        self.stopped = False
         version = {
             "State": "Active",
             "LastUpdateStatus": "Successful",
@@ -101,24 +105,11 @@ class Account:
             },
             "cloudformation.UpdateStack": self.update,
             "cloudformation.DescribeStackEvents": events("StaleReleaseError: parameters have changed"),
-            "cloudwatch.DescribeAlarms": {
-                "MetricAlarms": [
-                    {"AlarmName": "s-a", "Metrics": [QUERY]},
-                    {
-                        "AlarmName": "s-b",
-                        "Namespace": "N",
-                        "MetricName": "M",
-                        "Dimensions": [{"Name": "service", "Value": "s"}],
-                        "Period": 300,
-                        "Statistic": "Sum",
-                    },
-                ],
-                "CompositeAlarms": [{"AlarmName": "s-page-database", "AlarmActions": ["arn:topic"]}],
-            },
-            "cloudwatch.GetMetricData": data("Complete"),
+            "cloudwatch.DescribeAlarms": alarms_named,
+            "cloudwatch.GetMetricData": values_of(QUERIES),
             "cloudwatch.SetAlarmState": self.set_alarm,
             "cloudwatch.DescribeAlarmHistory": history("Successfully executed action arn:topic"),
-            "cloudwatch.GetMetricStatistics": {"Datapoints": [{"Sum": 1000.0}]},
+            "cloudwatch.GetMetricStatistics": sums({"AWS/ApiGateway", "AWS/WAFV2", "RoadmapContent"}),
             "sns.GetTopicAttributes": topic(),
             "kms.DescribeKey": {"KeyMetadata": {"KeyId": "1", "KeyManager": "CUSTOMER"}},
             "logs.FilterLogEvents": self.lines,
@@ -131,8 +122,12 @@ class Account:
             "lambda.Invoke": self.invoke,
             "s3.PutObject": {},
             "s3.ListObjectsV2": manifests_below,
-            "s3.HeadObject": {"ServerSideEncryption": "aws:kms", "BucketKeyEnabled": True},
+            "s3.HeadObject": lambda request: {
+                "ServerSideEncryption": "aws:kms",
+                "BucketKeyEnabled": request["Key"].startswith("manifests/tasks/first-day-"),
+            },
             "stepfunctions.StartExecution": {"executionArn": EXECUTION},
+            "stepfunctions.StopExecution": self.stop,
             "stepfunctions.DescribeExecution": lambda _: {"status": next(self.ends)},
             "stepfunctions.GetExecutionHistory": invoking("s-save:7"),
             "rds.DescribeDBClusters": {
@@ -142,6 +137,12 @@ class Account:
                         "DbClusterResourceId": "cluster-1",
                         "Endpoint": "db.example",
                         "EngineVersion": "17.5",
+                        "EarliestRestorableTime": datetime.now(UTC) - timedelta(days=7),
+                        "LatestRestorableTime": datetime.now(UTC) - timedelta(minutes=5),
+                        "TagList": [
+                            {"Key": "aws:cloudformation:logical-id", "Value": "DatabaseCluster"},
+                            {"Key": "first-day", "Value": "s"},
+                        ],
                     }
                 ]
             },
@@ -167,6 +168,11 @@ class Account:
 
         return remove
 
+    def stop(self, request: Mapping[str, Any]) -> Any:
+        assert request["executionArn"] == EXECUTION
+        self.stopped, self.ends = True, iter(["ABORTED"])
+        return {}
+
     def set_alarm(self, request: Mapping[str, Any]) -> Any:
         change = self.makes if request["StateValue"] == "ALARM" else self.removes
         return change("an alarm")(request)
@@ -189,7 +195,7 @@ class Account:
             case {"keep_awake": True, "services": services}:
                 return dict.fromkeys(services, "reached")
             case {"bytes": size}:
-                return {"errorType": "Runtime.OutOfMemory" if size else "Sandbox.Timedout"}
+                return {"errorType": "Runtime.ExitError" if size else "Sandbox.Timedout"}
             case {"trial": trial}:
                 self.things.add(trial)
             case {"httpMethod": "DELETE", "path": path, "queryStringParameters": query}:
@@ -199,15 +205,19 @@ class Account:
             case {"httpMethod": "POST"}:
                 return reply(202, {"status": "processing"})
             case {"httpMethod": "GET"}:
-                return reply(200, {"status": "completed"})
+                return reply(200, {"status": "failed" if self.stopped else "completed"})
         return {"before": "9", "after": "9"}
 
-    def status_of(self, url: str) -> int:
-        if "/console/" in url:
-            return 500
+    def status_of(self, url: str, method: str, token: str) -> int:
+        if "/console" in url:
+            return 500 if "a reservation" in self.things else 200
         if url.endswith(gateway.PREFLIGHT):
             return 429
-        return 403 if "/unknown-" in url else 401
+        if method == "OPTIONS":
+            return 204
+        if "/unknown-" in url:
+            return 403
+        return 200 if token == f"Bearer {TOKEN}" else 401
 
     def lines(self, request: Mapping[str, Any]) -> dict[str, Any]:
         mark = request["filterPattern"].strip('"')
@@ -222,8 +232,52 @@ def reply(status: int, body: object) -> dict[str, Any]:
     return {"statusCode": status, "body": json.dumps(body)}
 
 
-def data(code: str) -> dict[str, Any]:
-    return {"MetricDataResults": [{"Id": "value", "StatusCode": code}]}
+QUERIES = {"value", "counted"}
+
+
+def values_of(valued: Collection[str]) -> Callable[[Mapping[str, Any]], Any]:
+    """The answers to queries, with values for those of some ids."""
+
+    def answer(request: Mapping[str, Any]) -> Any:
+        ids = [query["Id"] for query in request["MetricDataQueries"] if query.get("ReturnData", True)]
+        found = [{"Id": each, "StatusCode": "Complete", "Values": [1.0] * (each in valued)} for each in ids]
+        return {"MetricDataResults": found}
+
+    return answer
+
+
+def sums(namespaces: Collection[str]) -> Callable[[Mapping[str, Any]], Any]:
+    """Metrics of some namespaces have points."""
+    return lambda request: {"Datapoints": [{"Sum": 1000.0}] if request["Namespace"] in namespaces else []}
+
+
+METRIC = {"Namespace": "N", "MetricName": "M", "Dimensions": [{"Name": "service", "Value": "s"}]}
+COUNTED = {
+    "Id": "counted",
+    "ReturnData": False,
+    "MetricStat": {"Metric": METRIC, "Period": 300, "Stat": "Sum"},
+}
+NAMED_ALARMS: Mapping[str, list[dict[str, Any]]] = {
+    "MetricAlarm": [
+        {"AlarmName": "s-a", "Metrics": [{"Id": "value", "Expression": "counted + 1"}, COUNTED]},
+        {"AlarmName": "s-b", **METRIC, "Period": 300, "Statistic": "Sum"},
+        {"AlarmName": "another-a", **METRIC, "Period": 300, "Statistic": "Sum"},
+    ],
+    "CompositeAlarm": [{"AlarmName": "s-page-database", "AlarmActions": ["arn:topic"]}],
+}
+
+
+def alarms_named(request: Mapping[str, Any]) -> Any:
+    """The alarms of the kinds and names of a request."""
+    names, prefix = request.get("AlarmNames"), request.get("AlarmNamePrefix", "")
+    return {
+        f"{kind}s": [
+            each
+            for each in NAMED_ALARMS[kind]
+            if each["AlarmName"].startswith(prefix) and (names is None or each["AlarmName"] in names)
+        ]
+        for kind in request["AlarmTypes"]
+    }
 
 
 def history(summary: str) -> dict[str, Any]:
@@ -269,7 +323,11 @@ class Process:
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch) -> Account:
     account = Account()
-    monkeypatch.setattr(gateway, "status_of", lambda url, **_: account.statuses(url))
+
+    def status_of(url: str, *, method: str = "GET", token: str = "") -> int:
+        return account.statuses(url, method, token)
+
+    monkeypatch.setattr(gateway, "status_of", status_of)
     monkeypatch.setattr(releases, "deploy", lambda _: Process(next(account.codes)))
     return account
 
@@ -299,7 +357,9 @@ CLIENTS = clients_of(AWS.session)
 def stack_of(account: Account, folder: Path) -> Stack:
     AWS.answer_with(account.answers)
     AWS.todo = folder / "todo.json"
-    return Stack("s", CLIENTS, AWS.todo, command.UNDOING, artifact="another.tar.gz", pause=lambda _: None)
+    return Stack(
+        "s", CLIENTS, AWS.todo, command.UNDOING, artifact="another.tar.gz", token=TOKEN, pause=lambda _: None
+    )
 
 
 def nothing(_: Account) -> None:
@@ -318,6 +378,7 @@ def rolled_back(account: Account) -> None:
 PREPARED: Mapping[str, Callable[[Account], None]] = {
     "bucket_key": succeeds,
     "failover": succeeds,
+    "model": succeeds,
     "rollback": rolled_back,
     "own_versions": lambda account: setattr(account, "codes", iter([0])),
 }
@@ -335,7 +396,15 @@ def event(key: str, answer: Any) -> Callable[[Account], None]:
 
 
 def status(answer: int) -> Callable[[Account], None]:
-    return lambda account: setattr(account, "statuses", lambda _: answer)
+    return lambda account: setattr(account, "statuses", lambda *_: answer)
+
+
+def restorable_until(moment: datetime) -> Callable[[Account], None]:
+    def change(account: Account) -> None:
+        (cluster,) = cast("Any", account.answers["rds.DescribeDBClusters"])["DBClusters"]
+        cluster["LatestRestorableTime"] = moment
+
+    return change
 
 
 REFUTING: Mapping[str, tuple[Callable[[Account], None], str]] = {
@@ -348,21 +417,28 @@ REFUTING: Mapping[str, tuple[Callable[[Account], None], str]] = {
         event("keep_awake", {"s3": "reached", "secretsmanager": "timed out"}),
         "secretsmanager: timed out",
     ),
+    "metrics": (answering("cloudwatch.GetMetricStatistics", sums(())), "LogLevel INFO: 0 sweeps"),
     "alarms": (
         answering("cloudwatch.GetMetricData", refusal("ValidationError", "AVG is not a function")),
         "AVG is not a function",
     ),
     "page": (answering("cloudwatch.DescribeAlarmHistory", history("Failed to execute action")), "Failed to"),
     "refusals": (status(404), "'unknown': 404"),
-    "error_names": (event("bytes", {"errorType": "Runtime.Killed"}), "Runtime.Killed"),
+    "options": (status(403), "the answer is 403"),
+    "token": (status(401), "answers [401, 401]"),
+    "error_names": (event("bytes", {"errorType": "Runtime.OutOfMemory"}), "Runtime.OutOfMemory"),
     "bucket_key": (answering("s3.ListObjectsV2", {}), "has no manifest"),
+    "model": (lambda account: setattr(account, "ends", iter(["FAILED"])), "FAILED"),
+    "end_event": (event("GET", reply(200, {"status": "processing"})), "the task is recorded: False"),
     "redrive": (event("POST", reply(409, {"message": "not redrivable"})), "redrive 409"),
     "erasure": (
         event("DELETE", reply(200, {"complete": True, "removed": NOTHING | {"tasks": 1}})),
         "'tasks': 1",
     ),
+    "restore": (restorable_until(datetime(2026, 1, 1, tzinfo=UTC)), "to 2026-01-01"),
     "reservation": (status(429), "the console answers 429"),
-    "limit": (answering("cloudwatch.GetMetricStatistics", {"Datapoints": []}), "refused, 4XXError 0"),
+    "limit": (answering("cloudwatch.GetMetricStatistics", sums(())), "refused, 4XXError 0"),
+    "firewall": (answering("cloudwatch.GetMetricStatistics", sums(())), "BlockedRequests 0"),
     "failover": (lambda account: setattr(account, "ends", iter(["FAILED"])), "FAILED"),
     "migration_failure": (
         answering("cloudformation.DescribeStackEvents", events("timed out")),
@@ -446,7 +522,7 @@ def test_beliefs_that_disturb_are_asked_for_by_name_and_never_in_production(
     account: Account, tmp_path: Path
 ) -> None:
     disturbing = [belief for belief in command.BELIEFS if belief.disturbs]
-    assert len(disturbing) == 6
+    assert len(disturbing) == 8
     assert not set(disturbing) & set(command.chosen_beliefs("", smoke=False))
     assert command.chosen_beliefs("failover,limit", smoke=False) == [
         command.BY_NAME["failover"],
@@ -454,11 +530,48 @@ def test_beliefs_that_disturb_are_asked_for_by_name_and_never_in_production(
     ]
     with pytest.raises(ReleaseError, match="no belief fail"):
         command.chosen_beliefs("fail", smoke=False)
-    account.answers["cloudformation.DescribeStacks"] = lambda _: described(environment="prod")
+    account.answers["cloudformation.DescribeStacks"] = lambda _: described(first_day="no")
     for belief in disturbing:
         answer = command.tried(belief, stack_of(account, tmp_path))
-        assert (answer.verdict, "environment=prod" in answer.said) == (Verdict.NOT_TRIED, True)
+        assert (answer.verdict, "first-day=may-disturb" in answer.said) == (Verdict.NOT_TRIED, True)
         assert AWS.called == ["cloudformation.DescribeStacks"]
+
+
+@pytest.mark.parametrize(
+    ("valued", "verdict", "said"),
+    [
+        ({"counted"}, Verdict.REFUTED, "s-a: its metrics have values, and its expression has none"),
+        (set(), Verdict.REFUTED, "2 alarms; without a metric that has values yet: s-a, s-b"),
+        ({"counted", "value"}, Verdict.HELD, "yet: none"),
+    ],
+)
+def test_an_expression_without_a_value_is_not_held(
+    account: Account, tmp_path: Path, valued: set[str], verdict: Verdict, said: str
+) -> None:
+    account.answers["cloudwatch.GetMetricData"] = values_of(valued)
+    answer = command.tried(command.BY_NAME["alarms"], stack_of(account, tmp_path))
+    assert (answer.verdict, said in answer.said) == (verdict, True), answer
+
+
+@pytest.mark.parametrize("changed", [{"first-day": "another"}, {"aws:cloudformation:logical-id": "Theirs"}])
+def test_a_failover_is_only_of_the_cluster_that_is_made_for_the_stack(
+    account: Account, tmp_path: Path, changed: dict[str, str]
+) -> None:
+    (cluster,) = cast("Any", account.answers["rds.DescribeDBClusters"])["DBClusters"]
+    tags = {tag["Key"]: tag["Value"] for tag in cluster["TagList"]} | changed
+    cluster["TagList"] = [{"Key": key, "Value": value} for key, value in tags.items()]
+    answer = command.tried(command.BY_NAME["failover"], stack_of(account, tmp_path))
+    assert (answer.verdict, "--tags first-day=s" in answer.said) == (Verdict.NOT_TRIED, True)
+    assert "rds.FailoverDBCluster" not in AWS.called
+
+
+def test_a_token_that_is_refused_makes_the_authorizer_read_the_keys() -> None:
+    given = parameters_of(STACK, {"JwtIssuer": "https://issuer.example", "JwtAudience": "a"})
+    for secret, algorithm in (("", "RS256"), ("arn", "HS256")):
+        unsigned = gateway.unsigned_token(given | {"JwtSecretArn": secret})
+        assert jwt.get_unverified_header(unsigned)["alg"] == algorithm
+        claims = jwt.decode(unsigned, options={"verify_signature": False})
+        assert (claims["iss"], claims["aud"]) == ("https://issuer.example", "a")
 
 
 def test_beliefs_about_deployments_ask_for_another_release(

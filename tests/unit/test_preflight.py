@@ -266,6 +266,27 @@ def test_an_endpoint_that_accepts_the_functions_is_enough(source: dict[str, Any]
     assert find(prepared() | {"ec2.DescribeSecurityGroups": ingress(**source)}) == []
 
 
+@pytest.mark.parametrize(
+    ("described", "problems"),
+    [
+        ({}, 1),
+        ({"EnableTerminationProtection": True}, 0),
+        ({"Tags": [{"Key": "first-day", "Value": "may-disturb"}]}, 0),
+    ],
+)
+def test_a_stack_with_users_is_protected_from_deletion(described: dict[str, Any], problems: int) -> None:
+    (stack,) = stack_in("UPDATE_COMPLETE")["Stacks"]
+    found = find(
+        prepared()
+        | {
+            "cloudformation.DescribeStacks": {
+                "Stacks": [stack | {"EnableTerminationProtection": False} | described]
+            }
+        }
+    )
+    assert len(found) == problems
+
+
 def test_a_zone_without_a_service_is_named_before_an_endpoint_is_created() -> None:
     answers = endpoints_without("states") | {"ec2.DescribeVpcEndpointServices": offered("zone-1", "zone-3")}
     missing, zone = find(prepared() | answers)

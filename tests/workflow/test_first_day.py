@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import MetaData, select
+from sqlalchemy import MetaData, select, text
 
 from first_day import __main__ as command
 from first_day.stack import Stack
@@ -37,14 +37,28 @@ def test_the_first_day_runs_whole_on_the_local_stack_and_leaves_nothing(
         command.UNDOING,
         api_url=stack.api_url,
         is_local=True,
+        token=stack.token("first-day"),
     )
     monkeypatch.setattr(command, "stack_named", lambda _: local)
     with pytest.raises(SystemExit) as ended:
         command.first_day("local")
     results = json.loads(Path("first-day-local.json").read_text())
-    answered = {name for name, belief in command.BY_NAME.items() if belief.smoke}
+    answered = {name for name in results if not command.BY_NAME[name].only_aws}
     assert {name for name, each in results.items() if each["verdict"] == "held"} == answered, results
-    others = [each for name, each in results.items() if name not in answered]
-    assert all((each["verdict"], each["said"]) == ("not tried", "only AWS can answer") for each in others)
+    for name, each in results.items():
+        if name in answered:
+            continue
+        reason = f"only AWS can answer: {command.BY_NAME[name].only_aws}"
+        assert (each["verdict"], each["said"]) == ("not tried", reason)
     assert ended.value.code == 0
+    assert left_by_trials(target) == []
+
+    # The list keeps the trial until no step of the stopped run can be at work.
+    assert command.tried(command.BY_NAME["end_event"], local).verdict == "held"
+    hour_ago = (
+        "UPDATE content_attempts SET ended_at = ended_at - interval '1 hour' WHERE user_id LIKE 'first-day-%'"
+    )
+    with target.engine.begin() as connection:
+        connection.execute(text(hour_ago))
+    assert command.remove_all(local) == []
     assert left_by_trials(target) == []

@@ -1,7 +1,8 @@
 """The prices, names and limits of AWS in the table `aws.csv`. Change them there only.
 
-A price is of US East (N. Virginia), in dollars, without the free tier. Of a name or a limit, `about` is a
-file that relies on it. `read` is the day on which the source was read; it is empty if nobody could read it.
+A price is of US East (N. Virginia), in dollars, without the free tier. Of a name, a limit or an action of
+the forge, `about` is a file that relies on it. `read` is the day on which the source was read; it is empty if
+nobody could read it.
 """
 
 import csv
@@ -23,5 +24,8 @@ class Fact(NamedTuple):
 
 with Path(__file__).with_name("aws.csv").open(newline="") as _table:
     FACTS = [Fact(**row) for row in csv.DictReader(_table)]
+
+UNCONFIRMED = [fact.name for fact in FACTS if fact.kind == "price" and "aws.amazon.com" not in fact.source]
+"""The prices that only others state."""
 
 PRICES: Mapping[str, float] = {fact.name: float(fact.value) for fact in FACTS if fact.kind == "price"}

@@ -14,7 +14,7 @@ from math import ceil
 from rich.console import Console
 from rich.table import Column, Table
 
-from documents.aws import FACTS, PRICES
+from documents.aws import FACTS, PRICES, UNCONFIRMED
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template, default_of, read_template
 from roadmap_content.content.manifest import generation_order, planned_batch_size
@@ -211,6 +211,7 @@ def printed_bill(template: Template, database: Template) -> tuple[str, str, str]
     )
     tokens = DAY_OF_ROADMAPS * CONCEPTS_OF_A_DAY * (TOKENS_IN + TOKENS_OUT) / 1_440
     idle = idle_month(template, database)
+    parts = ", ".join(f"{name} ${dollars:.0f}" for name, dollars in idle.items())
     return (
         "\n".join(map(str.rstrip, printed.getvalue().splitlines())),
         (
@@ -218,8 +219,8 @@ def printed_bill(template: Template, database: Template) -> tuple[str, str, str]
             f"{given} slots make {DAY_OF_ROADMAPS * given / slots:,.0f} roadmaps."
         ),
         (
-            f"A month without a task costs about ${sum(idle.values()):.0f} with a created database, WAF and "
-            f"SnapStart: {', '.join(f'{name} ${dollars:.0f}' for name, dollars in idle.items())}."
+            f"A month without a task costs about ${sum(idle.values()):.0f} for each environment with a "
+            f"created database, WAF and SnapStart: {parts}."
         ),
     )
 
@@ -231,6 +232,7 @@ def main() -> None:
     PAGE.write_text(page[: page.index("┏")] + table + page.partition("┘")[2])
     sys.stdout.write("\n".join([table, *sentences, ""]))
     year = datetime.now(UTC).year
+    sys.stdout.write(f"Not confirmed by a page of AWS: {', '.join(UNCONFIRMED)}.\n")
     sys.stdout.write(f"Not read in {year}: {', '.join(not_read(year)) or 'none'}.\n")
 
 

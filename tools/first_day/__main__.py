@@ -6,6 +6,7 @@ left to remove), 1, 3 (no access).
 """
 
 import json
+import os
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -21,12 +22,12 @@ from release.configuration import CONFIGURATION, stack_in
 from release.errors import ReleaseError
 from roadmap_command.target import patient_lambda_client
 
-from .alarms import alarms, page
+from .alarms import alarms, metrics, page
 from .belief import Answer, Belief, NotTriedError, Verdict
 from .functions import aliases, database, endpoints, error_names
-from .gateway import limit, refusals, reservation
+from .gateway import firewall, limit, options, refusals, reservation, token
 from .releases import migration_failure, own_versions, rollback
-from .runs import bucket_key, erasure, failover, redrive
+from .runs import bucket_key, end_event, erasure, failover, model, redrive, restore
 from .stack import FAILURES, Stack
 from .trial import erase
 
@@ -34,15 +35,22 @@ BELIEFS = (
     aliases,
     database,
     endpoints,
+    metrics,
     alarms,
     page,
     refusals,
+    options,
+    token,
     error_names,
     bucket_key,
+    model,
     redrive,
+    end_event,
     erasure,
+    restore,
     reservation,
     limit,
+    firewall,
     failover,
     migration_failure,
     rollback,
@@ -66,6 +74,7 @@ def first_day(
     if dry_run:
         for belief in chosen:
             kind = "  asked for by name: it disturbs users" if belief.disturbs else ""
+            kind += "  it pages people" if belief.pages else ""
             needs = "  needs another release: ARTIFACT=FILE" if belief.needs_release else ""
             typer.echo(f"{belief.name}: {belief.claim}{kind}{needs}\n  sends {', '.join(belief.plan)}")
         return
@@ -109,10 +118,10 @@ def tried(belief: Belief, stack: Stack) -> Answer:
 
 
 def _answer(belief: Belief, stack: Stack) -> Answer:
-    if stack.is_local and not belief.smoke:
-        raise NotTriedError("only AWS can answer")
-    if belief.disturbs and stack.tags.get("environment") == "prod":
-        raise NotTriedError("it disturbs users, and the stack is tagged environment=prod")
+    if stack.is_local and belief.only_aws:
+        raise NotTriedError(f"only AWS can answer: {belief.only_aws}")
+    if belief.disturbs and not stack.is_local and stack.tags.get("first-day") != "may-disturb":
+        raise NotTriedError("it disturbs users, and the stack has no tag first-day=may-disturb")
     if belief.needs_release and not stack.artifact:
         raise NotTriedError("it needs another release: ARTIFACT=FILE")
     return belief.attempt(stack)
@@ -135,7 +144,8 @@ def stack_named(name: str) -> Stack:
         local = local_stack().attach()
         clients: Clients = lambda service, _: local.client(service)  # noqa: E731
         of_logs = local.log_group.rpartition("/")[2]
-        return Stack(of_logs, clients, todo, UNDOING, api_url=local.api_url, is_local=True)
+        token = local.token("first-day")
+        return Stack(of_logs, clients, todo, UNDOING, local.api_url, is_local=True, token=token)
     with suppress(ReleaseError):  # it is the name of a stack
         name = stack_in(CONFIGURATION, name)
     shared = clients_of(boto3.Session())
@@ -145,6 +155,7 @@ def stack_named(name: str) -> Stack:
         lambda service, region: invoking if service == "lambda" else shared(service, region),
         todo,
         UNDOING,
+        token=os.environ.get("ROADMAP_TOKEN", ""),
     )
 
 

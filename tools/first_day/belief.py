@@ -48,15 +48,19 @@ class Belief:
     """The operations that a try and its undo may send, as `service.Operation`."""
 
     disturbs: bool
-    """Whether users may notice the try: it runs only if it is named, and never in production."""
+    """Whether users may notice the try: it runs only if it is named, on a stack whose tag permits it."""
+
+    pages: bool
+    """Whether it pages people."""
 
     needs_release: bool
     """Whether the try deploys another release, the artefact given as ARTIFACT."""
 
     smoke: bool
-    """Whether it belongs to the short part that runs between staging and production. The local stack can
-    answer it, too.
-    """
+    """Whether it belongs to the short part that runs between staging and production."""
+
+    only_aws: str
+    """Why the local stack cannot answer it; empty if it can."""
 
     @property
     def name(self) -> str:
@@ -66,11 +70,16 @@ class Belief:
     @property
     def claim(self) -> str:
         """The belief, as a sentence."""
-        return str(self.attempt.__doc__)
+        return str(self.attempt.__doc__).partition("\n")[0]
 
 
 def belief(
-    *plan: str, disturbs: bool = False, needs_release: bool = False, smoke: bool = False
+    *plan: str,
+    disturbs: bool = False,
+    pages: bool = False,
+    needs_release: bool = False,
+    smoke: bool = False,
+    only_aws: str = "",
 ) -> Callable[[Attempt], Belief]:
     """Make a belief of the function that tries it."""
-    return lambda attempt: Belief(attempt, plan, disturbs, needs_release, smoke)
+    return lambda attempt: Belief(attempt, plan, disturbs, pages, needs_release, smoke, only_aws)

@@ -11,6 +11,8 @@ from .belief import Answer, belief, held_if
 from .stack import Stack
 from .trial import RUN_PLAN, ask, end_of, insert, start
 
+NO_RELEASES = "the local stack is deployed at once, and never updated"
+
 
 def settled(stack: Stack) -> str:
     """The stack's status when nothing is in progress any more, or after half an hour."""
@@ -33,6 +35,7 @@ def deploy(stack: Stack) -> "subprocess.Popen[bytes]":
     "cloudformation.UpdateStack",
     "cloudformation.DescribeStackEvents",
     disturbs=True,
+    only_aws=NO_RELEASES,
 )
 def migration_failure(stack: Stack) -> Answer:
     """A migration that refuses a deployment fails it with its reason, and CloudFormation goes back."""
@@ -60,6 +63,7 @@ def migration_failure(stack: Stack) -> Answer:
     "cloudwatch.SetAlarmState",
     disturbs=True,
     needs_release=True,
+    only_aws=NO_RELEASES,
 )
 def rollback(stack: Stack) -> Answer:
     """An alarm rolls a deployment back, and the same release deploys afterwards."""
@@ -79,7 +83,13 @@ def rollback(stack: Stack) -> Answer:
     return held_if(code == 0, f"{after}; deployed again: {settled(stack)}, exit code {code}")
 
 
-@belief(*RUN_PLAN, "stepfunctions.GetExecutionHistory", disturbs=True, needs_release=True)
+@belief(
+    *RUN_PLAN,
+    "stepfunctions.GetExecutionHistory",
+    disturbs=True,
+    needs_release=True,
+    only_aws=NO_RELEASES,
+)
 def own_versions(stack: Stack) -> Answer:
     """A run of an earlier release is redriven on that release's own versions."""
     trial = insert(stack, with_a_fault=True)

@@ -1,5 +1,9 @@
 """Beliefs about a run: its first object, its redrive, its erasure, a failover in its middle."""
 
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
 from release.preflight.database import find_server
 from roadmap_content.contracts.erasure import Removed
 from roadmap_content.platform.storage.keys import places_of
@@ -9,7 +13,7 @@ from .stack import Stack
 from .trial import INSERT_PLAN, RUN_PLAN, ask, end_of, insert, start
 
 
-@belief(*RUN_PLAN, "s3.ListObjectsV2", "s3.HeadObject")
+@belief(*RUN_PLAN, "s3.ListObjectsV2", "s3.HeadObject", only_aws="the local S3 has no keys")
 def bucket_key(stack: Stack) -> Answer:
     """A role with `kms:GenerateDataKey` alone writes the first object under the bucket's key."""
     trial = insert(stack)
@@ -23,6 +27,37 @@ def bucket_key(stack: Stack) -> Answer:
     manifest = s3.head_object(Bucket=bucket, Key=listed[0]["Key"])
     encrypted = manifest.get("ServerSideEncryption"), manifest.get("BucketKeyEnabled", False)
     return held_if(encrypted == ("aws:kms", True), f"{encrypted[0]}, bucket key: {encrypted[1]}")
+
+
+@belief(*RUN_PLAN, only_aws="the local stack has no model")
+def model(stack: Stack) -> Answer:
+    """The model answers: a run generates an item that is not staged, and saves it."""
+    if stack.parameters["Generator"] == "offline":
+        raise NotTriedError("Generator is offline")
+    trial = insert(stack, without_one=True)
+    status = end_of(stack, start(stack, trial))
+    _, task = ask(stack, "GET", f"/tasks/{trial}")
+    return held_if((status, task.get("status")) == ("SUCCEEDED", "completed"), f"{status}, {task}")
+
+
+@belief(*RUN_PLAN, "stepfunctions.StopExecution", disturbs=True)
+def end_event(stack: Stack) -> Answer:
+    """The end of a run that is stopped from outside reaches Reconcile, which records it at once.
+
+    Its trial can be erased a quarter of an hour later, when no step of it can be at work: by another call.
+    """
+    trial = insert(stack)
+    execution = start(stack, trial)
+    stack.client("stepfunctions").stop_execution(executionArn=execution)
+    status = end_of(stack, execution)
+    if status != "ABORTED":
+        raise NotTriedError(f"the run was {status} before it was stopped")
+
+    def recorded() -> str:
+        _, task = ask(stack, "GET", f"/tasks/{trial}")
+        return str(task["status"]) if task.get("status") == "failed" else ""
+
+    return held_if(stack.until(recorded, 120), f"{status}; the task is recorded: {bool(recorded())}")
 
 
 @belief(*RUN_PLAN, smoke=True)
@@ -59,15 +94,45 @@ def erasure(stack: Stack) -> Answer:
     "rds.DescribeDBClusters",
     "rds.FailoverDBCluster",
     disturbs=True,
+    only_aws="the local PostgreSQL has no standby",
 )
 def failover(stack: Stack) -> Answer:
     """A run during which the database fails over completes."""
-    server = find_server(stack.client("rds"), stack.parameters)
-    if server is None:
-        raise NotTriedError("no cluster of RDS has the host or the resource id of the parameters")
+    cluster = _cluster(stack)
+    tags = {tag["Key"]: tag["Value"] for tag in cluster.get("TagList", ())}
+    if (tags.get("aws:cloudformation:logical-id"), tags.get("first-day")) != ("DatabaseCluster", stack.name):
+        raise NotTriedError(
+            f"the cluster is not of database/template.yaml, deployed with --tags first-day={stack.name}"
+        )
     trial = insert(stack)
     execution = start(stack, trial)
-    stack.client("rds").failover_db_cluster(DBClusterIdentifier=server.name)
+    stack.client("rds").failover_db_cluster(DBClusterIdentifier=cluster["DBClusterIdentifier"])
     status = end_of(stack, execution)
     _, task = ask(stack, "GET", f"/tasks/{trial}")
     return held_if((status, task.get("status")) == ("SUCCEEDED", "completed"), f"{status}, {task}")
+
+
+@belief(
+    "cloudformation.DescribeStacks",
+    "rds.DescribeDBProxies",
+    "rds.DescribeDBProxyTargets",
+    "rds.DescribeDBClusters",
+    only_aws="the local PostgreSQL has no backups",
+)
+def restore(stack: Stack) -> Answer:
+    """The database can be restored to the moment before a damage, up to ten minutes ago."""
+    cluster = _cluster(stack)
+    earliest, latest = cluster["EarliestRestorableTime"], cluster["LatestRestorableTime"]
+    recent = earliest < latest and latest > datetime.now(UTC) - timedelta(minutes=10)
+    return held_if(recent, f"from {earliest} to {latest}")
+
+
+def _cluster(stack: Stack) -> Mapping[str, Any]:
+    """The cluster of the parameters. Raises NotTriedError: there is none."""
+    client = stack.client("rds")
+    server = find_server(client, stack.parameters)
+    if server is None:
+        raise NotTriedError("no cluster of RDS has the host or the resource id of the parameters")
+    found: Mapping[str, Any]
+    (found,) = client.describe_db_clusters(DBClusterIdentifier=server.name)["DBClusters"]
+    return found

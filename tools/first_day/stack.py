@@ -50,7 +50,15 @@ class Stack:
 
     is_local: bool = False
     artifact: str = ""
+    token: str = field(default="", repr=False)
+    """A token of the API, of any user."""
+
     pause: Callable[[float], None] = field(default=time.sleep)
+
+    @property
+    def region(self) -> str:
+        """The region of the clients."""
+        return str(self.client("cloudformation").meta.region_name)
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - of any service
         """A client of AWS."""

@@ -32,8 +32,10 @@ class NotErasedError(PermanentError, code="NotErased"):
     """A trial could not be erased yet. The message says when or why."""
 
 
-def insert(stack: Stack, *, with_a_fault: bool = False) -> str:
-    """Insert and stage a trial; return its id. With a fault, two quizzes have the same id."""
+def insert(stack: Stack, *, with_a_fault: bool = False, without_one: bool = False) -> str:
+    """Insert and stage a trial; return its id. With a fault, two quizzes have the same id; without one, an
+    item is left to the generator.
+    """
     trial = f"first-day-{secrets.token_hex(6)}"
     stack.before("erase", trial=trial)
     _, fault = stack.invoke(stack.alias("MigrateDatabaseFunction"), {"trial": trial})
@@ -46,6 +48,8 @@ def insert(stack: Stack, *, with_a_fault: bool = False) -> str:
     s3, bucket = stack.client("s3"), stack.outputs["ContentBucket"]
     for entry in (first, second, *others):
         for content_type in ContentType:
+            if without_one and entry is first and content_type == ContentType.QUIZ:
+                continue
             key = staged_key(trial, Item(entry["concept_id"], content_type))
             s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(entry[content_type]).encode())
     return trial

@@ -55,7 +55,7 @@ def problems_of(account: Account, parameters: Mapping[str, str]) -> Iterator[Pro
     if account.rate < rate or account.burst < rate:
         yield Problem(
             f"API Gateway allows {account.rate:.0f} requests per second (burst {account.burst}) to all APIs, "
-            f"and the stages' limits add up to {rate}",
+            f"and the limits of one method and of the console's files are {rate} together",
             "lower ApiRequestsPerSecond, or ask for more: aws service-quotas request-service-quota-increase "
             f"--service-code apigateway --quota-code L-8A5B8E43 --desired-value {rate}",
         )

@@ -20,7 +20,8 @@ def check(clients: Clients, target: Target) -> Iterator[Problem]:
             "names, which the roles of deployment/role.yaml know by their beginning",
             f"a stack_name of at most {LONGEST} characters in samconfig.toml",
         )
-    status = describe(clients, target.stack).get("StackStatus", "")
+    described = describe(clients, target.stack)
+    status = described.get("StackStatus", "")
     if status == "ROLLBACK_COMPLETE":
         yield Problem(
             f"{target.stack} is {status}: its first deployment failed, and CloudFormation cannot update it",
@@ -30,6 +31,13 @@ def check(clients: Clients, target: Target) -> Iterator[Problem]:
         yield Problem(
             f"{target.stack} is {status}: CloudFormation cannot update it",
             f"aws cloudformation continue-update-rollback --stack-name {target.stack}",
+        )
+    may_disturb = {"Key": "first-day", "Value": "may-disturb"} in described.get("Tags", ())
+    if status.endswith("_COMPLETE") and not may_disturb and not described.get("EnableTerminationProtection"):
+        yield Problem(
+            f"{target.stack} has users, and anybody who may can delete it",
+            "aws cloudformation update-termination-protection --enable-termination-protection "
+            f"--stack-name {target.stack}",
         )
 
 
