@@ -27,7 +27,7 @@ from roadmap_command.runs import follow_run, start_run, task_status
 from roadmap_command.target import Target
 from roadmap_command.terminal import Terminal
 from roadmap_content.content.bundle import Bundle, BundleTask, parse_bundle, read_bundle
-from roadmap_content.content.generation.generator import generator_named
+from roadmap_content.content.generation.generator import GenerationRequest, generator_named
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.roadmaps.framework import Framework, read_framework
 from roadmap_content.contracts.api.tasks import TaskStatus
@@ -144,7 +144,7 @@ def _content(framework: Framework, concept_id: str) -> Document:
     generator = generator_named("offline")
     entry: Document = {"concept_id": concept_id}
     for content_type, kind in CONTENT_KINDS.items():
-        draft = generator.generate(framework.concept(concept_id), content_type).model_dump(mode="json")
+        draft = generator.generate(GenerationRequest(framework.concept(concept_id), content_type))
         own_id = f"{content_type}-{concept_id}"[-64:]
         entry[content_type] = {kind.id_field: own_id} | draft | kind.complete(draft, 1)
     return entry

@@ -28,6 +28,7 @@ from migrations.grants import RolesIncompleteError, grant_access, require_row_se
 from migrations.installation import restore
 from migrations.rehearsal import insert_roadmap, insert_trial
 
+from ...content.generation.generator import GenerationRequest
 from ...content.generation.offline import OfflineGenerator
 from ...content.kind import ContentKind, save_parameters, with_origin
 from ...content.registry import CONTENT_KINDS
@@ -168,7 +169,7 @@ def rehearse(connection: Connection) -> None:
 def _refusal(connection: Connection, kind: ContentKind, roadmap_id: str) -> str | None:
     """Why a valid item is not saved; `None` if it is."""
     concept = Concept(f"{roadmap_id}:c-1-1-1", "Rehearsal", "Whether this release saves content.")
-    draft = OfflineGenerator().generate(concept, kind.content_type).model_dump(mode="json")
+    draft = OfflineGenerator().generate(GenerationRequest(concept, kind.content_type))
     document = {kind.id_field: str(uuid4())} | draft | kind.complete(draft, 1)
     try:
         content = kind.parse(json.dumps(document).encode())
