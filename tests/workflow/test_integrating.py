@@ -91,7 +91,7 @@ def test_the_errors_of_the_client_are_those_of_the_document() -> None:
 def test_the_document_connects_a_product(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stage_and_start, follow, ask, make_queue, receive = blocks("python")
+    stage_and_start, follow, ask, _generator, make_queue, receive = blocks("python")
     command("up", "--events")
     enter_environment(monkeypatch)
     # The command of the sample, in this process, which knows the test's stack.

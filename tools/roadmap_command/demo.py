@@ -91,11 +91,11 @@ NOT_GENERATED = slice(-10, -2)
 """Concepts of the sample without content. The first run generates it."""
 
 
-def run_demo(*, keep: bool = False, fresh: bool = False) -> None:
+def run_demo(*, keep: bool = False, fresh: bool = False, generator: Path | None = None) -> None:
     """Run the demonstration, and print its result as one JSON object.
 
     With `keep`, the stack is the one that `roadmap up` would start. It keeps running until `roadmap down`.
-    `fresh` first deletes the data of an earlier stack.
+    `fresh` first deletes the data of an earlier stack. `generator`: see `LocalStack.start`.
 
     Raises:
         RefusedError: with `keep`, there is data that the stack would replace.
@@ -113,7 +113,12 @@ def run_demo(*, keep: bool = False, fresh: bool = False) -> None:
         console.rule(Text("1. A separate stack", style="bold"))
         with console.status("PostgreSQL, the local cloud, the template's functions and its state machine"):
             stack = LocalStack.start(
-                directory, parameters=PARAMETERS, wait_scale=0.1, detached=keep, keep=keep
+                directory,
+                parameters=PARAMETERS,
+                wait_scale=0.1,
+                detached=keep,
+                keep=keep,
+                generator=generator,
             )
         if not keep:
             undo.enter_context(stack)
