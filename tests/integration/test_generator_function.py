@@ -15,11 +15,13 @@ from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.kind import MAX_INTEGER
 from roadmap_content.content.roadmaps.framework import concept_from
 from roadmap_content.contracts.documents import MAX_STAGED
+from roadmap_content.contracts.generation import GeneratorAnswer, GeneratorError, GeneratorUsage
 from roadmap_content.contracts.items import ContentType, Item
-from roadmap_content.contracts.payloads import BatchRequest
+from roadmap_content.contracts.payloads import BatchRequest, Payload
 from roadmap_content.platform.postgres.transactions import RESERVE
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage.staging import Staging
+from tests.integration.test_external_texts import HOSTILE
 from tests.support.erasing import rows_with
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.http_server import Reply
@@ -301,6 +303,30 @@ def test_usage_replaces_the_reservation_and_without_it_that_counts(
     (counted,) = pipeline.rows("SELECT tokens FROM generation_tokens")
     unknown = sum(tokens for kind, tokens in most.items() if kind != "quiz")
     assert counted["tokens"] == len(IDS) * (unknown + 900 + 400)
+    told = pipeline.rows("SELECT DISTINCT content_type = 'quiz' AS tells, tokens_in FROM content_origins")
+    assert {row["tells"]: row["tokens_in"] for row in told} == {True: 900, False: None}
+
+
+ERROR = {"code": "NoSource", "reason": REASON}
+PARTS: tuple[type[Payload], ...] = (GeneratorAnswer, GeneratorError, GeneratorUsage)
+
+
+@pytest.mark.parametrize(("part", "field"), [(part, name) for part in PARTS for name in part.model_fields])
+def test_any_text_in_a_field_of_an_answer_ends_its_own_item(
+    pipeline: Pipeline, server: LambdaServer, part: type[Payload], field: str
+) -> None:
+    def hostile(event: Event) -> Reply:
+        if part is GeneratorError:
+            return answers({"error": ERROR | {field: HOSTILE}})
+        changed = {"usage": USAGE | {field: HOSTILE}} if part is GeneratorUsage else {field: HOSTILE}
+        return answers({"content": content_of(event), "usage": USAGE} | changed)
+
+    server.behaviour = only_bad(hostile)
+    assert not pipeline.run().complete
+    (failed,) = pipeline.status().failed_items
+    assert (failed.concept_id, failed.content_type) == (BAD, "quiz")
+    is_reason = (part, field) == (GeneratorError, "reason")
+    assert failed.error_code == ("Generator.NoSource" if is_reason else "GeneratorFailed")
 
 
 def test_a_kill_before_staging_repeats_the_call_with_its_token(

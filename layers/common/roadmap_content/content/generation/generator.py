@@ -85,6 +85,9 @@ class Allowance:
     budget: TaskBudget | None = None
     quota: ModelQuota | None = None
     usage: Usage = field(default_factory=Usage)
+    is_usage_known: bool = True
+    """Whether every answer told its tokens."""
+
     model_id: str | None = None
     """The model that was asked; `None` if the generator uses none."""
 

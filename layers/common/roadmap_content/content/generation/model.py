@@ -305,4 +305,6 @@ class ModelGenerator(Generic[QuestionT]):
         allowance.model_id, allowance.prompt_version = answer.model_id, answer.prompt_version
         if answer.usage is not None:
             allowance.record_usage(need.total, answer.usage)
+        else:
+            allowance.is_usage_known = False
         return answer

@@ -250,7 +250,7 @@ class ItemPreparation:
             generator=self._generator_name,
             model_id=allowance.model_id,
             prompt_version=allowance.prompt_version,
-            **allowance.usage._asdict(),
+            **(allowance.usage._asdict() if allowance.is_usage_known else {}),
         )
 
     def _amend(self, item: Item, amend: Callable[[Document], Document]) -> None:
