@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from roadmap_content.content.generation.generator import Allowance, GenerationRequest
 from roadmap_content.content.generation.offline import OfflineGenerator
-from roadmap_content.content.kind import Draft
+from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.aws.team_function import Fault, NoAnswerError
 from roadmap_content.platform.runtime.settings import Settings
@@ -43,9 +44,9 @@ class Noting(OfflineGenerator):
         super().__init__()
         self.refused: list[str] = []
 
-    def generate(self, *arguments: Any) -> Draft:
-        self.refused += arguments[4:]
-        return super().generate(*arguments)
+    def generate(self, request: GenerationRequest, allowance: Allowance | None = None) -> Document:
+        self.refused += [] if request.refused is None else [request.refused]
+        return super().generate(request, allowance)
 
 
 def checked(pipeline: Pipeline, judge: Judge, scope: str = "generated", failure: str = "wait") -> Check:
@@ -174,7 +175,7 @@ def test_an_unusable_verdict_fails_its_item_and_the_others_are_saved(
     for item, verdict in judged.items():
         code, reason = failed[item].error_code, failed[item].reason
         if verdict == UNUSABLE["a reason that ends in half an emoji"]:
-            assert (code, reason) == ("Check.WrongKey", "question 2 ?")
+            assert (code, reason) == ("Check.WrongKey", "question 2 \ufffd")
         else:
             assert (code, reason[:15]) == ("ContentCheckFailed", "wrong verdict: "), verdict
 
@@ -225,7 +226,7 @@ def test_a_batch_that_is_too_large_for_one_call_is_checked_in_parts(
     def at_most_two(document: Any, seconds: float) -> Any:
         sizes.append(len(document["items"]))
         if sizes[-1] > 2:
-            raise NoAnswerError(Fault.TOO_LARGE, "the request is too large")
+            raise NoAnswerError(Fault.ANSWER_TOO_LARGE, "the request is too large")
         return call(document, seconds)
 
     monkeypatch.setattr(check, "call", at_most_two)

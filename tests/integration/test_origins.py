@@ -6,8 +6,10 @@ import pytest
 
 from roadmap_command.commands.history import explanation
 from roadmap_content.api.revisions import read_origin
+from roadmap_content.content.generation.generator import GenerationRequest
 from roadmap_content.content.generation.model import Answer, ModelGenerator
 from roadmap_content.content.generation.offline import OfflineGenerator
+from roadmap_content.content.generation.prompting import PromptedModel
 from roadmap_content.content.generation.quota import Usage
 from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.content.rows import count_origins
@@ -23,7 +25,7 @@ IDS = concept_ids(2)
 STAGED, GENERATED = IDS
 
 
-class Model:
+class Model(PromptedModel):
     """A model that answers with the drafts of the offline generator, or with something else."""
 
     model_id = "example.model-1"
@@ -36,10 +38,11 @@ class Model:
     def ask(self, prompt: Any, _rejected: Any) -> Answer:
         """Answer with a draft of the type that the tool names."""
         content_type = ContentType(prompt.tool.removeprefix("hand_in_"))
+        origin = {"model_id": self.model_id, "prompt_version": prompt.version}
         if content_type in self.bad:
-            return Answer(Usage(70, 3), {"nothing": "useful"})
-        draft = OfflineGenerator().generate(Concept("c", "Retries"), content_type)
-        return Answer(Usage(100, 50), draft.model_dump(mode="json"))
+            return Answer(Usage(70, 3), {"nothing": "useful"}, **origin)
+        draft = OfflineGenerator().generate(GenerationRequest(Concept("c", "Retries"), content_type))
+        return Answer(Usage(100, 50), draft, **origin)
 
 
 def use_model(pipeline: Pipeline, model: Model) -> None:

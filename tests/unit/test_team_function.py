@@ -50,11 +50,11 @@ def test_the_answer_is_read() -> None:
         (refused("TooManyRequestsException", 429), Fault.THROTTLED, "TooManyRequestsException"),
         (refused("AccessDeniedException", 403), Fault.FORBIDDEN, "AccessDeniedException"),
         (refused("ResourceNotFoundException", 404), Fault.MISSING, "ResourceNotFoundException"),
-        (refused("RequestTooLargeException", 413), Fault.TOO_LARGE, "RequestTooLargeException"),
+        (refused("RequestTooLargeException", 413), Fault.REQUEST_TOO_LARGE, "RequestTooLargeException"),
         (refused("ServiceException", 500), Fault.BUSY, "ServiceException"),
         (refused("InvalidParameterValueException"), Fault.REFUSED, "InvalidParameterValueException"),
         (crashed("KeyError"), Fault.FAILED, "the function failed: KeyError"),
-        (crashed("Function.ResponseSizeTooLarge"), Fault.TOO_LARGE, "ResponseSizeTooLarge"),
+        (crashed("Function.ResponseSizeTooLarge"), Fault.ANSWER_TOO_LARGE, "ResponseSizeTooLarge"),
         (function(b"[]", failed=True), Fault.FAILED, "without a reason"),
         (function(b"<html>"), Fault.NOT_JSON, "not JSON"),
         (function(b"[" * 100_000), Fault.NOT_JSON, "not JSON"),
@@ -103,4 +103,4 @@ def test_nothing_is_sent_without_the_time_or_above_the_limit() -> None:
     assert caught.value.fault is Fault.OUT_OF_TIME
     with pytest.raises(NoAnswerError, match="can be sent") as caught:
         function().call({"text": "x" * MAX_REQUEST}, SECONDS)
-    assert caught.value.fault is Fault.TOO_LARGE
+    assert caught.value.fault is Fault.REQUEST_TOO_LARGE

@@ -129,7 +129,7 @@ def test_the_document_connects_a_product(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    stage_and_start, follow, ask, make_queue, receive = blocks("python")
+    stage_and_start, follow, ask, _generator, make_queue, receive = blocks("python")
     command("up", "--events", *database_options)
     enter_environment(monkeypatch)
     # The command of the sample, in this process, which knows the test's stack.

@@ -105,7 +105,7 @@ def regenerate(
         str | None, typer.Option("--prompt", help="Only what this version of the prompt wrote.")
     ] = None,
     generator: Annotated[
-        str | None, typer.Option("--generator", help="Only what product, offline or bedrock wrote.")
+        str | None, typer.Option("--generator", help="Only what product, offline, bedrock or function wrote.")
     ] = None,
     before: Annotated[datetime | None, typer.Option("--before", help="Only items from before, UTC.")] = None,
     roadmap: Annotated[str | None, typer.Option("--roadmap", help="Only items of this roadmap.")] = None,

@@ -3,23 +3,19 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from ..contracts.documents import Document
 from ..contracts.errors import ContentCheckFailedError, InvalidContentError, PermanentError
+from ..contracts.generation import TeamCode, TeamReason
 from ..contracts.items import REJECTED_BY_CHECK
 from ..contracts.payloads import Payload, first_fault
-from ..platform.aws.team_function import Fault, NoAnswerError, TeamFunction
+from ..platform.aws.team_function import TOO_LARGE, NoAnswerError, TeamFunction
 from .kind import ContentKind
 
 
 class TooMuchToCheckError(ContentCheckFailedError, code=ContentCheckFailedError.code):
     """The request or its answer is larger than Lambda accepts: fewer items may fit."""
-
-
-def _encodable(value: object) -> object:
-    """A text without lone surrogates. A check that cuts a text by UTF-16 units leaves half an emoji."""
-    return value.encode(errors="replace").decode() if isinstance(value, str) else value
 
 
 class Accepted(Payload):
@@ -33,16 +29,21 @@ class Rejected(Payload):
     """The content is refused. The next attempt gives the reason to the model."""
 
     verdict: Literal["reject"]
-    code: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]{0,49}$")]
-    reason: Annotated[str, BeforeValidator(_encodable), Field(min_length=1)]
+    code: TeamCode
+    reason: TeamReason
 
 
 class RejectedByCheckError(PermanentError, code="RejectedByCheck"):
-    """The product's check has refused a content; `error_code` is that of its verdict."""
+    """The product's check has refused a content."""
 
     def __init__(self, rejection: Rejected) -> None:
         super().__init__(rejection.reason)
-        self.error_code = f"{REJECTED_BY_CHECK}{rejection.code}"
+        self._code = f"{REJECTED_BY_CHECK}{rejection.code}"
+
+    @property
+    def recorded_code(self) -> str:
+        """The code of the verdict."""
+        return self._code
 
 
 class _Answer(Payload):
@@ -64,7 +65,7 @@ def ask_check(check: TeamFunction, question: Document, seconds_left: float) -> S
     try:
         verdicts = _Answer.model_validate(check.call(question, seconds_left)).verdicts
     except NoAnswerError as error:
-        failed = TooMuchToCheckError if error.fault is Fault.TOO_LARGE else ContentCheckFailedError
+        failed = TooMuchToCheckError if error.fault in TOO_LARGE else ContentCheckFailedError
         raise failed(str(error)) from error
     except ValidationError as error:
         raise ContentCheckFailedError(f"wrong answer: {first_fault(error)}") from error

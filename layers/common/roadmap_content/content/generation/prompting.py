@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from math import ceil
@@ -27,7 +27,9 @@ from ...contracts.payloads import first_fault
 from ..kind import Draft
 from ..registry import CONTENT_KINDS
 from ..roadmaps.framework import Concept
-from .generator import Learner
+from .generator import GenerationRequest, Learner
+from .model import Answer, Rejected
+from .quota import Need
 
 MAX_TEXT = 2_000
 MAX_SECTION = 8_000
@@ -217,6 +219,32 @@ def _inlined(node: Any, definitions: Document) -> Any:  # noqa: ANN401 - any par
         case list():
             return [_inlined(value, definitions) for value in node]
     return node
+
+
+class PromptedModel:
+    """The part of a `Model` that is asked with these prompts and answers with drafts."""
+
+    max_output: int
+    """Maximum output tokens of an answer."""
+
+    prompts: Path | None = None
+    """A folder with changed templates; see `prompt_for`."""
+
+    def question(self, request: GenerationRequest) -> Prompt:
+        """The prompt for an item."""
+        parts = request.concept, request.content_type, request.learner, request.refused
+        return replace(prompt_for(*parts, self.prompts), is_bulk=request.is_bulk)
+
+    def need(self, prompt: Prompt, rejected: Rejected | None) -> Need:
+        """The most tokens that a call may use."""
+        most_output = prompt.most_output(self.max_output)
+        if rejected is None or rejected.answer.usage is None:
+            return Need(prompt.most_tokens, most_output)
+        return Need(rejected.answer.usage.total + len(rejected.fault.encode()), most_output)
+
+    def read(self, request: GenerationRequest, answer: Answer) -> Document:
+        """The draft of an answer; see `read_draft`."""
+        return read_draft(request.content_type, answer.output).model_dump(mode="json")
 
 
 def read_draft(content_type: ContentType, output: object) -> Draft:

@@ -14,8 +14,9 @@ from ..times import UtcTime
 Generator = Annotated[
     str | None,
     Field(
-        description="`product` for content that the product staged, `offline` or `bedrock`; null if it is "
-        "unknown: the content was saved before origins were recorded, or the product wrote the row itself."
+        description="`product` for content that the product staged, `offline`, `bedrock` or `function`; "
+        "null if it is unknown: the content was saved before origins were recorded, or the product wrote "
+        "the row itself."
     ),
 ]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
 _CODES = {
-    "RequestTooLargeException": "TOO_LARGE",
+    "RequestTooLargeException": "REQUEST_TOO_LARGE",
     "TooManyRequestsException": "THROTTLED",
     "AccessDeniedException": "FORBIDDEN",
     "ResourceNotFoundException": "MISSING",
@@ -22,7 +22,7 @@ _CODES = {
 
 
 class Fault(Enum):
-    """Why there is no answer. After the first four, the function has not run."""
+    """Why there is no answer."""
 
     OUT_OF_TIME = auto()
     """Less time was left than a call may take."""
@@ -36,8 +36,9 @@ class Fault(Enum):
     REFUSED = auto()
     """Another refusal: of the request, or of its signature."""
 
-    TOO_LARGE = auto()
-    """The request, or the answer, is larger than Lambda accepts."""
+    REQUEST_TOO_LARGE = auto()
+    ANSWER_TOO_LARGE = auto()
+    """For Lambda."""
 
     FAILED = auto()
     """The function raised an error, or took longer than its own timeout."""
@@ -46,6 +47,9 @@ class Fault(Enum):
     """No complete answer in time. The function may go on."""
 
     NOT_JSON = auto()
+
+
+TOO_LARGE = (Fault.REQUEST_TOO_LARGE, Fault.ANSWER_TOO_LARGE)
 
 
 class NoAnswerError(Exception):
@@ -78,7 +82,7 @@ class TeamFunction:
         payload = storable_json(document).encode()
         if len(payload) > MAX_REQUEST:
             reason = f"the request has {len(payload)} bytes; {MAX_REQUEST} can be sent"
-            raise NoAnswerError(Fault.TOO_LARGE, reason)
+            raise NoAnswerError(Fault.REQUEST_TOO_LARGE, reason)
         try:
             response = self.client.invoke(FunctionName=self.arn, Payload=payload)
             answer = response["Payload"].read()
@@ -92,7 +96,7 @@ class TeamFunction:
             raise NoAnswerError(Fault.REFUSED, str(error)) from error
         if "FunctionError" in response:
             name = _error_type(answer)
-            fault = Fault.TOO_LARGE if name == "Function.ResponseSizeTooLarge" else Fault.FAILED
+            fault = Fault.ANSWER_TOO_LARGE if name == "Function.ResponseSizeTooLarge" else Fault.FAILED
             raise NoAnswerError(fault, f"the function failed: {name}")
         try:
             return json.loads(answer)

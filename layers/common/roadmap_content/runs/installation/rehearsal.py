@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from migrations.rehearsal import copy_trial, insert_trial
 
+from ...content.generation.generator import GenerationRequest
 from ...content.generation.offline import OfflineGenerator
 from ...content.kind import ContentKind, save_parameters, with_origin
 from ...content.registry import CONTENT_KINDS
@@ -195,7 +196,7 @@ def _save(kind: ContentKind, version: int, stage: Stage) -> None:
     """Save a valid item, or replace it."""
     item = Item(stage.concept.concept_id, kind.content_type)
     stage.connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
-    draft = OfflineGenerator().generate(stage.concept, kind.content_type).model_dump(mode="json")
+    draft = OfflineGenerator().generate(GenerationRequest(stage.concept, kind.content_type))
     document = {kind.id_field: str(uuid4())} | draft | kind.complete(draft, version)
     content = kind.parse(json.dumps(document).encode())
     row = kind.to_row(stage.trial, item.concept_id, content)
