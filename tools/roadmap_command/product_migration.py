@@ -8,8 +8,9 @@ All of it as the roles of the deployment, and rolled back.
 
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
-from typing import NamedTuple
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any, NamedTuple, cast
 
 from pg8000.exceptions import DatabaseError
 from pydantic import BaseModel
@@ -23,11 +24,22 @@ from roadmap_content.capabilities.erasure.rows import Subjects, erase_rows, requ
 from roadmap_content.content.revision_records import revisions_of
 from roadmap_content.contracts.api.system import DatabaseFinding
 from roadmap_content.contracts.items import ContentType, Item
-from roadmap_content.platform.postgres.transactions import diagnose
+from roadmap_content.contracts.payloads import Execution
+from roadmap_content.platform.aws.executions import Executions, ExecutionState
+from roadmap_content.platform.postgres.transactions import diagnose, transact, transact_in_parts
+from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.installation.rehearsal import NotRehearsedError, Stage, set_role
 from roadmap_content.runs.installation.rehearsal import rehearse as play_ours
+from roadmap_content.runs.reconciliation.checks import due_tasks, finished_tasks
+from roadmap_content.runs.reconciliation.content_loss import read_outcomes
+from roadmap_content.runs.reconciliation.task_repair import repair_task
+from roadmap_content.runs.steps.end_attempt import RunEnd, end_attempt
 from roadmap_content.state.installation import find_differences
+from roadmap_content.state.queue.claims import claim_in_run
+from roadmap_content.state.services import Services
+from roadmap_content.state.tasks.attempts import user_start
+from roadmap_content.state.tasks.task import read_snapshot, read_task
 
 # What contains a semicolon that ends no statement, and the semicolons that do.
 _PART = re.compile(
@@ -210,22 +222,59 @@ def _write(
         savepoint.rollback()
 
 
+def _deadline() -> Deadline:
+    """Of a play that waits for a lock."""
+    return Deadline.after(10)
+
+
+class _Savepoints:
+    """An engine for `transact` and `transact_in_parts`: its transactions are savepoints of a connection."""
+
+    def __init__(self, connection: Connection, options: dict[str, Any] | None = None) -> None:
+        self._connection = connection
+        self._options = options or {}
+
+    def execution_options(self, **options: Any) -> "_Savepoints":  # noqa: ANN401 - as of SQLAlchemy
+        return _Savepoints(self._connection, options)
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        self._connection.execution_options(**self._options)
+        try:
+            with self._connection.begin_nested():
+                yield self._connection
+        finally:  # the connection keeps its options
+            self._connection.execution_options(**dict.fromkeys(self._options, False))
+
+
+class _NoExecutions(Executions):
+    """Step Functions is not asked about the run."""
+
+    def state(self, execution_arn: str) -> ExecutionState:  # noqa: ARG002 - of the class
+        return ExecutionState.OVER
+
+
 def _play_ours(connection: Connection, roles: Roles) -> list[DatabaseFinding]:
     """The refusals of our own statements, and what our triggers and fallbacks record meanwhile."""
     recorded: list[DatabaseFinding] = []
 
+    services = Services(Settings({}), EVERY)
+    services.engine = cast("Engine", _Savepoints(connection))
+    services.executions = _NoExecutions("rehearsal")
+
     def encore(stage: Stage) -> None:
+        if stage.play("claim", roles.writer, partial(_claim, services)):
+            stage.play("outcome", roles.writer, partial(_end, services))
+        stage.play("sweep", roles.writer, partial(_sweep, services))
         recorded.extend(_differences(connection, roles))
         if not any(refusal.play.endswith(f" of {ContentType.QUIZ}") for refusal in stage.refusals):
-            stage.play("restore", roles.writer, _restore)
-        stage.play("erasure", roles.writer, _erase)
+            stage.play("restore", roles.writer, partial(_restore, services))
+        stage.play("erasure", roles.writer, partial(_erase, services))
 
     try:
         with connection.begin_nested():
             set_role(connection, roles.owner)
-            refusals = play_ours(
-                connection, Settings({}), roles.writer, roles.reader, capabilities=EVERY, encore=encore
-            )
+            refusals = play_ours(connection, roles.writer, roles.reader, encore)
     except NotRehearsedError as error:
         return [DatabaseFinding(kind="not_rehearsed", object="our statements", message=str(error))]
     return recorded + [
@@ -233,16 +282,35 @@ def _play_ours(connection: Connection, roles: Roles) -> list[DatabaseFinding]:
     ]
 
 
-def _restore(stage: Stage) -> None:
+def _claim(services: Services, stage: Stage) -> None:
+    task = read_task(stage.connection, stage.trial)
+    read_snapshot(stage.connection, task)  # as a retry does
+    execution = Execution(arn=stage.trial)
+    claim_in_run(services, task, execution, _deadline(), user_start(task.user_id))
+
+
+def _end(services: Services, stage: Stage) -> None:
+    run_end = RunEnd(execution_arn=stage.trial)
+    subject = services, stage.trial, 1, run_end
+    transact_in_parts(services.engine, end_attempt, _deadline(), *subject)
+
+
+def _sweep(services: Services, stage: Stage) -> None:
+    for read in (due_tasks, finished_tasks, read_outcomes):
+        transact(services.engine, read, _deadline())
+    repair_task(services, _deadline(), stage.trial)
+
+
+def _restore(services: Services, stage: Stage) -> None:
     """Restore the former quiz of the rehearsal. It has no text in S3."""
     item = Item(stage.concept.concept_id, ContentType.QUIZ)
     *_, former = revisions_of(stage.connection, stage.trial, item)
     author = Author("rehearsal", None)
-    Restore(stage.services, item, former.revision_id, author).of_task(stage.trial, None, stage.deadline)
+    Restore(services, item, former.revision_id, author).of_task(stage.trial, None, _deadline())
 
 
-def _erase(stage: Stage) -> None:
+def _erase(services: Services, stage: Stage) -> None:
     require_privileges(stage.connection)
     page = Subjects([stage.trial], [stage.trial], ("", ""))
-    erase_rows(stage.connection, stage.services.failure_hooks, page, product_rows=True)
+    erase_rows(stage.connection, services.failure_hooks, page, product_rows=True)
     stage.connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")

@@ -145,7 +145,7 @@ def _require_rehearsal(connection: Connection, settings: Settings, *, is_adoptio
     Raises RehearsalFailedError: the contract, the statement, the schema or a right refuses it.
     """
     try:
-        refusals = rehearse(connection, settings, settings.writer_role, settings.reader_role)
+        refusals = rehearse(connection, settings.writer_role, settings.reader_role)
     except NotRehearsedError as error:
         logger.warning("release_not_rehearsed", reason=str(error))
         return

@@ -4,14 +4,13 @@ migration of the product. Not rehearsed: S3, the model, and the permissions of f
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from migrations.rehearsal import copy_trial, insert_trial
@@ -24,23 +23,10 @@ from ...content.roadmaps.framework import Concept
 from ...content.rows import current_revisions
 from ...contracts.errors import DatabaseUnavailableError, PermanentError, named
 from ...contracts.items import Item
-from ...contracts.payloads import Execution, Origin
-from ...platform.aws.executions import Executions, ExecutionState
-from ...platform.postgres.transactions import DataRefusedError, diagnose, transact, transact_in_parts
-from ...platform.runtime.deadline import Deadline
+from ...contracts.payloads import Origin
+from ...platform.postgres.transactions import DataRefusedError, diagnose
 from ...platform.runtime.log import logger
-from ...platform.runtime.settings import Settings
-from ...state.queue.claims import claim_in_run
-from ...state.services import Capability, Services
-from ...state.tasks.attempts import user_start
 from ...state.tasks.task import read_snapshot, read_task
-from ..reconciliation.checks import due_tasks, finished_tasks
-from ..reconciliation.content_loss import read_outcomes
-from ..reconciliation.task_repair import repair_task
-from ..steps.end_attempt import RunEnd, end_attempt
-
-_SECONDS = 10.0
-"""The time of a play that waits for a lock."""
 
 # The settings of a role do not come with it.
 SET_ROLE = text("""
@@ -67,45 +53,13 @@ class NotRehearsedError(Exception):
     """The product's rules refuse a roadmap and a task for the rehearsal."""
 
 
-class _Savepoints:
-    """An engine for `transact` and `transact_in_parts`: its transactions are savepoints of a connection."""
-
-    def __init__(self, connection: Connection, options: dict[str, Any] | None = None) -> None:
-        self._connection = connection
-        self._options = options or {}
-
-    def execution_options(self, **options: Any) -> "_Savepoints":  # noqa: ANN401 - as of SQLAlchemy
-        return _Savepoints(self._connection, options)
-
-    @contextmanager
-    def begin(self) -> Iterator[Connection]:
-        self._connection.execution_options(**self._options)
-        try:
-            with self._connection.begin_nested():
-                yield self._connection
-        finally:  # the connection keeps its options
-            self._connection.execution_options(**dict.fromkeys(self._options, False))
-
-
-class _NoExecutions(Executions):
-    """Step Functions is not asked about the run."""
-
-    def state(self, execution_arn: str) -> ExecutionState:  # noqa: ARG002 - of the class
-        return ExecutionState.OVER
-
-
 @dataclass
 class Stage:
     """The connection of a rehearsal, and a roadmap and a task with one id."""
 
     connection: Connection
-    services: Services
     trial: str
     refusals: list[Refusal] = field(default_factory=list)
-
-    @property
-    def deadline(self) -> Deadline:
-        return Deadline.after(_SECONDS)
 
     @property
     def concept(self) -> Concept:
@@ -138,31 +92,23 @@ def set_role(connection: Connection, role: str) -> None:
 
 def rehearse(
     connection: Connection,
-    settings: Settings,
     writer: str,
     reader: str,
-    *,
-    capabilities: Sequence[Capability] = (),
     encore: Callable[[Stage], None] = lambda _: None,
 ) -> list[Refusal]:
-    """Play on a roadmap of its own, which the present role inserts; undo everything. `encore` plays more.
+    """Play on a roadmap of its own, which the present role inserts; undo everything. `encore` plays more, for
+    which the function of migrations has no permissions.
 
     Raises:
         NotRehearsedError: the product refuses the roadmap, and has none that could be copied.
     """
-    services = Services(settings, capabilities)
-    services.engine = cast("Engine", _Savepoints(connection))
-    services.executions = _NoExecutions("rehearsal")
-    stage = Stage(connection, services, f"rehearsal-{uuid4()}")
+    stage = Stage(connection, f"rehearsal-{uuid4()}")
     with connection.begin_nested() as everything:
         try:
             _insert(connection, stage.trial)
             for kind in CONTENT_KINDS.values():
                 if stage.play(f"{SAVE}{kind.content_type}", writer, partial(_save, kind, 1)):
                     stage.play(f"replacement of {kind.content_type}", writer, partial(_save, kind, 2))
-            if stage.play("claim", writer, _claim):
-                stage.play("outcome", writer, _end)
-            stage.play("sweep", writer, _sweep)
             stage.play("read", reader, _read)
             encore(stage)
         finally:
@@ -206,25 +152,6 @@ def _save(kind: ContentKind, version: int, stage: Stage) -> None:
     parameters = save_parameters(stage.trial, [row])
     if unwritten := stage.connection.execute(text(kind.sql.save), parameters).all():
         raise _RowRefusedError("; ".join(each.row_status for each in unwritten))
-
-
-def _claim(stage: Stage) -> None:
-    task = read_task(stage.connection, stage.trial)
-    read_snapshot(stage.connection, task)  # as a retry does
-    execution = Execution(arn=stage.trial)
-    claim_in_run(stage.services, task, execution, stage.deadline, user_start(task.user_id))
-
-
-def _end(stage: Stage) -> None:
-    run_end = RunEnd(execution_arn=stage.trial)
-    subject = stage.services, stage.trial, 1, run_end
-    transact_in_parts(stage.services.engine, end_attempt, stage.deadline, *subject)
-
-
-def _sweep(stage: Stage) -> None:
-    for read in (due_tasks, finished_tasks, read_outcomes):
-        transact(stage.services.engine, read, stage.deadline)
-    repair_task(stage.services, stage.deadline, stage.trial)
 
 
 def _read(stage: Stage) -> None:
