@@ -14,7 +14,7 @@ from roadmap_content.content.generation.generator import GenerationRequest, gene
 from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.kind import MAX_INTEGER
 from roadmap_content.content.roadmaps.framework import concept_from
-from roadmap_content.contracts.documents import MAX_STAGED
+from roadmap_content.contracts.documents import MAX_STAGED, storable_json
 from roadmap_content.contracts.generation import GeneratorAnswer, GeneratorError, GeneratorUsage
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import BatchRequest, Payload
@@ -54,13 +54,16 @@ def server(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lamb
     monkeypatch.setattr(model, "FIRST_PAUSE", 0.0)
     bundle = bundle_of(IDS)
     bundle["content"] = []
-    for stage in bundle["roadmap"]["framework_data"]["stages"]:
+    pipeline.load(bundle)
+    framework = pipeline.framework()
+    for stage in framework["stages"]:
         for module in stage["modules"]:
             for concept in module["concepts"]:
-                concept["mood"] = ["our own field", "huge"]
-    pipeline.load(bundle)
-    huge = """replace(framework_data::text, '"huge"', '1e999')::json"""
-    pipeline.execute(f"UPDATE roadmap_metadata SET framework_data = {huge}")
+                concept["mood"] = ["our own field", "huge", {HOSTILE: HOSTILE}]
+    text = json.dumps(framework).replace('"huge"', "1e999")  # for Python an infinite number, which is no JSON
+    pipeline.execute("UPDATE roadmap_metadata SET framework_data = CAST(:text AS json)", text=text)
+    asked = json.dumps({"preferences": {"primary_language": "en", "goal": HOSTILE}})
+    pipeline.execute("UPDATE roadmap_tasks SET user_request = CAST(:asked AS json)", asked=asked)
     with LambdaServer(good) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", server.url)
         use(pipeline)
@@ -100,7 +103,9 @@ def test_every_item_is_one_call_and_its_content_is_kept(pipeline: Pipeline, serv
     assert result.complete
     assert len(server.events) == len(IDS) * len(ContentType)
     event = next(event for event in server.events if is_bad(event))
-    assert event["concept"]["mood"] == ["our own field", None]
+    sendable = json.loads(storable_json(HOSTILE))
+    assert event["concept"]["mood"] == ["our own field", None, {sendable: sendable}]
+    assert event["learner"] == {"language": "en", "preferences": {"goal": sendable}}
     assert {"stage", "module", "concept_id", "name"} <= event["concept"].keys()
     assert (event["task_id"], event["attempt"], event["refused"]) == ("t-1", 1, None)
     staged = pipeline.staging().read(Item(BAD, ContentType.QUIZ))
@@ -156,9 +161,9 @@ ENDINGS: dict[str, tuple[Callable[[Event], Reply], str, str, bool, int]] = {
         2,
     ),
     "half an emoji": (
-        lambda event: answers({"content": content_of(event) | {"note": "\ud83d"}}),
+        lambda event: answers({"content": content_of(event) | {"note": {"\ud83d": "\ud83d"}}}),
         "InvalidContent",
-        "note holds a lone surrogate",
+        "a key of note holds a lone surrogate",
         False,
         2,
     ),
