@@ -9,7 +9,6 @@ import random
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count, product
 from operator import length_hint
@@ -152,7 +151,6 @@ class _VirtualDeadline(Deadline):
         return self.at - self.clock.now()
 
 
-@dataclass(frozen=True)
 class _Distant(PromptedModel):
     """A model; each refusal takes a round trip."""
 

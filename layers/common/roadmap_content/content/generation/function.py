@@ -83,7 +83,7 @@ class FunctionModel:
 
     def ask(self, request: GenerationRequest, rejected: Rejected | None) -> Answer:
         """Call the function; see `Model.ask`."""
-        event = self._event(request, rejected).model_dump(mode="json")
+        event = self._event(request, rejected).model_dump()  # not as JSON: pydantic refuses half an emoji
         try:
             # The caller has made sure that the time left covers the call.
             answer = GeneratorAnswer.model_validate(self.function.call(event, self.function.seconds))
