@@ -51,7 +51,8 @@ def outcome(status: TaskStatus) -> Group:
         parts.append(Text(in_words(status.queue)))
     if status.generation_stopped is not None:
         parts.append(Text(str(status.generation_stopped), style="yellow"))
-    parts.append(next_step(status.turn))
+    if status.turn.who is not Who.NOBODY:
+        parts.append(next_step(status.turn))
     if status.error_message:
         parts.append(Text(status.error_message, style="red"))
     return Group(*parts, *reasons(status.failed_items))
