@@ -96,19 +96,20 @@ export const Refusal = ({ error }) => html`
 /**
  * Retry a task, or a part of it.
  * @param {{
- *   task: TaskName, first?: boolean, part?: { concept_id?: string, content_type?: string, regenerate?: boolean },
+ *   task: TaskName, first?: boolean, part?: { concept_id?: string, content_type?: string, regenerate?: boolean, revision?: string },
  *   what?: string, onClose: () => void, onDone: (message: string) => void,
  * }} props
  */
-export function RetryDialog({ task, first, part = {}, what, onClose, onDone }) {
+export function RetryDialog({ task, first, part: { revision, ...part } = {}, what, onClose, onDone }) {
   const preview = useRequest();
   const retry = useRequest();
   const [reason, setReason] = useState("");
+  const [instruction, setInstruction] = useState("");
   const [takeOver, setTakeOver] = useState(false);
 
-  /** @param {Record<string, any>} own */
-  const send = (own) =>
-    post(["tasks", task.task_id, "retry"], { user_id: task.user_id, ...part, take_over: takeOver || own.take_over, ...own });
+  /** @param {Record<string, any>} own @param {object} [body] */
+  const send = (own, body) =>
+    post(["tasks", task.task_id, "retry"], { user_id: task.user_id, ...part, take_over: takeOver || own.take_over, ...own }, body);
 
   const done = (/** @type {any} */ answer) => onDone(answer.status === "processing" ? T.heal.started : T.heal.corrected);
   useEffect(() => {
@@ -117,7 +118,8 @@ export function RetryDialog({ task, first, part = {}, what, onClose, onDone }) {
   }, [takeOver]);
 
   const start = async () => {
-    const answer = await retry.run(() => send({ reason: reason.trim() }));
+    const change = instruction.trim() ? { instruction: instruction.trim(), revision } : undefined;
+    const answer = await retry.run(() => send({ reason: reason.trim() }, change));
     if (answer) done(answer);
   };
   const found = /** @type {import("./types").RetryPreview | null} */ (preview.answer?.dry_run ? preview.answer : null);
@@ -137,6 +139,15 @@ export function RetryDialog({ task, first, part = {}, what, onClose, onDone }) {
               tokens=${found.estimated_tokens}
               basis=${found.estimate_basis}
             />`)
+      }
+      ${
+        found &&
+        part.regenerate &&
+        html`<div class="field">
+          <label for="instruction">${T.heal.instruction}</label>
+          <textarea id="instruction" rows="3" maxlength="2000" aria-describedby="instruction-help" onInput=${(/** @type {any} */ event) => setInstruction(event.currentTarget.value)}></textarea>
+          <span id="instruction-help" class="meta">${T.heal.instructionHelp}</span>
+        </div>`
       }
       ${found && html`<${ReasonField} value=${reason} onInput=${setReason} />`}
       ${retry.error && html`<${Refusal} error=${retry.error} />`}

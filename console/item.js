@@ -19,7 +19,7 @@ import { change } from "./router.js";
  * @param {{
  *   task: import("./types").TaskDetail, concept: import("./map.js").Concept, type: ContentType, states: string,
  *   session: Session, acts: boolean, changes: number, show: (dialog: any) => void, onClose: () => void, onDone: (message: string) => void,
- *   onRetry: (part: { concept_id: string, content_type?: ContentType, regenerate?: boolean }) => void,
+ *   onRetry: (part: { concept_id: string, content_type?: ContentType, regenerate?: boolean, revision?: string }) => void,
  * }} props
  */
 export function ItemDrawer({ task, concept, type, states, session, acts, changes, show, onClose, onDone, onRetry }) {
@@ -94,7 +94,7 @@ export function ItemDrawer({ task, concept, type, states, session, acts, changes
           ${
             acts &&
             state !== "G" &&
-            html`<button type="button" class="small" onClick=${() => onRetry({ concept_id: concept.id, content_type: type, ...(state === "S" ? { regenerate: true } : {}) })}>
+            html`<button type="button" class="small" onClick=${() => onRetry({ concept_id: concept.id, content_type: type, ...(state === "S" ? { regenerate: true, revision: detail?.saved?.id } : {}) })}>
               ${state === "S" ? T.task.regenerate : T.task.retryOne}
             </button>`
           }

@@ -38,6 +38,7 @@ export interface AttemptScope {
   concept_id: string | null;
   content_type: ContentType | null;
   regenerate: boolean;
+  instruction: string | null;
 }
 
 export interface Attention {
@@ -105,6 +106,11 @@ export interface ChangePage {
   status: string;
   more: boolean;
   restarted: boolean;
+}
+
+export interface ChangeRequest {
+  instruction?: string | null;
+  revision?: string | null;
 }
 
 export interface ClassInQueue {

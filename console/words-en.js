@@ -481,6 +481,8 @@ export const en = {
     cancelText:
       "The run is stopped and the task is marked as cancelled. Staged content is kept, and a retry can continue later.",
     regenerateText: "The saved content is replaced by newly generated content. This costs tokens.",
+    instruction: "Change (optional)",
+    instructionHelp: "How the present content is to be changed, in your words. The former one can be restored.",
     rate: "Tasks per minute",
     concurrency: "At the same time",
     canary: "Canary tasks",

@@ -499,6 +499,8 @@ export const zh = {
     redriveText: "上次执行从失败的状态继续：它会计算缺失内容，并只运行这些内容。",
     cancelText: "运行会停止，任务标记为已取消。已暂存的内容会保留，之后可以重试继续。",
     regenerateText: "已保存的内容会被新生成的内容替换，会消耗 token。",
+    instruction: "修改要求（可选）",
+    instructionHelp: "用自己的话说明要怎样修改现有内容。以前的内容可以恢复。",
     rate: "每分钟任务数",
     concurrency: "同时进行",
     canary: "先行任务数",

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
 
 from roadmap_content.api.cancel import cancel_task
 from roadmap_content.api.entity_tags import is_known
@@ -34,6 +34,7 @@ from roadmap_content.api.parameters import (
     Time,
     UserId,
     Version,
+    changing,
     exact_id,
 )
 from roadmap_content.api.preview import preview_retry
@@ -59,6 +60,7 @@ from roadmap_content.contracts.api.tasks import (
     AttemptPage,
     CancelAnswer,
     ChangePage,
+    ChangeRequest,
     RetryPreview,
     TaskDetail,
     TaskPage,
@@ -346,14 +348,16 @@ def post_retry(
     content_type: Annotated[ContentType | None, Query(description="Only items of this type.")] = None,
     regenerate: Regenerate = False,
     dry_run: Annotated[bool, Query(description="Return a preview of the retry. Nothing is started.")] = False,
+    change: Annotated[ChangeRequest | None, Body()] = None,
 ) -> Response[Any]:
     """Start a new attempt for the items that are missing from the content tables.
 
-    The attempt is for all missing items, or for those of a concept, of a content type, or of both.
+    The attempt is for all missing items, or for those of a concept, of a content type, or of both. With
+    `regenerate` and a body, saved contents are changed as the instruction says.
     """
     caller = api.caller
     user = caller.changes_for(user_id)
-    scope = Scope(concept_id, content_type, regenerate)
+    scope = changing(Scope(concept_id, content_type, regenerate), change)
     if force_checkpoint and scope != WHOLE_TASK:
         raise InvalidRequestError("force_checkpoint cannot be combined with a part of the items")
     if dry_run:

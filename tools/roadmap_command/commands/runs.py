@@ -85,6 +85,14 @@ def retry(
     regenerate: Annotated[
         bool, typer.Option("--regenerate", help="Also generate saved items again and replace them.")
     ] = False,
+    instruction: Annotated[
+        str | None,
+        typer.Option("--instruction", metavar="TEXT", help="With --regenerate: how contents are changed."),
+    ] = None,
+    revision: Annotated[
+        str | None,
+        typer.Option("--revision", metavar="ID", help="Change an item only while this is its content."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print a preview of the retry. Nothing is started.")
     ] = False,
@@ -94,6 +102,8 @@ def retry(
     """Retry the items that are missing in PostgreSQL, through the API, and wait for the end."""
     if item is not None:
         concept_id, content_type = parse_item(item)
+    if revision is not None and instruction is None:
+        raise RefusedError("--revision is used with --instruction")
     target = Target.named(stack)
     client = target.client()
     if dry_run:
@@ -104,7 +114,12 @@ def retry(
         return
     with may_start(task_id):
         answer = client.retry(
-            task_id, concept_id=concept_id, content_type=content_type, regenerate=regenerate
+            task_id,
+            concept_id=concept_id,
+            content_type=content_type,
+            regenerate=regenerate,
+            instruction=instruction,
+            revision=revision,
         )
     started = answer.status == "processing"
     errors.print(f"{202 if started else 200}: {answer.message} (items: {answer.total_items})")

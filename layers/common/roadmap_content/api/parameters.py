@@ -7,10 +7,12 @@ from urllib.parse import unquote
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from ..contracts.api.items import MAX_CONCEPTS
+from ..contracts.api.tasks import ChangeRequest
 from ..contracts.errors import InvalidRequestError
-from ..contracts.items import ContentType
+from ..contracts.items import ContentType, Item
 from ..contracts.payloads import NOT_IN_PATH, TASK_ID, USER_ID
 from ..contracts.states import GroupState
+from ..state.tasks.scope import Scope
 
 TaskId = Annotated[str, Path(pattern=TASK_ID, description="The task.")]
 UserId = Annotated[
@@ -96,3 +98,21 @@ def exact_id(segment: str, exact: str | None) -> str:
     if exact is not None and exact not in (segment, unquote(segment)) and segment != NOT_IN_PATH:
         raise InvalidRequestError("`exact` is not the id of the path")
     return segment if exact is None else exact
+
+
+def changing(scope: Scope, change: ChangeRequest | None) -> Scope:
+    """The scope of a retry that changes saved contents, if it has a body.
+    Raises InvalidRequestError: it does not regenerate, or names the content of more than one item.
+    """
+    if change is None or change == ChangeRequest():
+        return scope
+    if change.instruction is None:
+        raise InvalidRequestError("revision names the content that an instruction changes: add one")
+    if not scope.regenerate:
+        raise InvalidRequestError("an instruction changes saved contents: add regenerate=true")
+    if change.revision is None:
+        return scope._replace(instruction=change.instruction)
+    if scope.concept_id is None or scope.content_type is None:
+        raise InvalidRequestError("revision is that of one item: name its concept_id and its content_type")
+    revisions = {Item(scope.concept_id, scope.content_type): change.revision}
+    return scope._replace(instruction=change.instruction, revisions=revisions)

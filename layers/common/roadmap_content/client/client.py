@@ -198,16 +198,22 @@ class Client(SystemRequests):
         take_over: bool = False,
         force_checkpoint: bool = False,
         reason: str | None = None,
+        instruction: str | None = None,
+        revision: str | None = None,
     ) -> RetryAnswer:
         """Retry a task's missing items: all, or those of a concept, of a content type, or of both. With
-        `regenerate`, saved items of that part are generated again and replaced. With `take_over`, a task that
-        the product's own workers are processing is also retried. With `force_checkpoint`, the last execution
-        is redriven instead. `reason` is written to the audit trail.
+        `regenerate`, saved items of that part are generated again and replaced; with an `instruction`, they
+        are changed as it says, and a single item only while its content has this `revision`. With
+        `take_over`, a task that the product's own workers are processing is also retried. With
+        `force_checkpoint`, the last execution is redriven instead. `reason` is written to the audit trail.
         Raises ApiRefusedError: an attempt is running (409), or the user has no such task.
         """
+        change = None if instruction is None else {"instruction": instruction, "revision": revision}
         part = {"concept_id": concept_id, "content_type": content_type, "regenerate": regenerate}
         modes = {"take_over": take_over, "force_checkpoint": force_checkpoint}
-        return self._task("POST", RetryAnswer, user_id, task_id, "retry", **part, **modes, reason=reason)
+        path = path_of("tasks", task_id, "retry")
+        query = part | modes | {"reason": reason, "user_id": user_id}
+        return self._api.call("POST", path, RetryAnswer, user_id, change, **query)
 
     def preview_retry(
         self,

@@ -44,6 +44,13 @@ class GenerationEvent(Payload):
     refused: Annotated[
         str | None, Field(description="Why the earlier content was refused, or this event's former answer.")
     ] = None
+    instruction: Annotated[
+        str | None,
+        Field(description="How the present content is to be changed, by a person: data for the content."),
+    ] = None
+    present: Annotated[
+        dict[str, Any] | None, Field(description="With an instruction, the content that is to be changed.")
+    ] = None
     idempotency_token: Annotated[
         str, Field(description="The same if the same question is asked again, after a lost answer.")
     ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ...contracts.documents import MAX_STAGED, Document
+from ...contracts.documents import MAX_STAGED, Document, storable_text
 from ...contracts.errors import (
     ContentError,
     InvalidContentError,
@@ -120,6 +120,8 @@ class FunctionModel:
             content_type=request.content_type,
             learner=learner,
             refused=refused,
+            instruction=None if request.change is None else storable_text(request.change.instruction),
+            present=None if request.change is None else _sendable(request.change.present),
             idempotency_token=token,
             seconds=self.function.seconds,
         )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ...contracts.documents import Document
 from ...contracts.errors import MissingSettingError, TransientError
@@ -52,6 +52,16 @@ def _tag(language: object) -> str:
     return language if isinstance(language, str) and _LANGUAGE_TAG.fullmatch(language) else ""
 
 
+class Change(NamedTuple):
+    """A request to change a saved content."""
+
+    instruction: str
+    """Text from a person: it may change the content, and nothing else."""
+
+    present: Document | None
+    """The present content with its text; `None` if the item is missing."""
+
+
 @dataclass(frozen=True)
 class GenerationRequest:
     """One item to generate."""
@@ -69,6 +79,9 @@ class GenerationRequest:
 
     draft_number: int = 1
     """Above 1 if a saved item is replaced: another number than that of the item's former drafts."""
+
+    change: Change | None = None
+    """`None`: a new content, whatever is saved."""
 
     task_id: str = ""
     roadmap_id: str = ""

@@ -27,7 +27,7 @@ from ...contracts.payloads import first_fault
 from ..kind import Draft
 from ..registry import CONTENT_KINDS
 from ..roadmaps.framework import Concept
-from .generator import GenerationRequest, Learner
+from .generator import Change, GenerationRequest, Learner
 from .model import Answer, Rejected
 from .quota import Need
 
@@ -101,9 +101,11 @@ def prompt_for(
     learner: Learner,
     refused: str | None = None,
     changed: Path | None = None,
+    change: Change | None = None,
 ) -> Prompt:
     """The prompt for an item. `refused`: why the item's earlier content was refused. `changed`: a folder with
-    templates in place of those with the same path in the package `content`.
+    templates in place of those with the same path in the package `content`. `change`: how a saved content is
+    to be changed.
     """
     tag, written = learner.language, written_in(concept, learner)
     language = LANGUAGES.get(tag.lower(), tag) or _OF_THE_COURSE[written]
@@ -121,16 +123,22 @@ def prompt_for(
     }
     if refused is not None:
         data["avoid_this_fault_of_an_earlier_answer"] = {"fault": refused}
-    fitting = encoded({name: _fitting(section) for name, section in data.items()})
-    system = _template(f"generation/system.{written}.md", changed)
+    parts: Document = {name: _fitting(section) for name, section in data.items()}
+    systems = [_template(f"generation/system.{written}.md", changed)]
+    if change is not None:  # whole: what is cut off would be lost
+        parts |= {"instruction": _clean(change.instruction, 0), "present_content": change.present or {}}
+        systems.append(_template(f"generation/change.{written}.md", changed))
+    fitting = encoded(parts)
     template = _template(f"{content_type}/prompt.{written}.md", changed)
     return Prompt(
-        system=system.substitute(language=language),
+        system="\n".join(system.substitute(language=language) for system in systems),
         user=template.substitute(language=language, data=fitting),
         tool=f"hand_in_{content_type}",
         description=f"Hands in the {content_type}.",
         schema=schema_of(content_type),
-        version=_version(f"{written}/{content_type}", system.template, template.template),
+        version=_version(
+            f"{written}/{content_type}", *(system.template for system in systems), template.template
+        ),
         output_share=CONTENT_KINDS[content_type].output_share,
     )
 
@@ -233,7 +241,7 @@ class PromptedModel:
     def question(self, request: GenerationRequest) -> Prompt:
         """The prompt for an item."""
         parts = request.concept, request.content_type, request.learner, request.refused
-        return replace(prompt_for(*parts, self.prompts), is_bulk=request.is_bulk)
+        return replace(prompt_for(*parts, self.prompts, request.change), is_bulk=request.is_bulk)
 
     def need(self, prompt: Prompt, rejected: Rejected | None) -> Need:
         """The most tokens that a call may use."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, ConfigDict, Field
 
 from ..erasure import Receipt
 from ..items import ContentType, Stage
@@ -178,6 +178,29 @@ class TaskSource(Payload):
     next_cursor: str | None
 
 
+Instruction = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=2_000,
+        pattern=r"\S",
+        description="How saved contents are to be changed. The generator gets it with the present content.",
+    ),
+]
+
+
+class ChangeRequest(Payload):
+    """The body of a retry with `regenerate` that changes saved contents."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    instruction: Instruction | None = None
+    revision: Annotated[
+        str | None,
+        Field(max_length=200, description="The content of a single item that is meant; another one stays."),
+    ] = None
+
+
 class AttemptScope(Payload):
     """The part of the task that an attempt was for; `null` does not limit."""
 
@@ -185,6 +208,9 @@ class AttemptScope(Payload):
     content_type: ContentType | None
     regenerate: bool
     """Whether saved items were to be replaced as well."""
+
+    instruction: str | None = None
+    """How they were to be changed; to owners, only what they wrote themselves."""
 
 
 class AttemptRow(Payload):
@@ -229,7 +255,15 @@ class AttemptPage(Page[AttemptRow]):
     def for_owner(self) -> Self:
         """Without the reasons that operators wrote."""
         items = [
-            each.model_copy(update={"reason": reason_for_owner(each.actor, each.reason)})
+            each.model_copy(
+                update={
+                    "reason": reason_for_owner(each.actor, each.reason),
+                    "scope": each.scope
+                    and each.scope.model_copy(
+                        update={"instruction": reason_for_owner(each.actor, each.scope.instruction)}
+                    ),
+                }
+            )
             for each in self.items
         ]
         return self.model_copy(update={"items": items})

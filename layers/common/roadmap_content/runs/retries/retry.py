@@ -16,6 +16,7 @@ from ...content.roadmaps.metadata import load_framework, lock_roadmap
 from ...content.rows import current_revisions
 from ...contracts.api.capacity import QueuePlace, RetryAnswer
 from ...contracts.errors import (
+    ChangedSinceError,
     ClaimRefusedError,
     InvalidFrameworkError,
     NotRedrivableError,
@@ -166,7 +167,10 @@ def plan_retry(
         return snapshot, items
     roadmap_id = snapshot.task.roadmap_id or ""
     current = transact(engine, current_revisions, deadline, roadmap_id, items)
-    return snapshot, scope.unchanged(items, current)
+    unchanged = scope.unchanged(items, current)
+    if items and not unchanged and scope.instruction is not None:
+        raise ChangedSinceError("the content has been changed since: read it again")
+    return snapshot, unchanged
 
 
 def redrive_task(

@@ -24,7 +24,7 @@ from ...platform.storage.bucket import PARALLEL
 from ...state.failures.failures import record_failures, refusals
 from ...state.queue.claims import require_open
 from ...state.services import Services
-from ...state.tasks.attempts import add_generated
+from ...state.tasks.attempts import add_generated, read_scope
 from ...state.tasks.task import read_user_request
 from .generate_item import BatchContext, ItemPreparation, Unprepared
 
@@ -159,5 +159,9 @@ def _recall(connection: Connection, request: BatchRequest, items: Collection[Ite
                 versions[Item(row.concept_id, kind.content_type)] = row.version
     user_request, is_bulk = read_user_request(connection, plan.task_id)
     return BatchContext(
-        refusals(connection, plan.task_id, items), versions, learner_from(user_request), is_bulk
+        refusals(connection, plan.task_id, items),
+        versions,
+        learner_from(user_request),
+        is_bulk,
+        read_scope(connection, plan.task_id, plan.attempt).scope.instruction,
     )

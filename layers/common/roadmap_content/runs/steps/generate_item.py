@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from ...content.generation.generator import (
     Allowance,
+    Change,
     GenerationRequest,
     Learner,
     OutOfTimeError,
@@ -43,6 +44,7 @@ from ...platform.storage.keys import product_text_key
 from ...platform.storage.staging import Staging
 from ...state.services import Services
 from ...state.tasks.task import StopReasons, why_stopped
+from .present_content import present_content
 
 _IDS = uuid.UUID("6f4f5f0e-7d8a-5b42-9a53-6a1f0a3f5c11")
 """The namespace of generated ids. The same item of the same attempt always gets the same id."""
@@ -64,6 +66,9 @@ class BatchContext(NamedTuple):
     learner: Learner
     is_bulk: bool
     """Whether the system started the attempt."""
+
+    instruction: str | None
+    """How saved items are to be changed."""
 
 
 class Unprepared(Enum):
@@ -225,6 +230,7 @@ class ItemPreparation:
             None if refused is None else refused.reason,
             is_bulk=self._context.is_bulk,
             draft_number=plan.attempt if item in self._replaces else 1,
+            change=self._change(item),
             task_id=plan.task_id,
             roadmap_id=plan.roadmap_id,
             attempt=plan.attempt,
@@ -244,6 +250,12 @@ class ItemPreparation:
                 tokens = {Metric.TOKENS_IN: usage.tokens_in, Metric.TOKENS_OUT: usage.tokens_out}
                 emit(tokens, item.content_type)
                 logger.info("tokens_counted", **item._asdict(), **usage._asdict())
+
+    def _change(self, item: Item) -> Change | None:
+        if self._context.instruction is None:
+            return None
+        present = present_content(self._engine, self._bucket, self._plan.roadmap_id, item, self._deadline)
+        return Change(self._context.instruction, present)
 
     def _origin(self, allowance: Allowance) -> Origin:
         return Origin(

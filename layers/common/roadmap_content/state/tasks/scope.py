@@ -6,6 +6,9 @@ from typing import Any, NamedTuple
 from ...content.roadmaps.framework import Framework
 from ...contracts.items import ContentType, Item
 
+_ALWAYS = ("concept_id", "content_type", "regenerate")
+"""The fields of a stored scope that may be null."""
+
 
 class Scope(NamedTuple):
     """A part of a task's items. `None` does not limit."""
@@ -17,6 +20,9 @@ class Scope(NamedTuple):
 
     revisions: Mapping[Item, str | None] | None = None
     """Only these items, each only while it has this revision, or none."""
+
+    instruction: str | None = None
+    """How saved items are to be changed: text from a person, which is content."""
 
     def includes(self, item: Item) -> bool:
         if self.revisions is not None and item not in self.revisions:
@@ -43,11 +49,11 @@ class Scope(NamedTuple):
         """The JSON form; `None` for the whole task."""
         if self == WHOLE_TASK:
             return None
-        document = self._asdict()
-        if self.revisions is None:
-            del document["revisions"]
-            return document
-        return document | {"revisions": encode_revisions(self.revisions)}
+        fields = self._asdict().items()
+        document = {name: value for name, value in fields if name in _ALWAYS or value is not None}
+        if self.revisions is not None:
+            document["revisions"] = encode_revisions(self.revisions)
+        return document
 
 
 WHOLE_TASK = Scope()
@@ -67,6 +73,7 @@ def scope_from(document: Mapping[str, Any] | None) -> Scope:
         None if content_type is None else ContentType(content_type),
         document["regenerate"],
         revisions,
+        document.get("instruction"),
     )
 
 
