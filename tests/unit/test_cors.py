@@ -48,7 +48,7 @@ def body_of(method: str, path: str) -> dict[str, Any] | None:
     """A valid body, where a route has one."""
     if method == "PUT":
         return {"state": "resolved", "note": "n"} if "/failures/" in path else {"slots": 1, "reason": "r"}
-    return {"filter": {}, "reason": "r"} if method == "POST" else None
+    return {"filter": {}, "reason": "r"} if method == "POST" and not path.endswith("/retry") else None
 
 
 def event(method: str, path: str, origin: str | None = PAGE, name: str = "origin") -> dict[str, Any]:
