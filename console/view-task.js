@@ -325,7 +325,7 @@ function Head({ task, items, acts, sees, onRetry, onRedrive, onCancel }) {
       ${erased ? html`<span class="pill calm">${T.task.erasedPill}</span>` : html`<${Pill} value=${task.status} />`}
       ${task.live && (waits ? html`<span class="meta">${T.task.waiting}</span>` : html`<span class="running"><span class="pulse on"></span>${T.task.live}</span>`)}
     </div>
-    ${erased ? html`<${Erased} receipt=${erased} />` : html`<${Next} turn=${task.turn} />`}
+    ${erased ? html`<${Erased} receipt=${erased} />` : task.turn.who !== "nobody" && html`<${Next} turn=${task.turn} />`}
     ${task.attempt === 0 && !erased && html`<p class="note">${T.task.untouched} ${acts && T.task.startsHere}</p>`}
     ${message && !erased && !COUNTED.test(message) && html`<p class="note calm clamp3"><${Text} value=${message} /></p>`}
     ${!sees && task.generation_stopped && html`<p class="note">${T.task.stopped} “<${Text} value=${task.generation_stopped.reason} />”${task.generation_stopped.since && html` (<${Age} at=${task.generation_stopped.since} />)`}</p>`}

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -648,3 +649,25 @@ def _top(element: Locator) -> float:
     box = element.bounding_box()
     assert box is not None
     return float(box["y"])
+
+
+def test_a_saved_item_is_changed_as_an_instruction_says(console: Console) -> None:
+    page = console.page
+    open_item(console, "tutorial", 1, COMPLETE)
+    sent: list[Any] = []
+
+    def answer(route: Route) -> None:
+        if "dry_run" in route.request.url:
+            return route.fallback()
+        sent.append(route.request.post_data_json)
+        return route.fulfill(json={"status": "processing"})
+
+    page.route("**/retry?*", answer)
+    page.get_by_role("button", name="Generate again").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Change (optional)").fill("  Add an example.  ")
+    dialog.get_by_role("button", name="Generate again").click()
+    expect(dialog).to_be_hidden()
+    (body,) = sent
+    assert body["instruction"] == "Add an example."
+    assert page.locator(".item").get_by_text(body["revision"]).count() == 1
