@@ -658,9 +658,10 @@ def test_a_saved_item_is_changed_as_an_instruction_says(console: Console) -> Non
 
     def answer(route: Route) -> None:
         if "dry_run" in route.request.url:
-            return route.fallback()
-        sent.append(route.request.post_data_json)
-        return route.fulfill(json={"status": "processing"})
+            route.fallback()
+        else:
+            sent.append(route.request.post_data_json)
+            route.fulfill(json={"status": "processing"})
 
     page.route("**/retry?*", answer)
     page.get_by_role("button", name="Generate again").click()
