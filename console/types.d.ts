@@ -479,6 +479,7 @@ export interface RecoveryPreview {
 export interface RecoveryRequest {
   filter?: RecoveryFilter;
   regenerate?: RegenerationFilter | null;
+  instruction?: string | null;
   reason: string;
   rate_per_minute?: number;
   concurrency?: number;

@@ -615,7 +615,7 @@ export const en = {
     attention: "Something needs attention.",
     /** @type {Record<string, string>} */
     what: {
-      recoveries_paused: "A recovery is paused by its breaker.",
+      recoveries_paused: "A recovery waits for a person.",
       sweep_held: "The sweep changes nothing.",
       stuck_tasks: "Stuck tasks.",
       failure_groups: "Causes without a decision.",

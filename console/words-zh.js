@@ -623,7 +623,7 @@ export const zh = {
     ok: "一切正常。",
     attention: "有需要注意的情况。",
     what: {
-      recoveries_paused: "有批量恢复因熔断暂停。",
+      recoveries_paused: "有批量恢复等待人工处理。",
       sweep_held: "巡检未作任何更改。",
       stuck_tasks: "卡住的任务。",
       failure_groups: "尚无决定的原因。",
@@ -638,7 +638,7 @@ export const zh = {
       erasures_unfinished: "有清除尚未完成。",
     },
     sentences: {
-      recoveries_paused: ({ recoveries_paused }) => `${recoveries_paused} 个批量恢复因熔断暂停。请排除原因，然后逐个继续或取消。`,
+      recoveries_paused: ({ recoveries_paused }) => `${recoveries_paused} 个批量恢复已自动暂停。请查看原因，然后逐个继续或取消。`,
       generation_stopped: ({ queue }) => `已暂存的内容仍会保存；其余内容等到运维恢复生成后再生成。原因：${queue.stopped_reason}`,
       time_zone: () => "最新任务的创建时间晚于所配置的时区：产品使用另一时区。请设置 DatabaseTimeZone。",
       stuck_tasks: ({ stuck_tasks, more_stuck_tasks }) => `${more_stuck_tasks ? "超过 " : ""}${stuck_tasks} 个进行中的任务半小时没有进展。巡检会记录已结束运行的结果；请查看其日志和队列。`,

@@ -392,8 +392,8 @@ def test_health_is_chinese_in_chinese_with_the_recorded_text_one_click_away(
     with console_in(browser, api.url, Look("zh"), "operator") as console:
         console.open("/health")
         first = console.page.locator(".note.warn > ul > li").first
-        expect(first).to_contain_text("因熔断暂停")
-        recorded = first.get_by_text("Recoveries that their breaker has paused")
+        expect(first).to_contain_text("等待人工处理")
+        recorded = first.get_by_text("Recoveries that have paused by themselves")
         expect(recorded).to_be_hidden()
         first.get_by_text("记录的原文").click()
         expect(recorded).to_be_visible()

@@ -1,15 +1,19 @@
 """A saved content is changed as an instruction says: one task, through the API, by a function of the team."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from roadmap_content.capabilities.recoveries.decisions import LOOK_AT_CANARY
 from roadmap_content.contracts.items import ContentType
 from tests.integration.automatic_attempts.test_automatic import run_started
-from tests.integration.test_generator_function import IDS, USAGE, content_of, server
+from tests.integration.recoveries.test_recoveries import turn
+from tests.integration.test_generator_function import IDS, USAGE, content_of, server, use
+from tests.integration.test_revisions import PRODUCT_WRITES
 from tests.support.erasing import rows_with
-from tests.support.factories import USER
+from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.http_server import Reply
 from tests.support.lambda_server import Event, LambdaServer, answers
 from tests.support.pipeline import Pipeline, log_of
@@ -128,3 +132,94 @@ def test_an_instruction_is_erased_with_its_user(pipeline: Pipeline, saved: Lambd
     erased = ask("DELETE", "/users/-/content", {"exact": USER}, **OPERATOR)
     assert erased.body["complete"]
     assert rows_with(pipeline.engine, "Of-the-owner").keys() <= {"tutorial_metadata"}
+
+
+@pytest.fixture
+def courses(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[LambdaServer]:
+    """Ten complete courses, of which the model `old` wrote the first eight."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    for number in range(10):
+        pipeline.task_id = f"t-{number}"
+        bundle = bundle_of(concept_ids(2, f"r-{number}"), roadmap_id=f"r-{number}", task_id=pipeline.task_id)
+        pipeline.load(bundle)
+        assert pipeline.run().complete
+    pipeline.execute(
+        "UPDATE content_origins SET model_id = CASE WHEN roadmap_id < 'r-8' THEN 'old' ELSE 'new' END"
+    )
+    with LambdaServer(changes) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", server.url)
+        use(pipeline)
+        yield server
+
+
+def texts(pipeline: Pipeline, ask: Ask) -> dict[tuple[str, str, str], Any]:
+    """Every content as a learner reads it, with its id."""
+    found = {}
+    for number in range(10):
+        for concept_id in concept_ids(2, f"r-{number}"):
+            for kind in ContentType:
+                query = {"user_id": USER, "concept_id": concept_id}
+                reply = ask("GET", f"/tasks/t-{number}/content/{kind}", query)
+                found[f"t-{number}", concept_id, str(kind)] = reply.body["content"]
+    return found
+
+
+def play(pipeline: Pipeline, recovery_id: str) -> None:
+    """Advance a recovery and run its tasks until it starts none."""
+    turn(pipeline, recovery_id)
+    while run_started(pipeline):
+        turn(pipeline, recovery_id)
+
+
+def read_only(contents: dict[tuple[str, str, str], Any]) -> dict[tuple[str, str, str], Any]:
+    """Without the version, which an undo continues, and the id that has changed with it."""
+    hidden = ("content_version", "tutorial_id")
+    return {
+        item: {name: value for name, value in content.items() if name not in hidden}
+        for item, content in contents.items()
+    }
+
+
+def test_many_courses_are_changed_after_a_look_at_the_canary_and_back_again(
+    pipeline: Pipeline, courses: LambdaServer, ask: Ask
+) -> None:
+    before = texts(pipeline, ask)
+    body = {
+        "regenerate": {"model_id": "old", "content_type": "tutorial"},
+        "instruction": "Add an example.",
+        "reason": "more examples",
+        "canary": 2,
+        "rate_per_minute": 6_000,
+    }
+    recovery_id = ask("POST", "/recoveries", **OPERATOR, body=body).body["recovery_id"]
+    play(pipeline, recovery_id)
+    recovery = ask("GET", f"/recoveries/{recovery_id}", **OPERATOR).body
+    assert (recovery["state"], recovery["counts"]["recovered"]) == ("paused", 2)
+    assert recovery["stop_reason"] == LOOK_AT_CANARY
+    health = ask("GET", "/health", **OPERATOR).body
+    assert health["attention"][0]["what"] == "recoveries_paused"
+    changed = {item for item, content in texts(pipeline, ask).items() if content != before[item]}
+    assert len(changed) == 4
+    assert {kind for _, _, kind in changed} == {"tutorial"}
+
+    own = next(item for item in before if item[2] == "tutorial" and item not in changed and item[0] < "t-8")
+    pipeline.execute(PRODUCT_WRITES[ContentType.TUTORIAL], c=own[1])
+    between = texts(pipeline, ask)
+    assert ask("POST", f"/recoveries/{recovery_id}/resume", **OPERATOR).status == 200
+    play(pipeline, recovery_id)
+    assert ask("GET", f"/recoveries/{recovery_id}", **OPERATOR).body["state"] == "completed"
+    after = texts(pipeline, ask)
+    for item, content in after.items():
+        if item[2] == "tutorial" and item[0] < "t-8" and item != own:
+            assert content["markdown"] == f"{before[item]['markdown']}\n\nAdd an example."
+        else:
+            assert content == between[item]
+
+    assert ask("POST", f"/recoveries/{recovery_id}/undo", **OPERATOR).body["complete"]
+    assert read_only(texts(pipeline, ask)) == read_only(before | {own: between[own]})
+
+
+def test_an_instruction_of_a_recovery_needs_saved_items(ask: Ask) -> None:
+    body = {"filter": {"status": ["failed"]}, "reason": "r", "instruction": "Shorter."}
+    assert ask("POST", "/recoveries", **OPERATOR, body=body).status == 422

@@ -113,6 +113,10 @@ def regenerate(
         str | None,
         typer.Option("--error", help="Only items in which a later check found this: Check.DeadLinks."),
     ] = None,
+    instruction: Annotated[
+        str | None,
+        typer.Option("--instruction", metavar="TEXT", help="Change them so; it pauses after its canary."),
+    ] = None,
     rate: Rate = 60,
     concurrency: Concurrency = 10,
     canary: Canary = 5,
@@ -140,6 +144,7 @@ def regenerate(
     request = {
         "task_filter": {},
         "regenerate": {name: value for name, value in conditions.items() if value is not None},
+        "instruction": instruction,
         "reason": reason,
         "rate_per_minute": rate,
         "concurrency": concurrency,

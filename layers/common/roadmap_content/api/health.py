@@ -54,7 +54,7 @@ MOST_WAITING_AT_REST = 1_000
 
 FINDINGS: Mapping[str, tuple[str, str]] = {
     "recoveries_paused": (
-        "Recoveries that their breaker has paused: {}. Remove the cause, then resume or cancel each.",
+        "Recoveries that have paused by themselves: {}. Read why, then resume or cancel each.",
         "a-thousand-tasks-failed",
     ),
     "database": (
@@ -270,7 +270,7 @@ def attention_for(
     `halted`: attempts wait and none is at work. `ahead` is the time by which the newest tasks are ahead of
     the clock; `stop` the stop of generation; `ringing` the number of failure groups that are new or have come
     back; `unfinished` that of erasures; `differences` that of findings about the database;
-    `paused` that of recoveries that their breaker has paused.
+    `paused` that of recoveries that have paused by themselves.
     """
     values = {
         "recoveries_paused": paused,

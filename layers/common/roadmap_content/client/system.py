@@ -95,12 +95,15 @@ class SystemRequests:
         reason: str,
         *,
         regenerate: Mapping[str, Any] | None = None,
+        instruction: str | None = None,
         **limits: int | None,
     ) -> RecoveryAnswer:
         """Retry the tasks that a filter selects now, with a rate limit and other limits. With `regenerate`,
-        the saved items that its conditions select now are replaced instead.
+        the saved items that its conditions select now are replaced instead, or changed as an `instruction`
+        says.
         """
-        body = {"filter": task_filter, "reason": reason, "regenerate": regenerate, **limits}
+        change = {"regenerate": regenerate, "instruction": instruction}
+        body = {"filter": task_filter, "reason": reason, **change, **limits}
         return self._api.call("POST", "/recoveries", RecoveryAnswer, None, body)
 
     def preview_recovery(
@@ -109,10 +112,12 @@ class SystemRequests:
         reason: str,
         *,
         regenerate: Mapping[str, Any] | None = None,
+        instruction: str | None = None,
         **limits: int | None,
     ) -> RecoveryPreview:
         """Count the tasks and items that `create_recovery` would retry. Nothing is started."""
-        body = {"filter": task_filter, "reason": reason, "regenerate": regenerate, **limits, "dry_run": True}
+        change = {"regenerate": regenerate, "instruction": instruction}
+        body = {"filter": task_filter, "reason": reason, **change, **limits, "dry_run": True}
         return self._api.call("POST", "/recoveries", RecoveryPreview, None, body)
 
     def recoveries(self, *, limit: int | None = None) -> Iterator[RecoveryAnswer]:

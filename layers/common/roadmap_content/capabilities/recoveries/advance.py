@@ -6,7 +6,7 @@ resumed, at the end of each of its runs, and by the sweep. Each may be repeated,
 the same time as another: every claim checks the recovery's state and limits in its own transaction.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
@@ -142,7 +142,9 @@ def _observe(
     ended = [*filter(None, map(settle, running_tasks(connection, recovery_id)))]
     record_settlements(connection, recovery_id, ended)
     progress = read_progress(connection, recovery_id, recovery.breaker)
-    state, stop_reason = next_state(RecoveryState(recovery.state), recovery, progress)
+    state, stop_reason = next_state(
+        RecoveryState(recovery.state), recovery, progress, is_looked_at=recovery.instruction is not None
+    )
     if state in _STOP_REASONS and progress.waiting:
         refuse_waiting(connection, recovery_id, _STOP_REASONS[state])
     _write_state(services, connection, recovery, state, stop_reason, ended=is_over(state, progress))
@@ -194,7 +196,7 @@ def _start_task(services: Services, recovery: Recovery, task: WaitingTask, deadl
     def on_claim(connection: Connection, attempt: int) -> None:
         claim_task(connection, recovery_id, task, attempt)
 
-    scope = _scope_of(services, cause_of(recovery.filter), task, deadline)
+    scope = _scope_of(services, recovery, task, deadline)
     start = AttemptStart(recovery_actor(recovery_id), Cause.RECOVERY, recovery.reason, scope, on_claim)
     try:
         answer = retry_task(services, task.task_id, None, deadline, start)
@@ -216,15 +218,17 @@ def _start_task(services: Services, recovery: Recovery, task: WaitingTask, deadl
     return True
 
 
-def _scope_of(services: Services, cause: Mapping[str, str], task: WaitingTask, deadline: Deadline) -> Scope:
+def _scope_of(services: Services, recovery: Recovery, task: WaitingTask, deadline: Deadline) -> Scope:
     """The items that a recovery retries, or regenerates, of a task: without a cause, all missing ones."""
     if task.items is not None:
-        return Scope(regenerate=True, revisions=decode_revisions(task.items))
+        revisions = decode_revisions(task.items)
+        return Scope(regenerate=True, revisions=revisions, instruction=recovery.instruction)
+    cause = cause_of(recovery.filter)
     if not cause or task.attempt is None:
         return WHOLE_TASK
     failures = transact(services.engine, failures_of_attempt, deadline, task.task_id, task.attempt)
-    revisions = {item: None for item, failure in failures.items() if has_cause(failure, cause)}
-    return Scope(revisions=revisions)
+    failed = {item: None for item, failure in failures.items() if has_cause(failure, cause)}
+    return Scope(revisions=failed)
 
 
 def pause(services: Services, recovery_id: str, deadline: Deadline) -> None:

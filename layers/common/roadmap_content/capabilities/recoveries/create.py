@@ -196,11 +196,12 @@ def create(
     reason: str,
     deadline: Deadline,
     regeneration: RegenerationFilter | None = None,
+    instruction: str | None = None,
 ) -> str:
     """Create and start a recovery of the tasks that a filter selects now; return its id.
 
-    With `regeneration`, the saved items that it selects now are replaced, each only while it has the revision
-    that it has now.
+    With `regeneration`, the saved items that it selects now are replaced, or changed as an `instruction`
+    says, each only while it has the revision that it has now.
 
     The sweep starts the tasks that the request has no time for.
 
@@ -218,6 +219,8 @@ def create(
         conditions = task_filter.conditions
         if regeneration is not None:
             conditions["regenerate"] = regeneration.conditions
+        if instruction is not None:
+            conditions["instruction"] = instruction
         if not insert_recovery(connection, recovery_id, conditions, limits, actor, reason):
             return 0  # an earlier COMMIT succeeded without an answer
         selection = resolve(services.fences, task_filter, regeneration)

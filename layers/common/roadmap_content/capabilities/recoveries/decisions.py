@@ -107,8 +107,15 @@ class Limits:
     """
 
 
-def next_state(state: RecoveryState, limits: Limits, progress: Progress) -> tuple[RecoveryState, str | None]:
-    """The state after the running tasks have been checked, and the reason if the recovery stops or pauses."""
+LOOK_AT_CANARY = "The canary tasks have ended: look at what has changed, then resume; or cancel and undo"
+
+
+def next_state(
+    state: RecoveryState, limits: Limits, progress: Progress, *, is_looked_at: bool = False
+) -> tuple[RecoveryState, str | None]:
+    """The state after the running tasks have been checked, and the reason if the recovery stops or pauses.
+    `is_looked_at`: a person looks at the canary's contents before the others are changed.
+    """
     if state in FINAL_STATES or state in PAUSED_STATES:
         return state, None
     if state is RecoveryState.WAITING:
@@ -118,6 +125,8 @@ def next_state(state: RecoveryState, limits: Limits, progress: Progress) -> tupl
             return RecoveryState.STOPPED_BY_CANARY, (
                 f"{progress.canary_failed} of {progress.canary_ended} canary tasks failed"
             )
+        if is_looked_at and progress.waiting:
+            return RecoveryState.PAUSED, LOOK_AT_CANARY
         state = RecoveryState.RUNNING
     if not progress.waiting and not progress.running:
         return RecoveryState.COMPLETED, None

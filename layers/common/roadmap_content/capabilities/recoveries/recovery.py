@@ -10,7 +10,7 @@ from sqlalchemy import Connection, TextClause, text
 
 from ...contracts.errors import RecoveryNotFoundError
 from ...contracts.states import RecoveryState
-from .decisions import Limits
+from .decisions import LOOK_AT_CANARY, Limits
 
 INSERT = text("""
 INSERT INTO content_recoveries
@@ -50,10 +50,10 @@ WHERE ended_at IS NULL AND (state NOT IN ('paused', 'paused_by_breaker') OR EXIS
 ORDER BY advanced_at NULLS FIRST, recovery_id
 """)
 
-# One that a person has paused is in neither count.
+# One that a person has paused is in neither count; it has no reason to stop.
 COUNT_UNFINISHED = text("""
 SELECT count(*) FILTER (WHERE state NOT IN ('paused', 'paused_by_breaker')) AS recoveries_running,
-    count(*) FILTER (WHERE state = 'paused_by_breaker') AS recoveries_paused
+    count(*) FILTER (WHERE state LIKE 'paused%' AND stop_reason IS NOT NULL) AS recoveries_paused
 FROM content_recoveries WHERE ended_at IS NULL
 """)
 
@@ -106,6 +106,11 @@ class Recovery(Limits):
 
     now: datetime
     """The database's clock when the row was read."""
+
+    @property
+    def instruction(self) -> str | None:
+        """How saved contents are changed; `None`: none are, or they are generated again."""
+        return self.filter.get("instruction")
 
 
 def insert_recovery(
@@ -180,7 +185,8 @@ def add_tokens(connection: Connection, recovery_id: str, tokens: int, paid: int)
 
 def resume_recovery(connection: Connection, recovery: Recovery) -> None:
     """Return a paused recovery, which must be locked, to the state in which it continues."""
-    state = RecoveryState.CANARY if recovery.canary else RecoveryState.RUNNING
+    is_looked_at = recovery.stop_reason == LOOK_AT_CANARY
+    state = RecoveryState.CANARY if recovery.canary and not is_looked_at else RecoveryState.RUNNING
     if recovery.started_at is None:
         state = RecoveryState.WAITING
     connection.execute(RESUME, {"recovery_id": recovery.recovery_id, "state": state})

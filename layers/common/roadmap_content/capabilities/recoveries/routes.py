@@ -51,7 +51,7 @@ def add_recovery_routes(api: Api) -> None:
 
         With `regenerate`, saved items of these tasks are replaced: those that its conditions select when the
         recovery is created. Each stays readable until its successor is saved; an item that is changed
-        meanwhile is left alone.
+        meanwhile is left alone. With an `instruction`, they are changed as it says.
         """
         api.caller.require_operator()
         task_filter = RecoveryFilter.in_utc(dict(request.filter))
@@ -61,7 +61,7 @@ def add_recovery_routes(api: Api) -> None:
             found = api.read(preview, api.services, task_filter, limits, regeneration)
             return respond(200, found)
         subject = task_filter, limits, api.caller.actor, request.reason
-        recovery_id = create(api.services, *subject, api.deadline, regeneration)
+        recovery_id = create(api.services, *subject, api.deadline, regeneration, request.instruction)
         return respond(201, _read(recovery_id))
 
     @app.get(

@@ -1,15 +1,16 @@
 """Requests and answers about recoveries."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from ..items import ContentType
 from ..payloads import Count, Page, Payload
 from ..states import RecoveryState, TaskResult
 from ..times import UtcTime
 from .filters import OF_FAILURE, Filter, Moment, Short, TaskFilter
+from .tasks import Instruction
 
 MAX_TOKENS = 10**12
 """Maximum tokens of a budget."""
@@ -77,6 +78,13 @@ class RecoveryRequest(Payload):
         RegenerationFilter | None,
         Field(description="Replace saved items of the selected tasks, instead of retrying missing ones."),
     ] = None
+    instruction: Annotated[
+        Instruction | None,
+        Field(
+            description="With `regenerate`: how the saved contents are changed. After its canary, such a "
+            "recovery pauses: look at the changed contents, then resume it, or cancel and undo it."
+        ),
+    ] = None
     reason: Annotated[
         str, Field(min_length=1, max_length=500, pattern=r"\S", description="For the audit trail.")
     ]
@@ -100,6 +108,12 @@ class RecoveryRequest(Payload):
         ),
     ] = 10
     dry_run: Annotated[bool, Field(strict=True, description="Return a preview. Nothing is started.")] = False
+
+    @model_validator(mode="after")
+    def _instruction_changes_saved_items(self) -> Self:
+        if self.instruction is not None and self.regenerate is None:
+            raise ValueError("instruction changes saved items: add `regenerate`")
+        return self
 
 
 class PreviewItems(Payload):

@@ -94,7 +94,7 @@ class Health(Payload):
 
     recoveries_running: Count
     recoveries_paused: Count
-    """Recoveries that their breaker has paused: they wait for a person."""
+    """Recoveries that have paused by themselves: they wait for a person."""
 
     failure_groups: Mapping[GroupState, Count]
     """The groups of current failures by state. New and regressed ones call a person, unless all of their
