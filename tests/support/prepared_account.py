@@ -119,6 +119,22 @@ def quota(name: str, value: float) -> dict[str, Any]:
     return {"QuotaName": name, "Value": value, "QuotaCode": "L-0", "ServiceCode": "states"}
 
 
+def quotas(*transitions: Any, **of_model: float) -> Callable[[Mapping[str, Any]], Any]:
+    """Answers with the quotas of a service: a rate of Step Functions, and those of the model."""
+    model = {"tokens_per_minute": 9e6, "requests_per_minute": 9e3, "tokens_per_day": 9e9, **of_model}
+
+    def answer(request: Mapping[str, Any]) -> Any:
+        if request["ServiceCode"] == "bedrock":
+            names = {
+                f"Model inference {name.replace('_', ' ')} for Maker Model": value
+                for name, value in model.items()
+            }
+            return {"Quotas": [quota(name, value) for name, value in names.items()]}
+        return {"Quotas": [quota("Another", 1.0), quota(*transitions)] if transitions else []}
+
+    return answer
+
+
 def concurrency(unreserved: int) -> dict[str, Any]:
     limit = {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": unreserved}
     return {"AccountLimit": limit, "AccountUsage": {}}
@@ -149,10 +165,12 @@ def prepared() -> Answers:
         "cloudtrail.GetTrailStatus": {"IsLogging": True},
         "kms.DescribeKey": {"KeyMetadata": {"KeyId": "1", "KeyManager": "CUSTOMER"}},
         "cloudformation.ListStackResources": refusal("ValidationError", "Stack does not exist"),
-        "service-quotas.ListServiceQuotas": {"Quotas": [quota("Another", 1.0), quota(RATE, 800.0)]},
+        "service-quotas.ListServiceQuotas": quotas(RATE, 800.0),
         "secretsmanager.GetSecretValue": secret(SECRETS),
         "bedrock.GetInferenceProfile": refusal("ResourceNotFoundException"),
-        "bedrock.GetFoundationModel": {"modelDetails": {"modelArn": MODEL, "modelId": "maker.model-v1"}},
+        "bedrock.GetFoundationModel": {
+            "modelDetails": {"modelArn": MODEL, "modelId": "maker.model-v1", "modelName": "Model"}
+        },
         "bedrock.GetFoundationModelAvailability": availability(),
         "ec2.DescribeSubnets": {
             "Subnets": [

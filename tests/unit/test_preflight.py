@@ -14,6 +14,7 @@ from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 from release import __main__ as command
 from release.command import run
 from release.preflight.problem import Problem, Target
+from release.preflight.quotas import quotas_of
 from release.preflight.report import problems_of, require_prepared
 from release.stamp import parameters_of
 from tests.support.prepared_account import (
@@ -36,7 +37,7 @@ from tests.support.prepared_account import (
     ingress,
     offered,
     prepared,
-    quota,
+    quotas,
     route_table,
     secret,
     stack_in,
@@ -127,8 +128,17 @@ ENCRYPTED: Answers = {
 }
 
 
-def rates(*quotas: Any) -> Answers:
-    return {"service-quotas.ListServiceQuotas": {"Quotas": [*quotas]}}
+def rates(*transitions: Any) -> Answers:
+    return {"service-quotas.ListServiceQuotas": quotas(*transitions)}
+
+
+def quotas_of_model(**of_model: float) -> Answers:
+    return {"service-quotas.ListServiceQuotas": quotas(RATE, 800.0, **of_model)}
+
+
+def named_model(name: str) -> Answers:
+    details = {"modelArn": MODEL, "modelId": "maker.model-v1", "modelName": name}
+    return {"bedrock.GetFoundationModel": {"modelDetails": details}}
 
 
 def access(**different: Any) -> Answers:
@@ -144,7 +154,7 @@ MISSING = [
     lacks("allows 150 requests per second", limits(150.0, cloudwatchRoleArn="arn:role")),
     lacks("which leaves 99 of Lambda's concurrency", {"lambda.GetAccountSettings": concurrency(160)}),
     lacks("no rate of state transitions", rates()),
-    lacks("allows 30 state transitions per second, and 40", rates(quota(RATE, 30.0))),
+    lacks("allows 30 state transitions per second, and 40", rates(RATE, 30.0)),
     lacks("DatabaseReaderSecretArn: there is no such secret", secrets(reader=None)),
     lacks("DatabaseWriterSecretArn: the secret is not a JSON object", secrets(writer="password")),
     lacks("DatabaseWriterSecretArn: the secret is not a JSON object", secrets(writer="[]")),
@@ -170,6 +180,13 @@ MISSING = [
             ("entitlementAvailability", "NOT_AVAILABLE"),
             ("regionAvailability", "NOT_AVAILABLE"),
         )
+    ),
+    lacks("500,000 tokens per minute of Model, and 10 slots use", quotas_of_model(tokens_per_minute=5e5)),
+    lacks("100 requests per minute of Model, and 10 slots use", quotas_of_model(requests_per_minute=100)),
+    lacks("1,000,000 tokens per day of Model", quotas_of_model(tokens_per_day=1e6)),
+    *(
+        lacks(f"output of {model} 5 times, and ModelOutputBurndown is 1", named_model(model))
+        for model in ("Claude 3.7 Sonnet", "Claude Sonnet 4", "Claude Haiku 4.5")
     ),
     lacks("agreementAvailability is PENDING", access(agreementAvailability={"status": "PENDING"})),
     lacks("ModelArns lacks what maker.model-v1 invokes", ModelArns="arn:other"),
@@ -350,6 +367,14 @@ def test_a_profile_needs_the_arns_of_its_models_too() -> None:
     answers = prepared() | {"bedrock.GetInferenceProfile": profile}
     (found,) = find(answers, ModelId="eu.maker.model-v1", ModelArns=f"arn:profile,{MODEL}")
     assert found.remedy == f"ModelArns=arn:profile,{MODEL},{MODEL.replace('central', 'west')}"
+
+
+def test_a_model_that_service_quotas_does_not_name_is_not_compared() -> None:
+    answers = prepared() | named_model("Claude 3.5 Sonnet") | quotas_of_model(tokens_per_minute=1)
+    assert find(answers) == []
+    names = {"On-demand InvokeModel tokens per minute for Anthropic Claude 3.5 Sonnet V2": 2.0}
+    assert quotas_of("Claude 3.5 Sonnet", names) == {"tokens per minute": 2.0}
+    assert quotas_of("Claude 3.5", names) == {}
 
 
 def test_a_model_in_another_region_is_looked_for_there() -> None:

@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 from documents.cost import tokens_of_a_slot
 
 from ..clients import Clients
+from . import quotas
 from .problem import Problem, Target
 
 _EXPECTED = {
@@ -33,8 +34,8 @@ def check(clients: Clients, target: Target) -> Iterator[Problem]:
         arns = [profile["inferenceProfileArn"], *(each["modelArn"] for each in profile["models"])]
         yield from problems_of_arns(name, arns, allowed)
         name = arns[-1].rpartition("/")[2]
-    else:
-        model = _find(lambda: client.get_foundation_model(modelIdentifier=name))
+    model = _find(lambda: client.get_foundation_model(modelIdentifier=name))
+    if profile is None:
         if model is None:
             yield Problem(
                 f"ModelId: {region or target.region} has no model and no inference profile {name!r}",
@@ -44,6 +45,12 @@ def check(clients: Clients, target: Target) -> Iterator[Problem]:
         yield from problems_of_arns(name, [model["modelDetails"]["modelArn"]], allowed)
     availability = client.get_foundation_model_availability(modelId=name)
     yield from problems_of_access(name, availability)
+    known_as = model["modelDetails"].get("modelName") if model is not None else None
+    if known_as:
+        pages = clients("service-quotas", region).get_paginator("list_service_quotas")
+        listed = [quota for page in pages.paginate(ServiceCode="bedrock") for quota in page["Quotas"]]
+        given = {quota["QuotaName"]: quota["Value"] for quota in listed}
+        yield from quotas.problems_of(known_as, given, parameters)
 
 
 def problems_of_spend(parameters: Mapping[str, str]) -> Iterator[Problem]:
