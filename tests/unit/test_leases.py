@@ -1,6 +1,6 @@
 """Leases of the model's quota, as a property: compared with a queue that serves each token in order."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from roadmap_content.content.generation.leases import BURST_SECONDS, Bucket, Lease, renewed
@@ -55,9 +55,12 @@ def test_tokens_are_due_in_the_order_of_their_leases(exchanges: list[tuple[int, 
             assert bucket.lease.rest == queue.rest(who)
 
 
+@example([(0, 0.0, 300, False), (2, 0.0, 50, False), (2, 0.0, 0, True), (0, 0.0, 0, False)])
 @given(st.lists(EXCHANGES, max_size=30))
 def test_never_more_is_due_than_was_supplied(exchanges: list[tuple[int, float, float, bool]]) -> None:
-    """Also if leases end before their time, and their tokens are used by those that asked before."""
+    """The rest of a lease that ends before its time counts as supplied: those that asked before it may use it
+    early.
+    """
     bucket = Bucket(RATE, RATE * BURST_SECONDS, 0, 0, 0, None)
     leases: dict[int, Lease] = {}
     due, supplied = 0.0, RATE * BURST_SECONDS
@@ -69,7 +72,7 @@ def test_never_more_is_due_than_was_supplied(exchanges: list[tuple[int, float, f
         before = asked or (earlier.rest if earlier else 0)
         state = bucket._replace(elapsed=seconds, ended=ended, lease=earlier)
         bucket = renewed(state, asked, 0)
-        supplied += RATE * seconds
+        supplied += RATE * seconds + ended
         if bucket.lease is not None:
             leases[who] = bucket.lease
             due += before - bucket.lease.rest
