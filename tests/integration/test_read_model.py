@@ -271,7 +271,7 @@ def test_a_retry_can_be_limited_and_can_regenerate(pipeline: Pipeline, ask: Ask,
     answer = retry(**part, regenerate="true")
     assert (answer.status, answer.body["items_to_retry"]) == (202, counts(tutorial=1))
     newest, first = get("/tasks/t-0/attempts").body["items"]
-    assert newest["scope"] == {**part, "regenerate": True}
+    assert newest["scope"] == {**part, "regenerate": True, "instruction": None}
     assert first["scope"] is None
 
 
