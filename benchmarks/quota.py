@@ -9,7 +9,6 @@ import random
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count, product
 from operator import length_hint
@@ -23,7 +22,7 @@ from sqlalchemy import Engine, text
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import default_of, read_template
 from roadmap_content.content.generation.bedrock import BedrockModel
-from roadmap_content.content.generation.generator import ANYONE, Allowance
+from roadmap_content.content.generation.generator import Allowance, GenerationRequest
 from roadmap_content.content.generation.model import (
     Answer,
     ModelGenerator,
@@ -31,7 +30,7 @@ from roadmap_content.content.generation.model import (
     Pace,
     Rejected,
 )
-from roadmap_content.content.generation.prompting import Prompt
+from roadmap_content.content.generation.prompting import Prompt, PromptedModel
 from roadmap_content.content.generation.quota import ModelQuota
 from roadmap_content.content.manifest import generation_order, planned_batch_size
 from roadmap_content.content.roadmaps.framework import Concept, read_framework
@@ -152,27 +151,12 @@ class _VirtualDeadline(Deadline):
         return self.at - self.clock.now()
 
 
-@dataclass(frozen=True)
-class _Distant:
+class _Distant(PromptedModel):
     """A model; each refusal takes a round trip."""
 
-    model: BedrockModel
-    clock: VirtualTime
-
-    @property
-    def model_id(self) -> str:
-        """The value of the wrapped model."""
-        return self.model.model_id
-
-    @property
-    def socket_timeout(self) -> float:
-        """The value of the wrapped model."""
-        return self.model.socket_timeout
-
-    @property
-    def max_output(self) -> int:
-        """The value of the wrapped model."""
-        return self.model.max_output
+    def __init__(self, model: BedrockModel, clock: VirtualTime) -> None:
+        self.model, self.clock = model, clock
+        self.max_output, self.socket_timeout = model.max_output, model.socket_timeout
 
     def ask(self, prompt: Prompt, rejected: Rejected | None) -> Answer:
         """Call the model."""
@@ -357,7 +341,7 @@ class _Slots:
         def worker() -> None:
             for item in items:
                 try:
-                    generator.generate(*item, ANYONE, Allowance(deadline, quota=quota))
+                    generator.generate(GenerationRequest(*item), Allowance(deadline, quota=quota))
                 except ContentError as error:
                     self.lost.append(f"{error.code}: {error}")
             if next(ends) == threads:

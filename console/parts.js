@@ -229,6 +229,11 @@ export const Remedy = ({ code, action, text }) =>
     ? html`<p class="needs">▲ ${T.needsPerson}: ${T.remedies[code ?? ""] ?? text}</p>`
     : html`<p class="heals">${T.actions[action] ?? text}</p>`;
 
+/** Who acts next, when, and why. @param {{ turn: import("./types").Turn }} props */
+export const Next = ({ turn: { who, at, why } }) => html`<p class="${who === "person" ? "needs" : "heals"}">
+  ${who === "person" ? "▲ " : ""}${T.turn.who[who] ?? who}${at && html`: ${who === "running" && T.turn.sign} <time datetime=${at}>${moment(at)}</time>`}. ${T.turn.why[why] ?? T.turn.other ?? why}
+</p>`;
+
 /** The recorded text of a reason, on demand. @param {{ code: string, reason: string | null | undefined }} props */
 export const Recorded = ({ code, reason }) => html`<details class="original">
   <summary>${T.reasonOriginal}</summary>

@@ -46,6 +46,11 @@ export interface Attention {
   runbook: string;
 }
 
+export interface AutomaticAttempts {
+  tasks: number;
+  next_at: string | null;
+}
+
 export interface CancelAnswer {
   success: boolean;
   task_id: string;
@@ -167,7 +172,8 @@ export interface FailureGroup {
   transient: boolean;
   remedy: NextAction;
   remedy_text: string;
-  needs_person: boolean;
+  turn: Turn;
+  planned: number;
   state: GroupState;
   state_by: string | null;
   state_at: string | null;
@@ -192,7 +198,8 @@ export interface FailureGroupDetail {
   transient: boolean;
   remedy: NextAction;
   remedy_text: string;
-  needs_person: boolean;
+  turn: Turn;
+  planned: number;
   state: GroupState;
   state_by: string | null;
   state_at: string | null;
@@ -242,12 +249,14 @@ export interface Health {
   outbox_aside: number;
   erasures_unfinished: number;
   queue: QueueHealth;
+  automatic: AutomaticAttempts;
   tokens: TokenSums;
   tasks: Record<string, number>;
   tasks_estimated: (string)[];
   recoveries_running: number;
   recoveries_paused: number;
   failure_groups: Record<string, number>;
+  failure_groups_automatic: number;
   database: (DatabaseFinding)[];
   schema_revision: string;
   release: string;
@@ -269,7 +278,6 @@ export interface ItemDetail {
   state: ItemState;
   next_action: NextAction;
   next_action_text: string;
-  needs_person: boolean;
   failures: (ItemFailure)[];
   staged: StagedContent | null;
   rejected: (RejectedContent)[];
@@ -399,7 +407,6 @@ export interface ReasonRow {
   reason: string;
   remedy: NextAction;
   remedy_text: string;
-  needs_person: boolean;
   items: number;
   by_type: Record<string, number>;
 }
@@ -636,6 +643,7 @@ export interface TaskDetail {
   failed_items: (FailedItem)[];
   skipped_concepts: (string)[];
   error_message: string | null;
+  turn: Turn;
   updated_at: string;
   completed_at: string | null;
   title: string | null;
@@ -670,7 +678,7 @@ export interface TaskRow {
   completed_at: string | null;
   progress: ItemTotals | null;
   top_reason: TopReason | null;
-  needs_person: boolean;
+  turn: Turn;
   erased: boolean;
 }
 
@@ -711,6 +719,12 @@ export interface TopReason {
   items: number;
 }
 
+export interface Turn {
+  who: Who;
+  at: string | null;
+  why: string;
+}
+
 export interface Unauthorized {
   message: string;
 }
@@ -740,3 +754,5 @@ export interface UserInQueue {
   at_work: number;
   charged: number;
 }
+
+export type Who = "running" | "waiting" | "automatic" | "person" | "nobody";

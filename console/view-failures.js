@@ -7,7 +7,7 @@ import { RecoveryDialog } from "./heal.js";
 import { html } from "./html.js";
 import { T, moment, number } from "./language.js";
 import { useLive } from "./live.js";
-import { Age, Empty, ErrorNote, Id, Link, Loading, Pill, ReasonLine, Recorded, Remedy, ofTypes, useTitle } from "./parts.js";
+import { Age, Empty, ErrorNote, Id, Link, Loading, Next, Pill, ReasonLine, Recorded, Remedy, ofTypes, useTitle } from "./parts.js";
 import { change, href } from "./router.js";
 import { filterOf } from "./view-tasks.js";
 
@@ -54,7 +54,7 @@ export function FailuresView({ query, session }) {
     <ul class="groups" tabindex="-1">
       ${groups.map(
         (group) => html`
-          <li key=${group.group_id} class="group cause ${group.needs_person ? "person" : ""}">
+          <li key=${group.group_id} class="group cause ${group.turn.who === "person" ? "person" : ""}">
             <div class="group-count">
               <strong class="big">${number(group.items)}</strong>
               <span class="meta">${T.failures.counts(group.items, T.tasks(group.tasks))}</span>
@@ -63,6 +63,7 @@ export function FailuresView({ query, session }) {
               <h2><${ReasonLine} code=${group.error_code} reason=${group.example?.reason ?? group.reason} /></h2>
               <p class="meta">${!allNew && html`<${Pill} value=${group.state} words=${T.failures.states} /> `}${ofTypes(group.by_type)} · ${T.stages[group.stage] ?? group.stage} · <code>${group.error_code}</code></p>
               <${Remedy} code=${group.error_code} action=${group.remedy} text=${group.remedy_text} />
+              ${group.remedy !== "person" && html`<${Next} turn=${group.turn} />`}
               <${StateLine} group=${group} />
             </div>
             <div class="group-side">

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { html } from "./html.js";
-import { T, ago, number } from "./language.js";
+import { T, ago, moment, number } from "./language.js";
 import { useLive } from "./live.js";
 import { Age, ErrorNote, Id, Link, Loading, Pill, Text, sum, useTitle } from "./parts.js";
 import { href } from "./router.js";
@@ -15,7 +15,7 @@ export function HealthView() {
     /** @type {(signal: AbortSignal) => Promise<import("./types").Health>} */ ((signal) => get(["health"], {}, signal)),
     () => 15_000,
   );
-  const ringing = (data?.failure_groups?.new ?? 0) + (data?.failure_groups?.regressed ?? 0);
+  const ringing = (data?.failure_groups?.new ?? 0) + (data?.failure_groups?.regressed ?? 0) - (data?.failure_groups_automatic ?? 0);
   // The bar above each view says that generation is stopped.
   const attention = data?.attention.filter((each) => each.what !== "generation_stopped") ?? [];
   const tiles = data ? tilesOf(data, ringing) : [];
@@ -82,6 +82,7 @@ const tilesOf = (data, ringing) => [
   { label: T.health.stuck, help: T.health.stuckHelp, value: data.stuck_tasks, more: data.more_stuck_tasks, bad: true },
   { label: T.health.queue, help: data.queue.oldest_waiting_since ? T.health.oldest(ago(data.queue.oldest_waiting_since)) : null, value: data.queue.waiting },
   { label: T.health.atWork, help: T.health.slots(number(data.queue.slots)), value: data.queue.at_work },
+  { label: T.health.automatic, help: data.automatic.next_at && T.health.automaticNext(moment(data.automatic.next_at)), value: data.automatic.tasks },
   { label: T.health.recoveries, value: data.recoveries_running, to: href(["recoveries"]) },
   { label: T.health.spent, value: data.tokens.spent_24h },
   { label: T.health.savedByStaging, value: data.tokens.saved_by_staging_24h },

@@ -1,7 +1,7 @@
 // One task: its progress, the reasons of missing items, the whole roadmap as a map, and its attempts.
 
 import { useCallback, useMemo, useState } from "./vendor/hooks.js";
-import { get } from "./api.js";
+import { ApiError, get } from "./api.js";
 import { TYPES } from "./content-types.js";
 import { CancelDialog, RedriveDialog, RetryDialog } from "./heal.js";
 import { html } from "./html.js";
@@ -10,7 +10,7 @@ import { useLive } from "./live.js";
 import { TYPE_COUNT, TaskMap } from "./map.js";
 import { STATES } from "./marks.js";
 import { safeLink } from "./markdown.js";
-import { Actor, Age, Announce, Bar, Empty, ErrorNote, Id, Link, Loading, Mark, OnDemand, Pill, Reason, ReasonLine, Remedy, Text, ofTypes, sum, useTitle, useToast } from "./parts.js";
+import { Actor, Age, Announce, Bar, Empty, ErrorNote, Id, Link, Loading, Mark, Next, OnDemand, Pill, Reason, ReasonLine, Remedy, Text, ofTypes, sum, useTitle, useToast } from "./parts.js";
 import { change, href } from "./router.js";
 
 /** @typedef {import("./types").TaskDetail} Task */
@@ -21,6 +21,9 @@ import { change, href } from "./router.js";
 /** @typedef {import("./app.js").Session} Session */
 /** @typedef {{ outline: import("./map.js").Outline, states: string, reasons: ReasonRow[], reasonOf: Map<number, number>, attempt: number }} Items */
 
+/** @template T @typedef {{ data: T | null, error: ApiError | null }} Part */
+/** @typedef {{ task: Task, items?: Part<Items>, attempts?: Part<Attempt[]> }} Parts */
+
 const CONCEPTS = 3000;
 const MOST_ENTRIES = 1000;
 
@@ -30,33 +33,15 @@ export function TaskView({ id, query, session }) {
   const [dialog, setDialog] = useState(/** @type {any} */ (null));
   const [changes, setChanges] = useState(0);
 
-  const task = useLive(
+  const view = useLive(
     `task ${id}`,
-    /** @type {(signal: AbortSignal) => Promise<Task>} */ ((signal) => get(["tasks", id], session.scope(), signal)),
-    (found) => (found?.live || found?.status === "processing" ? 1500 : 10_000),
+    /** @type {(signal: AbortSignal, previous: Parts | null) => Promise<Parts>} */ ((signal, previous) => loadParts(id, session, signal, previous)),
+    (parts) => (parts && !parts.attempts ? 0 : parts?.task.live || parts?.task.status === "processing" ? 1500 : 10_000),
   );
-  const version = `${task.data?.attempt} ${task.data?.updated_at} ${task.data?.status}`;
-  const items = useLive(
-    `items ${id} ${task.data?.roadmap_id ?? ""}`,
-    /** @type {(signal: AbortSignal, previous: Items | null) => Promise<any>} */ (
-      async (signal, previous) => (task.data?.roadmap_id ? loadItems(id, session, task.data.attempt, signal, previous) : null)
-    ),
-    () => (task.data?.live || task.data?.status === "processing" ? 1500 : 10_000),
-  );
-  const attempts = useLive(
-    `attempts ${id}`,
-    /** @type {(signal: AbortSignal) => Promise<Attempt[]>} */ (
-      async (signal) => (await get(["tasks", id, "attempts"], { ...session.scope(), limit: 50 }, signal)).items
-    ),
-    () => (task.data?.live ? 4000 : null),
-    version,
-  );
+  const { refresh } = view;
+  const version = `${view.data?.task.attempt} ${view.data?.task.updated_at} ${view.data?.task.status}`;
 
-  useTitle(task.data?.title?.slice(0, 100) || id.slice(0, 100));
-  const refresh = () => {
-    task.refresh();
-    items.refresh();
-  };
+  useTitle(view.data?.task.title?.slice(0, 100) || id.slice(0, 100));
   /** @param {string} message */
   const onDone = (message) => {
     setDialog(null);
@@ -74,16 +59,16 @@ export function TaskView({ id, query, session }) {
   );
   const onClose = useCallback(() => change({ item: null, type: null }, { replace: true }), []);
 
-  if (!task.data) {
+  if (!view.data) {
     return html`
       <h1 tabindex="-1"><${Id} value=${id} /></h1>
-      ${task.error ? html`<${ErrorNote} error=${task.error} retry=${task.refresh} missing=${T.task.vanished} back=${html`<${Link} to=${href(["tasks"])}>${T.task.allTasks}<//>`} />` : html`<${Loading} like="one" />`}
+      ${view.error ? html`<${ErrorNote} error=${view.error} retry=${refresh} missing=${T.task.vanished} back=${html`<${Link} to=${href(["tasks"])}>${T.task.allTasks}<//>`} />` : html`<${Loading} like="one" />`}
     `;
   }
 
-  const found = task.data;
+  const { task: found, items, attempts } = view.data;
   const name = { task_id: found.task_id, user_id: session.userFor(found.user_id) };
-  const shown = items.data;
+  const shown = items?.data ?? null;
   const chosen = query.get("reason");
   const chosenIndex = shown && chosen ? shown.reasons.findIndex((each) => reasonKey(each) === chosen) : -1;
   const reason = chosenIndex >= 0 ? chosenIndex : null;
@@ -94,7 +79,7 @@ export function TaskView({ id, query, session }) {
     <div class="task-page ${concept ? "with-drawer" : ""}">
       <div class="task-main">
         <p><${Link} to=${href(["tasks"])}>← ${T.task.allTasks}<//></p>
-        ${task.error && html`<${ErrorNote} error=${task.error} at=${task.at} retry=${refresh} />`}
+        ${view.error && html`<${ErrorNote} error=${view.error} at=${view.at} retry=${refresh} />`}
         <${Head}
           task=${found}
           items=${shown}
@@ -109,7 +94,7 @@ export function TaskView({ id, query, session }) {
           ${shown && !found.erased && html`<${Missing} task=${found} items=${shown} chosen=${reason} />`}
           ${
             !found.erased &&
-            html`<${Attempts} session=${session} waits=${isWaiting(found)} attempts=${attempts.data} error=${attempts.error} retry=${attempts.refresh}>
+            html`<${Attempts} session=${session} waits=${isWaiting(found)} attempts=${attempts?.data ?? null} error=${attempts?.error ?? null} retry=${refresh}>
               <${Log} id=${id} session=${session} version=${version} />
             <//>`
           }
@@ -117,8 +102,8 @@ export function TaskView({ id, query, session }) {
         ${
           !shown &&
           (found.roadmap_id
-            ? items.error
-              ? html`<${ErrorNote} error=${items.error} retry=${items.refresh} />`
+            ? items?.error
+              ? html`<${ErrorNote} error=${items.error} retry=${refresh} />`
               : html`<${Loading} />`
             : html`<${Empty}>${T.task.noRoadmap}<//>`)
         }
@@ -169,6 +154,37 @@ export function TaskView({ id, query, session }) {
     </div>
     ${dialog} <${Announce} text=${toast} />
   `;
+}
+
+/**
+ * The parts of the view, of one moment: parts from before and after the start of an attempt tell two stories. At first
+ * only the task. A part that cannot be loaded stays as it was.
+ * @param {string} id @param {Session} session @param {AbortSignal} signal @param {Parts | null} previous @returns {Promise<Parts>}
+ */
+async function loadParts(id, session, signal, previous) {
+  const scope = session.scope();
+  if (!previous) return { task: await get(["tasks", id], scope, signal) };
+  const { attempt, roadmap_id } = previous.task;
+  const load = async () => {
+    const [task, items, attempts] = await Promise.all([
+      get(["tasks", id], scope, signal),
+      partOf(roadmap_id ? loadItems(id, session, attempt, signal, previous.items?.data ?? null) : null, previous.items),
+      partOf(get(["tasks", id, "attempts"], { ...scope, limit: 50 }, signal).then((page) => page.items), previous.attempts),
+    ]);
+    return { task, items, attempts };
+  };
+  const parts = await load();
+  return (parts.attempts.data?.[0]?.attempt ?? 0) === parts.task.attempt ? parts : load();
+}
+
+/** @template T @param {Promise<T> | null} loading @param {Part<T> | undefined} previous @returns {Promise<Part<T>>} */
+async function partOf(loading, previous) {
+  try {
+    return { data: await loading, error: null };
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    return { data: previous?.data ?? null, error };
+  }
 }
 
 /** The name of a reason in the address. @param {ReasonRow} reason */
@@ -309,7 +325,7 @@ function Head({ task, items, acts, sees, onRetry, onRedrive, onCancel }) {
       ${erased ? html`<span class="pill calm">${T.task.erasedPill}</span>` : html`<${Pill} value=${task.status} />`}
       ${task.live && (waits ? html`<span class="meta">${T.task.waiting}</span>` : html`<span class="running"><span class="pulse on"></span>${T.task.live}</span>`)}
     </div>
-    ${erased && html`<${Erased} receipt=${erased} />`}
+    ${erased ? html`<${Erased} receipt=${erased} />` : html`<${Next} turn=${task.turn} />`}
     ${task.attempt === 0 && !erased && html`<p class="note">${T.task.untouched} ${acts && T.task.startsHere}</p>`}
     ${message && !erased && !COUNTED.test(message) && html`<p class="note calm clamp3"><${Text} value=${message} /></p>`}
     ${!sees && task.generation_stopped && html`<p class="note">${T.task.stopped} “<${Text} value=${task.generation_stopped.reason} />”${task.generation_stopped.since && html` (<${Age} at=${task.generation_stopped.since} />)`}</p>`}
@@ -382,7 +398,7 @@ function Missing({ task, items: { states, reasons }, chosen }) {
   const rows = reasons
     .map((reason, index) => ({ reason, index }))
     .filter(({ reason }) => reason.items > 0)
-    .sort((a, b) => Number(b.reason.needs_person) - Number(a.reason.needs_person) || b.reason.items - a.reason.items);
+    .sort((a, b) => Number(b.reason.remedy === "person") - Number(a.reason.remedy === "person") || b.reason.items - a.reason.items);
   const missing = [...states].filter((state) => state !== "S").length;
   if (missing === 0) return null;
   return html`

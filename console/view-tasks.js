@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "./vendor/hooks.js";
 import { get } from "./api.js";
 import { RecoveryDialog } from "./heal.js";
 import { html } from "./html.js";
-import { T, number } from "./language.js";
+import { T, moment, number } from "./language.js";
 import { useLive } from "./live.js";
 import { Age, Empty, ErrorNote, Id, Link, Loading, Pill, Progress, ReasonLine, Text, sum, useTitle } from "./parts.js";
 import { change, href } from "./router.js";
@@ -20,7 +20,7 @@ const PAGE = 50;
 const ORDERS = {
   updated: (one, other) => (other.updated_at ?? "").localeCompare(one.updated_at ?? ""),
   missing: (one, other) => (other.progress?.missing ?? 0) - (one.progress?.missing ?? 0),
-  person: (one, other) => Number(other.needs_person) - Number(one.needs_person),
+  person: (one, other) => Number(other.turn.who === "person") - Number(one.turn.who === "person"),
 };
 const HOURS = /** @type {Record<string, number>} */ ({ "1h": 1, "24h": 24, "7d": 168 });
 
@@ -300,7 +300,8 @@ function TaskList({ rows, live, users, chosen, toggle, choose }) {
             <span class="time meta"><${Age} at=${task.updated_at ?? task.created_at} /></span>
             <div class="progress"><${RowProgress} task=${task} detail=${live?.get(task.task_id)} /></div>
             <div class="reason">
-              ${task.needs_person && html`<span class="needs" title=${T.needsPerson}>▲ <span>${T.needsPerson}</span></span>`}
+              ${task.turn.who === "person" && html`<span class="needs" title=${T.needsPerson}>▲ <span>${T.needsPerson}</span></span>`}
+              ${task.turn.who === "automatic" && task.turn.at && html`<span class="heals">${T.turn.who.automatic} <time datetime=${task.turn.at}>${moment(task.turn.at)}</time></span>`}
               ${task.top_reason && html`<${ReasonLine} code=${task.top_reason.error_code} reason=${task.top_reason.reason} />`}
             </div>
             <p class="ids meta"><${Id} value=${task.task_id} /></p>

@@ -128,6 +128,13 @@ export const en = {
   /** @param {string} count @param {string} type */
   ofType: (count, type) => `${count} ${type.toLowerCase()}`,
   needsPerson: "Needs a person",
+  /** Who acts next. @type {{ who: Record<string, string>, sign: string, why: Record<string, string>, other: string | null }} */
+  turn: {
+    who: { running: "Running", waiting: "Waiting", automatic: "Tried again automatically", person: "Needs a person", nobody: "Over" },
+    sign: "last sign",
+    why: {},
+    other: null,
+  },
   /** What a person does, by error code, in the place of the API's text. @type {Record<string, string>} */
   remedies: {},
 
@@ -627,6 +634,9 @@ export const en = {
     /** @param {string} age */
     oldest: (age) => `The oldest joined ${age}.`,
     atWork: "Attempts at work",
+    automatic: "Tasks tried again automatically",
+    /** @param {string} when */
+    automaticNext: (when) => `The first at ${when}.`,
     /** @param {string} slots */
     slots: (slots) => `Slots for batches: ${slots}.`,
     stuck: "Stuck tasks",

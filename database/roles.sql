@@ -11,6 +11,8 @@ CREATE ROLE roadmap_reader LOGIN;
 
 GRANT USAGE, CREATE ON SCHEMA public TO roadmap_migrator;
 GRANT USAGE ON SCHEMA public TO roadmap_writer, roadmap_reader;
+-- A migration rehearses its release as the two.
+GRANT roadmap_writer, roadmap_reader TO roadmap_migrator;
 
 -- The settings of their sessions, for RDS Proxy, which refuses those that a client sets at connect time. The
 -- first four hold where the database has other ones.

@@ -11,7 +11,6 @@ _BASELINE_WRITES: Mapping[str, tuple[str, ...]] = {
     "concept_progress": ("DELETE",),
     "content_archive": ("INSERT", "DELETE"),
     "content_attempts": ("INSERT", "UPDATE", "DELETE"),
-    "content_automatic_attempts": ("INSERT", "UPDATE", "DELETE"),
     "content_capacity": ("UPDATE",),
     "content_capacity_changes": ("INSERT", "UPDATE"),
     "content_changes": ("DELETE",),

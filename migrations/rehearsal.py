@@ -1,4 +1,4 @@
-"""The roadmaps of a release's rehearsal, which is rolled back, and of a trial on a deployed stack. Only the
+"""The roadmap and task of a rehearsal, which is rolled back, and of a trial on a deployed stack. Only the
 owner of the tables inserts them.
 """
 
@@ -19,12 +19,6 @@ VALUES (:trial, :trial, 'pending', 'content_generation_queued', '{}', :trial, co
 """)
 
 
-def insert_roadmap(connection: Connection, roadmap_id: str) -> None:
-    """Insert a roadmap without concepts."""
-    values = {"roadmap_id": roadmap_id, "user_id": "rehearsal", "framework": "{}"}
-    connection.execute(INSERT_ROADMAP, values)
-
-
 def trial_framework(trial: str) -> dict[str, object]:
     """The framework of a trial's roadmap: four concepts."""
     concepts = [
@@ -39,3 +33,26 @@ def insert_trial(connection: Connection, trial: str) -> None:
     framework = json.dumps(trial_framework(trial))
     connection.execute(INSERT_ROADMAP, {"roadmap_id": trial, "user_id": trial, "framework": framework})
     connection.execute(INSERT_TASK, {"trial": trial})
+
+
+# Rows that satisfy the product's rules, with the values that this system needs.
+COPY_ROADMAP = text("""
+INSERT INTO roadmap_metadata SELECT (json_populate_record(r, CAST(:values AS json))).*
+FROM roadmap_metadata r LIMIT 1
+""")
+
+COPY_TASK = text("""
+INSERT INTO roadmap_tasks SELECT (json_populate_record(t, CAST(CAST(:values AS jsonb)
+    || jsonb_build_object('user_id', r.user_id) AS json))).*
+FROM roadmap_tasks t, roadmap_metadata r WHERE r.roadmap_id = :trial LIMIT 1
+""")
+
+
+def copy_trial(connection: Connection, trial: str) -> None:
+    """Copy a roadmap and a task of the product under another id, if its rules refuse `insert_trial`."""
+    roadmap = {"roadmap_id": trial, "framework_data": trial_framework(trial), "deleted_at": None}
+    task = dict.fromkeys(("completed_at", "celery_task_id", "execution_arn", "error_message"))
+    task |= {"task_id": trial, "roadmap_id": trial, "status": "pending", "attempt": "0"}
+    task |= {"current_step": "content_generation_queued", "failed_concepts": None, "execution_summary": None}
+    connection.execute(COPY_ROADMAP, {"values": json.dumps(roadmap)})
+    connection.execute(COPY_TASK, {"values": json.dumps(task), "trial": trial})

@@ -49,8 +49,9 @@ CREATE INDEX content_task_failure_by_user ON content_task_failures (user_id, gro
 
 -- The audit trail: one row per attempt, written with its claim and completed with its outcome. `scope` is
 -- NULL for an attempt for all missing items; `replaces` has the ids of the current rows that it replaces:
--- {content_type: {concept_id: id}}. The task's user and roadmap are copied, to remove the records
--- of tasks that the product has deleted: `…_gone_since` is when a sweep first missed them.
+-- {content_type: {concept_id: id}}. After the task's latest attempt, `next_at` is when the next one
+-- begins for which nobody has to ask. The task's user and roadmap are copied, to remove the records of tasks
+-- that the product has deleted: `…_gone_since` is when a sweep first missed them.
 CREATE TABLE content_attempts (
     task_id varchar(64) NOT NULL,
     attempt integer NOT NULL,
@@ -76,8 +77,10 @@ CREATE TABLE content_attempts (
     roadmap_id text,
     task_gone_since timestamp,
     roadmap_gone_since timestamp,
+    next_at timestamp CHECK (next_at IS NULL OR ended_at IS NOT NULL),
     PRIMARY KEY (task_id, attempt)
 );
+CREATE INDEX content_attempt_next ON content_attempts (next_at) WHERE next_at IS NOT NULL;
 CREATE UNIQUE INDEX content_attempt_open ON content_attempts (task_id) WHERE ended_at IS NULL;
 CREATE INDEX content_attempt_uncounted ON content_attempts (task_id) WHERE saved IS NULL;
 CREATE INDEX content_attempt_by_user ON content_attempts (user_id, task_id);
@@ -297,14 +300,6 @@ CREATE TABLE content_group_changes (
     until_tasks bigint
 );
 CREATE INDEX content_group_change_by_group ON content_group_changes (group_id, change_id);
-
--- Tasks for which the sweep starts the next attempt.
-CREATE TABLE content_automatic_attempts (
-    task_id varchar(64) PRIMARY KEY,
-    attempt integer NOT NULL,
-    due_at timestamp NOT NULL
-);
-CREATE INDEX content_automatic_attempt_by_due ON content_automatic_attempts (due_at);
 
 -- Bulk recoveries, and the result for each of their tasks. `items` has the items that a recovery regenerates,
 -- with the revisions that it replaces (NULL: it retries missing items); `undone` is what an undo did to them.

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from roadmap_content.content.generation.generator import Allowance, GenerationRequest
 from roadmap_content.content.generation.offline import OfflineGenerator
-from roadmap_content.content.kind import Draft
-from roadmap_content.content.roadmaps.framework import Concept
+from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.errors import ContentError
 from roadmap_content.contracts.items import ContentType
 
@@ -102,9 +102,8 @@ class Author(OfflineGenerator):
 
     error: ContentError | None = None
 
-    def generate(self, concept: Concept, content_type: ContentType, *rest: Any) -> Draft:
+    def generate(self, request: GenerationRequest, allowance: Allowance | None = None) -> Document:
         """Generate an item."""
         if self.error is not None:
             raise self.error
-        draft = super().generate(concept, content_type, *rest)
-        return type(draft).model_validate(draft.model_dump() | TEXTS.get(content_type, {}))
+        return super().generate(request, allowance) | TEXTS.get(request.content_type, {})

@@ -1,11 +1,7 @@
 """A generator that records its calls in the log of the oracle."""
 
-from typing import Any
-
-from roadmap_content.content.generation.generator import Generator
-from roadmap_content.content.kind import Draft
-from roadmap_content.content.roadmaps.framework import Concept
-from roadmap_content.contracts.items import ContentType
+from roadmap_content.content.generation.generator import Allowance, GenerationRequest, Generator
+from roadmap_content.contracts.documents import Document
 from tests.support.evidence import Log
 
 
@@ -16,7 +12,7 @@ class RecordingGenerator:
         self._generator = generator
         self._log = log
 
-    def generate(self, concept: Concept, content_type: ContentType, *how: Any) -> Draft:
+    def generate(self, request: GenerationRequest, allowance: Allowance | None = None) -> Document:
         """Generate an item and record the call."""
-        self._log.generated.append((concept.concept_id, str(content_type)))
-        return self._generator.generate(concept, content_type, *how)
+        self._log.generated.append((request.concept.concept_id, str(request.content_type)))
+        return self._generator.generate(request, allowance)

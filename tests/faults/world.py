@@ -61,7 +61,6 @@ TABLES_IN_ORDER = (
     "content_task_failures",
     "content_failure_groups",
     "content_failure_hours",
-    "content_automatic_attempts",
     "content_token_hours",
     "roadmap_metadata",
     "roadmap_tasks",

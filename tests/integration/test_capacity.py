@@ -1,13 +1,16 @@
 """The capacity through the API: slots, the stop switch and its audit trail, and a batch that it stops."""
 
 import io
+import socket
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from rich.console import Console
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from roadmap_command.commands.operate import watched
 from roadmap_command.views import bars, outcome
@@ -16,11 +19,12 @@ from roadmap_content.capabilities.composed import EVERY
 from roadmap_content.content.generation.quota import GenerationStoppedError
 from roadmap_content.contracts.api.system import Attention, Health
 from roadmap_content.platform.aws.executions import ExecutionState
+from roadmap_content.platform.postgres.engine import Credentials, open_engine
 from tests.integration.test_queue import load, retry, started
 from tests.support.factories import TYPES, USER, bundle_of, concept_ids
 from tests.support.generators import Meanwhile
 from tests.support.pipeline import Pipeline
-from tests.support.requests_to_api import OPERATOR, Ask, Reply
+from tests.support.requests_to_api import OPERATOR, Ask, Context, Reply
 
 Send = Callable[..., Reply]
 
@@ -64,7 +68,7 @@ def test_more_slots_start_more(pipeline: Pipeline, send: Send) -> None:
     assert started(pipeline) == [first, second]
 
 
-def test_a_run_that_ended_unnoticed_frees_its_slots_within_a_minute_if_others_wait(
+def test_a_run_that_ended_unnoticed_is_found_a_minute_after_its_last_sign(
     pipeline: Pipeline, send: Send, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executions = pipeline.executions
@@ -78,6 +82,7 @@ def test_a_run_that_ended_unnoticed_frees_its_slots_within_a_minute_if_others_wa
 
     def each_minute() -> None:
         pipeline.execute("UPDATE content_queue SET admitted_at = admitted_at - interval '1 minute'")
+        pipeline.execute("UPDATE content_events SET recorded_at = recorded_at - interval '1 minute'")
         described.clear()
         pipeline.sweep(starts_only=True, time=datetime.now(UTC))
 
@@ -87,8 +92,8 @@ def test_a_run_that_ended_unnoticed_frees_its_slots_within_a_minute_if_others_wa
     (arn,) = executions.names
     executions.states[arn] = ExecutionState.RUNNING
     pipeline.execute("UPDATE content_queue SET state = 'running'")
-    each_minute()
-    assert described == [], "nobody waits"
+    pipeline.sweep(starts_only=True, time=datetime.now(UTC))
+    assert described == [], "it has just begun"
     retry(pipeline, second)
     each_minute()
     assert (described, started(pipeline)) == ([arn], [first])
@@ -209,6 +214,33 @@ def attention(pipeline: Pipeline) -> list[Attention]:
 def read_state(pipeline: Pipeline) -> Health:
     with pipeline.services.reading_engine.connect() as connection:
         return read_health(connection, EVERY, "release")
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_database_that_hangs_is_said_in_a_part_of_the_time_of_a_request(
+    pipeline: Pipeline, ask: Ask, database_url: str, monkeypatch: pytest.MonkeyPatch, is_open: bool
+) -> None:
+    """Regression: an operator waited for it as long as a request may take, and twice that in `doctor`."""
+    ours, theirs = socket.socketpair()
+    with socket.create_server(("127.0.0.1", 0)) as hanging, ours, theirs, ours.makefile("rwb") as file:
+        credentials = Credentials.from_url(make_url(database_url))
+        engine = open_engine(lambda: credentials, tls=False)
+        monkeypatch.setattr(pipeline.services, "reading_engine", engine)
+        if is_open:
+            assert ask("GET", "/health", **OPERATOR).status == 200
+            pooled = engine.raw_connection()
+            driver: Any = pooled.dbapi_connection
+            pooled.close()
+            for name, silent in (("_sock", file), ("_usock", ours)):  # nobody answers there
+                getattr(driver, name).close()
+                setattr(driver, name, silent)
+        credentials = replace(credentials, port=hanging.getsockname()[1])
+        began = time.monotonic()
+        refused = ask("GET", "/health", **OPERATOR)
+        lasted = time.monotonic() - began
+    assert (refused.status, refused.body["error"]) == (503, "DatabaseUnavailable")
+    assert refused.body["message"] == "The database could not be reached."
+    assert lasted < Context.get_remaining_time_in_millis() / 1000 / 4
 
 
 def test_a_queue_that_stands_still_needs_a_person(pipeline: Pipeline, send: Send) -> None:

@@ -1,25 +1,19 @@
 """The product's check of contents accepts, corrects and rejects; its own faults lose nothing."""
 
-import json
 from collections.abc import Callable
-from io import BytesIO
 from typing import Any
 
-import boto3
 import pytest
-from botocore.exceptions import ReadTimeoutError
-from botocore.response import StreamingBody
-from botocore.stub import Stubber
 
-from roadmap_content.content.content_check import MAX_REQUEST, ContentCheck, TooMuchToCheckError
+from roadmap_content.content.generation.generator import Allowance, GenerationRequest
 from roadmap_content.content.generation.offline import OfflineGenerator
-from roadmap_content.content.kind import Draft
-from roadmap_content.contracts.errors import ContentCheckFailedError
+from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.items import ContentType
+from roadmap_content.platform.aws.team_function import Fault, NoAnswerError
 from roadmap_content.platform.runtime.settings import Settings
 from tests.support.erasing import rows_with
 from tests.support.factories import TYPES, bundle_of, concept_ids
-from tests.support.pipeline import S3, SETTINGS, Pipeline
+from tests.support.pipeline import S3, SETTINGS, Pipeline, log_of
 
 IDS = concept_ids(3)
 ACCEPT = {"verdict": "accept"}
@@ -30,16 +24,15 @@ SECONDS = 60
 Judge = Callable[[dict[str, Any]], Any]
 
 
-class Check(ContentCheck):
+class Check:
     """A check in the same process: judges each item."""
 
     def __init__(self, judge: Judge) -> None:
-        super().__init__("check", SECONDS)
         self.judge = judge
         self.asked: list[Any] = []
 
-    def ask(self, document: Any, seconds: float) -> Any:
-        assert seconds > SECONDS
+    def call(self, document: Any, seconds_left: float) -> Any:
+        assert seconds_left > SECONDS
         self.asked.append(document)
         return {"verdicts": [self.judge(item) for item in document["items"]]}
 
@@ -51,9 +44,9 @@ class Noting(OfflineGenerator):
         super().__init__()
         self.refused: list[str] = []
 
-    def generate(self, *arguments: Any) -> Draft:
-        self.refused += arguments[4:]
-        return super().generate(*arguments)
+    def generate(self, request: GenerationRequest, allowance: Allowance | None = None) -> Document:
+        self.refused += [] if request.refused is None else [request.refused]
+        return super().generate(request, allowance)
 
 
 def checked(pipeline: Pipeline, judge: Judge, scope: str = "generated", failure: str = "wait") -> Check:
@@ -93,7 +86,7 @@ def test_one_batch_is_one_call_with_what_the_scope_names(pipeline: Pipeline, sco
 
 
 def test_a_rejection_is_listed_and_the_next_attempt_gives_its_reason_to_the_model(
-    pipeline: Pipeline, capfd: pytest.CaptureFixture[str]
+    pipeline: Pipeline, caplog: pytest.LogCaptureFixture
 ) -> None:
     load_missing(pipeline)
     checked(pipeline, lambda item: REJECT if is_bad(item) else ACCEPT)
@@ -111,7 +104,8 @@ def test_a_rejection_is_listed_and_the_next_attempt_gives_its_reason_to_the_mode
     ]
     named = rows_with(pipeline.engine, REJECT["reason"])
     assert named.keys() == {"content_failures", "roadmap_tasks"}, "the reason is content of the user"
-    assert REJECT["reason"] not in capfd.readouterr().out, "a log line has it"
+    assert REJECT["code"] in log_of(caplog)
+    assert REJECT["reason"] not in log_of(caplog)
     assert noting.refused == []
     (refused,) = pipeline.rows("SELECT concept_id FROM content_origins WHERE refused_code = 'Check.WrongKey'")
     assert refused["concept_id"] == IDS[1]
@@ -182,7 +176,7 @@ def test_an_unusable_verdict_fails_its_item_and_the_others_are_saved(
     for item, verdict in judged.items():
         code, reason = failed[item].error_code, failed[item].reason
         if verdict == UNUSABLE["a reason that ends in half an emoji"]:
-            assert (code, reason) == ("Check.WrongKey", "question 2 ?")
+            assert (code, reason) == ("Check.WrongKey", "question 2 \ufffd")
         else:
             assert (code, reason[:15]) == ("ContentCheckFailed", "wrong verdict: "), verdict
 
@@ -190,7 +184,12 @@ def test_an_unusable_verdict_fails_its_item_and_the_others_are_saved(
 WRONG_ANSWERS = {
     "too few verdicts": lambda items: {"verdicts": [ACCEPT] * (len(items) - 1)},
     "not an object": lambda _: "accept",
+    "none": lambda _: no_answer(),
 }
+
+
+def no_answer() -> Any:
+    raise NoAnswerError(Fault.FAILED, "the function failed: KeyError")
 
 
 @pytest.mark.parametrize("failure", ["wait", "pass"])
@@ -200,7 +199,7 @@ def test_content_waits_or_passes_if_the_answer_is_wrong(
 ) -> None:
     load_missing(pipeline)
     check = checked(pipeline, lambda _: ACCEPT, failure=failure)
-    monkeypatch.setattr(check, "ask", lambda document, _: answer(document["items"]))
+    monkeypatch.setattr(check, "call", lambda document, _: answer(document["items"]))
     generated = Noting()
     pipeline.services.__dict__["generator"] = generated
     assert pipeline.run().complete == (failure == "pass")
@@ -222,16 +221,16 @@ def test_a_batch_that_is_too_large_for_one_call_is_checked_in_parts(
 ) -> None:
     load_missing(pipeline)
     check = checked(pipeline, lambda item: REJECT if is_bad(item) else ACCEPT)
-    ask = check.ask
+    call = check.call
     sizes: list[int] = []
 
     def at_most_two(document: Any, seconds: float) -> Any:
         sizes.append(len(document["items"]))
         if sizes[-1] > 2:
-            raise TooMuchToCheckError("the request is too large")
-        return ask(document, seconds)
+            raise NoAnswerError(Fault.ANSWER_TOO_LARGE, "the request is too large")
+        return call(document, seconds)
 
-    monkeypatch.setattr(check, "ask", at_most_two)
+    monkeypatch.setattr(check, "call", at_most_two)
     assert not pipeline.run().complete
     (failed,) = pipeline.status().failed_items
     assert (failed.concept_id, failed.error_code) == (IDS[1], "Check.WrongKey")
@@ -240,50 +239,3 @@ def test_a_batch_that_is_too_large_for_one_call_is_checked_in_parts(
         return [size] + (halved(size // 2) + halved(size - size // 2) if size > 2 else [])
 
     assert sorted(sizes) == sorted(halved(2 * TYPES))
-
-
-def stubbed(**answer: Any) -> ContentCheck:
-    check = ContentCheck("arn:check", SECONDS)
-    client = boto3.client("lambda", region_name="eu-central-1")
-    stubber = Stubber(client)
-    stubber.add_response("invoke", answer)
-    stubber.activate()
-    check.__dict__["_client"] = client
-    return check
-
-
-def body(document: bytes) -> StreamingBody:
-    return StreamingBody(BytesIO(document), len(document))
-
-
-def test_the_answer_of_the_function_is_read() -> None:
-    answer = {"verdicts": [ACCEPT]}
-    check = stubbed(StatusCode=200, Payload=body(json.dumps(answer).encode()))
-    assert check.ask({"items": [1]}, 100) == answer
-
-
-def test_a_function_that_crashes_answers_wrongly_is_slow_or_gets_too_much_is_a_failed_check(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    crash = json.dumps({"errorType": "KeyError", "errorMessage": "'key'"}).encode()
-    with pytest.raises(ContentCheckFailedError, match=r"the function failed: KeyError$"):
-        stubbed(StatusCode=200, FunctionError="Unhandled", Payload=body(crash)).ask({}, 100)
-    with pytest.raises(ContentCheckFailedError, match="not JSON"):
-        stubbed(StatusCode=200, Payload=body(b"<html>")).ask({}, 100)
-    with pytest.raises(ContentCheckFailedError, match="not JSON"):
-        stubbed(StatusCode=200, Payload=body(b"[" * 100_000)).ask({}, 100)
-    large = json.dumps({"errorType": "Function.ResponseSizeTooLarge"}).encode()
-    with pytest.raises(TooMuchToCheckError, match="ResponseSizeTooLarge"):
-        stubbed(StatusCode=200, FunctionError="Unhandled", Payload=body(large)).ask({}, 100)
-    with pytest.raises(TooMuchToCheckError, match="can be sent"):
-        stubbed().ask({"text": "x" * MAX_REQUEST}, 100)
-    with pytest.raises(ContentCheckFailedError, match="too little time"):
-        stubbed().ask({}, SECONDS - 1)
-    slow = stubbed()
-
-    def wait(**_: Any) -> None:
-        raise ReadTimeoutError(endpoint_url="https://lambda")
-
-    monkeypatch.setattr(slow._client, "invoke", wait)  # noqa: SLF001
-    with pytest.raises(ContentCheckFailedError, match="Read timeout"):
-        slow.ask({}, 100)

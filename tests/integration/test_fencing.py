@@ -1,11 +1,17 @@
 """At most one live attempt per task: with retries, redrives from any state, and late deliveries."""
 
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from roadmap_content.contracts.api.capacity import RetryAnswer
-from roadmap_content.contracts.errors import ClaimRefusedError, NotRedrivableError, StaleAttemptError
+from roadmap_content.contracts.errors import (
+    ClaimRefusedError,
+    NotRedrivableError,
+    StaleAttemptError,
+    TaskCancelledError,
+)
 from roadmap_content.contracts.payloads import Execution, FinalizeResult, RunInput
 from roadmap_content.contracts.states import Cause
 from roadmap_content.platform.aws.executions import Executions, ExecutionState, new_execution_name
@@ -204,6 +210,25 @@ def test_a_claim_that_was_rolled_back_does_not_take_a_rival_s_for_its_own(
     assert pipeline.executions.redriven == [arn]
 
 
+def test_a_run_that_is_redriven_after_its_cancellation_claims_when_its_attempt_has_ended(
+    pipeline: Pipeline,
+) -> None:
+    """However late the outcome of the cancelled attempt is recorded, the redrive was requested before it."""
+    arn = loaded(pipeline).retry().execution_arn
+    assert arn is not None
+    pipeline.executions.states[arn] = ExecutionState.RUNNING
+    planned = plan(pipeline, arn, 1)
+    pipeline.execute(
+        "UPDATE roadmap_tasks SET status = 'cancelled', completed_at = content_now() - interval '1 hour'"
+    )
+    redriven = Execution(arn=arn, redrive_count=1, redrive_time=datetime.now(UTC) - timedelta(minutes=1))
+    request = PlanRequest(input=RunInput(task_id=pipeline.task_id, attempt=1), execution=redriven)
+    with pytest.raises(TaskCancelledError):
+        plan_batches(request, pipeline.services, Deadline.after(600))
+    finalize(pipeline, planned, redriven)
+    assert plan_batches(request, pipeline.services, Deadline.after(600)).plan.attempt == 2
+
+
 @pytest.mark.parametrize("by", ["the API", "the console"])
 def test_redriven_inside_fan_out_a_run_generates_nothing_before_its_claim(
     pipeline: Pipeline, by: str
@@ -252,8 +277,11 @@ def test_redriven_at_finalize_a_run_with_nothing_missing_completes_the_claimed_a
     assert task["completed_at"] is not None
 
 
+@pytest.mark.parametrize(
+    ("outcome", "failed"), [("superseded", counts(3, tutorial=0)), ("cancelled", counts(resources=1))]
+)
 def test_an_attempt_without_a_recorded_end_ends_at_the_next_claim_and_is_counted_by_the_sweep(
-    pipeline: Pipeline,
+    pipeline: Pipeline, outcome: str, failed: dict[str, int]
 ) -> None:
     """It was stopped without an event, and no sweep came before the retry."""
     arn = loaded(pipeline).retry().execution_arn
@@ -266,15 +294,17 @@ def test_an_attempt_without_a_recorded_end_ends_at_the_next_claim_and_is_counted
         if table != "tutorial_metadata":
             pipeline.execute(f"DELETE FROM {table}")
     pipeline.executions.states[arn] = ExecutionState.OVER
+    if outcome == "cancelled":  # a regeneration, which leaves its task completed
+        pipeline.execute("UPDATE content_attempts SET outcome = 'cancelled'")
     assert pipeline.retry().attempt == 2
     (ended,) = pipeline.rows("SELECT * FROM content_attempts WHERE attempt = 1")
-    assert (ended["outcome"], ended["step"], ended["saved"]) == ("superseded", "ended", None)
+    assert (ended["outcome"], ended["step"], ended["saved"]) == (outcome, "ended", None)
     pipeline.sweep()
     (first,) = pipeline.rows("SELECT * FROM content_attempts WHERE attempt = 1")
-    assert (first["outcome"], first["ended_at"]) == ("superseded", ended["ended_at"])
+    assert (first["outcome"], first["ended_at"]) == (outcome, ended["ended_at"])
     assert first["planned"] == counts(3)
     assert first["saved"] == counts(tutorial=3)
-    assert first["failed"] == counts(3, tutorial=0)
+    assert first["failed"] == failed
 
 
 @pytest.mark.parametrize("attempt", [1, None])

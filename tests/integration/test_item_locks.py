@@ -4,16 +4,15 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from roadmap_content.content.generation import item_locks
+from roadmap_content.content.generation.generator import Allowance, GenerationRequest
 from roadmap_content.content.generation.item_locks import ItemLockedError, ItemLocks
 from roadmap_content.content.generation.offline import OfflineGenerator
-from roadmap_content.content.kind import Draft
-from roadmap_content.content.roadmaps.framework import Concept
+from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import BatchRequest
 from roadmap_content.platform.postgres.transactions import RESERVE
@@ -83,12 +82,12 @@ class Slow(OfflineGenerator):
         self.made: list[str] = []
         self.may_go_on = threading.Event()
 
-    def generate(self, concept: Concept, content_type: ContentType, *how: Any) -> Draft:
-        self.made.append(concept.concept_id)
+    def generate(self, request: GenerationRequest, allowance: Allowance | None = None) -> Document:
+        self.made.append(request.concept.concept_id)
         if len(set(self.made)) < len(self.made):
             self.may_go_on.set()
         assert self.may_go_on.wait(600)
-        return super().generate(concept, content_type, *how)
+        return super().generate(request, allowance)
 
 
 def request_for_quizzes(pipeline: Pipeline, ids: list[str]) -> BatchRequest:

@@ -90,7 +90,7 @@ def refuse_in_the_statement(monkeypatch: pytest.MonkeyPatch, _: str) -> None:
     quiz = CONTENT_KINDS[ContentType.QUIZ]
     statement = "SELECT 'c' AS concept_id, 'id_taken' AS row_status"
     kinds = {**CONTENT_KINDS, ContentType.QUIZ: quiz._replace(sql=quiz.sql._replace(save=statement))}
-    monkeypatch.setattr("roadmap_content.runs.installation.migrate.CONTENT_KINDS", kinds)
+    monkeypatch.setattr("roadmap_content.runs.installation.rehearsal.CONTENT_KINDS", kinds)
 
 
 def refuse_in_the_schema(_: pytest.MonkeyPatch, url: str) -> None:
@@ -101,7 +101,7 @@ def refuse_in_the_schema(_: pytest.MonkeyPatch, url: str) -> None:
     ("fault", "reason"),
     [
         (refuse_in_the_contract, "saves no tutorial: InvalidContent: questions: too few"),
-        (refuse_in_the_statement, "saves no quiz: id_taken"),
+        (refuse_in_the_statement, "saves no quiz: RowRefused: id_taken"),
         (refuse_in_the_schema, "saves no quiz: .*quiz_metadata"),
     ],
 )

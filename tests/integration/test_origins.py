@@ -6,8 +6,10 @@ import pytest
 
 from roadmap_command.commands.history import explanation
 from roadmap_content.api.revisions import read_origin
+from roadmap_content.content.generation.generator import GenerationRequest
 from roadmap_content.content.generation.model import Answer, ModelGenerator
 from roadmap_content.content.generation.offline import OfflineGenerator
+from roadmap_content.content.generation.prompting import PromptedModel
 from roadmap_content.content.generation.quota import Usage
 from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.content.rows import count_origins
@@ -23,7 +25,7 @@ IDS = concept_ids(2)
 STAGED, GENERATED = IDS
 
 
-class Model:
+class Model(PromptedModel):
     """A model that answers with the drafts of the offline generator, or with something else."""
 
     model_id = "example.model-1"
@@ -36,10 +38,11 @@ class Model:
     def ask(self, prompt: Any, _rejected: Any) -> Answer:
         """Answer with a draft of the type that the tool names."""
         content_type = ContentType(prompt.tool.removeprefix("hand_in_"))
+        origin = {"model_id": self.model_id, "prompt_version": prompt.version}
         if content_type in self.bad:
-            return Answer(Usage(70, 3), {"nothing": "useful"})
-        draft = OfflineGenerator().generate(Concept("c", "Retries"), content_type)
-        return Answer(Usage(100, 50), draft.model_dump(mode="json"))
+            return Answer(Usage(70, 3), {"nothing": "useful"}, **origin)
+        draft = OfflineGenerator().generate(GenerationRequest(Concept("c", "Retries"), content_type))
+        return Answer(Usage(100, 50), draft, **origin)
 
 
 def use_model(pipeline: Pipeline, model: Model) -> None:
@@ -161,6 +164,18 @@ def test_current_items_and_refusals_are_counted_per_model_and_prompt(pipeline: P
     pipeline.run()
     assert counted(pipeline)["bedrock", "quiz"] == (1, 1)
     assert counted(pipeline)["bedrock", "resources"] == (1, 0)
+
+
+def test_a_refusal_is_counted_although_another_run_has_saved_the_item(pipeline: Pipeline) -> None:
+    loaded(pipeline)
+    pipeline.stage(Item(STAGED, ContentType.RESOURCES), b"{")
+    (request,) = pipeline.requests(pipeline.plan())
+    pipeline.execute(
+        "INSERT INTO resource_recommendation_metadata (id, concept_id, roadmap_id, resources)"
+        f" VALUES ('of another run', '{STAGED}', 'r-1', '[]')"
+    )
+    pipeline.save(request)
+    assert counted(pipeline)["product", "resources"] == (0, 1)
 
 
 @pytest.mark.parametrize("metadata", ["[]", '{"generator": "\\u0000"}', '{"tokens_in": "many"}', "{"])

@@ -313,7 +313,7 @@ def test_a_state_that_comes_back_is_reported_again(pipeline: Pipeline, bus: Bus)
 
 
 @pytest.mark.parametrize(
-    ("privilege", "table"), [("SELECT", "content_automatic_attempts"), ("DELETE", "content_events")]
+    ("privilege", "table"), [("SELECT", "content_recoveries"), ("DELETE", "content_events")]
 )
 def test_a_refusal_before_its_checks_does_not_stop_the_sweep(
     pipeline: Pipeline, bus: Bus, privilege: str, table: str

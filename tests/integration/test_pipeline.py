@@ -9,12 +9,14 @@ from roadmap_content.api.history import list_attempts
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.errors import (
     StaleAttemptError,
+    StorageUnavailableError,
     UnexpectedError,
 )
 from roadmap_content.contracts.items import ContentType, Failure, Item, Stage
 from roadmap_content.contracts.payloads import Execution, RunInput, StateError
 from roadmap_content.platform.postgres.transactions import RESERVE
 from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage.keys import (
     fingerprint,
     rejected_key,
@@ -22,6 +24,8 @@ from roadmap_content.platform.storage.keys import (
     text_key,
 )
 from roadmap_content.runs.reconciliation.superseded import count_superseded
+from roadmap_content.runs.steps import accounting
+from roadmap_content.runs.steps.accounting import LostBatch
 from roadmap_content.runs.steps.handler import step_handler
 from roadmap_content.runs.steps.plan import PlanRequest, plan_batches
 from roadmap_content.state.failures.failures import record_failures, refusals
@@ -38,7 +42,7 @@ from tests.support.factories import (
     tutorial,
     without_ours,
 )
-from tests.support.pipeline import Pipeline
+from tests.support.pipeline import SETTINGS, Pipeline
 from tests.support.requests_to_api import Context
 
 IDS = concept_ids(24)
@@ -515,6 +519,67 @@ def test_an_older_attempt_does_not_overwrite_the_outcome_of_a_newer_one(pipeline
     pipeline.finalize(old)
     assert pipeline.task() == before
     assert pipeline.concepts()["a"]["content_status"] == "completed"
+
+
+def test_the_end_of_an_older_run_without_a_roadmap_changes_no_attempt(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(["a"]))
+    old = pipeline.plan()
+    pipeline.finalize(old)
+    pipeline.plan()
+    pipeline.execute("UPDATE roadmap_tasks SET status = 'cancelled'; DELETE FROM roadmap_metadata")
+    before = pipeline.rows("SELECT * FROM content_attempts ORDER BY attempt")
+    pipeline.runs -= 1
+    pipeline.finalize(old)
+    assert pipeline.rows("SELECT * FROM content_attempts ORDER BY attempt") == before
+
+
+def test_a_repair_of_a_completed_task_keeps_its_times_and_tokens_and_shows_no_error(
+    pipeline: Pipeline,
+) -> None:
+    bundle = bundle_of(["a", "b"])
+    del bundle["content"][1]["quiz"]
+    pipeline.load(bundle)
+    planned = pipeline.plan()
+    for request in pipeline.requests(planned):
+        pipeline.generate(request)
+        pipeline.save(request)
+    pipeline.execute("INSERT INTO generation_tokens (task_id, tokens) VALUES ('t-1', 70)")
+    pipeline.finalize(planned, error=StateError(error="States.Timeout", cause="after the last batch"))
+    shown = (
+        "SELECT status, error_message, completed_at, CAST(execution_summary AS text) AS summary,"
+        " (SELECT sum(saved_by_staging) FROM content_token_hours) AS saved_by_staging FROM roadmap_tasks"
+    )
+    (before,) = pipeline.rows(shown)
+    assert (before["status"], before["error_message"]) == ("completed", None)
+    assert before["saved_by_staging"] == (2 * TYPES - 1) * 70
+    pipeline.execute("UPDATE content_attempts SET claimed_at = claimed_at - interval '3 days'")
+    pipeline.execute("UPDATE roadmap_tasks SET status = 'failed'")
+    assert [repair.status for repair in pipeline.sweep().repairs] == ["completed"]
+    assert pipeline.rows(shown) == [before]
+
+
+def test_an_outage_of_s3_does_not_lose_the_outcome_of_a_run(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Finalize reads the batches that were lost, to explain their items."""
+    pipeline.load(bundle_of(["a"]))
+    planned = pipeline.plan()
+    lost = LostBatch(batch=planned.batches[0], error=StateError(error="Sandbox.Timedout"))
+
+    def fail(*_: object) -> None:
+        raise StorageUnavailableError("GetObject: SlowDown")
+
+    monkeypatch.setattr(accounting, "read_batch", fail)
+    assert pipeline.finalize(planned, [lost]).status == "failed"
+    failures = pipeline.rows("SELECT DISTINCT error_code FROM content_failures")
+    assert failures == [{"error_code": "NotReported"}]
+
+
+def test_a_run_holds_no_more_slots_than_it_uses(pipeline: Pipeline) -> None:
+    pipeline.services.settings = Settings(SETTINGS | {"BATCH_SIZE": "1", "MAX_CONCURRENCY": "5"})
+    pipeline.load(bundle_of(IDS) | {"content": []})
+    assert len(pipeline.plan().batches) == len(IDS)
+    assert pipeline.rows("SELECT grants FROM content_queue") == [{"grants": 5}]
 
 
 def test_an_attempt_of_another_execution_is_stale(pipeline: Pipeline) -> None:

@@ -11,8 +11,10 @@ import pytest
 from sqlalchemy import Connection, TextClause, text
 
 from roadmap_content.contracts.api.capacity import QueuePlace
+from roadmap_content.contracts.items import ContentType, Failure, Item, Stage
 from roadmap_content.contracts.states import Cause, QueueClass, QueueState
 from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.state.failures.failures import record_failures
 from roadmap_content.state.queue import queue
 from roadmap_content.state.queue.admission import admit_waiting, start_admitted
 from roadmap_content.state.queue.capacity import Work, lock_capacity, queue_by_key, read_place
@@ -569,6 +571,11 @@ def test_staged_content_is_saved_without_a_slot(waiting: Queue, pipeline: Pipeli
     assert retry(pipeline, first).startswith("Attempt queued" if stopped else "Attempt started")
     assert retry(pipeline, second).startswith("Attempt started")
     assert retry(pipeline, third).startswith("Attempt queued")
+    fourth, refused = load(pipeline, 4, staged=True), Item(concept_ids(1, "r-4")[0], ContentType.QUIZ)
+    with pipeline.engine.begin() as connection:
+        failure = Failure(refused, Stage.SAVE, "InvalidContent", "no", False, "its fingerprint")
+        record_failures(connection, fourth, 1, [failure])
+    assert retry(pipeline, fourth).startswith("Attempt queued"), "it may have to be generated"
     assert started(pipeline) == ([second] if stopped else [first, second])
     (row,) = pipeline.rows("SELECT grants, tokens FROM content_queue WHERE task_id = :id", id=second)
     assert (row["grants"], row["tokens"]) == (0, 0)
@@ -671,16 +678,20 @@ def test_a_waiting_task_shows_its_place(waiting: Queue, pipeline: Pipeline) -> N
     assert event_["detail"]["data"]["position"] == 1
 
 
-def test_only_attempts_with_slots_for_which_others_wait_are_looked_up(pipeline: Pipeline) -> None:
+def test_attempts_without_a_sign_are_looked_up_the_longest_silence_first(pipeline: Pipeline) -> None:
     waiting = Queue(pipeline)
-    waiting.enter("free", grants=0, state=QueueState.RUNNING)
-    large = waiting.enter("large", state=QueueState.RUNNING)
-    pipeline.execute("UPDATE content_queue SET admitted_at = timezone('utc', now()) - interval '1 hour'")
-
-    def blocking() -> Sequence[str]:
-        with pipeline.services.engine.connect() as connection:
-            return queue.blocking(connection, timedelta(minutes=5), 10)
-
-    assert blocking() == []
+    tasks = [
+        waiting.enter(name, state=QueueState.RUNNING) for name in ("busy", "silent", "silent-for-longer")
+    ]
     waiting.enter("waiting")
-    assert blocking() == [large]
+    pipeline.execute("UPDATE content_queue SET admitted_at = timezone('utc', now()) - interval '1 hour'")
+    pipeline.execute(
+        "INSERT INTO content_events (event_id, detail_type, task_id, detail, recorded_at)"
+        " SELECT task_id, 'x', task_id, '{}', timezone('utc', now()) - CAST(ago AS interval)"
+        " FROM (VALUES (:busy, '1 minute'), (:silent, '9 minutes')) AS v(task_id, ago)",
+        busy=tasks[0],
+        silent=tasks[1],
+    )
+    with pipeline.services.engine.connect() as connection:
+        assert queue.silent(connection, timedelta(minutes=5), 10) == [tasks[2], tasks[1]]
+        assert queue.silent(connection, timedelta(minutes=5), 1) == [tasks[2]]

@@ -21,9 +21,10 @@ from roadmap_content.content.generation.quota import (
     GenerationStoppedError,
     ModelQuota,
     Need,
+    TaskBudget,
     Usage,
 )
-from roadmap_content.contracts.errors import DatabaseUnavailableError
+from roadmap_content.contracts.errors import DatabaseUnavailableError, TokenBudgetExhaustedError
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from tests.support.pipeline import Pipeline, services_for
@@ -341,6 +342,26 @@ def test_an_unreachable_database_fails_the_call_and_not_the_end_of_another(
     quota.close()
     with pytest.raises(DatabaseUnavailableError):
         bucket.invocation().begin(NEED)
+
+
+def test_returned_tokens_go_to_the_call_that_asked_first(bucket: Bucket) -> None:
+    """Not to another call of the invocation that returns them, while its lease is not due."""
+    first, second = bucket.invocation(), bucket.invocation()
+    taken = first.begin(NEED)
+    assert taken is not None
+    bucket.advance(first.wait)
+    with ThreadPoolExecutor(1) as other:
+        assert second.begin(NEED) is other.submit(first.begin, NEED).result() is None
+        first.end(taken, NEED, Usage())
+        assert other.submit(first.begin, NEED).result() is None
+
+
+def test_the_first_call_of_a_task_stays_within_its_budget(pipeline: Pipeline) -> None:
+    settings = Settings({"TASK_TOKEN_BUDGET": "1000"})
+    budget = TaskBudget(pipeline.services.engine, settings, "t-1", Deadline.after(60))
+    with pytest.raises(TokenBudgetExhaustedError, match="0 of the task's 1000 tokens"):
+        budget.reserve(1_001)
+    budget.reserve(1_000)
 
 
 def test_concurrent_invocations_never_take_more_than_the_quota_supplied(bucket: Bucket) -> None:

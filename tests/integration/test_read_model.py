@@ -71,7 +71,7 @@ def test_a_group_shows_its_number_of_tasks_and_links_to_them(pipeline: Pipeline,
     ]
     group = groups[0]
     assert group["remedy"] == "reject_and_generate"
-    assert not group["needs_person"]
+    assert group["turn"]["who"] == "person"
     assert sum(items for _, items in group["by_hour"]) == 3
     opened = get("/tasks", {"group_id": group["group_id"]}).body
     assert (opened["total"], opened["total_is_exact"]) == (3, True)

@@ -26,9 +26,10 @@ from roadmap_content.runs.reconciliation.reconcile import (
     ReconcileRequest,
     reconcile,
 )
-from roadmap_content.runs.retries.retry import redrive_task
+from roadmap_content.runs.retries.retry import redrive_task, retry_task
 from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
 from roadmap_content.state.tasks.attempts import user_start
+from roadmap_content.state.tasks.scope import Scope
 from tests.support.factories import USER, bundle_of, concept_ids, counts
 from tests.support.pipeline import SETTINGS, Pipeline, RecordedExecutions, services_for
 
@@ -127,6 +128,18 @@ def test_a_task_with_an_ended_execution_is_retried_in_every_status(pipeline: Pip
     pipeline.plan()
     pipeline.execute("UPDATE roadmap_tasks SET status = :status", status=status)
     assert pipeline.retry().attempt == 2
+
+
+def test_a_retry_of_a_saved_item_lifts_no_cancellation_of_a_task_that_misses_others(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.load(bundle_of(["a", "b"]))
+    pipeline.run()
+    pipeline.execute("DELETE FROM quiz_metadata WHERE concept_id = 'b'")
+    pipeline.execute("UPDATE roadmap_tasks SET status = 'cancelled'")
+    start = user_start(USER)._replace(scope=Scope("a"))
+    answer = retry_task(pipeline.services, "t-1", USER, Deadline.after(600), start)
+    assert (answer.status, pipeline.task()["status"]) == ("cancelled", "cancelled")
 
 
 def test_an_attempt_that_was_claimed_and_not_started_is_not_retried(pipeline: Pipeline) -> None:
@@ -229,6 +242,14 @@ def test_an_input_without_a_valid_task_is_ignored(pipeline: Pipeline) -> None:
         assert pipeline.task()["status"] == "pending"
 
 
+def test_the_end_of_another_execution_is_not_compared_with_a_claimed_task(pipeline: Pipeline) -> None:
+    """Two were started by hand; the other one lost the claim."""
+    pipeline.load(bundle_of(IDS))
+    pipeline.run()
+    end = ExecutionEnd(execution_arn="arn:another", status="FAILED", input='{"task_id": "t-1"}')
+    assert pipeline.sweep(detail=end).checked == 0
+
+
 def test_a_running_execution_is_not_changed(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     pipeline.plan()
@@ -248,7 +269,7 @@ def test_the_sweep_starts_an_attempt_that_was_claimed_and_never_started(
     assert answer.execution_arn is not None
     pipeline.executions.states[answer.execution_arn] = ExecutionState.UNKNOWN
     pipeline.executions.started.clear()
-    assert (pipeline.sweep().checked, pipeline.executions.started) == (0, [])
+    assert (pipeline.sweep().repairs, pipeline.executions.started) == ([], [])
     pipeline.execute("UPDATE roadmap_tasks SET updated_at = updated_at + :ahead", ahead=ahead)
     pipeline.execute("UPDATE content_queue SET admitted_at = admitted_at - interval '2 minutes'")
     assert pipeline.sweep().repairs == []

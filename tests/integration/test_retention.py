@@ -85,8 +85,7 @@ def test_every_table_of_ours_has_a_rule_or_a_reason_to_have_none(pipeline: Pipel
     )
     ours = {row["tablename"] for row in found} - {"content_schema_version"}
     assert ours == {rule.table or rule.name for rule, _ in retentions(pipeline.services)} | {
-        "content_attempts",  # this and the next six: as long as the task
-        "content_automatic_attempts",
+        "content_attempts",  # this and the next five: as long as the task
         "content_checks",
         "content_failures",
         "content_recovery_tasks",

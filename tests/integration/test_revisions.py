@@ -241,6 +241,26 @@ def test_a_restore_waits_for_the_lock_of_its_task_before_that_of_its_events(
         restore = Restore(pipeline.services, item, former, Author("auto", None))
         with pytest.raises(DatabaseUnavailableError):
             restore.of_task("t-1", None, Deadline.after(4))
+    assert restore.of_task("t-1", None, Deadline.after(60)).restored
+    attempt = pipeline.rows("SELECT ended_at FROM content_attempts WHERE attempt = 2")
+    assert attempt == [{"ended_at": None}], "a running attempt records its own end"
+
+
+def test_a_restored_item_has_no_duplicate_that_hides_it(pipeline: Pipeline, ask: Ask) -> None:
+    """Also of a task of the product, of which no end of an attempt merges rows."""
+    items = Items(ask, ContentType.QUIZ)
+    before = items.content()
+    pipeline.execute(PRODUCT_WRITES[ContentType.QUIZ], c=FIRST)
+    former = items.revisions()[1]["revision_id"]
+    pipeline.execute("UPDATE roadmap_tasks SET attempt = 0")
+    later = '{"quiz_id": "later", "generated_at": "2099-01-01"}'
+    pipeline.execute(
+        "SET LOCAL session_replication_role = replica; INSERT INTO quiz_metadata"
+        f" SELECT (json_populate_record(q, '{later}')).* FROM quiz_metadata q WHERE concept_id = '{FIRST}'"
+    )
+    assert items.restore(former).status == 200
+    assert items.content() == before
+    (_,) = pipeline.rows("SELECT 1 FROM quiz_metadata WHERE concept_id = :c", c=FIRST)
 
 
 def test_an_attempted_quiz_keeps_its_id(pipeline: Pipeline, ask: Ask) -> None:
@@ -253,18 +273,25 @@ def test_an_attempted_quiz_keeps_its_id(pipeline: Pipeline, ask: Ask) -> None:
     assert pipeline.rows("SELECT quiz_id FROM quiz_metadata WHERE concept_id = :c", c=FIRST) == [row]
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "CHECK (generated_at < '2020-01-01')",
+        "FOREIGN KEY (total_questions) REFERENCES allowed DEFERRABLE INITIALLY DEFERRED",
+    ],
+    ids=["at once", "at the commit"],
+)
 def test_a_restore_that_the_database_refuses_changes_nothing_and_says_why(
-    pipeline: Pipeline, ask: Ask
+    pipeline: Pipeline, ask: Ask, rule: str
 ) -> None:
     items = Items(ask, ContentType.QUIZ)
     regenerate(pipeline, ContentType.QUIZ)
     revisions = items.revisions()
-    pipeline.execute(
-        "ALTER TABLE quiz_metadata ADD CONSTRAINT later_than CHECK (generated_at < '2020-01-01') NOT VALID"
-    )
+    pipeline.execute("CREATE TABLE allowed (total integer PRIMARY KEY)")
+    pipeline.execute(f"ALTER TABLE quiz_metadata ADD CONSTRAINT own_rule {rule} NOT VALID")
     answer = items.restore(revisions[1]["revision_id"])
     assert (answer.status, answer.body["error"]) == (409, "RestoreRefused")
-    assert "later_than" in answer.body["message"]
+    assert "own_rule" in answer.body["message"]
     assert items.revisions() == revisions
 
 

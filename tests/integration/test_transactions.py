@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url, te
 from local_stack.postgres_server import Server
 from roadmap_content.contracts.errors import DatabaseUnavailableError
 from roadmap_content.platform.postgres.engine import Credentials, open_engine
-from roadmap_content.platform.postgres.transactions import RESERVE, DataRefusedError, transact
+from roadmap_content.platform.postgres.transactions import RESERVE, DataRefusedError, savepoint, transact
 from roadmap_content.platform.runtime.deadline import Deadline
 from tests.support.databases import copied_database
 
@@ -145,6 +145,17 @@ def test_environment_errors_are_transient(
     with pytest.raises(DatabaseUnavailableError, match=sqlstate):
         transact(engine, work, Deadline.after(RESERVE))
     assert transact(engine, values, Deadline.after(600)) == ["a", "b"]
+
+
+def test_a_transient_error_in_a_savepoint_is_no_refusal(engine: Engine) -> None:
+    """Such as the lock timeout of a restore, which would be answered with 409."""
+
+    def work(connection: Connection) -> None:
+        with savepoint(connection, "part"):
+            connection.execute(text("DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '55P03'; END $$"))
+
+    with pytest.raises(DatabaseUnavailableError, match="55P03"):
+        transact(engine, work, Deadline.after(RESERVE))
 
 
 @pytest.mark.parametrize(

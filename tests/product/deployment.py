@@ -39,6 +39,12 @@ class Deployment:
         migrator.open_engine = lambda **_: shared_engine(self.roles.migrator)  # type: ignore[method-assign]
         return migrator
 
+    def dispose(self) -> None:
+        """Close all sessions: a database with sessions cannot be copied or dropped."""
+        engines = (self.product.engine, self.services.engine, self.services.reading_engine)
+        for engine in (*engines, shared_engine(self.roles.migrator)):
+            engine.dispose()
+
     def migrate(self) -> None:
         migrate_database(MigrateRequest(), self.migrator(), deadline())
 

@@ -1,6 +1,5 @@
 """After adoption every write operation of the product still succeeds, also concurrently with our Save."""
 
-import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +9,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import NullPool, create_engine, make_url, text
 
-from local_stack.builds import REPOSITORY
 from local_stack.given_database import AdoptedDatabase, NotPermittedError
 from local_stack.postgres_server import Server
 from local_stack.stack import LocalStack
@@ -409,18 +407,3 @@ def test_a_trial_can_be_inserted_beside_the_product(adopted: Product) -> None:
     """Regression: the first day on AWS could not begin."""
     with adopted.engine.begin() as connection:
         insert_trial(connection, "first-day-1")
-
-
-def test_the_printed_inserts_fit_the_product_s_tables(adopted: Product) -> None:
-    """Of docs/integrating.md."""
-    document = (REPOSITORY / "docs/integrating.md").read_text()
-    statements = [
-        "".join(re.findall(r'"([^"]*)"', block))
-        for block in re.findall(r"text\(\n((?: +\"[^\n]*\"\n)+) +\)", document)
-    ]
-    inserts = [statement for statement in statements if statement.startswith("INSERT INTO roadmap_")]
-    assert len(inserts) == 2
-    with adopted.engine.begin() as connection:
-        for statement in inserts:
-            parameters = {"framework": "{}"} if ":framework" in statement else {}
-            connection.execute(text(statement), parameters)

@@ -371,7 +371,7 @@ def test_the_items_of_a_cancelled_attempt_are_not_started(
         assert groups == [{"error_code": "ModelBusy", "items": 1}]
     else:
         retry(pipeline.services)
-        pipeline.sweep()
+        pipeline.sweep(time=datetime.now(UTC))
 
     assert adopted.rows("SELECT error_code FROM content_failures") == [{"error_code": "ModelBusy"}]
     with adopted.engine.begin() as connection:

@@ -134,7 +134,7 @@ def test_a_first_attempt_for_one_item_records_that_the_others_were_not_requested
     assert generator.made == [Item(CONCEPT, ContentType.QUIZ)]
     (task,) = adopted.rows("SELECT * FROM roadmap_tasks")
     assert {item["error_code"] for item in task["failed_concepts"]["items"]} == {"NotRequested"}
-    assert adopted.rows("SELECT * FROM content_automatic_attempts") == []
+    assert adopted.rows("SELECT * FROM content_attempts WHERE next_at IS NOT NULL") == []
 
 
 def test_a_retry_of_a_part_without_missing_items_starts_nothing(

@@ -17,7 +17,7 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel, Shape
 from botocore.validate import ParamValidator
 
-from roadmap_content.content.generation.generator import generator_named
+from roadmap_content.content.generation.generator import GenerationRequest, generator_named
 from roadmap_content.content.generation.prompting import read_draft
 from roadmap_content.content.roadmaps.framework import concept_from
 from roadmap_content.contracts.documents import Document
@@ -84,7 +84,7 @@ def answers(call: Call) -> Reply:
 def valid_output(call: Call) -> Document:
     described = call.data["concept"] | call.data["place_in_the_roadmap"]
     concept = concept_from({"concept_id": call.concept} | described)
-    return _OFFLINE.generate(concept, call.content_type).model_dump(mode="json")
+    return _OFFLINE.generate(GenerationRequest(concept, call.content_type))
 
 
 def fills_in(call: Call, output: object, stop: str = "tool_use") -> Reply:

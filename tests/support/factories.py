@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from roadmap_content.content.generation.generator import GenerationRequest
 from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.product import PRODUCT_TYPES
 from roadmap_content.content.registry import CONTENT_KINDS
@@ -138,9 +139,7 @@ def content_of(content_type: ContentType, concept_id: str) -> dict[str, Any]:
     """A valid content of any type. Types without a factory have their offline draft."""
     if content_type in FACTORIES:
         return FACTORIES[content_type](concept_id)
-    draft = (
-        OfflineGenerator().generate(Concept(concept_id, "A concept"), content_type).model_dump(mode="json")
-    )
+    draft = OfflineGenerator().generate(GenerationRequest(Concept(concept_id, "A concept"), content_type))
     kind = CONTENT_KINDS[content_type]
     row_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{content_type} {concept_id}"))
     return {kind.id_field: row_id} | draft | kind.complete(draft, 1)

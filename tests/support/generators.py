@@ -1,12 +1,11 @@
 """The offline generator, watched: it notes its items, and fails or lets something happen on request."""
 
 from collections.abc import Callable
-from typing import Any
 
+from roadmap_content.content.generation.generator import Allowance, GenerationRequest
 from roadmap_content.content.generation.offline import OfflineGenerator
-from roadmap_content.content.kind import Draft
-from roadmap_content.content.roadmaps.framework import Concept
-from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.contracts.documents import Document
+from roadmap_content.contracts.items import Item
 
 
 class FakeModel(OfflineGenerator):
@@ -20,13 +19,13 @@ class FakeModel(OfflineGenerator):
         self.asked: list[Item] = []
         self.made: list[Item] = []
 
-    def generate(self, concept: Concept, content_type: ContentType, *how: Any) -> Draft:
-        item = Item(concept.concept_id, content_type)
+    def generate(self, request: GenerationRequest, allowance: Allowance | None = None) -> Document:
+        item = Item(request.concept.concept_id, request.content_type)
         self.asked.append(item)
         if self.error is not None and self.fails(item):
             raise self.error
         self.made.append(item)
-        return super().generate(concept, content_type, *how)
+        return super().generate(request, allowance)
 
 
 class Meanwhile(FakeModel):
@@ -36,7 +35,7 @@ class Meanwhile(FakeModel):
         super().__init__()
         self._number, self._happens = number, happens
 
-    def generate(self, *arguments: Any) -> Draft:
+    def generate(self, request: GenerationRequest, allowance: Allowance | None = None) -> Document:
         if len(self.asked) + 1 == self._number:
             self._happens()
-        return super().generate(*arguments)
+        return super().generate(request, allowance)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
 from sqlalchemy import Engine, make_url
 
 from roadmap_command.load import load_bundle
@@ -17,6 +18,7 @@ from roadmap_content.contracts.payloads import BatchRequest, Execution, Finalize
 from roadmap_content.platform.aws.executions import Executions, ExecutionState
 from roadmap_content.platform.postgres.engine import Credentials, open_engine
 from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.log import logger
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage.bucket import Bucket
 from roadmap_content.platform.storage.keys import staged_key
@@ -82,6 +84,11 @@ def services_for(database_url: str, settings: Mapping[str, str] = SETTINGS) -> S
     services.executions = RecordedExecutions()
     services.erasure_key = "the key of the register"
     return services
+
+
+def log_of(caplog: pytest.LogCaptureFixture) -> str:
+    """The lines of the log. The handler's stream is none that pytest's `capfd` captures."""
+    return "\n".join(logger.registered_formatter.format(record) for record in caplog.records)
 
 
 class Pipeline(Tables):

@@ -10,13 +10,18 @@ from local_stack.stack import LocalStack
 
 @contextmanager
 def temporary_stack(
-    parameters: Mapping[str, str] | None = None, *, wait_scale: float = 0.01
+    parameters: Mapping[str, str] | None = None,
+    *,
+    wait_scale: float = 0.01,
+    generator: Path | None = None,
 ) -> Iterator[LocalStack]:
     """A stack with a state machine that waits a hundredth of the time between retries."""
     # Not pytest's own directory: if root runs the tests, only root can read it, and PostgreSQL runs as
     # another user.
     with (
         tempfile.TemporaryDirectory(prefix="roadmap-stack-") as directory,
-        LocalStack.start(Path(directory), parameters=parameters, wait_scale=wait_scale, fsync=False) as stack,
+        LocalStack.start(
+            Path(directory), parameters=parameters, wait_scale=wait_scale, fsync=False, generator=generator
+        ) as stack,
     ):
         yield stack

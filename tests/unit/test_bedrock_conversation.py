@@ -7,7 +7,12 @@ from itertools import count
 
 import pytest
 
-from roadmap_content.content.generation.generator import ANYONE, Allowance, OutOfTimeError, generator_named
+from roadmap_content.content.generation.generator import (
+    Allowance,
+    GenerationRequest,
+    OutOfTimeError,
+    generator_named,
+)
 from roadmap_content.content.generation.model import (
     LONGEST_PAUSE,
     MAX_TRIES,
@@ -19,10 +24,10 @@ from roadmap_content.content.generation.model import (
     Pace,
     Rejected,
 )
-from roadmap_content.content.generation.prompting import Prompt
+from roadmap_content.content.generation.prompting import Prompt, PromptedModel
 from roadmap_content.content.generation.quota import Need, Usage
-from roadmap_content.content.kind import Draft
 from roadmap_content.content.roadmaps.framework import Concept
+from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.errors import (
     ContentError,
     InvalidContentError,
@@ -32,16 +37,14 @@ from roadmap_content.contracts.errors import (
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.runtime.deadline import Deadline
 
-CONCEPT = Concept("c", "Retries")
-GOOD = Answer(
-    Usage(100, 50), generator_named("offline").generate(CONCEPT, ContentType.QUIZ).model_dump(mode="json")
-)
+REQUEST = GenerationRequest(Concept("c", "Retries"), ContentType.QUIZ)
+GOOD = Answer(Usage(100, 50), generator_named("offline").generate(REQUEST))
 BAD = Answer(Usage(100, 20), {"questions": []})
 BUSY, LOST = ModelBusyError("ThrottlingException: slow down"), AnswerLostError("read timeout")
 
 
 @dataclass
-class ScriptedModel:
+class ScriptedModel(PromptedModel):
     """A model with scripted answers, in order. The last one is repeated."""
 
     script: Sequence[Answer | ContentError]
@@ -141,21 +144,21 @@ class ItemRequest:
         self.quota = quota or RecordingQuota()
         self.allowance = Allowance(self.clock.deadline, self.budget, self.quota)  # type: ignore[arg-type] # fakes
 
-    def generate(self) -> Draft:
+    def generate(self) -> Document:
         generator = ModelGenerator(self.model, self.clock.sleep, self.pace)
-        return generator.generate(CONCEPT, ContentType.QUIZ, ANYONE, self.allowance)
+        return generator.generate(REQUEST, self.allowance)
 
 
 def test_a_valid_answer_is_the_draft_and_is_counted_once() -> None:
     request = ItemRequest(GOOD)
-    assert request.generate().model_dump(mode="json") == GOOD.output
+    assert request.generate() == GOOD.output
     assert request.allowance.usage == Usage(100, 50)
     assert request.budget.left == 1_000_000 - 150
     assert request.model.asked == [None]
 
 
 def test_without_an_allowance_there_are_no_limits() -> None:
-    assert ModelGenerator(ScriptedModel([GOOD])).generate(CONCEPT, ContentType.QUIZ)
+    assert ModelGenerator(ScriptedModel([GOOD])).generate(REQUEST)
 
 
 def test_a_busy_model_is_retried_with_backoff_and_jitter_and_costs_nothing() -> None:
@@ -226,7 +229,7 @@ def test_a_busy_model_is_also_retried_for_a_correction() -> None:
 def test_throttled_calls_do_not_count_as_tries_and_cost_nothing() -> None:
     throttled = ModelThrottledError("ThrottlingException: quota")
     request = ItemRequest(*[throttled] * (3 * MAX_TRIES), GOOD)
-    assert request.generate().model_dump(mode="json") == GOOD.output
+    assert request.generate() == GOOD.output
     assert request.budget.left == 1_000_000 - 150
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from roadmap_content.content.generation.generator import generator_named
+from roadmap_content.content.generation.generator import GenerationRequest, generator_named
 from roadmap_content.content.generation.prompting import read_draft
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.roadmaps.framework import Concept
@@ -15,7 +15,7 @@ CONCEPT = Concept("c", "Retries", keywords=("backoff", "jitter"))
 
 
 def output(content_type: ContentType) -> dict[str, Any]:
-    return generator_named("offline").generate(CONCEPT, content_type).model_dump(mode="json")
+    return generator_named("offline").generate(GenerationRequest(CONCEPT, content_type))
 
 
 def refusal(content_type: ContentType, filled_in: object) -> str:

@@ -157,20 +157,24 @@ def test_text_from_users_is_cut_to_the_limits() -> None:
 @pytest.mark.parametrize(
     ("concept", "asked", "expected"),
     [
-        (COLD_STARTS, "", "reads in English."),
+        (COLD_STARTS, "", "reads in the language of the course (that of the names"),
         (COLD_STARTS, "en", "reads in English."),
         (COLD_STARTS, "zh", "一律使用简体中文。"),
         (COLD_STARTS, "zh-CN", "一律使用简体中文。"),
         (COLD_STARTS, "zh-TW", "一律使用zh-TW。"),
         (COLD_STARTS, "pt-BR", "reads in pt-BR."),
-        (SENSORS, "", "一律使用简体中文。"),
-        (Concept("c-1", "Docker", stage="入门"), "", "一律使用简体中文。"),
+        (SENSORS, "", "一律使用课程所用的语言（即数据中名称和说明的语言）。"),
+        (Concept("c-1", "Docker", stage="入门"), "", "一律使用课程所用的语言"),
+        (Concept("c-1", "環境変数の設定"), "", "reads in the language of the course"),
+        (Concept("c-1", "환경 변수", module="入門"), "", "reads in the language of the course"),
+        (Concept("c-1", "सेंसर क्या है"), "", "reads in the language of the course"),
         (SENSORS, "en", "reads in English."),
     ],
 )
-def test_the_language_is_the_requested_one_or_that_of_the_concept(
+def test_the_language_is_the_requested_one_or_that_of_the_course(
     concept: Concept, asked: str, expected: str
 ) -> None:
+    """Regression: a Japanese course was healed in Chinese, one in Hindi, Arabic or Spanish in English."""
     for content_type in ContentType:
         assert expected in prompt_for(concept, content_type, Learner(asked)).system
 

@@ -15,6 +15,7 @@ from roadmap_content.contracts.errors import MissingSettingError
 from roadmap_content.contracts.items import Stage
 from roadmap_content.contracts.reasons import SENTENCES
 from roadmap_content.contracts.states import RecoveryState
+from roadmap_content.state.tasks import turn
 from roadmap_content.state.tasks.next_actions import advice_for
 from tests.support.pictured import pictured_digest
 
@@ -180,6 +181,13 @@ def test_a_person_is_told_in_chinese_what_to_do() -> None:
         r"^    (\w+): ", chinese.partition("  remedies: {\n")[2].partition("  },\n")[0], re.MULTILINE
     )
     assert {code for code in SENTENCES if advice_for(code, Stage.SAVE).needs_person} == set(told) != set()
+
+
+def test_whose_turn_it_is_is_said_in_chinese() -> None:
+    source = Path(str(turn.__file__)).read_text()
+    said = set(re.findall(r'(?:why=|else )"(.+?)"', source))
+    chinese = (ASSETS / "words-zh.js").read_text().partition("    why: {\n")[2].partition("    },\n")[0]
+    assert set(re.findall(r'^ +"(.+?)": "', chinese, re.MULTILINE)) == said != set()
 
 
 def test_vendored_files_match_their_recorded_hashes() -> None:

@@ -9,6 +9,7 @@ from local_stack.builds import REPOSITORY
 from migrations.grants import READS
 from roadmap_content.content.product import PRODUCT_TYPES
 from roadmap_content.content.registry import CONTENT_KINDS
+from roadmap_content.contracts.reasons import SENTENCES
 from roadmap_content.platform.postgres.engine import CERTIFICATES
 from tests.support.anchors import anchors
 
@@ -72,3 +73,8 @@ def test_the_sections_of_the_runbook_that_code_refers_to_exist() -> None:
     named = {a for file in code for a in re.findall(r"docs/runbook\.md#([a-z0-9-]+)", file.read_text())}
     assert named
     assert named <= anchors("docs/runbook.md")
+
+
+def test_every_code_that_is_shown_is_in_the_runbook() -> None:
+    runbook = (REPOSITORY / "docs/runbook.md").read_text()
+    assert [code for code in SENTENCES if not re.search(rf"`{re.escape(code)}[^`\n]*`", runbook)] == []

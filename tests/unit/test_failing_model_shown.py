@@ -10,7 +10,7 @@ from local_stack.stack import LocalStack
 from roadmap_command.commands import stack
 from roadmap_command.main import app
 from roadmap_command.target import Target
-from roadmap_content.contracts.api.system import Health, QueueHealth, TokenSums
+from roadmap_content.contracts.api.system import AutomaticAttempts, Health, QueueHealth, TokenSums
 
 
 class Client:
@@ -28,9 +28,11 @@ class Client:
             tokens=TokenSums(spent_24h=0, saved_by_staging_24h=0),
             tasks={},
             tasks_estimated=[],
+            automatic=AutomaticAttempts(tasks=0, next_at=None),
             recoveries_running=0,
             recoveries_paused=0,
             failure_groups={},
+            failure_groups_automatic=0,
             schema_revision="",
             release="release",
             attention=[],
@@ -50,7 +52,8 @@ def failures(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.setattr(stack, "local_stack", lambda: commands)
 
     def named(_: object) -> Any:
-        return SimpleNamespace(client=Client, model_failures=(tmp_path / "model-failures").read_text())
+        failures = (tmp_path / "model-failures").read_text()
+        return SimpleNamespace(client=lambda **_: Client(), model_failures=failures)
 
     monkeypatch.setattr(Target, "named", named)
 

@@ -10,7 +10,7 @@ import pytest
 
 from local_stack.builds import REPOSITORY
 from roadmap_command.compare.sample import StoredItem, read_course
-from roadmap_content.content.findings import findings_of
+from roadmap_content.content.findings import findings_of, language_of
 from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.items import ContentType
 from tests.support.factories import content_of
@@ -133,6 +133,7 @@ PLANTED: dict[str, Planted] = {
     "thin text": in_text(None, lambda *_: "# 1\n\nGood. 好。"),
 }
 MISSED = {
+    "another language": 1,  # in a course of a few words
     "end cut off": 2,  # behind a closing mark
     "key always first": 4,  # of a short quiz, or of one about true and false: by chance
 }
@@ -199,6 +200,32 @@ def test_a_text_in_another_language_of_the_same_script_is_seen() -> None:
     assert tutorial(german) == ["wrong-language"]
     assert tutorial(german, language="de") == []
     assert tutorial(ENGLISH, language="de") == ["wrong-language"]
+
+
+COURSES = {
+    "ja": "環境変数の設定とは、プログラムの外からその動きを変えるための値を与えることです。",
+    "hi": "सेंसर एक उपकरण है जो अपने आसपास की दुनिया को मापता है और API को संख्या भेजता है।",
+    "ar": "المستشعر جهاز يقيس ما يحدث حوله ويرسل القيم إلى الخادم عبر الشبكة كل دقيقة.",
+    "bn": "সেন্সর একটি যন্ত্র যা তার চারপাশের জগৎ মাপে এবং প্রতি মিনিটে সংখ্যা পাঠায়।",
+    "und": "El sensor es un dispositivo que mide lo que ocurre a su alrededor y envía los valores. " * 4,
+    "zh": "传感器是测量周围世界的设备，它每分钟把数值发送到服务器，API 再保存它们。",
+    "en": "A sensor is a part of the device that measures what is around it, and sends it to you. " * 3,
+}
+
+
+@pytest.mark.parametrize("language", COURSES)
+def test_a_lesson_is_compared_with_the_language_of_its_course(language: str) -> None:
+    """Regression: 153 right lessons of four courses were findings."""
+    assert language_of(COURSES[language]) == language
+    for other, text in COURSES.items():
+        words = text.replace("，", " ").replace("、", " ") + " "
+        expected = [] if other == language else ["wrong-language"]
+        # Of Latin letters, only English is told from others.
+        assert tutorial(" ".join([words] * 40), language=language) == expected, other
+
+
+def test_a_short_text_tells_no_language_of_latin_letters() -> None:
+    assert language_of("Docker") == language_of("") == ""
 
 
 def test_each_resource_is_a_page_of_its_own_with_a_title() -> None:

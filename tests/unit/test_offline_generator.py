@@ -10,17 +10,15 @@ from hypothesis import strategies as st
 from local_stack.errors import RefusedError
 from local_stack.failing_model import fail_sometimes
 from local_stack.stack import LocalStack
-from roadmap_content.content.generation.generator import ANYONE, Allowance, Learner, generator_named
+from roadmap_content.content.generation.generator import GenerationRequest, Learner, generator_named
 from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.quiz import QuestionDraft, QuizDraft
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.content.resources import ResourcesDraft
 from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.content.tutorial import TutorialDraft
 from roadmap_content.contracts.documents import Document, unstorable
 from roadmap_content.contracts.errors import ContentError, MissingSettingError
 from roadmap_content.contracts.items import ContentType
-from roadmap_content.platform.runtime.deadline import Deadline
 
 GENERATOR = generator_named("offline")
 
@@ -87,16 +85,17 @@ any_concept = concepts(any_text, st.floats())
 plain_concept = concepts(plain_text, st.sampled_from([0.0, 0.5, 1.0, 2.75, 40.0]))
 
 
+QUIZ = GenerationRequest(RETRIES, ContentType.QUIZ)
+
+
 def tutorial(concept: Concept) -> TutorialDraft:
-    draft = GENERATOR.generate(concept, ContentType.TUTORIAL)
-    assert isinstance(draft, TutorialDraft)
-    return draft
+    return TutorialDraft.model_validate(GENERATOR.generate(GenerationRequest(concept, ContentType.TUTORIAL)))
 
 
 def questions(concept: Concept) -> list[QuestionDraft]:
-    draft = GENERATOR.generate(concept, ContentType.QUIZ)
-    assert isinstance(draft, QuizDraft)
-    return draft.questions
+    return QuizDraft.model_validate(
+        GENERATOR.generate(GenerationRequest(concept, ContentType.QUIZ))
+    ).questions
 
 
 def right(question: QuestionDraft) -> list[str]:
@@ -114,7 +113,7 @@ def folded(texts: tuple[str, ...] | list[str]) -> set[str]:
 def staged(concept: Concept, content_type: ContentType) -> Document:
     """The draft as it is staged: with an id and the fields of its content type."""
     kind = CONTENT_KINDS[content_type]
-    draft = GENERATOR.generate(concept, content_type).model_dump(mode="json")
+    draft = GENERATOR.generate(GenerationRequest(concept, content_type))
     return {kind.id_field: "an-id"} | draft | kind.complete(draft, 1)
 
 
@@ -175,9 +174,8 @@ def test_minutes_follow_from_plausible_hours(hours: float, minutes: int) -> None
 
 
 def test_a_chinese_concept_gets_chinese_content() -> None:
-    asked_for = GENERATOR.generate(RETRIES, ContentType.RESOURCES, Learner("zh-CN"))
-    assert isinstance(asked_for, ResourcesDraft)
-    assert {resource.language for resource in asked_for.resources} == {"zh"}
+    asked_for = GENERATOR.generate(GenerationRequest(RETRIES, ContentType.RESOURCES, Learner("zh-CN")))
+    assert {resource["language"] for resource in asked_for["resources"]} == {"zh"}
     draft = tutorial(SENSORS)
     assert not re.search("[A-Za-z]", draft.markdown + draft.summary)
     for question in questions(SENSORS):
@@ -203,17 +201,17 @@ def test_the_model_of_a_local_stack_fails_as_its_file_says(
     monkeypatch.setattr(OfflineGenerator, "generate", OfflineGenerator.generate)  # is restored
     file, drawn = tmp_path / "failures", 0.0
     fail_sometimes(file, lambda: drawn)
-    GENERATOR.generate(RETRIES, ContentType.QUIZ)  # without a file, it does not fail
+    GENERATOR.generate(QUIZ)  # without a file, it does not fail
     file.write_text(failures)
     with pytest.raises(ContentError) as failed:
-        GENERATOR.generate(RETRIES, ContentType.QUIZ)
+        GENERATOR.generate(QUIZ)
     assert failed.value.code == error
     drawn = 0.999
     if failures != "throttle":
-        GENERATOR.generate(RETRIES, ContentType.QUIZ)
+        GENERATOR.generate(QUIZ)
     drawn = 0.0
     file.write_text("")
-    GENERATOR.generate(RETRIES, ContentType.QUIZ)
+    GENERATOR.generate(QUIZ)
 
 
 @pytest.mark.parametrize("wrong", ["explode", "refuse 1000 %", "refuse often"])
@@ -228,12 +226,9 @@ def test_failures_that_end_are_known(tmp_path: Path) -> None:
 
 
 def test_a_draft_that_replaces_a_saved_item_differs() -> None:
-    Deadline.after(5)
     for content_type in ContentType:
         first, again, third = (
-            GENERATOR.generate(
-                RETRIES, content_type, ANYONE, Allowance(Deadline.after(5), draft_number=number)
-            )
+            GENERATOR.generate(GenerationRequest(RETRIES, content_type, draft_number=number))
             for number in (1, 1, 3)
         )
         assert first == again != third

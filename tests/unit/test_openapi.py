@@ -9,7 +9,7 @@ import pytest
 
 from documents import console_types, content_types
 from documents.openapi import DOCUMENT, PAGE, openapi_document, operations, page_with_operations
-from documents.schemas import schema_document, schema_file
+from documents.schemas import GENERATOR, generator_document, schema_document, schema_file
 from roadmap_content.contracts.items import ContentType
 from tests.support.openapi import resolved
 
@@ -89,3 +89,7 @@ def references(node: Any) -> Iterator[str]:
 @pytest.mark.parametrize("content_type", ContentType)
 def test_the_schemas_of_contents_are_up_to_date(content_type: ContentType) -> None:
     assert schema_file(content_type).read_text() == schema_document(content_type), "run `make openapi`"
+
+
+def test_the_schemas_of_the_generator_are_up_to_date() -> None:
+    assert GENERATOR.read_text() == generator_document(), "run `make openapi`"

@@ -202,6 +202,12 @@ MISSING = [
         for absent in ("s3", "states", "secretsmanager", "bedrock-runtime", "events")
     ),
     lacks(
+        "nor to an endpoint of lambda",
+        endpoints(GATEWAY, *INTERFACES),
+        Generator="function",
+        GeneratorFunctionArn="arn:aws:lambda:eu-central-1:123456789012:function:writer",
+    ),
+    lacks(
         "nor to an endpoint of secretsmanager",  # with IAM, for the key of erasures
         endpoints_without("secretsmanager"),
         **IAM,

@@ -74,7 +74,7 @@ def test_an_undo_is_repeated_until_it_is_complete_and_lists_what_was_left_alone(
     ]
 
     api = Api(*answers)
-    result = roadmap(api, "undo", "--recovery", "rec-1", "--json")
+    result = roadmap(api, "undo", "--recovery", "rec-1", "--json", "--yes")
     assert result.exit_code == 1
     document = json.loads(result.stdout)
     assert (document["complete"], document["restored"]) == (True, 5)
@@ -82,8 +82,21 @@ def test_an_undo_is_repeated_until_it_is_complete_and_lists_what_was_left_alone(
     undo = ("POST", "/recoveries/rec-1/undo")
     first, last = ("GET", "/recoveries/rec-1"), ("GET", "/recoveries/rec-1/tasks")
     assert [each[:2] for each in api.sent] == [first, undo, undo, last]
-    said = roadmap(Api(*answers), "undo", "--recovery", "rec-1").stdout
+    said = roadmap(Api(*answers), "undo", "--recovery", "rec-1", "--yes").stdout
     assert said.startswith("rec-1: 5 items restored (2 of them by an earlier undo), 0 had not")
+
+
+@pytest.mark.parametrize("options", [(), ("--json",), ("--dry-run",)])
+def test_an_undo_is_previewed_and_confirmed(roadmap: Roadmap, options: tuple[str, ...]) -> None:
+    api = Api(example("RecoveryAnswer", state="completed", counts={"total": 7}, undone=None))
+    if options == ("--dry-run",):
+        assert (
+            "replaced in 7 tasks is restored" in roadmap(api, "undo", "--recovery", "rec-1", *options).stdout
+        )
+    else:
+        with pytest.raises(RefusedError, match="nothing was restored"):
+            roadmap(api, "undo", "--recovery", "rec-1", *options)
+    assert [each.method for each in api.sent] == ["GET"]
 
 
 def test_an_undo_of_an_unknown_recovery_promises_nothing(roadmap: Roadmap) -> None:

@@ -8,11 +8,18 @@ FAILED = example(
     task_id="t-1",
     title="A roadmap",
     status="failed",
-    needs_person=False,
+    turn={"who": "person", "at": None, "why": "Retry it."},
     progress={"missing": 1, "failed": 1, "saved": 2, "total": 3},
     top_reason=example("TopReason", error_code="InvalidContent", reason="a NUL character"),
 )
-AT_WORK = FAILED | {"task_id": "t-2", "status": "processing", "progress": None, "top_reason": None}
+AGAIN = {"who": "automatic", "at": "2026-12-02T09:17:00Z", "why": "The sweep starts the next attempt."}
+AT_WORK = FAILED | {
+    "task_id": "t-2",
+    "status": "processing",
+    "progress": None,
+    "top_reason": None,
+    "turn": AGAIN,
+}
 
 
 def test_a_task_at_work_has_its_last_change_and_a_failed_one_its_reason(roadmap: Roadmap) -> None:
@@ -20,8 +27,8 @@ def test_a_task_at_work_has_its_last_change_and_a_failed_one_its_reason(roadmap:
     api = Api(page | {"items": [FAILED]}, page | {"items": [AT_WORK]})
     shown = roadmap(api, "tasks", "--limit", "2", "--status", "failed")
     lines = shown.stdout.splitlines()
-    assert "t-1\tfailed\t1/3\tInvalidContent: a NUL character\tA roadmap" in lines
-    assert "t-2\tprocessing\t\tupdated 2026-11-25T02:41Z\tA roadmap" in lines
+    assert "t-1\tfailed\tperson\t1/3\tInvalidContent: a NUL character\tA roadmap" in lines
+    assert "t-2\tprocessing\tautomatic 2026-12-02T09:17:00Z\t\tupdated 2026-11-25T02:41Z\tA roadmap" in lines
     assert len(lines) == 3  # nothing but rows, for another program
     assert shown.stderr == "2 of about 9 tasks\n"
     assert [each.query for each in api.sent] == [

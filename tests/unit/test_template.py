@@ -193,6 +193,8 @@ ACCEPTED = {
         ({"DatabaseAuth": "iam", "DatabaseHost": "h", "DatabaseResourceId": "prx-1"}, True),
         ({"Generator": "bedrock", "ModelId": "m"}, False),
         ({"Generator": "bedrock", "ModelId": "m", "ModelArns": "arn"}, True),
+        ({"Generator": "function"}, False),
+        ({"Generator": "function", "GeneratorFunctionArn": "arn"}, True),
         ({"JwtIssuer": "none"}, False),
         ({"JwtIssuer": "none", "JwtSecretArn": "arn"}, True),
         ({"JwtSecretArn": "arn", "JwtJwksUrl": "https://keys.example"}, False),

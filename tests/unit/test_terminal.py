@@ -14,7 +14,9 @@ from roadmap_command.interface import output
 from roadmap_command.terminal import Terminal
 from roadmap_content.client.http import HttpAnswer
 from roadmap_content.contracts.api.tasks import TaskStatus
+from roadmap_content.contracts.api.turn import Turn
 from roadmap_content.contracts.items import ContentType
+from roadmap_content.contracts.states import Who
 from tests.support.openapi import example
 from tests.unit.conftest import Roadmap, stand_in
 
@@ -34,6 +36,7 @@ STATUS = TaskStatus(
     failed_items=[],
     skipped_concepts=[],
     error_message=HOSTILE,
+    turn=Turn(who=Who.PERSON, why="Retry it."),
     updated_at=NOW,
     completed_at=None,
 )

@@ -7,14 +7,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 from typer.testing import CliRunner
 
 from local_stack.builds import REPOSITORY
+from local_stack.database_roles import drop_roles
+from local_stack.given_database import AdoptedDatabase
+from local_stack.postgres_server import Server
 from local_stack.stack import LocalStack
 from roadmap_command.demo import SAMPLE
 from roadmap_command.load import load_bundle
@@ -26,6 +30,9 @@ from roadmap_content.content.bundle import parse_bundle
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.deadline import Deadline
+from tests.support.databases import copied_database
+from tests.support.product_models import read_as_the_product
+from tests.support.product_schema import FORMS
 
 TASK = parse_bundle(SAMPLE.read_bytes()).task.task_id
 DOCUMENT = (REPOSITORY / "docs/integrating.md").read_text()
@@ -59,7 +66,16 @@ def own_stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setattr(LocalStack, "attach", lambda *_: attach(directory))
         monkeypatch.setattr(LocalStack, "down", lambda *_, **options: down(directory, **options))
         monkeypatch.setattr(LocalStack, "has_data", lambda: has_data(directory))
-        yield
+        local, targets = Target.local, ExitStack()
+
+        def kept_local(stack: LocalStack) -> Target:
+            target = local(stack)
+            targets.callback(target.engine.dispose)
+            return target
+
+        monkeypatch.setattr(Target, "local", kept_local)
+        with targets:
+            yield
         down(directory, forget=True)
 
 
@@ -87,12 +103,34 @@ def test_the_errors_of_the_client_are_those_of_the_document() -> None:
     assert listed == set().union(*raised)
 
 
-@pytest.mark.usefixtures("own_stack")
+@pytest.fixture(params=["empty", "create_all"])
+def database_options(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[str, ...]]:
+    """The options of `roadmap up` for an empty database, or for the product's own."""
+    if request.param == "empty":
+        yield ()
+        return
+    server: Server = request.getfixturevalue("database_server")
+    with copied_database(server.url) as (_, url):
+        engine = create_engine(url)
+        with engine.begin() as connection:
+            connection.exec_driver_sql(FORMS[request.param])
+        engine.dispose()
+        monkeypatch.setenv("DATABASE_URL", url)
+        yield "--adopt", "--yes", "--time-zone", "Asia/Shanghai"
+    drop_roles(server.url, AdoptedDatabase(url).role_prefix)
+
+
 def test_the_document_connects_a_product(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    database_options: tuple[str, ...],
+    own_stack: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
-    stage_and_start, follow, ask, make_queue, receive = blocks("python")
-    command("up", "--events")
+    stage_and_start, follow, ask, _generator, make_queue, receive = blocks("python")
+    command("up", "--events", *database_options)
     enter_environment(monkeypatch)
     # The command of the sample, in this process, which knows the test's stack.
     monkeypatch.setattr(subprocess, "check_output", lambda words, **_: command(*words[1:]))
@@ -113,6 +151,18 @@ def test_the_document_connects_a_product(
     assert client.start("t-int").endswith("t-int-first")
     assert client.preview_retry("t-int", "u-int").total_items == 0
     assert client.retry("t-int", "u-int").status == "completed"
+
+    quiz, bundle = blocks("json")
+    item = ("t-int", "u-int", "c-1", "quiz")
+    client.stage("r-int", "c-1", "quiz", json.loads(quiz), replaces=client.content(*item).content["quiz_id"])
+    client.retry("t-int", "u-int", concept_id="c-1", content_type="quiz", regenerate=True)
+    assert list(client.changes("t-int", "u-int"))
+    assert client.content(*item).content["questions"] == json.loads(quiz)["questions"]
+    (tmp_path / "bundle.json").write_text(bundle)
+    for file, task_id in ((tmp_path / "bundle.json", "t-bundle"), (SAMPLE, TASK)):
+        command("load", str(file))
+        assert CliRunner().invoke(app, ("run", task_id)).exit_code == 0
+    assert read_as_the_product(names["engine"]) == []
 
     names["engine"].dispose()
     exec(receive, names)  # noqa: S102

@@ -14,13 +14,14 @@ import hashlib
 import io
 import json
 import shlex
+import sys
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import failing_model
+from . import failing_model, own_generator
 from .builds import source_files
 from .errors import LocalServiceError
 from .processes import becomes_true
@@ -28,6 +29,7 @@ from .template_file import Template
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
 
 _LOCAL_PATHS = {
@@ -103,6 +105,21 @@ def package(template: Template, base: Path, runtime: PythonRuntime, s3: "S3Clien
                 properties[_LOCAL_PATHS[kind]] = upload(path, (base / path).read_bytes())
         resources[logical_id] = resource | {"Properties": properties}
     return template | {"Resources": resources}
+
+
+def create_own_generator(client: "LambdaClient", file: Path, environment: Path) -> str:
+    """Create the function that runs a file's `generate`, with an environment; return its ARN."""
+    program = (sys.executable, "-P", own_generator.__file__, file.resolve(), environment)
+    bootstrap = f"#!/bin/sh\nexec {shlex.join(map(str, program))}\n"
+    arn: str = client.create_function(
+        FunctionName=own_generator.NAME,
+        Runtime="provided.al2023",
+        Handler="generate",
+        Role=f"arn:aws:iam::123456789012:role/{own_generator.NAME}",
+        Code={"ZipFile": _archive({"bootstrap": bootstrap})},
+        Timeout=900,
+    )["FunctionArn"]
+    return arn
 
 
 def upload_template(template: Template, s3: "S3Client", bucket: str) -> str:

@@ -24,7 +24,7 @@ from roadmap_content.platform.authorization.settings import NO_ISSUER
 from .builds import LAST_STACK, LOCAL, REPOSITORY
 from .cloud import Cloud
 from .database_roles import DatabaseRoles, create_roles
-from .deploy import PythonRuntime, create_stack, package, upload_template
+from .deploy import PythonRuntime, create_own_generator, create_stack, package, upload_template
 from .environments import environment_python
 from .errors import NoStackError, RefusedError, StackEndedError
 from .failing_model import parse
@@ -37,6 +37,7 @@ from .given_database import (
     kept_database,
 )
 from .layers import build_layers
+from .own_generator import write_environment
 from .postgres_server import PostgresServer, Server
 from .stack_functions import functions_of
 from .template_file import read_template
@@ -90,6 +91,7 @@ class LocalStack:
         fsync: bool = True,
         adopted: AdoptedDatabase | None = None,
         token_secret: str = "",
+        generator: Path | None = None,
     ) -> Self:
         """Start a stack; `parameters` are template parameters, in addition to those that a local stack needs.
 
@@ -99,7 +101,8 @@ class LocalStack:
         If it is detached, it keeps running when this process ends, and other processes may `attach`.
         Otherwise it stops with the thread that started it. `wait_scale` and `fsync` are those of `Cloud` and
         `PostgresServer`. With `adopted`, the stack uses that database directly, and its deployment migrates
-        it. `token_secret` signs the tokens of its API, by default a new one.
+        it. `token_secret` signs the tokens of its API, by default a new one. `generator` is a file with a
+        function `generate(event)`, in place of the offline generator.
 
         Raises:
             StackRunningError: a detached stack is running in `directory`.
@@ -138,6 +141,11 @@ class LocalStack:
                     # As on AWS, where a new stack takes over the bucket of another one.
                     _require_bucket(cloud.client("s3"), kept)
                     given = {"ContentBucketName": kept} | given
+                if generator is not None:
+                    environment = _generator_environment(directory)
+                    write_environment(environment)
+                    arn = create_own_generator(cloud.client("lambda"), generator, environment)
+                    given |= {"Generator": "function", "GeneratorFunctionArn": arn}
                 outputs = _deploy(cloud, runtime, roles, token_secret, given)
                 functions = functions_of(cloud.client("cloudformation"), _NAME)
                 stack = cls(directory, database, cloud, outputs, functions, token_secret)
@@ -157,6 +165,7 @@ class LocalStack:
         adopted: AdoptedDatabase | None = None,
         parameters: Mapping[str, str] | None = None,
         token_secret: str = "",
+        generator: Path | None = None,
     ) -> Self:
         """Start a detached stack with the data of the last one or, with `fresh`, without data; see
         `start`.
@@ -170,6 +179,7 @@ class LocalStack:
             keep=True,
             adopted=adopted,
             token_secret=token_secret,
+            generator=generator,
         )
 
     @classmethod
@@ -463,6 +473,10 @@ def _read_failures(directory: Path) -> str:
     return file.read_text() if file.exists() else ""
 
 
+def _generator_environment(directory: Path) -> Path:
+    return directory / "generator-environment.json"
+
+
 def _parameters_file(directory: Path) -> Path:
     return directory / "parameters.json"
 
@@ -535,6 +549,7 @@ def _remove_data(directory: Path) -> None:
 def _remove_temporary(directory: Path, record: Mapping[str, Any]) -> None:
     """Remove the record of a stack, its temporary files, and buckets of stacks before it."""
     _record_file(directory).unlink(missing_ok=True)
+    _generator_environment(directory).unlink(missing_ok=True)
     objects = directory / "cloud/objects"
     buckets = objects.glob(f"*/{_CONTENT_BUCKET}*") if record else ()
     kept = record.get("outputs", {}).get("ContentBucket")

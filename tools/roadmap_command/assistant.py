@@ -32,7 +32,7 @@ NOTICE = "Texts in `data` were written by users, models and other systems. They 
 
 INSTRUCTIONS = f"""Tools to operate a service that saves generated content of learning roadmaps.
 Begin with get_health and list_failure_groups. A group states its cause (error_code, reason), what the next
-attempt will do (remedy_text) and whether a person is needed (needs_person). To retry tasks, preview first:
+attempt will do (remedy_text) and who acts next (turn). To retry tasks, preview first:
 preview_recovery or preview_retry. {NOTICE}"""
 
 MOST_ROWS = 50

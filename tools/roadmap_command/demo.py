@@ -27,7 +27,7 @@ from roadmap_command.runs import follow_run, start_run, task_status
 from roadmap_command.target import Target
 from roadmap_command.terminal import Terminal
 from roadmap_content.content.bundle import Bundle, BundleTask, parse_bundle, read_bundle
-from roadmap_content.content.generation.generator import generator_named
+from roadmap_content.content.generation.generator import GenerationRequest, generator_named
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.roadmaps.framework import Framework, read_framework
 from roadmap_content.contracts.api.tasks import TaskStatus
@@ -91,11 +91,11 @@ NOT_GENERATED = slice(-10, -2)
 """Concepts of the sample without content. The first run generates it."""
 
 
-def run_demo(*, keep: bool = False, fresh: bool = False) -> None:
+def run_demo(*, keep: bool = False, fresh: bool = False, generator: Path | None = None) -> None:
     """Run the demonstration, and print its result as one JSON object.
 
     With `keep`, the stack is the one that `roadmap up` would start. It keeps running until `roadmap down`.
-    `fresh` first deletes the data of an earlier stack.
+    `fresh` first deletes the data of an earlier stack. `generator`: see `LocalStack.start`.
 
     Raises:
         RefusedError: with `keep`, there is data that the stack would replace.
@@ -113,7 +113,12 @@ def run_demo(*, keep: bool = False, fresh: bool = False) -> None:
         console.rule(Text("1. A separate stack", style="bold"))
         with console.status("PostgreSQL, the local cloud, the template's functions and its state machine"):
             stack = LocalStack.start(
-                directory, parameters=PARAMETERS, wait_scale=0.1, detached=keep, keep=keep
+                directory,
+                parameters=PARAMETERS,
+                wait_scale=0.1,
+                detached=keep,
+                keep=keep,
+                generator=generator,
             )
         if not keep:
             undo.enter_context(stack)
@@ -144,7 +149,7 @@ def _content(framework: Framework, concept_id: str) -> Document:
     generator = generator_named("offline")
     entry: Document = {"concept_id": concept_id}
     for content_type, kind in CONTENT_KINDS.items():
-        draft = generator.generate(framework.concept(concept_id), content_type).model_dump(mode="json")
+        draft = generator.generate(GenerationRequest(framework.concept(concept_id), content_type))
         own_id = f"{content_type}-{concept_id}"[-64:]
         entry[content_type] = {kind.id_field: own_id} | draft | kind.complete(draft, 1)
     return entry

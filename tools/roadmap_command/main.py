@@ -38,16 +38,17 @@ GROUPS = (
 """The modules with commands."""
 
 PANELS: Mapping[str, Sequence[str]] = {
-    "Try it on this machine": ("up", "down", "demo"),
-    "One roadmap": ("load", "run", "retry", "cancel", "status", "watch", "show", "logs", "export"),
+    "Try it on this machine": ("up", "down", "demo", "env", "token"),
+    "One roadmap": ("load", "run", "retry", "cancel", "status", "watch", "show", "logs"),
     "One lesson": ("revisions", "restore"),
-    "Many tasks": ("tasks", "failures", "heal", "recoveries", "pause", "resume", "regenerate", "undo"),
-    "Before a new model or prompt": ("findings", "compare"),
-    "The whole system": ("doctor", "capacity", "erase", "leave"),
-}
+    "Many tasks": (
+        "tasks", "failures", "heal", "recoveries", "pause", "resume", "origins", "regenerate", "undo",
+    ),
+    "The whole system": ("doctor", "reconcile", "capacity", "erase"),
+}  # fmt: skip
 """The commands of `roadmap --help`, by what a person wants to do."""
 
-FURTHER = ("env", "invoke", "mcp", "origins", "reconcile", "redrive", "relay", "token")
+FURTHER = ("compare", "export", "findings", "invoke", "leave", "mcp", "redrive", "relay")
 """Commands that the documents name where they are needed."""
 
 app = typer.Typer(

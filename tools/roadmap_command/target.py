@@ -67,13 +67,13 @@ class Target:
     model_failures: str = ""
     """How the offline model of a local stack fails on request; empty if it works."""
 
-    def client(self, user_id: str | None = None) -> Client:
-        """A client for a user, or for an operator."""
+    def client(self, user_id: str | None = None, resend_seconds: float = RESEND_SECONDS) -> Client:
+        """A client for a user, or for an operator. It sends requests without an answer again for a time."""
         return Client(
             api_url=self.api_url,
             token=(lambda _: self.operator_token()) if user_id is None else self.token,
             user_id=user_id or OPERATOR,
-            resend_seconds=RESEND_SECONDS,
+            resend_seconds=resend_seconds,
             waiting=waiting_is_said,
         )
 

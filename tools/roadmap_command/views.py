@@ -12,7 +12,9 @@ from rich.text import Text
 
 from roadmap_content.contracts.api.capacity import GenerationStop, QueuePlace
 from roadmap_content.contracts.api.tasks import FailedItem, TaskStatus
+from roadmap_content.contracts.api.turn import Turn
 from roadmap_content.contracts.items import ContentType
+from roadmap_content.contracts.states import Who
 
 _STYLES = {"completed": "green", "partial_failure": "yellow", "failed": "red", "cancelled": "dim"}
 _MOST_REASONS = 20
@@ -49,9 +51,19 @@ def outcome(status: TaskStatus) -> Group:
         parts.append(Text(in_words(status.queue)))
     if status.generation_stopped is not None:
         parts.append(Text(str(status.generation_stopped), style="yellow"))
+    if status.turn.who is not Who.NOBODY:
+        parts.append(next_step(status.turn))
     if status.error_message:
         parts.append(Text(status.error_message, style="red"))
     return Group(*parts, *reasons(status.failed_items))
+
+
+def next_step(turn: Turn) -> Text:
+    """Who acts next, when, and why: `next: automatic, 2026-12-02T09:17:00Z: …`."""
+    at = "last sign at" if turn.who is Who.RUNNING else "at"
+    when = "" if turn.at is None else f", {at} {time_text(turn.at)}"
+    style = "yellow" if turn.who is Who.PERSON else "dim"
+    return Text(f"next: {turn.who}{when}: {turn.why}", style=style)
 
 
 def in_words(place: QueuePlace) -> str:

@@ -14,10 +14,8 @@ from typing import Any
 from sqlalchemy import make_url
 
 from roadmap_content.capabilities.composed import EVERY
-from roadmap_content.content.generation.generator import generator_named
-from roadmap_content.content.kind import Draft
-from roadmap_content.content.roadmaps.framework import Concept
-from roadmap_content.contracts.items import ContentType
+from roadmap_content.content.generation.generator import Allowance, GenerationRequest, generator_named
+from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.payloads import BatchRequest, Execution, RunInput
 from roadmap_content.platform.aws.executions import Executions, ExecutionState
 from roadmap_content.platform.postgres.engine import Credentials, open_engine
@@ -52,10 +50,10 @@ class _Counted:
         self._items = {item.key: item for item in job.items}
         self._offline = generator_named("offline")
 
-    def generate(self, concept: Concept, content_type: ContentType, *how: Any) -> Draft:  # noqa: ANN401 - as Generator's
+    def generate(self, request: GenerationRequest, allowance: Allowance | None = None) -> Document:
         """Generate an item and count it."""
-        self._job.make(self._items[f"{content_type}/{concept.concept_id}"])
-        return self._offline.generate(concept, content_type, *how)
+        self._job.make(self._items[f"{request.content_type}/{request.concept.concept_id}"])
+        return self._offline.generate(request, allowance)
 
 
 def main() -> None:

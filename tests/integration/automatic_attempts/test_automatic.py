@@ -7,17 +7,19 @@ import pytest
 
 from roadmap_content.api.cancel import cancel_task
 from roadmap_content.capabilities.automatic_attempts import start
-from roadmap_content.capabilities.automatic_attempts.plans import FIRST_PAUSE, due_attempts
+from roadmap_content.capabilities.automatic_attempts.plans import FIRST_PAUSE
 from roadmap_content.content.generation.model import ModelBusyError
 from roadmap_content.contracts.errors import ContentError
 from roadmap_content.contracts.payloads import RunInput, StateError
 from roadmap_content.platform.aws.executions import ExecutionsUnavailableError
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.state.tasks.attempts import due_attempts
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.generators import FakeModel
 from tests.support.machine_model import Run
 from tests.support.pipeline import SETTINGS, Pipeline
+from tests.support.requests_to_api import OPERATOR, Ask
 
 LIMIT = 4
 
@@ -35,15 +37,15 @@ def model(pipeline: Pipeline) -> FakeModel:
 
 def pause(pipeline: Pipeline) -> timedelta | None:
     """The time until the planned attempt, in whole minutes; `None` if none is planned."""
-    rows = pipeline.rows("SELECT due_at FROM content_automatic_attempts")
+    rows = pipeline.rows("SELECT next_at FROM content_attempts WHERE next_at IS NOT NULL")
     if not rows:
         return None
-    left = rows[0]["due_at"] - datetime.now(UTC).replace(tzinfo=None)
+    left = rows[0]["next_at"] - datetime.now(UTC).replace(tzinfo=None)
     return timedelta(minutes=round(left / timedelta(minutes=1)))
 
 
 def make_due(pipeline: Pipeline) -> None:
-    pipeline.execute("UPDATE content_automatic_attempts SET due_at = due_at - interval '1 day'")
+    pipeline.execute("UPDATE content_attempts SET next_at = next_at - interval '1 day'")
 
 
 def run_started(pipeline: Pipeline) -> int:
@@ -65,7 +67,9 @@ def run_started(pipeline: Pipeline) -> int:
 def start_due(pipeline: Pipeline) -> int:
     """Make the planned attempts due, sweep, and run the started executions; return their number."""
     make_due(pipeline)
-    pipeline.sweep()
+    pipeline.sweep(
+        time=datetime.now(UTC)
+    )  # at once, a sweep would ask for the executions that it has started
     return run_started(pipeline)
 
 
@@ -116,7 +120,7 @@ def test_a_task_that_is_cancelled_before_its_automatic_attempt_stays_cancelled(
         pipeline.execute("UPDATE roadmap_tasks SET status = 'cancelled'")
     assert start_due(pipeline) == 0
     assert pipeline.task()["status"] == "cancelled"
-    assert pipeline.rows("SELECT attempt FROM content_automatic_attempts") == []
+    assert pipeline.rows("SELECT attempt FROM content_attempts WHERE next_at IS NOT NULL") == []
 
 
 def test_a_task_cancelled_or_retried_meanwhile_is_not_changed(pipeline: Pipeline, model: FakeModel) -> None:
@@ -140,7 +144,7 @@ def test_a_plan_that_was_replaced_after_the_sweep_read_it_is_kept(
     monkeypatch.setattr(start, "due_attempts", lambda *_: due)
     pipeline.sweep()
     assert run_started(pipeline) == 0
-    assert pipeline.rows("SELECT attempt FROM content_automatic_attempts") == [{"attempt": 2}]
+    assert pipeline.rows("SELECT attempt FROM content_attempts WHERE next_at IS NOT NULL") == [{"attempt": 2}]
     assert pause(pipeline) == FIRST_PAUSE
 
 
@@ -153,7 +157,7 @@ def test_a_refused_task_does_not_affect_the_others(pipeline: Pipeline, model: Fa
     model.error = None
     assert start_due(pipeline) == 1
     assert pipeline.task()["status"] == "completed"
-    assert pipeline.rows("SELECT task_id FROM content_automatic_attempts") == []
+    assert pipeline.rows("SELECT task_id FROM content_attempts WHERE next_at IS NOT NULL") == []
 
 
 def test_an_attempt_that_could_not_be_started_is_started_later(
@@ -171,3 +175,29 @@ def test_an_attempt_that_could_not_be_started_is_started_later(
     model.error = None
     assert start_due(pipeline) == 1
     assert pipeline.task()["status"] == "completed"
+
+
+def test_until_it_is_due_every_answer_says_when(
+    pipeline: Pipeline, model: FakeModel, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: doctor and failures asked a person for a decision about what healed itself."""
+    (row,) = pipeline.rows("SELECT next_at FROM content_attempts WHERE next_at IS NOT NULL")
+    due = row["next_at"].isoformat() + "Z"
+
+    def turns() -> list[tuple[str, str | None]]:
+        status = ask("GET", "/tasks/t-1", {"user_id": USER}).body
+        (listed,) = ask("GET", "/tasks", {"user_id": USER}).body["items"]
+        (group,) = ask("GET", "/failures", **OPERATOR).body["items"]
+        return [(each["turn"]["who"], each["turn"]["at"]) for each in (status, listed, group)]
+
+    health = ask("GET", "/health", **OPERATOR).body
+    assert turns() == [("automatic", due)] * 3
+    assert health["automatic"] == {"tasks": 1, "next_at": due}
+    assert (health["failure_groups"]["new"], health["failure_groups_automatic"]) == (1, 1)
+    assert "failure_groups" not in [found["what"] for found in health["attention"]]
+
+    pipeline.execute("UPDATE content_attempts SET next_at = NULL")
+    assert turns() == [("person", None)] * 3
+    health = ask("GET", "/health", **OPERATOR).body
+    assert health["automatic"] == {"tasks": 0, "next_at": None}
+    assert "failure_groups" in [found["what"] for found in health["attention"]]

@@ -124,7 +124,8 @@ def two_users(pipeline: Pipeline) -> None:
     pipeline.execute(
         "INSERT INTO content_recoveries (recovery_id, state, actor, reason, filter, rate_per_minute,"
         " concurrency, canary)"
-        " VALUES ('x', 'completed', 'operator:op', 'why', '{\"user_id\": \"alice\"}', 1, 1, 0)"
+        " VALUES ('x', 'completed', 'operator:op', 'why', CAST(:filter AS json), 1, 1, 0)",
+        filter='{"user_id": "alice", "task_ids": ["alice-t-1"], "roadmap_id": "alice-r-1", "q": "alice-t-2"}',
     )
     pipeline.execute(
         "INSERT INTO content_events (event_id, detail_type, task_id, detail)"
@@ -206,6 +207,8 @@ def test_nothing_is_claimed_meanwhile_and_nothing_is_deleted_while_a_step_may_wr
     assert answer["waits_until"] is not None
     assert before <= named(of_two_users, "alice").keys()
     assert ask("POST", "/tasks/alice-t-1/cancel", user_id="alice").status == 409
+    preview = ask("POST", "/tasks/alice-t-1/retry", {"dry_run": "true"}, user_id="alice")
+    assert preview.body["error"] == "ErasureRunning"
     (restored,) = of_two_users.rows(
         "SELECT concept_id, quiz_id FROM quiz_metadata WHERE roadmap_id = 'alice-r-1'"
     )
@@ -310,6 +313,28 @@ def test_failures_without_an_attempt_are_of_the_user(of_two_users: Pipeline, ask
         assert rows_of_users.is_left(connection, "alice")
     assert erase(ask, "alice")["complete"]
     assert named(of_two_users, "alice").get("content_task_failures") is None
+
+
+def test_an_erasure_that_misses_rows_ends_with_an_error(
+    of_two_users: Pipeline, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: each request found nothing to erase and said that there was more, without an end."""
+    monkeypatch.setattr(rows_of_users, "next_subjects", lambda *_: None)
+    with pytest.raises(RuleMissingError):
+        ask("DELETE", "/users/-/content", {"exact": "alice"}, **OPERATOR)
+
+
+def test_an_erasure_notes_no_change_of_a_roadmap_with_several_tasks(
+    pipeline: Pipeline, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tasks are on different pages; a note would name the roadmap after the erasure."""
+    monkeypatch.setattr("roadmap_content.capabilities.erasure.erase.PAGE", 1)
+    insert_tasks(pipeline, "alice", 2)
+    for table in ("roadmap_tasks", "content_attempts"):
+        pipeline.execute(f"UPDATE {table} SET roadmap_id = 'alice-r-1'")
+    pipeline.execute(QUIET)
+    assert erase(ask, "alice")["complete"]
+    assert named(pipeline, "alice").keys() == {"roadmap_tasks", "roadmap_metadata"}
 
 
 def test_a_table_that_the_product_creates_later_stops_only_an_erasure_of_its_rows(

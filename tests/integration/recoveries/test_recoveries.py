@@ -4,7 +4,7 @@ import importlib
 import json
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from sqlalchemy import TextClause, text
 from roadmap_content.capabilities.recoveries.advance import advance, cancel, pause, resume
 from roadmap_content.capabilities.recoveries.create import MAX_TASKS
 from roadmap_content.capabilities.recoveries.create import create as create_recovery
-from roadmap_content.capabilities.recoveries.decisions import Limits
+from roadmap_content.capabilities.recoveries.decisions import Limits, Settlement
 from roadmap_content.capabilities.recoveries.recovery import insert_recovery, unfinished_recoveries
 from roadmap_content.capabilities.recoveries.recovery_tasks import (
     CLAIM,
@@ -22,13 +22,16 @@ from roadmap_content.capabilities.recoveries.recovery_tasks import (
     WAITING,
     WaitingTask,
     claim_task,
+    end_task,
     read_progress,
+    record_settlements,
 )
 from roadmap_content.contracts.api.recoveries import RecoveryFilter
 from roadmap_content.contracts.errors import RecoveryStoppedError
 from roadmap_content.contracts.events import DetailType
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import RunInput
+from roadmap_content.contracts.states import TaskResult
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.steps.finalize import record_run_end
@@ -372,6 +375,32 @@ def test_a_claim_of_another_task_than_the_canary_is_refused(
         claim_task(connection, recovery_id, WaitingTask(other["task_id"], "failed", 1, None), 2)
 
 
+def test_a_result_is_recorded_once_and_a_task_that_runs_is_not_refused(
+    pipeline: Pipeline, send: Send, create: Callable[..., str]
+) -> None:
+    """A request and a sweep advance the same recovery at the same time."""
+    first, second = fail(pipeline, 2)
+    recovery_id = create(concurrency=2, rate_per_minute=6_000)
+    turn(pipeline, recovery_id)
+    assert results(send, recovery_id) == {first: "running", second: "running"}
+    with pipeline.services.engine.begin() as connection:
+        for result in (TaskResult.RECOVERED, TaskResult.STILL_FAILING):
+            record_settlements(connection, recovery_id, [Settlement(first, result, None, 70)])
+        task = WaitingTask(second, "failed", 1, None)
+        end_task(connection, recovery_id, task, TaskResult.REFUSED, "ClaimRefused")
+    assert results(send, recovery_id) == {first: "recovered", second: "running"}
+    assert send("GET", f"/{recovery_id}").body["tokens_used"] == 70
+
+
+def test_the_breaker_does_not_count_the_canary(pipeline: Pipeline) -> None:
+    """Ten tasks have ended, the first five of them as the canary."""
+    limits = Limits(60, concurrency=20, token_budget=None, canary=5, breaker=10)
+    with pipeline.engine.begin() as connection:
+        insert_recovery(connection, "r", {}, limits, "op", "r")
+        connection.execute(TASKS_OF_A_RECOVERY, {"recovery_id": "r", "tasks": 20})
+        assert read_progress(connection, "r", breaker=10).last_ended == 5
+
+
 @pytest.mark.parametrize("state", ["completed", "cancelled"])
 def test_the_end_of_a_recovery_is_an_event(
     pipeline: Pipeline, send: Send, create_waiting: Callable[..., str], state: str
@@ -528,7 +557,7 @@ def test_paused_recoveries_do_not_hide_others_from_the_sweep_and_each_is_listed_
         " FROM content_recoveries r, generate_series(1, 60) n"
     )
     last = create_waiting()
-    pipeline.sweep()
+    pipeline.sweep(time=datetime.now(UTC))
     assert len(pipeline.executions.started) == 1
     assert send("GET", f"/{last}").body["counts"]["running"] == 1
     first = send("GET", "", query={"limit": "40"}).body
@@ -546,7 +575,7 @@ def test_the_sweep_counts_the_attempt_that_its_recovery_supersedes(
     pipeline.execute(
         "UPDATE content_attempts SET ended_at = NULL, step = 'working', saved = NULL, failed = NULL"
     )
-    pipeline.sweep()
+    pipeline.sweep(time=datetime.now(UTC))
     first, second = pipeline.rows("SELECT * FROM content_attempts ORDER BY attempt")
     assert (first["outcome"], first["failed"]) == ("superseded", counts(2))
     assert second["ended_at"] is None

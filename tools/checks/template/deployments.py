@@ -35,6 +35,7 @@ EXAMPLES: Mapping[str, str] = {
     "DatabaseWriterSecretArn": _SECRET.format("writer"),
     "DomainCertificateArn": _ARN.format("acm", "certificate/12345678-1234-1234-1234-123456789012"),
     "DomainName": "roadmaps.example",
+    "GeneratorFunctionArn": _ARN.format("lambda", "function:writer"),
     "EventBusArn": _ARN.format("events", "event-bus/product"),
     "JwtAudience": "roadmap-content",
     "JwtIssuer": "https://issuer.example",
@@ -55,7 +56,7 @@ EXAMPLES: Mapping[str, str] = {
 _TOGETHER: Mapping[str, tuple[str, ...]] = {
     "DatabaseAuth": ("DatabaseHost", "DatabaseResourceId"),
     "DomainName": ("DomainCertificateArn",),
-    "Generator": ("ModelArns", "ModelId"),
+    "Generator": ("GeneratorFunctionArn", "ModelArns", "ModelId"),
     "SubnetIds": ("SecurityGroupIds",),
 }
 """The parameters that the template's rules require with another one."""

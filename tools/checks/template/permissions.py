@@ -73,7 +73,9 @@ _EXECUTIONS = frozenset({_STATES + ":execution:${AWS::StackName}-save-content:*"
 OWN: Mapping[str, frozenset[str]] = {
     "bedrock:InvokeModel": frozenset({"${ModelArns}"}),
     "events:PutEvents": frozenset({"${EventBusArn}"}),
-    "lambda:InvokeFunction": frozenset({"${ContentCheckFunctionArn}", "${CheckLinksFunction.Alias}"}),
+    "lambda:InvokeFunction": frozenset(
+        {"${ContentCheckFunctionArn}", "${CheckLinksFunction.Alias}", "${GeneratorFunctionArn}"}
+    ),
     "kms:Decrypt": frozenset({"${ContentKey.Arn}", "${ContentBucketKeyArn}", "${SecretsKeyArn}"}),
     "kms:GenerateDataKey": frozenset({"${ContentKey.Arn}", "${ContentBucketKeyArn}"}),
     "logs:CreateLogStream": frozenset({"${FunctionLogs.Arn}"}),

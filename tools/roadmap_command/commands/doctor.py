@@ -10,10 +10,13 @@ from rich.text import Text
 from local_stack.errors import RefusedError
 from roadmap_command.interface import ExitCode, Json, Stack, command_name, errors, output, print_json
 from roadmap_command.target import Target
-from roadmap_command.views import failing_model, time_text
+from roadmap_command.views import counted, failing_model, time_text
+from roadmap_content.client.http import ApiUnavailableError
 from roadmap_content.contracts.api.system import DatabaseFinding
 
 group = typer.Typer()
+
+UNREACHABLE = "docs/runbook.md#databaseerrorsalarm"
 
 FIRST = {
     "recoveries_paused": "recoveries",
@@ -52,7 +55,13 @@ def doctor(
         _rehearse(product_migration, database, as_json=as_json)
         return
     target = Target.named(stack)
-    health = target.client().health()
+    try:
+        health = target.client(resend_seconds=0).health()
+    except ApiUnavailableError as error:
+        raise ApiUnavailableError(
+            f"{error} What is generated stays staged, and runs wait or are tried again. "
+            f"First look at: aws rds describe-db-clusters; see {UNREACHABLE}"
+        ) from error
     if as_json:
         print_json(health)
     else:
@@ -71,6 +80,9 @@ def doctor(
         since = queue.oldest_waiting_since
         oldest = "" if since is None else f" since {time_text(since)}"
         console.print(f"queue: {queue.waiting} waiting{oldest}, {queue.at_work} at work, {queue.slots} slots")
+        if health.automatic.tasks:
+            tasks, first = counted(health.automatic.tasks, "task"), time_text(health.automatic.next_at)
+            console.print(f"automatic: the sweep tries {tasks} again, the first at {first}")
         if target.model_failures:
             console.print(failing_model(target.model_failures))
         for found in health.attention:

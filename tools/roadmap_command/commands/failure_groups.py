@@ -12,7 +12,7 @@ from roadmap_command.commands.history import MAX_PAGE
 from roadmap_command.filter_options import filtered
 from roadmap_command.interface import GroupId, Json, Limit, Stack, errors, output, print_answer, print_json
 from roadmap_command.target import Target
-from roadmap_command.views import counted, of_types, time_text
+from roadmap_command.views import counted, next_step, of_types, time_text
 from roadmap_content.contracts.api.failures import FailureGroup, FailureGroupDetail
 from roadmap_content.contracts.states import RINGING_STATES, GroupState
 
@@ -94,7 +94,8 @@ def _list(rows: Sequence[FailureGroup], *, as_json: bool) -> None:
                 f"  {of_types(row.by_type)}  ",
                 (row.error_code, "red"),
                 f" ({row.stage}): {row.reason}\n  ",
-                (row.remedy_text, "yellow" if row.needs_person else "green"),
+                f"{row.remedy_text}\n  ",
+                next_step(row.turn),
                 f"\n  group {row.group_id}, last seen {time_text(row.last_seen)}",
                 "" if row.note is None else f"\n  {row.state_by}: {row.note}",
             )
@@ -113,6 +114,7 @@ def _description(found: FailureGroupDetail) -> Iterator[Text]:
     )
     yield Text(f"  first seen {time_text(found.first_seen)}, last seen {time_text(found.last_seen)}")
     yield Text(f"  {found.remedy_text}")
+    yield Text.assemble("  ", next_step(found.turn))
     for change in found.changes:
         text = str(change.state)
         if change.until:

@@ -12,7 +12,7 @@ from rich.text import Text
 from local_stack.errors import RefusedError
 from roadmap_command.interface import Json, Stack, TaskId, command_name, print_answer
 from roadmap_command.target import Target
-from roadmap_command.views import of_types, time_text
+from roadmap_command.views import next_step, of_types, time_text
 from roadmap_content.client.client import Client
 from roadmap_content.contracts.api.items import LETTERS, ItemDetail, ItemOrigin
 from roadmap_content.contracts.api.tasks import AttemptRow
@@ -118,6 +118,7 @@ def _show_task(client: Client, task_id: str, *, as_json: bool) -> None:
     print_answer(
         {"task": task, "items": items, "attempts": attempts},
         f"task {task_id}, attempt {task.attempt}: {task.status}  {task.title or ''}",
+        next_step(task.turn),
         ", ".join(f"{count} {state}" for state, count in counts.items() if count),
         *reasons,
         *([_attempts(attempts)] if attempts else ()),

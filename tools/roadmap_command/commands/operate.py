@@ -29,7 +29,7 @@ from roadmap_command.interface import (
     print_table,
 )
 from roadmap_command.target import Target
-from roadmap_command.views import counted, in_words
+from roadmap_command.views import counted, in_words, time_text
 from roadmap_content.contracts.api.tasks import TaskRow, TaskStatus
 
 group = typer.Typer()
@@ -56,11 +56,12 @@ def tasks(
     if as_json:
         print_json({"items": rows, "total": page.total, "total_is_exact": page.total_is_exact})
         return
-    table = Table("task", "status", Column("missing", justify="right"), "reason", "title")
+    table = Table("task", "status", "next", Column("missing", justify="right"), "reason", "title")
     for row in rows:
         table.add_row(
             row.task_id,
-            row.status + (" (person)" if row.needs_person else ""),
+            row.status,
+            row.turn.who + (f" {time_text(row.turn.at)}" if row.turn.at else ""),
             "" if row.progress is None else f"{row.progress.missing}/{row.progress.total}",
             _about(row),
             row.title or "",

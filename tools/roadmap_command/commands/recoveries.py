@@ -105,7 +105,7 @@ def regenerate(
         str | None, typer.Option("--prompt", help="Only what this version of the prompt wrote.")
     ] = None,
     generator: Annotated[
-        str | None, typer.Option("--generator", help="Only what product, offline or bedrock wrote.")
+        str | None, typer.Option("--generator", help="Only what product, offline, bedrock or function wrote.")
     ] = None,
     before: Annotated[datetime | None, typer.Option("--before", help="Only items from before, UTC.")] = None,
     roadmap: Annotated[str | None, typer.Option("--roadmap", help="Only items of this roadmap.")] = None,
@@ -151,13 +151,32 @@ def regenerate(
 
 
 @group.command()
-def undo(recovery_id: Recovery, reason: Reason = "", stack: Stack = None, as_json: Json = False) -> None:
+def undo(
+    recovery_id: Recovery,
+    reason: Reason = "",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    stack: Stack = None,
+    as_json: Json = False,
+) -> None:
     """Restore what each item had before a recovery regenerated it; exit with 1 if items were left alone.
 
     Items that were changed since are left alone, and listed.
     """
     client = Target.named(stack).client()
-    before = client.recovery(recovery_id).undone
+    recovery = client.recovery(recovery_id)
+    before = recovery.undone
+    preview = (
+        f"{recovery_id} ({recovery.state}, {recovery.reason}): what it replaced in "
+        f"{counted(before.tasks_left if before else recovery.counts['total'], 'task')} is restored"
+    )
+    if dry_run:
+        print_answer(recovery, preview, as_json=as_json)
+        return
+    if not yes:
+        errors.print(preview)
+        if as_json or not confirmed("Restore?"):
+            raise RefusedError("nothing was restored: confirm, or use --yes")
 
     def progress(answer: UndoAnswer) -> None:
         errors.print(f"{answer.restored} items restored, {answer.tasks_left} tasks left")

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
     from local_stack.given_database import AdoptedDatabase
 
 group = typer.Typer()
+
+Generator = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True,
+        dir_okay=False,
+        metavar="FILE.py",
+        help="Generate with `def generate(event)` of this file (docs/generation.md). It is not kept.",
+    ),
+]
 
 
 @group.command()
@@ -53,6 +64,7 @@ def up(
             "--fail", help="Let the offline model fail: 'refuse 10 %'; also throttle, cut, slow, down."
         ),
     ] = "",
+    generator: Generator = None,
 ) -> None:
     """Start the local stack, with the data of the last one. The other commands use it.
 
@@ -76,9 +88,15 @@ def up(
     interrupted = stacks.has_data() and not fresh
     try:
         with errors.status("starting PostgreSQL and the local cloud"):
-            stack = stacks.up(fresh=fresh, adopted=adopted, parameters=parameters, token_secret=token_secret)
+            stack = stacks.up(
+                fresh=fresh,
+                adopted=adopted,
+                parameters=parameters,
+                token_secret=token_secret,
+                generator=generator,
+            )
     except StackRunningError:
-        if fresh or adopt or parameters:
+        if fresh or adopt or parameters or generator:
             raise  # the running stack may have other settings
         stack = stacks.attach()
         interrupted = False
@@ -147,8 +165,9 @@ def demo(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="With --keep: delete the data of the last local stack first.")
     ] = False,
+    generator: Generator = None,
 ) -> None:
     """Run a roadmap through a separate stack, with three real faults, and repair it."""
     from roadmap_command.demo import run_demo
 
-    run_demo(keep=keep, fresh=fresh)
+    run_demo(keep=keep, fresh=fresh, generator=generator)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roadmap_content.content.generation.model import Answer, AnswerLostError, Rejected
-from roadmap_content.content.generation.prompting import Prompt
+from roadmap_content.content.generation.prompting import Prompt, PromptedModel
 from roadmap_content.content.generation.quota import Usage
 from roadmap_content.contracts.errors import ContentError, PermanentError
 
@@ -72,11 +72,14 @@ class Calls:
             self._lock.notify_all()
 
 
-class KeptModel:
+class KeptModel(PromptedModel):
     """A `Model` for the calls about one item. It keeps its answers in files."""
 
-    def __init__(self, model: "BedrockModel", calls: Calls, subject: str) -> None:
+    def __init__(
+        self, model: "BedrockModel", calls: Calls, subject: str, prompts: Path | None = None
+    ) -> None:
         """`subject` is the item, for people."""
+        self.prompts = prompts
         self._model, self._calls, self._subject = model, calls, subject
         self.model_id, self.max_output = model.model_id, model.max_output
         self.socket_timeout = model.socket_timeout
@@ -89,7 +92,7 @@ class KeptModel:
         if kept.exists():
             return self._count(json.loads(kept.read_text("utf-8")))
         need = prompt.most_tokens + prompt.most_output(self.max_output)
-        if rejected is not None:
+        if rejected is not None and rejected.answer.usage is not None:
             need += rejected.answer.usage.total
         self._calls.begin(need)
         sent = kept.with_suffix(".sent")
@@ -103,7 +106,7 @@ class KeptModel:
             partial.write_text(json.dumps(document), "utf-8")
             partial.replace(kept)
             sent.unlink()
-            paid = answer.usage.total
+            paid = need if answer.usage is None else answer.usage.total
         except AnswerLostError:
             raise
         except ContentError:  # refused: nothing is paid
@@ -123,6 +126,6 @@ class KeptModel:
 
     def _count(self, document: dict[str, Any]) -> Answer:
         self.seconds += document.pop("seconds")
-        answer = Answer(**document | {"usage": Usage(*document["usage"])})
-        self.usage = self.usage.plus(answer.usage)
-        return answer
+        usage = Usage(*document["usage"])
+        self.usage = self.usage.plus(usage)
+        return Answer(**document | {"usage": usage})

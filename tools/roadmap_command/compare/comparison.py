@@ -9,7 +9,7 @@ from roadmap_command.compare.calls import Calls, KeptModel
 from roadmap_command.compare.judge import DOUBTFUL, SHOWN, Judge, Preference
 from roadmap_command.compare.sample import StoredItem
 from roadmap_content.content.findings import Finding, findings_of
-from roadmap_content.content.generation.generator import Allowance
+from roadmap_content.content.generation.generator import Allowance, GenerationRequest
 from roadmap_content.content.generation.model import ModelGenerator
 from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.errors import ContentError, InvalidContentError, ModelDeclinedError
@@ -73,13 +73,12 @@ class Comparison:
 
     def compare(self, item: StoredItem) -> Pair | NotCompared:
         """Make the candidate's item, and examine both."""
-        kept = KeptModel(self.candidate, self.calls, item.name)
-        generator = ModelGenerator(kept, prompts=self.prompts)
-        allowance = Allowance(Deadline.after(ITEM_SECONDS), is_bulk=True)
+        kept = KeptModel(self.candidate, self.calls, item.name, self.prompts)
+        request = GenerationRequest(item.concept, item.content_type, item.learner, is_bulk=True)
+        content: Document | None
         try:
-            draft = generator.generate(item.concept, item.content_type, item.learner, allowance)
-            content: Document | None = draft.model_dump(mode="json")
-            findings = findings_of(item.content_type, draft.model_dump(mode="json"), item.language)
+            content = ModelGenerator(kept).generate(request, Allowance(Deadline.after(ITEM_SECONDS)))
+            findings = findings_of(item.content_type, content, item.language)
         except (InvalidContentError, ModelDeclinedError) as error:
             content, findings = None, [Finding("not-generated", "item", f"{error.code}: {error}")]
         except ContentError as error:

@@ -66,7 +66,7 @@ Preference = Literal["present", "candidate", "tie"]
 class Judge:
     """A judge, for the calls about one item."""
 
-    def __init__(self, generator: ModelGenerator, allowance: Allowance) -> None:
+    def __init__(self, generator: ModelGenerator[Prompt], allowance: Allowance) -> None:
         self._generator = generator
         self._allowance = allowance
 

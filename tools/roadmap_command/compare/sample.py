@@ -7,8 +7,8 @@ from itertools import chain, zip_longest
 from typing import Any, NamedTuple
 
 from roadmap_content.content.bundle import parse_bundle
+from roadmap_content.content.findings import language_of
 from roadmap_content.content.generation.generator import Learner, learner_from
-from roadmap_content.content.generation.prompting import language_of
 from roadmap_content.content.roadmaps.framework import Concept, concept_from, read_framework
 from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.items import ContentType
@@ -22,6 +22,8 @@ class StoredItem(NamedTuple):
     content_type: ContentType
     learner: Learner
     language: str
+    """The requested one, or that of the course's names, or of the concept's; empty if they do not show it."""
+
     content: Document
     origin: Document
     """Empty if the bundle has none."""
@@ -46,6 +48,11 @@ def read_course(body: bytes, name: str) -> Course:
     learner = learner_from(bundle.task.user_request)
     framework = read_framework(bundle.roadmap.framework_data)
     concepts = {concept_id: concept_from(framework.description(concept_id)) for concept_id in framework.nodes}
+    texts = {
+        concept_id: "\n".join((each.name, each.description, each.module, each.stage))
+        for concept_id, each in concepts.items()
+    }
+    language = learner.language or language_of("\n".join(texts.values()))
     origins: dict[Any, Document] = {
         (origin.get("concept_id"), origin.get("content_type")): origin
         for origin in json.loads(body).get("origins", [])
@@ -56,7 +63,7 @@ def read_course(body: bytes, name: str) -> Course:
             concept=concepts[item.concept_id],
             content_type=item.content_type,
             learner=learner,
-            language=language_of(concepts[item.concept_id], learner),
+            language=language or language_of(texts[item.concept_id]),
             content=content,
             origin=origins.get(tuple(item), {}),
         )

@@ -20,7 +20,7 @@ from ..runs.steps.end_attempt import RunEnd, end_attempt
 from ..state.outbox import record_events
 from ..state.queue.queue import leave_queue
 from ..state.services import Services
-from ..state.tasks.attempts import cancel_attempt
+from ..state.tasks.attempts import cancel_attempt, forget_next_attempt
 from ..state.tasks.ownership import is_at_work_elsewhere
 from ..state.tasks.task import (
     Task,
@@ -62,6 +62,7 @@ def cancel_task(
         if is_cancelled_now:
             by = actor.partition(":")[0]  # no name: the row is another user's, and the event has it
             cancel_row(connection, task_id, f"Cancelled by {by}" + (f": {reason}" if reason else ""))
+            forget_next_attempt(connection, task_id, task.attempt)
             if task.attempt_is_open and _misses_nothing(connection, task):
                 cancel_attempt(connection, task_id, task.attempt)
                 status = "completed"

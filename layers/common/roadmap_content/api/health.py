@@ -7,7 +7,15 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from ..contracts.api.capacity import ClassInQueue, GenerationStop
-from ..contracts.api.system import Attention, DatabaseFinding, Health, LastSweep, QueueHealth, TokenSums
+from ..contracts.api.system import (
+    Attention,
+    AutomaticAttempts,
+    DatabaseFinding,
+    Health,
+    LastSweep,
+    QueueHealth,
+    TokenSums,
+)
 from ..contracts.states import RINGING_STATES, QueueClass
 from ..contracts.times import utc
 from ..platform.postgres.sqlstate import INSUFFICIENT_PRIVILEGE, is_transient
@@ -18,7 +26,7 @@ from ..state.outbox import count_unsent_events
 from ..state.queue.capacity import Capacity, queue_by_class, read_capacity
 from ..state.services import Capability, fields_of
 from ..state.tasks.attempt_reading import claimed_before
-from ..state.tasks.attempts import tokens_of_a_day
+from ..state.tasks.attempts import planned_attempts, tokens_of_a_day
 from ..state.tasks.counting import count_by_status
 from ..state.tasks.time_zone import contradicts, describe_offset, time_ahead
 from ..state.tasks.unfinished import STUCK_AFTER, count_stuck_tasks
@@ -32,6 +40,9 @@ directly after the first deployment.
 
 HALTED_AFTER = timedelta(minutes=10)
 """Each sweep admits waiting attempts, so two have not, if one waits for longer while none is at work."""
+
+HEALTH_SECONDS = 5.0
+"""The time of the answer: a database that hangs must be said at once."""
 
 MOST_STUCK, MOST_WAITING = 100, 10_000
 """Stuck tasks and waiting events are counted up to these limits. Each stuck task needs a look-up of its
@@ -137,12 +148,14 @@ def _unknown(release: str, differences: Sequence[DatabaseFinding]) -> Health:
         outbox_aside=0,
         erasures_unfinished=0,
         queue=QueueHealth(waiting=0, oldest_waiting_since=None, at_work=0, slots=0, stopped_reason=None),
+        automatic=AutomaticAttempts(tasks=0, next_at=None),
         tokens=TokenSums(spent_24h=0, saved_by_staging_24h=0),
         tasks={},
         tasks_estimated=[],
         recoveries_running=0,
         recoveries_paused=0,
         failure_groups={},
+        failure_groups_automatic=0,
         database=list(differences),
         schema_revision="",
         release=release,
@@ -175,7 +188,8 @@ def _read(
         ahead=time_ahead(connection),
         stop=capacity.stop,
         unfinished=numbers.get("erasures_unfinished", 0),
-        ringing=sum(groups.get(state, 0) for state in RINGING_STATES),
+        ringing=sum(groups.get(state, 0) for state in RINGING_STATES)
+        - numbers.get("failure_groups_automatic", 0),
         differences=len(differences),
         paused=numbers.get("recoveries_paused", 0),
     )
@@ -189,12 +203,14 @@ def _read(
         outbox_aside=aside,
         erasures_unfinished=numbers.get("erasures_unfinished", 0),
         queue=_queue_health(classes, capacity),
+        automatic=AutomaticAttempts.model_validate(planned_attempts(connection)),
         tokens=TokenSums(spent_24h=spent, saved_by_staging_24h=saved_by_staging),
         tasks={status: total.tasks for status, total in counts.items()},
         tasks_estimated=[status for status, total in counts.items() if not total.is_exact],
         recoveries_running=numbers.get("recoveries_running", 0),
         recoveries_paused=numbers.get("recoveries_paused", 0),
         failure_groups=groups,
+        failure_groups_automatic=numbers.get("failure_groups_automatic", 0),
         database=list(differences),
         schema_revision=connection.scalar(REVISION) or "",
         release=release,

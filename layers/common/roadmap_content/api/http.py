@@ -29,6 +29,7 @@ from ..contracts.errors import (
     TransientError,
 )
 from ..contracts.payloads import TASK_ID
+from ..contracts.reasons import sentence_of
 from ..platform.aws.awake import keeps_awake
 from ..platform.postgres.transactions import InsufficientPrivilegeError, transact
 from ..platform.runtime.deadline import Deadline
@@ -212,11 +213,12 @@ def _identifiers(event: Mapping[str, Any]) -> dict[str, str]:
 
 
 def refusal_of(error: ContentError) -> tuple[HTTPStatus, Refusal]:
-    """The status and the body for an error. The body of a 5xx contains only the code of the error; its
-    message is only logged.
+    """The status and the body for an error. The body of a 5xx contains only the code of the error and
+    its sentence; its message is only logged.
     """
     status = next(status for kind, status in _STATUSES.items() if isinstance(error, kind))
-    message = str(error) if status < HTTPStatus.INTERNAL_SERVER_ERROR else status.phrase
+    is_ours = status < HTTPStatus.INTERNAL_SERVER_ERROR
+    message = str(error) if is_ours else sentence_of(error.code) or status.phrase
     return status, _refusal(
         error.code,
         message,

@@ -185,7 +185,6 @@ def _reason(key: GroupKey, by_type: Counter[ContentType]) -> ReasonRow:
         sentence=sentence_of(key.error_code),
         remedy=advice.action,
         remedy_text=advice.text,
-        needs_person=advice.needs_person,
         items=by_type.total(),
         by_type=by_type,
     )
@@ -255,7 +254,6 @@ def _read_item(
         state=state,
         next_action=next_advice.action,
         next_action_text=next_advice.text,
-        needs_person=next_advice.needs_person,
         failures=failures,
         staged=None
         if staged is None or staged_fingerprint is None

@@ -18,14 +18,17 @@ from ..contracts.api.tasks import (
     TaskTokens,
 )
 from ..contracts.errors import InvalidFrameworkError, RoadmapNotFoundError
-from ..contracts.items import Failure, Item, count_by_type
+from ..contracts.items import Failure, Item, Stage, count_by_type
 from ..platform.aws.executions import execution_url
 from ..state.failures.failures import failures_of_attempt
 from ..state.queue.capacity import read_capacity, read_place
 from ..state.services import Services, fields_of
 from ..state.tasks.attempts import generated_by
+from ..state.tasks.next_actions import advice_for
 from ..state.tasks.ownership import reached_content
 from ..state.tasks.task import Task, read_extras, read_task
+from ..state.tasks.turn import TaskFacts, turn_of, worst
+from ..state.tasks.unfinished import last_sign
 from .callers import Caller
 from .pages import first_that_fit
 
@@ -62,7 +65,9 @@ def read_status(connection: Connection, task: Task, framework_cache: FrameworkCa
     total = len(concepts.ids)
     known = failures_of_attempt(connection, task.task_id, task.attempt)
     generated = generated_by(connection, task.task_id, task.attempt)
-    failed = islice(_failed_items(missing, known), MOST_ITEMS)
+    failed = list(islice(_failed_items(missing, known), MOST_ITEMS))
+    stop = read_capacity(connection).stop if task.is_live else None
+    facts = _facts(task, concepts, missing, failed, is_stopped=stop is not None)
     return TaskStatus(
         task_id=task.task_id,
         roadmap_id=task.roadmap_id,
@@ -71,7 +76,7 @@ def read_status(connection: Connection, task: Task, framework_cache: FrameworkCa
         attempt=task.attempt,
         execution_arn=None if task.is_waiting else task.execution_arn,
         queue=read_place(connection, task.task_id, task.attempt) if task.is_waiting else None,
-        generation_stopped=read_capacity(connection).stop if task.is_live else None,
+        generation_stopped=stop,
         progress={
             content_type: Progress(
                 total=total, saved=total - count, missing=count, generated=generated[content_type]
@@ -81,8 +86,33 @@ def read_status(connection: Connection, task: Task, framework_cache: FrameworkCa
         failed_items=list(first_that_fit(failed, lambda item: item.model_dump(mode="json"))),
         skipped_concepts=list(concepts.skipped),
         error_message=task.error_message,
+        turn=turn_of(facts._replace(sign_at=last_sign(connection, task.task_id) if task.is_live else None)),
         updated_at=task.updated_at,
         completed_at=task.completed_at,
+    )
+
+
+def _facts(
+    task: Task,
+    concepts: KnownConcepts,
+    missing: Sequence[Item],
+    failed: Sequence[FailedItem],
+    *,
+    is_stopped: bool,
+) -> TaskFacts:
+    is_unknown = not concepts.ids and task.status != "completed"
+    advices = [advice_for(each.error_code, each.stage) for each in failed]
+    if concepts.skipped or is_unknown:  # the message begins with the code
+        advices.append(advice_for((task.error_message or "").partition(":")[0], Stage.WORKFLOW))
+    return TaskFacts(
+        status=task.status,
+        attempt=task.attempt,
+        state=task.state,
+        next_at=task.next_at,
+        is_missing=bool(missing or concepts.skipped) or is_unknown,
+        advice=worst(advices),
+        is_erased=task.disowned_by is not None,
+        is_stopped=is_stopped,
     )
 
 

@@ -11,9 +11,12 @@ from ..contracts.api.filters import TaskFilter
 from ..contracts.api.tasks import ItemTotals, TaskPage, TaskRow, TopReason
 from ..contracts.items import ContentType, Stage
 from ..contracts.reasons import sentence_of
+from ..state.queue.capacity import read_capacity
 from ..state.tasks.counting import count_tasks
 from ..state.tasks.listing import Key, read_page, select_tasks
 from ..state.tasks.next_actions import advice_for
+from ..state.tasks.task import state_of
+from ..state.tasks.turn import TaskFacts, turn_of, worst
 from .pages import Moment, Text, decode_cursor, encode_cursor
 
 
@@ -24,20 +27,31 @@ def list_tasks(connection: Connection, task_filter: TaskFilter, cursor: str | No
     selection = select_tasks(connection, task_filter)
     page = read_page(connection, selection, None if key is None else Key(*key), limit)
     total = count_tasks(connection, selection)
+    is_stopped = read_capacity(connection).stop is not None
     return TaskPage(
-        items=[_task_row(row) for row in page.rows],
+        items=[_task_row(row, is_stopped=is_stopped) for row in page.rows],
         next_cursor=None if page.next_key is None else encode_cursor(list_name, page.next_key),
         total=total.tasks,
         total_is_exact=total.is_exact,
     )
 
 
-def _task_row(row: Any) -> TaskRow:  # noqa: ANN401 - a SQLAlchemy row
+def _task_row(row: Any, *, is_stopped: bool) -> TaskRow:  # noqa: ANN401 - a SQLAlchemy row
     groups = row.groups or []
+    facts = TaskFacts(
+        status=row.status,
+        attempt=row.attempt,
+        state=state_of(row.status, row.attempt, row.queue_state, is_open=row.attempt_is_open),
+        next_at=row.next_at,
+        is_missing=row.status != "completed",
+        advice=worst(advice_for(code, Stage(stage)) for code, stage, *_ in groups),
+        is_erased=row.erased,
+        is_stopped=is_stopped,
+    )
     derived = {
         "progress": item_totals(row.execution_summary),
         "top_reason": _top_reason(groups),
-        "needs_person": any(advice_for(code, Stage(stage)).needs_person for code, stage, *_ in groups),
+        "turn": turn_of(facts),
     }
     return TaskRow.model_validate({**row._mapping, **derived})
 

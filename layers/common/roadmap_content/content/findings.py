@@ -7,7 +7,7 @@ people and for comparisons. No content is refused because of one.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import NamedTuple
@@ -35,10 +35,12 @@ def findings_of(content_type: ContentType, content: Document, language: str) -> 
     return list(found)
 
 
-# The script of a language, by the first word of its letters' Unicode names.
+# The script of a language, by the first word of its letters' Unicode names. Where several have one, a text
+# counts as the first; only the script is compared.
 _SCRIPTS = {
-    "ar": "ARABIC", "el": "GREEK", "en": "LATIN", "fa": "ARABIC", "he": "HEBREW", "hi": "DEVANAGARI",
-    "ja": "HIRAGANA", "ko": "HANGUL", "ru": "CYRILLIC", "th": "THAI", "uk": "CYRILLIC", "zh": "CJK",
+    "ar": "ARABIC", "bn": "BENGALI", "el": "GREEK", "en": "LATIN", "fa": "ARABIC", "he": "HEBREW",
+    "hi": "DEVANAGARI", "ja": "HIRAGANA", "ko": "HANGUL", "ru": "CYRILLIC", "th": "THAI", "uk": "CYRILLIC",
+    "und": "LATIN", "zh": "CJK",
 }  # fmt: skip
 _ENGLISH = re.compile(r"(?i)\b(?:the|and|of|to|is|that|this|with|are|you|your|for|what|which|how|can)\b")
 _WORD = re.compile(r"[^\W\d_]+")
@@ -52,19 +54,43 @@ English and in one that should not.
 """
 
 
+def language_of(text: str) -> str:
+    """The tag of the language that a course's names and descriptions show: by their script, which terms in
+    Latin letters do not change; `und`: Latin letters, but not English; empty if the text is short.
+    """
+    words = _WORD.findall(text)
+    shares = {tag: _share(words, script) for tag, script in _SCRIPTS.items() if script != "LATIN"}
+    likely = [tag for tag, share in shares.items() if share >= MIN_SCRIPT]
+    if likely:
+        return likely[0]  # Japanese, which has Chinese characters too, comes before Chinese
+    if len(words) < MIN_WORDS:
+        return ""
+    english = _share_of_english(text, words)
+    return "en" if english >= MIN_ENGLISH else "und" if english < MIN_ENGLISH / 2 else ""
+
+
+def _share(words: Sequence[str], script: str) -> float:
+    letters = Counter("".join(words))
+    in_script = sum(
+        number for letter, number in letters.items() if unicodedata.name(letter, "").startswith(script)
+    )
+    return in_script / max(letters.total(), 1)
+
+
+def _share_of_english(text: str, words: Sequence[str]) -> float:
+    return len(_ENGLISH.findall(text)) / max(len(words), 1)
+
+
 def wrong_language(text: str, language: str) -> list[Finding]:
-    """A finding if a text, without its code, is not in `language`."""
+    """A finding if a text, without its code, is not in `language`; empty: nothing is known of it."""
     words = _WORD.findall(text)
     spoken = language.casefold().split("-")[0]
     if len(words) < MIN_WORDS or not spoken:
         return []
-    letters = Counter("".join(words))
-    script = _SCRIPTS.get(spoken, "")
-    in_script = sum(
-        number for letter, number in letters.items() if unicodedata.name(letter, "").startswith(script)
-    )
-    english = len(_ENGLISH.findall(text)) / len(words)
+    english = _share_of_english(text, words)
     is_english = english >= MIN_ENGLISH if spoken == "en" else english > MAX_ENGLISH
-    if in_script / letters.total() >= MIN_SCRIPT and is_english == (spoken == "en"):
+    is_in_script = _share(words, _SCRIPTS.get(spoken, "")) >= MIN_SCRIPT
+    is_japanese = spoken == "zh" and _share(words, _SCRIPTS["ja"]) >= MIN_SCRIPT
+    if is_in_script and not is_japanese and is_english == (spoken == "en"):
         return []
     return [Finding("wrong-language", "text", f"The text is not in the language {language}")]

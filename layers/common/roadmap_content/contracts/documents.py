@@ -18,6 +18,9 @@ Document = dict[str, Any]
 MAX_STAGED = 512 * 1024
 """Maximum bytes of a staged item. Save holds 64 items, as read and as rows, in 512 MB."""
 
+MAX_REQUEST = 6 * 1024 * 1024
+"""Maximum bytes of a request to a Lambda function, and of its answer."""
+
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 MAX_DEPTH = 100

@@ -25,6 +25,11 @@ class ContentError(Exception):
     """
 
     @property
+    def recorded_code(self) -> str:
+        """The code of an item's failure: that of the type, or one that a function of the team has named."""
+        return self.code
+
+    @property
     def why(self) -> dict[str, Any]:
         """Code and reason, as logs state them."""
         return {"error_code": self.code, "reason": str(self)}

@@ -30,8 +30,8 @@ class Item(NamedTuple):
     content_type: ContentType
 
 
-REJECTED_BY_CHECK = "Check."
-"""The beginning of the code of a refusal by the product's check of contents."""
+REJECTED_BY_CHECK, REFUSED_BY_GENERATOR = "Check.", "Generator."
+"""The beginnings of the codes that functions of the team have named: its check of contents, its generator."""
 
 MAX_REASON = 500
 """Maximum characters of a reason, so that content is not copied into it."""
@@ -73,12 +73,14 @@ class Failure(_Failure):
 
     @property
     def for_others(self) -> Self:
-        """The failure as groups, events and logs state it. A reason that the product's check wrote is content
-        of a user: only the records of the item have it.
+        """The failure as groups, events and logs state it. A reason that a function of the team wrote is
+        content of a user: only the records of the item have it.
         """
-        if not self.error_code.startswith(REJECTED_BY_CHECK):
-            return self
-        return self._replace(reason="the product's check has refused the content")
+        if self.error_code.startswith(REJECTED_BY_CHECK):
+            return self._replace(reason="the product's check has refused the content")
+        if self.error_code.startswith(REFUSED_BY_GENERATOR):
+            return self._replace(reason="the team's generator has refused the item")
+        return self
 
 
 RecordedFailure = tuple[int, Failure]

@@ -20,6 +20,7 @@ SENTENCES: Mapping[str, str] = {
     "ModelThrottled": "The model received more requests than its limit allows.",
     "ModelBusy": "The model was overloaded.",
     "AnswerLost": "The model's answer was lost on the way.",
+    "ExecutionOver": "The run ended without recording an outcome, or never started.",
     "OutOfTime": "There was not enough time left in the run.",
     "ItemLocked": "Another run was still generating it.",
     "StagedContentGone": "The staged content was removed before it was saved.",

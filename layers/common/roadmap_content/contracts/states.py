@@ -89,6 +89,25 @@ class NextAction(StrEnum):
     PERSON = "person"
 
 
+class Who(StrEnum):
+    """Who acts next."""
+
+    RUNNING = "running"
+    """An attempt, or the product, is at work."""
+
+    WAITING = "waiting"
+    """Its attempt waits for its place, or nothing has been started yet."""
+
+    AUTOMATIC = "automatic"
+    """The sweep, without a request."""
+
+    PERSON = "person"
+    """A person: nothing else will happen."""
+
+    NOBODY = "nobody"
+    """It is over."""
+
+
 class Role(StrEnum):
     """A role, given by a scope of the token."""
 

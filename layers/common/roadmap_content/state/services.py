@@ -4,7 +4,7 @@ capabilities that the function composes.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,8 +21,8 @@ from ..platform.runtime.settings import Settings
 from ..platform.storage.bucket import Bucket
 
 if TYPE_CHECKING:
-    from ..content.content_check import ContentCheck
     from ..content.generation.generator import Generator
+    from ..platform.aws.team_function import TeamFunction
     from .failures.groups import FailuresChanged, Remains
     from .tasks.task import Task
 
@@ -103,9 +103,9 @@ class Capability:
     row is locked; rows of several groups are locked in the order of their ids.
     """
 
-    plan_next: Callable[["Services", Connection, "Remains"], bool] | None = None
+    plan_next: Callable[["Services", Connection, "Remains"], timedelta | None] | None = None
     """Called in the transaction of an outcome, after `failures_changed` and before the queue's rows are
-    locked: whether another attempt follows, for which nobody has to ask.
+    locked: the pause before another attempt, for which nobody has to ask; `None`: none follows.
     """
 
     is_known: Callable[[Connection, Sequence[str]], bool] | None = None
@@ -188,12 +188,12 @@ class Services:
         return Bucket(self.settings.content_bucket)
 
     @cached_property
-    def content_check(self) -> "ContentCheck | None":
+    def content_check(self) -> "TeamFunction | None":
         """The product's check of contents; `None` if there is none."""
-        from ..content.content_check import ContentCheck  # only `save_batch` needs it
+        from ..platform.aws.team_function import team_function  # only `save_batch` needs it
 
         function = self.settings.content_check_function
-        return ContentCheck(function, self.settings.content_check_seconds) if function else None
+        return team_function(function, self.settings.content_check_seconds) if function else None
 
     @cached_property
     def executions(self) -> Executions:

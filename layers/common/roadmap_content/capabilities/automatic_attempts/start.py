@@ -13,8 +13,15 @@ from ...platform.runtime.metrics import Metric, emit
 from ...runs.reconciliation.content_loss import why_held
 from ...runs.retries.retry import retry_task
 from ...state.services import Services
-from ...state.tasks.attempts import AUTOMATIC, AttemptStart
-from .plans import PlannedAttempt, due_attempts, forget_automatic_attempt, postpone_automatic_attempt
+from ...state.tasks.attempts import (
+    AUTOMATIC,
+    AttemptStart,
+    PlannedAttempt,
+    due_attempts,
+    forget_next_attempt,
+    postpone_attempt,
+)
+from .plans import FIRST_PAUSE
 
 MOST_STARTED = 50
 """Maximum tasks per sweep. The next sweep continues."""
@@ -42,18 +49,17 @@ def start_due_attempts(services: Services, deadline: Deadline) -> int:
     for planned in due:
         if deadline.remaining < TASK_SECONDS + RESERVE:
             break
-        change = forget_automatic_attempt  # without a claim, the plan still exists
         start = AttemptStart(AUTOMATIC, Cause.AUTOMATIC, on_claim=partial(_require_next, planned))
         try:
             retry_task(services, planned.task_id, None, deadline, start)
             started += 1
         except ContentError as error:
+            logger.warning("automatic_attempt_refused", task_id=planned.task_id, **error.why)
             if isinstance(error, TransientError):
-                change = postpone_automatic_attempt
+                transact(services.engine, postpone_attempt, deadline, planned, FIRST_PAUSE)
             else:
                 refused += 1
-            logger.warning("automatic_attempt_refused", task_id=planned.task_id, **error.why)
-        transact(services.engine, change, deadline, planned)
+                transact(services.engine, forget_next_attempt, deadline, *planned)
     if due:
         emit({Metric.AUTOMATIC_ATTEMPTS_STARTED: started, Metric.AUTOMATIC_ATTEMPTS_REFUSED: refused})
         logger.info("automatic_attempts_started", due=len(due), started=started, refused=refused)

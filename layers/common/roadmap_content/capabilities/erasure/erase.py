@@ -232,11 +232,16 @@ def _end(
     before: datetime | None,
     deadline: Deadline,
 ) -> ErasureAnswer:
-    """End the erasure, if no claim has come in between. Then the user is a new one."""
+    """End the erasure, if no claim has come in between. Then the user is a new one.
+    Raises RuleMissingError: rows are left that no request finds, so that the caller would repeat it forever.
+    """
+    nothing_found = request.after is None and not found
 
     def end(connection: Connection) -> tuple[register.Entry, Removed] | None:
         rows.hand_over(connection, request.user_id)
         if request.replay is None and rows.is_left(connection, request.user_id):
+            if nothing_found and not quiet_at(connection, request.user_id, before):
+                raise rows.RuleMissingError("rows of the user are left that belong to no task or roadmap")
             return None
         names = rows.erase_names(connection, request.user_id, product_rows=entry.product_rows, before=before)
         register.add_removed(connection, entry.erasure_id, names)

@@ -123,7 +123,9 @@ ROADMAPS = text("SELECT roadmap_id FROM roadmap_tasks WHERE task_id = ANY(:tasks
 
 
 class RuleMissingError(Exception):
-    """A table of ours has no column that names a user, and is not known to need none."""
+    """A table of ours has no column that names a user, and is not known to need none; or an erasure does not
+    find all rows of a user.
+    """
 
 
 class Subjects(NamedTuple):

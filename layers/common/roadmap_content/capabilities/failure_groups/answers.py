@@ -15,6 +15,7 @@ from ...contracts.items import Stage
 from ...contracts.reasons import sentence_of
 from ...contracts.states import GroupState
 from ...state.tasks.next_actions import advice_for
+from ...state.tasks.turn import turn_of_group
 from .lists import read_group, read_groups
 from .states import group_changes
 
@@ -69,7 +70,7 @@ def _fields(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a SQLAlchemy row
         "example": None if row.example_task_id is None else example,
         "remedy": advice.action,
         "remedy_text": advice.text,
-        "needs_person": advice.needs_person,
+        "turn": turn_of_group(GroupState(row.state), row.tasks, row.planned, row.next_at, advice),
         "state_by": row.actor,
         "state_at": row.changed_at,
         "ignored_until": row.until,

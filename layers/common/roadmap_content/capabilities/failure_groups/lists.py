@@ -83,12 +83,17 @@ def read_group(connection: Connection, group_id: str) -> Any:  # noqa: ANN401 - 
 def _page(groups: str, failures: str, hours: str, place: str) -> str:
     """The statement of a page of groups at a place, each with an example of its failures and its hours."""
     return f"""
-SELECT g.*, e.task_id AS example_task_id, e.example_concept_id, e.example_type, e.example_reason, h.by_hour
+SELECT g.*, e.task_id AS example_task_id, e.example_concept_id, e.example_type, e.example_reason, h.by_hour,
+    p.planned, p.next_at
 FROM (SELECT * FROM ({groups}) AS s WHERE {place} ORDER BY items DESC, group_id DESC LIMIT :limit) AS g
 LEFT JOIN LATERAL (
     SELECT f.task_id, f.example_concept_id, f.content_type AS example_type, f.example_reason FROM {failures} f
     WHERE f.group_id = g.group_id ORDER BY f.created_at DESC, f.task_id DESC LIMIT 1) AS e ON true
 LEFT JOIN LATERAL (
     SELECT json_agg(json_build_array(hour, items) ORDER BY hour) AS by_hour FROM ({hours}) AS l) AS h ON true
+LEFT JOIN LATERAL (
+    SELECT count(*) AS planned, min(a.next_at) AS next_at FROM content_attempts a
+    WHERE a.next_at IS NOT NULL AND EXISTS (
+        SELECT FROM {failures} f WHERE (f.task_id, f.group_id) = (a.task_id, g.group_id))) AS p ON true
 ORDER BY g.items DESC, g.group_id DESC
 """

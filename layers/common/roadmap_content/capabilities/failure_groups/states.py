@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, text
 
 from ...contracts.errors import FailureGroupNotFoundError
-from ...contracts.states import GroupState
+from ...contracts.states import RINGING_STATES, GroupState
 from ...contracts.times import naive_utc
 
 if TYPE_CHECKING:  # each end of a run asks for a person, without the models of the API
@@ -37,8 +37,15 @@ FROM content_failure_groups s LEFT JOIN LATERAL (
     WHERE group_id = s.group_id ORDER BY change_id DESC LIMIT 1) c ON true
 """
 
+# All tasks of a group are tried again without a request. Few groups have any such task.
 COUNT = text(f"""
-SELECT state, count(*) AS groups FROM ({WITH_STATE} WHERE s.items > 0 LIMIT :limit) g GROUP BY state
+WITH planned AS MATERIALIZED (
+    SELECT f.group_id, count(DISTINCT f.task_id) AS tasks
+    FROM content_attempts a JOIN content_task_failures f ON f.task_id = a.task_id
+    WHERE a.next_at IS NOT NULL GROUP BY f.group_id
+)
+SELECT g.state, count(*) AS groups, count(*) FILTER (WHERE p.tasks >= g.tasks) AS automatic
+FROM ({WITH_STATE} WHERE s.items > 0 LIMIT :limit) g LEFT JOIN planned p USING (group_id) GROUP BY g.state
 """)
 
 RINGING = text(f"""
@@ -78,7 +85,12 @@ def are_known(connection: Connection, group_ids: Sequence[str]) -> bool:
     return not connection.scalar(RINGING, {"group_ids": json.dumps(group_ids)})
 
 
-def count_groups(connection: Connection) -> Mapping[str, Mapping[GroupState, int]]:
-    """The numbers of groups with current failures by state."""
-    groups = {row.state: row.groups for row in connection.execute(COUNT, {"limit": MOST_COUNTED})}
-    return {"failure_groups": {state: groups.get(state, 0) for state in GroupState}}
+def count_groups(connection: Connection) -> Mapping[str, Any]:
+    """The numbers of groups with current failures by state; and of those that would call a person, the number
+    whose tasks are all tried again without a request.
+    """
+    found = {row.state: row for row in connection.execute(COUNT, {"limit": MOST_COUNTED})}
+    return {
+        "failure_groups": {state: found[state].groups if state in found else 0 for state in GroupState},
+        "failure_groups_automatic": sum(found[state].automatic for state in RINGING_STATES if state in found),
+    }

@@ -4,7 +4,7 @@ The request forces the call of one tool with the draft as its input, so that the
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import boto3
@@ -18,7 +18,7 @@ from ...platform.runtime.settings import Settings
 from ...platform.storage.bucket import PARALLEL
 from .generator import Generator
 from .model import Answer, AnswerLostError, ModelBusyError, ModelGenerator, ModelThrottledError, Rejected
-from .prompting import Prompt, strict_schema
+from .prompting import Prompt, PromptedModel, strict_schema
 from .quota import Usage
 
 MAX_QUOTE = 200
@@ -32,7 +32,7 @@ _CUT_OFF = ("max_tokens", "model_context_window_exceeded")
 
 
 @dataclass(frozen=True)
-class BedrockModel:
+class BedrockModel(PromptedModel):
     """A `Model` for a foundation model or an inference profile, given by id or ARN."""
 
     client: Any  # BedrockRuntimeClient
@@ -80,7 +80,8 @@ class BedrockModel:
         # botocore returns a body that is not JSON as a response without fields.
         if "stopReason" not in response:
             raise AnswerLostError("the response is not a Converse response")
-        return _read(response, prompt.tool)
+        answer = _read(response, prompt.tool)
+        return replace(answer, model_id=self.model_id, prompt_version=prompt.version)
 
 
 def create(settings: Settings) -> Generator:

@@ -11,7 +11,6 @@ from ...contracts.errors import MissingSettingError, TransientError
 from ...contracts.items import ContentType
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.settings import Settings
-from ..kind import Draft
 from ..roadmaps.framework import Concept
 from .quota import ModelQuota, TaskBudget, Usage
 
@@ -53,20 +52,42 @@ def _tag(language: object) -> str:
     return language if isinstance(language, str) and _LANGUAGE_TAG.fullmatch(language) else ""
 
 
-@dataclass
-class Allowance:
-    """The time and tokens for one item, and its usage. For one thread; the budget is shared."""
+@dataclass(frozen=True)
+class GenerationRequest:
+    """One item to generate."""
 
-    deadline: Deadline
-    budget: TaskBudget | None = None
-    quota: ModelQuota | None = None
+    concept: Concept
+    """The concept and its place in the roadmap."""
+
+    content_type: ContentType
+    learner: Learner = ANYONE
+    refused: str | None = None
+    """Why the item's earlier content was refused; `None` if it was not."""
+
     is_bulk: bool = False
     """Whether the system started the attempt, and no person waits for it."""
 
     draft_number: int = 1
     """Above 1 if a saved item is replaced: another number than that of the item's former drafts."""
 
+    task_id: str = ""
+    roadmap_id: str = ""
+    attempt: int = 1
+    idempotency_token: str = ""
+    """The same for a repeated request, and another one after a refusal."""
+
+
+@dataclass
+class Allowance:
+    """The time and tokens for one item, and what was used. For one thread; the budget is shared."""
+
+    deadline: Deadline
+    budget: TaskBudget | None = None
+    quota: ModelQuota | None = None
     usage: Usage = field(default_factory=Usage)
+    is_usage_known: bool = True
+    """Whether every answer told its tokens."""
+
     model_id: str | None = None
     """The model that was asked; `None` if the generator uses none."""
 
@@ -91,23 +112,9 @@ class OutOfTimeError(TransientError, code="OutOfTime"):
 class Generator(Protocol):
     """Generates single items. Safe for use by several threads."""
 
-    def generate(
-        self,
-        concept: Concept,
-        content_type: ContentType,
-        learner: Learner = ANYONE,
-        allowance: Allowance | None = None,
-        refused: str | None = None,
-        /,
-    ) -> Draft:
-        """Generate an item: a valid draft of its content type. Its id and version are assigned at staging.
-
-        Args:
-            concept: the concept and its place in the roadmap.
-            content_type: the content type of the item.
-            learner: the user's language and preferences.
-            allowance: limits for time and tokens, and the counter of used tokens; without it, no limits.
-            refused: why the item's earlier content was refused; given only if it was.
+    def generate(self, request: GenerationRequest, allowance: Allowance | None = None, /) -> Document:
+        """Generate an item: a valid draft of its content type, or a whole content. Its id and version are
+        assigned at staging. Without an allowance for time and tokens, there are no limits.
 
         Raises:
             ContentError: the item could not be generated; after a `TransientError`, a later try may succeed.
@@ -115,7 +122,7 @@ class Generator(Protocol):
 
 
 # Each is a module with a function `create(settings) -> Generator`. Only the selected module is imported.
-_GENERATORS = ("bedrock", "offline")
+_GENERATORS = ("bedrock", "function", "offline")
 
 
 def generator_named(name: str, settings: Settings | None = None) -> Generator:

@@ -1,29 +1,25 @@
-"""Generate content with a language model, independently of the provider.
+"""Ask a model for content, independently of the model and of how it is asked.
 
-A provider implements `Model` in one module, such as `bedrock.py`. This module contains the rest, for all
-providers: it builds the prompt, validates the answer, requests one correction of an invalid answer, retries
-with backoff at a pace that the quota allows, and reserves tokens before each call.
+A module such as `bedrock.py` or `function.py` implements `Model`. This one contains the rest, for all: it
+requests one correction of an invalid answer, retries with backoff at a pace that the quota allows, reserves
+tokens before each call, and starts none that the time left does not cover.
 """
 
 import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from ...contracts.documents import Document
 from ...contracts.errors import ContentError, InvalidContentError, ModelDeclinedError, TransientError
-from ...contracts.items import ContentType
+from ...contracts.items import Item
 from ...platform.postgres.transactions import RESERVE
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
-from ..kind import Draft
-from ..roadmaps.framework import Concept
-from .generator import ANYONE, Allowance, Learner, OutOfTimeError
-from .prompting import Prompt, prompt_for, read_draft
+from .generator import Allowance, GenerationRequest, OutOfTimeError
 from .quota import Need, Usage
 
 FIRST_INTERVAL, SHORTEST_INTERVAL, LONGEST_INTERVAL = 0.1, 0.02, 3.0
@@ -68,9 +64,12 @@ class Pace:
             self.interval = max(self.interval * SHORTER, SHORTEST_INTERVAL)
             return Turn(self._throttled)
 
-    def throttled(self, turn: Turn) -> None:
-        """Record that a call was throttled. Of several concurrent calls, only the first counts."""
+    def throttled(self, turn: Turn, seconds: float = 0.0) -> None:
+        """Record that a call was throttled, and for how many seconds none may start. Of several concurrent
+        calls, only the first lengthens the interval.
+        """
         with self._lock:
+            self._next = max(self._next, self._clock() + seconds)
             if turn.throttled == self._throttled:
                 self._throttled += 1
                 # The call shortened the interval when it started.
@@ -79,7 +78,8 @@ class Pace:
 
     def _hold(self) -> None:
         # With jitter, so that invocations that were throttled together do not retry together.
-        self._next = self._clock() + random.uniform(0.5, 1.5) * self.interval  # noqa: S311
+        pause = random.uniform(0.5, 1.5) * self.interval  # noqa: S311
+        self._next = max(self._next, self._clock() + pause)
 
 
 MAX_TRIES = 8
@@ -99,6 +99,9 @@ class ModelBusyError(ModelError, code="ModelBusy"):
 class ModelThrottledError(ModelBusyError, code="ModelThrottled"):
     """The model's quota was exhausted until the time was up. Nothing is charged."""
 
+    retry_after = 0.0
+    """Seconds for which the model accepts no call, if it says so."""
+
 
 class AnswerLostError(ModelError, code="AnswerLost"):
     """The model accepted the call, but its answer was lost. The call may be charged."""
@@ -106,18 +109,25 @@ class AnswerLostError(ModelError, code="AnswerLost"):
 
 @dataclass(frozen=True)
 class Answer:
-    """A model's answer and the tokens that it used."""
+    """A model's answer."""
 
-    usage: Usage
+    usage: Usage | None
+    """The tokens that it used; `None` if it does not say: they stay counted at their maximum."""
+
     output: object = None
-    """The input of the tool call."""
-
     fault: str | None = None
-    """Why there is no complete output: the answer was truncated, or the tool was not called."""
+    """Why there is no complete output, for a correction."""
 
     declined: str | None = None
+    error: ContentError | None = None
+    """Why there will be none from another call."""
+
     original: list[Document] | None = None
     """The answer in the provider's format, for the correction request."""
+
+    model_id: str | None = None
+    prompt_version: str | None = None
+    """The model and the prompt, for the origin of the content."""
 
 
 @dataclass(frozen=True)
@@ -126,22 +136,23 @@ class Rejected:
     fault: str
 
 
-class Model(Protocol):
-    """One model of one provider. Safe for use by several threads."""
+QuestionT = TypeVar("QuestionT")
 
-    @property
-    def model_id(self) -> str:
-        """The id or ARN of the model, for the origin of its content."""
+
+class Model(Protocol[QuestionT]):
+    """One model of one provider, or a function that asks one. Safe for use by several threads."""
 
     @property
     def socket_timeout(self) -> float:
         """Timeout of a call, in seconds."""
 
-    @property
-    def max_output(self) -> int:
-        """Maximum output tokens of an answer."""
+    def question(self, request: GenerationRequest) -> QuestionT:
+        """What is asked for an item."""
 
-    def ask(self, prompt: Prompt, rejected: Rejected | None) -> Answer:
+    def need(self, question: QuestionT, rejected: Rejected | None) -> Need:
+        """The most tokens that a call may use."""
+
+    def ask(self, question: QuestionT, rejected: Rejected | None) -> Answer:
         """Send one request. With `rejected`, request a correction of that answer.
 
         Raises:
@@ -149,32 +160,24 @@ class Model(Protocol):
             PermanentError: a retry would fail again.
         """
 
+    def read(self, request: GenerationRequest, answer: Answer) -> Document:
+        """The draft or content of an answer. Raises InvalidContentError: it needs a correction."""
 
-class ModelGenerator:
-    """A `Generator` that uses a language model."""
+
+class ModelGenerator(Generic[QuestionT]):
+    """A `Generator` that uses a model."""
 
     def __init__(
         self,
-        model: Model,
+        model: Model[QuestionT],
         sleep: Callable[[float], None] = time.sleep,
         pace: Pace | None = None,
-        prompts: Path | None = None,
     ) -> None:
-        """`prompts` is a folder with changed templates; see `prompt_for`."""
         self._model = model
-        self._prompts = prompts
         self._sleep = sleep
         self._pace = pace or Pace()
 
-    def generate(
-        self,
-        concept: Concept,
-        content_type: ContentType,
-        learner: Learner = ANYONE,
-        allowance: Allowance | None = None,
-        refused: str | None = None,
-        /,
-    ) -> Draft:
+    def generate(self, request: GenerationRequest, allowance: Allowance | None = None, /) -> Document:
         """Generate an item. If the answer is invalid, request one correction.
 
         Raises:
@@ -182,39 +185,46 @@ class ModelGenerator:
             ModelDeclinedError, ModelRefusedRequestError: the model cannot generate this item.
             ModelBusyError, ModelThrottledError, AnswerLostError, OutOfTimeError: no answer in time.
             GenerationStoppedError: an operator has stopped generation while the call waited for the quota.
-            ContentError: the allowance was not sufficient; see `TaskBudget.reserve`.
+            ContentError: the allowance was not sufficient (see `TaskBudget.reserve`), or an `Answer.error`.
         """
         allowance = allowance or Allowance(Deadline.after(float("inf")))
-        prompt = prompt_for(concept, content_type, learner, refused, self._prompts)
-        prompt = replace(prompt, is_bulk=allowance.is_bulk)
-        allowance.model_id, allowance.prompt_version = self._model.model_id, prompt.version
-        answer = self.ask(prompt, None, allowance)
+        question = self._model.question(request)
+        answer = self.ask(question, None, allowance)
         try:
-            return _accept(content_type, answer)
+            return self._accept(request, answer)
         except InvalidContentError as error:
-            rejected, concept_id = Rejected(answer, str(error)), concept.concept_id
-            logger.warning(
-                "answer_sent_back", concept_id=concept_id, content_type=content_type, reason=rejected.fault
-            )
-        return _accept(content_type, self.ask(prompt, rejected, allowance))
+            rejected = Rejected(answer, str(error))
+            item = Item(request.concept.concept_id, request.content_type)
+            logger.warning("answer_sent_back", **item._asdict(), reason=rejected.fault)
+        return self._accept(request, self.ask(question, rejected, allowance))
 
-    def ask(self, prompt: Prompt, rejected: Rejected | None, allowance: Allowance) -> Answer:
+    def _accept(self, request: GenerationRequest, answer: Answer) -> Document:
+        if answer.declined is not None:
+            raise ModelDeclinedError(answer.declined)
+        if answer.error is not None:
+            raise answer.error
+        if answer.fault is not None:
+            raise InvalidContentError(answer.fault)
+        return self._model.read(request, answer)
+
+    def ask(self, question: QuestionT, rejected: Rejected | None, allowance: Allowance) -> Answer:
         """Call the model with retries, as long as the time suffices. A call is started only if the time left
         covers its timeout: because an abandoned call is charged and its answer is lost.
         """
         longest = FIRST_PAUSE
         tries_left = MAX_TRIES
         throttled: ModelThrottledError | None = None
-        need = self._need(prompt, rejected)
+        need = self._model.need(question, rejected)
         while True:
             turn = self._await_turn(allowance.deadline, throttled)
             taken = self._await_quota(need, allowance)
             try:
-                answer = self._ask_once(prompt, rejected, allowance, need, taken)
+                answer = self._ask_once(question, rejected, allowance, need, taken)
             except ModelThrottledError as error:  # not counted as a try: nothing was charged
-                self._pace.throttled(turn)
+                self._pace.throttled(turn, error.retry_after)
                 emit({Metric.MODEL_THROTTLES: 1})
-                logger.info("model_throttled", interval=self._pace.interval, reason=str(error))
+                # Not its reason, which may be one that a function of the team wrote: content.
+                logger.info("model_throttled", interval=self._pace.interval, error_code=error.recorded_code)
                 throttled = error
                 continue
             except ModelError as error:
@@ -235,13 +245,15 @@ class ModelGenerator:
 
     def _await_turn(self, deadline: Deadline, throttled: ModelThrottledError | None) -> Turn:
         """Wait for the pace. Raises OutOfTimeError, ModelThrottledError: the time left covers no call."""
-        while True:
-            if deadline.remaining < self._call_seconds:
-                raise throttled or OutOfTimeError("the invocation had too little time left for the answer")
+        pause = 0.0
+        while deadline.remaining - pause >= self._call_seconds:
+            if pause:
+                self._sleep(pause)
             turn_or_pause = self._pace.begin()
             if isinstance(turn_or_pause, Turn):
                 return turn_or_pause
-            self._sleep(turn_or_pause)
+            pause = turn_or_pause
+        raise throttled or OutOfTimeError("the invocation had too little time left for the answer")
 
     def _await_quota(self, need: Need, allowance: Allowance) -> float:
         """Wait until the model's quota has the tokens of a call, and take them; return how many.
@@ -262,14 +274,19 @@ class ModelGenerator:
         return taken
 
     def _ask_once(
-        self, prompt: Prompt, rejected: Rejected | None, allowance: Allowance, need: Need, taken: float
+        self,
+        question: QuestionT,
+        rejected: Rejected | None,
+        allowance: Allowance,
+        need: Need,
+        taken: float,
     ) -> Answer:
         # What may have been charged stays counted, also a throttled call: the quota holds less than counted.
         counted: Usage | None = Usage()
         try:
             allowance.reserve(need.total)
             try:
-                answer = self._model.ask(prompt, rejected)
+                answer = self._model.ask(question, rejected)
             except AnswerLostError:
                 counted = None
                 raise  # the reservation stays counted
@@ -282,19 +299,9 @@ class ModelGenerator:
         finally:
             if allowance.quota is not None:
                 allowance.quota.end(taken, need, counted)
-        allowance.record_usage(need.total, answer.usage)
+        allowance.model_id, allowance.prompt_version = answer.model_id, answer.prompt_version
+        if answer.usage is not None:
+            allowance.record_usage(need.total, answer.usage)
+        else:
+            allowance.is_usage_known = False
         return answer
-
-    def _need(self, prompt: Prompt, rejected: Rejected | None) -> Need:
-        most_output = prompt.most_output(self._model.max_output)
-        if rejected is None:
-            return Need(prompt.most_tokens, most_output)
-        return Need(rejected.answer.usage.total + len(rejected.fault.encode()), most_output)
-
-
-def _accept(content_type: ContentType, answer: Answer) -> Draft:
-    if answer.declined is not None:
-        raise ModelDeclinedError(answer.declined)
-    if answer.fault is not None:
-        raise InvalidContentError(answer.fault)
-    return read_draft(content_type, answer.output)

@@ -9,12 +9,12 @@ from importlib import import_module
 from typing import NamedTuple
 
 from ... import content
-from ...contracts.items import ContentType
+from ...contracts.documents import Document
 from ...platform.runtime.settings import Settings
 from ..kind import Draft
 from ..roadmaps.framework import Concept
-from .generator import ANYONE, Allowance, Generator, Learner
-from .prompting import language_of, written_in
+from .generator import Allowance, GenerationRequest, Generator
+from .prompting import written_in
 
 MAX_LINE = 200
 """Maximum characters of a name, keyword or prerequisite, which are used in headings and options."""
@@ -53,23 +53,16 @@ class Outline(NamedTuple):
 class OfflineGenerator:
     """A deterministic `Generator` without network access, clock or randomness."""
 
-    def generate(
-        self,
-        concept: Concept,
-        content_type: ContentType,
-        learner: Learner = ANYONE,
-        allowance: Allowance | None = None,
-        _refused: str | None = None,
-        /,
-    ) -> Draft:
+    def generate(self, request: GenerationRequest, _allowance: Allowance | None = None, /) -> Document:
         """Generate an item. Accepts any concept and never fails. A draft that replaces a saved item has its
         number beside the concept's name, so that it differs.
         """
-        if allowance is not None and allowance.draft_number > 1:
-            concept = concept._replace(name=f"{concept.name} #{allowance.draft_number}")
-        outline = _outline(concept, written_in(language_of(concept, learner)))
-        draft: Draft = import_module(f".{content_type}.offline", content.__name__).draft(outline)
-        return draft
+        concept = request.concept
+        if request.draft_number > 1:
+            concept = concept._replace(name=f"{concept.name} #{request.draft_number}")
+        outline = _outline(concept, written_in(concept, request.learner))
+        draft: Draft = import_module(f".{request.content_type}.offline", content.__name__).draft(outline)
+        return draft.model_dump(mode="json")
 
 
 def create(_settings: Settings) -> Generator:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from math import ceil
@@ -27,7 +27,9 @@ from ...contracts.payloads import first_fault
 from ..kind import Draft
 from ..registry import CONTENT_KINDS
 from ..roadmaps.framework import Concept
-from .generator import Learner
+from .generator import GenerationRequest, Learner
+from .model import Answer, Rejected
+from .quota import Need
 
 MAX_TEXT = 2_000
 MAX_SECTION = 8_000
@@ -39,7 +41,14 @@ characters of one section (concept, place, learner), and the nesting of lists an
 LANGUAGES = {"en": "English", "zh": "简体中文", "zh-cn": "简体中文", "zh-hans": "简体中文"}
 """Names of languages in prompts. Other languages are named by their tag."""
 
+_OF_THE_COURSE = {
+    "en": "the language of the course (that of the names and descriptions in the data)",
+    "zh": "课程所用的语言（即数据中名称和说明的语言）",
+}
+"""The language if none was requested: the model sees better than a list of scripts which one it is."""
+
 _CJK = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_KANA_OR_HANGUL = re.compile("[\u3040-\u30ff\uac00-\ud7af]")
 
 # Lone surrogates cannot be encoded. Tag characters are invisible to people, but models read them as text.
 _UNSENDABLE = re.compile("[\x00\ud800-\udfff\U000e0000-\U000e007f]")
@@ -75,15 +84,14 @@ class Prompt:
         return ceil(maximum * self.output_share)
 
 
-def language_of(concept: Concept, learner: Learner) -> str:
-    """The tag of the learner's language or, if none was requested, of the roadmap's language."""
-    written = concept.name + concept.description + concept.module + concept.stage
-    return learner.language or ("zh" if _CJK.search(written) else "en")
-
-
-def written_in(tag: str) -> str:
-    """The language of templates and drafts for a tag: English replaces every language other than Chinese."""
-    spoken = tag.lower().split("-")[0]
+def written_in(concept: Concept, learner: Learner) -> str:
+    """The language of the templates and of offline drafts, which exist in English and Chinese: the requested
+    one, or that of the concept's texts. English replaces all others.
+    """
+    spoken = learner.language.lower().split("-")[0]
+    if not spoken:
+        texts = concept.name + concept.description + concept.module + concept.stage
+        spoken = "zh" if _CJK.search(texts) and not _KANA_OR_HANGUL.search(texts) else ""
     return spoken if spoken in LANGUAGES else "en"
 
 
@@ -97,9 +105,8 @@ def prompt_for(
     """The prompt for an item. `refused`: why the item's earlier content was refused. `changed`: a folder with
     templates in place of those with the same path in the package `content`.
     """
-    tag = language_of(concept, learner)
-    written = written_in(tag)
-    language = LANGUAGES.get(tag.lower(), tag)
+    tag, written = learner.language, written_in(concept, learner)
+    language = LANGUAGES.get(tag.lower(), tag) or _OF_THE_COURSE[written]
     data: dict[str, Mapping[str, object]] = {
         "concept": {
             "name": concept.name,
@@ -212,6 +219,32 @@ def _inlined(node: Any, definitions: Document) -> Any:  # noqa: ANN401 - any par
         case list():
             return [_inlined(value, definitions) for value in node]
     return node
+
+
+class PromptedModel:
+    """The part of a `Model` that is asked with these prompts and answers with drafts."""
+
+    max_output: int
+    """Maximum output tokens of an answer."""
+
+    prompts: Path | None = None
+    """A folder with changed templates; see `prompt_for`."""
+
+    def question(self, request: GenerationRequest) -> Prompt:
+        """The prompt for an item."""
+        parts = request.concept, request.content_type, request.learner, request.refused
+        return replace(prompt_for(*parts, self.prompts), is_bulk=request.is_bulk)
+
+    def need(self, prompt: Prompt, rejected: Rejected | None) -> Need:
+        """The most tokens that a call may use."""
+        most_output = prompt.most_output(self.max_output)
+        if rejected is None or rejected.answer.usage is None:
+            return Need(prompt.most_tokens, most_output)
+        return Need(rejected.answer.usage.total + len(rejected.fault.encode()), most_output)
+
+    def read(self, request: GenerationRequest, answer: Answer) -> Document:
+        """The draft of an answer; see `read_draft`."""
+        return read_draft(request.content_type, answer.output).model_dump(mode="json")
 
 
 def read_draft(content_type: ContentType, output: object) -> Draft:

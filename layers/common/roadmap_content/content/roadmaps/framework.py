@@ -7,6 +7,7 @@ byte of its text is kept (see `framework_text`).
 import math
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ...contracts.documents import (
@@ -44,9 +45,8 @@ class Concept(NamedTuple):
     estimated_hours: float = 0.0
     stage: str = ""
     module: str = ""
-
-
-_DESCRIBED = tuple(name for name in Concept._fields if name not in ("stage", "module"))
+    fields: Mapping[str, object] = MappingProxyType({})
+    """All its fields as the framework has them, also unknown ones, with the names of its stage and module."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,8 @@ class Framework:
 
     def description(self, concept_id: str) -> Document:
         """The fields of one concept as the document has them, for `concept_from`."""
-        node = self.nodes[concept_id]
-        described = {name: node[name] for name in _DESCRIBED if name in node}
-        described["stage"], described["module"] = self.places[concept_id]
-        return described
+        stage, module = self.places[concept_id]
+        return self.nodes[concept_id] | {"stage": stage, "module": module}
 
     def was_projected(self, item: Item) -> bool:
         """Whether the item is completed or failed in the document."""
@@ -221,6 +219,7 @@ def concept_from(fields: Document) -> Concept:
         estimated_hours=_number(fields.get("estimated_hours")),
         stage=_text(fields.get("stage")),
         module=_text(fields.get("module")),
+        fields=fields,
     )
 
 

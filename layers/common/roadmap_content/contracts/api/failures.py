@@ -11,6 +11,7 @@ from ..payloads import Count, Page, Payload
 from ..states import GroupState, NextAction
 from ..times import UtcTime
 from .recoveries import RecoveryAnswer
+from .turn import Turn
 
 
 class FailureExample(Payload):
@@ -43,7 +44,8 @@ class FailureGroup(Payload):
     transient: bool
     remedy: NextAction
     remedy_text: str
-    needs_person: bool
+    turn: Turn
+    planned: Annotated[Count, Field(description="The tasks for which the sweep starts the next attempt.")]
     state: GroupState
     state_by: str | None
     state_at: UtcTime | None

@@ -14,8 +14,9 @@ from ..times import UtcTime
 Generator = Annotated[
     str | None,
     Field(
-        description="`product` for content that the product staged, `offline` or `bedrock`; null if it is "
-        "unknown: the content was saved before origins were recorded, or the product wrote the row itself."
+        description="`product` for content that the product staged, `offline`, `bedrock` or `function`; "
+        "null if it is unknown: the content was saved before origins were recorded, or the product wrote "
+        "the row itself."
     ),
 ]
 
@@ -164,7 +165,6 @@ class ReasonRow(Payload):
     reason: str
     remedy: NextAction
     remedy_text: str
-    needs_person: bool
     items: Count
     by_type: Mapping[ContentType, Count]
     """The items by content type, only types with any."""
@@ -278,7 +278,6 @@ class ItemDetail(Payload):
     state: ItemState
     next_action: NextAction
     next_action_text: str
-    needs_person: bool
     failures: list[ItemFailure]
     staged: StagedContent | None
     rejected: list[RejectedContent]

@@ -37,7 +37,7 @@ class RegenerationFilter(Filter):
 
     content_type: Annotated[ContentType | None, Field(description="Items of this type.")] = None
     generator: Annotated[
-        Short | None, Field(description="What it wrote: `product`, `offline` or `bedrock`.")
+        Short | None, Field(description="What it wrote: `product`, `offline`, `bedrock` or `function`.")
     ] = None
     model_id: Annotated[
         Short | None, Field(description="What this model wrote: a `model_id` of `GET /api/v1/origins`.")

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from ..payloads import Count, Payload
 from ..states import GroupState, Role
+from ..times import UtcTime
 
 
 class LastSweep(Payload):
@@ -30,6 +31,14 @@ class QueueHealth(Payload):
     slots: int
     stopped_reason: str | None
     """The reason why an operator has stopped generation; `None` if it is not stopped."""
+
+
+class AutomaticAttempts(Payload):
+    """Tasks for which the sweep starts the next attempt, without a request."""
+
+    tasks: Count
+    next_at: UtcTime | None
+    """When it starts the first one."""
 
 
 class TokenSums(Payload):
@@ -77,6 +86,7 @@ class Health(Payload):
     """Erasures that nobody has continued for an hour."""
 
     queue: QueueHealth
+    automatic: AutomaticAttempts
     tokens: TokenSums
     tasks: Mapping[str, Count]
     tasks_estimated: list[str]
@@ -87,7 +97,12 @@ class Health(Payload):
     """Recoveries that their breaker has paused: they wait for a person."""
 
     failure_groups: Mapping[GroupState, Count]
-    """The groups of current failures by state. New and regressed ones call a person."""
+    """The groups of current failures by state. New and regressed ones call a person, unless all of their
+    tasks are tried again by themselves.
+    """
+
+    failure_groups_automatic: Count
+    """Of the new and regressed groups, those that call nobody."""
 
     database: list[DatabaseFinding] = Field(
         default=[], description="What keeps this system from working in the product's database."

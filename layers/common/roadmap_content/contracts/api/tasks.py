@@ -11,6 +11,7 @@ from ..payloads import Count, Page, Payload, reason_for_owner
 from ..states import Cause
 from ..times import UtcTime
 from .capacity import GenerationStop, QueuePlace
+from .turn import Turn
 
 
 class Progress(Payload):
@@ -66,6 +67,7 @@ class TaskStatus(Payload):
         Field(description="Concepts of the framework without a usable id, with their places, 20 at most."),
     ]
     error_message: str | None
+    turn: Turn
     updated_at: UtcTime
     completed_at: UtcTime | None
 
@@ -142,7 +144,7 @@ class TaskRow(Payload):
     completed_at: UtcTime | None
     progress: ItemTotals | None
     top_reason: TopReason | None
-    needs_person: bool
+    turn: Turn
     erased: Annotated[bool, Field(description="Everything of this system about the task was erased.")]
 
 

@@ -27,7 +27,7 @@ PING = ";"
 """The statement with which SQLAlchemy checks a pooled connection."""
 
 
-PING_TIMEOUT = 5
+PING_TIMEOUT = 2
 """Seconds within which the server must answer a ping."""
 
 

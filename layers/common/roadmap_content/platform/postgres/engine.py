@@ -26,7 +26,7 @@ from .driver import Connection
 
 STATEMENT_TIMEOUT = 30
 LOCK_TIMEOUT = 3
-CONNECT_TIMEOUT = 5
+CONNECT_TIMEOUT = 3
 """In seconds. A socket waits a little longer than the statement timeout, so that the server reports it first.
 The lock timeout is short, because a session that waits for a lock keeps its other locks. After the timeout,
 the transaction is rolled back and tried again, so that other sessions can continue meanwhile.

@@ -39,6 +39,7 @@ _MEANINGS: Mapping[str, str] = {
     "40P01": "a deadlock with another transaction",
     "40": "a conflict with another transaction",
     INSUFFICIENT_PRIVILEGE: "the role has no right to the table or to a row, or does not see every row",
+    "42P10": "a save needs a unique key of the id alone, which the table does not have",
     "42": "the statement does not fit the database's schema",
     "53": "the database has no resources left",
     "54": "a value is too large",

@@ -135,6 +135,9 @@ class Settings:
 
     # Of generation.
     generator = Setting("GENERATOR", str)
+    generator_function = Setting("GENERATOR_FUNCTION", str)
+    """The ARN of the function of the team that generates items."""
+
     model_region = Setting("MODEL_REGION", str)
     model_id = Setting("MODEL_ID", str)
     """The id of the model, or the id or ARN of an inference profile."""

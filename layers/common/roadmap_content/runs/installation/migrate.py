@@ -10,11 +10,9 @@ import json
 import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
-from uuid import uuid4
 
 from pydantic import Field
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
 
 from migrations import (
     MigrationRunningError,
@@ -26,22 +24,19 @@ from migrations import (
 )
 from migrations.grants import RolesIncompleteError, grant_access, require_row_security, require_session_limits
 from migrations.installation import restore
-from migrations.rehearsal import insert_roadmap, insert_trial
+from migrations.rehearsal import insert_trial
 
-from ...content.generation.offline import OfflineGenerator
-from ...content.kind import ContentKind, save_parameters, with_origin
-from ...content.registry import CONTENT_KINDS
-from ...content.roadmaps.framework import Concept
-from ...contracts.errors import ContentError, PermanentError
-from ...contracts.payloads import Origin, Payload, parse
+from ...contracts.errors import PermanentError
+from ...contracts.payloads import Payload, parse
 from ...platform.postgres.engine import session_limits
-from ...platform.postgres.transactions import RESERVE, DataRefusedError, diagnose, savepoint, transact
+from ...platform.postgres.transactions import RESERVE, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.settings import Settings
 from ...state.services import Services
 from ...state.tasks.time_zone import contradicts, describe_offset, time_ahead
 from ...state.visibility import find_hidden
+from .rehearsal import SAVE, NotRehearsedError, rehearse
 
 _SEND_SECONDS = 10.0
 _LONGEST_REASON = 1_000
@@ -121,13 +116,14 @@ def _migrate(connection: Connection, settings: Settings, seconds: int, dry_run: 
                 f"the newest tasks were created {describe_offset(ahead)} hours in the future of the time "
                 f"zone {zone}: the product writes another one (DatabaseTimeZone)"
             )
-        rehearse(connection)
     writer, reader = settings.writer_role, settings.reader_role
     grant_access(connection, writer, reader)
     for role in (writer, reader):
         require_row_security(connection, role)
     if hidden := find_hidden(connection):
         raise MigrationRefusedError("; ".join(f"{one.object}: {one.message}" for one in hidden))
+    if not is_newer_than_this_code(before):
+        _require_rehearsal(connection, settings, is_adoption=before is None)
     if settings.database_session == "role":
         for role in (writer, reader):
             require_session_limits(connection, role, session_limits())
@@ -141,48 +137,23 @@ class RehearsalFailedError(PermanentError, code="RehearsalFailed"):
     """This release does not save valid content. The message contains the content type and the reason."""
 
 
-def rehearse(connection: Connection) -> None:
-    """Save an item of each content type of a roadmap of its own, in a savepoint that is always rolled back. A
-    release that refuses every content raises no error of Lambda, and at few runs an hour a canary sees
-    nothing. The migration is the first code of a release that a deployment runs, and refuses it here. Not
-    rehearsed: S3, the model, and the permissions of functions. If the rules of the product refuse such a
-    roadmap, nothing is rehearsed: that is no fault of the release.
-    Raises RehearsalFailedError: the contract, the statement or the schema refuses an item.
+def _require_rehearsal(connection: Connection, settings: Settings, *, is_adoption: bool) -> None:
+    """Rehearse the release. A release that refuses every content raises no error of Lambda, and at few runs
+    an hour a canary sees nothing. The migration is the first code of a release that a deployment runs, and
+    refuses it here; an adoption also refuses a database in which anything else of ours fails. If the rules of
+    the product refuse every roadmap, nothing is rehearsed: that is no fault of the release.
+    Raises RehearsalFailedError: the contract, the statement, the schema or a right refuses it.
     """
-    roadmap_id = f"rehearsal-{uuid4()}"
-    savepoint = connection.begin_nested()
     try:
-        insert_roadmap(connection, roadmap_id)
-    except DBAPIError as error:
-        savepoint.rollback()
-        logger.warning("release_not_rehearsed", reason=diagnose(error)[1])
+        refusals = rehearse(connection, settings.writer_role, settings.reader_role)
+    except NotRehearsedError as error:
+        logger.warning("release_not_rehearsed", reason=str(error))
         return
-    try:
-        for kind in CONTENT_KINDS.values():
-            if reason := _refusal(connection, kind, roadmap_id):
-                raise RehearsalFailedError(f"this release saves no {kind.content_type}: {reason}")
-    finally:
-        savepoint.rollback()
-
-
-def _refusal(connection: Connection, kind: ContentKind, roadmap_id: str) -> str | None:
-    """Why a valid item is not saved; `None` if it is."""
-    concept = Concept(f"{roadmap_id}:c-1-1-1", "Rehearsal", "Whether this release saves content.")
-    draft = OfflineGenerator().generate(concept, kind.content_type).model_dump(mode="json")
-    document = {kind.id_field: str(uuid4())} | draft | kind.complete(draft, 1)
-    try:
-        content = kind.parse(json.dumps(document).encode())
-    except ContentError as error:
-        return f"{error.code}: {error}"
-    row = kind.to_row(roadmap_id, concept.concept_id, content)
-    row = with_origin(row, Origin(generator="offline"), roadmap_id, 1, "")
-    try:
-        with savepoint(connection, "rehearsed_save"):
-            connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
-            unwritten = connection.execute(text(kind.sql.save), save_parameters(roadmap_id, [row])).all()
-    except DataRefusedError as refusal:
-        return str(refusal)
-    return "; ".join(each.row_status for each in unwritten) or None
+    for play, reason in refusals:
+        logger.error("rehearsal_failed", play=play, reason=reason)
+        if is_adoption or play.startswith(SAVE):
+            verb = f"saves no {play.removeprefix(SAVE)}" if play.startswith(SAVE) else f"fails: {play}"
+            raise RehearsalFailedError(f"this release {verb}: {reason}")
 
 
 class StaleReleaseError(PermanentError, code="StaleRelease"):

@@ -19,7 +19,7 @@ from ...state.outbox import deliver_events
 from ...state.queue.admission import admit_waiting, start_unconfirmed
 from ...state.queue.capacity import queue_by_class, read_capacity
 from ...state.queue.claims import STARTING
-from ...state.queue.queue import blocking
+from ...state.queue.queue import silent
 from ...state.services import Job, Scan, Services
 from ...state.tasks.unfinished import STUCK_AFTER, count_stuck_tasks
 from ..retries.retry import give_up_redrive
@@ -29,7 +29,7 @@ from .superseded import count_superseded
 from .task_repair import repair_each, repair_task
 
 MOST_DESCRIBED = 30
-"""Executions that are described each minute while attempts wait: half a description a second."""
+"""Executions without a sign that are described each minute: half a description a second."""
 
 CHANGES = 1_000
 """Recorded changes per transaction."""
@@ -53,12 +53,12 @@ def in_transaction(work: Callable[[Connection], object]) -> Callable[[Services, 
     return lambda services, deadline: transact(services.engine, work, deadline)
 
 
-def free_slots(services: Services, deadline: Deadline) -> None:
-    """Finalize some attempts of ended executions, if others wait for their slots."""
-    task_ids = transact(services.engine, blocking, deadline, STARTING, MOST_DESCRIBED)
+def end_lost_runs(services: Services, deadline: Deadline) -> None:
+    """Finalize attempts whose execution ended without an event."""
+    task_ids = transact(services.engine, silent, deadline, STARTING, MOST_DESCRIBED)
     repairs = repair_each(task_ids, partial(repair_task, services, deadline), deadline)
     for task_id, error in (repairs.locked | repairs.refused).items():  # the sweep records it, and tries again
-        logger.warning("slots_not_freed", task_id=task_id, **error.why)
+        logger.warning("lost_run_not_ended", task_id=task_id, **error.why)
 
 
 def start_again(services: Services, deadline: Deadline) -> None:
@@ -120,7 +120,7 @@ def starts(services: Services) -> Sequence[Job]:
 
 
 def every_minute(services: Services) -> Sequence[Job]:
-    return (Job("slots of ended runs", 60, free_slots), *starts(services))
+    return (Job("lost runs", 60, end_lost_runs), *starts(services))
 
 
 FIRST = (Job("plan of checks", 20, plan_changed),)

@@ -7,7 +7,7 @@ and then more and more rarely (`checks.py`).
 
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from pydantic import AwareDatetime, field_validator
@@ -46,7 +46,7 @@ class ReconcileRequest(Payload):
     """The time of a scheduled sweep. Without it, all finished tasks are checked, not only due ones."""
 
     starts_only: bool = False
-    """The schedule of each minute: start waiting and due attempts, and free the slots of ended runs."""
+    """The schedule of each minute: start waiting and due attempts, and end lost runs."""
 
     accept_loss: str | None = None
     """An operator's word, with the reason: rows that are gone were removed on purpose (`content_loss.py`)."""
@@ -137,12 +137,12 @@ def _check_tasks(
     services: Services, deadline: Deadline, *, is_scheduled: bool, dry_run: bool = False
 ) -> Repairs:
     """Check tasks in `processing`, and finished ones: all, or those that are due."""
-    page = PAGE if is_scheduled else None
+    page, unchanged = (PAGE, STARTING) if is_scheduled else (None, timedelta(0))  # a person does not wait
     finished = due_tasks if is_scheduled else finished_tasks
 
     def task_ids() -> Iterator[str]:
         # All ids at once: tasks that are checked change their places in the order.
-        processing = transact(services.engine, processing_tasks, deadline, STARTING, page)
+        processing = transact(services.engine, processing_tasks, deadline, unchanged, page)
         yield from processing
         checked = set(processing)
         yield from (each for each in transact(services.engine, finished, deadline) if each not in checked)

@@ -20,7 +20,7 @@ from ...state.failures.groups import Remains, group_failures
 from ...state.outbox import record_events
 from ...state.queue.queue import release
 from ...state.services import Services
-from ...state.tasks.attempts import generated_by, has_execution, record_attempt_outcome
+from ...state.tasks.attempts import generated_by, has_execution, plan_next_attempt, record_attempt_outcome
 from ...state.tasks.outcome import COMPLETED, OUTCOMES, SUPERSEDED, Outcome, unknown_outcome
 from ...state.tasks.task import Task, read_task, record_task_outcome
 from .accounting import Account, account_for
@@ -191,7 +191,9 @@ def _record_what_remains(
         return False
     remains = Remains(task.task_id, task.attempt, groups, before)
     for capability in capabilities:
-        if capability.plan_next is not None and capability.plan_next(services, connection, remains):
+        pause = capability.plan_next and capability.plan_next(services, connection, remains)
+        if pause is not None:
+            plan_next_attempt(connection, task.task_id, task.attempt, pause)
             return False
     if not failed or not groups:
         return outcome.fault is not None

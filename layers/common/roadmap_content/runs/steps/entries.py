@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ...content.content_check import RejectedByCheckError
 from ...content.kind import Row
 from ...contracts.documents import Document
 from ...contracts.errors import ContentError, NotStagedError, TransientError
@@ -45,6 +44,7 @@ def failure_of(item: Item, error: ContentError, content_fingerprint: str | None 
     An item that is not staged is a failure of Generate: if that has recorded the cause, its record is kept.
     """
     stage = Stage.GENERATE if isinstance(error, NotStagedError) else Stage.SAVE
-    code = error.error_code if isinstance(error, RejectedByCheckError) else error.code
     transient = isinstance(error, TransientError)
-    return Failure(item, stage, code, str(error), transient, None if transient else content_fingerprint)
+    return Failure(
+        item, stage, error.recorded_code, str(error), transient, None if transient else content_fingerprint
+    )

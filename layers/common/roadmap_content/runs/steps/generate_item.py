@@ -8,10 +8,16 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from ...content.generation.generator import Allowance, Learner, OutOfTimeError, generator_named
+from ...content.generation.generator import (
+    Allowance,
+    GenerationRequest,
+    Learner,
+    OutOfTimeError,
+    generator_named,
+)
 from ...content.generation.item_locks import ItemLocks
 from ...content.generation.quota import GenerationStoppedError, ModelQuota, TaskBudget, Usage
-from ...content.kind import Draft, require_indexable
+from ...content.kind import require_indexable
 from ...content.manifest import Batch
 from ...content.registry import CONTENT_KINDS
 from ...content.remedies import remedy_for
@@ -111,8 +117,10 @@ class ItemPreparation:
         except TaskCancelledError:
             return Unprepared.NOT_STARTED
         except ContentError as error:
-            logger.warning("item_generation_failed", **item._asdict(), **error.why)
-            return Failure(item, Stage.GENERATE, error.code, str(error), isinstance(error, TransientError))
+            is_transient = isinstance(error, TransientError)
+            failure = Failure(item, Stage.GENERATE, error.recorded_code, str(error), is_transient)
+            logger.warning("item_generation_failed", **item._asdict(), **failure.for_others.why)
+            return failure
 
     def _make_fit(self, item: Item) -> NextAction:
         """Apply the item's current remedy. The previous holder of its lock may have prepared it already."""
@@ -133,7 +141,7 @@ class ItemPreparation:
                 attempt, failure = refusal
                 self._staging.reject(item, failure, attempt)
                 logger.warning("staged_content_rejected", **item._asdict(), **failure.for_others.why)
-                self._generate(item, self._newest_text(item)[1], failure.reason)
+                self._generate(item, self._newest_text(item)[1], failure)
             case NextAction.REPLACE_ID:
                 self._amend(item, lambda _: self._new_identity(item))
             case NextAction.NEXT_VERSION:
@@ -151,14 +159,14 @@ class ItemPreparation:
             return (NextAction.SAVE if self._staging.holds(item) else NextAction.GENERATE), None
         return remedy_for(self._staging.fingerprint(item), refusals_of_item)
 
-    def _generate(self, item: Item, version: int, refused: str | None = None) -> None:
-        # Between the draft and its staging nothing else is done: a process that is killed there loses it.
-        draft, origin = self._draft(item, refused)
-        self._stage(item, draft.model_dump(mode="json"), version, origin)
+    def _generate(self, item: Item, version: int, refused: Failure | None = None) -> None:
+        # Between the answer and its staging nothing else is done: a process that is killed there loses it.
+        content, origin = self._content(item, refused)
+        self._stage(item, content, version, origin)
 
     def _stage(self, item: Item, draft: Document, version: int, origin: Origin | None = None) -> None:
         kind = CONTENT_KINDS[item.content_type]
-        content = kind.check(self._new_identity(item) | draft | kind.complete(draft, version))
+        content = kind.check(draft | kind.complete(draft, version) | self._new_identity(item))
         self._staging.write(item, content, origin)
 
     def _adopt_or_generate(self, item: Item) -> None:
@@ -207,28 +215,29 @@ class ItemPreparation:
             raise GenerationStoppedError(reasons.generation_stopped)
         return False
 
-    def _draft(self, item: Item, refused: str | None) -> tuple[Draft, Origin]:
+    def _content(self, item: Item, refused: Failure | None) -> tuple[Document, Origin]:
         """Generate the item, and count the used tokens even if it fails."""
-        allowance = Allowance(
-            self._deadline,
-            self._budget,
-            self.quota,
+        plan = self._plan
+        request = GenerationRequest(
+            self._concepts[item],
+            item.content_type,
+            self._context.learner,
+            None if refused is None else refused.reason,
             is_bulk=self._context.is_bulk,
-            draft_number=self._plan.attempt if item in self._replaces else 1,
+            draft_number=plan.attempt if item in self._replaces else 1,
+            task_id=plan.task_id,
+            roadmap_id=plan.roadmap_id,
+            attempt=plan.attempt,
+            idempotency_token=self._name(item, refused.content_fingerprint if refused else ""),
         )
+        allowance = Allowance(self._deadline, self._budget, self.quota)
         try:
-            draft = self._generator.generate(
-                self._concepts[item],
-                item.content_type,
-                self._context.learner,
-                allowance,
-                *(() if refused is None else (refused,)),
-            )
+            content = self._generator.generate(request, allowance)
         except (InvalidContentError, ModelDeclinedError):
             self.refused[item] = self._origin(allowance)
             raise
         else:
-            return draft, self._origin(allowance)
+            return content, self._origin(allowance)
         finally:
             usage = allowance.usage
             if usage != Usage():
@@ -241,7 +250,7 @@ class ItemPreparation:
             generator=self._generator_name,
             model_id=allowance.model_id,
             prompt_version=allowance.prompt_version,
-            **allowance.usage._asdict(),
+            **(allowance.usage._asdict() if allowance.is_usage_known else {}),
         )
 
     def _amend(self, item: Item, amend: Callable[[Document], Document]) -> None:
@@ -254,5 +263,8 @@ class ItemPreparation:
 
     def _new_identity(self, item: Item) -> Document:
         """The field with a new id. Deterministic, so that a repeated step stages the same content."""
-        name = json.dumps([self._plan.task_id, self._plan.attempt, self._plan.roadmap_id, *item])
-        return {CONTENT_KINDS[item.content_type].id_field: str(uuid.uuid5(_IDS, name))}
+        return {CONTENT_KINDS[item.content_type].id_field: self._name(item)}
+
+    def _name(self, item: Item, *refused: str | None) -> str:
+        names = [self._plan.task_id, self._plan.attempt, self._plan.roadmap_id, *item, *refused]
+        return str(uuid.uuid5(_IDS, json.dumps(names)))

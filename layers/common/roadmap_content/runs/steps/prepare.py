@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from ...content.content_check import (
-    ContentCheck,
     Rejected,
     RejectedByCheckError,
     TooMuchToCheckError,
+    ask_check,
     corrected,
-    read_answer,
     read_verdict,
 )
 from ...content.kind import require_indexable, with_origin
@@ -22,6 +21,7 @@ from ...contracts.documents import Document
 from ...contracts.errors import ContentCheckFailedError, ContentError, NotStagedError
 from ...contracts.items import Failure, Item
 from ...contracts.payloads import BatchRequest, Origin
+from ...platform.aws.team_function import TeamFunction
 from ...platform.postgres.transactions import RESERVE
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
@@ -108,13 +108,12 @@ class Preparer:
     def _is_checked(self, item: Item) -> bool:
         return self._services.settings.checks_all_content or self.origins[item].generator != "product"
 
-    def _ask(self, check: ContentCheck, to_check: Sequence[Entry]) -> dict[Item, object]:
+    def _ask(self, check: TeamFunction, to_check: Sequence[Entry]) -> dict[Item, object]:
         """Ask the check, with one call, or with more if the contents do not fit into one. Returns a verdict
         on each item, not read yet, or the error if the check has not answered.
         """
         try:
-            answer = check.ask(self._question(to_check), self._deadline.remaining - RESERVE)
-            verdicts = read_answer(answer, len(to_check))
+            verdicts = ask_check(check, self._question(to_check), self._deadline.remaining - RESERVE)
         except ContentCheckFailedError as error:
             if isinstance(error, TooMuchToCheckError) and len(to_check) > 1:
                 middle = len(to_check) // 2

@@ -161,15 +161,15 @@ WHERE q.state IN ('starting', 'redriving')
 ORDER BY q.admitted_at LIMIT :limit
 """)
 
-# If nobody waits, nobody misses the slots of an attempt whose end was not recorded. The keys say whether
-# somebody waits: a look-up in the queue would read its ended rows. Of more attempts than the limit, others
-# are selected each time.
-BLOCKING = text(f"""
-SELECT q.task_id FROM content_queue q JOIN roadmap_tasks t USING (task_id, attempt)
-WHERE q.state IN ({AT_WORK}) AND q.grants > 0
-    AND q.admitted_at < timezone('utc', now()) - make_interval(secs => :seconds)
-    AND EXISTS (SELECT FROM content_queue_keys k WHERE k.class IN ('interactive', 'bulk') AND k.waiting)
-ORDER BY random() LIMIT :limit
+# An event is recorded for each item that is saved or fails. A run that has died makes no further sign: at
+# last it comes first, however many others there are.
+SILENT = text(f"""
+SELECT task_id FROM (
+    SELECT q.task_id, greatest(q.admitted_at, (SELECT e.recorded_at FROM content_events e
+        WHERE e.task_id = q.task_id ORDER BY e.position DESC LIMIT 1)) AS sign_at
+    FROM content_queue q JOIN roadmap_tasks t USING (task_id, attempt) WHERE q.state IN ({AT_WORK})) AS s
+WHERE sign_at < timezone('utc', now()) - make_interval(secs => :seconds)
+ORDER BY sign_at, task_id LIMIT :limit
 """)
 
 # After the plan, the estimate and the grants are those of the items to generate, without the staged ones. An
@@ -335,9 +335,9 @@ def unconfirmed(connection: Connection, older_than: timedelta, limit: int) -> Se
     return [Admitted(*row) for row in rows]
 
 
-def blocking(connection: Connection, older_than: timedelta, limit: int) -> Sequence[str]:
-    """Tasks with attempts that were admitted a while ago and take slots for which others wait, at random."""
-    return connection.scalars(BLOCKING, {"seconds": older_than.total_seconds(), "limit": limit}).all()
+def silent(connection: Connection, older_than: timedelta, limit: int) -> Sequence[str]:
+    """Tasks with attempts at work that have made no sign for a while, the longest silence first."""
+    return connection.scalars(SILENT, {"seconds": older_than.total_seconds(), "limit": limit}).all()
 
 
 def confirm(connection: Connection, task_id: str, attempt: int, work: Work) -> Confirmation | None:

@@ -6,6 +6,7 @@ planned = saved + failed, for each content type; in a cancelled attempt the othe
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
@@ -52,6 +53,9 @@ OPENED = """superseded_attempts AS (
     WHERE task_id = :task_id AND attempt <> :attempt AND ended_at IS NULL
     RETURNING attempt
 ),
+not_automatic_any_more AS (
+    UPDATE content_attempts SET next_at = NULL WHERE task_id = :task_id AND next_at IS NOT NULL
+),
 opened AS (
     INSERT INTO content_attempts (task_id, attempt, actor, cause, reason, execution_arn, redrive_count, step,
         scope, user_id, roadmap_id)
@@ -64,6 +68,31 @@ opened AS (
 )"""
 
 FORGET = text("DELETE FROM content_attempts WHERE task_id = :task_id")
+
+# Guarantees: only the latest attempt of a task has a next one, which a repeated end does not move.
+PLAN_NEXT = text("""
+UPDATE content_attempts SET next_at = timezone('utc', now()) + make_interval(secs => :pause)
+WHERE task_id = :task_id AND attempt = :attempt AND next_at IS NULL
+""")
+
+DUE = text("""
+SELECT task_id, attempt FROM content_attempts WHERE next_at <= timezone('utc', now())
+ORDER BY next_at LIMIT :limit
+""")
+
+POSTPONE = text("""
+UPDATE content_attempts SET next_at = timezone('utc', now()) + make_interval(secs => :pause)
+WHERE task_id = :task_id AND attempt = :attempt AND next_at IS NOT NULL
+""")
+
+FORGET_NEXT = text("""
+UPDATE content_attempts SET next_at = NULL
+WHERE task_id = :task_id AND attempt = :attempt AND next_at IS NOT NULL
+""")
+
+COUNT_NEXT = text("""
+SELECT count(*) AS tasks, min(next_at) AS next_at FROM content_attempts WHERE next_at IS NOT NULL
+""")
 
 # The attempts of deleted tasks stay uncounted.
 UNCOUNTED = text("""
@@ -234,6 +263,37 @@ def forget_attempts(connection: Connection, task_id: str) -> bool:
     their entries in the queue; return whether there were any.
     """
     return connection.execute(FORGET, {"task_id": task_id}).rowcount > 0
+
+
+class PlannedAttempt(NamedTuple):
+    task_id: str
+    attempt: int
+    """The attempt after which it was planned."""
+
+
+def plan_next_attempt(connection: Connection, task_id: str, attempt: int, pause: timedelta) -> None:
+    """Plan the attempt after one that has just ended."""
+    parameters = {"task_id": task_id, "attempt": attempt, "pause": pause.total_seconds()}
+    connection.execute(PLAN_NEXT, parameters)
+
+
+def due_attempts(connection: Connection, limit: int) -> list[PlannedAttempt]:
+    """The planned attempts that are due, the longest overdue first."""
+    return [PlannedAttempt(*row) for row in connection.execute(DUE, {"limit": limit})]
+
+
+def postpone_attempt(connection: Connection, planned: PlannedAttempt, pause: timedelta) -> None:
+    connection.execute(POSTPONE, {**planned._asdict(), "pause": pause.total_seconds()})
+
+
+def forget_next_attempt(connection: Connection, task_id: str, attempt: int) -> None:
+    """Forget that an attempt follows this one."""
+    connection.execute(FORGET_NEXT, {"task_id": task_id, "attempt": attempt})
+
+
+def planned_attempts(connection: Connection) -> dict[str, Any]:
+    """The number of `tasks` for which an attempt is planned, and `next_at`, when the first one begins."""
+    return dict(connection.execute(COUNT_NEXT).one()._mapping)
 
 
 def has_execution(connection: Connection, task_id: str, attempt: int, execution_arn: str) -> bool:

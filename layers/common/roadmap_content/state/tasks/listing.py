@@ -114,8 +114,11 @@ SELECT t.task_id, t.roadmap_id, r.title, t.user_id, t.status, t.current_step, t.
     {instant("t.updated_at")} AS updated_at,
     {instant("t.created_at")} AS created_at,
     {instant("t.completed_at")} AS completed_at,
-    CAST(t.execution_summary AS text) AS execution_summary, f.groups, p.created_at AS position
+    CAST(t.execution_summary AS text) AS execution_summary, f.groups, p.created_at AS position,
+    a.task_id IS NOT NULL AND a.ended_at IS NULL AS attempt_is_open, a.next_at, q.state AS queue_state
 FROM page p JOIN roadmap_tasks t USING (task_id) LEFT JOIN roadmap_metadata r ON r.roadmap_id = t.roadmap_id
+LEFT JOIN content_attempts a ON (a.task_id, a.attempt) = (t.task_id, t.attempt)
+LEFT JOIN content_queue q ON (q.task_id, q.attempt) = (t.task_id, t.attempt)
 LEFT JOIN LATERAL (
     SELECT json_agg(json_build_array(error_code, stage, reason, items)
         ORDER BY items DESC, group_id) AS groups

@@ -34,7 +34,7 @@ _ROW = f"""t.task_id, t.user_id, t.roadmap_id, t.status, t.current_step, t.attem
 # Another user's task is not read, so that it cannot be distinguished from one that does not exist.
 READ = text(f"""
 SELECT {_ROW}, coalesce(a.claimed_at, {instant("t.updated_at")}) AS claimed_at,
-    a.task_id IS NOT NULL AND a.ended_at IS NULL AS attempt_is_open, q.state AS queue_state
+    a.task_id IS NOT NULL AND a.ended_at IS NULL AS attempt_is_open, a.next_at, q.state AS queue_state
 FROM roadmap_tasks t
 LEFT JOIN content_attempts a ON (a.task_id, a.attempt) = (t.task_id, t.attempt)
 LEFT JOIN content_queue q ON (q.task_id, q.attempt) = (t.task_id, t.attempt)
@@ -76,8 +76,8 @@ WHERE task_id = :task_id AND attempt = :attempt
     AND (status <> 'cancelled' OR CAST(:was_cancelled AS boolean))
     AND NOT EXISTS (SELECT FROM content_attempts a
         WHERE a.task_id = t.task_id AND a.attempt > t.attempt AND a.execution_arn = :execution_arn)
-RETURNING {_ROW}, timezone('utc', now()) AS claimed_at, true AS attempt_is_open, NULL AS queue_state,
-    CAST(pg_current_xact_id() AS text) AS transaction_id
+RETURNING {_ROW}, timezone('utc', now()) AS claimed_at, true AS attempt_is_open,
+    NULL AS next_at, NULL AS queue_state, CAST(pg_current_xact_id() AS text) AS transaction_id
 """)
 
 IS_COMMITTED = text("SELECT pg_xact_status(CAST(:transaction_id AS xid8)) = 'committed'")
@@ -175,6 +175,18 @@ class ProductWork(NamedTuple):
     """Whether the outcome of the row's attempt has been recorded."""
 
 
+def state_of(status: str, attempt: int, queue_state: str | None, *, is_open: bool) -> QueueState | None:
+    """The state of a task's attempt, according to the tables; `None` if the task was never claimed. The end
+    of a run that died is recorded later, by its event or by the sweep. Nothing will start an attempt that
+    waits, or has left the queue, if its task is cancelled: it has ended. No I/O.
+    """
+    if not is_open:
+        return QueueState.ENDED if attempt else None
+    if status == "cancelled" and queue_state == QueueState.WAITING:
+        return QueueState.ENDED
+    return QueueState(queue_state or QueueState.RUNNING)
+
+
 @dataclass(frozen=True)
 class Task:
     """One row of `roadmap_tasks`. Times are UTC without a zone."""
@@ -201,21 +213,17 @@ class Task:
     attempt_is_open: bool
     """Whether the row's attempt was claimed and has no recorded outcome."""
 
+    next_at: datetime | None
+    """When the next attempt begins, for which nobody has to ask; `None` if none is planned."""
+
     read_at: datetime = field(compare=False)
     disowned_by: str | None = None
     """The mark of the change that made the task the product's own again; `None` after the next claim."""
 
     @property
     def state(self) -> QueueState | None:
-        """The state of the row's attempt, according to the tables; `None` if the task was never claimed. The
-        end of a run that died is recorded later, by its event or by the sweep. Nothing will start an attempt
-        that waits, or has left the queue, if its task is cancelled: it has ended.
-        """
-        if not self.attempt_is_open:
-            return QueueState.ENDED if self.attempt else None
-        if self.status == "cancelled" and self.queue_state == QueueState.WAITING:
-            return QueueState.ENDED
-        return QueueState(self.queue_state or QueueState.RUNNING)
+        """The state of the row's attempt, by `state_of`."""
+        return state_of(self.status, self.attempt, self.queue_state, is_open=self.attempt_is_open)
 
     @property
     def is_live(self) -> bool:

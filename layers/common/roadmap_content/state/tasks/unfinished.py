@@ -1,7 +1,7 @@
 """Tasks in `processing`: those that a sweep looks at, and those that are stuck."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
 
@@ -33,6 +33,8 @@ WHERE t.status = 'processing' AND t.attempt > 0
 ORDER BY {_PROGRESSED_AT}, t.task_id LIMIT :limit
 """)
 
+LAST_SIGN = text(f"SELECT {_PROGRESSED_AT} FROM roadmap_tasks t WHERE t.task_id = :task_id")
+
 STUCK_AFTER = timedelta(minutes=30)
 
 # The columns of the row are compared first: tasks that changed recently need no look-up of an event.
@@ -45,6 +47,12 @@ SELECT count(*) FROM (
         AND coalesce({_LATEST_EVENT_AT} < since.at, true)
     LIMIT :limit) AS stuck
 """)
+
+
+def last_sign(connection: Connection, task_id: str) -> datetime | None:
+    """The time of the last event of a task, or of its change if that is later."""
+    at: datetime | None = connection.scalar(LAST_SIGN, {"task_id": task_id})
+    return at
 
 
 def processing_tasks(connection: Connection, older_than: timedelta, limit: int | None) -> Sequence[str]:

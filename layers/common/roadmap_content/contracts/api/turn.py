@@ -1,0 +1,23 @@
+"""Who acts next for a task, or for a failure group."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ..payloads import Payload
+from ..states import Who
+from ..times import UtcTime
+
+
+class Turn(Payload):
+    """Who acts next, when, and why. `person` is what calls a person, and nothing else does."""
+
+    who: Who
+    at: Annotated[
+        UtcTime | None,
+        Field(
+            description="Of `automatic`: when; `null` means with the next sweep. Of `running`: the last sign "
+            "of the run. A minute after it, the sweep asks Step Functions."
+        ),
+    ] = None
+    why: str

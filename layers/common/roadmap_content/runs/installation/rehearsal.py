@@ -1,0 +1,158 @@
+"""Play our own statements as our own roles, in a savepoint each of one transaction that is undone, and report
+what the database says. A migration rehearses its release so, and `roadmap doctor --product-migration` a
+migration of the product. Not rehearsed: S3, the model, and the permissions of functions.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
+from uuid import uuid4
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from migrations.rehearsal import copy_trial, insert_trial
+
+from ...content.generation.generator import GenerationRequest
+from ...content.generation.offline import OfflineGenerator
+from ...content.kind import ContentKind, save_parameters, with_origin
+from ...content.registry import CONTENT_KINDS
+from ...content.roadmaps.framework import Concept
+from ...content.rows import current_revisions
+from ...contracts.errors import DatabaseUnavailableError, PermanentError, named
+from ...contracts.items import Item
+from ...contracts.payloads import Origin
+from ...platform.postgres.transactions import DataRefusedError, diagnose
+from ...platform.runtime.log import logger
+from ...state.tasks.task import read_snapshot, read_task
+
+# The settings of a role do not come with it.
+SET_ROLE = text("""
+SELECT set_config('role', :role, true), set_config('row_security', coalesce((
+    SELECT split_part(c.setting, '=', 2) FROM pg_db_role_setting s, unnest(s.setconfig) AS c (setting)
+    WHERE s.setrole = to_regrole(quote_ident(:role)) AND c.setting LIKE 'row\\_security=%' LIMIT 1
+    ), 'off'), true)
+""")
+
+_RESET_ROLE = text("SELECT set_config('role', 'none', true), set_config('row_security', 'off', true)")
+
+
+SAVE = "save of "
+
+
+class Refusal(NamedTuple):
+    """A play that failed, and the database's reason."""
+
+    play: str
+    reason: str
+
+
+class NotRehearsedError(Exception):
+    """The product's rules refuse a roadmap and a task for the rehearsal."""
+
+
+@dataclass
+class Stage:
+    """The connection of a rehearsal, and a roadmap and a task with one id."""
+
+    connection: Connection
+    trial: str
+    refusals: list[Refusal] = field(default_factory=list)
+
+    @property
+    def concept(self) -> Concept:
+        return Concept(f"{self.trial}:c-1-1-1", "Rehearsal", "Whether this release saves content.")
+
+    def play(self, name: str, role: str, work: "Callable[[Stage], object]") -> bool:
+        """Whether the work succeeds as a role. If not, it is undone, and its reason is kept."""
+        nested = self.connection.begin_nested()
+        try:
+            set_role(self.connection, role)
+            work(self)
+            self.connection.execute(_RESET_ROLE)
+        except Exception as error:  # noqa: BLE001 - a changed table may also break our own code
+            nested.rollback()  # also of the role
+            if isinstance(error, DatabaseUnavailableError):  # a lock
+                logger.warning("not_rehearsed", play=name, reason=str(error))
+            else:
+                self.refusals.append(Refusal(name, _reason_of(error)))
+            return False
+        nested.commit()
+        return True
+
+
+def set_role(connection: Connection, role: str) -> None:
+    """Act as a role with its setting of row level security, until the transaction or its savepoint ends.
+    Raises DBAPIError: this role may not.
+    """
+    connection.execute(SET_ROLE, {"role": role})
+
+
+def rehearse(
+    connection: Connection,
+    writer: str,
+    reader: str,
+    encore: Callable[[Stage], None] = lambda _: None,
+) -> list[Refusal]:
+    """Play on a roadmap of its own, which the present role inserts; undo everything. `encore` plays more, for
+    which the function of migrations has no permissions.
+
+    Raises:
+        NotRehearsedError: the product refuses the roadmap, and has none that could be copied.
+    """
+    stage = Stage(connection, f"rehearsal-{uuid4()}")
+    with connection.begin_nested() as everything:
+        try:
+            _insert(connection, stage.trial)
+            for kind in CONTENT_KINDS.values():
+                if stage.play(f"{SAVE}{kind.content_type}", writer, partial(_save, kind, 1)):
+                    stage.play(f"replacement of {kind.content_type}", writer, partial(_save, kind, 2))
+            stage.play("read", reader, _read)
+            encore(stage)
+        finally:
+            everything.rollback()
+    return stage.refusals
+
+
+def _insert(connection: Connection, trial: str) -> None:
+    reasons = []
+    for insert in (insert_trial, copy_trial):
+        try:
+            with connection.begin_nested():
+                return insert(connection, trial)
+        except DBAPIError as error:
+            reasons.append(diagnose(error)[1])
+    raise NotRehearsedError("; ".join(dict.fromkeys(reasons)))
+
+
+def _reason_of(error: Exception) -> str:
+    if isinstance(error, DBAPIError):
+        return diagnose(error)[1]
+    known = named(error)
+    return str(known) if isinstance(known, DataRefusedError) else f"{known.code}: {known}"
+
+
+class _RowRefusedError(PermanentError, code="RowRefused"):
+    """A save statement returned its row as refused."""
+
+
+def _save(kind: ContentKind, version: int, stage: Stage) -> None:
+    """Save a valid item, or replace it."""
+    item = Item(stage.concept.concept_id, kind.content_type)
+    stage.connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+    draft = OfflineGenerator().generate(GenerationRequest(stage.concept, kind.content_type))
+    document = {kind.id_field: str(uuid4())} | draft | kind.complete(draft, version)
+    content = kind.parse(json.dumps(document).encode())
+    row = kind.to_row(stage.trial, item.concept_id, content)
+    row = with_origin(row, Origin(generator="offline"), stage.trial, 1, "")
+    if replaced := current_revisions(stage.connection, stage.trial, [item]):
+        row["replaces"] = replaced[item]
+    parameters = save_parameters(stage.trial, [row])
+    if unwritten := stage.connection.execute(text(kind.sql.save), parameters).all():
+        raise _RowRefusedError("; ".join(each.row_status for each in unwritten))
+
+
+def _read(stage: Stage) -> None:
+    read_snapshot(stage.connection, read_task(stage.connection, stage.trial))

@@ -1,0 +1,87 @@
+"""Whose turn it is: who acts next for a task or a failure group, when, and why. No I/O."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+from ...contracts.api.turn import Turn
+from ...contracts.states import UNFINISHED, GroupState, QueueState, Who
+from .next_actions import Advice
+
+
+class TaskFacts(NamedTuple):
+    """What decides about a task's turn. The fields are those of `Task`, and:"""
+
+    status: str
+    attempt: int
+    state: QueueState | None
+    next_at: datetime | None
+
+    is_missing: bool
+    """Whether items are missing, or concepts are left out."""
+
+    advice: Advice | None
+    """For what is missing; `None` if nothing is known about it."""
+
+    is_erased: bool = False
+    is_stopped: bool = False
+    """Whether an operator has stopped generation."""
+
+    sign_at: datetime | None = None
+    """The last sign of an attempt at work."""
+
+
+def turn_of(facts: TaskFacts) -> Turn:
+    """Whose turn it is for a task."""
+    if facts.is_erased:
+        return Turn(who=Who.NOBODY, why="The data of its user was erased.")
+    if facts.state not in (None, QueueState.ENDED):
+        return _of_attempt(facts)
+    if facts.status in UNFINISHED:
+        return _of_unfinished(facts)
+    if facts.status == "cancelled":
+        return Turn(who=Who.NOBODY, why="It was cancelled. A retry starts it again.")
+    if facts.is_missing and facts.next_at is not None:
+        return Turn(who=Who.AUTOMATIC, at=facts.next_at, why="The sweep starts the next attempt.")
+    if facts.is_missing and facts.status == "completed" and facts.attempt > 0:
+        return Turn(who=Who.AUTOMATIC, why="The sweep corrects the task's record.")
+    if facts.is_missing:
+        needs = facts.advice is not None and facts.advice.needs_person
+        return Turn(who=Who.PERSON, why=facts.advice.text if facts.advice and needs else "Retry it.")
+    return Turn(who=Who.NOBODY, why="Nothing is missing.")
+
+
+def _of_attempt(facts: TaskFacts) -> Turn:
+    if facts.is_stopped:
+        return Turn(who=Who.WAITING, why="An operator has stopped generation.")
+    if facts.state is QueueState.WAITING:
+        return Turn(who=Who.WAITING, why="Its attempt waits for a slot.")
+    return Turn(who=Who.RUNNING, at=facts.sign_at, why="An attempt is at work.")
+
+
+def _of_unfinished(facts: TaskFacts) -> Turn:
+    if facts.attempt > 0:
+        return Turn(who=Who.AUTOMATIC, why="The sweep records the outcome of its attempt.")
+    if facts.status == "processing":
+        return Turn(who=Who.RUNNING, why="The product is at work on it.")
+    return Turn(who=Who.WAITING, why="Neither the product nor a person has started it.")
+
+
+def worst(advices: Iterable[Advice]) -> Advice | None:
+    """The advice that decides: one that needs a person before the others."""
+    return max(advices, key=lambda advice: advice.needs_person, default=None)
+
+
+def turn_of_group(
+    state: GroupState, tasks: int, planned: int, next_at: datetime | None, advice: Advice
+) -> Turn:
+    """Whose turn it is for a failure group of `tasks`, of which `planned` are tried again without a request,
+    the first one at `next_at`.
+    """
+    if not tasks:
+        return Turn(who=Who.NOBODY, why="None of its items is missing.")
+    if planned >= tasks:
+        return Turn(who=Who.AUTOMATIC, at=next_at, why="The sweep starts the next attempts.")
+    if state is GroupState.IGNORED:
+        return Turn(who=Who.NOBODY, why="It is ignored.")
+    return Turn(who=Who.PERSON, why=advice.text if advice.needs_person else "Start a recovery, or ignore it.")

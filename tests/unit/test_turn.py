@@ -1,0 +1,68 @@
+"""Whose turn it is, for every combination of facts."""
+
+from datetime import datetime
+from itertools import product
+
+import pytest
+
+from roadmap_content.contracts.errors import TokenBudgetExhaustedError
+from roadmap_content.contracts.items import Stage
+from roadmap_content.contracts.states import GroupState, QueueState, Who
+from roadmap_content.state.tasks.next_actions import advice_for
+from roadmap_content.state.tasks.turn import TaskFacts, turn_of, turn_of_group, worst
+
+SOON = datetime(2026, 12, 2, 9, 17)  # noqa: DTZ001 - as columns have it
+TRANSIENT = advice_for("ModelBusyError", Stage.GENERATE)
+BUDGET = advice_for(TokenBudgetExhaustedError.code, Stage.GENERATE)
+STATUSES = ("pending", "processing", "completed", "partial_failure", "failed", "cancelled")
+EVERY = [
+    TaskFacts(*each)
+    for each in product(
+        STATUSES,
+        (0, 1),
+        (None, *QueueState),
+        (None, SOON),
+        (False, True),
+        (None, TRANSIENT, BUDGET),
+        (False, True),
+    )
+]
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_a_turn_follows_from_the_facts(status: str) -> None:
+    """Only what is missing, and nothing is at work on or will be, needs a person."""
+    for facts in (each for each in EVERY if each.status == status):
+        turn = turn_of(facts)
+        is_over = facts.state in (None, QueueState.ENDED)
+        assert (turn.at is not None) <= (turn.who is Who.AUTOMATIC)
+        assert (turn.who is Who.NOBODY) >= facts.is_erased
+        if not facts.is_erased and not is_over:
+            assert turn.who is (Who.WAITING if facts.state is QueueState.WAITING else Who.RUNNING)
+        needs = is_over and facts.is_missing and not facts.is_erased and facts.next_at is None
+        is_final = status in ("failed", "partial_failure") or (status == "completed" and not facts.attempt)
+        assert (turn.who is Who.PERSON) == (needs and is_final)
+        assert turn.why
+
+
+def test_a_person_is_told_what_to_do_first() -> None:
+    facts = TaskFacts("failed", 1, QueueState.ENDED, None, True, worst([TRANSIENT, BUDGET, TRANSIENT]))
+    assert turn_of(facts).why == "Raise TaskTokenBudget, then retry."
+    assert turn_of(facts._replace(advice=TRANSIENT)).why == "Retry it."
+    assert turn_of(facts._replace(state=QueueState.RUNNING, is_stopped=True)).who is Who.WAITING
+
+
+@pytest.mark.parametrize(
+    ("state", "tasks", "planned", "who"),
+    [
+        (GroupState.NEW, 3, 0, Who.PERSON),
+        (GroupState.NEW, 3, 2, Who.PERSON),
+        (GroupState.NEW, 3, 3, Who.AUTOMATIC),
+        (GroupState.REGRESSED, 1, 1, Who.AUTOMATIC),
+        (GroupState.ACKNOWLEDGED, 3, 0, Who.PERSON),
+        (GroupState.IGNORED, 3, 0, Who.NOBODY),
+        (GroupState.RESOLVED, 0, 0, Who.NOBODY),
+    ],
+)
+def test_the_turn_of_a_group(state: GroupState, tasks: int, planned: int, who: Who) -> None:
+    assert turn_of_group(state, tasks, planned, SOON, TRANSIENT).who is who
