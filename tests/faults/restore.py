@@ -1,11 +1,12 @@
-"""`make drill DRILL=restore`: a backup of the database is restored while S3 has newer content.
+"""`make drill DRILL=restore`: a damaged database is restored to a moment, while S3 has newer content.
 
 It runs on a local stack: the real template, state machine, handlers and HTTP API, and PostgreSQL with fsync.
-Half of the tasks run before the backup, half after it, and then a user of the backup is erased. PostgreSQL's
-files are copied while it is stopped. After the restore, the commands of the runbook's "The database is lost"
-are run as they stand there: the newer tasks must find their content in S3, and the register of erasures the
-user. Then the bucket is emptied, and the commands of "The bucket or its key is lost" must bring every text
-back.
+After a backup, half of the tasks run; then the product deletes all quizzes by mistake; then the other half
+runs, and a user of the first half is erased. The query of the runbook's "The database is damaged" must find
+the moment before the damage, and PostgreSQL's log is applied to the backup up to it: the quizzes must be
+back. Then the commands of "The database is lost" are run as they stand there: the newer tasks must find their
+content in S3, and the register of erasures the user. Then the bucket is emptied, and the commands of "The
+bucket or its key is lost" must bring every text back.
 """
 
 import argparse
@@ -35,12 +36,12 @@ from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.runtime.deadline import Deadline
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.http_api import Api
-from tests.support.runbook import blocks_of, run
+from tests.support.runbook import blocks_of, query_of, run
 from tests.support.soak import Found
 
 TASKS, CONCEPTS = 40, 10
 ZEROS = (
-    *("incomplete", "to_generate_again", "tokens", "left_of_the_erased_user"),
+    *("quizzes_not_restored", "incomplete", "to_generate_again", "tokens", "left_of_the_erased_user"),
     *("tasks_with_texts_in_a_lost_bucket", "tasks_without_texts"),
 )
 """The counts that must be 0."""
@@ -74,27 +75,45 @@ class Restore:
         self.counts: dict[str, float] = {}
 
     def run(self) -> list[str]:
-        """Run one half, back up, run the other half, erase a user, restore, retry the other half."""
+        """Back up, run one half, damage, run the other half, erase a user, restore, retry the other half."""
         database, client = self._database, self.target.client()
         cluster, backup = database.data_dir / "cluster", database.data_dir / "backup"
         half = len(self._subjects) // 2
         erased, known, newer = self._subjects[0], self._subjects[1:half], self._subjects[half:]
         for bundle in self._subjects:
             load_bundle(read_bundle(bundle), self.target.engine, self.target.bucket, self._deadline)
-        self._run([erased, *known])
         self.target.engine.dispose()
         database.stop()
+        _configure(cluster, wal_keep_size="4GB")  # the log since the backup
         _copy(cluster, backup)
         database.start_again()
+        self._run([erased, *known])
+        with self.target.engine.begin() as connection:
+            quizzes = connection.execute(text("DELETE FROM quiz_metadata")).rowcount
         self._run(newer)
         assert client.erase(ERASED, product_rows=True).complete
+        with self.target.engine.connect() as connection:
+            damage = connection.execute(text(query_of("The database is damaged"))).first()
+        assert damage is not None
         self.target.engine.dispose()
         database.kill()
 
         began = time.monotonic()
+        log = database.data_dir / "log"
+        _copy(cluster / "pg_wal", log)
         _copy(backup, cluster)
+        _configure(
+            cluster,
+            restore_command=f"cp {log}/%f %p",
+            # A row's time is the begin of its transaction, so the damage was committed after it.
+            recovery_target_time=f"{damage.began}+00",
+            recovery_target_action="promote",
+        )
+        _copy(cluster / "postgresql.auto.conf", cluster / "recovery.signal")  # its content is not read
         database.start_again()
         restored = time.monotonic()
+        with self.target.engine.connect() as connection:
+            back = connection.scalar(text("SELECT count(*) FROM quiz_metadata"))
         due = client.due_erasures().due
         previews = [client.preview_retry(bundle["task"]["task_id"]) for bundle in newer]
         self._follow("The database is lost")
@@ -102,7 +121,9 @@ class Restore:
         found = [client.status(bundle["task"]["task_id"]) for bundle in (*known, *newer)]
         self.counts = {
             "tasks": len(self._subjects),
-            "newer_than_the_backup": len(newer),
+            "newer_than_the_moment": len(newer),
+            "quizzes_restored": back,
+            "quizzes_not_restored": quizzes - back,
             "incomplete": sum(task.status != "completed" for task in found),
             "to_generate_again": sum(sum(preview.to_generate.values()) for preview in previews),
             "tokens": sum(task.tokens.used for task in found),
@@ -162,6 +183,12 @@ def _copy(source: Path, destination: Path) -> None:
     """Copy a folder over another one, with its owner."""
     subprocess.run(["rm", "-rf", destination], check=True)
     subprocess.run(["cp", "-a", source, destination], check=True)
+
+
+def _configure(cluster: Path, **settings: str) -> None:
+    """Add settings to those of a stopped server."""
+    with (cluster / "postgresql.auto.conf").open("a") as file:
+        file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
 
 
 def play(options: argparse.Namespace) -> Found:

@@ -22,6 +22,14 @@ def blocks_of(section: str, values: Mapping[str, str] | None = None) -> list[lis
     return [[line.strip() for line in block.splitlines()] for block in blocks]
 
 
+def query_of(section: str) -> str:
+    """The SQL of a section."""
+    _, _, rest = RUNBOOK.read_text().partition(f" {section}\n")
+    query = re.search(r"```sql\n(.*?)```", rest, re.DOTALL)
+    assert query is not None
+    return query[1]
+
+
 def run(command: str) -> Result:
     """Run a `roadmap` command. The shell prints the arguments that it would get."""
     script = f'roadmap() {{ printf "%s\\0" "$@"; }}; {command}'
