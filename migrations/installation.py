@@ -36,19 +36,22 @@ WHERE i.relname LIKE 'content\\_%'
 ON CONFLICT (kind, table_name, name) DO NOTHING
 """)
 
-# Guarantees: a column that was seen once stays needed.
+# Guarantees: a column that was seen once stays needed. So do our own tables.
 RECORD_COLUMNS = text("""
 INSERT INTO content_installation (kind, table_name, name, definition)
 SELECT 'column', needed.table_name, a.attname, format_type(a.atttypid, a.atttypmod)
 FROM json_each(CAST(:columns AS json)) AS needed(table_name, names)
 JOIN pg_attribute a ON a.attrelid = to_regclass(needed.table_name) AND a.attnum > 0 AND NOT a.attisdropped
 WHERE a.attname IN (SELECT json_array_elements_text(needed.names))
+UNION ALL SELECT 'table', relname, relname, '' FROM pg_class
+WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relkind = 'r'
+    AND (relname LIKE 'content\\_%' OR relname = 'generation_tokens')
 ON CONFLICT (kind, table_name, name) DO NOTHING
 """)
 
 MISSING = text("""
 SELECT e.kind, e.table_name, e.name, e.definition FROM content_installation e
-JOIN pg_class t ON t.oid = to_regclass(quote_ident(e.table_name))
+JOIN pg_class t ON t.oid = to_regclass(quote_ident(e.table_name)) AND t.relkind IN ('r', 'p')
 WHERE e.kind = 'trigger' AND NOT EXISTS (
         SELECT FROM pg_trigger g WHERE g.tgrelid = t.oid AND g.tgname = e.name)
     OR e.kind = 'index' AND NOT EXISTS (

@@ -195,11 +195,12 @@ CREATE INDEX content_task_by_creation ON roadmap_tasks (created_at, task_id);
 CREATE INDEX content_task_by_status_and_creation ON roadmap_tasks (status, created_at, task_id);
 CREATE INDEX content_task_by_user_and_creation ON roadmap_tasks (user_id, created_at, task_id);
 CREATE INDEX content_task_by_update ON roadmap_tasks (updated_at);
--- The casts let the product change the types of these columns.
-CREATE INDEX content_task_by_prefix ON roadmap_tasks (CAST(task_id AS text) text_pattern_ops);
+-- The casts let the product change the types of these columns, and the collation theirs.
+CREATE INDEX content_task_by_prefix ON roadmap_tasks (CAST(task_id AS text) COLLATE "C" text_pattern_ops);
 -- Only prefixes are indexed: an insert with a text too long for an index entry would fail.
-CREATE INDEX content_task_by_roadmap ON roadmap_tasks ("left"(roadmap_id, 100) text_pattern_ops);
-CREATE INDEX content_roadmap_by_title ON roadmap_metadata ("left"(lower(title), 100) text_pattern_ops);
+CREATE INDEX content_task_by_roadmap ON roadmap_tasks ("left"(roadmap_id, 100) COLLATE "C" text_pattern_ops);
+CREATE INDEX content_roadmap_by_title
+    ON roadmap_metadata ("left"(lower(title), 100) COLLATE "C" text_pattern_ops);
 """
 
 REMOVE = """

@@ -445,7 +445,7 @@ BEGIN
     END IF;
     INSERT INTO {schema}.content_changes (roadmap_id) SELECT changed
     WHERE EXISTS (SELECT FROM {schema}.roadmap_tasks t
-        WHERE "left"(t.roadmap_id, 100) = "left"(changed, 100) AND t.roadmap_id = changed
+        WHERE "left"(t.roadmap_id, 100) COLLATE "C" = "left"(changed, 100) AND t.roadmap_id = changed
             AND t.attempt > 0 AND t.status <> 'processing');
     PERFORM set_config('roadmap_content.changed', changed, true);
     RETURN NULL;
@@ -461,8 +461,8 @@ BEGIN
     INSERT INTO {schema}.content_changes (roadmap_id, task_id)
     SELECT NEW.roadmap_id, CASE WHEN NEW.attempt > 0 THEN NEW.task_id END
     WHERE NEW.attempt > 0 OR EXISTS (SELECT FROM {schema}.roadmap_tasks t
-        WHERE "left"(t.roadmap_id, 100) = "left"(NEW.roadmap_id, 100) AND t.roadmap_id = NEW.roadmap_id
-            AND t.attempt > 0 AND t.status <> 'processing');
+        WHERE "left"(t.roadmap_id, 100) COLLATE "C" = "left"(NEW.roadmap_id, 100)
+            AND t.roadmap_id = NEW.roadmap_id AND t.attempt > 0 AND t.status <> 'processing');
     RETURN NULL;
 END;
 """

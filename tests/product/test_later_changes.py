@@ -268,6 +268,12 @@ CHANGES: Mapping[str, Change] = {
         "ALTER TABLE quiz_metadata ADD UNIQUE (roadmap_id, concept_id)",
         unused=("insert a second quiz", "insert a second quiz beside attempts"),
     ),
+    "a view in place of a table": Change(
+        "ALTER TABLE quiz_metadata RENAME TO quizzes; CREATE VIEW quiz_metadata AS SELECT * FROM quizzes;"
+        "DO $$ DECLARE role name; BEGIN FOR role IN SELECT DISTINCT pg_get_userbyid(grantee)"
+        " FROM pg_class, aclexplode(relacl) WHERE relname = 'quizzes' LOOP"
+        " EXECUTE format('GRANT ALL ON quiz_metadata TO %I', role); END LOOP; END $$"
+    ),
     "cascading deletes": Change(
         "ALTER TABLE quiz_metadata DROP CONSTRAINT quiz_metadata_roadmap_id_fkey,"
         " ADD FOREIGN KEY (roadmap_id) REFERENCES roadmap_metadata ON DELETE CASCADE"
@@ -410,6 +416,7 @@ OLD_SESSIONS: Mapping[str, set[str]] = {
     | _NOTING
     | fails("roadmap_metadata", "forget_roadmap")
     | fails("roadmap_tasks", "before_task", "note_task"),
+    "a view in place of a table": fails("quizzes", "before_quiz"),
     "large numbers": fails(TUTORIAL, *_SAVING_TUTORIALS) | fails("roadmap_tasks", "before_task"),
 }
 """What may fail only in sessions from before a change: PL/pgSQL keeps the types of NEW with the plan of an
@@ -641,6 +648,11 @@ def test_a_rehearsal_refuses_a_database_that_is_not_adopted(product: Product) ->
     with pytest.raises(RefusedError, match="no copy of an adopted database"):
         rehearse("DROP TABLE quiz_metadata CASCADE", product.url)
     assert product.has("quiz_metadata")
+
+
+def test_a_table_of_ours_that_is_dropped_is_a_finding(beside: Product) -> None:
+    beside.execute("DROP TABLE content_archive")
+    assert "table_missing content_archive" in findings_of(beside.engine)
 
 
 def test_what_cannot_be_restored_stays_a_finding(beside: Product) -> None:

@@ -15,7 +15,6 @@ from tests.product.product import Product
 from tests.product.running import deadline, heal, planned, retry
 from tests.support.generators import FakeModel
 from tests.support.machine_model import State
-from tests.support.pipeline import SETTINGS
 
 __all__ = ["deployment"]
 
@@ -55,7 +54,7 @@ def test_a_time_zone_that_the_newest_rows_contradict_is_refused(deployment: Depl
     """The product writes Beijing time."""
     deployment.product.task("t-1", "failed", age="1 second")
     right = deployment.services.settings
-    deployment.services.settings = Settings(SETTINGS | {"DATABASE_TIME_ZONE": "UTC"})
+    deployment.services.settings = Settings({**right.environ, "DATABASE_TIME_ZONE": "UTC"})
     with pytest.raises(MigrationRefusedError, match="08:00 hours in the future of the time zone UTC"):
         deployment.migrate()
     assert not deployment.product.has("content_attempts")
@@ -113,6 +112,20 @@ def test_rows_that_are_not_visible_are_not_missing(deployment: Deployment, table
     assert deployment.sweep().repairs == []
     assert not any(name.startswith("rows_hidden") for name in deployment.findings())
     assert deployment.product.everything() == before
+
+
+def test_forced_row_level_security_before_adoption_is_refused_by_name(deployment: Deployment) -> None:
+    """It also holds for the owner, and so for the migrator."""
+    fill(deployment.product)
+    secure(deployment.product, ("quiz_metadata",))
+    secure(deployment.product, ("quiz_metadata",), "FORCE")
+    with pytest.raises(MigrationRefusedError, match=f"quiz_metadata.*{deployment.roles.names.migrator}"):
+        deployment.migrate()
+    for role in deployment.roles.names:
+        deployment.product.execute(f"ALTER ROLE {role} BYPASSRLS")
+    deployment.migrate()
+    heal(deployment.services)
+    assert deployment.findings() == {}
 
 
 def test_health_names_the_rule_also_if_it_hides_our_own_tables(deployment: Deployment) -> None:

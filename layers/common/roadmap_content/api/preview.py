@@ -26,7 +26,8 @@ OF_TASK = text(f"{COST} WHERE a.task_id = :task_id")
 
 OF_ROADMAP = text(f"""
 {COST} WHERE a.task_id IN (
-    SELECT task_id FROM roadmap_tasks WHERE "left"(roadmap_id, 100) = "left"(CAST(:roadmap_id AS text), 100)
+    SELECT task_id FROM roadmap_tasks
+    WHERE "left"(roadmap_id, 100) COLLATE "C" = "left"(CAST(:roadmap_id AS text), 100)
         AND roadmap_id = :roadmap_id)
 """)
 

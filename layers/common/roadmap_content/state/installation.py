@@ -16,11 +16,16 @@ from ..platform.postgres.transactions import diagnose
 from .visibility import find_hidden
 
 # Reads the catalogue only, which every role may read. A type is compared by its class: a longer text, or a
-# bigger number, is no difference; a time with a time zone is one.
+# bigger number, is no difference; a time with a time zone is one. If a view has the name of a table, the
+# triggers and indexes are those of the view's table.
 DIFFERENCES = text("""
 WITH expected AS (
-    SELECT e.kind, e.table_name, e.name, e.definition, to_regclass(quote_ident(e.table_name)) AS relation
-    FROM content_installation e
+    SELECT e.kind, e.table_name, e.name, e.definition, n.relation, coalesce((
+        SELECT d.refobjid FROM pg_class v JOIN pg_rewrite w ON w.ev_class = v.oid
+        JOIN pg_depend d ON d.classid = CAST('pg_rewrite' AS regclass) AND d.objid = w.oid
+            AND d.refclassid = CAST('pg_class' AS regclass) AND d.refobjid <> v.oid
+        WHERE v.oid = n.relation AND v.relkind = 'v' LIMIT 1), n.relation) AS storage
+    FROM content_installation e, LATERAL (SELECT to_regclass(quote_ident(e.table_name)) AS relation) AS n
 ), classes AS (
     SELECT oid, CASE WHEN typcategory IN ('D', 'U') THEN replace(typname, 'jsonb', 'json')
         ELSE CAST(typcategory AS text) END AS class
@@ -36,13 +41,13 @@ FROM expected WHERE relation IS NULL
 UNION ALL
 SELECT CASE WHEN g.oid IS NULL THEN 'trigger_missing' ELSE 'trigger_disabled' END,
     e.name || ' of ' || e.table_name, ''
-FROM expected e LEFT JOIN pg_trigger g ON g.tgrelid = e.relation AND g.tgname = e.name
+FROM expected e LEFT JOIN pg_trigger g ON g.tgrelid = e.storage AND g.tgname = e.name
 WHERE e.kind = 'trigger' AND e.relation IS NOT NULL AND coalesce(g.tgenabled, 'D') IN ('D', 'R')
 UNION ALL
 SELECT 'index_missing', e.name || ' of ' || e.table_name, '' FROM expected e
 WHERE e.kind = 'index' AND e.relation IS NOT NULL AND NOT EXISTS (
     SELECT FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
-    WHERE x.indrelid = e.relation AND i.relname = e.name)
+    WHERE x.indrelid = e.storage AND i.relname = e.name)
 UNION ALL
 SELECT 'column_missing', table_name || '.' || name, '' FROM columns WHERE atttypid IS NULL
 UNION ALL
@@ -51,7 +56,8 @@ FROM columns c JOIN classes now ON now.oid = c.atttypid JOIN classes was ON was.
 WHERE now.class <> was.class
 UNION ALL
 SELECT 'column_required', e.table_name || '.' || a.attname, ''
-FROM (SELECT DISTINCT table_name, relation FROM expected) e JOIN pg_attribute a ON a.attrelid = e.relation
+FROM (SELECT DISTINCT table_name, relation FROM expected WHERE kind <> 'table') e
+JOIN pg_attribute a ON a.attrelid = e.relation
 WHERE e.table_name <> ALL(CAST(:never_inserted AS text[])) AND a.attnum > 0 AND NOT a.attisdropped
     AND a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND NOT EXISTS (
         SELECT FROM columns c WHERE c.table_name = e.table_name AND c.name = a.attname)

@@ -10,12 +10,14 @@ from sqlalchemy import Connection, text
 from ..content.product import PRODUCT
 from ..contracts.api.system import DatabaseFinding
 
+ROWS_HIDDEN = "rows_hidden"
+
 # Of the roles: those that a migration has granted its tables, and the migrator, whose privileges the triggers
 # have. The owner of a table sees every row, unless row level security is forced. DELETE stands for all
 # writes: the writer has it on each table of the product, and a table that was created again has no grant.
 FIND = text(r"""
 WITH roles AS (
-    SELECT * FROM pg_roles WHERE rolname = current_user OR oid IN (
+    SELECT * FROM pg_roles WHERE rolname = current_user OR rolname = ANY(:roles) OR oid IN (
         SELECT unnest(v.relowner || ARRAY(SELECT grantee FROM aclexplode(v.relacl)))
         FROM pg_class v WHERE v.oid = to_regclass('content_schema_version'))
 )
@@ -41,7 +43,9 @@ ORDER BY 1, 2, 3
 """)
 
 
-def find_hidden(connection: Connection) -> list[DatabaseFinding]:
-    """The tables that our roles may not see or change. Reads only the catalogue."""
-    found = connection.execute(FIND, {"product": list(PRODUCT)})
+def find_hidden(connection: Connection, *roles: str) -> list[DatabaseFinding]:
+    """The tables that our roles may not see or change. Reads only the catalogue. An adoption names `roles`,
+    which have no grants yet.
+    """
+    found = connection.execute(FIND, {"product": list(PRODUCT), "roles": list(roles)})
     return [DatabaseFinding(**row._mapping) for row in found]

@@ -48,7 +48,7 @@ SELECT CAST(c.relname AS text) AS table_name, has_table_privilege(c.oid, 'SELECT
     array_agg(CAST(a.attname AS text)) AS columns,
     coalesce(array_agg(CAST(a.attname AS text)) FILTER (WHERE a.attnotnull), '{}') AS required
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-WHERE c.relnamespace = CAST(current_schema() AS regnamespace) AND c.relkind IN ('r', 'p')
+WHERE c.relnamespace = CAST(current_schema() AS regnamespace) AND c.relkind IN ('r', 'p', 'v')
     AND (c.relname LIKE 'content\\_%' OR c.relname = 'generation_tokens' OR c.relname = ANY(:product))
 GROUP BY c.oid ORDER BY c.relname
 """)

@@ -35,7 +35,7 @@ from ...platform.runtime.log import logger
 from ...platform.runtime.settings import Settings
 from ...state.services import Services
 from ...state.tasks.time_zone import contradicts, describe_offset, time_ahead
-from ...state.visibility import find_hidden
+from ...state.visibility import ROWS_HIDDEN, find_hidden
 from .rehearsal import SAVE, NotRehearsedError, rehearse
 
 _SEND_SECONDS = 10.0
@@ -103,6 +103,10 @@ def _migrate(connection: Connection, settings: Settings, seconds: int, dry_run: 
     connection.execute(text(f"SET LOCAL statement_timeout = '{seconds}s'"))
     connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{seconds}s'"))
     before = current_revision(connection)
+    writer, reader = settings.writer_role, settings.reader_role
+    hidden = [one for one in find_hidden(connection, writer, reader) if one.kind == ROWS_HIDDEN]
+    if hidden:  # otherwise, the first statement that reads the table would fail without its name
+        raise MigrationRefusedError("; ".join(f"{one.object}: {one.message}" for one in hidden))
     if is_newer_than_this_code(before):
         logger.warning("schema_is_newer", revision=before)
     else:
@@ -116,12 +120,9 @@ def _migrate(connection: Connection, settings: Settings, seconds: int, dry_run: 
                 f"the newest tasks were created {describe_offset(ahead)} hours in the future of the time "
                 f"zone {zone}: the product writes another one (DatabaseTimeZone)"
             )
-    writer, reader = settings.writer_role, settings.reader_role
     grant_access(connection, writer, reader)
     for role in (writer, reader):
         require_row_security(connection, role)
-    if hidden := find_hidden(connection):
-        raise MigrationRefusedError("; ".join(f"{one.object}: {one.message}" for one in hidden))
     if not is_newer_than_this_code(before):
         _require_rehearsal(connection, settings, is_adoption=before is None)
     if settings.database_session == "role":

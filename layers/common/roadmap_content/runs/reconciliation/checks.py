@@ -36,8 +36,9 @@ WITH changes AS (
     FROM (SELECT task_id FROM changes WHERE task_id IS NOT NULL
         UNION SELECT of_roadmap.task_id FROM (SELECT DISTINCT roadmap_id FROM changes) AS c, LATERAL (
             SELECT t.task_id FROM roadmap_tasks t
-            WHERE "left"(t.roadmap_id, 100) = "left"(c.roadmap_id, 100) AND t.roadmap_id = c.roadmap_id
-                AND t.attempt > 0 AND t.status <> 'processing' OFFSET 0) AS of_roadmap) AS changed
+            WHERE "left"(t.roadmap_id, 100) COLLATE "C" = "left"(c.roadmap_id, 100)
+                AND t.roadmap_id = c.roadmap_id AND t.attempt > 0 AND t.status <> 'processing'
+            OFFSET 0) AS of_roadmap) AS changed
     ORDER BY changed.task_id
     ON CONFLICT (task_id) DO UPDATE SET
         next_check_at = least(content_checks.next_check_at, excluded.next_check_at), pause = excluded.pause

@@ -226,31 +226,36 @@ class _Candidates(NamedTuple):
     """A statement that also returns more than `MAX_CANDIDATES` rows if `sql` is not complete."""
 
 
+# As in the indexes: a column of the product may have a collation without LIKE.
+_TASK = '{}task_id COLLATE "C"'
+_ROADMAP = '"left"({}roadmap_id, 100) COLLATE "C"'
+_TITLE = '"left"(lower({}title), 100) COLLATE "C"'
+
+
 # The prefixes of ids and of titles each use an index. With a LIMIT, the order makes the planner choose that
 # index: it would otherwise expect a sequential scan to find the rows soon.
 def _beginning(limit: int | None) -> str:
     """The tasks with the prefix, at most `limit` by each index."""
 
     def first(column: str) -> str:
-        return "" if limit is None else f"ORDER BY {column} USING ~<~ LIMIT {limit}"
+        return "" if limit is None else f"ORDER BY {column.format('')} USING ~<~ LIMIT {limit}"
 
     return f"""
-(SELECT task_id FROM roadmap_tasks WHERE task_id LIKE :prefix {first("task_id")})
-UNION (SELECT task_id FROM roadmap_tasks WHERE "left"(roadmap_id, 100) LIKE :prefix
-    {first('"left"(roadmap_id, 100)')})
+(SELECT task_id FROM roadmap_tasks WHERE {_TASK.format("")} LIKE :prefix {first(_TASK)})
+UNION (SELECT task_id FROM roadmap_tasks WHERE {_ROADMAP.format("")} LIKE :prefix {first(_ROADMAP)})
 UNION (SELECT n.task_id FROM (SELECT roadmap_id FROM roadmap_metadata
-        WHERE "left"(lower(title), 100) LIKE :title_prefix {first('"left"(lower(title), 100)')}) AS m
+        WHERE {_TITLE.format("")} LIKE :title_prefix {first(_TITLE)}) AS m
     CROSS JOIN LATERAL (SELECT o.task_id FROM roadmap_tasks o
-        WHERE "left"(o.roadmap_id, 100) = "left"(m.roadmap_id, 100) AND o.roadmap_id = m.roadmap_id
+        WHERE {_ROADMAP.format("o.")} = {_ROADMAP.format("m.")} AND o.roadmap_id = m.roadmap_id
         OFFSET 0) AS n {"" if limit is None else f"LIMIT {limit}"})
 """
 
 
 # `OFFSET 0` forces one index lookup per task, in place of a hash of all matching titles.
-_BEGINS = """
-t.task_id LIKE :prefix OR "left"(t.roadmap_id, 100) LIKE :prefix
+_BEGINS = f"""
+{_TASK.format("t.")} LIKE :prefix OR {_ROADMAP.format("t.")} LIKE :prefix
 OR EXISTS (SELECT FROM roadmap_metadata m
-    WHERE m.roadmap_id = t.roadmap_id AND "left"(lower(m.title), 100) LIKE :title_prefix OFFSET 0)
+    WHERE m.roadmap_id = t.roadmap_id AND {_TITLE.format("m.")} LIKE :title_prefix OFFSET 0)
 """
 
 _GIVEN = "SELECT json_array_elements_text(CAST(:task_ids AS json)) AS task_id"
@@ -265,8 +270,8 @@ def _candidates(task_filter: TaskFilter) -> dict[str, _Candidates]:
     if task_filter.q is not None:
         # The roadmaps with the prefix, which may have no task.
         titled = f"""
-SELECT FROM roadmap_metadata WHERE "left"(lower(title), 100) LIKE :title_prefix
-ORDER BY "left"(lower(title), 100) USING ~<~ LIMIT {limit}
+SELECT FROM roadmap_metadata WHERE {_TITLE.format("")} LIKE :title_prefix
+ORDER BY {_TITLE.format("")} USING ~<~ LIMIT {limit}
 """
         candidates["q"] = _Candidates(_beginning(limit), titled)
     if updated := _updated(task_filter):

@@ -139,7 +139,7 @@ FROM (SELECT (SELECT '{QUEUE_UNKNOWN}' FROM content_installation
 WHERE o.task_id IN (
     SELECT :task_id UNION ALL
     SELECT s.task_id FROM roadmap_tasks m JOIN roadmap_tasks s
-        ON "left"(s.roadmap_id, 100) = "left"(m.roadmap_id, 100) AND s.roadmap_id = m.roadmap_id
+        ON "left"(s.roadmap_id, 100) COLLATE "C" = "left"(m.roadmap_id, 100) AND s.roadmap_id = m.roadmap_id
     WHERE m.task_id = :task_id AND s.status IN ('processing', 'pending'))
 ORDER BY o.task_id <> :task_id, o.task_id
 """)
