@@ -29,7 +29,7 @@ from roadmap_content.platform.aws.executions import Executions, ExecutionState
 from roadmap_content.platform.postgres.transactions import diagnose, transact, transact_in_parts
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
-from roadmap_content.runs.installation.rehearsal import NotRehearsedError, Stage, set_role
+from roadmap_content.runs.installation.rehearsal import NoMemberError, NotRehearsedError, Stage, set_role
 from roadmap_content.runs.installation.rehearsal import rehearse as play_ours
 from roadmap_content.runs.reconciliation.checks import due_tasks, finished_tasks
 from roadmap_content.runs.reconciliation.content_loss import read_outcomes
@@ -155,7 +155,7 @@ def _roles(connection: Connection, database: str) -> Roles:
     try:
         for role in roles:
             set_role(connection, role)
-    except DBAPIError:
+    except NoMemberError:
         user, wanted = connection.engine.url.username, ", ".join(roles)
         raise RefusedError(
             f"{user} may not act as {wanted}: use the URL of a superuser, or of a member"

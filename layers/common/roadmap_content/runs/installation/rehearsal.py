@@ -53,6 +53,10 @@ class NotRehearsedError(Exception):
     """The product's rules refuse a roadmap and a task for the rehearsal."""
 
 
+class NoMemberError(PermanentError, code="NoMember"):
+    """The present role may not act as another one."""
+
+
 @dataclass
 class Stage:
     """The connection of a rehearsal, and a roadmap and a task with one id."""
@@ -85,9 +89,12 @@ class Stage:
 
 def set_role(connection: Connection, role: str) -> None:
     """Act as a role with its setting of row level security, until the transaction or its savepoint ends.
-    Raises DBAPIError: this role may not.
+    Raises NoMemberError: this role may not. The savepoint must be undone.
     """
-    connection.execute(SET_ROLE, {"role": role})
+    try:
+        connection.execute(SET_ROLE, {"role": role})
+    except DBAPIError:
+        raise NoMemberError(f"it may not be rehearsed as {role}: GRANT {role} TO the migrator") from None
 
 
 def rehearse(
