@@ -184,10 +184,15 @@ def test_a_running_attempt_generates_no_further_item_until_the_resumption(
     assert pipeline.task()["attempt"] == 1
 
 
-def test_a_stop_is_visible_wherever_it_is_met(pipeline: Pipeline, send: Send) -> None:
+def test_a_stop_is_visible_wherever_it_is_met(pipeline: Pipeline, send: Send, ask: Ask) -> None:
+    def states() -> set[str]:
+        return set(ask("GET", "/tasks/t-1/items", {"user_id": USER}).body["states"])
+
     load(pipeline, 1)
     pipeline.plan()
+    assert states() == {"G"}
     send("PUT", {"stopped": True, "reason": "the Bill [1]"})
+    assert "G" not in states(), "nothing is generated while generation is stopped"
     send("PUT", {"slots": 7, "reason": "another change"})
     status = pipeline.status()
     sentence = f"Generation is stopped since {datetime.now(UTC):%Y-%m-%d} "

@@ -38,6 +38,7 @@ from ..platform.storage.keys import rejected_prefix, staged_key
 from ..platform.storage.staging import Staging
 from ..state.failures.failures import failures_of_item, latest_failures, refusals
 from ..state.failures.groups import GroupKey, group_of
+from ..state.queue.capacity import read_capacity
 from ..state.services import Services
 from ..state.tasks.attempts import read_scope
 from ..state.tasks.next_actions import Advice, advice, advice_for
@@ -80,11 +81,11 @@ def read_item_map(
     list_name = f"items {task_id}"
     key = decode_cursor(list_name, cursor, tuple[AnyText, Integer])
 
-    def read(connection: Connection) -> tuple[TaskSnapshot, dict[Item, RecordedFailure], Scope]:
-        snapshot, scope = _read_snapshot(connection, task_id, user_id)
-        return snapshot, latest_failures(connection, task_id, snapshot.task.attempt), scope
+    def read(connection: Connection) -> tuple[TaskSnapshot, dict[Item, RecordedFailure], Scope, bool]:
+        snapshot, scope, is_run = _read_snapshot(connection, task_id, user_id)
+        return snapshot, latest_failures(connection, task_id, snapshot.task.attempt), scope, is_run
 
-    snapshot, failures, scope = transact(services.reading_engine, read, deadline)
+    snapshot, failures, scope, is_run = transact(services.reading_engine, read, deadline)
     task, framework = snapshot.task, snapshot.framework
     concept_ids = list(framework.nodes)
     start = 0 if key is None else _place(concept_ids, *key)
@@ -95,9 +96,7 @@ def read_item_map(
     shown = list(first_that_fit(concept_ids[start : start + limit], as_json))
     end = start + len(shown)
 
-    items = item_states(
-        shown, snapshot.saved, failures, attempt=task.attempt, live=_is_run(snapshot), scope=scope
-    )
+    items = item_states(shown, snapshot.saved, failures, attempt=task.attempt, live=is_run, scope=scope)
     if items.unexplained:
         staging = Staging(services.bucket, task.roadmap_id or "")
         staged = staging.staged_among(list(items.unexplained.values()))
@@ -118,14 +117,16 @@ def read_item_map(
     )
 
 
-def _read_snapshot(connection: Connection, task_id: str, user_id: str | None) -> tuple[TaskSnapshot, Scope]:
+def _read_snapshot(
+    connection: Connection, task_id: str, user_id: str | None
+) -> tuple[TaskSnapshot, Scope, bool]:
+    """A task's items, its attempt's scope, and whether the attempt works on them now: not while it waits, or
+    while generation is stopped.
+    """
     snapshot = read_snapshot(connection, read_task(connection, task_id, user_id))
-    return snapshot, read_scope(connection, task_id, snapshot.task.attempt).scope
-
-
-def _is_run(snapshot: TaskSnapshot) -> bool:
-    """Whether an attempt works on the task's items now."""
-    return snapshot.task.is_live and not snapshot.task.is_waiting
+    task = snapshot.task
+    is_run = task.is_live and not task.is_waiting and read_capacity(connection).stop is None
+    return snapshot, read_scope(connection, task_id, task.attempt).scope, is_run
 
 
 def _place(concept_ids: list[str], last: str, index: int) -> int:
@@ -216,8 +217,8 @@ def read_one_item(
         TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError, ItemNotFoundError: there is none.
         DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
     """
-    snapshot, scope = transact(services.reading_engine, _read_snapshot, deadline, task_id, user_id)
-    live = _is_run(snapshot) and scope.includes(item)
+    snapshot, scope, is_run = transact(services.reading_engine, _read_snapshot, deadline, task_id, user_id)
+    live = is_run and scope.includes(item)
     return transact(services.reading_engine, _read_item, deadline, services, snapshot, item, live=live)
 
 
