@@ -241,7 +241,8 @@ def errors_in_one_line() -> Iterator[None]:
             _print_json_error("WrongUsage", str(exited.__context__))
         raise
     except ApiRefusedError as error:
-        _fail(error.error, str(error), ExitCode.REFUSED)
+        message = str(error).removeprefix(f"{error.status} {error.error}: ")
+        _fail(error.error, message, ExitCode.REFUSED)
     except ContentError as error:
         external = isinstance(error, TransientError | LocalServiceError)
         _fail(error.code, error, ExitCode.EXTERNAL_FAILURE if external else ExitCode.REFUSED)
