@@ -11,7 +11,13 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url, te
 from local_stack.postgres_server import Server
 from roadmap_content.contracts.errors import DatabaseUnavailableError
 from roadmap_content.platform.postgres.engine import Credentials, open_engine
-from roadmap_content.platform.postgres.transactions import RESERVE, DataRefusedError, savepoint, transact
+from roadmap_content.platform.postgres.transactions import (
+    RESERVE,
+    DataRefusedError,
+    InsufficientPrivilegeError,
+    savepoint,
+    transact,
+)
 from roadmap_content.platform.runtime.deadline import Deadline
 from tests.support.databases import copied_database
 
@@ -187,6 +193,22 @@ class Unprintable:
 
     def __str__(self) -> str:
         raise TypeError("cannot be bound")
+
+
+def test_a_denial_that_cannot_be_recorded_is_raised_as_it_is(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: a connection that was lost meanwhile replaced it."""
+
+    def lost(*_: object) -> None:
+        raise ConnectionResetError
+
+    monkeypatch.setattr("roadmap_content.platform.postgres.transactions.record_denial", lost)
+    denied = (
+        "DO $$ BEGIN RAISE insufficient_privilege USING MESSAGE = 'permission denied for table audit'; END $$"
+    )
+    with pytest.raises(InsufficientPrivilegeError, match="permission denied for table audit"):
+        transact(engine, lambda connection: connection.exec_driver_sql(denied), Deadline.after(60))
 
 
 @pytest.mark.parametrize(

@@ -187,5 +187,5 @@ def _record_denial(engine: Engine, error: DBAPIError | OSError | NoFreeConnectio
     try:
         with engine.begin() as connection:
             record_denial(connection, denied, INSUFFICIENT_PRIVILEGE)
-    except DBAPIError as unrecorded:
+    except (DBAPIError, OSError, NoFreeConnection) as unrecorded:
         logger.warning("denial_not_recorded", reason=diagnose(unrecorded)[1])
