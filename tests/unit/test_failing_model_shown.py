@@ -10,33 +10,14 @@ from local_stack.stack import LocalStack
 from roadmap_command.commands import stack
 from roadmap_command.main import app
 from roadmap_command.target import Target
-from roadmap_content.contracts.api.system import AutomaticAttempts, Health, QueueHealth, TokenSums
+from roadmap_content.contracts.api.system import Health
+from tests.support.openapi import example
 
 
 class Client:
     @staticmethod
     def health() -> Health:
-        return Health(
-            status="ok",
-            stuck_tasks=0,
-            drifted_tasks=0,
-            last_sweep=None,
-            outbox_waiting=0,
-            outbox_aside=0,
-            erasures_unfinished=0,
-            queue=QueueHealth(waiting=0, oldest_waiting_since=None, at_work=0, slots=1, stopped_reason=None),
-            tokens=TokenSums(spent_24h=0, saved_by_staging_24h=0),
-            tasks={},
-            tasks_estimated=[],
-            automatic=AutomaticAttempts(tasks=0, next_at=None),
-            recoveries_running=0,
-            recoveries_paused=0,
-            failure_groups={},
-            failure_groups_automatic=0,
-            schema_revision="",
-            release="release",
-            attention=[],
-        )
+        return Health.model_validate(example("Health", status="ok", attention=[]))
 
 
 @pytest.fixture

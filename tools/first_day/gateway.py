@@ -102,10 +102,8 @@ def firewall(stack: Stack) -> Answer:
     most = int(stack.parameters["WafRequestsPer5Minutes"])
     if not most:
         raise NotTriedError("WafRequestsPer5Minutes is 0: there is no firewall")
-    since, name = (
-        datetime.now(UTC).replace(second=0, microsecond=0),
-        f"Bearer {unsigned_token(stack.parameters)}",
-    )
+    since = datetime.now(UTC).replace(second=0, microsecond=0)
+    name = f"Bearer {unsigned_token(stack.parameters)}"
     pace = int(stack.parameters["ApiRequestsPerSecond"]) // 2
 
     def refused() -> int:
