@@ -59,7 +59,8 @@ def language_of(text: str) -> str:
     Latin letters do not change; `und`: Latin letters, but not English; empty if the text is short.
     """
     words = _WORD.findall(text)
-    shares = {tag: _share(words, script) for tag, script in _SCRIPTS.items() if script != "LATIN"}
+    letters = Counter("".join(words))
+    shares = {tag: _share(letters, script) for tag, script in _SCRIPTS.items() if script != "LATIN"}
     likely = [tag for tag, share in shares.items() if share >= MIN_SCRIPT]
     if likely:
         return likely[0]  # Japanese, which has Chinese characters too, comes before Chinese
@@ -69,8 +70,7 @@ def language_of(text: str) -> str:
     return "en" if english >= MIN_ENGLISH else "und" if english < MIN_ENGLISH / 2 else ""
 
 
-def _share(words: Sequence[str], script: str) -> float:
-    letters = Counter("".join(words))
+def _share(letters: Counter[str], script: str) -> float:
     in_script = sum(
         number for letter, number in letters.items() if unicodedata.name(letter, "").startswith(script)
     )
@@ -89,8 +89,9 @@ def wrong_language(text: str, language: str) -> list[Finding]:
         return []
     english = _share_of_english(text, words)
     is_english = english >= MIN_ENGLISH if spoken == "en" else english > MAX_ENGLISH
-    is_in_script = _share(words, _SCRIPTS.get(spoken, "")) >= MIN_SCRIPT
-    is_japanese = spoken == "zh" and _share(words, _SCRIPTS["ja"]) >= MIN_SCRIPT
+    letters = Counter("".join(words))
+    is_in_script = _share(letters, _SCRIPTS.get(spoken, "")) >= MIN_SCRIPT
+    is_japanese = spoken == "zh" and _share(letters, _SCRIPTS["ja"]) >= MIN_SCRIPT
     if is_in_script and not is_japanese and is_english == (spoken == "en"):
         return []
     return [Finding("wrong-language", "text", f"The text is not in the language {language}")]
