@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -136,6 +137,16 @@ def test_a_damaged_record_of_the_stack_is_named_and_does_not_prevent_down(
         LocalStack.attach(tmp_path)
     assert not LocalStack.down(tmp_path)  # no part of it runs
     assert not file.exists()
+
+
+def test_a_full_disk_is_named_before_anything_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=20 << 20))
+    with pytest.raises(SystemExit) as exit_, errors_in_one_line():
+        LocalStack.up(tmp_path)
+    assert exit_.value.code == 3
+    assert f"20 MB are free in {tmp_path}" in capsys.readouterr().err
 
 
 def test_a_parameter_that_the_template_lacks_is_refused_before_anything_is_built(
