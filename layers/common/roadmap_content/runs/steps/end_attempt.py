@@ -17,7 +17,7 @@ from ...platform.runtime.metrics import Metric, emit
 from ...state.failures.current import replace_current_failures
 from ...state.failures.groups import Remains, group_failures
 from ...state.outbox import record_events
-from ...state.queue.queue import release
+from ...state.queue.queue import leave_queue, release
 from ...state.services import Services
 from ...state.tasks.attempts import generated_by, has_execution, plan_next_attempt, record_attempt_outcome
 from ...state.tasks.outcome import COMPLETED, OUTCOMES, SUPERSEDED, Outcome, unknown_outcome
@@ -56,7 +56,7 @@ def end_attempt(
 ) -> FinalizeResult:
     """Recompute `framework_data`, the task's status and its failures from the tables, in the transaction of
     the caller, which `transact_in_parts` should run. The roadmap's lock comes first; a caller that writes
-    before the end takes it before. The queue comes last: admission waits for the user's counter.
+    before the end takes it before.
 
     Idempotent: unchanged values are not written, and a task of a newer attempt is not changed.
     `execution_arn` is the attempt's execution, as the caller has read it.
@@ -154,6 +154,8 @@ def _record_outcome(
     left = count_by_type(account.left) if outcome.total else None  # unknown without a readable framework
     failed = count_by_type(failure.item for failure in account.failed)
     record_attempt_outcome(connection, task.task_id, attempt, left, failed)
+    if task.is_waiting:
+        leave_queue(connection, task.task_id, attempt)  # before its events: an admission takes both, too
     event = task.events.finalized(_status_after(task, outcome), outcome.missing, generated, task.updated_at)
     with isolated(connection, "outcome_not_reported"):
         report_outcome(services, connection, task, event, account.failed, outcome, message)

@@ -278,9 +278,13 @@ def read_extras(connection: Connection, task_id: str) -> Any:  # noqa: ANN401 - 
 
 
 def lock_task(connection: Connection, task_id: str, user_id: str | None = None) -> None:
-    """Lock a task's row against claims; with `user_id`, only a task of that user. Every transaction
-    takes its locks in one order: the roadmap, the task, its attempt, the queue and its capacity, and the
-    task's events last.
+    """Lock a task's row against claims; with `user_id`, only a task of that user.
+
+    The order of all locks: the roadmap; the task; a recovery; the attempt; the queue's capacity; entries that
+    wait, and users' counters; the events of tasks. An admission takes entries and counters in any order, so
+    who changes several, or both, takes the capacity before. One entry that waits may leave without it.
+    Only the end of a run takes its own entry, which does not wait, and its user's counter after its events:
+    admissions wait for the counter.
     """
     connection.execute(LOCK, {"task_id": task_id, "user_id": user_id})
 
