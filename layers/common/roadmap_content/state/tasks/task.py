@@ -280,11 +280,9 @@ def read_extras(connection: Connection, task_id: str) -> Any:  # noqa: ANN401 - 
 def lock_task(connection: Connection, task_id: str, user_id: str | None = None) -> None:
     """Lock a task's row against claims; with `user_id`, only a task of that user.
 
-    The order of all locks: the roadmap; the task; a recovery; the attempt; the queue's capacity; entries that
-    wait, and users' counters; the events of tasks. An admission takes entries and counters in any order, so
-    who changes several, or both, takes the capacity before. One entry that waits may leave without it.
-    Only the end of a run takes its own entry, which does not wait, and its user's counter after its events:
-    admissions wait for the counter.
+    The order of all locks: the roadmap; the task; a recovery; the attempt; the current failures; the queue's
+    capacity, its entries, its counters; the events of tasks. An admission takes entries and counters in turn.
+    A transaction that changes several entries that wait, or one and a counter, takes the capacity before.
     """
     connection.execute(LOCK, {"task_id": task_id, "user_id": user_id})
 
