@@ -15,7 +15,6 @@ from sqlalchemy import Connection, ExceptionContext, event
 from sqlalchemy.exc import DBAPIError
 
 from roadmap_content.contracts.errors import ContentError
-from roadmap_content.contracts.items import Item
 from roadmap_content.platform.aws.event_bus import Entry
 from roadmap_content.platform.aws.executions import ExecutionState
 from roadmap_content.platform.postgres.transactions import diagnose
@@ -25,7 +24,7 @@ from tests.schedules.actors import Actor
 from tests.support.commits import ProcessDied
 from tests.support.endpoint_calls import operation_of
 from tests.support.evidence import Log
-from tests.support.generators import offline_function
+from tests.support.generators import OF_A_MODEL, offline_function
 from tests.support.memory_s3 import ObservedS3
 from tests.support.pipeline import SETTINGS as DEFAULTS
 from tests.support.pipeline import services_for
@@ -43,12 +42,7 @@ _WRITTEN = re.compile(r"\b(UPDATE|INSERT INTO|DELETE FROM) (?!SET\b|OF\b|SKIP\b|
 _READ = re.compile(r"^\s*FROM (\w+)", re.MULTILINE), re.compile(r"\bFROM (\w+)")
 
 # A batch per concept: a run that was stopped after its first batch misses something.
-SETTINGS = DEFAULTS | {
-    "EVENT_BUS": "bus",
-    "BATCH_SIZE": "1",
-    "MODEL_OUTPUT_BURNDOWN": "1",
-    "TASK_TOKEN_BUDGET": "1000000",
-}
+SETTINGS = DEFAULTS | OF_A_MODEL | {"EVENT_BUS": "bus", "BATCH_SIZE": "1"}
 
 LASTING = ("COMMIT", "PutObject", "CopyObject", "DeleteObject", "PutEvents", "Start", "Redrive", "Stop")
 """The beginnings of the steps with an effect that outlives the process."""
@@ -96,8 +90,8 @@ class Process:
         """Begin some work, and stop before its first step. Each step is added to the `trace`."""
         self._answered: list[tuple[str, str]] = []
 
-        def called(item: Item) -> None:
-            self._answered.append((item.concept_id, str(item.content_type)))
+        def called(asked: dict[str, Any]) -> None:
+            self._answered.append((asked["concept"]["concept_id"], asked["content_type"]))
             world.log.generated.append(self._answered[-1])
 
         self.services.executions = _Runs(world.runs, self)

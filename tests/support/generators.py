@@ -20,16 +20,20 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
 
+OF_A_MODEL = {"MODEL_OUTPUT_BURNDOWN": "1", "TASK_TOKEN_BUDGET": "1000000"}
+"""The settings of a generator that asks a model or a function."""
+
+
 class _OfflineFunction:
     """Lambda's client for one function, which answers with the offline generator's content."""
 
-    def __init__(self, called: Callable[[Item], object]) -> None:
+    def __init__(self, called: Callable[[dict[str, Any]], object]) -> None:
         self._called = called
 
     def invoke(self, **asked: Any) -> dict[str, Any]:
         event = json.loads(asked["Payload"])
         request = GenerationRequest(concept_from(event["concept"]), ContentType(event["content_type"]))
-        self._called(Item(request.concept.concept_id, request.content_type))
+        self._called(event)
         answer = {
             "content": OfflineGenerator().generate(request),
             "usage": {"tokens_in": 900, "tokens_out": 400, "model_id": "any", "prompt_version": "ours@7"},
@@ -37,8 +41,8 @@ class _OfflineFunction:
         return {"Payload": io.BytesIO(json.dumps(answer).encode())}
 
 
-def offline_function(called: Callable[[Item], object]) -> Generator:
-    """The generator `function`, with a function in this process. `called` gets the item of each call."""
+def offline_function(called: Callable[[dict[str, Any]], object]) -> Generator:
+    """The generator `function`, with a function in this process. `called` gets each event."""
     client = cast("LambdaClient", _OfflineFunction(called))
     return ModelGenerator(FunctionModel(TeamFunction(client, "writer", 2), 10_000))
 
