@@ -192,7 +192,7 @@ def table_statements(
     identity, of_version = key, "CAST(:version AS integer) IS NULL"
     if version is not None:
         identity = f"{key}, {version}"
-        of_version = f"({of_version} OR {version} = CAST(:version AS integer))"
+        of_version = f"({of_version} OR CAST({version} AS text) = CAST(:version AS text))"
     listing, source = _revision_reads(table, key, condition, version, size, content_url)
     return TableStatements(
         save=save,

@@ -56,7 +56,8 @@ WITH roles AS (
 )
 SELECT 'rows_hidden' AS kind, c.relname AS object, 'row level security (' || max(p.names)
     || ') may hide rows from ' || string_agg(r.rolname, ', ' ORDER BY r.rolname)
-    || ': as an administrator, ALTER ROLE … BYPASSRLS; or, if each policy shows the role every row, ALTER ROLE … SET row_security = on, and '
+    || ': as an administrator, ALTER ROLE … BYPASSRLS; or, if each policy shows the role every row, '
+    'ALTER ROLE … SET row_security = on, and '
     'COMMENT ON POLICY … IS ''shows every row to …''' AS message
 FROM roles r, {_HIDING}
 GROUP BY c.relname
