@@ -418,8 +418,7 @@ def local_parameters(cloud: Cloud, roles: DatabaseRoles, token_secret: str) -> d
             f"Database{kind.title()}SecretArn": store(f"database-{kind}", json.dumps(database_secret(url)))
             for kind, url in roles._asdict().items()
         },
-        **{f"Database{kind.title()}": name for kind, name in roles.names._asdict().items()},
-        "DatabaseTls": "disable",
+        "DatabaseRolePrefix": roles.names.writer.removesuffix("writer"),
         "Generator": "offline",
         "RunConcurrency": "0",  # one machine is slower than AWS, and a throttled start waits for seconds
         "ApiConcurrency": "0",

@@ -6,7 +6,7 @@ planned = saved + failed, for each content type; in a cancelled attempt the othe
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
@@ -73,6 +73,7 @@ FORGET = text("DELETE FROM content_attempts WHERE task_id = :task_id")
 PLAN_NEXT = text("""
 UPDATE content_attempts SET next_at = now() + make_interval(secs => :pause)
 WHERE task_id = :task_id AND attempt = :attempt AND next_at IS NULL
+RETURNING next_at
 """)
 
 DUE = text("""
@@ -271,10 +272,13 @@ class PlannedAttempt(NamedTuple):
     """The attempt after which it was planned."""
 
 
-def plan_next_attempt(connection: Connection, task_id: str, attempt: int, pause: timedelta) -> None:
-    """Plan the attempt after one that has just ended."""
+def plan_next_attempt(
+    connection: Connection, task_id: str, attempt: int, pause: timedelta
+) -> datetime | None:
+    """Plan the attempt after one that has just ended. Returns when it begins."""
     parameters = {"task_id": task_id, "attempt": attempt, "pause": pause.total_seconds()}
-    connection.execute(PLAN_NEXT, parameters)
+    begins: datetime | None = connection.scalar(PLAN_NEXT, parameters)
+    return begins
 
 
 def due_attempts(connection: Connection, limit: int) -> list[PlannedAttempt]:
