@@ -27,7 +27,7 @@ from .belief import Answer, Belief, NotTriedError, Verdict
 from .functions import aliases, database, endpoints, error_names
 from .gateway import firewall, limit, options, refusals, reservation, token
 from .releases import migration_failure, own_versions, rollback
-from .runs import bucket_key, end_event, erasure, failover, model, redrive, restore
+from .runs import bucket_key, end_event, erasure, failover, generator, model, redrive, restore
 from .stack import FAILURES, Stack
 from .trial import erase
 
@@ -44,6 +44,7 @@ BELIEFS = (
     error_names,
     bucket_key,
     model,
+    generator,
     redrive,
     end_event,
     erasure,
