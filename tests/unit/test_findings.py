@@ -283,6 +283,11 @@ def test_a_lesson_is_compared_with_the_language_of_its_course(language: str) -> 
         assert tutorial(" ".join([words] * 40), language=language) == expected, other
 
 
+def test_names_of_many_kanji_are_japanese() -> None:
+    """Regression: they were Chinese, and each right lesson of their course was a finding."""
+    assert language_of("環境変数の設定\n変数の型\nデータベース設計") == "ja"
+
+
 def test_a_short_text_tells_no_language_of_latin_letters() -> None:
     assert language_of("Docker") == language_of("") == ""
 
