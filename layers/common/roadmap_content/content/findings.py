@@ -72,8 +72,8 @@ def _is_twice_encoded(characters: str) -> bool:
 # counts as the first; only the script is compared.
 _SCRIPTS: Mapping[str, str | tuple[str, ...]] = {
     "ar": "ARABIC", "bn": "BENGALI", "el": "GREEK", "en": "LATIN", "fa": "ARABIC", "he": "HEBREW",
-    "hi": "DEVANAGARI", "ja": ("HIRAGANA", "KATAKANA"), "ko": "HANGUL", "ru": "CYRILLIC", "th": "THAI", "uk": "CYRILLIC",
-    "und": "LATIN", "zh": "CJK",
+    "hi": "DEVANAGARI", "ja": ("HIRAGANA", "KATAKANA"), "ko": "HANGUL", "ru": "CYRILLIC", "th": "THAI",
+    "uk": "CYRILLIC", "und": "LATIN", "zh": "CJK",
 }  # fmt: skip
 _ENGLISH = re.compile(r"(?i)\b(?:the|and|of|to|is|that|this|with|are|you|your|for|what|which|how|can)\b")
 _WORD = re.compile(r"[^\W\d_]+")
