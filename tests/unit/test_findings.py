@@ -261,6 +261,9 @@ def test_options_that_are_code_may_differ_in_their_marks() -> None:
         "explanation-names-another"
     ]
     assert quiz("one", "two", explanation="The correct answer is easy to see: two is wrong.") == []
+    assert quiz("A lemon", "A potato", explanation="Vitamin B is right for it.") == []
+    assert quiz("变量", "常量", explanation="应该选择 B 语言的写法，选项B不正确。") == []
+    assert quiz("变量", "常量", explanation="因此，选项B正确。") == ["explanation-names-another"]
 
 
 def test_a_text_in_another_language_of_the_same_script_is_seen() -> None:
