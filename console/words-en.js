@@ -615,7 +615,6 @@ export const en = {
     attention: "Something needs attention.",
     /** @type {Record<string, string>} */
     what: {
-      database_unavailable: "A role of the database fails.",
       recoveries_paused: "A recovery waits for a person.",
       sweep_held: "The sweep changes nothing.",
       stuck_tasks: "Stuck tasks.",

@@ -623,7 +623,6 @@ export const zh = {
     ok: "一切正常。",
     attention: "有需要注意的情况。",
     what: {
-      database_unavailable: "数据库的某个角色无法工作。",
       recoveries_paused: "有批量恢复等待人工处理。",
       sweep_held: "巡检未作任何更改。",
       stuck_tasks: "卡住的任务。",
