@@ -26,7 +26,7 @@ from ..platform.runtime.deadline import Deadline
 from ..runs.reconciliation.sweeps import Sweep, last_sweep
 from ..state.installation import find_differences
 from ..state.outbox import count_unsent_events
-from ..state.queue.capacity import Capacity, queue_by_class, read_capacity
+from ..state.queue.capacity import Capacity, queue_by_class, read_capacity, require_write
 from ..state.services import Capability, Services, fields_of
 from ..state.tasks.attempt_reading import claimed_before
 from ..state.tasks.attempts import planned_attempts, tokens_of_a_day
@@ -132,10 +132,6 @@ FINDINGS: Mapping[str, tuple[str, str]] = {
 REVISION = text("SELECT version_num FROM content_schema_version")
 
 
-# Changes nothing. A server or a role that is read-only refuses it, and so does one without the right.
-WRITE = text("UPDATE content_capacity SET slots = slots WHERE false")
-
-
 def answer_health(services: Services, deadline: Deadline) -> Health:
     """The state of the system as the reader reads it, and whether the writer can write. Both are asked at
     once, because each may take the whole time.
@@ -155,7 +151,7 @@ def answer_health(services: Services, deadline: Deadline) -> Health:
 
     subject = services.capabilities, services.settings.release_id
     with ThreadPoolExecutor(1) as other:
-        writing = other.submit(transact, services.engine, _write, within)
+        writing = other.submit(transact, services.engine, require_write, within)
         health = ask(
             "reader cannot read", lambda: transact(services.reading_engine, read_health, within, *subject)
         )
@@ -166,10 +162,6 @@ def answer_health(services: Services, deadline: Deadline) -> Health:
     if not attention:
         return health
     return health.model_copy(update={"status": "attention", "attention": [*attention, *health.attention]})
-
-
-def _write(connection: Connection) -> None:
-    connection.execute(WRITE)
 
 
 def read_health(connection: Connection, capabilities: Sequence[Capability], release: str) -> Health:
