@@ -109,8 +109,10 @@ class FunctionModel:
             output = json.dumps(rejected.answer.output).encode()
             token = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{token} {fingerprint(output)}"))
             refused = rejected.fault
-        learner = EventLearner(
-            language=request.learner.language, preferences=_sendable(dict(request.learner.preferences))
+        learner = EventLearner.model_construct(
+            language=request.learner.language,
+            preferences=_sendable(dict(request.learner.preferences)),
+            course=dict(request.learner.course),
         )
         return GenerationEvent.model_construct(
             task_id=request.task_id,
