@@ -129,10 +129,11 @@ bench: $(VENV)/.more ## Measure: saving, growth, cold start, peers (BENCH=cold: 
 FIGURES := $(shell grep -ohE '`(make (bench|load|drill)|\.venv/bin/python -m documents)[^`]*`' docs/*.md | tr -d '`' | tr ' ' '+' | sort -u)
 
 # A part is the target of its name, the command `part-…`, or a command of `FIGURES`.
-NIGHTLY := audit package nightly-tests incidents sam-deploy-local sam-local product verify-template browser coverage \
+NIGHTLY := audit package nightly-tests removal incidents sam-deploy-local sam-local product verify-template browser coverage \
 	$(FIGURES) schedules faults mutants
 part-package = $(MAKE) workflow TESTS=tests/package
 part-nightly-tests = $(RUN)/python -m pytest -m nightly tests/unit tests/integration tests/package tests/workflow
+part-removal = $(RUN)/python -m checks.removal
 part-incidents = $(MAKE) workflow TESTS=tests/workflow/incidents.py
 part-verify-template = $(MAKE) verify-template ALL=1
 part-coverage = $(MAKE) test COVERAGE=1
