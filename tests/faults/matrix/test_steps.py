@@ -8,13 +8,19 @@ twice.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import pytest
 
+from roadmap_content.platform.runtime.settings import Settings
+from roadmap_content.platform.storage.staging import Staging
 from tests.faults.matrix import database_faults
 from tests.faults.matrix.database_faults import Fault, raising
 from tests.faults.matrix.steps import Play, Setting, Step
 from tests.faults.sampling import sampled
+from tests.support.commits import ProcessDied
+from tests.support.generators import OF_A_MODEL, offline_function
+from tests.support.pipeline import SETTINGS
 
 pytestmark = [
     pytest.mark.usefixtures("clock"),
@@ -117,6 +123,26 @@ def test_a_fault_of_the_database(begin: Begin, name: str, step: Step) -> None:
     play = begin(step)
     play.world.seconds = 20.0
     assert play.play(fault) == endings[step]
+
+
+def test_a_kill_between_the_answer_of_a_function_and_its_staging_costs_one_more_call(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play = begin(G)
+    world, write = play.world, Staging.write
+    world.services.settings = Settings(SETTINGS | OF_A_MODEL)
+    events: list[dict[str, Any]] = []
+    world.services.generator = offline_function(events.append)
+
+    def killed(*_: object) -> None:
+        monkeypatch.setattr(Staging, "write", write)
+        raise ProcessDied
+
+    monkeypatch.setattr(Staging, "write", killed)
+    assert play.play() == f"died; {COMPLETED}"
+    assert [event["content_type"] for event in events] == ["resources"] * 2
+    assert events[0]["idempotency_token"] == events[1]["idempotency_token"]
+    assert world.pipeline.rows("SELECT count(*) AS n FROM resource_recommendation_metadata") == [{"n": 3}]
 
 
 @pytest.mark.parametrize("step", Step)

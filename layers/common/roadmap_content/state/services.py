@@ -19,6 +19,7 @@ from ..platform.postgres.engine import STATEMENT_TIMEOUT, Credentials, open_engi
 from ..platform.runtime.deadline import Deadline
 from ..platform.runtime.settings import Settings
 from ..platform.storage.bucket import Bucket
+from .visibility import GUARD
 
 if TYPE_CHECKING:
     from ..content.generation.generator import Generator
@@ -223,6 +224,7 @@ class Services:
             tls=settings.database_tls,
             session=settings.database_session,
             statement_timeout=statement_timeout,
+            first=GUARD,
         )
 
     def _credentials(self) -> Credentials:

@@ -107,6 +107,7 @@ def open_engine(
     tls: bool,
     session: SessionSource = "options",
     statement_timeout: int = STATEMENT_TIMEOUT,
+    first: str = "",
 ) -> Engine:
     """Create the engine; it connects on first use.
 
@@ -116,6 +117,7 @@ def open_engine(
         session: set the session's limits at connect time, or rely on those of the role. RDS Proxy refuses the
             first ("currently doesn't support command-line options"), and a later SET would pin the session.
         statement_timeout: in seconds.
+        first: the first statement of each transaction, sent with its begin.
     """
     context = verifying_context() if tls else False
     limits = session_limits(statement_timeout) if session == "options" else {}
@@ -123,7 +125,7 @@ def open_engine(
     startup = {"options": " ".join(options)} if options else {}
     engine = create_engine(
         "postgresql+pg8000://",
-        creator=lambda: _connect(credentials(), context, startup, statement_timeout + CONNECT_TIMEOUT),
+        creator=lambda: _connect(credentials(), context, startup, statement_timeout + CONNECT_TIMEOUT, first),
         poolclass=QueuePool,
         pool_size=1,
         max_overflow=0,
@@ -136,7 +138,11 @@ def open_engine(
 
 
 def _connect(
-    credentials: Credentials, tls: ssl.SSLContext | bool, startup: Mapping[str, str], socket_timeout: int
+    credentials: Credentials,
+    tls: ssl.SSLContext | bool,
+    startup: Mapping[str, str],
+    socket_timeout: int,
+    first: str,
 ) -> Connection:
     connection = socket.create_connection((credentials.host, credentials.port), CONNECT_TIMEOUT)
     try:
@@ -157,6 +163,7 @@ def _connect(
         connection.close()
         raise
     opened.longest_wait = socket_timeout
+    opened.begin = f"{Connection.begin};{first}"
     opened.wait_at_most(socket_timeout)
     return opened
 
