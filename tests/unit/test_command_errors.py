@@ -18,7 +18,6 @@ import boto3
 import pytest
 import typer
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError, NoRegionError
-from botocore.stub import Stubber
 from sqlalchemy.exc import InterfaceError
 from typer.testing import CliRunner
 
@@ -34,14 +33,13 @@ from roadmap_command.commands.history import parse_item
 from roadmap_command.commands.stack import parameters_from
 from roadmap_command.interface import InvalidIdError, errors_in_one_line
 from roadmap_command.main import FURTHER, PANELS, app, run
-from roadmap_command.runs import redrive_run
 from roadmap_command.target import Target
 from roadmap_content.client import http as client_http
 from roadmap_content.client.client import Client
 from roadmap_content.client.http import ApiUnavailableError, HttpAnswer
 from roadmap_content.content.bundle import parse_bundle
 from roadmap_content.contracts.api.tasks import RetryPreview, TaskDetail
-from roadmap_content.contracts.errors import DatabaseUnavailableError, MissingSettingError, NotRedrivableError
+from roadmap_content.contracts.errors import DatabaseUnavailableError, MissingSettingError
 from roadmap_content.contracts.items import ContentType, Item
 from tests.support.factories import bundle_of
 from tests.support.openapi import example
@@ -235,17 +233,6 @@ def test_ctrl_c_says_what_goes_on(
     ended = CliRunner().invoke(app, command, input=json.dumps(bundle_of(["a"])))
     assert ended.exit_code == 130
     assert words in ended.stderr
-
-
-@pytest.mark.parametrize("arn", ["none", "arn:aws:states:evil:1:execution:x:y"])
-def test_a_strange_execution_is_not_redrivable(arn: str) -> None:
-    states = boto3.client(
-        "stepfunctions", "eu-central-1", aws_access_key_id="none", aws_secret_access_key="none"
-    )
-    with Stubber(states) as stub:
-        stub.add_client_error("redrive_execution", "InvalidArn", f"Invalid Arn: {arn}")
-        with pytest.raises(NotRedrivableError, match="Invalid Arn"):
-            redrive_run(states, arn)
 
 
 def test_a_defect_keeps_its_traceback() -> None:
