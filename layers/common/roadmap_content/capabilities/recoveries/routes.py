@@ -13,7 +13,6 @@ from ...contracts.api.recoveries import (
     RecoveryFilter,
     RecoveryPage,
     RecoveryPreview,
-    RecoveryRequest,
     RecoveryTaskPage,
     RegenerationFilter,
     UndoAnswer,
@@ -26,6 +25,7 @@ from . import advance
 from .answers import describe, limits_of, list_recoveries, list_recovery_tasks
 from .create import create, preview
 from .recovery import read_recovery
+from .request import RecoveryRequest
 from .undo import undo_recovery
 
 RecoveryId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The recovery.")]
