@@ -27,7 +27,7 @@ from roadmap_content.capabilities.recoveries.recovery_tasks import (
     read_progress,
     record_settlements,
 )
-from roadmap_content.contracts.api.recoveries import RecoveryFilter
+from roadmap_content.capabilities.recoveries.request import RecoveryFilter
 from roadmap_content.contracts.events import DetailType
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import RunInput

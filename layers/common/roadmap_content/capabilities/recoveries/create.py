@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from ...content.registry import CONTENT_KINDS
-from ...contracts.api.recoveries import PreviewItems, RecoveryFilter, RecoveryPreview, RegenerationFilter
+from ...contracts.api.recoveries import PreviewItems, RecoveryPreview
 from ...contracts.errors import ContentError, InvalidRequestError
 from ...contracts.items import ContentType, Stage
 from ...contracts.states import NextAction
@@ -26,6 +26,7 @@ from .decisions import Limits
 from .errors import NothingMatchesError, TooManyTasksError
 from .recovery import insert_recovery
 from .recovery_tasks import Chosen, insert_tasks
+from .request import RecoveryFilter, RegenerationFilter
 
 MAX_TASKS = 200_000
 """Maximum tasks of one recovery."""

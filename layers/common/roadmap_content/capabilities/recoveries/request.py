@@ -1,12 +1,52 @@
-"""The request to create a recovery."""
+"""The request to create a recovery, and its filters."""
 
 from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from ...contracts.api.recoveries import MAX_TOKENS, RecoveryFilter, RegenerationFilter
+from ...contracts.api.filters import Filter, Moment, Short, TaskFilter
 from ...contracts.api.tasks import Instruction
+from ...contracts.items import ContentType
 from ...contracts.payloads import Payload
+
+MAX_TOKENS = 10**12
+"""Maximum tokens of a budget."""
+
+
+class RecoveryFilter(TaskFilter):
+    """The tasks of a recovery: those that meet every condition when the recovery is created. Of these tasks,
+    the items that fail for the named cause (group, code, content type) are retried.
+    """
+
+    all_missing: Annotated[
+        bool, Field(description="Retry every missing item of the tasks, also those with another cause.")
+    ] = False
+
+
+class RegenerationFilter(Filter):
+    """The saved items to regenerate: those that meet every condition when the recovery is created."""
+
+    content_type: Annotated[ContentType | None, Field(description="Items of this type.")] = None
+    generator: Annotated[
+        Short | None, Field(description="What it wrote: `product`, `offline`, `bedrock` or `function`.")
+    ] = None
+    model_id: Annotated[
+        Short | None, Field(description="What this model wrote: a `model_id` of `GET /api/v1/origins`.")
+    ] = None
+    prompt_version: Annotated[
+        Short | None,
+        Field(description="What this prompt wrote: a `prompt_version` of `GET /api/v1/origins`."),
+    ] = None
+    generated_after: Moment = None
+    generated_before: Moment = None
+    roadmap_id: Annotated[Short | None, Field(description="Items of this roadmap.")] = None
+    error_code: Annotated[
+        Short | None,
+        Field(
+            description="Items of which a later content was refused with this code, for example by the "
+            "product's check with `Check.WrongKey`. Their current content has not been replaced."
+        ),
+    ] = None
 
 
 class RecoveryRequest(Payload):
