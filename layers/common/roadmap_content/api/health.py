@@ -18,7 +18,7 @@ from ..contracts.api.system import (
 )
 from ..contracts.states import RINGING_STATES, QueueClass
 from ..platform.postgres.sqlstate import INSUFFICIENT_PRIVILEGE, is_transient
-from ..platform.postgres.transactions import diagnose
+from ..platform.postgres.transactions import sqlstate_and_reason
 from ..runs.reconciliation.sweeps import Sweep, last_sweep
 from ..state.installation import find_differences
 from ..state.outbox import count_unsent_events
@@ -129,7 +129,7 @@ def read_health(connection: Connection, capabilities: Sequence[Capability], rele
         with connection.begin_nested():
             return _read(connection, capabilities, release, differences)
     except DBAPIError as error:
-        sqlstate, reason = diagnose(error)
+        sqlstate, reason = sqlstate_and_reason(error)
         if is_transient(sqlstate):
             raise
         kind = "privilege_missing" if sqlstate == INSUFFICIENT_PRIVILEGE else "not_readable"

@@ -36,7 +36,15 @@ from ...state.services import Services
 from ...state.tasks.attempts import AttemptStart, cancel_attempt
 from ...state.tasks.scope import WHOLE_TASK, Scope, decode_revisions
 from ...state.tasks.task import lock_task
-from .decisions import FINAL_STATES, PAUSED_STATES, Settlement, is_over, may_start, next_state, settle
+from .decisions import (
+    FINAL_STATES,
+    PAUSED_STATES,
+    Settlement,
+    has_ended,
+    may_start,
+    next_state,
+    settlement_of,
+)
 from .recovery import (
     Recovery,
     read_recovery,
@@ -139,7 +147,7 @@ def _observe(
     recovery = read_recovery(connection, recovery_id, lock=True)
     if recovery.ended_at is not None:
         return recovery, []
-    ended = [*filter(None, map(settle, running_tasks(connection, recovery_id)))]
+    ended = [*filter(None, map(settlement_of, running_tasks(connection, recovery_id)))]
     record_settlements(connection, recovery_id, ended)
     progress = read_progress(connection, recovery_id, recovery.breaker)
     state, stop_reason = next_state(
@@ -147,7 +155,7 @@ def _observe(
     )
     if state in _STOP_REASONS and progress.waiting:
         refuse_waiting(connection, recovery_id, _STOP_REASONS[state])
-    _write_state(services, connection, recovery, state, stop_reason, ended=is_over(state, progress))
+    _write_state(services, connection, recovery, state, stop_reason, ended=has_ended(state, progress))
     if state is RecoveryState.PAUSED_BY_BREAKER:
         hold_attempts(connection, recovery_actor(recovery_id))
     if ended:
