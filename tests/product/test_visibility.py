@@ -1,11 +1,16 @@
 """Rows that our roles may not see are not missing: row level security, privileges, and lost content."""
 
+import re
+
 import pytest
 
+from roadmap_content.api.health import answer_health
 from roadmap_content.content.product import PRODUCT_TYPES
 from roadmap_content.content.registry import CONTENT_KINDS
+from roadmap_content.contracts.errors import RolesUnavailableError
 from roadmap_content.contracts.items import ContentType
-from roadmap_content.platform.postgres.transactions import InsufficientPrivilegeError
+from roadmap_content.platform.postgres.transactions import RESERVE, InsufficientPrivilegeError
+from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.installation.migrate import MigrationRefusedError
 from roadmap_content.runs.reconciliation.content_loss import SEVERAL, SweepHeldError
@@ -126,6 +131,40 @@ def test_forced_row_level_security_before_adoption_is_refused_by_name(deployment
     deployment.migrate()
     heal(deployment.services)
     assert deployment.findings() == {}
+
+
+@pytest.mark.parametrize(
+    ("role", "change", "sentence"),
+    [
+        (
+            "writer",
+            "SET default_transaction_read_only = on",
+            "write since .* 25006: the database is read-only",
+        ),
+        ("writer", "CONNECTION LIMIT 0", "write since .* 53300: the database has no free connection"),
+        ("reader", "CONNECTION LIMIT 0", "read since .* 53300: the database has no free connection"),
+        ("reader", "NOLOGIN", "read since .* 28000: the database does not accept the credentials"),
+    ],
+)
+def test_health_says_which_role_cannot_do_what_before_its_deadline(
+    deployment: Deployment, role: str, change: str, sentence: str
+) -> None:
+    deployment.migrate()
+    assert answer_health(deployment.services, deadline()).status == "ok"
+    deployment.product.execute(f"ALTER ROLE {getattr(deployment.roles.names, role)} {change}")
+    deployment.dispose()  # sessions keep their settings
+    given = Deadline.after(RESERVE + 2)
+
+    try:
+        said = answer_health(deployment.services, given).attention[0].text
+        assert role == "writer"
+    except RolesUnavailableError as error:
+        said = str(error)
+        assert role == "reader"
+
+    assert given.remaining > 0
+    assert re.search(f"the {role} cannot {sentence}", said)
+    assert said.count(" cannot ") == 1
 
 
 def test_health_names_the_rule_also_if_it_hides_our_own_tables(deployment: Deployment) -> None:

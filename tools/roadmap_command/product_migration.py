@@ -237,6 +237,9 @@ class _Savepoints:
     def execution_options(self, **options: Any) -> "_Savepoints":  # noqa: ANN401 - as of SQLAlchemy
         return _Savepoints(self._connection, options)
 
+    def get_execution_options(self) -> dict[str, Any]:
+        return self._options
+
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         self._connection.execution_options(**self._options)

@@ -90,6 +90,15 @@ def test_an_attempt_is_started_when_it_is_due_and_not_before(pipeline: Pipeline,
     assert run_started(pipeline) == 0
 
 
+def test_plans_are_forgotten_when_automatic_attempts_are_turned_off(
+    pipeline: Pipeline, model: FakeModel, ask: Ask
+) -> None:
+    pipeline.services.settings = Settings(SETTINGS | {"AUTOMATIC_ATTEMPTS": "0"})
+    assert ask("GET", "/tasks/t-1", {"user_id": USER}).body["turn"]["who"] == "automatic"
+    assert start_due(pipeline) == 0
+    assert ask("GET", "/tasks/t-1", {"user_id": USER}).body["turn"]["who"] == "person"
+
+
 def test_automatic_attempts_end_when_the_same_reason_recurs(pipeline: Pipeline, model: FakeModel) -> None:
     for _ in range(2):
         assert start_due(pipeline) == 1

@@ -61,7 +61,7 @@ def end_attempt(
 ) -> FinalizeResult:
     """Recompute `framework_data`, the task's status and its failures from the tables, in the transaction of
     the caller, which `transact_in_parts` should run. The roadmap's lock comes first; a caller that writes
-    before the end takes it before. The queue comes last: admission waits for the user's counter.
+    before the end takes it before.
 
     Idempotent: unchanged values are not written, and a task of a newer attempt is not changed.
     `execution_arn` is the attempt's execution, as the caller has read it.
@@ -107,6 +107,8 @@ def end_attempt(
             changed=changed,
             turn=turn.model_dump(mode="json"),
         )
+    if is_current and task.is_in_queue:
+        release(connection, task_id, attempt)
     if summary is not None:
         event = task.events.finalized(
             _status_after(task, outcome), outcome.missing, summary["generated"], turn, task.updated_at
@@ -114,8 +116,6 @@ def end_attempt(
         events = [event, *remaining.exhausted]
         with undone_alone(connection, "outcome_not_reported"):
             report_outcome(services, connection, task, events, account.failed, outcome, message)
-    if is_current and task.is_in_queue:
-        release(connection, task_id, attempt)
     return FinalizeResult(
         task_id=task_id,
         attempt=attempt,

@@ -53,7 +53,7 @@ OPENED = """superseded_attempts AS (
     WHERE task_id = :task_id AND attempt <> :attempt AND ended_at IS NULL
     RETURNING attempt
 ),
-not_automatic_any_more AS (
+forgotten_plans AS (
     UPDATE content_attempts SET next_at = NULL WHERE task_id = :task_id AND next_at IS NOT NULL
 ),
 opened AS (
@@ -90,6 +90,8 @@ FORGET_NEXT = text("""
 UPDATE content_attempts SET next_at = NULL
 WHERE task_id = :task_id AND attempt = :attempt AND next_at IS NOT NULL
 """)
+
+FORGET_ALL_NEXT = text("UPDATE content_attempts SET next_at = NULL WHERE next_at IS NOT NULL")
 
 COUNT_NEXT = text("""
 SELECT count(*) AS tasks, min(next_at) AS next_at FROM content_attempts WHERE next_at IS NOT NULL
@@ -293,6 +295,11 @@ def postpone_attempt(connection: Connection, planned: PlannedAttempt, pause: tim
 def forget_next_attempt(connection: Connection, task_id: str, attempt: int) -> None:
     """Forget that an attempt follows this one."""
     connection.execute(FORGET_NEXT, {"task_id": task_id, "attempt": attempt})
+
+
+def forget_all_next_attempts(connection: Connection) -> None:
+    """Forget every planned attempt."""
+    connection.execute(FORGET_ALL_NEXT)
 
 
 def planned_attempts(connection: Connection) -> dict[str, Any]:
