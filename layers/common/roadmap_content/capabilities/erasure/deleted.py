@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from ...contracts.erasure import Removed
 from ...state.failures.current import forget_failures
 from ...state.failures.groups import FailuresChanged
-from ...state.tasks.attempts import STEP_SECONDS
+from .attempts import STEP_SECONDS
 from .rows import BY_HASH, Subjects, erase_rows, texts_of_others
 
 PAGE = text("""

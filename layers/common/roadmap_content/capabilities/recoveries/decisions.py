@@ -6,8 +6,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from ...contracts.api.filters import OF_FAILURE
 from ...contracts.errors import TaskCancelledError, TaskNotFoundError
+from ...contracts.items import Failure
 from ...contracts.states import RecoveryState, TaskResult
+from ...state.failures.groups import group_of
 
 BURST = timedelta(seconds=90)
 """The delay behind its rate that a recovery may catch up: longer than the time between two sweeps."""
@@ -229,3 +232,20 @@ def undo_of(
         return Undone.RESTORED
     written = (origin["task_id"], origin["attempt"]) == (task_id, attempt)
     return Undone.RESTORE if written else Undone.CHANGED_SINCE
+
+
+def cause_of(conditions: Mapping[str, Any]) -> dict[str, str]:
+    """The cause of the items that a recovery with these conditions retries; empty: every missing item."""
+    if conditions.get("all_missing"):
+        return {}
+    return {name: conditions[name] for name in OF_FAILURE if name in conditions}
+
+
+def has_cause(failure: Failure, cause: Mapping[str, str]) -> bool:
+    """Whether a failure meets a filter's conditions on failures: `group_id`, `error_code`, `content_type`."""
+    facts = {
+        "group_id": group_of(failure).group_id,
+        "error_code": failure.error_code,
+        "content_type": failure.item.content_type,
+    }
+    return all(facts[name] == value for name, value in cause.items())

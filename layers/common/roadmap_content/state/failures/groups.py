@@ -66,16 +66,6 @@ def group_of(failure: Failure) -> GroupKey:
     return GroupKey(failure.error_code, failure.stage, normalise_reason(failure.for_others.reason))
 
 
-def has_cause(failure: Failure, cause: Mapping[str, str]) -> bool:
-    """Whether a failure meets a filter's conditions on failures: `group_id`, `error_code`, `content_type`."""
-    facts = {
-        "group_id": group_of(failure).group_id,
-        "error_code": failure.error_code,
-        "content_type": failure.item.content_type,
-    }
-    return all(facts[name] == value for name, value in cause.items())
-
-
 class TaskFailures(NamedTuple):
     """A task's failures of one group and content type."""
 

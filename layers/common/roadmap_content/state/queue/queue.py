@@ -254,9 +254,6 @@ ON CONFLICT (class, queue_key) DO UPDATE SET waiting = true,
     charged = greatest(known.charged, CASE WHEN known.waiting THEN 0 ELSE excluded.charged END)
 """)
 
-WAITING_OF_ACTOR = text(f"SELECT q.task_id, q.attempt FROM content_queue q, content_attempts a {_OF_ACTOR}")
-
-
 MOST_ADMITTED = 20
 """Maximum attempts that one transaction admits. The next one continues."""
 
@@ -388,8 +385,3 @@ def return_attempts(connection: Connection, actor: str) -> None:
     """Put the waiting attempts that an actor has claimed into the order again."""
     lock_capacity(connection)
     connection.execute(RETURN, {"actor": actor})
-
-
-def waiting_attempts(connection: Connection, actor: str) -> Sequence[tuple[str, int]]:
-    """The waiting attempts that an actor has claimed, with their tasks."""
-    return [(row.task_id, row.attempt) for row in connection.execute(WAITING_OF_ACTOR, {"actor": actor})]
