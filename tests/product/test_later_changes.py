@@ -25,7 +25,7 @@ from migrations.installation import restore
 from roadmap_command.main import app
 from roadmap_command.product_migration import rehearse
 from roadmap_content.content.product import PRODUCT_TYPES
-from roadmap_content.platform.postgres.transactions import diagnose
+from roadmap_content.platform.postgres.transactions import sqlstate_and_reason
 from tests.product.deployment import Deployment
 from tests.product.operations import OPERATIONS
 from tests.product.ours import comparable, failing, prepare
@@ -467,7 +467,7 @@ def write(engine: Engine, change: Change) -> list[str]:
                     named = {key: value for key, value in IDS.items() if f":{key}" in statement}
                     connection.execute(text(statement), named)
         except DBAPIError as error:
-            failed.append(f"{name}: {diagnose(error)}")
+            failed.append(f"{name}: {sqlstate_and_reason(error)}")
     return failed
 
 
@@ -713,7 +713,7 @@ def test_a_lock_that_ours_waits_for_fails_no_write_but_a_cancelled_statement_end
                 connection.execute(text(_SECOND_QUIZ), {"roadmap_id": "r-1", "other_concept_id": CONCEPTS[1]})
                 connection.commit()
             except DBAPIError as error:
-                refused = diagnose(error)[0]
+                refused = sqlstate_and_reason(error)[0]
         assert refused == sqlstate
         other.rollback()
     saved = beside.rows("SELECT 1 FROM quiz_metadata WHERE concept_id = :c", c=CONCEPTS[1])
