@@ -68,39 +68,32 @@ def test_a_time_zone_that_the_newest_rows_contradict_is_refused(deployment: Depl
     assert deployment.product.has("content_attempts")
 
 
-@pytest.mark.parametrize("tables", [("quiz_metadata",), TABLES])
+@pytest.mark.parametrize("is_forced", [False, True])
 def test_row_level_security_before_adoption_is_refused_by_name(
-    deployment: Deployment, tables: tuple[str, ...]
+    deployment: Deployment, *, is_forced: bool
 ) -> None:
+    """If it is forced, it also holds for the tables' owner, and so for the migrator."""
+    migrator, writer, reader = deployment.roles.names
     fill(deployment.product)
-    secure(deployment.product, tables)
+    secure(deployment.product, TABLES)
+    if is_forced:
+        secure(deployment.product, TABLES, "FORCE")
     before = deployment.product.everything()
 
     with pytest.raises(MigrationRefusedError) as refused:
         deployment.migrate()
 
-    for name in (*tables, deployment.roles.names.writer, deployment.roles.names.reader, "BYPASSRLS"):
+    for name in (*TABLES, writer, reader, "BYPASSRLS"):
         assert name in str(refused.value)
+    assert (migrator in str(refused.value)) == is_forced
     assert deployment.product.everything() == before
-    secure(deployment.product, tables, "DISABLE")
-    deployment.migrate()
-    for number in range(1, TASKS + 1):
-        heal(deployment.services, f"t-{number}")
-    assert contents(deployment.product) == {table: before[table] for table in CONTENT}
-
-
-def test_forced_row_level_security_before_adoption_is_refused_by_name(deployment: Deployment) -> None:
-    """It also holds for the owner, and so for the migrator."""
-    fill(deployment.product)
-    secure(deployment.product, ("quiz_metadata",))
-    secure(deployment.product, ("quiz_metadata",), "FORCE")
-    with pytest.raises(MigrationRefusedError, match=f"quiz_metadata.*{deployment.roles.names.migrator}"):
-        deployment.migrate()
     for role in deployment.roles.names:
         deployment.product.execute(f"ALTER ROLE {role} BYPASSRLS")
     deployment.migrate()
-    heal(deployment.services)
+    for number in range(1, TASKS + 1):
+        heal(deployment.services, f"t-{number}")
     assert deployment.findings() == {}
+    assert contents(deployment.product) == {table: before[table] for table in CONTENT}
 
 
 @pytest.mark.parametrize(
