@@ -453,9 +453,9 @@ def test_a_pause_holds_the_waiting_attempts_until_a_resume_or_a_cancel(
     if then == "resume":
         assert len(pipeline.executions.started) == 2
         (counter,) = pipeline.rows(
-            "SELECT charged FROM content_queue_keys WHERE class = 'bulk' AND queue_key <> 'user:another'"
+            "SELECT virtual_time FROM content_queue_keys WHERE class = 'bulk' AND queue_key <> 'user:another'"
         )
-        assert counter["charged"] > 1_000_000, "who waited aside has saved no credit"
+        assert counter["virtual_time"] > 1_000_000, "who waited aside has saved no credit"
         finish(pipeline, recovery_id)
         assert set(results(send, recovery_id).values()) == {"recovered"}
         return
