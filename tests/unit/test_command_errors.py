@@ -264,6 +264,7 @@ def test_a_request_without_an_answer_is_announced(
     Target.client(stack).me()  # is announced no more
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("No answer to GET /me for ")
+    assert line.endswith("What is wrong: roadmap doctor"), "which has an answer within five seconds"
 
 
 def test_a_function_that_the_stack_does_not_have_is_a_refusal() -> None:
