@@ -92,7 +92,7 @@ FROM roadmap_tasks WHERE task_id IN (SELECT 'p-' || n FROM generate_series(:firs
 """,
     """
 INSERT INTO content_checks (task_id, checked_at, next_check_at, pause)
-SELECT 'p-' || n, now(), timezone('utc', now()) + interval '30 days', interval '30 days'
+SELECT 'p-' || n, now(), now() + interval '30 days', interval '30 days'
 FROM generate_series(:first, :last) AS n
 """,
     """
@@ -128,7 +128,7 @@ FROM generate_series(5 * :first - 4, 5 * :last) AS n
 # One task is due, and the next sweep looks up a whole page of tasks, at every size.
 IS_DUE = text("""
 WITH anew AS (UPDATE content_sweeps SET places = '{}')
-UPDATE content_checks SET next_check_at = timezone('utc', now()) WHERE task_id = 't-1'
+UPDATE content_checks SET next_check_at = now() WHERE task_id = 't-1'
 """)
 
 BLOCKS = text("""
@@ -241,7 +241,7 @@ def _admit(connection: Connection) -> None:
 def _claim(connection: Connection) -> None:
     connection.execute(text("UPDATE content_recoveries SET state = 'running'"))
     claim_task(connection, "all", WaitingTask("p-1", "completed", 1, None), 2)
-    FENCE.require(connection, ["p-1"], datetime.now(UTC).replace(tzinfo=None))
+    FENCE.require(connection, ["p-1"], datetime.now(UTC))
     queue.enqueue(connection, NewAttempt("p-1", 2, None, user_start("u")), QueueState.RUNNING, NOTHING)
 
 

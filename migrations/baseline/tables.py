@@ -1,8 +1,13 @@
-"""The tables of this system, with their indexes. Their timestamps have no time zone and are UTC. No
-foreign key refers to a table of the product, which may delete its rows.
+"""The tables of this system, with their indexes. No foreign key refers to a table of the product, which
+may delete its rows.
 """
 
+import json
 import re
+
+from sqlalchemy import Connection, text
+
+from migrations import CannotAdoptError
 
 CORE = """
 -- Why an item is missing, per attempt. An index entry holds 2,704 bytes, and an id may be any text: of a
@@ -16,14 +21,15 @@ CREATE TABLE content_failures (
     error_code text NOT NULL,
     reason text NOT NULL,
     transient boolean NOT NULL,
-    occurred_at timestamp NOT NULL DEFAULT timezone('utc', now()),
+    occurred_at timestamptz NOT NULL DEFAULT now(),
     content_fingerprint text,
     long_concept_id text,
     PRIMARY KEY (task_id, attempt, concept_id, content_type)
 );
 
 -- Current failures of a task by group and content type: those of its latest attempt that has ended. Its user
--- and creation are copied, so that one index returns a page of a group's tasks in order.
+-- and creation (the product's local time) are copied, so that one index returns a page of a group's tasks in
+-- order.
 CREATE TABLE content_task_failures (
     task_id varchar(64) NOT NULL,
     group_id varchar(32) NOT NULL,
@@ -34,8 +40,8 @@ CREATE TABLE content_task_failures (
     reason text NOT NULL,
     transient boolean NOT NULL,
     items integer NOT NULL,
-    first_seen timestamp NOT NULL,
-    last_seen timestamp NOT NULL,
+    first_seen timestamptz NOT NULL,
+    last_seen timestamptz NOT NULL,
     example_concept_id text NOT NULL,
     example_reason text NOT NULL,
     user_id text NOT NULL,
@@ -62,8 +68,8 @@ CREATE TABLE content_attempts (
     execution_arn text,
     redrive_count integer NOT NULL DEFAULT 0,
     step varchar(16) NOT NULL CHECK (step IN ('claimed', 'working', 'ended')),
-    claimed_at timestamp NOT NULL DEFAULT timezone('utc', now()),
-    ended_at timestamp CHECK ((ended_at IS NULL) = (step <> 'ended')),
+    claimed_at timestamptz NOT NULL DEFAULT now(),
+    ended_at timestamptz CHECK ((ended_at IS NULL) = (step <> 'ended')),
     outcome varchar(32) CHECK (outcome IN
         ('completed', 'partial_failure', 'failed', 'cancelled', 'superseded')),
     planned json,
@@ -75,9 +81,9 @@ CREATE TABLE content_attempts (
     replaces json,
     user_id text,
     roadmap_id text,
-    task_gone_since timestamp,
-    roadmap_gone_since timestamp,
-    next_at timestamp CHECK (next_at IS NULL OR ended_at IS NOT NULL),
+    task_gone_since timestamptz,
+    roadmap_gone_since timestamptz,
+    next_at timestamptz CHECK (next_at IS NULL OR ended_at IS NOT NULL),
     PRIMARY KEY (task_id, attempt)
 );
 CREATE INDEX content_attempt_next ON content_attempts (next_at) WHERE next_at IS NOT NULL;
@@ -95,9 +101,9 @@ CREATE TABLE content_queue (
     state varchar(16) NOT NULL CHECK (state IN ('waiting', 'starting', 'redriving', 'running', 'ended')),
     tokens bigint NOT NULL,
     grants integer NOT NULL,
-    enqueued_at timestamp NOT NULL DEFAULT timezone('utc', now()),
-    admitted_at timestamp,
-    ended_at timestamp CHECK ((ended_at IS NULL) = (state <> 'ended')),
+    enqueued_at timestamptz NOT NULL DEFAULT now(),
+    admitted_at timestamptz,
+    ended_at timestamptz CHECK ((ended_at IS NULL) = (state <> 'ended')),
     PRIMARY KEY (task_id, attempt),
     FOREIGN KEY (task_id, attempt) REFERENCES content_attempts ON DELETE CASCADE
 );
@@ -123,7 +129,7 @@ CREATE TABLE content_capacity (
     capacity_id smallint PRIMARY KEY DEFAULT 1 CHECK (capacity_id = 1),
     slots integer NOT NULL CHECK (slots > 0),
     stopped_reason text,
-    stopped_since timestamp
+    stopped_since timestamptz
 );
 INSERT INTO content_capacity (slots) VALUES (10);
 
@@ -136,12 +142,12 @@ CREATE TABLE content_events (
     task_id varchar(64),
     detail json NOT NULL,
     changes integer NOT NULL DEFAULT 1,
-    recorded_at timestamp NOT NULL DEFAULT timezone('utc', now()),
-    delivered_at timestamp,
-    due_at timestamp NOT NULL DEFAULT timezone('utc', now()),
+    recorded_at timestamptz NOT NULL DEFAULT now(),
+    delivered_at timestamptz,
+    due_at timestamptz NOT NULL DEFAULT now(),
     tries int NOT NULL DEFAULT 0,
     error_code text,
-    set_aside_at timestamp
+    set_aside_at timestamptz
 );
 CREATE INDEX content_event_by_delivery ON content_events (delivered_at);
 CREATE INDEX content_event_of_task ON content_events (task_id, position);
@@ -152,10 +158,10 @@ CREATE INDEX content_event_aside ON content_events (set_aside_at) WHERE set_asid
 -- The last check of a task by a sweep, with the error if it failed, and the next check.
 CREATE TABLE content_checks (
     task_id varchar(64) PRIMARY KEY,
-    checked_at timestamp,
+    checked_at timestamptz,
     error_code text,
     reason text,
-    next_check_at timestamp NOT NULL DEFAULT timezone('utc', now()) + interval '15 minutes',
+    next_check_at timestamptz NOT NULL DEFAULT now() + interval '15 minutes',
     pause interval NOT NULL DEFAULT interval '15 minutes'
 );
 CREATE INDEX content_check_by_time ON content_checks (next_check_at, task_id);
@@ -169,7 +175,7 @@ CREATE TABLE content_changes (
 
 -- The sweeps. `places` has the task or the key up to which each scan has come.
 CREATE TABLE content_sweeps (
-    swept_at timestamp PRIMARY KEY,
+    swept_at timestamptz PRIMARY KEY,
     seconds double precision NOT NULL,
     checked integer NOT NULL,
     repaired integer NOT NULL,
@@ -187,7 +193,7 @@ CREATE TABLE generation_tokens (task_id varchar(64) PRIMARY KEY, tokens bigint N
 
 -- Tokens per hour, in shards, so that attempts that end at the same time do not wait for one row.
 CREATE TABLE content_token_hours (
-    hour timestamp NOT NULL,
+    hour timestamptz NOT NULL,
     shard smallint NOT NULL,
     spent bigint NOT NULL,
     saved_by_staging bigint NOT NULL,
@@ -224,7 +230,7 @@ CREATE TABLE IF NOT EXISTS content_archive (
     source_table text NOT NULL,
     source_row json NOT NULL,
     reason text NOT NULL,
-    archived_at timestamp NOT NULL DEFAULT timezone('utc', now()),
+    archived_at timestamptz NOT NULL DEFAULT now(),
     row_id text,
     replaced_by text,
     roadmap_id text,
@@ -255,7 +261,7 @@ CREATE TABLE content_origins (
     content_fingerprint text,
     restored_from text,
     refused_code text,
-    recorded_at timestamp NOT NULL DEFAULT timezone('utc', now())
+    recorded_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX content_origin_by_content ON content_origins (content_id) WHERE content_id IS NOT NULL;
 -- By digests, as in the archive: an id may be longer than an index entry.
@@ -275,14 +281,14 @@ CREATE TABLE content_failure_groups (
     tasks bigint NOT NULL,
     items bigint NOT NULL,
     by_type json NOT NULL,
-    first_seen timestamp NOT NULL,
-    last_seen timestamp NOT NULL
+    first_seen timestamptz NOT NULL,
+    last_seen timestamptz NOT NULL
 );
 CREATE INDEX content_failure_group_by_items ON content_failure_groups (items, group_id) WHERE items > 0;
 
 CREATE TABLE content_failure_hours (
     group_id varchar(32) NOT NULL,
-    hour timestamp NOT NULL,
+    hour timestamptz NOT NULL,
     items bigint NOT NULL,
     PRIMARY KEY (group_id, hour)
 );
@@ -292,11 +298,11 @@ CREATE INDEX content_failure_hour_by_time ON content_failure_hours (hour);
 CREATE TABLE content_group_changes (
     change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     group_id varchar(32) NOT NULL,
-    changed_at timestamp NOT NULL DEFAULT timezone('utc', now()),
+    changed_at timestamptz NOT NULL DEFAULT now(),
     actor text NOT NULL,
     state varchar(16) NOT NULL CHECK (state IN ('new', 'acknowledged', 'ignored', 'resolved')),
     note text NOT NULL,
-    until timestamp,
+    until timestamptz,
     until_tasks bigint
 );
 CREATE INDEX content_group_change_by_group ON content_group_changes (group_id, change_id);
@@ -314,14 +320,14 @@ CREATE TABLE content_recoveries (
     concurrency integer NOT NULL,
     token_budget bigint,
     canary integer NOT NULL,
-    created_at timestamp NOT NULL DEFAULT timezone('utc', now()),
-    started_at timestamp,
-    ended_at timestamp,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    started_at timestamptz,
+    ended_at timestamptz,
     stop_reason text,
-    next_start_at timestamp,
+    next_start_at timestamptz,
     breaker integer NOT NULL DEFAULT 0,
-    advanced_at timestamp,
-    resumed_at timestamp,
+    advanced_at timestamptz,
+    resumed_at timestamptz,
     tokens_used bigint NOT NULL DEFAULT 0,
     paid integer NOT NULL DEFAULT 0
 );
@@ -337,8 +343,8 @@ CREATE TABLE content_recovery_tasks (
         ('waiting', 'running', 'recovered', 'still_failing', 'refused')),
     reason text,
     attempt integer,
-    started_at timestamp,
-    ended_at timestamp,
+    started_at timestamptz,
+    ended_at timestamptz,
     tokens bigint NOT NULL DEFAULT 0,
     items json,
     undone json,
@@ -358,9 +364,9 @@ CREATE TABLE IF NOT EXISTS content_erasures (
     user_id text,
     actor text NOT NULL,
     product_rows boolean NOT NULL,
-    began_at timestamp NOT NULL DEFAULT timezone('utc', now()),
-    requested_at timestamp NOT NULL DEFAULT timezone('utc', now()),
-    ended_at timestamp,
+    began_at timestamptz NOT NULL DEFAULT now(),
+    requested_at timestamptz NOT NULL DEFAULT now(),
+    ended_at timestamptz,
     removed json NOT NULL
 );
 CREATE UNIQUE INDEX IF NOT EXISTS content_erasure_running ON content_erasures (user_id)
@@ -378,7 +384,7 @@ CREATE TABLE content_findings (
     object text NOT NULL,
     sqlstate text NOT NULL,
     message text,
-    found_at timestamp NOT NULL DEFAULT timezone('utc', now())
+    found_at timestamptz NOT NULL DEFAULT now()
 );
 
 -- What this system has installed on the product's tables, with the statement that creates it, and the columns
@@ -394,7 +400,7 @@ CREATE TABLE content_installation (
 -- Who changed the capacity, when and why.
 CREATE TABLE content_capacity_changes (
     change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    changed_at timestamp NOT NULL DEFAULT timezone('utc', now()),
+    changed_at timestamptz NOT NULL DEFAULT now(),
     actor text NOT NULL,
     reason text NOT NULL,
     slots_before integer NOT NULL,
@@ -416,3 +422,26 @@ again after a restore. An adoption finds them.
 
 OWN = tuple(name for name in re.findall(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+)", TABLES) if name not in KEPT)
 """The tables that a downgrade removes with their rows."""
+
+_COLUMNS = [
+    (table, column, type_name)
+    for table in KEPT
+    for body in re.findall(rf"CREATE TABLE IF NOT EXISTS {table} \((.*?)\n\);", TABLES, re.DOTALL)
+    for column, type_name in re.findall(r"^    ([a-z]\w+) ([a-z]+)", body, re.MULTILINE)
+]
+
+OF_ANOTHER_SHAPE = text("""
+SELECT DISTINCT c.column->>0 FROM json_array_elements(CAST(:columns AS json)) AS c("column")
+LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(c.column->>0) AND a.attname = c.column->>1
+WHERE to_regclass(c.column->>0) IS NOT NULL AND a.atttypid IS DISTINCT FROM to_regtype(c.column->>2)
+ORDER BY 1
+""")
+
+
+def refuse_other_shapes(connection: Connection) -> None:
+    """Refuse tables that an older release has kept and whose columns are others."""
+    if found := connection.scalars(OF_ANOTHER_SHAPE, {"columns": json.dumps(_COLUMNS)}).all():
+        raise CannotAdoptError(
+            f"{', '.join(found)}: kept by another release, with other columns; move the rows elsewhere and "
+            "drop the table, then migrate again"
+        )

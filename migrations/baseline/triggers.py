@@ -356,7 +356,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET e
     SELECT coalesce(
         (SELECT a.source_row->'questions' FROM {schema}.content_archive a
         WHERE a.row_id = quiz AND a.source_table = 'quiz_metadata' AND a.replaced_by IS NOT NULL
-            AND timezone({schema}.content_time_zone(), timezone('UTC', a.archived_at)) > at
+            AND timezone({schema}.content_time_zone(), a.archived_at) > at
         ORDER BY a.archive_id LIMIT 1),
         (SELECT q.questions FROM {schema}.quiz_metadata q WHERE q.quiz_id = quiz))
 $$

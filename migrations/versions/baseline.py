@@ -20,6 +20,7 @@ INDEXES = text("SELECT quote_ident(name) FROM content_installation WHERE kind = 
 def upgrade() -> None:
     connection = op.get_bind()
     product_tables.create_or_adopt(connection)
+    tables.refuse_other_shapes(connection)
     connection.execute(text(tables.TABLES))
     product_tables.repair_rows(connection)
     product_tables.add_indexes(connection)

@@ -257,7 +257,7 @@ def test_a_queue_that_stands_still_needs_a_person(pipeline: Pipeline, send: Send
         pipeline.execute(
             "UPDATE content_queue SET state = CASE WHEN task_id = ANY(:waiting) THEN 'waiting' "
             "ELSE 'running' END, class = :queue_class, "
-            "enqueued_at = timezone('utc', now()) - make_interval(mins => :minutes)",
+            "enqueued_at = now() - make_interval(mins => :minutes)",
             minutes=minutes,
             waiting=waiting.split(),
             queue_class=queue_class,

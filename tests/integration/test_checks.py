@@ -87,7 +87,7 @@ def test_the_pauses_of_an_unchanged_task_double_and_a_change_ends_them(pipeline:
     finish(pipeline)
     pauses = []
     for skipped in ("", "", ", pause = '16 days'", "", ""):
-        pipeline.execute(f"UPDATE content_checks SET next_check_at = timezone('utc', now()){skipped}")
+        pipeline.execute(f"UPDATE content_checks SET next_check_at = now(){skipped}")
         assert sweep(pipeline).checked == 1
         (row,) = pipeline.rows("SELECT next_check_at - checked_at AS pause FROM content_checks")
         pauses.append(row["pause"])

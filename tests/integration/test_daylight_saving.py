@@ -44,10 +44,10 @@ def clocks_moved(pipeline: Pipeline, request: pytest.FixtureRequest) -> MoveCloc
 
 
 def set_back(pipeline: Pipeline, table: str, column: str, ago: timedelta, task_id: str = "t-1") -> None:
-    """Write the local time of a moment into a column of the product, or its UTC time into one of ours."""
-    instant = "timezone('UTC', now()) - CAST(:ago AS interval)"
+    """Write the local time of a moment into a column of the product, or the moment into one of ours."""
+    instant = "now() - CAST(:ago AS interval)"
     if table == "roadmap_tasks":
-        instant = f"timezone(content_time_zone(), timezone('UTC', {instant}))"
+        instant = f"timezone(content_time_zone(), {instant})"
     pipeline.execute(f"UPDATE {table} SET {column} = {instant} WHERE task_id = :id", ago=ago, id=task_id)
 
 
@@ -82,7 +82,7 @@ def test_a_filter_selects_by_the_time_that_is_shown(pipeline: Pipeline, clocks_m
         " FROM generate_series(-20, 20) AS n"
     )
     for minutes_ago in range(0, 180, 15):
-        bound = datetime.now(UTC).replace(tzinfo=None) - minutes_ago * MINUTE
+        bound = datetime.now(UTC) - minutes_ago * MINUTE
         with pipeline.engine.connect() as connection:
             every = listed(connection, TaskFilter())
             after = listed(connection, TaskFilter(updated_after=bound))
@@ -120,7 +120,7 @@ def test_an_attempt_lasts_since_its_claim(pipeline: Pipeline, clocks_moved: Move
     clocks_moved(30 * MINUTE)
     claim(pipeline, ago=45 * MINUTE)
     with pipeline.engine.connect() as connection:
-        age = datetime.now(UTC) - read_task(connection, "t-1").claimed_at.replace(tzinfo=UTC)
+        age = datetime.now(UTC) - read_task(connection, "t-1").claimed_at
     assert 44 * MINUTE < age < 60 * MINUTE
 
 

@@ -163,7 +163,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counting, "MAX_SCANNED", FEW)
 
 
-LONG_AGO = datetime(2026, 2, 1, tzinfo=UTC).replace(tzinfo=None)
+LONG_AGO = datetime(2026, 2, 1, tzinfo=UTC)
 
 
 FAILING = "EXISTS (SELECT FROM content_task_failures f WHERE f.task_id = t.task_id)"

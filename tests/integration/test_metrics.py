@@ -241,7 +241,7 @@ def test_a_sweep_of_the_schedule_is_counted_and_reports_what_waits(
     monkeypatch.setattr("roadmap_content.runs.reconciliation.reconcile.before_the_checks", lambda *_: ())
     planned.execute(
         "UPDATE content_queue SET state = 'waiting', class = 'interactive', "
-        "enqueued_at = timezone('utc', now()) - interval '1 hour'"
+        "enqueued_at = now() - interval '1 hour'"
     )
     sums = scheduled_sweep(planned, capsys)
     assert (sums["Sweeps", None], sums["QueueWaiting", None]) == (1, 1)

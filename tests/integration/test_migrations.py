@@ -282,6 +282,15 @@ def test_an_archived_row_survives_a_downgrade_and_can_be_restored(empty_database
     assert archived(empty_database_url)[: len(kept)] == kept
 
 
+def test_a_kept_table_of_another_release_is_refused_by_name(empty_database_url: str) -> None:
+    execute(empty_database_url, CREATE_ALL, ROWS, DUPLICATES)
+    migrate(empty_database_url)
+    downgrade(empty_database_url, "base")
+    execute(empty_database_url, "ALTER TABLE content_archive ALTER archived_at TYPE timestamp")
+    with pytest.raises(CannotAdoptError, match=r"^content_archive: kept by another release"):
+        migrate(empty_database_url)
+
+
 Tutorial = tuple[int, bool | None, str, int]
 """Version, whether it is marked as the latest, status, and the day it was generated."""
 

@@ -136,7 +136,7 @@ def test_refused_events_do_not_keep_younger_ones_back(pipeline: Pipeline, bus: B
     deliver_events(pipeline.services, LONG)
     assert len(bus.requests) == requests, "refused events are due again after a pause"
     bus.refused = set()
-    pipeline.execute("UPDATE content_events SET due_at = timezone('utc', now())")
+    pipeline.execute("UPDATE content_events SET due_at = now()")
     assert deliver_events(pipeline.services, LONG) == 120
 
 
@@ -146,14 +146,14 @@ def test_the_pause_after_a_refusal_doubles(pipeline: Pipeline, bus: Bus) -> None
     pauses = []
     for _ in range(3):
         deliver_events(pipeline.services, Deadline.after(30))
-        (row,) = pipeline.rows("SELECT due_at - timezone('utc', now()) AS pause FROM content_events")
+        (row,) = pipeline.rows("SELECT due_at - now() AS pause FROM content_events")
         pauses.append(row["pause"])
-        pipeline.execute("UPDATE content_events SET due_at = timezone('utc', now())")
+        pipeline.execute("UPDATE content_events SET due_at = now()")
     assert timedelta(0) < pauses[0] < pauses[1] < pauses[2]
     assert pauses[2] <= timedelta(seconds=4 * FIRST_PAUSE_SECONDS)
     pipeline.execute("UPDATE content_events SET tries = 30")
     deliver_events(pipeline.services, Deadline.after(30))
-    (row,) = pipeline.rows("SELECT due_at - timezone('utc', now()) AS pause FROM content_events")
+    (row,) = pipeline.rows("SELECT due_at - now() AS pause FROM content_events")
     assert row["pause"] <= timedelta(seconds=LONGEST_PAUSE_SECONDS)
 
 

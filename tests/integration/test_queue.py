@@ -102,7 +102,7 @@ class Queue:
             )
             if user.is_recent:
                 self._pipeline.execute(
-                    "UPDATE content_queue SET enqueued_at = timezone('utc', now())"
+                    "UPDATE content_queue SET enqueued_at = now()"
                     " WHERE class = :queue_class AND queue_key = :queue_key AND state <> 'waiting'",
                     queue_class=user.queue_class,
                     queue_key=user.queue_key,
@@ -629,7 +629,7 @@ def test_a_start_is_estimated_from_the_attempts_that_ended(waiting: Queue, pipel
     assert len(list(waiting.serve())) == 10
     pipeline.execute("""
         UPDATE content_queue q
-        SET ended_at = timezone('utc', now()) - make_interval(mins => CAST(n AS integer))
+        SET ended_at = now() - make_interval(mins => CAST(n AS integer))
         FROM (SELECT task_id, row_number() OVER (ORDER BY task_id) AS n FROM content_queue) numbered
         WHERE numbered.task_id = q.task_id
     """)
@@ -684,10 +684,10 @@ def test_attempts_without_a_sign_are_looked_up_the_longest_silence_first(pipelin
         waiting.enter(name, state=QueueState.RUNNING) for name in ("busy", "silent", "silent-for-longer")
     ]
     waiting.enter("waiting")
-    pipeline.execute("UPDATE content_queue SET admitted_at = timezone('utc', now()) - interval '1 hour'")
+    pipeline.execute("UPDATE content_queue SET admitted_at = now() - interval '1 hour'")
     pipeline.execute(
         "INSERT INTO content_events (event_id, detail_type, task_id, detail, recorded_at)"
-        " SELECT task_id, 'x', task_id, '{}', timezone('utc', now()) - CAST(ago AS interval)"
+        " SELECT task_id, 'x', task_id, '{}', now() - CAST(ago AS interval)"
         " FROM (VALUES (:busy, '1 minute'), (:silent, '9 minutes')) AS v(task_id, ago)",
         busy=tasks[0],
         silent=tasks[1],

@@ -51,7 +51,7 @@ def test_rows_are_removed_after_their_days_in_bounded_steps(
         for days, number in ((rule.days + 1, 5), (rule.days - 1, 3)):
             rows = (
                 f"FROM generate_series(1, {number}) n, "
-                f"(SELECT date_trunc('day', timezone('utc', now())) - interval '{days} days' AS at) AS t"
+                f"(SELECT date_trunc('day', now()) - interval '{days} days' AS at) AS t"
             )
             if rule.name == "content_queue":
                 pipeline.execute(f"INSERT INTO content_attempts {ATTEMPTS} {rows}")

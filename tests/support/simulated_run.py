@@ -54,7 +54,7 @@ def _plan(event: object, concepts: int, batch_size: int) -> dict[str, Any]:
         task_id=request.input.task_id,
         roadmap_id="serverless-python-9b2c8d4e",
         attempt=1,
-        claimed_at=datetime.now(UTC).replace(tzinfo=None),
+        claimed_at=datetime.now(UTC),
         manifest=manifest_key(request.input.task_id, 1, request.execution.arn, manifest.body),
         planned=planned,
     )

@@ -13,7 +13,7 @@ NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
 def swept(minutes_ago: int, refused: int = 0) -> Sweep:
-    at = NOW.replace(tzinfo=None) - timedelta(minutes=minutes_ago)
+    at = NOW - timedelta(minutes=minutes_ago)
     return Sweep(at, 1.0, checked=10, repaired=0, refused=refused, finished=True, places={})
 
 

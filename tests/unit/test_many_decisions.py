@@ -14,7 +14,7 @@ from roadmap_content.api.pages import (
     MAX_INTEGER,
     AnyText,
     Integer,
-    Moment,
+    LocalTime,
     Text,
     decode_cursor,
     encode_cursor,
@@ -304,14 +304,14 @@ def test_a_cursor_belongs_to_its_list(text: str, number: int) -> None:
 @given(st.datetimes(), st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"])))
 def test_a_position_survives_a_cursor(created_at: datetime, task_id: str) -> None:
     key = Key(created_at, task_id)
-    assert decode_cursor("list", encode_cursor("list", key), tuple[Moment, Text]) == key
+    assert decode_cursor("list", encode_cursor("list", key), tuple[LocalTime, Text]) == key
 
 
 def test_a_position_with_a_zone_is_refused() -> None:
     """The column has none: PostgreSQL would ignore the zone, and the list would continue hours away."""
     cursor = encode_cursor("list", [datetime(2026, 3, 1, 12, tzinfo=UTC), "t-1"])
     with pytest.raises(InvalidCursorError):
-        decode_cursor("list", cursor, tuple[Moment, Text])
+        decode_cursor("list", cursor, tuple[LocalTime, Text])
 
 
 @given(st.text(max_size=60))

@@ -1,6 +1,6 @@
 """Whose turn it is, for every combination of facts."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import product
 
 import pytest
@@ -11,7 +11,7 @@ from roadmap_content.contracts.states import GroupState, QueueState, Who
 from roadmap_content.state.tasks.next_actions import advice_for
 from roadmap_content.state.tasks.turn import TaskFacts, turn_of, turn_of_group, worst
 
-SOON = datetime(2026, 12, 2, 9, 17)  # noqa: DTZ001 - as columns have it
+SOON = datetime(2026, 12, 2, 9, 17, tzinfo=UTC)
 TRANSIENT = advice_for("ModelBusyError", Stage.GENERATE)
 BUDGET = advice_for(TokenBudgetExhaustedError.code, Stage.GENERATE)
 STATUSES = ("pending", "processing", "completed", "partial_failure", "failed", "cancelled")

@@ -40,7 +40,7 @@ def pause(pipeline: Pipeline) -> timedelta | None:
     rows = pipeline.rows("SELECT next_at FROM content_attempts WHERE next_at IS NOT NULL")
     if not rows:
         return None
-    left = rows[0]["next_at"] - datetime.now(UTC).replace(tzinfo=None)
+    left = rows[0]["next_at"] - datetime.now(UTC)
     return timedelta(minutes=round(left / timedelta(minutes=1)))
 
 
@@ -182,7 +182,7 @@ def test_until_it_is_due_every_answer_says_when(
 ) -> None:
     """Regression: doctor and failures asked a person for a decision about what healed itself."""
     (row,) = pipeline.rows("SELECT next_at FROM content_attempts WHERE next_at IS NOT NULL")
-    due = row["next_at"].isoformat() + "Z"
+    due = f"{row['next_at']:%Y-%m-%dT%H:%M:%S.%fZ}"
 
     def turns() -> list[tuple[str, str | None]]:
         status = ask("GET", "/tasks/t-1", {"user_id": USER}).body

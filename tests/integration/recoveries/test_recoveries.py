@@ -618,7 +618,7 @@ def test_the_rate_follows_the_clock_of_the_database(
         monkeypatch.setattr(importlib.import_module(path), "datetime", Tomorrow, raising=False)
     turn(pipeline, recovery_id)
     (row,) = pipeline.rows(
-        "SELECT next_start_at < timezone('utc', now()) + interval '5 seconds' AS soon FROM content_recoveries"
+        "SELECT next_start_at < now() + interval '5 seconds' AS soon FROM content_recoveries"
     )
     assert row["soon"]
 

@@ -17,7 +17,6 @@ from ..contracts.api.system import (
     TokenSums,
 )
 from ..contracts.states import RINGING_STATES, QueueClass
-from ..contracts.times import utc
 from ..platform.postgres.sqlstate import INSUFFICIENT_PRIVILEGE, is_transient
 from ..platform.postgres.transactions import diagnose
 from ..runs.reconciliation.sweeps import Sweep, last_sweep
@@ -198,7 +197,7 @@ def _read(
         stuck_tasks=min(stuck, MOST_STUCK),
         more_stuck_tasks=stuck > MOST_STUCK,
         drifted_tasks=0 if sweep is None else sweep.repaired,
-        last_sweep=sweep and LastSweep.model_validate(sweep._asdict() | {"at": utc(sweep.swept_at)}),
+        last_sweep=sweep and LastSweep.model_validate(sweep._asdict() | {"at": sweep.swept_at}),
         outbox_waiting=outbox,
         outbox_aside=aside,
         erasures_unfinished=numbers.get("erasures_unfinished", 0),
@@ -233,7 +232,7 @@ def is_sweep_overdue(sweep: Sweep | None, now: datetime, *, has_old_attempts: bo
     """Whether a sweep is overdue. `has_old_attempts`: an attempt is older than `SWEEP_OVERDUE`. No I/O."""
     if sweep is None:
         return has_old_attempts
-    return now - utc(sweep.swept_at) > SWEEP_OVERDUE
+    return now - sweep.swept_at > SWEEP_OVERDUE
 
 
 def is_queue_halted(classes: Sequence[ClassInQueue], capacity: Capacity, now: datetime) -> bool:

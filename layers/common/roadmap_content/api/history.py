@@ -18,7 +18,6 @@ from sqlalchemy import Connection
 from ..contracts.api.tasks import AttemptPage, AttemptRow, Change, ChangePage
 from ..contracts.events import changes_of
 from ..contracts.states import UNFINISHED
-from ..contracts.times import utc
 from ..platform.aws.executions import execution_url
 from ..state.outbox import RecordedEvent, events_of_task
 from ..state.tasks.attempt_reading import read_attempts
@@ -40,7 +39,7 @@ class _Place(NamedTuple):
     part: Annotated[Integer, Field(le=_LAST)]
 
 
-_BEGINNING = _Place(0, datetime.min, -1)  # noqa: DTZ901 - without a time zone, as in the table
+_BEGINNING = _Place(0, datetime.min.replace(tzinfo=UTC), -1)
 
 POLL_SECONDS, POLL_SECONDS_AT_REST = 2, 30
 """The pause before the next request: of a task at work, and of a finished one."""
@@ -116,7 +115,7 @@ def pause_of(task: Task, now: datetime) -> int:
         return POLL_SECONDS_AT_REST
     if not task.is_waiting:
         return POLL_SECONDS
-    waited = (now - utc(task.claimed_at)).total_seconds()
+    waited = (now - task.claimed_at).total_seconds()
     return max(POLL_SECONDS, min(POLL_SECONDS_AT_REST, round(WAITING_SHARE * waited)))
 
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, Field, InstanceOf, NaiveDatetime, TypeAdapter
+from pydantic import AfterValidator, AwareDatetime, Field, InstanceOf, NaiveDatetime, TypeAdapter
 
 from ..contracts.documents import unstorable
 from ..contracts.errors import InvalidCursorError
+from ..contracts.times import in_utc
 
 KeyT = TypeVar("KeyT")
 RowT = TypeVar("RowT")
@@ -29,7 +30,9 @@ def _storable(text: str) -> str:
 
 # The parts of a key. A cursor that a client has changed never fails in a statement.
 Integer = Annotated[int, Field(strict=True, ge=0, le=MAX_INTEGER)]
-Moment = NaiveDatetime
+Moment = Annotated[AwareDatetime, AfterValidator(in_utc)]
+LocalTime = NaiveDatetime
+"""A time of the product, as in its column."""
 Text = Annotated[str, AfterValidator(_storable)]
 AnyText = InstanceOf[str]
 """A text that is not sent to PostgreSQL."""

@@ -17,13 +17,13 @@ from ..state.tasks.listing import Key, read_page, select_tasks
 from ..state.tasks.next_actions import advice_for
 from ..state.tasks.task import state_of
 from ..state.tasks.turn import TaskFacts, turn_of, worst
-from .pages import Moment, Text, decode_cursor, encode_cursor
+from .pages import LocalTime, Text, decode_cursor, encode_cursor
 
 
 def list_tasks(connection: Connection, task_filter: TaskFilter, cursor: str | None, limit: int) -> TaskPage:
     """Read a page of the selected tasks. Raises InvalidCursorError: the cursor belongs to another list."""
     list_name = f"tasks {task_filter.fingerprint}"
-    key = decode_cursor(list_name, cursor, tuple[Moment, Text])
+    key = decode_cursor(list_name, cursor, tuple[LocalTime, Text])
     selection = select_tasks(connection, task_filter)
     page = read_page(connection, selection, None if key is None else Key(*key), limit)
     total = count_tasks(connection, selection)

@@ -38,7 +38,7 @@ class RevisionSource(NamedTuple):
 
 
 def revisions_of(connection: Connection, roadmap_id: str, item: Item) -> Sequence[Any]:
-    """The newest revisions of an item, those in the content table first. Times are UTC without a zone."""
+    """The newest revisions of an item, those in the content table first."""
     listing = text(CONTENT_KINDS[item.content_type].sql.listing)
     return connection.execute(listing, _of_item(roadmap_id, item)).all()
 
@@ -169,6 +169,6 @@ def record_restored(
 def origin_of(
     connection: Connection, roadmap_id: str, item: Item, content_id: str
 ) -> Mapping[str, Any] | None:
-    """The origin of an item's content; `None` if none was recorded. Times are UTC without a time zone."""
+    """The origin of an item's content; `None` if none was recorded."""
     parameters = {"roadmap_id": roadmap_id, "content_id": content_id, **item._asdict()}
     return first_row(connection, OF_CONTENT, parameters)

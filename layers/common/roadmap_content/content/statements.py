@@ -171,7 +171,7 @@ def table_statements(
         content_url: the key of its text, from the same.
     """
     revision = revision_sql(table, key)
-    generated_at = "timezone('UTC', timezone(content_time_zone(), generated_at)) AS generated_at"
+    generated_at = "timezone(content_time_zone(), generated_at) AS generated_at"
     of_item = f"FROM {table} WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id AND {condition}"
     identity, of_version = key, "CAST(:version AS integer) IS NULL"
     if version is not None:
@@ -223,8 +223,8 @@ def _revision_reads(
     SELECT r.{key}, NULL, to_json(r), {revision_sql(table, f"r.{key}")}, NULL, NULL
     FROM {table} r WHERE r.roadmap_id = :roadmap_id AND r.concept_id = :concept_id AND {condition}"""
     generated_at = (
-        "timezone('UTC', timezone(content_time_zone(),"
-        " CAST((readable -> 'generated_at') #>> '{}' AS timestamp))) AS generated_at"
+        "timezone(content_time_zone(),"
+        " CAST((readable -> 'generated_at') #>> '{}' AS timestamp)) AS generated_at"
     )
     listing = f"""
 SELECT revision_id, content_id, replaced_at, reason, {generated_at},

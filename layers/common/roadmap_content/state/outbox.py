@@ -58,7 +58,7 @@ WITH recorded AS (
 )
 INSERT INTO content_events (event_id, detail_type, task_id, detail, changes, delivered_at)
 SELECT event_id, detail_type, task_id, detail, changes,
-    CASE WHEN :has_bus THEN NULL ELSE timezone('utc', now()) END
+    CASE WHEN :has_bus THEN NULL ELSE now() END
 FROM (SELECT count(*) FROM locked) AS every_lock CROSS JOIN recorded ORDER BY ordinal
 ON CONFLICT (event_id) DO NOTHING
 """)
@@ -85,28 +85,28 @@ WHERE task_id = :task_id AND detail_type = :detail_type AND recorded_at >= (
 # Guarantees: no invocation waits for another one that takes events.
 DUE = text(f"""
 SELECT event_id, detail_type, CAST(detail AS text) AS detail FROM content_events
-WHERE {_IS_WAITING} AND due_at <= timezone('utc', now())
+WHERE {_IS_WAITING} AND due_at <= now()
 ORDER BY due_at, position LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
 
 # Guarantees: until the lease ends, no other invocation takes these events.
 LEASE = text(f"""
-UPDATE content_events SET due_at = timezone('utc', now()) + make_interval(secs => :seconds)
+UPDATE content_events SET due_at = now() + make_interval(secs => :seconds)
 WHERE event_id IN {_IDS}
 """)
 
 RELEASE = text(f"UPDATE content_events SET due_at = recorded_at WHERE event_id IN {_IDS}")
 
-DELIVERED = text(f"UPDATE content_events SET delivered_at = timezone('utc', now()) WHERE event_id IN {_IDS}")
+DELIVERED = text(f"UPDATE content_events SET delivered_at = now() WHERE event_id IN {_IDS}")
 
 # Guarantees: a refused event is due again after a pause, or set aside; other events are not affected.
 REFUSED = text(f"""
 UPDATE content_events e SET tries = e.tries + 1, error_code = r.error_code,
-    due_at = timezone('utc', now())
+    due_at = now()
         + make_interval(secs => least(:first_pause * power(2, least(e.tries, 20)), :longest_pause)),
     set_aside_at = CASE WHEN r.error_code = :too_large
-        OR e.recorded_at < timezone('utc', now()) - make_interval(secs => :oldest_retried)
-        THEN timezone('utc', now()) END
+        OR e.recorded_at < now() - make_interval(secs => :oldest_retried)
+        THEN now() END
 FROM json_each_text(CAST(:refused AS json)) AS r(event_id, error_code)
 WHERE e.event_id = r.event_id AND {_IS_WAITING}
 RETURNING e.event_id, e.detail_type, e.task_id, e.error_code, e.set_aside_at IS NOT NULL AS is_aside

@@ -7,23 +7,23 @@ from sqlalchemy import Connection, text
 
 from ...state.tasks.attempts import STEP_SECONDS
 
-_OF_USER = "user_id = :user_id AND coalesce(claimed_at < CAST(:before AS timestamp), true)"
+_OF_USER = "user_id = :user_id AND coalesce(claimed_at < CAST(:before AS timestamptz), true)"
 
 OPEN_OF_USER = text(f"""
 SELECT task_id, execution_arn FROM content_attempts WHERE {_OF_USER} AND ended_at IS NULL
 """)
 
 END_OF_USER = text(f"""
-UPDATE content_attempts SET step = 'ended', outcome = 'cancelled', ended_at = timezone('utc', now())
+UPDATE content_attempts SET step = 'ended', outcome = 'cancelled', ended_at = now()
 WHERE {_OF_USER} AND ended_at IS NULL
 """)
 
 # If Finalize has counted every batch, no step came after it.
 QUIET_AT = text(f"""
-SELECT max(coalesce(ended_at, timezone('utc', now()))) + make_interval(secs => :seconds)
+SELECT max(coalesce(ended_at, now())) + make_interval(secs => :seconds)
 FROM content_attempts a
 WHERE {_OF_USER} AND (ended_at IS NULL
-    OR ended_at > timezone('utc', now()) - make_interval(secs => :seconds)
+    OR ended_at > now() - make_interval(secs => :seconds)
     AND (outcome IN ('cancelled', 'superseded') OR EXISTS (SELECT FROM content_failures f
         WHERE (f.task_id, f.attempt) = (a.task_id, a.attempt) AND f.stage = 'workflow')))
 """)

@@ -29,9 +29,9 @@ WITH found AS (
 ), marked AS (
     UPDATE content_attempts a SET
         task_gone_since = CASE WHEN task_gone
-            THEN coalesce(a.task_gone_since, timezone('utc', now())) END,
+            THEN coalesce(a.task_gone_since, now()) END,
         roadmap_gone_since = CASE WHEN roadmap_gone
-            THEN coalesce(a.roadmap_gone_since, timezone('utc', now())) END
+            THEN coalesce(a.roadmap_gone_since, now()) END
     FROM found f WHERE (a.task_id, a.attempt) = (f.task_id, f.attempt)
         AND (task_gone = (f.task_gone_since IS NULL) OR roadmap_gone = (f.roadmap_gone_since IS NULL))
 )
@@ -39,7 +39,7 @@ SELECT DISTINCT task_id FROM found WHERE task_gone AND task_gone_since IS NULL
 """)
 
 # A step that was sent before its attempt ended may still write. A roadmap may have attempts of other tasks.
-_MAY_WRITE = "coalesce(ended_at > timezone('utc', now()) - make_interval(secs => :seconds), true)"
+_MAY_WRITE = "coalesce(ended_at > now() - make_interval(secs => :seconds), true)"
 
 DUE = text(f"""
 SELECT a.task_id, bool_and(task_gone_since IS NOT NULL) AS task_gone,
@@ -49,7 +49,7 @@ SELECT a.task_id, bool_and(task_gone_since IS NOT NULL) AS task_gone,
             AND o.roadmap_id = a.roadmap_id AND {_MAY_WRITE})), '{{}}') AS roadmaps
 FROM content_attempts a WHERE task_id = ANY(:tasks) GROUP BY task_id
 HAVING NOT bool_or({_MAY_WRITE}) AND max(greatest(task_gone_since, roadmap_gone_since))
-    < timezone('utc', now()) - make_interval(days => :days)
+    < now() - make_interval(days => :days)
 ORDER BY task_id
 """)
 

@@ -22,7 +22,6 @@ from ...contracts.errors import (
     NotCancellableError,
     TaskNotFoundError,
 )
-from ...contracts.times import utc
 from ...platform.postgres.transactions import DataRefusedError, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
@@ -132,7 +131,7 @@ def erase_user(services: Services, request: Erasure, deadline: Deadline) -> Eras
         register.store_copy(services.bucket, entry)
     before = None if request.replay is None else entry.ended_at
     if waits_until := _stop_runs(services, request, before, deadline):
-        return ErasureAnswer(dry_run=False, complete=False, waits_until=utc(waits_until))
+        return ErasureAnswer(dry_run=False, complete=False, waits_until=waits_until)
     place, found = request.place, Removed()
     while deadline.remaining > PART_SECONDS:
         with _refused_by_the_product():

@@ -14,7 +14,7 @@ from ...state.services import Capability, Fence
 FENCED = text("""
 SELECT (SELECT t.task_id FROM content_erasures e JOIN roadmap_tasks t USING (user_id)
         WHERE t.task_id = ANY(:task_ids) LIMIT 1) AS task_id,
-    EXISTS (SELECT FROM content_erasures WHERE ended_at > CAST(:read_at AS timestamp)) AS has_ended
+    EXISTS (SELECT FROM content_erasures WHERE ended_at > CAST(:read_at AS timestamptz)) AS has_ended
 """)
 
 # An erasure that begins, or continues, waits for the end of this transaction, and finds what it has written.

@@ -14,7 +14,6 @@ from sqlalchemy import Connection, Row, text
 
 from ...contracts.erasure import Receipt, Removed
 from ...contracts.errors import InvalidRequestError
-from ...contracts.times import utc
 from ...platform.storage.bucket import Bucket, in_parallel
 from ...platform.storage.keys import ERASURES, erasure_key
 from ...state.tasks.task import Task
@@ -28,12 +27,12 @@ BEGIN = text(f"""
 INSERT INTO content_erasures AS e (erasure_id, user_hash, user_id, actor, product_rows, removed)
 VALUES (:erasure_id, :user_hash, :user_id, :actor, :product_rows, '{{}}')
 ON CONFLICT (user_id) WHERE user_id IS NOT NULL DO UPDATE SET
-    product_rows = e.product_rows OR excluded.product_rows, requested_at = timezone('utc', now())
+    product_rows = e.product_rows OR excluded.product_rows, requested_at = now()
 RETURNING {_COLUMNS}
 """)
 
 REOPEN = text(f"""
-UPDATE content_erasures SET user_id = :user_id, requested_at = timezone('utc', now())
+UPDATE content_erasures SET user_id = :user_id, requested_at = now()
 WHERE erasure_id = :erasure_id AND user_hash = :user_hash RETURNING {_COLUMNS}
 """)
 
@@ -43,14 +42,14 @@ ADD = text("UPDATE content_erasures SET removed = CAST(:removed AS json) WHERE e
 
 # The time of an erasure that is applied again stays: it decides what is older.
 END = text(f"""
-UPDATE content_erasures SET user_id = NULL, ended_at = coalesce(ended_at, timezone('utc', now()))
+UPDATE content_erasures SET user_id = NULL, ended_at = coalesce(ended_at, now())
 WHERE erasure_id = :erasure_id RETURNING {_COLUMNS}
 """)
 
 # A request is repeated within minutes until the erasure ends.
 UNFINISHED = text("""
 SELECT count(*) FROM content_erasures
-WHERE user_id IS NOT NULL AND requested_at < timezone('utc', now()) - interval '1 hour'
+WHERE user_id IS NOT NULL AND requested_at < now() - interval '1 hour'
 """)
 
 READ = text(f"SELECT {_COLUMNS} FROM content_erasures WHERE erasure_id = :erasure_id")
@@ -65,7 +64,7 @@ ON CONFLICT (erasure_id) DO UPDATE SET ended_at = coalesce(content_erasures.ende
 
 
 class Entry(NamedTuple):
-    """An entry of the register. Times are UTC without a zone."""
+    """An entry of the register."""
 
     erasure_id: str
     user_hash: str
@@ -81,8 +80,8 @@ class Entry(NamedTuple):
             erasure_id=self.erasure_id,
             actor=self.actor,
             product_rows=self.product_rows,
-            began_at=utc(self.began_at),
-            ended_at=utc(self.ended_at),
+            began_at=self.began_at,
+            ended_at=self.ended_at,
             removed=self.removed,
         )
 

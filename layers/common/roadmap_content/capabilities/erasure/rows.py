@@ -94,7 +94,7 @@ WITH found AS (
 SUBJECTS = text(f"""{_SUBJECTS}
 SELECT s.kind, s.id FROM subjects s WHERE (s.kind, s.id) > (:after_kind, :after_id)
 GROUP BY s.kind, s.id
-HAVING CAST(:before AS timestamp) IS NULL OR bool_or(coalesce(s.at < :before, true)) AND NOT EXISTS (
+HAVING CAST(:before AS timestamptz) IS NULL OR bool_or(coalesce(s.at < :before, true)) AND NOT EXISTS (
     SELECT FROM content_attempts n WHERE n.user_id = :user_id AND n.claimed_at >= :before
         AND s.id IN (n.task_id, n.roadmap_id))
 ORDER BY s.kind, s.id LIMIT :limit
@@ -390,7 +390,7 @@ def _change(
     these subjects of the user, which the erasure deletes.
     """
     if rule.at is not None:
-        where += f" AND coalesce({rule.at} < CAST(:before AS timestamp), true)"
+        where += f" AND coalesce({rule.at} < CAST(:before AS timestamptz), true)"
     if own is None:
         return connection.execute(text(f"{change} WHERE {where}"), parameters).rowcount
     count = f"SELECT count(*) FROM {rule.table} WHERE {where} AND ({rule.condition or 'false'}) IS NOT TRUE"

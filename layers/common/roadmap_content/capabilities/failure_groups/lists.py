@@ -33,7 +33,7 @@ SELECT c.*, w.state, w.actor, w.note, w.changed_at, w.until, w.until_tasks FROM 
 """
 
 _HOURS_OF_SOME = """
-SELECT date_trunc('hour', c.last_seen) AS hour, sum(c.items) AS items FROM chosen c
+SELECT date_trunc('hour', c.last_seen, 'UTC') AS hour, sum(c.items) AS items FROM chosen c
 WHERE c.group_id = g.group_id GROUP BY hour ORDER BY hour DESC LIMIT 24
 """
 

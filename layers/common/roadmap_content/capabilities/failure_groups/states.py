@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from ...contracts.errors import FailureGroupNotFoundError
 from ...contracts.states import RINGING_STATES, GroupState
-from ...contracts.times import naive_utc
+from ...contracts.times import in_utc
 
 if TYPE_CHECKING:  # each end of a run asks for a person, without the models of the API
     from ...contracts.api.failures import GroupStateRequest
@@ -29,7 +29,7 @@ SELECT s.*, c.actor, c.note, c.changed_at, c.until, c.until_tasks, CASE c.state
         WHEN s.first_seen > c.changed_at THEN 'regressed' ELSE 'acknowledged' END
     WHEN 'resolved' THEN CASE WHEN s.items > 0 AND s.last_seen > c.changed_at THEN 'regressed'
         ELSE 'resolved' END
-    WHEN 'ignored' THEN CASE WHEN c.until <= timezone('utc', now()) OR s.tasks >= c.until_tasks THEN 'new'
+    WHEN 'ignored' THEN CASE WHEN c.until <= now() OR s.tasks >= c.until_tasks THEN 'new'
         ELSE 'ignored' END
     ELSE 'new' END AS state
 FROM content_failure_groups s LEFT JOIN LATERAL (
@@ -69,7 +69,7 @@ WHERE group_id = :group_id ORDER BY change_id DESC LIMIT :limit
 
 def change_group(connection: Connection, group_id: str, actor: str, request: "GroupStateRequest") -> None:
     """Change the state of a group. Raises FailureGroupNotFoundError: there is no such group."""
-    until = request.until and naive_utc(request.until)
+    until = request.until and in_utc(request.until)
     change = {"group_id": group_id, "actor": actor, **request.model_dump(), "until": until}
     if connection.execute(CHANGE, change).rowcount == 0:
         raise FailureGroupNotFoundError(f"there is no failure group {group_id!r}")

@@ -21,7 +21,7 @@ INSERT INTO content_failure_groups AS known
 SELECT group_id, error_code, stage, reason, transient, tasks, items, by_type, first_seen, last_seen
 FROM json_to_recordset(CAST(:groups AS json)) AS d(
     group_id text, error_code text, stage text, reason text, transient boolean,
-    tasks bigint, items bigint, by_type json, first_seen timestamp, last_seen timestamp)
+    tasks bigint, items bigint, by_type json, first_seen timestamptz, last_seen timestamptz)
 ORDER BY group_id
 ON CONFLICT (group_id) DO UPDATE SET
     tasks = known.tasks + excluded.tasks, items = known.items + excluded.items,
@@ -39,7 +39,7 @@ ON CONFLICT (group_id) DO UPDATE SET
 ADD_TO_HOURS = text("""
 INSERT INTO content_failure_hours AS known (group_id, hour, items)
 SELECT group_id, hour, items
-FROM json_to_recordset(CAST(:hours AS json)) AS d(group_id text, hour timestamp, items bigint)
+FROM json_to_recordset(CAST(:hours AS json)) AS d(group_id text, hour timestamptz, items bigint)
 ORDER BY group_id, hour
 ON CONFLICT (group_id, hour) DO UPDATE SET items = known.items + excluded.items
 """)

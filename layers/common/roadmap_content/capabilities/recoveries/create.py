@@ -240,8 +240,8 @@ _CONDITIONS = {
     "generator": "o.generator = :item_generator",
     "model_id": "o.model_id = :item_model_id",
     "prompt_version": "o.prompt_version = :item_prompt_version",
-    "generated_after": f"{instant('item.generated_at')} >= CAST(:item_generated_after AS timestamp)",
-    "generated_before": f"{instant('item.generated_at')} < CAST(:item_generated_before AS timestamp)",
+    "generated_after": f"{instant('item.generated_at')} >= CAST(:item_generated_after AS timestamptz)",
+    "generated_before": f"{instant('item.generated_at')} < CAST(:item_generated_before AS timestamptz)",
     "roadmap_id": "c.roadmap_id = :item_roadmap_id",
     # A refusal before the current content was saved is over: this content was accepted.
     "error_code": """EXISTS (SELECT FROM content_origins refused

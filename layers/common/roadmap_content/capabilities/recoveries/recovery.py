@@ -23,7 +23,7 @@ ON CONFLICT (recovery_id) DO NOTHING
 _COLUMNS = """
 SELECT recovery_id, state, actor, reason, filter, rate_per_minute, concurrency, token_budget, canary, breaker,
     created_at, started_at, ended_at, stop_reason, next_start_at, tokens_used,
-    timezone('utc', clock_timestamp()) AS now
+    clock_timestamp() AS now
 FROM content_recoveries
 """
 
@@ -33,7 +33,7 @@ LOCK = text(f"{_COLUMNS} WHERE recovery_id = :recovery_id FOR UPDATE")
 
 PAGE = text(f"""
 {_COLUMNS}
-WHERE (created_at, recovery_id) < (coalesce(CAST(:created_at AS timestamp), 'infinity'), :recovery_id)
+WHERE (created_at, recovery_id) < (coalesce(CAST(:created_at AS timestamptz), 'infinity'), :recovery_id)
 ORDER BY created_at DESC, recovery_id DESC LIMIT :limit
 """)
 
@@ -60,9 +60,9 @@ FROM content_recoveries WHERE ended_at IS NULL
 WRITE = text("""
 UPDATE content_recoveries SET
     state = :state, stop_reason = :stop_reason, next_start_at = :next_start_at,
-    started_at = coalesce(started_at, timezone('utc', now())),
-    advanced_at = timezone('utc', clock_timestamp()),
-    ended_at = CASE WHEN :ended THEN coalesce(ended_at, timezone('utc', now())) END
+    started_at = coalesce(started_at, now()),
+    advanced_at = clock_timestamp(),
+    ended_at = CASE WHEN :ended THEN coalesce(ended_at, now()) END
 WHERE recovery_id = :recovery_id
 """)
 
@@ -72,7 +72,7 @@ WHERE recovery_id = :recovery_id
 """)
 
 RESUME = text("""
-UPDATE content_recoveries SET state = :state, stop_reason = NULL, resumed_at = timezone('utc', now())
+UPDATE content_recoveries SET state = :state, stop_reason = NULL, resumed_at = now()
 WHERE recovery_id = :recovery_id
 """)
 
@@ -89,7 +89,7 @@ def recovery_of(actor: str | None) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Recovery(Limits):
-    """One row of `content_recoveries`. Times are UTC without a zone."""
+    """One row of `content_recoveries`."""
 
     recovery_id: str
     state: str

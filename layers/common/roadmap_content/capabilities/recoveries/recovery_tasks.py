@@ -89,21 +89,21 @@ ORDER BY r.position LIMIT :limit
 # In the transaction that claims the attempt.
 CLAIM = text("""
 UPDATE content_recovery_tasks SET
-    result = 'running', attempt = :attempt, started_at = timezone('utc', now())
+    result = 'running', attempt = :attempt, started_at = now()
 WHERE recovery_id = :recovery_id AND task_id = :task_id AND result = 'waiting' AND (canary OR NOT :canary)
 """)
 
 # The result of a task for which no attempt was claimed.
 END = text("""
 UPDATE content_recovery_tasks SET
-    result = :result, reason = :reason, started_at = timezone('utc', now()), ended_at = timezone('utc', now())
+    result = :result, reason = :reason, started_at = now(), ended_at = now()
 WHERE recovery_id = :recovery_id AND task_id = :task_id AND result = 'waiting'
 """)
 
 SETTLE = text("""
 WITH settled AS (
     UPDATE content_recovery_tasks r SET
-        result = s.result, reason = s.reason, tokens = s.tokens, ended_at = timezone('utc', now())
+        result = s.result, reason = s.reason, tokens = s.tokens, ended_at = now()
     FROM json_to_recordset(CAST(:settled AS json)) AS s(
         task_id text, result text, reason text, tokens bigint)
     WHERE r.recovery_id = :recovery_id AND r.task_id = s.task_id AND r.result = 'running' RETURNING r.tokens
@@ -113,7 +113,7 @@ SELECT coalesce(sum(tokens), 0) AS tokens, count(*) FILTER (WHERE tokens > 0) AS
 
 REFUSE_WAITING = text("""
 UPDATE content_recovery_tasks SET
-    result = 'refused', reason = :reason, ended_at = timezone('utc', now())
+    result = 'refused', reason = :reason, ended_at = now()
 WHERE recovery_id = :recovery_id AND result = 'waiting'
 """)
 

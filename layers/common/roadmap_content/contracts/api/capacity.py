@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AwareDatetime, ConfigDict, Field
 
 from ..items import ContentType
 from ..payloads import Count, Payload, Positive
 from ..states import QueueClass
-from ..times import UtcTime
 
 MOST_USERS = 100
 """Limit of the list of users, those with the most waiting attempts first."""
@@ -49,7 +48,7 @@ class ClassInQueue(Payload):
     queue_class: QueueClass
     waiting: Count
     waiting_tokens: Count
-    oldest_waiting_since: UtcTime | None
+    oldest_waiting_since: AwareDatetime | None
     at_work: Count
     grants: Count
     """Batches that the attempts at work may generate at the same time."""
@@ -62,7 +61,7 @@ class UserInQueue(Payload):
     queue_key: Annotated[str, Field(description="`user:<id>` or `tenant:<id>`.")]
     waiting: Count
     waiting_tokens: Count
-    oldest_waiting_since: UtcTime | None
+    oldest_waiting_since: AwareDatetime | None
     at_work: Count
     charged: Annotated[float, Field(description="The counter of tokens. The smallest one is next.")]
 
@@ -70,7 +69,7 @@ class UserInQueue(Payload):
 class CapacityChange(Payload):
     """A change of the capacity."""
 
-    at: UtcTime
+    at: AwareDatetime
     actor: str
     reason: str
     slots_before: int
@@ -140,7 +139,7 @@ class RetryAnswer(Payload):
 class GenerationStop(Payload):
     """An operator has stopped generation, for all tasks."""
 
-    since: UtcTime | None
+    since: AwareDatetime | None
     reason: str
 
     def __str__(self) -> str:

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, ConfigDict, Field, model_validator
 
 from ..items import ContentType, Stage
 from ..payloads import Count, Page, Payload
 from ..states import GroupState, NextAction
-from ..times import UtcTime
 from .recoveries import RecoveryAnswer
 from .turn import Turn
 
@@ -39,8 +38,8 @@ class FailureGroup(Payload):
     by_type: Mapping[ContentType, Count]
     """The items by content type, only types with any."""
 
-    first_seen: UtcTime
-    last_seen: UtcTime
+    first_seen: AwareDatetime
+    last_seen: AwareDatetime
     transient: bool
     remedy: NextAction
     remedy_text: str
@@ -48,15 +47,15 @@ class FailureGroup(Payload):
     planned: Annotated[Count, Field(description="The tasks for which the sweep starts the next attempt.")]
     state: GroupState
     state_by: str | None
-    state_at: UtcTime | None
+    state_at: AwareDatetime | None
     """The time of the last change of the state by a person; `None` if there was none."""
 
     note: str | None
-    ignored_until: UtcTime | None
+    ignored_until: AwareDatetime | None
     ignored_until_tasks: int | None
     """An ignored group is new again at this time, or when it has this number of tasks."""
 
-    by_hour: list[tuple[UtcTime, int]]
+    by_hour: list[tuple[AwareDatetime, int]]
     """Items by the hour in which their attempt ended; the last 24 hours with any."""
 
 
@@ -110,11 +109,11 @@ class GroupStateRequest(Payload):
 class GroupChangeRow(Payload):
     """A change of a group's state by a person."""
 
-    at: UtcTime
+    at: AwareDatetime
     actor: str
     state: GroupState
     note: str
-    until: UtcTime | None
+    until: AwareDatetime | None
     until_tasks: int | None
 
 

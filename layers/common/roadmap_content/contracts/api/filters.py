@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from ..items import ContentType
 from ..payloads import Payload
-from ..times import naive_utc
+from ..times import in_utc
 
 Short = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -27,7 +27,7 @@ class Filter(Payload):
 
     @classmethod
     def in_utc(cls, conditions: Mapping[str, Any]) -> Self:
-        """A filter with validated conditions: times as UTC without a zone, repeated values once.
+        """A filter with validated conditions: times in UTC, repeated values once.
 
         Raises:
             InvalidRequestError: the year of a time in UTC is below 1 or above 9999.
@@ -35,7 +35,7 @@ class Filter(Payload):
         given = {name: value for name, value in conditions.items() if value is not None}
         for name, value in given.items():
             if isinstance(value, datetime):
-                given[name] = naive_utc(value)
+                given[name] = in_utc(value)
             elif isinstance(value, list):
                 given[name] = list(dict.fromkeys(value))
         return cls().model_copy(update=given)

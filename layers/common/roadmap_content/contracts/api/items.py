@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from ..items import ContentType, Stage
 from ..payloads import Count, Payload, reason_for_owner
 from ..states import ItemState, NextAction
-from ..times import UtcTime
 
 Generator = Annotated[
     str | None,
@@ -40,7 +39,7 @@ class ItemOrigin(Payload):
     restored_from: Annotated[
         str | None, Field(description="The `content_id` of the revision that was restored.")
     ]
-    recorded_at: UtcTime | None
+    recorded_at: AwareDatetime | None
 
     def for_owner(self) -> Self:
         """Without a reason that an operator wrote."""
@@ -71,9 +70,9 @@ class Revision(Payload):
     content_id: Annotated[str | None, Field(description="The id of the content itself.")]
     current: bool
     version: Annotated[int | None, Field(description="A tutorial's version.")]
-    generated_at: UtcTime | None
+    generated_at: AwareDatetime | None
     replaced_at: Annotated[
-        UtcTime | None,
+        AwareDatetime | None,
         Field(description="When the content left its table; null for the rows of the content table."),
     ]
     reason: Annotated[str | None, Field(description="Why the content left its table.")]
@@ -122,7 +121,7 @@ class SavedItem(Payload):
 
     concept_id: str
     content_type: ContentType
-    generated_at: UtcTime | None
+    generated_at: AwareDatetime | None
     content: Annotated[
         dict[str, Any],
         Field(
@@ -223,7 +222,7 @@ class ItemFailure(Payload):
     sentence: str | None
     reason: str
     transient: bool
-    occurred_at: UtcTime
+    occurred_at: AwareDatetime
 
 
 class StagedContent(Payload):
@@ -257,7 +256,7 @@ class SavedContent(Payload):
 
     id: str
     version: int | None
-    generated_at: UtcTime | None
+    generated_at: AwareDatetime | None
     origin: Annotated[
         ItemOrigin | None,
         Field(

@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, ConfigDict, Field, model_validator
 
 from ..items import ContentType
 from ..payloads import Count, Page, Payload
 from ..states import RecoveryState, TaskResult
-from ..times import UtcTime
 from .filters import OF_FAILURE, Filter, Moment, Short, TaskFilter
 from .tasks import Instruction
 
@@ -186,9 +185,9 @@ class RecoveryAnswer(Payload):
     token_budget: int | None
     canary: Count
     breaker: Count
-    created_at: UtcTime
-    started_at: UtcTime | None
-    ended_at: UtcTime | None
+    created_at: AwareDatetime
+    started_at: AwareDatetime | None
+    ended_at: AwareDatetime | None
     counts: Mapping[str, Count]
     tokens_used: Count
     rate_actual: float | None
@@ -212,8 +211,8 @@ class RecoveryTask(Payload):
     result: TaskResult
     reason: str | None
     attempt: int | None
-    started_at: UtcTime | None
-    ended_at: UtcTime | None
+    started_at: AwareDatetime | None
+    ended_at: AwareDatetime | None
     canary: bool
     undone: Annotated[TaskUndo | None, Field(description="What an undo did to the items of the task.")] = None
 

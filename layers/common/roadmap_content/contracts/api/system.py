@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from ..payloads import Count, Payload
 from ..states import GroupState, Role
-from ..times import UtcTime
 
 
 class LastSweep(Payload):
@@ -37,7 +36,7 @@ class AutomaticAttempts(Payload):
     """Tasks for which the sweep starts the next attempt, without a request."""
 
     tasks: Count
-    next_at: UtcTime | None
+    next_at: AwareDatetime | None
     """When it starts the first one."""
 
 

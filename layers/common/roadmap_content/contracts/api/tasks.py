@@ -9,7 +9,6 @@ from ..erasure import Receipt
 from ..items import ContentType, Stage
 from ..payloads import Count, Page, Payload, reason_for_owner
 from ..states import Cause
-from ..times import UtcTime
 from .capacity import GenerationStop, QueuePlace
 from .turn import Turn
 
@@ -68,8 +67,8 @@ class TaskStatus(Payload):
     ]
     error_message: str | None
     turn: Turn
-    updated_at: UtcTime
-    completed_at: UtcTime | None
+    updated_at: AwareDatetime
+    completed_at: AwareDatetime | None
 
 
 class Actions(Payload):
@@ -93,7 +92,7 @@ class TaskDetail(TaskStatus):
     """The response of `GET /api/v1/tasks/{task_id}`."""
 
     title: str | None
-    created_at: UtcTime
+    created_at: AwareDatetime
     user_id: str
     live: bool
     """Whether an attempt is running. Right after a run has died, it may be true until a sweep."""
@@ -139,9 +138,9 @@ class TaskRow(Payload):
     status: str
     current_step: str | None
     attempt: Count
-    updated_at: UtcTime
-    created_at: UtcTime
-    completed_at: UtcTime | None
+    updated_at: AwareDatetime
+    created_at: AwareDatetime
+    completed_at: AwareDatetime | None
     progress: ItemTotals | None
     top_reason: TopReason | None
     turn: Turn
@@ -226,8 +225,8 @@ class AttemptRow(Payload):
 
     redrive_count: Count
     step: str
-    claimed_at: UtcTime
-    ended_at: UtcTime | None
+    claimed_at: AwareDatetime
+    ended_at: AwareDatetime | None
     outcome: str | None
     planned: Mapping[ContentType, Count] | None
     saved: Annotated[

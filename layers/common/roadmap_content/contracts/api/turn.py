@@ -2,11 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from ..payloads import Payload
 from ..states import Who
-from ..times import UtcTime
 
 
 class Turn(Payload):
@@ -14,7 +13,7 @@ class Turn(Payload):
 
     who: Who
     at: Annotated[
-        UtcTime | None,
+        AwareDatetime | None,
         Field(
             description="Of `automatic`: when; `null` means with the next sweep. Of `running`: the last sign "
             "of the run. A minute after it, the sweep asks Step Functions."

@@ -5,11 +5,10 @@ statement again to number its parameters. A unit of work has two or three statem
 trip on AWS takes almost a millisecond.
 """
 
-import re
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import UTC, datetime, tzinfo
+from functools import lru_cache, partial
 from socket import SHUT_RDWR
 from typing import Any
 
@@ -21,7 +20,6 @@ from ...contracts.documents import read_json, storable_text
 _TIMESTAMP, _TIMESTAMPTZ, _JSON, _JSONB = 1114, 1184, 114, 3802
 """Type OIDs of PostgreSQL."""
 
-_ZONE = re.compile(r"\d[+-]\d\d(:\d\d)*( BC)?$")
 
 PING = ";"
 """The statement with which SQLAlchemy checks a pooled connection."""
@@ -38,12 +36,13 @@ def wait_at_most(connection: sqlalchemy.Connection, seconds: float) -> None:
         driver.wait_at_most(seconds)
 
 
-def read_time(value: str) -> datetime:
-    """Read a timestamp. One outside Python's range (infinite, BC, after 9999) becomes the nearest limit."""
+def read_time(value: str, zone: tzinfo | None = None) -> datetime:
+    """Read a timestamp, of which one with a zone is in UTC. One outside Python's range (infinite, BC, after
+    9999) becomes the nearest limit.
+    """
     try:
         return datetime.fromisoformat(value)
     except ValueError:
-        zone = UTC if _ZONE.search(value) else None
         past = value == "-infinity" or value.endswith(" BC")
         return datetime(1, 1, 2, tzinfo=zone) if past else datetime(9999, 12, 30, tzinfo=zone)
 
@@ -77,8 +76,8 @@ class Connection(dbapi.Connection):  # type: ignore[misc] # pg8000 has no types
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the arguments of pg8000
         super().__init__(*args, **kwargs)
-        for oid in (_TIMESTAMP, _TIMESTAMPTZ):
-            self.register_in_adapter(oid, read_time)
+        self.register_in_adapter(_TIMESTAMP, read_time)
+        self.register_in_adapter(_TIMESTAMPTZ, partial(read_time, zone=UTC))
         for oid in (_JSON, _JSONB):
             self.register_in_adapter(oid, read_json)
         self.register_out_adapter(str, storable_text)

@@ -31,7 +31,7 @@ DELETE FROM content_findings WHERE ctid IN (
     SELECT ctid FROM (
         SELECT ctid, found_at, row_number() OVER (PARTITION BY kind, object ORDER BY found_at DESC) AS place
         FROM content_findings) AS found
-    WHERE place > 1 OR found_at < timezone('utc', now()) - interval '1 day')
+    WHERE place > 1 OR found_at < now() - interval '1 day')
 """)
 
 

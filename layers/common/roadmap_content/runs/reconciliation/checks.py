@@ -32,7 +32,7 @@ WITH changes AS (
     RETURNING roadmap_id, task_id
 ), planned AS (
     INSERT INTO content_checks (task_id, next_check_at, pause)
-    SELECT changed.task_id, timezone('utc', now()), make_interval(secs => :first)
+    SELECT changed.task_id, now(), make_interval(secs => :first)
     FROM (SELECT task_id FROM changes WHERE task_id IS NOT NULL
         UNION SELECT of_roadmap.task_id FROM (SELECT DISTINCT roadmap_id FROM changes) AS c, LATERAL (
             SELECT t.task_id FROM roadmap_tasks t
@@ -48,13 +48,13 @@ SELECT count(*) FROM changes
 
 # A row without a finished task of ours would stay the next one for ever. The next change plans it again.
 FORGET = text(f"""
-DELETE FROM content_checks c WHERE c.next_check_at <= timezone('utc', now())
+DELETE FROM content_checks c WHERE c.next_check_at <= now()
     AND NOT EXISTS (SELECT FROM roadmap_tasks t WHERE t.task_id = c.task_id AND {IS_CHECKED})
 """)
 
 DUE = text(f"""
 SELECT t.task_id FROM content_checks c JOIN roadmap_tasks t USING (task_id)
-WHERE c.next_check_at <= timezone('utc', now()) AND {IS_CHECKED} ORDER BY c.next_check_at, t.task_id
+WHERE c.next_check_at <= now() AND {IS_CHECKED} ORDER BY c.next_check_at, t.task_id
 """)
 
 FINISHED = text(f"""
@@ -65,7 +65,7 @@ WHERE {IS_CHECKED} ORDER BY coalesce(c.checked_at, {instant("t.updated_at")}), t
 # A task that another session holds stays due: an erasure may be removing what this would write.
 RECORD = text("""
 INSERT INTO content_checks AS c (task_id, checked_at, next_check_at, pause, error_code, reason)
-SELECT task_id, timezone('utc', now()), timezone('utc', now()) + make_interval(secs => :first),
+SELECT task_id, now(), now() + make_interval(secs => :first),
     make_interval(secs => :first), :error_code, :reason
 FROM roadmap_tasks WHERE task_id = :task_id AND attempt > 0 FOR NO KEY UPDATE SKIP LOCKED
 ON CONFLICT (task_id) DO UPDATE SET

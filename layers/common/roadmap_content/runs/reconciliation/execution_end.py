@@ -3,7 +3,7 @@
 A state machine cannot catch its own timeout, an abort or a failure of Finalize. EventBridge reports them.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Annotated
 
@@ -48,8 +48,7 @@ def record_execution_end(end: ExecutionEnd, services: Services, deadline: Deadli
     """Finalize the task of the ended execution. The event concerns one task, so there is time to wait: a Save
     of the run may still hold its locks.
     """
-    started_at = None if end.started_at is None else end.started_at.astimezone(UTC).replace(tzinfo=None)
-    subject = end.execution_arn, end.unclaimed_task, started_at
+    subject = end.execution_arn, end.unclaimed_task, end.started_at
     task_ids = transact(services.engine, tasks_of_execution, deadline, *subject)
     return repair_each(task_ids, partial(_finalize, services, end, deadline), deadline)
 

@@ -14,7 +14,6 @@ from pydantic import AwareDatetime, field_validator
 
 from ...contracts.errors import DatabaseUnavailableError, TransientError
 from ...contracts.payloads import Count, Payload
-from ...contracts.times import naive_utc
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
@@ -113,7 +112,7 @@ def _sweep(request: ReconcileRequest, services: Services, deadline: Deadline) ->
     emit({Metric.TASKS_REPAIRED: len(repairs.repaired)})
 
     sweep = Sweep(
-        swept_at=naive_utc(datetime.now(UTC)),
+        swept_at=datetime.now(UTC),
         seconds=round(time.monotonic() - started, 3),
         checked=repairs.checked,
         repaired=len(repairs.repaired),

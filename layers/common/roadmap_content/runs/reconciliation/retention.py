@@ -18,7 +18,7 @@ STEP = 1_000
 # content by its key: a planner may answer NOT EXISTS under an OR by reading the product's whole table.
 FORMER_ONLY = """
 archive_id < coalesce((SELECT archive_id FROM content_archive
-    WHERE archived_at >= timezone('utc', now()) - make_interval(days => :days)
+    WHERE archived_at >= now() - make_interval(days => :days)
     ORDER BY archive_id LIMIT 1), 9223372036854775807)
 AND (replaced_by IS NULL
     OR EXISTS (SELECT FROM content_archive newer WHERE newer.row_id = content_archive.row_id
@@ -87,7 +87,7 @@ def _remove(services: Services, retention: Retention, days: int, deadline: Deadl
             SELECT {key} FROM (
                 SELECT {key}, {retention.since} AS since FROM {table}
                 WHERE {retention.condition} ORDER BY {retention.order} LIMIT :step) AS oldest
-            WHERE since < timezone('utc', now()) - make_interval(days => :days))
+            WHERE since < now() - make_interval(days => :days))
     """)
     parameters = {"step": STEP, "days": days}
     return transact(

@@ -29,7 +29,7 @@ FROM content_sweeps ORDER BY swept_at DESC LIMIT 1
 
 
 class Sweep(NamedTuple):
-    """The result of one sweep. The time is UTC without a time zone."""
+    """The result of one sweep."""
 
     swept_at: datetime
     seconds: float

@@ -10,7 +10,6 @@ from ...content.roadmaps.metadata import lock_roadmap_of
 from ...contracts.errors import InvalidFrameworkError, RoadmapNotFoundError, TaskNotFoundError
 from ...contracts.items import MAX_REASON, Failure, Item, count_by_type
 from ...contracts.payloads import FinalizeResult, StateError
-from ...contracts.times import utc
 from ...platform.postgres.transactions import isolated
 from ...platform.runtime.collection import collection_paused
 from ...platform.runtime.log import logger
@@ -225,7 +224,7 @@ def _duration(task: Task, attempt: int, run_end: RunEnd) -> float:
     recorded = task.recorded_summary
     if task.completed_at is not None and recorded.get("attempt") == attempt:
         return float(recorded["duration_seconds"])
-    started_at = run_end.started_at or utc(task.claimed_at)
+    started_at = run_end.started_at or task.claimed_at
     return max(0.0, (datetime.now(UTC) - started_at).total_seconds())
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from ...contracts.errors import ContentError, StaleAttemptError, TaskNotFoundError
 from ...contracts.payloads import Execution, FinalizeResult, Payload, Plan, RunInput, StateError
-from ...contracts.times import utc
 from ...platform.postgres.transactions import transact, transact_in_parts
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
@@ -61,7 +60,7 @@ def _ended(request: FinalizeRequest, services: Services, deadline: Deadline) -> 
     plan, arn = request.plan, request.execution.arn
     if plan is not None:
         explanations = explain_lost(services.bucket, plan.manifest, request.lost)
-        return plan.attempt, RunEnd(request.error, explanations, utc(plan.claimed_at), arn)
+        return plan.attempt, RunEnd(request.error, explanations, plan.claimed_at, arn)
     task_id = request.input.task_id
     task = transact(services.engine, read_task, deadline, task_id)
     if request.input.attempt is None:

@@ -16,7 +16,7 @@ SELECT group_id, attempt, error_code, stage, content_type, reason, transient, it
 FROM content_task_failures WHERE task_id = :task_id
 """)
 
-NOW = text("SELECT timezone('utc', now())")
+NOW = text("SELECT now()")
 
 REMOVE = text("DELETE FROM content_task_failures WHERE task_id = :task_id")
 
@@ -29,7 +29,8 @@ SELECT t.task_id, f.group_id, :attempt, f.error_code, f.stage, f.content_type, f
     f.first_seen, f.last_seen, f.example_concept_id, f.example_reason, t.user_id, t.created_at
 FROM roadmap_tasks t, json_to_recordset(CAST(:groups AS json)) AS f(
     group_id text, error_code text, stage text, content_type text, reason text, transient boolean,
-    items integer, first_seen timestamp, last_seen timestamp, example_concept_id text, example_reason text)
+    items integer, first_seen timestamptz, last_seen timestamptz, example_concept_id text,
+    example_reason text)
 WHERE t.task_id = :task_id
 """)
 

@@ -30,7 +30,7 @@ INSERT INTO content_failures AS known
     (task_id, attempt, concept_id, content_type, stage, error_code, reason, transient,
     content_fingerprint, occurred_at, long_concept_id)
 SELECT :task_id, :attempt, {_KEY.format("f")}, f.content_type, f.stage, f.error_code, f.reason, f.transient,
-    f.content_fingerprint, timezone('utc', now()), CASE WHEN {_IS_LONG.format("f")} THEN f.concept_id END
+    f.content_fingerprint, now(), CASE WHEN {_IS_LONG.format("f")} THEN f.concept_id END
 FROM json_to_recordset(CAST(:failures AS json)) AS f(
     concept_id text, content_type text, stage text, error_code text, reason text, transient boolean,
     content_fingerprint text)
@@ -102,7 +102,7 @@ FROM content_failures WHERE task_id = :task_id AND content_fingerprint IS NOT NU
 
 
 def failures_of_item(connection: Connection, task_id: str, item: Item) -> Sequence[Any]:
-    """The failures of one item in all attempts, the latest first. Times are UTC without a time zone."""
+    """The failures of one item in all attempts, the latest first."""
     return connection.execute(OF_ITEM, {"task_id": task_id, **item._asdict()}).all()
 
 

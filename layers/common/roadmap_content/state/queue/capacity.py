@@ -24,7 +24,7 @@ LOCK = text("SELECT FROM content_capacity FOR UPDATE")
 CHANGE = text("""
 UPDATE content_capacity SET slots = :slots, stopped_reason = CAST(:stopped_reason AS text),
     stopped_since = CASE WHEN CAST(:stopped_reason AS text) IS NOT NULL
-        THEN coalesce(stopped_since, timezone('utc', now())) END
+        THEN coalesce(stopped_since, now()) END
 """)
 
 BY_CLASS = text(f"""
@@ -86,13 +86,13 @@ ahead AS MATERIALIZED (
 ),
 ended AS MATERIALIZED (
     SELECT tokens, ended_at FROM content_queue WHERE state = 'ended' AND admitted_at IS NOT NULL
-        AND ended_at BETWEEN timezone('utc', now()) - interval '1 hour'
-            AND timezone('utc', clock_timestamp())
+        AND ended_at BETWEEN now() - interval '1 hour'
+            AND clock_timestamp()
     ORDER BY ended_at DESC LIMIT 100
 ),
 speed AS (
     SELECT count(*) AS attempts, (sum(tokens) - (SELECT tokens FROM ended ORDER BY ended_at LIMIT 1))
-        / nullif(extract(epoch FROM timezone('utc', clock_timestamp()) - min(ended_at)), 0) AS tokens
+        / nullif(extract(epoch FROM clock_timestamp() - min(ended_at)), 0) AS tokens
     FROM ended
 )
 SELECT own.attempts + a.attempts + 1 AS position,

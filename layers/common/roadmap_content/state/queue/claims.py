@@ -20,7 +20,6 @@ from ...contracts.errors import (
 )
 from ...contracts.payloads import Execution
 from ...contracts.states import Cause, QueueState
-from ...contracts.times import utc
 from ...platform.aws.executions import Executions, ExecutionState
 from ...platform.postgres.sqlstate import UNIQUE_VIOLATION
 from ...platform.postgres.transactions import DataRefusedError, transact
@@ -141,7 +140,7 @@ def is_cancelled_since(task: Task, execution: Execution) -> bool:
         return False
     # Not `updated_at`: the outcome of the cancelled attempt is recorded later.
     cancelled_at = task.completed_at or task.updated_at
-    return utc(cancelled_at) > execution.requested_at
+    return cancelled_at > execution.requested_at
 
 
 @dataclass

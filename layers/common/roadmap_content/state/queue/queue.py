@@ -31,7 +31,7 @@ RECENT_MINUTES = 15
 OPEN = text(f"""
 WITH {OPENED},
 superseded AS (
-    UPDATE content_queue SET state = 'ended', ended_at = timezone('utc', clock_timestamp())
+    UPDATE content_queue SET state = 'ended', ended_at = clock_timestamp()
     WHERE task_id = :task_id AND attempt <> :attempt AND state <> 'ended' RETURNING attempt
 )
 SELECT FROM content_capacity, (SELECT count(*) FROM opened) AS after_opening,
@@ -67,7 +67,7 @@ key AS (
 )
 INSERT INTO content_queue (task_id, attempt, class, queue_key, state, tokens, grants, admitted_at)
 SELECT :task_id, :attempt, :class, e.queue_key, :state, :tokens, :grants,
-    CASE WHEN :state <> 'waiting' THEN timezone('utc', clock_timestamp()) END
+    CASE WHEN :state <> 'waiting' THEN clock_timestamp() END
 FROM entry e
 ON CONFLICT (task_id, attempt) DO UPDATE SET
     class = excluded.class, queue_key = excluded.queue_key, state = excluded.state, tokens = excluded.tokens,
@@ -90,7 +90,7 @@ WITH at_work AS MATERIALIZED (
 ),
 recent AS MATERIALIZED (
     SELECT min(queue_key) AS first_key, max(queue_key) AS last_key
-    FROM content_queue q, (SELECT timezone('utc', now()) - interval '{RECENT_MINUTES} minutes' AS at) AS since
+    FROM content_queue q, (SELECT now() - interval '{RECENT_MINUTES} minutes' AS at) AS since
     WHERE q.enqueued_at > since.at
         AND (q.state IN ({AT_WORK}) OR q.state = 'ended' AND q.ended_at > since.at)
 ),
@@ -127,7 +127,7 @@ after AS MATERIALIZED (
         WHERE class = :class AND queue_key = :queue_key AND state = 'waiting' LIMIT 2) AS two
 ),
 admitted AS (
-    UPDATE content_queue q SET state = {_ADMITTED}, admitted_at = timezone('utc', clock_timestamp())
+    UPDATE content_queue q SET state = {_ADMITTED}, admitted_at = clock_timestamp()
     FROM next n WHERE (q.task_id, q.attempt) = (n.task_id, n.attempt)
     RETURNING q.task_id, q.attempt, q.state, q.tokens
 ),
@@ -145,7 +145,7 @@ LEFT JOIN roadmap_tasks t ON t.task_id = a.task_id
 # Work that generates nothing: it takes no slot and is not charged.
 ADMIT_FREE = text(f"""
 UPDATE content_queue q SET
-    state = {_ADMITTED}, admitted_at = timezone('utc', clock_timestamp()), grants = 0, tokens = 0
+    state = {_ADMITTED}, admitted_at = clock_timestamp(), grants = 0, tokens = 0
 FROM content_attempts c LEFT JOIN roadmap_tasks t ON t.task_id = c.task_id
 WHERE q.task_id = :task_id AND q.attempt = :attempt AND q.state = 'waiting'
     AND c.task_id = q.task_id AND c.attempt = q.attempt
@@ -157,7 +157,7 @@ UNCONFIRMED = text("""
 SELECT q.task_id, q.attempt, q.state, a.execution_arn, a.actor, a.cause, NULL AS roadmap_id
 FROM content_queue q JOIN content_attempts a USING (task_id, attempt)
 WHERE q.state IN ('starting', 'redriving')
-    AND q.admitted_at < timezone('utc', now()) - make_interval(secs => :seconds)
+    AND q.admitted_at < now() - make_interval(secs => :seconds)
 ORDER BY q.admitted_at LIMIT :limit
 """)
 
@@ -168,7 +168,7 @@ SELECT task_id FROM (
     SELECT q.task_id, greatest(q.admitted_at, (SELECT e.recorded_at FROM content_events e
         WHERE e.task_id = q.task_id ORDER BY e.position DESC LIMIT 1)) AS sign_at
     FROM content_queue q JOIN roadmap_tasks t USING (task_id, attempt) WHERE q.state IN ({AT_WORK})) AS s
-WHERE sign_at < timezone('utc', now()) - make_interval(secs => :seconds)
+WHERE sign_at < now() - make_interval(secs => :seconds)
 ORDER BY sign_at, task_id LIMIT :limit
 """)
 
@@ -182,7 +182,7 @@ WITH before AS MATERIALIZED (
 ),
 confirmed AS (
     UPDATE content_queue q SET state = 'running', tokens = :tokens, grants = :grants,
-        admitted_at = coalesce(q.admitted_at, timezone('utc', clock_timestamp()))
+        admitted_at = coalesce(q.admitted_at, clock_timestamp())
     FROM before b WHERE (q.task_id, q.attempt) = (b.task_id, b.attempt)
     RETURNING q.class, q.queue_key, b.charged - q.tokens AS less, b.grants > q.grants AS freed, q.admitted_at
 ),
@@ -201,7 +201,7 @@ WHERE task_id = :task_id AND attempt = :attempt AND state = 'redriving'
 # Idempotent: an attempt that has ended is not charged again.
 RELEASE = text("""
 WITH released AS (
-    UPDATE content_queue q SET state = 'ended', ended_at = timezone('utc', clock_timestamp())
+    UPDATE content_queue q SET state = 'ended', ended_at = clock_timestamp()
     FROM content_queue before
     WHERE (q.task_id, q.attempt) = (:task_id, :attempt) AND q.state <> 'ended'
         AND (before.task_id, before.attempt) = (q.task_id, q.attempt)
@@ -215,13 +215,13 @@ WHERE (k.class, k.queue_key) = (r.class, r.queue_key) AND NOT r.waited
 
 # Guarantees: removes only a waiting attempt.
 LEAVE = text("""
-UPDATE content_queue SET state = 'ended', ended_at = timezone('utc', clock_timestamp())
+UPDATE content_queue SET state = 'ended', ended_at = clock_timestamp()
 WHERE task_id = :task_id AND attempt = :attempt AND state = 'waiting'
 """)
 
 # The product has deleted the task.
 END_ORPHANS = text(f"""
-UPDATE content_queue q SET state = 'ended', ended_at = timezone('utc', clock_timestamp())
+UPDATE content_queue q SET state = 'ended', ended_at = clock_timestamp()
 WHERE (q.state = 'waiting' OR q.state IN ({AT_WORK})) AND NOT EXISTS (
     SELECT FROM roadmap_tasks t WHERE t.task_id = q.task_id AND t.attempt = q.attempt)
 """)

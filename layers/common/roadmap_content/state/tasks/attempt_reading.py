@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 
 # The first rows of the table are among the oldest. Reading a hundred takes the same time for any number.
 CLAIMED_BEFORE = text("""
-SELECT coalesce(min(claimed_at) < timezone('utc', now()) - CAST(:age AS interval), false)
+SELECT coalesce(min(claimed_at) < now() - CAST(:age AS interval), false)
 FROM (SELECT claimed_at FROM content_attempts LIMIT 100) AS first
 """)
 
@@ -49,7 +49,7 @@ FROM content_attempts WHERE task_id = :task_id ORDER BY attempt DESC LIMIT :limi
 
 
 def read_attempts(connection: Connection, task_id: str, before: int, limit: int) -> Sequence[Any]:
-    """One page of a task's attempts below number `before`, newest first. Times are UTC without a zone."""
+    """One page of a task's attempts below number `before`, newest first."""
     return connection.execute(PAGE, {"task_id": task_id, "before": before, "limit": limit}).all()
 
 

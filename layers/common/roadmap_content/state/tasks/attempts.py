@@ -48,7 +48,7 @@ def user_start(user_id: str, reason: str | None = None) -> AttemptStart:
 # per attempt. The open attempt before it ends first, whatever its number is: a task has one open attempt.
 # The sweep counts it.
 OPENED = """superseded_attempts AS (
-    UPDATE content_attempts SET step = 'ended', ended_at = timezone('utc', now()), outcome = CASE
+    UPDATE content_attempts SET step = 'ended', ended_at = now(), outcome = CASE
         WHEN outcome = 'cancelled' OR CAST(:was_cancelled AS boolean) THEN 'cancelled' ELSE 'superseded' END
     WHERE task_id = :task_id AND attempt <> :attempt AND ended_at IS NULL
     RETURNING attempt
@@ -71,17 +71,17 @@ FORGET = text("DELETE FROM content_attempts WHERE task_id = :task_id")
 
 # Guarantees: only the latest attempt of a task has a next one, which a repeated end does not move.
 PLAN_NEXT = text("""
-UPDATE content_attempts SET next_at = timezone('utc', now()) + make_interval(secs => :pause)
+UPDATE content_attempts SET next_at = now() + make_interval(secs => :pause)
 WHERE task_id = :task_id AND attempt = :attempt AND next_at IS NULL
 """)
 
 DUE = text("""
-SELECT task_id, attempt FROM content_attempts WHERE next_at <= timezone('utc', now())
+SELECT task_id, attempt FROM content_attempts WHERE next_at <= now()
 ORDER BY next_at LIMIT :limit
 """)
 
 POSTPONE = text("""
-UPDATE content_attempts SET next_at = timezone('utc', now()) + make_interval(secs => :pause)
+UPDATE content_attempts SET next_at = now() + make_interval(secs => :pause)
 WHERE task_id = :task_id AND attempt = :attempt AND next_at IS NOT NULL
 """)
 
@@ -139,7 +139,7 @@ WHERE task_id = :task_id AND attempt = :attempt AND ended_at IS NULL
 CLOSE = text("""
 UPDATE content_attempts SET
     step = 'ended', outcome = CASE outcome WHEN 'cancelled' THEN outcome ELSE :outcome END,
-    ended_at = coalesce(ended_at, timezone('utc', now())),
+    ended_at = coalesce(ended_at, now()),
     planned = CAST(:planned AS json), saved = CAST(:saved AS json), failed = CAST(:failed AS json),
     generated = CAST(:generated AS json), tokens = :tokens
 WHERE task_id = :task_id AND attempt = :attempt
@@ -147,7 +147,7 @@ WHERE task_id = :task_id AND attempt = :attempt
 
 # Nothing else ends them. Their counts stay unknown. An open attempt has no counts, which the index uses.
 END_OF_DELETED_TASKS = text("""
-UPDATE content_attempts a SET step = 'ended', outcome = 'cancelled', ended_at = timezone('utc', now())
+UPDATE content_attempts a SET step = 'ended', outcome = 'cancelled', ended_at = now()
 WHERE saved IS NULL AND ended_at IS NULL
     AND NOT EXISTS (SELECT FROM roadmap_tasks t WHERE t.task_id = a.task_id)
 """)
@@ -155,7 +155,7 @@ WHERE saved IS NULL AND ended_at IS NULL
 # One of sixteen rows per hour, so that attempts that end together do not wait for each other.
 COUNT_TOKENS = text("""
 INSERT INTO content_token_hours AS known (hour, shard, spent, saved_by_staging)
-VALUES (date_trunc('hour', timezone('utc', now())), mod(abs(CAST(hashtext(:task_id) AS bigint)), 16),
+VALUES (date_trunc('hour', now(), 'UTC'), mod(abs(CAST(hashtext(:task_id) AS bigint)), 16),
     :spent, :saved_by_staging)
 ON CONFLICT (hour, shard) DO UPDATE SET
     spent = known.spent + excluded.spent,
@@ -164,7 +164,7 @@ ON CONFLICT (hour, shard) DO UPDATE SET
 
 TOKENS_OF_A_DAY = text("""
 SELECT coalesce(sum(spent), 0), coalesce(sum(saved_by_staging), 0) FROM content_token_hours
-WHERE hour > timezone('utc', now()) - interval '24 hours'
+WHERE hour > now() - interval '24 hours'
 """)
 
 # The task's status counts until the end of the attempt is recorded.

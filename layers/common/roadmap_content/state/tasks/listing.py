@@ -211,7 +211,7 @@ def _updated(task_filter: TaskFilter) -> str:
     conditions = []
     for name, sign, wider in (("updated_after", ">=", "-"), ("updated_before", "<", "+")):
         if getattr(task_filter, name) is not None:
-            bound = f"CAST(:{name} AS timestamp)"
+            bound = f"CAST(:{name} AS timestamptz)"
             conditions.append(f"t.updated_at {sign} {local(bound)} {wider} {WIDEST_SHIFT}")
             # In this form, the planner expects it to be true, and estimates the rows by the first condition.
             conditions.append(f"nullif({instant('t.updated_at')} {sign} {bound}, false) IS NOT NULL")

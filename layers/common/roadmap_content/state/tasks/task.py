@@ -22,14 +22,14 @@ from ...contracts.states import QueueState
 from .outcome import COMPLETED, Outcome
 from .time_zone import instant
 
-# Times are stored in the zone of the database's owner, and read in UTC.
+# Times of the product have no zone, and are those of the database's owner: instants are read.
 _ROW = f"""t.task_id, t.user_id, t.roadmap_id, t.status, t.current_step, t.attempt, t.error_message,
     CASE WHEN t.attempt > 0 THEN t.execution_arn END AS execution_arn,
     CASE WHEN t.attempt = 0 THEN t.execution_arn END AS disowned_by,
     CAST(t.failed_concepts AS text) AS failed_concepts,
     CAST(t.execution_summary AS text) AS execution_summary,
     {instant("t.created_at")} AS created_at, {instant("t.updated_at")} AS updated_at,
-    {instant("t.completed_at")} AS completed_at, timezone('utc', now()) AS read_at"""
+    {instant("t.completed_at")} AS completed_at, now() AS read_at"""
 
 # Another user's task is not read, so that it cannot be distinguished from one that does not exist.
 READ = text(f"""
@@ -76,7 +76,7 @@ WHERE task_id = :task_id AND attempt = :attempt
     AND (status <> 'cancelled' OR CAST(:was_cancelled AS boolean))
     AND NOT EXISTS (SELECT FROM content_attempts a
         WHERE a.task_id = t.task_id AND a.attempt > t.attempt AND a.execution_arn = :execution_arn)
-RETURNING {_ROW}, timezone('utc', now()) AS claimed_at, true AS attempt_is_open,
+RETURNING {_ROW}, now() AS claimed_at, true AS attempt_is_open,
     NULL AS next_at, NULL AS queue_state, CAST(pg_current_xact_id() AS text) AS transaction_id
 """)
 
@@ -149,7 +149,7 @@ ORDER BY o.task_id <> :task_id, o.task_id
 BY_EXECUTION = text(f"""
 SELECT task_id FROM roadmap_tasks
 WHERE execution_arn = :execution_arn OR (task_id = :task_id AND attempt = 0
-    AND coalesce({instant("created_at")} <= CAST(:started_at AS timestamp), true))
+    AND coalesce({instant("created_at")} <= CAST(:started_at AS timestamptz), true))
 """)
 
 EXTRAS = text("""
@@ -189,7 +189,7 @@ def state_of(status: str, attempt: int, queue_state: str | None, *, is_open: boo
 
 @dataclass(frozen=True)
 class Task:
-    """One row of `roadmap_tasks`. Times are UTC without a zone."""
+    """One row of `roadmap_tasks`."""
 
     task_id: str
     user_id: str
@@ -423,9 +423,7 @@ def record_task_outcome(
 def tasks_of_execution(
     connection: Connection, execution_arn: str, task_id: str | None, started_at: datetime | None
 ) -> Sequence[str]:
-    """The tasks with this execution in their row, and the unclaimed task in the execution's input. The time
-    is UTC without a zone.
-    """
+    """The tasks with this execution in their row, and the unclaimed task in the execution's input."""
     execution = {"execution_arn": execution_arn, "task_id": task_id, "started_at": started_at}
     return connection.scalars(BY_EXECUTION, execution).all()
 

@@ -36,25 +36,25 @@ def _bounded(column: str) -> str:
 
 
 def instant(column: str) -> str:
-    """The instant of a column, in UTC; the later one, if its local time occurs twice."""
+    """The instant of a column of the product; the later one, if its local time occurs twice."""
     return _instant(_bounded(column))
 
 
 def _instant(moment: str) -> str:
-    return f"timezone('UTC', timezone({_ZONE}, {moment}))"
+    return f"timezone({_ZONE}, {moment})"
 
 
 def local(moment: str) -> str:
-    """The local time of an instant in UTC."""
-    return f"timezone(content_time_zone(), timezone('UTC', {moment}))"
+    """The local time of an instant."""
+    return f"timezone(content_time_zone(), {moment})"
 
 
 def earliest_instant(column: str) -> str:
-    """The instant of a column, in UTC; the earlier one, if its local time occurs twice."""
+    """The instant of a column of the product; the earlier one, if its local time occurs twice."""
     # The instant by the offset of the day before, if it has this local time.
     moment = f"({_bounded(column)})"
     earlier, later = f"({_instant(f'{moment} - {_DAY}')} + {_DAY})", _instant(moment)
-    local_again = f"timezone({_ZONE}, timezone('UTC', {earlier}))"
+    local_again = f"timezone({_ZONE}, {earlier})"
     return f"CASE WHEN {local_again} = {moment} THEN least({earlier}, {later}) ELSE {later} END"
 
 
@@ -66,7 +66,7 @@ TOLERANCE = timedelta(minutes=5)
 # read through an index. As seconds, because pg8000 reads the interval `-00:00:01` as positive.
 AHEAD = text(f"""
 SELECT CAST(extract(epoch FROM max(
-    {earliest_instant("t.created_at")} - least(timezone('utc', now()), a.claimed_at)
+    {earliest_instant("t.created_at")} - least(now(), a.claimed_at)
 )) AS double precision)
 FROM (SELECT task_id, created_at FROM roadmap_tasks
     WHERE created_at < timezone('utc', now()) + interval '2 days'

@@ -17,8 +17,8 @@ _PROGRESSED_AT = f"""greatest({earliest_instant("t.updated_at")}, {_LATEST_EVENT
 _IS_WAITING = """EXISTS (SELECT FROM content_queue q
     WHERE q.task_id = t.task_id AND q.attempt = t.attempt AND q.state = 'waiting')"""
 
-_JUST_NOW = """BETWEEN timezone('utc', now()) - make_interval(secs => :starting)
-        AND timezone('utc', now()) + make_interval(secs => :starting)"""
+_JUST_NOW = """BETWEEN now() - make_interval(secs => :starting)
+        AND now() + make_interval(secs => :starting)"""
 
 # A waiting attempt is left to admission, unless the roadmap is deleted: then nothing will start it.
 # Selects only our tasks. Those without progress for the longest time come first: a run that has died makes no
@@ -41,7 +41,7 @@ STUCK_AFTER = timedelta(minutes=30)
 COUNT_STUCK = text(f"""
 SELECT count(*) FROM (
     SELECT FROM roadmap_tasks t,
-        (SELECT timezone('utc', now()) - make_interval(secs => :seconds) AS at) AS since
+        (SELECT now() - make_interval(secs => :seconds) AS at) AS since
     WHERE t.status = 'processing' AND t.attempt > 0 AND NOT {_IS_WAITING}
         AND {earliest_instant("t.updated_at")} < since.at
         AND coalesce({_LATEST_EVENT_AT} < since.at, true)
