@@ -166,7 +166,7 @@ export const en = {
     none: "Unknown: it was saved before origins were recorded, or the product wrote the row itself.",
     generator: "Written by",
     /** @type {Record<string, string>} */
-    generators: { product: "the product", offline: "the offline generator", bedrock: "Bedrock" },
+    generators: { product: "the product", offline: "the offline generator", bedrock: "Bedrock", function: "your function" },
     model: "Model",
     prompt: "Prompt",
     /** @param {string} input @param {string} output */

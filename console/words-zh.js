@@ -220,7 +220,7 @@ export const zh = {
     heading: "来源",
     none: "未知：保存时尚未记录来源，或由产品自己写入。",
     generator: "生成者",
-    generators: { product: "产品", offline: "离线生成器", bedrock: "Amazon Bedrock" },
+    generators: { product: "产品", offline: "离线生成器", bedrock: "Amazon Bedrock", function: "自有函数" },
     model: "模型",
     prompt: "提示词",
     tokens: (input, output) => `输入 ${input}，输出 ${output}`,

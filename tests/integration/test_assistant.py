@@ -285,6 +285,33 @@ def test_a_change_needs_the_unused_token_of_its_own_preview(drill: Drill, log: L
     assert len(log.changes) == 1
 
 
+def test_an_instruction_is_an_argument_of_the_previews_and_changes_saved_items(
+    drill: Drill, log: Log
+) -> None:
+    (saved,) = drill.rows(
+        "SELECT t.task_id, q.concept_id FROM quiz_metadata q JOIN roadmap_tasks t USING (roadmap_id)"
+        " ORDER BY 1, 2 LIMIT 1"
+    )
+    item = {"concept_id": saved["concept_id"], "content_type": "quiz"}
+
+    async def script(call: Call, _: "mcp.Client") -> None:
+        preview = await call("preview_retry", task_id=saved["task_id"], instruction="Shorter.", **item)
+        assert preview["data"]["total_items"] == 1
+        await call("retry_task", preview_token=preview["preview_token"], reason="r")
+        refused = await call("preview_recovery", status=["failed"], instruction="Longer.")
+        assert "422" in refused, "it needs the saved items to change"
+        preview = await call(
+            "preview_recovery", regenerate={"content_type": "tutorial"}, instruction="Longer."
+        )
+        await call("start_recovery", preview_token=preview["preview_token"], reason="r")
+
+    converse(script, allow_writes=True)
+    retried = drill.rows("SELECT scope FROM content_attempts WHERE scope->>'instruction' = 'Shorter.'")
+    assert [item.items() <= attempt["scope"].items() for attempt in retried] == [True]
+    (recovery,) = drill.rows("SELECT filter FROM content_recoveries")
+    assert recovery["filter"]["instruction"] == "Longer."
+
+
 def test_hostile_titles_and_reasons_stay_data(drill: Drill, log: Log) -> None:
     with drill.own.engine.begin() as connection:
         titles = "UPDATE roadmap_metadata SET title = %s, framework_data = to_json(CAST(%s AS text))"

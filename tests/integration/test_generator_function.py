@@ -14,14 +14,15 @@ from roadmap_content.content.generation.generator import GenerationRequest, gene
 from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.content.kind import MAX_INTEGER
 from roadmap_content.content.roadmaps.framework import concept_from
-from roadmap_content.contracts.documents import MAX_STAGED, storable_json
+from roadmap_content.contracts.documents import MAX_STAGED, storable_json, storable_text
 from roadmap_content.contracts.generation import GeneratorAnswer, GeneratorError, GeneratorUsage
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import BatchRequest, Payload
 from roadmap_content.platform.postgres.transactions import RESERVE
 from roadmap_content.platform.runtime.settings import Settings
-from roadmap_content.platform.storage.staging import Staging
+from roadmap_content.platform.storage.keys import staged_key
 from tests.integration.test_external_texts import HOSTILE
+from tests.support.courses import COURSES
 from tests.support.erasing import rows_with
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.http_server import Reply
@@ -105,7 +106,7 @@ def test_every_item_is_one_call_and_its_content_is_kept(pipeline: Pipeline, serv
     event = next(event for event in server.events if is_bad(event))
     sendable = json.loads(storable_json(HOSTILE))
     assert event["concept"]["mood"] == ["our own field", None, {sendable: sendable}]
-    assert event["learner"] == {"language": "en", "preferences": {"goal": sendable}}
+    assert event["learner"] == {"language": "en", "preferences": {"goal": sendable}, "course": {}}
     assert {"stage", "module", "concept_id", "name"} <= event["concept"].keys()
     assert (event["task_id"], event["attempt"], event["refused"]) == ("t-1", 1, None)
     staged = pipeline.staging().read(Item(BAD, ContentType.QUIZ))
@@ -118,6 +119,29 @@ def test_every_item_is_one_call_and_its_content_is_kept(pipeline: Pipeline, serv
         "SELECT generator, model_id, prompt_version, tokens_in, tokens_out FROM content_origins"
     )
     assert [{**origin} for origin in origins] == [USAGE | {"generator": "function"}] * len(server.events)
+
+
+@pytest.mark.parametrize("lines", [*COURSES.values(), HOSTILE], ids=[*COURSES, "hostile"])
+def test_without_a_language_the_event_has_texts_of_the_course(
+    pipeline: Pipeline, server: LambdaServer, lines: str
+) -> None:
+    storable = storable_text(lines)
+    pipeline.execute("UPDATE roadmap_tasks SET user_request = NULL")
+    pipeline.execute("UPDATE roadmap_metadata SET title = :title", title=storable[:100])
+    assert pipeline.run().complete
+    assert all(event["learner"]["course"] == {"title": storable[:100]} for event in server.events)
+    # The content of this system, in a perhaps wrong language, is not the example while there is another.
+    pipeline.execute("DELETE FROM quiz_metadata WHERE concept_id = :c", c=BAD)
+    pipeline.bucket.delete(staged_key(pipeline.roadmap_id, Item(BAD, ContentType.QUIZ)))
+    pipeline.execute("DELETE FROM content_origins WHERE concept_id = :c", c=GOOD)
+    pipeline.execute(
+        "UPDATE tutorial_metadata SET title = 'T', summary = :lines WHERE concept_id = :c",
+        c=GOOD, lines=storable,
+    )  # fmt: skip
+    server.events.clear()
+    assert pipeline.run().complete
+    (event,) = server.events
+    assert event["learner"]["course"] == {"title": storable[:100], "lines": storable[:300]}
 
 
 def test_unknown_fields_of_a_nested_content_are_saved(pipeline: Pipeline, server: LambdaServer) -> None:
@@ -333,31 +357,3 @@ def test_any_text_in_a_field_of_an_answer_ends_its_own_item(
     assert (failed.concept_id, failed.content_type) == (BAD, "quiz")
     is_reason = (part, field) == (GeneratorError, "reason")
     assert failed.error_code == ("Generator.NoSource" if is_reason else "GeneratorFailed")
-
-
-def test_a_kill_before_staging_repeats_the_call_with_its_token(
-    pipeline: Pipeline, server: LambdaServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    request = request_of(pipeline)
-
-    class KilledError(BaseException):
-        """As a process that ends."""
-
-    write = Staging.write
-
-    def killed(staging: Staging, item: Item, *rest: Any) -> None:
-        if item == Item(BAD, ContentType.QUIZ):
-            raise KilledError
-        write(staging, item, *rest)
-
-    monkeypatch.setattr(Staging, "write", killed)
-    with pytest.raises(KilledError):
-        pipeline.generate(request)
-    monkeypatch.setattr(Staging, "write", write)
-    before = len(server.events)
-    assert pipeline.generate(request).failed == 0
-    assert [is_bad(event) for event in server.events[before:]] == [True], "one call more"
-    first, second = (event for event in server.events if is_bad(event))
-    assert first["idempotency_token"] == second["idempotency_token"]
-    pipeline.save(request)
-    assert pipeline.rows("SELECT count(*) AS n FROM quiz_metadata") == [{"n": len(IDS)}]

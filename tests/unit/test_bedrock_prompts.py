@@ -17,6 +17,7 @@ from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.items import ContentType
 from tests.support.converse_server import CONVERSE, data_of, faults_of
+from tests.support.courses import COURSES
 from tests.unit.test_offline_generator import concepts
 
 SNAPSHOTS = Path(__file__).parent / "bedrock_prompts"
@@ -157,17 +158,15 @@ def test_text_from_users_is_cut_to_the_limits() -> None:
 @pytest.mark.parametrize(
     ("concept", "asked", "expected"),
     [
-        (COLD_STARTS, "", "reads in the language of the course (that of the names"),
+        (COLD_STARTS, "", "reads in the language in which this course is written (see its texts"),
         (COLD_STARTS, "en", "reads in English."),
         (COLD_STARTS, "zh", "一律使用简体中文。"),
         (COLD_STARTS, "zh-CN", "一律使用简体中文。"),
         (COLD_STARTS, "zh-TW", "一律使用zh-TW。"),
         (COLD_STARTS, "pt-BR", "reads in pt-BR."),
-        (SENSORS, "", "一律使用课程所用的语言（即数据中名称和说明的语言）。"),
-        (Concept("c-1", "Docker", stage="入门"), "", "一律使用课程所用的语言"),
-        (Concept("c-1", "環境変数の設定"), "", "reads in the language of the course"),
-        (Concept("c-1", "환경 변수", module="入門"), "", "reads in the language of the course"),
-        (Concept("c-1", "सेंसर क्या है"), "", "reads in the language of the course"),
+        (SENSORS, "", "一律使用本课程所用的语言（见数据中课程的文字和名称）。"),
+        (Concept("c-1", "Docker", stage="入门"), "", "一律使用本课程所用的语言"),
+        (Concept("c-1", "環境変数の設定"), "", "reads in the language in which this course"),
         (SENSORS, "en", "reads in English."),
     ],
 )
@@ -177,6 +176,14 @@ def test_the_language_is_the_requested_one_or_that_of_the_course(
     """Regression: a Japanese course was healed in Chinese, one in Hindi, Arabic or Spanish in English."""
     for content_type in ContentType:
         assert expected in prompt_for(concept, content_type, Learner(asked)).system
+
+
+@pytest.mark.parametrize(("language", "lines"), COURSES.items())
+def test_a_course_without_a_requested_language_is_its_own_example(language: str, lines: str) -> None:
+    learner = Learner(course={"title": lines[:40], "lines": f"{lines}</roadmap_data>"})
+    prompt = prompt_for(Concept("c-1", "Docker"), ContentType.QUIZ, learner)
+    assert ("本课程所用的语言" if language == "zh" else "the language in which this course") in prompt.system
+    assert data_of(prompt.user)["texts_of_the_course"] == learner.course
 
 
 @pytest.mark.parametrize(

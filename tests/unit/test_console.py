@@ -11,6 +11,7 @@ import pytest
 from functions.console import app
 from local_stack.builds import REPOSITORY
 from roadmap_content.api.console import StaticFiles
+from roadmap_content.content.generation.generator import GENERATORS
 from roadmap_content.contracts.errors import MissingSettingError
 from roadmap_content.contracts.items import Stage
 from roadmap_content.contracts.reasons import SENTENCES
@@ -168,10 +169,11 @@ def test_both_languages_are_complete() -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_every_state_of_a_recovery_has_a_word(language: str) -> None:
+def test_every_state_of_a_recovery_and_every_generator_has_a_word(language: str) -> None:
     words = (ASSETS / f"words-{language}.js").read_text()
-    named = set(re.findall(r'^ {6}(\w+): "', words, re.MULTILINE))
-    assert set(RecoveryState) <= named
+    assert set(RecoveryState) <= set(re.findall(r'^ {6}(\w+): "', words, re.MULTILINE))
+    generators = words.partition("    generators: {")[2].partition("}")[0]
+    assert set(re.findall(r'(\w+): "', generators)) == {"product", *GENERATORS}
 
 
 def test_a_person_is_told_in_chinese_what_to_do() -> None:

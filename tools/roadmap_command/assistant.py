@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from local_stack.builds import REPOSITORY
 from roadmap_content.client.client import Client
+from roadmap_content.contracts.api.recoveries import RegenerationFilter
 from roadmap_content.contracts.api.tasks import FailedItem
 from roadmap_content.contracts.errors import ContentError, InvalidRequestError
 from roadmap_content.contracts.items import ContentType
@@ -106,11 +107,23 @@ class Assistant:
         """One recovery with its counts, and why it stopped."""
         return _data(self.client.recovery(recovery_id))
 
-    def preview_retry(self, task_id: str) -> dict[str, Any]:
-        """What a retry of one task would save and generate. Starts nothing. Its token permits retry_task."""
-        preview = self.client.preview_retry(task_id)
+    def preview_retry(
+        self,
+        task_id: str,
+        concept_id: str | None = None,
+        content_type: ContentType | None = None,
+        instruction: str | None = None,
+    ) -> dict[str, Any]:
+        """What a retry of one task, or of a part of it, would save and generate. With an instruction, saved
+        items are changed as it says. Starts nothing. Its token permits retry_task.
+        """
+        part: dict[str, Any] = {"concept_id": concept_id, "content_type": content_type}
+        part["regenerate"] = instruction is not None
+        preview = self.client.preview_retry(task_id, **part)
         return self._permitted(
-            "retry_task", preview, lambda reason: self.client.retry(task_id, reason=reason)
+            "retry_task",
+            preview,
+            lambda reason: self.client.retry(task_id, **part, instruction=instruction, reason=reason),
         )
 
     def preview_recovery(
@@ -119,16 +132,22 @@ class Assistant:
         error_code: str | None = None,
         status: list[str] | None = None,
         all_missing: bool = False,
+        regenerate: RegenerationFilter | None = None,
+        instruction: str | None = None,
         rate_per_minute: int = 60,
         canary: int = 5,
         breaker: int = 10,
     ) -> dict[str, Any]:
         """What a recovery of a group, of an error code or of statuses would do. Starts nothing. Its token
         permits start_recovery. It retries the items with this cause; with all_missing, also `other_items`.
+        With regenerate, these saved items are replaced instead, or changed as the instruction says.
         """
         chosen = {"group_id": group_id, "error_code": error_code, "status": status}
         task_filter = {name: value for name, value in chosen.items() if value} | {"all_missing": all_missing}
         limits: dict[str, Any] = {"rate_per_minute": rate_per_minute, "canary": canary, "breaker": breaker}
+        limits |= {"instruction": instruction}
+        if regenerate is not None:
+            limits["regenerate"] = regenerate.model_dump(mode="json", exclude_none=True)
         preview = self.client.preview_recovery(task_filter, "preview", **limits)
         return self._permitted(
             "start_recovery",

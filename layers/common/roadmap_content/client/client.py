@@ -210,10 +210,9 @@ class Client(SystemRequests):
         """
         change = None if instruction is None else {"instruction": instruction, "revision": revision}
         part = {"concept_id": concept_id, "content_type": content_type, "regenerate": regenerate}
-        modes = {"take_over": take_over, "force_checkpoint": force_checkpoint}
-        path = path_of("tasks", task_id, "retry")
-        query = part | modes | {"reason": reason, "user_id": user_id}
-        return self._api.call("POST", path, RetryAnswer, user_id, change, **query)
+        query: dict[str, Any] = part | {"take_over": take_over, "force_checkpoint": force_checkpoint}
+        path = task_id, "retry"
+        return self._task("POST", RetryAnswer, user_id, *path, body=change, reason=reason, **query)
 
     def preview_retry(
         self,
@@ -230,8 +229,8 @@ class Client(SystemRequests):
         It is refused as the retry would be.
         """
         part = {"concept_id": concept_id, "content_type": content_type, "regenerate": regenerate}
-        modes = {"take_over": take_over, "force_checkpoint": force_checkpoint}
-        return self._task("POST", RetryPreview, user_id, task_id, "retry", **part, **modes, dry_run=True)
+        query: dict[str, Any] = part | {"take_over": take_over, "force_checkpoint": force_checkpoint}
+        return self._task("POST", RetryPreview, user_id, task_id, "retry", **query, dry_run=True)
 
     def cancel(self, task_id: str, user_id: str | None = None, *, reason: str | None = None) -> CancelAnswer:
         """Cancel a task and stop its run. Staged content stays staged.
@@ -326,7 +325,7 @@ class Client(SystemRequests):
         Raises ApiRefusedError: there is no such revision (404), or the database refused it (409).
         """
         path = task_id, "items", _type(content_type), "revisions", NOT_IN_PATH, "restore"
-        query = {"concept_id": concept_id, "exact": revision_id, "reason": reason}
+        query: dict[str, Any] = {"concept_id": concept_id, "exact": revision_id, "reason": reason}
         return self._task("POST", RestoreAnswer, user_id, *path, **query)
 
     def attempts(
@@ -337,10 +336,17 @@ class Client(SystemRequests):
         return rows(self._api.pages(path, AttemptPage, user_id, user_id=user_id, limit=limit))
 
     def _task(
-        self, method: str, model: type[PayloadT], user_id: str | None, /, *path: str, **query: QueryValue
+        self,
+        method: str,
+        model: type[PayloadT],
+        user_id: str | None,
+        /,
+        *path: str,
+        body: Mapping[str, Any] | None = None,
+        **query: QueryValue,
     ) -> PayloadT:
         """Send a request about a user's task, with the user's token."""
-        return self._api.call(method, path_of("tasks", *path), model, user_id, user_id=user_id, **query)
+        return self._api.call(method, path_of("tasks", *path), model, user_id, body, user_id=user_id, **query)
 
 
 def _type(content_type: ContentType | str) -> ContentType:

@@ -28,6 +28,8 @@ class Learner:
     """The requested language as a tag (`zh`, `en`, `pt-BR`); empty if none was requested."""
 
     preferences: Mapping[str, object] = field(default_factory=dict)
+    course: Mapping[str, str] = field(default_factory=dict)
+    """Without a requested language: texts of the course, which show its language."""
 
 
 ANYONE = Learner()
@@ -135,15 +137,15 @@ class Generator(Protocol):
 
 
 # Each is a module with a function `create(settings) -> Generator`. Only the selected module is imported.
-_GENERATORS = ("bedrock", "function", "offline")
+GENERATORS = ("bedrock", "function", "offline")
 
 
 def generator_named(name: str, settings: Settings | None = None) -> Generator:
     """The generator that the setting `GENERATOR` names.
     Raises MissingSettingError: no generator has this name, or one of the generator's own settings is missing.
     """
-    if name not in _GENERATORS:
-        raise MissingSettingError(f"GENERATOR is {name!r}, not one of: {', '.join(_GENERATORS)}")
+    if name not in GENERATORS:
+        raise MissingSettingError(f"GENERATOR is {name!r}, not one of: {', '.join(GENERATORS)}")
     module = import_module(f".{name}", __package__)
     generator: Generator = module.create(settings or Settings())
     return generator

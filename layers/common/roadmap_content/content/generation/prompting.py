@@ -24,6 +24,7 @@ from ...contracts.documents import Document, unstorable
 from ...contracts.errors import InvalidContentError
 from ...contracts.items import ContentType
 from ...contracts.payloads import first_fault
+from ..findings import language_of
 from ..kind import Draft
 from ..registry import CONTENT_KINDS
 from ..roadmaps.framework import Concept
@@ -42,13 +43,10 @@ LANGUAGES = {"en": "English", "zh": "简体中文", "zh-cn": "简体中文", "zh
 """Names of languages in prompts. Other languages are named by their tag."""
 
 _OF_THE_COURSE = {
-    "en": "the language of the course (that of the names and descriptions in the data)",
-    "zh": "课程所用的语言（即数据中名称和说明的语言）",
+    "en": "the language in which this course is written (see its texts and names in the data)",
+    "zh": "本课程所用的语言（见数据中课程的文字和名称）",
 }
 """The language if none was requested: the model sees better than a list of scripts which one it is."""
-
-_CJK = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-_KANA_OR_HANGUL = re.compile("[\u3040-\u30ff\uac00-\ud7af]")
 
 # Lone surrogates cannot be encoded. Tag characters are invisible to people, but models read them as text.
 _UNSENDABLE = re.compile("[\x00\ud800-\udfff\U000e0000-\U000e007f]")
@@ -90,8 +88,8 @@ def written_in(concept: Concept, learner: Learner) -> str:
     """
     spoken = learner.language.lower().split("-")[0]
     if not spoken:
-        texts = concept.name + concept.description + concept.module + concept.stage
-        spoken = "zh" if _CJK.search(texts) and not _KANA_OR_HANGUL.search(texts) else ""
+        texts = concept.name, concept.description, concept.module, concept.stage, *learner.course.values()
+        spoken = language_of("\n".join(texts))
     return spoken if spoken in LANGUAGES else "en"
 
 
@@ -121,6 +119,8 @@ def prompt_for(
         "place_in_the_roadmap": {"stage": concept.stage, "module": concept.module},
         "learner_preferences": learner.preferences,
     }
+    if learner.course:
+        data["texts_of_the_course"] = learner.course
     if refused is not None:
         data["avoid_this_fault_of_an_earlier_answer"] = {"fault": refused}
     parts: Document = {name: _fitting(section) for name, section in data.items()}

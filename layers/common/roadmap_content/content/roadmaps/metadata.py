@@ -45,6 +45,8 @@ FROM roadmap_metadata, LATERAL (SELECT coalesce(CAST(framework_data AS text), 'n
 WHERE roadmap_id = :roadmap_id AND deleted_at IS NULL
 """)
 
+READ_TITLE = text("SELECT title FROM roadmap_metadata WHERE roadmap_id = :roadmap_id")
+
 # Guarantees: takes the same locks as `LOCK`, or none if another session holds the row.
 LOCK_AT_ONCE = text("""
 WITH guard AS MATERIALIZED (
@@ -117,6 +119,11 @@ def read_source(connection: Connection, roadmap_id: str | None, start: int, leng
     if row is None:
         raise RoadmapNotFoundError("the task has no roadmap, or it is deleted")
     return row
+
+
+def read_title(connection: Connection, roadmap_id: str) -> str:
+    """The title of a roadmap; empty if it does not exist."""
+    return connection.scalar(READ_TITLE, {"roadmap_id": roadmap_id}) or ""
 
 
 def _framework(row: Row[Any]) -> Framework:

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
+from ...content.course_texts import course_texts
 from ...content.generation.generator import learner_from
 from ...content.generation.model import ModelThrottledError
 from ...content.generation.quota import GenerationStoppedError
@@ -158,10 +160,13 @@ def _recall(connection: Connection, request: BatchRequest, items: Collection[Ite
             for row in connection.execute(text(kind.sql.versions), parameters):
                 versions[Item(row.concept_id, kind.content_type)] = row.version
     user_request, is_bulk = read_user_request(connection, plan.task_id)
+    learner = learner_from(user_request)
+    if not learner.language:
+        learner = replace(learner, course=course_texts(connection, plan.roadmap_id))
     return BatchContext(
         refusals(connection, plan.task_id, items),
         versions,
-        learner_from(user_request),
+        learner,
         is_bulk,
         read_scope(connection, plan.task_id, plan.attempt).scope.instruction,
     )
