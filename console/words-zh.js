@@ -117,6 +117,7 @@ export const zh = {
       "An operator has stopped generation.": "运维已停止生成。",
       "Its attempt waits for a slot.": "尝试正在等待槽位。",
       "An attempt is at work.": "尝试正在进行。",
+      "It was cancelled. Its run is being stopped.": "已取消，其运行正在停止。",
       "The sweep records the outcome of its attempt.": "巡检会记录其尝试的结果。",
       "The product is at work on it.": "产品正在处理。",
       "Neither the product nor a person has started it.": "产品和人员都尚未开始。",
