@@ -116,7 +116,8 @@ def _in_sections(lines: Sequence[str]) -> Iterator[Finding]:
 def _repeated_paragraphs(lines: Sequence[str]) -> Iterator[Finding]:
     numbers: dict[str, list[int]] = {}
     for number, line in enumerate(lines, start=1):
-        if len(line.encode()) >= MIN_PARAGRAPH and "`" not in line:
+        is_prose = _WORD.search(line) and "`" not in line and not _NOT_PROSE.match(line)
+        if is_prose and len(line.encode()) >= MIN_PARAGRAPH:
             numbers.setdefault(line.strip(), []).append(number)
     for paragraph, found in numbers.items():
         if len(found) >= MIN_REPEATED:
@@ -150,7 +151,10 @@ def _is_cut_off(line: str, common: Collection[str]) -> bool:
 
 def _at_the_end(lines: Sequence[str]) -> Iterator[Finding]:
     """A last line that ends within a sentence or a pair of marks."""
-    number = max((number for number, line in enumerate(lines, start=1) if line.strip()), default=0)
+    written = [
+        number for number, line in enumerate(lines, start=1) if line.strip() and not _BREAK.match(line)
+    ]
+    number = max(written, default=0)
     line = lines[number - 1] if number else ""
     unfinished = _UNFINISHED if _NOT_PROSE.match(line) else _UNFINISHED_PROSE
     if unfinished.search(line.rstrip(" *_")) or line.count("**") % 2:
