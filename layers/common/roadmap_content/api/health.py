@@ -22,7 +22,7 @@ from ..contracts.api.system import (
 from ..contracts.errors import DatabaseUnavailableError, RolesUnavailableError
 from ..contracts.states import QueueClass
 from ..platform.postgres.sqlstate import INSUFFICIENT_PRIVILEGE, is_transient
-from ..platform.postgres.transactions import DataRefusedError, diagnose, transact
+from ..platform.postgres.transactions import DataRefusedError, sqlstate_and_reason, transact
 from ..platform.runtime.deadline import Deadline
 from ..runs.reconciliation.sweeps import Sweep, last_sweep
 from ..state.installation import find_differences
@@ -172,7 +172,7 @@ def read_health(connection: Connection, capabilities: Sequence[Capability], rele
         with connection.begin_nested():
             return _read(connection, capabilities, release, differences)
     except DBAPIError as error:
-        sqlstate, reason = diagnose(error)
+        sqlstate, reason = sqlstate_and_reason(error)
         if is_transient(sqlstate):
             raise
         kind = "privilege_missing" if sqlstate == INSUFFICIENT_PRIVILEGE else "not_readable"

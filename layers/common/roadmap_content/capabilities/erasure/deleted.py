@@ -85,7 +85,7 @@ def next_tasks(connection: Connection, after: str, limit: int) -> Sequence[str]:
     return connection.scalars(PAGE, {"after": after, "limit": limit}).all()
 
 
-def mark_deleted(
+def note_deleted(
     connection: Connection, hooks: Sequence[FailuresChanged], task_ids: Sequence[str], days: int
 ) -> list[DueTask]:
     """Note which of the tasks, and of their roadmaps, do not exist. Return those that a sweep has missed for
@@ -107,7 +107,7 @@ def remove_deleted(
     connection: Connection, hooks: Sequence[FailuresChanged], task_ids: Sequence[str], days: int
 ) -> Removed:
     """Delete the rows of those of the tasks and their roadmaps that are still due; return the numbers."""
-    subjects = subjects_of(mark_deleted(connection, hooks, task_ids, days))
+    subjects = subjects_of(note_deleted(connection, hooks, task_ids, days))
     connection.execute(FORGET, {"roadmaps": subjects.roadmaps})
     return erase_rows(connection, hooks, subjects, product_rows=False)
 

@@ -13,7 +13,7 @@ from ...platform.storage.bucket import in_parallel
 from ...platform.storage.keys import is_ours, next_place, text_in
 from ...runs.reconciliation.retention import DAYS_AFTER_DELETION, DELETED
 from ...state.services import Services
-from .deleted import DueTask, mark_deleted, next_tasks, remove_deleted, subjects_of, unnamed_texts
+from .deleted import DueTask, next_tasks, note_deleted, remove_deleted, subjects_of, unnamed_texts
 from .objects import clear_objects
 from .rows import texts_of_others
 
@@ -33,7 +33,7 @@ def remove_records(services: Services, after: str, deadline: Deadline) -> str:
     """
     days = days_after_deletion(services.settings)
     page = transact(services.engine, next_tasks, deadline, after, TASKS)
-    due = transact(services.engine, mark_deleted, deadline, services.failure_hooks, page, days)
+    due = transact(services.engine, note_deleted, deadline, services.failure_hooks, page, days)
     for start in range(0, len(due), STEP):
         if deadline.remaining < RESERVE:
             return after  # the next sweep begins with the same page

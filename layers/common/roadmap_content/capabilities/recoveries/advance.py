@@ -33,10 +33,10 @@ from .decisions import (
     Settlement,
     cause_of,
     has_cause,
-    is_over,
+    has_ended,
     may_start,
     next_state,
-    settle,
+    settlement_of,
 )
 from .errors import RecoveryStateError, RecoveryStoppedError
 from .recovery import (
@@ -143,7 +143,7 @@ def _observe(
     recovery = read_recovery(connection, recovery_id, lock=True)
     if recovery.ended_at is not None:
         return recovery, []
-    ended = [*filter(None, map(settle, running_tasks(connection, recovery_id)))]
+    ended = [*filter(None, map(settlement_of, running_tasks(connection, recovery_id)))]
     record_settlements(connection, recovery_id, ended)
     progress = read_progress(connection, recovery_id, recovery.breaker)
     state, stop_reason = next_state(
@@ -151,7 +151,7 @@ def _observe(
     )
     if state in _STOP_REASONS and progress.waiting:
         refuse_waiting(connection, recovery_id, _STOP_REASONS[state])
-    _write_state(services, connection, recovery, state, stop_reason, ended=is_over(state, progress))
+    _write_state(services, connection, recovery, state, stop_reason, ended=has_ended(state, progress))
     if state is RecoveryState.PAUSED_BY_BREAKER:
         hold_attempts(connection, recovery_actor(recovery_id))
     if ended:

@@ -56,7 +56,7 @@ class Settlement:
     tokens: int
 
 
-def settle(task: RunningTask) -> Settlement | None:
+def settlement_of(task: RunningTask) -> Settlement | None:
     """The result of a started task; `None` while an attempt at it is running. If a newer attempt was started
     meanwhile, its outcome determines the result of the task.
     """
@@ -202,8 +202,8 @@ def interval(limits: Limits) -> timedelta:
     return timedelta(minutes=1) / limits.rate_per_minute
 
 
-def is_over(state: RecoveryState, progress: Progress) -> bool:
-    """Whether every task has a result and no task is running."""
+def has_ended(state: RecoveryState, progress: Progress) -> bool:
+    """Whether a recovery starts no further task, and none of its tasks is running."""
     return state in FINAL_STATES and not progress.running
 
 

@@ -120,10 +120,10 @@ class _TaskUndo(NamedTuple):
                 raise
         else:
             if not answer.restored and current is not None:
-                self._record_same(item, current, before)
+                self._record_as_restored(item, current, before)
         return Undone.RESTORED
 
-    def _record_same(self, item: Item, current: str, before: str) -> None:
+    def _record_as_restored(self, item: Item, current: str, before: str) -> None:
         """Record that the content equals the one before, so that an earlier regeneration can be undone."""
 
         def record(connection: Connection) -> None:
