@@ -67,7 +67,7 @@ def retentions(services: Services) -> list[tuple[Retention, int]]:
     Raises MissingSettingError: the parameter names another table.
     """
     changed = {name: days for name, days in services.settings.retention_days.items() if name != DELETED}
-    every = [*RETENTIONS, *(rule for capability in services.capabilities for rule in capability.retentions)]
+    every = [*RETENTIONS, *services.parts_of_sweep(Retention)]
     rules = [(retention, changed.pop(retention.name, retention.days)) for retention in every]
     if changed:
         raise MissingSettingError(f"RETENTION_DAYS: {', '.join(changed)} has no retention")
