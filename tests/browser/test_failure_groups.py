@@ -1,46 +1,16 @@
 """Failure groups with a memory: decided about in the page, and the whole life of one."""
 
-import re
-
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from roadmap_content.contracts.items import ContentType
-from tests.browser.driver import Console, Look, console_in
+from tests.browser.driver import Console
 from tests.browser.real_api import RealApi
 from tests.browser.tasks import concept, load, stage
 from tests.browser.texts import HOSTILE
 from tests.support.factories import quiz
 
 pytestmark = pytest.mark.nightly
-
-
-def test_a_cause_is_one_low_group_with_secondary_actions_and_one_chart(console: Console) -> None:
-    page = console.page
-    console.open("/failures")
-    group = page.locator(".group", has_text="TokenBudgetExhausted")
-    expect(group).to_contain_text("12 tutorials · 12 resources · 12 quizzes")
-    heights = page.locator(".group").evaluate_all("groups => groups.map((group) => group.offsetHeight)")
-    assert max(heights) <= 130
-    expect(page.locator("main .primary")).to_have_count(0)
-    expect(page.get_by_role("img", name="Failed items over time")).to_have_count(1)
-
-
-@pytest.mark.parametrize("look", [Look(), Look("zh", "dark", 360)], ids=str)
-def test_the_dialog_of_a_group_is_accessible_and_fits(browser: Browser, api: RealApi, look: Look) -> None:
-    with console_in(browser, api.url, look, "operator") as console:
-        page = console.page
-        console.open("/failures")
-        page.get_by_role("button", name=re.compile("^(Decide|处理)")).first.click()
-        page.locator("dialog select").select_option("ignored")
-        page.locator("dialog textarea").fill("known")
-        page.locator("dialog input[type=number]").fill("100")
-        assert console.axe() == []
-        assert console.overflow() == 0
-        page.locator("dialog button[type=submit]").click()
-        expect(page.locator("dialog")).to_have_count(0)
-        assert console.axe() == []
-        assert console.overflow() == 0
 
 
 def test_a_group_is_acknowledged_healed_comes_back_and_rings_and_an_ignored_one_does_not(
@@ -86,20 +56,6 @@ def test_a_group_is_acknowledged_healed_comes_back_and_rings_and_an_ignored_one_
     expect(group).to_contain_text("in 2 tasks")
     page.get_by_role("button", name="Without a decision").click()
     expect(group).to_have_count(0)
-
-
-def test_the_dialog_of_a_group_counts_its_items_and_offers_the_others_of_its_tasks(console: Console) -> None:
-    """Regression: the dialog of a group of 24 started 26."""
-    page = console.page
-    console.open("/failures")
-    page.locator(".group", has_text="IdTaken").get_by_role("button", name="Heal this group").click()
-    dialog = page.get_by_role("dialog")
-    generated = dialog.locator(".tiles > div", has_text="generated").locator("dd")
-    expect(generated).to_have_text("0")
-    others = dialog.get_by_label("Also retry what these tasks miss for other causes")
-    others.check()
-    expect(generated).not_to_have_text("0")
-    assert console.axe() == []
 
 
 def _decide(page: Page, group: Locator, state: str, note: str) -> None:

@@ -300,7 +300,7 @@ def test_an_option_of_a_command_before_it_is_told_its_place() -> None:
 
 
 def test_what_is_no_id_of_a_group_is_told_where_they_are() -> None:
-    with pytest.raises(InvalidIdError, match=r"'nosuch' is no id of a group; .* roadmap failures"):
+    with pytest.raises(InvalidIdError, match=r"'nosuch' is no id of a group; .* failures"):
         CliRunner().invoke(app, ["failures", "nosuch"], catch_exceptions=False)
 
 
