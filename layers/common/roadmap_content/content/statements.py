@@ -211,14 +211,12 @@ def _revision_reads(
         version = f"CAST((readable -> '{version_column}') #>> '{{}}' AS integer)"
     found = f"""
     SELECT 'archive-' || a.archive_id AS revision_id, a.archive_id, a.source_row AS document,
-        coalesce((SELECT p.replaced_by FROM content_archive p WHERE p.row_id = a.row_id
-            AND p.source_table = a.source_table AND p.replaced_by IS NOT NULL AND p.archive_id < a.archive_id
-            ORDER BY p.archive_id DESC LIMIT 1), a.row_id) AS content_id,
-        a.archived_at AS replaced_at, a.reason
+        a.content_id, a.archived_at AS replaced_at, a.reason
     FROM content_archive a
     WHERE hashtextextended(a.roadmap_id, 0) = hashtextextended(CAST(:roadmap_id AS text), 0)
         AND hashtextextended(a.concept_id, 0) = hashtextextended(CAST(:concept_id AS text), 0)
         AND a.roadmap_id = :roadmap_id AND a.concept_id = :concept_id AND a.source_table = '{table}'
+        AND a.source_row IS NOT NULL
     UNION ALL
     SELECT r.{key}, NULL, to_json(r), {revision_sql(table, f"r.{key}")}, NULL, NULL
     FROM {table} r WHERE r.roadmap_id = :roadmap_id AND r.concept_id = :concept_id AND {condition}"""
@@ -296,14 +294,14 @@ WITH incoming AS (
     WHERE j.row_status = 'new' ON CONFLICT ({key}) DO NOTHING
     RETURNING concept_id
 ), locked AS (
-    SELECT older, j.ordinal, j.{key} AS replaced_by
+    SELECT older, j.ordinal, j.replaces, j.{key} AS replaced_by
     FROM checked j JOIN {table} older ON older.{key} = j.row_id
     WHERE j.row_status = 'replaced' FOR NO KEY UPDATE OF older
 ), archived AS (
     INSERT INTO content_archive
-        (source_table, source_row, roadmap_id, concept_id, reason, row_id, replaced_by)
+        (source_table, source_row, roadmap_id, concept_id, reason, row_id, content_id, replaced_by)
     SELECT '{table}', to_json(l.older), (l.older).roadmap_id, (l.older).concept_id,
-        'replaced in place', (l.older).{key}, l.replaced_by
+        'replaced in place', (l.older).{key}, l.replaces, l.replaced_by
     FROM locked l
 ), replaced AS (
     UPDATE {table} q SET {document} = CAST(d.{document} AS json), {set_columns}, generated_at = content_now()

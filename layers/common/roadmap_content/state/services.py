@@ -55,6 +55,8 @@ class Retention(NamedTuple):
     """The table, if it is not the name."""
 
     condition: str = "true"
+    statement: str = ""
+    """Instead of a DELETE by age: handles at most `:step` rows older than `:days`, and returns one for each."""
 
 
 class Scan(NamedTuple):
