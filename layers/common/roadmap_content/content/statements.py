@@ -42,15 +42,18 @@ FROM (SELECT 1) AS one LEFT JOIN LATERAL (SELECT * FROM content_origins
     ORDER BY origin_id DESC LIMIT 1) AS o ON true
 """
 
-# The actor of an attempt is in its row; that of a restored content is not.
+# The actor and the instruction of an attempt are in its row, and are erased with it. The instruction applies
+# to what the attempt has replaced. A restored content has an actor of its own, who may not read another's text.
 OF_CONTENT = """
-SELECT generator, model_id, prompt_version, service_tier, tokens_in, tokens_out, content_fingerprint,
-    task_id, attempt, coalesce(o.actor, (SELECT a.actor FROM content_attempts a
-        WHERE a.task_id = o.task_id AND a.attempt = o.attempt)) AS actor, reason, restored_from, recorded_at
-FROM content_origins o
-WHERE content_id = :content_id AND content_type = :content_type AND roadmap_id = :roadmap_id
-    AND concept_id = :concept_id
-ORDER BY origin_id DESC LIMIT 1
+SELECT generator, model_id, prompt_version, service_tier, o.tokens_in, o.tokens_out, content_fingerprint,
+    o.task_id, o.attempt, coalesce(o.actor, a.actor) AS actor, o.reason, restored_from, recorded_at,
+    CASE WHEN o.actor IS NULL AND o.generator <> 'product'
+            AND a.replaces -> o.content_type -> o.concept_id IS NOT NULL
+        THEN a.scope ->> 'instruction' END AS instruction
+FROM content_origins o LEFT JOIN content_attempts a ON a.task_id = o.task_id AND a.attempt = o.attempt
+WHERE o.content_id = :content_id AND o.content_type = :content_type AND o.roadmap_id = :roadmap_id
+    AND o.concept_id = :concept_id
+ORDER BY o.origin_id DESC LIMIT 1
 """
 
 
