@@ -22,7 +22,8 @@ from roadmap_content.contracts.states import QueueState
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.state.queue import queue
-from roadmap_content.state.queue.capacity import NOTHING, lock_capacity, read_place
+from roadmap_content.state.queue.capacity import NOTHING, lock_capacity
+from roadmap_content.state.queue.place import read_place
 from roadmap_content.state.tasks.attempts import NewAttempt, user_start
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import S3, Pipeline, services_for

@@ -17,8 +17,9 @@ from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.state.failures.failures import record_failures
 from roadmap_content.state.queue import queue
 from roadmap_content.state.queue.admission import admit_waiting, start_admitted
-from roadmap_content.state.queue.capacity import Work, lock_capacity, queue_by_key, read_place
+from roadmap_content.state.queue.capacity import Work, lock_capacity, queue_by_key
 from roadmap_content.state.queue.order import granted_batches
+from roadmap_content.state.queue.place import read_place
 from roadmap_content.state.queue.queue import RECENT_MINUTES
 from roadmap_content.state.tasks.attempts import AttemptStart, NewAttempt
 from tests.integration.test_concurrency import at_once

@@ -7,6 +7,7 @@ import pytest
 from roadmap_command.compare.comparison import Examined, Pair
 from roadmap_command.compare.report import page_of
 from roadmap_command.compare.sample import StoredItem
+from roadmap_command.compare.siblings import Siblings
 from roadmap_command.compare.summary import summary_of
 from roadmap_content.content.findings import findings_of
 from roadmap_content.content.generation.generator import Learner
@@ -21,7 +22,9 @@ ABOUT = {"model": "m", "sample": "one item", "seed": 1, "not_compared": [], "in_
 def test_repeated_lines_do_not_multiply_its_time(line: str) -> None:
     def seconds(lines: int) -> float:
         content = tutorial("a") | {"markdown": f"# A\n{line}\n" + f"{line}\n" * lines}
-        item = StoredItem("r", Concept("a", "A"), ContentType.TUTORIAL, Learner("en"), "en", content, {})
+        item = StoredItem(
+            "r", Concept("a", "A"), ContentType.TUTORIAL, Learner("en"), "en", content, {}, Siblings({})
+        )
         side = Examined(content, findings_of(ContentType.TUTORIAL, content, "en"))
         pair = Pair(item, side, side, None, 0, 0, 0.0)
         summary = summary_of([pair], 5, None)[1] | ABOUT

@@ -13,14 +13,18 @@ from roadmap_command.compare.sample import StoredItem, read_course
 from roadmap_content.content.findings import findings_of, language_of
 from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.items import ContentType
-from tests.support.courses import COURSES
+from tests.support.courses import COURSES, WORDS, curriculum
 from tests.support.factories import content_of
 
 OWN = REPOSITORY / "tests/workflow/curricula/reading-data.json"
 CURRICULA = sorted((REPOSITORY.parent / "shared/data").glob("iot-for-beginners.*.json"))
 """Courses that people wrote, beside the repository; not part of it."""
 
-ITEMS = [item for path in [OWN, *CURRICULA] for item in read_course(path.read_bytes(), path.name).items]
+COURSES_READ = [
+    *(read_course(path.read_bytes(), path.name) for path in [OWN, *CURRICULA]),
+    *(read_course(json.dumps(curriculum(language)).encode(), language) for language in WORDS),
+]
+ITEMS = [item for course in COURSES_READ for item in course.items]
 
 TRUE_FINDINGS = {
     # Both languages: an address without TLS and a page that is listed twice; an address of the reader's own
@@ -36,7 +40,7 @@ TRUE_FINDINGS = {
 
 
 def found(item: StoredItem, content: Document | None = None) -> list[tuple[str, str]]:
-    findings = findings_of(item.content_type, item.content if content is None else content, item.language)
+    findings = item.findings(item.content if content is None else content)
     return [(finding.code, finding.place) for finding in findings]
 
 
@@ -88,6 +92,33 @@ def in_quiz(code: str | None, change: Callable[[list[Document]], object]) -> Pla
     return ContentType.QUIZ, code, plant
 
 
+UNFINISHED = {
+    "zh": "每天早上先检查一下土壤的湿度，然后把测得的数值写进",
+    "ja": "毎朝まず土の湿り気を確かめて、その値をノートに",
+    "en": "Every morning you check how wet the soil is, and then you write the value into the",
+    "und": "Cada mañana se mira la humedad de la tierra y después se escribe el valor en la",
+}
+
+
+def cut_off_section(text: str, language: str) -> str:
+    return f"{text}\n\n## A\n\n{UNFINISHED[language or 'zh']}\n\n## B\n\n."
+
+
+def repeated_paragraph(text: str, language: str) -> str:
+    return f"{text}\n\n" + f"{UNFINISHED[language or 'zh']}.\n\n" * 20
+
+
+def title_of_another(item: StoredItem) -> Document:
+    names = item.siblings.names
+    other = next(name for concept_id, name in names.items() if concept_id != item.concept.concept_id)
+    return item.content | {"title": other}
+
+
+def example_url(item: StoredItem) -> Document:
+    first, *rest = item.content["resources"]
+    return item.content | {"resources": [first | {"url": "https://www.example.com/sensors"}, *rest]}
+
+
 def cut_off(text: str, _language: str) -> str:
     """End in the middle of the longest paragraph of prose."""
     paragraph = max((part for part in text.split("\n\n") if part[0].isalpha() and "`" not in part), key=len)
@@ -111,6 +142,28 @@ def name_another(questions: list[Document]) -> None:
     questions[0]["explanation"] = f"The correct answer is “{wrong}”. 正确答案是“{wrong}”。"
 
 
+def wrong_letter(questions: list[Document]) -> None:
+    (key, *_), size = questions[0]["correct_answer"], len(questions[0]["options"])
+    questions[0]["explanation"] = f"Option {'ABCDEFGH'[(key + 1) % size]} is correct, as the lesson says."
+
+
+def several_keys(questions: list[Document]) -> None:
+    questions[0] |= {"question_type": "single_choice", "correct_answer": [0, 1]}
+
+
+def but_for_a_blank(questions: list[Document]) -> None:
+    question = questions[0]["question"]
+    questions.append(questions[0] | {"question": f" {question[:4]} {question[4:]}"})
+
+
+def answer_in_question(questions: list[Document]) -> None:
+    questions[0] |= {
+        "question": "Is a sensor a device that measures?",
+        "options": ["A device that measures", "An animal", "A fruit"],
+        "correct_answer": [0],
+    }
+
+
 def wrong_key(questions: list[Document]) -> None:
     questions[0]["correct_answer"] = [(questions[0]["correct_answer"][0] + 1) % len(questions[0]["options"])]
 
@@ -130,13 +183,27 @@ PLANTED: dict[str, Planted] = {
     "key always first": in_quiz("same-place", key_first),
     "explanation of another option": in_quiz("explanation-names-another", name_another),
     "question twice": in_quiz("repeated-question", lambda questions: questions.append(questions[0])),
+    "refusal in place of a lesson": in_text("too-short", lambda *_: "# 1\n\nI cannot help with this. 抱歉。"),
+    "section cut off": in_text("cut-off", cut_off_section),
+    "paragraph 20 times": in_text("repeated-paragraph", repeated_paragraph),
+    "example.com": (ContentType.RESOURCES, "example-url", example_url),
+    "unfilled template": below("placeholder", "Good morning, {{ user_name }}."),
+    "mojibake": below("mojibake", "Größe, 传感器".encode().decode("latin-1")),
+    "mojibake of Windows": below("mojibake", "It’s".encode().decode("cp1252")),
+    "placeholder of a video": below("no-video", "[Video](https://www.youtube.com/watch?v=XXXXXXXXXXX)"),
+    "title of another lesson": (ContentType.TUTORIAL, "title-of-another", title_of_another),
+    "several keys": in_quiz("several-keys", several_keys),
+    "explanation without a word": in_quiz("no-explanation", lambda all_: all_[0].update(explanation="-")),
+    "explanation with another letter": in_quiz("explanation-names-another", wrong_letter),
+    "question twice but for a blank": in_quiz("repeated-question", but_for_a_blank),
+    "answer in the question": in_quiz("answer-in-question", answer_in_question),
     "wrong key": in_quiz(None, wrong_key),
-    "thin text": in_text(None, lambda *_: "# 1\n\nGood. 好。"),
 }
 MISSED = {
+    "refusal in place of a lesson": 2,  # in a course of two lessons
     "another language": 1,  # in a course of a few words
     "end cut off": 2,  # behind a closing mark
-    "key always first": 4,  # of a short quiz, or of one about true and false: by chance
+    "key always first": 16,  # of a short quiz, or of one about true and false: by chance
 }
 
 
@@ -201,6 +268,8 @@ def test_a_text_in_another_language_of_the_same_script_is_seen() -> None:
     assert tutorial(german) == ["wrong-language"]
     assert tutorial(german, language="de") == []
     assert tutorial(ENGLISH, language="de") == ["wrong-language"]
+    spanish = next(item for item in ITEMS if item.language == "und" and "markdown" in item.content)
+    assert found(spanish, spanish.content | {"markdown": german}) == [("wrong-language", "text")]
 
 
 @pytest.mark.parametrize("language", COURSES)

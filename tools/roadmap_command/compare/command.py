@@ -30,7 +30,6 @@ from roadmap_command.interface import (
     print_json,
 )
 from roadmap_command.views import counted
-from roadmap_content.content.findings import findings_of
 from roadmap_content.content.generation.prompting import prompt_for
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.runtime.log import logger
@@ -61,7 +60,7 @@ def findings(
     found = [
         {"concept_id": item.concept.concept_id, "content_type": item.content_type, **finding._asdict()}
         for item in items
-        for finding in findings_of(item.content_type, item.content, item.language)
+        for finding in item.findings(item.content)
     ]
     if as_json:
         print_json({"items": len(items), "findings": found})

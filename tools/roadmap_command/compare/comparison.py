@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from roadmap_command.compare.calls import Calls, KeptModel
 from roadmap_command.compare.judge import DOUBTFUL, SHOWN, Judge, Preference
 from roadmap_command.compare.sample import StoredItem
-from roadmap_content.content.findings import Finding, findings_of
+from roadmap_content.content.findings import Finding
 from roadmap_content.content.generation.generator import Allowance, GenerationRequest
 from roadmap_content.content.generation.model import ModelGenerator
 from roadmap_content.contracts.documents import Document
@@ -78,12 +78,12 @@ class Comparison:
         content: Document | None
         try:
             content = ModelGenerator(kept).generate(request, Allowance(Deadline.after(ITEM_SECONDS)))
-            findings = findings_of(item.content_type, content, item.language)
+            findings = item.findings(content)
         except (InvalidContentError, ModelDeclinedError) as error:
             content, findings = None, [Finding("not-generated", "item", f"{error.code}: {error}")]
         except ContentError as error:
             return NotCompared(item, f"{error.code}: {error}")
-        present = Examined(item.content, findings_of(item.content_type, item.content, item.language))
+        present = Examined(item.content, item.findings(item.content))
         candidate = Examined(content, findings)
         preference: Preference | None = None
         if self.judge is not None:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from itertools import chain, zip_longest
 from typing import Any, NamedTuple
 
+from roadmap_command.compare.siblings import Siblings, siblings_of
 from roadmap_content.content.bundle import parse_bundle
-from roadmap_content.content.findings import language_of
+from roadmap_content.content.findings import Finding, findings_of, language_of
 from roadmap_content.content.generation.generator import Learner, learner_from
 from roadmap_content.content.roadmaps.framework import Concept, concept_from, read_framework
 from roadmap_content.contracts.documents import Document
@@ -28,10 +29,18 @@ class StoredItem(NamedTuple):
     origin: Document
     """Empty if the bundle has none."""
 
+    siblings: Siblings
+
     @property
     def name(self) -> str:
         """The item for people."""
         return f"{self.content_type}/{self.concept.concept_id}"
+
+    def findings(self, content: Document) -> list[Finding]:
+        """The findings of its content, or of a draft in its place."""
+        of_course = self.siblings.find(self.concept.concept_id, content)
+        alone = findings_of(self.content_type, content, self.language)
+        return alone + [each for each in of_course if each.code not in {finding.code for finding in alone}]
 
 
 class Course(NamedTuple):
@@ -57,6 +66,11 @@ def read_course(body: bytes, name: str) -> Course:
         (origin.get("concept_id"), origin.get("content_type")): origin
         for origin in json.loads(body).get("origins", [])
     }
+    siblings = siblings_of(
+        {concept_id: each.name for concept_id, each in concepts.items()},
+        list(bundle.content.values()),
+        language,
+    )
     items = [
         StoredItem(
             roadmap_id=bundle.roadmap.roadmap_id,
@@ -66,6 +80,7 @@ def read_course(body: bytes, name: str) -> Course:
             language=language or language_of(texts[item.concept_id]),
             content=content,
             origin=origins.get(tuple(item), {}),
+            siblings=siblings,
         )
         for item, content in bundle.content.items()
     ]

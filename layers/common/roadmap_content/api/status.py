@@ -21,7 +21,8 @@ from ..contracts.errors import InvalidFrameworkError, RoadmapNotFoundError
 from ..contracts.items import Failure, Item, Stage, count_by_type
 from ..platform.aws.executions import execution_url
 from ..state.failures.failures import failures_of_attempt
-from ..state.queue.capacity import read_capacity, read_place
+from ..state.queue.capacity import read_capacity
+from ..state.queue.place import read_place
 from ..state.services import Services, fields_of
 from ..state.tasks.attempts import generated_by
 from ..state.tasks.next_actions import advice_for

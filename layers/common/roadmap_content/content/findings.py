@@ -7,7 +7,7 @@ people and for comparisons. No content is refused because of one.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import NamedTuple
@@ -32,7 +32,40 @@ def findings_of(content_type: ContentType, content: Document, language: str) -> 
     if find_spec(module) is None:
         return []
     found: Iterable[Finding] = import_module(module).find(content, language)
-    return list(found)
+    return [*_in_any_text(content), *found]
+
+
+# UTF-8 that was read as Windows-1252: each character became two or three.
+_TWICE_ENCODED = re.compile("[^\x00-\x7f]{2,}")
+_NO_VIDEO = re.compile(
+    r"(?:youtu\.be/|youtube\.com/(?:watch\?v=|embed/)|vimeo\.com/)"
+    r"(?:x{6}|0{6}|_{6}|\W?(?:your_?)?video_?id)",
+    re.IGNORECASE,
+)
+
+
+def _in_any_text(value: object, place: str = "") -> Iterator[Finding]:
+    """Faults of any text of a content, with the path of its field."""
+    match value:
+        case str():
+            if "\ufffd" in value or any(map(_is_twice_encoded, _TWICE_ENCODED.findall(value))):
+                yield Finding("mojibake", place, "Characters were decoded with a wrong encoding")
+            if found := _NO_VIDEO.search(value):
+                yield Finding("no-video", place, f"The address is a placeholder: {found[0]}")
+        case dict():
+            for name, inner in value.items():
+                yield from _in_any_text(inner, f"{place}.{name}" if place else name)
+        case list():
+            for index, inner in enumerate(value):
+                yield from _in_any_text(inner, f"{place}[{index}]")
+
+
+def _is_twice_encoded(characters: str) -> bool:
+    try:  # bytes that Windows-1252 does not define are read as control characters
+        encoded = b"".join(each.encode("latin-1" if each < "\xa0" else "cp1252") for each in characters)
+        return bool(encoded.decode())
+    except UnicodeError:
+        return False
 
 
 # The script of a language, by the first word of its letters' Unicode names. Where several have one, a text

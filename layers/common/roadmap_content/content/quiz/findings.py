@@ -8,6 +8,9 @@ from math import prod
 from ...contracts.documents import Document
 from ..findings import Finding, wrong_language
 
+MIN_ANSWER = 8
+"""Bytes of an option that is looked for in its question."""
+
 MAX_CHANCE = 1 / 50
 """Keys at one place are a finding if a smaller share of quizzes would have them there by chance."""
 
@@ -17,6 +20,9 @@ _STATED = re.compile(
     re.IGNORECASE,
 )
 _LETTER = re.compile(r"(?:option |选项)?[(（]?([A-H])(?![\w’'])")
+_RIGHT_LETTER = re.compile(
+    r"\b([A-H]) is (?:the )?(?:correct|right)\b|(?:应选|故选|选择)\s*([A-H])(?![\w])|([A-H])\s*项?是?正确"
+)
 _MARKS = " .。!“”\"'"
 
 
@@ -35,7 +41,14 @@ def find(quiz: Document, language: str) -> Iterator[Finding]:
         forms = sorted(map(_form, options))
         if len(set(forms)) < len(forms):
             yield Finding("same-options", f"{place}.options", "Two options differ only in form")
-        asked = (_form(question["question"]), *forms)
+        keys, kind = question["correct_answer"], question.get("question_type")
+        if kind in ("single_choice", "true_false") and len(keys) > 1:
+            yield Finding("several-keys", f"{place}.correct_answer", f"A {kind} question has several")
+        if not any(map(str.isalnum, str(question.get("explanation") or "x"))):
+            yield Finding("no-explanation", f"{place}.explanation", "The explanation has no word")
+        if _states_its_answer(question["question"], options, keys):
+            yield Finding("answer-in-question", place, "The question contains its answer")
+        asked = ("".join(_form(question["question"]).split()), *forms)
         if asked in seen:
             yield Finding("repeated-question", place, "The question occurs twice")
         seen.add(asked)
@@ -57,7 +70,9 @@ def _stated_options(explanation: str, options: Sequence[str]) -> set[int]:
     """
     stated = _STATED.search(explanation)
     if stated is None:
-        return set()
+        named = _RIGHT_LETTER.search(explanation)
+        index = ord(next(filter(None, named.groups()))) - ord("A") if named else len(options)
+        return {index} if index < len(options) else set()
     rest = explanation[stated.end() :].strip(_MARKS)
     forms = [_LABEL.sub("", option).strip(_MARKS).casefold() for option in options]
     begun = {form for form in forms if form and rest.casefold().startswith(form)}
@@ -66,6 +81,13 @@ def _stated_options(explanation: str, options: Sequence[str]) -> set[int]:
         return {index for index, form in enumerate(forms) if form == longest}
     letter = _LETTER.match(rest)
     return {index for index in range(len(options)) if letter and letter[1] == chr(ord("A") + index)}
+
+
+def _states_its_answer(question: str, options: Sequence[str], keys: Sequence[int]) -> bool:
+    """Whether a question contains its right option, unless that is short: it may be a part of a word."""
+    forms = [_form(option).casefold() for option in options]
+    found = [index for index, form in enumerate(forms) if form and form in _form(question).casefold()]
+    return found == list(keys) and len(forms[found[0]].encode()) >= MIN_ANSWER
 
 
 def _form(text: str) -> str:

@@ -1,5 +1,6 @@
 """Faults that a careful reader sees in a list of resources without opening one."""
 
+import re
 from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -7,6 +8,9 @@ from ...contracts.documents import Document
 from ..findings import Finding
 
 MIN_RESOURCES = 3
+
+_EXAMPLE = re.compile(r"(?:^|\.)example(?:\.(?:com|net|org|edu))?$|\.(?:test|invalid)$")
+"""Hosts that are reserved for documentation and tests (RFC 2606)."""
 
 
 def find(content: Document, _language: str) -> Iterator[Finding]:
@@ -21,6 +25,8 @@ def find(content: Document, _language: str) -> Iterator[Finding]:
         if page in seen:
             yield Finding("repeated-url", f"{place}.url", f"It is the page of resources[{seen[page]}]")
         seen.setdefault(page, index)
+        if _EXAMPLE.search(page.partition("/")[0]):
+            yield Finding("example-url", f"{place}.url", "The address is one for examples")
         if not url.casefold().startswith("https://"):
             yield Finding("insecure-url", f"{place}.url", "The address does not begin with https://")
         if title.strip().casefold().startswith(("http://", "https://", "www.")):

@@ -1,7 +1,8 @@
 """Faults that a careful reader sees in a tutorial without knowing its subject."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ _DIAGRAM = re.compile(
 _PLACEHOLDER = re.compile(
     r"^[\s>*-]*TODO\b|\bTODO:|\bTBD\b|\bFIXME\b|lorem ipsum|\[(?:insert|add|your)\b[^\]]{0,200}\](?!\()"
     r"|(?:content|text|example) goes here|\bas an AI (?:language )?model\b"
+    r"|\{\{\s*\w+(?:\.\w+)*\s*\}\}"
     r"|待补充|此处(?:填写|插入|省略)|作为(?:一个|一名)?(?:AI|人工智能)(?:语言)?(?:模型|助手)",
     re.IGNORECASE,
 )
@@ -31,6 +33,17 @@ _CODE_SPAN = re.compile(r"`[^`]*`")
 _NOT_PROSE = re.compile(r"\s*(?:[#|<>]|[-*+]\s|\d+[.)]\s|!?\[.*\)\s*$)")
 _UNFINISHED = re.compile(r"[,;:(\[{，、；：（—–]$")
 _UNFINISHED_PROSE = re.compile(rf"\w$|-$|{_UNFINISHED.pattern}")
+_BREAK = re.compile(r"\s*(?:[-*_]\s*){3,}$")
+_IDEOGRAPH_AT_THE_END = re.compile("[\u3040-\u30ff\u3400-\u9fff]$")
+_WORD = re.compile(r"\w+")
+
+MIN_REPEATED, MIN_PARAGRAPH = 4, 60
+"""A paragraph of as many bytes is a finding if it occurs as often. One with code may be a step."""
+
+MIN_SENTENCE, COMMON_WORDS = 8, 30
+"""People end some paragraphs without a full stop. One of as many words is cut off if its last one is among
+the most frequent of the text, as *of*, *the* or *que* are. Without spaces, a word has about two characters.
+"""
 
 
 class _Block(NamedTuple):
@@ -53,6 +66,8 @@ def find(tutorial: Document, language: str) -> Iterator[Finding]:
         if found := _PLACEHOLDER.search(_CODE_SPAN.sub("", line)):
             yield Finding("placeholder", f"line {number}", f"A placeholder was left: {found[0].strip()}")
     yield from _in_sections(lines)
+    yield from _repeated_paragraphs(lines)
+    yield from _within(lines)
     if not is_open:
         yield from _at_the_end(lines)
     yield from wrong_language("\n".join(lines), language)
@@ -96,6 +111,41 @@ def _in_sections(lines: Sequence[str]) -> Iterator[Finding]:
         if tuple(path.values()) in seen:
             yield Finding("repeated-heading", f"line {number}", f"The section “{heading}” occurs twice")
         seen.add(tuple(path.values()))
+
+
+def _repeated_paragraphs(lines: Sequence[str]) -> Iterator[Finding]:
+    numbers: dict[str, list[int]] = {}
+    for number, line in enumerate(lines, start=1):
+        if len(line.encode()) >= MIN_PARAGRAPH and "`" not in line:
+            numbers.setdefault(line.strip(), []).append(number)
+    for paragraph, found in numbers.items():
+        if len(found) >= MIN_REPEATED:
+            sentence = f"The paragraph “{paragraph[:40]}…” occurs {len(found)} times"
+            yield Finding("repeated-paragraph", f"line {found[1]}", sentence)
+
+
+def _within(lines: Sequence[str]) -> Iterator[Finding]:
+    """Last lines of sections, but the last one, that end within a sentence."""
+    words = Counter(_WORD.findall(" ".join(lines).casefold()))
+    common = {word for word, _ in words.most_common(COMMON_WORDS)}
+    last = 0  # the line before, without blank ones
+    for number, line in enumerate(lines, start=1):
+        if heading_in(line) and last and _is_cut_off(lines[last - 1], common):
+            yield Finding("cut-off", f"line {last}", f"The section ends with “{lines[last - 1][-40:]}”")
+        if line.strip() and not _BREAK.match(line):
+            last = number
+
+
+def _is_cut_off(line: str, common: Collection[str]) -> bool:
+    prose = line.rstrip(" *_")
+    if heading_in(line) or _NOT_PROSE.match(line) or not _UNFINISHED_PROSE.search(prose):
+        return False
+    if prose[-1] in ",;([{，、；（":
+        return True
+    if _IDEOGRAPH_AT_THE_END.search(prose):
+        return len(prose) >= 2 * MIN_SENTENCE
+    sentence = _WORD.findall(prose.casefold())
+    return len(sentence) >= MIN_SENTENCE and sentence[-1] in common
 
 
 def _at_the_end(lines: Sequence[str]) -> Iterator[Finding]:

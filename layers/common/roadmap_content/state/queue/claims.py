@@ -30,7 +30,8 @@ from ..services import Services
 from ..tasks.attempts import CONSOLE, AttemptStart, NewAttempt, forget_attempts
 from ..tasks.ownership import why_not_startable
 from ..tasks.task import Task, claim_row, is_committed, read_product_work, read_task
-from .capacity import NOTHING, Work, read_place
+from .capacity import NOTHING, Work
+from .place import read_place
 from .queue import Admitted, enqueue, was_admitted
 
 STARTING = timedelta(seconds=60)
