@@ -46,7 +46,6 @@ ALTER ROLE roadmap_reader SET tcp_keepalives_count = '3';
 ALTER ROLE roadmap_reader SET jit = 'off';
 
 -- PostgreSQL raises an error where row level security would hide rows: a row that is not visible is not
--- missing. If the product's tables have row level security, give the roles BYPASSRLS; or, if a policy shows
--- them every row, `row_security = 'on'`.
+-- missing. If the product's tables have row level security, give all three roles BYPASSRLS.
 ALTER ROLE roadmap_writer SET row_security = 'off';
 ALTER ROLE roadmap_reader SET row_security = 'off';

@@ -63,12 +63,6 @@ CALLS: Mapping[str, tuple[str, ...]] = {
 _EXISTING = text("SELECT name FROM unnest(CAST(:names AS text[])) name WHERE to_regclass(name) IS NOT NULL")
 _ROLE_EXISTS = text("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = :role)")
 _HAS = text("SELECT has_table_privilege(:role, :table, :privilege)")
-_RAISES = text("""
-SELECT rolsuper OR rolbypassrls OR EXISTS (
-    SELECT FROM pg_db_role_setting s, unnest(s.setconfig) AS c (setting)
-    WHERE s.setrole = r.oid AND c.setting LIKE 'row\\_security=%')
-FROM pg_roles r WHERE rolname = :role
-""")
 _ROLE_SETTINGS = text("""
 SELECT setting FROM pg_db_role_setting s
 JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) setting
@@ -109,17 +103,6 @@ def grant_access(connection: Connection, writer: str, reader: str) -> None:
                         f"{role} was not granted {privilege} on {table}: the migrator must own the table or "
                         "be a member of its owner"
                     )
-
-
-def require_row_security(connection: Connection, role: str) -> None:
-    """Require that PostgreSQL raises an error where row level security would hide rows from a role, or that
-    an operator has set `row_security` to `on`: a policy shows the role every row.
-
-    Raises:
-        RolesIncompleteError: the message contains the missing statement.
-    """
-    if not connection.scalar(_RAISES, {"role": role}):
-        raise RolesIncompleteError(f"as an administrator: ALTER ROLE {role} SET row_security = 'off';")
 
 
 def require_session_limits(connection: Connection, role: str, limits: Mapping[str, str]) -> None:

@@ -7,7 +7,6 @@ another answer, a link stays. No body is read.
 """
 
 import logging
-import os
 import re
 import socket
 import ssl
@@ -24,6 +23,7 @@ from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
+RESOURCES = 3  # that must remain if dead ones are removed; with fewer, the item is rejected
 THREADS, MAX_REDIRECTS = 32, 5
 CHECK_SECONDS, SECONDS = 30.0, 5.0
 """For the links of an event, of which those that are not checked by then stay; and for each wait."""
@@ -87,7 +87,7 @@ def without_links(content_type: str, content: dict[str, Any], dead: Collection[s
     """
     if content_type == "resources":
         kept = [resource for resource in content["resources"] if resource["url"] not in dead]
-        return content | {"resources": kept} if len(kept) >= int(os.environ["LINK_CHECK_RESOURCES"]) else None
+        return content | {"resources": kept} if len(kept) >= RESOURCES else None
     text, pieces, end = content["markdown"], [], 0
     for found, url in _links_of_text(text):
         if url in dead:

@@ -175,18 +175,22 @@ WHERE EXISTS (SELECT FROM {referring} referring WHERE {matches})
 ORDER BY 1
 """
 
-# Every unique index of a table that is checked immediately: its key columns in order, and whether it covers
-# all rows.
+# Every unique index of a table that is checked immediately, with its key columns.
 UNIQUE_INDEXES = """
-SELECT CAST(i.indexrelid AS regclass) AS name, i.indpred IS NULL AS for_all_rows, ARRAY(
+SELECT CAST(i.indexrelid AS regclass) AS name, ARRAY(
     SELECT CAST(a.attname AS text)
     FROM unnest(i.indkey) WITH ORDINALITY AS k (attnum, place)
     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-    WHERE k.place <= i.indnkeyatts
-    ORDER BY k.place) AS columns
+    WHERE k.place <= i.indnkeyatts) AS columns
 FROM pg_index i
 WHERE i.indrelid = to_regclass(:table) AND i.indexprs IS NULL
     AND i.indisunique AND i.indisvalid AND i.indimmediate
+"""
+
+HAS_ROADMAP_INDEX = """
+SELECT EXISTS (
+    SELECT FROM pg_index i JOIN pg_attribute a ON (a.attrelid, a.attnum) = (i.indrelid, i.indkey[0])
+    WHERE i.indrelid = to_regclass(:table) AND a.attname = 'roadmap_id' AND i.indpred IS NULL)
 """
 
 INDEXES = """
@@ -232,11 +236,14 @@ def repair_rows(connection: Connection) -> None:
 
 
 def add_indexes(connection: Connection) -> None:
-    """Add the indexes, except those that equal a unique one of the product."""
-    version, concept = ["roadmap_id", "concept_id", "content_version"], ["roadmap_id", "concept_id"]
-    _add_index(connection, "tutorial_metadata", version, "content_tutorial", "version")
-    _add_index(connection, "resource_recommendation_metadata", concept, "content_resources", "concept")
-    _add_index(connection, "quiz_metadata", concept, "content_quiz", "concept")
+    """Add the indexes. The product's models have one of `roadmap_id` on each content table."""
+    for noun, table in (
+        ("tutorial", "tutorial_metadata"),
+        ("resources", "resource_recommendation_metadata"),
+        ("quiz", "quiz_metadata"),
+    ):
+        if not connection.scalar(text(HAS_ROADMAP_INDEX), {"table": table}):
+            connection.execute(text(f"CREATE INDEX content_{noun}_by_roadmap ON {table} (roadmap_id)"))
     connection.execute(text(INDEXES))
 
 
@@ -267,19 +274,3 @@ def _archive_duplicates(connection: Connection, table: str, key: str) -> None:
             )
     archived = connection.execute(text(ARCHIVE_DUPLICATES.format(table=table, key=key, ranked=ranked)))
     log.info("duplicates_archived", extra={"table": table, "rows": archived.rowcount})
-
-
-def _add_index(connection: Connection, table: str, columns: list[str], prefix: str, noun: str) -> None:
-    unique = [
-        index.columns
-        for index in connection.execute(text(UNIQUE_INDEXES), {"table": table})
-        if index.for_all_rows and sorted(index.columns) == sorted(columns)
-    ]
-    if not unique:
-        statement = f"CREATE INDEX {prefix}_by_{noun} ON {table} ({', '.join(columns)})"
-    elif not any(found[0] == "roadmap_id" for found in unique):
-        # Most queries select only by the roadmap.
-        statement = f"CREATE INDEX {prefix}_by_roadmap ON {table} (roadmap_id, concept_id)"
-    else:
-        return
-    connection.execute(text(statement))

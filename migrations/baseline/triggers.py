@@ -141,6 +141,27 @@ FROM unnest(current_schemas(false)) WITH ORDINALITY AS p(name, place)
 WHERE name NOT IN (SELECT schema_name FROM content_creators()) AND name <> 'pg_catalog'
 """
 
+
+def digest(text_value: str) -> str:
+    """The digest of an id in our indexes: an index entry holds 2,704 bytes, and an id may be any text. The
+    cast lets the product change the column's type, and the collation its collation.
+    """
+    return f'hashtextextended(CAST({text_value} AS text) COLLATE "C", 0)'
+
+
+def of_item(roadmap_id: str, concept_id: str) -> str:
+    """The condition of an item's rows. Only the index of digests can answer it: while the statistics are
+    stale, the planner would choose the product's index of `roadmap_id`, and read the whole roadmap.
+    """
+    return (
+        f"{digest('roadmap_id')} = {digest(roadmap_id)} AND {digest('concept_id')} = {digest(concept_id)}"
+        f" AND (roadmap_id, concept_id) IS NOT DISTINCT FROM ({roadmap_id}, {concept_id})"
+    )
+
+
+OF_NEW = of_item("NEW.roadmap_id", "NEW.concept_id")
+OF_MERGED = of_item("merged_roadmap", "merged_concept")
+
 BEFORE_TUTORIAL = """
 DECLARE
     highest integer;
@@ -149,7 +170,7 @@ BEGIN
         PERFORM {schema}.content_wait_for_savers(NEW.roadmap_id);
     END IF;
     SELECT max(content_version) INTO highest FROM {schema}.tutorial_metadata
-    WHERE roadmap_id = NEW.roadmap_id AND concept_id = NEW.concept_id;
+    WHERE {of_new};
     IF highest IS NULL OR NEW.is_latest IS NOT TRUE
         OR EXISTS (SELECT FROM {schema}.tutorial_metadata WHERE tutorial_id = NEW.tutorial_id) THEN
         RETURN NEW;
@@ -172,7 +193,7 @@ BEGIN
         RETURN NULL;
     END IF;
     FOR older IN SELECT tutorial_id FROM {schema}.tutorial_metadata
-        WHERE roadmap_id = NEW.roadmap_id AND concept_id = NEW.concept_id AND is_latest
+        WHERE {of_new} AND is_latest
             AND content_version < NEW.content_version
         FOR UPDATE SKIP LOCKED
     LOOP
@@ -266,12 +287,12 @@ BEGIN
         PERFORM {schema}.content_wait_for_savers(NEW.roadmap_id);
     END IF;
     IF NOT EXISTS (SELECT FROM {schema}.{table}
-            WHERE roadmap_id = NEW.roadmap_id AND concept_id = NEW.concept_id)
+            WHERE {of_new})
         OR EXISTS (SELECT FROM {schema}.{table} WHERE {key} = NEW.{key}) THEN
         RETURN NEW;
     END IF;
     FOR older IN SELECT t AS item, t.{key} AS key FROM {schema}.{table} t
-        WHERE roadmap_id = NEW.roadmap_id AND concept_id = NEW.concept_id FOR NO KEY UPDATE SKIP LOCKED
+        WHERE {of_new} FOR NO KEY UPDATE SKIP LOCKED
     LOOP
         PERFORM FROM {schema}.{table} WHERE {key} = older.key FOR UPDATE SKIP LOCKED;
         IF NOT FOUND OR {schema}.content_is_referenced('{schema}.{table}', older.item) THEN
@@ -314,16 +335,16 @@ BEGIN
         GROUP BY concept_id HAVING count(*) > 1
     LOOP
         PERFORM FROM {schema}.{table}
-        WHERE roadmap_id = merged_roadmap AND concept_id = merged_concept FOR UPDATE;
+        WHERE {of_merged} FOR UPDATE;
         SELECT * INTO newest FROM {schema}.{table}
-        WHERE roadmap_id = merged_roadmap AND concept_id = merged_concept
+        WHERE {of_merged}
         ORDER BY generated_at DESC NULLS LAST, {key} DESC LIMIT 1;
         SELECT q.* INTO kept FROM {schema}.{table} q
-        WHERE roadmap_id = merged_roadmap AND concept_id = merged_concept
+        WHERE {of_merged}
         ORDER BY {schema}.content_is_referenced('{schema}.{table}', q) DESC,
             generated_at DESC NULLS LAST, {key} DESC LIMIT 1;
         FOR other IN SELECT * FROM {schema}.{table}
-            WHERE roadmap_id = merged_roadmap AND concept_id = merged_concept AND {key} <> kept.{key}
+            WHERE {of_merged} AND {key} <> kept.{key}
         LOOP
             BEGIN
                 FOR reference IN SELECT * FROM {schema}.content_references('{schema}.{table}') LOOP
@@ -376,8 +397,7 @@ $$
 KEEP_VERSION = """
 BEGIN
     IF NEW.content_version IS DISTINCT FROM OLD.content_version AND EXISTS (
-        SELECT FROM {schema}.tutorial_metadata WHERE roadmap_id = NEW.roadmap_id
-        AND concept_id = NEW.concept_id AND content_version = NEW.content_version
+        SELECT FROM {schema}.tutorial_metadata WHERE {of_new} AND content_version = NEW.content_version
         AND tutorial_id <> OLD.tutorial_id) THEN
         NEW.content_version = OLD.content_version;
     END IF;
@@ -535,11 +555,11 @@ def create_rewrite(connection: Connection) -> None:
 def keep_content(
     connection: Connection, noun: str, table: str, key: str, columns: Iterable[str], skipped: str = "false"
 ) -> None:
-    """Create the triggers of a content table that archive former content.
+    """Create the index of a content table's items, and the triggers that archive former content.
 
     Args:
         connection: the migration's.
-        noun: its content type, for the triggers' names.
+        noun: its content type, for the names.
         table: its name.
         key: its primary key.
         columns: the columns with the content of an item.
@@ -547,6 +567,9 @@ def keep_content(
     """
     changed = " OR ".join(  # `json` has no operator for equality
         f"CAST(OLD.{column} AS text) IS DISTINCT FROM CAST(NEW.{column} AS text)" for column in columns
+    )
+    connection.exec_driver_sql(
+        f"CREATE INDEX content_{noun}_by_concept ON {table} ({digest('roadmap_id')}, {digest('concept_id')})"
     )
     function = f"content_keep_{noun}"
     _create_function(connection, function, KEEP, table=table, key=key, changed=changed, skipped=skipped)
@@ -585,7 +608,7 @@ def _create_function(connection: Connection, function: str, body: str, **names: 
 def _create(connection: Connection, template: str, **names: str) -> None:
     """Execute the statements of a template. No role but the owner may call a function that they create."""
     schema = connection.scalar(text("SELECT quote_ident(current_schema())"))
-    statements = template.format(schema=schema, **names)
+    statements = template.format(schema=schema, of_new=OF_NEW, of_merged=OF_MERGED, **names)
     connection.execute(text(statements))
     for function in re.findall(r"CREATE (?:OR REPLACE )?FUNCTION (\w+)", statements):
         connection.exec_driver_sql(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")

@@ -254,13 +254,11 @@ def test_a_link_becomes_its_text_and_a_bare_one_rejects_the_item() -> None:
     assert app.without_links("tutorial", {"markdown": TEXT}, {"https://a.org/4"}) is None
 
 
-def test_a_resource_is_removed_if_enough_remain(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resource_is_removed_if_enough_remain() -> None:
     content = {"resources": [{"url": f"https://a.org/{number}"} for number in range(4)]}
-    monkeypatch.setenv("LINK_CHECK_RESOURCES", "3")
     kept = app.without_links("resources", content, {"https://a.org/2"})
     assert kept == {"resources": [{"url": f"https://a.org/{number}"} for number in (0, 1, 3)]}
-    monkeypatch.setenv("LINK_CHECK_RESOURCES", "4")
-    assert app.without_links("resources", content, {"https://a.org/2"}) is None
+    assert app.without_links("resources", content, {"https://a.org/2", "https://a.org/3"}) is None
 
 
 @pytest.mark.parametrize(
@@ -286,8 +284,7 @@ def test_the_time_for_a_text_grows_with_its_length(text: Callable[[int], str]) -
     assert long < max(0.02, 24 * short), "8 if it is linear, 64 if it is quadratic"
 
 
-def test_the_function_answers_its_event_without_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LINK_CHECK_RESOURCES", "3")
+def test_the_function_answers_its_event_without_a_request() -> None:
     event = json.loads((REPOSITORY / "events/check_links.json").read_text())
     accepted, rejected = app.handler(event, None)["verdicts"]
     assert accepted == {"verdict": "accept"}

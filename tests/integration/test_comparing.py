@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -25,8 +26,12 @@ from roadmap_command.main import app
 from roadmap_content.content.generation import model
 from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.items import ContentType
+from tests.support import lambda_server
 from tests.support.converse_server import Call, ConverseServer, Reply, answers, fails, fills_in, is_cut_off
+from tests.support.courses import WORDS, curriculum
 from tests.support.factories import bundle_of, concept_ids
+from tests.support.http_server import Reply as HttpReply
+from tests.support.lambda_server import ARN, Event, LambdaServer
 
 IDS = concept_ids(12)
 ITEMS = 3 * len(IDS)
@@ -153,6 +158,80 @@ def test_an_equal_candidate_is_no_worse_and_is_asked_as_the_function_asks(
     assert "not sent" not in json.dumps([server.judged, [call.request for call in server.calls]])
     assert summary["candidate"]["tokens"] == sum(usage["totalTokens"] for usage in server.usages)
     assert summary["tokens_paid"] > summary["candidate"]["tokens"], "the judge's answers, too"
+
+
+WRITER = """
+import json, pathlib
+CONTENTS = json.loads(pathlib.Path("contents.json").read_text())
+print("on stdout")
+
+def generate(event):
+    with open("asked", "a") as asked:
+        asked.write(event["idempotency_token"] + "\\n")
+    name = f"{event['content_type']}/{event['concept']['concept_id']}"
+    if name not in CONTENTS:
+        raise KeyError(name)
+    return CONTENTS[name]
+"""
+
+
+@pytest.mark.parametrize("is_file", [True, False])
+def test_a_function_of_the_team_is_a_candidate(
+    server: ConverseServer, compare: Compare, monkeypatch: pytest.MonkeyPatch, is_file: bool
+) -> None:
+    bundle = course()
+    usage = {"tokens_in": 900, "tokens_out": 400, "model_id": "any"}
+    contents: dict[str, Any] = {
+        f"{kind}/{entry['concept_id']}": {"content": entry[kind], "usage": usage}
+        for entry in bundle["content"]
+        for kind in ContentType
+    }
+    contents[f"quiz/{IDS[0]}"] = {"error": {"code": "NoSource", "reason": "nothing was found"}}
+    contents[f"quiz/{IDS[1]}"] = {"error": {"code": "Later", "reason": "later", "transient": True}}
+    del contents[f"quiz/{IDS[2]}"]
+    del contents[f"resources/{IDS[0]}"]["usage"]
+    Path("contents.json").write_text(json.dumps(contents))
+    Path("writer.py").write_text(WRITER)
+    Path("asked").touch()
+
+    def asked() -> list[str]:
+        return Path("asked").read_text().splitlines()
+
+    def of_lambda(event: Event) -> HttpReply:
+        try:
+            return lambda_server.answers(runpy.run_path("writer.py")["generate"](event))
+        except KeyError as error:
+            return lambda_server.fails(type(error).__name__)
+
+    with LambdaServer(of_lambda) as function:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", function.url)
+        candidate = ("--generator", "writer.py" if is_file else ARN, *MODELS[2:])
+        summary = compare(*candidate, "--judge", "the.judge", bundle=bundle)
+        assert summary["model"] == candidate[1]
+        assert server.accepted == {}, "the other contents are equal, and Bedrock is asked by the judge only"
+        assert {(each["item"], each["reason"]) for each in summary["not_compared"]} == {
+            (f"quiz/{IDS[1]}", "Generator.Later: later"),
+            (f"quiz/{IDS[2]}", "GeneratorFailed: the function failed: KeyError"),
+        }
+        (refused,) = (each["candidate"] for each in summary["faults"] if each["item"] == f"quiz/{IDS[0]}")
+        assert refused[0]["sentence"] == "Generator.NoSource: nothing was found"
+        assert summary["items"] == ITEMS - 2
+        assert summary["candidate"]["tokens"] is None, "one answer does not tell them"
+        assert len(set(asked())) == len(asked()) == ITEMS
+        again = compare(*candidate, "--type", "tutorial", bundle=bundle)
+        assert (again["tokens_paid"], again["candidate"]["tokens"]) == (0, len(IDS) * 1300)
+        assert len(asked()) == ITEMS
+        Path("writer.py").write_text(f"{WRITER}# another\n")
+        compare(*candidate, "--type", "tutorial", bundle=bundle)
+        assert len(asked()) == ITEMS + (len(IDS) if is_file else 0)
+
+
+def test_a_function_is_no_model_and_has_no_prompts(compare: Compare, tmp_path: Path) -> None:
+    for wrong in (("--model", "m"), ("--prompts", str(tmp_path))):
+        with pytest.raises(RefusedError, match="--generator"):
+            compare("--generator", ARN, *wrong)
+    with pytest.raises(RefusedError, match=r"there is no file none\.py"):
+        compare("--generator", "none.py")
 
 
 def test_the_doubtful_questions_are_those_with_a_planted_wrong_key(compare: Compare) -> None:
@@ -436,3 +515,13 @@ def test_a_sample_depends_on_its_seed_only_and_is_the_start_of_a_larger_one() ->
     assert sample == draw(items[::-1], 12, seed=1) == draw(items, 30, seed=1)[:12]
     assert {item.content_type for item in sample[:3]} == set(ContentType)
     assert sample != draw(items, 12, seed=2)
+
+
+def test_without_a_requested_language_the_candidate_gets_lines_of_another_lesson() -> None:
+    bundle = curriculum("es")
+    items, _ = read_course(json.dumps(bundle).encode(), "es")
+    first, second, *_ = WORDS["es"].names
+    for item in items:
+        assert item.learner.course["title"] == bundle["roadmap"]["title"]
+        example = item.learner.course["lines"].splitlines()[0]
+        assert example == (second if item.concept.name == first else first)

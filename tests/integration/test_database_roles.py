@@ -266,7 +266,6 @@ def test_reads_of_the_api_use_only_the_reader(
         ("GET", "/tasks/t-1/items/quiz", {"concept_id": concept_ids(2)[0]}),
         ("GET", "/tasks/t-1/attempts", {}),
         ("GET", "/failures", {}),
-        ("GET", "/health", {}),
         ("POST", "/tasks/t-1/retry", {"dry_run": "true"}),
         ("GET", "/recoveries", {}),
         ("GET", "/failures/0f", {}),

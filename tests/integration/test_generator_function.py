@@ -21,7 +21,6 @@ from roadmap_content.contracts.payloads import BatchRequest, Payload
 from roadmap_content.platform.postgres.transactions import RESERVE
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage.keys import staged_key
-from roadmap_content.platform.storage.staging import Staging
 from tests.integration.test_external_texts import HOSTILE
 from tests.support.courses import COURSES
 from tests.support.erasing import rows_with
@@ -358,31 +357,3 @@ def test_any_text_in_a_field_of_an_answer_ends_its_own_item(
     assert (failed.concept_id, failed.content_type) == (BAD, "quiz")
     is_reason = (part, field) == (GeneratorError, "reason")
     assert failed.error_code == ("Generator.NoSource" if is_reason else "GeneratorFailed")
-
-
-def test_a_kill_before_staging_repeats_the_call_with_its_token(
-    pipeline: Pipeline, server: LambdaServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    request = request_of(pipeline)
-
-    class KilledError(BaseException):
-        """As a process that ends."""
-
-    write = Staging.write
-
-    def killed(staging: Staging, item: Item, *rest: Any) -> None:
-        if item == Item(BAD, ContentType.QUIZ):
-            raise KilledError
-        write(staging, item, *rest)
-
-    monkeypatch.setattr(Staging, "write", killed)
-    with pytest.raises(KilledError):
-        pipeline.generate(request)
-    monkeypatch.setattr(Staging, "write", write)
-    before = len(server.events)
-    assert pipeline.generate(request).failed == 0
-    assert [is_bad(event) for event in server.events[before:]] == [True], "one call more"
-    first, second = (event for event in server.events if is_bad(event))
-    assert first["idempotency_token"] == second["idempotency_token"]
-    pipeline.save(request)
-    assert pipeline.rows("SELECT count(*) AS n FROM quiz_metadata") == [{"n": len(IDS)}]

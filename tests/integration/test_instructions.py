@@ -245,8 +245,22 @@ def test_many_courses_are_changed_after_a_look_at_the_canary_and_back_again(
         else:
             assert content == between[item]
 
-    assert ask("POST", f"/recoveries/{recovery_id}/undo", **OPERATOR).body["complete"]
-    assert read_only(texts(pipeline, ask)) == read_only(before | {own: between[own]})
+    undo = ask("POST", f"/recoveries/{recovery_id}/undo", **OPERATOR).body
+    assert (undo["complete"], undo["restored"], undo["left_alone"]) == (True, 15, 1)
+    left = [
+        (task["task_id"], item["concept_id"], item["content_type"], item["reason"])
+        for task in ask("GET", f"/recoveries/{recovery_id}/tasks", **OPERATOR).body["items"]
+        for item in task["undone"]["left_alone"]
+    ]
+    assert left == [(*own, "ChangedSince")]
+    undone, expected = texts(pipeline, ask), before | {own: between[own]}
+    assert read_only(undone) == read_only(expected)
+    restored = {item for item, content in undone.items() if content != expected[item]}
+    assert restored == {item for item in before if after[item] != between[item]} | changed
+    origins = pipeline.rows("SELECT content_id, restored_from FROM content_origins WHERE restored_from <> ''")
+    assert {row["content_id"]: row["restored_from"] for row in origins} == {
+        undone[item]["tutorial_id"]: before[item]["tutorial_id"] for item in restored
+    }
 
 
 def test_an_instruction_of_a_recovery_needs_saved_items(ask: Ask) -> None:

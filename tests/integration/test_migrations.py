@@ -16,29 +16,13 @@ from local_stack.processes import becomes_true
 from migrations import VERSION_TABLE, CannotAdoptError, downgrade, migrate
 from migrations.grants import READS
 from roadmap_content.content.kind import save_parameters
+from roadmap_content.content.product import PRODUCT_TYPES
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.items import ContentType
 from tests.support.databases import connected, execute
 from tests.support.factories import content_of
 from tests.support.product_schema import CONSTRAINTS, CREATE_ALL
 from tests.support.revisions import newest_revision
-
-UNIQUE = {
-    "none": "",
-    "as_designed": CONSTRAINTS,
-    "indexes_in_another_order": """
-        CREATE UNIQUE INDEX one_version ON tutorial_metadata (concept_id, content_version, roadmap_id);
-        CREATE UNIQUE INDEX one_resources ON resource_recommendation_metadata (concept_id, roadmap_id)
-            INCLUDE (resources_count);
-        CREATE UNIQUE INDEX one_quiz ON quiz_metadata (concept_id, roadmap_id);
-    """,
-    "some_that_do_not_suffice": """
-        CREATE UNIQUE INDEX one_completed ON tutorial_metadata (roadmap_id, concept_id, content_version)
-            WHERE content_status = 'completed';
-        CREATE UNIQUE INDEX one_of_a_user ON quiz_metadata (roadmap_id, concept_id, quiz_id);
-        CREATE UNIQUE INDEX one_in_lower_case ON quiz_metadata (roadmap_id, concept_id, lower(quiz_id));
-    """,
-}
 
 # `json` preserves spaces, key order and duplicate keys; `jsonb` would not.
 ROWS = """
@@ -163,16 +147,14 @@ def test_an_empty_database_gets_every_table_and_those_of_the_product_without_uni
     assert uniques(empty_database_url) == []
 
 
-SUFFICIENT = [
-    pytest.param(name, marks=pytest.mark.slow) for name in ("as_designed", "indexes_in_another_order")
-]
+either_form = pytest.mark.parametrize("unique", ["", pytest.param(CONSTRAINTS, marks=pytest.mark.slow)])
 
 
-@pytest.mark.parametrize("unique", ["none", "some_that_do_not_suffice", *SUFFICIENT])
+@either_form
 def test_adoption_keeps_rows_and_unique_constraints_and_adds_missing_indexes(
     empty_database_url: str, unique: str
 ) -> None:
-    execute(empty_database_url, CREATE_ALL, UNIQUE[unique], ROWS)
+    execute(empty_database_url, CREATE_ALL, unique, ROWS)
     before = rows(empty_database_url), uniques(empty_database_url)
 
     migrate(empty_database_url)
@@ -184,21 +166,17 @@ def test_adoption_keeps_rows_and_unique_constraints_and_adds_missing_indexes(
         assert [tuple(row) for row in ours] == [(0, None), (0, None)]
         product_revision = connection.scalars(text("SELECT version_num FROM alembic_version")).all()
         assert product_revision == ["product_newest"]
-    indexes = [
-        row
-        for row in schema(empty_database_url)
-        if row[0] in KEYS and "btree (roadmap_id, concept_id" in row[2]
-    ]
-    content_tables = {"tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata"}
-    assert {table for table, *_ in indexes} == content_tables
-    added = {table for table, name, *_ in indexes if name.endswith("_by_roadmap")}
-    assert added == (content_tables if unique == "indexes_in_another_order" else set())
+    added = {
+        name for _, name, *_ in schema(empty_database_url) if name.endswith(("_by_concept", "_by_roadmap"))
+    }
+    assert added >= {f"content_{content_type}_by_concept" for content_type in PRODUCT_TYPES}
+    assert not added & {f"content_{content_type}_by_roadmap" for content_type in PRODUCT_TYPES}
     assert_content_can_be_saved(empty_database_url)
 
 
-@pytest.mark.parametrize("unique", ["none", *SUFFICIENT])
+@either_form
 def test_a_downgrade_restores_the_schema_of_the_product(empty_database_url: str, unique: str) -> None:
-    execute(empty_database_url, CREATE_ALL, UNIQUE[unique], ROWS)
+    execute(empty_database_url, CREATE_ALL, unique, ROWS)
     before = schema(empty_database_url), rows(empty_database_url)
 
     migrate(empty_database_url)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from secrets import token_urlsafe
 
 import pytest
 from sqlalchemy import NullPool, create_engine, make_url, text
@@ -19,13 +20,13 @@ from roadmap_content.content.kind import save_parameters
 from roadmap_content.content.product import PRODUCT_TYPES
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.roadmaps.metadata import lock_roadmap
-from roadmap_content.content.rows import current_rows, merge_items, saved_concepts
-from roadmap_content.contracts.items import ContentType
+from roadmap_content.content.rows import current_revisions, current_rows, merge_items, saved_concepts
+from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.state.tasks.time_zone import time_ahead
 from tests.product.operations import NEEDS, OPERATIONS, perform
 from tests.product.product import EVERY_FORM, Product
-from tests.product.running import deadline, heal
+from tests.product.running import deadline, findings_of, heal
 from tests.support.databases import copied_database
 from tests.support.factories import LATER_KINDS, USER, bundle_of, content_of
 from tests.support.pipeline import Pipeline
@@ -38,6 +39,9 @@ IDS = {
     "concept_id": "r-1:c-1",
     "other_concept_id": "r-1:c-2",
 }
+
+LONGEST_ID = 2_692
+"""Bytes, in an index of the product."""
 
 CONCEPTS = [IDS["concept_id"], IDS["other_concept_id"]]
 
@@ -78,6 +82,23 @@ def test_every_write_operation_succeeds(adopted: Product, times: int) -> None:
     )
     assert sorted(row["concept_id"] for row in latest) == CONCEPTS
     assert all(row["content_version"] == row["highest"] for row in latest)
+
+
+@pytest.mark.parametrize("length", [1_900, LONGEST_ID])
+def test_every_write_operation_succeeds_with_ids_of_any_length(adopted: Product, length: int) -> None:
+    """Of random texts: PostgreSQL compresses others before it measures them."""
+    roadmap_id, *concepts = (token_urlsafe(length)[:length] for _ in range(3))
+    ids = IDS | {"roadmap_id": roadmap_id, "concept_id": concepts[0], "other_concept_id": concepts[1]}
+    adopted.roadmap(roadmap_id, concepts)
+    adopted.task("t-1", "partial_failure", roadmap_id=roadmap_id)
+
+    for name in operations_of(adopted) * 2:
+        perform(adopted.engine, name, ids)
+
+    items = {Item(concept_id, content_type) for concept_id in concepts for content_type in PRODUCT_TYPES}
+    with adopted.engine.connect() as connection:
+        assert current_revisions(connection, roadmap_id, items).keys() == items
+    assert findings_of(adopted.engine) == set()
 
 
 def test_every_write_operation_succeeds_in_another_schema(database_server: Server, form: str) -> None:

@@ -14,18 +14,17 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, ExceptionContext, event
 from sqlalchemy.exc import DBAPIError
 
-from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.contracts.errors import ContentError
 from roadmap_content.platform.aws.event_bus import Entry
 from roadmap_content.platform.aws.executions import ExecutionState
 from roadmap_content.platform.postgres.transactions import diagnose
 from roadmap_content.platform.storage.bucket import Bucket
-from tests.faults.recording import RecordingGenerator
 from tests.faults.world import Bus, Scene, World
 from tests.schedules.actors import Actor
 from tests.support.commits import ProcessDied
 from tests.support.endpoint_calls import operation_of
 from tests.support.evidence import Log
+from tests.support.generators import OF_A_MODEL, offline_function
 from tests.support.memory_s3 import ObservedS3
 from tests.support.pipeline import SETTINGS as DEFAULTS
 from tests.support.pipeline import services_for
@@ -43,7 +42,7 @@ _WRITTEN = re.compile(r"\b(UPDATE|INSERT INTO|DELETE FROM) (?!SET\b|OF\b|SKIP\b|
 _READ = re.compile(r"^\s*FROM (\w+)", re.MULTILINE), re.compile(r"\bFROM (\w+)")
 
 # A batch per concept: a run that was stopped after its first batch misses something.
-SETTINGS = DEFAULTS | {"EVENT_BUS": "bus", "BATCH_SIZE": "1"}
+SETTINGS = DEFAULTS | OF_A_MODEL | {"EVENT_BUS": "bus", "BATCH_SIZE": "1"}
 
 LASTING = ("COMMIT", "PutObject", "CopyObject", "DeleteObject", "PutEvents", "Start", "Redrive", "Stop")
 """The beginnings of the steps with an effect that outlives the process."""
@@ -89,8 +88,14 @@ class Process:
 
     def begin(self, world: World, work: Actor, trace: list[Step]) -> None:
         """Begin some work, and stop before its first step. Each step is added to the `trace`."""
+        self._answered: list[tuple[str, str]] = []
+
+        def called(asked: dict[str, Any]) -> None:
+            self._answered.append((asked["concept"]["concept_id"], asked["content_type"]))
+            world.log.generated.append(self._answered[-1])
+
         self.services.executions = _Runs(world.runs, self)
-        self.services.generator = RecordingGenerator(OfflineGenerator(), world.log)
+        self.services.generator = offline_function(called)
         self.services.event_bus = _Bus(world.log, self)
         self.steps: list[str] = []
         self._trace, self._free_steps = trace, 0
@@ -117,6 +122,8 @@ class Process:
             self.answer = error.code
         except ProcessDied:
             self.answer = "died"
+            if not any(step.startswith("PutObject staged/") for step in self.steps):
+                world.log.unstaged.update(self._answered)  # an answer is lost with its process
         except Exception as error:  # noqa: BLE001 - reported as a violation
             self.fault = error
         self.ended_at = len(self._trace)

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.pool import QueuePool
 
 from roadmap_content.platform.postgres.engine import Credentials, open_engine
+from roadmap_content.state.visibility import GUARD
 
 SHARED = "shared by tests"
 """The application name of the sessions that outlive a test."""
@@ -23,7 +24,7 @@ _kept: dict[tuple[str, str], Engine] = {}
 def shared_engine(url: str) -> Engine:
     """An engine of this system: with one connection, as in a function."""
     credentials = Credentials.from_url(make_url(url))
-    return _shared("system", url, lambda: open_engine(lambda: credentials, tls=False))
+    return _shared("system", url, lambda: open_engine(lambda: credentials, tls=False, first=GUARD))
 
 
 def shared_product_engine(url: str) -> Engine:

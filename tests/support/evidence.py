@@ -127,7 +127,7 @@ class Log:
     """Items that were generated for an ended attempt, or for another execution's."""
 
     unstaged: Counter[Item] = field(default_factory=Counter)
-    """How often an injected fault removed or damaged an item's staged content."""
+    """How often an injected fault removed or damaged an item's staged content, or lost its answer before."""
 
     removed: set[tuple[str, str]] = field(default_factory=set)
     """The rows that the product deleted, by content type and id."""

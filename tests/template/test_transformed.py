@@ -13,7 +13,7 @@ from checks.template.sam_transform import Deployment, accepted, packaged
 from checks.template.transformed import check_transformed
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template, of_type
-from roadmap_content.platform.storage.keys import REJECTED, WORKING
+from roadmap_content.platform.storage.keys import REJECTED, STAGED, WORKING
 from tests.support.templates import STACK as TEMPLATE
 
 BY_NAME = {each.name: each for each in deployments_of(TEMPLATE, REPOSITORY / "samconfig.toml")}
@@ -116,13 +116,13 @@ def test_every_value_makes_a_configuration_of_codedeploy(value: str) -> None:
     assert all(CONFIGURATIONS.fullmatch(group["DeploymentConfigName"]) for group in groups)
 
 
-def test_rejected_content_expires_after_the_parameter_s_days() -> None:
-    deployed = PROD._replace(parameters={**PROD.parameters, "RejectedRetentionDays": "12"})
+def test_staged_and_rejected_content_expires_after_the_parameter_s_days() -> None:
+    deployed = PROD._replace(parameters={**PROD.parameters, "StagedRetentionDays": "112"})
     (bucket,) = of_type(as_deployed(deployed), "AWS::S3::Bucket").values()
     days = {
         rule["Prefix"]: rule["ExpirationInDays"]
         for rule in bucket["LifecycleConfiguration"]["Rules"]
         if rule["Status"] == "Enabled" and "ExpirationInDays" in rule
     }
-    assert days[REJECTED] == "12"
+    assert days[STAGED] == days[REJECTED] == "112"
     assert days.keys() == {*WORKING}

@@ -40,7 +40,10 @@ NOTHING = Removed().model_dump(mode="json")
 FAILED = {"errorType": "DatabaseUnavailableError", "errorMessage": "no answer"}
 
 
-def described(status: str = "UPDATE_COMPLETE", first_day: str = "may-disturb") -> dict[str, Any]:
+def described(
+    status: str = "UPDATE_COMPLETE", first_day: str = "may-disturb", generator: str = "bedrock"
+) -> dict[str, Any]:
+    parameters = PARAMETERS | {"Generator": generator}
     outputs = {"StateMachineArn": MACHINE, "ContentBucket": "bucket", "ApiUrl": "http://api"}
     return {
         "Stacks": [
@@ -49,7 +52,7 @@ def described(status: str = "UPDATE_COMPLETE", first_day: str = "may-disturb") -
                 "Tags": [{"Key": "environment", "Value": "x"}, {"Key": "first-day", "Value": first_day}],
                 "Outputs": [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()],
                 "Parameters": [
-                    {"ParameterKey": key, "ParameterValue": value} for key, value in PARAMETERS.items()
+                    {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
                 ],
             }
         ]
@@ -370,6 +373,11 @@ def succeeds(account: Account) -> None:
     account.ends = iter(["SUCCEEDED"])
 
 
+def of_a_function(account: Account) -> None:
+    account.answers |= {"cloudformation.DescribeStacks": described(generator="function")}
+    succeeds(account)
+
+
 def rolled_back(account: Account) -> None:
     account.updates = iter([*["UPDATE_IN_PROGRESS"] * 3, "UPDATE_ROLLBACK_COMPLETE"])
     account.update({})
@@ -378,6 +386,7 @@ def rolled_back(account: Account) -> None:
 PREPARED: Mapping[str, Callable[[Account], None]] = {
     "bucket_key": succeeds,
     "failover": succeeds,
+    "generator": of_a_function,
     "model": succeeds,
     "rollback": rolled_back,
     "own_versions": lambda account: setattr(account, "codes", iter([0])),
@@ -428,6 +437,7 @@ REFUTING: Mapping[str, tuple[Callable[[Account], None], str]] = {
     "token": (status(401), "answers [401, 401]"),
     "error_names": (event("bytes", {"errorType": "Runtime.OutOfMemory"}), "Runtime.OutOfMemory"),
     "bucket_key": (answering("s3.ListObjectsV2", {}), "has no manifest"),
+    "generator": (lambda account: setattr(account, "ends", iter(["FAILED"])), "FAILED"),
     "model": (lambda account: setattr(account, "ends", iter(["FAILED"])), "FAILED"),
     "end_event": (event("GET", reply(200, {"status": "processing"})), "the task is recorded: False"),
     "redrive": (event("POST", reply(409, {"message": "not redrivable"})), "redrive 409"),
@@ -512,6 +522,7 @@ def test_an_interruption_at_any_request_leaves_a_list_that_a_second_call_works_o
         listed = list(map(str, stack.left))
         assert len(account.things) <= len(listed), "the list names what is left"
         if listed and isinstance(lost, NoCredentialsError):
+            command.remove_all(stack)
             assert listed[0] in capsys.readouterr().err
         account.answers |= whole
         assert command.remove_all(stack) == []
@@ -524,6 +535,7 @@ def test_beliefs_that_disturb_are_asked_for_by_name_and_never_in_production(
     disturbing = [belief for belief in command.BELIEFS if belief.disturbs]
     assert len(disturbing) == 8
     assert not set(disturbing) & set(command.chosen_beliefs("", smoke=False))
+    assert command.chosen_beliefs("", smoke=False, is_local=True) == list(command.BELIEFS)
     assert command.chosen_beliefs("failover,limit", smoke=False) == [
         command.BY_NAME["failover"],
         command.BY_NAME["limit"],

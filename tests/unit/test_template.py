@@ -317,11 +317,10 @@ def test_the_proxy_logs_in_as_the_roles_that_functions_use() -> None:
     (role,) = database("AWS::IAM::Role").values()
     (statement,) = role["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
     assert statement["Action"] == "rds-db:connect"
-    parameters = ["DatabaseMigrator", "DatabaseWriter", "DatabaseReader"]
     logged_in = [each["Fn::Sub"].rpartition("/")[2] for each in statement["Resource"]]
-    assert logged_in == [f"${{{name}}}" for name in parameters]
-    for name in parameters:
-        assert DATABASE["Parameters"][name]["Default"] == TEMPLATE["Parameters"][name]["Default"]
+    assert logged_in == [f"${{DatabaseRolePrefix}}{role}" for role in ("migrator", "writer", "reader")]
+    defaults = [each["Parameters"]["DatabaseRolePrefix"]["Default"] for each in (DATABASE, TEMPLATE)]
+    assert defaults == ["roadmap_"] * 2
 
 
 def test_the_database_has_no_route_to_the_internet() -> None:

@@ -210,7 +210,7 @@ def _write(
 ) -> list[DatabaseFinding]:
     savepoint = connection.begin_nested()
     try:
-        set_role(connection, roles.owner)
+        set_role(connection, roles.owner, is_ours=False)
         connection.exec_driver_sql(statement)
         return [found for found in _differences(connection, roles) if found.kind == "trigger_fails"]
     except DBAPIError as error:
@@ -236,6 +236,9 @@ class _Savepoints:
 
     def execution_options(self, **options: Any) -> "_Savepoints":  # noqa: ANN401 - as of SQLAlchemy
         return _Savepoints(self._connection, options)
+
+    def get_execution_options(self) -> dict[str, Any]:
+        return self._options
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -273,7 +276,7 @@ def _play_ours(connection: Connection, roles: Roles) -> list[DatabaseFinding]:
 
     try:
         with connection.begin_nested():
-            set_role(connection, roles.owner)
+            set_role(connection, roles.owner, is_ours=False)
             refusals = play_ours(connection, roles.writer, roles.reader, encore)
     except NotRehearsedError as error:
         return [DatabaseFinding(kind="not_rehearsed", object="our statements", message=str(error))]

@@ -90,6 +90,15 @@ def test_an_attempt_is_started_when_it_is_due_and_not_before(pipeline: Pipeline,
     assert run_started(pipeline) == 0
 
 
+def test_plans_are_forgotten_when_automatic_attempts_are_turned_off(
+    pipeline: Pipeline, model: FakeModel, ask: Ask
+) -> None:
+    pipeline.services.settings = Settings(SETTINGS | {"AUTOMATIC_ATTEMPTS": "0"})
+    assert ask("GET", "/tasks/t-1", {"user_id": USER}).body["turn"]["who"] == "automatic"
+    assert start_due(pipeline) == 0
+    assert ask("GET", "/tasks/t-1", {"user_id": USER}).body["turn"]["who"] == "person"
+
+
 def test_automatic_attempts_end_when_the_same_reason_recurs(pipeline: Pipeline, model: FakeModel) -> None:
     for _ in range(2):
         assert start_due(pipeline) == 1
@@ -201,3 +210,29 @@ def test_until_it_is_due_every_answer_says_when(
     health = ask("GET", "/health", **OPERATOR).body
     assert health["automatic"] == {"tasks": 0, "next_at": None}
     assert "failure_groups" in [found["what"] for found in health["attention"]]
+
+
+def test_the_end_of_a_run_says_who_acts_next_as_the_api_does(
+    pipeline: Pipeline, model: FakeModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In its event and in its log line: so that an alarm may be made from either."""
+    caplog.set_level("INFO")
+
+    def turn() -> Any:
+        finalized = "SELECT detail FROM content_events WHERE detail_type = 'Task Finalized' ORDER BY position"
+        reported = pipeline.rows(finalized)[-1]["detail"]["data"]["turn"]
+        logged = [vars(line) for line in caplog.records if line.msg == "task_finalized"]
+        assert logged[-1]["turn"] == reported
+        assert pipeline.status().turn.model_dump(mode="json") == reported
+        return reported
+
+    start_due(pipeline)
+    (planned,) = pipeline.rows("SELECT next_at FROM content_attempts WHERE next_at IS NOT NULL")
+    waits = turn()
+    assert (waits["who"], datetime.fromisoformat(waits["at"])) == ("automatic", planned["next_at"])
+    start_due(pipeline)
+    assert (turn()["who"], turn()["at"]) == ("person", None)
+    model.error = None
+    pipeline.retry()
+    run_started(pipeline)
+    assert turn()["who"] == "nobody"

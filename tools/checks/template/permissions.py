@@ -82,7 +82,7 @@ OWN: Mapping[str, frozenset[str]] = {
     "logs:PutLogEvents": frozenset({"${FunctionLogs.Arn}"}),
     "rds-db:connect": frozenset(
         "arn:${AWS::Partition}:rds-db:${AWS::Region}:${AWS::AccountId}:dbuser:"
-        f"${{DatabaseResourceId}}/${{Database{role}}}"
+        f"${{DatabaseResourceId}}/${{DatabaseRolePrefix}}{role.lower()}"
         for role in _DATABASE_ROLES
     ),
     "s3:DeleteObject": _KEYS,

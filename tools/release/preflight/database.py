@@ -60,7 +60,7 @@ def problems_of(server: Server, target: Target, *, has_roots: bool) -> Iterator[
             f"{server.name} is behind RDS Proxy, which refuses session limits at connect time",
             "DatabaseSession=role, and database/roles.sql",
         )
-    if parameters["DatabaseTls"] == "verify" and not server.behind_proxy and not has_roots:
+    if not server.behind_proxy and not has_roots:
         yield Problem(
             f"the layer has no certificate authority of RDS for {target.region}: logins would fail",
             f"curl --fail --output {CERTIFICATES / 'rds.pem'} https://truststore.pki.rds.amazonaws.com/"

@@ -9,8 +9,8 @@ from ..clients import Clients
 from .problem import Problem, Target
 
 _KEYS = ("host", "port", "dbname", "username", "password")
-_ROLES = {"Migrator": "", "Writer": "DatabaseWriter", "Reader": "DatabaseReader"}
-"""The secrets of the database, with the parameter for the role to which a migration grants access."""
+_ROLES = {"Migrator": False, "Writer": True, "Reader": True}
+"""The secrets of the database, and whether a migration grants their role access by its name."""
 
 _SHORTEST_KEY = 32
 """Bytes of a key for HS256 (RFC 7518, 3.2)."""
@@ -20,10 +20,10 @@ def check(clients: Clients, target: Target) -> Iterator[Problem]:
     """Read every secret of the parameters and decide."""
     parameters = target.parameters
     if parameters["DatabaseAuth"] == "secret":
-        for role, name in _ROLES.items():
+        for role, is_granted in _ROLES.items():
             parameter = f"Database{role}SecretArn"
-            value = _read(parameters[parameter], clients)
-            yield from problems_of_login(parameter, value, parameters[name] if name else "")
+            name = f"{parameters['DatabaseRolePrefix']}{role.lower()}" if is_granted else ""
+            yield from problems_of_login(parameter, _read(parameters[parameter], clients), name)
     if arn := parameters["JwtSecretArn"]:
         yield from problems_of_key(arn, _read(arn, clients))
 
@@ -48,7 +48,7 @@ def problems_of_login(parameter: str, value: str | None, role: str) -> Iterator[
     elif role and login["username"] != role:
         yield Problem(
             f"{parameter}: the secret's username is not {role}, to which migrations grant access",
-            f"change the secret's username, or the parameter Database{parameter[8:14]}",
+            "change the secret's username, or the parameter DatabaseRolePrefix",
         )
 
 

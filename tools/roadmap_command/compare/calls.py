@@ -6,15 +6,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Generic
 
-from roadmap_content.content.generation.model import Answer, AnswerLostError, Rejected
-from roadmap_content.content.generation.prompting import Prompt, PromptedModel
+from roadmap_command.compare.candidates import Candidate
+from roadmap_content.content.generation.model import Answer, AnswerLostError, QuestionT, Rejected
 from roadmap_content.content.generation.quota import Usage
 from roadmap_content.contracts.errors import ContentError, PermanentError
-
-if TYPE_CHECKING:
-    from roadmap_content.content.generation.bedrock import BedrockModel
 
 
 class TokensUsedUpError(PermanentError, code="TokensUsedUp"):
@@ -72,41 +69,41 @@ class Calls:
             self._lock.notify_all()
 
 
-class KeptModel(PromptedModel):
-    """A `Model` for the calls about one item. It keeps its answers in files."""
+class KeptModel(Generic[QuestionT]):
+    """A `Model` for the calls about one item. It keeps the answers of a candidate in files."""
 
-    def __init__(
-        self, model: "BedrockModel", calls: Calls, subject: str, prompts: Path | None = None
-    ) -> None:
+    def __init__(self, candidate: Candidate[QuestionT], calls: Calls, subject: str) -> None:
         """`subject` is the item, for people."""
-        self.prompts = prompts
-        self._model, self._calls, self._subject = model, calls, subject
-        self.model_id, self.max_output = model.model_id, model.max_output
-        self.socket_timeout = model.socket_timeout
-        self.usage, self.seconds = Usage(), 0.0
-        """The tokens and the duration of the answers, also of those that an earlier run paid for."""
+        self._candidate, self._calls, self._subject = candidate, calls, subject
+        self.socket_timeout = candidate.socket_timeout
+        self.question, self.need, self.read = candidate.question, candidate.need, candidate.read
+        self.usage: Usage | None = Usage()
+        """The tokens of the answers, also of an earlier run's; `None` if not all are known."""
 
-    def ask(self, prompt: Prompt, rejected: Rejected | None) -> Answer:
-        """Return the kept answer; without one, send the request and keep its answer."""
-        kept = self._calls.folder / f"{self._key(prompt, rejected)}.json"
+        self.seconds = 0.0
+        """The duration of the answers."""
+
+    def ask(self, question: QuestionT, rejected: Rejected | None) -> Answer:
+        """Return the kept answer; without one, send the request and keep its answer. An error is not kept."""
+        key = json.dumps(self._candidate.key(question, rejected), sort_keys=True)
+        kept = self._calls.folder / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
         if kept.exists():
             return self._count(json.loads(kept.read_text("utf-8")))
-        need = prompt.most_tokens + prompt.most_output(self.max_output)
-        if rejected is not None and rejected.answer.usage is not None:
-            need += rejected.answer.usage.total
+        need = self.need(question, rejected).total
         self._calls.begin(need)
         sent = kept.with_suffix(".sent")
-        sent.write_text(f"{self._subject} by {self.model_id}", "utf-8")
+        sent.write_text(f"{self._subject} by {self._candidate.name}", "utf-8")
         begun = time.monotonic()
         paid = need  # unless it is known to be less
         try:
-            answer = self._model.ask(prompt, rejected)
-            document = {**vars(answer), "seconds": time.monotonic() - begun}
-            partial = kept.with_suffix(".part")
-            partial.write_text(json.dumps(document), "utf-8")
-            partial.replace(kept)
-            sent.unlink()
+            answer = self._candidate.ask(question, rejected)
             paid = need if answer.usage is None else answer.usage.total
+            document = {**vars(answer), "seconds": time.monotonic() - begun}
+            if answer.error is None:
+                partial = kept.with_suffix(".part")
+                partial.write_text(json.dumps(document), "utf-8")
+                partial.replace(kept)
+            sent.unlink()
         except AnswerLostError:
             raise
         except ContentError:  # refused: nothing is paid
@@ -117,15 +114,8 @@ class KeptModel(PromptedModel):
             self._calls.end(need, paid)
         return self._count(document)
 
-    def _key(self, prompt: Prompt, rejected: Rejected | None) -> str:
-        """The name of the file: a hash of everything that decides about the answer."""
-        model = [self.model_id, self._model.temperature, self._model.strict]
-        fault = rejected and [rejected.fault, rejected.answer.original]
-        parts = [model, vars(prompt), prompt.most_output(self.max_output), fault]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
     def _count(self, document: dict[str, Any]) -> Answer:
         self.seconds += document.pop("seconds")
-        usage = Usage(*document["usage"])
-        self.usage = self.usage.plus(usage)
+        usage = document["usage"] and Usage(*document["usage"])
+        self.usage = self.usage.plus(usage) if self.usage and usage else None
         return Answer(**document | {"usage": usage})

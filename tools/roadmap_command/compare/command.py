@@ -2,17 +2,20 @@
 
 import json
 import logging
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from local_stack.errors import RefusedError
 from roadmap_command.commands.content import exported_from
 from roadmap_command.compare.calls import Calls
+from roadmap_command.compare.candidates import BedrockCandidate, Candidate, function_candidate
 from roadmap_command.compare.comparison import Comparison, NotCompared, Pair
 from roadmap_command.compare.report import page_of
 from roadmap_command.compare.sample import StoredItem, draw, read_course
@@ -33,9 +36,6 @@ from roadmap_command.views import counted
 from roadmap_content.content.generation.prompting import prompt_for
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.runtime.log import logger
-
-if TYPE_CHECKING:
-    from roadmap_content.content.generation.bedrock import BedrockModel
 
 group = typer.Typer()
 
@@ -85,6 +85,14 @@ def compare(
         Path | None,
         typer.Option("--prompts", exists=True, file_okay=False, help="Changed prompts (docs/generation.md)."),
     ] = None,
+    generator: Annotated[
+        str | None,
+        typer.Option(
+            "--generator",
+            metavar="FILE.py|ARN",
+            help="The candidate: a function of yours (docs/generation.md).",
+        ),
+    ] = None,
     judge: Annotated[
         str | None, typer.Option("--judge", help="A model of another family, as the judge.")
     ] = None,
@@ -114,7 +122,7 @@ def compare(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the contents are sent.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Compare another model, or changed prompts, with stored contents, before a stack is changed.
+    """Compare another model, changed prompts or your function with stored contents, before a stack changes.
 
     The candidate generates stored items again; nothing is saved. The faulty items of both are counted: those
     with a finding, or with a question whose answer the judge doubts. Exit codes: 0 no worse, 1 worse, 2 not
@@ -133,25 +141,33 @@ def compare(
     sample = draw(stored, items, seed)
     if not sample:
         raise RefusedError("the bundles have no saved item of this selection")
-    candidate = create_model(settings_for(model, region))
-    judging = create_model(settings_for(judge, region)) if judge else None
+    if generator is not None and (model or prompts):
+        raise RefusedError("--generator is the candidate: --model and --prompts are of another one")
+    settings = settings_for(model, region)
+    candidate: Candidate[Any] = (
+        BedrockCandidate(create_model(settings), prompts)
+        if generator is None
+        else function_candidate(generator, settings)
+    )
+    judging = BedrockCandidate(create_model(settings_for(judge, region))) if judge else None
     calls = Calls(answers, tokens, calls_per_minute)
     in_flight = calls.in_flight()
     for message in (
-        *_announcement(sample, prompts, candidate, judging),
-        f"At most {tokens:,} tokens. They are of the account's quota, which production uses, too.",
+        *_announcement(sample, candidate, judging),
+        f"At most {tokens:,} tokens. They may be of a quota that production uses, too.",
         *(f"An earlier run has sent this, and may have paid for the answer: {call}" for call in in_flight),
     ):
         errors.print(message)
     if not yes and not confirmed("Send it?"):
         raise RefusedError("nothing was sent; --yes sends without a question")
-    with if_interrupted(f"The answers are kept in {answers}: the same command continues."):
-        results = _run(Comparison(calls, candidate, judging, prompts), sample)
+    kept = f"The answers are kept in {answers}: the same command continues."
+    with if_interrupted(kept), redirect_stdout(sys.stderr):  # a function in a file may print
+        results = _run(Comparison(calls, candidate, judging), sample)
     pairs = [result for result in results if isinstance(result, Pair)]
     verdict, summary = summary_of(pairs, margin, price)
     summary |= {
-        "model": candidate.model_id,
-        "judge": judging and judging.model_id,
+        "model": candidate.name,
+        "judge": judging and judging.name,
         "seed": seed,
         "sample": _described(sample),
         "tokens_paid": calls.paid,
@@ -193,23 +209,20 @@ def _described(sample: Sequence[StoredItem]) -> str:
 
 
 def _announcement(
-    sample: Sequence[StoredItem],
-    prompts: Path | None,
-    candidate: "BedrockModel",
-    judge: "BedrockModel | None",
+    sample: Sequence[StoredItem], candidate: Candidate[Any], judge: BedrockCandidate | None
 ) -> Iterator[str]:
     """The requests that are sent to each model. Raises RefusedError: the changed prompts cannot be used."""
-    versions, packaged = _versions(sample, prompts), _versions(sample, None)
-    if prompts is not None and versions == packaged:
-        raise RefusedError("--prompts has no template of the sample: TYPE/prompt.LANGUAGE.md")
-    region = candidate.client.meta.region_name
-    yield f"To {candidate.model_id} in {region}: the concepts of {_described(sample)}."
-    yield f"Prompts: {', '.join(sorted(versions))}"
+    yield f"To {candidate.place}: the concepts of {_described(sample)}."
+    if isinstance(candidate, BedrockCandidate):
+        versions = _versions(sample, candidate.prompts)
+        if candidate.prompts is not None and versions == _versions(sample, None):
+            raise RefusedError("--prompts has no template of the sample: TYPE/prompt.LANGUAGE.md")
+        yield f"Prompts: {', '.join(sorted(versions))}"
     preferences = {json.dumps(item.learner.preferences, ensure_ascii=False) for item in sample}
     yield f"With the preferences of {counted(len(preferences), 'learner')}:"
     yield from sorted(f"  {each:.500}" for each in preferences)
     if judge is not None:
-        yield f"To {judge.model_id} in {region}: the contents of these items, and the candidate's."
+        yield f"To {judge.place}: the contents of these items, and the candidate's."
 
 
 def _versions(sample: Sequence[StoredItem], prompts: Path | None) -> set[str]:

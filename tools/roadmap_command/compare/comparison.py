@@ -1,23 +1,22 @@
 """Make the candidate's items and examine the pairs: findings of both, doubtful questions, preferences."""
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 from roadmap_command.compare.calls import Calls, KeptModel
+from roadmap_command.compare.candidates import BedrockCandidate, Candidate
 from roadmap_command.compare.judge import DOUBTFUL, SHOWN, Judge, Preference
 from roadmap_command.compare.sample import StoredItem
 from roadmap_content.content.findings import Finding
 from roadmap_content.content.generation.generator import Allowance, GenerationRequest
 from roadmap_content.content.generation.model import ModelGenerator
+from roadmap_content.content.generation.quota import Usage
 from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.errors import ContentError, InvalidContentError, ModelDeclinedError
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.runtime.deadline import Deadline
-
-if TYPE_CHECKING:
-    from roadmap_content.content.generation.bedrock import BedrockModel
 
 ITEM_SECONDS = 1_800
 """The time for one item, and for the judge's answers about it: enough for calls that are throttled."""
@@ -48,10 +47,10 @@ class Pair(NamedTuple):
     present: Examined
     candidate: Examined
     preference: Preference | None
-    tokens_in: int
-    tokens_out: int
+    usage: Usage | None
+    """The candidate's tokens, with a correction; `None` if an answer did not tell them."""
+
     seconds: float
-    """The tokens and the time of the candidate's item, with a correction."""
 
 
 class NotCompared(NamedTuple):
@@ -66,23 +65,28 @@ class Comparison:
     """Compares items. Safe for several threads, with one item per thread."""
 
     calls: Calls
-    candidate: "BedrockModel"
-    judge: "BedrockModel | None"
-    prompts: Path | None = None
-    """A folder with changed templates; see `prompt_for`."""
+    candidate: Candidate[Any]
+    judge: BedrockCandidate | None
 
     def compare(self, item: StoredItem) -> Pair | NotCompared:
         """Make the candidate's item, and examine both."""
-        kept = KeptModel(self.candidate, self.calls, item.name, self.prompts)
-        request = GenerationRequest(item.concept, item.content_type, item.learner, is_bulk=True)
+        kept = KeptModel(self.candidate, self.calls, item.name)
+        request = GenerationRequest(
+            item.concept,
+            item.content_type,
+            item.learner,
+            is_bulk=True,
+            roadmap_id=item.roadmap_id,
+            idempotency_token=str(uuid.uuid4()),  # a function may keep its answers by it
+        )
         content: Document | None
         try:
             content = ModelGenerator(kept).generate(request, Allowance(Deadline.after(ITEM_SECONDS)))
             findings = item.findings(content)
         except (InvalidContentError, ModelDeclinedError) as error:
-            content, findings = None, [Finding("not-generated", "item", f"{error.code}: {error}")]
+            content, findings = None, [Finding("not-generated", "item", f"{error.recorded_code}: {error}")]
         except ContentError as error:
-            return NotCompared(item, f"{error.code}: {error}")
+            return NotCompared(item, f"{error.recorded_code}: {error}")
         present = Examined(item.content, item.findings(item.content))
         candidate = Examined(content, findings)
         preference: Preference | None = None
@@ -91,10 +95,10 @@ class Comparison:
                 present, candidate, preference = self._judged(self.judge, item, present, candidate)
             except ContentError as error:
                 return NotCompared(item, f"judge: {error.code}: {error}")
-        return Pair(item, present, candidate, preference, *kept.usage, kept.seconds)
+        return Pair(item, present, candidate, preference, kept.usage, kept.seconds)
 
     def _judged(
-        self, model: "BedrockModel", item: StoredItem, present: Examined, candidate: Examined
+        self, model: BedrockCandidate, item: StoredItem, present: Examined, candidate: Examined
     ) -> tuple[Examined, Examined, Preference | None]:
         generator = ModelGenerator(KeptModel(model, self.calls, item.name))
         judge = Judge(generator, Allowance(Deadline.after(ITEM_SECONDS)))

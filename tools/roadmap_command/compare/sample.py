@@ -3,11 +3,13 @@
 import json
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain, zip_longest
 from typing import Any, NamedTuple
 
 from roadmap_command.compare.siblings import Siblings, siblings_of
-from roadmap_content.content.bundle import parse_bundle
+from roadmap_content.content.bundle import Bundle, parse_bundle
+from roadmap_content.content.course_texts import lines_of
 from roadmap_content.content.findings import Finding, findings_of, language_of
 from roadmap_content.content.generation.generator import Learner, learner_from
 from roadmap_content.content.roadmaps.framework import Concept, concept_from, read_framework
@@ -54,14 +56,14 @@ class Course(NamedTuple):
 def read_course(body: bytes, name: str) -> Course:
     """Read a bundle. `name` is for messages. Raises InvalidBundleError: it is none."""
     bundle = parse_bundle(body, strict=False, name=name)
-    learner = learner_from(bundle.task.user_request)
+    requested = learner_from(bundle.task.user_request).language
     framework = read_framework(bundle.roadmap.framework_data)
     concepts = {concept_id: concept_from(framework.description(concept_id)) for concept_id in framework.nodes}
     texts = {
         concept_id: "\n".join((each.name, each.description, each.module, each.stage))
         for concept_id, each in concepts.items()
     }
-    language = learner.language or language_of("\n".join(texts.values()))
+    language = requested or language_of("\n".join(texts.values()))
     origins: dict[Any, Document] = {
         (origin.get("concept_id"), origin.get("content_type")): origin
         for origin in json.loads(body).get("origins", [])
@@ -76,7 +78,7 @@ def read_course(body: bytes, name: str) -> Course:
             roadmap_id=bundle.roadmap.roadmap_id,
             concept=concepts[item.concept_id],
             content_type=item.content_type,
-            learner=learner,
+            learner=_learner(bundle, item.concept_id),
             language=language or language_of(texts[item.concept_id]),
             content=content,
             origin=origins.get(tuple(item), {}),
@@ -85,6 +87,18 @@ def read_course(body: bytes, name: str) -> Course:
         for item, content in bundle.content.items()
     ]
     return Course(items, [each.fault for each in bundle.invalid])
+
+
+def _learner(bundle: Bundle, concept_id: str) -> Learner:
+    """The learner, as for an item of this concept that is missing; see `course_texts`."""
+    learner = learner_from(bundle.task.user_request)
+    if learner.language:
+        return learner
+    course = {"title": bundle.roadmap.title}
+    siblings = (content for item, content in bundle.content.items() if item.concept_id != concept_id)
+    if sibling := next(siblings, None):
+        course["lines"] = lines_of(sibling)
+    return replace(learner, course=course)
 
 
 def draw(items: Sequence[StoredItem], number: int, seed: int) -> list[StoredItem]:

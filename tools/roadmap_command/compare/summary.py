@@ -29,9 +29,7 @@ def summary_of(
     decision = decide(counts, margin / 100)
     sides = {
         "present": _side([pair.present for pair in pairs], [_past_tokens(pair) for pair in pairs], None),
-        "candidate": _side(
-            [pair.candidate for pair in pairs], [(pair.tokens_in, pair.tokens_out) for pair in pairs], rates
-        ),
+        "candidate": _side([pair.candidate for pair in pairs], [pair.usage for pair in pairs], rates),
     }
     preferences: list[str] = [pair.preference for pair in pairs if pair.preference]
     for name, side in sides.items():

@@ -103,7 +103,9 @@ def _facts(
 ) -> TaskFacts:
     is_unknown = not concepts.ids and task.status != "completed"
     advices = [advice_for(each.error_code, each.stage) for each in failed]
-    if concepts.skipped or is_unknown:  # the message begins with the code
+    if concepts.skipped:
+        advices.append(advice_for(InvalidFrameworkError.code, Stage.WORKFLOW))
+    elif is_unknown:  # the message begins with the code
         advices.append(advice_for((task.error_message or "").partition(":")[0], Stage.WORKFLOW))
     return TaskFacts(
         status=task.status,

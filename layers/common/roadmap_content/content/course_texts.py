@@ -38,9 +38,13 @@ def course_texts(connection: Connection, roadmap_id: str) -> dict[str, str]:
     texts = {"title": read_title(connection, roadmap_id)}
     if sibling := connection.execute(SIBLING, {"roadmap_id": roadmap_id}).first():
         item = Item(sibling.concept_id, ContentType(sibling.content_type))
-        lines = islice(_lines(saved_content(connection, roadmap_id, item)), MOST_LINES)
-        texts["lines"] = "\n".join(line[:MAX_LINE] for line in lines)
+        texts["lines"] = lines_of(saved_content(connection, roadmap_id, item))
     return texts
+
+
+def lines_of(content: object) -> str:
+    """Some lines of a content."""
+    return "\n".join(line[:MAX_LINE] for line in islice(_lines(content), MOST_LINES))
 
 
 def _lines(value: object) -> Iterator[str]:

@@ -57,6 +57,22 @@ ORDER BY o.origin_id DESC LIMIT 1
 """
 
 
+def _digest(text_value: str) -> str:
+    return f'hashtextextended(CAST({text_value} AS text) COLLATE "C", 0)'
+
+
+def of_item(roadmap_id: str = ":roadmap_id", concept_id: str = ":concept_id", row: str = "") -> str:
+    """The condition of an item's rows in a content table. Only our index of digests can answer it: while the
+    statistics of a growing roadmap are stale, the planner would choose the product's index of `roadmap_id`,
+    and read the whole roadmap for each item.
+    """
+    return (
+        f"{_digest(f'{row}roadmap_id')} = {_digest(roadmap_id)}"
+        f" AND {_digest(f'{row}concept_id')} = {_digest(concept_id)}"
+        f" AND ({row}roadmap_id, {row}concept_id) IS NOT DISTINCT FROM ({roadmap_id}, {concept_id})"
+    )
+
+
 def origin_sql(content_type: ContentType, key: str, written: str) -> str:
     """A part of a `save`: records the origins of rows of `checked` whose concepts `written` returns."""
     return (
@@ -175,11 +191,11 @@ def table_statements(
     """
     revision = revision_sql(table, key)
     generated_at = "timezone(content_time_zone(), generated_at) AS generated_at"
-    of_item = f"FROM {table} WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id AND {condition}"
+    rows_of_item = f"FROM {table} WHERE {of_item()} AND {condition}"
     identity, of_version = key, "CAST(:version AS integer) IS NULL"
     if version is not None:
         identity = f"{key}, {version}"
-        of_version = f"({of_version} OR {version} = CAST(:version AS integer))"
+        of_version = f"({of_version} OR CAST({version} AS text) = CAST(:version AS text))"
     listing, source = _revision_reads(table, key, condition, version, size, content_url)
     return TableStatements(
         save=save,
@@ -188,13 +204,15 @@ def table_statements(
 SELECT DISTINCT ON (concept_id) concept_id, {key}, {projected}, generated_at, {revision} AS revision
 FROM {table} WHERE roadmap_id = :roadmap_id AND {condition} ORDER BY concept_id, {newest}
 """,
-        item=f"SELECT {identity}, {generated_at}, {revision} AS revision {of_item} ORDER BY {newest} LIMIT 1",
+        item=f"""
+SELECT {identity}, {generated_at}, {revision} AS revision {rows_of_item} ORDER BY {newest} LIMIT 1
+""",
         all_current=f"""
 SELECT DISTINCT ON (roadmap_id, concept_id) roadmap_id, concept_id, {revision} AS content_id
 FROM {table} WHERE {condition} ORDER BY roadmap_id, concept_id, {newest}
 """,
         content=f"""
-SELECT {", ".join(fields)}, {generated_at} {of_item} AND {of_version} ORDER BY {newest} LIMIT 1
+SELECT {", ".join(fields)}, {generated_at} {rows_of_item} AND {of_version} ORDER BY {newest} LIMIT 1
 """,
         fields=fields,
         listing=listing,
@@ -222,7 +240,7 @@ def _revision_reads(
         AND a.source_row IS NOT NULL
     UNION ALL
     SELECT r.{key}, NULL, to_json(r), {revision_sql(table, f"r.{key}")}, NULL, NULL
-    FROM {table} r WHERE r.roadmap_id = :roadmap_id AND r.concept_id = :concept_id AND {condition}"""
+    FROM {table} r WHERE {of_item()} AND {condition}"""
     generated_at = (
         "timezone(content_time_zone(),"
         " CAST((readable -> 'generated_at') #>> '{}' AS timestamp)) AS generated_at"
@@ -286,7 +304,7 @@ WITH incoming AS (
     LEFT JOIN LATERAL (SELECT o.{key} FROM {table} o WHERE o.{key} = i.{key} OFFSET 0) owner ON true
     LEFT JOIN LATERAL (SELECT m.{key}, {revision_of_mine} AS revision
         FROM {table} m
-        WHERE m.roadmap_id = :roadmap_id AND m.concept_id = i.concept_id
+        WHERE {of_item}
         ORDER BY m.generated_at DESC NULLS LAST, m.{key} DESC LIMIT 1) mine ON true
 ), inserted AS (
     INSERT INTO {table} ({key}, concept_id, roadmap_id, {document}, {columns}, generated_at)
@@ -346,6 +364,7 @@ def single_row_statements(
         typed_columns=", ".join(f"{name} {kind}" for name, kind in columns.items()),
         new_columns=", ".join(f"j.{name}" for name in columns),
         set_columns=", ".join(f"{name} = j.{name}" for name in columns),
+        of_item=of_item(concept_id="i.concept_id", row="m."),
         revision_of_mine=revision_sql(table, f"m.{key}"),
         origin_columns=ORIGIN_COLUMNS,
         origin=origin_sql(content_type, key, "TABLE inserted UNION ALL TABLE replaced"),

@@ -209,6 +209,10 @@ class DatabaseUnavailableError(TransientError, code="DatabaseUnavailable", is_ex
     """PostgreSQL was unavailable until the time was up."""
 
 
+class RolesUnavailableError(DatabaseUnavailableError, code="DatabaseUnavailable", is_excused=True):
+    """Health cannot be read. The message has no text of a statement, and is shown to operators."""
+
+
 class StorageUnavailableError(TransientError, code="StorageUnavailable"):
     """S3 was unavailable."""
 

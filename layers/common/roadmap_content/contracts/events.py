@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from .api.turn import Turn
 from .items import ContentType, Failure, Item
 
 VERSION = "1"
@@ -186,9 +187,11 @@ class AttemptEvents(NamedTuple):
         status: str,
         missing: Mapping[ContentType, int],
         generated: Mapping[ContentType, int],
+        turn: Turn,
         replaced_at: datetime,
     ) -> Event:
-        """The outcome has been recorded, or corrected. `generated` are items that were not staged.
+        """The outcome has been recorded, or corrected. `generated` are items that were not staged; `turn`
+        is who acts next.
 
         `replaced_at` is the `updated_at` of the row that the outcome replaces: the same outcome may be
         recorded again after another one.
@@ -197,7 +200,12 @@ class AttemptEvents(NamedTuple):
         identity = (status, sorted(counts.items()), replaced_at.isoformat())
         made = {str(name): count for name, count in generated.items()}
         return self._event(
-            DetailType.TASK_FINALIZED, *identity, status=status, missing=counts, generated=made
+            DetailType.TASK_FINALIZED,
+            *identity,
+            status=status,
+            missing=counts,
+            generated=made,
+            turn=turn.model_dump(mode="json"),
         )
 
     def exhausted(self, group: Mapping[str, object]) -> Event:

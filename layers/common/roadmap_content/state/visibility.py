@@ -1,8 +1,10 @@
 """Data that is hidden from our roles: rows, by row level security, and tables, by missing privileges.
 
-A row that is not visible is not missing. Each role has `row_security = off`, so PostgreSQL raises an error
-where it would filter; this module names the tables. Two ways permit a role to read a table with row level
-security: the attribute BYPASSRLS, and an operator's word that its policies show every row.
+A row that is not visible is not missing. While a policy may hide rows from a session's role, its transactions
+have `row_security = off` (`GUARD`), so that PostgreSQL raises an error where it would filter; this module
+names the tables and policies. Two ways permit a role to read such a table: the attribute BYPASSRLS, and the
+statement of an operator that each policy shows the role every row, because no catalogue has what an
+expression hides.
 """
 
 from sqlalchemy import Connection, text
@@ -12,25 +14,52 @@ from ..contracts.api.system import DatabaseFinding
 
 ROWS_HIDDEN = "rows_hidden"
 
+# The tables `c` with policies `p` that may hide rows from the role `r`. The owner of a table sees every row,
+# unless row level security is forced. Without a policy for reads, nothing is visible.
+_HIDING = rf"""
+pg_class c CROSS JOIN LATERAL (
+    SELECT coalesce(string_agg(p.polname, ', ' ORDER BY p.polname), 'no policy') AS names,
+        coalesce(bool_or(p.polpermissive AND p.polcmd IN ('*', 'r'))
+            AND bool_and(coalesce(r.rolname = ANY(string_to_array(
+                split_part(obj_description(p.oid, 'pg_policy'), 'shows every row to ', 2), ', ')), false)),
+            false) AND EXISTS (SELECT FROM pg_db_role_setting s
+                WHERE s.setrole = r.oid AND 'row_security=on' = ANY(s.setconfig)) AS every_row_is_shown
+    FROM pg_policy p WHERE p.polrelid = c.oid AND EXISTS (
+        SELECT FROM unnest(p.polroles) AS m WHERE m = 0 OR pg_has_role(r.oid, m, 'USAGE'))) AS p
+WHERE c.relnamespace = to_regnamespace(quote_ident(current_schema())) AND c.relrowsecurity
+    AND (c.relname IN ({", ".join(f"'{table}'" for table in PRODUCT)})
+        OR c.relname LIKE 'content\_%' OR c.relname = 'generation_tokens')
+    AND NOT r.rolsuper AND NOT r.rolbypassrls
+    AND (c.relforcerowsecurity OR NOT pg_has_role(r.oid, c.relowner, 'USAGE')) AND NOT p.every_row_is_shown
+"""
+
+# The inner condition is planned only in sessions that would filter.
+GUARD = f"""
+DO $guard$ BEGIN
+    IF CAST(current_setting('row_security') AS boolean) THEN
+        IF EXISTS (SELECT FROM pg_roles r, {_HIDING} AND r.rolname = current_user) THEN
+            SET LOCAL row_security = off;
+        END IF;
+    END IF;
+END $guard$
+"""
+"""The first statement of each transaction."""
+
 # Of the roles: those that a migration has granted its tables, and the migrator, whose privileges the triggers
-# have. The owner of a table sees every row, unless row level security is forced. DELETE stands for all
-# writes: the writer has it on each table of the product, and a table that was created again has no grant.
-FIND = text(r"""
+# have. DELETE stands for all writes: the writer has it on each table of the product, and a table that was
+# created again has no grant.
+FIND = text(f"""
 WITH roles AS (
     SELECT * FROM pg_roles WHERE rolname = current_user OR rolname = ANY(:roles) OR oid IN (
         SELECT unnest(v.relowner || ARRAY(SELECT grantee FROM aclexplode(v.relacl)))
         FROM pg_class v WHERE v.oid = to_regclass('content_schema_version'))
 )
-SELECT 'rows_hidden' AS kind, c.relname AS object, 'row level security hides rows from '
-    || string_agg(r.rolname, ', ' ORDER BY r.rolname) || ': as an administrator, ALTER ROLE … BYPASSRLS; or, '
-    'if a policy shows the role every row, ALTER ROLE … SET row_security = on' AS message
-FROM roles r, pg_class c
-WHERE c.relnamespace = to_regnamespace(quote_ident(current_schema())) AND c.relrowsecurity
-    AND (c.relname = ANY(:product) OR c.relname LIKE 'content\_%' OR c.relname = 'generation_tokens')
-    AND NOT r.rolsuper AND NOT r.rolbypassrls
-    AND (c.relforcerowsecurity OR NOT pg_has_role(r.oid, c.relowner, 'USAGE'))
-    AND NOT EXISTS (SELECT FROM pg_db_role_setting s
-        WHERE s.setrole = r.oid AND 'row_security=on' = ANY(s.setconfig))
+SELECT 'rows_hidden' AS kind, c.relname AS object, 'row level security (' || max(p.names)
+    || ') may hide rows from ' || string_agg(r.rolname, ', ' ORDER BY r.rolname)
+    || ': as an administrator, ALTER ROLE … BYPASSRLS; or, if each policy shows the role every row, '
+    'ALTER ROLE … SET row_security = on, and '
+    'COMMENT ON POLICY … IS ''shows every row to …''' AS message
+FROM roles r, {_HIDING}
 GROUP BY c.relname
 UNION ALL
 SELECT 'privilege_missing', t.name, r.rolname || ' has no right to '

@@ -18,6 +18,7 @@ from ...state.tasks.attempts import (
     AttemptStart,
     PlannedAttempt,
     due_attempts,
+    forget_all_next_attempts,
     forget_next_attempt,
     postpone_attempt,
 )
@@ -42,7 +43,8 @@ def start_due_attempts(services: Services, deadline: Deadline) -> int:
     others. Called by the sweep.
     Raises DatabaseUnavailableError: it is unknown whether an attempt was started.
     """
-    if not services.settings.automatic_attempts:
+    if not services.settings.automatic_attempts:  # turned off after they were planned
+        transact(services.engine, forget_all_next_attempts, deadline)
         return 0
     due = transact(services.engine, due_attempts, deadline, MOST_STARTED)
     started = refused = 0

@@ -60,7 +60,7 @@ WHERE {BY_HASH}roadmap_id = ANY(:roadmaps)
 
 # A text is named by its hash, whatever the form of the URL. Former rows are read as text: JSON may have NUL.
 NAMED = text(f"""
-SELECT roadmap_id, (regexp_matches(content_url, '([0-9a-f]{{64}})[.]md', 'g'))[1] AS hash
+SELECT roadmap_id, (regexp_matches(content_url COLLATE "C", '([0-9a-f]{{64}})[.]md', 'g'))[1] AS hash
 FROM tutorial_metadata WHERE roadmap_id = ANY(:roadmaps)
 UNION SELECT roadmap_id, (regexp_matches(CAST(source_row AS text), '([0-9a-f]{{64}})[.]md', 'g'))[1]
 FROM content_archive WHERE {BY_HASH}roadmap_id = ANY(:roadmaps)

@@ -110,11 +110,12 @@ TEXTS = text("SELECT content_url FROM tutorial_metadata WHERE roadmap_id = ANY(:
 
 # Whatever the form of the URL. The table is read as a whole, in 0.1 s for 20,000 tutorials: an index on its
 # URLs would have to survive the product's migrations. The rows of a user that is erased with the product's
-# rows do not count, nor those of a deleted roadmap.
+# rows do not count, nor those of a deleted roadmap. A column's own collation may have no search for a part.
 TEXTS_OF_OTHERS = text("""
 SELECT content_url FROM tutorial_metadata t
-WHERE NOT starts_with(content_url, roadmap_id || '/concepts/')
-    AND EXISTS (SELECT FROM unnest(CAST(:prefixes AS text[])) AS p WHERE strpos(content_url, p) > 0)
+WHERE NOT starts_with(content_url COLLATE "C", roadmap_id || '/concepts/')
+    AND EXISTS (SELECT FROM unnest(CAST(:prefixes AS text[])) AS p
+        WHERE strpos(content_url COLLATE "C", p) > 0)
     AND EXISTS (SELECT FROM roadmap_metadata r
         WHERE r.roadmap_id = t.roadmap_id AND r.user_id IS DISTINCT FROM :user_id)
 """)

@@ -83,7 +83,7 @@ class FunctionModel:
 
     def ask(self, request: GenerationRequest, rejected: Rejected | None) -> Answer:
         """Call the function; see `Model.ask`."""
-        event = self._event(request, rejected).model_dump()  # not as JSON: pydantic refuses half an emoji
+        event = self.event(request, rejected).model_dump()  # not as JSON: pydantic refuses half an emoji
         try:
             # The caller has made sure that the time left covers the call.
             answer = GeneratorAnswer.model_validate(self.function.call(event, self.function.seconds))
@@ -102,7 +102,8 @@ class FunctionModel:
             prompt_version=used.prompt_version,
         )
 
-    def _event(self, request: GenerationRequest, rejected: Rejected | None) -> GenerationEvent:
+    def event(self, request: GenerationRequest, rejected: Rejected | None) -> GenerationEvent:
+        """The event of a request, or of the correction of an answer."""
         token, refused = request.idempotency_token, request.refused
         if rejected is not None:
             # Another question: a function that keeps its answers must not repeat the rejected one.

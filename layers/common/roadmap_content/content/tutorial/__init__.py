@@ -23,7 +23,7 @@ from ..kind import (
     Title,
     status_field,
 )
-from ..statements import ORIGIN_COLUMNS, origin_sql, table_statements
+from ..statements import ORIGIN_COLUMNS, of_item, origin_sql, table_statements
 
 
 class Tutorial(Content):
@@ -77,16 +77,17 @@ WITH incoming AS (
     LEFT JOIN LATERAL (SELECT o.tutorial_id, o.roadmap_id, o.concept_id, o.content_version
         FROM tutorial_metadata o WHERE o.tutorial_id = i.tutorial_id OFFSET 0) owner ON true
     LEFT JOIN LATERAL (SELECT m.tutorial_id, m.content_status
-        FROM tutorial_metadata m WHERE m.roadmap_id = :roadmap_id
-            AND m.concept_id = i.concept_id AND m.content_version = i.content_version
+        FROM tutorial_metadata m
+        WHERE {of_item(concept_id="i.concept_id", row="m.")} AND m.content_version = i.content_version
         ORDER BY m.content_status = 'completed' DESC, m.tutorial_id = i.tutorial_id DESC LIMIT 1) mine ON true
 ), inserted AS (
     INSERT INTO tutorial_metadata (tutorial_id, concept_id, roadmap_id, title, summary, content_url,
         content_status, content_version, is_latest, estimated_completion_time, generated_at)
     SELECT j.tutorial_id, j.concept_id, :roadmap_id, j.title, j.summary, j.content_url,
         'completed', j.content_version,
-        NOT EXISTS (SELECT FROM tutorial_metadata higher WHERE higher.roadmap_id = :roadmap_id
-            AND higher.concept_id = j.concept_id AND higher.content_version > j.content_version OFFSET 0),
+        NOT EXISTS (SELECT FROM tutorial_metadata higher
+            WHERE {of_item(concept_id="j.concept_id", row="higher.")}
+                AND higher.content_version > j.content_version OFFSET 0),
         j.estimated_completion_time, content_now()
     FROM checked j WHERE j.row_status = 'new'
     ON CONFLICT (tutorial_id) DO NOTHING
@@ -110,11 +111,11 @@ WHERE j.concept_id NOT IN (
 # prepared. If two texts share a version, it is the one that the product shows: the latest, then the newest.
 NEWEST = "content_version DESC, is_latest DESC NULLS LAST, generated_at DESC NULLS LAST, tutorial_id"
 
-VERSIONS = """
+VERSIONS = f"""
 SELECT concept_id, t.version
 FROM json_array_elements_text(CAST(:concept_ids AS json)) AS c(concept_id), LATERAL (
-    SELECT max(content_version) AS version FROM tutorial_metadata
-    WHERE roadmap_id = :roadmap_id AND concept_id = c.concept_id) t
+    SELECT max(content_version) AS version FROM tutorial_metadata m
+    WHERE {of_item(concept_id="c.concept_id", row="m.")}) t
 WHERE t.version IS NOT NULL
 """
 
@@ -127,10 +128,10 @@ INSERT INTO tutorial_metadata SELECT r.* FROM json_populate_record(
     json_build_object('tutorial_id', CAST(:row_id AS text), 'generated_at', content_now(),
         'content_status', 'completed', 'is_latest', true, 'content_url', CAST(:content_url AS text),
         'content_version', (SELECT coalesce(max(content_version), 0) + 1 FROM tutorial_metadata
-            WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id))) AS r
+            WHERE {of_item()}))) AS r
 WHERE (r.title, r.summary, r.estimated_completion_time, r.content_url) IS DISTINCT FROM (
     SELECT (title, summary, estimated_completion_time, content_url) FROM tutorial_metadata
-    WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id AND content_status = 'completed'
+    WHERE {of_item()} AND content_status = 'completed'
     ORDER BY {NEWEST} LIMIT 1)
 RETURNING tutorial_id
 """

@@ -110,6 +110,7 @@ def team_function(arn: str, seconds: int, connections: int = 1) -> TeamFunction:
     """
     client: LambdaClient = create_client(
         "lambda",
+        region_name=arn.split(":")[3] if arn.startswith("arn:") else None,
         connect_timeout=3,
         read_timeout=seconds,
         max_pool_connections=connections,

@@ -56,10 +56,10 @@ class Cursor(dbapi.Cursor):  # type: ignore[misc] # pg8000 has no types
             if operation == PING:
                 # Starting the transaction also checks the connection.
                 self._c.wait_at_most(PING_TIMEOUT)
-                self._c.execute_simple("begin transaction")
+                self._c.execute_simple(self._c.begin)
                 self._c.wait_at_most(self._c.longest_wait)
                 return
-            self._c.execute_simple("begin transaction")
+            self._c.execute_simple(self._c.begin)
         if not args or stream is not None or self._c is None:
             super().execute(operation, args, stream)
             return
@@ -81,6 +81,9 @@ class Connection(dbapi.Connection):  # type: ignore[misc] # pg8000 has no types
         for oid in (_JSON, _JSONB):
             self.register_in_adapter(oid, read_json)
         self.register_out_adapter(str, storable_text)
+
+    begin = "begin transaction"
+    """The statements that begin a transaction, in one round trip."""
 
     longest_wait: float | None = None
     """Maximum seconds for any response; `None` for no limit."""

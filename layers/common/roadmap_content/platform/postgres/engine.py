@@ -23,6 +23,7 @@ from sqlalchemy.pool import QueuePool
 from ...contracts.errors import MissingSettingError
 from ..runtime.settings import SessionSource
 from .driver import Connection
+from .transactions import IS_PATIENT
 
 STATEMENT_TIMEOUT = 30
 LOCK_TIMEOUT = 3
@@ -107,6 +108,8 @@ def open_engine(
     tls: bool,
     session: SessionSource = "options",
     statement_timeout: int = STATEMENT_TIMEOUT,
+    first: str = "",
+    is_patient: bool = True,
 ) -> Engine:
     """Create the engine; it connects on first use.
 
@@ -116,6 +119,8 @@ def open_engine(
         session: set the session's limits at connect time, or rely on those of the role. RDS Proxy refuses the
             first ("currently doesn't support command-line options"), and a later SET would pin the session.
         statement_timeout: in seconds.
+        first: the first statement of each transaction, sent with its begin.
+        is_patient: connect again until the deadline (`transactions.transact`).
     """
     context = verifying_context() if tls else False
     limits = session_limits(statement_timeout) if session == "options" else {}
@@ -123,20 +128,25 @@ def open_engine(
     startup = {"options": " ".join(options)} if options else {}
     engine = create_engine(
         "postgresql+pg8000://",
-        creator=lambda: _connect(credentials(), context, startup, statement_timeout + CONNECT_TIMEOUT),
+        creator=lambda: _connect(credentials(), context, startup, statement_timeout + CONNECT_TIMEOUT, first),
         poolclass=QueuePool,
         pool_size=1,
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT,
         pool_pre_ping=True,
         hide_parameters=True,  # content must not be logged
+        execution_options={IS_PATIENT: is_patient},
     )
     event.listen(engine, "handle_error", _discard_if_out_of_step)
     return engine
 
 
 def _connect(
-    credentials: Credentials, tls: ssl.SSLContext | bool, startup: Mapping[str, str], socket_timeout: int
+    credentials: Credentials,
+    tls: ssl.SSLContext | bool,
+    startup: Mapping[str, str],
+    socket_timeout: int,
+    first: str,
 ) -> Connection:
     connection = socket.create_connection((credentials.host, credentials.port), CONNECT_TIMEOUT)
     try:
@@ -157,6 +167,7 @@ def _connect(
         connection.close()
         raise
     opened.longest_wait = socket_timeout
+    opened.begin = f"{Connection.begin};{first}"
     opened.wait_at_most(socket_timeout)
     return opened
 

@@ -31,6 +31,13 @@ RESERVE = 3.0
 """Seconds reserved at the end of an invocation, to record and report failures."""
 
 
+IS_PATIENT = "is_patient"
+"""The execution option of an engine: whether `transact` waits for a database that does not accept a
+connection, until the deadline. Otherwise it gives up after `IMPATIENT_SECONDS` and the try that is running.
+"""
+
+IMPATIENT_SECONDS = 2.0
+
 _IN_PARTS = "in_parts"
 """The execution option of connections for a second try."""
 
@@ -68,9 +75,11 @@ def transact(
         DatabaseUnavailableError: transient errors until the deadline came too close.
     """
     wait = _FIRST_WAIT
+    began, may_hang = time.monotonic(), not engine.get_execution_options().get(IS_PATIENT, True)
     while True:
         try:
             with engine.begin() as connection:
+                may_hang = False
                 wait_at_most(connection, max(_SHORTEST_ANSWER, deadline.remaining - RESERVE))
                 return work(connection, *arguments, **named)
         except (DBAPIError, OSError, NoFreeConnection) as error:
@@ -85,7 +94,8 @@ def transact(
             if refused:
                 emit({Metric.CONNECTIONS_REFUSED: 1})
             pause = wait * random.uniform(0.5, 1)  # noqa: S311 - jitter, so that concurrent retries are spread
-            if deadline.remaining - pause < RESERVE:
+            is_hanging = may_hang and time.monotonic() - began > IMPATIENT_SECONDS
+            if is_hanging or deadline.remaining - pause < RESERVE:
                 if not refused:  # one cause, one alarm
                     emit({Metric.DATABASE_ERRORS: 1})
                 raise DatabaseUnavailableError(reason) from None

@@ -22,7 +22,7 @@ from migrations import (
     migrate_at_once,
     use_time_zone,
 )
-from migrations.grants import RolesIncompleteError, grant_access, require_row_security, require_session_limits
+from migrations.grants import RolesIncompleteError, grant_access, require_session_limits
 from migrations.installation import restore
 from migrations.rehearsal import insert_trial
 
@@ -99,7 +99,6 @@ def _insert_trial(connection: Connection, trial: str) -> MigrateResult:
 
 def _migrate(connection: Connection, settings: Settings, seconds: int, dry_run: bool) -> MigrateResult:
     # SET LOCAL also works behind RDS Proxy, which refuses session options at connect time.
-    connection.execute(text("SET LOCAL row_security = off"))  # an error in place of a row that is hidden
     connection.execute(text(f"SET LOCAL statement_timeout = '{seconds}s'"))
     connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{seconds}s'"))
     before = current_revision(connection)
@@ -121,8 +120,6 @@ def _migrate(connection: Connection, settings: Settings, seconds: int, dry_run: 
                 f"zone {zone}: the product writes another one (DatabaseTimeZone)"
             )
     grant_access(connection, writer, reader)
-    for role in (writer, reader):
-        require_row_security(connection, role)
     if not is_newer_than_this_code(before):
         _require_rehearsal(connection, settings, is_adoption=before is None)
     if settings.database_session == "role":

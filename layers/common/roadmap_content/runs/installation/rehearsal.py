@@ -27,17 +27,9 @@ from ...contracts.payloads import Origin
 from ...platform.postgres.transactions import DataRefusedError, diagnose
 from ...platform.runtime.log import logger
 from ...state.tasks.task import read_snapshot, read_task
+from ...state.visibility import GUARD
 
-# The settings of a role do not come with it.
-SET_ROLE = text("""
-SELECT set_config('role', :role, true), set_config('row_security', coalesce((
-    SELECT split_part(c.setting, '=', 2) FROM pg_db_role_setting s, unnest(s.setconfig) AS c (setting)
-    WHERE s.setrole = to_regrole(quote_ident(:role)) AND c.setting LIKE 'row\\_security=%' LIMIT 1
-    ), 'off'), true)
-""")
-
-_RESET_ROLE = text("SELECT set_config('role', 'none', true), set_config('row_security', 'off', true)")
-
+SET_ROLE = text("SELECT set_config('role', :role, true), set_config('row_security', 'on', true)")
 
 SAVE = "save of "
 
@@ -75,7 +67,7 @@ class Stage:
         try:
             set_role(self.connection, role)
             work(self)
-            self.connection.execute(_RESET_ROLE)
+            set_role(self.connection, "none")
         except Exception as error:  # noqa: BLE001 - a changed table may also break our own code
             nested.rollback()  # also of the role
             if isinstance(error, DatabaseUnavailableError):  # a lock
@@ -87,14 +79,16 @@ class Stage:
         return True
 
 
-def set_role(connection: Connection, role: str) -> None:
-    """Act as a role with its setting of row level security, until the transaction or its savepoint ends.
+def set_role(connection: Connection, role: str, *, is_ours: bool = True) -> None:
+    """Act as a role, with the guard of our transactions, until the transaction or its savepoint ends.
     Raises NoMemberError: this role may not. The savepoint must be undone.
     """
     try:
         connection.execute(SET_ROLE, {"role": role})
     except DBAPIError:
         raise NoMemberError(f"it may not be rehearsed as {role}: GRANT {role} TO the migrator") from None
+    if is_ours:
+        connection.execute(text(GUARD))
 
 
 def rehearse(

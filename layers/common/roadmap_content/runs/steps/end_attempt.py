@@ -3,25 +3,30 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from ...content.roadmaps.metadata import lock_roadmap_of
+from ...contracts.api.turn import Turn
 from ...contracts.errors import InvalidFrameworkError, RoadmapNotFoundError, TaskNotFoundError
-from ...contracts.items import MAX_REASON, Failure, Item, count_by_type
+from ...contracts.events import Event
+from ...contracts.items import MAX_REASON, Failure, Item, Stage, count_by_type
 from ...contracts.payloads import FinalizeResult, StateError
+from ...contracts.states import QueueState
 from ...platform.postgres.transactions import isolated
 from ...platform.runtime.collection import collection_paused
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
 from ...state.failures.current import replace_current_failures
 from ...state.failures.groups import Remains, group_failures
-from ...state.outbox import record_events
 from ...state.queue.queue import release
 from ...state.services import Services
 from ...state.tasks.attempts import generated_by, has_execution, plan_next_attempt, record_attempt_outcome
+from ...state.tasks.next_actions import advice_for
 from ...state.tasks.outcome import COMPLETED, OUTCOMES, SUPERSEDED, Outcome, unknown_outcome
 from ...state.tasks.task import Task, read_task, record_task_outcome
+from ...state.tasks.turn import TaskFacts, turn_of, worst
 from .accounting import Account, account_for
 from .reporting import report_outcome
 
@@ -56,7 +61,7 @@ def end_attempt(
 ) -> FinalizeResult:
     """Recompute `framework_data`, the task's status and its failures from the tables, in the transaction of
     the caller, which `transact_in_parts` should run. The roadmap's lock comes first; a caller that writes
-    before the end takes it before. The queue comes last: admission waits for the user's counter.
+    before the end takes it before.
 
     Idempotent: unchanged values are not written, and a task of a newer attempt is not changed.
     `execution_arn` is the attempt's execution, as the caller has read it.
@@ -83,14 +88,34 @@ def end_attempt(
     changed = [*account.changed, *_differing(task, outcome)]
     if not changed and is_current and task.attempt_is_open:
         changed.append("attempt")  # the outcome equals that of the previous attempt
-    if changed:
-        _record_outcome(services, connection, task, attempt, run_end, account, error, changed)
-    needs_person = False
+    message = outcome.error_message
+    if error is not None and outcome.status != COMPLETED:
+        message = f"{error.error}: {error.reason}"[:MAX_REASON]
+    summary = _record_outcome(connection, task, attempt, run_end, account, message) if changed else None
+    remaining = Remaining(task.next_at)
     if is_current:
         with isolated(connection, "failures_not_grouped"):
-            needs_person = _record_what_remains(services, connection, task, outcome, account.failed)
-        if task.is_in_queue:
-            release(connection, task_id, attempt)
+            remaining = _record_what_remains(services, connection, task, outcome, account.failed)
+    turn = _turn_after(task, outcome, error, remaining)
+    if changed:
+        logger.info(
+            "stale_outcome_discarded" if summary is None else "task_finalized",
+            task_id=task_id,
+            attempt=attempt,
+            status=outcome.status,
+            missing=outcome.missing,
+            changed=changed,
+            turn=turn.model_dump(mode="json"),
+        )
+    if is_current and task.is_in_queue:
+        release(connection, task_id, attempt)
+    if summary is not None:
+        event = task.events.finalized(
+            _status_after(task, outcome), outcome.missing, summary["generated"], turn, task.updated_at
+        )
+        events = [event, *remaining.exhausted]
+        with isolated(connection, "outcome_not_reported"):
+            report_outcome(services, connection, task, events, account.failed, outcome, message)
     return FinalizeResult(
         task_id=task_id,
         attempt=attempt,
@@ -99,7 +124,7 @@ def end_attempt(
         missing=outcome.missing,
         changed=changed,
         error=error or _fault_of(outcome),
-        needs_person=needs_person,
+        needs_person=remaining.needs_person,
     )
 
 
@@ -124,39 +149,43 @@ def _status_after(task: Task, outcome: Outcome) -> str:
 
 
 def _record_outcome(
-    services: Services,
     connection: Connection,
     task: Task,
     attempt: int,
     run_end: RunEnd,
     account: Account,
-    error: StateError | None,
-    changed: Sequence[str],
-) -> None:
-    """Write the outcome to the rows of task and attempt, and report it; nothing for a stale attempt."""
+    message: str | None,
+) -> dict[str, Any] | None:
+    """Write the outcome to the rows of task and attempt. Returns the task's new `execution_summary`; `None`,
+    and nothing is written, for a stale attempt.
+    """
     outcome = account.outcome
-    message = outcome.error_message
-    if error is not None and outcome.status != COMPLETED:
-        message = f"{error.error}: {error.reason}"[:MAX_REASON]
     generated = generated_by(connection, task.task_id, attempt)
     summary = outcome.execution_summary(attempt, _duration(task, attempt, run_end), generated)
-    recorded = record_task_outcome(connection, task.task_id, attempt, outcome, summary, message)
-    logger.info(
-        "task_finalized" if recorded else "stale_outcome_discarded",
-        task_id=task.task_id,
-        attempt=attempt,
-        status=outcome.status,
-        missing=outcome.missing,
-        changed=changed,
-    )
-    if not recorded:
-        return
+    if not record_task_outcome(connection, task.task_id, attempt, outcome, summary, message):
+        return None
     left = count_by_type(account.left) if outcome.total else None  # unknown without a readable framework
     failed = count_by_type(failure.item for failure in account.failed)
     record_attempt_outcome(connection, task.task_id, attempt, left, failed)
-    event = task.events.finalized(_status_after(task, outcome), outcome.missing, generated, task.updated_at)
-    with isolated(connection, "outcome_not_reported"):
-        report_outcome(services, connection, task, event, account.failed, outcome, message)
+    return summary
+
+
+def _turn_after(task: Task, outcome: Outcome, error: StateError | None, remaining: "Remaining") -> Turn:
+    """Who acts next, as the API answers it for the rows that this end has written."""
+    advices = [advice_for(failure.error_code, failure.stage) for failure in outcome.failures]
+    if (fault := _fault_of(outcome) or (None if outcome.total else error)) is not None:
+        advices.append(advice_for(fault.error, Stage.WORKFLOW))
+    return turn_of(
+        TaskFacts(
+            status=_status_after(task, outcome),
+            attempt=task.attempt,
+            state=QueueState.ENDED,
+            next_at=remaining.next_at,
+            is_missing=outcome.status != COMPLETED,
+            advice=worst(advices),
+            is_erased=task.disowned_by is not None,
+        )
+    )
 
 
 def _leave_as_it_is(connection: Connection, task: Task, attempt: int, error: StateError) -> FinalizeResult:
@@ -176,30 +205,39 @@ def _leave_as_it_is(connection: Connection, task: Task, attempt: int, error: Sta
     )
 
 
+class Remaining(NamedTuple):
+    """What follows an attempt that has ended."""
+
+    next_at: datetime | None
+    """When the next attempt begins for which nobody has to ask."""
+
+    needs_person: bool = False
+    """No attempt follows, and no person knows the reasons of the items that failed in this attempt."""
+
+    exhausted: Sequence[Event] = ()
+    """The event for it."""
+
+
 def _record_what_remains(
     services: Services, connection: Connection, task: Task, outcome: Outcome, failed: Sequence[Failure]
-) -> bool:
-    """Record the current failures of a task, and let capabilities plan its next attempt.
-
-    Returns whether a person is needed: no attempt follows, and nobody knows the reasons of the items that
-    `failed` in this attempt.
-    """
+) -> Remaining:
+    """Record the current failures of a task, and let capabilities plan its next attempt."""
     groups, capabilities = group_failures(outcome.failures), services.capabilities
     before = replace_current_failures(connection, services.failure_hooks, task.task_id, task.attempt, groups)
     if task.status != "processing":
-        return False
+        return Remaining(task.next_at)
     remains = Remains(task.task_id, task.attempt, groups, before)
     for capability in capabilities:
         pause = capability.plan_next and capability.plan_next(services, connection, remains)
         if pause is not None:
-            plan_next_attempt(connection, task.task_id, task.attempt, pause)
-            return False
+            return Remaining(plan_next_attempt(connection, task.task_id, task.attempt, pause))
     if not failed or not groups:
-        return outcome.fault is not None
-    record_events(services, connection, [task.events.exhausted(groups[0].summary)])
+        return Remaining(None, needs_person=outcome.fault is not None)
+    exhausted = [task.events.exhausted(groups[0].summary)]
     group_ids = [group.key.group_id for group in groups]
     judges = [capability.is_known for capability in capabilities if capability.is_known is not None]
-    return not any(is_known(connection, group_ids) for is_known in judges)
+    is_unknown = not any(is_known(connection, group_ids) for is_known in judges)
+    return Remaining(None, is_unknown, exhausted)
 
 
 def _differing(task: Task, outcome: Outcome) -> list[str]:

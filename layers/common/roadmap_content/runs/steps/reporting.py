@@ -81,12 +81,14 @@ def report_outcome(
     services: Services,
     connection: Connection,
     task: Task,
-    finalized: Event,
+    ended: Sequence[Event],
     failures: Sequence[Failure],
     outcome: Outcome,
     message: str | None,
 ) -> None:
-    """Record the events of the outcome and of the failed concepts, if the attempt is ours."""
+    """Record the events of the failed concepts, and those of the end, if the attempt is ours. The first of
+    `ended` has the outcome.
+    """
     if task.attempt == 0:
         return
     subject = task.events
@@ -99,12 +101,12 @@ def report_outcome(
         subject.concept_failed(concept_id, alike, occurred_at.get(concept_id, ""))
         for concept_id, alike in by_concept.items()
     ]
-    record_events(services, connection, [*failed, finalized])
+    record_events(services, connection, [*failed, *ended])
     if not log_exists(connection):
         return
     statistics = {}
     if outcome.total:
         statistics["tutorials_generated"] = outcome.counts[ContentType.TUTORIAL]["completed"]
         statistics["failed_concepts"] = (outcome.failed_concepts or {"count": 0})["count"]
-    concepts, status = [event.data for event in failed], finalized.data["status"]
+    concepts, status = [event.data for event in failed], ended[0].data["status"]
     log_outcome(connection, subject, concepts, status, message, statistics)

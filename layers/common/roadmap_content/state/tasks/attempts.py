@@ -6,7 +6,7 @@ planned = saved + failed, for each content type; in a cancelled attempt the othe
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
@@ -53,7 +53,7 @@ OPENED = """superseded_attempts AS (
     WHERE task_id = :task_id AND attempt <> :attempt AND ended_at IS NULL
     RETURNING attempt
 ),
-not_automatic_any_more AS (
+forgotten_plans AS (
     UPDATE content_attempts SET next_at = NULL WHERE task_id = :task_id AND next_at IS NOT NULL
 ),
 opened AS (
@@ -73,6 +73,7 @@ FORGET = text("DELETE FROM content_attempts WHERE task_id = :task_id")
 PLAN_NEXT = text("""
 UPDATE content_attempts SET next_at = now() + make_interval(secs => :pause)
 WHERE task_id = :task_id AND attempt = :attempt AND next_at IS NULL
+RETURNING next_at
 """)
 
 DUE = text("""
@@ -89,6 +90,8 @@ FORGET_NEXT = text("""
 UPDATE content_attempts SET next_at = NULL
 WHERE task_id = :task_id AND attempt = :attempt AND next_at IS NOT NULL
 """)
+
+FORGET_ALL_NEXT = text("UPDATE content_attempts SET next_at = NULL WHERE next_at IS NOT NULL")
 
 COUNT_NEXT = text("""
 SELECT count(*) AS tasks, min(next_at) AS next_at FROM content_attempts WHERE next_at IS NOT NULL
@@ -271,10 +274,13 @@ class PlannedAttempt(NamedTuple):
     """The attempt after which it was planned."""
 
 
-def plan_next_attempt(connection: Connection, task_id: str, attempt: int, pause: timedelta) -> None:
-    """Plan the attempt after one that has just ended."""
+def plan_next_attempt(
+    connection: Connection, task_id: str, attempt: int, pause: timedelta
+) -> datetime | None:
+    """Plan the attempt after one that has just ended. Returns when it begins."""
     parameters = {"task_id": task_id, "attempt": attempt, "pause": pause.total_seconds()}
-    connection.execute(PLAN_NEXT, parameters)
+    begins: datetime | None = connection.scalar(PLAN_NEXT, parameters)
+    return begins
 
 
 def due_attempts(connection: Connection, limit: int) -> list[PlannedAttempt]:
@@ -289,6 +295,11 @@ def postpone_attempt(connection: Connection, planned: PlannedAttempt, pause: tim
 def forget_next_attempt(connection: Connection, task_id: str, attempt: int) -> None:
     """Forget that an attempt follows this one."""
     connection.execute(FORGET_NEXT, {"task_id": task_id, "attempt": attempt})
+
+
+def forget_all_next_attempts(connection: Connection) -> None:
+    """Forget every planned attempt."""
+    connection.execute(FORGET_ALL_NEXT)
 
 
 def planned_attempts(connection: Connection) -> dict[str, Any]:

@@ -278,9 +278,11 @@ def read_extras(connection: Connection, task_id: str) -> Any:  # noqa: ANN401 - 
 
 
 def lock_task(connection: Connection, task_id: str, user_id: str | None = None) -> None:
-    """Lock a task's row against claims; with `user_id`, only a task of that user. Every transaction
-    takes its locks in one order: the roadmap, the task, its attempt, the queue and its capacity, and the
-    task's events last.
+    """Lock a task's row against claims; with `user_id`, only a task of that user.
+
+    The order of all locks: the roadmap; the task; a recovery; the attempt; the current failures; the queue's
+    capacity, its entries, its counters; the events of tasks. An admission takes entries and counters in turn.
+    A transaction that changes several entries that wait, or one and a counter, takes the capacity before.
     """
     connection.execute(LOCK, {"task_id": task_id, "user_id": user_id})
 
