@@ -172,7 +172,6 @@ export const en = {
     /** @param {string} input @param {string} output */
     tokens: (input, output) => `${input} in, ${output} out`,
     by: "Started by",
-    instruction: "Changed as asked",
     restored: "Restored content",
     restoredBy: "Restored by",
     at: "Recorded",

@@ -225,7 +225,6 @@ export const zh = {
     prompt: "提示词",
     tokens: (input, output) => `输入 ${input}，输出 ${output}`,
     by: "发起者",
-    instruction: "修改要求",
     restored: "所恢复的内容",
     restoredBy: "恢复者",
     at: "记录时间",

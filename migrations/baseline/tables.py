@@ -222,8 +222,8 @@ CREATE TABLE content_model_leases (
 
 CONTENT = """
 -- Rows that were removed from a content table, or replaced in place, with all columns. `content_id` is the
--- revision that the row was; the revision of a current row is the newest `replaced_by`, or its own id if there
--- is none. Of this newest one, the retention removes only `source_row`. The ids of the item are not generated
+-- revision that the row was. The revision of a current row is the newest `replaced_by`, or its own id:
+-- of this newest one, the retention removes only `source_row`. The ids of the item are not generated
 -- from the row: PostgreSQL's operators decode the whole document, and fail on an escaped NUL character, which
 -- `json` accepts. The table exists already if a downgrade has kept it.
 CREATE TABLE IF NOT EXISTS content_archive (

@@ -318,8 +318,8 @@ END;
 """
 
 # The row that others refer to is kept, with the content of the newest row. If others refer to several rows,
-# they then refer to this one; if a constraint of theirs does not allow it, the row stays. The archived copy of
-# a content that is current in another row gets no `content_id`, so that its origin does not go with the copy.
+# they then refer to this one; if a constraint of theirs does not allow it, the row stays. The archived copy
+# of content that is current in another row has no `content_id`, so that its origin does not go with the copy.
 MERGE = """
 CREATE FUNCTION content_merge_{noun}(merged_roadmap text) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
@@ -353,8 +353,9 @@ BEGIN
                         reference.referring, reference.own_column, reference.far_column,
                         reference.own_column, reference.far_column), other, kept);
                 END LOOP;
-                PERFORM {schema}.content_archive_row('{table}', to_json(other), merged_roadmap,
-                    merged_concept, 'merged with another row of the concept', CAST(other.{key} AS text), NULL);
+                PERFORM {schema}.content_archive_row('{table}', to_json(other),
+                    merged_roadmap, merged_concept,
+                    'merged with another row of the concept', CAST(other.{key} AS text), NULL);
                 PERFORM {schema}.content_rewrite(
                     'DELETE FROM {schema}.{table} WHERE {key} OPERATOR(pg_catalog.=) $1', other.{key}, 0);
                 merged = merged + 1;
@@ -504,9 +505,9 @@ WATCHED = ("roadmap_metadata", "tutorial_metadata", *(table for _, table, _ in I
 
 REMOVE = """
 DROP FUNCTION IF EXISTS
-    content_after_tutorial, content_archive_row, content_before_quiz, content_before_resources, content_before_task,
-    content_before_tutorial, content_creators, content_forget_roadmap, content_is_referenced,
-    content_keep_quiz, content_keep_resources, content_keep_tutorial, content_keep_version,
+    content_after_tutorial, content_archive_row, content_before_quiz, content_before_resources,
+    content_before_task, content_before_tutorial, content_creators, content_forget_roadmap,
+    content_is_referenced, content_keep_quiz, content_keep_resources, content_keep_tutorial, content_keep_version,
     content_merge_items, content_merge_quiz, content_merge_resources, content_note_change,
     content_note_task, content_now, content_quiz_at, content_references, content_replace_item,
     content_rewrite, content_time_zone, content_trigger_failed, content_wait_for_savers

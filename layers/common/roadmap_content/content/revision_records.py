@@ -18,38 +18,11 @@ from ..platform.storage.bucket import Bucket, in_parallel
 from ..platform.storage.keys import hash_in, is_text_of
 from .registry import CONTENT_KINDS
 from .rows import current_row, first_row
-from .statements import OF_CONTENT, RECORD_REFUSED, RECORD_RESTORED
+from .statements import OF_CONTENT, RECORD_REFUSED, RECORD_RESTORED, remove_former_sql
 
 _REASON = text("SELECT set_config('roadmap_content.reason', 'an earlier revision was restored', true)")
 
-_TYPES = " ".join(f"WHEN '{kind.table}' THEN '{name}'" for name, kind in CONTENT_KINDS.items())
-
-# Guarantees: the revision of a current content stays. If a content was replaced in place, it stands in the
-# newest archived row of its row, which keeps all but the former content. An origin goes with its content.
-REMOVE_FORMER = f"""
-WITH expired AS MATERIALIZED (
-    SELECT a.*, a.replaced_by IS NOT NULL AND NOT EXISTS (SELECT FROM content_archive newer
-        WHERE newer.row_id = a.row_id AND newer.source_table = a.source_table
-            AND newer.archive_id > a.archive_id) AS has_revision
-    FROM (SELECT archive_id, source_table, archived_at, row_id, content_id, replaced_by, roadmap_id, concept_id
-        FROM content_archive WHERE source_row IS NOT NULL ORDER BY archive_id LIMIT :step) AS a
-    WHERE archived_at < now() - make_interval(days => :days)
-), forgotten AS (
-    DELETE FROM content_origins o USING expired e WHERE o.content_id = e.content_id
-        AND o.content_type = CASE e.source_table {_TYPES} END
-        AND o.roadmap_id = e.roadmap_id AND o.concept_id = e.concept_id
-), emptied AS (
-    UPDATE content_archive a SET source_row = NULL FROM expired e
-    WHERE a.archive_id = e.archive_id AND e.has_revision
-), removed AS (
-    DELETE FROM content_archive WHERE archive_id IN (
-        SELECT archive_id FROM expired WHERE NOT has_revision
-        UNION ALL SELECT older.archive_id FROM expired e JOIN content_archive older
-            ON older.row_id = e.row_id AND older.source_table = e.source_table
-            AND older.archive_id < e.archive_id AND older.source_row IS NULL)
-)
-SELECT archive_id FROM expired
-"""
+REMOVE_FORMER = remove_former_sql({kind.table: name for name, kind in CONTENT_KINDS.items()})
 
 _IMMEDIATE = text("SET CONSTRAINTS ALL IMMEDIATE")
 

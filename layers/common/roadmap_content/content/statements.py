@@ -43,7 +43,7 @@ FROM (SELECT 1) AS one LEFT JOIN LATERAL (SELECT * FROM content_origins
 """
 
 # The actor and the instruction of an attempt are in its row, and are erased with it. The instruction applies
-# to what the attempt has replaced. A restored content has an actor of its own, who may not read another's text.
+# to what the attempt has replaced. A restored content has an actor of its own, who may not read this text.
 OF_CONTENT = """
 SELECT generator, model_id, prompt_version, service_tier, o.tokens_in, o.tokens_out, content_fingerprint,
     o.task_id, o.attempt, coalesce(o.actor, a.actor) AS actor, o.reason, restored_from, recorded_at,
@@ -81,6 +81,42 @@ def origin_sql(content_type: ContentType, key: str, written: str) -> str:
         f" SELECT '{content_type}', j.{key}, :roadmap_id, j.concept_id, task_id, attempt, {_NAMES}"
         f" FROM checked j JOIN ({written}) w ON w.concept_id = j.concept_id"
     )
+
+
+# Guarantees: the revision of a current content stays. If a content was replaced in place, it stands in the
+# newest archived row of its row, which keeps all but the former content. An origin goes with its content.
+_REMOVE_FORMER = """
+WITH expired AS MATERIALIZED (
+    SELECT a.*, a.replaced_by IS NOT NULL AND NOT EXISTS (SELECT FROM content_archive newer
+        WHERE newer.row_id = a.row_id AND newer.source_table = a.source_table
+            AND newer.archive_id > a.archive_id) AS has_revision
+    FROM (SELECT archive_id, source_table, archived_at, row_id, content_id, replaced_by, roadmap_id,
+        concept_id FROM content_archive WHERE source_row IS NOT NULL ORDER BY archive_id LIMIT :step) AS a
+    WHERE archived_at < now() - make_interval(days => :days)
+), forgotten AS (
+    DELETE FROM content_origins o USING expired e WHERE o.content_id = e.content_id
+        AND o.content_type = CASE e.source_table {types} END
+        AND o.roadmap_id = e.roadmap_id AND o.concept_id = e.concept_id
+), emptied AS (
+    UPDATE content_archive a SET source_row = NULL FROM expired e
+    WHERE a.archive_id = e.archive_id AND e.has_revision
+), removed AS (
+    DELETE FROM content_archive WHERE archive_id IN (
+        SELECT archive_id FROM expired WHERE NOT has_revision
+        UNION ALL SELECT older.archive_id FROM expired e JOIN content_archive older
+            ON older.row_id = e.row_id AND older.source_table = e.source_table
+            AND older.archive_id < e.archive_id AND older.source_row IS NULL)
+)
+SELECT archive_id FROM expired
+"""
+
+
+def remove_former_sql(content_types: Mapping[str, str]) -> str:
+    """Removes up to `:step` former contents older than `:days`; returns a row for each. The argument has the
+    content type of each table.
+    """
+    types = " ".join(f"WHEN '{table}' THEN '{name}'" for table, name in content_types.items())
+    return _REMOVE_FORMER.format(types=types)
 
 
 def revision_sql(table: str, row_id: str) -> str:

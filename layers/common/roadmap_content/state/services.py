@@ -57,7 +57,7 @@ class Retention(NamedTuple):
 
     condition: str = "true"
     statement: str = ""
-    """Instead of a DELETE by age: handles at most `:step` rows older than `:days`, and returns one for each."""
+    """Instead of a DELETE by age: handles at most `:step` rows older than `:days`, and returns each."""
 
 
 class Scan(NamedTuple):

@@ -160,7 +160,7 @@ class ItemPreparation:
         return remedy
 
     def _may_adopt(self, item: Item) -> bool:
-        """Whether a stored text may be used: not if one was refused before, or an instruction is to be met."""
+        """Whether a stored text may be used: not if one was refused before, or there is an instruction."""
         is_changed = self._instruction is not None and item in self._replaces
         return not is_changed and item not in self._context.refusals
 
@@ -169,9 +169,9 @@ class ItemPreparation:
         it replaces a saved one: a draft for another instruction is not used.
         """
         refusals_of_item = self._context.refusals.get(item)
-        if item in self._replaces and (staged := self._staging.get(item)) is not None:
-            if Origin.of_metadata(staged.metadata).instruction != self._instruction:
-                return NextAction.GENERATE, None
+        staged = self._staging.get(item) if item in self._replaces else None
+        if staged is not None and Origin.of_metadata(staged.metadata).instruction != self._instruction:
+            return NextAction.GENERATE, None
         if refusals_of_item is None:
             return (NextAction.SAVE if self._staging.holds(item) else NextAction.GENERATE), None
         return remedy_for(self._staging.fingerprint(item), refusals_of_item)
