@@ -324,6 +324,7 @@ export interface ItemOrigin {
   attempt: number | null;
   actor: string | null;
   reason: string | null;
+  instruction: string | null;
   restored_from: string | null;
   recorded_at: string | null;
 }

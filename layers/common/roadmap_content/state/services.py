@@ -58,6 +58,8 @@ class Retention(NamedTuple):
     """The table, if it is not the name."""
 
     condition: str = "true"
+    statement: str = ""
+    """Instead of a DELETE by age: handles at most `:step` rows older than `:days`, and returns each."""
 
 
 class Scan(NamedTuple):
