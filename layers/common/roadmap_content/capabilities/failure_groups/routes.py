@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
-from aws_lambda_powertools.event_handler.openapi.params import Body, Path
+from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
 from sqlalchemy import Connection
 
 from ...api.http import Api, answered
@@ -19,13 +19,14 @@ from ...api.parameters import (
     Time,
     UserId,
 )
-from ...contracts.api.failures import FailureGroupDetail, FailurePage, GroupStateRequest
+from ...contracts.api.failures import FailureGroupDetail, FailureHistory, FailurePage, GroupStateRequest
 from ...contracts.api.recoveries import RecoveryAnswer
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.log import logger
-from .answers import describe_group, list_failures
+from .answers import describe_group, describe_history, list_failures
 from .states import change_group
 
+Days = Annotated[int, Query(ge=1, le=7, description="The days until now.")]
 GroupId = Annotated[str, Path(pattern=r"^[0-9a-f]{1,32}$", description="The failure group.")]
 
 
@@ -76,6 +77,20 @@ def add_failure_group_routes(
 
     def describe(connection: Connection, group_id: str) -> FailureGroupDetail:
         return describe_group(connection, group_id, recoveries_of(connection, group_id))
+
+    @app.get(
+        "/api/v1/failures/hours",
+        operation_id="get_failure_history",
+        tags=["failures"],
+        summary="Get the failures of the last day or week",
+        responses=answered(FailureHistory, "The failures by hour, and the groups that have healed", 422, 503),
+    )
+    def get_failure_history(days: Days = 1) -> FailureHistory:
+        """Get what failed in the last days, also what has healed since, and by whom. Requires the operator's
+        or the viewer's scope.
+        """
+        api.caller.require_sight()
+        return api.read(describe_history, days)
 
     @app.get(
         "/api/v1/failures/<group_id>",
