@@ -55,7 +55,7 @@ from roadmap_content.contracts.api.items import (
     Revisions,
     SavedItem,
 )
-from roadmap_content.contracts.api.system import Health, Identity
+from roadmap_content.contracts.api.system import Activity, Health, HourOfWork, Identity
 from roadmap_content.contracts.api.tasks import (
     AttemptPage,
     CancelAnswer,
@@ -72,6 +72,7 @@ from roadmap_content.contracts.states import Cause
 from roadmap_content.platform.aws.clients import preload_for_snapstart
 from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.runs.retries.retry import redrive_task, retry_task
+from roadmap_content.state.activity import read_activity
 from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.attempts import AttemptStart
 from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope
@@ -313,6 +314,22 @@ def get_health() -> Health:
     release = api.services.settings.release_id
     within = api.deadline.within(HEALTH_SECONDS)
     return transact(api.services.reading_engine, read_health, within, api.services.capabilities, release)
+
+
+@app.get(
+    "/api/v1/health/hours",
+    operation_id="get_activity",
+    tags=["health"],
+    summary="Get the work of the last 24 hours",
+    responses=answered(Activity, "The work of each hour", 503),
+)
+def get_activity() -> Activity:
+    """Return what was saved, has failed, waited and was spent in each hour. Requires the operator's or the
+    viewer's scope.
+    """
+    api.caller.require_sight()
+    rows = api.read(read_activity)
+    return Activity(hours=[HourOfWork.model_validate(row._mapping) for row in rows])
 
 
 @app.get(

@@ -96,7 +96,7 @@ def test_the_morning_after_shows_what_failed_at_night_and_by_whom_it_healed(
         outage(pipeline, number)
     for number, cause in enumerate(healers, start=1):
         heal(pipeline, number, cause)
-    night = send("GET", "/failures/hours").body
+    night = send("GET", "/failure-hours").body
     assert (sum(hour["failed"] for hour in night["hours"]), night["healed"]) == (5, [])
     assert sum(hour["still"] for hour in night["hours"]) == 2
 
@@ -105,7 +105,7 @@ def test_the_morning_after_shows_what_failed_at_night_and_by_whom_it_healed(
     pipeline.stage(Item(ids[1], ContentType.QUIZ), b"{")
     pipeline.run()  # fails for another reason: nothing is healed
     heal(pipeline, 5, "automatic")
-    (group,) = send("GET", "/failures/hours").body["healed"]
+    (group,) = send("GET", "/failure-hours").body["healed"]
     assert group["failed"] == 5
     assert {name: group[name] for name in healers.values()} == {
         "automatically": 2,
@@ -115,11 +115,11 @@ def test_the_morning_after_shows_what_failed_at_night_and_by_whom_it_healed(
     assert send("GET", f"/failures/{group['group_id']}").body["items"] == 0
 
     pipeline.execute("UPDATE content_failure_hours SET hour = hour - interval '3 days'")
-    day, week = (send("GET", "/failures/hours", query={"days": days}).body for days in ("1", "7"))
+    day, week = (send("GET", "/failure-hours", query={"days": days}).body for days in ("1", "7"))
     assert (day["hours"], day["healed"]) == ([], [])
     assert [each["group_id"] for each in week["healed"]] == [group["group_id"]]
-    assert send("GET", "/failures/hours", query={"days": "8"}).status == 422
-    assert send("GET", "/failures/hours", user_id="somebody", roles="owner").status == 403
+    assert send("GET", "/failure-hours", query={"days": "8"}).status == 422
+    assert send("GET", "/failure-hours", user_id="somebody", roles="owner").status == 403
 
 
 def test_a_resolved_group_with_failures_left_is_silent_until_one_more_occurs(

@@ -67,19 +67,8 @@ def add_failure_list(api: Api) -> None:
         )
         return api.for_caller(api.read(list_failures, chosen, state or (), cursor, limit))
 
-
-def add_failure_group_routes(
-    api: Api,
-    recoveries_of: Callable[[Connection, str], Sequence[RecoveryAnswer]] = lambda *_: (),
-) -> None:
-    """Add the operations of one failure group; `recoveries_of` reads the latest recoveries of a group."""
-    app = api.app
-
-    def describe(connection: Connection, group_id: str) -> FailureGroupDetail:
-        return describe_group(connection, group_id, recoveries_of(connection, group_id))
-
     @app.get(
-        "/api/v1/failures/hours",
+        "/api/v1/failure-hours",
         operation_id="get_failure_history",
         tags=["failures"],
         summary="Get the failures of the last day or week",
@@ -91,6 +80,17 @@ def add_failure_group_routes(
         """
         api.caller.require_sight()
         return api.read(describe_history, days)
+
+
+def add_failure_group_routes(
+    api: Api,
+    recoveries_of: Callable[[Connection, str], Sequence[RecoveryAnswer]] = lambda *_: (),
+) -> None:
+    """Add the operations of one failure group; `recoveries_of` reads the latest recoveries of a group."""
+    app = api.app
+
+    def describe(connection: Connection, group_id: str) -> FailureGroupDetail:
+        return describe_group(connection, group_id, recoveries_of(connection, group_id))
 
     @app.get(
         "/api/v1/failures/<group_id>",
