@@ -7,7 +7,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
 
 from roadmap_content.api.cancel import cancel_task
 from roadmap_content.api.entity_tags import is_known
-from roadmap_content.api.health import HEALTH_SECONDS, read_health
+from roadmap_content.api.health import answer_health
 from roadmap_content.api.history import list_attempts, list_changes
 from roadmap_content.api.http import Api, answered, respond
 from roadmap_content.api.items import read_item_map, read_one_item
@@ -70,7 +70,6 @@ from roadmap_content.contracts.errors import InvalidRequestError
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.states import Cause
 from roadmap_content.platform.aws.clients import preload_for_snapstart
-from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.runs.retries.retry import redrive_task, retry_task
 from roadmap_content.state.activity import read_activity
 from roadmap_content.state.services import Services
@@ -311,9 +310,7 @@ add_failure_list(api)
 def get_health() -> Health:
     """Return the health of the system. Requires the operator's or the viewer's scope."""
     api.caller.require_sight()
-    release = api.services.settings.release_id
-    within = api.deadline.within(HEALTH_SECONDS)
-    return transact(api.services.reading_engine, read_health, within, api.services.capabilities, release)
+    return answer_health(api.services, api.deadline)
 
 
 @app.get(

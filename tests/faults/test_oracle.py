@@ -5,19 +5,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from roadmap_content.contracts.errors import DatabaseUnavailableError
 from roadmap_content.contracts.items import ContentType, Item
-from roadmap_content.contracts.states import Cause
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage.bucket import Bucket
 from roadmap_content.platform.storage.keys import manifest_key
-from roadmap_content.runs.retries.retry import retry_task
-from roadmap_content.state.tasks.attempts import AttemptStart
-from roadmap_content.state.tasks.scope import Scope
 from tests.faults.world import Scene, World
 from tests.support.evidence import Log
-from tests.support.factories import USER, bundle_of, concept_ids
-from tests.support.generators import FakeModel
+from tests.support.factories import bundle_of, concept_ids
 from tests.support.oracle import Broken, Oracle
 from tests.support.pipeline import S3, SETTINGS, Pipeline
 from tests.support.product_schema import CONCEPT_METADATA
@@ -64,18 +58,6 @@ def partial(pipeline: Pipeline) -> Watched:
 def test_a_valid_task_breaks_no_invariant(complete: Watched) -> None:
     assert complete.broken() == []
     complete.oracle.require(complete.broken())
-
-
-def test_a_correct_record_of_missing_items_only_breaks_i7(
-    partial: Watched,
-) -> None:
-    assert [*partial.oracle.at_any_time(), *partial.oracle.at_rest()] == []
-    missing, status = partial.oracle.healed()
-    assert (missing.invariant, status.invariant) == ("I7", "I7")
-    assert missing.items == tuple(
-        (concept_id, "quiz", "NotReported", "the attempt ended without a result for this item")
-        for concept_id in IDS
-    )
 
 
 BY_HAND = {
@@ -187,17 +169,6 @@ def test_an_invalid_change_of_the_bucket_is_detected(
     assert {broken.invariant for broken in complete.broken()} == {"I4"}
 
 
-def test_an_older_version_that_becomes_latest_again_is_detected(complete: Watched) -> None:
-    pipeline = complete.pipeline
-    versions = "UPDATE tutorial_metadata SET is_latest = (content_version = {}) WHERE concept_id = :concept"
-    pipeline.execute(BY_HAND["I3 two latest"][1], concept=IDS[0])
-    pipeline.execute(versions.format(2), concept=IDS[0])
-    complete.oracle.require(complete.oracle.at_any_time())
-    pipeline.execute(versions.format(1), concept=IDS[0])
-    broken = complete.oracle.at_any_time()
-    assert {entry.invariant for entry in broken} == {"I3", "I4"}
-
-
 def forgotten(log: Log, bucket: Bucket) -> None:
     """The manifest contained an item of the roadmap that is neither completed nor failed."""
     log.recorded.add(7)
@@ -230,18 +201,6 @@ def test_an_invalid_event_in_the_log_is_detected(
     assert {broken.invariant for broken in found} == {invariant}
 
 
-@pytest.mark.parametrize("excuse", ["rejected", "unstaged"])
-def test_refused_or_removed_content_may_be_generated_again(complete: Watched, excuse: str) -> None:
-    complete.log.generated.append((IDS[0], "quiz"))
-    if excuse == "rejected":
-        complete.pipeline.bucket.put(f"rejected/items/r-1/quiz/{IDS[0]}/1.json", b"refused")
-    else:
-        complete.log.unstaged[IDS[0], "quiz"] += 1
-    assert complete.broken() == []
-    complete.log.generated.append((IDS[0], "quiz"))
-    assert {broken.invariant for broken in complete.broken()} == {"I7"}
-
-
 @pytest.mark.parametrize(
     "change",
     [
@@ -261,84 +220,6 @@ def test_a_wrong_row_of_concept_metadata_is_detected(pipeline: Pipeline, change:
     pipeline.execute(change, id=IDS[1])
 
     assert {(broken.invariant, *broken.items) for broken in watched.broken()} == {("I2", IDS[1])}
-
-
-SCOPES = {
-    "an item again": Scope(IDS[0], ContentType.QUIZ, regenerate=True),
-    "a concept again": Scope(IDS[0], regenerate=True),
-    "everything again": Scope(regenerate=True),
-    "a concept": Scope(IDS[1]),
-    "a type": Scope(content_type=ContentType.QUIZ),
-    "a type with nothing missing": Scope(content_type=ContentType.TUTORIAL, regenerate=True),
-}
-
-
-@pytest.fixture
-def narrowed(database_url: str) -> Iterator[Callable[[Scope, bool], World]]:
-    """Runs a task with two unreadable quizzes, and then an attempt for a part of its items."""
-    scene = Scene(database_url, "content")
-    world = World(scene, bundle_of(IDS))
-
-    def run(scope: Scope, fails: bool) -> World:
-        for concept_id in IDS[1:]:
-            world.pipeline.stage(Item(concept_id, ContentType.QUIZ), b"{")
-        world.run_to_its_end(world.start_by_hand())
-        world.oracle.require(world.oracle.at_any_time(), world.oracle.at_rest())
-        if fails:
-            world.services.generator = FakeModel(DatabaseUnavailableError("down"))
-        start = AttemptStart("user:u", Cause.RETRY, scope=scope)
-        retry_task(world.services, world.task_id, USER, world.deadline(), start)
-        world.run_to_its_end(world.runs[-1])
-        return world
-
-    yield run
-    world.close()
-    scene.close()
-
-
-@pytest.mark.parametrize("fails", [False, True], ids=["saved", "failed"])
-@pytest.mark.parametrize("scope", SCOPES.values(), ids=SCOPES)
-def test_a_correct_attempt_for_a_part_of_the_items_breaks_no_invariant(
-    narrowed: Callable[[Scope, bool], World], scope: Scope, fails: bool
-) -> None:
-    world = narrowed(scope, fails)
-    world.oracle.require(world.oracle.at_any_time(), world.oracle.at_rest())
-
-
-NONE_FAILED = """UPDATE content_attempts SET saved = planned,
-    failed = (SELECT json_object_agg(key, 0) FROM json_each(planned)) WHERE attempt = 2"""
-
-
-@pytest.mark.parametrize(
-    ("scope", "fails", "change", "broken"),
-    [
-        (SCOPES["an item again"], True, NONE_FAILED, {"I9"}),
-        (SCOPES["a concept again"], True, NONE_FAILED, {"I9"}),
-        (SCOPES["a concept"], True, NONE_FAILED, {"I9"}),
-        (
-            SCOPES["an item again"],
-            False,
-            """UPDATE content_attempts SET failed = planned,
-                saved = (SELECT json_object_agg(key, 0) FROM json_each(planned)) WHERE attempt = 2""",
-            {"I9"},
-        ),
-        # Without `replaces`, no request for the new row and for the second generation is known.
-        (
-            SCOPES["an item again"],
-            False,
-            "UPDATE content_attempts SET replaces = NULL",
-            {"I4", "I7"},
-        ),
-        (SCOPES["an item again"], False, "DELETE FROM content_archive", {"I4", "I9"}),
-    ],
-)
-def test_a_wrong_record_of_a_replacement_is_detected(
-    narrowed: Callable[[Scope, bool], World], scope: Scope, fails: bool, change: str, broken: set[str]
-) -> None:
-    world = narrowed(scope, fails)
-    world.pipeline.execute(change)
-    found = [*world.oracle.at_any_time(), *world.oracle.at_rest()]
-    assert {each.invariant for each in found} == broken
 
 
 @pytest.fixture

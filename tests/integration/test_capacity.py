@@ -222,15 +222,22 @@ def read_state(pipeline: Pipeline) -> Health:
 
 
 @pytest.mark.parametrize("is_open", [False, True])
+@pytest.mark.parametrize("path", ["/health", "/tasks/t-1"])
 def test_a_database_that_hangs_is_said_in_a_part_of_the_time_of_a_request(
-    pipeline: Pipeline, ask: Ask, database_url: str, monkeypatch: pytest.MonkeyPatch, is_open: bool
+    pipeline: Pipeline,
+    ask: Ask,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    is_open: bool,
 ) -> None:
-    """Regression: an operator waited for it as long as a request may take, and twice that in `doctor`."""
+    """Regression: a person waited for it as long as a request may take, and twice that in `doctor`."""
     ours, theirs = socket.socketpair()
     with socket.create_server(("127.0.0.1", 0)) as hanging, ours, theirs, ours.makefile("rwb") as file:
         credentials = Credentials.from_url(make_url(database_url))
-        engine = open_engine(lambda: credentials, tls=False)
-        monkeypatch.setattr(pipeline.services, "reading_engine", engine)
+        for name in ("engine", "reading_engine"):
+            engine = open_engine(lambda: credentials, tls=False, is_patient=False)
+            monkeypatch.setattr(pipeline.services, name, engine)
         if is_open:
             assert ask("GET", "/health", **OPERATOR).status == 200
             pooled = engine.raw_connection()
@@ -241,10 +248,14 @@ def test_a_database_that_hangs_is_said_in_a_part_of_the_time_of_a_request(
                 setattr(driver, name, silent)
         credentials = replace(credentials, port=hanging.getsockname()[1])
         began = time.monotonic()
-        refused = ask("GET", "/health", **OPERATOR)
+        refused = ask("GET", path, **OPERATOR)
         lasted = time.monotonic() - began
+        pipeline.services.engine.dispose()
     assert (refused.status, refused.body["error"]) == (503, "DatabaseUnavailable")
-    assert refused.body["message"] == "The database could not be reached."
+    if path == "/health":
+        assert "the reader cannot read since" in refused.body["message"]
+    else:
+        assert refused.body["message"] == "The database could not be reached."
     assert lasted < Context.get_remaining_time_in_millis() / 1000 / 4
 
 

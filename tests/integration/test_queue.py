@@ -1,15 +1,18 @@
 """Admission: the next attempt, and the cost of an admission and of a claim, on real PostgreSQL."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from random import Random
 from secrets import randbits
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import Connection, Engine, TextClause, text
 
+from local_stack.lock_waiters import processes_waiting_for
+from local_stack.processes import becomes_true
 from roadmap_content.contracts.api.capacity import QueuePlace
 from roadmap_content.contracts.items import ContentType, Failure, Item, Stage
 from roadmap_content.contracts.states import Cause, QueueClass, QueueState
@@ -442,6 +445,39 @@ def test_the_queue_shows_the_attempts_of_a_paused_recovery(waiting: Queue, pipel
         queue.hold_attempts(connection, "user:u")
         (shown,) = queue_by_key(connection, 10)
     assert (shown.queue_class, shown.queue_key, shown.waiting) == ("bulk_paused", "user:a", 1)
+
+
+@pytest.mark.parametrize(
+    ("second_user", "change"),
+    [
+        pytest.param("b", lambda connection: queue.hold_attempts(connection, "user:u"), id="pause"),
+        pytest.param("b", queue.tidy_queue, id="deleted"),
+        pytest.param("a", lambda connection: queue.confirm(connection, "a-2", 1, Work(1, 1)), id="redriven"),
+    ],
+)
+def test_an_admission_and_another_change_of_waiting_attempts_lock_in_one_order(
+    waiting: Queue, pipeline: Pipeline, second_user: str, change: Callable[[Connection], object]
+) -> None:
+    """Regression: each waited for the other, until PostgreSQL ended one after a second."""
+    waiting.stop()
+    both = {waiting.enter(user, grants=1) for user in ("a", second_user)}
+    pipeline.execute("UPDATE content_queue_keys SET charged = 0 WHERE queue_key = 'user:b'")
+    pipeline.execute("DELETE FROM roadmap_tasks")
+    waiting.resume(slots=10)
+    with pipeline.engine.connect() as admission, ThreadPoolExecutor(1) as pool:
+        with admission.begin():
+            lock_capacity(admission)
+            first = queue.admit(admission, 1)
+            changed = pool.submit(in_transaction, pipeline.services.engine, change)
+            assert becomes_true(lambda: bool(processes_waiting_for(admission)), 60)
+            admitted = first + queue.admit(admission, 1)
+        changed.result()
+    assert {one.task_id for one in admitted} == both
+
+
+def in_transaction(engine: Engine, work: Callable[[Connection], object]) -> None:
+    with engine.begin() as connection:
+        work(connection)
 
 
 def test_a_recovery_leaves_the_capacity_above_the_slots_to_people(waiting: Queue) -> None:

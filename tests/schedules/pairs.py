@@ -77,7 +77,13 @@ def test_steps_that_are_delivered_twice(explorers: Explorers) -> None:
 
 
 def test_admissions(explorers: Explorers) -> None:
-    require(explorers, "waiting/retry/retry", "contended/automatic/admit", "admissible/cancel/admit")
+    require(
+        explorers,
+        "waiting/retry/retry",
+        "contended/automatic/admit",
+        "admissible/cancel/admit",
+        "replanned/admit/release",
+    )
 
 
 def test_a_recovery_and_its_cancellation(explorers: Explorers) -> None:

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 from roadmap_content.capabilities.recoveries.create import create
 from roadmap_content.capabilities.recoveries.decisions import Limits
+from roadmap_content.capabilities.recoveries.request import RecoveryFilter
 from roadmap_content.content.generation.generator import OutOfTimeError
-from roadmap_content.contracts.api.recoveries import RecoveryFilter
 from roadmap_content.contracts.items import ContentType
+from roadmap_content.contracts.payloads import StateError
 from roadmap_content.contracts.states import Cause
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.retries.retry import redrive_task, retry_task
@@ -136,6 +137,23 @@ def admissible(world: World) -> None:
     world.pipeline.execute("UPDATE content_capacity SET slots = 3")
 
 
+def replanned(world: World) -> None:
+    """As `failed`, and a redrive waits. Then the execution was redriven in the console, and its new plan
+    failed. There is capacity for the redrive now.
+    """
+    failed(world)
+    run = world.runs[0]
+    world.pipeline.execute("UPDATE content_capacity SET slots = 1")
+    _retry_other_task(world, USER)
+    redrive_task(
+        world.services, world.task_id, USER, world.deadline(), AttemptStart(f"user:{USER}", Cause.CHECKPOINT)
+    )
+    run.redrive()
+    world.advance(run)
+    run.catch(StateError(error="Runtime.ExitError", cause="as it was thrown"))
+    world.pipeline.execute("UPDATE content_capacity SET slots = 3")
+
+
 def recovering(world: World) -> None:
     """As `failed`, and a recovery is about to claim an attempt."""
     failed(world)
@@ -233,6 +251,9 @@ SITUATIONS = {
     ),
     "contended": Situation(
         contended, ("automatic", "cancel", "admit"), ("retry", "sweep", *_PRODUCT), several_tasks=True
+    ),
+    "replanned": Situation(
+        replanned, ("release", "admit"), ("cancel", "event", "sweep", "erase"), several_tasks=True
     ),
     "recovering": Situation(
         recovering, ("advance", "cancel-recovery", "retry", "cancel"), ("redrive", "sweep", *_PRODUCT)

@@ -64,6 +64,8 @@ pytestmark = pytest.mark.slow
         "admissible/product-cancel.2/retry.3/admit",
         "admissible/product-cancel.2/retry.3/sweep",
         "waiting/product-cancel.2/retry.3/release",
+        # A claim ended the attempt before it, which waited, and then waited for the admission that chose it.
+        "admissible/product-cancel/admit.2/retry",
         # The rule was wrong: Restore looked for a deadlock before the product's trigger gave up.
         "replaced/new-row.2/erase.34/restore",
     ],

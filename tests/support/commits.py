@@ -52,9 +52,6 @@ class Commits:
         self.strikes = 0
         """Faults and changes that were injected."""
 
-        self.only_changes = False
-        """Do not count the COMMITs of transactions that change nothing."""
-
         event.listen(engine, "commit", self._on_commit)
 
     @contextmanager
@@ -82,10 +79,8 @@ class Commits:
         driver = connection.connection.dbapi_connection
         assert driver is not None
         cursor = driver.cursor()
-        cursor.execute("SELECT pg_backend_pid(), pg_current_xact_id_if_assigned() IS NOT NULL")
-        pid, changes = cursor.fetchone() or (0, False)
-        if self.only_changes and not changes:
-            return
+        cursor.execute("SELECT pg_backend_pid()")
+        (pid,) = cursor.fetchone() or (0,)
         self._count += 1
         if meanwhile is not None and meanwhile[0] == number:
             self._meanwhile = None

@@ -77,11 +77,6 @@ class Oracle:
         self._seen_attempt = 0
         self._others = self.look().others
 
-    def forget_attempts(self) -> None:
-        """Forget the attempts after the database was restored: their numbers start again."""
-        self._seen_claims, self._seen_attempt = {}, 0
-        self._log.recorded.clear()
-
     def require(self, *broken: Iterable[Broken]) -> None:
         """Raise if an invariant is broken.
 

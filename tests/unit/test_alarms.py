@@ -9,7 +9,6 @@ import re
 import runpy
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
-from itertools import product
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -214,18 +213,6 @@ def test_the_dashboard_shows_every_metric_with_the_dimensions_that_it_is_written
     assert shown == {(str(name), typed) for name, typed in EMITTED} | COUNTED
 
 
-def test_no_widget_of_the_dashboard_covers_another_one() -> None:
-    (dashboard,) = of_type(STACK, "AWS::CloudWatch::Dashboard").values()
-    widgets = json.loads(dashboard["DashboardBody"]["Fn::Sub"])["widgets"]
-    places = [(each["y"], each["x"]) for each in widgets]
-    assert places == sorted(places)
-    covered = [
-        set(product(range(x, x + each["width"]), range(y, y + each["height"])))
-        for each, (y, x) in zip(widgets, places, strict=True)
-    ]
-    assert sum(map(len, covered)) == len(set().union(*covered)), "widgets overlap"
-
-
 @pytest.mark.parametrize("name", ["ApiErrorsAlarm", "ApiReservationAlarm"])
 def test_a_used_up_reservation_of_each_function_behind_the_api_is_told_from_an_error(name: str) -> None:
     throttled = {
@@ -353,22 +340,7 @@ def test_a_new_stack_pages_nobody_before_its_first_sweeps() -> None:
 PAGE = (REPOSITORY / "docs/alarms.md").read_text()
 
 
-def red_when(alarm: Mapping[str, Any]) -> str:
-    """The condition of an alarm, as the page of alarms shows it."""
-    shown: Mapping[str, Any] = next((m for m in alarm.get("Metrics", ()) if "Expression" in m), {})
-    minimum = re.search(r">= (\d+)", shown.get("Expression", ""))
-    sign = {"GreaterThanThreshold": ">", "LessThanThreshold": "<"}[alarm["ComparisonOperator"]]
-    threshold = alarm["Threshold"]["Ref"] if isinstance(alarm["Threshold"], dict) else alarm["Threshold"]
-    period = alarm.get("Period") or alarm["Metrics"][-1]["MetricStat"]["Period"]
-    number = alarm["EvaluationPeriods"]
-    return (
-        f"{sign} {threshold} {shown.get('Label') or alarm['MetricName']}"
-        + (f", least {minimum[1]}" if minimum else "")
-        + f"; {alarm.get('DatapointsToAlarm', number)} of {number} × {period // 60} min"
-    )
-
-
-def test_the_page_of_alarms_has_each_alarm_on_its_page_with_the_condition_of_the_template() -> None:
+def test_the_document_has_each_alarm_on_its_page() -> None:
     pages = {
         page["AlarmName"]["Fn::Sub"].removeprefix("${AWS::StackName}-"): set(
             re.findall(r"\w+Alarm", page["AlarmRule"]["Fn::Sub"])
@@ -378,13 +350,8 @@ def test_the_page_of_alarms_has_each_alarm_on_its_page_with_the_condition_of_the
     }
     sections = dict(each.split("\n", 1) for each in PAGE.split("\n## ")[1:])
     assert pages.keys() <= sections.keys()
-    rows = {
-        page: re.findall(r"^\| `(\w+)` \| .+ \| (.+) \| .+ \| .+ \|$", sections[page], re.MULTILINE)
-        for page in pages
-    }
-    assert {page: {name for name, _ in found} for page, found in rows.items()} == pages
-    shown = {name: condition for found in rows.values() for name, condition in found}
-    assert shown == {name: red_when(alarm) for name, (_, alarm) in ALARMS.items()}
+    rows = {page: re.findall(r"^\| `(\w+)` \|", sections[page], re.MULTILINE) for page in pages}
+    assert {page: set(found) for page, found in rows.items()} == pages
 
 
 def test_events_that_fail_reach_the_queue_whatever_the_stack_is_called() -> None:

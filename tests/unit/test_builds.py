@@ -6,7 +6,7 @@ from threading import Barrier
 
 import pytest
 
-from local_stack.builds import build_once, fingerprint, source_files
+from local_stack.builds import build_once
 
 
 def test_concurrent_callers_build_once(tmp_path: Path) -> None:
@@ -36,21 +36,3 @@ def test_a_failed_build_is_repeated(tmp_path: Path) -> None:
         build_once(tmp_path / "wanted", fail)
     assert not (tmp_path / "wanted").exists()
     assert list(build_once(tmp_path / "wanted", Path.mkdir).iterdir()) == []
-
-
-def test_a_fingerprint_depends_on_contents_and_their_boundaries(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.write_text("ab")
-    assert fingerprint(file) == fingerprint("ab")
-    assert fingerprint("ab", "c") != fingerprint("a", "bc")
-    before = fingerprint(file)
-    file.write_text("ba")
-    assert fingerprint(file) != before
-
-
-def test_a_folder_that_is_a_link_is_a_part_of_the_sources(tmp_path: Path) -> None:
-    (tmp_path / "function").mkdir()
-    (tmp_path / "page").mkdir()
-    (tmp_path / "page/a.js").touch()
-    (tmp_path / "function/page").symlink_to("../page")
-    assert source_files(tmp_path / "function") == [tmp_path / "function/page/a.js"]

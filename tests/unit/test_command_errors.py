@@ -1,11 +1,15 @@
 """An external failure is one line on stderr, with its exit code. A defect keeps its traceback."""
 
+import base64
 import json
 import re
+import shutil
 import socket
 import subprocess
 import sys
 import threading
+import time
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -14,7 +18,6 @@ import boto3
 import pytest
 import typer
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError, NoRegionError
-from botocore.stub import Stubber
 from sqlalchemy.exc import InterfaceError
 from typer.testing import CliRunner
 
@@ -29,15 +32,14 @@ from roadmap_command.commands import content, operate, runs
 from roadmap_command.commands.history import parse_item
 from roadmap_command.commands.stack import parameters_from
 from roadmap_command.interface import InvalidIdError, errors_in_one_line
-from roadmap_command.main import FURTHER, PANELS, app
-from roadmap_command.runs import redrive_run
+from roadmap_command.main import FURTHER, PANELS, app, run
 from roadmap_command.target import Target
 from roadmap_content.client import http as client_http
 from roadmap_content.client.client import Client
-from roadmap_content.client.http import HttpAnswer
+from roadmap_content.client.http import ApiUnavailableError, HttpAnswer
 from roadmap_content.content.bundle import parse_bundle
 from roadmap_content.contracts.api.tasks import RetryPreview, TaskDetail
-from roadmap_content.contracts.errors import DatabaseUnavailableError, NotRedrivableError
+from roadmap_content.contracts.errors import DatabaseUnavailableError, MissingSettingError
 from roadmap_content.contracts.items import ContentType, Item
 from tests.support.factories import bundle_of
 from tests.support.openapi import example
@@ -48,6 +50,8 @@ from tests.support.openapi import example
     [
         (RefusedError("409: an attempt is running"), 2, "an attempt is running"),
         (DatabaseUnavailableError("no answer"), 3, "no answer"),
+        (ApiUnavailableError("503 DatabaseUnavailable: no answer"), 3, "^DatabaseUnavailable: no answer"),
+        (ApiUnavailableError("GET /health: refused: by a proxy"), 3, "^ApiUnavailable: GET /health: refused"),
         (StackEndedError("PostgreSQL has ended"), 3, "PostgreSQL has ended"),
         (ServerError("initdb: no space left\nsecond line"), 3, "no space left"),
         (InterfaceError("SELECT 1", {}, OSError("refused\nBackground")), 3, "refused"),
@@ -66,7 +70,7 @@ def test_an_error_is_one_line_and_a_code(
         raise error
     assert exit_.value.code == code
     (line,) = capsys.readouterr().err.splitlines()
-    assert words in line
+    assert line.startswith(words[1:]) if words.startswith("^") else words in line
 
 
 @pytest.mark.parametrize(
@@ -133,6 +137,16 @@ def test_a_damaged_record_of_the_stack_is_named_and_does_not_prevent_down(
         LocalStack.attach(tmp_path)
     assert not LocalStack.down(tmp_path)  # no part of it runs
     assert not file.exists()
+
+
+def test_a_full_disk_is_named_before_anything_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=20 << 20))
+    with pytest.raises(SystemExit) as exit_, errors_in_one_line():
+        LocalStack.up(tmp_path)
+    assert exit_.value.code == 3
+    assert f"20 MB are free in {tmp_path}" in capsys.readouterr().err
 
 
 def test_a_parameter_that_the_template_lacks_is_refused_before_anything_is_built(
@@ -221,17 +235,6 @@ def test_ctrl_c_says_what_goes_on(
     assert words in ended.stderr
 
 
-@pytest.mark.parametrize("arn", ["none", "arn:aws:states:evil:1:execution:x:y"])
-def test_a_strange_execution_is_not_redrivable(arn: str) -> None:
-    states = boto3.client(
-        "stepfunctions", "eu-central-1", aws_access_key_id="none", aws_secret_access_key="none"
-    )
-    with Stubber(states) as stub:
-        stub.add_client_error("redrive_execution", "InvalidArn", f"Invalid Arn: {arn}")
-        with pytest.raises(NotRedrivableError, match="Invalid Arn"):
-            redrive_run(states, arn)
-
-
 def test_a_defect_keeps_its_traceback() -> None:
     with pytest.raises(KeyError), errors_in_one_line():
         raise KeyError("defect")
@@ -277,6 +280,37 @@ def test_help_lists_few_commands_by_purpose_and_names_the_others() -> None:
     assert set(listed) <= shown
     said = CliRunner().invoke(app, ["--help"]).output
     assert all(re.search(rf"\b{name}\b", said) for name in (*shown, *FURTHER))
+
+
+def test_no_help_shows_a_type_of_a_flag(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments in (["--help"], ["doctor", "--help"]):
+        monkeypatch.setattr(sys, "argv", ["roadmap", *arguments])
+        assert run() == 0
+        said = capsys.readouterr().out
+        assert "--help" in said
+        assert "bool" not in said
+
+
+def test_an_option_of_a_command_before_it_is_told_its_place() -> None:
+    result = CliRunner().invoke(app, ["--stack", "roadmap-content-prod", "doctor"])
+    assert (result.exit_code, "stands after the command" in result.output) == (2, True)
+
+
+def test_what_is_no_id_of_a_group_is_told_where_they_are() -> None:
+    with pytest.raises(InvalidIdError, match=r"'nosuch' is no id of a group; .* roadmap failures"):
+        CliRunner().invoke(app, ["failures", "nosuch"], catch_exceptions=False)
+
+
+def test_a_token_that_has_expired_is_named_before_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    for seconds, expired in ((-60, True), (60, False)):
+        claims = json.dumps({"sub": "u-1", "exp": int(time.time()) + seconds}).encode()
+        monkeypatch.setenv("ROADMAP_TOKEN", f"e30.{base64.urlsafe_b64encode(claims).decode().rstrip('=')}.x")
+        with pytest.raises(MissingSettingError, match="expired at 20") if expired else nullcontext():
+            target.token_of_the_environment("u-1")
+    monkeypatch.setenv("ROADMAP_TOKEN", "opaque")
+    assert target.token_of_the_environment("u-1") == "opaque"
 
 
 def test_an_item_is_written_in_one_form() -> None:

@@ -261,6 +261,9 @@ def test_options_that_are_code_may_differ_in_their_marks() -> None:
         "explanation-names-another"
     ]
     assert quiz("one", "two", explanation="The correct answer is easy to see: two is wrong.") == []
+    assert quiz("A lemon", "A potato", explanation="Vitamin B is right for it.") == []
+    assert quiz("变量", "常量", explanation="应该选择 B 语言的写法，选项B不正确。") == []
+    assert quiz("变量", "常量", explanation="因此，选项B正确。") == ["explanation-names-another"]
 
 
 def test_a_text_in_another_language_of_the_same_script_is_seen() -> None:
@@ -281,6 +284,11 @@ def test_a_lesson_is_compared_with_the_language_of_its_course(language: str) -> 
         expected = [] if other == language else ["wrong-language"]
         # Of Latin letters, only English is told from others.
         assert tutorial(" ".join([words] * 40), language=language) == expected, other
+
+
+def test_names_of_many_kanji_are_japanese() -> None:
+    """Regression: they were Chinese, and each right lesson of their course was a finding."""
+    assert language_of("環境変数の設定\n変数の型\nデータベース設計") == "ja"
 
 
 def test_a_short_text_tells_no_language_of_latin_letters() -> None:

@@ -522,6 +522,7 @@ def test_an_interruption_at_any_request_leaves_a_list_that_a_second_call_works_o
         listed = list(map(str, stack.left))
         assert len(account.things) <= len(listed), "the list names what is left"
         if listed and isinstance(lost, NoCredentialsError):
+            command.remove_all(stack)
             assert listed[0] in capsys.readouterr().err
         account.answers |= whole
         assert command.remove_all(stack) == []
@@ -534,6 +535,7 @@ def test_beliefs_that_disturb_are_asked_for_by_name_and_never_in_production(
     disturbing = [belief for belief in command.BELIEFS if belief.disturbs]
     assert len(disturbing) == 8
     assert not set(disturbing) & set(command.chosen_beliefs("", smoke=False))
+    assert command.chosen_beliefs("", smoke=False, is_local=True) == list(command.BELIEFS)
     assert command.chosen_beliefs("failover,limit", smoke=False) == [
         command.BY_NAME["failover"],
         command.BY_NAME["limit"],

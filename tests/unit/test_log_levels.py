@@ -48,6 +48,8 @@ def test_every_metric_and_the_lines_of_the_level_reach_cloudwatch(
         logger.setLevel(before)
         handler.setStream(stream)  # type: ignore[attr-defined]
     lines = written.getvalue().splitlines()
+    # Otherwise each line is one of INFO: regression, an option of the logger that does not exist was a field.
+    assert all(RFC_3339.fullmatch(json.loads(line)["timestamp"]) for line in lines)
     sent = [json.loads(line)["level"] for line in lines if passes(line, minimum)]
     assert sent == [name for name in ("DEBUG", "INFO", "WARNING", "ERROR") if ORDER[name] >= ORDER[level]]
     (metric,) = [line for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]

@@ -263,20 +263,6 @@ def test_one_missing_thing_is_found_alone(wrong: str, answers: Answers, given: d
     assert wrong in found.wrong
 
 
-def test_everything_that_is_missing_is_listed_at_once() -> None:
-    empty: Answers = {
-        **limits(1e4),
-        "lambda.GetAccountSettings": concurrency(10),
-        **secrets(**dict.fromkeys(SECRETS)),
-        **access(authorizationStatus="NOT_AUTHORIZED"),
-        "ec2.DescribeVpcAttribute": attribute(names=False),
-        **endpoints(),
-        **database(EngineVersion="12.1"),
-    }
-    found = [each.wrong for each in find(prepared() | empty)]
-    assert len(found) == 2 + 4 + 1 + 6 + 1, "\n".join(found)
-
-
 @pytest.mark.parametrize(
     "source",
     [

@@ -1,13 +1,11 @@
 """`roadmap pause`, `resume` and `cancel --recovery` change a recovery through the API."""
 
-import itertools
 import json
 import shlex
 
 import pytest
 
 from local_stack.errors import RefusedError
-from roadmap_content.client.http import ApiRefusedError, ApiUnavailableError
 from tests.support.openapi import example
 from tests.unit.conftest import Api, Roadmap
 
@@ -38,16 +36,6 @@ def test_cancel_needs_either_a_task_or_a_recovery(arguments: tuple[str, ...], ro
     with pytest.raises(RefusedError, match="name a task, or a recovery"):
         roadmap(api, "cancel", *arguments)
     assert api.sent == []
-
-
-def test_an_answer_of_a_failed_api_is_shown_with_its_code(
-    roadmap: Roadmap, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    every_minute = itertools.count(step=60)  # the time to repeat the request is over at once
-    monkeypatch.setattr("roadmap_content.client.http.monotonic", lambda: next(every_minute))
-    failed = Api({"error": "DatabaseUnavailable", "message": "Service Unavailable"}, status=503)
-    with pytest.raises(ApiUnavailableError, match="503 DatabaseUnavailable: Service Unavailable"):
-        roadmap(failed, "pause", "--recovery", "rec-1")
 
 
 def test_an_undo_is_repeated_until_it_is_complete_and_lists_what_was_left_alone(
@@ -97,12 +85,6 @@ def test_an_undo_is_previewed_and_confirmed(roadmap: Roadmap, options: tuple[str
         with pytest.raises(RefusedError, match="nothing was restored"):
             roadmap(api, "undo", "--recovery", "rec-1", *options)
     assert [each.method for each in api.sent] == ["GET"]
-
-
-def test_an_undo_of_an_unknown_recovery_promises_nothing(roadmap: Roadmap) -> None:
-    refusal = {"error": "RecoveryNotFound", "message": "there is none", "detail": "there is none"}
-    with pytest.raises(ApiRefusedError, match="404 RecoveryNotFound: there is none"):
-        roadmap(Api(refusal, status=404), "undo", "--recovery", "nope")
 
 
 def test_a_regeneration_sends_its_conditions(roadmap: Roadmap) -> None:

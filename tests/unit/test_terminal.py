@@ -5,11 +5,13 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from queue import SimpleQueue
 
 import pytest
 from rich import progress as rich_progress
+from rich.text import Text
 
-from roadmap_command import main, views
+from roadmap_command import main, terminal, views
 from roadmap_command.interface import output
 from roadmap_command.terminal import Terminal
 from roadmap_content.client.http import HttpAnswer
@@ -57,7 +59,7 @@ class Api:
         if path.endswith("/items"):
             return HttpAnswer(200, example("ItemMap", next_cursor=None))
         if path.endswith("/attempts"):
-            rows = [example("AttemptRow", actor=HOSTILE, reason=HOSTILE)]
+            rows = [example("AttemptRow", actor=actor, reason=HOSTILE) for actor in (HOSTILE, "console")]
             return HttpAnswer(200, {"items": rows, "next_cursor": None})
         reason = example("TopReason", reason=HOSTILE)
         rows = [example("TaskRow", status="failed", title=HOSTILE, top_reason=reason)]
@@ -68,7 +70,27 @@ class Api:
 def test_a_list_shows_any_title_and_reason(roadmap: Roadmap, command: tuple[str, ...]) -> None:
     shown = roadmap(Api(), *command).stdout
     assert SHOWN in shown
+    assert ("direct start" in shown) == ("show" in command)
     assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(shown)
+
+
+def test_long_work_is_not_silent_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = SimpleQueue[str]()
+    monkeypatch.setattr(terminal, "SILENT_SECONDS", 0.01)
+    console = Terminal()
+    monkeypatch.setattr(console, "print", lines.put)
+    with console.working("building"):
+        assert lines.get(timeout=5).startswith("building: ")
+
+
+@pytest.mark.parametrize(("no_color", "codes"), [("1", 0), ("", 2)])
+def test_no_color_sends_no_code_to_a_terminal(
+    no_color: str, codes: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (("FORCE_COLOR", "1"), ("TERM", "xterm"), ("NO_COLOR", no_color)):
+        monkeypatch.setenv(name, value)
+    Terminal().print(Text("bold", style="bold red"))
+    assert capsys.readouterr().out.count("\x1b") == codes
 
 
 def test_a_json_document_holds_them_as_escapes(roadmap: Roadmap) -> None:

@@ -5,11 +5,12 @@ from itertools import product
 
 import pytest
 
+from roadmap_content.capabilities.failure_groups.answers import turn_of_group
 from roadmap_content.contracts.errors import TokenBudgetExhaustedError
 from roadmap_content.contracts.items import Stage
 from roadmap_content.contracts.states import GroupState, QueueState, Who
 from roadmap_content.state.tasks.next_actions import advice_for
-from roadmap_content.state.tasks.turn import TaskFacts, turn_of, turn_of_group, worst
+from roadmap_content.state.tasks.turn import TaskFacts, turn_of, worst
 
 SOON = datetime(2026, 12, 2, 9, 17, tzinfo=UTC)
 TRANSIENT = advice_for("ModelBusyError", Stage.GENERATE)

@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 from rich.table import Column, Table
 
-from roadmap_command.views import counted, fitted
+from roadmap_command.views import fitted
 
 TASK_ID = "925bf0ca-f462-5bdd-a653-4b32c3663a3a"
 REASON = "InvalidContent: questions[0]: correct_answer 5 is not an index of the 2 options"
@@ -22,17 +22,6 @@ def printed(width: int, *, terminal: bool = True) -> str:
     return file.getvalue()
 
 
-def test_a_table_that_fits_is_a_table() -> None:
-    head, *_ = (line for line in printed(400).splitlines() if "task" in line)
-    assert [cell.strip() for cell in head.strip("┃").split("┃")] == [
-        "task",
-        "status",
-        "missing",
-        "reason",
-        "title",
-    ]
-
-
 def test_a_table_that_does_not_fit_is_one_block_for_each_row_and_nothing_is_cut() -> None:
     assert printed(80).splitlines() == [
         f"task {TASK_ID}",
@@ -47,22 +36,9 @@ def test_a_table_that_does_not_fit_is_one_block_for_each_row_and_nothing_is_cut(
     ]
 
 
-def test_an_empty_table_that_does_not_fit_is_one_word() -> None:
-    table = Table("recovery", "a column with a long name", "another column with a long name")
-    console = Console(file=io.StringIO(), width=20, force_terminal=True, color_system=None)
-    console.print(fitted(table, console))
-    file = console.file
-    assert isinstance(file, io.StringIO)
-    assert file.getvalue() == "none\n"
-
-
 def test_a_piped_table_has_a_line_for_each_row_without_padding() -> None:
     assert printed(100_000, terminal=False).splitlines() == [
         "task\tstatus\tmissing\treason\ttitle",
         f"{TASK_ID}\tpartial_failure\t2/90\t{REASON}\tServerless Python in production",
         "t-1\tcompleted\t0/3\t\tPython",
     ]
-
-
-def test_one_is_singular() -> None:
-    assert [counted(number, "task") for number in (0, 1, 2)] == ["0 tasks", "1 task", "2 tasks"]

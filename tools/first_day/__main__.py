@@ -59,6 +59,7 @@ BELIEFS = (
 )
 BY_NAME = {belief.name: belief for belief in BELIEFS}
 UNDOING = {"erase": erase}
+LOCAL = "local"
 
 
 def first_day(
@@ -71,7 +72,8 @@ def first_day(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, and send nothing.")] = False,
 ) -> None:
     """Try beliefs, undo their changes, and write the results into first-day-STACK.json."""
-    chosen = chosen_beliefs(only, smoke=smoke)
+    is_local = stack == LOCAL
+    chosen = chosen_beliefs(only, smoke=smoke, is_local=is_local)
     if dry_run:
         for belief in chosen:
             kind = "  asked for by name: it disturbs users" if belief.disturbs else ""
@@ -81,7 +83,7 @@ def first_day(
         return
     deployed = stack_named(stack)
     deployed.artifact = artifact
-    if remove_all(deployed):
+    if remove_all(deployed) and not is_local:
         typer.echo("nothing was tried before this is removed", err=True)
         sys.exit(1)
     results = Path(f"first-day-{stack}.json")
@@ -94,17 +96,20 @@ def first_day(
     good = {Verdict.HELD} if smoke else {Verdict.HELD, Verdict.NOT_TRIED}
     bad = [name for name, answer in answers.items() if answer.verdict not in good]
     typer.echo(f"{results}: {len(answers)} beliefs; bad: {', '.join(bad) or 'none'}")
-    sys.exit(1 if bad or deployed.left else 0)
+    left = remove_all(deployed)
+    sys.exit(1 if bad or (left and not is_local) else 0)  # a local stack is thrown away
 
 
-def chosen_beliefs(only: str, *, smoke: bool) -> list[Belief]:
-    """The beliefs to try. Raises ReleaseError: there is none of a name."""
+def chosen_beliefs(only: str, *, smoke: bool, is_local: bool = False) -> list[Belief]:
+    """The beliefs to try: without names, all that disturb nobody. Raises ReleaseError: there is none of a
+    name.
+    """
     names = [name for name in only.split(",") if name]
     if unknown := sorted(set(names) - BY_NAME.keys()):
         raise ReleaseError(f"no belief {', '.join(unknown)}; there are {', '.join(BY_NAME)}")
     if names:
         return [BY_NAME[name] for name in names]
-    return [belief for belief in BELIEFS if not belief.disturbs and (belief.smoke or not smoke)]
+    return [each for each in BELIEFS if is_local or (not each.disturbs and (each.smoke or not smoke))]
 
 
 def tried(belief: Belief, stack: Stack) -> Answer:
@@ -114,7 +119,7 @@ def tried(belief: Belief, stack: Stack) -> Answer:
     except FAILURES as error:
         answer = Answer(Verdict.NOT_TRIED, str(error))
     typer.echo(f"{answer.verdict:9} {belief.name}: {belief.claim}\n          {answer.said}")
-    remove_all(stack)
+    stack.remove_all()
     return answer
 
 
@@ -139,7 +144,7 @@ def remove_all(stack: Stack) -> list[str]:
 def stack_named(name: str) -> Stack:
     """The stack of an environment, a stack on AWS, or the local one."""
     todo = Path(f"first-day-{name}.todo.json")
-    if name == "local":
+    if name == LOCAL:
         from roadmap_command.local import local_stack
 
         local = local_stack().attach()

@@ -90,7 +90,7 @@ def redrive(stack: Stack) -> Answer:
 def erasure(stack: Stack) -> Answer:
     """An erasure completes in the functions' network, and leaves nothing of the user."""
     trial = insert(stack)
-    if faults := stack.remove_all():
+    if faults := [each for each in stack.remove_all() if trial in each]:
         return held_if(False, "; ".join(faults))
     query = {"product_rows": "true", "dry_run": "true"}
     status, answer = ask(stack, "DELETE", f"/users/{trial}/content", **query)

@@ -1,9 +1,7 @@
 """Run ministack with additions for the local stack: one patch per function, each with its reason.
 
 The reasons are checked against ministack 1.5.33, the newest. Step Functions and Lambda are emulated from
-documentation. Two operations do not exist on AWS. They are for fault tests, so that these need not change a
-definition: `TimeOutExecution` makes an execution time out, and `LimitMapOutput` lowers the limit on the data
-that a Map hands over.
+documentation.
 
 For the local cloud's own Python: standard library and ministack only.
 """
@@ -29,7 +27,6 @@ from local_stack.ministack_redrive import Execution, Resumed, record_of, redrive
 DATA_LIMIT = 256 * 1024
 """Maximum bytes of a state's output."""
 
-_limits = {"map output": DATA_LIMIT}
 _started_versions: dict[str, str] = {}
 """The version with which an execution was started, by the execution's key, until it runs."""
 
@@ -85,10 +82,10 @@ def _time_out(execution: Execution) -> None:
     engine._emit_execution_status_event(execution)
 
 
-def _require_passable(data: object, limit: int = DATA_LIMIT) -> None:
+def _require_passable(data: object) -> None:
     """Raise if the data exceeds the payload limit."""
-    if len(json.dumps(data, ensure_ascii=False).encode()) > limit:
-        raise engine._ExecutionError("States.DataLimitExceeded", f"more than {limit} bytes")
+    if len(json.dumps(data, ensure_ascii=False).encode()) > DATA_LIMIT:
+        raise engine._ExecutionError("States.DataLimitExceeded", f"more than {DATA_LIMIT} bytes")
 
 
 NOTHING_LOCAL = (
@@ -187,29 +184,14 @@ def _answer_when_deleted() -> None:
     cloudformation.handle_request = answer
 
 
-def _add_operations() -> None:
-    """ministack has no RedriveExecution; the other two are for fault tests."""
+def _add_redrive() -> None:
+    """ministack has no RedriveExecution."""
     handle = engine.handle_request
 
-    def time_out_execution(data: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack's response
-        _time_out(engine._executions[data["executionArn"]])
-        return json_response({})
-
-    def limit_map_output(data: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack's response
-        before, _limits["map output"] = _limits["map output"], data["bytes"]
-        return json_response({"bytes": before})
-
-    operations: dict[str, Callable[[dict[str, Any]], Any]] = {
-        "RedriveExecution": redrive_execution,
-        "TimeOutExecution": time_out_execution,
-        "LimitMapOutput": limit_map_output,
-    }
-
     async def answer(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:  # noqa: ANN401
-        operation = operations.get(headers.get("x-amz-target", "").rpartition(".")[2])
-        if operation is None:
+        if not headers.get("x-amz-target", "").endswith(".RedriveExecution"):
             return await handle(method, path, headers, body, query)
-        return engine._finalize_response(operation(json.loads(body)))
+        return engine._finalize_response(redrive_execution(json.loads(body)))
 
     engine.handle_request = answer
 
@@ -296,7 +278,7 @@ def _limit_the_data() -> None:
 
     def run_map_items(state: Any, data: Any, execution: Execution, context: Any) -> Any:  # noqa: ANN401
         output, following = run_map(state, data, execution, context)
-        _require_passable(output, _limits["map output"])
+        _require_passable(output)
         return output, following
 
     engine._call_lambda, engine._run_map_items = call_lambda, run_map_items
@@ -354,7 +336,7 @@ def install() -> None:
     _apply_settings_of_methods()
     _import_gateway_responses()
     _answer_when_deleted()
-    _add_operations()
+    _add_redrive()
     _describe_redrives_and_versions()
     _name_the_machine_in_events()
     _run_versions_in_time()

@@ -40,6 +40,15 @@ class Reader:
         return self._generate(event)
 
 
+def answer_of(generate: Callable[[Any], object], event: object) -> tuple[str, str]:
+    """The kind of a function's answer to an event, `response` or `error`, and the answer as JSON."""
+    try:
+        return "response", json.dumps(generate(event))
+    except Exception as error:  # noqa: BLE001 - as the real runtime reports any error of a function
+        traceback.print_exc()
+        return "error", json.dumps({"errorType": type(error).__name__, "errorMessage": str(error)})
+
+
 def serve(reader: Reader, api: str) -> NoReturn:
     """Answer the invocations of a runtime API at this address, one after another."""
     url = f"http://{api}/2018-06-01/runtime/invocation"
@@ -47,11 +56,7 @@ def serve(reader: Reader, api: str) -> NoReturn:
     while True:
         with requests.open(f"{url}/next") as response:
             request_id, event = response.headers["Lambda-Runtime-Aws-Request-Id"], json.load(response)
-        try:
-            kind, body = "response", json.dumps(reader.generate(event))
-        except Exception as error:  # noqa: BLE001 - as the real runtime reports any error of a function
-            traceback.print_exc()
-            kind, body = "error", json.dumps({"errorType": type(error).__name__, "errorMessage": str(error)})
+        kind, body = answer_of(reader.generate, event)
         requests.open(Request(f"{url}/{request_id}/{kind}", body.encode())).close()  # noqa: S310 - our own URL
 
 

@@ -26,7 +26,7 @@ from .cloud import Cloud
 from .database_roles import DatabaseRoles, create_roles
 from .deploy import PythonRuntime, create_own_generator, create_stack, package, upload_template
 from .environments import environment_python
-from .errors import NoStackError, RefusedError, StackEndedError
+from .errors import LocalServiceError, NoStackError, RefusedError, StackEndedError
 from .failing_model import parse
 from .given_database import (
     AdoptedDatabase,
@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 
 _NAME = "roadmap"
 _ARTIFACTS = "artifacts"
+_SPACE = 500 << 20
+"""Bytes of the packages, the layers and a small database."""
+
 _CONTENT_BUCKET = f"{_NAME}-contentbucket-"
 
 ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
@@ -168,10 +171,13 @@ class LocalStack:
         generator: Path | None = None,
     ) -> Self:
         """Start a detached stack with the data of the last one or, with `fresh`, without data; see
-        `start`.
+        `start`. Raises LocalServiceError also before, if the disk is full.
         """
         if fresh:
             cls.forget(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        if (free := shutil.disk_usage(directory).free) < _SPACE:
+            raise LocalServiceError(f"{free >> 20} MB are free in {directory}; a stack needs {_SPACE >> 20}")
         return cls.start(
             directory,
             parameters=parameters,

@@ -111,7 +111,7 @@ def run_demo(*, keep: bool = False, fresh: bool = False, generator: Path | None 
     with ExitStack() as undo:
         directory = LOCAL if keep else Path(undo.enter_context(TemporaryDirectory(prefix="roadmap-demo-")))
         console.rule(Text("1. A separate stack", style="bold"))
-        with console.status("PostgreSQL, the local cloud, the template's functions and its state machine"):
+        with console.working("PostgreSQL, the local cloud, the template's functions and its state machine"):
             stack = LocalStack.start(
                 directory,
                 parameters=PARAMETERS,

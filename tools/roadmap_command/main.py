@@ -11,6 +11,7 @@ from io import TextIOWrapper
 from typing import Annotated
 
 import typer
+from typer import rich_utils
 
 from roadmap_command.commands import (
     capacity,
@@ -66,12 +67,18 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _name_the_place(stack: str | None) -> None:
+    if stack is not None:
+        raise typer.BadParameter("it stands after the command: roadmap COMMAND --stack NAME")
+
+
 @app.callback()
 def options(
     version: Annotated[
         bool,
         typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version),
     ] = False,
+    stack: Annotated[str | None, typer.Option("--stack", hidden=True, callback=_name_the_place)] = None,
 ) -> None:
     """Save a roadmap's generated content, and retry the missing items."""
 
@@ -84,15 +91,27 @@ for module in GROUPS:
     app.add_typer(module.group)
 
 
+def command_line() -> typer.core.TyperGroup:
+    """The command, in whose help a flag has no type."""
+    built: typer.core.TyperGroup = typer.main.get_command(app)  # type: ignore[assignment]
+    for each in (built, *built.commands.values()):
+        for option in each.get_params(typer.Context(each)):
+            if getattr(option, "is_flag", False):
+                option.metavar = ""
+    return built
+
+
 def run() -> int:
     """Run the command of the process's arguments; return its exit code. An unknown error is raised."""
     if isinstance(sys.stdout, TextIOWrapper):
         # A title that the terminal's encoding lacks must not end the command.
         sys.stdout.reconfigure(errors="backslashreplace")
+    if os.environ.get("NO_COLOR"):
+        rich_utils.COLOR_SYSTEM = None
     code = 0
     try:
         with errors_in_one_line():
-            app()
+            command_line()()
     except SystemExit as exited:
         code = exited.code if isinstance(exited.code, int) else 0
     try:

@@ -1,9 +1,11 @@
 """The target of the `roadmap` command: the local stack, or a stack on AWS."""
 
+import base64
 import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
@@ -127,8 +129,8 @@ class Target:
             stepfunctions=boto3.client("stepfunctions"),
             state_machine_arn=f"{outputs['StateMachineArn']}:{ALIAS}",
             api_url=outputs["ApiUrl"],
-            token=_token_of_the_environment,
-            operator_token=partial(_token_of_the_environment, OPERATOR),
+            token=token_of_the_environment,
+            operator_token=partial(token_of_the_environment, OPERATOR),
             invoke=partial(invoke_function, patient_lambda_client(), functions),
             logs=boto3.client("logs"),
             log_group=f"/aws/lambda/{name}",
@@ -152,13 +154,28 @@ def _credentials_of_the_environment() -> Credentials:
     return Credentials.from_url(make_url(url))
 
 
-def _token_of_the_environment(_user_id: str) -> str:
+def token_of_the_environment(_user_id: str) -> str:
     token = os.environ.get("ROADMAP_TOKEN")
     if not token:
         raise MissingSettingError(
             "ROADMAP_TOKEN is not set: a token for the API, of the task's user or of an operator"
         )
+    if (expires := _expiry_of(token)) is not None and expires <= datetime.now(UTC):
+        raise MissingSettingError(
+            f"the token in ROADMAP_TOKEN has expired at {expires.isoformat()}: set a new one"
+        )
     return token
+
+
+def _expiry_of(token: str) -> datetime | None:
+    """The `exp` of a JWT; `None` for another token. The API alone verifies it."""
+    _, _, rest = token.partition(".")
+    payload = rest.partition(".")[0]
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return datetime.fromtimestamp(claims["exp"], UTC)
+    except (ValueError, TypeError, KeyError, OverflowError, OSError):
+        return None
 
 
 def invoke_function(

@@ -1,15 +1,20 @@
 """The terminal of a person. All text that other people wrote passes through it."""
 
+import os
 import re
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from threading import Event, Timer
+from threading import Event, Thread, Timer
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 SLOW_SECONDS = 3.0
 """An answer that takes longer is announced."""
+
+SILENT_SECONDS = 10.0
+"""The longest silence of a command in a pipe."""
 
 announced = Event()
 """Whether this command has announced that it waits."""
@@ -28,8 +33,35 @@ class Terminal(Console):
     def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
         # The terminal wraps lines, so that no id, ARN or command is split by a line feed.
         super().__init__(
-            stderr=stderr, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True
+            stderr=stderr,
+            width=width,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            soft_wrap=True,
+            color_system=None if os.environ.get("NO_COLOR") else "auto",  # rich would keep bold
         )
+
+    @contextmanager
+    def working(self, work: str) -> Iterator[None]:
+        """Show that work goes on: with a spinner on a terminal, elsewhere with a line every ten seconds."""
+        if self.is_terminal:
+            with self.status(work):
+                yield
+            return
+        began, has_ended = time.monotonic(), Event()
+
+        def say() -> None:
+            while not has_ended.wait(SILENT_SECONDS):
+                self.print(f"{work}: {time.monotonic() - began:.0f} s")
+
+        thread = Thread(target=say, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            has_ended.set()
+            thread.join()
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render an object without the control characters of its text."""

@@ -11,10 +11,12 @@ import struct
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Self
 
-from local_stack.processes import HOST
-from tests.faults.matrix.clients import kill_client_at
+import psutil
+
+from local_stack.processes import HOST, becomes_true, has_ended
 
 _PRODUCT = re.compile(rb"roadmap_|content_|_metadata")
 _SQLSTATE = re.compile(rb"\x00C([0-9A-Z]{5})\x00")
@@ -38,7 +40,13 @@ class Session:
                 end.shutdown(socket.SHUT_RDWR)
 
     def kill_client(self) -> None:
-        kill_client_at(self.client_port)
+        """Kill the client's process, as the loss of its machine would, and wait until it has ended."""
+        for found in psutil.net_connections("tcp4"):
+            if found.laddr and found.laddr.port == self.client_port and found.pid is not None:
+                with suppress(psutil.NoSuchProcess):
+                    process = psutil.Process(found.pid)
+                    process.kill()
+                    becomes_true(partial(has_ended, process), 10)
         self.cut()
 
 

@@ -1,14 +1,12 @@
 """The local stack, configured so that a fault affects only one step.
 
-Each step has its own database role and its own proxies to the database, S3 and Step Functions. A deployment
+Each step has its own database role and its own proxies to the database and S3. A deployment
 could be configured in the same way: a secret, endpoints and a timeout per function. The state machine is the
 one that is shipped, with every retrier as it is. Only times are shorter: functions have seconds, sessions
 tenths of seconds, and the waits of the state machine before a retry takes a thousandth of the time.
 """
 
 import json
-import re
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -18,11 +16,9 @@ import boto3
 from botocore.config import Config
 from sqlalchemy import Connection, NullPool, create_engine, make_url, text
 
-from local_stack.builds import REPOSITORY
 from local_stack.cloud import REGION
 from local_stack.processes import becomes_true
 from local_stack.stack import LocalStack, database_secret
-from local_stack.template_file import default_of, read_template
 from roadmap_command.target import Target
 from tests.faults.matrix.database_proxy import DatabaseProxy
 from tests.faults.matrix.steps import Step
@@ -51,10 +47,6 @@ WAIT_SCALE = 0.001
 are shorter than one invocation.
 """
 
-SHIPPED: dict[str, Any] = json.loads((REPOSITORY / "statemachine/save_content.asl.json").read_text())
-
-MAX_CONCURRENCY: int = default_of(read_template(REPOSITORY / "template.yaml"), "MaxConcurrency")
-
 QUIET = text("""
 SELECT count(*) FROM pg_stat_activity
 WHERE starts_with(usename, 'step_') AND state IS DISTINCT FROM 'idle' AND datname = current_database()
@@ -70,7 +62,6 @@ class Line:
         self.role = f"step_{logical_id.removesuffix('Function').lower()}"
         self.database = resources.enter_context(DatabaseProxy(server_port, LIMITS))
         self.s3 = resources.enter_context(HttpProxy(stack.endpoint_url))
-        self.executions = resources.enter_context(HttpProxy(stack.endpoint_url))
 
 
 class Rig:
@@ -85,7 +76,6 @@ class Rig:
         with self.administering() as connection:  # so that every cell also has the product's projection
             connection.exec_driver_sql(CONCEPT_METADATA)
         self.lines = {step: Line(step, stack, port, resources) for step in FUNCTIONS}
-        self.lines[Step.START] = self.lines[Step.RETRY]
         for step in FUNCTIONS:
             self._wire(self.lines[step])
         self._tell_ends(told=False)
@@ -105,11 +95,7 @@ class Rig:
         secret |= {"port": line.database.port, "username": line.role, "password": "secret"}
         secrets = self.stack.client("secretsmanager")
         arn = secrets.create_secret(Name=line.role, SecretString=json.dumps(secret))["ARN"]
-        changes = {
-            "DATABASE_SECRET_ARN": arn,
-            "AWS_ENDPOINT_URL_S3": line.s3.url,
-            "AWS_ENDPOINT_URL_SFN": line.executions.url,
-        }
+        changes = {"DATABASE_SECRET_ARN": arn, "AWS_ENDPOINT_URL_S3": line.s3.url}
         configuration = self.functions.get_function_configuration(FunctionName=line.function)
         environment = {"Variables": configuration["Environment"]["Variables"] | changes}
         PublishedMachine(self.stepfunctions, self.stack.state_machine_arn).change_function(
@@ -135,41 +121,6 @@ class Rig:
     def s3(self) -> Any:
         """An S3 client that no fault affects."""
         return self.stack.client("s3")
-
-    def definition_of(self, execution_arn: str) -> dict[str, Any]:
-        """The definition that an execution runs, with the deployment's substitutions taken back."""
-        described = self.stepfunctions.describe_state_machine_for_execution(executionArn=execution_arn)
-        definition: str = described["definition"]
-        for logical_id, name in self.stack.functions.items():
-            version = rf"arn:aws:lambda:[\w-]+:\d+:function:{re.escape(name)}:\d+"
-            definition = re.sub(version, f"${{{logical_id}}}", definition)
-        definition = definition.replace(f"{{% {MAX_CONCURRENCY} %}}", "{% ${MaxConcurrency} %}")
-        taken_back: dict[str, Any] = json.loads(definition)
-        return taken_back
-
-    def time_out(self, execution_arn: str) -> None:
-        """Let the time of an execution be over, as if its `TimeoutSeconds` had passed."""
-        self._ask_engine("TimeOutExecution", {"executionArn": execution_arn})
-
-    @contextmanager
-    def map_output_limited_to(self, limit: int) -> Iterator[None]:
-        """Let a Map hand over so many bytes for the duration of the block."""
-        before = self._ask_engine("LimitMapOutput", {"bytes": limit})["bytes"]
-        try:
-            yield
-        finally:
-            self._ask_engine("LimitMapOutput", {"bytes": before})
-
-    def _ask_engine(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Call an operation of the local engine that AWS does not have."""
-        request = urllib.request.Request(
-            self.stack.endpoint_url,
-            json.dumps(body).encode(),
-            {"X-Amz-Target": f"AWSStepFunctions.{operation}", "Content-Type": "application/x-amz-json-1.0"},
-        )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            said: dict[str, Any] = json.load(answer)
-            return said
 
     @contextmanager
     def events(self) -> Iterator[None]:

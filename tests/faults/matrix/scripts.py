@@ -26,54 +26,26 @@ class Played(Script):
         assert error or self.struck.is_set(), "the fault was not injected"
 
 
-class Gather(Played):
-    """Holds the participants until all have arrived; then calls a function and releases all.
+class Meet(Played):
+    """Calls a function before the step's first statement; all sessions wait for it."""
 
-    They arrive with their first statement or, if they must have read already, with their first COMMIT.
-    """
-
-    def __init__(
-        self,
-        proxy: DatabaseProxy,
-        expected: int = 1,
-        *,
-        on_all: Callable[[], object] = lambda: None,
-        at_commit: bool = False,
-    ) -> None:
+    def __init__(self, proxy: DatabaseProxy, on_statement: Callable[[], object]) -> None:
         super().__init__(proxy)
-        self._expected, self._on_all = expected, on_all
-        self._at_commit = at_commit
+        self._work = on_statement
         self._lock = threading.Lock()
-        self._there: set[Session] = set()
-        self._open = threading.Event()
         self._error: BaseException | None = None
 
     def on_statement(self, session: Session) -> None:
-        """Arrive, unless participants arrive at the COMMIT."""
-        if not self._at_commit:
-            self._come(session)
-
-    def on_commit(self, session: Session, number: int) -> None:
-        """Arrive, if participants arrive at the COMMIT."""
-        if self._at_commit:
-            self._come(session)
-
-    def _come(self, session: Session) -> None:
+        """Call the function once."""
         with self._lock:
-            news = session not in self._there
-            self._there.add(session)
-            last = news and len(self._there) == self._expected
-        try:
-            if last:
-                self.struck.set()
-                self._on_all()
-        except BaseException as error:  # the exception belongs to the test, not to this thread
-            self._error = error
-            raise
-        finally:
-            if last:
-                self._open.set()
-        self._open.wait(20)
+            if self.struck.is_set():
+                return
+            self.struck.set()
+            try:
+                self._work()
+            except BaseException as error:  # the exception belongs to the test, not to this thread
+                self._error = error
+                raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

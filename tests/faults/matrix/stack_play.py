@@ -11,11 +11,11 @@ from botocore.exceptions import ClientError
 from local_stack.processes import becomes_true
 from roadmap_content.contracts.items import ContentType, Item
 from tests.faults.matrix.rig import Line, Rig
-from tests.faults.matrix.scripts import Gather
+from tests.faults.matrix.scripts import Meet
 from tests.faults.matrix.steps import Step, of_all
 from tests.support.evidence import TABLES, Log
 from tests.support.factories import USER, bundle_of, quiz
-from tests.support.machine import Machine, await_end
+from tests.support.machine import Machine
 from tests.support.oracle import Oracle
 
 CONCEPTS = 4
@@ -38,12 +38,11 @@ class StackPlay(Machine):
         """The event for Reconcile, in a cell of Reconcile."""
 
         self._started = threading.Event()
-        self._others: list[str] = []
 
         bundle = bundle_of(self.ids, roadmap_id=self.roadmap_id, task_id=self.task_id)
         del bundle["content"][1]["resources"]
         self.load_bundle(bundle)
-        if step in (Step.FINALIZE, Step.AWAIT_REDRIVE, Step.RETRY, Step.START):
+        if step in (Step.FINALIZE, Step.AWAIT_REDRIVE, Step.RETRY):
             # Save finds it before the fault: one attempt records it, the next one repairs it.
             self.stage_quiz(note="\x00")
         self.log = Log()
@@ -59,9 +58,9 @@ class StackPlay(Machine):
 
     def prepare(self) -> None:
         match self.step:
-            case Step.AWAIT_REDRIVE | Step.RETRY | Step.START:
+            case Step.AWAIT_REDRIVE | Step.RETRY:
                 self.arn = self.start()
-                ended = self.await_end(self.arn)
+                ended = self.wait(self.arn)
                 assert ended.get("error") == "ContentIncomplete", f"{_said(ended)}: {ended.get('cause')}"
                 self.check()
             case Step.RECONCILE:
@@ -76,9 +75,9 @@ class StackPlay(Machine):
             self.client.stop_execution(executionArn=self.running())
 
         save = self.rig.lines[Step.SAVE].database
-        with Gather(save, on_all=stop):
+        with Meet(save, stop):
             self.arn = self.start()
-            ended = self.await_end(self.arn)
+            ended = self.wait(self.arn)
         assert ended["status"] == "ABORTED"
         self.rig.await_quiet()
         detail = {"executionArn": self.arn, "status": "ABORTED", "input": ended["input"]}
@@ -87,7 +86,7 @@ class StackPlay(Machine):
     def act(self) -> str:
         """Run the step under the fault; return how it ended."""
         match self.step:
-            case Step.RETRY | Step.START:
+            case Step.RETRY:
                 return self.retry()
             case Step.RECONCILE:
                 return self.invoke(Step.RECONCILE, self.event)
@@ -95,7 +94,7 @@ class StackPlay(Machine):
                 self.client.redrive_execution(executionArn=self.arn)
             case _:
                 self.arn = self.start()
-        return _said(self.await_end(self.arn))
+        return _said(self.wait(self.arn))
 
     def retry(self, **query: str) -> str:
         """Retry once over HTTP and wait for the execution; return how both ended."""
@@ -105,26 +104,12 @@ class StackPlay(Machine):
             said = answer.body.get("error", "") if isinstance(answer.body, dict) else ""
             return f"{answer.status} {said}".strip()
         self.arn = answer.body["execution_arn"]
-        return f"202, {_said(self.await_end(self.arn))}"
+        return f"202, {_said(self.wait(self.arn))}"
 
     def running(self) -> str:
-        """The running execution. Also works if the response of its start was lost."""
+        """The running execution."""
         assert self._started.wait(600)
         return self.arn
-
-    def also(self, said: str) -> None:
-        """Record how another invocation ended."""
-        self._others.append(said)
-
-    def handed_over(self) -> dict[str, Any]:
-        history = self.client.get_execution_history(executionArn=self.arn, maxResults=1000)
-        inputs = {
-            event["stateEnteredEventDetails"]["name"]: event["stateEnteredEventDetails"]["input"]
-            for event in history["events"]
-            if "stateEnteredEventDetails" in event
-        }
-        found: dict[str, Any] = json.loads(inputs["Finalize"])
-        return found
 
     def throttles(self) -> int:
         """How often the current execution was refused an invocation for want of concurrency."""
@@ -145,16 +130,6 @@ class StackPlay(Machine):
         self._started.set()
         return self.arn
 
-    def await_end(self, arn: str) -> dict[str, Any]:
-        """Wait until an execution ends; return its description. Its start may have failed."""
-        return await_end(lambda: self._describe(arn))
-
-    def _describe(self, arn: str) -> dict[str, Any]:
-        try:
-            return dict(self.client.describe_execution(executionArn=arn))
-        except self.client.exceptions.ExecutionDoesNotExist:
-            return {"status": "not started"}
-
     def invoke(self, step: Step, event: dict[str, Any]) -> str:
         """Invoke a step's deployed function; return the error, or `answered`."""
         name = self.rig.lines[step].function
@@ -168,14 +143,14 @@ class StackPlay(Machine):
     def play(self, fault: "Callable[[StackPlay], AbstractContextManager[object]]") -> str:
         """The fault, its consequences, and the repair.
 
-        Return how the execution or the request ended, and others; the task's status, and its saved items.
+        Return how the execution or the request ended; the task's status, and its saved items.
         """
         self.prepare()
         with fault(self):
             ended = self.act()
         self.reconcile_and_check()
         saved = of_all((total := CONCEPTS * len(ContentType)) - self.missing(), total)
-        ending = "; ".join((ended, *self._others, f"{self.status().status} {saved}"))
+        ending = f"{ended}; {self.status().status} {saved}"
         self.heal()
         return ending
 
@@ -197,7 +172,7 @@ class StackPlay(Machine):
         task = self.status()
         if task.status == "processing" and task.execution_arn is not None:
             self.arn = task.execution_arn
-            self.await_end(self.arn)
+            self.wait(self.arn)
             self.rig.await_quiet()
             self._tell_end()
         intruder = self.api("somebody-else").retry(self.task_id)
@@ -206,8 +181,8 @@ class StackPlay(Machine):
 
     def _tell_end(self) -> None:
         """Invoke Reconcile as EventBridge does, which retries for an hour, longer than any fault here."""
-        ended = self._describe(self.arn)
-        if ended["status"] not in ("SUCCEEDED", "not started"):
+        ended = self.client.describe_execution(executionArn=self.arn)
+        if ended["status"] != "SUCCEEDED":
             detail = {key: ended.get(key) for key in ("executionArn", "status", "input", "error", "cause")}
             assert self.invoke(Step.RECONCILE, {"detail": detail}) == "answered"
 

@@ -17,7 +17,6 @@ from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest, await_
 from roadmap_content.state.tasks.attempts import user_start
 from tests.faults.matrix.database_proxy import DatabaseProxy
 from tests.faults.world import Scene, World
-from tests.support.commits import Strike
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.machine_model import State
 
@@ -25,7 +24,7 @@ IDS = concept_ids(3)
 
 
 class Step(StrEnum):
-    """The steps of a run, the retry endpoint, Reconcile, and the request that starts an execution."""
+    """The steps of a run, the retry endpoint, and Reconcile."""
 
     PLAN = "Plan"
     GENERATE = "Generate"
@@ -34,14 +33,10 @@ class Step(StrEnum):
     AWAIT_REDRIVE = "AwaitRedrive"
     RETRY = "retry"
     RECONCILE = "Reconcile"
-    START = "StartExecution"
 
 
 MACHINE = (Step.PLAN, Step.GENERATE, Step.SAVE, Step.FINALIZE, Step.AWAIT_REDRIVE)
 """The states of the state machine."""
-
-STEPS = (*MACHINE, Step.RETRY, Step.RECONCILE)
-"""The steps that use the database."""
 
 TABLES = {Step.GENERATE: "content_attempts", Step.SAVE: "resource_recommendation_metadata"}
 """The table that a step writes; the other steps write `roadmap_tasks`."""
@@ -74,7 +69,6 @@ class Play:
         bundle = bundle_of(IDS)
         del bundle["content"][1]["resources"]
         self.world = world = World(setting.scene, bundle, setting.url)
-        world.commits.only_changes = True
         if step in (Step.FINALIZE, Step.AWAIT_REDRIVE, Step.RETRY):
             world.pipeline.stage(Item(IDS[0], ContentType.QUIZ), b"{")
         self.run = world.start_by_hand()
@@ -94,19 +88,14 @@ class Play:
     def table(self) -> str:
         return TABLES.get(self.step, "roadmap_tasks")
 
-    def act(self, strike: Strike | None = None, *, again: bool = True) -> str:
-        """Run the step; repeat it once if it was killed. Return how it first ended."""
+    def act(self) -> str:
+        """Run the step; return how it ended."""
         world = self.world
         if self.step is Step.RETRY:
-            work: Callable[[], object] = self.retry
-        elif self.step is Step.RECONCILE:
-            work = partial(world.reconcile, self.run)
-        else:
-            return world.advance(self.run, strike, again=again)
-        ended = world.attempt(work, strike)
-        if ended == "died" and again:
-            world.attempt(work)
-        return ended
+            return world.attempt(self.retry)
+        if self.step is Step.RECONCILE:
+            return world.attempt(partial(world.reconcile, self.run))
+        return world.advance(self.run)
 
     def retry(self) -> object:
         world = self.world
@@ -156,10 +145,6 @@ class Play:
         """The step under the fault, the following ones, and the healing; how the step and the task ended."""
         with nullcontext() if fault is None else fault(self):
             ended = self.act()
-        return self.conclude(ended)
-
-    def conclude(self, ended: str) -> str:
-        """The following steps, and the healing; how the step and the task ended."""
         self.follow()
         self.world.let_a_minute_pass()
         self.world.reconcile()

@@ -1,4 +1,5 @@
-"""Each step under each fault of the database, at each of its COMMITs, and beside changes by the product.
+"""Each step under each fault of the database. Crashes at a COMMIT, and writes of the product beside a step,
+are in `make schedules` and `test_histories.py`.
 
 Each fault has its exact endings beside it: how the step ended; then, when the executions have ended, their
 status, the task's status with its saved items, of nine, and the reasons of the others. Afterwards, the oracle
@@ -7,18 +8,17 @@ twice.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import count, product
 from typing import Any
 
 import pytest
 
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage.staging import Staging
-from tests.faults.matrix import database_faults, product_changes
+from tests.faults.matrix import database_faults
 from tests.faults.matrix.database_faults import Fault, raising
-from tests.faults.matrix.steps import STEPS, Play, Setting, Step
+from tests.faults.matrix.steps import Play, Setting, Step
 from tests.faults.sampling import sampled
-from tests.support.commits import How, ProcessDied, Strike, When
+from tests.support.commits import ProcessDied
 from tests.support.generators import OF_A_MODEL, offline_function
 from tests.support.pipeline import SETTINGS
 
@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-P, G, S, F, A, R, C = STEPS
+P, G, S, F, A, R, C = Step
 
 COMPLETED = "SUCCEEDED; completed all"
 INCOMPLETE = "FAILED; partial_failure all but 1, 1 InvalidContent"
@@ -93,45 +93,8 @@ FAULTS: Mapping[str, tuple[Fault, Mapping[Step, str]]] = {
     "deadlock": (database_faults.deadlock, {step: PASSES[step] for step in (S, F, C)}),
 }
 
-BATCH_LOST = "FAILED; failed 0, all Runtime.ExitError"
-KILLED: Mapping[When, Mapping[Step, str]] = {
-    When.BEFORE: UNDISTURBED | {P: BATCH_LOST, S: BATCH_LOST, A: INCOMPLETE, R: INCOMPLETE},
-    # The claim of AwaitRedrive is committed then, and its attempt ends with the execution.
-    When.AFTER: UNDISTURBED | {P: BATCH_LOST, A: "FAILED; partial_failure all but 1, 1 FAILED"},
-}
-"""The endings if the process is killed at a COMMIT, and the step is not repeated."""
 
-CHANGES: Mapping[Callable[[Play], object], Mapping[Step, str]] = {
-    product_changes.cancel: {
-        P: "Cancelled; FAILED; cancelled 0",
-        G: "Cancelled; FAILED; cancelled 0",
-        S: "done; FAILED; cancelled 0",
-        F: "done; FAILED; cancelled all but 1, 1 InvalidContent",
-        A: "Cancelled; FAILED; cancelled all but 1, 1 InvalidContent",
-        R: PASSES[R],
-        C: "done; ABORTED; cancelled all",
-    },
-    product_changes.finish: PASSES | {G: "StaleAttempt; FAILED; partial_failure all but 1, 1 NotStaged"},
-    product_changes.delete_roadmap: PASSES
-    | {
-        P: "RoadmapNotFound; FAILED; failed 0, all NotReported",
-        G: "done; FAILED; failed 0, all RoadmapNotFound",
-        S: "done; FAILED; failed 0, all RoadmapNotFound",
-        A: f"RoadmapNotFound; {INCOMPLETE}",
-        R: f"RoadmapNotFound; {INCOMPLETE}",
-    },
-    product_changes.save_tutorial: PASSES,
-    product_changes.restore_backup: {R: f"done; FAILED, {INCOMPLETE}", C: PASSES[C]},
-    product_changes.stop: {
-        P: "StaleAttempt; ABORTED; failed 0, all ABORTED",
-        G: "StaleAttempt; ABORTED; failed 0, all ABORTED",
-        S: "done; ABORTED; completed all",
-        F: "done; ABORTED; partial_failure all but 1, 1 InvalidContent",
-        A: f"StaleAttempt; {INCOMPLETE}",
-    },
-}
-
-LATER = {step: "StaleAttempt" if step in (P, G) else "done" for step in STEPS}
+LATER = {step: "StaleAttempt" if step in (P, G) else "done" for step in Step}
 
 
 Begin = Callable[[Step], Play]
@@ -162,45 +125,6 @@ def test_a_fault_of_the_database(begin: Begin, name: str, step: Step) -> None:
     assert play.play(fault) == endings[step]
 
 
-@pytest.mark.parametrize(
-    ("change", "step"),
-    sampled([(change, step) for change, endings in CHANGES.items() for step in endings], every=4),
-)
-def test_a_change_before_the_step(begin: Begin, change: Callable[[Play], object], step: Step) -> None:
-    play = begin(step)
-    change(play)
-    assert play.play() == CHANGES[change][step]
-
-
-@pytest.mark.parametrize(("step", "when", "how"), sampled([*product(STEPS, When, How)], every=3), ids=str)
-def test_each_commit_may_be_lost(begin: Begin, step: Step, when: When, how: How) -> None:
-    """The step tries again after a lost connection, and is repeated after a crash."""
-    ended = "died" if how is How.PROCESS else "done"
-    for play in at_each_commit(begin, step, lambda play, commit: play.act(Strike(commit, when, how))):
-        assert play.conclude(ended) == f"{ended}; {UNDISTURBED[step]}"
-
-
-@pytest.mark.parametrize(("step", "when"), sampled([*product(STEPS, When)], every=3), ids=str)
-def test_each_commit_may_be_the_last(begin: Begin, step: Step, when: When) -> None:
-    """The process is killed, and the step is not repeated."""
-    plays = at_each_commit(
-        begin, step, lambda play, commit: play.act(Strike(commit, when, How.PROCESS), again=False)
-    )
-    for play in plays:
-        assert play.conclude("died") == f"died; {KILLED[when][step]}"
-
-
-def at_each_commit(begin: Begin, step: Step, act: Callable[[Play, int], str]) -> Iterator[Play]:
-    """Act in a play for each COMMIT of the step that changes something."""
-    for commit in count():
-        play = begin(step)
-        act(play, commit)
-        if not play.world.commits.strikes:
-            assert commit > 0
-            return
-        yield play
-
-
 def test_a_kill_between_the_answer_of_a_function_and_its_staging_costs_one_more_call(
     begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,15 +139,13 @@ def test_a_kill_between_the_answer_of_a_function_and_its_staging_costs_one_more_
         raise ProcessDied
 
     monkeypatch.setattr(Staging, "write", killed)
-    ended = play.act()
+    assert play.play() == f"died; {COMPLETED}"
     assert [event["content_type"] for event in events] == ["resources"] * 2
     assert events[0]["idempotency_token"] == events[1]["idempotency_token"]
-    assert play.conclude(ended) == f"died; {COMPLETED}"
-    rows = "SELECT count(*) AS n FROM resource_recommendation_metadata"
-    assert (len(events), world.pipeline.rows(rows)) == (2, [{"n": 3}])
+    assert world.pipeline.rows("SELECT count(*) AS n FROM resource_recommendation_metadata") == [{"n": 3}]
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", Step)
 def test_the_step_is_repeated_later(begin: Begin, step: Step) -> None:
     play = begin(step)
     assert play.play() == PASSES[step]

@@ -8,13 +8,13 @@ import pytest
 from roadmap_content.api.cancel import cancel_task
 from roadmap_content.capabilities.automatic_attempts import start
 from roadmap_content.capabilities.automatic_attempts.plans import FIRST_PAUSE
+from roadmap_content.capabilities.automatic_attempts.start import due_attempts
 from roadmap_content.content.generation.model import ModelBusyError
 from roadmap_content.contracts.errors import ContentError
 from roadmap_content.contracts.payloads import RunInput, StateError
 from roadmap_content.platform.aws.executions import ExecutionsUnavailableError
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
-from roadmap_content.state.tasks.attempts import due_attempts
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.generators import FakeModel
 from tests.support.machine_model import Run
@@ -88,6 +88,15 @@ def test_an_attempt_is_started_when_it_is_due_and_not_before(pipeline: Pipeline,
     assert pause(pipeline) is None
     pipeline.sweep()
     assert run_started(pipeline) == 0
+
+
+def test_plans_are_forgotten_when_automatic_attempts_are_turned_off(
+    pipeline: Pipeline, model: FakeModel, ask: Ask
+) -> None:
+    pipeline.services.settings = Settings(SETTINGS | {"AUTOMATIC_ATTEMPTS": "0"})
+    assert ask("GET", "/tasks/t-1", {"user_id": USER}).body["turn"]["who"] == "automatic"
+    assert start_due(pipeline) == 0
+    assert ask("GET", "/tasks/t-1", {"user_id": USER}).body["turn"]["who"] == "person"
 
 
 def test_automatic_attempts_end_when_the_same_reason_recurs(pipeline: Pipeline, model: FakeModel) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import TextClause, text
@@ -14,6 +15,7 @@ from roadmap_content.capabilities.recoveries.advance import advance, cancel, pau
 from roadmap_content.capabilities.recoveries.create import MAX_TASKS
 from roadmap_content.capabilities.recoveries.create import create as create_recovery
 from roadmap_content.capabilities.recoveries.decisions import Limits, Settlement
+from roadmap_content.capabilities.recoveries.errors import RecoveryStoppedError
 from roadmap_content.capabilities.recoveries.recovery import insert_recovery, unfinished_recoveries
 from roadmap_content.capabilities.recoveries.recovery_tasks import (
     CLAIM,
@@ -26,8 +28,8 @@ from roadmap_content.capabilities.recoveries.recovery_tasks import (
     read_progress,
     record_settlements,
 )
-from roadmap_content.contracts.api.recoveries import RecoveryFilter
-from roadmap_content.contracts.errors import RecoveryStoppedError
+from roadmap_content.capabilities.recoveries.request import RecoveryFilter
+from roadmap_content.contracts.errors import DatabaseUnavailableError
 from roadmap_content.contracts.events import DetailType
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import RunInput
@@ -805,3 +807,17 @@ def test_a_recovery_records_a_user_s_retry_after_its_own_attempt(
     (row,) = send("GET", f"/{recovery_id}/tasks").body["items"]
     assert (row["result"], row["attempt"]) == ("recovered", 2)
     assert pipeline.task()["attempt"] == 3
+
+
+def test_a_task_that_cannot_be_started_now_waits_for_the_next_advance(
+    pipeline: Pipeline, send: Send, create_waiting: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (task_id,) = fail(pipeline, 1)
+    recovery_id = create_waiting()
+    with monkeypatch.context() as without_database:
+        away = DatabaseUnavailableError("the database is not reachable")
+        without_database.setattr(f"{advance.__module__}.retry_task", Mock(side_effect=away))
+        turn(pipeline, recovery_id)
+        assert results(send, recovery_id) == {task_id: "waiting"}
+    finish(pipeline, recovery_id)
+    assert results(send, recovery_id) == {task_id: "recovered"}

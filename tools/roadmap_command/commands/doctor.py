@@ -59,8 +59,7 @@ def doctor(
         health = target.client(resend_seconds=0).health()
     except ApiUnavailableError as error:
         raise ApiUnavailableError(
-            f"{error} What is generated stays staged, and runs wait or are tried again. "
-            f"First look at: aws rds describe-db-clusters; see {UNREACHABLE}"
+            f"{error} First look at: aws rds describe-db-clusters; see {UNREACHABLE}"
         ) from error
     if as_json:
         print_json(health)

@@ -1,5 +1,6 @@
 """`roadmap failures`: failure groups; one group with its history, and the decisions about it."""
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import islice
@@ -10,7 +11,18 @@ from rich.text import Text
 
 from roadmap_command.commands.history import MAX_PAGE
 from roadmap_command.filter_options import filtered
-from roadmap_command.interface import GroupId, Json, Limit, Stack, errors, output, print_answer, print_json
+from roadmap_command.interface import (
+    GroupId,
+    InvalidIdError,
+    Json,
+    Limit,
+    Stack,
+    command_name,
+    errors,
+    output,
+    print_answer,
+    print_json,
+)
 from roadmap_command.target import Target
 from roadmap_command.views import counted, next_step, of_types, time_text
 from roadmap_content.contracts.api.failures import FailureGroup, FailureGroupDetail
@@ -68,6 +80,8 @@ def failures(
         raise typer.BadParameter("--until and --until-tasks need --ignore")
     if given and of_group is None:
         raise typer.BadParameter("--acknowledge, --ignore, --resolve and --reopen need a GROUP_ID")
+    if of_group is not None and re.fullmatch("[0-9a-f]{16}", of_group) is None:
+        raise InvalidIdError(f"{of_group!r} is no id of a group; list them with: {command_name()} failures")
     client = Target.named(stack).client()
     if of_group is None:
         groups = client.failures(state=state, limit=min(limit, MAX_PAGE), **chosen)

@@ -16,6 +16,7 @@ from roadmap_command.views import next_step, of_types, time_text
 from roadmap_content.client.client import Client
 from roadmap_content.contracts.api.items import LETTERS, ItemDetail, ItemOrigin
 from roadmap_content.contracts.api.tasks import AttemptRow
+from roadmap_content.contracts.errors import TaskNotFoundError
 from roadmap_content.contracts.items import ContentType, Item
 
 group = typer.Typer()
@@ -26,10 +27,12 @@ MOST_ATTEMPTS = 1_000
 MAX_PAGE, MAX_CONCEPTS = 200, 3_000
 """The largest pages of the API."""
 
+_NO_TASK = TaskNotFoundError.code
 ITEM_FORM = "CONCEPT/TYPE"
 OptionalItem = Annotated[
     str | None, typer.Argument(metavar=f"[{ITEM_FORM}]", help="One item, for example c-1/quiz.")
 ]
+_ACTORS = {"console": "direct start"}  # in Step Functions, without a token; not our console
 _LEVELS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 _NOT_SHOWN = frozenset(
     {
@@ -118,6 +121,7 @@ def _show_task(client: Client, task_id: str, *, as_json: bool) -> None:
     print_answer(
         {"task": task, "items": items, "attempts": attempts},
         f"task {task_id}, attempt {task.attempt}: {task.status}  {task.title or ''}",
+        *([task.error_message or ""] if task.status == "cancelled" else ()),
         next_step(task.turn),
         ", ".join(f"{count} {state}" for state, count in counts.items() if count),
         *reasons,
@@ -136,7 +140,13 @@ def _attempts(rows: Iterable[AttemptRow]) -> Table:
         ]
         outcome = row.outcome or row.step
         table.add_row(
-            str(row.attempt), row.actor, row.cause, outcome, *counts, str(row.tokens), row.reason or ""
+            str(row.attempt),
+            _ACTORS.get(row.actor, row.actor),
+            row.cause,
+            outcome,
+            *counts,
+            str(row.tokens),
+            row.reason or "",
         )
     return table
 
@@ -197,5 +207,6 @@ def _lines_of(target: Target, task_id: str) -> Iterator[LogLine]:
             fields = json.loads(event["message"])
         except ValueError:
             continue
-        if isinstance(fields, dict) and "message" in fields:
+        # A line about a request that found no such task is not about one.
+        if isinstance(fields, dict) and "message" in fields and fields.get("error_code") != _NO_TASK:
             yield LogLine(fields)

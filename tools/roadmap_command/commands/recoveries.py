@@ -78,8 +78,8 @@ def heal(
     """Retry every task that the filter selects, and follow the recovery; exit with 1 if some tasks still
     fail.
 
-    Without a filter, all failed and partial tasks are retried. With a cause (--error, --group, --type), only
-    the items that have it are retried.
+    Without a filter, all failed and partial tasks are retried; cancelled ones with `--status cancelled`.
+    With a cause (--error, --group, --type), only the items that have it are retried.
     """
     task_filter = chosen or {"status": ["failed", "partial_failure"]}
     request = {

@@ -87,7 +87,7 @@ def up(
         parameters |= parameters_from(parameter)
     interrupted = stacks.has_data() and not fresh
     try:
-        with errors.status("starting PostgreSQL and the local cloud"):
+        with errors.working("starting PostgreSQL and the local cloud"):
             stack = stacks.up(
                 fresh=fresh,
                 adopted=adopted,
@@ -126,7 +126,7 @@ def parameters_from(pairs: Iterable[str]) -> dict[str, str]:
 
 def _record_lost_executions(target: Target) -> None:
     """Record the outcome of runs that `roadmap down` has ended: the sweep of every five minutes would."""
-    with errors.status("recording what the last stack did not"):
+    with errors.working("recording what the last stack did not"):
         result = target.invoke("ReconcileTaskFunction", {})
     for repair in result["repairs"]:
         errors.print(f"Task {repair['task_id']}, whose run ended with the last stack, is {repair['status']}.")

@@ -5,7 +5,6 @@ import io
 import json
 import runpy
 import sys
-import traceback
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from local_stack.errors import RefusedError
+from local_stack.own_generator import answer_of
 from roadmap_content.content.generation.function import FunctionModel
 from roadmap_content.content.generation.generator import GenerationRequest
 from roadmap_content.content.generation.model import Answer, Model, QuestionT, Rejected
@@ -105,12 +105,8 @@ class FileClient:
             raise RefusedError(f"{file} has no function generate")
         self._generate: Callable[[Any], object] = names["generate"]
 
-    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: ARG002, N803 - of boto3
+    def invoke(self, **asked: Any) -> dict[str, Any]:  # noqa: ANN401 - of boto3
         """Call the function as Lambda does."""
-        try:
-            answer = json.dumps(self._generate(json.loads(Payload)))
-        except Exception as error:  # noqa: BLE001 - as the real runtime reports any error of a function
-            traceback.print_exc()
-            failure = json.dumps({"errorType": type(error).__name__})
-            return {"FunctionError": "Unhandled", "Payload": io.BytesIO(failure.encode())}
-        return {"Payload": io.BytesIO(answer.encode())}
+        kind, body = answer_of(self._generate, json.loads(asked["Payload"]))
+        answer = {"Payload": io.BytesIO(body.encode())}
+        return answer if kind == "response" else answer | {"FunctionError": "Unhandled"}

@@ -154,7 +154,7 @@ def compare(
     in_flight = calls.in_flight()
     for message in (
         *_announcement(sample, candidate, judging),
-        f"At most {tokens:,} tokens. They are of the account's quota, which production uses, too.",
+        f"At most {tokens:,} tokens. They may be of a quota that production uses, too.",
         *(f"An earlier run has sent this, and may have paid for the answer: {call}" for call in in_flight),
     ):
         errors.print(message)

@@ -1,7 +1,9 @@
 """`GET /api/v1/health`: whether a person must act. Reads stored sums, and counts with a limit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
@@ -16,19 +18,23 @@ from ..contracts.api.system import (
     QueueHealth,
     TokenSums,
 )
+from ..contracts.errors import DatabaseUnavailableError, RolesUnavailableError
 from ..contracts.states import RINGING_STATES, QueueClass
 from ..platform.postgres.sqlstate import INSUFFICIENT_PRIVILEGE, is_transient
-from ..platform.postgres.transactions import diagnose
+from ..platform.postgres.transactions import DataRefusedError, sqlstate_and_reason, transact
+from ..platform.runtime.deadline import Deadline
 from ..runs.reconciliation.sweeps import Sweep, last_sweep
 from ..state.installation import find_differences
 from ..state.outbox import count_unsent_events
-from ..state.queue.capacity import Capacity, queue_by_class, read_capacity
-from ..state.services import Capability, fields_of
+from ..state.queue.capacity import Capacity, queue_by_class, read_capacity, require_write
+from ..state.services import Capability, Services, fields_of
 from ..state.tasks.attempt_reading import claimed_before
 from ..state.tasks.attempts import planned_attempts, tokens_of_a_day
 from ..state.tasks.counting import count_by_status
 from ..state.tasks.time_zone import contradicts, describe_offset, time_ahead
 from ..state.tasks.unfinished import STUCK_AFTER, count_stuck_tasks
+
+T = TypeVar("T")
 
 SWEEP_OVERDUE = timedelta(minutes=20)
 """The time without a sweep that counts as overdue. The schedule is every five minutes.
@@ -52,6 +58,10 @@ MOST_WAITING_AT_REST = 1_000
 """The number of waiting events that needs no attention."""
 
 FINDINGS: Mapping[str, tuple[str, str]] = {
+    "database_unavailable": (
+        "A role of the database fails: {}. What is generated stays staged, and runs wait or are tried again.",
+        "databaseerrorsalarm",
+    ),
     "recoveries_paused": (
         "Recoveries that have paused by themselves: {}. Read why, then resume or cancel each.",
         "a-thousand-tasks-failed",
@@ -122,6 +132,38 @@ FINDINGS: Mapping[str, tuple[str, str]] = {
 REVISION = text("SELECT version_num FROM content_schema_version")
 
 
+def answer_health(services: Services, deadline: Deadline) -> Health:
+    """The state of the system as the reader reads it, and whether the writer can write. Both are asked at
+    once, because each may take the whole time.
+    Raises RolesUnavailableError: the reader cannot read; the message has what each role cannot do.
+    """
+    within, refusals = deadline.within(HEALTH_SECONDS), list[str]()
+
+    def ask(fault: str, answer: Callable[[], T]) -> T | None:
+        try:
+            answered = answer()
+        except (DatabaseUnavailableError, DataRefusedError) as error:
+            since = services.unanswered_since.setdefault(fault, datetime.now(UTC))
+            refusals.append(f"the {fault} since {since:%H:%M:%S} UTC: {error}")
+            return None
+        services.unanswered_since.pop(fault, None)
+        return answered
+
+    subject = services.capabilities, services.settings.release_id
+    with ThreadPoolExecutor(1) as other:
+        writing = other.submit(transact, services.engine, require_write, within)
+        health = ask(
+            "reader cannot read", lambda: transact(services.reading_engine, read_health, within, *subject)
+        )
+        ask("writer cannot write", writing.result)
+    attention = attention_for(unavailable="; ".join(refusals))
+    if health is None:
+        raise RolesUnavailableError(" ".join(each.text for each in attention))
+    if not attention:
+        return health
+    return health.model_copy(update={"status": "attention", "attention": [*attention, *health.attention]})
+
+
 def read_health(connection: Connection, capabilities: Sequence[Capability], release: str) -> Health:
     """The state of the system. If a table cannot be read, only the differences are known."""
     differences = find_differences(connection)
@@ -129,7 +171,7 @@ def read_health(connection: Connection, capabilities: Sequence[Capability], rele
         with connection.begin_nested():
             return _read(connection, capabilities, release, differences)
     except DBAPIError as error:
-        sqlstate, reason = diagnose(error)
+        sqlstate, reason = sqlstate_and_reason(error)
         if is_transient(sqlstate):
             raise
         kind = "privilege_missing" if sqlstate == INSUFFICIENT_PRIVILEGE else "not_readable"
@@ -263,15 +305,17 @@ def attention_for(
     unfinished: int = 0,
     differences: int = 0,
     paused: int = 0,
+    unavailable: str = "",
 ) -> Sequence[Attention]:
     """The list of things that a person should check. No I/O.
 
     `halted`: attempts wait and none is at work. `ahead` is the time by which the newest tasks are ahead of
     the clock; `stop` the stop of generation; `ringing` the number of failure groups that are new or have come
     back; `unfinished` that of erasures; `differences` that of findings about the database;
-    `paused` that of recoveries that have paused by themselves.
+    `paused` that of recoveries that have paused by themselves; `unavailable` is what a role cannot do.
     """
     values = {
+        "database_unavailable": unavailable,
         "recoveries_paused": paused,
         "database": differences,
         "sweep_held": sweep is not None and not overdue and sweep.held,

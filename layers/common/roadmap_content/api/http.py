@@ -26,6 +26,7 @@ from ..contracts.errors import (
     InvalidRequestError,
     MissingResourceError,
     NotAtContentStageError,
+    RolesUnavailableError,
     TransientError,
 )
 from ..contracts.payloads import TASK_ID
@@ -85,6 +86,7 @@ class Api:
 
     def __init__(self, services: Services) -> None:
         self.services = services
+        services.is_asked_by_people = True
         self.app = APIGatewayRestResolver(enable_validation=True, json_body_deserializer=_decode_body)
         self.app.exception_handler(ContentError)(_refuse)
         self.app.exception_handler(RequestValidationError)(_refuse_invalid)
@@ -214,11 +216,11 @@ def _identifiers(event: Mapping[str, Any]) -> dict[str, str]:
 
 def refusal_of(error: ContentError) -> tuple[HTTPStatus, Refusal]:
     """The status and the body for an error. The body of a 5xx contains only the code of the error and
-    its sentence; its message is only logged.
+    its sentence, unless its message is made for it; other messages are only logged.
     """
     status = next(status for kind, status in _STATUSES.items() if isinstance(error, kind))
-    is_ours = status < HTTPStatus.INTERNAL_SERVER_ERROR
-    message = str(error) if is_ours else sentence_of(error.code) or status.phrase
+    is_shown = status < HTTPStatus.INTERNAL_SERVER_ERROR or isinstance(error, RolesUnavailableError)
+    message = str(error) if is_shown else sentence_of(error.code) or status.phrase
     return status, _refusal(
         error.code,
         message,

@@ -7,7 +7,7 @@ people and for comparisons. No content is refused because of one.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import NamedTuple
@@ -70,10 +70,10 @@ def _is_twice_encoded(characters: str) -> bool:
 
 # The script of a language, by the first word of its letters' Unicode names. Where several have one, a text
 # counts as the first; only the script is compared.
-_SCRIPTS = {
+_SCRIPTS: Mapping[str, str | tuple[str, ...]] = {
     "ar": "ARABIC", "bn": "BENGALI", "el": "GREEK", "en": "LATIN", "fa": "ARABIC", "he": "HEBREW",
-    "hi": "DEVANAGARI", "ja": "HIRAGANA", "ko": "HANGUL", "ru": "CYRILLIC", "th": "THAI", "uk": "CYRILLIC",
-    "und": "LATIN", "zh": "CJK",
+    "hi": "DEVANAGARI", "ja": ("HIRAGANA", "KATAKANA"), "ko": "HANGUL", "ru": "CYRILLIC", "th": "THAI",
+    "uk": "CYRILLIC", "und": "LATIN", "zh": "CJK",
 }  # fmt: skip
 _ENGLISH = re.compile(r"(?i)\b(?:the|and|of|to|is|that|this|with|are|you|your|for|what|which|how|can)\b")
 _WORD = re.compile(r"[^\W\d_]+")
@@ -81,9 +81,9 @@ _WORD = re.compile(r"[^\W\d_]+")
 MIN_WORDS = 40
 """Shorter texts are not examined: they may consist of names and code."""
 
-MIN_SCRIPT, MIN_ENGLISH, MAX_ENGLISH = 0.2, 0.06, 0.15
-"""Limits of the share of letters in a language's script, and of English words in a text that should be in
-English and in one that should not.
+MIN_SCRIPT, MIN_KANA, MIN_ENGLISH, MAX_ENGLISH = 0.2, 0.05, 0.06, 0.15
+"""Limits of the share of letters in a language's script (names have few kana), and of English words in a
+text that should be in English and in one that should not.
 """
 
 
@@ -94,7 +94,7 @@ def language_of(text: str) -> str:
     words = _WORD.findall(text)
     letters = Counter("".join(words))
     shares = {tag: _share(letters, script) for tag, script in _SCRIPTS.items() if script != "LATIN"}
-    likely = [tag for tag, share in shares.items() if share >= MIN_SCRIPT]
+    likely = [tag for tag, share in shares.items() if share >= (MIN_KANA if tag == "ja" else MIN_SCRIPT)]
     if likely:
         return likely[0]  # Japanese, which has Chinese characters too, comes before Chinese
     if len(words) < MIN_WORDS:
@@ -103,7 +103,7 @@ def language_of(text: str) -> str:
     return "en" if english >= MIN_ENGLISH else "und" if english < MIN_ENGLISH / 2 else ""
 
 
-def _share(letters: Counter[str], script: str) -> float:
+def _share(letters: Counter[str], script: str | tuple[str, ...]) -> float:
     in_script = sum(
         number for letter, number in letters.items() if unicodedata.name(letter, "").startswith(script)
     )

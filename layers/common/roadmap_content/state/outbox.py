@@ -46,8 +46,8 @@ _IS_WAITING = "delivered_at IS NULL AND set_aside_at IS NULL"
 
 # Guarantees: each event is stored once, even if it is recorded repeatedly; the events of a task become
 # visible in the order of their positions, so that a reader who continues after a position misses none. A
-# transaction holds the lock of a task's events from before its first position until it ends. It is the last
-# lock that a transaction takes, in the order of the tasks, so it causes no deadlock.
+# transaction holds the lock of a task's events from before its first position until it ends. The locks are
+# taken in the order of the tasks, after all others (`lock_task`).
 RECORD = text("""
 WITH recorded AS (
     SELECT * FROM json_to_recordset(CAST(:events AS json)) AS e(
@@ -131,7 +131,7 @@ class Sent:
 
 
 def record_events(services: Services, connection: Connection, events: Iterable[Event]) -> None:
-    """Record events in the transaction that causes them, after all its other locks."""
+    """Record events in the transaction that causes them, after its other locks."""
     now = datetime.now(UTC)
     rows = [
         {

@@ -136,6 +136,9 @@ class Services:
     generator: "Generator | None" = None
     """The one of the setting, once `generate_content` has used it; or that of a test."""
 
+    is_asked_by_people = False
+    """Whether a person waits for the answer: then a database that does not answer is reported at once."""
+
     def __init__(
         self, settings: Settings | None = None, capabilities: Sequence[Capability] | None = None
     ) -> None:
@@ -184,6 +187,11 @@ class Services:
         return self._open(self._reader_credentials, STATEMENT_TIMEOUT)
 
     @cached_property
+    def unanswered_since(self) -> dict[str, datetime]:
+        """When this process first noticed what a role of the database cannot do."""
+        return {}
+
+    @cached_property
     def bucket(self) -> Bucket:
         """The bucket of staged content, manifests and tutorial texts."""
         return Bucket(self.settings.content_bucket)
@@ -225,6 +233,7 @@ class Services:
             session=settings.database_session,
             statement_timeout=statement_timeout,
             first=GUARD,
+            is_patient=not self.is_asked_by_people,
         )
 
     def _credentials(self) -> Credentials:

@@ -18,11 +18,11 @@ from ...contracts.api.failures import (
 )
 from ...contracts.api.filters import TaskFilter
 from ...contracts.api.recoveries import RecoveryAnswer
+from ...contracts.api.turn import Turn
 from ...contracts.items import Stage
 from ...contracts.reasons import sentence_of
-from ...contracts.states import GroupState
-from ...state.tasks.next_actions import advice_for
-from ...state.tasks.turn import turn_of_group
+from ...contracts.states import GroupState, Who
+from ...state.tasks.next_actions import Advice, advice_for
 from .lists import read_group, read_groups, read_healed_groups, read_hours
 from .states import group_changes
 
@@ -95,3 +95,18 @@ def _fields(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a SQLAlchemy row
         "ignored_until_tasks": row.until_tasks,
         "by_hour": row.by_hour or [],
     }
+
+
+def turn_of_group(
+    state: GroupState, tasks: int, planned: int, next_at: datetime | None, advice: Advice
+) -> Turn:
+    """Whose turn it is for a failure group of `tasks`, of which `planned` are tried again without a request,
+    the first one at `next_at`.
+    """
+    if not tasks:
+        return Turn(who=Who.NOBODY, why="None of its items is missing.")
+    if planned >= tasks:
+        return Turn(who=Who.AUTOMATIC, at=next_at, why="The sweep starts the next attempts.")
+    if state is GroupState.IGNORED:
+        return Turn(who=Who.NOBODY, why="It is ignored.")
+    return Turn(who=Who.PERSON, why=advice.text if advice.needs_person else "Start a recovery, or ignore it.")

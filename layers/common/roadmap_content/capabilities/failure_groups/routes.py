@@ -12,20 +12,24 @@ from ...api.parameters import (
     ErrorCode,
     FailingGroup,
     FailingType,
-    GroupStates,
     Limit,
     Prefix,
     Statuses,
     Time,
     UserId,
 )
-from ...contracts.api.failures import FailureGroupDetail, FailureHistory, FailurePage, GroupStateRequest
+from ...contracts.api.failures import FailureGroupDetail, FailureHistory, FailurePage
 from ...contracts.api.recoveries import RecoveryAnswer
+from ...contracts.states import GroupState
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.log import logger
 from .answers import describe_group, describe_history, list_failures
+from .request import GroupStateRequest
 from .states import change_group
 
+GroupStates = Annotated[
+    list[GroupState] | None, Query(max_length=5, description="Groups in one or more states.")
+]
 Days = Annotated[int, Query(ge=1, le=7, description="The days until now.")]
 GroupId = Annotated[str, Path(pattern=r"^[0-9a-f]{1,32}$", description="The failure group.")]
 

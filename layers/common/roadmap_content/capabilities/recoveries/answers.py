@@ -12,7 +12,6 @@ from ...contracts.api.recoveries import (
     RecoveryAnswer,
     RecoveryPage,
     RecoveryProgress,
-    RecoveryRequest,
     RecoveryTask,
     RecoveryTaskPage,
     UndoCounts,
@@ -22,6 +21,7 @@ from .create import MAX_TASKS
 from .decisions import STARTING_STATES, Limits, time_left
 from .recovery import Recovery, read_recoveries, read_recovery, recoveries_of_group
 from .recovery_tasks import count_tasks, count_undone, read_ends, read_tasks
+from .request import RecoveryRequest
 
 
 def limits_of(request: RecoveryRequest) -> Limits:

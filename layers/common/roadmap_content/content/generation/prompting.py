@@ -24,6 +24,7 @@ from ...contracts.documents import Document, unstorable
 from ...contracts.errors import InvalidContentError
 from ...contracts.items import ContentType
 from ...contracts.payloads import first_fault
+from ..findings import language_of
 from ..kind import Draft
 from ..registry import CONTENT_KINDS
 from ..roadmaps.framework import Concept
@@ -46,9 +47,6 @@ _OF_THE_COURSE = {
     "zh": "本课程所用的语言（见数据中课程的文字和名称）",
 }
 """The language if none was requested: the model sees better than a list of scripts which one it is."""
-
-_CJK = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-_KANA_OR_HANGUL = re.compile("[\u3040-\u30ff\uac00-\ud7af]")
 
 # Lone surrogates cannot be encoded. Tag characters are invisible to people, but models read them as text.
 _UNSENDABLE = re.compile("[\x00\ud800-\udfff\U000e0000-\U000e007f]")
@@ -90,10 +88,8 @@ def written_in(concept: Concept, learner: Learner) -> str:
     """
     spoken = learner.language.lower().split("-")[0]
     if not spoken:
-        texts = "".join(
-            (concept.name, concept.description, concept.module, concept.stage, *learner.course.values())
-        )
-        spoken = "zh" if _CJK.search(texts) and not _KANA_OR_HANGUL.search(texts) else ""
+        texts = concept.name, concept.description, concept.module, concept.stage, *learner.course.values()
+        spoken = language_of("\n".join(texts))
     return spoken if spoken in LANGUAGES else "en"
 
 

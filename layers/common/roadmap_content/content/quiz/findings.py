@@ -21,7 +21,8 @@ _STATED = re.compile(
 )
 _LETTER = re.compile(r"(?:option |选项)?[(（]?([A-H])(?![\w’'])")
 _RIGHT_LETTER = re.compile(
-    r"\b([A-H]) is (?:the )?(?:correct|right)\b|(?:应选|故选|选择)\s*([A-H])(?![\w])|([A-H])\s*项?是?正确"
+    r"(?:^|[.,:;] |[Oo]ption |[Cc]hoice |[Aa]nswer )([A-H]) is (?:the )?(?:correct|right)\b"
+    r"|(?:应选|故选|选择)\s?([A-H])(?=[，。,.；;]|$)|(?:^|[，。；：]|选项\s?|答案\s?)([A-H])\s?项?是?正确"
 )
 _MARKS = " .。!“”\"'"
 

@@ -23,6 +23,7 @@ from sqlalchemy.pool import QueuePool
 from ...contracts.errors import MissingSettingError
 from ..runtime.settings import SessionSource
 from .driver import Connection
+from .transactions import IS_PATIENT
 
 STATEMENT_TIMEOUT = 30
 LOCK_TIMEOUT = 3
@@ -108,6 +109,7 @@ def open_engine(
     session: SessionSource = "options",
     statement_timeout: int = STATEMENT_TIMEOUT,
     first: str = "",
+    is_patient: bool = True,
 ) -> Engine:
     """Create the engine; it connects on first use.
 
@@ -118,6 +120,7 @@ def open_engine(
             first ("currently doesn't support command-line options"), and a later SET would pin the session.
         statement_timeout: in seconds.
         first: the first statement of each transaction, sent with its begin.
+        is_patient: connect again until the deadline (`transactions.transact`).
     """
     context = verifying_context() if tls else False
     limits = session_limits(statement_timeout) if session == "options" else {}
@@ -132,6 +135,7 @@ def open_engine(
         pool_timeout=CONNECT_TIMEOUT,
         pool_pre_ping=True,
         hide_parameters=True,  # content must not be logged
+        execution_options={IS_PATIENT: is_patient},
     )
     event.listen(engine, "handle_error", _discard_if_out_of_step)
     return engine

@@ -41,6 +41,7 @@ _MEANINGS: Mapping[str, str] = {
     INSUFFICIENT_PRIVILEGE: "the role has no right to the table or to a row, or does not see every row",
     "42P10": "a save needs a unique key of the id alone, which the table does not have",
     "42": "the statement does not fit the database's schema",
+    TOO_MANY_CONNECTIONS: "the database has no free connection for the role",
     "53": "the database has no resources left",
     "54": "a value is too large",
     "55P03": "another session held a lock for too long",

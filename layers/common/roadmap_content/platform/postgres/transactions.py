@@ -31,6 +31,13 @@ RESERVE = 3.0
 """Seconds reserved at the end of an invocation, to record and report failures."""
 
 
+IS_PATIENT = "is_patient"
+"""The execution option of an engine: whether `transact` waits for a database that does not accept a
+connection, until the deadline. Otherwise it gives up after `IMPATIENT_SECONDS` and the try that is running.
+"""
+
+IMPATIENT_SECONDS = 2.0
+
 _IN_PARTS = "in_parts"
 """The execution option of connections for a second try."""
 
@@ -68,13 +75,15 @@ def transact(
         DatabaseUnavailableError: transient errors until the deadline came too close.
     """
     wait = _FIRST_WAIT
+    began, may_hang = time.monotonic(), not engine.get_execution_options().get(IS_PATIENT, True)
     while True:
         try:
             with engine.begin() as connection:
+                may_hang = False
                 wait_at_most(connection, max(_SHORTEST_ANSWER, deadline.remaining - RESERVE))
                 return work(connection, *arguments, **named)
         except (DBAPIError, OSError, NoFreeConnection) as error:
-            sqlstate, reason = diagnose(error)
+            sqlstate, reason = sqlstate_and_reason(error)
             # `from None`: the driver's error quotes SQL and rows, which must not reach users or logs.
             if sqlstate == INSUFFICIENT_PRIVILEGE:
                 _record_denial(engine, error)
@@ -85,7 +94,8 @@ def transact(
             if refused:
                 emit({Metric.CONNECTIONS_REFUSED: 1})
             pause = wait * random.uniform(0.5, 1)  # noqa: S311 - jitter, so that concurrent retries are spread
-            if deadline.remaining - pause < RESERVE:
+            is_hanging = may_hang and time.monotonic() - began > IMPATIENT_SECONDS
+            if is_hanging or deadline.remaining - pause < RESERVE:
                 if not refused:  # one cause, one alarm
                     emit({Metric.DATABASE_ERRORS: 1})
                 raise DatabaseUnavailableError(reason) from None
@@ -102,8 +112,8 @@ def transact_in_parts(
     *arguments: P.args,
     **named: P.kwargs,
 ) -> T:
-    """As `transact`. If the server refuses a row or a statement, `work` runs once more, and each `isolated`
-    part of it is undone alone.
+    """As `transact`. If the server refuses a row or a statement, `work` runs once more, and each part
+    `undone_alone` is undone without the others.
     """
     try:
         return transact(engine, work, deadline, *arguments, **named)
@@ -129,7 +139,7 @@ def savepoint(connection: Connection, name: str) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        sqlstate, reason = diagnose(error)
+        sqlstate, reason = sqlstate_and_reason(error)
         if is_transient(sqlstate):
             raise
         connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {name}")
@@ -137,7 +147,7 @@ def savepoint(connection: Connection, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def isolated(connection: Connection, event: str, *, always: bool = False, **ids: str) -> Iterator[None]:
+def undone_alone(connection: Connection, event: str, *, always: bool = False, **ids: str) -> Iterator[None]:
     """A part of the work of `transact_in_parts`: in its second try, or `always`, only this part is undone if
     the server refuses a statement of it; the `event` is logged and recorded.
     """
@@ -152,7 +162,7 @@ def isolated(connection: Connection, event: str, *, always: bool = False, **ids:
         record_refusal(connection, event.removesuffix("_refused"), refusal.sqlstate)
 
 
-def diagnose(error: DBAPIError | OSError | NoFreeConnection) -> tuple[str, str]:
+def sqlstate_and_reason(error: DBAPIError | OSError | NoFreeConnection) -> tuple[str, str]:
     """`(SQLSTATE, reason)` of an error. The SQLSTATE is empty if the server did not report one."""
     if isinstance(error, NoFreeConnection):
         return "", "no connection: the only one was in use"
@@ -188,4 +198,4 @@ def _record_denial(engine: Engine, error: DBAPIError | OSError | NoFreeConnectio
         with engine.begin() as connection:
             record_denial(connection, denied, INSUFFICIENT_PRIVILEGE)
     except (DBAPIError, OSError, NoFreeConnection) as unrecorded:
-        logger.warning("denial_not_recorded", reason=diagnose(unrecorded)[1])
+        logger.warning("denial_not_recorded", reason=sqlstate_and_reason(unrecorded)[1])

@@ -25,6 +25,4 @@ def _encode(line: Mapping[str, object]) -> str:
 
 # The service is POWERTOOLS_SERVICE_NAME, which the template sets to the name of the stack.
 # Lambda takes a line for one of the level INFO if its timestamp is not that of RFC 3339.
-logger = Logger(
-    release=os.environ.get("RELEASE", "unreleased"), json_serializer=_encode, use_rfc3339_iso8601=True
-)
+logger = Logger(release=os.environ.get("RELEASE", "unreleased"), json_serializer=_encode, use_rfc3339=True)

@@ -14,7 +14,7 @@ from ...contracts.events import Event
 from ...contracts.items import MAX_REASON, Failure, Item, Stage, count_by_type
 from ...contracts.payloads import FinalizeResult, StateError
 from ...contracts.states import QueueState
-from ...platform.postgres.transactions import isolated
+from ...platform.postgres.transactions import undone_alone
 from ...platform.runtime.collection import collection_paused
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
@@ -61,7 +61,7 @@ def end_attempt(
 ) -> FinalizeResult:
     """Recompute `framework_data`, the task's status and its failures from the tables, in the transaction of
     the caller, which `transact_in_parts` should run. The roadmap's lock comes first; a caller that writes
-    before the end takes it before. The queue comes last: admission waits for the user's counter.
+    before the end takes it before.
 
     Idempotent: unchanged values are not written, and a task of a newer attempt is not changed.
     `execution_arn` is the attempt's execution, as the caller has read it.
@@ -94,7 +94,7 @@ def end_attempt(
     summary = _record_outcome(connection, task, attempt, run_end, account, message) if changed else None
     remaining = Remaining(task.next_at)
     if is_current:
-        with isolated(connection, "failures_not_grouped"):
+        with undone_alone(connection, "failures_not_grouped"):
             remaining = _record_what_remains(services, connection, task, outcome, account.failed)
     turn = _turn_after(task, outcome, error, remaining)
     if changed:
@@ -107,15 +107,15 @@ def end_attempt(
             changed=changed,
             turn=turn.model_dump(mode="json"),
         )
+    if is_current and task.is_in_queue:
+        release(connection, task_id, attempt)
     if summary is not None:
         event = task.events.finalized(
             _status_after(task, outcome), outcome.missing, summary["generated"], turn, task.updated_at
         )
         events = [event, *remaining.exhausted]
-        with isolated(connection, "outcome_not_reported"):
+        with undone_alone(connection, "outcome_not_reported"):
             report_outcome(services, connection, task, events, account.failed, outcome, message)
-    if is_current and task.is_in_queue:
-        release(connection, task_id, attempt)
     return FinalizeResult(
         task_id=task_id,
         attempt=attempt,

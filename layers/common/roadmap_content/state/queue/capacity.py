@@ -82,6 +82,15 @@ class Capacity(NamedTuple):
         return GenerationStop(since=self.stopped_since, reason=self.stopped_reason)
 
 
+# Changes nothing. A server or a role that is read-only refuses it, and so does one without the right.
+WRITE = text("UPDATE content_capacity SET slots = slots WHERE false")
+
+
+def require_write(connection: Connection) -> None:
+    """Require that the role can write."""
+    connection.execute(WRITE)
+
+
 def read_capacity(connection: Connection) -> Capacity:
     return Capacity(*connection.execute(READ).one())
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 from ...contracts.events import AttemptEvents, Event
 from ...contracts.states import QueueState
 from ..tasks.attempts import OPENED, NewAttempt, end_attempts_of_deleted_tasks
-from .capacity import AT_WORK, Work
+from .capacity import AT_WORK, Work, lock_capacity
 from .order import Candidate, Load, next_candidate
 
 _ADMITTED = """CASE (SELECT cause FROM content_attempts c
@@ -26,17 +26,20 @@ RECENT_MINUTES = 15
 """A user who has entered the queue within these minutes uses it: others may hold half of the slots."""
 
 # The previous attempt of the task has ended, with any result. The row of the capacity is locked after those
-# of the attempts, and stays locked until the end of the transaction: the next statements decide about
-# admission with a snapshot that no other admission changes.
+# of the attempts and before any of the queue, and stays locked until the end of the transaction: the next
+# statements decide about admission with a snapshot that no other admission changes.
 OPEN = text(f"""
 WITH {OPENED},
+capacity AS MATERIALIZED (
+    SELECT FROM content_capacity, (SELECT count(*) FROM opened) AS after_opening
+    FOR UPDATE OF content_capacity
+),
 superseded AS (
     UPDATE content_queue SET state = 'ended', ended_at = clock_timestamp()
-    WHERE task_id = :task_id AND attempt <> :attempt AND state <> 'ended' RETURNING attempt
+    FROM (SELECT count(*) FROM capacity) AS after_locking
+    WHERE task_id = :task_id AND attempt <> :attempt AND state <> 'ended'
 )
-SELECT FROM content_capacity, (SELECT count(*) FROM opened) AS after_opening,
-    (SELECT count(*) FROM superseded) AS after_ending
-FOR UPDATE OF content_capacity
+SELECT count(*) FROM capacity
 """)
 
 # A new user starts above the largest counter of the class: by one, so that users who arrive between two
@@ -174,11 +177,16 @@ ORDER BY sign_at, task_id LIMIT :limit
 
 # After the plan, the estimate and the grants are those of the items to generate, without the staged ones. An
 # attempt that waits for its redrive runs already if its execution was redriven in AWS's console. It is
-# charged now.
+# charged now, with the lock of the capacity.
 CONFIRM = text("""
-WITH before AS MATERIALIZED (
+WITH capacity AS MATERIALIZED (
+    SELECT FROM content_capacity WHERE EXISTS (SELECT FROM content_queue
+        WHERE (task_id, attempt) = (:task_id, :attempt) AND state = 'waiting') FOR UPDATE
+),
+before AS MATERIALIZED (
     SELECT task_id, attempt, grants, CASE state WHEN 'waiting' THEN 0 ELSE tokens END AS charged
-    FROM content_queue WHERE (task_id, attempt) = (:task_id, :attempt) AND state <> 'ended' FOR UPDATE
+    FROM content_queue q, (SELECT count(*) FROM capacity) AS after_locking
+    WHERE (task_id, attempt) = (:task_id, :attempt) AND state <> 'ended' FOR UPDATE OF q
 ),
 confirmed AS (
     UPDATE content_queue q SET state = 'running', tokens = :tokens, grants = :grants,
@@ -231,7 +239,6 @@ _OF_ACTOR = """
 WHERE a.actor = :actor AND (a.task_id, a.attempt) = (q.task_id, q.attempt) AND q.state = 'waiting'
 """
 
-# An admission that has selected an attempt waits for this change, and does not admit it.
 HOLD = text(f"UPDATE content_queue q SET class = 'bulk_paused' FROM content_attempts a {_OF_ACTOR}")
 
 # A user whose attempts return has saved no credit, as one who arrives.
@@ -246,9 +253,6 @@ FROM returned r
 ON CONFLICT (class, queue_key) DO UPDATE SET waiting = true,
     charged = greatest(known.charged, CASE WHEN known.waiting THEN 0 ELSE excluded.charged END)
 """)
-
-WAITING_OF_ACTOR = text(f"SELECT q.task_id, q.attempt FROM content_queue q, content_attempts a {_OF_ACTOR}")
-
 
 MOST_ADMITTED = 20
 """Maximum attempts that one transaction admits. The next one continues."""
@@ -367,19 +371,17 @@ def leave_queue(connection: Connection, task_id: str, attempt: int) -> bool:
 def tidy_queue(connection: Connection) -> None:
     """End the attempts of tasks that do not exist any more."""
     end_attempts_of_deleted_tasks(connection)
+    lock_capacity(connection)
     connection.execute(END_ORPHANS)
 
 
 def hold_attempts(connection: Connection, actor: str) -> None:
     """Take the waiting attempts that an actor has claimed out of the order."""
+    lock_capacity(connection)
     connection.execute(HOLD, {"actor": actor})
 
 
 def return_attempts(connection: Connection, actor: str) -> None:
     """Put the waiting attempts that an actor has claimed into the order again."""
+    lock_capacity(connection)
     connection.execute(RETURN, {"actor": actor})
-
-
-def waiting_attempts(connection: Connection, actor: str) -> Sequence[tuple[str, int]]:
-    """The waiting attempts that an actor has claimed, with their tasks."""
-    return [(row.task_id, row.attempt) for row in connection.execute(WAITING_OF_ACTOR, {"actor": actor})]

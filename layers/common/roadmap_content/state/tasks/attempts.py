@@ -15,9 +15,6 @@ from ...contracts.items import ContentType, Item
 from ...contracts.states import Cause
 from .scope import NO_ITEM, WHOLE_TASK, Scope, decode_revisions, encode_revisions, scope_from
 
-STEP_SECONDS = 900
-"""The longest time of a function. A step that was sent before its attempt ended is over after it."""
-
 CONSOLE, AUTOMATIC = "console", "auto"
 """Actors other than users and recoveries. `console` is an execution that was started or redriven without a
 token: in the AWS console, with the AWS CLI, or by a product's `Client.start`.
@@ -53,7 +50,7 @@ OPENED = """superseded_attempts AS (
     WHERE task_id = :task_id AND attempt <> :attempt AND ended_at IS NULL
     RETURNING attempt
 ),
-not_automatic_any_more AS (
+forgotten_plans AS (
     UPDATE content_attempts SET next_at = NULL WHERE task_id = :task_id AND next_at IS NOT NULL
 ),
 opened AS (
@@ -76,11 +73,6 @@ WHERE task_id = :task_id AND attempt = :attempt AND next_at IS NULL
 RETURNING next_at
 """)
 
-DUE = text("""
-SELECT task_id, attempt FROM content_attempts WHERE next_at <= now()
-ORDER BY next_at LIMIT :limit
-""")
-
 POSTPONE = text("""
 UPDATE content_attempts SET next_at = now() + make_interval(secs => :pause)
 WHERE task_id = :task_id AND attempt = :attempt AND next_at IS NOT NULL
@@ -90,6 +82,8 @@ FORGET_NEXT = text("""
 UPDATE content_attempts SET next_at = NULL
 WHERE task_id = :task_id AND attempt = :attempt AND next_at IS NOT NULL
 """)
+
+FORGET_ALL_NEXT = text("UPDATE content_attempts SET next_at = NULL WHERE next_at IS NOT NULL")
 
 COUNT_NEXT = text("""
 SELECT count(*) AS tasks, min(next_at) AS next_at FROM content_attempts WHERE next_at IS NOT NULL
@@ -281,11 +275,6 @@ def plan_next_attempt(
     return begins
 
 
-def due_attempts(connection: Connection, limit: int) -> list[PlannedAttempt]:
-    """The planned attempts that are due, the longest overdue first."""
-    return [PlannedAttempt(*row) for row in connection.execute(DUE, {"limit": limit})]
-
-
 def postpone_attempt(connection: Connection, planned: PlannedAttempt, pause: timedelta) -> None:
     connection.execute(POSTPONE, {**planned._asdict(), "pause": pause.total_seconds()})
 
@@ -293,6 +282,11 @@ def postpone_attempt(connection: Connection, planned: PlannedAttempt, pause: tim
 def forget_next_attempt(connection: Connection, task_id: str, attempt: int) -> None:
     """Forget that an attempt follows this one."""
     connection.execute(FORGET_NEXT, {"task_id": task_id, "attempt": attempt})
+
+
+def forget_all_next_attempts(connection: Connection) -> None:
+    """Forget every planned attempt."""
+    connection.execute(FORGET_ALL_NEXT)
 
 
 def planned_attempts(connection: Connection) -> dict[str, Any]:

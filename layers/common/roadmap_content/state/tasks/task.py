@@ -43,9 +43,6 @@ WHERE t.task_id = :task_id AND t.user_id = coalesce(:user_id, t.user_id)
 
 LOCK_AT_ONCE = text("SELECT 1 FROM roadmap_tasks WHERE task_id = :task_id FOR NO KEY UPDATE SKIP LOCKED")
 
-# An erasure makes the user's tasks the product's own again, or deletes them.
-LOCK_ALL = text("SELECT FROM roadmap_tasks WHERE task_id = ANY(:tasks) ORDER BY task_id FOR UPDATE")
-
 # All of the user's tasks of a roadmap at once: otherwise a trigger would note a change for the others.
 # Guarantees: until the next claim, the task's row has a mark, and names no execution.
 DISOWN = text("""
@@ -278,9 +275,11 @@ def read_extras(connection: Connection, task_id: str) -> Any:  # noqa: ANN401 - 
 
 
 def lock_task(connection: Connection, task_id: str, user_id: str | None = None) -> None:
-    """Lock a task's row against claims; with `user_id`, only a task of that user. Every transaction
-    takes its locks in one order: the roadmap, the task, its attempt, the queue and its capacity, and the
-    task's events last.
+    """Lock a task's row against claims; with `user_id`, only a task of that user.
+
+    The order of all locks: the roadmap; the task; a recovery; the attempt; the current failures; the queue's
+    capacity, its entries, its counters; the events of tasks. An admission takes entries and counters in turn.
+    A transaction that changes several entries that wait, or one and a counter, takes the capacity before.
     """
     connection.execute(LOCK, {"task_id": task_id, "user_id": user_id})
 
@@ -288,11 +287,6 @@ def lock_task(connection: Connection, task_id: str, user_id: str | None = None) 
 def disown_tasks(connection: Connection, user_id: str, task_ids: Sequence[str], mark: str | None) -> None:
     """Make a user's tasks the product's own again: no sweep, and no late step, writes anything for them."""
     connection.execute(DISOWN, {"user_id": user_id, "tasks": list(task_ids), "mark": mark})
-
-
-def lock_tasks(connection: Connection, task_ids: Sequence[str]) -> None:
-    """Lock tasks against claims, before they are disowned or deleted."""
-    connection.execute(LOCK_ALL, {"tasks": list(task_ids)})
 
 
 def lock_task_at_once(connection: Connection, task_id: str) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from ...contracts.api.turn import Turn
-from ...contracts.states import UNFINISHED, GroupState, QueueState, Who
+from ...contracts.states import UNFINISHED, QueueState, Who
 from .next_actions import Advice
 
 
@@ -70,18 +70,3 @@ def _of_unfinished(facts: TaskFacts) -> Turn:
 def worst(advices: Iterable[Advice]) -> Advice | None:
     """The advice that decides: one that needs a person before the others."""
     return max(advices, key=lambda advice: advice.needs_person, default=None)
-
-
-def turn_of_group(
-    state: GroupState, tasks: int, planned: int, next_at: datetime | None, advice: Advice
-) -> Turn:
-    """Whose turn it is for a failure group of `tasks`, of which `planned` are tried again without a request,
-    the first one at `next_at`.
-    """
-    if not tasks:
-        return Turn(who=Who.NOBODY, why="None of its items is missing.")
-    if planned >= tasks:
-        return Turn(who=Who.AUTOMATIC, at=next_at, why="The sweep starts the next attempts.")
-    if state is GroupState.IGNORED:
-        return Turn(who=Who.NOBODY, why="It is ignored.")
-    return Turn(who=Who.PERSON, why=advice.text if advice.needs_person else "Start a recovery, or ignore it.")
