@@ -7,6 +7,10 @@ export interface Actions {
   narrow: boolean;
 }
 
+export interface Activity {
+  hours: (HourOfWork)[];
+}
+
 export interface AttemptPage {
   items: (AttemptRow)[];
   next_cursor: string | null;
@@ -217,6 +221,18 @@ export interface FailureGroupDetail {
   recoveries: (RecoveryAnswer)[];
 }
 
+export interface FailureHistory {
+  since: string;
+  hours: (FailureHour)[];
+  healed: (HealedGroup)[];
+}
+
+export interface FailureHour {
+  hour: string;
+  failed: number;
+  still: number;
+}
+
 export interface FailurePage {
   items: (FailureGroup)[];
   next_cursor: string | null;
@@ -245,6 +261,19 @@ export interface GroupStateRequest {
   until_tasks?: number | null;
 }
 
+export interface HealedGroup {
+  group_id: string;
+  error_code: string;
+  sentence: string | null;
+  stage: Stage;
+  reason: string;
+  failed: number;
+  last_seen: string;
+  automatically: number;
+  by_recovery: number;
+  by_person: number;
+}
+
 export interface Health {
   status: "ok" | "attention";
   stuck_tasks: number;
@@ -267,6 +296,16 @@ export interface Health {
   schema_revision: string;
   release: string;
   attention: (Attention)[];
+}
+
+export interface HourOfWork {
+  hour: string;
+  waiting: number;
+  at_work: number;
+  saved: number;
+  failed: number;
+  spent: number;
+  saved_by_staging: number;
 }
 
 export interface Identity {
@@ -445,6 +484,7 @@ export interface RecoveryAnswer {
   tokens_used: number;
   rate_actual: number | null;
   stop_reason: string | null;
+  progress: RecoveryProgress | null;
   undone: UndoCounts | null;
 }
 
@@ -475,6 +515,12 @@ export interface RecoveryPreview {
   other_tokens: number | null;
   estimated_minutes: number;
   refused: Record<string, number>;
+}
+
+export interface RecoveryProgress {
+  ended: ([string, number])[];
+  least_seconds: number | null;
+  most_seconds: number | null;
 }
 
 export interface RecoveryRequest {

@@ -2,10 +2,11 @@
 
 import { useState } from "./vendor/hooks.js";
 import { get } from "./api.js";
+import { Chart, byHours } from "./chart.js";
 import { GroupDialog, StateLine } from "./group-state.js";
 import { RecoveryDialog } from "./heal.js";
 import { html } from "./html.js";
-import { T, moment, number } from "./language.js";
+import { T, number } from "./language.js";
 import { useLive } from "./live.js";
 import { Age, Empty, ErrorNote, Id, Link, Loading, Next, Pill, ReasonLine, Recorded, Remedy, ofTypes, useTitle } from "./parts.js";
 import { change, href } from "./router.js";
@@ -14,8 +15,6 @@ import { filterOf } from "./view-tasks.js";
 /** @typedef {import("./types").FailureGroup} FailureGroup */
 
 const RINGING = ["new", "regressed"];
-const HOURS = 24;
-const HOUR = 3_600_000;
 
 /** @param {{ query: URLSearchParams, session: import("./app.js").Session }} props */
 export function FailuresView({ query, session }) {
@@ -31,11 +30,31 @@ export function FailuresView({ query, session }) {
     ),
     () => 10_000,
   );
+  const days = query.get("days") === "7" ? 7 : 1;
+  const { data: history } = useLive(
+    `failure hours ${days}`,
+    /** @type {(signal: AbortSignal) => Promise<import("./types").FailureHistory | null>} */ (
+      async (signal) => (session.sees ? get(["failure-hours"], { days }, signal) : null)
+    ),
+    () => 60_000,
+  );
+  const whole = !ringing && Object.keys(filter).length === 0;
   const groups = data?.items ?? [];
   const allNew = groups.every((group) => group.state === "new");
   return html`
     <div class="head"><h1 tabindex="-1">${T.sections.failures}</h1></div>
     <p class="meta">${session.operates ? T.failures.introOperator : T.failures.intro}</p>
+    ${
+      session.sees &&
+      whole &&
+      html`<div class="chips" role="group" aria-label=${T.failures.period}>
+        ${[1, 7].map(
+          (each) =>
+            html`<button type="button" key=${each} class="chip ${days === each ? "on" : ""}" aria-pressed=${days === each} onClick=${() => change({ days: each === 1 ? null : "7" }, { replace: true })}>${T.failures.days(each)}</button>`,
+        )}
+      </div>`
+    }
+    ${(groups.length > 0 || (whole && history && history.hours.length > 0)) && html`<${Hours} groups=${groups} history=${whole ? history : null} days=${whole ? days : 1} />`}
     ${
       (ringing || data?.items.length !== 0) &&
       html`<div class="chips" role="group" aria-label=${T.failures.ringing}>
@@ -49,7 +68,6 @@ export function FailuresView({ query, session }) {
     }
     ${error && html`<${ErrorNote} error=${error} at=${data ? at : null} retry=${refresh} />`}
     ${!data && !error && html`<${Loading} like="groups" />`}
-    ${groups.length > 0 && html`<${Hours} groups=${groups} />`}
     ${data && data.items.length === 0 && html`<${Empty}>${Object.keys(filter).length || ringing ? T.failures.noMatch : T.failures.empty}<//>`}
     <ul class="groups" tabindex="-1">
       ${groups.map(
@@ -87,6 +105,7 @@ export function FailuresView({ query, session }) {
         `,
       )}
     </ul>
+    ${whole && history && history.healed.length > 0 && html`<${Healed} groups=${history.healed} />`}
     ${
       deciding &&
       html`<${GroupDialog}
@@ -110,37 +129,30 @@ export function FailuresView({ query, session }) {
   `;
 }
 
-/** The beginnings of the last 24 hours, in milliseconds. */
-function lastHours() {
-  const end = Math.floor(Date.now() / HOUR) * HOUR;
-  return Array.from({ length: HOURS }, (_, k) => end - (HOURS - 1 - k) * HOUR);
+/**
+ * What failed in a day or a week, and what of it has healed since. An owner sees what is missing of the own tasks.
+ * @param {{ groups: FailureGroup[], history: import("./types").FailureHistory | null, days: number }} props
+ */
+function Hours({ groups, history, days }) {
+  const rows = history?.hours ?? groups.flatMap((group) => group.by_hour.map(([hour, items]) => ({ hour, failed: items, still: items })));
+  const columns = byHours(rows, days === 1 ? 24 : 28, days === 1 ? 1 : 6, [
+    ["F", T.failures.still, ({ still }) => still],
+    ["healed", T.failures.healed, ({ failed, still }) => failed - still],
+  ]);
+  return html`<${Chart} label=${T.failures.overTime(days === 1 ? 1 : 6)} columns=${columns} names=${[["F", T.failures.still], ["healed", T.failures.healed]]} />`;
 }
 
-/** The beginning of an hour, in milliseconds. @param {string} time */
-const hourOf = (time) => Math.floor(Date.parse(time) / HOUR) * HOUR;
-
-/** The failed items of all groups by hour, of the last 24 hours. @param {{ groups: FailureGroup[] }} props */
-function Hours({ groups }) {
-  /** @type {Map<number, number>} */
-  const byHour = new Map();
-  for (const group of groups) for (const [hour, items] of group.by_hour) byHour.set(hourOf(hour), (byHour.get(hourOf(hour)) ?? 0) + items);
-  const bars = lastHours();
-  const most = Math.max(1, ...bars.map((hour) => byHour.get(hour) ?? 0));
-  const label = bars
-    .filter((hour) => byHour.has(hour))
-    .map((hour) => T.failures.inHour(T.items(byHour.get(hour) ?? 0), moment(hour)))
-    .join("; ");
-  return html`
-    <figure class="hours" dir="ltr">
-      <svg viewBox="0 0 480 44" preserveAspectRatio="none" role="img" aria-label=${`${T.failures.overTime}: ${label || T.none}`}>
-        <path class="axis" d="M0 43.5H480" />
-        ${bars.map((hour, k) => {
-          const items = byHour.get(hour) ?? 0;
-          const height = items ? Math.max(2, (40 * items) / most) : 0;
-          return items > 0 && html`<rect key=${k} x=${20 * k + 2} y=${43 - height} width="16" height=${height}><title>${T.failures.inHour(T.items(items), moment(hour))}</title></rect>`;
-        })}
-      </svg>
-      <figcaption class="meta"><span>${moment(bars[0] ?? 0)}</span><span>${T.failures.atMost(number(most))}</span><span>${T.justNow}</span></figcaption>
-    </figure>
-  `;
-}
+/** The groups that failed in the period and have no failure now. @param {{ groups: import("./types").HealedGroup[] }} props */
+const Healed = ({ groups }) => html`
+  <h2>${T.failures.healedHeading}</h2>
+  <ul class="healed">
+    ${groups.map(
+      (group) => html`<li key=${group.group_id}>
+        <p><strong>${number(group.failed)}</strong> <span class="meta">${T.failures.failedThen}</span></p>
+        <h3><${ReasonLine} code=${group.error_code} reason=${group.reason} /></h3>
+        <p class="meta">${T.failures.healedBy(group.automatically, group.by_recovery, group.by_person)}</p>
+        <p class="meta">${T.failures.last} <${Age} at=${group.last_seen} /></p>
+      </li>`,
+    )}
+  </ul>
+`;

@@ -1,6 +1,7 @@
 // The system: stuck and drifted tasks, undelivered events, and the tokens spent and saved by staging.
 
 import { get } from "./api.js";
+import { Chart, byHours } from "./chart.js";
 import { html } from "./html.js";
 import { T, ago, moment, number } from "./language.js";
 import { useLive } from "./live.js";
@@ -14,6 +15,11 @@ export function HealthView() {
     "health",
     /** @type {(signal: AbortSignal) => Promise<import("./types").Health>} */ ((signal) => get(["health"], {}, signal)),
     () => 15_000,
+  );
+  const { data: activity } = useLive(
+    "activity",
+    /** @type {(signal: AbortSignal) => Promise<import("./types").Activity>} */ ((signal) => get(["health", "hours"], {}, signal)),
+    () => 60_000,
   );
   const ringing = (data?.failure_groups?.new ?? 0) + (data?.failure_groups?.regressed ?? 0) - (data?.failure_groups_automatic ?? 0);
   // The bar above each view says that generation is stopped.
@@ -49,6 +55,7 @@ export function HealthView() {
         }
         <dl class="tiles health">${tiles.filter((tile) => tile.value).map((tile) => html`<${Tile} key=${tile.label} ...${tile} />`)}</dl>
         ${tiles.some((tile) => !tile.value) && html`<p class="meta zeros">${T.health.zeros(tiles.filter((tile) => !tile.value).map((tile) => tile.label).join(" · "))}</p>`}
+        ${activity && html`<${Activity} hours=${activity.hours} />`}
         <h2>${T.health.sweep}</h2>
         <p>
           ${
@@ -75,6 +82,26 @@ export function HealthView() {
     }
   `;
 }
+
+/** What the rows of the last 24 hours say. @param {{ hours: import("./types").HourOfWork[] }} props */
+const Activity = ({ hours }) => {
+  /** @type {[string, [string, string, "saved" | "failed" | "spent" | "waiting" | "at_work"][]][]} */
+  const charts = [
+    [T.health.itemsByHour, [["S", T.task.savedCount, "saved"], ["F", T.task.failedCount, "failed"]]],
+    [T.health.tokensByHour, [["T", T.recoveries.tokens, "spent"]]],
+    [T.health.waitingByHour, [["waiting", T.health.queue, "waiting"]]],
+    [T.health.atWorkByHour, [["G", T.health.atWork, "at_work"]]],
+  ];
+  return html`
+    <h2>${T.health.lastDay}</h2>
+    <div class="charts">
+      ${charts.map(([label, parts]) => {
+        const columns = byHours(hours, 24, 1, parts.map(([kind, name, field]) => [kind, name, (row) => row[field]]));
+        return html`<${Chart} key=${label} label=${label} columns=${columns} names=${parts.length > 1 ? parts : []} />`;
+      })}
+    </div>
+  `;
+};
 
 /** Red is what somebody must act on: the sweep corrects drifted tasks. @param {import("./types").Health} data @param {number} ringing */
 const tilesOf = (data, ringing) => [

@@ -2,6 +2,7 @@
 
 import { useState } from "./vendor/hooks.js";
 import { ApiError, get, post } from "./api.js";
+import { Chart } from "./chart.js";
 import { html } from "./html.js";
 import { T, duration, moment, number, percent } from "./language.js";
 import { useLive } from "./live.js";
@@ -97,8 +98,6 @@ export function RecoveryView({ id, query, session }) {
   const active = ACTIVE.includes(data.state);
   const paused = data.state.startsWith("paused");
   const left = data.counts.waiting + data.counts.running;
-  // Measured, because the slots and the model may allow less than the configured rate.
-  const rate = data.started_at ? (1000 * done(data)) / Math.max(1, Date.now() - Date.parse(data.started_at)) : 0;
   const undone = data.undone ?? null;
   const undoable = data.filter.regenerate !== undefined && data.ended_at !== null && (undone === null || undone.tasks_left > 0);
   return html`
@@ -130,9 +129,10 @@ export function RecoveryView({ id, query, session }) {
       </div>
     </div>
     ${data.stop_reason && html`<${StopReason} reason=${data.stop_reason} />`}
+    ${data.started_at && data.progress && html`<${Ends} start=${Date.parse(data.started_at)} ended=${data.progress.ended} total=${data.counts.total} />`}
     <dl class="facts">
       <div><dt>${T.recoveries.rateLabel}</dt><dd>${T.recoveries.rate(data.rate_actual === null ? T.none : number(Math.round(data.rate_actual * 10) / 10), number(data.rate_per_minute))}</dd></div>
-      ${active && left > 0 && html`<div><dt>${T.recoveries.remaining}</dt><dd>${rate ? duration(left / rate) : T.none}</dd></div>`}
+      ${active && left > 0 && html`<div><dt>${T.recoveries.remaining}</dt><dd>${remaining(data.progress)}</dd></div>`}
       <div><dt>${T.recoveries.canary}</dt><dd>${data.canary ? T.tasks(data.canary) : T.recoveries.noCanary}</dd></div>
       <div><dt>${T.recoveries.breaker}</dt><dd>${data.breaker ? T.recoveries.breakerOf(data.breaker) : T.recoveries.noBreaker}</dd></div>
       <div><dt>${T.recoveries.limits}</dt><dd>${T.recoveries.concurrency(number(data.concurrency))}</dd></div>
@@ -166,6 +166,22 @@ export function RecoveryView({ id, query, session }) {
       <//>`
     }
   `;
+}
+
+/** From the faster to the slower measured speed, in whole minutes. @param {Recovery["progress"]} progress */
+function remaining(progress) {
+  const [least = "", most = ""] = [progress?.least_seconds, progress?.most_seconds].map((seconds) => (seconds == null ? "" : duration(60 * Math.ceil(seconds / 60))));
+  if (!most) return T.recoveries.tooEarly;
+  return least === most ? most : T.recoveries.between(least, most);
+}
+
+/** The tasks that had ended, over time. @param {{ start: number, ended: [string, number][], total: number }} props */
+function Ends({ start, ended, total }) {
+  const columns = ended.map(([at, count], k) => {
+    const [from, to] = [Date.parse(ended[k - 1]?.[0] ?? "") || start, Date.parse(at)];
+    return { from, to, parts: /** @type {[string, number][]} */ ([["S", count]]), text: T.inTime(moment(to), T.recoveries.progress(number(count), number(total))) };
+  });
+  return columns.length > 1 && html`<${Chart} label=${T.recoveries.endedOverTime} columns=${columns} gap=${0} />`;
 }
 
 /** A breaker names the failure group that the last failed tasks have in common. @param {{ reason: string }} props */

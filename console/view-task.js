@@ -2,6 +2,7 @@
 
 import { useCallback, useMemo, useState } from "./vendor/hooks.js";
 import { ApiError, get } from "./api.js";
+import { Chart } from "./chart.js";
 import { TYPES } from "./content-types.js";
 import { CancelDialog, RedriveDialog, RetryDialog } from "./heal.js";
 import { html } from "./html.js";
@@ -519,46 +520,23 @@ function Attempts({ session, waits, attempts, error, retry, children }) {
   `;
 }
 
-const CHART = { width: 480, height: 56, least: 8 };
-
 /** When each attempt ran, how long, and what it saved and failed; of that, what failed for a temporary reason, such as an outage. @param {{ attempts: Attempt[] }} props */
 function AttemptsChart({ attempts }) {
-  const { width, height, least } = CHART;
-  const now = Date.now();
-  const spans = attempts.map((each) => ({ each, from: Date.parse(each.claimed_at), to: each.ended_at ? Date.parse(each.ended_at) : now }));
-  const start = spans[0]?.from ?? now;
-  const end = Math.max(...spans.map(({ to }) => to));
-  const scale = (width - least * attempts.length) / Math.max(1, end - start);
-  const most = Math.max(1, ...attempts.map((each) => sum(each.planned)));
-  /** @param {Attempt} each @returns {[string, string, number][]} */
-  const parts = (each) => [
-    ["S", T.task.savedCount, sum(each.saved)],
-    ["F", T.task.failedCount, sum(each.failed) - sum(each.temporary)],
-    ["outage", T.task.temporary, sum(each.temporary)],
-  ];
-  const text = (/** @type {Attempt} */ each) => `${T.task.attemptNumber(each.attempt)}: ${parts(each).map(([, name, count]) => `${name} ${number(count)}`).join(", ")}`;
-  return html`<figure class="attempts-chart">
-    <svg viewBox="0 0 ${width} ${height}" role="img" aria-label=${attempts.map(text).join("; ")} dir="ltr">
-      <path class="axis" d="M0 ${height - 0.5}H${width}" />
-      ${spans.map(({ each, from, to }, k) => {
-        const place = { x: (from - start) * scale + least * k, width: Math.max(least - 2, (to - from) * scale) };
-        const planned = Math.max(3, (sum(each.planned) * (height - 4)) / most);
-        let top = height - 1;
-        return html`<g key=${each.attempt}>
-          <title>${text(each)} · ${moment(from)} · ${duration((to - from) / 1000)}</title>
-          <rect class="state-M" ...${place} y=${top - planned} height=${planned} />
-          ${parts(each).map(([state, , count]) => {
-            const tall = (count * (height - 4)) / most;
-            top -= tall;
-            return html`<rect key=${state} class="state-${state}" ...${place} y=${top} height=${tall} />`;
-          })}
-        </g>`;
-      })}
-    </svg>
-    <figcaption class="meta">
-      <span>${moment(start)}</span>${attempts.some((each) => sum(each.temporary)) && html`<span><span class="swatch state-outage"></span> ${T.task.temporary}</span>`}<span>${moment(end)}</span>
-    </figcaption>
-  </figure>`;
+  const columns = attempts.map((each) => {
+    const [from, to] = [Date.parse(each.claimed_at), each.ended_at ? Date.parse(each.ended_at) : Date.now()];
+    /** @type {[string, string, number][]} */
+    const parts = [
+      ["S", T.task.savedCount, sum(each.saved)],
+      ["F", T.task.failedCount, sum(each.failed) - sum(each.temporary)],
+      ["outage", T.task.temporary, sum(each.temporary)],
+    ];
+    const text = `${T.task.attemptNumber(each.attempt)}: ${parts.map(([, name, count]) => `${name} ${number(count)}`).join(", ")} · ${moment(from)} · ${duration((to - from) / 1000)}`;
+    // Its numbers are counted at its end. Until then, and without a plan, it is one grey unit.
+    const rest = sum(each.planned) - sum(each.saved) - sum(each.failed) || Number(!sum(each.planned));
+    return { from, to, text, parts: /** @type {[string, number][]} */ ([...parts.map(([kind, , count]) => [kind, count]), ["M", rest]]) };
+  });
+  const names = /** @type {[string, string][]} */ ([["S", T.task.savedCount], ["F", T.task.failedCount], ["outage", T.task.temporary]]);
+  return html`<${Chart} label=${T.task.ofAttempts} columns=${columns} names=${names.filter(([kind]) => columns.some(({ parts }) => parts.some(([each, count]) => each === kind && count)))} />`;
 }
 
 /** @param {{ attempt: Attempt, waits?: boolean, session: Session }} props */

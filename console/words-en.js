@@ -34,6 +34,8 @@ export const en = {
   all: "all",
   none: "–",
   justNow: "just now",
+  /** @param {string} time @param {string} text */
+  inTime: (time, text) => `${time}: ${text}`,
   /** @param {number} s */
   seconds: (s) => `${s} s`,
   /** @param {number} m @param {number} s */
@@ -404,6 +406,7 @@ export const en = {
     },
     running: "running",
     planned: "planned",
+    ofAttempts: "Items by attempt",
     savedCount: "saved",
     failedCount: "failed",
     temporary: "temporary failures",
@@ -501,11 +504,22 @@ export const en = {
     counts: (items, tasks) => `${items === 1 ? "item" : "items"} in ${tasks}`,
     first: "First seen",
     last: "Last seen",
-    overTime: "Failed items over time",
-    /** @param {string} items */
-    atMost: (items) => `Failed items by hour, at most ${items}`,
-    /** @param {string} count @param {string} hour */
-    inHour: (count, hour) => `${count} at ${hour}`,
+    /** @param {number} hours */
+    overTime: (hours) => (hours === 1 ? "Failed items by hour" : `Failed items by ${hours} hours`),
+    still: "missing since",
+    healed: "healed",
+    period: "Period",
+    /** @param {number} days */
+    days: (days) => (days === 1 ? "24 hours" : `${days} days`),
+    healedHeading: "Healed in this period",
+    failedThen: "failed",
+    /** @param {number} automatically @param {number} recovery @param {number} person */
+    healedBy: (automatically, recovery, person) =>
+      [
+        automatically && `${n(automatically, "item")} automatically`,
+        recovery && `${n(recovery, "item")} by a recovery`,
+        person && `${n(person, "item")} by a person's retry`,
+      ].filter(Boolean).join(" · ") || "Not by an attempt: the product changed the content or removed the tasks, or other reasons came after it.",
     example: "Example",
     showTasks: "Show the tasks",
     heal: "Heal this group",
@@ -579,6 +593,10 @@ export const en = {
     started: "Started",
     ended: "Ended",
     remaining: "Remaining, about",
+    tooEarly: "unknown until five tasks have ended",
+    /** @param {string} least @param {string} most */
+    between: (least, most) => `${least} to ${most}`,
+    endedOverTime: "Ended tasks",
     reason: "Reason",
     pause: "Pause",
     resume: "Resume",
@@ -612,6 +630,7 @@ export const en = {
       failure_groups: "Causes without a decision.",
       generation_stopped: "Generation is stopped.",
       time_zone: "Time zone.",
+      database_unavailable: "A role of the database fails.",
       database: "The database differs from what was installed.",
       queue_halted: "The queue stands still.",
       sweep_overdue: "The sweep is overdue.",
@@ -632,6 +651,11 @@ export const en = {
     automaticNext: (when) => `The first at ${when}.`,
     /** @param {string} slots */
     slots: (slots) => `Slots for batches: ${slots}.`,
+    lastDay: "The last 24 hours",
+    itemsByHour: "Items by hour",
+    tokensByHour: "Tokens by hour",
+    waitingByHour: "Waiting attempts, most at once",
+    atWorkByHour: "Attempts at work, most at once",
     stuck: "Stuck tasks",
     stuckHelp: "An attempt is recorded, but no run is processing it.",
     drifted: "Drifted tasks",

@@ -55,7 +55,7 @@ from roadmap_content.contracts.api.items import (
     Revisions,
     SavedItem,
 )
-from roadmap_content.contracts.api.system import Health, Identity
+from roadmap_content.contracts.api.system import Activity, Health, HourOfWork, Identity
 from roadmap_content.contracts.api.tasks import (
     AttemptPage,
     CancelAnswer,
@@ -71,6 +71,7 @@ from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.states import Cause
 from roadmap_content.platform.aws.clients import preload_for_snapstart
 from roadmap_content.runs.retries.retry import redrive_task, retry_task
+from roadmap_content.state.activity import read_activity
 from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.attempts import AttemptStart
 from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope
@@ -310,6 +311,22 @@ def get_health() -> Health:
     """Return the health of the system. Requires the operator's or the viewer's scope."""
     api.caller.require_sight()
     return answer_health(api.services, api.deadline)
+
+
+@app.get(
+    "/api/v1/health/hours",
+    operation_id="get_activity",
+    tags=["health"],
+    summary="Get the work of the last 24 hours",
+    responses=answered(Activity, "The work of each hour", 503),
+)
+def get_activity() -> Activity:
+    """Return what was saved, has failed, waited and was spent in each hour. Requires the operator's or the
+    viewer's scope.
+    """
+    api.caller.require_sight()
+    rows = api.read(read_activity)
+    return Activity(hours=[HourOfWork.model_validate(row._mapping) for row in rows])
 
 
 @app.get(

@@ -276,7 +276,8 @@ CREATE INDEX content_origin_refused_by_age ON content_origins (origin_id) WHERE 
 """Former contents, and how each came to be."""
 
 CAPABILITIES = """
--- The sums of `content_task_failures` by group, and by group and hour, updated in the same transactions.
+-- The sums of `content_task_failures` by group, and by group and hour, updated in the same transactions. What
+-- failed in an hour stays when it is healed: in the hour of its end, by whose attempt.
 CREATE TABLE content_failure_groups (
     group_id varchar(32) PRIMARY KEY,
     error_code text NOT NULL,
@@ -295,6 +296,10 @@ CREATE TABLE content_failure_hours (
     group_id varchar(32) NOT NULL,
     hour timestamptz NOT NULL,
     items bigint NOT NULL,
+    failed bigint NOT NULL DEFAULT 0,
+    automatically bigint NOT NULL DEFAULT 0,
+    by_recovery bigint NOT NULL DEFAULT 0,
+    by_person bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (group_id, hour)
 );
 CREATE INDEX content_failure_hour_by_time ON content_failure_hours (hour);

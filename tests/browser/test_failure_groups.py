@@ -44,6 +44,16 @@ def test_a_group_is_acknowledged_healed_comes_back_and_rings_and_an_ignored_one_
     console.open("/failures")
     expect(page.locator(".group").first).to_be_visible()
     expect(group).to_have_count(0)
+    # The morning after: pale, and by whom it was healed.
+    healed = page.locator(".healed > li", has_text="glossary holds a NUL character")
+    expect(healed).to_contain_text("1 failed")
+    expect(healed).to_contain_text("1 item by a person's retry")
+    chart = page.get_by_role("img", name=re.compile("^Failed items by hour: .*healed [1-9]"))
+    page.get_by_role("button", name="7 days").click()
+    expect(page.get_by_role("img", name="Failed items by 6 hours")).to_have_count(0)  # one column: its text
+    expect(page.locator(".chart")).to_contain_text(re.compile("healed [1-9]"))
+    expect(chart).to_have_count(0)
+    assert console.axe() == []
     _fail(api, "memory-2")
     expect(state()).to_have_text("came back")
     assert ringing() == others + 1

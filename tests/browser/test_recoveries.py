@@ -13,20 +13,25 @@ from tests.browser.tasks import finish, outage
 pytestmark = pytest.mark.nightly
 
 
-@pytest.mark.parametrize(("recovered", "remaining"), [(4, re.compile("^4 h")), (0, "–")])
-def test_the_remaining_time_of_a_recovery_is_measured(
-    console: Console, api: RealApi, recovered: int, remaining: str | re.Pattern[str]
+@pytest.mark.parametrize(
+    ("least", "most", "remaining"),
+    [(600, 1_190, "10 min to 20 min"), (590, 595, "10 min"), (None, None, "unknown until five tasks")],
+)
+def test_a_recovery_shows_its_progress_over_time_and_an_estimate_only_of_what_was_measured(
+    console: Console, api: RealApi, least: int | None, most: int | None, remaining: str
 ) -> None:
-    """Regression: 16 waiting tasks, at the configured rate of 6,000 a minute, were "about 0 s"."""
-    counts = {"recovered": recovered, "still_failing": 0, "refused": 0, "running": 0, "waiting": 16}
-    an_hour_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    """Regression: after one of twenty tasks, the rest took "about 23 min 4 s", and then 32 minutes."""
+    begin = datetime.now(UTC) - timedelta(hours=1)
+    ended = [((begin + timedelta(minutes=5 * k * k)).isoformat(), k) for k in range(1, 4)]
+    progress = {"ended": ended, "least_seconds": least, "most_seconds": most}
     path = f"/recoveries/{api.recoveries['running']}"
-    console.alter(
-        f"**{path}", lambda body: body.update(started_at=an_hour_ago, counts={**counts, "total": 20})
-    )
+    console.alter(f"**{path}", lambda body: body.update(started_at=begin.isoformat(), progress=progress))
     console.open(path)
+    chart = console.page.get_by_role("img", name=re.compile("^Ended tasks: .* 1 of 20 .* 3 of 20 "))
+    expect(chart).to_be_visible()
+    expect(chart.locator("g title").last).to_contain_text("3 of 20 tasks done")
     fact = console.page.locator(".facts > div", has_text="Remaining, about")
-    expect(fact.locator("dd")).to_have_text(remaining)
+    expect(fact.locator("dd")).to_contain_text(remaining)
 
 
 def test_an_operator_recovers_many_tasks_with_canary_pause_and_resume(console: Console, api: RealApi) -> None:

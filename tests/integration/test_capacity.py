@@ -5,7 +5,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -292,3 +292,49 @@ def test_a_claim_of_the_writer_cannot_change_the_audit_trail(pipeline: Pipeline,
     send("PUT", {"slots": 3, "reason": "less"})
     with pytest.raises(Exception, match="permission denied"), pipeline.services.engine.begin() as connection:
         connection.execute(text("DELETE FROM content_capacity_changes"))
+
+
+def test_the_hours_of_a_day_show_what_waited_worked_was_saved_and_failed(
+    pipeline: Pipeline, ask: Ask
+) -> None:
+    """Three attempts: one waited from 20 to 18 hours ago and worked for two more, one worked then without
+    having waited, and one waits for an hour.
+    """
+    this_hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    entries = [(-20, -18, -16), (-19, -19, -17), (-40, -39, -38), (-1, None, None)]
+    for number, (enqueued, admitted, ended) in enumerate(entries):
+        times = {
+            name: None if hour is None else this_hour + timedelta(hours=hour, minutes=30)
+            for name, hour in (("enqueued", enqueued), ("admitted", admitted), ("ended", ended))
+        }
+        pipeline.execute(
+            "INSERT INTO content_attempts (task_id, attempt, actor, cause, step, ended_at, saved, failed)"
+            " VALUES (:id, 1, 'auto', 'automatic', CASE WHEN :over THEN 'ended' ELSE 'claimed' END, :ended,"
+            """ '{"quiz": 2, "tutorial": 3}', '{"quiz": 1}')""",
+            id=f"t-{number}", over=ended is not None, ended=times["ended"],
+        )  # fmt: skip
+        pipeline.execute(
+            "INSERT INTO content_queue (task_id, attempt, class, queue_key, state, tokens, grants,"
+            " enqueued_at, admitted_at, ended_at) VALUES (:id, 1, 'bulk', 'u',"
+            " CASE WHEN :over THEN 'ended' ELSE 'waiting' END, 0, 1, :enqueued, :admitted, :ended)",
+            id=f"t-{number}", over=ended is not None, **times,
+        )  # fmt: skip
+    pipeline.execute(
+        "INSERT INTO content_token_hours SELECT :hour, shard, 100, 10 FROM generate_series(1, 3) AS shard",
+        hour=this_hour - timedelta(hours=17),
+    )
+    answer = ask("GET", "/health/hours", **OPERATOR)
+    shown = {
+        round((datetime.fromisoformat(row.pop("hour")) - this_hour) / timedelta(hours=1)): row
+        for row in answer.body["hours"]
+    }
+    assert list(shown) == list(range(-23, 1))
+
+    def hours_with(name: str) -> dict[int, int]:
+        return {hour: row[name] for hour, row in shown.items() if row[name]}
+
+    assert hours_with("waiting") == {-20: 1, -19: 1, -18: 1, -1: 1, 0: 1}
+    assert hours_with("at_work") == {-19: 1, -18: 2, -17: 2, -16: 1}
+    assert (hours_with("saved"), hours_with("failed")) == ({-17: 5, -16: 5}, {-17: 1, -16: 1})
+    assert (hours_with("spent"), hours_with("saved_by_staging")) == ({-17: 300}, {-17: 30})
+    assert ask("GET", "/health/hours").status == 403

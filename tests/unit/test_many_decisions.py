@@ -24,6 +24,7 @@ from roadmap_content.capabilities.automatic_attempts.plans import FIRST_PAUSE, p
 from roadmap_content.capabilities.recoveries.decisions import (
     BURST,
     FINAL_STATES,
+    LEAST_ENDED,
     PAUSED_STATES,
     Limits,
     Progress,
@@ -33,6 +34,7 @@ from roadmap_content.capabilities.recoveries.decisions import (
     may_start,
     next_state,
     settlement_of,
+    time_left,
 )
 from roadmap_content.contracts.api.tasks import ItemTotals
 from roadmap_content.contracts.errors import InvalidCursorError, code_of
@@ -344,3 +346,45 @@ def test_the_totals_of_a_task_count_the_types_of_its_summary(summary: Any, total
 
 def test_a_summary_that_python_cannot_read_has_no_totals() -> None:
     assert item_totals("9" * 5_000) is None
+
+
+PAUSES = st.lists(st.integers(1, 1_000), min_size=LEAST_ENDED, max_size=50)
+"""The seconds between the ends of a recovery's tasks."""
+
+
+def left_after(pauses: list[int], left: int, silence: int = 0) -> tuple[float, float]:
+    """The seconds that the last tasks will take, after some have ended and a silence."""
+    ends = [NOW + timedelta(seconds=sum(pauses[: k + 1])) for k in range(len(pauses))]
+    found = time_left(ends, left, NOW, ends[-1] + timedelta(seconds=silence))
+    assert found is not None
+    least, most = found
+    return least.total_seconds(), most.total_seconds()
+
+
+@given(PAUSES, st.integers(1, 1_000), st.integers(0, 5_000))
+def test_an_estimate_has_the_average_in_it_and_a_silence_never_shortens_it(
+    pauses: list[int], left: int, silence: int
+) -> None:
+    least, most = left_after(pauses, left, silence)
+    average = left * (sum(pauses) + silence) / len(pauses)
+    assert 0 < least - 0.001 <= average <= most + 0.001
+    assert (least, most) <= left_after(pauses, left + 1, silence)
+    later = left_after(pauses, left, silence + 60)
+    assert least <= later[0] + 0.001
+    assert most <= later[1] + 0.001
+
+
+@given(st.integers(1, 1_000), st.integers(LEAST_ENDED, 50), st.integers(1, 1_000))
+def test_an_estimate_of_a_steady_speed_is_narrow(pause: int, ended: int, left: int) -> None:
+    least, most = left_after([pause] * ended, left)
+    assert most == pytest.approx(pause * left)
+    assert least >= 0.75 * most
+
+
+@given(st.integers(0, LEAST_ENDED - 1), st.integers(0, 1_000))
+def test_nothing_is_estimated_from_few_tasks_nor_when_none_is_left(ended: int, left: int) -> None:
+    assert time_left([NOW + timedelta(seconds=1)] * ended, left, NOW, NOW + timedelta(minutes=1)) is None
+    assert time_left([NOW + timedelta(seconds=1)] * 20, 0, NOW, NOW + timedelta(minutes=1)) is None
+    # Ends before the recovery was resumed have the speed of another time.
+    resumed = NOW + timedelta(hours=1)
+    assert time_left([NOW] * 20, 5, resumed, resumed + timedelta(minutes=1)) is None

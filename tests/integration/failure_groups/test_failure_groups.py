@@ -7,6 +7,7 @@ import pytest
 
 from roadmap_content.capabilities.failure_groups.sums import ADD_TO_GROUPS
 from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.runtime.deadline import Deadline
 from tests.integration.conftest import Send
 from tests.support.factories import bundle_of, concept_ids, quiz
 from tests.support.pipeline import Pipeline
@@ -26,9 +27,13 @@ def outage(pipeline: Pipeline, number: int = 1, note: str = "\x00") -> None:
     pipeline.run()
 
 
-def heal(pipeline: Pipeline) -> None:
-    """The task's next run."""
-    pipeline.run()
+def heal(pipeline: Pipeline, number: int, cause: str = "retry") -> None:
+    """A task's next run, which has this cause."""
+    pipeline.task_id = f"t-{number}"
+    run = pipeline.start()
+    while run.outcome is None:
+        run.step(pipeline.services, Deadline.after(600))
+        pipeline.execute("UPDATE content_attempts SET cause = :cause WHERE ended_at IS NULL", cause=cause)
 
 
 def the_group(send: Send) -> dict[str, Any]:
@@ -68,8 +73,7 @@ def test_a_group_is_new_acknowledged_healed_and_regressed_and_rings_when_it_shou
     assert (the_group(send)["state"], the_group(send)["tasks"], rings(send)) == ("acknowledged", 2, False)
 
     for number in (1, 2):
-        pipeline.task_id = f"t-{number}"
-        heal(pipeline)
+        heal(pipeline, number)
     assert send("GET", "/failures").body["items"] == []
     healed = send("GET", f"/failures/{group['group_id']}").body
     assert (healed["state"], healed["tasks"], healed["example"]) == ("resolved", 0, None)
@@ -83,6 +87,41 @@ def test_a_group_is_new_acknowledged_healed_and_regressed_and_rings_when_it_shou
     assert [(each["state"], each["actor"]) for each in history] == [("acknowledged", "operator:op")] * 2
 
 
+def test_the_morning_after_shows_what_failed_at_night_and_by_whom_it_healed(
+    pipeline: Pipeline, send: Send
+) -> None:
+    """Regression: after a healed night the list of failures is empty, and nothing tells what happened."""
+    healers = {"automatic": "automatically", "recovery": "by_recovery", "retry": "by_person"}
+    for number in range(1, 6):
+        outage(pipeline, number)
+    for number, cause in enumerate(healers, start=1):
+        heal(pipeline, number, cause)
+    night = send("GET", "/failure-hours").body
+    assert (sum(hour["failed"] for hour in night["hours"]), night["healed"]) == (5, [])
+    assert sum(hour["still"] for hour in night["hours"]) == 2
+
+    pipeline.task_id, pipeline.roadmap_id = "t-4", "r-4"
+    ids = concept_ids(2, "r-4")
+    pipeline.stage(Item(ids[1], ContentType.QUIZ), b"{")
+    pipeline.run()  # fails for another reason: nothing is healed
+    heal(pipeline, 5, "automatic")
+    (group,) = send("GET", "/failure-hours").body["healed"]
+    assert group["failed"] == 5
+    assert {name: group[name] for name in healers.values()} == {
+        "automatically": 2,
+        "by_recovery": 1,
+        "by_person": 1,
+    }
+    assert send("GET", f"/failures/{group['group_id']}").body["items"] == 0
+
+    pipeline.execute("UPDATE content_failure_hours SET hour = hour - interval '3 days'")
+    day, week = (send("GET", "/failure-hours", query={"days": days}).body for days in ("1", "7"))
+    assert (day["hours"], day["healed"]) == ([], [])
+    assert [each["group_id"] for each in week["healed"]] == [group["group_id"]]
+    assert send("GET", "/failure-hours", query={"days": "8"}).status == 422
+    assert send("GET", "/failure-hours", user_id="somebody", roles="owner").status == 403
+
+
 def test_a_resolved_group_with_failures_left_is_silent_until_one_more_occurs(
     pipeline: Pipeline, send: Send
 ) -> None:
@@ -93,8 +132,7 @@ def test_a_resolved_group_with_failures_left_is_silent_until_one_more_occurs(
     outage(pipeline, 2)
     assert (the_group(send)["state"], rings(send)) == ("regressed", True)
     for number in (1, 2):
-        pipeline.task_id = f"t-{number}"
-        heal(pipeline)
+        heal(pipeline, number)
     assert send("GET", f"/failures/{group_id}").body["state"] == "resolved"
 
 
@@ -102,7 +140,7 @@ def test_an_ignored_group_counts_and_is_silent_until_its_limit(pipeline: Pipelin
     outage(pipeline, 1)
     group_id = the_group(send)["group_id"]
     change(send, group_id, "ignored")
-    heal(pipeline)
+    heal(pipeline, 1)
     outage(pipeline, 2)
     assert (the_group(send)["state"], the_group(send)["tasks"], rings(send)) == ("ignored", 1, False)
     assert send("GET", "/health").body["failure_groups"]["ignored"] == 1

@@ -44,7 +44,7 @@ def test_the_life_of_a_group_by_command(pipeline: Pipeline, roadmap: Roadmap, se
     assert shown.startswith("acknowledged: 1 item of 1 task  1 quiz")
     assert "operator:op: acknowledged: the [bold]model[/bold] is down" in shown
     assert groups(*ringing) == []
-    heal(pipeline)
+    heal(pipeline, 1)
     assert roadmap("failures", group["group_id"]).stdout.startswith("resolved: 0 items of 0 tasks")
     outage(pipeline, 2)
     assert [each["state"] for each in groups(*ringing)] == ["regressed"]

@@ -163,7 +163,40 @@ def test_a_recovery_retries_the_selected_tasks_and_counts_them(
     } == {f"recovery:{recovery_id}"}
     with pipeline.engine.connect() as connection:
         assert read_attempts(connection, tasks[0], 9, 9)[0].reason == recovery["reason"] != recovery_id
-    assert [one["recovery_id"] for one in send("GET", "").body["items"]] == [recovery_id]
+    (row,) = send("GET", "").body["items"]
+    assert (row["recovery_id"], row["progress"]) == (recovery_id, None)
+
+
+def test_a_recovery_shows_when_its_tasks_ended_and_estimates_the_rest(
+    pipeline: Pipeline, send: Send, create: Callable[..., str]
+) -> None:
+    fail(pipeline, 8)
+    recovery_id = create(concurrency=3, rate_per_minute=6_000)
+
+    def progress() -> Any:
+        return send("GET", f"/{recovery_id}").body["progress"]
+
+    assert progress() == {"ended": [], "least_seconds": None, "most_seconds": None}
+    turn(pipeline, recovery_id)
+    run_started(pipeline)
+    turn(pipeline, recovery_id)
+    assert len(progress()["ended"]) == 3
+    assert progress()["most_seconds"] is None  # three have ended
+    run_started(pipeline)
+    turn(pipeline, recovery_id)
+    pipeline.execute(
+        "UPDATE content_recoveries SET started_at = now() - interval '120 seconds', resumed_at = NULL"
+    )
+    pipeline.execute(
+        "UPDATE content_recovery_tasks SET ended_at = now() - position * interval '20 seconds'"
+        " WHERE ended_at IS NOT NULL"
+    )
+    shown = progress()
+    assert [count for _, count in shown["ended"]] == [1, 2, 3, 4, 5, 6]
+    assert shown["least_seconds"] == pytest.approx(40, abs=10)  # two are left, at 20 s each
+    assert 40 <= shown["most_seconds"] <= 60
+    send("POST", f"/{recovery_id}/pause")
+    assert (progress()["most_seconds"], len(progress()["ended"])) == (None, 6)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from ..contracts.api.capacity import CapacityAnswer
-from ..contracts.api.failures import FailureGroup, FailureGroupDetail, FailurePage
+from ..contracts.api.failures import FailureGroup, FailureGroupDetail, FailureHistory, FailurePage
 from ..contracts.api.items import OriginCounts
 from ..contracts.api.recoveries import (
     RecoveryAnswer,
@@ -15,7 +15,7 @@ from ..contracts.api.recoveries import (
     RecoveryTaskPage,
     UndoAnswer,
 )
-from ..contracts.api.system import Health, Identity
+from ..contracts.api.system import Activity, Health, Identity
 from ..contracts.api.tasks import TaskPage, TaskRow
 from ..contracts.erasure import ErasureAnswer, Removed, ReplayAnswer
 from ..contracts.payloads import NOT_IN_PATH
@@ -40,6 +40,10 @@ class SystemRequests:
     def failures(self, **filters: QueryValue) -> Iterator[FailureGroup]:
         """Groups of current failures, the largest first. `filters` as for `tasks`."""
         return rows(self._api.pages("/failures", FailurePage, **filters))
+
+    def failure_history(self, days: int = 1) -> FailureHistory:
+        """What failed in the last days, also what has healed since."""
+        return self._api.call("GET", "/failure-hours", FailureHistory, days=days)
 
     def failure_group(self, group_id: str) -> FailureGroupDetail:
         """One failure group, the changes of its state and its recoveries."""
@@ -68,6 +72,10 @@ class SystemRequests:
     def health(self) -> Health:
         """The state of the system."""
         return self._api.call("GET", "/health", Health)
+
+    def activity(self) -> Activity:
+        """The work of each of the last 24 hours."""
+        return self._api.call("GET", "/health/hours", Activity)
 
     def origins(self) -> OriginCounts:
         """The number of items per generator, model and prompt."""

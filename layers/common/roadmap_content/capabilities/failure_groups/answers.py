@@ -1,15 +1,21 @@
-"""`GET /api/v1/failures`: current failures by group, with the next attempt's action for each; `GET` and `PUT
-/api/v1/failures/{group_id}`: one failure group with its history, and its state.
+"""The answers of the routes of failure groups: current failures by group, with the next attempt's action for
+each; one group with its history; and what failed in the last days, also if it has healed.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 
 from ...api.pages import Integer, Text, decode_cursor, page_of
-from ...contracts.api.failures import MOST_CHANGES, FailureGroup, FailureGroupDetail, FailurePage
+from ...contracts.api.failures import (
+    MOST_CHANGES,
+    FailureGroup,
+    FailureGroupDetail,
+    FailureHistory,
+    FailurePage,
+)
 from ...contracts.api.filters import TaskFilter
 from ...contracts.api.recoveries import RecoveryAnswer
 from ...contracts.api.turn import Turn
@@ -17,7 +23,7 @@ from ...contracts.items import Stage
 from ...contracts.reasons import sentence_of
 from ...contracts.states import GroupState, Who
 from ...state.tasks.next_actions import Advice, advice_for
-from .lists import read_group, read_groups
+from .lists import read_group, read_groups, read_healed_groups, read_hours
 from .states import group_changes
 
 
@@ -54,6 +60,17 @@ def describe_group(
             "recoveries": recoveries,
         }
     )
+
+
+def describe_history(connection: Connection, days: int) -> FailureHistory:
+    """Read what failed in the last days, and which of the groups have healed."""
+    since = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=24 * days - 1)
+    healed = [
+        {**row._mapping, "sentence": sentence_of(row.error_code)}
+        for row in read_healed_groups(connection, since)
+    ]
+    hours = [row._mapping for row in read_hours(connection, since)]
+    return FailureHistory.model_validate({"since": since, "hours": hours, "healed": healed})
 
 
 def _fields(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a SQLAlchemy row

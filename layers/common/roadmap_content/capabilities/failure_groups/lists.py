@@ -1,6 +1,7 @@
 """Lists of failure groups, each with its state, an example and its failures by hour."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -35,6 +36,19 @@ _HOURS_OF_SOME = """
 SELECT date_trunc('hour', c.last_seen, 'UTC') AS hour, sum(c.items) AS items FROM chosen c
 WHERE c.group_id = g.group_id GROUP BY hour ORDER BY hour DESC LIMIT 24
 """
+
+HOURS = text("""
+SELECT hour, sum(failed) AS failed, sum(items) AS still FROM content_failure_hours
+WHERE hour >= :since GROUP BY hour HAVING sum(failed) > 0 ORDER BY hour
+""")
+
+HEALED = text("""
+SELECT g.group_id, g.error_code, g.stage, g.reason, g.last_seen, sum(h.failed) AS failed,
+    sum(h.automatically) AS automatically, sum(h.by_recovery) AS by_recovery, sum(h.by_person) AS by_person
+FROM content_failure_hours h JOIN content_failure_groups g USING (group_id)
+WHERE h.hour >= :since AND g.items = 0
+GROUP BY g.group_id HAVING sum(h.failed) > 0 ORDER BY failed DESC, g.group_id LIMIT 100
+""")
 
 
 def read_groups(
@@ -77,6 +91,16 @@ def read_group(connection: Connection, group_id: str) -> Any:  # noqa: ANN401 - 
     if group is None:
         raise FailureGroupNotFoundError(f"there is no failure group {group_id!r}")
     return group
+
+
+def read_hours(connection: Connection, since: datetime) -> Sequence[Any]:
+    """What failed in each hour since then, of all groups."""
+    return connection.execute(HOURS, {"since": since}).all()
+
+
+def read_healed_groups(connection: Connection, since: datetime) -> Sequence[Any]:
+    """The groups that had failures since then and have none now."""
+    return connection.execute(HEALED, {"since": since}).all()
 
 
 def _page(groups: str, failures: str, hours: str, place: str) -> str:

@@ -18,19 +18,19 @@ from ...api.parameters import (
     Time,
     UserId,
 )
-from ...contracts.api.failures import FailureGroupDetail, FailurePage
+from ...contracts.api.failures import FailureGroupDetail, FailureHistory, FailurePage
 from ...contracts.api.recoveries import RecoveryAnswer
 from ...contracts.states import GroupState
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.log import logger
-from .answers import describe_group, list_failures
+from .answers import describe_group, describe_history, list_failures
 from .request import GroupStateRequest
 from .states import change_group
 
 GroupStates = Annotated[
     list[GroupState] | None, Query(max_length=5, description="Groups in one or more states.")
 ]
-
+Days = Annotated[int, Query(ge=1, le=7, description="The days until now.")]
 GroupId = Annotated[str, Path(pattern=r"^[0-9a-f]{1,32}$", description="The failure group.")]
 
 
@@ -70,6 +70,20 @@ def add_failure_list(api: Api) -> None:
             group_id=group_id,
         )
         return api.for_caller(api.read(list_failures, chosen, state or (), cursor, limit))
+
+    @app.get(
+        "/api/v1/failure-hours",
+        operation_id="get_failure_history",
+        tags=["failures"],
+        summary="Get the failures of the last day or week",
+        responses=answered(FailureHistory, "The failures by hour, and the groups that have healed", 422, 503),
+    )
+    def get_failure_history(days: Days = 1) -> FailureHistory:
+        """Get what failed in the last days, also what has healed since, and by whom. Requires the operator's
+        or the viewer's scope.
+        """
+        api.caller.require_sight()
+        return api.read(describe_history, days)
 
 
 def add_failure_group_routes(

@@ -1,17 +1,18 @@
 """The sums of `content_task_failures` by group (`content_failure_groups`), and by group and hour
 (`content_failure_hours`). They change by the difference, in the transaction that changes the failures, so
-that reading them costs the same for any number of tasks.
+that reading them costs the same for any number of tasks. Of each hour, `failed` and the numbers of healed
+items only grow.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
 
 from ...contracts.documents import storable_json
-from ...state.failures.groups import FailureRow
+from ...state.failures.groups import Ended, FailureRow
 
 # Guarantees: a sum equals the sum of its rows in `content_task_failures`. Updated in the order of the groups,
 # so that transactions that change the same groups wait for each other instead of deadlocking.
@@ -36,22 +37,52 @@ ON CONFLICT (group_id) DO UPDATE SET
     last_seen = greatest(known.last_seen, excluded.last_seen)
 """)
 
+# An item is healed in the hour of the attempt that ended without its failure, which its cause is for.
 ADD_TO_HOURS = text("""
-INSERT INTO content_failure_hours AS known (group_id, hour, items)
-SELECT group_id, hour, items
-FROM json_to_recordset(CAST(:hours AS json)) AS d(group_id text, hour timestamptz, items bigint)
-ORDER BY group_id, hour
-ON CONFLICT (group_id, hour) DO UPDATE SET items = known.items + excluded.items
+INSERT INTO content_failure_hours AS known
+    (group_id, hour, items, failed, automatically, by_recovery, by_person)
+SELECT group_id, coalesce(hour, date_trunc('hour', now(), 'UTC')) AS at, sum(items), sum(greatest(items, 0)),
+    coalesce(sum(healed) FILTER (WHERE cause = 'automatic'), 0),
+    coalesce(sum(healed) FILTER (WHERE cause = 'recovery'), 0),
+    coalesce(sum(healed) FILTER (WHERE cause NOT IN ('automatic', 'recovery')), 0)
+FROM json_to_recordset(CAST(:hours AS json)) AS d(
+        group_id text, hour timestamptz, items bigint, healed bigint)
+    LEFT JOIN content_attempts ON (task_id, attempt) = (CAST(:task_id AS text), CAST(:attempt AS integer))
+GROUP BY group_id, at ORDER BY group_id, at
+ON CONFLICT (group_id, hour) DO UPDATE SET
+    items = known.items + excluded.items, failed = known.failed + excluded.failed,
+    automatically = known.automatically + excluded.automatically,
+    by_recovery = known.by_recovery + excluded.by_recovery, by_person = known.by_person + excluded.by_person
 """)
 
 
-def change_sums(connection: Connection, before: Sequence[FailureRow], after: Sequence[FailureRow]) -> None:
+def change_sums(
+    connection: Connection, before: Sequence[FailureRow], after: Sequence[FailureRow], ended: Ended | None
+) -> None:
     """Subtract a task's failures before a change from the sums, and add those after it."""
     changes, hours = _differences(before, after)
+    if ended is not None:
+        hours += _healed(changes)
     if changes:
         connection.execute(ADD_TO_GROUPS, {"groups": storable_json(changes)})
     if hours:
-        connection.execute(ADD_TO_HOURS, {"hours": storable_json(hours)})
+        task_id, attempt = ended or (None, None)
+        by = {"task_id": task_id, "attempt": attempt}
+        connection.execute(ADD_TO_HOURS, {"hours": storable_json(hours), **by})
+
+
+def _healed(changes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The healed items by group, without an hour. An item that fails for another reason is not healed: of the
+    groups that have lost items, the one with the most is the first to lose the healed ones.
+    """
+    left = -sum(change["items"] for change in changes)
+    healed = []
+    for change in sorted(changes, key=lambda change: change["items"]):
+        count = min(-change["items"], left)
+        if count > 0:
+            healed.append({"group_id": change["group_id"], "items": 0, "healed": count})
+            left -= count
+    return healed
 
 
 def _differences(
@@ -82,7 +113,7 @@ def _differences(
     return (
         [changes[group_id] | {"items": changes[group_id]["by_type"].total()} for group_id in sorted(changes)],
         [
-            {"group_id": group_id, "hour": hour, "items": count}
+            {"group_id": group_id, "hour": hour, "items": count, "healed": 0}
             for (group_id, hour), count in sorted(hours.items())
             if count
         ],

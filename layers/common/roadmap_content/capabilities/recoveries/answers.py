@@ -1,23 +1,26 @@
 """Requests and responses of the API for recoveries."""
 
 from collections.abc import Sequence
+from math import ceil
 
 from sqlalchemy import Connection
 
 from ...api.pages import Integer, Moment, Text, decode_cursor, page_of
 from ...contracts.api.failures import MOST_RECOVERIES
 from ...contracts.api.recoveries import (
+    MOST_POINTS,
     RecoveryAnswer,
     RecoveryPage,
+    RecoveryProgress,
     RecoveryTask,
     RecoveryTaskPage,
     UndoCounts,
 )
 from ...contracts.states import TaskResult
 from .create import MAX_TASKS
-from .decisions import Limits
+from .decisions import STARTING_STATES, Limits, time_left
 from .recovery import Recovery, read_recoveries, read_recovery, recoveries_of_group
-from .recovery_tasks import count_tasks, count_undone, read_tasks
+from .recovery_tasks import count_tasks, count_undone, read_ends, read_tasks
 from .request import RecoveryRequest
 
 
@@ -74,6 +77,21 @@ def describe(connection: Connection, recovery: Recovery) -> RecoveryAnswer:
             "undone": _undone(connection, recovery),
         }
     )
+
+
+def describe_one(connection: Connection, recovery: Recovery) -> RecoveryAnswer:
+    """Describe a recovery with its progress."""
+    answer, ends = describe(connection, recovery), read_ends(connection, recovery.recovery_id)
+    shown = range(0, len(ends), max(1, ceil(len(ends) / MOST_POINTS)))
+    points = sorted({*shown, len(ends) - 1} if ends else [])
+    since = recovery.resumed_at or recovery.started_at
+    left = answer.counts["waiting"] + answer.counts["running"]
+    rest = time_left(ends, left, since, recovery.now) if since and recovery.state in STARTING_STATES else None
+    least, most = (None, None) if rest is None else (round(time.total_seconds()) for time in rest)
+    progress = RecoveryProgress(
+        ended=[(ends[k], k + 1) for k in points], least_seconds=least, most_seconds=most
+    )
+    return answer.model_copy(update={"progress": progress})
 
 
 def _undone(connection: Connection, recovery: Recovery) -> UndoCounts | None:

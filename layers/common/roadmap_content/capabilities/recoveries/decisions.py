@@ -15,6 +15,9 @@ from ...state.failures.groups import group_of
 BURST = timedelta(seconds=90)
 """The delay behind its rate that a recovery may catch up: longer than the time between two sweeps."""
 
+LEAST_ENDED = 5
+"""The tasks that must have ended before the time of the others is estimated."""
+
 STARTING_STATES = frozenset({RecoveryState.WAITING, RecoveryState.CANARY, RecoveryState.RUNNING})
 """The states in which tasks are started."""
 
@@ -232,6 +235,21 @@ def undo_of(
         return Undone.RESTORED
     written = (origin["task_id"], origin["attempt"]) == (task_id, attempt)
     return Undone.RESTORE if written else Undone.CHANGED_SINCE
+
+
+def time_left(
+    ends: Sequence[datetime], left: int, since: datetime, now: datetime
+) -> tuple[timedelta, timedelta] | None:
+    """The least and the most time that the tasks that are left will probably take: at the speed since the
+    start, or the last resume, and at that of the later half of this time. `None`: too few have ended since.
+    """
+    ended = sum(end > since for end in ends)
+    if not left or ended < LEAST_ENDED:
+        return None
+    half = (now - since) / 2
+    lately = sum(end > now - half for end in ends)
+    paces = ((now - since) / ended, half / max(1, lately))
+    return left * min(paces), left * max(paces)
 
 
 def cause_of(conditions: Mapping[str, Any]) -> dict[str, str]:

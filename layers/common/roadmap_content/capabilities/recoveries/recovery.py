@@ -24,7 +24,7 @@ ON CONFLICT (recovery_id) DO NOTHING
 
 _COLUMNS = """
 SELECT recovery_id, state, actor, reason, filter, rate_per_minute, concurrency, token_budget, canary, breaker,
-    created_at, started_at, ended_at, stop_reason, next_start_at, tokens_used,
+    created_at, started_at, ended_at, resumed_at, stop_reason, next_start_at, tokens_used,
     clock_timestamp() AS now
 FROM content_recoveries
 """
@@ -101,6 +101,7 @@ class Recovery(Limits):
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    resumed_at: datetime | None
     stop_reason: str | None
     next_start_at: datetime | None
     tokens_used: int

@@ -1,6 +1,7 @@
 """The table `content_recovery_tasks`: the tasks of each recovery, and their results."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
@@ -150,6 +151,12 @@ WHERE recovery_id = :recovery_id AND items IS NOT NULL AND attempt IS NOT NULL
 """)
 
 
+ENDS = text("""
+SELECT ended_at FROM content_recovery_tasks WHERE recovery_id = :recovery_id AND ended_at IS NOT NULL
+ORDER BY ended_at
+""")
+
+
 class Counts(NamedTuple):
     results: Mapping[TaskResult, int]
     attempted: int
@@ -205,6 +212,11 @@ def count_tasks(connection: Connection, recovery_id: str) -> Counts:
     rows = connection.execute(COUNT, {"recovery_id": recovery_id}).all()
     results = dict.fromkeys(TaskResult, 0) | {TaskResult(row.result): row.tasks for row in rows}
     return Counts(results, sum(row.attempted for row in rows))
+
+
+def read_ends(connection: Connection, recovery_id: str) -> Sequence[datetime]:
+    """The times at which tasks of a recovery ended, in order."""
+    return connection.scalars(ENDS, {"recovery_id": recovery_id}).all()
 
 
 def read_progress(connection: Connection, recovery_id: str, breaker: int = 0) -> Progress:

@@ -20,7 +20,7 @@ from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...state.services import Services
 from . import advance
-from .answers import describe, limits_of, list_recoveries, list_recovery_tasks
+from .answers import describe_one, limits_of, list_recoveries, list_recovery_tasks
 from .create import create, preview
 from .recovery import read_recovery
 from .request import RecoveryFilter, RecoveryRequest, RegenerationFilter
@@ -165,4 +165,4 @@ def add_recovery_routes(api: Api) -> None:
         return _read(recovery_id)
 
     def _read(recovery_id: str) -> RecoveryAnswer:
-        return api.read(lambda connection: describe(connection, read_recovery(connection, recovery_id)))
+        return api.read(lambda connection: describe_one(connection, read_recovery(connection, recovery_id)))

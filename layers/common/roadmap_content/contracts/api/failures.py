@@ -67,6 +67,37 @@ class FailurePage(Page[FailureGroup]):
         return self.model_copy(update={"items": [each.model_copy(update=hidden) for each in self.items]})
 
 
+class FailureHour(Payload):
+    """What failed in an hour."""
+
+    hour: AwareDatetime
+    failed: Annotated[Count, Field(description="Items. One that fails again in a later hour counts twice.")]
+    still: Annotated[Count, Field(description="Of them, those that are missing since.")]
+
+
+class HealedGroup(Payload):
+    """A group that had failures in a period and has none now."""
+
+    group_id: str
+    error_code: str
+    sentence: str | None
+    stage: Stage
+    reason: str
+    failed: Count
+    last_seen: AwareDatetime
+    automatically: Annotated[Count, Field(description="Items that an automatic attempt has healed.")]
+    by_recovery: Count
+    by_person: Annotated[Count, Field(description="By a person's retry or redrive.")]
+
+
+class FailureHistory(Payload):
+    """The failures of a period."""
+
+    since: AwareDatetime
+    hours: Annotated[list[FailureHour], Field(description="The hours with failures, the oldest first.")]
+    healed: Annotated[list[HealedGroup], Field(description="The 100 with the most failures.")]
+
+
 MOST_CHANGES = 50
 
 MOST_RECOVERIES = 20

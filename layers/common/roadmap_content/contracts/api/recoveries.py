@@ -67,6 +67,26 @@ class UndoAnswer(UndoCounts):
     complete: Annotated[bool, Field(description="False: the request's time was up; repeat it.")]
 
 
+MOST_POINTS = 60
+
+
+class RecoveryProgress(Payload):
+    """How far a recovery has come, and when it will probably end."""
+
+    ended: Annotated[
+        list[tuple[AwareDatetime, int]],
+        Field(description=f"The number of ended tasks at a time, {MOST_POINTS} times at most."),
+    ]
+    least_seconds: Annotated[
+        Count | None,
+        Field(
+            description="The rest takes as long at the faster of two measured speeds: that since the start "
+            "or the last resume, and that of the later half of this time. Null: too few have ended."
+        ),
+    ]
+    most_seconds: Annotated[Count | None, Field(description="At the slower one.")]
+
+
 class RecoveryAnswer(Payload):
     """One recovery."""
 
@@ -87,6 +107,7 @@ class RecoveryAnswer(Payload):
     tokens_used: Count
     rate_actual: float | None
     stop_reason: str | None
+    progress: Annotated[RecoveryProgress | None, Field(description="Null in a list.")] = None
     undone: Annotated[
         UndoCounts | None, Field(description="What an undo has done so far; null if none has begun.")
     ] = None

@@ -112,6 +112,24 @@ class Health(Payload):
     attention: list[Attention]
 
 
+class HourOfWork(Payload):
+    """The work of one hour."""
+
+    hour: AwareDatetime
+    waiting: Annotated[Count, Field(description="The most attempts that waited at the same time.")]
+    at_work: Annotated[Count, Field(description="The most attempts that were at work at the same time.")]
+    saved: Annotated[Count, Field(description="Items of the attempts that ended in this hour.")]
+    failed: Count
+    spent: Annotated[int, Field(description="Tokens.")]
+    saved_by_staging: Annotated[int, Field(description="Tokens.")]
+
+
+class Activity(Payload):
+    """The work of the last 24 hours."""
+
+    hours: Annotated[list[HourOfWork], Field(description="24, the oldest first; the last one is not over.")]
+
+
 class Identity(Payload):
     """The caller."""
 

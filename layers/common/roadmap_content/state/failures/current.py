@@ -65,8 +65,9 @@ def replace_current_failures(
     connection.execute(REMOVE, {"task_id": task_id})
     if rows:
         connection.execute(INSERT, {"task_id": task_id, "attempt": attempt, "groups": storable_json(rows)})
+    ended = None if any(row["attempt"] == attempt for row in before) else (task_id, attempt)
     for changed in hooks:
-        changed(connection, before, rows)
+        changed(connection, before, rows, ended)
     return groups_before
 
 
@@ -77,7 +78,7 @@ def forget_failures(
     for task_id in task_ids:
         taken = [dict(row) for row in connection.execute(TAKE, {"task_id": task_id}).mappings()]
         for changed in hooks:
-            changed(connection, taken, [])
+            changed(connection, taken, [], None)
 
 
 def _row(group: TaskFailures, known: FailureRow | None, attempt: int, now: datetime) -> dict[str, Any]:

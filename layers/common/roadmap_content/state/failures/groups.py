@@ -88,8 +88,13 @@ class TaskFailures(NamedTuple):
 FailureRow = Mapping[str, Any]
 """A task's failures of one group and content type, with the columns of `content_task_failures`."""
 
-FailuresChanged = Callable[[Connection, Sequence[FailureRow], Sequence[FailureRow]], None]
-"""Takes a task's rows before and after a change."""
+Ended = tuple[str, int]
+"""A task and its attempt that has ended."""
+
+FailuresChanged = Callable[[Connection, Sequence[FailureRow], Sequence[FailureRow], Ended | None], None]
+"""Takes a task's rows before and after a change, and the attempt whose end is the change: `None` if the
+product has changed the content, or the task is removed.
+"""
 
 
 class Remains(NamedTuple):
