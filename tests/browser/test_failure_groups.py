@@ -1,5 +1,7 @@
 """Failure groups with a memory: decided about in the page, and the whole life of one."""
 
+import re
+
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
