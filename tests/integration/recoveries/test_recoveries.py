@@ -9,7 +9,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from roadmap_content.capabilities.recoveries.advance import advance, cancel, pause, resume
 from roadmap_content.capabilities.recoveries.create import MAX_TASKS
@@ -18,6 +18,10 @@ from roadmap_content.capabilities.recoveries.decisions import Limits, Settlement
 from roadmap_content.capabilities.recoveries.errors import RecoveryStoppedError
 from roadmap_content.capabilities.recoveries.recovery import insert_recovery, unfinished_recoveries
 from roadmap_content.capabilities.recoveries.recovery_tasks import (
+    CLAIM,
+    LAST_ENDED,
+    PROGRESS,
+    WAITING,
     WaitingTask,
     claim_task,
     end_task,
@@ -38,6 +42,7 @@ from roadmap_content.state.tasks.attempt_reading import read_attempts
 from tests.integration.conftest import Send
 from tests.integration.test_capacity import read_state
 from tests.integration.test_metrics import counted
+from tests.integration.test_queue import blocks
 from tests.support.commits import Commits, How, ProcessDied, Strike, When
 from tests.support.factories import TYPES, bundle_of, concept_ids, counts, quiz
 from tests.support.machine_model import Run
@@ -469,6 +474,31 @@ def test_the_breaker_holds_the_waiting_attempts(
     recovery = send("GET", f"/{recovery_id}").body
     assert (recovery["state"], recovery["counts"]["running"]) == ("paused_by_breaker", 1)
     assert pipeline.executions.started == []
+
+
+@pytest.mark.slow
+def test_the_cost_of_a_claim_does_not_depend_on_the_number_of_tasks(pipeline: Pipeline) -> None:
+    """Regression: each claim counted all tasks of its recovery, under its lock."""
+    costs = []
+    for tasks in (2_000, 200_000):
+        limits = Limits(60, concurrency=20, token_budget=10**9, canary=5, breaker=10)
+        with pipeline.engine.begin() as connection:
+            assert insert_recovery(connection, f"r-{tasks}", {}, limits, "op", "r")
+            connection.execute(TASKS_OF_A_RECOVERY, {"recovery_id": f"r-{tasks}", "tasks": tasks})
+            connection.execute(text("ANALYZE content_recovery_tasks"))
+        asked = {"recovery_id": f"r-{tasks}"}
+        statements: dict[TextClause, dict[str, Any]] = {
+            PROGRESS: {},
+            LAST_ENDED: {"breaker": 10},
+            WAITING: {"canary": False, "limit": 20},
+            CLAIM: {"task_id": f"t-{tasks - 9}", "attempt": 2, "canary": False},
+        }
+        with pipeline.engine.begin() as connection:
+            for _ in range(2):  # the first time also reads the catalogs
+                cost = sum(blocks(connection, sql, **asked, **more) for sql, more in statements.items())
+        costs.append(cost)
+    few, many = costs
+    assert many <= 1.5 * few
 
 
 @pytest.mark.parametrize("change", [pause, cancel], ids=["pause", "cancel"])
