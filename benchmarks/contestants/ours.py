@@ -11,7 +11,7 @@ from roadmap_content.contracts.payloads import BatchRequest
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.steps.entries import Prepared
 from roadmap_content.runs.steps.handler import step_handler
-from roadmap_content.runs.steps.prepare import Preparer
+from roadmap_content.runs.steps.prepare import SavePreparation
 from roadmap_content.runs.steps.save import save_batch
 from roadmap_content.runs.steps.write import Writer
 from roadmap_content.state.services import Services
@@ -49,7 +49,7 @@ def database_part(stock: Stock, services: Services, batch_size: int) -> Callable
     prepared: list[tuple[Writer, Prepared]] = []
     for request in stock.requests(batch_size):
         batch = read_batch(services.bucket, request.plan.manifest, request.batch)
-        preparer = Preparer(request, services, batch, Deadline.after(_PATIENCE))
+        preparer = SavePreparation(request, services, batch, Deadline.after(_PATIENCE))
         contents = preparer.prepare(list(batch.concepts))
         assert not contents.failed  # noqa: S101 - otherwise the wrong work would be measured
         prepared.append((Writer(request, services, batch, preparer.origins), contents))

@@ -193,11 +193,12 @@ SELECT EXISTS (
     WHERE i.indrelid = to_regclass(:table) AND a.attname = 'roadmap_id' AND i.indpred IS NULL)
 """
 
+# None has two ids: an entry holds 2,704 bytes. A page sorts the tasks of one time by their ids.
 INDEXES = """
 CREATE INDEX content_task_by_execution ON roadmap_tasks (execution_arn);
-CREATE INDEX content_task_by_creation ON roadmap_tasks (created_at, task_id);
-CREATE INDEX content_task_by_status_and_creation ON roadmap_tasks (status, created_at, task_id);
-CREATE INDEX content_task_by_user_and_creation ON roadmap_tasks (user_id, created_at, task_id);
+CREATE INDEX content_task_by_creation ON roadmap_tasks (created_at);
+CREATE INDEX content_task_by_status_and_creation ON roadmap_tasks (status, created_at);
+CREATE INDEX content_task_by_user_and_creation ON roadmap_tasks (user_id, created_at);
 CREATE INDEX content_task_by_update ON roadmap_tasks (updated_at);
 -- The casts let the product change the types of these columns, and the collation theirs.
 CREATE INDEX content_task_by_prefix ON roadmap_tasks (CAST(task_id AS text) COLLATE "C" text_pattern_ops);

@@ -114,15 +114,15 @@ CREATE INDEX content_queue_at_work ON content_queue (class, queue_key)
     WHERE state IN ('starting', 'redriving', 'running');
 CREATE INDEX content_queue_by_end ON content_queue (ended_at) WHERE state = 'ended';
 
--- The fairness counter of each user or tenant, per class: tokens charged at admission.
+-- The virtual time of each user or tenant, per class: the tokens charged at admission.
 CREATE TABLE content_queue_keys (
     class varchar(16) NOT NULL CHECK (class IN ('interactive', 'bulk')),
     queue_key text NOT NULL,
-    charged double precision NOT NULL,
+    virtual_time double precision NOT NULL,
     waiting boolean NOT NULL,
     PRIMARY KEY (class, queue_key)
 );
-CREATE INDEX content_queue_key_by_charge ON content_queue_keys (class, waiting, charged, queue_key);
+CREATE INDEX content_queue_key_by_time ON content_queue_keys (class, waiting, virtual_time, queue_key);
 
 -- The number of slots, and the switch that stops generation: one row.
 CREATE TABLE content_capacity (

@@ -30,7 +30,7 @@ and bodies declare their variables inside the handler.
 
 The functions run with the privileges of the migrating role, so the product's role needs none on our tables.
 They must not run code of other roles with these privileges: they name the schema of each object, their
-`search_path` has no schema in which a role may create an object, and only roles that `migrations.grants`
+`search_path` has no schema in which a role may create an object, and only roles that `migrations.privileges`
 names may call them. PostgreSQL checks no privilege on a trigger's function when the trigger fires.
 
 Triggers and checks of the product may name objects without a schema, and inherit the path of the function

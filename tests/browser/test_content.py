@@ -418,30 +418,6 @@ def test_health_says_that_there_are_more_stuck_tasks_than_it_counts(
         expect(console.page.locator(".legend a")).to_contain_text("≈ 10,000")
 
 
-def test_the_list_is_ordered_by_what_is_missing(console: Console) -> None:
-    page = console.page
-    console.open("/tasks?status=failed&status=partial_failure")
-    page.get_by_role("button", name="Filter").click()
-    page.get_by_label("Order").select_option("missing")
-    page.wait_for_url(re.compile("order=missing"))
-    counts = page.locator(".task .progress-text")
-    # The tasks that need a person miss most.
-    expect(counts.first).to_have_text(f"0 of {6 * TYPES}")
-
-    def missing() -> list[int]:
-        saved_of_all = (text.replace(",", "").split(" of ") for text in counts.all_inner_texts())
-        return [int(total) - int(saved) for saved, total in saved_of_all]
-
-    assert missing() == sorted(missing(), reverse=True)
-    expect(page.locator("main")).to_contain_text("Only the 50 tasks that are shown are in this order.")
-    page.get_by_label("Order").select_option("person")
-    expect(page.locator(".task").first).to_contain_text("Needs a person")
-    page.reload()  # the order is in the address
-    words = page.locator(".task").first.get_by_text("Needs a person")
-    assert words.evaluate("each => each.clientWidth") != 1, "it is said, not only marked"
-    expect(page.get_by_label("Order")).to_have_value("person")
-
-
 def open_palette(page: Page) -> None:
     page.keyboard.press("Control+k")
     expect(page.get_by_role("dialog").get_by_role("combobox")).to_be_focused()
@@ -475,23 +451,6 @@ def test_everything_with_a_name_is_reached_by_keyboard(console: Console) -> None
     page.keyboard.press("ArrowUp")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Compilers")).to_be_visible()
-
-
-def test_a_view_is_saved_under_a_name(console: Console) -> None:
-    page = console.page
-    console.open("/tasks?status=failed")
-    open_palette(page)
-    page.keyboard.type("Monday")
-    expect(page.locator(".places li")).to_have_text(re.compile("Save this view as “Monday”"))
-    page.keyboard.press("Enter")
-    console.open("/health")
-    page.reload()
-    console.settled()
-    open_palette(page)
-    page.keyboard.type("mon")
-    expect(page.locator(".places li")).to_contain_text("Monday")
-    page.keyboard.press("Enter")
-    expect(page.get_by_label("failed", exact=True)).to_be_checked()
 
 
 def test_operators_see_whose_task_it_is(browser: Browser, console: Console, api: RealApi) -> None:

@@ -106,7 +106,7 @@ class Restore:
             cluster,
             restore_command=f"cp {log}/%f %p",
             # A row's time is the begin of its transaction, so the damage was committed after it.
-            recovery_target_time=f"{damage.began}+00",
+            recovery_target_time=damage.began.isoformat(),
             recovery_target_action="promote",
         )
         _copy(cluster / "postgresql.auto.conf", cluster / "recovery.signal")  # its content is not read

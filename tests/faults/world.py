@@ -14,8 +14,8 @@ from sqlalchemy import text
 
 from roadmap_content.capabilities.recoveries.create import create
 from roadmap_content.capabilities.recoveries.decisions import Limits
+from roadmap_content.capabilities.recoveries.request import RecoveryFilter
 from roadmap_content.content.generation.offline import OfflineGenerator
-from roadmap_content.contracts.api.recoveries import RecoveryFilter
 from roadmap_content.contracts.errors import ContentError
 from roadmap_content.contracts.payloads import BatchRequest, RunInput, StateError
 from roadmap_content.platform.aws.event_bus import Entry

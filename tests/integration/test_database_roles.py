@@ -13,12 +13,12 @@ from local_stack.builds import REPOSITORY
 from local_stack.database_roles import DatabaseRoles, create_roles, drop_roles
 from local_stack.postgres_server import Server, create_database, drop_database
 from migrations import migrate
-from migrations.grants import CALLS, READS, WRITES, RolesIncompleteError, grant_access
 from migrations.installation import restore
+from migrations.privileges import CALLS, READS, WRITES, RolesIncompleteError, grant_access
 from roadmap_content.capabilities.erasure.rows import rules
 from roadmap_content.content.product import PRODUCT
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.platform.postgres.transactions import diagnose
+from roadmap_content.platform.postgres.transactions import sqlstate_and_reason
 from roadmap_content.runs.reconciliation.retention import retentions
 from roadmap_content.state.installation import find_differences
 from tests.support.databases import connected, execute
@@ -36,7 +36,7 @@ def sqlstate_of(url: str, statement: str) -> str:
         with shared_engine(url).begin() as connection:
             connection.execute(text(statement))
     except DatabaseError as error:
-        return diagnose(error)[0]
+        return sqlstate_and_reason(error)[0]
     return ""
 
 
@@ -209,7 +209,7 @@ def test_no_function_runs_code_of_the_product_with_our_privileges(
         for name in merges:
             with pytest.raises(DatabaseError) as refused, product.begin_nested():
                 product.exec_driver_sql(f"SELECT public.{name}(NULL)")
-            assert diagnose(refused.value)[0] == INSUFFICIENT_PRIVILEGE, name
+            assert sqlstate_and_reason(refused.value)[0] == INSUFFICIENT_PRIVILEGE, name
 
 
 def test_the_product_s_triggers_run_without_a_schema_in_which_another_role_may_create(

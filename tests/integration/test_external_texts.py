@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from roadmap_content.content.content_check import Accepted, Rejected
+from roadmap_content.content.content_check import Accepted, Rejection
 from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.errors import ContentIncomplete, TokenBudgetExhaustedError
 from roadmap_content.contracts.items import MAX_REASON, ContentType
@@ -234,7 +234,7 @@ def test_each_field_of_a_verdict(
     pipeline: Pipeline, steps: Steps, ask: Ask, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each item has another field of a refusal, or of a correction, with such a text."""
-    fields = [(REJECT, name) for name in Rejected.model_fields]
+    fields = [(REJECT, name) for name in Rejection.model_fields]
     fields += [(ACCEPT, name) for name in Accepted.model_fields]
     items = [(concept_id, content_type) for concept_id in IDS for content_type in ContentType]
     judged = dict(zip(items, fields, strict=False))

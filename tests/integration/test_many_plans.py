@@ -12,7 +12,7 @@ from local_stack.postgres_server import Server
 from roadmap_content.contracts.api.filters import TaskFilter
 from roadmap_content.state.tasks import counting, listing
 from roadmap_content.state.tasks.counting import Total, count_tasks
-from roadmap_content.state.tasks.listing import Page, read_page, select_tasks
+from roadmap_content.state.tasks.listing import ListedTasks, read_page, select_tasks
 from tests.support.databases import copied_database
 from tests.support.pipeline import Pipeline, services_for
 
@@ -196,7 +196,7 @@ def test_a_page_has_a_constant_limit_on_the_rows_that_it_reads(old_matches: Pipe
         wanted = old_matches.rows(
             f"SELECT task_id FROM roadmap_tasks t WHERE {condition} ORDER BY created_at DESC, task_id DESC"
         )
-        pages: list[Page] = []
+        pages: list[ListedTasks] = []
 
         def read(connection: Any) -> None:
             after = pages[-1].next_key if pages else None  # noqa: B023 - called within this turn

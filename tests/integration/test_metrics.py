@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import Connection, text
 
 from roadmap_content.api.cancel import cancel_task
+from roadmap_content.capabilities.failure_groups.request import GroupStateRequest
 from roadmap_content.capabilities.failure_groups.states import change_group
 from roadmap_content.content.generation.model import ModelThrottledError
-from roadmap_content.contracts.api.failures import GroupStateRequest
 from roadmap_content.contracts.errors import (
     DatabaseUnavailableError,
     InvalidContentError,

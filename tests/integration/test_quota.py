@@ -69,7 +69,7 @@ class Bucket:
             if self.now - began > seconds:
                 quota.give_up()
                 return None
-            self.advance(quota.wait)
+            self.advance(quota.seconds_to_wait)
         return self.now - began
 
 
@@ -153,7 +153,7 @@ def test_a_small_call_does_not_overtake_a_large_one_that_came_before_it(bucket: 
         assert first.submit(quota.begin, NEED).result() is None
         begun = second.submit(quota.begin, small).result()
         while begun is None and bucket.now < 10:
-            bucket.advance(quota.wait)
+            bucket.advance(quota.seconds_to_wait)
             begun = second.submit(quota.begin, small).result()
             if bucket.now < 2:
                 assert begun is None, "its tokens are due, and another call waits for them"
@@ -206,7 +206,7 @@ def test_the_waiting_calls_of_an_invocation_need_one_round_trip(bucket: Bucket) 
     with ThreadPoolExecutor(15) as pool:
         calls = pool.map(call, range(15))
         together.wait()
-        bucket.advance(quota.wait)
+        bucket.advance(quota.seconds_to_wait)
         together.wait()
         assert list(calls) == [(None, NEED.total)] * 15
     assert next(bucket.exchanges) == 2
@@ -349,7 +349,7 @@ def test_returned_tokens_go_to_the_call_that_asked_first(bucket: Bucket) -> None
     first, second = bucket.invocation(), bucket.invocation()
     taken = first.begin(NEED)
     assert taken is not None
-    bucket.advance(first.wait)
+    bucket.advance(first.seconds_to_wait)
     with ThreadPoolExecutor(1) as other:
         assert second.begin(NEED) is other.submit(first.begin, NEED).result() is None
         first.end(taken, NEED, Usage())

@@ -28,7 +28,7 @@ from roadmap_content.api.cancel import cancel_task
 from roadmap_content.capabilities.recoveries.advance import advance
 from roadmap_content.capabilities.recoveries.create import create
 from roadmap_content.capabilities.recoveries.decisions import Limits
-from roadmap_content.contracts.api.recoveries import RecoveryFilter
+from roadmap_content.capabilities.recoveries.request import RecoveryFilter
 from roadmap_content.contracts.errors import ContentError
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.storage.bucket import Bucket

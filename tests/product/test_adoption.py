@@ -88,9 +88,12 @@ def test_every_write_operation_succeeds(adopted: Product, times: int) -> None:
 def test_every_write_operation_succeeds_with_ids_of_any_length(adopted: Product, length: int) -> None:
     """Of random texts: PostgreSQL compresses others before it measures them."""
     roadmap_id, *concepts = (token_urlsafe(length)[:length] for _ in range(3))
-    ids = IDS | {"roadmap_id": roadmap_id, "concept_id": concepts[0], "other_concept_id": concepts[1]}
+    task_id, user_id = (token_urlsafe(1_900)[:1_900] for _ in range(2))
+    ids = {"roadmap_id": roadmap_id, "task_id": task_id, "user_id": user_id}
+    ids |= {"concept_id": concepts[0], "other_concept_id": concepts[1]}
     adopted.roadmap(roadmap_id, concepts)
-    adopted.task("t-1", "partial_failure", roadmap_id=roadmap_id)
+    adopted.task(task_id, "partial_failure", roadmap_id=roadmap_id)
+    adopted.execute("UPDATE roadmap_tasks SET user_id = :user_id", user_id=user_id)
 
     for name in operations_of(adopted) * 2:
         perform(adopted.engine, name, ids)

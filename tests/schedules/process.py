@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from roadmap_content.contracts.errors import ContentError
 from roadmap_content.platform.aws.event_bus import Entry
 from roadmap_content.platform.aws.executions import ExecutionState
-from roadmap_content.platform.postgres.transactions import diagnose
+from roadmap_content.platform.postgres.transactions import sqlstate_and_reason
 from roadmap_content.platform.storage.bucket import Bucket
 from tests.faults.world import Bus, Scene, World
 from tests.schedules.actors import Actor
@@ -205,7 +205,7 @@ class Process:
 
     def _on_error(self, context: ExceptionContext) -> None:
         error = context.sqlalchemy_exception
-        if isinstance(error, DBAPIError) and diagnose(error)[0] == "40P01":
+        if isinstance(error, DBAPIError) and sqlstate_and_reason(error)[0] == "40P01":
             self.deadlocks += 1
 
 

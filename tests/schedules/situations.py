@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from roadmap_content.capabilities.recoveries.create import create
 from roadmap_content.capabilities.recoveries.decisions import Limits
+from roadmap_content.capabilities.recoveries.request import RecoveryFilter
 from roadmap_content.content.generation.generator import OutOfTimeError
-from roadmap_content.contracts.api.recoveries import RecoveryFilter
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.contracts.payloads import StateError
 from roadmap_content.contracts.states import Cause

@@ -83,7 +83,7 @@ class RecordingQuota:
     """A quota that holds enough after some tries, and records its calls."""
 
     tries: int = 0
-    wait: float = 1.0
+    seconds_to_wait: float = 1.0
     taken: list[Need] = field(default_factory=list)
     ended: list[Usage | None] = field(default_factory=list)
     given_up: int = 0

@@ -11,6 +11,7 @@ import pytest
 from functions.console import app
 from local_stack.builds import REPOSITORY
 from roadmap_content.api.console import StaticFiles
+from roadmap_content.capabilities.failure_groups import answers
 from roadmap_content.content.generation.generator import GENERATORS
 from roadmap_content.contracts.errors import MissingSettingError
 from roadmap_content.contracts.items import Stage
@@ -186,7 +187,7 @@ def test_a_person_is_told_in_chinese_what_to_do() -> None:
 
 
 def test_whose_turn_it_is_is_said_in_chinese() -> None:
-    source = Path(str(turn.__file__)).read_text()
+    source = "".join(Path(str(module.__file__)).read_text() for module in (turn, answers))
     said = set(re.findall(r'(?:why=|else )"(.+?)"', source))
     chinese = (ASSETS / "words-zh.js").read_text().partition("    why: {\n")[2].partition("    },\n")[0]
     assert set(re.findall(r'^ +"(.+?)": "', chinese, re.MULTILINE)) == said != set()

@@ -13,7 +13,8 @@ from documents.events import events_after_a_plan
 from local_stack.builds import REPOSITORY
 from roadmap_content.api.callers import caller_of
 from roadmap_content.capabilities.recoveries.decisions import FINAL_STATES
-from roadmap_content.contracts.events import detail_of, recovery_ended
+from roadmap_content.capabilities.recoveries.recovery import recovery_ended
+from roadmap_content.contracts.events import detail_of
 from roadmap_content.contracts.generation import GenerationEvent
 from roadmap_content.contracts.payloads import BatchRequest, Payload, parse
 from roadmap_content.contracts.states import RecoveryState

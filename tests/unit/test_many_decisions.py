@@ -32,7 +32,7 @@ from roadmap_content.capabilities.recoveries.decisions import (
     interval,
     may_start,
     next_state,
-    settle,
+    settlement_of,
 )
 from roadmap_content.contracts.api.tasks import ItemTotals
 from roadmap_content.contracts.errors import InvalidCursorError, code_of
@@ -264,7 +264,7 @@ RUNNING = RunningTask("t", True, "failed", True, "failed", 0, "E: x")
 
 def test_the_result_of_a_task_depends_on_its_current_state() -> None:
     def result(**changes: object) -> object:
-        settled = settle(replace(RUNNING, **changes))  # type: ignore[arg-type]
+        settled = settlement_of(replace(RUNNING, **changes))  # type: ignore[arg-type]
         return settled and (settled.result, settled.reason)
 
     assert result() == (TaskResult.STILL_FAILING, "E: x")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from importlib import import_module
 
 from local_stack.builds import REPOSITORY
-from migrations.grants import READS
+from migrations.privileges import READS
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.errors import ContentError
 from roadmap_content.contracts.reasons import SENTENCES
@@ -39,7 +39,7 @@ def test_each_table_is_written_by_one_module() -> None:
 
 NOT_CODES = {
     ("platform/aws/executions.py", "Cancelled"),  # the error of a stopped execution, for people
-    ("contracts/api/recoveries.py", "DatabaseUnavailable"),  # an example in the API's document
+    ("capabilities/recoveries/request.py", "DatabaseUnavailable"),  # an example in the API's document
     ("platform/authorization/authenticate.py", "Unauthorized"),  # API Gateway answers 401 to it
 }
 

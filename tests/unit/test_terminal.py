@@ -59,7 +59,7 @@ class Api:
         if path.endswith("/items"):
             return HttpAnswer(200, example("ItemMap", next_cursor=None))
         if path.endswith("/attempts"):
-            rows = [example("AttemptRow", actor=HOSTILE, reason=HOSTILE)]
+            rows = [example("AttemptRow", actor=actor, reason=HOSTILE) for actor in (HOSTILE, "console")]
             return HttpAnswer(200, {"items": rows, "next_cursor": None})
         reason = example("TopReason", reason=HOSTILE)
         rows = [example("TaskRow", status="failed", title=HOSTILE, top_reason=reason)]
@@ -70,6 +70,7 @@ class Api:
 def test_a_list_shows_any_title_and_reason(roadmap: Roadmap, command: tuple[str, ...]) -> None:
     shown = roadmap(Api(), *command).stdout
     assert SHOWN in shown
+    assert ("direct start" in shown) == ("show" in command)
     assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(shown)
 
 

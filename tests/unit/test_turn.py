@@ -5,11 +5,12 @@ from itertools import product
 
 import pytest
 
+from roadmap_content.capabilities.failure_groups.answers import turn_of_group
 from roadmap_content.contracts.errors import TokenBudgetExhaustedError
 from roadmap_content.contracts.items import Stage
 from roadmap_content.contracts.states import GroupState, QueueState, Who
 from roadmap_content.state.tasks.next_actions import advice_for
-from roadmap_content.state.tasks.turn import TaskFacts, turn_of, turn_of_group, worst
+from roadmap_content.state.tasks.turn import TaskFacts, turn_of, worst
 
 SOON = datetime(2026, 12, 2, 9, 17, tzinfo=UTC)
 TRANSIENT = advice_for("ModelBusyError", Stage.GENERATE)
@@ -50,6 +51,12 @@ def test_a_person_is_told_what_to_do_first() -> None:
     assert turn_of(facts).why == "Raise TaskTokenBudget, then retry."
     assert turn_of(facts._replace(advice=TRANSIENT)).why == "Retry it."
     assert turn_of(facts._replace(state=QueueState.RUNNING, is_stopped=True)).who is Who.WAITING
+
+
+def test_a_cancelled_task_is_at_work_until_its_run_is_stopped() -> None:
+    facts = TaskFacts("cancelled", 1, QueueState.RUNNING, None, True, None)
+    assert turn_of(facts).why == "It was cancelled. Its run is being stopped."
+    assert turn_of(facts._replace(state=QueueState.ENDED)).who is Who.NOBODY
 
 
 @pytest.mark.parametrize(

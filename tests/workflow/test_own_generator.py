@@ -18,6 +18,7 @@ from tests.support.machine import Machine
 from tests.support.stacks import temporary_stack
 
 DOCUMENT = (REPOSITORY / "docs/integrating.md").read_text()
+CURRICULA = sorted((REPOSITORY.parent / "shared/data").glob("iot-for-beginners.*.json"))
 MISSING = 3
 INVENTED = "https://invented.example/lesson"
 
@@ -90,33 +91,50 @@ def test_the_documented_generator_heals_what_is_missing(
         monkeypatch.setenv(f"{service}_URL", url)
         monkeypatch.setenv(f"{service}_KEY", "a-key")
     monkeypatch.setenv("LITELLM_MODEL", "any")
-    sample = parse_bundle(SAMPLE.read_bytes())
-    bundle = with_offline_content({"roadmap": sample.roadmap.model_dump(), "task": sample.task.model_dump()})
-    missing = {entry["concept_id"] for entry in bundle["content"][:MISSING]}
-    del bundle["content"][:MISSING]
     with temporary_stack(generator=file) as stack:
         target = Target.local(stack)
-        machine = Machine(stack, target)
-        machine.load_bundle(bundle)
-        assert machine.run()["status"] == "SUCCEEDED"
-        machine.require_invariants()
-        origins = machine.rows(
-            "SELECT concept_id, content_type, model_id, prompt_version, tokens_in, tokens_out"
-            " FROM content_origins WHERE generator = 'function'"
-        )
-        resources = {
-            row["concept_id"]: row["resources"]
-            for row in machine.rows("SELECT concept_id, resources FROM resource_recommendation_metadata")
-        }
+        for bundle in courses():
+            heal(Machine(stack, target), bundle, services)
         target.engine.dispose()
-    items = {Item(concept_id, kind) for concept_id in missing for kind in ContentType}
-    assert {Item(row["concept_id"], ContentType(row["content_type"])) for row in origins} == items
-    how = {tuple(row.values())[2:] for row in map(dict, origins)}
-    assert how == {("local/model", "lessons@1", 700, 80)}
-    for concept_id in missing:
-        found = [each["url"] for each in resources[concept_id]]
-        assert [url[-1] for url in found] == ["2", "0"]
-        assert services.candidates >= set(found)
-        assert {each["published_date"] for each in resources[concept_id]} == {"2026-03-01"}
     assert services.throttled == 1
     assert services.keys == {"Bearer a-key"}
+
+
+def courses() -> Iterator[dict[str, Any]]:
+    """The sample, and the courses that people wrote beside the repository."""
+    sample = parse_bundle(SAMPLE.read_bytes())
+    yield with_offline_content({"roadmap": sample.roadmap.model_dump(), "task": sample.task.model_dump()})
+    for path in CURRICULA:
+        yield json.loads(path.read_bytes())
+
+
+def heal(machine: Machine, bundle: dict[str, Any], services: World) -> None:
+    """Run a course without three items of each type."""
+    missing = {
+        Item(entry["concept_id"], kind)
+        for number, kind in enumerate(ContentType)
+        for entry in bundle["content"][number : number + MISSING]
+    }
+    for entry in bundle["content"]:
+        for kind in ContentType:
+            if Item(entry["concept_id"], kind) in missing:
+                del entry[kind]
+    machine.load_bundle(bundle)
+    assert machine.run()["status"] == "SUCCEEDED"
+    machine.require_invariants()
+    of_course = f"WHERE roadmap_id = '{machine.roadmap_id}'"
+    origins = machine.rows(
+        "SELECT concept_id, content_type, model_id, prompt_version, tokens_in, tokens_out"
+        f" FROM content_origins {of_course} AND generator = 'function'"
+    )
+    assert {Item(row["concept_id"], ContentType(row["content_type"])) for row in origins} == missing
+    how = {tuple(row.values())[2:] for row in map(dict, origins)}
+    assert how == {("local/model", "lessons@1", 700, 80)}
+    for row in machine.rows(
+        f"SELECT concept_id, resources FROM resource_recommendation_metadata {of_course}"
+    ):
+        if Item(row["concept_id"], ContentType.RESOURCES) in missing:
+            found = [each["url"] for each in row["resources"]]
+            assert [url[-1] for url in found] == ["2", "0"]
+            assert services.candidates >= set(found)
+            assert {each["published_date"] for each in row["resources"]} == {"2026-03-01"}

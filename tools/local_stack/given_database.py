@@ -15,7 +15,7 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DatabaseError, SQLAlchemyError
 
 from roadmap_content.contracts.errors import PermanentError
-from roadmap_content.platform.postgres.transactions import diagnose
+from roadmap_content.platform.postgres.transactions import sqlstate_and_reason
 
 from .database_roles import DatabaseRoles, create_roles, drop_roles
 from .postgres_server import (
@@ -150,7 +150,7 @@ class AdoptedDatabase:
         try:
             return create_roles(self.url, self.role_prefix, owners)
         except DatabaseError as error:
-            if diagnose(error)[0] != _INSUFFICIENT_PRIVILEGE:
+            if sqlstate_and_reason(error)[0] != _INSUFFICIENT_PRIVILEGE:
                 raise
         raise NotPermittedError(
             f"the user {make_url(self.url).username} of DATABASE_URL may not create the roles "

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from local_stack.builds import REPOSITORY
+from roadmap_content.capabilities.recoveries.request import RegenerationFilter
 from roadmap_content.client.client import Client
-from roadmap_content.contracts.api.recoveries import RegenerationFilter
 from roadmap_content.contracts.api.tasks import FailedItem
 from roadmap_content.contracts.errors import ContentError, InvalidRequestError
 from roadmap_content.contracts.items import ContentType

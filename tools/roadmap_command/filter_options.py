@@ -20,6 +20,9 @@ _STATUSES = (
 )
 """The statuses of tasks; the product alone writes the last one."""
 
+_AS_SHOWN = {"in progress": "processing", "complete": "completed", "incomplete": "partial_failure"}
+"""The page's words for them."""
+
 _OPTIONS: Mapping[str, Any] = {
     "status": Annotated[
         list[str] | None,
@@ -47,7 +50,8 @@ def filtered(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def wrapper(**given: Any) -> None:  # noqa: ANN401 - the values of any options
         chosen = {name: given.pop(name) for name in _OPTIONS}
-        for status in set(chosen["status"] or ()) - set(_STATUSES):
+        chosen["status"] = [_AS_SHOWN.get(status, status) for status in chosen["status"] or ()]
+        for status in set(chosen["status"]) - set(_STATUSES):
             raise typer.BadParameter(f"no task has the status {status!r}: {', '.join(_STATUSES)}")
         command(chosen={name: value for name, value in chosen.items() if value}, **given)
 

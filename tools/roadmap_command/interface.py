@@ -25,7 +25,7 @@ from roadmap_command import views
 from roadmap_command.runs import follow_run
 from roadmap_command.target import Target
 from roadmap_command.terminal import Terminal, escaped
-from roadmap_content.client.http import ApiRefusedError
+from roadmap_content.client.http import ApiRefusedError, ApiUnavailableError
 from roadmap_content.contracts.api.tasks import TaskStatus
 from roadmap_content.contracts.errors import ContentError, TransientError
 from roadmap_content.contracts.payloads import TASK_ID
@@ -243,6 +243,11 @@ def errors_in_one_line() -> Iterator[None]:
     except ApiRefusedError as error:
         message = str(error).removeprefix(f"{error.status} {error.error}: ")
         _fail(error.error, message, ExitCode.REFUSED)
+    except ApiUnavailableError as error:
+        status, _, refusal = str(error).partition(" ")
+        name, has_name, message = refusal.partition(": ")
+        is_named = status.isdecimal() and has_name
+        _fail(name if is_named else error.code, message if is_named else error, ExitCode.EXTERNAL_FAILURE)
     except ContentError as error:
         external = isinstance(error, TransientError | LocalServiceError)
         _fail(error.code, error, ExitCode.EXTERNAL_FAILURE if external else ExitCode.REFUSED)

@@ -26,7 +26,7 @@ from roadmap_content.contracts.api.system import DatabaseFinding
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import Execution
 from roadmap_content.platform.aws.executions import Executions, ExecutionState
-from roadmap_content.platform.postgres.transactions import diagnose, transact, transact_in_parts
+from roadmap_content.platform.postgres.transactions import sqlstate_and_reason, transact, transact_in_parts
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.installation.rehearsal import NoMemberError, NotRehearsedError, Stage, set_role
@@ -178,7 +178,7 @@ def _apply(connection: Connection, statement: str) -> None:
         # Not by a cursor, which reads `%` as the begin of a parameter.
         connection.connection.driver_connection.execute_simple(statement)  # type: ignore[union-attr]
     except DatabaseError as error:
-        reason = diagnose(DBAPIError(None, None, error))[1]
+        reason = sqlstate_and_reason(DBAPIError(None, None, error))[1]
         raise RefusedError(f"the migration fails: {reason}: {statement.strip()[:200]}") from None
 
 
@@ -214,7 +214,7 @@ def _write(
         connection.exec_driver_sql(statement)
         return [found for found in _differences(connection, roles) if found.kind == "trigger_fails"]
     except DBAPIError as error:
-        sqlstate, reason = diagnose(error)
+        sqlstate, reason = sqlstate_and_reason(error)
         if sqlstate.startswith(_CONSTRAINT):
             return []
         return [DatabaseFinding(kind="write_fails", object=f"{kind} of {table}", message=reason)]

@@ -8,13 +8,13 @@ import pytest
 from roadmap_content.api.cancel import cancel_task
 from roadmap_content.capabilities.automatic_attempts import start
 from roadmap_content.capabilities.automatic_attempts.plans import FIRST_PAUSE
+from roadmap_content.capabilities.automatic_attempts.start import due_attempts
 from roadmap_content.content.generation.model import ModelBusyError
 from roadmap_content.contracts.errors import ContentError
 from roadmap_content.contracts.payloads import RunInput, StateError
 from roadmap_content.platform.aws.executions import ExecutionsUnavailableError
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
-from roadmap_content.state.tasks.attempts import due_attempts
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.generators import FakeModel
 from tests.support.machine_model import Run

@@ -14,11 +14,12 @@ from sqlalchemy.exc import DBAPIError
 from roadmap_content.capabilities.erasure import rows as rows_of_users
 from roadmap_content.capabilities.erasure import sweep as sweep_of_erasure
 from roadmap_content.capabilities.erasure.deleted import remove_deleted
+from roadmap_content.capabilities.erasure.errors import ErasureRunningError
 from roadmap_content.capabilities.erasure.rows import RuleMissingError, rules
 from roadmap_content.client.http import path_of
 from roadmap_content.content.roadmaps.metadata import lock_roadmap
 from roadmap_content.contracts.erasure import Removed
-from roadmap_content.contracts.errors import ErasureRunningError, RoadmapLockedError
+from roadmap_content.contracts.errors import RoadmapLockedError
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.aws.executions import ExecutionsUnavailableError
 from roadmap_content.platform.postgres.transactions import transact

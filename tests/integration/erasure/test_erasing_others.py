@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from roadmap_content.contracts.api.recoveries import RecoveryFilter, RegenerationFilter
+from roadmap_content.capabilities.recoveries.request import RecoveryFilter, RegenerationFilter
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage.keys import staged_key

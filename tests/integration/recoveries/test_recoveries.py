@@ -15,6 +15,7 @@ from roadmap_content.capabilities.recoveries.advance import advance, cancel, pau
 from roadmap_content.capabilities.recoveries.create import MAX_TASKS
 from roadmap_content.capabilities.recoveries.create import create as create_recovery
 from roadmap_content.capabilities.recoveries.decisions import Limits, Settlement
+from roadmap_content.capabilities.recoveries.errors import RecoveryStoppedError
 from roadmap_content.capabilities.recoveries.recovery import insert_recovery, unfinished_recoveries
 from roadmap_content.capabilities.recoveries.recovery_tasks import (
     CLAIM,
@@ -27,8 +28,8 @@ from roadmap_content.capabilities.recoveries.recovery_tasks import (
     read_progress,
     record_settlements,
 )
-from roadmap_content.contracts.api.recoveries import RecoveryFilter
-from roadmap_content.contracts.errors import DatabaseUnavailableError, RecoveryStoppedError
+from roadmap_content.capabilities.recoveries.request import RecoveryFilter
+from roadmap_content.contracts.errors import DatabaseUnavailableError
 from roadmap_content.contracts.events import DetailType
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import RunInput
@@ -452,9 +453,9 @@ def test_a_pause_holds_the_waiting_attempts_until_a_resume_or_a_cancel(
     if then == "resume":
         assert len(pipeline.executions.started) == 2
         (counter,) = pipeline.rows(
-            "SELECT charged FROM content_queue_keys WHERE class = 'bulk' AND queue_key <> 'user:another'"
+            "SELECT virtual_time FROM content_queue_keys WHERE class = 'bulk' AND queue_key <> 'user:another'"
         )
-        assert counter["charged"] > 1_000_000, "who waited aside has saved no credit"
+        assert counter["virtual_time"] > 1_000_000, "who waited aside has saved no credit"
         finish(pipeline, recovery_id)
         assert set(results(send, recovery_id).values()) == {"recovered"}
         return

@@ -32,6 +32,7 @@ ITEM_FORM = "CONCEPT/TYPE"
 OptionalItem = Annotated[
     str | None, typer.Argument(metavar=f"[{ITEM_FORM}]", help="One item, for example c-1/quiz.")
 ]
+_ACTORS = {"console": "direct start"}  # in Step Functions, without a token; not our console
 _LEVELS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 _NOT_SHOWN = frozenset(
     {
@@ -139,7 +140,13 @@ def _attempts(rows: Iterable[AttemptRow]) -> Table:
         ]
         outcome = row.outcome or row.step
         table.add_row(
-            str(row.attempt), row.actor, row.cause, outcome, *counts, str(row.tokens), row.reason or ""
+            str(row.attempt),
+            _ACTORS.get(row.actor, row.actor),
+            row.cause,
+            outcome,
+            *counts,
+            str(row.tokens),
+            row.reason or "",
         )
     return table
 

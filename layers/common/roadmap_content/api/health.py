@@ -21,7 +21,7 @@ from ..contracts.api.system import (
 from ..contracts.errors import DatabaseUnavailableError, RolesUnavailableError
 from ..contracts.states import RINGING_STATES, QueueClass
 from ..platform.postgres.sqlstate import INSUFFICIENT_PRIVILEGE, is_transient
-from ..platform.postgres.transactions import DataRefusedError, diagnose, transact
+from ..platform.postgres.transactions import DataRefusedError, sqlstate_and_reason, transact
 from ..platform.runtime.deadline import Deadline
 from ..runs.reconciliation.sweeps import Sweep, last_sweep
 from ..state.installation import find_differences
@@ -171,7 +171,7 @@ def read_health(connection: Connection, capabilities: Sequence[Capability], rele
         with connection.begin_nested():
             return _read(connection, capabilities, release, differences)
     except DBAPIError as error:
-        sqlstate, reason = diagnose(error)
+        sqlstate, reason = sqlstate_and_reason(error)
         if is_transient(sqlstate):
             raise
         kind = "privilege_missing" if sqlstate == INSUFFICIENT_PRIVILEGE else "not_readable"

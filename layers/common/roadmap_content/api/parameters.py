@@ -11,7 +11,6 @@ from ..contracts.api.tasks import ChangeRequest
 from ..contracts.errors import InvalidRequestError
 from ..contracts.items import ContentType, Item
 from ..contracts.payloads import NOT_IN_PATH, TASK_ID, USER_ID
-from ..contracts.states import GroupState
 from ..state.tasks.scope import Scope
 
 TaskId = Annotated[str, Path(pattern=TASK_ID, description="The task.")]
@@ -62,9 +61,6 @@ FailingGroup = Annotated[
         max_length=200,
         description="Tasks with a failure of this group: a `group_id` of `GET /api/v1/failures`.",
     ),
-]
-GroupStates = Annotated[
-    list[GroupState] | None, Query(max_length=5, description="Groups in one or more states.")
 ]
 
 Version = Annotated[

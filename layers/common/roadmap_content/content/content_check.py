@@ -25,7 +25,7 @@ class Accepted(Payload):
     content: dict[str, Any] | None = None
 
 
-class Rejected(Payload):
+class Rejection(Payload):
     """The content is refused. The next attempt gives the reason to the model."""
 
     verdict: Literal["reject"]
@@ -36,7 +36,7 @@ class Rejected(Payload):
 class RejectedByCheckError(PermanentError, code="RejectedByCheck"):
     """The product's check has refused a content."""
 
-    def __init__(self, rejection: Rejected) -> None:
+    def __init__(self, rejection: Rejection) -> None:
         super().__init__(rejection.reason)
         self._code = f"{REJECTED_BY_CHECK}{rejection.code}"
 
@@ -50,8 +50,8 @@ class _Answer(Payload):
     verdicts: list[Any]
 
 
-_VERDICT: TypeAdapter[Accepted | Rejected] = TypeAdapter(
-    Annotated[Accepted | Rejected, Field(discriminator="verdict")], config=ConfigDict(defer_build=True)
+_VERDICT: TypeAdapter[Accepted | Rejection] = TypeAdapter(
+    Annotated[Accepted | Rejection, Field(discriminator="verdict")], config=ConfigDict(defer_build=True)
 )
 
 
@@ -75,7 +75,7 @@ def ask_check(check: TeamFunction, question: Document, seconds_left: float) -> S
     return verdicts
 
 
-def read_verdict(verdict: object) -> Accepted | Rejected:
+def read_verdict(verdict: object) -> Accepted | Rejection:
     """Read one verdict. Raises ContentCheckFailedError: it does not match the contract."""
     try:
         return _VERDICT.validate_python(verdict)

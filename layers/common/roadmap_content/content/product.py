@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from ..contracts.documents import storable_json
 from ..contracts.items import ContentType
-from ..platform.postgres.transactions import isolated
+from ..platform.postgres.transactions import undone_alone
 from .kind import Row, status_field
 from .registry import CONTENT_KINDS
 
@@ -107,7 +107,7 @@ def project_concept_metadata(
     updated = connection.execute(UPDATE, parameters).one()
     changed = int(updated.rows)
     if updated.some_are_absent:
-        with isolated(connection, "concept_metadata_refused", always=True, roadmap_id=roadmap_id):
+        with undone_alone(connection, "concept_metadata_refused", always=True, roadmap_id=roadmap_id):
             changed += connection.execute(INSERT, parameters).rowcount
     return changed
 

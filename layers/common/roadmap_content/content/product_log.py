@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from ..contracts.documents import storable_json
 from ..contracts.events import AttemptEvents
 from ..contracts.items import ContentType
-from ..platform.postgres.transactions import isolated
+from ..platform.postgres.transactions import undone_alone
 
 _IDS = uuid.UUID("b8d2a0c4-9f51-5d55-9b0c-6f0d1f6a2e11")
 
@@ -63,7 +63,7 @@ def _write(connection: Connection, entries: Sequence[LogEntry]) -> None:
     """
     if not entries:
         return
-    with isolated(connection, "execution_logs_refused", always=True):
+    with undone_alone(connection, "execution_logs_refused", always=True):
         connection.execute(INSERT_LOGS, {"rows": storable_json([entry.row for entry in entries])})
 
 

@@ -260,35 +260,3 @@ class ChangedSinceError(RestoreRefusedError, code="ChangedSince"):
 
 
 # Of capabilities.
-
-
-class ErasureRunningError(ConflictError, code="ErasureRunning", is_excused=True):
-    """The data of the task's user is being erased. Nothing is started for its tasks until that has ended."""
-
-
-class ErasureRefusedError(ConflictError, code="ErasureRefused"):
-    """Rows of a table that only the product knows refer to rows that were to be deleted."""
-
-
-class FailureGroupNotFoundError(MissingResourceError, code="FailureGroupNotFound"):
-    """No failure has ever been in this group."""
-
-
-class RecoveryNotFoundError(MissingResourceError, code="RecoveryNotFound"):
-    """There is no such recovery."""
-
-
-class RecoveryStateError(ConflictError, code="RecoveryState"):
-    """The state of the recovery does not permit this."""
-
-
-class NothingMatchesError(InvalidRequestError, code="NothingMatches"):
-    """The filter selects no task."""
-
-
-class TooManyTasksError(InvalidRequestError, code="TooManyTasks"):
-    """The filter selects more tasks than a recovery may have."""
-
-
-class RecoveryStoppedError(PermanentError, code="RecoveryStopped"):
-    """The recovery may not start a task now: it was paused or stopped, or a limit is reached."""

@@ -218,11 +218,6 @@ class AttemptEvents(NamedTuple):
         )
 
 
-def recovery_ended(recovery_id: str, state: str, counts: Mapping[str, int]) -> Event:
-    data = {"recovery_id": recovery_id, "state": state, "counts": dict(counts)}
-    return Event.of(DetailType.RECOVERY_ENDED, data, recovery_id, state)
-
-
 def number_of_changes(data: Mapping[str, Any]) -> int:
     """The number of changes that `changes_of` returns for an event with this data."""
     return 1 + sum(len(data.get(name, ())) for name in _LISTS)

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from ..contracts.api.system import DatabaseFinding
 from ..platform.postgres.findings import read_findings
 from ..platform.postgres.sqlstate import INSUFFICIENT_PRIVILEGE, explain
-from ..platform.postgres.transactions import diagnose
+from ..platform.postgres.transactions import sqlstate_and_reason
 from .visibility import find_hidden
 
 # Reads the catalogue only, which every role may read. A type is compared by its class: a longer text, or a
@@ -101,7 +101,7 @@ def find_differences(connection: Connection) -> list[DatabaseFinding]:
         with connection.begin_nested():
             return _find_installed(connection) + hidden
     except DBAPIError as error:
-        if diagnose(error)[0] != INSUFFICIENT_PRIVILEGE or not hidden:
+        if sqlstate_and_reason(error)[0] != INSUFFICIENT_PRIVILEGE or not hidden:
             raise
         return hidden
 

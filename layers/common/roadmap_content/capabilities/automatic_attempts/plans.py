@@ -2,13 +2,19 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from ...contracts.states import Cause
 from ...state.failures.groups import Remains, TaskFailures
 from ...state.services import Services
-from ...state.tasks.attempt_reading import latest_attempts
+
+# The attempts from the last one that was not automatic on, latest first.
+LATEST = text("""
+SELECT attempt, actor, cause, outcome, saved, generated
+FROM content_attempts WHERE task_id = :task_id ORDER BY attempt DESC LIMIT :limit
+""")
 
 FIRST_PAUSE = timedelta(minutes=5)
 """The pause before the first automatic attempt. Each further pause is twice as long."""
@@ -50,3 +56,7 @@ def plan_automatic_attempt(services: Services, connection: Connection, remains: 
     same = groups_before == {group.key.group_id for group in groups}
     saved = [sum((one.saved or {}).values()) for one in attempts]
     return pause_before([one.cause for one in attempts], saved, groups, same, limit)
+
+
+def latest_attempts(connection: Connection, task_id: str, limit: int) -> list[Any]:
+    return list(connection.execute(LATEST, {"task_id": task_id, "limit": limit}))

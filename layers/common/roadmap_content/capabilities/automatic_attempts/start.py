@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from ...contracts.errors import ClaimRefusedError, ContentError, TransientError
 from ...contracts.states import Cause
@@ -17,12 +17,16 @@ from ...state.tasks.attempts import (
     AUTOMATIC,
     AttemptStart,
     PlannedAttempt,
-    due_attempts,
     forget_all_next_attempts,
     forget_next_attempt,
     postpone_attempt,
 )
 from .plans import FIRST_PAUSE
+
+DUE = text("""
+SELECT task_id, attempt FROM content_attempts WHERE next_at <= now()
+ORDER BY next_at LIMIT :limit
+""")
 
 MOST_STARTED = 50
 """Maximum tasks per sweep. The next sweep continues."""
@@ -72,3 +76,8 @@ def _require_next(planned: PlannedAttempt, _connection: Connection, attempt: int
     """Check that no other attempt was made since the plan: after another one, a new plan applies."""
     if attempt != planned.attempt + 1:
         raise ClaimRefusedError(planned.task_id, attempt - 1, None)
+
+
+def due_attempts(connection: Connection, limit: int) -> list[PlannedAttempt]:
+    """The planned attempts that are due, the longest overdue first."""
+    return [PlannedAttempt(*row) for row in connection.execute(DUE, {"limit": limit})]

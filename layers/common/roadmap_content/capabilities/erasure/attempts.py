@@ -5,7 +5,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from ...state.tasks.attempts import STEP_SECONDS
+STEP_SECONDS = 900
+"""The longest time of a function. A step that was sent before its attempt ended is over after it."""
 
 _OF_USER = "user_id = :user_id AND coalesce(claimed_at < CAST(:before AS timestamptz), true)"
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from ...contracts.erasure import Removed
 from ...state.failures.current import forget_failures
 from ...state.failures.groups import FailuresChanged
-from ...state.tasks.attempts import STEP_SECONDS
+from .attempts import STEP_SECONDS
 from .rows import BY_HASH, Subjects, erase_rows, texts_of_others
 
 PAGE = text("""
@@ -85,7 +85,7 @@ def next_tasks(connection: Connection, after: str, limit: int) -> Sequence[str]:
     return connection.scalars(PAGE, {"after": after, "limit": limit}).all()
 
 
-def mark_deleted(
+def note_deleted(
     connection: Connection, hooks: Sequence[FailuresChanged], task_ids: Sequence[str], days: int
 ) -> list[DueTask]:
     """Note which of the tasks, and of their roadmaps, do not exist. Return those that a sweep has missed for
@@ -107,7 +107,7 @@ def remove_deleted(
     connection: Connection, hooks: Sequence[FailuresChanged], task_ids: Sequence[str], days: int
 ) -> Removed:
     """Delete the rows of those of the tasks and their roadmaps that are still due; return the numbers."""
-    subjects = subjects_of(mark_deleted(connection, hooks, task_ids, days))
+    subjects = subjects_of(note_deleted(connection, hooks, task_ids, days))
     connection.execute(FORGET, {"roadmaps": subjects.roadmaps})
     return erase_rows(connection, hooks, subjects, product_rows=False)
 

@@ -17,7 +17,6 @@ from ...api.cancel import cancel_task
 from ...contracts.erasure import DueErasure, ErasureAnswer, Remainder, Removed, ReplayAnswer
 from ...contracts.errors import (
     AtWorkElsewhereError,
-    ErasureRefusedError,
     InvalidRequestError,
     NotCancellableError,
     TaskNotFoundError,
@@ -31,6 +30,7 @@ from ...state.services import Services
 from ...state.tasks.task import disown_tasks
 from . import register, rows
 from .attempts import end_attempts_of, open_attempts_of, quiet_at
+from .errors import ErasureRefusedError
 from .objects import clear_objects
 from .rows import Subjects
 

@@ -7,8 +7,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from ...contracts.errors import ErasureRunningError, RoadmapLockedError
+from ...contracts.errors import RoadmapLockedError
 from ...state.services import Capability, Fence
+from .errors import ErasureRunningError
 
 # An erasure names its user only while it runs. One that has ended may be of any user.
 FENCED = text("""

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, text
 from ...contracts.erasure import Receipt, Removed
 from ...contracts.errors import InvalidRequestError
 from ...platform.storage.bucket import Bucket, in_parallel
-from ...platform.storage.keys import ERASURES, erasure_key
+from ...platform.storage.keys import ERASURES, encode
 from ...state.tasks.task import Task
 
 _MARK = "erasure:"
@@ -149,7 +149,7 @@ def end_erasure(connection: Connection, erasure_id: str) -> Entry:
 def store_copy(bucket: Bucket, entry: Entry) -> None:
     """Write an entry into the bucket, without its actor."""
     document = entry._asdict() | {"removed": entry.removed.model_dump(mode="json"), "actor": None}
-    bucket.put(erasure_key(entry.erasure_id), json.dumps(document, default=datetime.isoformat).encode())
+    bucket.put(_key_of(entry.erasure_id), json.dumps(document, default=datetime.isoformat).encode())
 
 
 def unite(connection: Connection, bucket: Bucket) -> Sequence[Entry]:
@@ -169,3 +169,8 @@ def unite(connection: Connection, bucket: Bucket) -> Sequence[Entry]:
 def _entry(row: Row[Any]) -> Entry:
     found = row._mapping
     return Entry(**{**found, "removed": Removed.model_validate(found["removed"])})
+
+
+def _key_of(erasure_id: str) -> str:
+    """The key of an erasure's entry in the register. It names no user."""
+    return f"{ERASURES}{encode(erasure_id)}.json"

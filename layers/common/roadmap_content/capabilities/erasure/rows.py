@@ -14,15 +14,22 @@ from urllib.parse import quote
 from sqlalchemy import Connection, text
 
 from ...content.product import PRODUCT
-from ...content.roadmaps.metadata import lock_contents
 from ...contracts.erasure import Removed
-from ...contracts.errors import ErasureRefusedError
 from ...platform.storage.keys import prefixes_of
 from ...state.failures.current import forget_failures
 from ...state.failures.groups import FailuresChanged
-from ...state.tasks.task import lock_tasks
 from ...state.tasks.time_zone import instant
+from .errors import ErasureRefusedError
 from .names import ERASED, replace_names
+
+# Guarantees: takes the advisory lock of each roadmap, in one order.
+LOCK_CONTENTS = text("""
+SELECT pg_advisory_xact_lock(hashtextextended('content of ' || id, 0))
+FROM (SELECT DISTINCT id FROM unnest(CAST(:roadmaps AS text[])) AS id ORDER BY id) AS ordered
+""")
+
+# An erasure makes the user's tasks the product's own again, or deletes them.
+LOCK_TASKS = text("SELECT FROM roadmap_tasks WHERE task_id = ANY(:tasks) ORDER BY task_id FOR UPDATE")
 
 NAMELESS = frozenset(
     {
@@ -400,3 +407,13 @@ def _change(
 
 def _page(subjects: Subjects) -> dict[str, list[str]]:
     return {"tasks": subjects.tasks, "roadmaps": subjects.roadmaps}
+
+
+def lock_contents(connection: Connection, roadmap_ids: Sequence[str]) -> None:
+    """Wait for the transactions that write contents or outcomes of roadmaps, and hold up later ones."""
+    connection.execute(LOCK_CONTENTS, {"roadmaps": list(roadmap_ids)})
+
+
+def lock_tasks(connection: Connection, task_ids: Sequence[str]) -> None:
+    """Lock tasks against claims, before they are disowned or deleted."""
+    connection.execute(LOCK_TASKS, {"tasks": list(task_ids)})

@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from ...platform.postgres.transactions import RESERVE, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
+from ...platform.runtime.settings import Settings
 from ...platform.storage.bucket import in_parallel
 from ...platform.storage.keys import is_ours, next_place, text_in
-from ...runs.reconciliation.retention import days_after_deletion
+from ...runs.reconciliation.retention import DAYS_AFTER_DELETION, DELETED
 from ...state.services import Services
-from .deleted import DueTask, mark_deleted, next_tasks, remove_deleted, subjects_of, unnamed_texts
+from .deleted import DueTask, next_tasks, note_deleted, remove_deleted, subjects_of, unnamed_texts
 from .objects import clear_objects
 from .rows import texts_of_others
 
@@ -32,7 +33,7 @@ def remove_records(services: Services, after: str, deadline: Deadline) -> str:
     """
     days = days_after_deletion(services.settings)
     page = transact(services.engine, next_tasks, deadline, after, TASKS)
-    due = transact(services.engine, mark_deleted, deadline, services.failure_hooks, page, days)
+    due = transact(services.engine, note_deleted, deadline, services.failure_hooks, page, days)
     for start in range(0, len(due), STEP):
         if deadline.remaining < RESERVE:
             return after  # the next sweep begins with the same page
@@ -72,3 +73,8 @@ def _remove(services: Services, due: Sequence[DueTask], days: int, deadline: Dea
     task_ids = [task.task_id for task in due]
     rows = transact(services.engine, remove_deleted, deadline, services.failure_hooks, task_ids, days)
     logger.info("deleted_tasks_forgotten", tasks=task_ids, **(objects + rows).model_dump(exclude={"names"}))
+
+
+def days_after_deletion(settings: Settings) -> int:
+    """The days after which a deleted task's rows and objects are removed."""
+    return settings.retention_days.get(DELETED, DAYS_AFTER_DELETION)

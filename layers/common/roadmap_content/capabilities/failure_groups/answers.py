@@ -3,6 +3,7 @@
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -11,11 +12,11 @@ from ...api.pages import Integer, Text, decode_cursor, page_of
 from ...contracts.api.failures import MOST_CHANGES, FailureGroup, FailureGroupDetail, FailurePage
 from ...contracts.api.filters import TaskFilter
 from ...contracts.api.recoveries import RecoveryAnswer
+from ...contracts.api.turn import Turn
 from ...contracts.items import Stage
 from ...contracts.reasons import sentence_of
-from ...contracts.states import GroupState
-from ...state.tasks.next_actions import advice_for
-from ...state.tasks.turn import turn_of_group
+from ...contracts.states import GroupState, Who
+from ...state.tasks.next_actions import Advice, advice_for
 from .lists import read_group, read_groups
 from .states import group_changes
 
@@ -77,3 +78,18 @@ def _fields(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a SQLAlchemy row
         "ignored_until_tasks": row.until_tasks,
         "by_hour": row.by_hour or [],
     }
+
+
+def turn_of_group(
+    state: GroupState, tasks: int, planned: int, next_at: datetime | None, advice: Advice
+) -> Turn:
+    """Whose turn it is for a failure group of `tasks`, of which `planned` are tried again without a request,
+    the first one at `next_at`.
+    """
+    if not tasks:
+        return Turn(who=Who.NOBODY, why="None of its items is missing.")
+    if planned >= tasks:
+        return Turn(who=Who.AUTOMATIC, at=next_at, why="The sweep starts the next attempts.")
+    if state is GroupState.IGNORED:
+        return Turn(who=Who.NOBODY, why="It is ignored.")
+    return Turn(who=Who.PERSON, why=advice.text if advice.needs_person else "Start a recovery, or ignore it.")

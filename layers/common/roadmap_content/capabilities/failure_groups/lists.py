@@ -6,10 +6,9 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from ...contracts.api.filters import TaskFilter
-from ...contracts.errors import FailureGroupNotFoundError
 from ...contracts.states import GroupState
 from ...state.tasks.listing import task_conditions
-from .states import WITH_STATE
+from .states import WITH_STATE, FailureGroupNotFoundError
 
 # Reads the stored sums, not the failures.
 _SUMS = f"SELECT * FROM ({WITH_STATE}) AS w WHERE items > 0"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
-from aws_lambda_powertools.event_handler.openapi.params import Body, Path
+from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
 from sqlalchemy import Connection
 
 from ...api.http import Api, answered
@@ -12,19 +12,24 @@ from ...api.parameters import (
     ErrorCode,
     FailingGroup,
     FailingType,
-    GroupStates,
     Limit,
     Prefix,
     Statuses,
     Time,
     UserId,
 )
-from ...contracts.api.failures import FailureGroupDetail, FailurePage, GroupStateRequest
+from ...contracts.api.failures import FailureGroupDetail, FailurePage
 from ...contracts.api.recoveries import RecoveryAnswer
+from ...contracts.states import GroupState
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.log import logger
 from .answers import describe_group, list_failures
+from .request import GroupStateRequest
 from .states import change_group
+
+GroupStates = Annotated[
+    list[GroupState] | None, Query(max_length=5, description="Groups in one or more states.")
+]
 
 GroupId = Annotated[str, Path(pattern=r"^[0-9a-f]{1,32}$", description="The failure group.")]
 

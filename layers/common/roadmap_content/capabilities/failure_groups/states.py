@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, text
 
-from ...contracts.errors import FailureGroupNotFoundError
+from ...contracts.errors import MissingResourceError
 from ...contracts.states import RINGING_STATES, GroupState
 from ...contracts.times import in_utc
 
+
+class FailureGroupNotFoundError(MissingResourceError, code="FailureGroupNotFound"):
+    """No failure has ever been in this group."""
+
+
 if TYPE_CHECKING:  # each end of a run asks for a person, without the models of the API
-    from ...contracts.api.failures import GroupStateRequest
+    from .request import GroupStateRequest
 
 MOST_COUNTED = 1_000
 """Groups are counted up to this limit."""

@@ -11,15 +11,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from ...content.roadmaps.metadata import lock_roadmap_of
-from ...contracts.api.recoveries import cause_of
-from ...contracts.errors import (
-    ChangedSinceError,
-    ContentError,
-    RecoveryStateError,
-    RecoveryStoppedError,
-    TransientError,
-)
-from ...contracts.events import recovery_ended
+from ...contracts.errors import ChangedSinceError, ContentError, TransientError
 from ...contracts.states import Cause, RecoveryState, TaskResult
 from ...platform.postgres.transactions import RESERVE, transact, transact_in_parts
 from ...platform.runtime.deadline import Deadline
@@ -28,19 +20,30 @@ from ...platform.runtime.metrics import Metric, emit
 from ...runs.retries.retry import retry_task
 from ...runs.steps.end_attempt import RunEnd, end_attempt
 from ...state.failures.failures import failures_of_attempt
-from ...state.failures.groups import has_cause
 from ...state.outbox import record_events
 from ...state.queue.admission import admit_waiting
-from ...state.queue.queue import hold_attempts, return_attempts, waiting_attempts
+from ...state.queue.queue import hold_attempts, return_attempts
 from ...state.services import Services
 from ...state.tasks.attempts import AttemptStart, cancel_attempt
 from ...state.tasks.scope import WHOLE_TASK, Scope, decode_revisions
 from ...state.tasks.task import lock_task
-from .decisions import FINAL_STATES, PAUSED_STATES, Settlement, is_over, may_start, next_state, settle
+from .decisions import (
+    FINAL_STATES,
+    PAUSED_STATES,
+    Settlement,
+    cause_of,
+    has_cause,
+    has_ended,
+    may_start,
+    next_state,
+    settlement_of,
+)
+from .errors import RecoveryStateError, RecoveryStoppedError
 from .recovery import (
     Recovery,
     read_recovery,
     recovery_actor,
+    recovery_ended,
     resume_recovery,
     unfinished_recoveries,
     write_recovery,
@@ -54,6 +57,7 @@ from .recovery_tasks import (
     record_settlements,
     refuse_waiting,
     running_tasks,
+    waiting_attempts,
     waiting_tasks,
 )
 
@@ -139,7 +143,7 @@ def _observe(
     recovery = read_recovery(connection, recovery_id, lock=True)
     if recovery.ended_at is not None:
         return recovery, []
-    ended = [*filter(None, map(settle, running_tasks(connection, recovery_id)))]
+    ended = [*filter(None, map(settlement_of, running_tasks(connection, recovery_id)))]
     record_settlements(connection, recovery_id, ended)
     progress = read_progress(connection, recovery_id, recovery.breaker)
     state, stop_reason = next_state(
@@ -147,7 +151,7 @@ def _observe(
     )
     if state in _STOP_REASONS and progress.waiting:
         refuse_waiting(connection, recovery_id, _STOP_REASONS[state])
-    _write_state(services, connection, recovery, state, stop_reason, ended=is_over(state, progress))
+    _write_state(services, connection, recovery, state, stop_reason, ended=has_ended(state, progress))
     if state is RecoveryState.PAUSED_BY_BREAKER:
         hold_attempts(connection, recovery_actor(recovery_id))
     if ended:

@@ -9,7 +9,6 @@ from ...contracts.api.failures import MOST_RECOVERIES
 from ...contracts.api.recoveries import (
     RecoveryAnswer,
     RecoveryPage,
-    RecoveryRequest,
     RecoveryTask,
     RecoveryTaskPage,
     UndoCounts,
@@ -19,6 +18,7 @@ from .create import MAX_TASKS
 from .decisions import Limits
 from .recovery import Recovery, read_recoveries, read_recovery, recoveries_of_group
 from .recovery_tasks import count_tasks, count_undone, read_tasks
+from .request import RecoveryRequest
 
 
 def limits_of(request: RecoveryRequest) -> Limits:

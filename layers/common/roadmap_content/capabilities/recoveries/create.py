@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from ...content.registry import CONTENT_KINDS
-from ...contracts.api.recoveries import PreviewItems, RecoveryFilter, RecoveryPreview, RegenerationFilter
-from ...contracts.errors import ContentError, InvalidRequestError, NothingMatchesError, TooManyTasksError
+from ...contracts.api.recoveries import PreviewItems, RecoveryPreview
+from ...contracts.errors import ContentError, InvalidRequestError
 from ...contracts.items import ContentType, Stage
 from ...contracts.states import NextAction
 from ...platform.postgres.transactions import transact
@@ -23,8 +23,10 @@ from ...state.tasks.task import read_snapshot, read_task
 from ...state.tasks.time_zone import instant
 from .advance import ADVANCE_SECONDS, advance_if_possible
 from .decisions import Limits
+from .errors import NothingMatchesError, TooManyTasksError
 from .recovery import insert_recovery
 from .recovery_tasks import Chosen, insert_tasks
+from .request import RecoveryFilter, RegenerationFilter
 
 MAX_TASKS = 200_000
 """Maximum tasks of one recovery."""

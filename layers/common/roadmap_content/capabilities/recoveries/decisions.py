@@ -6,8 +6,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from ...contracts.api.filters import OF_FAILURE
 from ...contracts.errors import TaskCancelledError, TaskNotFoundError
+from ...contracts.items import Failure
 from ...contracts.states import RecoveryState, TaskResult
+from ...state.failures.groups import group_of
 
 BURST = timedelta(seconds=90)
 """The delay behind its rate that a recovery may catch up: longer than the time between two sweeps."""
@@ -53,7 +56,7 @@ class Settlement:
     tokens: int
 
 
-def settle(task: RunningTask) -> Settlement | None:
+def settlement_of(task: RunningTask) -> Settlement | None:
     """The result of a started task; `None` while an attempt at it is running. If a newer attempt was started
     meanwhile, its outcome determines the result of the task.
     """
@@ -199,8 +202,8 @@ def interval(limits: Limits) -> timedelta:
     return timedelta(minutes=1) / limits.rate_per_minute
 
 
-def is_over(state: RecoveryState, progress: Progress) -> bool:
-    """Whether every task has a result and no task is running."""
+def has_ended(state: RecoveryState, progress: Progress) -> bool:
+    """Whether a recovery starts no further task, and none of its tasks is running."""
     return state in FINAL_STATES and not progress.running
 
 
@@ -229,3 +232,20 @@ def undo_of(
         return Undone.RESTORED
     written = (origin["task_id"], origin["attempt"]) == (task_id, attempt)
     return Undone.RESTORE if written else Undone.CHANGED_SINCE
+
+
+def cause_of(conditions: Mapping[str, Any]) -> dict[str, str]:
+    """The cause of the items that a recovery with these conditions retries; empty: every missing item."""
+    if conditions.get("all_missing"):
+        return {}
+    return {name: conditions[name] for name in OF_FAILURE if name in conditions}
+
+
+def has_cause(failure: Failure, cause: Mapping[str, str]) -> bool:
+    """Whether a failure meets a filter's conditions on failures: `group_id`, `error_code`, `content_type`."""
+    facts = {
+        "group_id": group_of(failure).group_id,
+        "error_code": failure.error_code,
+        "content_type": failure.item.content_type,
+    }
+    return all(facts[name] == value for name, value in cause.items())

@@ -8,9 +8,10 @@ from typing import Any
 
 from sqlalchemy import Connection, TextClause, text
 
-from ...contracts.errors import RecoveryNotFoundError
+from ...contracts.events import DetailType, Event
 from ...contracts.states import RecoveryState
 from .decisions import LOOK_AT_CANARY, Limits
+from .errors import RecoveryNotFoundError
 
 INSERT = text("""
 INSERT INTO content_recoveries
@@ -190,3 +191,8 @@ def resume_recovery(connection: Connection, recovery: Recovery) -> None:
     if recovery.started_at is None:
         state = RecoveryState.WAITING
     connection.execute(RESUME, {"recovery_id": recovery.recovery_id, "state": state})
+
+
+def recovery_ended(recovery_id: str, state: str, counts: Mapping[str, int]) -> Event:
+    data = {"recovery_id": recovery_id, "state": state, "counts": dict(counts)}
+    return Event.of(DetailType.RECOVERY_ENDED, data, recovery_id, state)

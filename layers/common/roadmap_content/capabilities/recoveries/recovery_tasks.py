@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, text
 
 from ...contracts.documents import storable_json
-from ...contracts.errors import RecoveryStoppedError
 from ...contracts.states import RecoveryState, TaskResult
 from .decisions import Progress, RunningTask, Settlement, interval, may_start
+from .errors import RecoveryStoppedError
 from .recovery import add_tokens, read_recovery, write_recovery
 
 COUNT = text("""
@@ -278,3 +278,15 @@ def read_tasks(
     """A page of a recovery's tasks after a position."""
     parameters = {"recovery_id": recovery_id, "result": result or "", "after": after, "limit": limit}
     return connection.execute(TASKS, parameters).all()
+
+
+# The attempts that a recovery has claimed and that still wait.
+WAITING_OF_ACTOR = text("""
+SELECT q.task_id, q.attempt FROM content_queue q JOIN content_attempts a USING (task_id, attempt)
+WHERE a.actor = :actor AND q.state = 'waiting'
+""")
+
+
+def waiting_attempts(connection: Connection, actor: str) -> Sequence[tuple[str, int]]:
+    """The waiting attempts that an actor has claimed, with their tasks."""
+    return [(row.task_id, row.attempt) for row in connection.execute(WAITING_OF_ACTOR, {"actor": actor})]

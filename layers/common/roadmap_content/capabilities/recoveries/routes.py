@@ -10,12 +10,9 @@ from ...api.http import Api, answered, respond
 from ...api.parameters import Cursor, Limit, Reason
 from ...contracts.api.recoveries import (
     RecoveryAnswer,
-    RecoveryFilter,
     RecoveryPage,
     RecoveryPreview,
-    RecoveryRequest,
     RecoveryTaskPage,
-    RegenerationFilter,
     UndoAnswer,
 )
 from ...contracts.states import TaskResult
@@ -26,6 +23,7 @@ from . import advance
 from .answers import describe, limits_of, list_recoveries, list_recovery_tasks
 from .create import create, preview
 from .recovery import read_recovery
+from .request import RecoveryFilter, RecoveryRequest, RegenerationFilter
 from .undo import undo_recovery
 
 RecoveryId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The recovery.")]

@@ -10,13 +10,7 @@ from ...api.restores import Author, Restore
 from ...content.revision_records import origin_of, record_restored, revisions_of
 from ...content.rows import current_revisions
 from ...contracts.api.recoveries import LeftAlone, TaskUndo, UndoAnswer
-from ...contracts.errors import (
-    ChangedSinceError,
-    ContentError,
-    ItemNotFoundError,
-    RecoveryStateError,
-    TransientError,
-)
+from ...contracts.errors import ChangedSinceError, ContentError, ItemNotFoundError, TransientError
 from ...contracts.items import Item
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
@@ -25,6 +19,7 @@ from ...state.services import Services
 from ...state.tasks.scope import decode_revisions
 from ...state.tasks.task import read_task
 from .decisions import Undone, undo_of
+from .errors import RecoveryStateError
 from .recovery import read_recovery
 from .recovery_tasks import count_undone, read_tasks_to_undo, record_undone
 
@@ -125,10 +120,10 @@ class _TaskUndo(NamedTuple):
                 raise
         else:
             if not answer.restored and current is not None:
-                self._record_same(item, current, before)
+                self._record_as_restored(item, current, before)
         return Undone.RESTORED
 
-    def _record_same(self, item: Item, current: str, before: str) -> None:
+    def _record_as_restored(self, item: Item, current: str, before: str) -> None:
         """Record that the content equals the one before, so that an earlier regeneration can be undone."""
 
         def record(connection: Connection) -> None:

@@ -264,11 +264,11 @@ class ModelGenerator(Generic[QuestionT]):
             return 0.0
         try:
             while (taken := quota.begin(need)) is None:
-                if allowance.deadline.remaining - quota.wait < self._call_seconds:
+                if allowance.deadline.remaining - quota.seconds_to_wait < self._call_seconds:
                     raise ModelThrottledError(
                         "the tokens per minute of `roadmap capacity` were used up until the time was up"
                     )
-                self._sleep(quota.wait)
+                self._sleep(quota.seconds_to_wait)
         finally:
             quota.give_up()
         return taken

@@ -100,7 +100,7 @@ class ModelQuota:
         """Of all answers, the estimates of their input, and the tokens that Bedrock counted."""
 
     def begin(self, need: Need) -> float | None:
-        """Take the tokens of a call, and return how many. `None`: try again after `wait` seconds.
+        """Take the tokens of a call, and return how many. `None`: try again after `seconds_to_wait`.
 
         Raises:
             GenerationStoppedError: an operator has stopped generation.
@@ -122,7 +122,7 @@ class ModelQuota:
             return self._take() if self._has_enough() else None
 
     @property
-    def wait(self) -> float:
+    def seconds_to_wait(self) -> float:
         """Seconds until the next try of a call that has to wait."""
         return max(SHORTEST_WAIT / 5, self._exchange_at - self._clock())
 
@@ -236,7 +236,7 @@ class ModelQuota:
 
 # Guarantees: one row per task; concurrent reservations never take the sum above the budget.
 # A retry after a COMMIT with an unknown outcome may count twice: too many tokens, never too few.
-RESERVE = text("""
+RESERVE_TOKENS = text("""
 INSERT INTO generation_tokens AS reserved (task_id, tokens)
 SELECT :task_id, CAST(:tokens AS bigint) WHERE CAST(:tokens AS bigint) <= :budget
 ON CONFLICT (task_id) DO UPDATE SET tokens = reserved.tokens + excluded.tokens
@@ -275,7 +275,7 @@ class TaskBudget:
 
         def reserve(connection: Connection) -> int | None:
             """`None` if the tokens were reserved; otherwise the number of tokens already counted."""
-            if connection.execute(RESERVE, parameters).first() is not None:
+            if connection.execute(RESERVE_TOKENS, parameters).first() is not None:
                 return None
             return connection.scalar(READ, parameters) or 0
 

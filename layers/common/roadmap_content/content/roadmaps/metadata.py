@@ -23,12 +23,6 @@ LOCK_OF_TASK = text(
     _LOCK.format(roadmap_id="(SELECT roadmap_id FROM roadmap_tasks WHERE task_id = :task_id)")
 )
 
-# Guarantees: takes the advisory lock of each roadmap, in one order.
-LOCK_ALL = text("""
-SELECT pg_advisory_xact_lock(hashtextextended('content of ' || id, 0))
-FROM (SELECT DISTINCT id FROM unnest(CAST(:roadmaps AS text[])) AS id ORDER BY id) AS ordered
-""")
-
 # `xmin` and `ctid` together differ for every visible version of a row.
 READ = text("""
 SELECT user_id, deleted_at IS NOT NULL AS deleted, version,
@@ -81,11 +75,6 @@ def lock_roadmap(connection: Connection, roadmap_id: str) -> bool:
 def lock_roadmap_of(connection: Connection, task_id: str) -> None:
     """Lock the roadmap of a task, as `lock_roadmap` does."""
     connection.execute(LOCK_OF_TASK, {"task_id": task_id})
-
-
-def lock_contents(connection: Connection, roadmap_ids: Sequence[str]) -> None:
-    """Wait for the transactions that write contents or outcomes of roadmaps, and hold up later ones."""
-    connection.execute(LOCK_ALL, {"roadmaps": list(roadmap_ids)})
 
 
 def load_framework(connection: Connection, roadmap_id: str | None, user_id: str) -> Framework:

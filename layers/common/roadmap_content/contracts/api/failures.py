@@ -1,10 +1,9 @@
 """Requests and answers about failure groups."""
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import AwareDatetime, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, Field
 
 from ..items import ContentType, Stage
 from ..payloads import Count, Page, Payload
@@ -71,39 +70,6 @@ class FailurePage(Page[FailureGroup]):
 MOST_CHANGES = 50
 
 MOST_RECOVERIES = 20
-
-
-class GroupStateRequest(Payload):
-    """A change of a group's state."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "example": {"state": "ignored", "note": "a known fault of the model", "until_tasks": 100}
-        },
-    )
-
-    state: Annotated[
-        Literal[GroupState.NEW, GroupState.ACKNOWLEDGED, GroupState.IGNORED, GroupState.RESOLVED],
-        Field(description="`regressed` follows from the failures: a resolved group that has come back."),
-    ]
-    note: Annotated[
-        str, Field(min_length=1, max_length=500, pattern=r"\S", description="For the audit trail.")
-    ]
-    until: Annotated[
-        datetime | None,
-        Field(description="With `ignored`: the time at which the group is new again. Without a zone, UTC."),
-    ] = None
-    until_tasks: Annotated[
-        int | None,
-        Field(ge=1, le=10_000_000, description="With `ignored`: the number of tasks that ends it."),
-    ] = None
-
-    @model_validator(mode="after")
-    def _only_ignored_groups_have_a_limit(self) -> Self:
-        if self.state is not GroupState.IGNORED and (self.until or self.until_tasks):
-            raise ValueError("until and until_tasks belong to the state ignored")
-        return self
 
 
 class GroupChangeRow(Payload):

@@ -83,7 +83,7 @@ def transact(
                 wait_at_most(connection, max(_SHORTEST_ANSWER, deadline.remaining - RESERVE))
                 return work(connection, *arguments, **named)
         except (DBAPIError, OSError, NoFreeConnection) as error:
-            sqlstate, reason = diagnose(error)
+            sqlstate, reason = sqlstate_and_reason(error)
             # `from None`: the driver's error quotes SQL and rows, which must not reach users or logs.
             if sqlstate == INSUFFICIENT_PRIVILEGE:
                 _record_denial(engine, error)
@@ -112,8 +112,8 @@ def transact_in_parts(
     *arguments: P.args,
     **named: P.kwargs,
 ) -> T:
-    """As `transact`. If the server refuses a row or a statement, `work` runs once more, and each `isolated`
-    part of it is undone alone.
+    """As `transact`. If the server refuses a row or a statement, `work` runs once more, and each part
+    `undone_alone` is undone without the others.
     """
     try:
         return transact(engine, work, deadline, *arguments, **named)
@@ -139,7 +139,7 @@ def savepoint(connection: Connection, name: str) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        sqlstate, reason = diagnose(error)
+        sqlstate, reason = sqlstate_and_reason(error)
         if is_transient(sqlstate):
             raise
         connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {name}")
@@ -147,7 +147,7 @@ def savepoint(connection: Connection, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def isolated(connection: Connection, event: str, *, always: bool = False, **ids: str) -> Iterator[None]:
+def undone_alone(connection: Connection, event: str, *, always: bool = False, **ids: str) -> Iterator[None]:
     """A part of the work of `transact_in_parts`: in its second try, or `always`, only this part is undone if
     the server refuses a statement of it; the `event` is logged and recorded.
     """
@@ -162,7 +162,7 @@ def isolated(connection: Connection, event: str, *, always: bool = False, **ids:
         record_refusal(connection, event.removesuffix("_refused"), refusal.sqlstate)
 
 
-def diagnose(error: DBAPIError | OSError | NoFreeConnection) -> tuple[str, str]:
+def sqlstate_and_reason(error: DBAPIError | OSError | NoFreeConnection) -> tuple[str, str]:
     """`(SQLSTATE, reason)` of an error. The SQLSTATE is empty if the server did not report one."""
     if isinstance(error, NoFreeConnection):
         return "", "no connection: the only one was in use"
@@ -198,4 +198,4 @@ def _record_denial(engine: Engine, error: DBAPIError | OSError | NoFreeConnectio
         with engine.begin() as connection:
             record_denial(connection, denied, INSUFFICIENT_PRIVILEGE)
     except (DBAPIError, OSError, NoFreeConnection) as unrecorded:
-        logger.warning("denial_not_recorded", reason=diagnose(unrecorded)[1])
+        logger.warning("denial_not_recorded", reason=sqlstate_and_reason(unrecorded)[1])

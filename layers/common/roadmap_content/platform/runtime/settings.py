@@ -128,7 +128,7 @@ class Settings:
     """The zone of the timestamps in the product's tables, by its name in PostgreSQL."""
 
     batch_size = Setting("BATCH_SIZE", _positive)
-    """Minimum items per full batch. A large roadmap gets larger batches."""
+    """Minimum concepts per full batch. A large roadmap gets larger batches."""
 
     max_concurrency = Setting("MAX_CONCURRENCY", _positive)
     """Maximum batches of a run that are generated at the same time."""
@@ -168,7 +168,7 @@ class Settings:
 
     # Of what an operator may add.
     event_bus = Setting("EVENT_BUS", str, "")
-    """The name or ARN of the EventBridge bus for events; empty: no events."""
+    """The name or ARN of the EventBridge bus for events; empty: none is delivered."""
 
     cors_origins = Setting("CORS_ORIGINS", _names, "")
     """The origins of the pages that may call the API; none by default."""

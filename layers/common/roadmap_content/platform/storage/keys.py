@@ -204,11 +204,6 @@ def manifest_key(task_id: str, attempt: int, execution_arn: str, body: bytes) ->
     return f"{MANIFESTS}{encode(task_id)}/{attempt}-{fingerprint(execution_arn.encode() + body)}.jsonl"
 
 
-def erasure_key(erasure_id: str) -> str:
-    """The key of an erasure's entry in the register. It names no user."""
-    return f"{ERASURES}{encode(erasure_id)}.json"
-
-
 def places_of(roadmap_ids: Iterable[str], task_ids: Iterable[str]) -> dict[str, str]:
     """The prefixes of the objects of roadmaps and tasks, with the names of their kinds."""
     found = {f"{MANIFESTS}{encode(task_id)}/": "manifests" for task_id in task_ids}

@@ -24,7 +24,7 @@ from ...content.rows import current_revisions
 from ...contracts.errors import DatabaseUnavailableError, PermanentError, named
 from ...contracts.items import Item
 from ...contracts.payloads import Origin
-from ...platform.postgres.transactions import DataRefusedError, diagnose
+from ...platform.postgres.transactions import DataRefusedError, sqlstate_and_reason
 from ...platform.runtime.log import logger
 from ...state.tasks.task import read_snapshot, read_task
 from ...state.visibility import GUARD
@@ -124,13 +124,13 @@ def _insert(connection: Connection, trial: str) -> None:
             with connection.begin_nested():
                 return insert(connection, trial)
         except DBAPIError as error:
-            reasons.append(diagnose(error)[1])
+            reasons.append(sqlstate_and_reason(error)[1])
     raise NotRehearsedError("; ".join(dict.fromkeys(reasons)))
 
 
 def _reason_of(error: Exception) -> str:
     if isinstance(error, DBAPIError):
-        return diagnose(error)[1]
+        return sqlstate_and_reason(error)[1]
     known = named(error)
     return str(known) if isinstance(known, DataRefusedError) else f"{known.code}: {known}"
 

@@ -7,7 +7,6 @@ from ...contracts.errors import ContentError, MissingSettingError
 from ...platform.postgres.transactions import RESERVE, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
-from ...platform.runtime.settings import Settings
 from ...state.services import Retention, Services
 
 STEP = 1_000
@@ -42,11 +41,6 @@ RETENTIONS = (
 
 DELETED, DAYS_AFTER_DELETION = "deleted_by_product", 30
 """The name in the parameter, and the days, of the rows and objects of deleted tasks and roadmaps."""
-
-
-def days_after_deletion(settings: Settings) -> int:
-    """The days after which a deleted task's rows and objects are removed."""
-    return settings.retention_days.get(DELETED, DAYS_AFTER_DELETION)
 
 
 def remove_expired(services: Services, deadline: Deadline) -> None:

@@ -16,7 +16,7 @@ from ...content.rows import current_rows, merge_items, unreplaced
 from ...contracts.errors import StorageUnavailableError, code_of
 from ...contracts.items import ContentType, Failure, Item, Stage
 from ...contracts.payloads import BatchReference, Payload, StateError
-from ...platform.postgres.transactions import isolated
+from ...platform.postgres.transactions import undone_alone
 from ...platform.runtime.log import logger
 from ...platform.storage.bucket import Bucket
 from ...state.failures.failures import (
@@ -85,7 +85,7 @@ def account_for(
             # An end without a readable framework has counted no type, and projected no item.
             counted = [item for item in unrecorded if item.content_type in task.recorded_summary]
             others |= _added_since(framework, counted)
-        with isolated(connection, "failures_not_recorded"):
+        with undone_alone(connection, "failures_not_recorded"):
             record_failures(connection, task_id, attempt, others.values(), keep=True)
             expire_failures(connection, task_id, attempt)
         failures |= others
@@ -161,13 +161,13 @@ def project_rows(
     changed = []
     projected = framework.project(rows)
     if projected is not None:
-        with isolated(connection, "framework_data_refused", roadmap_id=roadmap_id):
+        with undone_alone(connection, "framework_data_refused", roadmap_id=roadmap_id):
             write_framework(connection, roadmap_id, projected)
             logger.info("framework_data_updated", roadmap_id=roadmap_id)
             changed.append("framework_data")
     if not has_concept_metadata(connection):
         return changed
-    with isolated(connection, "concept_metadata_refused", always=True, roadmap_id=roadmap_id):
+    with undone_alone(connection, "concept_metadata_refused", always=True, roadmap_id=roadmap_id):
         if concepts := project_concept_metadata(connection, roadmap_id, framework.nodes, rows):
             logger.info("concept_metadata_updated", roadmap_id=roadmap_id, concepts=concepts)
             changed.append("concept_metadata")

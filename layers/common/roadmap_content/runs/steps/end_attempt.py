@@ -14,7 +14,7 @@ from ...contracts.events import Event
 from ...contracts.items import MAX_REASON, Failure, Item, Stage, count_by_type
 from ...contracts.payloads import FinalizeResult, StateError
 from ...contracts.states import QueueState
-from ...platform.postgres.transactions import isolated
+from ...platform.postgres.transactions import undone_alone
 from ...platform.runtime.collection import collection_paused
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
@@ -94,7 +94,7 @@ def end_attempt(
     summary = _record_outcome(connection, task, attempt, run_end, account, message) if changed else None
     remaining = Remaining(task.next_at)
     if is_current:
-        with isolated(connection, "failures_not_grouped"):
+        with undone_alone(connection, "failures_not_grouped"):
             remaining = _record_what_remains(services, connection, task, outcome, account.failed)
     turn = _turn_after(task, outcome, error, remaining)
     if changed:
@@ -114,7 +114,7 @@ def end_attempt(
             _status_after(task, outcome), outcome.missing, summary["generated"], turn, task.updated_at
         )
         events = [event, *remaining.exhausted]
-        with isolated(connection, "outcome_not_reported"):
+        with undone_alone(connection, "outcome_not_reported"):
             report_outcome(services, connection, task, events, account.failed, outcome, message)
     return FinalizeResult(
         task_id=task_id,

@@ -28,7 +28,7 @@ from ...state.queue.claims import require_open
 from ...state.services import Services
 from ...state.tasks.attempts import add_generated, read_scope
 from ...state.tasks.task import read_user_request
-from .generate_item import BatchContext, ItemPreparation, Unprepared
+from .generate_item import BatchContext, ItemGeneration, Unprepared
 
 
 class Outcomes(NamedTuple):
@@ -98,7 +98,7 @@ def _prepare(request: BatchRequest, services: Services, deadline: Deadline) -> O
     plan, batch = request.plan, request.batch
     items = read_batch(services.bucket, plan.manifest, batch)
     context = transact(services.engine, _recall, deadline, request, items.concepts.keys())
-    preparation = ItemPreparation(request, services, deadline, items, context)
+    preparation = ItemGeneration(request, services, deadline, items, context)
     try:
         # Threads of its own: an item may take minutes.
         with ThreadPoolExecutor(PARALLEL) as pool:

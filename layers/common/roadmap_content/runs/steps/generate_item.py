@@ -78,7 +78,7 @@ class Unprepared(Enum):
     NOT_STARTED = "the attempt is cancelled"
 
 
-class ItemPreparation:
+class ItemGeneration:
     def __init__(
         self,
         request: BatchRequest,

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from ...content.content_check import (
-    Rejected,
     RejectedByCheckError,
+    Rejection,
     TooMuchToCheckError,
     ask_check,
     corrected,
@@ -52,7 +52,7 @@ def _each(
     return [outcome for outcome in outcomes if not isinstance(outcome, Failure)], failures
 
 
-class Preparer:
+class SavePreparation:
     def __init__(self, request: BatchRequest, services: Services, batch: Batch, deadline: Deadline) -> None:
         self._request = request
         self._plan = request.plan
@@ -69,7 +69,7 @@ class Preparer:
         """
         staged, unread = _each(self._read, list(map(Entry, items)), in_parallel)
         valid, invalid = _each(self._validate, staged)
-        checked, refused = _each(partial(self._judge, self._verdicts(valid)), valid)
+        checked, refused = _each(partial(self._apply_verdict, self._verdicts(valid)), valid)
         in_rows = [entry for entry in checked if CONTENT_KINDS[entry.item.content_type].stored_text is None]
         texts = [entry for entry in checked if CONTENT_KINDS[entry.item.content_type].stored_text is not None]
         published, unpublished = _each(self._publish, texts, in_parallel)
@@ -138,7 +138,7 @@ class Preparer:
             ],
         }
 
-    def _judge(self, verdicts: Mapping[Item, object], entry: Entry) -> Entry:
+    def _apply_verdict(self, verdicts: Mapping[Item, object], entry: Entry) -> Entry:
         """The content as the check accepted or corrected it. An unusable verdict may mean a refusal."""
         item = entry.item
         if item not in verdicts:
@@ -151,7 +151,7 @@ class Preparer:
                 raise verdict
             return entry
         judgement = read_verdict(verdict)
-        if isinstance(judgement, Rejected):
+        if isinstance(judgement, Rejection):
             raise RejectedByCheckError(judgement)
         if judgement.content is None:
             return entry

@@ -19,7 +19,7 @@ from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
 from ...state.services import Services
 from .entries import Prepared
-from .prepare import Preparer
+from .prepare import SavePreparation
 from .write import Writer
 
 READ_AT_ONCE = 60
@@ -57,7 +57,7 @@ def save_batch(request: BatchRequest, services: Services, deadline: Deadline) ->
     emit({Metric.ITEMS_PLANNED: batch.total})
     try:
         items = read_batch(services.bucket, plan.manifest, batch)
-        preparer = Preparer(request, services, items, deadline)
+        preparer = SavePreparation(request, services, items, deadline)
         writer = Writer(request, services, items, preparer.origins)
         failures, not_started = _save_items(preparer, writer, list(items.concepts), deadline)
     except ContentError as error:
@@ -85,7 +85,7 @@ def save_batch(request: BatchRequest, services: Services, deadline: Deadline) ->
 
 
 def _save_items(
-    preparer: Preparer, writer: Writer, items: Sequence[Item], deadline: Deadline
+    preparer: SavePreparation, writer: Writer, items: Sequence[Item], deadline: Deadline
 ) -> tuple[list[Failure], Sequence[Item]]:
     """Save the items; return the failures, and the items that a cancel left out."""
     failures: list[Failure] = []
@@ -99,7 +99,7 @@ def _save_items(
     return failures, items[done:]
 
 
-def by_transaction(preparer: Preparer, items: Sequence[Item]) -> Iterator[Prepared]:
+def by_transaction(preparer: SavePreparation, items: Sequence[Item]) -> Iterator[Prepared]:
     """Prepare the items of a batch, as many for each transaction as its size allows."""
     waiting = Prepared()
     for start in range(0, len(items), READ_AT_ONCE):

@@ -25,9 +25,9 @@ from ...contracts.payloads import BatchRequest, Origin
 from ...platform.postgres.transactions import (
     DataRefusedError,
     is_in_parts,
-    isolated,
     savepoint,
     transact_in_parts,
+    undone_alone,
 )
 from ...platform.runtime.deadline import Deadline
 from ...state.failures.failures import record_failures
@@ -77,7 +77,7 @@ class Writer:
         else:
             missing = RoadmapNotFoundError(f"there is no roadmap {plan.roadmap_id!r}")
             failures += [failure_of(entry.item, missing) for entry in ready]
-        with isolated(connection, "failures_not_recorded"):
+        with undone_alone(connection, "failures_not_recorded"):
             self._record(connection, failures)
         lost = {failure.item for failure in failures}
         names = {
@@ -85,7 +85,7 @@ class Writer:
         }
         may_be_known = bool(kept or failures or saved_by_others or self.batch.replaces)
         saved = Saved(names, sorted(saved_by_others), failures, may_be_known)
-        with isolated(connection, "batch_not_reported"):
+        with undone_alone(connection, "batch_not_reported"):
             report_batch(self.services, connection, self.request, saved, has_log=reasons.has_log)
         return failures
 

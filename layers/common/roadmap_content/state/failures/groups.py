@@ -17,13 +17,13 @@ _QUOTED_VALUE = re.compile(r"[\d:/\s]")
 _DIGIT = re.compile(r"\d")
 
 
-def _unless_a_name(quoted: re.Match[str]) -> str:
-    """Replace a quoted value that names one row or position. The name of a constraint or column is kept."""
+def _without_values(quoted: re.Match[str]) -> str:
+    """A quoted text; a placeholder if it names one row or position. The name of a constraint is kept."""
     return "<value>" if _QUOTED_VALUE.search(quoted[0]) else quoted[0]
 
 
-def _unless_a_word(word: re.Match[str]) -> str:
-    """Ids, keys and positions are words with a digit."""
+def _without_ids(word: re.Match[str]) -> str:
+    """A word; a placeholder if it has a digit, as ids, keys and positions have."""
     return "<id>" if _DIGIT.search(word[0]) else word[0]
 
 
@@ -34,9 +34,9 @@ _REPLACEMENTS: Sequence[tuple[re.Pattern[str], str | Callable[[re.Match[str]], s
     (re.compile(r"\bhttps?://[^\s'\"]+"), "<url>"),
     # The detail of a constraint violation: Key (concept_id)=(…).
     (re.compile(r"\)=\([^)]*\)?"), ")=<value>"),
-    (re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`"), _unless_a_name),
+    (re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`"), _without_values),
     (re.compile(r"(?<![\w.:/-])\d+(?:[.,]\d+)*(?![\w:/-])"), "<n>"),
-    (re.compile(r"[\w./:@#-]+"), _unless_a_word),
+    (re.compile(r"[\w./:@#-]+"), _without_ids),
     (re.compile(r"\s+"), " "),
 )
 
@@ -64,16 +64,6 @@ class GroupKey(NamedTuple):
 
 def group_of(failure: Failure) -> GroupKey:
     return GroupKey(failure.error_code, failure.stage, normalise_reason(failure.for_others.reason))
-
-
-def has_cause(failure: Failure, cause: Mapping[str, str]) -> bool:
-    """Whether a failure meets a filter's conditions on failures: `group_id`, `error_code`, `content_type`."""
-    facts = {
-        "group_id": group_of(failure).group_id,
-        "error_code": failure.error_code,
-        "content_type": failure.item.content_type,
-    }
-    return all(facts[name] == value for name, value in cause.items())
 
 
 class TaskFailures(NamedTuple):

@@ -41,12 +41,6 @@ SELECT attempt, actor, cause, reason, execution_arn, redrive_count, step, claime
 FROM content_attempts a WHERE task_id = :task_id AND attempt < :before ORDER BY attempt DESC LIMIT :limit
 """)
 
-# The attempts from the last one that was not automatic on, latest first.
-LATEST = text("""
-SELECT attempt, actor, cause, outcome, saved, generated
-FROM content_attempts WHERE task_id = :task_id ORDER BY attempt DESC LIMIT :limit
-""")
-
 
 def read_attempts(connection: Connection, task_id: str, before: int, limit: int) -> Sequence[Any]:
     """One page of a task's attempts below number `before`, newest first."""
@@ -57,10 +51,6 @@ def latest_actor(connection: Connection, task_id: str) -> str | None:
     """The actor of a task's latest attempt; `None` if there is none."""
     actor: str | None = connection.scalar(LATEST_ACTOR, {"task_id": task_id})
     return actor
-
-
-def latest_attempts(connection: Connection, task_id: str, limit: int) -> list[Any]:
-    return list(connection.execute(LATEST, {"task_id": task_id, "limit": limit}))
 
 
 def claimed_before(connection: Connection, age: timedelta) -> bool:

@@ -15,9 +15,6 @@ from ...contracts.items import ContentType, Item
 from ...contracts.states import Cause
 from .scope import NO_ITEM, WHOLE_TASK, Scope, decode_revisions, encode_revisions, scope_from
 
-STEP_SECONDS = 900
-"""The longest time of a function. A step that was sent before its attempt ended is over after it."""
-
 CONSOLE, AUTOMATIC = "console", "auto"
 """Actors other than users and recoveries. `console` is an execution that was started or redriven without a
 token: in the AWS console, with the AWS CLI, or by a product's `Client.start`.
@@ -74,11 +71,6 @@ PLAN_NEXT = text("""
 UPDATE content_attempts SET next_at = now() + make_interval(secs => :pause)
 WHERE task_id = :task_id AND attempt = :attempt AND next_at IS NULL
 RETURNING next_at
-""")
-
-DUE = text("""
-SELECT task_id, attempt FROM content_attempts WHERE next_at <= now()
-ORDER BY next_at LIMIT :limit
 """)
 
 POSTPONE = text("""
@@ -281,11 +273,6 @@ def plan_next_attempt(
     parameters = {"task_id": task_id, "attempt": attempt, "pause": pause.total_seconds()}
     begins: datetime | None = connection.scalar(PLAN_NEXT, parameters)
     return begins
-
-
-def due_attempts(connection: Connection, limit: int) -> list[PlannedAttempt]:
-    """The planned attempts that are due, the longest overdue first."""
-    return [PlannedAttempt(*row) for row in connection.execute(DUE, {"limit": limit})]
 
 
 def postpone_attempt(connection: Connection, planned: PlannedAttempt, pause: timedelta) -> None:

@@ -290,7 +290,7 @@ def _count_candidates(connection: Connection, candidates: _Candidates, parameter
     return int(connection.scalar(text(statement), parameters) or 0)
 
 
-class Page(NamedTuple):
+class ListedTasks(NamedTuple):
     """One page of tasks, with their largest groups of current failures."""
 
     rows: Sequence[Any]
@@ -298,7 +298,7 @@ class Page(NamedTuple):
     """The position after which the list continues; `None` after its last page."""
 
 
-def read_page(connection: Connection, selection: Selection, after: Key | None, limit: int) -> Page:
+def read_page(connection: Connection, selection: Selection, after: Key | None, limit: int) -> ListedTasks:
     """One page of tasks after a position.
 
     Of conditions that no index serves in the list's order, a page checks `MAX_SCANNED` tasks. It may then
@@ -312,8 +312,8 @@ def read_page(connection: Connection, selection: Selection, after: Key | None, l
     parameters = {**part.parameters, "limit": limit + 1, "groups": MAX_GROUPS_OF_A_ROW}
     rows = connection.execute(text(f"WITH page AS MATERIALIZED ({page}) {_ROW}"), parameters).all()
     if len(rows) > limit:
-        return Page(rows[:limit], Key(rows[limit - 1].position, rows[limit - 1].task_id))
-    return Page(rows, end)
+        return ListedTasks(rows[:limit], Key(rows[limit - 1].position, rows[limit - 1].task_id))
+    return ListedTasks(rows, end)
 
 
 def _end_of_scan(connection: Connection, selection: Selection) -> Key | None:

@@ -43,9 +43,6 @@ WHERE t.task_id = :task_id AND t.user_id = coalesce(:user_id, t.user_id)
 
 LOCK_AT_ONCE = text("SELECT 1 FROM roadmap_tasks WHERE task_id = :task_id FOR NO KEY UPDATE SKIP LOCKED")
 
-# An erasure makes the user's tasks the product's own again, or deletes them.
-LOCK_ALL = text("SELECT FROM roadmap_tasks WHERE task_id = ANY(:tasks) ORDER BY task_id FOR UPDATE")
-
 # All of the user's tasks of a roadmap at once: otherwise a trigger would note a change for the others.
 # Guarantees: until the next claim, the task's row has a mark, and names no execution.
 DISOWN = text("""
@@ -290,11 +287,6 @@ def lock_task(connection: Connection, task_id: str, user_id: str | None = None) 
 def disown_tasks(connection: Connection, user_id: str, task_ids: Sequence[str], mark: str | None) -> None:
     """Make a user's tasks the product's own again: no sweep, and no late step, writes anything for them."""
     connection.execute(DISOWN, {"user_id": user_id, "tasks": list(task_ids), "mark": mark})
-
-
-def lock_tasks(connection: Connection, task_ids: Sequence[str]) -> None:
-    """Lock tasks against claims, before they are disowned or deleted."""
-    connection.execute(LOCK_ALL, {"tasks": list(task_ids)})
 
 
 def lock_task_at_once(connection: Connection, task_id: str) -> None:

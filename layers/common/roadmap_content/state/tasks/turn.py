@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from ...contracts.api.turn import Turn
-from ...contracts.states import UNFINISHED, GroupState, QueueState, Who
+from ...contracts.states import UNFINISHED, QueueState, Who
 from .next_actions import Advice
 
 
@@ -52,6 +52,8 @@ def turn_of(facts: TaskFacts) -> Turn:
 
 
 def _of_attempt(facts: TaskFacts) -> Turn:
+    if facts.status == "cancelled" and facts.state is not QueueState.WAITING:
+        return Turn(who=Who.RUNNING, at=facts.sign_at, why="It was cancelled. Its run is being stopped.")
     if facts.is_stopped:
         return Turn(who=Who.WAITING, why="An operator has stopped generation.")
     if facts.state is QueueState.WAITING:
@@ -70,18 +72,3 @@ def _of_unfinished(facts: TaskFacts) -> Turn:
 def worst(advices: Iterable[Advice]) -> Advice | None:
     """The advice that decides: one that needs a person before the others."""
     return max(advices, key=lambda advice: advice.needs_person, default=None)
-
-
-def turn_of_group(
-    state: GroupState, tasks: int, planned: int, next_at: datetime | None, advice: Advice
-) -> Turn:
-    """Whose turn it is for a failure group of `tasks`, of which `planned` are tried again without a request,
-    the first one at `next_at`.
-    """
-    if not tasks:
-        return Turn(who=Who.NOBODY, why="None of its items is missing.")
-    if planned >= tasks:
-        return Turn(who=Who.AUTOMATIC, at=next_at, why="The sweep starts the next attempts.")
-    if state is GroupState.IGNORED:
-        return Turn(who=Who.NOBODY, why="It is ignored.")
-    return Turn(who=Who.PERSON, why=advice.text if advice.needs_person else "Start a recovery, or ignore it.")
