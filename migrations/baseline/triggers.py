@@ -508,10 +508,10 @@ DROP FUNCTION IF EXISTS
     content_after_tutorial, content_archive_row, content_before_quiz, content_before_resources,
     content_before_task, content_before_tutorial, content_creators, content_forget_roadmap,
     content_is_referenced, content_keep_quiz, content_keep_resources, content_keep_tutorial,
-    content_keep_version,
-    content_merge_items, content_merge_quiz, content_merge_resources, content_note_change,
-    content_note_task, content_now, content_quiz_at, content_references, content_replace_item,
-    content_rewrite, content_time_zone, content_trigger_failed, content_wait_for_savers
+    content_keep_version, content_merge_items, content_merge_quiz, content_merge_resources,
+    content_note_change, content_note_task, content_now, content_quiz_at, content_references,
+    content_replace_item, content_rewrite, content_time_zone, content_trigger_failed,
+    content_wait_for_savers
 CASCADE
 """
 """Removes the triggers with their functions."""
