@@ -528,7 +528,8 @@ function AttemptsChart({ attempts }) {
       ["outage", T.task.temporary, sum(each.temporary)],
     ];
     const text = `${T.task.attemptNumber(each.attempt)}: ${parts.map(([, name, count]) => `${name} ${number(count)}`).join(", ")} · ${moment(from)} · ${duration((to - from) / 1000)}`;
-    const rest = Math.max(0.1, sum(each.planned) - sum(each.saved) - sum(each.failed));
+    // Its numbers are counted at its end. Until then, and without a plan, it is one grey unit.
+    const rest = sum(each.planned) - sum(each.saved) - sum(each.failed) || Number(!sum(each.planned));
     return { from, to, text, parts: /** @type {[string, number][]} */ ([...parts.map(([kind, , count]) => [kind, count]), ["M", rest]]) };
   });
   const names = /** @type {[string, string][]} */ ([["S", T.task.savedCount], ["F", T.task.failedCount], ["outage", T.task.temporary]]);

@@ -27,9 +27,7 @@ def test_a_recovery_shows_its_progress_over_time_and_an_estimate_only_of_what_wa
     path = f"/recoveries/{api.recoveries['running']}"
     console.alter(f"**{path}", lambda body: body.update(started_at=begin.isoformat(), progress=progress))
     console.open(path)
-    chart = console.page.get_by_role(
-        "img", name=re.compile("^Ended tasks: .* 1 of 20 .* 3 of 20 ")
-    )
+    chart = console.page.get_by_role("img", name=re.compile("^Ended tasks: .* 1 of 20 .* 3 of 20 "))
     expect(chart).to_be_visible()
     expect(chart.locator("g title").last).to_contain_text("3 of 20 tasks done")
     fact = console.page.locator(".facts > div", has_text="Remaining, about")
