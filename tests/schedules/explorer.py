@@ -87,14 +87,14 @@ execution again, and a schedule must not depend on the time that others took.
 
 @contextmanager
 def deterministic() -> Iterator[None]:
-    """Replace the uses of threads and time. A pause gives the other process its turn."""
+    """Replace the uses of threads and time. A pause gives the other process its turn; no database hangs."""
     with ExitStack() as stack:
         for module, replaced in (
             (generate, {"ThreadPoolExecutor": Serially}),
             (bucket, {"_threads": Serially}),
             (driver, {"PING_TIMEOUT": 600}),
             (engine, {"CONNECT_TIMEOUT": 600}),
-            (transactions, {"time": SimpleNamespace(sleep=sleep)}),
+            (transactions, {"time": SimpleNamespace(sleep=sleep, monotonic=lambda: 0.0)}),
             (item_locks, {"time": SimpleNamespace(sleep=sleep)}),
         ):
             stack.enter_context(patch.multiple(module, **replaced))
