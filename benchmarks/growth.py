@@ -54,7 +54,7 @@ SELECT task_id, 1, 'interactive', 'user:' || user_id, 'waiting', 1000, 1
 FROM roadmap_tasks WHERE task_id LIKE 'w-%'
 """,
     """
-INSERT INTO content_queue_keys (class, queue_key, charged, waiting)
+INSERT INTO content_queue_keys (class, queue_key, virtual_time, waiting)
 SELECT DISTINCT 'interactive', queue_key, 1000, true FROM content_queue WHERE state = 'waiting'
 ON CONFLICT (class, queue_key) DO UPDATE SET waiting = true
 """,

@@ -174,7 +174,7 @@ class Queue:
         items = len(TYPES) * run.concepts
         work = Work(items * TOKENS_PER_ITEM, min(MAX_CONCURRENCY, len(run.remaining)))
         with self._engine.begin() as connection:
-            queue.confirm(connection, str(run.number), 1, work)
+            queue.record_running(connection, str(run.number), 1, work)
         self._changed = True
 
     def end(self, run: Run) -> Sequence[Run]:

@@ -1,7 +1,8 @@
 // The dialog of a failure group: its history, and the decision about it.
 
 import { useState } from "./vendor/hooks.js";
-import { ApiError, get, put } from "./api.js";
+import { get, put } from "./api.js";
+import { useRequest } from "./heal.js";
 import { html } from "./html.js";
 import { T } from "./language.js";
 import { useLive } from "./live.js";
@@ -61,23 +62,13 @@ function Decision({ id, onClose, onDone }) {
   const [state, setState] = useState("acknowledged");
   const [note, setNote] = useState("");
   const [tasks, setTasks] = useState("");
-  const [busy, setBusy] = useState(false);
-  const [refused, setRefused] = useState(/** @type {ApiError | null} */ (null));
+  const change = useRequest();
 
   /** @param {Event} event */
   const save = async (event) => {
     event.preventDefault();
-    setBusy(true);
-    setRefused(null);
-    try {
-      const limit = state === "ignored" && tasks ? { until_tasks: Number(tasks) } : {};
-      await put(["failures", id], { state, note, ...limit });
-      onDone();
-    } catch (failure) {
-      if (!(failure instanceof ApiError)) throw failure;
-      setRefused(failure);
-    }
-    setBusy(false);
+    const limit = state === "ignored" && tasks ? { until_tasks: Number(tasks) } : {};
+    if (await change.run(() => put(["failures", id], { state, note, ...limit }))) onDone();
   };
   return html`
     <form onSubmit=${save}>
@@ -100,8 +91,8 @@ function Decision({ id, onClose, onDone }) {
           <span id="until-help" class="meta">${T.failures.untilTasksHelp}</span>
         </div>`
       }
-      ${refused && html`<${ErrorNote} error=${refused} />`}
-      <div class="actions"><button type="submit" class="primary" disabled=${busy || !note.trim()}>${T.failures.save}</button>
+      ${change.error && html`<${ErrorNote} error=${change.error} />`}
+      <div class="actions"><button type="submit" class="primary" disabled=${change.busy || !note.trim()}>${T.failures.save}</button>
         <button type="button" onClick=${onClose}>${T.cancel}</button></div>
     </form>
   `;

@@ -165,47 +165,64 @@ export function RetryDialog({ task, first, part: { revision, ...part } = {}, wha
   `;
 }
 
-/** @param {{ task: TaskName, onClose: () => void, onDone: (message: string) => void }} props */
-export function RedriveDialog({ task, onClose, onDone }) {
-  const redrive = useRequest();
+/**
+ * A change without a preview: its text, a reason, and the request. `back` is the button that changes nothing.
+ * @param {{
+ *   heading: string, button: string, danger?: boolean, back?: string, needed?: boolean, children: any,
+ *   send: (reason: string) => Promise<any>, onClose: () => void, onDone: (answer: any) => void,
+ * }} props
+ */
+export function ReasonDialog({ heading, button, danger, back = T.cancel, needed, children, send, onClose, onDone }) {
+  const request = useRequest();
   const [reason, setReason] = useState("");
+  const [asked, setAsked] = useState(false);
+  const missing = needed && !reason.trim();
   const start = async () => {
-    const query = { user_id: task.user_id, force_checkpoint: true, reason: reason.trim() };
-    if (await redrive.run(() => post(["tasks", task.task_id, "retry"], query))) onDone(T.heal.redriven);
+    setAsked(true);
+    if (missing) return;
+    const answer = await request.run(() => send(reason.trim()));
+    if (answer) onDone(answer);
   };
   return html`
-    <${Dialog} heading=${T.heal.redriveHeading} onClose=${onClose}>
-      <p>${T.heal.redriveText}</p>
-      <${ReasonField} value=${reason} onInput=${setReason} />
-      ${redrive.error && html`<${Refusal} error=${redrive.error} />`}
+    <${Dialog} heading=${heading} onClose=${onClose}>
+      ${children}
+      <${ReasonField} value=${reason} onInput=${setReason} missing=${asked && missing} />
+      ${request.error && html`<${Refusal} error=${request.error} />`}
       <div class="actions">
-        <button type="button" class="primary" disabled=${redrive.busy} onClick=${start}>${T.heal.startRedrive}</button>
-        <button type="button" onClick=${onClose}>${T.cancel}</button>
+        <button type="button" class=${danger ? "danger" : "primary"} disabled=${request.busy} onClick=${start}>${button}</button>
+        <button type="button" onClick=${onClose}>${back}</button>
       </div>
     <//>
   `;
 }
 
 /** @param {{ task: TaskName, onClose: () => void, onDone: (message: string) => void }} props */
-export function CancelDialog({ task, onClose, onDone }) {
-  const cancel = useRequest();
-  const [reason, setReason] = useState("");
-  const start = async () => {
-    const query = { user_id: task.user_id, reason: reason.trim() };
-    if (await cancel.run(() => post(["tasks", task.task_id, "cancel"], query))) onDone(T.heal.cancelled);
-  };
-  return html`
-    <${Dialog} heading=${T.heal.cancelHeading} onClose=${onClose}>
-      <p>${T.heal.cancelText}</p>
-      <${ReasonField} value=${reason} onInput=${setReason} />
-      ${cancel.error && html`<${Refusal} error=${cancel.error} />`}
-      <div class="actions">
-        <button type="button" class="danger" disabled=${cancel.busy} onClick=${start}>${T.heal.startCancel}</button>
-        <button type="button" onClick=${onClose}>${T.heal.keep}</button>
-      </div>
-    <//>
-  `;
-}
+export const RedriveDialog = ({ task, onClose, onDone }) => html`
+  <${ReasonDialog}
+    heading=${T.heal.redriveHeading}
+    button=${T.heal.startRedrive}
+    send=${(/** @type {string} */ reason) => post(["tasks", task.task_id, "retry"], { user_id: task.user_id, force_checkpoint: true, reason })}
+    onClose=${onClose}
+    onDone=${() => onDone(T.heal.redriven)}
+  >
+    <p>${T.heal.redriveText}</p>
+  <//>
+`;
+
+/** @param {{ task: TaskName, onClose: () => void, onDone: (message: string) => void }} props */
+export const CancelDialog = ({ task, onClose, onDone }) => html`
+  <${ReasonDialog}
+    heading=${T.heal.cancelHeading}
+    button=${T.heal.startCancel}
+    danger=${true}
+    back=${T.heal.keep}
+    send=${(/** @type {string} */ reason) => post(["tasks", task.task_id, "cancel"], { user_id: task.user_id, reason })}
+    onClose=${onClose}
+    onDone=${() => onDone(T.heal.cancelled)}
+  >
+    <p>${T.heal.cancelText}</p>
+  <//>
+`;
 
 /**
  * @param {{
@@ -213,28 +230,20 @@ export function CancelDialog({ task, onClose, onDone }) {
  *   onClose: () => void, onDone: (message: string) => void,
  * }} props
  */
-export function RestoreDialog({ item, revision, onClose, onDone }) {
-  const restore = useRequest();
-  const [reason, setReason] = useState("");
-  const start = async () => {
-    const query = { user_id: item.userId, concept_id: item.conceptId, exact: revision.id, reason: reason.trim() };
-    const answer = await restore.run(() => post(["tasks", item.taskId, "items", item.type, "revisions", "-", "restore"], query));
-    if (answer) onDone(answer.restored ? T.revisions.restored : T.revisions.alreadyCurrent);
-  };
-  return html`
-    <${Dialog} heading=${T.revisions.restoreHeading} onClose=${onClose}>
-      <p><${Text} value=${item.name} /> · ${T.types[item.type] ?? item.type}</p>
-      <p><strong>${revision.name}</strong></p>
-      <p>${T.revisions.restoreText}${item.type === "tutorial" ? ` ${T.revisions.nextVersion}` : ""}</p>
-      <${ReasonField} value=${reason} onInput=${setReason} />
-      ${restore.error && html`<${Refusal} error=${restore.error} />`}
-      <div class="actions">
-        <button type="button" class="primary" disabled=${restore.busy} onClick=${start}>${T.revisions.startRestore}</button>
-        <button type="button" onClick=${onClose}>${T.cancel}</button>
-      </div>
-    <//>
-  `;
-}
+export const RestoreDialog = ({ item, revision, onClose, onDone }) => html`
+  <${ReasonDialog}
+    heading=${T.revisions.restoreHeading}
+    button=${T.revisions.startRestore}
+    send=${(/** @type {string} */ reason) =>
+      post(["tasks", item.taskId, "items", item.type, "revisions", "-", "restore"], { user_id: item.userId, concept_id: item.conceptId, exact: revision.id, reason })}
+    onClose=${onClose}
+    onDone=${(/** @type {any} */ answer) => onDone(answer.restored ? T.revisions.restored : T.revisions.alreadyCurrent)}
+  >
+    <p><${Text} value=${item.name} /> · ${T.types[item.type] ?? item.type}</p>
+    <p><strong>${revision.name}</strong></p>
+    <p>${T.revisions.restoreText}${item.type === "tutorial" ? ` ${T.revisions.nextVersion}` : ""}</p>
+  <//>
+`;
 
 /** @param {string} text @returns {number | null} a whole number, or null if there is none */
 const whole = (text) => (/^\d+$/.test(text.trim()) ? Number(text) : null);

@@ -9,20 +9,6 @@ import { go, href } from "./router.js";
 
 /** @typedef {{ to: string, kind: string, name: string, id?: string, act?: () => void }} Place */
 
-const SAVED = "roadmap.views";
-
-/** The saved views of this browser: their names and addresses. @returns {Record<string, string>} */
-function savedViews() {
-  try {
-    return JSON.parse(window.localStorage.getItem(SAVED) ?? "{}");
-  } catch {
-    return {};
-  }
-}
-
-/** @param {string} name @param {string | undefined} to undefined: forget it */
-const keepView = (name, to) => window.localStorage.setItem(SAVED, JSON.stringify({ ...savedViews(), [name]: to }));
-
 /** @param {{ session: import("./app.js").Session, sections: string[] }} props */
 export function Palette({ session, sections }) {
   const [open, setOpen] = useState(false);
@@ -67,15 +53,7 @@ function Places({ session, sections, onClose }) {
       (button) => /** @type {Place} */ ({ to: "", kind: T.palette.action, name: button.textContent?.trim() ?? "", act: () => button instanceof HTMLElement && button.click() }),
     ),
   );
-  const saved = savedViews();
-  /** @type {Place[]} */
-  const named = Object.entries(saved).map(([name, to]) => ({ to, kind: T.palette.saved, name }));
-  const places = [
-    ...[...actions, ...named, ...fixed(sections)].filter((each) => each.name.toLocaleLowerCase().includes(wanted.toLocaleLowerCase())),
-    ...found,
-    ...(wanted && window.location.hash.includes("?") ? [{ to: "", kind: T.palette.saved, name: T.palette.save(wanted), act: () => keepView(wanted, window.location.hash) }] : []),
-    ...(saved[wanted] ? [{ to: "-", kind: T.palette.saved, name: T.palette.forget(wanted), act: () => keepView(wanted, undefined) }] : []),
-  ];
+  const places = [...[...actions, ...fixed(sections)].filter((each) => each.name.toLocaleLowerCase().includes(wanted.toLocaleLowerCase())), ...found];
   const current = Math.min(at, places.length - 1);
   /** @param {Place | undefined} place */
   const choose = (place) => {

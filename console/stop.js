@@ -2,11 +2,11 @@
 
 import { useState } from "./vendor/hooks.js";
 import { get, put } from "./api.js";
-import { ReasonField, Refusal, useRequest } from "./heal.js";
+import { ReasonDialog } from "./heal.js";
 import { html } from "./html.js";
 import { T, ago } from "./language.js";
 import { useLive } from "./live.js";
-import { Actor, Dialog, Link, Text } from "./parts.js";
+import { Actor, Link, Text } from "./parts.js";
 import { href } from "./router.js";
 
 /** @typedef {{ reason: string, since: import("./types").CapacityChange | null }} Stop */
@@ -34,12 +34,19 @@ export function StoppedNote({ operates }) {
     </div>
     ${
       asking &&
-      html`<${ResumeDialog}
-        onClose=${() => {
+      html`<${ReasonDialog}
+        heading=${T.health.resume}
+        button=${T.health.resume}
+        needed=${true}
+        send=${(/** @type {string} */ reason) => put(["capacity"], { stopped: false, reason })}
+        onClose=${() => setAsking(false)}
+        onDone=${() => {
           setAsking(false);
           refresh();
         }}
-      />`
+      >
+        <p>${T.health.resumeText}</p>
+      <//>`
     }
   `;
 }
@@ -54,26 +61,4 @@ async function readStop(operates, signal) {
   /** @type {import("./types").CapacityAnswer} */
   const capacity = await get(["capacity"], {}, signal);
   return { reason, since: capacity.changes.find((each) => each.stopped && !each.stopped_before) ?? null };
-}
-
-/** @param {{ onClose: () => void }} props */
-function ResumeDialog({ onClose }) {
-  const resume = useRequest();
-  const [reason, setReason] = useState("");
-  const [asked, setAsked] = useState(false);
-  const start = async () => {
-    setAsked(true);
-    if (reason.trim() && (await resume.run(() => put(["capacity"], { stopped: false, reason: reason.trim() })))) onClose();
-  };
-  return html`
-    <${Dialog} heading=${T.health.resume} onClose=${onClose}>
-      <p>${T.health.resumeText}</p>
-      <${ReasonField} value=${reason} onInput=${setReason} missing=${asked && !reason.trim()} />
-      ${resume.error && html`<${Refusal} error=${resume.error} />`}
-      <div class="actions">
-        <button type="button" class="primary" disabled=${resume.busy} onClick=${start}>${T.health.resume}</button>
-        <button type="button" onClick=${onClose}>${T.cancel}</button>
-      </div>
-    <//>
-  `;
 }

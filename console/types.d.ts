@@ -363,6 +363,7 @@ export interface ItemOrigin {
   attempt: number | null;
   actor: string | null;
   reason: string | null;
+  instruction: string | null;
   restored_from: string | null;
   recorded_at: string | null;
 }
@@ -805,7 +806,7 @@ export interface UserInQueue {
   waiting_tokens: number;
   oldest_waiting_since: string | null;
   at_work: number;
-  charged: number;
+  virtual_time: number;
 }
 
 export type Who = "running" | "waiting" | "automatic" | "person" | "nobody";

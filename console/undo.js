@@ -1,7 +1,8 @@
 // The undo of a recovery that regenerated saved items: its dialog, and its report.
 
 import { useState } from "./vendor/hooks.js";
-import { ApiError, get, post } from "./api.js";
+import { get, post } from "./api.js";
+import { useRequest } from "./heal.js";
 import { html } from "./html.js";
 import { T, number } from "./language.js";
 import { useLive } from "./live.js";
@@ -22,30 +23,23 @@ export function codeOf(reason) {
 /** @param {{ id: string, begun: UndoCounts | null, onClose: () => void }} props */
 export function UndoDialog({ id, begun, onClose }) {
   const [counts, setCounts] = useState(begun);
-  const [busy, setBusy] = useState(false);
-  const [refused, setRefused] = useState(/** @type {ApiError | null} */ (null));
-  const start = async () => {
-    setBusy(true);
-    setRefused(null);
-    try {
-      // Each request has a time limit, and the next one continues.
-      for (let complete = false; !complete; ) {
-        const answer = await post(["recoveries", id, "undo"], {});
-        setCounts(answer);
-        complete = answer.complete;
-      }
-      onClose(); // the page has the report
-    } catch (failure) {
-      if (!(failure instanceof ApiError)) throw failure;
-      setRefused(failure);
+  const { busy, error, run } = useRequest();
+  // Each request has a time limit, and the next one continues.
+  const undo = async () => {
+    for (;;) {
+      const answer = await post(["recoveries", id, "undo"], {});
+      setCounts(answer);
+      if (answer.complete) return answer;
     }
-    setBusy(false);
+  };
+  const start = async () => {
+    if (await run(undo)) onClose(); // the page has the report
   };
   return html`
     <${Dialog} heading=${T.undo.heading} onClose=${onClose}>
       <p>${T.undo.text}</p>
       ${counts && html`<${UndoTiles} counts=${counts} />`}
-      ${busy && html`<p role="status">${T.undo.running}</p>`} ${refused && html`<${ErrorNote} error=${refused} />`}
+      ${busy && html`<p role="status">${T.undo.running}</p>`} ${error && html`<${ErrorNote} error=${error} />`}
       <div class="actions">
         <button type="button" class="danger" disabled=${busy} onClick=${start}>${T.undo.start}</button>
         <button type="button" onClick=${onClose}>${T.cancel}</button>

@@ -20,7 +20,7 @@ import { change, href } from "./router.js";
 /** @typedef {import("./types").Change} Change */
 /** @typedef {import("./types").ReasonRow} ReasonRow */
 /** @typedef {import("./app.js").Session} Session */
-/** @typedef {{ outline: import("./map.js").Outline, states: string, reasons: ReasonRow[], reasonOf: Map<number, number>, attempt: number }} Items */
+/** @typedef {{ outline: import("./map.js").Outline, states: string, reasons: ReasonRow[], reasonOf: Map<number, number> }} Items */
 
 /** @template T @typedef {{ data: T | null, error: ApiError | null }} Part */
 /** @typedef {{ task: Task, items?: Part<Items>, attempts?: Part<Attempt[]> }} Parts */
@@ -157,25 +157,28 @@ export function TaskView({ id, query, session }) {
   `;
 }
 
+/** What all parts of the view depend on. @param {Task} task */
+const storyOf = ({ attempt, status, live, turn, generation_stopped, roadmap_id }) => JSON.stringify([attempt, status, live, turn.who, Boolean(generation_stopped), roadmap_id]);
+
 /**
- * The parts of the view, of one moment: parts from before and after the start of an attempt tell two stories. At first
- * only the task. A part that cannot be loaded stays as it was.
+ * The parts of the view, of one moment: the task is the same before and after the others are read. At first only the
+ * task. A part that cannot be loaded stays as it was.
  * @param {string} id @param {Session} session @param {AbortSignal} signal @param {Parts | null} previous @returns {Promise<Parts>}
  */
 async function loadParts(id, session, signal, previous) {
   const scope = session.scope();
-  if (!previous) return { task: await get(["tasks", id], scope, signal) };
-  const { attempt, roadmap_id } = previous.task;
-  const load = async () => {
-    const [task, items, attempts] = await Promise.all([
-      get(["tasks", id], scope, signal),
-      partOf(roadmap_id ? loadItems(id, session, attempt, signal, previous.items?.data ?? null) : null, previous.items),
+  const loadTask = () => get(["tasks", id], scope, signal);
+  if (!previous) return { task: await loadTask() };
+  let { task } = previous;
+  for (;;) {
+    const before = task;
+    const [items, attempts] = await Promise.all([
+      partOf(before.roadmap_id ? loadItems(id, session, signal, previous.items?.data ?? null) : null, previous.items),
       partOf(get(["tasks", id, "attempts"], { ...scope, limit: 50 }, signal).then((page) => page.items), previous.attempts),
     ]);
-    return { task, items, attempts };
-  };
-  const parts = await load();
-  return (parts.attempts.data?.[0]?.attempt ?? 0) === parts.task.attempt ? parts : load();
+    task = await loadTask();
+    if (storyOf(task) === storyOf(before)) return { task, items, attempts };
+  }
 }
 
 /** @template T @param {Promise<T> | null} loading @param {Part<T> | undefined} previous @returns {Promise<Part<T>>} */
@@ -200,15 +203,15 @@ function checksum(text) {
 
 /**
  * Load a task's items. Names are loaded once; later only states, unless the roadmap has changed.
- * @param {string} id @param {Session} session @param {number} attempt @param {AbortSignal} signal @param {Items | null} previous @returns {Promise<Items>}
+ * @param {string} id @param {Session} session @param {AbortSignal} signal @param {Items | null} previous @returns {Promise<Items>}
  */
-async function loadItems(id, session, attempt, signal, previous) {
+async function loadItems(id, session, signal, previous) {
   if (previous && previous.outline.concepts.length > 0) {
     const loaded = await loadPages(id, { ...session.scope(), states_only: true }, signal);
-    if (loaded.states.length === previous.states.length) return { ...loaded, outline: previous.outline, attempt };
+    if (loaded.states.length === previous.states.length) return { ...loaded, outline: previous.outline };
   }
   const loaded = await loadPages(id, session.scope(), signal);
-  return { ...loaded, outline: outlineOf(loaded.stages), attempt };
+  return { ...loaded, outline: outlineOf(loaded.stages) };
 }
 
 /** @param {string} id @param {import("./api.js").Query} query @param {AbortSignal} signal */

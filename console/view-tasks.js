@@ -16,12 +16,6 @@ import { change, href } from "./router.js";
 const STATUSES = ["failed", "partial_failure", "processing", "pending", "cancelled", "completed"];
 const PAGE = 50;
 
-/** The orders of what is shown; the API lists tasks by their creation. @type {Record<string, (one: TaskRow, other: TaskRow) => number>} */
-const ORDERS = {
-  updated: (one, other) => (other.updated_at ?? "").localeCompare(one.updated_at ?? ""),
-  missing: (one, other) => (other.progress?.missing ?? 0) - (one.progress?.missing ?? 0),
-  person: (one, other) => Number(other.turn.who === "person") - Number(one.turn.who === "person"),
-};
 const HOURS = /** @type {Record<string, number>} */ ({ "1h": 1, "24h": 24, "7d": 168 });
 
 /** The filter in the address, as parameters of the API. @param {URLSearchParams} query */
@@ -89,8 +83,6 @@ export function TasksView({ query, session }) {
   const extra = older?.key === key ? older : null;
   const shown = new Set(data?.items.map((task) => task.task_id));
   const rows = [...(data?.items ?? []), ...(extra?.rows.filter((task) => !shown.has(task.task_id)) ?? [])];
-  const order = ORDERS[query.get("order") ?? ""];
-  if (order) rows.sort(order);
   const cursor = extra ? extra.cursor : (data?.next_cursor ?? null);
   const more = async () => {
     setLoadingMore(true);
@@ -163,7 +155,6 @@ export function TasksView({ query, session }) {
       rows.length > 0 &&
       html`<${TaskList} rows=${rows} live=${data?.live} users=${session.sees} chosen=${session.operates ? chosen : null} toggle=${toggle} choose=${setChosen} />`
     }
-    ${order && cursor && html`<p class="meta">${T.tasksView.orderOnly(number(rows.length))}</p>`}
     ${cursor && html`<p class="more"><button type="button" disabled=${loadingMore} onClick=${more}>${T.more}</button></p>`}
     ${
       healing &&
@@ -189,7 +180,7 @@ function SearchField({ value, onChange }) {
 }
 
 /** The filters that are shown on demand. */
-const FURTHER = ["content_type", "error_code", "user_id", "within", "order"];
+const FURTHER = ["content_type", "error_code", "user_id", "within"];
 
 /** @param {{ query: URLSearchParams, session: Session, filtered: boolean }} props */
 function FilterBar({ query, session, filtered }) {
@@ -247,12 +238,6 @@ function FilterBar({ query, session, filtered }) {
         <span>${T.tasksView.updated}</span>
         <select value=${query.get("within") ?? ""} onChange=${set("within")}>
           ${Object.entries(T.tasksView.within).map(([value, text]) => html`<option key=${value} value=${value}>${text}</option>`)}
-        </select>
-      </label>
-      <label class="field extra">
-        <span>${T.tasksView.order}</span>
-        <select value=${query.get("order") ?? ""} onChange=${set("order")}>
-          ${Object.entries(T.tasksView.orders).map(([value, text]) => html`<option key=${value} value=${value}>${text}</option>`)}
         </select>
       </label>
       ${group && html`<p class="meta group-only">${T.tasksView.groupOnly} <button type="button" class="quiet" onClick=${() => change({ group_id: null })}>✕<span class="visually-hidden">${T.tasksView.clear}</span></button></p>`}

@@ -250,11 +250,6 @@ export const en = {
     task: "task",
     recovery: "recovery",
     none: "Nothing has this name.",
-    saved: "saved view",
-    /** @param {string} name */
-    save: (name) => `Save this view as “${name}”`,
-    /** @param {string} name */
-    forget: (name) => `Delete the saved view “${name}”`,
   },
   log: {
     heading: "Log of this task",
@@ -283,10 +278,6 @@ export const en = {
     user: "User",
     updated: "Updated",
     within: { "": "any time", "1h": "last hour", "24h": "last 24 hours", "7d": "last 7 days" },
-    order: "Order",
-    orders: { "": "newest first", updated: "last updated first", missing: "most missing first", person: "needs a person first" },
-    /** @param {string} count */
-    orderOnly: (count) => `Only the ${count} tasks that are shown are in this order.`,
     groupOnly: "Only tasks of one failure group",
     clear: "Clear filter",
     filter: "Filter",

@@ -21,7 +21,7 @@ from local_stack.database_roles import DatabaseRoles, create_roles, drop_roles
 from local_stack.given_database import given_server
 from local_stack.postgres_server import Server
 from migrations import migrate
-from migrations.grants import grant_access
+from migrations.privileges import grant_access
 from tests.support.databases import ReusedDatabase, copied_database, temporary_server
 
 gc.disable()  # until everything is imported

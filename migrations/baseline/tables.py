@@ -114,15 +114,15 @@ CREATE INDEX content_queue_at_work ON content_queue (class, queue_key)
     WHERE state IN ('starting', 'redriving', 'running');
 CREATE INDEX content_queue_by_end ON content_queue (ended_at) WHERE state = 'ended';
 
--- The fairness counter of each user or tenant, per class: tokens charged at admission.
+-- The virtual time of each user or tenant, per class: the tokens charged at admission.
 CREATE TABLE content_queue_keys (
     class varchar(16) NOT NULL CHECK (class IN ('interactive', 'bulk')),
     queue_key text NOT NULL,
-    charged double precision NOT NULL,
+    virtual_time double precision NOT NULL,
     waiting boolean NOT NULL,
     PRIMARY KEY (class, queue_key)
 );
-CREATE INDEX content_queue_key_by_charge ON content_queue_keys (class, waiting, charged, queue_key);
+CREATE INDEX content_queue_key_by_time ON content_queue_keys (class, waiting, virtual_time, queue_key);
 
 -- The number of slots, and the switch that stops generation: one row.
 CREATE TABLE content_capacity (
@@ -221,27 +221,31 @@ CREATE TABLE content_model_leases (
 """
 
 CONTENT = """
--- Rows that were removed from a content table, or replaced in place, with all columns. A row's revision is
--- the newest `replaced_by`, or its own id if there is none. The ids of the item are not generated from the
--- row: PostgreSQL's operators decode the whole document, and fail on an escaped NUL character, which `json`
--- accepts. The table exists already if a downgrade has kept it.
+-- Rows that were removed from a content table, or replaced in place, with all columns. `content_id` is the
+-- revision that the row was. The revision of a current row is the newest `replaced_by`, or its own id:
+-- of this newest one, the retention removes only `source_row`. The ids of the item are not generated
+-- from the row: PostgreSQL's operators decode the whole document, and fail on an escaped NUL character, which
+-- `json` accepts. The table exists already if a downgrade has kept it.
 CREATE TABLE IF NOT EXISTS content_archive (
     archive_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     source_table text NOT NULL,
-    source_row json NOT NULL,
+    source_row json,
     reason text NOT NULL,
     archived_at timestamptz NOT NULL DEFAULT now(),
     row_id text,
+    content_id text,
     replaced_by text,
     roadmap_id text,
     concept_id text
 );
 CREATE INDEX IF NOT EXISTS content_archive_by_row ON content_archive (row_id, archive_id)
     WHERE row_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS content_archive_kept ON content_archive (archive_id) WHERE source_row IS NOT NULL;
 CREATE INDEX IF NOT EXISTS content_archive_by_item ON content_archive
     (hashtextextended(roadmap_id, 0), hashtextextended(concept_id, 0));
 
--- How each saved content came to be (`content_id` is its revision), and each content that was refused.
+-- How each saved content came to be (`content_id` is its revision), and each content that was refused. The
+-- first stays as long as its content, current or former.
 CREATE TABLE content_origins (
     origin_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     content_type varchar(16) NOT NULL,
@@ -267,6 +271,7 @@ CREATE INDEX content_origin_by_content ON content_origins (content_id) WHERE con
 -- By digests, as in the archive: an id may be longer than an index entry.
 CREATE INDEX content_origin_by_roadmap ON content_origins (hashtextextended(roadmap_id, 0));
 CREATE INDEX content_origin_refused ON content_origins (task_id, attempt) WHERE refused_code IS NOT NULL;
+CREATE INDEX content_origin_refused_by_age ON content_origins (origin_id) WHERE refused_code IS NOT NULL;
 """
 """Former contents, and how each came to be."""
 

@@ -30,7 +30,7 @@ and bodies declare their variables inside the handler.
 
 The functions run with the privileges of the migrating role, so the product's role needs none on our tables.
 They must not run code of other roles with these privileges: they name the schema of each object, their
-`search_path` has no schema in which a role may create an object, and only roles that `migrations.grants`
+`search_path` has no schema in which a role may create an object, and only roles that `migrations.privileges`
 names may call them. PostgreSQL checks no privilege on a trigger's function when the trigger fires.
 
 Triggers and checks of the product may name objects without a schema, and inherit the path of the function
@@ -263,6 +263,19 @@ BEGIN
 END $$
 """
 
+ARCHIVE = """
+CREATE FUNCTION content_archive_row(source text, former json, roadmap text, concept text, why text,
+    former_row text, newer text) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+    INSERT INTO {schema}.content_archive
+        (source_table, source_row, roadmap_id, concept_id, reason, row_id, content_id, replaced_by)
+    VALUES (source, former, roadmap, concept, why, former_row,
+        coalesce((SELECT a.replaced_by FROM {schema}.content_archive a
+            WHERE a.row_id = former_row AND a.source_table = source AND a.replaced_by IS NOT NULL
+            ORDER BY a.archive_id DESC LIMIT 1), former_row), newer)
+$$
+"""
+
 # A row that cannot be locked for deletion, but can be locked for an update, is about to be referred to.
 BEFORE_ITEM = """
 DECLARE
@@ -286,10 +299,9 @@ BEGIN
             kept = older;
             is_kept = true;
         ELSE
-            INSERT INTO {schema}.content_archive
-                (source_table, source_row, roadmap_id, concept_id, reason, row_id)
-            VALUES ('{table}', to_json(older.item), NEW.roadmap_id, NEW.concept_id,
-                'a newer row was inserted for the same concept', older.key);
+            PERFORM {schema}.content_archive_row('{table}', to_json(older.item),
+                CAST(NEW.roadmap_id AS text), CAST(NEW.concept_id AS text),
+                'a newer row was inserted for the same concept', CAST(older.key AS text), NULL);
             PERFORM {schema}.content_rewrite(
                 'DELETE FROM {schema}.{table} WHERE {key} OPERATOR(pg_catalog.=) $1', older.key, 0);
         END IF;
@@ -297,17 +309,17 @@ BEGIN
     IF NOT is_kept THEN
         RETURN NEW;
     END IF;
-    INSERT INTO {schema}.content_archive
-        (source_table, source_row, roadmap_id, concept_id, reason, row_id, replaced_by)
-    VALUES ('{table}', to_json(kept.item), NEW.roadmap_id, NEW.concept_id,
-        'a newer row replaced it in place', kept.key, NEW.{key});
+    PERFORM {schema}.content_archive_row('{table}', to_json(kept.item),
+        CAST(NEW.roadmap_id AS text), CAST(NEW.concept_id AS text),
+        'a newer row replaced it in place', CAST(kept.key AS text), CAST(NEW.{key} AS text));
     PERFORM {schema}.content_replace_item('{schema}.{table}', '{key}', kept.item, NEW);
     RETURN NULL;
 END;
 """
 
 # The row that others refer to is kept, with the content of the newest row. If others refer to several rows,
-# they then refer to this one; if a constraint of theirs does not allow it, the row stays.
+# they then refer to this one; if a constraint of theirs does not allow it, the row stays. The archived copy
+# of content that is current in another row has no `content_id`, so that its origin does not go with the copy.
 MERGE = """
 CREATE FUNCTION content_merge_{noun}(merged_roadmap text) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
@@ -341,10 +353,9 @@ BEGIN
                         reference.referring, reference.own_column, reference.far_column,
                         reference.own_column, reference.far_column), other, kept);
                 END LOOP;
-                INSERT INTO {schema}.content_archive
-                    (source_table, source_row, roadmap_id, concept_id, reason, row_id)
-                VALUES ('{table}', to_json(other), merged_roadmap, merged_concept,
-                    'merged with another row of the concept', other.{key});
+                PERFORM {schema}.content_archive_row('{table}', to_json(other),
+                    merged_roadmap, merged_concept,
+                    'merged with another row of the concept', CAST(other.{key} AS text), NULL);
                 PERFORM {schema}.content_rewrite(
                     'DELETE FROM {schema}.{table} WHERE {key} OPERATOR(pg_catalog.=) $1', other.{key}, 0);
                 merged = merged + 1;
@@ -353,10 +364,10 @@ BEGIN
             END;
         END LOOP;
         IF kept.{key} <> newest.{key} THEN
-            INSERT INTO {schema}.content_archive
-                (source_table, source_row, roadmap_id, concept_id, reason, row_id, replaced_by)
-            VALUES ('{table}', to_json(kept), merged_roadmap, merged_concept,
-                'a newer row replaced it in place', kept.{key}, newest.{key});
+            UPDATE {schema}.content_archive SET content_id = NULL
+            WHERE row_id = newest.{key} AND content_id = newest.{key} AND source_table = '{table}';
+            PERFORM {schema}.content_archive_row('{table}', to_json(kept), merged_roadmap, merged_concept,
+                'a newer row replaced it in place', CAST(kept.{key} AS text), CAST(newest.{key} AS text));
             PERFORM {schema}.content_replace_item('{schema}.{table}', '{key}', kept, newest);
         END IF;
     END LOOP;
@@ -377,6 +388,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET e
     SELECT coalesce(
         (SELECT a.source_row->'questions' FROM {schema}.content_archive a
         WHERE a.row_id = quiz AND a.source_table = 'quiz_metadata' AND a.replaced_by IS NOT NULL
+            AND a.source_row IS NOT NULL
             AND timezone({schema}.content_time_zone(), a.archived_at) > at
         ORDER BY a.archive_id LIMIT 1),
         (SELECT q.questions FROM {schema}.quiz_metadata q WHERE q.quiz_id = quiz))
@@ -425,12 +437,11 @@ BEGIN
     INTO newest FROM {schema}.content_archive
     WHERE row_id = OLD.{key} AND source_table = '{table}' ORDER BY archive_id DESC LIMIT 1;
     IF newest IS DISTINCT FROM CAST(former AS text) THEN
-        INSERT INTO {schema}.content_archive
-            (source_table, source_row, roadmap_id, concept_id, reason, row_id, replaced_by)
-        VALUES ('{table}', former, OLD.roadmap_id, OLD.concept_id,
-            coalesce(nullif(current_setting('roadmap_content.reason', true), ''),
+        PERFORM {schema}.content_archive_row('{table}', former, CAST(OLD.roadmap_id AS text),
+            CAST(OLD.concept_id AS text), coalesce(
+                nullif(current_setting('roadmap_content.reason', true), ''),
                 CASE TG_OP WHEN 'UPDATE' THEN 'the row was changed' ELSE 'the row was deleted' END),
-            OLD.{key}, CASE TG_OP WHEN 'UPDATE' THEN CAST(gen_random_uuid() AS text) END);
+            CAST(OLD.{key} AS text), CASE TG_OP WHEN 'UPDATE' THEN CAST(gen_random_uuid() AS text) END);
     END IF;
     RETURN NULL;
 END;
@@ -494,12 +505,13 @@ WATCHED = ("roadmap_metadata", "tutorial_metadata", *(table for _, table, _ in I
 
 REMOVE = """
 DROP FUNCTION IF EXISTS
-    content_after_tutorial, content_before_quiz, content_before_resources, content_before_task,
-    content_before_tutorial, content_creators, content_forget_roadmap, content_is_referenced,
-    content_keep_quiz, content_keep_resources, content_keep_tutorial, content_keep_version,
-    content_merge_items, content_merge_quiz, content_merge_resources, content_note_change,
-    content_note_task, content_now, content_quiz_at, content_references, content_replace_item,
-    content_rewrite, content_time_zone, content_trigger_failed, content_wait_for_savers
+    content_after_tutorial, content_archive_row, content_before_quiz, content_before_resources,
+    content_before_task, content_before_tutorial, content_creators, content_forget_roadmap,
+    content_is_referenced, content_keep_quiz, content_keep_resources, content_keep_tutorial,
+    content_keep_version, content_merge_items, content_merge_quiz, content_merge_resources,
+    content_note_change, content_note_task, content_now, content_quiz_at, content_references,
+    content_replace_item, content_rewrite, content_time_zone, content_trigger_failed,
+    content_wait_for_savers
 CASCADE
 """
 """Removes the triggers with their functions."""
@@ -507,7 +519,7 @@ CASCADE
 
 def create_triggers(connection: Connection) -> None:
     """Create the functions and the triggers."""
-    for template in (CLOCK, WAIT, TRIGGER_FAILED, REFERENCES, REPLACE):
+    for template in (CLOCK, WAIT, TRIGGER_FAILED, REFERENCES, REPLACE, ARCHIVE):
         _create(connection, template)
     schemas = connection.scalar(text("SELECT quote_literal(CAST(current_schemas(false) AS text))"))
     _create(connection, CREATORS, schemas=schemas)

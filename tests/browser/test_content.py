@@ -15,14 +15,11 @@ from tests.browser.real_api import RealApi
 from tests.browser.tasks import (
     COMPLETE,
     CONCEPTS,
-    HEALED,
     MISSING,
     PARTLY_FAILED,
     UNTOUCHED,
     concept,
     large,
-    load,
-    partly_failed,
 )
 from tests.browser.texts import REFUSED_QUESTIONS
 from tests.support.factories import TYPES
@@ -96,16 +93,6 @@ def test_a_lesson_is_read_in_lines_of_65_to_70_characters_and_printed_alone(cons
     page.set_viewport_size({"width": 360, "height": 740})
     assert lesson.evaluate("each => [each.offsetWidth, each.offsetHeight]") == [360, 740]
     assert console.overflow() == 0
-
-
-@pytest.mark.parametrize("width", [701, 768, 1000])
-def test_the_number_of_a_task_is_one_line_beside_an_open_item(
-    browser: Browser, api: RealApi, width: int
-) -> None:
-    """Regression: at 768 pixels the buttons left it 40."""
-    with console_in(browser, api.url, Look(width=width), "owner") as console:
-        open_item(console, "tutorial", 3).locator(".content").wait_for()
-        assert console.page.locator(".saved").evaluate("each => each.clientHeight") < 60
 
 
 def test_a_quiz_is_shown_with_its_answers(console: Console) -> None:
@@ -238,43 +225,6 @@ def test_content_is_read_in_its_own_direction(console: Console, task: str, start
     assert directions == (["rtl", "rtl", "ltr"] if start == "right" else ["ltr"] * 3), "each has its own"
 
 
-def test_the_heading_of_an_opened_item_is_below_the_head_of_the_panel(console: Console) -> None:
-    """Also if the item is taller than the panel, which then scrolls."""
-    console.page.set_viewport_size({"width": 1280, "height": 500})
-    heading = open_item(console, "tutorial", 1).get_by_role("heading", name="Attention")
-    expect(heading).to_be_in_viewport(ratio=1)
-    head = console.page.locator(".drawer-head").bounding_box()
-    box = heading.bounding_box()
-    assert head
-    assert box
-    assert box["y"] >= head["y"] + head["height"]
-
-
-def test_a_reason_is_a_sentence_and_its_recorded_text_is_one_click_away(console: Console) -> None:
-    page = console.page
-    console.open(TASK)
-    reason = page.locator(".reasons li", has_text="belongs to another concept")
-    expect(reason.locator("p").first).to_have_text("Its id already belongs to another concept or roadmap.")
-    recorded = reason.get_by_text("the id belongs to another concept or roadmap", exact=True)
-    expect(recorded).to_be_hidden()
-    reason.get_by_text("Recorded text").click()
-    expect(recorded).to_be_visible()
-    console.open(f"/tasks?q={PARTLY_FAILED}")
-    expect(page.locator(".task").first.locator(".reason")).to_contain_text(
-        "The function stopped before it reported this batch."
-    )
-
-
-def test_reasons_are_chinese_in_chinese(browser: Browser, api: RealApi) -> None:
-    with console_in(browser, api.url, Look("zh"), "operator") as console:
-        console.open("/failures")
-        groups = console.page.locator(".group")
-        expect(groups.filter(has_text="IdTaken")).to_contain_text("其 ID 已属于另一个概念或路线图。")
-        expect(groups.filter(has_text="questions[1]").first).to_contain_text(
-            "内容的格式不符合要求：questions[1].explanation。"
-        )
-
-
 def test_the_numbers_of_a_task_agree(console: Console) -> None:
     page = console.page
     slow: list[Route] = []
@@ -297,22 +247,6 @@ def test_the_numbers_of_a_task_agree(console: Console) -> None:
     expect(page.locator("main")).not_to_contain_text("items are missing")
 
 
-def test_parts_of_the_bar_are_as_long_as_their_shares(console: Console) -> None:
-    console.open(TASK)
-    bar = console.page.locator(".wide-bar .bar")
-    expect(bar.locator(".part-F")).to_be_visible()
-    widths = {
-        part.get_attribute("class"): (part.bounding_box() or {"width": 0})["width"]
-        for part in bar.locator(".part").all()
-    }
-    saved, failed = widths["part part-S"], widths["part part-F"]
-    assert saved / failed == pytest.approx((CONCEPTS * TYPES - MISSING) / MISSING, rel=0.1)
-    console.open("/tasks?user_id=owner")
-    bars = console.page.locator(".task .bar")
-    expect(bars.first).to_be_visible()
-    assert len({bars.nth(k).evaluate("bar => bar.clientWidth") for k in range(bars.count())}) == 1
-
-
 def test_a_task_without_an_attempt_is_explained_and_can_be_started(console: Console) -> None:
     page = console.page
     console.open(f"/tasks/{UNTOUCHED}")
@@ -323,45 +257,6 @@ def test_a_task_without_an_attempt_is_explained_and_can_be_started(console: Cons
     expect(dialog.get_by_role("heading", name="Start this task")).to_be_visible()
     expect(dialog).to_contain_text("6 saved from staging")
     assert "+" not in dialog.inner_text()
-
-
-def test_the_history_is_above_the_map_and_the_log_is_in_the_page(console: Console) -> None:
-    page = console.page
-    console.open(TASK)
-    history, content = page.locator("#attempts-heading"), page.locator("#map-heading")
-    assert _top(history) < _top(content)
-    page.get_by_text("Log of this task").click()
-    entries = page.locator(".log li")
-    expect(entries.filter(has_text="outcome recorded")).to_have_count(1)
-    times = entries.locator("time").evaluate_all("all => all.map((each) => each.dateTime)")
-    assert times == sorted(times, reverse=True)
-    assert console.axe() == []
-
-
-def test_attempts_name_who_started_them(console: Console) -> None:
-    page = console.page
-    console.open(f"/tasks/{HEALED}")
-    expect(page.get_by_role("img", name="Items by attempt")).to_have_accessible_name(
-        re.compile(
-            "Attempt 1: saved 58, failed 2, temporary failures 6.*; "
-            "Attempt 2: saved 3, failed 0, temporary failures 0.*; "
-            "Attempt 3: saved 5, failed 0, temporary failures 0"
-        )
-    )
-    expect(page.get_by_role("link", name="Open the execution")).to_have_count(1)
-    page.get_by_text("2 earlier attempts").click()
-    latest, middle, earliest = page.locator(".attempt").all()
-    expect(latest.get_by_role("link", name="recovery")).to_have_attribute(
-        "href", re.compile("^#/recoveries/rec-")
-    )
-    address = re.compile(rf"^https://us-east-1\.console\.aws\.amazon\.com/.*:save-content:{HEALED}-r3-")
-    expect(latest.get_by_role("link", name="Open the execution")).to_have_attribute("href", address)
-    expect(latest).to_contain_text("after the database outage")
-    expect(latest).not_to_contain_text("rec-")
-    expect(middle).to_contain_text("only the quizzes")
-    expect(earliest).to_contain_text("direct start")
-    expect(earliest).to_contain_text(re.compile("temporary failures 6:\\s+The function stopped"))
-    expect(page.locator("main")).not_to_contain_text("AWS console")
 
 
 SET_ASIDE = {
@@ -386,62 +281,6 @@ def test_health_is_in_words_with_what_to_do(console: Console) -> None:
     expect(heading).to_be_in_viewport()
     assert console.axe() == []
     assert console.overflow() == 0
-
-
-def test_health_is_chinese_in_chinese_with_the_recorded_text_one_click_away(
-    browser: Browser, api: RealApi
-) -> None:
-    with console_in(browser, api.url, Look("zh"), "operator") as console:
-        console.open("/health")
-        first = console.page.locator(".note.warn > ul > li").first
-        expect(first).to_contain_text("等待人工处理")
-        recorded = first.get_by_text("Recoveries that have paused by themselves")
-        expect(recorded).to_be_hidden()
-        first.get_by_text("记录的原文").click()
-        expect(recorded).to_be_visible()
-        assert console.axe() == []
-        console.open(f"/recoveries/{api.recoveries['stopped_by_canary']}")
-        expect(console.page.locator(".note.warn")).to_contain_text("5 个先行任务中有 5 个失败。")
-        expect(console.page.locator("td.reason").last).to_have_text("轮到它之前，批量恢复因先行任务停止。")
-
-
-@pytest.mark.parametrize(("language", "sentence"), [("en", "more than 100."), ("zh", "超过 100 个进行中")])
-def test_health_says_that_there_are_more_stuck_tasks_than_it_counts(
-    browser: Browser, api: RealApi, language: str, sentence: str
-) -> None:
-    attention = {"what": "stuck_tasks", "text": "Tasks without progress: more than 100.", "runbook": ""}
-    more = {"stuck_tasks": 100, "more_stuck_tasks": True, "attention": [attention]}
-    estimate = {"tasks": {"completed": 10_000}, "tasks_estimated": ["completed"]}
-    with console_in(browser, api.url, Look(language), "operator") as console:
-        console.alter("**/health", lambda body: body.update(more | estimate))
-        console.open("/health")
-        expect(console.page.locator(".note.warn")).to_contain_text(sentence)
-        expect(console.page.locator(".tiles")).to_contain_text("▲ 100+")
-        expect(console.page.locator(".legend a")).to_contain_text("≈ 10,000")
-
-
-def test_the_list_is_ordered_by_what_is_missing(console: Console) -> None:
-    page = console.page
-    console.open("/tasks?status=failed&status=partial_failure")
-    page.get_by_role("button", name="Filter").click()
-    page.get_by_label("Order").select_option("missing")
-    page.wait_for_url(re.compile("order=missing"))
-    counts = page.locator(".task .progress-text")
-    # The tasks that need a person miss most.
-    expect(counts.first).to_have_text(f"0 of {6 * TYPES}")
-
-    def missing() -> list[int]:
-        saved_of_all = (text.replace(",", "").split(" of ") for text in counts.all_inner_texts())
-        return [int(total) - int(saved) for saved, total in saved_of_all]
-
-    assert missing() == sorted(missing(), reverse=True)
-    expect(page.locator("main")).to_contain_text("Only the 50 tasks that are shown are in this order.")
-    page.get_by_label("Order").select_option("person")
-    expect(page.locator(".task").first).to_contain_text("Needs a person")
-    page.reload()  # the order is in the address
-    words = page.locator(".task").first.get_by_text("Needs a person")
-    assert words.evaluate("each => each.clientWidth") != 1, "it is said, not only marked"
-    expect(page.get_by_label("Order")).to_have_value("person")
 
 
 def open_palette(page: Page) -> None:
@@ -479,23 +318,6 @@ def test_everything_with_a_name_is_reached_by_keyboard(console: Console) -> None
     expect(page.get_by_role("heading", name="Compilers")).to_be_visible()
 
 
-def test_a_view_is_saved_under_a_name(console: Console) -> None:
-    page = console.page
-    console.open("/tasks?status=failed")
-    open_palette(page)
-    page.keyboard.type("Monday")
-    expect(page.locator(".places li")).to_have_text(re.compile("Save this view as “Monday”"))
-    page.keyboard.press("Enter")
-    console.open("/health")
-    page.reload()
-    console.settled()
-    open_palette(page)
-    page.keyboard.type("mon")
-    expect(page.locator(".places li")).to_contain_text("Monday")
-    page.keyboard.press("Enter")
-    expect(page.get_by_label("failed", exact=True)).to_be_checked()
-
-
 def test_operators_see_whose_task_it_is(browser: Browser, console: Console, api: RealApi) -> None:
     console.open("/tasks?q=broken-43")
     user = console.page.locator(".task .user a")
@@ -506,78 +328,6 @@ def test_operators_see_whose_task_it_is(browser: Browser, console: Console, api:
         owner.open("/tasks")
         expect(owner.page.locator(".task .ids").first).to_be_visible()
         assert owner.page.locator(".task .user").count() == 0
-
-
-def test_a_filter_is_in_the_words_of_the_page(console: Console, api: RealApi) -> None:
-    partly_failed(api, "filtered", "Filtered")  # not a task of other tests: the recovery retries it
-    console.open("/tasks?status=failed&status=partial_failure&error_code=IdTaken&q=filtered")
-    console.page.get_by_role("button", name=re.compile("^Heal")).click()
-    console.page.get_by_label("Reason").fill("a filter")
-    console.page.get_by_role("button", name="Start the recovery").click()
-    expect(console.page.locator(".facts")).to_contain_text(
-        "status: failed, incomplete · error code: IdTaken · search: filtered"
-    )
-
-
-@pytest.mark.parametrize(
-    ("language", "sentence"),
-    [
-        ("en", "2 of the last 2 tasks failed, the last 2 of them in the same failure group."),
-        ("zh", "最近 2 个任务中有 2 个失败，其中最后 2 个属于同一失败分组。"),
-    ],
-)
-def test_a_breaker_names_the_failure_group_and_leads_to_its_tasks(
-    browser: Browser, api: RealApi, language: str, sentence: str
-) -> None:
-    with console_in(browser, api.url, Look(language), "operator") as console:
-        console.open(f"/recoveries/{api.recoveries['paused_by_breaker']}")
-        note = console.page.locator(".note.warn")
-        expect(note).to_contain_text(sentence)
-        expect(note.get_by_role("link")).to_have_attribute("href", re.compile("group_id=[0-9a-f]+$"))
-        assert console.axe() == []
-
-
-def test_a_recovery_lists_its_tasks_by_title(console: Console, api: RealApi) -> None:
-    console.open(f"/recoveries/{api.recoveries['regenerated']}")
-    name = console.page.locator("td.main")
-    expect(name).to_contain_text(re.compile("Regenerated course\\s*regenerated"))
-    expect(name.get_by_role("link")).to_have_attribute("href", "#/tasks/regenerated")
-
-
-def test_a_legend_has_the_colours_of_what_it_explains(console: Console, api: RealApi) -> None:
-    """Regression: the styles of another legend made all of them grey."""
-    console.open(f"/recoveries/{api.recoveries['running']}")
-    swatches = console.page.locator(".legend .swatch")
-    expect(swatches.first).to_be_visible()
-    colours = swatches.evaluate_all("all => all.map((each) => getComputedStyle(each).backgroundColor)")
-    assert len(set(colours)) == len(colours) > 2
-
-
-def test_a_blank_name_is_replaced_by_the_id_and_a_name_from_right_to_left_starts_at_the_left(
-    console: Console, api: RealApi
-) -> None:
-    load(api, "blank", "Blank names", concepts=2, name=" ")
-    console.open("/tasks/blank")
-    expect(console.page.locator(".row-name").first).to_have_text(concept("blank", 1))
-    console.open("/tasks/right-to-left")
-    name = console.page.locator(".row-name", has_text="end").first
-    assert name.evaluate("name => getComputedStyle(name).textAlign") == "left"
-
-
-def test_one_is_singular(console: Console) -> None:
-    console.open()
-    said = console.page.evaluate(
-        """async () => {
-            const base = document.querySelector('script[type=module]').src;
-            const { en } = await import(new URL('words-en.js', base).href);
-            return [en.heal.tasksCount(1), en.heal.aboutMinutes(1), en.heal.scopeTasks(1), en.tokens(1),
-                en.failures.counts(1, en.tasks(1)), en.task.earlier(1), en.recoveries.progress("1", "1")];
-        }"""
-    )
-    assert said == [
-        "task", "minute, about", "1 selected task", "1 token", "item in 1 task", "1 earlier attempt",
-        "1 of 1 task done",
-    ]  # fmt: skip
 
 
 def test_states_are_told_apart_without_colour(console: Console) -> None:
@@ -645,12 +395,6 @@ def _letters_collide(page: Page) -> bool:
         }"""
     )
     return collide
-
-
-def _top(element: Locator) -> float:
-    box = element.bounding_box()
-    assert box is not None
-    return float(box["y"])
 
 
 def test_a_saved_item_is_changed_as_an_instruction_says(console: Console) -> None:

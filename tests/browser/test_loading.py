@@ -46,14 +46,6 @@ def test_a_file_that_is_refused_is_requested_again(browser: Browser, api: RealAp
             expect(heading).to_have_css("font-size", "20px")
 
 
-def test_a_link_still_signs_in_after_a_refused_file(browser: Browser, api: RealApi) -> None:
-    with console_in(browser, api.url, role="operator") as console:
-        refuse(console.page, "map.js", times=2)
-        console.open("/health")
-        expect(console.page.get_by_role("heading", name="Health")).to_be_visible()
-        assert "token" not in console.page.url
-
-
 @pytest.mark.parametrize("look", [Look(), Look("zh", "dark", 360)], ids=str)
 def test_a_file_that_stays_refused_leads_to_a_message_and_a_next_step(
     browser: Browser, api: RealApi, look: Look

@@ -45,24 +45,6 @@ def test_an_item_shows_its_origin(console: Console) -> None:
     )
 
 
-def test_an_item_without_a_recorded_origin_says_so(console: Console, api: RealApi) -> None:
-    complete(api, "without-origin")
-    sql = "DELETE FROM content_origins WHERE roadmap_id = 'r-without-origin' AND generator = 'product'"
-    api.execute(sql)
-    former = open_revisions(console, "tutorial", "without-origin").nth(1)
-    former.locator("summary").click()
-    expect(former.locator(".origin")).to_contain_text("before origins were recorded")
-
-
-def test_revisions_are_listed_with_version_size_time_and_origin(console: Console) -> None:
-    current, former = open_revisions(console, "tutorial").all()
-    expect(current).to_contain_text(re.compile(r"version 2 current.* · \d+ B · Bedrock · model-x"))
-    expect(former).to_contain_text(re.compile(r"version 1 ?.* · \d+ B · the product"))
-    expect(current.get_by_role("button")).to_have_count(0)
-    _, former = open_revisions(console, "quiz").all()
-    expect(former).to_contain_text(re.compile(r"\d+ B · the product ?Replaced .* · "))
-
-
 @pytest.mark.parametrize("look", LOOKS, ids=str)
 @pytest.mark.parametrize(
     ("kind", "removed", "added"),
@@ -207,22 +189,3 @@ def test_an_undo_is_repeated_until_it_is_complete(console: Console, api: RealApi
     console.page.get_by_role("button", name="Undo the recovery").click()
     expect(console.page.get_by_role("dialog")).to_have_count(0)
     assert api.send("GET", f"/recoveries/{recovery_id}")["undone"]["restored"] == 6
-
-
-def test_a_recovery_that_replaced_nothing_offers_no_undo(console: Console, api: RealApi) -> None:
-    console.open(f"/recoveries/{api.recoveries['stopped_by_canary']}")
-    console.settled()
-    expect(console.page.get_by_role("button", name="Undo…")).to_have_count(0)
-
-
-def test_the_undo_in_chinese_on_a_phone(browser: Browser, api: RealApi) -> None:
-    with console_in(browser, api.url, Look("zh", "dark", 360), "operator") as console:
-        page = console.page
-        console.open(f"/recoveries/{regenerated(api, 'undone-in-chinese')}")
-        page.get_by_role("button", name="撤销…").click()
-        assert console.axe() == []
-        page.get_by_role("dialog").locator(".danger").click()
-        expect(page.get_by_role("dialog")).to_have_count(0)
-        expect(page.locator("section .tiles > div").first).to_contain_text("6")
-        assert console.axe() == []
-        assert console.overflow() == 0

@@ -306,19 +306,6 @@ def test_a_task_that_stands_still_says_why_and_nothing_of_it_pulses(console: Con
     assert page.evaluate("document.getAnimations().length") == 1
 
 
-def test_a_cancelled_task_says_what_becomes_of_its_items(console: Console) -> None:
-    console.open(f"/tasks/{CANCELLED}")
-    page = console.page
-    expect(page.locator(".note")).to_have_text("Cancelled by operator: the course is withdrawn")
-    expect(page.locator("#reasons-heading")).to_have_text(f"What happens to the {23 * TYPES} missing items")
-    expect(page.locator(".reasons li")).to_contain_text(
-        [f"{22 * TYPES}Generated and paid for", f"{TYPES}Not generated yet"]
-    )
-    expect(page.locator(".part-F, .bad-text")).to_have_count(0)
-    console.open(f"/tasks/{CANCELLED}?lang=zh")
-    expect(page.locator(".note")).to_have_text("已由运维取消: the course is withdrawn")
-
-
 def test_an_operator_resumes_generation_where_the_stop_is_read(
     browser: Browser, console: Console, api: RealApi
 ) -> None:
@@ -369,24 +356,6 @@ def test_the_task_of_an_erased_user_shows_the_receipt_and_no_start(console: Cons
     expect(page.locator(".note")).to_contain_text(re.compile(f"^Erased on .*Receipt {receipt.erasure_id}"))
     expect(page.locator("main .primary, .task-actions button, .reasons, .attempts")).to_have_count(0)
     assert console.axe() == []
-
-
-@pytest.mark.parametrize("width", [360, 768, 1280])
-def test_a_skeleton_has_the_columns_of_its_list(browser: Browser, api: RealApi, width: int) -> None:
-    with console_in(browser, api.url, Look(width=width), "operator") as console:
-        page, held = console.page, list[Route]()
-        page.route("**/tasks?*", lambda route: held.append(route))
-        console.open("/tasks")
-
-        def lefts(row: str) -> list[int]:
-            """Of each part that is not at the end of its line."""
-            parts = [page.locator(f"{row} .{name}").first for name in ("title", "progress", "reason")]
-            return [round((part.bounding_box() or {"x": -1})["x"]) for part in parts]
-
-        expected = lefts(".loading")
-        held[0].continue_()
-        console.settled()
-        assert lefts(".task") == expected
 
 
 def test_a_task_that_the_product_is_processing_can_be_taken_over(console: Console, api: RealApi) -> None:
@@ -446,17 +415,6 @@ def test_filters_are_in_the_address_and_survive_a_reload(console: Console) -> No
     expect(page.get_by_label("Content type")).to_be_hidden()
 
 
-def test_in_a_chip_only_its_text_is_drawn(console: Console) -> None:
-    """Its checkbox was a box in a box."""
-    chip = console.page.locator(".chip", has_text="incomplete")
-    for query, visibility in (("", "hidden"), ("?status=partial_failure", "visible")):
-        console.open(f"/tasks{query}")
-        console.settled()
-        shown = chip.screenshot()
-        chip.evaluate("(each, to) => [...each.children].map((x) => (x.style.visibility = to))", visibility)
-        assert chip.screenshot() == shown
-
-
 def test_the_language_is_the_browsers_and_can_be_changed(browser: Browser, api: RealApi) -> None:
     with console_in(browser, api.url, Look("zh"), "operator") as console:
         console.open()
@@ -466,17 +424,6 @@ def test_the_language_is_the_browsers_and_can_be_changed(browser: Browser, api: 
         expect(console.page.get_by_role("heading", name="Tasks")).to_be_visible()
         console.page.get_by_role("link", name="Health").click()
         expect(console.page.get_by_role("heading", name="Health", exact=True)).to_be_visible()
-
-
-@pytest.mark.parametrize(("look", "note"), [(Look(), 0), (Look("zh"), 1)], ids=["en", "zh"])
-def test_the_runbook_says_in_which_language_it_is(
-    browser: Browser, api: RealApi, look: Look, note: int
-) -> None:
-    with console_in(browser, api.url, look, "operator") as console:
-        console.open("/runbook")
-        expect(console.page.locator(".markdown h2").first).to_be_visible()
-        expect(console.page.get_by_text("操作手册只有英文版")).to_have_count(note)
-        assert console.axe() == []
 
 
 def test_the_runbook_leads_to_a_section_and_breaks_no_word(browser: Browser, api: RealApi) -> None:
@@ -538,14 +485,6 @@ def test_the_palette_keeps_its_height_and_has_the_actions_of_the_page(console: C
     assert dialog.evaluate("each => each.offsetHeight") == height
     page.keyboard.press("Enter")
     expect(dialog.get_by_role("heading", name="Retry missing content")).to_be_visible()
-
-
-def test_the_bar_of_selected_tasks_covers_none_of_them(console: Console) -> None:
-    console.open()
-    row = console.page.locator(".task:has(input:enabled)").last
-    row.get_by_role("checkbox").check()
-    bar = "document.querySelector('.bulk').getBoundingClientRect()"
-    assert row.evaluate(f"row => {bar}.top === 0 && {bar}.bottom <= row.getBoundingClientRect().top")
 
 
 def test_selected_tasks_are_retried_after_a_preview_with_a_reason(console: Console, api: RealApi) -> None:

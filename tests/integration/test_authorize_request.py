@@ -15,8 +15,6 @@ import boto3
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from moto import mock_aws
 
 from functions.authorize_request import app
@@ -248,10 +246,6 @@ def test_valid_tokens_of_the_issuer_are_allowed_and_its_keys_are_fetched_once(pu
     assert public_keys.requests == 1
 
 
-def test_a_valid_token_of_the_shared_secret_is_allowed(shared_secret: str) -> None:
-    assert_allowed(shared_token())
-
-
 @pytest.mark.parametrize(
     ("claim", "tenant"),
     [("acme", "acme"), ("", None), (" ", None), (7, None), (["acme"], None), (None, None)],
@@ -448,37 +442,6 @@ def test_wrong_signatures_wait_for_nothing_and_cause_a_read_a_second_at_most(
         assert reads == ["AWSCURRENT", "AWSPREVIOUS"] * second
         clock.passed += key_sources.REREAD_SECONDS
     assert clock.slept == 0
-
-
-@pytest.mark.slow
-# Each rotation is a request to the emulated Secrets Manager.
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(steps=st.lists(st.sampled_from(["rotate", "current", "previous", "wrong", "wait"]), max_size=12))
-def test_a_token_of_a_version_that_is_a_second_old_is_never_refused(
-    shared_secret: str, clock: Clock, reads: list[str], steps: list[str]
-) -> None:
-    key_sources.key_source.cache_clear()
-    began, already = clock(), len(reads)
-    secrets = [f"{number}{'0' * 32}" for number in range(2)]
-    for secret in secrets:
-        rotate(shared_secret, secret)
-    for step in steps:
-        match step:
-            case "rotate":
-                secrets.append(f"{len(secrets)}{'0' * 32}")
-                rotate(shared_secret, secrets[-1])
-                clock.passed += key_sources.REREAD_SECONDS
-            case "current":
-                assert_allowed(shared_token(secrets[-1]))
-            case "previous":
-                assert_allowed(shared_token(secrets[-2]))
-            case "wrong":
-                with pytest.raises(UnauthorizedError):
-                    call(f"Bearer {shared_token('wrong' * 8)}")
-            case _:
-                clock.passed += 0.7
-    rounds = (len(reads) - already) / 2
-    assert rounds <= 1 + (clock() - began) / key_sources.REREAD_SECONDS
 
 
 @pytest.mark.parametrize(("exists", "versions"), [(False, 1), (True, 2)], ids=["deleted", "without text"])

@@ -56,7 +56,9 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     "change_failure_group": Endpoint(
         "PUT", "/failures/{group_id}", body={"state": "acknowledged", "note": "n"}
     ),
+    "get_failure_history": Endpoint("GET", "/failure-hours"),
     "get_health": Endpoint("GET", "/health"),
+    "get_activity": Endpoint("GET", "/health/hours"),
     "count_origins": Endpoint("GET", "/origins"),
     "create_recovery": Endpoint("POST", "/recoveries", body=REFUSED),
     "list_recoveries": Endpoint("GET", "/recoveries"),

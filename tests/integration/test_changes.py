@@ -1,6 +1,5 @@
 """The feed of a task's changes: complete, in order, each change once, and cheap to poll."""
 
-import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,7 @@ from local_stack.lock_waiters import processes_waiting_for
 from local_stack.processes import becomes_true
 from roadmap_content.api import history
 from roadmap_content.api.cancel import cancel_task
-from roadmap_content.contracts.events import AttemptEvents, DetailType, Part, PartType
+from roadmap_content.contracts.events import AttemptEvents, Part, PartType
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.keys import staged_key
@@ -210,47 +209,6 @@ def record_batch(pipeline: Pipeline, number: int, ids: Sequence[str], *, crash: 
             record_events(pipeline.services, connection, events)
         if crash:
             raise InterruptedError
-
-
-@pytest.mark.slow
-def test_three_readers_see_each_change_of_a_thousand_concepts_once(pipeline: Pipeline, ask: Ask) -> None:
-    """Batches are saved in any order, a transaction is rolled back, a step is repeated after a restart."""
-    ids = concept_ids(1_000)
-    batches = [(number, ids[start : start + 100]) for number, start in enumerate(range(0, len(ids), 100))]
-    random.Random(4).shuffle(batches)  # noqa: S311 - an order
-    seen: dict[int, list[tuple[str, ...]]] = {41: [], 99: [], 200: []}
-    cursors: dict[int, str | None] = dict.fromkeys(seen)
-
-    def read(limit: int) -> bool:
-        page = poll(ask, cursors[limit], limit).body
-        assert len(page["items"]) == limit or not page["more"]
-        seen[limit] += [
-            (change["type"], *(change["data"].get(name) for name in ("concept_id", "content_type", "batch")))
-            for change in page["items"]
-        ]
-        cursors[limit] = page["next_cursor"]
-        return bool(page["more"])
-
-    for number, concepts in batches:
-        with pytest.raises(InterruptedError):
-            record_batch(pipeline, number, concepts, crash=True)
-        record_batch(pipeline, number, concepts)
-        for limit in seen:
-            read(limit)
-    record_batch(pipeline, *batches[0])
-    pipeline.services.reading_engine.dispose()
-    for limit in seen:
-        while read(limit):
-            pass
-
-    assert Counter(seen[41]) == Counter(
-        [
-            *((PartType.ITEM_SAVED, each, str(of_type), None) for each in ids for of_type in ContentType),
-            *((PartType.CONCEPT_COMPLETED, each, None, None) for each in ids),
-            *((DetailType.BATCH_SAVED, None, str(of_type), n) for n, _ in batches for of_type in ContentType),
-        ]
-    )
-    assert seen[41] == seen[99] == seen[200]
 
 
 def test_a_poll_reads_only_the_events_of_its_page(pipeline: Pipeline, ask: Ask) -> None:

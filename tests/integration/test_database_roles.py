@@ -13,8 +13,8 @@ from local_stack.builds import REPOSITORY
 from local_stack.database_roles import DatabaseRoles, create_roles, drop_roles
 from local_stack.postgres_server import Server, create_database, drop_database
 from migrations import migrate
-from migrations.grants import CALLS, READS, WRITES, RolesIncompleteError, grant_access
 from migrations.installation import restore
+from migrations.privileges import CALLS, READS, WRITES, RolesIncompleteError, grant_access
 from roadmap_content.capabilities.erasure.rows import rules
 from roadmap_content.content.product import PRODUCT
 from roadmap_content.content.registry import CONTENT_KINDS

@@ -123,8 +123,8 @@ def waiting_redrive(pipeline: Pipeline) -> str:
 
 def charged(pipeline: Pipeline) -> float:
     """The counter of the user, and the estimates of the attempts that wait: they will be charged."""
-    (row,) = pipeline.rows("SELECT charged FROM content_queue_keys")
-    return float(row["charged"])
+    (row,) = pipeline.rows("SELECT virtual_time FROM content_queue_keys")
+    return float(row["virtual_time"])
 
 
 def admit_again(pipeline: Pipeline) -> None:

@@ -83,6 +83,23 @@ def test_only_the_named_content_is_changed(pipeline: Pipeline, saved: LambdaServ
     assert read(ask)["markdown"].endswith("\n\nShorter.")
 
 
+def test_a_draft_that_another_instruction_made_is_not_used(
+    pipeline: Pipeline, saved: LambdaServer, ask: Ask
+) -> None:
+    """It was generated, and could not be saved."""
+    pipeline.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'later' USING ERRCODE = 'undefined_column'; END $$;"
+        "CREATE TRIGGER refuse BEFORE INSERT ON tutorial_metadata FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+    change(pipeline, ask, "Longer.")
+    assert not read(ask)["markdown"].endswith("Longer.")
+    pipeline.execute("DROP TRIGGER refuse ON tutorial_metadata")
+    change(pipeline, ask, "Shorter.")
+    assert read(ask)["markdown"].endswith("\n\nShorter.")
+    assert [event["instruction"] for event in saved.events] == ["Longer.", "Shorter."]
+
+
 @pytest.mark.parametrize(
     ("query", "body"),
     [
@@ -113,12 +130,24 @@ def test_an_instruction_is_shown_to_who_may_see_it_and_stands_in_no_log(
     ask("POST", "/tasks/t-1/retry", QUERY, **OPERATOR, body={"instruction": "Of an operator."})
     assert run_started(pipeline) == 1
 
-    def shown(**caller: Any) -> list[str | None]:
+    revisions_of = "/tasks/t-1/items/tutorial/revisions"
+
+    def of_attempts(**caller: Any) -> list[str | None]:
         attempts = ask("GET", "/tasks/t-1/attempts", {"user_id": USER}, **caller).body["items"]
         return [each["scope"] and each["scope"]["instruction"] for each in attempts]
 
-    assert shown(**OPERATOR) == ["Of an operator.", "Of the owner.", None]
-    assert shown() == [None, "Of the owner.", None]
+    def of_revisions(**caller: Any) -> list[str | None]:
+        revisions = ask("GET", revisions_of, {"user_id": USER, "concept_id": CONCEPT}, **caller).body["items"]
+        return [each["origin"]["instruction"] for each in revisions]
+
+    for shown in (of_attempts, of_revisions):
+        assert shown(**OPERATOR) == ["Of an operator.", "Of the owner.", None]
+        assert shown() == [None, "Of the owner.", None]
+    contents = ask("GET", revisions_of, {"user_id": USER, "concept_id": CONCEPT}).body["items"]
+    for revision in (contents[1], contents[0]):  # the owner restores what the operator has changed
+        item = {"concept_id": CONCEPT, "exact": revision["revision_id"]}
+        assert ask("POST", f"{revisions_of}/-/restore", item).body["restored"]
+    assert of_revisions() == [None, None, None, "Of the owner.", None]
     assert "Of the owner" not in log_of(caplog)
     events = json.dumps(pipeline.rows("SELECT detail FROM content_events"), default=str)
     assert "Of the owner" not in events

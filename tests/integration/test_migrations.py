@@ -14,7 +14,7 @@ from sqlalchemy import text
 from local_stack.postgres_server import Server, create_database, drop_database
 from local_stack.processes import becomes_true
 from migrations import VERSION_TABLE, CannotAdoptError, downgrade, migrate
-from migrations.grants import READS
+from migrations.privileges import READS
 from roadmap_content.content.kind import save_parameters
 from roadmap_content.content.product import PRODUCT_TYPES
 from roadmap_content.content.registry import CONTENT_KINDS

@@ -100,9 +100,9 @@ class Queue:
         self.pass_minutes(RECENT_MINUTES)
         for user in users:
             self._pipeline.execute(
-                "UPDATE content_queue_keys SET charged = :charged"
+                "UPDATE content_queue_keys SET virtual_time = :virtual_time"
                 " WHERE class = :queue_class AND queue_key = :queue_key",
-                **{name: getattr(user, name) for name in ("charged", "queue_class", "queue_key")},
+                **{name: getattr(user, name) for name in ("virtual_time", "queue_class", "queue_key")},
             )
             if user.is_recent:
                 self._pipeline.execute(
@@ -151,13 +151,13 @@ class Queue:
         with self._engine.begin() as connection:
             queue.tidy_queue(connection)
 
-    def charged(self, user: str) -> float:
+    def virtual_time(self, user: str) -> float:
         (row,) = self._pipeline.rows(
-            "SELECT charged FROM content_queue_keys"
+            "SELECT virtual_time FROM content_queue_keys"
             " WHERE queue_key = 'user:' || :user AND class = 'interactive'",
             user=user,
         )
-        return float(row["charged"])
+        return float(row["virtual_time"])
 
     def queue_class(self, task: str) -> str:
         (row,) = self._pipeline.rows("SELECT class FROM content_queue WHERE task_id = :task", task=task)
@@ -257,7 +257,7 @@ def test_a_user_who_returns_has_saved_no_credit(waiting: Queue) -> None:
         waiting.enter("b", tokens=1_000)
     list(waiting.serve(most=2))
     waiting.enter("a")
-    assert waiting.charged("a") == waiting.charged("b") + 1
+    assert waiting.virtual_time("a") == waiting.virtual_time("b") + 1
 
 
 @pytest.mark.parametrize("at_work", [False, True], ids=["waiting", "at work"])
@@ -266,50 +266,50 @@ def test_a_second_attempt_does_not_raise_the_counter(waiting: Queue, at_work: bo
     entered = [waiting.enter("a", tokens=1_000), waiting.enter("b")]
     waiting.resume(slots=2 if at_work else 1)
     assert waiting.admit() == (entered if at_work else entered[:1])
-    before = waiting.charged("b")
-    assert before < waiting.charged("a")
+    before = waiting.virtual_time("b")
+    assert before < waiting.virtual_time("a")
     waiting.enter("b")
-    assert waiting.charged("b") == before
+    assert waiting.virtual_time("b") == before
 
 
 @pytest.mark.parametrize("used", [300, 40], ids=["more", "less"])
 def test_the_end_corrects_the_charge_once(waiting: Queue, used: int) -> None:
     task = waiting.enter("a", tokens=100)
-    before = waiting.charged("a")
+    before = waiting.virtual_time("a")
     waiting.admit()
-    assert waiting.charged("a") == before + 100
+    assert waiting.virtual_time("a") == before + 100
     for _ in range(3):
         waiting.end(task, tokens=used)
-        assert waiting.charged("a") == before + used
+        assert waiting.virtual_time("a") == before + used
 
 
 def test_without_reported_tokens_the_estimate_stays(waiting: Queue) -> None:
     waiting.enter("a", tokens=100)
-    before = waiting.charged("a")
+    before = waiting.virtual_time("a")
     list(waiting.serve())
-    assert waiting.charged("a") == before + 100
+    assert waiting.virtual_time("a") == before + 100
 
 
 def test_a_waiting_attempt_that_ends_is_not_charged(waiting: Queue) -> None:
     waiting.enter("b")
     task = waiting.enter("a", tokens=100)
-    before = waiting.charged("a")
+    before = waiting.virtual_time("a")
     waiting.end(task, tokens=60)
-    assert waiting.charged("a") == before
+    assert waiting.virtual_time("a") == before
 
 
 def test_the_plan_corrects_the_estimate_and_frees_slots(waiting: Queue, pipeline: Pipeline) -> None:
     task, other = waiting.enter("a", tokens=100), waiting.enter("b")
-    before = waiting.charged("a")
+    before = waiting.virtual_time("a")
     assert waiting.admit() == [task]
     with pipeline.services.engine.begin() as connection:
-        confirmed = queue.confirm(connection, task, 1, Work(tokens=30, grants=LIMIT - 1))
+        confirmed = queue.record_running(connection, task, 1, Work(tokens=30, grants=LIMIT - 1))
     assert confirmed is not None
     assert confirmed.freed
-    assert waiting.charged("a") == before + 30
+    assert waiting.virtual_time("a") == before + 30
     assert waiting.admit() == [other]
     waiting.end(task, tokens=50)
-    assert waiting.charged("a") == before + 50
+    assert waiting.virtual_time("a") == before + 50
 
 
 def test_an_attempt_that_left_the_queue_does_not_hold_up_the_next(waiting: Queue) -> None:
@@ -452,7 +452,9 @@ def test_the_queue_shows_the_attempts_of_a_paused_recovery(waiting: Queue, pipel
     [
         pytest.param("b", lambda connection: queue.hold_attempts(connection, "user:u"), id="pause"),
         pytest.param("b", queue.tidy_queue, id="deleted"),
-        pytest.param("a", lambda connection: queue.confirm(connection, "a-2", 1, Work(1, 1)), id="redriven"),
+        pytest.param(
+            "a", lambda connection: queue.record_running(connection, "a-2", 1, Work(1, 1)), id="redriven"
+        ),
     ],
 )
 def test_an_admission_and_another_change_of_waiting_attempts_lock_in_one_order(
@@ -461,7 +463,7 @@ def test_an_admission_and_another_change_of_waiting_attempts_lock_in_one_order(
     """Regression: each waited for the other, until PostgreSQL ended one after a second."""
     waiting.stop()
     both = {waiting.enter(user, grants=1) for user in ("a", second_user)}
-    pipeline.execute("UPDATE content_queue_keys SET charged = 0 WHERE queue_key = 'user:b'")
+    pipeline.execute("UPDATE content_queue_keys SET virtual_time = 0 WHERE queue_key = 'user:b'")
     pipeline.execute("DELETE FROM roadmap_tasks")
     waiting.resume(slots=10)
     with pipeline.engine.connect() as admission, ThreadPoolExecutor(1) as pool:
@@ -498,7 +500,7 @@ def test_an_admission_follows_the_rules_in_any_queue(waiting: Queue, pipeline: P
             User(
                 queue_class,
                 f"user:{name}",
-                charged=random.choice([0, 1, 1, 5, 7, 9]),
+                virtual_time=random.choice([0, 1, 1, 5, 7, 9]),
                 waits=random.random() < 0.8,
                 grants=random.choice([None, None, None, None, 0, 1, slots // 2]),
                 is_recent=random.random() < 0.3,

@@ -23,7 +23,8 @@ ROWS = {
     "content_token_hours": "SELECT at, n, 0, 0",
     "content_failure_hours": "SELECT 'g' || n, at, 1",
     "content_archive": "(source_table, source_row, reason, archived_at) SELECT 'quiz_metadata', '{}', '', at",
-    "content_origins": "(content_type, roadmap_id, concept_id, recorded_at) SELECT 'quiz', 'r', 'c', at",
+    "content_origins": "(content_type, roadmap_id, concept_id, refused_code, recorded_at) "
+    "SELECT 'quiz', 'r', 'c', 'e', at",
 }
 """Inserts `n` rows of the age `at`, for each rule."""
 

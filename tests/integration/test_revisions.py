@@ -11,6 +11,7 @@ from local_stack.processes import becomes_true
 from roadmap_content.api.restores import Author, Restore
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.roadmaps.metadata import lock_roadmap
+from roadmap_content.content.rows import merge_items
 from roadmap_content.contracts.errors import ChangedSinceError, DatabaseUnavailableError
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.deadline import Deadline
@@ -79,6 +80,15 @@ def regenerate(pipeline: Pipeline, kind: ContentType, attempt: int = 2) -> None:
     pipeline.run()
 
 
+def expire(pipeline: Pipeline, condition: str = "true") -> None:
+    """Remove the former contents of the condition, and all origins that no content needs, as after a year."""
+    pipeline.execute(
+        f"UPDATE content_archive SET archived_at = archived_at - interval '400 days' WHERE {condition};"
+        "UPDATE content_origins SET recorded_at = '2001-01-01'"
+    )
+    remove_expired(pipeline.services, Deadline.after(60))
+
+
 @KINDS
 def test_retention_keeps_the_revision_and_the_origin_of_current_content(
     pipeline: Pipeline, ask: Ask, kind: ContentType
@@ -86,11 +96,38 @@ def test_retention_keeps_the_revision_and_the_origin_of_current_content(
     items = Items(ask, kind)
     for attempt in (2, 3):
         before, content = items.revisions()[0], items.content()
-        pipeline.execute("UPDATE content_archive SET archived_at = archived_at - interval '400 days'")
-        remove_expired(pipeline.services, Deadline.after(60))
-        assert items.revisions()[0] == before
+        expire(pipeline)
+        after = items.revisions()[0]
+        assert after["origin"].pop("recorded_at") < before["origin"].pop("recorded_at")
+        assert after == before
         regenerate(pipeline, kind, attempt)
         assert items.content() != content
+
+
+@KINDS
+def test_former_content_goes_after_its_retention_with_its_origin(
+    pipeline: Pipeline, ask: Ask, kind: ContentType
+) -> None:
+    """Also that of content which the product has changed, twice: the next one is still known by its id."""
+    items = Items(ask, kind)
+    for summary in "12":
+        pipeline.execute(
+            PRODUCT_WRITES[kind].replace("theirs", summary).replace("[]", f"[{summary}]"), c=FIRST
+        )
+    current, second, first = items.revisions()
+    expire(pipeline, "archive_id = (SELECT min(archive_id) FROM content_archive)")
+    assert items.revisions() == [current, second]
+    assert not pipeline.rows("SELECT 1 FROM content_origins WHERE content_id = :id", id=first["content_id"])
+    expire(pipeline)
+    assert items.revisions() == [current]
+    answer = items.restore(second["revision_id"])
+    assert (answer.status, answer.body["error"]) == (404, "ItemNotFound")
+    assert "no longer kept" in answer.body["message"]
+    pipeline.execute(f"DELETE FROM {TABLES[kind]} WHERE concept_id = :c", c=FIRST)
+    (former,) = items.revisions()
+    assert former["content_id"] == current["content_id"]
+    expire(pipeline)
+    assert pipeline.rows("SELECT 1 FROM content_archive") == []
 
 
 @KINDS
@@ -261,6 +298,24 @@ def test_a_restored_item_has_no_duplicate_that_hides_it(pipeline: Pipeline, ask:
     assert items.restore(former).status == 200
     assert items.content() == before
     (_,) = pipeline.rows("SELECT 1 FROM quiz_metadata WHERE concept_id = :c", c=FIRST)
+
+
+def test_a_content_that_moves_to_another_row_keeps_its_origin(pipeline: Pipeline, ask: Ask) -> None:
+    """A merge keeps the row to which an attempt of a learner refers, and gives it the newest content."""
+    items = Items(ask, ContentType.QUIZ)
+    (before,) = items.revisions()
+    older = '{"quiz_id": "attempted", "generated_at": "2001-01-01"}'
+    pipeline.execute(
+        "CREATE TABLE quiz_attempts (quiz_id text); INSERT INTO quiz_attempts VALUES ('attempted');"
+        "SET LOCAL session_replication_role = replica; INSERT INTO quiz_metadata"
+        f" SELECT (json_populate_record(q, '{older}')).* FROM quiz_metadata q WHERE concept_id = '{FIRST}'"
+    )
+    with pipeline.engine.begin() as connection:
+        assert merge_items(connection, "r-1") == 1
+    expire(pipeline)
+    (after,) = items.revisions()
+    assert (after["revision_id"], after["content_id"]) == ("attempted", before["content_id"])
+    assert after["origin"]["generator"] == "product"
 
 
 def test_an_attempted_quiz_keeps_its_id(pipeline: Pipeline, ask: Ask) -> None:

@@ -1,6 +1,5 @@
 """Transactions on a failing database: transient errors are retried, permanent errors are raised at once."""
 
-import threading
 from collections.abc import Iterator
 from datetime import time
 from functools import partial
@@ -104,36 +103,6 @@ def test_a_dead_idle_connection_is_replaced_without_an_error(engine: Engine, oth
     with other.connect() as killer:
         killer.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
     assert transact(engine, values, Deadline.after(RESERVE)) == ["a", "b"]
-
-
-@pytest.mark.slow
-def test_a_deadlock_is_retried(engine: Engine, other: Engine) -> None:
-    both = threading.Barrier(2, timeout=600)
-    tries = {1: 0, 2: 0}
-
-    def swap(first: int, second: int) -> None:
-        def work(connection: Connection) -> None:
-            tries[first] += 1
-            connection.execute(
-                text("UPDATE box SET value = value || :me WHERE id = :id"), {"id": first, "me": str(first)}
-            )
-            if tries[first] == 1:
-                both.wait()
-            connection.execute(
-                text("UPDATE box SET value = value || :me WHERE id = :id"), {"id": second, "me": str(first)}
-            )
-
-        transact(engine if first == 1 else other, work, Deadline.after(600))
-
-    rival = threading.Thread(target=swap, args=(2, 1))
-    rival.start()
-    swap(1, 2)
-    rival.join()
-    assert sorted(tries.values()) == [1, 2]
-    assert [sorted(value) for value in transact(engine, values, Deadline.after(600))] == [
-        ["1", "2", "a"],
-        ["1", "2", "b"],
-    ]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ class User(NamedTuple):
 
     queue_class: str
     queue_key: str
-    charged: float
+    virtual_time: float
     waits: bool
     grants: int | None
     """At work; `None` without an attempt at work."""
@@ -49,5 +49,5 @@ def expected_users(users: Sequence[User], slots: int) -> set[str | None]:
     of_class = bulk if bulk and not bulk_works else interactive or bulk
     if not of_class:
         return {None}
-    least = min(user.charged for user in of_class)
-    return {user.queue_key.removeprefix("user:") for user in of_class if user.charged == least}
+    least = min(user.virtual_time for user in of_class)
+    return {user.queue_key.removeprefix("user:") for user in of_class if user.virtual_time == least}

@@ -72,7 +72,7 @@ SELECT json_build_object(
         WHERE state IN ('starting', 'redriving', 'running') AND t.attempt = (
             SELECT r.attempt FROM roadmap_tasks r WHERE r.task_id = t.task_id)),
     'capacity', (SELECT row_to_json(t) FROM content_capacity t),
-    'least_charged', (SELECT min(charged) FROM content_queue_keys),
+    'least_charged', (SELECT min(virtual_time) FROM content_queue_keys),
     'recoveries', (SELECT coalesce(json_agg(t ORDER BY r.recovery_id), '[]')
         FROM content_recovery_tasks r CROSS JOIN LATERAL (
             SELECT r.*, c.state, c.ended_at AS recovery_ended_at FROM content_recoveries c

@@ -56,7 +56,7 @@ def test_a_function_that_claims_or_finishes_a_run_gives_its_services_a_tuple(nam
 
 HOOKS_OF = {
     "roadmap_content.state.queue.claims._take": {"fence"},
-    "roadmap_content.runs.steps.end_attempt.end_attempt": {"failures_changed", "plan_next", "is_known"},
+    "roadmap_content.runs.steps.end_attempt.end_attempt": {"failures_changed", "after_outcome"},
     "roadmap_content.runs.steps.finalize.start_next": {"after_run"},
 }
 """By the door through which everything claims, or ends an attempt: the hooks that it calls."""

@@ -21,7 +21,7 @@ CAPACITY = {
     "stopped": True,
     "stopped_reason": "the bill [1]",
     "classes": [CLASS | {"grants": 5}],
-    "users": [CLASS | {"queue_key": "user:u-1", "charged": 1}],
+    "users": [CLASS | {"queue_key": "user:u-1", "virtual_time": 1}],
     "changes": [],
 }  # fmt: skip
 

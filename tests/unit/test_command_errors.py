@@ -264,6 +264,7 @@ def test_a_request_without_an_answer_is_announced(
     Target.client(stack).me()  # is announced no more
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("No answer to GET /me for ")
+    assert line.endswith("What is wrong: roadmap doctor"), "which has an answer within five seconds"
 
 
 def test_a_function_that_the_stack_does_not_have_is_a_refusal() -> None:
@@ -299,7 +300,7 @@ def test_an_option_of_a_command_before_it_is_told_its_place() -> None:
 
 
 def test_what_is_no_id_of_a_group_is_told_where_they_are() -> None:
-    with pytest.raises(InvalidIdError, match=r"'nosuch' is no id of a group; .* roadmap failures"):
+    with pytest.raises(InvalidIdError, match=r"'nosuch' is no id of a group; .* failures"):
         CliRunner().invoke(app, ["failures", "nosuch"], catch_exceptions=False)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from local_stack.builds import REPOSITORY
-from migrations.grants import READS
+from migrations.privileges import READS
 from roadmap_content.content.product import PRODUCT_TYPES
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.reasons import SENTENCES

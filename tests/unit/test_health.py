@@ -30,10 +30,8 @@ def test_every_finding_is_in_the_runbook() -> None:
             halted=True,
             ahead=timedelta(hours=8),
             stop=GenerationStop(since=NOW, reason="the bill"),
-            ringing=2,
-            unfinished=1,
             differences=1,
-            paused=1,
+            of_capabilities={"failure_groups": 2, "erasures_unfinished": 1, "recoveries_paused": 1},
         ),
     ]
     assert [attention.what for attention in found] == [

@@ -10,7 +10,7 @@ USERS = st.builds(
     User,
     queue_class=st.sampled_from(["interactive", "bulk"]),
     queue_key=st.sampled_from([f"user:{name}" for name in "abcd"]),
-    charged=st.sampled_from([0.0, 1.0, 5.0]),
+    virtual_time=st.sampled_from([0.0, 1.0, 5.0]),
     waits=st.booleans(),
     grants=st.sampled_from([None, None, 0, 1, 2]),
     is_recent=st.booleans(),
@@ -22,7 +22,7 @@ def load_of(users: list[User], slots: int) -> Load:
     candidates = []
     for queue_class in ("interactive", "bulk"):
         waiting = [user for user in users if user.waits and user.queue_class == queue_class]
-        waiting.sort(key=lambda user: (user.charged, user.queue_key))
+        waiting.sort(key=lambda user: (user.virtual_time, user.queue_key))
         idle = [user for user in waiting if user.grants is None]
         candidates += [user for user in waiting if user.grants is not None] + idle[:2]
     at_work = [user for user in users if user.grants is not None]
@@ -33,7 +33,7 @@ def load_of(users: list[User], slots: int) -> Load:
         any(user.queue_class == "bulk" for user in at_work),
         recent[0] if recent else None,
         recent[-1] if recent else None,
-        [Candidate(user.queue_class, user.queue_key, user.charged, user.grants) for user in candidates],
+        [Candidate(user.queue_class, user.queue_key, user.virtual_time, user.grants) for user in candidates],
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from importlib import import_module
 
 from local_stack.builds import REPOSITORY
-from migrations.grants import READS
+from migrations.privileges import READS
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.errors import ContentError
 from roadmap_content.contracts.reasons import SENTENCES

@@ -78,6 +78,7 @@ def waiting_is_said(request: str) -> Iterator[None]:
             return
         announced.set()
         line = f"No answer to {request} for {SLOW_SECONDS:.0f} s; waiting for at most another minute."
+        line += "" if request.endswith("/health") else " What is wrong: roadmap doctor"
         Terminal(stderr=True).print(line, soft_wrap=True)
 
     timer = Timer(SLOW_SECONDS, say)

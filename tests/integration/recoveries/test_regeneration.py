@@ -11,7 +11,7 @@ from roadmap_content.platform.runtime.deadline import Deadline
 from tests.integration.conftest import Send
 from tests.integration.recoveries.test_recoveries import finish, run_started, turn
 from tests.integration.test_content_check import ACCEPT, REJECT, checked
-from tests.integration.test_revisions import PRODUCT_WRITES
+from tests.integration.test_revisions import PRODUCT_WRITES, expire
 from tests.support.commits import Commits, How, ProcessDied, Strike, When
 from tests.support.factories import TYPES, bundle_of, concept_ids, counts
 from tests.support.pipeline import Pipeline, services_for
@@ -91,6 +91,24 @@ def test_what_a_model_wrote_is_replaced_and_an_undo_brings_it_back(
     assert undo(send, recovery_id) == answer
     assert contents(pipeline) == before
     assert pipeline.status().status == "completed"
+
+
+def test_an_undo_names_the_contents_that_are_no_longer_kept(
+    pipeline: Pipeline, send: Send, roadmaps: dict[str, list[str]]
+) -> None:
+    recovery_id = regenerate(send, {"content_type": "quiz"})
+    finish(pipeline, recovery_id)
+    expire(pipeline)
+    after = contents(pipeline)
+    answer = undo(send, recovery_id)
+    assert (answer["restored"], answer["not_replaced"], answer["left_alone"]) == (0, 0, 4)
+    (row, _) = pipeline.rows(
+        "SELECT undone FROM content_recovery_tasks WHERE recovery_id = :r", r=recovery_id
+    )
+    assert {each["reason"] for each in row["undone"]["left_alone"]} == {
+        "ItemNotFound: the former content is no longer kept"
+    }
+    assert contents(pipeline) == after
 
 
 CONDITIONS: tuple[tuple[dict[str, str], dict[str, int]], ...] = (

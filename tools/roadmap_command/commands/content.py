@@ -97,7 +97,7 @@ def _report(read: Bundle, loaded: Loaded) -> None:
     if staged:
         errors.print(f"Staged, but invalid: {counted(staged, 'item')}; a run records them as failed.")
     if staged < len(read.invalid):
-        errors.print(f"{len(read.invalid) - staged} entries of the content are not staged.")
+        errors.print(f"Not staged: {counted(len(read.invalid) - staged, 'part')} of the content.")
     if loaded.staged or not loaded.saved_already:
         errors.print(f"Staged for task {task_id}: {counted(loaded.staged, 'item')}.")
     if loaded.saved_already:

@@ -184,7 +184,9 @@ def undo(
             raise RefusedError("nothing was restored: confirm, or use --yes")
 
     def progress(answer: UndoAnswer) -> None:
-        errors.print(f"{answer.restored} items restored, {answer.tasks_left} tasks left")
+        errors.print(
+            f"{counted(answer.restored, 'item')} restored, {counted(answer.tasks_left, 'task')} left"
+        )
 
     with continues_without_us("What is restored stays restored. The rest", f"undo --recovery {recovery_id}"):
         answer = client.undo_recovery(recovery_id, reason=reason or None, progress=progress)

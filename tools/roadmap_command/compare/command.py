@@ -68,7 +68,7 @@ def findings(
         for each in found:
             name = f"{each['content_type']}/{each['concept_id']}"
             output().print(f"{name}  {each['code']}  {each['place']}: {each['sentence']}")
-        errors.print(f"{len(found)} findings in {len(items)} items")
+        errors.print(f"{counted(len(found), 'finding')} in {counted(len(items), 'item')}")
     if found:
         raise typer.Exit(ExitCode.ITEMS_MISSING)
 

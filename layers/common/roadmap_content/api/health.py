@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import TypeVar
 
 from sqlalchemy import Connection, text
@@ -19,7 +20,7 @@ from ..contracts.api.system import (
     TokenSums,
 )
 from ..contracts.errors import DatabaseUnavailableError, RolesUnavailableError
-from ..contracts.states import RINGING_STATES, QueueClass
+from ..contracts.states import QueueClass
 from ..platform.postgres.sqlstate import INSUFFICIENT_PRIVILEGE, is_transient
 from ..platform.postgres.transactions import DataRefusedError, sqlstate_and_reason, transact
 from ..platform.runtime.deadline import Deadline
@@ -27,7 +28,7 @@ from ..runs.reconciliation.sweeps import Sweep, last_sweep
 from ..state.installation import find_differences
 from ..state.outbox import count_unsent_events
 from ..state.queue.capacity import Capacity, queue_by_class, read_capacity, require_write
-from ..state.services import Capability, Services, fields_of
+from ..state.services import Capability, Services
 from ..state.tasks.attempt_reading import claimed_before
 from ..state.tasks.attempts import planned_attempts, tokens_of_a_day
 from ..state.tasks.counting import count_by_status
@@ -187,16 +188,11 @@ def _unknown(release: str, differences: Sequence[DatabaseFinding]) -> Health:
         last_sweep=None,
         outbox_waiting=0,
         outbox_aside=0,
-        erasures_unfinished=0,
         queue=QueueHealth(waiting=0, oldest_waiting_since=None, at_work=0, slots=0, stopped_reason=None),
         automatic=AutomaticAttempts(tasks=0, next_at=None),
         tokens=TokenSums(spent_24h=0, saved_by_staging_24h=0),
         tasks={},
         tasks_estimated=[],
-        recoveries_running=0,
-        recoveries_paused=0,
-        failure_groups={},
-        failure_groups_automatic=0,
         database=list(differences),
         schema_revision="",
         release=release,
@@ -217,8 +213,7 @@ def _read(
     counts = count_by_status(connection)
     spent, saved_by_staging = tokens_of_a_day(connection)
     classes, now = queue_by_class(connection), datetime.now(UTC)
-    numbers = fields_of((capability.count for capability in capabilities), connection)
-    groups = numbers.get("failure_groups", {})
+    parts = [capability.health(connection) for capability in capabilities if capability.health is not None]
     attention = attention_for(
         stuck=stuck,
         overdue=is_sweep_overdue(sweep, now, has_old_attempts=has_old_attempts),
@@ -228,11 +223,8 @@ def _read(
         aside=aside,
         ahead=time_ahead(connection),
         stop=capacity.stop,
-        unfinished=numbers.get("erasures_unfinished", 0),
-        ringing=sum(groups.get(state, 0) for state in RINGING_STATES)
-        - numbers.get("failure_groups_automatic", 0),
         differences=len(differences),
-        paused=numbers.get("recoveries_paused", 0),
+        of_capabilities=dict(part.attention for part in parts),
     )
     return Health(
         status="attention" if attention else "ok",
@@ -242,20 +234,16 @@ def _read(
         last_sweep=sweep and LastSweep.model_validate(sweep._asdict() | {"at": sweep.swept_at}),
         outbox_waiting=outbox,
         outbox_aside=aside,
-        erasures_unfinished=numbers.get("erasures_unfinished", 0),
         queue=_queue_health(classes, capacity),
         automatic=AutomaticAttempts.model_validate(planned_attempts(connection)),
         tokens=TokenSums(spent_24h=spent, saved_by_staging_24h=saved_by_staging),
         tasks={status: total.tasks for status, total in counts.items()},
         tasks_estimated=[status for status, total in counts.items() if not total.is_exact],
-        recoveries_running=numbers.get("recoveries_running", 0),
-        recoveries_paused=numbers.get("recoveries_paused", 0),
-        failure_groups=groups,
-        failure_groups_automatic=numbers.get("failure_groups_automatic", 0),
         database=list(differences),
         schema_revision=connection.scalar(REVISION) or "",
         release=release,
         attention=attention,
+        **{name: value for part in parts for name, value in part.fields.items()},
     )
 
 
@@ -301,37 +289,32 @@ def attention_for(
     halted: bool = False,
     ahead: timedelta = timedelta(0),
     stop: GenerationStop | None = None,
-    ringing: int = 0,
-    unfinished: int = 0,
     differences: int = 0,
-    paused: int = 0,
+    of_capabilities: Mapping[str, int] = MappingProxyType({}),
     unavailable: str = "",
 ) -> Sequence[Attention]:
     """The list of things that a person should check. No I/O.
 
     `halted`: attempts wait and none is at work. `ahead` is the time by which the newest tasks are ahead of
-    the clock; `stop` the stop of generation; `ringing` the number of failure groups that are new or have come
-    back; `unfinished` that of erasures; `differences` that of findings about the database;
-    `paused` that of recoveries that have paused by themselves; `unavailable` is what a role cannot do.
+    the clock; `stop` the stop of generation; `differences` the number of findings about the database;
+    `of_capabilities` has theirs; `unavailable` is what a role cannot do.
     """
     values = {
         "database_unavailable": unavailable,
-        "recoveries_paused": paused,
         "database": differences,
         "sweep_held": sweep is not None and not overdue and sweep.held,
         "generation_stopped": stop,
         "time_zone": contradicts(ahead) and describe_offset(ahead),
         "stuck_tasks": f"more than {MOST_STUCK}" if stuck > MOST_STUCK else stuck,
-        "failure_groups": ringing,
         "queue_halted": halted,
         "sweep_overdue": overdue,
         "sweep_refused": sweep is not None and not overdue and sweep.refused,
         "outbox": outbox > MOST_WAITING_AT_REST and outbox,
         "outbox_aside": aside,
-        "erasures_unfinished": unfinished,
+        **of_capabilities,
     }
     return [
         Attention(what=name, text=sentence.format(values[name]), runbook=f"docs/runbook.md#{section}")
         for name, (sentence, section) in FINDINGS.items()
-        if values[name]
+        if values.get(name)
     ]

@@ -131,7 +131,7 @@ class Restore:
         except TextUnavailableError as error:
             raise RestoreRefusedError(f"revision {self.revision_id!r}: {error}") from None
         if source is None:
-            raise ItemNotFoundError(f"the item has no revision {self.revision_id!r}")
+            raise ItemNotFoundError(f"the item has no revision {self.revision_id!r}, or it is no longer kept")
         return source
 
     def _checked_text(self, task: Task, source: RevisionSource) -> str | None:

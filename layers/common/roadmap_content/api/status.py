@@ -23,7 +23,7 @@ from ..platform.aws.executions import execution_url
 from ..state.failures.failures import failures_of_attempt
 from ..state.queue.capacity import read_capacity
 from ..state.queue.place import read_place
-from ..state.services import Services, fields_of
+from ..state.services import Services
 from ..state.tasks.attempts import generated_by
 from ..state.tasks.next_actions import advice_for
 from ..state.tasks.ownership import reached_content
@@ -42,6 +42,8 @@ def read_detail(
     status = read_status(connection, task, services.framework_cache)
     extras = read_extras(connection, task_id)
     budget = services.settings.known_token_budget
+    hooks = [capability.describe for capability in services.capabilities if capability.describe is not None]
+    described = [describe(connection, task) for describe in hooks]
     return TaskDetail(
         **dict(status),
         title=extras.title,
@@ -51,7 +53,7 @@ def read_detail(
         execution_url=execution_url(status.execution_arn),
         actions=actions_for(caller, task, status),
         tokens=TaskTokens(used=extras.tokens, budget=budget),
-        **fields_of((capability.describe for capability in services.capabilities), connection, task),
+        **{name: value for fields in described for name, value in fields.items()},
     )
 
 

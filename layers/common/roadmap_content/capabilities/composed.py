@@ -1,4 +1,4 @@
-"""All capabilities, for the functions that compose every one. Their order is that of their locks."""
+"""All capabilities, for the functions that compose every one. Their order is that of their hooks' calls."""
 
 from .automatic_attempts.hooks import AUTOMATIC_ATTEMPTS
 from .erasure.fence import ERASURE_FENCE
@@ -6,4 +6,4 @@ from .erasure.hooks import ERASURE
 from .failure_groups.hooks import FAILURE_GROUPS
 from .recoveries.hooks import RECOVERIES
 
-EVERY = (ERASURE_FENCE, FAILURE_GROUPS, RECOVERIES, AUTOMATIC_ATTEMPTS, ERASURE)
+EVERY = (ERASURE_FENCE, AUTOMATIC_ATTEMPTS, FAILURE_GROUPS, RECOVERIES, ERASURE)

@@ -18,9 +18,11 @@ from ..platform.storage.bucket import Bucket, in_parallel
 from ..platform.storage.keys import hash_in, is_text_of
 from .registry import CONTENT_KINDS
 from .rows import current_row, first_row
-from .statements import OF_CONTENT, RECORD_REFUSED, RECORD_RESTORED
+from .statements import OF_CONTENT, RECORD_REFUSED, RECORD_RESTORED, remove_former_sql
 
 _REASON = text("SELECT set_config('roadmap_content.reason', 'an earlier revision was restored', true)")
+
+REMOVE_FORMER = remove_former_sql({kind.table: name for name, kind in CONTENT_KINDS.items()})
 
 _IMMEDIATE = text("SET CONSTRAINTS ALL IMMEDIATE")
 

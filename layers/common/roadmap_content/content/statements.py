@@ -42,15 +42,18 @@ FROM (SELECT 1) AS one LEFT JOIN LATERAL (SELECT * FROM content_origins
     ORDER BY origin_id DESC LIMIT 1) AS o ON true
 """
 
-# The actor of an attempt is in its row; that of a restored content is not.
+# The actor and the instruction of an attempt are in its row, and are erased with it. The instruction applies
+# to what the attempt has replaced. A restored content has an actor of its own, who may not read this text.
 OF_CONTENT = """
-SELECT generator, model_id, prompt_version, service_tier, tokens_in, tokens_out, content_fingerprint,
-    task_id, attempt, coalesce(o.actor, (SELECT a.actor FROM content_attempts a
-        WHERE a.task_id = o.task_id AND a.attempt = o.attempt)) AS actor, reason, restored_from, recorded_at
-FROM content_origins o
-WHERE content_id = :content_id AND content_type = :content_type AND roadmap_id = :roadmap_id
-    AND concept_id = :concept_id
-ORDER BY origin_id DESC LIMIT 1
+SELECT generator, model_id, prompt_version, service_tier, o.tokens_in, o.tokens_out, content_fingerprint,
+    o.task_id, o.attempt, coalesce(o.actor, a.actor) AS actor, o.reason, restored_from, recorded_at,
+    CASE WHEN o.actor IS NULL AND o.generator <> 'product'
+            AND a.replaces -> o.content_type -> o.concept_id IS NOT NULL
+        THEN a.scope ->> 'instruction' END AS instruction
+FROM content_origins o LEFT JOIN content_attempts a ON a.task_id = o.task_id AND a.attempt = o.attempt
+WHERE o.content_id = :content_id AND o.content_type = :content_type AND o.roadmap_id = :roadmap_id
+    AND o.concept_id = :concept_id
+ORDER BY o.origin_id DESC LIMIT 1
 """
 
 
@@ -78,6 +81,42 @@ def origin_sql(content_type: ContentType, key: str, written: str) -> str:
         f" SELECT '{content_type}', j.{key}, :roadmap_id, j.concept_id, task_id, attempt, {_NAMES}"
         f" FROM checked j JOIN ({written}) w ON w.concept_id = j.concept_id"
     )
+
+
+# Guarantees: the revision of a current content stays. If a content was replaced in place, it stands in the
+# newest archived row of its row, which keeps all but the former content. An origin goes with its content.
+_REMOVE_FORMER = """
+WITH expired AS MATERIALIZED (
+    SELECT a.*, a.replaced_by IS NOT NULL AND NOT EXISTS (SELECT FROM content_archive newer
+        WHERE newer.row_id = a.row_id AND newer.source_table = a.source_table
+            AND newer.archive_id > a.archive_id) AS has_revision
+    FROM (SELECT archive_id, source_table, archived_at, row_id, content_id, replaced_by, roadmap_id,
+        concept_id FROM content_archive WHERE source_row IS NOT NULL ORDER BY archive_id LIMIT :step) AS a
+    WHERE archived_at < now() - make_interval(days => :days)
+), forgotten AS (
+    DELETE FROM content_origins o USING expired e WHERE o.content_id = e.content_id
+        AND o.content_type = CASE e.source_table {types} END
+        AND o.roadmap_id = e.roadmap_id AND o.concept_id = e.concept_id
+), emptied AS (
+    UPDATE content_archive a SET source_row = NULL FROM expired e
+    WHERE a.archive_id = e.archive_id AND e.has_revision
+), removed AS (
+    DELETE FROM content_archive WHERE archive_id IN (
+        SELECT archive_id FROM expired WHERE NOT has_revision
+        UNION ALL SELECT older.archive_id FROM expired e JOIN content_archive older
+            ON older.row_id = e.row_id AND older.source_table = e.source_table
+            AND older.archive_id < e.archive_id AND older.source_row IS NULL)
+)
+SELECT archive_id FROM expired
+"""
+
+
+def remove_former_sql(content_types: Mapping[str, str]) -> str:
+    """Removes up to `:step` former contents older than `:days`; returns a row for each. The argument has the
+    content type of each table.
+    """
+    types = " ".join(f"WHEN '{table}' THEN '{name}'" for table, name in content_types.items())
+    return _REMOVE_FORMER.format(types=types)
 
 
 def revision_sql(table: str, row_id: str) -> str:
@@ -229,14 +268,12 @@ def _revision_reads(
         version = f"CAST((readable -> '{version_column}') #>> '{{}}' AS integer)"
     found = f"""
     SELECT 'archive-' || a.archive_id AS revision_id, a.archive_id, a.source_row AS document,
-        coalesce((SELECT p.replaced_by FROM content_archive p WHERE p.row_id = a.row_id
-            AND p.source_table = a.source_table AND p.replaced_by IS NOT NULL AND p.archive_id < a.archive_id
-            ORDER BY p.archive_id DESC LIMIT 1), a.row_id) AS content_id,
-        a.archived_at AS replaced_at, a.reason
+        a.content_id, a.archived_at AS replaced_at, a.reason
     FROM content_archive a
     WHERE hashtextextended(a.roadmap_id, 0) = hashtextextended(CAST(:roadmap_id AS text), 0)
         AND hashtextextended(a.concept_id, 0) = hashtextextended(CAST(:concept_id AS text), 0)
         AND a.roadmap_id = :roadmap_id AND a.concept_id = :concept_id AND a.source_table = '{table}'
+        AND a.source_row IS NOT NULL
     UNION ALL
     SELECT r.{key}, NULL, to_json(r), {revision_sql(table, f"r.{key}")}, NULL, NULL
     FROM {table} r WHERE {of_item()} AND {condition}"""
@@ -314,14 +351,14 @@ WITH incoming AS (
     WHERE j.row_status = 'new' ON CONFLICT ({key}) DO NOTHING
     RETURNING concept_id
 ), locked AS (
-    SELECT older, j.ordinal, j.{key} AS replaced_by
+    SELECT older, j.ordinal, j.replaces, j.{key} AS replaced_by
     FROM checked j JOIN {table} older ON older.{key} = j.row_id
     WHERE j.row_status = 'replaced' FOR NO KEY UPDATE OF older
 ), archived AS (
     INSERT INTO content_archive
-        (source_table, source_row, roadmap_id, concept_id, reason, row_id, replaced_by)
+        (source_table, source_row, roadmap_id, concept_id, reason, row_id, content_id, replaced_by)
     SELECT '{table}', to_json(l.older), (l.older).roadmap_id, (l.older).concept_id,
-        'replaced in place', (l.older).{key}, l.replaced_by
+        'replaced in place', (l.older).{key}, l.replaces, l.replaced_by
     FROM locked l
 ), replaced AS (
     UPDATE {table} q SET {document} = CAST(d.{document} AS json), {set_columns}, generated_at = content_now()

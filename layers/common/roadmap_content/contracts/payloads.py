@@ -192,6 +192,8 @@ class Origin(Payload):
     service_tier: Name | None = None
     tokens_in: Tokens | None = None
     tokens_out: Tokens | None = None
+    instruction: Name | None = None
+    """A fingerprint of the instruction with which it was generated."""
 
     def metadata(self) -> dict[str, str]:
         """The origin as metadata of a staged object, in ASCII."""

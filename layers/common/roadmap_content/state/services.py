@@ -2,11 +2,11 @@
 capabilities that the function composes.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ..platform.aws.team_function import TeamFunction
     from .failures.groups import FailuresChanged, Remains
     from .tasks.task import Task
+
+T = TypeVar("T")
 
 
 class Job(NamedTuple):
@@ -56,6 +58,8 @@ class Retention(NamedTuple):
     """The table, if it is not the name."""
 
     condition: str = "true"
+    statement: str = ""
+    """Instead of a DELETE by age: handles at most `:step` rows older than `:days`, and returns each."""
 
 
 class Scan(NamedTuple):
@@ -82,6 +86,24 @@ class Fence(NamedTuple):
     """As SQL: whether a filter may select a task `t`."""
 
 
+class Following(NamedTuple):
+    """What follows an outcome with missing items."""
+
+    pause: timedelta | None = None
+    """The pause before another attempt, for which nobody has to ask; `None`: none follows."""
+
+    is_known: bool = False
+    """Whether people know all of its failure groups."""
+
+
+class HealthPart(NamedTuple):
+    fields: Mapping[str, Any]
+    """Fields of `Health`."""
+
+    attention: tuple[str, int]
+    """The finding that a person should check, and its number: 0 if there is none."""
+
+
 @dataclass(frozen=True)
 class Capability:
     """The hooks by which the core calls a capability, which it does not import.
@@ -94,9 +116,10 @@ class Capability:
     restore, when it has locked the task's or the roadmap's row, before the queue's.
     """
 
-    starts: Sequence[Job] = ()
-    """Jobs that start attempts, in each sweep and each minute: after unconfirmed starts are repeated, and
-    before waiting attempts are admitted. No transaction is open.
+    sweep: Sequence[Job | Scan | Retention] = ()
+    """Its parts of the sweep, by kind. No transaction is open. A job starts attempts, in each sweep and
+    each minute: after unconfirmed starts are repeated, and before waiting attempts are admitted. A retention
+    is the rule of one of its tables; others are kept. Scans are the last jobs of a sweep that is not held.
     """
 
     failures_changed: "FailuresChanged | None" = None
@@ -104,27 +127,18 @@ class Capability:
     row is locked; rows of several groups are locked in the order of their ids.
     """
 
-    plan_next: Callable[["Services", Connection, "Remains"], timedelta | None] | None = None
+    after_outcome: Callable[["Services", Connection, "Remains"], Following] | None = None
     """Called in the transaction of an outcome, after `failures_changed` and before the queue's rows are
-    locked: the pause before another attempt, for which nobody has to ask; `None`: none follows.
+    locked, unless an earlier one has another attempt follow.
     """
-
-    is_known: Callable[[Connection, Sequence[str]], bool] | None = None
-    """Whether people know all of these failure groups. Called after `plan_next`, if no attempt follows."""
 
     after_run: Callable[["Services", str, Deadline], None] | None = None
     """Called with the actor of an attempt after its outcome is committed, and before waiting attempts are
     admitted. No transaction is open. The sweep repeats what it could not do.
     """
 
-    retentions: Sequence[Retention] = ()
-    """The rules of its tables. Others are kept."""
-
-    scans: Sequence[Scan] = ()
-    """The last jobs of a sweep that is not held. No transaction is open."""
-
-    count: Callable[[Connection], Mapping[str, Any]] | None = None
-    """Its fields in `Health`, read with the reader's role."""
+    health: Callable[[Connection], HealthPart] | None = None
+    """Its part of `Health`, read with the reader's role."""
 
     describe: Callable[[Connection, "Task"], Mapping[str, Any]] | None = None
     """Its fields in `TaskDetail`, read with the reader's role."""
@@ -163,6 +177,11 @@ class Services:
         """The hooks `failures_changed` of the composed capabilities."""
         hooks = (capability.failures_changed for capability in self.capabilities)
         return [hook for hook in hooks if hook is not None]
+
+    def parts_of_sweep(self, kind: type[T]) -> list[T]:
+        """The parts of one kind that the composed capabilities add to the sweep."""
+        parts = (part for capability in self.capabilities for part in capability.sweep)
+        return [part for part in parts if isinstance(part, kind)]
 
     @property
     def fences(self) -> Sequence[Fence]:
@@ -262,11 +281,6 @@ class Services:
         except BotoCoreError as error:
             raise DatabaseUnavailableError(f"no credentials: {error}") from error
         return Credentials(host, port, settings.database_name, user, token)
-
-
-def fields_of(hooks: Iterable[Callable[..., Mapping[str, Any]] | None], *arguments: object) -> dict[str, Any]:
-    """The fields that capabilities add to an answer."""
-    return {name: value for hook in hooks if hook for name, value in hook(*arguments).items()}
 
 
 def _secret_credentials(arn: str) -> Credentials:

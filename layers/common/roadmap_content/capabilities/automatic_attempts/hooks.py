@@ -5,5 +5,5 @@ from .plans import plan_automatic_attempt
 from .start import start_unless_held
 
 AUTOMATIC_ATTEMPTS = Capability(
-    plan_next=plan_automatic_attempt, starts=(Job("automatic attempts", 15, start_unless_held),)
+    after_outcome=plan_automatic_attempt, sweep=(Job("automatic attempts", 15, start_unless_held),)
 )

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 
 from ...contracts.states import Cause
 from ...state.failures.groups import Remains, TaskFailures
-from ...state.services import Services
+from ...state.services import Following, Services
 
 # The attempts from the last one that was not automatic on, latest first.
 LATEST = text("""
@@ -46,16 +46,16 @@ def pause_before(
     return min(doubled, LONGEST_PAUSE)
 
 
-def plan_automatic_attempt(services: Services, connection: Connection, remains: Remains) -> timedelta | None:
-    """The pause before the automatic attempt after one that has just ended; `None` if there is to be none."""
+def plan_automatic_attempt(services: Services, connection: Connection, remains: Remains) -> Following:
+    """Whether an automatic attempt follows one that has just ended, and after which pause."""
     task_id, _, groups, groups_before = remains
     limit = services.settings.automatic_attempts
     if not limit or not groups:
-        return None
+        return Following()
     attempts = latest_attempts(connection, task_id, limit + 1)
     same = groups_before == {group.key.group_id for group in groups}
     saved = [sum((one.saved or {}).values()) for one in attempts]
-    return pause_before([one.cause for one in attempts], saved, groups, same, limit)
+    return Following(pause_before([one.cause for one in attempts], saved, groups, same, limit))
 
 
 def latest_attempts(connection: Connection, task_id: str, limit: int) -> list[Any]:

@@ -5,10 +5,10 @@ from .register import count_unfinished, read_receipt
 from .sweep import remove_records, remove_texts
 
 ERASURE = Capability(
-    scans=(
+    sweep=(
         Scan("records of deleted tasks", 10, remove_records),
         Scan("texts that no row names", 10, remove_texts),
     ),
-    count=count_unfinished,
+    health=count_unfinished,
     describe=read_receipt,
 )

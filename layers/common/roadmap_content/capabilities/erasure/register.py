@@ -16,6 +16,7 @@ from ...contracts.erasure import Receipt, Removed
 from ...contracts.errors import InvalidRequestError
 from ...platform.storage.bucket import Bucket, in_parallel
 from ...platform.storage.keys import ERASURES, encode
+from ...state.services import HealthPart
 from ...state.tasks.task import Task
 
 _MARK = "erasure:"
@@ -117,9 +118,10 @@ def reopen_erasure(connection: Connection, erasure_id: str, user_id: str, user_h
     return _entry(row)
 
 
-def count_unfinished(connection: Connection) -> dict[str, int]:
+def count_unfinished(connection: Connection) -> HealthPart:
     """The number of erasures that nobody has continued for an hour. Their users' tasks are not started."""
-    return {"erasures_unfinished": int(connection.scalar(UNFINISHED) or 0)}
+    unfinished = int(connection.scalar(UNFINISHED) or 0)
+    return HealthPart({"erasures_unfinished": unfinished}, ("erasures_unfinished", unfinished))
 
 
 def mark_of_task(erasure_id: str) -> str:

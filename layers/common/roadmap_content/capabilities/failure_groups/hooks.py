@@ -6,7 +6,7 @@ from .sums import change_sums
 
 FAILURE_GROUPS = Capability(
     failures_changed=change_sums,
-    is_known=are_known,
-    retentions=(Retention("content_failure_hours", 400, "hour", "hour, group_id", "hour"),),
-    count=count_groups,
+    after_outcome=are_known,
+    sweep=(Retention("content_failure_hours", 400, "hour", "hour, group_id", "hour"),),
+    health=count_groups,
 )

@@ -6,7 +6,7 @@ regressed. Only new and regressed groups call a person.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, text
@@ -14,6 +14,8 @@ from sqlalchemy import Connection, text
 from ...contracts.errors import MissingResourceError
 from ...contracts.states import RINGING_STATES, GroupState
 from ...contracts.times import in_utc
+from ...state.failures.groups import Remains
+from ...state.services import Following, HealthPart, Services
 
 
 class FailureGroupNotFoundError(MissingResourceError, code="FailureGroupNotFound"):
@@ -85,17 +87,19 @@ def group_changes(connection: Connection, group_id: str, limit: int) -> Sequence
     return connection.execute(CHANGES, {"group_id": group_id, "limit": limit}).all()
 
 
-def are_known(connection: Connection, group_ids: Sequence[str]) -> bool:
+def are_known(_services: Services, connection: Connection, remains: Remains) -> Following:
     """Whether none of the groups is new or has regressed."""
-    return not connection.scalar(RINGING, {"group_ids": json.dumps(group_ids)})
+    group_ids = json.dumps([group.key.group_id for group in remains.groups])
+    return Following(is_known=not connection.scalar(RINGING, {"group_ids": group_ids}))
 
 
-def count_groups(connection: Connection) -> Mapping[str, Any]:
+def count_groups(connection: Connection) -> HealthPart:
     """The numbers of groups with current failures by state; and of those that would call a person, the number
-    whose tasks are all tried again without a request.
+    whose tasks are all tried again without a request, and call nobody.
     """
     found = {row.state: row for row in connection.execute(COUNT, {"limit": MOST_COUNTED})}
-    return {
-        "failure_groups": {state: found[state].groups if state in found else 0 for state in GroupState},
-        "failure_groups_automatic": sum(found[state].automatic for state in RINGING_STATES if state in found),
-    }
+    groups = {state: found[state].groups if state in found else 0 for state in GroupState}
+    automatic = sum(found[state].automatic for state in RINGING_STATES if state in found)
+    ringing = sum(groups[state] for state in RINGING_STATES)
+    fields = {"failure_groups": groups, "failure_groups_automatic": automatic}
+    return HealthPart(fields, ("failure_groups", ringing - automatic))

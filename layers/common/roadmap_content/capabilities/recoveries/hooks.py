@@ -14,7 +14,7 @@ def _advance_after(services: Services, actor: str, deadline: Deadline) -> None:
 
 
 RECOVERIES = Capability(
-    starts=(Job("recoveries", 30, advance_all),),
+    sweep=(Job("recoveries", 30, advance_all),),
     after_run=_advance_after,
-    count=count_unfinished_recoveries,
+    health=count_unfinished_recoveries,
 )

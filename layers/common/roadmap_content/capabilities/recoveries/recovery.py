@@ -10,6 +10,7 @@ from sqlalchemy import Connection, TextClause, text
 
 from ...contracts.events import DetailType, Event
 from ...contracts.states import RecoveryState
+from ...state.services import HealthPart
 from .decisions import LOOK_AT_CANARY, Limits
 from .errors import RecoveryNotFoundError
 
@@ -155,9 +156,10 @@ def _read(connection: Connection, statement: TextClause, parameters: Mapping[str
     return [Recovery(**row) for row in connection.execute(statement, parameters).mappings()]
 
 
-def count_unfinished_recoveries(connection: Connection) -> dict[str, int]:
-    """The number of recoveries that have not ended, as a field of health."""
-    return dict(connection.execute(COUNT_UNFINISHED).mappings().one())
+def count_unfinished_recoveries(connection: Connection) -> HealthPart:
+    """The numbers of recoveries that have not ended."""
+    counts = connection.execute(COUNT_UNFINISHED).one()._asdict()
+    return HealthPart(counts, ("recoveries_paused", counts["recoveries_paused"]))
 
 
 def unfinished_recoveries(connection: Connection) -> Sequence[str]:

@@ -110,7 +110,7 @@ class _TaskUndo(NamedTuple):
         if undo is not Undone.RESTORE:
             return undo
         if revision_id is None:
-            raise ItemNotFoundError(f"the item has no revision with the content {before!r}")
+            raise ItemNotFoundError("the former content is no longer kept")
         restore = Restore(self.services, item, revision_id, Author(self.actor, self.reason), current)
         try:
             answer = restore.of_task(self.task_id, None, self.deadline)

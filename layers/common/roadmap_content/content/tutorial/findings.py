@@ -29,20 +29,23 @@ _PLACEHOLDER = re.compile(
 )
 _CODE_SPAN = re.compile(r"`[^`]*`")
 
-# Headings, tables, quotes, items, links, images and HTML need no full stop.
-_NOT_PROSE = re.compile(r"\s*(?:[#|<>]|[-*+]\s|\d+[.)]\s|!?\[.*\)\s*$)")
+# Headings, tables, quotes, items, links, images and HTML need no full stop; nor does code.
+_NOT_PROSE = re.compile(r"(?: {4}|\t)|\s*(?:[#|<>]|[-*+]\s|\d+[.)]\s|\[[^\]]*\]:|!?\[.*\)\s*$)")
 _UNFINISHED = re.compile(r"[,;:(\[{，、；：（—–]$")
 _UNFINISHED_PROSE = re.compile(rf"\w$|-$|{_UNFINISHED.pattern}")
 _BREAK = re.compile(r"\s*(?:[-*_]\s*){3,}$")
 _IDEOGRAPH_AT_THE_END = re.compile("[\u3040-\u30ff\u3400-\u9fff]$")
 _WORD = re.compile(r"\w+")
 
-MIN_REPEATED, MIN_PARAGRAPH = 4, 60
-"""A paragraph of as many bytes is a finding if it occurs as often. One with code may be a step."""
+MIN_REPEATED, MIN_PARAGRAPH = 8, 60
+"""A paragraph of as many bytes is a finding if it occurs as often. One with code may be a step, and notes of
+a reference are repeated some times.
+"""
 
-MIN_SENTENCE, COMMON_WORDS = 8, 30
-"""People end some paragraphs without a full stop. One of as many words is cut off if its last one is among
-the most frequent of the text, as *of*, *the* or *que* are. Without spaces, a word has about two characters.
+MIN_SENTENCE, COMMON_WORDS, MAX_COMMON = 8, 30, 4
+"""People end some paragraphs without a full stop. One of as many words is cut off if its last one is short
+and among the most frequent of the text, as *of*, *the* or *que* are. Without spaces, a word has about two
+characters.
 """
 
 
@@ -116,7 +119,8 @@ def _in_sections(lines: Sequence[str]) -> Iterator[Finding]:
 def _repeated_paragraphs(lines: Sequence[str]) -> Iterator[Finding]:
     numbers: dict[str, list[int]] = {}
     for number, line in enumerate(lines, start=1):
-        if len(line.encode()) >= MIN_PARAGRAPH and "`" not in line:
+        is_prose = _WORD.search(line) and "`" not in line and not _NOT_PROSE.match(line)
+        if is_prose and len(line.encode()) >= MIN_PARAGRAPH:
             numbers.setdefault(line.strip(), []).append(number)
     for paragraph, found in numbers.items():
         if len(found) >= MIN_REPEATED:
@@ -127,7 +131,7 @@ def _repeated_paragraphs(lines: Sequence[str]) -> Iterator[Finding]:
 def _within(lines: Sequence[str]) -> Iterator[Finding]:
     """Last lines of sections, but the last one, that end within a sentence."""
     words = Counter(_WORD.findall(" ".join(lines).casefold()))
-    common = {word for word, _ in words.most_common(COMMON_WORDS)}
+    common = {word for word, _ in words.most_common(COMMON_WORDS) if len(word) <= MAX_COMMON}
     last = 0  # the line before, without blank ones
     for number, line in enumerate(lines, start=1):
         if heading_in(line) and last and _is_cut_off(lines[last - 1], common):
@@ -145,12 +149,15 @@ def _is_cut_off(line: str, common: Collection[str]) -> bool:
     if _IDEOGRAPH_AT_THE_END.search(prose):
         return len(prose) >= 2 * MIN_SENTENCE
     sentence = _WORD.findall(prose.casefold())
-    return len(sentence) >= MIN_SENTENCE and sentence[-1] in common
+    return prose[-1].isalpha() and len(sentence) >= MIN_SENTENCE and sentence[-1] in common
 
 
 def _at_the_end(lines: Sequence[str]) -> Iterator[Finding]:
     """A last line that ends within a sentence or a pair of marks."""
-    number = max((number for number, line in enumerate(lines, start=1) if line.strip()), default=0)
+    written = [
+        number for number, line in enumerate(lines, start=1) if line.strip() and not _BREAK.match(line)
+    ]
+    number = max(written, default=0)
     line = lines[number - 1] if number else ""
     unfinished = _UNFINISHED if _NOT_PROSE.match(line) else _UNFINISHED_PROSE
     if unfinished.search(line.rstrip(" *_")) or line.count("**") % 2:

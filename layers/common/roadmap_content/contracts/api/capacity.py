@@ -63,7 +63,9 @@ class UserInQueue(Payload):
     waiting_tokens: Count
     oldest_waiting_since: AwareDatetime | None
     at_work: Count
-    charged: Annotated[float, Field(description="The counter of tokens. The smallest one is next.")]
+    virtual_time: Annotated[
+        float, Field(description="Tokens charged, from the value at the arrival. The smallest one is next.")
+    ]
 
 
 class CapacityChange(Payload):

@@ -36,14 +36,20 @@ class ItemOrigin(Payload):
     attempt: Annotated[Count | None, Field(description="The attempt that saved the content.")]
     actor: Annotated[str | None, Field(description="Who started the attempt, or restored the content.")]
     reason: Annotated[str | None, Field(description="Why the content was restored.")]
+    instruction: Annotated[
+        str | None,
+        Field(description="How the attempt changed the content before; to owners, only what they wrote."),
+    ]
     restored_from: Annotated[
         str | None, Field(description="The `content_id` of the revision that was restored.")
     ]
     recorded_at: AwareDatetime | None
 
     def for_owner(self) -> Self:
-        """Without a reason that an operator wrote."""
-        return self.model_copy(update={"reason": reason_for_owner(self.actor, self.reason)})
+        """Without the texts that an operator wrote."""
+        texts = {"reason": self.reason, "instruction": self.instruction}
+        shown = {name: reason_for_owner(self.actor, text) for name, text in texts.items()}
+        return self.model_copy(update=shown)
 
 
 class OriginCount(Payload):

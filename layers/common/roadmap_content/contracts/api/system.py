@@ -81,7 +81,7 @@ class Health(Payload):
     outbox_aside: Count
     """Events that could not be sent: too large, or refused for a day."""
 
-    erasures_unfinished: Count
+    erasures_unfinished: Count = 0
     """Erasures that nobody has continued for an hour."""
 
     queue: QueueHealth
@@ -91,16 +91,16 @@ class Health(Payload):
     tasks_estimated: list[str]
     """The statuses with more than 1,000 tasks: their numbers are estimates."""
 
-    recoveries_running: Count
-    recoveries_paused: Count
+    recoveries_running: Count = 0
+    recoveries_paused: Count = 0
     """Recoveries that have paused by themselves: they wait for a person."""
 
-    failure_groups: Mapping[GroupState, Count]
+    failure_groups: Mapping[GroupState, Count] = {}
     """The groups of current failures by state. New and regressed ones call a person, unless all of their
     tasks are tried again by themselves.
     """
 
-    failure_groups_automatic: Count
+    failure_groups_automatic: Count = 0
     """Of the new and regressed groups, those that call nobody."""
 
     database: list[DatabaseFinding] = Field(

@@ -80,7 +80,7 @@ def _switch(*, off: str, on: str) -> Callable[[str], bool]:
 
 
 def _days(text: str) -> Mapping[str, int]:
-    """Read pairs such as `content_origins=90`."""
+    """Read pairs such as `content_archive=90`."""
     pairs = (pair.partition("=") for pair in _names(text))
     return {name: _natural(days) for name, _, days in pairs}
 

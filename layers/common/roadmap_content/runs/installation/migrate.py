@@ -22,8 +22,8 @@ from migrations import (
     migrate_at_once,
     use_time_zone,
 )
-from migrations.grants import RolesIncompleteError, grant_access, require_session_limits
 from migrations.installation import restore
+from migrations.privileges import RolesIncompleteError, grant_access, require_session_limits
 from migrations.rehearsal import insert_trial
 
 from ...contracts.errors import PermanentError

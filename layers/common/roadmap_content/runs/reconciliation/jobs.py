@@ -114,7 +114,7 @@ def starts(services: Services) -> Sequence[Job]:
     """The jobs that start attempts."""
     return (
         Job("unconfirmed starts", 15, start_again),
-        *(job for capability in services.capabilities for job in capability.starts),
+        *services.parts_of_sweep(Job),
         Job("admission", 15, admit_waiting),
     )
 
@@ -150,9 +150,8 @@ def continued(scan: Scan, places: dict[str, str]) -> Job:
 
 def before_the_checks(services: Services, places: dict[str, str]) -> Sequence[Job]:
     """Their limits leave the checks of tasks a quarter of the invocation's 240 seconds."""
-    scans = [scan for capability in services.capabilities for scan in capability.scans]
     return (
         *always(services),
         Job("retention", 10, remove_expired),
-        *(continued(scan, places) for scan in scans),
+        *(continued(scan, places) for scan in services.parts_of_sweep(Scan)),
     )

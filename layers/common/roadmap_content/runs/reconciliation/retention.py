@@ -2,6 +2,7 @@
 
 from sqlalchemy import text
 
+from ...content.revision_records import REMOVE_FORMER
 from ...contracts.errors import ContentError, MissingSettingError
 from ...platform.postgres.transactions import RESERVE, transact
 from ...platform.runtime.deadline import Deadline
@@ -10,23 +11,6 @@ from ...state.services import Retention, Services
 
 STEP = 1_000
 """Rows per transaction."""
-
-
-# Keeps the newest row of a content that was replaced in place: the revision of the current content is its
-# `replaced_by`. Looks only at rows that are older than the first one to be kept by its age, and finds the
-# content by its key: a planner may answer NOT EXISTS under an OR by reading the product's whole table.
-FORMER_ONLY = """
-archive_id < coalesce((SELECT archive_id FROM content_archive
-    WHERE archived_at >= now() - make_interval(days => :days)
-    ORDER BY archive_id LIMIT 1), 9223372036854775807)
-AND (replaced_by IS NULL
-    OR EXISTS (SELECT FROM content_archive newer WHERE newer.row_id = content_archive.row_id
-        AND newer.source_table = content_archive.source_table AND newer.replaced_by IS NOT NULL
-        AND newer.archive_id > content_archive.archive_id)
-    OR (SELECT 1 FROM quiz_metadata WHERE quiz_id = row_id AND source_table = 'quiz_metadata') IS NULL
-    AND (SELECT 1 FROM resource_recommendation_metadata
-        WHERE id = row_id AND source_table = 'resource_recommendation_metadata') IS NULL)
-"""
 
 RETENTIONS = (
     Retention("content_sweeps", 7, "swept_at", "swept_at", "swept_at"),
@@ -44,8 +28,15 @@ RETENTIONS = (
         condition="set_aside_at IS NOT NULL",
     ),
     Retention("content_token_hours", 400, "hour", "hour, shard", "hour"),
-    Retention("content_archive", 365, "archived_at", "archive_id", "archive_id", condition=FORMER_ONLY),
-    Retention("content_origins", 365, "recorded_at", "origin_id", "origin_id"),
+    Retention("content_archive", 365, "archived_at", "archive_id", "archive_id", statement=REMOVE_FORMER),
+    Retention(
+        "content_origins",
+        365,
+        "recorded_at",
+        "origin_id",
+        "origin_id",
+        condition="refused_code IS NOT NULL",  # that of a saved content goes with its content
+    ),
 )
 
 DELETED, DAYS_AFTER_DELETION = "deleted_by_product", 30
@@ -67,7 +58,7 @@ def retentions(services: Services) -> list[tuple[Retention, int]]:
     Raises MissingSettingError: the parameter names another table.
     """
     changed = {name: days for name, days in services.settings.retention_days.items() if name != DELETED}
-    every = [*RETENTIONS, *(rule for capability in services.capabilities for rule in capability.retentions)]
+    every = [*RETENTIONS, *services.parts_of_sweep(Retention)]
     rules = [(retention, changed.pop(retention.name, retention.days)) for retention in every]
     if changed:
         raise MissingSettingError(f"RETENTION_DAYS: {', '.join(changed)} has no retention")
@@ -76,14 +67,17 @@ def retentions(services: Services) -> list[tuple[Retention, int]]:
 
 def _remove(services: Services, retention: Retention, days: int, deadline: Deadline) -> int:
     table, key = retention.table or retention.name, retention.key
-    statement = text(f"""
+    statement = (
+        retention.statement
+        or f"""
         DELETE FROM {table} WHERE ({key}) IN (
             SELECT {key} FROM (
                 SELECT {key}, {retention.since} AS since FROM {table}
                 WHERE {retention.condition} ORDER BY {retention.order} LIMIT :step) AS oldest
             WHERE since < now() - make_interval(days => :days))
-    """)
+    """
+    )
     parameters = {"step": STEP, "days": days}
     return transact(
-        services.engine, lambda connection: connection.execute(statement, parameters).rowcount, deadline
+        services.engine, lambda connection: connection.execute(text(statement), parameters).rowcount, deadline
     )

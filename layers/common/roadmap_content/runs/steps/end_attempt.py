@@ -222,22 +222,20 @@ def _record_what_remains(
     services: Services, connection: Connection, task: Task, outcome: Outcome, failed: Sequence[Failure]
 ) -> Remaining:
     """Record the current failures of a task, and let capabilities plan its next attempt."""
-    groups, capabilities = group_failures(outcome.failures), services.capabilities
+    groups = group_failures(outcome.failures)
     before = replace_current_failures(connection, services.failure_hooks, task.task_id, task.attempt, groups)
     if task.status != "processing":
         return Remaining(task.next_at)
-    remains = Remains(task.task_id, task.attempt, groups, before)
-    for capability in capabilities:
-        pause = capability.plan_next and capability.plan_next(services, connection, remains)
-        if pause is not None:
-            return Remaining(plan_next_attempt(connection, task.task_id, task.attempt, pause))
+    remains, is_known = Remains(task.task_id, task.attempt, groups, before), False
+    for capability in services.capabilities:
+        if capability.after_outcome is not None:
+            following = capability.after_outcome(services, connection, remains)
+            if following.pause is not None:
+                return Remaining(plan_next_attempt(connection, task.task_id, task.attempt, following.pause))
+            is_known = is_known or following.is_known
     if not failed or not groups:
         return Remaining(None, needs_person=outcome.fault is not None)
-    exhausted = [task.events.exhausted(groups[0].summary)]
-    group_ids = [group.key.group_id for group in groups]
-    judges = [capability.is_known for capability in capabilities if capability.is_known is not None]
-    is_unknown = not any(is_known(connection, group_ids) for is_known in judges)
-    return Remaining(None, is_unknown, exhausted)
+    return Remaining(None, not is_known, [task.events.exhausted(groups[0].summary)])
 
 
 def _differing(task: Task, outcome: Outcome) -> list[str]:

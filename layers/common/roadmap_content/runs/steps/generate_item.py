@@ -40,7 +40,7 @@ from ...platform.postgres.transactions import RESERVE, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
-from ...platform.storage.keys import product_text_key
+from ...platform.storage.keys import fingerprint, product_text_key
 from ...platform.storage.staging import Staging
 from ...state.services import Services
 from ...state.tasks.task import StopReasons, why_stopped
@@ -104,6 +104,8 @@ class ItemGeneration:
         self.locks = ItemLocks(services.engine, request.plan.roadmap_id, deadline)
         self._deadline = deadline
         self._context = context
+        given = context.instruction
+        self._instruction = None if given is None else fingerprint(given.encode())
         self._execution_arn = request.execution_arn
         self._listed = self._staging.listed(self._concepts)
 
@@ -137,9 +139,9 @@ class ItemGeneration:
         match remedy:
             case NextAction.SAVE:
                 pass
-            case NextAction.GENERATE if item not in self._context.refusals:
+            case NextAction.GENERATE if self._may_adopt(item):
                 self._adopt_or_generate(item)
-            case NextAction.GENERATE:  # a text that was refused before is not used again
+            case NextAction.GENERATE:
                 self._generate(item, self._newest_text(item)[1])
             case NextAction.REJECT_AND_GENERATE:
                 assert refusal is not None  # noqa: S101 - only a refusal leads to rejection
@@ -157,9 +159,19 @@ class ItemGeneration:
                 )
         return remedy
 
+    def _may_adopt(self, item: Item) -> bool:
+        """Whether a stored text may be used: not if one was refused before, or there is an instruction."""
+        is_changed = self._instruction is not None and item in self._replaces
+        return not is_changed and item not in self._context.refusals
+
     def _remedy(self, item: Item) -> tuple[NextAction, RecordedFailure | None]:
-        """The remedy for an item. Content is read only if it was refused, to see if it is still staged."""
+        """The remedy for an item. Content is read only if it was refused, to see if it is still staged, or if
+        it replaces a saved one: a draft for another instruction is not used.
+        """
         refusals_of_item = self._context.refusals.get(item)
+        staged = self._staging.get(item) if item in self._replaces else None
+        if staged is not None and Origin.of_metadata(staged.metadata).instruction != self._instruction:
+            return NextAction.GENERATE, None
         if refusals_of_item is None:
             return (NextAction.SAVE if self._staging.holds(item) else NextAction.GENERATE), None
         return remedy_for(self._staging.fingerprint(item), refusals_of_item)
@@ -262,6 +274,7 @@ class ItemGeneration:
             generator=self._generator_name,
             model_id=allowance.model_id,
             prompt_version=allowance.prompt_version,
+            instruction=self._instruction,
             **(allowance.usage._asdict() if allowance.is_usage_known else {}),
         )
 

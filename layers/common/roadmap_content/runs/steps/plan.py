@@ -22,7 +22,7 @@ from ...state.failures.failures import refused_items
 from ...state.queue.admission import admit_waiting
 from ...state.queue.capacity import TOKENS_PER_ITEM, Work
 from ...state.queue.claims import claim_in_run, require_open
-from ...state.queue.queue import Confirmation, confirm
+from ...state.queue.queue import Running, record_running
 from ...state.services import Services
 from ...state.tasks.attempts import CONSOLE, AttemptStart, read_scope, record_plan
 from ...state.tasks.task import Task, TaskSnapshot, read_snapshot, read_task
@@ -79,12 +79,12 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
     manifest = make_manifest(selection.snapshot.framework, selection.items, staged, batch_size, replaces)
     key = manifest_key(task_id, attempt, execution_arn, manifest.body)
     services.bucket.put(key, manifest.body)
-    confirmed = _confirm(services, task, manifest, deadline)
+    running = _record_running(services, task, manifest, deadline)
     plan = Plan(
         task_id=task_id,
         roadmap_id=task.roadmap_id or "",
         attempt=attempt,
-        claimed_at=task.claimed_at if confirmed is None else confirmed.admitted_at,
+        claimed_at=task.claimed_at if running is None else running.admitted_at,
         manifest=key,
         planned=count_by_type(selection.items),
     )
@@ -118,17 +118,17 @@ def _select(connection: Connection, task_id: str, attempt: int, execution_arn: s
     return _Selection(snapshot, items, replaces, refused_items(connection, task_id))
 
 
-def _confirm(services: Services, task: Task, manifest: Manifest, deadline: Deadline) -> Confirmation | None:
+def _record_running(services: Services, task: Task, manifest: Manifest, deadline: Deadline) -> Running | None:
     """Record in the queue that the attempt runs, and correct its estimated work by the batches to generate.
     Slots that it does not need go to waiting attempts.
     """
     to_generate = [batch for batch in manifest.batches if not batch.staged]
     items = sum(batch.total for batch in to_generate)
     work = Work(items * TOKENS_PER_ITEM, min(services.settings.max_concurrency, len(to_generate)))
-    confirmed = transact(services.engine, confirm, deadline, task.task_id, task.attempt, work)
-    if confirmed is not None and confirmed.freed:
+    running = transact(services.engine, record_running, deadline, task.task_id, task.attempt, work)
+    if running is not None and running.freed:
         admit_waiting(services, deadline)
-    return confirmed
+    return running
 
 
 def _staged(staging: Staging, missing: Sequence[Item], batch_size: int) -> frozenset[Item]:

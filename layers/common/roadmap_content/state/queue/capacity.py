@@ -40,11 +40,11 @@ BY_KEY = text(f"""
 SELECT q.class AS queue_class, q.queue_key, count(*) FILTER (WHERE q.state = 'waiting') AS waiting,
     coalesce(CAST(sum(q.tokens) FILTER (WHERE q.state = 'waiting') AS bigint), 0) AS waiting_tokens,
     min(q.enqueued_at) FILTER (WHERE q.state = 'waiting') AS oldest_waiting_since,
-    count(*) FILTER (WHERE q.state <> 'waiting') AS at_work, k.charged
+    count(*) FILTER (WHERE q.state <> 'waiting') AS at_work, k.virtual_time
 FROM content_queue q JOIN content_queue_keys k ON k.queue_key = q.queue_key
     AND k.class = CASE q.class WHEN 'bulk_paused' THEN 'bulk' ELSE q.class END
 WHERE q.state = 'waiting' OR q.state IN ({AT_WORK})
-GROUP BY q.class, q.queue_key, k.charged ORDER BY waiting DESC, q.class DESC, q.queue_key LIMIT :limit
+GROUP BY q.class, q.queue_key, k.virtual_time ORDER BY waiting DESC, q.class DESC, q.queue_key LIMIT :limit
 """)
 
 

@@ -34,8 +34,8 @@ class Candidate(NamedTuple):
 
     queue_class: str
     queue_key: str
-    charged: float
-    """The virtual time: the tokens that were charged to the user."""
+    virtual_time: float
+    """The tokens that were charged to the user, from the value at its arrival."""
 
     grants: int | None
     """The user's grants at work in this class; `None` without an attempt at work."""
@@ -65,7 +65,7 @@ def next_candidate(load: Load) -> Candidate | None:
         return None
     permitted = sorted(
         (one for one in load.candidates if _is_permitted(one, load)),
-        key=lambda one: (one.charged, one.queue_key),
+        key=lambda one: (one.virtual_time, one.queue_key),
     )
     interactive = next((one for one in permitted if one.queue_class == QueueClass.INTERACTIVE), None)
     bulk = next((one for one in permitted if one.queue_class == QueueClass.BULK), None)

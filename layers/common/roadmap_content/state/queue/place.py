@@ -19,7 +19,7 @@ FEWEST_ENDED = 10
 # after all interactive ones, but one of them is always at work.
 AHEAD = text(f"""
 WITH own AS MATERIALIZED (
-    SELECT q.class, q.queue_key, earlier.attempts, earlier.tokens, k.charged + earlier.tokens AS tag
+    SELECT q.class, q.queue_key, earlier.attempts, earlier.tokens, k.virtual_time + earlier.tokens AS tag
     FROM content_queue q JOIN content_queue_keys k USING (class, queue_key)
     CROSS JOIN LATERAL (
         SELECT count(*) AS attempts, coalesce(sum(e.tokens), 0) AS tokens FROM content_queue e
@@ -34,8 +34,8 @@ ahead AS MATERIALIZED (
         FROM content_queue q
         WHERE q.class = k.class AND q.queue_key = k.queue_key AND q.state = 'waiting'
         ORDER BY q.enqueued_at, q.task_id LIMIT :most) AS other
-    WHERE k.class = own.class AND k.waiting AND k.queue_key <> own.queue_key AND k.charged <= own.tag
-        AND (k.charged + other.earlier, k.queue_key) < (own.tag, own.queue_key)
+    WHERE k.class = own.class AND k.waiting AND k.queue_key <> own.queue_key AND k.virtual_time <= own.tag
+        AND (k.virtual_time + other.earlier, k.queue_key) < (own.tag, own.queue_key)
     UNION ALL
     SELECT q.tokens FROM own, content_queue q
     WHERE own.class = 'bulk' AND q.class = 'interactive' AND q.state = 'waiting' LIMIT :most

@@ -56,17 +56,18 @@ WITH entry AS MATERIALIZED (
         'user:' || (SELECT t.user_id FROM roadmap_tasks t WHERE t.task_id = :task_id)) AS queue_key
 ),
 key AS (
-    INSERT INTO content_queue_keys AS known (class, queue_key, charged, waiting)
+    INSERT INTO content_queue_keys AS known (class, queue_key, virtual_time, waiting)
     SELECT :class, e.queue_key, 1 + greatest(
-            coalesce((SELECT max(charged) FROM content_queue_keys WHERE class = :class AND waiting), 0),
-            coalesce((SELECT max(charged) FROM content_queue_keys WHERE class = :class AND NOT waiting), 0)),
+            coalesce((SELECT max(virtual_time) FROM content_queue_keys WHERE class = :class AND waiting), 0),
+            coalesce((SELECT max(virtual_time) FROM content_queue_keys
+                WHERE class = :class AND NOT waiting), 0)),
         :state = 'waiting'
     FROM entry e
     ON CONFLICT (class, queue_key) DO UPDATE SET
         waiting = known.waiting OR excluded.waiting,
-        charged = CASE WHEN known.waiting OR EXISTS (SELECT FROM content_queue q
+        virtual_time = CASE WHEN known.waiting OR EXISTS (SELECT FROM content_queue q
                 WHERE q.class = known.class AND q.queue_key = known.queue_key AND q.state IN ({AT_WORK}))
-            THEN known.charged ELSE greatest(known.charged, excluded.charged) END
+            THEN known.virtual_time ELSE greatest(known.virtual_time, excluded.virtual_time) END
 )
 INSERT INTO content_queue (task_id, attempt, class, queue_key, state, tokens, grants, admitted_at)
 SELECT :task_id, :attempt, :class, e.queue_key, :state, :tokens, :grants,
@@ -98,20 +99,20 @@ recent AS MATERIALIZED (
         AND (q.state IN ({AT_WORK}) OR q.state = 'ended' AND q.ended_at > since.at)
 ),
 candidates AS (
-    SELECT k.class, k.queue_key, k.charged, w.grants FROM at_work w
+    SELECT k.class, k.queue_key, k.virtual_time, w.grants FROM at_work w
     JOIN content_queue_keys k ON (k.class, k.queue_key) = (w.class, w.queue_key)
     WHERE k.waiting AND k.class IN ('interactive', 'bulk')
     UNION ALL
     SELECT first.* FROM (VALUES ('interactive'), ('bulk')) AS classes (class) CROSS JOIN LATERAL (
-        SELECT k.class, k.queue_key, k.charged, CAST(NULL AS bigint) FROM content_queue_keys k
+        SELECT k.class, k.queue_key, k.virtual_time, CAST(NULL AS bigint) FROM content_queue_keys k
         WHERE k.class = classes.class AND k.waiting AND (
             SELECT w.grants FROM at_work w WHERE (w.class, w.queue_key) = (k.class, k.queue_key)) IS NULL
-        ORDER BY k.charged, k.queue_key LIMIT 2) AS first
+        ORDER BY k.virtual_time, k.queue_key LIMIT 2) AS first
 )
 SELECT c.slots, (SELECT CAST(coalesce(sum(grants), 0) AS integer) FROM at_work) AS grants,
     EXISTS (SELECT FROM at_work WHERE class = 'bulk') AS has_bulk,
     r.first_key AS first_recent, r.last_key AS last_recent,
-    (SELECT coalesce(json_agg(json_build_array(n.class, n.queue_key, n.charged, n.grants)), '[]')
+    (SELECT coalesce(json_agg(json_build_array(n.class, n.queue_key, n.virtual_time, n.grants)), '[]')
         FROM candidates n) AS candidates
 FROM content_capacity c, recent r WHERE c.stopped_reason IS NULL
 """)
@@ -136,7 +137,7 @@ admitted AS (
 ),
 charged AS (
     UPDATE content_queue_keys SET waiting = (SELECT still_waits FROM after),
-        charged = charged + coalesce((SELECT tokens FROM admitted), 0)
+        virtual_time = virtual_time + coalesce((SELECT tokens FROM admitted), 0)
     WHERE class = :class AND queue_key = :queue_key
 )
 SELECT a.task_id, a.attempt, a.state, c.execution_arn, c.actor, c.cause, t.roadmap_id, after.still_waits
@@ -178,7 +179,7 @@ ORDER BY sign_at, task_id LIMIT :limit
 # After the plan, the estimate and the grants are those of the items to generate, without the staged ones. An
 # attempt that waits for its redrive runs already if its execution was redriven in AWS's console. It is
 # charged now, with the lock of the capacity.
-CONFIRM = text("""
+RECORD_RUNNING = text("""
 WITH capacity AS MATERIALIZED (
     SELECT FROM content_capacity WHERE EXISTS (SELECT FROM content_queue
         WHERE (task_id, attempt) = (:task_id, :attempt) AND state = 'waiting') FOR UPDATE
@@ -188,17 +189,17 @@ before AS MATERIALIZED (
     FROM content_queue q, (SELECT count(*) FROM capacity) AS after_locking
     WHERE (task_id, attempt) = (:task_id, :attempt) AND state <> 'ended' FOR UPDATE OF q
 ),
-confirmed AS (
+running AS (
     UPDATE content_queue q SET state = 'running', tokens = :tokens, grants = :grants,
         admitted_at = coalesce(q.admitted_at, clock_timestamp())
     FROM before b WHERE (q.task_id, q.attempt) = (b.task_id, b.attempt)
     RETURNING q.class, q.queue_key, b.charged - q.tokens AS less, b.grants > q.grants AS freed, q.admitted_at
 ),
 charged AS (
-    UPDATE content_queue_keys k SET charged = k.charged - c.less
-    FROM confirmed c WHERE (k.class, k.queue_key) = (c.class, c.queue_key) AND c.less <> 0
+    UPDATE content_queue_keys k SET virtual_time = k.virtual_time - c.less
+    FROM running c WHERE (k.class, k.queue_key) = (c.class, c.queue_key) AND c.less <> 0
 )
-SELECT admitted_at, freed FROM confirmed
+SELECT admitted_at, freed FROM running
 """)
 
 REDRIVEN = text("""
@@ -215,7 +216,7 @@ WITH released AS (
         AND (before.task_id, before.attempt) = (q.task_id, q.attempt)
     RETURNING q.class, q.queue_key, before.state = 'waiting' AS waited, q.tokens AS estimated
 )
-UPDATE content_queue_keys k SET charged = k.charged + (a.tokens - r.estimated)
+UPDATE content_queue_keys k SET virtual_time = k.virtual_time + (a.tokens - r.estimated)
 FROM released r, content_attempts a
 WHERE (k.class, k.queue_key) = (r.class, r.queue_key) AND NOT r.waited
     AND (a.task_id, a.attempt) = (:task_id, :attempt) AND a.tokens > 0
@@ -246,12 +247,12 @@ RETURN = text(f"""
 WITH returned AS (
     UPDATE content_queue q SET class = 'bulk' FROM content_attempts a {_OF_ACTOR} RETURNING q.queue_key
 )
-INSERT INTO content_queue_keys AS known (class, queue_key, charged, waiting)
+INSERT INTO content_queue_keys AS known (class, queue_key, virtual_time, waiting)
 SELECT DISTINCT 'bulk', r.queue_key,
-    (SELECT 1 + coalesce(max(charged), 0) FROM content_queue_keys WHERE class = 'bulk'), true
+    (SELECT 1 + coalesce(max(virtual_time), 0) FROM content_queue_keys WHERE class = 'bulk'), true
 FROM returned r
 ON CONFLICT (class, queue_key) DO UPDATE SET waiting = true,
-    charged = greatest(known.charged, CASE WHEN known.waiting THEN 0 ELSE excluded.charged END)
+    virtual_time = greatest(known.virtual_time, CASE WHEN known.waiting THEN 0 ELSE excluded.virtual_time END)
 """)
 
 MOST_ADMITTED = 20
@@ -278,7 +279,7 @@ class Admitted(NamedTuple):
         return events.started(self.actor, self.cause)
 
 
-class Confirmation(NamedTuple):
+class Running(NamedTuple):
     admitted_at: datetime
     freed: bool
     """Whether the attempt needs fewer slots than it was granted."""
@@ -344,11 +345,11 @@ def silent(connection: Connection, older_than: timedelta, limit: int) -> Sequenc
     return connection.scalars(SILENT, {"seconds": older_than.total_seconds(), "limit": limit}).all()
 
 
-def confirm(connection: Connection, task_id: str, attempt: int, work: Work) -> Confirmation | None:
+def record_running(connection: Connection, task_id: str, attempt: int, work: Work) -> Running | None:
     """Record that an attempt runs, and its planned work; `None` if it has ended meanwhile."""
     parameters = {"task_id": task_id, "attempt": attempt, **work._asdict()}
-    row = connection.execute(CONFIRM, parameters).one_or_none()
-    return None if row is None else Confirmation(*row)
+    row = connection.execute(RECORD_RUNNING, parameters).one_or_none()
+    return None if row is None else Running(*row)
 
 
 def confirm_redrive(connection: Connection, task_id: str, attempt: int) -> None:

@@ -52,6 +52,8 @@ def turn_of(facts: TaskFacts) -> Turn:
 
 
 def _of_attempt(facts: TaskFacts) -> Turn:
+    if facts.status == "cancelled" and facts.state is not QueueState.WAITING:
+        return Turn(who=Who.RUNNING, at=facts.sign_at, why="It was cancelled. Its run is being stopped.")
     if facts.is_stopped:
         return Turn(who=Who.WAITING, why="An operator has stopped generation.")
     if facts.state is QueueState.WAITING:

@@ -9,7 +9,7 @@ from . import VERSION_TABLE, writes_of_later_tables
 _BASELINE_WRITES: Mapping[str, tuple[str, ...]] = {
     "concept_metadata": ("INSERT", "UPDATE", "DELETE"),
     "concept_progress": ("DELETE",),
-    "content_archive": ("INSERT", "DELETE"),
+    "content_archive": ("INSERT", "UPDATE", "DELETE"),
     "content_attempts": ("INSERT", "UPDATE", "DELETE"),
     "content_capacity": ("UPDATE",),
     "content_capacity_changes": ("INSERT", "UPDATE"),
