@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, NullPool, create_engine, text
 
-from roadmap_content.capabilities.erasure.fence import FENCE
+from roadmap_content.capabilities.erasure.exclusion import EXCLUSION
 from roadmap_content.capabilities.recoveries.advance import advance
 from roadmap_content.capabilities.recoveries.recovery_tasks import WaitingTask, claim_task
 from roadmap_content.contracts.states import QueueState
@@ -242,7 +242,7 @@ def _admit(connection: Connection) -> None:
 def _claim(connection: Connection) -> None:
     connection.execute(text("UPDATE content_recoveries SET state = 'running'"))
     claim_task(connection, "all", WaitingTask("p-1", "completed", 1, None), 2)
-    FENCE.require(connection, ["p-1"], datetime.now(UTC))
+    EXCLUSION.require(connection, ["p-1"], datetime.now(UTC))
     queue.enqueue(connection, NewAttempt("p-1", 2, None, user_start("u")), QueueState.RUNNING, NOTHING)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -20,7 +21,7 @@ from roadmap_content.content.generation.generator import (
 from roadmap_content.content.generation.model import (
     ModelBusyError,
 )
-from roadmap_content.content.generation.quota import TaskBudget
+from roadmap_content.content.generation.quota import TaskBudget, Usage
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.documents import Document
@@ -334,3 +335,19 @@ def test_only_bulk_items_use_the_tier_for_them(
     roadmap.generate(roadmap.requests(planned)[0])
     assert len(server.calls) == ITEMS
     assert [call.request.get("serviceTier") for call in server.calls] == [sent] * ITEMS
+
+
+@pytest.mark.slow
+def test_tokens_are_counted_per_item(
+    roadmap: Pipeline,
+    server: ConverseServer,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "roadmap-content")
+    server.behaviour = first(malformed)
+    roadmap.generate(roadmap.requests(roadmap.plan())[0])
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "TokensIn" in line]
+    assert Counter(line["content_type"] for line in lines) == dict.fromkeys(ContentType, 24)
+    spent = [Usage(int(line["TokensIn"][0]), int(line["TokensOut"][0])) for line in lines]
+    assert sum(usage.total for usage in spent) == total_tokens(server)

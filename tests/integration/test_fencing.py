@@ -72,7 +72,7 @@ def stopped_in_fan_out(pipeline: Pipeline) -> tuple[str, PlanResult]:
 
 
 def test_a_function_without_a_tuple_of_capabilities_claims_nothing(pipeline: Pipeline) -> None:
-    """Its claim would miss the fences of capabilities that it forgot."""
+    """Its claim would miss the exclusions of capabilities that it forgot."""
     services = Services(loaded(pipeline).services.settings)
     services.engine, services.executions = pipeline.services.engine, pipeline.executions
     request = PlanRequest(input=RunInput(task_id=pipeline.task_id), execution=Execution(arn="arn:run:1"))

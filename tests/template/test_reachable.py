@@ -38,7 +38,7 @@ def capabilities() -> dict[str, Capability]:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_that_calls_a_hook_composes_every_capability_that_has_it(name: str) -> None:
-    """A function without one would lose a fence, without an error."""
+    """A function without one would lose an exclusion, without an error."""
     symbols = reached_by(name).symbols
     called = [hook.name for hook in fields(Capability) if f"{SERVICES}.Capability.{hook.name}" in symbols]
     needed = {
@@ -55,7 +55,7 @@ def test_a_function_that_claims_or_finishes_a_run_gives_its_services_a_tuple(nam
 
 
 HOOKS_OF = {
-    "roadmap_content.state.queue.claims._take": {"fence"},
+    "roadmap_content.state.queue.claims._take": {"exclusion"},
     "roadmap_content.runs.steps.end_attempt.end_attempt": {"failures_changed", "after_outcome"},
     "roadmap_content.runs.steps.finalize.start_next": {"after_run"},
 }
@@ -70,7 +70,7 @@ def test_what_claims_or_ends_an_attempt_calls_its_hooks(name: str) -> None:
 
 
 def test_some_functions_call_hooks() -> None:
-    claiming = {name for name in FUNCTIONS if f"{SERVICES}.Capability.fence" in reached_by(name).symbols}
+    claiming = {name for name in FUNCTIONS if f"{SERVICES}.Capability.exclusion" in reached_by(name).symbols}
     api = {"task_api", "operator_api"}
     assert claiming == api | {"plan_batches", "await_redrive", "finalize_task", "reconcile_task"}
     assert all(any(door in reached_by(name).symbols for name in FUNCTIONS) for door in HOOKS_OF)

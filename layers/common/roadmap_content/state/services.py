@@ -71,7 +71,7 @@ class Scan(NamedTuple):
     """Called with the place at which it stopped, empty at the beginning. Returns the next one."""
 
 
-class Fence(NamedTuple):
+class Exclusion(NamedTuple):
     """Keeps requests and attempts away from some tasks."""
 
     require: Callable[[Connection, Sequence[str], datetime | None], None]
@@ -80,7 +80,7 @@ class Fence(NamedTuple):
     """
 
     hold_up: Callable[[Connection], None]
-    """Lets no task become fenced until the end of the transaction. Locks no row of a task."""
+    """Lets no further task be excluded until the end of the transaction. Locks no row of a task."""
 
     permits: str
     """As SQL: whether a filter may select a task `t`."""
@@ -111,7 +111,7 @@ class Capability:
     Each hook is called in the order of the tuple that the function gave to `Services`.
     """
 
-    fence: Fence | None = None
+    exclusion: Exclusion | None = None
     """Asked before a request's decision, and again in the transaction of a claim, a cancellation or a
     restore, when it has locked the task's or the roadmap's row, before the queue's.
     """
@@ -165,8 +165,8 @@ class Services:
         """The composed capabilities.
 
         Raises:
-            RuntimeError: none were given. A claim or an outcome would miss a fence. A function that composes
-                none says so with an empty tuple.
+            RuntimeError: none were given. A claim or an outcome would miss an exclusion. A function that
+                composes none says so with an empty tuple.
         """
         if self._capabilities is None:
             raise RuntimeError("Services was created without a tuple of capabilities")
@@ -184,16 +184,18 @@ class Services:
         return [part for part in parts if isinstance(part, kind)]
 
     @property
-    def fences(self) -> Sequence[Fence]:
-        """The fences of the composed capabilities."""
-        return [capability.fence for capability in self.capabilities if capability.fence is not None]
+    def exclusions(self) -> Sequence[Exclusion]:
+        """The exclusions of the composed capabilities."""
+        return [capability.exclusion for capability in self.capabilities if capability.exclusion is not None]
 
     def require_permitted(
         self, connection: Connection, *task_ids: str, read_at: datetime | None = None
     ) -> None:
-        """Require that every fence permits the tasks, which were read at this time. Raises ContentError."""
-        for fence in self.fences:
-            fence.require(connection, task_ids, read_at)
+        """Require that no exclusion keeps away the tasks, which were read at this time. Raises
+        ContentError.
+        """
+        for exclusion in self.exclusions:
+            exclusion.require(connection, task_ids, read_at)
 
     @cached_property
     def engine(self) -> Engine:

@@ -15,7 +15,7 @@ from ...contracts.states import NextAction
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
-from ...state.services import Fence, Services
+from ...state.services import Exclusion, Services
 from ...state.tasks.attempt_reading import COST
 from ...state.tasks.listing import Selection, select_every_task
 from ...state.tasks.next_actions import advice_for
@@ -67,10 +67,12 @@ _PRICE = f"{COST} WHERE a.task_id IN (SELECT task_id FROM chosen LIMIT 1000)"
 
 
 def resolve(
-    fences: Sequence[Fence], task_filter: RecoveryFilter, regeneration: RegenerationFilter | None = None
+    exclusions: Sequence[Exclusion],
+    task_filter: RecoveryFilter,
+    regeneration: RegenerationFilter | None = None,
 ) -> Selection:
-    """The tasks that a recovery's filter selects and every fence permits; without a status, only tasks with
-    missing items, or for a regeneration all that are neither running nor cancelled.
+    """The tasks that a recovery's filter selects and no exclusion keeps away; without a status, only tasks
+    with missing items, or for a regeneration all that are neither running nor cancelled.
     Raises InvalidRequestError: there is no condition.
     """
     if regeneration is not None and not regeneration.conditions:
@@ -81,7 +83,7 @@ def resolve(
         status = UNHEALED if regeneration is None else SAVED
         task_filter = task_filter.model_copy(update={"status": list(status)})
     selection = select_every_task(task_filter)
-    return selection._replace(where=[*selection.where, *(fence.permits for fence in fences)])
+    return selection._replace(where=[*selection.where, *(exclusion.permits for exclusion in exclusions)])
 
 
 def with_missing(selection: Selection) -> Chosen:
@@ -101,7 +103,7 @@ def preview(
     created.
     """
     services.require_permitted(connection, *task_filter.task_ids)
-    selection = resolve(services.fences, task_filter, regeneration)
+    selection = resolve(services.exclusions, task_filter, regeneration)
     if regeneration is not None:
         return _preview_regeneration(connection, selection, regeneration, limits)
     chosen = selection.sql(f"DISTINCT {selection.order}.task_id")
@@ -215,8 +217,8 @@ def create(
     recovery_id = f"rec-{secrets.token_hex(8)}"
 
     def insert(connection: Connection) -> int:
-        for fence in services.fences:
-            fence.hold_up(connection)
+        for exclusion in services.exclusions:
+            exclusion.hold_up(connection)
         services.require_permitted(connection, *task_filter.task_ids)
         conditions = task_filter.conditions
         if regeneration is not None:
@@ -225,7 +227,7 @@ def create(
             conditions["instruction"] = instruction
         if not insert_recovery(connection, recovery_id, conditions, limits, actor, reason):
             return 0  # an earlier COMMIT succeeded without an answer
-        selection = resolve(services.fences, task_filter, regeneration)
+        selection = resolve(services.exclusions, task_filter, regeneration)
         chosen = with_missing(selection) if regeneration is None else with_saved(selection, regeneration)
         tasks = insert_tasks(connection, recovery_id, chosen, limits.canary, MAX_TASKS + 1)
         require_some(tasks)

@@ -35,7 +35,7 @@ DELETE FROM content_findings WHERE ctid IN (
 """)
 
 
-class Finding(NamedTuple):
+class DatabaseFinding(NamedTuple):
     """A refusal of the product's tables, or a failure of a trigger of ours. The time is UTC."""
 
     kind: str
@@ -57,9 +57,9 @@ def record_denial(connection: Connection, denied: Denial, sqlstate: str) -> None
     connection.execute(RECORD_DENIAL, names | {"sqlstate": sqlstate})
 
 
-def read_findings(connection: Connection) -> Sequence[Finding]:
+def read_findings(connection: Connection) -> Sequence[DatabaseFinding]:
     """The newest finding of each object."""
-    return [Finding(*row) for row in connection.execute(READ)]
+    return [DatabaseFinding(*row) for row in connection.execute(READ)]
 
 
 def condense_findings(connection: Connection) -> None:

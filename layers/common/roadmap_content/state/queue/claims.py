@@ -165,14 +165,14 @@ class _NewAttempt:
     def claim(self, connection: Connection, services: Services) -> Task | None:
         """Claim the task's row, and write the caller's record that belongs to the claim. `None` if the row
         has another attempt, or the task was cancelled, since it was read.
-        Raises ContentError: the product, a fence or the caller refuses the attempt.
+        Raises ContentError: the product, an exclusion or the caller refuses the attempt.
         """
         require_startable(connection, self.task, take_over=self.take_over)
         claimed = claim_row(connection, self.task, self.execution_arn)
         if claimed is None:
             return None
         task, self.transaction_id = claimed
-        # After the claim, which has locked the task's row: what fences the task later waits for that lock.
+        # After the claim, which has locked the task's row: what excludes the task later waits for that lock.
         services.require_permitted(connection, task.task_id, read_at=self.task.read_at)
         if self.start.on_claim is not None:
             self.start.on_claim(connection, self.number)

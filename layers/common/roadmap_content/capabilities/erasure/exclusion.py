@@ -1,5 +1,5 @@
-"""The fence of an erasure: while it runs, nothing starts, cancels or restores a task of its user. It needs no
-model of the API, and is imported by every step that claims.
+"""The exclusion by an erasure: while it runs, nothing starts, cancels or restores a task of its user. It
+needs no model of the API, and is imported by every step that claims.
 """
 
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from ...contracts.errors import RoadmapLockedError
-from ...state.services import Capability, Fence
+from ...state.services import Capability, Exclusion
 from .errors import ErasureRunningError
 
 # An erasure names its user only while it runs. One that has ended may be of any user.
-FENCED = text("""
+EXCLUDED = text("""
 SELECT (SELECT t.task_id FROM content_erasures e JOIN roadmap_tasks t USING (user_id)
         WHERE t.task_id = ANY(:task_ids) LIMIT 1) AS task_id,
     EXISTS (SELECT FROM content_erasures WHERE ended_at > CAST(:read_at AS timestamptz)) AS has_ended
@@ -31,7 +31,7 @@ def require_no_erasure(connection: Connection, task_ids: Sequence[str], read_at:
         ErasureRunningError: the data of a task's user is being erased.
         RoadmapLockedError: an erasure has ended since the tasks were read: decide anew.
     """
-    found = connection.execute(FENCED, {"task_ids": list(task_ids), "read_at": read_at}).one()
+    found = connection.execute(EXCLUDED, {"task_ids": list(task_ids), "read_at": read_at}).one()
     if found.task_id is not None:
         raise ErasureRunningError(f"the data of the user of task {found.task_id} is being erased")
     if found.has_ended:
@@ -42,11 +42,11 @@ def _hold_up(connection: Connection) -> None:
     connection.execute(HOLD_UP)
 
 
-FENCE = Fence(
+EXCLUSION = Exclusion(
     require=require_no_erasure,
     hold_up=_hold_up,
     # Only a retry of the task itself, and nobody's filter, starts an erased user's task again.
     permits="NOT EXISTS (SELECT FROM content_erasures e WHERE e.user_id = t.user_id)"
     " AND NOT (t.attempt = 0 AND t.execution_arn IS NOT NULL)",
 )
-ERASURE_FENCE = Capability(fence=FENCE)
+ERASURE_EXCLUSION = Capability(exclusion=EXCLUSION)
