@@ -80,8 +80,8 @@ export function FailuresView({ query, session }) {
             <div class="group-what">
               <h2><${ReasonLine} code=${group.error_code} reason=${group.example?.reason ?? group.reason} /></h2>
               <p class="meta">${!allNew && html`<${Pill} value=${group.state} words=${T.failures.states} /> `}${ofTypes(group.by_type)} · ${T.stages[group.stage] ?? group.stage} · <code>${group.error_code}</code></p>
-              <${Remedy} code=${group.error_code} action=${group.remedy} text=${group.remedy_text} />
-              ${group.remedy !== "person" && html`<${Next} turn=${group.turn} />`}
+              ${(group.remedy !== "person" || group.turn.who === "person") && html`<${Remedy} code=${group.error_code} action=${group.remedy} text=${group.remedy_text} />`}
+              ${(group.remedy !== "person" || group.turn.who !== "person") && html`<${Next} turn=${group.turn} />`}
               <${StateLine} group=${group} />
             </div>
             <div class="group-side">

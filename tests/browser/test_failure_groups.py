@@ -81,6 +81,7 @@ def test_a_group_is_acknowledged_healed_comes_back_and_rings_and_an_ignored_one_
     expect(group.locator(".pill")).to_have_text("ignored")
     _fail(api, "memory-3")
     expect(state()).to_have_text("ignored")
+    expect(group).not_to_contain_text("Needs a person")
     assert ringing() == others
     expect(group).to_contain_text("in 2 tasks")
     page.get_by_role("button", name="Without a decision").click()
