@@ -12,7 +12,6 @@ import { change, currentRoute, href, useRoute } from "./router.js";
 import { currentToken, finishSignIn, onSession, signOut, takeLink } from "./session.js";
 import { SignInView } from "./sign-in.js";
 import { StoppedNote } from "./stop.js";
-import { FailuresView } from "./view-failures.js";
 import { TaskView } from "./view-task.js";
 import { TasksView } from "./view-tasks.js";
 
@@ -130,7 +129,7 @@ function View({ route, section, session }) {
     case "tasks":
       return id === undefined ? html`<${TasksView} query=${query} session=${session} />` : html`<${TaskView} key=${id} id=${id} query=${query} session=${session} />`;
     case "failures":
-      return html`<${FailuresView} query=${query} session=${session} />`;
+      return html`<${OnDemand} from="./view-failures.js" name="FailuresView" query=${query} session=${session} />`;
     // Loaded on demand, because owners never open them.
     case "recoveries":
       return id === undefined

@@ -10,7 +10,7 @@ from tests.browser.driver import LOOKS, Console, Look, console_in
 from tests.browser.real_api import RealApi
 from tests.browser.tasks import views
 
-FIRST_VIEW_BYTES = 93_000
+FIRST_VIEW_BYTES = 91_000
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=str)
