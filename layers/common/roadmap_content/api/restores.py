@@ -135,7 +135,9 @@ class Restore:
         return source
 
     def _checked_text(self, task: Task, source: RevisionSource) -> str | None:
-        """The key of the text of the revision, if that is the text that was saved with it."""
+        """The key of the revision's text; `None` if it has none.
+        Raises RestoreRefusedError: the text is gone, or is not the one that was saved with the revision.
+        """
         if source.content_url is None:
             return None
         try:

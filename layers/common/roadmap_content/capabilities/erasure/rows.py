@@ -115,9 +115,10 @@ SELECT EXISTS (SELECT FROM content_attempts WHERE user_id = :user_id)
 
 TEXTS = text("SELECT content_url FROM tutorial_metadata WHERE roadmap_id = ANY(:roadmaps)")
 
-# Whatever the form of the URL. The table is read as a whole, in 0.1 s for 20,000 tutorials: an index on its
-# URLs would have to survive the product's migrations. The rows of a user that is erased with the product's
-# rows do not count, nor those of a deleted roadmap. A column's own collation may have no search for a part.
+# The texts below these prefixes that rows of other roadmaps name, in any form of URL. The table is read as a
+# whole, in 0.1 s for 20,000 tutorials: an index on its URLs would have to survive the product's migrations.
+# The rows of a user that is erased with the product's rows do not count, nor those of a deleted roadmap. A
+# column's own collation may have no search for a part.
 TEXTS_OF_OTHERS = text("""
 SELECT content_url FROM tutorial_metadata t
 WHERE NOT starts_with(content_url COLLATE "C", roadmap_id || '/concepts/')

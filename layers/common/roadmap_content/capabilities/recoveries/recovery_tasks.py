@@ -79,6 +79,7 @@ LEFT JOIN LATERAL (
 WHERE recovery_id = :recovery_id AND r.result = 'running' ORDER BY r.position
 """)
 
+# The next tasks to start; with `:canary`, only those of the canary.
 WAITING = text("""
 SELECT r.task_id, t.status, t.attempt, r.items
 FROM content_recovery_tasks r

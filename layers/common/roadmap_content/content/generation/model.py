@@ -281,7 +281,9 @@ class ModelGenerator(Generic[QuestionT]):
         need: Need,
         taken: float,
     ) -> Answer:
-        # What may have been charged stays counted, also a throttled call: the quota holds less than counted.
+        # Two accounts: the task's allowance and the model's quota. A call whose answer was lost may have been
+        # charged, and stays counted in both. A throttled one costs the task nothing, and shows that the quota
+        # has less than was counted: there, it stays. `None`: all tokens that were taken stay counted.
         counted: Usage | None = Usage()
         try:
             allowance.reserve(need.total)

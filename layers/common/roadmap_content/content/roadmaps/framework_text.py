@@ -58,10 +58,11 @@ def _with_fields(
 
 
 def _edited(text: str, changes: Mapping[int, Mapping[str, Any]]) -> str:
+    """The text with these fields set, by the position of their concept among all concepts."""
     concepts, _ = _find_concepts(text, _skip_space(text, 0), 0)
     pieces = []
     done = 0
-    for number, fields in changes.items():
+    for number, fields in sorted(changes.items()):
         if fields:
             for begin, end, replacement in _edits(text, concepts[number], fields):
                 pieces += [text[done:begin], replacement]

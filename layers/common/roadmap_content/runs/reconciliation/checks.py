@@ -24,7 +24,9 @@ IS_CHECKED = """t.status IN ('completed', 'partial_failure', 'failed', 'cancelle
     AND EXISTS (SELECT FROM roadmap_metadata r
         WHERE r.roadmap_id = t.roadmap_id AND r.deleted_at IS NULL)"""
 
-# `OFFSET 0` forces one index lookup per roadmap, whatever the statistics of the two tables.
+# Takes the oldest changes, and plans a check, now, of each task that they concern; `:first` is the pause
+# after it. `OFFSET 0` forces one lookup per roadmap, in the index on 100 characters of its id, whatever the
+# statistics.
 PLAN = text("""
 WITH changes AS (
     DELETE FROM content_changes WHERE change_id IN

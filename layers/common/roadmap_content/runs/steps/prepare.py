@@ -76,6 +76,9 @@ class SavePreparation:
         return Prepared([*published, *in_rows], [*unread, *invalid, *refused, *unpublished])
 
     def _read(self, entry: Entry) -> Entry:
+        """The entry with its staged content.
+        Raises NotStagedError: there is none; if the whole step before has failed, with its error.
+        """
         require_indexable(self._plan.roadmap_id, entry.item.concept_id)
         staged = self._staging.get(entry.item)
         if staged is None:

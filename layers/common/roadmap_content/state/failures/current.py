@@ -82,6 +82,7 @@ def forget_failures(
 
 
 def _row(group: TaskFailures, known: FailureRow | None, attempt: int, now: datetime) -> dict[str, Any]:
+    # An attempt is seen once, however often it is recorded.
     return {
         "group_id": group.key.group_id,
         **group.key._asdict(),

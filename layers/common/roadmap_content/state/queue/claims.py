@@ -250,8 +250,8 @@ def claim_to_record(services: Services, task: Task, execution_arn: str, deadline
     """Claim a task's first attempt for an execution that failed before its claim; return the task.
 
     Without an attempt, the end of the execution could not be recorded, and the task would stay pending
-    forever. A task that was already claimed or cancelled, that the product is processing, or whose user was
-    erased, is not changed: the execution was an earlier life's.
+    forever. Not changed is a task that was already claimed or cancelled, that the product is processing, or
+    whose execution is from before an erasure of its user: it is returned as it is now.
     """
     if task.attempt > 0 or task.status == "cancelled" or task.disowned_by is not None:
         return task
@@ -260,7 +260,7 @@ def claim_to_record(services: Services, task: Task, execution_arn: str, deadline
         return _take(services, new, deadline).task
     except (AtWorkElsewhereError, NotAtContentStageError, StaleAttemptError):
         return task
-    except (ClaimRefusedError, TaskCancelledError):
+    except (ClaimRefusedError, TaskCancelledError):  # changed since it was read
         return transact(services.engine, read_task, deadline, task.task_id)
 
 

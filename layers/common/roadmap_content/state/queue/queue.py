@@ -44,8 +44,9 @@ SELECT count(*) FROM capacity
 
 # A new user starts above the largest counter of the class: by one, so that users who arrive between two
 # admissions are served in the order of their arrival, not of their ids. Starting at the smallest waiting one
-# would starve users with a large counter while new users keep arriving. A user or tenant keeps its key for
-# attempts that the system starts.
+# would starve users with a large counter while new users keep arriving. The index finds the largest one of
+# those that wait, and of the others. A user who returns gets no credit for the time without work. A user or
+# tenant keeps its key for attempts that the system starts.
 #
 # An entry of the same attempt is left from before the task's attempts were reset, as by a restored database.
 ENQUEUE = text(f"""

@@ -96,6 +96,7 @@ class Selection(NamedTuple):
         """
         where = [*self.where, *(condition.of_row for condition in self.checked if checked)]
         order = f"ORDER BY {self.order}.created_at DESC, {self.order}.task_id DESC"
+        # One branch per status, because an index returns each in order. Any one may have the whole page.
         branches = [
             f"SELECT {columns} FROM {self.source} WHERE {' AND '.join([*where, *status]) or 'true'} {order}"
             for status in ([[f"t.status = :{name}"] for name in self.statuses] or [[]])
