@@ -200,6 +200,18 @@ def test_a_recovery_shows_when_its_tasks_ended_and_estimates_the_rest(
     assert [count for _, count in shown["ended"]] == [1, 2, 3, 4, 5, 6]
     assert shown["least_seconds"] == pytest.approx(40, abs=10)  # two are left, at 20 s each
     assert 40 <= shown["most_seconds"] <= 60
+    # Ends before the recovery was resumed have the speed of another time.
+    pipeline.execute("UPDATE content_recoveries SET resumed_at = now()")
+    assert (progress()["most_seconds"], progress()["ended"]) == (None, shown["ended"])
+    # However many have ended, the answer has as many points, with the first end and the last.
+    pipeline.execute(
+        "INSERT INTO content_recovery_tasks (recovery_id, position, task_id, canary, result, ended_at)"
+        " SELECT recovery_id, 100 + n, 'many-' || n, false, 'recovered', now() + n * interval '1 second'"
+        " FROM content_recoveries, generate_series(1, 1000) AS n"
+    )
+    points = progress()["ended"]
+    assert (len(points) <= 60, points[0][1], points[-1][1]) == (True, 1, 1006)
+    pipeline.execute("DELETE FROM content_recovery_tasks WHERE position > 100")
     send("POST", f"/{recovery_id}/pause")
     assert (progress()["most_seconds"], len(progress()["ended"])) == (None, 6)
 

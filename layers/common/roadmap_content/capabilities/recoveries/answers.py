@@ -1,7 +1,6 @@
 """Requests and responses of the API for recoveries."""
 
 from collections.abc import Sequence
-from math import ceil
 
 from sqlalchemy import Connection
 
@@ -20,7 +19,7 @@ from ...contracts.states import TaskResult
 from .create import MAX_TASKS
 from .decisions import STARTING_STATES, Limits, time_left
 from .recovery import Recovery, read_recoveries, read_recovery, recoveries_of_group
-from .recovery_tasks import count_tasks, count_undone, read_ends, read_tasks
+from .recovery_tasks import count_ended, count_tasks, count_undone, read_ends, read_tasks
 from .request import RecoveryRequest
 
 
@@ -81,15 +80,17 @@ def describe(connection: Connection, recovery: Recovery) -> RecoveryAnswer:
 
 def describe_one(connection: Connection, recovery: Recovery) -> RecoveryAnswer:
     """Describe a recovery with its progress."""
-    answer, ends = describe(connection, recovery), read_ends(connection, recovery.recovery_id)
-    shown = range(0, len(ends), max(1, ceil(len(ends) / MOST_POINTS)))
-    points = sorted({*shown, len(ends) - 1} if ends else [])
+    answer, rest = describe(connection, recovery), None
     since = recovery.resumed_at or recovery.started_at
-    left = answer.counts["waiting"] + answer.counts["running"]
-    rest = time_left(ends, left, since, recovery.now) if since and recovery.state in STARTING_STATES else None
+    if since and recovery.state in STARTING_STATES:
+        elapsed = recovery.now - since
+        ended, lately = count_ended(connection, recovery.recovery_id, since, recovery.now - elapsed / 2)
+        rest = time_left(ended, lately, answer.counts["waiting"] + answer.counts["running"], elapsed)
     least, most = (None, None) if rest is None else (round(time.total_seconds()) for time in rest)
     progress = RecoveryProgress(
-        ended=[(ends[k], k + 1) for k in points], least_seconds=least, most_seconds=most
+        ended=read_ends(connection, recovery.recovery_id, MOST_POINTS - 1),
+        least_seconds=least,
+        most_seconds=most,
     )
     return answer.model_copy(update={"progress": progress})
 

@@ -237,18 +237,13 @@ def undo_of(
     return Undone.RESTORE if written else Undone.CHANGED_SINCE
 
 
-def time_left(
-    ends: Sequence[datetime], left: int, since: datetime, now: datetime
-) -> tuple[timedelta, timedelta] | None:
+def time_left(ended: int, lately: int, left: int, elapsed: timedelta) -> tuple[timedelta, timedelta] | None:
     """The least and the most time that the tasks that are left will probably take: at the speed since the
     start, or the last resume, and at that of the later half of this time. `None`: too few have ended since.
     """
-    ended = sum(end > since for end in ends)
     if not left or ended < LEAST_ENDED:
         return None
-    half = (now - since) / 2
-    lately = sum(end > now - half for end in ends)
-    paces = ((now - since) / ended, half / max(1, lately))
+    paces = (elapsed / ended, elapsed / 2 / max(1, lately))
     return left * min(paces), left * max(paces)
 
 

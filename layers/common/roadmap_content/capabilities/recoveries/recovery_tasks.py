@@ -152,9 +152,24 @@ WHERE recovery_id = :recovery_id AND items IS NOT NULL AND attempt IS NOT NULL
 """)
 
 
+# The last end, and others at equal distances: at most `:most` and one.
 ENDS = text("""
-SELECT ended_at FROM content_recovery_tasks WHERE recovery_id = :recovery_id AND ended_at IS NOT NULL
-ORDER BY ended_at
+SELECT ended_at, number FROM (
+    SELECT ended_at, row_number() OVER (ORDER BY ended_at) AS number, count(*) OVER () AS total
+    FROM content_recovery_tasks WHERE recovery_id = :recovery_id AND ended_at IS NOT NULL) AS ends
+WHERE number = total OR mod(number - 1, (total + :most - 1) / :most) = 0
+ORDER BY number
+""")
+
+COUNT_ENDED = text("""
+SELECT count(*) AS ended, count(*) FILTER (WHERE ended_at > :middle) AS lately FROM content_recovery_tasks
+WHERE recovery_id = :recovery_id AND ended_at > :since
+""")
+
+# The attempts that a recovery has claimed and that still wait.
+WAITING_OF_ACTOR = text("""
+SELECT q.task_id, q.attempt FROM content_queue q JOIN content_attempts a USING (task_id, attempt)
+WHERE a.actor = :actor AND q.state = 'waiting'
 """)
 
 
@@ -215,9 +230,21 @@ def count_tasks(connection: Connection, recovery_id: str) -> Counts:
     return Counts(results, sum(row.attempted for row in rows))
 
 
-def read_ends(connection: Connection, recovery_id: str) -> Sequence[datetime]:
-    """The times at which tasks of a recovery ended, in order."""
-    return connection.scalars(ENDS, {"recovery_id": recovery_id}).all()
+def read_ends(connection: Connection, recovery_id: str, most: int) -> Sequence[tuple[datetime, int]]:
+    """Times at which tasks of a recovery ended, in order, each with the number of tasks that had ended."""
+    return [
+        (row.ended_at, row.number)
+        for row in connection.execute(ENDS, {"recovery_id": recovery_id, "most": most})
+    ]
+
+
+def count_ended(
+    connection: Connection, recovery_id: str, since: datetime, middle: datetime
+) -> tuple[int, int]:
+    """The number of tasks that have ended since a time, and since the middle of the time until now."""
+    times = {"recovery_id": recovery_id, "since": since, "middle": middle}
+    row = connection.execute(COUNT_ENDED, times).one()
+    return row.ended, row.lately
 
 
 def read_progress(connection: Connection, recovery_id: str, breaker: int = 0) -> Progress:
@@ -291,13 +318,6 @@ def read_tasks(
     """A page of a recovery's tasks after a position."""
     parameters = {"recovery_id": recovery_id, "result": result or "", "after": after, "limit": limit}
     return connection.execute(TASKS, parameters).all()
-
-
-# The attempts that a recovery has claimed and that still wait.
-WAITING_OF_ACTOR = text("""
-SELECT q.task_id, q.attempt FROM content_queue q JOIN content_attempts a USING (task_id, attempt)
-WHERE a.actor = :actor AND q.state = 'waiting'
-""")
 
 
 def waiting_attempts(connection: Connection, actor: str) -> Sequence[tuple[str, int]]:
