@@ -257,6 +257,3 @@ class RestoreRefusedError(ConflictError, code="RestoreRefused"):
 
 class ChangedSinceError(RestoreRefusedError, code="ChangedSince"):
     """The item has another revision than the one that was to be replaced."""
-
-
-# Of capabilities.

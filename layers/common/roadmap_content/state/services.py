@@ -97,6 +97,8 @@ class Following(NamedTuple):
 
 
 class HealthPart(NamedTuple):
+    """The part of a capability in `Health`."""
+
     fields: Mapping[str, Any]
     """Fields of `Health`."""
 

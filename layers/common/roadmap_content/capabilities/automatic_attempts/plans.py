@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -10,10 +9,8 @@ from ...contracts.states import Cause
 from ...state.failures.groups import Remains, TaskFailures
 from ...state.services import Following, Services
 
-# The attempts from the last one that was not automatic on, latest first.
 LATEST = text("""
-SELECT attempt, actor, cause, outcome, saved, generated
-FROM content_attempts WHERE task_id = :task_id ORDER BY attempt DESC LIMIT :limit
+SELECT cause, saved FROM content_attempts WHERE task_id = :task_id ORDER BY attempt DESC LIMIT :limit
 """)
 
 FIRST_PAUSE = timedelta(minutes=5)
@@ -52,11 +49,7 @@ def plan_automatic_attempt(services: Services, connection: Connection, remains: 
     limit = services.settings.automatic_attempts
     if not limit or not groups:
         return Following()
-    attempts = latest_attempts(connection, task_id, limit + 1)
+    attempts = connection.execute(LATEST, {"task_id": task_id, "limit": limit + 1}).all()
     same = groups_before == {group.key.group_id for group in groups}
     saved = [sum((one.saved or {}).values()) for one in attempts]
     return Following(pause_before([one.cause for one in attempts], saved, groups, same, limit))
-
-
-def latest_attempts(connection: Connection, task_id: str, limit: int) -> list[Any]:
-    return list(connection.execute(LATEST, {"task_id": task_id, "limit": limit}))

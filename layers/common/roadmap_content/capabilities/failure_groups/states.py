@@ -17,13 +17,13 @@ from ...contracts.times import in_utc
 from ...state.failures.groups import Remains
 from ...state.services import Following, HealthPart, Services
 
+if TYPE_CHECKING:  # each end of a run asks for a person, without the models of the API
+    from .request import GroupStateRequest
+
 
 class FailureGroupNotFoundError(MissingResourceError, code="FailureGroupNotFound"):
     """No failure has ever been in this group."""
 
-
-if TYPE_CHECKING:  # each end of a run asks for a person, without the models of the API
-    from .request import GroupStateRequest
 
 MOST_COUNTED = 1_000
 """Groups are counted up to this limit."""
@@ -89,6 +89,8 @@ def group_changes(connection: Connection, group_id: str, limit: int) -> Sequence
 
 def are_known(_services: Services, connection: Connection, remains: Remains) -> Following:
     """Whether none of the groups is new or has regressed."""
+    if not remains.groups:
+        return Following()
     group_ids = json.dumps([group.key.group_id for group in remains.groups])
     return Following(is_known=not connection.scalar(RINGING, {"group_ids": group_ids}))
 

@@ -37,7 +37,8 @@ ON CONFLICT (group_id) DO UPDATE SET
     last_seen = greatest(known.last_seen, excluded.last_seen)
 """)
 
-# An item is healed in the hour of the attempt that ended without its failure, which its cause is for.
+# An item is healed in the hour in which an attempt ends without its failure; the attempt's cause is that of
+# the healing. It has no hour of its own here.
 ADD_TO_HOURS = text("""
 INSERT INTO content_failure_hours AS known
     (group_id, hour, items, failed, automatically, by_recovery, by_person)

@@ -20,7 +20,6 @@ from ...contracts.documents import read_json, storable_text
 _TIMESTAMP, _TIMESTAMPTZ, _JSON, _JSONB = 1114, 1184, 114, 3802
 """Type OIDs of PostgreSQL."""
 
-
 PING = ";"
 """The statement with which SQLAlchemy checks a pooled connection."""
 
