@@ -7,7 +7,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
 
 from roadmap_content.api.cancel import cancel_task
 from roadmap_content.api.entity_tags import is_known
-from roadmap_content.api.health import answer_health
+from roadmap_content.api.health import answer_health, describe_activity
 from roadmap_content.api.history import list_attempts, list_changes
 from roadmap_content.api.http import Api, answered, respond
 from roadmap_content.api.items import read_item_map, read_one_item
@@ -55,7 +55,7 @@ from roadmap_content.contracts.api.items import (
     Revisions,
     SavedItem,
 )
-from roadmap_content.contracts.api.system import Activity, Health, HourOfWork, Identity
+from roadmap_content.contracts.api.system import Activity, Health, Identity
 from roadmap_content.contracts.api.tasks import (
     AttemptPage,
     CancelAnswer,
@@ -71,7 +71,6 @@ from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.states import Cause
 from roadmap_content.platform.aws.clients import preload_for_snapstart
 from roadmap_content.runs.retries.retry import redrive_task, retry_task
-from roadmap_content.state.activity import read_activity
 from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.attempts import AttemptStart
 from roadmap_content.state.tasks.scope import WHOLE_TASK, Scope
@@ -260,7 +259,7 @@ def post_restore(
 def get_changes(
     task_id: TaskId, after: After = None, user_id: UserId = None, limit: Limit = 100
 ) -> Response[ChangePage]:
-    """Read what happened to a task since a change: items saved and failed, attempts, cancellations."""
+    """Read the later changes of a task: items saved and failed, attempts, cancellations."""
     user = api.caller.reads_for(user_id)
     page, pause = api.read(list_changes, task_id, user, after, limit)
     return respond(200, page, {"Retry-After": str(pause)})
@@ -274,7 +273,7 @@ def get_changes(
     responses=answered(TaskSource, "The request, and a piece of the framework", 404, 409, 422, 503),
 )
 def get_source(task_id: TaskId, cursor: Cursor = None, user_id: UserId = None) -> TaskSource:
-    """Read what an export needs besides the contents. A large framework is read in pieces. Requires the
+    """Read the data of an export besides the contents. A large framework is read in pieces. Requires the
     operator's scope; the log names the operator.
     """
     api.caller.require_operator()
@@ -321,12 +320,11 @@ def get_health() -> Health:
     responses=answered(Activity, "The work of each hour", 503),
 )
 def get_activity() -> Activity:
-    """Return what was saved, has failed, waited and was spent in each hour. Requires the operator's or the
-    viewer's scope.
+    """Return the saved and failed items, the waiting attempts and the tokens of each hour. Requires the
+    operator's or the viewer's scope.
     """
     api.caller.require_sight()
-    rows = api.read(read_activity)
-    return Activity(hours=[HourOfWork.model_validate(row._mapping) for row in rows])
+    return api.read(describe_activity)
 
 
 @app.get(

@@ -11,10 +11,12 @@ from sqlalchemy.exc import DBAPIError
 
 from ..contracts.api.capacity import ClassInQueue, GenerationStop
 from ..contracts.api.system import (
+    Activity,
     Attention,
     AutomaticAttempts,
     DatabaseFinding,
     Health,
+    HourOfWork,
     LastSweep,
     QueueHealth,
     TokenSums,
@@ -25,6 +27,7 @@ from ..platform.postgres.sqlstate import INSUFFICIENT_PRIVILEGE, is_transient
 from ..platform.postgres.transactions import DataRefusedError, sqlstate_and_reason, transact
 from ..platform.runtime.deadline import Deadline
 from ..runs.reconciliation.sweeps import Sweep, last_sweep
+from ..state.activity import read_activity
 from ..state.installation import find_differences
 from ..state.outbox import count_unsent_events
 from ..state.queue.capacity import Capacity, queue_by_class, read_capacity, require_write
@@ -48,7 +51,7 @@ HALTED_AFTER = timedelta(minutes=10)
 """Each sweep admits waiting attempts, so two have not, if one waits for longer while none is at work."""
 
 HEALTH_SECONDS = 5.0
-"""The time of the answer: a database that hangs must be said at once."""
+"""The time of the answer: a database that hangs must be reported at once."""
 
 MOST_STUCK, MOST_WAITING = 100, 10_000
 """Stuck tasks and waiting events are counted up to these limits. Each stuck task needs a look-up of its
@@ -163,6 +166,11 @@ def answer_health(services: Services, deadline: Deadline) -> Health:
     if not attention:
         return health
     return health.model_copy(update={"status": "attention", "attention": [*attention, *health.attention]})
+
+
+def describe_activity(connection: Connection) -> Activity:
+    """The work of each of the last 24 hours."""
+    return Activity(hours=[HourOfWork.model_validate(row._mapping) for row in read_activity(connection)])
 
 
 def read_health(connection: Connection, capabilities: Sequence[Capability], release: str) -> Health:
