@@ -87,7 +87,7 @@ class Exclusion(NamedTuple):
 
 
 class Following(NamedTuple):
-    """What follows an outcome with missing items."""
+    """The consequences of an outcome with missing items."""
 
     pause: timedelta | None = None
     """The pause before another attempt, for which nobody has to ask; `None`: none follows."""
@@ -110,7 +110,8 @@ class HealthPart(NamedTuple):
 class Capability:
     """The hooks by which the core calls a capability, which it does not import.
 
-    Each hook is called in the order of the tuple that the function gave to `Services`.
+    Each hook is called in the order of the tuple that the function gave to `Services`. One with a single user
+    stays, because no other one is called at its moment, or returns the same.
     """
 
     exclusion: Exclusion | None = None
@@ -136,7 +137,7 @@ class Capability:
 
     after_run: Callable[["Services", str, Deadline], None] | None = None
     """Called with the actor of an attempt after its outcome is committed, and before waiting attempts are
-    admitted. No transaction is open. The sweep repeats what it could not do.
+    admitted. No transaction is open. The sweep makes up for an omission.
     """
 
     health: Callable[[Connection], HealthPart] | None = None
@@ -168,7 +169,7 @@ class Services:
 
         Raises:
             RuntimeError: none were given. A claim or an outcome would miss an exclusion. A function that
-                composes none says so with an empty tuple.
+                composes none passes an empty tuple.
         """
         if self._capabilities is None:
             raise RuntimeError("Services was created without a tuple of capabilities")
@@ -211,7 +212,7 @@ class Services:
 
     @cached_property
     def unanswered_since(self) -> dict[str, datetime]:
-        """When this process first noticed what a role of the database cannot do."""
+        """When this process first noticed that a role of the database cannot read or write."""
         return {}
 
     @cached_property
