@@ -1,4 +1,4 @@
-"""`python -m benchmarks.growth`: what reads more with 1,000,000 tasks than with 1,000.
+"""`python -m benchmarks.growth`: operations that read more with 1,000,000 tasks than with 1,000.
 
 PostgreSQL counts the blocks that an operation reads, so the ratios do not depend on the machine. Each does
 the same work at both sizes: a page, the groups, health, a sweep in which one task is due, an attempt's place

@@ -193,7 +193,7 @@ class _Model(NamedTuple):
     client: Any
 
     def slots(self) -> "_Slots":
-        """Slots whose calls wait for the shared bucket."""
+        """Slots with calls that wait for the shared bucket."""
         settings = Settings(self.server.settings(MODEL_ID=MODEL_ID))
         return _Slots(
             self.engine, settings, BedrockModel(self.client, MODEL_ID, MAX_OUTPUT, LATENCY * 4), self.clock

@@ -79,8 +79,8 @@ def record_columns(connection: Connection) -> None:
 
 
 def restore(connection: Connection) -> None:
-    """Restore missing objects on tables that exist: columns first, then indexes, then triggers. What cannot
-    be restored is logged, and stays a finding of health.
+    """Restore missing objects on tables that exist: columns first, then indexes, then triggers. Others
+    are logged, and stay a finding of health.
     """
     create_rewrite(connection)
     connection.execute(text("DELETE FROM content_findings"))

@@ -1,5 +1,5 @@
 """Lambda that migrates the database schema, for CloudFormation in each deployment or for an operator, and
-removes it for an operator who leaves.
+removes it when an operator leaves.
 """
 
 from typing import Any

@@ -449,7 +449,7 @@ ORDER BY 1
 
 
 def refuse_other_shapes(connection: Connection) -> None:
-    """Refuse tables that an older release has kept and whose columns are others."""
+    """Refuse tables with other columns, which an older release has kept."""
     if found := connection.scalars(OF_ANOTHER_SHAPE, {"columns": json.dumps(_COLUMNS)}).all():
         raise CannotAdoptError(
             f"{', '.join(found)}: kept by another release, with other columns; move the rows elsewhere and "

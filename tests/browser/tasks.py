@@ -43,7 +43,7 @@ HOSTILES = {"hostile": HOSTILE, "right-to-left": RTL, "long": LONG}
 """Tasks of the user `hostile`: every title and name is such a text."""
 
 CONCEPTS = 22
-"""The concepts of `partly_failed`, whose last batch, of two, is lost. Up to 30, the map shows names."""
+"""The concepts of `partly_failed`; its last batch, of two, is lost. Up to 30, the map shows names."""
 
 MISSING = 2 + CONCEPTS % BATCH * TYPES
 """The items that it misses."""

@@ -188,7 +188,7 @@ PROSE = ["A sensor measures the world. Its values are *numbers*, and `code` read
 @pytest.mark.parametrize("first", SPECIAL)
 def test_the_time_to_draw_a_lesson_grows_with_its_text(console: Console, first: str) -> None:
     """Regression: a text of 3.2 KB took 2.2 s, and eight times as long for twice the text. Each character
-    that Markdown knows, alone and with each other one: what is quadratic takes four times as long.
+    that Markdown knows, alone and with each other one: quadratic work takes four times as long.
     """
     console.open(TASK)
     (floor,) = console.page.evaluate(MEASURE, [PROSE, 512])
@@ -203,7 +203,7 @@ def test_the_time_to_draw_a_lesson_grows_with_its_text(console: Console, first: 
 
 
 def test_a_lesson_that_takes_too_long_is_shown_as_its_source(console: Console) -> None:
-    """Whatever it is that takes long: here, the clock goes faster."""
+    """Anything may take long: here, the clock goes faster."""
     console.open(TASK)
     console.page.evaluate("performance.now = () => (performance.step = (performance.step ?? 0) + 50)")
     assert console.page.evaluate(DRAW, "# Title") == "<h4>Title</h4>"

@@ -70,7 +70,7 @@ def test_one_item_one_type_and_a_saved_item(browser: Browser, api: RealApi) -> N
 
 
 def start_and_play(page: Page, api: RealApi, action: str = "Start the retry") -> None:
-    """Start the action of a dialog, whose preview has one item to generate, and run the attempt."""
+    """Start the action of a dialog with one item to generate in its preview, and run the attempt."""
     dialog = page.get_by_role("dialog")
     numbers = dialog.locator(".tiles dd")
     numbers.first.wait_for()

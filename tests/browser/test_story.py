@@ -99,7 +99,7 @@ def _start_after_the_preview(page: Page, button: str, *, missing: int) -> None:
 
 
 class Story(NamedTuple):
-    """What a task's page says in several places."""
+    """The facts that a task's page shows in several places."""
 
     chip: str
     turn: str
@@ -119,7 +119,7 @@ TOGETHER = {
     ("cancelled", "nobody"): Story("cancelled", "", "Retry missing", "cancelled"),
     ("completed", "nobody"): Story("complete", "", "", "complete"),
 }
-"""What may stand together, by the status and `turn.who` of the API's answer."""
+"""Parts that may stand together, by the status and `turn.who` of the API's answer."""
 
 SHOWN = """() => {
     const textOf = (element) => (element?.textContent ?? "").trim().replace(/\\s+/g, " ");
@@ -150,7 +150,7 @@ RECORD = f"""() => {{
 
 
 def _contradictions(shown: dict[str, Any]) -> list[str]:
-    """What parts of the page contradict each other."""
+    """The parts of the page that contradict each other."""
     turn = re.sub("^▲ |[:.].*", "", shown["turn"])
     action, _, number = shown["action"].partition(" (")
     found = []

@@ -46,7 +46,7 @@ class Life:
         self.world, self.dice = world, dice
         self.messages: list[Message] = []
         self.arrivals: list[Message] = []
-        """Steps of executions that claim their attempt themselves. Nothing says of which life they are."""
+        """Steps of executions that claim their attempt themselves. Nothing shows their life."""
 
         self.before = len(world.runs)
         self.after: int | None = None
@@ -150,7 +150,7 @@ def scene(database_url: str) -> Iterator[Scene]:
 
 
 def state_of(world: World, *, texts: bool = True) -> set[tuple[str, str]]:
-    """Every row and key, but what a sweep notes about itself."""
+    """Every row and key, but a sweep's notes about itself."""
     every = rows_with(world.pipeline.engine, "").items()
     rows = {(table, row) for table, rows in every if table not in UNNAMED for row in rows}
     keys = [entry.key for entry in world.pipeline.bucket.entries("")]

@@ -138,7 +138,7 @@ def test_the_calls_of_every_endpoint_are_known() -> None:
 
 OF_A_RECOVERY = ["get_recovery", "list_recovery_tasks", "pause_recovery"]
 ALONE = ["retry_task", "cancel_task", "resume_recovery", "cancel_recovery", "undo_recovery", "erase_user"]
-"""They change what others find. All others are asked one after another."""
+"""They change the state that others find. All others are asked one after another."""
 OTHERS = [name for name in ENDPOINTS if name not in (*OF_A_RECOVERY, *ALONE)]
 
 

@@ -42,7 +42,7 @@ CHANGES: Mapping[str, list[str]] = {
     "UPDATE resource_recommendation_metadata SET resources = '[]', resources_count = 0": ["framework_data"],
     "DELETE FROM quiz_metadata": ["framework_data", "status", "failed_concepts", "execution_summary"],
 }
-"""What the product writes, and what of ours differs then."""
+"""The product's write, and the field of ours that differs then."""
 
 
 def test_the_next_sweep_repairs_what_the_product_changes_once(pipeline: Pipeline) -> None:

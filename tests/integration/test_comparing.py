@@ -305,7 +305,7 @@ def test_a_preference_that_turns_with_the_order_is_a_tie(server: ConverseServer,
 def test_each_item_is_compared_or_has_a_reason(
     server: ConverseServer, compare: Compare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Throttled calls and cut-off answers are repeated; what stays refused is named, and can be continued."""
+    """Throttled calls and cut-off answers are repeated; other refusals are named, and can be continued."""
 
     def answer(call: Call) -> Reply:
         number = int(call.concept.split()[-1])

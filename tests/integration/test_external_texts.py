@@ -42,7 +42,7 @@ type `text` can hold.
 """
 
 HOSTILE = f"a\x00\ud83d\udc4d\udfff{STORABLE}\ud83d"
-"""Also with what PostgreSQL refuses, which JSON can hold."""
+"""Also with characters that PostgreSQL refuses and JSON can hold."""
 
 Path = tuple[str, ...]
 

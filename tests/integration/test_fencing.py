@@ -196,7 +196,7 @@ def test_a_claim_whose_commit_is_not_answered_starts_its_execution(
 def test_a_claim_that_was_rolled_back_does_not_take_a_rival_s_for_its_own(
     pipeline: Pipeline, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two redrives claim the same execution: only the transaction tells whose claim it is."""
+    """Two redrives claim the same execution: only the transaction identifies the claim."""
     arn, _ = stopped_in_fan_out(pipeline)
     aside = services_for(database_url)
     aside.executions = pipeline.executions

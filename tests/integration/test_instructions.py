@@ -1,4 +1,4 @@
-"""A saved content is changed as an instruction says: one task, through the API, by a function of the team."""
+"""A saved content is changed by an instruction: one task, through the API, by a function of the team."""
 
 import json
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def changes(event: Event) -> Reply:
 
 @pytest.fixture
 def saved(pipeline: Pipeline, server: LambdaServer) -> LambdaServer:
-    """Every item is saved, and the function changes what it is asked to change."""
+    """Every item is saved, and the function follows the instruction."""
     server.behaviour = changes
     assert pipeline.run().complete
     server.events.clear()

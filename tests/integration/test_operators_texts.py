@@ -1,4 +1,4 @@
-"""What an owner reads has no text that an operator wrote, but those that are meant for owners."""
+"""An owner's answers have no text that an operator wrote, but those that are meant for owners."""
 
 from typing import Any
 

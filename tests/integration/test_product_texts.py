@@ -1,6 +1,6 @@
 """The product writes the texts of tutorials beside ours, to the same bucket, versioned or not.
 
-Its generator overwrites the text of version 1, whatever versions exist, and then saves a row.
+Its generator overwrites the text of version 1, with any versions, and then saves a row.
 """
 
 from typing import Any

@@ -61,7 +61,7 @@ class Queue:
         )
 
     def claimed(self, user: str) -> str:
-        """A new task of a user whose attempt is not in the queue yet; its id begins with the user's."""
+        """A new task of a user, with no attempt in the queue yet; its id begins with the user's."""
         self._tasks += 1
         task = f"{user}-{self._tasks}"
         self._pipeline.execute(TASK, task=task, user=user)

@@ -266,7 +266,7 @@ def test_a_row_that_the_product_deletes_is_restored_and_the_task_is_complete_aga
 def test_a_restore_waits_for_the_lock_of_its_task_before_that_of_its_events(
     pipeline: Pipeline, ask: Ask, database_url: str
 ) -> None:
-    """Also while an attempt runs, whose end locks the task first: the two would deadlock."""
+    """Also while an attempt runs: its end locks the task first: the two would deadlock."""
     item = Item(FIRST, ContentType.QUIZ)
     regenerate(pipeline, ContentType.QUIZ)
     former = Items(ask, ContentType.QUIZ).revisions()[-1]["revision_id"]

@@ -1,4 +1,4 @@
-"""What is true of a state stands in the schema; the catalogue's values are those that the code writes."""
+"""The rules of a state stand in the schema; the catalogue's values are those that the code writes."""
 
 import re
 from collections.abc import Mapping

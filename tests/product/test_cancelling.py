@@ -352,7 +352,7 @@ def test_the_answer_of_a_cancel_that_came_too_late_is_what_happened(
 def test_the_items_of_a_cancelled_attempt_are_not_started(
     pipeline: Pipeline, adopted: Product, capsys: pytest.CaptureFixture[str], ending: str
 ) -> None:
-    """They make no failure, no group and no event, whatever error ended the run. One had failed before."""
+    """They make no failure, no group and no event, with any error of the run. One had failed before."""
     adopted.failed(CONCEPTS[:2])
     execution = planned(pipeline.services, retry(pipeline.services))
     failed = Failure(Item(CONCEPTS[0], ContentType.QUIZ), Stage.GENERATE, "ModelBusy", "busy", transient=True)

@@ -396,7 +396,7 @@ FINDINGS: Mapping[str, set[str]] = {
 """The findings of each change, after every write. The other changes are harmless."""
 
 _NOTHING = {"claim", "read", "restore", "sweep", "erasure"}
-"""What fails first: a retry that cannot be claimed saves nothing."""
+"""The first failure: a retry that cannot be claimed saves nothing."""
 
 _NO_QUIZ = {"save of quiz", "replacement of quiz"}
 
@@ -426,7 +426,7 @@ OURS: Mapping[str, set[str]] = {
     "our archive dropped": _NOTHING - {"claim", "read", "erasure"} | {"outcome"} | _NO_SAVE,
     "a trigger without schemas": {"replacement of quiz", "restore", "erasure"},
 }
-"""What fails of ours after each change. With the other changes, nothing."""
+"""Our operations that fail after each change. With the other changes, nothing."""
 
 ONLY_TO_THE_READER = {"a schema without rights": {"table_missing content_installation"}}
 """The findings of health, which reads with another role than the tests."""
@@ -439,8 +439,8 @@ OLD_SESSIONS: Mapping[str, set[str]] = {
     "a view in place of a table": fails("quizzes", "before_quiz"),
     "large numbers": fails(TUTORIAL, *_SAVING_TUTORIALS) | fails("roadmap_tasks", "before_task"),
 }
-"""What may fail only in sessions from before a change: PL/pgSQL keeps the types of NEW with the plan of an
-expression. They do not fail if the server has reset the plans of all sessions since.
+"""Operations that may fail only in sessions from before a change: PL/pgSQL keeps the types of NEW with the
+plan of an expression. They do not fail if the server has reset the plans of all sessions since.
 """
 
 
@@ -634,7 +634,7 @@ def test_a_migration_is_rehearsed_on_a_copy(beside: Product, tmp_path: Path) -> 
 def test_a_rehearsal_acts_as_the_owner_of_the_tables_and_as_our_roles(
     database_server: Server, templates: tuple[str, str]
 ) -> None:
-    """A superuser may; a new table belongs to the owner, who may not act as our roles."""
+    """A superuser may; a new table belongs to the owner: it may not act as our roles."""
     with copy_of(database_server, templates[1]) as copy:
         owner = f"owner_{make_url(copy.product.url).database}"
         copy.product.execute(

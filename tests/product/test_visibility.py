@@ -221,7 +221,7 @@ ONE_HIDDEN = "CREATE POLICY tenants ON quiz_metadata USING (roadmap_id <> 'r-1')
 def test_rows_that_are_not_visible_are_not_missing(
     deployment: Deployment, *, tables: tuple[str, ...], policies: list[str], is_filtered: bool
 ) -> None:
-    """What the expression of a policy hides is not known."""
+    """The effect of a policy's expression is not known."""
     finish(deployment)
     assert deployment.findings() == {}
     deployment.product.execute("UPDATE content_checks SET next_check_at = now() - interval '1 hour'")
@@ -276,7 +276,7 @@ CREATE FUNCTION audited() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN INSERT INTO public.audit VALUES (TG_OP); RETURN NULL; END $$;
 CREATE TRIGGER notes AFTER INSERT OR UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION audited()
 """
-"""An ordinary trigger of the product: it runs with the privileges of whoever writes."""
+"""An ordinary trigger of the product: it runs with the privileges of the writer."""
 
 
 @pytest.mark.parametrize("table", ["roadmap_tasks", "quiz_metadata"])

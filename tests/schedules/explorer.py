@@ -331,8 +331,8 @@ class Explorer:
         return found + self._found("at the end", noted=True)
 
     def _found(self, when: str, *, noted: bool) -> list[str]:
-        """What names the user, unless the user came back after the erasure. Without `noted`, not the changes
-        of the product's rows that the next sweep sees.
+        """The rows that name the user, unless the user came back after the erasure. Without `noted`, not the
+        changes of the product's rows that the next sweep sees.
         """
         world = self._world
         names = USER, world.task_id, world.pipeline.roadmap_id

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class User(NamedTuple):
-    """What a user has of one class."""
+    """A user's attempts of one class."""
 
     queue_class: str
     queue_key: str
@@ -22,7 +22,7 @@ class User(NamedTuple):
 
 
 def expected_users(users: Sequence[User], slots: int) -> set[str | None]:
-    """The names of the users of whom one is to be admitted next; of equal counters, each is right. `None` if
+    """The users of which one is to be admitted next; of equal counters, each is right. `None` if
     nobody may be.
     """
     granted = sum(user.grants or 0 for user in users)

@@ -1,4 +1,4 @@
-"""What several tests begin with: built by the first of them, and restored for the others."""
+"""A beginning of several tests: built by the first of them, and restored for the others."""
 
 import time
 from collections.abc import Callable, Hashable, Mapping

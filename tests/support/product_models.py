@@ -1,4 +1,4 @@
-"""What the product's own models require when they read our rows (its newest commit)."""
+"""The requirements of the product's own models when they read our rows (its newest commit)."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -63,7 +63,7 @@ _READS: Sequence[tuple[str, TypeAdapter[Any]]] = (
 
 
 def read_as_the_product(engine: Engine) -> list[str]:
-    """What its models refuse when they read all roadmaps and contents; there is at least one of each."""
+    """The refusals of its models when they read all roadmaps and contents; there is at least one of each."""
     refused = []
     with engine.connect() as connection:
         for query, model in _READS:

@@ -4,7 +4,7 @@ from typing import Any
 
 
 class PublishedMachine:
-    """A state machine whose executions are started with the alias `live`, or without one.
+    """A state machine for executions that are started with the alias `live`, or without one.
 
     Its definition names versions of functions, as a release does it.
     """

@@ -24,7 +24,7 @@ NAMED = {
     "Status": "CREATE_COMPLETE",
     "ExecutionStatus": "AVAILABLE",
 }
-"""Values that a waiter or `cloudformation deploy` waits for, and one whose length another command checks."""
+"""Values that a waiter or `cloudformation deploy` waits for, and one that another command measures."""
 
 SCALARS = {"boolean": True, "timestamp": "2026-11-26T00:00:00Z"} | dict.fromkeys(
     ("integer", "long", "float", "double"), 1

@@ -44,10 +44,10 @@ UNUSED = {
     "s3:REST.PUT.OBJECT": "not an action",
     "wafv2:*PermissionPolicy": "no rule group is shared",
 }
-"""Permissions of handlers for what no resource of the template uses."""
+"""Permissions of handlers that no resource of the template uses."""
 
 SHIFTS = {"cloudwatch:DescribeAlarms", "lambda:GetAlias", "lambda:UpdateAlias"}
-"""What CodeDeploy does without hooks and triggers (AWSCodeDeployRoleForLambda, read on 2026-12-02)."""
+"""The work of CodeDeploy without hooks and triggers (AWSCodeDeployRoleForLambda, read on 2026-12-02)."""
 
 NAMED = {
     "lambda:Invoke": "lambda:InvokeFunction",
@@ -156,7 +156,7 @@ def test_no_role_that_it_creates_has_more_than_the_boundary() -> None:
 
 
 def operations_in(source: str, services: Iterable[str]) -> set[str]:
-    """The operations of some services whose methods, pages or waiters a text names."""
+    """The operations of some services that a text names by methods, pages or waiters."""
     words, session = set(re.findall(r"\w+", source)), botocore.session.get_session()
     models = [session.get_service_model(service) for service in services]
     return {

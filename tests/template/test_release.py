@@ -85,7 +85,7 @@ def transformed_base() -> Template:
 
 
 def versioned(parameters: Mapping[str, str]) -> dict[str, Any]:
-    """What a version of a function or of the state machine keeps, with the values of parameters."""
+    """The parts that a version of a function or of the state machine keeps, with the values of parameters."""
     resources = concrete(transformed_base(), parameters, "stack")["Resources"]
     kept = {
         name: {key: value for key, value in each["Properties"].items() if key not in NOT_OF_A_VERSION}

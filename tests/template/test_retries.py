@@ -1,4 +1,4 @@
-"""What may heal is in the Retry of each state that does not record the error: derived from the code."""
+"""Errors that may heal are in the Retry of each state that does not record them: derived from the code."""
 
 import json
 from importlib import import_module

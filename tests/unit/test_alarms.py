@@ -157,7 +157,7 @@ FILTERS = {
     for change in each["MetricTransformations"]
 }
 UNKNOWN_PATH = "MISSING_AUTHENTICATION_TOKEN"
-"""What API Gateway writes of a path that it does not have: a scanner's."""
+"""API Gateway's line about a path that it does not have: a scanner's."""
 
 COUNTED = {(name, False) for name in FILTERS}
 """The metrics that CloudWatch counts in the API's access log."""
@@ -317,7 +317,7 @@ GOOD: Mapping[str, Mapping[str, Points]] = {
 
 @pytest.mark.parametrize("name", GOOD)
 def test_no_alarm_is_red_because_a_point_comes_late(name: str) -> None:
-    """A counter may be complete before what it is compared with: a log, a batch that has not ended."""
+    """A counter may be complete before the other one: a log, a batch that has not ended."""
     counts = dict(GOOD[name])
     assert not is_red(name, counts)
     for late, count in counts.items():

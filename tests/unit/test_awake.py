@@ -1,4 +1,4 @@
-"""Every function that a schedule keeps awake answers its event at once; it tells how services are reached."""
+"""Every function that a schedule keeps awake answers its event at once; it has how services are reached."""
 
 import json
 import re

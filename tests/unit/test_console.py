@@ -180,7 +180,7 @@ def test_every_state_of_a_recovery_and_every_generator_has_a_word(language: str)
 
 
 def test_a_person_is_told_in_chinese_what_to_do() -> None:
-    """Regression: the card said only that the next attempt would fail, too."""
+    """Regression: the card had only that the next attempt would fail, too."""
     chinese = (ASSETS / "words-zh.js").read_text()
     told = re.findall(
         r"^    (\w+): ", chinese.partition("  remedies: {\n")[2].partition("  },\n")[0], re.MULTILINE

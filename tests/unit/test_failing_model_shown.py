@@ -1,4 +1,4 @@
-"""A failure that `roadmap up --fail` asked for is visible until it ends, and its end is said."""
+"""A failure that `roadmap up --fail` asked for is visible until it ends, and its end is shown."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Findings: silent about what people wrote well, and heard when a fault is put into it."""
+"""Findings: silent about good texts of people, and heard when a fault is put into it."""
 
 import json
 from collections import Counter

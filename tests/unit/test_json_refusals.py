@@ -117,7 +117,7 @@ def test_there_are_commands_with_json() -> None:
 
 
 def test_a_refusal_of_the_api_has_its_own_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Regression: each was `ApiRefused`; then each was said twice."""
+    """Regression: each was `ApiRefused`; then each stood there twice."""
     refusal = {"error": "TaskNotFound", "message": "there is no task 't-1'"}
     stand_in(Mock(send=lambda *_, **__: HttpAnswer(404, refusal)), monkeypatch.setattr)
     document = json.loads(run(monkeypatch, "status", "t-1", "--json")[0])

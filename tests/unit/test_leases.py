@@ -43,7 +43,7 @@ class Queue:
 
 @given(st.lists(EXCHANGES, max_size=30))
 def test_tokens_are_due_in_the_order_of_their_leases(exchanges: list[tuple[int, float, float, bool]]) -> None:
-    """Nobody ends a lease early here: what is due is exactly what the queue has served."""
+    """Nobody ends a lease early here: the due tokens are exactly those that the queue has served."""
     bucket, queue = Bucket(RATE, RATE * BURST_SECONDS, 0, 0, 0, None), Queue()
     leases: dict[int, Lease] = {}
     for who, seconds, wanted, _ in exchanges:

@@ -82,7 +82,7 @@ def test_nothing_is_missing_in_a_prepared_account() -> None:
 
 
 def lacks(wrong: str, answers: Answers | None = None, **given: str) -> tuple[str, Answers, dict[str, str]]:
-    """What is wrong, and the answers of AWS and the parameters that are different then."""
+    """The fault, and the answers of AWS and the parameters that are different then."""
     return wrong, answers or {}, given
 
 

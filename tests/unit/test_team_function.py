@@ -1,4 +1,4 @@
-"""Each way in which a function of the team gives no answer is told apart."""
+"""Each way in which a function of the team gives no answer is distinguished."""
 
 import json
 from io import BytesIO

@@ -1,4 +1,4 @@
-"""Whose turn it is, for every combination of facts."""
+"""The turn, for every combination of facts."""
 
 from datetime import UTC, datetime
 from itertools import product
@@ -32,7 +32,7 @@ EVERY = [
 
 @pytest.mark.parametrize("status", STATUSES)
 def test_a_turn_follows_from_the_facts(status: str) -> None:
-    """Only what is missing, and nothing is at work on or will be, needs a person."""
+    """Missing items need a person if nothing is at work on them or will be."""
     for facts in (each for each in EVERY if each.status == status):
         turn = turn_of(facts)
         is_over = facts.state in (None, QueueState.ENDED)

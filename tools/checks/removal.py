@@ -1,5 +1,5 @@
 """Take capabilities away on a scratch copy: their folders, their tests, and their names in the functions.
-What remains of the layer and the functions must pass imports, types and the core's tests, and define nothing
+The rest of the layer and the functions must pass imports, types and the core's tests, and define nothing
 that only a capability called.
 
     python -m checks.removal [CAPABILITY …]

@@ -190,7 +190,7 @@ def memory_of(template: Template, function: str) -> float:
 
 
 def not_read(year: int) -> list[str]:
-    """The facts about AWS whose sources were not read since the beginning of a year."""
+    """The facts about AWS with sources that were not read since the beginning of a year."""
     return [fact.name for fact in FACTS if fact.read < str(year)]
 
 

@@ -102,7 +102,7 @@ def alarms(stack: Stack) -> Answer:
 
 
 def _faults(stack: Stack, alarm: Mapping[str, Any], silent: list[str]) -> Iterator[str]:
-    """What is wrong with an alarm; `silent` gets its name if nothing can be said yet."""
+    """The fault of an alarm; `silent` gets its name if it is not known yet."""
     now = datetime.now(UTC)
     try:
         answer = stack.client("cloudwatch").get_metric_data(

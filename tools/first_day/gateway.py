@@ -48,7 +48,7 @@ def unsigned_token(parameters: Mapping[str, str]) -> str:
     only_aws="the local cloud writes no access log",
 )
 def refusals(stack: Stack) -> Answer:
-    """Unknown paths get 403, requests without a valid token 401; the access log tells them apart."""
+    """Unknown paths get 403, requests without a valid token 401; the access log distinguishes them."""
     mark = f"first-day-{secrets.token_hex(6)}"
     since = int(datetime.now(UTC).timestamp() * 1000)
     answered = {

@@ -29,7 +29,7 @@ RUN_PLAN = (*INSERT_PLAN, "stepfunctions.StartExecution", "stepfunctions.Describ
 
 
 class NotErasedError(PermanentError, code="NotErased"):
-    """A trial could not be erased yet. The message says when or why."""
+    """A trial could not be erased yet. The message has the time or the reason."""
 
 
 def insert(stack: Stack, *, with_a_fault: bool = False, without_one: bool = False) -> str:

@@ -32,7 +32,7 @@ class Reader:
         self._generate: Callable[[Any], object] | None = None
 
     def generate(self, event: object) -> object:
-        """The answer of the file's function. Raises whatever the file does."""
+        """The answer of the file's function. Raises the errors of the file."""
         changed = self._file.stat().st_mtime_ns
         if self._generate is None or changed != self._changed:
             self._generate = runpy.run_path(str(self._file))["generate"]

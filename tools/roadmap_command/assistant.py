@@ -37,7 +37,7 @@ attempt will do (remedy_text) and who acts next (turn). To retry tasks, preview 
 preview_recovery or preview_retry. {NOTICE}"""
 
 MOST_ROWS = 50
-"""The most rows of one answer; `more` says that there are others."""
+"""The most rows of one answer; with `more`, there are others."""
 
 EXAMPLES = 3
 
@@ -62,7 +62,7 @@ class Assistant:
     _previewed: dict[str, tuple[str, Callable[[str], BaseModel]]] = field(default_factory=dict)
 
     def get_health(self) -> dict[str, Any]:
-        """The state of the system and what a person should check, with sections of the runbook."""
+        """The state of the system and the findings for a person, with sections of the runbook."""
         return _data(self.client.health())
 
     def list_failure_groups(self, state: list[GroupState] | None = None) -> dict[str, Any]:
@@ -114,8 +114,8 @@ class Assistant:
         content_type: ContentType | None = None,
         instruction: str | None = None,
     ) -> dict[str, Any]:
-        """What a retry of one task, or of a part of it, would save and generate. With an instruction, saved
-        items are changed as it says. Starts nothing. Its token permits retry_task.
+        """The items that a retry of a task, or of a part of it, would save and generate. With an instruction,
+        saved items are changed by it. Starts nothing. Its token permits retry_task.
         """
         part: dict[str, Any] = {"concept_id": concept_id, "content_type": content_type}
         part["regenerate"] = instruction is not None
@@ -138,7 +138,7 @@ class Assistant:
         canary: int = 5,
         breaker: int = 10,
     ) -> dict[str, Any]:
-        """What a recovery of a group, of an error code or of statuses would do. Starts nothing. Its token
+        """The effect of a recovery of a group, of an error code or of statuses. Starts nothing. Its token
         permits start_recovery. It retries the items with this cause; with all_missing, also `other_items`.
         With regenerate, these saved items are replaced instead, or changed as the instruction says.
         """
@@ -206,7 +206,7 @@ READING = (
 )
 PREVIEWING = "preview_cancel"
 CHANGING = "retry_task", "start_recovery", "cancel_task"
-"""Not the erasure of a user: nothing brings back what a misled assistant erases."""
+"""Not the erasure of a user: nothing brings erased data back."""
 
 
 def server_for(assistant: Assistant, *, allow_writes: bool) -> "MCPServer":

@@ -109,7 +109,7 @@ def finish(target: Target, task_id: str, execution_arn: str | None, *, as_json: 
 
 @contextmanager
 def continues_without_us(work: str, command: str) -> Iterator[None]:
-    """If work can no longer be followed, say that it continues, and with which command to see it."""
+    """If work can no longer be followed, print that it continues, and with which command to see it."""
     hint = f"{work} continues without this command: {command_name()} {command}"
     try:
         with if_interrupted(hint):

@@ -47,7 +47,7 @@ PANELS: Mapping[str, Sequence[str]] = {
     ),
     "The whole system": ("doctor", "reconcile", "capacity", "erase"),
 }  # fmt: skip
-"""The commands of `roadmap --help`, by what a person wants to do."""
+"""The commands of `roadmap --help`, by a person's purpose."""
 
 FURTHER = ("compare", "export", "findings", "invoke", "leave", "mcp", "redrive", "relay")
 """Commands that the documents name where they are needed."""
@@ -92,7 +92,7 @@ for module in GROUPS:
 
 
 def command_line() -> typer.core.TyperGroup:
-    """The command, in whose help a flag has no type."""
+    """The command; a flag has no type in its help."""
     built: typer.core.TyperGroup = typer.main.get_command(app)  # type: ignore[assignment]
     for each in (built, *built.commands.values()):
         for option in each.get_params(typer.Context(each)):

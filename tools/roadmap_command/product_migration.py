@@ -197,7 +197,7 @@ def _play(engine: Engine, roles: Roles, *, with_ours: bool = False) -> list[Data
 
 
 def _differences(connection: Connection, roles: Roles) -> list[DatabaseFinding]:
-    """What health finds with the reader's role."""
+    """The findings of health with the reader's role."""
     with connection.begin_nested() as nested:
         set_role(connection, roles.reader)
         found = find_differences(connection)
@@ -258,7 +258,7 @@ class _NoExecutions(Executions):
 
 
 def _play_ours(connection: Connection, roles: Roles) -> list[DatabaseFinding]:
-    """The refusals of our own statements, and what our triggers and fallbacks record meanwhile."""
+    """The refusals of our own statements, and the findings of our triggers and fallbacks meanwhile."""
     recorded: list[DatabaseFinding] = []
 
     services = Services(Settings({}), EVERY)

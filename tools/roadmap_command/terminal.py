@@ -71,7 +71,7 @@ class Terminal(Console):
 
 @contextmanager
 def waiting_is_said(request: str) -> Iterator[None]:
-    """If an answer takes long, print one line on stderr that says what is waited for: one for a command."""
+    """If an answer takes long, print one line on stderr with the cause of the wait: one for a command."""
 
     def say() -> None:
         if announced.is_set():

@@ -189,7 +189,7 @@ def test_an_attempt_that_could_not_be_started_is_started_later(
 def test_until_it_is_due_every_answer_says_when(
     pipeline: Pipeline, model: FakeModel, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Regression: doctor and failures asked a person for a decision about what healed itself."""
+    """Regression: doctor and failures asked a person for a decision about a failure that healed itself."""
     (row,) = pipeline.rows("SELECT next_at FROM content_attempts WHERE next_at IS NOT NULL")
     due = f"{row['next_at']:%Y-%m-%dT%H:%M:%S.%fZ}"
 

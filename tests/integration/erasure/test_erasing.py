@@ -117,7 +117,7 @@ def of_two_users(pipeline: Pipeline, s3: "S3Client") -> Pipeline:
 
 
 def two_users(pipeline: Pipeline) -> None:
-    """A run with failures for each of two users, and a second one of the first user, who is an operator."""
+    """A run with failures for each of two users, and a second one of the first user, an operator."""
     for user, number in (("alice", 1), ("bob", 1), ("alice", 2)):
         run_of(pipeline, user, number)
     pipeline.execute("UPDATE content_attempts SET actor = 'operator:alice' WHERE task_id LIKE '%-t-1'")
@@ -319,7 +319,7 @@ def test_failures_without_an_attempt_are_of_the_user(of_two_users: Pipeline, ask
 def test_an_erasure_that_misses_rows_ends_with_an_error(
     of_two_users: Pipeline, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Regression: each request found nothing to erase and said that there was more, without an end."""
+    """Regression: each request found nothing to erase and answered that there was more, without an end."""
     monkeypatch.setattr(rows_of_users, "next_subjects", lambda *_: None)
     with pytest.raises(RuleMissingError):
         ask("DELETE", "/users/-/content", {"exact": "alice"}, **OPERATOR)
@@ -479,7 +479,7 @@ OTHERS = {
 
 
 def test_a_replay_finds_each_user_whom_one_row_names(of_two_users: Pipeline, ask: Ask) -> None:
-    """Each column of a table that names somebody names another operator, learner or owner, who is erased."""
+    """Each column that names somebody names another operator, learner or owner, which is erased."""
     of_two_users.execute(
         "CREATE TABLE quiz_attempts (id text, user_id text, quiz_id text, attempted_at timestamp)"
     )

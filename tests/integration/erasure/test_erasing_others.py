@@ -20,7 +20,7 @@ IDS = [
     "staged", "manifests", "rejected", "erasures", "concepts", "a%2Fb", "a/b", "%", "..", "x" * 64, *FIELDS,
 ]  # fmt: skip
 IDENTITIES = {"user_id", "task_ids", "q", "roadmap_id"}
-"""The fields of a filter whose values may name a user, a task or a roadmap."""
+"""The fields of a filter that may name a user, a task or a roadmap."""
 
 SUMS = {
     "content_capacity",
@@ -138,7 +138,7 @@ def test_what_was_handed_over_or_is_named_by_others_too_stays(pipeline: Pipeline
 
 
 def test_a_text_that_a_row_of_another_roadmap_names_stays(pipeline: Pipeline) -> None:
-    """Until that row is gone, and under any URL: the text of a user who is erased, of a roadmap that the
+    """Until that row is gone, and under any URL: the text of an erased user, of a roadmap that the
     product deletes, and of one that does not name the text any more.
     """
     for user in ("alice", "bob", "carol", "dave"):

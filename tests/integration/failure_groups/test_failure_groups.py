@@ -90,7 +90,7 @@ def test_a_group_is_new_acknowledged_healed_and_regressed_and_rings_when_it_shou
 def test_the_morning_after_shows_what_failed_at_night_and_by_whom_it_healed(
     pipeline: Pipeline, send: Send
 ) -> None:
-    """Regression: after a healed night the list of failures is empty, and nothing tells what happened."""
+    """Regression: after a healed night the list of failures is empty, and nothing shows its events."""
     healers = {"automatic": "automatically", "recovery": "by_recovery", "retry": "by_person"}
     for number in range(1, 6):
         outage(pipeline, number)

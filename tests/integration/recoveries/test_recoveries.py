@@ -223,7 +223,7 @@ def test_a_recovery_shows_when_its_tasks_ended_and_estimates_the_rest(
 def test_a_recovery_of_a_cause_retries_its_items_and_its_preview_says_what_else_is_missing(
     pipeline: Pipeline, send: Send, ask: Ask, cause: str, all_missing: bool
 ) -> None:
-    """Regression: an item whose id is taken costs no tokens, but an invalid item of the same task was
+    """Regression: an item with a taken id costs no tokens, but an invalid item of the same task was
     generated again.
     """
     saved, taken, invalid = concept_ids(3)
@@ -253,7 +253,7 @@ def test_a_recovery_of_a_cause_retries_its_items_and_its_preview_says_what_else_
 def test_the_breaker_of_a_recovery_of_a_cause_does_not_look_at_what_it_does_not_retry(
     pipeline: Pipeline, send: Send
 ) -> None:
-    """Otherwise all tasks that fail would have the invalid quiz in common, whatever they fail for."""
+    """Otherwise all tasks that fail would have the invalid quiz in common, for any reason."""
     saved, taken, invalid = concept_ids(3)
     pipeline.load(bundle_of([saved, taken, invalid]))
     pipeline.stage(Item(taken, QUIZ), json.dumps(quiz(taken, quiz_id=quiz(saved)["quiz_id"])).encode())

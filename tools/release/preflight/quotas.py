@@ -1,4 +1,4 @@
-"""The model's quotas in the account, against what the slots can use."""
+"""The model's quotas in the account, against the use by the slots."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from roadmap_content.contracts.items import ContentType
 from .problem import Problem
 
 FIVEFOLD = re.compile(r"Claude (3\.7|\w+ [4-9])")
-"""The models whose quota counts a token of output five times (Amazon Bedrock's guide, "Token burndown")."""
+"""Models with a quota that counts a token of output five times (Amazon Bedrock's guide, "Token burndown")."""
 
 SLOTS = 10
 """The slots after the migration, if no concurrency is reserved."""

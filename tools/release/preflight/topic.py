@@ -1,4 +1,4 @@
-"""The topic that pages notify: CloudWatch can publish to it, and somebody receives what is published."""
+"""The topic that pages notify: CloudWatch can publish to it, and somebody receives its messages."""
 
 from collections.abc import Iterator
 

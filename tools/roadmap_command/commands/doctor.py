@@ -136,7 +136,7 @@ def reconcile(
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
-    """Finalize tasks whose run ended without an outcome, and repair records that differ from the tables."""
+    """Finalize tasks after runs without an outcome, and repair records that differ from the tables."""
     result = Target.named(stack).invoke(
         "ReconcileTaskFunction", {"dry_run": dry_run, "accept_loss": accept_loss}
     )

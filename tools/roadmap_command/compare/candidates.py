@@ -1,4 +1,4 @@
-"""What a comparison asks: a model of Bedrock with its prompts, or a function of the team."""
+"""The candidates of a comparison: a model of Bedrock with its prompts, or a function of the team."""
 
 import hashlib
 import io
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Candidate(Model[QuestionT], Protocol[QuestionT]):
-    """A model whose answers can be kept."""
+    """A model with answers that can be kept."""
 
     @property
     def name(self) -> str:
@@ -69,10 +69,10 @@ class FunctionCandidate(FunctionModel):
     name: str
     place: str
     version: str
-    """A hash of the file; empty for an ARN, whose code is not known."""
+    """A hash of the file; empty for an ARN: its code is not known."""
 
     def key(self, request: GenerationRequest, rejected: Rejected | None) -> list[Any]:
-        """The function, and the event without what differs each time."""
+        """The function, and the event without the fields that differ each time."""
         event = self.event(request, rejected).model_dump(exclude={"idempotency_token", "seconds"})
         return [self.name, self.version, event]
 

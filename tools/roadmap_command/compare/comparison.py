@@ -48,7 +48,7 @@ class Pair(NamedTuple):
     candidate: Examined
     preference: Preference | None
     usage: Usage | None
-    """The candidate's tokens, with a correction; `None` if an answer did not tell them."""
+    """The candidate's tokens, with a correction; `None` if an answer had none."""
 
     seconds: float
 

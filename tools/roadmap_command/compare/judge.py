@@ -53,7 +53,7 @@ SHOWN = {
     ContentType.TUTORIAL: ("title", "summary", "markdown"),
     ContentType.RESOURCES: ("resources",),
 }
-"""The fields of a content that the judge compares: ids would tell which one is the candidate's."""
+"""The fields of a content that the judge compares: ids would identify the candidate's."""
 
 
 DOUBTFUL = "doubtful"

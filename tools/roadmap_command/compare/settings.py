@@ -17,7 +17,7 @@ def settings_for(model_id: str | None, region: str | None) -> Settings:
 
 @cache
 def _defaults() -> dict[str, str]:
-    """The variables of the function that generates whose value is a parameter with a default."""
+    """The variables of the function that generates that have the value of a parameter with a default."""
     template = read_template(REPOSITORY / "template.yaml")
     function = of_type(template, "AWS::Serverless::Function")["GenerateContentFunction"]
     parameters = {

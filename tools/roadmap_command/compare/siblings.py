@@ -24,7 +24,7 @@ _CODE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 
 
 class Siblings(NamedTuple):
-    """What the lessons of a course have in common."""
+    """The common facts of a course's lessons."""
 
     names: Mapping[str, str]
     """The names of its concepts, by id."""

@@ -1,4 +1,4 @@
-"""`GET /api/v1/tasks/{task_id}/source`: from what a task's contents were made."""
+"""`GET /api/v1/tasks/{task_id}/source`: the inputs of a task's contents."""
 
 from sqlalchemy import Connection
 

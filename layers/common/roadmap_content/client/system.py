@@ -23,7 +23,7 @@ from .http import HttpApi, QueryValue, path_of, rows
 
 
 class SystemRequests:
-    """Each request has the token of the client's own user, who needs the scope of a viewer or of an operator.
+    """Each request has the token of the client's own user; it needs the scope of a viewer or of an operator.
     Only `tasks` takes another user, whose own tasks need no scope.
     """
 
@@ -42,7 +42,7 @@ class SystemRequests:
         return rows(self._api.pages("/failures", FailurePage, **filters))
 
     def failure_history(self, days: int = 1) -> FailureHistory:
-        """What failed in the last days, also what has healed since."""
+        """The failures of the last days, also those that have healed."""
         return self._api.call("GET", "/failure-hours", FailureHistory, days=days)
 
     def failure_group(self, group_id: str) -> FailureGroupDetail:

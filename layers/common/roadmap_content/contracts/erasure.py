@@ -1,4 +1,4 @@
-"""The answers of `DELETE /api/v1/users/{user_id}/content`: what an erasure removes, and its receipt."""
+"""The answers of `DELETE /api/v1/users/{user_id}/content`: the removed rows and objects, and a receipt."""
 
 import hashlib
 from datetime import datetime
@@ -105,7 +105,7 @@ class ErasureAnswer(Payload):
 
 
 class DueErasure(Payload):
-    """An erased user of whom the database has rows again, as after the restore of a backup."""
+    """An erased user with rows in the database again, as after the restore of a backup."""
 
     erasure_id: str
     user_id: str

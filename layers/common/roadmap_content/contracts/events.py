@@ -61,7 +61,7 @@ class Part(NamedTuple):
 
     type: PartType
     data: Mapping[str, str]
-    """The concept, and what else is not the same for the whole event."""
+    """The concept, and the other fields that differ within the event."""
 
     @classmethod
     def saved(cls, item: Item) -> "Part":
@@ -191,7 +191,7 @@ class AttemptEvents(NamedTuple):
         replaced_at: datetime,
     ) -> Event:
         """The outcome has been recorded, or corrected. `generated` are items that were not staged; `turn`
-        is who acts next.
+        names the next one to act.
 
         `replaced_at` is the `updated_at` of the row that the outcome replaces: the same outcome may be
         recorded again after another one.

@@ -51,7 +51,7 @@ class Erasure(NamedTuple):
     """`after` of the previous answer."""
 
     replay: str | None = None
-    """The erasure of the register to apply again, to what is older."""
+    """The erasure of the register to apply again, to older rows."""
 
     @property
     def place(self) -> tuple[str, str]:

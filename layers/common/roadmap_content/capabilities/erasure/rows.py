@@ -343,7 +343,7 @@ def hand_over(connection: Connection, user_id: str) -> None:
 
 
 def all_users(connection: Connection) -> list[str]:
-    """Every user that the database names: also those who are only learners or operators."""
+    """Every user that the database names: also those that are only learners or operators."""
     parts = []
     for rule in rules(connection):
         persons = [*(rule.columns & {"actor", "queue_key"})]

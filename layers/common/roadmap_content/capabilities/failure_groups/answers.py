@@ -1,5 +1,5 @@
 """The answers of the routes of failure groups: current failures by group, with the next attempt's action for
-each; one group with its history; and what failed in the last days, also if it has healed.
+each; one group with its history; and the failures of the last days, also those that have healed.
 """
 
 from collections.abc import Sequence
@@ -63,7 +63,7 @@ def describe_group(
 
 
 def describe_history(connection: Connection, days: int) -> FailureHistory:
-    """Read what failed in the last days, and which of the groups have healed."""
+    """Read the failures of the last days, and the groups that have healed."""
     since = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=24 * days - 1)
     healed = [
         {**row._mapping, "sentence": sentence_of(row.error_code)}
@@ -100,7 +100,7 @@ def _fields(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a SQLAlchemy row
 def turn_of_group(
     state: GroupState, tasks: int, planned: int, next_at: datetime | None, advice: Advice
 ) -> Turn:
-    """Whose turn it is for a failure group of `tasks`, of which `planned` are tried again without a request,
+    """The turn of a failure group of `tasks`, of which `planned` are tried again without a request,
     the first one at `next_at`.
     """
     if not tasks:

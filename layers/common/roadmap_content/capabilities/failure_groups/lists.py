@@ -94,7 +94,7 @@ def read_group(connection: Connection, group_id: str) -> Any:  # noqa: ANN401 - 
 
 
 def read_hours(connection: Connection, since: datetime) -> Sequence[Any]:
-    """What failed in each hour since then, of all groups."""
+    """The failed items of each hour since then, of all groups."""
     return connection.execute(HOURS, {"since": since}).all()
 
 

@@ -79,8 +79,8 @@ def add_failure_list(api: Api) -> None:
         responses=answered(FailureHistory, "The failures by hour, and the groups that have healed", 422, 503),
     )
     def get_failure_history(days: Days = 1) -> FailureHistory:
-        """Get what failed in the last days, also what has healed since, and by whom. Requires the operator's
-        or the viewer's scope.
+        """Get the failures of the last days, also healed ones, and the causes of the healing. Requires the
+        operator's or the viewer's scope.
         """
         api.caller.require_sight()
         return api.read(describe_history, days)

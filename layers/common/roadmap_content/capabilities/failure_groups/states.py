@@ -97,7 +97,7 @@ def are_known(_services: Services, connection: Connection, remains: Remains) -> 
 
 def count_groups(connection: Connection) -> HealthPart:
     """The numbers of groups with current failures by state; and of those that would call a person, the number
-    whose tasks are all tried again without a request, and call nobody.
+    with only tasks that are tried again without a request, and call nobody.
     """
     found = {row.state: row for row in connection.execute(COUNT, {"limit": MOST_COUNTED})}
     groups = {state: found[state].groups if state in found else 0 for state in GroupState}

@@ -83,7 +83,7 @@ class GenerationRequest:
     """Above 1 if a saved item is replaced: another number than that of the item's former drafts."""
 
     change: Change | None = None
-    """`None`: a new content, whatever is saved."""
+    """`None`: a new content, also if one is saved."""
 
     task_id: str = ""
     roadmap_id: str = ""
@@ -94,14 +94,14 @@ class GenerationRequest:
 
 @dataclass
 class Allowance:
-    """The time and tokens for one item, and what was used. For one thread; the budget is shared."""
+    """The time and tokens for one item, and those that were used. For one thread; the budget is shared."""
 
     deadline: Deadline
     budget: TaskBudget | None = None
     quota: ModelQuota | None = None
     usage: Usage = field(default_factory=Usage)
     is_usage_known: bool = True
-    """Whether every answer told its tokens."""
+    """Whether every answer had its tokens."""
 
     model_id: str | None = None
     """The model that was asked; `None` if the generator uses none."""

@@ -100,7 +100,7 @@ class ModelThrottledError(ModelBusyError, code="ModelThrottled"):
     """The model's quota was exhausted until the time was up. Nothing is charged."""
 
     retry_after = 0.0
-    """Seconds for which the model accepts no call, if it says so."""
+    """Seconds for which the model accepts no call, if they are known."""
 
 
 class AnswerLostError(ModelError, code="AnswerLost"):
@@ -112,7 +112,7 @@ class Answer:
     """A model's answer."""
 
     usage: Usage | None
-    """The tokens that it used; `None` if it does not say: they stay counted at their maximum."""
+    """The tokens that it used; `None` if they are unknown: they stay counted at their maximum."""
 
     output: object = None
     fault: str | None = None
@@ -147,7 +147,7 @@ class Model(Protocol[QuestionT]):
         """Timeout of a call, in seconds."""
 
     def question(self, request: GenerationRequest) -> QuestionT:
-        """What is asked for an item."""
+        """The question for an item."""
 
     def need(self, question: QuestionT, rejected: Rejected | None) -> Need:
         """The most tokens that a call may use."""

@@ -64,8 +64,8 @@ def draft(outline: Outline) -> QuizDraft:
 def _choice(
     outline: Outline, texts: _Texts, number: str, question: str, known: Sequence[str], difficulty: Difficulty
 ) -> QuestionDraft:
-    """A question whose right options are the first texts of the outline, and two wrong ones. The order of the
-    options varies between concepts.
+    """A question with right options that are the first texts of the outline, and two wrong ones. The order of
+    the options varies between concepts.
     """
     several = question is texts.keywords
     right = [text for text in known if text][: 3 if several else 1] or [outline.nothing]

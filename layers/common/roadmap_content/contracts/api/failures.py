@@ -68,7 +68,7 @@ class FailurePage(Page[FailureGroup]):
 
 
 class FailureHour(Payload):
-    """What failed in an hour."""
+    """The failures of an hour."""
 
     hour: AwareDatetime
     failed: Annotated[Count, Field(description="Items. One that fails again in a later hour counts twice.")]

@@ -21,7 +21,7 @@ OF_FAILURE = "group_id", "error_code", "content_type"
 
 
 class Filter(Payload):
-    """A filter selects what meets every condition."""
+    """A filter selects by all of its conditions."""
 
     model_config = ConfigDict(extra="forbid")
 

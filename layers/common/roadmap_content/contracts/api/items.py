@@ -177,7 +177,7 @@ class ReasonRow(Payload):
 
 FAILED = "failed"
 """In the map, the state of an item that failed in the current attempt. The detail of an item lists its
-failures; its `ItemState` is what the next attempt begins with.
+failures; the next attempt begins with its `ItemState`.
 """
 
 LETTERS: Mapping[str, str] = {

@@ -56,10 +56,10 @@ class Attention(Payload):
 
 
 class DatabaseFinding(Payload):
-    """A difference between the database and what this system has installed in it, or needs of it."""
+    """A difference between the database and the installation of this system, or its needs."""
 
     kind: str
-    """What differs, such as `trigger_missing` or `column_missing`."""
+    """The kind of the difference, such as `trigger_missing` or `column_missing`."""
 
     object: str
     """The object of the database, such as `quiz_metadata.concept_id`."""

@@ -160,7 +160,7 @@ class TaskPage(Page[TaskRow]):
 
 
 class TaskSource(Payload):
-    """From what a task's contents were made. It contains data about the user: ids and the request."""
+    """The inputs of a task's contents. It contains data about the user: ids and the request."""
 
     task_id: str
     user_id: str
@@ -209,7 +209,7 @@ class AttemptScope(Payload):
     """Whether saved items were to be replaced as well."""
 
     instruction: str | None = None
-    """How they were to be changed; to owners, only what they wrote themselves."""
+    """How they were to be changed; to owners, only their own text."""
 
 
 class AttemptRow(Payload):

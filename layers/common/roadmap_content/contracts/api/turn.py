@@ -9,7 +9,7 @@ from ..states import Who
 
 
 class Turn(Payload):
-    """Who acts next, when, and why. `person` is what calls a person, and nothing else does."""
+    """Who acts next, when, and why. Only `person` calls a person."""
 
     who: Who
     at: Annotated[

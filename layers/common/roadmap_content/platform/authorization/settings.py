@@ -41,7 +41,7 @@ class AuthorizationSettings:
     """The users (`sub`) that are operators without a scope, for tokens of a product that have none."""
 
     tenant_claim: str = ""
-    """The claim with the user's tenant, whose users share the capacity. If empty, no token has a tenant."""
+    """The claim with the user's tenant: its users share the capacity. If empty, no token has a tenant."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:

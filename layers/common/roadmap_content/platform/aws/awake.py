@@ -18,7 +18,7 @@ HandlerT = TypeVar("HandlerT", bound=Callable[[dict[str, Any], Any], dict[str, A
 
 def keeps_awake(handler: HandlerT) -> HandlerT:
     """Answer the event in place of `handler`. `services` of the event, by the names of boto3, are connected
-    to: the answer tells how each is reached from the function's network (`make first-day`).
+    to: the answer has how each is reached from the function's network (`make first-day`).
     """
 
     @wraps(handler)

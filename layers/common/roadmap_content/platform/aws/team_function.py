@@ -72,7 +72,7 @@ class TeamFunction:
     """The time limit of one call."""
 
     def call(self, document: Mapping[str, Any], seconds_left: float) -> Any:  # noqa: ANN401 - any JSON value
-        """The function's answer to a document. One try: what may be repeated, the caller decides.
+        """The function's answer to a document. One try: the caller decides about others.
         Raises NoAnswerError.
         """
         from botocore import exceptions

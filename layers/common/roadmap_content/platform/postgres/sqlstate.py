@@ -71,7 +71,7 @@ def is_about_content(sqlstate: str) -> bool:
 
 
 class Denial(NamedTuple):
-    """A refused right, from an error of PostgreSQL whose texts name only objects."""
+    """A refused right, from an error of PostgreSQL with names of objects only."""
 
     target: str
     """The table or function, without its schema."""

@@ -98,8 +98,8 @@ def _insert_trial(connection: Connection, trial: str) -> MigrateResult:
 
 
 def _migrate(connection: Connection, settings: Settings, seconds: int, dry_run: bool) -> MigrateResult:
-    """Migrate, restore what the product has removed of ours, grant the rights, and rehearse as the roles that
-    have them now.
+    """Migrate, restore objects of ours that the product has removed, grant the rights, and rehearse
+    as the roles that have them now.
     """
     # SET LOCAL also works behind RDS Proxy, which refuses session options at connect time.
     connection.execute(text(f"SET LOCAL statement_timeout = '{seconds}s'"))

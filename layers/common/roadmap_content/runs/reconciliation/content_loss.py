@@ -21,7 +21,7 @@ from ...state.tasks.task import read_summary
 from .checks import IS_CHECKED
 
 SEVERAL = 3
-"""Roadmaps. Fewer may be the work of a person who has deleted the rows of a roadmap."""
+"""Roadmaps. A person may have deleted the rows of fewer."""
 
 SAMPLE = 200
 """Tasks that are looked at."""
@@ -43,7 +43,7 @@ JOIN roadmap_tasks t USING (task_id) WHERE {IS_CHECKED}"""
 
 
 class SweepHeldError(TransientError, code="SweepHeld"):
-    """The sweep changes nothing, because it does not believe what it sees."""
+    """The sweep changes nothing, because the loss is not believed."""
 
 
 class RecordedOutcome(NamedTuple):

@@ -54,7 +54,7 @@ def in_transaction(work: Callable[[Connection], object]) -> Callable[[Services, 
 
 
 def end_lost_runs(services: Services, deadline: Deadline) -> None:
-    """Finalize attempts whose execution ended without an event."""
+    """Finalize attempts after executions that ended without an event."""
     task_ids = transact(services.engine, silent, deadline, STARTING, MOST_DESCRIBED)
     repairs = repair_each(task_ids, partial(repair_task, services, deadline), deadline)
     for task_id, error in (repairs.locked | repairs.refused).items():  # the sweep records it, and tries again

@@ -171,7 +171,7 @@ def _record_outcome(
 
 
 def _turn_after(task: Task, outcome: Outcome, error: StateError | None, remaining: "Remaining") -> Turn:
-    """Who acts next, as the API answers it for the rows that this end has written."""
+    """The turn, as the API answers it for the rows that this end has written."""
     advices = [advice_for(failure.error_code, failure.stage) for failure in outcome.failures]
     if (fault := _fault_of(outcome) or (None if outcome.total else error)) is not None:
         advices.append(advice_for(fault.error, Stage.WORKFLOW))
@@ -206,7 +206,7 @@ def _leave_as_it_is(connection: Connection, task: Task, attempt: int, error: Sta
 
 
 class Remaining(NamedTuple):
-    """What follows an attempt that has ended."""
+    """The consequences of an attempt's end."""
 
     next_at: datetime | None
     """When the next attempt begins for which nobody has to ask."""

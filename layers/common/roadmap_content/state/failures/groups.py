@@ -92,8 +92,8 @@ Ended = tuple[str, int]
 """A task and its attempt that has ended."""
 
 FailuresChanged = Callable[[Connection, Sequence[FailureRow], Sequence[FailureRow], Ended | None], None]
-"""Takes a task's rows before and after a change, and the attempt whose end is the change: `None` if the
-product has changed the content, or the task is removed.
+"""Takes a task's rows before and after a change, and the attempt that has ended with the change: `None` if
+the product has changed the content, or the task is removed.
 """
 
 

@@ -30,7 +30,7 @@ def granted_batches(slots: int) -> int:
 
 
 class Candidate(NamedTuple):
-    """A user, or tenant, of a class who waits."""
+    """A waiting user, or tenant, of a class."""
 
     queue_class: str
     queue_key: str
@@ -42,7 +42,7 @@ class Candidate(NamedTuple):
 
 
 class Load(NamedTuple):
-    """What a decision needs to know."""
+    """The facts for a decision."""
 
     slots: int
     grants: int
@@ -53,14 +53,14 @@ class Load(NamedTuple):
 
     first_recent: str | None
     last_recent: str | None
-    """The first and the last key, in any order, of those who entered the queue recently; `None` if nobody."""
+    """The first and the last key, in any order, of the keys that entered the queue recently; `None`: none."""
 
     candidates: Sequence[Candidate]
     """Of each class, those with an attempt at work, and the two with the smallest virtual times without."""
 
 
 def next_candidate(load: Load) -> Candidate | None:
-    """The user whose oldest waiting attempt is admitted next; `None` while nobody may be admitted."""
+    """The user of the attempt that is admitted next; `None` while nobody may be admitted."""
     if load.grants >= granted_batches(load.slots):
         return None
     permitted = sorted(

@@ -23,7 +23,7 @@ _ADMITTED = """CASE (SELECT cause FROM content_attempts c
         WHEN 'checkpoint' THEN 'redriving' ELSE 'starting' END"""
 
 RECENT_MINUTES = 15
-"""A user who has entered the queue within these minutes uses it: others may hold half of the slots."""
+"""A user that has entered the queue within these minutes uses it: others may hold half of the slots."""
 
 # The previous attempt of the task has ended, with any result. The row of the capacity is locked after those
 # of the attempts and before any of the queue, and stays locked until the end of the transaction: the next

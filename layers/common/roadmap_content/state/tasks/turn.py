@@ -1,4 +1,4 @@
-"""Whose turn it is: who acts next for a task or a failure group, when, and why. No I/O."""
+"""The turn of a task: who acts next, when, and why. No I/O."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -10,7 +10,7 @@ from .next_actions import Advice
 
 
 class TaskFacts(NamedTuple):
-    """What decides about a task's turn. The fields are those of `Task`, and:"""
+    """The facts about a task's turn. The fields are those of `Task`, and:"""
 
     status: str
     attempt: int
@@ -21,7 +21,7 @@ class TaskFacts(NamedTuple):
     """Whether items are missing, or concepts are left out."""
 
     advice: Advice | None
-    """For what is missing; `None` if nothing is known about it."""
+    """For the missing items; `None` if nothing is known about it."""
 
     is_erased: bool = False
     is_stopped: bool = False
@@ -32,7 +32,7 @@ class TaskFacts(NamedTuple):
 
 
 def turn_of(facts: TaskFacts) -> Turn:
-    """Whose turn it is for a task."""
+    """The turn of a task."""
     if facts.is_erased:
         return Turn(who=Who.NOBODY, why="The data of its user was erased.")
     if facts.state not in (None, QueueState.ENDED):
