@@ -322,6 +322,40 @@ def test_an_attempt_that_left_the_queue_does_not_hold_up_the_next(waiting: Queue
     assert waiting.at_work() == [other]
 
 
+def test_an_attempt_that_leaves_while_an_admission_chooses_it_is_passed_over(
+    waiting: Queue, pipeline: Pipeline
+) -> None:
+    """The schema would refuse it, and the whole admission."""
+    waiting.stop()
+    left, other = waiting.enter("a"), waiting.enter("b")
+    waiting.resume()
+    with pipeline.engine.connect() as cancelling, ThreadPoolExecutor(1) as pool:
+        with cancelling.begin():
+            assert queue.leave_queue(cancelling, left, 1)
+            admitted = pool.submit(waiting.admit)
+            assert becomes_true(lambda: bool(processes_waiting_for(cancelling)), 60)
+        assert admitted.result() == [other]
+
+
+def test_a_late_plan_does_not_bring_an_ended_attempt_back(waiting: Queue, pipeline: Pipeline) -> None:
+    task = waiting.enter("a")
+    assert waiting.admit() == [task]
+    waiting.end(task)
+    with pipeline.services.engine.begin() as connection:
+        assert queue.record_running(connection, task, 1, Work(1, 1)) is None
+    assert waiting.at_work() == []
+
+
+def test_the_next_attempt_of_a_task_ends_the_entry_before_it(waiting: Queue, pipeline: Pipeline) -> None:
+    waiting.stop()
+    task = waiting.enter("a")
+    following = NewAttempt(task, 2, None, AttemptStart("user:a", Cause.RETRY))
+    with pipeline.services.engine.begin() as connection:
+        queue.enqueue(connection, following, QueueState.WAITING, Work(1, 1), most=0)
+    entries = pipeline.rows("SELECT attempt, state FROM content_queue ORDER BY attempt")
+    assert [(row["attempt"], row["state"]) for row in entries] == [(1, "ended"), (2, "waiting")]
+
+
 def test_an_attempt_that_is_released_twice_frees_its_slots_once(waiting: Queue) -> None:
     first, *others = [waiting.enter("a") for _ in range(3)]
     assert waiting.admit() == [first]
