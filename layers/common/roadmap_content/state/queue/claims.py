@@ -27,10 +27,10 @@ from ...platform.runtime.deadline import Deadline
 from ..failures.failures import forget_failures_of_attempts
 from ..outbox import record_events
 from ..services import Services
-from ..tasks.attempts import CONSOLE, AttemptStart, NewAttempt, forget_attempts
+from ..tasks.attempts import CONSOLE, AttemptStart, NewAttempt, forget_attempts, lock_attempts
 from ..tasks.ownership import why_not_startable
 from ..tasks.task import Task, claim_row, is_committed, read_product_work, read_task
-from .capacity import NOTHING, Work
+from .capacity import NOTHING, Work, lock_capacity
 from .place import read_place
 from .queue import Admitted, enqueue, was_admitted
 
@@ -186,8 +186,8 @@ class _NewAttempt:
         waits = self.state is QueueState.WAITING
         was_cancelled = self.task.status == "cancelled"
         new = NewAttempt(task_id, self.number, self.execution_arn, start, self.redrive_count, was_cancelled)
-        if self.number == 1 and forget_attempts(connection, task_id):
-            forget_failures_of_attempts(connection, task_id)
+        if self.number == 1:
+            forget_earlier_life(connection, task_id)
         admitted = enqueue(connection, new, self.state, self.work)
         has_waited = self.task.queue_state == QueueState.WAITING
         if has_waited and was_admitted(connection, task_id, self.task.attempt):
@@ -225,6 +225,14 @@ class _NewAttempt:
                 Admitted(now.task_id, self.number, now.state, self.execution_arn, *by, now.roadmap_id)
             ]
         return Claim(now, admitted, None)
+
+
+def forget_earlier_life(connection: Connection, task_id: str) -> None:
+    """Delete what is left of the attempts of a task whose row the product has deleted and made again."""
+    if lock_attempts(connection, task_id):
+        lock_capacity(connection)  # before the entries of the queue, which are deleted with the attempts
+        forget_attempts(connection, task_id)
+        forget_failures_of_attempts(connection, task_id)
 
 
 def _take(services: Services, new: _NewAttempt, deadline: Deadline) -> Claim:

@@ -64,6 +64,8 @@ opened AS (
     RETURNING attempt
 )"""
 
+LOCK_ALL = text("SELECT FROM content_attempts WHERE task_id = :task_id FOR UPDATE")
+
 FORGET = text("DELETE FROM content_attempts WHERE task_id = :task_id")
 
 # Guarantees: only the latest attempt of a task has a next one, which a repeated end does not move.
@@ -253,11 +255,14 @@ def generated_by(connection: Connection, task_id: str, attempt: int) -> Mapping[
     return {content_type: int(counts.get(content_type, 0)) for content_type in ContentType}
 
 
-def forget_attempts(connection: Connection, task_id: str) -> bool:
-    """Delete the attempts of an earlier life of a task, whose row was deleted and made again, and with them
-    their entries in the queue; return whether there were any.
-    """
-    return connection.execute(FORGET, {"task_id": task_id}).rowcount > 0
+def lock_attempts(connection: Connection, task_id: str) -> bool:
+    """Lock the attempts of a task; return whether there are any."""
+    return connection.execute(LOCK_ALL, {"task_id": task_id}).rowcount > 0
+
+
+def forget_attempts(connection: Connection, task_id: str) -> None:
+    """Delete the attempts of a task, and with them, by the foreign key, their entries in the queue."""
+    connection.execute(FORGET, {"task_id": task_id})
 
 
 class PlannedAttempt(NamedTuple):
