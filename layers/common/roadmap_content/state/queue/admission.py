@@ -7,6 +7,7 @@ started. A redrive can be repeated, too: an execution that runs is not redriven 
 
 from collections.abc import Iterable
 from itertools import takewhile
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -35,7 +36,7 @@ def start_admitted(
     """
     refused = {}
     for attempt in admitted:
-        subject = {"task_id": attempt.task_id, "attempt": attempt.attempt}
+        subject: dict[str, Any] = {"task_id": attempt.task_id, "attempt": attempt.attempt}
         if deadline.remaining <= 0:
             logger.warning("attempt_not_started", **subject, reason="no time is left")
             continue

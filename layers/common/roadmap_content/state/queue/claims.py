@@ -201,7 +201,7 @@ class _NewAttempt:
         state, place = self.state, None
         own = [each for each in admitted if (each.task_id, each.attempt) == (task_id, new.attempt)]
         if own:
-            state = own[0].state
+            state = QueueState(own[0].state)
         elif state is QueueState.WAITING and (place := read_place(connection, task_id, new.attempt)):
             events.append(claimed.events.queued(start.actor, start.cause, place.position))
         else:
