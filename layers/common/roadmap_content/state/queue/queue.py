@@ -34,16 +34,16 @@ RECENT_MINUTES = 15
 # changes.
 OPEN = text(f"""
 WITH {OPENED},
-locked_capacity AS MATERIALIZED (
+capacity AS MATERIALIZED (
     SELECT FROM content_capacity, (SELECT count(*) FROM opened) AS after_opening
     FOR UPDATE OF content_capacity
 ),
 superseded_entries AS (
     UPDATE content_queue SET state = 'ended', ended_at = clock_timestamp()
-    FROM (SELECT count(*) FROM locked_capacity) AS after_locking
+    FROM (SELECT count(*) FROM capacity) AS after_locking
     WHERE task_id = :task_id AND attempt <> :attempt AND state <> 'ended'
 )
-SELECT count(*) FROM locked_capacity
+SELECT count(*) FROM capacity
 """)
 
 # Inserts an attempt's entry, and its key's counter. The key is that of the tenant, whose name may be longer
@@ -192,13 +192,13 @@ ORDER BY sign_at, task_id LIMIT :limit
 # redrive runs already if its execution was redriven in AWS's console: it is charged now, with the lock of the
 # capacity.
 RECORD_RUNNING = text("""
-WITH locked_capacity AS MATERIALIZED (
+WITH capacity AS MATERIALIZED (
     SELECT FROM content_capacity WHERE EXISTS (SELECT FROM content_queue
         WHERE (task_id, attempt) = (:task_id, :attempt) AND state = 'waiting') FOR UPDATE
 ),
 entry_before AS MATERIALIZED (
     SELECT task_id, attempt, grants, CASE state WHEN 'waiting' THEN 0 ELSE tokens END AS charged
-    FROM content_queue q, (SELECT count(*) FROM locked_capacity) AS after_locking
+    FROM content_queue q, (SELECT count(*) FROM capacity) AS after_locking
     WHERE (task_id, attempt) = (:task_id, :attempt) AND state <> 'ended' FOR UPDATE OF q
 ),
 running AS (
