@@ -241,7 +241,7 @@ def fitting(entries: Iterator[Entry]) -> Iterator[Entry]:
 
 
 def _send(services: Services, entries: Sequence[Entry]) -> Sent:
-    """Send events with one request. An error of EventBridge is logged: nothing of the request counts as sent."""
+    """Send events with one request. After an error of EventBridge, which is logged, none counts as sent."""
     event_ids = [entry.event_id for entry in entries]
     try:
         refused = services.event_bus.put(entries)

@@ -68,15 +68,15 @@ def start_again(services: Services, deadline: Deadline) -> None:
 
 
 def plan_changed(services: Services, deadline: Deadline) -> None:
-    """Plan the checks of the tasks with changed rows."""
+    """Plan checks of the tasks with changed rows, page by page."""
     while transact(services.engine, plan_checks, deadline, CHANGES) == CHANGES:
         pass
     transact(services.engine, forget_unchecked_tasks, deadline)
 
 
 def report_queue(services: Services, deadline: Deadline) -> None:
-    """Write how many attempts wait and work, and for how long. Attempts wait by design while an operator has
-    stopped generation, and bulk attempts while interactive ones wait.
+    """Write the metrics of the queue. While an operator has stopped generation, attempts wait by design, and
+    bulk attempts while interactive ones wait: these waits are not measured.
     """
 
     def read(connection: Connection) -> tuple[Sequence[ClassInQueue], bool, int]:
@@ -101,7 +101,7 @@ def report_queue(services: Services, deadline: Deadline) -> None:
 
 
 def report_database(services: Services, deadline: Deadline) -> None:
-    """Write how many findings about the database there are, for the alarm."""
+    """Write the number of findings about the database, for the alarm."""
 
     def read(connection: Connection) -> int:
         condense_findings(connection)
@@ -120,6 +120,7 @@ def starts(services: Services) -> Sequence[Job]:
 
 
 def every_minute(services: Services) -> Sequence[Job]:
+    """The jobs of the schedule of each minute."""
     return (Job("lost runs", 60, end_lost_runs), *starts(services))
 
 
@@ -138,8 +139,8 @@ def always(services: Services) -> Sequence[Job]:
 
 
 def continued(scan: Scan, places: dict[str, str]) -> Job:
-    """The job that continues a scan. `places` has the place of each, and gets the next one. After an error,
-    the next sweep begins at the same place.
+    """The job that continues a scan at its place in `places`, and writes its next place there. After an
+    error, the next sweep begins at the same place.
     """
 
     def run(services: Services, deadline: Deadline) -> None:
@@ -149,7 +150,9 @@ def continued(scan: Scan, places: dict[str, str]) -> Job:
 
 
 def before_the_checks(services: Services, places: dict[str, str]) -> Sequence[Job]:
-    """Their limits leave the checks of tasks a quarter of the invocation's 240 seconds."""
+    """The jobs of a sweep that is not held, before it checks tasks. Their limits leave the checks a quarter
+    of the invocation's 240 seconds.
+    """
     return (
         *always(services),
         Job("retention", 10, remove_expired),

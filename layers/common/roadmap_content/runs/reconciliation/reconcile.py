@@ -82,18 +82,20 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
         DatabaseUnavailableError: no task was checked.
     """
     if request.detail is not None:
-        return _reported(record_execution_end(request.detail, services, deadline), services, deadline)
+        return _report(record_execution_end(request.detail, services, deadline), services, deadline)
     if request.starts_only:
         run_jobs(every_minute(services), services, deadline)
         return ReconcileResult(checked=0, repairs=[], finished=True, dry_run=False)
     if request.dry_run:
         repairs = _check_tasks(services, deadline, is_scheduled=False, dry_run=True)
-        return _reported(repairs, services, deadline, dry_run=True)
+        return _report(repairs, services, deadline, dry_run=True)
     return _sweep(request, services, deadline)
 
 
 def _sweep(request: ReconcileRequest, services: Services, deadline: Deadline) -> ReconcileResult:
-    """Run the jobs of the sweep, then check tasks while there is time."""
+    """Run the jobs of the sweep, then check tasks while there is time, and record the sweep. It is held, and
+    changes nothing of tasks, if much content is gone (`content_loss.py`) and no operator accepts that.
+    """
     started, is_scheduled = time.monotonic(), request.time is not None
     places: dict[str, str] = {}
     run_jobs(FIRST, services, deadline)
@@ -129,14 +131,15 @@ def _sweep(request: ReconcileRequest, services: Services, deadline: Deadline) ->
     if held:
         logger.error("sweep_held", **held.why)
         raise held
-    return _reported(repairs, services, deadline)
+    return _report(repairs, services, deadline)
 
 
 def _check_tasks(
     services: Services, deadline: Deadline, *, is_scheduled: bool, dry_run: bool = False
 ) -> Repairs:
     """Check tasks in `processing`, and finished ones: all, or those that are due."""
-    page, unchanged = (PAGE, STARTING) if is_scheduled else (None, timedelta(0))  # a person does not wait
+    # A person's request checks every task, also one that has just been claimed.
+    page, unchanged = (PAGE, STARTING) if is_scheduled else (None, timedelta(0))
     finished = due_tasks if is_scheduled else finished_tasks
 
     def task_ids() -> Iterator[str]:
@@ -149,7 +152,7 @@ def _check_tasks(
     return repair_each(task_ids(), partial(repair_task, services, deadline, dry_run=dry_run), deadline)
 
 
-def _reported(
+def _report(
     repairs: Repairs, services: Services, deadline: Deadline, *, dry_run: bool = False
 ) -> ReconcileResult:
     """Log the repairs, and record the errors of tasks, so that these are checked soon; return the result.

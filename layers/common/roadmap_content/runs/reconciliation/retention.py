@@ -66,6 +66,9 @@ def retentions(services: Services) -> list[tuple[Retention, int]]:
 
 
 def _remove(services: Services, retention: Retention, days: int, deadline: Deadline) -> int:
+    """Remove the oldest rows of a rule that are older than this many days, `STEP` at most; return their
+    number.
+    """
     table, key = retention.table or retention.name, retention.key
     statement = (
         retention.statement

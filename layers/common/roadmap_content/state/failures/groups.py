@@ -108,7 +108,7 @@ class Remains(NamedTuple):
 
 
 def group_failures(failures: Iterable[Failure]) -> list[TaskFailures]:
-    """A task's failures by group and content type, the most items first. `failures` are in framework order."""
+    """A task's failures, in framework order, by group and content type; the most items first."""
     members: dict[tuple[GroupKey, ContentType], list[Failure]] = {}
     for failure in failures:
         members.setdefault((group_of(failure), failure.item.content_type), []).append(failure)
