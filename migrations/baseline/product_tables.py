@@ -223,7 +223,7 @@ ALTER TABLE IF EXISTS roadmap_tasks DROP COLUMN IF EXISTS attempt, DROP COLUMN I
 
 def create_or_adopt(connection: Connection) -> None:
     """Create the product's tables, or add the missing tables and columns, and lock them."""
-    for table, columns in COLUMNS.items():
+    for table, columns in COLUMNS.items():  # with the key only: the other columns are added to every table
         key = next(iter(columns))
         connection.execute(text(f"CREATE TABLE IF NOT EXISTS {table} ({key} {columns[key]})"))
     connection.execute(text(f"LOCK TABLE {', '.join(COLUMNS)}"))

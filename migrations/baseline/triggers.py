@@ -624,6 +624,7 @@ def create_trigger(
 def _add_trigger(
     connection: Connection, name: str, event: str, table: str, function: str, level: str = "ROW"
 ) -> None:
+    """Create a trigger that calls a function for each row, or for each statement."""
     connection.exec_driver_sql(
         f"CREATE TRIGGER {name} {event} ON {table} FOR EACH {level} EXECUTE FUNCTION {function}()"
     )

@@ -213,11 +213,6 @@ class Services:
         return self._open(self._reader_credentials, STATEMENT_TIMEOUT)
 
     @cached_property
-    def unanswered_since(self) -> dict[str, datetime]:
-        """When this process first noticed that a role of the database cannot read or write."""
-        return {}
-
-    @cached_property
     def bucket(self) -> Bucket:
         """The bucket of staged content, manifests and tutorial texts."""
         return Bucket(self.settings.content_bucket)
@@ -252,6 +247,7 @@ class Services:
         return self._open(self._credentials, statement_timeout)
 
     def _open(self, credentials: Callable[[], Credentials], statement_timeout: int) -> Engine:
+        """Create an engine; `credentials` is called for each new connection."""
         settings = self.settings
         return open_engine(
             credentials,
@@ -263,14 +259,14 @@ class Services:
         )
 
     def _credentials(self) -> Credentials:
-        """Read the credentials, for each new connection, so that rotated ones are read again."""
+        """Read the credentials of the function's own role, also after their rotation."""
         settings = self.settings
         if settings.database_auth == "iam":
             return self._iam_credentials(settings.database_user)
         return _secret_credentials(settings.database_secret_arn)
 
     def _reader_credentials(self) -> Credentials:
-        # Not a parameter of the other: only functions that read with this role have its settings.
+        """Those of the reader. Only functions that read with this role have its settings."""
         settings = self.settings
         if settings.database_auth == "iam":
             return self._iam_credentials(settings.reader_user)

@@ -54,7 +54,9 @@ def in_transaction(work: Callable[[Connection], object]) -> Callable[[Services, 
 
 
 def end_lost_runs(services: Services, deadline: Deadline) -> None:
-    """Finalize attempts after executions that ended without an event."""
+    """Look at attempts at work without a sign for a while; finalize those whose execution has ended, without
+    an event that arrived.
+    """
     task_ids = transact(services.engine, silent, deadline, STARTING, MOST_DESCRIBED)
     repairs = repair_each(task_ids, partial(repair_task, services, deadline), deadline)
     for task_id, error in (repairs.locked | repairs.refused).items():  # the sweep records it, and tries again
@@ -110,8 +112,8 @@ def report_database(services: Services, deadline: Deadline) -> None:
     emit({Metric.DATABASE_FINDINGS: transact(services.engine, read, deadline)})
 
 
-def starts(services: Services) -> Sequence[Job]:
-    """The jobs that start attempts."""
+def jobs_that_start_attempts(services: Services) -> Sequence[Job]:
+    """Capabilities start attempts between the repetition of starts and the admission, which starts most."""
     return (
         Job("unconfirmed starts", 15, start_again),
         *services.parts_of_sweep(Job),
@@ -119,19 +121,19 @@ def starts(services: Services) -> Sequence[Job]:
     )
 
 
-def every_minute(services: Services) -> Sequence[Job]:
+def jobs_of_each_minute(services: Services) -> Sequence[Job]:
     """The jobs of the schedule of each minute."""
-    return (Job("lost runs", 60, end_lost_runs), *starts(services))
+    return (Job("lost runs", 60, end_lost_runs), *jobs_that_start_attempts(services))
 
 
-FIRST = (Job("plan of checks", 20, plan_changed),)
+BEFORE_THE_DECISION = (Job("plan of checks", 20, plan_changed),)
 """Before the sweep decides whether it changes anything: a task with a changed row is checked next."""
 
 
-def always(services: Services) -> Sequence[Job]:
+def jobs_of_each_sweep(services: Services) -> Sequence[Job]:
     """The jobs of a sweep, also of one that is held."""
     return (
-        *starts(services),
+        *jobs_that_start_attempts(services),
         Job("counts of superseded attempts", 15, count_superseded),  # the starts supersede some
         Job("delivery of events", 30, deliver_events),
         Job("findings of the database", 10, report_database),
@@ -154,7 +156,7 @@ def before_the_checks(services: Services, places: dict[str, str]) -> Sequence[Jo
     of the invocation's 240 seconds.
     """
     return (
-        *always(services),
+        *jobs_of_each_sweep(services),
         Job("retention", 10, remove_expired),
         *(continued(scan, places) for scan in services.parts_of_sweep(Scan)),
     )

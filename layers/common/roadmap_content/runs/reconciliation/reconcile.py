@@ -24,7 +24,15 @@ from ...state.tasks.unfinished import processing_tasks
 from .checks import due_tasks, finished_tasks, record_check
 from .content_loss import why_held
 from .execution_end import ExecutionEnd, record_execution_end
-from .jobs import FIRST, always, before_the_checks, every_minute, in_transaction, report_queue, run_jobs
+from .jobs import (
+    BEFORE_THE_DECISION,
+    before_the_checks,
+    in_transaction,
+    jobs_of_each_minute,
+    jobs_of_each_sweep,
+    report_queue,
+    run_jobs,
+)
 from .sweeps import Sweep, last_sweep, record_sweep
 from .task_repair import TASK_SECONDS, Repair, Repairs, repair_each, repair_task
 
@@ -84,7 +92,7 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
     if request.detail is not None:
         return _report(record_execution_end(request.detail, services, deadline), services, deadline)
     if request.starts_only:
-        run_jobs(every_minute(services), services, deadline)
+        run_jobs(jobs_of_each_minute(services), services, deadline)
         return ReconcileResult(checked=0, repairs=[], finished=True, dry_run=False)
     if request.dry_run:
         repairs = _check_tasks(services, deadline, is_scheduled=False, dry_run=True)
@@ -98,14 +106,15 @@ def _sweep(request: ReconcileRequest, services: Services, deadline: Deadline) ->
     """
     started, is_scheduled = time.monotonic(), request.time is not None
     places: dict[str, str] = {}
-    run_jobs(FIRST, services, deadline)
+    run_jobs(BEFORE_THE_DECISION, services, deadline)
     try:
         held = None if request.accept_loss else why_held(services, deadline)
         if request.accept_loss:
             logger.warning("loss_accepted", reason=request.accept_loss)
         last = transact(services.engine, last_sweep, deadline)
         places.update({} if last is None else last.places)
-        run_jobs(always(services) if held else before_the_checks(services, places), services, deadline)
+        jobs = jobs_of_each_sweep(services) if held else before_the_checks(services, places)
+        run_jobs(jobs, services, deadline)
         repairs = Repairs() if held else _check_tasks(services, deadline, is_scheduled=is_scheduled)
     except DatabaseUnavailableError:
         if is_scheduled:  # the sweep runs; the database's page has the cause

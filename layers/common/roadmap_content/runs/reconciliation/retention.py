@@ -55,6 +55,7 @@ def remove_expired(services: Services, deadline: Deadline) -> None:
 
 def retentions(services: Services) -> list[tuple[Retention, int]]:
     """Each rule with its days, which the parameter may change.
+    `DELETED` is the concern of the capability that removes such rows.
     Raises MissingSettingError: the parameter names another table.
     """
     changed = {name: days for name, days in services.settings.retention_days.items() if name != DELETED}

@@ -110,7 +110,8 @@ def repair_task(
     def repair(connection: Connection) -> FinalizeResult:
         lock_roadmap_at_once(connection, task.roadmap_id or "")
         lock_task_at_once(connection, task_id)
-        leave_queue(connection, task_id, task.attempt)  # the product has cancelled the task
+        # It waits if the product has cancelled the task, or deleted its roadmap: nothing will start it.
+        leave_queue(connection, task_id, task.attempt)
         record_check(connection, task_id)
         result = end_attempt(connection, services, task_id, task.attempt, run_end, task.execution_arn)
         if dry_run:

@@ -262,10 +262,9 @@ def _read_startable(
 
 
 def _names_a_failure(framework: Framework) -> bool:
-    """Whether `framework_data` marks an item as failed."""
-    statuses = [
-        key for kind in CONTENT_KINDS.values() for key in kind.project(None) if key.endswith("_status")
-    ]
+    """Whether `framework_data` marks an item as failed, in the field of its content type for the status."""
+    fields = [field for kind in CONTENT_KINDS.values() for field in kind.project(None)]
+    statuses = [field for field in fields if field.endswith("_status")]
     return any(node.get(status) == "failed" for node in framework.nodes.values() for status in statuses)
 
 
@@ -277,8 +276,9 @@ def _nothing_missing(services: Services, task: Task, deadline: Deadline, *, is_c
     def correct(connection: Connection) -> FinalizeResult:
         if is_complete:
             lock_roadmap(connection, task.roadmap_id or "")
-            load_framework(connection, task.roadmap_id, task.user_id)  # deleted since then: the task stays
-            lift_cancellation(connection, task.task_id, "processing")
+            # Raises if the roadmap was deleted since the task was read: then the task stays as it is.
+            load_framework(connection, task.roadmap_id, task.user_id)
+            lift_cancellation(connection, task.task_id, "processing")  # the end below records its outcome
         subject = task.task_id, task.attempt, RunEnd(), task.execution_arn
         return end_attempt(connection, services, *subject)
 

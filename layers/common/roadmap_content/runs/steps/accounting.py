@@ -117,10 +117,10 @@ def _explain(
     earlier = latest_failures(connection, task_id, attempt - 1) if outside else {}
     failures = {}
     for item in items:
-        cause = explanations.get(item, error or _UNEXPLAINED)
         if item not in outside:
-            code, reason = code_of(cause.error), cause.reason
-            failures[item] = Failure(item, Stage.WORKFLOW, code, reason, transient=True)
+            cause = explanations.get(item, error or _UNEXPLAINED)
+            code = code_of(cause.error)
+            failures[item] = Failure(item, Stage.WORKFLOW, code, cause.reason, transient=True)
         elif item in earlier:
             failures[item] = earlier[item][1]
         else:

@@ -70,7 +70,7 @@ def end_attempt(
     """
     lock_roadmap_of(connection, task_id)
     task = read_task(connection, task_id)
-    if not _is_known(connection, task, attempt, execution_arn or run_end.execution_arn):
+    if not _is_of_present_life(connection, task, attempt, execution_arn or run_end.execution_arn):
         raise TaskNotFoundError(f"attempt {attempt} is not one of task {task_id} any more")
     error = run_end.error
     try:
@@ -134,7 +134,7 @@ def end_attempt(
     )
 
 
-def _is_known(connection: Connection, task: Task, attempt: int, execution_arn: str | None) -> bool:
+def _is_of_present_life(connection: Connection, task: Task, attempt: int, execution_arn: str | None) -> bool:
     """Whether the attempt is one of the task's present life: an earlier one had other executions."""
     if task.attempt < attempt:
         return False
@@ -257,16 +257,14 @@ def _differing(task: Task, outcome: Outcome) -> list[str]:
     summary that the product wrote is not changed.
     """
     counted = task.recorded_summary
-    return [
-        name
-        for name, differs in (
-            ("status", task.status not in (outcome.status, "cancelled")),
-            ("failed_concepts", task.recorded_failures != outcome.failed_concepts),
-            ("execution_summary", bool(counted) and not counted.items() >= outcome.counts.items()),
-            ("completed_at", task.completed_at is None),
-        )
-        if differs
-    ]
+    differs = {
+        "status": task.status not in (outcome.status, "cancelled"),
+        "failed_concepts": task.recorded_failures != outcome.failed_concepts,
+        # A summary of ours has these counts, and more.
+        "execution_summary": bool(counted) and not counted.items() >= outcome.counts.items(),
+        "completed_at": task.completed_at is None,
+    }
+    return [name for name in differs if differs[name]]
 
 
 def _duration(task: Task, attempt: int, run_end: RunEnd) -> float:

@@ -137,16 +137,15 @@ def _record(
     """Record failures, the origins of refused answers, and the numbers of generated items, each once."""
     subject = request.plan.task_id, request.plan.attempt
     origins = [(failure, refused[failure.item]) for failure in failures if failure.item in refused]
-    earlier: str | None = None
+    earlier: str | None = None  # the transaction of the last try: its COMMIT may have got no answer
 
     def record(connection: Connection) -> None:
         nonlocal earlier
         record_failures(connection, *subject, failures)
         record_refused(connection, request.plan.roadmap_id, *subject, origins)
         if any(outcomes.generated.values()):
-            # An earlier try has counted them if its COMMIT succeeded without an answer.
             counted = add_generated(connection, *subject, outcomes.generated, earlier=earlier)
-            earlier = counted or earlier
+            earlier = counted or earlier  # nothing is returned if the last try has counted them
 
     transact(services.engine, record, deadline)
 

@@ -82,6 +82,16 @@ class Unprepared(Enum):
     NOT_STARTED = "the attempt is cancelled"
 
 
+class StoredText(NamedTuple):
+    """The newest text of a tutorial that is stored above the versions of all rows."""
+
+    body: bytes | None
+    """`None` if there is none."""
+
+    free_version: int
+    """The first version without a row or a text."""
+
+
 class ItemGeneration:
     """The preparation of the items of one batch. Its methods are called by several threads."""
 
@@ -150,13 +160,13 @@ class ItemGeneration:
             case NextAction.GENERATE if self._may_adopt(item):
                 self._adopt_or_generate(item)
             case NextAction.GENERATE:
-                self._generate(item, self._newest_text(item)[1])
+                self._generate(item, self._newest_text(item).free_version)
             case NextAction.REJECT_AND_GENERATE:
                 assert refusal is not None  # noqa: S101 - only a refusal leads to rejection
                 attempt, failure = refusal
                 self._staging.reject(item, failure, attempt)
                 logger.warning("staged_content_rejected", **item._asdict(), **failure.for_others.why)
-                self._generate(item, self._newest_text(item)[1], failure)
+                self._generate(item, self._newest_text(item).free_version, failure)
             case NextAction.REPLACE_ID:
                 self._amend(item, lambda _: self._new_identity(item))
             case NextAction.NEXT_VERSION:
@@ -200,25 +210,23 @@ class ItemGeneration:
         """Stage the newest text that is stored without a row, with its version; otherwise generate the item.
         Such a text was paid for, but its row was never saved.
         """
-        newest, free = self._newest_text(item)
-        draft = None if newest is None else draft_from_text(newest, self._concepts[item].name)
+        text, free = self._newest_text(item)
+        draft = None if text is None else draft_from_text(text, self._concepts[item].name)
         if draft is None:
             self._generate(item, free)
             return
         self._stage(item, draft, free - 1)
         logger.info("tutorial_text_adopted", item=item, version=free - 1)
 
-    def _newest_text(self, item: Item) -> tuple[bytes | None, int]:
-        """The text of the highest stored version above all rows, and the first version without a row or a
-        text. Of a content type without texts: none, and 1.
-        """
+    def _newest_text(self, item: Item) -> StoredText:
+        """The newest stored text of an item; of a content type without texts, none."""
         newest = None
         free = self._context.versions.get(item, 0) + 1
         if CONTENT_KINDS[item.content_type].sql.versions is not None:
             while text := self._bucket.get(product_text_key(self._plan.roadmap_id, item.concept_id, free)):
                 newest = text.body
                 free += 1
-        return newest, free
+        return StoredText(newest, free)
 
     def _is_saved_since_the_plan(self, item: Item) -> bool:
         """Whether somebody else has saved an item that would be generated: generating it would be paid twice.
@@ -294,7 +302,9 @@ class ItemGeneration:
         )
 
     def _amend(self, item: Item, amend: Callable[[Document], Document]) -> None:
-        """Stage the same content with another id or version, so that it is not paid for twice."""
+        """Stage the same content with the fields that `amend` returns for it (another id or version), so that
+        it is not paid for twice.
+        """
         staged = self._staging.get(item)
         if staged is None:
             raise StagedContentGoneError("the staged content was removed")

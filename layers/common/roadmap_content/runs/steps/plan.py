@@ -85,6 +85,7 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
         task_id=task_id,
         roadmap_id=task.roadmap_id or "",
         attempt=attempt,
+        # The wait in the queue is no part of the run's duration.
         claimed_at=task.claimed_at if running is None else running.admitted_at,
         manifest=key,
         planned=count_by_type(selection.items),
@@ -112,9 +113,9 @@ def _select(connection: Connection, task_id: str, attempt: int, execution_arn: s
     items = scope.select(snapshot.framework, snapshot.missing)
     # Only a scope that replaces content has saved items.
     saved = set(items).difference(snapshot.missing) if scope.regenerate else set()
-    replaces = current_revisions(connection, snapshot.task.roadmap_id or "", saved)
-    items = scope.unchanged(items, replaces)
-    replaces = {item: replaces[item] for item in items if item in replaces}
+    current = current_revisions(connection, snapshot.task.roadmap_id or "", saved)
+    items = scope.unchanged(items, current)
+    replaces = {item: current[item] for item in items if item in current}
     record_plan(connection, task_id, attempt, count_by_type(items), replaces)
     return _Selection(snapshot, items, replaces, refused_items(connection, task_id))
 

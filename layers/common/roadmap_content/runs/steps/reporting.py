@@ -99,10 +99,10 @@ def report_outcome(
     for failure in failures:
         by_concept.setdefault(failure.item.concept_id, []).append(failure)
     occurred_at = times_of_failures(connection, task.task_id, task.attempt) if by_concept else {}
-    # No time: the failures belong to the attempt before a redrive for which nothing is left to do.
     failed = [
-        subject.concept_failed(concept_id, alike, occurred_at.get(concept_id, ""))
-        for concept_id, alike in by_concept.items()
+        # Without a time, the failures belong to the attempt before a redrive for which nothing is left to do.
+        subject.concept_failed(concept_id, of_concept, occurred_at.get(concept_id, ""))
+        for concept_id, of_concept in by_concept.items()
     ]
     record_events(services, connection, [*failed, *ended])
     if not log_exists(connection):

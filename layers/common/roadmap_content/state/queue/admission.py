@@ -89,7 +89,7 @@ def start_unconfirmed(services: Services, deadline: Deadline) -> Iterable[tuple[
     """Start again the attempts that were admitted and are not known to have started; return those that cannot
     be redriven, as task and attempt.
     """
-    transact(services.engine, tidy_queue, deadline)
+    transact(services.engine, tidy_queue, deadline)  # nothing is started for a deleted task
     unstarted = transact(services.engine, unconfirmed, deadline, STARTING, MOST_UNCONFIRMED)
     in_time = takewhile(lambda _: deadline.remaining > 2 * RESERVE, unstarted)
     return start_admitted(services, in_time, deadline)

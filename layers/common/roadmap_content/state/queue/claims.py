@@ -94,7 +94,7 @@ def claim(
     """Claim the attempt after `task.attempt`, and put it into the queue. The task must not be at work.
 
     Its execution is started when the attempt is admitted, or redriven if the cause is a checkpoint. `start`
-    is written to the audit trail.
+    is written to the audit trail; `work` is the estimate by which it is admitted.
 
     Raises:
         ClaimRefusedError: another request has claimed the attempt first.

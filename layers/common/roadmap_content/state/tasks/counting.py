@@ -94,6 +94,7 @@ def _count_served(connection: Connection, selection: Selection) -> Total:
 
 def _count_checked(connection: Connection, selection: Selection) -> Total:
     """Count among the first `MAX_SCANNED` tasks; the count is exact if there are no others."""
+    # The columns of the checks.
     columns = f"{selection.order}.created_at, t.task_id, t.user_id, t.status, t.roadmap_id, t.updated_at"
     scanned = selection.in_order(columns, MAX_SCANNED + 1, checked=False)
     checks = " AND ".join(condition.of_row for condition in selection.checked)

@@ -97,9 +97,10 @@ class Selection(NamedTuple):
         where = [*self.where, *(condition.of_row for condition in self.checked if checked)]
         order = f"ORDER BY {self.order}.created_at DESC, {self.order}.task_id DESC"
         # One branch per status, because an index returns each in order. Any one may have the whole page.
+        of_statuses = [[*where, f"t.status = :{name}"] for name in self.statuses] or [where]
         branches = [
-            f"SELECT {columns} FROM {self.source} WHERE {' AND '.join([*where, *status]) or 'true'} {order}"
-            for status in ([[f"t.status = :{name}"] for name in self.statuses] or [[]])
+            f"SELECT {columns} FROM {self.source} WHERE {' AND '.join(conditions) or 'true'} {order}"
+            for conditions in of_statuses
         ]
         place = f"LIMIT {limit} OFFSET {offset}"
         if len(branches) == 1:
@@ -137,6 +138,7 @@ def select_tasks(connection: Connection, task_filter: TaskFilter) -> Selection:
     """
     conditions, parameters = task_conditions(task_filter)
     for name, candidates in _candidates(task_filter).items():
+        # The ids of a request are few.
         if name == "task_ids" or _count_candidates(connection, candidates, parameters) <= MAX_CANDIDATES:
             others = [condition for other, condition in conditions.items() if other != name]
             # `OFFSET 0` forces one index lookup per candidate. Otherwise a page of 50 may be read in the
@@ -163,8 +165,10 @@ def _in_order_of_an_index(task_filter: TaskFilter) -> tuple[Collection[str], Sel
     """The names of the conditions that an index serves in the list's order, and the selection by them."""
     if task_filter.user_id is not None:
         return ["user_id"], Selection("roadmap_tasks t", ["t.user_id = :user_id"], (), {})
-    for name in task_filter.by_failure:
-        # Each task once. Its rows are neighbours in the index, so a page is found without the others.
+    if task_filter.by_failure:
+        # Each task once. Its rows are neighbours in the index, so a page is found without the others. An
+        # index serves the first of several conditions; then all are checked.
+        name = next(iter(task_filter.by_failure))
         failing = (
             "SELECT DISTINCT ON (created_at, task_id) task_id, created_at FROM content_task_failures"
             f" WHERE {name} = :{name} ORDER BY created_at DESC, task_id DESC"
@@ -328,7 +332,7 @@ def read_page(connection: Connection, selection: Selection, after: Key | None, l
 def _end_of_scan(connection: Connection, selection: Selection) -> Key | None:
     """The last position that a page reads; `None` if fewer tasks than `MAX_SCANNED` are left."""
     columns = f"{selection.order}.created_at, {selection.order}.task_id"
-    if selection.without_tasks is not None:
+    if selection.without_tasks is not None:  # the position needs no row of a task
         selection = selection._replace(source=f"({selection.without_tasks}) AS f")
     last = selection.in_order(columns, 1, checked=False, offset=MAX_SCANNED - 1)
     statement = text(f"SELECT created_at, task_id FROM ({last}) AS l")

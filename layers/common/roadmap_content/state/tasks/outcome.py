@@ -78,8 +78,8 @@ class Outcome:
 def compute_outcome(
     concepts: int, missing: Sequence[Item], failures: Mapping[Item, Failure], fault: str | None = None
 ) -> Outcome:
-    """Compute the outcome of a framework with this number of concepts, `fault` of which have no usable id.
-    Each concept has an item of each content type.
+    """Compute the outcome of a framework with this number of concepts, each with an item of each content
+    type. `fault` names further concepts, which have no usable id, and so no items.
     """
     total = dict.fromkeys(ContentType, concepts)
     if not missing:

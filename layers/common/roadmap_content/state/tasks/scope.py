@@ -40,8 +40,6 @@ class Scope(NamedTuple):
 
     def select(self, framework: Framework, missing: Sequence[Item]) -> list[Item]:
         """The items to plan, in framework order."""
-        if self == WHOLE_TASK:
-            return list(missing)
         candidates = framework.items() if self.regenerate else missing
         return [item for item in candidates if self.includes(item)]
 

@@ -50,7 +50,8 @@ def local(moment: str) -> str:
 
 def earliest_instant(column: str) -> str:
     """The instant of a column of the product; the earlier one, if its local time occurs twice."""
-    # The zone's offset of the day before gives the earlier one, if that instant has this local time.
+    # A day after this local time of the day before: by the offset before a change of the clocks. It is the
+    # earlier instant, if it has this local time at all.
     moment = f"({_bounded(column)})"
     earlier, later = f"({_instant(f'{moment} - {_DAY}')} + {_DAY})", _instant(moment)
     local_again = f"timezone({_ZONE}, {earlier})"
