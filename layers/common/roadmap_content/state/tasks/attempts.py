@@ -345,15 +345,9 @@ def record_attempt_outcome(
     outcome: str | None = None,
 ) -> None:
     """Complete an attempt's row; if it is called again after the tables have changed, the row is updated.
-
-    Args:
-        connection: the transaction that records the outcome.
-        task_id: the task.
-        attempt: its attempt.
-        missing: the numbers of items of the attempt's scope that are missing, or not replaced, at its end;
-            `None` if nobody can read it: then those of saved and failed items are unknown (empty objects).
-        failed: the numbers of those items that have failed.
-        outcome: the task's status by default.
+    `missing` has the numbers of items of the attempt's scope that are missing, or not replaced, at its end,
+    and `failed` those of them that have failed. If nobody can read what is missing (`None`), the numbers of
+    saved and failed items are unknown: empty objects. `outcome` is the task's status by default.
     """
     row = connection.execute(READ_FOR_OUTCOME, {"task_id": task_id, "attempt": attempt}).one_or_none()
     if row is None:
