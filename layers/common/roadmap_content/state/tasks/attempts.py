@@ -357,7 +357,7 @@ def record_attempt_outcome(
     """
     row = connection.execute(READ_FOR_OUTCOME, {"task_id": task_id, "attempt": attempt}).one_or_none()
     if row is None:
-        return  # claimed without an audit row, by an earlier release that is still running
+        return  # never claimed: a retry found nothing missing, and corrects the task's records
     planned, saved, failed_of_plan = balance(row.planned, missing, failed)
     generated = dict.fromkeys(ContentType, 0) | (row.generated or {})
     counts = {"planned": planned, "saved": saved, "failed": failed_of_plan, "generated": generated}
