@@ -11,20 +11,23 @@ from roadmap_content.contracts.errors import (
     NotRedrivableError,
     StaleAttemptError,
     TaskCancelledError,
+    TaskNotFoundError,
 )
 from roadmap_content.contracts.payloads import Execution, FinalizeResult, RunInput
 from roadmap_content.contracts.states import Cause
 from roadmap_content.platform.aws.executions import Executions, ExecutionState, new_execution_name
+from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
 from roadmap_content.runs.retries.retry import redrive_task
 from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
+from roadmap_content.runs.steps.end_attempt import RunEnd, end_attempt
 from roadmap_content.runs.steps.finalize import FinalizeRequest, record_run_end
 from roadmap_content.runs.steps.plan import PlanRequest, PlanResult, plan_batches
 from roadmap_content.state.queue.admission import admit_waiting
 from roadmap_content.state.queue.capacity import TOKENS_PER_ITEM
 from roadmap_content.state.services import Services
-from roadmap_content.state.tasks.attempts import AttemptStart
+from roadmap_content.state.tasks.attempts import AttemptStart, record_plan
 from tests.support.commits import Commits, How, Strike, When
 from tests.support.factories import CONTENT_TABLES, USER, bundle_of, concept_ids, counts
 from tests.support.machine_model import batch_requests
@@ -323,6 +326,17 @@ def test_a_plan_delivered_after_the_end_of_its_attempt_plans_nothing(
     with pytest.raises(StaleAttemptError):
         plan(pipeline, arn, attempt)
     assert pipeline.task() == before
+
+
+def test_an_end_and_a_plan_that_come_late_change_nothing(pipeline: Pipeline) -> None:
+    """An attempt with a higher number is one of the task's life before an erasure."""
+    loaded(pipeline).run()
+    before = pipeline.rows("SELECT * FROM content_attempts")
+    deadline, task_id = Deadline.after(600), pipeline.task_id
+    with pytest.raises(TaskNotFoundError):
+        transact(pipeline.services.engine, end_attempt, deadline, pipeline.services, task_id, 2, RunEnd())
+    transact(pipeline.services.engine, record_plan, deadline, task_id, 1, counts(1), {})
+    assert pipeline.rows("SELECT * FROM content_attempts") == before
 
 
 def test_a_restored_database_starts_another_execution(pipeline: Pipeline) -> None:

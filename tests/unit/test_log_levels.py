@@ -54,3 +54,8 @@ def test_every_metric_and_the_lines_of_the_level_reach_cloudwatch(
     assert sent == [name for name in ("DEBUG", "INFO", "WARNING", "ERROR") if ORDER[name] >= ORDER[level]]
     (metric,) = [line for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
     assert passes(metric, minimum)
+
+
+def test_a_line_can_be_encoded_with_any_text_in_it() -> None:
+    line = logger.registered_formatter.serialize({"reason": "half an emoji: \ud83d"})
+    assert json.loads(line.encode())["reason"].startswith("half an emoji")
