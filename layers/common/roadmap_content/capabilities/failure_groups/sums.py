@@ -39,8 +39,8 @@ ON CONFLICT (group_id) DO UPDATE SET
     last_seen = greatest(known.last_seen, excluded.last_seen)
 """)
 
-# Adds differences to the sums of hours. A healed item has no hour in `:hours`: it is healed now, as an attempt
-# ends without its failure, and the attempt's cause is that of the healing.
+# Adds differences to the sums of hours. A healed item has no hour in `:hours`: it is healed now, because an
+# attempt ends without its failure, and the cause of the attempt is that of the healing.
 ADD_TO_HOURS = text("""
 INSERT INTO content_failure_hours AS known
     (group_id, hour, items, failed, automatically, by_recovery, by_person)
