@@ -213,11 +213,6 @@ class Services:
         return self._open(self._reader_credentials, STATEMENT_TIMEOUT)
 
     @cached_property
-    def unanswered_since(self) -> dict[str, datetime]:
-        """When this process first noticed that a role of the database cannot read or write."""
-        return {}
-
-    @cached_property
     def bucket(self) -> Bucket:
         """The bucket of staged content, manifests and tutorial texts."""
         return Bucket(self.settings.content_bucket)
