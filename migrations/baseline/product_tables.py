@@ -104,8 +104,9 @@ OPTIONAL_COLUMNS: Mapping[str, Sequence[str]] = {
 }  # fmt: skip
 """The columns that only some databases have. Once seen, they are needed: an absent column is not NULL."""
 
-# A row keeps its version unless the previous row has taken it. Among rows with the same version, the one that
-# readers see now comes last, so that it stays the highest.
+# Gives the tutorials of a concept different versions. A row keeps its version unless the previous row has
+# taken it: the largest lead of a version over its place so far is added to the place. Among rows with the
+# same version, the one that readers see now comes last, so that it stays the highest.
 RENUMBER_TUTORIALS = """
 WITH placed AS (
     SELECT tutorial_id, roadmap_id, concept_id, content_version, row_number() OVER (
@@ -124,7 +125,8 @@ FROM renumbered r
 WHERE t.tutorial_id = r.tutorial_id AND t.content_version <> r.free_version
 """
 
-# A higher version that is only prepared does not become the latest, unless it is already marked.
+# Marks of a concept's tutorials only the one with the highest version as the latest, if any is marked. A
+# higher version that is only prepared does not become the latest, unless it is already marked.
 REPAIR_LATEST = """
 WITH latest AS (
     SELECT roadmap_id, concept_id, max(content_version) AS content_version
@@ -139,6 +141,7 @@ WHERE t.roadmap_id = l.roadmap_id AND t.concept_id = l.concept_id
     AND t.is_latest IS DISTINCT FROM (t.content_version = l.content_version)
 """
 
+# The rows of a table by their place among those of their concept, the newest first.
 RANKED = """
 SELECT {key}, row_number() OVER (
     PARTITION BY roadmap_id, concept_id ORDER BY generated_at DESC NULLS LAST, {key} DESC) AS place
@@ -146,6 +149,7 @@ FROM {table}
 WHERE roadmap_id IS NOT NULL AND concept_id IS NOT NULL
 """
 
+# Moves all but a concept's newest row to the archive.
 ARCHIVE_DUPLICATES = """
 WITH removed AS (
     DELETE FROM {table} t USING ({ranked}) r
@@ -157,7 +161,8 @@ SELECT '{table}', source_row, 'a newer row has the same roadmap_id and concept_i
 FROM removed
 """
 
-# Deleting a row would delete or change rows that refer to it, or fail.
+# Reads the foreign keys that refer to a table, with the conditions under which a row `referring` refers to
+# the row `t`: deleting it would delete or change that row, or fail.
 FOREIGN_KEYS = """
 SELECT conname AS name, CAST(CAST(conrelid AS regclass) AS text) AS table_name, ARRAY(
     SELECT format('referring.%I = t.%I', own.attname, far.attname)
@@ -169,13 +174,14 @@ WHERE contype = 'f' AND confrelid = to_regclass(:table)
 ORDER BY conname
 """
 
+# Reads the keys of the rows that would be archived, and to which a row of one other table refers.
 REFERENCED_DUPLICATES = """
 SELECT t.{key} FROM {table} t JOIN ({ranked}) r ON t.{key} = r.{key} AND r.place > 1
 WHERE EXISTS (SELECT FROM {referring} referring WHERE {matches})
 ORDER BY 1
 """
 
-# Every unique index of a table that is checked immediately, with its key columns.
+# Reads every unique index of a table that is checked immediately, with its key columns.
 UNIQUE_INDEXES = """
 SELECT CAST(i.indexrelid AS regclass) AS name, ARRAY(
     SELECT CAST(a.attname AS text)
@@ -187,6 +193,7 @@ WHERE i.indrelid = to_regclass(:table) AND i.indexprs IS NULL
     AND i.indisunique AND i.indisvalid AND i.indimmediate
 """
 
+# Whether a table has a complete index that begins with `roadmap_id`.
 HAS_ROADMAP_INDEX = """
 SELECT EXISTS (
     SELECT FROM pg_index i JOIN pg_attribute a ON (a.attrelid, a.attnum) = (i.indrelid, i.indkey[0])
@@ -216,7 +223,7 @@ ALTER TABLE IF EXISTS roadmap_tasks DROP COLUMN IF EXISTS attempt, DROP COLUMN I
 
 def create_or_adopt(connection: Connection) -> None:
     """Create the product's tables, or add the missing tables and columns, and lock them."""
-    for table, columns in COLUMNS.items():
+    for table, columns in COLUMNS.items():  # with the key only: the other columns are added to every table
         key = next(iter(columns))
         connection.execute(text(f"CREATE TABLE IF NOT EXISTS {table} ({key} {columns[key]})"))
     connection.execute(text(f"LOCK TABLE {', '.join(COLUMNS)}"))
@@ -249,6 +256,9 @@ def add_indexes(connection: Connection) -> None:
 
 
 def _refuse_one_tutorial_per_concept(connection: Connection) -> None:
+    """Refuse an index that permits a concept one tutorial, or one that is the latest. Raises
+    CannotAdoptError.
+    """
     for index in connection.execute(text(UNIQUE_INDEXES), {"table": "tutorial_metadata"}):
         if set(index.columns) <= {"roadmap_id", "concept_id", "is_latest"}:
             raise CannotAdoptError(
@@ -258,6 +268,9 @@ def _refuse_one_tutorial_per_concept(connection: Connection) -> None:
 
 
 def _archive_duplicates(connection: Connection, table: str, key: str) -> None:
+    """Move the older rows of a concept to the archive.
+    Raises CannotAdoptError: another table refers to one of them; nothing is changed.
+    """
     ranked = RANKED.format(table=table, key=key)
     for reference in connection.execute(text(FOREIGN_KEYS), {"table": table}).all():
         query = REFERENCED_DUPLICATES.format(

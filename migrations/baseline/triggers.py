@@ -52,6 +52,7 @@ from sqlalchemy import Connection, text
 
 from migrations import time_zone_function
 
+# The time zone of the product's columns, and the present local time in it.
 CLOCK = f"""
 {time_zone_function("UTC")};
 CREATE FUNCTION content_now() RETURNS timestamp
@@ -61,8 +62,9 @@ BEGIN
 END $$
 """
 
-# A separate function, so that only an insert that waits has the cost of the subtransaction. After a wait
-# without success, the transaction's other inserts do not wait again.
+# Waits until no Save holds the roadmap, but not for long. A separate function, so that only an insert that
+# waits has the cost of the subtransaction. After a wait without success, the transaction's other inserts do
+# not wait again.
 WAIT = """
 CREATE FUNCTION content_wait_for_savers(roadmap_id text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '800ms' AS $$
@@ -76,7 +78,8 @@ EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
 END $$
 """
 
-# The rollback of a block does not restore NEW, so its copy is returned.
+# The function of a trigger, around its body: after an error, the product's row is written as it came. The
+# rollback of a block does not restore NEW, so its copy is returned.
 _TRIGGER = """
 CREATE FUNCTION {function}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
@@ -95,8 +98,9 @@ EXCEPTION WHEN OTHERS THEN
 END $$
 """
 
-# Once per transaction and trigger. A plain insert into a table without an index makes no session wait. Only
-# messages of class 42 are kept: they name columns and tables, and others may quote content.
+# Records the failure of a trigger, once per transaction and trigger. A plain insert into a table without an
+# index makes no session wait. Only messages of class 42 are kept: they name columns and tables, and others
+# may quote content.
 TRIGGER_FAILED = """
 CREATE FUNCTION content_trigger_failed(failing text, state text, reason text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -113,8 +117,8 @@ BEGIN
 END $$
 """
 
-# The roles that may create an object in a schema of the search path, besides its owner, superusers, this
-# function's owner, and roles with the privileges of the owner of the product's tables.
+# Reads the roles that may create an object in a schema of the search path, besides its owner, superusers,
+# this function's owner, and roles with the privileges of the owner of the product's tables.
 CREATORS = """
 CREATE FUNCTION content_creators() RETURNS TABLE (schema_name text, role_name text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -127,6 +131,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$
 """
 
+# Executes a statement that changes rows of the product, and sets off its triggers, with a path that is safe
+# for them; `older` and `newer` are the statement's values.
 REWRITE = """
 CREATE OR REPLACE FUNCTION content_rewrite(statement text, older anyelement, newer anycompatible) RETURNS void
 LANGUAGE plpgsql SET search_path = {path} SET enable_seqscan = off AS $$
@@ -135,6 +141,7 @@ BEGIN
 END $$
 """
 
+# The schemas of the search path in which no other role may create an object.
 SAFE_PATH = """
 SELECT coalesce(string_agg(quote_ident(name) || ', ', '' ORDER BY place), '')
 FROM unnest(current_schemas(false)) WITH ORDINALITY AS p(name, place)
@@ -162,6 +169,8 @@ def of_item(roadmap_id: str, concept_id: str) -> str:
 OF_NEW = of_item("NEW.roadmap_id", "NEW.concept_id")
 OF_MERGED = of_item("merged_roadmap", "merged_concept")
 
+# Gives a new row that is inserted as the latest the version after the highest, unless its own is higher. Its
+# key may exist: then the insert becomes an update, or fails as it would without us.
 BEFORE_TUTORIAL = """
 DECLARE
     highest integer;
@@ -182,9 +191,9 @@ BEGIN
 END;
 """
 
-# An AFTER trigger, because a statement that inserts a row and demotes the others itself fails (27000) if a
-# trigger has updated them before. A row that another transaction is updating is skipped, because
-# that transaction marks it as not the latest.
+# Marks the concept's other tutorials as not the latest. An AFTER trigger, because a statement that inserts a
+# row and demotes the others itself fails (27000) if a trigger has updated them before. A row that another
+# transaction is updating is skipped, because that transaction marks it as not the latest.
 AFTER_TUTORIAL = """
 DECLARE
     older record;
@@ -204,7 +213,9 @@ BEGIN
 END;
 """
 
-# If a migration has seen `quiz_attempts.quiz_id`, and it is gone, each quiz counts as referred to.
+# `content_references`: the columns that refer to a table, by a foreign key, or as `quiz_attempts.quiz_id`
+# without one. `content_is_referenced`: whether one of them refers to a row; of a quiz, true if a migration
+# has seen `quiz_attempts.quiz_id`, and it is gone.
 REFERENCES = """
 CREATE FUNCTION content_references(target regclass)
 RETURNS TABLE (referring regclass, own_column name, far_column name)
@@ -245,7 +256,8 @@ BEGIN
 END $$
 """
 
-# All columns but the key, because an adopted table may have columns that we do not know.
+# Gives the row `kept` the content of `newer`. All columns but the key, because an adopted table may have
+# columns that we do not know.
 REPLACE = """
 CREATE FUNCTION content_replace_item(target regclass, key_column name, kept anyelement, newer anycompatible)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
@@ -263,6 +275,9 @@ BEGIN
 END $$
 """
 
+# Archives a former row with the id `former_row`; `newer` is the id of the content that replaces it, NULL if
+# the row goes. Its revision, `content_id`, is that of the last content which has replaced one in this row, or
+# else its id.
 ARCHIVE = """
 CREATE FUNCTION content_archive_row(source text, former json, roadmap text, concept text, why text,
     former_row text, newer text) RETURNS void
@@ -276,7 +291,9 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $
 $$
 """
 
-# A row that cannot be locked for deletion, but can be locked for an update, is about to be referred to.
+# Lets a new row replace the concept's older ones: they are archived and deleted. One that another row refers
+# to is kept: it gets the content of the new row, which is not inserted then. A row that cannot be locked for
+# deletion, but can be locked for an update, is about to be referred to.
 BEFORE_ITEM = """
 DECLARE
     older record;
@@ -317,9 +334,10 @@ BEGIN
 END;
 """
 
-# The row that others refer to is kept, with the content of the newest row. If others refer to several rows,
-# they then refer to this one; if a constraint of theirs does not allow it, the row stays. The archived copy
-# of content that is current in another row has no `content_id`, so that its origin does not go with the copy.
+# Merges the rows of each concept of a roadmap into one, and returns the number of those that are gone. The
+# row that others refer to is kept, with the content of the newest row. If others refer to several rows, they
+# then refer to this one; if a constraint of theirs does not allow it, the row stays. The archived copy of
+# content that is current in another row has no `content_id`, so that its origin does not go with the copy.
 MERGE = """
 CREATE FUNCTION content_merge_{noun}(merged_roadmap text) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
@@ -375,6 +393,7 @@ BEGIN
 END $$
 """
 
+# Merges the rows of each content type that has one row for an item.
 MERGE_ITEMS = """
 CREATE FUNCTION content_merge_items(roadmap_id text) RETURNS integer
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
@@ -382,6 +401,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_s
 $$
 """
 
+# The questions of a quiz at a local time: those that were archived first after it, or the present ones.
 QUIZ_AT = """
 CREATE FUNCTION content_quiz_at(quiz text, at timestamp) RETURNS json
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
@@ -395,6 +415,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET e
 $$
 """
 
+# Keeps the version of a tutorial whose update has one that another row of the concept has.
 KEEP_VERSION = """
 BEGIN
     IF NEW.content_version IS DISTINCT FROM OLD.content_version AND EXISTS (
@@ -406,7 +427,8 @@ BEGIN
 END;
 """
 
-# The update succeeds and changes nothing.
+# Lets the product's mark `recovery_failed` change nothing of a task of ours whose attempt is open, or which
+# has left `processing`: the update succeeds.
 BEFORE_TASK = """
 BEGIN
     IF OLD.attempt IS NULL OR OLD.attempt <= 0 OR NEW.status IS DISTINCT FROM 'failed'
@@ -422,7 +444,9 @@ BEGIN
 END;
 """
 
-# A row that a foreign key deletes is deleted after its roadmap, whose archive is deleted already.
+# Archives the content of a row that is changed or deleted, unless the newest archived row is the same (Save
+# has archived it). A row that a foreign key deletes is deleted after its roadmap, whose archive is deleted
+# already.
 KEEP = """
 DECLARE
     former json;
@@ -447,6 +471,7 @@ BEGIN
 END;
 """
 
+# Deletes what we keep of a roadmap that is deleted, or of all.
 FORGET = """
 DECLARE
     digest bigint;
@@ -465,8 +490,9 @@ BEGIN
 END;
 """
 
-# Several rows of one roadmap in one transaction are one change. The tasks' own trigger does not use this: a
-# task may finish in a transaction that has changed its roadmap before.
+# Notes a change of a roadmap with a finished task of ours. Several rows of one roadmap in one transaction are
+# one change. The tasks' own trigger does not use this: a task may finish in a transaction that has changed
+# its roadmap before.
 NOTE_CHANGE = """
 DECLARE
     changed text = coalesce(NEW.roadmap_id, OLD.roadmap_id);
@@ -483,7 +509,8 @@ BEGIN
 END;
 """
 
-# A task of the product, too: a task of ours with the same roadmap is checked when the product's has ended.
+# Notes the end of a task, and each later change. A task of the product, too: a task of ours with the same
+# roadmap is checked when the product's has ended.
 NOTE_TASK = """
 BEGIN
     IF NEW.status = 'processing' THEN
@@ -597,6 +624,7 @@ def create_trigger(
 def _add_trigger(
     connection: Connection, name: str, event: str, table: str, function: str, level: str = "ROW"
 ) -> None:
+    """Create a trigger that calls a function for each row, or for each statement."""
     connection.exec_driver_sql(
         f"CREATE TRIGGER {name} {event} ON {table} FOR EACH {level} EXECUTE FUNCTION {function}()"
     )
