@@ -13,6 +13,7 @@ from roadmap_content.contracts.errors import (
     TaskCancelledError,
     TaskNotFoundError,
 )
+from roadmap_content.contracts.items import ContentType
 from roadmap_content.contracts.payloads import Execution, FinalizeResult, RunInput
 from roadmap_content.contracts.states import Cause
 from roadmap_content.platform.aws.executions import Executions, ExecutionState, new_execution_name
@@ -335,7 +336,7 @@ def test_an_end_and_a_plan_that_come_late_change_nothing(pipeline: Pipeline) -> 
     deadline, task_id = Deadline.after(600), pipeline.task_id
     with pytest.raises(TaskNotFoundError):
         transact(pipeline.services.engine, end_attempt, deadline, pipeline.services, task_id, 2, RunEnd())
-    transact(pipeline.services.engine, record_plan, deadline, task_id, 1, counts(1), {})
+    transact(pipeline.services.engine, record_plan, deadline, task_id, 1, {ContentType.QUIZ: 1}, {})
     assert pipeline.rows("SELECT * FROM content_attempts") == before
 
 
