@@ -18,25 +18,27 @@ log = logging.getLogger(__name__)
 OWN_COLUMNS = ("attempt", "execution_arn")
 """The columns that we have added to `roadmap_tasks`."""
 
+# Records our triggers and indexes on the product's tables, each with the statement that creates it.
 # Guarantees: what an earlier migration has recorded is kept.
 RECORD = text("""
-WITH tables AS (
+WITH product_tables AS (
     SELECT oid, relname FROM pg_class
     WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relkind IN ('r', 'p')
         AND relname NOT LIKE 'content\\_%'
 )
 INSERT INTO content_installation (kind, table_name, name, definition)
 SELECT 'trigger', t.relname, g.tgname, pg_get_triggerdef(g.oid)
-FROM tables t JOIN pg_trigger g ON g.tgrelid = t.oid
+FROM product_tables t JOIN pg_trigger g ON g.tgrelid = t.oid
 WHERE g.tgname LIKE 'content\\_%' AND NOT g.tgisinternal
 UNION ALL
 SELECT 'index', t.relname, i.relname, pg_get_indexdef(i.oid)
-FROM tables t JOIN pg_index x ON x.indrelid = t.oid JOIN pg_class i ON i.oid = x.indexrelid
+FROM product_tables t JOIN pg_index x ON x.indrelid = t.oid JOIN pg_class i ON i.oid = x.indexrelid
 WHERE i.relname LIKE 'content\\_%'
 ON CONFLICT (kind, table_name, name) DO NOTHING
 """)
 
-# Guarantees: a column that was seen once stays needed. So do our own tables.
+# Records the needed columns that exist, with their types, and our own tables. Guarantees: what was seen once
+# stays needed.
 RECORD_COLUMNS = text("""
 INSERT INTO content_installation (kind, table_name, name, definition)
 SELECT 'column', needed.table_name, a.attname, format_type(a.atttypid, a.atttypmod)
@@ -49,6 +51,7 @@ WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relkind 
 ON CONFLICT (kind, table_name, name) DO NOTHING
 """)
 
+# Reads the recorded objects that a table lacks, of those that can be created again.
 MISSING = text("""
 SELECT e.kind, e.table_name, e.name, e.definition FROM content_installation e
 JOIN pg_class t ON t.oid = to_regclass(quote_ident(e.table_name)) AND t.relkind IN ('r', 'p')
@@ -79,8 +82,8 @@ def record_columns(connection: Connection) -> None:
 
 
 def restore(connection: Connection) -> None:
-    """Restore missing objects on tables that exist: columns first, then indexes, then triggers. Others
-    are logged, and stay a finding of health.
+    """Restore missing objects on tables that exist: columns first, then indexes, then triggers. One that
+    cannot be restored is logged, and stays a finding of health. All other findings begin anew.
     """
     create_rewrite(connection)
     connection.execute(text("DELETE FROM content_findings"))

@@ -1,6 +1,6 @@
 """The privileges of the writer and the reader on tables. Each migration grants them again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, text
 
@@ -63,6 +63,7 @@ CALLS: Mapping[str, tuple[str, ...]] = {
 _EXISTING = text("SELECT name FROM unnest(CAST(:names AS text[])) name WHERE to_regclass(name) IS NOT NULL")
 _ROLE_EXISTS = text("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = :role)")
 _HAS = text("SELECT has_table_privilege(:role, :table, :privilege)")
+# Reads the defaults of a role's sessions in this database, as `name=value`.
 _ROLE_SETTINGS = text("""
 SELECT setting FROM pg_db_role_setting s
 JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) setting
@@ -86,23 +87,26 @@ def grant_access(connection: Connection, writer: str, reader: str) -> None:
     for role in (writer, reader):
         if not connection.scalar(_ROLE_EXISTS, {"role": role}):
             raise RolesIncompleteError(f"the role {role} does not exist: database/roles.sql creates it")
-    existing = set(connection.scalars(_EXISTING, {"names": list(READS)}))
     quote = connection.dialect.identifier_preparer.quote
     for function, roles in CALLS.items():
         for role in roles:
             grantee = quote(writer if role == "writer" else reader)
             connection.exec_driver_sql(f"GRANT EXECUTE ON FUNCTION {function} TO {grantee}")
-    for table in READS:
-        if table not in existing:
-            continue
-        for role, privileges in ((writer, ("SELECT", *WRITES.get(table, ()))), (reader, ("SELECT",))):
-            connection.exec_driver_sql(f"GRANT {', '.join(privileges)} ON {table} TO {quote(role)}")
-            for privilege in privileges:
-                if not connection.scalar(_HAS, {"role": role, "table": table, "privilege": privilege}):
-                    raise RolesIncompleteError(
-                        f"{role} was not granted {privilege} on {table}: the migrator must own the table or "
-                        "be a member of its owner"
-                    )
+    for table in connection.scalars(_EXISTING, {"names": list(READS)}).all():
+        _grant(connection, writer, table, ("SELECT", *WRITES.get(table, ())))
+        _grant(connection, reader, table, ("SELECT",))
+
+
+def _grant(connection: Connection, role: str, table: str, privileges: Sequence[str]) -> None:
+    """Grant a role privileges on a table, and verify them."""
+    grantee = connection.dialect.identifier_preparer.quote(role)
+    connection.exec_driver_sql(f"GRANT {', '.join(privileges)} ON {table} TO {grantee}")
+    for privilege in privileges:
+        if not connection.scalar(_HAS, {"role": role, "table": table, "privilege": privilege}):
+            raise RolesIncompleteError(
+                f"{role} was not granted {privilege} on {table}: the migrator must own the table or be a "
+                "member of its owner"
+            )
 
 
 def require_session_limits(connection: Connection, role: str, limits: Mapping[str, str]) -> None:
@@ -111,12 +115,10 @@ def require_session_limits(connection: Connection, role: str, limits: Mapping[st
     Raises:
         RolesIncompleteError: the message contains the missing statements.
     """
-    found = {
-        name.lower(): value
-        for name, value in (
-            str(setting).split("=", 1) for setting in connection.scalars(_ROLE_SETTINGS, {"role": role})
-        )
-    }
+    found = {}
+    for setting in connection.scalars(_ROLE_SETTINGS, {"role": role}):
+        name, _, value = setting.partition("=")
+        found[name.lower()] = value
     missing = [
         f"ALTER ROLE {role} SET {name} = '{value}';"
         for name, value in limits.items()

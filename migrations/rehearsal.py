@@ -6,6 +6,7 @@ import json
 
 from sqlalchemy import Connection, text
 
+# Insert the trial's roadmap, and its task, which waits for its first claim.
 INSERT_ROADMAP = text("""
 INSERT INTO roadmap_metadata (roadmap_id, user_id, title, total_estimated_hours, recommended_completion_weeks,
     framework_data, created_at)
@@ -35,7 +36,8 @@ def insert_trial(connection: Connection, trial: str) -> None:
     connection.execute(INSERT_TASK, {"trial": trial})
 
 
-# Rows that satisfy the product's rules, with the values that this system needs.
+# Insert copies of any roadmap and task of the product, which satisfy its rules, with the values that this
+# system needs. The task's user is that of the copied roadmap.
 COPY_ROADMAP = text("""
 INSERT INTO roadmap_metadata SELECT (json_populate_record(r, CAST(:values AS json))).*
 FROM roadmap_metadata r LIMIT 1

@@ -20,6 +20,8 @@ from sqlalchemy import Connection, text
 
 from migrations import CannotAdoptError
 
+from .triggers import digest
+
 log = logging.getLogger(__name__)
 
 MOST_NAMED = 20
@@ -104,8 +106,9 @@ OPTIONAL_COLUMNS: Mapping[str, Sequence[str]] = {
 }  # fmt: skip
 """The columns that only some databases have. Once seen, they are needed: an absent column is not NULL."""
 
-# A row keeps its version unless the previous row has taken it. Among rows with the same version, the one that
-# readers see now comes last, so that it stays the highest.
+# Gives the tutorials of a concept different versions. A row keeps its version unless the previous row has
+# taken it: the largest lead of a version over its place so far is added to the place. Among rows with the
+# same version, the one that readers see now comes last, so that it stays the highest.
 RENUMBER_TUTORIALS = """
 WITH placed AS (
     SELECT tutorial_id, roadmap_id, concept_id, content_version, row_number() OVER (
@@ -124,7 +127,8 @@ FROM renumbered r
 WHERE t.tutorial_id = r.tutorial_id AND t.content_version <> r.free_version
 """
 
-# A higher version that is only prepared does not become the latest, unless it is already marked.
+# Marks of a concept's tutorials only the one with the highest version as the latest, if any is marked. A
+# higher version that is only prepared does not become the latest, unless it is already marked.
 REPAIR_LATEST = """
 WITH latest AS (
     SELECT roadmap_id, concept_id, max(content_version) AS content_version
@@ -139,6 +143,7 @@ WHERE t.roadmap_id = l.roadmap_id AND t.concept_id = l.concept_id
     AND t.is_latest IS DISTINCT FROM (t.content_version = l.content_version)
 """
 
+# The rows of a table by their place among those of their concept, the newest first.
 RANKED = """
 SELECT {key}, row_number() OVER (
     PARTITION BY roadmap_id, concept_id ORDER BY generated_at DESC NULLS LAST, {key} DESC) AS place
@@ -146,6 +151,7 @@ FROM {table}
 WHERE roadmap_id IS NOT NULL AND concept_id IS NOT NULL
 """
 
+# Moves all but a concept's newest row to the archive.
 ARCHIVE_DUPLICATES = """
 WITH removed AS (
     DELETE FROM {table} t USING ({ranked}) r
@@ -157,7 +163,8 @@ SELECT '{table}', source_row, 'a newer row has the same roadmap_id and concept_i
 FROM removed
 """
 
-# Deleting a row would delete or change rows that refer to it, or fail.
+# Reads the foreign keys that refer to a table, with the conditions under which a row `referring` refers to
+# the row `t`: deleting it would delete or change that row, or fail.
 FOREIGN_KEYS = """
 SELECT conname AS name, CAST(CAST(conrelid AS regclass) AS text) AS table_name, ARRAY(
     SELECT format('referring.%I = t.%I', own.attname, far.attname)
@@ -169,13 +176,14 @@ WHERE contype = 'f' AND confrelid = to_regclass(:table)
 ORDER BY conname
 """
 
+# Reads the keys of the rows that would be archived, and to which a row of one other table refers.
 REFERENCED_DUPLICATES = """
 SELECT t.{key} FROM {table} t JOIN ({ranked}) r ON t.{key} = r.{key} AND r.place > 1
 WHERE EXISTS (SELECT FROM {referring} referring WHERE {matches})
 ORDER BY 1
 """
 
-# Every unique index of a table that is checked immediately, with its key columns.
+# Reads every unique index of a table that is checked immediately, with its key columns.
 UNIQUE_INDEXES = """
 SELECT CAST(i.indexrelid AS regclass) AS name, ARRAY(
     SELECT CAST(a.attname AS text)
@@ -187,22 +195,27 @@ WHERE i.indrelid = to_regclass(:table) AND i.indexprs IS NULL
     AND i.indisunique AND i.indisvalid AND i.indimmediate
 """
 
+# Whether a table has a complete index that begins with `roadmap_id`.
 HAS_ROADMAP_INDEX = """
 SELECT EXISTS (
     SELECT FROM pg_index i JOIN pg_attribute a ON (a.attrelid, a.attnum) = (i.indrelid, i.indkey[0])
     WHERE i.indrelid = to_regclass(:table) AND a.attname = 'roadmap_id' AND i.indpred IS NULL)
 """
 
-# None has two ids: an entry holds 2,704 bytes. A page sorts the tasks of one time by their ids.
-INDEXES = """
+# An entry holds 2,704 bytes, and any text of the product may be longer: only digests and prefixes of texts
+# are indexed. A page sorts the tasks of one time by their ids. The casts let the product change the types of
+# these columns, and the collation theirs. The status may become an enumerated type: PostgreSQL permits a
+# digest of it in an index only in an array.
+INDEXES = f"""
 CREATE INDEX content_task_by_execution ON roadmap_tasks (execution_arn);
 CREATE INDEX content_task_by_creation ON roadmap_tasks (created_at);
-CREATE INDEX content_task_by_status_and_creation ON roadmap_tasks (status, created_at);
-CREATE INDEX content_task_by_user_and_creation ON roadmap_tasks (user_id, created_at);
+CREATE INDEX content_task_by_status ON roadmap_tasks USING hash (status);
+CREATE INDEX content_task_by_status_and_creation
+    ON roadmap_tasks (hash_array_extended(ARRAY[status], 0), created_at);
+CREATE INDEX content_task_by_user_and_creation ON roadmap_tasks ({digest("user_id")}, created_at);
 CREATE INDEX content_task_by_update ON roadmap_tasks (updated_at);
--- The casts let the product change the types of these columns, and the collation theirs.
-CREATE INDEX content_task_by_prefix ON roadmap_tasks (CAST(task_id AS text) COLLATE "C" text_pattern_ops);
--- Only prefixes are indexed: an insert with a text too long for an index entry would fail.
+CREATE INDEX content_task_by_prefix
+    ON roadmap_tasks ("left"(CAST(task_id AS text), 100) COLLATE "C" text_pattern_ops);
 CREATE INDEX content_task_by_roadmap ON roadmap_tasks ("left"(roadmap_id, 100) COLLATE "C" text_pattern_ops);
 CREATE INDEX content_roadmap_by_title
     ON roadmap_metadata ("left"(lower(title), 100) COLLATE "C" text_pattern_ops);
@@ -216,7 +229,7 @@ ALTER TABLE IF EXISTS roadmap_tasks DROP COLUMN IF EXISTS attempt, DROP COLUMN I
 
 def create_or_adopt(connection: Connection) -> None:
     """Create the product's tables, or add the missing tables and columns, and lock them."""
-    for table, columns in COLUMNS.items():
+    for table, columns in COLUMNS.items():  # with the key only: the other columns are added to every table
         key = next(iter(columns))
         connection.execute(text(f"CREATE TABLE IF NOT EXISTS {table} ({key} {columns[key]})"))
     connection.execute(text(f"LOCK TABLE {', '.join(COLUMNS)}"))
@@ -244,11 +257,16 @@ def add_indexes(connection: Connection) -> None:
         ("quiz", "quiz_metadata"),
     ):
         if not connection.scalar(text(HAS_ROADMAP_INDEX), {"table": table}):
-            connection.execute(text(f"CREATE INDEX content_{noun}_by_roadmap ON {table} (roadmap_id)"))
+            connection.execute(
+                text(f"CREATE INDEX content_{noun}_by_roadmap ON {table} USING hash (roadmap_id)")
+            )
     connection.execute(text(INDEXES))
 
 
 def _refuse_one_tutorial_per_concept(connection: Connection) -> None:
+    """Refuse an index that permits a concept one tutorial, or one that is the latest. Raises
+    CannotAdoptError.
+    """
     for index in connection.execute(text(UNIQUE_INDEXES), {"table": "tutorial_metadata"}):
         if set(index.columns) <= {"roadmap_id", "concept_id", "is_latest"}:
             raise CannotAdoptError(
@@ -258,6 +276,9 @@ def _refuse_one_tutorial_per_concept(connection: Connection) -> None:
 
 
 def _archive_duplicates(connection: Connection, table: str, key: str) -> None:
+    """Move the older rows of a concept to the archive.
+    Raises CannotAdoptError: another table refers to one of them; nothing is changed.
+    """
     ranked = RANKED.format(table=table, key=key)
     for reference in connection.execute(text(FOREIGN_KEYS), {"table": table}).all():
         query = REFERENCED_DUPLICATES.format(

@@ -219,6 +219,7 @@ CREATE TABLE content_model_leases (
     seen_at timestamptz NOT NULL
 );
 """
+"""The tables of Generate, and the tokens that it has used."""
 
 CONTENT = """
 -- Rows that were removed from a content table, or replaced in place, with all columns. `content_id` is the
@@ -433,6 +434,7 @@ again after a restore. An adoption finds them.
 OWN = tuple(name for name in re.findall(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+)", TABLES) if name not in KEPT)
 """The tables that a downgrade removes with their rows."""
 
+# The columns of the kept tables, with their types, read from the statements above.
 _COLUMNS = [
     (table, column, type_name)
     for table in KEPT
@@ -440,6 +442,7 @@ _COLUMNS = [
     for column, type_name in re.findall(r"^    ([a-z]\w+) ([a-z]+)", body, re.MULTILINE)
 ]
 
+# Names the tables that exist and lack one of these columns with its type.
 OF_ANOTHER_SHAPE = text("""
 SELECT DISTINCT c.column->>0 FROM json_array_elements(CAST(:columns AS json)) AS c("column")
 LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(c.column->>0) AND a.attname = c.column->>1

@@ -3,17 +3,13 @@
 - The product's timestamps have no time zone, and are local times. Ours must be of the same zone: durations
   between two clocks are hours too long, or negative. The zone is a function, so that every session has the
   same one, also through a pooler. It is UTC until `migrations.use_time_zone` sets another one.
-- The product writes each tutorial as version 1, with a new id, and updates it with version 1 again. A
-  tutorial that is inserted as the latest gets the version after the highest, and the others stop being the
-  latest. An update keeps the version if another row has the new one.
-- A second row of a concept's resources or quiz replaces the first, which moves to `content_archive`. If
-  another row refers to the first (a foreign key, or `quiz_attempts` without one), it keeps its id and gets
-  the new content: a learner with the old quiz on the screen can save an attempt, and each page finds one
-  row. `content_merge_items` merges rows that were inserted at the same moment.
-- The content of a row is archived before the product changes or deletes it, unless the writer has archived
-  it: the newest archived row then equals the old one, and, for a change, has the id of the new content.
-- At its start the product marks tasks in `processing` as failed at the step `recovery_failed`. This does
-  not apply to a task with an open attempt of ours, nor to one of ours that has left `processing` since.
+- The product writes each tutorial as version 1, with a new id, and updates it with version 1 again: the
+  versions and the mark of the latest are corrected.
+- A second row of a concept's resources or quiz replaces the first, in place if another row refers to it (a
+  foreign key, or `quiz_attempts` without one): a learner with the old quiz on the screen can save an attempt,
+  and each page finds one row. `content_merge_items` merges rows that were inserted at the same moment.
+- The content of a row is archived before the product changes or deletes it.
+- At its start the product marks tasks in `processing` as failed at the step `recovery_failed`, also ours.
 - Changes of rows are noted for the sweep: of roadmaps with a finished task of ours, once per transaction and
   roadmap. The next planned check finds changes that no trigger sees.
 
@@ -52,6 +48,7 @@ from sqlalchemy import Connection, text
 
 from migrations import time_zone_function
 
+# The time zone of the product's columns, and the present local time in it.
 CLOCK = f"""
 {time_zone_function("UTC")};
 CREATE FUNCTION content_now() RETURNS timestamp
@@ -61,8 +58,9 @@ BEGIN
 END $$
 """
 
-# A separate function, so that only an insert that waits has the cost of the subtransaction. After a wait
-# without success, the transaction's other inserts do not wait again.
+# Waits until no Save holds the roadmap, but not for long. A separate function, so that only an insert that
+# waits has the cost of the subtransaction. After a wait without success, the transaction's other inserts do
+# not wait again.
 WAIT = """
 CREATE FUNCTION content_wait_for_savers(roadmap_id text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '800ms' AS $$
@@ -76,7 +74,8 @@ EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
 END $$
 """
 
-# The rollback of a block does not restore NEW, so its copy is returned.
+# The function of a trigger, around its body: after an error, the product's row is written as it came. The
+# rollback of a block does not restore NEW, so its copy is returned.
 _TRIGGER = """
 CREATE FUNCTION {function}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
@@ -95,8 +94,9 @@ EXCEPTION WHEN OTHERS THEN
 END $$
 """
 
-# Once per transaction and trigger. A plain insert into a table without an index makes no session wait. Only
-# messages of class 42 are kept: they name columns and tables, and others may quote content.
+# Records the failure of a trigger, once per transaction and trigger. A plain insert into a table without an
+# index makes no session wait. Only messages of class 42 are kept: they name columns and tables, and others
+# may quote content.
 TRIGGER_FAILED = """
 CREATE FUNCTION content_trigger_failed(failing text, state text, reason text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -113,8 +113,8 @@ BEGIN
 END $$
 """
 
-# The roles that may create an object in a schema of the search path, besides its owner, superusers, this
-# function's owner, and roles with the privileges of the owner of the product's tables.
+# Reads the roles that may create an object in a schema of the search path, besides its owner, superusers,
+# this function's owner, and roles with the privileges of the owner of the product's tables.
 CREATORS = """
 CREATE FUNCTION content_creators() RETURNS TABLE (schema_name text, role_name text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -127,6 +127,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$
 """
 
+# Executes a statement that changes rows of the product, and sets off its triggers, with a path that is safe
+# for them; `older` and `newer` are the statement's values.
 REWRITE = """
 CREATE OR REPLACE FUNCTION content_rewrite(statement text, older anyelement, newer anycompatible) RETURNS void
 LANGUAGE plpgsql SET search_path = {path} SET enable_seqscan = off AS $$
@@ -135,6 +137,7 @@ BEGIN
 END $$
 """
 
+# The schemas of the search path in which no other role may create an object.
 SAFE_PATH = """
 SELECT coalesce(string_agg(quote_ident(name) || ', ', '' ORDER BY place), '')
 FROM unnest(current_schemas(false)) WITH ORDINALITY AS p(name, place)
@@ -162,6 +165,8 @@ def of_item(roadmap_id: str, concept_id: str) -> str:
 OF_NEW = of_item("NEW.roadmap_id", "NEW.concept_id")
 OF_MERGED = of_item("merged_roadmap", "merged_concept")
 
+# Gives a new row that is inserted as the latest the version after the highest, unless its own is higher. Its
+# key may exist: then the insert becomes an update, or fails as it would without us.
 BEFORE_TUTORIAL = """
 DECLARE
     highest integer;
@@ -182,9 +187,9 @@ BEGIN
 END;
 """
 
-# An AFTER trigger, because a statement that inserts a row and demotes the others itself fails (27000) if a
-# trigger has updated them before. A row that another transaction is updating is skipped, because
-# that transaction marks it as not the latest.
+# Marks the concept's other tutorials as not the latest. An AFTER trigger, because a statement that inserts a
+# row and demotes the others itself fails (27000) if a trigger has updated them before. A row that another
+# transaction is updating is skipped, because that transaction marks it as not the latest.
 AFTER_TUTORIAL = """
 DECLARE
     older record;
@@ -204,7 +209,9 @@ BEGIN
 END;
 """
 
-# If a migration has seen `quiz_attempts.quiz_id`, and it is gone, each quiz counts as referred to.
+# `content_references`: the columns that refer to a table, by a foreign key, or as `quiz_attempts.quiz_id`
+# without one. `content_is_referenced`: whether one of them refers to a row; of a quiz, true if a migration
+# has seen `quiz_attempts.quiz_id`, and it is gone.
 REFERENCES = """
 CREATE FUNCTION content_references(target regclass)
 RETURNS TABLE (referring regclass, own_column name, far_column name)
@@ -245,7 +252,8 @@ BEGIN
 END $$
 """
 
-# All columns but the key, because an adopted table may have columns that we do not know.
+# Gives the row `kept` the content of `newer`. All columns but the key, because an adopted table may have
+# columns that we do not know.
 REPLACE = """
 CREATE FUNCTION content_replace_item(target regclass, key_column name, kept anyelement, newer anycompatible)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
@@ -263,6 +271,9 @@ BEGIN
 END $$
 """
 
+# Archives a former row with the id `former_row`; `newer` is the id of the content that replaces it, NULL if
+# the row goes. Its revision, `content_id`, is that of the last content which has replaced one in this row, or
+# else its id.
 ARCHIVE = """
 CREATE FUNCTION content_archive_row(source text, former json, roadmap text, concept text, why text,
     former_row text, newer text) RETURNS void
@@ -276,7 +287,9 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $
 $$
 """
 
-# A row that cannot be locked for deletion, but can be locked for an update, is about to be referred to.
+# Lets a new row replace the concept's older ones: they are archived and deleted. One that another row refers
+# to is kept: it gets the content of the new row, which is not inserted then. A row that cannot be locked for
+# deletion, but can be locked for an update, is about to be referred to.
 BEFORE_ITEM = """
 DECLARE
     older record;
@@ -317,9 +330,10 @@ BEGIN
 END;
 """
 
-# The row that others refer to is kept, with the content of the newest row. If others refer to several rows,
-# they then refer to this one; if a constraint of theirs does not allow it, the row stays. The archived copy
-# of content that is current in another row has no `content_id`, so that its origin does not go with the copy.
+# Merges the rows of each concept of a roadmap into one, and returns the number of those that are gone. The
+# row that others refer to is kept, with the content of the newest row. If others refer to several rows, they
+# then refer to this one; if a constraint of theirs does not allow it, the row stays. The archived copy of
+# content that is current in another row has no `content_id`, so that its origin does not go with the copy.
 MERGE = """
 CREATE FUNCTION content_merge_{noun}(merged_roadmap text) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
@@ -375,6 +389,7 @@ BEGIN
 END $$
 """
 
+# Merges the rows of each content type that has one row for an item.
 MERGE_ITEMS = """
 CREATE FUNCTION content_merge_items(roadmap_id text) RETURNS integer
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
@@ -382,6 +397,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_s
 $$
 """
 
+# The questions of a quiz at a local time: those that were archived first after it, or the present ones.
 QUIZ_AT = """
 CREATE FUNCTION content_quiz_at(quiz text, at timestamp) RETURNS json
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
@@ -395,6 +411,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET e
 $$
 """
 
+# Keeps the version of a tutorial whose update has one that another row of the concept has.
 KEEP_VERSION = """
 BEGIN
     IF NEW.content_version IS DISTINCT FROM OLD.content_version AND EXISTS (
@@ -406,7 +423,8 @@ BEGIN
 END;
 """
 
-# The update succeeds and changes nothing.
+# Lets the product's mark `recovery_failed` change nothing of a task of ours whose attempt is open, or which
+# has left `processing`: the update succeeds.
 BEFORE_TASK = """
 BEGIN
     IF OLD.attempt IS NULL OR OLD.attempt <= 0 OR NEW.status IS DISTINCT FROM 'failed'
@@ -422,7 +440,9 @@ BEGIN
 END;
 """
 
-# A row that a foreign key deletes is deleted after its roadmap, whose archive is deleted already.
+# Archives the content of a row that is changed or deleted, unless the newest archived row is the same: Save
+# has archived it; for a change, with the id of the new content. A row that a foreign key deletes is deleted
+# after its roadmap, whose archive is deleted already.
 KEEP = """
 DECLARE
     former json;
@@ -447,6 +467,7 @@ BEGIN
 END;
 """
 
+# Deletes what we keep of a roadmap that is deleted, or of all.
 FORGET = """
 DECLARE
     digest bigint;
@@ -465,8 +486,9 @@ BEGIN
 END;
 """
 
-# Several rows of one roadmap in one transaction are one change. The tasks' own trigger does not use this: a
-# task may finish in a transaction that has changed its roadmap before.
+# Notes a change of a roadmap with a finished task of ours. Several rows of one roadmap in one transaction are
+# one change. The tasks' own trigger does not use this: a task may finish in a transaction that has changed
+# its roadmap before.
 NOTE_CHANGE = """
 DECLARE
     changed text = coalesce(NEW.roadmap_id, OLD.roadmap_id);
@@ -483,7 +505,8 @@ BEGIN
 END;
 """
 
-# A task of the product, too: a task of ours with the same roadmap is checked when the product's has ended.
+# Notes the end of a task, and each later change. A task of the product, too: a task of ours with the same
+# roadmap is checked when the product's has ended.
 NOTE_TASK = """
 BEGIN
     IF NEW.status = 'processing' THEN
@@ -557,15 +580,8 @@ def create_rewrite(connection: Connection) -> None:
 def keep_content(
     connection: Connection, noun: str, table: str, key: str, columns: Iterable[str], skipped: str = "false"
 ) -> None:
-    """Create the index of a content table's items, and the triggers that archive former content.
-
-    Args:
-        connection: the migration's.
-        noun: its content type, for the names.
-        table: its name.
-        key: its primary key.
-        columns: the columns with the content of an item.
-        skipped: a condition of rows that are not archived.
+    """Create the index of a content table's items, and the triggers that archive former content: the values
+    of `columns`. `noun` is the content type, for the names; rows that meet `skipped` are not archived.
     """
     changed = " OR ".join(  # `json` has no operator for equality
         f"CAST(OLD.{column} AS text) IS DISTINCT FROM CAST(NEW.{column} AS text)" for column in columns
@@ -597,6 +613,7 @@ def create_trigger(
 def _add_trigger(
     connection: Connection, name: str, event: str, table: str, function: str, level: str = "ROW"
 ) -> None:
+    """Create a trigger that calls a function for each row, or for each statement."""
     connection.exec_driver_sql(
         f"CREATE TRIGGER {name} {event} ON {table} FOR EACH {level} EXECUTE FUNCTION {function}()"
     )

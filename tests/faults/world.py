@@ -13,8 +13,7 @@ from typing import Any
 from sqlalchemy import text
 
 from roadmap_content.capabilities.recoveries.create import create
-from roadmap_content.capabilities.recoveries.decisions import Limits
-from roadmap_content.capabilities.recoveries.request import RecoveryFilter
+from roadmap_content.capabilities.recoveries.request import RecoveryFilter, RecoveryRequest
 from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.contracts.errors import ContentError
 from roadmap_content.contracts.payloads import BatchRequest, RunInput, StateError
@@ -229,14 +228,16 @@ class World:
         """An operator creates a recovery of the task and of another one that may be deleted, which starts
         them.
         """
-        create(
-            self.services,
-            RecoveryFilter(task_ids=(self.task_id, DELETED)),
-            Limits(rate_per_minute=100_000, concurrency=2, token_budget=budget, canary=canary),
-            "operator:op",
-            "why",
-            self.deadline(),
+        request = RecoveryRequest(
+            filter=RecoveryFilter(task_ids=[self.task_id, DELETED]),
+            reason="why",
+            rate_per_minute=100_000,
+            concurrency=2,
+            token_budget=budget,
+            canary=canary,
+            breaker=0,
         )
+        create(self.services, request, "operator:op", self.deadline())
 
     def recovery_ids(self) -> list[str]:
         """The recoveries, oldest first."""

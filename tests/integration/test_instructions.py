@@ -257,6 +257,10 @@ def test_many_courses_are_changed_after_a_look_at_the_canary_and_back_again(
     assert read_only(undone) == read_only(expected)
     restored = {item for item, content in undone.items() if content != expected[item]}
     assert restored == {item for item in before if after[item] != between[item]} | changed
+    for task_id, concept_id, kind in restored:  # the product's page of the first version still finds it
+        query = {"user_id": USER, "concept_id": concept_id, "version": "1"}
+        first = ask("GET", f"/tasks/{task_id}/content/{kind}", query).body["content"]
+        assert first == before[task_id, concept_id, kind]
     origins = pipeline.rows("SELECT content_id, restored_from FROM content_origins WHERE restored_from <> ''")
     assert {row["content_id"]: row["restored_from"] for row in origins} == {
         undone[item]["tutorial_id"]: before[item]["tutorial_id"] for item in restored

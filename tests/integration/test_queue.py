@@ -21,6 +21,7 @@ from roadmap_content.state.failures.failures import record_failures
 from roadmap_content.state.queue import queue
 from roadmap_content.state.queue.admission import admit_waiting, start_admitted
 from roadmap_content.state.queue.capacity import Work, lock_capacity, queue_by_key
+from roadmap_content.state.queue.claims import forget_earlier_life
 from roadmap_content.state.queue.order import granted_batches
 from roadmap_content.state.queue.place import read_place
 from roadmap_content.state.queue.queue import RECENT_MINUTES
@@ -489,6 +490,7 @@ def test_the_queue_shows_the_attempts_of_a_paused_recovery(waiting: Queue, pipel
         pytest.param(
             "a", lambda connection: queue.record_running(connection, "a-2", 1, Work(1, 1)), id="redriven"
         ),
+        pytest.param("b", lambda connection: claim_again(connection, "a-1"), id="made again"),
     ],
 )
 def test_an_admission_and_another_change_of_waiting_attempts_lock_in_one_order(
@@ -509,6 +511,13 @@ def test_an_admission_and_another_change_of_waiting_attempts_lock_in_one_order(
             admitted = first + queue.admit(admission, 1)
         changed.result()
     assert {one.task_id for one in admitted} == both
+
+
+def claim_again(connection: Connection, task: str) -> None:
+    """Claim the first attempt of a task that the product has deleted and made again."""
+    forget_earlier_life(connection, task)
+    new = NewAttempt(task, 1, None, AttemptStart("user:a", Cause.RETRY, tenant="t"))
+    queue.enqueue(connection, new, QueueState.WAITING, Work(1, 1), most=0)
 
 
 def in_transaction(engine: Engine, work: Callable[[Connection], object]) -> None:

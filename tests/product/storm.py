@@ -27,8 +27,7 @@ from migrations import migrate, use_time_zone
 from roadmap_content.api.cancel import cancel_task
 from roadmap_content.capabilities.recoveries.advance import advance
 from roadmap_content.capabilities.recoveries.create import create
-from roadmap_content.capabilities.recoveries.decisions import Limits
-from roadmap_content.capabilities.recoveries.request import RecoveryFilter
+from roadmap_content.capabilities.recoveries.request import RecoveryFilter, RecoveryRequest
 from roadmap_content.contracts.errors import ContentError
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.storage.bucket import Bucket
@@ -212,11 +211,13 @@ class Storm:
 
     def recover(self, dice: random.Random) -> None:
         """A recovery of all failed and cancelled tasks, to its end."""
-        wanted = RecoveryFilter(status=("failed", "cancelled", "partial_failure"), q="t-")
-        limits = Limits(rate_per_minute=600, concurrency=ROADMAPS, token_budget=None, canary=0)
+        tasks = RecoveryFilter(status=["failed", "cancelled", "partial_failure"], q="t-")
+        wanted = RecoveryRequest(
+            filter=tasks, reason="storm", rate_per_minute=600, concurrency=ROADMAPS, canary=0, breaker=0
+        )
 
         def recovery() -> None:
-            recovery_id = create(self.services, wanted, limits, "operator:o", "storm", deadline())
+            recovery_id = create(self.services, wanted, "operator:o", deadline())
             query = "SELECT ended_at FROM content_recoveries WHERE recovery_id = :r"
             for _ in range(40):
                 advance(self.services, recovery_id, deadline())

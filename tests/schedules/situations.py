@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from roadmap_content.capabilities.recoveries.create import create
-from roadmap_content.capabilities.recoveries.decisions import Limits
-from roadmap_content.capabilities.recoveries.request import RecoveryFilter
+from roadmap_content.capabilities.recoveries.request import RecoveryFilter, RecoveryRequest
 from roadmap_content.content.generation.generator import OutOfTimeError
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.contracts.payloads import StateError
@@ -157,10 +156,16 @@ def replanned(world: World) -> None:
 def recovering(world: World) -> None:
     """As `failed`, and a recovery is about to claim an attempt."""
     failed(world)
-    limits = Limits(rate_per_minute=100_000, concurrency=2, token_budget=None, canary=0)
+    request = RecoveryRequest(
+        filter=RecoveryFilter(task_ids=[world.task_id]),
+        reason="why",
+        rate_per_minute=100_000,
+        concurrency=2,
+        canary=0,
+        breaker=0,
+    )
     # With so little time it is created, and not advanced.
-    tasks = RecoveryFilter(task_ids=(world.task_id,))
-    create(world.services, tasks, limits, "operator:op", "why", Deadline.after(5))
+    create(world.services, request, "operator:op", Deadline.after(5))
 
 
 def regenerating(world: World) -> None:

@@ -5,11 +5,11 @@ import time
 import pytest
 
 from roadmap_command.compare.comparison import Examined, Pair
+from roadmap_command.compare.findings import findings_of
 from roadmap_command.compare.report import page_of
 from roadmap_command.compare.sample import StoredItem
 from roadmap_command.compare.siblings import Siblings
 from roadmap_command.compare.summary import summary_of
-from roadmap_content.content.findings import findings_of
 from roadmap_content.content.generation.generator import Learner
 from roadmap_content.content.roadmaps.framework import Concept
 from roadmap_content.contracts.items import ContentType

@@ -9,8 +9,9 @@ from functools import cache
 import pytest
 
 from local_stack.builds import REPOSITORY
+from roadmap_command.compare.findings import findings_of
 from roadmap_command.compare.sample import StoredItem, read_course
-from roadmap_content.content.findings import findings_of, language_of
+from roadmap_content.content.language import language_of
 from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.items import ContentType
 from tests.support.courses import COURSES, WORDS, curriculum

@@ -25,7 +25,7 @@ from roadmap_command import views
 from roadmap_command.runs import follow_run
 from roadmap_command.target import Target
 from roadmap_command.terminal import Terminal, escaped
-from roadmap_content.client.http import ApiRefusedError, ApiUnavailableError
+from roadmap_content.client.http import ApiRefusedError, ApiUnavailableError, DatabaseHangsError
 from roadmap_content.contracts.api.tasks import TaskStatus
 from roadmap_content.contracts.errors import ContentError, TransientError
 from roadmap_content.contracts.payloads import TASK_ID
@@ -44,6 +44,9 @@ class ExitCode(IntEnum):
 
     INTERRUPTED = 130
 
+
+UNREACHABLE = "docs/runbook.md#databaseerrorsalarm"
+"""The section for a database that does not answer."""
 
 _UNLIMITED = 100_000
 """Maximum characters of a line of piped output."""
@@ -243,6 +246,10 @@ def errors_in_one_line() -> Iterator[None]:
     except ApiRefusedError as error:
         message = str(error).removeprefix(f"{error.status} {error.error}: ")
         _fail(error.error, message, ExitCode.REFUSED)
+    except DatabaseHangsError as error:
+        first = f"First look at: aws rds describe-db-clusters; see {UNREACHABLE}"
+        sentence = str(error).removeprefix(f"503 {error.code}: ")
+        _fail(error.code, f"{sentence} {first}", ExitCode.EXTERNAL_FAILURE)
     except ApiUnavailableError as error:
         status, _, refusal = str(error).partition(" ")
         name, has_name, message = refusal.partition(": ")

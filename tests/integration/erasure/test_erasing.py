@@ -311,7 +311,7 @@ def test_failures_without_an_attempt_are_of_the_user(of_two_users: Pipeline, ask
     """Those of a task that was finalized on request, and never claimed; the product has deleted it."""
     of_two_users.execute("DELETE FROM content_attempts; DELETE FROM roadmap_tasks; DELETE FROM content_queue")
     with of_two_users.engine.connect() as connection:
-        assert rows_of_users.is_left(connection, "alice")
+        assert rows_of_users.is_named(connection, "alice")
     assert erase(ask, "alice")["complete"]
     assert named(of_two_users, "alice").get("content_task_failures") is None
 

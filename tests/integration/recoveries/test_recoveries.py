@@ -28,7 +28,7 @@ from roadmap_content.capabilities.recoveries.recovery_tasks import (
     read_progress,
     record_settlements,
 )
-from roadmap_content.capabilities.recoveries.request import RecoveryFilter
+from roadmap_content.capabilities.recoveries.request import RecoveryFilter, RecoveryRequest
 from roadmap_content.contracts.errors import DatabaseUnavailableError
 from roadmap_content.contracts.events import DetailType
 from roadmap_content.contracts.items import ContentType, Item
@@ -89,11 +89,10 @@ def create_waiting(pipeline: Pipeline) -> Callable[..., str]:
     """Creates a recovery of all failed tasks that has not started one, as if the request had no time left."""
 
     def insert(**limits: Any) -> str:
-        given = {"rate_per_minute": 6_000, "concurrency": 10, "token_budget": None, "canary": 0} | limits
-        failed = RecoveryFilter(status=("failed", "partial_failure"))
-        return create_recovery(
-            pipeline.services, failed, Limits(**given), "operator:op", "r", Deadline.after(5)
-        )
+        given = {"rate_per_minute": 6_000, "concurrency": 10, "canary": 0, "breaker": 0} | limits
+        failed = RecoveryFilter(status=["failed", "partial_failure"])
+        request = RecoveryRequest(filter=failed, reason="r", **given)
+        return create_recovery(pipeline.services, request, "operator:op", Deadline.after(5))
 
     return insert
 

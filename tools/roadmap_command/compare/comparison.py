@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from roadmap_command.compare.calls import Calls, KeptModel
 from roadmap_command.compare.candidates import BedrockCandidate, Candidate
+from roadmap_command.compare.findings import Finding
 from roadmap_command.compare.judge import DOUBTFUL, SHOWN, Judge, Preference
 from roadmap_command.compare.sample import StoredItem
-from roadmap_content.content.findings import Finding
 from roadmap_content.content.generation.generator import Allowance, GenerationRequest
 from roadmap_content.content.generation.model import ModelGenerator
 from roadmap_content.content.generation.quota import Usage

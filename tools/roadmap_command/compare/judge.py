@@ -7,7 +7,7 @@ instructions in them. An answer is a few numbers or one of three words; nothing 
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar
 
-from roadmap_content.content.findings import Finding
+from roadmap_command.compare.findings import Finding
 from roadmap_content.content.generation.generator import Allowance
 from roadmap_content.content.generation.model import ModelGenerator, Rejected
 from roadmap_content.content.generation.prompting import Prompt, encoded

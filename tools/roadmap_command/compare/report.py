@@ -7,8 +7,8 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 from roadmap_command.compare.comparison import Examined, Pair
+from roadmap_command.compare.findings import Finding
 from roadmap_command.compare.summary import rows_of, verdict_of
-from roadmap_content.content.findings import Finding
 from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.items import ContentType
 

@@ -7,11 +7,12 @@ from dataclasses import replace
 from itertools import chain, zip_longest
 from typing import Any, NamedTuple
 
+from roadmap_command.compare.findings import Finding, findings_of
 from roadmap_command.compare.siblings import Siblings, siblings_of
 from roadmap_content.content.bundle import Bundle, parse_bundle
 from roadmap_content.content.course_texts import lines_of
-from roadmap_content.content.findings import Finding, findings_of, language_of
 from roadmap_content.content.generation.generator import Learner, learner_from
+from roadmap_content.content.language import language_of
 from roadmap_content.content.roadmaps.framework import Concept, concept_from, read_framework
 from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.items import ContentType

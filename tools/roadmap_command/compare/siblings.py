@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from statistics import median
 from typing import NamedTuple
 
-from roadmap_content.content.findings import MIN_WORDS, Finding
+from roadmap_command.compare.findings import Finding
+from roadmap_content.content.language import MIN_WORDS
 from roadmap_content.contracts.documents import Document
 
 MIN_SIBLINGS = 5

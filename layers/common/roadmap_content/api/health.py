@@ -22,6 +22,7 @@ from ..contracts.api.system import (
     TokenSums,
 )
 from ..contracts.errors import DatabaseUnavailableError, RolesUnavailableError
+from ..contracts.reasons import WITHOUT_DATABASE
 from ..contracts.states import QueueClass
 from ..platform.postgres.sqlstate import INSUFFICIENT_PRIVILEGE, is_transient
 from ..platform.postgres.transactions import DataRefusedError, sqlstate_and_reason, transact
@@ -63,7 +64,7 @@ MOST_WAITING_AT_REST = 1_000
 
 FINDINGS: Mapping[str, tuple[str, str]] = {
     "database_unavailable": (
-        "A role of the database fails: {}. What is generated stays staged, and runs wait or are tried again.",
+        f"A role of the database fails: {{}}. {WITHOUT_DATABASE}",
         "databaseerrorsalarm",
     ),
     "recoveries_paused": (
@@ -145,13 +146,12 @@ def answer_health(services: Services, deadline: Deadline) -> Health:
 
     def ask(fault: str, answer: Callable[[], T]) -> T | None:
         try:
-            answered = answer()
-        except (DatabaseUnavailableError, DataRefusedError) as error:
-            since = services.unanswered_since.setdefault(fault, datetime.now(UTC))
-            refusals.append(f"the {fault} since {since:%H:%M:%S} UTC: {error}")
-            return None
-        services.unanswered_since.pop(fault, None)
-        return answered
+            return answer()
+        except DatabaseUnavailableError as error:
+            refusals.append(f"the {fault}{error.since_when}: {error}")
+        except DataRefusedError as error:
+            refusals.append(f"the {fault}: {error}")
+        return None
 
     subject = services.capabilities, services.settings.release_id
     with ThreadPoolExecutor(1) as other:

@@ -22,6 +22,7 @@ from ..contracts.errors import (
     ClaimRefusedError,
     ConflictError,
     ContentError,
+    DatabaseUnavailableError,
     ForbiddenError,
     InvalidRequestError,
     MissingResourceError,
@@ -30,7 +31,7 @@ from ..contracts.errors import (
     TransientError,
 )
 from ..contracts.payloads import TASK_ID
-from ..contracts.reasons import sentence_of
+from ..contracts.reasons import WITHOUT_DATABASE, sentence_of
 from ..platform.aws.awake import keeps_awake
 from ..platform.postgres.transactions import InsufficientPrivilegeError, transact
 from ..platform.runtime.deadline import Deadline
@@ -219,8 +220,12 @@ def refusal_of(error: ContentError) -> tuple[HTTPStatus, Refusal]:
     its sentence, unless its message is made for it; other messages are only logged.
     """
     status = next(status for kind, status in _STATUSES.items() if isinstance(error, kind))
-    is_shown = status < HTTPStatus.INTERNAL_SERVER_ERROR or isinstance(error, RolesUnavailableError)
-    message = str(error) if is_shown else sentence_of(error.code) or status.phrase
+    if status < HTTPStatus.INTERNAL_SERVER_ERROR or isinstance(error, RolesUnavailableError):
+        message = str(error)
+    elif isinstance(error, DatabaseUnavailableError):
+        message = f"The database does not answer{error.since_when}. {WITHOUT_DATABASE}"
+    else:
+        message = sentence_of(error.code) or status.phrase
     return status, _refusal(
         error.code,
         message,

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
-from ..contracts.errors import InvalidRequestError, PermanentError, TransientError
+from ..contracts.errors import DatabaseUnavailableError, InvalidRequestError, PermanentError, TransientError
 from ..contracts.payloads import Page, PayloadT, RowT
 
 REPEATABLE: Mapping[str, str] = MappingProxyType(
@@ -49,6 +49,10 @@ class ApiRefusedError(PermanentError, code="ApiRefused"):
 
 class ApiUnavailableError(TransientError, code="ApiUnavailable"):
     """The API did not respond, or answered with a server error or 429. The same request may succeed later."""
+
+
+class DatabaseHangsError(ApiUnavailableError, code=DatabaseUnavailableError.code):
+    """The API answered that the database gave it no answer."""
 
 
 class TooManyRequestsError(ApiUnavailableError, code="TooManyRequests"):
@@ -92,6 +96,7 @@ class HttpApi:
         self.user_id = user_id
         self._resend_seconds = resend_seconds
         self._waiting = waiting
+        self._has_answered = False
 
     def request(
         self,
@@ -104,7 +109,8 @@ class HttpApi:
     ) -> HttpAnswer:
         """Send a request below `/api/v1` with the token of `caller`; without it, of the client's own user.
 
-        A request without an answer is sent again with growing pauses, if sending it twice does no harm.
+        A request without an answer is sent again with growing pauses, if sending it twice does no harm. But
+        if the database does not answer the first one, for which the API has waited, this is raised at once.
 
         Raises:
             ApiRefusedError: the API refused it; the message is the API's.
@@ -121,13 +127,18 @@ class HttpApi:
         with self._waiting(f"{method} {path}"):
             while True:
                 try:
-                    return _accepted(send(method, url, self._token(user_id), document))
+                    answer = _accepted(send(method, url, self._token(user_id), document))
                 except ApiUnavailableError as error:
                     pause = next(pauses, None)
                     not_executed = isinstance(error, TooManyRequestsError)
-                    if pause is None or not (not_executed or _is_repeatable(method, path)):
+                    hangs = isinstance(error, DatabaseHangsError)
+                    is_final = hangs and not (self._has_answered or resend_seconds)
+                    if pause is None or is_final or not (not_executed or _is_repeatable(method, path)):
                         raise
                     sleep(pause)
+                else:
+                    self._has_answered = True
+                    return answer
 
     def call(
         self,
@@ -185,7 +196,8 @@ def _accepted(answer: HttpAnswer) -> HttpAnswer:
     if answer.status == 429:
         raise TooManyRequestsError(f"429 {error}: {message}")
     if answer.status >= 500:
-        raise ApiUnavailableError(f"{answer.status} {error}: {message}")
+        kind = DatabaseHangsError if error == DatabaseHangsError.code else ApiUnavailableError
+        raise kind(f"{answer.status} {error}: {message}")
     raise ApiRefusedError(answer.status, error, message)
 
 

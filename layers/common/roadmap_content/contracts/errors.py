@@ -9,6 +9,7 @@ change its code.
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -206,7 +207,11 @@ class ContentIncomplete(PermanentError, code="ContentIncomplete"):  # noqa: N818
 
 
 class DatabaseUnavailableError(TransientError, code="DatabaseUnavailable", is_excused=True):
-    """PostgreSQL was unavailable until the time was up."""
+    """PostgreSQL was unavailable until the time was up. `since`: when this process first noticed it."""
+
+    def __init__(self, reason: str, since: datetime | None = None) -> None:
+        super().__init__(reason)
+        self.since_when = f" since {since:%H:%M:%S} UTC" if since else ""
 
 
 class RolesUnavailableError(DatabaseUnavailableError, code="DatabaseUnavailable", is_excused=True):

@@ -68,6 +68,9 @@ SENTENCES: Mapping[str, str] = {
 }
 """By code; an SQLSTATE also by its class, a code of the cloud by its prefix."""
 
+WITHOUT_DATABASE = "What is generated stays staged, and runs wait or are tried again."
+"""The work that goes on while the database does not answer."""
+
 
 def sentence_of(error_code: str) -> str | None:
     """The sentence of a code; `None` for a code that is not in the table, such as one of a content check."""

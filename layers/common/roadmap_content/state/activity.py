@@ -5,14 +5,16 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-# An attempt that waited for less than a second did not wait. Items count in the hour in which their attempt
-# has ended. The entries that ended earlier are not read, whose number grows with the retention.
+# Reads a row for each hour: the most attempts that waited and worked at one time, the items of the attempts
+# that ended, and the tokens. An attempt that waited for less than a second did not wait. Entries that ended
+# earlier are not read: their number grows with the retention. `levels` has the attempts that wait and work
+# after each change; an hour begins with a change by 0, so that it has a level.
 ACTIVITY = text("""
 WITH hours AS MATERIALIZED (
     SELECT generate_series(now - interval '23 hours', now, interval '1 hour') AS hour
     FROM date_trunc('hour', now(), 'UTC') AS now
 ),
-entries AS MATERIALIZED (
+recent_entries AS MATERIALIZED (
     SELECT q.*, coalesce(admitted_at, ended_at, now()) > enqueued_at + interval '1 second' AS waited
     FROM (SELECT * FROM content_queue WHERE state <> 'ended'
         UNION ALL SELECT * FROM content_queue
@@ -22,30 +24,31 @@ levels AS (
     SELECT at, sum(waiting) OVER so_far AS waiting, sum(at_work) OVER so_far AS at_work
     FROM (
         SELECT hour AS at, 0 AS waiting, 0 AS at_work FROM hours
-        UNION ALL SELECT enqueued_at, 1, 0 FROM entries WHERE waited
-        UNION ALL SELECT coalesce(admitted_at, ended_at), -1, 0 FROM entries WHERE waited
-        UNION ALL SELECT admitted_at, 0, 1 FROM entries
-        UNION ALL SELECT ended_at, 0, -1 FROM entries WHERE admitted_at IS NOT NULL
+        UNION ALL SELECT enqueued_at, 1, 0 FROM recent_entries WHERE waited
+        UNION ALL SELECT coalesce(admitted_at, ended_at), -1, 0 FROM recent_entries WHERE waited
+        UNION ALL SELECT admitted_at, 0, 1 FROM recent_entries
+        UNION ALL SELECT ended_at, 0, -1 FROM recent_entries WHERE admitted_at IS NOT NULL
     ) AS changes WHERE at IS NOT NULL
     WINDOW so_far AS (ORDER BY at)
 ),
-most AS (
+peaks AS (
     SELECT date_trunc('hour', at, 'UTC') AS hour, max(waiting) AS waiting, max(at_work) AS at_work
     FROM levels GROUP BY 1
 ),
-items AS (
+items_of_hours AS (
     SELECT date_trunc('hour', e.ended_at, 'UTC') AS hour,
         sum((SELECT sum(CAST(value AS bigint)) FROM json_each_text(a.saved))) AS saved,
         sum((SELECT sum(CAST(value AS bigint)) FROM json_each_text(a.failed))) AS failed
-    FROM entries e JOIN content_attempts a USING (task_id, attempt) GROUP BY 1
+    FROM recent_entries e JOIN content_attempts a USING (task_id, attempt) GROUP BY 1
 ),
-tokens AS (
+tokens_of_hours AS (
     SELECT hour, sum(spent) AS spent, sum(saved_by_staging) AS saved_by_staging FROM content_token_hours
     WHERE hour >= (SELECT min(hour) FROM hours) GROUP BY hour
 )
 SELECT hour, waiting, at_work, coalesce(saved, 0) AS saved, coalesce(failed, 0) AS failed,
     coalesce(spent, 0) AS spent, coalesce(saved_by_staging, 0) AS saved_by_staging
-FROM hours JOIN most USING (hour) LEFT JOIN items USING (hour) LEFT JOIN tokens USING (hour) ORDER BY hour
+FROM hours JOIN peaks USING (hour)
+LEFT JOIN items_of_hours USING (hour) LEFT JOIN tokens_of_hours USING (hour) ORDER BY hour
 """)
 
 

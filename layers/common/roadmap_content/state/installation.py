@@ -15,9 +15,10 @@ from ..platform.postgres.sqlstate import INSUFFICIENT_PRIVILEGE, explain
 from ..platform.postgres.transactions import sqlstate_and_reason
 from .visibility import find_hidden
 
-# Reads the catalogue only, which every role may read. A type is compared by its class: a longer text, or a
-# bigger number, is no difference; a time with a time zone is one. If a view has the name of a table, the
-# triggers and indexes are those of the view's table.
+# Finds what is installed or needed (`expected`) and missing or changed, as kind, object and detail of a
+# finding. Reads the catalogue only, which every role may read. A type is compared by its class: a longer
+# text, or a bigger number, is no difference; a time with a time zone is one. If a view has the name of a
+# table, the triggers and indexes are those of the view's table (`storage`).
 DIFFERENCES = text("""
 WITH expected AS (
     SELECT e.kind, e.table_name, e.name, e.definition, n.relation, coalesce((
@@ -26,11 +27,11 @@ WITH expected AS (
             AND d.refclassid = CAST('pg_class' AS regclass) AND d.refobjid <> v.oid
         WHERE v.oid = n.relation AND v.relkind = 'v' LIMIT 1), n.relation) AS storage
     FROM content_installation e, LATERAL (SELECT to_regclass(quote_ident(e.table_name)) AS relation) AS n
-), classes AS (
+), classes_of_types AS (
     SELECT oid, CASE WHEN typcategory IN ('D', 'U') THEN replace(typname, 'jsonb', 'json')
         ELSE CAST(typcategory AS text) END AS class
     FROM pg_type
-), columns AS (
+), needed_columns AS (
     SELECT e.table_name, e.name, e.definition, a.atttypid, format_type(a.atttypid, a.atttypmod) AS type
     FROM expected e
     LEFT JOIN pg_attribute a ON a.attrelid = e.relation AND a.attname = e.name AND NOT a.attisdropped
@@ -49,10 +50,11 @@ WHERE e.kind = 'index' AND e.relation IS NOT NULL AND NOT EXISTS (
     SELECT FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
     WHERE x.indrelid = e.storage AND i.relname = e.name)
 UNION ALL
-SELECT 'column_missing', table_name || '.' || name, '' FROM columns WHERE atttypid IS NULL
+SELECT 'column_missing', table_name || '.' || name, '' FROM needed_columns WHERE atttypid IS NULL
 UNION ALL
 SELECT 'column_type', c.table_name || '.' || c.name, c.type || ', was ' || c.definition
-FROM columns c JOIN classes now ON now.oid = c.atttypid JOIN classes was ON was.oid = to_regtype(c.definition)
+FROM needed_columns c JOIN classes_of_types now ON now.oid = c.atttypid
+JOIN classes_of_types was ON was.oid = to_regtype(c.definition)
 WHERE now.class <> was.class
 UNION ALL
 SELECT 'column_required', e.table_name || '.' || a.attname, ''
@@ -60,7 +62,7 @@ FROM (SELECT DISTINCT table_name, relation FROM expected WHERE kind <> 'table') 
 JOIN pg_attribute a ON a.attrelid = e.relation
 WHERE e.table_name <> ALL(CAST(:never_inserted AS text[])) AND a.attnum > 0 AND NOT a.attisdropped
     AND a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND NOT EXISTS (
-        SELECT FROM columns c WHERE c.table_name = e.table_name AND c.name = a.attname)
+        SELECT FROM needed_columns c WHERE c.table_name = e.table_name AND c.name = a.attname)
 UNION ALL
 SELECT 'schema_open', schema_name, role_name FROM content_creators()
 ORDER BY kind, object
@@ -69,7 +71,7 @@ ORDER BY kind, object
 _NEVER_INSERTED = ("roadmap_metadata", "roadmap_tasks", "quiz_attempts")
 """The product's tables of which this system changes or deletes rows only."""
 
-# No row while our tables are in the schemas that this system reads.
+# Names the schemas of our tables, if they are not among those that this system reads; otherwise no row.
 MOVED = text("""
 SELECT coalesce(string_agg(quote_ident(n.nspname), ', '), 'no schema') AS schemas
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = 'content_installation'
@@ -107,6 +109,7 @@ def find_differences(connection: Connection) -> list[DatabaseFinding]:
 
 
 def _find_installed(connection: Connection) -> list[DatabaseFinding]:
+    """The differences by the catalogue, and the failures that were recorded since the installation."""
     differences = [
         DatabaseFinding(kind=row.kind, object=row.object, message=MESSAGES[row.kind].format(row.detail))
         for row in connection.execute(DIFFERENCES, {"never_inserted": list(_NEVER_INSERTED)})

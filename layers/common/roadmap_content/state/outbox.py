@@ -5,7 +5,8 @@ back, and sent at least once. An invocation leases the events of one request, se
 records the result together with the next lease.
 
 The same rows are the feed of a task's changes, which does not need an event bus: without one, events are
-recorded as delivered. An event of a batch reports many changes (`contracts/events.py`, `changes_of`).
+recorded as delivered. An event of a batch reports many changes (`contracts/events.py`, `changes_of`): its
+parts.
 
 An event that EventBridge refuses is tried again after a pause that doubles, and does not delay the others. An
 event that is too large, or refused for a day, is set aside with the error's code.
@@ -44,27 +45,28 @@ TOO_LARGE = "EventTooLarge"
 _IDS = "(SELECT json_array_elements_text(CAST(:event_ids AS json)))"
 _IS_WAITING = "delivered_at IS NULL AND set_aside_at IS NULL"
 
-# Guarantees: each event is stored once, even if it is recorded repeatedly; the events of a task become
-# visible in the order of their positions, so that a reader who continues after a position misses none. A
-# transaction holds the lock of a task's events from before its first position until it ends. The locks are
-# taken in the order of the tasks, after all others (`lock_task`).
+# Inserts events. Guarantees: each event is stored once, even if it is recorded repeatedly; the events of a
+# task become visible in the order of their positions, so that a reader who continues after a position misses
+# none. A transaction holds the lock of a task's events from before its first position until it ends. The
+# locks are taken in the order of the tasks, after all others (`lock_task`).
 RECORD = text("""
-WITH recorded AS (
+WITH new_events AS (
     SELECT * FROM json_to_recordset(CAST(:events AS json)) AS e(
         ordinal integer, event_id text, detail_type text, task_id text, detail json, changes integer)
-), locked AS MATERIALIZED (
+), locks AS MATERIALIZED (
     SELECT pg_advisory_xact_lock(hashtextextended('content_events ' || task_id, 0))
-    FROM (SELECT DISTINCT task_id FROM recorded WHERE task_id IS NOT NULL ORDER BY task_id) AS tasks
+    FROM (SELECT DISTINCT task_id FROM new_events WHERE task_id IS NOT NULL ORDER BY task_id) AS tasks
 )
 INSERT INTO content_events (event_id, detail_type, task_id, detail, changes, delivered_at)
 SELECT event_id, detail_type, task_id, detail, changes,
     CASE WHEN :has_bus THEN NULL ELSE now() END
-FROM (SELECT count(*) FROM locked) AS every_lock CROSS JOIN recorded ORDER BY ordinal
+FROM (SELECT count(*) FROM locks) AS every_lock CROSS JOIN new_events ORDER BY ordinal
 ON CONFLICT (event_id) DO NOTHING
 """)
 
-# Reads only the events with the next `:limit` changes: the document of each may have 240 kB. `:part` is the
-# place of a change in the first event, and `unread` the number of changes between it and an event.
+# Reads a task's events from a position on, as many as have the next `:limit` changes: the document of each
+# may have 240 kB. `:part` is the index of the change in the first event that was read last, from 0; `unread`
+# is the number of changes after it and before an event.
 CHANGES = text("""
 SELECT position, recorded_at, event_id, detail_type, CAST(detail AS text) AS detail FROM (
     SELECT e.*, sum(e.changes) OVER (ORDER BY e.position) - e.changes
@@ -74,32 +76,33 @@ SELECT position, recorded_at, event_id, detail_type, CAST(detail AS text) AS det
 WHERE unread < :limit ORDER BY position
 """)
 
-# Few events of an attempt have one of the types, and all events of a task are found by its index.
-# The claim of an attempt precedes its events.
+# Reads the events of one type since the claim of an attempt, which precedes its events. The index finds all
+# events of the task, of which few have the type.
 OF_BATCHES = text("""
 SELECT event_id, detail_type, CAST(detail AS text) AS detail FROM content_events
 WHERE task_id = :task_id AND detail_type = :detail_type AND recorded_at >= (
     SELECT claimed_at FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt)
 """)
 
-# Guarantees: no invocation waits for another one that takes events.
+# Locks the events that are due. Guarantees: no invocation waits for another one that takes events.
 DUE = text(f"""
 SELECT event_id, detail_type, CAST(detail AS text) AS detail FROM content_events
 WHERE {_IS_WAITING} AND due_at <= now()
 ORDER BY due_at, position LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
 
-# Guarantees: until the lease ends, no other invocation takes these events.
+# Leases events. Guarantees: until the lease ends, no other invocation takes them.
 LEASE = text(f"""
 UPDATE content_events SET due_at = now() + make_interval(secs => :seconds)
 WHERE event_id IN {_IDS}
 """)
 
+# Ends the lease of events that were not sent: they are due again.
 RELEASE = text(f"UPDATE content_events SET due_at = recorded_at WHERE event_id IN {_IDS}")
 
 DELIVERED = text(f"UPDATE content_events SET delivered_at = now() WHERE event_id IN {_IDS}")
 
-# Guarantees: a refused event is due again after a pause, or set aside; other events are not affected.
+# Records refused events: each is due again after a pause, or set aside; other events are not affected.
 REFUSED = text(f"""
 UPDATE content_events e SET tries = e.tries + 1, error_code = r.error_code,
     due_at = now()
@@ -112,6 +115,7 @@ WHERE e.event_id = r.event_id AND {_IS_WAITING}
 RETURNING e.event_id, e.detail_type, e.task_id, e.error_code, e.set_aside_at IS NOT NULL AS is_aside
 """)
 
+# Counts the events that wait, up to a limit, and those that were set aside, which are few.
 COUNT_UNSENT = text(f"""
 SELECT (SELECT count(*) FROM (SELECT FROM content_events WHERE {_IS_WAITING} LIMIT :counted) AS waiting),
     (SELECT count(*) FROM content_events WHERE set_aside_at IS NOT NULL)
@@ -150,6 +154,8 @@ def record_events(services: Services, connection: Connection, events: Iterable[E
 
 
 class RecordedEvent(NamedTuple):
+    """An event of a task's feed."""
+
     position: int
     """Increases in the order in which a task's events were committed."""
 
@@ -167,8 +173,8 @@ class RecordedEvent(NamedTuple):
 def events_of_task(
     connection: Connection, task_id: str, first: int, part: int, limit: int
 ) -> list[RecordedEvent]:
-    """A task's events from a position on, in order: as many as have the next `limit` changes after the one at
-    `part` in the first event. A delivered event is kept for some days.
+    """A task's events from the position `first` on, in order: as many as have the next `limit` changes after
+    the one at index `part` of the first event. A delivered event is kept for some days.
     """
     parameters = {"task_id": task_id, "first": first, "part": part, "limit": limit}
     return [RecordedEvent(*row) for row in connection.execute(CHANGES, parameters)]
@@ -188,13 +194,13 @@ def deliver_events(services: Services, deadline: Deadline) -> int:
     if not services.settings.event_bus:
         return 0
     number = 0
-    sent = Sent()
+    sent = Sent()  # by the last request, and not recorded yet
     try:
         while True:
-            last = bool(sent.unsent) or deadline.remaining < RESERVE + REQUEST_SECONDS
-            if last and sent == Sent():
+            is_last = bool(sent.unsent) or deadline.remaining < RESERVE + REQUEST_SECONDS
+            if is_last and sent == Sent():
                 break
-            entries = _exchange(services, sent, deadline, last=last)
+            entries = _exchange(services, sent, deadline, is_last=is_last)
             if not entries:
                 break
             sent = _send(services, entries)
@@ -204,12 +210,14 @@ def deliver_events(services: Services, deadline: Deadline) -> int:
     return number
 
 
-def _exchange(services: Services, sent: Sent, deadline: Deadline, *, last: bool) -> Sequence[Entry]:
-    """Record the result of a request, and lease the events of the next one, in one transaction."""
+def _exchange(services: Services, sent: Sent, deadline: Deadline, *, is_last: bool) -> Sequence[Entry]:
+    """Record the result of a request, and lease the events of the next one, in one transaction; if it was the
+    last, lease none.
+    """
 
     def exchange(connection: Connection) -> Sequence[Entry]:
         _record(connection, sent)
-        if last:
+        if is_last:
             return ()
         due = [Entry(*row) for row in connection.execute(DUE, {"limit": MAX_ENTRIES})]
         too_large = {entry.event_id: TOO_LARGE for entry in due if entry.size > MAX_BYTES}
@@ -233,6 +241,7 @@ def fitting(entries: Iterator[Entry]) -> Iterator[Entry]:
 
 
 def _send(services: Services, entries: Sequence[Entry]) -> Sent:
+    """Send events with one request. After an error of EventBridge, which is logged, none counts as sent."""
     event_ids = [entry.event_id for entry in entries]
     try:
         refused = services.event_bus.put(entries)
@@ -243,6 +252,7 @@ def _send(services: Services, entries: Sequence[Entry]) -> Sent:
 
 
 def _record(connection: Connection, sent: Sent) -> None:
+    """Record the result of a request, and log the refused events."""
     if sent.accepted:
         connection.execute(DELIVERED, {"event_ids": json.dumps(sent.accepted)})
     if sent.unsent:

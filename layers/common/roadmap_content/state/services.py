@@ -87,7 +87,7 @@ class Exclusion(NamedTuple):
 
 
 class Following(NamedTuple):
-    """The consequences of an outcome with missing items."""
+    """The consequences that a capability gives an outcome with missing items."""
 
     pause: timedelta | None = None
     """The pause before another attempt, for which nobody has to ask; `None`: none follows."""
@@ -154,7 +154,9 @@ class Services:
     """The one of the setting, once `generate_content` has used it; or that of a test."""
 
     is_asked_by_people = False
-    """Whether a person waits for the answer: then a database that does not answer is reported at once."""
+    """Whether a person waits for the answer: then a database that does not answer is reported at once.
+    Otherwise it is asked again until the deadline.
+    """
 
     def __init__(
         self, settings: Settings | None = None, capabilities: Sequence[Capability] | None = None
@@ -182,7 +184,7 @@ class Services:
         return [hook for hook in hooks if hook is not None]
 
     def parts_of_sweep(self, kind: type[T]) -> list[T]:
-        """The parts of one kind that the composed capabilities add to the sweep."""
+        """The parts of one kind (`Job`, `Scan` or `Retention`) that capabilities add to the sweep."""
         parts = (part for capability in self.capabilities for part in capability.sweep)
         return [part for part in parts if isinstance(part, kind)]
 
@@ -209,11 +211,6 @@ class Services:
     def reading_engine(self) -> Engine:
         """The engine for the API's reads. Its role has only the privilege SELECT."""
         return self._open(self._reader_credentials, STATEMENT_TIMEOUT)
-
-    @cached_property
-    def unanswered_since(self) -> dict[str, datetime]:
-        """When this process first noticed that a role of the database cannot read or write."""
-        return {}
 
     @cached_property
     def bucket(self) -> Bucket:
@@ -250,6 +247,7 @@ class Services:
         return self._open(self._credentials, statement_timeout)
 
     def _open(self, credentials: Callable[[], Credentials], statement_timeout: int) -> Engine:
+        """Create an engine; `credentials` is called for each new connection."""
         settings = self.settings
         return open_engine(
             credentials,
@@ -261,14 +259,14 @@ class Services:
         )
 
     def _credentials(self) -> Credentials:
-        """Read the credentials, for each new connection, so that rotated ones are read again."""
+        """Read the credentials of the function's own role, also after their rotation."""
         settings = self.settings
         if settings.database_auth == "iam":
             return self._iam_credentials(settings.database_user)
         return _secret_credentials(settings.database_secret_arn)
 
     def _reader_credentials(self) -> Credentials:
-        # Not a parameter of the other: only functions that read with this role have its settings.
+        """Those of the reader. Only functions that read with this role have its settings."""
         settings = self.settings
         if settings.database_auth == "iam":
             return self._iam_credentials(settings.reader_user)

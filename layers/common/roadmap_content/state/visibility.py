@@ -15,7 +15,8 @@ from ..contracts.api.system import DatabaseFinding
 ROWS_HIDDEN = "rows_hidden"
 
 # The tables `c` with policies `p` that may hide rows from the role `r`. The owner of a table sees every row,
-# unless row level security is forced. Without a policy for reads, nothing is visible.
+# unless row level security is forced. Without a permissive policy for reads, nothing is visible. Every row is
+# shown if each policy's comment names the role, and an operator has set `row_security = on` for it.
 _HIDING = rf"""
 pg_class c CROSS JOIN LATERAL (
     SELECT coalesce(string_agg(p.polname, ', ' ORDER BY p.polname), 'no policy') AS names,
@@ -45,11 +46,12 @@ END $guard$
 """
 """The first statement of each transaction."""
 
-# Of the roles: those that a migration has granted its tables, and the migrator, whose privileges the triggers
-# have. DELETE stands for all writes: the writer has it on each table of the product, and a table that was
-# created again has no grant.
+# Finds the tables that may hide rows from one of our roles, and the privileges that it lacks on the
+# product's. The roles are those that a migration has granted its tables, and the migrator, whose privileges
+# the triggers have, and `:roles`. DELETE stands for all writes: the writer has it on each table of the
+# product, and a table that was created again has no grant.
 FIND = text(f"""
-WITH roles AS (
+WITH our_roles AS (
     SELECT * FROM pg_roles WHERE rolname = current_user OR rolname = ANY(:roles) OR oid IN (
         SELECT unnest(v.relowner || ARRAY(SELECT grantee FROM aclexplode(v.relacl)))
         FROM pg_class v WHERE v.oid = to_regclass('content_schema_version'))
@@ -59,12 +61,13 @@ SELECT 'rows_hidden' AS kind, c.relname AS object, 'row level security (' || max
     || ': as an administrator, ALTER ROLE … BYPASSRLS; or, if each policy shows the role every row, '
     'ALTER ROLE … SET row_security = on, and '
     'COMMENT ON POLICY … IS ''shows every row to …''' AS message
-FROM roles r, {_HIDING}
+FROM our_roles r, {_HIDING}
 GROUP BY c.relname
 UNION ALL
 SELECT 'privilege_missing', t.name, r.rolname || ' has no right to '
     || string_agg(p.privilege, ', ' ORDER BY p.privilege) || ': migrate'
-FROM roles r, unnest(CAST(:product AS text[])) AS t (name), (VALUES ('SELECT'), ('DELETE')) AS p (privilege)
+FROM our_roles r, unnest(CAST(:product AS text[])) AS t (name),
+    (VALUES ('SELECT'), ('DELETE')) AS p (privilege)
 WHERE NOT has_table_privilege(r.oid, to_regclass(t.name), p.privilege)
     AND (p.privilege = 'SELECT' OR has_table_privilege(r.oid, to_regclass('content_attempts'), 'INSERT'))
 GROUP BY t.name, r.rolname

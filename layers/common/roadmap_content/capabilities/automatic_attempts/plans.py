@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import takewhile
 
 from sqlalchemy import Connection, text
 
@@ -9,6 +10,7 @@ from ...contracts.states import Cause
 from ...state.failures.groups import Remains, TaskFailures
 from ...state.services import Following, Services
 
+# Finds the latest attempts of a task, with the items that each one saved.
 LATEST = text("""
 SELECT cause, saved FROM content_attempts WHERE task_id = :task_id ORDER BY attempt DESC LIMIT :limit
 """)
@@ -34,7 +36,8 @@ def pause_before(
         same: whether the previous attempt failed for the same reasons.
         limit: the maximum number of consecutive automatic attempts.
     """
-    made = next((number for number, cause in enumerate(causes) if cause != Cause.AUTOMATIC), len(causes))
+    automatic = list(takewhile(lambda cause: cause == Cause.AUTOMATIC, causes))
+    made = len(automatic)
     if not groups or made >= limit or not all(group.transient for group in groups):
         return None
     if same and made >= SAME_REASON_LIMIT and not any(saved[:SAME_REASON_LIMIT]):
@@ -45,11 +48,11 @@ def pause_before(
 
 def plan_automatic_attempt(services: Services, connection: Connection, remains: Remains) -> Following:
     """Whether an automatic attempt follows one that has just ended, and after which pause."""
-    task_id, _, groups, groups_before = remains
-    limit = services.settings.automatic_attempts
+    limit, groups = services.settings.automatic_attempts, remains.groups
     if not limit or not groups:
         return Following()
-    attempts = connection.execute(LATEST, {"task_id": task_id, "limit": limit + 1}).all()
-    same = groups_before == {group.key.group_id for group in groups}
-    saved = [sum((one.saved or {}).values()) for one in attempts]
-    return Following(pause_before([one.cause for one in attempts], saved, groups, same, limit))
+    attempts = connection.execute(LATEST, {"task_id": remains.task_id, "limit": limit + 1}).all()
+    causes = [attempt.cause for attempt in attempts]
+    saved = [sum((attempt.saved or {}).values()) for attempt in attempts]
+    same = remains.groups_before == {group.key.group_id for group in groups}
+    return Following(pause_before(causes, saved, groups, same, limit))

@@ -23,6 +23,7 @@ from ...state.tasks.attempts import (
 )
 from .plans import FIRST_PAUSE
 
+# Finds the planned attempts that are due, the longest overdue first; each with the attempt that it follows.
 DUE = text("""
 SELECT task_id, attempt FROM content_attempts WHERE next_at <= now()
 ORDER BY next_at LIMIT :limit
@@ -32,24 +33,23 @@ MOST_STARTED = 50
 """Maximum tasks per sweep. The next sweep continues."""
 
 TASK_SECONDS = 5.0
+"""The time that one start may take."""
 
 
 def start_unless_held(services: Services, deadline: Deadline) -> None:
-    """Start due automatic attempts, unless content is lost: they would generate it again."""
-    if held := why_held(services, deadline):
-        logger.warning("automatic_attempts_held", **held.why)
-    else:
-        start_due_attempts(services, deadline)
-
-
-def start_due_attempts(services: Services, deadline: Deadline) -> int:
-    """Start the automatic attempts that are due; return their number. A refused task does not affect the
-    others. Called by the sweep.
+    """Start due automatic attempts, unless content is lost: they would generate it again. A job of the sweep.
     Raises DatabaseUnavailableError: it is unknown whether an attempt was started.
     """
-    if not services.settings.automatic_attempts:  # turned off after they were planned
+    if held := why_held(services, deadline):
+        logger.warning("automatic_attempts_held", **held.why)
+    elif not services.settings.automatic_attempts:  # turned off after they were planned
         transact(services.engine, forget_all_next_attempts, deadline)
-        return 0
+    else:
+        _start_due_attempts(services, deadline)
+
+
+def _start_due_attempts(services: Services, deadline: Deadline) -> None:
+    """Start the automatic attempts that are due. A refused task does not affect the others."""
     due = transact(services.engine, due_attempts, deadline, MOST_STARTED)
     started = refused = 0
     for planned in due:
@@ -69,7 +69,6 @@ def start_due_attempts(services: Services, deadline: Deadline) -> int:
     if due:
         emit({Metric.AUTOMATIC_ATTEMPTS_STARTED: started, Metric.AUTOMATIC_ATTEMPTS_REFUSED: refused})
         logger.info("automatic_attempts_started", due=len(due), started=started, refused=refused)
-    return started
 
 
 def _require_next(planned: PlannedAttempt, _connection: Connection, attempt: int) -> None:
@@ -79,5 +78,5 @@ def _require_next(planned: PlannedAttempt, _connection: Connection, attempt: int
 
 
 def due_attempts(connection: Connection, limit: int) -> list[PlannedAttempt]:
-    """The planned attempts that are due, the longest overdue first."""
+    """The planned attempts that are due, `limit` at most, the longest overdue first."""
     return [PlannedAttempt(*row) for row in connection.execute(DUE, {"limit": limit})]

@@ -62,40 +62,49 @@ class Erasure(NamedTuple):
         return kind, name
 
 
+class _Page(NamedTuple):
+    """Some roadmaps and tasks of the user, and the URLs of texts below their prefixes that stay."""
+
+    subjects: Subjects
+    of_product: list[str]
+    """Rows of the page that stay name these texts: none if the product's rows go, too."""
+
+    of_others: list[str]
+    """Rows of other roadmaps name these texts."""
+
+
 def preview_erasure(services: Services, request: Erasure, deadline: Deadline) -> ErasureAnswer:
     """Count the rows and objects that an erasure removes or leaves. Nothing is changed."""
-    found = stays = Removed()
-    place = request.place
 
-    def read(connection: Connection) -> tuple[Subjects, Removed, Removed, _Texts] | None:
+    def count_page(connection: Connection, place: tuple[str, str]) -> tuple[_Page, Removed, Removed] | None:
+        """The page after a place, with the numbers of our rows and of the product's."""
         if request.product_rows:
             rows.require_privileges(connection)
-        page = rows.next_subjects(connection, request.user_id, place, None, PAGE)
-        if page is None:
-            return None
-        texts = _texts(connection, request.user_id, page, product_rows=request.product_rows)
-        return page, *rows.count_rows(connection, page), texts
+        page = _read_page(connection, request.user_id, place, None, product_rows=request.product_rows)
+        return None if page is None else (page, *rows.count_rows(connection, page.subjects))
 
     def count_names(connection: Connection) -> Removed:
         return rows.erase_names(connection, request.user_id, product_rows=request.product_rows, dry_run=True)
 
+    goes = stays = Removed()
+    place = request.place
     while deadline.remaining > PART_SECONDS:
-        page = transact(services.reading_engine, read, deadline)
-        if page is None:
-            found += transact(services.reading_engine, count_names, deadline)
+        counted = transact(services.reading_engine, count_page, deadline, place)
+        if counted is None:
+            goes += transact(services.reading_engine, count_names, deadline)
             return ErasureAnswer(
-                dry_run=True, complete=True, removed=found, stays=stays, remains=_remains(services)
+                dry_run=True, complete=True, removed=goes, stays=stays, remains=_remains(services)
             )
-        subjects, ours, of_product, named = page
-        removed, texts = _clear(services.bucket, subjects, named, deadline, erase=False)
-        found += ours + removed
+        page, ours, of_product = counted
+        objects, texts = _clear(services.bucket, page, deadline, erase=False)
+        goes += ours + objects
+        stays += texts
         if request.product_rows:
-            found += of_product
+            goes += of_product
         else:
             stays += of_product
-        stays += texts
-        place = subjects.last
-    return ErasureAnswer(dry_run=True, complete=False, removed=found, stays=stays, after=":".join(place))
+        place = page.subjects.last
+    return ErasureAnswer(dry_run=True, complete=False, removed=goes, stays=stays, after=":".join(place))
 
 
 def erase_user(services: Services, request: Erasure, deadline: Deadline) -> ErasureAnswer:
@@ -118,35 +127,177 @@ def erase_user(services: Services, request: Erasure, deadline: Deadline) -> Eras
             rows.require_privileges(connection)
         return entry
 
-    def read(connection: Connection) -> tuple[Subjects, _Texts] | None:
-        page = rows.next_subjects(connection, request.user_id, place, before, PAGE)
-        if page is None:
-            return None
-        if entry.product_rows:
-            rows.rehearse(connection, services.failure_hooks, page)
-        return page, _texts(connection, request.user_id, page, product_rows=entry.product_rows)
-
     entry = transact(services.engine, begin, deadline)
     if request.after is None:
         register.store_copy(services.bucket, entry)
     before = None if request.replay is None else entry.ended_at
-    if waits_until := _stop_runs(services, request, before, deadline):
+    part = _Part(services, request, entry, before, deadline)
+    if waits_until := part.stop_runs():
         return ErasureAnswer(dry_run=False, complete=False, waits_until=waits_until)
-    place, found = request.place, Removed()
+    place, removed = request.place, Removed()
     while deadline.remaining > PART_SECONDS:
-        with _refused_by_the_product():
-            page = transact(services.engine, read, deadline)
+        page = part.read_page(place)
         if page is None:
-            return _end(services, request, entry, found, before, deadline)
-        subjects, named = page
-        objects, _ = _clear(services.bucket, subjects, named, deadline, erase=True)
-        removed = _erase_page(services, request, entry, subjects, objects, before, deadline)
-        if removed is None:
+            return part.end(removed)
+        removed_now = part.erase_page(page)
+        if removed_now is None:
             break
-        found += removed
-        place = subjects.last
+        removed += removed_now
+        place = page.subjects.last
     after = ":".join(place) if any(place) else None
-    return ErasureAnswer(dry_run=False, complete=False, removed=found, after=after)
+    return ErasureAnswer(dry_run=False, complete=False, removed=removed, after=after)
+
+
+class _Part(NamedTuple):
+    """The part of an erasure that one request does, after the erasure has begun in the register."""
+
+    services: Services
+    request: Erasure
+    entry: register.Entry
+    """Its `product_rows` are those of the first request, also if a later one asks for less."""
+
+    before: datetime | None
+    """Of an erasure that is applied again: its end. What is newer belongs to the user who came back."""
+
+    deadline: Deadline
+
+    def stop_runs(self) -> datetime | None:
+        """Cancel the user's attempts that wait or run; return when their last step is over, if one may still
+        be at work.
+        """
+        services, deadline, user_id = self.services, self.deadline, self.request.user_id
+        for task_id, execution_arn in transact(
+            services.engine, open_attempts_of, deadline, user_id, self.before
+        ):
+            stopped, reason = None, "the user's data is erased"
+            try:
+                answer = cancel_task(services, task_id, None, deadline, self.request.actor, reason)
+                stopped = answer.stopped_execution
+            except (TaskNotFoundError, NotCancellableError, AtWorkElsewhereError) as error:
+                logger.info("erased_task_not_cancelled", task_id=task_id, reason=str(error))
+            if execution_arn is not None and execution_arn != stopped:
+                # If this fails, the run may still write: the error ends the request, and nothing is deleted.
+                services.executions.stop(execution_arn)
+        return transact(services.engine, end_attempts_of, deadline, user_id, self.before)
+
+    def read_page(self, place: tuple[str, str]) -> _Page | None:
+        """The page after a place, `None` after the last one. Raises ErasureRefusedError: the product would
+        refuse to delete the page's rows.
+        """
+
+        def read(connection: Connection) -> _Page | None:
+            all_rows = self.entry.product_rows
+            page = _read_page(connection, self.request.user_id, place, self.before, product_rows=all_rows)
+            if page is not None and all_rows:
+                rows.rehearse(connection, self.services.failure_hooks, page.subjects)
+            return page
+
+        with _refused_by_the_product():
+            return transact(self.services.engine, read, self.deadline)
+
+    def erase_page(self, page: _Page) -> Removed | None:
+        """Delete the objects and the rows of a page, and add their numbers to the receipt; `None` if a claim
+        that began before the erasure has made an attempt: its run is stopped first, and may have written
+        until then.
+        """
+        subjects, product_rows = page.subjects, self.entry.product_rows
+        objects, _ = _clear(self.services.bucket, page, self.deadline, erase=True)
+
+        def erase(connection: Connection) -> Removed | None:
+            rows.lock_subjects(connection, subjects)
+            if quiet_at(connection, self.request.user_id, self.before):
+                return None  # also if another request for this user has just stopped the run
+            if not product_rows:
+                mark = register.mark_of_task(self.entry.erasure_id)
+                disown_tasks(connection, self.request.user_id, subjects.tasks, mark)
+            hooks = self.services.failure_hooks
+            removed = objects + rows.erase_rows(connection, hooks, subjects, product_rows=product_rows)
+            forget_places(connection, subjects.tasks, subjects.roadmaps)
+            register.add_removed(connection, self.entry.erasure_id, removed)
+            return removed
+
+        with _refused_by_the_product():
+            return transact(self.services.engine, erase, self.deadline)
+
+    def end(self, removed: Removed) -> ErasureAnswer:
+        """End the erasure, if no claim has come in between. Then the user is a new one.
+
+        Args:
+            removed: by this request.
+
+        Raises:
+            RuleMissingError: rows are left that no request finds, so that the caller would repeat it forever.
+        """
+        user_id, erasure_id = self.request.user_id, self.entry.erasure_id
+        nothing_found = self.request.after is None and not removed
+
+        def end(connection: Connection) -> tuple[register.Entry, Removed] | None:
+            rows.hand_over(connection, user_id)
+            if self.request.replay is None and rows.is_named(connection, user_id):
+                if nothing_found and not quiet_at(connection, user_id, self.before):
+                    raise rows.RuleMissingError("rows of the user are left that belong to no task or roadmap")
+                return None
+            names = rows.erase_names(
+                connection, user_id, product_rows=self.entry.product_rows, before=self.before
+            )
+            register.add_removed(connection, erasure_id, names)
+            return register.end_erasure(connection, erasure_id), names
+
+        result = transact(self.services.engine, end, self.deadline)
+        if result is None:
+            return ErasureAnswer(dry_run=False, complete=False, removed=removed)
+        ended, names = result
+        register.store_copy(self.services.bucket, ended)
+        logger.info("user_erased", erasure_id=erasure_id, actor=self.request.actor)
+        return ErasureAnswer(
+            dry_run=False,
+            complete=True,
+            removed=removed + names,
+            remains=_remains(self.services),
+            receipt=ended.receipt,
+            digest=ended.receipt.digest,
+        )
+
+
+@contextmanager
+def _refused_by_the_product() -> Iterator[None]:
+    """Raise ErasureRefusedError if a constraint refuses a statement of the block."""
+    try:
+        yield
+    except DataRefusedError as error:
+        if not error.sqlstate.startswith("23"):  # not a constraint
+            raise
+        raise ErasureRefusedError(f"the product must delete its own rows first: {error}") from error
+
+
+def _read_page(
+    connection: Connection,
+    user_id: str,
+    place: tuple[str, str],
+    before: datetime | None,
+    *,
+    product_rows: bool,
+) -> _Page | None:
+    """The next roadmaps and tasks of the user, with the texts that stay; `None` after the last page."""
+    subjects = rows.next_subjects(connection, user_id, place, before, PAGE)
+    if subjects is None:
+        return None
+    of_product = [] if product_rows else rows.named_texts(connection, subjects.roadmaps)
+    # With the product's rows, those of the user's other roadmaps go, too.
+    going_user = user_id if product_rows else None
+    return _Page(subjects, of_product, rows.texts_of_others(connection, subjects.roadmaps, going_user))
+
+
+def _clear(bucket: Bucket, page: _Page, deadline: Deadline, *, erase: bool) -> tuple[Removed, Removed]:
+    """Delete or count the objects of a page; return those that go, and the texts of the product's rows, of
+    which the latest versions stay.
+    """
+    named = bucket.keys_in(page.of_product)
+
+    def stays(version: StoredVersion) -> bool:
+        return version.is_latest and version.key in named
+
+    return clear_objects(bucket, page.subjects, stays, bucket.keys_in(page.of_others), deadline, erase=erase)
 
 
 def due_erasures(services: Services, deadline: Deadline) -> ReplayAnswer:
@@ -164,131 +315,6 @@ def due_erasures(services: Services, deadline: Deadline) -> ReplayAnswer:
     mark = register.mark_of(services.erasure_key)
     others = sum(not entry.user_hash.startswith(mark) for entry in entries)
     return ReplayAnswer(registered=len(entries), of_another_key=others, due=due)
-
-
-def _stop_runs(
-    services: Services, request: Erasure, before: datetime | None, deadline: Deadline
-) -> datetime | None:
-    """Cancel the user's attempts that wait or run; return when their last step is over, if one is at work."""
-    found = transact(services.engine, open_attempts_of, deadline, request.user_id, before)
-    reason = "the user's data is erased"
-    for task_id, execution_arn in found:
-        stopped = None
-        try:
-            stopped = cancel_task(services, task_id, None, deadline, request.actor, reason).stopped_execution
-        except (TaskNotFoundError, NotCancellableError, AtWorkElsewhereError) as error:
-            logger.info("erased_task_not_cancelled", task_id=task_id, reason=str(error))
-        if execution_arn is not None and execution_arn != stopped:
-            services.executions.stop(execution_arn)  # what cannot be stopped may write: nothing is deleted
-    return transact(services.engine, end_attempts_of, deadline, request.user_id, before)
-
-
-def _erase_page(
-    services: Services,
-    request: Erasure,
-    entry: register.Entry,
-    subjects: Subjects,
-    objects: Removed,
-    before: datetime | None,
-    deadline: Deadline,
-) -> Removed | None:
-    """Delete the rows of a page, and add them and the deleted objects to the receipt; `None` if a claim that
-    began before the erasure has made an attempt: its run is stopped first, and may have written until then.
-    """
-
-    def erase(connection: Connection) -> Removed | None:
-        rows.lock_subjects(connection, subjects)
-        if quiet_at(connection, request.user_id, before):
-            return None  # also if another request for this user has just stopped the run
-        if not entry.product_rows:
-            disown_tasks(connection, request.user_id, subjects.tasks, register.mark_of_task(entry.erasure_id))
-        found = objects + rows.erase_rows(
-            connection, services.failure_hooks, subjects, product_rows=entry.product_rows
-        )
-        forget_places(connection, subjects.tasks, subjects.roadmaps)
-        register.add_removed(connection, entry.erasure_id, found)
-        return found
-
-    with _refused_by_the_product():
-        return transact(services.engine, erase, deadline)
-
-
-@contextmanager
-def _refused_by_the_product() -> Iterator[None]:
-    try:
-        yield
-    except DataRefusedError as error:
-        if not error.sqlstate.startswith("23"):  # not a constraint
-            raise
-        raise ErasureRefusedError(f"the product must delete its own rows first: {error}") from error
-
-
-def _end(
-    services: Services,
-    request: Erasure,
-    entry: register.Entry,
-    found: Removed,
-    before: datetime | None,
-    deadline: Deadline,
-) -> ErasureAnswer:
-    """End the erasure, if no claim has come in between. Then the user is a new one.
-    Raises RuleMissingError: rows are left that no request finds, so that the caller would repeat it forever.
-    """
-    nothing_found = request.after is None and not found
-
-    def end(connection: Connection) -> tuple[register.Entry, Removed] | None:
-        rows.hand_over(connection, request.user_id)
-        if request.replay is None and rows.is_left(connection, request.user_id):
-            if nothing_found and not quiet_at(connection, request.user_id, before):
-                raise rows.RuleMissingError("rows of the user are left that belong to no task or roadmap")
-            return None
-        names = rows.erase_names(connection, request.user_id, product_rows=entry.product_rows, before=before)
-        register.add_removed(connection, entry.erasure_id, names)
-        return register.end_erasure(connection, entry.erasure_id), names
-
-    result = transact(services.engine, end, deadline)
-    if result is None:
-        return ErasureAnswer(dry_run=False, complete=False, removed=found)
-    ended, names = result
-    register.store_copy(services.bucket, ended)
-    logger.info("user_erased", erasure_id=ended.erasure_id, actor=request.actor)
-    return ErasureAnswer(
-        dry_run=False,
-        complete=True,
-        removed=found + names,
-        remains=_remains(services),
-        receipt=ended.receipt,
-        digest=ended.receipt.digest,
-    )
-
-
-class _Texts(NamedTuple):
-    """The URLs of texts of a page that stay."""
-
-    of_product: list[str]
-    """Rows of the page name them, and stay."""
-
-    of_others: list[str]
-    """Rows of other roadmaps name them."""
-
-
-def _texts(connection: Connection, user_id: str, page: Subjects, *, product_rows: bool) -> _Texts:
-    named = [] if product_rows else rows.named_texts(connection, page.roadmaps)
-    # With the product's rows, those of the user's other roadmaps go, too.
-    others = rows.texts_of_others(connection, page.roadmaps, user_id if product_rows else None)
-    return _Texts(named, others)
-
-
-def _clear(
-    bucket: Bucket, page: Subjects, texts: _Texts, deadline: Deadline, *, erase: bool
-) -> tuple[Removed, Removed]:
-    """Delete or count the objects of a page, without the latest versions of texts that stay."""
-    named, of_others = bucket.keys_in(texts.of_product), bucket.keys_in(texts.of_others)
-
-    def stays(version: StoredVersion) -> bool:
-        return version.is_latest and version.key in named
-
-    return clear_objects(bucket, page, stays, of_others, deadline, erase=erase)
 
 
 def _remains(services: Services) -> list[Remainder]:

@@ -1,5 +1,5 @@
-"""The exclusion by an erasure: while it runs, nothing starts, cancels or restores a task of its user. It
-needs no model of the API, and is imported by every step that claims.
+"""The exclusion by an erasure: while it runs, nothing starts, cancels or restores a task of its user. Every
+step that claims imports this module, so it imports no model of the API.
 """
 
 from collections.abc import Sequence
@@ -11,14 +11,16 @@ from ...contracts.errors import RoadmapLockedError
 from ...state.services import Capability, Exclusion
 from .errors import ErasureRunningError
 
-# An erasure names its user only while it runs. One that has ended may be of any user.
+# Finds one of the tasks whose user is being erased (an erasure names its user only while it runs), and
+# whether an erasure, of any user, has ended since the tasks were read: ended ones do not name their user.
 EXCLUDED = text("""
 SELECT (SELECT t.task_id FROM content_erasures e JOIN roadmap_tasks t USING (user_id)
         WHERE t.task_id = ANY(:task_ids) LIMIT 1) AS task_id,
     EXISTS (SELECT FROM content_erasures WHERE ended_at > CAST(:read_at AS timestamptz)) AS has_ended
 """)
 
-# An erasure that begins, or continues, waits for the end of this transaction, and finds what it has written.
+# Conflicts with every write of the register: an erasure that begins or continues waits for the end of this
+# transaction, and finds the rows that it has written.
 HOLD_UP = text("LOCK TABLE content_erasures IN SHARE MODE")
 
 
@@ -45,7 +47,8 @@ def _hold_up(connection: Connection) -> None:
 EXCLUSION = Exclusion(
     require=require_no_erasure,
     hold_up=_hold_up,
-    # Only a retry of the task itself, and nobody's filter, starts an erased user's task again.
+    # An erased task is the product's own again: attempt 0, the erasure's mark in `execution_arn`
+    # (`disown_tasks`). Only a retry of the task itself starts it again, no filter.
     permits="NOT EXISTS (SELECT FROM content_erasures e WHERE e.user_id = t.user_id)"
     " AND NOT (t.attempt = 0 AND t.execution_arn IS NOT NULL)",
 )

@@ -1,4 +1,4 @@
-"""The hooks of erasure, but its exclusion, which steps import that need nothing else of it."""
+"""The hooks of erasure. Its exclusion has its own module, for steps that import nothing else of erasure."""
 
 from ...state.services import Capability, Scan
 from .register import count_unfinished, read_receipt

@@ -8,13 +8,16 @@ ERASED = "erased"
 
 
 def replace_names(document: Any, names: Mapping[str, Collection[str]]) -> Any:  # noqa: ANN401 - any JSON value
-    """The document with `ERASED` in place of names. `names` has them by the field that has them as its value,
-    or in its list. The same text in another field stays.
+    """Copy a JSON document, at any depth, with `ERASED` in place of names.
+
+    Args:
+        names: by field, the names to replace where they are its value or in its list. In a field without an
+            entry, the same text stays.
     """
     match document:
         case dict():
             return {
-                field: _without(value, names[field]) if field in names else replace_names(value, names)
+                field: _replaced(value, names[field]) if field in names else replace_names(value, names)
                 for field, value in document.items()
             }
         case list():
@@ -23,7 +26,7 @@ def replace_names(document: Any, names: Mapping[str, Collection[str]]) -> Any:  
             return document
 
 
-def _without(value: Any, names: Collection[str]) -> Any:  # noqa: ANN401 - any JSON value
+def _replaced(value: Any, names: Collection[str]) -> Any:  # noqa: ANN401 - any JSON value
     if isinstance(value, list):
-        return [_without(entry, names) for entry in value]
+        return [_replaced(entry, names) for entry in value]
     return ERASED if isinstance(value, str) and value in names else value

@@ -24,8 +24,14 @@ def clear_objects(
     *,
     erase: bool,
 ) -> tuple[Removed, Removed]:
-    """Count, or delete, the objects of roadmaps and tasks: those that go, and those that stay. An object that
-    may belong to another roadmap is not deleted, nor a text `of_others`, which a row of another one names.
+    """Delete, or only count, the objects of roadmaps and tasks. Return the numbers of those that go, and of
+    those for which `stays` holds. An object that may also belong to another roadmap stays, too: the first
+    result lists its key as `shared`.
+
+    Args:
+        stays: whether a version is to stay, for the caller's reason.
+        of_others: the keys of the texts that rows of other roadmaps name. Their latest versions are shared.
+        erase: `False` only counts.
 
     Raises:
         StorageUnavailableError: S3 did not answer, or refused to delete a version.
@@ -34,23 +40,26 @@ def clear_objects(
     prefixes = prefixes_of(subjects.roadmaps, subjects.tasks)
     own = places_of(subjects.roadmaps, subjects.tasks).keys()
 
-    def is_shared(version: StoredVersion) -> bool:
-        other_owners = owners_of(version.key) - own
-        is_named = version.is_latest and version.key in of_others
-        return bool(other_owners) or is_named
-
     def clear(prefix: str) -> tuple[Removed, Removed]:
         gone, left, after = Removed(), Removed(), None
         while True:
             listed, after = bucket.versions(prefix, after)
-            found = [version for version in listed if owners_of(version.key) & own]
-            kept = [version for version in found if stays(version)]
-            shared = [version for version in found if not stays(version) and is_shared(version)]
-            goes = [version for version in found if not stays(version) and not is_shared(version)]
+            going: list[StoredVersion] = []
+            kept: list[StoredVersion] = []
+            shared: set[str] = set()
+            for version in listed:
+                owners = owners_of(version.key)
+                if not owners & own:
+                    continue  # of another roadmap: the product does not encode ids, which may contain `/`
+                if stays(version):
+                    kept.append(version)
+                elif owners - own or (version.is_latest and version.key in of_others):
+                    shared.add(version.key)
+                else:
+                    going.append(version)
             if erase:
-                bucket.delete_versions(goes)
-            names = sorted({version.key for version in shared})
-            gone += Removed(objects={prefixes[prefix]: _count(goes)}, shared=names)
+                bucket.delete_versions(going)
+            gone += Removed(objects={prefixes[prefix]: _count(going)}, shared=sorted(shared))
             left += Removed(objects={prefixes[prefix]: _count(kept)})
             if after is None:
                 return gone, left

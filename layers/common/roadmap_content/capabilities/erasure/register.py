@@ -1,5 +1,6 @@
-"""The register of erasures: `content_erasures`, and a copy in the bucket, so that a restore of one does not
-lose it. A user is a keyed hash in it; only while the erasure runs, its row names the user and stops claims.
+"""The register of erasures: the table `content_erasures`, and a copy of each entry in the bucket, so that a
+restore of either does not lose it. An entry identifies its user by a keyed hash; only while the erasure runs,
+its row also names the user, and stops claims.
 """
 
 import hashlib
@@ -32,22 +33,25 @@ ON CONFLICT (user_id) WHERE user_id IS NOT NULL DO UPDATE SET
 RETURNING {_COLUMNS}
 """)
 
+# Lets an erasure of this user run again, after a restore.
 REOPEN = text(f"""
 UPDATE content_erasures SET user_id = :user_id, requested_at = now()
 WHERE erasure_id = :erasure_id AND user_hash = :user_hash RETURNING {_COLUMNS}
 """)
 
+# Reads the numbers so far, and keeps others from adding to them.
 LOCK = text("SELECT removed FROM content_erasures WHERE erasure_id = :erasure_id FOR UPDATE")
 
 ADD = text("UPDATE content_erasures SET removed = CAST(:removed AS json) WHERE erasure_id = :erasure_id")
 
-# The time of an erasure that is applied again stays: it decides what is older.
+# Ends an erasure, and removes the user's name. One that is applied again keeps its first end, which decides
+# what is older.
 END = text(f"""
 UPDATE content_erasures SET user_id = NULL, ended_at = coalesce(ended_at, now())
 WHERE erasure_id = :erasure_id RETURNING {_COLUMNS}
 """)
 
-# A request is repeated within minutes until the erasure ends.
+# Counts the erasures that nobody continues: a request is repeated within minutes until the erasure ends.
 UNFINISHED = text("""
 SELECT count(*) FROM content_erasures
 WHERE user_id IS NOT NULL AND requested_at < now() - interval '1 hour'
@@ -57,6 +61,7 @@ READ = text(f"SELECT {_COLUMNS} FROM content_erasures WHERE erasure_id = :erasur
 
 ALL = text(f"SELECT {_COLUMNS} FROM content_erasures ORDER BY began_at, erasure_id")
 
+# Restores an entry from its copy; to an entry that exists, it only adds the end.
 INSERT = text(f"""
 INSERT INTO content_erasures ({_COLUMNS})
 VALUES (:erasure_id, :user_hash, 'register', :product_rows, :began_at, :ended_at, CAST(:removed AS json))
@@ -77,27 +82,21 @@ class Entry(NamedTuple):
 
     @property
     def receipt(self) -> Receipt:
-        return Receipt(
-            erasure_id=self.erasure_id,
-            actor=self.actor,
-            product_rows=self.product_rows,
-            began_at=self.began_at,
-            ended_at=self.ended_at,
-            removed=self.removed,
-        )
+        return Receipt.model_validate(self, from_attributes=True)
 
 
 def hash_user(key: str, user_id: str) -> str:
-    """The keyed hash of a user, after the mark of the key."""
-    return mark_of(key) + _keyed(key, user_id)[len(mark_of(key)) :]
+    """The keyed hash of a user, with the mark of the key in place of its first characters."""
+    mark = mark_of(key)
+    return mark + _keyed_hash(key, user_id)[len(mark) :]
 
 
 def mark_of(key: str) -> str:
-    """The start of each hash with this key, so that an entry with another key is noticed."""
-    return _keyed(key, "")[:8]
+    """The start of each hash with this key, by which an entry of another key is recognised."""
+    return _keyed_hash(key, "")[:8]
 
 
-def _keyed(key: str, value: str) -> str:
+def _keyed_hash(key: str, value: str) -> str:
     return hmac.new(key.encode(), value.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
@@ -119,13 +118,13 @@ def reopen_erasure(connection: Connection, erasure_id: str, user_id: str, user_h
 
 
 def count_unfinished(connection: Connection) -> HealthPart:
-    """The number of erasures that nobody has continued for an hour. Their users' tasks are not started."""
+    """Count the erasures that nobody has continued for an hour: no task of their users starts."""
     unfinished = int(connection.scalar(UNFINISHED) or 0)
     return HealthPart({"erasures_unfinished": unfinished}, ("erasures_unfinished", unfinished))
 
 
 def mark_of_task(erasure_id: str) -> str:
-    """The mark of a task that an erasure has made the product's own again."""
+    """The mark in `execution_arn` of a task that an erasure has made the product's own again."""
     return f"{_MARK}{erasure_id}"
 
 
@@ -138,8 +137,8 @@ def read_receipt(connection: Connection, task: Task) -> dict[str, Receipt | None
 
 def add_removed(connection: Connection, erasure_id: str, removed: Removed) -> None:
     """Add to the numbers of an erasure, in the transaction that deletes the rows."""
-    before = Removed.model_validate(connection.execute(LOCK, {"erasure_id": erasure_id}).scalar_one())
-    total = (before + removed).model_dump_json()
+    removed_before = Removed.model_validate(connection.execute(LOCK, {"erasure_id": erasure_id}).scalar_one())
+    total = (removed_before + removed).model_dump_json()
     connection.execute(ADD, {"erasure_id": erasure_id, "removed": total})
 
 
@@ -155,22 +154,24 @@ def store_copy(bucket: Bucket, entry: Entry) -> None:
 
 
 def unite(connection: Connection, bucket: Bucket) -> Sequence[Entry]:
-    """Give each of the two registers the entries that only the other one has; return all."""
+    """Unite the register in the database with its copies in the bucket: each gets the entries and the ends
+    that only the other one has. Return all entries, the oldest first.
+    """
     keys = bucket.all_keys(ERASURES, after=ERASURES)
     copies = [json.loads(found.body) for found in in_parallel(bucket.get, keys) if found is not None]
     for copy in copies:
         connection.execute(INSERT, copy | {"removed": json.dumps(copy["removed"])})
     entries = [_entry(row) for row in connection.execute(ALL)]
-    known = {copy["erasure_id"]: copy["ended_at"] is not None for copy in copies}
+    has_end_in_copy = {copy["erasure_id"]: copy["ended_at"] is not None for copy in copies}
     for entry in entries:
-        if known.get(entry.erasure_id) is not (entry.ended_at is not None):
+        has_end = entry.ended_at is not None
+        if has_end_in_copy.get(entry.erasure_id) != has_end:  # also without a copy
             store_copy(bucket, entry)
     return entries
 
 
 def _entry(row: Row[Any]) -> Entry:
-    found = row._mapping
-    return Entry(**{**found, "removed": Removed.model_validate(found["removed"])})
+    return Entry(**{**row._mapping, "removed": Removed.model_validate(row.removed)})
 
 
 def _key_of(erasure_id: str) -> str:

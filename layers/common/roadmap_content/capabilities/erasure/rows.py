@@ -1,12 +1,13 @@
-"""The rows of a user in all tables. The rules follow from the catalogue: a column names a task, a roadmap, a
-user or an actor, in each table that has it. A table of ours without such a column must be in `NAMELESS`.
+"""The rows of a user in all tables. The rule of each table follows from the names of its columns in the
+catalogue: `task_id`, `roadmap_id`, `user_id`, `actor` and so on name the same in every table. A table of ours
+without such a column must be in `NAMELESS`.
 
-An erasure goes through the user's subjects: all roadmaps, then all tasks. The rows of the tasks come last,
-because the copy of a task's user and roadmap in `content_attempts` is all that is left of a deleted task.
+The *subjects* of an erasure are the user's roadmaps and tasks. It goes through them page by page, the tasks
+last: the copy of a task's user and roadmap in `content_attempts` is all that is left of a deleted task.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import quote
@@ -22,13 +23,14 @@ from ...state.tasks.time_zone import instant
 from .errors import ErasureRefusedError
 from .names import ERASED, replace_names
 
-# Guarantees: takes the advisory lock of each roadmap, in one order.
+# Takes the advisory lock under which contents and outcomes of a roadmap are written, of each roadmap in one
+# order.
 LOCK_CONTENTS = text("""
 SELECT pg_advisory_xact_lock(hashtextextended('content of ' || id, 0))
 FROM (SELECT DISTINCT id FROM unnest(CAST(:roadmaps AS text[])) AS id ORDER BY id) AS ordered
 """)
 
-# An erasure makes the user's tasks the product's own again, or deletes them.
+# Locks the tasks against claims, before they are disowned or deleted.
 LOCK_TASKS = text("SELECT FROM roadmap_tasks WHERE task_id = ANY(:tasks) ORDER BY task_id FOR UPDATE")
 
 NAMELESS = frozenset(
@@ -48,8 +50,9 @@ NAMELESS = frozenset(
 """The tables of ours without the name of a user, task or roadmap."""
 
 LEARNERS = ("quiz_attempts", "concept_progress")
-"""Those of them with rows of a user about the roadmaps of others."""
+"""The tables of the product with rows of a user about the roadmaps of others."""
 
+# Finds our tables and views and those of the product, each with its columns and those that are NOT NULL.
 CATALOGUE = text("""
 SELECT CAST(c.relname AS text) AS table_name, has_table_privilege(c.oid, 'SELECT') AS readable,
     array_agg(CAST(a.attname AS text)) AS columns,
@@ -60,15 +63,17 @@ WHERE c.relnamespace = CAST(current_schema() AS regnamespace) AND c.relkind IN (
 GROUP BY c.oid ORDER BY c.relname
 """)
 
-# In the order of the list: the first that a row cannot lack decides alone, because indexes begin with it.
+# The condition of each column that names a subject. The first one that is NOT NULL decides alone, because
+# indexes begin with it.
 _SUBJECT_COLUMNS: Mapping[str, str] = {
     "task_id": "task_id = ANY(:tasks)",
     "roadmap_id": "roadmap_id = ANY(:roadmaps)",
     "quiz_id": "quiz_id IN (SELECT q.quiz_id FROM quiz_metadata q WHERE q.roadmap_id = ANY(:roadmaps))",
 }
-# A row that may lack both is counted once, and another user's task may name the roadmap.
-_BY_EITHER = "(task_id = ANY(:tasks) OR task_id IS NULL AND roadmap_id = ANY(:roadmaps))"
-# Our indexes have a hash in place of an id of any length.
+# Where either may be NULL: a row with a task follows the task alone, because another user's task may name the
+# roadmap.
+_BY_TASK_OR_ROADMAP = "(task_id = ANY(:tasks) OR task_id IS NULL AND roadmap_id = ANY(:roadmaps))"
+# Our indexes have a hash of the roadmap's id, because an id may be too long for an index.
 BY_HASH = """hashtextextended(roadmap_id, 0) IN (
     SELECT hashtextextended(one, 0) FROM unnest(CAST(:roadmaps AS text[])) AS one) AND """
 
@@ -78,28 +83,26 @@ _TIMES = ("claimed_at", "changed_at", "recorded_at", "began_at", "created_at", "
 
 _DOCUMENT_COLUMNS = ("detail", "filter")  # of events: the actor; of recoveries
 
-# What a task or an attempt names stays if its owner is another: the product's row says who that is. Of a
-# roadmap without a row, other users' attempts say it.
-# A roadmap or task with a newer attempt is not older than `before`.
-_SUBJECTS = f"""
-WITH found AS (
+# Finds the next subjects of a user after (`:after_kind`, `:after_id`); 'roadmap' comes before 'task'.
+# A subject that a row of the user names is not the user's if the product's row has another owner; a roadmap
+# without a row is not if another user has attempts for it. With `:before`, a subject is old enough if one of
+# its rows is, or has no time, and the user has no newer attempt for it.
+SUBJECTS = text(f"""
+WITH named AS (
     SELECT task_id, roadmap_id, claimed_at AS at FROM content_attempts WHERE user_id = :user_id
     UNION ALL SELECT task_id, NULL, first_seen FROM content_task_failures WHERE user_id = :user_id
     UNION ALL SELECT task_id, roadmap_id, {instant("created_at")} FROM roadmap_tasks WHERE user_id = :user_id
     UNION ALL SELECT NULL, roadmap_id, {instant("created_at")} FROM roadmap_metadata WHERE user_id = :user_id
-), subjects AS (
-    SELECT 'roadmap' AS kind, roadmap_id AS id, at FROM found f WHERE roadmap_id IS NOT NULL
+), owned AS (
+    SELECT 'roadmap' AS kind, roadmap_id AS id, at FROM named f WHERE roadmap_id IS NOT NULL
         AND coalesce((SELECT r.user_id = :user_id FROM roadmap_metadata r WHERE r.roadmap_id = f.roadmap_id),
             NOT EXISTS (SELECT FROM content_attempts a WHERE a.user_id <> :user_id
                 AND hashtextextended(a.roadmap_id, 0) = hashtextextended(f.roadmap_id, 0)
                 AND a.roadmap_id = f.roadmap_id))
-    UNION ALL SELECT 'task', task_id, at FROM found f WHERE task_id IS NOT NULL AND NOT EXISTS (
+    UNION ALL SELECT 'task', task_id, at FROM named f WHERE task_id IS NOT NULL AND NOT EXISTS (
         SELECT FROM roadmap_tasks t WHERE t.task_id = f.task_id AND t.user_id <> :user_id)
 )
-"""
-
-SUBJECTS = text(f"""{_SUBJECTS}
-SELECT s.kind, s.id FROM subjects s WHERE (s.kind, s.id) > (:after_kind, :after_id)
+SELECT s.kind, s.id FROM owned s WHERE (s.kind, s.id) > (:after_kind, :after_id)
 GROUP BY s.kind, s.id
 HAVING CAST(:before AS timestamptz) IS NULL OR bool_or(coalesce(s.at < :before, true)) AND NOT EXISTS (
     SELECT FROM content_attempts n WHERE n.user_id = :user_id AND n.claimed_at >= :before
@@ -107,18 +110,19 @@ HAVING CAST(:before AS timestamptz) IS NULL OR bool_or(coalesce(s.at < :before, 
 ORDER BY s.kind, s.id LIMIT :limit
 """)
 
-# Not the product's own rows: an erasure may leave them.
-LEFT = text("""
+# Whether a row of ours names a task of the user. The product's own rows may stay after an erasure.
+IS_NAMED = text("""
 SELECT EXISTS (SELECT FROM content_attempts WHERE user_id = :user_id)
     OR EXISTS (SELECT FROM content_task_failures WHERE user_id = :user_id)
 """)
 
+# Finds the URLs of the texts that the product's rows of roadmaps name.
 TEXTS = text("SELECT content_url FROM tutorial_metadata WHERE roadmap_id = ANY(:roadmaps)")
 
-# The texts below these prefixes that rows of other roadmaps name, in any form of URL. The table is read as a
-# whole, in 0.1 s for 20,000 tutorials: an index on its URLs would have to survive the product's migrations.
-# The rows of a user that is erased with the product's rows do not count, nor those of a deleted roadmap. A
-# column's own collation may have no search for a part.
+# Finds the texts below these prefixes that rows of other roadmaps name, in any form of URL. The table is read
+# as a whole, in 0.1 s for 20,000 tutorials: an index on its URLs would have to survive the product's
+# migrations. The rows of a user who is erased with the product's rows do not count, nor those of a deleted
+# roadmap. Collation "C": that of the column may be nondeterministic, which permits no search for a part.
 TEXTS_OF_OTHERS = text("""
 SELECT content_url FROM tutorial_metadata t
 WHERE NOT starts_with(content_url COLLATE "C", roadmap_id || '/concepts/')
@@ -128,21 +132,21 @@ WHERE NOT starts_with(content_url COLLATE "C", roadmap_id || '/concepts/')
         WHERE r.roadmap_id = t.roadmap_id AND r.user_id IS DISTINCT FROM :user_id)
 """)
 
+# Finds the roadmaps of tasks.
 ROADMAPS = text("SELECT roadmap_id FROM roadmap_tasks WHERE task_id = ANY(:tasks) AND roadmap_id IS NOT NULL")
 
 
 class RuleMissingError(Exception):
-    """A table of ours has no column that names a user, and is not known to need none; or an erasure does not
-    find all rows of a user.
-    """
+    """A fault of this module: no rule covers a table of ours, or an erasure does not find all of its rows."""
 
 
 class Subjects(NamedTuple):
-    """One page of the roadmaps and tasks of a user."""
+    """A page of subjects: some roadmaps and tasks of a user."""
 
     roadmaps: list[str]
     tasks: list[str]
     last: tuple[str, str]
+    """Kind and id of the last one: the place of the next page."""
 
 
 class Rule(NamedTuple):
@@ -150,7 +154,7 @@ class Rule(NamedTuple):
 
     table: str
     condition: str
-    """Selects the rows of a page's roadmaps and tasks; empty: none."""
+    """SQL that selects the rows of a page's subjects; empty: no column names a subject."""
 
     columns: frozenset[str]
 
@@ -161,7 +165,7 @@ class Rule(NamedTuple):
 
     @property
     def at(self) -> str | None:
-        """The time of a row in UTC, as SQL; `None` if rows have none."""
+        """SQL of the time of a row, as `timestamptz`; `None` if rows have none."""
         column = next((name for name in _TIMES if name in self.columns), None)
         return column if column is None or not self.is_of_product else instant(column)
 
@@ -177,25 +181,28 @@ def rules(connection: Connection) -> list[Rule]:
     """
     found = []
     for table in connection.execute(CATALOGUE, {"product": list(PRODUCT)}):
-        if table.table_name in PRODUCT and not table.readable:
+        is_of_product = table.table_name in PRODUCT
+        if table.table_name in NAMELESS or (is_of_product and not table.readable):
             continue
         columns = frozenset(table.columns)
-        named = [column for column in _SUBJECT_COLUMNS if column in columns]
-        decisive = [column for column in named if column in table.required][:1] or named
-        if decisive == ["task_id", "roadmap_id"]:
-            condition = _BY_EITHER
-        else:
-            condition = "".join(_SUBJECT_COLUMNS[column] for column in decisive[:1])
-        if table.table_name not in PRODUCT and decisive == ["roadmap_id"]:
-            condition = BY_HASH + condition
-        others = columns & {"queue_key", "actor", *_DOCUMENT_COLUMNS}
-        if table.table_name in NAMELESS:
-            continue
-        if not condition and not others:
+        condition = _condition(columns, table.required, is_of_product=is_of_product)
+        if not condition and not columns & {"queue_key", "actor", *_DOCUMENT_COLUMNS}:
             raise RuleMissingError(f"no column of {table.table_name} is known to name a user")
         found.append(Rule(table.table_name, condition, columns))
     order = {table: place for place, table in enumerate(PRODUCT)}
     return sorted(found, key=lambda rule: order.get(rule.table, len(order)))
+
+
+def _condition(columns: Collection[str], required: Collection[str], *, is_of_product: bool) -> str:
+    """The `condition` of a table's rule. `required` are the columns that are NOT NULL."""
+    naming = [column for column in _SUBJECT_COLUMNS if column in columns]
+    never_null = [column for column in naming if column in required]
+    if naming == ["task_id", "roadmap_id"] and not never_null:
+        return _BY_TASK_OR_ROADMAP
+    for column in never_null or naming:
+        by_hash = BY_HASH if column == "roadmap_id" and not is_of_product else ""
+        return by_hash + _SUBJECT_COLUMNS[column]
+    return ""
 
 
 def require_privileges(connection: Connection) -> None:
@@ -224,10 +231,10 @@ def next_subjects(
 
 
 def count_rows(
-    connection: Connection, subjects: Subjects, known: Sequence[Rule] = ()
+    connection: Connection, subjects: Subjects, known_rules: Sequence[Rule] = ()
 ) -> tuple[Removed, Removed]:
-    """The numbers of rows of a page: ours, and the product's."""
-    chosen = [rule for rule in known or rules(connection) if rule.condition]
+    """Count the rows of a page by table: ours, and the product's."""
+    chosen = [rule for rule in known_rules or rules(connection) if rule.condition]
     counts = " UNION ALL ".join(
         f"SELECT '{rule.table}' AS name, count(*) AS rows FROM {rule.table} WHERE {rule.condition}"
         for rule in chosen
@@ -241,14 +248,14 @@ def count_rows(
 def lock_subjects(connection: Connection, subjects: Subjects) -> None:
     """Wait for claims, saves and outcomes of a page, and hold up later ones."""
     of_tasks = connection.scalars(ROADMAPS, {"tasks": subjects.tasks}).all()
-    lock_contents(connection, [*subjects.roadmaps, *of_tasks])
-    lock_tasks(connection, subjects.tasks)
+    connection.execute(LOCK_CONTENTS, {"roadmaps": [*subjects.roadmaps, *of_tasks]})
+    connection.execute(LOCK_TASKS, {"tasks": subjects.tasks})
 
 
 def erase_rows(
     connection: Connection, hooks: Sequence[FailuresChanged], subjects: Subjects, *, product_rows: bool
 ) -> Removed:
-    """Delete the rows of a page; return their numbers."""
+    """Delete the rows of a page, the product's only with `product_rows`; return their numbers."""
     lock_subjects(connection, subjects)
     known = rules(connection)
     ours, of_product = count_rows(connection, subjects, known)
@@ -256,10 +263,10 @@ def erase_rows(
     for rule in known:  # ours last: the triggers of the product's tables write into them
         if rule.condition and (product_rows or not rule.is_of_product):
             connection.execute(text(f"DELETE FROM {rule.table} WHERE {rule.condition}"), _page(subjects))
-        if "filter" in rule.columns:
-            both = [*subjects.tasks, *subjects.roadmaps]
-            ids = {"task_ids": subjects.tasks, "roadmap_id": subjects.roadmaps, "q": both}
-            _replace(connection, rule, "filter", ids)
+        if "filter" in rule.columns:  # of a recovery, which may be about many users
+            either = [*subjects.tasks, *subjects.roadmaps]
+            ids = {"task_ids": subjects.tasks, "roadmap_id": subjects.roadmaps, "q": either}
+            _Changes(connection).replace(rule, "filter", ids)
     return ours + of_product if product_rows else ours
 
 
@@ -281,58 +288,61 @@ def erase_names(
     before: datetime | None = None,
     dry_run: bool = False,
 ) -> Removed:
-    """Delete the user's counters, and replace the user's name in rows about others, if they are older than
-    `before`; return the numbers. The counters of a user who came back after it stay. `dry_run` only counts.
+    """Delete the user's rows that have no subject (counters in the queue; with `product_rows`, what a learner
+    did in the roadmaps of others), and replace the user's name in rows about others. Return the numbers.
+
+    With `before`, newer rows stay, and so do the counters of a user who came back. `dry_run` only counts.
     """
-    is_back = before is not None and is_left(connection, user_id)
+    is_back = before is not None and is_named(connection, user_id)
     names = [f"user:{user_id}", f"operator:{user_id}"]
     own = None
     if dry_run:
         own = next_subjects(connection, user_id, ("", ""), None, None) or Subjects([], [], ("", ""))
+    changes = _Changes(connection, before, own)
     rows, replaced = {}, {}
     for rule in rules(connection):
-        table = rule.table
-        of_user = {"user_id": user_id} if product_rows and table in LEARNERS else {}
+        table, delete = rule.table, f"DELETE FROM {rule.table}"
+        if product_rows and table in LEARNERS:
+            rows[table] = changes.change(rule, delete, "user_id = :value", {"value": user_id})
         if "queue_key" in rule.columns and not rule.condition and not is_back:
-            of_user = {"queue_key": f"user:{user_id}"}
-        for column, value in of_user.items():
-            where, named = f"{column} = :value", {"value": value, "before": before}
-            rows[table] = _change(connection, rule, f"DELETE FROM {table}", where, own, named)
+            rows[table] = changes.change(rule, delete, "queue_key = :value", {"value": f"user:{user_id}"})
         replaced[table] = 0
         if "actor" in rule.columns:
-            change, where = f"UPDATE {table} SET actor = :erased", "actor = ANY(:names)"
-            values = {"names": names, "erased": ERASED, "before": before}
-            replaced[table] += _change(connection, rule, change, where, own, values)
+            update, values = f"UPDATE {table} SET actor = :erased", {"names": names, "erased": ERASED}
+            replaced[table] += changes.change(rule, update, "actor = ANY(:names)", values)
         for column in rule.documents:
-            wanted = {"user_id": [user_id]} if column == "filter" else {"actor": names}
-            replaced[table] += _replace(connection, rule, column, wanted, own, before)
-    return Removed() + Removed(rows=rows, names=replaced)
+            in_fields = {"user_id": [user_id]} if column == "filter" else {"actor": names}
+            replaced[table] += changes.replace(rule, column, in_fields)
+    return Removed() + Removed(rows=rows, names=replaced)  # the sum leaves out tables without any
 
 
-def is_left(connection: Connection, user_id: str) -> bool:
-    """Whether a row of ours still names a user's task."""
-    return bool(connection.scalar(LEFT, {"user_id": user_id}))
+def is_named(connection: Connection, user_id: str) -> bool:
+    """Whether a row of ours names a task of the user."""
+    return bool(connection.scalar(IS_NAMED, {"user_id": user_id}))
 
 
 def named_texts(connection: Connection, roadmap_ids: Sequence[str]) -> list[str]:
-    """The URLs of the texts that rows of the product name."""
+    """The URLs of the texts that the product's rows of roadmaps name."""
     return [url for url in connection.scalars(TEXTS, {"roadmaps": list(roadmap_ids)}) if url]
 
 
 def texts_of_others(
     connection: Connection, roadmap_ids: Sequence[str], user_id: str | None = None
 ) -> list[str]:
-    """The URLs of texts of these roadmaps that rows of other roadmaps name, without those of a user."""
+    """The URLs of texts of these roadmaps that rows of other roadmaps name, other than those of a user."""
     if not roadmap_ids:
         return []
+    # A URL has the prefix as it is, or percent-encoded.
     forms = {prefix for prefix, kind in prefixes_of(roadmap_ids, []).items() if kind == "texts"}
     prefixes = sorted(forms.union(map(quote, forms)))
     return list(connection.scalars(TEXTS_OF_OTHERS, {"prefixes": prefixes, "user_id": user_id}))
 
 
 def hand_over(connection: Connection, user_id: str) -> None:
-    """Give the rows of tasks that have another owner now, and not this user any more, to their owner."""
-    for rule in rules(connection):  # waiting attempts have left the queue before
+    """Where our rows of a task name this user, but the product has given the task to another one, write the
+    name of the present owner. The user's waiting attempts have left the queue before.
+    """
+    for rule in rules(connection):
         for column, mark in (("user_id", ""), ("queue_key", "user:")):
             if not rule.is_of_product and {"task_id", column} <= rule.columns:
                 statement = text(
@@ -346,7 +356,7 @@ def all_users(connection: Connection) -> list[str]:
     """Every user that the database names: also those that are only learners or operators."""
     parts = []
     for rule in rules(connection):
-        persons = [*(rule.columns & {"actor", "queue_key"})]
+        persons = [*(rule.columns & {"actor", "queue_key"})]  # expressions with values such as `user:<id>`
         if "user_id" in rule.columns:
             parts.append(f"SELECT user_id AS name FROM {rule.table}")
         if "filter" in rule.columns:
@@ -361,60 +371,51 @@ def all_users(connection: Connection) -> list[str]:
     return [user for user in connection.scalars(text(" UNION ".join(parts))) if user]
 
 
-def _replace(
-    connection: Connection,
-    rule: Rule,
-    column: str,
-    names: Mapping[str, Sequence[str]],
-    own: Subjects | None = None,
-    older_than: datetime | None = None,
-) -> int:
-    """Replace the names that are values of these fields in JSON documents; return the number of documents."""
-    document = f"CAST({column} AS text)"
-    quoted = sorted({json.dumps(name) for values in names.values() for name in values})
-    found = text(
-        f"SELECT DISTINCT {document} FROM {rule.table}"
-        f" WHERE EXISTS (SELECT FROM unnest(CAST(:quoted AS text[])) AS q WHERE strpos({document}, q) > 0)"
-    )
-    change, where = f"UPDATE {rule.table} SET {column} = CAST(:new AS json)", f"{document} = :old"
-    changed = 0
-    for old in connection.scalars(found, {"quoted": quoted}).all():
-        read = json.loads(old)
-        new = replace_names(read, names)
-        if new != read:
-            values = {"old": old, "new": json.dumps(new), "before": older_than}
-            changed += _change(connection, rule, change, where, own, values)
-    return changed
+class _Changes(NamedTuple):
+    """Changes of rows that name a user, also of rows about others."""
 
+    connection: Connection
+    before: datetime | None = None
+    """Change only older rows, and those without a time; `None`: all."""
 
-def _change(
-    connection: Connection,
-    rule: Rule,
-    change: str,
-    where: str,
-    own: Subjects | None,
-    parameters: Mapping[str, object],
-) -> int:
-    """Change rows older than `before`; return their number. With `own`, only count them, without the rows of
-    these subjects of the user, which the erasure deletes.
+    own: Subjects | None = None
+    """Change nothing; count what would be changed, without the rows of these subjects, which the erasure
+    deletes.
     """
-    if rule.at is not None:
-        where += f" AND coalesce({rule.at} < CAST(:before AS timestamptz), true)"
-    if own is None:
-        return connection.execute(text(f"{change} WHERE {where}"), parameters).rowcount
-    count = f"SELECT count(*) FROM {rule.table} WHERE {where} AND ({rule.condition or 'false'}) IS NOT TRUE"
-    return int(connection.execute(text(count), {**parameters, **_page(own)}).scalar_one())
+
+    def change(self, rule: Rule, change: str, where: str, parameters: Mapping[str, object]) -> int:
+        """Execute an UPDATE or DELETE without its WHERE; return the number of its rows."""
+        parameters = {**parameters, "before": self.before}
+        if rule.at is not None:
+            where += f" AND coalesce({rule.at} < CAST(:before AS timestamptz), true)"
+        if self.own is None:
+            return self.connection.execute(text(f"{change} WHERE {where}"), parameters).rowcount
+        is_own = rule.condition or "false"
+        count = f"SELECT count(*) FROM {rule.table} WHERE {where} AND ({is_own}) IS NOT TRUE"
+        return int(self.connection.execute(text(count), {**parameters, **_page(self.own)}).scalar_one())
+
+    def replace(self, rule: Rule, column: str, names: Mapping[str, Sequence[str]]) -> int:
+        """Replace names in a JSON column, by the fields that have them (`replace_names`); return the number
+        of rows.
+        """
+        document = f"CAST({column} AS text)"
+        quoted = sorted({json.dumps(name) for values in names.values() for name in values})
+        may_name = text(
+            f"SELECT DISTINCT {document} FROM {rule.table}"
+            " WHERE EXISTS (SELECT FROM unnest(CAST(:quoted AS text[])) AS q"
+            f" WHERE strpos({document}, q) > 0)"
+        )
+        update, where = f"UPDATE {rule.table} SET {column} = CAST(:new AS json)", f"{document} = :old"
+        changed = 0
+        for old in self.connection.scalars(may_name, {"quoted": quoted}).all():
+            document_before = json.loads(old)
+            document_after = replace_names(document_before, names)
+            if document_after != document_before:
+                values = {"old": old, "new": json.dumps(document_after)}
+                changed += self.change(rule, update, where, values)
+        return changed
 
 
 def _page(subjects: Subjects) -> dict[str, list[str]]:
+    """The parameters of a rule's condition."""
     return {"tasks": subjects.tasks, "roadmaps": subjects.roadmaps}
-
-
-def lock_contents(connection: Connection, roadmap_ids: Sequence[str]) -> None:
-    """Wait for the transactions that write contents or outcomes of roadmaps, and hold up later ones."""
-    connection.execute(LOCK_CONTENTS, {"roadmaps": list(roadmap_ids)})
-
-
-def lock_tasks(connection: Connection, task_ids: Sequence[str]) -> None:
-    """Lock tasks against claims, before they are disowned or deleted."""
-    connection.execute(LOCK_TASKS, {"tasks": list(task_ids)})

@@ -28,8 +28,8 @@ PAGES = 20
 
 
 def remove_records(services: Services, after: str, deadline: Deadline) -> str:
-    """Look up a page of tasks, and remove the records of those that are due, step by step. Returns the last
-    task of the page.
+    """Look up the page of tasks after `after`, and remove the records of those that are due, step by step.
+    Returns the last task of the page, or "" after the last page: the next sweep begins again.
     """
     days = days_after_deletion(services.settings)
     page = transact(services.engine, next_tasks, deadline, after, TASKS)
@@ -42,8 +42,9 @@ def remove_records(services: Services, after: str, deadline: Deadline) -> str:
 
 
 def remove_texts(services: Services, after: str, deadline: Deadline) -> str:
-    """Delete the texts of some pages of the bucket that are old enough and that no row names. Where the
-    bucket has versions, its lifecycle deletes them for ever. Returns the last key.
+    """Read some pages of the bucket after the key `after`, and delete the texts that are old enough and that
+    no row names. Where the bucket has versions, its lifecycle deletes them for ever. Returns the last key, or
+    "" at the end.
     """
     before = datetime.now(UTC) - timedelta(days=days_after_deletion(services.settings))
     for _ in range(PAGES):
@@ -63,7 +64,9 @@ def remove_texts(services: Services, after: str, deadline: Deadline) -> str:
 
 
 def _remove(services: Services, due: Sequence[DueTask], days: int, deadline: Deadline) -> None:
-    """Remove the objects, and then the rows: after an interruption, the rows are found again."""
+    """Remove the objects of tasks that are due, and then the rows: after an interruption, the rows are found
+    again. Texts of the product stay in the bucket.
+    """
     subjects = subjects_of(due)
     urls = transact(services.engine, texts_of_others, deadline, subjects.roadmaps)
     of_others = services.bucket.keys_in(urls)

@@ -67,6 +67,9 @@ ADVANCE_SECONDS = 8.0
 START_SECONDS = 3.0
 """The time limit for starting one task, in seconds."""
 
+NOTHING_MISSING = "NothingMissing"
+"""The reason of a task without an item that the recovery retries."""
+
 _STOP_REASONS = {  # of the tasks that a stopped recovery does not start
     RecoveryState.STOPPED_BY_CANARY: "RecoveryStoppedByCanary",
     RecoveryState.STOPPED_BY_BUDGET: "RecoveryStoppedByBudget",
@@ -78,16 +81,16 @@ def advance(services: Services, recovery_id: str, deadline: Deadline) -> None:
     """Record ended tasks, and start as many as the limits allow.
     Raises DatabaseUnavailableError, ExecutionsUnavailableError: it can be repeated.
     """
-    again = True  # a task that ends without an attempt leaves its place to another one
-    while again and deadline.remaining > START_SECONDS + RESERVE:
-        again = False
-        recovery, tasks = transact(services.engine, _observe, deadline, services, recovery_id)
+    has_place_left = True
+    while has_place_left and deadline.remaining > START_SECONDS + RESERVE:
+        has_place_left = False
+        recovery, tasks = transact(services.engine, _step, deadline, services, recovery_id)
         for task in tasks:
             if deadline.remaining < START_SECONDS + RESERVE:
                 return
             try:
                 if _start_task(services, recovery, task, deadline):
-                    again = True
+                    has_place_left = True  # the task has ended without an attempt
             except RecoveryStoppedError:
                 return
             except TransientError as error:
@@ -117,7 +120,7 @@ def advance_if_possible(services: Services, recovery_id: str, deadline: Deadline
 def _end_held(services: Services, recovery_id: str, deadline: Deadline) -> None:
     """End the attempts of a cancelled recovery that wait. Their tasks return to their former states."""
 
-    def held(connection: Connection) -> Sequence[tuple[str, int]]:
+    def waiting(connection: Connection) -> Sequence[tuple[str, int]]:
         recovery = read_recovery(connection, recovery_id)
         is_cancelled = recovery.state == RecoveryState.CANCELLED
         return waiting_attempts(connection, recovery_actor(recovery_id)) if is_cancelled else []
@@ -131,31 +134,45 @@ def _end_held(services: Services, recovery_id: str, deadline: Deadline) -> None:
         record_settlements(connection, recovery_id, [Settlement(task_id, TaskResult.REFUSED, reason, 0)])
         end_attempt(connection, services, task_id, attempt, RunEnd())
 
-    for task_id, attempt in transact(services.engine, held, deadline):
+    for task_id, attempt in transact(services.engine, waiting, deadline):
         if deadline.remaining > START_SECONDS + RESERVE:
             transact_in_parts(services.engine, withdraw, deadline, task_id, attempt)
 
 
-def _observe(
-    connection: Connection, services: Services, recovery_id: str
-) -> tuple[Recovery, list[WaitingTask]]:
-    """Record ended tasks, decide the state, and return the recovery and the tasks to start."""
+def _step(connection: Connection, services: Services, recovery_id: str) -> tuple[Recovery, list[WaitingTask]]:
+    """Record the tasks that have ended, and decide and write the recovery's state. Return the recovery, as it
+    was before, and the tasks to start now.
+    """
     recovery = read_recovery(connection, recovery_id, lock=True)
     if recovery.ended_at is not None:
         return recovery, []
-    ended = [*filter(None, map(settlement_of, running_tasks(connection, recovery_id)))]
-    record_settlements(connection, recovery_id, ended)
+    settlements = [settlement_of(task) for task in running_tasks(connection, recovery_id)]
+    settled = [settlement for settlement in settlements if settlement is not None]
+    record_settlements(connection, recovery_id, settled)
     progress = read_progress(connection, recovery_id, recovery.breaker)
+    changes_contents = recovery.instruction is not None
     state, stop_reason = next_state(
-        RecoveryState(recovery.state), recovery, progress, is_looked_at=recovery.instruction is not None
+        RecoveryState(recovery.state), recovery, progress, pauses_after_canary=changes_contents
     )
     if state in _STOP_REASONS and progress.waiting:
         refuse_waiting(connection, recovery_id, _STOP_REASONS[state])
     _write_state(services, connection, recovery, state, stop_reason, ended=has_ended(state, progress))
     if state is RecoveryState.PAUSED_BY_BREAKER:
         hold_attempts(connection, recovery_actor(recovery_id))
-    if ended:
-        results = [settlement.result for settlement in ended]
+    _report(recovery, state, stop_reason, settled)
+    starts = may_start(state, recovery, progress, recovery.next_start_at, recovery.now)
+    if not starts.number:
+        return recovery, []
+    canary_only = state is RecoveryState.CANARY
+    return recovery, waiting_tasks(connection, recovery_id, starts.number, canary_only=canary_only)
+
+
+def _report(
+    recovery: Recovery, state: RecoveryState, stop_reason: str | None, settled: Sequence[Settlement]
+) -> None:
+    """Write the metrics of tasks that have ended, and metric and log entry of a new state."""
+    if settled:
+        results = [settlement.result for settlement in settled]
         emit(
             {
                 Metric.RECOVERY_TASKS_RECOVERED: results.count(TaskResult.RECOVERED),
@@ -163,14 +180,10 @@ def _observe(
             }
         )
     if state != recovery.state:
+        recovery_id = recovery.recovery_id
         logger.info("recovery_state_changed", recovery_id=recovery_id, state=state, reason=stop_reason)
         if stop_reason is not None:
             emit({Metric.RECOVERIES_STOPPED: 1})
-    allowed, _ = may_start(state, recovery, progress, recovery.next_start_at, recovery.now)
-    if not allowed:
-        return recovery, []
-    canary_only = state is RecoveryState.CANARY
-    return recovery, waiting_tasks(connection, recovery_id, allowed, canary_only=canary_only)
 
 
 def _write_state(
@@ -194,7 +207,6 @@ def _start_task(services: Services, recovery: Recovery, task: WaitingTask, deadl
     """Start a task; return whether it has ended without an attempt: it was refused, or misses nothing.
     Raises RecoveryStoppedError, TransientError: it cannot be started now.
     """
-
     recovery_id = recovery.recovery_id
 
     def on_claim(connection: Connection, attempt: int) -> None:
@@ -212,18 +224,20 @@ def _start_task(services: Services, recovery: Recovery, task: WaitingTask, deadl
         if answer.status == "processing":
             emit({Metric.RECOVERY_TASKS_STARTED: 1})
             return False
-        result, reason = TaskResult.RECOVERED, "NothingMissing"
-        if task.items is not None:
+        if task.items is not None:  # each of them has been changed since the recovery was created
             result, reason = TaskResult.REFUSED, ChangedSinceError.code
-        elif task.status == "completed" or answer.status != "completed":
-            result = TaskResult.REFUSED  # it was complete before, or misses other items: nothing is recovered
-
+        elif task.status != "completed" and answer.status == "completed":  # the retry corrected its records
+            result, reason = TaskResult.RECOVERED, NOTHING_MISSING
+        else:  # it was complete before, or misses only items that the recovery is not about
+            result, reason = TaskResult.REFUSED, NOTHING_MISSING
     transact(services.engine, end_task, deadline, recovery_id, task, result, reason)
     return True
 
 
 def _scope_of(services: Services, recovery: Recovery, task: WaitingTask, deadline: Deadline) -> Scope:
-    """The items that a recovery retries, or regenerates, of a task: without a cause, all missing ones."""
+    """The items of a task that a recovery regenerates, or retries: those whose failure in the latest attempt
+    has the recovery's cause; without a cause, all missing ones.
+    """
     if task.items is not None:
         revisions = decode_revisions(task.items)
         return Scope(regenerate=True, revisions=revisions, instruction=recovery.instruction)
@@ -231,8 +245,8 @@ def _scope_of(services: Services, recovery: Recovery, task: WaitingTask, deadlin
     if not cause or task.attempt is None:
         return WHOLE_TASK
     failures = transact(services.engine, failures_of_attempt, deadline, task.task_id, task.attempt)
-    failed = {item: None for item, failure in failures.items() if has_cause(failure, cause)}
-    return Scope(revisions=failed)
+    of_cause = [item for item, failure in failures.items() if has_cause(failure, cause)]
+    return Scope(revisions=dict.fromkeys(of_cause))  # no revision: they are missing
 
 
 def pause(services: Services, recovery_id: str, deadline: Deadline) -> None:

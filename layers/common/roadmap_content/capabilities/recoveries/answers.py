@@ -1,4 +1,4 @@
-"""Requests and responses of the API for recoveries."""
+"""The answers of the routes of recoveries."""
 
 from collections.abc import Sequence
 
@@ -17,16 +17,9 @@ from ...contracts.api.recoveries import (
 )
 from ...contracts.states import TaskResult
 from .create import MAX_TASKS
-from .decisions import STARTING_STATES, Limits, time_left
+from .decisions import STARTING_STATES, time_left
 from .recovery import Recovery, read_recoveries, read_recovery, recoveries_of_group
 from .recovery_tasks import count_ended, count_tasks, count_undone, read_ends, read_tasks
-from .request import RecoveryRequest
-
-
-def limits_of(request: RecoveryRequest) -> Limits:
-    return Limits(
-        request.rate_per_minute, request.concurrency, request.token_budget, request.canary, request.breaker
-    )
 
 
 def list_recoveries(connection: Connection, cursor: str | None, limit: int) -> RecoveryPage:
@@ -66,6 +59,7 @@ def describe_latest_of_group(connection: Connection, group_id: str) -> Sequence[
 
 
 def describe(connection: Connection, recovery: Recovery) -> RecoveryAnswer:
+    """Describe a recovery with its counts, without its progress: for a list."""
     counts = count_tasks(connection, recovery.recovery_id)
     results = {str(result): tasks for result, tasks in counts.results.items()}
     return RecoveryAnswer.model_validate(
@@ -79,14 +73,15 @@ def describe(connection: Connection, recovery: Recovery) -> RecoveryAnswer:
 
 
 def describe_one(connection: Connection, recovery: Recovery) -> RecoveryAnswer:
-    """Describe a recovery with its progress."""
-    answer, rest = describe(connection, recovery), None
+    """Describe a recovery with its counts and its progress."""
+    answer, least, most = describe(connection, recovery), None, None
     since = recovery.resumed_at or recovery.started_at
     if since and recovery.state in STARTING_STATES:
         elapsed = recovery.now - since
         ended, lately = count_ended(connection, recovery.recovery_id, since, recovery.now - elapsed / 2)
-        rest = time_left(ended, lately, answer.counts["waiting"] + answer.counts["running"], elapsed)
-    least, most = (None, None) if rest is None else (round(time.total_seconds()) for time in rest)
+        left = answer.counts["waiting"] + answer.counts["running"]
+        if times := time_left(ended, lately, left, elapsed):
+            least, most = (round(time.total_seconds()) for time in times)
     progress = RecoveryProgress(
         ended=read_ends(connection, recovery.recovery_id, MOST_POINTS - 1),
         least_seconds=least,
@@ -96,6 +91,7 @@ def describe_one(connection: Connection, recovery: Recovery) -> RecoveryAnswer:
 
 
 def _undone(connection: Connection, recovery: Recovery) -> UndoCounts | None:
+    """The counts of a regeneration's undo; `None` if none has begun."""
     if "regenerate" not in recovery.filter or recovery.ended_at is None:
         return None
     counts = UndoCounts.model_validate(count_undone(connection, recovery.recovery_id))

@@ -26,7 +26,7 @@ from .decisions import Limits
 from .errors import NothingMatchesError, TooManyTasksError
 from .recovery import insert_recovery
 from .recovery_tasks import Chosen, insert_tasks
-from .request import RecoveryFilter, RegenerationFilter
+from .request import RecoveryRequest, RegenerationFilter
 
 MAX_TASKS = 200_000
 """Maximum tasks of one recovery."""
@@ -42,15 +42,18 @@ SAVED = ("completed", "partial_failure", "failed")
 
 STAGED_ACTIONS = frozenset({NextAction.SAVE, NextAction.REPLACE_ID, NextAction.NEXT_VERSION})
 
-# By code, stage and type, which determine the next attempt's action for an item; and by whether it has the
-# cause that the filter names.
+# The questions of a preview about `chosen`, the selected tasks.
+
+# Sums the missing items by code, stage and type, which determine the next attempt's action for an item; and
+# by whether an item has the cause that the filter names.
 _ITEMS = """
 SELECT error_code, stage, content_type, of_cause, CAST(sum(items) AS integer) AS items
 FROM (SELECT f.*, {of_cause} AS of_cause FROM content_task_failures f JOIN chosen c USING (task_id)) AS i
 GROUP BY error_code, stage, content_type, of_cause
 """
 
-# Tasks without recorded failures: never run, or run before failures were recorded.
+# Finds a sample of the tasks without recorded failures, never run or run before failures were recorded, each
+# with the number of all.
 _UNKNOWN = """
 SELECT c.task_id, count(*) OVER () AS tasks FROM chosen c JOIN roadmap_tasks t USING (task_id)
 WHERE t.status NOT IN ('completed', 'processing')
@@ -58,23 +61,21 @@ WHERE t.status NOT IN ('completed', 'processing')
 ORDER BY c.task_id LIMIT :sample
 """
 
+# Counts the tasks by status.
 _STATUSES = (
     "SELECT t.status, count(*) AS tasks FROM roadmap_tasks t JOIN chosen c USING (task_id) GROUP BY t.status"
 )
 
-# A sample of a thousand tasks is sufficient for an estimate of the tokens per item.
+# Sums tokens and items of past attempts, to estimate the tokens per item: a thousand tasks are sufficient.
 _PRICE = f"{COST} WHERE a.task_id IN (SELECT task_id FROM chosen LIMIT 1000)"
 
 
-def resolve(
-    exclusions: Sequence[Exclusion],
-    task_filter: RecoveryFilter,
-    regeneration: RegenerationFilter | None = None,
-) -> Selection:
-    """The tasks that a recovery's filter selects and no exclusion keeps away; without a status, only tasks
-    with missing items, or for a regeneration all that are neither running nor cancelled.
+def resolve(exclusions: Sequence[Exclusion], request: RecoveryRequest) -> Selection:
+    """The tasks that a request selects and no exclusion keeps away; without a status in its filter, only
+    tasks with missing items, or for a regeneration all that are neither running nor cancelled.
     Raises InvalidRequestError: there is no condition.
     """
+    task_filter, regeneration = request.filter, request.regenerate
     if regeneration is not None and not regeneration.conditions:
         raise InvalidRequestError("`regenerate` without a condition would replace every item: add one")
     if regeneration is None and not task_filter.conditions.keys() - {"all_missing"}:
@@ -92,20 +93,21 @@ def with_missing(selection: Selection) -> Chosen:
     return Chosen(f"SELECT t.*, CAST(NULL AS json) AS items FROM ({tasks}) AS t", selection.parameters)
 
 
-def preview(
-    connection: Connection,
-    services: Services,
-    task_filter: RecoveryFilter,
-    limits: Limits,
-    regeneration: RegenerationFilter | None = None,
-) -> RecoveryPreview:
+def preview(connection: Connection, services: Services, request: RecoveryRequest) -> RecoveryPreview:
     """Preview a recovery. Raises NothingMatchesError, TooManyTasksError, ErasureRunningError: it cannot be
     created.
     """
-    services.require_permitted(connection, *task_filter.task_ids)
-    selection = resolve(services.exclusions, task_filter, regeneration)
-    if regeneration is not None:
-        return _preview_regeneration(connection, selection, regeneration, limits)
+    services.require_permitted(connection, *request.filter.task_ids)
+    selection = resolve(services.exclusions, request)
+    if request.regenerate is not None:
+        return _preview_regeneration(connection, selection, request.regenerate, request.rate_per_minute)
+    return _preview_retries(connection, selection, request)
+
+
+def _preview_retries(
+    connection: Connection, selection: Selection, request: RecoveryRequest
+) -> RecoveryPreview:
+    """Count the missing items of the selected tasks, with and without the filter's cause."""
     chosen = selection.sql(f"DISTINCT {selection.order}.task_id")
     parameters = {**selection.parameters, "limit": MAX_TASKS + 1, "sample": MAX_SAMPLE}
 
@@ -116,14 +118,14 @@ def preview(
     statuses = {row.status: row.tasks for row in ask(_STATUSES)}
     tasks = sum(statuses.values())
     require_some(tasks)
-    of_cause = " AND ".join(f"f.{name} = :{name}" for name in task_filter.by_failure) or "true"
+    of_cause = " AND ".join(f"f.{name} = :{name}" for name in request.filter.by_failure) or "true"
     rows = ask(_ITEMS.format(of_cause=of_cause))
     others = [row for row in rows if not row.of_cause]
-    staged, to_generate = _by_next_action(
-        rows if task_filter.all_missing else [row for row in rows if row.of_cause]
-    )
+    retried = rows if request.filter.all_missing else [row for row in rows if row.of_cause]
+    staged, to_generate = _by_next_action(retried)
     _, others_to_generate = _by_next_action(others)
     ((tokens, generated),) = ask(_PRICE)
+    per_item = int(tokens) / int(generated) if generated else None
     missing, refused = _estimate_unknown(connection, ask(_UNKNOWN))
     for content_type, items in missing.items():
         to_generate[content_type] += items
@@ -131,19 +133,19 @@ def preview(
         refused["AttemptRunning"] = statuses["processing"]
     if statuses.get("completed"):
         refused["NothingMissing"] = statuses["completed"]
-    per_item = int(tokens) / int(generated) if generated else None
     return RecoveryPreview(
         tasks=tasks,
         items=PreviewItems(staged=staged, to_generate=to_generate),
         estimated_tokens=_estimate(per_item, to_generate),
         other_items=sum(row.items for row in others),
         other_tokens=_estimate(per_item, others_to_generate),
-        estimated_minutes=round(tasks / limits.rate_per_minute, 1),
+        estimated_minutes=round(tasks / request.rate_per_minute, 1),
         refused=refused,
     )
 
 
 def _estimate(tokens_per_item: float | None, to_generate: Mapping[ContentType, int]) -> int | None:
+    """The tokens to generate these items; `None` if the tokens per item are not known."""
     items = sum(to_generate.values())
     if items and tokens_per_item is None:
         return None
@@ -192,20 +194,9 @@ def require_some(tasks: int) -> None:
         raise TooManyTasksError(f"the filter selects more than {MAX_TASKS} tasks: narrow it")
 
 
-def create(
-    services: Services,
-    task_filter: RecoveryFilter,
-    limits: Limits,
-    actor: str,
-    reason: str,
-    deadline: Deadline,
-    regeneration: RegenerationFilter | None = None,
-    instruction: str | None = None,
-) -> str:
-    """Create and start a recovery of the tasks that a filter selects now; return its id.
-
-    With `regeneration`, the saved items that it selects now are replaced, or changed as an `instruction`
-    says, each only while it has the revision that it has now.
+def create(services: Services, request: RecoveryRequest, actor: str, deadline: Deadline) -> str:
+    """Create and start a recovery of the tasks that a request selects now; return its id. Of a regeneration,
+    it stores the saved items that are selected now, each with its present revision: only that is replaced.
 
     The sweep starts the tasks that the request has no time for.
 
@@ -214,20 +205,23 @@ def create(
         ErasureRunningError: the filter names a task of a user who is being erased.
         DatabaseUnavailableError: it is unknown whether the recovery was created.
     """
-    recovery_id = f"rec-{secrets.token_hex(8)}"
+    recovery_id, reason, regeneration = f"rec-{secrets.token_hex(8)}", request.reason, request.regenerate
+    limits = Limits(
+        request.rate_per_minute, request.concurrency, request.token_budget, request.canary, request.breaker
+    )
+    conditions = request.filter.conditions
+    if regeneration is not None:
+        conditions["regenerate"] = regeneration.conditions
+    if request.instruction is not None:
+        conditions["instruction"] = request.instruction
 
     def insert(connection: Connection) -> int:
         for exclusion in services.exclusions:
             exclusion.hold_up(connection)
-        services.require_permitted(connection, *task_filter.task_ids)
-        conditions = task_filter.conditions
-        if regeneration is not None:
-            conditions["regenerate"] = regeneration.conditions
-        if instruction is not None:
-            conditions["instruction"] = instruction
+        services.require_permitted(connection, *request.filter.task_ids)
         if not insert_recovery(connection, recovery_id, conditions, limits, actor, reason):
             return 0  # an earlier COMMIT succeeded without an answer
-        selection = resolve(services.exclusions, task_filter, regeneration)
+        selection = resolve(services.exclusions, request)
         chosen = with_missing(selection) if regeneration is None else with_saved(selection, regeneration)
         tasks = insert_tasks(connection, recovery_id, chosen, limits.canary, MAX_TASKS + 1)
         require_some(tasks)
@@ -239,6 +233,7 @@ def create(
     return recovery_id
 
 
+# The conditions of a regeneration's filter on `chosen` (c), the current row (item) and its origin (o).
 _CONDITIONS = {
     "content_type": "item.content_type = :item_content_type",
     "generator": "o.generator = :item_generator",
@@ -254,12 +249,14 @@ _CONDITIONS = {
             AND refused.origin_id > coalesce(o.origin_id, 0))""",
 }
 
+# Finds the current items of the roadmap of `c`, of every content type.
 _CURRENT = " UNION ALL ".join(
     f"SELECT '{content_type}' AS content_type, i.concept_id, i.revision, i.generated_at"
     f" FROM ({kind.sql.current.replace(':roadmap_id', 'c.roadmap_id')}) AS i"
     for content_type, kind in CONTENT_KINDS.items()
 )
 
+# Finds the tasks of `written`, each with its items: the revisions by content type and concept.
 _BY_TASK = """
 SELECT task_id, created_at, json_object_agg(content_type, revisions) AS items
 FROM (SELECT task_id, created_at, content_type, json_object_agg(concept_id, revision) AS revisions
@@ -267,6 +264,7 @@ FROM (SELECT task_id, created_at, content_type, json_object_agg(concept_id, revi
 GROUP BY task_id, created_at
 """
 
+# Counts the items of `written` by content type, those with recorded tokens, and these tokens.
 _PREVIEW = """
 SELECT content_type, count(*) AS items, (SELECT count(DISTINCT task_id) FROM written) AS tasks,
     count(tokens) AS priced, coalesce(sum(tokens), 0) AS tokens
@@ -281,7 +279,7 @@ def with_saved(selection: Selection, regeneration: RegenerationFilter) -> Chosen
 
 
 def _preview_regeneration(
-    connection: Connection, selection: Selection, regeneration: RegenerationFilter, limits: Limits
+    connection: Connection, selection: Selection, regeneration: RegenerationFilter, rate_per_minute: int
 ) -> RecoveryPreview:
     """Count the items to regenerate; estimate the tokens from the items with recorded tokens."""
     statement, parameters = _written(selection, regeneration)
@@ -297,14 +295,15 @@ def _preview_regeneration(
         estimated_tokens=estimate,
         other_items=0,
         other_tokens=0,
-        estimated_minutes=round(tasks / limits.rate_per_minute, 1),
+        estimated_minutes=round(tasks / rate_per_minute, 1),
         refused={},
     )
 
 
 def _written(selection: Selection, regeneration: RegenerationFilter) -> tuple[str, dict[str, Any]]:
-    """A WITH of `written`: the selected items, each with the task that regenerates it. Of several tasks of a
-    roadmap, it is the oldest one that this system has run.
+    """The beginning of a statement, with its parameters: a WITH of `written`, the saved items to regenerate,
+    each with the task that regenerates it. Of several tasks of a roadmap, that is the oldest one that this
+    system has run, or else the oldest.
     """
     conditions = [_CONDITIONS[name] for name in regeneration.conditions]
     of_roadmap = _CONDITIONS["roadmap_id"] if regeneration.roadmap_id is not None else "true"

@@ -1,10 +1,14 @@
-"""Decide the next step of a recovery. No I/O."""
+"""Decide the next step of a recovery. No I/O.
+
+A recovery retries its *canary*, the first tasks, before the others. Its *breaker* pauses it when too many of
+the tasks that ended last have failed.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...contracts.api.filters import OF_FAILURE
 from ...contracts.errors import TaskCancelledError, TaskNotFoundError
@@ -42,9 +46,13 @@ class RunningTask:
     exists: bool
     status: str | None
     ended: bool
+    """Whether the recovery's attempt has ended; `outcome` and `tokens` are that attempt's."""
+
     outcome: str | None
     tokens: int
     top_reason: str | None
+    """Code and reason of most of its failures that concern the recovery."""
+
     unsaved: int | None = None
     """The items of the attempt's scope that it has not saved; `None`: its scope is the whole task."""
 
@@ -103,6 +111,8 @@ class Progress:
 
 @dataclass(frozen=True)
 class Limits:
+    """The limits that the request of a recovery has set."""
+
     rate_per_minute: int
     concurrency: int
     token_budget: int | None
@@ -117,10 +127,10 @@ LOOK_AT_CANARY = "The canary tasks have ended: look at what has changed, then re
 
 
 def next_state(
-    state: RecoveryState, limits: Limits, progress: Progress, *, is_looked_at: bool = False
+    state: RecoveryState, limits: Limits, progress: Progress, *, pauses_after_canary: bool = False
 ) -> tuple[RecoveryState, str | None]:
     """The state after the running tasks have been checked, and the reason if the recovery stops or pauses.
-    `is_looked_at`: a person looks at the canary's contents before the others are changed.
+    `pauses_after_canary`: so that a person can look at the canary's contents before the others are changed.
     """
     if state in FINAL_STATES or state in PAUSED_STATES:
         return state, None
@@ -131,7 +141,7 @@ def next_state(
             return RecoveryState.STOPPED_BY_CANARY, (
                 f"{progress.canary_failed} of {progress.canary_ended} canary tasks failed"
             )
-        if is_looked_at and progress.waiting:
+        if pauses_after_canary and progress.waiting:
             return RecoveryState.PAUSED, LOOK_AT_CANARY
         state = RecoveryState.RUNNING
     if not progress.waiting and not progress.running:
@@ -165,10 +175,12 @@ def break_reason(limits: Limits, progress: Progress) -> str | None:
 
 
 def _common_group(failed: Sequence[Mapping[str, str]]) -> tuple[str, str] | None:
-    """The first group of the first task that each task has, with its text."""
+    """Id and text of the first group of the first task that all other tasks have, too, if there is one."""
     first, *others = failed
-    common = (group for group in first.items() if all(group[0] in other for other in others))
-    return next(common, None)
+    for group_id, text in first.items():
+        if all(group_id in groups for groups in others):
+            return group_id, text
+    return None
 
 
 def affordable(limits: Limits, progress: Progress) -> bool:
@@ -183,21 +195,33 @@ def affordable(limits: Limits, progress: Progress) -> bool:
     return expected <= limits.token_budget
 
 
+class Starts(NamedTuple):
+    """The tasks that a recovery may start now."""
+
+    number: int
+    first_at: datetime
+    """The time at which the rate permits the first of them: in the past, up to `BURST`, if the recovery is
+    behind its rate. The rate permits the next one an `interval` later.
+    """
+
+
 def may_start(
     state: RecoveryState, limits: Limits, progress: Progress, next_start_at: datetime | None, now: datetime
-) -> tuple[int, datetime]:
-    """The number of tasks that may be started now, and the start time for the rate. `now` is the database's
-    clock. With a budget, the answer is one task at a time.
+) -> Starts:
+    """Decide how many tasks a recovery may start now.
+
+    Args:
+        next_start_at: the time at which the rate permits the next start; `None` before the first one.
+        now: the database's clock.
     """
-    earliest = now - BURST
-    start_at = now if next_start_at is None else max(next_start_at, earliest)
+    start_at = now if next_start_at is None else max(next_start_at, now - BURST)
     if state not in STARTING_STATES or not affordable(limits, progress) or start_at > now:
-        return 0, start_at
+        return Starts(0, start_at)
     by_rate = (now - start_at) // interval(limits) + 1
     waiting = progress.canary_waiting if state is RecoveryState.CANARY else progress.waiting
     room = limits.concurrency - progress.running
-    by_budget = waiting if limits.token_budget is None else 1
-    return max(0, min(by_rate, waiting, room, by_budget)), start_at
+    by_budget = waiting if limits.token_budget is None else 1  # each start changes what is affordable
+    return Starts(max(0, min(by_rate, waiting, room, by_budget)), start_at)
 
 
 def interval(limits: Limits) -> timedelta:
@@ -214,18 +238,28 @@ class Undone(StrEnum):
     """The effect of an undo of a regeneration on an item."""
 
     RESTORE = "restore"
+    """Its former content is to be restored."""
+
     RESTORED = "restored"
+    """It has been restored already."""
+
     NOT_REPLACED = "not_replaced"
     CHANGED_SINCE = "changed_since"
+    """Something else than the regeneration wrote its content: it is left alone."""
 
 
 def undo_of(
     before: str, current: str | None, origin: Mapping[str, Any] | None, task_id: str, attempt: int
 ) -> Undone:
-    """The undo of an item that had the revision `before` and was to be replaced by an attempt.
+    """Decide the undo of one item of a regeneration. Only content that the regeneration's attempt wrote is
+    replaced, also after the undo of a later regeneration has restored it: a restored content has the attempt
+    of its source.
 
-    `current` is its revision now, of this origin. Only content that the attempt wrote is replaced, also after
-    the undo of a later regeneration has restored it: a restored content has the attempt of its source.
+    Args:
+        before: the item's revision before the regeneration.
+        current: its revision now; `None`: it has no content.
+        origin: the origin of `current`; `None`: unknown.
+        task_id, attempt: the regeneration's attempt.
     """
     if current == before:
         return Undone.NOT_REPLACED
@@ -238,24 +272,31 @@ def undo_of(
 
 
 def time_left(ended: int, lately: int, left: int, elapsed: timedelta) -> tuple[timedelta, timedelta] | None:
-    """The least and the most time that the tasks that are left will probably take: at the speed since the
-    start, or the last resume, and at that of the later half of this time. `None`: too few have ended since.
+    """Estimate the least and the most time that the other tasks take, at two measured speeds. `None`: too few
+    tasks have ended.
+
+    Args:
+        ended: the tasks that have ended within `elapsed`, the time since the start or the last resume.
+        lately: those of them that have ended in its later half.
+        left: the tasks that have not ended.
     """
     if not left or ended < LEAST_ENDED:
         return None
-    paces = (elapsed / ended, elapsed / 2 / max(1, lately))
-    return left * min(paces), left * max(paces)
+    time_per_task = (elapsed / ended, elapsed / 2 / max(1, lately))
+    return left * min(time_per_task), left * max(time_per_task)
 
 
 def cause_of(conditions: Mapping[str, Any]) -> dict[str, str]:
-    """The cause of the items that a recovery with these conditions retries; empty: every missing item."""
+    """The conditions on failures of a recovery's filter: it retries only items that meet them; if there are
+    none, every missing item.
+    """
     if conditions.get("all_missing"):
         return {}
     return {name: conditions[name] for name in OF_FAILURE if name in conditions}
 
 
 def has_cause(failure: Failure, cause: Mapping[str, str]) -> bool:
-    """Whether a failure meets a filter's conditions on failures: `group_id`, `error_code`, `content_type`."""
+    """Whether a failure meets all conditions of `cause_of`."""
     facts = {
         "group_id": group_of(failure).group_id,
         "error_code": failure.error_code,

@@ -14,6 +14,7 @@ from ...state.services import HealthPart
 from .decisions import LOOK_AT_CANARY, Limits
 from .errors import RecoveryNotFoundError
 
+# Inserts a recovery that waits for its first step, unless an earlier try of the transaction has done it.
 INSERT = text("""
 INSERT INTO content_recoveries
     (recovery_id, state, actor, reason, filter, rate_per_minute, concurrency, token_budget, canary, breaker)
@@ -22,29 +23,32 @@ VALUES (:recovery_id, 'waiting', :actor, :reason, CAST(:filter AS json), :rate_p
 ON CONFLICT (recovery_id) DO NOTHING
 """)
 
-_COLUMNS = """
+# Of each recovery, with the database's clock: the recovery's times are compared with it.
+_SELECT = """
 SELECT recovery_id, state, actor, reason, filter, rate_per_minute, concurrency, token_budget, canary, breaker,
     created_at, started_at, ended_at, resumed_at, stop_reason, next_start_at, tokens_used,
     clock_timestamp() AS now
 FROM content_recoveries
 """
 
-READ = text(f"{_COLUMNS} WHERE recovery_id = :recovery_id")
+READ = text(f"{_SELECT} WHERE recovery_id = :recovery_id")
 
-LOCK = text(f"{_COLUMNS} WHERE recovery_id = :recovery_id FOR UPDATE")
+LOCK = text(f"{_SELECT} WHERE recovery_id = :recovery_id FOR UPDATE")
 
+# Finds the next recoveries of the list, newest first; without a position, its beginning.
 PAGE = text(f"""
-{_COLUMNS}
+{_SELECT}
 WHERE (created_at, recovery_id) < (coalesce(CAST(:created_at AS timestamptz), 'infinity'), :recovery_id)
 ORDER BY created_at DESC, recovery_id DESC LIMIT :limit
 """)
 
+# Finds the latest recoveries that were created for a failure group.
 OF_GROUP = text(f"""
-{_COLUMNS} WHERE filter ->> 'group_id' = :group_id ORDER BY created_at DESC, recovery_id DESC LIMIT :limit
+{_SELECT} WHERE filter ->> 'group_id' = :group_id ORDER BY created_at DESC, recovery_id DESC LIMIT :limit
 """)
 
-# The one that was advanced longest ago first, so that each is reached. A paused one has nothing to do when
-# its running tasks have ended.
+# Finds the recoveries to advance, the one that was advanced longest ago first, so that each is reached. A
+# paused one has nothing to do when its running tasks have ended.
 UNFINISHED = text("""
 SELECT recovery_id FROM content_recoveries c
 WHERE ended_at IS NULL AND (state NOT IN ('paused', 'paused_by_breaker') OR EXISTS (
@@ -52,13 +56,15 @@ WHERE ended_at IS NULL AND (state NOT IN ('paused', 'paused_by_breaker') OR EXIS
 ORDER BY advanced_at NULLS FIRST, recovery_id
 """)
 
-# One that a person has paused is in neither count; it has no reason to stop.
+# Counts the recoveries that start tasks, and those that have paused by themselves. One that a person has
+# paused is in neither count; it has no `stop_reason`.
 COUNT_UNFINISHED = text("""
 SELECT count(*) FILTER (WHERE state NOT IN ('paused', 'paused_by_breaker')) AS recoveries_running,
     count(*) FILTER (WHERE state LIKE 'paused%' AND stop_reason IS NOT NULL) AS recoveries_paused
 FROM content_recoveries WHERE ended_at IS NULL
 """)
 
+# Writes what a step has decided, and that it has been made now.
 WRITE = text("""
 UPDATE content_recoveries SET
     state = :state, stop_reason = :stop_reason, next_start_at = :next_start_at,
@@ -68,11 +74,13 @@ UPDATE content_recoveries SET
 WHERE recovery_id = :recovery_id
 """)
 
+# Adds ended tasks: their tokens, and the number of those that used any.
 ADD_TOKENS = text("""
 UPDATE content_recoveries SET tokens_used = tokens_used + :tokens, paid = paid + :paid
 WHERE recovery_id = :recovery_id
 """)
 
+# Resumes a recovery: the reason of its pause is over.
 RESUME = text("""
 UPDATE content_recoveries SET state = :state, stop_reason = NULL, resumed_at = now()
 WHERE recovery_id = :recovery_id
@@ -125,9 +133,9 @@ def insert_recovery(
     reason: str,
 ) -> bool:
     """Insert a recovery without tasks; `False` if it exists."""
-    stated = {"recovery_id": recovery_id, "actor": actor, "reason": reason, **vars(limits)}
-    stated["filter"] = json.dumps(task_filter, default=str)
-    return connection.execute(INSERT, stated).rowcount == 1
+    row = {"recovery_id": recovery_id, "actor": actor, "reason": reason, **vars(limits)}
+    row["filter"] = json.dumps(task_filter, default=str)
+    return connection.execute(INSERT, row).rowcount == 1
 
 
 def read_recovery(connection: Connection, recovery_id: str, *, lock: bool = False) -> Recovery:
@@ -157,7 +165,7 @@ def _read(connection: Connection, statement: TextClause, parameters: Mapping[str
 
 
 def count_unfinished_recoveries(connection: Connection) -> HealthPart:
-    """The numbers of recoveries that have not ended."""
+    """Count the recoveries that have not ended, for `Health`."""
     counts = connection.execute(COUNT_UNFINISHED).one()._asdict()
     return HealthPart(counts, ("recoveries_paused", counts["recoveries_paused"]))
 
@@ -176,7 +184,9 @@ def write_recovery(
     next_start_at: datetime | None = None,
     ended: bool = False,
 ) -> None:
-    """Write the state of a recovery, which must be locked. `None` keeps the reason and the time."""
+    """Write the state of a recovery, which must be locked. Without `stop_reason` or `next_start_at`, the
+    column keeps its value.
+    """
     reason, start_at = stop_reason or recovery.stop_reason, next_start_at or recovery.next_start_at
     changed = {"state": state, "stop_reason": reason, "next_start_at": start_at, "ended": ended}
     connection.execute(WRITE, {"recovery_id": recovery.recovery_id, **changed})
@@ -189,13 +199,16 @@ def add_tokens(connection: Connection, recovery_id: str, tokens: int, paid: int)
 
 def resume_recovery(connection: Connection, recovery: Recovery) -> None:
     """Return a paused recovery, which must be locked, to the state in which it continues."""
-    is_looked_at = recovery.stop_reason == LOOK_AT_CANARY
-    state = RecoveryState.CANARY if recovery.canary and not is_looked_at else RecoveryState.RUNNING
     if recovery.started_at is None:
         state = RecoveryState.WAITING
+    elif recovery.canary and recovery.stop_reason != LOOK_AT_CANARY:
+        state = RecoveryState.CANARY  # also if the canary has ended: `next_state` finds that out
+    else:
+        state = RecoveryState.RUNNING  # a person has looked at the canary
     connection.execute(RESUME, {"recovery_id": recovery.recovery_id, "state": state})
 
 
 def recovery_ended(recovery_id: str, state: str, counts: Mapping[str, int]) -> Event:
+    """The event of a recovery's end; `counts` are its tasks by result, and their `total`."""
     data = {"recovery_id": recovery_id, "state": state, "counts": dict(counts)}
     return Event.of(DetailType.RECOVERY_ENDED, data, recovery_id, state)

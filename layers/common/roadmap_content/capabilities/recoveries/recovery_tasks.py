@@ -12,37 +12,40 @@ from .decisions import Progress, RunningTask, Settlement, interval, may_start
 from .errors import RecoveryStoppedError
 from .recovery import add_tokens, read_recovery, write_recovery
 
+# Counts a recovery's tasks by result, and those of each result that had an attempt of this recovery.
 COUNT = text("""
 SELECT result, count(*) AS tasks, count(*) FILTER (WHERE attempt IS NOT NULL) AS attempted
 FROM content_recovery_tasks WHERE recovery_id = :recovery_id GROUP BY result
 """)
 
-# The cost does not depend on the number of tasks, because each claim asks. Of the waiting ones, no more than
-# the concurrency can start.
+# Counts what `Progress` needs. The cost does not depend on the number of tasks, because each claim asks: of
+# the waiting ones it counts no more than the concurrency, which is all that can start.
 PROGRESS = text("""
 SELECT (SELECT count(*) FROM (SELECT FROM content_recovery_tasks
         WHERE recovery_id = c.recovery_id AND result = 'waiting'
-        ORDER BY position LIMIT c.concurrency) AS w) AS waiting,
+        ORDER BY position LIMIT c.concurrency) AS startable) AS waiting,
     (SELECT count(*) FROM content_recovery_tasks
         WHERE recovery_id = c.recovery_id AND result = 'running') AS running,
-    c.tokens_used, c.paid, k.canary_waiting, k.canary_running, k.canary_ended, k.canary_failed
+    c.tokens_used, c.paid, canary.*
 FROM content_recoveries c CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE result = 'waiting') AS canary_waiting,
         count(*) FILTER (WHERE result = 'running') AS canary_running,
         count(*) FILTER (WHERE result <> 'running' AND attempt IS NOT NULL) AS canary_ended,
         count(*) FILTER (WHERE result = 'still_failing') AS canary_failed
-    FROM content_recovery_tasks WHERE recovery_id = c.recovery_id AND position <= c.canary) AS k
+    FROM content_recovery_tasks WHERE recovery_id = c.recovery_id AND position <= c.canary) AS canary
 WHERE c.recovery_id = :recovery_id
 """)
 
-# A task's current failures `f` that its recovery `c` is about: of its cause, or new since the attempt `r`.
+# Whether the recovery `c` is about a current failure `f` of its task `r`: it has the recovery's cause, or it
+# came with the recovery's attempt.
 _OF_RECOVERY = """(c.filter ->> 'all_missing' IS NOT NULL OR f.first_seen >= r.started_at OR (
     f.group_id = coalesce(c.filter ->> 'group_id', f.group_id)
     AND f.error_code = coalesce(c.filter ->> 'error_code', f.error_code)
     AND f.content_type = coalesce(c.filter ->> 'content_type', f.content_type)))"""
 
-# Not those that were started before the last resume: they paused the recovery and would do so again. The
-# failures of a regeneration are not the task's current ones, so it has no groups here.
+# Finds the tasks at which the breaker looks, the last ended first, each with its failure groups: their texts
+# by id, the largest first. Not those that were started before the last resume: they paused the recovery and
+# would do so again. A regeneration has no groups here: its failures are not the task's current ones.
 LAST_ENDED = text(f"""
 SELECT r.result, coalesce((
     SELECT json_object_agg(
@@ -56,12 +59,12 @@ WHERE recovery_id = :recovery_id AND NOT r.canary AND r.result IN ('recovered', 
 ORDER BY r.ended_at DESC, r.position DESC LIMIT :breaker
 """)
 
-# An attempt has ended when it has counts: the sweep counts superseded ones. An attempt with a scope is judged
-# by its own items.
-# Guarantees: returns the current state of each task; a deleted task is returned as one that does not exist.
+# Finds the started tasks as `RunningTask`s; a deleted task is one that does not exist. An attempt has ended
+# when it has counts: the sweep counts superseded ones. An attempt with a scope is judged by its own items,
+# and a regeneration by the failures of its own attempt.
 RUNNING = text(f"""
 SELECT r.task_id, t.task_id IS NOT NULL AS exists, t.status, a.saved IS NOT NULL AS ended, a.outcome,
-    coalesce(a.tokens, 0) AS tokens, coalesce(g.top_reason, f.top_reason),
+    coalesce(a.tokens, 0) AS tokens, coalesce(regeneration.top_reason, current.top_reason),
     CASE WHEN a.scope IS NOT NULL THEN coalesce((
         SELECT sum(CAST(p.value AS integer) - coalesce(CAST(a.saved ->> p.key AS integer), 0))
         FROM json_each_text(a.planned) p), 0) END AS unsaved
@@ -71,15 +74,15 @@ LEFT JOIN content_attempts a ON a.task_id = r.task_id AND a.attempt = r.attempt
 LEFT JOIN LATERAL (
     SELECT concat(f.error_code, ': ', f.reason) AS top_reason
     FROM content_task_failures f WHERE f.task_id = r.task_id AND {_OF_RECOVERY}
-    ORDER BY f.items DESC, f.group_id LIMIT 1) AS f ON true
+    ORDER BY f.items DESC, f.group_id LIMIT 1) AS current ON true
 LEFT JOIN LATERAL (
     SELECT concat(e.error_code, ': ', e.reason) AS top_reason FROM content_failures e
     WHERE r.items IS NOT NULL AND e.task_id = r.task_id AND e.attempt = r.attempt
-    GROUP BY e.error_code, e.reason ORDER BY count(*) DESC, 1 LIMIT 1) AS g ON true
+    GROUP BY e.error_code, e.reason ORDER BY count(*) DESC, 1 LIMIT 1) AS regeneration ON true
 WHERE recovery_id = :recovery_id AND r.result = 'running' ORDER BY r.position
 """)
 
-# The next tasks to start; with `:canary`, only those of the canary.
+# Finds the next tasks to start; with `:canary`, only those of the canary.
 WAITING = text("""
 SELECT r.task_id, t.status, t.attempt, r.items
 FROM content_recovery_tasks r
@@ -88,20 +91,21 @@ WHERE r.recovery_id = :recovery_id AND (r.canary OR NOT :canary) AND r.result = 
 ORDER BY r.position LIMIT :limit
 """)
 
-# In the transaction that claims the attempt.
+# Records a claimed attempt, in the transaction of the claim; 0 rows if the task does not wait any more.
 CLAIM = text("""
 UPDATE content_recovery_tasks SET
     result = 'running', attempt = :attempt, started_at = now()
 WHERE recovery_id = :recovery_id AND task_id = :task_id AND result = 'waiting' AND (canary OR NOT :canary)
 """)
 
-# The result of a task for which no attempt was claimed.
+# Records the result of a task for which no attempt was claimed.
 END = text("""
 UPDATE content_recovery_tasks SET
     result = :result, reason = :reason, started_at = now(), ended_at = now()
 WHERE recovery_id = :recovery_id AND task_id = :task_id AND result = 'waiting'
 """)
 
+# Records the results of tasks that were running; returns the tokens that have not been counted before.
 SETTLE = text("""
 WITH settled AS (
     UPDATE content_recovery_tasks r SET
@@ -113,12 +117,14 @@ WITH settled AS (
 SELECT coalesce(sum(tokens), 0) AS tokens, count(*) FILTER (WHERE tokens > 0) AS paid FROM settled
 """)
 
+# Refuses the tasks that a stopped recovery does not start.
 REFUSE_WAITING = text("""
 UPDATE content_recovery_tasks SET
     result = 'refused', reason = :reason, ended_at = now()
 WHERE recovery_id = :recovery_id AND result = 'waiting'
 """)
 
+# Finds a page of a recovery's tasks; with `:result`, only those with this result.
 TASKS = text("""
 SELECT position, task_id, result, reason, attempt, started_at, ended_at, canary, undone,
     (SELECT m.title FROM roadmap_tasks t JOIN roadmap_metadata m USING (roadmap_id)
@@ -128,8 +134,8 @@ WHERE recovery_id = :recovery_id AND position > :after AND (:result = '' OR resu
 ORDER BY position LIMIT :limit
 """)
 
-# Items that were left alone are looked at again, after the others: the undo of a later regeneration may have
-# restored what this one wrote.
+# Finds the regenerated tasks that are not undone completely. Those with items that were left alone come last:
+# the undo of a later regeneration may since have restored what this one wrote.
 TO_UNDO = text("""
 SELECT r.task_id, r.attempt, r.items FROM content_recovery_tasks r
 WHERE r.recovery_id = :recovery_id AND r.items IS NOT NULL AND r.attempt IS NOT NULL
@@ -137,11 +143,13 @@ WHERE r.recovery_id = :recovery_id AND r.items IS NOT NULL AND r.attempt IS NOT 
 ORDER BY r.undone IS NOT NULL, r.position
 """)
 
+# Records the `TaskUndo` of a task.
 RECORD_UNDONE = text("""
 UPDATE content_recovery_tasks SET undone = CAST(:report AS json)
 WHERE recovery_id = :recovery_id AND task_id = :task_id
 """)
 
+# Sums up the undo of all regenerated tasks: `UndoCounts`.
 UNDONE = text("""
 SELECT count(*) FILTER (WHERE undone IS NULL) AS tasks_left,
     coalesce(sum(CAST(undone ->> 'restored' AS integer)), 0) AS restored,
@@ -151,8 +159,8 @@ FROM content_recovery_tasks
 WHERE recovery_id = :recovery_id AND items IS NOT NULL AND attempt IS NOT NULL
 """)
 
-
-# The last end, and others at equal distances: at most `:most` and one.
+# Finds the times at which tasks ended, each with the number of tasks ended by then: the last one, and others
+# at equal distances of that number, `:most` at most besides.
 ENDS = text("""
 SELECT ended_at, number FROM (
     SELECT ended_at, row_number() OVER (ORDER BY ended_at) AS number, count(*) OVER () AS total
@@ -161,12 +169,13 @@ WHERE number = total OR mod(number - 1, (total + :most - 1) / :most) = 0
 ORDER BY number
 """)
 
+# Counts the tasks that have ended since two times.
 COUNT_ENDED = text("""
 SELECT count(*) AS ended, count(*) FILTER (WHERE ended_at > :middle) AS lately FROM content_recovery_tasks
 WHERE recovery_id = :recovery_id AND ended_at > :since
 """)
 
-# The attempts that a recovery has claimed and that still wait.
+# Finds the attempts that a recovery (an actor) has claimed and that still wait in the queue.
 WAITING_OF_ACTOR = text("""
 SELECT q.task_id, q.attempt FROM content_queue q JOIN content_attempts a USING (task_id, attempt)
 WHERE a.actor = :actor AND q.state = 'waiting'
@@ -174,12 +183,16 @@ WHERE a.actor = :actor AND q.state = 'waiting'
 
 
 class Counts(NamedTuple):
+    """The tasks of a recovery by result."""
+
     results: Mapping[TaskResult, int]
     attempted: int
     """Tasks with an attempt of this recovery."""
 
 
 class Chosen(NamedTuple):
+    """The tasks that a new recovery is for, as SQL."""
+
     sql: str
     """Selects `task_id`, `created_at` and `items`: those to regenerate, with their revisions, or NULL."""
 
@@ -197,7 +210,9 @@ class WaitingTask(NamedTuple):
 
 
 def insert_tasks(connection: Connection, recovery_id: str, chosen: Chosen, canary: int, limit: int) -> int:
-    """Store the tasks that are chosen now, oldest first, `limit` at most; return their number."""
+    """Store the tasks that are chosen now, oldest first, `limit` at most; return their number. The first
+    `canary` of them are the canary.
+    """
     statement = f"""
 INSERT INTO content_recovery_tasks (recovery_id, position, task_id, canary, items)
 SELECT :recovery_id, place, task_id, place <= :canary, items
@@ -241,7 +256,7 @@ def read_ends(connection: Connection, recovery_id: str, most: int) -> Sequence[t
 def count_ended(
     connection: Connection, recovery_id: str, since: datetime, middle: datetime
 ) -> tuple[int, int]:
-    """The number of tasks that have ended since a time, and since the middle of the time until now."""
+    """The numbers of tasks that have ended after `since`, and of those that have ended after `middle`."""
     times = {"recovery_id": recovery_id, "since": since, "middle": middle}
     row = connection.execute(COUNT_ENDED, times).one()
     return row.ended, row.lately
@@ -279,17 +294,17 @@ def claim_task(connection: Connection, recovery_id: str, task: WaitingTask, atte
     recovery = read_recovery(connection, recovery_id, lock=True)
     state = RecoveryState(recovery.state)
     progress = read_progress(connection, recovery_id)
-    allowed, start_at = may_start(state, recovery, progress, recovery.next_start_at, recovery.now)
+    starts = may_start(state, recovery, progress, recovery.next_start_at, recovery.now)
     parameters = {
         "recovery_id": recovery_id,
         "task_id": task.task_id,
         "attempt": attempt,
         "canary": state is RecoveryState.CANARY,
     }
-    claimed = connection.execute(CLAIM, parameters).rowcount if allowed else 0
+    claimed = connection.execute(CLAIM, parameters).rowcount if starts.number else 0
     if not claimed:
         raise RecoveryStoppedError(f"recovery {recovery_id} is {state} and starts no task now")
-    write_recovery(connection, recovery, state=state, next_start_at=start_at + interval(recovery))
+    write_recovery(connection, recovery, state=state, next_start_at=starts.first_at + interval(recovery))
 
 
 def end_task(
@@ -301,6 +316,7 @@ def end_task(
 
 
 def record_settlements(connection: Connection, recovery_id: str, settled: Sequence[Settlement]) -> None:
+    """Record the results of tasks that were running, and count their tokens once."""
     if settled:
         rows = storable_json([vars(settlement) for settlement in settled])
         spent = connection.execute(SETTLE, {"recovery_id": recovery_id, "settled": rows}).one()
@@ -315,7 +331,7 @@ def refuse_waiting(connection: Connection, recovery_id: str, reason: str) -> Non
 def read_tasks(
     connection: Connection, recovery_id: str, result: str | None, after: int, limit: int
 ) -> Sequence[Any]:
-    """A page of a recovery's tasks after a position."""
+    """A page of a recovery's tasks after a position; with `result`, of those with this result."""
     parameters = {"recovery_id": recovery_id, "result": result or "", "after": after, "limit": limit}
     return connection.execute(TASKS, parameters).all()
 

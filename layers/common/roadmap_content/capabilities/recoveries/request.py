@@ -99,6 +99,12 @@ class RecoveryRequest(Payload):
     ] = 10
     dry_run: Annotated[bool, Field(strict=True, description="Return a preview. Nothing is started.")] = False
 
+    def in_utc(self) -> Self:
+        """The request with the times of its filters in UTC. Raises InvalidRequestError as `Filter.in_utc`."""
+        regenerate = self.regenerate and RegenerationFilter.in_utc(dict(self.regenerate))
+        task_filter = RecoveryFilter.in_utc(dict(self.filter))
+        return self.model_copy(update={"filter": task_filter, "regenerate": regenerate})
+
     @model_validator(mode="after")
     def _instruction_changes_saved_items(self) -> Self:
         if self.instruction is not None and self.regenerate is None:

@@ -20,10 +20,10 @@ from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...state.services import Services
 from . import advance
-from .answers import describe_one, limits_of, list_recoveries, list_recovery_tasks
+from .answers import describe_one, list_recoveries, list_recovery_tasks
 from .create import create, preview
 from .recovery import read_recovery
-from .request import RecoveryFilter, RecoveryRequest, RegenerationFilter
+from .request import RecoveryRequest
 from .undo import undo_recovery
 
 RecoveryId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The recovery.")]
@@ -52,14 +52,10 @@ def add_recovery_routes(api: Api) -> None:
         meanwhile is left alone. With an `instruction`, they are changed as it says.
         """
         api.caller.require_operator()
-        task_filter = RecoveryFilter.in_utc(dict(request.filter))
-        regeneration = request.regenerate and RegenerationFilter.in_utc(dict(request.regenerate))
-        limits = limits_of(request)
+        request = request.in_utc()
         if request.dry_run:
-            found = api.read(preview, api.services, task_filter, limits, regeneration)
-            return respond(200, found)
-        subject = task_filter, limits, api.caller.actor, request.reason
-        recovery_id = create(api.services, *subject, api.deadline, regeneration, request.instruction)
+            return respond(200, api.read(preview, api.services, request))
+        recovery_id = create(api.services, request, api.caller.actor, api.deadline)
         return respond(201, _read(recovery_id))
 
     @app.get(

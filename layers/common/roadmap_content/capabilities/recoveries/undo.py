@@ -59,7 +59,20 @@ def undo_recovery(
     return UndoAnswer(recovery_id=recovery_id, complete=not counts["tasks_left"], **counts)
 
 
+class _Decision(NamedTuple):
+    """What is to be done with an item, according to the tables."""
+
+    undo: Undone
+    current: str | None
+    """The revision of its content now."""
+
+    revision_id: str | None
+    """With `RESTORE`: the id of the former content among the item's revisions; `None`: it is not kept."""
+
+
 class _TaskUndo(NamedTuple):
+    """The undo of what a regeneration's `attempt` replaced in one task."""
+
     services: Services
     recovery_id: str
     task_id: str
@@ -69,7 +82,9 @@ class _TaskUndo(NamedTuple):
     deadline: Deadline
 
     def process(self, before: Mapping[Item, str]) -> bool:
-        """Restore the items and record the result; `False` if the time was up."""
+        """Restore the items to their revisions `before`, and record the result; `False` if the time was up:
+        the next request looks at all of the task's items again.
+        """
         results: Counter[Undone] = Counter()
         left_alone = []
         for item, revision in before.items():
@@ -90,41 +105,47 @@ class _TaskUndo(NamedTuple):
         return True
 
     def _undo(self, item: Item, before: str) -> Undone:
-        def decide(connection: Connection) -> tuple[Undone, str | None, str | None]:
-            roadmap_id = read_task(connection, self.task_id).roadmap_id or ""
-            current = current_revisions(connection, roadmap_id, [item]).get(item)
-            origin = current and origin_of(connection, roadmap_id, item, current)
-            undo = undo_of(before, current, origin or None, self.task_id, self.attempt)
-            if undo is not Undone.RESTORE:
-                return undo, current, None
-            revisions = revisions_of(connection, roadmap_id, item)
-            return (
-                undo,
-                current,
-                next((row.revision_id for row in revisions if row.content_id == before), None),
-            )
-
-        undo, current, revision_id = transact(self.services.engine, decide, self.deadline)
-        if undo is Undone.CHANGED_SINCE:
+        """Restore the revision `before` of an item, unless that is not needed.
+        Raises ContentError: the item is left alone, for this reason.
+        """
+        decision = transact(self.services.engine, self._decide, self.deadline, item, before)
+        if decision.undo is Undone.CHANGED_SINCE:
             raise ChangedSinceError("the item has been changed since")
-        if undo is not Undone.RESTORE:
-            return undo
-        if revision_id is None:
+        if decision.undo is not Undone.RESTORE:
+            return decision.undo
+        if decision.revision_id is None:
             raise ItemNotFoundError("the former content is no longer kept")
-        restore = Restore(self.services, item, revision_id, Author(self.actor, self.reason), current)
+        author, current = Author(self.actor, self.reason), decision.current
+        restore = Restore(self.services, item, decision.revision_id, author, current)
         try:
             answer = restore.of_task(self.task_id, None, self.deadline)
         except ChangedSinceError:
-            # Also if a COMMIT of this restore got no answer and was repeated.
-            if transact(self.services.engine, decide, self.deadline)[0] is not Undone.RESTORED:
+            # Perhaps by this restore itself: its COMMIT got no answer, and it was repeated.
+            again = transact(self.services.engine, self._decide, self.deadline, item, before)
+            if again.undo is not Undone.RESTORED:
                 raise
         else:
             if not answer.restored and current is not None:
                 self._record_as_restored(item, current, before)
         return Undone.RESTORED
 
+    def _decide(self, connection: Connection, item: Item, before: str) -> _Decision:
+        roadmap_id = read_task(connection, self.task_id).roadmap_id or ""
+        current = current_revisions(connection, roadmap_id, [item]).get(item)
+        origin = None if current is None else origin_of(connection, roadmap_id, item, current)
+        undo = undo_of(before, current, origin, self.task_id, self.attempt)
+        revision_id = None
+        if undo is Undone.RESTORE:
+            for revision in revisions_of(connection, roadmap_id, item):
+                if revision.content_id == before:
+                    revision_id = revision.revision_id
+                    break
+        return _Decision(undo, current, revision_id)
+
     def _record_as_restored(self, item: Item, current: str, before: str) -> None:
-        """Record that the content equals the one before, so that an earlier regeneration can be undone."""
+        """Record that the content `current` equals the one of the revision `before`, so that an earlier
+        regeneration can be undone.
+        """
 
         def record(connection: Connection) -> None:
             roadmap_id = read_task(connection, self.task_id).roadmap_id or ""

@@ -24,8 +24,8 @@ from ...contracts.documents import Document, unstorable
 from ...contracts.errors import InvalidContentError
 from ...contracts.items import ContentType
 from ...contracts.payloads import first_fault
-from ..findings import language_of
 from ..kind import Draft
+from ..language import language_of
 from ..registry import CONTENT_KINDS
 from ..roadmaps.framework import Concept
 from .generator import Change, GenerationRequest, Learner

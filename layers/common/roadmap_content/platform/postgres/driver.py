@@ -24,7 +24,7 @@ PING = ";"
 """The statement with which SQLAlchemy checks a pooled connection."""
 
 
-PING_TIMEOUT = 2
+PING_TIMEOUT = 1
 """Seconds within which the server must answer a ping."""
 
 

@@ -9,11 +9,14 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Concatenate, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
+from sqlalchemy.pool import Pool
 
 from ...contracts.errors import DatabaseUnavailableError, PermanentError
 from ..runtime.deadline import Deadline
@@ -37,6 +40,9 @@ connection, until the deadline. Otherwise it gives up after `IMPATIENT_SECONDS` 
 """
 
 IMPATIENT_SECONDS = 2.0
+
+_unanswered_since: WeakKeyDictionary[Pool, datetime] = WeakKeyDictionary()
+"""When the database first did not answer, by the engine's pool, until it answers again."""
 
 _IN_PARTS = "in_parts"
 """The execution option of connections for a second try."""
@@ -75,11 +81,13 @@ def transact(
         DatabaseUnavailableError: transient errors until the deadline came too close.
     """
     wait = _FIRST_WAIT
-    began, may_hang = time.monotonic(), not engine.get_execution_options().get(IS_PATIENT, True)
+    began, began_at = time.monotonic(), datetime.now(UTC)
+    may_hang = not engine.get_execution_options().get(IS_PATIENT, True)
     while True:
         try:
             with engine.begin() as connection:
                 may_hang = False
+                _unanswered_since.pop(engine.pool, None)
                 wait_at_most(connection, max(_SHORTEST_ANSWER, deadline.remaining - RESERVE))
                 return work(connection, *arguments, **named)
         except (DBAPIError, OSError, NoFreeConnection) as error:
@@ -98,7 +106,8 @@ def transact(
             if is_hanging or deadline.remaining - pause < RESERVE:
                 if not refused:  # one cause, one alarm
                     emit({Metric.DATABASE_ERRORS: 1})
-                raise DatabaseUnavailableError(reason) from None
+                since = _unanswered_since.setdefault(engine.pool, began_at)
+                raise DatabaseUnavailableError(reason, since) from None
             logger.warning("transaction_tried_again", sqlstate=sqlstate, reason=reason, wait_seconds=pause)
             emit({Metric.TRANSACTIONS_RETRIED: 1})
             time.sleep(pause)

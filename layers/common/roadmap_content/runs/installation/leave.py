@@ -26,7 +26,7 @@ MOST_NAMED = 20
 # Shorter than PostgreSQL's `deadlock_timeout`: a session of the product never fails because it waits for us.
 LOCK_TIMEOUT = text("SET LOCAL lock_timeout = '800ms'")
 
-# The tables with a trigger of ours, in the order of the product's locks, and those of claims.
+# Names the tables with a trigger of ours, in the order of the product's locks, and those of claims.
 LOCKED = text(r"""
 SELECT CAST(CAST(c.oid AS regclass) AS text) FROM pg_class c
 WHERE c.oid IN (SELECT tgrelid FROM pg_trigger WHERE tgname LIKE 'content\_%')
@@ -34,7 +34,8 @@ WHERE c.oid IN (SELECT tgrelid FROM pg_trigger WHERE tgname LIKE 'content\_%')
 ORDER BY array_position(CAST(:product AS text[]), CAST(c.relname AS text)) DESC NULLS LAST, 1
 """)
 
-# A waiting attempt has no run, but its task would stay in `processing` for ever.
+# Names the attempts and erasures that are not over. A waiting attempt has no run, but its task would stay in
+# `processing` for ever.
 OPEN = text(f"""
 SELECT 'task ' || task_id FROM content_attempts WHERE ended_at IS NULL
 UNION SELECT 'task ' || task_id FROM content_queue WHERE state <> 'ended'
@@ -42,7 +43,7 @@ UNION SELECT 'erasure ' || erasure_id FROM content_erasures WHERE user_id IS NOT
 ORDER BY 1 LIMIT {MOST_NAMED}
 """)
 
-# PostgreSQL removes a view with a function that it calls.
+# Names the objects, such as views, that call a function of ours: PostgreSQL removes them with the function.
 CALLERS = text(r"""
 SELECT DISTINCT pg_describe_object(d.classid, d.objid, 0) FROM pg_proc p JOIN pg_depend d
     ON d.refclassid = CAST('pg_proc' AS regclass) AND d.refobjid = p.oid
@@ -51,8 +52,8 @@ WHERE p.proname LIKE 'content\_%'
 ORDER BY 1
 """)
 
-# Everything that has a name of ours, in any schema, and every right of our roles on a table. Not a table of
-# the product whose name begins in the same way.
+# Names everything that has a name of ours, in any schema, and every right of our roles on a table. Not a
+# table of the product whose name begins in the same way.
 OURS = text(r"""
 SELECT 'table' AS kind, CAST(CAST(oid AS regclass) AS text) AS name FROM pg_class
 WHERE relkind = 'r' AND (relname = ANY(:kept) OR pg_get_userbyid(relowner) = current_user
@@ -72,13 +73,16 @@ FROM pg_class c, aclexplode(c.relacl) g JOIN pg_roles r ON r.oid = g.grantee WHE
 ORDER BY 1, 2
 """)
 
+# Makes the statements that take from our roles the rights on tables whose owner's rights the present role
+# has.
 REVOKE = text("""
 SELECT DISTINCT format('REVOKE ALL ON %s FROM %I', CAST(c.oid AS regclass), r.rolname)
 FROM pg_class c, aclexplode(c.relacl) g JOIN pg_roles r ON r.oid = g.grantee
 WHERE r.rolname = ANY(:roles) AND pg_has_role(c.relowner, 'USAGE')
 """)
 
-# The new owner of what the migrator owns is that of the product's tables.
+# Makes the statements by which an administrator removes our roles, in order. What they own gets the owner of
+# the product's tables.
 ADMINISTRATOR = text("""
 WITH ours AS (SELECT oid, rolname FROM pg_roles WHERE rolname = current_user OR rolname = ANY(:roles)),
 product AS (
@@ -136,6 +140,7 @@ def leave_database(request: LeaveRequest, services: Services, deadline: Deadline
 
 
 def _leave(connection: Connection, request: LeaveRequest, settings: Settings) -> LeaveResult:
+    """Leave in this transaction, and compare what the catalogue has before and after."""
     roles = {"roles": [settings.writer_role, settings.reader_role]}
     names = roles | {"product": list(PRODUCT), "kept": list(KEPT)}
     before = set(map(tuple, connection.execute(OURS, names)))
@@ -164,7 +169,10 @@ def _leave(connection: Connection, request: LeaveRequest, settings: Settings) ->
 
 
 def _require_nothing_open(connection: Connection) -> None:
-    """Lock the tables against the product's writes and our claims, in the order of an adoption."""
+    """Lock the tables against the product's writes and our claims, in the order of an adoption, and require
+    that nothing is open and that no object of the product calls a function of ours.
+    Raises StillOpenError.
+    """
     connection.execute(LOCK_TIMEOUT)
     tables = connection.scalars(LOCKED, {"product": list(PRODUCT)}).all()
     connection.exec_driver_sql(f"LOCK TABLE {', '.join(tables)}")
@@ -178,6 +186,7 @@ def _require_nothing_open(connection: Connection) -> None:
 
 
 def _reason(name: str) -> str:
+    """Why an object stays."""
     if name.startswith(KEPT):
         return "former content, or the register of erasures; `--forget` removes it"
     return "another schema or another owner; remove it as its owner"

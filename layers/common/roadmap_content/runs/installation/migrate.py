@@ -92,6 +92,7 @@ def migrate_database(request: MigrateRequest, services: Services, deadline: Dead
 
 
 def _insert_trial(connection: Connection, trial: str) -> MigrateResult:
+    """Insert a roadmap and a task with this id, and migrate nothing."""
     insert_trial(connection, trial)
     revision = current_revision(connection)
     return MigrateResult(before=revision, after=revision, dry_run=False)
@@ -170,12 +171,14 @@ class SchemaProperties(Payload):
 
     @property
     def identity(self) -> str:
-        """The physical id: contains the release and its settings."""
+        """The physical id of the resource: contains the release and a digest of its settings."""
         digest = hashlib.sha256(json.dumps(self.settings).encode()).hexdigest()[:16]
         return f"schema-{self.release}-{digest}"
 
 
 class SchemaRequest(Payload):
+    """The request of CloudFormation for the custom resource."""
+
     request_type: Literal["Create", "Update", "Delete"] = Field(alias="RequestType")
     response_url: str = Field(alias="ResponseURL")
     stack_id: str = Field(alias="StackId")
@@ -230,6 +233,7 @@ def require_new_release(deployed: str | None, properties: SchemaProperties) -> N
 
 
 def _send(url: str, answer: Mapping[str, Any]) -> None:
+    """Send the response, again after an error, for some time."""
     body = json.dumps(answer).encode()
     # CloudFormation's URL is signed for a request without a content type.
     request = urllib.request.Request(url, body, {"Content-Type": ""}, method="PUT")  # noqa: S310

@@ -1,6 +1,9 @@
-"""Play our own statements as our own roles, in a savepoint each of one transaction that is undone, and report
-what the database says. A migration rehearses its release so, and `roadmap doctor --product-migration` a
-migration of the product. Not rehearsed: S3, the model, and the permissions of functions.
+"""Execute our own statements as our own roles, in one transaction that is undone, and report what the
+database refuses. A migration rehearses its release so, and `roadmap doctor --product-migration` a migration
+of the product. Not rehearsed: S3, the model, and the permissions of functions.
+
+A play is a piece of our code with its statements, in a savepoint of its own: the save of an item, a read. The
+stage is the transaction, with a trial roadmap and task.
 """
 
 import json
@@ -29,6 +32,7 @@ from ...platform.runtime.log import logger
 from ...state.tasks.task import read_snapshot, read_task
 from ...state.visibility import GUARD
 
+# Until the transaction or the savepoint ends; `row_security` as in a new session.
 SET_ROLE = text("SELECT set_config('role', :role, true), set_config('row_security', 'on', true)")
 
 SAVE = "save of "
@@ -59,6 +63,7 @@ class Stage:
 
     @property
     def concept(self) -> Concept:
+        """The only concept of the roadmap."""
         return Concept(f"{self.trial}:c-1-1-1", "Rehearsal", "Whether this release saves content.")
 
     def play(self, name: str, role: str, work: "Callable[[Stage], object]") -> bool:
@@ -97,8 +102,8 @@ def rehearse(
     reader: str,
     encore: Callable[[Stage], None] = lambda _: None,
 ) -> list[Refusal]:
-    """Play on a roadmap of its own, which the present role inserts; undo everything. `encore` plays more, for
-    which the function of migrations has no permissions.
+    """Play saves and reads on a trial roadmap, which the present role inserts; undo everything; return the
+    plays that failed. `encore` plays more, for which the function of migrations has no permissions.
 
     Raises:
         NotRehearsedError: the product refuses the roadmap, and has none that could be copied.
@@ -118,6 +123,9 @@ def rehearse(
 
 
 def _insert(connection: Connection, trial: str) -> None:
+    """Insert the trial roadmap and task, or copies of the product's rows if its rules refuse these.
+    Raises NotRehearsedError: they refuse the copies, too.
+    """
     reasons = []
     for insert in (insert_trial, copy_trial):
         try:
@@ -129,6 +137,7 @@ def _insert(connection: Connection, trial: str) -> None:
 
 
 def _reason_of(error: Exception) -> str:
+    """The database's reason for an error; of an error of our own code, its code and text."""
     if isinstance(error, DBAPIError):
         return sqlstate_and_reason(error)[1]
     known = named(error)
@@ -140,7 +149,9 @@ class _RowRefusedError(PermanentError, code="RowRefused"):
 
 
 def _save(kind: ContentKind, version: int, stage: Stage) -> None:
-    """Save a valid item, or replace it."""
+    """Save a valid item, or replace it, as Save does; rules of the product for the COMMIT are checked at
+    once.
+    """
     item = Item(stage.concept.concept_id, kind.content_type)
     stage.connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
     draft = OfflineGenerator().generate(GenerationRequest(stage.concept, kind.content_type))
@@ -156,4 +167,5 @@ def _save(kind: ContentKind, version: int, stage: Stage) -> None:
 
 
 def _read(stage: Stage) -> None:
+    """Read the task with its items, as a retry does."""
     read_snapshot(stage.connection, read_task(stage.connection, stage.trial))

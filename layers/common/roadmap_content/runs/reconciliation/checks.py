@@ -19,24 +19,25 @@ FIRST_PAUSE = timedelta(minutes=15)
 
 LONGEST_PAUSE = timedelta(days=30)
 
-# Selects only our tasks: not those that were never claimed, nor those whose roadmap the product has deleted.
+# Whether a sweep checks a finished task `t`: not if it was never claimed, or the product has deleted its
+# roadmap.
 IS_CHECKED = """t.status IN ('completed', 'partial_failure', 'failed', 'cancelled') AND t.attempt > 0
     AND EXISTS (SELECT FROM roadmap_metadata r
         WHERE r.roadmap_id = t.roadmap_id AND r.deleted_at IS NULL)"""
 
-# Takes the oldest changes, and plans a check, now, of each task that they concern; `:first` is the pause
-# after it. `OFFSET 0` forces one lookup per roadmap, in the index on 100 characters of its id, whatever the
-# statistics.
+# Takes the oldest changes, and plans a check, now, of each task that they name, or of each finished task of
+# their roadmaps; `:first` is the pause after it. `OFFSET 0` forces one lookup per roadmap, in the index on
+# 100 characters of its id, whatever the statistics.
 PLAN = text("""
-WITH changes AS (
+WITH taken_changes AS (
     DELETE FROM content_changes WHERE change_id IN
         (SELECT change_id FROM content_changes ORDER BY change_id LIMIT :limit)
     RETURNING roadmap_id, task_id
-), planned AS (
+), planned_checks AS (
     INSERT INTO content_checks (task_id, next_check_at, pause)
     SELECT changed.task_id, now(), make_interval(secs => :first)
-    FROM (SELECT task_id FROM changes WHERE task_id IS NOT NULL
-        UNION SELECT of_roadmap.task_id FROM (SELECT DISTINCT roadmap_id FROM changes) AS c, LATERAL (
+    FROM (SELECT task_id FROM taken_changes WHERE task_id IS NOT NULL
+        UNION SELECT of_roadmap.task_id FROM (SELECT DISTINCT roadmap_id FROM taken_changes) AS c, LATERAL (
             SELECT t.task_id FROM roadmap_tasks t
             WHERE "left"(t.roadmap_id, 100) COLLATE "C" = "left"(c.roadmap_id, 100)
                 AND t.roadmap_id = c.roadmap_id AND t.attempt > 0 AND t.status <> 'processing'
@@ -45,26 +46,31 @@ WITH changes AS (
     ON CONFLICT (task_id) DO UPDATE SET
         next_check_at = least(content_checks.next_check_at, excluded.next_check_at), pause = excluded.pause
 )
-SELECT count(*) FROM changes
+SELECT count(*) FROM taken_changes
 """)
 
-# A row without a finished task of ours would stay the next one for ever. The next change plans it again.
+# Deletes the due checks of tasks that are not checked: such a row would stay the next one for ever. The
+# task's next change plans its check again.
 FORGET = text(f"""
 DELETE FROM content_checks c WHERE c.next_check_at <= now()
     AND NOT EXISTS (SELECT FROM roadmap_tasks t WHERE t.task_id = c.task_id AND {IS_CHECKED})
 """)
 
+# Reads the tasks that are due, the longest wait first.
 DUE = text(f"""
 SELECT t.task_id FROM content_checks c JOIN roadmap_tasks t USING (task_id)
 WHERE c.next_check_at <= now() AND {IS_CHECKED} ORDER BY c.next_check_at, t.task_id
 """)
 
+# Reads all finished tasks, the longest time without a check first.
 FINISHED = text(f"""
 SELECT t.task_id FROM roadmap_tasks t LEFT JOIN content_checks c ON c.task_id = t.task_id
 WHERE {IS_CHECKED} ORDER BY coalesce(c.checked_at, {instant("t.updated_at")}), t.task_id
 """)
 
-# A task that another session holds stays due: an erasure may be removing what this would write.
+# Records a check, and plans the next one: after the task's pause, which doubles, or after the first pause if
+# the check failed. A task that another session holds stays due: an erasure may be removing what this would
+# write.
 RECORD = text("""
 INSERT INTO content_checks AS c (task_id, checked_at, next_check_at, pause, error_code, reason)
 SELECT task_id, now(), now() + make_interval(secs => :first),
@@ -105,6 +111,6 @@ def finished_tasks(connection: Connection) -> Sequence[str]:
 def record_check(
     connection: Connection, task_id: str, error_code: str | None = None, reason: str | None = None
 ) -> None:
-    """Record that a task was checked, with the error if the check failed, and plan its next check."""
+    """Record that a task of ours was checked, with the error if the check failed, and plan its next check."""
     check = {"task_id": task_id, "error_code": error_code, "reason": reason and reason[:MAX_REASON]}
     connection.execute(RECORD, check | {"first": _FIRST, "longest": _LONGEST})

@@ -29,8 +29,9 @@ SAMPLE = 200
 SECONDS = 20.0
 """The time limit of the query."""
 
-# The tasks that are checked next: those that are due, and then those that changed most recently. Their number
-# does not depend on the number of tasks.
+# Reads the recorded outcomes of the tasks that are checked next, and whether their roadmaps have rows of each
+# content type now (its own statement, with the task's roadmap). These tasks are those that are due, and then
+# those that changed most recently; their number does not depend on the number of tasks.
 OUTCOMES = text(
     "SELECT t.roadmap_id, CAST(t.execution_summary AS text) AS summary, "
     + ", ".join(
@@ -95,6 +96,7 @@ def why_held(services: Services, deadline: Deadline) -> SweepHeldError | None:
 
 
 def _completed(summary: Mapping[str, Any]) -> dict[ContentType, int]:
+    """The numbers of completed items in an `execution_summary`, where it has them."""
     counts = {content_type: summary.get(content_type) for content_type in ContentType}
     return {
         content_type: completed

@@ -54,6 +54,9 @@ def record_execution_end(end: ExecutionEnd, services: Services, deadline: Deadli
 
 
 def _finalize(services: Services, end: ExecutionEnd, deadline: Deadline, task_id: str) -> Repair | None:
+    """Finalize a task of the ended execution; `None` if nothing is changed, or others work on the task. If
+    the execution ended before its claim, the task's first attempt is claimed to record the end.
+    """
     task = transact(services.engine, read_task, deadline, task_id)
     if _was_stopped(end, task):
         emit({Metric.RUNS_ABORTED: 1})

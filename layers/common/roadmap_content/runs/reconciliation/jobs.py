@@ -54,7 +54,9 @@ def in_transaction(work: Callable[[Connection], object]) -> Callable[[Services, 
 
 
 def end_lost_runs(services: Services, deadline: Deadline) -> None:
-    """Finalize attempts after executions that ended without an event."""
+    """Look at attempts at work without a sign for a while; finalize those whose execution has ended, without
+    an event that arrived.
+    """
     task_ids = transact(services.engine, silent, deadline, STARTING, MOST_DESCRIBED)
     repairs = repair_each(task_ids, partial(repair_task, services, deadline), deadline)
     for task_id, error in (repairs.locked | repairs.refused).items():  # the sweep records it, and tries again
@@ -68,15 +70,15 @@ def start_again(services: Services, deadline: Deadline) -> None:
 
 
 def plan_changed(services: Services, deadline: Deadline) -> None:
-    """Plan the checks of the tasks with changed rows."""
+    """Plan checks of the tasks with changed rows, page by page."""
     while transact(services.engine, plan_checks, deadline, CHANGES) == CHANGES:
         pass
     transact(services.engine, forget_unchecked_tasks, deadline)
 
 
 def report_queue(services: Services, deadline: Deadline) -> None:
-    """Write how many attempts wait and work, and for how long. Attempts wait by design while an operator has
-    stopped generation, and bulk attempts while interactive ones wait.
+    """Write the metrics of the queue. While an operator has stopped generation, attempts wait by design, and
+    bulk attempts while interactive ones wait: these waits are not measured.
     """
 
     def read(connection: Connection) -> tuple[Sequence[ClassInQueue], bool, int]:
@@ -101,7 +103,7 @@ def report_queue(services: Services, deadline: Deadline) -> None:
 
 
 def report_database(services: Services, deadline: Deadline) -> None:
-    """Write how many findings about the database there are, for the alarm."""
+    """Write the number of findings about the database, for the alarm."""
 
     def read(connection: Connection) -> int:
         condense_findings(connection)
@@ -110,8 +112,8 @@ def report_database(services: Services, deadline: Deadline) -> None:
     emit({Metric.DATABASE_FINDINGS: transact(services.engine, read, deadline)})
 
 
-def starts(services: Services) -> Sequence[Job]:
-    """The jobs that start attempts."""
+def jobs_that_start_attempts(services: Services) -> Sequence[Job]:
+    """Capabilities start attempts between the repetition of starts and the admission, which starts most."""
     return (
         Job("unconfirmed starts", 15, start_again),
         *services.parts_of_sweep(Job),
@@ -119,18 +121,19 @@ def starts(services: Services) -> Sequence[Job]:
     )
 
 
-def every_minute(services: Services) -> Sequence[Job]:
-    return (Job("lost runs", 60, end_lost_runs), *starts(services))
+def jobs_of_each_minute(services: Services) -> Sequence[Job]:
+    """The jobs of the schedule of each minute."""
+    return (Job("lost runs", 60, end_lost_runs), *jobs_that_start_attempts(services))
 
 
-FIRST = (Job("plan of checks", 20, plan_changed),)
+BEFORE_THE_DECISION = (Job("plan of checks", 20, plan_changed),)
 """Before the sweep decides whether it changes anything: a task with a changed row is checked next."""
 
 
-def always(services: Services) -> Sequence[Job]:
+def jobs_of_each_sweep(services: Services) -> Sequence[Job]:
     """The jobs of a sweep, also of one that is held."""
     return (
-        *starts(services),
+        *jobs_that_start_attempts(services),
         Job("counts of superseded attempts", 15, count_superseded),  # the starts supersede some
         Job("delivery of events", 30, deliver_events),
         Job("findings of the database", 10, report_database),
@@ -138,8 +141,8 @@ def always(services: Services) -> Sequence[Job]:
 
 
 def continued(scan: Scan, places: dict[str, str]) -> Job:
-    """The job that continues a scan. `places` has the place of each, and gets the next one. After an error,
-    the next sweep begins at the same place.
+    """The job that continues a scan at its place in `places`, and writes its next place there. After an
+    error, the next sweep begins at the same place.
     """
 
     def run(services: Services, deadline: Deadline) -> None:
@@ -149,9 +152,11 @@ def continued(scan: Scan, places: dict[str, str]) -> Job:
 
 
 def before_the_checks(services: Services, places: dict[str, str]) -> Sequence[Job]:
-    """Their limits leave the checks of tasks a quarter of the invocation's 240 seconds."""
+    """The jobs of a sweep that is not held, before it checks tasks. Their limits leave the checks a quarter
+    of the invocation's 240 seconds.
+    """
     return (
-        *always(services),
+        *jobs_of_each_sweep(services),
         Job("retention", 10, remove_expired),
         *(continued(scan, places) for scan in services.parts_of_sweep(Scan)),
     )

@@ -24,7 +24,15 @@ from ...state.tasks.unfinished import processing_tasks
 from .checks import due_tasks, finished_tasks, record_check
 from .content_loss import why_held
 from .execution_end import ExecutionEnd, record_execution_end
-from .jobs import FIRST, always, before_the_checks, every_minute, in_transaction, report_queue, run_jobs
+from .jobs import (
+    BEFORE_THE_DECISION,
+    before_the_checks,
+    in_transaction,
+    jobs_of_each_minute,
+    jobs_of_each_sweep,
+    report_queue,
+    run_jobs,
+)
 from .sweeps import Sweep, last_sweep, record_sweep
 from .task_repair import TASK_SECONDS, Repair, Repairs, repair_each, repair_task
 
@@ -82,28 +90,31 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
         DatabaseUnavailableError: no task was checked.
     """
     if request.detail is not None:
-        return _reported(record_execution_end(request.detail, services, deadline), services, deadline)
+        return _report(record_execution_end(request.detail, services, deadline), services, deadline)
     if request.starts_only:
-        run_jobs(every_minute(services), services, deadline)
+        run_jobs(jobs_of_each_minute(services), services, deadline)
         return ReconcileResult(checked=0, repairs=[], finished=True, dry_run=False)
     if request.dry_run:
         repairs = _check_tasks(services, deadline, is_scheduled=False, dry_run=True)
-        return _reported(repairs, services, deadline, dry_run=True)
+        return _report(repairs, services, deadline, dry_run=True)
     return _sweep(request, services, deadline)
 
 
 def _sweep(request: ReconcileRequest, services: Services, deadline: Deadline) -> ReconcileResult:
-    """Run the jobs of the sweep, then check tasks while there is time."""
+    """Run the jobs of the sweep, then check tasks while there is time, and record the sweep. It is held, and
+    changes nothing of tasks, if much content is gone (`content_loss.py`) and no operator accepts that.
+    """
     started, is_scheduled = time.monotonic(), request.time is not None
     places: dict[str, str] = {}
-    run_jobs(FIRST, services, deadline)
+    run_jobs(BEFORE_THE_DECISION, services, deadline)
     try:
         held = None if request.accept_loss else why_held(services, deadline)
         if request.accept_loss:
             logger.warning("loss_accepted", reason=request.accept_loss)
         last = transact(services.engine, last_sweep, deadline)
         places.update({} if last is None else last.places)
-        run_jobs(always(services) if held else before_the_checks(services, places), services, deadline)
+        jobs = jobs_of_each_sweep(services) if held else before_the_checks(services, places)
+        run_jobs(jobs, services, deadline)
         repairs = Repairs() if held else _check_tasks(services, deadline, is_scheduled=is_scheduled)
     except DatabaseUnavailableError:
         if is_scheduled:  # the sweep runs; the database's page has the cause
@@ -129,14 +140,15 @@ def _sweep(request: ReconcileRequest, services: Services, deadline: Deadline) ->
     if held:
         logger.error("sweep_held", **held.why)
         raise held
-    return _reported(repairs, services, deadline)
+    return _report(repairs, services, deadline)
 
 
 def _check_tasks(
     services: Services, deadline: Deadline, *, is_scheduled: bool, dry_run: bool = False
 ) -> Repairs:
     """Check tasks in `processing`, and finished ones: all, or those that are due."""
-    page, unchanged = (PAGE, STARTING) if is_scheduled else (None, timedelta(0))  # a person does not wait
+    # A person's request checks every task, also one that has just been claimed.
+    page, unchanged = (PAGE, STARTING) if is_scheduled else (None, timedelta(0))
     finished = due_tasks if is_scheduled else finished_tasks
 
     def task_ids() -> Iterator[str]:
@@ -149,7 +161,7 @@ def _check_tasks(
     return repair_each(task_ids(), partial(repair_task, services, deadline, dry_run=dry_run), deadline)
 
 
-def _reported(
+def _report(
     repairs: Repairs, services: Services, deadline: Deadline, *, dry_run: bool = False
 ) -> ReconcileResult:
     """Log the repairs, and record the errors of tasks, so that these are checked soon; return the result.

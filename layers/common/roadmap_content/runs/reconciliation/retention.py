@@ -55,6 +55,7 @@ def remove_expired(services: Services, deadline: Deadline) -> None:
 
 def retentions(services: Services) -> list[tuple[Retention, int]]:
     """Each rule with its days, which the parameter may change.
+    `DELETED` is the concern of the capability that removes such rows.
     Raises MissingSettingError: the parameter names another table.
     """
     changed = {name: days for name, days in services.settings.retention_days.items() if name != DELETED}
@@ -66,6 +67,9 @@ def retentions(services: Services) -> list[tuple[Retention, int]]:
 
 
 def _remove(services: Services, retention: Retention, days: int, deadline: Deadline) -> int:
+    """Remove the oldest rows of a rule that are older than this many days, `STEP` at most; return their
+    number.
+    """
     table, key = retention.table or retention.name, retention.key
     statement = (
         retention.statement

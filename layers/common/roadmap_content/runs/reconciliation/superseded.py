@@ -1,4 +1,6 @@
-"""Count superseded attempts: those that had no recorded outcome when the next attempt was claimed."""
+"""Count superseded attempts: those that had no recorded outcome when the next attempt was claimed. The claim
+has ended them; their numbers of saved and failed items are computed from the tables now.
+"""
 
 from sqlalchemy import Connection
 
@@ -19,7 +21,7 @@ MOST_COUNTED = 100
 
 
 def count_superseded(services: Services, deadline: Deadline) -> None:
-    """Complete the rows of some superseded attempts with the present counts. One does not stop the next."""
+    """Count some superseded attempts. An error of one does not stop the next."""
     for task_id, attempt, outcome in transact(services.engine, uncounted_attempts, deadline, MOST_COUNTED):
         try:
             transact(services.engine, _count, deadline, task_id, attempt, outcome)
@@ -28,7 +30,9 @@ def count_superseded(services: Services, deadline: Deadline) -> None:
 
 
 def _count(connection: Connection, task_id: str, attempt: int, outcome: str) -> None:
-    """Complete one attempt. The items of a cancelled attempt without a recorded failure were not started."""
+    """Count one attempt. Each missing item has failed; in a cancelled attempt only those with a recorded
+    failure: the others were not started.
+    """
     missing = _missing(connection, task_id, attempt)
     if missing is None:
         record_attempt_outcome(connection, task_id, attempt, None, {}, outcome)

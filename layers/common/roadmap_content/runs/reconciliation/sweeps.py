@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from ...platform.storage.keys import prefixes_of
 
+# Inserts a sweep.
 RECORD = text("""
 INSERT INTO content_sweeps
     (swept_at, seconds, checked, repaired, refused, finished, places, held)
@@ -17,6 +18,7 @@ VALUES (:swept_at, :seconds, :checked, :repaired, :refused, :finished,
 ON CONFLICT (swept_at) DO NOTHING
 """)
 
+# Removes the places at which sweeps stopped, if one is of these tasks, or begins with these roadmaps' keys.
 FORGET_PLACES = text("""
 UPDATE content_sweeps SET places = '{}' WHERE EXISTS (
     SELECT FROM json_each_text(places) AS p WHERE p.value = ANY(:tasks) OR p.value ^@ ANY(:prefixes))
@@ -56,5 +58,6 @@ def forget_places(connection: Connection, task_ids: Sequence[str], roadmap_ids: 
 
 
 def last_sweep(connection: Connection) -> Sweep | None:
+    """The latest sweep; `None` before the first."""
     row = connection.execute(LAST).one_or_none()
     return None if row is None else Sweep(*row)

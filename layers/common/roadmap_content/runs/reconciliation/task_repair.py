@@ -58,14 +58,16 @@ class Repairs:
 def repair_each(
     task_ids: Iterable[str], repair: Callable[[str], Repair | None], deadline: Deadline
 ) -> Repairs:
-    """Repair each task while there is time. Locked ones are tried again: their locks may be released."""
+    """Repair each task while there is time. Locked ones are tried again: their locks may be released. An
+    error of one task is recorded in the result, and does not stop the next.
+    """
     repairs = Repairs()
     for _ in range(TRIES):
         for task_id in task_ids:
             if repairs.checked and deadline.remaining < TASK_SECONDS:
                 repairs.is_finished = False
                 break
-            if repairs.locked.pop(task_id, None) is None:
+            if repairs.locked.pop(task_id, None) is None:  # its first try
                 repairs.checked += 1
             try:
                 repaired = repair(task_id)
@@ -76,7 +78,8 @@ def repair_each(
             except Exception as unnamed:  # noqa: BLE001 - one task must never stop the sweep
                 repairs.refused[task_id] = named(unnamed)
             else:
-                repairs.repaired += [] if repaired is None else [repaired]
+                if repaired is not None:
+                    repairs.repaired.append(repaired)
         task_ids = list(repairs.locked)
     return repairs
 
@@ -84,7 +87,8 @@ def repair_each(
 def repair_task(
     services: Services, deadline: Deadline, task_id: str, *, dry_run: bool = False
 ) -> Repair | None:
-    """Compare a task of ours on which nobody works with the tables. A locked task is not waited for.
+    """Compare a task of ours on which nobody works with the tables, and correct its records; `None` if
+    nothing differs, or others work on it. A locked task is not waited for. `dry_run`: undo everything.
 
     Raises:
         RoadmapLockedError: another session holds the task or its roadmap locked.
@@ -92,12 +96,12 @@ def repair_task(
     """
     deadline = deadline.within(TASK_SECONDS)
     task = transact(services.engine, read_task, deadline, task_id)
-    # Also a cancelled task's attempt is open until its run has ended. If it were recorded before, the run
-    # would take itself for redriven.
+    # A cancelled task is at work until its run has ended, too. With an outcome that was recorded before, the
+    # run's next Plan would take itself for redriven, and claim another attempt.
     at_work = not _waits_in_vain(services, task, deadline) and is_at_work(services.executions, task)
     if at_work or not may_be_compared(services, task, deadline):
         if task.is_ours and task.status != "processing" and not dry_run:
-            # The end of the work on it is a change, so it is checked earlier then.
+            # Its pause doubles; but the end of the work on it is a change, after which it is checked again.
             transact(services.engine, record_check, deadline, task_id)
         return None
 
@@ -106,7 +110,8 @@ def repair_task(
     def repair(connection: Connection) -> FinalizeResult:
         lock_roadmap_at_once(connection, task.roadmap_id or "")
         lock_task_at_once(connection, task_id)
-        leave_queue(connection, task_id, task.attempt)  # the product has cancelled the task
+        # It waits if the product has cancelled the task, or deleted its roadmap: nothing will start it.
+        leave_queue(connection, task_id, task.attempt)
         record_check(connection, task_id)
         result = end_attempt(connection, services, task_id, task.attempt, run_end, task.execution_arn)
         if dry_run:
@@ -152,7 +157,9 @@ def after_end(
     *,
     dry_run: bool = False,
 ) -> Repair | None:
-    """Start waiting work in place of a task's ended run, and report the repair."""
+    """Start waiting work in place of a task's ended run, and report the repair; `None` if nothing was
+    changed.
+    """
     if task.is_in_queue and not dry_run:
         start_next(services, task.task_id, deadline)
     if not result.changed:

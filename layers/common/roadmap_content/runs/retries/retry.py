@@ -1,6 +1,8 @@
-"""Retry: find a task's missing items in the content tables, and claim an attempt for them.
+"""Retry: find a task's missing items in the content tables, and claim an attempt for them. A redrive claims
+an attempt that continues the task's last execution from the state that failed.
 
-The attempt enters the queue; it is started at once if there is capacity.
+The attempt enters the queue; it is started at once if there is capacity. Its scope is the part of the items
+that it plans, and may contain saved ones, which it replaces.
 
 `framework_data` is not used to find them. In the bug report it listed no failure although thirty tutorials
 were missing, and the retry relied on it.
@@ -51,9 +53,10 @@ def retry_task(
     *,
     take_over: bool = False,
 ) -> RetryAnswer:
-    """Start the next attempt for the items of a scope; if there are none, correct the task's records.
+    """Start the next attempt for the items of `start.scope`; if there are none, correct the task's records.
 
-    `user_id` restricts it to that user's tasks. `start` is written to the audit trail, with the scope.
+    `user_id` restricts it to that user's tasks. `start` is written to the audit trail. `take_over` starts it
+    although the product is processing a task of the roadmap.
 
     Raises:
         TaskNotFoundError: the user has no such task.
@@ -106,7 +109,8 @@ def _start(
     take_over: bool = False,
 ) -> RetryAnswer:
     """Claim the next attempt for these items. It starts at once if there is capacity, or nothing to generate.
-    Its estimated work is corrected by the plan, which knows the staged items.
+    Its estimated work is corrected by the plan, which knows the staged items. `purpose` is the end of the
+    answer's message.
     """
     settings = services.settings
     concepts = len({item.concept_id for item in items})
@@ -159,7 +163,7 @@ def plan_retry(
     """The items that a retry of a scope would plan now. A preview reads them with the reader's `engine`.
     Raises ContentError: the retry is refused; see `retry_task`.
     """
-    snapshot = _read(services, engine, task_id, user_id, deadline, take_over=take_over)
+    snapshot = _read_startable(services, engine, task_id, user_id, deadline, take_over=take_over)
     if scope.concept_id is not None:
         snapshot.framework.require(scope.concept_id)
     items = scope.select(snapshot.framework, snapshot.missing)
@@ -168,6 +172,7 @@ def plan_retry(
     roadmap_id = snapshot.task.roadmap_id or ""
     current = transact(engine, current_revisions, deadline, roadmap_id, items)
     unchanged = scope.unchanged(items, current)
+    # An instruction was written for the content that a person has read: it is not applied to another one.
     if items and not unchanged and scope.instruction is not None:
         raise ChangedSinceError("the content has been changed since: read it again")
     return snapshot, unchanged
@@ -196,7 +201,7 @@ def plan_redrive(
     """The task and the execution that a redrive would continue. A preview reads with the reader's `engine`.
     Raises ContentError: the redrive is refused; see `redrive_task`.
     """
-    snapshot = _read(services, engine, task_id, user_id, deadline, take_over=False)
+    snapshot = _read_startable(services, engine, task_id, user_id, deadline, take_over=False)
     require_usable(snapshot)
     execution_arn = snapshot.task.execution_arn
     if execution_arn is None:
@@ -219,7 +224,7 @@ def give_up_redrive(services: Services, task_id: str, attempt: int, deadline: De
     transact_in_parts(services.engine, end_attempt, deadline, services, task_id, attempt, run_end)
 
 
-def _read(
+def _read_startable(
     services: Services,
     engine: Engine,
     task_id: str,
@@ -228,7 +233,9 @@ def _read(
     *,
     take_over: bool,
 ) -> TaskSnapshot:
-    """Read the user's task if an attempt may be started. Statuses in `framework_data` are only logged."""
+    """Read the user's task with its items, if an attempt may be started. That `framework_data` names no
+    failure is logged, and decides nothing. Raises ContentError: the request is refused; see `retry_task`.
+    """
 
     def read(connection: Connection) -> TaskSnapshot:
         task = read_task(connection, task_id, user_id)
@@ -255,23 +262,23 @@ def _read(
 
 
 def _names_a_failure(framework: Framework) -> bool:
-    """Whether `framework_data` marks an item as failed."""
-    statuses = [
-        key for kind in CONTENT_KINDS.values() for key in kind.project(None) if key.endswith("_status")
-    ]
+    """Whether `framework_data` marks an item as failed, in the field of its content type for the status."""
+    fields = [field for kind in CONTENT_KINDS.values() for field in kind.project(None)]
+    statuses = [field for field in fields if field.endswith("_status")]
     return any(node.get(status) == "failed" for node in framework.nodes.values() for status in statuses)
 
 
 def _nothing_missing(services: Services, task: Task, deadline: Deadline, *, is_complete: bool) -> RetryAnswer:
-    """Correct the records if they differ from the tables: the case of the bug report. A cancelled task stays
-    cancelled, unless none of its items is missing.
+    """Correct the task's records if they differ from the tables: the case of the bug report. A cancelled task
+    stays cancelled, unless it is complete.
     """
 
     def correct(connection: Connection) -> FinalizeResult:
         if is_complete:
             lock_roadmap(connection, task.roadmap_id or "")
-            load_framework(connection, task.roadmap_id, task.user_id)  # deleted since then: the task stays
-            lift_cancellation(connection, task.task_id, "processing")
+            # Raises if the roadmap was deleted since the task was read: then the task stays as it is.
+            load_framework(connection, task.roadmap_id, task.user_id)
+            lift_cancellation(connection, task.task_id, "processing")  # the end below records its outcome
         subject = task.task_id, task.attempt, RunEnd(), task.execution_arn
         return end_attempt(connection, services, *subject)
 
@@ -290,6 +297,7 @@ def _answer(
     waits: bool = False,
     place: QueuePlace | None = None,
 ) -> RetryAnswer:
+    """The answer for an attempt for these items, or for none. One that waits has no execution yet."""
     return RetryAnswer(
         recovery_type="checkpoint" if cause is Cause.CHECKPOINT else "content_retry",
         task_id=task.task_id,

@@ -63,14 +63,16 @@ def account_for(
     error: StateError | None,
 ) -> Account:
     """Compute the outcome, make the recorded failures equal to the items that are missing or not replaced,
-    and project `framework_data`. An item without a recorded failure gets its explanation, or else the error
-    that ended the run. In a cancelled attempt it was not started, which is no failure. An attempt that a
-    recovery has withdrawn has no item: the earlier failures still apply. The caller holds the roadmap's lock.
+    and project the rows. An item without a recorded failure gets its explanation, or else the error that
+    ended the run. In a cancelled attempt it was not started, which is no failure; an attempt that was
+    cancelled before its plan has no item, so that the failures of earlier attempts still apply. The caller
+    holds the roadmap's lock.
+
     Raises RoadmapNotFoundError, InvalidFrameworkError: there is no framework to compare the tables with.
     """
     task_id, roadmap_id = task.task_id, task.roadmap_id or ""
     framework = load_framework(connection, task.roadmap_id, task.user_id)
-    if merged := merge_items(connection, roadmap_id):
+    if merged := merge_items(connection, roadmap_id):  # rows that two workers have inserted at one moment
         logger.warning("duplicates_merged", roadmap_id=roadmap_id, rows=merged)
     rows = current_rows(connection, roadmap_id)
     missing = framework.missing(rows)
@@ -80,15 +82,16 @@ def account_for(
     withdraw_failures(connection, task_id, attempt, failures.keys() - {*missing, *not_replaced})
     if scope == NO_ITEM or not is_cancelled:
         unrecorded = [item for item in (*missing, *not_replaced) if item not in failures]
-        others = _explain(connection, task_id, attempt, unrecorded, scope, explanations, error)
+        explained = _explain(connection, task_id, attempt, unrecorded, scope, explanations, error)
         if not task.attempt_is_open:
-            # An end without a readable framework has counted no type, and projected no item.
+            # The end was recorded before: an item that it has not projected was added since. Not, if it could
+            # not read the framework: then it has counted no content type, and projected no item.
             counted = [item for item in unrecorded if item.content_type in task.recorded_summary]
-            others |= _added_since(framework, counted)
+            explained |= _added_since(framework, counted)
         with undone_alone(connection, "failures_not_recorded"):
-            record_failures(connection, task_id, attempt, others.values(), keep=True)
+            record_failures(connection, task_id, attempt, explained.values(), keep=True)
             expire_failures(connection, task_id, attempt)
-        failures |= others
+        failures |= explained
     left = [*filter(scope.includes, missing), *not_replaced]
     return Account(
         compute_outcome(len(framework.nodes), missing, failures, framework.fault),
@@ -107,15 +110,17 @@ def _explain(
     explanations: Mapping[Item, StateError],
     error: StateError | None,
 ) -> dict[Item, Failure]:
-    """The failures of items without a recorded one. Outside the scope, those of earlier attempts apply."""
+    """The failures of items without a recorded one: in the scope, by their explanation, or `error`; outside
+    it, by the latest attempt that had them in its own.
+    """
     outside = frozenset(item for item in items if not scope.includes(item))
     earlier = latest_failures(connection, task_id, attempt - 1) if outside else {}
     failures = {}
     for item in items:
-        cause = explanations.get(item, error or _UNEXPLAINED)
         if item not in outside:
-            code, reason = code_of(cause.error), cause.reason
-            failures[item] = Failure(item, Stage.WORKFLOW, code, reason, transient=True)
+            cause = explanations.get(item, error or _UNEXPLAINED)
+            code = code_of(cause.error)
+            failures[item] = Failure(item, Stage.WORKFLOW, code, cause.reason, transient=True)
         elif item in earlier:
             failures[item] = earlier[item][1]
         else:
@@ -125,7 +130,9 @@ def _explain(
 
 
 def _added_since(framework: Framework, items: Iterable[Item]) -> dict[Item, Failure]:
-    """The failures of the items that were added after the attempt: its end has projected all others."""
+    """The failures of the items of concepts that were added after the attempt's end, which has projected all
+    others.
+    """
     reason = "the concept was added after the attempt"
     return {
         item: Failure(item, Stage.WORKFLOW, "AddedSince", reason, transient=False)
@@ -135,7 +142,7 @@ def _added_since(framework: Framework, items: Iterable[Item]) -> dict[Item, Fail
 
 
 def explain_lost(bucket: Bucket, manifest: str, lost: Sequence[LostBatch]) -> dict[Item, StateError]:
-    """The errors of lost batches, by item."""
+    """The errors of lost batches, by item. A batch that cannot be read from the manifest is left out."""
     explanations: dict[Item, StateError] = {}
     for entry in lost:
         try:

@@ -54,7 +54,7 @@ def await_redrive(request: AwaitRedriveRequest, services: Services, deadline: De
     if request.execution.redrive_count <= outcome.planned_redrive_count:
         raise ContentIncomplete(_what_is_missing(outcome))
 
-    task, framework, _, missing = transact(services.engine, _read, deadline, request)
+    task, framework, _, missing = transact(services.engine, _read_snapshot, deadline, request)
     # An attempt that was claimed for the redrive needs an outcome, even if nothing is missing any more.
     if not missing and not task.is_unfinished(request.execution.arn):
         if framework.fault is not None:
@@ -67,7 +67,10 @@ def await_redrive(request: AwaitRedriveRequest, services: Services, deadline: De
     return AwaitRedriveResult(replan=True, task_id=claimed.task_id, attempt=claimed.attempt)
 
 
-def _read(connection: Connection, request: AwaitRedriveRequest) -> TaskSnapshot:
+def _read_snapshot(connection: Connection, request: AwaitRedriveRequest) -> TaskSnapshot:
+    """The task of the run, with its items.
+    Raises StaleAttemptError: the attempt is of an earlier life of the task.
+    """
     task_id, attempt, arn = request.outcome.task_id, request.outcome.attempt, request.execution.arn
     task = read_task(connection, task_id)
     if attempt is not None and not has_execution(connection, task_id, attempt, arn):
@@ -76,6 +79,7 @@ def _read(connection: Connection, request: AwaitRedriveRequest) -> TaskSnapshot:
 
 
 def _what_is_missing(outcome: FinalizedOutcome) -> str:
+    """The message of the failed execution."""
     counts = ", ".join(f"{count} {content_type}" for content_type, count in outcome.missing.items() if count)
     parts = [f"task {outcome.task_id}", f"missing: {counts}" if counts else outcome.status]
     if outcome.error is not None:

@@ -43,7 +43,7 @@ class RunEnd:
     """The time of the claim; if `None`, the time of the row's last change is used."""
 
     execution_arn: str | None = None
-    """The ARN of the execution, if it records its own end."""
+    """The ARN of the execution, if its own Finalize records the end, after its plan."""
 
     def belongs_to_run(self, task: Task) -> bool:
         """Whether the execution that ended is the one in the task's row."""
@@ -64,13 +64,13 @@ def end_attempt(
     before the end takes it before.
 
     Idempotent: unchanged values are not written, and a task of a newer attempt is not changed.
-    `execution_arn` is the attempt's execution, as the caller has read it.
+    `execution_arn` is the attempt's execution, as a caller has read it that is not its Finalize.
     Raises TaskNotFoundError: the task does not exist, or the attempt is one of an earlier life of it: the
     data of its user was erased, or its row was deleted and made again.
     """
     lock_roadmap_of(connection, task_id)
     task = read_task(connection, task_id)
-    if not _is_known(connection, task, attempt, execution_arn or run_end.execution_arn):
+    if not _is_of_present_life(connection, task, attempt, execution_arn or run_end.execution_arn):
         raise TaskNotFoundError(f"attempt {attempt} is not one of task {task_id} any more")
     error = run_end.error
     try:
@@ -85,6 +85,8 @@ def end_attempt(
         # Redriven over the API after its plan: nothing is left to do for the attempt claimed for the redrive.
         attempt = task.attempt
     is_current = task.attempt == attempt
+
+    # Record the outcome, if anything differs from it.
     changed = [*account.changed, *_differing(task, outcome)]
     if not changed and is_current and task.attempt_is_open:
         changed.append("attempt")  # the outcome equals that of the previous attempt
@@ -92,11 +94,13 @@ def end_attempt(
     if error is not None and outcome.status != COMPLETED:
         message = f"{error.error}: {error.reason}"[:MAX_REASON]
     summary = _record_outcome(connection, task, attempt, run_end, account, message) if changed else None
-    remaining = Remaining(task.next_at)
+
+    # Record the task's current failures, and plan its next attempt.
+    consequences = Consequences(task.next_at)
     if is_current:
         with undone_alone(connection, "failures_not_grouped"):
-            remaining = _record_what_remains(services, connection, task, outcome, account.failed)
-    turn = _turn_after(task, outcome, error, remaining)
+            consequences = _record_consequences(services, connection, task, outcome, account.failed)
+    turn = _turn_after(task, outcome, error, consequences)
     if changed:
         logger.info(
             "stale_outcome_discarded" if summary is None else "task_finalized",
@@ -107,13 +111,15 @@ def end_attempt(
             changed=changed,
             turn=turn.model_dump(mode="json"),
         )
+
+    # Free its slots, then report the end: in the order of locks (`lock_task`).
     if is_current and task.is_in_queue:
         release(connection, task_id, attempt)
     if summary is not None:
         event = task.events.finalized(
             _status_after(task, outcome), outcome.missing, summary["generated"], turn, task.updated_at
         )
-        events = [event, *remaining.exhausted]
+        events = [event, *consequences.exhausted]
         with undone_alone(connection, "outcome_not_reported"):
             report_outcome(services, connection, task, events, account.failed, outcome, message)
     return FinalizeResult(
@@ -124,11 +130,11 @@ def end_attempt(
         missing=outcome.missing,
         changed=changed,
         error=error or _fault_of(outcome),
-        needs_person=remaining.needs_person,
+        needs_person=consequences.needs_person,
     )
 
 
-def _is_known(connection: Connection, task: Task, attempt: int, execution_arn: str | None) -> bool:
+def _is_of_present_life(connection: Connection, task: Task, attempt: int, execution_arn: str | None) -> bool:
     """Whether the attempt is one of the task's present life: an earlier one had other executions."""
     if task.attempt < attempt:
         return False
@@ -138,6 +144,7 @@ def _is_known(connection: Connection, task: Task, attempt: int, execution_arn: s
 
 
 def _fault_of(outcome: Outcome) -> StateError | None:
+    """The error of a framework with concepts without a usable id."""
     if outcome.fault is None:
         return None
     return StateError(error=InvalidFrameworkError.code, cause=outcome.fault)
@@ -170,8 +177,8 @@ def _record_outcome(
     return summary
 
 
-def _turn_after(task: Task, outcome: Outcome, error: StateError | None, remaining: "Remaining") -> Turn:
-    """The turn, as the API answers it for the rows that this end has written."""
+def _turn_after(task: Task, outcome: Outcome, error: StateError | None, consequences: "Consequences") -> Turn:
+    """The task's turn, as the API answers it for the rows that this end has written."""
     advices = [advice_for(failure.error_code, failure.stage) for failure in outcome.failures]
     if (fault := _fault_of(outcome) or (None if outcome.total else error)) is not None:
         advices.append(advice_for(fault.error, Stage.WORKFLOW))
@@ -180,7 +187,7 @@ def _turn_after(task: Task, outcome: Outcome, error: StateError | None, remainin
             status=_status_after(task, outcome),
             attempt=task.attempt,
             state=QueueState.ENDED,
-            next_at=remaining.next_at,
+            next_at=consequences.next_at,
             is_missing=outcome.status != COMPLETED,
             advice=worst(advices),
             is_erased=task.disowned_by is not None,
@@ -189,7 +196,9 @@ def _turn_after(task: Task, outcome: Outcome, error: StateError | None, remainin
 
 
 def _leave_as_it_is(connection: Connection, task: Task, attempt: int, error: StateError) -> FinalizeResult:
-    """End the attempt of a finished task without a roadmap; its row is not changed."""
+    """End the open attempt of a finished task whose roadmap does not exist any more. The task's row is not
+    changed: `error` is only returned.
+    """
     if task.attempt == attempt and task.attempt_is_open:
         # A status of the product is no outcome.
         outcome = task.status if task.status in OUTCOMES else SUPERSEDED
@@ -205,37 +214,42 @@ def _leave_as_it_is(connection: Connection, task: Task, attempt: int, error: Sta
     )
 
 
-class Remaining(NamedTuple):
+class Consequences(NamedTuple):
     """The consequences of an attempt's end."""
 
     next_at: datetime | None
-    """When the next attempt begins for which nobody has to ask."""
+    """When the next attempt begins without a request; `None` if none is planned."""
 
     needs_person: bool = False
     """No attempt follows, and no person knows the reasons of the items that failed in this attempt."""
 
     exhausted: Sequence[Event] = ()
-    """The event for it."""
+    """The event that no attempt follows."""
 
 
-def _record_what_remains(
+def _record_consequences(
     services: Services, connection: Connection, task: Task, outcome: Outcome, failed: Sequence[Failure]
-) -> Remaining:
-    """Record the current failures of a task, and let capabilities plan its next attempt."""
+) -> Consequences:
+    """Record the current failures of a task, and let capabilities plan its next attempt. `failed`: the
+    failures of this attempt. A task that had an outcome before only has its failures recorded: its
+    consequences stay.
+    """
     groups = group_failures(outcome.failures)
     before = replace_current_failures(connection, services.failure_hooks, task.task_id, task.attempt, groups)
     if task.status != "processing":
-        return Remaining(task.next_at)
+        return Consequences(task.next_at)
     remains, is_known = Remains(task.task_id, task.attempt, groups, before), False
     for capability in services.capabilities:
         if capability.after_outcome is not None:
             following = capability.after_outcome(services, connection, remains)
             if following.pause is not None:
-                return Remaining(plan_next_attempt(connection, task.task_id, task.attempt, following.pause))
+                return Consequences(
+                    plan_next_attempt(connection, task.task_id, task.attempt, following.pause)
+                )
             is_known = is_known or following.is_known
     if not failed or not groups:
-        return Remaining(None, needs_person=outcome.fault is not None)
-    return Remaining(None, not is_known, [task.events.exhausted(groups[0].summary)])
+        return Consequences(None, needs_person=outcome.fault is not None)
+    return Consequences(None, not is_known, [task.events.exhausted(groups[0].summary)])
 
 
 def _differing(task: Task, outcome: Outcome) -> list[str]:
@@ -243,20 +257,18 @@ def _differing(task: Task, outcome: Outcome) -> list[str]:
     summary that the product wrote is not changed.
     """
     counted = task.recorded_summary
-    return [
-        name
-        for name, differs in (
-            ("status", task.status not in (outcome.status, "cancelled")),
-            ("failed_concepts", task.recorded_failures != outcome.failed_concepts),
-            ("execution_summary", bool(counted) and not counted.items() >= outcome.counts.items()),
-            ("completed_at", task.completed_at is None),
-        )
-        if differs
-    ]
+    differs = {
+        "status": task.status not in (outcome.status, "cancelled"),
+        "failed_concepts": task.recorded_failures != outcome.failed_concepts,
+        # A summary of ours has these counts, and more.
+        "execution_summary": bool(counted) and not counted.items() >= outcome.counts.items(),
+        "completed_at": task.completed_at is None,
+    }
+    return [name for name in differs if differs[name]]
 
 
 def _duration(task: Task, attempt: int, run_end: RunEnd) -> float:
-    """The duration of the attempt in seconds. A recorded duration is kept."""
+    """The duration of the attempt in seconds; one that was recorded with its outcome is kept."""
     recorded = task.recorded_summary
     if task.completed_at is not None and recorded.get("attempt") == attempt:
         return float(recorded["duration_seconds"])

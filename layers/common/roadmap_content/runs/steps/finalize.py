@@ -20,6 +20,8 @@ CONTINUE_SECONDS = 20.0
 
 
 class FinalizeRequest(Payload):
+    """A run, as the state machine knows it at its end: without `plan`, it failed before or in Plan."""
+
     input: RunInput
     execution: Execution
     plan: Plan | None = None
@@ -40,7 +42,7 @@ def record_run_end(request: FinalizeRequest, services: Services, deadline: Deadl
     """
     task_id = request.input.task_id
     try:
-        attempt, run_end = _ended(request, services, deadline)
+        attempt, run_end = _ended_attempt(request, services, deadline)
         subject = task_id, attempt, run_end
         result = transact_in_parts(services.engine, end_attempt, deadline, services, *subject)
     except (TaskNotFoundError, StaleAttemptError) as reason:
@@ -49,9 +51,9 @@ def record_run_end(request: FinalizeRequest, services: Services, deadline: Deadl
     return result
 
 
-def _ended(request: FinalizeRequest, services: Services, deadline: Deadline) -> tuple[int, RunEnd]:
-    """The attempt that the run was planned for. A run that failed before its plan is in the task's row, or
-    claims the task's first attempt now.
+def _ended_attempt(request: FinalizeRequest, services: Services, deadline: Deadline) -> tuple[int, RunEnd]:
+    """The attempt of the run, and its end: the attempt of the plan. A run that failed before its plan is in
+    the task's row, or claims the task's first attempt now, so that its end can be recorded.
 
     Raises:
         TaskNotFoundError: there is no such task.
@@ -71,6 +73,7 @@ def _ended(request: FinalizeRequest, services: Services, deadline: Deadline) -> 
 
 
 def _nothing_to_record(request: FinalizeRequest, reason: ContentError) -> FinalizeResult:
+    """The result of a run without an attempt of the task: the execution ends as incomplete."""
     logger.warning(
         "outcome_not_recorded", task_id=request.input.task_id, error_code=reason.code, reason=str(reason)
     )

@@ -95,17 +95,18 @@ def generate_content(request: BatchRequest, services: Services, deadline: Deadli
 
 
 def _prepare(request: BatchRequest, services: Services, deadline: Deadline) -> Outcomes:
+    """Prepare the items of a batch in threads, and record the failures and the numbers of generated items."""
     plan, batch = request.plan, request.batch
     items = read_batch(services.bucket, plan.manifest, batch)
-    context = transact(services.engine, _recall, deadline, request, items.concepts.keys())
-    preparation = ItemGeneration(request, services, deadline, items, context)
+    context = transact(services.engine, _read_context, deadline, request, items.concepts.keys())
+    generation = ItemGeneration(request, services, deadline, items, context)
     try:
         # Threads of its own: an item may take minutes.
         with ThreadPoolExecutor(PARALLEL) as pool:
-            results = dict(zip(items.concepts, pool.map(preparation.prepare, items.concepts), strict=True))
+            results = dict(zip(items.concepts, pool.map(generation.prepare, items.concepts), strict=True))
     finally:
-        preparation.locks.close()
-        preparation.quota.close()
+        generation.locks.close()
+        generation.quota.close()
     failures = [result for result in results.values() if isinstance(result, Failure)]
     throttled = sum(failure.error_code == ModelThrottledError.code for failure in failures)
     # With the generated items, at the end of the batch: an alarm compares them.
@@ -121,7 +122,7 @@ def _prepare(request: BatchRequest, services: Services, deadline: Deadline) -> O
         counted.setdefault(name, []).append(item)
     outcomes = Outcomes(**{name: count_by_type(alike) for name, alike in counted.items()})
     if failures or "generated" in counted:
-        _record(request, outcomes, failures, preparation.refused, services, deadline)
+        _record(request, outcomes, failures, generation.refused, services, deadline)
     return outcomes
 
 
@@ -133,40 +134,48 @@ def _record(
     services: Services,
     deadline: Deadline,
 ) -> None:
+    """Record failures, the origins of refused answers, and the numbers of generated items, each once."""
     subject = request.plan.task_id, request.plan.attempt
     origins = [(failure, refused[failure.item]) for failure in failures if failure.item in refused]
-    earlier: str | None = None
+    earlier: str | None = None  # the transaction of the last try: its COMMIT may have got no answer
 
     def record(connection: Connection) -> None:
         nonlocal earlier
         record_failures(connection, *subject, failures)
         record_refused(connection, request.plan.roadmap_id, *subject, origins)
         if any(outcomes.generated.values()):
-            # An earlier try has counted them if its COMMIT succeeded without an answer.
             counted = add_generated(connection, *subject, outcomes.generated, earlier=earlier)
-            earlier = counted or earlier
+            earlier = counted or earlier  # nothing is returned if the last try has counted them
 
     transact(services.engine, record, deadline)
 
 
-def _recall(connection: Connection, request: BatchRequest, items: Collection[Item]) -> BatchContext:
+def _read_context(connection: Connection, request: BatchRequest, items: Collection[Item]) -> BatchContext:
+    """Read the data for the items of a batch.
+    Raises TaskNotFoundError, TaskCancelledError, StaleAttemptError: the attempt generates nothing more.
+    """
     plan = request.plan
     require_open(connection, plan.task_id, plan.attempt, request.execution_arn)
-    versions = {}
-    for kind in CONTENT_KINDS.values():
-        concept_ids = [item.concept_id for item in items if item.content_type is kind.content_type]
-        if kind.sql.versions is not None and concept_ids:
-            parameters = {"roadmap_id": plan.roadmap_id, "concept_ids": json.dumps(concept_ids)}
-            for row in connection.execute(text(kind.sql.versions), parameters):
-                versions[Item(row.concept_id, kind.content_type)] = row.version
     user_request, is_bulk = read_user_request(connection, plan.task_id)
     learner = learner_from(user_request)
-    if not learner.language:
+    if not learner.language:  # the course's texts show it
         learner = replace(learner, course=course_texts(connection, plan.roadmap_id))
     return BatchContext(
         refusals(connection, plan.task_id, items),
-        versions,
+        _versions(connection, plan.roadmap_id, items),
         learner,
         is_bulk,
         read_scope(connection, plan.task_id, plan.attempt).scope.instruction,
     )
+
+
+def _versions(connection: Connection, roadmap_id: str, items: Collection[Item]) -> dict[Item, int]:
+    """The highest version of each item of a content type with versions."""
+    versions = {}
+    for kind in CONTENT_KINDS.values():
+        concept_ids = [item.concept_id for item in items if item.content_type is kind.content_type]
+        if kind.sql.versions is not None and concept_ids:
+            parameters = {"roadmap_id": roadmap_id, "concept_ids": json.dumps(concept_ids)}
+            for row in connection.execute(text(kind.sql.versions), parameters):
+                versions[Item(row.concept_id, kind.content_type)] = row.version
+    return versions

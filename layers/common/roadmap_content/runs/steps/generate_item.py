@@ -1,4 +1,8 @@
-"""Prepare one item of Generate: generate it if it is not staged, and repair content that was refused."""
+"""Prepare one item of Generate: generate it if it is not staged, and repair content that was refused.
+
+The remedy for an item is the action that makes its staged content fit to be saved (`content/remedies.py`). A
+stored text without a row, which the product has paid for, is adopted: staged instead of generated content.
+"""
 
 import json
 import uuid
@@ -78,7 +82,19 @@ class Unprepared(Enum):
     NOT_STARTED = "the attempt is cancelled"
 
 
+class StoredText(NamedTuple):
+    """The newest text of a tutorial that is stored above the versions of all rows."""
+
+    body: bytes | None
+    """`None` if there is none."""
+
+    free_version: int
+    """The first version without a row or a text."""
+
+
 class ItemGeneration:
+    """The preparation of the items of one batch. Its methods are called by several threads."""
+
     def __init__(
         self,
         request: BatchRequest,
@@ -104,8 +120,10 @@ class ItemGeneration:
         self.locks = ItemLocks(services.engine, request.plan.roadmap_id, deadline)
         self._deadline = deadline
         self._context = context
-        given = context.instruction
-        self._instruction = None if given is None else fingerprint(given.encode())
+        text = context.instruction
+        self._instruction = None if text is None else fingerprint(text.encode())
+        """The instruction of the attempt, as the origins of its contents have it."""
+
         self._execution_arn = request.execution_arn
         self._listed = self._staging.listed(self._concepts)
 
@@ -118,7 +136,7 @@ class ItemGeneration:
             if item in self._listed and item not in self._context.refusals:
                 return NextAction.SAVE
             with self.locks.held(item):
-                return self._make_fit(item)
+                return self._apply_remedy(item)
         except GenerationStoppedError:
             return Unprepared.WAITING
         except TaskCancelledError:
@@ -129,8 +147,8 @@ class ItemGeneration:
             logger.warning("item_generation_failed", **item._asdict(), **failure.for_others.why)
             return failure
 
-    def _make_fit(self, item: Item) -> NextAction:
-        """Apply the item's current remedy. The previous holder of its lock may have prepared it already."""
+    def _apply_remedy(self, item: Item) -> NextAction:
+        """Apply the item's present remedy, and return it. Another holder of its lock may have staged it."""
         remedy, refusal = self._remedy(item)
         generates = remedy in (NextAction.GENERATE, NextAction.REJECT_AND_GENERATE)
         if generates and self._is_saved_since_the_plan(item):
@@ -142,13 +160,13 @@ class ItemGeneration:
             case NextAction.GENERATE if self._may_adopt(item):
                 self._adopt_or_generate(item)
             case NextAction.GENERATE:
-                self._generate(item, self._newest_text(item)[1])
+                self._generate(item, self._newest_text(item).free_version)
             case NextAction.REJECT_AND_GENERATE:
                 assert refusal is not None  # noqa: S101 - only a refusal leads to rejection
                 attempt, failure = refusal
                 self._staging.reject(item, failure, attempt)
                 logger.warning("staged_content_rejected", **item._asdict(), **failure.for_others.why)
-                self._generate(item, self._newest_text(item)[1], failure)
+                self._generate(item, self._newest_text(item).free_version, failure)
             case NextAction.REPLACE_ID:
                 self._amend(item, lambda _: self._new_identity(item))
             case NextAction.NEXT_VERSION:
@@ -177,11 +195,13 @@ class ItemGeneration:
         return remedy_for(self._staging.fingerprint(item), refusals_of_item)
 
     def _generate(self, item: Item, version: int, refused: Failure | None = None) -> None:
+        """Generate and stage an item; `refused` is the failure of its last content, for the generator."""
         # Between the answer and its staging nothing else is done: a process that is killed there loses it.
-        content, origin = self._content(item, refused)
+        content, origin = self._call_generator(item, refused)
         self._stage(item, content, version, origin)
 
     def _stage(self, item: Item, draft: Document, version: int, origin: Origin | None = None) -> None:
+        """Stage a draft with a version, where its type has them, and a new id. Raises InvalidContentError."""
         kind = CONTENT_KINDS[item.content_type]
         content = kind.check(draft | kind.complete(draft, version) | self._new_identity(item))
         self._staging.write(item, content, origin)
@@ -190,34 +210,35 @@ class ItemGeneration:
         """Stage the newest text that is stored without a row, with its version; otherwise generate the item.
         Such a text was paid for, but its row was never saved.
         """
-        newest, free = self._newest_text(item)
-        draft = None if newest is None else draft_from_text(newest, self._concepts[item].name)
+        text, free = self._newest_text(item)
+        draft = None if text is None else draft_from_text(text, self._concepts[item].name)
         if draft is None:
             self._generate(item, free)
             return
         self._stage(item, draft, free - 1)
         logger.info("tutorial_text_adopted", item=item, version=free - 1)
 
-    def _newest_text(self, item: Item) -> tuple[bytes | None, int]:
-        """The text of the highest version above all rows, and the first version for which none is stored."""
+    def _newest_text(self, item: Item) -> StoredText:
+        """The newest stored text of an item; of a content type without texts, none."""
         newest = None
         free = self._context.versions.get(item, 0) + 1
         if CONTENT_KINDS[item.content_type].sql.versions is not None:
             while text := self._bucket.get(product_text_key(self._plan.roadmap_id, item.concept_id, free)):
                 newest = text.body
                 free += 1
-        return newest, free
+        return StoredText(newest, free)
 
     def _is_saved_since_the_plan(self, item: Item) -> bool:
         """Whether somebody else has saved an item that would be generated: generating it would be paid twice.
         The reasons to generate nothing more are read with it, before each item, so that they apply soon.
+
+        Raises TaskCancelledError, RoadmapNotFoundError, GenerationStoppedError: these reasons.
         """
         plan = self._plan
 
         def read(connection: Connection) -> tuple[StopReasons, frozenset[Item]]:
-            return why_stopped(connection, plan.task_id, plan.attempt, self._execution_arn), saved_since(
-                connection, plan.roadmap_id, [item], self._replaces
-            )
+            reasons = why_stopped(connection, plan.task_id, plan.attempt, self._execution_arn)
+            return reasons, saved_since(connection, plan.roadmap_id, [item], self._replaces)
 
         reasons, saved = transact(self._engine, read, self._deadline)
         if reasons.cancelled:
@@ -232,8 +253,8 @@ class ItemGeneration:
             raise GenerationStoppedError(reasons.generation_stopped)
         return False
 
-    def _content(self, item: Item, refused: Failure | None) -> tuple[Document, Origin]:
-        """Generate the item, and count the used tokens even if it fails."""
+    def _call_generator(self, item: Item, refused: Failure | None) -> tuple[Document, Origin]:
+        """Generate an item's content, and count the used tokens even if it fails."""
         plan = self._plan
         request = GenerationRequest(
             self._concepts[item],
@@ -246,7 +267,7 @@ class ItemGeneration:
             task_id=plan.task_id,
             roadmap_id=plan.roadmap_id,
             attempt=plan.attempt,
-            idempotency_token=self._name(item, refused.content_fingerprint if refused else ""),
+            idempotency_token=self._id_of(item, refused.content_fingerprint if refused else ""),
         )
         allowance = Allowance(self._deadline, self._budget, self.quota)
         try:
@@ -264,12 +285,14 @@ class ItemGeneration:
                 logger.info("tokens_counted", **item._asdict(), **usage._asdict())
 
     def _change(self, item: Item) -> Change | None:
+        """The change that the attempt's instruction asks for; `None` without one."""
         if self._context.instruction is None:
             return None
         present = present_content(self._engine, self._bucket, self._plan.roadmap_id, item, self._deadline)
         return Change(self._context.instruction, present)
 
     def _origin(self, allowance: Allowance) -> Origin:
+        """The origin of the answer to a call."""
         return Origin(
             generator=self._generator_name,
             model_id=allowance.model_id,
@@ -279,7 +302,9 @@ class ItemGeneration:
         )
 
     def _amend(self, item: Item, amend: Callable[[Document], Document]) -> None:
-        """Stage the same content with another id or version, so that it is not paid for twice."""
+        """Stage the same content with the fields that `amend` returns for it (another id or version), so that
+        it is not paid for twice.
+        """
         staged = self._staging.get(item)
         if staged is None:
             raise StagedContentGoneError("the staged content was removed")
@@ -288,8 +313,9 @@ class ItemGeneration:
 
     def _new_identity(self, item: Item) -> Document:
         """The field with a new id. Deterministic, so that a repeated step stages the same content."""
-        return {CONTENT_KINDS[item.content_type].id_field: self._name(item)}
+        return {CONTENT_KINDS[item.content_type].id_field: self._id_of(item)}
 
-    def _name(self, item: Item, *refused: str | None) -> str:
+    def _id_of(self, item: Item, *refused: str | None) -> str:
+        """The id of the item's content in this attempt; with `refused`, that of a call after this content."""
         names = [self._plan.task_id, self._plan.attempt, self._plan.roadmap_id, *item, *refused]
         return str(uuid.uuid5(_IDS, json.dumps(names)))

@@ -30,8 +30,8 @@ def step_handler(
     is_alarmed: bool = True,
 ) -> Handler:
     """Create the handler of a step. Its services are kept for the next invocation; `capabilities` are those
-    that they compose. `is_alarmed`: StepErrorsAlarm counts Lambda's errors of the function, and subtracts
-    those that it excuses.
+    that they compose. `is_alarmed`: StepErrorsAlarm counts Lambda's errors of the function; those that are
+    part of the normal course (`is_excused`) are counted here, and subtracted.
     """
     services = services or Services(capabilities=capabilities)
 
@@ -61,6 +61,7 @@ def step_handler(
 
 
 def _identifiers(event: dict[str, Any]) -> dict[str, Any]:
+    """The ids in a step's request, for each log entry. The event is not validated yet."""
     run, plan, batch = (event.get(part) or {} for part in ("input", "plan", "batch"))
     if not all(isinstance(part, dict) for part in (run, plan, batch)):
         return {}
@@ -74,6 +75,7 @@ def _identifiers(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _execution_arn(event: dict[str, Any]) -> str | None:
+    """The execution in a step's request, of Plan, Finalize and AwaitRedrive, or of the steps of a batch."""
     match event:
         case {"execution": {"Id": str(arn)}} | {"execution_arn": str(arn)}:
             return arn

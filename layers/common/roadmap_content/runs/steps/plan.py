@@ -65,6 +65,7 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
     task_id, execution_arn = request.input.task_id, request.execution.arn
     task = transact(services.engine, read_task, deadline, task_id)
     if request.input.attempt is None or task.execution_arn == execution_arn:
+        # Without an attempt in its input, or redriven: it keeps its open attempt, or claims one.
         start = AttemptStart(CONSOLE, _cause(task, request.execution))
         attempt = claim_in_run(services, task, request.execution, deadline, start).attempt
     else:
@@ -84,6 +85,7 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
         task_id=task_id,
         roadmap_id=task.roadmap_id or "",
         attempt=attempt,
+        # The wait in the queue is no part of the run's duration.
         claimed_at=task.claimed_at if running is None else running.admitted_at,
         manifest=key,
         planned=count_by_type(selection.items),
@@ -111,16 +113,16 @@ def _select(connection: Connection, task_id: str, attempt: int, execution_arn: s
     items = scope.select(snapshot.framework, snapshot.missing)
     # Only a scope that replaces content has saved items.
     saved = set(items).difference(snapshot.missing) if scope.regenerate else set()
-    replaces = current_revisions(connection, snapshot.task.roadmap_id or "", saved)
-    items = scope.unchanged(items, replaces)
-    replaces = {item: replaces[item] for item in items if item in replaces}
+    current = current_revisions(connection, snapshot.task.roadmap_id or "", saved)
+    items = scope.unchanged(items, current)
+    replaces = {item: current[item] for item in items if item in current}
     record_plan(connection, task_id, attempt, count_by_type(items), replaces)
     return _Selection(snapshot, items, replaces, refused_items(connection, task_id))
 
 
 def _record_running(services: Services, task: Task, manifest: Manifest, deadline: Deadline) -> Running | None:
     """Record in the queue that the attempt runs, and correct its estimated work by the batches to generate.
-    Slots that it does not need go to waiting attempts.
+    Slots that it does not need go to waiting attempts. `None`: it has ended meanwhile.
     """
     to_generate = [batch for batch in manifest.batches if not batch.staged]
     items = sum(batch.total for batch in to_generate)
@@ -133,7 +135,7 @@ def _record_running(services: Services, task: Task, manifest: Manifest, deadline
 
 def _staged(staging: Staging, missing: Sequence[Item], batch_size: int) -> frozenset[Item]:
     """The staged items. S3 is not called if one batch holds all items: the result would not matter."""
-    # More than one item per content type and concept of one batch are the items of more concepts.
+    # One more item than the concepts of a batch have is enough to see that there are more concepts.
     first = missing[: len(ContentType) * batch_size + 1]
     if len({item.concept_id for item in first}) <= batch_size:
         return frozenset()
@@ -141,7 +143,7 @@ def _staged(staging: Staging, missing: Sequence[Item], batch_size: int) -> froze
 
 
 def _cause(task: Task, execution: Execution) -> Cause:
-    # A run claims its attempt itself if it was started by hand, or redriven in the AWS console.
+    """The cause of an attempt that a run claims itself: it was started by hand, or redriven in a console."""
     if task.execution_arn == execution.arn:
         return Cause.CONSOLE_REDRIVE
     return Cause.RETRY if task.attempt else Cause.FIRST_RUN

@@ -53,6 +53,8 @@ def _each(
 
 
 class SavePreparation:
+    """The preparation of the items of one batch."""
+
     def __init__(self, request: BatchRequest, services: Services, batch: Batch, deadline: Deadline) -> None:
         self._request = request
         self._plan = request.plan
@@ -70,14 +72,12 @@ class SavePreparation:
         staged, unread = _each(self._read, list(map(Entry, items)), in_parallel)
         valid, invalid = _each(self._validate, staged)
         checked, refused = _each(partial(self._apply_verdict, self._verdicts(valid)), valid)
-        in_rows = [entry for entry in checked if CONTENT_KINDS[entry.item.content_type].stored_text is None]
-        texts = [entry for entry in checked if CONTENT_KINDS[entry.item.content_type].stored_text is not None]
-        published, unpublished = _each(self._publish, texts, in_parallel)
-        return Prepared([*published, *in_rows], [*unread, *invalid, *refused, *unpublished])
+        ready, unpublished = _each(self._publish, checked, in_parallel)
+        return Prepared(ready, [*unread, *invalid, *refused, *unpublished])
 
     def _read(self, entry: Entry) -> Entry:
         """The entry with its staged content.
-        Raises NotStagedError: there is none; if the whole step before has failed, with its error.
+        Raises NotStagedError: there is none; if Generate has failed as a whole, with its error.
         """
         require_indexable(self._plan.roadmap_id, entry.item.concept_id)
         staged = self._staging.get(entry.item)
@@ -90,10 +90,12 @@ class SavePreparation:
         return Entry(entry.item, fingerprint(staged.body), len(staged.body), staged.body)
 
     def _validate(self, entry: Entry) -> Entry:
+        """The entry with its content and row. Raises InvalidContentError."""
         content = CONTENT_KINDS[entry.item.content_type].parse(entry.body)
         return self._with_content(entry._replace(body=b""), content)
 
     def _with_content(self, entry: Entry, content: Document) -> Entry:
+        """The entry with this valid content, and the row that has it."""
         plan, item = self._plan, entry.item
         row = CONTENT_KINDS[item.content_type].to_row(plan.roadmap_id, item.concept_id, content)
         origin, content_fingerprint = self.origins[item], entry.content_fingerprint or ""
@@ -103,17 +105,20 @@ class SavePreparation:
         return entry._replace(content=content, row=row)
 
     def _verdicts(self, validated: Sequence[Entry]) -> Mapping[Item, object]:
-        """The verdicts of the product's check, if there is one, on all of these contents at once."""
+        """The verdicts of the product's check on these contents, by item; empty if there is no check."""
         check = self._services.content_check
-        to_check = [entry for entry in validated if check is not None and self._is_checked(entry.item)]
-        return self._ask(check, to_check) if check is not None and to_check else {}
+        if check is None:
+            return {}
+        to_check = [entry for entry in validated if self._is_checked(entry.item)]
+        return self._ask(check, to_check) if to_check else {}
 
     def _is_checked(self, item: Item) -> bool:
+        """Whether an item's content is checked: by default, all but the product's own."""
         return self._services.settings.checks_all_content or self.origins[item].generator != "product"
 
     def _ask(self, check: TeamFunction, to_check: Sequence[Entry]) -> dict[Item, object]:
-        """Ask the check, with one call, or with more if the contents do not fit into one. Returns a verdict
-        on each item, not read yet, or the error if the check has not answered.
+        """Ask the check with one call; if the contents do not fit into it, about each half. Returns the
+        verdict on each item, not validated yet, or the ContentCheckFailedError if the check has not answered.
         """
         try:
             verdicts = ask_check(check, self._question(to_check), self._deadline.remaining - RESERVE)
@@ -125,6 +130,7 @@ class SavePreparation:
         return {entry.item: verdict for entry, verdict in zip(to_check, verdicts, strict=True)}
 
     def _question(self, to_check: Sequence[Entry]) -> Document:
+        """The request to the product's check."""
         plan = self._plan
         return {
             "task_id": plan.task_id,
@@ -142,7 +148,13 @@ class SavePreparation:
         }
 
     def _apply_verdict(self, verdicts: Mapping[Item, object], entry: Entry) -> Entry:
-        """The content as the check accepted or corrected it. An unusable verdict may mean a refusal."""
+        """The entry with the content that the check accepted, or as it corrected it.
+
+        Raises:
+            RejectedByCheckError: the check refuses the content.
+            ContentCheckFailedError: it has not answered, or not in its form, which may mean a refusal; and a
+                setting does not let unchecked content pass.
+        """
         item = entry.item
         if item not in verdicts:
             return entry
@@ -163,6 +175,7 @@ class SavePreparation:
         return self._with_content(entry, content)
 
     def _publish(self, entry: Entry) -> Entry:
+        """Write the text of a content that is not wholly in its row (a tutorial's) to its key."""
         text = CONTENT_KINDS[entry.item.content_type].stored_text
         if text is not None:
             self._services.bucket.put_text(entry.row[text.key_column], entry.content[text.field])

@@ -36,11 +36,14 @@ class Saved(NamedTuple):
 def report_batch(
     services: Services, connection: Connection, request: BatchRequest, saved: Saved, *, has_log: bool
 ) -> None:
-    """Record the events of a batch and of the concepts that it completes, each change once."""
+    """Record the events of a batch and of the concepts that it completes, each change once: one event for
+    each content type, with a part for each change. A completed concept has no content type, and is a part of
+    the last event. `has_log`: the product's log exists.
+    """
     plan, batch = request.plan, request.batch
     subject = AttemptEvents(plan.task_id, plan.roadmap_id, plan.attempt, request.execution_arn)
     completed = _completed(connection, plan.roadmap_id, saved.names)
-    parts = [
+    parts: list[tuple[ContentType | None, Part]] = [
         *((item.content_type, Part.saved(item)) for item in [*saved.names, *saved.by_others]),
         *((failure.item.content_type, Part.failed(failure)) for failure in saved.failures),
         *((None, Part.completed(*concept)) for concept in completed.items()),
@@ -49,10 +52,10 @@ def report_batch(
         changes = changes_of_batches(connection, plan.task_id, plan.attempt)
         reported = {_key(change.data.get("content_type"), change.type, change.data) for change in changes}
         parts = [(of_type, part) for of_type, part in parts if _key(of_type, *part) not in reported]
-    last = list(batch.items)[-1]
+    last_type = list(batch.items)[-1]
     events: list[Event] = []
     for content_type in batch.items:
-        of_event = [part for of_type, part in parts if (of_type or last) == content_type]
+        of_event = [part for of_type, part in parts if (of_type or last_type) == content_type]
         if of_event:
             events += subject.batch_saved(batch.number, content_type, of_event)
     record_events(services, connection, events)
@@ -62,8 +65,8 @@ def report_batch(
 
 
 def _completed(connection: Connection, roadmap_id: str, names: Mapping[Item, str]) -> dict[str, str]:
-    """The concepts that have all of their content, with their names. The database is asked about those of
-    which not all items have just been saved.
+    """Of the concepts of saved items, those that have all of their content now, with their names. The
+    database is asked about those of which not all items have just been saved.
     """
     concepts = {item.concept_id: name for item, name in names.items()}
     saved = Counter(item.concept_id for item in names)
@@ -86,8 +89,8 @@ def report_outcome(
     outcome: Outcome,
     message: str | None,
 ) -> None:
-    """Record the events of the failed concepts, and those of the end, if the attempt is ours. The first of
-    `ended` has the outcome.
+    """Record the events of the failed concepts, and those of the end (`ended`, of which the first has the
+    outcome), in the outbox and in the product's log; not of a task that was never claimed.
     """
     if task.attempt == 0:
         return
@@ -96,10 +99,10 @@ def report_outcome(
     for failure in failures:
         by_concept.setdefault(failure.item.concept_id, []).append(failure)
     occurred_at = times_of_failures(connection, task.task_id, task.attempt) if by_concept else {}
-    # No time: the failures belong to the attempt before a redrive for which nothing is left to do.
     failed = [
-        subject.concept_failed(concept_id, alike, occurred_at.get(concept_id, ""))
-        for concept_id, alike in by_concept.items()
+        # Without a time, the failures belong to the attempt before a redrive for which nothing is left to do.
+        subject.concept_failed(concept_id, of_concept, occurred_at.get(concept_id, ""))
+        for concept_id, of_concept in by_concept.items()
     ]
     record_events(services, connection, [*failed, *ended])
     if not log_exists(connection):

@@ -72,8 +72,8 @@ def save_batch(request: BatchRequest, services: Services, deadline: Deadline) ->
     for failure in failures:
         name = f"{failure.item.content_type}_save_failed"
         logger.warning(name, **failure.item._asdict(), **failure.for_others.why)
-    saved = len(items.concepts) - len(failures) - len(not_started)
-    report = SaveReport(batch=batch, saved=saved, failed=len(failures), not_started=len(not_started))
+    number_saved = len(items.concepts) - len(failures) - len(not_started)
+    report = SaveReport(batch=batch, saved=number_saved, failed=len(failures), not_started=len(not_started))
     logger.info("batch_saved", **ids, **report.model_dump(include={"saved", "failed", "not_started"}))
     refused = sum(not failure.transient for failure in failures)
     emit({Metric.BATCH_SECONDS: time.monotonic() - started, Metric.ITEMS_REFUSED: refused})
@@ -100,7 +100,9 @@ def _save_items(
 
 
 def by_transaction(preparer: SavePreparation, items: Sequence[Item]) -> Iterator[Prepared]:
-    """Prepare the items of a batch, as many for each transaction as its size allows."""
+    """Prepare the items of a batch, as many for each transaction as its size allows, and at least those that
+    are read together.
+    """
     waiting = Prepared()
     for start in range(0, len(items), READ_AT_ONCE):
         prepared = preparer.prepare(items[start : start + READ_AT_ONCE])

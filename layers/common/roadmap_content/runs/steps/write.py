@@ -36,6 +36,7 @@ from ...state.tasks.task import why_stopped
 from .entries import Entry, Prepared, failure_of
 from .reporting import Saved, report_batch
 
+# By the status that a save statement returns for a row that it has not written.
 _REFUSALS: Mapping[str, PermanentError] = {
     "id_taken": IdTakenError("the id belongs to another concept or roadmap"),
     "version_taken": VersionTakenError("the concept has another row of this version"),
@@ -62,6 +63,7 @@ class Writer:
         return transact_in_parts(self.services.engine, self._save, deadline, prepared)
 
     def _save(self, connection: Connection, prepared: Prepared) -> list[Failure]:
+        """One try of the transaction: save the rows, record and report the results; return all failures."""
         plan, (ready, failed) = self.request.plan, prepared
         # Failures alone are recorded without a roadmap, and without its lock.
         has_roadmap = not ready or lock_roadmap(connection, plan.roadmap_id)
@@ -79,10 +81,10 @@ class Writer:
             failures += [failure_of(entry.item, missing) for entry in ready]
         with undone_alone(connection, "failures_not_recorded"):
             self._record(connection, failures)
-        lost = {failure.item for failure in failures}
-        names = {
-            entry.item: self.batch.concepts[entry.item].name for entry in ready if entry.item not in lost
-        }
+        not_saved = {failure.item for failure in failures}
+        items = [entry.item for entry in ready if entry.item not in not_saved]
+        names = {item: self.batch.concepts[item].name for item in items}
+        # A first try that writes every row for the first time has reported nothing before.
         may_be_known = bool(kept or failures or saved_by_others or self.batch.replaces)
         saved = Saved(names, sorted(saved_by_others), failures, may_be_known)
         with undone_alone(connection, "batch_not_reported"):
@@ -97,6 +99,7 @@ class Writer:
         return saved_since(connection, self.request.plan.roadmap_id, not_staged, self.batch.replaces)
 
     def _save_ready(self, connection: Connection, ready: Sequence[Entry]) -> "Written":
+        """Save the rows, by content type."""
         write = self._write
         if is_in_parts(connection):
             # The product may check rows at the COMMIT: here, they are checked with their part.
@@ -109,6 +112,9 @@ class Writer:
         return written
 
     def _record(self, connection: Connection, failures: Sequence[Failure]) -> None:
+        """Record failures, and the origins of refused contents. That nothing was staged is a consequence of a
+        failure of Generate, which stays if it is recorded.
+        """
         plan = self.request.plan
         consequences = [failure for failure in failures if failure.stage is Stage.GENERATE]
         causes = [failure for failure in failures if failure.stage is not Stage.GENERATE]
@@ -122,8 +128,10 @@ class Writer:
         record_refused(connection, plan.roadmap_id, plan.task_id, plan.attempt, refused)
 
     def _write(self, connection: Connection, kind: ContentKind, ready: Sequence[Entry]) -> "Written":
-        rows = connection.execute(text(kind.sql.save), self._parameters(ready)).all()
-        return _written(ready, [(row.concept_id, row.row_status) for row in rows])
+        """Save rows of one content type, with one statement."""
+        parameters = save_parameters(self.request.plan.roadmap_id, [entry.row for entry in ready])
+        unwritten = connection.execute(text(kind.sql.save), parameters)
+        return _written(ready, {row.concept_id: row.row_status for row in unwritten})
 
     def _write_in_halves(
         self, connection: Connection, kind: ContentKind, ready: Sequence[Entry]
@@ -145,9 +153,6 @@ class Writer:
         written = self._write_in_halves(connection, kind, first)
         return written.with_others(self._write_in_halves(connection, kind, second))
 
-    def _parameters(self, ready: Sequence[Entry]) -> dict[str, str]:
-        return save_parameters(self.request.plan.roadmap_id, [entry.row for entry in ready])
-
 
 class Written(NamedTuple):
     """The result of saving rows."""
@@ -160,13 +165,13 @@ class Written(NamedTuple):
         return Written(self.failures + others.failures, self.kept + others.kept)
 
 
-def _written(ready: Sequence[Entry], unwritten: Sequence[tuple[str, str]]) -> Written:
-    """The result of a save statement for rows of one content type."""
-    by_concept = {entry.item.concept_id: entry for entry in ready}
-    refused = [
-        (by_concept[concept_id], _REFUSALS[row_status])
-        for concept_id, row_status in unwritten
-        if row_status != "kept"
-    ]
-    failures = [failure_of(entry.item, error, entry.content_fingerprint) for entry, error in refused]
-    return Written(failures, len(unwritten) - len(refused))
+def _written(ready: Sequence[Entry], unwritten: Mapping[str, str]) -> Written:
+    """The result of a save statement; `unwritten` has the statuses of the rows that it has not written, by
+    concept: `kept` for an item that had a completed row, otherwise why it was refused.
+    """
+    failures = []
+    for entry in ready:
+        status = unwritten.get(entry.item.concept_id, "written")
+        if status not in ("written", "kept"):
+            failures.append(failure_of(entry.item, _REFUSALS[status], entry.content_fingerprint))
+    return Written(failures, len(unwritten) - len(failures))

@@ -1,5 +1,5 @@
-"""The table `content_task_failures`: the failures of each task's latest attempt that has ended, by group and
-content type.
+"""The table `content_task_failures`: the current failures of each task, which are those of its latest attempt
+that has ended, by group (`groups.py`) and content type.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from ...contracts.documents import storable_json
 from .groups import FailureRow, FailuresChanged, TaskFailures
 
+# Reads a task's current failures.
 READ = text("""
 SELECT group_id, attempt, error_code, stage, content_type, reason, transient, items, first_seen, last_seen
 FROM content_task_failures WHERE task_id = :task_id
@@ -20,7 +21,8 @@ NOW = text("SELECT now()")
 
 REMOVE = text("DELETE FROM content_task_failures WHERE task_id = :task_id")
 
-# The task's user and time of creation are copied, so that one index returns a group's tasks in order.
+# Inserts a task's current failures, if the task exists. Its user and time of creation are copied, so that one
+# index returns a group's tasks in order.
 INSERT = text("""
 INSERT INTO content_task_failures
     (task_id, group_id, attempt, error_code, stage, content_type, reason, transient, items, first_seen,
@@ -34,7 +36,7 @@ FROM roadmap_tasks t, json_to_recordset(CAST(:groups AS json)) AS f(
 WHERE t.task_id = :task_id
 """)
 
-# If two sweeps delete the same rows, only one of them gets the rows.
+# Removes a task's current failures and returns them. If two sweeps do so, only one of them gets the rows.
 TAKE = text("""
 DELETE FROM content_task_failures WHERE task_id = :task_id
 RETURNING group_id, attempt, error_code, stage, content_type, reason, transient, items, first_seen, last_seen
@@ -48,13 +50,14 @@ def replace_current_failures(
     attempt: int,
     groups: Sequence[TaskFailures],
 ) -> frozenset[str]:
-    """Replace the current failures of a task with `groups`, and call the hooks. Idempotent. Returns the ids
-    of the groups that the task had before. The caller must hold the lock of the task's outcome.
+    """Replace the current failures of a task with those of its attempt, and call the hooks, unless they are
+    the same. Returns the ids of the groups that the task had before. The caller must hold the task's lock.
     """
     before = [dict(row) for row in connection.execute(READ, {"task_id": task_id}).mappings()]
     known = {(row["group_id"], row["content_type"]): row for row in before}
     groups_before = frozenset(group_id for group_id, _ in known)
-    if {name: (row["attempt"], row["items"], row["transient"]) for name, row in known.items()} == {
+    recorded = {name: (row["attempt"], row["items"], row["transient"]) for name, row in known.items()}
+    if recorded == {
         (group.key.group_id, group.content_type): (attempt, group.items, group.transient) for group in groups
     }:
         return groups_before
@@ -65,6 +68,7 @@ def replace_current_failures(
     connection.execute(REMOVE, {"task_id": task_id})
     if rows:
         connection.execute(INSERT, {"task_id": task_id, "attempt": attempt, "groups": storable_json(rows)})
+    # With failures of this attempt, its end was recorded before: the product has changed the content since.
     ended = None if any(row["attempt"] == attempt for row in before) else (task_id, attempt)
     for changed in hooks:
         changed(connection, before, rows, ended)
@@ -82,7 +86,7 @@ def forget_failures(
 
 
 def _row(group: TaskFailures, known: FailureRow | None, attempt: int, now: datetime) -> dict[str, Any]:
-    # An attempt is seen once, however often it is recorded.
+    """The row of a group; `known` is its present one. An attempt that is recorded again is not seen again."""
     return {
         "group_id": group.key.group_id,
         **group.key._asdict(),

@@ -1,4 +1,6 @@
-"""The table `content_failures`: the reasons why items failed, per attempt."""
+"""The table `content_failures`: the reasons why items failed, per attempt. A failure with a fingerprint is a
+refusal: the content with this fingerprint caused it. Its key may contain the digest of a concept's id.
+"""
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -16,6 +18,7 @@ KEPT_ATTEMPTS = 20
 _CHUNK = 10_000
 
 # An id may be too long for an index row: the key then contains its digest, and `long_concept_id` the id.
+# `_KEY` is the key for the id of a row `{0}`, `_ID` the id of a failure.
 _IS_LONG = "octet_length({0}.concept_id) > 2000"
 _KEY = (
     f"CASE WHEN {_IS_LONG} THEN 'sha256:' || encode(sha256(convert_to({{0}}.concept_id, 'UTF8')), 'hex')"
@@ -23,8 +26,8 @@ _KEY = (
 )
 _ID = "coalesce(long_concept_id, concept_id)"
 
-# Guarantees: one row per item and attempt. A later failure replaces an earlier one, except for a
-# consequential failure (`:keep`), which is only inserted.
+# Inserts failures. Guarantees: one row per item and attempt. A later failure replaces an earlier one, unless
+# it is a consequence (`:keep`), which is only inserted.
 RECORD = text(f"""
 INSERT INTO content_failures AS known
     (task_id, attempt, concept_id, content_type, stage, error_code, reason, transient,
@@ -54,17 +57,20 @@ EXPIRE = text("DELETE FROM content_failures WHERE task_id = :task_id AND attempt
 # Those of no attempt are of content that could not be loaded, which is not an earlier life's.
 FORGET = text("DELETE FROM content_failures WHERE task_id = :task_id AND attempt > 0")
 
-# Rows are returned as one JSON value: pg8000 would take longer for single rows than the query itself.
+# A failure as `_seen` reads it. Rows are returned as one JSON value: pg8000 would take longer for single rows
+# than the query itself.
 _SEEN = (
     f"json_build_array(attempt, {_ID}, content_type, stage, error_code, reason, transient,"
     " content_fingerprint)"
 )
 
+# Reads the failures of an attempt.
 OF_ATTEMPT = text(f"""
 SELECT coalesce(json_agg({_SEEN}), '[]') FROM content_failures
 WHERE task_id = :task_id AND attempt = :attempt
 """)
 
+# Reads the failures of an item, the latest first.
 OF_ITEM = text(f"""
 SELECT attempt, stage, error_code, reason, transient, occurred_at
 FROM content_failures, (SELECT CAST(:concept_id AS text) AS concept_id) AS i
@@ -72,11 +78,13 @@ WHERE task_id = :task_id AND content_failures.concept_id = {_KEY.format("i")} AN
 ORDER BY attempt DESC LIMIT 100
 """)
 
+# Reads the time of the last failure of each concept in an attempt.
 TIMES = text(f"""
 SELECT {_ID} AS concept_id, CAST(max(occurred_at) AS text) AS occurred_at
 FROM content_failures WHERE task_id = :task_id AND attempt = :attempt GROUP BY 1
 """)
 
+# Reads the last failure of each item, up to an attempt.
 LATEST = text(f"""
 SELECT coalesce(json_agg({_SEEN}), '[]') FROM (
     SELECT DISTINCT ON (concept_id, content_type) * FROM content_failures
@@ -84,8 +92,8 @@ SELECT coalesce(json_agg({_SEEN}), '[]') FROM (
     ORDER BY concept_id, content_type, attempt DESC) AS latest
 """)
 
-# Refusals caused by the content itself. Selected for the items of one batch: if every batch read the refusals
-# of the whole task, the cost would grow with the square of the number of items.
+# Reads the refusals of items in all attempts. Of the items of one batch: if every batch read those of the
+# whole task, the cost would grow with the square of the number of items.
 REFUSALS = text(f"""
 SELECT coalesce(json_agg({_SEEN} ORDER BY attempt DESC), '[]')
 FROM content_failures WHERE task_id = :task_id AND content_fingerprint IS NOT NULL
@@ -95,6 +103,7 @@ FROM content_failures WHERE task_id = :task_id AND content_fingerprint IS NOT NU
     )
 """)
 
+# Reads the items of a task with a refusal.
 REFUSED = text(f"""
 SELECT coalesce(json_agg(DISTINCT jsonb_build_array({_ID}, content_type)), '[]')
 FROM content_failures WHERE task_id = :task_id AND content_fingerprint IS NOT NULL
@@ -109,7 +118,9 @@ def failures_of_item(connection: Connection, task_id: str, item: Item) -> Sequen
 def record_failures(
     connection: Connection, task_id: str, attempt: int, failures: Iterable[Failure], *, keep: bool = False
 ) -> None:
-    """Record the reasons why items failed in an attempt. With `keep`, an existing failure is not replaced."""
+    """Record the reasons why items failed in an attempt. With `keep`, an existing failure is not replaced:
+    the given ones are consequences of an earlier step's failure.
+    """
     rows: list[dict[str, object]] = [
         {
             **failure.item._asdict(),
@@ -165,7 +176,7 @@ def forget_failures_of_attempts(connection: Connection, task_id: str) -> None:
 def refusals(
     connection: Connection, task_id: str, items: Iterable[Item]
 ) -> dict[Item, list[RecordedFailure]]:
-    """The refusals of these items' content because of the content itself, the latest first."""
+    """The refusals of these items, with their attempts, the latest first."""
     parameters = {"task_id": task_id, "items": json.dumps([item._asdict() for item in items])}
     recorded: dict[Item, list[RecordedFailure]] = {}
     for attempt, failure in starmap(_seen, connection.scalar(REFUSALS, parameters)):
@@ -186,6 +197,7 @@ def _seen(
     stage: str,
     *others: Any,  # noqa: ANN401 - the other fields of a failure
 ) -> RecordedFailure:
+    """The attempt and the failure in the columns of `_SEEN`."""
     return attempt, Failure(Item(concept_id, ContentType(content_type)), Stage(stage), *others)
 
 

@@ -98,7 +98,7 @@ the product has changed the content, or the task is removed.
 
 
 class Remains(NamedTuple):
-    """The missing items when an attempt has ended."""
+    """The groups of the items that are missing when an attempt has ended."""
 
     task_id: str
     attempt: int
@@ -108,7 +108,7 @@ class Remains(NamedTuple):
 
 
 def group_failures(failures: Iterable[Failure]) -> list[TaskFailures]:
-    """A task's failures by group and content type, the most items first."""
+    """A task's failures, in framework order, by group and content type; the most items first."""
     members: dict[tuple[GroupKey, ContentType], list[Failure]] = {}
     for failure in failures:
         members.setdefault((group_of(failure), failure.item.content_type), []).append(failure)

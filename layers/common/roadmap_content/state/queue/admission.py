@@ -7,6 +7,7 @@ started. A redrive can be repeated, too: an execution that runs is not redriven 
 
 from collections.abc import Iterable
 from itertools import takewhile
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -34,36 +35,38 @@ def start_admitted(
     refused ones.
     """
     refused = {}
-    for one in admitted:
+    for attempt in admitted:
+        subject: dict[str, Any] = {"task_id": attempt.task_id, "attempt": attempt.attempt}
         if deadline.remaining <= 0:
-            why = "no time is left"
-            logger.warning("attempt_not_started", task_id=one.task_id, attempt=one.attempt, reason=why)
+            logger.warning("attempt_not_started", **subject, reason="no time is left")
             continue
         try:
-            if one.state == QueueState.REDRIVING:
-                _redrive(services, one, deadline)
+            if attempt.state == QueueState.REDRIVING:
+                _redrive(services, attempt, deadline)
             else:
-                services.executions.start(one.execution_arn, one.task_id, one.attempt)
+                services.executions.start(attempt.execution_arn, attempt.task_id, attempt.attempt)
         except ContentError as error:
             if isinstance(error, NotRedrivableError):
-                refused[one.task_id, one.attempt] = error
-            logger.warning("attempt_not_started", task_id=one.task_id, attempt=one.attempt, reason=str(error))
+                refused[attempt.task_id, attempt.attempt] = error
+            logger.warning("attempt_not_started", **subject, reason=str(error))
         else:
-            logger.info("attempt_started", task_id=one.task_id, attempt=one.attempt)
+            logger.info("attempt_started", **subject)
     return refused
 
 
 def admit_waiting(services: Services, deadline: Deadline) -> None:
-    """Admit waiting attempts while there is capacity, and start them."""
+    """Admit waiting attempts while there is capacity, and start them, some in each transaction, while time is
+    left. The next sweep continues.
+    """
 
-    def work(connection: Connection) -> list[Admitted]:
+    def admit_some(connection: Connection) -> list[Admitted]:
         lock_capacity(connection)
         admitted = admit(connection, MOST_ADMITTED)
-        record_events(services, connection, [one.event for one in admitted])
+        record_events(services, connection, [attempt.event for attempt in admitted])
         return admitted
 
     while deadline.remaining > 2 * RESERVE:
-        admitted = transact(services.engine, work, deadline)
+        admitted = transact(services.engine, admit_some, deadline)
         start_admitted(services, admitted, deadline)
         if len(admitted) < MOST_ADMITTED:
             break
@@ -72,30 +75,34 @@ def admit_waiting(services: Services, deadline: Deadline) -> None:
 def start_without_slot(services: Services, task_id: str, attempt: int, deadline: Deadline) -> bool:
     """Start a waiting attempt that generates nothing; return whether it was still waiting."""
 
-    def work(connection: Connection) -> list[Admitted]:
+    def admit_this(connection: Connection) -> list[Admitted]:
         admitted = admit_free(connection, task_id, attempt)
         record_events(services, connection, [one.event for one in admitted])
         return admitted
 
-    admitted = transact(services.engine, work, deadline)
+    admitted = transact(services.engine, admit_this, deadline)
     start_admitted(services, admitted, deadline)
     return bool(admitted)
 
 
 def start_unconfirmed(services: Services, deadline: Deadline) -> Iterable[tuple[str, int]]:
-    """Start unconfirmed attempts again; return those that cannot be redriven, as task and attempt."""
-    transact(services.engine, tidy_queue, deadline)
+    """Start again the attempts that were admitted and are not known to have started; return those that cannot
+    be redriven, as task and attempt.
+    """
+    transact(services.engine, tidy_queue, deadline)  # nothing is started for a deleted task
     unstarted = transact(services.engine, unconfirmed, deadline, STARTING, MOST_UNCONFIRMED)
     in_time = takewhile(lambda _: deadline.remaining > 2 * RESERVE, unstarted)
     return start_admitted(services, in_time, deadline)
 
 
-def _redrive(services: Services, one: Admitted, deadline: Deadline) -> None:
-    """Redrive the execution of an attempt that was claimed for it. May be repeated, as the sweep does."""
+def _redrive(services: Services, attempt: Admitted, deadline: Deadline) -> None:
+    """Redrive the execution of an attempt that was claimed for it, and record it. May be repeated.
+    Raises NotRedrivableError: Step Functions refuses it, and the execution does not run.
+    """
     try:
-        services.executions.redrive(one.execution_arn)
+        services.executions.redrive(attempt.execution_arn)
     except NotRedrivableError:
         # An earlier try may have redriven it, or AWS's console.
-        if services.executions.state(one.execution_arn) is not ExecutionState.RUNNING:
+        if services.executions.state(attempt.execution_arn) is not ExecutionState.RUNNING:
             raise
-    transact(services.engine, confirm_redrive, deadline, one.task_id, one.attempt)
+    transact(services.engine, confirm_redrive, deadline, attempt.task_id, attempt.attempt)

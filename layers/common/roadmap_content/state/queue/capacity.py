@@ -1,7 +1,9 @@
 """The capacity: the number of slots, and the switch that stops generation; and its use: the attempts that
 wait or work.
 
-The slots and the switch are one row, `content_capacity`, and take effect at once, without a deployment.
+A slot is the right to generate one batch; an attempt's grants are the number of batches that it may generate
+at once. The slots and the switch are one row, `content_capacity`, and take effect at once, without a
+deployment. `class` and `queue_key` of an attempt: see `queue.py`.
 """
 
 from datetime import datetime
@@ -20,13 +22,14 @@ READ = text("SELECT slots, stopped_reason, stopped_since FROM content_capacity")
 
 LOCK = text("SELECT FROM content_capacity FOR UPDATE")
 
-# Generation that is stopped again stays stopped since the first time.
+# Changes the slots and the switch. Generation that is stopped again stays stopped since the first time.
 CHANGE = text("""
 UPDATE content_capacity SET slots = :slots, stopped_reason = CAST(:stopped_reason AS text),
     stopped_since = CASE WHEN CAST(:stopped_reason AS text) IS NOT NULL
         THEN coalesce(stopped_since, now()) END
 """)
 
+# Counts the attempts that wait or work, by class; `interactive` comes before `bulk`.
 BY_CLASS = text(f"""
 SELECT class AS queue_class, count(*) FILTER (WHERE state = 'waiting') AS waiting,
     coalesce(CAST(sum(tokens) FILTER (WHERE state = 'waiting') AS bigint), 0) AS waiting_tokens,
@@ -36,6 +39,8 @@ SELECT class AS queue_class, count(*) FILTER (WHERE state = 'waiting') AS waitin
 FROM content_queue WHERE state = 'waiting' OR state IN ({AT_WORK}) GROUP BY class ORDER BY class DESC
 """)
 
+# Counts them by user or tenant, the longest queues first. Attempts of a paused recovery have their key's
+# counter in the class `bulk`.
 BY_KEY = text(f"""
 SELECT q.class AS queue_class, q.queue_key, count(*) FILTER (WHERE q.state = 'waiting') AS waiting,
     coalesce(CAST(sum(q.tokens) FILTER (WHERE q.state = 'waiting') AS bigint), 0) AS waiting_tokens,
@@ -48,22 +53,30 @@ GROUP BY q.class, q.queue_key, k.virtual_time ORDER BY waiting DESC, q.class DES
 """)
 
 
+# Changes nothing. A server or a role that is read-only refuses it, and so does one without the right.
+WRITE = text("UPDATE content_capacity SET slots = slots WHERE false")
+
+
 TOKENS_PER_ITEM = 2_500
 """The estimate of an item to generate. Only the relation between users matters; the end corrects it."""
 
 
 class Work(NamedTuple):
+    """The work of an attempt in the queue."""
+
     tokens: int
     """The estimated tokens of the items to generate."""
 
     grants: int
-    """The number of batches that it generates at the same time."""
 
 
 NOTHING = Work(0, 0)
 
 
 def work_of(items: int, concepts: int, batch_size: int, max_concurrency: int) -> Work:
+    """The work of an attempt for these numbers of items and their concepts, if none is staged.
+    `max_concurrency` is the maximum number of batches that a run generates at once.
+    """
     if not items:
         return NOTHING
     batches = ceil(concepts / planned_batch_size(concepts, 0, batch_size))
@@ -71,8 +84,12 @@ def work_of(items: int, concepts: int, batch_size: int, max_concurrency: int) ->
 
 
 class Capacity(NamedTuple):
+    """The row `content_capacity`."""
+
     slots: int
     stopped_reason: str | None
+    """The reason of the operator who has stopped generation; `None` while it is not stopped."""
+
     stopped_since: datetime | None
 
     @property
@@ -82,12 +99,8 @@ class Capacity(NamedTuple):
         return GenerationStop(since=self.stopped_since, reason=self.stopped_reason)
 
 
-# Changes nothing. A server or a role that is read-only refuses it, and so does one without the right.
-WRITE = text("UPDATE content_capacity SET slots = slots WHERE false")
-
-
 def require_write(connection: Connection) -> None:
-    """Require that the role can write."""
+    """Require that the role can write. Raises DBAPIError."""
     connection.execute(WRITE)
 
 

@@ -1,7 +1,8 @@
 """Claims: claim an attempt of a task, and check which execution may write its outcome.
 
 An attempt number is a fencing token. It is claimed by one conditional UPDATE and only increases. Only the
-attempt in the task's row writes the task's status.
+attempt in the task's row writes the task's status. If the product deletes the row and makes it again, or the
+task's user is erased, the task has another life: its next attempt is number 1 again.
 """
 
 from dataclasses import dataclass, replace
@@ -27,10 +28,10 @@ from ...platform.runtime.deadline import Deadline
 from ..failures.failures import forget_failures_of_attempts
 from ..outbox import record_events
 from ..services import Services
-from ..tasks.attempts import CONSOLE, AttemptStart, NewAttempt, forget_attempts
+from ..tasks.attempts import CONSOLE, AttemptStart, NewAttempt, forget_attempts, lock_attempts
 from ..tasks.ownership import why_not_startable
 from ..tasks.task import Task, claim_row, is_committed, read_product_work, read_task
-from .capacity import NOTHING, Work
+from .capacity import NOTHING, Work, lock_capacity
 from .place import read_place
 from .queue import Admitted, enqueue, was_admitted
 
@@ -42,8 +43,8 @@ def is_at_work(executions: Executions, task: Task) -> bool:
     """Whether the task's attempt waits in the queue, is about to be started, or is running.
 
     Step Functions is asked only about an attempt that is live according to the tables: its run may have died.
-    An admitted attempt is started until its execution exists. Only for a redrive, an execution that is over
-    may be about to run.
+    An admitted attempt whose execution does not exist yet is about to be started. One whose execution is to
+    be redriven is about to run, although that execution is over.
     """
     if task.execution_arn is None or not task.is_live:
         return False
@@ -68,10 +69,14 @@ def require_startable(connection: Connection, task: Task, *, take_over: bool) ->
 
 
 class Claim(NamedTuple):
-    """A claimed attempt, and the attempts that its claim has admitted, perhaps itself."""
+    """The result of a claim."""
 
     task: Task
+    """The task with its new attempt."""
+
     admitted: list[Admitted]
+    """The attempts that the claim's transaction has admitted, perhaps its own: the caller starts them."""
+
     place: QueuePlace | None
     """Its place in the queue, if it waits."""
 
@@ -89,7 +94,7 @@ def claim(
     """Claim the attempt after `task.attempt`, and put it into the queue. The task must not be at work.
 
     Its execution is started when the attempt is admitted, or redriven if the cause is a checkpoint. `start`
-    is written to the audit trail.
+    is written to the audit trail; `work` is the estimate by which it is admitted.
 
     Raises:
         ClaimRefusedError: another request has claimed the attempt first.
@@ -113,19 +118,19 @@ def claim_in_run(
         ClaimRefusedError: another execution is processing the task, or has claimed it first.
         DatabaseUnavailableError, ExecutionsUnavailableError: a retry may succeed.
     """
-    if task.disowned_by is not None:
+    if task.disowned_by is not None:  # an execution is of the life before the erasure
         raise StaleAttemptError(f"the user of task {task.task_id} was erased: only a retry starts it again")
     if is_cancelled_since(task, execution):
         raise TaskCancelledError(f"task {task.task_id} was cancelled after {execution.arn} had been started")
     if task.is_unfinished(execution.arn) and not task.is_waiting:
-        return task
+        return task  # claimed for this execution, or by an earlier try of this step
     if task.execution_arn == execution.arn:
         if task.status == "cancelled" and task.attempt_is_open:
             raise TaskCancelledError(f"task {task.task_id} was cancelled during attempt {task.attempt}")
         # The attempt has its outcome, or waits: only a redrive continues the execution.
         if services.executions.state(execution.arn) is not ExecutionState.RUNNING:
             raise StaleAttemptError(f"{execution.arn} is over")
-        if task.is_waiting:
+        if task.is_waiting:  # claimed for a redrive over the API; the console has redriven it before
             return task
     elif is_at_work(services.executions, task):
         raise ClaimRefusedError(task.task_id, task.attempt, task.execution_arn)
@@ -146,7 +151,7 @@ def is_cancelled_since(task: Task, execution: Execution) -> bool:
 
 @dataclass
 class _NewAttempt:
-    """The attempt after the task's present one, in the transaction that claims it."""
+    """The attempt after the task's present one: the steps of the transaction that claims it."""
 
     task: Task
     execution_arn: str
@@ -156,7 +161,7 @@ class _NewAttempt:
     redrive_count: int = 0
     take_over: bool = False
     transaction_id: str | None = None
-    """The last try of the transaction that has claimed it: its COMMIT may have got no answer."""
+    """The transaction of the last try that has claimed it: its COMMIT may have got no answer."""
 
     @property
     def number(self) -> int:
@@ -179,33 +184,35 @@ class _NewAttempt:
         return task
 
     def enqueue(self, connection: Connection, services: Services, claimed: Task) -> Claim:
-        """Write the audit trail, put it into the queue, and admit waiting attempts, perhaps itself.
+        """Put the attempt into the queue, admit waiting attempts, perhaps itself, and record their events.
         Raises ClaimRefusedError: the attempt before it, which waited, was admitted since the task was read.
         """
-        task_id, start, place = self.task.task_id, self.start, None
-        waits = self.state is QueueState.WAITING
+        task_id, start = self.task.task_id, self.start
         was_cancelled = self.task.status == "cancelled"
+        if self.number == 1:
+            forget_earlier_life(connection, task_id)
         new = NewAttempt(task_id, self.number, self.execution_arn, start, self.redrive_count, was_cancelled)
-        if self.number == 1 and forget_attempts(connection, task_id):
-            forget_failures_of_attempts(connection, task_id)
         admitted = enqueue(connection, new, self.state, self.work)
+        # After the entry, which has ended that of the attempt before it: no admission changes it any more.
         has_waited = self.task.queue_state == QueueState.WAITING
         if has_waited and was_admitted(connection, task_id, self.task.attempt):
             raise ClaimRefusedError(task_id, self.task.attempt, self.task.execution_arn)
-        events = [one.event for one in admitted]
-        own = next((one for one in admitted if one[:2] == (task_id, self.number)), None)
-        if own is None:
-            by = start.actor, str(start.cause)
-            place = read_place(connection, task_id, self.number) if waits else None
-            mine = claimed.events
-            events.append(mine.started(*by) if place is None else mine.queued(*by, place.position))
+        events = [attempt.event for attempt in admitted]
+        state, place = self.state, None
+        own = [each for each in admitted if (each.task_id, each.attempt) == (task_id, new.attempt)]
+        if own:
+            state = QueueState(own[0].state)
+        elif state is QueueState.WAITING and (place := read_place(connection, task_id, new.attempt)):
+            events.append(claimed.events.queued(start.actor, start.cause, place.position))
+        else:
+            events.append(claimed.events.started(start.actor, start.cause))
         record_events(services, connection, events)
-        claimed = replace(claimed, queue_state=self.state if own is None else own.state)
-        return Claim(claimed, admitted, place)
+        return Claim(replace(claimed, queue_state=state), admitted, place)
 
     def claimed_before(self, connection: Connection) -> Claim:
-        """The claim of an earlier try.
-        Raises TaskCancelledError, ClaimRefusedError, StaleAttemptError: there is none.
+        """The claim of an earlier try of the transaction or of the step, if the row has it; otherwise the
+        reason why the claim has failed.
+        Raises TaskCancelledError, ClaimRefusedError, StaleAttemptError: there is no such claim.
         """
         now = read_task(connection, self.task.task_id)
         if now.attempt == self.task.attempt:
@@ -218,17 +225,25 @@ class _NewAttempt:
         )
         if not may_be_ours or (now.attempt, now.execution_arn) != (self.number, self.execution_arn):
             raise ClaimRefusedError(now.task_id, now.attempt, now.execution_arn)
-        admitted = []
+        by, admitted = (self.start.actor, self.start.cause), []
         if now.state in (QueueState.STARTING, QueueState.REDRIVING):
-            by = self.start.actor, self.start.cause
-            admitted = [
-                Admitted(now.task_id, self.number, now.state, self.execution_arn, *by, now.roadmap_id)
-            ]
+            own = Admitted(now.task_id, self.number, now.state, self.execution_arn, *by, now.roadmap_id)
+            admitted.append(own)
         return Claim(now, admitted, None)
 
 
+def forget_earlier_life(connection: Connection, task_id: str) -> None:
+    """Delete what is left of the attempts of a task whose row the product has deleted and made again."""
+    if lock_attempts(connection, task_id):
+        lock_capacity(connection)  # before the entries of the queue, which are deleted with the attempts
+        forget_attempts(connection, task_id)
+        forget_failures_of_attempts(connection, task_id)
+
+
 def _take(services: Services, new: _NewAttempt, deadline: Deadline) -> Claim:
-    """Claim an attempt and put it into the queue, in one transaction, so that a crash loses neither."""
+    """Claim an attempt and put it into the queue, in one transaction, so that a crash loses neither. Raises
+    as `claim` and `claim_in_run` do.
+    """
 
     def take(connection: Connection) -> Claim:
         claimed = new.claim(connection, services)
@@ -276,7 +291,7 @@ def require_open(connection: Connection, task_id: str, attempt: int, execution_a
     if task.status == "cancelled":
         raise TaskCancelledError(f"task {task_id} is cancelled")
     if task.attempt != attempt or not task.is_unfinished(execution_arn):
-        over = " (over)" if task.completed_at is not None else ""
+        over = "" if task.completed_at is None else " (over)"
         raise StaleAttemptError(
             f"attempt {attempt} of task {task_id} is not this execution's, or is over: "
             f"the task is at attempt {task.attempt}{over}, {task.execution_arn}"

@@ -5,7 +5,8 @@ Bulk attempts come after interactive ones, but one bulk attempt is always at wor
 
 The limit is the number of slots. Above it, up to the oversubscription, only a user without an attempt at work
 is admitted, and the first bulk attempt. Otherwise one user's many attempts, or a recovery's, would use it up,
-and each other user would wait for the end of a run.
+and each other user would wait for the end of a run. A user's grants are the batches that the user's attempts
+at work may generate at once.
 
 While others use the queue, a user's next attempt is admitted only while the user's grants are below half of
 the slots: a large run holds its slots for long, and nothing is taken away from a run. Others use it while one
@@ -34,6 +35,8 @@ class Candidate(NamedTuple):
 
     queue_class: str
     queue_key: str
+    """The user or tenant."""
+
     virtual_time: float
     """The tokens that were charged to the user, from the value at its arrival."""
 
@@ -53,14 +56,16 @@ class Load(NamedTuple):
 
     first_recent: str | None
     last_recent: str | None
-    """The first and the last key, in any order, of the keys that entered the queue recently; `None`: none."""
+    """The smallest and the largest of the keys that entered the queue recently; `None`: none. They are the
+    same if there is one.
+    """
 
     candidates: Sequence[Candidate]
     """Of each class, those with an attempt at work, and the two with the smallest virtual times without."""
 
 
 def next_candidate(load: Load) -> Candidate | None:
-    """The user of the attempt that is admitted next; `None` while nobody may be admitted."""
+    """The user whose attempt is admitted next; `None` while nobody may be admitted."""
     if load.grants >= granted_batches(load.slots):
         return None
     permitted = sorted(
@@ -70,22 +75,22 @@ def next_candidate(load: Load) -> Candidate | None:
     interactive = next((one for one in permitted if one.queue_class == QueueClass.INTERACTIVE), None)
     bulk = next((one for one in permitted if one.queue_class == QueueClass.BULK), None)
     if bulk is not None and not load.has_bulk:
-        return bulk
+        return bulk  # one is always at work
     if interactive is not None:
         return interactive
-    return bulk if load.grants < load.slots else None
+    return bulk if load.grants < load.slots else None  # only the first bulk attempt uses the oversubscription
 
 
 def _is_permitted(candidate: Candidate, load: Load) -> bool:
-    """Whether the user may have a further attempt at work."""
+    """Whether the user may have a further attempt at work, or a first one."""
     if candidate.grants is None:
         return True
     if load.grants >= load.slots:
-        return False
+        return False  # the oversubscription is for users without an attempt at work
     return 2 * candidate.grants < load.slots or not _others_use_the_queue(candidate.queue_key, load)
 
 
 def _others_use_the_queue(queue_key: str, load: Load) -> bool:
-    # If the first and the last recent key are this one, nobody else has entered.
+    """Whether another user waits, or has entered recently: not, if both recent keys are this user's."""
     keys = {load.first_recent, load.last_recent} - {None} | {one.queue_key for one in load.candidates}
     return keys != {queue_key}

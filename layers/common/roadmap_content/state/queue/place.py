@@ -14,9 +14,10 @@ MOST_AHEAD = 1_000
 FEWEST_ENDED = 10
 """With fewer attempts that have ended in the last hour, the start is not estimated."""
 
-# An attempt's tag is the counter that its user will have when it is next: the present one, and the user's
-# own waiting attempts before it. Admission takes the attempts in the order of their tags. Bulk attempts come
-# after all interactive ones, but one of them is always at work.
+# Counts the waiting attempts before one, and their tokens; no row if it does not wait. An attempt's tag is
+# the virtual time that its key (user or tenant) will have when it is next: the present one, and the tokens of
+# the key's own waiting attempts before it. Admission takes the attempts in the order of their tags. Bulk
+# attempts come after all interactive ones, but one of them is always at work.
 AHEAD = text(f"""
 WITH own AS MATERIALIZED (
     SELECT q.class, q.queue_key, earlier.attempts, earlier.tokens, k.virtual_time + earlier.tokens AS tag
@@ -27,7 +28,7 @@ WITH own AS MATERIALIZED (
             AND (e.enqueued_at, e.task_id) < (q.enqueued_at, q.task_id)) AS earlier
     WHERE q.task_id = :task_id AND q.attempt = :attempt AND q.state = 'waiting'
 ),
-ahead AS MATERIALIZED (
+ahead_of_other_keys AS MATERIALIZED (
     SELECT other.tokens FROM own CROSS JOIN content_queue_keys k
     CROSS JOIN LATERAL (
         SELECT q.tokens, sum(q.tokens) OVER (ORDER BY q.enqueued_at, q.task_id) - q.tokens AS earlier
@@ -45,12 +46,12 @@ SELECT own.class AS queue_class, own.attempts AS own_attempts, a.attempts AS oth
     EXISTS (SELECT FROM content_queue_keys k WHERE k.class = 'bulk' AND k.waiting) AS bulk_waits,
     EXISTS (SELECT FROM content_queue q WHERE q.class = own.class AND q.queue_key = own.queue_key
         AND q.state IN ({AT_WORK})) AS own_at_work
-FROM own, (SELECT count(*) AS attempts, coalesce(sum(tokens), 0) AS tokens FROM ahead) AS a
+FROM own, (SELECT count(*) AS attempts, coalesce(sum(tokens), 0) AS tokens FROM ahead_of_other_keys) AS a
 """)
 
-# While attempts wait, the capacity is used up, so the speed is that of the latest that ended. The time begins
-# with the end of the oldest of them, whose tokens were used before that. After the clock was ahead, the
-# latest ends are in the future, and do not count.
+# Measures the speed of the system by the attempts that ended last: while attempts wait, the capacity is used
+# up. The time begins with the end of the oldest of them, whose tokens were used before that. After the clock
+# was ahead, the latest ends are in the future, and do not count.
 SPEED = text("""
 SELECT count(*) AS attempts, sum(tokens) - (array_agg(tokens ORDER BY ended_at))[1] AS tokens,
     extract(epoch FROM clock_timestamp() - min(ended_at)) AS seconds
@@ -61,7 +62,9 @@ FROM (SELECT tokens, ended_at FROM content_queue WHERE state = 'ended' AND admit
 
 
 def read_place(connection: Connection, task_id: str, attempt: int) -> QueuePlace | None:
-    """Read the place of an attempt; `None` if it does not wait."""
+    """Read the place of an attempt; `None` if it does not wait. The position may be too small if the limits
+    of its own key or bulk attempts at work let others pass it.
+    """
     waiting = {"task_id": task_id, "attempt": attempt, "most": MOST_AHEAD}
     ahead = connection.execute(AHEAD, waiting).one_or_none()
     if ahead is None:

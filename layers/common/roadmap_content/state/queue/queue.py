@@ -1,13 +1,16 @@
-"""The queue of attempts: `content_queue`, and the fairness counters in `content_queue_keys`.
+"""The queue of attempts, `content_queue`, and the counters of its users, `content_queue_keys`.
 
-An attempt enters the queue in the transaction that claims it. Admission gives it slots: while the sum of the
-grants of the attempts at work is below the limit, the next waiting attempt is admitted; `order.py` decides
-which. The sum is computed from the rows each time, so that an attempt that is released twice, or by a later
-sweep, does no harm.
+An attempt enters the queue in the transaction that claims it, with its class, the key of the user or tenant
+that shares the capacity with others, the estimate of its tokens, and its grants: the batches that it may
+generate at once. Admission charges its tokens to the key's counter, the virtual time, and lets it start:
+while the sum of the grants of the attempts at work is below the limit, `order.py` chooses the key whose
+oldest attempt is next. The sum is computed from the rows each time, so that an attempt that is released
+twice, or by a later sweep, does no harm.
 """
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import NamedTuple
 
 from sqlalchemy import Connection, text
@@ -18,6 +21,7 @@ from ..tasks.attempts import OPENED, NewAttempt, end_attempts_of_deleted_tasks
 from .capacity import AT_WORK, Work, lock_capacity
 from .order import Candidate, Load, next_candidate
 
+# The state of an entry `q` after its admission: its execution is to be redriven, or started.
 _ADMITTED = """CASE (SELECT cause FROM content_attempts c
         WHERE (c.task_id, c.attempt) = (q.task_id, q.attempt))
         WHEN 'checkpoint' THEN 'redriving' ELSE 'starting' END"""
@@ -25,16 +29,17 @@ _ADMITTED = """CASE (SELECT cause FROM content_attempts c
 RECENT_MINUTES = 15
 """A user that has entered the queue within these minutes uses it: others may hold half of the slots."""
 
-# The previous attempt of the task has ended, with any result. The row of the capacity is locked after those
-# of the attempts and before any of the queue, and stays locked until the end of the transaction: the next
-# statements decide about admission with a snapshot that no other admission changes.
+# Inserts an attempt's row, and ends the task's other attempts and their entries in the queue. The row of the
+# capacity is locked after those of the attempts and before any of the queue, and stays locked until the end
+# of the transaction: the next statements decide about admission with a snapshot that no other admission
+# changes.
 OPEN = text(f"""
 WITH {OPENED},
 capacity AS MATERIALIZED (
     SELECT FROM content_capacity, (SELECT count(*) FROM opened) AS after_opening
     FOR UPDATE OF content_capacity
 ),
-superseded AS (
+superseded_entries AS (
     UPDATE content_queue SET state = 'ended', ended_at = clock_timestamp()
     FROM (SELECT count(*) FROM capacity) AS after_locking
     WHERE task_id = :task_id AND attempt <> :attempt AND state <> 'ended'
@@ -42,28 +47,29 @@ superseded AS (
 SELECT count(*) FROM capacity
 """)
 
-# A new user starts above the largest counter of the class: by one, so that users who arrive between two
+# Inserts an attempt's entry, and its key's counter. The key is that of the tenant; or that of the task's
+# latest attempt, so that attempts that the system starts keep it; or the user.
+#
+# A new key starts above the largest counter of the class: by one, so that users who arrive between two
 # admissions are served in the order of their arrival, not of their ids. Starting at the smallest waiting one
-# would starve users with a large counter while new users keep arriving. The index finds the largest one of
-# those that wait, and of the others. A user who returns gets no credit for the time without work. A user or
-# tenant keeps its key for attempts that the system starts.
+# would starve users with a large counter while new users keep arriving. The largest one is looked up twice,
+# because the index begins with `waiting`. A key that returns gets no credit for the time without work.
 #
 # An entry of the same attempt is left from before the task's attempts were reset, as by a restored database.
 ENQUEUE = text(f"""
-WITH entry AS MATERIALIZED (
-    SELECT coalesce('tenant:' || left(CAST(:tenant AS text), 200) || coalesce(encode(sha256(
-            convert_to(nullif(substr(CAST(:tenant AS text), 201), ''), 'UTF8')), 'hex'), ''),
+WITH owner AS MATERIALIZED (
+    SELECT coalesce(CAST(:tenant_key AS text),
         (SELECT q.queue_key FROM content_queue q WHERE q.task_id = :task_id ORDER BY q.attempt DESC LIMIT 1),
         'user:' || (SELECT t.user_id FROM roadmap_tasks t WHERE t.task_id = :task_id)) AS queue_key
 ),
-key AS (
+counter AS (
     INSERT INTO content_queue_keys AS known (class, queue_key, virtual_time, waiting)
-    SELECT :class, e.queue_key, 1 + greatest(
+    SELECT :class, o.queue_key, 1 + greatest(
             coalesce((SELECT max(virtual_time) FROM content_queue_keys WHERE class = :class AND waiting), 0),
             coalesce((SELECT max(virtual_time) FROM content_queue_keys
                 WHERE class = :class AND NOT waiting), 0)),
         :state = 'waiting'
-    FROM entry e
+    FROM owner o
     ON CONFLICT (class, queue_key) DO UPDATE SET
         waiting = known.waiting OR excluded.waiting,
         virtual_time = CASE WHEN known.waiting OR EXISTS (SELECT FROM content_queue q
@@ -71,9 +77,9 @@ key AS (
             THEN known.virtual_time ELSE greatest(known.virtual_time, excluded.virtual_time) END
 )
 INSERT INTO content_queue (task_id, attempt, class, queue_key, state, tokens, grants, admitted_at)
-SELECT :task_id, :attempt, :class, e.queue_key, :state, :tokens, :grants,
+SELECT :task_id, :attempt, :class, o.queue_key, :state, :tokens, :grants,
     CASE WHEN :state <> 'waiting' THEN clock_timestamp() END
-FROM entry e
+FROM owner o
 ON CONFLICT (task_id, attempt) DO UPDATE SET
     class = excluded.class, queue_key = excluded.queue_key, state = excluded.state, tokens = excluded.tokens,
     grants = excluded.grants, enqueued_at = excluded.enqueued_at, admitted_at = excluded.admitted_at,
@@ -85,69 +91,71 @@ SELECT EXISTS (SELECT FROM content_queue
     WHERE task_id = :task_id AND attempt = :attempt AND admitted_at IS NOT NULL)
 """)
 
-# The facts of a decision (`order.py`). Requires the lock of the capacity. No row while generation is stopped.
-# The cost does not depend on the number of users who wait: a lookup in an index finds those at work, and
-# another one reads the first ones of a class, after those at work.
+# Reads the facts of a decision (`Load` in `order.py`). Requires the lock of the capacity. No row while
+# generation is stopped. The cost does not depend on the number of keys that wait: of each class, an index
+# has those with an attempt at work, and another one the first two of the others. `recent_keys` are those that
+# have entered the queue recently, and do not wait: those that wait are candidates.
 READ_LOAD = text(f"""
-WITH at_work AS MATERIALIZED (
+WITH keys_at_work AS MATERIALIZED (
     SELECT class, queue_key, sum(grants) AS grants FROM content_queue WHERE state IN ({AT_WORK})
     GROUP BY class, queue_key
 ),
-recent AS MATERIALIZED (
+recent_keys AS MATERIALIZED (
     SELECT min(queue_key) AS first_key, max(queue_key) AS last_key
     FROM content_queue q, (SELECT now() - interval '{RECENT_MINUTES} minutes' AS at) AS since
     WHERE q.enqueued_at > since.at
         AND (q.state IN ({AT_WORK}) OR q.state = 'ended' AND q.ended_at > since.at)
 ),
 candidates AS (
-    SELECT k.class, k.queue_key, k.virtual_time, w.grants FROM at_work w
+    SELECT k.class, k.queue_key, k.virtual_time, w.grants FROM keys_at_work w
     JOIN content_queue_keys k ON (k.class, k.queue_key) = (w.class, w.queue_key)
     WHERE k.waiting AND k.class IN ('interactive', 'bulk')
     UNION ALL
     SELECT first.* FROM (VALUES ('interactive'), ('bulk')) AS classes (class) CROSS JOIN LATERAL (
         SELECT k.class, k.queue_key, k.virtual_time, CAST(NULL AS bigint) FROM content_queue_keys k
         WHERE k.class = classes.class AND k.waiting AND (
-            SELECT w.grants FROM at_work w WHERE (w.class, w.queue_key) = (k.class, k.queue_key)) IS NULL
+            SELECT w.grants FROM keys_at_work w WHERE (w.class, w.queue_key) = (k.class, k.queue_key)) IS NULL
         ORDER BY k.virtual_time, k.queue_key LIMIT 2) AS first
 )
-SELECT c.slots, (SELECT CAST(coalesce(sum(grants), 0) AS integer) FROM at_work) AS grants,
-    EXISTS (SELECT FROM at_work WHERE class = 'bulk') AS has_bulk,
+SELECT c.slots, (SELECT CAST(coalesce(sum(grants), 0) AS integer) FROM keys_at_work) AS grants,
+    EXISTS (SELECT FROM keys_at_work WHERE class = 'bulk') AS has_bulk,
     r.first_key AS first_recent, r.last_key AS last_recent,
     (SELECT coalesce(json_agg(json_build_array(n.class, n.queue_key, n.virtual_time, n.grants)), '[]')
         FROM candidates n) AS candidates
-FROM content_capacity c, recent r WHERE c.stopped_reason IS NULL
+FROM content_capacity c, recent_keys r WHERE c.stopped_reason IS NULL
 """)
 
-# Admits the oldest waiting attempt of a user, and charges it; none if those that waited were cancelled.
-# Requires the lock of the capacity. `still_waits`: whether the user has another one.
+# Admits the oldest waiting attempt of a key, and charges it; none if those that waited were cancelled.
+# Requires the lock of the capacity. `still_waits`: whether the key has another one; its counter's `waiting`
+# is that for the next decision.
 ADMIT = text(f"""
-WITH next AS MATERIALIZED (
+WITH oldest AS MATERIALIZED (
     SELECT task_id, attempt FROM content_queue
     WHERE class = :class AND queue_key = :queue_key AND state = 'waiting'
     ORDER BY enqueued_at, task_id LIMIT 1 FOR UPDATE
 ),
-after AS MATERIALIZED (
-    SELECT count(*) > (SELECT count(*) FROM next) AS still_waits FROM (
+rest AS MATERIALIZED (
+    SELECT count(*) > (SELECT count(*) FROM oldest) AS still_waits FROM (
         SELECT FROM content_queue
         WHERE class = :class AND queue_key = :queue_key AND state = 'waiting' LIMIT 2) AS two
 ),
 admitted AS (
     UPDATE content_queue q SET state = {_ADMITTED}, admitted_at = clock_timestamp()
-    FROM next n WHERE (q.task_id, q.attempt) = (n.task_id, n.attempt)
+    FROM oldest o WHERE (q.task_id, q.attempt) = (o.task_id, o.attempt)
     RETURNING q.task_id, q.attempt, q.state, q.tokens
 ),
-charged AS (
-    UPDATE content_queue_keys SET waiting = (SELECT still_waits FROM after),
+charged_key AS (
+    UPDATE content_queue_keys SET waiting = (SELECT still_waits FROM rest),
         virtual_time = virtual_time + coalesce((SELECT tokens FROM admitted), 0)
     WHERE class = :class AND queue_key = :queue_key
 )
-SELECT a.task_id, a.attempt, a.state, c.execution_arn, c.actor, c.cause, t.roadmap_id, after.still_waits
-FROM after LEFT JOIN admitted a ON true
+SELECT a.task_id, a.attempt, a.state, c.execution_arn, c.actor, c.cause, t.roadmap_id, rest.still_waits
+FROM rest LEFT JOIN admitted a ON true
 LEFT JOIN content_attempts c ON (c.task_id, c.attempt) = (a.task_id, a.attempt)
 LEFT JOIN roadmap_tasks t ON t.task_id = a.task_id
 """)
 
-# Work that generates nothing: it takes no slot and is not charged.
+# Admits a waiting attempt that generates nothing: it takes no slot and is not charged.
 ADMIT_FREE = text(f"""
 UPDATE content_queue q SET
     state = {_ADMITTED}, admitted_at = clock_timestamp(), grants = 0, tokens = 0
@@ -157,7 +165,8 @@ WHERE q.task_id = :task_id AND q.attempt = :attempt AND q.state = 'waiting'
 RETURNING q.task_id, q.attempt, q.state, c.execution_arn, c.actor, c.cause, t.roadmap_id
 """)
 
-# Admitted, and not known to have started: the process may have ended before StartExecution.
+# Reads the admitted attempts that are not known to have started: the process may have ended before
+# StartExecution. A second start needs no roadmap, because its event is recorded already.
 UNCONFIRMED = text("""
 SELECT q.task_id, q.attempt, q.state, a.execution_arn, a.actor, a.cause, NULL AS roadmap_id
 FROM content_queue q JOIN content_attempts a USING (task_id, attempt)
@@ -166,8 +175,9 @@ WHERE q.state IN ('starting', 'redriving')
 ORDER BY q.admitted_at LIMIT :limit
 """)
 
-# An event is recorded for each item that is saved or fails. A run that has died makes no further sign: at
-# last it comes first, however many others there are.
+# Reads the tasks at work by the time of their last sign, which is an event or the admission: an event is
+# recorded for each item that is saved or fails. A run that has died makes no further sign: at last it comes
+# first, however many others there are.
 SILENT = text(f"""
 SELECT task_id FROM (
     SELECT q.task_id, greatest(q.admitted_at, (SELECT e.recorded_at FROM content_events e
@@ -177,15 +187,16 @@ WHERE sign_at < now() - make_interval(secs => :seconds)
 ORDER BY sign_at, task_id LIMIT :limit
 """)
 
-# After the plan, the estimate and the grants are those of the items to generate, without the staged ones. An
-# attempt that waits for its redrive runs already if its execution was redriven in AWS's console. It is
-# charged now, with the lock of the capacity.
+# Records that an attempt runs. After the plan, its tokens and grants are those of the items to generate,
+# without the staged ones, and its key's counter is corrected by the difference. An attempt that waits for its
+# redrive runs already if its execution was redriven in AWS's console: it is charged now, with the lock of the
+# capacity.
 RECORD_RUNNING = text("""
 WITH capacity AS MATERIALIZED (
     SELECT FROM content_capacity WHERE EXISTS (SELECT FROM content_queue
         WHERE (task_id, attempt) = (:task_id, :attempt) AND state = 'waiting') FOR UPDATE
 ),
-before AS MATERIALIZED (
+entry_before AS MATERIALIZED (
     SELECT task_id, attempt, grants, CASE state WHEN 'waiting' THEN 0 ELSE tokens END AS charged
     FROM content_queue q, (SELECT count(*) FROM capacity) AS after_locking
     WHERE (task_id, attempt) = (:task_id, :attempt) AND state <> 'ended' FOR UPDATE OF q
@@ -193,24 +204,26 @@ before AS MATERIALIZED (
 running AS (
     UPDATE content_queue q SET state = 'running', tokens = :tokens, grants = :grants,
         admitted_at = coalesce(q.admitted_at, clock_timestamp())
-    FROM before b WHERE (q.task_id, q.attempt) = (b.task_id, b.attempt)
+    FROM entry_before b WHERE (q.task_id, q.attempt) = (b.task_id, b.attempt)
     RETURNING q.class, q.queue_key, b.charged - q.tokens AS less, b.grants > q.grants AS freed, q.admitted_at
 ),
-charged AS (
-    UPDATE content_queue_keys k SET virtual_time = k.virtual_time - c.less
-    FROM running c WHERE (k.class, k.queue_key) = (c.class, c.queue_key) AND c.less <> 0
+corrected_key AS (
+    UPDATE content_queue_keys k SET virtual_time = k.virtual_time - r.less
+    FROM running r WHERE (k.class, k.queue_key) = (r.class, r.queue_key) AND r.less <> 0
 )
 SELECT admitted_at, freed FROM running
 """)
 
+# Records that the execution of an admitted attempt was redriven.
 REDRIVEN = text("""
 UPDATE content_queue SET state = 'running'
 WHERE task_id = :task_id AND attempt = :attempt AND state = 'redriving'
 """)
 
-# Idempotent: an attempt that has ended is not charged again.
+# Ends an attempt's entry, and corrects its key's counter by the tokens that it has used, if it was charged
+# and its generator reported any. Idempotent: an attempt that has ended is not charged again.
 RELEASE = text("""
-WITH released AS (
+WITH ended_entry AS (
     UPDATE content_queue q SET state = 'ended', ended_at = clock_timestamp()
     FROM content_queue before
     WHERE (q.task_id, q.attempt) = (:task_id, :attempt) AND q.state <> 'ended'
@@ -218,32 +231,33 @@ WITH released AS (
     RETURNING q.class, q.queue_key, before.state = 'waiting' AS waited, q.tokens AS estimated
 )
 UPDATE content_queue_keys k SET virtual_time = k.virtual_time + (a.tokens - r.estimated)
-FROM released r, content_attempts a
+FROM ended_entry r, content_attempts a
 WHERE (k.class, k.queue_key) = (r.class, r.queue_key) AND NOT r.waited
     AND (a.task_id, a.attempt) = (:task_id, :attempt) AND a.tokens > 0
 """)
 
-# Guarantees: removes only a waiting attempt.
+# Ends the entry of an attempt, only if it waits.
 LEAVE = text("""
 UPDATE content_queue SET state = 'ended', ended_at = clock_timestamp()
 WHERE task_id = :task_id AND attempt = :attempt AND state = 'waiting'
 """)
 
-# The product has deleted the task.
+# Ends the entries whose task the product has deleted, or which are not of the task's present attempt.
 END_ORPHANS = text(f"""
 UPDATE content_queue q SET state = 'ended', ended_at = clock_timestamp()
 WHERE (q.state = 'waiting' OR q.state IN ({AT_WORK})) AND NOT EXISTS (
     SELECT FROM roadmap_tasks t WHERE t.task_id = q.task_id AND t.attempt = q.attempt)
 """)
 
-# While a recovery is paused, its waiting attempts have a class without an order: they are not admitted.
+# The waiting entries `q` of an actor's attempts: those of a recovery, which it pauses and resumes.
 _OF_ACTOR = """
 WHERE a.actor = :actor AND (a.task_id, a.attempt) = (q.task_id, q.attempt) AND q.state = 'waiting'
 """
 
+# Gives them a class that is not admitted.
 HOLD = text(f"UPDATE content_queue q SET class = 'bulk_paused' FROM content_attempts a {_OF_ACTOR}")
 
-# A user whose attempts return has saved no credit, as one who arrives.
+# Gives them their class again. A key whose attempts return has saved no credit, as one that arrives.
 RETURN = text(f"""
 WITH returned AS (
     UPDATE content_queue q SET class = 'bulk' FROM content_attempts a {_OF_ACTOR} RETURNING q.queue_key
@@ -255,6 +269,8 @@ FROM returned r
 ON CONFLICT (class, queue_key) DO UPDATE SET waiting = true,
     virtual_time = greatest(known.virtual_time, CASE WHEN known.waiting THEN 0 ELSE excluded.virtual_time END)
 """)
+
+_TENANT_CHARACTERS = 200
 
 MOST_ADMITTED = 20
 """Maximum attempts that one transaction admits. The next one continues."""
@@ -281,6 +297,8 @@ class Admitted(NamedTuple):
 
 
 class Running(NamedTuple):
+    """An attempt whose run has planned its work."""
+
     admitted_at: datetime
     freed: bool
     """Whether the attempt needs fewer slots than it was granted."""
@@ -290,13 +308,22 @@ def enqueue(
     connection: Connection, new: NewAttempt, state: QueueState, work: Work, most: int = MOST_ADMITTED
 ) -> list[Admitted]:
     """Record a claimed attempt in the audit trail and put it into the queue, in the transaction that claims
-    it. If it waits, admit waiting attempts, `most` at most, perhaps itself; return these. Locks the capacity.
+    it: as `WAITING`, or as `RUNNING` if its execution exists. If it waits, admit waiting attempts, `most` at
+    most, perhaps itself; return these. Locks the capacity.
     """
-    entry = {"class": new.start.cause.queue_class, "state": state, "tenant": new.start.tenant}
     connection.execute(OPEN, new.parameters)
-    subject = {"task_id": new.task_id, "attempt": new.attempt}
-    connection.execute(ENQUEUE, subject | entry | work._asdict())
+    entry = {"task_id": new.task_id, "attempt": new.attempt, "state": state, **work._asdict()}
+    owner = {"class": new.start.cause.queue_class, "tenant_key": tenant_key(new.start.tenant)}
+    connection.execute(ENQUEUE, entry | owner)
     return admit(connection, most) if state is QueueState.WAITING else []
+
+
+def tenant_key(tenant: str | None) -> str | None:
+    """The key of a tenant. The digest replaces the end of a name that may be longer than an index entry."""
+    if tenant is None:
+        return None
+    beginning, rest = tenant[:_TENANT_CHARACTERS], tenant[_TENANT_CHARACTERS:]
+    return f"tenant:{beginning}{sha256(rest.encode()).hexdigest() if rest else ''}"
 
 
 def was_admitted(connection: Connection, task_id: str, attempt: int) -> bool:
@@ -314,10 +341,10 @@ def admit(connection: Connection, most: int) -> list[Admitted]:
             break
         parameters = {"class": chosen.queue_class, "queue_key": chosen.queue_key}
         *attempt, still_waits = connection.execute(ADMIT, parameters).one()
-        if attempt[0] is not None:
+        if attempt[0] is not None:  # otherwise the attempts of the key left the queue meanwhile
             admitted.append(Admitted(*attempt))
         if not still_waits and len(load.candidates) == 1:
-            break
+            break  # it was the last one that waited: saves the next reading
     return admitted
 
 
@@ -336,7 +363,7 @@ def admit_free(connection: Connection, task_id: str, attempt: int) -> list[Admit
 
 
 def unconfirmed(connection: Connection, older_than: timedelta, limit: int) -> Sequence[Admitted]:
-    """The attempts that were admitted a while ago and are not known to have started, oldest first."""
+    """The first attempts that were admitted a while ago and are not known to have started, oldest first."""
     rows = connection.execute(UNCONFIRMED, {"seconds": older_than.total_seconds(), "limit": limit})
     return [Admitted(*row) for row in rows]
 
@@ -371,7 +398,7 @@ def leave_queue(connection: Connection, task_id: str, attempt: int) -> bool:
 
 
 def tidy_queue(connection: Connection) -> None:
-    """End the attempts of tasks that do not exist any more."""
+    """End the attempts and the entries of tasks that do not exist any more, in the order of locks."""
     end_attempts_of_deleted_tasks(connection)
     lock_capacity(connection)
     connection.execute(END_ORPHANS)

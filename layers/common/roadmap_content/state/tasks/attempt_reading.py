@@ -6,7 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-# The first rows of the table are among the oldest. Reading a hundred takes the same time for any number.
+# Whether an attempt was claimed before an age. The first rows of the table are among the oldest, and reading
+# a hundred takes the same time for any number.
 CLAIMED_BEFORE = text("""
 SELECT coalesce(min(claimed_at) < now() - CAST(:age AS interval), false)
 FROM (SELECT claimed_at FROM content_attempts LIMIT 100) AS first
@@ -19,13 +20,16 @@ LEFT JOIN LATERAL (
     SELECT sum(CAST(value AS bigint)) AS items FROM json_each_text(a.generated)
 ) by_type ON true
 """
-"""Tokens and items of the attempts that a WHERE selects, including the tokens of items that failed."""
+"""The beginning of a statement that sums the tokens and generated items of the attempts `a` that its WHERE
+selects, including the tokens of items that failed.
+"""
 
 LATEST_ACTOR = text("""
 SELECT actor FROM content_attempts WHERE task_id = :task_id ORDER BY attempt DESC LIMIT 1
 """)
 
-# The failures of items outside an attempt's scope are those of earlier attempts.
+# Reads a page of a task's attempts. `temporary` has the numbers of transient failures by error code: of the
+# items in the attempt's scope, because those of other items are recorded again from earlier attempts.
 PAGE = text("""
 SELECT attempt, actor, cause, reason, execution_arn, redrive_count, step, claimed_at, ended_at, outcome,
     planned, saved, failed, generated, tokens, scope,

@@ -1,7 +1,10 @@
 """The audit trail of attempts: `content_attempts`.
 
 A row is inserted in the transaction of the claim, and completed in the transaction that records the outcome.
-planned = saved + failed, for each content type; in a cancelled attempt the others were not started.
+planned = saved + failed, for each content type; in a cancelled attempt the others were not started. An
+attempt that has no outcome when the next one is claimed is superseded: the claim ends it, and the sweep
+counts it. Its scope is the items that it plans; `replaces` has the rows that these replace; `next_at` is when
+the attempt after the task's latest one begins without a request.
 """
 
 import json
@@ -41,9 +44,9 @@ def user_start(user_id: str, reason: str | None = None) -> AttemptStart:
     return AttemptStart(f"user:{user_id}", Cause.RETRY, reason)
 
 
-# A part of the statement that opens an attempt; the parameters are those of `NewAttempt`. Guarantees: one row
-# per attempt. The open attempt before it ends first, whatever its number is: a task has one open attempt.
-# The sweep counts it.
+# The parts of a statement that insert an attempt's row; the parameters are those of `NewAttempt`. Guarantees:
+# one row per attempt. The open attempt before it ends first, of any number: a unique index permits one open
+# attempt of a task. No attempt is planned after it any more.
 OPENED = """superseded_attempts AS (
     UPDATE content_attempts SET step = 'ended', ended_at = now(), outcome = CASE
         WHEN outcome = 'cancelled' OR CAST(:was_cancelled AS boolean) THEN 'cancelled' ELSE 'superseded' END
@@ -64,15 +67,18 @@ opened AS (
     RETURNING attempt
 )"""
 
+LOCK_ALL = text("SELECT FROM content_attempts WHERE task_id = :task_id FOR UPDATE")
+
 FORGET = text("DELETE FROM content_attempts WHERE task_id = :task_id")
 
-# Guarantees: only the latest attempt of a task has a next one, which a repeated end does not move.
+# Plans the attempt after one that has ended. Guarantees: a repeated end does not move it.
 PLAN_NEXT = text("""
 UPDATE content_attempts SET next_at = now() + make_interval(secs => :pause)
 WHERE task_id = :task_id AND attempt = :attempt AND next_at IS NULL
 RETURNING next_at
 """)
 
+# Moves a planned attempt, unless a claim has forgotten it.
 POSTPONE = text("""
 UPDATE content_attempts SET next_at = now() + make_interval(secs => :pause)
 WHERE task_id = :task_id AND attempt = :attempt AND next_at IS NOT NULL
@@ -85,25 +91,26 @@ WHERE task_id = :task_id AND attempt = :attempt AND next_at IS NOT NULL
 
 FORGET_ALL_NEXT = text("UPDATE content_attempts SET next_at = NULL WHERE next_at IS NOT NULL")
 
+# Counts the planned attempts.
 COUNT_NEXT = text("""
 SELECT count(*) AS tasks, min(next_at) AS next_at FROM content_attempts WHERE next_at IS NOT NULL
 """)
 
-# The attempts of deleted tasks stay uncounted.
+# Reads superseded attempts that are not counted yet. Those of deleted tasks stay uncounted.
 UNCOUNTED = text("""
 SELECT a.task_id, a.attempt, a.outcome FROM content_attempts a JOIN roadmap_tasks t USING (task_id)
 WHERE a.ended_at IS NOT NULL AND a.saved IS NULL LIMIT :limit
 """)
 
-# The first plan counts: a repeated plan after a crash may contain fewer items.
+# Records an attempt's plan. The first plan counts: a repeated plan after a crash may contain fewer items.
 RECORD_PLAN = text("""
 UPDATE content_attempts SET step = 'working', planned = coalesce(planned, CAST(:planned AS json)),
     replaces = coalesce(replaces, CAST(:replaces AS json))
 WHERE task_id = :task_id AND attempt = :attempt AND ended_at IS NULL
 """)
 
-# Guarantees: counts once, even if the COMMIT of `earlier` got no response. If that transaction is still
-# running, PostgreSQL waits for the row and evaluates the condition again.
+# Adds to the numbers of generated items. Guarantees: once, even if the COMMIT of `earlier` got no response.
+# If that transaction is still running, PostgreSQL waits for the row and evaluates the condition again.
 ADD_GENERATED = text("""
 UPDATE content_attempts SET generated = (
     SELECT json_object_agg(
@@ -114,7 +121,8 @@ WHERE task_id = :task_id AND attempt = :attempt
 RETURNING CAST(pg_current_xact_id() AS text)
 """)
 
-# The tokens of an attempt are those of the task minus those of its other attempts.
+# Reads and locks an attempt to record its outcome. Its tokens are those of the task minus those of its other
+# attempts, because Generate counts by task.
 READ_FOR_OUTCOME = text("""
 SELECT planned, generated, saved, tokens AS tokens_before,
     greatest(0, coalesce((SELECT tokens FROM generation_tokens WHERE task_id = a.task_id), 0)
@@ -124,13 +132,14 @@ SELECT planned, generated, saved, tokens AS tokens_before,
 FROM content_attempts a WHERE task_id = :task_id AND attempt = :attempt FOR UPDATE
 """)
 
-# Before its end is recorded. Generate and Save start nothing more for it.
+# Cancels an attempt before its end is recorded: Generate and Save start nothing more for it.
 CANCEL = text("""
 UPDATE content_attempts SET outcome = 'cancelled'
 WHERE task_id = :task_id AND attempt = :attempt AND ended_at IS NULL
 """)
 
-# A cancelled attempt stays cancelled, although its task may be completed.
+# Writes an attempt's end, or its counts again. A cancelled attempt stays cancelled, although its task may be
+# completed.
 CLOSE = text("""
 UPDATE content_attempts SET
     step = 'ended', outcome = CASE outcome WHEN 'cancelled' THEN outcome ELSE :outcome END,
@@ -140,14 +149,16 @@ UPDATE content_attempts SET
 WHERE task_id = :task_id AND attempt = :attempt
 """)
 
-# Nothing else ends them. Their counts stay unknown. An open attempt has no counts, which the index uses.
+# Ends the open attempts of deleted tasks, which nothing else ends. Their counts stay unknown. An open attempt
+# has no counts: the condition on `saved` lets the index find it.
 END_OF_DELETED_TASKS = text("""
 UPDATE content_attempts a SET step = 'ended', outcome = 'cancelled', ended_at = now()
 WHERE saved IS NULL AND ended_at IS NULL
     AND NOT EXISTS (SELECT FROM roadmap_tasks t WHERE t.task_id = a.task_id)
 """)
 
-# One of sixteen rows per hour, so that attempts that end together do not wait for each other.
+# Adds an attempt's tokens to the hour. To one of sixteen rows, so that attempts that end together do not wait
+# for each other.
 COUNT_TOKENS = text("""
 INSERT INTO content_token_hours AS known (hour, shard, spent, saved_by_staging)
 VALUES (date_trunc('hour', now(), 'UTC'), mod(abs(CAST(hashtext(:task_id) AS bigint)), 16),
@@ -157,12 +168,14 @@ ON CONFLICT (hour, shard) DO UPDATE SET
     saved_by_staging = known.saved_by_staging + excluded.saved_by_staging
 """)
 
+# Sums the tokens of the last 24 hours.
 TOKENS_OF_A_DAY = text("""
 SELECT coalesce(sum(spent), 0), coalesce(sum(saved_by_staging), 0) FROM content_token_hours
 WHERE hour > now() - interval '24 hours'
 """)
 
-# The task's status counts until the end of the attempt is recorded.
+# Reads the items that an attempt plans and replaces. Until its end is recorded, it is cancelled with its
+# task. It is withdrawn if it was cancelled before its plan.
 SCOPE = text("""
 SELECT a.scope, a.replaces, coalesce(a.outcome, t.status) = 'cancelled' AS is_cancelled,
     coalesce(a.outcome = 'cancelled' AND a.step = 'claimed', false) AS is_withdrawn
@@ -215,16 +228,19 @@ def _encoded(document: Mapping[Any, Any] | None) -> str | None:
 
 
 class AttemptScope(NamedTuple):
+    """The items that an attempt plans and replaces."""
+
     scope: Scope
     replaces: Mapping[Item, str]
     """The ids of the rows to replace."""
 
     is_cancelled: bool
+    """Whether the attempt, or its task, is cancelled."""
 
 
 def read_scope(connection: Connection, task_id: str, attempt: int) -> AttemptScope:
-    """The scope of an attempt of an existing task. A withdrawn attempt has no item; a task that was never
-    claimed has all.
+    """The scope of an attempt of an existing task. An attempt that was cancelled before its plan has no item;
+    a task that was never claimed has all.
     """
     row = connection.execute(SCOPE, {"task_id": task_id, "attempt": attempt}).one()
     if row.is_withdrawn:
@@ -253,14 +269,19 @@ def generated_by(connection: Connection, task_id: str, attempt: int) -> Mapping[
     return {content_type: int(counts.get(content_type, 0)) for content_type in ContentType}
 
 
-def forget_attempts(connection: Connection, task_id: str) -> bool:
-    """Delete the attempts of an earlier life of a task, whose row was deleted and made again, and with them
-    their entries in the queue; return whether there were any.
-    """
-    return connection.execute(FORGET, {"task_id": task_id}).rowcount > 0
+def lock_attempts(connection: Connection, task_id: str) -> bool:
+    """Lock the attempts of a task; return whether there are any."""
+    return connection.execute(LOCK_ALL, {"task_id": task_id}).rowcount > 0
+
+
+def forget_attempts(connection: Connection, task_id: str) -> None:
+    """Delete the attempts of a task, and with them, by the foreign key, their entries in the queue."""
+    connection.execute(FORGET, {"task_id": task_id})
 
 
 class PlannedAttempt(NamedTuple):
+    """An attempt that begins without a request."""
+
     task_id: str
     attempt: int
     """The attempt after which it was planned."""
@@ -269,13 +290,16 @@ class PlannedAttempt(NamedTuple):
 def plan_next_attempt(
     connection: Connection, task_id: str, attempt: int, pause: timedelta
 ) -> datetime | None:
-    """Plan the attempt after one that has just ended. Returns when it begins."""
+    """Plan the attempt after one that has just ended. Returns when it begins; `None` if it was planned
+    before.
+    """
     parameters = {"task_id": task_id, "attempt": attempt, "pause": pause.total_seconds()}
     begins: datetime | None = connection.scalar(PLAN_NEXT, parameters)
     return begins
 
 
 def postpone_attempt(connection: Connection, planned: PlannedAttempt, pause: timedelta) -> None:
+    """Let a planned attempt begin after a pause from now."""
     connection.execute(POSTPONE, {**planned._asdict(), "pause": pause.total_seconds()})
 
 
@@ -320,24 +344,24 @@ def record_attempt_outcome(
     failed: Mapping[ContentType, int],
     outcome: str | None = None,
 ) -> None:
-    """Complete an attempt's row from the tables. `missing` counts the items of the attempt's scope that are
-    missing, or not replaced, at its end; `failed` those of them that have failed. Without `missing`, nobody
-    can read what is missing: the counts of saved and failed items are unknown, which an empty object says.
-    `outcome` is the task's status by default. If it is called again after the tables have changed, the row is
-    updated.
+    """Complete an attempt's row; if it is called again after the tables have changed, the row is updated.
+    `missing` has the numbers of items of the attempt's scope that are missing, or not replaced, at its end,
+    and `failed` those of them that have failed. If nobody can read what is missing (`None`), the numbers of
+    saved and failed items are unknown: empty objects. `outcome` is the task's status by default.
     """
     row = connection.execute(READ_FOR_OUTCOME, {"task_id": task_id, "attempt": attempt}).one_or_none()
     if row is None:
-        return  # claimed without an audit row, by an earlier release that is still running
+        return  # never claimed: a retry found nothing missing, and corrects the task's records
     planned, saved, failed_of_plan = balance(row.planned, missing, failed)
     generated = dict.fromkeys(ContentType, 0) | (row.generated or {})
     counts = {"planned": planned, "saved": saved, "failed": failed_of_plan, "generated": generated}
     end = {name: json.dumps(items) for name, items in counts.items()} | {"outcome": outcome or row.status}
     connection.execute(CLOSE, {"task_id": task_id, "attempt": attempt, "tokens": row.tokens, **end})
-    spent = row.tokens - row.tokens_before
+    # The tokens saved by staging are estimated once: the saved items that were not generated, at this
+    # attempt's price of an item.
     staged = sum(saved.values()) - sum(generated.values()) if saved and row.saved is None else 0
     price = row.tokens / sum(generated.values()) if any(generated.values()) else 0
-    saved_by_staging = round(max(0, staged) * price)
+    spent, saved_by_staging = row.tokens - row.tokens_before, round(max(0, staged) * price)
     if spent or saved_by_staging:
         tokens = {"task_id": task_id, "spent": spent, "saved_by_staging": saved_by_staging}
         connection.execute(COUNT_TOKENS, tokens)
@@ -353,8 +377,8 @@ def balance(
     missing: Mapping[ContentType, int] | None,
     failed: Mapping[ContentType, int],
 ) -> tuple[dict[ContentType, int], dict[ContentType, int], dict[ContentType, int]]:
-    """`(planned, saved, failed)` of an attempt with these planned, missing and failed items. Without
-    `missing`, what was saved and has failed is unknown: empty.
+    """The numbers `(planned, saved, failed)` of an attempt's items by content type, computed from the plan
+    and from the numbers at its end. Without `missing`, those of saved and failed items are unknown: empty.
 
     planned = saved + failed, unless some of the missing items have not failed: they were not started. For an
     attempt that failed before its plan, planned is the number of missing items at its end. An item that
@@ -363,9 +387,10 @@ def balance(
     plan = dict(missing or {}) if planned is None else {name: planned.get(name, 0) for name in ContentType}
     if missing is None:
         return plan, {}, {}
-    saved = {name: plan[name] - min(plan[name], missing[name]) for name in ContentType}
-    of_plan = {name: min(plan[name] - saved[name], failed[name]) for name in ContentType}
-    return plan, saved, of_plan
+    missing_of_plan = {name: min(plan[name], missing[name]) for name in ContentType}
+    saved = {name: plan[name] - missing_of_plan[name] for name in ContentType}
+    failed_of_plan = {name: min(missing_of_plan[name], failed[name]) for name in ContentType}
+    return plan, saved, failed_of_plan
 
 
 def tokens_of_a_day(connection: Connection) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from .listing import MAX_SCANNED, Selection
+from .listing import MAX_SCANNED, STATUS_DIGEST, Selection
 
 MAX_COUNTED = 1_000
 """Totals are counted up to this number. For a larger total, PostgreSQL's estimate is returned, so that the
@@ -18,20 +18,23 @@ class Total(NamedTuple):
     """If not, `tasks` is PostgreSQL's estimate, from its statistics."""
 
 
-# One count per status, each with a limit. The statuses are found by one index lookup each.
-COUNT_BY_STATUS = text("""
+# Counts the tasks of each status up to a limit. The recursion finds each status by one lookup in the index of
+# their digests: the smallest one, and then the next larger one.
+COUNT_BY_STATUS = text(f"""
 WITH RECURSIVE statuses AS (
-    (SELECT status FROM roadmap_tasks ORDER BY status LIMIT 1)
+    (SELECT {STATUS_DIGEST} AS digest, t.status FROM roadmap_tasks t ORDER BY 1 LIMIT 1)
     UNION ALL
-    SELECT (SELECT t.status FROM roadmap_tasks t WHERE t.status > s.status ORDER BY t.status LIMIT 1)
-    FROM statuses s WHERE s.status IS NOT NULL
+    SELECT following.digest, following.status FROM statuses s CROSS JOIN LATERAL (
+        SELECT {STATUS_DIGEST} AS digest, t.status FROM roadmap_tasks t
+        WHERE {STATUS_DIGEST} > s.digest ORDER BY 1 LIMIT 1) AS following
 )
 SELECT s.status, (SELECT count(*) FROM (
-    SELECT FROM roadmap_tasks t WHERE t.status = s.status LIMIT :counted) AS c) AS tasks
+    SELECT FROM roadmap_tasks t WHERE {STATUS_DIGEST} = s.digest LIMIT :counted) AS c) AS tasks
 FROM statuses s WHERE s.status IS NOT NULL
 """)
 
-# PostgreSQL's estimate for each frequent status: those of its last ANALYZE.
+# Reads PostgreSQL's estimate of the tasks of each frequent status, from its last ANALYZE: the status's share
+# of the rows. The cast by way of text reads a column of type `anyarray`.
 ESTIMATE_BY_STATUS = text("""
 SELECT v.status, CAST(v.frequency * c.reltuples AS bigint) AS tasks
 FROM pg_class c
@@ -44,17 +47,17 @@ WHERE c.oid = CAST('roadmap_tasks' AS regclass)
 
 
 def count_by_status(connection: Connection) -> dict[str, Total]:
+    """The number of tasks of each status."""
     rows = connection.execute(COUNT_BY_STATUS, {"counted": MAX_COUNTED + 1})
     counted: dict[str, int] = {row.status: row.tasks for row in rows}
     estimates: dict[str, int] = {}
     if any(tasks > MAX_COUNTED for tasks in counted.values()):
         estimates = {row.status: row.tasks for row in connection.execute(ESTIMATE_BY_STATUS)}
-    return {
-        status: Total(tasks, is_exact=True)
-        if tasks <= MAX_COUNTED
-        else Total(max(tasks, estimates.get(status, 0)), is_exact=False)
-        for status, tasks in counted.items()
-    }
+    totals = {}
+    for status, tasks in counted.items():
+        is_exact = tasks <= MAX_COUNTED
+        totals[status] = Total(tasks if is_exact else max(tasks, estimates.get(status, 0)), is_exact)
+    return totals
 
 
 def count_tasks(connection: Connection, selection: Selection) -> Total:
@@ -65,16 +68,18 @@ def count_tasks(connection: Connection, selection: Selection) -> Total:
         count = connection.execute(text(selection.sql("count(*)")), selection.parameters).scalar_one()
         return Total(int(count), is_exact=True)
     count_some = _count_checked if selection.checked else _count_served
-    counted, is_exact = count_some(connection, selection)
-    if is_exact:
-        return Total(counted, is_exact=True)
+    counted = count_some(connection, selection)
+    if counted.is_exact:
+        return counted
     explain = text(f"EXPLAIN (FORMAT JSON) {selection.sql('1')}")
     plan = connection.execute(explain, selection.parameters).scalar_one()
-    return Total(max(counted, int(plan[0]["Plan"]["Plan Rows"])), is_exact=False)
+    return Total(max(counted.tasks, int(plan[0]["Plan"]["Plan Rows"])), is_exact=False)
 
 
-def _count_served(connection: Connection, selection: Selection) -> tuple[int, bool]:
-    """Count up to `MAX_COUNTED` tasks. With failures, their own table is counted first."""
+def _count_served(connection: Connection, selection: Selection) -> Total:
+    """Count a selection whose conditions an index serves, up to one above `MAX_COUNTED`. With failures, their
+    own table is counted first: it is fast, and more than that are too many in any case.
+    """
     statements = [selection.sql("1")]
     if selection.without_tasks is not None:
         statements.insert(0, selection.without_tasks)
@@ -84,12 +89,13 @@ def _count_served(connection: Connection, selection: Selection) -> tuple[int, bo
         parameters = {**selection.parameters, "counted": MAX_COUNTED + 1}
         counted = int(connection.execute(limited, parameters).scalar_one())
         if counted > MAX_COUNTED:
-            return counted, False
-    return counted, True
+            break
+    return Total(counted, counted <= MAX_COUNTED)
 
 
-def _count_checked(connection: Connection, selection: Selection) -> tuple[int, bool]:
+def _count_checked(connection: Connection, selection: Selection) -> Total:
     """Count among the first `MAX_SCANNED` tasks; the count is exact if there are no others."""
+    # The columns of the checks.
     columns = f"{selection.order}.created_at, t.task_id, t.user_id, t.status, t.roadmap_id, t.updated_at"
     scanned = selection.in_order(columns, MAX_SCANNED + 1, checked=False)
     checks = " AND ".join(condition.of_row for condition in selection.checked)
@@ -97,4 +103,4 @@ def _count_checked(connection: Connection, selection: Selection) -> tuple[int, b
         f"SELECT count(*) AS scanned, count(*) FILTER (WHERE {checks}) AS counted FROM ({scanned}) AS t"
     )
     row = connection.execute(statement, selection.parameters).one()
-    return row.counted, row.scanned <= MAX_SCANNED
+    return Total(row.counted, row.scanned <= MAX_SCANNED)

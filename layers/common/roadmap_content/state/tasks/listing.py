@@ -26,6 +26,19 @@ MAX_SCANNED = 10_000
 MAX_GROUPS_OF_A_ROW = 20
 
 
+STATUS_DIGEST = "hash_array_extended(ARRAY[t.status], 0)"
+"""The key of the index of statuses, whose entries have a limit."""
+
+
+def of_status(status: str) -> str:
+    """The condition of tasks `t` with a status, which the index serves. The empty array gives the value the
+    type and the collation of the column. In the last form, the planner expects the comparison to be true.
+    """
+    array = f"array_append(ARRAY(SELECT status FROM roadmap_tasks LIMIT 0), {status})"
+    digest = f"hash_array_extended({array}, 0)"
+    return f"{STATUS_DIGEST} = {digest} AND nullif(t.status = {status}, false) IS NOT NULL"
+
+
 class Key(NamedTuple):
     """The position of a task in a list."""
 
@@ -41,15 +54,15 @@ class Condition(NamedTuple):
     """A condition on a task's row `t` that no index serves in the list's order."""
 
     of_row: str
-    """For one task after the other."""
+    """The form that is fast for one task after the other, in the list's order."""
 
     of_set: str
-    """The same condition, for all tasks."""
+    """The form that is fast for all tasks at once, for a count. It selects the same tasks."""
 
 
 class Selection(NamedTuple):
-    """The tasks that a filter selects, as SQL. An index serves `where` and `statuses` in the list's order.
-    For `checked`, a page and a count read at most `MAX_SCANNED` tasks.
+    """The tasks that a filter selects, as the parts of a statement. An index serves `where` and `statuses` in
+    the list's order. For `checked`, a page and a count read at most `MAX_SCANNED` tasks.
     """
 
     source: str
@@ -71,7 +84,7 @@ class Selection(NamedTuple):
     """The same tasks, and tasks that were deleted recently, without reading their rows."""
 
     def within(self, after: Key | None, end: Key | None) -> "Selection":
-        """The part of the list after a position, up to and including another position."""
+        """The part of the list after a position, up to and including another one; the newest first."""
         where, parameters = list(self.where), dict(self.parameters)
         for name, sign, key in (("after", "<", after), ("end", ">=", end)):
             if key is not None:
@@ -97,9 +110,10 @@ class Selection(NamedTuple):
         where = [*self.where, *(condition.of_row for condition in self.checked if checked)]
         order = f"ORDER BY {self.order}.created_at DESC, {self.order}.task_id DESC"
         # One branch per status, because an index returns each in order. Any one may have the whole page.
+        of_statuses = [[*where, of_status(f":{name}")] for name in self.statuses] or [where]
         branches = [
-            f"SELECT {columns} FROM {self.source} WHERE {' AND '.join([*where, *status]) or 'true'} {order}"
-            for status in ([[f"t.status = :{name}"] for name in self.statuses] or [[]])
+            f"SELECT {columns} FROM {self.source} WHERE {' AND '.join(conditions) or 'true'} {order}"
+            for conditions in of_statuses
         ]
         place = f"LIMIT {limit} OFFSET {offset}"
         if len(branches) == 1:
@@ -108,7 +122,9 @@ class Selection(NamedTuple):
         return f"SELECT * FROM ({merged}) AS m ORDER BY created_at DESC, task_id DESC {place}"
 
 
-# The columns contain the local time of the database's owner; pages and filters are in UTC.
+# The end of a statement that reads a list's rows: those of the tasks in `page`. Times are local times of the
+# database's owner in the columns, and instants in the list. `groups` are the largest groups of current
+# failures.
 _ROW = f"""
 SELECT t.task_id, t.roadmap_id, r.title, t.user_id, t.status, t.current_step, t.attempt,
     t.attempt = 0 AND t.execution_arn IS NOT NULL AS erased,
@@ -130,9 +146,12 @@ ORDER BY p.created_at DESC, p.task_id DESC
 
 
 def select_tasks(connection: Connection, task_filter: TaskFilter) -> Selection:
-    """The statement for a page or a count. It counts candidates, to choose between two ways of reading."""
+    """The selection for a page or a count. Few candidates of one condition are looked up one by one; if there
+    are more, the tasks are read in the list's order.
+    """
     conditions, parameters = task_conditions(task_filter)
     for name, candidates in _candidates(task_filter).items():
+        # The ids of a request are few.
         if name == "task_ids" or _count_candidates(connection, candidates, parameters) <= MAX_CANDIDATES:
             others = [condition for other, condition in conditions.items() if other != name]
             # `OFFSET 0` forces one index lookup per candidate. Otherwise a page of 50 may be read in the
@@ -148,7 +167,7 @@ def select_tasks(connection: Connection, task_filter: TaskFilter) -> Selection:
 
 
 def select_every_task(task_filter: TaskFilter) -> Selection:
-    """The statement for all tasks, without a limit for candidates."""
+    """The selection that reads in the list's order, for any number of tasks."""
     conditions, parameters = task_conditions(task_filter)
     served, selection = _in_order_of_an_index(task_filter)
     checked = [condition for name, condition in conditions.items() if name not in served]
@@ -158,9 +177,11 @@ def select_every_task(task_filter: TaskFilter) -> Selection:
 def _in_order_of_an_index(task_filter: TaskFilter) -> tuple[Collection[str], Selection]:
     """The names of the conditions that an index serves in the list's order, and the selection by them."""
     if task_filter.user_id is not None:
-        return ["user_id"], Selection("roadmap_tasks t", ["t.user_id = :user_id"], (), {})
-    for name in task_filter.by_failure:
-        # Each task once. Its rows are neighbours in the index, so a page is found without the others.
+        return ["user_id"], Selection("roadmap_tasks t", [_OF_USER], (), {})
+    if task_filter.by_failure:
+        # Each task once. Its rows are neighbours in the index, so a page is found without the others. An
+        # index serves the first of several conditions; then all are checked.
+        name = next(iter(task_filter.by_failure))
         failing = (
             "SELECT DISTINCT ON (created_at, task_id) task_id, created_at FROM content_task_failures"
             f" WHERE {name} = :{name} ORDER BY created_at DESC, task_id DESC"
@@ -183,12 +204,12 @@ def task_conditions(task_filter: TaskFilter) -> tuple[dict[str, Condition], dict
         conditions["status"] = f"t.status IN ({', '.join(f':{name}' for name in statuses)})"
         parameters |= statuses
     if task_filter.task_ids:
-        conditions["task_ids"] = f"t.task_id IN ({_GIVEN})"
+        conditions["task_ids"] = f"t.task_id IN ({_LISTED_IDS})"
         parameters["task_ids"] = json.dumps(task_filter.task_ids)
     if task_filter.user_id is not None:
         conditions["user_id"] = "t.user_id = :user_id"
         parameters["user_id"] = task_filter.user_id
-    if updated := _updated(task_filter):
+    if updated := _condition_of_update(task_filter):
         conditions["updated"] = updated
         bounds = {"updated_after": task_filter.updated_after, "updated_before": task_filter.updated_before}
         parameters |= {name: bound for name, bound in bounds.items() if bound is not None}
@@ -199,13 +220,13 @@ def task_conditions(task_filter: TaskFilter) -> tuple[dict[str, Condition], dict
         by_name["failure"] = Condition(f"EXISTS ({failing} OFFSET 0)", f"EXISTS ({failing})")
         parameters |= task_filter.by_failure
     if task_filter.q is not None:
-        by_name["q"] = Condition(f"({_BEGINS})", f"t.task_id IN ({_beginning(None)})")
+        by_name["q"] = Condition(f"({_HAS_PREFIX})", f"t.task_id IN ({_tasks_with_prefix(None)})")
         escaped = task_filter.q[:100].replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         parameters |= {"prefix": f"{escaped}%", "title_prefix": f"{escaped.lower()}%"}
     return by_name, parameters
 
 
-def _updated(task_filter: TaskFilter) -> str:
+def _condition_of_update(task_filter: TaskFilter) -> str:
     """The condition on a task's last update; empty if there is none. Instants are compared. The comparison of
     local times, which is wider, can use the index.
     """
@@ -220,23 +241,31 @@ def _updated(task_filter: TaskFilter) -> str:
 
 
 class _Candidates(NamedTuple):
-    """A statement that returns tasks by an index, at most `MAX_CANDIDATES` + 1 of each kind."""
+    """The tasks that meet one condition, by an index of its own. The statement for a prefix looks it up in
+    three columns, in each up to `MAX_CANDIDATES` + 1 rows.
+    """
 
     sql: str
     or_more: str = "SELECT WHERE false"
     """A statement that also returns more than `MAX_CANDIDATES` rows if `sql` is not complete."""
 
 
-# As in the indexes: a column of the product may have a collation without LIKE.
-_TASK = '{}task_id COLLATE "C"'
+# As in the indexes, whose entries have a limit: a user's digest, and 100 characters of other texts, with a
+# collation that has LIKE. The planner expects the comparison of users to be true.
+_OF_USER = (
+    'hashtextextended(CAST(t.user_id AS text) COLLATE "C", 0) = hashtextextended(:user_id COLLATE "C", 0)'
+    " AND nullif(t.user_id = :user_id, false) IS NOT NULL"
+)
+_TASK = '"left"(CAST({}task_id AS text), 100) COLLATE "C"'
 _ROADMAP = '"left"({}roadmap_id, 100) COLLATE "C"'
 _TITLE = '"left"(lower({}title), 100) COLLATE "C"'
 
 
-# The prefixes of ids and of titles each use an index. With a LIMIT, the order makes the planner choose that
-# index: it would otherwise expect a sequential scan to find the rows soon.
-def _beginning(limit: int | None) -> str:
-    """The tasks with the prefix, at most `limit` by each index."""
+def _tasks_with_prefix(limit: int | None) -> str:
+    """The statement that finds the tasks whose id, roadmap's id or title begins with the prefix, at most
+    `limit` by each index. With a LIMIT, the order makes the planner choose the index: it would otherwise
+    expect a sequential scan to find the rows soon.
+    """
 
     def first(column: str) -> str:
         return "" if limit is None else f"ORDER BY {column.format('')} USING ~<~ LIMIT {limit}"
@@ -252,14 +281,15 @@ UNION (SELECT n.task_id FROM (SELECT roadmap_id FROM roadmap_metadata
 """
 
 
-# `OFFSET 0` forces one index lookup per task, in place of a hash of all matching titles.
-_BEGINS = f"""
+# Whether a task `t` is one of these. `OFFSET 0` forces one index lookup per task, in place of a hash of all
+# matching titles.
+_HAS_PREFIX = f"""
 {_TASK.format("t.")} LIKE :prefix OR {_ROADMAP.format("t.")} LIKE :prefix
 OR EXISTS (SELECT FROM roadmap_metadata m
     WHERE m.roadmap_id = t.roadmap_id AND {_TITLE.format("m.")} LIKE :title_prefix OFFSET 0)
 """
 
-_GIVEN = "SELECT json_array_elements_text(CAST(:task_ids AS json)) AS task_id"
+_LISTED_IDS = "SELECT json_array_elements_text(CAST(:task_ids AS json)) AS task_id"
 
 
 def _candidates(task_filter: TaskFilter) -> dict[str, _Candidates]:
@@ -267,15 +297,15 @@ def _candidates(task_filter: TaskFilter) -> dict[str, _Candidates]:
     candidates: dict[str, _Candidates] = {}
     limit = MAX_CANDIDATES + 1
     if task_filter.task_ids:
-        candidates["task_ids"] = _Candidates(_GIVEN)
+        candidates["task_ids"] = _Candidates(_LISTED_IDS)
     if task_filter.q is not None:
         # The roadmaps with the prefix, which may have no task.
         titled = f"""
 SELECT FROM roadmap_metadata WHERE {_TITLE.format("")} LIKE :title_prefix
 ORDER BY {_TITLE.format("")} USING ~<~ LIMIT {limit}
 """
-        candidates["q"] = _Candidates(_beginning(limit), titled)
-    if updated := _updated(task_filter):
+        candidates["q"] = _Candidates(_tasks_with_prefix(limit), titled)
+    if updated := _condition_of_update(task_filter):
         candidates["updated"] = _Candidates(
             f"SELECT t.task_id FROM roadmap_tasks t WHERE {updated} ORDER BY t.updated_at LIMIT {limit}"
         )
@@ -320,7 +350,7 @@ def read_page(connection: Connection, selection: Selection, after: Key | None, l
 def _end_of_scan(connection: Connection, selection: Selection) -> Key | None:
     """The last position that a page reads; `None` if fewer tasks than `MAX_SCANNED` are left."""
     columns = f"{selection.order}.created_at, {selection.order}.task_id"
-    if selection.without_tasks is not None:
+    if selection.without_tasks is not None:  # the position needs no row of a task
         selection = selection._replace(source=f"({selection.without_tasks}) AS f")
     last = selection.in_order(columns, 1, checked=False, offset=MAX_SCANNED - 1)
     statement = text(f"SELECT created_at, task_id FROM ({last}) AS l")

@@ -56,7 +56,7 @@ _FOR_A_PERSON: Mapping[str, str] = {
 
 
 def advice(action: NextAction) -> Advice:
-    """The advice for an action that needs no person."""
+    """The advice for an action; not for `PERSON`, whose text depends on the error."""
     return Advice(action, _TEXTS[action])
 
 
@@ -65,5 +65,5 @@ def advice_for(error_code: str, stage: Stage) -> Advice:
     if error_code in _FOR_A_PERSON:
         return Advice(NextAction.PERSON, _FOR_A_PERSON[error_code])
     if stage is not Stage.SAVE:
-        return advice(NextAction.GENERATE)
+        return advice(NextAction.GENERATE)  # nothing was staged
     return advice(remedy_of_code(error_code))

@@ -1,4 +1,4 @@
-"""Compute the outcome of a task from the tables. No I/O."""
+"""The outcome of a task: its status, and its missing items with their failures. No I/O."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +19,8 @@ class Outcome:
 
     status: str
     total: Mapping[ContentType, int]
+    """The number of all items; empty if the framework cannot be read."""
+
     missing: Mapping[ContentType, int]
     failures: Sequence[Failure]
     """The failures of missing items, in framework order. A missing item without one was not started."""
@@ -76,7 +78,9 @@ class Outcome:
 def compute_outcome(
     concepts: int, missing: Sequence[Item], failures: Mapping[Item, Failure], fault: str | None = None
 ) -> Outcome:
-    """Compute the outcome from the number of concepts. A missing item without a failure was not started."""
+    """Compute the outcome of a framework with this number of concepts, each with an item of each content
+    type. `fault` names further concepts, which have no usable id, and so no items.
+    """
     total = dict.fromkeys(ContentType, concepts)
     if not missing:
         status = COMPLETED if fault is None else PARTIAL_FAILURE
@@ -89,5 +93,5 @@ def compute_outcome(
 
 
 def unknown_outcome() -> Outcome:
-    """The outcome of a task without a readable framework. It has no counts: none is 0."""
+    """The outcome of a task without a readable framework: its counts are absent, not 0."""
     return Outcome(FAILED, {}, {}, [])

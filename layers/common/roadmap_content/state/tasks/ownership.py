@@ -28,15 +28,16 @@ def is_at_work_elsewhere(work: ProductWork) -> bool:
     """Whether the product is processing a task, or has it in its queue. If its queue is unknown, each task
     that may be in it counts.
     """
-    if work.attempt > 0 and not (work.attempt_ended and work.queue_id):
-        return False
-    return work.status == "processing" or (work.status == "pending" and work.queue_id is not None)
+    is_ours = work.attempt > 0 and not (work.attempt_ended and work.queue_id)
+    is_queued = work.status == "pending" and work.queue_id is not None
+    return not is_ours and (work.status == "processing" or is_queued)
 
 
 def reached_content(task: Task) -> bool:
     """Whether a task has a roadmap and has completed all steps before content generation."""
     if task.roadmap_id is None or task.status == "human_review_pending":
         return False
+    # The step of a task that was claimed or completed is no step of the product's any more.
     return task.attempt > 0 or task.status == "completed" or task.current_step not in STEPS_BEFORE_CONTENT
 
 

@@ -25,13 +25,14 @@ class Scope(NamedTuple):
     """How saved items are to be changed: text from a person, which is content."""
 
     def includes(self, item: Item) -> bool:
+        """Whether an item is in this part; its present revision is not compared."""
         if self.revisions is not None and item not in self.revisions:
             return False
         return self.concept_id in (None, item.concept_id) and self.content_type in (None, item.content_type)
 
     def unchanged(self, items: Sequence[Item], current: Mapping[Item, str]) -> list[Item]:
-        """The items without those that have another revision than the scope names. `current` has the
-        revisions of the saved items.
+        """The items that have the revision of the scope, or are not saved. `current` has the revisions of the
+        saved items.
         """
         if self.revisions is None:
             return list(items)
@@ -39,8 +40,6 @@ class Scope(NamedTuple):
 
     def select(self, framework: Framework, missing: Sequence[Item]) -> list[Item]:
         """The items to plan, in framework order."""
-        if self == WHOLE_TASK:
-            return list(missing)
         candidates = framework.items() if self.regenerate else missing
         return [item for item in candidates if self.includes(item)]
 
@@ -60,9 +59,11 @@ WHOLE_TASK = Scope()
 """All missing items."""
 
 NO_ITEM = Scope(revisions={})
+"""The scope of an attempt that was cancelled before its plan."""
 
 
 def scope_from(document: Mapping[str, Any] | None) -> Scope:
+    """The scope with this JSON form (`Scope.document`)."""
     if document is None:
         return WHOLE_TASK
     content_type = document["content_type"]

@@ -1,6 +1,8 @@
 """The table `roadmap_tasks`: a task's row and its SQL.
 
-The columns `attempt` and `execution_arn` belong to this system; all others are shared with the product.
+The columns `attempt` and `execution_arn` belong to this system; all others are shared with the product. A
+task is ours while `attempt` is above 0. An erasure makes it the product's own again, with 0: its next claim
+begins another life of the task, with attempt 1.
 """
 
 import math
@@ -22,7 +24,8 @@ from ...contracts.states import QueueState
 from .outcome import COMPLETED, Outcome
 from .time_zone import instant
 
-# Times of the product have no zone, and are those of the database's owner: instants are read.
+# The columns of `Task` in the row `t`. Times of the product have no zone, and are those of the database's
+# owner: instants are read. Without an attempt, `execution_arn` is the mark of `DISOWN`.
 _ROW = f"""t.task_id, t.user_id, t.roadmap_id, t.status, t.current_step, t.attempt, t.error_message,
     CASE WHEN t.attempt > 0 THEN t.execution_arn END AS execution_arn,
     CASE WHEN t.attempt = 0 THEN t.execution_arn END AS disowned_by,
@@ -31,7 +34,8 @@ _ROW = f"""t.task_id, t.user_id, t.roadmap_id, t.status, t.current_step, t.attem
     {instant("t.created_at")} AS created_at, {instant("t.updated_at")} AS updated_at,
     {instant("t.completed_at")} AS completed_at, now() AS read_at"""
 
-# Another user's task is not read, so that it cannot be distinguished from one that does not exist.
+# Reads a task, with the end of its attempt and its entry in the queue. Another user's task is not read, so
+# that it cannot be distinguished from one that does not exist.
 READ = text(f"""
 SELECT {_ROW}, coalesce(a.claimed_at, {instant("t.updated_at")}) AS claimed_at,
     a.task_id IS NOT NULL AND a.ended_at IS NULL AS attempt_is_open, a.next_at, q.state AS queue_state
@@ -43,8 +47,8 @@ WHERE t.task_id = :task_id AND t.user_id = coalesce(:user_id, t.user_id)
 
 LOCK_AT_ONCE = text("SELECT 1 FROM roadmap_tasks WHERE task_id = :task_id FOR NO KEY UPDATE SKIP LOCKED")
 
-# All of the user's tasks of a roadmap at once: otherwise a trigger would note a change for the others.
-# Guarantees: until the next claim, the task's row has a mark, and names no execution.
+# Makes tasks the product's own again: until the next claim, the row has a mark, and names no execution. All
+# of the user's tasks of a roadmap at once: otherwise a trigger would note a change for the others.
 DISOWN = text("""
 UPDATE roadmap_tasks SET attempt = 0, execution_arn = :mark
 WHERE attempt > 0 AND user_id = :user_id AND (task_id = ANY(:tasks) OR roadmap_id = ANY(ARRAY(
@@ -56,15 +60,17 @@ SELECT FROM roadmap_tasks WHERE task_id = :task_id AND user_id = coalesce(:user_
 FOR NO KEY UPDATE
 """)
 
+# Reads the product's request for a task, and whether the system started its current attempt.
 REQUEST = text("""
 SELECT CAST(t.user_request AS text), coalesce(q.class = 'bulk', false)
 FROM roadmap_tasks t LEFT JOIN content_queue q ON (q.task_id, q.attempt) = (t.task_id, t.attempt)
 WHERE t.task_id = :task_id
 """)
 
-# Guarantees: of several claims of the same attempt, exactly one succeeds; none succeeds for a task that was
-# cancelled after it had been read, or for an execution of an earlier life of the task: its attempts have
-# higher numbers. Returns the task as `READ` does, before its attempt enters the queue.
+# Gives a task its next attempt. Guarantees: of several claims of the same attempt, exactly one succeeds; none
+# succeeds for a task that was cancelled after it had been read, or for an execution of an earlier life of the
+# task: its attempts have higher numbers. Returns the task as `READ` does, before its attempt enters the
+# queue.
 CLAIM = text(f"""
 UPDATE roadmap_tasks t SET
     attempt = attempt + 1, execution_arn = :execution_arn, status = 'processing',
@@ -77,10 +83,11 @@ RETURNING {_ROW}, now() AS claimed_at, true AS attempt_is_open,
     NULL AS next_at, NULL AS queue_state, CAST(pg_current_xact_id() AS text) AS transaction_id
 """)
 
+# After a COMMIT without an answer.
 IS_COMMITTED = text("SELECT pg_xact_status(CAST(:transaction_id AS xid8)) = 'committed'")
 
-# Guarantees: only the row's own attempt writes; a cancelled task keeps its status, step and message. The step
-# is one of the product's steps, because its pages support no others.
+# Writes an attempt's outcome. Guarantees: only the row's own attempt writes; a cancelled task keeps its
+# status, step and message. The step is one of the product's steps, because its pages support no others.
 RECORD = text("""
 UPDATE roadmap_tasks SET
     status = CASE status WHEN 'cancelled' THEN status ELSE :status END,
@@ -93,22 +100,24 @@ UPDATE roadmap_tasks SET
 WHERE task_id = :task_id AND attempt = :attempt
 """)
 
-# `completed_at` becomes the time of the cancellation, as in the product.
+# Cancels a task. `completed_at` becomes the time of the cancellation, as in the product.
 CANCEL = text("""
 UPDATE roadmap_tasks SET status = 'cancelled', error_message = :message,
     completed_at = content_now(), updated_at = content_now()
 WHERE task_id = :task_id
 """)
 
-# Only on request: a task that was cancelled while it missed nothing is completed again.
+# Gives a cancelled task another status. Only on request: a task that was cancelled while it missed nothing is
+# completed again.
 LIFT_CANCELLATION = text("""
 UPDATE roadmap_tasks SET status = :status, error_message = NULL, updated_at = content_now(),
     current_step = CASE :status WHEN 'completed' THEN 'completed' ELSE current_step END
 WHERE task_id = :task_id AND status = 'cancelled'
 """)
 
-# The attempt is looked up, too: a cancelled attempt that replaces saved items leaves its task completed. An
-# attempt of an earlier life of the task has no row, or its number is that of another execution now.
+# Reads the reasons to start nothing more for an attempt. The attempt is looked up, too: a cancelled attempt
+# that replaces saved items leaves its task completed. An attempt of an earlier life of the task has no row,
+# or its number is that of another execution now.
 WHY_STOPPED = text("""
 SELECT t.status = 'cancelled' OR t.attempt < :attempt OR NOT EXISTS (SELECT FROM content_attempts a
         WHERE a.task_id = t.task_id AND a.attempt = :attempt AND a.execution_arn = :execution_arn
@@ -122,9 +131,10 @@ FROM roadmap_tasks t LEFT JOIN roadmap_metadata r USING (roadmap_id) WHERE task_
 QUEUE_UNKNOWN = "the column celery_task_id is missing"
 """In place of a task's id in the product's queue: a later migration of the product has removed the column."""
 
-# The task itself comes first, then the unfinished tasks of its roadmap. Only the product's table has the
-# column `celery_task_id`. Without it, the name in the inner query means the value of `absent`: NULL, unless a
-# migration has seen the column.
+# Reads the signs of the product's work: on the task itself, which comes first, and on the unfinished tasks of
+# its roadmap. Only the product's table has the column `celery_task_id`. Without it, the name in the inner
+# query means the value of `without_column`: NULL, unless a migration has seen the column. The roadmap is
+# compared by the prefix in the index, too.
 PRODUCT_WORK = text(f"""
 SELECT o.task_id, o.status, o.attempt,
     (SELECT celery_task_id FROM roadmap_tasks t WHERE t.task_id = o.task_id) AS queue_id,
@@ -132,7 +142,7 @@ SELECT o.task_id, o.status, o.attempt,
         WHERE a.task_id = o.task_id AND a.attempt = o.attempt AND a.ended_at IS NOT NULL) AS attempt_ended
 FROM (SELECT (SELECT '{QUEUE_UNKNOWN}' FROM content_installation
         WHERE (kind, table_name, name) = ('column', 'roadmap_tasks', 'celery_task_id')) AS celery_task_id
-    ) AS absent, roadmap_tasks o
+    ) AS without_column, roadmap_tasks o
 WHERE o.task_id IN (
     SELECT :task_id UNION ALL
     SELECT s.task_id FROM roadmap_tasks m JOIN roadmap_tasks s
@@ -141,14 +151,15 @@ WHERE o.task_id IN (
 ORDER BY o.task_id <> :task_id, o.task_id
 """)
 
-# Includes the task of an execution that ended before its claim, which only its input contains. A row that is
-# younger than the execution was made again.
+# Finds the tasks of an execution: those with it in their row, and that in its input (`:task_id`), if it ended
+# before its claim. A row that is younger than the execution was made again, and is not its task.
 BY_EXECUTION = text(f"""
 SELECT task_id FROM roadmap_tasks
 WHERE execution_arn = :execution_arn OR (task_id = :task_id AND attempt = 0
     AND coalesce({instant("created_at")} <= CAST(:started_at AS timestamptz), true))
 """)
 
+# Reads what a task's page shows besides its row.
 EXTRAS = text("""
 SELECT r.title, coalesce(g.tokens, 0) AS tokens
 FROM roadmap_tasks t LEFT JOIN roadmap_metadata r ON r.roadmap_id = t.roadmap_id
@@ -157,7 +168,9 @@ LEFT JOIN generation_tokens g ON g.task_id = t.task_id WHERE t.task_id = :task_i
 
 
 class ProductWork(NamedTuple):
-    """Signs of the product's own work on a task, in the task's row and the audit trail."""
+    """Signs of the product's own work on a task, in the task's row and the audit trail. `ownership.py`
+    decides whether it is at work.
+    """
 
     task_id: str
     status: str
@@ -174,13 +187,13 @@ class ProductWork(NamedTuple):
 
 def state_of(status: str, attempt: int, queue_state: str | None, *, is_open: bool) -> QueueState | None:
     """The state of a task's attempt, according to the tables; `None` if the task was never claimed. The end
-    of a run that died is recorded later, by its event or by the sweep. Nothing will start an attempt that
-    waits, or has left the queue, if its task is cancelled: it has ended. No I/O.
+    of a run that died is recorded later, by its event or by the sweep. `is_open`: the attempt has no recorded
+    outcome. No I/O.
     """
     if not is_open:
         return QueueState.ENDED if attempt else None
     if status == "cancelled" and queue_state == QueueState.WAITING:
-        return QueueState.ENDED
+        return QueueState.ENDED  # nothing will start it
     return QueueState(queue_state or QueueState.RUNNING)
 
 
@@ -194,6 +207,8 @@ class Task:
     status: str
     current_step: str | None
     attempt: int
+    """The number of the latest attempt; 0 if the task is the product's own."""
+
     execution_arn: str | None
     error_message: str | None
     failed_concepts: str | None
@@ -304,7 +319,7 @@ def read_user_request(connection: Connection, task_id: str) -> tuple[object, boo
 
 
 def _decoded(column: str | None) -> Any:  # noqa: ANN401 - any JSON value
-    """The decoded value of a json column; `None` if another system wrote one that cannot be decoded."""
+    """The decoded value of a json column; `None` if the product wrote one that cannot be decoded."""
     try:
         return None if column is None else decode(column)
     except UndecodableError:
@@ -312,7 +327,9 @@ def _decoded(column: str | None) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def read_summary(execution_summary: str | None) -> Mapping[str, Any]:
-    """The value of a column `execution_summary` if this system wrote it; otherwise empty."""
+    """The value of a column `execution_summary` if this system wrote it; otherwise empty. A document of the
+    product may have the same fields, with any number.
+    """
     summary = _decoded(execution_summary)
     match summary:
         case {"attempt": int(), "duration_seconds": int() | float() as seconds} if math.isfinite(seconds):

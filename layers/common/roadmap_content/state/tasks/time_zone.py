@@ -22,13 +22,12 @@ WIDEST_SHIFT = "interval '3 hours'"
 times have an index.
 """
 
-
 _FIRST, _LAST = "timestamp '0001-01-02'", "timestamp '9999-12-30'"
 
 
 def _bounded(column: str) -> str:
-    """A column, within the times of Python. The product's columns may hold any of PostgreSQL, with infinity,
-    from which no day can be subtracted.
+    """A column, limited to the times of Python, less a day for the difference of zones. The product's columns
+    may hold any time of PostgreSQL, with infinity, from which no day can be subtracted.
     """
     return (
         f"CASE WHEN {column} < {_FIRST} THEN {_FIRST} WHEN {column} > {_LAST} THEN {_LAST} ELSE {column} END"
@@ -45,13 +44,14 @@ def _instant(moment: str) -> str:
 
 
 def local(moment: str) -> str:
-    """The local time of an instant."""
+    """The local time of an instant: both are SQL."""
     return f"timezone(content_time_zone(), {moment})"
 
 
 def earliest_instant(column: str) -> str:
     """The instant of a column of the product; the earlier one, if its local time occurs twice."""
-    # The instant by the offset of the day before, if it has this local time.
+    # A day after this local time of the day before: by the offset before a change of the clocks. It is the
+    # earlier instant, if it has this local time at all.
     moment = f"({_bounded(column)})"
     earlier, later = f"({_instant(f'{moment} - {_DAY}')} + {_DAY})", _instant(moment)
     local_again = f"timezone({_ZONE}, {earlier})"
@@ -61,9 +61,10 @@ def earliest_instant(column: str) -> str:
 TOLERANCE = timedelta(minutes=5)
 """The difference between two clocks that proves nothing."""
 
-# The first attempt of a task was claimed after the task was created, so the contradiction stays visible after
-# the time has passed. No zone is two days ahead of another: later times prove nothing. The newest tasks are
-# read through an index. As seconds, because pg8000 reads the interval `-00:00:01` as positive.
+# Reads the seconds by which the newest tasks were created after the present, or after the claim of their
+# first attempt: the claim comes after the creation, so the contradiction stays visible after the time has
+# passed. No zone is two days ahead of another: later times prove nothing. The newest tasks are read through
+# an index. As seconds, because pg8000 reads the interval `-00:00:01` as positive.
 AHEAD = text(f"""
 SELECT CAST(extract(epoch FROM max(
     {earliest_instant("t.created_at")} - least(now(), a.claimed_at)

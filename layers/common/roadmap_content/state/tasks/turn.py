@@ -10,7 +10,7 @@ from .next_actions import Advice
 
 
 class TaskFacts(NamedTuple):
-    """The facts about a task's turn. The fields are those of `Task`, and:"""
+    """The facts that decide a task's turn: fields of `Task`, and the state of its items."""
 
     status: str
     attempt: int
@@ -24,6 +24,8 @@ class TaskFacts(NamedTuple):
     """For the missing items; `None` if nothing is known about it."""
 
     is_erased: bool = False
+    """Whether the data of its user was erased since its last claim."""
+
     is_stopped: bool = False
     """Whether an operator has stopped generation."""
 
@@ -52,6 +54,7 @@ def turn_of(facts: TaskFacts) -> Turn:
 
 
 def _of_attempt(facts: TaskFacts) -> Turn:
+    """The turn of a task with an attempt that waits or works."""
     if facts.status == "cancelled" and facts.state is not QueueState.WAITING:
         return Turn(who=Who.RUNNING, at=facts.sign_at, why="It was cancelled. Its run is being stopped.")
     if facts.is_stopped:
@@ -62,6 +65,7 @@ def _of_attempt(facts: TaskFacts) -> Turn:
 
 
 def _of_unfinished(facts: TaskFacts) -> Turn:
+    """The turn of a task without such an attempt, in a status that is not final."""
     if facts.attempt > 0:
         return Turn(who=Who.AUTOMATIC, why="The sweep records the outcome of its attempt.")
     if facts.status == "processing":

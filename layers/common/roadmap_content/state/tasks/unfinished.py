@@ -7,8 +7,8 @@ from sqlalchemy import Connection, text
 
 from .time_zone import earliest_instant, instant
 
-# The time of a task's last change or event. An event is recorded for each claim, and for each item that is
-# saved or fails.
+# The time of the last event, and of the last sign, of a task `t`: an event is recorded for each claim, and
+# for each item that is saved or fails.
 _LATEST_EVENT_AT = """(SELECT e.recorded_at FROM content_events e WHERE e.task_id = t.task_id
     ORDER BY e.position DESC LIMIT 1)"""
 
@@ -20,9 +20,10 @@ _IS_WAITING = """EXISTS (SELECT FROM content_queue q
 _JUST_NOW = """BETWEEN now() - make_interval(secs => :starting)
         AND now() + make_interval(secs => :starting)"""
 
-# A waiting attempt is left to admission, unless the roadmap is deleted: then nothing will start it.
-# Selects only our tasks. Those without progress for the longest time come first: a run that has died makes no
-# progress, so it is reached even if each sweep checks only a page of them.
+# Reads our tasks in `processing` that were not changed just now, by either reading of a local time that
+# occurs twice. A waiting attempt is left to admission, unless the roadmap is deleted: then nothing will start
+# it. Those without progress for the longest time come first: a run that has died makes no progress, so it is
+# reached even if each sweep checks only a page of them.
 PROCESSING = text(f"""
 SELECT t.task_id FROM roadmap_tasks t
 WHERE t.status = 'processing' AND t.attempt > 0
@@ -36,8 +37,10 @@ ORDER BY {_PROGRESSED_AT}, t.task_id LIMIT :limit
 LAST_SIGN = text(f"SELECT {_PROGRESSED_AT} FROM roadmap_tasks t WHERE t.task_id = :task_id")
 
 STUCK_AFTER = timedelta(minutes=30)
+"""The time without a sign after which a task at work counts as stuck, for the alarm."""
 
-# The columns of the row are compared first: tasks that changed recently need no look-up of an event.
+# Counts our tasks in `processing` that do not wait and have made no sign for a while. The columns of the row
+# are compared first: tasks that changed recently need no look-up of an event.
 COUNT_STUCK = text(f"""
 SELECT count(*) FROM (
     SELECT FROM roadmap_tasks t,
@@ -50,13 +53,15 @@ SELECT count(*) FROM (
 
 
 def last_sign(connection: Connection, task_id: str) -> datetime | None:
-    """The time of the last event of a task, or of its change if that is later."""
+    """The time of a task's last event, or of its last change if that is later."""
     at: datetime | None = connection.scalar(LAST_SIGN, {"task_id": task_id})
     return at
 
 
 def processing_tasks(connection: Connection, older_than: timedelta, limit: int | None) -> Sequence[str]:
-    """The tasks in `processing` unchanged for a while, the longest without progress first."""
+    """Our tasks in `processing` that were not changed for a while, the longest without progress first; all of
+    them with `limit` None.
+    """
     parameters = {"starting": older_than.total_seconds(), "limit": limit}
     return connection.scalars(PROCESSING, parameters).all()
 

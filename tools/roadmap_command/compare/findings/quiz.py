@@ -5,8 +5,9 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from math import prod
 
-from ...contracts.documents import Document
-from ..findings import Finding, wrong_language
+from roadmap_content.contracts.documents import Document
+
+from . import Finding, wrong_language
 
 MIN_ANSWER = 8
 """Bytes of an option that is looked for in its question."""

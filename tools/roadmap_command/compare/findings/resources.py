@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from ...contracts.documents import Document
-from ..findings import Finding
+from roadmap_content.contracts.documents import Document
+
+from . import Finding
 
 MIN_RESOURCES = 3
 

@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from ...contracts.documents import Document
-from ..findings import Finding, wrong_language
-from . import heading_in
+from roadmap_content.content.tutorial import heading_in
+from roadmap_content.contracts.documents import Document
+
+from . import Finding, wrong_language
 
 # Also within a quote or an item of a list.
 _FENCE = re.compile(r"^[\s>]*(?:[-*+]\s+|\d+[.)]\s+)?(`{3,}(?=[^`]*$)|~{3,})\s*(\S*)")
