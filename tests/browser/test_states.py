@@ -13,7 +13,6 @@ from tests.browser.tasks import (
     CONCEPTS,
     ELSEWHERE,
     FORGOTTEN,
-    HEALED,
     PARTLY_FAILED,
     RUNNING,
     UNTOUCHED,
@@ -312,7 +311,9 @@ def test_a_task_that_stands_still_says_why_and_nothing_of_it_pulses(console: Con
     with waiting(api, "waiting"):
         expect_still("Waits in the queue, place 1")
         console.open("/health")
-        expect(page.locator(".tiles")).to_contain_text(re.compile("Attempts in the queueThe oldest joined .*1"))
+        expect(page.locator(".tiles")).to_contain_text(
+            re.compile("Attempts in the queueThe oldest joined .*1")
+        )
         with stopped(api, "the bill"):
             expect_still("Generation is stopped. “the bill”")
     console.open(f"/tasks/{RUNNING}")
@@ -584,9 +585,13 @@ def test_each_task_that_is_not_complete_has_a_reason_in_the_list(
         console.open(f"/tasks?{'&'.join(f'status={each}' for each in ('failed', 'pending', 'cancelled'))}")
         rows = console.page.locator(".task")
         expect(rows.nth(20)).to_be_visible()
-        assert [each for each in rows.locator(".reason").all_inner_texts() if len(each.strip("▲ \n")) < 4] == []
+        assert [
+            each for each in rows.locator(".reason").all_inner_texts() if len(each.strip("▲ \n")) < 4
+        ] == []
         never_run = rows.filter(has_text="Broken roadmap").first
-        expect(never_run).to_contain_text("failed in the product" if look.language == "en" else "在产品中失败")
+        expect(never_run).to_contain_text(
+            "failed in the product" if look.language == "en" else "在产品中失败"
+        )
 
 
 def test_a_recovery_that_a_person_must_look_at_is_seen_in_the_list(console: Console) -> None:
@@ -613,9 +618,11 @@ def test_the_sheet_on_a_phone_shows_the_reason_and_the_filters_of_the_list_are_a
         console.open(f"/tasks/{PARTLY_FAILED}?item={quote(concept(PARTLY_FAILED, 2), safe='')}&type=quiz")
         page.locator(".drawer mark").first.wait_for()
         page.wait_for_timeout(300)  # for a scroll that must not happen
-        reason, head = page.locator(".drawer .note p").first.bounding_box(), page.locator(".tabs").bounding_box()
-        assert reason and head
-        assert head["y"] + head["height"] <= reason["y"] <= 740 - reason["height"]
+        reason = page.locator(".drawer .note p").first.bounding_box()
+        tabs = page.locator(".tabs").bounding_box()
+        assert reason is not None
+        assert tabs is not None
+        assert tabs["y"] + tabs["height"] <= reason["y"] <= 740 - reason["height"]
         console.open("/tasks")
         chips = page.locator(".filters .chip")
         expect(chips).to_have_count(6)
@@ -626,9 +633,12 @@ def test_the_sheet_on_a_phone_shows_the_reason_and_the_filters_of_the_list_are_a
 def test_a_number_is_announced_after_its_name(console: Console) -> None:
     console.open("/health")
     console.settled()
-    assert console.page.locator(".tiles > div").evaluate_all(
-        "all => all.map((each) => each.firstElementChild.tagName)"
-    ) == ["DT"] * console.page.locator(".tiles > div").count()
+    assert (
+        console.page.locator(".tiles > div").evaluate_all(
+            "all => all.map((each) => each.firstElementChild.tagName)"
+        )
+        == ["DT"] * console.page.locator(".tiles > div").count()
+    )
 
 
 def test_the_sentence_that_decides_is_not_the_palest(console: Console) -> None:
