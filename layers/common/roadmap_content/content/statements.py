@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from ..contracts.items import ContentType
 
-_NAMES = "content_fingerprint, generator, model_id, prompt_version, service_tier, tokens_in, tokens_out"
+_NAMES = "content_fingerprint, generator, model_id, prompt_version, tokens_in, tokens_out"
 
 _COLUMNS = (
-    "content_fingerprint text, generator text, model_id text, prompt_version text, service_tier text,"
+    "content_fingerprint text, generator text, model_id text, prompt_version text,"
     " tokens_in integer, tokens_out integer"
 )
 
@@ -45,7 +45,7 @@ FROM (SELECT 1) AS one LEFT JOIN LATERAL (SELECT * FROM content_origins
 # The actor and the instruction of an attempt are in its row, and are erased with it. The instruction applies
 # to what the attempt has replaced. A restored content has an actor of its own, who may not read this text.
 OF_CONTENT = """
-SELECT generator, model_id, prompt_version, service_tier, o.tokens_in, o.tokens_out, content_fingerprint,
+SELECT generator, model_id, prompt_version, o.tokens_in, o.tokens_out, content_fingerprint,
     o.task_id, o.attempt, coalesce(o.actor, a.actor) AS actor, o.reason, restored_from, recorded_at,
     CASE WHEN o.actor IS NULL AND o.generator <> 'product'
             AND a.replaces -> o.content_type -> o.concept_id IS NOT NULL

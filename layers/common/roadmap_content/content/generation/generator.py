@@ -76,9 +76,6 @@ class GenerationRequest:
     refused: str | None = None
     """Why the item's earlier content was refused; `None` if it was not."""
 
-    is_bulk: bool = False
-    """Whether the system started the attempt, and no person waits for it."""
-
     draft_number: int = 1
     """Above 1 if a saved item is replaced: another number than that of the item's former drafts."""
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from math import ceil
@@ -67,9 +67,6 @@ class Prompt:
 
     output_share: float = 1.0
     """The maximum output of this content type, as a share of the model's."""
-
-    is_bulk: bool = False
-    """Whether no person waits for the item."""
 
     @property
     def most_tokens(self) -> int:
@@ -241,7 +238,7 @@ class PromptedModel:
     def question(self, request: GenerationRequest) -> Prompt:
         """The prompt for an item."""
         parts = request.concept, request.content_type, request.learner, request.refused
-        return replace(prompt_for(*parts, self.prompts, request.change), is_bulk=request.is_bulk)
+        return prompt_for(*parts, self.prompts, request.change)
 
     def need(self, prompt: Prompt, rejected: Rejected | None) -> Need:
         """The most tokens that a call may use."""
