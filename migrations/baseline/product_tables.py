@@ -20,6 +20,8 @@ from sqlalchemy import Connection, text
 
 from migrations import CannotAdoptError
 
+from .triggers import digest
+
 log = logging.getLogger(__name__)
 
 MOST_NAMED = 20
@@ -200,16 +202,20 @@ SELECT EXISTS (
     WHERE i.indrelid = to_regclass(:table) AND a.attname = 'roadmap_id' AND i.indpred IS NULL)
 """
 
-# None has two ids: an entry holds 2,704 bytes. A page sorts the tasks of one time by their ids.
-INDEXES = """
+# An entry holds 2,704 bytes, and any text of the product may be longer: only digests and prefixes of texts
+# are indexed. A page sorts the tasks of one time by their ids. The casts let the product change the types of
+# these columns, and the collation theirs. The status may become an enumerated type: PostgreSQL permits a
+# digest of it in an index only in an array.
+INDEXES = f"""
 CREATE INDEX content_task_by_execution ON roadmap_tasks (execution_arn);
 CREATE INDEX content_task_by_creation ON roadmap_tasks (created_at);
-CREATE INDEX content_task_by_status_and_creation ON roadmap_tasks (status, created_at);
-CREATE INDEX content_task_by_user_and_creation ON roadmap_tasks (user_id, created_at);
+CREATE INDEX content_task_by_status ON roadmap_tasks USING hash (status);
+CREATE INDEX content_task_by_status_and_creation
+    ON roadmap_tasks (hash_array_extended(ARRAY[status], 0), created_at);
+CREATE INDEX content_task_by_user_and_creation ON roadmap_tasks ({digest("user_id")}, created_at);
 CREATE INDEX content_task_by_update ON roadmap_tasks (updated_at);
--- The casts let the product change the types of these columns, and the collation theirs.
-CREATE INDEX content_task_by_prefix ON roadmap_tasks (CAST(task_id AS text) COLLATE "C" text_pattern_ops);
--- Only prefixes are indexed: an insert with a text too long for an index entry would fail.
+CREATE INDEX content_task_by_prefix
+    ON roadmap_tasks ("left"(CAST(task_id AS text), 100) COLLATE "C" text_pattern_ops);
 CREATE INDEX content_task_by_roadmap ON roadmap_tasks ("left"(roadmap_id, 100) COLLATE "C" text_pattern_ops);
 CREATE INDEX content_roadmap_by_title
     ON roadmap_metadata ("left"(lower(title), 100) COLLATE "C" text_pattern_ops);
@@ -251,7 +257,9 @@ def add_indexes(connection: Connection) -> None:
         ("quiz", "quiz_metadata"),
     ):
         if not connection.scalar(text(HAS_ROADMAP_INDEX), {"table": table}):
-            connection.execute(text(f"CREATE INDEX content_{noun}_by_roadmap ON {table} (roadmap_id)"))
+            connection.execute(
+                text(f"CREATE INDEX content_{noun}_by_roadmap ON {table} USING hash (roadmap_id)")
+            )
     connection.execute(text(INDEXES))
 
 

@@ -213,6 +213,26 @@ def test_a_page_has_a_constant_limit_on_the_rows_that_it_reads(old_matches: Pipe
         assert len(pages) <= 1 + TASKS / FEW + len(wanted) / (2 * PAGE), task_filter
 
 
+IN_ORDER = (
+    TaskFilter(status=("failed",)),
+    TaskFilter(status=("failed", "cancelled")),
+    TaskFilter(user_id="u-old"),
+)
+
+
+def test_an_index_returns_the_tasks_of_a_status_or_a_user_in_order(old_matches: Pipeline) -> None:
+    """Of thousands, which are the oldest, a page reads the rows that it shows."""
+    old_matches.execute("UPDATE roadmap_tasks SET status = 'completed'")
+    old_matches.execute(f"UPDATE roadmap_tasks SET status = 'failed', user_id = 'u-old' WHERE {OLD}")
+    for task_filter in IN_ORDER:
+
+        def read(connection: Any) -> None:
+            page = read_page(connection, select_tasks(connection, task_filter), None, PAGE)  # noqa: B023
+            assert len(page.rows) == PAGE
+
+        assert rows_read(old_matches, read) <= A_PAGE, task_filter
+
+
 COUNTS: Sequence[tuple[TaskFilter, str]] = (
     (TaskFilter(q="t-1"), OLD),
     (TaskFilter(q="t-1", status=("failed",)), f"{OLD} AND status = 'failed'"),

@@ -1,5 +1,7 @@
 """After adoption every write operation of the product still succeeds, also concurrently with our Save."""
 
+import random
+import string
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,12 +10,15 @@ from pathlib import Path
 from secrets import token_urlsafe
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from local_stack.given_database import AdoptedDatabase, NotPermittedError
 from local_stack.postgres_server import Server
 from local_stack.stack import LocalStack
 from migrations import migrate
+from migrations.installation import OWN_COLUMNS
 from migrations.rehearsal import insert_trial
 from roadmap_content.api.health import attention_for
 from roadmap_content.content.kind import save_parameters
@@ -104,6 +109,58 @@ def test_every_write_operation_succeeds_with_ids_of_any_length(adopted: Product,
     assert findings_of(adopted.engine) == set()
 
 
+INDEXES = """
+SELECT format('DROP INDEX %s', CAST(indexrelid AS regclass)) AS drop FROM pg_index
+WHERE NOT indisprimary AND CAST(CAST(indrelid AS regclass) AS text) = ANY(:tables)
+"""
+
+KEYS = """
+SELECT format('ALTER TABLE %s DROP CONSTRAINT %I CASCADE', CAST(conrelid AS regclass), conname) AS drop
+FROM pg_constraint WHERE contype = 'p' AND CAST(CAST(conrelid AS regclass) AS text) = ANY(:tables)
+"""
+
+TEXTS_IN_OUR_INDEXES = """
+SELECT DISTINCT CAST(x.indrelid AS regclass) AS "table", a.attname AS "column"
+FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
+JOIN pg_depend d ON d.classid = CAST('pg_class' AS regclass) AND d.objid = i.oid AND d.refobjid = x.indrelid
+JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = d.refobjsubid
+JOIN pg_type t ON t.oid = a.atttypid AND t.typcategory = 'S'
+WHERE i.relname LIKE 'content\\_%' AND CAST(CAST(x.indrelid AS regclass) AS text) = ANY(:tables)
+"""
+
+
+def test_no_index_of_ours_refuses_a_text(product: Product) -> None:
+    """Without the product's own keys and indexes, which have a limit themselves. The texts are random:
+    PostgreSQL compresses others before it measures them.
+    """
+    tables = list(WRITTEN)
+    for index in product.rows(INDEXES, tables=tables):
+        product.execute(index["drop"])
+    migrate(product.url)
+    fill(product)
+    for key in product.rows(KEYS, tables=tables):
+        product.execute(key["drop"])
+    written = [
+        row for row in product.rows(TEXTS_IN_OUR_INDEXES, tables=tables) if row["column"] not in OWN_COLUMNS
+    ]
+    assert {row["column"] for row in written} >= {"user_id", "status", "task_id", "roadmap_id", "concept_id"}
+
+    with product.engine.connect() as connection:
+
+        @given(st.integers(1, 8_100))
+        @example(2_692)
+        @example(8_100)
+        def write(length: int) -> None:
+            text_value = "".join(random.Random(length).choices(string.printable, k=length))  # noqa: S311
+            for row in written:
+                savepoint = connection.begin_nested()
+                statement = text(f"UPDATE {row['table']} SET {row['column']} = :text")
+                connection.execute(statement, {"text": text_value})
+                savepoint.rollback()
+
+        write()
+
+
 def test_every_write_operation_succeeds_in_another_schema(database_server: Server, form: str) -> None:
     with copied_database(database_server.url) as (name, url):
         with create_engine(url, poolclass=NullPool).begin() as connection:
@@ -150,6 +207,9 @@ def test_the_product_s_migrations_can_change_the_type_of_each_column(adopted: Pr
             connection.execute(text(f"ALTER TABLE {table} ALTER COLUMN {column['attname']} DROP DEFAULT"))
             digest = f"CAST(md5(CAST({column['attname']} AS text)) AS uuid)"
             connection.execute(text(f"{change} uuid USING {digest}"))
+            if column["attname"].endswith("status"):
+                connection.execute(text("CREATE TYPE state AS ENUM ('failed')"))
+                connection.execute(text(f"{change} state USING CAST('failed' AS state)"))
 
 
 @EVERY_FORM

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from .listing import MAX_SCANNED, Selection
+from .listing import MAX_SCANNED, STATUS_DIGEST, Selection
 
 MAX_COUNTED = 1_000
 """Totals are counted up to this number. For a larger total, PostgreSQL's estimate is returned, so that the
@@ -19,16 +19,17 @@ class Total(NamedTuple):
 
 
 # Counts the tasks of each status up to a limit. The recursion finds each status by one lookup in the index of
-# statuses: the smallest one, and then the next larger one.
-COUNT_BY_STATUS = text("""
+# their digests: the smallest one, and then the next larger one.
+COUNT_BY_STATUS = text(f"""
 WITH RECURSIVE statuses AS (
-    (SELECT status FROM roadmap_tasks ORDER BY status LIMIT 1)
+    (SELECT {STATUS_DIGEST} AS digest, t.status FROM roadmap_tasks t ORDER BY 1 LIMIT 1)
     UNION ALL
-    SELECT (SELECT t.status FROM roadmap_tasks t WHERE t.status > s.status ORDER BY t.status LIMIT 1)
-    FROM statuses s WHERE s.status IS NOT NULL
+    SELECT following.digest, following.status FROM statuses s CROSS JOIN LATERAL (
+        SELECT {STATUS_DIGEST} AS digest, t.status FROM roadmap_tasks t
+        WHERE {STATUS_DIGEST} > s.digest ORDER BY 1 LIMIT 1) AS following
 )
 SELECT s.status, (SELECT count(*) FROM (
-    SELECT FROM roadmap_tasks t WHERE t.status = s.status LIMIT :counted) AS c) AS tasks
+    SELECT FROM roadmap_tasks t WHERE {STATUS_DIGEST} = s.digest LIMIT :counted) AS c) AS tasks
 FROM statuses s WHERE s.status IS NOT NULL
 """)
 

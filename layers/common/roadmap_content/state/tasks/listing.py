@@ -26,6 +26,19 @@ MAX_SCANNED = 10_000
 MAX_GROUPS_OF_A_ROW = 20
 
 
+STATUS_DIGEST = "hash_array_extended(ARRAY[t.status], 0)"
+"""The key of the index of statuses, whose entries have a limit."""
+
+
+def of_status(status: str) -> str:
+    """The condition of tasks `t` with a status, which the index serves. The empty array gives the value the
+    type and the collation of the column. In the last form, the planner expects the comparison to be true.
+    """
+    array = f"array_append(ARRAY(SELECT status FROM roadmap_tasks LIMIT 0), {status})"
+    digest = f"hash_array_extended({array}, 0)"
+    return f"{STATUS_DIGEST} = {digest} AND nullif(t.status = {status}, false) IS NOT NULL"
+
+
 class Key(NamedTuple):
     """The position of a task in a list."""
 
@@ -97,7 +110,7 @@ class Selection(NamedTuple):
         where = [*self.where, *(condition.of_row for condition in self.checked if checked)]
         order = f"ORDER BY {self.order}.created_at DESC, {self.order}.task_id DESC"
         # One branch per status, because an index returns each in order. Any one may have the whole page.
-        of_statuses = [[*where, f"t.status = :{name}"] for name in self.statuses] or [where]
+        of_statuses = [[*where, of_status(f":{name}")] for name in self.statuses] or [where]
         branches = [
             f"SELECT {columns} FROM {self.source} WHERE {' AND '.join(conditions) or 'true'} {order}"
             for conditions in of_statuses
@@ -164,7 +177,7 @@ def select_every_task(task_filter: TaskFilter) -> Selection:
 def _in_order_of_an_index(task_filter: TaskFilter) -> tuple[Collection[str], Selection]:
     """The names of the conditions that an index serves in the list's order, and the selection by them."""
     if task_filter.user_id is not None:
-        return ["user_id"], Selection("roadmap_tasks t", ["t.user_id = :user_id"], (), {})
+        return ["user_id"], Selection("roadmap_tasks t", [_OF_USER], (), {})
     if task_filter.by_failure:
         # Each task once. Its rows are neighbours in the index, so a page is found without the others. An
         # index serves the first of several conditions; then all are checked.
@@ -237,8 +250,13 @@ class _Candidates(NamedTuple):
     """A statement that also returns more than `MAX_CANDIDATES` rows if `sql` is not complete."""
 
 
-# As in the indexes: a column of the product may have a collation without LIKE.
-_TASK = '{}task_id COLLATE "C"'
+# As in the indexes, whose entries have a limit: a user's digest, and 100 characters of other texts, with a
+# collation that has LIKE. The planner expects the comparison of users to be true.
+_OF_USER = (
+    'hashtextextended(CAST(t.user_id AS text) COLLATE "C", 0) = hashtextextended(:user_id COLLATE "C", 0)'
+    " AND nullif(t.user_id = :user_id, false) IS NOT NULL"
+)
+_TASK = '"left"(CAST({}task_id AS text), 100) COLLATE "C"'
 _ROADMAP = '"left"({}roadmap_id, 100) COLLATE "C"'
 _TITLE = '"left"(lower({}title), 100) COLLATE "C"'
 
