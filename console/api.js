@@ -14,6 +14,8 @@ export class ApiError extends Error {
     /** The API's own name of the error, e.g. AtWorkElsewhere. @type {string} */
     this.code = typeof body?.error === "string" ? body.error : "";
     this.body = body ?? {};
+    /** The time of the first of several failures. @type {number | null} */
+    this.since = null;
   }
 }
 

@@ -2,12 +2,12 @@
 
 import { Component, render } from "./vendor/preact.js";
 import { useEffect, useRef, useState } from "./vendor/hooks.js";
-import { get } from "./api.js";
+import { ApiError, get } from "./api.js";
 import { html } from "./html.js";
 import { T, chooseLanguage, currentLanguage } from "./language.js";
 import { useLive } from "./live.js";
 import { Palette } from "./palette.js";
-import { Empty, ErrorNote, Link, Loading, OnDemand, Text } from "./parts.js";
+import { ErrorNote, Link, Loading, OnDemand, Text } from "./parts.js";
 import { change, currentRoute, href, useRoute } from "./router.js";
 import { currentToken, finishSignIn, onSession, signOut, takeLink } from "./session.js";
 import { SignInView } from "./sign-in.js";
@@ -114,7 +114,7 @@ function SignedIn({ route, section }) {
         session
           ? html`<${Boundary} key=${route.path.join("/")}><${View} route=${route} section=${section} session=${session} /><//>`
           : error
-            ? html`<${ErrorNote} error=${error} retry=${refresh} />`
+            ? html`<h1 tabindex="-1">${T.title}</h1><${ErrorNote} error=${error} at=${null} retry=${refresh} />`
             : html`<${Loading} />`
       }
     </main>
@@ -141,8 +141,9 @@ function View({ route, section, session }) {
       return html`<div class="head"><h1 tabindex="-1">${T.health.runbook}</h1></div>
         <${OnDemand} from="./view-runbook.js" name="RunbookView" anchor=${id} />`;
     default:
-      return html`<h1 tabindex="-1">${T.title}</h1>
-        <${Empty}>${T.errors.missing} <${Link} to=${href(["tasks"])}>${T.task.allTasks}<//><//>`;
+      return html`<p><${Link} to=${href(["tasks"])}>← ${T.task.allTasks}<//></p>
+        <h1 tabindex="-1">${T.title}</h1>
+        <${ErrorNote} error=${new ApiError("missing", 404)} at=${null} missing=${T.errors.noView} />`;
   }
 }
 

@@ -41,11 +41,11 @@ function Preview({ staged, toGenerate, tokens, basis, tasks, minutes }) {
   return html`
     <section class="preview" aria-label=${T.heal.preview}>
       <dl class="tiles">
-        ${tasks !== undefined && html`<div><dd>${number(tasks)}</dd><dt>${T.heal.tasksCount(tasks)}</dt></div>`}
-        <div><dd>${number(sum(staged))}</dd><dt>${T.heal.fromStaging}</dt></div>
-        <div><dd>${number(generate)}</dd><dt>${T.heal.toGenerate}</dt></div>
-        <div><dd>${spent}</dd><dt>${T.heal.aboutTokens}</dt></div>
-        ${minutes !== undefined && minutes !== null && html`<div><dd>${number(Math.ceil(minutes))}</dd><dt>${T.heal.aboutMinutes(Math.ceil(minutes))}</dt></div>`}
+        ${tasks !== undefined && html`<div><dt>${T.heal.tasksCount(tasks)}</dt><dd>${number(tasks)}</dd></div>`}
+        <div><dt>${T.heal.fromStaging}</dt><dd>${number(sum(staged))}</dd></div>
+        <div><dt>${T.heal.toGenerate}</dt><dd>${number(generate)}</dd></div>
+        <div><dt>${T.heal.aboutTokens}</dt><dd>${spent}</dd></div>
+        ${minutes !== undefined && minutes !== null && html`<div><dt>${T.heal.aboutMinutes(Math.ceil(minutes))}</dt><dd>${number(Math.ceil(minutes))}</dd></div>`}
       </dl>
       ${
         generate + sum(staged) > 0 &&

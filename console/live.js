@@ -67,12 +67,12 @@ export function useLive(key, load, interval, version = "") {
         if (abort.signal.aborted) return;
         if (!(error instanceof ApiError)) throw error;
         failures = error.kind === "token" || error.kind === "forbidden" || error.kind === "missing" ? 9 : failures + 1;
-        setState((before) => ({
-          key,
-          data: before.key === key && error.kind !== "missing" ? before.data : null,
-          error,
-          at: before.key === key ? before.at : null,
-        }));
+        setState((before) => {
+          const same = before.key === key;
+          const kept = same && error.kind !== "missing" ? before.data : null;
+          error.since = (same && before.error?.since) || Date.now();
+          return { key, data: kept, error, at: kept && before.at };
+        });
       } finally {
         running = false;
       }
@@ -96,6 +96,6 @@ export function useLive(key, load, interval, version = "") {
   }, [key, turn, version]);
 
   const refresh = useCallback(() => setTurn((before) => before + 1), []);
-  const own = state.key === key ? state : { ...state, data: null, error: null };
-  return { data: own.data, error: own.error, at: own.at, refresh };
+  const { data, error, at } = state.key === key ? state : { data: null, error: null, at: null };
+  return { data, error, at, refresh };
 }

@@ -54,9 +54,11 @@ const TONES = {
   human_review_pending: "warn",
 };
 
+/** The class of a state, which has its colours. @param {string} value */
+export const toneOf = (value) => TONES[value] ?? "calm";
+
 /** @param {{ value: string, words?: Record<string, string> }} props */
-export const Pill = ({ value, words = T.status }) =>
-  html`<span class="pill ${TONES[value] ?? "calm"}">${words[value] ?? value}</span>`;
+export const Pill = ({ value, words = T.status }) => html`<span class="pill ${toneOf(value)}">${words[value] ?? value}</span>`;
 
 /** A bar of parts. Its label contains the values. @param {{ parts: [string, number][], total: number, label: string }} props */
 export const Bar = ({ parts, total, label }) => html`
@@ -81,18 +83,27 @@ export const Progress = ({ saved, failed, missing, total }) => html`
 `;
 
 /**
- * An error message with the next step. @param {{ error: import("./api.js").ApiError, at?: number | null, retry?: () => void,
- * missing?: string, forbidden?: string, back?: any }} props
+ * An error with the next step: a note at a part of a view, or above the data of `at`. A view that has no data (null)
+ * shows nothing else: what happened, since when, what still works, and the next step.
+ * @param {{ error: import("./api.js").ApiError, at?: number | null, retry?: () => void, missing?: string, forbidden?: string }} props
  */
-export function ErrorNote({ error, at, retry, missing, forbidden, back }) {
-  // What does not exist, will not exist after another request.
-  const lost = error.kind === "missing" || error.kind === "invalid";
+export function ErrorNote({ error, at, retry, missing, forbidden }) {
   const sentence = errorSentence(error, { missing, forbidden });
+  const step = T.errors.next[error.kind];
+  const works = T.errors.works[error.kind];
+  // What does not exist, will not exist after another request.
+  const rest = html`${error.code && html`<p class="meta"><code>${error.code}</code> ${error.status}</p>`}
+    ${retry && error.kind !== "missing" && error.kind !== "invalid" && html`<button type="button" onClick=${retry}>${T.tryAgain}</button>`}`;
+  if (at !== null) return html`<div class="note bad" role="alert"><p>${sentence} ${at ? T.errors.stale(ago(at)) : step}</p>${rest}</div>`;
   return html`
-    <div class="note bad" role="alert">
-      <p>${sentence} ${at ? T.errors.stale(ago(at)) : ""}</p>
-      ${error.code && html`<p class="meta"><code>${error.code}</code> ${error.status}</p>`}
-      ${lost && back ? html`<p>${back}</p>` : retry && html`<button type="button" onClick=${retry}>${T.tryAgain}</button>`}
+    <div class="failure" role="alert">
+      <h2>${sentence}</h2>
+      <dl>
+        ${works && html`<dt>${T.errors.since}</dt><dd><time datetime=${new Date(error.since ?? 0).toISOString()}>${moment(error.since ?? 0)}</time></dd>`}
+        ${works && html`<dt>${T.errors.stillWorks}</dt><dd>${works} <${Link} to=${href(["runbook"])}>${T.health.runbook}<//></dd>`}
+        <dt>${T.errors.step}</dt><dd>${step}</dd>
+      </dl>
+      ${rest}
     </div>
   `;
 }
@@ -231,8 +242,11 @@ export const Remedy = ({ code, action, text }) =>
 
 /** Who acts next, when, and why. @param {{ turn: import("./types").Turn }} props */
 export const Next = ({ turn: { who, at, why } }) => html`<p class="${who === "person" ? "needs" : "heals"}">
-  ${who === "person" ? "▲ " : ""}${T.turn.who[who] ?? who}${at && html`: ${who === "running" && T.turn.sign} <time datetime=${at}>${moment(at)}</time>`}. ${T.turn.why[why] ?? T.turn.other ?? why}
+  ${who === "person" ? "▲ " : ""}${T.turn.who[who] ?? who}${at && html`: ${who === "running" && T.turn.sign} <time datetime=${at}>${moment(at)}</time>`}. ${whyOf(why)}
 </p>`;
+
+/** @param {string} why the API's */
+export const whyOf = (why) => T.turn.why[why] ?? T.turn.other ?? why;
 
 /** The recorded text of a reason, on demand. @param {{ code: string, reason: string | null | undefined }} props */
 export const Recorded = ({ code, reason }) => html`<details class="original">

@@ -38,9 +38,9 @@ export function SignInView({ expired, failed }) {
       <form onSubmit=${submit}>
         <div class="field">
           <label for="token">${T.signIn.paste}</label>
-          <textarea
+          <input
             id="token"
-            rows="4"
+            type="text"
             autocomplete="off"
             autocapitalize="off"
             spellcheck="false"
@@ -51,7 +51,7 @@ export function SignInView({ expired, failed }) {
               setText(event.currentTarget.value);
               setInvalid(false);
             }}
-          ></textarea>
+          />
           <span id="paste-help" class=${invalid ? "invalid" : "meta"}>${invalid ? T.signIn.notAToken : T.signIn.pasteHelp}</span>
         </div>
         <p class="actions"><button type="submit" class=${issuer() ? "" : "primary"}>${T.signIn.submit}</button></p>

@@ -355,7 +355,6 @@ export interface ItemOrigin {
   generator: string | null;
   model_id: string | null;
   prompt_version: string | null;
-  service_tier: string | null;
   tokens_in: number | null;
   tokens_out: number | null;
   content_fingerprint: string | null;

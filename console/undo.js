@@ -51,10 +51,10 @@ export function UndoDialog({ id, begun, onClose }) {
 /** @param {{ counts: UndoCounts }} props */
 const UndoTiles = ({ counts }) => html`
   <dl class="tiles">
-    <div><dd>${number(counts.restored)}</dd><dt>${T.undo.restored}</dt></div>
-    <div><dd>${number(counts.not_replaced)}</dd><dt>${T.undo.notReplaced}</dt></div>
-    <div><dd>${number(counts.left_alone)}</dd><dt>${T.undo.leftAlone}</dt></div>
-    ${counts.tasks_left > 0 && html`<div><dd>${number(counts.tasks_left)}</dd><dt>${T.undo.tasksLeft}</dt></div>`}
+    <div><dt>${T.undo.restored}</dt><dd>${number(counts.restored)}</dd></div>
+    <div><dt>${T.undo.notReplaced}</dt><dd>${number(counts.not_replaced)}</dd></div>
+    <div><dt>${T.undo.leftAlone}</dt><dd>${number(counts.left_alone)}</dd></div>
+    ${counts.tasks_left > 0 && html`<div><dt>${T.undo.tasksLeft}</dt><dd>${number(counts.tasks_left)}</dd></div>`}
   </dl>
 `;
 

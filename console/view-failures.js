@@ -41,8 +41,10 @@ export function FailuresView({ query, session }) {
   const whole = !ringing && Object.keys(filter).length === 0;
   const groups = data?.items ?? [];
   const allNew = groups.every((group) => group.state === "new");
+  const head = html`<div class="head"><h1 tabindex="-1">${T.sections.failures}</h1></div>`;
+  if (error && !data) return html`${head}<${ErrorNote} error=${error} at=${null} retry=${refresh} />`;
   return html`
-    <div class="head"><h1 tabindex="-1">${T.sections.failures}</h1></div>
+    ${head}
     <p class="meta">${session.operates ? T.failures.introOperator : T.failures.intro}</p>
     ${
       session.sees &&
@@ -66,13 +68,13 @@ export function FailuresView({ query, session }) {
         )}
       </div>`
     }
-    ${error && html`<${ErrorNote} error=${error} at=${data ? at : null} retry=${refresh} />`}
-    ${!data && !error && html`<${Loading} like="groups" />`}
+    ${error && html`<${ErrorNote} error=${error} at=${at} retry=${refresh} />`}
+    ${!data && html`<${Loading} like="groups" />`}
     ${data && data.items.length === 0 && html`<${Empty}>${Object.keys(filter).length || ringing ? T.failures.noMatch : T.failures.empty}<//>`}
     <ul class="groups" tabindex="-1">
       ${groups.map(
         (group) => html`
-          <li key=${group.group_id} class="group cause ${group.turn.who === "person" ? "person" : ""}">
+          <li key=${group.group_id} class="group cause ${group.turn.who === "person" ? "warn" : ""}">
             <div class="group-count">
               <strong class="big">${number(group.items)}</strong>
               <span class="meta">${T.failures.counts(group.items, T.tasks(group.tasks))}</span>

@@ -27,7 +27,7 @@ export function HealthView() {
   const tiles = data ? tilesOf(data, ringing) : [];
   return html`
     <div class="head"><h1 tabindex="-1">${T.sections.health}</h1></div>
-    ${error && html`<${ErrorNote} error=${error} at=${data ? at : null} retry=${refresh} forbidden=${T.health.notAllowed} />`}
+    ${error && html`<${ErrorNote} error=${error} at=${at} retry=${refresh} forbidden=${T.health.notAllowed} />`}
     ${!data && !error && html`<${Loading} like="tiles" />`}
     ${
       data &&
@@ -120,8 +120,8 @@ const tilesOf = (data, ringing) => [
 /** @param {{ label: string, help?: string | null, value: number | string | null, more?: boolean, bad?: boolean, to?: string }} props */
 const Tile = ({ label, help, value, more, bad, to }) => html`
   <div class=${bad ? "bad" : ""}>
-    <dd>${bad ? "▲ " : ""}${to ? html`<${Link} to=${to}>${shown(value)}<//>` : shown(value)}${more ? "+" : ""}</dd>
     <dt>${label}${help && html`<span class="meta block">${help}</span>`}</dt>
+    <dd>${bad ? "▲ " : ""}${to ? html`<${Link} to=${to}>${shown(value)}<//>` : shown(value)}${more ? "+" : ""}</dd>
   </div>
 `;
 

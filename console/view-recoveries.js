@@ -6,7 +6,7 @@ import { Chart } from "./chart.js";
 import { html } from "./html.js";
 import { T, duration, moment, number, percent } from "./language.js";
 import { useLive } from "./live.js";
-import { Actor, Age, Bar, Dialog, Empty, ErrorNote, Id, Link, Loading, Pill, ReasonLine, Text, useTitle } from "./parts.js";
+import { Actor, Age, Bar, Dialog, Empty, ErrorNote, Id, Link, Loading, Pill, ReasonLine, Text, toneOf, useTitle } from "./parts.js";
 import { change, href } from "./router.js";
 import { UndoDialog, UndoReport, codeOf } from "./undo.js";
 
@@ -38,14 +38,14 @@ export function RecoveriesView({ session }) {
   );
   return html`
     <div class="head"><h1 tabindex="-1">${T.sections.recoveries}</h1></div>
-    <p class="meta">${T.recoveries.intro}</p>
-    ${error && html`<${ErrorNote} error=${error} at=${data ? at : null} retry=${refresh} forbidden=${T.recoveries.notAllowed} />`}
+    ${(data || !error) && html`<p class="meta">${T.recoveries.intro}</p>`}
+    ${error && html`<${ErrorNote} error=${error} at=${at} retry=${refresh} forbidden=${T.recoveries.notAllowed} />`}
     ${!data && !error && html`<${Loading} like="recoveries" />`}
     ${data && data.items.length === 0 && html`<${Empty}>${T.recoveries.empty} ${session.operates && T.recoveries.startOne}<//>`}
     <ul class="groups">
       ${data?.items.map(
         (recovery) => html`
-          <li key=${recovery.recovery_id} class="group recovery">
+          <li key=${recovery.recovery_id} class="group recovery ${toneOf(recovery.state)}">
             <div class="group-what">
               <h2><${Link} to=${href(["recoveries", recovery.recovery_id])} class="clamp"><${Text} value=${recovery.reason} /><//></h2>
               <p class="meta"><${Pill} value=${recovery.state} words=${T.recoveries.states} /> <${Actor} actor=${recovery.actor} /> · <${Age} at=${recovery.created_at} /></p>
@@ -92,8 +92,8 @@ export function RecoveryView({ id, query, session }) {
 
   const back = html`<p><${Link} to=${href(["recoveries"])}>← ${T.recoveries.all}<//></p>`;
   if (!data) {
-    return html`<h1 tabindex="-1"><${Id} value=${id} /></h1>
-      ${error ? html`<${ErrorNote} error=${error} retry=${refresh} missing=${T.recoveries.vanished} forbidden=${T.recoveries.notAllowed} back=${html`<${Link} to=${href(["recoveries"])}>${T.recoveries.all}<//>`} />` : html`<${Loading} like="one" />`}`;
+    return html`${back}<h1 tabindex="-1"><${Id} value=${id} /></h1>
+      ${error ? html`<${ErrorNote} error=${error} at=${null} retry=${refresh} missing=${T.recoveries.vanished} forbidden=${T.recoveries.notAllowed} />` : html`<${Loading} like="one" />`}`;
   }
   const active = ACTIVE.includes(data.state);
   const paused = data.state.startsWith("paused");
@@ -245,7 +245,7 @@ function Results({ id, recovery, result }) {
           )}
         </div>
       </div>
-      ${error && html`<${ErrorNote} error=${error} at=${data ? at : null} retry=${refresh} />`} ${!data && !error && html`<${Loading} />`}
+      ${error && html`<${ErrorNote} error=${error} at=${at ?? undefined} retry=${refresh} />`} ${!data && !error && html`<${Loading} />`}
       ${data && rows.length === 0 && html`<${Empty}>${T.recoveries.noTasks}<//>`}
       ${
         rows.length > 0 &&

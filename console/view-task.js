@@ -11,13 +11,12 @@ import { useLive } from "./live.js";
 import { TYPE_COUNT, TaskMap } from "./map.js";
 import { STATES } from "./marks.js";
 import { safeLink } from "./markdown.js";
-import { Actor, Age, Announce, Bar, Empty, ErrorNote, Id, Link, Loading, Mark, Next, OnDemand, Pill, Reason, ReasonLine, Remedy, Text, ofTypes, sum, useTitle, useToast } from "./parts.js";
+import { Actor, Age, Announce, Bar, Empty, ErrorNote, Id, Link, Loading, Mark, Next, OnDemand, Pill, ReasonLine, Remedy, Text, ofTypes, sum, useTitle, useToast } from "./parts.js";
 import { change, href } from "./router.js";
 
 /** @typedef {import("./types").TaskDetail} Task */
 /** @typedef {import("./types").ItemMap} ItemsPage */
 /** @typedef {import("./types").AttemptRow} Attempt */
-/** @typedef {import("./types").Change} Change */
 /** @typedef {import("./types").ReasonRow} ReasonRow */
 /** @typedef {import("./app.js").Session} Session */
 /** @typedef {{ outline: import("./map.js").Outline, states: string, reasons: ReasonRow[], reasonOf: Map<number, number> }} Items */
@@ -26,7 +25,6 @@ import { change, href } from "./router.js";
 /** @typedef {{ task: Task, items?: Part<Items>, attempts?: Part<Attempt[]> }} Parts */
 
 const CONCEPTS = 3000;
-const MOST_ENTRIES = 1000;
 
 /** @param {{ id: string, query: URLSearchParams, session: Session }} props */
 export function TaskView({ id, query, session }) {
@@ -40,7 +38,6 @@ export function TaskView({ id, query, session }) {
     (parts) => (parts && !parts.attempts ? 0 : parts?.task.live || parts?.task.status === "processing" ? 1500 : 10_000),
   );
   const { refresh } = view;
-  const version = `${view.data?.task.attempt} ${view.data?.task.updated_at} ${view.data?.task.status}`;
 
   useTitle(view.data?.task.title?.slice(0, 100) || id.slice(0, 100));
   /** @param {string} message */
@@ -62,8 +59,9 @@ export function TaskView({ id, query, session }) {
 
   if (!view.data) {
     return html`
+      <p><${Link} to=${href(["tasks"])}>← ${T.task.allTasks}<//></p>
       <h1 tabindex="-1"><${Id} value=${id} /></h1>
-      ${view.error ? html`<${ErrorNote} error=${view.error} retry=${refresh} missing=${T.task.vanished} back=${html`<${Link} to=${href(["tasks"])}>${T.task.allTasks}<//>`} />` : html`<${Loading} like="one" />`}
+      ${view.error ? html`<${ErrorNote} error=${view.error} at=${null} retry=${refresh} missing=${T.task.vanished} />` : html`<${Loading} like="one" />`}
     `;
   }
 
@@ -95,9 +93,7 @@ export function TaskView({ id, query, session }) {
           ${shown && !found.erased && html`<${Missing} task=${found} items=${shown} chosen=${reason} />`}
           ${
             !found.erased &&
-            html`<${Attempts} session=${session} waits=${isWaiting(found)} attempts=${attempts?.data ?? null} error=${attempts?.error ?? null} retry=${refresh}>
-              <${Log} id=${id} session=${session} version=${version} />
-            <//>`
+            html`<${Attempts} session=${session} waits=${isWaiting(found)} attempts=${attempts?.data ?? null} error=${attempts?.error ?? null} retry=${refresh} />`
           }
         </div>
         ${
@@ -345,7 +341,7 @@ function Head({ task, items, acts, sees, onRetry, onRedrive, onCancel }) {
           </div>
           <ul class="legend">
             ${shown.map(
-              (state) => html`<li key=${state} title=${T.statesHelp[state]}>
+              (state) => html`<li key=${state}>
                 <${Mark} state=${state} /> ${T.states[state]} <strong>${number(counts[state] ?? 0)}</strong>
               </li>`,
             )}
@@ -361,8 +357,7 @@ function Head({ task, items, acts, sees, onRetry, onRedrive, onCancel }) {
             ${missing === 0 ? T.task.finalize : task.attempt === 0 ? T.task.start : T.task.retry(number(missing))}
           </button>`
         }
-        ${acts && task.actions.narrow && task.attempt > 0 && html`<${TypeRetries} task=${task} onRetry=${onRetry} />`}
-        ${acts && task.actions.checkpoint && html`<button type="button" onClick=${onRedrive}>${T.task.redrive}</button>`}
+        ${acts && html`<${MoreActions} task=${task} onRetry=${onRetry} onRedrive=${onRedrive} />`}
         ${acts && task.actions.cancel && html`<button type="button" onClick=${onCancel}>${T.task.cancelTask}</button>`}
       </div>
     </div>
@@ -413,11 +408,15 @@ function Missing({ task, items: { states, reasons }, chosen }) {
           ({ reason, index }) => html`
             <li key=${index} class=${chosen === index ? "chosen" : ""}>
               <strong class="count">${number(reason.items)}</strong>
-              <div class="reason-what"><${Reason} code=${reason.error_code} reason=${reason.reason}><p class="meta">${ofTypes(reason.by_type)} · ${T.stages[reason.stage] ?? reason.stage}</p><//></div>
-              <${Remedy} code=${reason.error_code} action=${reason.remedy} text=${reason.remedy_text} />
-              <button type="button" class="small" aria-pressed=${chosen === index} onClick=${() => change({ reason: chosen === index ? null : reasonKey(reason) }, { replace: true })}>
-                ${chosen === index ? T.task.showAll : T.task.show}
-              </button>
+              <div class="reason-what">
+                <p><${ReasonLine} code=${reason.error_code} reason=${reason.reason} /></p>
+                <${Remedy} code=${reason.error_code} action=${reason.remedy} text=${reason.remedy_text} />
+                <p class="meta">
+                  <button type="button" class="quiet" title=${T.task.show} aria-pressed=${chosen === index} onClick=${() => change({ reason: chosen === index ? null : reasonKey(reason) }, { replace: true })}>
+                    ${ofTypes(reason.by_type)}<span class="visually-hidden">: ${T.task.show}</span>
+                  </button> · ${T.stages[reason.stage] ?? reason.stage}
+                </p>
+              </div>
             </li>
           `,
         )}
@@ -428,28 +427,42 @@ function Missing({ task, items: { states, reasons }, chosen }) {
             sum(counts) > 0 &&
             html`<li key=${state}>
               <strong class="count">${number(sum(counts))}</strong>
-              <div class="reason-what"><p>${T.task.without[state]}</p><p class="meta">${ofTypes(counts)}</p></div>
-              <p class="heals">${text[state]}</p>
+              <div class="reason-what"><p>${T.task.without[state]}</p><p class="heals">${text[state]}</p><p class="meta">${ofTypes(counts)}</p></div>
             </li>`
           );
         })}
       </ul>
+      ${
+        rows.length > 0 &&
+        html`<details class="original">
+          <summary>${T.reasonOriginal}</summary>
+          ${rows.map(({ reason, index }) => html`<p key=${index}><code>${reason.error_code}</code> <${Text} value=${reason.reason} /></p>`)}
+        </details>`
+      }
     </section>
   `;
 }
 
-/** The retries of one content type, as a menu of the retry. @param {{ task: Task, onRetry: (part: { content_type: string }) => void }} props */
-function TypeRetries({ task, onRetry }) {
-  const missing = TYPES.filter((type) => (task.progress?.[type]?.missing ?? 0) > 0);
-  if (missing.length < 2) return null;
+/** Other ways to retry: one content type, or the last run again. @param {{ task: Task, onRetry: (part: { content_type: string }) => void, onRedrive: () => void }} props */
+function MoreActions({ task, onRetry, onRedrive }) {
+  const types = task.actions.narrow && task.attempt > 0 ? TYPES.filter((type) => (task.progress?.[type]?.missing ?? 0) > 0) : [];
+  if (types.length < 2 && !task.actions.checkpoint) return null;
   return html`<details class="choices">
-    <summary aria-label=${T.task.retryPart}>▾</summary>
+    <summary>${T.task.more} ▾</summary>
     <div>
-      ${missing.map(
-        (type) => html`<button type="button" key=${type} class="quiet" onClick=${() => onRetry({ content_type: type })}>
-          ${T.task.retryType((T.typesMany[type] ?? type).toLocaleLowerCase(), number(task.progress[type]?.missing ?? 0))}
-        </button>`,
-      )}
+      ${
+        types.length > 1 &&
+        types.map(
+          (type) => html`<button type="button" key=${type} class="quiet" onClick=${() => onRetry({ content_type: type })}>
+            ${T.task.retryType((T.typesMany[type] ?? type).toLocaleLowerCase(), number(task.progress[type]?.missing ?? 0))}
+          </button>`,
+        )
+      }
+      ${
+        task.actions.checkpoint &&
+        html`<button type="button" class="quiet" aria-describedby="redrive-help" onClick=${onRedrive}>${T.task.redrive}</button>
+          <p id="redrive-help" class="meta">${T.heal.redriveText}</p>`
+      }
     </div>
   </details>`;
 }
@@ -498,8 +511,8 @@ function FindConcept({ outline, onOpen }) {
   `;
 }
 
-/** @param {{ session: Session, waits: boolean, attempts: Attempt[] | null, error: import("./api.js").ApiError | null, retry: () => void, children: any }} props */
-function Attempts({ session, waits, attempts, error, retry, children }) {
+/** @param {{ session: Session, waits: boolean, attempts: Attempt[] | null, error: import("./api.js").ApiError | null, retry: () => void }} props */
+function Attempts({ session, waits, attempts, error, retry }) {
   const [latest, ...older] = attempts ?? [];
   return html`
     <section class="attempts" aria-labelledby="attempts-heading">
@@ -515,7 +528,6 @@ function Attempts({ session, waits, attempts, error, retry, children }) {
           <ol reversed>${older.map((attempt) => html`<${AttemptEntry} key=${attempt.attempt} attempt=${attempt} session=${session} />`)}</ol>
         </details>`
       }
-      ${children}
     </section>
   `;
 }
@@ -578,49 +590,4 @@ function AttemptEntry({ attempt, waits, session }) {
       ${Object.entries(attempt.temporary).map(([code, items]) => html`<p class="meta outage" key=${code}>${T.task.temporary} ${number(items)}: <${ReasonLine} code=${code} reason=${code} /></p>`)}
     </li>
   `;
-}
-
-/** What happened to the task, in order, read on demand. @param {{ id: string, session: Session, version: string }} props */
-function Log({ id, session, version }) {
-  const [open, setOpen] = useState(false);
-  return html`<details onToggle=${(/** @type {any} */ event) => setOpen(event.currentTarget.open)}>
-    <summary>${T.log.heading}</summary>
-    ${open && html`<${LogEntries} id=${id} session=${session} version=${version} />`}
-  </details>`;
-}
-
-/** @param {{ id: string, session: Session, version: string }} props */
-function LogEntries({ id, session, version }) {
-  const { data, error, refresh } = useLive(
-    `changes ${id}`,
-    /** @type {(signal: AbortSignal, previous: { rows: Change[], cursor: string | null } | null) => Promise<{ rows: Change[], cursor: string | null }>} */ (
-      async (signal, previous) => {
-        let { rows, cursor } = previous ?? { rows: [], cursor: null };
-        // The answer has at most a page; the next one continues after its last entry.
-        for (let pages = 0; pages < 10; pages += 1) {
-          const page = await get(["tasks", id, "changes"], { ...session.scope(), after: cursor }, signal);
-          rows = [...rows, ...page.items].slice(-MOST_ENTRIES);
-          cursor = page.next_cursor ?? cursor;
-          if (!page.more) break;
-        }
-        return { rows, cursor };
-      }
-    ),
-    () => null,
-    version,
-  );
-  if (!data) return error ? html`<${ErrorNote} error=${error} retry=${refresh} />` : html`<${Loading} />`;
-  if (data.rows.length === 0) return html`<p class="meta">${T.log.empty}</p>`;
-  return html`<ol class="log" tabindex="0" reversed>
-    ${[...data.rows].reverse().map(
-      (each) => html`<li key=${each.id}>
-        <time class="meta" datetime=${each.time}>${moment(each.time)}</time>
-        <span>${T.log.types[each.type] ?? each.type}${each.data.attempt ? html` <span class="meta">${T.task.attemptNumber(each.data.attempt)}</span>` : ""}</span>
-        <span class="meta">
-          ${each.data.content_type ? `${T.types[each.data.content_type] ?? each.data.content_type} ` : ""}${each.data.concept_id && html`<${Id} value=${each.data.concept_id} />`}
-          ${each.data.error_code && html` <code>${each.data.error_code}</code>`}
-        </span>
-      </li>`,
-    )}
-  </ol>`;
 }

@@ -6,7 +6,7 @@ import { RecoveryDialog } from "./heal.js";
 import { html } from "./html.js";
 import { T, moment, number } from "./language.js";
 import { useLive } from "./live.js";
-import { Age, Empty, ErrorNote, Id, Link, Loading, Pill, Progress, ReasonLine, Text, sum, useTitle } from "./parts.js";
+import { Age, Empty, ErrorNote, Id, Link, Loading, Pill, Progress, ReasonLine, Text, sum, useTitle, whyOf } from "./parts.js";
 import { change, href } from "./router.js";
 
 /** @typedef {import("./types").TaskRow} TaskRow */
@@ -132,8 +132,8 @@ export function TasksView({ query, session }) {
         <span class="visually-hidden">: ${live ? T.tasksView.pause : T.tasksView.resume}</span>
       </button>
     </div>
-    ${(filtered || (data?.total ?? 1) > 0) && html`<${FilterBar} query=${query} session=${session} filtered=${filtered} />`}
-    ${error && html`<${ErrorNote} error=${error} at=${data ? at : null} retry=${refresh} />`}
+    ${(data ? filtered || data.total > 0 : !error) && html`<${FilterBar} query=${query} session=${session} filtered=${filtered} />`}
+    ${error && html`<${ErrorNote} error=${error} at=${at} retry=${refresh} />`}
     ${!data && !error && html`<${Loading} like="list" />`}
     ${
       data &&
@@ -287,7 +287,7 @@ function TaskList({ rows, live, users, chosen, toggle, choose }) {
             <div class="reason">
               ${task.turn.who === "person" && html`<span class="needs" title=${T.needsPerson}>▲ <span>${T.needsPerson}</span></span>`}
               ${task.turn.who === "automatic" && task.turn.at && html`<span class="heals">${T.turn.who.automatic} <time datetime=${task.turn.at}>${moment(task.turn.at)}</time></span>`}
-              ${task.top_reason && html`<${ReasonLine} code=${task.top_reason.error_code} reason=${task.top_reason.reason} />`}
+              ${task.top_reason ? html`<${ReasonLine} code=${task.top_reason.error_code} reason=${task.top_reason.reason} />` : task.status !== "completed" && html`<span class="clamp calm">${whyOf(task.turn.why)}</span>`}
             </div>
             <p class="ids meta"><${Id} value=${task.task_id} /></p>
             ${users && html`<span class="user meta"><${Link} to=${href(["tasks"], { user_id: task.user_id })}><${Id} value=${task.user_id} /><//></span>`}
@@ -308,5 +308,5 @@ function RowProgress({ task, detail }) {
   }
   if (task.erased) return "";
   if (task.progress) return html`<${Progress} ...${task.progress} />`;
-  return html`<span class="meta">${task.attempt > 0 ? T.tasksView.firstAttempt : task.status === "processing" ? T.tasksView.notOurs : T.tasksView.neverRun}</span>`;
+  return html`<span class="meta">${task.attempt > 0 ? T.tasksView.firstAttempt : (T.tasksView.elsewhere[task.status] ?? T.tasksView.neverRun)}</span>`;
 }

@@ -66,15 +66,36 @@ export const en = {
   },
 
   errors: {
-    network: "The API cannot be reached. Your network may be down. The console retries automatically.",
+    network: "The API cannot be reached.",
     token: "Your sign-in has expired or is not accepted.",
     forbidden: "Your role does not allow this. An operator can do it.",
     missing: "This does not exist, or it belongs to another user.",
+    noView: "The console has no such page.",
     conflict: "The request is not possible now.",
     invalid: "The request was not accepted.",
-    busy: "The API has too many requests at the moment. The console retries automatically.",
-    unavailable: "The API does not respond at the moment. The console retries automatically; no data is lost.",
-    unexpected: "The console cannot process the response of the API. The API may be older than the console.",
+    busy: "The API has too many requests at the moment.",
+    unavailable: "The API does not respond at the moment.",
+    unexpected: "The console cannot process the response of the API.",
+    since: "Since",
+    stillWorks: "What still works",
+    /** @type {Record<string, string>} */
+    works: {
+      network: "Runs continue without this page. Readable without the API:",
+      busy: "Runs are not affected. Readable without the API:",
+      unavailable: "No data is lost: saved and staged content stays, and runs repeat a step that fails. Readable without the API:",
+    },
+    step: "Next step",
+    /** @type {Record<string, string>} */
+    next: {
+      network: "Check your network. The console tries again automatically.",
+      token: "Sign in again.",
+      forbidden: "Ask an operator to do it, or for the role.",
+      missing: "Check the address, or look for it in the list.",
+      invalid: "Check the address, or look for it in the list.",
+      busy: "The console tries again automatically.",
+      unavailable: "The console tries again automatically. If it stays so, follow the runbook.",
+      unexpected: "Reload the page. The API may be older than the console.",
+    },
     /** @param {string} age */
     stale: (age) => `Shown as of ${age}.`,
   },
@@ -114,14 +135,6 @@ export const en = {
     G: "generating",
     T: "staged",
     S: "saved",
-  },
-  /** @type {Record<string, string>} */
-  statesHelp: {
-    F: "It could not be generated or saved; the reason is recorded.",
-    M: "Not generated yet, and no failure is recorded.",
-    G: "An attempt is processing it.",
-    T: "Generated and paid for; the next attempt saves it.",
-    S: "In the content table.",
   },
   /** @type {Record<string, string>} */
   stages: { generate: "while generating", save: "while saving", workflow: "while running" },
@@ -251,23 +264,6 @@ export const en = {
     recovery: "recovery",
     none: "Nothing has this name.",
   },
-  log: {
-    heading: "Log of this task",
-    empty: "Nothing is recorded yet.",
-    /** @type {Record<string, string>} */
-    types: {
-      "Attempt Started": "attempt started",
-      "Concept Completed": "concept complete",
-      "Concept Failed": "concept incomplete",
-      "Batch Saved": "batch saved",
-      "Item Saved": "item saved",
-      "Item Failed": "item failed",
-      "Task Finalized": "outcome recorded",
-      "Task Cancelled": "task cancelled",
-      "Automatic Attempts Exhausted": "a person is needed",
-      "Recovery Ended": "recovery ended",
-    },
-  },
 
   tasksView: {
     search: "Search",
@@ -315,7 +311,8 @@ export const en = {
     ofAll: (saved, total) => `${saved} of ${total}`,
     firstAttempt: "first attempt under way",
     untitled: "Untitled",
-    notOurs: "handled by the product",
+    /** @type {Record<string, string>} */
+    elsewhere: { processing: "handled by the product", failed: "failed in the product" },
   },
 
   task: {
@@ -325,7 +322,7 @@ export const en = {
     waiting: "waiting",
     /** @param {string} count */
     retry: (count) => `Retry missing (${count})`,
-    retryPart: "Retry a part of it",
+    more: "More",
     id: "Task",
     erasedPill: "erased",
     /** @param {string} date */
@@ -349,7 +346,7 @@ export const en = {
     retryConcept: "Retry this concept",
     /** @param {string} type @param {string} count */
     retryType: (type, count) => `Retry ${type} (${count})`,
-    regenerate: "Generate again",
+    regenerate: "Regenerate",
     redrive: "Redrive the last run",
     cancelTask: "Cancel task",
     finalize: "Correct the record",
@@ -363,7 +360,6 @@ export const en = {
     /** @type {Record<string, string>} */
     becomesNow: { T: "This attempt saves it. It costs no tokens.", M: "This attempt generates it.", G: "This attempt generates and saves it." },
     show: "Show on the map",
-    showAll: "Show all",
     map: "Content",
     mapHelp: "Arrow keys move, Enter opens, N and Shift+N go to the next and the previous problem.",
     noProblems: "There is no further problem.",
@@ -437,7 +433,7 @@ export const en = {
     recoveryHeading: "Heal many tasks",
     redriveHeading: "Redrive the last run",
     cancelHeading: "Cancel this task",
-    regenerateHeading: "Generate saved content again",
+    regenerateHeading: "Regenerate saved content",
     preview: "Preview",
     previewing: "Calculating the preview…",
     fromStaging: "saved from staging",
@@ -471,7 +467,7 @@ export const en = {
     price: "Tokens, about",
     /** @param {string} items */
     allMissing: (items) => `Also retry what these tasks miss for other causes: ${items}`,
-    redriveText: "The last execution continues from the state that failed. It processes only the missing items.",
+    redriveText: "The same execution continues, with its history. The work is that of a retry.",
     cancelText:
       "The run is stopped and the task is marked as cancelled. Staged content is kept, and a retry can continue later.",
     regenerateText: "The saved content is replaced by newly generated content. This costs tokens.",

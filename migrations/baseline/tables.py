@@ -260,7 +260,6 @@ CREATE TABLE content_origins (
     generator text,
     model_id text,
     prompt_version text,
-    service_tier text,
     tokens_in integer,
     tokens_out integer,
     content_fingerprint text,

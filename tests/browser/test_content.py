@@ -410,10 +410,10 @@ def test_a_saved_item_is_changed_as_an_instruction_says(console: Console) -> Non
             route.fulfill(json={"status": "processing"})
 
     page.route("**/retry?*", answer)
-    page.get_by_role("button", name="Generate again").click()
+    page.get_by_role("button", name="Regenerate").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Change (optional)").fill("  Add an example.  ")
-    dialog.get_by_role("button", name="Generate again").click()
+    dialog.get_by_role("button", name="Regenerate").click()
     expect(dialog).to_be_hidden()
     (body,) = sent
     assert body["instruction"] == "Add an example."

@@ -40,7 +40,7 @@ def test_an_operator_recovers_many_tasks_with_canary_pause_and_resume(console: C
     console.open("/tasks?q=outage-&status=failed")
     page.get_by_role("button", name="Heal all 12 that match").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog.locator(".tiles")).to_contain_text("12tasks")
+    expect(dialog.locator(".tiles")).to_contain_text("tasks12")
     dialog.get_by_label("Reason").fill("after the outage")
     dialog.get_by_label("Canary tasks").fill("5")
     dialog.get_by_label("Tasks per minute").fill("600")

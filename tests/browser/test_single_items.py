@@ -43,10 +43,10 @@ def test_one_item_one_type_and_a_saved_item(browser: Browser, api: RealApi) -> N
 
         of_tutorial = page.locator('.drawer [data-type="tutorial"]')
         expect(of_tutorial).to_contain_text("version 1")
-        of_tutorial.get_by_role("button", name="Generate again").click()
+        of_tutorial.get_by_role("button", name="Regenerate").click()
         expect(page.get_by_role("dialog")).to_contain_text("replaced by newly generated content")
         assert console.axe() == []
-        start_and_play(page, api, "Generate again")
+        start_and_play(page, api, "Regenerate")
         expect(of_tutorial).to_contain_text("version 2")
         expect(page.locator(".attempt")).to_have_count(4)
         expect(page.locator(".saved")).to_contain_text(f"{ITEMS} of {ITEMS} items saved")

@@ -13,10 +13,10 @@ from tests.browser.tasks import (
     CONCEPTS,
     ELSEWHERE,
     FORGOTTEN,
-    HEALED,
     PARTLY_FAILED,
     RUNNING,
     UNTOUCHED,
+    concept,
     large,
     load,
     running,
@@ -112,7 +112,7 @@ def test_dialogs_are_accessible_and_fit(browser: Browser, api: RealApi, look: Lo
 def test_the_page_to_sign_in_is_accessible(browser: Browser, api: RealApi, look: Look) -> None:
     with console_in(browser, api.url, look) as console:
         console.open()
-        expect(console.page.locator("textarea")).to_be_visible()
+        expect(console.page.locator("#token")).to_be_visible()
         assert console.axe() == []
         assert console.overflow() == 0
 
@@ -130,7 +130,24 @@ def test_a_refused_request_shows_a_message_and_a_next_step(
     else:
         expect(note).to_contain_text(SENTENCES[status])
     expect(note.get_by_role("button", name="Try again")).to_be_visible()
+    since = ["Since", "What still works"] if status != 403 else []
+    expect(note.locator("dt")).to_have_text([*since, "Next step"])
+    expect(note.get_by_role("heading")).to_be_visible()
+    expect(console.page.locator("main h1")).to_be_visible()
+    expect(console.page.locator("main :is(.chips, .filters)")).to_have_count(0)  # they would change nothing
     assert console.axe() == []
+
+
+def test_an_outage_keeps_the_time_of_its_beginning_and_the_runbook(console: Console) -> None:
+    console.answer_with(503)
+    console.open("/tasks")
+    note = console.page.get_by_role("alert")
+    begin = note.locator("time").get_attribute("datetime")
+    with console.page.expect_request(re.compile("/api/v1/tasks")):
+        console.page.evaluate("dispatchEvent(new Event('online'))")
+    expect(note.locator("time")).to_have_attribute("datetime", begin or "")
+    note.get_by_role("link", name="Runbook").click()
+    expect(console.page.get_by_role("heading", name="A thousand tasks failed")).to_be_visible()
 
 
 def test_without_a_network_the_view_stays_and_updates_again_until_it_is_paused(console: Console) -> None:
@@ -152,7 +169,7 @@ def test_an_expired_token_leads_back_to_the_same_view(console: Console) -> None:
     expect(console.page.get_by_role("alert")).to_contain_text("expired")
     console.page.unroute_all()
     console.page.get_by_label("Token").fill(token_of("operator"))
-    console.page.get_by_role("button", name="Sign in").click()
+    console.page.get_by_label("Token").press("Enter")
     expect(console.page.get_by_role("heading", name="Failures")).to_be_visible()
     assert console.page.url.endswith("#/failures?content_type=quiz")
 
@@ -189,7 +206,8 @@ def test_an_empty_system_shows_a_message_and_what_the_role_may_do(
 )
 def test_an_unknown_task_shows_a_message(console: Console, name: str, sentence: str) -> None:
     console.open(f"/tasks/{quote(name, safe='')}")
-    expect(console.page.get_by_role("alert")).to_contain_text(sentence)
+    expect(console.page.get_by_role("alert").get_by_role("heading")).to_contain_text(sentence)
+    expect(console.page.get_by_role("alert").locator("dt")).to_have_text("Next step")
     expect(console.page.get_by_role("button", name="Try again")).to_have_count(0)
     console.page.get_by_role("link", name="All tasks").click()
     expect(console.page.get_by_role("heading", name="Tasks")).to_be_visible()
@@ -261,7 +279,7 @@ def test_three_thousand_concepts_are_one_picture(console: Console, api: RealApi)
     page.get_by_label("Find a concept").press("Enter")
     expect(page.locator("#drawer-heading")).to_contain_text("Attention and decoding 1")
     page.keyboard.press("Escape")
-    page.locator(".reasons li > button").first.click()
+    page.locator(".reasons li button").first.click()
     expect(page.locator("path.dim").first).to_be_attached()
     assert "reason=" in page.url
 
@@ -293,7 +311,9 @@ def test_a_task_that_stands_still_says_why_and_nothing_of_it_pulses(console: Con
     with waiting(api, "waiting"):
         expect_still("Waits in the queue, place 1")
         console.open("/health")
-        expect(page.locator(".tiles")).to_contain_text("1Attempts in the queueThe oldest joined")
+        expect(page.locator(".tiles")).to_contain_text(
+            re.compile("Attempts in the queueThe oldest joined .*1")
+        )
         with stopped(api, "the bill"):
             expect_still("Generation is stopped. “the bill”")
     console.open(f"/tasks/{RUNNING}")
@@ -372,6 +392,11 @@ def test_a_task_that_the_product_is_processing_can_be_taken_over(console: Consol
 def test_a_redrive_that_is_not_possible_is_answered_with_the_reason(console: Console) -> None:
     page = console.page
     console.open(f"/tasks/{FORGOTTEN}")
+    expect(page.get_by_role("button", name="Redrive the last run")).to_be_hidden()
+    page.locator(".choices summary", has_text="More").click()
+    expect(page.get_by_role("button", name="Redrive the last run")).to_have_accessible_description(
+        re.compile("same execution continues, with its history.*work is that of a retry")
+    )
     page.get_by_role("button", name="Redrive the last run").click()
     page.get_by_role("button", name="Redrive", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("Use Retry instead")
@@ -497,7 +522,7 @@ def test_selected_tasks_are_retried_after_a_preview_with_a_reason(console: Conso
     assert console.axe() == []
     page.get_by_role("button", name="Heal 2 selected").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog.locator(".tiles")).to_contain_text(f"{2 * TYPES}generated")
+    expect(dialog.locator(".tiles")).to_contain_text(f"generated{2 * TYPES}")
     dialog.get_by_role("button", name="Start the recovery").click()
     expect(dialog).to_contain_text("Give a reason")
     dialog.get_by_label("Reason").fill("two of the outage")
@@ -551,22 +576,79 @@ def test_pages_without_rows_are_skipped_until_the_list_ends(console: Console) ->
     assert [re.findall("cursor=(c.)", url) for url in asked[:3]] == [[], ["c1"], ["c2"]]
 
 
-def test_what_is_opened_before_the_attempts_arrive_stays_open_and_their_place_is_marked(
+@pytest.mark.parametrize("look", [Look(), Look("zh", "dark", 360)], ids=str)
+def test_each_task_that_is_not_complete_has_a_reason_in_the_list(
+    browser: Browser, api: RealApi, look: Look
+) -> None:
+    """Regression: a red "failed" stood beside "not started" and an empty reason."""
+    with console_in(browser, api.url, look, "operator") as console:
+        console.open(f"/tasks?{'&'.join(f'status={each}' for each in ('failed', 'pending', 'cancelled'))}")
+        rows = console.page.locator(".task")
+        expect(rows.nth(20)).to_be_visible()
+        assert [
+            each for each in rows.locator(".reason").all_inner_texts() if len(each.strip("▲ \n")) < 4
+        ] == []
+        never_run = rows.filter(has_text="Broken roadmap").first
+        expect(never_run).to_contain_text(
+            "failed in the product" if look.language == "en" else "在产品中失败"
+        )
+
+
+def test_a_recovery_that_a_person_must_look_at_is_seen_in_the_list(console: Console) -> None:
+    """Regression: all had the same grey edge."""
+    console.open("/recoveries")
+    edges = {
+        state: console.page.locator(".group", has_text=text).first.evaluate(
+            "each => getComputedStyle(each).borderInlineStartColor"
+        )
+        for state, text in (
+            ("paused", "paused by breaker, release"),
+            ("stopped", "stopped by canary, release"),
+            ("running", "after the database outage of"),
+        )
+    }
+    assert edges["paused"] == edges["stopped"] != edges["running"]
+
+
+def test_the_sheet_on_a_phone_shows_the_reason_and_the_filters_of_the_list_are_all_seen(
     browser: Browser, api: RealApi
 ) -> None:
-    """Regression: nothing showed that attempts were loading, and the task's log stood in their place."""
-    held, released = list[Route](), list[bool]()
-    with console_in(browser, api.url, role="operator") as console:
-        console.page.route("**/attempts?*", lambda it: it.continue_() if released else held.append(it))
-        console.open(f"/tasks/{HEALED}")
-        attempts = console.page.locator(".attempts")
-        expect(attempts.get_by_role("status", name="Loading")).to_be_visible()
-        log = attempts.locator("details").filter(has_text="Log of this task")
-        log.locator("summary").click()
-        released.append(True)
-        for route in held:
-            route.continue_()
-        expect(attempts.get_by_role("status", name="Loading")).to_have_count(0)
-        expect(log.locator(".log")).to_be_visible()
-        earlier = console.page.locator(".attempts > details:has(> ol .attempt)")
-        expect(earlier).not_to_have_attribute("open", "")
+    with console_in(browser, api.url, NARROW, "owner") as console:
+        page = console.page
+        console.open(f"/tasks/{PARTLY_FAILED}?item={quote(concept(PARTLY_FAILED, 2), safe='')}&type=quiz")
+        page.locator(".drawer mark").first.wait_for()
+        page.wait_for_timeout(300)  # for a scroll that must not happen
+        reason = page.locator(".drawer .note p").first.bounding_box()
+        tabs = page.locator(".tabs").bounding_box()
+        assert reason is not None
+        assert tabs is not None
+        assert tabs["y"] + tabs["height"] <= reason["y"] <= 740 - reason["height"]
+        console.open("/tasks")
+        chips = page.locator(".filters .chip")
+        expect(chips).to_have_count(6)
+        sides = "all => all.map((each) => each.getBoundingClientRect().right)"
+        assert max(chips.evaluate_all(sides)) <= NARROW.width
+
+
+def test_a_number_is_announced_after_its_name(console: Console) -> None:
+    console.open("/health")
+    console.settled()
+    assert (
+        console.page.locator(".tiles > div").evaluate_all(
+            "all => all.map((each) => each.firstElementChild.tagName)"
+        )
+        == ["DT"] * console.page.locator(".tiles > div").count()
+    )
+
+
+def test_the_sentence_that_decides_is_not_the_palest(console: Console) -> None:
+    """Regression: two controls stood in each row, and what becomes of the items was grey."""
+    console.open(TASK)
+    row = console.page.locator(".reasons li").first
+    colour = "each => getComputedStyle(each).color"
+    decides = row.locator(":is(.heals, .needs)").evaluate(colour)
+    assert decides == row.locator(".reason-what > p").first.evaluate(colour)
+    assert decides != row.locator(".meta").first.evaluate(colour)
+    expect(console.page.locator(".reasons").get_by_text("Recorded text")).to_have_count(1)
+    row.get_by_role("button", name=re.compile("Show on the map")).click()
+    expect(console.page.locator("path.dim").first).to_be_attached()

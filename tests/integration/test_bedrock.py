@@ -318,26 +318,6 @@ def test_a_strict_tool_has_a_closed_schema(server: ConverseServer) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("tier", "class_", "sent"),
-    [
-        ("flex", "bulk", {"type": "flex"}),
-        ("flex", "interactive", None),
-        ("default", "bulk", None),
-    ],
-)
-def test_only_bulk_items_use_the_tier_for_them(
-    roadmap: Pipeline, server: ConverseServer, tier: str, class_: str, sent: object
-) -> None:
-    use(roadmap, server, MODEL_BULK_TIER=tier)
-    planned = roadmap.plan()
-    roadmap.execute("UPDATE content_queue SET class = :class", **{"class": class_})
-    roadmap.generate(roadmap.requests(planned)[0])
-    assert len(server.calls) == ITEMS
-    assert [call.request.get("serviceTier") for call in server.calls] == [sent] * ITEMS
-
-
-@pytest.mark.slow
 def test_tokens_are_counted_per_item(
     roadmap: Pipeline,
     server: ConverseServer,

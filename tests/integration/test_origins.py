@@ -94,7 +94,6 @@ def test_each_saved_item_has_one_origin(pipeline: Pipeline) -> None:
             read = read_origin(connection, "r-1", Item(GENERATED, kind), origin["content_id"])
         assert read is not None
         assert read.actor == "console", "that of the attempt"
-        assert origin["service_tier"] is None
 
 
 def test_saving_again_records_no_second_origin(pipeline: Pipeline) -> None:

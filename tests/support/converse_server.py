@@ -264,7 +264,6 @@ class ConverseServer(http_server.HttpServer):
             "MODEL_TEMPERATURE": "0.5",
             "MODEL_MAX_OUTPUT_TOKENS": "8000",
             "MODEL_OUTPUT_BURNDOWN": "1",
-            "MODEL_BULK_TIER": "default",
             "MODEL_TIMEOUT": "20",
             "TASK_TOKEN_BUDGET": "10000000",
             **changes,

@@ -187,7 +187,7 @@ def origin_text(origin: ItemOrigin | None) -> str:
     """How a content came to be, in one line."""
     if origin is None:
         return "not recorded"
-    parts = [origin.generator, origin.model_id, origin.prompt_version, origin.service_tier]
+    parts = [origin.generator, origin.model_id, origin.prompt_version]
     if origin.tokens_out:
         parts.append(f"{origin.tokens_in} + {origin.tokens_out} tokens")
     if origin.attempt is not None:

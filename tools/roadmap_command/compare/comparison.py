@@ -75,7 +75,6 @@ class Comparison:
             item.concept,
             item.content_type,
             item.learner,
-            is_bulk=True,
             roadmap_id=item.roadmap_id,
             idempotency_token=str(uuid.uuid4()),  # a function may keep its answers by it
         )

@@ -136,7 +136,7 @@ class Judge:
     ) -> AnswerT:
         """Ask, and read the answer. If it cannot be read, request one correction."""
         user = f"<content>\n{encoded(data)}\n</content>\n\n{task}"
-        prompt = Prompt(_SYSTEM, user, tool, "Hands in the answer.", schema, tool, OUTPUT_SHARE, is_bulk=True)
+        prompt = Prompt(_SYSTEM, user, tool, "Hands in the answer.", schema, tool, OUTPUT_SHARE)
         rejected: Rejected | None = None
         while True:
             answer = self._generator.ask(prompt, rejected, self._allowance)

@@ -33,7 +33,7 @@ def read_task_source(
     row = read_source(connection, task.roadmap_id, min(start, 2**30), PIECE)
     if known not in ("", row.fingerprint):
         raise ChangedSinceError("the framework has been changed since the previous piece: begin again")
-    request, _ = read_user_request(connection, task_id)
+    request = read_user_request(connection, task_id)
     end = start + PIECE
     logger.info("task_source_read", task_id=task_id, actor=caller.actor)
     return TaskSource(

@@ -189,7 +189,6 @@ class Origin(Payload):
     prompt_version: Name | None = None
     """The name of the prompt and a hash of its files."""
 
-    service_tier: Name | None = None
     tokens_in: Tokens | None = None
     tokens_out: Tokens | None = None
     instruction: Name | None = None

@@ -45,9 +45,6 @@ class BedrockModel(PromptedModel):
     strict: bool = False
     """Whether the model is required to match the tool's schema, which not all models support."""
 
-    bulk_tier: str = "default"
-    """The service tier for items that no person waits for."""
-
     def ask(self, prompt: Prompt, rejected: Rejected | None) -> Answer:
         """Send one Converse request; see `Model.ask`."""
         limits: dict[str, Any] = {"maxTokens": prompt.most_output(self.max_output)}
@@ -59,7 +56,6 @@ class BedrockModel(PromptedModel):
             "inputSchema": {"json": strict_schema(prompt.schema) if self.strict else prompt.schema},
             **({"strict": True} if self.strict else {}),
         }
-        has_tier = prompt.is_bulk and self.bulk_tier != "default"
         try:
             response = self.client.converse(
                 modelId=self.model_id,
@@ -67,7 +63,6 @@ class BedrockModel(PromptedModel):
                 messages=[_message("user", {"text": prompt.user}), *_correction_request(rejected)],
                 inferenceConfig=limits,
                 toolConfig={"tools": [{"toolSpec": tool}], "toolChoice": {"tool": {"name": prompt.tool}}},
-                **({"serviceTier": {"type": self.bulk_tier}} if has_tier else {}),
             )
         except ClientError as error:
             raise _refusal(error) from error
@@ -110,7 +105,6 @@ def create_model(settings: Settings) -> BedrockModel:
         socket_timeout=socket_timeout,
         temperature=settings.model_temperature,
         strict=settings.model_strict_tools,
-        bulk_tier=settings.model_bulk_tier,
     )
 
 
@@ -142,6 +136,7 @@ def _correction_request(rejected: Rejected | None) -> list[Document]:
 
 
 def _read(response: Mapping[str, Any], tool: str) -> Answer:
+    """The answer in a Converse response: the input of the tool's call, or the fault why there is none."""
     stop: str = response["stopReason"]
     usage = Usage(response["usage"]["inputTokens"], response["usage"]["outputTokens"])
     blocks: list[Document] = response["output"]["message"]["content"]

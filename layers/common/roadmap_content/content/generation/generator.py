@@ -51,6 +51,7 @@ def learner_from(user_request: object) -> Learner:
 
 
 def _tag(language: object) -> str:
+    """The language if it is a tag; otherwise empty: it could be a text that acts as an instruction."""
     return language if isinstance(language, str) and _LANGUAGE_TAG.fullmatch(language) else ""
 
 
@@ -75,9 +76,6 @@ class GenerationRequest:
     learner: Learner = ANYONE
     refused: str | None = None
     """Why the item's earlier content was refused; `None` if it was not."""
-
-    is_bulk: bool = False
-    """Whether the system started the attempt, and no person waits for it."""
 
     draft_number: int = 1
     """Above 1 if a saved item is replaced: another number than that of the item's former drafts."""

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from math import ceil
@@ -67,9 +67,6 @@ class Prompt:
 
     output_share: float = 1.0
     """The maximum output of this content type, as a share of the model's."""
-
-    is_bulk: bool = False
-    """Whether no person waits for the item."""
 
     @property
     def most_tokens(self) -> int:
@@ -163,6 +160,7 @@ def _fitting(section: Mapping[str, object]) -> Document:
 
 
 def _clean(value: Any, depth: int) -> Any:  # noqa: ANN401 - any JSON value
+    """A value with texts that can be sent, cut to `MAX_TEXT`; `None` for what is nested below `depth`."""
     match value:
         case str():
             text = _UNSENDABLE.sub("\ufffd", value)
@@ -178,6 +176,7 @@ def _clean(value: Any, depth: int) -> Any:  # noqa: ANN401 - any JSON value
 
 @cache
 def _template(path: str, changed: Path | None) -> Template:
+    """The template with this path in the folder `changed`, or else in the package `content`."""
     packaged = files(content.__name__) / path
     file = changed / path if changed is not None and (changed / path).exists() else packaged
     return Template(file.read_text("utf-8"))
@@ -219,6 +218,7 @@ def strict_schema(node: Any) -> Any:  # noqa: ANN401 - any part of a schema
 
 
 def _inlined(node: Any, definitions: Document) -> Any:  # noqa: ANN401 - any part of a schema
+    """A part of a schema with its references replaced by their definitions."""
     match node:
         case {"$ref": str(reference)}:
             return _inlined(definitions[reference.removeprefix("#/$defs/")], definitions)
@@ -241,7 +241,7 @@ class PromptedModel:
     def question(self, request: GenerationRequest) -> Prompt:
         """The prompt for an item."""
         parts = request.concept, request.content_type, request.learner, request.refused
-        return replace(prompt_for(*parts, self.prompts, request.change), is_bulk=request.is_bulk)
+        return prompt_for(*parts, self.prompts, request.change)
 
     def need(self, prompt: Prompt, rejected: Rejected | None) -> Need:
         """The most tokens that a call may use."""

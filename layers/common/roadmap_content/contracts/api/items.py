@@ -28,7 +28,6 @@ class ItemOrigin(Payload):
     generator: Generator
     model_id: str | None
     prompt_version: PromptVersion
-    service_tier: str | None
     tokens_in: Count | None
     tokens_out: Count | None
     content_fingerprint: str | None

@@ -154,9 +154,6 @@ class Settings:
     model_output_burndown = Setting("MODEL_OUTPUT_BURNDOWN", _between(1, 100))
     """How often the model's quota counts a token of output."""
 
-    model_bulk_tier = Setting("MODEL_BULK_TIER", _one_of("default", "flex"))
-    """The service tier for items that no person waits for."""
-
     model_timeout = Setting("MODEL_TIMEOUT", _positive)
     """Timeout of one model call, in seconds."""
 

@@ -156,15 +156,13 @@ def _read_context(connection: Connection, request: BatchRequest, items: Collecti
     """
     plan = request.plan
     require_open(connection, plan.task_id, plan.attempt, request.execution_arn)
-    user_request, is_bulk = read_user_request(connection, plan.task_id)
-    learner = learner_from(user_request)
+    learner = learner_from(read_user_request(connection, plan.task_id))
     if not learner.language:  # the course's texts show it
         learner = replace(learner, course=course_texts(connection, plan.roadmap_id))
     return BatchContext(
         refusals(connection, plan.task_id, items),
         _versions(connection, plan.roadmap_id, items),
         learner,
-        is_bulk,
         read_scope(connection, plan.task_id, plan.attempt).scope.instruction,
     )
 

@@ -68,9 +68,6 @@ class BatchContext(NamedTuple):
     """The highest version of each item that has one."""
 
     learner: Learner
-    is_bulk: bool
-    """Whether the system started the attempt."""
-
     instruction: str | None
     """How saved items are to be changed."""
 
@@ -261,7 +258,6 @@ class ItemGeneration:
             item.content_type,
             self._context.learner,
             None if refused is None else refused.reason,
-            is_bulk=self._context.is_bulk,
             draft_number=plan.attempt if item in self._replaces else 1,
             change=self._change(item),
             task_id=plan.task_id,

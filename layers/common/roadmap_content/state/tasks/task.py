@@ -60,12 +60,8 @@ SELECT FROM roadmap_tasks WHERE task_id = :task_id AND user_id = coalesce(:user_
 FOR NO KEY UPDATE
 """)
 
-# Reads the product's request for a task, and whether the system started its current attempt.
-REQUEST = text("""
-SELECT CAST(t.user_request AS text), coalesce(q.class = 'bulk', false)
-FROM roadmap_tasks t LEFT JOIN content_queue q ON (q.task_id, q.attempt) = (t.task_id, t.attempt)
-WHERE t.task_id = :task_id
-""")
+# Reads the product's request for a task.
+REQUEST = text("SELECT CAST(user_request AS text) FROM roadmap_tasks WHERE task_id = :task_id")
 
 # Gives a task its next attempt. Guarantees: of several claims of the same attempt, exactly one succeeds; none
 # succeeds for a task that was cancelled after it had been read, or for an execution of an earlier life of the
@@ -310,12 +306,9 @@ def lock_task_at_once(connection: Connection, task_id: str) -> None:
         raise RoadmapLockedError(f"another session holds task {task_id!r}")
 
 
-def read_user_request(connection: Connection, task_id: str) -> tuple[object, bool]:
-    """The task's `user_request` as the product wrote it, `None` if it is empty; and whether the current
-    attempt is of the class `bulk`.
-    """
-    row = connection.execute(REQUEST, {"task_id": task_id}).one_or_none()
-    return (None, False) if row is None else (_decoded(row[0]), row[1])
+def read_user_request(connection: Connection, task_id: str) -> object:
+    """The task's `user_request` as the product wrote it; `None` if it is empty."""
+    return _decoded(connection.scalar(REQUEST, {"task_id": task_id}))
 
 
 def _decoded(column: str | None) -> Any:  # noqa: ANN401 - any JSON value
