@@ -47,6 +47,7 @@ export function ItemDrawer({ task, concept, type, states, session, acts, changes
   );
   const loaded = details.data !== null;
   useEffect(() => {
+    if (window.matchMedia("(max-width: 700px)").matches) return; // the sheet is low: the reason would be scrolled away
     drawer.current?.querySelector("mark")?.scrollIntoView({ block: "nearest" });
   }, [type, loaded]);
   const missing = TYPES.filter((_, k) => states[k] !== "S" && states[k] !== "G");

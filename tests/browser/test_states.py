@@ -619,10 +619,14 @@ def test_the_sheet_on_a_phone_shows_the_reason_and_the_filters_of_the_list_are_a
         page.locator(".drawer mark").first.wait_for()
         page.wait_for_timeout(300)  # for a scroll that must not happen
         reason = page.locator(".drawer .note p").first.bounding_box()
-        tabs = page.locator(".tabs").bounding_box()
+        head = page.locator(".drawer-head").bounding_box()
         assert reason is not None
-        assert tabs is not None
-        assert tabs["y"] + tabs["height"] <= reason["y"] <= 740 - reason["height"]
+        assert head is not None
+        assert head["y"] + head["height"] <= reason["y"] <= 740 - reason["height"]
+        page.locator(".choices summary").click()
+        menu = page.locator(".choices > div").bounding_box()
+        assert menu is not None
+        assert 0 <= menu["x"] <= 360 - menu["width"]
         console.open("/tasks")
         chips = page.locator(".filters .chip")
         expect(chips).to_have_count(6)
