@@ -37,8 +37,10 @@ WITH expected AS (
     LEFT JOIN pg_attribute a ON a.attrelid = e.relation AND a.attname = e.name AND NOT a.attisdropped
     WHERE e.kind = 'column' AND e.relation IS NOT NULL
 )
-SELECT DISTINCT 'table_missing' AS kind, table_name AS object, '' AS detail
-FROM expected WHERE relation IS NULL
+SELECT 'table_missing' AS kind, table_name AS object,
+    CASE WHEN bool_or(kind = 'table') THEN ': invoke migrate_database, which creates it without its rows' ELSE ''
+    END AS detail
+FROM expected WHERE relation IS NULL GROUP BY table_name
 UNION ALL
 SELECT CASE WHEN g.oid IS NULL THEN 'trigger_missing' ELSE 'trigger_disabled' END,
     e.name || ' of ' || e.table_name, ''
@@ -73,13 +75,14 @@ _NEVER_INSERTED = ("roadmap_metadata", "roadmap_tasks", "quiz_attempts")
 
 # Names the schemas of our tables, if they are not among those that this system reads; otherwise no row.
 MOVED = text("""
-SELECT coalesce(string_agg(quote_ident(n.nspname), ', '), 'no schema') AS schemas
+SELECT coalesce(': it is in ' || string_agg(quote_ident(n.nspname), ', '),
+    ': invoke migrate_database, which creates it without its rows') AS place
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = 'content_installation'
 HAVING to_regclass('content_installation') IS NULL
 """)
 
 MESSAGES: Mapping[str, str] = {
-    "table_missing": "the table is not in the schemas that this system reads",
+    "table_missing": "the table is not in the schemas that this system reads{}",
     "trigger_missing": "the table does not have this trigger: invoke migrate_database, which restores it",
     "trigger_disabled": "the trigger is disabled: ALTER TABLE … ENABLE TRIGGER",
     "index_missing": "the table does not have this index: invoke migrate_database, which restores it",
@@ -96,7 +99,7 @@ def find_differences(connection: Connection) -> list[DatabaseFinding]:
     tables are hidden from the role, or in a schema that the product has renamed, only that.
     """
     if moved := connection.scalar(MOVED):
-        message = f"{MESSAGES['table_missing']}: it is in {moved}"
+        message = MESSAGES["table_missing"].format(moved)
         return [DatabaseFinding(kind="table_missing", object="content_installation", message=message)]
     hidden = find_hidden(connection)
     try:
