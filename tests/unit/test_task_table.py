@@ -8,6 +8,7 @@ FAILED = example(
     task_id="t-1",
     title="A roadmap",
     status="failed",
+    erased=False,
     turn={"who": "person", "at": None, "why": "Retry it."},
     progress={"missing": 1, "failed": 1, "saved": 2, "total": 3},
     top_reason=example("TopReason", error_code="InvalidContent", reason="a NUL character"),
@@ -28,7 +29,7 @@ def test_a_task_at_work_has_its_last_change_and_a_failed_one_its_reason(roadmap:
     shown = roadmap(api, "tasks", "--limit", "2", "--status", "failed")
     lines = shown.stdout.splitlines()
     assert "t-1\tfailed\tperson\t1/3\tInvalidContent: a NUL character\tA roadmap" in lines
-    assert "t-2\tprocessing\tautomatic 2026-12-02T09:17:00Z\t\tupdated 2026-11-25T02:41Z\tA roadmap" in lines
+    assert "t-2\tin progress\tautomatic 2026-12-02T09:17:00Z\t\tupdated 2026-11-25T02:41Z\tA roadmap" in lines
     assert len(lines) == 3  # nothing but rows, for another program
     assert shown.stderr == "2 of about 9 tasks\n"
     assert [each.query for each in api.sent] == [

@@ -25,7 +25,7 @@ def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_that_has_not_claimed_its_attempt_yet_is_waited_for(roadmap: Roadmap) -> None:
     states = [task("pending", 0)] * 3 + [task("processing", 1, live=True), task("completed", 2)]
     result = roadmap(Api(*states), "watch", "t-1")
-    assert "attempt 1: completed, 2 of 2 items are saved" in result.stderr
+    assert "attempt 1: complete, 2 of 2 items are saved" in result.stderr
     assert result.exit_code == 0
 
 
@@ -42,5 +42,5 @@ def test_a_task_that_nobody_starts_is_not_waited_for_forever(
 
 def test_a_task_with_missing_items_and_no_attempt_ends_at_once(roadmap: Roadmap) -> None:
     result = roadmap(Api(task("partial_failure", 1), task("completed", 2)), "watch", "t-1")
-    assert "partial_failure, 1 of 2" in result.stderr
+    assert "incomplete, 1 of 2" in result.stderr
     assert result.exit_code == 1

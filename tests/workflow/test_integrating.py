@@ -224,4 +224,4 @@ def test_the_next_stack_records_a_run_that_ended_with_the_last() -> None:
     target.engine.dispose()
     command("down")
     result = CliRunner().invoke(app, ("up",), catch_exceptions=False)
-    assert f"Task {TASK}, whose run ended with the last stack, is completed." in result.stderr
+    assert f"Task {TASK}, whose run ended with the last stack, is complete." in result.stderr

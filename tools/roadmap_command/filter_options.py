@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from roadmap_command.views import STATUSES
 from roadmap_content.contracts.items import ContentType
 
 _STATUSES = (
@@ -20,8 +21,7 @@ _STATUSES = (
 )
 """The statuses of tasks; the product alone writes the last one."""
 
-_AS_SHOWN = {"in progress": "processing", "complete": "completed", "incomplete": "partial_failure"}
-"""The page's words for them."""
+_AS_SHOWN = {word: status for status, word in STATUSES.items()}
 
 _OPTIONS: Mapping[str, Any] = {
     "status": Annotated[

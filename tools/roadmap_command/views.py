@@ -11,12 +11,15 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from roadmap_content.contracts.api.capacity import GenerationStop, QueuePlace
-from roadmap_content.contracts.api.tasks import FailedItem, TaskStatus
+from roadmap_content.contracts.api.tasks import FailedItem, TaskDetail, TaskStatus
 from roadmap_content.contracts.api.turn import Turn
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.contracts.states import Who
 
 _STYLES = {"completed": "green", "partial_failure": "yellow", "failed": "red", "cancelled": "dim"}
+STATUSES = {"processing": "in progress", "completed": "complete", "partial_failure": "incomplete"}
+"""The words for statuses and outcomes of tasks, as on the page; the others are their codes."""
+
 _MOST_REASONS = 20
 _UNLIMITED = 100_000
 """More characters than a line of any table has."""
@@ -46,7 +49,7 @@ def outcome(status: TaskStatus) -> Group:
         style = "yellow" if progress.missing else ""
         counts = (progress.total, progress.saved, progress.missing, progress.generated)
         table.add_row(content_type, *map(str, counts), style=style)
-    parts: list[Table | Text] = [_headline(status), table]
+    parts: list[Table | Text] = [headline(status), table]
     if status.queue is not None:
         parts.append(Text(in_words(status.queue)))
     if status.generation_stopped is not None:
@@ -78,10 +81,22 @@ def in_words(place: QueuePlace) -> str:
     return f"waiting in the queue, position {place.position}: {when}"
 
 
-def _headline(status: TaskStatus) -> Text:
+def word_of(status: str) -> str:
+    """A status or an outcome of a task, as people read it."""
+    return STATUSES.get(status, status)
+
+
+def word_of_recovery(state: str) -> str:
+    """The state of a recovery, as people read it."""
+    return "ended" if state == "completed" else state
+
+
+def headline(status: TaskStatus) -> Text:
+    """The task, its attempt and its status."""
+    erased = isinstance(status, TaskDetail) and status.erased is not None
     return Text.assemble(
         f"task {status.task_id}, attempt {status.attempt}: ",
-        (status.status, _STYLES.get(status.status, "bold")),
+        ("erased" if erased else word_of(status.status), _STYLES.get(status.status, "bold")),
     )
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from local_stack.errors import RefusedError
 from roadmap_command.interface import ExitCode, Json, Stack, command_name, errors, output, print_json
 from roadmap_command.target import Target
-from roadmap_command.views import counted, failing_model, time_text
+from roadmap_command.views import counted, failing_model, time_text, word_of
 from roadmap_content.contracts.api.system import DatabaseFinding
 
 group = typer.Typer()
@@ -58,7 +58,7 @@ def doctor(
     else:
         console = output()
         counts = ", ".join(
-            f"{'about ' if status in health.tasks_estimated else ''}{count} {status}"
+            f"{'about ' if status in health.tasks_estimated else ''}{count} {word_of(status)}"
             for status, count in health.tasks.items()
         )
         console.print(f"release {health.release}, schema {health.schema_revision}")
@@ -136,7 +136,9 @@ def reconcile(
         print_json(result)
         return
     for repair in result["repairs"]:
-        errors.print(f"task {repair['task_id']}: {', '.join(repair['changed'])} → {repair['status']}")
+        errors.print(
+            f"task {repair['task_id']}: {', '.join(repair['changed'])} → {word_of(repair['status'])}"
+        )
     if locked := result.get("locked"):  # an earlier release does not have it
         errors.print(f"Locked by other sessions, left to the next sweep: {', '.join(locked)}.")
     verb = "to be repaired" if dry_run else "repaired"

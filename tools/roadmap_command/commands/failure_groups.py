@@ -24,7 +24,7 @@ from roadmap_command.interface import (
     print_json,
 )
 from roadmap_command.target import Target
-from roadmap_command.views import counted, next_step, of_types, time_text
+from roadmap_command.views import counted, next_step, of_types, time_text, word_of_recovery
 from roadmap_content.contracts.api.failures import FailureGroup, FailureGroupDetail
 from roadmap_content.contracts.states import RINGING_STATES, GroupState
 
@@ -140,6 +140,6 @@ def _description(found: FailureGroupDetail) -> Iterator[Text]:
         counts = recovery.counts
         yield Text(
             f"  {time_text(recovery.created_at)} {recovery.actor}: recovery {recovery.recovery_id} "
-            f"{recovery.state}, {counts['recovered']} of {counted(counts['total'], 'task')} recovered"
-            f": {recovery.reason}"
+            f"{word_of_recovery(recovery.state)}, {counts['recovered']} of "
+            f"{counted(counts['total'], 'task')} recovered: {recovery.reason}"
         )

@@ -12,7 +12,7 @@ from rich.text import Text
 from local_stack.errors import RefusedError
 from roadmap_command.interface import Json, Stack, TaskId, command_name, print_answer
 from roadmap_command.target import Target
-from roadmap_command.views import next_step, of_types, time_text
+from roadmap_command.views import headline, next_step, of_types, time_text, word_of
 from roadmap_content.client.client import Client
 from roadmap_content.contracts.api.items import LETTERS, ItemDetail, ItemOrigin
 from roadmap_content.contracts.api.tasks import AttemptRow
@@ -120,7 +120,7 @@ def _show_task(client: Client, task_id: str, *, as_json: bool) -> None:
     ]
     print_answer(
         {"task": task, "items": items, "attempts": attempts},
-        f"task {task_id}, attempt {task.attempt}: {task.status}  {task.title or ''}",
+        Text.assemble(headline(task), f"  {task.title or ''}"),
         *([task.error_message or ""] if task.status == "cancelled" else ()),
         next_step(task.turn),
         ", ".join(f"{count} {state}" for state, count in counts.items() if count),
@@ -138,7 +138,7 @@ def _attempts(rows: Iterable[AttemptRow]) -> Table:
             "" if count is None else str(sum(count.values()))
             for count in (getattr(row, name) for name in counted)
         ]
-        outcome = row.outcome or row.step
+        outcome = word_of(row.outcome or row.step)
         table.add_row(
             str(row.attempt),
             _ACTORS.get(row.actor, row.actor),

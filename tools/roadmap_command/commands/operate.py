@@ -29,7 +29,7 @@ from roadmap_command.interface import (
     print_table,
 )
 from roadmap_command.target import Target
-from roadmap_command.views import counted, in_words, time_text
+from roadmap_command.views import counted, in_words, time_text, word_of
 from roadmap_content.contracts.api.tasks import TaskRow, TaskStatus
 
 group = typer.Typer()
@@ -60,7 +60,7 @@ def tasks(
     for row in rows:
         table.add_row(
             row.task_id,
-            row.status,
+            "erased" if row.erased else word_of(row.status),
             row.turn.who + (f" {time_text(row.turn.at)}" if row.turn.at else ""),
             "" if row.progress is None else f"{row.progress.missing}/{row.progress.total}",
             _about(row),
@@ -97,7 +97,7 @@ def cancel(
         print_change(client.cancel_recovery(recovery_id, reason=reason or None), as_json=as_json)
         return
     answer = client.cancel(task_id or "", reason=reason or None)
-    print_answer(answer, f"task {task_id}: {answer.status}", as_json=as_json)
+    print_answer(answer, f"task {task_id}: {word_of(answer.status)}", as_json=as_json)
 
 
 @group.command()
@@ -130,7 +130,7 @@ def watched(task: TaskStatus) -> Text:
     """A task's state in one line."""
     saved = sum(progress.saved for progress in task.progress.values())
     total = sum(progress.total for progress in task.progress.values())
-    line = f"attempt {task.attempt}: {task.status}, {saved} of {total} items are saved"
+    line = f"attempt {task.attempt}: {word_of(task.status)}, {saved} of {total} items are saved"
     if task.queue is not None:
         line += f"; {in_words(task.queue)}"
     if task.generation_stopped is not None:

@@ -31,7 +31,7 @@ from roadmap_command.interface import (
     print_table,
 )
 from roadmap_command.target import Target
-from roadmap_command.views import counted
+from roadmap_command.views import counted, word_of_recovery
 from roadmap_content.client.client import Client
 from roadmap_content.contracts.api.recoveries import RecoveryAnswer, RecoveryPreview, UndoAnswer
 from roadmap_content.contracts.items import ContentType
@@ -172,7 +172,7 @@ def undo(
     recovery = client.recovery(recovery_id)
     before = recovery.undone
     preview = (
-        f"{recovery_id} ({recovery.state}, {recovery.reason}): what it replaced in "
+        f"{recovery_id} ({word_of_recovery(recovery.state)}, {recovery.reason}): what it replaced in "
         f"{counted(before.tasks_left if before else recovery.counts['total'], 'task')} is restored"
     )
     if dry_run:
@@ -281,8 +281,8 @@ def print_change(recovery: RecoveryAnswer, *, as_json: bool) -> None:
     """Print a recovery after its state was changed."""
     counts = recovery.counts
     state = (
-        f"recovery {recovery.recovery_id}: {recovery.state}, {counts['waiting']} waiting and "
-        f"{counts['running']} running of {counted(counts['total'], 'task')}"
+        f"recovery {recovery.recovery_id}: {word_of_recovery(recovery.state)}, "
+        f"{counts['waiting']} waiting and {counts['running']} running of {counted(counts['total'], 'task')}"
     )
     print_answer(recovery, state, as_json=as_json)
 
@@ -306,7 +306,7 @@ def _progress(recovery: RecoveryAnswer) -> Text:
     return Text.assemble(
         ("█" * filled, "green"),
         ("░" * (width - filled), "dim"),
-        f" {done}/{counts['total']} {recovery.state}: {counts['running']} running, "
+        f" {done}/{counts['total']} {word_of_recovery(recovery.state)}: {counts['running']} running, "
         f"{counts['recovered']} recovered, {counts['still_failing']} still failing, "
         f"{counts['refused']} refused",
     )
@@ -337,7 +337,7 @@ def _table(recoveries: list[RecoveryAnswer]) -> Table:
     for recovery in recoveries:
         table.add_row(
             recovery.recovery_id,
-            recovery.state,
+            word_of_recovery(recovery.state),
             *(str(recovery.counts[name]) for name in ("total", "recovered", "still_failing", "refused")),
             str(recovery.tokens_used),
             recovery.stop_reason or recovery.reason,

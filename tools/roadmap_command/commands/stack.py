@@ -13,7 +13,7 @@ from local_stack.template_file import read_template
 from roadmap_command.interface import confirmed, errors
 from roadmap_command.local import local_stack
 from roadmap_command.target import Target
-from roadmap_command.views import failing_model
+from roadmap_command.views import failing_model, word_of
 
 if TYPE_CHECKING:
     from local_stack.given_database import AdoptedDatabase
@@ -129,7 +129,9 @@ def _record_lost_executions(target: Target) -> None:
     with errors.working("recording what the last stack did not"):
         result = target.invoke("ReconcileTaskFunction", {})
     for repair in result["repairs"]:
-        errors.print(f"Task {repair['task_id']}, whose run ended with the last stack, is {repair['status']}.")
+        errors.print(
+            f"Task {repair['task_id']}, whose run ended with the last stack, is {word_of(repair['status'])}."
+        )
 
 
 def _adopted(*, yes: bool) -> "AdoptedDatabase":

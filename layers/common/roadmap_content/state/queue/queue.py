@@ -10,6 +10,7 @@ twice, or by a later sweep, does no harm.
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import NamedTuple
 
 from sqlalchemy import Connection, text
@@ -46,9 +47,8 @@ superseded_entries AS (
 SELECT count(*) FROM capacity
 """)
 
-# Inserts an attempt's entry, and its key's counter. The key is that of the tenant, whose name may be longer
-# than an index entry; or that of the task's latest attempt, so that attempts that the system starts keep it;
-# or the user.
+# Inserts an attempt's entry, and its key's counter. The key is that of the tenant; or that of the task's
+# latest attempt, so that attempts that the system starts keep it; or the user.
 #
 # A new key starts above the largest counter of the class: by one, so that users who arrive between two
 # admissions are served in the order of their arrival, not of their ids. Starting at the smallest waiting one
@@ -58,8 +58,7 @@ SELECT count(*) FROM capacity
 # An entry of the same attempt is left from before the task's attempts were reset, as by a restored database.
 ENQUEUE = text(f"""
 WITH owner AS MATERIALIZED (
-    SELECT coalesce('tenant:' || left(CAST(:tenant AS text), 200) || coalesce(encode(sha256(
-            convert_to(nullif(substr(CAST(:tenant AS text), 201), ''), 'UTF8')), 'hex'), ''),
+    SELECT coalesce(CAST(:tenant_key AS text),
         (SELECT q.queue_key FROM content_queue q WHERE q.task_id = :task_id ORDER BY q.attempt DESC LIMIT 1),
         'user:' || (SELECT t.user_id FROM roadmap_tasks t WHERE t.task_id = :task_id)) AS queue_key
 ),
@@ -94,7 +93,8 @@ SELECT EXISTS (SELECT FROM content_queue
 
 # Reads the facts of a decision (`Load` in `order.py`). Requires the lock of the capacity. No row while
 # generation is stopped. The cost does not depend on the number of keys that wait: of each class, an index
-# has those with an attempt at work, and another one the first two of the others.
+# has those with an attempt at work, and another one the first two of the others. `recent_keys` are those that
+# have entered the queue recently, and do not wait: those that wait are candidates.
 READ_LOAD = text(f"""
 WITH keys_at_work AS MATERIALIZED (
     SELECT class, queue_key, sum(grants) AS grants FROM content_queue WHERE state IN ({AT_WORK})
@@ -126,8 +126,8 @@ FROM content_capacity c, recent_keys r WHERE c.stopped_reason IS NULL
 """)
 
 # Admits the oldest waiting attempt of a key, and charges it; none if those that waited were cancelled.
-# Requires the lock of the capacity. `still_waits`: whether the key has another one, which its counter's
-# `waiting` says to the next decision.
+# Requires the lock of the capacity. `still_waits`: whether the key has another one; its counter's `waiting`
+# is that for the next decision.
 ADMIT = text(f"""
 WITH oldest AS MATERIALIZED (
     SELECT task_id, attempt FROM content_queue
@@ -223,7 +223,7 @@ WHERE task_id = :task_id AND attempt = :attempt AND state = 'redriving'
 # Ends an attempt's entry, and corrects its key's counter by the tokens that it has used, if it was charged
 # and its generator reported any. Idempotent: an attempt that has ended is not charged again.
 RELEASE = text("""
-WITH released AS (
+WITH ended_entry AS (
     UPDATE content_queue q SET state = 'ended', ended_at = clock_timestamp()
     FROM content_queue before
     WHERE (q.task_id, q.attempt) = (:task_id, :attempt) AND q.state <> 'ended'
@@ -231,7 +231,7 @@ WITH released AS (
     RETURNING q.class, q.queue_key, before.state = 'waiting' AS waited, q.tokens AS estimated
 )
 UPDATE content_queue_keys k SET virtual_time = k.virtual_time + (a.tokens - r.estimated)
-FROM released r, content_attempts a
+FROM ended_entry r, content_attempts a
 WHERE (k.class, k.queue_key) = (r.class, r.queue_key) AND NOT r.waited
     AND (a.task_id, a.attempt) = (:task_id, :attempt) AND a.tokens > 0
 """)
@@ -269,6 +269,8 @@ FROM returned r
 ON CONFLICT (class, queue_key) DO UPDATE SET waiting = true,
     virtual_time = greatest(known.virtual_time, CASE WHEN known.waiting THEN 0 ELSE excluded.virtual_time END)
 """)
+
+_TENANT_CHARACTERS = 200
 
 MOST_ADMITTED = 20
 """Maximum attempts that one transaction admits. The next one continues."""
@@ -311,9 +313,17 @@ def enqueue(
     """
     connection.execute(OPEN, new.parameters)
     entry = {"task_id": new.task_id, "attempt": new.attempt, "state": state, **work._asdict()}
-    owner = {"class": new.start.cause.queue_class, "tenant": new.start.tenant}
+    owner = {"class": new.start.cause.queue_class, "tenant_key": tenant_key(new.start.tenant)}
     connection.execute(ENQUEUE, entry | owner)
     return admit(connection, most) if state is QueueState.WAITING else []
+
+
+def tenant_key(tenant: str | None) -> str | None:
+    """The key of a tenant. The digest replaces the end of a name that may be longer than an index entry."""
+    if tenant is None:
+        return None
+    beginning, rest = tenant[:_TENANT_CHARACTERS], tenant[_TENANT_CHARACTERS:]
+    return f"tenant:{beginning}{sha256(rest.encode()).hexdigest() if rest else ''}"
 
 
 def was_admitted(connection: Connection, task_id: str, attempt: int) -> bool:
