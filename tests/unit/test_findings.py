@@ -267,6 +267,19 @@ WELL_WRITTEN = [
         "c.",
     ),
     ("# A", "", *["This value is not exported to the environment of any child process.", ""] * 6),
+    (
+        "# A",
+        "",
+        "Two sensors.",
+        "",
+        "## B",
+        "",
+        "These lines have no full stop behind their last word: sensor",
+        "",
+        "## C",
+        "",
+        "c.",
+    ),
     ("# A", "", "See [the list][list].", "", "[list]: https://a.org/list"),
     ("# A", "", "## B", "", "```", "1", "```"),
     ("# A", "", "It is **bold**"[:-2] + "**."),
@@ -276,6 +289,11 @@ WELL_WRITTEN = [
 @pytest.mark.parametrize("lines", WELL_WRITTEN)
 def test_well_written_lines_have_no_finding(lines: tuple[str, ...]) -> None:
     assert tutorial(*lines) == []
+
+
+def test_a_section_that_ends_within_a_word_is_seen() -> None:
+    cut = "Every morning you measure how warm the soil is: its tempera"
+    assert tutorial("# A", "", "The temperature.", "", "## B", "", cut, "", "## C", "", "c.") == ["cut-off"]
 
 
 def test_options_that_are_code_may_differ_in_their_marks() -> None:

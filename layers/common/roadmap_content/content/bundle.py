@@ -113,6 +113,7 @@ def read_bundle(document: object, *, strict: bool = True) -> Bundle:
 def _read_content(
     entries: Sequence[dict[str, Any]], concept_ids: Collection[str]
 ) -> tuple[dict[Item, Document], list[InvalidItem]]:
+    """The valid contents of the entries, and the invalid ones with their faults."""
     content: dict[Item, Document] = {}
     invalid: list[InvalidItem] = []
     for index, entry in enumerate(entries):
@@ -127,7 +128,9 @@ def _read_content(
             for name in entry
             if name not in {"concept_id", *CONTENT_KINDS}
         ]
-        for content_type in [content_type for content_type in CONTENT_KINDS if content_type in entry]:
+        for content_type in CONTENT_KINDS:
+            if content_type not in entry:
+                continue
             item, document = Item(concept_id, content_type), entry[content_type]
             place = f"{path}.{content_type}"
             if item in content:
@@ -141,6 +144,7 @@ def _read_content(
 
 
 def _fault(content_type: ContentType, document: object) -> str | None:
+    """Why a content is not valid, to be appended to its path; `None` if it is."""
     try:
         CONTENT_KINDS[content_type].check(document)
     except InvalidContentError as error:

@@ -12,7 +12,8 @@ from .rows import saved_content
 
 MOST_LINES, MAX_LINE = 6, 300
 
-# First a content of the product: this system may have generated the others in a wrong language.
+# Selects the saved content that shows the language: first one of the product, because this system may have
+# generated the others in a wrong language.
 SIBLING = text(
     """
 WITH generated AS (

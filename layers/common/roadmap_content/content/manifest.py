@@ -64,13 +64,13 @@ def make_manifest(
     replaces: Mapping[Item, str] | None = None,
 ) -> Manifest:
     """Divide items into batches: small ones of items to generate, large ones of staged items. `replaces` has
-    the id of the row that a saved item replaces.
+    the revision of each saved item that is replaced.
     """
     to_generate, to_save = _by_concept(items, staged)
     size = planned_batch_size(len(to_generate), len(to_save), batch_size)
     replaced: dict[str, dict[ContentType, str]] = defaultdict(dict)
-    for item, row_id in (replaces or {}).items():
-        replaced[item.concept_id][item.content_type] = row_id
+    for item, revision in (replaces or {}).items():
+        replaced[item.concept_id][item.content_type] = revision
 
     body = bytearray()
     batches: list[BatchReference] = []
@@ -101,17 +101,19 @@ _ByConcept = dict[str, list[ContentType]]
 
 
 def _by_concept(items: Sequence[Item], staged: AbstractSet[Item]) -> tuple[_ByConcept, _ByConcept]:
+    """The content types of the items to generate, and of the staged ones, by concept."""
     to_generate: _ByConcept = defaultdict(list)
     to_save: _ByConcept = defaultdict(list)
     for item in items:
-        by_concept = to_save if staged and item in staged else to_generate
-        by_concept[item[0]].append(item[1])
+        by_concept = to_save if item in staged else to_generate
+        by_concept[item.concept_id].append(item.content_type)
     return to_generate, to_save
 
 
 def _groups(
     by_concept: Mapping[str, list[ContentType]], size: int
 ) -> Iterator[list[tuple[str, list[ContentType]]]]:
+    """The concepts with their content types, in groups of at most `size`."""
     entries = iter(by_concept.items())
     while group := list(islice(entries, size)):
         yield group
@@ -122,7 +124,7 @@ class Batch(NamedTuple):
     """The concept of each item, in the order of generation."""
 
     replaces: Mapping[Item, str]
-    """The ids of the rows that items of the batch replace."""
+    """The revisions that items of the batch replace."""
 
 
 def read_batch(bucket: Bucket, manifest: str, batch: BatchReference) -> Batch:
@@ -146,7 +148,8 @@ def generation_order(items: Sequence[Item]) -> list[Item]:
     """The order in which a batch's items are generated: in each group of concepts, first the whole first
     concept, then the slowest content type. A slow item that starts late would prolong the invocation.
     """
-    position = {concept_id: number for number, concept_id in enumerate(dict.fromkeys(i[0] for i in items))}
+    concept_ids = dict.fromkeys(item.concept_id for item in items)
+    position = {concept_id: number for number, concept_id in enumerate(concept_ids)}
 
     def rank(item: Item) -> tuple[int, bool, int]:
         group, place = divmod(position[item.concept_id], GROUP)

@@ -42,7 +42,7 @@ SELECT attname FROM pg_attribute
 WHERE attrelid = to_regclass('concept_metadata') AND attnum > 0 AND NOT attisdropped
 """)
 
-# An unreplaced item keeps its time.
+# The SQL of the times: an item that was not replaced keeps its time.
 _KEPT = {
     f"{content_type}_completed_at": (
         f"CASE WHEN known.{content_type}_id = projected.{content_type}_id AND "
@@ -59,6 +59,7 @@ _KEPT = {
 }
 _VALUES = [_KEPT.get(column, f"projected.{column}") for column in _COLUMNS]
 
+# Updates the rows of concepts; returns how many changed, and whether a concept has no row.
 # Guarantees: each row that exists matches the content tables; a row that already matches is not written, and
 # a row of another roadmap is not changed.
 UPDATE = text(f"""
@@ -79,8 +80,8 @@ SELECT (SELECT count(*) FROM updated) AS rows, EXISTS (
         SELECT FROM concept_metadata k WHERE k.concept_id = p.concept_id)) AS some_are_absent
 """)
 
-# Not one statement with the UPDATE: an INSERT with ON CONFLICT checks a NOT NULL column that the product has
-# added also for rows that exist.
+# Inserts the rows of concepts that have none. Not one statement with the UPDATE: an INSERT with ON CONFLICT
+# checks a NOT NULL column that the product has added also for rows that exist.
 INSERT = text(f"""
 INSERT INTO concept_metadata (concept_id, {", ".join(_COLUMNS)}, created_at, updated_at)
 SELECT concept_id, {", ".join(_COLUMNS)}, content_now(), content_now()

@@ -18,12 +18,14 @@ from ..platform.storage.bucket import Bucket, in_parallel
 from ..platform.storage.keys import hash_in, is_text_of
 from .registry import CONTENT_KINDS
 from .rows import current_row, first_row
-from .statements import OF_CONTENT, RECORD_REFUSED, RECORD_RESTORED, remove_former_sql
+from .statements import ORIGIN_OF_CONTENT, RECORD_REFUSED, RECORD_RESTORED, remove_former_sql
 
+# The triggers write it into the archive, with the content that the restore replaces.
 _REASON = text("SELECT set_config('roadmap_content.reason', 'an earlier revision was restored', true)")
 
 REMOVE_FORMER = remove_former_sql({kind.table: name for name, kind in CONTENT_KINDS.items()})
 
+# Deferred constraints of the product would otherwise refuse the COMMIT, outside the savepoint of the restore.
 _IMMEDIATE = text("SET CONSTRAINTS ALL IMMEDIATE")
 
 
@@ -80,7 +82,7 @@ def restore_content(
     table archives the content that is replaced. A row that others refer to keeps its id.
     """
     kind = CONTENT_KINDS[item.content_type]
-    connection.execute(_IMMEDIATE)  # a refusal is then one of the restore
+    connection.execute(_IMMEDIATE)
     connection.execute(_REASON)
     current = current_row(connection, roadmap_id, item)
     parameters = {
@@ -164,6 +166,7 @@ def record_restored(
     actor: str,
     reason: str | None,
 ) -> None:
+    """Record that an item's content `content_id` was restored from its former content `restored_from`."""
     restored = {"content_id": content_id, "restored_from": restored_from, "actor": actor, "reason": reason}
     connection.execute(text(RECORD_RESTORED), restored | {"roadmap_id": roadmap_id, **item._asdict()})
 
@@ -173,4 +176,4 @@ def origin_of(
 ) -> Mapping[str, Any] | None:
     """The origin of an item's content; `None` if none was recorded."""
     parameters = {"roadmap_id": roadmap_id, "content_id": content_id, **item._asdict()}
-    return first_row(connection, OF_CONTENT, parameters)
+    return first_row(connection, ORIGIN_OF_CONTENT, parameters)

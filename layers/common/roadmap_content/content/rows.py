@@ -17,6 +17,9 @@ from .registry import CONTENT_KINDS
 
 
 def _for_each_kind(value: str, select: Callable[[ContentKind], str]) -> TextClause:
+    """A statement with a row for each content type: its name, and `found`, the JSON array of the expression
+    `value` for each row `item` of the type's statement.
+    """
     return text(
         " UNION ALL ".join(
             f"SELECT '{content_type}' AS content_type, coalesce(json_agg({value}), '[]') AS found "
@@ -26,20 +29,22 @@ def _for_each_kind(value: str, select: Callable[[ContentKind], str]) -> TextClau
     )
 
 
+# The concepts with a completed row.
 SAVED = _for_each_kind("item.concept_id", lambda kind: kind.sql.saved)
+# The current rows.
 CURRENT = _for_each_kind("row_to_json(item)", lambda kind: kind.sql.current)
 
 
 def saved_concepts(connection: Connection, roadmap_id: str) -> dict[ContentType, frozenset[str]]:
-    saved = _ask(connection, SAVED, roadmap_id)
+    """The concepts that have a completed row, per content type."""
+    saved = _found_by_type(connection, SAVED, roadmap_id)
     return {content_type: frozenset(concept_ids) for content_type, concept_ids in saved.items()}
 
 
+# Of some concepts, those with a row of every content type: one index lookup per item.
 COMPLETE = text(
     "SELECT c.concept_id FROM json_array_elements_text(CAST(:concept_ids AS json)) AS c(concept_id) WHERE "
-    + " AND ".join(
-        f"EXISTS ({kind.sql.item.replace(':concept_id', 'c.concept_id')})" for kind in CONTENT_KINDS.values()
-    )
+    + " AND ".join(f"EXISTS ({kind.sql.item('c.concept_id')})" for kind in CONTENT_KINDS.values())
 )
 
 
@@ -55,17 +60,17 @@ def current_rows(connection: Connection, roadmap_id: str) -> dict[ContentType, d
     """The current row of every completed item, by concept, per content type."""
     return {
         content_type: {row["concept_id"]: row for row in rows}
-        for content_type, rows in _ask(connection, CURRENT, roadmap_id).items()
+        for content_type, rows in _found_by_type(connection, CURRENT, roadmap_id).items()
     }
 
 
-# One index lookup per item.
+# Of some items, `[concept id, revision]` of the current row, per content type: one index lookup per item.
 CURRENT_REVISIONS = text(
     " UNION ALL ".join(
         f"SELECT '{content_type}' AS content_type,"
         f" coalesce(json_agg(json_build_array(c.concept_id, item.revision)), '[]') AS found"
         f" FROM json_array_elements_text(CAST(:{content_type} AS json)) AS c(concept_id)"
-        f" CROSS JOIN LATERAL ({kind.sql.item.replace(':concept_id', 'c.concept_id')}) AS item"
+        f" CROSS JOIN LATERAL ({kind.sql.item('c.concept_id')}) AS item"
         for content_type, kind in CONTENT_KINDS.items()
     )
 )
@@ -111,7 +116,7 @@ def unreplaced(current: Mapping[ContentType, Mapping[str, Row]], replaces: Mappi
 def current_row(connection: Connection, roadmap_id: str, item: Item) -> dict[str, Any] | None:
     """The id, revision, version where there is one, and time of generation of an item's completed row."""
     parameters = {"roadmap_id": roadmap_id, "concept_id": item.concept_id}
-    return first_row(connection, CONTENT_KINDS[item.content_type].sql.item, parameters)
+    return first_row(connection, CONTENT_KINDS[item.content_type].sql.item(":concept_id"), parameters)
 
 
 def saved_content(
@@ -130,7 +135,8 @@ def first_row(
     return None if row is None else dict(row._mapping)
 
 
-# Reads the whole tables once. An item without an origin is older than origins, or the product's own.
+# Counts current items and refused contents by origin. Reads the whole tables once. An item without an origin
+# is older than origins, or the product's own.
 COUNT_ORIGINS = text(
     "WITH current_content AS ("
     + " UNION ALL ".join(
@@ -166,6 +172,7 @@ def merge_items(connection: Connection, roadmap_id: str) -> int:
     return int(connection.scalar(MERGE, {"roadmap_id": roadmap_id}))
 
 
-def _ask(connection: Connection, statement: TextClause, roadmap_id: str) -> dict[ContentType, Any]:
+def _found_by_type(connection: Connection, statement: TextClause, roadmap_id: str) -> dict[ContentType, Any]:
+    """The arrays `found` of a statement of `_for_each_kind`."""
     rows = connection.execute(statement, {"roadmap_id": roadmap_id})
     return {ContentType(row.content_type): row.found for row in rows}

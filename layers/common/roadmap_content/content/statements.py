@@ -5,46 +5,54 @@ A revision is a current or former content of an item. The id of a former one in 
 its `archive_id`; a row of a content table has its own id.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from ..contracts.items import ContentType
 
-_NAMES = "content_fingerprint, generator, model_id, prompt_version, service_tier, tokens_in, tokens_out"
+# The columns of an origin that the generator determines: for an INSERT, and with types for a recordset.
+_ORIGIN_NAMES = (
+    "content_fingerprint, generator, model_id, prompt_version, service_tier, tokens_in, tokens_out"
+)
 
-_COLUMNS = (
+_TYPED_ORIGIN = (
     "content_fingerprint text, generator text, model_id text, prompt_version text, service_tier text,"
     " tokens_in integer, tokens_out integer"
 )
 
-ORIGIN_COLUMNS = f"task_id text, attempt integer, {_COLUMNS}"
+ORIGIN_COLUMNS = f"task_id text, attempt integer, {_TYPED_ORIGIN}"
 """The part of an incoming row that is its origin."""
 
+# Records the origins of the contents that an attempt refused.
 # Guarantees: a repeated record of the same refusal changes nothing.
 RECORD_REFUSED = f"""
-INSERT INTO content_origins (content_type, roadmap_id, concept_id, task_id, attempt, refused_code, {_NAMES})
-SELECT r.content_type, :roadmap_id, r.concept_id, :task_id, :attempt, r.refused_code, {_NAMES}
+INSERT INTO content_origins
+    (content_type, roadmap_id, concept_id, task_id, attempt, refused_code, {_ORIGIN_NAMES})
+SELECT r.content_type, :roadmap_id, r.concept_id, :task_id, :attempt, r.refused_code, {_ORIGIN_NAMES}
 FROM json_to_recordset(CAST(:refused AS json)) AS r(
-    content_type text, concept_id text, refused_code text, {_COLUMNS})
-WHERE NOT EXISTS (SELECT FROM content_origins k WHERE k.task_id = :task_id AND k.attempt = :attempt
-    AND k.refused_code IS NOT NULL AND k.content_type = r.content_type AND k.concept_id = r.concept_id)
+    content_type text, concept_id text, refused_code text, {_TYPED_ORIGIN})
+WHERE NOT EXISTS (SELECT FROM content_origins known
+    WHERE known.task_id = :task_id AND known.attempt = :attempt AND known.refused_code IS NOT NULL
+        AND known.content_type = r.content_type AND known.concept_id = r.concept_id)
 """
 
-# The new content has the origin of the restored one, if that was recorded.
+# Records the origin of a restored content: the person, and how its source was generated. One row is joined
+# with the source's latest origin, so that a row is written also if that has none.
 RECORD_RESTORED = f"""
 INSERT INTO content_origins (content_type, content_id, roadmap_id, concept_id, actor, reason, restored_from,
-    task_id, attempt, {_NAMES})
+    task_id, attempt, {_ORIGIN_NAMES})
 SELECT :content_type, :content_id, :roadmap_id, :concept_id, :actor, :reason, :restored_from,
-    o.task_id, o.attempt, {_NAMES}
-FROM (SELECT 1) AS one LEFT JOIN LATERAL (SELECT * FROM content_origins
+    source.task_id, source.attempt, {_ORIGIN_NAMES}
+FROM (SELECT 1) AS one_row LEFT JOIN LATERAL (SELECT * FROM content_origins
     WHERE content_id = :restored_from AND content_type = :content_type AND roadmap_id = :roadmap_id
         AND concept_id = :concept_id
-    ORDER BY origin_id DESC LIMIT 1) AS o ON true
+    ORDER BY origin_id DESC LIMIT 1) AS source ON true
 """
 
-# The actor and the instruction of an attempt are in its row, and are erased with it. The instruction applies
-# to what the attempt has replaced. A restored content has an actor of its own, who may not read this text.
-OF_CONTENT = """
+# Selects the origin of a content. The actor and the instruction of an attempt are in its row, and are erased
+# with it. The instruction applies to what the attempt has replaced. A restored content has an actor of its
+# own, who may not read this text.
+ORIGIN_OF_CONTENT = """
 SELECT generator, model_id, prompt_version, service_tier, o.tokens_in, o.tokens_out, content_fingerprint,
     o.task_id, o.attempt, coalesce(o.actor, a.actor) AS actor, o.reason, restored_from, recorded_at,
     CASE WHEN o.actor IS NULL AND o.generator <> 'product'
@@ -77,19 +85,20 @@ def origin_sql(content_type: ContentType, key: str, written: str) -> str:
     """A part of a `save`: records the origins of rows of `checked` whose concepts `written` returns."""
     return (
         "INSERT INTO content_origins (content_type, content_id, roadmap_id, concept_id, task_id, attempt,"
-        f" {_NAMES})"
-        f" SELECT '{content_type}', j.{key}, :roadmap_id, j.concept_id, task_id, attempt, {_NAMES}"
+        f" {_ORIGIN_NAMES})"
+        f" SELECT '{content_type}', j.{key}, :roadmap_id, j.concept_id, task_id, attempt, {_ORIGIN_NAMES}"
         f" FROM checked j JOIN ({written}) w ON w.concept_id = j.concept_id"
     )
 
 
-# Guarantees: the revision of a current content stays. If a content was replaced in place, it stands in the
-# newest archived row of its row, which keeps all but the former content. An origin goes with its content.
+# Removes former contents with their origins. Of a row that was replaced in place, the newest archived row has
+# the revision of the current content, in `replaced_by`: it loses only the former content (`source_row`). The
+# older ones that were emptied so are removed: none of them is the newest any more.
 _REMOVE_FORMER = """
 WITH expired AS MATERIALIZED (
     SELECT a.*, a.replaced_by IS NOT NULL AND NOT EXISTS (SELECT FROM content_archive newer
         WHERE newer.row_id = a.row_id AND newer.source_table = a.source_table
-            AND newer.archive_id > a.archive_id) AS has_revision
+            AND newer.archive_id > a.archive_id) AS has_current_revision
     FROM (SELECT archive_id, source_table, archived_at, row_id, content_id, replaced_by, roadmap_id,
         concept_id FROM content_archive WHERE source_row IS NOT NULL ORDER BY archive_id LIMIT :step) AS a
     WHERE archived_at < now() - make_interval(days => :days)
@@ -99,10 +108,10 @@ WITH expired AS MATERIALIZED (
         AND o.roadmap_id = e.roadmap_id AND o.concept_id = e.concept_id
 ), emptied AS (
     UPDATE content_archive a SET source_row = NULL FROM expired e
-    WHERE a.archive_id = e.archive_id AND e.has_revision
+    WHERE a.archive_id = e.archive_id AND e.has_current_revision
 ), removed AS (
     DELETE FROM content_archive WHERE archive_id IN (
-        SELECT archive_id FROM expired WHERE NOT has_revision
+        SELECT archive_id FROM expired WHERE NOT has_current_revision
         UNION ALL SELECT older.archive_id FROM expired e JOIN content_archive older
             ON older.row_id = e.row_id AND older.source_table = e.source_table
             AND older.archive_id < e.archive_id AND older.source_row IS NULL)
@@ -130,7 +139,8 @@ def revision_sql(table: str, row_id: str) -> str:
     )
 
 
-# PostgreSQL's operators fail if any text of a document has an escape that it cannot decode.
+# The column `readable`: a document whose escapes PostgreSQL can decode. Its operators fail on a NUL or a
+# surrogate in any text, also in one that is not read; a surrogate pair becomes two replacement characters.
 _READABLE = (
     r"LATERAL (SELECT CAST(regexp_replace(CAST(document AS text),"
     r" '\\u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})', '\\ufffd', 'g') AS json) AS readable) AS decoded"
@@ -153,9 +163,9 @@ class TableStatements(NamedTuple):
     the id of its current content.
     """
 
-    item: str
-    """The id, revision and time of generation of the current row of `:concept_id` in `:roadmap_id`: the row
-    that `current` selects.
+    item: Callable[[str], str]
+    """SQL expression of a concept's id → a statement that selects the id, revision and time of generation of
+    its current row in `:roadmap_id`: the row that `current` selects.
     """
 
     all_current: str
@@ -227,11 +237,17 @@ def table_statements(
     """
     revision = revision_sql(table, key)
     generated_at = "timezone(content_time_zone(), generated_at) AS generated_at"
-    rows_of_item = f"FROM {table} WHERE {of_item()} AND {condition}"
     identity, of_version = key, "CAST(:version AS integer) IS NULL"
     if version is not None:
         identity = f"{key}, {version}"
         of_version = f"({of_version} OR CAST({version} AS text) = CAST(:version AS text))"
+
+    def item(concept_id: str) -> str:
+        return f"""
+SELECT {identity}, {generated_at}, {revision} AS revision
+FROM {table} WHERE {of_item(concept_id=concept_id)} AND {condition} ORDER BY {newest} LIMIT 1
+"""
+
     listing, source = _revision_reads(table, key, condition, version, size, content_url)
     return TableStatements(
         save=save,
@@ -240,15 +256,14 @@ def table_statements(
 SELECT DISTINCT ON (concept_id) concept_id, {key}, {projected}, generated_at, {revision} AS revision
 FROM {table} WHERE roadmap_id = :roadmap_id AND {condition} ORDER BY concept_id, {newest}
 """,
-        item=f"""
-SELECT {identity}, {generated_at}, {revision} AS revision {rows_of_item} ORDER BY {newest} LIMIT 1
-""",
+        item=item,
         all_current=f"""
 SELECT DISTINCT ON (roadmap_id, concept_id) roadmap_id, concept_id, {revision} AS content_id
 FROM {table} WHERE {condition} ORDER BY roadmap_id, concept_id, {newest}
 """,
         content=f"""
-SELECT {", ".join(fields)}, {generated_at} {rows_of_item} AND {of_version} ORDER BY {newest} LIMIT 1
+SELECT {", ".join(fields)}, {generated_at}
+FROM {table} WHERE {of_item()} AND {condition} AND {of_version} ORDER BY {newest} LIMIT 1
 """,
         fields=fields,
         listing=listing,
@@ -262,11 +277,13 @@ SELECT {", ".join(fields)}, {generated_at} {rows_of_item} AND {of_version} ORDER
 def _revision_reads(
     table: str, key: str, condition: str, version_column: str | None, size: str, content_url: str
 ) -> tuple[str, str]:
-    """The statements `listing` and `source` of a content table."""
+    """The statements `listing` and `source` of a content table. Both read `revisions`: an item's rows in the
+    archive, and those of its table, each as a JSON `document`.
+    """
     version = "CAST(NULL AS integer)"
     if version_column is not None:
         version = f"CAST((readable -> '{version_column}') #>> '{{}}' AS integer)"
-    found = f"""
+    revisions = f"""
     SELECT 'archive-' || a.archive_id AS revision_id, a.archive_id, a.source_row AS document,
         a.content_id, a.archived_at AS replaced_at, a.reason
     FROM content_archive a
@@ -284,7 +301,7 @@ def _revision_reads(
     listing = f"""
 SELECT revision_id, content_id, replaced_at, reason, {generated_at},
     {version} AS version, {size} AS size, {content_url} AS content_url
-FROM ({found}) AS found, {_READABLE}
+FROM ({revisions}) AS found, {_READABLE}
 ORDER BY archive_id DESC NULLS FIRST, {version} DESC NULLS LAST, generated_at DESC NULLS LAST, revision_id
 LIMIT 100
 """
@@ -292,7 +309,7 @@ LIMIT 100
 WITH revision AS (
     SELECT revision_id, document, content_id, {generated_at}, {content_url} AS content_url,
         concat(readable -> 'title', readable -> 'summary') AS heading
-    FROM ({found}) AS found, {_READABLE})
+    FROM ({revisions}) AS found, {_READABLE})
 SELECT CAST(document AS text) AS source, content_id, generated_at, content_url,
     EXISTS (SELECT FROM revision later WHERE later.content_url = r.content_url
         AND later.generated_at > r.generated_at AND later.heading <> r.heading) AS is_overwritten
@@ -301,7 +318,8 @@ FROM revision r WHERE revision_id = :revision_id LIMIT 1
     return listing, source
 
 
-# Columns that were added since the row was archived keep their values.
+# Gives an item's row the content of a former one, unless they differ in `generated_at` only. Columns that
+# were added since the row was archived keep their values.
 _REPLACE = """
 SELECT content_replace_item('{table}', '{key}', older, newer) FROM (
     SELECT older, json_populate_record(json_populate_record(older, CAST(:source AS json)),
@@ -311,6 +329,7 @@ WHERE CAST(to_json(older) AS text) <> CAST(to_json(json_populate_record(newer,
     json_build_object('generated_at', (older).generated_at))) AS text)
 """
 
+# Inserts a former content of an item that has no row any more.
 _INSERT = """
 INSERT INTO {table} SELECT r.* FROM json_populate_record(
     json_populate_record(CAST(NULL AS {table}), CAST(:source AS json)),
@@ -319,6 +338,8 @@ RETURNING {key}
 """
 
 
+# Saves contents of a table with one row per item, with their origins: `checked` decides about each (`kept`,
+# `id_taken`, `replaced` or `new`), the parts behind it write. Returns those that were not written.
 # Guarantees: an existing row of a concept is kept; an id that another concept uses is refused, not moved.
 # Content that replaces other content is saved only while that is the row's revision, so a repeated or late
 # save changes nothing. The row keeps its id, and its former content is archived. A row that the product

@@ -45,9 +45,12 @@ a reference are repeated some times.
 
 MIN_SENTENCE, COMMON_WORDS, MAX_COMMON = 8, 30, 4
 """People end some paragraphs without a full stop. One of as many words is cut off if its last one is short
-and among the most frequent of the text, as *of*, *the* or *que* are. Without spaces, a word has about two
-characters.
+and among the most frequent of the text, as *of*, *the* or *que* are, or is the beginning of another one.
+Without spaces, a word has about two characters.
 """
+
+LEAST_REST = 2
+"""Letters that the other word has more: one may be a plural."""
 
 
 class _Block(NamedTuple):
@@ -132,16 +135,26 @@ def _repeated_paragraphs(lines: Sequence[str]) -> Iterator[Finding]:
 def _within(lines: Sequence[str]) -> Iterator[Finding]:
     """Last lines of sections, but the last one, that end within a sentence."""
     words = Counter(_WORD.findall(" ".join(lines).casefold()))
-    common = {word for word, _ in words.most_common(COMMON_WORDS) if len(word) <= MAX_COMMON}
+    never_last = {word for word, _ in words.most_common(COMMON_WORDS) if len(word) <= MAX_COMMON}
+    never_last |= _beginnings(words)
     last = 0  # the line before, without blank ones
     for number, line in enumerate(lines, start=1):
-        if heading_in(line) and last and _is_cut_off(lines[last - 1], common):
+        if heading_in(line) and last and _is_cut_off(lines[last - 1], never_last):
             yield Finding("cut-off", f"line {last}", f"The section ends with “{lines[last - 1][-40:]}”")
         if line.strip() and not _BREAK.match(line):
             last = number
 
 
-def _is_cut_off(line: str, common: Collection[str]) -> bool:
+def _beginnings(words: Counter[str]) -> set[str]:
+    """The words that occur once, and are the beginning of a longer word of the text."""
+    return {
+        word
+        for word, next_word in pairwise(sorted(words))
+        if words[word] == 1 and next_word.startswith(word) and len(next_word) >= len(word) + LEAST_REST
+    }
+
+
+def _is_cut_off(line: str, never_last: Collection[str]) -> bool:
     prose = line.rstrip(" *_")
     if heading_in(line) or _NOT_PROSE.match(line) or not _UNFINISHED_PROSE.search(prose):
         return False
@@ -150,7 +163,7 @@ def _is_cut_off(line: str, common: Collection[str]) -> bool:
     if _IDEOGRAPH_AT_THE_END.search(prose):
         return len(prose) >= 2 * MIN_SENTENCE
     sentence = _WORD.findall(prose.casefold())
-    return prose[-1].isalpha() and len(sentence) >= MIN_SENTENCE and sentence[-1] in common
+    return prose[-1].isalpha() and len(sentence) >= MIN_SENTENCE and sentence[-1] in never_last
 
 
 def _at_the_end(lines: Sequence[str]) -> Iterator[Finding]:

@@ -142,6 +142,7 @@ def _correction_request(rejected: Rejected | None) -> list[Document]:
 
 
 def _read(response: Mapping[str, Any], tool: str) -> Answer:
+    """The answer in a Converse response: the input of the tool's call, or the fault why there is none."""
     stop: str = response["stopReason"]
     usage = Usage(response["usage"]["inputTokens"], response["usage"]["outputTokens"])
     blocks: list[Document] = response["output"]["message"]["content"]

@@ -4,7 +4,7 @@ import json
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, isfinite
 from typing import Any
 
 from pydantic import ValidationError
@@ -35,7 +35,7 @@ class GeneratorFailedError(TransientError, code="GeneratorFailed"):
 
 
 class _NamedError(ContentError, code="Generator"):
-    """The function has answered with an error, which has a code and a reason."""
+    """The function has answered with an error. It is recorded with the prefix `Generator.`."""
 
     def __init__(self, error: GeneratorError) -> None:
         super().__init__(error.reason)
@@ -110,6 +110,7 @@ class FunctionModel:
             output = json.dumps(rejected.answer.output).encode()
             token = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{token} {fingerprint(output)}"))
             refused = rejected.fault
+        # Without validation, because texts of the framework may have half an emoji.
         learner = EventLearner.model_construct(
             language=request.learner.language,
             preferences=_sendable(dict(request.learner.preferences)),
@@ -138,7 +139,7 @@ class FunctionModel:
             raise InvalidContentError(f"the content is not that of the concept {concept_id!r}")
         completed = content
         with suppress(KeyError, TypeError):  # a field is missing or has another type: the check names it
-            completed = content | kind.complete(content, 1)
+            completed = content | kind.complete(content, 1)  # any version and id: see the docstring
         kind.check(completed | {kind.id_field: "assigned"})
         size = len(json.dumps(content))
         if size > MAX_STAGED:
@@ -153,9 +154,11 @@ def create(settings: Settings) -> Generator:
 
 
 def _sendable(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Without the infinite floats that Python reads from numbers that are too large: they are no JSON."""
+    """A value with `None` for infinite floats, which are no JSON: Python reads them from numbers that are too
+    large.
+    """
     match value:
-        case float() if value - value != 0:
+        case float() if not isfinite(value):
             return None
         case dict():
             return {key: _sendable(inner) for key, inner in value.items()}
@@ -165,7 +168,9 @@ def _sendable(value: Any) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def _error_of(error: GeneratorError | None) -> ContentError | None:
-    """The error of an answer. Raises GeneratorThrottledError: the call is repeated, if the time suffices."""
+    """The error for which an item fails; `None`: the answer has content. Raises GeneratorThrottledError: the
+    call is repeated, if the time suffices.
+    """
     if error is None:
         return None
     if not error.transient:
@@ -176,7 +181,9 @@ def _error_of(error: GeneratorError | None) -> ContentError | None:
 
 
 def _without_answer(error: NoAnswerError) -> Answer:
-    """Raises the error of a call that may be repeated, or that no call would change."""
+    """The record of a call that gave no content: an `Answer` if it has been paid for, so that its tokens stay
+    counted; otherwise raises the error, which decides whether the call is repeated.
+    """
     reason = str(error)
     match error.fault:
         case Fault.THROTTLED:

@@ -51,6 +51,7 @@ def learner_from(user_request: object) -> Learner:
 
 
 def _tag(language: object) -> str:
+    """The language if it is a tag; otherwise empty: it could be a text that acts as an instruction."""
     return language if isinstance(language, str) and _LANGUAGE_TAG.fullmatch(language) else ""
 
 

@@ -163,6 +163,7 @@ def _fitting(section: Mapping[str, object]) -> Document:
 
 
 def _clean(value: Any, depth: int) -> Any:  # noqa: ANN401 - any JSON value
+    """A value with texts that can be sent, cut to `MAX_TEXT`; `None` for what is nested below `depth`."""
     match value:
         case str():
             text = _UNSENDABLE.sub("\ufffd", value)
@@ -178,6 +179,7 @@ def _clean(value: Any, depth: int) -> Any:  # noqa: ANN401 - any JSON value
 
 @cache
 def _template(path: str, changed: Path | None) -> Template:
+    """The template with this path in the folder `changed`, or else in the package `content`."""
     packaged = files(content.__name__) / path
     file = changed / path if changed is not None and (changed / path).exists() else packaged
     return Template(file.read_text("utf-8"))
@@ -219,6 +221,7 @@ def strict_schema(node: Any) -> Any:  # noqa: ANN401 - any part of a schema
 
 
 def _inlined(node: Any, definitions: Document) -> Any:  # noqa: ANN401 - any part of a schema
+    """A part of a schema with its references replaced by their definitions."""
     match node:
         case {"$ref": str(reference)}:
             return _inlined(definitions[reference.removeprefix("#/$defs/")], definitions)

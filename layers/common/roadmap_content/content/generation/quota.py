@@ -97,7 +97,7 @@ class ModelQuota:
         self._exchanged_at = float("-inf")
         self._exchange_at = float("-inf")
         self._most_input = self._input = 0.0
-        """Of all answers, the estimates of their input, and the tokens that Bedrock counted."""
+        """Of all answers, the sum of the estimates of their input, and of the tokens that Bedrock counted."""
 
     def begin(self, need: Need) -> float | None:
         """Take the tokens of a call, and return how many. `None`: try again after `seconds_to_wait`.
@@ -106,6 +106,7 @@ class ModelQuota:
             GenerationStoppedError: an operator has stopped generation.
             DatabaseUnavailableError: the bucket could not be read.
         """
+        # Estimates are upper bounds: earlier answers show which share of them Bedrock counts.
         share = self._input / self._most_input if self._most_input else 1.0
         tokens = need.most_output + need.most_input * share
         # Before the lock: the thread that holds it leases for all that wait.
@@ -176,7 +177,9 @@ class ModelQuota:
         return tokens
 
     def _return(self) -> None:
-        """Give back the tokens that this process does not need: all of them if no call waits."""
+        """Give back the tokens that this process does not need. If no call waits, these are all of them, and
+        the lease ends.
+        """
         is_kept = bool(self._waiting)
         if not is_kept:
             self._returned += self._available
@@ -212,7 +215,8 @@ class ModelQuota:
             return None
         bucket, lease = exchanged.bucket, exchanged.bucket.lease
         now = self._clock()
-        # Faster than the quota, because calls return tokens.
+        # The pace at which the bucket was supplied: faster than the quota, because calls return tokens. It
+        # predicts when the rest of the lease is due, and so the next exchange. Old figures predict nothing.
         elapsed = now - self._exchanged_at
         supply = (bucket.supplied - self._supplied) / elapsed if 0 < elapsed < 60 else 0.0
         self._rate, self._supplied, self._exchanged_at = bucket.rate, bucket.supplied, now
@@ -224,7 +228,9 @@ class ModelQuota:
         return exchanged.stopped_reason
 
     def _missing(self) -> float:
-        """The tokens to lease: for the calls that have waited longest. A part of a call would be unused."""
+        """The tokens to lease: for the calls that have waited longest, as many as `LEASE_SECONDS` permit, at
+        least for one. Tokens for a part of a call would be unused.
+        """
         missing = -self._available
         limit = LEASE_SECONDS * self._rate
         for number, tokens in enumerate(self._waiting.copy().values()):

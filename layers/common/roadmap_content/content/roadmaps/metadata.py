@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, text
 from ...contracts.errors import RoadmapLockedError, RoadmapNotFoundError
 from .framework import Framework, parse_framework
 
+# Locks a roadmap against Save, projections and inserts of the product.
 # NO KEY UPDATE instead of UPDATE: foreign keys of concurrent inserts need a KEY SHARE lock on the row.
 # A separate statement, so that the next statement's snapshot includes the commit of the previous lock holder.
 # The advisory lock is taken first: while waiting for it, no lock is held that the product could wait for.
@@ -23,6 +24,7 @@ LOCK_OF_TASK = text(
     _LOCK.format(roadmap_id="(SELECT roadmap_id FROM roadmap_tasks WHERE task_id = :task_id)")
 )
 
+# Selects a roadmap's owner and state, and its framework unless its version is known.
 # `xmin` and `ctid` together differ for every visible version of a row.
 READ = text("""
 SELECT user_id, deleted_at IS NOT NULL AS deleted, version,
@@ -31,7 +33,7 @@ FROM roadmap_metadata r, LATERAL (SELECT concat(r.xmin, ' ', r.ctid) AS version)
 WHERE roadmap_id = :roadmap_id
 """)
 
-# `fingerprint` shows whether two pieces are of the same text.
+# Selects a roadmap with a piece of its framework; `fingerprint` shows whether two are of the same text.
 READ_SOURCE = text("""
 SELECT user_id, title, total_estimated_hours, recommended_completion_weeks, md5(framework) AS fingerprint,
     length(framework) AS size, substr(framework, :start + 1, :length) AS piece

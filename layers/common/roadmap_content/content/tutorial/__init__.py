@@ -50,6 +50,8 @@ class TutorialDraft(Draft):
         return f"{blank[0]} is blank" if blank else None
 
 
+# Saves versions of tutorials, with their origins: `checked` decides about each (`kept`, `id_taken`,
+# `version_taken`, `prepared` or `new`), the parts behind it write. Returns those that were not written.
 # Requires a lock on the roadmap's row, so that no other transaction saves its concepts at the same time.
 # Guarantees: a completed row is never changed; a row becomes latest only if no version is higher; when a row
 # is inserted as the latest, a trigger clears `is_latest` of the concept's other rows; an id that another
@@ -111,6 +113,7 @@ WHERE j.concept_id NOT IN (
 # prepared. If two texts share a version, it is the one that the product shows: the latest, then the newest.
 NEWEST = "content_version DESC, is_latest DESC NULLS LAST, generated_at DESC NULLS LAST, tutorial_id"
 
+# The highest version of each concept, completed or not.
 VERSIONS = f"""
 SELECT concept_id, t.version
 FROM json_array_elements_text(CAST(:concept_ids AS json)) AS c(concept_id), LATERAL (
@@ -120,6 +123,7 @@ WHERE t.version IS NOT NULL
 """
 
 
+# Inserts a former content as a new row.
 # Guarantees: the restored content becomes the latest, under the next free version. Nothing is inserted if it
 # is the current one already.
 INSERT_RESTORED = f"""
@@ -238,7 +242,7 @@ def heading_in(line: str) -> str | None:
 
 
 def _paragraph(lines: list[str]) -> list[str]:
-    """The first paragraph of prose: neither a heading, a list, a table, a quote nor code."""
+    """The lines of the first paragraph of prose: neither a heading, a list, a table, a quote nor code."""
     prose: list[str] = []
     in_code = False
     for line in lines:
