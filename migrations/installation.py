@@ -10,6 +10,7 @@ import logging
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from .baseline import tables
 from .baseline.product_tables import COLUMNS, OPTIONAL_COLUMNS
 from .baseline.triggers import create_rewrite
 
@@ -67,13 +68,10 @@ ORDER BY e.kind, e.table_name, e.name
 
 
 def record(connection: Connection) -> None:
-    """Record the installed objects, and the columns that this system needs."""
+    """Record the installed objects, and the needed columns that the product's tables have; later, their
+    absence is a finding.
+    """
     connection.execute(RECORD)
-    record_columns(connection)
-
-
-def record_columns(connection: Connection) -> None:
-    """Record the needed columns that the product's tables have; later, their absence is a finding."""
     columns = {
         table: [*COLUMNS.get(table, ()), *OPTIONAL_COLUMNS.get(table, ())]
         for table in {*COLUMNS, *OPTIONAL_COLUMNS}
@@ -82,12 +80,17 @@ def record_columns(connection: Connection) -> None:
 
 
 def restore(connection: Connection) -> None:
-    """Restore missing objects on tables that exist: columns first, then indexes, then triggers. One that
-    cannot be restored is logged, and stays a finding of health. All other findings begin anew.
+    """Create our missing tables, without their former rows. Restore missing objects on tables that exist:
+    columns first, then indexes, then triggers. One that cannot be restored is logged, and stays a finding of
+    health. All other findings begin anew.
     """
+    for table, statements in tables.by_table():
+        if not connection.scalar(text("SELECT to_regclass(:table) IS NOT NULL"), {"table": table}):
+            connection.execute(text(statements))
+            log.warning("table_created_again", extra={"table": table})
+    record(connection)
     create_rewrite(connection)
     connection.execute(text("DELETE FROM content_findings"))
-    record_columns(connection)
     for missing in connection.execute(MISSING, {"own_columns": list(OWN_COLUMNS)}).all():
         statement = missing.definition
         if missing.kind == "column":

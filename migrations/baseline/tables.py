@@ -4,6 +4,7 @@ may delete its rows.
 
 import json
 import re
+from collections.abc import Iterator
 
 from sqlalchemy import Connection, text
 
@@ -425,12 +426,19 @@ CREATE TABLE content_capacity_changes (
 
 TABLES = CORE + GENERATION + CONTENT + CAPABILITIES + OPERATIONS
 
+
+def by_table() -> Iterator[tuple[str, str]]:
+    """Each table, with the statements that create it, its indexes and its first rows."""
+    for statements in re.split(r"^(?=CREATE TABLE )", TABLES, flags=re.MULTILINE)[1:]:
+        yield re.findall(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+)", statements)[0], statements
+
+
 KEPT = ("content_archive", "content_erasures")
 """The tables that stay while they have rows: former content, and the register of erasures, which is applied
 again after a restore. An adoption finds them.
 """
 
-OWN = tuple(name for name in re.findall(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+)", TABLES) if name not in KEPT)
+OWN = tuple(name for name, _ in by_table() if name not in KEPT)
 """The tables that a downgrade removes with their rows."""
 
 # The columns of the kept tables, with their types, read from the statements above.

@@ -593,6 +593,36 @@ def test_migrating_restores_a_recreated_table(
         assert copy.product.rows("SELECT 1 FROM content_archive WHERE source_table = 'quiz_metadata'")
 
 
+OUR_TABLES = r"""
+SELECT c.relname AS name, CAST(c.relacl AS text) AS rights,
+    CAST(array_agg((a.attname, a.atttypid, a.atttypmod, a.attnotnull) ORDER BY a.attnum) AS text) AS columns,
+    (SELECT array_agg(indexdef ORDER BY indexdef) FROM pg_indexes WHERE tablename = c.relname) AS indexes
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+WHERE c.relkind = 'r' AND c.relname ~ '^(content_|generation_)' AND c.relname <> 'content_schema_version'
+GROUP BY c.oid ORDER BY c.relname
+"""
+
+
+@pytest.mark.parametrize("dropped", ["content_archive", "every table"])
+def test_migrating_creates_a_dropped_table_of_ours_again(
+    database_server: Server, templates: tuple[str, str], bucket_name: str, dropped: str
+) -> None:
+    """As the finding advises. Its rows are gone."""
+    with copy_of(database_server, templates[1]) as copy:
+        before = copy.product.rows(OUR_TABLES)
+        names = [row["name"] for row in before] if dropped == "every table" else [dropped]
+        copy.product.execute(f"DROP TABLE {', '.join(names)} CASCADE")
+        named = "content_installation" if dropped == "every table" else dropped
+        assert "invoke migrate_database" in copy.findings()[f"table_missing {named}"]
+
+        copy.migrate()
+
+        assert copy.product.rows(OUR_TABLES) == before
+        assert findings_of(copy.product.engine) == set()
+        assert copy.product.rows("SELECT slots FROM content_capacity") == [{"slots": 10}]
+        assert failing(copy) == set()
+
+
 MIGRATION = """
 -- a comment; with a semicolon
 BEGIN;

@@ -15,11 +15,13 @@ from ..platform.postgres.sqlstate import INSUFFICIENT_PRIVILEGE, explain
 from ..platform.postgres.transactions import sqlstate_and_reason
 from .visibility import find_hidden
 
+_CREATED_AGAIN = ": invoke migrate_database, which creates it without its rows"
+
 # Finds what is installed or needed (`expected`) and missing or changed, as kind, object and detail of a
 # finding. Reads the catalogue only, which every role may read. A type is compared by its class: a longer
 # text, or a bigger number, is no difference; a time with a time zone is one. If a view has the name of a
 # table, the triggers and indexes are those of the view's table (`storage`).
-DIFFERENCES = text("""
+DIFFERENCES = text(f"""
 WITH expected AS (
     SELECT e.kind, e.table_name, e.name, e.definition, n.relation, coalesce((
         SELECT d.refobjid FROM pg_class v JOIN pg_rewrite w ON w.ev_class = v.oid
@@ -37,8 +39,9 @@ WITH expected AS (
     LEFT JOIN pg_attribute a ON a.attrelid = e.relation AND a.attname = e.name AND NOT a.attisdropped
     WHERE e.kind = 'column' AND e.relation IS NOT NULL
 )
-SELECT DISTINCT 'table_missing' AS kind, table_name AS object, '' AS detail
-FROM expected WHERE relation IS NULL
+SELECT 'table_missing' AS kind, table_name AS object,
+    CASE WHEN bool_or(kind = 'table') THEN '{_CREATED_AGAIN}' ELSE '' END AS detail
+FROM expected WHERE relation IS NULL GROUP BY table_name
 UNION ALL
 SELECT CASE WHEN g.oid IS NULL THEN 'trigger_missing' ELSE 'trigger_disabled' END,
     e.name || ' of ' || e.table_name, ''
@@ -72,14 +75,15 @@ _NEVER_INSERTED = ("roadmap_metadata", "roadmap_tasks", "quiz_attempts")
 """The product's tables of which this system changes or deletes rows only."""
 
 # Names the schemas of our tables, if they are not among those that this system reads; otherwise no row.
-MOVED = text("""
-SELECT coalesce(string_agg(quote_ident(n.nspname), ', '), 'no schema') AS schemas
+MOVED = text(f"""
+SELECT coalesce(': it is in ' || string_agg(quote_ident(n.nspname), ', '),
+    '{_CREATED_AGAIN}') AS place
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = 'content_installation'
 HAVING to_regclass('content_installation') IS NULL
 """)
 
 MESSAGES: Mapping[str, str] = {
-    "table_missing": "the table is not in the schemas that this system reads",
+    "table_missing": "the table is not in the schemas that this system reads{}",
     "trigger_missing": "the table does not have this trigger: invoke migrate_database, which restores it",
     "trigger_disabled": "the trigger is disabled: ALTER TABLE … ENABLE TRIGGER",
     "index_missing": "the table does not have this index: invoke migrate_database, which restores it",
@@ -96,7 +100,7 @@ def find_differences(connection: Connection) -> list[DatabaseFinding]:
     tables are hidden from the role, or in a schema that the product has renamed, only that.
     """
     if moved := connection.scalar(MOVED):
-        message = f"{MESSAGES['table_missing']}: it is in {moved}"
+        message = MESSAGES["table_missing"].format(moved)
         return [DatabaseFinding(kind="table_missing", object="content_installation", message=message)]
     hidden = find_hidden(connection)
     try:
