@@ -3,17 +3,13 @@
 - The product's timestamps have no time zone, and are local times. Ours must be of the same zone: durations
   between two clocks are hours too long, or negative. The zone is a function, so that every session has the
   same one, also through a pooler. It is UTC until `migrations.use_time_zone` sets another one.
-- The product writes each tutorial as version 1, with a new id, and updates it with version 1 again. A
-  tutorial that is inserted as the latest gets the version after the highest, and the others stop being the
-  latest. An update keeps the version if another row has the new one.
-- A second row of a concept's resources or quiz replaces the first, which moves to `content_archive`. If
-  another row refers to the first (a foreign key, or `quiz_attempts` without one), it keeps its id and gets
-  the new content: a learner with the old quiz on the screen can save an attempt, and each page finds one
-  row. `content_merge_items` merges rows that were inserted at the same moment.
-- The content of a row is archived before the product changes or deletes it, unless the writer has archived
-  it: the newest archived row then equals the old one, and, for a change, has the id of the new content.
-- At its start the product marks tasks in `processing` as failed at the step `recovery_failed`. This does
-  not apply to a task with an open attempt of ours, nor to one of ours that has left `processing` since.
+- The product writes each tutorial as version 1, with a new id, and updates it with version 1 again: the
+  versions and the mark of the latest are corrected.
+- A second row of a concept's resources or quiz replaces the first, in place if another row refers to it (a
+  foreign key, or `quiz_attempts` without one): a learner with the old quiz on the screen can save an attempt,
+  and each page finds one row. `content_merge_items` merges rows that were inserted at the same moment.
+- The content of a row is archived before the product changes or deletes it.
+- At its start the product marks tasks in `processing` as failed at the step `recovery_failed`, also ours.
 - Changes of rows are noted for the sweep: of roadmaps with a finished task of ours, once per transaction and
   roadmap. The next planned check finds changes that no trigger sees.
 
@@ -444,9 +440,9 @@ BEGIN
 END;
 """
 
-# Archives the content of a row that is changed or deleted, unless the newest archived row is the same (Save
-# has archived it). A row that a foreign key deletes is deleted after its roadmap, whose archive is deleted
-# already.
+# Archives the content of a row that is changed or deleted, unless the newest archived row is the same: Save
+# has archived it; for a change, with the id of the new content. A row that a foreign key deletes is deleted
+# after its roadmap, whose archive is deleted already.
 KEEP = """
 DECLARE
     former json;
@@ -584,15 +580,8 @@ def create_rewrite(connection: Connection) -> None:
 def keep_content(
     connection: Connection, noun: str, table: str, key: str, columns: Iterable[str], skipped: str = "false"
 ) -> None:
-    """Create the index of a content table's items, and the triggers that archive former content.
-
-    Args:
-        connection: the migration's.
-        noun: its content type, for the names.
-        table: its name.
-        key: its primary key.
-        columns: the columns with the content of an item.
-        skipped: a condition of rows that are not archived.
+    """Create the index of a content table's items, and the triggers that archive former content: the values
+    of `columns`. `noun` is the content type, for the names; rows that meet `skipped` are not archived.
     """
     changed = " OR ".join(  # `json` has no operator for equality
         f"CAST(OLD.{column} AS text) IS DISTINCT FROM CAST(NEW.{column} AS text)" for column in columns

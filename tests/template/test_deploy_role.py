@@ -184,11 +184,3 @@ def test_the_forge_may_send_what_sam_the_preflight_the_release_and_the_first_day
         prefix = service if service == "cloudwatch" else model.signing_name
         actions.add(NAMED.get(f"{prefix}:{operation}", f"{prefix}:{operation}"))
     assert missing(actions, allowed_to("DeployRole")) == []
-
-
-def test_it_may_remove_a_failed_first_deployment_and_passes_no_role_that_may_do_more() -> None:
-    assert missing(["cloudformation:DeleteStack"], allowed_to("DeployRole")) == []
-    passed = [one for actions, (one, *_) in allowed_to("DeployRole") if "iam:PassRole" in actions]
-    own, of_function = passed
-    assert own == "${ExecutionRole.Arn}"
-    assert of_function.endswith("role/${StackName}-ConsoleRole-*")

@@ -121,7 +121,7 @@ class Client(SystemRequests):
             RoadmapNotFoundError: no task of the user is for this roadmap. The content is staged.
         """
         with requires_extra("layer", "`stage`"):
-            import boto3  # noqa: F401 - the bucket imports it when it connects
+            import boto3  # noqa: F401 - the bucket imports it only when it connects
         from ..content.registry import CONTENT_KINDS
         from ..platform.storage.bucket import Bucket
         from ..platform.storage.staging import Staging
@@ -137,6 +137,7 @@ class Client(SystemRequests):
             self._require_roadmap(roadmap_id, user_id)
 
     def _require_roadmap(self, roadmap_id: str, user_id: str | None) -> None:
+        """Require that a task of the user is for this roadmap; asks the API once for each roadmap."""
         if roadmap_id in self._roadmaps:
             return
         tasks = self.tasks(user_id, q=roadmap_id, user_id=user_id)
@@ -208,11 +209,20 @@ class Client(SystemRequests):
         `force_checkpoint`, the last execution is redriven instead. `reason` is written to the audit trail.
         Raises ApiRefusedError: an attempt is running (409), or the user has no such task.
         """
-        change = None if instruction is None else {"instruction": instruction, "revision": revision}
-        part = {"concept_id": concept_id, "content_type": content_type, "regenerate": regenerate}
-        query: dict[str, Any] = part | {"take_over": take_over, "force_checkpoint": force_checkpoint}
-        path = task_id, "retry"
-        return self._task("POST", RetryAnswer, user_id, *path, body=change, reason=reason, **query)
+        return self._task(
+            "POST",
+            RetryAnswer,
+            user_id,
+            task_id,
+            "retry",
+            body=None if instruction is None else {"instruction": instruction, "revision": revision},
+            concept_id=concept_id,
+            content_type=content_type,
+            regenerate=regenerate,
+            take_over=take_over,
+            force_checkpoint=force_checkpoint,
+            reason=reason,
+        )
 
     def preview_retry(
         self,
@@ -228,9 +238,19 @@ class Client(SystemRequests):
         """Count the items that `retry` would save and generate, and estimate its tokens. Nothing is started.
         It is refused as the retry would be.
         """
-        part = {"concept_id": concept_id, "content_type": content_type, "regenerate": regenerate}
-        query: dict[str, Any] = part | {"take_over": take_over, "force_checkpoint": force_checkpoint}
-        return self._task("POST", RetryPreview, user_id, task_id, "retry", **query, dry_run=True)
+        return self._task(
+            "POST",
+            RetryPreview,
+            user_id,
+            task_id,
+            "retry",
+            concept_id=concept_id,
+            content_type=content_type,
+            regenerate=regenerate,
+            take_over=take_over,
+            force_checkpoint=force_checkpoint,
+            dry_run=True,
+        )
 
     def cancel(self, task_id: str, user_id: str | None = None, *, reason: str | None = None) -> CancelAnswer:
         """Cancel a task and stop its run. Staged content stays staged.
@@ -345,7 +365,9 @@ class Client(SystemRequests):
         body: Mapping[str, Any] | None = None,
         **query: QueryValue,
     ) -> PayloadT:
-        """Send a request about a user's task, with the user's token."""
+        """Send a request about a user's task, with the user's token. `path` follows `tasks`, `query` are its
+        parameters.
+        """
         return self._api.call(method, path_of("tasks", *path), model, user_id, body, user_id=user_id, **query)
 
 

@@ -189,6 +189,7 @@ def _given(query: Mapping[str, QueryValue]) -> dict[str, str | int | Sequence[st
 
 
 def _accepted(answer: HttpAnswer) -> HttpAnswer:
+    """The answer, if it is not an error. Raises ApiRefusedError, ApiUnavailableError by its status."""
     if answer.status < 300:
         return answer
     refusal = answer.body if isinstance(answer.body, dict) else {}
@@ -202,7 +203,7 @@ def _accepted(answer: HttpAnswer) -> HttpAnswer:
 
 
 def _pauses(seconds: float) -> Iterator[float]:
-    """Growing pauses, which end within a time from now."""
+    """Growing pauses in seconds, as long as the next one ends within `seconds` from now."""
     end, pause = monotonic() + seconds, 0.5
     while monotonic() + pause <= end:
         yield pause

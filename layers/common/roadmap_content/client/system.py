@@ -181,8 +181,12 @@ class SystemRequests:
         """
         path, after = path_of("users", NOT_IN_PATH, "content"), None
         removed, stays = Removed(), Removed()
-        query: dict[str, QueryValue] = {"exact": user_id, "product_rows": product_rows, "dry_run": dry_run}
-        query["replay"] = replay
+        query: dict[str, QueryValue] = {
+            "exact": user_id,
+            "product_rows": product_rows,
+            "dry_run": dry_run,
+            "replay": replay,
+        }
         while True:
             answer = self._api.call("DELETE", path, ErasureAnswer, **query, after=after)
             removed, stays, after = removed + answer.removed, stays + answer.stays, answer.after

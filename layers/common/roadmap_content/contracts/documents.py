@@ -29,7 +29,8 @@ MAX_DEPTH = 100
 _CONTAINERS = frozenset({dict, list})
 
 
-# A pair of surrogates is one character, and an escaped backslash begins no other escape sequence.
+# In encoded JSON: escape sequences that stay, as group 1, and those of a NUL or a lone surrogate. A pair of
+# surrogates is one character, and an escaped backslash begins no other escape sequence.
 _ESCAPED = re.compile(r"(\\\\|\\ud[89ab]..\\ud[c-f]..)|\\u0000|\\ud[89a-f]..", re.IGNORECASE)
 _MAY_BE_UNSTORABLE = ("\\u0000", "\\ud", "\\uD")
 
@@ -51,6 +52,7 @@ def storable_json(value: object) -> str:
 
 
 def _with_storable_texts(encoded: str) -> str:
+    """Encoded JSON with U+FFFD in place of each character that cannot be stored."""
     if not any(escape in encoded for escape in _MAY_BE_UNSTORABLE):  # much faster than the search
         return encoded
     return _ESCAPED.sub(lambda escaped: escaped[1] or r"\ufffd", encoded)
@@ -92,7 +94,8 @@ def unstorable(value: object, path: str = "") -> str | None:
 
 
 _SUSPECT = (b"\\u0000", b"\\ud", b"\\uD", b"\xed", b"\x00")
-"""Bytes of encoded JSON that may stand for a NUL or for a surrogate, or that belong to UTF-16."""
+"""Bytes of encoded JSON that may stand for a NUL or for a surrogate (U+D800 to U+DFFF begin with 0xED in
+UTF-8), or that belong to UTF-16."""
 
 
 def is_plain_json(body: bytes) -> bool:
@@ -109,12 +112,13 @@ def is_deep(value: object) -> bool:
     for _ in range(MAX_DEPTH):
         if not level:
             return False
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if type(outer) is dict else outer)
-            if type(inner) in _CONTAINERS  # an `isinstance` of each value takes much longer
-        ]
+        next_level: list[Any] = []
+        for outer in level:
+            values = outer.values() if type(outer) is dict else outer
+            next_level += [
+                inner for inner in values if type(inner) in _CONTAINERS
+            ]  # faster than `isinstance`
+        level = next_level
     return bool(level)
 
 
@@ -133,6 +137,7 @@ def _is_storable(value: object) -> bool:
 
 
 def _fault(value: object, path: str, depth: int) -> str | None:
+    """As `unstorable`, of the part of a value at a path, which is within `depth` lists and objects."""
     match value:
         case dict() | list() if depth == MAX_DEPTH:
             return f"{path[:100]} is nested deeper than {MAX_DEPTH} levels"

@@ -55,11 +55,12 @@ def code_of(type_name: str) -> str:
     """The code of the error type with this class name, which Lambda and Step Functions report. Any other
     name, such as `States.Timeout`, is returned as it is.
     """
-    kinds = [ContentError]
-    for kind in kinds:
+    unvisited = [ContentError]
+    while unvisited:
+        kind = unvisited.pop()
         if kind.__name__ == type_name:
             return kind.code
-        kinds += kind.__subclasses__()
+        unvisited += kind.__subclasses__()
     return type_name
 
 

@@ -123,9 +123,9 @@ class AttemptEvents(NamedTuple):
 
     def _event(self, detail_type: DetailType, *identity: object, **data: object) -> Event:
         """An event; `identity` distinguishes it from others of its type and attempt."""
-        *subject, _ = self
-        data = dict(zip(SUBJECT, subject, strict=True)) | data
-        return Event.of(detail_type, data, self.task_id, self.attempt, self.execution_arn, *identity)
+        subject = {"task_id": self.task_id, "roadmap_id": self.roadmap_id, "attempt": self.attempt}
+        identity = self.task_id, self.attempt, self.execution_arn, *identity
+        return Event.of(detail_type, subject | data, *identity)
 
     def queued(self, actor: str, cause: str, position: int) -> Event:
         """It has been claimed, and waits for a slot. `position` is its place in the queue, from 1."""
@@ -149,12 +149,15 @@ class AttemptEvents(NamedTuple):
 
     def batch_saved(self, batch: int, content_type: str, parts: Sequence[Part]) -> Sequence[Event]:
         """The results of a transaction for the items of one content type in a batch, and, once for all
-        content types, the concepts that it has completed. As many events as the size of the parts requires.
+        content types, the concepts that it has completed: one event, or several of at most `MAX_BATCH_BYTES`.
 
         A batch may take several transactions, and one that is repeated may save more: the parts identify the
         event.
         """
-        saved, failed, completed = ([part.data for part in parts if part.type is each] for each in PartType)
+        by_type: dict[PartType, list[Mapping[str, str]]] = {kind: [] for kind in PartType}
+        for part in parts:
+            by_type[part.type].append(part.data)
+        saved, failed = by_type[PartType.ITEM_SAVED], by_type[PartType.ITEM_FAILED]
         event = self._event(
             DetailType.BATCH_SAVED,
             *(batch, content_type, *parts),
@@ -164,14 +167,16 @@ class AttemptEvents(NamedTuple):
             failed=len(failed),
             saved_items=[part["concept_id"] for part in saved],
             failed_items=failed,
-            completed_concepts=completed,
+            completed_concepts=by_type[PartType.CONCEPT_COMPLETED],
         )
         size = entry_size(event.detail_type, json.dumps(detail_of(event, _ANY_TIME)))
         if size <= MAX_BATCH_BYTES or len(parts) == 1:
             return [event]
         middle = len(parts) // 2
-        halves = parts[:middle], parts[middle:]
-        return [event for half in halves for event in self.batch_saved(batch, content_type, half)]
+        return [
+            *self.batch_saved(batch, content_type, parts[:middle]),
+            *self.batch_saved(batch, content_type, parts[middle:]),
+        ]
 
     def item_restored(self, item: Item, revision: str, restored_from: str, actor: str) -> Event:
         """An earlier content of an item is the current one again, as a new revision."""
@@ -230,12 +235,12 @@ def changes_of(event_id: str, detail_type: str, data: Mapping[str, Any]) -> Iter
     attempt = {name: data[name] for name in SUBJECT if name in data}
     of_type = attempt | {"content_type": data.get("content_type")}
     parts = [
-        *((PartType.ITEM_SAVED, of_type | {"concept_id": each}) for each in data.get("saved_items", ())),
-        *((PartType.ITEM_FAILED, of_type | each) for each in data.get("failed_items", ())),
-        *((PartType.CONCEPT_COMPLETED, attempt | each) for each in data.get("completed_concepts", ())),
+        *((PartType.ITEM_SAVED, of_type | {"concept_id": saved}) for saved in data.get("saved_items", ())),
+        *((PartType.ITEM_FAILED, of_type | failed) for failed in data.get("failed_items", ())),
+        *((PartType.CONCEPT_COMPLETED, attempt | named) for named in data.get("completed_concepts", ())),
     ]
-    for place, part in enumerate(parts):
-        yield Change(f"{event_id}-{place}", *part)
+    for place, (kind, of_part) in enumerate(parts):
+        yield Change(f"{event_id}-{place}", kind, of_part)
     yield Change(event_id, detail_type, {name: data[name] for name in data if name not in _LISTS})
 
 

@@ -64,6 +64,7 @@ def describe_group(
 
 def describe_history(connection: Connection, days: int) -> FailureHistory:
     """Read the failures of the last days, and the groups that have healed."""
+    # Whole hours: the present one, and those before it.
     since = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=24 * days - 1)
     healed = [
         {**row._mapping, "sentence": sentence_of(row.error_code)}

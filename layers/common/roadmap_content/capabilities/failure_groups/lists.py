@@ -11,17 +11,19 @@ from ...contracts.states import GroupState
 from ...state.tasks.listing import task_conditions
 from .states import WITH_STATE, FailureGroupNotFoundError
 
-# Reads the stored sums, not the failures.
+# The groups with current failures, by their stored sums.
 _SUMS = f"SELECT * FROM ({WITH_STATE}) AS w WHERE items > 0"
 
+# One group, also without current failures.
 _ONE = f"SELECT * FROM ({WITH_STATE}) AS w WHERE group_id = :group_id"
 
+# The stored sums of group `g` by hour.
 _KEPT_HOURS = """
 SELECT hour, items FROM content_failure_hours k
 WHERE k.group_id = g.group_id AND k.items > 0 ORDER BY hour DESC LIMIT 24
 """
 
-# For a subset of the tasks, computes the sums from the rows of those tasks.
+# The groups of some tasks, with their sums: computed from `chosen`, the current failures of these tasks.
 _SUMS_OF_SOME = f"""
 SELECT c.*, w.state, w.actor, w.note, w.changed_at, w.until, w.until_tasks FROM (
     SELECT group_id, min(error_code) AS error_code, min(stage) AS stage, min(reason) AS reason,
@@ -32,16 +34,19 @@ SELECT c.*, w.state, w.actor, w.note, w.changed_at, w.until, w.until_tasks FROM 
     FROM chosen s GROUP BY group_id) AS c JOIN ({WITH_STATE}) AS w USING (group_id)
 """
 
+# The sums of group `g` in `chosen` by the hour of the last failure.
 _HOURS_OF_SOME = """
 SELECT date_trunc('hour', c.last_seen, 'UTC') AS hour, sum(c.items) AS items FROM chosen c
 WHERE c.group_id = g.group_id GROUP BY hour ORDER BY hour DESC LIMIT 24
 """
 
+# Sums up the failures of all groups by hour: all, and those that have not been healed since.
 HOURS = text("""
 SELECT hour, sum(failed) AS failed, sum(items) AS still FROM content_failure_hours
 WHERE hour >= :since GROUP BY hour HAVING sum(failed) > 0 ORDER BY hour
 """)
 
+# Finds the groups with failures since then and none now, with what has healed them.
 HEALED = text("""
 SELECT g.group_id, g.error_code, g.stage, g.reason, g.last_seen, sum(h.failed) AS failed,
     sum(h.automatically) AS automatically, sum(h.by_recovery) AS by_recovery, sum(h.by_person) AS by_person
@@ -70,17 +75,18 @@ def read_groups(
         place += " AND state = ANY(:states)"
         parameters["states"] = [str(state) for state in states]
     conditions, of_tasks = task_conditions(task_filter)
-    if where := [condition.of_set for name, condition in conditions.items() if name != "failure"]:
+    on_tasks = [condition.of_set for name, condition in conditions.items() if name != "failure"]
+    if on_tasks:  # the stored sums are those of all tasks
         parameters |= of_tasks
-        own = [f"f.{name} = :{name}" for name in task_filter.by_failure]
+        on_failures = [f"f.{name} = :{name}" for name in task_filter.by_failure]
         statement = (
             "WITH chosen AS MATERIALIZED (SELECT f.* FROM content_task_failures f"
-            f" JOIN roadmap_tasks t ON t.task_id = f.task_id WHERE {' AND '.join([*own, *where])})"
+            f" JOIN roadmap_tasks t ON t.task_id = f.task_id WHERE {' AND '.join([*on_failures, *on_tasks])})"
         ) + _page(_SUMS_OF_SOME, "chosen", _HOURS_OF_SOME, place)
     else:
-        of_sums = {"content_type": "by_type ->> :content_type IS NOT NULL"}
-        kept = [of_sums.get(name, f"{name} = :{name}") for name in task_filter.by_failure]
-        statement = _page(" AND ".join([_SUMS, *kept]), "content_task_failures", _KEPT_HOURS, place)
+        on_types = {"content_type": "by_type ->> :content_type IS NOT NULL"}
+        on_sums = [on_types.get(name, f"{name} = :{name}") for name in task_filter.by_failure]
+        statement = _page(" AND ".join([_SUMS, *on_sums]), "content_task_failures", _KEPT_HOURS, place)
     return connection.execute(text(statement), parameters).all()
 
 
@@ -104,7 +110,15 @@ def read_healed_groups(connection: Connection, since: datetime) -> Sequence[Any]
 
 
 def _page(groups: str, failures: str, hours: str, place: str) -> str:
-    """The statement of a page of groups at a place, each with an example of its failures and its hours."""
+    """A statement that reads a page of groups, the largest first, each with an example of its failures, its
+    last hours, and its tasks with a planned attempt.
+
+    Args:
+        groups: a SELECT of groups with their sums and states.
+        failures: the table or CTE with the failures of these groups.
+        hours: a SELECT of `hour` and `items` of the group `g`, the latest first.
+        place: the condition on a group that begins the page.
+    """
     return f"""
 SELECT g.*, e.task_id AS example_task_id, e.example_concept_id, e.example_type, e.example_reason, h.by_hour,
     p.planned, p.next_at

@@ -28,8 +28,9 @@ class FailureGroupNotFoundError(MissingResourceError, code="FailureGroupNotFound
 MOST_COUNTED = 1_000
 """Groups are counted up to this limit."""
 
-# `first_seen` is the beginning of the group's present failures: it is later than a change only if all
-# failures of the time of the change are gone. An ignored group whose limit is reached is new again.
+# Finds the groups, each with its latest change and the state that follows. `first_seen` is the beginning of
+# the group's present failures: it is later than a change only if all failures of the time of the change are
+# gone. An ignored group whose limit is reached is new again.
 WITH_STATE = """
 SELECT s.*, c.actor, c.note, c.changed_at, c.until, c.until_tasks, CASE c.state
     WHEN 'acknowledged' THEN CASE WHEN s.items = 0 THEN 'resolved'
@@ -44,7 +45,8 @@ FROM content_failure_groups s LEFT JOIN LATERAL (
     WHERE group_id = s.group_id ORDER BY change_id DESC LIMIT 1) c ON true
 """
 
-# All tasks of a group are tried again without a request. Few groups have any such task.
+# Counts the groups with failures by state, and those of which every task is tried again without a request.
+# Few groups have any such task.
 COUNT = text(f"""
 WITH planned AS MATERIALIZED (
     SELECT f.group_id, count(DISTINCT f.task_id) AS tasks
@@ -55,19 +57,21 @@ SELECT g.state, count(*) AS groups, count(*) FILTER (WHERE p.tasks >= g.tasks) A
 FROM ({WITH_STATE} WHERE s.items > 0 LIMIT :limit) g LEFT JOIN planned p USING (group_id) GROUP BY g.state
 """)
 
+# Counts those of some groups that call a person.
 RINGING = text(f"""
 SELECT count(*) FROM ({WITH_STATE}) g
 WHERE group_id IN (SELECT json_array_elements_text(CAST(:group_ids AS json)))
     AND state IN ('new', 'regressed')
 """)
 
-# Only of a group that exists.
+# Records a change of a group's state, if the group exists.
 CHANGE = text("""
 INSERT INTO content_group_changes (group_id, actor, state, note, until, until_tasks)
 SELECT group_id, :actor, :state, :note, :until, :until_tasks
 FROM content_failure_groups WHERE group_id = :group_id
 """)
 
+# Finds the latest changes of a group.
 CHANGES = text("""
 SELECT changed_at AS at, actor, state, note, until, until_tasks FROM content_group_changes
 WHERE group_id = :group_id ORDER BY change_id DESC LIMIT :limit
@@ -88,7 +92,7 @@ def group_changes(connection: Connection, group_id: str, limit: int) -> Sequence
 
 
 def are_known(_services: Services, connection: Connection, remains: Remains) -> Following:
-    """Whether none of the groups is new or has regressed."""
+    """Whether people know all failure groups of an attempt's missing items: none is new or has regressed."""
     if not remains.groups:
         return Following()
     group_ids = json.dumps([group.key.group_id for group in remains.groups])
@@ -96,12 +100,14 @@ def are_known(_services: Services, connection: Connection, remains: Remains) -> 
 
 
 def count_groups(connection: Connection) -> HealthPart:
-    """The numbers of groups with current failures by state; and of those that would call a person, the number
-    with only tasks that are tried again without a request, and call nobody.
+    """Count the groups with current failures by state, for `Health`. A group in a ringing state calls nobody
+    while all of its tasks are tried again without a request.
     """
-    found = {row.state: row for row in connection.execute(COUNT, {"limit": MOST_COUNTED})}
-    groups = {state: found[state].groups if state in found else 0 for state in GroupState}
-    automatic = sum(found[state].automatic for state in RINGING_STATES if state in found)
+    groups, automatic = dict.fromkeys(GroupState, 0), 0
+    for row in connection.execute(COUNT, {"limit": MOST_COUNTED}):
+        groups[GroupState(row.state)] = row.groups
+        if row.state in RINGING_STATES:
+            automatic += row.automatic
     ringing = sum(groups[state] for state in RINGING_STATES)
     fields = {"failure_groups": groups, "failure_groups_automatic": automatic}
     return HealthPart(fields, ("failure_groups", ringing - automatic))

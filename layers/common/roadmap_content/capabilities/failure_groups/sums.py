@@ -14,6 +14,8 @@ from sqlalchemy import Connection, text
 from ...contracts.documents import storable_json
 from ...state.failures.groups import Ended, FailureRow
 
+# Adds differences, also negative ones, to the sums of groups. A type with 0 items leaves `by_type`. A group
+# without items begins anew: `first_seen` is then that of its new failures.
 # Guarantees: a sum equals the sum of its rows in `content_task_failures`. Updated in the order of the groups,
 # so that transactions that change the same groups wait for each other instead of deadlocking.
 ADD_TO_GROUPS = text("""
@@ -37,8 +39,8 @@ ON CONFLICT (group_id) DO UPDATE SET
     last_seen = greatest(known.last_seen, excluded.last_seen)
 """)
 
-# An item is healed in the hour in which an attempt ends without its failure; the attempt's cause is that of
-# the healing. It has no hour of its own here.
+# Adds differences to the sums of hours. A healed item has no hour in `:hours`: it is healed now, because an
+# attempt ends without its failure, and the cause of the attempt is that of the healing.
 ADD_TO_HOURS = text("""
 INSERT INTO content_failure_hours AS known
     (group_id, hour, items, failed, automatically, by_recovery, by_person)
@@ -60,12 +62,14 @@ ON CONFLICT (group_id, hour) DO UPDATE SET
 def change_sums(
     connection: Connection, before: Sequence[FailureRow], after: Sequence[FailureRow], ended: Ended | None
 ) -> None:
-    """Subtract a task's failures before a change from the sums, and add those after it."""
-    changes, hours = _differences(before, after)
+    """Subtract a task's failures before a change from the sums, and add those after it. `ended` is the
+    attempt whose end changes them: only an end heals items.
+    """
+    groups, hours = _differences(before, after)
     if ended is not None:
-        hours += _healed(changes)
-    if changes:
-        connection.execute(ADD_TO_GROUPS, {"groups": storable_json(changes)})
+        hours += _healed(groups)
+    if groups:
+        connection.execute(ADD_TO_GROUPS, {"groups": storable_json(groups)})
     if hours:
         task_id, attempt = ended or (None, None)
         by = {"task_id": task_id, "attempt": attempt}
@@ -73,8 +77,8 @@ def change_sums(
 
 
 def _healed(changes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The healed items by group, without an hour. An item that fails for another reason is not healed: of the
-    groups that have lost items, the one with the most is the first to lose the healed ones.
+    """The healed items by group, without an hour. An item that fails for another reason is not healed: the
+    task has healed as many items as it has lost in all, and the groups with the greatest losses lose them.
     """
     left = -sum(change["items"] for change in changes)
     healed = []
@@ -89,33 +93,31 @@ def _healed(changes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _differences(
     before: Sequence[FailureRow], after: Sequence[FailureRow]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The changes of the sums by group, and by group and hour."""
-    changes: dict[str, dict[str, Any]] = {}
-    hours: Counter[tuple[str, datetime]] = Counter()
+    """The differences of the sums: by group for `ADD_TO_GROUPS`, by group and hour for `ADD_TO_HOURS`."""
+    by_group: dict[str, dict[str, Any]] = {}
+    by_hour: Counter[tuple[str, datetime]] = Counter()
     for sign, rows in ((-1, before), (1, after)):
-        by_group: dict[str, list[FailureRow]] = {}
+        rows_of_group: dict[str, list[FailureRow]] = {}
         for row in rows:
-            by_group.setdefault(row["group_id"], []).append(row)
-        for group_id, same in by_group.items():
-            counts = Counter({row["content_type"]: sign * row["items"] for row in same})
-            change = changes.setdefault(group_id, {"tasks": 0, "by_type": Counter()})
-            change["by_type"].update(counts)
-            changes[group_id] = {
-                **{name: same[0][name] for name in ("group_id", "error_code", "stage", "reason")},
-                "transient": all(row["transient"] for row in same),
-                "first_seen": min(row["first_seen"] for row in same),
-                "last_seen": max(row["last_seen"] for row in same),
-                "tasks": change["tasks"] + sign,
-                "by_type": change["by_type"],
+            rows_of_group.setdefault(row["group_id"], []).append(row)
+            hour = row["last_seen"].replace(minute=0, second=0, microsecond=0)
+            by_hour[row["group_id"], hour] += sign * row["items"]
+        for group_id, alike in rows_of_group.items():
+            # The failures after the change are the second to come: what describes the group is theirs.
+            sums = by_group.get(group_id, {"tasks": 0, "by_type": Counter()})
+            sums["by_type"].update({row["content_type"]: sign * row["items"] for row in alike})
+            by_group[group_id] = {
+                **{name: alike[0][name] for name in ("group_id", "error_code", "stage", "reason")},
+                "transient": all(row["transient"] for row in alike),
+                "first_seen": min(row["first_seen"] for row in alike),
+                "last_seen": max(row["last_seen"] for row in alike),
+                "tasks": sums["tasks"] + sign,
+                "by_type": sums["by_type"],
             }
-            for row in same:
-                hour = row["last_seen"].replace(minute=0, second=0, microsecond=0)
-                hours[group_id, hour] += sign * row["items"]
-    return (
-        [changes[group_id] | {"items": changes[group_id]["by_type"].total()} for group_id in sorted(changes)],
-        [
-            {"group_id": group_id, "hour": hour, "items": count, "healed": 0}
-            for (group_id, hour), count in sorted(hours.items())
-            if count
-        ],
-    )
+    groups = [sums | {"items": sums["by_type"].total()} for _, sums in sorted(by_group.items())]
+    hours = [
+        {"group_id": group_id, "hour": hour, "items": items, "healed": 0}
+        for (group_id, hour), items in sorted(by_hour.items())
+        if items
+    ]
+    return groups, hours

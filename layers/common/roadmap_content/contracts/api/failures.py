@@ -64,7 +64,7 @@ class FailurePage(Page[FailureGroup]):
     def for_owner(self) -> Self:
         """Without the notes of operators."""
         hidden = {"state_by": None, "note": None}
-        return self.model_copy(update={"items": [each.model_copy(update=hidden) for each in self.items]})
+        return self.model_copy(update={"items": [group.model_copy(update=hidden) for group in self.items]})
 
 
 class FailureHour(Payload):

@@ -95,10 +95,9 @@ class Revisions(Payload):
 
     def for_owner(self) -> Self:
         """Without the reasons that operators wrote."""
-        origins = [each.origin and each.origin.for_owner() for each in self.items]
         items = [
-            each.model_copy(update={"origin": origin})
-            for each, origin in zip(self.items, origins, strict=True)
+            revision.model_copy(update={"origin": revision.origin and revision.origin.for_owner()})
+            for revision in self.items
         ]
         return self.model_copy(update={"items": items})
 

@@ -252,19 +252,15 @@ class AttemptPage(Page[AttemptRow]):
     """A page of a task's attempts, newest first."""
 
     def for_owner(self) -> Self:
-        """Without the reasons that operators wrote."""
-        items = [
-            each.model_copy(
-                update={
-                    "reason": reason_for_owner(each.actor, each.reason),
-                    "scope": each.scope
-                    and each.scope.model_copy(
-                        update={"instruction": reason_for_owner(each.actor, each.scope.instruction)}
-                    ),
-                }
-            )
-            for each in self.items
-        ]
+        """Without the reasons and instructions that operators wrote."""
+        items = []
+        for row in self.items:
+            scope = row.scope
+            if scope is not None:
+                instruction = reason_for_owner(row.actor, scope.instruction)
+                scope = scope.model_copy(update={"instruction": instruction})
+            reason = reason_for_owner(row.actor, row.reason)
+            items.append(row.model_copy(update={"reason": reason, "scope": scope}))
         return self.model_copy(update={"items": items})
 
 

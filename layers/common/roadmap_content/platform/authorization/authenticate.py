@@ -110,6 +110,9 @@ def verify(token: str, keys: KeySource, settings: AuthorizationSettings) -> Mapp
 def _decoded(
     token: str, keys: Iterable[PyJWK | str], algorithms: tuple[str, ...], settings: AuthorizationSettings
 ) -> dict[str, Any]:
+    """The claims of a token that one of the keys has signed. Raises jwt.InvalidTokenError as PyJWT does, and
+    UnauthorizedError: there is no key.
+    """
     required = ["exp", "aud", "sub"] if settings.issuer is None else ["exp", "aud", "iss", "sub"]
     wrong_key: jwt.InvalidSignatureError | None = None
     for key in keys:

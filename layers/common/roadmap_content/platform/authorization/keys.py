@@ -128,7 +128,9 @@ class SharedSecret:
         self._read_at = self._failed_at = -math.inf
 
     def keys_for(self, _header: Mapping[str, Any]) -> Iterator[str]:
-        """The cached versions of the secret, then the versions after a rotation."""
+        """The cached versions of the secret; then, if the caller goes on because none of them has signed the
+        token, those after a rotation.
+        """
         came_at = time.monotonic()
         if came_at - self._read_at >= LIFETIME_SECONDS:
             self._read()

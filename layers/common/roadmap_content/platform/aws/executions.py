@@ -142,6 +142,7 @@ class Executions:
 
 @contextmanager
 def _request(operation: str) -> Iterator[None]:
+    """Raise ExecutionsUnavailableError, with its operation, if the request of the block fails."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
@@ -164,16 +165,16 @@ _REGION = re.compile("[a-z0-9-]+")
 
 def execution_url(execution_arn: str | None) -> str | None:
     """The URL of an execution in the AWS console; `None` for the local cloud, which has no console."""
-    match (execution_arn or "").split(":"):
-        case ["arn", partition, "states", region, account, *_] if (
-            execution_arn and account != _LOCAL_ACCOUNT and _REGION.fullmatch(region)
-        ):
+    arn = execution_arn or ""
+    match arn.split(":"):
+        case ["arn", partition, "states", region, account, *_] if _REGION.fullmatch(region):
+            if account == _LOCAL_ACCOUNT:
+                return None
             hosts = {"aws-us-gov": "amazonaws-us-gov.com", "aws-cn": "amazonaws.cn"}
             host = hosts.get(partition, "aws.amazon.com")
-            path = f"#/v2/executions/details/{quote(execution_arn, safe=':')}"
+            path = f"#/v2/executions/details/{quote(arn, safe=':')}"
             return f"https://{region}.console.{host}/states/home?region={region}{path}"
-        case _:
-            return None
+    return None
 
 
 def _code_of(error: "BotoCoreError | ClientError") -> str:

@@ -13,13 +13,6 @@ if TYPE_CHECKING:
     from botocore.exceptions import ClientError
     from mypy_boto3_lambda import LambdaClient
 
-_CODES = {
-    "RequestTooLargeException": "REQUEST_TOO_LARGE",
-    "TooManyRequestsException": "THROTTLED",
-    "AccessDeniedException": "FORBIDDEN",
-    "ResourceNotFoundException": "MISSING",
-}
-
 
 class Fault(Enum):
     """Why there is no answer."""
@@ -48,6 +41,14 @@ class Fault(Enum):
 
     NOT_JSON = auto()
 
+
+_FAULTS = {
+    "RequestTooLargeException": Fault.REQUEST_TOO_LARGE,
+    "TooManyRequestsException": Fault.THROTTLED,
+    "AccessDeniedException": Fault.FORBIDDEN,
+    "ResourceNotFoundException": Fault.MISSING,
+}
+"""By the code of Lambda's error."""
 
 TOO_LARGE = (Fault.REQUEST_TOO_LARGE, Fault.ANSWER_TOO_LARGE)
 
@@ -121,15 +122,18 @@ def team_function(arn: str, seconds: int, connections: int = 1) -> TeamFunction:
 
 
 def _refusal(error: "ClientError") -> NoAnswerError:
+    """The error for a refusal by Lambda, with its `Retry-After` in seconds."""
     metadata, details = error.response["ResponseMetadata"], error.response["Error"]
     status, code = metadata["HTTPStatusCode"], details.get("Code", "")
-    fault = Fault[_CODES[code]] if code in _CODES else Fault.BUSY if status >= 500 else Fault.REFUSED
+    fault = _FAULTS.get(code, Fault.BUSY if status >= 500 else Fault.REFUSED)
     after = metadata.get("HTTPHeaders", {}).get("retry-after", "")
     return NoAnswerError(fault, str(error), float(after) if after.isdecimal() else 0.0)
 
 
 def _error_type(answer: bytes) -> str:
-    """The type of the error. A message that the function wrote may contain content; its own log has it."""
+    """The type of the function's error. Its message may contain content, and is in the function's own log. An
+    error of Lambda itself, such as a timeout, has only a message.
+    """
     try:
         failure = json.loads(answer)
         return str(failure.get("errorType") or failure.get("errorMessage"))[:500]

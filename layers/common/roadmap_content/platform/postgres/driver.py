@@ -53,7 +53,7 @@ class Cursor(dbapi.Cursor):  # type: ignore[misc] # pg8000 has no types
         """Execute a statement with parameters written as `%s`."""
         if self._c is not None and not self._c._in_transaction and not self._c.autocommit:
             if operation == PING:
-                # Starting the transaction also checks the connection.
+                # SQLAlchemy pings outside a transaction: beginning the next one is a ping, too.
                 self._c.wait_at_most(PING_TIMEOUT)
                 self._c.execute_simple(self._c.begin)
                 self._c.wait_at_most(self._c.longest_wait)
@@ -129,5 +129,6 @@ class Connection(dbapi.Connection):  # type: ignore[misc] # pg8000 has no types
 
 @lru_cache(maxsize=256)
 def _numbered(operation: str) -> str:
+    """The statement with its parameters `%s` as `$1`, `$2`, …"""
     statement, _ = dbapi.convert_paramstyle("format", operation, ())
     return str(statement)

@@ -148,6 +148,9 @@ def _connect(
     socket_timeout: int,
     first: str,
 ) -> Connection:
+    """Open a connection. The socket is opened here, because pg8000 sets no TCP_NODELAY. `startup` are options
+    of the session, `socket_timeout` the seconds for any response, `first` as in `open_engine`.
+    """
     connection = socket.create_connection((credentials.host, credentials.port), CONNECT_TIMEOUT)
     try:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -173,7 +176,7 @@ def _connect(
 
 
 def _discard_if_out_of_step(context: ExceptionContext) -> None:
-    """Invalidate a connection after an error that is not the server's: its protocol may be interrupted."""
+    """Discard a connection after an error that is not the server's: its protocol may be interrupted."""
     original: Any = context.original_exception
     if not isinstance(original, pg8000.dbapi.Error) or isinstance(original, pg8000.dbapi.InterfaceError):
         context.is_disconnect = True

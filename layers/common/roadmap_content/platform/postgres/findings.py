@@ -8,11 +8,12 @@ from sqlalchemy import Connection, text
 
 from .sqlstate import Denial
 
+# Records that a table of the product has refused a write.
 RECORD = text(
     "INSERT INTO content_findings (kind, object, sqlstate) VALUES ('write_refused', :object, :sqlstate)"
 )
 
-# Names the triggers that call the function.
+# Records a refused right; the message names the product's triggers that call the function.
 RECORD_DENIAL = text("""
 INSERT INTO content_findings (kind, object, sqlstate, message)
 SELECT 'privilege_missing', :object, :sqlstate, concat(CAST(:message AS text), ' (trigger ' || (
@@ -20,12 +21,13 @@ SELECT 'privilege_missing', :object, :sqlstate, concat(CAST(:message AS text), '
     FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid WHERE p.proname = :function) || ')')
 """)
 
+# Finds the newest finding of each kind and object.
 READ = text("""
 SELECT DISTINCT ON (kind, object) kind, object, sqlstate, message, found_at FROM content_findings
 ORDER BY kind, object, found_at DESC
 """)
 
-# Guarantees: the newest row of each object stays, for a day.
+# Deletes what is older than a day, and all but the newest finding of each kind and object.
 CONDENSE = text("""
 DELETE FROM content_findings WHERE ctid IN (
     SELECT ctid FROM (

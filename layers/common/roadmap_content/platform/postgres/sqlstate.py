@@ -11,11 +11,10 @@ from typing import NamedTuple
 TOO_MANY_CONNECTIONS = "53300"
 INSUFFICIENT_PRIVILEGE = "42501"
 _SERVER_STATES = "^(08|28|40|53|55|57|58|25006$|25P03$)"
-"""A regular expression: class 08 connection, 40 rollback (deadlock,
-serialization), 53 resources (connections, memory, disk), 55 object not in the required state (lock timeout),
-57 operator intervention (shutdown, statement timeout), 58 system error; 28 is invalid authorization, which a
-rotated password explains; 25006 read-only transaction (a server that is failing over), 25P03
-idle-in-transaction timeout.
+"""Classes 08 connection, 40 rollback (deadlock, serialization), 53 resources (connections, memory, disk), 55
+object not in the required state (lock timeout), 57 operator intervention (shutdown, statement timeout), 58
+system error, 28 invalid authorization (a rotated password); 25006 read-only transaction (a server that is
+failing over), 25P03 idle-in-transaction timeout.
 """
 
 _CONTENT_STATES = "^(21|22|23|54|P0001$)"
@@ -92,19 +91,21 @@ _IN_FUNCTION = re.compile(
 
 
 def denial(message: str, context: str) -> Denial | None:
-    """The refused right in PostgreSQL's message; `None` if the message has any other form: a trigger may
-    raise a text with values. Of the context, only a name and the first word of a statement are read.
+    """The refused right in the message and the context of an error with SQLSTATE 42501; `None` if the message
+    has another form: a trigger may raise a text with values. Of the context (the stack of functions), only a
+    name and the first word of a statement are read.
     """
     if not (denied := _DENIED.fullmatch(message)):
         return None
-    target, function = denied["target"], ""
-    if inner := _IN_FUNCTION.match(context):
-        function = inner["function"]
-        right = {"schema": "USAGE", "function": "EXECUTE", "sequence": "USAGE"}.get(denied["type"])
-        right = right or (inner["verb"] or "SELECT").upper()
-        place = target if denied["type"] == "table" else f"{denied['type'].upper()} {target}"
-        message += f", in the product's function {function}: GRANT {right} ON {place} TO the writer"
-    return Denial(target, function, message)
+    kind, target = denied["type"], denied["target"]
+    if not (inner := _IN_FUNCTION.match(context)):
+        return Denial(target, "", message)
+    function = inner["function"]
+    right = {"schema": "USAGE", "function": "EXECUTE", "sequence": "USAGE"}.get(kind)
+    right = right or (inner["verb"] or "SELECT").upper()  # of a table: what the statement does
+    place = target if kind == "table" else f"{kind.upper()} {target}"
+    mending = f", in the product's function {function}: GRANT {right} ON {place} TO the writer"
+    return Denial(target, function, message + mending)
 
 
 def explain(

@@ -82,11 +82,11 @@ def transact(
     """
     wait = _FIRST_WAIT
     began, began_at = time.monotonic(), datetime.now(UTC)
-    may_hang = not engine.get_execution_options().get(IS_PATIENT, True)
+    gives_up_early = not engine.get_execution_options().get(IS_PATIENT, True)
     while True:
         try:
             with engine.begin() as connection:
-                may_hang = False
+                gives_up_early = False  # the database accepts connections
                 _unanswered_since.pop(engine.pool, None)
                 wait_at_most(connection, max(_SHORTEST_ANSWER, deadline.remaining - RESERVE))
                 return work(connection, *arguments, **named)
@@ -102,7 +102,7 @@ def transact(
             if refused:
                 emit({Metric.CONNECTIONS_REFUSED: 1})
             pause = wait * random.uniform(0.5, 1)  # noqa: S311 - jitter, so that concurrent retries are spread
-            is_hanging = may_hang and time.monotonic() - began > IMPATIENT_SECONDS
+            is_hanging = gives_up_early and time.monotonic() - began > IMPATIENT_SECONDS
             if is_hanging or deadline.remaining - pause < RESERVE:
                 if not refused:  # one cause, one alarm
                     emit({Metric.DATABASE_ERRORS: 1})
@@ -184,8 +184,8 @@ def sqlstate_and_reason(error: DBAPIError | OSError | NoFreeConnection) -> tuple
 
 
 def _fields(error: DBAPIError | OSError) -> tuple[BaseException | None, Mapping[str, str]]:
-    """The driver's error, and its fields by their codes in the protocol; none if the server did not report
-    it.
+    """The driver's error, and the server's fields by their codes in the protocol (C: SQLSTATE, M: message, W:
+    context, n, t, c: constraint, table, column); no fields if the server did not report it.
     """
     original = error.orig if isinstance(error, DBAPIError) else error
     fields = original.args[0] if original is not None and original.args else None

@@ -77,6 +77,7 @@ def emit(counts: Mapping[Metric, float], content_type: ContentType | None = None
         unit = MetricUnit.Seconds if metric.endswith("Seconds") else MetricUnit.Count
         metrics.add_metric(metric, unit, value)
     entry: dict[str, Any] = dict(metrics.serialize_metric_set())
+    # A second directive for the values of `SUMMED`, with the service as the only dimension.
     directives = entry["_aws"]["CloudWatchMetrics"]
     if content_type is not None and (summed := SUMMED & counts.keys()):
         (typed,) = directives

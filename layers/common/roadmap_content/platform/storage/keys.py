@@ -2,7 +2,11 @@
 
 An id may be any text (`:`, `/`, `..`, quotes, 300 characters of any script), but a key is limited to 1,024
 bytes. Therefore ids are percent-encoded; a long id is truncated and made unique by its hash. The two forms
-cannot collide, because `~` marks the hash and is escaped in ids.
+cannot collide, because `~` marks the hash and is escaped in ids. The product does not encode ids in the keys
+of its texts.
+
+Texts are below `{roadmap}/concepts/`. *Working data* is staged and rejected content and manifests. The prefix
+of all objects of one kind of a roadmap or of a task is called a place.
 """
 
 import hashlib
@@ -39,17 +43,21 @@ ERASURES = "erasures/register/"
 WORKING = (STAGED, REJECTED, MANIFESTS)
 
 _WORKING_DATA = re.compile(f"(?:{'|'.join(WORKING)})[^/]+/")
+"""A place of working data: a prefix, and the roadmap or the task."""
 
 _HASH = re.compile(r"/([0-9a-f]{64})\.md$")
 
 _TEXT = re.compile(r"([^/]+)/concepts/[^/]+/([0-9a-f]{64})\.md")
+"""The key of a text of ours: the encoded roadmap, and the hash."""
 
 _ENCODED_TEXT = re.compile(r"[^/]+/concepts/[^/]+/[^/]+")
+"""A key that may be one with encoded ids, which contain no `/`."""
 
 _CONCEPT = re.compile(r"(?<=.)(?=/concepts/.*/)", re.DOTALL)
-"""The end of a roadmap's id that is not encoded: there may be several."""
+"""The end of a roadmap's id that is not encoded: several, if the id contains `/concepts/`."""
 
 _TRUNCATED = re.compile(r"~[0-9a-f]{64}$")
+"""The end of an encoded id that was too long."""
 
 _URL = re.compile(r"(?:https?|s3)://(?P<host>[^/?#]+)/(?P<path>[^?#]*)")
 
@@ -91,13 +99,17 @@ def is_ours(key: str) -> bool:
 
 
 def next_place(key: str) -> str:
-    """The place of a walk through the texts after a key: all keys of working data are passed by at once."""
-    passed = [prefix for prefix in (*WORKING, ERASURES) if key.startswith(prefix)]
-    return passed[0][:-1] + "0" if passed else key  # `0` comes after `/`
+    """Where a walk through the texts continues after a key: if it has the prefix of working data or of the
+    register, behind all keys with that prefix.
+    """
+    for prefix in (*WORKING, ERASURES):
+        if key.startswith(prefix):
+            return prefix.removesuffix("/") + "0"  # `0` comes after `/`
+    return key
 
 
 def owners_of(key: str) -> set[str]:
-    """The places of the roadmaps or of the task to which an object may belong; see `places_of`.
+    """The places, as of `places_of`, of the roadmaps or of the task to which an object may belong.
 
     Ours has one owner. A text of the product has two if one id reads like the encoded form of another one, or
     if an id contains `/concepts/`.
@@ -105,11 +117,15 @@ def owners_of(key: str) -> set[str]:
     working = _working(key)
     if working is not None:
         return {working}
+    owners = set()
     first = key.partition("/")[0]
-    encoded = {_texts(first)} if _ENCODED_TEXT.fullmatch(key) and _is_encoded(first) else set()
-    if encoded and _TEXT.fullmatch(key):
-        return encoded
-    return encoded | {_texts(encode(key[: found.start()])) for found in _CONCEPT.finditer(key)}
+    if _ENCODED_TEXT.fullmatch(key) and _is_encoded(first):
+        owners.add(_texts(first))
+        if _TEXT.fullmatch(key):
+            return owners  # only this system writes such a key
+    for end_of_id in _CONCEPT.finditer(key):
+        owners.add(_texts(encode(key[: end_of_id.start()])))
+    return owners
 
 
 def is_text_of(roadmap_id: str, key: str) -> bool:
@@ -124,11 +140,12 @@ def _working(key: str) -> str | None:
 
 
 def _is_encoded(segment: str) -> bool:
+    """Whether a segment of a key may be the result of `encode`."""
     return _TRUNCATED.search(segment) is not None or encode(unquote(segment)) == segment
 
 
-def _texts(form: str) -> str:
-    return f"{form}/concepts/"
+def _texts(roadmap: str) -> str:
+    return f"{roadmap}/concepts/"
 
 
 def key_in_url(url: str, bucket: str) -> str:
@@ -151,7 +168,9 @@ def key_in_url(url: str, bucket: str) -> str:
 
 
 def _bucket_on_aws(host: str) -> tuple[bool, str | None]:
-    """Whether a host is S3's, and the bucket that it names: the labels before the last `s3` or `s3-…`."""
+    """Whether a host is S3's (`bucket.s3.region.amazonaws.com` and its other forms), and the bucket that it
+    names: the labels before the last `s3` or `s3-…`, after which only regions may follow.
+    """
     suffix = _AWS_SUFFIX.search(host)
     labels = host[: suffix.start()].split(".") if suffix is not None else []
     for place in reversed(range(len(labels))):
@@ -206,11 +225,12 @@ def manifest_key(task_id: str, attempt: int, execution_arn: str, body: bytes) ->
 
 def places_of(roadmap_ids: Iterable[str], task_ids: Iterable[str]) -> dict[str, str]:
     """The prefixes of the objects of roadmaps and tasks, with the names of their kinds."""
-    found = {f"{MANIFESTS}{encode(task_id)}/": "manifests" for task_id in task_ids}
+    places = {f"{MANIFESTS}{encode(task_id)}/": "manifests" for task_id in task_ids}
     for encoded in map(encode, roadmap_ids):
-        found |= {_texts(encoded): "texts"}
-        found |= {f"{STAGED}{encoded}/": "staged", f"{REJECTED}{encoded}/": "rejected"}
-    return found
+        places[_texts(encoded)] = "texts"
+        places[f"{STAGED}{encoded}/"] = "staged"
+        places[f"{REJECTED}{encoded}/"] = "rejected"
+    return places
 
 
 def prefixes_of(roadmap_ids: Sequence[str], task_ids: Sequence[str]) -> dict[str, str]:

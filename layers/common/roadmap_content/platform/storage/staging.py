@@ -6,7 +6,7 @@ from itertools import chain, compress
 
 from ...contracts.documents import MAX_STAGED, Document
 from ...contracts.errors import InvalidContentError
-from ...contracts.items import Failure, Item
+from ...contracts.items import ContentType, Failure, Item
 from ...contracts.payloads import Origin
 from .bucket import Bucket, ObjectTooLargeError, StoredObject, in_parallel
 from .keys import (
@@ -49,9 +49,17 @@ class Staging:
         still be staged: use `holds`. Items to replace are not listed.
         """
         by_key = {self._key(item): item for item in items if item not in self._replaces}
-        first = {item.content_type: key for key, item in sorted(by_key.items(), reverse=True)}
-        places = [(staged_prefix(self._roadmap_id, kind), key[:-1]) for kind, key in first.items()]
-        keys = chain.from_iterable(in_parallel(lambda place: self._bucket.keys(*place), places))
+        first_keys: dict[ContentType, str] = {}
+        for key in sorted(by_key):
+            first_keys.setdefault(by_key[key].content_type, key)
+
+        def page(content_type: ContentType) -> list[str]:
+            # The listing starts after a key: after the first one without its last character.
+            return self._bucket.keys(
+                staged_prefix(self._roadmap_id, content_type), first_keys[content_type][:-1]
+            )
+
+        keys = chain.from_iterable(in_parallel(page, first_keys))
         return frozenset(by_key[key] for key in keys if key in by_key)
 
     def staged_among(self, items: Sequence[Item]) -> frozenset[Item]:

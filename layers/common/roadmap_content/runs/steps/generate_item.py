@@ -148,7 +148,7 @@ class ItemGeneration:
             return failure
 
     def _apply_remedy(self, item: Item) -> NextAction:
-        """Apply the item's present remedy, and return it. Who held its lock before may have prepared it."""
+        """Apply the item's present remedy, and return it. Another holder of its lock may have staged it."""
         remedy, refusal = self._remedy(item)
         generates = remedy in (NextAction.GENERATE, NextAction.REJECT_AND_GENERATE)
         if generates and self._is_saved_since_the_plan(item):

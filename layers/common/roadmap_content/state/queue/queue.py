@@ -126,8 +126,8 @@ FROM content_capacity c, recent_keys r WHERE c.stopped_reason IS NULL
 """)
 
 # Admits the oldest waiting attempt of a key, and charges it; none if those that waited were cancelled.
-# Requires the lock of the capacity. `still_waits`: whether the key has another one, which its counter's
-# `waiting` says to the next decision.
+# Requires the lock of the capacity. `still_waits`: whether the key has another one; its counter's `waiting`
+# is that for the next decision.
 ADMIT = text(f"""
 WITH oldest AS MATERIALIZED (
     SELECT task_id, attempt FROM content_queue

@@ -174,8 +174,8 @@ SELECT coalesce(sum(spent), 0), coalesce(sum(saved_by_staging), 0) FROM content_
 WHERE hour > now() - interval '24 hours'
 """)
 
-# Reads the items that an attempt plans and replaces. Until its end is recorded, the task's status says
-# whether it is cancelled. It is withdrawn if it was cancelled before its plan.
+# Reads the items that an attempt plans and replaces. Until its end is recorded, it is cancelled with its
+# task. It is withdrawn if it was cancelled before its plan.
 SCOPE = text("""
 SELECT a.scope, a.replaces, coalesce(a.outcome, t.status) = 'cancelled' AS is_cancelled,
     coalesce(a.outcome = 'cancelled' AND a.step = 'claimed', false) AS is_withdrawn
@@ -345,15 +345,9 @@ def record_attempt_outcome(
     outcome: str | None = None,
 ) -> None:
     """Complete an attempt's row; if it is called again after the tables have changed, the row is updated.
-
-    Args:
-        connection: the transaction that records the outcome.
-        task_id: the task.
-        attempt: its attempt.
-        missing: the numbers of items of the attempt's scope that are missing, or not replaced, at its end;
-            `None` if nobody can read it: then those of saved and failed items are unknown (empty objects).
-        failed: the numbers of those items that have failed.
-        outcome: the task's status by default.
+    `missing` has the numbers of items of the attempt's scope that are missing, or not replaced, at its end,
+    and `failed` those of them that have failed. If nobody can read what is missing (`None`), the numbers of
+    saved and failed items are unknown: empty objects. `outcome` is the task's status by default.
     """
     row = connection.execute(READ_FOR_OUTCOME, {"task_id": task_id, "attempt": attempt}).one_or_none()
     if row is None:
@@ -363,8 +357,8 @@ def record_attempt_outcome(
     counts = {"planned": planned, "saved": saved, "failed": failed_of_plan, "generated": generated}
     end = {name: json.dumps(items) for name, items in counts.items()} | {"outcome": outcome or row.status}
     connection.execute(CLOSE, {"task_id": task_id, "attempt": attempt, "tokens": row.tokens, **end})
-    # What staging saved is estimated once: the saved items that were not generated, each at the attempt's
-    # price.
+    # The tokens saved by staging are estimated once: the saved items that were not generated, at this
+    # attempt's price of an item.
     staged = sum(saved.values()) - sum(generated.values()) if saved and row.saved is None else 0
     price = row.tokens / sum(generated.values()) if any(generated.values()) else 0
     spent, saved_by_staging = row.tokens - row.tokens_before, round(max(0, staged) * price)
