@@ -4,20 +4,51 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import count
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
+from typer.testing import CliRunner
 
+from local_stack.database_roles import DatabaseRoles
+from local_stack.postgres_server import Server
+from roadmap_command.main import app
+from roadmap_command.target import Target
+from roadmap_content.client.client import Client
+from roadmap_content.content.generation.model import ModelThrottledError
+from roadmap_content.contracts.errors import ModelDeclinedError
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
-from tests.browser.driver import Look, console_in
-from tests.browser.real_api import RealApi
-from tests.browser.tasks import CONCEPTS, MISSING, PARTLY_FAILED, concept, load, partly_failed, stage, stopped
+from tests.browser.conftest import deployment
+from tests.browser.driver import Console, Look, console_in
+from tests.browser.real_api import RealApi, token_of
+from tests.browser.tasks import (
+    COMPLETE,
+    CONCEPTS,
+    MISSING,
+    PARTLY_FAILED,
+    complete,
+    concept,
+    finish,
+    load,
+    needs_person,
+    outage,
+    partly_failed,
+    recover,
+    refusing,
+    running,
+    stage,
+    stopped,
+)
 from tests.browser.texts import REFUSED_QUESTIONS
+from tests.support.erasing import erased
 from tests.support.factories import TYPES, quiz
+from tests.support.pipeline import SETTINGS
 
 ITEMS = CONCEPTS * TYPES
 REASON = "seen in the console"
@@ -98,28 +129,88 @@ def _start_after_the_preview(page: Page, button: str, *, missing: int) -> None:
     expect(dialog).to_have_count(0)
 
 
-class Story(NamedTuple):
-    """The facts that a task's page shows in several places."""
+class State(NamedTuple):
+    """What is shown of a task in one state. `CHINESE` has the words of the page in Chinese."""
 
+    status: str
+    """In the API and in `--json`."""
+
+    who: str
+    """Who acts next. With a colon, the time is shown, too."""
+
+    why: str
     chip: str
-    turn: str
+    """The status for people: of the page and of the command."""
+
     action: str
+    """The primary action of the page."""
+
     attempt: str
+    group: str
+    """Who acts next for the task's failures."""
+
+    begin_with: str
+    """The first commands for the findings of `doctor`."""
+
+    @property
+    def sentence(self) -> str:
+        """The beginning of the page's sentence."""
+        return WHO[self.who.rstrip(":")]
 
 
-TOGETHER = {
-    ("pending", "waiting"): Story("pending", "Waiting", "Start", ""),
-    ("processing", "waiting"): Story("in progress", "Waiting", "", "waiting"),
-    ("processing", "running"): Story("in progress", "Running", "", "running"),
-    ("partial_failure", "person"): Story("incomplete", "Needs a person", "Retry missing", "incomplete"),
-    ("partial_failure", "automatic"): Story(
-        "incomplete", "Tried again automatically", "Retry missing", "incomplete"
-    ),
-    ("cancelled", "running"): Story("cancelled", "Running", "", "running"),
-    ("cancelled", "nobody"): Story("cancelled", "", "Retry missing", "cancelled"),
-    ("completed", "nobody"): Story("complete", "", "", "complete"),
+WHO = {
+    "waiting": "Waiting",
+    "running": "Running",
+    "automatic": "Tried again automatically",
+    "person": "Needs a person",
+    "nobody": "",
 }
-"""Parts that may stand together, by the status and `turn.who` of the API's answer."""
+STATES = {
+    name: State(*rest)
+    for name, *rest in (
+        [cell.strip() for cell in row.split("|")]
+        for row in """
+not started | pending | waiting | Neither the product nor a person has started it. | pending | Start | | |
+waiting | processing | waiting | Its attempt waits for a slot. | in progress | | waiting | |
+stopped | processing | waiting | An operator has stopped generation. | in progress | | waiting | | capacity
+running | processing | running: | An attempt is at work. | in progress | | running | |
+being cancelled | cancelled | running: | It was cancelled. Its run is being stopped. | cancelled | | running | |
+cancelled | cancelled | nobody | It was cancelled. A retry starts it again. | cancelled | Retry missing | cancelled | |
+complete | completed | nobody | Nothing is missing. | complete | | complete | |
+erased | completed | nobody | The data of its user was erased. | erased | | | |
+throttled | failed | automatic: | The sweep starts the next attempt. | failed | Retry missing | failed | automatic |
+lost | processing | running: | An attempt is at work. | in progress | | running | | reconcile
+incomplete | partial_failure | person | Retry it. | incomplete | Retry missing | incomplete | person | failures
+refused | failed | person | Raise TaskTokenBudget, then retry. | failed | Retry missing | failed | person | failures
+recovery paused | failed | person | Retry it. | failed | Start | | | recoveries failures
+""".strip().splitlines()  # noqa: E501 - a table
+    )
+}
+"""Each state, in the order in which `_each_state` makes it."""
+
+CHINESE = {
+    "": "",
+    "pending": "等待中",
+    "in progress": "进行中",
+    "incomplete": "不完整",
+    "complete": "已完成",
+    "failed": "失败",
+    "cancelled": "已取消",
+    "erased": "已清除",
+    "waiting": "等待中",
+    "running": "运行中",
+    "Waiting": "等待中",
+    "Running": "运行中",
+    "Tried again automatically": "自动再次尝试",
+    "Needs a person": "需要人工处理",
+    "Start": "开始",
+    "Retry missing": "重试缺失内容",
+}
+
+TOGETHER = {(each.chip, each.sentence, each.action, each.attempt) for each in STATES.values()} | {
+    ("incomplete", "Tried again automatically", "Retry missing", "incomplete")
+}
+"""Parts of the page that may stand together."""
 
 SHOWN = """() => {
     const textOf = (element) => (element?.textContent ?? "").trim().replace(/\\s+/g, " ");
@@ -130,7 +221,7 @@ SHOWN = """() => {
         turn: text(".task-head ~ :is(.heals, .needs)"),
         action: text(".task-actions .primary"),
         saved: text(".saved"),
-        bar: document.querySelector(".wide-bar .bar").ariaLabel,
+        bar: document.querySelector(".wide-bar .bar")?.ariaLabel,
         missing: text("#reasons-heading"),
         calls: document.querySelectorAll(".reasons .needs").length,
         attempt: text(".attempt .pill"),
@@ -154,7 +245,7 @@ def _contradictions(shown: dict[str, Any]) -> list[str]:
     turn = re.sub("^▲ |[:.].*", "", shown["turn"])
     action, _, number = shown["action"].partition(" (")
     found = []
-    if Story(shown["chip"], turn, action, shown["attempt"]) not in TOGETHER.values():
+    if (shown["chip"], turn, action, shown["attempt"]) not in TOGETHER:
         found.append("the states")
     states = Counter(
         re.sub("^(tutorial|resource list|quiz) ", "", item)
@@ -219,29 +310,134 @@ def _steps(api: RealApi, task_id: str) -> Iterator[None]:
     yield from run(100)
 
 
-def test_at_every_step_of_a_run_the_parts_of_the_page_agree(browser: Browser, api: RealApi) -> None:
+def _each_state(api: RealApi) -> Iterator[str]:
+    """Make each state as it comes to be; yield its task."""
+    for task_id in ("busy", "one"):
+        load(api, task_id, "One state", concepts=3, staged=False)
+    yield "one"
+    slots = api.send("GET", "/capacity")["slots"]
+    api.send("PUT", "/capacity", {"slots": 1, "reason": "a test"})
+    for task_id in ("busy", "one"):
+        api.send("POST", f"/tasks/{task_id}/retry")
+    yield "one"
+    with stopped(api, "a test"):
+        yield "one"
+    api.send("PUT", "/capacity", {"slots": slots, "reason": "a test"})
+    api.executions.of("one")[0].advance(api.work)
+    yield "one"
+    api.send("POST", "/tasks/one/cancel", reason="withdrawn")
+    yield "one"
+    reconcile(ReconcileRequest(), api.work, Deadline.after(600))
+    yield "one"
+    api.play("busy")
+    yield "busy"
+    load(api, "erased", "Erased", concepts=3, user="erased")
+    api.executions.begin("erased")
+    api.play("erased")
+    erased(api.services, "erased")
+    yield "erased"
+    load(api, "throttled", "Throttled", concepts=3, staged=False)
+    api.work.settings = Settings(SETTINGS | {"BATCH_SIZE": "1", "AUTOMATIC_ATTEMPTS": "1"})
+    with refusing(api, ModelThrottledError("too many requests")):
+        api.executions.begin("throttled")
+        api.play("throttled")
+    yield "throttled"
+    running(api, "lost")
+    api.executions.forget("lost")
+    for moment in (
+        "roadmap_tasks SET updated_at = updated_at",
+        "content_events SET recorded_at = recorded_at",
+    ):
+        api.execute(f"UPDATE {moment} - interval '2 hours' WHERE task_id = 'lost'")
+    yield "lost"
+    api.execute("DELETE FROM content_events WHERE task_id = 'lost'")
+    api.execute("UPDATE roadmap_tasks SET updated_at = timezone('utc', now()) WHERE task_id = 'lost'")
+    complete(api, COMPLETE, regenerated=False)
+    partly_failed(api, "incomplete")
+    api.execute("UPDATE content_attempts SET next_at = NULL WHERE task_id = 'incomplete'")
+    yield "incomplete"
+    needs_person(api, "refused")
+    yield "refused"
+    tasks = outage(api, "broken", 10)
+    with refusing(api, ModelDeclinedError("declined")):
+        finish(api, recover(api, "an outage", tasks, breaker=4, canary=0, concurrency=1), tasks)
+    waits = "SELECT task_id FROM roadmap_tasks WHERE task_id LIKE 'broken-%' AND attempt = 0 LIMIT 1"
+    yield api.pipeline("").rows(waits)[0]["task_id"]
+
+
+TIME = r"\d{4}-\d\d-\d\dT[\d:]+Z"
+
+
+def test_every_state_is_the_same_in_the_api_in_the_command_and_on_the_page(
+    browser: Browser,
+    bucket: None,
+    database_server: Server,
+    migrated_template: tuple[str, DatabaseRoles],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Regression: "pending … No attempt has been made yet" beside "generating 24", then "complete, 0 %"."""
-    task_id = "step-by-step"
-    steps = _steps(api, task_id)
-    next(steps)
-    with console_in(browser, api.url, role="operator") as console:
-        console.open(f"/tasks/{task_id}")
-        expect(console.page.locator(".map .row")).to_have_count(3)
-        seen = set()
-        for _ in steps:
+    with ExitStack() as opened:
+        api = opened.enter_context(deployment(database_server, migrated_template))
+        client = Client(api_url=api.url, token=lambda _: token_of("operator"), user_id="operator")
+        target = SimpleNamespace(client=lambda *_, **__: client, model_failures="")
+        monkeypatch.setattr(Target, "named", lambda *_: target)
+        pages = {
+            language: opened.enter_context(console_in(browser, api.url, Look(language), "operator"))
+            for language in ("en", "zh")
+        }
+        for (name, state), task_id in zip(STATES.items(), _each_state(api), strict=True):
             answer = api.send("GET", f"/tasks/{task_id}")
-            told = answer["status"], answer["turn"]["who"]
-            saved = sum(counts["saved"] for counts in answer["progress"].values())
-            console.page.evaluate("dispatchEvent(new Event('online'))")
-            expect(console.page.locator(".task-head .pill")).to_have_text(TOGETHER[told].chip)
-            expect(console.page.locator(".saved")).to_contain_text(f"{saved} of {3 * TYPES} items saved")
-            expect(console.page.locator(".task-head + p, .task-head + div").first).to_contain_text(
-                TOGETHER[told].turn
-            )
-            shown = console.page.evaluate(SHOWN)
-            assert _contradictions(shown) == [], f"{told}: {shown}"
-            seen.add(told)
-        assert seen == set(TOGETHER) - {("pending", "waiting")}
+            turn = answer["turn"]
+            who = turn["who"] + (":" if turn["at"] else "")
+            assert (answer["status"], who, turn["why"]) == (state.status, state.who, state.why), name
+            _is_printed(state, task_id, name)
+            for language, console in pages.items():
+                _is_pictured(state, console, task_id, f"{name}, {language}")
+
+
+def _is_printed(state: State, task_id: str, name: str) -> None:
+    """By each command that tells of tasks."""
+
+    def printed(*command: str) -> str:
+        return CliRunner().invoke(app, command, catch_exceptions=False).output
+
+    who = state.who.rstrip(":")
+    who += f", {'last sign at' if who == 'running' else 'at'} {TIME}" if ":" in state.who else ""
+    for command in ("show", "status"):
+        said = printed(command, task_id)
+        assert re.search(rf"^task {task_id}, attempt \d+: {state.chip}( |$)", said, re.MULTILINE), (
+            name,
+            said,
+        )
+        is_told = re.search(f"^next: {who}: {re.escape(state.why)}$", said, re.MULTILINE)
+        assert is_told or (command, state.who) == ("status", "nobody"), (name, said)
+    (row,) = [line.split("\t") for line in printed("tasks").splitlines() if line.startswith(f"{task_id}\t")]
+    assert (row[1], row[2].split()[0]) == (state.chip, state.who.rstrip(":")), name
+    groups = printed("failures", "-q", task_id)
+    assert re.findall("^  next: ([a-z]+)", groups, re.MULTILINE) == [state.group] * groups.count(
+        "\n  group "
+    ), name
+    assert bool(state.group) == ("\n  group " in groups), (name, groups)
+    found = re.findall(r"^  begin with: \S+ (\w+)", printed("doctor"), re.MULTILINE)
+    assert found == state.begin_with.split(), name
+
+
+def _is_pictured(state: State, console: Console, task_id: str, name: str) -> None:
+    """On the page of the task, in the console's language."""
+    in_language = CHINESE if name.endswith("zh") else {word: word for word in CHINESE}
+    console.open(f"/tasks/{task_id}")
+    console.page.reload()  # the address may be the one that is shown
+    console.page.locator(".map .row").first.wait_for()
+    console.settled()
+    expect(console.page.locator(".task-head .pill")).to_have_text(in_language[state.chip])
+    shown = console.page.evaluate(SHOWN)
+    action = re.split(r" \(|（", shown["action"])[0]
+    sentence = re.sub("^▲ |[:.].*", "", shown["turn"])
+    words = [state.chip, state.sentence, state.action, state.attempt]
+    assert [shown["chip"], sentence, action, shown["attempt"]] == [in_language[word] for word in words], name
+    if name.endswith("en") and state.chip != "erased":
+        assert not state.sentence or shown["turn"].endswith(state.why), name
+        assert _contradictions(shown) == [], (name, shown)
 
 
 @pytest.mark.parametrize("first", range(4))

@@ -53,12 +53,6 @@ def test_a_person_is_told_what_to_do_first() -> None:
     assert turn_of(facts._replace(state=QueueState.RUNNING, is_stopped=True)).who is Who.WAITING
 
 
-def test_a_cancelled_task_is_at_work_until_its_run_is_stopped() -> None:
-    facts = TaskFacts("cancelled", 1, QueueState.RUNNING, None, True, None)
-    assert turn_of(facts).why == "It was cancelled. Its run is being stopped."
-    assert turn_of(facts._replace(state=QueueState.ENDED)).who is Who.NOBODY
-
-
 @pytest.mark.parametrize(
     ("state", "tasks", "planned", "who"),
     [
