@@ -89,6 +89,7 @@ def cancel_task(
 
 
 def _misses_nothing(connection: Connection, task: Task) -> bool:
+    """Whether every item is saved; `False` if the framework cannot be read."""
     try:
         snapshot = read_snapshot(connection, task)
     except (RoadmapNotFoundError, InvalidFrameworkError):

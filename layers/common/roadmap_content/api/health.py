@@ -145,6 +145,7 @@ def answer_health(services: Services, deadline: Deadline) -> Health:
     within, refusals = deadline.within(HEALTH_SECONDS), list[str]()
 
     def ask(fault: str, answer: Callable[[], T]) -> T | None:
+        """The answer; `None` if the database refuses it, with the fault and its first time in `refusals`."""
         try:
             return answer()
         except DatabaseUnavailableError as error:
@@ -189,6 +190,7 @@ def read_health(connection: Connection, capabilities: Sequence[Capability], rele
 
 
 def _unknown(release: str, differences: Sequence[DatabaseFinding]) -> Health:
+    """The health of a database that cannot be read: its differences, and zeros."""
     return Health(
         status="attention",
         stuck_tasks=0,

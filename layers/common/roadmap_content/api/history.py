@@ -26,6 +26,7 @@ from ..state.tasks.task import Task, read_task
 from .pages import Integer, Moment, decode_cursor, encode_cursor, first_that_fit, page_of
 
 _BEFORE_ALL = 2**31 - 1
+"""The number of no attempt: all are before it."""
 
 _LAST = 2**31 - 2
 """The largest `part` that PostgreSQL compares."""
@@ -68,6 +69,7 @@ def list_attempts(
 
 
 def _attempt(row: Any) -> AttemptRow:  # noqa: ANN401 - a SQLAlchemy row
+    """An attempt in the answer. Its counts are `None` if the roadmap could not be read at its end."""
     not_started = None
     if row.saved:
         not_started = {name: row.planned[name] - row.saved[name] - row.failed[name] for name in row.planned}
@@ -75,7 +77,6 @@ def _attempt(row: Any) -> AttemptRow:  # noqa: ANN401 - a SQLAlchemy row
         "scope": None if row.scope is None else scope_from(row.scope)._asdict(),
         "execution_url": execution_url(row.execution_arn),
         "not_started": not_started,
-        # Empty: unknown, because the roadmap could not be read.
         **{name: row._mapping[name] or None for name in ("planned", "saved", "failed")},
     }
     return AttemptRow.model_validate({**row._mapping, **derived})
@@ -97,6 +98,7 @@ def list_changes(
     task = read_task(connection, task_id, user_id)
     start = place or _BEGINNING
     found = events_of_task(connection, task_id, start.position, start.part, limit + 1)
+    # The first event that is found is that of the cursor, unless it is gone.
     restarted = place is not None and place[:2] not in [event[:2] for event in found[:1]]
     if restarted:
         after, start = None, _BEGINNING

@@ -70,8 +70,8 @@ def read_item_map(
     *,
     with_stages: bool,
 ) -> ItemMap:
-    """Read the items of a page of at most `limit` concepts, as many as fit into an answer: mostly the answer,
-    field by field.
+    """Read the items of a page of at most `limit` concepts, as many as fit into an answer. Only items that
+    the tables do not explain are looked up among the staged contents.
 
     Raises:
         TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: there are no items.
@@ -82,13 +82,13 @@ def read_item_map(
     key = decode_cursor(list_name, cursor, tuple[AnyText, Integer])
 
     def read(connection: Connection) -> tuple[TaskSnapshot, dict[Item, RecordedFailure], Scope, bool]:
-        snapshot, scope, is_run = _read_snapshot(connection, task_id, user_id)
-        return snapshot, latest_failures(connection, task_id, snapshot.task.attempt), scope, is_run
+        snapshot, scope, is_running = _read_snapshot(connection, task_id, user_id)
+        return snapshot, latest_failures(connection, task_id, snapshot.task.attempt), scope, is_running
 
-    snapshot, failures, scope, is_run = transact(services.reading_engine, read, deadline)
+    snapshot, failures, scope, is_running = transact(services.reading_engine, read, deadline)
     task, framework = snapshot.task, snapshot.framework
     concept_ids = list(framework.nodes)
-    start = 0 if key is None else _place(concept_ids, *key)
+    start = 0 if key is None else _position_after(concept_ids, *key)
 
     def as_json(concept_id: str) -> list[str]:
         return [concept_id, framework.concept(concept_id).name, *framework.places[concept_id]]
@@ -96,7 +96,7 @@ def read_item_map(
     shown = list(first_that_fit(concept_ids[start : start + limit], as_json))
     end = start + len(shown)
 
-    items = item_states(shown, snapshot.saved, failures, attempt=task.attempt, live=is_run, scope=scope)
+    items = item_states(shown, snapshot.saved, failures, attempt=task.attempt, live=is_running, scope=scope)
     if items.unexplained:
         staging = Staging(services.bucket, task.roadmap_id or "")
         staged = staging.staged_among(list(items.unexplained.values()))
@@ -125,12 +125,14 @@ def _read_snapshot(
     """
     snapshot = read_snapshot(connection, read_task(connection, task_id, user_id))
     task = snapshot.task
-    is_run = task.is_live and not task.is_waiting and read_capacity(connection).stop is None
-    return snapshot, read_scope(connection, task_id, task.attempt).scope, is_run
+    is_running = task.is_live and not task.is_waiting and read_capacity(connection).stop is None
+    return snapshot, read_scope(connection, task_id, task.attempt).scope, is_running
 
 
-def _place(concept_ids: list[str], last: str, index: int) -> int:
-    """The position after a concept, which may have been moved in the framework meanwhile."""
+def _position_after(concept_ids: list[str], last: str, index: int) -> int:
+    """The position after the concept `last`, which was before `index` in the previous page: the framework may
+    have changed since. If the concept is gone, `index`.
+    """
     if 0 < index <= len(concept_ids) and concept_ids[index - 1] == last:
         return index
     return concept_ids.index(last) + 1 if last in concept_ids else min(max(index, 0), len(concept_ids))
@@ -152,10 +154,10 @@ def item_states(
     """
     items = ItemStates([], {}, {})
     for index, item in enumerate(starmap(Item, product(concept_ids, ContentType))):
-        seen_by, failure = failures.get(item, (0, None))
+        failed_attempt, failure = failures.get(item, (0, None))
         if item.concept_id in saved[item.content_type]:
             items.states.append(ItemState.SAVED)
-        elif failure is not None and seen_by == attempt:
+        elif failure is not None and failed_attempt == attempt:
             items.failures[index] = failure
             action = advice_for(failure.error_code, failure.stage).action
             refused = action is NextAction.REJECT_AND_GENERATE
@@ -169,7 +171,7 @@ def item_states(
 
 
 def _reasons(failures: Mapping[int, Failure]) -> tuple[list[ReasonRow], list[tuple[int, int]]]:
-    """The reasons of failures, and for each failure its index and that of its reason."""
+    """The distinct reasons of failures, and for each failure `(its index, that of its reason)`."""
     keys = {index: group_of(failure) for index, failure in failures.items()}
     groups: dict[GroupKey, Counter[ContentType]] = {}
     for index, key in keys.items():
@@ -192,6 +194,7 @@ def _reason(key: GroupKey, by_type: Counter[ContentType]) -> ReasonRow:
 
 
 def _stages(framework: Framework, page: range) -> list[StageMap]:
+    """The concepts at these positions, in their modules and stages."""
     shown = islice(framework.places.items(), page.start, page.stop)
     return [
         StageMap(
@@ -217,15 +220,17 @@ def read_one_item(
         TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError, ItemNotFoundError: there is none.
         DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
     """
-    snapshot, scope, is_run = transact(services.reading_engine, _read_snapshot, deadline, task_id, user_id)
-    live = is_run and scope.includes(item)
+    snapshot, scope, is_running = transact(
+        services.reading_engine, _read_snapshot, deadline, task_id, user_id
+    )
+    live = is_running and scope.includes(item)
     return transact(services.reading_engine, _read_item, deadline, services, snapshot, item, live=live)
 
 
 def _read_item(
     connection: Connection, services: Services, snapshot: TaskSnapshot, item: Item, *, live: bool
 ) -> ItemDetail:
-    """Read one item: mostly the answer, field by field."""
+    """The answer for one item. Its transaction is open during the requests to S3."""
     snapshot.framework.require(item.concept_id)
     concept = snapshot.framework.concept(item.concept_id)
     task, roadmap_id = snapshot.task, snapshot.task.roadmap_id or ""
@@ -285,6 +290,9 @@ def _state(
     remedy: NextAction,
     failure: ItemFailure | None,
 ) -> tuple[ItemState, Advice]:
+    """The state of an item, and what happens to it next. `failure` is that of the last attempt; `remedy`
+    applies to the staged content.
+    """
     if saved:
         return ItemState.SAVED, advice(NextAction.NONE)
     if live and failure is None:

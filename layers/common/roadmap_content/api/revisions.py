@@ -13,18 +13,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ..content.registry import CONTENT_KINDS
-from ..content.revision_records import (
-    origin_of,
-    read_text,
-    revision_content,
-    revisions_of,
-    text_sizes,
-)
-from ..content.rows import (
-    count_origins,
-    current_row,
-    saved_content,
-)
+from ..content.revision_records import origin_of, read_text, revision_content, revisions_of, text_sizes
+from ..content.rows import count_origins, current_row, saved_content
 from ..contracts.api.items import (
     LINK_SECONDS,
     MOST_ENCODED_BYTES,
@@ -37,10 +27,7 @@ from ..contracts.api.items import (
     SavedItem,
 )
 from ..contracts.documents import Document
-from ..contracts.errors import (
-    InvalidRequestError,
-    ItemNotFoundError,
-)
+from ..contracts.errors import InvalidRequestError, ItemNotFoundError
 from ..contracts.items import Item
 from ..platform.postgres.transactions import transact
 from ..platform.runtime.deadline import Deadline
@@ -59,7 +46,8 @@ def read_content(
     revision_id: str | None,
     deadline: Deadline,
 ) -> tuple[SavedItem, str]:
-    """Read the saved content of an item, its text from S3, and make the entity tag of both.
+    """Read the saved content of an item with its text from S3, and make the entity tag of both. The answer
+    has a link to a text that is too large for it.
 
     It is the current content, a version of a tutorial, or a revision.
 
@@ -77,12 +65,12 @@ def read_content(
 
     def read(connection: Connection) -> tuple[str, Document]:
         roadmap_id = read_task(connection, task_id, user_id).roadmap_id or ""
-        return roadmap_id, _content(connection, roadmap_id, item, version, revision_id)
+        return roadmap_id, _requested_row(connection, roadmap_id, item, version, revision_id)
 
     roadmap_id, row = transact(services.reading_engine, read, deadline)
     content = {name: value for name, value in row.items() if name != "generated_at"}
     link = None
-    tagged: list[object] = [row]
+    tagged: list[object] = [row]  # what the entity tag is made of
     if kind.stored_text is not None:
         content_url = str(content.pop(kind.stored_text.key_column))
         fits = False
@@ -101,17 +89,21 @@ def read_content(
     return saved, f'"{tag}"'
 
 
-def _content(
+def _requested_row(
     connection: Connection, roadmap_id: str, item: Item, version: int | None, revision_id: str | None
 ) -> Document:
+    """The fields of the content that a request names: of a revision, of a version, or the current one.
+    Raises ItemNotFoundError: there is none.
+    """
     if revision_id is not None:
         which = f" as revision {revision_id!r}"
         row = revision_content(connection, roadmap_id, item, revision_id)
     elif version is not None:
         which = f" in version {version}"
         row = saved_content(connection, roadmap_id, item, version)
-        id_field = CONTENT_KINDS[item.content_type].id_field
-        row = row and revision_content(connection, roadmap_id, item, row[id_field])
+        if row is not None:  # read as a revision, because the product may have overwritten its text since
+            row_id = row[CONTENT_KINDS[item.content_type].id_field]
+            row = revision_content(connection, roadmap_id, item, row_id)
     else:
         which = ""
         row = saved_content(connection, roadmap_id, item)

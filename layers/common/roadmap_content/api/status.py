@@ -103,6 +103,9 @@ def _facts(
     *,
     is_stopped: bool,
 ) -> TaskFacts:
+    """The facts that decide whose turn a task is, without `sign_at`. If the framework cannot be read, the
+    advice is that for the code in the task's message.
+    """
     is_unknown = not concepts.ids and task.status != "completed"
     advices = [advice_for(each.error_code, each.stage) for each in failed]
     if concepts.skipped:
@@ -122,6 +125,7 @@ def _facts(
 
 
 def _failed_items(missing: Sequence[Item], known: Mapping[Item, Failure]) -> Iterator[FailedItem]:
+    """The missing items with a failure of the last attempt."""
     for item in missing:
         if failure := known.get(item):
             yield FailedItem.model_validate(item._asdict() | failure._asdict())

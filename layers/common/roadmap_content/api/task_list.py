@@ -57,6 +57,7 @@ def _task_row(row: Any, *, is_stopped: bool) -> TaskRow:  # noqa: ANN401 - a SQL
 
 
 def _top_reason(groups: Sequence[tuple[str, str, str, int]]) -> TopReason | None:
+    """The reason of most failed items. `groups`: `(error code, stage, reason, items)`."""
     sums: Counter[tuple[str, str, str]] = Counter()
     for error_code, stage, reason, items in groups:  # a group has a row for each content type
         sums[error_code, stage, reason] += items
