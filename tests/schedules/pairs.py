@@ -83,6 +83,7 @@ def test_admissions(explorers: Explorers) -> None:
         "contended/automatic/admit",
         "admissible/cancel/admit",
         "replanned/admit/release",
+        "replanned/cancel/event",
     )
 
 

@@ -74,10 +74,10 @@ def cancel_task(
 
     task, status, waited = transact(services.engine, cancel, deadline)
     stopped = None
-    if waited:  # there is no execution that would record the attempt's end
+    if waited:  # no execution of it records its end
         subject = task_id, task.attempt, RunEnd(), task.execution_arn
         transact_in_parts(services.engine, end_attempt, deadline, services, *subject)
-    elif task.execution_arn is not None:
+    if task.execution_arn is not None:  # also of a redrive that waits: the console may have redriven it
         try:
             stopped = task.execution_arn if services.executions.stop(task.execution_arn) else None
         except ExecutionsUnavailableError as error:  # the task is cancelled: that is the answer

@@ -26,6 +26,7 @@ _REASON = text("SELECT set_config('roadmap_content.reason', 'an earlier revision
 REMOVE_FORMER = remove_former_sql({kind.table: name for name, kind in CONTENT_KINDS.items()})
 
 # Deferred constraints of the product would otherwise refuse the COMMIT, outside the savepoint of the restore.
+# A refusal is then one of the statement's, not of the COMMIT.
 _IMMEDIATE = text("SET CONSTRAINTS ALL IMMEDIATE")
 
 
