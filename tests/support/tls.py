@@ -21,6 +21,7 @@ def serve(address: tuple[str, int], handle: Callable[[socket.socket], None]) -> 
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
+        allow_reuse_address = True  # an earlier server's connections may still hold the port
 
         def handle_error(self, *_: Any) -> None:
             """A client may close its connection at any time."""
