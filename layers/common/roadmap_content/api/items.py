@@ -28,7 +28,7 @@ from ..contracts.api.items import (
     StagedContent,
     StageMap,
 )
-from ..contracts.items import ContentType, Failure, Item, RecordedFailure
+from ..contracts.items import ContentType, Failure, Item
 from ..contracts.reasons import sentence_of
 from ..contracts.states import ItemState, NextAction
 from ..platform.postgres.transactions import transact
@@ -36,7 +36,7 @@ from ..platform.runtime.deadline import Deadline
 from ..platform.storage.bucket import Bucket, ObjectTooLargeError
 from ..platform.storage.keys import rejected_prefix, staged_key
 from ..platform.storage.staging import Staging
-from ..state.failures.failures import failures_of_item, latest_failures, refusals
+from ..state.failures.failures import failures_of_attempt, failures_of_item, refusals
 from ..state.failures.groups import GroupKey, group_of
 from ..state.queue.capacity import read_capacity
 from ..state.services import Services
@@ -51,13 +51,14 @@ MAX_REJECTED = 20
 
 
 class ItemStates(NamedTuple):
-    """The states of concepts' items; by index, the failures, and the missing items that may be staged."""
+    """The states of concepts' items; by index, the failures of some, and the items that may be staged."""
 
     states: list[str]
     """`ItemState`, or `FAILED`."""
 
     failures: dict[int, Failure]
-    unexplained: dict[int, Item]
+    maybe_staged: dict[int, Item]
+    """Items that count as missing until S3 is asked."""
 
 
 def read_item_map(
@@ -70,8 +71,8 @@ def read_item_map(
     *,
     with_stages: bool,
 ) -> ItemMap:
-    """Read the items of a page of at most `limit` concepts, as many as fit into an answer. Only items that
-    the tables do not explain are looked up among the staged contents.
+    """Read the items of a page of at most `limit` concepts, as many as fit into an answer. S3 is only asked
+    about items of which the tables have neither a row nor a failure.
 
     Raises:
         TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: there are no items.
@@ -81,9 +82,10 @@ def read_item_map(
     list_name = f"items {task_id}"
     key = decode_cursor(list_name, cursor, tuple[AnyText, Integer])
 
-    def read(connection: Connection) -> tuple[TaskSnapshot, dict[Item, RecordedFailure], Scope, bool]:
+    def read(connection: Connection) -> tuple[TaskSnapshot, dict[Item, Failure], Scope, bool]:
         snapshot, scope, is_running = _read_snapshot(connection, task_id, user_id)
-        return snapshot, latest_failures(connection, task_id, snapshot.task.attempt), scope, is_running
+        failures = failures_of_attempt(connection, task_id, snapshot.task.attempt)
+        return snapshot, failures, scope, is_running
 
     snapshot, failures, scope, is_running = transact(services.reading_engine, read, deadline)
     task, framework = snapshot.task, snapshot.framework
@@ -96,11 +98,11 @@ def read_item_map(
     shown = list(first_that_fit(concept_ids[start : start + limit], as_json))
     end = start + len(shown)
 
-    items = item_states(shown, snapshot.saved, failures, attempt=task.attempt, live=is_running, scope=scope)
-    if items.unexplained:
+    items = item_states(shown, snapshot.saved, failures, live=is_running, scope=scope)
+    if items.maybe_staged:
         staging = Staging(services.bucket, task.roadmap_id or "")
-        staged = staging.staged_among(list(items.unexplained.values()))
-        for index, item in items.unexplained.items():
+        staged = staging.staged_among(list(items.maybe_staged.values()))
+        for index, item in items.maybe_staged.items():
             if item in staged:
                 items.states[index] = ItemState.STAGED
     reasons, reason_of = _reasons(items.failures)
@@ -141,23 +143,23 @@ def _position_after(concept_ids: list[str], last: str, index: int) -> int:
 def item_states(
     concept_ids: Sequence[str],
     saved: Mapping[ContentType, frozenset[str]],
-    failures: Mapping[Item, RecordedFailure],
+    failures: Mapping[Item, Failure],
     *,
-    attempt: int,
     live: bool,
     scope: Scope,
 ) -> ItemStates:
     """The states of all items of these concepts, as far as the tables have them. No I/O.
 
-    A failure of an earlier attempt counts only if staged content was refused because of the content itself.
-    While an attempt runs, an item of its scope without a failure in it counts as being generated.
+    `failures` are those of the task's latest attempt: content that an earlier one refused may have been
+    generated again since. While an attempt runs (`live`), an item of its scope without a failure counts as
+    being generated.
     """
     items = ItemStates([], {}, {})
     for index, item in enumerate(starmap(Item, product(concept_ids, ContentType))):
-        failed_attempt, failure = failures.get(item, (0, None))
+        failure = failures.get(item)
         if item.concept_id in saved[item.content_type]:
             items.states.append(ItemState.SAVED)
-        elif failure is not None and failed_attempt == attempt:
+        elif failure is not None:
             items.failures[index] = failure
             action = advice_for(failure.error_code, failure.stage).action
             refused = action is NextAction.REJECT_AND_GENERATE
@@ -165,7 +167,7 @@ def item_states(
         elif live and scope.includes(item):
             items.states.append(ItemState.GENERATING)
         else:
-            items.unexplained[index] = item
+            items.maybe_staged[index] = item
             items.states.append(ItemState.MISSING)
     return items
 

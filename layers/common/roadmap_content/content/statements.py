@@ -153,12 +153,14 @@ class TableStatements(NamedTuple):
     were not written: `kept` if there is a completed row, or else the refusal.
     """
 
-    saved: str
-    """Selects the `concept_id` of every item of `:roadmap_id` that has a completed row, once each."""
+    saved: Callable[[str], str]
+    """SQL expression of a roadmap's id → a statement that selects the `concept_id` of every item that has a
+    completed row, once each.
+    """
 
-    current: str
-    """Selects the current row of every completed item of `:roadmap_id`, for `project`, and its `revision`:
-    the id of its current content.
+    current: Callable[[str], str]
+    """SQL expression of a roadmap's id → a statement that selects the current row of every completed item,
+    for `project`, and its `revision`: the id of its current content.
     """
 
     item: Callable[[str], str]
@@ -246,14 +248,20 @@ SELECT {identity}, {generated_at}, {revision} AS revision
 FROM {table} WHERE {of_item(concept_id=concept_id)} AND {condition} ORDER BY {newest} LIMIT 1
 """
 
+    def saved(roadmap_id: str) -> str:
+        return f"SELECT DISTINCT concept_id FROM {table} WHERE roadmap_id = {roadmap_id} AND {condition}"
+
+    def current(roadmap_id: str) -> str:
+        return f"""
+SELECT DISTINCT ON (concept_id) concept_id, {key}, {projected}, generated_at, {revision} AS revision
+FROM {table} WHERE roadmap_id = {roadmap_id} AND {condition} ORDER BY concept_id, {newest}
+"""
+
     listing, source = _revision_reads(table, key, condition, version, size, content_url)
     return TableStatements(
         save=save,
-        saved=f"SELECT DISTINCT concept_id FROM {table} WHERE roadmap_id = :roadmap_id AND {condition}",
-        current=f"""
-SELECT DISTINCT ON (concept_id) concept_id, {key}, {projected}, generated_at, {revision} AS revision
-FROM {table} WHERE roadmap_id = :roadmap_id AND {condition} ORDER BY concept_id, {newest}
-""",
+        saved=saved,
+        current=current,
         item=item,
         all_current=f"""
 SELECT DISTINCT ON (roadmap_id, concept_id) roadmap_id, concept_id, {revision} AS content_id

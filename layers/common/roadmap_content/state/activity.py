@@ -7,8 +7,9 @@ from sqlalchemy import Connection, text
 
 # Reads a row for each hour: the most attempts that waited and worked at one time, the items of the attempts
 # that ended, and the tokens. An attempt that waited for less than a second did not wait. Entries that ended
-# earlier are not read: their number grows with the retention. `levels` has the attempts that wait and work
-# after each change; an hour begins with a change by 0, so that it has a level.
+# earlier are not read, because their number grows with the retention: each part of the first UNION ALL has an
+# index. `levels` has the attempts that wait and work after each change; an hour begins with a change by 0, so
+# that it has a level.
 ACTIVITY = text("""
 WITH hours AS MATERIALIZED (
     SELECT generate_series(now - interval '23 hours', now, interval '1 hour') AS hour

@@ -46,7 +46,9 @@ SELECT DISTINCT task_id FROM attempts WHERE task_gone AND task_gone_since IS NUL
 _MAY_WRITE = "coalesce(ended_at > now() - make_interval(secs => :seconds), true)"
 
 # Finds the tasks that are gone for `:days`, or have roadmaps that are, with these roadmaps, unless a step of
-# the task may still write; without the roadmaps for which a step of another task may still write.
+# the task may still write; without the roadmaps for which a step of another task may still write. The days
+# count from the latest of these absences: `greatest` ignores NULL, the mark of what exists. An index has the
+# hashes of roadmaps.
 DUE = text(f"""
 SELECT a.task_id, bool_and(task_gone_since IS NOT NULL) AS task_gone,
     coalesce(array_agg(DISTINCT roadmap_id) FILTER (WHERE roadmap_gone_since IS NOT NULL AND NOT EXISTS (

@@ -220,7 +220,7 @@ UPDATE content_queue SET state = 'running'
 WHERE task_id = :task_id AND attempt = :attempt AND state = 'redriving'
 """)
 
-# Ends an attempt's entry, and corrects its key's counter by the tokens that it has used, if it was charged
+# Ends an attempt's entry, and corrects its key's counter by the tokens that it has used, if it was admitted
 # and its generator reported any. Idempotent: an attempt that has ended is not charged again.
 RELEASE = text("""
 WITH ended_entry AS (
