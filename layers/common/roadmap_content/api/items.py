@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from ..content.remedies import remedy_for
-from ..content.roadmaps.framework import Framework
+from ..content.roadmaps.framework import Concept, Framework
 from ..content.rows import current_row
 from ..contracts.api.items import (
     FAILED,
@@ -28,7 +28,7 @@ from ..contracts.api.items import (
     StagedContent,
     StageMap,
 )
-from ..contracts.items import ContentType, Failure, Item
+from ..contracts.items import ContentType, Failure, Item, RecordedFailure
 from ..contracts.reasons import sentence_of
 from ..contracts.states import ItemState, NextAction
 from ..platform.postgres.transactions import transact
@@ -43,7 +43,7 @@ from ..state.services import Services
 from ..state.tasks.attempts import read_scope
 from ..state.tasks.next_actions import Advice, advice, advice_for
 from ..state.tasks.scope import Scope
-from ..state.tasks.task import TaskSnapshot, read_snapshot, read_task
+from ..state.tasks.task import Task, TaskSnapshot, read_snapshot, read_task
 from .pages import AnyText, Integer, decode_cursor, encode_cursor, first_that_fit
 from .revisions import read_origin
 
@@ -216,39 +216,22 @@ def _stages(framework: Framework, page: range) -> list[StageMap]:
 def read_one_item(
     services: Services, task_id: str, user_id: str | None, item: Item, deadline: Deadline
 ) -> ItemDetail:
-    """Read one item with all its data.
+    """Read one item with all its data: first the tables, then S3.
 
     Raises:
         TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError, ItemNotFoundError: there is none.
         DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
     """
-    snapshot, scope, is_running = transact(
-        services.reading_engine, _read_snapshot, deadline, task_id, user_id
-    )
-    live = is_running and scope.includes(item)
-    return transact(services.reading_engine, _read_item, deadline, services, snapshot, item, live=live)
-
-
-def _read_item(
-    connection: Connection, services: Services, snapshot: TaskSnapshot, item: Item, *, live: bool
-) -> ItemDetail:
-    """The answer for one item. Its transaction is open during the requests to S3."""
-    snapshot.framework.require(item.concept_id)
-    concept = snapshot.framework.concept(item.concept_id)
-    task, roadmap_id = snapshot.task, snapshot.task.roadmap_id or ""
-    saved = current_row(connection, roadmap_id, item)
-    failures = [
-        ItemFailure.model_validate({**row._mapping, "sentence": sentence_of(row.error_code)})
-        for row in failures_of_item(connection, task.task_id, item)
-    ]
-    refused = refusals(connection, task.task_id, [item]).get(item, [])
-    staged = services.bucket.describe(staged_key(roadmap_id, item))
-    staged_fingerprint = None if staged is None else Staging(services.bucket, roadmap_id).fingerprint(item)
-    rejected = _rejected(services.bucket, roadmap_id, item, failures)
-    remedy, _ = remedy_for(staged_fingerprint, refused)
+    records = transact(services.reading_engine, _read_records, deadline, task_id, user_id, item)
+    task, concept, saved, failures = records.task, records.concept, records.saved, records.failures
+    roadmap_id, bucket = task.roadmap_id or "", services.bucket
+    staged = bucket.describe(staged_key(roadmap_id, item))
+    staged_fingerprint = None if staged is None else Staging(bucket, roadmap_id).fingerprint(item)
+    rejected = _rejected(bucket, roadmap_id, item, failures)
+    remedy, _ = remedy_for(staged_fingerprint, records.refusals)
     state, next_advice = _state(
         saved=saved is not None,
-        live=live,
+        live=records.is_running,
         staged=staged is not None,
         rejected=bool(rejected),
         remedy=remedy,
@@ -269,18 +252,48 @@ def _read_item(
             size=staged.size,
             stored_at=staged.stored_at,
             fingerprint=staged_fingerprint,
-            text=_text(services.bucket, staged.key) if saved is None else None,
+            text=_text(bucket, staged.key) if saved is None else None,
         ),
         rejected=rejected,
-        saved=None
-        if saved is None
-        else SavedContent(
-            id=saved["revision"],
-            version=saved.get("content_version"),
-            generated_at=saved.get("generated_at"),
-            origin=read_origin(connection, roadmap_id, item, saved["revision"]),
-        ),
+        saved=saved,
     )
+
+
+class _Records(NamedTuple):
+    """What the tables have about one item."""
+
+    task: Task
+    concept: Concept
+    is_running: bool
+    """Whether the task's attempt works on the item now."""
+
+    saved: SavedContent | None
+    failures: list[ItemFailure]
+    """The latest first."""
+
+    refusals: Sequence[RecordedFailure]
+
+
+def _read_records(connection: Connection, task_id: str, user_id: str | None, item: Item) -> _Records:
+    """Read the records of an item. Raises as `read_one_item`."""
+    snapshot, scope, is_running = _read_snapshot(connection, task_id, user_id)
+    snapshot.framework.require(item.concept_id)
+    roadmap_id = snapshot.task.roadmap_id or ""
+    saved = None
+    if row := current_row(connection, roadmap_id, item):
+        saved = SavedContent(
+            id=row["revision"],
+            version=row.get("content_version"),
+            generated_at=row.get("generated_at"),
+            origin=read_origin(connection, roadmap_id, item, row["revision"]),
+        )
+    failures = [
+        ItemFailure.model_validate({**row._mapping, "sentence": sentence_of(row.error_code)})
+        for row in failures_of_item(connection, task_id, item)
+    ]
+    refused = refusals(connection, task_id, [item]).get(item, [])
+    concept = snapshot.framework.concept(item.concept_id)
+    return _Records(snapshot.task, concept, is_running and scope.includes(item), saved, failures, refused)
 
 
 def _state(
