@@ -43,11 +43,11 @@ items_of_hours AS (
     FROM recent_entries e JOIN content_attempts a USING (task_id, attempt) GROUP BY 1
 ),
 tokens_of_hours AS (
-    SELECT hour, sum(spent) AS spent, sum(saved_by_staging) AS saved_by_staging FROM content_token_hours
+    SELECT hour, sum(spent) AS spent FROM content_token_hours
     WHERE hour >= (SELECT min(hour) FROM hours) GROUP BY hour
 )
 SELECT hour, waiting, at_work, coalesce(saved, 0) AS saved, coalesce(failed, 0) AS failed,
-    coalesce(spent, 0) AS spent, coalesce(saved_by_staging, 0) AS saved_by_staging
+    coalesce(spent, 0) AS spent
 FROM hours JOIN peaks USING (hour)
 LEFT JOIN items_of_hours USING (hour) LEFT JOIN tokens_of_hours USING (hour) ORDER BY hour
 """)
