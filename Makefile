@@ -106,7 +106,7 @@ FAULTS_SEED ?= $(SEED)
 FAULTS_HISTORIES ?= $(if $(LONG),500,$(if $(filter sample,$(FAULTS_CELLS)),80,200))
 
 # Three processes on two cores, because the cells on a local stack mostly wait.
-faults: $(INSTALLED) ## Produce every failure: the oracle, poison, 200 histories, each step under each fault (LONG=1: 500 histories; FAULTS_CELLS=sample).
+faults: $(INSTALLED) ## Produce every failure: the oracle, 200 histories, each step under each fault (LONG=1: 500 histories; FAULTS_CELLS=sample).
 	FAULTS_SEED=$(FAULTS_SEED) FAULTS_HISTORIES=$(FAULTS_HISTORIES) \
 		$(RUN)/python -m pytest --numprocesses 3 --dist worksteal $(if $(filter sample,$(FAULTS_CELLS)),,-m "") tests/faults
 
