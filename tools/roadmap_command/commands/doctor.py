@@ -63,10 +63,7 @@ def doctor(
         )
         console.print(f"release {health.release}, schema {health.schema_revision}")
         console.print(f"tasks: {counts or 'none'}; recoveries running: {health.recoveries_running}")
-        console.print(
-            f"tokens of 24 hours: {health.tokens.spent_24h} spent, "
-            f"{health.tokens.saved_by_staging_24h} saved by staging"
-        )
+        console.print(f"tokens of 24 hours: {health.tokens_24h}")
         queue = health.queue
         since = queue.oldest_waiting_since
         oldest = "" if since is None else f" since {time_text(since)}"
@@ -106,7 +103,10 @@ def _rehearse(file: Path, database: str, *, as_json: bool) -> None:
         if rehearsal.only_in_old_sessions:
             output().print("only in sessions from before the migration, until the product restarts:")
             _print_findings(rehearsal.only_in_old_sessions)
-    if rehearsal.is_broken:
+    if rehearsal.before and not as_json:
+        output().print("already before the migration, so not rehearsed:")
+        _print_findings(rehearsal.before)
+    if rehearsal.is_broken or rehearsal.before:
         raise typer.Exit(ExitCode.ITEMS_MISSING)
 
 

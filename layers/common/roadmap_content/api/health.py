@@ -19,7 +19,6 @@ from ..contracts.api.system import (
     HourOfWork,
     LastSweep,
     QueueHealth,
-    TokenSums,
 )
 from ..contracts.errors import DatabaseUnavailableError, RolesUnavailableError
 from ..contracts.reasons import WITHOUT_DATABASE
@@ -136,6 +135,9 @@ FINDINGS: Mapping[str, tuple[str, str]] = {
 
 REVISION = text("SELECT version_num FROM content_schema_version")
 
+# The server reports a lock, such as that of a migration of the product, before the socket's time is up.
+WAIT_BRIEFLY = text("SET LOCAL lock_timeout = '1s'")
+
 
 def answer_health(services: Services, deadline: Deadline) -> Health:
     """The state of the system as the reader reads it, and whether the writer can write. Both are asked at
@@ -170,12 +172,12 @@ def answer_health(services: Services, deadline: Deadline) -> Health:
 
 
 def describe_activity(connection: Connection) -> Activity:
-    """The work of each of the last 24 hours."""
     return Activity(hours=[HourOfWork.model_validate(row._mapping) for row in read_activity(connection)])
 
 
 def read_health(connection: Connection, capabilities: Sequence[Capability], release: str) -> Health:
     """The state of the system. If a table cannot be read, only the differences are known."""
+    connection.execute(WAIT_BRIEFLY)
     differences = find_differences(connection)
     try:
         with connection.begin_nested():
@@ -200,7 +202,7 @@ def _unknown(release: str, differences: Sequence[DatabaseFinding]) -> Health:
         outbox_aside=0,
         queue=QueueHealth(waiting=0, oldest_waiting_since=None, at_work=0, slots=0, stopped_reason=None),
         automatic=AutomaticAttempts(tasks=0, next_at=None),
-        tokens=TokenSums(spent_24h=0, saved_by_staging_24h=0),
+        tokens_24h=0,
         tasks={},
         tasks_estimated=[],
         database=list(differences),
@@ -221,7 +223,6 @@ def _read(
     stuck = count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK + 1)
     outbox, aside = count_unsent_events(connection, MOST_WAITING)
     counts = count_by_status(connection)
-    spent, saved_by_staging = tokens_of_a_day(connection)
     classes, now = queue_by_class(connection), datetime.now(UTC)
     parts = [capability.health(connection) for capability in capabilities if capability.health is not None]
     attention = attention_for(
@@ -246,7 +247,7 @@ def _read(
         outbox_aside=aside,
         queue=_queue_health(classes, capacity),
         automatic=AutomaticAttempts.model_validate(planned_attempts(connection)),
-        tokens=TokenSums(spent_24h=spent, saved_by_staging_24h=saved_by_staging),
+        tokens_24h=tokens_of_a_day(connection),
         tasks={status: total.tasks for status, total in counts.items()},
         tasks_estimated=[status for status, total in counts.items() if not total.is_exact],
         database=list(differences),

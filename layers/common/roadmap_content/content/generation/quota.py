@@ -112,6 +112,7 @@ class ModelQuota:
         # Before the lock: the thread that holds it leases for all that wait.
         self._waiting.setdefault(threading.get_ident(), tokens)
         with self._lock:
+            # Unless the lease waits behind others, which the next exchange serves with returned tokens.
             if self._returned > 0 and not self._rest:
                 self._available, self._returned = self._available + self._returned, 0.0
             if self._has_enough():
@@ -149,7 +150,7 @@ class ModelQuota:
                 if usage.tokens_in:
                     self._most_input += need.most_input
                     self._input += usage.tokens_in
-            # Others may wait for these tokens. What was used in excess is not available to others any more.
+            # Other invocations may wait for these tokens, and must not use what this one took in excess.
             is_last = not self._at_work and not self._waiting
             if self._returned < 0 or is_last or self._clock() >= self._exchanged_at + LONGEST_WAIT:
                 self._return()

@@ -113,8 +113,8 @@ candidates AS (
     UNION ALL
     SELECT first.* FROM (VALUES ('interactive'), ('bulk')) AS classes (class) CROSS JOIN LATERAL (
         SELECT k.class, k.queue_key, k.virtual_time, CAST(NULL AS bigint) FROM content_queue_keys k
-        WHERE k.class = classes.class AND k.waiting AND (
-            SELECT w.grants FROM keys_at_work w WHERE (w.class, w.queue_key) = (k.class, k.queue_key)) IS NULL
+        WHERE k.class = classes.class AND k.waiting AND NOT EXISTS (
+            SELECT FROM keys_at_work w WHERE (w.class, w.queue_key) = (k.class, k.queue_key))
         ORDER BY k.virtual_time, k.queue_key LIMIT 2) AS first
 )
 SELECT c.slots, (SELECT CAST(coalesce(sum(grants), 0) AS integer) FROM keys_at_work) AS grants,
@@ -220,7 +220,7 @@ UPDATE content_queue SET state = 'running'
 WHERE task_id = :task_id AND attempt = :attempt AND state = 'redriving'
 """)
 
-# Ends an attempt's entry, and corrects its key's counter by the tokens that it has used, if it was charged
+# Ends an attempt's entry, and corrects its key's counter by the tokens that it has used, if it was admitted
 # and its generator reported any. Idempotent: an attempt that has ended is not charged again.
 RELEASE = text("""
 WITH ended_entry AS (
@@ -243,9 +243,9 @@ WHERE task_id = :task_id AND attempt = :attempt AND state = 'waiting'
 """)
 
 # Ends the entries whose task the product has deleted, or which are not of the task's present attempt.
-END_ORPHANS = text(f"""
+END_ORPHANS = text("""
 UPDATE content_queue q SET state = 'ended', ended_at = clock_timestamp()
-WHERE (q.state = 'waiting' OR q.state IN ({AT_WORK})) AND NOT EXISTS (
+WHERE q.state <> 'ended' AND NOT EXISTS (
     SELECT FROM roadmap_tasks t WHERE t.task_id = q.task_id AND t.attempt = q.attempt)
 """)
 
@@ -381,7 +381,6 @@ def record_running(connection: Connection, task_id: str, attempt: int, work: Wor
 
 
 def confirm_redrive(connection: Connection, task_id: str, attempt: int) -> None:
-    """Record that the execution of an attempt has been redriven."""
     connection.execute(REDRIVEN, {"task_id": task_id, "attempt": attempt})
 
 

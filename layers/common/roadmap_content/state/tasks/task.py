@@ -148,7 +148,8 @@ ORDER BY o.task_id <> :task_id, o.task_id
 """)
 
 # Finds the tasks of an execution: those with it in their row, and that in its input (`:task_id`), if it ended
-# before its claim. A row that is younger than the execution was made again, and is not its task.
+# before its claim. A row that is younger than the execution was made again, and is not its task; without the
+# time of its start, it is.
 BY_EXECUTION = text(f"""
 SELECT task_id FROM roadmap_tasks
 WHERE execution_arn = :execution_arn OR (task_id = :task_id AND attempt = 0
@@ -230,7 +231,6 @@ class Task:
 
     @property
     def state(self) -> QueueState | None:
-        """The state of the row's attempt, by `state_of`."""
         return state_of(self.status, self.attempt, self.queue_state, is_open=self.attempt_is_open)
 
     @property
@@ -268,7 +268,6 @@ class Task:
 
     @property
     def recorded_summary(self) -> Mapping[str, Any]:
-        """`read_summary` of the row."""
         return read_summary(self.execution_summary)
 
 
