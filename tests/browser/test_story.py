@@ -420,6 +420,8 @@ def _is_printed(state: State, task_id: str, name: str) -> None:
     assert bool(state.group) == ("\n  group " in groups), (name, groups)
     found = re.findall(r"^  begin with: \S+ (\w+)", printed("doctor"), re.MULTILINE)
     assert found == state.begin_with.split(), name
+    for command in ("doctor", "capacity"):  # what the stop holds is not at work
+        assert bool(re.search(r"\bheld\b", printed(command))) == (state.begin_with == "capacity"), name
 
 
 def _is_pictured(state: State, console: Console, task_id: str, name: str) -> None:
