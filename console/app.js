@@ -2,10 +2,10 @@
 
 import { Component, render } from "./vendor/preact.js";
 import { useEffect, useRef, useState } from "./vendor/hooks.js";
-import { ApiError, get } from "./api.js";
+import { ApiError } from "./api.js";
 import { html } from "./html.js";
 import { T, chooseLanguage, currentLanguage } from "./language.js";
-import { useLive } from "./live.js";
+import { useAnswer } from "./live.js";
 import { Palette } from "./palette.js";
 import { ErrorNote, Link, Loading, OnDemand, Text } from "./parts.js";
 import { change, currentRoute, href, useRoute } from "./router.js";
@@ -100,11 +100,8 @@ const skipTo = (selector) => (event) => {
 
 /** @param {{ route: import("./router.js").Route, section: string }} props */
 function SignedIn({ route, section }) {
-  const { data, error, refresh } = useLive(
-    "me",
-    /** @type {(signal: AbortSignal) => Promise<import("./types").Identity>} */ ((signal) => get(["me"], {}, signal)),
-    () => null,
-  );
+  /** @type {import("./live.js").Live<import("./types").Identity>} */
+  const { data, error, refresh } = useAnswer(["me"], {}, () => null);
   const session = data && sessionOf(data);
   return html`
     <${Header} section=${section} session=${session} />
@@ -164,7 +161,7 @@ function Header({ section, session }) {
         </nav>`
       }
       <span class="spring"></span>
-      ${session && html`<${Palette} session=${session} sections=${sectionsOf(session)} />`}
+      ${session && html`<${Palette} key=${currentRoute().path.join("/")} session=${session} sections=${sectionsOf(session)} />`}
       <button type="button" class="quiet menu-button" aria-label=${T.menu} aria-expanded=${open} onClick=${() => setOpen(!open)}>☰</button>
       <div class="menu ${open ? "open" : ""}">
         ${session && html`<span class="who meta"><${Text} value=${session.me.user_id} class="clamp" /> ${role && role !== session.me.user_id && (T.roles[role] ?? role)}</span>`}

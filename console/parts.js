@@ -89,8 +89,8 @@ export const Progress = ({ saved, failed, missing, total }) => html`
  */
 export function ErrorNote({ error, at, retry, missing, forbidden }) {
   const sentence = errorSentence(error, { missing, forbidden });
-  const step = T.errors.next[error.kind];
   const works = T.errors.works[error.kind];
+  const step = html`${T.errors.next[error.kind]}${works && html` ${T.errors.staysSo} <${Link} to=${href(["runbook"])}>${T.health.runbook}<//>`}`;
   // What does not exist, will not exist after another request.
   const rest = html`${error.code && html`<p class="meta"><code>${error.code}</code> ${error.status}</p>`}
     ${retry && error.kind !== "missing" && error.kind !== "invalid" && html`<button type="button" onClick=${retry}>${T.tryAgain}</button>`}`;
@@ -100,7 +100,7 @@ export function ErrorNote({ error, at, retry, missing, forbidden }) {
       <h2>${sentence}</h2>
       <dl>
         ${works && html`<dt>${T.errors.since}</dt><dd><time datetime=${new Date(error.since ?? 0).toISOString()}>${moment(error.since ?? 0)}</time></dd>`}
-        ${works && html`<dt>${T.errors.stillWorks}</dt><dd>${works} <${Link} to=${href(["runbook"])}>${T.health.runbook}<//></dd>`}
+        ${works && html`<dt>${T.errors.stillWorks}</dt><dd>${works}</dd>`}
         <dt>${T.errors.step}</dt><dd>${step}</dd>
       </dl>
       ${rest}
@@ -202,6 +202,12 @@ export function useTitle(/** @type {string} */ title) {
 
 /** @param {number[] | Record<string, number> | Partial<Record<string, number>> | null | undefined} counts */
 export const sum = (counts) => Object.values(counts ?? {}).reduce((/** @type {number} */ a, b) => a + (b ?? 0), 0);
+
+/** The items of a task, and how many of them are saved. @param {import("./types").TaskDetail} task */
+export function totals({ progress }) {
+  const types = Object.values(progress ?? {});
+  return { total: sum(types.map((each) => each.total)), saved: sum(types.map((each) => each.saved)) };
+}
 
 /** Counts by content type, in words. @param {Partial<Record<string, number>>} counts */
 export const ofTypes = (counts) =>

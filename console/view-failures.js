@@ -7,7 +7,7 @@ import { GroupDialog, StateLine } from "./group-state.js";
 import { RecoveryDialog } from "./heal.js";
 import { html } from "./html.js";
 import { T, number } from "./language.js";
-import { useLive } from "./live.js";
+import { useAnswer, useLive } from "./live.js";
 import { Age, Empty, ErrorNote, Id, Link, Loading, Next, Pill, ReasonLine, Recorded, Remedy, ofTypes, useTitle } from "./parts.js";
 import { change, href } from "./router.js";
 import { filterOf } from "./view-tasks.js";
@@ -23,13 +23,8 @@ export function FailuresView({ query, session }) {
   const [deciding, setDeciding] = useState(/** @type {FailureGroup | null} */ (null));
   const ringing = query.get("ringing") !== null;
   useTitle(T.sections.failures);
-  const { data, error, at, refresh } = useLive(
-    `failures ${JSON.stringify(filter)} ${ringing}`,
-    /** @type {(signal: AbortSignal) => Promise<import("./types").FailurePage>} */ (
-      (signal) => get(["failures"], { ...filter, ...(ringing ? { state: RINGING } : {}), limit: 100 }, signal)
-    ),
-    () => 10_000,
-  );
+  /** @type {import("./live.js").Live<import("./types").FailurePage>} */
+  const { data, error, at, refresh } = useAnswer(["failures"], { ...filter, ...(ringing ? { state: RINGING } : {}), limit: 100 }, () => 10_000);
   const days = query.get("days") === "7" ? 7 : 1;
   const { data: history } = useLive(
     `failure hours ${days}`,

@@ -26,11 +26,11 @@ def test_failures_of_a_day_and_of_a_week_are_a_chart_with_axis_unit_and_text(con
     history = {"since": now.isoformat(), "hours": hours, "healed": []}
     page.route("**/failure-hours*", lambda route: route.fulfill(json=history))
     console.open("/failures")
-    name = re.compile("^Failed items by hour: .*: healed 8; .*missing since 3, healed 2")
+    name = re.compile("^Failed items by hour: .*: healed 8; .*still missing 3, healed 2")
     chart = page.get_by_role("img", name=name)
     expect(chart).to_have_count(1)
     expect(chart.locator("g")).to_have_count(24)
-    expect(chart.locator("g title").last).to_contain_text("missing since 3, healed 2")
+    expect(chart.locator("g title").last).to_contain_text("still missing 3, healed 2")
     expect(page.locator(".chart .most")).to_have_text("8")
     expect(page.locator(".chart time")).to_have_count(2)
     page.get_by_role("button", name="7 days").click()
@@ -92,7 +92,7 @@ def _decide(page: Page, group: Locator, state: str, note: str) -> None:
     group.get_by_role("button", name="Decide…").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Decision").select_option(state)
-    dialog.get_by_label("Note").fill(note)
+    dialog.get_by_label("Reason").fill(note)
     dialog.get_by_role("button", name="Save").click()
     expect(dialog).to_have_count(0)
 
