@@ -285,7 +285,7 @@ export interface Health {
   erasures_unfinished: number;
   queue: QueueHealth;
   automatic: AutomaticAttempts;
-  tokens: TokenSums;
+  tokens_24h: number;
   tasks: Record<string, number>;
   tasks_estimated: (string)[];
   recoveries_running: number;
@@ -305,7 +305,6 @@ export interface HourOfWork {
   saved: number;
   failed: number;
   spent: number;
-  saved_by_staging: number;
 }
 
 export interface Identity {
@@ -757,11 +756,6 @@ export interface TaskUndo {
   restored: number;
   not_replaced: number;
   left_alone: (LeftAlone)[];
-}
-
-export interface TokenSums {
-  spent_24h: number;
-  saved_by_staging_24h: number;
 }
 
 export interface TopReason {

@@ -1,4 +1,4 @@
-// The system: stuck and drifted tasks, undelivered events, and the tokens spent and saved by staging.
+// The system: stuck and drifted tasks, undelivered events, and the tokens spent.
 
 import { Chart, byHours } from "./chart.js";
 import { html } from "./html.js";
@@ -104,8 +104,7 @@ const tilesOf = (data, ringing) => [
   { label: data.queue.stopped_reason ? T.health.held : T.health.atWork, help: T.health.slots(number(data.queue.slots)), value: data.queue.at_work },
   { label: T.health.automatic, help: data.automatic.next_at && T.health.automaticNext(moment(data.automatic.next_at)), value: data.automatic.tasks },
   { label: T.health.recoveries, value: data.recoveries_running, to: href(["recoveries"]) },
-  { label: T.health.spent, value: data.tokens.spent_24h },
-  { label: T.health.savedByStaging, value: data.tokens.saved_by_staging_24h },
+  { label: T.health.spent, value: data.tokens_24h },
   { label: T.health.drifted, help: T.health.driftedHelp, value: data.drifted_tasks },
   { label: T.health.outbox, help: T.health.outboxHelp, value: data.outbox_waiting },
 ];

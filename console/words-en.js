@@ -665,7 +665,6 @@ export const en = {
     sweepText: (checked, repaired, refused) => `${checked} checked, ${repaired} repaired, ${refused} refused`,
     unfinished: "there was no time for all tasks; the next sweep continues",
     spent: "Tokens spent, 24 h",
-    savedByStaging: "Tokens saved by staging, 24 h",
     recoveries: "Recoveries running",
     tasksByStatus: "Tasks by status",
     release: "Release",

@@ -680,7 +680,6 @@ export const zh = {
     sweepText: (checked, repaired, refused) => `检查 ${checked}，修复 ${repaired}，拒绝 ${refused}`,
     unfinished: "时间不足，未检查全部任务；下次继续",
     spent: "24 小时消耗的 token",
-    savedByStaging: "24 小时因暂存节省的 token",
     recoveries: "进行中的批量恢复",
     tasksByStatus: "各状态的任务",
     release: "版本",

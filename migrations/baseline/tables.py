@@ -197,7 +197,6 @@ CREATE TABLE content_token_hours (
     hour timestamptz NOT NULL,
     shard smallint NOT NULL,
     spent bigint NOT NULL,
-    saved_by_staging bigint NOT NULL,
     PRIMARY KEY (hour, shard)
 );
 

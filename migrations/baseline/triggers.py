@@ -128,7 +128,7 @@ $$
 """
 
 # Executes a statement that changes rows of the product, and sets off its triggers, with a path that is safe
-# for them; `older` and `newer` are the statement's values.
+# for them; `older` and `newer` are the statement's `$1` and `$2` (0 if it has none).
 REWRITE = """
 CREATE OR REPLACE FUNCTION content_rewrite(statement text, older anyelement, newer anycompatible) RETURNS void
 LANGUAGE plpgsql SET search_path = {path} SET enable_seqscan = off AS $$
@@ -137,7 +137,7 @@ BEGIN
 END $$
 """
 
-# The schemas of the search path in which no other role may create an object.
+# The schemas of the search path in which no other role may create an object, each with a comma after it.
 SAFE_PATH = """
 SELECT coalesce(string_agg(quote_ident(name) || ', ', '' ORDER BY place), '')
 FROM unnest(current_schemas(false)) WITH ORDINALITY AS p(name, place)
@@ -165,8 +165,8 @@ def of_item(roadmap_id: str, concept_id: str) -> str:
 OF_NEW = of_item("NEW.roadmap_id", "NEW.concept_id")
 OF_MERGED = of_item("merged_roadmap", "merged_concept")
 
-# Gives a new row that is inserted as the latest the version after the highest, unless its own is higher. Its
-# key may exist: then the insert becomes an update, or fails as it would without us.
+# Gives a new row that is inserted as the latest the version after the highest, unless its own is higher, or
+# its key exists (`BEFORE_ITEM`).
 BEFORE_TUTORIAL = """
 DECLARE
     highest integer;
@@ -187,9 +187,10 @@ BEGIN
 END;
 """
 
-# Marks the concept's other tutorials as not the latest. An AFTER trigger, because a statement that inserts a
-# row and demotes the others itself fails (27000) if a trigger has updated them before. A row that another
-# transaction is updating is skipped, because that transaction marks it as not the latest.
+# Marks the concept's tutorials with lower versions as not the latest; below version 1 there is none. An AFTER
+# trigger, because a statement that inserts a row and demotes the others itself fails (27000) if a trigger has
+# updated them before. A row that another transaction is updating is skipped, because that transaction marks
+# it as not the latest.
 AFTER_TUTORIAL = """
 DECLARE
     older record;
@@ -289,7 +290,8 @@ $$
 
 # Lets a new row replace the concept's older ones: they are archived and deleted. One that another row refers
 # to is kept: it gets the content of the new row, which is not inserted then. A row that cannot be locked for
-# deletion, but can be locked for an update, is about to be referred to.
+# deletion, but can be locked for an update, is about to be referred to. A new row whose key exists changes
+# nothing here: the insert becomes an update, or fails as it would without us.
 BEFORE_ITEM = """
 DECLARE
     older record;
@@ -440,9 +442,10 @@ BEGIN
 END;
 """
 
-# Archives the content of a row that is changed or deleted, unless the newest archived row is the same: Save
-# has archived it; for a change, with the id of the new content. A row that a foreign key deletes is deleted
-# after its roadmap, whose archive is deleted already.
+# Archives the content of a row that is changed or deleted, unless Save has just done so: then the newest
+# archived row is the same, and after a change it has the id of the new content (`replaced_by`); a change by
+# the product gets one here. Nothing is archived of a row that a foreign key deletes after its roadmap, whose
+# archive is deleted already.
 KEEP = """
 DECLARE
     former json;
@@ -505,8 +508,8 @@ BEGIN
 END;
 """
 
-# Notes the end of a task, and each later change. A task of the product, too: a task of ours with the same
-# roadmap is checked when the product's has ended.
+# Notes the end of a task of ours, and each later change; of a task of the product only the roadmap, and only
+# if a finished task of ours has the same: it is checked when the product's has ended.
 NOTE_TASK = """
 BEGIN
     IF NEW.status = 'processing' THEN

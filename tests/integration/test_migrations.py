@@ -432,7 +432,7 @@ def assert_content_can_be_saved(url: str) -> None:
 
         with connected(url) as connection:
             unwritten = connection.execute(text(kind.sql.save), save_parameters("r", incoming)).all()
-            current = connection.execute(text(kind.sql.current), {"roadmap_id": "r"}).mappings().all()
+            current = connection.execute(text(kind.sql.current("'r'"))).mappings().all()
 
         ids = {row["concept_id"]: row[kind.id_field] for row in current}
         assert ids["r:c-9"] == "new id of r:c-9"

@@ -380,7 +380,6 @@ def require_unknown_counts(pipeline: Pipeline) -> None:
     (attempt,) = pipeline.rows("SELECT * FROM content_attempts")
     assert attempt["ended_at"] is not None
     assert (attempt["planned"], attempt["saved"], attempt["failed"]) == (counts(1), {}, {})
-    assert pipeline.rows("SELECT sum(saved_by_staging) AS n FROM content_token_hours") == [{"n": None}]
     with pipeline.engine.connect() as connection:
         assert uncounted_attempts(connection, 10) == []
         (shown,) = list_attempts(connection, "t-1", None, None, 10).items
@@ -547,11 +546,11 @@ def test_a_repair_of_a_completed_task_keeps_its_times_and_tokens_and_shows_no_er
     pipeline.finalize(planned, error=StateError(error="States.Timeout", cause="after the last batch"))
     shown = (
         "SELECT status, error_message, completed_at, CAST(execution_summary AS text) AS summary,"
-        " (SELECT sum(saved_by_staging) FROM content_token_hours) AS saved_by_staging FROM roadmap_tasks"
+        " (SELECT sum(spent) FROM content_token_hours) AS spent FROM roadmap_tasks"
     )
     (before,) = pipeline.rows(shown)
     assert (before["status"], before["error_message"]) == ("completed", None)
-    assert before["saved_by_staging"] == (2 * TYPES - 1) * 70
+    assert before["spent"] == 70
     pipeline.execute("UPDATE content_attempts SET claimed_at = claimed_at - interval '3 days'")
     pipeline.execute("UPDATE roadmap_tasks SET status = 'failed'")
     assert [repair.status for repair in pipeline.sweep().repairs] == ["completed"]

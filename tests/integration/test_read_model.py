@@ -12,6 +12,7 @@ from roadmap_content.api.health import MOST_STUCK
 from roadmap_content.contracts.api.items import ItemMap
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.storage.bucket import Bucket, StoredEntry
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.tasks.attempts import user_start
 from roadmap_content.state.tasks.unfinished import COUNT_STUCK
@@ -223,9 +224,19 @@ def test_items_have_their_state_and_reason(pipeline: Pipeline, get: Get) -> None
     assert (third.body["first_concept"], third.body["concepts"]) == (1, 3)
 
 
-def test_one_item_has_the_action_of_the_next_attempt(pipeline: Pipeline, get: Get) -> None:
-    ids = run_with_poison(pipeline, 0)
-    item = get("/tasks/t-0/items/quiz", {"concept_id": ids[1]}).body
+def test_one_item_has_the_action_of_the_next_attempt(
+    pipeline: Pipeline, get: Get, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids, describe = run_with_poison(pipeline, 0), Bucket.describe
+
+    def describe_outside(bucket: Bucket, key: str) -> StoredEntry | None:
+        open_ones = "state = 'idle in transaction' AND datname = current_database()"
+        assert pipeline.rows(f"SELECT pid FROM pg_stat_activity WHERE {open_ones}") == []
+        return describe(bucket, key)
+
+    with monkeypatch.context() as slow_s3:
+        slow_s3.setattr(Bucket, "describe", describe_outside)
+        item = get("/tasks/t-0/items/quiz", {"concept_id": ids[1]}).body
     assert (item["state"], item["next_action"]) == ("rejected", "reject_and_generate")
     assert [failure["attempt"] for failure in item["failures"]] == [1]
     assert item["staged"]["size"] > 0

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from local_stack.errors import RefusedError
 from roadmap_content.api.restores import Author, Restore
 from roadmap_content.capabilities.composed import EVERY
-from roadmap_content.capabilities.erasure.rows import Subjects, erase_rows, require_privileges
+from roadmap_content.capabilities.erasure.rows import Subjects, erase_rows, lock_subjects, require_privileges
 from roadmap_content.content.revision_records import revisions_of
 from roadmap_content.contracts.api.system import DatabaseFinding
 from roadmap_content.contracts.items import ContentType, Item
@@ -315,5 +315,6 @@ def _restore(services: Services, stage: Stage) -> None:
 def _erase(services: Services, stage: Stage) -> None:
     require_privileges(stage.connection)
     page = Subjects([stage.trial], [stage.trial], ("", ""))
+    lock_subjects(stage.connection, page)
     erase_rows(stage.connection, services.failure_hooks, page, product_rows=True)
     stage.connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")

@@ -4,18 +4,21 @@ import json
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
+from local_stack.processes import becomes_true
+from roadmap_content.capabilities.erasure import deleted
 from roadmap_content.capabilities.erasure import rows as rows_of_users
 from roadmap_content.capabilities.erasure import sweep as sweep_of_erasure
 from roadmap_content.capabilities.erasure.deleted import remove_deleted
 from roadmap_content.capabilities.erasure.errors import ErasureRunningError
-from roadmap_content.capabilities.erasure.rows import RuleMissingError, rules
+from roadmap_content.capabilities.erasure.rows import RuleMissingError, erase_rows, rules
 from roadmap_content.client.http import path_of
 from roadmap_content.content.roadmaps.metadata import lock_roadmap
 from roadmap_content.contracts.erasure import Removed
@@ -29,12 +32,12 @@ from roadmap_content.platform.storage import keys
 from roadmap_content.platform.storage.bucket import Bucket, StoredVersion
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.queue.capacity import NOTHING
-from roadmap_content.state.queue.claims import claim
+from roadmap_content.state.queue.claims import Claim, claim
 from roadmap_content.state.tasks.attempts import user_start
 from roadmap_content.state.tasks.task import read_task
 from tests.support.erasing import QUIET, erased, rows_with
 from tests.support.factories import CONTENT_TABLES, bundle_of, concept_ids
-from tests.support.pipeline import S3, SETTINGS, Pipeline
+from tests.support.pipeline import S3, SETTINGS, Pipeline, log_of, services_for
 from tests.support.prepared import prepare
 from tests.support.requests_to_api import OPERATOR, Ask
 
@@ -660,6 +663,49 @@ def test_what_goes_some_days_after_its_roadmap_is_deleted_and_what_does_not(
         place = sweep_of_erasure.remove_records(pipeline.services, "", Deadline.after(60))
         assert place == "", "the next sweep begins with the same page"
     assert sweep() == ({"alice-r-1", "alice-r-6"}, {"alice-r-1"})
+
+
+@pytest.mark.parametrize("with_roadmap", [False, True])
+def test_a_task_that_is_made_again_during_the_sweep_keeps_its_new_attempt(
+    pipeline: Pipeline,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    with_roadmap: bool,
+) -> None:
+    """The product makes it again, and a retry claims it, after the sweep has found that it is due."""
+    services, others = pipeline.services, services_for(database_url)
+    services.settings = Settings(SETTINGS | {"RETENTION_DAYS": "deleted_by_product=0"})
+    insert_tasks(pipeline, "alice", 1)
+    pipeline.execute(QUIET)
+    pipeline.execute("CREATE TABLE again AS SELECT * FROM roadmap_metadata")
+    pipeline.execute("DELETE FROM roadmap_tasks")
+    pipeline.execute("DELETE FROM roadmap_metadata WHERE :gone", gone=with_roadmap)
+    claimed: list[Future[Claim]] = []
+
+    def claim_and_erase(connection: Connection, *arguments: Any, **named: Any) -> Removed:
+        if not claimed:
+            pipeline.execute("INSERT INTO roadmap_metadata SELECT * FROM again ON CONFLICT DO NOTHING")
+            pipeline.execute(
+                "INSERT INTO roadmap_tasks (task_id, user_id, roadmap_id, status, current_step)"
+                " VALUES ('alice-t-1', 'alice', 'alice-r-1', 'failed', 'content_generation')"
+            )
+            task = transact(pipeline.engine, read_task, Deadline.after(60), "alice-t-1")
+            start = user_start("alice")
+            claimed.append(pool.submit(claim, others, task, "arn", Deadline.after(60), start, NOTHING))
+            blocked = "SELECT pid FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0"
+            assert becomes_true(lambda: claimed[0].done() or bool(pipeline.rows(blocked)), 60)
+        return erase_rows(connection, *arguments, **named)
+
+    monkeypatch.setattr(deleted, "erase_rows", claim_and_erase)
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(3):  # the first one notes the deletion, and the second one removes the records
+            sweep_of_erasure.remove_records(services, "", Deadline.after(60))
+    others.engine.dispose()
+    assert claimed[0].result(60).task.attempt == 1
+    assert [row["step"] for row in pipeline.rows("SELECT step FROM content_attempts")] == ["claimed"]
+    assert [row["state"] for row in pipeline.rows("SELECT state FROM content_queue")] == ["starting"]
+    assert "transaction_tried_again" not in log_of(caplog), "a deadlock"
 
 
 def test_exactly_the_user_of_the_request_is_erased(pipeline: Pipeline, ask: Ask) -> None:

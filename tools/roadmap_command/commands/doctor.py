@@ -63,10 +63,7 @@ def doctor(
         )
         console.print(f"release {health.release}, schema {health.schema_revision}")
         console.print(f"tasks: {counts or 'none'}; recoveries running: {health.recoveries_running}")
-        console.print(
-            f"tokens of 24 hours: {health.tokens.spent_24h} spent, "
-            f"{health.tokens.saved_by_staging_24h} saved by staging"
-        )
+        console.print(f"tokens of 24 hours: {health.tokens_24h}")
         queue = health.queue
         since = queue.oldest_waiting_since
         oldest = "" if since is None else f" since {time_text(since)}"

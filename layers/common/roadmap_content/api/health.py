@@ -19,7 +19,6 @@ from ..contracts.api.system import (
     HourOfWork,
     LastSweep,
     QueueHealth,
-    TokenSums,
 )
 from ..contracts.errors import DatabaseUnavailableError, RolesUnavailableError
 from ..contracts.reasons import WITHOUT_DATABASE
@@ -200,7 +199,7 @@ def _unknown(release: str, differences: Sequence[DatabaseFinding]) -> Health:
         outbox_aside=0,
         queue=QueueHealth(waiting=0, oldest_waiting_since=None, at_work=0, slots=0, stopped_reason=None),
         automatic=AutomaticAttempts(tasks=0, next_at=None),
-        tokens=TokenSums(spent_24h=0, saved_by_staging_24h=0),
+        tokens_24h=0,
         tasks={},
         tasks_estimated=[],
         database=list(differences),
@@ -221,7 +220,6 @@ def _read(
     stuck = count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK + 1)
     outbox, aside = count_unsent_events(connection, MOST_WAITING)
     counts = count_by_status(connection)
-    spent, saved_by_staging = tokens_of_a_day(connection)
     classes, now = queue_by_class(connection), datetime.now(UTC)
     parts = [capability.health(connection) for capability in capabilities if capability.health is not None]
     attention = attention_for(
@@ -246,7 +244,7 @@ def _read(
         outbox_aside=aside,
         queue=_queue_health(classes, capacity),
         automatic=AutomaticAttempts.model_validate(planned_attempts(connection)),
-        tokens=TokenSums(spent_24h=spent, saved_by_staging_24h=saved_by_staging),
+        tokens_24h=tokens_of_a_day(connection),
         tasks={status: total.tasks for status, total in counts.items()},
         tasks_estimated=[status for status, total in counts.items() if not total.is_exact],
         database=list(differences),

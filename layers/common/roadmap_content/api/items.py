@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from ..content.remedies import remedy_for
-from ..content.roadmaps.framework import Framework
+from ..content.roadmaps.framework import Concept, Framework
 from ..content.rows import current_row
 from ..contracts.api.items import (
     FAILED,
@@ -36,14 +36,14 @@ from ..platform.runtime.deadline import Deadline
 from ..platform.storage.bucket import Bucket, ObjectTooLargeError
 from ..platform.storage.keys import rejected_prefix, staged_key
 from ..platform.storage.staging import Staging
-from ..state.failures.failures import failures_of_item, latest_failures, refusals
+from ..state.failures.failures import failures_of_attempt, failures_of_item, refusals
 from ..state.failures.groups import GroupKey, group_of
 from ..state.queue.capacity import read_capacity
 from ..state.services import Services
 from ..state.tasks.attempts import read_scope
 from ..state.tasks.next_actions import Advice, advice, advice_for
 from ..state.tasks.scope import Scope
-from ..state.tasks.task import TaskSnapshot, read_snapshot, read_task
+from ..state.tasks.task import Task, TaskSnapshot, read_snapshot, read_task
 from .pages import AnyText, Integer, decode_cursor, encode_cursor, first_that_fit
 from .revisions import read_origin
 
@@ -51,13 +51,14 @@ MAX_REJECTED = 20
 
 
 class ItemStates(NamedTuple):
-    """The states of concepts' items; by index, the failures, and the missing items that may be staged."""
+    """The states of concepts' items; by index, the failures of some, and the items that may be staged."""
 
     states: list[str]
     """`ItemState`, or `FAILED`."""
 
     failures: dict[int, Failure]
-    unexplained: dict[int, Item]
+    maybe_staged: dict[int, Item]
+    """Items that count as missing until S3 is asked."""
 
 
 def read_item_map(
@@ -70,8 +71,8 @@ def read_item_map(
     *,
     with_stages: bool,
 ) -> ItemMap:
-    """Read the items of a page of at most `limit` concepts, as many as fit into an answer. Only items that
-    the tables do not explain are looked up among the staged contents.
+    """Read the items of a page of at most `limit` concepts, as many as fit into an answer. S3 is only asked
+    about items of which the tables have neither a row nor a failure.
 
     Raises:
         TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: there are no items.
@@ -81,9 +82,10 @@ def read_item_map(
     list_name = f"items {task_id}"
     key = decode_cursor(list_name, cursor, tuple[AnyText, Integer])
 
-    def read(connection: Connection) -> tuple[TaskSnapshot, dict[Item, RecordedFailure], Scope, bool]:
+    def read(connection: Connection) -> tuple[TaskSnapshot, dict[Item, Failure], Scope, bool]:
         snapshot, scope, is_running = _read_snapshot(connection, task_id, user_id)
-        return snapshot, latest_failures(connection, task_id, snapshot.task.attempt), scope, is_running
+        failures = failures_of_attempt(connection, task_id, snapshot.task.attempt)
+        return snapshot, failures, scope, is_running
 
     snapshot, failures, scope, is_running = transact(services.reading_engine, read, deadline)
     task, framework = snapshot.task, snapshot.framework
@@ -96,11 +98,11 @@ def read_item_map(
     shown = list(first_that_fit(concept_ids[start : start + limit], as_json))
     end = start + len(shown)
 
-    items = item_states(shown, snapshot.saved, failures, attempt=task.attempt, live=is_running, scope=scope)
-    if items.unexplained:
+    items = item_states(shown, snapshot.saved, failures, live=is_running, scope=scope)
+    if items.maybe_staged:
         staging = Staging(services.bucket, task.roadmap_id or "")
-        staged = staging.staged_among(list(items.unexplained.values()))
-        for index, item in items.unexplained.items():
+        staged = staging.staged_among(list(items.maybe_staged.values()))
+        for index, item in items.maybe_staged.items():
             if item in staged:
                 items.states[index] = ItemState.STAGED
     reasons, reason_of = _reasons(items.failures)
@@ -141,23 +143,23 @@ def _position_after(concept_ids: list[str], last: str, index: int) -> int:
 def item_states(
     concept_ids: Sequence[str],
     saved: Mapping[ContentType, frozenset[str]],
-    failures: Mapping[Item, RecordedFailure],
+    failures: Mapping[Item, Failure],
     *,
-    attempt: int,
     live: bool,
     scope: Scope,
 ) -> ItemStates:
     """The states of all items of these concepts, as far as the tables have them. No I/O.
 
-    A failure of an earlier attempt counts only if staged content was refused because of the content itself.
-    While an attempt runs, an item of its scope without a failure in it counts as being generated.
+    `failures` are those of the task's latest attempt: content that an earlier one refused may have been
+    generated again since. While an attempt runs (`live`), an item of its scope without a failure counts as
+    being generated.
     """
     items = ItemStates([], {}, {})
     for index, item in enumerate(starmap(Item, product(concept_ids, ContentType))):
-        failed_attempt, failure = failures.get(item, (0, None))
+        failure = failures.get(item)
         if item.concept_id in saved[item.content_type]:
             items.states.append(ItemState.SAVED)
-        elif failure is not None and failed_attempt == attempt:
+        elif failure is not None:
             items.failures[index] = failure
             action = advice_for(failure.error_code, failure.stage).action
             refused = action is NextAction.REJECT_AND_GENERATE
@@ -165,7 +167,7 @@ def item_states(
         elif live and scope.includes(item):
             items.states.append(ItemState.GENERATING)
         else:
-            items.unexplained[index] = item
+            items.maybe_staged[index] = item
             items.states.append(ItemState.MISSING)
     return items
 
@@ -214,39 +216,22 @@ def _stages(framework: Framework, page: range) -> list[StageMap]:
 def read_one_item(
     services: Services, task_id: str, user_id: str | None, item: Item, deadline: Deadline
 ) -> ItemDetail:
-    """Read one item with all its data.
+    """Read one item with all its data: first the tables, then S3.
 
     Raises:
         TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError, ItemNotFoundError: there is none.
         DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
     """
-    snapshot, scope, is_running = transact(
-        services.reading_engine, _read_snapshot, deadline, task_id, user_id
-    )
-    live = is_running and scope.includes(item)
-    return transact(services.reading_engine, _read_item, deadline, services, snapshot, item, live=live)
-
-
-def _read_item(
-    connection: Connection, services: Services, snapshot: TaskSnapshot, item: Item, *, live: bool
-) -> ItemDetail:
-    """The answer for one item. Its transaction is open during the requests to S3."""
-    snapshot.framework.require(item.concept_id)
-    concept = snapshot.framework.concept(item.concept_id)
-    task, roadmap_id = snapshot.task, snapshot.task.roadmap_id or ""
-    saved = current_row(connection, roadmap_id, item)
-    failures = [
-        ItemFailure.model_validate({**row._mapping, "sentence": sentence_of(row.error_code)})
-        for row in failures_of_item(connection, task.task_id, item)
-    ]
-    refused = refusals(connection, task.task_id, [item]).get(item, [])
-    staged = services.bucket.describe(staged_key(roadmap_id, item))
-    staged_fingerprint = None if staged is None else Staging(services.bucket, roadmap_id).fingerprint(item)
-    rejected = _rejected(services.bucket, roadmap_id, item, failures)
-    remedy, _ = remedy_for(staged_fingerprint, refused)
+    records = transact(services.reading_engine, _read_records, deadline, task_id, user_id, item)
+    task, concept, saved, failures = records.task, records.concept, records.saved, records.failures
+    roadmap_id, bucket = task.roadmap_id or "", services.bucket
+    staged = bucket.describe(staged_key(roadmap_id, item))
+    staged_fingerprint = None if staged is None else Staging(bucket, roadmap_id).fingerprint(item)
+    rejected = _rejected(bucket, roadmap_id, item, failures)
+    remedy, _ = remedy_for(staged_fingerprint, records.refusals)
     state, next_advice = _state(
         saved=saved is not None,
-        live=live,
+        live=records.is_running,
         staged=staged is not None,
         rejected=bool(rejected),
         remedy=remedy,
@@ -267,18 +252,48 @@ def _read_item(
             size=staged.size,
             stored_at=staged.stored_at,
             fingerprint=staged_fingerprint,
-            text=_text(services.bucket, staged.key) if saved is None else None,
+            text=_text(bucket, staged.key) if saved is None else None,
         ),
         rejected=rejected,
-        saved=None
-        if saved is None
-        else SavedContent(
-            id=saved["revision"],
-            version=saved.get("content_version"),
-            generated_at=saved.get("generated_at"),
-            origin=read_origin(connection, roadmap_id, item, saved["revision"]),
-        ),
+        saved=saved,
     )
+
+
+class _Records(NamedTuple):
+    """What the tables have about one item."""
+
+    task: Task
+    concept: Concept
+    is_running: bool
+    """Whether the task's attempt works on the item now."""
+
+    saved: SavedContent | None
+    failures: list[ItemFailure]
+    """The latest first."""
+
+    refusals: Sequence[RecordedFailure]
+
+
+def _read_records(connection: Connection, task_id: str, user_id: str | None, item: Item) -> _Records:
+    """Read the records of an item. Raises as `read_one_item`."""
+    snapshot, scope, is_running = _read_snapshot(connection, task_id, user_id)
+    snapshot.framework.require(item.concept_id)
+    roadmap_id = snapshot.task.roadmap_id or ""
+    saved = None
+    if row := current_row(connection, roadmap_id, item):
+        saved = SavedContent(
+            id=row["revision"],
+            version=row.get("content_version"),
+            generated_at=row.get("generated_at"),
+            origin=read_origin(connection, roadmap_id, item, row["revision"]),
+        )
+    failures = [
+        ItemFailure.model_validate({**row._mapping, "sentence": sentence_of(row.error_code)})
+        for row in failures_of_item(connection, task_id, item)
+    ]
+    refused = refusals(connection, task_id, [item]).get(item, [])
+    concept = snapshot.framework.concept(item.concept_id)
+    return _Records(snapshot.task, concept, is_running and scope.includes(item), saved, failures, refused)
 
 
 def _state(

@@ -149,7 +149,9 @@ class Restore:
         return self.services.bucket.key_in(source.content_url)
 
     def _write(self, connection: Connection, roadmap_id: str, source: RevisionSource) -> str | None:
-        """Write within a savepoint, so that a refusal of the database is one of this request."""
+        """Write the content; return its id, or `None` if the item has this content already. With the
+        savepoint, a refusal of the database refuses the request; without it, all would be tried once more.
+        """
         try:
             with savepoint(connection, "restored"):
                 return restore_content(connection, roadmap_id, self.item, source)

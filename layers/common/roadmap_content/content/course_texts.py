@@ -24,7 +24,7 @@ WITH generated AS (
 SELECT content_type, concept_id FROM ("""
     + " UNION ALL ".join(
         f"SELECT {position} AS position, '{content_type}' AS content_type, concept_id"
-        f" FROM ({kind.sql.saved}) AS of_type"
+        f" FROM ({kind.sql.saved(':roadmap_id')}) AS of_type"
         for position, (content_type, kind) in enumerate(CONTENT_KINDS.items())
     )
     + """) AS saved

@@ -30,9 +30,9 @@ def _for_each_kind(value: str, select: Callable[[ContentKind], str]) -> TextClau
 
 
 # The concepts with a completed row.
-SAVED = _for_each_kind("item.concept_id", lambda kind: kind.sql.saved)
+SAVED = _for_each_kind("item.concept_id", lambda kind: kind.sql.saved(":roadmap_id"))
 # The current rows.
-CURRENT = _for_each_kind("row_to_json(item)", lambda kind: kind.sql.current)
+CURRENT = _for_each_kind("row_to_json(item)", lambda kind: kind.sql.current(":roadmap_id"))
 
 
 def saved_concepts(connection: Connection, roadmap_id: str) -> dict[ContentType, frozenset[str]]:

@@ -84,8 +84,8 @@ def origin_sql(content_type: ContentType, key: str, written: str) -> str:
     return (
         "INSERT INTO content_origins (content_type, content_id, roadmap_id, concept_id, task_id, attempt,"
         f" {_ORIGIN_NAMES})"
-        f" SELECT '{content_type}', j.{key}, :roadmap_id, j.concept_id, task_id, attempt, {_ORIGIN_NAMES}"
-        f" FROM checked j JOIN ({written}) w ON w.concept_id = j.concept_id"
+        f" SELECT '{content_type}', {key}, :roadmap_id, concept_id, task_id, attempt, {_ORIGIN_NAMES}"
+        f" FROM checked JOIN ({written}) AS written USING (concept_id)"
     )
 
 
@@ -153,12 +153,14 @@ class TableStatements(NamedTuple):
     were not written: `kept` if there is a completed row, or else the refusal.
     """
 
-    saved: str
-    """Selects the `concept_id` of every item of `:roadmap_id` that has a completed row, once each."""
+    saved: Callable[[str], str]
+    """SQL expression of a roadmap's id → a statement that selects the `concept_id` of every item that has a
+    completed row, once each.
+    """
 
-    current: str
-    """Selects the current row of every completed item of `:roadmap_id`, for `project`, and its `revision`:
-    the id of its current content.
+    current: Callable[[str], str]
+    """SQL expression of a roadmap's id → a statement that selects the current row of every completed item,
+    for `project`, and its `revision`: the id of its current content.
     """
 
     item: Callable[[str], str]
@@ -246,14 +248,20 @@ SELECT {identity}, {generated_at}, {revision} AS revision
 FROM {table} WHERE {of_item(concept_id=concept_id)} AND {condition} ORDER BY {newest} LIMIT 1
 """
 
+    def saved(roadmap_id: str) -> str:
+        return f"SELECT DISTINCT concept_id FROM {table} WHERE roadmap_id = {roadmap_id} AND {condition}"
+
+    def current(roadmap_id: str) -> str:
+        return f"""
+SELECT DISTINCT ON (concept_id) concept_id, {key}, {projected}, generated_at, {revision} AS revision
+FROM {table} WHERE roadmap_id = {roadmap_id} AND {condition} ORDER BY concept_id, {newest}
+"""
+
     listing, source = _revision_reads(table, key, condition, version, size, content_url)
     return TableStatements(
         save=save,
-        saved=f"SELECT DISTINCT concept_id FROM {table} WHERE roadmap_id = :roadmap_id AND {condition}",
-        current=f"""
-SELECT DISTINCT ON (concept_id) concept_id, {key}, {projected}, generated_at, {revision} AS revision
-FROM {table} WHERE roadmap_id = :roadmap_id AND {condition} ORDER BY concept_id, {newest}
-""",
+        saved=saved,
+        current=current,
         item=item,
         all_current=f"""
 SELECT DISTINCT ON (roadmap_id, concept_id) roadmap_id, concept_id, {revision} AS content_id
@@ -337,7 +345,8 @@ RETURNING {key}
 
 
 # Saves contents of a table with one row per item, with their origins: `checked` decides about each (`kept`,
-# `id_taken`, `replaced` or `new`), the parts behind it write. Returns those that were not written.
+# `id_taken`, `replaced` or `new`), the parts behind it write. Returns those that were not written: a `new`
+# one whose id another transaction has just taken is `id_taken`.
 # Guarantees: an existing row of a concept is kept; an id that another concept uses is refused, not moved.
 # Content that replaces other content is saved only while that is the row's revision, so a repeated or late
 # save changes nothing. The row keeps its id, and its former content is archived. A row that the product
@@ -349,47 +358,48 @@ WITH incoming AS (
     FROM json_to_recordset(CAST(:rows AS json)) AS r(
         ordinal integer, concept_id text, {key} text, {typed_columns}, replaces text, {origin_columns})
 ), checked AS (
-    SELECT i.*, mine.{key} AS row_id, CASE
-        WHEN mine.{key} IS NOT NULL AND mine.revision IS DISTINCT FROM i.replaces THEN 'kept'
-        WHEN i.id_rank > 1 OR owner.{key} IS NOT NULL THEN 'id_taken'
+    SELECT incoming.*, mine.{key} AS row_id, CASE
+        WHEN mine.{key} IS NOT NULL AND mine.revision IS DISTINCT FROM incoming.replaces THEN 'kept'
+        WHEN incoming.id_rank > 1 OR owner.{key} IS NOT NULL THEN 'id_taken'
         WHEN mine.{key} IS NOT NULL THEN 'replaced'
         ELSE 'new'
     END AS row_status
-    FROM incoming i
-    LEFT JOIN LATERAL (SELECT o.{key} FROM {table} o WHERE o.{key} = i.{key} OFFSET 0) owner ON true
+    FROM incoming
+    LEFT JOIN LATERAL (SELECT o.{key} FROM {table} o WHERE o.{key} = incoming.{key} OFFSET 0) owner ON true
     LEFT JOIN LATERAL (SELECT m.{key}, {revision_of_mine} AS revision
         FROM {table} m
         WHERE {of_item}
         ORDER BY m.generated_at DESC NULLS LAST, m.{key} DESC LIMIT 1) mine ON true
 ), inserted AS (
     INSERT INTO {table} ({key}, concept_id, roadmap_id, {document}, {columns}, generated_at)
-    SELECT j.{key}, j.concept_id, :roadmap_id, CAST(d.{document} AS json), {new_columns}, content_now()
-    FROM checked j
+    SELECT {key}, concept_id, :roadmap_id, CAST(d.{document} AS json), {columns}, content_now()
+    FROM checked
     LEFT JOIN string_to_table(CAST(:documents AS text), chr(10)) WITH ORDINALITY AS d({document}, ordinal)
-        ON d.ordinal = j.ordinal
-    WHERE j.row_status = 'new' ON CONFLICT ({key}) DO NOTHING
+        ON d.ordinal = checked.ordinal
+    WHERE row_status = 'new' ON CONFLICT ({key}) DO NOTHING
     RETURNING concept_id
 ), locked AS (
-    SELECT older, j.ordinal, j.replaces, j.{key} AS replaced_by
-    FROM checked j JOIN {table} older ON older.{key} = j.row_id
-    WHERE j.row_status = 'replaced' FOR NO KEY UPDATE OF older
+    SELECT older, ordinal, replaces, checked.{key} AS replaced_by
+    FROM checked JOIN {table} older ON older.{key} = row_id
+    WHERE row_status = 'replaced' FOR NO KEY UPDATE OF older
 ), archived AS (
     INSERT INTO content_archive
         (source_table, source_row, roadmap_id, concept_id, reason, row_id, content_id, replaced_by)
-    SELECT '{table}', to_json(l.older), (l.older).roadmap_id, (l.older).concept_id,
-        'replaced in place', (l.older).{key}, l.replaces, l.replaced_by
-    FROM locked l
+    SELECT '{table}', to_json(older), (older).roadmap_id, (older).concept_id,
+        'replaced in place', (older).{key}, replaces, replaced_by
+    FROM locked
 ), replaced AS (
-    UPDATE {table} q SET {document} = CAST(d.{document} AS json), {set_columns}, generated_at = content_now()
-    FROM locked l JOIN checked j ON j.ordinal = l.ordinal
+    UPDATE {table} target SET
+        {document} = CAST(d.{document} AS json), {set_columns}, generated_at = content_now()
+    FROM locked JOIN checked ON checked.ordinal = locked.ordinal
     LEFT JOIN string_to_table(CAST(:documents AS text), chr(10)) WITH ORDINALITY AS d({document}, ordinal)
-        ON d.ordinal = j.ordinal
-    WHERE q.{key} = (l.older).{key} RETURNING q.concept_id
+        ON d.ordinal = checked.ordinal
+    WHERE target.{key} = (locked.older).{key} RETURNING target.concept_id
 ), recorded AS (
     {origin}
 )
-SELECT j.concept_id, CASE j.row_status WHEN 'kept' THEN 'kept' ELSE 'id_taken' END AS row_status
-FROM checked j WHERE j.row_status <> 'replaced' AND j.concept_id NOT IN (SELECT concept_id FROM inserted)
+SELECT concept_id, CASE row_status WHEN 'kept' THEN 'kept' ELSE 'id_taken' END AS row_status
+FROM checked WHERE row_status <> 'replaced' AND concept_id NOT IN (SELECT concept_id FROM inserted)
 """
 
 
@@ -417,9 +427,8 @@ def single_row_statements(
         document=document,
         columns=", ".join(columns),
         typed_columns=", ".join(f"{name} {kind}" for name, kind in columns.items()),
-        new_columns=", ".join(f"j.{name}" for name in columns),
-        set_columns=", ".join(f"{name} = j.{name}" for name in columns),
-        of_item=of_item(concept_id="i.concept_id", row="m."),
+        set_columns=", ".join(f"{name} = checked.{name}" for name in columns),
+        of_item=of_item(concept_id="incoming.concept_id", row="m."),
         revision_of_mine=revision_sql(table, f"m.{key}"),
         origin_columns=ORIGIN_COLUMNS,
         origin=origin_sql(content_type, key, "TABLE inserted UNION ALL TABLE replaced"),

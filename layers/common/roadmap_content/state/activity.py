@@ -7,8 +7,9 @@ from sqlalchemy import Connection, text
 
 # Reads a row for each hour: the most attempts that waited and worked at one time, the items of the attempts
 # that ended, and the tokens. An attempt that waited for less than a second did not wait. Entries that ended
-# earlier are not read: their number grows with the retention. `levels` has the attempts that wait and work
-# after each change; an hour begins with a change by 0, so that it has a level.
+# earlier are not read, because their number grows with the retention: each part of the first UNION ALL has an
+# index. `levels` has the attempts that wait and work after each change; an hour begins with a change by 0, so
+# that it has a level.
 ACTIVITY = text("""
 WITH hours AS MATERIALIZED (
     SELECT generate_series(now - interval '23 hours', now, interval '1 hour') AS hour
@@ -42,11 +43,11 @@ items_of_hours AS (
     FROM recent_entries e JOIN content_attempts a USING (task_id, attempt) GROUP BY 1
 ),
 tokens_of_hours AS (
-    SELECT hour, sum(spent) AS spent, sum(saved_by_staging) AS saved_by_staging FROM content_token_hours
+    SELECT hour, sum(spent) AS spent FROM content_token_hours
     WHERE hour >= (SELECT min(hour) FROM hours) GROUP BY hour
 )
 SELECT hour, waiting, at_work, coalesce(saved, 0) AS saved, coalesce(failed, 0) AS failed,
-    coalesce(spent, 0) AS spent, coalesce(saved_by_staging, 0) AS saved_by_staging
+    coalesce(spent, 0) AS spent
 FROM hours JOIN peaks USING (hour)
 LEFT JOIN items_of_hours USING (hour) LEFT JOIN tokens_of_hours USING (hour) ORDER BY hour
 """)

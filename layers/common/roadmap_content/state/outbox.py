@@ -97,12 +97,13 @@ UPDATE content_events SET due_at = now() + make_interval(secs => :seconds)
 WHERE event_id IN {_IDS}
 """)
 
-# Ends the lease of events that were not sent: they are due again.
+# Ends the lease of events that were not sent: they are due again, at their old place.
 RELEASE = text(f"UPDATE content_events SET due_at = recorded_at WHERE event_id IN {_IDS}")
 
 DELIVERED = text(f"UPDATE content_events SET delivered_at = now() WHERE event_id IN {_IDS}")
 
-# Records refused events: each is due again after a pause, or set aside; other events are not affected.
+# Records refused events: each is due again after a pause, or set aside; other events are not affected. The
+# exponent is bounded, because a larger power is no number.
 REFUSED = text(f"""
 UPDATE content_events e SET tries = e.tries + 1, error_code = r.error_code,
     due_at = now()

@@ -15,8 +15,9 @@ from ..contracts.api.system import DatabaseFinding
 ROWS_HIDDEN = "rows_hidden"
 
 # The tables `c` with policies `p` that may hide rows from the role `r`. The owner of a table sees every row,
-# unless row level security is forced. Without a permissive policy for reads, nothing is visible. Every row is
-# shown if each policy's comment names the role, and an operator has set `row_security = on` for it.
+# unless row level security is forced. Without a permissive policy for reads (`*`: all commands, `r`: SELECT),
+# nothing is visible. Every row is shown if each policy's comment names the role, and an operator has set
+# `row_security = on` for it. Role 0 is PUBLIC.
 _HIDING = rf"""
 pg_class c CROSS JOIN LATERAL (
     SELECT coalesce(string_agg(p.polname, ', ' ORDER BY p.polname), 'no policy') AS names,
@@ -48,8 +49,8 @@ END $guard$
 
 # Finds the tables that may hide rows from one of our roles, and the privileges that it lacks on the
 # product's. The roles are those that a migration has granted its tables, and the migrator, whose privileges
-# the triggers have, and `:roles`. DELETE stands for all writes: the writer has it on each table of the
-# product, and a table that was created again has no grant.
+# the triggers have, and `:roles`. DELETE stands for all writes: the writer (who may insert attempts) has it
+# on each table of the product, and a table that was created again has no grant.
 FIND = text(f"""
 WITH our_roles AS (
     SELECT * FROM pg_roles WHERE rolname = current_user OR rolname = ANY(:roles) OR oid IN (

@@ -11,8 +11,9 @@ from sqlalchemy import Connection, text
 from ...contracts.erasure import Removed
 from ...state.failures.current import forget_failures
 from ...state.failures.groups import FailuresChanged
+from ...state.tasks.attempts import lock_attempts
 from .attempts import STEP_SECONDS
-from .rows import BY_HASH, Subjects, erase_rows, texts_of_others
+from .rows import BY_HASH, Subjects, erase_rows, lock_subjects, texts_of_others
 
 # Finds the next tasks with attempts, also those whose row is gone.
 PAGE = text("""
@@ -46,7 +47,9 @@ SELECT DISTINCT task_id FROM attempts WHERE task_gone AND task_gone_since IS NUL
 _MAY_WRITE = "coalesce(ended_at > now() - make_interval(secs => :seconds), true)"
 
 # Finds the tasks that are gone for `:days`, or have roadmaps that are, with these roadmaps, unless a step of
-# the task may still write; without the roadmaps for which a step of another task may still write.
+# the task may still write; without the roadmaps for which a step of another task may still write. The days
+# count from the latest of these absences: `greatest` ignores NULL, the mark of what exists. An index has the
+# hashes of roadmaps.
 DUE = text(f"""
 SELECT a.task_id, bool_and(task_gone_since IS NOT NULL) AS task_gone,
     coalesce(array_agg(DISTINCT roadmap_id) FILTER (WHERE roadmap_gone_since IS NOT NULL AND NOT EXISTS (
@@ -114,10 +117,16 @@ def subjects_of(due: Sequence[DueTask]) -> Subjects:
 
 
 def remove_deleted(
-    connection: Connection, hooks: Sequence[FailuresChanged], task_ids: Sequence[str], days: int
+    connection: Connection, hooks: Sequence[FailuresChanged], due: Sequence[DueTask], days: int
 ) -> Removed:
-    """Delete the rows of those of the tasks and their roadmaps that are still due; return the numbers."""
-    subjects = subjects_of(note_deleted(connection, hooks, task_ids, days))
+    """Delete the rows of those of the tasks and their roadmaps that are still due; return the numbers. If the
+    product makes a task again now, its first claim waits for the lock of its former attempts.
+    """
+    lock_subjects(connection, subjects_of(due))
+    for task in due:
+        lock_attempts(connection, task.task_id)
+    still_due = note_deleted(connection, hooks, [task.task_id for task in due], days)
+    subjects = subjects_of(still_due)
     connection.execute(FORGET, {"roadmaps": subjects.roadmaps})
     return erase_rows(connection, hooks, subjects, product_rows=False)
 

@@ -117,13 +117,14 @@ def erase_user(services: Services, request: Erasure, deadline: Deadline) -> Eras
     user_hash = register.hash_user(services.erasure_key, request.user_id)
 
     def begin(connection: Connection) -> register.Entry:
+        """Write the entry. A refusal undoes it: the register has no refused erasure."""
         if request.replay is not None:
             entry = register.reopen_erasure(connection, request.replay, request.user_id, user_hash)
         else:
             entry = register.begin_erasure(
                 connection, request.user_id, user_hash, request.actor, product_rows=request.product_rows
             )
-        if entry.product_rows:
+        if entry.product_rows:  # also if only an earlier request of this erasure asked for them
             rows.require_privileges(connection)
         return entry
 
@@ -154,7 +155,7 @@ class _Part(NamedTuple):
     services: Services
     request: Erasure
     entry: register.Entry
-    """Its `product_rows` are those of the first request, also if a later one asks for less."""
+    """Its `product_rows` are set if any request of this erasure asked for them."""
 
     before: datetime | None
     """Of an erasure that is applied again: its end. What is newer belongs to the user who came back."""

@@ -255,8 +255,9 @@ def lock_subjects(connection: Connection, subjects: Subjects) -> None:
 def erase_rows(
     connection: Connection, hooks: Sequence[FailuresChanged], subjects: Subjects, *, product_rows: bool
 ) -> Removed:
-    """Delete the rows of a page, the product's only with `product_rows`; return their numbers."""
-    lock_subjects(connection, subjects)
+    """Delete the rows of a page, the product's only with `product_rows`; return their numbers. The caller has
+    locked the page (`lock_subjects`).
+    """
     known = rules(connection)
     ours, of_product = count_rows(connection, subjects, known)
     forget_failures(connection, hooks, subjects.tasks)
@@ -275,6 +276,7 @@ def rehearse(connection: Connection, hooks: Sequence[FailuresChanged], subjects:
     refuse it, and objects, which cannot come back, are deleted before the rows that name them.
     """
     with connection.begin_nested() as deleted:
+        lock_subjects(connection, subjects)
         erase_rows(connection, hooks, subjects, product_rows=True)
         connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
         deleted.rollback()

@@ -73,8 +73,8 @@ def _remove(services: Services, due: Sequence[DueTask], days: int, deadline: Dea
     objects, _ = clear_objects(
         services.bucket, subjects, lambda version: not is_ours(version.key), of_others, deadline, erase=True
     )
+    rows = transact(services.engine, remove_deleted, deadline, services.failure_hooks, due, days)
     task_ids = [task.task_id for task in due]
-    rows = transact(services.engine, remove_deleted, deadline, services.failure_hooks, task_ids, days)
     logger.info("deleted_tasks_forgotten", tasks=task_ids, **(objects + rows).model_dump(exclude={"names"}))
 
 

@@ -215,7 +215,7 @@ def _start_task(services: Services, recovery: Recovery, task: WaitingTask, deadl
     scope = _scope_of(services, recovery, task, deadline)
     start = AttemptStart(recovery_actor(recovery_id), Cause.RECOVERY, recovery.reason, scope, on_claim)
     try:
-        answer = retry_task(services, task.task_id, None, deadline, start)
+        answer = retry_task(services, task.task_id, user_id=None, deadline=deadline, start=start)
     except (RecoveryStoppedError, TransientError):
         raise
     except ContentError as error:

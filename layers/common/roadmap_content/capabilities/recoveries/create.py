@@ -252,7 +252,7 @@ _CONDITIONS = {
 # Finds the current items of the roadmap of `c`, of every content type.
 _CURRENT = " UNION ALL ".join(
     f"SELECT '{content_type}' AS content_type, i.concept_id, i.revision, i.generated_at"
-    f" FROM ({kind.sql.current.replace(':roadmap_id', 'c.roadmap_id')}) AS i"
+    f" FROM ({kind.sql.current('c.roadmap_id')}) AS i"
     for content_type, kind in CONTENT_KINDS.items()
 )
 

@@ -36,8 +36,8 @@ FROM content_recoveries c CROSS JOIN LATERAL (
 WHERE c.recovery_id = :recovery_id
 """)
 
-# Whether the recovery `c` is about a current failure `f` of its task `r`: it has the recovery's cause, or it
-# came with the recovery's attempt.
+# Whether the recovery `c` is about a current failure `f` of its task `r`: it has the recovery's cause (what
+# the filter leaves out may be anything), or it came with the recovery's attempt.
 _OF_RECOVERY = """(c.filter ->> 'all_missing' IS NOT NULL OR f.first_seen >= r.started_at OR (
     f.group_id = coalesce(c.filter ->> 'group_id', f.group_id)
     AND f.error_code = coalesce(c.filter ->> 'error_code', f.error_code)

@@ -68,7 +68,8 @@ def renewed(bucket: Bucket, asked: float, returned: float) -> Bucket:
 
 # Locks the bucket, and ends leases: those of killed invocations, and the invocation's own one unless it is
 # kept. No row if no quota is configured. The time is read after the lock, so that of two exchanges the later
-# one has the later time. `own` is locked, too: another exchange may have ended it during the wait.
+# one has the later time; after the clock was ahead, a lease may have been seen in the future. `own` is
+# locked, too: another exchange may have ended it during the wait.
 READ = text(f"""
 WITH quota AS MATERIALIZED (
     SELECT CAST(tokens_per_minute AS double precision) / 60 AS rate, supplied, promised, refilled_at

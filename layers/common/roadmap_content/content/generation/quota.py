@@ -149,7 +149,7 @@ class ModelQuota:
                 if usage.tokens_in:
                     self._most_input += need.most_input
                     self._input += usage.tokens_in
-            # Others may wait for these tokens. What was used in excess is not available to others any more.
+            # Other invocations may wait for these tokens, and must not use what this one took in excess.
             is_last = not self._at_work and not self._waiting
             if self._returned < 0 or is_last or self._clock() >= self._exchanged_at + LONGEST_WAIT:
                 self._return()

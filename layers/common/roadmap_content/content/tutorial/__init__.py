@@ -51,7 +51,8 @@ class TutorialDraft(Draft):
 
 
 # Saves versions of tutorials, with their origins: `checked` decides about each (`kept`, `id_taken`,
-# `version_taken`, `prepared` or `new`), the parts behind it write. Returns those that were not written.
+# `version_taken`, `prepared` or `new`), the parts behind it write. Returns those that were not written: one
+# whose id another transaction has just taken, or whose prepared row is gone, is `id_taken`.
 # Requires a lock on the roadmap's row, so that no other transaction saves its concepts at the same time.
 # Guarantees: a completed row is never changed; a row becomes latest only if no version is higher; when a row
 # is inserted as the latest, a trigger clears `is_latest` of the concept's other rows; an id that another
@@ -65,48 +66,47 @@ WITH incoming AS (
         ordinal integer, concept_id text, tutorial_id text, title text, summary text, content_url text,
         content_version integer, estimated_completion_time integer, {ORIGIN_COLUMNS})
 ), checked AS (
-    SELECT i.*, CASE
+    SELECT incoming.*, CASE
         WHEN mine.content_status = 'completed' THEN 'kept'
-        WHEN i.id_rank > 1 THEN 'id_taken'
+        WHEN incoming.id_rank > 1 THEN 'id_taken'
         WHEN owner.tutorial_id IS NOT NULL
             AND (owner.roadmap_id, owner.concept_id, owner.content_version)
-                IS DISTINCT FROM (:roadmap_id, i.concept_id, i.content_version) THEN 'id_taken'
-        WHEN mine.tutorial_id <> i.tutorial_id THEN 'version_taken'
+                IS DISTINCT FROM (:roadmap_id, incoming.concept_id, incoming.content_version) THEN 'id_taken'
+        WHEN mine.tutorial_id <> incoming.tutorial_id THEN 'version_taken'
         WHEN mine.tutorial_id IS NOT NULL THEN 'prepared'
         ELSE 'new'
     END AS row_status
-    FROM incoming i
+    FROM incoming
     LEFT JOIN LATERAL (SELECT o.tutorial_id, o.roadmap_id, o.concept_id, o.content_version
-        FROM tutorial_metadata o WHERE o.tutorial_id = i.tutorial_id OFFSET 0) owner ON true
-    LEFT JOIN LATERAL (SELECT m.tutorial_id, m.content_status
-        FROM tutorial_metadata m
-        WHERE {of_item(concept_id="i.concept_id", row="m.")} AND m.content_version = i.content_version
-        ORDER BY m.content_status = 'completed' DESC, m.tutorial_id = i.tutorial_id DESC LIMIT 1) mine ON true
+        FROM tutorial_metadata o WHERE o.tutorial_id = incoming.tutorial_id OFFSET 0) owner ON true
+    LEFT JOIN LATERAL (SELECT m.tutorial_id, m.content_status FROM tutorial_metadata m
+        WHERE {of_item(concept_id="incoming.concept_id", row="m.")}
+            AND m.content_version = incoming.content_version
+        ORDER BY m.content_status = 'completed' DESC, m.tutorial_id = incoming.tutorial_id DESC LIMIT 1
+    ) mine ON true
 ), inserted AS (
     INSERT INTO tutorial_metadata (tutorial_id, concept_id, roadmap_id, title, summary, content_url,
         content_status, content_version, is_latest, estimated_completion_time, generated_at)
-    SELECT j.tutorial_id, j.concept_id, :roadmap_id, j.title, j.summary, j.content_url,
-        'completed', j.content_version,
+    SELECT tutorial_id, concept_id, :roadmap_id, title, summary, content_url, 'completed', content_version,
         NOT EXISTS (SELECT FROM tutorial_metadata higher
-            WHERE {of_item(concept_id="j.concept_id", row="higher.")}
-                AND higher.content_version > j.content_version OFFSET 0),
-        j.estimated_completion_time, content_now()
-    FROM checked j WHERE j.row_status = 'new'
+            WHERE {of_item(concept_id="checked.concept_id", row="higher.")}
+                AND higher.content_version > checked.content_version OFFSET 0),
+        estimated_completion_time, content_now()
+    FROM checked WHERE row_status = 'new'
     ON CONFLICT (tutorial_id) DO NOTHING
     RETURNING concept_id
 ), completed AS (
-    UPDATE tutorial_metadata t SET title = j.title, summary = j.summary, content_url = j.content_url,
-        content_status = 'completed', estimated_completion_time = j.estimated_completion_time,
-        generated_at = content_now()
-    FROM checked j WHERE j.row_status = 'prepared' AND t.tutorial_id = j.tutorial_id RETURNING t.concept_id
+    UPDATE tutorial_metadata t SET title = checked.title, summary = checked.summary,
+        content_url = checked.content_url, content_status = 'completed',
+        estimated_completion_time = checked.estimated_completion_time, generated_at = content_now()
+    FROM checked WHERE row_status = 'prepared' AND t.tutorial_id = checked.tutorial_id RETURNING t.concept_id
 ), recorded AS (
     {origin_sql(ContentType.TUTORIAL, "tutorial_id", "TABLE inserted UNION ALL TABLE completed")}
 )
-SELECT j.concept_id, CASE WHEN j.row_status IN ('new', 'prepared') THEN 'id_taken' ELSE j.row_status END
-    AS row_status
-FROM checked j
-WHERE j.concept_id NOT IN (
-    SELECT concept_id FROM inserted UNION ALL SELECT concept_id FROM completed)
+SELECT concept_id,
+    CASE WHEN row_status IN ('new', 'prepared') THEN 'id_taken' ELSE row_status END AS row_status
+FROM checked
+WHERE concept_id NOT IN (SELECT concept_id FROM inserted UNION ALL SELECT concept_id FROM completed)
 """
 
 # The highest completed version is current, whatever `is_latest` says: it may be set on a row that is only

@@ -40,13 +40,6 @@ class AutomaticAttempts(Payload):
     """When it starts the first one."""
 
 
-class TokenSums(Payload):
-    """Tokens of the last 24 hours."""
-
-    spent_24h: int
-    saved_by_staging_24h: int
-
-
 class Attention(Payload):
     """Something that a person should check."""
 
@@ -86,7 +79,9 @@ class Health(Payload):
 
     queue: QueueHealth
     automatic: AutomaticAttempts
-    tokens: TokenSums
+    tokens_24h: int
+    """Tokens of the attempts of the last 24 hours."""
+
     tasks: Mapping[str, Count]
     tasks_estimated: list[str]
     """The statuses with more than 1,000 tasks: their numbers are estimates."""
@@ -121,7 +116,6 @@ class HourOfWork(Payload):
     saved: Annotated[Count, Field(description="Items of the attempts that ended in this hour.")]
     failed: Count
     spent: Annotated[int, Field(description="Tokens.")]
-    saved_by_staging: Annotated[int, Field(description="Tokens.")]
 
 
 class Activity(Payload):

@@ -13,7 +13,8 @@ RECORD = text(
     "INSERT INTO content_findings (kind, object, sqlstate) VALUES ('write_refused', :object, :sqlstate)"
 )
 
-# Records a refused right; the message names the product's triggers that call the function.
+# Records a refused right; the message names the product's triggers that call the function, if any (`concat`
+# leaves out NULL).
 RECORD_DENIAL = text("""
 INSERT INTO content_findings (kind, object, sqlstate, message)
 SELECT 'privilege_missing', :object, :sqlstate, concat(CAST(:message AS text), ' (trigger ' || (

@@ -137,7 +137,7 @@ class Bucket:
         return frozenset(keys)
 
     def copy(self, key: str, target: str, metadata: Mapping[str, str]) -> None:
-        """Copy an object of any size within S3, with new metadata."""
+        """Copy an object of at most 5 GB within S3, with new metadata."""
         self._request(
             key,
             lambda: self._client.copy_object(

@@ -81,8 +81,9 @@ FROM pg_class c, aclexplode(c.relacl) g JOIN pg_roles r ON r.oid = g.grantee
 WHERE r.rolname = ANY(:roles) AND pg_has_role(c.relowner, 'USAGE')
 """)
 
-# Makes the statements by which an administrator removes our roles, in order. What they own gets the owner of
-# the product's tables.
+# Makes the statements by which an administrator removes our roles, in order. If a role owns anything in this
+# database (type `o` in `pg_shdepend`), the owner of the product's tables gets it; `the_product` stands for a
+# name that the administrator must choose, where these are gone or belong to the role itself.
 ADMINISTRATOR = text("""
 WITH ours AS (SELECT oid, rolname FROM pg_roles WHERE rolname = current_user OR rolname = ANY(:roles)),
 product AS (

@@ -35,7 +35,7 @@ SECONDS = 20.0
 OUTCOMES = text(
     "SELECT t.roadmap_id, CAST(t.execution_summary AS text) AS summary, "
     + ", ".join(
-        f"EXISTS ({kind.sql.saved.replace(':roadmap_id', 't.roadmap_id')}) AS {content_type}"
+        f"EXISTS ({kind.sql.saved('t.roadmap_id')}) AS {content_type}"
         for content_type, kind in CONTENT_KINDS.items()
     )
     + f""" FROM (SELECT task_id FROM content_checks ORDER BY next_check_at, task_id LIMIT {SAMPLE}) AS c

@@ -64,9 +64,9 @@ def _finalize(services: Services, end: ExecutionEnd, deadline: Deadline, task_id
         return None  # the event is late: the next attempt has started
     task = claim_to_record(services, task, end.execution_arn, deadline)
     if not may_be_compared(services, task, deadline):
-        return None
+        return None  # not ours, or the product works on it
     error = StateError(error=end.error or end.status, cause=end.cause or f"the execution ended {end.status}")
-    run_end = run_end_of(task, error)
+    run_end = run_end_of(task, error)  # uses the error only if no outcome was recorded
     subject = task_id, task.attempt, run_end, task.execution_arn
     result = transact_in_parts(services.engine, end_attempt, deadline, services, *subject)
     return after_end(services, task, run_end, result, deadline)

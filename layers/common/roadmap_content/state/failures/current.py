@@ -86,7 +86,9 @@ def forget_failures(
 
 
 def _row(group: TaskFailures, known: FailureRow | None, attempt: int, now: datetime) -> dict[str, Any]:
-    """The row of a group; `known` is its present one. An attempt that is recorded again is not seen again."""
+    """The row of a group; `known` is its present one. An attempt that is recorded again is not seen again.
+    A group has tasks of several users: its example has the reason `for_others`.
+    """
     return {
         "group_id": group.key.group_id,
         **group.key._asdict(),

@@ -220,7 +220,7 @@ UPDATE content_queue SET state = 'running'
 WHERE task_id = :task_id AND attempt = :attempt AND state = 'redriving'
 """)
 
-# Ends an attempt's entry, and corrects its key's counter by the tokens that it has used, if it was charged
+# Ends an attempt's entry, and corrects its key's counter by the tokens that it has used, if it was admitted
 # and its generator reported any. Idempotent: an attempt that has ended is not charged again.
 RELEASE = text("""
 WITH ended_entry AS (
@@ -243,9 +243,9 @@ WHERE task_id = :task_id AND attempt = :attempt AND state = 'waiting'
 """)
 
 # Ends the entries whose task the product has deleted, or which are not of the task's present attempt.
-END_ORPHANS = text(f"""
+END_ORPHANS = text("""
 UPDATE content_queue q SET state = 'ended', ended_at = clock_timestamp()
-WHERE (q.state = 'waiting' OR q.state IN ({AT_WORK})) AND NOT EXISTS (
+WHERE q.state <> 'ended' AND NOT EXISTS (
     SELECT FROM roadmap_tasks t WHERE t.task_id = q.task_id AND t.attempt = q.attempt)
 """)
 

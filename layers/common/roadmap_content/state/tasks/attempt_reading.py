@@ -29,7 +29,8 @@ SELECT actor FROM content_attempts WHERE task_id = :task_id ORDER BY attempt DES
 """)
 
 # Reads a page of a task's attempts. `temporary` has the numbers of transient failures by error code: of the
-# items in the attempt's scope, because those of other items are recorded again from earlier attempts.
+# items in the attempt's scope, because those of other items are recorded again from earlier attempts. A part
+# that the scope does not have limits nothing.
 PAGE = text("""
 SELECT attempt, actor, cause, reason, execution_arn, redrive_count, step, claimed_at, ended_at, outcome,
     planned, saved, failed, generated, tokens, scope,

@@ -124,7 +124,7 @@ RETURNING CAST(pg_current_xact_id() AS text)
 # Reads and locks an attempt to record its outcome. Its tokens are those of the task minus those of its other
 # attempts, because Generate counts by task.
 READ_FOR_OUTCOME = text("""
-SELECT planned, generated, saved, tokens AS tokens_before,
+SELECT planned, generated, tokens AS tokens_before,
     greatest(0, coalesce((SELECT tokens FROM generation_tokens WHERE task_id = a.task_id), 0)
         - (SELECT coalesce(sum(tokens), 0) FROM content_attempts o
             WHERE o.task_id = a.task_id AND o.attempt <> a.attempt)) AS tokens,
@@ -160,17 +160,14 @@ WHERE saved IS NULL AND ended_at IS NULL
 # Adds an attempt's tokens to the hour. To one of sixteen rows, so that attempts that end together do not wait
 # for each other.
 COUNT_TOKENS = text("""
-INSERT INTO content_token_hours AS known (hour, shard, spent, saved_by_staging)
-VALUES (date_trunc('hour', now(), 'UTC'), mod(abs(CAST(hashtext(:task_id) AS bigint)), 16),
-    :spent, :saved_by_staging)
-ON CONFLICT (hour, shard) DO UPDATE SET
-    spent = known.spent + excluded.spent,
-    saved_by_staging = known.saved_by_staging + excluded.saved_by_staging
+INSERT INTO content_token_hours AS known (hour, shard, spent)
+VALUES (date_trunc('hour', now(), 'UTC'), mod(abs(CAST(hashtext(:task_id) AS bigint)), 16), :spent)
+ON CONFLICT (hour, shard) DO UPDATE SET spent = known.spent + excluded.spent
 """)
 
 # Sums the tokens of the last 24 hours.
 TOKENS_OF_A_DAY = text("""
-SELECT coalesce(sum(spent), 0), coalesce(sum(saved_by_staging), 0) FROM content_token_hours
+SELECT coalesce(sum(spent), 0) FROM content_token_hours
 WHERE hour > now() - interval '24 hours'
 """)
 
@@ -357,14 +354,8 @@ def record_attempt_outcome(
     counts = {"planned": planned, "saved": saved, "failed": failed_of_plan, "generated": generated}
     end = {name: json.dumps(items) for name, items in counts.items()} | {"outcome": outcome or row.status}
     connection.execute(CLOSE, {"task_id": task_id, "attempt": attempt, "tokens": row.tokens, **end})
-    # The tokens saved by staging are estimated once: the saved items that were not generated, at this
-    # attempt's price of an item.
-    staged = sum(saved.values()) - sum(generated.values()) if saved and row.saved is None else 0
-    price = row.tokens / sum(generated.values()) if any(generated.values()) else 0
-    spent, saved_by_staging = row.tokens - row.tokens_before, round(max(0, staged) * price)
-    if spent or saved_by_staging:
-        tokens = {"task_id": task_id, "spent": spent, "saved_by_staging": saved_by_staging}
-        connection.execute(COUNT_TOKENS, tokens)
+    if spent := row.tokens - row.tokens_before:
+        connection.execute(COUNT_TOKENS, {"task_id": task_id, "spent": spent})
 
 
 def uncounted_attempts(connection: Connection, limit: int) -> Sequence[tuple[str, int, str]]:
@@ -393,7 +384,6 @@ def balance(
     return plan, saved, failed_of_plan
 
 
-def tokens_of_a_day(connection: Connection) -> tuple[int, int]:
-    """The tokens that attempts used in the last 24 hours, and those that staged content saved."""
-    spent, saved_by_staging = connection.execute(TOKENS_OF_A_DAY).one()
-    return int(spent), int(saved_by_staging)
+def tokens_of_a_day(connection: Connection) -> int:
+    """The tokens that attempts used in the last 24 hours."""
+    return int(connection.execute(TOKENS_OF_A_DAY).scalar_one())

@@ -123,8 +123,8 @@ class Selection(NamedTuple):
 
 
 # The end of a statement that reads a list's rows: those of the tasks in `page`. Times are local times of the
-# database's owner in the columns, and instants in the list. `groups` are the largest groups of current
-# failures.
+# database's owner in the columns, and instants in the list. Without an attempt, `execution_arn` is the mark
+# of an erasure. `groups` are the largest groups of current failures.
 _ROW = f"""
 SELECT t.task_id, t.roadmap_id, r.title, t.user_id, t.status, t.current_step, t.attempt,
     t.attempt = 0 AND t.execution_arn IS NOT NULL AS erased,

@@ -148,7 +148,8 @@ ORDER BY o.task_id <> :task_id, o.task_id
 """)
 
 # Finds the tasks of an execution: those with it in their row, and that in its input (`:task_id`), if it ended
-# before its claim. A row that is younger than the execution was made again, and is not its task.
+# before its claim. A row that is younger than the execution was made again, and is not its task; without the
+# time of its start, it is.
 BY_EXECUTION = text(f"""
 SELECT task_id FROM roadmap_tasks
 WHERE execution_arn = :execution_arn OR (task_id = :task_id AND attempt = 0

@@ -17,6 +17,7 @@ _PROGRESSED_AT = f"""greatest({earliest_instant("t.updated_at")}, {_LATEST_EVENT
 _IS_WAITING = """EXISTS (SELECT FROM content_queue q
     WHERE q.task_id = t.task_id AND q.attempt = t.attempt AND q.state = 'waiting')"""
 
+# Also a little later than now: the product's clock may be ahead. A time far ahead must not hide a task.
 _JUST_NOW = """BETWEEN now() - make_interval(secs => :starting)
         AND now() + make_interval(secs => :starting)"""
 
