@@ -9,7 +9,7 @@ import { useAnswer } from "./live.js";
 import { Palette } from "./palette.js";
 import { ErrorNote, Link, Loading, OnDemand, Text } from "./parts.js";
 import { change, currentRoute, href, useRoute } from "./router.js";
-import { currentToken, finishSignIn, onSession, signOut, takeLink } from "./session.js";
+import { currentToken, finishSignIn, hasExpired, onSession, signOut, takeLink } from "./session.js";
 import { SignInView } from "./sign-in.js";
 import { StoppedNote } from "./stop.js";
 import { TaskView } from "./view-task.js";
@@ -41,32 +41,10 @@ const sectionsOf = (session) => ["tasks", "failures", ...(session?.sees ? ["reco
 function App({ failed }) {
   const route = useRoute();
   const [token, setToken] = useState(currentToken);
-  const [expired, setExpired] = useState(false);
   const section = route.path[0] ?? "tasks";
   chooseLanguage(route.query.get("lang"));
 
-  useEffect(
-    () =>
-      onSession(() => {
-        setToken(currentToken());
-        if (currentToken()) setExpired(false);
-      }),
-    [],
-  );
-  useEffect(() => {
-    // A link pasted into an open tab does not reload the page.
-    const take = () => takeLink();
-    window.addEventListener("hashchange", take);
-    return () => window.removeEventListener("hashchange", take);
-  }, []);
-  useEffect(() => {
-    const expire = () => {
-      setExpired(true);
-      signOut();
-    };
-    window.addEventListener("token-refused", expire);
-    return () => window.removeEventListener("token-refused", expire);
-  }, []);
+  useEffect(() => onSession(() => setToken(currentToken())), []);
 
   const place = route.path.join("/");
   const entered = useRef(place);
@@ -85,7 +63,7 @@ function App({ failed }) {
       token
         ? html`<${SignedIn} key=${token} route=${route} section=${section} />`
         : html`<${Header} section=${null} session=${null} />
-            <main id="main" tabindex="-1"><${SignInView} expired=${expired} failed=${failed} /></main>`
+            <main id="main" tabindex="-1"><${SignInView} expired=${hasExpired()} failed=${failed} /></main>`
     }
   `;
 }
@@ -222,6 +200,7 @@ window.addEventListener("beforeprint", () => {
 document.documentElement.dataset.theme = storedTheme();
 chooseLanguage(currentRoute().query.get("lang"));
 takeLink();
+window.addEventListener("hashchange", takeLink); // a link pasted into an open tab does not reload the page
 finishSignIn().then((succeeded) => {
   if (!window.location.hash) window.history.replaceState(null, "", `${window.location.pathname}#/tasks`);
   const root = document.getElementById("app");

@@ -111,18 +111,14 @@ export function RetryDialog({ task, first, part: { revision, ...part } = {}, wha
   const send = (own, body) =>
     post(["tasks", task.task_id, "retry"], { user_id: task.user_id, ...part, take_over: takeOver || own.take_over, ...own }, body);
 
-  const done = (/** @type {any} */ answer) => onDone(answer.status === "processing" ? T.heal.started : T.heal.corrected);
-  useEffect(() => {
-    // An API that is older than the console has no preview, so the retry has started.
-    void preview.run(() => send({ dry_run: true })).then((answer) => answer && !answer.dry_run && done(answer));
-  }, [takeOver]);
+  useEffect(() => void preview.run(() => send({ dry_run: true })), [takeOver]);
 
   const start = async () => {
     const change = instruction.trim() ? { instruction: instruction.trim(), revision } : undefined;
     const answer = await retry.run(() => send({ reason: reason.trim() }, change));
-    if (answer) done(answer);
+    if (answer) onDone(answer.status === "processing" ? T.heal.started : T.heal.corrected);
   };
-  const found = /** @type {import("./types").RetryPreview | null} */ (preview.answer?.dry_run ? preview.answer : null);
+  const found = /** @type {import("./types").RetryPreview | null} */ (preview.answer);
   const elsewhere = [preview.error, retry.error].some((error) => error?.code === "AtWorkElsewhere");
   return html`
     <${Dialog} heading=${part.regenerate ? T.heal.regenerateHeading : first ? T.heal.firstHeading : T.heal.retryHeading} onClose=${onClose}>

@@ -102,15 +102,13 @@ export function useLive(key, load, interval, version = "") {
   return { data, error, at, refresh };
 }
 
-/**
- * The rows of a list: of its first page, and on demand those of further pages.
- * @template {{ task_id: string }} R @typedef {{ items: R[], next_cursor: string | null }} Page
- */
+/** @template R @typedef {{ items: R[], next_cursor: string | null }} Page */
 
 /**
- * @template {{ task_id: string }} R @param {string} key of the list: another one has no further pages
- * @param {Page<R> | null} first @param {(cursor: string | null) => Promise<Page<R>>} read @param {() => void} refresh
- * shows the error and tries again
+ * The rows of a list of tasks, and the button for more: the first page is kept up to date, further ones are read once.
+ * @template {{ task_id: string }} R @param {string} key of the list: another one begins with its first page
+ * @param {Page<R> | null} first @param {(cursor: string | null) => Promise<Page<R>>} read
+ * @param {() => void} refresh shows the error and tries again
  */
 export function usePages(key, first, read, refresh) {
   const [older, setOlder] = useState(/** @type {{ key: string, rows: R[], cursor: string | null } | null} */ (null));

@@ -231,12 +231,8 @@ function ModuleView(props) {
  */
 function drawModule({ module, states, reasonOf, reason, named, pitch, perLine, width, active, open, onClick }) {
   const size = module.concepts.length;
-  let saved = 0;
-  let problems = 0;
-  for (const state of states) {
-    if (state === "S") saved += 1;
-    if (state === "F") problems += 1;
-  }
+  const saved = states.split("S").length - 1;
+  const problems = states.split("F").length - 1;
   const lineHeight = TYPE_COUNT * pitch + Math.round(pitch * 0.6);
   const lines = Math.ceil(size / perLine);
   const height = named ? size * 30 : lines * lineHeight;

@@ -147,6 +147,14 @@ export function OnDemand({ from, name, of, ...props }) {
   return html`<${data[name]} key=${of} ...${props} />`;
 }
 
+/**
+ * One of several choices, as buttons in a row. @template V
+ * @param {{ label: string, options: [V, string][], chosen: V, choose: (value: V) => void }} props
+ */
+export const Chips = ({ label, options, chosen, choose }) => html`<div class="chips" role="group" aria-label=${label}>
+  ${options.map(([value, text]) => html`<button type="button" key=${text} class="chip ${value === chosen ? "on" : ""}" aria-pressed=${value === chosen} onClick=${() => choose(value)}>${text}</button>`)}
+</div>`;
+
 /** @param {{ children: any }} props */
 export const Empty = ({ children }) => html`<div class="empty">${children}</div>`;
 

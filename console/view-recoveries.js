@@ -7,7 +7,7 @@ import { useRequest } from "./heal.js";
 import { html } from "./html.js";
 import { T, duration, moment, number, percent } from "./language.js";
 import { useAnswer, usePages } from "./live.js";
-import { Actor, Age, Bar, Dialog, Empty, ErrorNote, Id, Link, Loading, Pill, ReasonLine, Text, toneOf, useTitle } from "./parts.js";
+import { Actor, Age, Bar, Chips, Dialog, Empty, ErrorNote, Id, Link, Loading, Pill, ReasonLine, Text, toneOf, useTitle } from "./parts.js";
 import { change, href } from "./router.js";
 import { UndoDialog, UndoReport, codeOf } from "./undo.js";
 
@@ -201,19 +201,12 @@ function Results({ id, recovery, result }) {
     <section aria-labelledby="results-heading">
       <div class="head">
         <h2 id="results-heading">${T.recoveries.tasks}</h2>
-        <div class="chips" role="group" aria-labelledby="results-heading">
-          ${[null, ...RESULTS].map(
-            (each) => html`<button
-              type="button"
-              key=${each ?? "all"}
-              class="chip ${result === each ? "on" : ""}"
-              aria-pressed=${result === each}
-              onClick=${() => change({ result: each }, { replace: true })}
-            >
-              ${each ? T.recoveries.results[each] : T.recoveries.allResults}
-            </button>`,
-          )}
-        </div>
+        <${Chips}
+          label=${T.recoveries.tasks}
+          options=${[null, ...RESULTS].map((each) => [each, each ? T.recoveries.results[each] : T.recoveries.allResults])}
+          chosen=${result}
+          choose=${(/** @type {string | null} */ each) => change({ result: each }, { replace: true })}
+        />
       </div>
       ${error && html`<${ErrorNote} error=${error} at=${at ?? undefined} retry=${refresh} />`} ${!data && !error && html`<${Loading} />`}
       ${data && rows.length === 0 && html`<${Empty}>${T.recoveries.noTasks}<//>`}

@@ -411,7 +411,7 @@ function Missing({ task, items: { states, reasons }, chosen }) {
         )}
         ${["T", "M", "G"].map((state) => {
           const counts = countsOf(states, state);
-          const text = task.live ? T.task.becomesNow : T.task.becomesNext;
+          const text = task.live && task.status !== "cancelled" ? T.task.becomesNow : T.task.becomesNext;
           return (
             sum(counts) > 0 &&
             html`<li key=${state}>
@@ -461,13 +461,7 @@ function FindConcept({ outline, onOpen }) {
   const [text, setText] = useState("");
   const [after, setAfter] = useState(-1);
   const wanted = text.trim().toLocaleLowerCase();
-  const matches = useMemo(
-    () =>
-      wanted
-        ? outline.concepts.filter((each) => each.name.toLocaleLowerCase().includes(wanted) || each.id.toLocaleLowerCase().includes(wanted))
-        : [],
-    [outline, wanted],
-  );
+  const matches = wanted ? outline.concepts.filter((each) => `${each.name}\n${each.id}`.toLocaleLowerCase().includes(wanted)) : [];
   const next = () => {
     const found = matches.find((each) => each.index > after) ?? matches[0];
     if (!found) return;

@@ -14,12 +14,7 @@ export const en = {
   skip: "Skip to content",
   skipFurther: "Skip to the list or the map",
   otherLanguage: "中文",
-  sections: {
-    tasks: "Tasks",
-    failures: "Failures",
-    recoveries: "Recoveries",
-    health: "Health",
-  },
+  sections: { tasks: "Tasks", failures: "Failures", recoveries: "Recoveries", health: "Health" },
   theme: { auto: "Theme: system", light: "Theme: light", dark: "Theme: dark" },
   /** @type {Record<string, string>} */
   roles: { owner: "owner", viewer: "viewer", operator: "operator" },
@@ -130,13 +125,7 @@ export const en = {
   /** @type {Record<string, string>} */
   typesShort: NAMES.en.letter,
   /** @type {Record<string, string>} */
-  states: {
-    F: "failed",
-    M: "not generated",
-    G: "generating",
-    T: "staged",
-    S: "saved",
-  },
+  states: { F: "failed", M: "not generated", G: "generating", T: "staged", S: "saved" },
   /** @type {Record<string, string>} */
   stages: { generate: "while generating", save: "while saving", workflow: "while running" },
   /** The actions of the next attempt; the API's are English. @type {Record<string, string>} */
@@ -232,7 +221,7 @@ export const en = {
     /** @param {number} count */
     showLeftAlone: (count) => `Why ${n(count, "item was", "items were")} left alone`,
     /** @param {string} count */
-    firstOnes: (count) => `The first ${count}. The command \`roadmap undo\` lists all.`,
+    someOf: (count) => `${count} of them. The command \`roadmap undo\` lists all.`,
     /** @param {number} restored @param {number} left */
     ofTask: (restored, left) => `undone: ${restored} restored${left ? `, ${left} left alone` : ""}`,
   },
@@ -355,7 +344,7 @@ export const en = {
     /** Missing items without a failure. @type {Record<string, string>} */
     without: { T: "Generated and paid for, not saved yet.", M: "Not generated yet.", G: "In the running attempt." },
     /** @type {Record<string, string>} */
-    becomesNext: { T: "The next attempt saves it. It costs no tokens.", M: "The next attempt generates it." },
+    becomesNext: { T: "The next attempt saves it. It costs no tokens.", M: "The next attempt generates it.", G: "Its run is being stopped. The next attempt generates what it leaves." },
     /** @type {Record<string, string>} */
     becomesNow: { T: "This attempt saves it. It costs no tokens.", M: "This attempt generates it.", G: "This attempt generates and saves it." },
     show: "Show on the map",
@@ -392,13 +381,7 @@ export const en = {
       recovery: "recovery",
     },
     /** @type {Record<string, string>} */
-    outcomes: {
-      completed: "complete",
-      partial_failure: "incomplete",
-      failed: "failed",
-      cancelled: "cancelled",
-      superseded: "superseded",
-    },
+    outcomes: { completed: "complete", partial_failure: "incomplete", failed: "failed", cancelled: "cancelled", superseded: "superseded" },
     running: "running",
     planned: "planned",
     ofAttempts: "Items by attempt",
@@ -562,13 +545,7 @@ export const en = {
       completed: "ended",
     },
     /** @type {Record<string, string>} */
-    results: {
-      recovered: "recovered",
-      still_failing: "still failing",
-      refused: "refused",
-      running: "running",
-      waiting: "waiting",
-    },
+    results: { recovered: "recovered", still_failing: "still failing", refused: "refused", running: "running", waiting: "waiting" },
     /** @param {string} done @param {string} total */
     progress: (done, total) => `${done} of ${total} ${total === "1" ? "task" : "tasks"} done`,
     /** @param {string} actual @param {string} limit */

@@ -288,7 +288,7 @@ export const zh = {
     leftAlone: "保持不变",
     tasksLeft: "个任务待处理",
     showLeftAlone: (count) => `${count} 项保持不变的原因`,
-    firstOnes: (count) => `仅列出前 ${count} 项。命令 \`roadmap undo\` 会列出全部。`,
+    someOf: (count) => `仅列出其中 ${count} 项。命令 \`roadmap undo\` 会列出全部。`,
     ofTask: (restored, left) => `已撤销：恢复 ${restored} 项${left ? `，${left} 项保持不变` : ""}`,
   },
   content: {
@@ -389,7 +389,7 @@ export const zh = {
     execution: "打开执行记录",
     becomesOf: (missing) => `缺失的 ${missing.toLocaleString("zh-CN")} 项将如何处理`,
     without: { T: "已生成并付费，尚未保存。", M: "尚未生成。", G: "在进行中的尝试里。" },
-    becomesNext: { T: "下次尝试会保存它，不消耗 token。", M: "下次尝试会生成它。" },
+    becomesNext: { T: "下次尝试会保存它，不消耗 token。", M: "下次尝试会生成它。", G: "该次运行正在停止，其余的由下次尝试生成。" },
     becomesNow: { T: "此次尝试会保存它，不消耗 token。", M: "此次尝试会生成它。", G: "此次尝试会生成并保存它。" },
     show: "在图上显示",
     map: "内容",

@@ -37,6 +37,33 @@ def test_failures_of_a_day_and_of_a_week_are_a_chart_with_axis_unit_and_text(con
     expect(page.locator(".chart")).to_contain_text("Failed items by 6 hours")
 
 
+def test_the_last_day_on_health_is_charts_with_axis_unit_hover_and_text(console: Console) -> None:
+    page = console.page
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    nothing = dict.fromkeys(("waiting", "at_work", "saved", "failed", "spent"), 0)
+    hours = [{"hour": (now - timedelta(hours=ago)).isoformat(), **nothing} for ago in range(23, -1, -1)]
+    hours[0] |= {"waiting": 7, "at_work": 3, "saved": 1200, "failed": 40, "spent": 90_000}
+    hours[22] |= {"waiting": 2, "at_work": 1, "saved": 10, "spent": 500}
+    page.route("**/health/hours", lambda route: route.fulfill(json={"hours": hours}))
+    console.open("/health")
+    for name, most, first in (
+        ("Items by hour", "1,240", "saved 1,200, failed 40"),
+        ("Tokens by hour", "90,000", "Tokens 90,000"),
+        ("Waiting attempts, most at once", "7", "Attempts in the queue 7"),
+        ("Attempts at work, most at once", "3", "Attempts at work 3"),
+    ):
+        chart = page.locator(".chart", has_text=name)
+        expect(chart.get_by_role("img", name=re.compile(f"^{name}: .*: {first}; "))).to_be_visible()
+        expect(chart.locator(".most")).to_have_text(most)
+        expect(chart.locator(".least")).to_have_text("0")
+        expect(chart.locator("time")).to_have_count(2)
+        column = chart.locator("g").first
+        expect(column.locator("title")).to_contain_text(first)
+        column.hover()
+        expect(column.locator(".hover")).not_to_have_css("fill", "rgba(0, 0, 0, 0)")
+    assert console.axe() == []
+
+
 def test_a_group_is_acknowledged_healed_comes_back_and_rings_and_an_ignored_one_does_not(
     console: Console, api: RealApi
 ) -> None:
