@@ -14,6 +14,7 @@ from migrations import (
     migrate,
     migrate_at_once,
 )
+from roadmap_command.product_migration import rehearse
 from roadmap_content.content.kind import ContentKind
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.errors import InvalidContentError
@@ -119,6 +120,12 @@ def test_a_release_that_refuses_everything_is_refused_before_any_function_runs_i
     with connected(new_database_url) as connection:
         for table in ("roadmap_metadata", "tutorial_metadata", "content_origins", "content_archive"):
             assert connection.scalar(text(f"SELECT count(*) FROM {table}")) == 0, table
+
+
+def test_each_play_of_a_rehearsal_succeeds_if_nothing_has_changed(new_database_url: str) -> None:
+    """Regression: a play that failed on the copy itself was not reported, so nothing was predicted of it."""
+    rehearsal = rehearse("SELECT 1", new_database_url)
+    assert (rehearsal.before, rehearsal.findings, rehearsal.only_in_old_sessions) == ([], [], [])
 
 
 def test_a_migration_is_refused_while_another_one_runs(empty_database_url: str) -> None:

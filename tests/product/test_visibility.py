@@ -1,14 +1,18 @@
 """Rows that our roles may not see are not missing: row level security, privileges, and lost content."""
 
 import re
+import socket
+from functools import partial
 
 import pytest
+from sqlalchemy import make_url, text
 
-from roadmap_content.api.health import answer_health
+from roadmap_content.api.health import HEALTH_SECONDS, answer_health
 from roadmap_content.content.product import PRODUCT_TYPES
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts.errors import RolesUnavailableError
 from roadmap_content.contracts.items import ContentType
+from roadmap_content.platform.postgres.engine import Credentials, open_engine
 from roadmap_content.platform.postgres.transactions import RESERVE, InsufficientPrivilegeError
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
@@ -128,6 +132,35 @@ def test_health_says_which_role_cannot_do_what_before_its_deadline(
     assert given.remaining > 0
     assert re.search(f"the {role} cannot {sentence}", said)
     assert said.count(" cannot ") == 1
+
+
+def test_health_says_that_a_database_hangs_before_its_deadline(deployment: Deployment) -> None:
+    """It accepts connections and answers none; then, a migration of the product locks a table."""
+    deployment.migrate()
+    services, urls = deployment.services, (deployment.roles.writer, deployment.roles.reader)
+
+    def said(port: int | None) -> str:
+        services.engine, services.reading_engine = (
+            open_engine(partial(Credentials.from_url, url), tls=False, is_patient=False)
+            for url in (make_url(url).set(port=port or make_url(url).port) for url in urls)
+        )
+        given = Deadline.after(600)
+        with pytest.raises(RolesUnavailableError) as refused:
+            answer_health(services, given)
+        assert given.remaining > 600 - HEALTH_SECONDS
+        services.engine.dispose()
+        services.reading_engine.dispose()
+        return str(refused.value)
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        fails = "cannot {} since .*: no connection: TimeoutError"
+        both = f"the reader {fails.format('read')}; the writer {fails.format('write')}"
+        assert re.search(both, said(silent.getsockname()[1]))
+    with deployment.product.engine.connect() as migration:
+        migration.execute(text("LOCK TABLE roadmap_tasks"))
+        locked = said(None)
+    assert re.search("the reader cannot read since .* 55P03: another session held a lock", locked)
+    assert "the writer" not in locked
 
 
 def test_health_names_the_rule_also_if_it_hides_our_own_tables(deployment: Deployment) -> None:

@@ -92,6 +92,9 @@ class Rehearsal(BaseModel):
     only_in_old_sessions: list[DatabaseFinding]
     """The failures until the product has restarted."""
 
+    before: list[DatabaseFinding]
+    """The findings of the copy itself: the effect of the migration on these is not known."""
+
     @property
     def is_broken(self) -> bool:
         return bool(self.findings or self.only_in_old_sessions)
@@ -129,17 +132,19 @@ def rehearse(script: str, database: str) -> Rehearsal:
             sessions.callback(engine.dispose)
         with migrating.connect() as connection:
             roles = _roles(connection, url.database or "")
-        before = _names(_play(old, roles, with_ours=True))
+        before = _play(old, roles, with_ours=True)
         with migrating.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
             connection.execute(text("SELECT set_config('role', :role, false)"), {"role": roles.owner})
             for statement in statements(script):
                 _apply(connection, statement)
             connection.invalidate()  # with what the file has set
         findings = _play(new, roles, with_ours=True)
-        after_restart = before | _names(findings)
+        known = _names(before)
+        after_restart = known | _names(findings)
         return Rehearsal(
-            findings=[found for found in findings if _name(found) not in before],
+            findings=[found for found in findings if _name(found) not in known],
             only_in_old_sessions=[each for each in _play(old, roles) if _name(each) not in after_restart],
+            before=before,
         )
 
 
@@ -233,6 +238,7 @@ class _Savepoints:
     def __init__(self, connection: Connection, options: dict[str, Any] | None = None) -> None:
         self._connection = connection
         self._options = options or {}
+        self.pool = connection.engine.pool
 
     def execution_options(self, **options: Any) -> "_Savepoints":  # noqa: ANN401 - as of SQLAlchemy
         return _Savepoints(self._connection, options)
@@ -280,9 +286,10 @@ def _play_ours(connection: Connection, roles: Roles) -> list[DatabaseFinding]:
             refusals = play_ours(connection, roles.writer, roles.reader, encore)
     except NotRehearsedError as error:
         return [DatabaseFinding(kind="not_rehearsed", object="our statements", message=str(error))]
-    return recorded + [
-        DatabaseFinding(kind="statement_fails", object=play, message=reason) for play, reason in refusals
-    ]
+    for play, reason, is_transient in refusals:
+        kind = "not_rehearsed" if is_transient else "statement_fails"
+        recorded.append(DatabaseFinding(kind=kind, object=play, message=reason))
+    return recorded
 
 
 def _claim(services: Services, stage: Stage) -> None:

@@ -104,7 +104,10 @@ def _rehearse(file: Path, database: str, *, as_json: bool) -> None:
         if rehearsal.only_in_old_sessions:
             output().print("only in sessions from before the migration, until the product restarts:")
             _print_findings(rehearsal.only_in_old_sessions)
-    if rehearsal.is_broken:
+    if rehearsal.before and not as_json:
+        output().print("already before the migration, so not rehearsed:")
+        _print_findings(rehearsal.before)
+    if rehearsal.is_broken or rehearsal.before:
         raise typer.Exit(ExitCode.ITEMS_MISSING)
 
 

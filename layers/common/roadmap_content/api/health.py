@@ -135,6 +135,9 @@ FINDINGS: Mapping[str, tuple[str, str]] = {
 
 REVISION = text("SELECT version_num FROM content_schema_version")
 
+# The server reports a lock, such as that of a migration of the product, before the socket's time is up.
+WAIT_BRIEFLY = text("SET LOCAL lock_timeout = '1s'")
+
 
 def answer_health(services: Services, deadline: Deadline) -> Health:
     """The state of the system as the reader reads it, and whether the writer can write. Both are asked at
@@ -169,12 +172,12 @@ def answer_health(services: Services, deadline: Deadline) -> Health:
 
 
 def describe_activity(connection: Connection) -> Activity:
-    """The work of each of the last 24 hours."""
     return Activity(hours=[HourOfWork.model_validate(row._mapping) for row in read_activity(connection)])
 
 
 def read_health(connection: Connection, capabilities: Sequence[Capability], release: str) -> Health:
     """The state of the system. If a table cannot be read, only the differences are known."""
+    connection.execute(WAIT_BRIEFLY)
     differences = find_differences(connection)
     try:
         with connection.begin_nested():

@@ -28,7 +28,6 @@ from ...contracts.errors import DatabaseUnavailableError, PermanentError, named
 from ...contracts.items import Item
 from ...contracts.payloads import Origin
 from ...platform.postgres.transactions import DataRefusedError, sqlstate_and_reason
-from ...platform.runtime.log import logger
 from ...state.tasks.task import read_snapshot, read_task
 from ...state.visibility import GUARD
 
@@ -43,6 +42,8 @@ class Refusal(NamedTuple):
 
     play: str
     reason: str
+    is_transient: bool
+    """The play shows nothing: the database did not answer, for instance because of a lock."""
 
 
 class NotRehearsedError(Exception):
@@ -75,10 +76,8 @@ class Stage:
             set_role(self.connection, "none")
         except Exception as error:  # noqa: BLE001 - a changed table may also break our own code
             nested.rollback()  # also of the role
-            if isinstance(error, DatabaseUnavailableError):  # a lock
-                logger.warning("not_rehearsed", play=name, reason=str(error))
-            else:
-                self.refusals.append(Refusal(name, _reason_of(error)))
+            is_transient = isinstance(error, DatabaseUnavailableError)
+            self.refusals.append(Refusal(name, _reason_of(error), is_transient))
             return False
         nested.commit()
         return True
