@@ -8,11 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from secrets import token_urlsafe
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 from hypothesis import example, given
 from hypothesis import strategies as st
-from sqlalchemy import NullPool, create_engine, make_url, text
+from sqlalchemy import MetaData, NullPool, create_engine, make_url, text
 
 from local_stack.given_database import AdoptedDatabase, NotPermittedError
 from local_stack.postgres_server import Server
@@ -31,7 +35,7 @@ from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.state.tasks.time_zone import time_ahead
 from tests.product.operations import NEEDS, OPERATIONS, perform
 from tests.product.product import EVERY_FORM, Product
-from tests.product.running import deadline, findings_of, heal
+from tests.product.running import blocks_of, deadline, findings_of, heal
 from tests.support.databases import copied_database
 from tests.support.factories import LATER_KINDS, USER, bundle_of, content_of
 from tests.support.pipeline import Pipeline
@@ -224,6 +228,25 @@ def test_adoption_changes_no_row_and_succeeds_with_every_row(product: Product) -
         line.replace(',"attempt":0,"execution_arn":null', "") for line in after["roadmap_tasks"]
     ]
     assert after == before | {kind.table: [] for kind in LATER_KINDS}
+
+
+def test_the_product_s_schema_tool_proposes_nothing_about_what_is_ours(product: Product) -> None:
+    """With its own `env.py` after the change of the document."""
+    models = MetaData()
+    models.reflect(product.engine)
+    models.remove(models.tables["alembic_version"])
+    migrate(product.url)
+    options: dict[str, Any] = {}
+    context = SimpleNamespace(configure=lambda *_, **given: options.update(given))
+    (block,) = blocks_of("adopting.md", "python")
+    exec(block, {"context": context})  # noqa: S102 - our own document
+    with product.engine.connect() as connection:
+
+        def proposed(**opts: Any) -> list[Any]:
+            return compare_metadata(MigrationContext.configure(connection, opts=opts), models)
+
+        assert proposed(**options) == []
+        assert {"remove_table", "remove_column", "remove_index"} <= {change[0] for change in proposed()}
 
 
 def save(
