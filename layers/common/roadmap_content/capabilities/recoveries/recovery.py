@@ -156,7 +156,6 @@ def read_recoveries(connection: Connection, after: tuple[datetime, str] | None, 
 
 
 def recoveries_of_group(connection: Connection, group_id: str, limit: int) -> list[Recovery]:
-    """The latest recoveries with a failure group in their filter, newest first."""
     return _read(connection, OF_GROUP, {"group_id": group_id, "limit": limit})
 
 
@@ -193,7 +192,6 @@ def write_recovery(
 
 
 def add_tokens(connection: Connection, recovery_id: str, tokens: int, paid: int) -> None:
-    """Count the tokens of tasks that have ended; `paid` of them used some."""
     connection.execute(ADD_TOKENS, {"recovery_id": recovery_id, "tokens": tokens, "paid": paid})
 
 

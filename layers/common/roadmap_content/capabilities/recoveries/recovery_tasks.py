@@ -234,7 +234,6 @@ def record_undone(connection: Connection, recovery_id: str, task_id: str, report
 
 
 def count_undone(connection: Connection, recovery_id: str) -> dict[str, Any]:
-    """The fields of `UndoCounts`."""
     return connection.execute(UNDONE, {"recovery_id": recovery_id}).one()._asdict()
 
 
@@ -273,7 +272,6 @@ def read_progress(connection: Connection, recovery_id: str, breaker: int = 0) ->
 
 
 def running_tasks(connection: Connection, recovery_id: str) -> list[RunningTask]:
-    """The started tasks without a result, with their current state in the tables."""
     return [RunningTask(*row) for row in connection.execute(RUNNING, {"recovery_id": recovery_id})]
 
 
@@ -337,5 +335,4 @@ def read_tasks(
 
 
 def waiting_attempts(connection: Connection, actor: str) -> Sequence[tuple[str, int]]:
-    """The waiting attempts that an actor has claimed, with their tasks."""
     return [(row.task_id, row.attempt) for row in connection.execute(WAITING_OF_ACTOR, {"actor": actor})]

@@ -111,7 +111,6 @@ FROM content_failures WHERE task_id = :task_id AND content_fingerprint IS NOT NU
 
 
 def failures_of_item(connection: Connection, task_id: str, item: Item) -> Sequence[Any]:
-    """The failures of one item in all attempts, the latest first."""
     return connection.execute(OF_ITEM, {"task_id": task_id, **item._asdict()}).all()
 
 
@@ -156,10 +155,10 @@ def times_of_failures(connection: Connection, task_id: str, attempt: int) -> dic
     return {row.concept_id: row.occurred_at for row in rows}
 
 
-def latest_failures(connection: Connection, task_id: str, attempt: int) -> dict[Item, RecordedFailure]:
+def latest_failures(connection: Connection, task_id: str, attempt: int) -> dict[Item, Failure]:
     """The last failure of each item up to an attempt."""
     failures = connection.scalar(LATEST, {"task_id": task_id, "attempt": attempt})
-    return {failure.item: (seen_by, failure) for seen_by, failure in starmap(_seen, failures)}
+    return {failure.item: failure for _, failure in starmap(_seen, failures)}
 
 
 def expire_failures(connection: Connection, task_id: str, attempt: int) -> None:

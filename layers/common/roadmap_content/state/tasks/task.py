@@ -231,7 +231,6 @@ class Task:
 
     @property
     def state(self) -> QueueState | None:
-        """The state of the row's attempt, by `state_of`."""
         return state_of(self.status, self.attempt, self.queue_state, is_open=self.attempt_is_open)
 
     @property
@@ -269,7 +268,6 @@ class Task:
 
     @property
     def recorded_summary(self) -> Mapping[str, Any]:
-        """`read_summary` of the row."""
         return read_summary(self.execution_summary)
 
 
