@@ -102,13 +102,12 @@ schedules: $(INSTALLED) ## Play every schedule of two actors with one preemption
 
 # Each run has a new seed and prints it; `make faults FAULTS_SEED=…` runs the same histories again.
 FAULTS_SEED ?= $(SEED)
-# FAULTS_CELLS=sample: a fixed small set of the cells that wait for no events, and 80 histories.
+# FAULTS_CELLS=sample: a fixed small set of the cells, and 80 histories.
 FAULTS_HISTORIES ?= $(if $(LONG),500,$(if $(filter sample,$(FAULTS_CELLS)),80,200))
 
-# Three processes on two cores, because the cells on a local stack mostly wait.
-faults: $(INSTALLED) ## Produce every failure: the oracle, poison, 200 histories, each step under each fault (LONG=1: 500 histories; FAULTS_CELLS=sample).
+faults: $(INSTALLED) ## Produce every failure: the oracle, 200 histories, each step under each fault (LONG=1: 500 histories; FAULTS_CELLS=sample).
 	FAULTS_SEED=$(FAULTS_SEED) FAULTS_HISTORIES=$(FAULTS_HISTORIES) \
-		$(RUN)/python -m pytest --numprocesses 3 --dist worksteal $(if $(filter sample,$(FAULTS_CELLS)),,-m "") tests/faults
+		$(RUN)/python -m pytest $(STEAL) $(if $(filter sample,$(FAULTS_CELLS)),,-m "") tests/faults
 
 mutants: $(INSTALLED) ## Remove each guard from a copy of the code; a test must fail.
 	$(RUN)/python -m tests.mutants

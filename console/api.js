@@ -1,6 +1,6 @@
 // Requests to the API. Every failure is an ApiError with a kind; each kind has a message in each language.
 
-import { currentToken } from "./session.js";
+import { currentToken, expire } from "./session.js";
 
 /** @typedef {"network" | "token" | "forbidden" | "missing" | "conflict" | "invalid" | "busy" | "unavailable" | "unexpected"} Kind */
 /** @typedef {Record<string, string | number | boolean | string[] | null | undefined>} Query */
@@ -20,15 +20,7 @@ export class ApiError extends Error {
 }
 
 /** @type {Record<number, Kind>} */
-const KINDS = {
-  401: "token",
-  403: "forbidden",
-  404: "missing",
-  409: "conflict",
-  400: "invalid",
-  422: "invalid",
-  429: "busy",
-};
+const KINDS = { 400: "invalid", 401: "token", 403: "forbidden", 404: "missing", 409: "conflict", 422: "invalid", 429: "busy" };
 
 const TIMEOUT = 30_000;
 const BASE = new URL("../api/v1/", new URL(".", document.baseURI));
@@ -83,7 +75,7 @@ async function request(method, path, { query, body, signal } = {}) {
   }
   if (answer.ok && parsed !== undefined) return parsed;
   const kind = answer.ok ? "unexpected" : (KINDS[answer.status] ?? (answer.status >= 500 ? "unavailable" : "unexpected"));
-  if (kind === "token") window.dispatchEvent(new Event("token-refused"));
+  if (kind === "token") expire();
   throw new ApiError(kind, answer.status, parsed);
 }
 

@@ -2,14 +2,14 @@
 
 import { Component, render } from "./vendor/preact.js";
 import { useEffect, useRef, useState } from "./vendor/hooks.js";
-import { ApiError, get } from "./api.js";
+import { ApiError } from "./api.js";
 import { html } from "./html.js";
 import { T, chooseLanguage, currentLanguage } from "./language.js";
-import { useLive } from "./live.js";
+import { useAnswer } from "./live.js";
 import { Palette } from "./palette.js";
 import { ErrorNote, Link, Loading, OnDemand, Text } from "./parts.js";
 import { change, currentRoute, href, useRoute } from "./router.js";
-import { currentToken, finishSignIn, onSession, signOut, takeLink } from "./session.js";
+import { currentToken, finishSignIn, hasExpired, onSession, signOut, takeLink } from "./session.js";
 import { SignInView } from "./sign-in.js";
 import { StoppedNote } from "./stop.js";
 import { TaskView } from "./view-task.js";
@@ -41,32 +41,10 @@ const sectionsOf = (session) => ["tasks", "failures", ...(session?.sees ? ["reco
 function App({ failed }) {
   const route = useRoute();
   const [token, setToken] = useState(currentToken);
-  const [expired, setExpired] = useState(false);
   const section = route.path[0] ?? "tasks";
   chooseLanguage(route.query.get("lang"));
 
-  useEffect(
-    () =>
-      onSession(() => {
-        setToken(currentToken());
-        if (currentToken()) setExpired(false);
-      }),
-    [],
-  );
-  useEffect(() => {
-    // A link pasted into an open tab does not reload the page.
-    const take = () => takeLink();
-    window.addEventListener("hashchange", take);
-    return () => window.removeEventListener("hashchange", take);
-  }, []);
-  useEffect(() => {
-    const expire = () => {
-      setExpired(true);
-      signOut();
-    };
-    window.addEventListener("token-refused", expire);
-    return () => window.removeEventListener("token-refused", expire);
-  }, []);
+  useEffect(() => onSession(() => setToken(currentToken())), []);
 
   const place = route.path.join("/");
   const entered = useRef(place);
@@ -85,7 +63,7 @@ function App({ failed }) {
       token
         ? html`<${SignedIn} key=${token} route=${route} section=${section} />`
         : html`<${Header} section=${null} session=${null} />
-            <main id="main" tabindex="-1"><${SignInView} expired=${expired} failed=${failed} /></main>`
+            <main id="main" tabindex="-1"><${SignInView} expired=${hasExpired()} failed=${failed} /></main>`
     }
   `;
 }
@@ -100,11 +78,8 @@ const skipTo = (selector) => (event) => {
 
 /** @param {{ route: import("./router.js").Route, section: string }} props */
 function SignedIn({ route, section }) {
-  const { data, error, refresh } = useLive(
-    "me",
-    /** @type {(signal: AbortSignal) => Promise<import("./types").Identity>} */ ((signal) => get(["me"], {}, signal)),
-    () => null,
-  );
+  /** @type {import("./live.js").Live<import("./types").Identity>} */
+  const { data, error, refresh } = useAnswer(["me"], {}, () => null);
   const session = data && sessionOf(data);
   return html`
     <${Header} section=${section} session=${session} />
@@ -164,7 +139,7 @@ function Header({ section, session }) {
         </nav>`
       }
       <span class="spring"></span>
-      ${session && html`<${Palette} session=${session} sections=${sectionsOf(session)} />`}
+      ${session && html`<${Palette} key=${currentRoute().path.join("/")} session=${session} sections=${sectionsOf(session)} />`}
       <button type="button" class="quiet menu-button" aria-label=${T.menu} aria-expanded=${open} onClick=${() => setOpen(!open)}>☰</button>
       <div class="menu ${open ? "open" : ""}">
         ${session && html`<span class="who meta"><${Text} value=${session.me.user_id} class="clamp" /> ${role && role !== session.me.user_id && (T.roles[role] ?? role)}</span>`}
@@ -225,6 +200,7 @@ window.addEventListener("beforeprint", () => {
 document.documentElement.dataset.theme = storedTheme();
 chooseLanguage(currentRoute().query.get("lang"));
 takeLink();
+window.addEventListener("hashchange", takeLink); // a link pasted into an open tab does not reload the page
 finishSignIn().then((succeeded) => {
   if (!window.location.hash) window.history.replaceState(null, "", `${window.location.pathname}#/tasks`);
   const root = document.getElementById("app");

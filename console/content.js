@@ -1,14 +1,11 @@
 // The content of an item: a tutorial's text, a quiz with its answers, links; and refused content with its fault marked.
 
 import { useState } from "./vendor/hooks.js";
-import { get } from "./api.js";
 import { html } from "./html.js";
 import { T, number } from "./language.js";
-import { useLive } from "./live.js";
+import { useAnswer } from "./live.js";
 import { Markdown, safeLink } from "./markdown.js";
 import { Dialog, ErrorNote, Loading, Text, pathOf } from "./parts.js";
-
-/** @typedef {import("./types").SavedItem} SavedItem */
 
 /**
  * The saved content of an item.
@@ -16,13 +13,8 @@ import { Dialog, ErrorNote, Loading, Text, pathOf } from "./parts.js";
  */
 export function SavedContent({ taskId, conceptId, type, revision, scope, title }) {
   const [reads, setReads] = useState(false);
-  const { data, error, refresh } = useLive(
-    `content ${taskId} ${conceptId} ${type} ${revision}`,
-    /** @type {(signal: AbortSignal) => Promise<SavedItem>} */ (
-      (signal) => get(["tasks", taskId, "content", type], { ...scope, concept_id: conceptId }, signal)
-    ),
-    () => null,
-  );
+  /** @type {import("./live.js").Live<import("./types").SavedItem>} */
+  const { data, error, refresh } = useAnswer(["tasks", taskId, "content", type], { ...scope, concept_id: conceptId }, () => null, revision);
   if (!data) return error ? html`<${ErrorNote} error=${error} retry=${refresh} missing=${T.content.gone} />` : html`<${Loading} />`;
   const large = safeLink(data.content_link);
   if (data.content_link) return html`<p>${T.content.large} ${large && html`<a href=${large} target="_blank" rel="noopener noreferrer">${T.content.open} ↗</a>`}</p>`;

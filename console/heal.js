@@ -111,18 +111,14 @@ export function RetryDialog({ task, first, part: { revision, ...part } = {}, wha
   const send = (own, body) =>
     post(["tasks", task.task_id, "retry"], { user_id: task.user_id, ...part, take_over: takeOver || own.take_over, ...own }, body);
 
-  const done = (/** @type {any} */ answer) => onDone(answer.status === "processing" ? T.heal.started : T.heal.corrected);
-  useEffect(() => {
-    // An API that is older than the console has no preview, so the retry has started.
-    void preview.run(() => send({ dry_run: true })).then((answer) => answer && !answer.dry_run && done(answer));
-  }, [takeOver]);
+  useEffect(() => void preview.run(() => send({ dry_run: true })), [takeOver]);
 
   const start = async () => {
     const change = instruction.trim() ? { instruction: instruction.trim(), revision } : undefined;
     const answer = await retry.run(() => send({ reason: reason.trim() }, change));
-    if (answer) done(answer);
+    if (answer) onDone(answer.status === "processing" ? T.heal.started : T.heal.corrected);
   };
-  const found = /** @type {import("./types").RetryPreview | null} */ (preview.answer?.dry_run ? preview.answer : null);
+  const found = /** @type {import("./types").RetryPreview | null} */ (preview.answer);
   const elsewhere = [preview.error, retry.error].some((error) => error?.code === "AtWorkElsewhere");
   return html`
     <${Dialog} heading=${part.regenerate ? T.heal.regenerateHeading : first ? T.heal.firstHeading : T.heal.retryHeading} onClose=${onClose}>
@@ -248,24 +244,8 @@ export const RestoreDialog = ({ item, revision, onClose, onDone }) => html`
 /** @param {string} text @returns {number | null} a whole number, or null if there is none */
 const whole = (text) => (/^\d+$/.test(text.trim()) ? Number(text) : null);
 
-/** @param {{ id: string, label: string, help?: string, value: string, min: number, onInput: (value: string) => void, onChange?: () => void }} props */
-const NumberField = ({ id, label, help, value, min, onInput, onChange }) => html`
-  <div class="field">
-    <label for=${id}>${label}</label>
-    <input
-      id=${id}
-      aria-describedby=${help ? `${id}-help` : undefined}
-      type="number"
-      inputmode="numeric"
-      min=${min}
-      step="1"
-      value=${value}
-      onInput=${(/** @type {any} */ event) => onInput(event.currentTarget.value)}
-      onChange=${onChange}
-    />
-    ${help && html`<span id="${id}-help" class="meta">${help}</span>`}
-  </div>
-`;
+/** The limits of a recovery, with their least numbers. */
+const LIMITS = /** @type {const} */ ([["canary", 0], ["breaker", 0], ["rate", 1], ["concurrency", 1], ["budget", 1]]);
 
 /**
  * Start a recovery over all tasks that a filter matches.
@@ -276,30 +256,22 @@ export function RecoveryDialog({ filter, scope, onClose }) {
   const start = useRequest();
   const [reason, setReason] = useState("");
   const [asked, setAsked] = useState(false);
-  const [rate, setRate] = useState("60");
-  const [concurrency, setConcurrency] = useState("10");
-  const [canary, setCanary] = useState("");
-  const [breaker, setBreaker] = useState("");
-  const [budget, setBudget] = useState("");
+  const [limits, setLimits] = useState({ canary: "5", breaker: "10", rate: "60", concurrency: "10", budget: "" });
   const [allMissing, setAllMissing] = useState(false);
 
   /** @param {{ dry: boolean }} options */
   const body = ({ dry }) => ({
     filter: { ...filter, all_missing: allMissing },
     reason: reason.trim() || "preview",
-    rate_per_minute: whole(rate) ?? 60,
-    concurrency: whole(concurrency) ?? 10,
-    token_budget: whole(budget),
-    canary: whole(canary) ?? 0,
-    breaker: whole(breaker) ?? 0,
+    rate_per_minute: whole(limits.rate) ?? 60,
+    concurrency: whole(limits.concurrency) ?? 10,
+    token_budget: whole(limits.budget),
+    canary: whole(limits.canary) ?? 0,
+    breaker: whole(limits.breaker) ?? 0,
     dry_run: dry,
   });
-  const look = async () => {
-    const answer = await preview.run(() => post(["recoveries"], {}, body({ dry: true })));
-    if (answer && canary === "") setCanary("5");
-    if (answer && breaker === "") setBreaker("10");
-  };
-  useEffect(() => void look(), [allMissing]);
+  const look = () => void preview.run(() => post(["recoveries"], {}, body({ dry: true })));
+  useEffect(look, [allMissing]);
 
   const submit = async () => {
     setAsked(true);
@@ -346,11 +318,24 @@ export function RecoveryDialog({ filter, scope, onClose }) {
       }
       <${ReasonField} value=${reason} onInput=${setReason} missing=${asked && !reason.trim()} />
       <div class="fields">
-        <${NumberField} id="canary" label=${T.heal.canary} help=${T.heal.canaryHelp} min="0" value=${canary} onInput=${setCanary} />
-        <${NumberField} id="breaker" label=${T.heal.breaker} help=${T.heal.breakerHelp} min="0" value=${breaker} onInput=${setBreaker} />
-        <${NumberField} id="rate" label=${T.heal.rate} min="1" value=${rate} onInput=${setRate} onChange=${look} />
-        <${NumberField} id="concurrency" label=${T.heal.concurrency} min="1" value=${concurrency} onInput=${setConcurrency} />
-        <${NumberField} id="budget" label=${T.heal.budget} help=${T.heal.budgetHelp} min="1" value=${budget} onInput=${setBudget} />
+        ${LIMITS.map(([id, min]) => {
+          const help = T.heal.help[id];
+          return html`<div class="field" key=${id}>
+            <label for=${id}>${T.heal[id]}</label>
+            <input
+              id=${id}
+              aria-describedby=${help ? `${id}-help` : undefined}
+              type="number"
+              inputmode="numeric"
+              min=${min}
+              step="1"
+              value=${limits[id]}
+              onInput=${(/** @type {any} */ event) => setLimits({ ...limits, [id]: event.currentTarget.value })}
+              onChange=${id === "rate" ? look : undefined}
+            />
+            ${help && html`<span id="${id}-help" class="meta">${help}</span>`}
+          </div>`;
+        })}
       </div>
       ${start.error && html`<${Refusal} error=${start.error} />`}
       <div class="actions">

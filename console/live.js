@@ -1,7 +1,9 @@
 // Data that is kept up to date while it is shown.
 
 import { useCallback, useEffect, useRef, useState } from "./vendor/hooks.js";
-import { ApiError } from "./api.js";
+import { ApiError, get } from "./api.js";
+import { html } from "./html.js";
+import { T } from "./language.js";
 
 const SLOWEST = 60_000;
 
@@ -99,3 +101,39 @@ export function useLive(key, load, interval, version = "") {
   const { data, error, at } = state.key === key ? state : { data: null, error: null, at: null };
   return { data, error, at, refresh };
 }
+
+/** @template R @typedef {{ items: R[], next_cursor: string | null }} Page */
+
+/**
+ * The rows of a list of tasks, and the button for more: the first page is kept up to date, further ones are read once.
+ * @template {{ task_id: string }} R @param {string} key of the list: another one begins with its first page
+ * @param {Page<R> | null} first @param {(cursor: string | null) => Promise<Page<R>>} read
+ * @param {() => void} refresh shows the error and tries again
+ */
+export function usePages(key, first, read, refresh) {
+  const [older, setOlder] = useState(/** @type {{ key: string, rows: R[], cursor: string | null } | null} */ (null));
+  const [loading, setLoading] = useState(false);
+  const extra = older?.key === key ? older : null;
+  const shown = new Set(first?.items.map((row) => row.task_id));
+  const rows = [...(first?.items ?? []), ...(extra?.rows.filter((row) => !shown.has(row.task_id)) ?? [])];
+  const cursor = extra ? extra.cursor : (first?.next_cursor ?? null);
+  const more = async () => {
+    setLoading(true);
+    try {
+      const page = await read(cursor);
+      setOlder({ key, rows: [...(extra?.rows ?? []), ...page.items], cursor: page.next_cursor });
+    } catch {
+      refresh();
+    } finally {
+      setLoading(false);
+    }
+  };
+  return { rows, more: cursor && html`<p class="more"><button type="button" disabled=${loading} onClick=${more}>${T.more}</button></p>` };
+}
+
+/**
+ * What the API answers to a GET, kept up to date. @param {string[]} path @param {import("./api.js").Query} query
+ * @param {(data: any) => number | null} interval @param {string} [version] @returns {Live<any>}
+ */
+export const useAnswer = (path, query, interval, version) =>
+  useLive(JSON.stringify([path, query, version]), (signal) => get(path, query, signal), interval);

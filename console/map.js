@@ -101,47 +101,33 @@ export function TaskMap({ outline: tree, states, reasonOf, reason, open, onOpen 
     return next.first + Math.min(start + column, next.concepts.length - 1);
   };
 
+  /** The next concept with a problem, after the last one the first; the current one if there is none. @param {KeyboardEvent} event */
+  const nextTroubled = ({ shiftKey }) => {
+    const step = shiftKey ? -1 : 1;
+    const following = Array.from({ length: count }, (_, k) => (current + step * (k + 1) + count * (k + 1)) % count);
+    const next = following.find(troubled);
+    setMessage(next === undefined ? T.task.noProblems : "");
+    return next ?? current;
+  };
+
+  /** @type {Record<string, (event: KeyboardEvent) => number>} */
+  const targets = {
+    ArrowRight: () => current + 1,
+    ArrowLeft: () => current - 1,
+    ArrowDown: () => vertical(1),
+    ArrowUp: () => vertical(-1),
+    Home: () => 0,
+    End: () => count - 1,
+    n: nextTroubled,
+    N: nextTroubled,
+  };
+
   /** @param {KeyboardEvent} event */
   const onKeyDown = (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const step = event.shiftKey ? -1 : 1;
-    let target = current;
-    switch (event.key) {
-      case "ArrowRight":
-        target = current + 1;
-        break;
-      case "ArrowLeft":
-        target = current - 1;
-        break;
-      case "ArrowDown":
-        target = vertical(1);
-        break;
-      case "ArrowUp":
-        target = vertical(-1);
-        break;
-      case "Home":
-        target = 0;
-        break;
-      case "End":
-        target = count - 1;
-        break;
-      case "n":
-      case "N": {
-        let next = -1;
-        for (let k = 1; k <= count && next < 0; k += 1) {
-          const index = (current + step * k + count * k) % count;
-          if (troubled(index)) next = index;
-        }
-        setMessage(next < 0 ? T.task.noProblems : "");
-        if (next < 0) return;
-        target = next;
-        break;
-      }
-      default:
-        return;
-    }
+    const target = targets[event.key];
+    if (!target || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
-    focus(Math.max(0, Math.min(count - 1, target)));
+    focus(Math.max(0, Math.min(count - 1, target(event))));
   };
 
   // The focus returns to the concept of the closed details.
@@ -245,12 +231,8 @@ function ModuleView(props) {
  */
 function drawModule({ module, states, reasonOf, reason, named, pitch, perLine, width, active, open, onClick }) {
   const size = module.concepts.length;
-  let saved = 0;
-  let problems = 0;
-  for (const state of states) {
-    if (state === "S") saved += 1;
-    if (state === "F") problems += 1;
-  }
+  const saved = states.split("S").length - 1;
+  const problems = states.split("F").length - 1;
   const lineHeight = TYPE_COUNT * pitch + Math.round(pitch * 0.6);
   const lines = Math.ceil(size / perLine);
   const height = named ? size * 30 : lines * lineHeight;

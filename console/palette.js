@@ -49,7 +49,7 @@ function Places({ session, sections, onClose }) {
   }, [wanted]);
   // The buttons of the page below, which the dialog does not change.
   const [actions] = useState(() =>
-    [...document.querySelectorAll("main :is(.task-actions, .head) button:not(.quiet, .small)")].map(
+    [...document.querySelectorAll("main :is(.task-actions button, .head button:not(.quiet, .small))")].map(
       (button) => /** @type {Place} */ ({ to: "", kind: T.palette.action, name: button.textContent?.trim() ?? "", act: () => button instanceof HTMLElement && button.click() }),
     ),
   );
@@ -86,6 +86,7 @@ function Places({ session, sections, onClose }) {
         event.preventDefault();
       }}
     />
+    ${places.length === 0 && html`<p class="meta" role="status">${T.palette.none}</p>`}
     <ul id="places" class="places" role="listbox" aria-label=${T.palette.heading}>
       ${places.map(
         (place, k) => html`<li key=${`${place.kind} ${place.name} ${place.to}`} id="place-${k}" role="option" aria-selected=${k === current} onClick=${() => choose(place)}>
@@ -93,7 +94,6 @@ function Places({ session, sections, onClose }) {
         </li>`,
       )}
     </ul>
-    ${places.length === 0 && html`<p class="meta" role="status">${T.palette.none}</p>`}
   <//>`;
 }
 

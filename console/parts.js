@@ -89,8 +89,8 @@ export const Progress = ({ saved, failed, missing, total }) => html`
  */
 export function ErrorNote({ error, at, retry, missing, forbidden }) {
   const sentence = errorSentence(error, { missing, forbidden });
-  const step = T.errors.next[error.kind];
   const works = T.errors.works[error.kind];
+  const step = html`${T.errors.next[error.kind]}${works && html` ${T.errors.staysSo} <${Link} to=${href(["runbook"])}>${T.health.runbook}<//>`}`;
   // What does not exist, will not exist after another request.
   const rest = html`${error.code && html`<p class="meta"><code>${error.code}</code> ${error.status}</p>`}
     ${retry && error.kind !== "missing" && error.kind !== "invalid" && html`<button type="button" onClick=${retry}>${T.tryAgain}</button>`}`;
@@ -100,7 +100,7 @@ export function ErrorNote({ error, at, retry, missing, forbidden }) {
       <h2>${sentence}</h2>
       <dl>
         ${works && html`<dt>${T.errors.since}</dt><dd><time datetime=${new Date(error.since ?? 0).toISOString()}>${moment(error.since ?? 0)}</time></dd>`}
-        ${works && html`<dt>${T.errors.stillWorks}</dt><dd>${works} <${Link} to=${href(["runbook"])}>${T.health.runbook}<//></dd>`}
+        ${works && html`<dt>${T.errors.stillWorks}</dt><dd>${works}</dd>`}
         <dt>${T.errors.step}</dt><dd>${step}</dd>
       </dl>
       ${rest}
@@ -146,6 +146,14 @@ export function OnDemand({ from, name, of, ...props }) {
   if (!data) return error ? html`<${ErrorNote} error=${error} retry=${refresh} />` : html`<${Loading} />`;
   return html`<${data[name]} key=${of} ...${props} />`;
 }
+
+/**
+ * One of several choices, as buttons in a row. @template V
+ * @param {{ label: string, options: [V, string][], chosen: V, choose: (value: V) => void }} props
+ */
+export const Chips = ({ label, options, chosen, choose }) => html`<div class="chips" role="group" aria-label=${label}>
+  ${options.map(([value, text]) => html`<button type="button" key=${text} class="chip ${value === chosen ? "on" : ""}" aria-pressed=${value === chosen} onClick=${() => choose(value)}>${text}</button>`)}
+</div>`;
 
 /** @param {{ children: any }} props */
 export const Empty = ({ children }) => html`<div class="empty">${children}</div>`;
@@ -202,6 +210,12 @@ export function useTitle(/** @type {string} */ title) {
 
 /** @param {number[] | Record<string, number> | Partial<Record<string, number>> | null | undefined} counts */
 export const sum = (counts) => Object.values(counts ?? {}).reduce((/** @type {number} */ a, b) => a + (b ?? 0), 0);
+
+/** The items of a task, and how many of them are saved. @param {import("./types").TaskDetail} task */
+export function totals({ progress }) {
+  const types = Object.values(progress ?? {});
+  return { total: sum(types.map((each) => each.total)), saved: sum(types.map((each) => each.saved)) };
+}
 
 /** Counts by content type, in words. @param {Partial<Record<string, number>>} counts */
 export const ofTypes = (counts) =>

@@ -6,12 +6,7 @@ import { useEffect, useState } from "./vendor/hooks.js";
 
 /** @returns {Route} */
 export function currentRoute() {
-  return parseRoute(window.location.hash);
-}
-
-/** @param {string} hash @returns {Route} */
-function parseRoute(hash) {
-  const [path = "", query = ""] = hash.replace(/^#\/?/, "").split("?", 2);
+  const [path = "", query = ""] = window.location.hash.replace(/^#\/?/, "").split("?", 2);
   return { path: path.split("/").filter(Boolean).map(decoded), query: new URLSearchParams(query) };
 }
 

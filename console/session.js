@@ -12,21 +12,29 @@ let token = window.sessionStorage.getItem(KEY);
 /** @type {Set<() => void>} */
 const listeners = new Set();
 
+let expired = false;
+
 /** The token, or null. */
 export const currentToken = () => token;
 
+/** Whether the API has refused the last token. */
+export const hasExpired = () => expired;
+
 /** @param {string} value @param {{ keep: boolean }} options */
-export function signIn(value, { keep }) {
-  token = value;
-  if (keep) window.sessionStorage.setItem(KEY, value);
-  else window.sessionStorage.removeItem(KEY);
-  for (const listener of listeners) listener();
-}
+export const signIn = (value, { keep }) => replace(value, { keep, refused: false });
 
 /** Delete the token. */
-export function signOut() {
-  token = null;
-  window.sessionStorage.removeItem(KEY);
+export const signOut = () => replace(null, { keep: false, refused: false });
+
+/** Delete a token that the API does not accept. */
+export const expire = () => replace(null, { keep: false, refused: true });
+
+/** @param {string | null} value @param {{ keep: boolean, refused: boolean }} options */
+function replace(value, { keep, refused }) {
+  token = value;
+  expired = refused;
+  if (value !== null && keep) window.sessionStorage.setItem(KEY, value);
+  else window.sessionStorage.removeItem(KEY);
   for (const listener of listeners) listener();
 }
 

@@ -1,18 +1,15 @@
 // The undo of a recovery that regenerated saved items: its dialog, and its report.
 
 import { useState } from "./vendor/hooks.js";
-import { get, post } from "./api.js";
+import { post } from "./api.js";
 import { useRequest } from "./heal.js";
 import { html } from "./html.js";
 import { T, number } from "./language.js";
-import { useLive } from "./live.js";
+import { useAnswer } from "./live.js";
 import { Dialog, ErrorNote, Id, Link, Loading, ReasonLine } from "./parts.js";
 import { href } from "./router.js";
 
 /** @typedef {import("./types").UndoCounts} UndoCounts */
-/** @typedef {import("./types").TaskUndo["left_alone"][number] & { task_id: string }} LeftAlone */
-
-const MOST_LISTED = 200;
 
 /** A result's reason is a code, or a code and a text. @param {string} reason */
 export function codeOf(reason) {
@@ -78,15 +75,13 @@ export function UndoReport({ id, counts }) {
 
 /** @param {{ id: string, counts: UndoCounts }} props */
 function LeftAloneList({ id, counts }) {
-  const { data, error, refresh } = useLive(
-    `left alone ${id} ${counts.left_alone}`,
-    /** @type {(signal: AbortSignal) => Promise<LeftAlone[]>} */ ((signal) => readLeftAlone(id, Math.min(counts.left_alone, MOST_LISTED), signal)),
-    () => null,
-  );
+  /** @type {import("./live.js").Live<import("./types").RecoveryTaskPage>} */
+  const { data, error, refresh } = useAnswer(["recoveries", id, "tasks"], { limit: 200 }, () => null, String(counts.left_alone));
   if (!data) return error ? html`<${ErrorNote} error=${error} retry=${refresh} />` : html`<${Loading} />`;
+  const items = data.items.flatMap(({ task_id, undone }) => (undone?.left_alone ?? []).map((item) => ({ ...item, task_id })));
   return html`
     <ul class="plain">
-      ${data.map(
+      ${items.map(
         (each) => html`<li key=${`${each.task_id} ${each.concept_id} ${each.content_type}`}>
           <${Link} to=${href(["tasks", each.task_id], { item: each.concept_id, type: each.content_type })}><${Id} value=${each.concept_id} /><//>
           <span class="meta"> ${T.types[each.content_type] ?? each.content_type}</span>
@@ -94,21 +89,6 @@ function LeftAloneList({ id, counts }) {
         </li>`,
       )}
     </ul>
-    ${counts.left_alone > data.length && html`<p class="meta">${T.undo.firstOnes(number(data.length))}</p>`}
+    ${counts.left_alone > items.length && html`<p class="meta">${T.undo.someOf(number(items.length))}</p>`}
   `;
-}
-
-/** The items that an undo left alone, from the list of the recovery's tasks. @param {string} id @param {number} wanted @param {AbortSignal} signal */
-async function readLeftAlone(id, wanted, signal) {
-  /** @type {LeftAlone[]} */
-  const found = [];
-  /** @type {string | null} */
-  let cursor = null;
-  do {
-    /** @type {import("./types").RecoveryTaskPage} */
-    const page = await get(["recoveries", id, "tasks"], { limit: 200, cursor }, signal);
-    for (const task of page.items) for (const each of task.undone?.left_alone ?? []) found.push({ ...each, task_id: task.task_id });
-    cursor = page.next_cursor;
-  } while (cursor && found.length < wanted);
-  return found.slice(0, wanted);
 }

@@ -7,8 +7,8 @@ import { GroupDialog, StateLine } from "./group-state.js";
 import { RecoveryDialog } from "./heal.js";
 import { html } from "./html.js";
 import { T, number } from "./language.js";
-import { useLive } from "./live.js";
-import { Age, Empty, ErrorNote, Id, Link, Loading, Next, Pill, ReasonLine, Recorded, Remedy, ofTypes, useTitle } from "./parts.js";
+import { useAnswer, useLive } from "./live.js";
+import { Age, Chips, Empty, ErrorNote, Id, Link, Loading, Next, Pill, ReasonLine, Recorded, Remedy, ofTypes, useTitle } from "./parts.js";
 import { change, href } from "./router.js";
 import { filterOf } from "./view-tasks.js";
 
@@ -23,13 +23,8 @@ export function FailuresView({ query, session }) {
   const [deciding, setDeciding] = useState(/** @type {FailureGroup | null} */ (null));
   const ringing = query.get("ringing") !== null;
   useTitle(T.sections.failures);
-  const { data, error, at, refresh } = useLive(
-    `failures ${JSON.stringify(filter)} ${ringing}`,
-    /** @type {(signal: AbortSignal) => Promise<import("./types").FailurePage>} */ (
-      (signal) => get(["failures"], { ...filter, ...(ringing ? { state: RINGING } : {}), limit: 100 }, signal)
-    ),
-    () => 10_000,
-  );
+  /** @type {import("./live.js").Live<import("./types").FailurePage>} */
+  const { data, error, at, refresh } = useAnswer(["failures"], { ...filter, ...(ringing ? { state: RINGING } : {}), limit: 100 }, () => 10_000);
   const days = query.get("days") === "7" ? 7 : 1;
   const { data: history } = useLive(
     `failure hours ${days}`,
@@ -49,24 +44,17 @@ export function FailuresView({ query, session }) {
     ${
       session.sees &&
       whole &&
-      html`<div class="chips" role="group" aria-label=${T.failures.period}>
-        ${[1, 7].map(
-          (each) =>
-            html`<button type="button" key=${each} class="chip ${days === each ? "on" : ""}" aria-pressed=${days === each} onClick=${() => change({ days: each === 1 ? null : "7" }, { replace: true })}>${T.failures.days(each)}</button>`,
-        )}
-      </div>`
+      html`<${Chips} label=${T.failures.period} options=${[1, 7].map((each) => [each, T.failures.days(each)])} chosen=${days} choose=${(/** @type {number} */ each) => change({ days: each === 1 ? null : "7" }, { replace: true })} />`
     }
     ${(groups.length > 0 || (whole && history && history.hours.length > 0)) && html`<${Hours} groups=${groups} history=${whole ? history : null} days=${whole ? days : 1} />`}
     ${
       (ringing || data?.items.length !== 0) &&
-      html`<div class="chips" role="group" aria-label=${T.failures.ringing}>
-        ${[false, true].map(
-          (only) =>
-            html`<button type="button" key=${only} class="chip ${ringing === only ? "on" : ""}" aria-pressed=${ringing === only} onClick=${() => change({ ringing: only ? "yes" : null }, { replace: true })}>
-              ${only ? T.failures.ringing : T.failures.allStates}
-            </button>`,
-        )}
-      </div>`
+      html`<${Chips}
+        label=${T.failures.ringing}
+        options=${[[false, T.failures.allStates], [true, T.failures.ringing]]}
+        chosen=${ringing}
+        choose=${(/** @type {boolean} */ only) => change({ ringing: only ? "yes" : null }, { replace: true })}
+      />`
     }
     ${error && html`<${ErrorNote} error=${error} at=${at} retry=${refresh} />`}
     ${!data && html`<${Loading} like="groups" />`}

@@ -1,26 +1,19 @@
 // The system: stuck and drifted tasks, undelivered events, and the tokens spent.
 
-import { get } from "./api.js";
 import { Chart, byHours } from "./chart.js";
 import { html } from "./html.js";
 import { T, ago, moment, number } from "./language.js";
-import { useLive } from "./live.js";
+import { useAnswer } from "./live.js";
 import { Age, ErrorNote, Id, Link, Loading, Pill, Text, sum, useTitle } from "./parts.js";
 import { href } from "./router.js";
 import { safeLink } from "./markdown.js";
 
 export function HealthView() {
   useTitle(T.sections.health);
-  const { data, error, at, refresh } = useLive(
-    "health",
-    /** @type {(signal: AbortSignal) => Promise<import("./types").Health>} */ ((signal) => get(["health"], {}, signal)),
-    () => 15_000,
-  );
-  const { data: activity } = useLive(
-    "activity",
-    /** @type {(signal: AbortSignal) => Promise<import("./types").Activity>} */ ((signal) => get(["health", "hours"], {}, signal)),
-    () => 60_000,
-  );
+  /** @type {import("./live.js").Live<import("./types").Health>} */
+  const { data, error, at, refresh } = useAnswer(["health"], {}, () => 15_000);
+  /** @type {import("./live.js").Live<import("./types").Activity>} */
+  const { data: activity } = useAnswer(["health", "hours"], {}, () => 60_000);
   const ringing = (data?.failure_groups?.new ?? 0) + (data?.failure_groups?.regressed ?? 0) - (data?.failure_groups_automatic ?? 0);
   // The bar above each view says that generation is stopped.
   const attention = data?.attention.filter((each) => each.what !== "generation_stopped") ?? [];
@@ -108,7 +101,7 @@ const tilesOf = (data, ringing) => [
   { label: T.health.groups, value: ringing, bad: true, to: href(["failures"], { ringing: "yes" }) },
   { label: T.health.stuck, help: T.health.stuckHelp, value: data.stuck_tasks, more: data.more_stuck_tasks, bad: true },
   { label: T.health.queue, help: data.queue.oldest_waiting_since ? T.health.oldest(ago(data.queue.oldest_waiting_since)) : null, value: data.queue.waiting },
-  { label: T.health.atWork, help: T.health.slots(number(data.queue.slots)), value: data.queue.at_work },
+  { label: data.queue.stopped_reason ? T.health.held : T.health.atWork, help: T.health.slots(number(data.queue.slots)), value: data.queue.at_work },
   { label: T.health.automatic, help: data.automatic.next_at && T.health.automaticNext(moment(data.automatic.next_at)), value: data.automatic.tasks },
   { label: T.health.recoveries, value: data.recoveries_running, to: href(["recoveries"]) },
   { label: T.health.spent, value: data.tokens_24h },
@@ -116,13 +109,10 @@ const tilesOf = (data, ringing) => [
   { label: T.health.outbox, help: T.health.outboxHelp, value: data.outbox_waiting },
 ];
 
-/** @param {{ label: string, help?: string | null, value: number | string | null, more?: boolean, bad?: boolean, to?: string }} props */
+/** @param {{ label: string, help?: string | null, value: number, more?: boolean, bad?: boolean, to?: string }} props */
 const Tile = ({ label, help, value, more, bad, to }) => html`
   <div class=${bad ? "bad" : ""}>
     <dt>${label}${help && html`<span class="meta block">${help}</span>`}</dt>
-    <dd>${bad ? "▲ " : ""}${to ? html`<${Link} to=${to}>${shown(value)}<//>` : shown(value)}${more ? "+" : ""}</dd>
+    <dd>${bad ? "▲ " : ""}${to ? html`<${Link} to=${to}>${number(value)}<//>` : number(value)}${more ? "+" : ""}</dd>
   </div>
 `;
-
-/** @param {number | string | null} value */
-const shown = (value) => (typeof value === "number" ? number(value) : (value ?? T.unknown));

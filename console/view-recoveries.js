@@ -1,20 +1,21 @@
 // Bulk retries: progress, rate, canary and the result of each task; pause, resume, cancel.
 
 import { useState } from "./vendor/hooks.js";
-import { ApiError, get, post } from "./api.js";
+import { get, post } from "./api.js";
 import { Chart } from "./chart.js";
+import { useRequest } from "./heal.js";
 import { html } from "./html.js";
 import { T, duration, moment, number, percent } from "./language.js";
-import { useLive } from "./live.js";
-import { Actor, Age, Bar, Dialog, Empty, ErrorNote, Id, Link, Loading, Pill, ReasonLine, Text, toneOf, useTitle } from "./parts.js";
+import { useAnswer, usePages } from "./live.js";
+import { Actor, Age, Bar, Chips, Dialog, Empty, ErrorNote, Id, Link, Loading, Pill, ReasonLine, Text, toneOf, useTitle } from "./parts.js";
 import { change, href } from "./router.js";
 import { UndoDialog, UndoReport, codeOf } from "./undo.js";
 
 /** @typedef {import("./types").RecoveryAnswer & { counts: Record<"total" | (typeof RESULTS)[number], number> }} Recovery */
-/** @typedef {import("./types").RecoveryTask} RecoveryTask */
 /** @typedef {import("./app.js").Session} Session */
 
-const ACTIVE = ["waiting", "canary", "running"];
+/** @param {Recovery} recovery */
+const isActive = ({ state }) => ["waiting", "canary", "running"].includes(state);
 const RESULTS = /** @type {const} */ (["recovered", "still_failing", "refused", "running", "waiting"]);
 
 /** @param {Recovery} recovery */
@@ -31,11 +32,8 @@ const RecoveryBar = ({ recovery }) =>
 /** @param {{ session: Session }} props */
 export function RecoveriesView({ session }) {
   useTitle(T.sections.recoveries);
-  const { data, error, at, refresh } = useLive(
-    "recoveries",
-    /** @type {(signal: AbortSignal) => Promise<{ items: Recovery[] }>} */ ((signal) => get(["recoveries"], { limit: 50 }, signal)),
-    (page) => (page?.items.some((each) => ACTIVE.includes(each.state)) ? 3000 : 15_000),
-  );
+  /** @type {import("./live.js").Live<{ items: Recovery[] }>} */
+  const { data, error, at, refresh } = useAnswer(["recoveries"], { limit: 50 }, (page) => (page?.items.some(isActive) ? 3000 : 15_000));
   return html`
     <div class="head"><h1 tabindex="-1">${T.sections.recoveries}</h1></div>
     ${(data || !error) && html`<p class="meta">${T.recoveries.intro}</p>`}
@@ -65,28 +63,16 @@ export function RecoveriesView({ session }) {
 /** @param {{ id: string, query: URLSearchParams, session: Session }} props */
 export function RecoveryView({ id, query, session }) {
   const [asking, setAsking] = useState(/** @type {"cancel" | "undo" | null} */ (null));
-  const [refused, setRefused] = useState(/** @type {ApiError | null} */ (null));
-  const [busy, setBusy] = useState(false);
+  const { busy, error: refused, run } = useRequest();
   const result = query.get("result");
-  const { data, error, at, refresh } = useLive(
-    `recovery ${id}`,
-    /** @type {(signal: AbortSignal) => Promise<Recovery>} */ ((signal) => get(["recoveries", id], {}, signal)),
-    (found) => (found && ACTIVE.includes(found.state) ? 2000 : 10_000),
-  );
+  /** @type {import("./live.js").Live<Recovery>} */
+  const { data, error, at, refresh } = useAnswer(["recoveries", id], {}, (found) => (found && isActive(found) ? 2000 : 10_000));
   useTitle(data?.reason.slice(0, 100) ?? T.sections.recoveries);
 
   /** @param {"pause" | "resume" | "cancel"} action */
   const act = async (action) => {
-    setBusy(true);
-    setRefused(null);
     setAsking(null);
-    try {
-      await post(["recoveries", id, action], {});
-    } catch (failure) {
-      if (!(failure instanceof ApiError)) throw failure;
-      setRefused(failure);
-    }
-    setBusy(false);
+    await run(() => post(["recoveries", id, action], {}));
     refresh();
   };
 
@@ -95,7 +81,7 @@ export function RecoveryView({ id, query, session }) {
     return html`${back}<h1 tabindex="-1"><${Id} value=${id} /></h1>
       ${error ? html`<${ErrorNote} error=${error} at=${null} retry=${refresh} missing=${T.recoveries.vanished} forbidden=${T.recoveries.notAllowed} />` : html`<${Loading} like="one" />`}`;
   }
-  const active = ACTIVE.includes(data.state);
+  const active = isActive(data);
   const paused = data.state.startsWith("paused");
   const left = data.counts.waiting + data.counts.running;
   const undone = data.undone ?? null;
@@ -206,44 +192,21 @@ const valueText = (value) => T.status[value] ?? T.types[value] ?? value;
 
 /** @param {{ id: string, recovery: Recovery, result: string | null }} props */
 function Results({ id, recovery, result }) {
-  const [older, setOlder] = useState(/** @type {{ key: string, rows: RecoveryTask[], cursor: string | null }} */ ({ key: "", rows: [], cursor: null }));
-  const key = `recovery-tasks ${id} ${result ?? ""} ${recovery.undone?.tasks_left}`;
-  const { data, error, at, refresh } = useLive(
-    key,
-    /** @type {(signal: AbortSignal) => Promise<import("./types").RecoveryTaskPage>} */ (
-      (signal) => get(["recoveries", id, "tasks"], { result, limit: 50 }, signal)
-    ),
-    () => (ACTIVE.includes(recovery.state) ? 3000 : 15_000),
-  );
-  const extra = older.key === key ? older : { rows: [], cursor: null };
-  const shown = new Set(data?.items.map((each) => each.task_id));
-  const rows = [...(data?.items ?? []), ...extra.rows.filter((each) => !shown.has(each.task_id))];
-  const cursor = extra.rows.length ? extra.cursor : (data?.next_cursor ?? null);
-  const more = async () => {
-    try {
-      const page = await get(["recoveries", id, "tasks"], { result, limit: 50, cursor });
-      setOlder({ key, rows: [...extra.rows, ...page.items], cursor: page.next_cursor });
-    } catch {
-      refresh(); // shows its error and tries again
-    }
-  };
+  const path = ["recoveries", id, "tasks"];
+  const version = String(recovery.undone?.tasks_left);
+  /** @type {import("./live.js").Live<import("./types").RecoveryTaskPage>} */
+  const { data, error, at, refresh } = useAnswer(path, { result, limit: 50 }, () => (isActive(recovery) ? 3000 : 15_000), version);
+  const { rows, more } = usePages(`${result} ${version}`, data, (cursor) => get(path, { result, limit: 50, cursor }), refresh);
   return html`
     <section aria-labelledby="results-heading">
       <div class="head">
         <h2 id="results-heading">${T.recoveries.tasks}</h2>
-        <div class="chips" role="group" aria-labelledby="results-heading">
-          ${[null, ...RESULTS].map(
-            (each) => html`<button
-              type="button"
-              key=${each ?? "all"}
-              class="chip ${result === each ? "on" : ""}"
-              aria-pressed=${result === each}
-              onClick=${() => change({ result: each }, { replace: true })}
-            >
-              ${each ? T.recoveries.results[each] : T.recoveries.allResults}
-            </button>`,
-          )}
-        </div>
+        <${Chips}
+          label=${T.recoveries.tasks}
+          options=${[null, ...RESULTS].map((each) => [each, each ? T.recoveries.results[each] : T.recoveries.allResults])}
+          chosen=${result}
+          choose=${(/** @type {string | null} */ each) => change({ result: each }, { replace: true })}
+        />
       </div>
       ${error && html`<${ErrorNote} error=${error} at=${at ?? undefined} retry=${refresh} />`} ${!data && !error && html`<${Loading} />`}
       ${data && rows.length === 0 && html`<${Empty}>${T.recoveries.noTasks}<//>`}
@@ -279,7 +242,7 @@ function Results({ id, recovery, result }) {
           </tbody>
         </table>`
       }
-      ${cursor && html`<p class="more"><button type="button" onClick=${more}>${T.more}</button></p>`}
+      ${more}
     </section>
   `;
 }

@@ -11,7 +11,7 @@ import { useLive } from "./live.js";
 import { TYPE_COUNT, TaskMap } from "./map.js";
 import { STATES } from "./marks.js";
 import { safeLink } from "./markdown.js";
-import { Actor, Age, Announce, Bar, Empty, ErrorNote, Id, Link, Loading, Mark, Next, OnDemand, Pill, ReasonLine, Remedy, Text, ofTypes, sum, useTitle, useToast } from "./parts.js";
+import { Actor, Age, Announce, Bar, Empty, ErrorNote, Id, Link, Loading, Mark, Next, OnDemand, Pill, ReasonLine, Remedy, Text, ofTypes, sum, totals, useTitle, useToast } from "./parts.js";
 import { change, href } from "./router.js";
 
 /** @typedef {import("./types").TaskDetail} Task */
@@ -286,17 +286,6 @@ function outlineOf(stages) {
   };
 }
 
-/** @param {Task} task */
-function totals(task) {
-  let total = 0;
-  let saved = 0;
-  for (const type of TYPES) {
-    total += task.progress?.[type]?.total ?? 0;
-    saved += task.progress?.[type]?.saved ?? 0;
-  }
-  return { total, saved, missing: total - saved };
-}
-
 /**
  * @param {{
  *   task: Task, items: Items | null, acts: boolean, sees: boolean, onRetry: (part?: { content_type: string }) => void,
@@ -326,7 +315,7 @@ function Head({ task, items, acts, sees, onRetry, onRedrive, onCancel }) {
       ${task.live && (waits ? html`<span class="meta">${T.task.waiting}</span>` : html`<span class="running"><span class="pulse on"></span>${T.task.live}</span>`)}
     </div>
     ${erased ? html`<${Erased} receipt=${erased} />` : task.turn.who !== "nobody" && html`<${Next} turn=${task.turn} />`}
-    ${task.attempt === 0 && !erased && html`<p class="note">${T.task.untouched} ${acts && T.task.startsHere}</p>`}
+    ${task.attempt === 0 && !erased && html`<p class="note">${T.task.untouched} ${acts && task.turn.who !== "running" && T.task.startsHere}</p>`}
     ${message && !erased && !COUNTED.test(message) && html`<p class="note calm clamp3"><${Text} value=${message} /></p>`}
     ${!sees && task.generation_stopped && html`<p class="note">${T.task.stopped} “<${Text} value=${task.generation_stopped.reason} />”${task.generation_stopped.since && html` (<${Age} at=${task.generation_stopped.since} />)`}</p>`}
     ${task.queue && !task.queue.stopped && html`<p class="note">${T.task.waits(number(task.queue.position), !task.queue.starts_in_seconds ? null : duration(task.queue.starts_in_seconds))}</p>`}
@@ -353,7 +342,7 @@ function Head({ task, items, acts, sees, onRetry, onRedrive, onCancel }) {
           acts &&
           task.actions.retry &&
           (missing > 0 || task.status !== "completed") &&
-          html`<button type="button" class="primary" onClick=${() => onRetry()}>
+          html`<button type="button" class=${task.turn.who === "running" ? "" : "primary"} onClick=${() => onRetry()}>
             ${missing === 0 ? T.task.finalize : task.attempt === 0 ? T.task.start : T.task.retry(number(missing))}
           </button>`
         }
@@ -422,7 +411,7 @@ function Missing({ task, items: { states, reasons }, chosen }) {
         )}
         ${["T", "M", "G"].map((state) => {
           const counts = countsOf(states, state);
-          const text = task.live ? T.task.becomesNow : T.task.becomesNext;
+          const text = task.live && task.status !== "cancelled" ? T.task.becomesNow : T.task.becomesNext;
           return (
             sum(counts) > 0 &&
             html`<li key=${state}>
@@ -472,13 +461,7 @@ function FindConcept({ outline, onOpen }) {
   const [text, setText] = useState("");
   const [after, setAfter] = useState(-1);
   const wanted = text.trim().toLocaleLowerCase();
-  const matches = useMemo(
-    () =>
-      wanted
-        ? outline.concepts.filter((each) => each.name.toLocaleLowerCase().includes(wanted) || each.id.toLocaleLowerCase().includes(wanted))
-        : [],
-    [outline, wanted],
-  );
+  const matches = wanted ? outline.concepts.filter((each) => `${each.name}\n${each.id}`.toLocaleLowerCase().includes(wanted)) : [];
   const next = () => {
     const found = matches.find((each) => each.index > after) ?? matches[0];
     if (!found) return;

@@ -5,8 +5,8 @@ import { get } from "./api.js";
 import { RecoveryDialog } from "./heal.js";
 import { html } from "./html.js";
 import { T, moment, number } from "./language.js";
-import { useLive } from "./live.js";
-import { Age, Empty, ErrorNote, Id, Link, Loading, Pill, Progress, ReasonLine, Text, sum, useTitle, whyOf } from "./parts.js";
+import { useLive, usePages } from "./live.js";
+import { Age, Empty, ErrorNote, Id, Link, Loading, Pill, Progress, ReasonLine, Text, totals, useTitle, whyOf } from "./parts.js";
 import { change, href } from "./router.js";
 
 /** @typedef {import("./types").TaskRow} TaskRow */
@@ -67,8 +67,6 @@ export function TasksView({ query, session }) {
   const filter = filterOf(query);
   const key = JSON.stringify({ ...filter, updated_after: query.get("within") });
   const [live, setLive] = useState(true);
-  const [older, setOlder] = useState(/** @type {{ key: string, rows: TaskRow[], cursor: string | null } | null} */ (null));
-  const [loadingMore, setLoadingMore] = useState(false);
   const [chosen, setChosen] = useState(/** @type {ReadonlySet<string>} */ (new Set()));
   const [healing, setHealing] = useState(/** @type {"chosen" | "all" | null} */ (null));
   useTitle(T.sections.tasks);
@@ -79,22 +77,7 @@ export function TasksView({ query, session }) {
     (signal) => readFirst(filter, session, signal),
     (page) => (live ? (page?.items.some((task) => task.status === "processing") ? 3000 : 10_000) : null),
   );
-
-  const extra = older?.key === key ? older : null;
-  const shown = new Set(data?.items.map((task) => task.task_id));
-  const rows = [...(data?.items ?? []), ...(extra?.rows.filter((task) => !shown.has(task.task_id)) ?? [])];
-  const cursor = extra ? extra.cursor : (data?.next_cursor ?? null);
-  const more = async () => {
-    setLoadingMore(true);
-    try {
-      const page = await readPage(filter, cursor);
-      setOlder({ key, rows: [...(extra?.rows ?? []), ...page.items], cursor: page.next_cursor });
-    } catch {
-      refresh(); // shows its error and tries again
-    } finally {
-      setLoadingMore(false);
-    }
-  };
+  const { rows, more } = usePages(key, data, (cursor) => readPage(filter, cursor), refresh);
 
   const filtered = Object.keys(filter).length > 0;
   const total = data ? number(data.total) : "";
@@ -155,7 +138,7 @@ export function TasksView({ query, session }) {
       rows.length > 0 &&
       html`<${TaskList} rows=${rows} live=${data?.live} users=${session.sees} chosen=${session.operates ? chosen : null} toggle=${toggle} choose=${setChosen} />`
     }
-    ${cursor && html`<p class="more"><button type="button" disabled=${loadingMore} onClick=${more}>${T.more}</button></p>`}
+    ${more}
     ${
       healing &&
       html`<${RecoveryDialog}
@@ -302,8 +285,7 @@ function TaskList({ rows, live, users, chosen, toggle, choose }) {
 function RowProgress({ task, detail }) {
   if (detail?.queue) return html`<span class="meta">${detail.queue.stopped ? T.tasksView.stopped : T.tasksView.queued(number(detail.queue.position))}</span>`;
   if (detail) {
-    const parts = Object.values(detail.progress);
-    const [saved, total] = [sum(parts.map((each) => each.saved)), sum(parts.map((each) => each.total))];
+    const { saved, total } = totals(detail);
     if (total) return html`<${Progress} saved=${saved} failed=${0} missing=${total - saved} total=${total} />`;
   }
   if (task.erased) return "";

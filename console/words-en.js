@@ -6,17 +6,15 @@ import { REASONS } from "./reasons.js";
 /** @param {number} count @param {string} one @param {string} [many] */
 const n = (count, one, many = `${one}s`) => `${count.toLocaleString("en-GB")} ${count === 1 ? one : many}`;
 
+/** @param {string} one */
+const numberOf = (one) => (/** @type {number} */ count) => n(count, one);
+
 export const en = {
   title: "Roadmap console",
   skip: "Skip to content",
   skipFurther: "Skip to the list or the map",
   otherLanguage: "中文",
-  sections: {
-    tasks: "Tasks",
-    failures: "Failures",
-    recoveries: "Recoveries",
-    health: "Health",
-  },
+  sections: { tasks: "Tasks", failures: "Failures", recoveries: "Recoveries", health: "Health" },
   theme: { auto: "Theme: system", light: "Theme: light", dark: "Theme: dark" },
   /** @type {Record<string, string>} */
   roles: { owner: "owner", viewer: "viewer", operator: "operator" },
@@ -42,12 +40,9 @@ export const en = {
   minutes: (m, s) => (s ? `${m} min ${s} s` : `${m} min`),
   /** @param {number} h @param {number} m */
   hours: (h, m) => (m ? `${h} h ${m} min` : `${h} h`),
-  /** @param {number} count */
-  items: (count) => n(count, "item"),
-  /** @param {number} count */
-  tasks: (count) => n(count, "task"),
-  /** @param {number} count */
-  tokens: (count) => n(count, "token"),
+  items: numberOf("item"),
+  tasks: numberOf("task"),
+  tokens: numberOf("token"),
 
   signIn: {
     heading: "Sign in",
@@ -80,11 +75,12 @@ export const en = {
     stillWorks: "What still works",
     /** @type {Record<string, string>} */
     works: {
-      network: "Runs continue without this page. Readable without the API:",
-      busy: "Runs are not affected. Readable without the API:",
-      unavailable: "No data is lost: saved and staged content stays, and runs repeat a step that fails. Readable without the API:",
+      network: "Runs continue without this page.",
+      busy: "Runs are not affected.",
+      unavailable: "No data is lost: saved and staged content stays, and runs repeat a step that fails.",
     },
     step: "Next step",
+    staysSo: "If it stays so:",
     /** @type {Record<string, string>} */
     next: {
       network: "Check your network. The console tries again automatically.",
@@ -93,7 +89,7 @@ export const en = {
       missing: "Check the address, or look for it in the list.",
       invalid: "Check the address, or look for it in the list.",
       busy: "The console tries again automatically.",
-      unavailable: "The console tries again automatically. If it stays so, follow the runbook.",
+      unavailable: "The console tries again automatically.",
       unexpected: "Reload the page. The API may be older than the console.",
     },
     /** @param {string} age */
@@ -129,13 +125,7 @@ export const en = {
   /** @type {Record<string, string>} */
   typesShort: NAMES.en.letter,
   /** @type {Record<string, string>} */
-  states: {
-    F: "failed",
-    M: "not generated",
-    G: "generating",
-    T: "staged",
-    S: "saved",
-  },
+  states: { F: "failed", M: "not generated", G: "generating", T: "staged", S: "saved" },
   /** @type {Record<string, string>} */
   stages: { generate: "while generating", save: "while saving", workflow: "while running" },
   /** The actions of the next attempt; the API's are English. @type {Record<string, string>} */
@@ -205,8 +195,7 @@ export const en = {
     left: "Before",
     right: "After",
     same: "Both have the same content.",
-    /** @param {number} count */
-    differences: (count) => n(count, "changed line"),
+    differences: numberOf("changed line"),
     /** @param {number} count */
     showSame: (count) => `Show ${n(count, "unchanged line")}`,
     onlyChanged: "Only the changes",
@@ -232,7 +221,7 @@ export const en = {
     /** @param {number} count */
     showLeftAlone: (count) => `Why ${n(count, "item was", "items were")} left alone`,
     /** @param {string} count */
-    firstOnes: (count) => `The first ${count}. The command \`roadmap undo\` lists all.`,
+    someOf: (count) => `${count} of them. The command \`roadmap undo\` lists all.`,
     /** @param {number} restored @param {number} left */
     ofTask: (restored, left) => `undone: ${restored} restored${left ? `, ${left} left alone` : ""}`,
   },
@@ -340,8 +329,7 @@ export const en = {
     startsHere: "Start generates and saves what is missing.",
     /** @param {string} by */
     cancelledBy: (by) => `Cancelled by ${by}`,
-    /** @param {number} count */
-    earlier: (count) => n(count, "earlier attempt"),
+    earlier: numberOf("earlier attempt"),
     retryOne: "Retry this item",
     retryConcept: "Retry this concept",
     /** @param {string} type @param {string} count */
@@ -356,7 +344,7 @@ export const en = {
     /** Missing items without a failure. @type {Record<string, string>} */
     without: { T: "Generated and paid for, not saved yet.", M: "Not generated yet.", G: "In the running attempt." },
     /** @type {Record<string, string>} */
-    becomesNext: { T: "The next attempt saves it. It costs no tokens.", M: "The next attempt generates it." },
+    becomesNext: { T: "The next attempt saves it. It costs no tokens.", M: "The next attempt generates it.", G: "Its run is being stopped. The next attempt generates what it leaves." },
     /** @type {Record<string, string>} */
     becomesNow: { T: "This attempt saves it. It costs no tokens.", M: "This attempt generates it.", G: "This attempt generates and saves it." },
     show: "Show on the map",
@@ -393,13 +381,7 @@ export const en = {
       recovery: "recovery",
     },
     /** @type {Record<string, string>} */
-    outcomes: {
-      completed: "complete",
-      partial_failure: "incomplete",
-      failed: "failed",
-      cancelled: "cancelled",
-      superseded: "superseded",
-    },
+    outcomes: { completed: "complete", partial_failure: "incomplete", failed: "failed", cancelled: "cancelled", superseded: "superseded" },
     running: "running",
     planned: "planned",
     ofAttempts: "Items by attempt",
@@ -476,17 +458,19 @@ export const en = {
     rate: "Tasks per minute",
     concurrency: "At the same time",
     canary: "Canary tasks",
-    canaryHelp: "These tasks are retried first. If most of them fail, the recovery stops. 0: no canary.",
     breaker: "Breaker",
-    breakerHelp: "The recovery pauses if more than half of this number of last tasks fail, or half for the same cause. 0: no breaker.",
     budget: "Token budget",
-    budgetHelp: "The recovery stops at this number of tokens. Empty: no additional limit.",
+    /** @type {Record<string, string>} */
+    help: {
+      canary: "These tasks are retried first. If most of them fail, the recovery stops. 0: no canary.",
+      breaker: "The recovery pauses if more than half of this number of last tasks fail, or half for the same cause. 0: no breaker.",
+      budget: "The recovery stops at this number of tokens. Empty: no additional limit.",
+    },
     started: "The retry has started.",
     redriven: "The run continues.",
     cancelled: "The task is cancelled.",
     corrected: "Nothing was missing; the task's record is correct now.",
-    /** @param {number} count */
-    scopeTasks: (count) => n(count, "selected task"),
+    scopeTasks: numberOf("selected task"),
     scopeFilter: "All tasks that match the filter",
     scopeGroup: "All tasks of this failure group",
   },
@@ -502,7 +486,7 @@ export const en = {
     last: "Last seen",
     /** @param {number} hours */
     overTime: (hours) => (hours === 1 ? "Failed items by hour" : `Failed items by ${hours} hours`),
-    still: "missing since",
+    still: "still missing",
     healed: "healed",
     period: "Period",
     /** @param {number} days */
@@ -536,7 +520,6 @@ export const en = {
       new: "Reopen: it has no decision",
     },
     decideHelp: "A resolved group whose failures come back needs a new decision. An acknowledged one is resolved when its last failure is gone.",
-    note: "Note (required)",
     untilTasks: "Until this number of tasks",
     untilTasksHelp: "Empty: without a limit.",
     save: "Save",
@@ -562,13 +545,7 @@ export const en = {
       completed: "ended",
     },
     /** @type {Record<string, string>} */
-    results: {
-      recovered: "recovered",
-      still_failing: "still failing",
-      refused: "refused",
-      running: "running",
-      waiting: "waiting",
-    },
+    results: { recovered: "recovered", still_failing: "still failing", refused: "refused", running: "running", waiting: "waiting" },
     /** @param {string} done @param {string} total */
     progress: (done, total) => `${done} of ${total} ${total === "1" ? "task" : "tasks"} done`,
     /** @param {string} actual @param {string} limit */
@@ -642,6 +619,7 @@ export const en = {
     /** @param {string} age */
     oldest: (age) => `The oldest joined ${age}.`,
     atWork: "Attempts at work",
+    held: "Attempts held by the stop",
     automatic: "Tasks tried again automatically",
     /** @param {string} when */
     automaticNext: (when) => `The first at ${when}.`,

@@ -110,6 +110,15 @@ class Console:
         )
         return wider
 
+    def cut(self) -> list[str]:
+        """The sentences about causes of which not all lines are shown."""
+        shown: list[str] = self.page.evaluate(
+            """[...document.querySelectorAll(":is(.reason, .reasons, .cause h2) .clamp")]
+                .filter((each) => each.scrollHeight > each.clientHeight + 2)
+                .map((each) => each.textContent)"""
+        )
+        return shown
+
 
 @cache
 def _axe() -> str:

@@ -26,15 +26,42 @@ def test_failures_of_a_day_and_of_a_week_are_a_chart_with_axis_unit_and_text(con
     history = {"since": now.isoformat(), "hours": hours, "healed": []}
     page.route("**/failure-hours*", lambda route: route.fulfill(json=history))
     console.open("/failures")
-    name = re.compile("^Failed items by hour: .*: healed 8; .*missing since 3, healed 2")
+    name = re.compile("^Failed items by hour: .*: healed 8; .*still missing 3, healed 2")
     chart = page.get_by_role("img", name=name)
     expect(chart).to_have_count(1)
     expect(chart.locator("g")).to_have_count(24)
-    expect(chart.locator("g title").last).to_contain_text("missing since 3, healed 2")
+    expect(chart.locator("g title").last).to_contain_text("still missing 3, healed 2")
     expect(page.locator(".chart .most")).to_have_text("8")
     expect(page.locator(".chart time")).to_have_count(2)
     page.get_by_role("button", name="7 days").click()
     expect(page.locator(".chart")).to_contain_text("Failed items by 6 hours")
+
+
+def test_the_last_day_on_health_is_charts_with_axis_unit_hover_and_text(console: Console) -> None:
+    page = console.page
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    nothing = dict.fromkeys(("waiting", "at_work", "saved", "failed", "spent"), 0)
+    hours = [{"hour": (now - timedelta(hours=ago)).isoformat(), **nothing} for ago in range(23, -1, -1)]
+    hours[0] |= {"waiting": 7, "at_work": 3, "saved": 1200, "failed": 40, "spent": 90_000}
+    hours[22] |= {"waiting": 2, "at_work": 1, "saved": 10, "spent": 500}
+    page.route("**/health/hours", lambda route: route.fulfill(json={"hours": hours}))
+    console.open("/health")
+    for name, most, first in (
+        ("Items by hour", "1,240", "saved 1,200, failed 40"),
+        ("Tokens by hour", "90,000", "Tokens 90,000"),
+        ("Waiting attempts, most at once", "7", "Attempts in the queue 7"),
+        ("Attempts at work, most at once", "3", "Attempts at work 3"),
+    ):
+        chart = page.locator(".chart", has_text=name)
+        expect(chart.get_by_role("img", name=re.compile(f"^{name}: .*: {first}; "))).to_be_visible()
+        expect(chart.locator(".most")).to_have_text(most)
+        expect(chart.locator(".least")).to_have_text("0")
+        expect(chart.locator("time")).to_have_count(2)
+        column = chart.locator("g").first
+        expect(column.locator("title")).to_contain_text(first)
+        column.hover()
+        expect(column.locator(".hover")).not_to_have_css("fill", "rgba(0, 0, 0, 0)")
+    assert console.axe() == []
 
 
 def test_a_group_is_acknowledged_healed_comes_back_and_rings_and_an_ignored_one_does_not(
@@ -92,7 +119,7 @@ def _decide(page: Page, group: Locator, state: str, note: str) -> None:
     group.get_by_role("button", name="Decide…").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Decision").select_option(state)
-    dialog.get_by_label("Note").fill(note)
+    dialog.get_by_label("Reason").fill(note)
     dialog.get_by_role("button", name="Save").click()
     expect(dialog).to_have_count(0)
 

@@ -381,7 +381,8 @@ def test_the_task_of_an_erased_user_shows_the_receipt_and_no_start(console: Cons
 def test_a_task_that_the_product_is_processing_can_be_taken_over(console: Console, api: RealApi) -> None:
     page = console.page
     console.open(f"/tasks/{ELSEWHERE}")
-    page.locator(".task-actions .primary").click()
+    expect(page.locator("main .primary")).to_have_count(0)  # the product is at work on it
+    page.get_by_role("button", name="Start", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("The product's own workers are processing this task")
     page.get_by_role("button", name="Take it over").click()
     page.get_by_role("dialog").get_by_role("button", name="Start", exact=True).click()
@@ -503,13 +504,19 @@ def test_the_palette_keeps_its_height_and_has_the_actions_of_the_page(console: C
     console.settled()
     page.keyboard.press("Control+k")
     dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_role("option", name="Retry missing")).to_be_visible()
+    for action in ("Retry missing", "Redrive the last run"):
+        expect(dialog.get_by_role("option", name=action)).to_be_visible()
     height = dialog.evaluate("each => each.offsetHeight")
     page.keyboard.type("retry miss")
     expect(dialog.get_by_role("option")).to_have_count(1)
     assert dialog.evaluate("each => each.offsetHeight") == height
     page.keyboard.press("Enter")
     expect(dialog.get_by_role("heading", name="Retry missing content")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+k")
+    page.evaluate("location.hash = '#/failures'")  # as Back does
+    expect(page.get_by_role("heading", name="Failures")).to_be_visible()
+    expect(dialog).to_have_count(0)
 
 
 def test_selected_tasks_are_retried_after_a_preview_with_a_reason(console: Console, api: RealApi) -> None:
@@ -617,7 +624,8 @@ def test_the_sheet_on_a_phone_shows_the_reason_and_the_filters_of_the_list_are_a
         page = console.page
         console.open(f"/tasks/{PARTLY_FAILED}?item={quote(concept(PARTLY_FAILED, 2), safe='')}&type=quiz")
         page.locator(".drawer mark").first.wait_for()
-        page.wait_for_timeout(300)  # for a scroll that must not happen
+        # What would scroll the sheet has run before the second frame.
+        page.evaluate("() => new Promise((seen) => requestAnimationFrame(() => requestAnimationFrame(seen)))")
         reason = page.locator(".drawer .note p").first.bounding_box()
         head = page.locator(".drawer-head").bounding_box()
         assert reason is not None

@@ -223,6 +223,7 @@ SHOWN = """() => {
         saved: text(".saved"),
         bar: document.querySelector(".wide-bar .bar")?.ariaLabel,
         missing: text("#reasons-heading"),
+        becomes: text(".reasons"),
         calls: document.querySelectorAll(".reasons .needs").length,
         attempt: text(".attempt .pill"),
         concepts: rows.map((row) => row.ariaLabel.split(": ").at(-1)),
@@ -268,6 +269,8 @@ def _contradictions(shown: dict[str, Any]) -> list[str]:
         found.append("the attempt and the map")
     if shown["chip"] != "in progress" and (shown["chip"] == "complete") != (missing == 0):
         found.append("the status and the map")
+    if shown["chip"] == "cancelled" and "This attempt" in shown["becomes"]:
+        found.append("a cancelled attempt goes on")
     if shown["calls"] and turn != "Needs a person":
         found.append("a cause calls a person, and the sentence does not")
     return found
@@ -420,6 +423,8 @@ def _is_printed(state: State, task_id: str, name: str) -> None:
     assert bool(state.group) == ("\n  group " in groups), (name, groups)
     found = re.findall(r"^  begin with: \S+ (\w+)", printed("doctor"), re.MULTILINE)
     assert found == state.begin_with.split(), name
+    for command in ("doctor", "capacity"):  # what the stop holds is not at work
+        assert bool(re.search(r"\bheld\b", printed(command))) == (state.begin_with == "capacity"), name
 
 
 def _is_pictured(state: State, console: Console, task_id: str, name: str) -> None:

@@ -24,6 +24,8 @@ def test_every_view_is_accessible_and_fits(browser: Browser, api: RealApi, look:
                 console.page.locator(".drawer .item .facts").first.wait_for()
             if faults := console.axe():
                 found[name] = faults
+            if console.cut():
+                found[f"{name} cuts"] = console.cut()
             if console.overflow() > 0:
                 found[f"{name} is too wide by"] = console.overflow()
     assert found == {}

@@ -14,7 +14,9 @@ from sqlalchemy import text
 
 from roadmap_content.capabilities.recoveries.create import create
 from roadmap_content.capabilities.recoveries.request import RecoveryFilter, RecoveryRequest
+from roadmap_content.content.generation.generator import Allowance, GenerationRequest
 from roadmap_content.content.generation.offline import OfflineGenerator
+from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.errors import ContentError
 from roadmap_content.contracts.payloads import BatchRequest, RunInput, StateError
 from roadmap_content.platform.aws.event_bus import Entry
@@ -26,7 +28,6 @@ from roadmap_content.runs.steps.finalize import record_run_end
 from roadmap_content.runs.steps.generate import generate_content
 from roadmap_content.runs.steps.plan import plan_batches
 from roadmap_content.runs.steps.save import save_batch
-from tests.faults.recording import RecordingGenerator
 from tests.support.commits import Commits, ProcessDied, Strike
 from tests.support.evidence import DELETED, HAS_CONCEPT_METADATA, TABLES, Log
 from tests.support.machine_model import Run, State
@@ -75,6 +76,18 @@ TABLES_IN_ORDER = (
     "content_origins",
     "content_sweeps",
 )
+
+
+class RecordingGenerator(OfflineGenerator):
+    """A generator that records every call in the log of the oracle, because every call would be paid for."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def generate(self, request: GenerationRequest, allowance: Allowance | None = None) -> Document:
+        """Generate an item and record the call."""
+        self._log.generated.append((request.concept.concept_id, str(request.content_type)))
+        return super().generate(request, allowance)
 
 
 class Bus(Received):
@@ -133,7 +146,7 @@ class World:
         self.log = Log()
         self.runs: list[Run] = []
         self.services.executions = Runs(self.runs)
-        self.services.generator = RecordingGenerator(OfflineGenerator(), self.log)
+        self.services.generator = RecordingGenerator(self.log)
         self.bus = Bus(self.log)
         self.services.event_bus = self.bus
         with scene.aside.engine.begin() as connection:

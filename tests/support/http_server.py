@@ -22,7 +22,6 @@ class Request(NamedTuple):
 
     headers: Message
     body: bytes
-    client_port: int
 
     @property
     def path(self) -> str:
@@ -68,7 +67,7 @@ class HttpServer:
 
             def respond(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                reply = answer(Request(self.command, self.path, self.headers, body, self.client_address[1]))
+                reply = answer(Request(self.command, self.path, self.headers, body))
                 if reply is None or reply.cut_after is not None:
                     self.close_connection = True
                 if reply is not None:

@@ -12,7 +12,6 @@ from local_stack.stack import LocalStack
 def temporary_stack(
     parameters: Mapping[str, str] | None = None,
     *,
-    wait_scale: float = 0.01,
     generator: Path | None = None,
 ) -> Iterator[LocalStack]:
     """A stack with a state machine that waits a hundredth of the time between retries."""
@@ -21,7 +20,7 @@ def temporary_stack(
     with (
         tempfile.TemporaryDirectory(prefix="roadmap-stack-") as directory,
         LocalStack.start(
-            Path(directory), parameters=parameters, wait_scale=wait_scale, fsync=False, generator=generator
+            Path(directory), parameters=parameters, wait_scale=0.01, fsync=False, generator=generator
         ) as stack,
     ):
         yield stack

@@ -43,6 +43,9 @@ def test_a_turn_follows_from_the_facts(status: str) -> None:
         needs = is_over and facts.is_missing and not facts.is_erased and facts.next_at is None
         is_final = status in ("failed", "partial_failure") or (status == "completed" and not facts.attempt)
         assert (turn.who is Who.PERSON) == (needs and is_final)
+        is_record_right = not facts.attempt or facts.is_missing != (status == "completed")
+        if status in ("failed", "partial_failure", "completed") and is_over and not facts.is_erased:
+            assert is_record_right or turn.who is Who.AUTOMATIC
         assert turn.why
 
 

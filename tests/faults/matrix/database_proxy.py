@@ -1,8 +1,7 @@
-"""A TCP proxy between one step and PostgreSQL. It receives each statement and each COMMIT and can inject
-faults.
+"""A TCP proxy between one step and PostgreSQL. It receives each statement and can inject faults.
 
-It parses the protocol only as far as needed: the statement that the client prepares, the end of a COMMIT, the
-SQLSTATE of an error. A `Script` injects the faults; without a script everything is passed on.
+It parses the protocol only as far as needed: the statement that the client prepares, the SQLSTATE of an
+error. A `Script` injects the faults; without a script everything is passed on.
 """
 
 import re
@@ -11,12 +10,9 @@ import struct
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import partial
 from typing import Self
 
-import psutil
-
-from local_stack.processes import HOST, becomes_true, has_ended
+from local_stack.processes import HOST
 
 _PRODUCT = re.compile(rb"roadmap_|content_|_metadata")
 _SQLSTATE = re.compile(rb"\x00C([0-9A-Z]{5})\x00")
@@ -27,10 +23,6 @@ class Session:
     """One connection of a step to the database."""
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
-        self.client_port: int = client.getpeername()[1]
-        self.commits = 0
-        """COMMITs of the client since the script was set."""
-
         self._client, self._server = client, server
 
     def cut(self) -> None:
@@ -38,16 +30,6 @@ class Session:
         for end in (self._client, self._server):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
-
-    def kill_client(self) -> None:
-        """Kill the client's process, as the loss of its machine would, and wait until it has ended."""
-        for found in psutil.net_connections("tcp4"):
-            if found.laddr and found.laddr.port == self.client_port and found.pid is not None:
-                with suppress(psutil.NoSuchProcess):
-                    process = psutil.Process(found.pid)
-                    process.kill()
-                    becomes_true(partial(has_ended, process), 10)
-        self.cut()
 
 
 class Script:
@@ -59,9 +41,6 @@ class Script:
 
     def on_statement(self, session: Session) -> None:
         """A statement on the product's tables is about to be sent to the server."""
-
-    def on_commit(self, session: Session, number: int) -> None:
-        """The COMMIT with this number (from 0) is about to be sent to the server."""
 
     def on_error(self, sqlstate: str) -> None:
         """The server has answered with an error."""
@@ -88,8 +67,6 @@ class DatabaseProxy:
     def play(self, script: Script | None = None) -> None:
         """Use a script; without one, pass everything on again."""
         with self._lock:
-            for session in self._sessions:
-                session.commits = 0
             self.errors.clear()
             self._script = script or Script()
 
@@ -145,13 +122,8 @@ class DatabaseProxy:
         while True:
             kind = _read_exactly(client, 1)
             message = _read_message(client, kind)
-            if kind in (_PARSE, _QUERY):
-                script = self._script
-                if _PRODUCT.search(message):
-                    script.on_statement(session)
-                elif b"commit" in message.lower():
-                    number, session.commits = session.commits, session.commits + 1
-                    script.on_commit(session, number)
+            if kind in (_PARSE, _QUERY) and _PRODUCT.search(message):
+                self._script.on_statement(session)
             server.sendall(message)
 
     def _answer(self, session: Session, server: socket.socket, client: socket.socket) -> None:

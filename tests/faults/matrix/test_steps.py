@@ -1,4 +1,4 @@
-"""Each step under each fault of the database. Crashes at a COMMIT, and writes of the product beside a step,
+"""Each step under each fault. Crashes at a COMMIT, and writes of the product beside a step,
 are in `make schedules` and `test_histories.py`.
 
 Each fault has its exact endings beside it: how the step ended; then, when the executions have ended, their
@@ -14,8 +14,8 @@ import pytest
 
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage.staging import Staging
-from tests.faults.matrix import database_faults
-from tests.faults.matrix.database_faults import Fault, raising
+from tests.faults.matrix import faults
+from tests.faults.matrix.faults import Fault, raising
 from tests.faults.matrix.steps import Play, Setting, Step
 from tests.faults.sampling import sampled
 from tests.support.commits import ProcessDied
@@ -68,29 +68,41 @@ REFUSED_WRITES = REFUSED | {
 }
 
 FAULTS: Mapping[str, tuple[Fault, Mapping[Step, str]]] = {
-    "every connection is refused": (database_faults.unreachable, UNAVAILABLE),
-    "connections are lost and the next two refused": (database_faults.away_and_back, PASSES),
-    "the connection is lost in the first statement": (database_faults.lost_in_statement, PASSES),
-    "connection limit": (database_faults.connection_limit, UNAVAILABLE),
-    "read-only": (database_faults.read_only, UNAVAILABLE_TO_WRITES),
-    "a lost right": (database_faults.without_rights, LOST_RIGHT),
+    "every connection is refused": (faults.unreachable, UNAVAILABLE),
+    "connections are lost and the next two refused": (faults.away_and_back, PASSES),
+    "the connection is lost in the first statement": (faults.lost_in_statement, PASSES),
+    "connection limit": (faults.connection_limit, UNAVAILABLE),
+    "read-only": (faults.read_only, UNAVAILABLE_TO_WRITES),
+    "a lost right": (faults.without_rights, LOST_RIGHT),
     "disk full": (raising("53100"), UNAVAILABLE_TO_WRITES),
     "statement timeout": (raising("57014"), UNAVAILABLE_TO_WRITES),
     "SQLSTATE of the product": (raising("U0001"), REFUSED_WRITES),
-    "undecodable values": (database_faults.undecodable, PASSES),
-    "two lock timeouts": (database_faults.lock_timeout, PASSES),
-    "an idle session holds the row": (database_faults.idle_holder, UNAVAILABLE_TO_WRITES),
+    "undecodable values": (faults.undecodable, PASSES),
+    "two lock timeouts": (faults.lock_timeout, PASSES),
+    "an idle session holds the row": (faults.idle_holder, UNAVAILABLE_TO_WRITES),
     "an idle session holds the roadmap": (
-        database_faults.locked_roadmap,
+        faults.locked_roadmap,
         {step: UNAVAILABLE_TO_WRITES[step] for step in (F, C)},
     ),
     # Generate changes no row that another session changes.
     "serialization failure": (
-        database_faults.serialization,
+        faults.serialization,
         {step: ending for step, ending in PASSES.items() if step is not G},
     ),
     # The other steps lock one row at a time.
-    "deadlock": (database_faults.deadlock, {step: PASSES[step] for step in (S, F, C)}),
+    "deadlock": (faults.deadlock, {step: PASSES[step] for step in (S, F, C)}),
+    "S3 denies each request": (
+        faults.s3_denied,
+        {step: UNAVAILABLE[step].replace("DatabaseUnavailable", "StorageUnavailable") for step in (P, G, S)},
+    ),
+    "the execution is stopped": (
+        faults.stopped,
+        {
+            P: "StaleAttempt; ABORTED; failed 0, all ABORTED",
+            S: "done; ABORTED; completed all",
+            F: "done; ABORTED; partial_failure all but 1, 1 InvalidContent",
+        },
+    ),
 }
 
 

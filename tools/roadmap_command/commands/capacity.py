@@ -9,7 +9,7 @@ from rich.table import Column, Table
 
 from roadmap_command.interface import Json, Stack, output, print_json, print_table
 from roadmap_command.target import Target
-from roadmap_command.views import time_text
+from roadmap_command.views import counted, time_text
 from roadmap_content.contracts.api.capacity import ClassInQueue, UserInQueue
 
 group = typer.Typer()
@@ -56,13 +56,13 @@ def capacity(
     console = output()
     state = f"stopped: {found.stopped_reason}" if found.stopped else "running"
     quota = found.tokens_per_minute
-    limits = f"{found.slots} slots" + (f", {quota} tokens a minute" if quota else "")
+    limits = counted(found.slots, "slot") + (f", {quota} tokens a minute" if quota else "")
     console.print(f"generation is {state}; {limits}")
     table = Table(
         "class",
         "user or tenant",
         Column("waiting", justify="right"),
-        Column("at work", justify="right"),
+        Column("held" if found.stopped else "at work", justify="right"),
         Column("tokens waiting", justify="right"),
         "oldest",
     )

@@ -67,7 +67,8 @@ def doctor(
         queue = health.queue
         since = queue.oldest_waiting_since
         oldest = "" if since is None else f" since {time_text(since)}"
-        console.print(f"queue: {queue.waiting} waiting{oldest}, {queue.at_work} at work, {queue.slots} slots")
+        work = "held" if queue.stopped_reason else "at work"
+        console.print(f"queue: {queue.waiting} waiting{oldest}, {queue.at_work} {work}, {queue.slots} slots")
         if health.automatic.tasks:
             tasks, first = counted(health.automatic.tasks, "task"), time_text(health.automatic.next_at)
             console.print(f"automatic: the sweep tries {tasks} again, the first at {first}")

@@ -172,7 +172,6 @@ def answer_health(services: Services, deadline: Deadline) -> Health:
 
 
 def describe_activity(connection: Connection) -> Activity:
-    """The work of each of the last 24 hours."""
     return Activity(hours=[HourOfWork.model_validate(row._mapping) for row in read_activity(connection)])
 
 

@@ -123,7 +123,6 @@ class Api:
 
     @property
     def deadline(self) -> Deadline:
-        """The deadline of the current invocation."""
         return Deadline.of(self.app.lambda_context)
 
     def read(

@@ -30,7 +30,7 @@ def words_of(text: str) -> list[str]:
 
 def language_of(text: str) -> str:
     """The tag of the language that a course's names and descriptions show: by their script, which terms in
-    Latin letters do not change; `und`: Latin letters, but not English; empty if the text is short.
+    Latin letters do not change; `und`: Latin letters, but not English; empty if a short text may be either.
     """
     words = words_of(text)
     for tag, script in _SCRIPTS.items():  # Japanese, which has Chinese characters too, precedes Chinese
@@ -40,7 +40,9 @@ def language_of(text: str) -> str:
     if len(words) < MIN_WORDS:
         return ""
     english = share_of_english(text, words)
-    return "en" if english >= MIN_ENGLISH else "und" if english < MIN_ENGLISH / 2 else ""
+    if english >= MIN_ENGLISH:
+        return "en"
+    return "und" if english < MIN_ENGLISH / 2 else ""  # in between, it may be either
 
 
 def share_of_script(words: Sequence[str], language: str) -> float:

@@ -53,7 +53,6 @@ class LogEntry(NamedTuple):
 
 
 def log_exists(connection: Connection) -> bool:
-    """Whether the product's log exists."""
     return bool(connection.scalar(LOG_EXISTS))
 
 

@@ -5,11 +5,11 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-# Reads a row for each hour: the most attempts that waited and worked at one time, the items of the attempts
-# that ended, and the tokens. An attempt that waited for less than a second did not wait. Entries that ended
-# earlier are not read, because their number grows with the retention: each part of the first UNION ALL has an
-# index. `levels` has the attempts that wait and work after each change; an hour begins with a change by 0, so
-# that it has a level.
+# Reads a row for each of the last 24 hours: the most attempts that waited and worked at one time, the items
+# of the attempts that ended, and the tokens. An attempt that waited for less than a second did not wait.
+# Entries that ended earlier are not read, because their number grows with the retention: each part of the
+# first UNION ALL has an index. `levels` has the attempts that wait and work after each change; an hour begins
+# with a change by 0, so that it has a level.
 ACTIVITY = text("""
 WITH hours AS MATERIALIZED (
     SELECT generate_series(now - interval '23 hours', now, interval '1 hour') AS hour
@@ -54,5 +54,4 @@ LEFT JOIN items_of_hours USING (hour) LEFT JOIN tokens_of_hours USING (hour) ORD
 
 
 def read_activity(connection: Connection) -> Sequence[Any]:
-    """One row for each of the last 24 hours, the oldest first."""
     return connection.execute(ACTIVITY).all()

@@ -190,7 +190,6 @@ class Services:
 
     @property
     def exclusions(self) -> Sequence[Exclusion]:
-        """The exclusions of the composed capabilities."""
         return [capability.exclusion for capability in self.capabilities if capability.exclusion is not None]
 
     def require_permitted(

@@ -79,5 +79,4 @@ def _remove(services: Services, due: Sequence[DueTask], days: int, deadline: Dea
 
 
 def days_after_deletion(settings: Settings) -> int:
-    """The days after which a deleted task's rows and objects are removed."""
     return settings.retention_days.get(DELETED, DAYS_AFTER_DELETION)

@@ -156,7 +156,6 @@ def read_recoveries(connection: Connection, after: tuple[datetime, str] | None, 
 
 
 def recoveries_of_group(connection: Connection, group_id: str, limit: int) -> list[Recovery]:
-    """The latest recoveries with a failure group in their filter, newest first."""
     return _read(connection, OF_GROUP, {"group_id": group_id, "limit": limit})
 
 
@@ -171,7 +170,6 @@ def count_unfinished_recoveries(connection: Connection) -> HealthPart:
 
 
 def unfinished_recoveries(connection: Connection) -> Sequence[str]:
-    """The recoveries with something to do, the one that was advanced longest ago first."""
     return connection.scalars(UNFINISHED).all()
 
 
@@ -193,7 +191,6 @@ def write_recovery(
 
 
 def add_tokens(connection: Connection, recovery_id: str, tokens: int, paid: int) -> None:
-    """Count the tokens of tasks that have ended; `paid` of them used some."""
     connection.execute(ADD_TOKENS, {"recovery_id": recovery_id, "tokens": tokens, "paid": paid})
 
 

@@ -224,7 +224,6 @@ FROM (SELECT task_id, items, row_number() OVER (ORDER BY created_at, task_id) AS
 
 
 def read_tasks_to_undo(connection: Connection, recovery_id: str) -> Sequence[Any]:
-    """The tasks that a recovery has regenerated, without those that are undone completely."""
     return connection.execute(TO_UNDO, {"recovery_id": recovery_id}).all()
 
 
@@ -234,7 +233,6 @@ def record_undone(connection: Connection, recovery_id: str, task_id: str, report
 
 
 def count_undone(connection: Connection, recovery_id: str) -> dict[str, Any]:
-    """The fields of `UndoCounts`."""
     return connection.execute(UNDONE, {"recovery_id": recovery_id}).one()._asdict()
 
 
@@ -273,7 +271,6 @@ def read_progress(connection: Connection, recovery_id: str, breaker: int = 0) ->
 
 
 def running_tasks(connection: Connection, recovery_id: str) -> list[RunningTask]:
-    """The started tasks without a result, with their current state in the tables."""
     return [RunningTask(*row) for row in connection.execute(RUNNING, {"recovery_id": recovery_id})]
 
 
@@ -310,7 +307,6 @@ def claim_task(connection: Connection, recovery_id: str, task: WaitingTask, atte
 def end_task(
     connection: Connection, recovery_id: str, task: WaitingTask, result: TaskResult, reason: str
 ) -> None:
-    """Record the result of a task for which no attempt was claimed."""
     parameters = {"recovery_id": recovery_id, "task_id": task.task_id, "result": result, "reason": reason}
     connection.execute(END, parameters)
 
@@ -337,5 +333,4 @@ def read_tasks(
 
 
 def waiting_attempts(connection: Connection, actor: str) -> Sequence[tuple[str, int]]:
-    """The waiting attempts that an actor has claimed, with their tasks."""
     return [(row.task_id, row.attempt) for row in connection.execute(WAITING_OF_ACTOR, {"actor": actor})]

@@ -281,10 +281,11 @@ class ModelGenerator(Generic[QuestionT]):
         need: Need,
         taken: float,
     ) -> Answer:
-        # Two accounts: the task's allowance and the model's quota. A call whose answer was lost may have been
-        # charged, and stays counted in both. A throttled one costs the task nothing, and shows that the quota
-        # has less than was counted: there, it stays. `None`: all tokens that were taken stay counted.
-        counted: Usage | None = Usage()
+        """Send one request, and settle its two accounts: the task's allowance and the model's quota. A call
+        whose answer was lost may have been charged, and stays counted in both. A throttled one costs the task
+        nothing, and shows that the quota has less than was counted: there, it stays.
+        """
+        counted: Usage | None = Usage()  # for the quota; `None`: all tokens that were taken
         try:
             allowance.reserve(need.total)
             try:

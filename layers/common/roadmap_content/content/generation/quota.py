@@ -112,6 +112,7 @@ class ModelQuota:
         # Before the lock: the thread that holds it leases for all that wait.
         self._waiting.setdefault(threading.get_ident(), tokens)
         with self._lock:
+            # Unless the lease waits behind others, which the next exchange serves with returned tokens.
             if self._returned > 0 and not self._rest:
                 self._available, self._returned = self._available + self._returned, 0.0
             if self._has_enough():

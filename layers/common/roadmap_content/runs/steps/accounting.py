@@ -122,7 +122,7 @@ def _explain(
             code = code_of(cause.error)
             failures[item] = Failure(item, Stage.WORKFLOW, code, cause.reason, transient=True)
         elif item in earlier:
-            failures[item] = earlier[item][1]
+            failures[item] = earlier[item]
         else:
             reason = "no attempt was started for this item"
             failures[item] = Failure(item, Stage.WORKFLOW, "NotRequested", reason, transient=False)

@@ -113,8 +113,8 @@ candidates AS (
     UNION ALL
     SELECT first.* FROM (VALUES ('interactive'), ('bulk')) AS classes (class) CROSS JOIN LATERAL (
         SELECT k.class, k.queue_key, k.virtual_time, CAST(NULL AS bigint) FROM content_queue_keys k
-        WHERE k.class = classes.class AND k.waiting AND (
-            SELECT w.grants FROM keys_at_work w WHERE (w.class, w.queue_key) = (k.class, k.queue_key)) IS NULL
+        WHERE k.class = classes.class AND k.waiting AND NOT EXISTS (
+            SELECT FROM keys_at_work w WHERE (w.class, w.queue_key) = (k.class, k.queue_key))
         ORDER BY k.virtual_time, k.queue_key LIMIT 2) AS first
 )
 SELECT c.slots, (SELECT CAST(coalesce(sum(grants), 0) AS integer) FROM keys_at_work) AS grants,
@@ -381,7 +381,6 @@ def record_running(connection: Connection, task_id: str, attempt: int, work: Wor
 
 
 def confirm_redrive(connection: Connection, task_id: str, attempt: int) -> None:
-    """Record that the execution of an attempt has been redriven."""
     connection.execute(REDRIVEN, {"task_id": task_id, "attempt": attempt})
 
 

@@ -287,9 +287,7 @@ class PlannedAttempt(NamedTuple):
 def plan_next_attempt(
     connection: Connection, task_id: str, attempt: int, pause: timedelta
 ) -> datetime | None:
-    """Plan the attempt after one that has just ended. Returns when it begins; `None` if it was planned
-    before.
-    """
+    """Return when the planned attempt begins; `None` if it was planned before."""
     parameters = {"task_id": task_id, "attempt": attempt, "pause": pause.total_seconds()}
     begins: datetime | None = connection.scalar(PLAN_NEXT, parameters)
     return begins
@@ -324,12 +322,10 @@ def has_execution(connection: Connection, task_id: str, attempt: int, execution_
 
 
 def cancel_attempt(connection: Connection, task_id: str, attempt: int) -> None:
-    """Record that an attempt without a recorded end is cancelled."""
     connection.execute(CANCEL, {"task_id": task_id, "attempt": attempt})
 
 
 def end_attempts_of_deleted_tasks(connection: Connection) -> None:
-    """Record the end of the open attempts of tasks that the product has deleted."""
     connection.execute(END_OF_DELETED_TASKS)
 
 
@@ -385,5 +381,4 @@ def balance(
 
 
 def tokens_of_a_day(connection: Connection) -> int:
-    """The tokens that attempts used in the last 24 hours."""
     return int(connection.execute(TOKENS_OF_A_DAY).scalar_one())

@@ -45,7 +45,7 @@ def turn_of(facts: TaskFacts) -> Turn:
         return Turn(who=Who.NOBODY, why="It was cancelled. A retry starts it again.")
     if facts.is_missing and facts.next_at is not None:
         return Turn(who=Who.AUTOMATIC, at=facts.next_at, why="The sweep starts the next attempt.")
-    if facts.is_missing and facts.status == "completed" and facts.attempt > 0:
+    if facts.attempt > 0 and facts.is_missing == (facts.status == "completed"):
         return Turn(who=Who.AUTOMATIC, why="The sweep corrects the task's record.")
     if facts.is_missing:
         needs = facts.advice is not None and facts.advice.needs_person

@@ -1,14 +1,20 @@
-"""Faults of the database in one step: lost connections, refused writes, locks of another session."""
+"""Faults in one step: lost connections, refused writes, locks of another session, a bucket that denies each
+request, an execution that is stopped.
+"""
 
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
+from botocore.exceptions import ClientError
 from sqlalchemy import Connection, NullPool, create_engine, text
 
+from roadmap_content.platform.storage.bucket import Bucket
 from tests.faults.matrix.scripts import CutStatement, Played, Refuse
 from tests.faults.matrix.steps import Play, Step
+from tests.support.memory_s3 import ObservedS3
 
 Fault = Callable[[Play], AbstractContextManager[object]]
 
@@ -107,6 +113,32 @@ def undecodable(play: Play) -> Iterator[None]:
         " created_at = '-infinity' WHERE task_id = 't-1'",
         digits="9" * 5_000,
     )
+    yield
+
+
+@contextmanager
+def s3_denied(play: Play) -> Iterator[None]:
+    """A bucket policy denies each request."""
+    services = play.world.services
+    bucket = services.bucket
+
+    answer: Any = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+
+    def deny(request: str, _: object) -> None:
+        raise ClientError(answer, request)
+
+    services.bucket = Bucket(bucket.name, ObservedS3(play.setting.scene.s3, deny).client)
+    try:
+        yield
+    finally:
+        services.bucket = bucket
+
+
+@contextmanager
+def stopped(play: Play) -> Iterator[None]:
+    """StopExecution while the step works: it goes on after the end of the execution is recorded."""
+    play.world.stop(play.run)
+    play.world.reconcile(play.run)
     yield
 
 
