@@ -165,6 +165,20 @@ def test_no_index_of_ours_refuses_a_text(product: Product) -> None:
         write()
 
 
+COLLATED = """
+SELECT CAST(i.relname AS text) AS name
+FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid, unnest(x.indcollation) AS c
+WHERE i.relname LIKE 'content\\_%' AND CAST(CAST(x.indrelid AS regclass) AS text) = ANY(:tables)
+    AND i.relam <> (SELECT oid FROM pg_am WHERE amname = 'hash')
+    AND c <> 0 AND c <> (SELECT oid FROM pg_collation WHERE collname = 'C')
+"""
+
+
+def test_no_index_of_ours_sorts_by_a_collation_of_the_product(adopted: Product) -> None:
+    """It may be nondeterministic, which has no patterns: only ICU has such, and our own server has no ICU."""
+    assert adopted.rows(COLLATED, tables=list(WRITTEN)) == [{"name": "content_task_by_execution"}]
+
+
 def test_every_write_operation_succeeds_in_another_schema(database_server: Server, form: str) -> None:
     with copied_database(database_server.url) as (name, url):
         with create_engine(url, poolclass=NullPool).begin() as connection:
