@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from local_stack.builds import REPOSITORY
 from local_stack.database_roles import drop_roles
 from local_stack.given_database import AdoptedDatabase
-from local_stack.postgres_server import Server
+from local_stack.postgres_server import Server, has_database
 from local_stack.stack import LocalStack
 from roadmap_command.demo import SAMPLE
 from roadmap_command.load import load_bundle
@@ -114,7 +114,7 @@ def database_options(
         yield ()
         return
     server: Server = request.getfixturevalue("database_server")
-    with copied_database(server.url) as (_, url):
+    with copied_database(server.url) as (name, url):
         engine = create_engine(url)
         with engine.begin() as connection:
             connection.exec_driver_sql(FORMS[request.param])
@@ -122,6 +122,7 @@ def database_options(
         monkeypatch.setenv("DATABASE_URL", url)
         (printed,) = re.findall(r" roadmap up (--adopt .*?)\n\$", ADOPTING, re.DOTALL)
         yield *shlex.split(printed.replace("\\\n", "")), "--yes"
+        assert has_database(server.url, name), "`roadmap down` does not change it"
     drop_roles(server.url, AdoptedDatabase(url).role_prefix)
 
 
