@@ -158,7 +158,6 @@ FROM found GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 
 
 def count_origins(connection: Connection) -> Sequence[Any]:
-    """The number of current items, and of refused contents, per generator, model, prompt and content type."""
     return connection.execute(COUNT_ORIGINS).all()
 
 

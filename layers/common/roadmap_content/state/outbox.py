@@ -282,8 +282,6 @@ def _record(connection: Connection, sent: Sent) -> None:
 
 
 def count_unsent_events(connection: Connection, counted: int) -> tuple[int, int]:
-    """The number of events that wait to be sent, at most `counted`, and of those that were set aside because
-    they could not be sent.
-    """
+    """The number of events that wait, at most `counted`, and of those that were set aside."""
     waiting, aside = connection.execute(COUNT_UNSENT, {"counted": counted}).one()
     return waiting, aside

@@ -77,8 +77,8 @@ def change_sums(
 
 
 def _healed(changes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The healed items by group, without an hour. An item that fails for another reason is not healed: the
-    task has healed as many items as it has lost in all, and the groups with the greatest losses lose them.
+    """The healed items by group, without an hour. As many are healed as the task has fewer failures in all,
+    of the groups that have lost most: an item that fails for another reason now has only changed its group.
     """
     left = -sum(change["items"] for change in changes)
     healed = []
@@ -103,7 +103,7 @@ def _differences(
             hour = row["last_seen"].replace(minute=0, second=0, microsecond=0)
             by_hour[row["group_id"], hour] += sign * row["items"]
         for group_id, alike in rows_of_group.items():
-            # The failures after the change are the second to come: what describes the group is theirs.
+            # `after` comes second: what describes the group is that of its present failures.
             sums = by_group.get(group_id, {"tasks": 0, "by_type": Counter()})
             sums["by_type"].update({row["content_type"]: sign * row["items"] for row in alike})
             by_group[group_id] = {

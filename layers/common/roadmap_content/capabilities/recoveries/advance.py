@@ -129,9 +129,9 @@ def _end_held(services: Services, recovery_id: str, deadline: Deadline) -> None:
         """End a waiting attempt, and record that the recovery refuses its task. The locks come in order."""
         lock_roadmap_of(connection, task_id)
         lock_task(connection, task_id)
-        cancel_attempt(connection, task_id, attempt)
         reason = _STOP_REASONS[RecoveryState.CANCELLED]
         record_settlements(connection, recovery_id, [Settlement(task_id, TaskResult.REFUSED, reason, 0)])
+        cancel_attempt(connection, task_id, attempt)
         end_attempt(connection, services, task_id, attempt, RunEnd())
 
     for task_id, attempt in transact(services.engine, waiting, deadline):

@@ -256,25 +256,25 @@ _CURRENT = " UNION ALL ".join(
     for content_type, kind in CONTENT_KINDS.items()
 )
 
-# Finds the tasks of `written`, each with its items: the revisions by content type and concept.
+# Finds the tasks of `chosen_items`, each with its items: the revisions by content type and concept.
 _BY_TASK = """
 SELECT task_id, created_at, json_object_agg(content_type, revisions) AS items
 FROM (SELECT task_id, created_at, content_type, json_object_agg(concept_id, revision) AS revisions
-    FROM written GROUP BY task_id, created_at, content_type) AS t
+    FROM chosen_items GROUP BY task_id, created_at, content_type) AS t
 GROUP BY task_id, created_at
 """
 
-# Counts the items of `written` by content type, those with recorded tokens, and these tokens.
+# Counts the items of `chosen_items` by content type, those with recorded tokens, and these tokens.
 _PREVIEW = """
-SELECT content_type, count(*) AS items, (SELECT count(DISTINCT task_id) FROM written) AS tasks,
+SELECT content_type, count(*) AS items, (SELECT count(DISTINCT task_id) FROM chosen_items) AS tasks,
     count(tokens) AS priced, coalesce(sum(tokens), 0) AS tokens
-FROM written GROUP BY content_type
+FROM chosen_items GROUP BY content_type
 """
 
 
 def with_saved(selection: Selection, regeneration: RegenerationFilter) -> Chosen:
     """The tasks with the items that a regeneration selects now, and the revisions that these have now."""
-    statement, parameters = _written(selection, regeneration)
+    statement, parameters = _chosen_items(selection, regeneration)
     return Chosen(f"{statement} {_BY_TASK}", parameters)
 
 
@@ -282,7 +282,7 @@ def _preview_regeneration(
     connection: Connection, selection: Selection, regeneration: RegenerationFilter, rate_per_minute: int
 ) -> RecoveryPreview:
     """Count the items to regenerate; estimate the tokens from the items with recorded tokens."""
-    statement, parameters = _written(selection, regeneration)
+    statement, parameters = _chosen_items(selection, regeneration)
     rows = connection.execute(text(f"{statement} {_PREVIEW}"), parameters).all()
     items = dict.fromkeys(ContentType, 0) | {ContentType(row.content_type): int(row.items) for row in rows}
     priced, tokens = sum(row.priced for row in rows), sum(int(row.tokens) for row in rows)
@@ -300,10 +300,10 @@ def _preview_regeneration(
     )
 
 
-def _written(selection: Selection, regeneration: RegenerationFilter) -> tuple[str, dict[str, Any]]:
-    """The beginning of a statement, with its parameters: a WITH of `written`, the saved items to regenerate,
-    each with the task that regenerates it. Of several tasks of a roadmap, that is the oldest one that this
-    system has run, or else the oldest.
+def _chosen_items(selection: Selection, regeneration: RegenerationFilter) -> tuple[str, dict[str, Any]]:
+    """The beginning of a statement, with its parameters: a WITH of `chosen_items`, the saved items to
+    regenerate, each with the task that regenerates it. Of several tasks of a roadmap, that is the oldest one
+    that this system has run, or else the oldest.
     """
     conditions = [_CONDITIONS[name] for name in regeneration.conditions]
     of_roadmap = _CONDITIONS["roadmap_id"] if regeneration.roadmap_id is not None else "true"
@@ -314,7 +314,7 @@ WITH chosen AS MATERIALIZED (
     JOIN roadmap_metadata r ON r.roadmap_id = c.roadmap_id AND r.user_id = c.user_id
     WHERE r.deleted_at IS NULL AND {of_roadmap}
     ORDER BY c.roadmap_id, c.attempt > 0 DESC, c.created_at, c.task_id
-), written AS MATERIALIZED (
+), chosen_items AS MATERIALIZED (
     SELECT c.task_id, c.created_at, item.content_type, item.concept_id, item.revision,
         o.tokens_in + o.tokens_out AS tokens
     FROM chosen c CROSS JOIN LATERAL ({_CURRENT}) AS item

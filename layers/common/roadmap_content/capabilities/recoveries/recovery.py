@@ -170,7 +170,6 @@ def count_unfinished_recoveries(connection: Connection) -> HealthPart:
 
 
 def unfinished_recoveries(connection: Connection) -> Sequence[str]:
-    """The recoveries with something to do, the one that was advanced longest ago first."""
     return connection.scalars(UNFINISHED).all()
 
 

@@ -224,7 +224,6 @@ FROM (SELECT task_id, items, row_number() OVER (ORDER BY created_at, task_id) AS
 
 
 def read_tasks_to_undo(connection: Connection, recovery_id: str) -> Sequence[Any]:
-    """The tasks that a recovery has regenerated, without those that are undone completely."""
     return connection.execute(TO_UNDO, {"recovery_id": recovery_id}).all()
 
 
@@ -308,7 +307,6 @@ def claim_task(connection: Connection, recovery_id: str, task: WaitingTask, atte
 def end_task(
     connection: Connection, recovery_id: str, task: WaitingTask, result: TaskResult, reason: str
 ) -> None:
-    """Record the result of a task for which no attempt was claimed."""
     parameters = {"recovery_id": recovery_id, "task_id": task.task_id, "result": result, "reason": reason}
     connection.execute(END, parameters)
 

@@ -180,7 +180,10 @@ def _record_outcome(
 def _turn_after(task: Task, outcome: Outcome, error: StateError | None, consequences: "Consequences") -> Turn:
     """The task's turn, as the API answers it for the rows that this end has written."""
     advices = [advice_for(failure.error_code, failure.stage) for failure in outcome.failures]
-    if (fault := _fault_of(outcome) or (None if outcome.total else error)) is not None:
+    fault = _fault_of(outcome)
+    if fault is None and not outcome.total:  # the framework could not be read
+        fault = error
+    if fault is not None:
         advices.append(advice_for(fault.error, Stage.WORKFLOW))
     return turn_of(
         TaskFacts(
@@ -247,7 +250,7 @@ def _record_consequences(
                     plan_next_attempt(connection, task.task_id, task.attempt, following.pause)
                 )
             is_known = is_known or following.is_known
-    if not failed or not groups:
+    if not failed or not groups:  # only the framework can need a person
         return Consequences(None, needs_person=outcome.fault is not None)
     return Consequences(None, not is_known, [task.events.exhausted(groups[0].summary)])
 

@@ -37,7 +37,9 @@ def _each(
     entries: Sequence[Entry],
     run: Callable[[Callable[[Entry], Entry | Failure], Sequence[Entry]], Iterable[Entry | Failure]] = map,
 ) -> tuple[list[Entry], list[Failure]]:
-    """Run a step for each item: the results, and the failures of the items for which it raised an error."""
+    """Run a step for each item, with `map` or `in_parallel`; return the results, and the failures of the
+    items for which it raised an error.
+    """
 
     def attempt(entry: Entry) -> Entry | Failure:
         try:

@@ -287,9 +287,7 @@ class PlannedAttempt(NamedTuple):
 def plan_next_attempt(
     connection: Connection, task_id: str, attempt: int, pause: timedelta
 ) -> datetime | None:
-    """Plan the attempt after one that has just ended. Returns when it begins; `None` if it was planned
-    before.
-    """
+    """Return when the planned attempt begins; `None` if it was planned before."""
     parameters = {"task_id": task_id, "attempt": attempt, "pause": pause.total_seconds()}
     begins: datetime | None = connection.scalar(PLAN_NEXT, parameters)
     return begins

@@ -335,7 +335,7 @@ def claim_row(connection: Connection, task: Task, execution_arn: str) -> tuple[T
     task was not cancelled since it was read; otherwise return `None`.
 
     Returns the task with its new attempt, which is not in the queue yet, and the id of the transaction: if
-    its COMMIT gets no answer, `is_committed` tells whether this claim was made.
+    its COMMIT gets no answer, `is_committed` finds whether this claim was made.
     """
     seen = {"task_id": task.task_id, "attempt": task.attempt, "was_cancelled": task.status == "cancelled"}
     row = connection.execute(CLAIM, seen | {"execution_arn": execution_arn}).one_or_none()

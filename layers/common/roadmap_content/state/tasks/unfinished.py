@@ -60,13 +60,10 @@ def last_sign(connection: Connection, task_id: str) -> datetime | None:
 
 
 def processing_tasks(connection: Connection, older_than: timedelta, limit: int | None) -> Sequence[str]:
-    """Our tasks in `processing` that were not changed for a while, the longest without progress first; all of
-    them with `limit` None.
-    """
+    """The tasks of `PROCESSING`; all of them with `limit` None."""
     parameters = {"starting": older_than.total_seconds(), "limit": limit}
     return connection.scalars(PROCESSING, parameters).all()
 
 
 def count_stuck_tasks(connection: Connection, older_than: timedelta, limit: int) -> int:
-    """The number of tasks in `processing`, not waiting, and without progress for a long time."""
     return int(connection.scalar(COUNT_STUCK, {"seconds": older_than.total_seconds(), "limit": limit}) or 0)
