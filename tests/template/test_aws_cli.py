@@ -55,10 +55,11 @@ def follow(folder: Path, text: str) -> Followed:
     """Run every command of a text in one shell, in which only the AWS CLI does anything."""
     cli = f'#!/bin/bash\nexec {environment_python("sam")} {REPOSITORY}/tests/template/aws_cli.py "$@"\n'
     (folder / "bin").mkdir()
-    for name in ("aws", "roadmap", "make", "git", "curl"):
+    for name in ("aws", "roadmap", "make", "git", "gh", "curl"):
         (folder / "bin" / name).write_text(cli if name == "aws" else "#!/bin/bash\n")
         (folder / "bin" / name).chmod(0o755)
-    (folder / "database").symlink_to(REPOSITORY / "database")
+    for name in ("database", "deployment"):
+        (folder / name).symlink_to(REPOSITORY / name)
     (folder / ".venv").symlink_to(folder)  # for .venv/bin/roadmap
     named = {"FUNCTION": "a-function", "STACK": "prod", "OUTPUTS": " ".join(OUTPUTS)}
     account = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "eu-central-1"}

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from first_day import __main__ as first_day
+from first_day.belief import Verdict
 from local_stack.builds import REPOSITORY
 from roadmap_command.demo import SAMPLE, with_offline_content
 from roadmap_command.target import Target
@@ -95,6 +97,10 @@ def test_the_documented_generator_heals_what_is_missing(
         target = Target.local(stack)
         for bundle in courses():
             heal(Machine(stack, target), bundle, services)
+        trial = first_day.tried(
+            first_day.BY_NAME["generator"], first_day.on_local_stack(stack, tmp_path / "todo")
+        )
+        assert trial.verdict is Verdict.HELD, trial
         target.engine.dispose()
     assert services.throttled == 1
     assert services.keys == {"Bearer a-key"}

@@ -11,12 +11,12 @@ import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import boto3
 import typer
 
-from release.clients import Clients, clients_of
+from release.clients import clients_of
 from release.command import run
 from release.configuration import CONFIGURATION, stack_in
 from release.errors import ReleaseError
@@ -30,6 +30,9 @@ from .releases import migration_failure, own_versions, rollback
 from .runs import bucket_key, end_event, erasure, failover, generator, model, redrive, restore
 from .stack import FAILURES, Stack
 from .trial import erase
+
+if TYPE_CHECKING:
+    from local_stack.stack import LocalStack
 
 BELIEFS = (
     aliases,
@@ -147,11 +150,7 @@ def stack_named(name: str) -> Stack:
     if name == LOCAL:
         from roadmap_command.local import local_stack
 
-        local = local_stack().attach()
-        clients: Clients = lambda service, _: local.client(service)  # noqa: E731
-        of_logs = local.log_group.rpartition("/")[2]
-        token = local.token("first-day")
-        return Stack(of_logs, clients, todo, UNDOING, local.api_url, is_local=True, token=token)
+        return on_local_stack(local_stack().attach(), todo)
     with suppress(ReleaseError):  # it is the name of a stack
         name = stack_in(CONFIGURATION, name)
     shared = clients_of(boto3.Session())
@@ -162,6 +161,19 @@ def stack_named(name: str) -> Stack:
         todo,
         UNDOING,
         token=os.environ.get("ROADMAP_TOKEN", ""),
+    )
+
+
+def on_local_stack(local: "LocalStack", todo: Path) -> Stack:
+    """A local stack as the stack to try beliefs on."""
+    return Stack(
+        local.log_group.rpartition("/")[2],
+        lambda service, _: local.client(service),
+        todo,
+        UNDOING,
+        local.api_url,
+        is_local=True,
+        token=local.token("first-day"),
     )
 
 

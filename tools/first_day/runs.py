@@ -35,7 +35,7 @@ def model(stack: Stack) -> Answer:
     return _generated(stack, "bedrock")
 
 
-@belief(*RUN_PLAN, only_aws="its generator is in a file: `roadmap up --generator` tries it")
+@belief(*RUN_PLAN)
 def generator(stack: Stack) -> Answer:
     """The team's function answers: its role may invoke it, and a run saves the item."""
     return _generated(stack, "function")
@@ -44,7 +44,8 @@ def generator(stack: Stack) -> Answer:
 def _generated(stack: Stack, named: str) -> Answer:
     """Run a trial with an item that is not staged. Raises NotTriedError: another generator is deployed."""
     if stack.parameters["Generator"] != named:
-        raise NotTriedError(f"Generator is {stack.parameters['Generator']}")
+        hint = " (here: roadmap up --generator FILE.py)" if stack.is_local else ""
+        raise NotTriedError(f"Generator is {stack.parameters['Generator']}{hint}")
     trial = insert(stack, without_one=True)
     status = end_of(stack, start(stack, trial))
     _, task = ask(stack, "GET", f"/tasks/{trial}")

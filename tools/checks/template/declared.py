@@ -12,7 +12,10 @@ class Statement(NamedTuple):
     effect: str
     actions: tuple[str, ...]
     resources: tuple[str, ...]
-    """In the notation of `Fn::Sub`: `${Bucket.Arn}/staged/*`."""
+    """In the notation of `Fn::Sub`: `${Bucket.Arn}/staged/*`. Those of a role's trust are all."""
+
+    conditions: Mapping[str, Any]
+    """The values of `StringEquals` by key."""
 
 
 class Function(NamedTuple):
@@ -70,7 +73,8 @@ def statements_of(role: Mapping[str, Any], resources: Mapping[str, Any]) -> Iter
             yield Statement(
                 statement["Effect"],
                 tuple(_listed(statement["Action"])),
-                tuple(_spelled(resource) for resource in _alternatives(statement["Resource"])),
+                tuple(_spelled(resource) for resource in _alternatives(statement.get("Resource", "*"))),
+                statement.get("Condition", {}).get("StringEquals", {}),
             )
 
 
