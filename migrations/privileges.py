@@ -63,12 +63,14 @@ CALLS: Mapping[str, tuple[str, ...]] = {
 _EXISTING = text("SELECT name FROM unnest(CAST(:names AS text[])) name WHERE to_regclass(name) IS NOT NULL")
 _ROLE_EXISTS = text("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = :role)")
 _HAS = text("SELECT has_table_privilege(:role, :table, :privilege)")
-# Reads the defaults of a role's sessions in this database, or in every one (0), as `name=value`.
+# Reads the defaults of a role's sessions as `name=value`: those in every database (0), and those in this one,
+# which override them.
 _ROLE_SETTINGS = text("""
 SELECT setting FROM pg_db_role_setting s
 JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) setting
 WHERE r.rolname = :role
     AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+ORDER BY s.setdatabase
 """)
 
 

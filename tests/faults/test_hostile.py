@@ -51,8 +51,12 @@ class Ground:
 
     def sign(self, user_id: str) -> str:
         """Sign a token as the issuer would."""
-        known = {"issuer": "https://local.example", "audience": "roadmap-content"}
-        token = sign_token(self.stack.token_secret, user_id=user_id, **known)
+        token = sign_token(
+            self.stack.token_secret,
+            user_id=user_id,
+            issuer="https://local.example",
+            audience="roadmap-content",
+        )
         self.secrets.add(token)
         return token
 

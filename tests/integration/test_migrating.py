@@ -176,9 +176,14 @@ def test_sessions_without_own_limits_have_those_of_their_role(roles: DatabaseRol
 def test_a_migration_is_refused_if_the_roles_lack_the_limits_of_their_sessions(
     roles: DatabaseRoles, empty_database_url: str
 ) -> None:
-    execute(empty_database_url, f"ALTER ROLE {roles.names.reader} RESET lock_timeout")
-    missing = f"ALTER ROLE {roles.names.reader} SET lock_timeout = '3s';"
-    with pytest.raises(MigrationRefusedError, match=missing):
+    """The limits of a role in one database override those that it has in every database."""
+    reader, database = roles.names.reader, make_url(empty_database_url).database
+    execute(
+        empty_database_url,
+        f"ALTER ROLE {reader} IN DATABASE {database} SET lock_timeout = '9s'",
+        f"ALTER ROLE {reader} SET lock_timeout = '3s'",
+    )
+    with pytest.raises(MigrationRefusedError, match=f"ALTER ROLE {reader} SET lock_timeout = '3s';"):
         migrate_database(MigrateRequest(), Database(roles.migrator, "role", roles), Deadline.after(600))
     assert revision(empty_database_url) is None
     # Sessions that set their own limits need no limits on the role.
