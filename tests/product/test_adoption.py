@@ -257,7 +257,7 @@ def test_the_product_s_schema_tool_proposes_nothing_about_what_is_ours(product: 
     with product.engine.connect() as connection:
 
         def proposed(**opts: Any) -> list[Any]:
-            return compare_metadata(MigrationContext.configure(connection, opts=opts), models))
+            return list(compare_metadata(MigrationContext.configure(connection, opts=opts), models))
 
         assert proposed(**options) == []
         assert {"remove_table", "remove_column", "remove_index"} <= {change[0] for change in proposed()}
