@@ -95,8 +95,7 @@ export function TasksView({ query, session }) {
       ${
         session.operates &&
         filtered &&
-        data &&
-        data.total > 0 &&
+        data?.items.some((task) => !task.erased) &&
         html`<button type="button" onClick=${() => setHealing("all")}>
           ${data.total === 1 ? T.tasksView.onlyMatching : T.tasksView.allMatching(data.total_is_exact ? total : `≈ ${total}`)}
         </button>`
@@ -237,7 +236,7 @@ function FilterBar({ query, session, filtered }) {
  */
 function TaskList({ rows, live, users, chosen, toggle, choose }) {
   const eligible = rows.filter((task) => !task.erased);
-  const every = chosen !== null && eligible.every((task) => chosen.has(task.task_id));
+  const every = chosen !== null && chosen.size > 0 && eligible.every((task) => chosen.has(task.task_id));
   return html`
     <div class="tasks-head">
       ${

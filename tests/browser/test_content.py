@@ -1,7 +1,6 @@
 """The texts of the views: content, reasons as sentences, numbers that agree (on real tasks)."""
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +16,6 @@ from tests.browser.tasks import (
     CONCEPTS,
     MISSING,
     PARTLY_FAILED,
-    UNTOUCHED,
     concept,
     large,
 )
@@ -246,18 +244,6 @@ def test_the_numbers_of_a_task_agree(console: Console) -> None:
     expect(page.locator("main .primary")).to_have_count(1)
     # The task's message repeats the counts, so it is not shown.
     expect(page.locator("main")).not_to_contain_text("items are missing")
-
-
-def test_a_task_without_an_attempt_is_explained_and_can_be_started(console: Console) -> None:
-    page = console.page
-    console.open(f"/tasks/{UNTOUCHED}")
-    expect(page.locator("main")).to_contain_text("Only the product has processed this task so far")
-    assert page.get_by_role("button", name=re.compile("^Retry")).count() == 0
-    page.get_by_role("button", name="Start", exact=True).click()
-    dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_role("heading", name="Start this task")).to_be_visible()
-    expect(dialog).to_contain_text("6 saved from staging")
-    assert "+" not in dialog.inner_text()
 
 
 SET_ASIDE = {

@@ -1,4 +1,4 @@
-"""Retry one item or type, generate a saved item again, compare and restore it."""
+"""Retry one item or type, and generate a saved item again."""
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -51,22 +51,6 @@ def test_one_item_one_type_and_a_saved_item(browser: Browser, api: RealApi) -> N
         expect(page.locator(".attempt")).to_have_count(4)
         expect(page.locator(".saved")).to_contain_text(f"{ITEMS} of {ITEMS} items saved")
         assert console.axe() == []
-
-        of_tutorial.locator("summary", has_text="Revisions").click()
-        revisions = of_tutorial.locator(".revisions > li")
-        expect(revisions).to_have_count(2)
-        expect(revisions.first).to_contain_text("the offline generator")
-        expect(revisions.nth(1).get_by_role("button", name="Restore…")).to_be_visible()  # the attempt is over
-        revisions.nth(1).get_by_role("button", name="Compare with the current one").click()
-        page.get_by_role("dialog").get_by_role("button", name="Restore…").click()
-        page.get_by_role("dialog").get_by_label("Reason").fill("the first one was better")
-        page.get_by_role("button", name="Restore", exact=True).click()
-        expect(of_tutorial).to_contain_text("version 3")
-        expect(revisions).to_have_count(3)
-        of_tutorial.locator("summary", has_text="Origin").first.click()
-        expect(of_tutorial.locator(".origin").first).to_contain_text("the first one was better")
-        revisions.nth(2).get_by_role("button", name="Compare with the current one").click()
-        expect(page.get_by_role("dialog")).to_contain_text("Both have the same content.")
 
 
 def start_and_play(page: Page, api: RealApi, action: str = "Start the retry") -> None:

@@ -60,6 +60,9 @@ def test_a_role_is_offered_its_views(browser: Browser, api: RealApi, role: str, 
     with console_in(browser, api.url, role=role) as console:
         console.open("/tasks")
         expect(console.page.locator("nav a")).to_have_text(["Tasks", "Failures", *more])
+        console.open("/failures")
+        advice = "Needs a person. Start a recovery" if more else "Needs a person. Retry it."
+        expect(console.page.locator("ul.groups")).to_contain_text(advice)
 
 
 @pytest.mark.parametrize("role", ["owner", "viewer", "operator"])
@@ -371,6 +374,8 @@ def test_the_task_of_an_erased_user_shows_the_receipt_and_no_start(console: Cons
     console.open("/tasks?user_id=erased")
     expect(page.locator(".task .state")).to_have_text("erased")
     expect(page.locator(".task").get_by_role("checkbox")).to_be_disabled()
+    expect(page.get_by_role("checkbox", name="Select all shown")).not_to_be_checked()
+    expect(page.get_by_role("button", name=re.compile("^Heal "))).to_have_count(0)
     page.locator(".task .title").click()
     console.settled()
     expect(page.locator(".note")).to_contain_text(re.compile(f"^Erased on .*Receipt {receipt.erasure_id}"))

@@ -16,11 +16,9 @@ from release.connections import holders
 from roadmap_content.contracts.errors import ContentIncomplete, DatabaseUnavailableError
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import RunInput
-from roadmap_content.platform.postgres import transactions
 from roadmap_content.platform.postgres.engine import Credentials, open_engine
 from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.platform.runtime.deadline import Deadline
-from roadmap_content.platform.runtime.metrics import Metric
 from roadmap_content.runs.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.state.services import Services
 from tests.support.factories import bundle_of, concept_ids
@@ -49,14 +47,8 @@ def database_url(new_database_url: str) -> str:
 
 
 @pytest.fixture
-def missing() -> int:
-    """The number of connections that the database permits less than the budget."""
-    return 0
-
-
-@pytest.fixture
 def environments(
-    database_url: str, database_roles: DatabaseRoles, pipeline: Pipeline, missing: int
+    database_url: str, database_roles: DatabaseRoles, pipeline: Pipeline
 ) -> Iterator[dict[str, list[Services]]]:
     """The execution environments of each function, on a database that permits the budget and no more.
 
@@ -65,7 +57,7 @@ def environments(
     found = holders(PARAMETERS)
     budget = sum(holder.connections for holder in found)
     name = make_url(database_url).database
-    pipeline.execute(f"ALTER DATABASE {name} CONNECTION LIMIT {budget + 1 - missing}")
+    pipeline.execute(f"ALTER DATABASE {name} CONNECTION LIMIT {budget + 1}")
     opened = {
         holder.function: [services_of(database_roles, pipeline) for _ in range(holder.at_once)]
         for holder in found
@@ -113,32 +105,10 @@ def test_all_environments_work_within_the_budget_and_one_connection_more_is_refu
 ) -> None:
     for number in range(CONCURRENCY):
         work(environments, pipeline, number)
-    open_connections(environments)
-    one_more = services_for(database_roles.writer)
-    with pytest.raises(DatabaseUnavailableError, match="53300"):
-        transact(one_more.engine, lambda _: None, Deadline.after(2))
-
-
-def open_connections(environments: dict[str, list[Services]]) -> None:
-    """Each environment of each function opens its connections, and keeps them."""
     for holder in holders(PARAMETERS):
         for services in environments[holder.function]:
             for engine in (services.engine, services.reading_engine)[: holder.each]:
                 transact(engine, lambda _: None, Deadline.after(2))
-
-
-@pytest.fixture
-def refusals(monkeypatch: pytest.MonkeyPatch) -> list[Metric]:
-    """The metrics of transactions that were refused or gave up."""
-    found: list[Metric] = []
-    monkeypatch.setattr(transactions, "emit", found.extend)
-    return found
-
-
-@pytest.mark.parametrize("missing", [1])
-def test_with_one_connection_less_the_budget_is_refused(
-    environments: dict[str, list[Services]], refusals: list[Metric]
-) -> None:
-    with pytest.raises(DatabaseUnavailableError):
-        open_connections(environments)
-    assert refusals.count(Metric.CONNECTIONS_REFUSED) > 0
+    one_more = services_for(database_roles.writer)
+    with pytest.raises(DatabaseUnavailableError, match="53300"):
+        transact(one_more.engine, lambda _: None, Deadline.after(2))

@@ -228,7 +228,7 @@ def test_items_that_a_regeneration_did_not_replace_are_still_failing(
     recovery_id = regenerate(send, {"model_id": "old"}, canary=1)
     finish(pipeline, recovery_id, fails=True)
     recovery = send("GET", f"/{recovery_id}").body
-    assert recovery["state"] == "stopped_by_canary"
+    assert (recovery["state"], recovery["stop_reason"]) == ("stopped_by_canary", "1 of 1 canary tasks failed")
     first, second = send("GET", f"/{recovery_id}/tasks").body["items"]
     assert (first["result"], second["result"]) == ("still_failing", "refused")
     assert first["reason"].startswith("NotReported: ")
