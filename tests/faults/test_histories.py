@@ -49,32 +49,6 @@ def test_histories(number: int) -> None:
     )
 
 
-def test_the_summary_is_updated_if_the_product_removes_a_concept() -> None:
-    """Regression: `execution_summary` and the message still counted it; only status and failed_concepts were
-    compared.
-    """
-    state = Histories()
-    state.load(count=2, staged=set(), batch_size=1)
-    state.retry_twice()
-    state.run_to_its_end(number=0)
-    state.remove_a_concept(concept_id="r-1:c-1-1-1")
-    state.teardown()
-
-
-def test_a_repeated_plan_leaves_the_batches_of_the_first_one_readable() -> None:
-    """Regression: the second manifest had fewer items and overwrote the first, so that byte ranges were
-    wrong.
-    """
-    state = Histories()
-    state.load(count=1, staged=set(), batch_size=1)
-    state.retry(strike=None)
-    state.advance(number=0, steps=3)
-    state.plan_late(number=0)
-    state.run_to_its_end(number=0)
-    assert state.untried == set()
-    state.teardown()
-
-
 def test_failures_are_recorded_for_a_cancelled_task_whose_execution_is_lost() -> None:
     """Regression: the sweep selected tasks that were processing or finished, but not cancelled ones."""
     state = Histories()
