@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,7 @@ from tests.support.product_schema import FORMS
 
 TASK = parse_bundle(SAMPLE.read_bytes()).task.task_id
 DOCUMENT = (REPOSITORY / "docs/integrating.md").read_text()
+ADOPTING = (REPOSITORY / "docs/adopting.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
@@ -118,7 +120,8 @@ def database_options(
             connection.exec_driver_sql(FORMS[request.param])
         engine.dispose()
         monkeypatch.setenv("DATABASE_URL", url)
-        yield "--adopt", "--yes", "--time-zone", "Asia/Shanghai"
+        (printed,) = re.findall(r" roadmap up (--adopt .*?)\n\$", ADOPTING, re.DOTALL)
+        yield *shlex.split(printed.replace("\\\n", "")), "--yes"
         assert has_database(server.url, name), "`roadmap down` does not change it"
     drop_roles(server.url, AdoptedDatabase(url).role_prefix)
 
