@@ -49,7 +49,6 @@ WHERE c.oid = CAST('roadmap_tasks' AS regclass)
 
 
 def count_by_status(connection: Connection) -> dict[str, Total]:
-    """The number of tasks of each status."""
     rows = connection.execute(COUNT_BY_STATUS, {"counted": MAX_COUNTED + 1})
     counted: dict[str, int] = {row.status: row.tasks for row in rows}
     estimates: dict[str, int] = {}
