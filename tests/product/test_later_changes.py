@@ -298,6 +298,11 @@ CHANGES: Mapping[str, Change] = {
         "INSERT INTO concepts SELECT concept_id FROM concept_metadata;"
         "ALTER TABLE quiz_metadata ADD FOREIGN KEY (concept_id) REFERENCES concepts"
     ),
+    "a table of users": Change(
+        "CREATE TABLE people (id varchar PRIMARY KEY);"
+        "INSERT INTO people SELECT DISTINCT user_id FROM roadmap_tasks;"
+        "ALTER TABLE roadmap_tasks ADD FOREIGN KEY (user_id) REFERENCES people"
+    ),
     "cascading deletes": Change(
         "ALTER TABLE quiz_metadata DROP CONSTRAINT quiz_metadata_roadmap_id_fkey,"
         " ADD FOREIGN KEY (roadmap_id) REFERENCES roadmap_metadata ON DELETE CASCADE"

@@ -269,8 +269,6 @@ class _Records(NamedTuple):
 
     saved: SavedContent | None
     failures: list[ItemFailure]
-    """The latest first."""
-
     refusals: Sequence[RecordedFailure]
 
 
