@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from ...content.course_texts import course_texts
-from ...content.generation.generator import learner_from
+from ...content.generation.generator import generator_named, learner_from
 from ...content.generation.model import ModelThrottledError
 from ...content.generation.quota import GenerationStoppedError
 from ...content.manifest import read_batch
@@ -23,6 +23,7 @@ from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
 from ...platform.storage.bucket import PARALLEL
+from ...platform.storage.staging import Staging
 from ...state.failures.failures import record_failures, refusals
 from ...state.queue.claims import require_open
 from ...state.services import Services
@@ -99,7 +100,10 @@ def _prepare(request: BatchRequest, services: Services, deadline: Deadline) -> O
     plan, batch = request.plan, request.batch
     items = read_batch(services.bucket, plan.manifest, batch)
     context = transact(services.engine, _read_context, deadline, request, items.concepts.keys())
-    generation = ItemGeneration(request, services, deadline, items, context)
+    staged = Staging(services.bucket, plan.roadmap_id, items.replaces).listed(items.concepts)
+    if services.generator is None:  # one for all batches of this process
+        services.generator = generator_named(services.settings.generator, services.settings)
+    generation = ItemGeneration(request, services, services.generator, deadline, items, staged, context)
     try:
         # Threads of its own: an item may take minutes.
         with ThreadPoolExecutor(PARALLEL) as pool:

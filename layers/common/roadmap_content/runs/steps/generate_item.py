@@ -6,7 +6,7 @@ stored text without a row, which the product has paid for, is adopted: staged in
 
 import json
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -16,9 +16,9 @@ from ...content.generation.generator import (
     Allowance,
     Change,
     GenerationRequest,
+    Generator,
     Learner,
     OutOfTimeError,
-    generator_named,
 )
 from ...content.generation.item_locks import ItemLocks
 from ...content.generation.quota import GenerationStoppedError, ModelQuota, TaskBudget, Usage
@@ -96,8 +96,10 @@ class ItemGeneration:
         self,
         request: BatchRequest,
         services: Services,
+        generator: Generator,
         deadline: Deadline,
         batch: Batch,
+        staged: Collection[Item],
         context: BatchContext,
     ) -> None:
         self._plan = request.plan
@@ -105,10 +107,7 @@ class ItemGeneration:
         self._bucket = services.bucket
         self._engine = services.engine
         self._staging = Staging(services.bucket, request.plan.roadmap_id, self._replaces)
-        self._generator_name = services.settings.generator
-        if services.generator is None:
-            services.generator = generator_named(self._generator_name, services.settings)
-        self._generator = services.generator
+        self._generator, self._generator_name = generator, services.settings.generator
         self.refused: dict[Item, Origin] = {}
         """The origins of answers that are not valid content, or that a model declined."""
 
@@ -122,7 +121,7 @@ class ItemGeneration:
         """The instruction of the attempt, as the origins of its contents have it."""
 
         self._execution_arn = request.execution_arn
-        self._listed = self._staging.listed(self._concepts)
+        self._staged = staged
 
     def prepare(self, item: Item) -> NextAction | Failure | Unprepared:
         """Prepare one item; an error of this system is returned as the item's failure."""
@@ -130,7 +129,7 @@ class ItemGeneration:
             if self._deadline.remaining < 2 * RESERVE:
                 raise OutOfTimeError("the invocation's time was up before the item was generated")
             require_indexable(self._plan.roadmap_id, item.concept_id)
-            if item in self._listed and item not in self._context.refusals:
+            if item in self._staged and item not in self._context.refusals:
                 return NextAction.SAVE
             with self.locks.held(item):
                 return self._apply_remedy(item)
