@@ -103,7 +103,10 @@ def permits(role: str, action: str, resource: str, context: dict[str, str], **gi
         each.effect
         for each in statements(role, **given)
         if matches(action, each.actions) and matches(resource, each.resources)
-        if all(matches(context.get(key, ""), value) for key, value in each.conditions.items())
+        if all(
+            context.get(key) in (value if isinstance(value, list) else [value])
+            for key, value in each.conditions.items()
+        )
     }
 
 
