@@ -149,7 +149,7 @@ nightly: $(INSTALLED) ## Everything that the gate leaves out; ends with a line f
 ## Release
 
 preflight: $(INSTALLED) ## Name everything that a deployment lacks in the account; nothing is changed: make preflight ENV=staging
-	$(RUN)/python -m release.preflight $(ENV)
+	$(RUN)/python -m release $(ENV) --preflight
 
 artifact: $(INSTALLED) ## Build the checked-out commit once, for every environment: release.tar.gz, with its bill of materials beside it.
 	$(RUN)/python -m release.building release.tar.gz

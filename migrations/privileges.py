@@ -100,7 +100,6 @@ def grant_access(connection: Connection, writer: str, reader: str) -> None:
 
 
 def _grant(connection: Connection, role: str, table: str, privileges: Sequence[str]) -> None:
-    """Grant a role privileges on a table, and verify them."""
     grantee = connection.dialect.identifier_preparer.quote(role)
     connection.exec_driver_sql(f"GRANT {', '.join(privileges)} ON {table} TO {grantee}")
     for privilege in privileges:

@@ -544,7 +544,6 @@ CASCADE
 
 
 def create_triggers(connection: Connection) -> None:
-    """Create the functions and the triggers."""
     for template in (CLOCK, WAIT, TRIGGER_FAILED, REFERENCES, REPLACE, ARCHIVE):
         _create(connection, template)
     schemas = connection.scalar(text("SELECT quote_literal(CAST(current_schemas(false) AS text))"))
@@ -623,7 +622,6 @@ def _add_trigger(
 
 
 def _create_function(connection: Connection, function: str, body: str, **names: str) -> None:
-    """Create the function of a trigger from its body."""
     _create(connection, _TRIGGER.replace("{body}", body.strip()), function=function, **names)
 
 

@@ -8,14 +8,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from roadmap_content.api.revisions import list_revisions
-from roadmap_content.contracts.items import ContentType, Item
-from roadmap_content.platform.runtime.deadline import Deadline
-from tests.faults.histories import IDS, Histories
+from tests.faults.histories import Histories
 from tests.faults.world import Scene
-from tests.support.commits import How, Strike, When
-from tests.support.evidence import TYPES
-from tests.support.factories import USER
 from tests.support.product_schema import CONCEPT_METADATA
 
 SEED = int(os.environ.get("FAULTS_SEED", "1"))
@@ -55,32 +49,6 @@ def test_histories(number: int) -> None:
     )
 
 
-def test_the_summary_is_updated_if_the_product_removes_a_concept() -> None:
-    """Regression: `execution_summary` and the message still counted it; only status and failed_concepts were
-    compared.
-    """
-    state = Histories()
-    state.load(count=2, staged=set(), batch_size=1)
-    state.retry_twice()
-    state.run_to_its_end(number=0)
-    state.remove_a_concept(concept_id="r-1:c-1-1-1")
-    state.teardown()
-
-
-def test_a_repeated_plan_leaves_the_batches_of_the_first_one_readable() -> None:
-    """Regression: the second manifest had fewer items and overwrote the first, so that byte ranges were
-    wrong.
-    """
-    state = Histories()
-    state.load(count=1, staged=set(), batch_size=1)
-    state.retry(strike=None)
-    state.advance(number=0, steps=3)
-    state.plan_late(number=0)
-    state.run_to_its_end(number=0)
-    assert state.untried == set()
-    state.teardown()
-
-
 def test_failures_are_recorded_for_a_cancelled_task_whose_execution_is_lost() -> None:
     """Regression: the sweep selected tasks that were processing or finished, but not cancelled ones."""
     state = Histories()
@@ -99,27 +67,4 @@ def test_an_attempt_with_the_same_outcome_as_the_previous_one_is_closed() -> Non
     state.run_to_its_end(number=0)
     state.retry_twice()
     state.cancel()
-    state.teardown()
-
-
-@pytest.mark.parametrize("kind", TYPES)
-@pytest.mark.parametrize(
-    "strike",
-    [None, *(Strike(commit, when, How.PROCESS) for commit in range(2) for when in When)],
-    ids=str,
-)
-def test_a_restore_that_is_interrupted_is_complete_or_has_no_effect(kind: str, strike: Strike | None) -> None:
-    state = Histories()
-    state.load(count=1, staged={(IDS[0], kind)}, batch_size=3)
-    state.retry(strike=None)
-    state.run_to_its_end(number=0)
-    state.retry_a_part(concept_id=None, kind=kind, regenerate=True, strike=None)
-    state.run_to_its_end(number=0)
-    state.restore(concept_id=IDS[0], kind=kind, number=0, strike=strike)
-    state.restore(concept_id=IDS[0], kind=kind, number=0, strike=None)
-    assert state.world is not None
-    revisions = list_revisions(
-        state.world.services, "t-1", USER, Item(IDS[0], ContentType(kind)), Deadline.after(60)
-    )
-    assert [revision.current for revision in revisions.items] == [True, False, False]
     state.teardown()

@@ -20,7 +20,7 @@ ROWS = {
     "SELECT md5('d' || at || n), 'T', '{}', at",
     "content_events_aside": "(event_id, detail_type, detail, set_aside_at) "
     "SELECT md5('a' || at || n), 'T', '{}', at",
-    "content_token_hours": "SELECT at, n, 0, 0",
+    "content_token_hours": "SELECT at, n, 0",
     "content_failure_hours": "SELECT 'g' || n, at, 1",
     "content_archive": "(source_table, source_row, reason, archived_at) SELECT 'quiz_metadata', '{}', '', at",
     "content_origins": "(content_type, roadmap_id, concept_id, refused_code, recorded_at) "

@@ -58,9 +58,10 @@ def heal(services: Services, task_id: str = "t-1", scope: Scope = WHOLE_TASK) ->
     return answer
 
 
-def sql_of(page: str) -> list[str]:
-    """The SQL that a page of the documentation shows."""
-    return re.findall(r" *```sql\n(.*?)\n *```", (REPOSITORY / "docs" / page).read_text(), flags=re.DOTALL)
+def blocks_of(page: str, language: str) -> list[str]:
+    """The blocks of code in a language that a page of the documentation shows."""
+    text = (REPOSITORY / "docs" / page).read_text()
+    return re.findall(rf" *```{language}\n(.*?)\n *```", text, flags=re.DOTALL)
 
 
 def sweep(services: Services) -> list[ReconcileResult]:

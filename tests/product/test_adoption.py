@@ -8,11 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from secrets import token_urlsafe
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 from hypothesis import example, given
 from hypothesis import strategies as st
-from sqlalchemy import NullPool, create_engine, make_url, text
+from sqlalchemy import MetaData, NullPool, create_engine, make_url, text
 
 from local_stack.given_database import AdoptedDatabase, NotPermittedError
 from local_stack.postgres_server import Server
@@ -31,7 +35,7 @@ from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.state.tasks.time_zone import time_ahead
 from tests.product.operations import NEEDS, OPERATIONS, perform
 from tests.product.product import EVERY_FORM, Product
-from tests.product.running import deadline, findings_of, heal
+from tests.product.running import blocks_of, deadline, findings_of, heal
 from tests.support.databases import copied_database
 from tests.support.factories import LATER_KINDS, USER, bundle_of, content_of
 from tests.support.pipeline import Pipeline
@@ -161,6 +165,20 @@ def test_no_index_of_ours_refuses_a_text(product: Product) -> None:
         write()
 
 
+COLLATED = """
+SELECT CAST(i.relname AS text) AS name
+FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid, unnest(x.indcollation) AS c
+WHERE i.relname LIKE 'content\\_%' AND CAST(CAST(x.indrelid AS regclass) AS text) = ANY(:tables)
+    AND i.relam <> (SELECT oid FROM pg_am WHERE amname = 'hash')
+    AND c <> 0 AND c <> (SELECT oid FROM pg_collation WHERE collname = 'C')
+"""
+
+
+def test_no_index_of_ours_sorts_by_a_collation_of_the_product(adopted: Product) -> None:
+    """It may be nondeterministic, which has no patterns: only ICU has such, and our own server has no ICU."""
+    assert adopted.rows(COLLATED, tables=list(WRITTEN)) == [{"name": "content_task_by_execution"}]
+
+
 def test_every_write_operation_succeeds_in_another_schema(database_server: Server, form: str) -> None:
     with copied_database(database_server.url) as (name, url):
         with create_engine(url, poolclass=NullPool).begin() as connection:
@@ -224,6 +242,25 @@ def test_adoption_changes_no_row_and_succeeds_with_every_row(product: Product) -
         line.replace(',"attempt":0,"execution_arn":null', "") for line in after["roadmap_tasks"]
     ]
     assert after == before | {kind.table: [] for kind in LATER_KINDS}
+
+
+def test_the_product_s_schema_tool_proposes_nothing_about_what_is_ours(product: Product) -> None:
+    """With its own `env.py` after the change of the document."""
+    models = MetaData()
+    models.reflect(product.engine)
+    models.remove(models.tables["alembic_version"])
+    migrate(product.url)
+    options: dict[str, Any] = {}
+    context = SimpleNamespace(configure=lambda *_, **given: options.update(given))
+    (block,) = blocks_of("adopting.md", "python")
+    exec(block, {"context": context})  # noqa: S102 - our own document
+    with product.engine.connect() as connection:
+
+        def proposed(**opts: Any) -> list[Any]:
+            return list(compare_metadata(MigrationContext.configure(connection, opts=opts), models))
+
+        assert proposed(**options) == []
+        assert {"remove_table", "remove_column", "remove_index"} <= {change[0] for change in proposed()}
 
 
 def save(

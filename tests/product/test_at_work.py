@@ -19,7 +19,7 @@ from roadmap_content.runs.retries.retry import redrive_task, retry_task
 from roadmap_content.state.tasks.attempts import user_start
 from tests.product.operations import NEEDS, OPERATIONS, perform
 from tests.product.product import NOW, Product
-from tests.product.running import deadline, heal, retry, run, sql_of, sweep
+from tests.product.running import blocks_of, deadline, heal, retry, run, sweep
 from tests.product.storm import Storm, play
 from tests.support.databases import copied_database
 from tests.support.factories import TYPES, USER, counts
@@ -66,7 +66,7 @@ def test_take_over_starts_beside_the_sibling(pipeline: Pipeline) -> None:
 def test_announced_work_refuses_a_retry(pipeline: Pipeline, adopted: Product) -> None:
     adopted.failed(CONCEPTS)
     (announcement,) = (
-        found for found in sql_of("adopting.md") if found.startswith("INSERT INTO roadmap_tasks")
+        found for found in blocks_of("adopting.md", "sql") if found.startswith("INSERT INTO roadmap_tasks")
     )
     adopted.execute(announcement, task_id="announced", user_id=USER, roadmap_id="r-1")
 
@@ -260,7 +260,7 @@ def test_the_product_s_own_work_is_marked_also_after_an_attempt_of_ours(
 def test_the_advised_condition_leaves_out_our_attempts(ours: Pipeline, adopted: Product) -> None:
     adopted.task("t-theirs", "processing", roadmap_id="r-1")
     retry(ours.services, "t-1", take_over=True)
-    (condition,) = (found for found in sql_of("adopting.md") if found.startswith("AND NOT EXISTS"))
+    (condition,) = (found for found in blocks_of("adopting.md", "sql") if found.startswith("AND NOT EXISTS"))
 
     found = adopted.rows(INTERRUPTED.format(now=NOW) + condition)
 

@@ -180,6 +180,13 @@ CREATE FUNCTION permitted(total integer) RETURNS boolean LANGUAGE plpgsql AS
 ALTER TABLE quiz_metadata ADD CHECK (permitted(total_questions))
 """
 
+ANY_CASE = """
+DO $$ BEGIN
+    CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+EXCEPTION WHEN feature_not_supported THEN CREATE COLLATION any_case FROM "POSIX"; END $$
+"""
+"""A nondeterministic collation, if the server of the tests has ICU. Ours has not."""
+
 _TENANT = {
     "hard_count, generated_at)": "hard_count, tenant, generated_at)",
     "0, 0, 0, 0, ": "0, 0, 0, 0, 't', ",
@@ -263,7 +270,9 @@ CHANGES: Mapping[str, Change] = {
         "ALTER TABLE quiz_metadata ADD COLUMN tenant text NOT NULL DEFAULT 't'"
     ),
     "texts": change_type("character varying", "text"),
-    "another collation": change_type("character varying", 'varchar COLLATE "POSIX"'),
+    "another collation": Change(
+        f"{ANY_CASE}; {change_type('character varying', 'varchar COLLATE any_case').sql}"
+    ),
     "binary documents": change_type("json", "jsonb"),
     "large numbers": change_type("integer", "bigint"),
     "a trigger without schemas": Change(AUDIT),
@@ -283,6 +292,16 @@ CHANGES: Mapping[str, Change] = {
         "DO $$ DECLARE role name; BEGIN FOR role IN SELECT DISTINCT pg_get_userbyid(grantee)"
         " FROM pg_class, aclexplode(relacl) WHERE relname = 'quizzes' LOOP"
         " EXECUTE format('GRANT ALL ON quiz_metadata TO %I', role); END LOOP; END $$"
+    ),
+    "a table of concepts": Change(
+        "CREATE TABLE concepts (id varchar PRIMARY KEY);"
+        "INSERT INTO concepts SELECT concept_id FROM concept_metadata;"
+        "ALTER TABLE quiz_metadata ADD FOREIGN KEY (concept_id) REFERENCES concepts"
+    ),
+    "a table of users": Change(
+        "CREATE TABLE people (id varchar PRIMARY KEY);"
+        "INSERT INTO people SELECT DISTINCT user_id FROM roadmap_tasks;"
+        "ALTER TABLE roadmap_tasks ADD FOREIGN KEY (user_id) REFERENCES people"
     ),
     "cascading deletes": Change(
         "ALTER TABLE quiz_metadata DROP CONSTRAINT quiz_metadata_roadmap_id_fkey,"
@@ -428,6 +447,9 @@ OURS: Mapping[str, set[str]] = {
 }
 """Our operations that fail after each change. With the other changes, nothing."""
 
+UNKNOWN = {"a table of concepts": {"not_rehearsed save of quiz"}}
+"""Plays that show nothing: the product's new table does not know the concept of the rehearsal."""
+
 ONLY_TO_THE_READER = {"a schema without rights": {"table_missing content_installation"}}
 """The findings of health, which reads with another role than the tests."""
 
@@ -547,8 +569,10 @@ def test_a_later_change_breaks_no_write_of_the_product_and_is_predicted_for_ours
     else:
         compared = comparable(refused, failed)
         assert refused & compared == failed & compared, predicted
-    assert bool(predicted) == bool(failed or findings)
-    differences -= {"not_rehearsed our statements"}
+    unknown = UNKNOWN.get(name, set())
+    assert unknown <= differences
+    assert bool(predicted.keys() - unknown) == bool(failed or findings)
+    differences -= {"not_rehearsed our statements", *unknown}
     differences ^= findings | ONLY_TO_THE_READER.get(name, set())
     assert {finding.split()[0] for finding in differences} <= {"trigger_fails"}
 
@@ -620,6 +644,14 @@ def test_migrating_creates_a_dropped_table_of_ours_again(
         assert findings_of(copy.product.engine) == set()
         assert copy.product.rows("SELECT slots FROM content_capacity") == [{"slots": 10}]
         assert failing(copy) == set()
+
+
+def test_a_key_that_does_not_know_the_rehearsal_stops_no_deployment(
+    database_server: Server, templates: tuple[str, str], bucket_name: str
+) -> None:
+    with copy_of(database_server, templates[1]) as copy:
+        copy.product.execute(CHANGES["a table of concepts"].sql)
+        copy.migrate()
 
 
 MIGRATION = """

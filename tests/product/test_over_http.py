@@ -12,12 +12,10 @@ from local_stack.stack import LocalStack
 from roadmap_command.load import load_bundle
 from roadmap_command.runs import follow_run, start_run
 from roadmap_command.target import Target
-from roadmap_content import Client
 from roadmap_content.content.bundle import read_bundle
-from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.keys import product_text_key, text_key
-from tests.support.factories import USER, bundle_of, concept_ids, counts, quiz
+from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.http_api import Api
 from tests.support.stacks import temporary_stack
 
@@ -65,10 +63,6 @@ def their_token(stack: LocalStack) -> str:
     return jwt.encode(claims, stack.token_secret, algorithm="HS256")
 
 
-def api_of(stack: LocalStack) -> Api:
-    return Api(stack.api_url, USER, their_token(stack))
-
-
 def test_the_content_bucket_is_the_product_s_own(stack: LocalStack, target: Target) -> None:
     ids = load(target, "bucket", 3)
     s3 = stack.client("s3")
@@ -93,7 +87,7 @@ def test_the_content_bucket_is_the_product_s_own(stack: LocalStack, target: Targ
 
 def test_a_running_task_is_cancelled_and_retried(stack: LocalStack, target: Target) -> None:
     load(target, "cancel", 150)
-    api, path = api_of(stack), "/tasks/t-cancel"
+    api, path = Api(stack.api_url, USER, their_token(stack)), "/tasks/t-cancel"
     started = api.retry("t-cancel")
     assert started.status == 202
 
@@ -122,33 +116,3 @@ def test_a_running_task_is_cancelled_and_retried(stack: LocalStack, target: Targ
     assert again.status == 202
     assert follow_run(target.stepfunctions, again.body["execution_arn"], lambda: None) == "SUCCEEDED"
     assert api.get("t-cancel").body["status"] == "completed"
-
-
-def test_a_product_replaces_an_item_with_its_own(stack: LocalStack, target: Target) -> None:
-    (concept_id,) = load(target, "replace", 1)
-    client = Client(
-        bucket=BUCKET,
-        state_machine_arn=target.state_machine_arn,
-        api_url=stack.api_url,
-        token=lambda _: their_token(stack),
-        s3=stack.client("s3"),
-        stepfunctions=target.stepfunctions,
-    )
-
-    api = api_of(stack)
-
-    def current_quiz() -> str:
-        return str(api.item("t-replace", Item(concept_id, ContentType.QUIZ)).body["saved"]["id"])
-
-    assert follow_run(target.stepfunctions, client.start("t-replace"), lambda: None) == "SUCCEEDED"
-    before = current_quiz()
-
-    client.stage("r-replace", concept_id, "quiz", quiz(concept_id, quiz_id="theirs"), replaces=before)
-    answer = client.retry("t-replace", USER, concept_id=concept_id, content_type="quiz", regenerate=True)
-    assert answer.total_items == 1
-    assert follow_run(target.stepfunctions, answer.execution_arn or "", lambda: None) == "SUCCEEDED"
-
-    assert current_quiz() == "theirs" != before
-    (newest, *_) = api.send("GET", "/tasks/t-replace/attempts", user_id=USER).body["items"]
-    assert newest["generated"] == counts()
-    assert newest["saved"] == counts(quiz=1)

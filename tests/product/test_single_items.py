@@ -14,7 +14,7 @@ from roadmap_content.runs.steps.save import save_batch
 from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.scope import Scope
 from tests.product.product import EVERY_FORM, NOW, Product
-from tests.product.running import deadline, heal, planned, retry, sql_of, sweep
+from tests.product.running import blocks_of, deadline, heal, planned, retry, sweep
 from tests.support.factories import TYPES, USER, concepts_of
 from tests.support.generators import FakeModel
 from tests.support.machine_model import Run
@@ -286,7 +286,7 @@ def test_a_quiz_with_attempts_is_replaced_in_place(
     assert len(generator.made) == 2, "the second time, the content of the first is not used again"
     assert audit(adopted)["saved"] == one(ContentType.QUIZ)
     adopted.answer(old["quiz_id"], "a-2")  # the page was opened before
-    (statement,) = (found for found in sql_of("adopting.md") if "content_quiz_at" in found)
+    (statement,) = (found for found in blocks_of("adopting.md", "sql") if "content_quiz_at" in found)
     read = adopted.rows(f"{statement} ORDER BY a.id")
     assert [row["questions"] for row in read] == [["the first"], new["questions"]]
     assert all(result.repairs == [] for result in sweep(completed))

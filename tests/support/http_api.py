@@ -8,7 +8,6 @@ from urllib.parse import quote, urlencode
 from roadmap_command.target import Target
 from roadmap_content.client.http import HttpAnswer as Answer
 from roadmap_content.client.http import send
-from roadmap_content.contracts.items import Item
 
 
 class Api:
@@ -46,11 +45,6 @@ class Api:
         """Retry a task's missing items."""
         path = f"/api/v1/tasks/{quote(task_id, safe='')}/retry"
         return self.request("POST", path, {"user_id": self.user_id, **query})
-
-    def item(self, task_id: str, item: Item) -> Answer:
-        """Get one item of a task."""
-        path = f"/api/v1/tasks/{quote(task_id, safe='')}/items/{item.content_type}"
-        return self.request("GET", path, {"user_id": self.user_id, "concept_id": item.concept_id})
 
     def get(self, task_id: str, **query: str) -> Answer:
         """Get a task's status."""

@@ -46,3 +46,12 @@ def test_staged_and_rejected_content_expires_after_the_parameter_s_days() -> Non
     }
     assert days[STAGED] == days[REJECTED] == "112"
     assert days.keys() == {*WORKING}
+
+
+@pytest.mark.parametrize("domain", ["", "api.example"])
+def test_a_domain_is_the_only_name_of_the_api(domain: str) -> None:
+    given = {**PROD.parameters, "DomainName": domain, "DomainCertificateArn": "arn" * bool(domain)}
+    (api,) = of_type(as_deployed(PROD._replace(parameters=given)), "AWS::ApiGateway::RestApi").values()
+    (server,) = api["Body"]["servers"]
+    endpoint = server["x-amazon-apigateway-endpoint-configuration"]
+    assert endpoint["disableExecuteApiEndpoint"] is bool(domain)

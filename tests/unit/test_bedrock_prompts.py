@@ -18,7 +18,7 @@ from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.items import ContentType
 from tests.support.converse_server import CONVERSE, data_of, faults_of
 from tests.support.courses import COURSES
-from tests.unit.test_offline_generator import concepts
+from tests.unit.test_offline_generator import SENSORS, concepts
 
 SNAPSHOTS = Path(__file__).parent / "bedrock_prompts"
 
@@ -32,17 +32,6 @@ COLD_STARTS = Concept(
     estimated_hours=2.0,
     stage="A function that does one thing",
     module="The execution model",
-)
-SENSORS = Concept(
-    concept_id="物联网:c-1-1-1",
-    name="传感器",
-    description="传感器测量周围的世界，执行器改变它。",
-    difficulty="easy",
-    keywords=("温度", "湿度"),
-    prerequisites=("电压",),
-    estimated_hours=1.5,
-    stage="入门",
-    module="硬件",
 )
 CASES = {
     "en": (COLD_STARTS, Learner("en", {"current_level": "beginner", "content_preference": ["hands-on"]})),

@@ -13,6 +13,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
+from unittest.mock import Mock
 
 import boto3
 import pytest
@@ -107,6 +108,24 @@ def test_a_database_that_cannot_be_reached_is_not_adopted(
     assert exit_.value.code == 3
     (line,) = capsys.readouterr().err.splitlines()
     assert f"host 127.0.0.1 and port {port}" in line
+
+
+@pytest.mark.parametrize(
+    ("options", "missing"), [(["--yes"], "--time-zone"), (["--time-zone", "UTC"], "--yes")]
+)
+def test_a_database_is_adopted_with_its_time_zone_and_a_confirmation(
+    options: list[str], missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stacks = Mock()
+    monkeypatch.setattr("roadmap_command.commands.stack.local_stack", lambda: stacks)
+    database = AdoptedDatabase("postgresql://product:secret@db:5433/copy")
+    monkeypatch.setattr(AdoptedDatabase, "given", lambda: database)
+    result = CliRunner().invoke(app, ["up", "--adopt", *options])
+    assert isinstance(result.exception, RefusedError)
+    assert missing in str(result.exception)
+    assert ("copy on db:5433" in result.stderr) is (missing == "--yes")
+    assert "secret" not in result.stderr
+    stacks.up.assert_not_called()
 
 
 def test_a_command_without_a_stack_names_the_one_of_another_installation(

@@ -408,10 +408,10 @@ def status(answer: int) -> Callable[[Account], None]:
     return lambda account: setattr(account, "statuses", lambda *_: answer)
 
 
-def restorable_until(moment: datetime) -> Callable[[Account], None]:
+def restorable(**moments: datetime) -> Callable[[Account], None]:
     def change(account: Account) -> None:
         (cluster,) = cast("Any", account.answers["rds.DescribeDBClusters"])["DBClusters"]
-        cluster["LatestRestorableTime"] = moment
+        cluster.update(moments)
 
     return change
 
@@ -445,7 +445,7 @@ REFUTING: Mapping[str, tuple[Callable[[Account], None], str]] = {
         event("DELETE", reply(200, {"complete": True, "removed": NOTHING | {"tasks": 1}})),
         "'tasks': 1",
     ),
-    "restore": (restorable_until(datetime(2026, 1, 1, tzinfo=UTC)), "to 2026-01-01"),
+    "restore": (restorable(LatestRestorableTime=datetime(2026, 1, 1, tzinfo=UTC)), "to 2026-01-01"),
     "reservation": (status(429), "the console answers 429"),
     "limit": (answering("cloudwatch.GetMetricStatistics", sums(())), "refused, 4XXError 0"),
     "firewall": (answering("cloudwatch.GetMetricStatistics", sums(())), "BlockedRequests 0"),
@@ -462,11 +462,31 @@ REFUTING: Mapping[str, tuple[Callable[[Account], None], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", command.BY_NAME)
+def without_a_bucket_key(_: Mapping[str, Any]) -> Any:
+    return {"ServerSideEncryption": "aws:kms", "BucketKeyEnabled": False}
+
+
+ALSO = [
+    ("bucket_key", answering("s3.HeadObject", without_a_bucket_key), "bucket key: False"),
+    ("firewall", status(204), "0 refused"),
+    ("limit", status(429), "another method answers 429"),
+    ("restore", restorable(EarliestRestorableTime=datetime.now(UTC)), "to 20"),
+    ("token", status(200), "answers [200, 200]"),
+]
+"""The other half of a belief that has two."""
+
+
+def test_every_belief_can_be_refuted() -> None:
+    assert REFUTING.keys() == command.BY_NAME.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "refuting", "said"), [*((name, *each) for name, each in REFUTING.items()), *ALSO]
+)
 def test_a_belief_is_held_and_refuted_by_what_aws_answers(
-    name: str, account: Account, tmp_path: Path
+    name: str, refuting: Callable[[Account], None], said: str, account: Account, tmp_path: Path
 ) -> None:
-    belief, (refuting, said) = command.BY_NAME[name], REFUTING[name]
+    belief = command.BY_NAME[name]
     prepare = PREPARED.get(name, nothing)
     prepare(account)
     held = command.tried(belief, stack_of(account, tmp_path))

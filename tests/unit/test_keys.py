@@ -94,8 +94,9 @@ def test_a_key_of_a_text_names_its_roadmap(roadmap_id: str, concept_id: str) -> 
 
 
 def test_the_manifests_of_two_executions_have_different_keys() -> None:
-    """A late step of an earlier life of a task finds no manifest."""
+    """A late step of an earlier life of a task finds no manifest; a repeated plan overwrites none."""
     assert manifest_key("t-1", 1, "arn:1", b"") != manifest_key("t-1", 1, "arn:2", b"")
+    assert manifest_key("t-1", 1, "arn:1", b"a") != manifest_key("t-1", 1, "arn:1", b"b")
 
 
 @given(storable_ids, storable_ids)

@@ -37,11 +37,11 @@ RETRIES = Concept(
 SENSORS = Concept(
     concept_id="物联网:c-1-1-1",
     name="传感器",
-    description="传感器测量周围的世界。执行器改变它。",
+    description="传感器测量周围的世界，执行器改变它。",
     difficulty="easy",
     keywords=("温度", "湿度"),
     prerequisites=("电压",),
-    estimated_hours=2.0,
+    estimated_hours=1.5,
     stage="入门",
     module="硬件",
 )

@@ -462,3 +462,5 @@ def test_a_deployment_reads_the_account_before_it_builds(
     with pytest.raises(BuiltError if unchecked else SystemExit):
         command.deploy("prod", unchecked=unchecked)
     assert bool(AWS.called) is not unchecked
+    AWS.answer_with(prepared())
+    command.deploy("prod", preflight=True)  # and ends there

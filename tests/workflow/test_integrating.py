@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from typer.testing import CliRunner
 from local_stack.builds import REPOSITORY
 from local_stack.database_roles import drop_roles
 from local_stack.given_database import AdoptedDatabase
-from local_stack.postgres_server import Server
+from local_stack.postgres_server import Server, has_database
 from local_stack.stack import LocalStack
 from roadmap_command.demo import SAMPLE
 from roadmap_command.load import load_bundle
@@ -36,6 +37,7 @@ from tests.support.product_schema import FORMS
 
 TASK = parse_bundle(SAMPLE.read_bytes()).task.task_id
 DOCUMENT = (REPOSITORY / "docs/integrating.md").read_text()
+ADOPTING = (REPOSITORY / "docs/adopting.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
@@ -112,13 +114,15 @@ def database_options(
         yield ()
         return
     server: Server = request.getfixturevalue("database_server")
-    with copied_database(server.url) as (_, url):
+    with copied_database(server.url) as (name, url):
         engine = create_engine(url)
         with engine.begin() as connection:
             connection.exec_driver_sql(FORMS[request.param])
         engine.dispose()
         monkeypatch.setenv("DATABASE_URL", url)
-        yield "--adopt", "--yes", "--time-zone", "Asia/Shanghai"
+        (printed,) = re.findall(r" roadmap up (--adopt .*?)\n\$", ADOPTING, re.DOTALL)
+        yield *shlex.split(printed.replace("\\\n", "")), "--yes"
+        assert has_database(server.url, name), "`roadmap down` does not change it"
     drop_roles(server.url, AdoptedDatabase(url).role_prefix)
 
 

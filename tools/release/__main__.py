@@ -1,4 +1,7 @@
-"""`python -m release ENVIRONMENT`: deploy the checked-out commit, or an artefact, as one release."""
+"""`python -m release ENVIRONMENT`: deploy the checked-out commit, or an artefact, as one release.
+
+The preflight only reads. Exit codes: 0, 1 (something is wrong), 3 (AWS cannot be reached).
+"""
 
 import json
 import os
@@ -33,6 +36,7 @@ from .stamp import parameters_of, release_of, require_filled_in, stamped
 def deploy(
     environment: str,
     artifact: Annotated[Path | None, typer.Option(help="Deploy this artefact instead of building.")] = None,
+    preflight: Annotated[bool, typer.Option("--preflight", help="Only read the account.")] = False,
     unchecked: Annotated[bool, typer.Option("--unchecked", help="Do not run the preflight.")] = False,
     keep: Annotated[int, typer.Option(min=1, help="The newest releases that are kept, used or not.")] = KEPT,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the change set is executed.")] = False,
@@ -45,6 +49,8 @@ def deploy(
     clients = clients_of(session)
     if not unchecked:
         require_prepared(Target(stack, session.region_name or "", parameters), clients)
+    if preflight:
+        return
     with TemporaryDirectory(prefix="roadmap-release-") as folder:
         architecture = parameters["Architecture"]
         built = unpack(artifact, Path(folder)) if artifact else build(architecture)

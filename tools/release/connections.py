@@ -1,11 +1,11 @@
 """The connections to the database that the functions of a deployment hold at most."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import NamedTuple
 
 from local_stack.builds import REPOSITORY
-from local_stack.template_file import Template, read_template
+from local_stack.template_file import Template, of_type, read_template
 
 TEMPLATE = REPOSITORY / "template.yaml"
 _LOGINS = ("MigratorAccess", "WriterAccess", "ReaderAccess")
@@ -28,27 +28,22 @@ class Holder(NamedTuple):
         return self.at_once * self.each
 
 
-def holders(parameters: Mapping[str, str], template: Template | None = None) -> list[Holder]:
-    """The functions of a deployment that can log in to the database, by default of our template."""
-    return list(_holders(template or our_template(), parameters))
-
-
 @cache
 def our_template() -> Template:
     """The template of this repository, which is read once."""
     return read_template(TEMPLATE)
 
 
-def _holders(template: Template, parameters: Mapping[str, str]) -> Iterator[Holder]:
-    resources = template["Resources"]
-    for name, resource in resources.items():
-        if resource["Type"] != "AWS::Serverless::Function":
-            continue
-        properties = resource["Properties"]
+def holders(parameters: Mapping[str, str], template: Template | None = None) -> list[Holder]:
+    """The functions of a deployment that can log in to the database, by default of our template."""
+    found, template = [], template or our_template()
+    for name, properties in of_type(template, "AWS::Serverless::Function").items():
         role, _ = properties["Role"]["Fn::GetAtt"]
-        policies = resources[role]["Properties"]["ManagedPolicyArns"]
+        policies = template["Resources"][role]["Properties"]["ManagedPolicyArns"]
         if each := sum({"Ref": login} in policies for login in _LOGINS):
-            yield Holder(name, _reserved(properties.get("ReservedConcurrentExecutions"), parameters), each)
+            at_once = _reserved(properties.get("ReservedConcurrentExecutions"), parameters)
+            found.append(Holder(name, at_once, each))
+    return found
 
 
 def _reserved(declared: object, parameters: Mapping[str, str]) -> int:

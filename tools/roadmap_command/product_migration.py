@@ -286,8 +286,8 @@ def _play_ours(connection: Connection, roles: Roles) -> list[DatabaseFinding]:
             refusals = play_ours(connection, roles.writer, roles.reader, encore)
     except NotRehearsedError as error:
         return [DatabaseFinding(kind="not_rehearsed", object="our statements", message=str(error))]
-    for play, reason, is_transient in refusals:
-        kind = "not_rehearsed" if is_transient else "statement_fails"
+    for play, reason, shows_nothing in refusals:
+        kind = "not_rehearsed" if shows_nothing else "statement_fails"
         recorded.append(DatabaseFinding(kind=kind, object=play, message=reason))
     return recorded
 

@@ -260,7 +260,7 @@ def read_one_item(
 
 
 class _Records(NamedTuple):
-    """What the tables have about one item."""
+    """The data of one item in the tables."""
 
     task: Task
     concept: Concept
@@ -269,8 +269,6 @@ class _Records(NamedTuple):
 
     saved: SavedContent | None
     failures: list[ItemFailure]
-    """The latest first."""
-
     refusals: Sequence[RecordedFailure]
 
 

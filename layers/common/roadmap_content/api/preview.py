@@ -24,6 +24,7 @@ Refusals = dict[Item, list[RecordedFailure]]
 
 OF_TASK = text(f"{COST} WHERE a.task_id = :task_id")
 
+# By our index, which has 100 characters of a roadmap's id.
 OF_ROADMAP = text(f"""
 {COST} WHERE a.task_id IN (
     SELECT task_id FROM roadmap_tasks

@@ -42,7 +42,6 @@ class RejectedByCheckError(PermanentError, code="RejectedByCheck"):
 
     @property
     def recorded_code(self) -> str:
-        """The code of the verdict."""
         return self._code
 
 

@@ -43,7 +43,6 @@ class RevisionSource(NamedTuple):
 
 
 def revisions_of(connection: Connection, roadmap_id: str, item: Item) -> Sequence[Any]:
-    """The newest revisions of an item, those in the content table first."""
     listing = text(CONTENT_KINDS[item.content_type].sql.listing)
     return connection.execute(listing, _of_item(roadmap_id, item)).all()
 

@@ -49,7 +49,6 @@ COMPLETE = text(
 
 
 def complete_concepts(connection: Connection, roadmap_id: str, concept_ids: Sequence[str]) -> Sequence[str]:
-    """The concepts of `concept_ids` that have a completed row of every content type."""
     if not concept_ids:
         return []
     parameters = {"roadmap_id": roadmap_id, "concept_ids": json.dumps(concept_ids)}

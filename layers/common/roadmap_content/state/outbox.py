@@ -65,8 +65,8 @@ ON CONFLICT (event_id) DO NOTHING
 """)
 
 # Reads a task's events from a position on, as many as have the next `:limit` changes: the document of each
-# may have 240 kB. `:part` is the index of the change in the first event that was read last, from 0; `unread`
-# is the number of changes after it and before an event.
+# may have 240 kB. `:part` is the index, from 0, of the change in the first event that was read last, -1 for
+# none; `unread` is the number of changes after it and before an event.
 CHANGES = text("""
 SELECT position, recorded_at, event_id, detail_type, CAST(detail AS text) AS detail FROM (
     SELECT e.*, sum(e.changes) OVER (ORDER BY e.position) - e.changes

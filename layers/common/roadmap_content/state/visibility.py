@@ -49,8 +49,8 @@ END $guard$
 
 # Finds the tables that may hide rows from one of our roles, and the privileges that it lacks on the
 # product's. The roles are those that a migration has granted its tables, and the migrator, whose privileges
-# the triggers have, and `:roles`. DELETE stands for all writes: the writer (who may insert attempts) has it
-# on each table of the product, and a table that was created again has no grant.
+# the triggers have, and `:roles`. DELETE stands for all writes: the writer (the role that inserts attempts)
+# has it on each table of the product, and a table that was created again has no grant.
 FIND = text(f"""
 WITH our_roles AS (
     SELECT * FROM pg_roles WHERE rolname = current_user OR rolname = ANY(:roles) OR oid IN (

@@ -24,7 +24,7 @@ _MARK = "erasure:"
 
 _COLUMNS = "erasure_id, user_hash, actor, product_rows, began_at, ended_at, removed"
 
-# Guarantees: at most one erasure of a user runs; a repeated request continues it.
+# Begins the erasure of a user, or continues the one that runs. Guarantees: at most one runs.
 BEGIN = text(f"""
 INSERT INTO content_erasures AS e (erasure_id, user_hash, user_id, actor, product_rows, removed)
 VALUES (:erasure_id, :user_hash, :user_id, :actor, :product_rows, '{{}}')

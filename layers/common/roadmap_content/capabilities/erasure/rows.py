@@ -171,7 +171,6 @@ class Rule(NamedTuple):
 
     @property
     def is_of_product(self) -> bool:
-        """Whether the product owns the rows."""
         return self.table in PRODUCT
 
 

@@ -150,7 +150,6 @@ def read_recovery(connection: Connection, recovery_id: str, *, lock: bool = Fals
 
 
 def read_recoveries(connection: Connection, after: tuple[datetime, str] | None, limit: int) -> list[Recovery]:
-    """A page of recoveries, newest first."""
     created_at, recovery_id = after or (None, "")
     return _read(connection, PAGE, {"created_at": created_at, "recovery_id": recovery_id, "limit": limit})
 

@@ -244,7 +244,6 @@ def count_tasks(connection: Connection, recovery_id: str) -> Counts:
 
 
 def read_ends(connection: Connection, recovery_id: str, most: int) -> Sequence[tuple[datetime, int]]:
-    """Times at which tasks of a recovery ended, in order, each with the number of tasks that had ended."""
     return [
         (row.ended_at, row.number)
         for row in connection.execute(ENDS, {"recovery_id": recovery_id, "most": most})
@@ -277,7 +276,6 @@ def running_tasks(connection: Connection, recovery_id: str) -> list[RunningTask]
 def waiting_tasks(
     connection: Connection, recovery_id: str, limit: int, *, canary_only: bool
 ) -> list[WaitingTask]:
-    """The next tasks of a recovery to start, `limit` at most."""
     parameters = {"recovery_id": recovery_id, "canary": canary_only, "limit": limit}
     return [WaitingTask(*row) for row in connection.execute(WAITING, parameters)]
 

@@ -44,7 +44,6 @@ class _NamedError(ContentError, code="Generator"):
 
     @property
     def recorded_code(self) -> str:
-        """The code of the answer."""
         return self._code
 
 
@@ -70,7 +69,6 @@ class FunctionModel:
 
     @property
     def socket_timeout(self) -> float:
-        """Timeout of a call, in seconds."""
         return self.function.seconds
 
     def question(self, request: GenerationRequest) -> GenerationRequest:

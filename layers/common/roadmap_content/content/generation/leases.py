@@ -94,6 +94,7 @@ SELECT q.rate, q.supplied, q.promised, CAST(extract(epoch FROM now.at - q.refill
 FROM quota q CROSS JOIN now CROSS JOIN content_capacity c LEFT JOIN own ON true
 """)
 
+# Writes the bucket, and the lease of the invocation, if it has one.
 WRITE = text("""
 WITH bucket AS (
     UPDATE content_model_quota SET supplied = :supplied, promised = :promised, refilled_at = :at

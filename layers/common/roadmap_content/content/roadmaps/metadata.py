@@ -43,7 +43,7 @@ WHERE roadmap_id = :roadmap_id AND deleted_at IS NULL
 
 READ_TITLE = text("SELECT title FROM roadmap_metadata WHERE roadmap_id = :roadmap_id")
 
-# Guarantees: takes the same locks as `LOCK`, or none if another session holds the row.
+# Takes the locks of `LOCK` without waiting, if no other session has them and the roadmap exists.
 LOCK_AT_ONCE = text("""
 WITH guard AS MATERIALIZED (
     SELECT pg_try_advisory_xact_lock(hashtextextended('content of ' || CAST(:roadmap_id AS text), 0)) AS ours

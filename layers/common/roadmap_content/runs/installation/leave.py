@@ -26,7 +26,7 @@ MOST_NAMED = 20
 # Shorter than PostgreSQL's `deadlock_timeout`: a session of the product never fails because it waits for us.
 LOCK_TIMEOUT = text("SET LOCAL lock_timeout = '800ms'")
 
-# Names the tables with a trigger of ours, in the order of the product's locks, and those of claims.
+# Names the tables with a trigger of ours, in the order of locks (`:product` reversed), and then two of ours.
 LOCKED = text(r"""
 SELECT CAST(CAST(c.oid AS regclass) AS text) FROM pg_class c
 WHERE c.oid IN (SELECT tgrelid FROM pg_trigger WHERE tgname LIKE 'content\_%')

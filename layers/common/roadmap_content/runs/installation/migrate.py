@@ -151,9 +151,9 @@ def _require_rehearsal(connection: Connection, settings: Settings, *, is_adoptio
     except NotRehearsedError as error:
         logger.warning("release_not_rehearsed", reason=str(error))
         return
-    for play, reason, is_transient in refusals:
+    for play, reason, shows_nothing in refusals:
         logger.error("rehearsal_failed", play=play, reason=reason)
-        if not is_transient and (is_adoption or play.startswith(SAVE)):
+        if not shows_nothing and (is_adoption or play.startswith(SAVE)):
             verb = f"saves no {play.removeprefix(SAVE)}" if play.startswith(SAVE) else f"fails: {play}"
             raise RehearsalFailedError(f"this release {verb}: {reason}")
 

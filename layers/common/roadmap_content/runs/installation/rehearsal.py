@@ -27,6 +27,7 @@ from ...content.rows import current_revisions
 from ...contracts.errors import DatabaseUnavailableError, PermanentError, named
 from ...contracts.items import Item
 from ...contracts.payloads import Origin
+from ...platform.postgres.sqlstate import FOREIGN_KEY_VIOLATION
 from ...platform.postgres.transactions import DataRefusedError, sqlstate_and_reason
 from ...state.tasks.task import read_snapshot, read_task
 from ...state.visibility import GUARD
@@ -42,8 +43,10 @@ class Refusal(NamedTuple):
 
     play: str
     reason: str
-    is_transient: bool
-    """The play shows nothing: the database did not answer, for instance because of a lock."""
+    shows_nothing: bool
+    """The database did not answer, for instance because of a lock; or a foreign key of the product does not
+    know an id of the trial.
+    """
 
 
 class NotRehearsedError(Exception):
@@ -76,8 +79,7 @@ class Stage:
             set_role(self.connection, "none")
         except Exception as error:  # noqa: BLE001 - a changed table may also break our own code
             nested.rollback()  # also of the role
-            is_transient = isinstance(error, DatabaseUnavailableError)
-            self.refusals.append(Refusal(name, _reason_of(error), is_transient))
+            self.refusals.append(_refusal(name, error))
             return False
         nested.commit()
         return True
@@ -135,12 +137,14 @@ def _insert(connection: Connection, trial: str) -> None:
     raise NotRehearsedError("; ".join(dict.fromkeys(reasons)))
 
 
-def _reason_of(error: Exception) -> str:
-    """The database's reason for an error; of an error of our own code, its code and text."""
+def _refusal(play: str, error: Exception) -> Refusal:
+    """A failed play, with the database's reason; of an error of our own code, its code and text."""
     if isinstance(error, DBAPIError):
-        return sqlstate_and_reason(error)[1]
+        error = DataRefusedError(*sqlstate_and_reason(error))
+    if isinstance(error, DataRefusedError):
+        return Refusal(play, str(error), error.sqlstate == FOREIGN_KEY_VIOLATION)
     known = named(error)
-    return str(known) if isinstance(known, DataRefusedError) else f"{known.code}: {known}"
+    return Refusal(play, f"{known.code}: {known}", isinstance(known, DatabaseUnavailableError))
 
 
 class _RowRefusedError(PermanentError, code="RowRefused"):

@@ -19,7 +19,8 @@ class Total(NamedTuple):
 
 
 # Counts the tasks of each status up to a limit. The recursion finds each status by one lookup in the index of
-# their digests: the smallest one, and then the next larger one.
+# their digests: the smallest one, and then the next larger one. A range with its order is counted through the
+# index, too. For an equality, PostgreSQL may read the whole table, which would be slow for a rare status.
 COUNT_BY_STATUS = text(f"""
 WITH RECURSIVE statuses AS (
     (SELECT {STATUS_DIGEST} AS digest, t.status FROM roadmap_tasks t ORDER BY 1 LIMIT 1)
@@ -29,7 +30,8 @@ WITH RECURSIVE statuses AS (
         WHERE {STATUS_DIGEST} > s.digest ORDER BY 1 LIMIT 1) AS following
 )
 SELECT s.status, (SELECT count(*) FROM (
-    SELECT FROM roadmap_tasks t WHERE {STATUS_DIGEST} = s.digest LIMIT :counted) AS c) AS tasks
+    SELECT FROM roadmap_tasks t WHERE {STATUS_DIGEST} BETWEEN s.digest AND s.digest
+    ORDER BY {STATUS_DIGEST} LIMIT :counted) AS c) AS tasks
 FROM statuses s WHERE s.status IS NOT NULL
 """)
 
@@ -47,7 +49,6 @@ WHERE c.oid = CAST('roadmap_tasks' AS regclass)
 
 
 def count_by_status(connection: Connection) -> dict[str, Total]:
-    """The number of tasks of each status."""
     rows = connection.execute(COUNT_BY_STATUS, {"counted": MAX_COUNTED + 1})
     counted: dict[str, int] = {row.status: row.tasks for row in rows}
     estimates: dict[str, int] = {}

@@ -71,7 +71,7 @@ SELECT CAST(extract(epoch FROM max(
 )) AS double precision)
 FROM (SELECT task_id, created_at FROM roadmap_tasks
     WHERE created_at < timezone('utc', now()) + interval '2 days'
-    ORDER BY created_at DESC, task_id DESC LIMIT 100) t
+    ORDER BY created_at DESC, task_id DESC LIMIT 20) t
 LEFT JOIN content_attempts a ON a.task_id = t.task_id AND a.attempt = 1
 """)
 

@@ -7,8 +7,8 @@ from sqlalchemy import Connection, text
 
 from .time_zone import earliest_instant, instant
 
-# The time of the last event, and of the last sign, of a task `t`: an event is recorded for each claim, and
-# for each item that is saved or fails.
+# The time of the last event of a task `t`, and of its last sign: that event, or a change of its row. An event
+# is recorded for each claim, and for each item that is saved or fails.
 _LATEST_EVENT_AT = """(SELECT e.recorded_at FROM content_events e WHERE e.task_id = t.task_id
     ORDER BY e.position DESC LIMIT 1)"""
 
