@@ -95,7 +95,7 @@ export function ItemDrawer({ task, concept, type, states, session, acts, changes
           ${
             acts &&
             state !== "G" &&
-            html`<button type="button" class="small" onClick=${() => onRetry({ concept_id: concept.id, content_type: type, ...(state === "S" ? { regenerate: true, revision: detail?.saved?.id } : {}) })}>
+            html`<button type="button" class="small" disabled=${state === "S" && !detail && !details.error} onClick=${() => onRetry({ concept_id: concept.id, content_type: type, ...(state === "S" ? { regenerate: true, revision: detail?.saved?.id } : {}) })}>
               ${state === "S" ? T.task.regenerate : T.task.retryOne}
             </button>`
           }

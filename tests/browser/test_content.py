@@ -386,7 +386,15 @@ def _letters_collide(page: Page) -> bool:
 
 def test_a_saved_item_is_changed_as_an_instruction_says(console: Console) -> None:
     page = console.page
+    held: list[Route] = []
+    seen: list[bool] = []
+    page.route("**/items/*?*", lambda route: route.continue_() if seen else held.append(route))
     open_item(console, "tutorial", 1, COMPLETE)
+    # The instruction is about the revision that is shown, so it waits for it.
+    expect(page.get_by_role("button", name="Regenerate")).to_be_disabled()
+    seen.append(True)
+    for route in held:
+        route.continue_()
     sent: list[Any] = []
 
     def answer(route: Route) -> None:

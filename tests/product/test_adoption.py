@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from secrets import token_urlsafe
 from types import SimpleNamespace
@@ -297,49 +298,31 @@ def await_waiting(product: Product) -> None:
     pytest.fail("nobody waits")
 
 
+@pytest.mark.parametrize("first", ["ours", "theirs"])
 @pytest.mark.parametrize("content_type", PRODUCT_TYPES)
-def test_the_product_inserts_while_save_has_not_committed(
-    adopted: Product, content_type: ContentType
+def test_save_and_the_product_insert_while_the_other_has_not_committed(
+    adopted: Product, content_type: ContentType, first: str
 ) -> None:
     adopted.roadmap("r-1", CONCEPTS)
-    saved, hold = threading.Event(), threading.Event()
+    wrote, hold = threading.Event(), threading.Event()
+    works = [
+        partial(save, adopted, content_type),
+        partial(perform, adopted.engine, _OPERATION_OF[content_type], IDS),
+    ]
+    earlier, later = works if first == "ours" else reversed(works)
 
     def wait() -> None:
-        saved.set()
-        hold.wait(600)
-
-    def theirs() -> None:
-        saved.wait(600)
-        perform(adopted.engine, _OPERATION_OF[content_type], IDS)
-
-    with ThreadPoolExecutor() as pool:
-        us, product = pool.submit(save, adopted, content_type, wait), pool.submit(theirs)
-        saved.wait(600)
-        await_waiting(adopted)
-        hold.set()
-        us.result()
-        product.result()
-
-    require_one_current_row(adopted, content_type)
-
-
-@pytest.mark.parametrize("content_type", PRODUCT_TYPES)
-def test_save_runs_while_the_product_has_not_committed(adopted: Product, content_type: ContentType) -> None:
-    adopted.roadmap("r-1", CONCEPTS)
-    inserted, hold = threading.Event(), threading.Event()
-
-    def wait() -> None:
-        inserted.set()
+        wrote.set()
         hold.wait(600)
 
     with ThreadPoolExecutor() as pool:
-        product = pool.submit(perform, adopted.engine, _OPERATION_OF[content_type], IDS, wait)
-        inserted.wait(600)
-        us = pool.submit(save, adopted, content_type)
+        waiting = pool.submit(earlier, wait)
+        wrote.wait(600)
+        other = pool.submit(later)
         await_waiting(adopted)
         hold.set()
-        product.result()
-        us.result()
+        waiting.result()
+        other.result()
 
     require_one_current_row(adopted, content_type)
 

@@ -103,7 +103,10 @@ def permits(role: str, action: str, resource: str, context: dict[str, str], **gi
         each.effect
         for each in statements(role, **given)
         if matches(action, each.actions) and matches(resource, each.resources)
-        if all(matches(context.get(key, ""), value) for key, value in each.conditions.items())
+        if all(
+            context.get(key) in (value if isinstance(value, list) else [value])
+            for key, value in each.conditions.items()
+        )
     }
 
 
@@ -249,25 +252,20 @@ def test_the_documented_command_prints_the_form_with_ids() -> None:
     f"""
     DeployRole cloudformation:DeleteStack arn:aws:cloudformation:eu-central-1:123456789012:stack/roadmaps/1
     DeployRole s3:PutObject arn:aws:s3:::b/roadmaps/code
-    DeployRole s3:GetObject arn:aws:s3:::b/roadmaps/code
     DeployRole s3:PutObject arn:aws:s3:::roadmaps-content/staged/a
-    DeployRole s3:GetObject arn:aws:s3:::roadmaps-content/staged/a
     DeployRole kms:Decrypt * kms:ViaService=s3.eu-central-1.amazonaws.com
     DeployRole kms:GenerateDataKey * kms:ViaService=s3.eu-central-1.amazonaws.com
-    DeployRole secretsmanager:GetSecretValue {SECRET}
     DeployRole iam:PassRole ${{ExecutionRole.Arn}} iam:PassedToService=cloudformation.amazonaws.com
     DeployRole iam:PassRole arn:aws:iam::123456789012:role/roadmaps-ConsoleRole-1 iam:PassedToService=lambda.amazonaws.com
     DeployRole rds:FailoverDBCluster * aws:ResourceTag/first-day=roadmaps
     ExecutionRole sts:AssumeRole * aws:SourceAccount=123456789012
     ExecutionRole s3:GetObject arn:aws:s3:::b/roadmaps/code
     ExecutionRole wafv2:AssociateWebACL arn:aws:apigateway:eu-central-1::/restapis/1/stages/live
-    ExecutionRole iam:DeleteRole arn:aws:iam::123456789012:role/roadmaps-PlanRole-1
     ExecutionRole iam:PassRole arn:aws:iam::123456789012:role/roadmaps-PlanRole-1 iam:PassedToService=lambda.amazonaws.com
     ExecutionRole iam:PassRole arn:aws:iam::123456789012:role/roadmaps-Shifts-1 iam:PassedToService=codedeploy.amazonaws.com
     ExecutionRole iam:PassRole arn:aws:iam::123456789012:role/roadmaps-Run-1 iam:PassedToService=states.amazonaws.com
     ExecutionRole kms:TagResource * aws:RequestTag/environment=prod
     ExecutionRole kms:TagResource * aws:ResourceTag/environment=prod
-    ExecutionRole kms:ScheduleKeyDeletion * aws:ResourceTag/environment=prod
     ExecutionRole kms:DescribeKey *
     ExecutionRole cloudformation:CreateChangeSet arn:aws:cloudformation:eu-central-1:aws:transform/Serverless-2016-10-31
     ExecutionRole logs:ListLogDeliveries *

@@ -30,6 +30,15 @@ def test_a_recovery_is_changed_and_its_new_state_is_printed(
         assert result.exit_code == 0
 
 
+def test_a_recovery_is_followed_in_whole_lines(roadmap: Roadmap) -> None:
+    """Regression: in a pipe, one line was cut at 80 characters, and the table began in it."""
+    counts = {"total": 40, "waiting": 0, "running": 0, "recovered": 8, "still_failing": 31, "refused": 1}
+    ended = example("RecoveryAnswer", state="completed", ended_at="2026-12-03T06:00:00Z", counts=counts)
+    api = Api(example("RecoveryPreview"), ended)
+    result = roadmap(api, "heal", "--reason", "why", "--yes")
+    assert result.stderr.endswith("40/40 ended: 0 running, 8 recovered, 31 still failing, 1 refused\n")
+
+
 @pytest.mark.parametrize("arguments", [(), ("t-1", "--recovery", "rec-1")], ids=["neither", "both"])
 def test_cancel_needs_either_a_task_or_a_recovery(arguments: tuple[str, ...], roadmap: Roadmap) -> None:
     api = Api({})

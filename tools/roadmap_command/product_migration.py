@@ -163,7 +163,7 @@ def _roles(connection: Connection, database: str) -> Roles:
     except NoMemberError:
         user, wanted = connection.engine.url.username, ", ".join(roles)
         raise RefusedError(
-            f"{user} may not act as {wanted}: use the URL of a superuser, or of a member"
+            f"{user} may not act as {wanted}: use the URL of a superuser, or of the migrator"
         ) from None
     return roles
 

@@ -289,12 +289,13 @@ def print_change(recovery: RecoveryAnswer, *, as_json: bool) -> None:
 
 def follow(client: Client, recovery: RecoveryAnswer) -> RecoveryAnswer:
     """Show a recovery's progress until it ends or is paused; return its last state."""
-    with Live(console=errors, refresh_per_second=4) as live:
+    bar = Live(console=errors, refresh_per_second=4, transient=True)
+    with bar if errors.is_terminal else errors.working(f"recovery {recovery.recovery_id}"):
         while recovery.ended_at is None and not recovery.state.startswith("paused"):
-            live.update(_progress(recovery))
+            bar.update(_progress(recovery))
             time.sleep(POLL_SECONDS)
             recovery = client.recovery(recovery.recovery_id)
-        live.update(_progress(recovery))
+    errors.print(_progress(recovery))
     return recovery
 
 
