@@ -101,13 +101,13 @@ def without_links(content_type: str, content: dict[str, Any], dead: Collection[s
 def _links_of_text(markdown: str) -> Iterator[tuple[re.Match[str], str]]:
     """The links outside code, and their URLs. The time is linear in the length of the text."""
     without_blocks = FENCE.sub(lambda block: re.sub(r"[^\n]", " ", block[0]), markdown)
-    without_code = "".join(map(_without_spans, without_blocks.splitlines(keepends=True)))
+    without_code = "".join(map(_without_code_spans, without_blocks.splitlines(keepends=True)))
     for found in LINK.finditer(without_code):
         if url := found["url"] or _without_punctuation(found["bare"]):
             yield found, url
 
 
-def _without_spans(line: str) -> str:
+def _without_code_spans(line: str) -> str:
     """A line with spaces for code: from a run of backticks to the next one of the same length."""
     parts = re.split("(`+)", line)
     last = {ticks: number for number, ticks in enumerate(parts) if number % 2}

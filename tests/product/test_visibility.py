@@ -340,6 +340,28 @@ def test_a_trigger_of_the_product_that_our_role_may_not_run_is_named_with_its_gr
     assert deployment.findings() == {}
 
 
+@pytest.mark.parametrize(
+    ("body", "grant"),
+    [
+        ("IF EXISTS (SELECT FROM public.audit) THEN NULL; END IF;", "SELECT ON audit"),
+        ("TG_ARGV := ARRAY(SELECT what FROM public.audit);", "SELECT ON audit"),
+        ("WITH w AS (SELECT TG_OP AS what) INSERT INTO public.audit SELECT what FROM w;", "… ON audit"),
+        ("INSERT INTO public.seen VALUES (TG_OP);", "INSERT ON seen"),
+    ],
+    ids=["an expression", "an assignment", "a statement with WITH", "a view"],
+)
+def test_whatever_a_trigger_of_the_product_does_its_denied_right_is_named(
+    deployment: Deployment, body: str, grant: str
+) -> None:
+    deployment.product.failed(["r-1:c"])
+    deployment.migrate()
+    audit = AUDIT.replace("CREATE FUNCTION", "CREATE VIEW seen AS TABLE audit; CREATE FUNCTION")
+    insert = "INSERT INTO public.audit VALUES (TG_OP);"
+    deployment.product.execute(audit.format("roadmap_tasks").replace(insert, body))
+    with pytest.raises(InsufficientPrivilegeError, match=f"function audited: GRANT {grant} TO the writer"):
+        retry(deployment.services)
+
+
 def test_a_text_with_values_is_not_shown(deployment: Deployment) -> None:
     """A trigger may raise any text with any code."""
     deployment.product.failed(["r-1:c"])

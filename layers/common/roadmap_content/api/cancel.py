@@ -50,7 +50,7 @@ def cancel_task(
     def cancel(connection: Connection) -> tuple[Task, str, bool]:
         lock_task(connection, task_id, user_id)  # otherwise a claim may come between these statements
         task = read_task(connection, task_id, user_id)
-        if user_id is not None:
+        if user_id is not None:  # an erasure cancels the tasks of its user itself, as an operator may
             services.require_permitted(connection, task_id)
         own, _ = read_product_work(connection, task_id)
         if is_at_work_elsewhere(own):
@@ -59,7 +59,7 @@ def cancel_task(
             raise NotCancellableError(f"task {task_id} is completed")
         is_cancelled_now = task.status != "cancelled"
         status = "cancelled"
-        if is_cancelled_now:
+        if is_cancelled_now:  # first, also if the task is then completed: that lifts a cancellation
             by = actor.partition(":")[0]  # no name: the row is another user's, and the event has it
             cancel_row(connection, task_id, f"Cancelled by {by}" + (f": {reason}" if reason else ""))
             forget_next_attempt(connection, task_id, task.attempt)

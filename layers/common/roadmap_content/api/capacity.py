@@ -89,7 +89,7 @@ def set_capacity(services: Services, request: CapacityRequest, actor: str, deadl
     """Change the capacity, and start attempts that it now permits.
 
     Raises:
-        InvalidRequestError: the request changes nothing.
+        InvalidRequestError: the request names no value. One that names the present values does nothing.
         DatabaseUnavailableError: nothing was changed, or the same request may be sent again.
     """
     if set(request.model_dump(exclude={"reason"}).values()) == {None}:

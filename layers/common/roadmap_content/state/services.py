@@ -115,7 +115,7 @@ class Capability:
     """
 
     exclusion: Exclusion | None = None
-    """Asked before a request's decision, and again in the transaction of a claim, a cancellation or a
+    """Asked before a request's decision, and again in the transaction of a claim, a user's cancellation or a
     restore, when it has locked the task's or the roadmap's row, before the queue's.
     """
 

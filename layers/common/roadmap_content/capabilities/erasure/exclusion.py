@@ -1,5 +1,5 @@
-"""The exclusion by an erasure: while it runs, nothing starts, cancels or restores a task of its user. Every
-step that claims imports this module, so it imports no model of the API.
+"""The exclusion by an erasure: while it runs, nothing starts or restores a task of its user, and only it
+and operators cancel one. Every step that claims imports this module, so it imports no model of the API.
 """
 
 from collections.abc import Sequence

@@ -242,7 +242,7 @@ def _scope_of(services: Services, recovery: Recovery, task: WaitingTask, deadlin
         revisions = decode_revisions(task.items)
         return Scope(regenerate=True, revisions=revisions, instruction=recovery.instruction)
     cause = cause_of(recovery.filter)
-    if not cause or task.attempt is None:
+    if not cause or task.attempt is None:  # a deleted task: its retry is refused
         return WHOLE_TASK
     failures = transact(services.engine, failures_of_attempt, deadline, task.task_id, task.attempt)
     of_cause = [item for item, failure in failures.items() if has_cause(failure, cause)]

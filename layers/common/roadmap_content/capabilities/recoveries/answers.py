@@ -44,7 +44,7 @@ def list_recovery_tasks(
     read_recovery(connection, recovery_id)
     list_name = f"recovery tasks {recovery_id} {result or ''}"
     (after,) = decode_cursor(list_name, cursor, tuple[Integer]) or (0,)
-    found = read_tasks(connection, recovery_id, result, min(after, MAX_TASKS), limit + 1)
+    found = read_tasks(connection, recovery_id, result, min(after, MAX_TASKS), limit + 1)  # 32 bits
     rows, next_cursor = page_of(list_name, found, limit, lambda row: [row.position])
     return RecoveryTaskPage(
         items=[RecoveryTask.model_validate(row, from_attributes=True) for row in rows],

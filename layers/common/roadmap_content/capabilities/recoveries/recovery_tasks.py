@@ -205,6 +205,8 @@ class WaitingTask(NamedTuple):
     task_id: str
     status: str | None
     attempt: int | None
+    """0: it was never attempted. `None`, as for `status`: it has been deleted."""
+
     items: Mapping[str, Mapping[str, str]] | None
     """The items to regenerate with the revisions to replace; `None`: missing items are retried."""
 

@@ -95,7 +95,8 @@ def _members(text: str, start: int) -> Iterator[tuple[str, int, int]]:
 
 def _find_concepts(text: str, start: int, level: int) -> tuple[list[Span], int]:
     """Find the concepts in the object at `start`, which has the list of `level`; also return the object's
-    end. Of a duplicate list, the last one counts, as in decoding.
+    end. Of a duplicate key, the last one counts, as in decoding: the framework has been read, so it is a
+    list.
     """
     concepts: list[Span] = []
     position = start + 1

@@ -84,10 +84,11 @@ class Denial(NamedTuple):
 
 _DENIED = re.compile(r"permission denied for (?P<type>[a-z ]+) (?P<target>[A-Za-z0-9_$]{1,63})")
 _IN_FUNCTION = re.compile(
-    r'(SQL statement "\s*(?P<verb>INSERT|UPDATE|DELETE|SELECT)\b.*)?^PL/pgSQL function '
-    r"(\w+\.)?(?P<function>\w+)\(\)",
-    re.DOTALL | re.MULTILINE | re.IGNORECASE,
+    r'(?:(?:SQL statement "\s*(?P<verb>\w+)|(?:PL/pg)?SQL (?:expression|assignment) ").*)?'
+    r"^PL/pgSQL function (?:\w+\.)?(?P<function>\w+)\(\)",
+    re.DOTALL | re.MULTILINE,
 )
+_RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 
 def denial(message: str, context: str) -> Denial | None:
@@ -101,9 +102,14 @@ def denial(message: str, context: str) -> Denial | None:
     if not (inner := _IN_FUNCTION.match(context)):
         return Denial(target, "", message)
     function = inner["function"]
-    right = {"schema": "USAGE", "function": "EXECUTE", "sequence": "USAGE"}.get(kind)
-    right = right or (inner["verb"] or "SELECT").upper()  # of a table: what the statement does
-    place = target if kind == "table" else f"{kind.upper()} {target}"
+    if right := {"schema": "USAGE", "function": "EXECUTE", "sequence": "USAGE"}.get(kind):
+        place = f"{kind.upper()} {target}"
+    else:  # a table or a view
+        verb = (inner["verb"] or "SELECT").upper()  # an expression and an assignment only read
+        right, place = (
+            verb if verb in _RIGHTS else "…",
+            target,
+        )  # a statement that begins with WITH does any of them
     mending = f", in the product's function {function}: GRANT {right} ON {place} TO the writer"
     return Denial(target, function, message + mending)
 

@@ -101,7 +101,9 @@ ORDER BY place, statement
 
 
 class StillOpenError(PermanentError, code="StillOpen"):
-    """Work of this system is not over, or the product uses a function of it. Nothing was changed."""
+    """Work of this system is not over, the product uses a function of it, or a newer release is installed.
+    Nothing was changed.
+    """
 
 
 class LeaveRequest(Payload):
@@ -128,7 +130,8 @@ def leave_database(request: LeaveRequest, services: Services, deadline: Deadline
     """Remove everything in one transaction. Can be repeated.
 
     Raises:
-        StillOpenError: an attempt or an erasure is not over; or an object of the product uses a function.
+        StillOpenError: an attempt or an erasure is not over; an object of the product uses a
+            function; or a newer release has migrated the database.
         DataRefusedError, DatabaseUnavailableError: nothing was changed.
     """
     engine = services.open_engine(statement_timeout=max(1, int(deadline.remaining - RESERVE)))

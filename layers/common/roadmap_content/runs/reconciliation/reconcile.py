@@ -105,7 +105,7 @@ def _sweep(request: ReconcileRequest, services: Services, deadline: Deadline) ->
     changes nothing of tasks, if much content is gone (`content_loss.py`) and no operator accepts that.
     """
     started, is_scheduled = time.monotonic(), request.time is not None
-    places: dict[str, str] = {}
+    places: dict[str, str] = {}  # of the scans, which continue there and write where they end
     run_jobs(BEFORE_THE_DECISION, services, deadline)
     try:
         held = None if request.accept_loss else why_held(services, deadline)
