@@ -84,7 +84,7 @@ class Denial(NamedTuple):
 
 _DENIED = re.compile(r"permission denied for (?P<type>[a-z ]+) (?P<target>[A-Za-z0-9_$]{1,63})")
 _IN_FUNCTION = re.compile(
-    r'(?:(?:SQL statement "\s*(?P<verb>\w+)|(?:PL/pg)?SQL (?:expression|assignment) ").*)?'
+    r'(?:(?:SQL statement "\s*+(?P<verb>\w*+)|(?:PL/pg)?SQL (?:expression|assignment) ").*)?'
     r"^PL/pgSQL function (?:\w+\.)?(?P<function>\w+)\(\)",
     re.DOTALL | re.MULTILINE,
 )
