@@ -370,8 +370,8 @@ def post_retry(
     caller = api.caller
     user = caller.changes_for(user_id)
     scope = changing(Scope(concept_id, content_type, regenerate), change)
-    if force_checkpoint and scope != WHOLE_TASK:
-        raise InvalidRequestError("force_checkpoint cannot be combined with a part of the items")
+    if force_checkpoint and (take_over or scope != WHOLE_TASK):
+        raise InvalidRequestError("force_checkpoint cannot be combined with take_over or a part of the items")
     if dry_run:
         modes = {"take_over": take_over, "force_checkpoint": force_checkpoint}
         return respond(200, preview_retry(api.services, task_id, user, api.deadline, scope, **modes))

@@ -279,6 +279,7 @@ def test_a_retry_can_be_limited_and_can_regenerate(pipeline: Pipeline, ask: Ask,
     assert retry(content_type="video").status == 422
     assert retry(**part, force_checkpoint="true").status == 422
     assert retry(regenerate="true", force_checkpoint="true").status == 422
+    assert retry(take_over="true", force_checkpoint="true").status == 422
     answer = retry(**part, regenerate="true")
     assert (answer.status, answer.body["items_to_retry"]) == (202, counts(tutorial=1))
     newest, first = get("/tasks/t-0/attempts").body["items"]

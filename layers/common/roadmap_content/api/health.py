@@ -310,6 +310,7 @@ def attention_for(
     the clock; `stop` the stop of generation; `differences` the number of findings about the database;
     `of_capabilities` has theirs; `unavailable` is what a role cannot do.
     """
+    # The results of an overdue sweep are old: that it is overdue is what a person should know.
     values = {
         "database_unavailable": unavailable,
         "database": differences,

@@ -16,6 +16,7 @@ _IDS = uuid.UUID("b8d2a0c4-9f51-5d55-9b0c-6f0d1f6a2e11")
 
 LOG_EXISTS = text("SELECT to_regclass('execution_logs') IS NOT NULL")
 
+# Inserts entries with the types of the product's table. The category and the step are words of its log.
 INSERT_LOGS = text("""
 INSERT INTO execution_logs (id, task_id, roadmap_id, concept_id, level, category, step, agent_name, message,
     details, created_at)

@@ -160,7 +160,8 @@ class TableStatements(NamedTuple):
 
     current: Callable[[str], str]
     """SQL expression of a roadmap's id → a statement that selects the current row of every completed item,
-    for `project`, and its `revision`: the id of its current content.
+    for `project`, its `generated_at` as the table has it, without a zone, and its `revision`: the id of its
+    current content.
     """
 
     item: Callable[[str], str]
@@ -240,6 +241,7 @@ def table_statements(
     identity, of_version = key, "CAST(:version AS integer) IS NULL"
     if version is not None:
         identity = f"{key}, {version}"
+        # As texts, because the product may change the column's type.
         of_version = f"({of_version} OR CAST({version} AS text) = CAST(:version AS text))"
 
     def item(concept_id: str) -> str:

@@ -58,7 +58,7 @@ SELECT CAST(c.relname AS text) AS table_name, has_table_privilege(c.oid, 'SELECT
     array_agg(CAST(a.attname AS text)) AS columns,
     coalesce(array_agg(CAST(a.attname AS text)) FILTER (WHERE a.attnotnull), '{}') AS required
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-WHERE c.relnamespace = CAST(current_schema() AS regnamespace) AND c.relkind IN ('r', 'p', 'v')
+WHERE c.relnamespace = CAST(quote_ident(current_schema()) AS regnamespace) AND c.relkind IN ('r', 'p', 'v')
     AND (c.relname LIKE 'content\\_%' OR c.relname = 'generation_tokens' OR c.relname = ANY(:product))
 GROUP BY c.oid ORDER BY c.relname
 """)
@@ -258,7 +258,7 @@ def erase_rows(
     locked the page (`lock_subjects`).
     """
     known = rules(connection)
-    ours, of_product = count_rows(connection, subjects, known)
+    ours, of_product = count_rows(connection, subjects, known)  # with the failures
     forget_failures(connection, hooks, subjects.tasks)
     for rule in known:  # ours last: the triggers of the product's tables write into them
         if rule.condition and (product_rows or not rule.is_of_product):

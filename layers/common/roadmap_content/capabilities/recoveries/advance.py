@@ -78,8 +78,8 @@ _STOP_REASONS = {  # of the tasks that a stopped recovery does not start
 
 
 def advance(services: Services, recovery_id: str, deadline: Deadline) -> None:
-    """Record ended tasks, and start as many as the limits allow.
-    Raises DatabaseUnavailableError, ExecutionsUnavailableError: it can be repeated.
+    """Record ended tasks, and start as many as the limits allow. If one cannot be started now, stop: the
+    sweep goes on. Raises DatabaseUnavailableError: it can be repeated.
     """
     has_place_left = True
     while has_place_left and deadline.remaining > START_SECONDS + RESERVE:

@@ -241,15 +241,20 @@ def heading_in(line: str) -> str | None:
     return None if match is None else match[1].rstrip("#").rstrip() or match[1]
 
 
+_NOT_PROSE = re.compile(r"[#|>!]|([-*+]|\d{1,9}[.)]) ")
+
+
 def _paragraph(lines: list[str]) -> list[str]:
-    """The lines of the first paragraph of prose: neither a heading, a list, a table, a quote nor code."""
+    """The lines of the first paragraph of prose: neither a heading, a list, a table, a quote, an image
+    nor code.
+    """
     prose: list[str] = []
     in_code = False
     for line in lines:
         if line.startswith("```"):
             in_code = not in_code
             continue
-        if in_code or not line or line.startswith(("#", "|", ">", "- ", "* ", "!")):
+        if in_code or not line or _NOT_PROSE.match(line):
             if prose:
                 break
             continue

@@ -144,12 +144,16 @@ class ItemGeneration:
             return failure
 
     def _apply_remedy(self, item: Item) -> NextAction:
-        """Apply the item's present remedy, and return it. Another holder of its lock may have staged it."""
+        """Apply the item's present remedy, and return it; `SAVE` also if somebody else has saved the item.
+        Another holder of its lock may have staged it.
+        """
         remedy, refusal = self._remedy(item)
         generates = remedy in (NextAction.GENERATE, NextAction.REJECT_AND_GENERATE)
         if generates and self._is_saved_since_the_plan(item):
             logger.info("item_saved_since_the_plan", item=item)
-            return NextAction.SAVE
+            return (
+                NextAction.SAVE
+            )  # Save finds the row, and reports no failure for an item that is not staged
         match remedy:
             case NextAction.SAVE:
                 pass
