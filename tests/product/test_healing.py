@@ -265,7 +265,7 @@ def test_a_text_without_heading_or_prose_is_named_after_its_concept() -> None:
     assert code["summary"] == "Name"
 
 
-@pytest.mark.parametrize("line", ["1. first", "2) second", "+ more", "- less", "![a](b)", "> quoted", "| a |"])
+@pytest.mark.parametrize("line", ["1. first", "2) next", "+ more", "- less", "![a](b)", "> quoted", "| a |"])
 def test_the_summary_of_a_text_is_its_first_prose(line: str) -> None:
     draft = draft_from_text(f"# Title\n\n{line}\n\n2024 was prose.\n".encode(), "Name")
     assert draft is not None
