@@ -256,6 +256,27 @@ def test_a_second_attempt_does_not_raise_the_counter(waiting: Queue, at_work: bo
     assert waiting.virtual_time("b") == before
 
 
+@pytest.mark.parametrize("at_work", [False, True], ids=["no work", "at work"])
+def test_a_pause_gives_no_credit_and_takes_none_from_a_user_at_work(
+    waiting: Queue, pipeline: Pipeline, at_work: bool
+) -> None:
+    first = waiting.enter("a", queue_class=BULK, state=QueueState.RUNNING)
+    if not at_work:
+        waiting.end(first)
+    waiting.enter("b", queue_class=BULK, state=QueueState.RUNNING)
+    waiting.enter("a", queue_class=BULK)
+    pipeline.execute("UPDATE content_queue_keys SET virtual_time = 1_000 WHERE queue_key = 'user:b'")
+    pipeline.execute("UPDATE content_queue_keys SET virtual_time = 1 WHERE queue_key = 'user:a'")
+    for change in (queue.hold_attempts, queue.return_attempts):
+        with pipeline.services.engine.begin() as connection:
+            change(connection, "user:u")
+        waiting.resume(slots=9)
+        waiting.admit()  # after the pause, none of theirs waits
+    counters = pipeline.rows("SELECT queue_key, virtual_time FROM content_queue_keys WHERE class = 'bulk'")
+    by_key = {row["queue_key"]: row["virtual_time"] for row in counters}
+    assert (by_key["user:a"] < by_key["user:b"]) is at_work
+
+
 @pytest.mark.parametrize("used", [300, 40], ids=["more", "less"])
 def test_the_end_corrects_the_charge_once(waiting: Queue, used: int) -> None:
     task = waiting.enter("a", tokens=100)

@@ -13,6 +13,7 @@ from roadmap_content.contracts.api.items import ItemMap
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.bucket import Bucket, StoredEntry
+from roadmap_content.platform.storage.keys import rejected_key
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.tasks.attempts import user_start
 from roadmap_content.state.tasks.unfinished import COUNT_STUCK
@@ -222,6 +223,21 @@ def test_items_have_their_state_and_reason(pipeline: Pipeline, get: Get) -> None
     third = get("/tasks/t-0/items", {"limit": "1", "cursor": second.body["next_cursor"]})
     assert third.body["states"] == items.states[TYPES : 2 * TYPES]
     assert (third.body["first_concept"], third.body["concepts"]) == (1, 3)
+
+
+def test_the_latest_rejected_contents_are_shown_the_latest_first(
+    pipeline: Pipeline, get: Get, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The keys are not in the order of the attempts: 100 is before 11."""
+    ids, refused_at, attempts = run_with_poison(pipeline, 0), datetime.now(UTC), [*range(11, 31), 100]
+    item = Item(ids[1], ContentType.QUIZ)
+    listed = [
+        StoredEntry(rejected_key("r-0", item, attempt, "0"), 1, refused_at + timedelta(hours=attempt))
+        for attempt in sorted(attempts, key=str)
+    ]
+    monkeypatch.setattr(Bucket, "entries", lambda *_: listed)
+    shown = get("/tasks/t-0/items/quiz", {"concept_id": item.concept_id}).body["rejected"]
+    assert [content["attempt"] for content in shown] == sorted(attempts, reverse=True)[:20]
 
 
 def test_one_item_has_the_action_of_the_next_attempt(

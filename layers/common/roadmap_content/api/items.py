@@ -322,10 +322,10 @@ def _state(
 def _rejected(
     bucket: Bucket, roadmap_id: str, item: Item, failures: Sequence[ItemFailure]
 ) -> list[RejectedContent]:
-    """The item's rejected content, the latest first, with the failures that caused it."""
+    """The item's latest rejected contents, the latest first, with the failures that caused them."""
     reasons = {failure.attempt: failure for failure in failures}
-    entries = bucket.entries(rejected_prefix(roadmap_id, item))[-MAX_REJECTED:]
-    entries = sorted(entries, key=lambda entry: entry.stored_at, reverse=True)
+    found = bucket.entries(rejected_prefix(roadmap_id, item))
+    entries = sorted(found, key=lambda entry: entry.stored_at, reverse=True)[:MAX_REJECTED]
     rejected = []
     for entry in entries:
         number = entry.key.rsplit("/", 1)[-1].partition("-")[0]

@@ -179,8 +179,9 @@ def _error_of(error: GeneratorError | None) -> ContentError | None:
 
 
 def _without_answer(error: NoAnswerError) -> Answer:
-    """The record of a call that gave no content: an `Answer` if it has been paid for, so that its tokens stay
-    counted; otherwise raises the error, which decides whether the call is repeated.
+    """The record of a call that gave no content: an `Answer` if it has certainly been paid for; otherwise
+    raises the error, which decides whether the call is repeated, and whether its tokens stay counted
+    (`AnswerLostError`).
     """
     reason = str(error)
     match error.fault:

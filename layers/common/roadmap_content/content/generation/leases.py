@@ -116,8 +116,8 @@ def exchange(
     connection: Connection, lease_id: str, *, asked: float, returned: float, is_kept: bool
 ) -> Exchanged | None:
     """Return tokens to the bucket, and lease others; `None` if no quota is configured. The bucket's lease is
-    `None` if the invocation has none, also because it was ended as abandoned. A repetition after a COMMIT
-    with an unknown outcome leases or returns twice, once.
+    `None` if the invocation has none, also because it was ended as abandoned. An exchange that is repeated
+    after a COMMIT without an answer may count twice: a lease is not used, or a return is supplied twice.
     """
     row = connection.execute(READ, {"lease_id": lease_id, "is_kept": is_kept}).one_or_none()
     if row is None:

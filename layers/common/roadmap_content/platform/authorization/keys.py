@@ -153,6 +153,7 @@ class SharedSecret:
         if not current:
             self._failed_at = time.monotonic()
             raise KeysUnavailableError("JWT_SECRET_ARN: the secret contains no text")
-        # A previous version that is too short was never accepted.
+        # PyJWT raises an error for a key that is too short, whatever the token is. A previous version that is
+        # too short was never accepted, so it is not tried.
         self._secrets = (current, previous) if len(previous.encode()) >= _MIN_LENGTH else (current,)
         self._read_at = began_at

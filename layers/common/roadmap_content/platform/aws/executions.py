@@ -164,7 +164,9 @@ _REGION = re.compile("[a-z0-9-]+")
 
 
 def execution_url(execution_arn: str | None) -> str | None:
-    """The URL of an execution in the AWS console; `None` for the local cloud, which has no console."""
+    """The URL of an execution in the AWS console; `None` for the local cloud, which has no console, and
+    for what is no ARN of an execution.
+    """
     arn = execution_arn or ""
     match arn.split(":"):
         case ["arn", partition, "states", region, account, *_] if _REGION.fullmatch(region):

@@ -122,6 +122,7 @@ class ItemGeneration:
 
         self._execution_arn = request.execution_arn
         self._staged = staged
+        """Items that are staged, none of them to replace a saved one; others may be staged, too."""
 
     def prepare(self, item: Item) -> NextAction | Failure | Unprepared:
         """Prepare one item; an error of this system is returned as the item's failure."""

@@ -47,13 +47,19 @@ superseded_entries AS (
 SELECT count(*) FROM capacity
 """)
 
+# The counter of a known key to which an attempt comes: as it is while another one waits or is at work;
+# otherwise, it gets no credit for the time without work.
+_COUNTER = f"""CASE WHEN known.waiting OR EXISTS (SELECT FROM content_queue q
+        WHERE q.class = known.class AND q.queue_key = known.queue_key AND q.state IN ({AT_WORK}))
+    THEN known.virtual_time ELSE greatest(known.virtual_time, excluded.virtual_time) END"""
+
 # Inserts an attempt's entry, and its key's counter. The key is that of the tenant; or that of the task's
 # latest attempt, so that attempts that the system starts keep it; or the user.
 #
 # A new key starts above the largest counter of the class: by one, so that users who arrive between two
 # admissions are served in the order of their arrival, not of their ids. Starting at the smallest waiting one
 # would starve users with a large counter while new users keep arriving. The largest one is looked up twice,
-# because the index begins with `waiting`. A key that returns gets no credit for the time without work.
+# because the index begins with `waiting`.
 #
 # An entry of the same attempt is left from before the task's attempts were reset, as by a restored database.
 ENQUEUE = text(f"""
@@ -72,9 +78,7 @@ counter AS (
     FROM owner o
     ON CONFLICT (class, queue_key) DO UPDATE SET
         waiting = known.waiting OR excluded.waiting,
-        virtual_time = CASE WHEN known.waiting OR EXISTS (SELECT FROM content_queue q
-                WHERE q.class = known.class AND q.queue_key = known.queue_key AND q.state IN ({AT_WORK}))
-            THEN known.virtual_time ELSE greatest(known.virtual_time, excluded.virtual_time) END
+        virtual_time = {_COUNTER}
 )
 INSERT INTO content_queue (task_id, attempt, class, queue_key, state, tokens, grants, admitted_at)
 SELECT :task_id, :attempt, :class, o.queue_key, :state, :tokens, :grants,
@@ -93,8 +97,9 @@ SELECT EXISTS (SELECT FROM content_queue
 
 # Reads the facts of a decision (`Load` in `order.py`). Requires the lock of the capacity. No row while
 # generation is stopped. The cost does not depend on the number of keys that wait: of each class, an index
-# has those with an attempt at work, and another one the first two of the others. `recent_keys` are those that
-# have entered the queue recently, and do not wait: those that wait are candidates.
+# has those with an attempt at work, and another one the first two of the others: the second shows that
+# somebody else waits. `recent_keys` are those that have entered the queue recently, and do not wait: those
+# that wait are candidates. Who has entered recently has ended recently, which an index finds.
 READ_LOAD = text(f"""
 WITH keys_at_work AS MATERIALIZED (
     SELECT class, queue_key, sum(grants) AS grants FROM content_queue WHERE state IN ({AT_WORK})
@@ -257,7 +262,7 @@ WHERE a.actor = :actor AND (a.task_id, a.attempt) = (q.task_id, q.attempt) AND q
 # Gives them a class that is not admitted.
 HOLD = text(f"UPDATE content_queue q SET class = 'bulk_paused' FROM content_attempts a {_OF_ACTOR}")
 
-# Gives them their class again. A key whose attempts return has saved no credit, as one that arrives.
+# Gives them their class again, and each key its counter.
 RETURN = text(f"""
 WITH returned AS (
     UPDATE content_queue q SET class = 'bulk' FROM content_attempts a {_OF_ACTOR} RETURNING q.queue_key
@@ -267,7 +272,7 @@ SELECT DISTINCT 'bulk', r.queue_key,
     (SELECT 1 + coalesce(max(virtual_time), 0) FROM content_queue_keys WHERE class = 'bulk'), true
 FROM returned r
 ON CONFLICT (class, queue_key) DO UPDATE SET waiting = true,
-    virtual_time = greatest(known.virtual_time, CASE WHEN known.waiting THEN 0 ELSE excluded.virtual_time END)
+    virtual_time = {_COUNTER}
 """)
 
 _TENANT_CHARACTERS = 200
