@@ -272,7 +272,7 @@ def test_the_documented_command_prints_the_form_with_ids() -> None:
     Boundary secretsmanager:GetSecretValue {SECRET}
     Boundary secretsmanager:GetSecretValue arn:aws:secretsmanager:eu-central-1:123456789012:secret:ErasureKey-1
     Boundary kms:Decrypt * kms:ViaService=secretsmanager.eu-central-1.amazonaws.com
-    """.strip().splitlines(),  # noqa: E501
+    """.strip().splitlines(),  # noqa: E501 - a table
 )  # the tag of a new key may not be known for minutes
 def test_a_role_may_do_its_work_under_its_conditions(request_: str) -> None:
     role, action, resource, *conditions = request_.split()

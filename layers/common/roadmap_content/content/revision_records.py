@@ -26,7 +26,6 @@ _REASON = text("SELECT set_config('roadmap_content.reason', 'an earlier revision
 REMOVE_FORMER = remove_former_sql({kind.table: name for name, kind in CONTENT_KINDS.items()})
 
 # Deferred constraints of the product would otherwise refuse the COMMIT, outside the savepoint of the restore.
-# A refusal is then one of the statement's, not of the COMMIT.
 _IMMEDIATE = text("SET CONSTRAINTS ALL IMMEDIATE")
 
 
@@ -43,6 +42,7 @@ class RevisionSource(NamedTuple):
 
 
 def revisions_of(connection: Connection, roadmap_id: str, item: Item) -> Sequence[Any]:
+    """The newest revisions of an item, those in the content table first."""
     listing = text(CONTENT_KINDS[item.content_type].sql.listing)
     return connection.execute(listing, _of_item(roadmap_id, item)).all()
 

@@ -49,6 +49,7 @@ COMPLETE = text(
 
 
 def complete_concepts(connection: Connection, roadmap_id: str, concept_ids: Sequence[str]) -> Sequence[str]:
+    """The concepts of `concept_ids` that have a completed row of every content type."""
     if not concept_ids:
         return []
     parameters = {"roadmap_id": roadmap_id, "concept_ids": json.dumps(concept_ids)}
@@ -157,6 +158,7 @@ FROM found GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 
 
 def count_origins(connection: Connection) -> Sequence[Any]:
+    """The number of current items, and of refused contents, per generator, model, prompt and content type."""
     return connection.execute(COUNT_ORIGINS).all()
 
 

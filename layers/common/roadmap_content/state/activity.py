@@ -54,4 +54,5 @@ LEFT JOIN items_of_hours USING (hour) LEFT JOIN tokens_of_hours USING (hour) ORD
 
 
 def read_activity(connection: Connection) -> Sequence[Any]:
+    """One row for each of the last 24 hours, the oldest first."""
     return connection.execute(ACTIVITY).all()

@@ -94,6 +94,7 @@ class DueTask(NamedTuple):
 
 
 def next_tasks(connection: Connection, after: str, limit: int) -> Sequence[str]:
+    """The next tasks that have attempts."""
     return connection.scalars(PAGE, {"after": after, "limit": limit}).all()
 
 

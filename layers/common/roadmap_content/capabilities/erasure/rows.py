@@ -318,10 +318,12 @@ def erase_names(
 
 
 def is_named(connection: Connection, user_id: str) -> bool:
+    """Whether a row of ours names a task of the user."""
     return bool(connection.scalar(IS_NAMED, {"user_id": user_id}))
 
 
 def named_texts(connection: Connection, roadmap_ids: Sequence[str]) -> list[str]:
+    """The URLs of the texts that the product's rows of roadmaps name."""
     return [url for url in connection.scalars(TEXTS, {"roadmaps": list(roadmap_ids)}) if url]
 
 

@@ -100,10 +100,12 @@ def read_group(connection: Connection, group_id: str) -> Any:  # noqa: ANN401 - 
 
 
 def read_hours(connection: Connection, since: datetime) -> Sequence[Any]:
+    """The failed items of each hour since then, of all groups."""
     return connection.execute(HOURS, {"since": since}).all()
 
 
 def read_healed_groups(connection: Connection, since: datetime) -> Sequence[Any]:
+    """The groups that had failures since then and have none now."""
     return connection.execute(HEALED, {"since": since}).all()
 
 

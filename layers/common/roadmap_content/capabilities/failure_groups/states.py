@@ -87,6 +87,7 @@ def change_group(connection: Connection, group_id: str, actor: str, request: "Gr
 
 
 def group_changes(connection: Connection, group_id: str, limit: int) -> Sequence[Any]:
+    """The latest changes of a group, newest first."""
     return connection.execute(CHANGES, {"group_id": group_id, "limit": limit}).all()
 
 

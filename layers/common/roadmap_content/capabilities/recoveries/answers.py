@@ -44,7 +44,8 @@ def list_recovery_tasks(
     read_recovery(connection, recovery_id)
     list_name = f"recovery tasks {recovery_id} {result or ''}"
     (after,) = decode_cursor(list_name, cursor, tuple[Integer]) or (0,)
-    found = read_tasks(connection, recovery_id, result, min(after, MAX_TASKS), limit + 1)  # 32 bits
+    after = min(after, MAX_TASKS)  # a larger number may not fit into the column
+    found = read_tasks(connection, recovery_id, result, after, limit + 1)
     rows, next_cursor = page_of(list_name, found, limit, lambda row: [row.position])
     return RecoveryTaskPage(
         items=[RecoveryTask.model_validate(row, from_attributes=True) for row in rows],

@@ -150,11 +150,13 @@ def read_recovery(connection: Connection, recovery_id: str, *, lock: bool = Fals
 
 
 def read_recoveries(connection: Connection, after: tuple[datetime, str] | None, limit: int) -> list[Recovery]:
+    """A page of recoveries, newest first."""
     created_at, recovery_id = after or (None, "")
     return _read(connection, PAGE, {"created_at": created_at, "recovery_id": recovery_id, "limit": limit})
 
 
 def recoveries_of_group(connection: Connection, group_id: str, limit: int) -> list[Recovery]:
+    """The latest recoveries with a failure group in their filter, newest first."""
     return _read(connection, OF_GROUP, {"group_id": group_id, "limit": limit})
 
 
@@ -169,6 +171,7 @@ def count_unfinished_recoveries(connection: Connection) -> HealthPart:
 
 
 def unfinished_recoveries(connection: Connection) -> Sequence[str]:
+    """The recoveries with something to do, the one that was advanced longest ago first."""
     return connection.scalars(UNFINISHED).all()
 
 
@@ -190,6 +193,7 @@ def write_recovery(
 
 
 def add_tokens(connection: Connection, recovery_id: str, tokens: int, paid: int) -> None:
+    """Count the tokens of tasks that have ended; `paid` of them used some."""
     connection.execute(ADD_TOKENS, {"recovery_id": recovery_id, "tokens": tokens, "paid": paid})
 
 

@@ -226,6 +226,7 @@ FROM (SELECT task_id, items, row_number() OVER (ORDER BY created_at, task_id) AS
 
 
 def read_tasks_to_undo(connection: Connection, recovery_id: str) -> Sequence[Any]:
+    """The tasks that a recovery has regenerated, without those that are undone completely."""
     return connection.execute(TO_UNDO, {"recovery_id": recovery_id}).all()
 
 
@@ -246,6 +247,7 @@ def count_tasks(connection: Connection, recovery_id: str) -> Counts:
 
 
 def read_ends(connection: Connection, recovery_id: str, most: int) -> Sequence[tuple[datetime, int]]:
+    """Times at which tasks of a recovery ended, in order, each with the number of tasks that had ended."""
     return [
         (row.ended_at, row.number)
         for row in connection.execute(ENDS, {"recovery_id": recovery_id, "most": most})
@@ -272,12 +274,14 @@ def read_progress(connection: Connection, recovery_id: str, breaker: int = 0) ->
 
 
 def running_tasks(connection: Connection, recovery_id: str) -> list[RunningTask]:
+    """The started tasks without a result, with their current state in the tables."""
     return [RunningTask(*row) for row in connection.execute(RUNNING, {"recovery_id": recovery_id})]
 
 
 def waiting_tasks(
     connection: Connection, recovery_id: str, limit: int, *, canary_only: bool
 ) -> list[WaitingTask]:
+    """The next tasks of a recovery to start, `limit` at most."""
     parameters = {"recovery_id": recovery_id, "canary": canary_only, "limit": limit}
     return [WaitingTask(*row) for row in connection.execute(WAITING, parameters)]
 
@@ -307,6 +311,7 @@ def claim_task(connection: Connection, recovery_id: str, task: WaitingTask, atte
 def end_task(
     connection: Connection, recovery_id: str, task: WaitingTask, result: TaskResult, reason: str
 ) -> None:
+    """Record the result of a task for which no attempt was claimed."""
     parameters = {"recovery_id": recovery_id, "task_id": task.task_id, "result": result, "reason": reason}
     connection.execute(END, parameters)
 
@@ -333,4 +338,5 @@ def read_tasks(
 
 
 def waiting_attempts(connection: Connection, actor: str) -> Sequence[tuple[str, int]]:
+    """The waiting attempts that an actor has claimed, with their tasks."""
     return [(row.task_id, row.attempt) for row in connection.execute(WAITING_OF_ACTOR, {"actor": actor})]

@@ -69,6 +69,7 @@ class FunctionModel:
 
     @property
     def socket_timeout(self) -> float:
+        """Timeout of a call, in seconds."""
         return self.function.seconds
 
     def question(self, request: GenerationRequest) -> GenerationRequest:

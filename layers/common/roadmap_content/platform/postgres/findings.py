@@ -61,6 +61,7 @@ def record_denial(connection: Connection, denied: Denial, sqlstate: str) -> None
 
 
 def read_findings(connection: Connection) -> Sequence[DatabaseFinding]:
+    """The newest finding of each object."""
     return [DatabaseFinding(*row) for row in connection.execute(READ)]
 
 

@@ -94,14 +94,17 @@ def plan_checks(connection: Connection, limit: int) -> int:
 
 
 def forget_unchecked_tasks(connection: Connection) -> None:
+    """Delete the due checks of tasks that a sweep does not check."""
     connection.execute(FORGET)
 
 
 def due_tasks(connection: Connection) -> Sequence[str]:
+    """The finished tasks that are due for a check, the longest wait first."""
     return connection.scalars(DUE).all()
 
 
 def finished_tasks(connection: Connection) -> Sequence[str]:
+    """All finished tasks of ours, the longest time without a check first."""
     return connection.scalars(FINISHED).all()
 
 

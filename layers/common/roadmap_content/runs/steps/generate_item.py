@@ -152,9 +152,8 @@ class ItemGeneration:
         generates = remedy in (NextAction.GENERATE, NextAction.REJECT_AND_GENERATE)
         if generates and self._is_saved_since_the_plan(item):
             logger.info("item_saved_since_the_plan", item=item)
-            return (
-                NextAction.SAVE
-            )  # Save finds the row, and reports no failure for an item that is not staged
+            # Save finds the row, and reports no failure for an item that is not staged.
+            return NextAction.SAVE
         match remedy:
             case NextAction.SAVE:
                 pass

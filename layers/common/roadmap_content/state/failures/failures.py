@@ -111,6 +111,7 @@ FROM content_failures WHERE task_id = :task_id AND content_fingerprint IS NOT NU
 
 
 def failures_of_item(connection: Connection, task_id: str, item: Item) -> Sequence[Any]:
+    """The failures of one item in all attempts, the latest first."""
     return connection.execute(OF_ITEM, {"task_id": task_id, **item._asdict()}).all()
 
 
@@ -137,22 +138,26 @@ def record_failures(
 
 
 def withdraw_failures(connection: Connection, task_id: str, attempt: int, items: Collection[Item]) -> None:
+    """Delete the failures of items that an attempt has saved."""
     rows = [item._asdict() for item in items]
     for chunk in _chunks(rows):
         connection.execute(WITHDRAW, {"task_id": task_id, "attempt": attempt, "items": json.dumps(chunk)})
 
 
 def failures_of_attempt(connection: Connection, task_id: str, attempt: int) -> dict[Item, Failure]:
+    """The items that failed in an attempt, with the reasons."""
     failures = connection.scalar(OF_ATTEMPT, {"task_id": task_id, "attempt": attempt})
     return {failure.item: failure for _, failure in starmap(_seen, failures)}
 
 
 def times_of_failures(connection: Connection, task_id: str, attempt: int) -> dict[str, str]:
+    """The time of the last failure of each concept in an attempt."""
     rows = connection.execute(TIMES, {"task_id": task_id, "attempt": attempt})
     return {row.concept_id: row.occurred_at for row in rows}
 
 
 def latest_failures(connection: Connection, task_id: str, attempt: int) -> dict[Item, Failure]:
+    """The last failure of each item up to an attempt."""
     failures = connection.scalar(LATEST, {"task_id": task_id, "attempt": attempt})
     return {failure.item: failure for _, failure in starmap(_seen, failures)}
 
@@ -180,6 +185,7 @@ def refusals(
 
 
 def refused_items(connection: Connection, task_id: str) -> frozenset[Item]:
+    """The items of a task with content that was refused as invalid, in any attempt."""
     items = connection.scalar(REFUSED, {"task_id": task_id})
     return frozenset(Item(concept_id, ContentType(content_type)) for concept_id, content_type in items)
 

@@ -118,9 +118,11 @@ def change_capacity(connection: Connection, slots: int, stopped_reason: str | No
 
 
 def queue_by_class(connection: Connection) -> list[ClassInQueue]:
+    """The attempts that wait or work, by class; interactive first."""
     return [ClassInQueue.model_validate(row._mapping) for row in connection.execute(BY_CLASS)]
 
 
 def queue_by_key(connection: Connection, limit: int) -> list[UserInQueue]:
+    """The attempts that wait or work, by user or tenant; the longest queues first."""
     rows = connection.execute(BY_KEY, {"limit": limit})
     return [UserInQueue.model_validate(row._mapping) for row in rows]

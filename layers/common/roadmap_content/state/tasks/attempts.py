@@ -322,10 +322,12 @@ def has_execution(connection: Connection, task_id: str, attempt: int, execution_
 
 
 def cancel_attempt(connection: Connection, task_id: str, attempt: int) -> None:
+    """Record that an attempt without a recorded end is cancelled."""
     connection.execute(CANCEL, {"task_id": task_id, "attempt": attempt})
 
 
 def end_attempts_of_deleted_tasks(connection: Connection) -> None:
+    """Record the end of the open attempts of tasks that the product has deleted."""
     connection.execute(END_OF_DELETED_TASKS)
 
 

@@ -66,4 +66,5 @@ def processing_tasks(connection: Connection, older_than: timedelta, limit: int |
 
 
 def count_stuck_tasks(connection: Connection, older_than: timedelta, limit: int) -> int:
+    """The number of tasks in `processing`, not waiting, and without progress for a long time."""
     return int(connection.scalar(COUNT_STUCK, {"seconds": older_than.total_seconds(), "limit": limit}) or 0)
