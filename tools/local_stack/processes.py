@@ -1,11 +1,13 @@
 """Processes on this machine: servers, started on a free port and always stopped, and commands."""
 
+import errno
 import os
 import secrets
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,8 +15,8 @@ from typing import NamedTuple
 
 import psutil
 
-from .builds import REPOSITORY
-from .errors import CommandFailedError
+from .builds import LOCAL, REPOSITORY
+from .errors import CommandFailedError, LocalServiceError
 
 HOST = "127.0.0.1"
 
@@ -148,3 +150,21 @@ def run(*command: str | Path, environment: Mapping[str, str] | None = None) -> O
     if done.returncode:
         raise CommandFailedError(f"{' '.join(map(str, command))}\n{output.last_words}")
     return output
+
+
+def build(*command: str | Path) -> None:
+    """Run a command that builds a part of the stack; its output is shown if it fails.
+
+    Raises:
+        LocalServiceError: it failed. The message names a full disk.
+    """
+    try:
+        run(*command)
+    except CommandFailedError as error:
+        output = str(error)
+    else:
+        return
+    if any(os.strerror(full) in output for full in (errno.ENOSPC, errno.EDQUOT)):
+        raise LocalServiceError(f"the disk of {LOCAL} is full")
+    sys.stderr.write(f"{output}\n")
+    raise LocalServiceError(f"{Path(command[0]).name} failed, with the output above")

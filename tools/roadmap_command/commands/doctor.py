@@ -22,10 +22,17 @@ FIRST = {
     "generation_stopped": "capacity",
     "queue_halted": "reconcile",
     "sweep_overdue": "reconcile",
+    "sweep_held": "reconcile --dry-run",
     "sweep_refused": "reconcile",
     "outbox": "reconcile",
 }
-"""The first command for a finding."""
+"""The first command for a finding, unless it needs a deployment, or SQL."""
+
+OF_DIFFERENCES = (
+    ('capacity --stop "the database differs"', {"table_missing", "column_missing", "column_type"}),
+    ("invoke migrate_database", {"trigger_missing", "index_missing", "privilege_missing"}),
+)
+"""The first command for differences of the database: that of the worst kind."""
 
 
 @group.command()
@@ -76,10 +83,13 @@ def doctor(
             console.print(failing_model(target.model_failures))
         for found in health.attention:
             console.print(Text.assemble((found.what, "yellow"), f": {found.text}\n  see {found.runbook}"))
-            if command := FIRST.get(found.what):
-                console.print(f"  begin with: {command_name()} {command}")
+            command = FIRST.get(found.what)
             if found.what == "database":
                 _print_findings(health.database)
+                kinds = {difference.kind for difference in health.database}
+                command = next((command for command, of in OF_DIFFERENCES if of & kinds), None)
+            if command:
+                console.print(f"  begin with: {command_name()} {command}")
         if not health.attention:
             console.print("nothing needs attention", style="green")
     if health.status != "ok":

@@ -33,6 +33,7 @@ from roadmap_command.interface import (
 from roadmap_command.target import Target
 from roadmap_command.views import counted, word_of_recovery
 from roadmap_content.client.client import Client
+from roadmap_content.client.http import ApiRefusedError
 from roadmap_content.contracts.api.recoveries import RecoveryAnswer, RecoveryPreview, UndoAnswer
 from roadmap_content.contracts.items import ContentType
 
@@ -220,7 +221,15 @@ def _restored(items: int, before: int) -> str:
 def _create(stack: str | None, request: dict[str, Any], *, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Create a recovery after a preview, and follow it."""
     client = Target.named(stack).client()
-    preview = client.preview_recovery(**request)
+    try:
+        preview = client.preview_recovery(**request)
+    except ApiRefusedError as error:
+        if error.error != "NothingMatches":
+            raise
+        has_cancelled = "cancelled" in request["task_filter"].get("status", ())
+        others = "" if has_cancelled else "; cancelled ones are selected by --status cancelled only"
+        hint = f"the filter selects no task; list them with: {command_name()} tasks{others}"
+        raise ApiRefusedError(error.status, error.error, hint) from error
     if preview.tasks == 0 and request.get("regenerate"):
         errors.print(f"No item matches; list what wrote the items: {command_name()} origins")
     if dry_run:
