@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -153,18 +152,16 @@ def run(*command: str | Path, environment: Mapping[str, str] | None = None) -> O
 
 
 def build(*command: str | Path) -> None:
-    """Run a command that builds a part of the stack; its output is shown if it fails.
+    """Run a command that builds a part of the stack.
 
     Raises:
-        LocalServiceError: it failed. The message names a full disk.
+        LocalServiceError: it failed. The message names a full disk, or is the command's last error.
     """
     try:
         run(*command)
     except CommandFailedError as error:
         output = str(error)
-    else:
-        return
-    if any(os.strerror(full) in output for full in (errno.ENOSPC, errno.EDQUOT)):
-        raise LocalServiceError(f"the disk of {LOCAL} is full")
-    sys.stderr.write(f"{output}\n")
-    raise LocalServiceError(f"{Path(command[0]).name} failed, with the output above")
+        if any(os.strerror(full) in output for full in (errno.ENOSPC, errno.EDQUOT)):
+            raise LocalServiceError(f"the disk of {LOCAL} is full") from None
+        faults = [line for line in output.splitlines() if line.startswith("ERROR")]
+        raise LocalServiceError(f"{Path(command[0]).name}: {(faults or output.splitlines())[-1]}") from None

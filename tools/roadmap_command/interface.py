@@ -56,9 +56,21 @@ POLL_SECONDS = 1.0
 errors = Terminal(stderr=True)
 """The console for progress, hints and errors, because stdout is for results."""
 
+
+def _named(stack: str | None) -> str | None:
+    if stack is not None and not stack.strip():
+        raise typer.BadParameter("it has no name: without --stack, the local stack is used")
+    return stack
+
+
 Stack = Annotated[
     str | None,
-    typer.Option("--stack", envvar="ROADMAP_STACK", help="A stack on AWS. Default: the local stack."),
+    typer.Option(
+        "--stack",
+        envvar="ROADMAP_STACK",
+        callback=_named,
+        help="A stack on AWS. Default: the local stack.",
+    ),
 ]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Rows to show.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
@@ -245,7 +257,9 @@ def errors_in_one_line() -> Iterator[None]:
         raise
     except ApiRefusedError as error:
         message = str(error).removeprefix(f"{error.status} {error.error}: ")
-        _fail(error.error, message, ExitCode.REFUSED)
+        listed = _LISTS.get(error.error)
+        hint = f"; list them with: {command_name()} {listed}" if listed else ""
+        _fail(error.error, message, ExitCode.REFUSED, hint)
     except DatabaseHangsError as error:
         first = f"First look at: aws rds describe-db-clusters; see {UNREACHABLE}"
         sentence = str(error).removeprefix(f"503 {error.code}: ")
@@ -283,6 +297,9 @@ def _message_of(error: SQLAlchemyError) -> object:
             return original
 
 
+_LISTS = {"TaskNotFound": "tasks", "RecoveryNotFound": "recoveries", "FailureGroupNotFound": "failures"}
+"""The commands that list what an id may name, by the API's error."""
+
 _CREDENTIALS = "Set AWS_PROFILE, or sign in with: aws configure"
 _NOT_CONFIGURED = {
     "NoRegionError": "Set AWS_DEFAULT_REGION.",
@@ -295,11 +312,12 @@ slow.
 """
 
 
-def _fail(name: str, error: object, code: ExitCode) -> NoReturn:
+def _fail(name: str, error: object, code: ExitCode, hint: str = "") -> NoReturn:
+    """Print an error, for a person with a hint, and exit."""
     first_line = str(error).strip().split("\n", 1)[0]
-    with suppress(OSError):  # where stderr cannot be written, the exit code remains
-        errors.print(Text.assemble((name, "red"), f": {first_line}"))
-    _print_json_error(name, first_line)
+    with suppress(OSError):  # where nothing can be written, the exit code remains
+        errors.print(Text.assemble((name, "red"), f": {first_line}{hint}"))
+        _print_json_error(name, first_line)
     sys.exit(code)
 
 

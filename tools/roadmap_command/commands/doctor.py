@@ -98,13 +98,14 @@ def doctor(
 
 def _rehearse(file: Path, database: str, *, as_json: bool) -> None:
     """Rehearse a migration of the product; exit with 1 if it breaks something of ours."""
+    from local_stack.given_database import checked_url
     from roadmap_command.product_migration import rehearse  # the driver of PostgreSQL
 
     try:
         script = file.read_text()
     except (OSError, ValueError) as error:
         raise RefusedError(f"{file} cannot be read as text: {error}") from error
-    rehearsal = rehearse(script, database)
+    rehearsal = rehearse(script, checked_url(database, "--database"))
     if as_json:
         print_json(rehearsal)
     elif not rehearsal.is_broken:
@@ -140,6 +141,8 @@ def reconcile(
     as_json: Json = False,
 ) -> None:
     """Finalize tasks after runs without an outcome, and repair records that differ from the tables."""
+    if accept_loss is not None and not accept_loss.strip():
+        raise typer.BadParameter("--accept-loss needs a reason")
     result = Target.named(stack).invoke(
         "ReconcileTaskFunction", {"dry_run": dry_run, "accept_loss": accept_loss}
     )

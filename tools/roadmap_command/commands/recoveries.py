@@ -226,12 +226,12 @@ def _create(stack: str | None, request: dict[str, Any], *, dry_run: bool, yes: b
     except ApiRefusedError as error:
         if error.error != "NothingMatches":
             raise
-        has_cancelled = "cancelled" in request["task_filter"].get("status", ())
-        others = "" if has_cancelled else "; cancelled ones are selected by --status cancelled only"
-        hint = f"the filter selects no task; list them with: {command_name()} tasks{others}"
+        hint = f"the filter selects no task; list them with: {command_name()} tasks"
+        if request.get("regenerate"):
+            hint = f"no item matches; list what wrote the items: {command_name()} origins"
+        elif "cancelled" not in request["task_filter"].get("status", ()):
+            hint += "; cancelled ones are selected by --status cancelled only"
         raise ApiRefusedError(error.status, error.error, hint) from error
-    if preview.tasks == 0 and request.get("regenerate"):
-        errors.print(f"No item matches; list what wrote the items: {command_name()} origins")
     if dry_run:
         print_answer(preview, _preview(preview), as_json=as_json)
         return
@@ -256,6 +256,8 @@ def recoveries(
     as_json: Json = False,
 ) -> None:
     """List recoveries, or the tasks of one recovery."""
+    if result is not None and recovery_id is None:
+        raise typer.BadParameter("--result needs a RECOVERY_ID")
     client = Target.named(stack).client()
     page = min(limit, MAX_PAGE)
     if recovery_id is None:
