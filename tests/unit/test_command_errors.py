@@ -19,7 +19,7 @@ from unittest.mock import Mock
 import boto3
 import pytest
 import typer
-from botocore.exceptions import EndpointConnectionError, NoCredentialsError, NoRegionError
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, NoRegionError
 from sqlalchemy.exc import InterfaceError
 from typer.testing import CliRunner
 
@@ -58,7 +58,12 @@ from tests.support.openapi import example
         (ServerError("initdb: no space left\nsecond line"), 3, "no space left"),
         (InterfaceError("SELECT 1", {}, OSError("refused\nBackground")), 3, "refused"),
         (OSError(28, "No space left on device", "/data"), 3, "No space left on device: '/data'"),
-        (subprocess.CalledProcessError(1, ["pip", "install"]), 3, "pip"),
+        (client_http.ApiRefusedError(401, "HttpError", "Unauthorized"), 2, "set a new ROADMAP_TOKEN"),
+        (
+            ClientError({"Error": {"Code": "ExpiredToken", "Message": "is expired"}}, "DescribeStacks"),
+            2,
+            "is expired. Sign in again",
+        ),
         (NoRegionError(), 2, "You must specify a region. Set AWS_DEFAULT_REGION."),
         (NoCredentialsError(), 2, "Unable to locate credentials. Set AWS_PROFILE, or sign in with: aws"),
         (EndpointConnectionError(endpoint_url="https://states"), 3, "https://states"),
