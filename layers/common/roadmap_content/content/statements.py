@@ -348,26 +348,25 @@ RETURNING {key}
 
 # Saves contents of a table with one row per item, with their origins: `checked` decides about each (`kept`,
 # `id_taken`, `replaced` or `new`), the parts behind it write. Returns those that were not written: a `new`
-# one whose id another transaction has just taken is `id_taken`.
+# one whose id a row has, or an earlier one of the batch (ON CONFLICT leaves it out), is `id_taken`, too.
 # Guarantees: an existing row of a concept is kept; an id that another concept uses is refused, not moved.
 # Content that replaces other content is saved only while that is the row's revision, so a repeated or late
-# save changes nothing. The row keeps its id, and its former content is archived. A row that the product
-# deletes at the same time is not replaced. `OFFSET 0` forces one index lookup per row. Without it, stale
-# statistics of a growing roadmap make the planner read all rows of the roadmap for every incoming row.
+# save changes nothing; it needs an id of its own, which becomes the revision. The row keeps its id, and its
+# former content is archived. A row that the product deletes at the same time is not replaced. `OFFSET 0`
+# forces one index lookup per row: stale statistics would make the planner read the table for each.
 _SAVE = """
 WITH incoming AS (
-    SELECT r.*, row_number() OVER (PARTITION BY r.{key} ORDER BY r.ordinal) AS id_rank
-    FROM json_to_recordset(CAST(:rows AS json)) AS r(
+    SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS r(
         ordinal integer, concept_id text, {key} text, {typed_columns}, replaces text, {origin_columns})
 ), checked AS (
     SELECT incoming.*, mine.{key} AS row_id, CASE
-        WHEN mine.{key} IS NOT NULL AND mine.revision IS DISTINCT FROM incoming.replaces THEN 'kept'
-        WHEN incoming.id_rank > 1 OR owner.{key} IS NOT NULL THEN 'id_taken'
-        WHEN mine.{key} IS NOT NULL THEN 'replaced'
-        ELSE 'new'
+        WHEN mine.{key} IS NULL THEN 'new'
+        WHEN mine.revision IS DISTINCT FROM incoming.replaces THEN 'kept'
+        WHEN incoming.{key} = incoming.replaces
+            OR EXISTS (SELECT FROM {table} o WHERE o.{key} = incoming.{key} OFFSET 0) THEN 'id_taken'
+        ELSE 'replaced'
     END AS row_status
     FROM incoming
-    LEFT JOIN LATERAL (SELECT o.{key} FROM {table} o WHERE o.{key} = incoming.{key} OFFSET 0) owner ON true
     LEFT JOIN LATERAL (SELECT m.{key}, {revision_of_mine} AS revision
         FROM {table} m
         WHERE {of_item}
