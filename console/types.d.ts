@@ -66,7 +66,6 @@ export interface CancelAnswer {
 
 export interface CapacityAnswer {
   slots: number;
-  most_grants: number;
   tokens_per_minute: number | null;
   stopped: boolean;
   stopped_reason: string | null;
@@ -342,7 +341,6 @@ export interface ItemMap {
   task_id: string;
   roadmap_id: string | null;
   concepts: number;
-  first_concept: number;
   stages: (StageMap)[] | null;
   states: string;
   reasons: (ReasonRow)[];

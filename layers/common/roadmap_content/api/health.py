@@ -218,6 +218,7 @@ def _read(
     release: str,
     differences: Sequence[DatabaseFinding],
 ) -> Health:
+    """Read everything but the differences. Raises DBAPIError: a table cannot be read."""
     sweep, capacity = last_sweep(connection), read_capacity(connection)
     has_old_attempts = sweep is None and claimed_before(connection, SWEEP_OVERDUE)
     stuck = count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK + 1)

@@ -48,8 +48,8 @@ FROM (SELECT 1) AS one_row LEFT JOIN LATERAL (SELECT * FROM content_origins
 """
 
 # Selects the origin of a content. The actor and the instruction of an attempt are in its row, and are erased
-# with it. The instruction applies to what the attempt has replaced. A restored content has an actor of its
-# own, who may not read this text.
+# with it. The instruction applies to what the attempt has replaced by a generated content. A restored content
+# has an actor of its own, who may not read this text.
 ORIGIN_OF_CONTENT = """
 SELECT generator, model_id, prompt_version, o.tokens_in, o.tokens_out, content_fingerprint,
     o.task_id, o.attempt, coalesce(o.actor, a.actor) AS actor, o.reason, restored_from, recorded_at,
@@ -64,6 +64,7 @@ ORDER BY o.origin_id DESC LIMIT 1
 
 
 def _digest(text_value: str) -> str:
+    """A hash of an id, as our index has it. Collation "C": the product's may be nondeterministic."""
     return f'hashtextextended(CAST({text_value} AS text) COLLATE "C", 0)'
 
 
@@ -89,8 +90,9 @@ def origin_sql(content_type: ContentType, key: str, written: str) -> str:
     )
 
 
-# Removes former contents with their origins. Of a row that was replaced in place, the newest archived row has
-# the revision of the current content, in `replaced_by`: it loses only the former content (`source_row`). The
+# Removes former contents with their origins: of the `:step` oldest rows of the archive, those that are old
+# enough, so that a step reads no others. Of a row that was replaced in place, the newest archived row has the
+# revision of the current content, in `replaced_by`: it loses only the former content (`source_row`). The
 # older ones that were emptied so are removed: none of them is the newest any more.
 _REMOVE_FORMER = """
 WITH expired AS MATERIALIZED (

@@ -324,7 +324,7 @@ def _remains(services: Services) -> list[Remainder]:
     days = {
         "the access log of the API: ids, addresses": settings.access_log_retention_days,
         "logs of the functions and of the state machine: ids": settings.log_retention_days,
-        "executions of Step Functions: ids": 90,
+        "executions of Step Functions: ids": 90,  # as AWS keeps them
         "traces: paths with ids, addresses": 30,
     }
     return [

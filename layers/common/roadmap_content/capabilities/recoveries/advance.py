@@ -308,5 +308,5 @@ def cancel(services: Services, recovery_id: str, deadline: Deadline) -> None:
 
 
 def _require_open(recovery: Recovery) -> None:
-    if recovery.ended_at is not None or recovery.state in FINAL_STATES:
+    if recovery.state in FINAL_STATES:
         raise RecoveryStateError(f"recovery {recovery.recovery_id} is {recovery.state}")
