@@ -11,6 +11,7 @@ from .roadmaps.metadata import read_title
 from .rows import saved_content
 
 MOST_LINES, MAX_LINE = 6, 300
+"""Enough to show a language."""
 
 # Selects the saved content that shows the language: if there is one, a content that this system has not
 # generated, because it may have used a wrong language. Those without an origin are the product's, or older.

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from ...content.roadmaps.metadata import lock_roadmap_of
 from ...contracts.errors import ChangedSinceError, ContentError, TransientError
+from ...contracts.items import MAX_REASON
 from ...contracts.states import Cause, RecoveryState, TaskResult
 from ...platform.postgres.transactions import RESERVE, transact, transact_in_parts
 from ...platform.runtime.deadline import Deadline
@@ -219,7 +220,7 @@ def _start_task(services: Services, recovery: Recovery, task: WaitingTask, deadl
     except (RecoveryStoppedError, TransientError):
         raise
     except ContentError as error:
-        result, reason = TaskResult.REFUSED, f"{error.code}: {error}"[:500]
+        result, reason = TaskResult.REFUSED, f"{error.code}: {error}"[:MAX_REASON]
     else:
         if answer.status == "processing":
             emit({Metric.RECOVERY_TASKS_STARTED: 1})
