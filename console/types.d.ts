@@ -309,7 +309,6 @@ export interface HourOfWork {
 export interface Identity {
   user_id: string;
   roles: (Role)[];
-  expires_at: string | null;
 }
 
 export interface ItemDetail {

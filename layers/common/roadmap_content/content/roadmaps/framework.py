@@ -123,7 +123,7 @@ class Framework:
             {} if concept_id is None else _differing(node, concept_id, current)
             for concept_id, node in self.written
         ]
-        return set_fields(self.text, self.document, dict(enumerate(changes))) if any(changes) else None
+        return set_fields(self.text, self.document, changes) if any(changes) else None
 
 
 def _differing(node: Document, concept_id: str, current: Mapping[ContentType, Mapping[str, Row]]) -> Document:
