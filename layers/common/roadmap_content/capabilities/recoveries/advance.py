@@ -199,8 +199,7 @@ def _write_state(
     """Write the state of a locked recovery, and the event of its end in the transaction that ends it."""
     write_recovery(connection, recovery, state=state, stop_reason=stop_reason, ended=ended)
     if ended:
-        results = count_tasks(connection, recovery.recovery_id).results
-        counts = {"total": sum(results.values())} | {str(result): tasks for result, tasks in results.items()}
+        counts = count_tasks(connection, recovery.recovery_id).by_result
         record_events(services, connection, [recovery_ended(recovery.recovery_id, state, counts)])
 
 

@@ -184,9 +184,11 @@ WHERE a.actor = :actor AND q.state = 'waiting'
 
 
 class Counts(NamedTuple):
-    """The tasks of a recovery by result."""
+    """The tasks of a recovery."""
 
-    results: Mapping[TaskResult, int]
+    by_result: Mapping[str, int]
+    """By `TaskResult`, and their `total`."""
+
     attempted: int
     """Tasks with an attempt of this recovery."""
 
@@ -243,8 +245,9 @@ def count_undone(connection: Connection, recovery_id: str) -> dict[str, Any]:
 def count_tasks(connection: Connection, recovery_id: str) -> Counts:
     """Count a recovery's tasks by result. Reads all of them."""
     rows = connection.execute(COUNT, {"recovery_id": recovery_id}).all()
-    results = dict.fromkeys(TaskResult, 0) | {TaskResult(row.result): row.tasks for row in rows}
-    return Counts(results, sum(row.attempted for row in rows))
+    by_result = dict.fromkeys(map(str, TaskResult), 0) | {row.result: row.tasks for row in rows}
+    total = sum(by_result.values())
+    return Counts({"total": total, **by_result}, sum(row.attempted for row in rows))
 
 
 def read_ends(connection: Connection, recovery_id: str, most: int) -> Sequence[tuple[datetime, int]]:
