@@ -88,7 +88,9 @@ def resolve(exclusions: Sequence[Exclusion], request: RecoveryRequest) -> Select
 
 
 def with_missing(selection: Selection) -> Chosen:
-    """The selected tasks, to retry their missing items."""
+    """The selected tasks, to retry their missing items: of the table that determines the order, as
+    `insert_tasks` sorts them.
+    """
     tasks = selection.sql(f"DISTINCT {selection.order}.task_id, {selection.order}.created_at")
     return Chosen(f"SELECT t.*, CAST(NULL AS json) AS items FROM ({tasks}) AS t", selection.parameters)
 
