@@ -412,7 +412,10 @@ def _is_printed(state: State, task_id: str, name: str) -> None:
             name,
             said,
         )
-        is_told = re.search(f"^next: {who}: {re.escape(state.why)}$", said, re.MULTILINE)
+        silent = (
+            " No sign of the run for .*: roadmap reconcile asks Step Functions." if name == "lost" else ""
+        )
+        is_told = re.search(f"^next: {who}: {re.escape(state.why)}{silent}$", said, re.MULTILINE)
         assert is_told or (command, state.who) == ("status", "nobody"), (name, said)
     (row,) = [line.split("\t") for line in printed("tasks").splitlines() if line.startswith(f"{task_id}\t")]
     assert (row[1], row[2].split()[0]) == (state.chip, state.who.rstrip(":")), name

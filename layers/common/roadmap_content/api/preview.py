@@ -101,7 +101,7 @@ def _rejected_among(staging: Staging, staged: Collection[Item], rejections: Refu
     return frozenset(
         item
         for item, fingerprint in zip(items, fingerprints, strict=True)
-        if remedy_for(fingerprint, rejections[item])[0] is NextAction.REJECT_AND_GENERATE
+        if remedy_for(fingerprint, rejections[item]).action is NextAction.REJECT_AND_GENERATE
     )
 
 

@@ -42,8 +42,10 @@ def pause_before(
         return None
     if same and made >= SAME_REASON_LIMIT and not any(saved[:SAME_REASON_LIMIT]):
         return None
-    doubled: timedelta = FIRST_PAUSE * 2**made
-    return min(doubled, LONGEST_PAUSE)
+    pause = FIRST_PAUSE
+    for _ in range(made):  # not 2**made: with a high limit, that is longer than a timedelta can be
+        pause = min(2 * pause, LONGEST_PAUSE)
+    return pause
 
 
 def plan_automatic_attempt(services: Services, connection: Connection, remains: Remains) -> Following:

@@ -11,7 +11,7 @@ from ...content.revision_records import origin_of, record_restored, revisions_of
 from ...content.rows import current_revisions
 from ...contracts.api.recoveries import LeftAlone, TaskUndo, UndoAnswer
 from ...contracts.errors import ChangedSinceError, ContentError, ItemNotFoundError, TransientError
-from ...contracts.items import Item
+from ...contracts.items import MAX_REASON, Item
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
@@ -155,4 +155,6 @@ class _TaskUndo(NamedTuple):
 
 
 def _reason(refusal: ContentError) -> str:
-    return refusal.code if isinstance(refusal, ChangedSinceError) else f"{refusal.code}: {refusal}"[:500]
+    if isinstance(refusal, ChangedSinceError):
+        return refusal.code
+    return f"{refusal.code}: {refusal}"[:MAX_REASON]

@@ -57,7 +57,7 @@ class ItemLocks:
         while not transact(
             self._engine, lambda connection: connection.scalar(TRY, parameters), self._deadline
         ):
-            if self._deadline.remaining - RETRY_SECONDS < 2 * RESERVE:
+            if self._deadline.remaining - RETRY_SECONDS < 2 * RESERVE:  # less, and no item is begun
                 raise ItemLockedError("another invocation was still generating the item when the time was up")
             time.sleep(RETRY_SECONDS)
         try:
