@@ -217,6 +217,7 @@ def send(method: str, url: str, token: str, body: bytes | None = None) -> HttpAn
     request.add_header("Content-Type", "application/json")
     try:
         try:
+            # API Gateway answers within 29 s, also with an error.
             response = urllib.request.urlopen(request, timeout=60)  # noqa: S310
         except urllib.error.HTTPError as error:
             response = error

@@ -80,7 +80,7 @@ def decode(text: str) -> Any:  # noqa: ANN401 - any JSON value
 
 def read_json(value: str) -> Any:  # noqa: ANN401 - any JSON value
     """Decode a column with texts as `storable_text` returns them: an answer of the API cannot encode others.
-    Returns `None` if Python cannot decode it, because an error of the driver would break the connection.
+    Returns `None` if Python cannot decode it, because the driver calls it: an error would break the connection.
     """
     try:
         return decode(_with_storable_texts(value))
