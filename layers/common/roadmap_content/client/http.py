@@ -151,7 +151,7 @@ class HttpApi:
         **query: QueryValue,
     ) -> PayloadT:
         """Send a request; return its answer. Fields of `body` that are `None` are not given."""
-        given = body and {name: value for name, value in body.items() if value is not None}
+        given = {name: value for name, value in (body or {}).items() if value is not None} or None
         return model.model_validate(self.request(method, path, caller, query, given).body)
 
     def pages(

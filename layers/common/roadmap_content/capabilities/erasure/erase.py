@@ -179,8 +179,8 @@ class _Part(NamedTuple):
             except (TaskNotFoundError, NotCancellableError, AtWorkElsewhereError) as error:
                 logger.info("erased_task_not_cancelled", task_id=task_id, reason=str(error))
             if execution_arn is not None and execution_arn != stopped:
-                # Of a task that is gone or over, or without an answer before. If this fails, the run may still
-                # write: the error ends the request, and nothing is deleted.
+                # Of a task that is gone or over, or again, without an answer before. If this fails, the run
+                # may still write: the error ends the request, and nothing is deleted.
                 services.executions.stop(execution_arn)
         return transact(services.engine, end_attempts_of, deadline, user_id, self.before)
 
