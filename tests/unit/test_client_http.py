@@ -88,6 +88,12 @@ def test_a_request_that_changes_data_is_sent_again_only_where_it_was_not_execute
         assert len(api.requests) == 1
 
 
+def test_an_error_without_a_message_has_its_status(ask: Ask) -> None:
+    """Regression: "HttpError: None", while the disk of the local cloud was full."""
+    with pytest.raises(ApiUnavailableError, match="500 HttpError: status 500 without a message"):
+        ask(Api(HttpAnswer(500, {"message": None})), "POST", "/tasks/t-1/retry")
+
+
 ONLY_ONCE = {
     "retry_task": "a regeneration would be paid for twice",
     "create_recovery": "two recoveries pay twice",

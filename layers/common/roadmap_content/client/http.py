@@ -193,7 +193,8 @@ def _accepted(answer: HttpAnswer) -> HttpAnswer:
     if answer.status < 300:
         return answer
     refusal = answer.body if isinstance(answer.body, dict) else {}
-    error, message = str(refusal.get("error", "HttpError")), str(refusal.get("message", answer.body))
+    error, without = str(refusal.get("error", "HttpError")), f"status {answer.status} without a message"
+    message = str((refusal.get("message") if refusal else answer.body) or without)
     if answer.status == 429:
         raise TooManyRequestsError(f"429 {error}: {message}")
     if answer.status >= 500:

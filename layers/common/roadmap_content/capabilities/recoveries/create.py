@@ -191,7 +191,7 @@ def _estimate_unknown(
 def require_some(tasks: int) -> None:
     """Raise NothingMatchesError or TooManyTasksError if no recovery may have this number of tasks."""
     if not tasks:
-        raise NothingMatchesError("the filter selects no task; cancelled ones need the status `cancelled`")
+        raise NothingMatchesError("the filter selects no task")
     if tasks > MAX_TASKS:
         raise TooManyTasksError(f"the filter selects more than {MAX_TASKS} tasks: narrow it")
 
